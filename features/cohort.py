@@ -1,0 +1,278 @@
+"""A cohort: everything that a manifest names, read, checked and typed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from features.errors import ManifestError
+from features.fetch import cohort_files
+from features.immune import ImmuneTable, read_immune
+from features.manifest import ClinicalField, Manifest, Samples, StableSixMonths, Toxicity, load_manifest
+from features.outcomes import Labels, read_labels
+from features.sheets import Sheet, read_sheet
+from features.taxa import TaxaTable, read_taxa
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """A cohort's tables, as its manifest reads them.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What the cohort's files mean.
+    paths : dict of str to Path
+        Where each file lies.
+    taxa : TaxaTable
+        Every profile, (n_samples, n_taxa).
+    samples : pandas.DataFrame
+        One row a profiled stool sample, in the order of `taxa`: `sample`, `patient`, `day` (NaN where undated),
+        `visit` (NaN where none), `donor` (bool), `given` (the donor sample given, or ""), `line` (its index in the
+        sheet).
+    clinical : pandas.DataFrame
+        Numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A sheet with a row for each
+        sample may give a patient's age anew each time.
+    centre : pandas.Series
+        Each patient's centre or subcohort; the cohort's name where it has none.
+    immune : ImmuneTable or None
+        Immune measurements, long.
+    labels : Labels
+        Outcomes by patient.
+    notes : tuple of str
+        What was left out while reading, and how much of it.
+    """
+
+    manifest: Manifest
+    paths: dict[str, Path]
+    taxa: TaxaTable
+    samples: pd.DataFrame
+    clinical: pd.DataFrame
+    centre: pd.Series[str]
+    immune: ImmuneTable | None
+    labels: Labels
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The cohort's name."""
+        return self.manifest.name
+
+    @cached_property
+    def donors(self) -> pd.DataFrame:
+        """The donors' stool samples."""
+        return self.samples[self.samples["donor"]]
+
+
+def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> Cohort:
+    """Find a cohort's files, or fetch them, and read all that its manifest names.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A manifest's name or path.
+    data : Path
+        The folder with one subfolder for each cohort; unused for a manifest given as a path, whose files lie beside it.
+    fetch : bool
+        Whether to fetch published files that are not there.
+
+    Raises
+    ------
+    InputError
+        A file does not hold what the manifest says; the message names file, column, row and value.
+    DataMissing
+        A file is not there and cannot be fetched.
+    """
+    manifest = load_manifest(name_or_path)
+    paths = locate(manifest, data, fetch=fetch)
+    taxa = _read_profiles(manifest, paths)
+    samples, taxa, notes = _read_samples(manifest.samples, read_sheet(paths[manifest.samples.file]), taxa)
+    sheet = _patient_sheet(manifest, paths, samples)
+    patients = _one_row_each(manifest, sheet)
+    return Cohort(
+        manifest=manifest,
+        paths=paths,
+        taxa=taxa,
+        samples=samples,
+        clinical=_read_clinical(manifest, sheet, samples),
+        centre=_read_centre(manifest, patients, samples),
+        immune=_read_immune(manifest, paths),
+        labels=read_labels(manifest, patients, paths),
+        notes=notes,
+    )
+
+
+def locate(manifest: Manifest, data: Path, *, fetch: bool, progress: bool = False) -> dict[str, Path]:
+    """Return where each of a manifest's files lies, fetching and checking them as `features.fetch` does."""
+    root, folder = (data, manifest.name) if manifest.folder is None else (manifest.folder, ".")
+    return cohort_files(folder, manifest.source_files, root, fetch=fetch, progress=progress)
+
+
+def _read_profiles(manifest: Manifest, paths: dict[str, Path]) -> TaxaTable:
+    said = manifest.taxa
+    return read_taxa(
+        paths[said.file],
+        format=said.format,
+        rank=said.rank,
+        unit=said.unit,
+        taxonomy=paths[said.taxonomy] if said.taxonomy else None,
+        prefix=said.prefix,
+        samples_in=said.samples_in,
+        profiler=said.profiler,
+    )
+
+
+def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.DataFrame, TaxaTable, tuple[str, ...]]:
+    profiled = set(taxa.samples)
+    listed = sheet.column(said.sample)
+    if said.separator:
+        # Several runs of one sample may be listed; the profile carries the name of one of them.
+        runs = listed.str.split(said.separator)
+        listed = runs.map(lambda names: next((n.strip() for n in names if n.strip() in profiled), names[0]))
+    empty = (sheet.column(said.patient) == "") | (listed == "")
+    if empty.any():
+        raise sheet.error("a sample needs a name and a patient", said.sample, int(empty.to_numpy().argmax()))
+    repeated = listed.duplicated()
+    if repeated.any():
+        at = int(repeated.to_numpy().argmax())
+        raise sheet.error(f"sample {listed.iloc[at]!r} is listed twice; one sample has one row", said.sample, at)
+    none = pd.Series(np.nan, index=listed.index)
+    frame = pd.DataFrame(
+        {
+            "sample": listed,
+            "patient": sheet.column(said.patient),
+            "day": none if said.day is None else _days(sheet, said),
+            "visit": none if said.visit is None else sheet.numbers(said.visit, ()),
+            "donor": _matches(sheet, said),
+            "given": "" if said.given is None else sheet.column(said.given),
+            "line": listed.index,
+        }
+    )
+    kept = frame[frame["sample"].isin(profiled)]
+    if kept.empty:
+        raise ManifestError(
+            f"{sheet.file}: no value of column {said.sample!r} (such as {listed.iloc[0]!r}) names a profile of the taxa "
+            f"table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
+        )
+    notes = []
+    if len(kept) < len(frame):
+        notes.append(f"{len(frame) - len(kept)} of {len(frame)} listed samples have no profile and are left out")
+    if len(kept) < len(profiled):
+        notes.append(f"{len(profiled) - len(kept)} of {len(profiled)} profiles are not listed and are left out")
+    return kept.reset_index(drop=True), taxa.take(list(kept["sample"])), tuple(notes)
+
+
+def _days(sheet: Sheet, said: Samples) -> pd.Series[float]:
+    assert said.day is not None
+    text = sheet.column(said.day.column)
+    found = text.str.extract(said.day.pattern, expand=True)["day"]
+    values = pd.to_numeric(found, errors="coerce").astype(float)
+    # A donor's stool has no day on a recipient's clock.
+    wrong = values.isna() & ~_matches(sheet, said)
+    if wrong.any():
+        at = int(wrong.to_numpy().argmax())
+        raise sheet.error(
+            f"no day in {text.iloc[at]!r}; samples.day expects {said.day.pattern!r} to find one", said.day.column, at
+        )
+    return values
+
+
+def _matches(sheet: Sheet, said: Samples) -> pd.Series[bool]:
+    if said.donor is None:
+        return pd.Series(False, index=sheet.frame.index)
+    return sheet.column(said.donor.column).map(lambda text: re.search(said.donor.pattern, text) is not None)
+
+
+def _patient_sheet(manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame) -> Sheet | None:
+    said = manifest.patients
+    if said is None:
+        return None
+    sheet = read_sheet(paths[said.file])
+    if manifest.samples.donor and said.file == manifest.samples.file:
+        # Donors were patients once, and carry outcomes of their own.
+        recipients = ~_matches(sheet, manifest.samples)
+        sheet = sheet.where(lambda _: recipients)
+    missing = samples.loc[~samples["donor"] & ~samples["patient"].isin(sheet.column(said.patient)), "patient"]
+    if not missing.empty:
+        raise ManifestError(
+            f"{sheet.file}: column {said.patient!r} has no row for patient {missing.iloc[0]!r}, "
+            f"whose stool is listed in {manifest.samples.file}"
+        )
+    return sheet
+
+
+def _one_row_each(manifest: Manifest, sheet: Sheet | None) -> Sheet | None:
+    if sheet is None or manifest.patients is None:
+        return None
+    said = manifest.outcomes
+    durable = said.durable_benefit.stable_six_months if isinstance(said.durable_benefit, StableSixMonths) else said.durable_benefit
+    flag = said.toxicity if isinstance(said.toxicity, Toxicity) else None
+    columns = [rule.column for rule in (said.recist, said.published_response, durable, flag) if rule is not None]
+    if manifest.patients.centre is not None:
+        columns.append(manifest.patients.centre)
+    if manifest.patients.file != manifest.samples.file:
+        columns += [field.column for field in manifest.patients.keep.values()]
+    return sheet.one_per(manifest.patients.patient, columns)
+
+
+def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> pd.DataFrame:
+    if sheet is None or manifest.patients is None:
+        return pd.DataFrame(index=samples.index)
+    columns: dict[str, pd.Series[float]] = {}
+    for name, field in manifest.patients.keep.items():
+        columns |= _clinical_columns(name, field, sheet)
+    frame = pd.DataFrame(columns, index=sheet.frame.index)
+    if manifest.patients.file == manifest.samples.file:
+        return frame.reindex(samples["line"]).reset_index(drop=True)
+    frame = frame.set_index(pd.Index(sheet.column(manifest.patients.patient)))
+    return frame[~frame.index.duplicated()].reindex(samples["patient"]).reset_index(drop=True)
+
+
+def _clinical_columns(name: str, field: ClinicalField, sheet: Sheet) -> dict[str, pd.Series[float]]:
+    if field.values is None:
+        return {name: sheet.numbers(field.column, field.missing)}
+    meaning: dict[str, str | bool | None] = {**dict.fromkeys(field.missing), **field.values}
+    said = pd.Series(
+        sheet.meanings(field.column, meaning, f"patients.keep.{name}.values"), index=sheet.frame.index, dtype=object
+    )
+    if all(isinstance(value, bool) for value in field.values.values()):
+        return {name: said.astype(float)}
+    # The levels are the manifest's own words, so spelling them out as columns learns nothing from the data.
+    levels = dict.fromkeys(map(str, field.values.values()))
+    return {f"{name}={level}": (said == level).astype(float).where(said.notna()) for level in levels}
+
+
+def _read_centre(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> pd.Series[str]:
+    if sheet is None or manifest.patients is None or manifest.patients.centre is None:
+        patients = pd.Index(samples["patient"].unique())
+        return pd.Series(manifest.name, index=patients, dtype="str")
+    names = sheet.column(manifest.patients.centre)
+    index = pd.Index(sheet.column(manifest.patients.patient))
+    return pd.Series((manifest.name + "/" + names).to_numpy(), index=index, dtype="str")
+
+
+def _read_immune(manifest: Manifest, paths: dict[str, Path]) -> ImmuneTable | None:
+    said = manifest.immune
+    if said is None:
+        return None
+    key = [column for column in (said.patient, said.day, said.visit) if column is not None]
+    return read_immune(
+        paths[said.file],
+        layout=said.layout,
+        key=key,
+        unit=said.unit,
+        below=said.below,
+        above=said.above,
+        drop=said.drop,
+        limits={name: (limit.lloq, limit.uloq) for name, limit in said.limits.items()},
+        ignore=said.ignore,
+        duplicates=said.duplicates,
+        analyte_column=said.analyte,
+        value_column=said.value,
+        unit_column=said.unit_column,
+    )

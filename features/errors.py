@@ -1,0 +1,86 @@
+"""The one tree of errors: each leaf says what was expected, what came and what to do, and has one HTTP status."""
+
+from __future__ import annotations
+
+
+class TaxokineError(Exception):
+    """Root of every error a user can cause or must know of.
+
+    Attributes
+    ----------
+    status : int
+        The HTTP status the server answers with.
+    """
+
+    status = 500
+
+
+class InputError(TaxokineError):
+    """Something given to Taxokine cannot be read as what it is said to be."""
+
+    status = 422
+
+
+class FileError(InputError):
+    """A value in a file is not what the file is said to hold.
+
+    Parameters
+    ----------
+    problem : str
+        What came, what was expected and what to do.
+    file : str or os.PathLike
+        The file that was read.
+    column : str, optional
+        The column's name as it stands in the file.
+    row : int, optional
+        The line in the file, counted from 1 with the header.
+    """
+
+    def __init__(self, problem: str, *, file: object, column: str | None = None, row: int | None = None) -> None:
+        place = str(file)
+        if row is not None:
+            place += f", row {row}"
+        if column is not None:
+            place += f", column {column!r}"
+        super().__init__(f"{place}: {problem}")
+        self.file, self.column, self.row = str(file), column, row
+
+
+class ManifestError(InputError):
+    """A cohort manifest is incomplete, contradicts itself or does not fit its files."""
+
+
+class UnitError(InputError):
+    """A unit is unknown, or a conversion between two units has no meaning."""
+
+
+class DataMissing(TaxokineError):
+    """A cohort's files are not in the data folder and could not be fetched."""
+
+    status = 404
+
+
+class OutcomeError(InputError):
+    """An outcome is not defined for the cohorts asked, or cannot be graded or pooled as asked."""
+
+
+class BundleError(TaxokineError):
+    """A model bundle is damaged, of an unknown protocol, or holds what a bundle may not hold."""
+
+
+class ModelMissing(TaxokineError):
+    """No registered model answers for this outcome under the alias asked."""
+
+    status = 503
+
+
+class NotAuthorised(TaxokineError):
+    """The request carries no valid API key."""
+
+    status = 401
+
+
+class TooLarge(TaxokineError):
+    """The request's body is larger than the server reads."""
+
+    status = 413

@@ -1,0 +1,346 @@
+"""The landmark join: one row per patient, from what had been measured by the landmark day and nothing later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.cohort import Cohort
+from features.errors import InputError, UnitError
+from features.analytes import CensoredPolicy
+from features.outcomes import OUTCOME_IDS, meaning
+
+BLOCKS = ("taxa", "immune", "clinical")
+WINDOW = 90.0
+"""Days before the landmark in which a sample or a draw still counts, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One kind of measurement.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The columns' names.
+    values : ndarray of float64, (n_rows, n_names)
+        Taxa: proportions, closed to 1. Immune: numbers in the table's unit; -inf and inf are below and above a limit
+        nobody stated. Clinical: numbers and 0/1. NaN where not measured.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """Tell which rows have anything measured, (n_rows,)."""
+        observed: NDArray[np.bool_] = ~np.isnan(self.values).all(axis=1)
+        return observed if self.names else np.zeros(len(self.values), dtype=bool)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Rows that a model can learn from.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        `cohort`, `centre`, `patient`, `sample`, `sample_day`, `draw`, `draw_day`, `gap_days` (draw minus sample),
+        `visit`, `clock`, `landmark`, and for each outcome its label (nullable boolean) and `at_risk_<outcome>`.
+    taxa, immune, clinical : Block
+        The measurements, aligned with `rows`.
+    units : dict of str to str
+        The unit of each immune measurement.
+    cohorts : dict of str to dict
+        For each cohort its clock, index event, profiler, outcomes' sources and whether it was simulated.
+    notes : tuple of str
+        What a reader must know: what was left out, and where clocks or profilers differ.
+    """
+
+    rows: pd.DataFrame
+    taxa: Block
+    immune: Block
+    clinical: Block
+    units: dict[str, str]
+    cohorts: dict[str, dict[str, Any]]
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any row was simulated."""
+        return any(cohort["simulated"] for cohort in self.cohorts.values())
+
+    def block(self, name: str) -> Block:
+        """Return a block by its name."""
+        found: Block = getattr(self, name)
+        return found
+
+    def take(self, positions: NDArray[np.intp] | NDArray[np.bool_]) -> FeatureTable:
+        """Return the rows at these positions, with the blocks kept in step."""
+        return replace(
+            self,
+            rows=self.rows.iloc[positions].reset_index(drop=True),
+            **{name: Block(self.block(name).names, self.block(name).values[positions]) for name in BLOCKS},
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return rows and measurements as one table, each measurement named `block:name`."""
+        blocks = [
+            pd.DataFrame(self.block(name).values, columns=[f"{name}:{column}" for column in self.block(name).names])
+            for name in BLOCKS
+        ]
+        return pd.concat([self.rows, *blocks], axis=1)
+
+    def write(self, path: Path) -> None:
+        """Write `to_frame` as Parquet, or as CSV where the path says so; whole or not at all.
+
+        Parquet carries notes, units and cohorts as JSON in its schema under `taxokine`.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        partial = path.with_name(path.name + ".partial")
+        try:
+            if path.suffix == ".csv":
+                self.to_frame().to_csv(partial, index=False)
+            elif path.suffix == ".parquet":
+                about = json.dumps({"notes": self.notes, "units": self.units, "cohorts": self.cohorts})
+                table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
+                pq.write_table(
+                    table.replace_schema_metadata({**(table.schema.metadata or {}), b"taxokine": about.encode()}), partial
+                )
+            else:
+                raise InputError(f"{path}: write to a .parquet or a .csv file")
+            partial.replace(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def landmark_table(
+    cohort: Cohort,
+    *,
+    landmark: float = 0,
+    window: float = WINDOW,
+    sample: Literal["first", "last"] = "last",
+    by: Literal["patient", "visit"] = "patient",
+    by_day: float | None = None,
+    censored: CensoredPolicy = "half_limit",
+) -> FeatureTable:
+    """Join a cohort's measurements up to a landmark day.
+
+    Parameters
+    ----------
+    cohort : Cohort
+        The cohort.
+    landmark : float
+        Last day, on the cohort's clock, whose measurements may enter. A cohort whose manifest names an earlier
+        `clock.latest_sample` keeps to that. Measurements that no day dates are taken at the publication's word.
+    window : float
+        Days before the landmark in which a measurement still counts.
+    sample : {"last", "first"}
+        Which stool sample stands for a patient who has several.
+    by : {"patient", "visit"}
+        One row per patient, or one per stool sample, with the blood of the same visit, or the nearest in time.
+    by_day : float, optional
+        Last day on which an adverse event counts.
+    censored : {"half_limit", "limit", "missing"}
+        The number for a value beyond a stated limit of quantification.
+
+    Returns
+    -------
+    FeatureTable
+        A row for each patient (or visit) with stool; donors are never among them.
+    """
+    said = cohort.manifest
+    latest = landmark if said.clock.latest_sample is None else min(landmark, said.clock.latest_sample)
+    stool = cohort.samples[~cohort.samples["donor"]]
+    dated = stool["day"].notna()
+    stool = stool[~dated | stool["day"].between(latest - window, latest)] if by == "patient" else stool
+    stool = stool.sort_values(["patient", "day", "visit"], kind="stable")
+    if by == "patient":
+        _refuse_ambiguous(cohort, stool)
+        stool = stool.drop_duplicates("patient", keep=sample)
+    stool = stool.reset_index(names="position")
+    rows = pd.DataFrame(
+        {
+            "cohort": pd.Series(cohort.name, index=stool.index, dtype="str"),
+            "centre": cohort.centre.reindex(stool["patient"]).to_numpy(),
+            "patient": stool["patient"],
+            "sample": stool["sample"],
+            "sample_day": stool["day"],
+            "visit": stool["visit"],
+            "clock": said.clock.name,
+            "landmark": float(latest),
+        }
+    )
+    immune, units = _paired_blood(cohort, rows, latest, window, by, censored)
+    for outcome in OUTCOME_IDS:
+        found = cohort.labels.outcome(outcome, pd.Index(rows["patient"]), latest, by_day)
+        label, at_risk = found if found is not None else (pd.NA, pd.NA)
+        rows[outcome] = pd.Series(getattr(label, "array", label), index=rows.index, dtype="boolean")
+        rows[f"at_risk_{outcome}"] = pd.Series(getattr(at_risk, "array", at_risk), index=rows.index, dtype="str")
+    clinical = cohort.clinical.iloc[stool["position"]]
+    taxa = cohort.taxa.take(list(rows["sample"])).proportions()
+    return FeatureTable(
+        rows=rows,
+        taxa=Block(taxa.taxa, taxa.values.astype(np.float64)),
+        immune=immune,
+        clinical=Block(tuple(clinical.columns), clinical.to_numpy(dtype=np.float64).reshape(len(rows), -1)),
+        units=units,
+        cohorts={cohort.name: _about(cohort, latest, window)},
+        notes=tuple(f"{cohort.name}: {note}" for note in (*cohort.notes, *_landmark_notes(cohort, landmark, latest))),
+    )
+
+
+def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
+    """Stack cohorts' tables.
+
+    A taxon that a profile does not list was not found: 0. What a cohort did not measure is NaN. Different clocks and
+    profilers are noted; different units of one analyte are refused.
+
+    Raises
+    ------
+    UnitError
+        Two cohorts give one analyte in different units.
+    """
+    if len(tables) == 1:
+        return tables[0]
+    units: dict[str, str] = {}
+    for table in tables:
+        for analyte, unit in table.units.items():
+            if units.setdefault(analyte, unit) != unit:
+                raise UnitError(
+                    f"{analyte} is in {units[analyte]} in one cohort and in {unit} in {', '.join(table.cohorts)}; "
+                    "pool cohorts of one unit, or leave the immune block out"
+                )
+    cohorts = {name: about for table in tables for name, about in table.cohorts.items()}
+    if len(cohorts) < len(tables):
+        raise InputError("a cohort is named twice; name each once")
+    notes = [note for table in tables for note in table.notes]
+    for what, name in (("clocks start at different events", "clock"), ("profilers differ", "profiler")):
+        values = {cohort: str(about[name] or "not stated") for cohort, about in cohorts.items()}
+        if len(set(values.values())) > 1:
+            notes.append(f"{what}: " + ", ".join(f"{cohort} {value}" for cohort, value in values.items()))
+    return FeatureTable(
+        rows=pd.concat([table.rows for table in tables], ignore_index=True),
+        taxa=_stacked([t.taxa for t in tables], absent=0.0),
+        immune=_stacked([t.immune for t in tables], absent=np.nan),
+        clinical=_stacked([t.clinical for t in tables], absent=np.nan),
+        units=units,
+        cohorts=cohorts,
+        notes=tuple(notes),
+    )
+
+
+def _stacked(blocks: Sequence[Block], absent: float) -> Block:
+    names = list(dict.fromkeys(name for block in blocks for name in block.names))
+    position = {name: i for i, name in enumerate(names)}
+    values = np.full((sum(len(b.values) for b in blocks), len(names)), absent)
+    start = 0
+    for block in blocks:
+        stop = start + len(block.values)
+        values[start:stop, [position[name] for name in block.names]] = block.values
+        start = stop
+    return Block(tuple(names), values)
+
+
+def _refuse_ambiguous(cohort: Cohort, stool: pd.DataFrame) -> None:
+    unordered = stool[stool["day"].isna() & stool["visit"].isna()]
+    several = unordered["patient"].duplicated()
+    if several.any():
+        patient = unordered.loc[several, "patient"].iloc[0]
+        raise InputError(
+            f"{cohort.manifest.samples.file}: patient {patient!r} has several undated samples, so none is first or "
+            "last; name a day or a visit in the manifest's samples"
+        )
+
+
+def _paired_blood(
+    cohort: Cohort, rows: pd.DataFrame, latest: float, window: float, by: str, censored: CensoredPolicy
+) -> tuple[Block, dict[str, str]]:
+    """Add `draw`, `draw_day` and `gap_days` to `rows`, and return the blood that goes with each row."""
+    rows["draw"] = pd.Series(pd.NA, index=rows.index, dtype="str")
+    rows["draw_day"], rows["gap_days"] = np.nan, np.nan
+    said, table = cohort.manifest.immune, cohort.immune
+    if said is None or table is None:
+        return Block((), np.empty((len(rows), 0))), {}
+    wide = table.wide(censored)
+    draws = wide.index.to_frame(index=False).rename(columns={said.patient: "patient"})
+    draws["day"] = np.nan if said.day is None else pd.to_numeric(draws[said.day])
+    draws["visit"] = np.nan if said.visit is None else pd.to_numeric(draws[said.visit])
+    chosen = np.full(len(rows), -1)
+    by_patient: Mapping[str, pd.DataFrame] = dict(iter(draws.groupby("patient")))
+    for i, row in enumerate(rows.itertuples()):
+        drawn = by_patient.get(row.patient)
+        if drawn is None:
+            continue
+        if said.visit is not None and not np.isnan(row.visit):
+            drawn = drawn[drawn["visit"] == row.visit]
+        elif said.day is not None:
+            # What blood says after the landmark, or after the visit, is not known on that day.
+            until = latest if by == "patient" else row.sample_day
+            drawn = drawn[drawn["day"].between(until - window, until)]
+        if drawn.empty:
+            continue
+        distance = (drawn["day"] - row.sample_day).abs()
+        chosen[i] = drawn.index[-1] if distance.isna().all() else distance.idxmin()
+    paired = chosen >= 0
+    values = np.full((len(rows), wide.shape[1]), np.nan)
+    values[paired] = wide.to_numpy()[chosen[paired]]
+    drawn = draws.iloc[chosen[paired]]
+    key = [str(part[0]) if len(part) == 1 else "/".join(map(str, part)) for part in map(_parts, wide.index)]
+    rows.loc[paired, "draw"] = [key[i] for i in chosen[paired]]
+    rows.loc[paired, "draw_day"] = drawn["day"].to_numpy()
+    rows["gap_days"] = rows["draw_day"] - rows["sample_day"]
+    suffix = " mRNA" if table.kind == "expression" else ""
+    names = tuple(f"{name}{suffix}" for name in wide.columns)
+    return Block(names, values), dict.fromkeys(names, table.unit)
+
+
+def _parts(key: object) -> tuple[object, ...]:
+    return key if isinstance(key, tuple) else (key,)
+
+
+def _landmark_notes(cohort: Cohort, landmark: float, latest: float) -> list[str]:
+    notes, said = [], cohort.manifest
+    if latest < landmark:
+        notes.append(
+            f"samples up to {said.clock.name} {latest:g} only, not {landmark:g}: {said.clock.because or 'its manifest'}"
+        )
+    if said.samples.day is None:
+        notes.append(f"stool is not dated; taken as the publication's word: {said.samples.baseline or 'by visit'}")
+    if said.immune is not None and said.immune.day is None:
+        notes.append(f"blood is not dated; taken as the publication's word: {said.immune.baseline or 'by visit'}")
+    if not cohort.donors.empty:
+        notes.append(f"{len(cohort.donors)} donor samples are no patients")
+    return notes
+
+
+def _about(cohort: Cohort, landmark: float, window: float) -> dict[str, Any]:
+    said = cohort.manifest
+    return {
+        "title": said.title,
+        "simulated": said.simulated,
+        "clock": said.clock.name,
+        "index_event": said.clock.index,
+        "landmark": landmark,
+        "window": window,
+        "dated": said.samples.day is not None,
+        "profiler": cohort.taxa.profiler,
+        "rank": said.taxa.rank,
+        "outcomes": {name: meaning(name) for name in cohort.labels.flags},
+        "citation": said.source.citation,
+        "licence": said.source.licence,
+    }

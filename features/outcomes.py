@@ -1,0 +1,204 @@
+"""What response and toxicity mean, and what each cohort's columns say of them.
+
+Response is not one thing: `objective_response` is CR or PR, `disease_control` adds any stable disease, and
+`durable_benefit` adds stable disease of at least six months; they are derived from RECIST where a cohort gives it.
+`published_response` is each paper's own label. Toxicity is of any grade, or of CTCAE grade 2 or 3 and above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from features.errors import OutcomeError
+from features.manifest import Events, Manifest, Recist, StableSixMonths, Toxicity, YesNo
+from features.sheets import Sheet, read_sheet
+
+Grade = Literal["any", "2", "3"]
+GRADES: tuple[Grade, ...] = ("any", "2", "3")
+RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
+OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
+AT_RISK = ("yes", "no", "not checkable")
+
+_BENEFIT = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
+_MEANING = {
+    "objective_response": "complete or partial response (RECIST)",
+    "disease_control": "complete or partial response, or any stable disease (RECIST)",
+    "durable_benefit": "complete or partial response, or stable disease of at least 6 months",
+    "published_response": "each publication's own label of response; the labels differ in meaning",
+    "toxicity_any": "immune-related adverse event of any grade",
+    "toxicity_2": "immune-related adverse event of CTCAE grade 2 or above",
+    "toxicity_3": "immune-related adverse event of CTCAE grade 3 or above",
+}
+
+
+@dataclass(frozen=True)
+class AdverseEvents:
+    """Dated, graded adverse events: one row each, with `patient`, `grade` and `day`; `since` as in the manifest."""
+
+    frame: pd.DataFrame
+    since: float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A cohort's outcomes.
+
+    Attributes
+    ----------
+    flags : mapping of str to pandas.Series
+        For each outcome that the cohort publishes as a column: True, False or NA by patient.
+    events : AdverseEvents or None
+        Dated events, from which toxicity is counted after the landmark.
+    """
+
+    flags: Mapping[str, pd.Series[bool]]
+    events: AdverseEvents | None
+
+    def outcome(
+        self, outcome: str, patients: pd.Index[str], landmark: float, by_day: float | None
+    ) -> tuple[pd.Series[bool], pd.Series[str]] | None:
+        """Return the label and who is at risk at the landmark, by patient.
+
+        Parameters
+        ----------
+        outcome : str
+            One of `OUTCOME_IDS`.
+        patients : pandas.Index
+            The patients asked about.
+        landmark : float
+            Events on or before this day are over: their patients are no longer at risk of a first one.
+        by_day : float, optional
+            Last day on which a dated event counts.
+
+        Returns
+        -------
+        label : pandas.Series
+            Nullable boolean; NA is unknown, and never "no".
+        at_risk : pandas.Series
+            "yes", "no", or "not checkable" where the cohort does not date the outcome.
+        """
+        if outcome in self.flags:
+            label = self.flags[outcome].reindex(patients)
+            return label, pd.Series("not checkable", index=patients)
+        if self.events is None or not outcome.startswith("toxicity_"):
+            return None
+        grade = outcome.removeprefix("toxicity_")
+        events = self.events.frame
+        counted = events[(events["day"] >= self.events.since) & (events["grade"] >= (1 if grade == "any" else int(grade)))]
+        first = counted.groupby("patient")["day"].min().reindex(patients)
+        at_risk = (first.isna() | (first > landmark)).map({True: "yes", False: "no"})
+        label = (first > landmark) & (first <= (np.inf if by_day is None else by_day))
+        return label.where(at_risk == "yes").astype("boolean"), at_risk
+
+
+def outcome_id(outcome: str, grade: str | None) -> str:
+    """Return the name under which an outcome is trained, registered and served.
+
+    Raises
+    ------
+    OutcomeError
+        Toxicity without a grade, a grade without toxicity, or an unknown outcome or grade.
+    """
+    if outcome == "toxicity":
+        if grade not in GRADES:
+            raise OutcomeError(f"toxicity needs a grade, one of {', '.join(GRADES)}; got {grade or 'none'}")
+        return f"toxicity_{grade}"
+    if grade:
+        raise OutcomeError(f"only toxicity has a grade; leave it out for {outcome}")
+    if outcome not in RESPONSES:
+        raise OutcomeError(f"unknown outcome {outcome!r}; known are {', '.join(RESPONSES)} and toxicity")
+    return outcome
+
+
+def meaning(outcome: str) -> str:
+    """Return an outcome's definition in words."""
+    return _MEANING[outcome]
+
+
+def is_toxicity(outcome: str) -> bool:
+    """Tell toxicity's outcomes from response's."""
+    return outcome.startswith("toxicity")
+
+
+def refusal(manifest: Manifest, outcome: str) -> str:
+    """Return why a cohort cannot be used for an outcome that it does not define."""
+    toxicity = manifest.outcomes.toxicity
+    if is_toxicity(outcome):
+        if isinstance(toxicity, Toxicity):
+            return f"{manifest.name} publishes toxicity of grade {toxicity.grade!r} only, without the events' grades"
+        return f"{manifest.name} publishes no toxicity"
+    if manifest.outcomes.recist is None:
+        return f"{manifest.name} publishes no RECIST, from which {outcome} is derived"
+    return f"{manifest.name} publishes nothing that tells {outcome}"
+
+
+def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Path]) -> Labels:
+    """Read every outcome that a manifest defines.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The cohort's manifest.
+    sheet : Sheet or None
+        The patients' sheet, with one row a patient.
+    paths : mapping of str to Path
+        Where each file named by the manifest lies.
+    """
+    said = manifest.outcomes
+    flags: dict[str, pd.Series[bool]] = {}
+    if sheet is not None and manifest.patients is not None:
+        patients = pd.Index(sheet.column(manifest.patients.patient))
+        recist = None if said.recist is None else _best_response(sheet, said.recist, patients)
+        if recist is not None:
+            flags |= {name: recist.isin(best).where(recist.notna()).astype("boolean") for name, best in _BENEFIT.items()}
+        if said.published_response:
+            flags["published_response"] = _flag(sheet, said.published_response, patients, "published_response")
+        if isinstance(said.durable_benefit, YesNo):
+            flags["durable_benefit"] = _flag(sheet, said.durable_benefit, patients, "durable_benefit")
+        elif isinstance(said.durable_benefit, StableSixMonths) and recist is not None:
+            rule = said.durable_benefit.stable_six_months
+            lasted = _flag(sheet, rule, patients, "durable_benefit.stable_six_months")
+            flags["durable_benefit"] = lasted.where(recist == "SD", flags["objective_response"])
+        if isinstance(said.toxicity, Toxicity):
+            flags[f"toxicity_{said.toxicity.grade}"] = _flag(sheet, said.toxicity, patients, "toxicity")
+    events = None
+    if isinstance(said.toxicity, Events):
+        events = _read_events(said.toxicity, read_sheet(paths[said.toxicity.events]), sheet, manifest)
+    return Labels(flags, events)
+
+
+def _best_response(sheet: Sheet, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
+    best = {value: code for code in ("CR", "PR", "SD", "PD") for value in getattr(recist, code)}
+    meaning: dict[str, str | None] = {**best, **dict.fromkeys(recist.unknown)}
+    return pd.Series(sheet.meanings(recist.column, meaning, "outcomes.recist"), index=patients, dtype="str")
+
+
+def _flag(sheet: Sheet, rule: YesNo, patients: pd.Index[str], where: str) -> pd.Series[bool]:
+    meaning: dict[str, bool | None] = {
+        **dict.fromkeys(rule.yes, True),
+        **dict.fromkeys(rule.no, False),
+        **dict.fromkeys(rule.unknown),
+    }
+    return pd.Series(sheet.meanings(rule.column, meaning, f"outcomes.{where}"), index=patients, dtype="boolean")
+
+
+def _read_events(rule: Events, sheet: Sheet, patients: Sheet | None, manifest: Manifest) -> AdverseEvents:
+    patient = sheet.column(rule.patient)
+    if patients is not None and manifest.patients is not None:
+        known = set(patients.column(manifest.patients.patient))
+        for at, name in enumerate(patient):
+            if name not in known:
+                raise sheet.error(f"patient {name!r} is not in {patients.file.name}", rule.patient, at)
+    sheet.column(rule.term)
+    grade, day = sheet.numbers(rule.grade, ()), sheet.numbers(rule.day, ())
+    for at, value in enumerate(grade):
+        if value not in (1, 2, 3, 4, 5):
+            raise sheet.error(f"a CTCAE grade is 1 to 5, got {value:g}", rule.grade, at)
+    frame = pd.DataFrame({"patient": patient, "grade": grade, "day": day})
+    return AdverseEvents(frame, rule.since)

@@ -1,0 +1,53 @@
+"""The environment, read once.
+
+Every environment variable that Taxokine heeds stands in `Settings`; no other module reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+# MLflow reads this when it is first imported, and would otherwise send usage data to its makers.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says, with the defaults for what it does not.
+
+    Attributes
+    ----------
+    home : Path
+        Folder of the API keys' hashes and of the key that masks patient ids (`TAXOKINE_HOME`, default `.taxokine`).
+    data : Path
+        Folder that holds one subfolder for each cohort (`TAXOKINE_DATA`, default `cohorts` within `home`).
+    tracking_uri : str
+        MLflow's store (`MLFLOW_TRACKING_URI`; default `mlflow.db` in the working folder, MLflow's own default).
+    parent_run : str or None
+        The run that `mlflow run` has opened for this process (`MLFLOW_RUN_ID`).
+    api_key : str or None
+        The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
+    """
+
+    home: Path
+    data: Path
+    tracking_uri: str
+    parent_run: str | None
+    api_key: str | None
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process."""
+    env = os.environ
+    home = Path(env.get("TAXOKINE_HOME") or ".taxokine").absolute()
+    return Settings(
+        home=home,
+        data=Path(env.get("TAXOKINE_DATA") or home / "cohorts").absolute(),
+        tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}",
+        parent_run=env.get("MLFLOW_RUN_ID") or None,
+        api_key=env.get("TAXOKINE_API_KEY") or None,
+    )

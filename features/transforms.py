@@ -1,0 +1,307 @@
+"""Transformers of the blocks: scikit-learn estimators, fitted inside folds.
+
+Each one's fitted state is plain numbers and names (`learned`), so that a bundle can keep it as JSON and the server can
+run the very same kernels without pickle. Arrays are (n_samples, n_features); taxa enter as proportions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+Matrix = NDArray[np.float64]
+
+
+class BlockTransformer(TransformerMixin, BaseEstimator):
+    """A transformer of one block whose fitted state is JSON.
+
+    Subclasses say in `learned` which fitted attributes they have, and compute in `_kernel`.
+    """
+
+    learned: ClassVar[tuple[str, ...]] = ()
+    _finite: ClassVar[bool | str] = True
+
+    def fit(self, X: ArrayLike, y: object = None) -> Self:
+        """Learn from the training rows alone."""
+        matrix = validate_data(self, X, dtype=np.float64, ensure_all_finite=self._finite)
+        self._learn(matrix)
+        return self
+
+    def transform(self, X: ArrayLike) -> Matrix:
+        """Return the transformed rows, (n_samples, n_features_out)."""
+        check_is_fitted(self, "n_features_in_")
+        matrix = validate_data(self, X, dtype=np.float64, ensure_all_finite=self._finite, reset=False)
+        return self._kernel(matrix)
+
+    def names_out(self, names: list[str]) -> list[str]:
+        """Return the names of the columns that come out when `names` go in."""
+        return names
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
+        """Return `names_out` in scikit-learn's form."""
+        check_is_fitted(self, "n_features_in_")
+        if input_features is None:
+            input_features = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+        return np.asarray(self.names_out([str(n) for n in np.asarray(input_features)]), dtype=object)
+
+    def state(self) -> dict[str, Any]:
+        """Return parameters and fitted attributes as JSON-ready values."""
+        learned = {name: np.asarray(getattr(self, name)).tolist() for name in self.learned}
+        return {"step": type(self).__name__, "params": self.get_params(), "learned": learned}
+
+    def _learn(self, X: Matrix) -> None:
+        """Most transformers have nothing to learn."""
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        raise NotImplementedError
+
+
+class PrevalenceFilter(BlockTransformer):
+    """Keep the taxa found in at least a share of the training samples.
+
+    Parameters
+    ----------
+    min_prevalence : float
+        Share of training samples with a value above zero, in [0, 1].
+    """
+
+    learned = ("kept_",)
+
+    def __init__(self, min_prevalence: float = 0.1) -> None:
+        self.min_prevalence = min_prevalence
+
+    def _learn(self, X: Matrix) -> None:
+        self.kept_ = np.flatnonzero((X > 0).mean(axis=0) >= self.min_prevalence)
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        return X[:, self.kept_]
+
+    def names_out(self, names: list[str]) -> list[str]:
+        """Return the names of the kept taxa."""
+        return [names[i] for i in self.kept_]
+
+
+class ZeroReplacement(BlockTransformer):
+    r"""Replace zeros multiplicatively by half the smallest proportion seen in training.
+
+    A row is closed to 1, its zeros become :math:`\delta`, and its other parts shrink by the factor
+    :math:`1 - \delta\, n_0`, so that the row stays closed and their ratios stay as they were.
+
+    References
+    ----------
+    Martín-Fernández, Barceló-Vidal and Pawlowsky-Glahn 2003, Mathematical Geology 35:253-278.
+    """
+
+    learned = ("delta_",)
+
+    def _learn(self, X: Matrix) -> None:
+        closed = closure(X)
+        found = closed[closed > 0]
+        # Half the detection limit, and never so much that replaced zeros could fill a row.
+        self.delta_ = min(float(found.min()) / 2 if found.size else 1.0, 0.5 / max(X.shape[1], 1))
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        closed = closure(X)
+        zero = closed == 0
+        n_zero = zero.sum(axis=1, keepdims=True)
+        # A row in which nothing was found says nothing of ratios: it becomes the neutral composition.
+        shrunk = closed * (1 - self.delta_ * n_zero)
+        return np.where(n_zero == X.shape[1], 1 / max(X.shape[1], 1), np.where(zero, self.delta_, shrunk))
+
+
+class CLR(BlockTransformer):
+    """Centred log-ratio of strictly positive compositions.
+
+    References
+    ----------
+    Aitchison 1982, Journal of the Royal Statistical Society B 44:139-177.
+    """
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        log = np.log(X)
+        return log - log.mean(axis=1, keepdims=True) if X.shape[1] else log
+
+
+class PresenceAbsence(BlockTransformer):
+    """1 where a taxon was found, else 0."""
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        return (X > 0).astype(np.float64)
+
+
+class GenusSums(BlockTransformer):
+    """Sum species into genera, by the first word of their names.
+
+    Parameters
+    ----------
+    species : list of str
+        The names of the columns that come in. `Candidatus_Cibiobacter_qucibialis` belongs to `Candidatus_Cibiobacter`.
+    """
+
+    learned = ("genus_of_",)
+
+    def __init__(self, species: list[str]) -> None:
+        self.species = species
+
+    def _learn(self, X: Matrix) -> None:
+        position = {genus: i for i, genus in enumerate(self.names_out(self.species))}
+        self.genus_of_ = np.array([position[genus_of(name)] for name in self.species], dtype=np.intp)
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        sums = np.zeros((X.shape[0], int(self.genus_of_.max(initial=-1)) + 1))
+        np.add.at(sums.T, self.genus_of_, X.T)
+        return sums
+
+    def names_out(self, names: list[str]) -> list[str]:
+        """Return the genera, in order of first appearance."""
+        return list(dict.fromkeys(map(genus_of, names)))
+
+
+class AlphaDiversity(BlockTransformer):
+    """Richness, Shannon's entropy (nats) and Simpson's index of each sample."""
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        p = closure(X)
+        log = np.log(p, out=np.zeros_like(p), where=p > 0)
+        return np.column_stack([(X > 0).sum(axis=1), -(p * log).sum(axis=1), 1 - (p**2).sum(axis=1)])
+
+    def names_out(self, names: list[str]) -> list[str]:
+        """Return the three indices' names."""
+        return ["richness", "shannon", "simpson"]
+
+
+class CensoredFill(BlockTransformer):
+    """Give a number to measurements that are only known to lie beyond a limit nobody stated.
+
+    They come as -inf (below) and inf (above). Below becomes the smallest number seen in training, or half of it; above
+    becomes the largest. NaN, not measured, stays NaN.
+
+    Parameters
+    ----------
+    policy : {"half_limit", "limit", "missing"}
+        `missing` makes both NaN.
+    log2 : sequence of int
+        Columns on a log2 scale, on which half is one less.
+    """
+
+    learned = ("low_", "high_")
+    _finite = False
+
+    def __init__(self, policy: str = "half_limit", log2: Sequence[int] = ()) -> None:
+        self.policy = policy
+        self.log2 = log2
+
+    def _learn(self, X: Matrix) -> None:
+        seen = np.isfinite(X)
+        low = np.where(seen, X, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(seen, X, -np.inf).max(axis=0, initial=-np.inf)
+        if self.policy == "half_limit":
+            low = np.where(np.isin(np.arange(low.size), self.log2), low - 1, low / 2)
+        # An analyte without a number in training was beyond its limit in every row: one value, whichever it is.
+        none = ~seen.any(axis=0)
+        self.low_, self.high_ = np.where(none, 1.0, low), np.where(none, 1.0, high)
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        if self.policy == "missing":
+            return np.where(np.isinf(X), np.nan, X)
+        return np.where(np.isneginf(X), self.low_, np.where(np.isposinf(X), self.high_, X))
+
+
+class Log10(BlockTransformer):
+    """Logarithm, to base 10, of chosen columns: concentrations are; expression and NPX already are logarithms.
+
+    Parameters
+    ----------
+    columns : list of int
+        The columns to take the logarithm of.
+    """
+
+    learned = ("floor_",)
+    _finite = "allow-nan"
+
+    def __init__(self, columns: list[int]) -> None:
+        self.columns = columns
+
+    def _learn(self, X: Matrix) -> None:
+        chosen = X[:, self.columns]
+        positive = np.where(chosen > 0, chosen, np.inf).min(axis=0, initial=np.inf)
+        # A published 0 is a rounded small number: half the smallest positive one.
+        self.floor_ = np.where(np.isfinite(positive), positive / 2, 1.0)
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        out = X.copy()
+        out[:, self.columns] = np.log10(np.maximum(X[:, self.columns], self.floor_))
+        return out
+
+
+class MedianFill(BlockTransformer):
+    """Drop columns seldom measured in training, and fill the gaps of the others with their training median.
+
+    Parameters
+    ----------
+    min_observed : float
+        Share of training rows in which a column must have been measured.
+    """
+
+    learned = ("kept_", "median_")
+    _finite = "allow-nan"
+
+    def __init__(self, min_observed: float = 0.5) -> None:
+        self.min_observed = min_observed
+
+    def _learn(self, X: Matrix) -> None:
+        observed = np.isfinite(X).mean(axis=0)
+        self.kept_ = np.flatnonzero((observed >= self.min_observed) & (observed > 0))
+        self.median_ = np.nanmedian(X[:, self.kept_], axis=0) if self.kept_.size else np.zeros(0)
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        kept = X[:, self.kept_]
+        return np.where(np.isnan(kept), self.median_, kept)
+
+    def names_out(self, names: list[str]) -> list[str]:
+        """Return the names of the kept columns."""
+        return [names[i] for i in self.kept_]
+
+
+STEPS = {
+    step.__name__: step
+    for step in (
+        PrevalenceFilter,
+        ZeroReplacement,
+        CLR,
+        PresenceAbsence,
+        GenusSums,
+        AlphaDiversity,
+        CensoredFill,
+        Log10,
+        MedianFill,
+    )
+}
+
+
+def restored(state: dict[str, Any]) -> BlockTransformer:
+    """Return the fitted transformer that `BlockTransformer.state` described."""
+    step: BlockTransformer = STEPS[state["step"]](**state["params"])
+    for name, value in state["learned"].items():
+        array = np.asarray(value)
+        # JSON writes an empty list without a type; positions must stay integers.
+        setattr(step, name, array.astype(np.intp) if name in {"kept_", "genus_of_"} else array)
+    return step
+
+
+def closure(X: Matrix) -> Matrix:
+    """Return rows divided by their sums; a row of zeros stays zero. (n_samples, n_taxa)."""
+    total = X.sum(axis=1, keepdims=True)
+    return np.divide(X, total, out=np.zeros_like(X), where=total > 0)
+
+
+def genus_of(species: str) -> str:
+    """Return the genus in a species' canonical name."""
+    words = species.split("_")
+    return "_".join(words[:2]) if words[0] == "Candidatus" and len(words) > 2 else words[0]
+

@@ -1,0 +1,1 @@
+"""What a predictor is: families, encoder, bundle, explanation, trust, registry (code, never artefacts)."""

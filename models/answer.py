@@ -1,0 +1,125 @@
+"""An answer: what is said of one candidate for one outcome, and what is said of response and toxicity together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from features.outcomes import is_toxicity, meaning
+from models.bundle import Model
+from models.candidate import Candidate, Reception, received
+from models.trust import trust
+
+
+@dataclass(frozen=True)
+class Served:
+    """A model, and the name under which the registry knows it."""
+
+    model: Model
+    name: str
+    version: str
+    run_id: str
+    alias: str
+
+    def about(self) -> dict[str, Any]:
+        """Return how an answer names its model."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "run_id": self.run_id,
+            "alias": self.alias,
+            "family": self.model.family,
+            "blocks": list(self.model.blocks),
+        }
+
+
+def chosen(models: Sequence[Served], candidate: Candidate) -> Served:
+    """Return the first model, in the registry's order, all of whose blocks the candidate has; else the first.
+
+    Parameters
+    ----------
+    models : sequence of Served
+        The models of one outcome, the registered best first; at least one.
+    candidate : Candidate
+    """
+    has = {"taxa": candidate.taxa is not None, "immune": bool(candidate.immune), "clinical": bool(candidate.clinical)}
+    return next((served for served in models if all(has[block] for block in served.model.blocks)), models[0])
+
+
+def answer(served: Served, candidate: Candidate) -> dict[str, Any]:
+    """Return one outcome's answer, JSON-ready.
+
+    Raises
+    ------
+    InputError
+        A value of the candidate cannot be read.
+    """
+    model = served.model
+    reception = received(candidate, model.encoder, model.units)
+    judged = trust(model, candidate, reception)
+    probability, explanation = None, None
+    if judged.verdict != "abstain":
+        explanation = _explanation(model, reception)
+        probability = float(model.calibration.probability(np.float64(explanation["value"])))
+    return {
+        "outcome": model.outcome,
+        "definition": meaning(model.outcome),
+        "probability": probability,
+        "explanation": explanation,
+        "model": served.about(),
+        "evidence": model.evidence,
+        "trust": {"verdict": judged.verdict, "reasons": list(judged.reasons), **judged.facts},
+        "simulated": model.simulated,
+    }
+
+
+def benefit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the bounds of benefit, response without toxicity, until it is modelled jointly.
+
+    Whatever the dependence, P(response and no toxicity) lies between max(0, r - t) and min(r, 1 - t).
+
+    References
+    ----------
+    Fréchet 1935, Fundamenta Mathematicae 25:379-387.
+    """
+    responses = [a for a in answers if not is_toxicity(a["outcome"])]
+    toxicities = [a for a in answers if is_toxicity(a["outcome"])]
+    if not responses or not toxicities:
+        missing = "response" if not responses else "toxicity"
+        return {"low": None, "high": None, "of": [], "reason": f"no model of {missing} is registered"}
+    response, toxicity = responses[0], toxicities[0]
+    of = [response["outcome"], toxicity["outcome"]]
+    if response["probability"] is None or toxicity["probability"] is None:
+        return {"low": None, "high": None, "of": of, "reason": "a model abstained"}
+    r, t = response["probability"], toxicity["probability"]
+    return {"low": max(0.0, r - t), "high": min(r, 1 - t), "of": of, "reason": None}
+
+
+def _explanation(model: Model, reception: Reception) -> dict[str, Any]:
+    encoder = model.encoder
+    encoded = encoder.encode(reception.values)
+    shap, base = model.predictor.contributions(encoded)
+    raw = {block: values[0].tolist() for block, values in reception.values.items()}
+    contributions = []
+    for feature, code, share in zip(encoder.features_, encoded[0].tolist(), shap[0].tolist(), strict=True):
+        value = code if feature.source < 0 else raw[feature.block][feature.source]
+        contributions.append(
+            {
+                "feature": feature.name,
+                "block": feature.block,
+                # Not measured, or only known to lie beyond a limit: there is no number to show.
+                "value": value if np.isfinite(value) else None,
+                "shap": share,
+            }
+        )
+    return {
+        "scale": "log-odds",
+        "base_value": base,
+        # The sum itself, so that what is shown adds up to what was used.
+        "value": base + float(shap.sum()),
+        "contributions": contributions,
+        "calibration": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
+    }

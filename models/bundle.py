@@ -1,0 +1,199 @@
+"""The bundle: a trained model as a folder of JSON, arrays and XGBoost's UBJ, checked before it is read.
+
+====================  ====================================================================================
+`bundle.json`         protocol, outcome, encoder, family, calibration, units, profiler, evidence
+`linear.npz`          a linear family's arrays
+`trees.ubj`           a tree family's ensemble
+`card.md`             the model card
+`hashes.json`         SHA-256 of each of the others
+====================  ====================================================================================
+
+There is no pickle in it, and loading refuses anything else that lies in the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import BundleError
+from models.encoder import BlockEncoder
+from models.families import FAMILIES, Linear, Predictor, Trees
+
+PROTOCOL = 1
+_ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md", "hashes.json"}
+_LARGEST = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Platt's calibration: probability = 1 / (1 + exp(-(slope * margin + intercept))).
+
+    References
+    ----------
+    Platt 1999, Advances in Large Margin Classifiers 61-74.
+    """
+
+    slope: float
+    intercept: float
+
+    def probability(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return probabilities of log-odds, the same shape."""
+        with np.errstate(over="ignore"):
+            return 1 / (1 + np.exp(-(self.slope * margin + self.intercept)))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model and all that must be said with its answers.
+
+    Attributes
+    ----------
+    outcome : str
+        An id of `features.outcomes.OUTCOME_IDS`.
+    family : str
+        A name of `models.families.FAMILIES`.
+    encoder : BlockEncoder
+        Fitted.
+    predictor : Predictor
+        Fitted.
+    calibration : Calibration
+        From left-out log-odds to probability.
+    units : dict of str to str
+        Unit of each immune measurement.
+    profilers : tuple of str
+        The profilers of the training cohorts.
+    evidence : dict
+        What the model was trained and validated on; see `training.experiment`.
+    card : str
+        The model card, in Markdown.
+    """
+
+    outcome: str
+    family: str
+    encoder: BlockEncoder
+    predictor: Predictor
+    calibration: Calibration
+    units: dict[str, str]
+    profilers: tuple[str, ...]
+    evidence: dict[str, Any]
+    card: str
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The blocks the model uses."""
+        return tuple(self.encoder.blocks)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the training data were simulated."""
+        return bool(self.evidence["simulated"])
+
+
+def save_bundle(model: Model, folder: Path) -> None:
+    """Write a model into a new folder.
+
+    Raises
+    ------
+    FileExistsError
+        The folder exists.
+    """
+    folder.mkdir(parents=True)
+    contents: dict[str, bytes] = {"card.md": model.card.encode()}
+    if isinstance(model.predictor, Linear):
+        buffer = BytesIO()
+        predictor = model.predictor
+        np.savez(buffer, intercept=predictor.intercept, coef=predictor.coef, mean=predictor.mean)
+        contents["linear.npz"] = buffer.getvalue()
+    elif isinstance(model.predictor, Trees):
+        contents["trees.ubj"] = model.predictor.ubj()
+    else:
+        raise TypeError(f"a bundle cannot keep a {type(model.predictor).__name__}")
+    about = {
+        "protocol": PROTOCOL,
+        "outcome": model.outcome,
+        "family": model.family,
+        "calibration": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
+        "units": model.units,
+        "profilers": model.profilers,
+        "evidence": model.evidence,
+        "encoder": model.encoder.state(),
+    }
+    contents["bundle.json"] = json.dumps(about, allow_nan=False, indent=1).encode()
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    contents["hashes.json"] = json.dumps(hashes, indent=1).encode()
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+
+
+def load_bundle(folder: Path) -> Model:
+    """Check a bundle and read it.
+
+    Raises
+    ------
+    BundleError
+        The folder holds anything but a bundle's files, a hash does not match, or the protocol is unknown.
+    """
+    contents = _checked_contents(folder)
+    try:
+        about = json.loads(contents["bundle.json"])
+        protocol = about["protocol"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder}/bundle.json does not name its protocol: {error}") from error
+    if protocol != PROTOCOL:
+        raise BundleError(f"{folder} is a bundle of protocol {protocol!r}; this Taxokine reads protocol {PROTOCOL}")
+    try:
+        if about["family"] not in FAMILIES:
+            raise BundleError(f"{folder}: unknown family {about['family']!r}")
+        return Model(
+            outcome=about["outcome"],
+            family=about["family"],
+            encoder=BlockEncoder.from_state(about["encoder"]),
+            predictor=_predictor(contents),
+            calibration=Calibration(**about["calibration"]),
+            units=about["units"],
+            profilers=tuple(about["profilers"]),
+            evidence=about["evidence"],
+            card=contents["card.md"].decode(),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder} is not a bundle of protocol {PROTOCOL}: {error!r}") from error
+
+
+def _checked_contents(folder: Path) -> dict[str, bytes]:
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is not a folder")
+    names = {path.name for path in folder.iterdir()}
+    if strange := names - _ALLOWED:
+        raise BundleError(f"{folder} holds what a bundle may not: {', '.join(sorted(strange))}; it was not read")
+    contents = {}
+    for name in names:
+        path = folder / name
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
+            raise BundleError(f"{path} is not a plain file of a bundle's size; it was not read")
+        contents[name] = path.read_bytes()
+    try:
+        hashes: Mapping[str, str] = json.loads(contents.pop("hashes.json"))
+    except (KeyError, ValueError) as error:
+        raise BundleError(f"{folder}/hashes.json is missing or damaged: {error}") from error
+    if not isinstance(hashes, dict) or hashes.keys() != contents.keys():
+        raise BundleError(f"{folder}: hashes.json and the files do not name the same contents; it was not read")
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != hashes[name]:
+            raise BundleError(f"{folder}/{name} has changed since the bundle was written; it was not read")
+    return contents
+
+
+def _predictor(contents: Mapping[str, bytes]) -> Predictor:
+    if "trees.ubj" in contents:
+        return Trees.from_ubj(contents["trees.ubj"])
+    with np.load(BytesIO(contents["linear.npz"]), allow_pickle=False) as arrays:
+        return Linear(float(arrays["intercept"]), arrays["coef"], arrays["mean"])

@@ -1,0 +1,206 @@
+"""A candidate patient, as a clinic describes one, and the numbers a model reads from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.analytes import ImmuneUnit, Reading, CensoredPolicy, canonical_analyte, convert, kind_of, resolved_values
+from features.errors import InputError, UnitError
+from features.taxa import canonical_name
+from models.encoder import BlockEncoder, absent
+
+Unit = Literal["counts", "proportions", "percent"]
+_WHOLE: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
+
+
+@dataclass(frozen=True)
+class StoolProfile:
+    """One stool sample.
+
+    Attributes
+    ----------
+    values : mapping of str to float
+        Abundance by taxon, in `unit`.
+    unit : {"counts", "proportions", "percent"}
+    profiler : str or None
+        What made the profile, such as `mpa_vOct22_CHOCOPhlAnSGB_202212`.
+    day, clock : float or None, str or None
+        When the stool was taken, and on which clock.
+    """
+
+    values: Mapping[str, float]
+    unit: Unit
+    profiler: str | None = None
+    day: float | None = None
+    clock: str | None = None
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One immune measurement.
+
+    Attributes
+    ----------
+    analyte : str
+        Any name of it that `features.analytes` knows.
+    reading : Reading
+        Its value, or how it is censored.
+    unit : str
+    day : float or None
+    """
+
+    analyte: str
+    reading: Reading
+    unit: ImmuneUnit
+    day: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A patient to answer for; what is not known is left out."""
+
+    clinical: Mapping[str, float | str | bool | None] = field(default_factory=dict)
+    taxa: StoolProfile | None = None
+    immune: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reception:
+    """What a model took in of a candidate.
+
+    Attributes
+    ----------
+    values : dict of str to ndarray, (1, n_names)
+        Each block in the encoder's order, before encoding.
+    recognised : float or None
+        Share of the profile's abundance that lies in taxa the model has seen.
+    unused : tuple of str
+        Names that had no effect.
+    """
+
+    values: dict[str, NDArray[np.float64]]
+    recognised: float | None
+    unused: tuple[str, ...]
+
+    def measured(self, block: str) -> NDArray[np.bool_]:
+        """Tell which of a block's columns the candidate has, (n_names,)."""
+        values = self.values[block][0]
+        found: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
+        return found
+
+
+def proportions_of(profile: StoolProfile) -> dict[str, float]:
+    """Return a profile's proportions by canonical name, closed to 1.
+
+    Raises
+    ------
+    InputError
+        A negative or infinite abundance, nothing found at all, two names of one taxon, or sums that contradict the
+        unit.
+    """
+    found: dict[str, float] = {}
+    for name, value in profile.values.items():
+        if not (math.isfinite(value) and value >= 0):
+            raise InputError(f"taxa.values[{name!r}]: an abundance is a number from 0 up, got {value}")
+        canonical = canonical_name(name)
+        if canonical in found:
+            raise InputError(f"taxa.values: {name!r} and another name both mean {canonical}; send each taxon once")
+        found[canonical] = value
+    total = math.fsum(found.values())
+    if total <= 0:
+        raise InputError("taxa.values: nothing was found in this profile; leave 'taxa' out if there is no stool sample")
+    if profile.unit == "counts" and any(value != int(value) for value in found.values()):
+        raise InputError("taxa.values: counts are whole numbers; send unit 'percent' or 'proportions' for these")
+    whole = _WHOLE.get(profile.unit)
+    if whole is not None and total > whole * 1.02:
+        advice = "; they read as percent" if profile.unit == "proportions" and total <= 102 else ""
+        raise InputError(
+            f"taxa.values sum to {total:.6g}, which is more than {profile.unit} can ({whole:g}){advice}; "
+            "send one rank only, and the unit they are in"
+        )
+    if profile.unit == "percent" and total <= 1.02 and len(found) > 1:
+        raise InputError(f"taxa.values sum to {total:.6g}: they read as proportions; send unit 'proportions'")
+    return {name: value / total for name, value in found.items()}
+
+
+def received(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, str]) -> Reception:
+    """Return what a model's encoder takes in of a candidate.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    encoder : BlockEncoder
+        Fitted.
+    units : mapping of str to str
+        The unit in which the model knows each immune measurement.
+
+    Raises
+    ------
+    InputError
+        A value cannot be read as what it is said to be.
+    """
+    given: dict[str, dict[str, float]] = {
+        "taxa": proportions_of(candidate.taxa) if candidate.taxa else {},
+        "immune": _immune(candidate.immune, units, encoder.censored),
+        "clinical": _clinical(candidate.clinical, encoder.names_.get("clinical", ())),
+    }
+    values: dict[str, NDArray[np.float64]] = {}
+    unused: list[str] = []
+    for block, names in encoder.names_.items():
+        known = given[block]
+        row = np.array([[known.pop(name, absent(block)) for name in names]], dtype=np.float64)
+        values[block] = row.reshape(1, len(names))
+        unused += known
+    recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
+    return Reception(values, recognised, tuple(unused))
+
+
+def _immune(
+    measurements: tuple[Measurement, ...], units: Mapping[str, str], policy: CensoredPolicy
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for measurement in measurements:
+        expression = kind_of(measurement.unit) == "expression"
+        name = f"{measurement.analyte} mRNA" if expression else canonical_analyte(measurement.analyte)
+        if name in found:
+            raise InputError(f"immune: {name} is given twice; send one value of each analyte")
+        value, side, limit = measurement.reading
+        number = float(resolved_values(value, side, limit, policy=policy, unit=measurement.unit))
+        unit = units.get(name)
+        if unit is not None and unit != measurement.unit and math.isfinite(number):
+            try:
+                number = float(convert(np.array(number), measurement.unit, unit))  # type: ignore[arg-type]
+            except UnitError as error:
+                raise UnitError(f"immune: {name} is known in {unit}: {error}") from error
+        found[name] = number
+    return found
+
+
+def _clinical(fields: Mapping[str, float | str | bool | None], names: tuple[str, ...]) -> dict[str, float]:
+    levels: dict[str, list[str]] = {}
+    for name in names:
+        column, _, level = name.partition("=")
+        levels.setdefault(column, []).extend([level] if level else [])
+    found: dict[str, float] = {}
+    for column, value in fields.items():
+        if value is None:
+            continue
+        if levels.get(column):
+            if value not in levels[column]:
+                raise InputError(f"patient.{column}: expected one of {', '.join(levels[column])}, got {value!r}")
+            found |= {f"{column}={level}": float(value == level) for level in levels[column]}
+        elif column in levels and isinstance(value, str):
+            raise InputError(f"patient.{column}: expected a number, or true or false, got {value!r}")
+        elif isinstance(value, str):
+            found[column] = math.nan
+        elif not math.isfinite(value):
+            raise InputError(f"patient.{column}: expected a number, got {value}")
+        else:
+            found[column] = float(value)
+    return found

@@ -1,0 +1,186 @@
+"""From measured blocks to the matrix a family learns from: fitted inside folds, and the same code when serving."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from features.analytes import LOG2_UNITS, CensoredPolicy
+from features.landmark import FeatureTable
+from features.transforms import (
+    CLR,
+    AlphaDiversity,
+    BlockTransformer,
+    CensoredFill,
+    GenusSums,
+    Log10,
+    MedianFill,
+    PrevalenceFilter,
+    PresenceAbsence,
+    ZeroReplacement,
+    restored,
+)
+
+Matrix = NDArray[np.float64]
+Representation = Literal["clr", "genus_clr", "presence", "diversity"]
+REPRESENTATIONS: tuple[Representation, ...] = ("clr", "genus_clr", "presence", "diversity")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column of the encoded matrix.
+
+    Attributes
+    ----------
+    block : str
+        `taxa`, `immune` or `clinical`.
+    name : str
+        The taxon, analyte, clinical field or index.
+    source : int
+        The position of the measurement it shows to a reader, or -1 where it is computed from many.
+    """
+
+    block: str
+    name: str
+    source: int
+
+
+class BlockEncoder(BaseEstimator):
+    """Encode the blocks of a feature table.
+
+    Parameters
+    ----------
+    blocks : sequence of str
+        The blocks to use.
+    representation : {"clr", "genus_clr", "presence", "diversity"}
+        What becomes of the taxa.
+    min_prevalence : float
+        Share of training samples in which a taxon must be found.
+    censored : {"half_limit", "limit", "missing"}
+        The number that enters for a measurement beyond its limit.
+
+    Attributes
+    ----------
+    names_ : dict of str to tuple of str
+        The columns each block brought in training: for taxa, every name the model has ever seen.
+    features_ : list of Feature
+        The columns of the encoded matrix.
+    low_, high_ : ndarray, (n_features,)
+        The range of each column in training.
+    """
+
+    def __init__(
+        self,
+        blocks: Sequence[str] = ("taxa",),
+        representation: Representation = "clr",
+        min_prevalence: float = 0.1,
+        censored: CensoredPolicy = "half_limit",
+    ) -> None:
+        self.blocks = blocks
+        self.representation = representation
+        self.min_prevalence = min_prevalence
+        self.censored = censored
+
+    def fit(self, table: FeatureTable, y: object = None) -> Self:
+        """Learn from the training rows alone."""
+        self.fit_transform(table)
+        return self
+
+    def fit_transform(self, table: FeatureTable, y: object = None) -> Matrix:
+        """Learn from the training rows and return them encoded, (n_rows, n_features)."""
+        self.names_ = {name: table.block(name).names for name in self.blocks}
+        self._steps = {}
+        encoded = []
+        for name in self.blocks:
+            X, fitted = table.block(name).values, []
+            for step in self._plan(name, table):
+                X = step.fit_transform(X)
+                fitted.append(step)
+            self._steps[name] = fitted
+            encoded.append(X)
+        self._finish()
+        matrix = np.hstack(encoded)
+        self.low_, self.high_ = matrix.min(axis=0, initial=np.inf), matrix.max(axis=0, initial=-np.inf)
+        return matrix
+
+    def transform(self, table: FeatureTable) -> Matrix:
+        """Return a table's rows encoded, (n_rows, n_features); a name unseen in training has no effect."""
+        check_is_fitted(self, "features_")
+        encoded = []
+        for name in self.blocks:
+            block = table.block(name)
+            if block.names == self.names_[name]:
+                values = block.values
+            else:
+                position = {column: i for i, column in enumerate(block.names)}
+                values = np.full((len(table), len(self.names_[name])), absent(name))
+                shared = [(i, position[n]) for i, n in enumerate(self.names_[name]) if n in position]
+                values[:, [i for i, _ in shared]] = block.values[:, [j for _, j in shared]]
+            encoded.append(values)
+        return self.encode(dict(zip(self.blocks, encoded, strict=True)))
+
+    def encode(self, values: Mapping[str, Matrix]) -> Matrix:
+        """Return the encoded matrix of blocks whose columns stand in the order of `names_`."""
+        encoded = []
+        for name in self.blocks:
+            X = values[name]
+            for step in self._steps[name]:
+                X = step._kernel(X)
+            encoded.append(X)
+        return np.hstack(encoded)
+
+    def state(self) -> dict[str, Any]:
+        """Return parameters and fitted state as JSON-ready values."""
+        return {
+            "blocks": list(self.blocks),
+            "representation": self.representation,
+            "min_prevalence": self.min_prevalence,
+            "censored": self.censored,
+            "names": {name: list(columns) for name, columns in self.names_.items()},
+            "steps": {name: [step.state() for step in steps] for name, steps in self._steps.items()},
+            "range": [self.low_.tolist(), self.high_.tolist()],
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the encoder that `state` described."""
+        encoder = cls(tuple(state["blocks"]), state["representation"], state["min_prevalence"], state["censored"])
+        encoder.names_ = {name: tuple(columns) for name, columns in state["names"].items()}
+        encoder._steps = {name: [restored(step) for step in steps] for name, steps in state["steps"].items()}
+        encoder.low_, encoder.high_ = (np.asarray(side, dtype=np.float64) for side in state["range"])
+        encoder._finish()
+        return encoder
+
+    def _finish(self) -> None:
+        self.features_ = []
+        for block, columns in self.names_.items():
+            names, position = list(columns), {name: i for i, name in enumerate(columns)}
+            for step in self._steps[block]:
+                names = step.names_out(names)
+            self.features_ += [Feature(block, name, position.get(name, -1)) for name in names]
+
+    def _plan(self, block: str, table: FeatureTable) -> list[BlockTransformer]:
+        if block == "immune":
+            logarithms = [i for i, name in enumerate(table.immune.names) if table.units[name] in LOG2_UNITS]
+            concentrations = [i for i in range(len(table.immune.names)) if i not in logarithms]
+            return [CensoredFill(self.censored, logarithms), Log10(concentrations), MedianFill()]
+        if block == "clinical":
+            return [MedianFill()]
+        if self.representation == "diversity":
+            return [AlphaDiversity()]
+        sums = [GenusSums(list(table.taxa.names))] if self.representation == "genus_clr" else []
+        kept = PrevalenceFilter(self.min_prevalence)
+        return [*sums, kept, PresenceAbsence()] if self.representation == "presence" else [
+            *sums, kept, ZeroReplacement(), CLR()
+        ]  # fmt: skip
+
+
+def absent(block: str) -> float:
+    """Return what stands for a measurement that is not there: a taxon was not found, anything else is unknown."""
+    return 0.0 if block == "taxa" else np.nan

@@ -1,0 +1,1 @@
+"""The server: explained predictions over HTTP."""

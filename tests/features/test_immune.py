@@ -1,0 +1,437 @@
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+
+from features.analytes import SYNONYMS, Reading, canonical_analyte, convert, kind_of, parse_value, resolved_values
+from features.errors import FileError, InputError, UnitError
+from features.immune import CensoredFill, ImmuneTable, read_immune
+
+WIDE: dict[str, Any] = {"layout": "wide", "key": ["patient", "day"], "unit": "pg/mL"}
+LONG: dict[str, Any] = {"layout": "long", "key": ["patient"], "unit": "pg/mL"}
+MOMSPI: dict[str, Any] = {
+    "layout": "wide",
+    "key": ["subject_id", "visit_number"],
+    "unit": "unstated",
+    "below": [-2],
+    "above": [-1],
+    "drop": ["sample_id"],
+    "ignore": {"FGF basic": "zero throughout", "IL-17": "zero throughout"},
+}
+
+Read = Callable[..., ImmuneTable]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def write_and_read(text: str, name: str = "immune.csv", **arguments: Any) -> ImmuneTable:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return read_immune(path, **arguments)
+
+    return write_and_read
+
+
+def same(left: Reading, right: Reading) -> bool:
+    return left.censored == right.censored and np.array_equal(
+        [left.value, left.limit], [right.value, right.limit], equal_nan=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("canonical", "names"),
+    [
+        ("IL-10", ["IL10", "IL-10", "il 10", "Interleukin 10", "interleukin-10", " IL_10 ", "IL10 protein"]),
+        ("TGF-b1", ["TGF-b1", "TGFB1", "TGFB1 protein", "TGF-β1", "TGFbeta1", "TGF-beta 1"]),
+        ("IFN-g", ["IFN-\N{GREEK SMALL LETTER GAMMA}", "IFN-g", "IFNg", "IFNG", "Interferon gamma"]),
+        ("TNF-a", ["TNF-\N{GREEK SMALL LETTER ALPHA}", "TNF", "TNFa", "TNF alpha", "TNF-alpha (cachectin)"]),
+        ("IL-12p70", ["IL-12(p70)", "IL-12 p70", "IL12p70"]),
+        ("IL-12p40", ["IL-12/IL-23p40", "IL12B", "IL-12(p40)"]),
+        ("MCP-1", ["MCP-1(MCAF)", "CCL2", "MCP1"]),
+        ("IL-8", ["IL-8/CXCL8", "CXCL8", "IL8", "IL-8 (CXCL8)"]),
+        ("IP-10", ["IP-10/CXCL10", "CXCL10", "IP10"]),
+        ("IL-1ra", ["IL-1RA", "IL1RN", "IL-1ra"]),
+        ("IL-1b", ["IL-1β", "IL1B", "IL-1 beta"]),
+        ("CRP", ["C-reactive protein", "CRP"]),
+    ],
+)
+def test_names_of_one_protein_agree(canonical: str, names: list[str]) -> None:
+    assert {canonical_analyte(name) for name in names} == {canonical}
+
+
+def test_names_of_different_proteins_stay_apart() -> None:
+    apart = ["IL-17", "IL-17A", "IL-17F", "IL-17A/F", "FGF", "FGF basic", "IL-12", "IL-12p70", "IL-12p40", "TGF-b",
+             "TGF-b1", "TGF-a", "IL-1a", "IL-1b", "IL-1ra", "VEGF", "VEGF-A", "IL-2", "IL-2Ra"]  # fmt: skip
+    assert len({canonical_analyte(name) for name in apart}) == len(apart)
+
+
+def test_unknown_name_is_stripped_only() -> None:
+    assert canonical_analyte("  Weird Protein (x) ") == "Weird Protein (x)"
+    assert canonical_analyte("IL-6/IL-8") == "IL-6/IL-8"
+
+
+def test_no_synonym_belongs_to_two_analytes() -> None:
+    for analyte, further in SYNONYMS.items():
+        assert {canonical_analyte(name) for name in (analyte, *further)} == {analyte}
+
+
+@given(st.one_of(st.text(), st.sampled_from([n for further in SYNONYMS.values() for n in further])))
+def test_canonical_name_is_its_own(name: str) -> None:
+    assert canonical_analyte(canonical_analyte(name)) == canonical_analyte(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "reading"),
+    [
+        ("3.1", Reading(3.1)),
+        (3.1, Reading(3.1)),
+        (" 1e3 ", Reading(1000.0)),
+        (0, Reading(0.0)),
+        ("<3.2", Reading(math.nan, "below", 3.2)),
+        ("< 3.2", Reading(math.nan, "below", 3.2)),
+        (">1000", Reading(math.nan, "above", 1000.0)),
+        ("OOR<", Reading(math.nan, "below")),
+        ("oor >", Reading(math.nan, "above")),
+        ("-2", Reading(math.nan, "below")),
+        (-2, Reading(math.nan, "below")),
+        ("\N{MINUS SIGN}2.0", Reading(math.nan, "below")),
+        ("nd", Reading(math.nan, "below")),
+        ("-1.0", Reading(math.nan, "above")),
+        ("", Reading(math.nan)),
+        ("NA", Reading(math.nan)),
+        (None, Reading(math.nan)),
+        (math.nan, Reading(math.nan)),
+    ],
+)
+def test_parse_value(text: str | float | None, reading: Reading) -> None:
+    assert same(parse_value(text, unit="pg/mL", below=[-2, "ND"], above=["-1"]), reading)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-3",
+        "abc",
+        "3,2",
+        "<",
+        ">=",
+        "<0",
+        "<-1",
+        "<1e999",
+        "inf",
+        "1e999",
+        "1_000",
+        "3.1*",
+        True,
+        "1 2",
+        "\N{ARABIC-INDIC DIGIT ONE}",
+    ],
+)
+def test_parse_value_refuses(text: str | bool) -> None:
+    with pytest.raises(InputError, match=r"expected|give|negative") as caught:
+        parse_value(text, unit="pg/mL", below=[-2])
+    assert not isinstance(caught.value, FileError)
+
+
+def test_decimal_comma_is_explained() -> None:
+    with pytest.raises(InputError, match="decimal mark as a point"):
+        parse_value("<3,2")
+
+
+def test_log2_scale_may_be_negative() -> None:
+    assert same(parse_value("-0.4", unit="NPX"), Reading(-0.4))
+
+
+def test_stated_limits_apply_to_numbers_and_codes() -> None:
+    limits: dict[str, Any] = {"lloq": 3.0, "uloq": 100.0}
+    assert parse_value("1.5", **limits) == Reading(1.5, "below", 3.0)
+    assert parse_value("250", **limits) == Reading(250.0, "above", 100.0)
+    assert same(parse_value("3", **limits), Reading(3.0))
+    assert same(parse_value("OOR<", **limits), Reading(math.nan, "below", 3.0))
+    assert same(parse_value("<1", **limits), Reading(math.nan, "below", 1.0))
+
+
+@given(st.floats(0, 1e12, allow_subnormal=False))
+def test_written_number_is_read_back(number: float) -> None:
+    assert parse_value(repr(number)).value == number
+
+
+def test_convert() -> None:
+    np.testing.assert_allclose(convert([1.5, math.nan, math.inf], "ng/mL", "pg/mL"), [1500, math.nan, math.inf])
+    np.testing.assert_allclose(convert(250.0, "pg/mL", "ng/mL"), 0.25)
+    np.testing.assert_array_equal(convert([-0.3], "NPX", "NPX"), [-0.3])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "reason"),
+    [
+        ("NPX", "pg/mL", "relative log2 scale"),
+        ("pg/mL", "log2_expression", "not an amount of protein"),
+        ("unstated", "pg/mL", "no unit"),
+        ("unstated", "unstated", "no unit"),
+        ("pg/ml", "ng/mL", "unknown unit"),
+    ],
+)
+def test_convert_refuses_with_the_reason(source: Any, target: Any, reason: str) -> None:
+    with pytest.raises(UnitError, match=reason):
+        convert([1.0], source, target)
+
+
+def test_kind_of_unit() -> None:
+    assert [kind_of(unit) for unit in ("pg/mL", "NPX", "unstated")] == ["protein"] * 3
+    assert kind_of("log2_expression") == "expression"
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        ("limit", [5, 3, 100, -math.inf, math.inf, math.nan]),
+        ("half_limit", [5, 1.5, 100, -math.inf, math.inf, math.nan]),
+        ("missing", [5, math.nan, math.nan, math.nan, math.nan, math.nan]),
+    ],
+)
+def test_resolved_values(policy: Any, expected: list[float]) -> None:
+    nan = math.nan
+    resolved = resolved_values(
+        [5, 1, nan, nan, nan, nan],
+        ["", "below", "above", "below", "above", ""],
+        [nan, 3, 100, nan, nan, nan],
+        policy=policy,
+        unit="pg/mL",
+    )
+    np.testing.assert_array_equal(resolved, expected)
+
+
+@given(st.floats(0.01, 1e6))
+def test_half_of_a_limit_means_the_same_on_both_scales(limit: float) -> None:
+    linear = resolved_values(math.nan, "below", limit, policy="half_limit", unit="pg/mL")
+    log2 = resolved_values(math.nan, "below", np.log2(limit), policy="half_limit", unit="NPX")
+    np.testing.assert_allclose(2.0**log2, linear)
+
+
+def test_unknown_policy_is_refused() -> None:
+    with pytest.raises(InputError, match="half_limit"):
+        resolved_values([1.0], [""], [math.nan], policy="zero", unit="pg/mL")  # type: ignore[arg-type]
+
+
+def test_single_values_need_no_pandas() -> None:
+    code = "import sys, features.analytes; sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
+
+
+def test_read_wide(read: Read) -> None:
+    table = read("patient,IL10,day,TNF\np1,3.5,0,<2\np1,OOR>,14,NA\np2,-2,0,7\n", **WIDE, below=[-2])
+    assert table.kind == "protein"
+    assert table.synonyms() == {"IL10": "IL-10", "TNF": "TNF-a"}
+    expected = pd.DataFrame(
+        {"IL-10": [3.5, np.inf, -np.inf], "TNF-a": [1.0, np.nan, 7.0]},
+        index=pd.MultiIndex.from_tuples([("p1", "0"), ("p1", "14"), ("p2", "0")], names=["patient", "day"]),
+    )
+    pd.testing.assert_frame_equal(table.wide("half_limit"), expected, check_index_type=False, check_column_type=False)
+    assert table.rows["row"].tolist() == [2, 2, 3, 3, 4, 4]
+
+
+def test_read_long_agrees_with_wide(read: Read) -> None:
+    wide = read("patient,IL-10,TNF\np2,3.5,<2\np1,1,7\n", **{**LONG, "layout": "wide"})
+    long = read(
+        "patient\tanalyte\tvalue\np2\tIL-10\t3.5\np1\tTNF\t7\np2\tTNF\t<2\np1\tIL-10\t1\n", "immune.tsv", **LONG
+    )
+    pd.testing.assert_frame_equal(long.wide("limit"), wide.wide("limit"))
+
+
+def test_long_rows_in_another_unit_are_converted(read: Read) -> None:
+    text = "patient,analyte,value,unit\np1,IL-10,3.5,pg/mL\np1,CRP,2,ng/ml\np2,CRP,<1,ng/mL\np2,IL-10,4,pg/mL\n"
+    table = read(text, **LONG, unit_column="unit", limits={"CRP": (2500, None)})
+    assert list(table.wide("limit").loc["p1"]) == [3.5, 2500.0]
+    assert list(table.wide("half_limit").loc["p2"]) == [4.0, 500.0]
+
+
+def test_unit_without_meaning_names_the_row(read: Read) -> None:
+    with pytest.raises(FileError, match="relative log2 scale") as caught:
+        read("patient,analyte,value,unit\np1,IL-10,3,pg/mL\np1,CRP,2,NPX\n", **LONG, unit_column="unit")
+    assert caught.value.row == 3
+
+
+def test_limits_by_published_name(read: Read) -> None:
+    table = read(
+        "patient,IL10\np1,1\np2,-2\np3,900\n", **{**LONG, "layout": "wide"}, below=[-2], limits={"IL10": (4, 500)}
+    )
+    assert table.wide("half_limit")["IL-10"].tolist() == [2, 2, 500]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "column", "row", "match"),
+    [
+        ("patient,day,IL-10\np1,0,3\np1,1,-3\n", {}, "IL-10", 3, "'-3' is negative"),
+        ("patient,day,IL-10\np1,0,3\n\np1,1,high\n", {}, "IL-10", 4, "'high' is not a measurement"),
+        ("patient,day,IL-10\np1,,3\n", {}, "day", 2, "whole key"),
+        ("patient,visit,IL-10\np1,0,3\n", {}, "day", 1, "is not there"),
+        ("patient,day,IL-10,IL10\np1,0,3,4\n", {}, "IL10", None, "'IL-10' and 'IL10' are both IL-10"),
+        ("patient,day,IL-10,IL-10\np1,0,3,4\n", {}, "IL-10", None, "both IL-10"),
+        ("patient,day,IL-10\np1,0\n", {}, None, 2, "2 cells where the header has 3"),
+        ("patient,day,IL-10\np1,0,3\np1,0,4\n", {}, "IL-10", 3, "on row 2"),
+        ("patient,day,IL-10\np1,0,3\n", {"drop": ["POS_*"]}, None, None, "matches nothing"),
+        ("patient,day,IL-10\np1,0,3\n", {"ignore": {"IL-17": "zero"}}, None, None, "not in the file"),
+        ("patient,day,IL-10\n", {}, None, None, "no measurement"),
+        ("patient,day,IL-10,\np1,0,3,4\n", {}, None, None, "no name"),
+        ("", {}, None, None, "is empty"),
+    ],
+)
+def test_file_errors_name_the_place(
+    read: Read, text: str, arguments: dict[str, Any], column: str | None, row: int | None, match: str
+) -> None:
+    with pytest.raises(FileError, match=match) as caught:
+        read(text, **WIDE, **arguments)
+    assert (caught.value.column, caught.value.row) == (column, row)
+    assert caught.value.file.endswith("immune.csv")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"below": [-2], "above": ["-2.0"]}, "only one"),
+        ({"key": []}, "at least one key"),
+        ({"key": ["patient", "value"]}, "rename it"),
+        ({"limits": {"IL-11": (1, 2)}}, "not among the analytes"),
+        ({"limits": {"IL-10": (2, 1)}}, "lower one first"),
+    ],
+)
+def test_contradicting_arguments(read: Read, arguments: dict[str, Any], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        read("patient,day,IL-10\np1,0,3\n", **(WIDE | arguments))
+
+
+def test_absent_and_undecodable_files(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="No such file"):
+        read_immune(tmp_path / "none.csv", **WIDE)
+    (tmp_path / "latin.csv").write_bytes("patient,day,IL-1β".encode("iso8859_7"))
+    with pytest.raises(FileError, match="UTF-8"):
+        read_immune(tmp_path / "latin.csv", **WIDE)
+
+
+def test_ignored_column_resolves_a_collision_and_stays_visible(read: Read) -> None:
+    table = read("patient,day,IL-10,IL10\np1,0,3,4\n", **WIDE, ignore={"IL10": "second plate"})
+    assert table.wide("limit")["IL-10"].tolist() == [3]
+    assert table.ignored == {"IL10": "second plate"}
+
+
+@pytest.mark.parametrize(("duplicates", "expected"), [("mean", [3.5, 1.0]), ("last", [4.0, 1.0])])
+def test_duplicates(read: Read, duplicates: str, expected: list[float]) -> None:
+    text = "patient,day,IL-10\np1,0,3\np2,0,1\np1,0,NA\np1,0,4\n"
+    assert read(text, **WIDE, duplicates=duplicates).wide("limit")["IL-10"].tolist() == expected
+
+
+def test_mean_of_number_and_censored_is_refused(read: Read) -> None:
+    with pytest.raises(FileError, match="no mean") as caught:
+        read("patient,day,IL-10\np1,0,3\np1,0,<2\n", **WIDE, duplicates="mean")
+    assert caught.value.row == 3
+
+
+def test_mean_of_replicates_censored_alike_is_censored(read: Read) -> None:
+    table = read("patient,day,IL-10\np1,0,<2\np1,0,<2\np2,0,OOR<\np2,0,OOR<\n", **WIDE, duplicates="mean")
+    assert table.wide("limit")["IL-10"].tolist() == [2, -np.inf]
+
+
+def test_genes_keep_their_published_names(read: Read) -> None:
+    table = read(
+        "patient,IL6,IL-6,POS_A\np1,3,-1.5,9\n",
+        layout="wide",
+        key=["patient"],
+        unit="log2_expression",
+        drop=["POS_*"],
+    )
+    assert table.kind == "expression"
+    assert table.synonyms() == {"IL6": "IL6", "IL-6": "IL-6"}
+
+
+def test_fill_learns_from_the_training_rows_only() -> None:
+    train = np.array([[4.0, -np.inf], [-np.inf, 2.0], [10.0, np.nan]])
+    fill = CensoredFill().fit(train)
+    np.testing.assert_array_equal(fill.low_, [4, 2])
+    np.testing.assert_array_equal(fill.high_, [10, 2])
+    np.testing.assert_array_equal(fill.transform([[1.0, np.inf], [np.inf, -np.inf]]), [[1, 2], [10, 1]])
+    np.testing.assert_array_equal(fill.transform(train), [[4, 1], [2, 2], [10, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("policy", "unit", "expected"),
+    [("limit", "NPX", [-2, 3]), ("half_limit", "NPX", [-3, 3]), ("missing", "pg/mL", [np.nan, np.nan])],
+)
+def test_fill_policies(policy: Any, unit: Any, expected: list[float]) -> None:
+    fill = CensoredFill(policy, unit).fit([[-2.0], [3.0]])
+    np.testing.assert_array_equal(fill.transform([[-np.inf], [np.inf]]).ravel(), expected)
+
+
+def test_fill_of_a_column_without_numbers_stays_missing() -> None:
+    fill = CensoredFill().fit([[-np.inf, 1.0], [np.nan, 2.0]])
+    np.testing.assert_array_equal(fill.transform([[-np.inf, 1.0], [7.0, 1.0]]), [[np.nan, 1], [7, 1]])
+
+
+def test_fill_refuses_unknown_policy_and_unit() -> None:
+    with pytest.raises(InputError, match="policy"):
+        CensoredFill("zero").fit([[1.0]])  # type: ignore[arg-type]
+    with pytest.raises(UnitError, match="unknown unit"):
+        CensoredFill(unit="mg/L").fit([[1.0]])  # type: ignore[arg-type]
+
+
+def test_fill_is_a_scikit_learn_transformer() -> None:
+    frame = pd.DataFrame({"IL-6": [1.0, -np.inf, 3.0], "IL-8": [np.inf, 5.0, np.nan]})
+    fill = clone(CensoredFill("limit", "pg/mL")).fit(frame)
+    assert fill.get_params() == {"policy": "limit", "unit": "pg/mL"}
+    assert fill.get_feature_names_out().tolist() == ["IL-6", "IL-8"]
+    assert fill.set_output(transform="pandas").transform(frame).columns.tolist() == ["IL-6", "IL-8"]
+    filled = make_pipeline(CensoredFill("limit"), SimpleImputer()).fit_transform(frame)
+    np.testing.assert_array_equal(filled, [[1, 5], [1, 5], [3, 5]])
+
+
+@given(st.lists(st.one_of(st.floats(0, 1e9), st.sampled_from([np.inf, -np.inf, np.nan])), min_size=1))
+def test_fill_leaves_numbers_alone_and_no_infinity(column: list[float]) -> None:
+    values = np.array(column)[:, None]
+    filled = CensoredFill().fit_transform(values)
+    finite = np.isfinite(values)
+    np.testing.assert_array_equal(filled[finite], values[finite])
+    assert not np.isinf(filled).any()
+
+
+def test_momspi(cohorts_dir: Path) -> None:
+    path = cohorts_dir / "momspi" / "blood_cytokines.csv"
+    table = read_immune(path, **MOMSPI)
+    wide = table.wide("half_limit")
+    raw = pd.read_csv(path)
+    assert wide.shape == (106, 27)
+    assert np.isposinf(wide["RANTES"]).sum() == 63
+    assert np.isneginf(wide["IL-2"]).sum() == 99
+    filled = CensoredFill().set_output(transform="pandas").fit_transform(wide)
+    assert not filled.isna().any(axis=None)
+    for published, analyte in table.synonyms().items():
+        known = raw[published].where(raw[published] >= 0)
+        expected = known.mask(raw[published] == -2, known.min() / 2).mask(raw[published] == -1, known.max())
+        np.testing.assert_allclose(filled[analyte], expected)
+
+
+def test_momspi_needs_its_codes_explained(cohorts_dir: Path) -> None:
+    with pytest.raises(FileError, match=r"'-1\.0' is negative") as caught:
+        read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", **{**MOMSPI, "above": []})
+    assert (caught.value.column, caught.value.row) == ("RANTES", 2)
+
+
+def test_mitox_panel(cohorts_dir: Path) -> None:
+    path = cohorts_dir / "mitox" / "immune_gene_expression_log2.csv"
+    controls = ["POS_*", "NEG_*", "GUSB", "HPRT1", "PGK1", "UBC", "YWHAZ"]
+    table = read_immune(path, layout="wide", key=["patient_id"], unit="log2_expression", drop=controls)
+    raw = pd.read_csv(path, index_col="patient_id")
+    wide = table.wide("missing")
+    assert table.kind == "expression"
+    assert wide.shape == (32, 93 - 14 - 5)
+    np.testing.assert_array_equal(wide, raw.loc[wide.index, wide.columns])

@@ -1,0 +1,1 @@
+"""Tracked experiments: validation, metrics, figures and what MLflow is told of them."""
