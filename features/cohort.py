@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.errors import ManifestError
+from features.errors import FileError, ManifestError
 from features.fetch import cohort_files
 from features.immune import ImmuneTable, read_immune
-from features.manifest import ClinicalField, Manifest, Samples, StableSixMonths, Toxicity, load_manifest
+from features.manifest import ClinicalField, Manifest, Samples, load_manifest
 from features.outcomes import Labels, read_labels
-from features.sheets import Sheet, read_sheet
+from features.sheets import Sheet, finite_numbers, read_sheet
 from features.taxa import TaxaTable, read_taxa
 
 
@@ -33,7 +33,7 @@ class Cohort:
         Every profile, (n_samples, n_taxa).
     samples : pandas.DataFrame
         One row a profiled stool sample, in the order of `taxa`: `sample`, `patient`, `day` (NaN where undated),
-        `visit` (NaN where none), `donor` (bool), `given` (the donor sample given, or ""), `line` (its index in the
+        `visit` (NaN where none), `donor` (bool), `given` (the donor sample given, or ""), `line` (its line in the
         sheet).
     clinical : pandas.DataFrame
         Numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A sheet with a row for each
@@ -91,9 +91,12 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     manifest = load_manifest(name_or_path)
     paths = locate(manifest, data, fetch=fetch)
     taxa = _read_profiles(manifest, paths)
-    samples, taxa, notes = _read_samples(manifest.samples, read_sheet(paths[manifest.samples.file]), taxa)
-    sheet = _patient_sheet(manifest, paths, samples)
+    listed = read_sheet(paths[manifest.samples.file])
+    samples, taxa, notes = _read_samples(manifest.samples, listed, taxa)
+    sheet = _patient_sheet(manifest, paths, listed, samples)
     patients = _one_row_each(manifest, sheet)
+    immune = _read_immune(manifest, paths, samples)
+    _check_never(manifest, listed, sheet, immune)
     return Cohort(
         manifest=manifest,
         paths=paths,
@@ -101,7 +104,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         samples=samples,
         clinical=_read_clinical(manifest, sheet, samples),
         centre=_read_centre(manifest, patients, samples),
-        immune=_read_immune(manifest, paths),
+        immune=immune,
         labels=read_labels(manifest, patients, paths),
         notes=notes,
     )
@@ -134,9 +137,10 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
         # Several runs of one sample may be listed; the profile carries the name of one of them.
         runs = listed.str.split(said.separator)
         listed = runs.map(lambda names: next((n.strip() for n in names if n.strip() in profiled), names[0]))
-    empty = (sheet.column(said.patient) == "") | (listed == "")
-    if empty.any():
-        raise sheet.error("a sample needs a name and a patient", said.sample, int(empty.to_numpy().argmax()))
+    for column in (said.sample, said.patient):
+        empty = sheet.column(column) == ""
+        if empty.any():
+            raise sheet.error("is empty; a sample needs a name and a patient", column, int(empty.to_numpy().argmax()))
     repeated = listed.duplicated()
     if repeated.any():
         at = int(repeated.to_numpy().argmax())
@@ -156,8 +160,8 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
     kept = frame[frame["sample"].isin(profiled)]
     if kept.empty:
         raise ManifestError(
-            f"{sheet.file}: no value of column {said.sample!r} (such as {listed.iloc[0]!r}) names a profile of the taxa "
-            f"table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
+            f"{sheet.file}: no value of column {said.sample!r} (such as {listed.iloc[0]!r}) names a profile of the "
+            f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
         )
     notes = []
     if len(kept) < len(frame):
@@ -170,8 +174,7 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
 def _days(sheet: Sheet, said: Samples) -> pd.Series[float]:
     assert said.day is not None
     text = sheet.column(said.day.column)
-    found = text.str.extract(said.day.pattern, expand=True)["day"]
-    values = pd.to_numeric(found, errors="coerce").astype(float)
+    values = finite_numbers(text.str.extract(said.day.pattern, expand=True)["day"])
     # A donor's stool has no day on a recipient's clock.
     wrong = values.isna() & ~_matches(sheet, said)
     if wrong.any():
@@ -185,23 +188,27 @@ def _days(sheet: Sheet, said: Samples) -> pd.Series[float]:
 def _matches(sheet: Sheet, said: Samples) -> pd.Series[bool]:
     if said.donor is None:
         return pd.Series(False, index=sheet.frame.index)
-    return sheet.column(said.donor.column).map(lambda text: re.search(said.donor.pattern, text) is not None)
+    pattern = re.compile(said.donor.pattern)
+    matches = [pattern.search(text) is not None for text in sheet.column(said.donor.column)]
+    return pd.Series(matches, index=sheet.frame.index)
 
 
-def _patient_sheet(manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame) -> Sheet | None:
+def _patient_sheet(manifest: Manifest, paths: dict[str, Path], listed: Sheet, samples: pd.DataFrame) -> Sheet | None:
     said = manifest.patients
     if said is None:
         return None
     sheet = read_sheet(paths[said.file])
     if manifest.samples.donor and said.file == manifest.samples.file:
         # Donors were patients once, and carry outcomes of their own.
-        recipients = ~_matches(sheet, manifest.samples)
-        sheet = sheet.where(lambda _: recipients)
-    missing = samples.loc[~samples["donor"] & ~samples["patient"].isin(sheet.column(said.patient)), "patient"]
+        sheet = sheet.where(~_matches(sheet, manifest.samples))
+    missing = samples[~samples["donor"] & ~samples["patient"].isin(sheet.column(said.patient))]
     if not missing.empty:
-        raise ManifestError(
-            f"{sheet.file}: column {said.patient!r} has no row for patient {missing.iloc[0]!r}, "
-            f"whose stool is listed in {manifest.samples.file}"
+        first = missing.iloc[0]
+        raise FileError(
+            f"patient {first['patient']!r} has stool here and no row in column {said.patient!r} of {said.file}",
+            file=listed.file,
+            column=manifest.samples.patient,
+            row=int(first["line"]),
         )
     return sheet
 
@@ -209,10 +216,7 @@ def _patient_sheet(manifest: Manifest, paths: dict[str, Path], samples: pd.DataF
 def _one_row_each(manifest: Manifest, sheet: Sheet | None) -> Sheet | None:
     if sheet is None or manifest.patients is None:
         return None
-    said = manifest.outcomes
-    durable = said.durable_benefit.stable_six_months if isinstance(said.durable_benefit, StableSixMonths) else said.durable_benefit
-    flag = said.toxicity if isinstance(said.toxicity, Toxicity) else None
-    columns = [rule.column for rule in (said.recist, said.published_response, durable, flag) if rule is not None]
+    columns = list(manifest.outcomes.columns)
     if manifest.patients.centre is not None:
         columns.append(manifest.patients.centre)
     if manifest.patients.file != manifest.samples.file:
@@ -256,12 +260,12 @@ def _read_centre(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame)
     return pd.Series((manifest.name + "/" + names).to_numpy(), index=index, dtype="str")
 
 
-def _read_immune(manifest: Manifest, paths: dict[str, Path]) -> ImmuneTable | None:
+def _read_immune(manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame) -> ImmuneTable | None:
     said = manifest.immune
     if said is None:
         return None
     key = [column for column in (said.patient, said.day, said.visit) if column is not None]
-    return read_immune(
+    table = read_immune(
         paths[said.file],
         layout=said.layout,
         key=key,
@@ -276,3 +280,33 @@ def _read_immune(manifest: Manifest, paths: dict[str, Path]) -> ImmuneTable | No
         value_column=said.value,
         unit_column=said.unit_column,
     )
+    for column in filter(None, (said.day, said.visit)):
+        wrong = finite_numbers(table.rows[column]).isna()
+        if wrong.any():
+            first = table.rows[wrong].iloc[0]
+            raise FileError(
+                f"expected a number, got {first[column]!r}", file=paths[said.file], column=column, row=int(first["row"])
+            )
+    drawn = table.rows[said.patient]
+    if not drawn.isin(samples["patient"]).any():
+        raise ManifestError(
+            f"{paths[said.file]}: no value of column {said.patient!r} (such as {drawn.iloc[0]!r}) names a patient with "
+            f"stool (such as {samples['patient'].iloc[0]!r}); check immune.patient"
+        )
+    return table
+
+
+def _check_never(manifest: Manifest, listed: Sheet, sheet: Sheet | None, immune: ImmuneTable | None) -> None:
+    measured = {} if immune is None else immune.synonyms()
+    known = {*listed.frame.columns, *(() if sheet is None else sheet.frame.columns), *measured}
+    for column, reason in manifest.never.items():
+        if column in measured:
+            raise ManifestError(
+                f"{manifest.name}: 'never' forbids {column!r} ({reason}), which the immune table would bring in; list "
+                "it under immune.ignore with the reason"
+            )
+        if column not in known:
+            raise ManifestError(
+                f"{manifest.name}: 'never' forbids {column!r}, which is no column of the samples' or the patients' "
+                "sheet; correct the name"
+            )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,10 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.analytes import CensoredPolicy
 from features.cohort import Cohort
 from features.errors import InputError, UnitError
-from features.analytes import CensoredPolicy
 from features.outcomes import OUTCOME_IDS, meaning
+from features.sheets import finite_numbers
 
 BLOCKS = ("taxa", "immune", "clinical")
 WINDOW = 90.0
@@ -41,8 +43,11 @@ class Block:
     @property
     def measured(self) -> NDArray[np.bool_]:
         """Tell which rows have anything measured, (n_rows,)."""
-        observed: NDArray[np.bool_] = ~np.isnan(self.values).all(axis=1)
-        return observed if self.names else np.zeros(len(self.values), dtype=bool)
+        return np.asarray((~np.isnan(self.values)).any(axis=1))
+
+    def take(self, positions: NDArray[np.intp] | NDArray[np.bool_]) -> Block:
+        """Return the rows at these positions."""
+        return Block(self.names, self.values[positions])
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,9 @@ class FeatureTable:
         return replace(
             self,
             rows=self.rows.iloc[positions].reset_index(drop=True),
-            **{name: Block(self.block(name).names, self.block(name).values[positions]) for name in BLOCKS},
+            taxa=self.taxa.take(positions),
+            immune=self.immune.take(positions),
+            clinical=self.clinical.take(positions),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -105,27 +112,33 @@ class FeatureTable:
         """Write `to_frame` as Parquet, or as CSV where the path says so; whole or not at all.
 
         Parquet carries notes, units and cohorts as JSON in its schema under `taxokine`.
+
+        Raises
+        ------
+        InputError
+            The path is of another kind, or cannot be written; a file that stood there stands as it was.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        if path.suffix not in {".csv", ".parquet"}:
+            raise InputError(f"{path}: write to a .parquet or a .csv file")
         partial = path.with_name(path.name + ".partial")
         try:
-            if path.suffix == ".csv":
-                self.to_frame().to_csv(partial, index=False)
-            elif path.suffix == ".parquet":
-                about = json.dumps({"notes": self.notes, "units": self.units, "cohorts": self.cohorts})
-                table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
-                pq.write_table(
-                    table.replace_schema_metadata({**(table.schema.metadata or {}), b"taxokine": about.encode()}), partial
-                )
-            else:
-                raise InputError(f"{path}: write to a .parquet or a .csv file")
+            with partial.open("wb") as file:
+                if path.suffix == ".csv":
+                    self.to_frame().to_csv(file, index=False)
+                else:
+                    about = json.dumps({"notes": self.notes, "units": self.units, "cohorts": self.cohorts}).encode()
+                    table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
+                    metadata = {**(table.schema.metadata or {}), b"taxokine": about}
+                    pq.write_table(table.replace_schema_metadata(metadata), file)
             partial.replace(path)
         except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
 
 
 def landmark_table(
@@ -152,9 +165,10 @@ def landmark_table(
     sample : {"last", "first"}
         Which stool sample stands for a patient who has several.
     by : {"patient", "visit"}
-        One row per patient, or one per stool sample, with the blood of the same visit, or the nearest in time.
+        One row per patient, or one per visit up to the landmark. Blood is that of the same visit where visits are
+        numbered, else the nearest in time: up to the landmark, or up to the visit's stool.
     by_day : float, optional
-        Last day on which an adverse event counts.
+        Last day on which an adverse event counts; later than the landmark.
     censored : {"half_limit", "limit", "missing"}
         The number for a value beyond a stated limit of quantification.
 
@@ -162,16 +176,19 @@ def landmark_table(
     -------
     FeatureTable
         A row for each patient (or visit) with stool; donors are never among them.
+
+    Raises
+    ------
+    InputError
+        The days contradict each other, or none of a patient's samples is first or last.
     """
     said = cohort.manifest
     latest = landmark if said.clock.latest_sample is None else min(landmark, said.clock.latest_sample)
-    stool = cohort.samples[~cohort.samples["donor"]]
-    dated = stool["day"].notna()
-    stool = stool[~dated | stool["day"].between(latest - window, latest)] if by == "patient" else stool
-    stool = stool.sort_values(["patient", "day", "visit"], kind="stable")
-    if by == "patient":
-        _refuse_ambiguous(cohort, stool)
-        stool = stool.drop_duplicates("patient", keep=sample)
+    _check_days(latest, window, by_day)
+    listed = cohort.samples[~cohort.samples["donor"]]
+    stool = listed[listed["day"].isna() | listed["day"].between(latest - window, latest)]
+    late = listed["patient"].nunique() - stool["patient"].nunique()
+    stool = _stool_of_rows(cohort, stool.sort_values(["patient", "day", "visit"], kind="stable"), sample, by)
     stool = stool.reset_index(names="position")
     rows = pd.DataFrame(
         {
@@ -200,7 +217,10 @@ def landmark_table(
         clinical=Block(tuple(clinical.columns), clinical.to_numpy(dtype=np.float64).reshape(len(rows), -1)),
         units=units,
         cohorts={cohort.name: _about(cohort, latest, window)},
-        notes=tuple(f"{cohort.name}: {note}" for note in (*cohort.notes, *_landmark_notes(cohort, landmark, latest))),
+        notes=tuple(
+            f"{cohort.name}: {note}"
+            for note in (*cohort.notes, *_landmark_notes(cohort, landmark, latest, window, late))
+        ),
     )
 
 
@@ -208,12 +228,14 @@ def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
     """Stack cohorts' tables.
 
     A taxon that a profile does not list was not found: 0. What a cohort did not measure is NaN. Different clocks and
-    profilers are noted; different units of one analyte are refused.
+    profilers are noted; different units of one analyte and different ranks of taxa are refused.
 
     Raises
     ------
     UnitError
         Two cohorts give one analyte in different units.
+    InputError
+        A cohort is named twice, or the cohorts' taxa are of different ranks.
     """
     if len(tables) == 1:
         return tables[0]
@@ -228,11 +250,15 @@ def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
     cohorts = {name: about for table in tables for name, about in table.cohorts.items()}
     if len(cohorts) < len(tables):
         raise InputError("a cohort is named twice; name each once")
+    if ranks := _differing(cohorts, "rank"):
+        raise InputError(f"taxa of different ranks cannot be pooled: {ranks}; state one rank in the manifests")
     notes = [note for table in tables for note in table.notes]
-    for what, name in (("clocks start at different events", "clock"), ("profilers differ", "profiler")):
-        values = {cohort: str(about[name] or "not stated") for cohort, about in cohorts.items()}
-        if len(set(values.values())) > 1:
-            notes.append(f"{what}: " + ", ".join(f"{cohort} {value}" for cohort, value in values.items()))
+    for what, *names in (
+        ("clocks start at different events", "clock", "index_event"),
+        ("profilers differ", "profiler"),
+    ):
+        if values := _differing(cohorts, *names):
+            notes.append(f"{what}: {values}")
     return FeatureTable(
         rows=pd.concat([table.rows for table in tables], ignore_index=True),
         taxa=_stacked([t.taxa for t in tables], absent=0.0),
@@ -242,6 +268,12 @@ def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
         cohorts=cohorts,
         notes=tuple(notes),
     )
+
+
+def _differing(cohorts: dict[str, dict[str, Any]], *names: str) -> str:
+    """Return what each cohort says under these names, in words; nothing where all say the same."""
+    values = {cohort: ", ".join(str(about[n] or "not stated") for n in names) for cohort, about in cohorts.items()}
+    return "; ".join(f"{cohort} {value}" for cohort, value in values.items()) if len(set(values.values())) > 1 else ""
 
 
 def _stacked(blocks: Sequence[Block], absent: float) -> Block:
@@ -256,15 +288,29 @@ def _stacked(blocks: Sequence[Block], absent: float) -> Block:
     return Block(tuple(names), values)
 
 
-def _refuse_ambiguous(cohort: Cohort, stool: pd.DataFrame) -> None:
-    unordered = stool[stool["day"].isna() & stool["visit"].isna()]
-    several = unordered["patient"].duplicated()
-    if several.any():
-        patient = unordered.loc[several, "patient"].iloc[0]
+def _check_days(latest: float, window: float, by_day: float | None) -> None:
+    if not np.isfinite(latest) or not window >= 0:
+        raise InputError(f"expected a landmark day and a window of at least 0 days, got {latest:g} and {window:g}")
+    if by_day is not None and not by_day > latest:
+        raise InputError(f"expected a day after the landmark ({latest:g}) for events to count by, got {by_day:g}")
+
+
+def _stool_of_rows(
+    cohort: Cohort, stool: pd.DataFrame, sample: Literal["first", "last"], by: Literal["patient", "visit"]
+) -> pd.DataFrame:
+    """Return the samples, sorted by time, that stand for a row each."""
+    when = ["patient", "day", "visit"]
+    chosen = stool if by == "visit" else stool.drop_duplicates("patient", keep=sample)
+    candidates = stool.merge(chosen[when].drop_duplicates(), on=when)
+    tied = candidates.duplicated(when, keep=False).to_numpy()
+    if tied.any():
+        first, second = candidates[tied].iloc[0], candidates[tied].iloc[1]
         raise InputError(
-            f"{cohort.manifest.samples.file}: patient {patient!r} has several undated samples, so none is first or "
-            "last; name a day or a visit in the manifest's samples"
+            f"{cohort.paths[cohort.manifest.samples.file]}, rows {first['line']} and {second['line']}: patient "
+            f"{first['patient']!r} has several samples that no day or visit tells apart ({first['sample']}, "
+            f"{second['sample']}), so none is {sample}; name a day or a visit in the manifest's samples, or keep one"
         )
+    return chosen
 
 
 def _paired_blood(
@@ -277,48 +323,58 @@ def _paired_blood(
     if said is None or table is None:
         return Block((), np.empty((len(rows), 0))), {}
     wide = table.wide(censored)
-    draws = wide.index.to_frame(index=False).rename(columns={said.patient: "patient"})
-    draws["day"] = np.nan if said.day is None else pd.to_numeric(draws[said.day])
-    draws["visit"] = np.nan if said.visit is None else pd.to_numeric(draws[said.visit])
-    chosen = np.full(len(rows), -1)
-    by_patient: Mapping[str, pd.DataFrame] = dict(iter(draws.groupby("patient")))
-    for i, row in enumerate(rows.itertuples()):
-        drawn = by_patient.get(row.patient)
-        if drawn is None:
-            continue
-        if said.visit is not None and not np.isnan(row.visit):
-            drawn = drawn[drawn["visit"] == row.visit]
-        elif said.day is not None:
-            # What blood says after the landmark, or after the visit, is not known on that day.
-            until = latest if by == "patient" else row.sample_day
-            drawn = drawn[drawn["day"].between(until - window, until)]
-        if drawn.empty:
-            continue
-        distance = (drawn["day"] - row.sample_day).abs()
-        chosen[i] = drawn.index[-1] if distance.isna().all() else distance.idxmin()
+    published = wide.index.to_frame(index=False)
+    draws = pd.DataFrame({"patient": published[said.patient], "day": np.nan, "visit": np.nan})
+    for name, column in (("day", said.day), ("visit", said.visit)):
+        if column is not None:
+            draws[name] = finite_numbers(published[column])
+    by_patient = {str(name): drawn for name, drawn in draws.sort_values(["day", "visit"]).groupby("patient")}
+    # What blood says after the landmark, or after the visit, is not known on that day.
+    until = np.full(len(rows), latest) if by == "patient" else np.fmin(rows["sample_day"].to_numpy(), latest)
+    chosen = np.array(
+        [
+            _nearest_draw(by_patient[patient], day, visit, end - window, end) if patient in by_patient else -1
+            for patient, day, visit, end in zip(rows["patient"], rows["sample_day"], rows["visit"], until, strict=True)
+        ],
+        dtype=np.intp,
+    )
     paired = chosen >= 0
     values = np.full((len(rows), wide.shape[1]), np.nan)
     values[paired] = wide.to_numpy()[chosen[paired]]
-    drawn = draws.iloc[chosen[paired]]
     key = [str(part[0]) if len(part) == 1 else "/".join(map(str, part)) for part in map(_parts, wide.index)]
     rows.loc[paired, "draw"] = [key[i] for i in chosen[paired]]
-    rows.loc[paired, "draw_day"] = drawn["day"].to_numpy()
+    rows.loc[paired, "draw_day"] = draws["day"].to_numpy()[chosen[paired]]
     rows["gap_days"] = rows["draw_day"] - rows["sample_day"]
     suffix = " mRNA" if table.kind == "expression" else ""
     names = tuple(f"{name}{suffix}" for name in wide.columns)
     return Block(names, values), dict.fromkeys(names, table.unit)
 
 
+def _nearest_draw(drawn: pd.DataFrame, day: float, visit: float, since: float, until: float) -> int:
+    """Return which of a patient's draws, sorted by time, goes with a stool sample; -1 where none does."""
+    if not np.isnan(visit):
+        drawn = drawn[drawn["visit"].isna() | (drawn["visit"] == visit)]
+    drawn = drawn[drawn["day"].isna() | drawn["day"].between(since, until)]
+    if drawn.empty:
+        return -1
+    distance = (drawn["day"] - day).abs().to_numpy()
+    # Without days on both sides, the latest draw is the one that stands for the patient.
+    nearest = len(drawn) - 1 if np.isnan(distance).all() else int(np.nanargmin(distance))
+    return int(drawn.index.to_numpy()[nearest])
+
+
 def _parts(key: object) -> tuple[object, ...]:
     return key if isinstance(key, tuple) else (key,)
 
 
-def _landmark_notes(cohort: Cohort, landmark: float, latest: float) -> list[str]:
+def _landmark_notes(cohort: Cohort, landmark: float, latest: float, window: float, late: int) -> list[str]:
     notes, said = [], cohort.manifest
     if latest < landmark:
         notes.append(
             f"samples up to {said.clock.name} {latest:g} only, not {landmark:g}: {said.clock.because or 'its manifest'}"
         )
+    if late:
+        notes.append(f"{late} patients have no stool from {said.clock.name} {latest - window:g} to {latest:g}")
     if said.samples.day is None:
         notes.append(f"stool is not dated; taken as the publication's word: {said.samples.baseline or 'by visit'}")
     if said.immune is not None and said.immune.day is None:
@@ -340,7 +396,7 @@ def _about(cohort: Cohort, landmark: float, window: float) -> dict[str, Any]:
         "dated": said.samples.day is not None,
         "profiler": cohort.taxa.profiler,
         "rank": said.taxa.rank,
-        "outcomes": {name: meaning(name) for name in cohort.labels.flags},
+        "outcomes": {name: meaning(name) for name in cohort.labels.defined},
         "citation": said.source.citation,
         "licence": said.source.licence,
     }

@@ -10,16 +10,42 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from features.errors import ManifestError
 from features.fetch import SourceFile
 
-Tokens = Annotated[tuple[str, ...], BeforeValidator(lambda v: tuple(map(str, v)) if isinstance(v, list) else v)]
-"""Values as they are written in a file; YAML numbers are taken as text."""
+
+def _written(value: object) -> object:
+    """Return a YAML scalar as the text that stands in a table."""
+    if value is None:
+        raise ValueError('expected text, got nothing; write "" for an empty cell')
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, int | float) else value
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, as in [{value}]")
+    return value
+
+
+Written = Annotated[str, BeforeValidator(_written)]
+"""One value as it is written in a file; YAML numbers are taken as text."""
+
+Tokens = Annotated[tuple[Written, ...], BeforeValidator(_listed)]
+"""Values as they are written in a file."""
 
 OUTCOMES = ("objective_response", "disease_control", "durable_benefit", "published_response", "toxicity")
 
@@ -140,8 +166,15 @@ class ClinicalField(_Part):
 
     column: str
     unit: str | None = None
-    values: Mapping[str, str | bool] | None = None
+    values: Mapping[Written, str | bool] | None = None
     missing: Tokens = ("", "NA")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ClinicalField:
+        kinds = {isinstance(value, bool) for value in (self.values or {}).values()}
+        if len(kinds) > 1:
+            raise ValueError("values are either all true or false, or all words")
+        return self
 
 
 class Patients(_Part):
@@ -187,28 +220,33 @@ class Immune(_Part):
         return self
 
 
-class YesNo(_Part):
-    """A column whose values say yes, no or nothing; every value must stand in one of the three."""
+class _Rule(_Part):
+    """A column and what its values mean; a value means one thing."""
 
     column: str
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        meaning: dict[str, str] = {}
+        for name, values in self:
+            for value in values if isinstance(values, tuple) else ():
+                if value in meaning:
+                    raise ValueError(f"{value!r} stands under {meaning[value]} and under {name}; it means one of them")
+                meaning[value] = name
+        return self
+
+
+class YesNo(_Rule):
+    """A column whose values say yes, no or nothing; every value must stand in one of the three."""
+
     yes: Tokens
     no: Tokens
     unknown: Tokens = ()
 
-    @model_validator(mode="after")
-    def _apart(self) -> YesNo:
-        seen: set[str] = set()
-        for value in (*self.yes, *self.no, *self.unknown):
-            if value in seen:
-                raise ValueError(f"{value!r} stands in more than one of yes, no and unknown")
-            seen.add(value)
-        return self
 
-
-class Recist(_Part):
+class Recist(_Rule):
     """Best overall response by RECIST; objective response and disease control are derived from it."""
 
-    column: str
     CR: Tokens = ()
     PR: Tokens = ()
     SD: Tokens = ()
@@ -225,7 +263,7 @@ class StableSixMonths(_Part):
 class Toxicity(YesNo):
     """A published toxicity flag, of the grade it stands for."""
 
-    grade: Literal["any", "2", "3"]
+    grade: Annotated[Literal["any", "2", "3"], BeforeValidator(_written)]
 
 
 class Events(_Part):
@@ -245,19 +283,47 @@ class Events(_Part):
     since: float = 0
 
 
+def _variant(key: str, name: str) -> Discriminator:
+    """Tell two ways of writing an outcome apart by the key that one of them has, so that errors speak of one only."""
+    return Discriminator(
+        lambda said: name if (key in said if isinstance(said, Mapping) else hasattr(said, key)) else "flag"
+    )
+
+
 class Outcomes(_Part):
     """What the cohort says of response and toxicity."""
 
     recist: Recist | None = None
     published_response: YesNo | None = None
-    durable_benefit: YesNo | StableSixMonths | None = None
-    toxicity: Toxicity | Events | None = None
+    durable_benefit: (
+        Annotated[
+            Annotated[YesNo, Tag("flag")] | Annotated[StableSixMonths, Tag("stable")],
+            _variant("stable_six_months", "stable"),
+        ]
+        | None
+    ) = None
+    toxicity: (
+        Annotated[Annotated[Toxicity, Tag("flag")] | Annotated[Events, Tag("events")], _variant("events", "events")]
+        | None
+    ) = None
 
     @model_validator(mode="after")
     def _stable_needs_recist(self) -> Outcomes:
         if isinstance(self.durable_benefit, StableSixMonths) and self.recist is None:
             raise ValueError("durable_benefit: stable_six_months needs 'recist' beside it")
         return self
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns of the patients' sheet that tell an outcome, each with the outcome."""
+        durable = self.durable_benefit
+        rules = {
+            "recist": self.recist,
+            "published_response": self.published_response,
+            "durable_benefit": durable.stable_six_months if isinstance(durable, StableSixMonths) else durable,
+            "toxicity": self.toxicity if isinstance(self.toxicity, Toxicity) else None,
+        }
+        return {rule.column: name for name, rule in rules.items() if rule is not None}
 
 
 class Manifest(_Part):
@@ -289,20 +355,30 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _keeps_nothing_forbidden(self) -> Manifest:
+        outcomes = {column: f"it tells outcomes.{name}" for column, name in self.outcomes.columns.items()}
+        forbidden = {**outcomes, **self.never}
         for name, field in (self.patients.keep if self.patients else {}).items():
-            if field.column in self.never:
+            if field.column in forbidden:
                 raise ValueError(
-                    f"patients.keep.{name} takes column {field.column!r}, which 'never' forbids: "
-                    f"{self.never[field.column]}"
+                    f"patients.keep.{name} takes column {field.column!r}, which may not become a feature: "
+                    f"{forbidden[field.column]}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Manifest:
+        if self.patients is None and self.outcomes != Outcomes():
+            raise ValueError("outcomes need 'patients', the sheet that lists whom they belong to")
+        if self.immune and self.immune.visit and not self.immune.day and not self.samples.visit:
+            raise ValueError("immune.visit needs samples.visit, or no draw can be told from a later one")
         return self
 
     @property
     def source_files(self) -> tuple[SourceFile, ...]:
         """Every file the manifest names, published or not."""
         named = {f.name: f for f in self.source.files}
-        used: list[str | None] = [self.taxa.file, self.taxa.taxonomy, self.samples.file]
-        used += [self.patients and self.patients.file, self.immune and self.immune.file]
+        used = [self.taxa.file, self.taxa.taxonomy, self.samples.file]
+        used += [part.file for part in (self.patients, self.immune) if part is not None]
         if isinstance(self.outcomes.toxicity, Events):
             used.append(self.outcomes.toxicity.events)
         return tuple(named.get(name, SourceFile(name=name)) for name in dict.fromkeys(used) if name)
@@ -310,6 +386,15 @@ class Manifest(_Part):
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's booleans: `yes`, `no`, `on` and `off` stay text, since they are words of the published tables."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice, of which YAML would silently take the last."""
+        seen: list[Any] = []
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            seen.append(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -356,14 +441,24 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
             )
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a SafeLoader
+    except OSError as error:
+        raise ManifestError(f"{path}: the file cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: this is not YAML: {error}") from error
+        raise ManifestError(f"{path}: this is not YAML in UTF-8: {error}") from error
     if not isinstance(content, Mapping):
         raise ManifestError(f"{path}: expected 'name:', 'title:', 'taxa:' and so on, got {type(content).__name__}")
     try:
         return Manifest.model_validate({**content, "folder": folder})
     except ValidationError as error:
         raise ManifestError(f"{path}:\n{_complaints(error.errors())}") from error
+    except ManifestError as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Return a manifest as YAML, without what was left out of it."""
+    content = manifest.model_dump(mode="json", exclude_unset=True)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
 def _complaints(errors: Sequence[Any]) -> str:

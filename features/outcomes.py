@@ -60,6 +60,11 @@ class Labels:
     flags: Mapping[str, pd.Series[bool]]
     events: AdverseEvents | None
 
+    @property
+    def defined(self) -> tuple[str, ...]:
+        """The outcomes, of `OUTCOME_IDS`, that the cohort tells."""
+        return tuple(name for name in OUTCOME_IDS if name in self.flags or (self.events and is_toxicity(name)))
+
     def outcome(
         self, outcome: str, patients: pd.Index[str], landmark: float, by_day: float | None
     ) -> tuple[pd.Series[bool], pd.Series[str]] | None:
@@ -86,11 +91,12 @@ class Labels:
         if outcome in self.flags:
             label = self.flags[outcome].reindex(patients)
             return label, pd.Series("not checkable", index=patients)
-        if self.events is None or not outcome.startswith("toxicity_"):
+        if self.events is None or not is_toxicity(outcome):
             return None
         grade = outcome.removeprefix("toxicity_")
         events = self.events.frame
-        counted = events[(events["day"] >= self.events.since) & (events["grade"] >= (1 if grade == "any" else int(grade)))]
+        lowest = 1 if grade == "any" else int(grade)
+        counted = events[(events["day"] >= self.events.since) & (events["grade"] >= lowest)]
         first = counted.groupby("patient")["day"].min().reindex(patients)
         at_risk = (first.isna() | (first > landmark)).map({True: "yes", False: "no"})
         label = (first > landmark) & (first <= (np.inf if by_day is None else by_day))
@@ -156,7 +162,8 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
         patients = pd.Index(sheet.column(manifest.patients.patient))
         recist = None if said.recist is None else _best_response(sheet, said.recist, patients)
         if recist is not None:
-            flags |= {name: recist.isin(best).where(recist.notna()).astype("boolean") for name, best in _BENEFIT.items()}
+            known = recist.notna()
+            flags |= {name: recist.isin(best).where(known).astype("boolean") for name, best in _BENEFIT.items()}
         if said.published_response:
             flags["published_response"] = _flag(sheet, said.published_response, patients, "published_response")
         if isinstance(said.durable_benefit, YesNo):

@@ -30,6 +30,8 @@ class Settings:
         The run that `mlflow run` has opened for this process (`MLFLOW_RUN_ID`).
     api_key : str or None
         The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
+    alias : str or None
+        The registry's alias to serve instead of `champion`, else `candidate` (`TAXOKINE_ALIAS`).
     """
 
     home: Path
@@ -37,6 +39,7 @@ class Settings:
     tracking_uri: str
     parent_run: str | None
     api_key: str | None
+    alias: str | None
 
 
 @cache
@@ -50,4 +53,5 @@ def settings() -> Settings:
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}",
         parent_run=env.get("MLFLOW_RUN_ID") or None,
         api_key=env.get("TAXOKINE_API_KEY") or None,
+        alias=env.get("TAXOKINE_ALIAS") or None,
     )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 
 from features.errors import FileError
@@ -23,7 +27,7 @@ class Sheet:
     file : Path
         Where it was read from.
     frame : pandas.DataFrame
-        Its cells as str, stripped; the row with index i stands on line i + 2 of the file.
+        Its cells as str, stripped; the index is each row's line in the file, counted from 1 with the header.
     """
 
     file: Path
@@ -38,18 +42,18 @@ class Sheet:
 
     def error(self, problem: str, column: str, position: int) -> FileError:
         """Return the error for the value at a row's position."""
-        return FileError(problem, file=self.file, column=column, row=int(self.frame.index[position]) + 2)
+        return FileError(problem, file=self.file, column=column, row=int(self.frame.index[position]))
 
-    def numbers(self, name: str, missing: tuple[str, ...]) -> pd.Series[float]:
+    def numbers(self, name: str, missing: Sequence[str]) -> pd.Series[float]:
         """Return a column of numbers; NaN where the value is one of `missing`, an error where it is no number."""
-        # Publishers typeset minus signs; a table meant for machines has a hyphen.
-        text = self.column(name).str.replace("\N{MINUS SIGN}", "-")
+        text = self.column(name)
         absent = text.isin(missing)
-        values = pd.to_numeric(text.mask(absent), errors="coerce").astype(float)
+        values = finite_numbers(text.mask(absent))
         wrong = values.isna() & ~absent
         if wrong.any():
             at = int(wrong.to_numpy().argmax())
-            raise self.error(f"expected a number or one of {list(missing)}, got {text.iloc[at]!r}", name, at)
+            expected = f"a number or one of {list(missing)}" if missing else "a number"
+            raise self.error(f"expected {expected}, got {text.iloc[at]!r}", name, at)
         return values
 
     def meanings(self, name: str, meaning: Mapping[str, T], where: str) -> list[T]:
@@ -64,34 +68,66 @@ class Sheet:
                 )
         return [meaning[value] for value in text]
 
-    def one_per(self, key: str, columns: list[str]) -> Sheet:
+    def one_per(self, key: str, columns: Sequence[str]) -> Sheet:
         """Return the first row of each key, after checking that the columns named agree within a key."""
-        self.column(key)
+        owner = self.column(key)
         for column in columns:
-            known = self.column(column).groupby(self.frame[key]).transform("first")
+            known = self.column(column).groupby(owner).transform("first")
             differs = known != self.frame[column]
             if differs.any():
                 at = int(differs.to_numpy().argmax())
                 raise self.error(
-                    f"{key} {self.frame[key].iloc[at]!r} has {self.frame[column].iloc[at]!r} here and "
+                    f"{key} {owner.iloc[at]!r} has {self.frame[column].iloc[at]!r} here and "
                     f"{known.iloc[at]!r} above; one patient has one value",
                     column,
                     at,
                 )
         return Sheet(self.file, self.frame.drop_duplicates(key))
 
-    def where(self, keep: Callable[[pd.DataFrame], pd.Series[bool]]) -> Sheet:
-        """Return the rows for which `keep` says true."""
-        return Sheet(self.file, self.frame[keep(self.frame)])
+    def where(self, keep: pd.Series[bool]) -> Sheet:
+        """Return the rows for which `keep` is true."""
+        return Sheet(self.file, self.frame[keep])
 
 
 def read_sheet(path: Path) -> Sheet:
-    """Read a TSV or CSV file as text; the delimiter is the header's tab, semicolon or comma, whichever it has first."""
+    """Read a TSV or CSV file as text; the delimiter is the tab, else the semicolon, else the comma of its header.
+
+    Raises
+    ------
+    FileError
+        If the file is no such table, a row is not as long as the header, or a column's name stands twice.
+    """
+    lines: list[int] = []
+    rows: list[list[str]] = []
     try:
-        with path.open(encoding="utf-8-sig") as handle:
-            header = handle.readline()
-        delimiter = next((mark for mark in "\t;," if mark in header), ",")
-        frame = pd.read_csv(path, sep=delimiter, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        header_line = text.lstrip().partition("\n")[0]
+        delimiter = next((mark for mark in "\t;," if mark in header_line), ",")
+        reader, line = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1
+        for cells in reader:
+            # A line of nothing but delimiters is what a spreadsheet leaves below its table.
+            if any(map(str.strip, cells)):
+                rows.append([cell.strip() for cell in cells])
+                lines.append(line)
+            line = reader.line_num + 1
+    except OSError as error:
+        raise FileError(f"the file cannot be read: {error.strerror}", file=path) from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"this is not a table of text in UTF-8: {error}", file=path) from error
-    return Sheet(path, frame.apply(lambda column: column.str.strip()))
+    if len(rows) < 2:
+        raise FileError(f"expected a header and rows, got {len(rows)} lines with text", file=path)
+    header = rows[0]
+    name, times = Counter(filter(None, header)).most_common(1)[0]
+    if times > 1:
+        raise FileError(f"{times} columns have this name; expected each once", file=path, column=name, row=lines[0])
+    for line, cells in zip(lines, rows, strict=True):
+        if len(cells) != len(header):
+            raise FileError(f"expected {len(header)} cells, as in the header, got {len(cells)}", file=path, row=line)
+    return Sheet(path, pd.DataFrame(rows[1:], index=lines[1:], columns=header, dtype="str"))
+
+
+def finite_numbers(text: pd.Series[str]) -> pd.Series[float]:
+    """Return the numbers that texts write, NaN where one writes none."""
+    # Publishers typeset minus signs; a table meant for machines has a hyphen.
+    values = pd.to_numeric(text.str.replace("\N{MINUS SIGN}", "-"), errors="coerce").astype(float)
+    return values.where(np.isfinite(values))

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from features.analytes import check_policy
+from features.errors import InputError
+
 Matrix = NDArray[np.float64]
 
 
@@ -28,15 +31,14 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Learn from the training rows alone."""
-        matrix = validate_data(self, X, dtype=np.float64, ensure_all_finite=self._finite)
+        matrix = self._checked(X, reset=True)
         self._learn(matrix)
         return self
 
     def transform(self, X: ArrayLike) -> Matrix:
         """Return the transformed rows, (n_samples, n_features_out)."""
         check_is_fitted(self, "n_features_in_")
-        matrix = validate_data(self, X, dtype=np.float64, ensure_all_finite=self._finite, reset=False)
-        return self._kernel(matrix)
+        return self._kernel(self._checked(X, reset=False))
 
     def names_out(self, names: list[str]) -> list[str]:
         """Return the names of the columns that come out when `names` go in."""
@@ -52,7 +54,19 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
     def state(self) -> dict[str, Any]:
         """Return parameters and fitted attributes as JSON-ready values."""
         learned = {name: np.asarray(getattr(self, name)).tolist() for name in self.learned}
-        return {"step": type(self).__name__, "params": self.get_params(), "learned": learned}
+        return {
+            "step": type(self).__name__,
+            "params": self.get_params(),
+            "n_features_in": self.n_features_in_,
+            "learned": learned,
+        }
+
+    def _checked(self, X: ArrayLike, *, reset: bool) -> Matrix:
+        # A fold may leave no column standing, and the kernels know what to make of none.
+        matrix: Matrix = validate_data(
+            self, X, dtype=np.float64, ensure_all_finite=self._finite, ensure_min_features=0, reset=reset
+        )
+        return matrix
 
     def _learn(self, X: Matrix) -> None:
         """Most transformers have nothing to learn."""
@@ -109,18 +123,27 @@ class ZeroReplacement(BlockTransformer):
         closed = closure(X)
         zero = closed == 0
         n_zero = zero.sum(axis=1, keepdims=True)
+        replaced: Matrix = np.where(zero, self.delta_, closed * (1 - self.delta_ * n_zero))
         # A row in which nothing was found says nothing of ratios: it becomes the neutral composition.
-        shrunk = closed * (1 - self.delta_ * n_zero)
-        return np.where(n_zero == X.shape[1], 1 / max(X.shape[1], 1), np.where(zero, self.delta_, shrunk))
+        replaced[n_zero[:, 0] == X.shape[1]] = 1 / max(X.shape[1], 1)
+        return replaced
 
 
 class CLR(BlockTransformer):
-    """Centred log-ratio of strictly positive compositions.
+    """Centred log-ratio of strictly positive compositions; `InputError` where a part is zero or less.
 
     References
     ----------
     Aitchison 1982, Journal of the Royal Statistical Society B 44:139-177.
     """
+
+    def _checked(self, X: ArrayLike, *, reset: bool) -> Matrix:
+        matrix = super()._checked(X, reset=reset)
+        if (matrix <= 0).any():
+            raise InputError(
+                f"a log-ratio needs parts above zero, got {matrix.min():g}; put ZeroReplacement before CLR"
+            )
+        return matrix
 
     def _kernel(self, X: Matrix) -> Matrix:
         log = np.log(X)
@@ -140,7 +163,7 @@ class GenusSums(BlockTransformer):
     Parameters
     ----------
     species : list of str
-        The names of the columns that come in. `Candidatus_Cibiobacter_qucibialis` belongs to `Candidatus_Cibiobacter`.
+        The canonical names of the columns that come in, in their order.
     """
 
     learned = ("genus_of_",)
@@ -149,6 +172,8 @@ class GenusSums(BlockTransformer):
         self.species = species
 
     def _learn(self, X: Matrix) -> None:
+        if len(self.species) != X.shape[1]:
+            raise InputError(f"expected a column for each of {len(self.species)} species, got {X.shape[1]} columns")
         position = {genus: i for i, genus in enumerate(self.names_out(self.species))}
         self.genus_of_ = np.array([position[genus_of(name)] for name in self.species], dtype=np.intp)
 
@@ -158,17 +183,17 @@ class GenusSums(BlockTransformer):
         return sums
 
     def names_out(self, names: list[str]) -> list[str]:
-        """Return the genera, in order of first appearance."""
-        return list(dict.fromkeys(map(genus_of, names)))
+        """Return the genera of `species`, in order of first appearance."""
+        return list(dict.fromkeys(map(genus_of, self.species)))
 
 
 class AlphaDiversity(BlockTransformer):
-    """Richness, Shannon's entropy (nats) and Simpson's index of each sample."""
+    """Richness, Shannon's entropy (nats) and Simpson's index of each sample; all 0 where nothing was found."""
 
     def _kernel(self, X: Matrix) -> Matrix:
         p = closure(X)
         log = np.log(p, out=np.zeros_like(p), where=p > 0)
-        return np.column_stack([(X > 0).sum(axis=1), -(p * log).sum(axis=1), 1 - (p**2).sum(axis=1)])
+        return np.column_stack([(X > 0).sum(axis=1), -(p * log).sum(axis=1), (p * (1 - p)).sum(axis=1)])
 
     def names_out(self, names: list[str]) -> list[str]:
         """Return the three indices' names."""
@@ -197,6 +222,7 @@ class CensoredFill(BlockTransformer):
         self.log2 = log2
 
     def _learn(self, X: Matrix) -> None:
+        check_policy(self.policy)
         seen = np.isfinite(X)
         low = np.where(seen, X, np.inf).min(axis=0, initial=np.inf)
         high = np.where(seen, X, -np.inf).max(axis=0, initial=-np.inf)
@@ -287,6 +313,7 @@ STEPS = {
 def restored(state: dict[str, Any]) -> BlockTransformer:
     """Return the fitted transformer that `BlockTransformer.state` described."""
     step: BlockTransformer = STEPS[state["step"]](**state["params"])
+    step.n_features_in_ = state["n_features_in"]
     for name, value in state["learned"].items():
         array = np.asarray(value)
         # JSON writes an empty list without a type; positions must stay integers.
@@ -297,11 +324,13 @@ def restored(state: dict[str, Any]) -> BlockTransformer:
 def closure(X: Matrix) -> Matrix:
     """Return rows divided by their sums; a row of zeros stays zero. (n_samples, n_taxa)."""
     total = X.sum(axis=1, keepdims=True)
-    return np.divide(X, total, out=np.zeros_like(X), where=total > 0)
+    return np.asarray(np.divide(X, total, out=np.zeros_like(X), where=total > 0))
 
 
 def genus_of(species: str) -> str:
-    """Return the genus in a species' canonical name."""
-    words = species.split("_")
-    return "_".join(words[:2]) if words[0] == "Candidatus" and len(words) > 2 else words[0]
+    """Return the genus in a species' canonical name: its first word, or two in `Candidatus_Cibiobacter_qucibialis`.
 
+    Of `unclassified_Lachnospiraceae` no genus is known; it stays apart from the unclassified of other clades.
+    """
+    words = species.split("_")
+    return "_".join(words[:2]) if words[0] in {"Candidatus", "unclassified"} else words[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,7 @@ def _explanation(model: Model, reception: Reception) -> dict[str, Any]:
                 "feature": feature.name,
                 "block": feature.block,
                 # Not measured, or only known to lie beyond a limit: there is no number to show.
-                "value": value if np.isfinite(value) else None,
+                "value": value if math.isfinite(value) else None,
                 "shap": share,
             }
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -16,6 +17,8 @@ from features.taxa import canonical_name
 from models.encoder import BlockEncoder, absent
 
 Unit = Literal["counts", "proportions", "percent"]
+# Every profile brings the same few hundred names; taking each apart anew would cost more than the prediction.
+_canonical_name = lru_cache(maxsize=2**14)(canonical_name)
 _WHOLE: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
 
 
@@ -108,7 +111,7 @@ def proportions_of(profile: StoolProfile) -> dict[str, float]:
     for name, value in profile.values.items():
         if not (math.isfinite(value) and value >= 0):
             raise InputError(f"taxa.values[{name!r}]: an abundance is a number from 0 up, got {value}")
-        canonical = canonical_name(name)
+        canonical = _canonical_name(name)
         if canonical in found:
             raise InputError(f"taxa.values: {name!r} and another name both mean {canonical}; send each taxon once")
         found[canonical] = value

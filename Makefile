@@ -1,0 +1,38 @@
+# Two commands on a fresh machine: `make demo` runs the main job, `make test` passes the tests.
+PYTHON ?= python3
+BIN := .venv/bin
+COHORTS ?=
+ONCE ?=
+
+.PHONY: demo test check bench lock clean
+
+demo: .venv/installed  ## simulate (or read COHORTS), train, register, serve and explain one candidate; ONCE=1 ends after printing
+	$(BIN)/taxokine demo $(if $(COHORTS),--cohorts "$(COHORTS)") $(if $(ONCE),--once)
+
+test: .venv/installed  ## run the tests
+	$(BIN)/python -m pytest
+
+check: .venv/installed  ## format, lint, strict types, import contracts, dead code, dependency hygiene
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/deptry .
+
+bench: .venv/installed  ## ratios side by side, as the table in the README
+	$(BIN)/python -m benchmarks
+
+lock: .venv/installed  ## resolve the pins anew, for 3.11 and 3.12
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --group dev pyproject.toml -o requirements.txt
+
+clean:
+	rm -rf .venv .demo
+
+.venv/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taxokine needs Python 3.11 or later; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@

@@ -1,0 +1,177 @@
+"""The API: its routes, and nothing of where models and keys come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
+from pydantic import TypeAdapter
+
+from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
+from features.outcomes import is_toxicity, meaning
+from models.answer import Served, answer, benefit, chosen
+from serving.errors import UnsupportedMedia, add_handlers
+from serving.keys import Keys
+from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
+
+MAX_BODY = 2 * 2**20
+"""Bytes of the largest body that is read; a profile of 2,000 taxa is a twentieth of it."""
+NOTICE = "Association, not cause. Research use: not a medical device."
+
+_ABOUT = "Explained predictions of response to immunotherapy and of its toxicity. " + NOTICE
+_BEARER = HTTPBearer(auto_error=False, description="The key that `taxokine serve` showed at its first start.")
+_SCHEMAS = "#/components/schemas/{model}"
+_JSON: TypeAdapter[Any] = TypeAdapter(Any)
+
+
+def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
+    """Return the API that answers with these models.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of Served
+        For each outcome its models, the best first.
+    keys : Keys
+        The API keys to accept.
+    """
+    app = FastAPIOffline(
+        title="Taxokine",
+        description=_ABOUT,
+        version="1",
+        redoc_url=None,
+        # A redirect would repeat the host that the client claims.
+        redirect_slashes=False,
+        swagger_ui_parameters={"validatorUrl": None},
+    )
+    add_handlers(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    listed = _JSON.dump_json({"models": [_about(served) for ranked in models.values() for served in ranked]})
+
+    async def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None:
+            raise NotAuthorised("an API key is required; send the header 'Authorization: Bearer <key>'")
+        if not keys.accept(given.credentials):
+            raise NotAuthorised("this API key is not known here; send the one shown when the server first started")
+
+    def ready() -> None:
+        if not any(models.values()):
+            raise ModelMissing("no model is loaded; train one, register it, and start the server again")
+
+    # Each endpoint is a coroutine that computes in line: an answer takes about a millisecond, and handing it to a
+    # thread would cost a fair part of that. More cores are used by more workers.
+    @app.get("/healthz", summary="Whether the server is up", responses=_documented(State))
+    async def healthz() -> Response:
+        return _json(b'{"status":"ok"}')
+
+    @app.get("/readyz", summary="Whether models are loaded", responses=_documented(State, 503))
+    async def readyz() -> Response:
+        ready()
+        return _json(b'{"status":"ready"}')
+
+    @app.get(
+        "/v1/models",
+        summary="The models that answer, what each reads, and what it was validated on",
+        dependencies=[Depends(authorised)],
+        responses=_documented(ModelsResponse, 401),
+    )
+    async def list_models() -> Response:
+        return _json(listed)
+
+    @app.post(
+        "/v1/predictions",
+        summary="Response and toxicity of a candidate patient, explained, with the evidence",
+        dependencies=[Depends(authorised)],
+        responses=_documented(PredictionResponse, 400, 401, 413, 415, 422, 503),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": {"$ref": _SCHEMAS.format(model="PredictionRequest")}}},
+            }
+        },
+    )
+    async def predict(request: Request) -> Response:
+        ready()
+        # Read and validated by hand, straight from bytes: FastAPI would read a body of any size, and parse it twice.
+        asked = PredictionRequest.model_validate_json(await _body(request))
+        candidate = asked.candidate()
+        outcomes = _side_by_side(asked.outcomes, models)
+        answers = [answer(chosen(models[outcome], candidate), candidate) for outcome in outcomes]
+        # One pass from dicts to bytes; a response model would build and check each contribution again.
+        return _json(
+            _JSON.dump_json(
+                {
+                    "patient": {"id": asked.patient.id},
+                    "answers": answers,
+                    "benefit": benefit(answers),
+                    "simulated": any(said["simulated"] for said in answers),
+                    "notice": NOTICE,
+                }
+            )
+        )
+
+    return app
+
+
+def _side_by_side(asked: Sequence[str] | None, models: Mapping[str, Sequence[Served]]) -> list[str]:
+    if asked is None:
+        return list(models)
+    for i, outcome in enumerate(asked):
+        if outcome not in models:
+            raise InputError(f"outcomes.{i}: no model answers for {outcome!r}; served are {', '.join(models)}")
+    sides = {is_toxicity(outcome) for outcome in asked}
+    other = (outcome for outcome in models if is_toxicity(outcome) not in sides)
+    return list(dict.fromkeys([*asked, *other]))
+
+
+async def _body(request: Request) -> bytes:
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise UnsupportedMedia(f"the body's type is {media or 'not given'}; send 'Content-Type: application/json'")
+    if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise UnsupportedMedia(f"the body is encoded as {coding}; send it as it is")
+    too_large = TooLarge(f"the body is larger than {MAX_BODY:,} bytes; send one candidate, with one stool sample")
+    length = request.headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > MAX_BODY:
+        raise too_large
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise too_large
+    return bytes(body)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
+
+
+def _about(served: Served) -> dict[str, Any]:
+    model = served.model
+    return {
+        **served.about(),
+        "outcome": model.outcome,
+        "definition": meaning(model.outcome),
+        "inputs": {block: list(names) for block, names in model.encoder.names_.items()},
+        "units": model.units,
+        "profilers": list(model.profilers),
+        "evidence": model.evidence,
+        "simulated": model.simulated,
+    }
+
+
+def _documented(success: type, *failures: int) -> dict[int | str, dict[str, Any]]:
+    return {200: {"model": success}, **{status: {"model": ErrorResponse} for status in failures}}
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        # FastAPI does not see the body, which is read by hand.
+        body = PredictionRequest.model_json_schema(ref_template=_SCHEMAS)
+        schema["components"]["schemas"] |= body.pop("$defs") | {"PredictionRequest": body}
+        app.openapi_schema = schema
+    return app.openapi_schema

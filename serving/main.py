@@ -1,0 +1,128 @@
+"""Where the server starts: models from the registry, keys from the home folder, workers from uvicorn."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+from ipaddress import ip_address
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import LOGGING_CONFIG
+
+from features.errors import NotAuthorised
+from features.settings import settings
+from serving.app import create_app
+from serving.keys import Keys
+from serving.schemas import EXAMPLE
+
+
+def app() -> FastAPI:
+    """Return the API, for `uvicorn serving.main:app --factory`.
+
+    Raises
+    ------
+    ModelMissing
+        The registry has no model under the alias.
+    NotAuthorised
+        There is no API key yet.
+    """
+    # MLflow takes seconds to import, and nothing but the registry needs it.
+    from models.registry import served_models
+
+    said = settings()
+    keys = Keys.read(said.home, said.api_key)
+    if not keys.digests:
+        raise NotAuthorised("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
+    return create_app(served_models(said.alias), keys)
+
+
+def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: str | None = None) -> None:
+    """Serve until interrupted; make an API key and print it, once, if there is none.
+
+    Parameters
+    ----------
+    host : str
+        The address to listen on. Any but loopback lets others in, and is warned of.
+    port : int
+    workers : int
+        Processes; each holds every model.
+    alias : str, optional
+        The registry's alias to serve, instead of what `settings` says.
+
+    Raises
+    ------
+    ModelMissing
+        The registry has no model under the alias.
+    """
+    from models.registry import served_models
+
+    said = settings()
+    # Also with several workers, which load their own: one that cannot start would be started again for ever.
+    models = served_models(alias or said.alias)
+    keys = Keys.read(said.home, said.api_key)
+    if not keys.digests:
+        key, keys = Keys.make(said.home)
+        print(_first_words(key, host, port), flush=True)
+    if not _is_loopback(host):
+        print(
+            f"Warning: listening on {host}, so others may reach this server, and keys and patients travel unencrypted; "
+            "put a proxy with TLS before it.",
+            flush=True,
+        )
+    if alias:
+        # Workers are new processes: what they inherit is the environment.
+        os.environ["TAXOKINE_ALIAS"] = alias
+    uvicorn.run(
+        create_app(models, keys) if workers == 1 else "serving.main:app",
+        factory=workers != 1,
+        host=host,
+        port=port,
+        workers=workers,
+        server_header=False,
+        log_config=log_config(),
+    )
+
+
+def log_config() -> dict[str, Any]:
+    """Return uvicorn's logging, with an access log that leaves out what follows a path's question mark."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["filters"] = {"without_query": {"()": WithoutQuery}}
+    config["loggers"]["uvicorn.access"]["filters"] = ["without_query"]
+    return config
+
+
+class WithoutQuery(logging.Filter):
+    """Takes the query string, where somebody may have put a key or a patient, out of uvicorn's access log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record, its path cut at the question mark."""
+        if isinstance(record.args, tuple) and len(record.args) == 5:
+            client, method, path, *rest = record.args
+            record.args = (client, method, str(path).partition("?")[0], *rest)
+        return True
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _first_words(key: str, host: str, port: int) -> str:
+    return f"""\
+API key, shown this once (only its hash is kept):
+
+    {key}
+
+Try it:
+
+    curl http://{host}:{port}/v1/models -H 'Authorization: Bearer {key}'
+
+    curl http://{host}:{port}/v1/predictions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+      -d '{json.dumps(EXAMPLE)}'
+"""

@@ -1,0 +1,5 @@
+"""`python -m taxokine` is `taxokine`."""
+
+from taxokine.cli import main
+
+main(prog_name="taxokine")

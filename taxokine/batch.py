@@ -1,0 +1,71 @@
+"""`taxokine predict`: a cohort's or a file's patients, answered as the server answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.cohort import read_cohort
+from features.errors import FileError, InputError
+from features.landmark import landmark_table
+from features.manifest import manifest_names
+from features.settings import settings
+from models.batch import frame_candidates, predictions, table_candidates
+from models.registry import find_model
+
+_KEYS = ("cohort", "patient", "sample", "sample_day", "draw", "draw_day", "visit")
+
+
+def write_predictions(model: str, source: str, out: Path, joining: dict[str, Any]) -> str:
+    """Write one row a patient and return what was done, in words.
+
+    Parameters
+    ----------
+    model : str
+        As `models.registry.find_model` takes it.
+    source : str
+        A cohort, or a Parquet or CSV file of `taxokine features`.
+    out : Path
+        A .parquet or .csv file.
+    joining : dict
+        Options of `features.landmark.landmark_table`, for a cohort.
+    """
+    if out.suffix not in {".parquet", ".csv"}:
+        raise InputError(f"{out}: write to a .parquet or a .csv file")
+    served = find_model(model)
+    path = Path(source)
+    if source not in manifest_names() and path.suffix in {".parquet", ".csv"}:
+        frame = _read(path)
+        candidates = frame_candidates(frame, served.model.units)
+        keys = frame[[key for key in _KEYS if key in frame]]
+    else:
+        table = landmark_table(read_cohort(source, settings().data), **joining)
+        candidates, keys = table_candidates(table), table.rows[list(_KEYS)]
+    answers = predictions(served, candidates)
+    result = pd.concat([keys.reset_index(drop=True), answers], axis=1)
+    partial = out.with_name(out.name + ".partial")
+    try:
+        if out.suffix == ".csv":
+            result.to_csv(partial, index=False)
+        else:
+            result.to_parquet(partial, index=False)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in answers["verdict"].value_counts().items())
+    return (
+        f"{served.model.outcome} for {len(result)} patients: {verdicts}\n"
+        f"evidence: {served.model.evidence['sentence']}\nwrote {out}"
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise FileError(f"cannot be read as a table of 'taxokine features': {error}", file=path) from error
+    if not any(str(column).startswith("taxa:") for column in frame.columns):
+        raise FileError("no column is named 'taxa:…'; give a file that 'taxokine features' wrote", file=path)
+    return frame

@@ -1,0 +1,274 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from features.errors import InputError, TaxokineError
+
+if TYPE_CHECKING:
+    from training.experiment import Progress
+
+_DAYS = "DAYS"
+COHORT = "A cohort is the name of a shipped manifest (see 'taxokine cohorts list') or the path of a manifest of yours."
+
+
+class _Commands(click.Group):
+    """Errors that a user can mend are shown as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TaxokineError as error:
+            click.secho(f"Error: {error}", fg="red", err=True)
+            ctx.exit(2 if isinstance(error, InputError) else 1)
+
+
+def _listed(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _one_of(names: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
+    def check(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
+        found = _listed(ctx, param, value)
+        for name in found:
+            if name not in names:
+                raise click.BadParameter(f"{name!r} is not one of {', '.join(names)}")
+        return tuple(dict.fromkeys(found))
+
+    return check
+
+
+def _joining(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options of the landmark join, the same for every command that joins."""
+    for option in reversed(
+        (
+            click.option("--landmark", type=float, default=0, show_default=True, metavar=_DAYS,
+                         help="Last day, on each cohort's clock, whose measurements may enter."),
+            click.option("--window", type=click.FloatRange(min=0), default=90, show_default=True, metavar=_DAYS,
+                         help="Days before the landmark in which a measurement still counts."),
+            click.option("--sample", type=click.Choice(["first", "last"]), default="last", show_default=True,
+                         help="Which stool sample stands for a patient with several."),
+            click.option("--by-day", type=float, metavar=_DAYS,
+                         help="Last day on which a dated adverse event counts; any day when left out."),
+            click.option("--censored", type=click.Choice(["half_limit", "limit", "missing"]), default="half_limit",
+                         show_default=True, help="The number for a value beyond its limit of quantification."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="taxokine")
+def main() -> None:
+    """Who benefits from immunotherapy, and whom it harms, from the gut microbiome and the immune system.
+
+    \b
+    From published tables to an explained prediction:
+      taxokine cohorts init *.tsv > mine.yaml      draft a manifest of your own files
+      taxokine cohorts check mine.yaml             read them as the manifest says
+      taxokine train --cohorts mine.yaml --outcome objective_response
+      taxokine train --cohorts mine.yaml --outcome toxicity --grade any
+      taxokine ui                                  compare the runs
+      taxokine serve                               answer for candidate patients
+
+    Research use. Not a medical device.
+    """
+
+
+@main.group()
+def cohorts() -> None:
+    """Describe cohorts' files, fetch and check them."""
+
+
+@cohorts.command("list")
+def cohorts_list() -> None:
+    """List the manifests that ship with Taxokine."""
+    from features.manifest import load_manifest, manifest_names
+
+    for name in manifest_names():
+        click.echo(f"{name:<22}{load_manifest(name).title}")
+
+
+@cohorts.command("show", epilog=COHORT)
+@click.argument("cohort")
+def cohorts_show(cohort: str) -> None:
+    """Print a manifest as it was read."""
+    from features.manifest import load_manifest, manifest_text
+
+    click.echo(manifest_text(load_manifest(cohort)), nl=False)
+
+
+@cohorts.command("fetch", epilog=COHORT)
+@click.argument("cohort", nargs=-1, required=True)
+def cohorts_fetch(cohort: tuple[str, ...]) -> None:
+    """Fetch cohorts' published files into the folder that TAXOKINE_DATA names, checked by SHA-256."""
+    from features.cohort import locate
+    from features.manifest import load_manifest
+    from features.settings import settings
+
+    for name in cohort:
+        for file in locate(load_manifest(name), settings().data, fetch=True, progress=True).values():
+            click.echo(file)
+
+
+@cohorts.command("check", epilog=COHORT)
+@click.argument("cohort", nargs=-1, required=True)
+def cohorts_check(cohort: tuple[str, ...]) -> None:
+    """Read cohorts as their manifests say, and report what is in them."""
+    from features.cohort import read_cohort
+    from features.settings import settings
+    from taxokine.reports import cohort_report
+
+    for name in cohort:
+        click.echo(cohort_report(read_cohort(name, settings().data)))
+
+
+@cohorts.command("init")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", default="my_cohort", show_default=True, help="The cohort's name.")
+def cohorts_init(files: tuple[Path, ...], name: str) -> None:
+    """Draft a manifest from your own FILES, with what was guessed and what you must finish marked.
+
+    \b
+    taxokine cohorts init profiles.tsv patients.csv cytokines.csv > mine.yaml
+    """
+    from features.draft import drafted_manifest
+
+    click.echo(drafted_manifest(files, name), nl=False)
+
+
+@main.command(epilog=COHORT)
+@click.argument("cohort", nargs=-1, required=True)
+@_joining
+@click.option("--by", type=click.Choice(["patient", "visit"]), default="patient", show_default=True,
+              help="One row per patient, or one per stool sample.")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="A .parquet or .csv file.")  # fmt: skip
+def features(cohort: tuple[str, ...], out: Path, **joining: Any) -> None:
+    """Join each COHORT's taxa, immune measurements and clinical data, one row per patient."""
+    from features.cohort import read_cohort
+    from features.landmark import landmark_table, pooled
+    from features.settings import settings
+    from taxokine.reports import table_report
+
+    table = pooled([landmark_table(read_cohort(name, settings().data), **joining) for name in cohort])
+    table.write(out)
+    click.echo(table_report(table))
+    click.echo(f"wrote {out}")
+
+
+@main.command(epilog=COHORT)
+@click.option("--cohorts", required=True, callback=_listed, metavar="COHORT,…", help="Cohorts to learn from.")
+@click.option("--outcome", required=True, help="What to predict.", type=click.Choice(
+    ["objective_response", "disease_control", "durable_benefit", "published_response", "toxicity"]))  # fmt: skip
+@click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
+              help="Toxicity of any grade, or of this CTCAE grade and above; needed for toxicity.")  # fmt: skip
+@click.option("--families", default="elastic_net,random_forest,xgboost", show_default=True, metavar="FAMILY,…",
+              callback=_one_of(("elastic_net", "random_forest", "xgboost")), help="Families of classifiers.")  # fmt: skip
+@click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
+              callback=_one_of(("taxa", "immune", "clinical")),
+              help="Blocks of features; every set of them is tried.")  # fmt: skip
+@_joining
+@click.option("--representation", type=click.Choice(["clr", "genus_clr", "presence", "diversity"]), default="clr",
+              show_default=True, help="What becomes of the taxa.")  # fmt: skip
+@click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+              help="Share of training samples in which a taxon must be found.")  # fmt: skip
+@click.option("--pool-labels", is_flag=True, help="Pool published labels although they differ in meaning.")
+@click.option("--folds", "n_folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of each repeat.")
+@click.option("--repeats", type=click.IntRange(1), default=2, show_default=True, help="Repeats of cross-validation.")
+@click.option("--seed", type=int, default=0, show_default=True)
+def train(grade: str, **options: Any) -> None:
+    """Launch one tracked experiment: validate, fit, log and register.
+
+    \b
+    taxokine train --cohorts lee_2022,mitox --outcome toxicity --grade any
+    taxokine train --cohorts lee_2022,frankel_2017,mitox --outcome objective_response --blocks taxa,clinical
+
+    Each family is fitted to each set of blocks, one MLflow run each, under one parent run. Validation is nested
+    cross-validation by patient, and leave-one-cohort-out where there are several cohorts. The best is registered under
+    the outcome's name with the alias "candidate".
+    """
+    from taxokine.reports import result_report
+    from training.experiment import Experiment, train
+
+    click.echo(result_report(train(Experiment(grade=grade or None, **options), bars())))
+
+
+@main.command(epilog="MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder.")
+@click.argument("model")
+@click.argument("source", metavar="COHORT_OR_FILE")
+@_joining
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="A .parquet or .csv file.")  # fmt: skip
+def predict(model: str, source: str, out: Path, **joining: Any) -> None:
+    """Answer for many patients: a cohort, or a file that 'taxokine features' wrote."""
+    from taxokine.batch import write_predictions
+
+    click.echo(write_predictions(model, source, out, joining))
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each of one thread.")
+@click.option("--alias", help='Serve this registry alias; "champion", else "candidate", when left out.')
+def serve(**options: Any) -> None:
+    """Serve explained predictions over HTTP, on this machine only unless told otherwise.
+
+    An API key is needed. At the first start one is made and shown once; TAXOKINE_API_KEY sets one instead.
+    """
+    from serving.main import serve
+
+    serve(**options)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Open the MLflow UI on the store that MLFLOW_TRACKING_URI names, on this machine only."""
+    import os
+    import sys
+
+    from taxokine.demo import ui_command
+
+    command = ui_command(port)
+    click.echo(f"MLflow UI: http://127.0.0.1:{port}")
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+@main.command()
+@click.option("--cohorts", default="", help="Real cohorts instead of a simulated trial, parted by spaces.")
+@click.option("--once", is_flag=True, help="End after printing one explained answer.")
+def demo(cohorts: str, once: bool) -> None:
+    """Do it all once: read or simulate, train, register, serve, and explain one candidate's answer."""
+    from taxokine.demo import run_demo
+
+    run_demo(tuple(cohorts.split()), once=once)
+
+
+def bars() -> Progress:
+    """Return progress shown as bars on standard error, one for each step."""
+    from tqdm import tqdm
+
+    from training.experiment import Progress
+
+    shown: list[tqdm[Any]] = []
+
+    def begin(name: str, parts: int) -> None:
+        for bar in shown:
+            bar.close()
+        shown[:] = [tqdm(total=parts, desc=name, ncols=100, bar_format="{desc:<48} {bar} {n_fmt}/{total_fmt} {elapsed}")]
+
+    def advance() -> None:
+        shown[0].update()
+        if shown[0].n == shown[0].total:
+            shown[0].close()
+
+    return Progress(begin, advance)
