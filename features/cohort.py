@@ -112,8 +112,8 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
 
 def locate(manifest: Manifest, data: Path, *, fetch: bool, progress: bool = False) -> dict[str, Path]:
     """Return where each of a manifest's files lies, fetching and checking them as `features.fetch` does."""
-    root, folder = (data, manifest.name) if manifest.folder is None else (manifest.folder, ".")
-    return cohort_files(folder, manifest.source_files, root, fetch=fetch, progress=progress)
+    folder = data / manifest.name if manifest.folder is None else manifest.folder.resolve()
+    return cohort_files(folder.name, manifest.source_files, folder.parent, fetch=fetch, progress=progress)
 
 
 def _read_profiles(manifest: Manifest, paths: dict[str, Path]) -> TaxaTable:

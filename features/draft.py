@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 import yaml
@@ -24,10 +24,10 @@ import yaml
 from features.analytes import SYNONYMS, canonical_analyte, parse_value
 from features.errors import FileError, InputError
 from features.sheets import Sheet, read_sheet
-from features.taxa import Format, Rank, TaxaTable, read_taxa
+from features.taxa import Rank, TaxaTable, read_taxa
 from features.taxa_formats import RANKS
 
-# Patterns are searched for in a column's name in snake case: "PatientID" is "patient_id".
+# Patterns are searched for in a column's name in snake case: "Days from firstDose" is "days_from_first_dose".
 _PATIENT = r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
 _DAY = r"(^|_)days?(_|$)"
 _OTHER_DAY = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
@@ -48,10 +48,10 @@ _REFERENCE_GENES = {"ACTB", "B2M", "GAPDH", "GUSB", "HPRT1", "PGK1", "RPLP0", "T
 
 _MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "."}
 _YES_NO = (
-    ({"yes", "y"}, {"no", "n"}),
-    ({"true", "t"}, {"false", "f"}),
-    ({"r", "responder"}, {"nr", "nonresponder"}),
-    ({"1", "2", "3", "4", "5"}, {"0"}),
+    {"yes": "yes", "y": "yes", "no": "no", "n": "no"},
+    {"true": "yes", "t": "yes", "false": "no", "f": "no"},
+    {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
+    {**dict.fromkeys("12345", "yes"), "0": "no"},
 )
 _RECIST = {"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"}
 _RECIST |= {code.casefold(): code for code in ("CR", "PR", "SD", "PD")}
@@ -62,8 +62,8 @@ _CLOCKS = (
     (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
 )
 _FLAGS = (
-    ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm that it is response, or stable disease of at least 6 months"),
-    ("published_response", r"(^|_)(response|responder|orr)(_|$)|benefit", "does it count stable disease, and how long?"),
+    ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
+    ("published_response", r"(^|_)(response|responder|orr)(_|$)|benefit", "does it count stable disease?"),
     ("toxicity", r"^(?!.*(treat|steroid|date)).*(toxic|irae|adverse)", "confirm the grade: any, 2 or 3 (and above)"),
 )
 _NEVER = (
@@ -88,7 +88,7 @@ def _truth(value: str) -> bool | None:
 
 
 def _regimen(value: str) -> str | None:
-    pd1, ctla4 = (re.search(drugs, value.casefold()) for drugs in (r"nivo|pembro|atezo|durva|pd-?l?1", r"ipi|treme|ctla"))
+    pd1, ctla4 = (re.search(drugs, value.casefold()) for drugs in (r"nivo|pembro|atezo|pd-?l?1", r"ipi|treme|ctla"))
     return "combination" if pd1 and ctla4 else "anti-PD-1" if pd1 else "anti-CTLA-4" if ctla4 else None
 
 
@@ -158,9 +158,9 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
         raise InputError(f"{name!r} cannot name a cohort; use letters, digits, '-' and '_' alone, as in 'lee_2022'")
     kinds = _kinds(list(map(Path, files)))
     source, taxonomy = _profiles(kinds)
-    rank, table = _at_finest_rank(source, cast(Format, kinds[source]), taxonomy)
-    sheets = [Sheet(file, read_sheet(file).frame.fillna("")) for file, kind in kinds.items() if kind == "sheet"]
-    events = next((sheet for sheet in sheets if _is_events(sheet)), None)
+    rank, table = _at_finest_rank(source, kinds[source], taxonomy)
+    sheets = [read_sheet(file) for file, kind in kinds.items() if kind == "sheet"]
+    events = next((sheet for sheet in sheets if _event_columns(sheet)), None)
     immune = next((sheet for sheet in sheets if sheet is not events and _immune_layout(sheet)), None)
     stool = _stool([sheet for sheet in sheets if sheet is not events], table.samples)
     rest = [sheet for sheet in sheets if sheet not in (events, immune, stool.sheet)] + ([immune] if immune else [])
@@ -181,7 +181,7 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
         *stool.lines,
         *(_patient_lines(patients, stool, events) if patients else ["# TODO: no sheet of patients was recognised"]),
         *(_immune_lines(immune, stool) if immune else []),
-        *(f"# TODO: {_yaml(file.name)} is not used: nothing in it was recognised" for file in kinds if file not in used),
+        *(f"# TODO: {_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used),
     ]
     return "\n".join(lines) + "\n"
 
@@ -190,10 +190,10 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
 
 
 def _kinds(files: Sequence[Path]) -> dict[Path, str]:
-    """Return each file's kind: a format of taxa tables, 'taxonomy' or 'sheet'."""
+    """Return each file's kind: 'sheet', 'taxonomy', or a taxa table's format, as 'table/rows' with samples in rows."""
     for name, times in Counter(file.name for file in files).items():
         if times > 1:
-            raise InputError(f"{name!r} is named {times} times; a manifest lies beside its files: give each its own name")
+            raise InputError(f"{name!r} is named {times} times; they lie in one folder: give each its own name")
     kinds = {}
     for file in files:
         try:
@@ -216,13 +216,13 @@ def _kind(file: Path) -> str:
         for member, kind in (("data/taxonomy.tsv", "taxonomy"), ("data/feature-table.biom", "qza")):
             if member in members:
                 return kind
-        raise FileError("expected a QIIME 2 table or taxonomy in this archive; save a workbook's sheets as CSV", file=file)
+        raise FileError("expected a QIIME 2 table or taxonomy in this archive; save workbooks as CSV", file=file)
     zipped = magic.startswith(b"\x1f\x8b")
     with gzip.open(file, "rt", encoding="utf-8-sig") if zipped else file.open(encoding="utf-8-sig") as text:
         lines = [line for line in islice(text, 500) if line.strip()]
     plain = [line for line in lines if not line.startswith("#")]
     if not plain:
-        raise FileError("expected a header and rows, got no such line", file=file)
+        return "sheet"
     header, *rows = csv.reader(plain, delimiter=next((mark for mark in "\t,;" if mark in plain[0]), ","))
     names = {cell.strip().casefold() for cell in header}
     if len(names & set(RANKS)) >= 3 or "taxon" in names:
@@ -231,7 +231,9 @@ def _kind(file: Path) -> str:
     if lines[0].startswith("#mpa_") or header[0] == "clade_name" or any("|" in la and "__" in la for la in labels):
         return "metaphlan"
     numbers = all(_is_number(cell) for row in rows[:20] for cell in row[1:])
-    return "table" if numbers and (_are_taxa(labels) or _are_taxa(header[1:])) else "sheet"
+    if numbers and _are_taxa(labels) != _are_taxa(header[1:]):
+        return "table/columns" if _are_taxa(labels) else "table/rows"
+    return "sheet"
 
 
 def _are_taxa(labels: Sequence[str]) -> bool:
@@ -257,13 +259,15 @@ def _profiles(kinds: Mapping[Path, str]) -> tuple[Path, Path | None]:
 # Stool
 
 
-def _at_finest_rank(file: Path, format: Format, taxonomy: Path | None) -> tuple[Rank, TaxaTable]:
+def _at_finest_rank(file: Path, kind: str, taxonomy: Path | None) -> tuple[Rank, TaxaTable]:
     """Return the table at the finest rank at which at least half of it has a name."""
+    format, _, side = kind.partition("/")
+    options: Any = {"format": format, "taxonomy": taxonomy, "samples_in": side or None}
     absent: FileError | None = None
     ranks: tuple[Rank, ...] = ("species", "genus", "family", "order", "class", "phylum")
     for rank in ranks:
         try:
-            table = read_taxa(file, format=format, rank=rank, taxonomy=taxonomy)
+            table = read_taxa(file, rank=rank, **options)
         except FileError as error:
             # A rank that the whole file lacks has no place in it; whatever has one is wrong at any rank.
             if error.row is not None or error.column is not None:
@@ -277,18 +281,18 @@ def _at_finest_rank(file: Path, format: Format, taxonomy: Path | None) -> tuple[
     raise absent or FileError("less than half of it has a name at any rank; give a fuller taxonomy", file=file)
 
 
-def _taxa_lines(
-    file: Path, format: str, taxonomy: Path | None, rank: str, table: TaxaTable, prefix: str
-) -> list[str]:
+def _taxa_lines(file: Path, kind: str, taxonomy: Path | None, rank: str, table: TaxaTable, prefix: str) -> list[str]:
+    format, _, side = kind.partition("/")
     lines = ["taxa:", f"  file: {_yaml(file.name)}", f"  format: {format}"]
+    lines += [f"  samples_in: {side}  # guessed: the other side names taxa"] if side else []
     lines += [f"  taxonomy: {_yaml(taxonomy.name)}"] if taxonomy else []
     lines.append(f"  rank: {rank}  # guessed: the finest at which most of the table has a name")
     lines.append(f"  unit: {table.unit}  # guessed: the largest sample sums to {table.values.sum(axis=1).max():g}")
-    lines += [f"  prefix: {_yaml(prefix)}  # guessed: the profiles' names begin so, the sheet's do not"] if prefix else []
+    lines += [f"  prefix: {_yaml(prefix)}  # guessed: profiles' names begin so, the sheet's do not"] if prefix else []
     if format in ("biom", "qza") and not table.lineages:
         lines.append("  # TODO: features have no taxonomy and keep their ids; name a file of it as 'taxonomy'")
     unknown = "TODO: state 'profiler', the program and database that made the profiles, as in metaphlan4"
-    lines.append(f"  # {'the file names its profiler, ' + table.profiler if table.profiler else unknown}")
+    lines.append(f"  # {'the file names its profiler: ' + _yaml(table.profiler) if table.profiler else unknown}")
     return lines
 
 
@@ -326,9 +330,7 @@ def _stool(sheets: Sequence[Sheet], profiles: Sequence[str]) -> _Stool:
     return _Stool(sheet, patient, frozenset(own[patient]), donors, prefix, clock, lines + donor_lines)
 
 
-def _profile_names(
-    sheets: Sequence[Sheet], profiles: Sequence[str]
-) -> tuple[int, str, Sheet | None, str, str | None]:
+def _profile_names(sheets: Sequence[Sheet], profiles: Sequence[str]) -> tuple[int, str, Sheet | None, str, str | None]:
     """Return how many profiles are named by the prefix, sheet, column and separator that name most of them."""
     best: tuple[int, str, Sheet | None, str, str | None] = (0, "", None, "", None)
     prefixes = [profiles[0][:length] for length in range(len(profiles[0]))]
@@ -363,9 +365,9 @@ def _when(frame: pd.DataFrame) -> _When | None:
             name = _snake(str(column))
             if key == "name" and values.map(lambda text: re.search(_DAY_IN_NAME, text) is not None).all():
                 return _When("day", str(column), _DAY_IN_NAME)
-            if key != "name" and re.search(pattern, name) and not re.search(_OTHER_DAY, name):
-                if values.map(_is_number).all():
-                    return _When(key, str(column))
+            named = key != "name" and re.search(pattern, name) and not re.search(_OTHER_DAY, name)
+            if named and values.map(_is_number).all():
+                return _When(key, str(column))
     return None
 
 
@@ -400,9 +402,9 @@ def _patient_lines(sheet: Sheet, stool: _Stool, events: Sheet | None) -> list[st
     outcomes, told = _outcome_lines(steady, rows[patient], events)
     never = {column: why for column, values in columns.items() if column not in told and (why := _why_never(values))}
     keep, kept = _keep_lines({c: v for c, v in columns.items() if c not in told and c not in never})
-    for column in columns:
-        if column not in kept and column not in never and (column not in told or re.search(_STABLE, _snake(column))):
-            never |= {column: why for pattern, why in _NEVER[::-1] if re.search(pattern, _snake(column))}
+    for column in (c for c in columns if c not in kept and (c not in told or re.search(_STABLE, _snake(c)))):
+        if why := next((why for pattern, why in _NEVER if re.search(pattern, _snake(column))), None):
+            never.setdefault(column, why)
     centre = [c for c in _columns(sheet, _CENTRE) if c in steady and 1 < steady[c].nunique() < len(rows)]
     centre = [c for c in centre if not steady[c].map(_is_missing).any()][:1]
     lines = []
@@ -413,7 +415,8 @@ def _patient_lines(sheet: Sheet, stool: _Stool, events: Sheet | None) -> list[st
         lines += [f"  centre: {_yaml(c)}  # guessed: {steady[c].nunique()} of them" for c in centre]
     lines += ["  keep:", *keep] if keep else []
     lines += ["outcomes:", *outcomes] if outcomes else ["# TODO: no outcome was recognised; describe 'outcomes'"]
-    return lines + (["never:"] if never else []) + [f"  {_yaml(c)}: {_yaml(why)}  # TODO: confirm" for c, why in never.items()]
+    lines += ["never:"] if never else []
+    return lines + [f"  {_yaml(column)}: {_yaml(why)}  # TODO: confirm" for column, why in never.items()]
 
 
 def _keep_lines(columns: Mapping[str, pd.Series[str]]) -> tuple[list[str], set[str]]:
@@ -436,7 +439,7 @@ def _keep_lines(columns: Mapping[str, pd.Series[str]]) -> tuple[list[str], set[s
             entry["unit"] = said
         if odd or set(missing) - {"", "NA"}:
             entry["missing"] = list(dict.fromkeys(["", "NA", *missing, *odd]))
-        note = f"what do {_yaml(odd)} mean? Taken as missing" if odd else f"confirm {said}" if isinstance(said, str) else ""
+        note = f"what do {_yaml(odd)} mean? Taken as missing" if odd else "confirm the unit" if "unit" in entry else ""
         lines.append(f"    {name}: {_yaml(entry)}" + (f"  # TODO: {note}" if note else ""))
         kept.add(column)
     return lines, kept
@@ -446,12 +449,185 @@ def _outcome_lines(
     columns: Mapping[str, pd.Series[str]], patients: pd.Series[str], events: Sheet | None
 ) -> tuple[list[str], set[str]]:
     """Return the lines of 'outcomes', and the columns they explain."""
+    graded = {c: said for c, values in columns.items() if (said := _grouped(values, _RECIST))}
+    flags = {
+        column: max(found, key=lambda said: -len(said["unknown"]))
+        for column, values in columns.items()
+        if column not in graded and (found := [said for words in _YES_NO if (said := _grouped(values, words))])
+    }
+    best = min(graded, key=lambda column: not re.search(_BEST, _snake(column)), default=None)
+    stable = next((column for column in flags if re.search(_STABLE, _snake(column))), None)
+    rules: list[tuple[str, Mapping[str, Any], str]] = []
+    if best:
+        rules.append(("recist", {"column": best, **graded[best]}, "confirm that it is the best overall response"))
+    for outcome, pattern, todo in _FLAGS:
+        column = next((c for c in flags if re.search(pattern, _snake(c)) and c != stable), None)
+        if outcome == "toxicity" and events:
+            of = {"events": events.file.name, "patient": _patient_column(events, patients) or "TODO"}
+            rules.append(
+                (outcome, of | (_event_columns(events) or {}), "confirm that patients without a row had no event")
+            )
+        elif column:
+            grade = re.search(r"(?:grade|(?:^|_)g)_?([23])", _snake(column))
+            stated = {"grade": grade[1] if grade else "any"} if outcome == "toxicity" else {}
+            rules.append((outcome, {"column": column, **stated, **flags[column]}, todo))
+        elif outcome == "durable_benefit" and best and stable:
+            lasted = {"stable_six_months": {"column": stable, **flags[stable]}}
+            rules.append((outcome, lasted, "confirm that it tells whether stable disease lasted six months"))
     lines, told = [], set[str]()
+    for outcome, rule, todo in rules:
+        said = rule.get("stable_six_months", rule)
+        unsure = [value for value in said.get("unknown", ()) if not _is_missing(value)]
+        lines.append(f"  # TODO: {todo}" + (f"; what do {_yaml(unsure)} mean? Taken as unknown" if unsure else ""))
+        lines.append(f"  {outcome}: {_yaml(rule)}")
+        told |= {said["column"]} if "column" in said else set()
+    return lines, told
 
-    def tell(name: str, column: str, said: Mapping[str, object], todo: str | None) -> None:
-        unsure = [value for value in columns[column].unique() if value in said.get("unknown", ()) and not _is_missing(value)]
-        lines.extend([f"  # TODO: {todo}"] if todo else [])
-        lines.extend([f"  # TODO: what do {_yaml(unsure)} mean? Taken as unknown"] if unsure else [])
-        rule = {"column": column, **said}
-        lines.append(f"  {name}: {_yaml({'stable_six_months': rule} if name == 'durable_benefit' and column == stable else rule)}")
-        told.add(column)
+
+def _grouped(values: pd.Series[str], meaning: Mapping[str, str]) -> dict[str, list[str]] | None:
+    """Return the values under what they mean and the rest as unknown, if most rows mean one of several things."""
+    means = {value: meaning.get(_word(value).removeprefix("recist"), "unknown") for value in values.unique()}
+    rows = values[~values.map(_is_missing)].map(means)
+    if rows[rows != "unknown"].nunique() < 2 or 2 * (rows == "unknown").sum() >= len(rows):
+        return None
+    return {key: [v for v in means if means[v] == key] for key in (*dict.fromkeys(meaning.values()), "unknown")}
+
+
+def _event_columns(sheet: Sheet) -> dict[str, str] | None:
+    """Return the columns of an adverse events' table by their meaning, if that is what the sheet is."""
+    found: dict[str, str] = {}
+    for key, pattern, numeric in (("grade", _GRADE, True), ("day", _ONSET, True), ("term", _TERM, False)):
+        for column in _columns(sheet, pattern):
+            if column not in found.values() and sheet.frame[column].map(_is_number).all() == numeric:
+                found.setdefault(key, column)
+    return found if len(found) == 3 and not any(_columns(sheet, row[1]) for row in _KEEP) else None
+
+
+def _why_never(values: pd.Series[str]) -> str | None:
+    telling = next((value for value in values.unique() if re.search(_NEVER_VALUE, value)), None)
+    return telling and f"holds {telling!r}: may be recorded because of the outcome"
+
+
+# Immune measurements
+
+
+def _immune_layout(sheet: Sheet) -> str | None:
+    if sum(_is_analyte(str(column)) for column in sheet.frame) >= 3:
+        return "wide"
+    names = _columns(sheet, _ANALYTE)
+    return "long" if names and _columns(sheet, _VALUE) and sheet.frame[names[0]].map(_is_analyte).any() else None
+
+
+def _immune_lines(sheet: Sheet, stool: _Stool) -> list[str]:
+    layout, frame, when = _immune_layout(sheet), sheet.frame, _when(sheet.frame)
+    patient = _patient_column(sheet, stool.patients) or "TODO"
+    have = len(stool.patients & set(frame.get(patient, ())))
+    lines = ["immune:", f"  file: {_yaml(sheet.file.name)}", f"  layout: {layout}"]
+    lines.append(f"  patient: {_yaml(patient)}  # guessed: {have} of {len(stool.patients)} patients found here")
+    if when is None or when.pattern:
+        lines.append("  baseline: TODO  # TODO: the publication's words for when blood was drawn")
+    else:
+        lines.append(f"  {when.key}: {_yaml(when.column)}  # guessed: numbers under this name")
+    spelled: set[str] = set()
+    if layout == "long":
+        analyte, value, *unit = (c[0] for p in (_ANALYTE, _VALUE, r"^units?$") if (c := _columns(sheet, p)))
+        lines += [f"  analyte: {_yaml(analyte)}", f"  value: {_yaml(value)}"]
+        cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
+        spelled = {written for column in unit for written in frame[column].str.casefold()}
+        lines += [f"  unit_column: {_yaml(unit[0])}"] if spelled and spelled <= {"pg/ml", "ng/ml"} else []
+    else:
+        cells = {str(name): v for name, v in frame.items() if name not in (patient, when and when.column)}
+        spelled = {found[1].lower() + "/ml" for name in cells if (found := re.search(_UNIT_IN_NAME, name))}
+    expression = "expression" in _snake(sheet.file.stem) or any(name.startswith(("POS_", "NEG_")) for name in cells)
+    unit_guess = "log2_expression" if expression else "ng/mL" if spelled == {"ng/ml"} else "pg/mL"
+    if expression or (spelled and spelled <= {"pg/ml", "ng/ml"} and (layout == "long" or len(spelled) == 1)):
+        lines.append(f"  unit: {unit_guess}  # guessed from names; TODO: confirm")
+    else:
+        lines.append("  unit: unstated  # TODO: state pg/mL, ng/mL or NPX, if the source does")
+    return lines + _measurement_lines(cells, layout == "wide", expression)
+
+
+def _measurement_lines(cells: Mapping[str, pd.Series[str]], wide: bool, expression: bool) -> list[str]:
+    """Return the lines on what is no measurement: controls, other columns, analytes without a value, codes."""
+    drop = [pattern for pattern in _CONTROLS if any(fnmatchcase(name, pattern) for name in cells)]
+    ignore: dict[str, str] = {}
+    kept: dict[str, pd.Series[float]] = {}
+    for name, values in cells.items():
+        if any(fnmatchcase(name, pattern) for pattern in drop):
+            continue
+        written = values[~values.map(_is_missing)]
+        other = wide and not _is_analyte(name) and bool(_columns_of([name], f"{_CLINICAL}|{_DAY}|{_VISIT}"))
+        if other or (expression and name in _REFERENCE_GENES) or 2 * written.map(_is_reading).sum() < len(written):
+            drop.append(name)
+        elif written.map(_word).isin(["0"]).all():
+            ignore[name] = "zero or missing in every sample"
+        else:
+            kept[name] = pd.to_numeric(written, errors="coerce")
+    lines = [f"  drop: {_yaml(drop)}  # guessed: no measurements; TODO: confirm"] if drop else []
+    lines += [f"  ignore: {_yaml(ignore)}"] if ignore else []
+    if expression or not kept:
+        return lines
+    numbers = pd.concat(kept, names=["analyte"]).reset_index(level="analyte", name="number")
+    level = numbers[numbers["number"] > 0].groupby("analyte")["number"].median()
+    sides: dict[str, list[float]] = {"below": [], "above": []}
+    for code, rows in numbers[numbers["number"] < 0].groupby("number"):
+        most = rows["analyte"].mode()[0]
+        # A code met most in one of the most abundant analytes is likelier to mean above range than below it.
+        side = "above" if level.get(most, 0) >= level.quantile(0.9) else "below"
+        sides[side].append(cast(float, code))
+        lines.append(f"  # TODO: {code:g} stands {len(rows)} times, most in {_yaml(most)}: is it {side} range?")
+    return lines + [f"  {side}: {_yaml(codes)}" for side, codes in sides.items() if codes]
+
+
+# Words
+
+
+def _columns(sheet: Sheet, pattern: str) -> list[str]:
+    return _columns_of(map(str, sheet.frame), pattern)
+
+
+def _columns_of(names: Iterable[str], pattern: str) -> list[str]:
+    return [name for name in names if re.search(pattern, _snake(name))]
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"[\W_]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name)).strip("_").lower()
+
+
+def _word(value: str) -> str:
+    return re.sub(r"\.0+$|[\W_]", "", value).casefold()
+
+
+def _is_missing(value: str) -> bool:
+    return value.casefold() in _MISSING
+
+
+def _is_number(value: str) -> bool:
+    return re.fullmatch(r"\s*[-+\N{MINUS SIGN}]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", value) is not None
+
+
+def _is_reading(value: str) -> bool:
+    try:
+        parse_value(value, unit="log2_expression")  # of all units the one that takes codes such as -2 for numbers
+    except InputError:
+        return False
+    return True
+
+
+def _is_analyte(name: str) -> bool:
+    known = canonical_analyte(re.sub(_UNIT_IN_NAME, "", name))
+    return known in SYNONYMS or re.fullmatch(r"IL-\d+\w?", known) is not None
+
+
+def _yaml(value: object) -> str:
+    """Return YAML on one line; whatever is not a plain word is quoted."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_yaml(key)}: {_yaml(entry)}" for key, entry in value.items() if entry != []) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_yaml, value)) + "]"
+    if isinstance(value, bool | float):
+        return f"{value:g}" if isinstance(value, float) else str(value).lower()
+    text = str(value)
+    if re.fullmatch(r"[A-Za-z]\w*([ ./-]\w+)*", text, re.ASCII) and text.casefold() not in _YAML_WORDS:
+        return text
+    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).strip()

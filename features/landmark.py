@@ -214,7 +214,7 @@ def landmark_table(
         rows=rows,
         taxa=Block(taxa.taxa, taxa.values.astype(np.float64)),
         immune=immune,
-        clinical=Block(tuple(clinical.columns), clinical.to_numpy(dtype=np.float64).reshape(len(rows), -1)),
+        clinical=Block(tuple(clinical.columns), clinical.to_numpy(dtype=np.float64)),
         units=units,
         cohorts={cohort.name: _about(cohort, latest, window)},
         notes=tuple(

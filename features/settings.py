@@ -12,6 +12,9 @@ from pathlib import Path
 
 # MLflow reads this when it is first imported, and would otherwise send usage data to its makers.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# Its bars and notices would break into ours.
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 @dataclass(frozen=True)

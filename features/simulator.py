@@ -1,40 +1,39 @@
 r"""The generative model of an FMT trial: the files a hospital would have, from causes that are known.
 
 It stands behind the demo, tests and planning, and everything it writes says that it is simulated. Patient :math:`i`
-has taxa :math:`j`, visits on day :math:`t` (0 at the transplant) and analytes :math:`a`; :math:`z` are independent
-standard normals.
+has taxa :math:`j` and analytes :math:`a`; day :math:`t` is 0 at the transplant; :math:`z` are standard normals.
 
-**Stool.** Abundances are log-normal around a log-normal species curve (Preston 1948, Ecology 29:254-283), and rarer
-species live in fewer hosts (Brown 1984, The American Naturalist 124:255-279); logistic-normal compositions as in
-Aitchison and Shen 1980, Biometrika 67:261-272:
-
-.. math::
-    \ln a_{ij} = \mu_j + \sigma(\sqrt{1 - \rho_j}\, z_{ij} \pm \sqrt{\rho_j}\, f_i) + \delta_j [i \text{ is a donor}], \qquad
-    P(j \text{ lives in } i) = \Phi(\alpha + \mu_j / \sigma_\mu), \qquad p_i = a_i / \textstyle\sum_j a_{ij}
-
-where the taxa of a planted balance are a guild that shares an axis :math:`f`, with the sign of their side (co-abundance
-groups as in Derosa 2024, Cell 187:3373), and :math:`\rho_j = 0` for all others. After the transplant the recipient's stool is a mixture with the own donor's :math:`p_{d(i)}`, approached at a constant
-rate, :math:`p_i(t) = (1 - e_i(t))\, p_i + e_i(t)\, p_{d(i)}` with
-:math:`e_i(t) = e_{\infty,i} (1 - e^{-t/\tau})`. Each visit adds log-normal noise, each centre multiplies each taxon by
-a bias of its own (McLaren, Willis and Callahan 2019, eLife 8:e46923), and reads are drawn Dirichlet-multinomially
-(Mosimann 1962, Biometrika 49:65-82) at a log-normal depth.
-
-**Cytokines.** Log-normal, with a patient's own level and a pulse that rises, falls, and ends above baseline; :math:`b`
-is the Bateman function (Bateman 1910, Proceedings of the Cambridge Philosophical Society 15:423-427) scaled to a peak
-of 1, and :math:`g_i` the patient's strength of reaction:
+**Stool.** Logistic-normal compositions (Aitchison and Shen 1980, Biometrika 67:261-272) around a log-normal species
+curve :math:`\mu_j` (Preston 1948, Ecology 29:254-283); rarer species live in fewer hosts (Brown 1984, The American
+Naturalist 124:255-279). The taxa of a planted balance are a guild that shares an axis :math:`f`, with its side's sign:
 
 .. math::
-    \ln c_{ia}(t) = \ln m_a + s_a z_{ia} + g_i \bigl( k_a b(t) + h_a (1 - e^{-t/\tau_r}) \bigr) + \text{centre} + \text{assay}
+    p_{ij} \propto L_{ij} \exp\bigl(\mu_j + \sigma(\sqrt{1 - \rho_j}\, z_{ij} \pm \sqrt{\rho_j}\, f_i)
+    + \delta_j [i \text{ is a donor}]\bigr), \qquad P(L_{ij} = 1) = \Phi(\mu_j / \sigma_\mu - 0.4)
 
-**Outcomes.** Terms :math:`x` are in standard deviations of the simulated population, at baseline and without noise; a
-balance is the mean log-abundance of some taxa minus that of others, scaled (Egozcue and Pawlowsky-Glahn 2005,
-Mathematical Geology 37:795-828). Response is Bernoulli with log-odds :math:`\beta_0 + \beta x`, where
-:math:`\beta_0` gives the marginal rate asked for (Zeger, Liang and Albert 1988, Biometrics 44:1049-1060). Adverse events
-are a Poisson process of rate :math:`\lambda_0 e^{\gamma x}`, so that the time to the first is exponential (Bender,
-Augustin and Blettner 2005, Statistics in Medicine 24:1713-1723).
+After the transplant, stool is a mixture with the own donor's, :math:`(1 - e_i(t))\, p_i + e_i(t)\, p_{d(i)}`, reached
+at a constant rate, :math:`e_i(t) = e_{\infty,i} (1 - e^{-t/\tau})`. Each visit adds log-normal noise, each centre
+multiplies each taxon by a bias of its own (McLaren, Willis and Callahan 2019, eLife 8:e46923), and reads are drawn
+Dirichlet-multinomially (Mosimann 1962, Biometrika 49:65-82) at a log-normal depth.
+
+**Cytokines.** Log-normal, with a level :math:`m_a e^{s_a z_{ia}}` of the patient's own and a pulse that rises, falls
+and ends above baseline; :math:`b` is the Bateman function (Bateman 1910, Proceedings of the Cambridge Philosophical
+Society 15:423-427) scaled to a peak of 1, and :math:`g_i` the patient's strength of reaction:
+
+.. math::
+    \ln c_{ia}(t) = \ln m_a + s_a z_{ia} + g_i \bigl( k_a b(t) + h_a (1 - e^{-t/\tau_r}) \bigr)
+    + \text{centre}_a + \text{assay}
+
+**Outcomes.** Terms :math:`x` are in SDs of the simulated population, at baseline and without noise; a balance is the
+mean log-abundance of some taxa minus that of others (Egozcue and Pawlowsky-Glahn 2005, Mathematical Geology
+37:795-828).
+Response is Bernoulli with log-odds :math:`\beta_0 + \beta x`, where :math:`\beta_0` gives the marginal rate asked for
+(Zeger, Liang and Albert 1988, Biometrics 44:1049-1060). Adverse events are a Poisson process of rate
+:math:`\lambda_0 e^{\gamma x}`, so that the time to the first is exponential (Bender, Augustin and Blettner 2005,
+Statistics in Medicine 24:1713-1723).
 
 The causes echo published findings (Routy, Gopalakrishnan and Matson 2018, Science 359:91, 97 and 104; Derosa 2024,
-Cell 187:3373; Dubin 2016, Nature Communications 7:10391) but are planted, as are their sizes: they are evidence of nothing.
+Cell 187:3373; Dubin 2016, Nature Communications 7:10391) but are planted, and so are their sizes: evidence of nothing.
 Spread of taxa, share of taxa found and Bray-Curtis distances are set near those of the public melanoma cohorts.
 """
 
@@ -45,12 +44,12 @@ import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
@@ -58,14 +57,17 @@ from features.errors import InputError
 
 Matrix = NDArray[np.float64]
 
-GENERA = tuple(
-    "Bacteroides Faecalibacterium Phocaeicola Blautia Bifidobacterium Akkermansia Alistipes Roseburia Streptococcus "
-    "Parabacteroides Ruminococcus Enterocloster Eubacterium Escherichia Veillonella Dorea Coprococcus Prevotella Klebsiella "
-    "Anaerostipes Collinsella Lachnospira Gemmiger Hungatella Lactobacillus Dialister Oscillibacter Clostridium "
-    "Flavonifractor Eggerthella".split()
-)
+GENERA = (
+    "Bacteroides", "Faecalibacterium", "Phocaeicola", "Blautia", "Bifidobacterium", "Akkermansia", "Alistipes",
+    "Roseburia", "Streptococcus", "Parabacteroides", "Ruminococcus", "Enterocloster", "Eubacterium", "Escherichia",
+    "Veillonella", "Dorea", "Coprococcus", "Prevotella", "Klebsiella", "Anaerostipes", "Collinsella", "Lachnospira",
+    "Gemmiger", "Hungatella", "Lactobacillus", "Dialister", "Oscillibacter", "Clostridium", "Flavonifractor",
+    "Eggerthella",
+)  # fmt: skip
 """Real gut genera; the first simulated species of each is common and lives in everyone."""
 TERMS = ("Colitis", "Rash maculo-papular", "Hypothyroidism", "Pneumonitis", "Arthritis", "Fever")
+RECORDED = 3
+"""Adverse events of a patient that are recorded, at most."""
 BATCHES = 3
 """Stool samples of each donor."""
 
@@ -93,6 +95,47 @@ ANALYTES = {
     "IL-6": Analyte(6, 0.8, 0.8, 0.1, 1.6, 2500),
     "TNF-a": Analyte(12, 0.5, 0.6, 0.2, 2.4, 2500),
 }
+
+_MANIFEST = """\
+name: simulated_fmt_ici
+title: Simulated trial of fecal microbiota transplantation with immune checkpoint inhibitors, seed {seed}
+simulated: true
+source:
+  licence: none needed, simulated
+  citation: Simulated by Taxokine (features.simulator); no patient stands behind these numbers
+clock: {{name: day_fmt, index: fecal microbiota transplantation}}
+taxa: {{file: stool_counts.tsv, format: table, rank: species, unit: counts, samples_in: columns, profiler: simulated}}
+samples:
+  file: samples.csv
+  sample: sample
+  patient: subject
+  day: {{column: day_fmt}}
+  donor: {{column: role, pattern: "^donor$"}}
+  given: given
+patients:
+  file: patients.csv
+  patient: patient
+  centre: centre
+  keep:
+    age: {{column: age, unit: years}}
+    sex: {{column: sex, values: {{male: male, female: female}}}}
+    bmi: {{column: bmi, unit: kg/m2}}
+    ecog: {{column: ecog}}
+    prior_therapy: {{column: prior_therapy, values: {{yes: true, no: false}}}}
+immune:
+  file: cytokines.csv
+  layout: long
+  unit: pg/mL
+  patient: patient
+  day: day_fmt
+  limits:
+{limits}
+outcomes:
+  recist: {{column: recist, CR: [CR], PR: [PR], SD: [SD], PD: [PD]}}
+  toxicity: {{events: adverse_events.csv, patient: patient, term: term, grade: ctcae_grade, day: day_fmt}}
+notes:
+  - simulated, from planted causes that stand in causes.json
+"""
 
 
 @dataclass(frozen=True)
@@ -210,8 +253,14 @@ class Trial:
         for name in ("missed", "guild"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a share from 0 to below 1")
-        if not self.visits or self.visits[0] + self.jitter >= 0 or min((*self.visits[1:], 99)) <= self.jitter:
-            raise InputError(f"visits {self.visits} with a jitter of {self.jitter} days must be one before day 0, others after")
+        baseline = sum(day + self.jitter < 0 for day in self.visits) == 1
+        later = all(day - self.jitter > 0 for day in self.visits[1:])
+        apart = all(after - day > 2 * self.jitter for day, after in pairwise(self.visits))
+        if not (baseline and later and apart):
+            raise InputError(
+                f"visits are {self.visits}, give or take {self.jitter} days; expected one before day 0, then others "
+                "after it, and none to meet another"
+            )
         if not 0 < self.rise_days < self.fall_days or not self.engraftment_days > 0 or not self.concentration > 0:
             raise InputError("expected 0 < rise_days < fall_days, engraftment_days > 0 and concentration > 0")
 
@@ -234,7 +283,11 @@ class Trial:
                 ("Bacteroides_sp0001", "Phocaeicola_sp0001"), ("Escherichia_sp0001", "Klebsiella_sp0001")
             ),
         }
-        return Causes(_scaled(response, self.effect), _scaled(toxicity, self.effect), balances)
+        return Causes(
+            {name: slope * self.effect for name, slope in response.items()},
+            {name: slope * self.effect for name, slope in toxicity.items()},
+            balances,
+        )
 
 
 def simulate_trial(folder: Path, **parameters: Any) -> Path:
@@ -277,8 +330,8 @@ def simulate_trial(folder: Path, **parameters: Any) -> Path:
     return folder / "manifest.yaml"
 
 
-def engrafted_share(day: ArrayLike, limit: ArrayLike, time_constant: float) -> Matrix:
-    """Return the donor's share of a recipient's stool, ``limit * (1 - exp(-day / time_constant))``; 0 before day 0."""
+def saturation(day: ArrayLike, limit: ArrayLike, time_constant: float) -> Matrix:
+    """Return what approaches a limit at a constant rate, ``limit * (1 - exp(-day / time_constant))``, 0 before."""
     return np.asarray(limit) * -np.expm1(-np.maximum(day, 0) / time_constant)
 
 
@@ -346,11 +399,13 @@ def _files(trial: Trial) -> dict[str, str]:
     ).round(6)
 
     profiles = pd.DataFrame(counts.T, columns=list(samples["sample"]), index=pd.Index(trial.taxa, name="species"))
-    tables = {"samples": samples, "patients": patients, "cytokines": cytokines, "adverse_events": events, "truth": truth}
+    limits = [f"    {name}: {{lloq: {of.lloq:g}, uloq: {of.uloq:g}}}" for name, of in ANALYTES.items()]
+    tables = {"samples": samples, "patients": patients, "cytokines": cytokines, "adverse_events": events}
     return {
-        "manifest.yaml": yaml.safe_dump(_manifest(trial), sort_keys=False, allow_unicode=True, width=120),
+        "manifest.yaml": _MANIFEST.format(seed=trial.seed, limits="\n".join(limits)),
         "causes.json": json.dumps({"simulated": True, **asdict(trial.causes), "trial": asdict(trial)}, indent=2) + "\n",
         "stool_counts.tsv": profiles.to_csv(sep="\t", lineterminator="\n"),
+        "truth.csv": truth.to_csv(index=False, lineterminator="\n"),
         **{f"{name}.csv": table.to_csv(index=False, lineterminator="\n") for name, table in tables.items()},
     }
 
@@ -395,7 +450,7 @@ def _visits(
     batches = [(d, f"{name}-B{b + 1}") for d, name in enumerate(donors) for b in range(BATCHES)]
     of = np.array([d for d, _ in batches])
     donated = pd.DataFrame({"sample": [name for _, name in batches], "subject": donors[of], "role": "donor"})
-    shares = np.append(engrafted_share(day[who, visit], limit[who], trial.engraftment_days), np.zeros(len(of)))
+    shares = np.append(saturation(day[who, visit], limit[who], trial.engraftment_days), np.zeros(len(of)))
     sheet = pd.concat([stool, donated], ignore_index=True).fillna("")
     return sheet, np.append(who, len(ids) + of), shares[:, None]
 
@@ -425,8 +480,8 @@ def _cytokines(
     who, visit = np.nonzero(taken)
     t = day[who, visit][:, None]
     strength = np.exp(0.3 * rng.standard_normal(trial.n_patients))[who, None]
-    settled = engrafted_share(t, plateau, trial.rise_days)
-    log = np.log(median) + spread * level[who] + strength * (peak * pulse(t, trial.rise_days, trial.fall_days) + settled)
+    reaction = peak * pulse(t, trial.rise_days, trial.fall_days) + saturation(t, plateau, trial.rise_days)
+    log = np.log(median) + spread * level[who] + strength * reaction
     log += trial.assay_shift * rng.standard_normal((trial.n_centres, len(ANALYTES)))[centre[who]]
     value = np.exp(log + trial.assay_sd * rng.standard_normal(log.shape))
     written = [
@@ -441,7 +496,6 @@ def _cytokines(
             "day_fmt": day[who, visit][long],
             "analyte": list(ANALYTES) * len(who),
             "value": written,
-            "unit": "pg/mL",
         }
     )
 
@@ -471,7 +525,7 @@ def _sum(planted: Mapping[str, float], terms: Mapping[str, Matrix], n: int) -> M
 
 
 def _events(trial: Trial, rng: np.random.Generator, ids: NDArray[Any], log_rate: Matrix) -> pd.DataFrame:
-    """Return dated, graded adverse events; days of a Poisson process are uniform, given their number."""
+    """Return each patient's first events; days of a Poisson process are uniform, given their number."""
     expected = -math.log1p(-trial.toxicity_rate) * np.exp(log_rate)
     who = np.repeat(np.arange(len(ids)), rng.poisson(expected))
     events = pd.DataFrame(
@@ -482,72 +536,7 @@ def _events(trial: Trial, rng: np.random.Generator, ids: NDArray[Any], log_rate:
             "day_fmt": rng.integers(1, trial.follow_up, size=len(who), endpoint=True),
         }
     )
-    return events.sort_values(["patient", "day_fmt"], kind="stable")
-
-
-def _manifest(trial: Trial) -> dict[str, Any]:
-    return {
-        "name": "simulated_fmt_ici",
-        "title": f"Simulated trial of fecal microbiota transplantation with checkpoint inhibitors, seed {trial.seed}",
-        "simulated": True,
-        "source": {
-            "licence": "none needed, simulated",
-            "citation": "Simulated by Taxokine (features.simulator); no patient stands behind these numbers",
-        },
-        "clock": {"name": "day_fmt", "index": "fecal microbiota transplantation"},
-        "taxa": {
-            "file": "stool_counts.tsv",
-            "format": "table",
-            "rank": "species",
-            "unit": "counts",
-            "samples_in": "columns",
-            "profiler": "simulated",
-        },
-        "samples": {
-            "file": "samples.csv",
-            "sample": "sample",
-            "patient": "subject",
-            "day": {"column": "day_fmt"},
-            "donor": {"column": "role", "pattern": "^donor$"},
-            "given": "given",
-        },
-        "patients": {
-            "file": "patients.csv",
-            "patient": "patient",
-            "centre": "centre",
-            "keep": {
-                "age": {"column": "age", "unit": "years"},
-                "sex": {"column": "sex", "values": {"male": "male", "female": "female"}},
-                "bmi": {"column": "bmi", "unit": "kg/m2"},
-                "ecog": {"column": "ecog"},
-                "prior_therapy": {"column": "prior_therapy", "values": {"yes": True, "no": False}},
-            },
-        },
-        "immune": {
-            "file": "cytokines.csv",
-            "layout": "long",
-            "unit": "pg/mL",
-            "patient": "patient",
-            "day": "day_fmt",
-            "unit_column": "unit",
-            "limits": {name: {"lloq": analyte.lloq, "uloq": analyte.uloq} for name, analyte in ANALYTES.items()},
-        },
-        "outcomes": {
-            "recist": {"column": "recist", **{code: [code] for code in ("CR", "PR", "SD", "PD")}},
-            "toxicity": {
-                "events": "adverse_events.csv",
-                "patient": "patient",
-                "term": "term",
-                "grade": "ctcae_grade",
-                "day": "day_fmt",
-            },
-        },
-        "notes": ["simulated: the causes of its outcomes were planted, and stand in causes.json"],
-    }
-
-
-def _scaled(slopes: Mapping[str, float], effect: float) -> dict[str, float]:
-    return {name: slope * effect for name, slope in slopes.items()}
+    return events.sort_values(["patient", "day_fmt"], kind="stable").groupby("patient").head(RECORDED)
 
 
 def _closed(values: Matrix) -> Matrix:

@@ -61,6 +61,11 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
             "learned": learned,
         }
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self._finite is not True
+        return tags
+
     def _checked(self, X: ArrayLike, *, reset: bool) -> Matrix:
         # A fold may leave no column standing, and the kernels know what to make of none.
         matrix: Matrix = validate_data(

@@ -86,7 +86,6 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
     dict of str to str
         Version by alias.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
 
     store = client()
@@ -96,8 +95,9 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     aliases: dict[str, str] = {}
-    for i, (uri, _, tags) in enumerate(versions):
-        version = str(mlflow.register_model(uri, outcome, tags=tags).version)
+    for i, (uri, run_id, tags) in enumerate(versions):
+        model_id = uri.removeprefix("models:/")
+        version = str(store.create_model_version(outcome, uri, run_id, tags=tags, model_id=model_id).version)
         if i == 0:
             aliases["candidate"] = version
         aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version

@@ -137,8 +137,8 @@ def evidence_of(
         "scheme": SCHEMES[scheme],
         "left_out_auroc": {"value": _finite(found.value), "low": _finite(found.low), "high": _finite(found.high)},
         "per_cohort": per_cohort,
-        "left_out_brier": brier(y[rows], mean["probability"].to_numpy()),
-        "prevalence_brier": brier(y[rows], prevalence),
+        "left_out_brier": float(brier(y[rows], mean["probability"].to_numpy())[0]),
+        "prevalence_brier": float(brier(y[rows], prevalence)[0]),
         "beats_chance": bool(found.low > 0.5),
         "chosen_from": tried,
         "notes": list(notes),
@@ -157,7 +157,7 @@ def run_metrics(table: FeatureTable, y: Vector, left_out: Sequence[LeftOut], evi
         rows = mean.index.to_numpy()
         for metric, column in ((auroc, "margin"), (auprc, "probability"), (brier, "probability")):
             each = [
-                within_cohorts(metric, fold["outcome"].to_numpy(), fold[column].to_numpy(), cohorts[fold["row"]])
+                within_cohorts(metric, fold["outcome"].to_numpy(), fold[column].to_numpy(), cohorts[fold["row"]])[0]
                 for _, fold in mine.groupby("fold")
             ]
             name = f"{scheme}_{metric.__name__}"

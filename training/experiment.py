@@ -106,6 +106,8 @@ class Result:
         Registered versions by alias.
     notes : tuple of str
         What a reader must know of the data.
+    patients : set of (cohort, patient)
+        Whom the models learnt from.
     """
 
     outcome: str
@@ -113,6 +115,7 @@ class Result:
     trained: list[Trained]
     aliases: dict[str, str]
     notes: tuple[str, ...]
+    patients: set[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,8 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
             comparison(trained).to_csv(Path(folder) / "comparison.csv", index=False)
             tracking.log_folder(parent, Path(folder))
         tracking.log_metrics(parent, {"patients": len(table), **trained[0].evidence.headline()})
-    return Result(outcome, parent, trained, aliases, notes)
+    patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
+    return Result(outcome, parent, trained, aliases, notes, patients)
 
 
 def refuse_undefined(cohorts: Sequence[Cohort], outcome: str) -> None:

@@ -57,7 +57,7 @@ def write_figures(
         mine = cohorts == name
         if 0 < y[mine].sum() < mine.sum():
             x, height, _ = roc_curve(y[mine], probability[mine])
-            axes.plot(x, height, color=colour, label=f"{name} {auroc(y[mine], probability[mine]):.2f} (n={mine.sum()})")
+            axes.plot(x, height, color=colour, label=f"{name} {auroc(y[mine], probability[mine])[0]:.2f} (n={mine.sum()})")
     axes.legend(fontsize=8)
     _save(figure, folder / "roc.png")
 
@@ -66,7 +66,7 @@ def write_figures(
         mine = cohorts == name
         if y[mine].any():
             precision, recall, _ = precision_recall_curve(y[mine], probability[mine])
-            axes.plot(recall, precision, color=colour, label=f"{name} {auprc(y[mine], probability[mine]):.2f}")
+            axes.plot(recall, precision, color=colour, label=f"{name} {auprc(y[mine], probability[mine])[0]:.2f}")
             axes.axhline(y[mine].mean(), color=colour, linewidth=0.8, linestyle=":")
     axes.legend(fontsize=8, title="average precision; dotted: prevalence", title_fontsize=8)
     _save(figure, folder / "precision_recall.png")

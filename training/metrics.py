@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 from models.bundle import Calibration
 
 Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Metric = Callable[[Vector, Vector, Matrix | None], Vector]
 N_BOOTSTRAP = 1000
 
 
@@ -26,63 +26,86 @@ class Estimate:
     high: float
 
 
-def auroc(y: Vector, score: Vector) -> float:
-    """Return the area under the ROC curve, by ranks; NaN when only one class is there.
+def auroc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
+    """Return areas under the ROC curve, ties counting half; NaN when only one class has weight.
+
+    Parameters
+    ----------
+    y, score : ndarray, (n_samples,)
+    weights : ndarray, (n_draws, n_samples), optional
+        How often each sample counts in each draw; once when left out.
+
+    Returns
+    -------
+    ndarray, (n_draws,)
 
     References
     ----------
     Hanley and McNeil 1982, Radiology 143:29-36.
     """
-    positive = y.sum()
-    negative = len(y) - positive
-    if positive == 0 or negative == 0:
-        return float("nan")
-    return float((rankdata(score) @ y - positive * (positive + 1) / 2) / (positive * negative))
+    events, others = _by_score(y, score, weights)
+    below = np.cumsum(others, axis=1) - others
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (events * (below + others / 2)).sum(axis=1) / (events.sum(axis=1) * others.sum(axis=1))
 
 
-def auprc(y: Vector, probability: Vector) -> float:
-    """Return average precision; NaN when there is no event."""
-    return float(average_precision_score(y, probability)) if y.any() else float("nan")
+def auprc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
+    """Return average precisions, as `auroc` takes and returns its arrays; NaN when no event has weight."""
+    events, others = (side[:, ::-1] for side in _by_score(y, score, weights))
+    found = np.cumsum(events, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.nan_to_num(found / (found + np.cumsum(others, axis=1)))
+        return (events * precision).sum(axis=1) / events.sum(axis=1)
 
 
-def brier(y: Vector, probability: Vector) -> float:
-    """Return the mean squared difference of probability and outcome."""
-    return float(np.mean((probability - y) ** 2))
+def brier(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vector:
+    """Return mean squared differences of probability and outcome, as `auroc` takes and returns its arrays."""
+    weights = np.ones((1, len(y))) if weights is None else weights
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return weights @ (probability - y) ** 2 / weights.sum(axis=1)
 
 
 def within_cohorts(
-    metric: Callable[[Vector, Vector], float], y: Vector, score: Vector, cohorts: NDArray[np.object_]
-) -> float:
-    """Return a metric's mean over cohorts, weighted by their patients.
+    metric: Metric, y: Vector, score: Vector, cohorts: NDArray[np.object_], weights: Matrix | None = None
+) -> Vector:
+    """Return a metric's means over cohorts, weighted by their patients, (n_draws,).
 
     Ranks are never compared between cohorts: there, what a cohort's prevalence does to its scores would count as skill.
+    A cohort in which the metric cannot be measured is left out.
     """
-    values, weights = [], []
-    for name in np.unique(cohorts.astype(str)):
+    total, size = np.zeros(1), np.zeros(1)
+    for name in dict.fromkeys(cohorts.tolist()):
         mine = cohorts == name
-        value = metric(y[mine], score[mine])
-        if np.isfinite(value):
-            values.append(value)
-            weights.append(mine.sum())
-    return float(np.average(values, weights=weights)) if values else float("nan")
+        value = metric(y[mine], score[mine], None if weights is None else weights[:, mine])
+        total = total + np.where(np.isfinite(value), value, 0) * mine.sum()
+        size = size + np.isfinite(value) * mine.sum()
+    return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
 
 
-def interval(
-    metric: Callable[[Vector, Vector], float], y: Vector, score: Vector, cohorts: NDArray[np.object_], seed: int = 0
-) -> Estimate:
+def interval(metric: Metric, y: Vector, score: Vector, cohorts: NDArray[np.object_], seed: int = 0) -> Estimate:
     """Return `within_cohorts` with a bootstrap percentile interval over patients, resampled within cohort.
 
     Predictions are held fixed, so the interval understates what refitting would add.
     """
     rng = np.random.default_rng(seed)
-    parts = [np.flatnonzero(cohorts == name) for name in np.unique(cohorts.astype(str))]
-    drawn = []
-    for _ in range(N_BOOTSTRAP):
-        again = np.concatenate([rng.choice(part, len(part)) for part in parts])
-        drawn.append(within_cohorts(metric, y[again], score[again], cohorts[again]))
-    finite = np.asarray(drawn)[np.isfinite(drawn)]
-    low, high = np.quantile(finite, [0.025, 0.975]) if finite.size else (np.nan, np.nan)
-    return Estimate(within_cohorts(metric, y, score, cohorts), float(low), float(high))
+    weights = np.empty((N_BOOTSTRAP, len(y)))
+    for name in dict.fromkeys(cohorts.tolist()):
+        mine = cohorts == name
+        n = int(mine.sum())
+        weights[:, mine] = rng.multinomial(n, np.full(n, 1 / n), size=N_BOOTSTRAP)
+    drawn = within_cohorts(metric, y, score, cohorts, weights)
+    drawn = drawn[np.isfinite(drawn)]
+    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
+    return Estimate(float(within_cohorts(metric, y, score, cohorts)[0]), float(low), float(high))
+
+
+def _by_score(y: Vector, score: Vector, weights: Matrix | None) -> tuple[Matrix, Matrix]:
+    """Return the weight of events and of others at each distinct score, rising, both (n_draws, n_scores)."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf) > 0) if len(y) else np.zeros(0, dtype=np.intp)
+    weights = np.ones((1, len(y))) if weights is None else weights
+    weights, events = weights[:, order], y[order]
+    return np.add.reduceat(weights * events, starts, axis=1), np.add.reduceat(weights * (1 - events), starts, axis=1)
 
 
 def log_loss(y: Vector, margin: NDArray[np.float64]) -> NDArray[np.float64]:

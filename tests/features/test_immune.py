@@ -10,13 +10,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.base import clone
-from sklearn.impute import SimpleImputer
-from sklearn.pipeline import make_pipeline
 
 from features.analytes import SYNONYMS, Reading, canonical_analyte, convert, kind_of, parse_value, resolved_values
 from features.errors import FileError, InputError, UnitError
-from features.immune import CensoredFill, ImmuneTable, read_immune
+from features.immune import ImmuneTable, read_immune
 
 WIDE: dict[str, Any] = {"layout": "wide", "key": ["patient", "day"], "unit": "pg/mL"}
 LONG: dict[str, Any] = {"layout": "long", "key": ["patient"], "unit": "pg/mL"}
@@ -355,55 +352,6 @@ def test_genes_keep_their_published_names(read: Read) -> None:
     assert table.synonyms() == {"IL6": "IL6", "IL-6": "IL-6"}
 
 
-def test_fill_learns_from_the_training_rows_only() -> None:
-    train = np.array([[4.0, -np.inf], [-np.inf, 2.0], [10.0, np.nan]])
-    fill = CensoredFill().fit(train)
-    np.testing.assert_array_equal(fill.low_, [4, 2])
-    np.testing.assert_array_equal(fill.high_, [10, 2])
-    np.testing.assert_array_equal(fill.transform([[1.0, np.inf], [np.inf, -np.inf]]), [[1, 2], [10, 1]])
-    np.testing.assert_array_equal(fill.transform(train), [[4, 1], [2, 2], [10, np.nan]])
-
-
-@pytest.mark.parametrize(
-    ("policy", "unit", "expected"),
-    [("limit", "NPX", [-2, 3]), ("half_limit", "NPX", [-3, 3]), ("missing", "pg/mL", [np.nan, np.nan])],
-)
-def test_fill_policies(policy: Any, unit: Any, expected: list[float]) -> None:
-    fill = CensoredFill(policy, unit).fit([[-2.0], [3.0]])
-    np.testing.assert_array_equal(fill.transform([[-np.inf], [np.inf]]).ravel(), expected)
-
-
-def test_fill_of_a_column_without_numbers_stays_missing() -> None:
-    fill = CensoredFill().fit([[-np.inf, 1.0], [np.nan, 2.0]])
-    np.testing.assert_array_equal(fill.transform([[-np.inf, 1.0], [7.0, 1.0]]), [[np.nan, 1], [7, 1]])
-
-
-def test_fill_refuses_unknown_policy_and_unit() -> None:
-    with pytest.raises(InputError, match="policy"):
-        CensoredFill("zero").fit([[1.0]])  # type: ignore[arg-type]
-    with pytest.raises(UnitError, match="unknown unit"):
-        CensoredFill(unit="mg/L").fit([[1.0]])  # type: ignore[arg-type]
-
-
-def test_fill_is_a_scikit_learn_transformer() -> None:
-    frame = pd.DataFrame({"IL-6": [1.0, -np.inf, 3.0], "IL-8": [np.inf, 5.0, np.nan]})
-    fill = clone(CensoredFill("limit", "pg/mL")).fit(frame)
-    assert fill.get_params() == {"policy": "limit", "unit": "pg/mL"}
-    assert fill.get_feature_names_out().tolist() == ["IL-6", "IL-8"]
-    assert fill.set_output(transform="pandas").transform(frame).columns.tolist() == ["IL-6", "IL-8"]
-    filled = make_pipeline(CensoredFill("limit"), SimpleImputer()).fit_transform(frame)
-    np.testing.assert_array_equal(filled, [[1, 5], [1, 5], [3, 5]])
-
-
-@given(st.lists(st.one_of(st.floats(0, 1e9), st.sampled_from([np.inf, -np.inf, np.nan])), min_size=1))
-def test_fill_leaves_numbers_alone_and_no_infinity(column: list[float]) -> None:
-    values = np.array(column)[:, None]
-    filled = CensoredFill().fit_transform(values)
-    finite = np.isfinite(values)
-    np.testing.assert_array_equal(filled[finite], values[finite])
-    assert not np.isinf(filled).any()
-
-
 def test_momspi(cohorts_dir: Path) -> None:
     path = cohorts_dir / "momspi" / "blood_cytokines.csv"
     table = read_immune(path, **MOMSPI)
@@ -412,12 +360,10 @@ def test_momspi(cohorts_dir: Path) -> None:
     assert wide.shape == (106, 27)
     assert np.isposinf(wide["RANTES"]).sum() == 63
     assert np.isneginf(wide["IL-2"]).sum() == 99
-    filled = CensoredFill().set_output(transform="pandas").fit_transform(wide)
-    assert not filled.isna().any(axis=None)
+    assert not wide.isna().any(axis=None)
     for published, analyte in table.synonyms().items():
-        known = raw[published].where(raw[published] >= 0)
-        expected = known.mask(raw[published] == -2, known.min() / 2).mask(raw[published] == -1, known.max())
-        np.testing.assert_allclose(filled[analyte], expected)
+        expected = raw[published].replace({-2: -np.inf, -1: np.inf})
+        np.testing.assert_allclose(wide[analyte], expected)
 
 
 def test_momspi_needs_its_codes_explained(cohorts_dir: Path) -> None:

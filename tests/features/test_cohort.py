@@ -1,0 +1,207 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.cohort import Cohort, locate, read_cohort
+from features.errors import DataMissing, FileError, ManifestError
+from features.manifest import load_manifest
+
+Read = Callable[..., Cohort]
+
+
+@pytest.fixture(scope="session")
+def read(write_cohort: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Read:
+    def write_and_read(files: dict[str, str] | None = None, **changes: Any) -> Cohort:
+        return read_cohort(write_cohort(files, **changes), tmp_path_factory.getbasetemp())
+
+    return write_and_read
+
+
+@pytest.mark.parametrize(
+    ("name", "samples", "patients", "listed"),
+    [
+        ("davar_2021", 214, 33, 216),
+        ("frankel_2017", 39, 39, 39),
+        ("frankel_2017_qiime2", 39, 39, 39),
+        ("lee_2022", 164, 164, 165),
+        ("matson_2018", 38, 38, 39),
+        ("mitox", 88, 42, 88),
+        ("momspi", 490, None, 490),
+        ("spencer_2021", 158, 158, 167),
+    ],
+)
+def test_published_cohorts(name: str, samples: int, patients: int | None, listed: int, cohorts_dir: Path) -> None:
+    cohort = read_cohort(name, cohorts_dir, fetch=False)
+    assert cohort.name == name
+    assert cohort.taxa.samples == tuple(cohort.samples["sample"])
+    assert len(cohort.samples) == len(cohort.clinical) == samples
+    if patients:
+        assert cohort.samples["patient"].nunique() == patients
+    left_out = [note for note in cohort.notes if "no profile" in note]
+    assert (
+        left_out
+        == [f"{listed - samples} of {listed} listed samples have no profile and are left out"][: listed - samples]
+    )
+
+
+def test_davar_tells_donors_from_recipients(cohorts_dir: Path) -> None:
+    cohort = read_cohort("davar_2021", cohorts_dir, fetch=False)
+    recipients = cohort.samples[~cohort.samples["donor"]]
+    assert recipients["patient"].nunique() == 15
+    assert cohort.donors["patient"].nunique() == 18
+    assert not set(recipients["patient"]) & set(cohort.donors["patient"])
+    assert recipients["day"].notna().all()
+    sheet = pd.read_csv(cohorts_dir / "davar_2021" / "metadata.tsv", sep="\t", index_col="ncbi_accession")
+    days = sheet.loc[recipients["sample"], "sample_id"].str.split("D").str[1].astype(float)
+    np.testing.assert_array_equal(recipients["day"], days)
+    given = cohort.donors.set_index(sheet.loc[cohort.donors["sample"], "sample_id"].to_numpy())
+    assert given.loc[sorted(set(recipients["given"]) & set(given.index)), "patient"].nunique() == 7
+    assert cohort.clinical[cohort.samples["donor"].to_numpy()].isna().all(axis=None)
+
+
+def test_momspi_codes_are_sides_and_not_concentrations(cohorts_dir: Path) -> None:
+    immune = read_cohort("momspi", cohorts_dir, fetch=False).immune
+    assert immune is not None
+    values = immune.wide("half_limit")
+    numbers = values.to_numpy()
+    assert (numbers[np.isfinite(numbers)] >= 0).all()
+    assert np.isposinf(values["RANTES"]).sum() == 63
+    assert np.isneginf(values["IL-2"]).sum() == 99
+    assert set(immune.ignored) == {"FGF basic", "IL-17"}
+
+
+def test_centres_of_lee(cohorts_dir: Path) -> None:
+    centre = read_cohort("lee_2022", cohorts_dir, fetch=False).centre
+    assert centre.nunique() == 4
+    assert centre.str.startswith("lee_2022/").all()
+
+
+def test_mitox_has_one_centre_and_typed_clinical_data(cohorts_dir: Path) -> None:
+    cohort = read_cohort("mitox", cohorts_dir, fetch=False)
+    assert set(cohort.centre) == {"mitox"}
+    sheet = pd.read_csv(cohorts_dir / "mitox" / "patients.csv", index_col="patient_id").loc[cohort.samples["patient"]]
+    np.testing.assert_array_equal(cohort.clinical["age"], sheet["age_years"])
+    np.testing.assert_array_equal(cohort.clinical["ldh"], sheet["ldh_u_per_l"])
+    np.testing.assert_array_equal(cohort.clinical["sex=male"], (sheet["sex"] == "Male").astype(float))
+    assert set(cohort.manifest.never).isdisjoint(cohort.clinical.columns)
+
+
+def test_tables_are_typed_and_aligned(read: Read) -> None:
+    cohort = read()
+    assert cohort.samples["sample"].tolist() == ["s1", "s2", "s3", "s4", "s5", "d1"]
+    assert cohort.samples["line"].tolist() == [2, 3, 4, 5, 6, 7]
+    np.testing.assert_array_equal(cohort.samples["day"], [-10, -2, 20, 0, -1, np.nan])
+    assert cohort.samples["donor"].tolist() == [False] * 5 + [True]
+    np.testing.assert_array_equal(cohort.clinical["age"], [60, 60, 60, 71, np.nan, np.nan])
+    np.testing.assert_array_equal(cohort.clinical["sex=female"], [1, 1, 1, 0, 1, np.nan])
+    assert cohort.taxa.profiler == "by_hand"
+
+
+def test_a_sheet_with_a_row_for_each_sample_may_give_the_age_anew(read: Read) -> None:
+    text = "sample,patient,day,age,smoker\ns1,p1,-10,60,yes\ns2,p1,-2,61,yes\ns4,p2,0,50,no\nd1,D1,,33,maybe\n"
+    keep = {"age": {"column": "age"}, "smoker": {"column": "smoker", "values": {"yes": True, "no": False}}, "sex": None}
+    cohort = read({"samples.csv": text}, patients={"file": "samples.csv", "keep": keep}, outcomes=None, never=None)
+    np.testing.assert_array_equal(cohort.clinical["age"], [60, 61, 50, np.nan])
+    np.testing.assert_array_equal(cohort.clinical["smoker"], [1, 1, 0, np.nan])
+
+
+def test_minus_signs_and_day_patterns(read: Read) -> None:
+    text = "sample,patient,day\ns1,p1,x-\N{MINUS SIGN}10\ns4,p2,x-7.5\nd1,D1,\n"
+    cohort = read({"samples.csv": text}, samples={"day": {"pattern": "^x-(?P<day>.+)$"}})
+    np.testing.assert_array_equal(cohort.samples["day"], [-10, 7.5, np.nan])
+
+
+def test_several_runs_in_one_cell(read: Read) -> None:
+    text = "sample,patient,day\nr0;s1; r9,p1,-10\nr7;r8,p2,0\nd1,D1,\n"
+    cohort = read({"samples.csv": text.replace(",", "\t")}, samples={"separator": ";"})
+    assert cohort.samples["sample"].tolist() == ["s1", "d1"]
+    assert cohort.notes == (
+        "1 of 3 listed samples have no profile and are left out",
+        "4 of 6 profiles are not listed and are left out",
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "was", "becomes", "row", "column", "match"),
+    [
+        ("samples.csv", "s4,p2,0", "s4,p2,day 0", 5, "day", r"no day in 'day 0'"),
+        ("samples.csv", "s4,p2,0", "s4,p2,", 5, "day", r"no day in ''"),
+        ("samples.csv", "s4,p2,0", "s4,p2,inf", 5, "day", r"no day in 'inf'"),
+        ("samples.csv", "s4,p2,0", "s4,,0", 5, "patient", "a sample needs a name and a patient"),
+        ("samples.csv", "s4,p2,0", ",p2,0", 5, "sample", "a sample needs a name and a patient"),
+        ("samples.csv", "s4,p2,0", "s1,p2,0", 5, "sample", "sample 's1' is listed twice"),
+        ("samples.csv", "s4,p2,0", "s4,p9,0", 5, "patient", "'p9' has stool here and no row .* of patients.csv"),
+        ("patients.csv", "p2,71", "p2,old", 3, "age", r"expected a number or one of \['', 'NA'\], got 'old'"),
+        ("patients.csv", "71,M", "71,m", 3, "sex", r"'m'; the manifest's 'patients\.keep\.sex\.values'"),
+        ("blood.csv", "p1,6,", "p1,late,", 4, "day", "expected a number, got 'late'"),
+        ("blood.csv", "p1,6,3", "p1,6,-3", 4, "IL6", "'-3' is negative"),
+        ("taxa.csv", "s4,10", "s4,ten", 5, "Alpha one", "got 'ten'"),
+    ],
+)
+def test_an_error_names_file_column_row_and_value(
+    write_cohort: Callable[..., str],
+    read: Read,
+    file: str,
+    was: str,
+    becomes: str,
+    row: int,
+    column: str,
+    match: str,
+) -> None:
+    whole = (Path(write_cohort()).parent / file).read_text(encoding="utf-8")
+    assert whole.count(was) == 1
+    with pytest.raises(FileError, match=match) as caught:
+        read({file: whole.replace(was, becomes)})
+    assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == (file, row, column)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"samples": {"sample": "accession"}}, "no column 'accession'; the columns are sample, patient, day"),
+        ({"patients": {"keep": {"bmi": {"column": "BMI"}}}}, "no column 'BMI'"),
+        ({"samples": {"sample": "patient"}}, r"'p1' is listed twice"),
+        ({"never": {"stroids": "a slip"}}, "'never' forbids 'stroids', which is no column"),
+        ({"never": {"TNF": "drawn when they fell ill"}}, r"'never' forbids 'TNF' \(drawn when they fell ill\)"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_files(read: Read, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises((ManifestError, FileError), match=match):
+        read(**changes)
+
+
+def test_files_that_do_not_belong_together(read: Read) -> None:
+    with pytest.raises(ManifestError, match=r"\(such as 't1'\) names a profile of the taxa table \(such as 's1'\)"):
+        read({"samples.csv": "sample,patient,day\nt1,p1,0\nd2,D1,\n"})
+    with pytest.raises(ManifestError, match=r"\(such as 'q1'\) names a patient with stool \(such as 'p1'\)"):
+        read({"blood.csv": "patient,day,IL6\nq1,0,3\n"})
+
+
+def test_a_cohort_may_have_stool_alone(read: Read) -> None:
+    cohort = read(patients=None, immune=None, outcomes=None, never=None)
+    assert cohort.immune is None
+    assert cohort.clinical.shape == (6, 0)
+    assert cohort.labels.defined == ()
+    assert set(cohort.centre) == {"toy"}
+
+
+def test_absent_files(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+    path = Path(write_cohort())
+    (path.parent / "blood.csv").unlink()
+    with pytest.raises(DataMissing, match=r"blood\.csv not in"):
+        read_cohort(path, tmp_path)
+    with pytest.raises(DataMissing, match="metaphlan4_merged"):
+        read_cohort("lee_2022", tmp_path, fetch=False)
+
+
+def test_locate_finds_shipped_cohorts_in_the_data_folder_and_others_beside_their_manifest(
+    write_cohort: Callable[..., str], tmp_path: Path, cohorts_dir: Path
+) -> None:
+    path = Path(write_cohort())
+    assert locate(load_manifest(path), tmp_path, fetch=False)["taxa.csv"] == path.parent / "taxa.csv"
+    found = locate(load_manifest("momspi"), cohorts_dir, fetch=False)
+    assert found["rectal_16s.biom"] == cohorts_dir / "momspi" / "rectal_16s.biom"

@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import gzip
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import biom
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.cohort import Cohort, read_cohort
+from features.draft import drafted_manifest
+from features.errors import FileError, InputError
+from features.manifest import Manifest, Recist, load_manifest
+
+METAPHLAN = """#mpa_vJun23_CHOCOPhlAnSGB_202307
+clade_name\tx_A1\tx_B1\tx_C1\tx_D1
+k__Bacteria\t100\t100\t100\t100
+k__Bacteria|g__Dialister|s__Dialister_invisus\t75\t80\t50\t1
+k__Bacteria|g__Dialister|s__Dialister_hominis\t25\t20\t50\t99
+"""
+SHEET = {
+    "run": ["A0;A1", "B1", "C1;C2", "D1"],
+    "PatientID": ["p1", "p2", "p3", "p4"],
+    "response": ["R", "NR", "R", "NR"],
+}
+# YAML, CSV and Unicode each have their own idea of these.
+NASTY = [
+    "yes: # no",
+    "'",
+    '"x"',
+    "\\n",
+    "é\U0001f600",
+    "0x1F",
+    "1e3",
+    "~",
+    "- a",
+    "{a: [b",
+    "a\u2028b",
+    "off",
+    "*x",
+    "a,b",
+]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def write(name: str, content: str | dict[str, list[str]]) -> Path:
+        path = tmp_path / name
+        text = content if isinstance(content, str) else pd.DataFrame(content).to_csv(index=False)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def drafted(files: list[Path], name: str = "mine") -> tuple[str, Manifest]:
+    """Draft beside the files, and load."""
+    text = drafted_manifest(files, name)
+    path = files[0].parent / "manifest.yaml"
+    path.write_text(text, encoding="utf-8")
+    return text, load_manifest(path)
+
+
+def read(files: list[Path]) -> Cohort:
+    return read_cohort(files[0].parent / "manifest.yaml", files[0].parent)
+
+
+def published(folder: Path, tmp_path: Path) -> list[Path]:
+    """Link a published cohort's files into an own folder, as a user would have them."""
+    for file in folder.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    return sorted(tmp_path.iterdir())
+
+
+def recist_words(rule: Recist | None) -> dict[str, tuple[str, ...]]:
+    assert rule is not None
+    return {code: getattr(rule, code) for code in ("CR", "PR", "SD", "PD")}
+
+
+# ---- real files ----
+
+
+@pytest.mark.parametrize(
+    ("name", "patients", "samples"),
+    [
+        ("mitox", 42, 88),
+        ("lee_2022", 164, 164),
+        ("spencer_2021", 158, 158),
+        ("frankel_2017", 39, 39),
+        ("matson_2018", 38, 38),
+        ("davar_2021", 15, 214),
+        ("frankel_2017_qiime2", 39, 39),
+        ("momspi", 71, 490),
+    ],
+)
+def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
+    cohorts_dir: Path, tmp_path: Path, name: str, patients: int, samples: int
+) -> None:
+    files = published(cohorts_dir / name, tmp_path)
+    _, draft = drafted(files, name)
+    shipped = load_manifest(name)
+
+    assert (draft.name, draft.clock.name) == (shipped.name, shipped.clock.name)
+    for part in ("file", "format", "rank", "unit", "taxonomy", "prefix"):
+        assert getattr(draft.taxa, part) == getattr(shipped.taxa, part)
+    for part in ("file", "sample", "patient", "visit", "given", "donor"):
+        assert getattr(draft.samples, part) == getattr(shipped.samples, part)
+    assert (draft.samples.day is None) == (shipped.samples.day is None)
+    outcomes, known = draft.outcomes, shipped.outcomes
+    assert (outcomes.recist is None) == (known.recist is None)
+    if known.recist is not None:
+        assert outcomes.recist is not None
+        assert outcomes.recist.column == known.recist.column
+        assert recist_words(outcomes.recist) == recist_words(known.recist)
+    assert outcomes.published_response == known.published_response
+    assert outcomes.toxicity == known.toxicity
+    if name != "davar_2021":  # nothing in its sheet says that `disease` may name later metastases
+        assert set(draft.never) >= set(shipped.never)
+
+    cohort = read(files)
+    assert cohort.samples.loc[~cohort.samples["donor"], "patient"].nunique() == patients
+    assert len(cohort.samples) == samples
+
+
+def test_days_in_sample_names_and_donors_are_found(cohorts_dir: Path, tmp_path: Path) -> None:
+    files = published(cohorts_dir / "davar_2021", tmp_path)
+    drafted(files, "davar_2021")
+    cohort, shipped = read(files), read_cohort("davar_2021", cohorts_dir, fetch=False)
+    pd.testing.assert_frame_equal(cohort.samples, shipped.samples)
+
+
+def test_clinical_columns_are_kept_with_the_meaning_of_their_values(cohorts_dir: Path, tmp_path: Path) -> None:
+    _, draft = drafted(published(cohorts_dir / "lee_2022", tmp_path), "lee_2022")
+    assert draft.patients == load_manifest("lee_2022").patients
+
+
+def test_codes_controls_and_empty_analytes(cohorts_dir: Path, tmp_path: Path) -> None:
+    for name in ("momspi", "mitox"):
+        (tmp_path / name).mkdir()
+        text, draft = drafted(published(cohorts_dir / name, tmp_path / name), name)
+        shipped = load_manifest(name).immune
+        assert draft.immune is not None
+        assert shipped is not None
+        for part in ("file", "layout", "unit", "patient", "visit", "below", "above", "drop"):
+            assert getattr(draft.immune, part) == getattr(shipped, part)
+        assert set(draft.immune.ignore) == set(shipped.ignore)
+        if name == "momspi":
+            assert "# TODO: -1 stands 65 times, most in RANTES: is it above range?" in text
+
+
+# ---- made files ----
+
+
+def test_names_in_one_cell_prefix_and_every_placeholder(write: Callable[..., Path]) -> None:
+    files = [write("table.tsv", METAPHLAN), write("sheet.csv", SHEET)]
+    text, draft = drafted(files)
+    assert (draft.samples.sample, draft.samples.separator, draft.taxa.prefix) == ("run", ";", "x_")
+    assert draft.samples.patient == "PatientID"
+    assert "# guessed: 4 of 4 profile names found in this column" in text
+    for placeholder in ("title: TODO", "licence: TODO", "citation: TODO", "index: TODO", "baseline: TODO"):
+        assert placeholder in text
+    cohort = read(files)
+    assert list(cohort.labels.flags["published_response"]) == [True, False, True, False]
+
+
+def test_a_genus_table_with_samples_in_rows_graded_toxicity_and_long_cytokines(write: Callable[..., Path]) -> None:
+    table = {"sample": ["A", "B", "C"], "Blautia": ["0.5", "0.4", "1"], "Roseburia": ["0.5", "0.6", "0"]}
+    sheet = {
+        "sample": ["A", "B", "C"],
+        "subject": ["1", "2", "2"],
+        "day": ["0", "-3", "14"],
+        "Gender": ["F", "M", "M"],
+        "irae_max_grade": ["0", "3", "3"],
+        "age": ["60", "n/a", "71"],
+    }
+    cytokines = {
+        "subject": ["1", "1", "2"],
+        "analyte": ["IL-6", "TNF-a", "IL-6"],
+        "value": ["1.5", "<3", "2"],
+        "unit": ["pg/mL", "pg/mL", "ng/mL"],
+    }
+    files = [
+        write("genera.csv", table),
+        write("sheet.csv", sheet),
+        write("blood.tsv", pd.DataFrame(cytokines).to_csv(sep="\t", index=False)),
+    ]
+    text, draft = drafted(files)
+    assert (draft.taxa.format, draft.taxa.rank, draft.taxa.unit) == ("table", "genus", "proportions")
+    assert draft.immune is not None
+    assert (draft.immune.layout, draft.immune.unit, draft.immune.unit_column) == ("long", "pg/mL", "unit")
+    assert "confirm the grade" in text
+    cohort = read(files)
+    assert cohort.samples["day"].tolist() == [0, -3, 14]
+    assert cohort.labels.flags["toxicity_any"].to_dict() == {"1": False, "2": True}
+    assert cohort.clinical["age"].isna().tolist() == [False, True, False]
+    assert cohort.clinical["sex=male"].tolist() == [0, 1, 1]
+    assert cohort.immune is not None
+    assert sorted(cohort.immune.rows["value"].dropna()) == [1.5, 2000.0]
+
+
+def test_one_sheet_may_hold_samples_patients_and_cytokines(write: Callable[..., Path], tmp_path: Path) -> None:
+    counts = biom.Table(np.array([[5.0, 0.0, 90.0], [7.0, 300.0, 0.0]]), ["otu1", "otu2"], ["S1", "S2", "S3"])
+    with h5py.File(tmp_path / "table.biom", "w") as file:
+        counts.to_hdf5(file, "Taxokine's tests")
+    sheet = {
+        "Sample ID": ["S1", "S2", "S3"],
+        "Patient": ["a", "a", "b"],
+        "Timepoint": ["1", "2", "1"],
+        "Best Response": ["CR", "CR", "PD"],
+        "irAE grade": ["2", "2", "0"],
+        "IL-6 (pg/mL)": ["1", "2", "3"],
+        "IL-10 (pg/mL)": ["1", "", "3"],
+        "TNF-alpha (pg/mL)": ["<3", "4", "5"],
+        "Comment": ["x", "y", ""],
+        "PFS months": ["9", "9", "2"],
+    }
+    files = [tmp_path / "table.biom", write("all.csv", sheet)]
+    text, draft = drafted(files)
+    assert "features have no taxonomy" in text
+    assert set(draft.never) == {"PFS months"}
+    assert draft.immune is not None
+    assert draft.immune.unit == "pg/mL"
+    cohort = read(files)
+    assert cohort.immune is not None
+    assert set(cohort.immune.rows["analyte_published"]) == {name for name in sheet if "pg/mL" in name}
+    assert cohort.labels.flags["objective_response"].to_dict() == {"a": True, "b": False}
+    assert cohort.labels.flags["toxicity_any"].to_dict() == {"a": True, "b": False}
+
+
+@pytest.mark.parametrize("value", NASTY)
+def test_a_value_that_is_not_obvious_is_unknown_and_marked_whatever_it_holds(
+    write: Callable[..., Path], value: str
+) -> None:
+    sheet = {**SHEET, "response": ["R", "NR", "R", value], f"sex {value}": ["m", "f", "m", "f"]}
+    files = [write("table.tsv", METAPHLAN), write("sheet.csv", sheet)]
+    text, draft = drafted(files)
+    rule = draft.outcomes.published_response
+    assert rule is not None
+    assert (rule.yes, rule.no, rule.unknown) == (("R",), ("NR",), (value,))
+    assert "mean? Taken as unknown" in text
+    assert read(files).labels.flags["published_response"].isna().sum() == 1
+
+
+def test_what_was_recorded_because_of_the_outcome_is_never_kept(write: Callable[..., Path]) -> None:
+    sheet = {
+        **SHEET,
+        "treatment": ["nivolumab", "nivolumab;steroids", "ipilimumab", "ipilimumab"],
+        "OS_months": ["3", "5", "8", "13"],
+        "age": ["40", "50", "60", "70"],
+    }
+    _, draft = drafted([write("table.tsv", METAPHLAN), write("sheet.csv", sheet)])
+    assert set(draft.never) == {"treatment", "OS_months"}
+    assert draft.patients is not None
+    assert set(draft.patients.keep) == {"age"}
+
+
+def test_an_outcome_that_changes_within_a_patient_is_left_out(write: Callable[..., Path]) -> None:
+    sheet = {**SHEET, "PatientID": ["p1", "p1", "p2", "p2"], "visit": ["1", "2", "1", "2"]}
+    files = [write("table.tsv", METAPHLAN), write("sheet.csv", sheet)]
+    text, draft = drafted(files)
+    assert draft.outcomes.published_response is None
+    assert "no outcome was recognised" in text
+    assert read(files).samples["visit"].tolist() == [1, 2, 1, 2]
+
+
+def test_a_table_alone_gives_a_draft_that_asks_for_the_sheet(write: Callable[..., Path], tmp_path: Path) -> None:
+    zipped = tmp_path / "table.tsv.gz"
+    zipped.write_bytes(gzip.compress(METAPHLAN.encode()))
+    text, draft = drafted([zipped, write("other.csv", {"note": ["a", "b"]})])
+    assert draft.samples.file == "TODO"
+    assert "no column of any sheet names the profiles, such as x_A1" in text
+    assert "other.csv is not used" in text
+
+
+# ---- errors ----
+
+
+def test_no_taxa_table_and_two(write: Callable[..., Path]) -> None:
+    sheet, table = write("sheet.csv", SHEET), write("table.tsv", METAPHLAN)
+    with pytest.raises(InputError, match="no taxa table among the files; expected a merged MetaPhlAn table"):
+        drafted_manifest([sheet], "mine")
+    with pytest.raises(InputError, match=r"one taxa table, and table.tsv and again.tsv"):
+        drafted_manifest([table, sheet, write("again.tsv", METAPHLAN)], "mine")
+
+
+def test_files_that_cannot_be_read(write: Callable[..., Path], tmp_path: Path) -> None:
+    table, workbook, binary = write("table.tsv", METAPHLAN), tmp_path / "sheet.xlsx", tmp_path / "sheet.csv"
+    with pytest.raises(FileError, match=r"nowhere\.csv: the file cannot be read: No such file"):
+        drafted_manifest([table, tmp_path / "nowhere.csv"], "mine")
+    with zipfile.ZipFile(workbook, "w") as archive:
+        archive.writestr("[Content_Types].xml", "")
+    with pytest.raises(FileError, match="save workbooks as CSV"):
+        drafted_manifest([table, workbook], "mine")
+    binary.write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(FileError, match="expected text in UTF-8"):
+        drafted_manifest([table, binary], "mine")
+    with pytest.raises(FileError, match="expected a header and rows, got 1 line"):
+        drafted_manifest([table, write("empty.csv", "a,b\n")], "mine")
+
+
+def test_a_bad_cell_is_named_and_not_taken_for_a_missing_rank(write: Callable[..., Path]) -> None:
+    with pytest.raises(FileError, match=r"table.tsv, row 4, column 'x_C1'"):
+        drafted_manifest([write("table.tsv", METAPHLAN.replace("\t50\t1", "\tmany\t1"))], "mine")
+
+
+def test_names_that_will_not_do(write: Callable[..., Path], tmp_path: Path) -> None:
+    table = write("table.tsv", METAPHLAN)
+    with pytest.raises(InputError, match="cannot name a cohort"):
+        drafted_manifest([table], "my cohort")
+    with pytest.raises(InputError, match=r"'table.tsv' is named 2 times"):
+        drafted_manifest([table, tmp_path / "other" / "table.tsv"], "mine")

@@ -1,0 +1,474 @@
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.cohort import Cohort, read_cohort
+from features.errors import InputError, UnitError
+from features.landmark import FeatureTable, landmark_table, pooled
+from features.outcomes import OUTCOME_IDS
+
+Read = Callable[..., Cohort]
+Join = Callable[..., FeatureTable]
+
+
+@cache
+def published(name: str, folder: Path) -> Cohort:
+    return read_cohort(name, folder, fetch=False)
+
+
+@pytest.fixture(scope="session")
+def read(write_cohort: Callable[..., str], tmp_path_factory: pytest.TempPathFactory) -> Read:
+    def write_and_read(files: dict[str, str] | None = None, **changes: Any) -> Cohort:
+        return read_cohort(write_cohort(files, **changes), tmp_path_factory.getbasetemp())
+
+    return write_and_read
+
+
+@pytest.fixture(scope="session")
+def toy(read: Read) -> Cohort:
+    return read()
+
+
+@pytest.mark.parametrize(
+    ("name", "patients"),
+    [("lee_2022", 164), ("spencer_2021", 158), ("frankel_2017", 39), ("matson_2018", 38), ("davar_2021", 15)],
+)
+def test_patients_with_stool(name: str, patients: int, cohorts_dir: Path) -> None:
+    table = landmark_table(published(name, cohorts_dir))
+    assert len(table) == table.rows["patient"].nunique() == patients
+    np.testing.assert_allclose(table.taxa.values.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("landmark", "patients", "at_risk", "panel"), [(0, 19, 17, 15), (14, 41, 35, 31), (30, 42, 33, 32)]
+)
+def test_mitox_at_its_landmarks(landmark: float, patients: int, at_risk: int, panel: int, cohorts_dir: Path) -> None:
+    table = landmark_table(published("mitox", cohorts_dir), landmark=landmark)
+    assert len(table) == patients
+    assert (table.rows["at_risk_toxicity_any"] == "yes").sum() == at_risk
+    assert table.rows["toxicity_any"].notna().sum() == at_risk
+    assert table.immune.measured.sum() == table.rows["draw"].notna().sum() == panel
+    assert table.rows["sample_day"].between(landmark - 90, landmark).all()
+    late = [note for note in table.notes if "no stool" in note]
+    assert (
+        late
+        == [f"mitox: {42 - patients} patients have no stool from day_ici {landmark - 90:g} to {landmark:g}"][
+            : 42 - patients
+        ]
+    )
+
+
+def test_expression_is_named_as_such(cohorts_dir: Path) -> None:
+    table = landmark_table(published("mitox", cohorts_dir))
+    assert set(table.units.values()) == {"log2_expression"}
+    assert all(name.endswith(" mRNA") for name in table.immune.names)
+
+
+@pytest.mark.parametrize("sample", ["first", "last"])
+@pytest.mark.parametrize("landmark", [0, 30, 400])
+@pytest.mark.parametrize("by", ["patient", "visit"])
+def test_davar_has_recipients_before_the_transplant_and_no_donor(
+    sample: Any, landmark: float, by: Any, cohorts_dir: Path
+) -> None:
+    cohort = published("davar_2021", cohorts_dir)
+    table = landmark_table(cohort, landmark=landmark, sample=sample, by=by)
+    assert table.rows["patient"].nunique() == 15
+    assert not set(table.rows["patient"]) & set(cohort.donors["patient"])
+    assert not set(table.rows["sample"]) & set(cohort.donors["sample"])
+    assert (table.rows["sample_day"] <= 0).all()
+    assert (table.rows["landmark"] == 0).all()
+    noted = any("samples up to day_fmt 0 only" in note for note in table.notes)
+    assert noted == (landmark > 0)
+
+
+def test_momspi_joins_blood_of_the_same_visit(cohorts_dir: Path) -> None:
+    table = landmark_table(published("momspi", cohorts_dir), by="visit")
+    pairs = table.rows[table.rows["draw"].notna()]
+    assert (len(table), len(pairs), pairs["patient"].nunique()) == (490, 93, 68)
+    raw = pd.read_csv(cohorts_dir / "momspi" / "blood_cytokines.csv").set_index(["subject_id", "visit_number"])
+    blood = table.take(pairs.index.to_numpy())
+    expected = raw.loc[list(zip(pairs["patient"], pairs["visit"], strict=True))]
+    for published_name, name in (("RANTES", "RANTES"), ("IL-2", "IL-2"), ("TNF-a", "TNF-a")):
+        values = expected[published_name].to_numpy()
+        coded = np.where(values == -2, -np.inf, np.where(values == -1, np.inf, values))
+        np.testing.assert_allclose(blood.immune.values[:, table.immune.names.index(name)], coded)
+    assert not np.isin(table.immune.values, [-1, -2]).any()
+
+
+def test_one_row_for_each_patient_in_the_toy(toy: Cohort) -> None:
+    table = landmark_table(toy)
+    rows = table.rows.set_index("patient")
+    assert rows["sample"].to_dict() == {"p1": "s2", "p2": "s4", "p3": "s5"}
+    assert (rows["clock"] == "day_ici").all()
+    assert table.taxa.names == ("Alpha_one", "Beta_two", "Gamma_three")
+    np.testing.assert_allclose(table.taxa.values, [[0.25, 0.75, 0], [0.1, 0.2, 0.7], [0.8, 0.1, 0.1]], rtol=1e-6)
+    assert table.clinical.names == ("age", "sex=female", "sex=male")
+    np.testing.assert_array_equal(table.clinical.values, [[60, 1, 0], [71, 0, 1], [np.nan, 1, 0]])
+    assert rows["objective_response"].tolist() == [True, False, pd.NA]
+    assert rows["durable_benefit"].tolist() == [True, True, pd.NA]
+    assert rows["at_risk_objective_response"].tolist() == ["not checkable"] * 3
+    assert rows["at_risk_toxicity_any"].tolist() == ["yes", "no", "yes"]
+    assert rows["toxicity_any"].tolist() == [True, pd.NA, False]
+    assert "toy: 1 donor samples are no patients" in table.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"sample": "first"}, {"p1": "s1", "p2": "s4", "p3": "s5"}),
+        ({"landmark": 20}, {"p1": "s3", "p2": "s4", "p3": "s5"}),
+        ({"landmark": 19.5, "sample": "first"}, {"p1": "s1", "p2": "s4", "p3": "s5"}),
+        ({"landmark": -1}, {"p1": "s2", "p3": "s5"}),
+        ({"landmark": -2, "window": 8}, {"p1": "s2"}),
+        ({"landmark": -2, "window": 8, "sample": "first"}, {"p1": "s1"}),
+        ({"landmark": -3, "window": 6}, {}),
+        ({"window": 0}, {"p2": "s4"}),
+    ],
+)
+def test_which_sample_stands_for_a_patient(toy: Cohort, options: dict[str, Any], expected: dict[str, str]) -> None:
+    rows = landmark_table(toy, **options).rows
+    assert dict(zip(rows["patient"], rows["sample"], strict=True)) == expected
+
+
+def test_by_visit_there_is_a_row_for_each_sample_up_to_the_landmark(toy: Cohort) -> None:
+    table = landmark_table(toy, by="visit")
+    assert table.rows["sample"].tolist() == ["s1", "s2", "s4", "s5"]
+    # On day -10 the draw of day -9 was not known.
+    assert table.rows["draw"].fillna("").tolist() == ["", "p1/-3", "p2/-40", ""]
+    assert landmark_table(toy, by="visit", landmark=20).rows["sample"].tolist() == ["s1", "s2", "s3", "s4", "s5"]
+
+
+@pytest.mark.parametrize(
+    ("options", "draws", "gaps"),
+    [
+        ({}, ["p1/-3", "p2/-40", ""], [-1, -40, np.nan]),
+        ({"sample": "first"}, ["p1/-9", "p2/-40", ""], [1, -40, np.nan]),
+        ({"landmark": 20}, ["p1/6", "p2/-40", ""], [-14, -40, np.nan]),
+        ({"window": 30}, ["p1/-3", "", ""], [-1, np.nan, np.nan]),
+    ],
+)
+def test_the_nearest_draw_up_to_the_landmark(
+    toy: Cohort, options: dict[str, Any], draws: list[Any], gaps: list[float]
+) -> None:
+    rows = landmark_table(toy, **options).rows
+    assert rows["draw"].fillna("").tolist() == draws
+    np.testing.assert_array_equal(rows["gap_days"], gaps)
+    np.testing.assert_array_equal(rows["draw_day"] - rows["sample_day"], gaps)
+
+
+@pytest.mark.parametrize(("policy", "tnf"), [("half_limit", 1), ("limit", 2), ("missing", np.nan)])
+def test_the_policy_for_censored_values(toy: Cohort, policy: Any, tnf: float) -> None:
+    table = landmark_table(toy, sample="first", censored=policy)
+    assert table.immune.names == ("IL-6", "TNF-a")
+    assert table.units == {"IL-6": "pg/mL", "TNF-a": "pg/mL"}
+    np.testing.assert_array_equal(table.immune.values, [[1, tnf], [5, np.nan], [np.nan, np.nan]])
+    assert table.immune.measured.tolist() == [True, True, False]
+
+
+def test_the_order_of_a_file_says_nothing_of_time(read: Read) -> None:
+    files = {
+        "samples.csv": "sample,patient,day\ns3,p1,20\ns2,p1,-2\ns1,p1,-10\n",
+        "blood.csv": "patient,day,IL6\np1,-3,2\np1,6,3\np1,-9,1\n",
+    }
+    row = landmark_table(read(files), landmark=0).rows.iloc[0]
+    assert (row["sample"], row["draw"]) == ("s2", "p1/-3")
+    undated = {"day": None, "baseline": "before treatment"}
+    files["samples.csv"] = "sample,patient,day\ns1,p1,\n"
+    # Stool at the publication's word: the latest draw up to the landmark goes with it.
+    row = landmark_table(read(files, samples=undated), landmark=0).rows.iloc[0]
+    assert row["draw"] == "p1/-3"
+    assert np.isnan(row["gap_days"])
+
+
+def test_blood_of_the_same_visit_may_still_be_too_late(read: Read) -> None:
+    files = {
+        "samples.csv": "sample,patient,day,visit\ns1,p1,-10,1\ns2,p1,-2,2\n",
+        "blood.csv": "patient,day,visit,IL6\np1,-11,1,7\np1,3,2,9\n",
+    }
+    cohort = read(files, samples={"visit": "visit"}, immune={"visit": "visit"})
+    assert landmark_table(cohort).rows["draw"].fillna("").tolist() == [""]
+    assert landmark_table(cohort, sample="first").rows["draw"].fillna("").tolist() == ["p1/-11/1"]
+    assert landmark_table(cohort, landmark=3).rows["draw"].fillna("").tolist() == ["p1/3/2"]
+
+
+@pytest.mark.parametrize("by", ["patient", "visit"])
+@pytest.mark.parametrize("days", [("day", "-2"), ("baseline", "")])
+def test_samples_that_nothing_tells_apart(read: Read, by: Any, days: tuple[str, str]) -> None:
+    how, day = days
+    files = {"samples.csv": f"sample,patient,day\ns4,p2,{day}\ns1,p1,{day}\ns2,p1,{day}\n"}
+    samples = {} if how == "day" else {"day": None, "baseline": "before treatment"}
+    with pytest.raises(InputError, match=r"samples\.csv, rows 3 and 4: patient 'p1' has several samples .*\(s1, s2\)"):
+        landmark_table(read(files, samples=samples), by=by)
+
+
+def test_a_tie_that_stands_for_nobody_is_no_matter(read: Read) -> None:
+    cohort = read({"samples.csv": "sample,patient,day\ns1,p1,-9\ns2,p1,-9\ns3,p1,-1\n"})
+    assert landmark_table(cohort).rows["sample"].tolist() == ["s3"]
+    with pytest.raises(InputError, match="none is first"):
+        landmark_table(cohort, sample="first")
+
+
+def test_visits_order_samples_without_days(read: Read) -> None:
+    files = {
+        "samples.csv": "sample,patient,visit\ns1,p1,2\ns2,p1,10\ns4,p2,1\n",
+        "blood.csv": "patient,visit,IL6\np1,2,7\np2,2,9\n",
+    }
+    cohort = read(files, samples={"day": None, "visit": "visit"}, immune={"day": None, "visit": "visit"})
+    assert landmark_table(cohort).rows["sample"].tolist() == ["s2", "s4"]
+    assert landmark_table(cohort, by="visit").rows["draw"].fillna("").tolist() == ["p1/2", "", ""]
+    notes = landmark_table(cohort).notes
+    assert "toy: stool is not dated; taken as the publication's word: by visit" in notes
+    assert "toy: blood is not dated; taken as the publication's word: by visit" in notes
+
+
+def test_events_count_by_a_day(toy: Cohort) -> None:
+    assert landmark_table(toy, by_day=14).rows["toxicity_any"].tolist() == [False, pd.NA, False]
+    assert landmark_table(toy, by_day=15).rows["toxicity_any"].tolist() == [True, pd.NA, False]
+    assert landmark_table(toy, landmark=15).rows["at_risk_toxicity_any"].tolist() == ["no", "no", "yes"]
+    assert landmark_table(toy, landmark=15).rows["at_risk_toxicity_3"].tolist() == ["yes", "yes", "yes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"by_day": 0}, r"a day after the landmark \(0\) for events to count by, got 0"),
+        ({"landmark": 30, "by_day": 14}, "got 14"),
+        ({"window": -1}, "a window of at least 0 days, got 0 and -1"),
+        ({"window": float("nan")}, "got 0 and nan"),
+        ({"landmark": float("nan")}, "got nan and 90"),
+    ],
+)
+def test_days_that_contradict_each_other(toy: Cohort, options: dict[str, Any], match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        landmark_table(toy, **options)
+
+
+def test_what_a_cohort_does_not_tell_is_unknown(read: Read) -> None:
+    rows = landmark_table(read(patients=None, immune=None, outcomes=None, never=None)).rows
+    for outcome in OUTCOME_IDS:
+        assert rows[outcome].isna().all()
+        assert rows[f"at_risk_{outcome}"].isna().all()
+        assert str(rows[outcome].dtype) == "boolean"
+
+
+def test_about_a_cohort(cohorts_dir: Path, toy: Cohort) -> None:
+    about = landmark_table(published("mitox", cohorts_dir), landmark=14).cohorts["mitox"]
+    assert set(about["outcomes"]) == set(OUTCOME_IDS)
+    assert (about["clock"], about["index_event"]) == ("day_ici", "first dose of immune checkpoint inhibitors")
+    assert (about["landmark"], about["window"], about["dated"], about["simulated"]) == (14, 90, True, False)
+    assert json.loads(json.dumps(about)) == about
+    assert not landmark_table(toy).simulated
+
+
+def test_simulated_data_say_so(read: Read, toy: Cohort) -> None:
+    simulated = landmark_table(read(simulated=True, name="made_up"))
+    assert simulated.simulated
+    assert pooled([landmark_table(toy), simulated]).simulated
+
+
+DAY = st.integers(-60, 60)
+VALUE = st.integers(0, 9)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Any], list[Any], list[Any]]:
+    """Stool (patient, day, three counts), blood (patient, day, two values) and events (patient, day, grade)."""
+    who = st.sampled_from(["p1", "p2", "p3"])
+    stool = draw(st.lists(st.tuples(who, DAY, VALUE, VALUE), min_size=1, max_size=7, unique_by=lambda row: row[:2]))
+    blood = draw(st.lists(st.tuples(who, DAY, VALUE), max_size=7, unique_by=lambda row: row[:2]))
+    events = draw(st.lists(st.tuples(who, DAY, st.integers(1, 5)), max_size=4))
+    return stool, blood, events
+
+
+def _files(stool: list[Any], blood: list[Any], events: list[Any]) -> dict[str, str]:
+    """Write a history; samples are named by what they are, so that leaving one out renames no other."""
+    # A draw of somebody far in the past keeps the immune table from being empty.
+    draws = [("p1", -999, 1), *blood]
+    return {
+        "taxa.csv": "sample,Alpha one,Beta two,Gamma three\n"
+        + "".join(f"{p}_{d},{a},{b},{90 - a - b}\n" for p, d, a, b in stool)
+        + "p1_-999,1,1,90\n",
+        "samples.csv": "sample,patient,day\np1_-999,p1,-999\n" + "".join(f"{p}_{d},{p},{d}\n" for p, d, *_ in stool),
+        "blood.csv": "patient,day,IL6\n" + "".join(f"{p},{d},{v}\n" for p, d, v in draws),
+        "events.csv": "patient,term,grade,day\np4,rash,1,1\n" + "".join(f"{p},rash,{g},{d}\n" for p, d, g in events),
+    }
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    history=histories(),
+    landmark=st.integers(-40, 40),
+    sample=st.sampled_from(["first", "last"]),
+    by=st.sampled_from(["patient", "visit"]),
+    change=st.sampled_from(["remove", "alter"]),
+)
+def test_nothing_after_the_landmark_enters(
+    read: Read, history: tuple[Any, Any, Any], landmark: int, sample: Any, by: Any, change: str
+) -> None:
+    stool, blood, events = history
+    if change == "remove":
+        later = [[row for row in rows if row[1] <= landmark] for rows in history]
+    else:
+        stool = [(p, d, *(9 - v for v in values)) if d > landmark else (p, d, *values) for p, d, *values in stool]
+        blood = [(p, d, v + 100) if d > landmark else (p, d, v) for p, d, v in blood]
+        later = [stool, blood, events]
+    before = landmark_table(read(_files(*history)), landmark=landmark, sample=sample, by=by)
+    after = landmark_table(read(_files(*later)), landmark=landmark, sample=sample, by=by)
+    features = [name for name in before.to_frame() if not any(name.endswith(outcome) for outcome in OUTCOME_IDS)]
+    pd.testing.assert_frame_equal(before.to_frame()[features], after.to_frame()[features])
+    at_risk = [f"at_risk_{outcome}" for outcome in OUTCOME_IDS]
+    pd.testing.assert_frame_equal(before.rows[at_risk], after.rows[at_risk])
+    assert (before.rows["sample_day"] <= landmark).all()
+    assert not (before.rows["draw_day"] > landmark).any()
+
+
+def test_pooling_stacks_rows_and_notes_what_differs(toy: Cohort, read: Read) -> None:
+    files = {
+        "taxa.csv": "sample,Beta two,Delta four\ns1,50,50\ns2,25,75\ns4,40,60\n",
+        "samples.csv": "sample,patient,day\ns1,p1,-10\ns4,p2,0\n",
+        "blood.csv": "patient,day,IL10\np1,-9,1\n",
+    }
+    other = read(
+        files, name="other", clock={"name": "day_fmt", "index": "transplant"}, taxa={"profiler": "another"}, never=None,
+        patients={"keep": {"age": None}},
+    )  # fmt: skip
+    tables = [landmark_table(toy), landmark_table(other)]
+    table = pooled(tables)
+    assert table.rows["cohort"].tolist() == ["toy"] * 3 + ["other"] * 2
+    assert table.taxa.names == ("Alpha_one", "Beta_two", "Gamma_three", "Delta_four")
+    np.testing.assert_allclose(table.taxa.values[3:], [[0, 0.5, 0, 0.5], [0, 0.4, 0, 0.6]], rtol=1e-6)
+    np.testing.assert_array_equal(table.taxa.values[:3, 3], 0)
+    assert table.immune.names == ("IL-6", "TNF-a", "IL-10")
+    np.testing.assert_array_equal(table.immune.values[:, 2], [np.nan] * 3 + [1, np.nan])
+    assert np.isnan(table.immune.values[3:, :2]).all()
+    assert table.clinical.names == ("age", "sex=female", "sex=male")
+    assert np.isnan(table.clinical.values[3:, 0]).all()
+    assert "clocks start at different events: toy day_ici, first dose; other day_fmt, transplant" in table.notes
+    assert "profilers differ: toy by_hand; other another" in table.notes
+    assert set(table.cohorts) == {"toy", "other"}
+    pd.testing.assert_frame_equal(table.take(np.arange(3)).rows, tables[0].rows)
+
+
+def test_one_cohort_pools_to_itself_and_alike_ones_need_no_note(toy: Cohort, read: Read) -> None:
+    table = landmark_table(toy)
+    assert pooled([table]) is table
+    both = pooled([table, landmark_table(read(name="twin"))])
+    assert not any("differ" in note for note in both.notes)
+
+
+def test_one_clock_name_for_two_events_is_noted(toy: Cohort, read: Read) -> None:
+    other = landmark_table(read(name="twin", clock={"index": "second dose"}))
+    assert any("clocks start at different events" in note for note in pooled([landmark_table(toy), other]).notes)
+
+
+def test_what_cannot_be_pooled(toy: Cohort, read: Read) -> None:
+    table = landmark_table(toy)
+    with pytest.raises(InputError, match="named twice"):
+        pooled([table, table])
+    with pytest.raises(UnitError, match="IL-6 is in pg/mL in one cohort and in NPX in olink"):
+        pooled([table, landmark_table(read(name="olink", immune={"unit": "NPX"}))])
+    with pytest.raises(InputError, match="different ranks cannot be pooled: toy species; genera genus"):
+        pooled([table, landmark_table(read(name="genera", taxa={"rank": "genus"}))])
+
+
+def test_expression_never_meets_protein(read: Read, toy: Cohort) -> None:
+    panel = landmark_table(
+        read({"blood.csv": "patient,day,IL6\np1,-1,3\n"}, name="panel", immune={"unit": "log2_expression"})
+    )
+    table = pooled([landmark_table(toy), panel])
+    assert table.immune.names == ("IL-6", "TNF-a", "IL6 mRNA")
+    assert table.units["IL6 mRNA"] == "log2_expression"
+
+
+def test_pooled_published_cohorts(cohorts_dir: Path) -> None:
+    table = pooled([landmark_table(published(name, cohorts_dir)) for name in ("mitox", "lee_2022", "davar_2021")])
+    assert len(table) == 19 + 164 + 15
+    assert any(note.startswith("clocks start at different events: mitox day_ici") for note in table.notes)
+    np.testing.assert_allclose(table.taxa.values.sum(axis=1), 1, atol=1e-5)
+    assert not np.isnan(table.taxa.values).any()
+    assert not table.immune.measured[19:].any()
+
+
+def test_take_keeps_blocks_in_step(toy: Cohort) -> None:
+    table = landmark_table(toy)
+    for positions in (np.array([2, 0]), np.array([True, False, True])):
+        taken = table.take(positions)
+        assert taken.rows["patient"].tolist() == table.rows["patient"][positions].tolist()
+        np.testing.assert_array_equal(taken.taxa.values, table.taxa.values[positions])
+        np.testing.assert_array_equal(taken.immune.values, table.immune.values[positions])
+        np.testing.assert_array_equal(taken.clinical.values, table.clinical.values[positions])
+        assert taken.rows.index.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_write(toy: Cohort, tmp_path: Path, suffix: str) -> None:
+    table, path = landmark_table(toy, landmark=20), tmp_path / f"rows{suffix}"
+    table.write(path)
+    frame = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path)
+    assert [name for name in frame if ":" in name] == [
+        "taxa:Alpha_one",
+        "taxa:Beta_two",
+        "taxa:Gamma_three",
+        "immune:IL-6",
+        "immune:TNF-a",
+        "clinical:age",
+        "clinical:sex=female",
+        "clinical:sex=male",
+    ]
+    np.testing.assert_allclose(frame["taxa:Gamma_three"], table.taxa.values[:, 2])
+    assert frame["at_risk_toxicity_any"].tolist() == table.rows["at_risk_toxicity_any"].tolist()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_parquet_keeps_types_and_says_what_it_is(toy: Cohort, tmp_path: Path) -> None:
+    table, path = landmark_table(toy), tmp_path / "rows.parquet"
+    table.write(path)
+    pd.testing.assert_frame_equal(pd.read_parquet(path), table.to_frame())
+    about = json.loads(pq.read_schema(path).metadata[b"taxokine"])
+    assert about == {"notes": list(table.notes), "units": table.units, "cohorts": table.cohorts}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_written_whole_or_not_at_all(toy: Cohort, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / f"rows{suffix}"
+    path.write_text("what stood here")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pyarrow.parquet.write_table" if suffix == ".parquet" else "pandas.DataFrame.to_csv", full)
+    with pytest.raises(InputError, match="cannot be written: No space left on device"):
+        landmark_table(toy).write(path)
+    assert path.read_text() == "what stood here"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_paths_that_cannot_be_written(toy: Cohort, tmp_path: Path) -> None:
+    table = landmark_table(toy)
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").write_text("")
+    for name, match in (
+        ("rows.xlsx", r"write to a \.parquet or a \.csv file"),
+        ("none/rows.csv", "No such file or directory"),
+        ("folder.csv", "Is a directory"),
+        ("file/rows.parquet", "Not a directory"),
+    ):
+        with pytest.raises(InputError, match=match):
+            table.write(tmp_path / name)
+    assert {path.name for path in tmp_path.iterdir()} == {"folder.csv", "file"}
+
+
+def test_an_empty_table_is_written_too(toy: Cohort, tmp_path: Path) -> None:
+    table = landmark_table(toy, landmark=-80, window=1)
+    assert len(table) == 0
+    table.write(tmp_path / "rows.parquet")
+    assert len(pd.read_parquet(tmp_path / "rows.parquet")) == 0

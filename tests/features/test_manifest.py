@@ -1,0 +1,240 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.errors import ManifestError
+from features.fetch import cohort_files
+from features.manifest import Events, Manifest, YesNo, load_manifest, manifest_folder, manifest_names
+
+SHIPPED = (
+    "davar_2021",
+    "frankel_2017",
+    "frankel_2017_qiime2",
+    "lee_2022",
+    "matson_2018",
+    "mitox",
+    "momspi",
+    "spencer_2021",
+)
+TOP = """
+name: toy
+title: A toy
+source: {licence: CC0, citation: nobody}
+clock: {name: day_ici, index: first dose}
+taxa: {file: taxa.csv, format: table, unit: percent}
+samples: {file: samples.csv, sample: sample, patient: patient, baseline: before treatment}
+patients: {file: patients.csv, patient: patient}
+"""
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[str], Manifest]:
+    def write_and_load(text: str) -> Manifest:
+        path = tmp_path / "toy.yaml"
+        path.write_text(text, encoding="utf-8")
+        return load_manifest(path)
+
+    return write_and_load
+
+
+def test_every_public_cohort_has_a_manifest() -> None:
+    assert set(SHIPPED) <= set(manifest_names())
+
+
+@pytest.mark.parametrize("name", manifest_names())
+def test_shipped_manifest(name: str) -> None:
+    manifest = load_manifest(name)
+    assert manifest.name == name
+    assert manifest.folder is None
+    assert manifest.source.licence
+    assert manifest.source.citation
+    assert manifest.clock.index
+    assert not manifest.simulated
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_manifest_names_the_published_files(name: str, cohorts_dir: Path) -> None:
+    manifest = load_manifest(name)
+    paths = cohort_files(name, manifest.source_files, cohorts_dir, fetch=False)
+    assert {path.name for path in (cohorts_dir / name).iterdir()} == set(paths)
+
+
+def test_what_was_recorded_because_of_the_outcome_may_not_become_a_feature() -> None:
+    assert {"treatment", "disease"} <= set(load_manifest("lee_2022").never)
+    assert {"corticosteroids", "ppi", "any_irae", "pfs_12_months"} <= set(load_manifest("mitox").never)
+    assert "change_in_tumor_size" in load_manifest("frankel_2017").never
+    assert "anti_PD_1" in load_manifest("matson_2018").never
+    assert {"PFS03", "PFS06", "PFS12"} <= set(load_manifest("spencer_2021").never)
+
+
+def test_the_fmt_cohort_keeps_its_own_clock() -> None:
+    clock = load_manifest("davar_2021").clock
+    assert (clock.name, clock.latest_sample) == ("day_fmt", 0)
+    assert {load_manifest(name).clock.name for name in ("mitox", "lee_2022", "spencer_2021")} == {"day_ici"}
+
+
+def test_words_of_published_tables_stay_words(load: Callable[[str], Manifest]) -> None:
+    manifest = load(
+        TOP + "outcomes:\n"
+        "  published_response: {column: response, yes: [yes, Y, on, TRUE, true, 1], no: [no, N, off, 2.0], unknown: [NA]}"
+    )
+    assert manifest.outcomes.published_response == YesNo(
+        column="response",
+        yes=("yes", "Y", "on", "TRUE", "true", "1"),
+        no=("no", "N", "off", "2.0"),
+        unknown=("NA",),
+    )
+
+
+def test_true_is_a_meaning_and_a_number_is_a_published_value(load: Callable[[str], Manifest]) -> None:
+    keep = "patient: patient, keep: {smoker: {column: s, values: {yes: true, 0: false}}}}\n"
+    manifest = load(TOP.replace("patient: patient}\n", keep))
+    assert manifest.patients is not None
+    assert manifest.patients.keep["smoker"].values == {"yes": True, "0": False}
+
+
+def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], Manifest]) -> None:
+    manifest = load(TOP + "outcomes: {toxicity: {column: irae, grade: 3, yes: [x], no: [y]}}")
+    assert manifest.outcomes.toxicity is not None
+    assert manifest.outcomes.toxicity.grade == "3"
+
+
+@pytest.mark.parametrize(
+    ("more", "complaint"),
+    [
+        ("outcome: {}", "outcome: Extra inputs are not permitted"),
+        ("name: again", "'name' stands twice"),
+        ("never: {a: x, a: y}", "'a' stands twice"),
+        ("immune: {file: b.csv, layout: wide, unit: mg/L, patient: p, day: d}", "immune.unit: Input should be 'pg/mL'"),
+        ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p}", "immune: say when blood was drawn"),
+        ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p, visit: v}", "immune.visit needs samples.visit"),
+        ("outcomes: {recist: {column: r, CR: [a], PR: [a]}}", "outcomes.recist: 'a' stands under CR and under PR"),
+        (
+            "outcomes: {recist: {column: r, SD: [SD], unknown: [SD]}}",
+            "outcomes.recist: 'SD' stands under SD and under unknown",
+        ),
+        (
+            "outcomes: {published_response: {column: r, yes: [a], no: [a]}}",
+            "published_response: 'a' stands under yes and under no",
+        ),
+        (
+            "outcomes: {published_response: {column: r, yes: R, no: [NR]}}",
+            "published_response.yes: expected a list, as in [R]",
+        ),
+        (
+            "outcomes: {published_response: {column: r, yes: [R], no: [NR], unknown: [null]}}",
+            'unknown.0: expected text, got nothing; write "" for an empty cell',
+        ),
+        (
+            "outcomes: {durable_benefit: {stable_six_months: {column: p, yes: [a], no: [b]}}}",
+            "stable_six_months needs 'recist'",
+        ),
+        ("outcomes: {toxicity: {column: t, yes: [a], no: [b]}}", "grade: Field required"),
+        ("outcomes: {toxicity: {column: t, grade: 4, yes: [a], no: [b]}}", "grade: Input should be 'any', '2' or '3'"),
+        ("never: [steroids]", "never: Input should be a valid dictionary"),
+        ("source_: 1\nsource: 1", "'source' stands twice"),
+    ],
+)
+def test_a_complaint_names_the_file_the_place_and_what_to_do(
+    load: Callable[[str], Manifest], more: str, complaint: str
+) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(TOP + more + "\n")
+    assert "toy.yaml" in str(caught.value)
+    assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "complaint"),
+    [
+        (", baseline: before treatment", "", "samples: say when stool was taken"),
+        ("baseline: before treatment", "day: {column: d, pattern: 'D([0-9]+)'}", "has no group named 'day'"),
+        ("baseline: before treatment", "day: {column: d, pattern: '(?P<day>'}", "is not a regular expression"),
+        ("source: {licence: CC0, citation: nobody}\n", "", "source: Field required"),
+        ("citation: nobody", "citation: nobody, files: [{name: ../taxa.csv}]", "'../taxa.csv' is not the plain name"),
+        ("name: toy", "name: ../toy", "name: String should match pattern"),
+        ("file: patients.csv", "file: patients.csv, keep: {ill: {column: c, values: {a: true, b: x}}}", "or all words"),
+    ],
+)
+def test_what_a_manifest_must_say(load: Callable[[str], Manifest], was: str, becomes: str, complaint: str) -> None:
+    assert was in TOP
+    with pytest.raises(ManifestError) as caught:
+        load(TOP.replace(was, becomes))
+    assert "toy.yaml" in str(caught.value)
+    assert complaint in str(caught.value)
+
+
+def test_complaints_about_an_outcome_speak_of_one_way_to_write_it(load: Callable[[str], Manifest]) -> None:
+    with pytest.raises(ManifestError) as caught:
+        load(TOP + "outcomes: {toxicity: {events: events.csv, patient: p, grade: g, term: t}}")
+    assert str(caught.value).splitlines()[1:] == ["  outcomes.toxicity.events.day: Field required"]
+
+
+def test_outcomes_need_the_patients_sheet(load: Callable[[str], Manifest]) -> None:
+    text = TOP.replace("patients: {file: patients.csv, patient: patient}\n", "")
+    assert load(text).patients is None
+    with pytest.raises(ManifestError, match="outcomes need 'patients'"):
+        load(text + "outcomes: {published_response: {column: r, yes: [R], no: [NR]}}")
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ("steroids", "given because of toxicity"),
+        ("best", r"it tells outcomes\.recist"),
+        ("label", r"it tells outcomes\.published_response"),
+        ("lasting", r"it tells outcomes\.durable_benefit"),
+    ],
+)
+def test_an_outcome_and_what_it_caused_never_become_features(write_cohort: Write, column: str, why: str) -> None:
+    path = write_cohort(patients={"keep": {"given": {"column": column}}})
+    with pytest.raises(ManifestError, match=rf"patients\.keep\.given takes column '{column}'.*: {why}"):
+        load_manifest(path)
+
+
+def test_a_path_finds_the_files_beside_it(write_cohort: Write) -> None:
+    path = Path(write_cohort())
+    manifest = load_manifest(path)
+    assert manifest.folder == path.parent
+    assert isinstance(manifest.outcomes.toxicity, Events)
+    assert [file.name for file in manifest.source_files] == [
+        "taxa.csv",
+        "samples.csv",
+        "patients.csv",
+        "blood.csv",
+        "events.csv",
+    ]
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(ManifestError, match=r"no cohort manifest 'lee_2023'; known names are davar_2021, .*lee_2022"):
+        load_manifest("lee_2023")
+
+
+@pytest.mark.parametrize("content", [b"- a\n- b\n", b"", b"name: [\n", "title: \xe9".encode("latin-1")])
+def test_no_manifest(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ManifestError, match=r"mine\.yaml: (this is not YAML|expected 'name:')"):
+        load_manifest(path)
+
+
+def test_yaml_runs_no_code(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: !!python/object/apply:os.getcwd []\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match="this is not YAML"):
+        load_manifest(path)
+
+
+def test_manifests_are_text_beside_the_rooms() -> None:
+    assert {path.suffix for path in manifest_folder().iterdir()} == {".yaml"}
+
+
+def test_nothing_of_a_manifest_can_be_changed(write_cohort: Write) -> None:
+    manifest: Any = load_manifest(write_cohort())
+    with pytest.raises(ValueError, match="frozen"):
+        manifest.name = "other"

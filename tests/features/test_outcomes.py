@@ -1,0 +1,226 @@
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.cohort import Cohort, read_cohort
+from features.errors import FileError, OutcomeError
+from features.manifest import load_manifest
+from features.outcomes import OUTCOME_IDS, AdverseEvents, Labels, is_toxicity, meaning, outcome_id, refusal
+
+Write = Callable[..., str]
+PATIENTS = ["a", "b", "c"]
+
+
+@cache
+def published(cohort: str, folder: Path) -> Cohort:
+    return read_cohort(cohort, folder, fetch=False)
+
+
+def flags(cohort: str, outcome: str, folder: Path) -> pd.Series:
+    """Return an outcome of a published cohort's patients with stool; NA is unknown."""
+    read = published(cohort, folder)
+    patients = pd.Index(read.samples.loc[~read.samples["donor"], "patient"].unique())
+    found = read.labels.outcome(outcome, patients, landmark=0, by_day=None)
+    assert found is not None
+    assert (found[1] == "not checkable").all()
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("cohort", "outcome", "yes", "known", "patients"),
+    [
+        ("lee_2022", "objective_response", 65, 161, 164),
+        ("lee_2022", "disease_control", 93, 161, 164),
+        ("lee_2022", "published_response", 94, 164, 164),
+        ("lee_2022", "toxicity_any", 106, 162, 164),
+        ("frankel_2017", "objective_response", 19, 39, 39),
+        ("frankel_2017", "disease_control", 24, 39, 39),
+        ("frankel_2017", "published_response", 24, 39, 39),
+        ("frankel_2017_qiime2", "published_response", 24, 39, 39),
+        ("matson_2018", "published_response", 14, 38, 38),
+        ("mitox", "objective_response", 13, 42, 42),
+        ("mitox", "disease_control", 32, 42, 42),
+        ("mitox", "published_response", 25, 42, 42),
+        ("spencer_2021", "durable_benefit", 88, 134, 158),
+        ("spencer_2021", "published_response", 88, 134, 158),
+        ("davar_2021", "objective_response", 3, 15, 15),
+        ("davar_2021", "published_response", 6, 15, 15),
+    ],
+)
+def test_published_counts(cohort: str, outcome: str, yes: int, known: int, patients: int, cohorts_dir: Path) -> None:
+    found = flags(cohort, outcome, cohorts_dir)
+    assert (int(found.sum()), int(found.notna().sum()), len(found)) == (yes, known, patients)
+
+
+def test_stable_disease_counts_differently_in_each_publication(cohorts_dir: Path) -> None:
+    for cohort, stable in (("lee_2022", 28), ("frankel_2017", 5), ("davar_2021", 3), ("mitox", 12)):
+        control, objective = (flags(cohort, o, cohorts_dir) for o in ("disease_control", "objective_response"))
+        label = flags(cohort, "published_response", cohorts_dir)
+        assert (label & control & ~objective).sum() == stable
+
+
+def test_unknown_is_never_no_in_lee(cohorts_dir: Path) -> None:
+    label, objective = (flags("lee_2022", o, cohorts_dir) for o in ("published_response", "objective_response"))
+    assert label[objective.isna()].notna().all()
+    sheet = pd.read_csv(cohorts_dir / "lee_2022" / "metadata.tsv", sep="\t", dtype=str, index_col="subject_id")
+    coded = sheet.index[sheet["toxicity_above_zero"] == "0"]
+    assert flags("lee_2022", "toxicity_any", cohorts_dir)[coded].isna().tolist() == [True, True]
+
+
+def test_durable_benefit_of_mitox_follows_from_response_and_six_months(cohorts_dir: Path) -> None:
+    sheet = pd.read_csv(cohorts_dir / "mitox" / "patients.csv", index_col="patient_id")
+    found = flags("mitox", "durable_benefit", cohorts_dir)
+    for patient, value in found.items():
+        best, lasted = sheet.loc[patient, ["best_overall_response", "pfs_6_months"]]
+        expected = {"Yes": True, "No": False}.get(lasted) if best == "SD" else best in {"CR", "PR"}
+        assert value is pd.NA if expected is None else value == expected
+
+
+def test_donors_tell_no_outcome(cohorts_dir: Path) -> None:
+    cohort = published("davar_2021", cohorts_dir)
+    donors = set(cohort.donors["patient"])
+    assert donors
+    for found in cohort.labels.flags.values():
+        assert not donors & set(found.index)
+
+
+def test_dated_events_of_mitox(cohorts_dir: Path) -> None:
+    labels = published("mitox", cohorts_dir).labels
+    some = pd.Index(["M065", "M021", "M017", "M042"])
+    label, at_risk = labels.outcome("toxicity_any", some, landmark=0, by_day=None) or pytest.fail("no toxicity")
+    # A delirium before treatment is none; a rash on day 310 is one, whatever the flag says; day 0 is not after day 0.
+    assert at_risk.tolist() == ["yes", "yes", "no", "yes"]
+    assert label.tolist() == [False, True, pd.NA, True]
+    label, _ = labels.outcome("toxicity_any", some, landmark=0, by_day=180) or pytest.fail("no toxicity")
+    assert label.tolist() == [False, False, pd.NA, True]
+    label, at_risk = labels.outcome("toxicity_2", some, landmark=14, by_day=None) or pytest.fail("no toxicity")
+    assert at_risk.tolist() == ["yes"] * 4
+    assert label.tolist() == [False, True, False, True]
+
+
+def test_durable_benefit_where_stable_disease_is_of_unknown_length(write_cohort: Write, tmp_path: Path) -> None:
+    text = "patient,age,sex,best,label,lasting,steroids\n"
+    cases = [("CR", ""), ("PR", "no"), ("SD", "yes"), ("SD", "no"), ("SD", ""), ("PD", "yes"), ("", "yes")]
+    rows = "".join(f"p{i},60,F,{best},R,{lasting},no\n" for i, (best, lasting) in enumerate(cases, start=1))
+    cohort = read_cohort(write_cohort({"patients.csv": text + rows}), tmp_path)
+    assert cohort.labels.flags["durable_benefit"].tolist() == [True, True, True, False, pd.NA, False, pd.NA]
+    assert cohort.labels.flags["disease_control"].tolist() == [True, True, True, True, True, False, pd.NA]
+    assert cohort.labels.flags["objective_response"].tolist() == [True, True, False, False, False, False, pd.NA]
+
+
+@settings(deadline=None)
+@given(
+    events=st.lists(st.tuples(st.sampled_from(PATIENTS), st.integers(1, 5), st.integers(-5, 9)), max_size=6),
+    landmark=st.integers(-2, 6),
+    after=st.none() | st.integers(1, 5),
+    grade=st.sampled_from(["any", "2", "3"]),
+)
+def test_first_event_after_the_landmark(
+    events: list[tuple[str, int, int]], landmark: int, after: int | None, grade: str
+) -> None:
+    by_day = None if after is None else landmark + after
+    frame = pd.DataFrame(events, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
+    found = Labels({}, AdverseEvents(frame, since=0)).outcome(
+        f"toxicity_{grade}", pd.Index(PATIENTS), landmark, by_day
+    ) or pytest.fail("no toxicity")
+    for patient, label, at_risk in zip(PATIENTS, *found, strict=True):
+        days = [d for p, g, d in events if p == patient and d >= 0 and g >= (1 if grade == "any" else int(grade))]
+        if any(day <= landmark for day in days):
+            assert (label, at_risk) == (pd.NA, "no")
+        else:
+            assert (label, at_risk) == (any(by_day is None or day <= by_day for day in days), "yes")
+
+
+@pytest.mark.parametrize(
+    ("file", "was", "becomes", "row", "column", "match"),
+    [
+        ("patients.csv", "71,M,SD", "71,M,iSD", 3, "best", "no rule explains 'iSD'"),
+        ("patients.csv", "PD,NR", "PD,MR", 5, "label", "no rule explains 'MR'"),
+        ("patients.csv", "yes,yes", "7 mo,yes", 3, "lasting", "no rule explains '7 mo'"),
+        ("events.csv", "colitis,3", "colitis,3.5", 3, "grade", "a CTCAE grade is 1 to 5, got 3.5"),
+        ("events.csv", "colitis,3", "colitis,0", 3, "grade", "a CTCAE grade is 1 to 5, got 0"),
+        ("events.csv", "colitis,3", "colitis,", 3, "grade", "expected a number, got ''"),
+        ("events.csv", "rash,2,0", "rash,2,early", 4, "day", "expected a number, got 'early'"),
+        ("events.csv", "p2,rash", "p9,rash", 4, "patient", "patient 'p9' is not in patients.csv"),
+    ],
+)
+def test_a_value_that_no_rule_explains(
+    write_cohort: Write, tmp_path: Path, file: str, was: str, becomes: str, row: int, column: str, match: str
+) -> None:
+    whole = (Path(write_cohort()).parent / file).read_text(encoding="utf-8")
+    assert whole.count(was) == 1
+    with pytest.raises(FileError, match=match) as caught:
+        read_cohort(write_cohort({file: whole.replace(was, becomes)}), tmp_path)
+    assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == (file, row, column)
+
+
+def test_two_rows_of_a_patient_must_agree(write_cohort: Write, tmp_path: Path) -> None:
+    text = (
+        "patient,age,sex,best,label,lasting,steroids\np1,60,F,PR,R,,no\np2,7,M,SD,NR,,\np3,,F,,,,\np1,60,F,CR,R,,no\n"
+    )
+    with pytest.raises(FileError, match="'p1' has 'CR' here and 'PR' above") as caught:
+        read_cohort(write_cohort({"patients.csv": text}), tmp_path)
+    assert (caught.value.row, caught.value.column) == (5, "best")
+
+
+def test_outcomes_defined(cohorts_dir: Path) -> None:
+    assert published("momspi", cohorts_dir).labels.defined == ()
+    assert published("mitox", cohorts_dir).labels.defined == OUTCOME_IDS
+    assert published("lee_2022", cohorts_dir).labels.defined == (
+        "objective_response",
+        "disease_control",
+        "published_response",
+        "toxicity_any",
+    )
+
+
+def test_an_outcome_a_cohort_does_not_tell_is_none() -> None:
+    labels = Labels({}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), since=0))
+    assert labels.outcome("disease_control", pd.Index(PATIENTS), 0, None) is None
+    assert Labels({}, None).outcome("toxicity_any", pd.Index(PATIENTS), 0, None) is None
+
+
+def test_no_event_is_no_toxicity_and_not_unknown() -> None:
+    frame = pd.DataFrame({"patient": np.array([], dtype=str), "grade": [], "day": []})
+    label, at_risk = Labels({}, AdverseEvents(frame, since=0)).outcome(
+        "toxicity_3", pd.Index(PATIENTS), 0, None
+    ) or pytest.fail("no toxicity")
+    assert label.tolist() == [False] * 3
+    assert at_risk.tolist() == ["yes"] * 3
+
+
+def test_outcome_id() -> None:
+    assert outcome_id("toxicity", "2") == "toxicity_2"
+    assert outcome_id("durable_benefit", None) == "durable_benefit"
+    for outcome, grade, match in (
+        ("toxicity", None, "needs a grade, one of any, 2, 3; got none"),
+        ("toxicity", "4", "got 4"),
+        ("disease_control", "2", "only toxicity has a grade"),
+        ("toxicity_2", None, "unknown outcome 'toxicity_2'; known are objective_response"),
+    ):
+        with pytest.raises(OutcomeError, match=match):
+            outcome_id(outcome, grade)
+
+
+def test_every_outcome_has_a_meaning_in_words() -> None:
+    assert len({meaning(name) for name in OUTCOME_IDS}) == len(OUTCOME_IDS)
+    assert [name for name in OUTCOME_IDS if is_toxicity(name)] == ["toxicity_any", "toxicity_2", "toxicity_3"]
+
+
+@pytest.mark.parametrize(
+    ("cohort", "outcome", "reason"),
+    [
+        ("lee_2022", "toxicity_3", "lee_2022 publishes toxicity of grade 'any' only, without the events' grades"),
+        ("spencer_2021", "toxicity_any", "spencer_2021 publishes no toxicity"),
+        ("spencer_2021", "objective_response", "spencer_2021 publishes no RECIST"),
+        ("lee_2022", "durable_benefit", "lee_2022 publishes nothing that tells durable_benefit"),
+    ],
+)
+def test_why_a_cohort_is_refused(cohort: str, outcome: str, reason: str) -> None:
+    assert reason in refusal(load_manifest(cohort), outcome)

@@ -1,0 +1,144 @@
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.errors import FileError
+from features.sheets import Sheet, finite_numbers, read_sheet
+
+Read = Callable[..., Sheet]
+CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.just("\n"), max_size=6)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    def write_and_read(content: str | bytes, name: str = "sheet.csv") -> Sheet:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return read_sheet(path)
+
+    return write_and_read
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ";", ","])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_every_usual_spelling_of_a_table(read: Read, delimiter: str, newline: str, mark: str) -> None:
+    lines = ["patient|best", " p1 |PR", '"p|2"|NA']
+    sheet = read(mark + newline.join(line.replace("|", delimiter) for line in lines) + newline)
+    assert sheet.frame.to_dict("list") == {"patient": ["p1", f"p{delimiter}2"], "best": ["PR", "NA"]}
+
+
+def test_an_index_is_the_line_in_the_file(read: Read) -> None:
+    sheet = read('patient,note\n\np1,a\n,\np2,"two\nlines"\np3,c\n')
+    assert dict(zip(sheet.column("patient"), sheet.frame.index, strict=True)) == {"p1": 3, "p2": 5, "p3": 7}
+
+
+def test_errors_name_the_line_after_filtering_and_deduplication(read: Read) -> None:
+    sheet = read("patient,age\nd1,x\np1,1\np1,1\n\np2,old\n")
+    kept = sheet.where(sheet.column("patient") != "d1").one_per("patient", ["age"])
+    with pytest.raises(FileError, match=r"sheet\.csv, row 6, column 'age': expected a number, got 'old'") as caught:
+        kept.numbers("age", ())
+    assert (caught.value.row, caught.value.column) == (6, "age")
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
+def test_what_csv_wrote_is_read_back_with_its_lines(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["one", "two"])
+    expected = {}
+    for row in rows:
+        line = text.getvalue().count("\n") + 1
+        writer.writerow(row)
+        if any(cell.strip() for cell in row):
+            expected[line] = [cell.strip() for cell in row]
+    path = tmp_path_factory.mktemp("sheets") / "sheet.csv"
+    path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    if not expected:
+        with pytest.raises(FileError, match="a header and rows"):
+            read_sheet(path)
+        return
+    frame = read_sheet(path).frame
+    assert {line: list(row) for line, *row in frame.itertuples()} == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "row", "match"),
+    [
+        ("a,b\n1,2\n\n1\n", 4, "expected 2 cells, as in the header, got 1"),
+        ("a,b\n1,2,3\n4,5,6\n", 2, "expected 2 cells, as in the header, got 3"),
+        ("a,b,a\n1,2,3\n", 1, "column 'a': 2 columns have this name"),
+        ('a,b\n1,"2\n3,4\n', None, "not a table of text"),
+        ("a,b\n1,\xb5\n".encode("latin-1"), None, "UTF-8"),
+        ("", None, "expected a header and rows"),
+        ("a,b\n,\n\n", None, "expected a header and rows"),
+    ],
+)
+def test_no_table(read: Read, content: str | bytes, row: int | None, match: str) -> None:
+    with pytest.raises(FileError, match=match) as caught:
+        read(content)
+    assert caught.value.row == row
+    assert caught.value.file.endswith("sheet.csv")
+
+
+def test_absent_file(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="No such file"):
+        read_sheet(tmp_path / "none.csv")
+
+
+def test_a_column_that_is_not_there(read: Read) -> None:
+    with pytest.raises(FileError, match="no column 'ORR'; the columns are patient, orr"):
+        read("patient,orr\np1,yes\n").column("ORR")
+
+
+def test_numbers(read: Read) -> None:
+    sheet = read("x\n1\n-2.5\n\N{MINUS SIGN}4\n1e3\nNA\n")
+    expected = pd.Series([1, -2.5, -4, 1000, float("nan")], index=range(2, 7), name="x")
+    pd.testing.assert_series_equal(sheet.numbers("x", ("NA",)), expected)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999", "3,5", "1_000", "True", "0x1F", "n/a", "NA"])
+def test_no_number(read: Read, text: str) -> None:
+    with pytest.raises(FileError, match="expected a number") as caught:
+        read(f"x;y\n1;1\n{text};1\n").numbers("x", ("",))
+    assert repr(text) in str(caught.value)
+    assert caught.value.row == 3
+
+
+def test_finite_numbers_of_nothing() -> None:
+    assert finite_numbers(pd.Series([], dtype="str")).dtype == float
+
+
+def test_meanings(read: Read) -> None:
+    sheet = read("best\nPR\nNA\nPR\n")
+    assert sheet.meanings("best", {"PR": True, "NA": None}, "outcomes.x") == [True, None, True]
+    with pytest.raises(FileError, match=r"row 3, column 'best': no rule explains 'NA'; the manifest's 'outcomes\.x'"):
+        sheet.meanings("best", {"PR": True}, "outcomes.x")
+
+
+def test_one_per_key(read: Read) -> None:
+    sheet = read("patient,best,day\np1,PR,0\np2,SD,0\np1,PR,7\n")
+    assert list(sheet.one_per("patient", ["best"]).frame.index) == [2, 3]
+    with pytest.raises(FileError, match="patient 'p1' has '7' here and '0' above") as caught:
+        sheet.one_per("patient", ["best", "day"])
+    assert (caught.value.row, caught.value.column) == (4, "day")
+
+
+def test_an_empty_cell_differs_from_a_full_one(read: Read) -> None:
+    with pytest.raises(FileError, match="has '' here and 'PR' above"):
+        read("patient,best\np1,PR\np1,\n").one_per("patient", ["best"])
+
+
+def test_frankel_typesets_its_minus_signs(cohorts_dir: Path) -> None:
+    sheet = read_sheet(cohorts_dir / "frankel_2017" / "metadata.tsv")
+    text = sheet.column("change_in_tumor_size")
+    assert text.str.contains("\N{MINUS SIGN}").any()
+    change = sheet.numbers("change_in_tumor_size", ("", "NA", "nan"))
+    assert (change[text.str.startswith("\N{MINUS SIGN}")] < 0).all()

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.optimize import minimize_scalar
+from scipy.spatial.distance import cdist
+from skbio.stats.composition import clr, multi_replace
+
+from features.cohort import Cohort, read_cohort
+from features.errors import InputError
+from features.landmark import FeatureTable, landmark_table
+from features.simulator import ANALYTES, GENERA, Trial, pulse, saturation, simulate_trial
+
+
+def read(manifest: Path) -> Cohort:
+    return read_cohort(manifest, manifest.parent, fetch=False)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "default")
+
+
+@pytest.fixture(scope="module")
+def cohort(manifest: Path) -> Cohort:
+    return read(manifest)
+
+
+@pytest.fixture(scope="module")
+def table(cohort: Cohort) -> FeatureTable:
+    return landmark_table(cohort, landmark=0)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many patients with little to measure, where rates and effects can be told from chance."""
+    return simulate_trial(tmp_path_factory.mktemp("large") / "trial", n_patients=3000, n_taxa=30, visits=(-7,), seed=5)
+
+
+def truth(manifest: Path) -> pd.DataFrame:
+    return pd.read_csv(manifest.parent / "truth.csv", index_col="patient")
+
+
+# What a cohort reads
+
+
+def test_every_patient_has_a_row_at_the_transplant_and_no_donor_has(cohort: Cohort, table: FeatureTable) -> None:
+    assert len(table) == table.rows["patient"].nunique() == 120
+    assert table.rows["sample_day"].between(-10, -1).all()
+    donors = set(cohort.donors["patient"])
+    assert len(donors) == 6
+    assert donors.isdisjoint(table.rows["patient"])
+    assert set(cohort.samples.loc[~cohort.samples["donor"], "given"]) <= set(cohort.donors["sample"])
+    assert table.rows["objective_response"].notna().all()
+    assert table.rows["centre"].nunique() == 3
+    assert {"age", "bmi", "ecog", "prior_therapy", "sex=male"} <= set(table.clinical.names)
+    assert not np.isnan(table.clinical.values).any()
+
+
+def test_it_says_that_it_is_simulated(cohort: Cohort, table: FeatureTable, manifest: Path) -> None:
+    assert cohort.manifest.simulated
+    assert table.simulated
+    assert "imulated" in cohort.manifest.title
+    assert all(name.startswith("SIM-") for name in cohort.samples["patient"])
+    assert json.loads((manifest.parent / "causes.json").read_text())["simulated"] is True
+
+
+def test_stool_is_as_sparse_as_real_stool(cohort: Cohort) -> None:
+    found = (cohort.taxa.values > 0).mean(axis=1)
+    assert 0.25 < np.median(found) < 0.4
+    assert cohort.taxa.unit == "counts"
+    assert 15_000 < np.median(cohort.taxa.values.sum(axis=1)) < 25_000
+
+
+def test_values_beyond_the_assay_are_read_as_such(cohort: Cohort, table: FeatureTable) -> None:
+    assert cohort.immune is not None
+    rows = cohort.immune.rows
+    below = rows[(rows["analyte"] == "IL-2") & (rows["censored"] == "below")]
+    assert len(below)
+    assert set(below["limit"]) == {ANALYTES["IL-2"].lloq}
+    assert below["value"].isna().all()
+    assert (rows["censored"] == "above").any()
+    assert set(table.immune.names) == set(ANALYTES)
+
+
+def test_some_draws_are_missed(cohort: Cohort, table: FeatureTable) -> None:
+    assert cohort.immune is not None
+    draws = len(cohort.immune.rows) / len(ANALYTES)
+    assert stats.binomtest(int(600 - draws), 600, Trial().missed).pvalue > 1e-4
+    assert 0 < np.isnan(table.immune.values).all(axis=1).sum() < 30
+
+
+def test_who_had_an_event_by_the_landmark_is_no_longer_at_risk(cohort: Cohort, table: FeatureTable) -> None:
+    assert cohort.labels.events is not None
+    events = cohort.labels.events.frame
+    assert events["day"].between(1, Trial().follow_up).all()
+    assert set(events["grade"]) == {1, 2, 3, 4}
+    assert set(table.rows["at_risk_toxicity_any"]) == {"yes"}
+    first = events.groupby("patient")["day"].min()
+    assert set(table.rows.loc[table.rows["toxicity_any"], "patient"]) == set(first.index)
+    later = landmark_table(cohort, landmark=60).rows.set_index("patient")
+    gone = set(first.index[first <= 60])
+    assert gone
+    assert set(later.index[later["at_risk_toxicity_any"] == "no"]) == gone & set(later.index)
+
+
+# What was planted
+
+
+def test_causes_are_named_and_measured(cohort: Cohort, manifest: Path, table: FeatureTable) -> None:
+    causes = Trial().causes
+    for planted in (causes.response, causes.toxicity):
+        assert all(planted.values())
+        assert set(planted) <= {*causes.balances, *table.immune.names, *table.clinical.names}
+    for balance in causes.balances.values():
+        columns = [cohort.taxa.taxa.index(taxon) for taxon in (*balance.above, *balance.below)]
+        assert ((cohort.taxa.values[:, columns] > 0).mean(axis=0) > 0.8).all()
+    written = json.loads((manifest.parent / "causes.json").read_text())
+    assert written["response"] == causes.response
+    assert written["balances"]["toxicity_balance"]["above"] == list(causes.balances["toxicity_balance"].above)
+
+
+def test_outcomes_follow_their_causes(table: FeatureTable, manifest: Path) -> None:
+    known = truth(manifest).loc[table.rows["patient"]]
+    for outcome, column in (("objective_response", "response_log_odds"), ("toxicity_any", "toxicity_log_rate_ratio")):
+        label = table.rows[outcome].to_numpy(dtype=bool)
+        high, low = known.loc[label, column], known.loc[~label, column]
+        assert stats.mannwhitneyu(high, low).statistic / (len(high) * len(low)) > 0.75
+    il6 = np.log(table.immune.values[:, table.immune.names.index("IL-6")])
+    assert stats.spearmanr(il6, known["response_log_odds"], nan_policy="omit").statistic < -0.2
+
+
+def test_terms_are_in_population_sds_and_rates_are_as_asked(large: Path) -> None:
+    trial, known = Trial(), truth(large)
+    patients = pd.read_csv(large.parent / "patients.csv")
+    for planted, column in (
+        (trial.causes.response, "response_log_odds"),
+        (trial.causes.toxicity, "toxicity_log_rate_ratio"),
+    ):
+        assert known[column].std() == pytest.approx(np.sqrt(sum(b**2 for b in planted.values())), rel=0.05)
+    responds = patients["recist"].isin(["CR", "PR"])
+    assert responds.mean() == pytest.approx(trial.response_rate, abs=0.03)
+    assert responds.mean() == pytest.approx((1 / (1 + np.exp(-known["response_log_odds"]))).mean(), abs=0.03)
+
+
+def test_time_to_the_first_event_is_exponential(large: Path) -> None:
+    trial, known = Trial(), truth(large)
+    first = pd.read_csv(large.parent / "adverse_events.csv").groupby("patient")["day_fmt"].min()
+    rate = -np.log(1 - trial.toxicity_rate) / trial.follow_up * np.exp(known["toxicity_log_rate_ratio"])
+    for day in (30, 90, 180):
+        assert (first <= day).sum() / len(known) == pytest.approx((1 - np.exp(-rate * day)).mean(), abs=0.03)
+
+
+def test_without_effect_nothing_is_planted(tmp_path: Path) -> None:
+    trial = {"n_patients": 3000, "n_taxa": 30, "visits": (-7,), "effect": 0.0}
+    manifest = simulate_trial(tmp_path / "null", **trial)
+    known, patients = truth(manifest), pd.read_csv(tmp_path / "null" / "patients.csv", index_col="patient")
+    assert known["response_log_odds"].nunique() == known["toxicity_log_rate_ratio"].nunique() == 1
+    assert not any(Trial(effect=0.0).causes.response.values())
+    responds = patients["recist"].isin(["CR", "PR"])
+    assert responds.mean() == pytest.approx(Trial().response_rate, abs=0.03)
+    counts = pd.read_csv(tmp_path / "null" / "stool_counts.tsv", sep="\t", index_col="species")
+    of_patient = counts[[f"{patient}-V1" for patient in patients.index]]
+    p = [
+        stats.mannwhitneyu(row[responds.to_numpy()], row[~responds.to_numpy()]).pvalue for row in of_patient.to_numpy()
+    ]
+    assert min(p) * len(p) > 0.01
+
+
+@pytest.mark.parametrize("metric", ["aitchison", "braycurtis"])
+def test_recipients_approach_their_own_donor_more_than_others(cohort: Cohort, metric: str) -> None:
+    values = cohort.taxa.proportions().values.astype(float)
+    values = clr(multi_replace(values)) if metric == "aitchison" else values
+    samples = cohort.samples
+    donor = samples["donor"].to_numpy()
+    distance = cdist(values[~donor], values[donor], "euclidean" if metric == "aitchison" else metric)
+    subject = samples.loc[donor, ["sample", "patient"]].set_index("sample")["patient"]
+    stool = samples[~donor]
+    own = subject.to_numpy()[None, :] == subject.loc[stool["given"]].to_numpy()[:, None]
+    excess = np.nanmean(np.where(own, distance, np.nan), axis=1) - np.nanmean(np.where(own, np.nan, distance), axis=1)
+    before = excess[stool["day"] < 0]
+    after = excess[stool["day"] > 50]
+    assert abs(np.median(before)) < np.std(before)
+    assert np.mean(after < 0) > 0.85
+    assert np.median(after) < np.median(before) - np.std(before)
+
+
+def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
+    assert cohort.immune is not None
+    rows = cohort.immune.rows
+    rows = rows[rows["analyte"] == "IL-10"].assign(day=pd.to_numeric(rows["day_fmt"]), log=np.log(rows["value"]))
+    window = pd.cut(rows["day"], [-20, 0, 20, 70, 120], labels=["before", "peak", "falling", "last"])
+    mean = rows.groupby(window, observed=True)["log"].mean()
+    assert mean["peak"] > mean["falling"] > mean["last"] > mean["before"]
+
+
+# Curves
+
+
+@given(st.floats(0.5, 20), st.floats(1.1, 10))
+def test_pulse_peaks_at_one_where_its_docstring_says(rise: float, ratio: float) -> None:
+    fall = rise * ratio
+    found = minimize_scalar(lambda t: -float(pulse(t, rise, fall)), bounds=(0, 10 * fall), options={"xatol": 1e-8})
+    assert -found.fun == pytest.approx(1, rel=1e-6)
+    assert found.x == pytest.approx(np.log(fall / rise) / (1 / rise - 1 / fall), rel=1e-3)
+    assert pulse([-5, 0], rise, fall).tolist() == [0, 0]
+
+
+def test_engraftment_starts_at_the_transplant_and_tends_to_its_limit() -> None:
+    share = saturation([-7, 0, 10, 1e4], 0.6, 10)
+    assert share == pytest.approx([0, 0, 0.6 * (1 - np.exp(-1)), 0.6])
+
+
+# Files
+
+
+def test_same_seed_same_bytes(tmp_path: Path) -> None:
+    first, again, other = (
+        simulate_trial(tmp_path / name, n_patients=8, n_taxa=40, seed=seed).parent
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    names = {path.name for path in first.iterdir()}
+    assert names == {path.name for path in again.iterdir()}
+    assert all((first / name).read_bytes() == (again / name).read_bytes() for name in names)
+    assert (first / "stool_counts.tsv").read_bytes() != (other / "stool_counts.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_five_patients_are_enough(tmp_path: Path, seed: int) -> None:
+    manifest = simulate_trial(tmp_path / "trial", n_patients=5, n_donors=2, seed=seed)
+    assert len(landmark_table(read(manifest))) == 5
+
+
+def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30).is_file()
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match="new or empty folder"):
+        simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="new or empty folder"):
+        simulate_trial(tmp_path / "file")
+    with pytest.raises(InputError, match="cannot be written"):
+        simulate_trial(tmp_path / "file" / "below")
+    (tmp_path / "file").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_patients": 0},
+        {"n_taxa": len(GENERA) - 1},
+        {"response_rate": 1.0},
+        {"missed": 1.0},
+        {"visits": (14, 28)},
+        {"visits": (-7, 14, 18)},
+        {"visits": ()},
+        {"rise_days": 30.0},
+    ],
+)
+def test_parameters_out_of_range_are_refused(tmp_path: Path, parameters: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(parameters))):
+        simulate_trial(tmp_path / "trial", **parameters)
+    assert not list(tmp_path.iterdir())
