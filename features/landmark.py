@@ -328,16 +328,17 @@ def _paired_blood(
     for name, column in (("day", said.day), ("visit", said.visit)):
         if column is not None:
             draws[name] = finite_numbers(published[column])
-    by_patient = {str(name): drawn for name, drawn in draws.sort_values(["day", "visit"]).groupby("patient")}
+    ordered = draws.sort_values(["day", "visit"])
+    position, days, visits = (np.asarray(part) for part in (ordered.index, ordered["day"], ordered["visit"]))
+    of_patient = ordered.groupby("patient").indices
     # What blood says after the landmark, or after the visit, is not known on that day.
     until = np.full(len(rows), latest) if by == "patient" else np.fmin(rows["sample_day"].to_numpy(), latest)
-    chosen = np.array(
-        [
-            _nearest_draw(by_patient[patient], day, visit, end - window, end) if patient in by_patient else -1
-            for patient, day, visit, end in zip(rows["patient"], rows["sample_day"], rows["visit"], until, strict=True)
-        ],
-        dtype=np.intp,
-    )
+    chosen = np.full(len(rows), -1)
+    for i, (patient, day, visit) in enumerate(zip(rows["patient"], rows["sample_day"], rows["visit"], strict=True)):
+        drawn = of_patient.get(patient, [])
+        nearest = _nearest_draw(days[drawn], visits[drawn], day, visit, until[i] - window, until[i])
+        if nearest is not None:
+            chosen[i] = position[drawn][nearest]
     paired = chosen >= 0
     values = np.full((len(rows), wide.shape[1]), np.nan)
     values[paired] = wide.to_numpy()[chosen[paired]]
@@ -350,17 +351,19 @@ def _paired_blood(
     return Block(names, values), dict.fromkeys(names, table.unit)
 
 
-def _nearest_draw(drawn: pd.DataFrame, day: float, visit: float, since: float, until: float) -> int:
-    """Return which of a patient's draws, sorted by time, goes with a stool sample; -1 where none does."""
+def _nearest_draw(
+    days: NDArray[np.float64], visits: NDArray[np.float64], day: float, visit: float, since: float, until: float
+) -> int | None:
+    """Return which of a patient's draws, in the order of time, goes with a stool sample; None where none does."""
+    fits = np.isnan(days) | ((days >= since) & (days <= until))
     if not np.isnan(visit):
-        drawn = drawn[drawn["visit"].isna() | (drawn["visit"] == visit)]
-    drawn = drawn[drawn["day"].isna() | drawn["day"].between(since, until)]
-    if drawn.empty:
-        return -1
-    distance = (drawn["day"] - day).abs().to_numpy()
+        fits &= np.isnan(visits) | (visits == visit)
+    candidates = np.flatnonzero(fits)
+    if not candidates.size:
+        return None
+    distance = np.abs(days[candidates] - day)
     # Without days on both sides, the latest draw is the one that stands for the patient.
-    nearest = len(drawn) - 1 if np.isnan(distance).all() else int(np.nanargmin(distance))
-    return int(drawn.index.to_numpy()[nearest])
+    return int(candidates[-1 if np.isnan(distance).all() else np.nanargmin(distance)])
 
 
 def _parts(key: object) -> tuple[object, ...]:

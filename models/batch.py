@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.analytes import ImmuneUnit, Reading
-from features.landmark import FeatureTable
+from features.landmark import BLOCKS, FeatureTable
 from models.answer import Served, answer
 from models.candidate import Candidate, Measurement, StoolProfile
 
@@ -39,7 +39,7 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
     units : mapping of str to str
         Unit of each immune measurement.
     """
-    columns: dict[str, list[str]] = {"taxa": [], "immune": [], "clinical": []}
+    columns: dict[str, list[str]] = {block: [] for block in BLOCKS}
     for column in map(str, frame.columns):
         block, _, name = column.partition(":")
         if block in columns and name:
@@ -49,16 +49,21 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
         for block, names in columns.items()
     }
     for i in range(len(frame)):
-        given = {
-            block: {name: v for name, v in zip(names, values[block][i].tolist(), strict=True) if not math.isnan(v)}
-            for block, names in columns.items()
-        }
-        found = {name: value for name, value in given["taxa"].items() if value > 0}
-        yield Candidate(
-            clinical=_clinical(given["clinical"]),
-            taxa=StoolProfile(found, "proportions") if found else None,
-            immune=tuple(_measurement(name, value, units) for name, value in given["immune"].items()),
+        yield numbers_candidate(
+            *(dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS), units=units
         )
+
+
+def numbers_candidate(
+    taxa: Mapping[str, float], immune: Mapping[str, float], clinical: Mapping[str, float], *, units: Mapping[str, str]
+) -> Candidate:
+    """Return a candidate from each block's numbers, named as a feature table names them; NaN is not measured."""
+    found = {name: value for name, value in taxa.items() if value > 0}
+    return Candidate(
+        clinical=_clinical(clinical),
+        taxa=StoolProfile(found, "proportions") if found else None,
+        immune=tuple(_measurement(name, value, units) for name, value in immune.items() if not math.isnan(value)),
+    )
 
 
 def predictions(served: Served, candidates: Iterable[Candidate]) -> pd.DataFrame:
@@ -86,7 +91,7 @@ def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | Non
     fields: dict[str, float | str | bool | None] = {}
     for name, value in values.items():
         column, _, level = name.partition("=")
-        if not level:
+        if not level and not math.isnan(value):
             fields[column] = value
         elif value == 1:
             fields[column] = level

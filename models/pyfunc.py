@@ -8,21 +8,33 @@ from typing import Any
 import mlflow
 import pandas as pd
 
+from features.landmark import BLOCKS
 from models.answer import Served
-from models.batch import frame_candidates, predictions
+from models.batch import numbers_candidate, predictions
 from models.bundle import load_bundle
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):
-    """Answers for a frame whose columns are named `block:name`, as `taxokine features` writes them."""
+    """Answers for rows of `taxa`, `immune` and `clinical`, each a mapping of names to numbers."""
 
     def load_context(self, context: Any) -> None:
         """Check and read the bundle."""
         self.served = Served(load_bundle(Path(context.artifacts["bundle"])), "bundle", "", "", "")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return `probability`, `margin` and `verdict` for each row."""
-        frame = predictions(self.served, frame_candidates(model_input, self.served.model.units))
+        """Return `probability`, `margin` and `verdict` for each row.
+
+        Taxa are proportions by canonical name, immune measurements stand in the model's units, and clinical fields are
+        named as `taxokine features` names them: `age`, `sex=male`.
+        """
+        units = self.served.model.units
+        frame = predictions(
+            self.served,
+            (
+                numbers_candidate(*(row.get(block) or {} for block in BLOCKS), units=units)
+                for row in model_input.to_dict("records")
+            ),
+        )
         return frame[["probability", "margin", "verdict"]]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import InputError, ModelMissing
+from features.landmark import BLOCKS
 from features.settings import settings
 from models.answer import Served
 from models.bundle import Model, load_bundle
@@ -36,19 +37,20 @@ def client() -> Any:
 def log_bundle(folder: Path, model: Model) -> str:
     """Log a bundle as an MLflow model of the active run, and return the model's URI.
 
-    The signature lists every name that the model knows, each optional; the input example is synthetic.
+    A row has one mapping of names to numbers for each block, so that a name the model does not know still counts as
+    part of the profile; the input example is synthetic.
     """
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, Schema
+    from mlflow.types.schema import ColSpec, DataType, Map, Schema
 
-    columns = [ColSpec("double", column, required=False) for column in _columns(model.encoder)]
+    blocks = [ColSpec(Map(DataType.double), block, required=False) for block in BLOCKS]
     outputs = Schema([ColSpec("double", "probability"), ColSpec("double", "margin"), ColSpec("string", "verdict")])
     logged = mlflow.pyfunc.log_model(
         name="model",
         python_model=str(Path(__file__).with_name("pyfunc.py")),
         artifacts={"bundle": str(folder)},
-        signature=ModelSignature(inputs=Schema(columns), outputs=outputs),
+        signature=ModelSignature(inputs=Schema(blocks), outputs=outputs),
         input_example=synthetic_example(model.encoder),
         # Given, since MLflow would take seconds to infer them; the bundle is read by Taxokine itself.
         pip_requirements=["taxokine"],
@@ -61,15 +63,18 @@ def synthetic_example(encoder: BlockEncoder) -> Any:
     """Return one invented row: equal shares of ten taxa, and the middle of every other column's training range."""
     import pandas as pd
 
-    row: dict[str, float] = {}
-    if "taxa" in encoder.names_:
-        row |= {f"taxa:{name}": 0.1 for name in encoder.names_["taxa"][:10]}
+    known: dict[str, list[tuple[str, float]]] = {feature.block: [] for feature in encoder.features_}
     for feature, low, high in zip(encoder.features_, encoder.low_, encoder.high_, strict=True):
-        if feature.block == "clinical":
-            row[f"clinical:{feature.name}"] = round(float(low + high) / 2, 3)
-        elif feature.block == "immune":
-            row[f"immune:{feature.name}"] = 1.0
-    return pd.DataFrame([row])
+        known[feature.block].append((feature.name, round(float(low + high) / 2, 3)))
+    return pd.DataFrame(
+        [
+            {
+                "taxa": {name: 0.1 for name in encoder.names_.get("taxa", ())[:10]},
+                "immune": {name: 1.0 for name, _ in known.get("immune", [])},
+                "clinical": dict(known.get("clinical", [])),
+            }
+        ]
+    )
 
 
 def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) -> dict[str, str]:
@@ -194,10 +199,6 @@ def find_model(reference: str) -> Served:
         return load_version(name, aliases[wanted], wanted)
     except MlflowException as error:
         raise ModelMissing(f"no model {reference!r} in {_shown(settings().tracking_uri)}: {error.message}") from error
-
-
-def _columns(encoder: BlockEncoder) -> list[str]:
-    return [f"{block}:{name}" for block, names in encoder.names_.items() for name in names]
 
 
 def _shown(uri: str) -> str:

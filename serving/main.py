@@ -83,6 +83,8 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
         port=port,
         workers=workers,
         server_header=False,
+        # A worker answers the supervisor only once its models are loaded; by default it would be killed before.
+        timeout_worker_healthcheck=120,
         log_config=log_config(),
     )
 

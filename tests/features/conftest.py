@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
+
+# A busy machine is no failure.
+settings.register_profile("features", deadline=None)
+settings.load_profile("features")
 
 FILES = {
     "taxa.csv": (

@@ -303,7 +303,7 @@ def _files(stool: list[Any], blood: list[Any], events: list[Any]) -> dict[str, s
     }
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     history=histories(),
     landmark=st.integers(-40, 40),

@@ -79,8 +79,8 @@ def test_the_fmt_cohort_keeps_its_own_clock() -> None:
 
 def test_words_of_published_tables_stay_words(load: Callable[[str], Manifest]) -> None:
     manifest = load(
-        TOP + "outcomes:\n"
-        "  published_response: {column: response, yes: [yes, Y, on, TRUE, true, 1], no: [no, N, off, 2.0], unknown: [NA]}"
+        TOP + "outcomes: {published_response:\n"
+        "  {column: response, yes: [yes, Y, on, TRUE, true, 1], no: [no, N, off, 2.0], unknown: [NA]}}"
     )
     assert manifest.outcomes.published_response == YesNo(
         column="response",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
@@ -114,7 +114,6 @@ def test_durable_benefit_where_stable_disease_is_of_unknown_length(write_cohort:
     assert cohort.labels.flags["objective_response"].tolist() == [True, True, False, False, False, False, pd.NA]
 
 
-@settings(deadline=None)
 @given(
     events=st.lists(st.tuples(st.sampled_from(PATIENTS), st.integers(1, 5), st.integers(-5, 9)), max_size=6),
     landmark=st.integers(-2, 6),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import FileError
@@ -47,7 +47,6 @@ def test_errors_name_the_line_after_filtering_and_deduplication(read: Read) -> N
     assert (caught.value.row, caught.value.column) == (6, "age")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
 def test_what_csv_wrote_is_read_back_with_its_lines(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
     text = io.StringIO()
