@@ -275,7 +275,7 @@ def resolved_values(
     -------
     ndarray of float64
         Same shape. Missing is NaN. Censored without a stated limit is -inf or +inf, for a step fitted inside the
-        fold (`features.immune.CensoredFill`) to resolve.
+        fold (`features.transforms.CensoredFill`) to resolve.
 
     Notes
     -----

@@ -235,7 +235,7 @@ def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
     UnitError
         Two cohorts give one analyte in different units.
     InputError
-        A cohort is named twice, or the cohorts' taxa are of different ranks.
+        A cohort is named twice, two hold the same patients, or the cohorts' taxa are of different ranks.
     """
     if len(tables) == 1:
         return tables[0]
@@ -250,6 +250,9 @@ def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
     cohorts = {name: about for table in tables for name, about in table.cohorts.items()}
     if len(cohorts) < len(tables):
         raise InputError("a cohort is named twice; name each once")
+    for name, about in cohorts.items():
+        if twin := next((other for other in about["same_patients_as"] if other in cohorts), None):
+            raise InputError(f"{name} holds the same patients as {twin}; use one of the two")
     if ranks := _differing(cohorts, "rank"):
         raise InputError(f"taxa of different ranks cannot be pooled: {ranks}; state one rank in the manifests")
     notes = [note for table in tables for note in table.notes]
@@ -392,6 +395,7 @@ def _about(cohort: Cohort, landmark: float, window: float) -> dict[str, Any]:
     return {
         "title": said.title,
         "simulated": said.simulated,
+        "same_patients_as": list(said.same_patients_as),
         "clock": said.clock.name,
         "index_event": said.clock.index,
         "landmark": landmark,

@@ -335,6 +335,8 @@ class Manifest(_Part):
         Columns that may not become features, each with the reason, such as "recorded because of the outcome".
     simulated : bool
         Whether the data were simulated; repeated in every artefact and answer.
+    same_patients_as : tuple of str
+        Cohorts that hold the same patients under other names; the two are never pooled.
     folder : Path or None
         Where the files lie when the manifest was given as a path: beside it.
     """
@@ -342,6 +344,7 @@ class Manifest(_Part):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
     title: str
     simulated: bool = False
+    same_patients_as: Tokens = ()
     source: Source
     clock: Clock
     taxa: Taxa

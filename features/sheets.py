@@ -89,8 +89,14 @@ class Sheet:
         return Sheet(self.file, self.frame[keep])
 
 
-def read_sheet(path: Path) -> Sheet:
+def read_sheet(path: Path, *, may_be_empty: bool = False) -> Sheet:
     """Read a TSV or CSV file as text; the delimiter is the tab, else the semicolon, else the comma of its header.
+
+    Parameters
+    ----------
+    path : Path
+    may_be_empty : bool
+        Whether a header without rows says something: that nothing happened.
 
     Raises
     ------
@@ -114,7 +120,7 @@ def read_sheet(path: Path) -> Sheet:
         raise FileError(f"the file cannot be read: {error.strerror}", file=path) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"this is not a table of text in UTF-8: {error}", file=path) from error
-    if len(rows) < 2:
+    if len(rows) < (1 if may_be_empty else 2):
         raise FileError(f"expected a header and rows, got {len(rows)} lines with text", file=path)
     header = rows[0]
     name, times = Counter(filter(None, header)).most_common(1)[0]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
+from features.errors import BundleError
 from features.outcomes import is_toxicity, meaning
 from models.bundle import Model
 from models.candidate import Candidate, Reception, received
@@ -37,34 +39,30 @@ class Served:
         }
 
 
-def chosen(models: Sequence[Served], candidate: Candidate) -> Served:
-    """Return the first model, in the registry's order, all of whose blocks the candidate has; else the first.
+def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
+    """Return one outcome's answer, JSON-ready.
+
+    The first model answers of which the candidate has something in every block; where there is none, the very first
+    abstains.
 
     Parameters
     ----------
     models : sequence of Served
-        The models of one outcome, the registered best first; at least one.
+        The outcome's models, the registered best first; at least one.
     candidate : Candidate
-    """
-    has = {"taxa": candidate.taxa is not None, "immune": bool(candidate.immune), "clinical": bool(candidate.clinical)}
-    return next((served for served in models if all(has[block] for block in served.model.blocks)), models[0])
-
-
-def answer(served: Served, candidate: Candidate) -> dict[str, Any]:
-    """Return one outcome's answer, JSON-ready.
 
     Raises
     ------
     InputError
         A value of the candidate cannot be read.
     """
+    served, reception = _chosen(models, candidate)
     model = served.model
-    reception = received(candidate, model.encoder, model.units)
     judged = trust(model, candidate, reception)
     probability, explanation = None, None
     if judged.verdict != "abstain":
         explanation = _explanation(model, reception)
-        probability = float(model.calibration.probability(np.float64(explanation["value"])))
+        probability = float(model.calibration.probability(np.array(explanation["value"])))
     return {
         "outcome": model.outcome,
         "definition": meaning(model.outcome),
@@ -99,6 +97,15 @@ def benefit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"low": max(0.0, r - t), "high": min(r, 1 - t), "of": of, "reason": None}
 
 
+def _chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Reception]:
+    receptions = ((served, received(candidate, served.model.encoder, served.model.units)) for served in models)
+    first = next(receptions)
+    for served, reception in chain([first], receptions):
+        if all(reception.measured(block).any() for block in served.model.blocks):
+            return served, reception
+    return first
+
+
 def _explanation(model: Model, reception: Reception) -> dict[str, Any]:
     encoder = model.encoder
     encoded = encoder.encode(reception.values)
@@ -116,11 +123,14 @@ def _explanation(model: Model, reception: Reception) -> dict[str, Any]:
                 "shap": share,
             }
         )
+    # The sum itself, so that what is shown adds up to what was used.
+    value = base + float(shap.sum())
+    if not math.isfinite(value):
+        raise BundleError(f"the {model.family} model of {model.outcome} gave no number")
     return {
         "scale": "log-odds",
         "base_value": base,
-        # The sum itself, so that what is shown adds up to what was used.
-        "value": base + float(shap.sum()),
+        "value": value,
         "contributions": contributions,
         "calibration": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
     }

@@ -9,23 +9,27 @@ import numpy as np
 import pandas as pd
 
 from features.analytes import ImmuneUnit, Reading
+from features.errors import InputError
 from features.landmark import BLOCKS, FeatureTable
 from models.answer import Served, answer
 from models.candidate import Candidate, Measurement, StoolProfile
 
+COLUMNS = ("probability", "margin", "verdict", "reasons", "contributions", "model", "simulated")
+"""What `predictions` says of each candidate."""
 TOP = 5
 """How many contributions a table's row names."""
 
 
 def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
     """Yield each row of a feature table as a candidate."""
-    for row, candidate in zip(
-        table.rows.itertuples(), frame_candidates(table.to_frame(), table.units), strict=True
-    ):
-        about = table.cohorts[row.cohort]
-        day = None if math.isnan(row.sample_day) else float(row.sample_day)
+    cohorts, days = table.rows["cohort"], table.rows["sample_day"].to_numpy(dtype=np.float64)
+    candidates = frame_candidates(table.to_frame(), table.units)
+    for cohort, day, candidate in zip(cohorts, days.tolist(), candidates, strict=True):
+        about = table.cohorts[cohort]
         assert candidate.taxa is not None
-        stool = StoolProfile(candidate.taxa.values, "proportions", about["profiler"], day, about["clock"])
+        stool = StoolProfile(
+            candidate.taxa.values, "proportions", about["profiler"], None if math.isnan(day) else day, about["clock"]
+        )
         yield Candidate(candidate.clinical, stool, candidate.immune)
 
 
@@ -58,7 +62,8 @@ def numbers_candidate(
     taxa: Mapping[str, float], immune: Mapping[str, float], clinical: Mapping[str, float], *, units: Mapping[str, str]
 ) -> Candidate:
     """Return a candidate from each block's numbers, named as a feature table names them; NaN is not measured."""
-    found = {name: value for name, value in taxa.items() if value > 0}
+    # NaN compares false; what is negative stays, to be refused.
+    found = {name: value for name, value in taxa.items() if abs(value) > 0}
     return Candidate(
         clinical=_clinical(clinical),
         taxa=StoolProfile(found, "proportions") if found else None,
@@ -67,24 +72,33 @@ def numbers_candidate(
 
 
 def predictions(served: Served, candidates: Iterable[Candidate]) -> pd.DataFrame:
-    """Return one row a candidate: `probability`, `margin`, `verdict`, `reasons`, and the largest contributions."""
+    """Return one row of `COLUMNS` a candidate; of the contributions the largest.
+
+    Raises
+    ------
+    InputError
+        A candidate cannot be read; it is named by its place, counted from 1.
+    """
     rows = []
-    for candidate in candidates:
-        said = answer(served, candidate)
+    for i, candidate in enumerate(candidates, start=1):
+        try:
+            said = answer([served], candidate)
+        except InputError as error:
+            raise InputError(f"candidate {i}: {error}") from error
         explanation = said["explanation"]
         top = [] if explanation is None else sorted(explanation["contributions"], key=lambda c: -abs(c["shap"]))[:TOP]
         rows.append(
-            {
-                "probability": math.nan if said["probability"] is None else said["probability"],
-                "margin": math.nan if explanation is None else explanation["value"],
-                "verdict": said["trust"]["verdict"],
-                "reasons": "; ".join(said["trust"]["reasons"]),
-                "contributions": "; ".join(f"{c['feature']} {c['shap']:+.3f}" for c in top),
-                "model": f"{served.name}/{served.version}",
-                "simulated": said["simulated"],
-            }
+            (
+                math.nan if said["probability"] is None else said["probability"],
+                math.nan if explanation is None else explanation["value"],
+                said["trust"]["verdict"],
+                "; ".join(said["trust"]["reasons"]),
+                "; ".join(f"{c['feature']} {c['shap']:+.3f}" for c in top),
+                f"{served.name}/{served.version}",
+                said["simulated"],
+            )
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | None]:
@@ -99,7 +113,9 @@ def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | Non
 
 
 def _measurement(name: str, value: float, units: Mapping[str, str]) -> Measurement:
-    unit: ImmuneUnit = units.get(name, "unstated")  # type: ignore[assignment]
+    # A transcript that the model does not know must not pass for the protein of its name.
+    unknown = "log2_expression" if name.endswith(" mRNA") else "unstated"
+    unit: ImmuneUnit = units.get(name, unknown)  # type: ignore[assignment]
     side = "" if math.isfinite(value) else "below" if value < 0 else "above"
     reading = Reading(value if math.isfinite(value) else math.nan, side)  # type: ignore[arg-type]
-    return Measurement(name.removesuffix(" mRNA"), reading, unit)
+    return Measurement(name.removesuffix(" mRNA") if unit == "log2_expression" else name, reading, unit)

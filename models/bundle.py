@@ -25,7 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BundleError
-from models.encoder import BlockEncoder
+from features.outcomes import OUTCOME_IDS
+from models.encoder import BlockEncoder, absent
 from models.families import FAMILIES, Linear, Predictor, Trees
 
 PROTOCOL = 1
@@ -105,8 +106,9 @@ def save_bundle(model: Model, folder: Path) -> None:
     ------
     FileExistsError
         The folder exists.
+    ValueError
+        A number is NaN or infinite; nothing was written.
     """
-    folder.mkdir(parents=True)
     contents: dict[str, bytes] = {"card.md": model.card.encode()}
     if isinstance(model.predictor, Linear):
         buffer = BytesIO()
@@ -130,6 +132,7 @@ def save_bundle(model: Model, folder: Path) -> None:
     contents["bundle.json"] = json.dumps(about, allow_nan=False, indent=1).encode()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents["hashes.json"] = json.dumps(hashes, indent=1).encode()
+    folder.mkdir(parents=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
 
@@ -146,14 +149,16 @@ def load_bundle(folder: Path) -> Model:
     try:
         about = json.loads(contents["bundle.json"])
         protocol = about["protocol"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder}/bundle.json does not name its protocol: {error}") from error
     if protocol != PROTOCOL:
         raise BundleError(f"{folder} is a bundle of protocol {protocol!r}; this Taxokine reads protocol {PROTOCOL}")
     try:
         if about["family"] not in FAMILIES:
-            raise BundleError(f"{folder}: unknown family {about['family']!r}")
-        return Model(
+            raise ValueError(f"unknown family {about['family']!r}")
+        if about["outcome"] not in OUTCOME_IDS:
+            raise ValueError(f"unknown outcome {about['outcome']!r}")
+        model = Model(
             outcome=about["outcome"],
             family=about["family"],
             encoder=BlockEncoder.from_state(about["encoder"]),
@@ -164,7 +169,10 @@ def load_bundle(folder: Path) -> Model:
             evidence=about["evidence"],
             card=contents["card.md"].decode(),
         )
-    except (ValueError, KeyError, TypeError) as error:
+        _check_parts_fit(model)
+        return model
+    # Files whose hashes match can still say anything; whatever trips over them, the bundle is to blame.
+    except Exception as error:
         raise BundleError(f"{folder} is not a bundle of protocol {PROTOCOL}: {error!r}") from error
 
 
@@ -182,7 +190,7 @@ def _checked_contents(folder: Path) -> dict[str, bytes]:
         contents[name] = path.read_bytes()
     try:
         hashes: Mapping[str, str] = json.loads(contents.pop("hashes.json"))
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise BundleError(f"{folder}/hashes.json is missing or damaged: {error}") from error
     if not isinstance(hashes, dict) or hashes.keys() != contents.keys():
         raise BundleError(f"{folder}: hashes.json and the files do not name the same contents; it was not read")
@@ -190,6 +198,17 @@ def _checked_contents(folder: Path) -> dict[str, bytes]:
         if hashlib.sha256(content).hexdigest() != hashes[name]:
             raise BundleError(f"{folder}/{name} has changed since the bundle was written; it was not read")
     return contents
+
+
+def _check_parts_fit(model: Model) -> None:
+    """Raise unless encoder, predictor and calibration together say something of a patient without measurements."""
+    unmeasured = {name: np.full((1, len(columns)), absent(name)) for name, columns in model.encoder.names_.items()}
+    shap, base = model.predictor.contributions(model.encoder.encode(unmeasured))
+    if shap.shape != (1, len(model.encoder.features_)):
+        raise ValueError(f"{len(model.encoder.features_)} features are encoded, {shap.shape[1]} are explained")
+    margin = base + shap.sum()
+    if not np.isfinite([margin, model.calibration.probability(margin)]).all():
+        raise ValueError("its parameters are not finite")
 
 
 def _predictor(contents: Mapping[str, bytes]) -> Predictor:

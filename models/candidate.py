@@ -11,7 +11,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.analytes import ImmuneUnit, Reading, CensoredPolicy, canonical_analyte, convert, kind_of, resolved_values
+from features.analytes import (
+    LOG2_UNITS,
+    CensoredPolicy,
+    ImmuneUnit,
+    Reading,
+    canonical_analyte,
+    convert,
+    kind_of,
+    resolved_values,
+)
 from features.errors import InputError, UnitError
 from features.taxa import canonical_name
 from models.encoder import BlockEncoder, absent
@@ -19,6 +28,8 @@ from models.encoder import BlockEncoder, absent
 Unit = Literal["counts", "proportions", "percent"]
 # Every profile brings the same few hundred names; taking each apart anew would cost more than the prediction.
 _canonical_name = lru_cache(maxsize=2**14)(canonical_name)
+LARGEST = 1e15
+"""No abundance, measurement or clinical value is larger; XGBoost's float32 would make infinity of much more."""
 _WHOLE: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
 
 
@@ -84,16 +95,19 @@ class Reception:
     recognised : float or None
         Share of the profile's abundance that lies in taxa the model has seen.
     unused : tuple of str
-        Names that had no effect.
+        Names that had no effect: the model never saw them, or does not use them.
+    used : dict of str to list of int
+        Positions of each block's columns that the model uses.
     """
 
     values: dict[str, NDArray[np.float64]]
     recognised: float | None
     unused: tuple[str, ...]
+    used: dict[str, list[int]]
 
     def measured(self, block: str) -> NDArray[np.bool_]:
-        """Tell which of a block's columns the candidate has, (n_names,)."""
-        values = self.values[block][0]
+        """Tell which of the columns that the model uses of a block the candidate has, (n_used,)."""
+        values = self.values[block][0, self.used[block]]
         found: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
         return found
 
@@ -109,8 +123,8 @@ def proportions_of(profile: StoolProfile) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name, value in profile.values.items():
-        if not (math.isfinite(value) and value >= 0):
-            raise InputError(f"taxa.values[{name!r}]: an abundance is a number from 0 up, got {value}")
+        if not 0 <= value <= LARGEST:
+            raise InputError(f"taxa.values[{name!r}]: an abundance is a number from 0 to {LARGEST:g}, got {value}")
         canonical = _canonical_name(name)
         if canonical in found:
             raise InputError(f"taxa.values: {name!r} and another name both mean {canonical}; send each taxon once")
@@ -155,13 +169,15 @@ def received(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, st
     }
     values: dict[str, NDArray[np.float64]] = {}
     unused: list[str] = []
-    for block, names in encoder.names_.items():
-        known = given[block]
-        row = np.array([[known.pop(name, absent(block)) for name in names]], dtype=np.float64)
-        values[block] = row.reshape(1, len(names))
-        unused += known
+    for block, known in given.items():
+        used = encoder.used_.get(block, {})
+        unused += [name for name in known if name not in used]
+        if block in encoder.names_:
+            row = [known.get(name, absent(block)) for name in encoder.names_[block]]
+            values[block] = np.array([row], dtype=np.float64)
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
-    return Reception(values, recognised, tuple(unused))
+    positions = {block: list(used.values()) for block, used in encoder.used_.items()}
+    return Reception(values, recognised, tuple(unused), positions)
 
 
 def _immune(
@@ -175,8 +191,11 @@ def _immune(
             raise InputError(f"immune: {name} is given twice; send one value of each analyte")
         value, side, limit = measurement.reading
         number = float(resolved_values(value, side, limit, policy=policy, unit=measurement.unit))
+        lowest = -LARGEST if measurement.unit in LOG2_UNITS else 0.0
+        if math.isfinite(number) and not lowest <= number <= LARGEST:
+            raise InputError(f"immune: {name} is from {lowest:g} to {LARGEST:g} in {measurement.unit}, got {number:g}")
         unit = units.get(name)
-        if unit is not None and unit != measurement.unit and math.isfinite(number):
+        if unit is not None and unit != measurement.unit:
             try:
                 number = float(convert(np.array(number), measurement.unit, unit))  # type: ignore[arg-type]
             except UnitError as error:
@@ -202,8 +221,8 @@ def _clinical(fields: Mapping[str, float | str | bool | None], names: tuple[str,
             raise InputError(f"patient.{column}: expected a number, or true or false, got {value!r}")
         elif isinstance(value, str):
             found[column] = math.nan
-        elif not math.isfinite(value):
-            raise InputError(f"patient.{column}: expected a number, got {value}")
+        elif not abs(value) <= LARGEST:
+            raise InputError(f"patient.{column}: expected a number of at most {LARGEST:g} in size, got {value}")
         else:
             found[column] = float(value)
     return found

@@ -21,8 +21,8 @@ from features.transforms import (
     GenusSums,
     Log10,
     MedianFill,
-    PrevalenceFilter,
     PresenceAbsence,
+    PrevalenceFilter,
     ZeroReplacement,
     restored,
 )
@@ -71,6 +71,8 @@ class BlockEncoder(BaseEstimator):
         The columns each block brought in training: for taxa, every name the model has ever seen.
     features_ : list of Feature
         The columns of the encoded matrix.
+    used_ : dict of str to dict of str to int
+        Each block's columns that reach the encoded matrix, and their positions in `names_`.
     low_, high_ : ndarray, (n_features,)
         The range of each column in training.
     """
@@ -159,11 +161,14 @@ class BlockEncoder(BaseEstimator):
 
     def _finish(self) -> None:
         self.features_ = []
+        self.used_: dict[str, dict[str, int]] = {}
         for block, columns in self.names_.items():
             names, position = list(columns), {name: i for i, name in enumerate(columns)}
             for step in self._steps[block]:
                 names = step.names_out(names)
             self.features_ += [Feature(block, name, position.get(name, -1)) for name in names]
+            computed = any(name not in position for name in names)
+            self.used_[block] = position if computed else {name: position[name] for name in names}
 
     def _plan(self, block: str, table: FeatureTable) -> list[BlockTransformer]:
         if block == "immune":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -33,8 +34,13 @@ class Predictor(Protocol):
 class Family(Protocol):
     """A way to fit classifiers."""
 
-    name: str
-    settings: Sequence[dict[str, Any]]
+    @property
+    def name(self) -> str:
+        """The name it goes by."""
+
+    @property
+    def settings(self) -> Sequence[dict[str, Any]]:
+        """The grid."""
 
     def margins(self, X: Matrix, y: Vector, other: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return `other`'s log-odds, (n_settings, n_other)."""
@@ -86,11 +92,9 @@ class ElasticNet:
 
     name: ClassVar[str] = "elastic_net"
     _l1_ratios: ClassVar[tuple[float, ...]] = (0.1, 0.5, 0.95)
-    _ratios: ClassVar[Vector] = np.geomspace(1, 0.05, 15)
+    _ratios: ClassVar[Vector] = np.geomspace(1, 0.05, 15).round(4)
     settings: ClassVar[Sequence[dict[str, Any]]] = [
-        {"l1_ratio": l1_ratio, "lambda_ratio": round(float(ratio), 4)}
-        for l1_ratio in _l1_ratios
-        for ratio in np.geomspace(1, 0.05, 15)
+        {"l1_ratio": l1_ratio, "lambda_ratio": ratio} for l1_ratio, ratio in product(_l1_ratios, _ratios.tolist())
     ]
 
     def margins(self, X: Matrix, y: Vector, other: Matrix, seed: int) -> Matrix:
@@ -100,7 +104,7 @@ class ElasticNet:
 
     def fit(self, X: Matrix, y: Vector, setting: dict[str, Any], seed: int) -> Linear:
         """Fit one setting, warm-started along the path that leads to it."""
-        ratios = self._ratios[self._ratios > setting["lambda_ratio"] * 1.0001]
+        ratios = self._ratios[self._ratios > setting["lambda_ratio"]]
         return self._path(X, y, setting["l1_ratio"], np.append(ratios, setting["lambda_ratio"]))[-1]
 
     def _path(self, X: Matrix, y: Vector, l1_ratio: float, ratios: Vector) -> list[Linear]:
@@ -164,8 +168,9 @@ def logistic_elastic_net_path(
                     (working - z_mean) * root,
                     l1_ratio=l1_ratio,
                     alphas=[largest * ratio],
-                    coef_init=slopes,
-                    tol=1e-5,
+                    # Solved in place, and what it moved must be measured.
+                    coef_init=slopes.copy(),
+                    tol=1e-6,
                     check_input=False,
                     precompute=False,
                 )
@@ -235,6 +240,8 @@ class _TreeFamily:
         return [{"max_depth": depth, "rounds": rounds} for depth in self.depths for rounds in self.rounds]
 
     def margins(self, X: Matrix, y: Vector, other: Matrix, seed: int) -> Matrix:
+        if not X.shape[1]:
+            return np.tile(_prevalence(y).margin(other), (len(self.settings), 1))
         import xgboost
 
         rows = xgboost.DMatrix(other, nthread=1)
@@ -245,8 +252,8 @@ class _TreeFamily:
             found += [booster.predict(rows, output_margin=True, iteration_range=(0, k)) for k in self.rounds]
         return np.asarray(found, dtype=np.float64)
 
-    def fit(self, X: Matrix, y: Vector, setting: dict[str, Any], seed: int) -> Trees:
-        return Trees(self._train(X, y, setting["max_depth"], setting["rounds"], seed))
+    def fit(self, X: Matrix, y: Vector, setting: dict[str, Any], seed: int) -> Predictor:
+        return Trees(self._train(X, y, setting["max_depth"], setting["rounds"], seed)) if X.shape[1] else _prevalence(y)
 
     def _train(self, X: Matrix, y: Vector, depth: int, rounds: int, seed: int) -> Any:
         import xgboost
@@ -255,10 +262,15 @@ class _TreeFamily:
         params = {"objective": "binary:logistic", "max_bin": 32, "nthread": 1, "seed": seed, "verbosity": 0}
         colsample = {}
         if self.name == "random_forest":
-            # sqrt(d) features a node, out of a quarter of them a tree: histograms are built for a tree's features alone.
-            colsample = {"colsample_bytree": 0.25, "colsample_bynode": min(1.0, 4 * max(X.shape[1], 1) ** -0.5)}
+            # sqrt(d) features a node, of a quarter of them a tree: histograms are built for a tree's features alone.
+            colsample = {"colsample_bytree": 0.25, "colsample_bynode": min(1.0, 4 * X.shape[1] ** -0.5)}
         data = xgboost.DMatrix(X, y, nthread=1)
         return xgboost.train({**params, **self.params, **colsample, "max_depth": depth}, data, num_boost_round=rounds)
+
+
+def _prevalence(y: Vector) -> Linear:
+    """Return what is left to say without features, of which XGBoost refuses to make a matrix."""
+    return Linear(float(np.log(y.mean() / (1 - y.mean()))), np.zeros(0), np.zeros(0))
 
 
 FAMILIES: dict[str, Family] = {
@@ -267,7 +279,10 @@ FAMILIES: dict[str, Family] = {
         ElasticNet(),
         # XGBoost's forest mode: it needs no second library to be served, and explains itself exactly.
         _TreeFamily(
-            "random_forest", {"num_parallel_tree": 200, "learning_rate": 1, "subsample": 0.632}, depths=(6,), rounds=(1,)
+            "random_forest",
+            {"num_parallel_tree": 200, "learning_rate": 1, "subsample": 0.632},
+            depths=(6,),
+            rounds=(1,),
         ),
         _TreeFamily(
             "xgboost",

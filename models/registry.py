@@ -16,7 +16,7 @@ from features.errors import InputError, ModelMissing
 from features.landmark import BLOCKS
 from features.settings import settings
 from models.answer import Served
-from models.bundle import Model, load_bundle
+from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
 
 ALIASES = ("champion", "candidate")
@@ -34,8 +34,8 @@ def client() -> Any:
     return mlflow.MlflowClient()
 
 
-def log_bundle(folder: Path, model: Model) -> str:
-    """Log a bundle as an MLflow model of the active run, and return the model's URI.
+def log_bundle(model: Model) -> str:
+    """Log a model's bundle as an MLflow model of the active run, and return the MLflow model's URI.
 
     A row has one mapping of names to numbers for each block, so that a name the model does not know still counts as
     part of the profile; the input example is synthetic.
@@ -46,16 +46,19 @@ def log_bundle(folder: Path, model: Model) -> str:
 
     blocks = [ColSpec(Map(DataType.double), block, required=False) for block in BLOCKS]
     outputs = Schema([ColSpec("double", "probability"), ColSpec("double", "margin"), ColSpec("string", "verdict")])
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("pyfunc.py")),
-        artifacts={"bundle": str(folder)},
-        signature=ModelSignature(inputs=Schema(blocks), outputs=outputs),
-        input_example=synthetic_example(model.encoder),
-        # Given, since MLflow would take seconds to infer them; the bundle is read by Taxokine itself.
-        pip_requirements=["taxokine"],
-        metadata={"outcome": model.outcome, "simulated": model.simulated},
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "bundle"
+        save_bundle(model, folder)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"bundle": str(folder)},
+            signature=ModelSignature(inputs=Schema(blocks), outputs=outputs),
+            input_example=synthetic_example(model.encoder),
+            # Given, since MLflow would take seconds to infer them; the bundle is read by Taxokine itself.
+            pip_requirements=["taxokine"],
+            metadata={"outcome": model.outcome, "simulated": model.simulated},
+        )
     return str(logged.model_uri)
 
 
@@ -69,7 +72,7 @@ def synthetic_example(encoder: BlockEncoder) -> Any:
     return pd.DataFrame(
         [
             {
-                "taxa": {name: 0.1 for name in encoder.names_.get("taxa", ())[:10]},
+                "taxa": dict.fromkeys(encoder.names_.get("taxa", ())[:10], 0.1),
                 "immune": {name: 1.0 for name, _ in known.get("immune", [])},
                 "clinical": dict(known.get("clinical", [])),
             }
@@ -108,7 +111,7 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
         aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version
     # The aliases of an experiment that went before must not stay to answer beside this one's.
     for stale in store.get_registered_model(outcome).aliases:
-        if stale.startswith("candidate") and stale not in aliases:
+        if stale.startswith("candidate-") and stale not in aliases:
             store.delete_registered_model_alias(outcome, stale)
     for alias, version in aliases.items():
         store.set_registered_model_alias(outcome, alias, version)
@@ -145,8 +148,8 @@ def served_models(alias: str | None = None) -> dict[str, list[Served]]:
         others = sorted((a for a in registered.aliases if a.startswith(f"{chosen}-")), key=lambda a: -a.count("-"))
         versions: dict[str, str] = {}
         for name in (chosen, *others):
-            if registered.aliases[name] not in versions.values():
-                versions[name] = registered.aliases[name]
+            if str(registered.aliases[name]) not in versions.values():
+                versions[name] = str(registered.aliases[name])
         found[outcome] = [load_version(registered.name, version, name) for name, version in versions.items()]
     if not found:
         raise ModelMissing(
@@ -195,8 +198,10 @@ def find_model(reference: str) -> Served:
         aliases = client().get_registered_model(name).aliases
         wanted = next((a for a in ([alias] if alias else ALIASES) if a in aliases), None)
         if wanted is None:
-            raise InputError(f"model {name!r} has no alias {alias or ' or '.join(ALIASES)}; it has {', '.join(aliases)}")
-        return load_version(name, aliases[wanted], wanted)
+            raise InputError(
+                f"model {name!r} has no alias {alias or ' or '.join(ALIASES)}; it has {', '.join(aliases)}"
+            )
+        return load_version(name, str(aliases[wanted]), wanted)
     except MlflowException as error:
         raise ModelMissing(f"no model {reference!r} in {_shown(settings().tracking_uri)}: {error.message}") from error
 

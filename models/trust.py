@@ -41,8 +41,8 @@ def trust(model: Model, candidate: Candidate, reception: Reception) -> Trust:
     """Judge whether a model knows enough of a candidate.
 
     The rules, in the order in which their reasons are given: a block the model needs and the candidate lacks, a
-    profile that the model does not recognise, another profiler, another clock, too few analytes, values outside the
-    training range, a profile that does not sum to its whole, and evidence that does not exclude chance.
+    profile that the model does not recognise, another profiler, another clock, stool from after the landmark, a profile
+    that does not sum to its whole, too few analytes, evidence that does not exclude chance, and simulated training.
     """
     found: list[tuple[Verdict, str]] = []
     facts: dict[str, Any] = {"unused": list(reception.unused), "taxa_recognised": reception.recognised}

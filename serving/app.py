@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
-from models.answer import Served, answer, benefit, chosen
+from models.answer import Served, answer, benefit
 from serving.errors import UnsupportedMedia, add_handlers
 from serving.keys import Keys
 from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
@@ -23,7 +23,7 @@ NOTICE = "Association, not cause. Research use: not a medical device."
 
 _ABOUT = "Explained predictions of response to immunotherapy and of its toxicity. " + NOTICE
 _KEY = {"type": "http", "scheme": "bearer", "description": "The key that `taxokine serve` showed at its first start."}
-_LOCKED = {"security": [{"key": []}]}
+_LOCKED: dict[str, Any] = {"security": [{"key": []}]}
 _SCHEMAS = "#/components/schemas/{model}"
 _JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
@@ -103,7 +103,7 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
         asked = PredictionRequest.model_validate_json(await _body(request))
         candidate = asked.candidate()
         outcomes = _side_by_side(asked.outcomes, models)
-        answers = [answer(chosen(models[outcome], candidate), candidate) for outcome in outcomes]
+        answers = [answer(models[outcome], candidate) for outcome in outcomes]
         # One pass from dicts to bytes; a response model would build and check each contribution again.
         return _json(
             _JSON.dump_json(

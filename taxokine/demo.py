@@ -100,7 +100,7 @@ def _experiments(cohorts: Sequence[str]) -> Iterator[Experiment]:
     """Yield one experiment of response and one of toxicity, each on the cohorts that define it."""
     found = [(name, read_cohort(name, settings().data)) for name in cohorts]
     for outcome, grade, key in (("objective_response", None, "objective_response"), ("toxicity", "any", "toxicity_any")):
-        having = [name for name, cohort in found if key in cohort.labels.flags or (grade and cohort.labels.events)]
+        having = [name for name, cohort in found if key in cohort.labels.defined]
         if not having:
             raise OutcomeError(f"none of {', '.join(cohorts)} defines {key}")
         if lacking := [name for name in cohorts if name not in having]:

@@ -20,7 +20,7 @@ from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pool
 from features.manifest import manifest_text
 from features.outcomes import meaning, outcome_id, refusal
 from features.settings import settings
-from models.bundle import Model, save_bundle
+from models.bundle import Model
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
 from models.registry import log_bundle, register
@@ -186,7 +186,7 @@ def refuse_undefined(cohorts: Sequence[Cohort], outcome: str) -> None:
     reasons = [
         refusal(cohort.manifest, outcome)
         for cohort in cohorts
-        if outcome not in cohort.labels.flags and not (cohort.labels.events and outcome.startswith("toxicity"))
+        if outcome not in cohort.labels.defined
     ]
     if reasons:
         raise OutcomeError(f"{outcome} ({meaning(outcome)}) is not defined for every cohort: {'; '.join(reasons)}")
@@ -330,13 +330,11 @@ def log_family(
     }
     params = {"family": family, "blocks": "+".join(blocks), **fitted.setting, "features": len(fitted.encoder.features_)}
     with tracking.child_run(name, tags, params) as run_id, tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
+        artefacts = Path(scratch)
         tracking.log_table(table, outcome, y)
         tracking.log_metrics(run_id, run_metrics(table, y, left_out, evidence))
         predictions = left_out_predictions(y, left_out)
         shown = predictions[predictions["scheme"] == evidence.scheme].groupby("row")["probability"].mean()
-        artefacts = folder / "artefacts"
-        artefacts.mkdir()
         cohorts = table.rows["cohort"].to_numpy(dtype=object)
         write_figures(
             artefacts,
@@ -355,8 +353,7 @@ def log_family(
         predictions.drop(columns="row").to_parquet(artefacts / "left_out_predictions.parquet", index=False)
         (artefacts / "card.md").write_text(model.card, encoding="utf-8")
         tracking.log_folder(run_id, artefacts)
-        save_bundle(model, folder / "bundle")
-        uri = log_bundle(folder / "bundle", model)
+        uri = log_bundle(model)
     return Trained(family, blocks, run_id, uri, model, evidence)
 
 

@@ -55,7 +55,9 @@ def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> 
     """Open a run nested in the experiment's."""
     import mlflow
 
-    with mlflow.start_run(run_name=name, nested=True) as run:
+    # Without its experiment, a run nested in one that 'mlflow run' chose would go to another.
+    parent = mlflow.active_run()
+    with mlflow.start_run(run_name=name, nested=True, experiment_id=parent and parent.info.experiment_id) as run:
         _log(client(), run.info.run_id, {}, params, tags)
         yield run.info.run_id
 

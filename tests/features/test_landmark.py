@@ -472,3 +472,9 @@ def test_an_empty_table_is_written_too(toy: Cohort, tmp_path: Path) -> None:
     assert len(table) == 0
     table.write(tmp_path / "rows.parquet")
     assert len(pd.read_parquet(tmp_path / "rows.parquet")) == 0
+
+
+def test_two_tables_of_the_same_patients_are_not_pooled(cohorts_dir):
+    tables = [landmark_table(read_cohort(name, cohorts_dir)) for name in ("frankel_2017", "frankel_2017_qiime2")]
+    with pytest.raises(InputError, match="same patients as frankel_2017"):
+        pooled(tables)

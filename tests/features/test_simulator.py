@@ -270,3 +270,10 @@ def test_parameters_out_of_range_are_refused(tmp_path: Path, parameters: dict[st
     with pytest.raises(InputError, match=next(iter(parameters))):
         simulate_trial(tmp_path / "trial", **parameters)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_without_any_event_is_read_as_none(tmp_path: Path) -> None:
+    manifest = simulate_trial(tmp_path / "trial", n_patients=5, toxicity_rate=1e-9)
+    table = landmark_table(read_cohort(manifest, tmp_path))
+    assert not table.rows["toxicity_any"].any()
+    assert (table.rows["at_risk_toxicity_any"] == "yes").all()

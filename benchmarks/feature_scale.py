@@ -1,0 +1,92 @@
+"""Reading and joining a large cohort: seconds and peak memory, beside pandas reading the same table."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SAMPLES, TAXA = 5_000, 2_000
+_MANIFEST = """\
+name: large
+title: Invented counts, for the benchmark
+simulated: true
+source: {licence: "none needed, simulated", citation: "invented for the benchmark"}
+clock: {name: day_ici, index: first dose}
+taxa: {file: counts.tsv, format: table, rank: species, unit: counts, samples_in: columns, profiler: simulated}
+samples: {file: sheet.csv, sample: sample, patient: patient, day: {column: day}}
+patients: {file: sheet.csv, patient: patient, keep: {age: {column: age, unit: years}}}
+outcomes:
+  recist: {column: recist, CR: [CR], PR: [PR], SD: [SD], PD: [PD]}
+"""
+
+
+def feature_rows() -> list[str]:
+    """Return the table's rows: for each reader its seconds, peak memory, and seconds as a multiple of pandas'."""
+    with tempfile.TemporaryDirectory() as scratch:
+        _run("write", scratch)
+        plain, ours = (json.loads(_run(what, scratch)) for what in ("plain", "ours"))
+    size = f"{SAMPLES:,} samples × {TAXA:,} taxa"
+    return [
+        f"| {size}: `read_cohort` + `landmark_table` | {ours[0]:.1f} s | {ours[1]:.0f} MB | {ours[0] / plain[0]:.1f} × |",
+        f"| the same table: `pandas.read_csv` alone | {plain[0]:.1f} s | {plain[1]:.0f} MB | 1 × |",
+    ]
+
+
+def _run(what: str, folder: str) -> bytes:
+    # Linux counts what the parent holds into a child's peak: this process must stay small until all this is done.
+    command = [sys.executable, "-m", "benchmarks.feature_scale", what, folder]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
+
+
+def _write_cohort(folder: Path) -> None:
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    counts = rng.negative_binomial(0.2, 0.002, (TAXA, SAMPLES))
+    samples = [f"sample{i}" for i in range(SAMPLES)]
+    with (folder / "counts.tsv").open("w") as file:
+        print("taxon", *samples, sep="\t", file=file)
+        for i, row in enumerate(counts.tolist()):
+            print(f"s__Genus{i % 300}_species{i}", *row, sep="\t", file=file)
+    sheet = {
+        "sample": samples,
+        "patient": [f"patient{i // 2}" for i in range(SAMPLES)],
+        "day": np.tile([-30, -2], SAMPLES // 2),
+        "age": np.repeat(rng.integers(30, 90, SAMPLES // 2), 2),
+        "recist": np.repeat(rng.choice(["CR", "PR", "SD", "PD"], SAMPLES // 2), 2),
+    }
+    pd.DataFrame(sheet).to_csv(folder / "sheet.csv", index=False)
+    (folder / "manifest.yaml").write_text(_MANIFEST)
+
+
+def _measure(what: str, folder: Path) -> tuple[float, float]:
+    """Return seconds, and the peak memory of this process in MB."""
+    import pandas as pd
+
+    from features.cohort import read_cohort
+    from features.landmark import landmark_table
+
+    start = time.perf_counter()
+    if what == "ours":
+        table = landmark_table(read_cohort(folder / "manifest.yaml", folder))
+        assert table.taxa.values.shape == (SAMPLES // 2, TAXA)
+    else:
+        assert pd.read_csv(folder / "counts.tsv", sep="\t", index_col=0).shape == (TAXA, SAMPLES)
+    seconds = time.perf_counter() - start
+    # Kilobytes on Linux, bytes on macOS.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+if __name__ == "__main__":
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    if what == "write":
+        _write_cohort(folder)
+    else:
+        print(json.dumps(_measure(what, folder)))

@@ -1,0 +1,264 @@
+"""Predictions with SHAP over HTTP, beside the floor of the same model in process and MLflow's own server.
+
+The floor is what cannot be left out: from the encoded row to contributions and a probability. Blocks of requests and of
+floors take turns, so that whatever else the machine does slows both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+KEY = "benchmark"
+PATIENTS, TAXA = 180, 660
+ROUNDS, BLOCK = 20, 50
+MLFLOW_SECONDS = 3.0
+TARGETS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
+    "elastic_net": ("≤ floor + 3 ms", lambda http, floor: http <= floor + 3e-3),
+    "random_forest": ("≤ 1.5 ×", lambda http, floor: http <= 1.5 * floor),
+    "xgboost": ("≤ 4 ×", lambda http, floor: http <= 4 * floor),
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One family's model, saved and logged, with what is asked of it.
+
+    Attributes
+    ----------
+    family : str
+    features : int
+    bundle : Path
+    uri : str
+        Under which MLflow knows it.
+    requests : list of bytes
+        One body a patient.
+    floor : callable
+        From a patient's position to the probability of the encoded row.
+    """
+
+    family: str
+    features: int
+    bundle: Path
+    uri: str
+    requests: list[bytes]
+    mlflow_requests: list[bytes]
+    floor: Callable[[int], float]
+
+
+def serving_rows() -> list[str]:
+    """Return the table's rows, one a family."""
+    with tempfile.TemporaryDirectory() as scratch:
+        subjects = _subjects(Path(scratch))
+        times = _interleaved(subjects)
+        mlflow = _mlflow_rates(subjects)
+    rows = []
+    for subject in subjects:
+        http, floor = (np.array(one) for one in times[subject.family])
+        target, met = TARGETS[subject.family]
+        p50, p99, least = np.median(http), np.quantile(http, 0.99), np.median(floor)
+        rows.append(
+            f"| {subject.family}, {subject.features} features | {least * 1e3:.2f} ms | {p50 * 1e3:.2f} ms | "
+            f"{p99 * 1e3:.2f} ms | {len(http) / http.sum():.0f} | **{p50 / least:.2f} ×** (+{(p50 - least) * 1e3:.2f} ms) | "
+            f"{target} | {'met' if met(p50, least) else 'not met'} | {mlflow[subject.family]:.1f} |"
+        )
+    return rows
+
+
+def _subjects(folder: Path) -> list[Subject]:
+    """Fit each family's largest setting to a simulated trial, save it, and log it to an MLflow store of its own."""
+    from features.cohort import read_cohort
+    from features.landmark import landmark_table
+    from features.settings import settings
+    from features.simulator import simulate_trial
+    from models.answer import Served, answer
+    from models.batch import table_candidates
+    from models.bundle import Calibration, Model, load_bundle, save_bundle
+    from models.encoder import BlockEncoder
+    from models.families import FAMILIES
+    from models.registry import log_bundle
+    from training.evidence import evidence_of
+    from training.experiment import Experiment
+    from training.tracking import child_run, experiment_run
+    from training.validation import LeftOut, folds, outcome_vector
+
+    os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TAXOKINE_HOME": str(folder)}
+    settings.cache_clear()
+    outcome, calibration = "objective_response", Calibration(0.8, -0.1)
+    trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,))
+    table = landmark_table(read_cohort(trial, folder))
+    y = outcome_vector(table, outcome)
+    encoder = BlockEncoder(("taxa",))
+    X = encoder.fit_transform(table)
+    candidates = list(table_candidates(table))
+    profiles = [dict(candidate.taxa.values) for candidate in candidates if candidate.taxa]
+    asked = [
+        {"patient": {"id": "candidate"}, "taxa": {"unit": "proportions", "profiler": "simulated", "values": profile}}
+        for profile in profiles
+    ]
+    subjects = []
+    with experiment_run(outcome, "benchmark", {}, {}):
+        for name, family in tqdm(FAMILIES.items(), desc="fitting and logging models", leave=False):
+            predictor = family.fit(X, y, family.settings[-1], 0)
+            margin = predictor.margin(X)
+            # Of in-sample predictions: it stands for evidence of the size that a real answer carries.
+            left_out = [
+                LeftOut(fold, margin[fold.test], calibration.probability(margin[fold.test]), {})
+                for fold in folds(table, y, 5, 1, 0)
+            ]
+            evidence = evidence_of(
+                table, outcome, y, left_out, tried=3, experiment=Experiment((str(trial),), outcome), notes=table.notes
+            )
+            model = Model(
+                outcome, name, encoder, predictor, calibration, {}, ("simulated",), evidence.content, "benchmark"
+            )
+            bundle = folder / name
+            save_bundle(model, bundle)
+            with child_run(name, {}, {}):
+                uri = log_bundle(bundle, model)
+            model = load_bundle(bundle)
+            floor = partial(_floor, model.predictor, calibration, [X[i : i + 1] for i in range(len(X))])
+            said = answer(Served(model, outcome, "1", "", ""), candidates[0])["probability"]
+            assert abs(said - floor(0)) < 1e-6
+            subjects.append(
+                Subject(
+                    name,
+                    X.shape[1],
+                    bundle,
+                    uri,
+                    [json.dumps(body).encode() for body in asked],
+                    [json.dumps({"dataframe_records": [{"taxa": profile}]}).encode() for profile in profiles],
+                    floor,
+                )
+            )
+    return subjects
+
+
+def _floor(predictor: Any, calibration: Any, rows: Sequence[np.ndarray[Any, Any]], i: int) -> float:
+    shap, base = predictor.contributions(rows[i])
+    return float(calibration.probability(base + shap.sum()))
+
+
+def _interleaved(subjects: Sequence[Subject]) -> dict[str, tuple[list[float], list[float]]]:
+    """Return by family the seconds of each request over HTTP, and of each floor."""
+    times: dict[str, tuple[list[float], list[float]]] = {subject.family: ([], []) for subject in subjects}
+    with ExitStack() as stack:
+        connections = []
+        for subject in subjects:
+            port = _free_port()
+            command = [sys.executable, "-m", "benchmarks.serving_speed", str(subject.bundle), str(port)]
+            stack.enter_context(_running(command, port, "/readyz"))
+            connections.append(HTTPConnection("127.0.0.1", port))
+        for turn in tqdm(range(ROUNDS + 1), desc="predicting over HTTP and in process", leave=False):
+            for subject, connection in zip(subjects, connections, strict=True):
+                patients = [(turn * BLOCK + i) % PATIENTS for i in range(BLOCK)]
+                ask = partial(_ask, connection, "/v1/predictions", subject.requests)
+                http, floor = _timed(ask, patients), _timed(subject.floor, patients)
+                # The first turn warms both.
+                if turn:
+                    times[subject.family][0].extend(http)
+                    times[subject.family][1].extend(floor)
+    return times
+
+
+def _mlflow_rates(subjects: Sequence[Subject]) -> dict[str, float]:
+    """Return by family how many answers a second `mlflow models serve` gives."""
+    rates = {}
+    for subject in tqdm(subjects, desc="mlflow models serve", leave=False):
+        port = _free_port()
+        command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", subject.uri, "--port", str(port)]
+        with _running([*command, "--env-manager", "local", "--workers", "1"], port, "/ping"):
+            ask = partial(_ask, HTTPConnection("127.0.0.1", port), "/invocations", subject.mlflow_requests)
+            ask(0)
+            times: list[float] = []
+            while sum(times) < MLFLOW_SECONDS:
+                times += _timed(ask, [len(times) % PATIENTS])
+        rates[subject.family] = len(times) / sum(times)
+    return rates
+
+
+def _timed(call: Callable[[int], object], patients: Sequence[int]) -> list[float]:
+    times = []
+    for i in patients:
+        start = time.perf_counter()
+        call(i)
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _ask(connection: HTTPConnection, path: str, bodies: Sequence[bytes], i: int) -> bytes:
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    connection.request("POST", path, bodies[i], headers)
+    reply = connection.getresponse()
+    content = reply.read()
+    assert reply.status == 200, content
+    return content
+
+
+@contextmanager
+def _running(command: Sequence[str], port: int, ready: str) -> Iterator[None]:
+    """Run a server beside this process until the block ends."""
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        try:
+            deadline = time.monotonic() + 90
+            while not _answers(port, ready):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"{' '.join(command)} did not start:\n{log.read().decode()[-2000:]}")
+                time.sleep(0.1)
+            yield
+        finally:
+            # The whole session: MLflow's server has workers of its own.
+            os.killpg(process.pid, 15)
+            process.wait(20)
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        connection = HTTPConnection("127.0.0.1", port, timeout=5)
+        connection.request("GET", path)
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _serve(bundle: Path, port: int) -> None:
+    """Serve one bundle as `serving.main.serve` serves the registry's."""
+    import uvicorn
+
+    from models.answer import Served
+    from models.bundle import load_bundle
+    from serving.app import create_app
+    from serving.keys import Keys
+    from serving.main import log_config
+
+    model = load_bundle(bundle)
+    served = Served(model, model.outcome, "1", "0" * 32, "candidate")
+    app = create_app({model.outcome: [served]}, Keys.read(bundle, KEY))
+    uvicorn.run(app, host="127.0.0.1", port=port, server_header=False, log_config=log_config())
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), int(sys.argv[2]))

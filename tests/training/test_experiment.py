@@ -1,0 +1,224 @@
+"""One real experiment against a real MLflow store, and what it may and may not leave there."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import OutcomeError
+from features.settings import settings
+from models.registry import served_models
+from training import tracking
+from training.experiment import Experiment, Progress, eligible, train
+
+FAST = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa", "clinical"), "n_folds": 3, "repeats": 1}
+
+
+@pytest.fixture(scope="module")
+def result(trial, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("experiment")
+        patch.setenv("TAXOKINE_HOME", str(home / "home"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        patch.chdir(home)
+        settings.cache_clear()
+        steps = []
+        progress = Progress(lambda name, parts: steps.append(name), lambda: None)
+        yield train(Experiment((str(trial),), "objective_response", **FAST), progress), home, steps
+    settings.cache_clear()
+
+
+def runs(home):
+    mlflow.set_tracking_uri(f"sqlite:///{home}/mlflow.db")
+    return mlflow.search_runs(search_all_experiments=True)
+
+
+def test_one_parent_and_one_child_for_each_family_and_set_of_blocks(result):
+    found, home, steps = result
+    frame = runs(home)
+    children = frame[frame["tags.mlflow.parentRunId"] == found.run_id]
+    assert len(frame) == 1 + len(children)
+    named = set(zip(children["tags.family"], children["tags.blocks"], strict=True))
+    sets = ("taxa", "clinical", "taxa+clinical")
+    assert named == {(family, blocks) for family in FAST["families"] for blocks in sets}
+    assert set(children["tags.mlflow.runName"]) == {f"{family} · {blocks}" for family, blocks in named}
+    assert (frame["status"] == "FINISHED").all()
+    assert steps[0] == "reading cohorts"
+    assert len(steps) == 1 + 2 * len(sets)
+
+
+def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
+    found, home, _ = result
+    runs(home)
+    for one in found.trained:
+        run = mlflow.get_run(one.run_id)
+        for metric in ("cv_auroc", "cv_auprc", "cv_brier"):
+            for part in ("", "_mean", "_sd", "_low", "_high"):
+                assert np.isfinite(run.data.metrics[metric + part])
+        assert run.data.metrics["left_out_auroc_low"] <= run.data.metrics["left_out_auroc"]
+        assert run.data.metrics["patients"] == 60
+        names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=one.run_id)}
+        assert names == {
+            "card.md",
+            "left_out_predictions.parquet",
+            "roc.png",
+            "precision_recall.png",
+            "calibration.png",
+            "shap_summary.png",
+        }
+        assert run.inputs.dataset_inputs[0].dataset.digest
+        assert "simulated" in mlflow.artifacts.load_text(f"runs:/{one.run_id}/card.md").lower()
+
+
+def test_left_out_predictions_cover_every_patient_under_a_masked_name(result, trial):
+    found, home, _ = result
+    runs(home)
+    local = mlflow.artifacts.download_artifacts(run_id=found.trained[0].run_id, artifact_path="left_out_predictions.parquet")
+    frame = pd.read_parquet(local)
+    patients = pd.read_csv(trial.parent / "patients.csv", dtype=str).iloc[:, 0]
+    assert frame["patient"].nunique() == 60
+    assert not set(frame["patient"]) & set(patients)
+
+
+def test_no_patient_identifier_reaches_the_store(result, trial):
+    _, home, _ = result
+    names = {n.encode() for n in pd.read_csv(trial.parent / "patients.csv", dtype=str).iloc[:, 0]}
+    names |= {n.encode() for n in pd.read_csv(trial.parent / "samples.csv", dtype=str).iloc[:, 0]}
+    stored = [home / "mlflow.db", *(path for path in (home / "mlartifacts").rglob("*") if path.is_file())]
+    assert len(stored) > 20
+    for path in stored:
+        content = path.read_bytes()
+        assert not [name for name in names if name in content], path
+
+
+def test_the_best_is_the_candidate_and_each_set_of_blocks_has_one(result):
+    found, home, _ = result
+    assert set(found.aliases) == {"candidate", "candidate-taxa", "candidate-clinical", "candidate-taxa-clinical"}
+    served = served_models()["objective_response"]
+    assert served[0].model.family == found.trained[0].family
+    assert served[0].run_id == found.trained[0].run_id
+    assert {one.model.blocks for one in served} == {("taxa",), ("clinical",), ("taxa", "clinical")}
+    assert all(one.model.simulated for one in served)
+
+
+def test_evidence_says_what_it_rests_on(result):
+    found, _, _ = result
+    evidence = found.trained[0].model.evidence
+    assert evidence["patients"] == 60
+    assert evidence["chosen_from"] == 6
+    assert "simulated" in evidence["sentence"]
+    assert evidence["per_cohort"][0]["patients"] == 60
+    assert 0 <= evidence["left_out_auroc"]["low"] <= evidence["left_out_auroc"]["high"] <= 1
+
+
+def test_the_mask_needs_the_key(table, store, tmp_path):
+    first = tracking.masked_patients(table)
+    assert first == tracking.masked_patients(table)
+    key = tmp_path / "home" / "patient_key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    key.unlink()
+    assert not set(first) & set(tracking.masked_patients(table))
+
+
+def test_a_digest_follows_measurements_and_labels(table):
+    y = table.rows["objective_response"].to_numpy(dtype=float)
+    assert tracking.table_digest(table, y) == tracking.table_digest(table.take(np.arange(len(table))), y)
+    assert tracking.table_digest(table, y) != tracking.table_digest(table, 1 - y)
+
+
+def test_unknown_and_past_events_are_left_out_and_counted(table):
+    rows = table.rows.copy()
+    rows.loc[:2, "toxicity_any"] = pd.NA
+    rows.loc[0, "at_risk_toxicity_any"] = "no"
+    kept, notes = eligible(type(table)(**{**table.__dict__, "rows": rows}), "toxicity_any")
+    assert len(kept) == len(table) - 3
+    assert kept.rows["toxicity_any"].notna().all()
+    assert "2 with unknown outcome, 1 whose event was on or before the landmark" in notes[0]
+
+
+@pytest.mark.parametrize(
+    ("cohorts", "outcome", "grade", "words"),
+    [
+        (("lee_2022", "mitox"), "toxicity", "2", "grade 'any' only"),
+        (("lee_2022", "matson_2018"), "objective_response", None, "no RECIST"),
+        (("frankel_2017",), "toxicity", "any", "no toxicity"),
+        (("lee_2022", "matson_2018"), "published_response", None, "--pool-labels"),
+        (("lee_2022",), "toxicity", None, "needs a grade"),
+        (("lee_2022",), "objective_response", "2", "only toxicity has a grade"),
+        (("mitox",), "toxicity", "3", "too few patients"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_the_reason(cohorts_dir, store, monkeypatch, cohorts, outcome, grade, words):
+    monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
+    settings.cache_clear()
+    with pytest.raises(OutcomeError, match=words):
+        train(Experiment(cohorts, outcome, grade))
+    assert not Path("mlflow.db").exists()
+
+
+def test_leaving_cohorts_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
+    monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
+    settings.cache_clear()
+    options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
+    found = train(Experiment(("lee_2022", "frankel_2017", "mitox"), "objective_response", **options))
+    content = found.trained[0].evidence.content
+    assert [one["cohort"] for one in content["per_cohort"]] == ["lee_2022", "frankel_2017", "mitox"]
+    assert [one["patients"] for one in content["per_cohort"]] == [161, 39, 19]
+    assert "on cohorts it had not seen" in content["sentence"]
+    metrics = mlflow.get_run(found.trained[0].run_id).data.metrics
+    assert {"loco_auroc.lee_2022", "loco_auroc.frankel_2017", "loco_auroc.mitox", "loco_auroc_high"} <= set(metrics)
+    # A leak would show here: nobody's clinical data tell response this well.
+    assert content["left_out_auroc"]["value"] < 0.7
+    for path in Path("mlartifacts").rglob("*"):
+        assert path.is_dir() or b"PRIMM0" not in path.read_bytes()
+
+
+def test_a_killed_run_is_marked_at_the_next_start(store, trial, tmp_path):
+    script = (
+        "import sys, time\nfrom training import tracking\n"
+        "with tracking.experiment_run('objective_response', 'doomed', {}, {}):\n"
+        "    print('up', flush=True)\n    time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=dict(os.environ))
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with tracking.experiment_run("objective_response", "next", {}, {}) as run_id:
+        statuses = {run.info.run_name: run.info.status for run in _all_runs()}
+        assert statuses == {"doomed": "KILLED", "next": "RUNNING"}
+        # A run that is still alive is not buried by a third.
+        assert tracking.bury_dead_runs(mlflow.MlflowClient()) == 0
+    assert mlflow.get_run(run_id).info.status == "FINISHED"
+    with sqlite3.connect(tmp_path / "mlflow.db") as opened:
+        assert opened.execute("pragma integrity_check").fetchone() == ("ok",)
+
+
+def _all_runs():
+    client = mlflow.MlflowClient()
+    return client.search_runs([e.experiment_id for e in client.search_experiments()])
+
+
+def test_mlflow_run_is_joined_as_the_parent(store, trial, monkeypatch):
+    client = tracking.client()
+    experiment = client.create_experiment("chosen by the user")
+    outer = client.create_run(experiment)
+    client.log_param(outer.info.run_id, "outcome", "objective_response")
+    monkeypatch.setenv("MLFLOW_RUN_ID", outer.info.run_id)
+    settings.cache_clear()
+    options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
+    found = train(Experiment((str(trial),), "objective_response", **options))
+    assert found.run_id == outer.info.run_id
+    children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{outer.info.run_id}'")
+    assert [run.info.run_id for run in children] == [found.trained[0].run_id]
+    assert client.get_run(found.run_id).data.params["seed"] == "0"
