@@ -70,6 +70,4 @@ def _model_and_grid(
 def _encoder(table: FeatureTable, blocks: Sequence[str]) -> ColumnTransformer:
     steps = {"taxa": make_pipeline(PrevalenceFilter(), ZeroReplacement(), CLR()), "clinical": MedianFill()}
     ends = np.cumsum([0, *(len(table.block(block).names) for block in blocks)])
-    return ColumnTransformer(
-        [(block, steps[block], slice(*ends[i : i + 2])) for i, block in enumerate(blocks)]
-    )
+    return ColumnTransformer([(block, steps[block], slice(*ends[i : i + 2])) for i, block in enumerate(blocks)])

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
@@ -86,7 +87,6 @@ def _subjects(folder: Path) -> list[Subject]:
     from features.landmark import landmark_table
     from features.settings import settings
     from features.simulator import simulate_trial
-    from models.answer import Served, answer
     from models.batch import table_candidates
     from models.bundle import Calibration, Model, load_bundle, save_bundle
     from models.encoder import BlockEncoder
@@ -105,8 +105,7 @@ def _subjects(folder: Path) -> list[Subject]:
     y = outcome_vector(table, outcome)
     encoder = BlockEncoder(("taxa",))
     X = encoder.fit_transform(table)
-    candidates = list(table_candidates(table))
-    profiles = [dict(candidate.taxa.values) for candidate in candidates if candidate.taxa]
+    profiles = [dict(candidate.taxa.values) for candidate in table_candidates(table) if candidate.taxa]
     asked = [
         {"patient": {"id": "candidate"}, "taxa": {"unit": "proportions", "profiler": "simulated", "values": profile}}
         for profile in profiles
@@ -130,11 +129,8 @@ def _subjects(folder: Path) -> list[Subject]:
             bundle = folder / name
             save_bundle(model, bundle)
             with child_run(name, {}, {}):
-                uri = log_bundle(bundle, model)
-            model = load_bundle(bundle)
-            floor = partial(_floor, model.predictor, calibration, [X[i : i + 1] for i in range(len(X))])
-            said = answer(Served(model, outcome, "1", "", ""), candidates[0])["probability"]
-            assert abs(said - floor(0)) < 1e-6
+                uri = log_bundle(model)
+            floor = partial(_floor, load_bundle(bundle).predictor, calibration, [X[i : i + 1] for i in range(len(X))])
             subjects.append(
                 Subject(
                     name,
@@ -158,12 +154,14 @@ def _interleaved(subjects: Sequence[Subject]) -> dict[str, tuple[list[float], li
     """Return by family the seconds of each request over HTTP, and of each floor."""
     times: dict[str, tuple[list[float], list[float]]] = {subject.family: ([], []) for subject in subjects}
     with ExitStack() as stack:
-        connections = []
-        for subject in subjects:
-            port = _free_port()
+        ports = [_free_port() for _ in subjects]
+        for subject, port in zip(subjects, ports, strict=True):
             command = [sys.executable, "-m", "benchmarks.serving_speed", str(subject.bundle), str(port)]
             stack.enter_context(_running(command, port, "/readyz"))
-            connections.append(HTTPConnection("127.0.0.1", port))
+        connections = [HTTPConnection("127.0.0.1", port) for port in ports]
+        for subject, connection in zip(subjects, connections, strict=True):
+            said = json.loads(_ask(connection, "/v1/predictions", subject.requests, 0))
+            assert abs(said["answers"][0]["probability"] - subject.floor(0)) < 1e-6
         for turn in tqdm(range(ROUNDS + 1), desc="predicting over HTTP and in process", leave=False):
             for subject, connection in zip(subjects, connections, strict=True):
                 patients = [(turn * BLOCK + i) % PATIENTS for i in range(BLOCK)]
@@ -213,8 +211,10 @@ def _ask(connection: HTTPConnection, path: str, bodies: Sequence[bytes], i: int)
 @contextmanager
 def _running(command: Sequence[str], port: int, ready: str) -> Iterator[None]:
     """Run a server beside this process until the block ends."""
+    # MLflow calls uvicorn by name.
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=env, start_new_session=True)
         try:
             deadline = time.monotonic() + 90
             while not _answers(port, ready):
@@ -225,7 +225,8 @@ def _running(command: Sequence[str], port: int, ready: str) -> Iterator[None]:
             yield
         finally:
             # The whole session: MLflow's server has workers of its own.
-            os.killpg(process.pid, 15)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(20)
 
 

@@ -8,13 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 from features.analytes import (
     CensoredPolicy,
@@ -22,10 +18,8 @@ from features.analytes import (
     Kind,
     Reading,
     canonical_analyte,
-    check_policy,
     code_of,
     convert,
-    half,
     kind_of,
     parse_value,
     resolved_values,

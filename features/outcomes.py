@@ -176,7 +176,9 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
             flags[f"toxicity_{said.toxicity.grade}"] = _flag(sheet, said.toxicity, patients, "toxicity")
     events = None
     if isinstance(said.toxicity, Events):
-        events = _read_events(said.toxicity, read_sheet(paths[said.toxicity.events], may_be_empty=True), sheet, manifest)
+        events = _read_events(
+            said.toxicity, read_sheet(paths[said.toxicity.events], may_be_empty=True), sheet, manifest
+        )
     return Labels(flags, events)
 
 

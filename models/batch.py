@@ -42,16 +42,22 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
         Taxa as proportions, immune measurements in `units` with -inf and inf for beyond an unstated limit.
     units : mapping of str to str
         Unit of each immune measurement.
+
+    Raises
+    ------
+    InputError
+        A cell of a block is no number.
     """
     columns: dict[str, list[str]] = {block: [] for block in BLOCKS}
     for column in map(str, frame.columns):
         block, _, name = column.partition(":")
         if block in columns and name:
             columns[block].append(name)
-    values = {
-        block: frame[[f"{block}:{name}" for name in names]].to_numpy(dtype=np.float64)
-        for block, names in columns.items()
-    }
+    named = {block: [f"{block}:{name}" for name in names] for block, names in columns.items()}
+    try:
+        values = {block: frame[names].to_numpy(dtype=np.float64) for block, names in named.items()}
+    except (TypeError, ValueError):
+        raise _not_a_number(frame[[name for names in named.values() for name in names]]) from None
     for i in range(len(frame)):
         yield numbers_candidate(
             *(dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS), units=units
@@ -99,6 +105,18 @@ def predictions(served: Served, candidates: Iterable[Candidate]) -> pd.DataFrame
             )
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _not_a_number(frame: pd.DataFrame) -> InputError:
+    for name, column in frame.items():
+        strange = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
+        if strange.any():
+            row = int(strange.argmax())
+            return InputError(
+                f"candidate {row + 1}, column {name!r}: {column.iloc[row]!r} is no number; give a number, or nothing "
+                "where it was not measured"
+            )
+    return InputError("a column of measurements does not hold numbers")
 
 
 def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | None]:

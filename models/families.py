@@ -133,7 +133,8 @@ def logistic_elastic_net_path(
     l1_ratio : float
         :math:`\rho`, above 0.
     ratios : ndarray, (n_penalties,)
-        Penalties as shares of the smallest one at which every slope is zero, falling.
+        Penalties as shares of the smallest one at which every slope is zero, falling by a fifth or so at a time:
+        Newton's steps are not damped, and count on starting near their end.
     tol : float
         Largest change of a slope or the intercept at which Newton's steps stop.
 

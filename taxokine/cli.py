@@ -66,7 +66,7 @@ def _joining(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="taxokine")
 def main() -> None:
-    """Who benefits from immunotherapy, and whom it harms, from the gut microbiome and the immune system.
+    r"""Who benefits from immunotherapy, and whom it harms, from the gut microbiome and the immune system.
 
     \b
     From published tables to an explained prediction:
@@ -133,7 +133,7 @@ def cohorts_check(cohort: tuple[str, ...]) -> None:
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", default="my_cohort", show_default=True, help="The cohort's name.")
 def cohorts_init(files: tuple[Path, ...], name: str) -> None:
-    """Draft a manifest from your own FILES, with what was guessed and what you must finish marked.
+    r"""Draft a manifest from your own FILES, with what was guessed and what you must finish marked.
 
     \b
     taxokine cohorts init profiles.tsv patients.csv cytokines.csv > mine.yaml
@@ -170,7 +170,8 @@ def features(cohort: tuple[str, ...], out: Path, **joining: Any) -> None:
 @click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
               help="Toxicity of any grade, or of this CTCAE grade and above; needed for toxicity.")  # fmt: skip
 @click.option("--families", default="elastic_net,random_forest,xgboost", show_default=True, metavar="FAMILY,…",
-              callback=_one_of(("elastic_net", "random_forest", "xgboost")), help="Families of classifiers.")  # fmt: skip
+              callback=_one_of(("elastic_net", "random_forest", "xgboost")),
+              help="Families of classifiers.")  # fmt: skip
 @click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
               callback=_one_of(("taxa", "immune", "clinical")),
               help="Blocks of features; every set of them is tried.")  # fmt: skip
@@ -184,7 +185,7 @@ def features(cohort: tuple[str, ...], out: Path, **joining: Any) -> None:
 @click.option("--repeats", type=click.IntRange(1), default=2, show_default=True, help="Repeats of cross-validation.")
 @click.option("--seed", type=int, default=0, show_default=True)
 def train(grade: str, **options: Any) -> None:
-    """Launch one tracked experiment: validate, fit, log and register.
+    r"""Launch one tracked experiment: validate, fit, log and register.
 
     \b
     taxokine train --cohorts lee_2022,mitox --outcome toxicity --grade any
@@ -264,7 +265,9 @@ def bars() -> Progress:
     def begin(name: str, parts: int) -> None:
         for bar in shown:
             bar.close()
-        shown[:] = [tqdm(total=parts, desc=name, ncols=100, bar_format="{desc:<48} {bar} {n_fmt}/{total_fmt} {elapsed}")]
+        shown[:] = [
+            tqdm(total=parts, desc=name, ncols=100, bar_format="{desc:<48} {bar} {n_fmt}/{total_fmt} {elapsed}")
+        ]
 
     def advance() -> None:
         shown[0].update()

@@ -99,7 +99,10 @@ def _own_home() -> None:
 def _experiments(cohorts: Sequence[str]) -> Iterator[Experiment]:
     """Yield one experiment of response and one of toxicity, each on the cohorts that define it."""
     found = [(name, read_cohort(name, settings().data)) for name in cohorts]
-    for outcome, grade, key in (("objective_response", None, "objective_response"), ("toxicity", "any", "toxicity_any")):
+    for outcome, grade, key in (
+        ("objective_response", None, "objective_response"),
+        ("toxicity", "any", "toxicity_any"),
+    ):
         having = [name for name, cohort in found if key in cohort.labels.defined]
         if not having:
             raise OutcomeError(f"none of {', '.join(cohorts)} defines {key}")

@@ -22,7 +22,8 @@ def model_card(
         `training.evidence.Evidence.content`.
     """
     rows = "\n".join(
-        f"| {one['cohort']} | {one['patients']} | {one['events']} | {_interval(one)} |" for one in evidence["per_cohort"]
+        f"| {one['cohort']} | {one['patients']} | {one['events']} | {_interval(one)} |"
+        for one in evidence["per_cohort"]
     )
     cohorts = "\n".join(
         f"- {one['name']}: {one['title']}. {one['citation']} ({one['licence']}). Day 0 ({one['clock']}): "
@@ -36,8 +37,8 @@ def model_card(
 
 {warning}Research use. Not a medical device. Associations, not causes.
 
-**Evidence.** {evidence["sentence"][0].upper()}{evidence["sentence"][1:]}. It is the best or one of {evidence["chosen_from"]}
-models tried on these data, so its own figure flatters it.
+**Evidence.** {evidence["sentence"][0].upper()}{evidence["sentence"][1:]}. It is one of
+{evidence["chosen_from"]} models tried on these data; chosen as the best of them, its own figure would flatter it.
 
 ## Outcome
 
@@ -55,8 +56,8 @@ Intervals are bootstrap intervals at fixed predictions, within cohort; refitting
 ## Model
 
 {family} on {" + ".join(blocks)}: {len(fitted.encoder.features_)} features; {setting}. Taxa as
-{fitted.encoder.representation}, found in at least {fitted.encoder.min_prevalence:.0%} of training samples. Calibrated on
-left-out log-odds (slope {fitted.calibration.slope:.2f}). Measured up to day {evidence["landmark"]:g}, at most
+{fitted.encoder.representation}, found in at least {fitted.encoder.min_prevalence:.0%} of training samples. Calibrated
+on left-out log-odds (slope {fitted.calibration.slope:.2f}). Measured up to day {evidence["landmark"]:g}, at most
 {evidence["window"]:g} days before it.
 
 ## Data

@@ -191,7 +191,9 @@ def _sentence(content: Mapping[str, Any], found: Estimate, scheme: str) -> str:
 
 
 def _published(about: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: about[key] for key in ("title", "clock", "index_event", "profiler", "citation", "licence", "simulated")}
+    return {
+        key: about[key] for key in ("title", "clock", "index_event", "profiler", "citation", "licence", "simulated")
+    }
 
 
 def _finite(value: float) -> float | None:

@@ -74,7 +74,11 @@ class Experiment:
 
     def params(self) -> dict[str, Any]:
         """Return the parameters as MLflow shows them."""
-        joined = {"cohorts": ",".join(self.cohorts), "families": ",".join(self.families), "blocks": ",".join(self.blocks)}
+        joined = {
+            "cohorts": ",".join(self.cohorts),
+            "families": ",".join(self.families),
+            "blocks": ",".join(self.blocks),
+        }
         return {**asdict(self), **joined, "grade": self.grade or ""}
 
 
@@ -183,11 +187,7 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
 
 def refuse_undefined(cohorts: Sequence[Cohort], outcome: str) -> None:
     """Refuse cohorts that do not define the outcome, each with its reason."""
-    reasons = [
-        refusal(cohort.manifest, outcome)
-        for cohort in cohorts
-        if outcome not in cohort.labels.defined
-    ]
+    reasons = [refusal(cohort.manifest, outcome) for cohort in cohorts if outcome not in cohort.labels.defined]
     if reasons:
         raise OutcomeError(f"{outcome} ({meaning(outcome)}) is not defined for every cohort: {'; '.join(reasons)}")
 
@@ -236,9 +236,7 @@ def eligible(table: FeatureTable, outcome: str) -> tuple[FeatureTable, list[str]
     return table.take((~over & ~unknown).to_numpy(dtype=bool)), notes
 
 
-def block_sets(
-    table: FeatureTable, outcome: str, blocks: Sequence[str]
-) -> tuple[list[tuple[str, ...]], list[str]]:
+def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
     """Return the sets of blocks with enough patients who have all of them, and why others are skipped."""
     y = outcome_vector(table, outcome)
     sets, skipped = [], []
@@ -250,8 +248,8 @@ def block_sets(
                 sets.append(chosen)
             else:
                 skipped.append(
-                    f"{'+'.join(chosen)}: not trained, {events} patients with and {others} without the outcome have all "
-                    f"of it; at least {FEWEST} of each are needed"
+                    f"{'+'.join(chosen)}: not trained, {events} patients with the outcome and {others} without have "
+                    f"all of it; at least {FEWEST} of each are needed"
                 )
     if not sets:
         raise OutcomeError(f"{outcome}: too few patients to train on. {'; '.join(skipped)}")
@@ -285,7 +283,9 @@ def train_blocks(
         evidence = evidence_of(
             table, outcome, y, left_out[family], tried=len(families) * n_sets, experiment=experiment, notes=notes
         )
-        found.append(log_family(experiment, outcome, table, y, family, blocks, fits[family], left_out[family], evidence))
+        found.append(
+            log_family(experiment, outcome, table, y, family, blocks, fits[family], left_out[family], evidence)
+        )
         progress.advance()
     return found
 

@@ -57,7 +57,9 @@ def write_figures(
         mine = cohorts == name
         if 0 < y[mine].sum() < mine.sum():
             x, height, _ = roc_curve(y[mine], probability[mine])
-            axes.plot(x, height, color=colour, label=f"{name} {auroc(y[mine], probability[mine])[0]:.2f} (n={mine.sum()})")
+            axes.plot(
+                x, height, color=colour, label=f"{name} {auroc(y[mine], probability[mine])[0]:.2f} (n={mine.sum()})"
+            )
     axes.legend(fontsize=8)
     _save(figure, folder / "roc.png")
 

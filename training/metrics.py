@@ -46,7 +46,8 @@ def auroc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
     events, others = _by_score(y, score, weights)
     below = np.cumsum(others, axis=1) - others
     with np.errstate(invalid="ignore", divide="ignore"):
-        return (events * (below + others / 2)).sum(axis=1) / (events.sum(axis=1) * others.sum(axis=1))
+        area: Vector = (events * (below + others / 2)).sum(axis=1) / (events.sum(axis=1) * others.sum(axis=1))
+    return area
 
 
 def auprc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
@@ -55,14 +56,16 @@ def auprc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
     found = np.cumsum(events, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         precision = np.nan_to_num(found / (found + np.cumsum(others, axis=1)))
-        return (events * precision).sum(axis=1) / events.sum(axis=1)
+        average: Vector = (events * precision).sum(axis=1) / events.sum(axis=1)
+    return average
 
 
 def brier(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vector:
     """Return mean squared differences of probability and outcome, as `auroc` takes and returns its arrays."""
     weights = np.ones((1, len(y))) if weights is None else weights
     with np.errstate(invalid="ignore", divide="ignore"):
-        return weights @ (probability - y) ** 2 / weights.sum(axis=1)
+        mean: Vector = weights @ (probability - y) ** 2 / weights.sum(axis=1)
+    return mean
 
 
 def within_cohorts(

@@ -42,8 +42,9 @@ def experiment_run(experiment: str, name: str, tags: Mapping[str, str], params: 
         _set_experiment(store, experiment)
         run = mlflow.start_run(run_name=name)
     else:
-        # Its experiment was chosen by whoever started it, and its parameters are logged.
-        run = mlflow.start_run(run_id=joined)
+        # Its experiment was chosen by whoever started it, and its parameters are logged. MLflow takes the run from the
+        # environment, and out of it: given as an argument it would stay there, and the first child would join it too.
+        run = mlflow.start_run()
     known = set(run.data.params)
     with run:
         _log(store, run.info.run_id, {}, {k: v for k, v in params.items() if k not in known}, tags)

@@ -76,7 +76,7 @@ def outcome_vector(table: FeatureTable, outcome: str) -> Vector:
 
 
 def folds(table: FeatureTable, y: Vector, n_folds: int, repeats: int, seed: int) -> list[Fold]:
-    """Return the outer folds: repeated cross-validation by patient, then each cohort left out where there are several."""
+    """Return the outer folds: repeated cross-validation by patient, then each of several cohorts left out."""
     groups, cohorts = patient_groups(table.rows), cohort_names(table)
     found = [
         Fold("cv", f"{repeat}.{k}", repeat, train, test)
@@ -168,9 +168,7 @@ def fit(
 def _one_fold(
     table: FeatureTable, y: Vector, encoder: BlockEncoder, families: Sequence[str], fold: Fold, n_folds: int, seed: int
 ) -> dict[str, LeftOut]:
-    fits = fit(
-        table.take(fold.train), y[fold.train], encoder, families, n_folds=n_folds, seed=seed + fold.repeat
-    )
+    fits = fit(table.take(fold.train), y[fold.train], encoder, families, n_folds=n_folds, seed=seed + fold.repeat)
     test = table.take(fold.test)
     found = {}
     for family, fitted in fits.items():

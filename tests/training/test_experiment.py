@@ -83,7 +83,9 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
 def test_left_out_predictions_cover_every_patient_under_a_masked_name(result, trial):
     found, home, _ = result
     runs(home)
-    local = mlflow.artifacts.download_artifacts(run_id=found.trained[0].run_id, artifact_path="left_out_predictions.parquet")
+    local = mlflow.artifacts.download_artifacts(
+        run_id=found.trained[0].run_id, artifact_path="left_out_predictions.parquet"
+    )
     frame = pd.read_parquet(local)
     patients = pd.read_csv(trial.parent / "patients.csv", dtype=str).iloc[:, 0]
     assert frame["patient"].nunique() == 60
@@ -102,7 +104,7 @@ def test_no_patient_identifier_reaches_the_store(result, trial):
 
 
 def test_the_best_is_the_candidate_and_each_set_of_blocks_has_one(result):
-    found, home, _ = result
+    found, _, _ = result
     assert set(found.aliases) == {"candidate", "candidate-taxa", "candidate-clinical", "candidate-taxa-clinical"}
     served = served_models()["objective_response"]
     assert served[0].model.family == found.trained[0].family
@@ -158,7 +160,9 @@ def test_unknown_and_past_events_are_left_out_and_counted(table):
         (("mitox",), "toxicity", "3", "too few patients"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_with_the_reason(cohorts_dir, store, monkeypatch, cohorts, outcome, grade, words):
+def test_what_cannot_be_trained_is_refused_with_the_reason(
+    cohorts_dir, store, monkeypatch, cohorts, outcome, grade, words
+):
     monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
     settings.cache_clear()
     with pytest.raises(OutcomeError, match=words):
@@ -219,6 +223,6 @@ def test_mlflow_run_is_joined_as_the_parent(store, trial, monkeypatch):
     options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
     found = train(Experiment((str(trial),), "objective_response", **options))
     assert found.run_id == outer.info.run_id
-    children = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{outer.info.run_id}'")
+    children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{outer.info.run_id}'")
     assert [run.info.run_id for run in children] == [found.trained[0].run_id]
     assert client.get_run(found.run_id).data.params["seed"] == "0"

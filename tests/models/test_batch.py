@@ -1,0 +1,163 @@
+"""Many patients at once: the same answers as one at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.errors import InputError
+from features.landmark import BLOCKS, FeatureTable
+from models.answer import Served, answer
+from models.batch import COLUMNS, TOP, frame_candidates, numbers_candidate, predictions, table_candidates
+from models.bundle import Model
+from models.candidate import Candidate, received
+
+from .conftest import PROFILER, UNITS, invented, trained
+
+
+def served(model: Model, name: str = "toxicity_any") -> Served:
+    return Served(model, name, "1", "run", "candidate")
+
+
+def one(taxa: dict[str, float] | None = None, immune: dict[str, float] | None = None, **clinical: float) -> Candidate:
+    return numbers_candidate(taxa or {}, immune or {}, clinical, units=UNITS)
+
+
+@pytest.mark.parametrize("blocks", [BLOCKS, ("taxa",)])
+def test_a_row_is_received_as_it_was_trained_on(family: str, blocks: tuple[str, ...]) -> None:
+    model, table = trained(family, blocks), invented(seed=2)
+    margins = model.predictor.margin(model.encoder.transform(table))
+    said = predictions(served(model), table_candidates(table))
+    np.testing.assert_allclose(said["margin"], margins, atol=1e-4)
+    np.testing.assert_allclose(said["probability"], model.calibration.probability(margins), atol=1e-5)
+
+
+def test_every_block_of_a_row_arrives() -> None:
+    model, table = trained("elastic_net"), invented(seed=2)
+    for i, candidate in enumerate(table_candidates(table)):
+        values = received(candidate, model.encoder, model.units).values
+        for block in BLOCKS:
+            np.testing.assert_allclose(values[block][0], table.block(block).values[i], rtol=1e-12, err_msg=block)
+
+
+def test_a_table_says_which_stool_and_which_profiler() -> None:
+    table = invented()
+    table.rows.loc[1, "sample_day"] = math.nan
+    first, second, *_ = table_candidates(table)
+    assert first.taxa is not None
+    assert second.taxa is not None
+    assert (first.taxa.profiler, first.taxa.day, first.taxa.clock) == (PROFILER, -1.0, "day_ici")
+    assert second.taxa.day is None
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_written_table_answers_as_the_table(kind: str) -> None:
+    table, file = invented(seed=2), BytesIO()
+    getattr(table.to_frame(), f"to_{kind}")(file, index=False)
+    file.seek(0)
+    frame = getattr(pd, f"read_{kind}")(file)
+    model = served(trained("elastic_net"))
+    again = predictions(model, frame_candidates(frame, model.model.units))
+    direct = predictions(model, table_candidates(table))
+    np.testing.assert_allclose(again["probability"], direct["probability"], atol=1e-9)
+
+
+def test_a_prediction_is_the_answer(family: str) -> None:
+    model = served(trained(family))
+    for candidate, row in zip(
+        table_candidates(invented(seed=4)), predictions(model, table_candidates(invented(seed=4))).itertuples(), strict=True
+    ):
+        said = answer([model], candidate)
+        assert row.probability == said["probability"]
+        assert row.margin == said["explanation"]["value"]
+        assert row.verdict == said["trust"]["verdict"]
+        assert row.model == "toxicity_any/1"
+        assert row.simulated == said["simulated"]
+        top = row.contributions.split("; ")
+        assert len(top) == TOP
+        most = max(said["explanation"]["contributions"], key=lambda c: abs(c["shap"]))
+        assert top[0] == f"{most['feature']} {most['shap']:+.3f}"
+
+
+def test_who_is_not_answered_has_no_number() -> None:
+    row = predictions(served(trained("xgboost")), [Candidate()]).iloc[0]
+    assert row["verdict"] == "abstain"
+    assert np.isnan(row["probability"])
+    assert np.isnan(row["margin"])
+    assert row["contributions"] == ""
+    assert "nothing of it was given" in row["reasons"]
+
+
+def test_nobody_to_answer_for_is_an_empty_table() -> None:
+    assert list(predictions(served(trained("elastic_net")), []).columns) == list(COLUMNS)
+
+
+def test_an_unreadable_row_is_named() -> None:
+    fine = one({"Genus0_species0": 1.0})
+    with pytest.raises(InputError, match="candidate 2: taxa"):
+        predictions(served(trained("elastic_net")), [fine, one({"Genus0_species0": -0.5})])
+
+
+@pytest.mark.parametrize("bad", [-0.1, math.inf, -math.inf, 1e300])
+def test_an_impossible_abundance_is_refused_not_dropped(bad: float) -> None:
+    with pytest.raises(InputError, match="abundance"):
+        predictions(served(trained("elastic_net")), [one({"Genus0_species0": 0.5, "Genus1_species1": bad})])
+
+
+def test_nan_is_not_measured() -> None:
+    candidate = one({"Genus0_species0": 1.0, "x": math.nan, "y": 0.0}, {"IL-6": math.nan}, age=math.nan)
+    assert candidate.taxa is not None
+    assert dict(candidate.taxa.values) == {"Genus0_species0": 1.0}
+    assert candidate.immune == ()
+    assert candidate.clinical == {}
+    assert one({"x": math.nan}).taxa is None
+
+
+def test_infinities_are_beyond_an_unstated_limit() -> None:
+    below, above = one(immune={"IL-6": -math.inf, "IL-8": math.inf}).immune
+    assert (below.reading.censored, above.reading.censored) == ("below", "above")
+    assert math.isnan(below.reading.value)
+    assert math.isnan(below.reading.limit)
+
+
+@pytest.mark.parametrize("units", [UNITS, {"IL-6": "unstated"}, {}])
+def test_a_transcript_never_passes_for_its_protein(units: dict[str, str]) -> None:
+    candidate = numbers_candidate({}, {"IL6 mRNA": 5.0}, {}, units=units)
+    model = trained("elastic_net")
+    values = received(candidate, model.encoder, model.units).values["immune"][0]
+    assert dict(zip(UNITS, np.isfinite(values).tolist(), strict=True)) == {name: name == "IL6 mRNA" for name in UNITS}
+    both = numbers_candidate({}, {"IL6 mRNA": 5.0, "IL-6": 2.0}, {}, units=units)
+    if units:
+        assert received(both, model.encoder, units).unused == ()
+
+
+def test_levels_become_fields() -> None:
+    assert one(**{"sex=female": 1.0, "sex=male": 0.0, "age": 61.0}).clinical == {"sex": "female", "age": 61.0}
+    assert one(**{"sex=female": 0.0, "sex=male": 0.0}).clinical == {}
+
+
+def test_a_cell_that_is_no_number_is_named() -> None:
+    frame = pd.DataFrame({"taxa:a": [0.5, 0.5], "immune:IL-6": ["1.5", "<3"], "patient": ["p", "q"]})
+    with pytest.raises(InputError, match=r"candidate 2, column 'immune:IL-6': '<3' is no number"):
+        list(frame_candidates(frame, {}))
+
+
+def test_columns_of_no_block_are_left_alone() -> None:
+    frame = pd.DataFrame({"taxa:a": [1.0], "taxa:": ["x"], "label": ["x"], "other:b": ["y"]})
+    (candidate,) = frame_candidates(frame, {})
+    assert candidate.taxa is not None
+    assert dict(candidate.taxa.values) == {"a": 1.0}
+
+
+def test_a_cohort_of_another_profiler_is_answered_with_care(candidates: Callable[[FeatureTable], list[Candidate]]) -> None:
+    table = invented()
+    other = replace(table, cohorts={"invented": {**table.cohorts["invented"], "profiler": "kraken2"}})
+    model = served(trained("elastic_net"))
+    assert set(predictions(model, candidates(table))["verdict"]) <= {"ok", "use with care"}
+    assert set(predictions(model, candidates(other))["verdict"]) == {"use with care"}

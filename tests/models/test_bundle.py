@@ -1,0 +1,287 @@
+"""The bundle: what goes in comes out, and what was touched is not read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.errors import BundleError
+from models.batch import predictions, table_candidates
+from models.bundle import Calibration, load_bundle, save_bundle
+from models.encoder import REPRESENTATIONS
+from models.families import FAMILIES, Linear
+
+from .conftest import invented, trained
+from .test_batch import served
+
+Json = dict[str, Any]
+
+
+def written(folder: Path, family: str = "elastic_net") -> Path:
+    save_bundle(trained(family), folder / "bundle")
+    return folder / "bundle"
+
+
+def rehashed(bundle: Path, **contents: bytes | None) -> Path:
+    """Replace files, or with None take them out, and make the hashes right again: a forger's work, or a fool's."""
+    for name, content in contents.items():
+        if content is None:
+            (bundle / name).unlink()
+        else:
+            (bundle / name).write_bytes(content)
+    hashes = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in bundle.iterdir() if path.name != "hashes.json"
+    }
+    (bundle / "hashes.json").write_text(json.dumps(hashes))
+    return bundle
+
+
+def edited(bundle: Path, edit: Callable[[Json], object]) -> Path:
+    about = json.loads((bundle / "bundle.json").read_text())
+    edit(about)
+    return rehashed(bundle, **{"bundle.json": json.dumps(about).encode()})
+
+
+def npz(**arrays: Any) -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_a_loaded_model_answers_as_the_saved_one(tmp_path: Path, family: str, representation: Any) -> None:
+    before = trained(family, representation=representation)
+    save_bundle(before, tmp_path / "deep" / "bundle")
+    after = load_bundle(tmp_path / "deep" / "bundle")
+    table = invented(seed=3)
+    said = [predictions(served(model), table_candidates(table)) for model in (before, after)]
+    assert said[0].equals(said[1])
+    assert said[0]["probability"].notna().all()
+    for name in ("outcome", "family", "calibration", "units", "profilers", "evidence", "card", "blocks"):
+        assert getattr(after, name) == getattr(before, name)
+
+
+def test_a_model_without_features_can_be_kept(tmp_path: Path, family: str) -> None:
+    model = trained(family, ("taxa",))
+    table = invented()
+    encoder = type(model.encoder)(("taxa",), min_prevalence=1.1)
+    X = encoder.fit_transform(table)
+    chosen = FAMILIES[family]
+    predictor = chosen.fit(X, np.arange(len(table)) % 2.0, chosen.settings[0], seed=0)
+    save_bundle(replace(model, encoder=encoder, predictor=predictor), tmp_path / "bundle")
+    assert load_bundle(tmp_path / "bundle").predictor.margin(X) == pytest.approx(0)
+
+
+def test_a_bundle_holds_its_files_and_no_other(tmp_path: Path, family: str) -> None:
+    names = {path.name for path in written(tmp_path, family).iterdir()}
+    assert names == {"bundle.json", "card.md", "hashes.json", "linear.npz" if family == "elastic_net" else "trees.ubj"}
+
+
+def test_saving_twice_writes_the_same_bytes(tmp_path: Path, family: str) -> None:
+    one, two = written(tmp_path / "one", family), written(tmp_path / "two", family)
+    assert all((two / path.name).read_bytes() == path.read_bytes() for path in one.iterdir())
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    bundle = written(tmp_path)
+    with pytest.raises(FileExistsError):
+        save_bundle(trained("xgboost"), bundle)
+    load_bundle(bundle)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_nan_is_never_written(tmp_path: Path, bad: float) -> None:
+    model = trained("elastic_net")
+    for broken in (
+        replace(model, calibration=Calibration(bad, 0)),
+        replace(model, evidence={**model.evidence, "left_out_auroc": {"value": bad}}),
+    ):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            save_bundle(broken, tmp_path / "bundle")
+        assert not (tmp_path / "bundle").exists()
+
+
+def test_a_predictor_of_another_kind_is_refused(tmp_path: Path) -> None:
+    class Strange:
+        def margin(self, X: Any) -> Any:
+            return X
+
+        def contributions(self, X: Any) -> Any:
+            return X, 0.0
+
+    with pytest.raises(TypeError, match="Strange"):
+        save_bundle(replace(trained("elastic_net"), predictor=Strange()), tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("place", ["start", "middle", "end"])
+def test_a_changed_byte_in_any_file_is_refused(tmp_path: Path, family: str, place: str) -> None:
+    bundle = written(tmp_path, family)
+    for path in sorted(bundle.iterdir()):
+        whole = path.read_bytes()
+        at = {"start": 0, "middle": len(whole) // 2, "end": len(whole) - 1}[place]
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(BundleError, match=str(bundle)):
+            load_bundle(bundle)
+        path.write_bytes(whole)
+    load_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", ["model.pkl", "linear.npz.bak", "predictor.joblib", ".hidden", "HASHES.JSON", "ünïcode"])
+def test_another_file_is_refused_even_with_a_right_hash(tmp_path: Path, name: str) -> None:
+    bundle = written(tmp_path)
+    (bundle / name).write_bytes(pickle.dumps("boo"))
+    with pytest.raises(BundleError, match="may not"):
+        load_bundle(bundle)
+    with pytest.raises(BundleError, match="may not"):
+        load_bundle(rehashed(bundle))
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "linear.npz", "card.md", "hashes.json"])
+def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
+    bundle = written(tmp_path)
+    (bundle / name).unlink()
+    with pytest.raises(BundleError):
+        load_bundle(bundle)
+    if name != "hashes.json":
+        with pytest.raises(BundleError):
+            load_bundle(rehashed(bundle))
+
+
+def test_links_folders_and_pipes_are_refused(tmp_path: Path) -> None:
+    bundle = written(tmp_path)
+    card = bundle / "card.md"
+    elsewhere = tmp_path / "card.md"
+    elsewhere.write_bytes(card.read_bytes())
+    for put in (lambda: card.symlink_to(elsewhere), card.mkdir, lambda: os.mkfifo(card)):
+        card.rmdir() if card.is_dir() else card.unlink()
+        put()
+        with pytest.raises(BundleError, match="plain file"):
+            load_bundle(bundle)
+
+
+def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for name in ("file", "empty", "absent"):
+        with pytest.raises(BundleError):
+            load_bundle(tmp_path / name)
+
+
+@pytest.mark.parametrize("hashes", ["[]", "null", "{}", '{"card.md": 1}', "not json", "[" * 100_000, '"bundle.json"'])
+def test_strange_hashes_are_refused(tmp_path: Path, hashes: str) -> None:
+    bundle = written(tmp_path)
+    (bundle / "hashes.json").write_text(hashes)
+    with pytest.raises(BundleError, match=r"hashes\.json"):
+        load_bundle(bundle)
+
+
+def test_hashes_of_other_names_are_refused(tmp_path: Path) -> None:
+    bundle = written(tmp_path)
+    hashes = json.loads((bundle / "hashes.json").read_text())
+    for other in ({**hashes, "model.pkl": "0" * 64}, {k: v for k, v in hashes.items() if k != "card.md"}):
+        (bundle / "hashes.json").write_text(json.dumps(other))
+        with pytest.raises(BundleError, match="same contents"):
+            load_bundle(bundle)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, "1", None, [1], 1.5])
+def test_an_unknown_protocol_is_refused(tmp_path: Path, protocol: Any) -> None:
+    bundle = edited(written(tmp_path), lambda about: about.update(protocol=protocol))
+    with pytest.raises(BundleError, match="protocol"):
+        load_bundle(bundle)
+
+
+class Boom:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("how", ["object array", "pickle", "npy pickle"])
+def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path, how: str) -> None:
+    bundle, mark = written(tmp_path), tmp_path / "ran"
+    objects = np.array([Boom(mark)], dtype=object)
+    if how == "object array":
+        content = npz(intercept=0.0, coef=objects, mean=objects)
+    elif how == "pickle":
+        content = pickle.dumps(Boom(mark))
+    else:
+        buffer = BytesIO()
+        np.save(buffer, objects, allow_pickle=True)
+        content = buffer.getvalue()
+    with pytest.raises(BundleError):
+        load_bundle(rehashed(bundle, **{"linear.npz": content}))
+    assert not mark.exists()
+
+
+def linear(coef: Any) -> bytes:
+    return npz(intercept=0.0, coef=coef, mean=np.zeros(len(coef)))
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"linear.npz": b""},
+        {"linear.npz": b"PK\x03\x04 damaged"},
+        {"linear.npz": npz(coef=np.zeros(3))},
+        {"linear.npz": linear(np.zeros(3))},
+        {"linear.npz": linear(np.full(35, np.nan))},
+        {"linear.npz": linear(np.full(35, "x"))},
+        {"bundle.json": b"{}"},
+        {"bundle.json": b"[]"},
+        {"bundle.json": b"\xff"},
+        {"bundle.json": b"[" * 100_000},
+        {"card.md": b"\xff\xfe\x00"},
+        {"trees.ubj": b"no trees"},
+        {"linear.npz": None},
+        {"linear.npz": None, "trees.ubj": b"{}"},
+    ],
+)
+def test_contents_that_are_none_are_refused_though_their_hashes_match(tmp_path: Path, contents: Any) -> None:
+    with pytest.raises(BundleError):
+        load_bundle(rehashed(written(tmp_path), **contents))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda about: about.update(family="svm"),
+        lambda about: about.update(family=["elastic_net"]),
+        lambda about: about.update(outcome="survival"),
+        lambda about: about.update(calibration={"slope": float("nan"), "intercept": 0}),
+        lambda about: about.update(calibration={"slope": "1", "intercept": 0}),
+        lambda about: about.update(calibration={"slope": 1, "intercept": 0, "more": 0}),
+        lambda about: about.pop("encoder"),
+        lambda about: about.update(encoder=[]),
+        lambda about: about["encoder"]["names"].pop("immune"),
+        lambda about: about["encoder"]["steps"]["taxa"][0].update(step="__class__"),
+        lambda about: about["encoder"]["steps"]["taxa"][0].update(learned=[]),
+        lambda about: about["encoder"]["steps"]["taxa"][0]["learned"].update(kept_=[10**6]),
+        lambda about: about["encoder"]["steps"]["taxa"][1]["learned"].update(delta_=float("nan")),
+    ],
+)
+def test_a_description_that_does_not_fit_is_refused_though_its_hash_matches(tmp_path: Path, edit: Any) -> None:
+    with pytest.raises(BundleError):
+        load_bundle(edited(written(tmp_path), edit))
+
+
+def test_trees_of_other_features_are_refused(tmp_path: Path) -> None:
+    other = trained("xgboost", ("taxa",)).predictor
+    assert not isinstance(other, Linear)
+    bundle = written(tmp_path, "xgboost")
+    with pytest.raises(BundleError):
+        load_bundle(rehashed(bundle, **{"trees.ubj": other.ubj()}))  # type: ignore[attr-defined]

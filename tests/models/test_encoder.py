@@ -1,0 +1,191 @@
+"""The encoder: fitted on training rows alone, the same after JSON, indifferent to order and to unknown names."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from skbio.stats.composition import clr, multi_replace
+
+from features.analytes import CensoredPolicy
+from features.landmark import BLOCKS, Block, FeatureTable
+from models.encoder import REPRESENTATIONS, BlockEncoder, Representation, absent
+
+from .conftest import UNITS, invented
+
+POLICIES = get_args(CensoredPolicy)
+
+
+def with_block(table: FeatureTable, name: str, block: Block) -> FeatureTable:
+    return replace(table, **{name: block})
+
+
+def with_immune(values: np.ndarray, *names: str) -> FeatureTable:
+    return with_block(invented().take(np.arange(len(values))), "immune", Block(names, values))
+
+
+def encoding(encoder: BlockEncoder, table: FeatureTable, name: str) -> np.ndarray:
+    column = [feature.name for feature in encoder.features_].index(name)
+    return encoder.transform(table)[:, column]
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("censored", POLICIES)
+def test_json_keeps_the_encoder(representation: Representation, censored: CensoredPolicy) -> None:
+    table = invented()
+    before = BlockEncoder(BLOCKS, representation, 0.2, censored)
+    X = before.fit_transform(table)
+    after = BlockEncoder.from_state(json.loads(json.dumps(before.state(), allow_nan=False)))
+    np.testing.assert_array_equal(after.transform(table), X)
+    np.testing.assert_array_equal(after.transform(invented(seed=1)), before.transform(invented(seed=1)))
+    assert after.features_ == before.features_
+    assert after.names_ == before.names_
+    assert after.used_ == before.used_
+    assert after.get_params() == before.get_params()
+    np.testing.assert_array_equal([after.low_, after.high_], [before.low_, before.high_])
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_what_was_left_out_of_training_changes_nothing(representation: Representation) -> None:
+    table, other = invented(), invented(seed=5)
+    train = np.arange(40)
+    mixed = with_block(table, "taxa", Block(table.taxa.names, np.vstack([table.taxa.values[:40], other.taxa.values[40:]])))
+    mixed = with_block(mixed, "immune", Block(table.immune.names, np.vstack([table.immune.values[:40], other.immune.values[40:] * 1e6])))
+    mixed = with_block(mixed, "clinical", Block(table.clinical.names, np.vstack([table.clinical.values[:40], other.clinical.values[40:] + 1e3])))
+    one, two = (BlockEncoder(BLOCKS, representation).fit(whole.take(train)) for whole in (table, mixed))
+    assert one.state() == two.state()
+    # The left-out rows themselves are the same whoever stands beside them.
+    test = np.arange(40, 60)
+    np.testing.assert_allclose(one.transform(table.take(test))[:1], one.transform(table.take(test[:1])), atol=1e-12)
+
+
+def test_fit_and_transform_are_fit_transform() -> None:
+    table = invented()
+    np.testing.assert_array_equal(BlockEncoder(BLOCKS).fit(table).transform(table), BlockEncoder(BLOCKS).fit_transform(table))
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@given(seed=st.integers(0, 1000))
+def test_the_order_of_names_is_no_matter(representation: Representation, seed: int) -> None:
+    table = invented(20)
+    encoder = BlockEncoder(BLOCKS, representation).fit(table)
+    rng, shuffled = np.random.default_rng(seed), table
+    for name in BLOCKS:
+        block = table.block(name)
+        order = rng.permutation(len(block.names))
+        shuffled = with_block(shuffled, name, Block(tuple(block.names[i] for i in order), block.values[:, order]))
+    np.testing.assert_array_equal(encoder.transform(shuffled), encoder.transform(table))
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_a_name_unseen_in_training_has_no_effect(representation: Representation) -> None:
+    table = invented()
+    encoder = BlockEncoder(BLOCKS, representation).fit(table)
+    more = table
+    for name in BLOCKS:
+        block = table.block(name)
+        strange = Block(("Strange_one", *block.names), np.column_stack([np.full(len(table), 0.5), block.values]))
+        more = with_block(more, name, strange)
+    np.testing.assert_array_equal(encoder.transform(more), encoder.transform(table))
+
+
+def test_a_taxon_that_is_missing_was_not_found_and_anything_else_is_unknown() -> None:
+    table = invented()
+    encoder = BlockEncoder(BLOCKS).fit(table)
+    fewer, spelled_out = table, table
+    for name in BLOCKS:
+        block = table.block(name)
+        fewer = with_block(fewer, name, Block(block.names[1:], block.values[:, 1:]))
+        values = block.values.copy()
+        values[:, 0] = absent(name)
+        spelled_out = with_block(spelled_out, name, Block(block.names, values))
+    np.testing.assert_array_equal(encoder.transform(fewer), encoder.transform(spelled_out))
+    nothing = table
+    for name in BLOCKS:
+        nothing = with_block(nothing, name, Block((), np.empty((len(table), 0))))
+    assert np.isfinite(encoder.transform(nothing)).all()
+
+
+def test_clr_is_scikit_bios() -> None:
+    table = invented()
+    encoder = BlockEncoder(("taxa",), "clr", 0.3).fit(table)
+    kept = np.flatnonzero((table.taxa.values > 0).mean(axis=0) >= 0.3)
+    assert [feature.name for feature in encoder.features_] == [table.taxa.names[i] for i in kept]
+    assert [feature.source for feature in encoder.features_] == kept.tolist()
+    values = table.taxa.values[:, kept]
+    closed = values / values.sum(axis=1, keepdims=True)
+    delta = min(closed[closed > 0].min() / 2, 0.5 / len(kept))
+    np.testing.assert_allclose(encoder.transform(table), clr(multi_replace(closed, delta)), atol=1e-9)
+
+
+def test_each_representation_names_its_features() -> None:
+    table = invented()
+    names = {r: [f.name for f in BlockEncoder(("taxa",), r).fit(table).features_] for r in REPRESENTATIONS}
+    assert names["clr"] == names["presence"]
+    assert set(names["clr"]) < set(table.taxa.names)
+    assert names["genus_clr"] == [f"Genus{i}" for i in range(7)]
+    assert names["diversity"] == ["richness", "shannon", "simpson"]
+    assert {f.source for f in BlockEncoder(("taxa",), "diversity").fit(table).features_} == {-1}
+
+
+def test_used_are_the_columns_that_reach_the_matrix() -> None:
+    table = invented()
+    encoder = BlockEncoder(BLOCKS, "clr", 0.3).fit(table)
+    for block in BLOCKS:
+        assert list(encoder.used_[block]) == [f.name for f in encoder.features_ if f.block == block]
+        assert all(encoder.names_[block][at] == name for name, at in encoder.used_[block].items())
+    # Sums and indices are computed from every column.
+    for representation in ("genus_clr", "diversity"):
+        assert len(BlockEncoder(("taxa",), representation).fit(table).used_["taxa"]) == len(table.taxa.names)
+
+
+def test_immune_numbers_are_logarithms_unless_they_already_are() -> None:
+    table = invented()
+    encoder = BlockEncoder(("immune",)).fit(table)
+    values = dict(zip(table.immune.names, table.immune.values.T, strict=True))
+    for name, unit in UNITS.items():
+        known = np.isfinite(values[name])
+        expected = values[name][known] if unit in {"NPX", "log2_expression"} else np.log10(values[name][known])
+        np.testing.assert_allclose(encoding(encoder, table, name)[known], expected)
+
+
+@pytest.mark.parametrize(("policy", "below", "above"), [("half_limit", 1.0, 40.0), ("limit", 2.0, 40.0), ("missing", 8.0, 8.0)])
+def test_beyond_an_unstated_limit_comes_from_training(policy: CensoredPolicy, below: float, above: float) -> None:
+    train = with_immune(np.array([[2.0], [8.0], [40.0], [np.nan]]), "IL-6")
+    encoder = BlockEncoder(("immune",), censored=policy).fit(train)
+    # 0.001 is smaller than anything in training; it is no limit.
+    test = with_immune(np.array([[-np.inf], [np.inf], [np.nan], [0.001]]), "IL-6")
+    found = encoding(encoder, test, "IL-6")
+    np.testing.assert_allclose(10 ** found[:3], [below, above, 8.0])
+
+
+def test_half_of_a_logarithm_is_one_less() -> None:
+    train = with_immune(np.array([[2.0], [8.0], [40.0]]), "CD40L")
+    encoder = BlockEncoder(("immune",)).fit(train)
+    np.testing.assert_allclose(encoding(encoder, with_immune(np.array([[-np.inf]]), "CD40L"), "CD40L"), 1.0)
+
+
+def test_an_analyte_seldom_measured_is_dropped() -> None:
+    train = with_immune(np.array([[2.0, np.nan], [8.0, np.nan], [40.0, 3.0]]), "IL-6", "IL-8")
+    encoder = BlockEncoder(("immune",)).fit(train)
+    assert [feature.name for feature in encoder.features_] == ["IL-6"]
+    assert encoder.names_["immune"] == ("IL-6", "IL-8")
+    assert list(encoder.used_["immune"]) == ["IL-6"]
+
+
+def test_no_column_may_stand() -> None:
+    table = invented()
+    encoder = BlockEncoder(("taxa",), min_prevalence=1.1)
+    assert encoder.fit_transform(table).shape == (len(table), 0)
+    assert BlockEncoder.from_state(json.loads(json.dumps(encoder.state()))).transform(table).shape == (len(table), 0)
+
+
+@given(values=st.lists(st.floats(0, 1e15) | st.sampled_from([np.nan, np.inf, -np.inf]), min_size=5, max_size=5))
+def test_whatever_was_measured_the_encoding_is_finite(values: list[float]) -> None:
+    encoder = BlockEncoder(("immune",)).fit(invented())
+    assert np.isfinite(encoder.encode({"immune": np.array([values])})).all()

@@ -1,0 +1,229 @@
+"""The families, against scikit-learn's saga, shap, and Shapley values by enumeration."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from models.families import FAMILIES, Linear, Trees, logistic_elastic_net_path
+
+Matrix = NDArray[np.float64]
+RATIOS = np.geomspace(1, 0.05, 15)
+
+
+def problem(n: int = 80, d: int = 12, seed: int = 0, intercept: float = 0.0) -> tuple[Matrix, Matrix]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    X[:, d // 2 :] += X[:, : d - d // 2]
+    y = (rng.random(n) < expit(X[:, 0] - X[:, -1] + intercept)).astype(np.float64)
+    y[:2] = 0, 1
+    return X, y
+
+
+def standardised(X: Matrix) -> Matrix:
+    return (X - X.mean(axis=0)) / X.std(axis=0)
+
+
+def largest_penalty(X: Matrix, y: Matrix, l1_ratio: float) -> float:
+    return float(np.abs(X.T @ (y - y.mean())).max() / (len(y) * l1_ratio))
+
+
+def violation(X: Matrix, y: Matrix, l1_ratio: float, penalty: float, intercept: float, slopes: Matrix) -> float:
+    """Return the largest violation of the optimum's conditions, as a share of the gradient of the null model."""
+    residual = expit(intercept + X @ slopes) - y
+    gradient = X.T @ residual / len(y) + penalty * (1 - l1_ratio) * slopes
+    active = np.abs(gradient + penalty * l1_ratio * np.sign(slopes))
+    idle = np.maximum(np.abs(gradient) - penalty * l1_ratio, 0)
+    worst = max(np.where(slopes != 0, active, idle).max(), abs(residual.mean()))
+    return float(worst / (largest_penalty(X, y, l1_ratio) * l1_ratio))
+
+
+@pytest.mark.parametrize("l1_ratio", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("shape", [(80, 12), (40, 60)], ids=["more rows", "more columns"])
+def test_the_path_agrees_with_saga(l1_ratio: float, shape: tuple[int, int]) -> None:
+    X, y = problem(*shape, intercept=-0.5)
+    X = standardised(X)
+    intercepts, slopes = logistic_elastic_net_path(X, y, l1_ratio, RATIOS)
+    for intercept, slope, ratio in list(zip(intercepts, slopes, RATIOS, strict=True))[3::5]:
+        strength = 1 / (len(y) * largest_penalty(X, y, l1_ratio) * ratio)
+        saga = LogisticRegression(solver="saga", C=strength, l1_ratio=l1_ratio, tol=1e-7, max_iter=20_000).fit(X, y)
+        np.testing.assert_allclose(slope, saga.coef_[0], atol=3e-3)
+        np.testing.assert_allclose(intercept, saga.intercept_[0], atol=3e-3)
+
+
+@given(
+    n=st.integers(10, 80),
+    d=st.integers(1, 120),
+    seed=st.integers(0, 10_000),
+    intercept=st.floats(-4, 4),
+    l1_ratio=st.sampled_from([0.1, 0.5, 0.95]),
+)
+def test_every_point_of_the_path_is_the_optimum(n: int, d: int, seed: int, intercept: float, l1_ratio: float) -> None:
+    X, y = problem(n, d, seed, intercept)
+    X = standardised(X)
+    intercepts, slopes = logistic_elastic_net_path(X, y, l1_ratio, RATIOS)
+    for i, ratio in enumerate(RATIOS):
+        penalty = ratio * largest_penalty(X, y, l1_ratio)
+        assert violation(X, y, l1_ratio, penalty, intercepts[i], slopes[i]) < 5e-3
+
+
+@pytest.mark.parametrize("events", [1, 2])
+def test_rare_events_among_many_columns_reach_the_optimum(events: int) -> None:
+    X, y = problem(50, 1000, seed=1)
+    X, y = standardised(X), (np.arange(50) < events).astype(np.float64)
+    intercepts, slopes = logistic_elastic_net_path(X, y, 0.95, RATIOS)
+    for i, ratio in enumerate(RATIOS):
+        penalty = ratio * largest_penalty(X, y, 0.95)
+        assert violation(X, y, 0.95, penalty, intercepts[i], slopes[i]) < 5e-3
+
+
+def test_the_path_starts_where_every_slope_is_zero() -> None:
+    X, y = problem()
+    X = standardised(X)
+    intercepts, slopes = logistic_elastic_net_path(X, y, 0.5, np.array([1.0, 0.98]))
+    assert not slopes[0].any()
+    assert expit(intercepts[0]) == pytest.approx(y.mean())
+    assert slopes[1].any()
+
+
+def test_separable_classes_stay_finite() -> None:
+    X = np.linspace(-1, 1, 20)[:, None]
+    y = (X[:, 0] > 0).astype(np.float64)
+    intercepts, slopes = logistic_elastic_net_path(standardised(X), y, 0.95, np.geomspace(1, 0.05, 15))
+    assert np.isfinite(intercepts).all()
+    assert np.abs(slopes).max() < 50
+
+
+def test_constant_columns_get_no_weight(family: str) -> None:
+    X, y = problem()
+    # 0.1 has no exact mean in binary: its standard deviation is a rounding error, not zero.
+    X = np.column_stack([X, np.full(len(X), 0.1), np.zeros(len(X))])
+    chosen = FAMILIES[family]
+    predictor = chosen.fit(X, y, chosen.settings[-1], seed=0)
+    other = X.copy()
+    other[:, -2:] = 1e3, -1e3
+    np.testing.assert_allclose(predictor.margin(other), predictor.margin(X), atol=1e-6)
+
+
+def test_margins_stand_in_the_order_of_the_settings(family: str) -> None:
+    X, y = problem(60, 10)
+    other, _ = problem(9, 10, seed=1)
+    chosen = FAMILIES[family]
+    found = chosen.margins(X, y, other, seed=3)
+    assert found.shape == (len(chosen.settings), len(other))
+    for setting, margin in zip(chosen.settings, found, strict=True):
+        np.testing.assert_allclose(chosen.fit(X, y, setting, seed=3).margin(other), margin, atol=1e-6, err_msg=setting)
+
+
+def test_more_columns_than_rows(family: str) -> None:
+    X, y = problem(30, 200)
+    chosen = FAMILIES[family]
+    predictor = chosen.fit(X, y, chosen.settings[-1], seed=0)
+    margin = predictor.margin(X)
+    assert np.isfinite(margin).all()
+    assert margin[y == 1].mean() > margin[y == 0].mean()
+
+
+def test_without_columns_every_answer_is_the_prevalence(family: str) -> None:
+    y = np.array([1.0, 0, 0, 0, 1, 0])
+    chosen = FAMILIES[family]
+    found = chosen.margins(np.zeros((6, 0)), y, np.zeros((2, 0)), seed=0)
+    assert found.shape == (len(chosen.settings), 2)
+    np.testing.assert_allclose(expit(found), 1 / 3)
+    predictor = chosen.fit(np.zeros((6, 0)), y, chosen.settings[0], seed=0)
+    shap, base = predictor.contributions(np.zeros((2, 0)))
+    assert shap.shape == (2, 0)
+    assert expit(base) == pytest.approx(1 / 3)
+
+
+FITTED = {name: family.fit(*problem(40, 8), family.settings[-1], seed=0) for name, family in FAMILIES.items()}
+
+
+@given(rows=arrays(np.float64, (3, 8), elements=st.floats(-1e3, 1e3)))
+def test_contributions_add_up_to_the_margin(rows: Matrix) -> None:
+    for predictor in FITTED.values():
+        shap, base = predictor.contributions(rows)
+        np.testing.assert_allclose(base + shap.sum(axis=1), predictor.margin(rows), atol=1e-4)
+
+
+def test_the_base_value_is_the_mean_margin_of_training(family: str) -> None:
+    X, y = problem(200, 6)
+    chosen = FAMILIES[family]
+    predictor = chosen.fit(X, y, chosen.settings[-1], seed=0)
+    # Trees weight their nodes by the rows each tree drew, so theirs is close and no more.
+    assert predictor.contributions(X)[1] == pytest.approx(
+        predictor.margin(X).mean(), abs=1e-9 if "net" in family else 0.2
+    )
+
+
+def test_linear_contributions_are_shapley_values_by_enumeration() -> None:
+    rng = np.random.default_rng(0)
+    mean, coef, row, d = rng.normal(size=4), rng.normal(size=4), rng.normal(size=(1, 4)), 4
+    linear = Linear(0.3, coef, mean)
+
+    def value(known: tuple[int, ...]) -> float:
+        filled = mean.copy()
+        filled[list(known)] = row[0, list(known)]
+        return float(linear.margin(filled[None])[0])
+
+    expected = np.zeros(d)
+    for i in range(d):
+        others = [j for j in range(d) if j != i]
+        for size in range(d):
+            for known in combinations(others, size):
+                expected[i] += (value((*known, i)) - value(known)) / (d * comb(d - 1, size))
+    shap, base = linear.contributions(row)
+    np.testing.assert_allclose(shap[0], expected, atol=1e-12)
+    assert base == pytest.approx(value(()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_contributions_agree_with_shap(family: str) -> None:
+    import shap
+
+    X, y = problem(60, 6)
+    chosen = FAMILIES[family]
+    predictor = chosen.fit(X, y, chosen.settings[-1], seed=0)
+    found, base = predictor.contributions(X)
+    if isinstance(predictor, Linear):
+        masker = shap.maskers.Independent(X, max_samples=len(X))
+        explainer = shap.LinearExplainer((predictor.coef, predictor.intercept), masker)
+    else:
+        assert isinstance(predictor, Trees)
+        explainer = shap.TreeExplainer(predictor.booster, feature_perturbation="tree_path_dependent")
+    np.testing.assert_allclose(found, explainer.shap_values(X), atol=1e-4)
+    assert base == pytest.approx(float(np.ravel(explainer.expected_value)[0]), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["random_forest", "xgboost"])
+def test_trees_survive_their_ubj(name: str) -> None:
+    X, y = problem()
+    before = FAMILIES[name].fit(X, y, FAMILIES[name].settings[-1], seed=0)
+    assert isinstance(before, Trees)
+    after = Trees.from_ubj(before.ubj())
+    np.testing.assert_array_equal(after.margin(X), before.margin(X))
+    np.testing.assert_array_equal(after.contributions(X)[0], before.contributions(X)[0])
+    assert after.ubj() == before.ubj()
+
+
+def test_a_seed_decides(family: str) -> None:
+    X, y = problem()
+    chosen = FAMILIES[family]
+    one, same, other = (chosen.fit(X, y, chosen.settings[-1], seed).margin(X) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    # The elastic net draws nothing.
+    assert np.array_equal(one, other) == (family == "elastic_net")
+
+
+def test_settings_are_plain_json_numbers(family: str) -> None:
+    for setting in FAMILIES[family].settings:
+        assert all(type(value) in (int, float) for value in setting.values())
