@@ -33,7 +33,7 @@ _DAY = r"(^|_)days?(_|$)"
 _OTHER_DAY = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
 _VISIT = r"^(visit|time_?point)(_?(number|no|nr|id))?$"
 _CENTRE = r"^(sub_?cohort|centre|center|hospital|institution|study_site|site|location)(_?(id|name))?$"
-_GIVEN = r"donor|(^|_)fmt(_|$)"
+_GIVEN = r"donor|^given|(^|_)fmt(_|$)"
 _TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
 _ANALYTE, _VALUE = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$", r"^(value|concentration|level|result|npx)$"
 _STABLE = r"(^|_)pfs_?0?6(_|$)"
@@ -372,7 +372,17 @@ def _when(frame: pd.DataFrame) -> _When | None:
 
 
 def _donors(sheet: Sheet) -> tuple[list[str], pd.Series[bool]]:
-    """Return the lines of 'donor' and 'given', and the rows that are donors': those whose name others were given."""
+    """Return the lines of 'donor' and 'given', and the rows that are donors'.
+
+    They are those that a column calls so, or else those whose name others were given.
+    """
+    for other, names in sheet.frame.items():
+        rows = names.str.lower() == "donor"
+        if rows.any() and not rows.all():
+            value = names[rows].iloc[0]
+            donor = _yaml({"column": str(other), "pattern": f"^{value}$"})
+            lines = [f"  donor: {donor}  # guessed: {rows.sum()} rows say so; TODO: confirm"]
+            return lines + [f"  given: {_yaml(column)}" for column in _columns(sheet, _GIVEN) if column != other][:1], rows
     for column in _columns(sheet, _GIVEN):
         given = sheet.frame.loc[~sheet.frame[column].map(_is_missing), column]
         for other, names in sheet.frame.items():

@@ -147,7 +147,7 @@ def load_bundle(folder: Path) -> Model:
     """
     contents = _checked_contents(folder)
     try:
-        about = json.loads(contents["bundle.json"])
+        about = json.loads(contents["bundle.json"], parse_constant=_no_number)
         protocol = about["protocol"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder}/bundle.json does not name its protocol: {error}") from error
@@ -200,12 +200,18 @@ def _checked_contents(folder: Path) -> dict[str, bytes]:
     return contents
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
 def _check_parts_fit(model: Model) -> None:
     """Raise unless encoder, predictor and calibration together say something of a patient without measurements."""
     unmeasured = {name: np.full((1, len(columns)), absent(name)) for name, columns in model.encoder.names_.items()}
-    shap, base = model.predictor.contributions(model.encoder.encode(unmeasured))
-    if shap.shape != (1, len(model.encoder.features_)):
-        raise ValueError(f"{len(model.encoder.features_)} features are encoded, {shap.shape[1]} are explained")
+    encoded = model.encoder.encode(unmeasured)
+    # XGBoost ends the whole process where the numbers of columns differ.
+    if not encoded.shape[1] == len(model.encoder.features_) == model.predictor.n_features:
+        raise ValueError(f"{encoded.shape[1]} features are encoded, the predictor reads {model.predictor.n_features}")
+    shap, base = model.predictor.contributions(encoded)
     margin = base + shap.sum()
     if not np.isfinite([margin, model.calibration.probability(margin)]).all():
         raise ValueError("its parameters are not finite")

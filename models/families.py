@@ -8,7 +8,6 @@ XGBoost's UBJ, never as a pickle.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -23,6 +22,10 @@ Vector = NDArray[np.float64]
 
 class Predictor(Protocol):
     """A fitted classifier."""
+
+    @property
+    def n_features(self) -> int:
+        """The number of columns it reads."""
 
     def margin(self, X: Matrix) -> Vector:
         """Return log-odds, (n_samples,)."""
@@ -64,6 +67,11 @@ class Linear:
     intercept: float
     coef: Vector
     mean: Vector
+
+    @property
+    def n_features(self) -> int:
+        """The number of columns it reads."""
+        return len(self.coef)
 
     def margin(self, X: Matrix) -> Vector:
         """Return log-odds, (n_samples,)."""
@@ -143,7 +151,6 @@ def logistic_elastic_net_path(
     intercepts : ndarray, (n_penalties,)
     slopes : ndarray, (n_penalties, n_features)
     """
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import enet_path
 
     n, d = X.shape
@@ -161,20 +168,18 @@ def logistic_elastic_net_path(
             total = weight.sum()
             x_mean, z_mean = weight @ X / total, weight @ working / total
             root = np.sqrt(weight)
-            with warnings.catch_warnings():
-                # An unfinished inner solve only costs another Newton step.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                _, solved, _ = enet_path(
-                    np.asfortranarray((X - x_mean) * root[:, None]),
-                    (working - z_mean) * root,
-                    l1_ratio=l1_ratio,
-                    alphas=[largest * ratio],
-                    # Solved in place, and what it moved must be measured.
-                    coef_init=slopes.copy(),
-                    tol=1e-6,
-                    check_input=False,
-                    precompute=False,
-                )
+            _, solved, _ = enet_path(
+                np.asfortranarray((X - x_mean) * root[:, None]),
+                (working - z_mean) * root,
+                l1_ratio=l1_ratio,
+                alphas=[largest * ratio],
+                # Solved in place, and what it moved must be measured.
+                coef_init=slopes.copy(),
+                tol=1e-6,
+                max_iter=20_000,
+                check_input=False,
+                precompute=False,
+            )
             new = solved[:, 0]
             new_intercept = float(z_mean - x_mean @ new)
             moved = max(np.abs(new - slopes).max(initial=0), abs(new_intercept - intercept))
@@ -200,6 +205,11 @@ class Trees:
         self._matrix = xgboost.DMatrix
         self.booster = booster
         booster.set_param({"nthread": 1})
+
+    @property
+    def n_features(self) -> int:
+        """The number of columns it reads."""
+        return int(self.booster.num_features())
 
     def margin(self, X: Matrix) -> Vector:
         """Return log-odds, (n_samples,)."""

@@ -31,11 +31,16 @@ class BundleModel(mlflow.pyfunc.PythonModel):
         frame = predictions(
             self.served,
             (
-                numbers_candidate(*(row.get(block) or {} for block in BLOCKS), units=units)
+                numbers_candidate(*(_measured(row.get(block)) for block in BLOCKS), units=units)
                 for row in model_input.to_dict("records")
             ),
         )
         return frame[["probability", "margin", "verdict"]]
+
+
+def _measured(numbers: dict[str, float | None] | None) -> dict[str, float]:
+    # MLflow makes None of NaN, and of JSON's null.
+    return {name: value for name, value in (numbers or {}).items() if value is not None}
 
 
 mlflow.models.set_model(BundleModel())

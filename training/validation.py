@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from features.landmark import FeatureTable
 from models.bundle import Calibration
@@ -128,10 +129,13 @@ def validate(
     """
     jobs = (delayed(_one_fold)(table, y, encoder, families, fold, n_folds, seed) for fold in outer)
     found: dict[str, list[LeftOut]] = {family: [] for family in families}
-    for results in Parallel(n_jobs=-1, return_as="generator", mmap_mode="r")(jobs):
-        for family, result in results.items():
-            found[family].append(result)
-        done()
+    # Threads: the solvers let go of the interpreter, and new processes would spend seconds on imports before the first
+    # fold. BLAS keeps to one thread, since folds already take every core.
+    with threadpool_limits(1, "blas"):
+        for results in Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs):
+            for family, result in results.items():
+                found[family].append(result)
+            done()
     return found
 
 

@@ -113,6 +113,8 @@ def test_nan_is_never_written(tmp_path: Path, bad: float) -> None:
 
 def test_a_predictor_of_another_kind_is_refused(tmp_path: Path) -> None:
     class Strange:
+        n_features = 1
+
         def margin(self, X: Any) -> Any:
             return X
 

@@ -1,0 +1,165 @@
+"""One answer, and response beside toxicity."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.analytes import Reading
+from features.errors import InputError
+from features.landmark import BLOCKS
+from features.outcomes import OUTCOME_IDS, is_toxicity
+from models.answer import Served, answer, benefit
+from models.batch import table_candidates
+from models.bundle import Calibration
+from models.candidate import Candidate, Measurement, StoolProfile
+from models.encoder import REPRESENTATIONS
+
+from .conftest import PROFILER, invented, trained
+from .test_batch import served
+
+STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percent", PROFILER, -1.0, "day_ici")
+BLOOD = (Measurement("IL-6", Reading(3.0), "pg/mL"),)
+
+
+@pytest.mark.parametrize("representation", REPRESENTATIONS)
+def test_contributions_add_up_and_calibrate_to_the_probability(family: str, representation: Any) -> None:
+    model = trained(family, representation=representation)
+    for candidate in list(table_candidates(invented(seed=9)))[:20]:
+        said = answer([served(model)], candidate)
+        explained, calibration = said["explanation"], said["explanation"]["calibration"]
+        total = explained["base_value"] + sum(c["shap"] for c in explained["contributions"])
+        assert total == pytest.approx(explained["value"], abs=1e-4)
+        log_odds = calibration["slope"] * explained["value"] + calibration["intercept"]
+        assert said["probability"] == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
+        assert said["probability"] == float(model.calibration.probability(np.array(explained["value"])))
+        assert [c["feature"] for c in explained["contributions"]] == [f.name for f in model.encoder.features_]
+        json.dumps(said, allow_nan=False)
+
+
+@given(margin=st.floats(-1e6, 1e6), slope=st.floats(-50, 50), intercept=st.floats(-50, 50))
+def test_a_calibrated_margin_is_a_probability(margin: float, slope: float, intercept: float) -> None:
+    assert 0 <= Calibration(slope, intercept).probability(np.array(margin)) <= 1
+
+
+def test_values_are_shown_as_measured() -> None:
+    blood = (
+        Measurement("IL-6", Reading(float("nan"), "below"), "pg/mL"),
+        Measurement("IL-8", Reading(3000.0), "pg/mL"),
+        Measurement("IL-10", Reading(5.0), "unstated"),
+    )
+    said = answer([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
+    shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
+    assert shown["Genus0_species0"] == pytest.approx(0.6)
+    assert shown["Genus2_species2"] == 0
+    assert shown["IL-6"] is None
+    assert shown["IL-8"] == pytest.approx(3.0)
+    assert shown["CD40L"] is None
+    assert (shown["age"], shown["sex=female"], shown["sex=male"]) == (None, 1, 0)
+
+
+def test_a_computed_feature_shows_what_was_computed() -> None:
+    said = answer([served(trained("elastic_net", ("taxa",), "diversity"))], Candidate({}, STOOL))
+    shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
+    assert shown["richness"] == 2
+    assert shown["simpson"] == pytest.approx(1 - 0.6**2 - 0.4**2)
+
+
+def test_an_abstention_carries_its_reason_and_its_evidence() -> None:
+    model = trained("xgboost")
+    said = answer([served(model)], Candidate())
+    assert said["probability"] is None
+    assert said["explanation"] is None
+    assert said["trust"]["verdict"] == "abstain"
+    assert len(said["trust"]["reasons"]) == len(BLOCKS)
+    assert said["evidence"] == model.evidence
+    assert said["model"]["family"] == "xgboost"
+    assert said["model"]["blocks"] == list(BLOCKS)
+
+
+MODELS = [
+    Served(trained("elastic_net", blocks), "m", str(i), "", "candidate")
+    for i, blocks in enumerate([BLOCKS, ("taxa", "clinical"), ("taxa", "immune"), ("taxa",)])
+]
+
+
+@pytest.mark.parametrize(
+    ("candidate", "version"),
+    [
+        (Candidate({"age": 60}, STOOL, BLOOD), "0"),
+        (Candidate({"age": 60}, STOOL), "1"),
+        (Candidate({}, STOOL, BLOOD), "2"),
+        (Candidate({}, STOOL), "3"),
+        # What no model knows chooses none.
+        (Candidate({"shoe": 43}, STOOL), "3"),
+        (Candidate({"shoe": 43}, STOOL, (Measurement("IL-33", Reading(3.0), "pg/mL"),)), "3"),
+        (Candidate({"age": None}, STOOL, (Measurement("IL-6", Reading(float("nan")), "pg/mL"),)), "3"),
+        # Nobody can answer: the best says why.
+        (Candidate({"age": 60}), "0"),
+        (Candidate(), "0"),
+    ],
+)
+def test_the_first_model_answers_of_whose_blocks_something_is_known(candidate: Candidate, version: str) -> None:
+    assert answer(MODELS, candidate)["model"]["version"] == version
+
+
+def test_the_registrys_order_decides_between_models_that_fit() -> None:
+    assert answer(MODELS[::-1], Candidate({"age": 60}, STOOL, BLOOD))["model"]["version"] == "3"
+
+
+def test_a_value_that_cannot_be_read_is_no_reason_to_take_another_model() -> None:
+    with pytest.raises(InputError, match="IL-6"):
+        answer(MODELS, Candidate({}, STOOL, (Measurement("IL-6", Reading(3.0), "NPX"),)))
+
+
+def said_of(outcome: str, probability: float | None) -> dict[str, Any]:
+    return {"outcome": outcome, "probability": probability}
+
+
+@given(joint=st.lists(st.floats(0.001, 1), min_size=4, max_size=4))
+def test_benefit_lies_within_its_bounds_whatever_the_dependence(joint: list[float]) -> None:
+    both, only_r, only_t, neither = np.array(joint) / sum(joint)
+    found = benefit([said_of("objective_response", both + only_r), said_of("toxicity_any", both + only_t)])
+    assert found["low"] - 1e-12 <= only_r <= found["high"] + 1e-12
+    assert neither >= 0
+
+
+@given(counts=st.tuples(st.integers(0, 6), st.integers(0, 6)))
+def test_the_bounds_of_benefit_are_reached(counts: tuple[int, int]) -> None:
+    n, (responders, toxic) = 6, counts
+    # Every way to let toxicity fall on six patients of whom the first respond.
+    found = [
+        sum(i < responders and not fell for i, fell in enumerate(falls)) / n
+        for falls in product([False, True], repeat=n)
+        if sum(falls) == toxic
+    ]
+    bounds = benefit([said_of("toxicity_2", toxic / n), said_of("disease_control", responders / n)])
+    assert (min(found), max(found)) == pytest.approx((bounds["low"], bounds["high"]))
+    assert bounds["of"] == ["disease_control", "toxicity_2"]
+
+
+def test_benefit_needs_both_sides() -> None:
+    response, toxicity = said_of("objective_response", 0.5), said_of("toxicity_any", 0.5)
+    for answers, reason in (
+        ([response], "no model of toxicity is registered"),
+        ([toxicity], "no model of response is registered"),
+        ([], "no model of response is registered"),
+        ([response, said_of("toxicity_any", None)], "a model abstained"),
+        ([said_of("objective_response", None), toxicity], "a model abstained"),
+    ):
+        found = benefit(answers)
+        assert (found["low"], found["high"], found["reason"]) == (None, None, reason)
+
+
+def test_every_outcome_is_defined_in_its_answer() -> None:
+    for outcome in OUTCOME_IDS:
+        said = answer([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
+        assert len(said["definition"]) > 10
+        assert is_toxicity(outcome) == ("adverse event" in said["definition"])

@@ -1,0 +1,281 @@
+"""What a model takes in of a candidate, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.analytes import CensoredPolicy, ImmuneUnit, Reading, parse_value
+from features.errors import InputError, TaxokineError, UnitError
+from models.answer import answer
+from models.candidate import LARGEST, Candidate, Measurement, Reception, StoolProfile, proportions_of, received
+from models.encoder import BlockEncoder
+
+from .conftest import UNITS, invented, trained
+from .test_batch import served
+
+ENCODER = BlockEncoder(("taxa", "immune", "clinical"), min_prevalence=0.3).fit(invented())
+
+
+def measured(analyte: str, value: str | float | None, unit: ImmuneUnit) -> Measurement:
+    return Measurement(analyte, parse_value(value, unit=unit), unit)
+
+
+def reception(*immune: Measurement, encoder: BlockEncoder = ENCODER, **clinical: Any) -> Reception:
+    return received(Candidate(clinical, None, immune), encoder, UNITS)
+
+
+def number(taken: Reception, block: str, name: str) -> float:
+    return float(taken.values[block][0, ENCODER.names_[block].index(name)])
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        StoolProfile({"a": 25.0, "b": 75.0}, "percent"),
+        StoolProfile({"a": 0.25, "b": 0.75}, "proportions"),
+        StoolProfile({"a": 250, "b": 750}, "counts"),
+        # Part of a whole: the rest was not classified.
+        StoolProfile({"a": 20.0, "b": 60.0}, "percent"),
+        # One taxon above 100% by rounding.
+        StoolProfile({"a": 25.3, "b": 75.9}, "percent"),
+    ],
+)
+def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> None:
+    assert proportions_of(profile) == pytest.approx({"a": 0.25, "b": 0.75})
+
+
+@pytest.mark.parametrize(
+    ("values", "unit", "says"),
+    [
+        ({"a": 40.0, "b": 60.0}, "proportions", "read as percent"),
+        ({"a": 1.5}, "proportions", "more than proportions can"),
+        ({"a": 4000.0, "b": 6000.0}, "percent", "one rank only"),
+        ({"a": 0.4, "b": 0.6}, "percent", "read as proportions"),
+        ({"a": 0.4, "b": 0.6}, "counts", "whole numbers"),
+        ({"a": -0.1, "b": 0.6}, "proportions", "from 0"),
+        ({"a": math.nan}, "percent", "from 0"),
+        ({"a": math.inf}, "counts", "from 0"),
+        ({"a": 1e300, "b": 1e300}, "counts", "from 0"),
+        ({"a": 10**400}, "counts", "from 0"),
+        ({"a": 0.0, "b": 0.0}, "percent", "nothing was found"),
+        ({}, "percent", "nothing was found"),
+        ({"s__Alpha one": 0.5, "Alpha_one": 0.5}, "proportions", "each taxon once"),
+        ({"k__B|g__Alpha|s__Alpha_one": 0.0, "Alpha one": 0.5}, "proportions", "Alpha_one"),
+    ],
+)
+def test_a_profile_that_contradicts_itself_is_refused(values: dict[str, float], unit: Any, says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        proportions_of(StoolProfile(values, unit))
+
+
+@given(
+    values=st.dictionaries(st.integers(0, 50).map("Taxon_x{}".format), st.floats(1e-6, 1), min_size=1),
+    factor=st.sampled_from([1.0, 0.5]),
+)
+def test_proportions_sum_to_one_in_any_unit(values: dict[str, float], factor: float) -> None:
+    total = math.fsum(values.values()) / factor
+    parts = {name: value / total for name, value in values.items()}
+    found = proportions_of(StoolProfile(parts, "proportions"))
+    assert math.fsum(found.values()) == pytest.approx(1)
+    assert proportions_of(StoolProfile({n: 100 * v for n, v in parts.items()}, "percent")) == pytest.approx(found)
+
+
+def test_names_are_known_by_any_spelling() -> None:
+    profile = StoolProfile({"k__Bacteria|g__Genus0|s__Genus0_species0": 60.0, "s__Genus1 species1": 40.0}, "percent")
+    taken = received(Candidate({}, profile), ENCODER, UNITS)
+    assert number(taken, "taxa", "Genus0_species0") == pytest.approx(0.6)
+    assert number(taken, "taxa", "Genus1_species1") == pytest.approx(0.4)
+    assert taken.unused == ()
+    assert taken.recognised == pytest.approx(1)
+
+
+def test_what_has_no_effect_is_listed() -> None:
+    profile = StoolProfile({"Genus0_species0": 30.0, "Unheard_of": 70.0}, "percent")
+    blood = (measured("IL-6", 1.0, "pg/mL"), measured("IL-33", 2.0, "pg/mL"), measured("IL10", 3.0, "log2_expression"))
+    taken = received(Candidate({"age": 60, "shoe": 43, "mood": "fine", "sex": None}, profile, blood), ENCODER, UNITS)
+    assert taken.unused == ("Unheard_of", "IL-33", "IL10 mRNA", "shoe", "mood")
+    assert taken.recognised == pytest.approx(0.3)
+
+
+def test_what_the_model_saw_but_dropped_has_no_effect_either() -> None:
+    rare = invented().taxa.names[-1]
+    assert rare in ENCODER.names_["taxa"]
+    taken = received(Candidate({}, StoolProfile({rare: 1.0}, "proportions")), ENCODER, UNITS)
+    assert taken.unused == (rare,)
+    assert not taken.measured("taxa").any()
+    assert taken.recognised == pytest.approx(1)
+
+
+def test_blocks_that_the_model_lacks_have_no_effect() -> None:
+    encoder = BlockEncoder(("taxa",)).fit(invented())
+    assert reception(measured("IL-6", 1.0, "pg/mL"), encoder=encoder, age=60).unused == ("IL-6", "age")
+
+
+@pytest.mark.parametrize(
+    ("given_as", "expected"),
+    [
+        (("Interleukin 6", 3.0, "pg/mL"), 3.0),
+        (("IL6", 0.003, "ng/mL"), 3.0),
+        (("IL-6", "<4", "pg/mL"), 2.0),
+        (("IL-6", "<0.004", "ng/mL"), 2.0),
+        (("IL-6", ">4", "pg/mL"), 4.0),
+        (("IL-6", "OOR<", "pg/mL"), -math.inf),
+        (("IL-6", "OOR>", "ng/mL"), math.inf),
+        (("IL-6", 0, "pg/mL"), 0.0),
+    ],
+)
+def test_a_concentration_arrives_in_the_models_unit(given_as: Any, expected: float) -> None:
+    assert number(reception(measured(*given_as)), "immune", "IL-6") == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "below", "above"), [("half_limit", 2.0, 4.0), ("limit", 4.0, 4.0), ("missing", math.nan, math.nan)]
+)
+def test_censored_readings_follow_the_models_policy(policy: CensoredPolicy, below: float, above: float) -> None:
+    encoder = BlockEncoder(("immune",), censored=policy).fit(invented())
+    for text, expected in (("<4", below), (">4", above)):
+        taken = reception(measured("IL-6", text, "pg/mL"), encoder=encoder)
+        np.testing.assert_allclose(taken.values["immune"][0, 0], expected)
+
+
+def test_half_of_an_npx_limit_is_one_less() -> None:
+    assert number(reception(measured("sCD40L", "<4", "NPX")), "immune", "CD40L") == 3.0
+
+
+@pytest.mark.parametrize(
+    ("analyte", "value", "unit"),
+    [
+        ("IL-6", 3.0, "NPX"),
+        ("IL-6", 3.0, "unstated"),
+        ("IL-10", 3.0, "pg/mL"),
+        ("CD40L", 3.0, "pg/mL"),
+        # A limit of another scale, or a side without a limit, says no more than a number of it.
+        ("IL-6", "<3", "NPX"),
+        ("IL-6", "OOR<", "NPX"),
+        ("CD40L", "OOR>", "ng/mL"),
+    ],
+)
+def test_units_without_a_conversion_are_refused(analyte: str, value: Any, unit: ImmuneUnit) -> None:
+    with pytest.raises(UnitError, match=f"immune: {analyte} is known in"):
+        reception(measured(analyte, value, unit))
+
+
+def test_gene_expression_is_no_protein() -> None:
+    taken = reception(measured("IL6", 5.0, "log2_expression"), measured("IL-6", 2.0, "pg/mL"))
+    assert number(taken, "immune", "IL6 mRNA") == 5.0
+    assert number(taken, "immune", "IL-6") == 2.0
+
+
+def test_an_analyte_given_twice_is_refused() -> None:
+    with pytest.raises(InputError, match="TNF-a is given twice"):
+        reception(measured("TNF", 1.0, "pg/mL"), measured("TNF alpha", 2.0, "pg/mL"))
+
+
+@pytest.mark.parametrize("value", [-2.0, 2e15, -1e-9])
+@pytest.mark.parametrize("analyte", ["IL-6", "IL-33"])
+def test_an_impossible_concentration_is_refused(analyte: str, value: float) -> None:
+    with pytest.raises(InputError, match=f"immune: {analyte}"):
+        reception(Measurement(analyte, Reading(value), "pg/mL"))
+
+
+def test_a_log2_scale_may_be_negative() -> None:
+    assert number(reception(Measurement("CD40L", Reading(-2.0), "NPX")), "immune", "CD40L") == -2.0
+
+
+def test_clinical_fields_become_numbers_and_levels() -> None:
+    taken = reception(age=61, sex="female")
+    assert taken.values["clinical"].tolist() == [[61.0, 1.0, 0.0]]
+    assert reception(age=True).values["clinical"][0, 0] == 1.0
+    assert np.isnan(reception(age=None, sex=None).values["clinical"]).all()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"sex": "Female"}, "expected one of female, male, got 'Female'"),
+        ({"sex": 1}, "expected one of female, male"),
+        ({"sex": True}, "expected one of female, male"),
+        ({"age": "61"}, "expected a number"),
+        ({"age": math.nan}, "expected a number"),
+        ({"age": math.inf}, "expected a number"),
+        ({"age": 10**400}, "expected a number"),
+        ({"shoe": -math.inf}, "expected a number"),
+    ],
+)
+def test_a_clinical_value_of_another_kind_is_refused(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=f"patient.{next(iter(fields))}: {says}"):
+        reception(**fields)
+
+
+def test_nothing_is_received_as_nothing() -> None:
+    taken = reception()
+    assert not any(taken.measured(block).any() for block in ENCODER.blocks)
+    assert taken.recognised is None
+    assert not taken.values["taxa"].any()
+
+
+ANY_FLOAT = st.floats() | st.floats(0, 1) | st.floats(0, 100) | st.integers(-2, 10**20)
+NAMES = st.sampled_from(["Genus0_species0", "s__Genus1 species1", "Genus2_species2", "Unheard", "g__x|s__", "", "|", " "])
+CANDIDATES = st.builds(
+    Candidate,
+    clinical=st.dictionaries(
+        st.sampled_from(["age", "sex", "sex=male", "shoe", "", "="]),
+        st.none() | st.booleans() | ANY_FLOAT | st.sampled_from(["male", "female", "", "x"]),
+    ),
+    taxa=st.none()
+    | st.builds(
+        StoolProfile,
+        values=st.dictionaries(NAMES, ANY_FLOAT),
+        unit=st.sampled_from(["counts", "proportions", "percent"]),
+        profiler=st.none() | st.text(max_size=5),
+        day=st.none() | st.floats(-1e3, 1e3),
+        clock=st.none() | st.sampled_from(["day_ici", "day_fmt", ""]),
+    ),
+    immune=st.lists(
+        st.builds(
+            Measurement,
+            analyte=st.sampled_from(["IL-6", "IL6", "CXCL8", "IL10", "sCD40L", "?", "", "IL-6/TNF"]),
+            reading=st.builds(Reading, st.floats(), st.sampled_from(["", "below", "above"]), st.floats())
+            | st.builds(Reading, st.floats(0, 1e4)),
+            unit=st.sampled_from(get_args(ImmuneUnit)),
+        ),
+        max_size=4,
+    ).map(tuple),
+)
+
+
+@given(candidate=CANDIDATES)
+def test_any_candidate_is_refused_in_words_or_answered_in_finite_numbers(candidate: Candidate) -> None:
+    for family in ("elastic_net", "xgboost"):
+        for blocks in (("taxa", "immune", "clinical"), ("taxa",), ("immune",)):
+            try:
+                said = answer([served(trained(family, blocks))], candidate)
+            except TaxokineError as error:
+                assert error.status == 422
+                assert len(str(error)) > 20
+                continue
+            assert isinstance(said["trust"]["verdict"], str)
+            if said["explanation"] is None:
+                assert said["probability"] is None
+                assert said["trust"]["reasons"]
+                continue
+            assert 0 <= said["probability"] <= 1
+            numbers = [c["shap"] for c in said["explanation"]["contributions"]]
+            shown = [c["value"] for c in said["explanation"]["contributions"] if c["value"] is not None]
+            assert np.isfinite([*numbers, *shown, said["explanation"]["value"]]).all()
+
+
+def test_the_largest_numbers_still_have_an_answer() -> None:
+    profile = StoolProfile({"Genus0_species0": int(LARGEST), "Genus1_species1": 1}, "counts")
+    blood = tuple(Measurement(a, Reading(LARGEST), u) for a, u in (("IL-6", "ng/mL"), ("IL-8", "ng/mL"), ("CD40L", "NPX")))  # type: ignore[arg-type]
+    candidate = Candidate({"age": -LARGEST, "sex": "male"}, profile, blood)
+    for family in ("elastic_net", "random_forest", "xgboost"):
+        said = answer([served(replace(trained(family)))], candidate)
+        assert math.isfinite(said["probability"])

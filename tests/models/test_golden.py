@@ -1,0 +1,109 @@
+"""Old bundles load for ever and answer as they did.
+
+`golden/` holds a bundle of each family and each protocol, beside what it answered when it was written. They are never
+written anew; a new protocol adds its own:
+
+    python -c "from tests.models.test_golden import write_golden; write_golden()"
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.landmark import BLOCKS
+from models.answer import Served, answer
+from models.batch import numbers_candidate
+from models.bundle import PROTOCOL, Calibration, Model, load_bundle, save_bundle
+from models.encoder import BlockEncoder
+from models.families import FAMILIES, ElasticNet, Family
+
+from .conftest import EVIDENCE, PROFILER, UNITS, invented, outcome_of
+
+GOLDEN = Path(__file__).with_name("golden")
+_SETTING = {"elastic_net": -1, "random_forest": 0, "xgboost": 1}
+KEPT = sorted(GOLDEN.glob("protocol_*_*.json"))
+
+
+def write_golden() -> None:
+    """Write a bundle of each family, trained on invented numbers, with answers of five candidates."""
+    for name, family in FAMILIES.items():
+        folder = GOLDEN / f"protocol_{PROTOCOL}_{name}"
+        table = invented(40, 8)
+        encoder = BlockEncoder(BLOCKS)
+        X = encoder.fit_transform(table)
+        model = Model(
+            outcome="objective_response",
+            family=name,
+            encoder=encoder,
+            predictor=_small(family).fit(X, outcome_of(table), family.settings[_SETTING[name]], seed=0),
+            calibration=Calibration(0.9, 0.2),
+            units=dict(UNITS),
+            profilers=(PROFILER,),
+            evidence={**EVIDENCE, "simulated": True},
+            card="# A golden bundle\n\nInvented numbers.\n",
+        )
+        save_bundle(model, folder)
+        asked = [_numbers(i) for i in range(5)]
+        folder.with_suffix(".json").write_text(
+            json.dumps({"candidates": asked, "answers": [_answer(model, one) for one in asked]}, indent=1) + "\n"
+        )
+
+
+def _small(family: Family) -> Family:
+    if isinstance(family, ElasticNet):
+        return family
+    params = {**family.params, "num_parallel_tree": min(family.params.get("num_parallel_tree", 1), 8)}  # type: ignore[attr-defined]
+    return replace(family, params=params)  # type: ignore[type-var]
+
+
+def _numbers(i: int) -> dict[str, dict[str, float]]:
+    table = invented(40, 8, seed=1)
+    rows = ((block, table.block(block)) for block in BLOCKS)
+    return {
+        block: {n: round(v, 6) for n, v in zip(of.names, of.values[i].tolist(), strict=True) if np.isfinite(v)}
+        for block, of in rows
+    }
+
+
+def _answer(model: Model, numbers: dict[str, dict[str, float]]) -> dict[str, Any]:
+    candidate = numbers_candidate(*(numbers[block] for block in BLOCKS), units=model.units)
+    said = answer([Served(model, "golden", "1", "", "")], candidate)
+    explained = said["explanation"]
+    return {
+        "probability": said["probability"],
+        "margin": explained["value"],
+        "base_value": explained["base_value"],
+        "shap": {c["feature"]: c["shap"] for c in explained["contributions"]},
+        "verdict": said["trust"]["verdict"],
+    }
+
+
+def test_every_family_has_a_golden_bundle_of_every_protocol() -> None:
+    expected = {f"protocol_{protocol}_{name}" for protocol in range(1, PROTOCOL + 1) for name in FAMILIES}
+    assert {path.stem for path in KEPT} == expected
+    assert {path.name for path in GOLDEN.iterdir() if path.is_dir()} == expected
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+def test_an_old_bundle_answers_as_it_did(kept: Path) -> None:
+    model = load_bundle(kept.with_suffix(""))
+    content = json.loads(kept.read_text())
+    for numbers, before in zip(content["candidates"], content["answers"], strict=True):
+        now = _answer(model, numbers)
+        assert now["verdict"] == before["verdict"]
+        assert now["probability"] == pytest.approx(before["probability"], abs=1e-6)
+        assert now["margin"] == pytest.approx(before["margin"], abs=1e-6)
+        assert now["base_value"] == pytest.approx(before["base_value"], abs=1e-6)
+        assert now["shap"] == pytest.approx(before["shap"], abs=1e-6)
+    assert len({before["probability"] for before in content["answers"]}) > 1
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
+def test_a_golden_bundle_is_small(kept: Path) -> None:
+    assert sum(path.stat().st_size for path in kept.with_suffix("").iterdir()) < 60_000

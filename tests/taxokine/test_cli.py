@@ -1,0 +1,184 @@
+"""The command line as its user meets it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+
+from features.manifest import load_manifest, manifest_names
+from features.settings import settings
+from features.simulator import simulate_trial
+from taxokine.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    settings.cache_clear()
+    yield lambda *words: CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory):
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", n_patients=50, n_taxa=50, seed=5)
+
+
+def commands(group=main, words=()):
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*words, name))
+        else:
+            yield (*words, name)
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_says_what_it_does(run, words):
+    result = run(*words, "--help")
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) > 4
+
+
+def test_module_and_script_are_the_same_command():
+    outputs = [
+        subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout
+        for command in ([sys.executable, "-m", "taxokine"], [str(Path(sys.executable).with_name("taxokine"))])
+    ]
+    assert outputs[0] == outputs[1]
+    assert "Usage: taxokine" in outputs[0]
+
+
+def test_help_imports_nothing_heavy():
+    heavy = "{'mlflow', 'sklearn', 'pandas', 'numpy', 'xgboost', 'fastapi', 'matplotlib', 'pydantic'}"
+    script = (
+        "import sys\nfrom click.testing import CliRunner\nfrom taxokine.cli import main\n"
+        f"assert CliRunner().invoke(main, ['--help']).exit_code == 0\nprint(*({heavy} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == ""
+
+
+def test_cohorts_are_listed_and_shown(run):
+    listed = run("cohorts", "list").output
+    assert [line.split()[0] for line in listed.splitlines()] == manifest_names()
+    shown = run("cohorts", "show", "mitox").output
+    Path("mitox.yaml").write_text(shown)
+    assert load_manifest("mitox.yaml").outcomes == load_manifest("mitox").outcomes
+
+
+def test_an_unknown_cohort_is_one_message_with_the_way_out(run):
+    result = run("cohorts", "check", "lee_2202")
+    assert result.exit_code == 2
+    assert "no cohort manifest 'lee_2202'" in result.output
+    assert "cohorts init" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_check_reports_what_a_cohort_holds(run, cohorts_dir, monkeypatch):
+    monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
+    settings.cache_clear()
+    report = run("cohorts", "check", "lee_2022", "momspi", "davar_2021").output
+    assert "164 with 164 stool samples" in report
+    assert "toxicity_any: 106 yes, 56 no, 2 unknown" in report
+    assert "IL-12(p70) read as IL-12p70" in report
+    assert "15 with 181 stool samples; 33 donor samples" in report
+    assert "never      treatment: steroids and PPI, given because of toxicity" in report
+
+
+def test_init_drafts_a_manifest_that_can_be_read(run, trial):
+    folder = trial.parent
+    drafted = run("cohorts", "init", *(folder / n for n in ("stool_counts.tsv", "samples.csv", "patients.csv")))
+    assert drafted.exit_code == 0
+    assert "TODO" in drafted.output
+    path = folder / "drafted.yaml"
+    path.write_text(drafted.output)
+    report = run("cohorts", "check", path)
+    assert report.exit_code == 0, report.output
+    assert "50 with" in report.output
+    assert "18 donor samples" in report.output
+
+
+def test_features_are_written_with_what_must_be_known_of_them(run, trial):
+    result = run("features", trial, "--landmark", "0", "--out", "rows.parquet")
+    assert "50 patients, 50 rows" in result.output
+    frame = pd.read_parquet("rows.parquet")
+    assert len(frame) == 50
+    assert {"sample", "sample_day", "draw", "draw_day", "gap_days", "at_risk_toxicity_any"} <= set(frame)
+    about = json.loads(pq.read_schema("rows.parquet").metadata[b"taxokine"])
+    assert about["cohorts"]["simulated_fmt_ici"]["simulated"] is True
+
+
+def test_features_refuse_an_unknown_kind_of_file(run, trial):
+    result = run("features", trial, "--out", "rows.xlsx")
+    assert result.exit_code == 2
+    assert ".parquet or a .csv" in result.output
+    assert list(Path.cwd().glob("rows*")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--outcome", "toxicity"), "toxicity needs a grade"),
+        (("--outcome", "objective_response", "--families", "perceptron"), "'perceptron' is not one of"),
+        (("--outcome", "objective_response", "--blocks", "genes"), "'genes' is not one of"),
+        (("--outcome", "happiness"), "'happiness' is not one of"),
+    ],
+)
+def test_train_refuses_what_it_does_not_know(run, trial, words, said):
+    result = run("train", "--cohorts", trial, *words)
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_from_training_to_answers_for_many(run, trial):
+    trained = run("train", "--cohorts", trial, "--outcome", "objective_response", "--families", "elastic_net",
+                  "--blocks", "taxa,immune", "--folds", 3, "--repeats", 1)  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    assert "registered as candidate" in trained.output
+    answered = run("predict", "objective_response", trial, "--out", "answers.csv")
+    assert answered.exit_code == 0, answered.output
+    run("features", trial, "--out", "rows.parquet")
+    again = run("predict", "objective_response@candidate", "rows.parquet", "--out", "again.parquet")
+    assert again.exit_code == 0, again.output
+    one, two = pd.read_csv("answers.csv"), pd.read_parquet("again.parquet")
+    assert len(one) == 50
+    np.testing.assert_allclose(one["probability"], two["probability"], atol=1e-9)
+    assert one["simulated"].all()
+    assert list(Path.cwd().glob("*.partial")) == []
+    missing = run("predict", "toxicity_any", trial, "--out", "answers.csv")
+    assert missing.exit_code == 1
+    assert "no model 'toxicity_any'" in missing.output
+    wrong = run("predict", "objective_response", "answers.csv", "--out", "more.csv")
+    assert "no column is named 'taxa:" in wrong.output
+
+
+def readme_commands():
+    for block in re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            command = line.partition("#")[0].partition(" > ")[0].strip()
+            if command.startswith("taxokine "):
+                yield command
+
+
+@pytest.mark.parametrize("command", list(readme_commands()))
+def test_the_readme_names_commands_and_options_that_exist(command):
+    words, found = shlex.split(command)[1:], main
+    while isinstance(found, click.Group):
+        found = found.commands[words.pop(0)]
+    options = {option for parameter in found.params for option in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
