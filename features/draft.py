@@ -382,16 +382,18 @@ def _donors(sheet: Sheet) -> tuple[list[str], pd.Series[bool]]:
             value = names[rows].iloc[0]
             donor = _yaml({"column": str(other), "pattern": f"^{value}$"})
             lines = [f"  donor: {donor}  # guessed: {rows.sum()} rows say so; TODO: confirm"]
-            return lines + [f"  given: {_yaml(column)}" for column in _columns(sheet, _GIVEN) if column != other][:1], rows
+            return lines + [f"  given: {_yaml(column)}" for column in _columns(sheet, _GIVEN) if column != other][
+                :1
+            ], rows
     for column in _columns(sheet, _GIVEN):
-        given = sheet.frame.loc[~sheet.frame[column].map(_is_missing), column]
+        named = sheet.frame.loc[~sheet.frame[column].map(_is_missing), column]
         for other, names in sheet.frame.items():
-            listed = sorted(set(given) & set(names))
+            listed = sorted(set(named) & set(names))
             prefix = re.match(r"[A-Za-z]+[_-]?", listed[0]) if other != column and listed else None
             if prefix is None or not all(name.startswith(prefix[0]) for name in listed):
                 continue
             rows = names.str.startswith(prefix[0])
-            if not rows[given.index].any():
+            if not rows[named.index].any():
                 donor = _yaml({"column": str(other), "pattern": f"^{prefix[0]}"})
                 why = f"# guessed: {rows.sum()} rows are named as {_yaml(column)} names donors; TODO: confirm"
                 return [f"  donor: {donor}  {why}", f"  given: {_yaml(column)}"], rows

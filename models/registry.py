@@ -7,8 +7,10 @@ of each other set of blocks stands beside it, as `candidate-taxa` or `candidate-
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -134,23 +136,23 @@ def served_models(alias: str | None = None) -> dict[str, list[Served]]:
     Raises
     ------
     ModelMissing
-        Nothing is registered under the alias.
+        Nothing is registered under the alias, or the store does not answer.
     BundleError
         A bundle is not as it was written.
     """
-    store = client()
     found: dict[str, list[Served]] = {}
-    for registered in store.search_registered_models():
-        outcome = registered.tags.get(_OURS)
-        chosen = next((a for a in ([alias] if alias else ALIASES) if a in registered.aliases), None)
-        if outcome is None or chosen is None:
-            continue
-        others = sorted((a for a in registered.aliases if a.startswith(f"{chosen}-")), key=lambda a: -a.count("-"))
-        versions: dict[str, str] = {}
-        for name in (chosen, *others):
-            if str(registered.aliases[name]) not in versions.values():
-                versions[name] = str(registered.aliases[name])
-        found[outcome] = [load_version(registered.name, version, name) for name, version in versions.items()]
+    with _missing("models cannot be loaded"):
+        for registered in client().search_registered_models():
+            outcome = registered.tags.get(_OURS)
+            chosen = next((a for a in ([alias] if alias else ALIASES) if a in registered.aliases), None)
+            if outcome is None or chosen is None:
+                continue
+            others = sorted((a for a in registered.aliases if a.startswith(f"{chosen}-")), key=lambda a: -a.count("-"))
+            versions: dict[str, str] = {}
+            for name in (chosen, *others):
+                if str(registered.aliases[name]) not in versions.values():
+                    versions[name] = str(registered.aliases[name])
+            found[outcome] = [load_version(registered.name, version, name) for name, version in versions.items()]
     if not found:
         raise ModelMissing(
             f"no model is registered as {alias or ' or '.join(ALIASES)} in {_shown(settings().tracking_uri)}; "
@@ -184,15 +186,13 @@ def find_model(reference: str) -> Served:
     ------
     ModelMissing, BundleError, InputError
     """
-    from mlflow.exceptions import MlflowException
-
     path = Path(reference)
     if path.is_dir():
         bundle = path / "artifacts" / "bundle"
         return Served(load_bundle(bundle if bundle.is_dir() else path), path.name, "", "", "")
     name, _, alias = reference.partition("@")
     name, _, version = name.partition("/")
-    try:
+    with _missing(f"no model {reference!r}"):
         if version:
             return load_version(name, version, "")
         aliases = client().get_registered_model(name).aliases
@@ -202,11 +202,19 @@ def find_model(reference: str) -> Served:
                 f"model {name!r} has no alias {alias or ' or '.join(ALIASES)}; it has {', '.join(aliases)}"
             )
         return load_version(name, str(aliases[wanted]), wanted)
+
+
+@contextmanager
+def _missing(problem: str) -> Iterator[None]:
+    """Make what MLflow raises a `ModelMissing`; the cause is not chained, since its words may hold a password."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
     except MlflowException as error:
-        raise ModelMissing(f"no model {reference!r} in {_shown(settings().tracking_uri)}: {error.message}") from error
+        raise ModelMissing(f"{problem} in {_shown(settings().tracking_uri)}: {_shown(error.message)}") from None
 
 
-def _shown(uri: str) -> str:
-    """Return a store's URI without the password it may carry."""
-    scheme, mark, rest = uri.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
+def _shown(text: str) -> str:
+    """Return a text without the user and password that a URI in it may carry."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)

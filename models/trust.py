@@ -53,6 +53,9 @@ def trust(model: Model, candidate: Candidate, reception: Reception) -> Trust:
             found.append(("abstain", f"the model needs the {block} block, and nothing of it was given"))
     if "taxa" in model.blocks and candidate.taxa is not None:
         found += _of_profile(model, candidate, reception, facts)
+    latest = max((one.day for one in candidate.immune if one.day is not None), default=None)
+    if "immune" in model.blocks and latest is not None and latest > model.evidence["landmark"]:
+        found.append(("use with care", f"blood is of day {latest:g}, after the model's landmark"))
     if "immune" in model.blocks and 0 < (share := facts["immune_present"]) < 1:
         verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"
         found.append((verdict, f"only {share:.0%} of the model's analytes were given"))

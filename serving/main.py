@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import logging
 import os
 from ipaddress import ip_address
-from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.config import LOGGING_CONFIG
 
 from features.errors import NotAuthorised
 from features.settings import settings
@@ -85,27 +81,9 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
         server_header=False,
         # A worker answers the supervisor only once its models are loaded; by default it would be killed before.
         timeout_worker_healthcheck=120,
-        log_config=log_config(),
+        # A line for each answer would cost half as much as the answer, and might hold what a path should not.
+        access_log=False,
     )
-
-
-def log_config() -> dict[str, Any]:
-    """Return uvicorn's logging, with an access log that leaves out what follows a path's question mark."""
-    config = copy.deepcopy(LOGGING_CONFIG)
-    config["filters"] = {"without_query": {"()": WithoutQuery}}
-    config["loggers"]["uvicorn.access"]["filters"] = ["without_query"]
-    return config
-
-
-class WithoutQuery(logging.Filter):
-    """Takes the query string, where somebody may have put a key or a patient, out of uvicorn's access log."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Keep every record, its path cut at the question mark."""
-        if isinstance(record.args, tuple) and len(record.args) == 5:
-            client, method, path, *rest = record.args
-            record.args = (client, method, str(path).partition("?")[0], *rest)
-        return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -8,11 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.analytes import ImmuneUnit, Reading, parse_value
 from features.errors import InputError
-from models.candidate import Candidate, Measurement, StoolProfile, Unit
+from models.candidate import LARGEST, Candidate, Measurement, StoolProfile, Unit
 from models.trust import Verdict
-
-LARGEST = 1e15
-"""No abundance, measurement or clinical value is larger; XGBoost's float32 would make infinity of much more."""
 
 EXAMPLE: dict[str, Any] = {
     "patient": {"id": "candidate-1", "age": 61},

@@ -236,10 +236,10 @@ def ui(port: int) -> None:
     import os
     import sys
 
-    from taxokine.demo import ui_command
+    from taxokine.demo import ui_addresses, ui_command
 
     command = ui_command(port)
-    click.echo(f"MLflow UI: http://127.0.0.1:{port}")
+    click.echo(ui_addresses(port))
     sys.stdout.flush()
     os.execv(command[0], command)
 

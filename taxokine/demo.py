@@ -29,6 +29,7 @@ from models.batch import table_candidates
 from taxokine.cli import bars
 from taxokine.reports import answer_report, result_report
 from training.experiment import Experiment, train
+from training.tracking import comparisons
 
 HOME = Path(".demo")
 """Everything that the demo makes lies here; it is emptied at each start."""
@@ -58,14 +59,14 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
         click.echo(result_report(result))
         trained |= result.patients
     candidate, cohort = _candidate(cohorts, trained, simulated)
-    with _server() as (address, key), _ui() as ui_address:
+    with _server() as (address, key), _ui() as ui_port:
         reply = _asked(f"{address}/v1/predictions", key, candidate)
         click.secho("\nOne candidate, whom no model was trained on:" if cohort is None else f"\n{cohort}", bold=True)
         click.echo(answer_report(reply))
         click.secho("\nThe server", bold=True)
         click.echo(f"  API       {address}   documentation {address}/docs")
         click.echo(f"  API key   {key}   (of this demo only; send it as 'Authorization: Bearer …')")
-        click.echo(f"  MLflow    {ui_address}   experiments, runs and registered models")
+        click.echo(f"\n{ui_addresses(ui_port)}")
         if not once:
             click.echo("\nCtrl-C ends both.")
             _wait()
@@ -86,6 +87,12 @@ def ui_command(port: int) -> list[str]:
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", uri, "--default-artifact-root", str(Path("mlartifacts").absolute())),
     ]
+
+
+def ui_addresses(port: int) -> str:
+    """Return the addresses of the UI and of each experiment's comparison in it."""
+    at = f"http://127.0.0.1:{port}"
+    return "\n".join([f"MLflow UI {at}", *(f"  compare {name}: {at}{path}" for name, path in comparisons().items())])
 
 
 def _own_home() -> None:
@@ -162,10 +169,10 @@ def _server() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def _ui() -> Iterator[str]:
+def _ui() -> Iterator[int]:
     port = _free_port(5000)
     with _running("mlflow", ui_command(port), f"http://127.0.0.1:{port}/health", {}):
-        yield f"http://127.0.0.1:{port}"
+        yield port
 
 
 @contextmanager

@@ -47,12 +47,8 @@ class Evidence:
         return SCHEMES[self.scheme]
 
     def headline(self) -> dict[str, float]:
-        """Return the left-out AUROC with its interval, under the names MLflow's columns show."""
-        return {
-            "left_out_auroc": self.auroc.value,
-            "left_out_auroc_low": self.auroc.low,
-            "left_out_auroc_high": self.auroc.high,
-        }
+        """Return the left-out AUROC with its interval, under names short enough for MLflow's columns."""
+        return {"auroc": self.auroc.value, "auroc_low": self.auroc.low, "auroc_high": self.auroc.high}
 
 
 def left_out_predictions(y: Vector, left_out: Sequence[LeftOut]) -> pd.DataFrame:
@@ -139,7 +135,8 @@ def evidence_of(
         "per_cohort": per_cohort,
         "left_out_brier": float(brier(y[rows], mean["probability"].to_numpy())[0]),
         "prevalence_brier": float(brier(y[rows], prevalence)[0]),
-        "beats_chance": bool(found.low > 0.5),
+        # Never yes: the interval leaves out what refitting adds, and the best was chosen by it. Unsettled is None.
+        "beats_chance": None if found.low > 0.5 else False,
         "chosen_from": tried,
         "notes": list(notes),
         "taxokine": version("taxokine"),
@@ -181,12 +178,14 @@ def _sentence(content: Mapping[str, Any], found: Estimate, scheme: str) -> str:
     seen = "on cohorts it had not seen" if scheme == "loco" else "on patients of its own cohort that it had not seen"
     if not np.isfinite(found.value):
         return f"how this model does {seen} could not be measured ({cohorts}, {content['patients']} patients)"
-    did = "did better than chance" if content["beats_chance"] else "did no better than chance"
+    numbers = f"AUROC {found.value:.2f}, {found.low:.2f}-{found.high:.2f}; {cohorts}, {content['patients']} patients"
     where = "" if scheme == "loco" else "; it was never tried on another cohort"
     simulated = "simulated data: " if content["simulated"] else ""
+    if content["beats_chance"] is False:
+        return f"{simulated}{seen} this model did no better than chance ({numbers}){where}"
     return (
-        f"{simulated}{seen} this model {did} (AUROC {found.value:.2f}, {found.low:.2f}-{found.high:.2f}; "
-        f"{cohorts}, {content['patients']} patients){where}"
+        f"{simulated}{seen} this model did better than chance by an interval that leaves out what refitting adds "
+        f"({numbers}), as one of {content['chosen_from']} models tried: not confirmed{where}"
     )
 
 

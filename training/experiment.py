@@ -180,7 +180,7 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
                 (Path(folder) / f"{cohort.name}.yaml").write_text(manifest_text(cohort.manifest), encoding="utf-8")
             comparison(trained).to_csv(Path(folder) / "comparison.csv", index=False)
             tracking.log_folder(parent, Path(folder))
-        tracking.log_metrics(parent, {"patients": len(table), **trained[0].evidence.headline()})
+        tracking.log_metrics(parent, {"patients": len(table), "events": float(table.rows[outcome].sum())})
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     return Result(outcome, parent, trained, aliases, notes, patients)
 

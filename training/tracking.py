@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import socket
@@ -20,6 +21,23 @@ from features.settings import settings
 from models.registry import client
 
 _PROCESS = "taxokine.process"
+VIEW = "comparison"
+"""The key of a view kept with each experiment: there the MLflow UI shows its runs side by side, the best first."""
+_SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
+_VIEW = {
+    "orderByKey": "metrics.`auroc`",
+    "orderByAsc": False,
+    "selectedColumns": [
+        *(
+            "attributes.`Created`",
+            "metrics.`auroc`",
+            "metrics.`auroc_low`",
+            "metrics.`auroc_high`",
+            "metrics.`cv_brier`",
+        ),
+        *("metrics.`patients`", "metrics.`events`", "tags.`family`", "tags.`blocks`", "tags.`simulated`"),
+    ],
+}
 
 
 @contextmanager
@@ -111,6 +129,15 @@ def masked_patients(table: FeatureTable) -> list[str]:
     ]
 
 
+def comparisons() -> dict[str, str]:
+    """Return, for each experiment that has one, the path of its comparison in the MLflow UI."""
+    return {
+        experiment.name: f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey={VIEW}"
+        for experiment in client().search_experiments()
+        if _SHARED_VIEW in experiment.tags
+    }
+
+
 def bury_dead_runs(store: Any) -> int:
     """Mark runs that this machine left running, and whose process is gone, as killed; return how many."""
     buried = 0
@@ -151,7 +178,8 @@ def _set_experiment(store: Any, name: str) -> None:
     if store.get_experiment_by_name(name) is None:
         # Beside a local store's file; a server decides for itself.
         beside = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
-        store.create_experiment(name, artifact_location=beside.as_uri() if uri.startswith("sqlite:///") else None)
+        location = beside.as_uri() if uri.startswith("sqlite:///") else None
+        store.create_experiment(name, artifact_location=location, tags={_SHARED_VIEW: json.dumps(_VIEW)})
     mlflow.set_experiment(name)
 
 

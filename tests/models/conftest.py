@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from features.landmark import BLOCKS, Block, FeatureTable
 from models.bundle import Calibration, Model
-from models.candidate import Candidate
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
 
@@ -87,10 +86,3 @@ def trained(
 @pytest.fixture(params=list(FAMILIES))
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@pytest.fixture
-def candidates() -> Callable[[FeatureTable], list[Candidate]]:
-    from models.batch import table_candidates
-
-    return lambda table: list(table_candidates(table))

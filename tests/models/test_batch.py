@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 
@@ -12,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.errors import InputError
-from features.landmark import BLOCKS, FeatureTable
+from features.landmark import BLOCKS
 from models.answer import Served, answer
 from models.batch import COLUMNS, TOP, frame_candidates, numbers_candidate, predictions, table_candidates
 from models.bundle import Model
@@ -70,9 +69,8 @@ def test_a_written_table_answers_as_the_table(kind: str) -> None:
 
 def test_a_prediction_is_the_answer(family: str) -> None:
     model = served(trained(family))
-    for candidate, row in zip(
-        table_candidates(invented(seed=4)), predictions(model, table_candidates(invented(seed=4))).itertuples(), strict=True
-    ):
+    asked = list(table_candidates(invented(seed=4)))
+    for candidate, row in zip(asked, predictions(model, asked).itertuples(), strict=True):
         said = answer([model], candidate)
         assert row.probability == said["probability"]
         assert row.margin == said["explanation"]["value"]
@@ -155,9 +153,9 @@ def test_columns_of_no_block_are_left_alone() -> None:
     assert dict(candidate.taxa.values) == {"a": 1.0}
 
 
-def test_a_cohort_of_another_profiler_is_answered_with_care(candidates: Callable[[FeatureTable], list[Candidate]]) -> None:
+def test_a_cohort_of_another_profiler_is_answered_with_care() -> None:
     table = invented()
     other = replace(table, cohorts={"invented": {**table.cohorts["invented"], "profiler": "kraken2"}})
     model = served(trained("elastic_net"))
-    assert set(predictions(model, candidates(table))["verdict"]) <= {"ok", "use with care"}
-    assert set(predictions(model, candidates(other))["verdict"]) == {"use with care"}
+    assert set(predictions(model, table_candidates(table))["verdict"]) <= {"ok", "use with care"}
+    assert set(predictions(model, table_candidates(other))["verdict"]) == {"use with care"}

@@ -40,7 +40,9 @@ def rehashed(bundle: Path, **contents: bytes | None) -> Path:
         else:
             (bundle / name).write_bytes(content)
     hashes = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in bundle.iterdir() if path.name != "hashes.json"
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in bundle.iterdir()
+        if path.name != "hashes.json"
     }
     (bundle / "hashes.json").write_text(json.dumps(hashes))
     return bundle
@@ -138,7 +140,9 @@ def test_a_changed_byte_in_any_file_is_refused(tmp_path: Path, family: str, plac
     load_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["model.pkl", "linear.npz.bak", "predictor.joblib", ".hidden", "HASHES.JSON", "ünïcode"])
+@pytest.mark.parametrize(
+    "name", ["model.pkl", "linear.npz.bak", "predictor.joblib", ".hidden", "HASHES.JSON", "ünïcode"]
+)
 def test_another_file_is_refused_even_with_a_right_hash(tmp_path: Path, name: str) -> None:
     bundle = written(tmp_path)
     (bundle / name).write_bytes(pickle.dumps("boo"))

@@ -22,7 +22,6 @@ from models.encoder import BlockEncoder
 from models.families import FAMILIES
 from serving.app import create_app
 from serving.keys import Keys
-from serving.main import log_config
 
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 
@@ -96,7 +95,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Served]]:
 
 @contextmanager
 def running(app: FastAPI) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=log_config()))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

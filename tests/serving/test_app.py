@@ -309,7 +309,7 @@ def test_an_unforeseen_failure_tells_the_log_where_and_nobody_what(
     assert len(lines) == 1
     assert number in lines[0]
     assert "AttributeError" in lines[0]
-    assert "chosen" in lines[0]
+    assert "answer" in lines[0]
     assert "c1" not in lines[0]
 
 
@@ -322,13 +322,6 @@ class _Late(dict):  # type: ignore[type-arg]
 
     def __getitem__(self, outcome: str) -> Any:
         return self.broken[outcome]
-
-
-def test_the_access_log_leaves_out_the_query(address: str) -> None:
-    with logged("uvicorn.access") as lines:
-        httpx.get(address + "/healthz?patient=secret")
-    assert len(lines) == 1
-    assert '"GET /healthz HTTP/1.1" 200' in lines[0]
 
 
 def test_the_docs_bring_their_own_assets(client: httpx.Client) -> None:

@@ -70,7 +70,9 @@ def test_help_imports_nothing_heavy():
         "import sys\nfrom click.testing import CliRunner\nfrom taxokine.cli import main\n"
         f"assert CliRunner().invoke(main, ['--help']).exit_code == 0\nprint(*({heavy} & sys.modules.keys()))"
     )
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == ""
+    assert (
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == ""
+    )
 
 
 def test_cohorts_are_listed_and_shown(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -65,7 +66,7 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
         for metric in ("cv_auroc", "cv_auprc", "cv_brier"):
             for part in ("", "_mean", "_sd", "_low", "_high"):
                 assert np.isfinite(run.data.metrics[metric + part])
-        assert run.data.metrics["left_out_auroc_low"] <= run.data.metrics["left_out_auroc"]
+        assert run.data.metrics["auroc_low"] <= run.data.metrics["auroc"] <= run.data.metrics["auroc_high"]
         assert run.data.metrics["patients"] == 60
         names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=one.run_id)}
         assert names == {
@@ -111,6 +112,19 @@ def test_the_best_is_the_candidate_and_each_set_of_blocks_has_one(result):
     assert served[0].run_id == found.trained[0].run_id
     assert {one.model.blocks for one in served} == {("taxa",), ("clinical",), ("taxa", "clinical")}
     assert all(one.model.simulated for one in served)
+
+
+def test_the_ui_has_a_view_with_the_columns_to_compare_by(result):
+    found, home, _ = result
+    frame = runs(home)
+    experiment = mlflow.get_experiment_by_name("objective_response")
+    path = tracking.comparisons()["objective_response"]
+    assert path == f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey={tracking.VIEW}"
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
+    known = {column.replace("metrics.", "metrics.`").replace("tags.", "tags.`") + "`" for column in frame.columns}
+    assert set(view["selectedColumns"]) - {"attributes.`Created`"} <= known
+    assert view["orderByKey"] in known
+    assert found.trained[0].run_id in set(frame["run_id"])
 
 
 def test_evidence_says_what_it_rests_on(result):
