@@ -47,6 +47,8 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
     once : bool
         End after printing the answer, instead of keeping the servers up.
     """
+    # Ended by a supervisor, it still ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     _own_home()
     simulated = not cohorts
     if simulated:

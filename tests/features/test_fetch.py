@@ -17,7 +17,7 @@ WRONG = "0" * 64
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *_args: object) -> None:
         pass
 
 
