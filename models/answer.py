@@ -110,19 +110,13 @@ def _explanation(model: Model, reception: Reception) -> dict[str, Any]:
     encoder = model.encoder
     encoded = encoder.encode(reception.values)
     shap, base = model.predictor.contributions(encoded)
-    raw = {block: values[0].tolist() for block, values in reception.values.items()}
-    contributions = []
-    for feature, code, share in zip(encoder.features_, encoded[0].tolist(), shap[0].tolist(), strict=True):
-        value = code if feature.source < 0 else raw[feature.block][feature.source]
-        contributions.append(
-            {
-                "feature": feature.name,
-                "block": feature.block,
-                # Not measured, or only known to lie beyond a limit: there is no number to show.
-                "value": value if math.isfinite(value) else None,
-                "shap": share,
-            }
-        )
+    shown = encoder.shown(reception.values, encoded)
+    # Not measured, or only known to lie beyond a limit: there is no number to show.
+    values = [value if math.isfinite(value) else None for value in shown.tolist()]
+    contributions = [
+        {"feature": feature.name, "block": feature.block, "value": value, "shap": share}
+        for feature, value, share in zip(encoder.features_, values, shap[0].tolist(), strict=True)
+    ]
     # The sum itself, so that what is shown adds up to what was used.
     value = base + float(shap.sum())
     if not math.isfinite(value):

@@ -96,18 +96,18 @@ class Reception:
         Share of the profile's abundance that lies in taxa the model has seen.
     unused : tuple of str
         Names that had no effect: the model never saw them, or does not use them.
-    used : dict of str to list of int
-        Positions of each block's columns that the model uses.
+    used : dict of str to dict of str to int
+        Each block's columns that the model uses, with their positions.
     """
 
     values: dict[str, NDArray[np.float64]]
     recognised: float | None
     unused: tuple[str, ...]
-    used: dict[str, list[int]]
+    used: dict[str, dict[str, int]]
 
     def measured(self, block: str) -> NDArray[np.bool_]:
         """Tell which of the columns that the model uses of a block the candidate has, (n_used,)."""
-        values = self.values[block][0, self.used[block]]
+        values = self.values[block][0, list(self.used[block].values())]
         found: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
         return found
 
@@ -170,14 +170,16 @@ def received(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, st
     values: dict[str, NDArray[np.float64]] = {}
     unused: list[str] = []
     for block, known in given.items():
-        used = encoder.used_.get(block, {})
+        used, positions = encoder.used_.get(block, {}), encoder.positions_.get(block)
         unused += [name for name in known if name not in used]
-        if block in encoder.names_:
-            row = [known.get(name, absent(block)) for name in encoder.names_[block]]
-            values[block] = np.array([row], dtype=np.float64)
+        if positions is not None:
+            # A profile lists fewer taxa than a model knows: the shorter of the two is walked through.
+            row = np.full((1, len(positions)), absent(block))
+            seen = [name for name in known if name in positions]
+            row[0, [positions[name] for name in seen]] = [known[name] for name in seen]
+            values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
-    positions = {block: list(used.values()) for block, used in encoder.used_.items()}
-    return Reception(values, recognised, tuple(unused), positions)
+    return Reception(values, recognised, tuple(unused), encoder.used_)
 
 
 def _immune(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +31,7 @@ Representation = Literal["clr", "genus_clr", "presence", "diversity"]
 REPRESENTATIONS: tuple[Representation, ...] = ("clr", "genus_clr", "presence", "diversity")
 
 
-@dataclass(frozen=True)
-class Feature:
+class Feature(NamedTuple):
     """One column of the encoded matrix.
 
     Attributes
@@ -71,6 +69,8 @@ class BlockEncoder(BaseEstimator):
         The columns each block brought in training: for taxa, every name the model has ever seen.
     features_ : list of Feature
         The columns of the encoded matrix.
+    positions_ : dict of str to dict of str to int
+        For each block the position of each of `names_`.
     used_ : dict of str to dict of str to int
         Each block's columns that reach the encoded matrix, and their positions in `names_`.
     low_, high_ : ndarray, (n_features,)
@@ -137,6 +137,11 @@ class BlockEncoder(BaseEstimator):
             encoded.append(X)
         return np.hstack(encoded)
 
+    def shown(self, values: Mapping[str, Matrix], encoded: Matrix) -> NDArray[np.float64]:
+        """Return what to show a reader of one row: each feature's measurement, or else its code, (n_features,)."""
+        row: NDArray[np.float64] = np.concatenate([*(values[block][0] for block in self.names_), encoded[0]])
+        return row[self._shown]
+
     def state(self) -> dict[str, Any]:
         """Return parameters and fitted state as JSON-ready values."""
         return {
@@ -162,13 +167,21 @@ class BlockEncoder(BaseEstimator):
     def _finish(self) -> None:
         self.features_ = []
         self.used_: dict[str, dict[str, int]] = {}
+        self.positions_ = {block: {name: i for i, name in enumerate(columns)} for block, columns in self.names_.items()}
         for block, columns in self.names_.items():
-            names, position = list(columns), {name: i for i, name in enumerate(columns)}
+            names, position = list(columns), self.positions_[block]
             for step in self._steps[block]:
                 names = step.names_out(names)
             self.features_ += [Feature(block, name, position.get(name, -1)) for name in names]
             computed = any(name not in position for name in names)
             self.used_[block] = position if computed else {name: position[name] for name in names}
+        # Where each feature's measurement stands in a row of all blocks and, behind them, the encoded features.
+        starts = dict(zip(self.names_, np.cumsum([0, *map(len, self.names_.values())]), strict=False))
+        behind = sum(map(len, self.names_.values()))
+        self._shown = np.array(
+            [behind + i if f.source < 0 else starts[f.block] + f.source for i, f in enumerate(self.features_)],
+            dtype=np.intp,
+        )
 
     def _plan(self, block: str, table: FeatureTable) -> list[BlockTransformer]:
         if block == "immune":

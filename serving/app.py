@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
-from pydantic import TypeAdapter
 
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
@@ -25,7 +27,6 @@ _ABOUT = "Explained predictions of response to immunotherapy and of its toxicity
 _KEY = {"type": "http", "scheme": "bearer", "description": "The key that `taxokine serve` showed at its first start."}
 _LOCKED: dict[str, Any] = {"security": [{"key": []}]}
 _SCHEMAS = "#/components/schemas/{model}"
-_JSON: TypeAdapter[Any] = TypeAdapter(Any)
 
 
 def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
@@ -46,10 +47,11 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
         # A redirect would repeat the host that the client claims.
         redirect_slashes=False,
         swagger_ui_parameters={"validatorUrl": None},
+        lifespan=_lifespan,
     )
     add_handlers(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
-    listed = _JSON.dump_json({"models": [_about(served) for ranked in models.values() for served in ranked]})
+    listed = orjson.dumps({"models": [_about(served) for ranked in models.values() for served in ranked]})
 
     # A plain call: as FastAPI's dependency it would cost a tenth of the answer.
     def authorise(request: Request) -> None:
@@ -106,7 +108,7 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
         answers = [answer(models[outcome], candidate) for outcome in outcomes]
         # One pass from dicts to bytes; a response model would build and check each contribution again.
         return _json(
-            _JSON.dump_json(
+            orjson.dumps(
                 {
                     "patient": {"id": asked.patient.id},
                     "answers": answers,
@@ -118,6 +120,15 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
         )
 
     return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    # Models and libraries stay for good; searched again and again for garbage, they would hold up one answer in many.
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def _side_by_side(asked: Sequence[str] | None, models: Mapping[str, Sequence[Served]]) -> list[str]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from features.errors import InputError, TaxokineError
-
-if TYPE_CHECKING:
-    from training.experiment import Progress
 
 _DAYS = "DAYS"
 COHORT = "A cohort is the name of a shipped manifest (see 'taxokine cohorts list') or the path of a manifest of yours."
@@ -195,6 +192,7 @@ def train(grade: str, **options: Any) -> None:
     cross-validation by patient, and leave-one-cohort-out where there are several cohorts. The best is registered under
     the outcome's name with the alias "candidate".
     """
+    from taxokine.progress import bars
     from taxokine.reports import result_report
     from training.experiment import Experiment, train
 
@@ -236,7 +234,7 @@ def ui(port: int) -> None:
     import os
     import sys
 
-    from taxokine.demo import ui_addresses, ui_command
+    from taxokine.ui import ui_addresses, ui_command
 
     command = ui_command(port)
     click.echo(ui_addresses(port))
@@ -252,26 +250,3 @@ def demo(cohorts: str, once: bool) -> None:
     from taxokine.demo import run_demo
 
     run_demo(tuple(cohorts.split()), once=once)
-
-
-def bars() -> Progress:
-    """Return progress shown as bars on standard error, one for each step."""
-    from tqdm import tqdm
-
-    from training.experiment import Progress
-
-    shown: list[tqdm[Any]] = []
-
-    def begin(name: str, parts: int) -> None:
-        for bar in shown:
-            bar.close()
-        shown[:] = [
-            tqdm(total=parts, desc=name, ncols=100, bar_format="{desc:<48} {bar} {n_fmt}/{total_fmt} {elapsed}")
-        ]
-
-    def advance() -> None:
-        shown[0].update()
-        if shown[0].n == shown[0].total:
-            shown[0].close()
-
-    return Progress(begin, advance)

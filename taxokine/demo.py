@@ -21,15 +21,15 @@ from urllib.request import Request, urlopen
 import click
 
 from features.cohort import Cohort, read_cohort
-from features.errors import InputError, OutcomeError, TaxokineError
+from features.errors import OutcomeError, TaxokineError
 from features.landmark import landmark_table
 from features.settings import settings
 from features.simulator import simulate_trial
 from models.batch import table_candidates
-from taxokine.cli import bars
+from taxokine.progress import bars
 from taxokine.reports import answer_report, result_report
+from taxokine.ui import ui_addresses, ui_command
 from training.experiment import Experiment, train
-from training.tracking import comparisons
 
 HOME = Path(".demo")
 """Everything that the demo makes lies here; it is emptied at each start."""
@@ -72,29 +72,6 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
         if not once:
             click.echo("\nCtrl-C ends both.")
             _wait()
-
-
-def ui_command(port: int) -> list[str]:
-    """Return the command of the MLflow UI on the settings' store.
-
-    Raises
-    ------
-    InputError
-        The store is a server, which has a UI of its own.
-    """
-    uri = settings().tracking_uri
-    if uri.startswith("http"):
-        raise InputError("MLFLOW_TRACKING_URI names a server; open its address in a browser")
-    return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", uri, "--default-artifact-root", str(Path("mlartifacts").absolute())),
-    ]
-
-
-def ui_addresses(port: int) -> str:
-    """Return the addresses of the UI and of each experiment's comparison in it."""
-    at = f"http://127.0.0.1:{port}"
-    return "\n".join([f"MLflow UI {at}", *(f"  compare {name}: {at}{path}" for name, path in comparisons().items())])
 
 
 def _own_home() -> None:

@@ -117,7 +117,8 @@ def answer_report(reply: dict[str, Any], top: int = 8) -> str:
             f"  model     {model['name']}/{model['version']}, {model['family']} on {' + '.join(model['blocks'])}",
             f"  evidence  {said['evidence']['sentence']}",
             f"  trust     {said['trust']['verdict']}",
-            *(f"            - {reason}" for reason in said["trust"]["reasons"]),
+            # The evidence stands above already.
+            *(f"            - {why}" for why in said["trust"]["reasons"] if why != said["evidence"]["sentence"]),
         ]
         if said["explanation"] is not None:
             shown = said["explanation"]

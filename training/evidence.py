@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +15,6 @@ from features.landmark import FeatureTable
 from features.outcomes import meaning
 from training.metrics import Estimate, auprc, auroc, brier, calibration_line, interval, within_cohorts
 from training.validation import LeftOut, cohort_names
-
-if TYPE_CHECKING:
-    from training.experiment import Experiment
 
 Vector = NDArray[np.float64]
 SCHEMES: Mapping[str, str] = {"loco": "each cohort left out in turn", "cv": "patients left out within cohorts"}
@@ -79,7 +76,7 @@ def evidence_of(
     left_out: Sequence[LeftOut],
     *,
     tried: int,
-    experiment: Experiment,
+    pooled_labels: bool,
     notes: Sequence[str],
 ) -> Evidence:
     """Sum up left-out predictions as evidence.
@@ -93,7 +90,8 @@ def evidence_of(
     left_out : sequence of LeftOut
     tried : int
         How many models the best is chosen from.
-    experiment : Experiment
+    pooled_labels : bool
+        Whether labels of different meaning were pooled.
     notes : sequence of str
         Of the data.
     """
@@ -123,12 +121,12 @@ def evidence_of(
         "outcome": outcome,
         "definition": meaning(outcome),
         "simulated": table.simulated,
-        "pooled_labels": experiment.pool_labels,
+        "pooled_labels": pooled_labels,
         "patients": len(table),
         "events": int(y.sum()),
         "cohorts": [{"name": name, **_published(about)} for name, about in table.cohorts.items()],
-        "landmark": experiment.landmark,
-        "window": experiment.window,
+        "landmark": max(about["landmark"] for about in table.cohorts.values()),
+        "window": max(about["window"] for about in table.cohorts.values()),
         "clocks": sorted({about["clock"] for about in table.cohorts.values()}),
         "scheme": SCHEMES[scheme],
         "left_out_auroc": {"value": _finite(found.value), "low": _finite(found.low), "high": _finite(found.high)},

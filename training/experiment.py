@@ -281,11 +281,15 @@ def train_blocks(
     found = []
     for family in families:
         evidence = evidence_of(
-            table, outcome, y, left_out[family], tried=len(families) * n_sets, experiment=experiment, notes=notes
+            table,
+            outcome,
+            y,
+            left_out[family],
+            tried=len(families) * n_sets,
+            pooled_labels=experiment.pool_labels,
+            notes=notes,
         )
-        found.append(
-            log_family(experiment, outcome, table, y, family, blocks, fits[family], left_out[family], evidence)
-        )
+        found.append(log_family(outcome, table, y, family, blocks, fits[family], left_out[family], evidence))
         progress.advance()
     return found
 
@@ -297,7 +301,6 @@ def present(table: FeatureTable) -> FeatureTable:
 
 
 def log_family(
-    experiment: Experiment,
     outcome: str,
     table: FeatureTable,
     y: NDArray[np.float64],
