@@ -6,6 +6,7 @@ does not explain is an error. `load_manifest` takes the name of a manifest that 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -462,6 +463,11 @@ def manifest_text(manifest: Manifest) -> str:
     """Return a manifest as YAML, without what was left out of it."""
     content = manifest.model_dump(mode="json", exclude_unset=True)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Return a short hash of what a manifest says."""
+    return hashlib.sha256(manifest_text(manifest).encode()).hexdigest()[:12]
 
 
 def _complaints(errors: Sequence[Any]) -> str:

@@ -42,7 +42,8 @@ def trust(model: Model, candidate: Candidate, reception: Reception) -> Trust:
 
     The rules, in the order in which their reasons are given: a block the model needs and the candidate lacks, a
     profile that the model does not recognise, another profiler, another clock, stool from after the landmark, a profile
-    that does not sum to its whole, too few analytes, evidence that does not exclude chance, and simulated training.
+    that does not sum to its whole, blood from after the landmark, analytes or clinical columns that are missing,
+    evidence that does not exclude chance, and simulated training.
     """
     found: list[tuple[Verdict, str]] = []
     facts: dict[str, Any] = {"unused": list(reception.unused), "taxa_recognised": reception.recognised}
@@ -54,11 +55,14 @@ def trust(model: Model, candidate: Candidate, reception: Reception) -> Trust:
     if "taxa" in model.blocks and candidate.taxa is not None:
         found += _of_profile(model, candidate, reception, facts)
     latest = max((one.day for one in candidate.immune if one.day is not None), default=None)
-    if "immune" in model.blocks and latest is not None and latest > model.evidence["landmark"]:
-        found.append(("use with care", f"blood is of day {latest:g}, after the model's landmark"))
+    until = model.evidence["landmark"]
+    if "immune" in model.blocks and latest is not None and latest > until:
+        found.append(("use with care", f"blood is of day {latest:g}, after the model's landmark, day {until:g}"))
     if "immune" in model.blocks and 0 < (share := facts["immune_present"]) < 1:
         verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"
         found.append((verdict, f"only {share:.0%} of the model's analytes were given"))
+    if "clinical" in model.blocks and 0 < (share := facts["clinical_present"]) < 1:
+        found.append(("use with care", f"only {share:.0%} of the model's clinical columns were given"))
     if model.evidence["beats_chance"] is not True:
         found.append(("use with care", model.evidence["sentence"]))
     if model.simulated:

@@ -150,7 +150,7 @@ def run_metrics(table: FeatureTable, y: Vector, left_out: Sequence[LeftOut], evi
     for scheme, mine in predictions.groupby("scheme"):
         mean = mine.groupby("row")[["margin", "probability"]].mean()
         rows = mean.index.to_numpy()
-        for metric, column in ((auroc, "margin"), (auprc, "probability"), (brier, "probability")):
+        for metric, column in ((auroc, "margin"), (auprc, "margin"), (brier, "probability")):
             each = [
                 within_cohorts(metric, fold["outcome"].to_numpy(), fold[column].to_numpy(), cohorts[fold["row"]])[0]
                 for _, fold in mine.groupby("fold")

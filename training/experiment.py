@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from features.analytes import CensoredPolicy
 from features.cohort import Cohort, read_cohort
 from features.errors import OutcomeError
 from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pooled
-from features.manifest import manifest_text
+from features.manifest import manifest_digest, manifest_text
 from features.outcomes import meaning, outcome_id, refusal
 from features.settings import settings
 from models.bundle import Model
@@ -161,6 +162,8 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
         "simulated": str(table.simulated).lower(),
         "mlflow.note.content": "\n\n".join([f"**{outcome}**: {meaning(outcome)}", *notes]),
     }
+    tags["taxokine.version"] = version("taxokine")
+    tags["manifests"] = ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts)
     if experiment.pool_labels:
         tags["pooled_labels"] = "true"
     name = " + ".join(cohort.name for cohort in cohorts)
@@ -337,13 +340,14 @@ def log_family(
         tracking.log_table(table, outcome, y)
         tracking.log_metrics(run_id, run_metrics(table, y, left_out, evidence))
         predictions = left_out_predictions(y, left_out)
-        shown = predictions[predictions["scheme"] == evidence.scheme].groupby("row")["probability"].mean()
+        shown = predictions[predictions["scheme"] == evidence.scheme].groupby("row")[["margin", "probability"]].mean()
         cohorts = table.rows["cohort"].to_numpy(dtype=object)
         write_figures(
             artefacts,
             title=f"{outcome}, {name}{' (simulated)' if table.simulated else ''}, {evidence.scheme_in_words}",
             y=y[shown.index],
-            probability=shown.to_numpy(),
+            margin=shown["margin"].to_numpy(),
+            probability=shown["probability"].to_numpy(),
             cohorts=cohorts[shown.index],
             estimate=evidence.auroc,
             encoder=fitted.encoder,

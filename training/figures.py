@@ -23,6 +23,7 @@ def write_figures(
     *,
     title: str,
     y: Vector,
+    margin: Vector,
     probability: Vector,
     cohorts: NDArray[np.object_],
     estimate: Estimate,
@@ -38,8 +39,9 @@ def write_figures(
         An existing folder.
     title : str
         Which model, on which left-out rows.
-    y, probability : ndarray, (n_rows,)
-        Outcomes and left-out predictions.
+    y, margin, probability : ndarray, (n_rows,)
+        Outcomes, and left-out predictions before and after calibration: where that found no skill, every probability is
+        the prevalence, and only the log-odds can be ranked.
     cohorts : ndarray of str, (n_rows,)
     estimate : Estimate
         The AUROC within cohorts.
@@ -56,10 +58,8 @@ def write_figures(
     for name, colour in zip(names, _cycled(len(names)), strict=True):
         mine = cohorts == name
         if 0 < y[mine].sum() < mine.sum():
-            x, height, _ = roc_curve(y[mine], probability[mine])
-            axes.plot(
-                x, height, color=colour, label=f"{name} {auroc(y[mine], probability[mine])[0]:.2f} (n={mine.sum()})"
-            )
+            x, height, _ = roc_curve(y[mine], margin[mine])
+            axes.plot(x, height, color=colour, label=f"{name} {auroc(y[mine], margin[mine])[0]:.2f} (n={mine.sum()})")
     axes.legend(fontsize=8)
     _save(figure, folder / "roc.png")
 
@@ -67,16 +67,16 @@ def write_figures(
     for name, colour in zip(names, _cycled(len(names)), strict=True):
         mine = cohorts == name
         if y[mine].any():
-            precision, recall, _ = precision_recall_curve(y[mine], probability[mine])
-            axes.plot(recall, precision, color=colour, label=f"{name} {auprc(y[mine], probability[mine])[0]:.2f}")
+            precision, recall, _ = precision_recall_curve(y[mine], margin[mine])
+            axes.plot(recall, precision, color=colour, label=f"{name} {auprc(y[mine], margin[mine])[0]:.2f}")
             axes.axhline(y[mine].mean(), color=colour, linewidth=0.8, linestyle=":")
     axes.legend(fontsize=8, title="average precision; dotted: prevalence", title_fontsize=8)
     _save(figure, folder / "precision_recall.png")
 
     figure, axes = _square(f"{title}\nfifths of the predictions", "predicted probability", "observed share")
     axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
-    order = np.argsort(probability, kind="stable")
-    parts = [part for part in np.array_split(order, 5) if part.size]
+    fifth = np.searchsorted(np.unique(np.quantile(probability, [0.2, 0.4, 0.6, 0.8])), probability)
+    parts = [np.flatnonzero(fifth == i) for i in np.unique(fifth)]
     shares = np.array([y[part].mean() for part in parts])
     spread = 1.96 * np.sqrt(shares * (1 - shares) / [part.size for part in parts])
     axes.errorbar([probability[p].mean() for p in parts], shares, yerr=spread, fmt="o", color=_COLOURS[0], capsize=3)

@@ -136,6 +136,26 @@ def test_few_analytes(given: int) -> None:
     assert found.verdict == ("ok" if share == 1 else "abstain" if share < MIN_ANALYTES else "use with care")
 
 
+def test_blood_from_after_the_landmark_calls_for_care() -> None:
+    blood = tuple(
+        Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit, 15.0)  # type: ignore[arg-type]
+        for name, unit in UNITS.items()
+    )
+    assert judged(Candidate({}, None, blood), model("immune", landmark=15.0)).verdict == "ok"
+    found = judged(Candidate({}, None, blood), model("immune", landmark=14.0))
+    assert found.verdict == "use with care"
+    assert found.reasons == ("blood is of day 15, after the model's landmark, day 14",)
+
+
+def test_clinical_gaps_call_for_care() -> None:
+    names = model("clinical").encoder.used_["clinical"]
+    columns = dict.fromkeys(name.partition("=")[0] for name in names)
+    assert len(columns) > 1
+    found = judged(Candidate({"age": 60.0}, None, ()), model("clinical"))
+    assert found.verdict == "use with care"
+    assert found.reasons == (f"only {1 / len(names):.0%} of the model's clinical columns were given",)
+
+
 def test_only_analytes_that_the_model_uses_count() -> None:
     table = invented()
     table.immune.values[:40, 0] = float("nan")
