@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from features.analytes import CensoredPolicy
 from features.cohort import Cohort
 from features.errors import InputError, UnitError
+from features.files import write_table
 from features.outcomes import OUTCOME_IDS, meaning
 from features.sheets import finite_numbers
 
@@ -118,27 +117,7 @@ class FeatureTable:
         InputError
             The path is of another kind, or cannot be written; a file that stood there stands as it was.
         """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if path.suffix not in {".csv", ".parquet"}:
-            raise InputError(f"{path}: write to a .parquet or a .csv file")
-        partial = path.with_name(path.name + ".partial")
-        try:
-            with partial.open("wb") as file:
-                if path.suffix == ".csv":
-                    self.to_frame().to_csv(file, index=False)
-                else:
-                    about = json.dumps({"notes": self.notes, "units": self.units, "cohorts": self.cohorts}).encode()
-                    table = pa.Table.from_pandas(self.to_frame(), preserve_index=False)
-                    metadata = {**(table.schema.metadata or {}), b"taxokine": about}
-                    pq.write_table(table.replace_schema_metadata(metadata), file)
-            partial.replace(path)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-        finally:
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
+        write_table(self.to_frame(), path, {"notes": self.notes, "units": self.units, "cohorts": self.cohorts})
 
 
 def landmark_table(

@@ -9,6 +9,7 @@ import pandas as pd
 
 from features.cohort import read_cohort
 from features.errors import FileError, InputError
+from features.files import write_table
 from features.landmark import landmark_table
 from features.manifest import manifest_names
 from features.settings import settings
@@ -45,19 +46,18 @@ def write_predictions(model: str, source: str, out: Path, joining: dict[str, Any
         candidates, keys = table_candidates(table), table.rows[list(_KEYS)]
     answers = predictions(served, candidates)
     result = pd.concat([keys.reset_index(drop=True), answers], axis=1)
-    partial = out.with_name(out.name + ".partial")
-    try:
-        if out.suffix == ".csv":
-            result.to_csv(partial, index=False)
-        else:
-            result.to_parquet(partial, index=False)
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    about = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence}
+    write_table(result, out, about)
+    learnt = {cohort["name"] for cohort in served.model.evidence["cohorts"]} & set(keys.get("cohort", ()))
+    lines = [f"the model learnt from {name}: these answers are no test of it" for name in sorted(learnt)]
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in answers["verdict"].value_counts().items())
-    return (
-        f"{served.model.outcome} for {len(result)} patients: {verdicts}\n"
-        f"evidence: {served.model.evidence['sentence']}\nwrote {out}"
+    return "\n".join(
+        [
+            f"{served.model.outcome} for {len(result)} patients: {verdicts}",
+            f"evidence: {served.model.evidence['sentence']}",
+            *lines,
+            f"wrote {out}",
+        ]
     )
 
 
