@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -160,10 +160,10 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
         "outcome": outcome,
         "cohorts": ",".join(cohort.name for cohort in cohorts),
         "simulated": str(table.simulated).lower(),
+        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
+        "taxokine.version": version("taxokine"),
         "mlflow.note.content": "\n\n".join([f"**{outcome}**: {meaning(outcome)}", *notes]),
     }
-    tags["taxokine.version"] = version("taxokine")
-    tags["manifests"] = ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts)
     if experiment.pool_labels:
         tags["pooled_labels"] = "true"
     name = " + ".join(cohort.name for cohort in cohorts)
@@ -300,7 +300,7 @@ def train_blocks(
 def present(table: FeatureTable) -> FeatureTable:
     """Return the table without the mention of cohorts that have no row in it."""
     named = {name: about for name, about in table.cohorts.items() if (table.rows["cohort"] == name).any()}
-    return FeatureTable(**{**table.__dict__, "cohorts": named})
+    return replace(table, cohorts=named)
 
 
 def log_family(

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -156,7 +157,7 @@ def test_unknown_and_past_events_are_left_out_and_counted(table):
     rows = table.rows.copy()
     rows.loc[:2, "toxicity_any"] = pd.NA
     rows.loc[0, "at_risk_toxicity_any"] = "no"
-    kept, notes = eligible(type(table)(**{**table.__dict__, "rows": rows}), "toxicity_any")
+    kept, notes = eligible(replace(table, rows=rows), "toxicity_any")
     assert len(kept) == len(table) - 3
     assert kept.rows["toxicity_any"].notna().all()
     assert "2 with unknown outcome, 1 whose event was on or before the landmark" in notes[0]
