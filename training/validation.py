@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from features.landmark import FeatureTable
@@ -149,11 +150,11 @@ def fit(
     splits = inner_splits(y, patient_groups(table.rows), cohort_names(table), n_folds, seed)
     margins = {family: np.full((len(FAMILIES[family].settings), len(y)), np.nan) for family in families}
     for train, test in splits:
-        inner = _fresh(encoder)
+        inner = clone(encoder)
         X, other = inner.fit_transform(table.take(train)), inner.transform(table.take(test))
         for family in families:
             margins[family][:, test] = FAMILIES[family].margins(X, y[train], other, seed)
-    fitted = _fresh(encoder)
+    fitted = clone(encoder)
     X = fitted.fit_transform(table)
     fits = {}
     for family in families:
@@ -179,7 +180,3 @@ def _one_fold(
         margin = fitted.predictor.margin(fitted.encoder.transform(test))
         found[family] = LeftOut(fold, margin, fitted.calibration.probability(margin), fitted.setting)
     return found
-
-
-def _fresh(encoder: BlockEncoder) -> BlockEncoder:
-    return BlockEncoder(**encoder.get_params())
