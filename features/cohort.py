@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,8 @@ class Cohort:
     clinical : pandas.DataFrame
         Numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A sheet with a row for each
         sample may give a patient's age anew each time.
+    technical : pandas.DataFrame
+        How each of `samples` was measured, numbers only: `reads`, `kit=Qiagen`; NaN where missing.
     centre : pandas.Series
         Each patient's centre or subcohort; the cohort's name where it has none.
     immune : ImmuneTable or None
@@ -53,6 +56,7 @@ class Cohort:
     taxa: TaxaTable
     samples: pd.DataFrame
     clinical: pd.DataFrame
+    technical: pd.DataFrame
     centre: pd.Series[str]
     immune: ImmuneTable | None
     labels: Labels
@@ -103,6 +107,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         taxa=taxa,
         samples=samples,
         clinical=_read_clinical(manifest, sheet, samples),
+        technical=_read_technical(manifest, listed, samples),
         centre=_read_centre(manifest, patients, samples),
         immune=immune,
         labels=read_labels(manifest, patients, paths),
@@ -157,13 +162,20 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
             "line": listed.index,
         }
     )
+    for name in said.leave_out:
+        if name not in set(listed):
+            raise ManifestError(f"{sheet.file}: samples.leave_out names {name!r}, which is no sample; correct the name")
+    # Counted, not named: notes go where samples' names may not.
+    reasons = Counter(said.leave_out.values())
+    notes = [f"{count} sample{'s' * (count > 1)} left out: {reason}" for reason, count in reasons.items()]
+    frame = frame[~frame["sample"].isin(said.leave_out)]
+    profiled -= set(said.leave_out)
     kept = frame[frame["sample"].isin(profiled)]
     if kept.empty:
         raise ManifestError(
             f"{sheet.file}: no value of column {said.sample!r} (such as {listed.iloc[0]!r}) names a profile of the "
             f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
         )
-    notes = []
     if len(kept) < len(frame):
         notes.append(f"{len(frame) - len(kept)} of {len(frame)} listed samples have no profile and are left out")
     if len(kept) < len(profiled):
@@ -249,6 +261,19 @@ def _clinical_columns(name: str, field: ClinicalField, sheet: Sheet) -> dict[str
     # The levels are the manifest's own words, so spelling them out as columns learns nothing from the data.
     levels = dict.fromkeys(map(str, field.values.values()))
     return {f"{name}={level}": (said == level).astype(float).where(said.notna()) for level in levels}
+
+
+def _read_technical(manifest: Manifest, listed: Sheet, samples: pd.DataFrame) -> pd.DataFrame:
+    columns: dict[str, pd.Series[float]] = {}
+    for name, field in manifest.technical.items():
+        if field.unit is not None:
+            columns[name] = listed.numbers(field.column, field.missing).reindex(samples["line"])
+            continue
+        said = listed.column(field.column).reindex(samples["line"])
+        known = ~said.isin(field.missing)
+        for level in sorted(set(said[known])):
+            columns[f"{name}={level}"] = (said == level).astype(float).where(known)
+    return pd.DataFrame(columns, index=samples["line"]).reset_index(drop=True)
 
 
 def _read_centre(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> pd.Series[str]:

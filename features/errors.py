@@ -64,6 +64,10 @@ class OutcomeError(InputError):
     """An outcome is not defined for the cohorts asked, or cannot be graded or pooled as asked."""
 
 
+class AuditError(InputError):
+    """The audit found what would make a model's result wrong, and it was not waived."""
+
+
 class BundleError(TaxokineError):
     """A model bundle is damaged, of an unknown protocol, or holds what a bundle may not hold."""
 

@@ -60,6 +60,8 @@ class FeatureTable:
         `visit`, `clock`, `landmark`, and for each outcome its label (nullable boolean) and `at_risk_<outcome>`.
     taxa, immune, clinical : Block
         The measurements, aligned with `rows`.
+    technical : Block
+        How the stool was measured, aligned with `rows`; for audits and for a baseline, never features.
     units : dict of str to str
         The unit of each immune measurement.
     cohorts : dict of str to dict
@@ -72,6 +74,7 @@ class FeatureTable:
     taxa: Block
     immune: Block
     clinical: Block
+    technical: Block
     units: dict[str, str]
     cohorts: dict[str, dict[str, Any]]
     notes: tuple[str, ...]
@@ -97,6 +100,7 @@ class FeatureTable:
             taxa=self.taxa.take(positions),
             immune=self.immune.take(positions),
             clinical=self.clinical.take(positions),
+            technical=self.technical.take(positions),
         )
 
     def to_frame(self) -> pd.DataFrame:
@@ -187,13 +191,14 @@ def landmark_table(
         label, at_risk = found if found is not None else (pd.NA, pd.NA)
         rows[outcome] = pd.Series(getattr(label, "array", label), index=rows.index, dtype="boolean")
         rows[f"at_risk_{outcome}"] = pd.Series(getattr(at_risk, "array", at_risk), index=rows.index, dtype="str")
-    clinical = cohort.clinical.iloc[stool["position"]]
+    clinical, technical = (part.iloc[stool["position"]] for part in (cohort.clinical, cohort.technical))
     taxa = cohort.taxa.take(list(rows["sample"])).proportions()
     return FeatureTable(
         rows=rows,
         taxa=Block(taxa.taxa, taxa.values.astype(np.float64)),
         immune=immune,
         clinical=Block(tuple(clinical.columns), clinical.to_numpy(dtype=np.float64)),
+        technical=Block(tuple(technical.columns), technical.to_numpy(dtype=np.float64)),
         units=units,
         cohorts={cohort.name: _about(cohort, latest, window)},
         notes=tuple(
@@ -246,6 +251,7 @@ def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
         taxa=_stacked([t.taxa for t in tables], absent=0.0),
         immune=_stacked([t.immune for t in tables], absent=np.nan),
         clinical=_stacked([t.clinical for t in tables], absent=np.nan),
+        technical=_with_others_levels(_stacked([t.technical for t in tables], absent=np.nan)),
         units=units,
         cohorts=cohorts,
         notes=tuple(notes),
@@ -268,6 +274,16 @@ def _stacked(blocks: Sequence[Block], absent: float) -> Block:
         values[start:stop, [position[name] for name in block.names]] = block.values
         start = stop
     return Block(tuple(names), values)
+
+
+def _with_others_levels(block: Block) -> Block:
+    """Fill in that a row of one level of a category is of none of those that other cohorts have."""
+    values = block.values.copy()
+    for category in {name.partition("=")[0] for name in block.names if "=" in name}:
+        levels = np.flatnonzero([name.startswith(f"{category}=") for name in block.names])
+        known = np.flatnonzero((values[:, levels] == 1).any(axis=1))
+        values[np.ix_(known, levels)] = np.nan_to_num(values[np.ix_(known, levels)])
+    return Block(block.names, values)
 
 
 def _check_days(latest: float, window: float, by_day: float | None) -> None:

@@ -143,6 +143,8 @@ class Samples(_Part):
         Rows that it matches are donors' stool, never patients.
     given : str, optional
         Column that names the donor sample a recipient was given.
+    leave_out : mapping of str to str
+        Samples that cannot be trusted, each with the reason, which names none.
     """
 
     file: str
@@ -154,6 +156,7 @@ class Samples(_Part):
     visit: str | None = None
     donor: Pattern | None = None
     given: str | None = None
+    leave_out: Mapping[Written, str] = {}
 
     @model_validator(mode="after")
     def _says_when(self) -> Samples:
@@ -176,6 +179,14 @@ class ClinicalField(_Part):
         if len(kinds) > 1:
             raise ValueError("values are either all true or false, or all words")
         return self
+
+
+class Technical(_Part):
+    """How samples were measured, by a column of their sheet: a number with its unit, else a category as written."""
+
+    column: str
+    unit: str | None = None
+    missing: Tokens = ("", "NA")
 
 
 class Patients(_Part):
@@ -222,9 +233,7 @@ class Immune(_Part):
 
 
 class _Rule(_Part):
-    """A column and what its values mean; a value means one thing."""
-
-    column: str
+    """What the values of a column mean; a value means one thing."""
 
     @model_validator(mode="after")
     def _apart(self) -> Self:
@@ -240,6 +249,7 @@ class _Rule(_Part):
 class YesNo(_Rule):
     """A column whose values say yes, no or nothing; every value must stand in one of the three."""
 
+    column: str
     yes: Tokens
     no: Tokens
     unknown: Tokens = ()
@@ -248,6 +258,7 @@ class YesNo(_Rule):
 class Recist(_Rule):
     """Best overall response by RECIST; objective response and disease control are derived from it."""
 
+    column: str
     CR: Tokens = ()
     PR: Tokens = ()
     SD: Tokens = ()
@@ -284,6 +295,59 @@ class Events(_Part):
     since: float = 0
 
 
+class DatedEvent(_Rule):
+    """An event of the patients' sheet, and when it was, or the last day a patient was known to be without it.
+
+    Attributes
+    ----------
+    time, event : str
+        Columns of the time from the clock's day 0, and of whether it is the event's (`yes`) or not (`no`).
+    unknown : tuple of str
+        Values of either column that tell nothing.
+    """
+
+    time: str
+    event: str
+    unit: Literal["days", "months"]
+    yes: Tokens
+    no: Tokens
+    unknown: Tokens = ()
+
+
+class LastDay(_Part):
+    """A column of the patients' sheet that tells when something ended, from the clock's day 0."""
+
+    time: str
+    unit: Literal["days", "months"]
+    missing: Tokens = ("", "NA")
+
+
+class Survival(_Part):
+    """Dated outcomes, in the patients' sheet.
+
+    Attributes
+    ----------
+    overall_survival, progression_free_survival : DatedEvent, optional
+        Death; progression or death, whichever is first.
+    last_follow_up : LastDay, optional
+        The last day on which an adverse event would have been recorded; that of `overall_survival` where left out.
+    treatment_end : LastDay, optional
+        The last day of treatment; nothing stands for a patient whose treatment had not ended.
+    """
+
+    overall_survival: DatedEvent | None = None
+    progression_free_survival: DatedEvent | None = None
+    last_follow_up: LastDay | None = None
+    treatment_end: LastDay | None = None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns that tell it, each with what it tells."""
+        rules = [(f"survival.{name}", rule) for name, rule in self if rule is not None]
+        told = {rule.event: name for name, rule in rules if isinstance(rule, DatedEvent)}
+        return told | {rule.time: name for name, rule in rules}
+
+
 def _variant(key: str, name: str) -> Discriminator:
     """Tell two ways of writing an outcome apart by the key that one of them has, so that errors speak of one only."""
     return Discriminator(
@@ -292,7 +356,13 @@ def _variant(key: str, name: str) -> Discriminator:
 
 
 class Outcomes(_Part):
-    """What the cohort says of response and toxicity."""
+    """What the cohort says of response and toxicity.
+
+    Attributes
+    ----------
+    progression_free : mapping of int to YesNo
+        Whether patients were free of progression after so many months; audits compare it, nothing is trained on it.
+    """
 
     recist: Recist | None = None
     published_response: YesNo | None = None
@@ -307,6 +377,8 @@ class Outcomes(_Part):
         Annotated[Annotated[Toxicity, Tag("flag")] | Annotated[Events, Tag("events")], _variant("events", "events")]
         | None
     ) = None
+    survival: Survival | None = None
+    progression_free: Mapping[Annotated[int, Field(gt=0)], YesNo] = {}
 
     @model_validator(mode="after")
     def _stable_needs_recist(self) -> Outcomes:
@@ -323,8 +395,10 @@ class Outcomes(_Part):
             "published_response": self.published_response,
             "durable_benefit": durable.stable_six_months if isinstance(durable, StableSixMonths) else durable,
             "toxicity": self.toxicity if isinstance(self.toxicity, Toxicity) else None,
+            **{f"progression_free.{months}": rule for months, rule in self.progression_free.items()},
         }
-        return {rule.column: name for name, rule in rules.items() if rule is not None}
+        told = {rule.column: name for name, rule in rules.items() if rule is not None}
+        return self.survival.columns | told if self.survival else told
 
 
 class Manifest(_Part):
@@ -332,6 +406,9 @@ class Manifest(_Part):
 
     Attributes
     ----------
+    technical : mapping of str to Technical
+        How samples were measured, such as `reads`, `read_length`, `platform` and `kit`; for audits and for a baseline,
+        never features.
     never : mapping of str to str
         Columns that may not become features, each with the reason, such as "recorded because of the outcome".
     simulated : bool
@@ -350,6 +427,7 @@ class Manifest(_Part):
     clock: Clock
     taxa: Taxa
     samples: Samples
+    technical: Mapping[str, Technical] = {}
     patients: Patients | None = None
     immune: Immune | None = None
     outcomes: Outcomes = Outcomes()
@@ -360,7 +438,8 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _keeps_nothing_forbidden(self) -> Manifest:
         outcomes = {column: f"it tells outcomes.{name}" for column, name in self.outcomes.columns.items()}
-        forbidden = {**outcomes, **self.never}
+        technical = {field.column: f"it is technical.{name}" for name, field in self.technical.items()}
+        forbidden = {**technical, **outcomes, **self.never}
         for name, field in (self.patients.keep if self.patients else {}).items():
             if field.column in forbidden:
                 raise ValueError(

@@ -8,21 +8,23 @@ Response is not one thing: `objective_response` is CR or PR, `disease_control` a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from features.errors import OutcomeError
-from features.manifest import Events, Manifest, Recist, StableSixMonths, Toxicity, YesNo
+from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.sheets import Sheet, read_sheet
 
 Grade = Literal["any", "2", "3"]
 GRADES: tuple[Grade, ...] = ("any", "2", "3")
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
+MONTH = 365.25 / 12
+"""Days."""
 AT_RISK = ("yes", "no", "not checkable")
 
 _BENEFIT = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
@@ -44,6 +46,13 @@ class AdverseEvents:
     frame: pd.DataFrame
     since: float
 
+    def first(self, outcome: str, patients: pd.Index[str]) -> pd.Series[float]:
+        """Return the day of each patient's first event of a toxicity outcome's grade, NaN where there is none."""
+        grade = outcome.removeprefix("toxicity_")
+        lowest = 1 if grade == "any" else int(grade)
+        counted = self.frame[(self.frame["day"] >= self.since) & (self.frame["grade"] >= lowest)]
+        return counted.groupby("patient")["day"].min().reindex(patients)
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -55,10 +64,17 @@ class Labels:
         For each outcome that the cohort publishes as a column: True, False or NA by patient.
     events : AdverseEvents or None
         Dated events, from which toxicity is counted after the landmark.
+    dates : pandas.DataFrame or None
+        By patient, days on the cohort's clock under the names of the manifest's `survival`, and for its events, under
+        the name with `_event`, whether the day is the event's (True) or the last known without it (False).
+    progression_free : mapping of int to pandas.Series
+        For each number of months that the cohort publishes, whether patients were free of progression; for audits.
     """
 
     flags: Mapping[str, pd.Series[bool]]
     events: AdverseEvents | None
+    dates: pd.DataFrame | None = None
+    progression_free: Mapping[int, pd.Series[bool]] = field(default_factory=dict)
 
     @property
     def defined(self) -> tuple[str, ...]:
@@ -93,11 +109,7 @@ class Labels:
             return label, pd.Series("not checkable", index=patients)
         if self.events is None or not is_toxicity(outcome):
             return None
-        grade = outcome.removeprefix("toxicity_")
-        events = self.events.frame
-        lowest = 1 if grade == "any" else int(grade)
-        counted = events[(events["day"] >= self.events.since) & (events["grade"] >= lowest)]
-        first = counted.groupby("patient")["day"].min().reindex(patients)
+        first = self.events.first(outcome, patients)
         at_risk = (first.isna() | (first > landmark)).map({True: "yes", False: "no"})
         label = (first > landmark) & (first <= (np.inf if by_day is None else by_day))
         return label.where(at_risk == "yes").astype("boolean"), at_risk
@@ -158,6 +170,8 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
     """
     said = manifest.outcomes
     flags: dict[str, pd.Series[bool]] = {}
+    progression_free: dict[int, pd.Series[bool]] = {}
+    dates = None
     if sheet is not None and manifest.patients is not None:
         patients = pd.Index(sheet.column(manifest.patients.patient))
         recist = None if said.recist is None else _best_response(sheet, said.recist, patients)
@@ -174,12 +188,16 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
             flags["durable_benefit"] = lasted.where(recist == "SD", flags["objective_response"])
         if isinstance(said.toxicity, Toxicity):
             flags[f"toxicity_{said.toxicity.grade}"] = _flag(sheet, said.toxicity, patients, "toxicity")
+        for months, free in said.progression_free.items():
+            progression_free[months] = _flag(sheet, free, patients, f"progression_free.{months}")
+        if said.survival:
+            dates = _read_dates(said.survival, sheet, patients)
     events = None
     if isinstance(said.toxicity, Events):
         events = _read_events(
             said.toxicity, read_sheet(paths[said.toxicity.events], may_be_empty=True), sheet, manifest
         )
-    return Labels(flags, events)
+    return Labels(flags, events, dates, progression_free)
 
 
 def _best_response(sheet: Sheet, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
@@ -188,13 +206,35 @@ def _best_response(sheet: Sheet, recist: Recist, patients: pd.Index[str]) -> pd.
     return pd.Series(sheet.meanings(recist.column, meaning, "outcomes.recist"), index=patients, dtype="str")
 
 
-def _flag(sheet: Sheet, rule: YesNo, patients: pd.Index[str], where: str) -> pd.Series[bool]:
+def _flag(sheet: Sheet, rule: YesNo | DatedEvent, patients: pd.Index[str], where: str) -> pd.Series[bool]:
     meaning: dict[str, bool | None] = {
         **dict.fromkeys(rule.yes, True),
         **dict.fromkeys(rule.no, False),
         **dict.fromkeys(rule.unknown),
     }
-    return pd.Series(sheet.meanings(rule.column, meaning, f"outcomes.{where}"), index=patients, dtype="boolean")
+    column = rule.event if isinstance(rule, DatedEvent) else rule.column
+    return pd.Series(sheet.meanings(column, meaning, f"outcomes.{where}"), index=patients, dtype="boolean")
+
+
+def _read_dates(said: Survival, sheet: Sheet, patients: pd.Index[str]) -> pd.DataFrame:
+    dates: dict[str, pd.Series[Any]] = {}
+    for name, rule in said:
+        if rule is None:
+            continue
+        dated = isinstance(rule, DatedEvent)
+        time = sheet.numbers(rule.time, rule.unknown if dated else rule.missing)
+        if (time < 0).any():
+            at = int((time < 0).to_numpy().argmax())
+            raise sheet.error(
+                f"expected {rule.unit} from the clock's day 0 on, got {time.iloc[at]:g}; a patient is followed from "
+                "then",
+                rule.time,
+                at,
+            )
+        dates[name] = pd.Series(time.to_numpy() * (MONTH if rule.unit == "months" else 1.0), index=patients)
+        if dated:
+            dates[f"{name}_event"] = _flag(sheet, rule, patients, f"survival.{name}")
+    return pd.DataFrame(dates, index=patients)
 
 
 def _read_events(rule: Events, sheet: Sheet, patients: Sheet | None, manifest: Manifest) -> AdverseEvents:

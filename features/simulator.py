@@ -30,7 +30,11 @@ mean log-abundance of some taxa minus that of others (Egozcue and Pawlowsky-Glah
 Response is Bernoulli with log-odds :math:`\beta_0 + \beta x`, where :math:`\beta_0` gives the marginal rate asked for
 (Zeger, Liang and Albert 1988, Biometrics 44:1049-1060). Adverse events are a Poisson process of rate
 :math:`\lambda_0 e^{\gamma x}`, so that the time to the first is exponential (Bender, Augustin and Blettner 2005,
-Statistics in Medicine 24:1713-1723).
+Statistics in Medicine 24:1713-1723); neither progression nor the end of treatment ends it, death does. Progression and
+death have constant hazards :math:`h_p e^{\alpha x}` and :math:`h_d e^{\alpha x}`, so that both overall and
+progression-free survival have proportional hazards with the coefficients :math:`\alpha`. One uniform
+:math:`U_i`, given :math:`x`, orders a patient's best response, from CR to PD, and the time of progression,
+:math:`-\ln U_i / (h_p e^{\alpha x})`: the better the response, the later the progression.
 
 The causes echo published findings (Routy, Gopalakrishnan and Matson 2018, Science 359:91, 97 and 104; Derosa 2024,
 Cell 187:3373; Dubin 2016, Nature Communications 7:10391) but are planted, and so are their sizes: evidence of nothing.
@@ -133,6 +137,11 @@ immune:
 outcomes:
   recist: {{column: recist, CR: [CR], PR: [PR], SD: [SD], PD: [PD]}}
   toxicity: {{events: adverse_events.csv, patient: patient, term: term, grade: ctcae_grade, day: day_fmt}}
+  survival:
+    overall_survival: {{time: os_days, event: died, yes: [1], no: [0], unit: days}}
+    progression_free_survival: {{time: pfs_days, event: progressed_or_died, yes: [1], no: [0], unit: days}}
+    last_follow_up: {{time: events_recorded_until, unit: days}}
+    treatment_end: {{time: treatment_end, unit: days}}
 notes:
   - simulated, from planted causes that stand in causes.json
 """
@@ -152,15 +161,16 @@ class Causes:
 
     Attributes
     ----------
-    response, toxicity : mapping of str to float
-        Change of the log-odds of response, and of the log-rate of adverse events, for one population SD of a balance,
-        of a cytokine's logarithm at baseline, or of age.
+    response, toxicity, survival : mapping of str to float
+        Change of the log-odds of response, of the log-rate of adverse events, and of the log-hazards of progression and
+        of death, for one population SD of a balance, of a cytokine's logarithm at baseline, or of age.
     balances : mapping of str to Balance
         The taxa of each balance.
     """
 
     response: Mapping[str, float]
     toxicity: Mapping[str, float]
+    survival: Mapping[str, float]
     balances: Mapping[str, Balance]
 
 
@@ -179,9 +189,17 @@ class Trial:
     response_rate : float
         Expected share of objective responses, in (0, 1).
     toxicity_rate : float
-        Chance of an adverse event within `follow_up` of a patient whose risk is average, in (0, 1).
+        Chance of an adverse event within `follow_up` of a patient whose risk is average and who lives so long, in
+        (0, 1).
     follow_up : int
         Days over which adverse events are recorded.
+    median_pfs, median_os : float
+        Median days of progression-free and of overall survival of a patient whose risk is average; the first is less.
+    followed : tuple of int
+        The least and the most days for which a patient is followed, unless dead; uniform between, as after a steady
+        accrual.
+    planned_treatment : int
+        Days of treatment, unless progression, a severe adverse event (grade 3 or 4) or death ends it.
     visits : tuple of int
         Planned days; the first, before the transplant, is the baseline.
     jitter : int
@@ -221,6 +239,10 @@ class Trial:
     response_rate: float = 0.4
     toxicity_rate: float = 0.45
     follow_up: int = 180
+    median_pfs: float = 240.0
+    median_os: float = 720.0
+    followed: tuple[int, int] = (360, 1080)
+    planned_treatment: int = 365
     visits: tuple[int, ...] = (-7, 14, 28, 56, 90)
     jitter: int = 3
     missed: float = 0.1
@@ -261,6 +283,11 @@ class Trial:
                 f"visits are {self.visits}, give or take {self.jitter} days; expected one before day 0, then others "
                 "after it, and none to meet another"
             )
+        if not 0 < self.median_pfs < self.median_os or not 0 < self.followed[0] <= self.followed[1]:
+            raise InputError(
+                f"median_pfs is {self.median_pfs!r}, median_os {self.median_os!r} and followed {self.followed!r}; "
+                "expected 0 < median_pfs < median_os, and days from the least to the most"
+            )
         if not 0 < self.rise_days < self.fall_days or not self.engraftment_days > 0 or not self.concentration > 0:
             raise InputError("expected 0 < rise_days < fall_days, engraftment_days > 0 and concentration > 0")
 
@@ -274,6 +301,7 @@ class Trial:
         """What is planted, whatever the seed."""
         response = {"response_balance": 2.4, "IL-6": -1.3, "IL-10": 0.9, "age": -0.3}
         toxicity = {"toxicity_balance": -1.2, "IL-6": 0.8}
+        survival = {"response_balance": -0.8, "IL-6": 0.4, "age": 0.2}
         balances = {
             "response_balance": Balance(
                 ("Akkermansia_sp0001", "Bifidobacterium_sp0001", "Faecalibacterium_sp0001"),
@@ -283,11 +311,9 @@ class Trial:
                 ("Bacteroides_sp0001", "Phocaeicola_sp0001"), ("Escherichia_sp0001", "Klebsiella_sp0001")
             ),
         }
-        return Causes(
-            {name: slope * self.effect for name, slope in response.items()},
-            {name: slope * self.effect for name, slope in toxicity.items()},
-            balances,
-        )
+        planted = {"response": response, "toxicity": toxicity, "survival": survival}
+        planted = {of: {name: slope * self.effect for name, slope in by.items()} for of, by in planted.items()}
+        return Causes(**planted, balances=balances)
 
 
 def simulate_trial(folder: Path, **parameters: Any) -> Path:
@@ -305,7 +331,7 @@ def simulate_trial(folder: Path, **parameters: Any) -> Path:
     Path
         The manifest, which `features.cohort.read_cohort` takes. Beside it stand the files that it names, and what no
         hospital has: `causes.json`, the planted causes, and `truth.csv`, each patient's log-odds of response, log-rate
-        ratio of adverse events and final engraftment.
+        ratio of adverse events, log-hazard ratio of progression and of death, and final engraftment.
 
     Raises
     ------
@@ -387,18 +413,32 @@ def _files(trial: Trial) -> dict[str, str]:
     terms = {name: level[:, i] for i, name in enumerate(ANALYTES)} | {"age": age_z}
     terms |= {name: _balance(trial, abundance[:n], balance) for name, balance in trial.causes.balances.items()}
     log_odds = _log_odds(trial, terms)
-    log_rate = _sum(trial.causes.toxicity, terms, n)
+    log_rate, log_hazard = _sum(trial.causes.toxicity, terms, n), _sum(trial.causes.survival, terms, n)
     responds = rng.random(n) < expit(log_odds)
     depth_of_response = rng.random(n)
     patients["recist"] = np.where(
         responds, np.where(depth_of_response < 0.25, "CR", "PR"), np.where(depth_of_response < 0.45, "SD", "PD")
     )
     events = _events(trial, rng, ids, log_rate)
+    chance = expit(log_odds)
+    rank = np.where(responds, chance * depth_of_response, chance + (1 - chance) * depth_of_response)
+    severe = events[events["ctcae_grade"] >= 3].groupby("patient")["day_fmt"].min().reindex(ids).to_numpy(float)
+    dates = _dates(trial, rng, log_hazard, rank, severe)
+    patients, lived = pd.concat([patients, dates], axis=1), dates["os_days"].set_axis(ids)
+    samples, cytokines = _until(samples, "subject", lived), _until(cytokines, "patient", lived)
+    events = _until(events, "patient", lived)
     truth = pd.DataFrame(
-        {"patient": ids, "response_log_odds": log_odds, "toxicity_log_rate_ratio": log_rate, "engraftment": limit}
+        {
+            "patient": ids,
+            "response_log_odds": log_odds,
+            "toxicity_log_rate_ratio": log_rate,
+            "survival_log_hazard_ratio": log_hazard,
+            "engraftment": limit,
+        }
     ).round(6)
 
-    profiles = pd.DataFrame(counts.T, columns=list(samples["sample"]), index=pd.Index(trial.taxa, name="species"))
+    taxa = pd.Index(trial.taxa, name="species")
+    profiles = pd.DataFrame(counts[samples.index].T, columns=list(samples["sample"]), index=taxa)
     limits = [f"    {name}: {{lloq: {of.lloq:g}, uloq: {of.uloq:g}}}" for name, of in ANALYTES.items()]
     tables = {"samples": samples, "patients": patients, "cytokines": cytokines, "adverse_events": events}
     return {
@@ -537,6 +577,39 @@ def _events(trial: Trial, rng: np.random.Generator, ids: NDArray[Any], log_rate:
         }
     )
     return events.sort_values(["patient", "day_fmt"], kind="stable").groupby("patient").head(RECORDED)
+
+
+def _dates(trial: Trial, rng: np.random.Generator, log_hazard: Matrix, rank: Matrix, severe: Matrix) -> pd.DataFrame:
+    """Return when each patient progressed, died and ended treatment, as a trial's sheet has it.
+
+    `rank` is the best response's uniform, `severe` the day of the first severe adverse event or NaN, (n_patients,).
+    """
+    ratio = np.exp(log_hazard)
+    death = math.log(2) / trial.median_os
+    progression = math.log(2) / trial.median_pfs - death
+    followed = rng.integers(*trial.followed, size=trial.n_patients, endpoint=True)
+    death_day = np.ceil(rng.exponential(1 / (death * ratio)))
+    progression_day = np.ceil(-np.log(rank) / (progression * ratio))
+    os_days = np.minimum(death_day, followed)
+    pfs_days = np.minimum(progression_day, os_days)
+    died, progressed = death_day <= followed, progression_day <= os_days
+    off = np.fmin(np.minimum(progression_day, trial.planned_treatment), severe)
+    treatment_end = np.minimum(off, os_days).astype(int).astype(str)
+    return pd.DataFrame(
+        {
+            "os_days": os_days.astype(int),
+            "died": died.astype(int),
+            "pfs_days": pfs_days.astype(int),
+            "progressed_or_died": (died | progressed).astype(int),
+            "events_recorded_until": np.minimum(trial.follow_up, os_days).astype(int),
+            "treatment_end": np.where((off <= os_days) | died, treatment_end, ""),
+        }
+    )
+
+
+def _until(table: pd.DataFrame, patient: str, last: pd.Series[int]) -> pd.DataFrame:
+    """Return the rows up to each patient's last day; what has no day, as a donor's stool, stays."""
+    return table[~(pd.to_numeric(table["day_fmt"]) > last.reindex(table[patient]).to_numpy())]
 
 
 def _closed(values: Matrix) -> Matrix:

@@ -31,7 +31,7 @@ def read(write_cohort: Callable[..., str], tmp_path_factory: pytest.TempPathFact
         ("matson_2018", 38, 38, 39),
         ("mitox", 88, 42, 88),
         ("momspi", 490, None, 490),
-        ("spencer_2021", 158, 158, 167),
+        ("spencer_2021", 156, 156, 165),
     ],
 )
 def test_published_cohorts(name: str, samples: int, patients: int | None, listed: int, cohorts_dir: Path) -> None:
@@ -107,6 +107,37 @@ def test_a_sheet_with_a_row_for_each_sample_may_give_the_age_anew(read: Read) ->
     cohort = read({"samples.csv": text}, patients={"file": "samples.csv", "keep": keep}, outcomes=None, never=None)
     np.testing.assert_array_equal(cohort.clinical["age"], [60, 61, 50, np.nan])
     np.testing.assert_array_equal(cohort.clinical["smoker"], [1, 1, 0, np.nan])
+
+
+def test_how_samples_were_measured(read: Read) -> None:
+    text = "sample,patient,day,reads,kit,tube\ns1,p1,-10,100,B,x\ns2,p1,-2,NA,A,x\ns4,p2,0,300,,x\nd1,D1,,7,A,y\n"
+    technical = {"reads": {"column": "reads", "unit": "reads"}, "kit": {"column": "kit"}, "tube": {"column": "tube"}}
+    cohort = read({"samples.csv": text}, technical=technical)
+    assert list(cohort.technical) == ["kit=A", "kit=B", "reads", "tube=x", "tube=y"]
+    np.testing.assert_array_equal(cohort.technical["reads"], [100, np.nan, 300, 7])
+    np.testing.assert_array_equal(cohort.technical["kit=A"], [0, 1, np.nan, 1])
+    np.testing.assert_array_equal(cohort.technical["kit=B"], [1, 0, np.nan, 0])
+    assert list(read().technical.index) == list(range(6))
+    with pytest.raises(FileError, match=r"expected a number or one of .*got 'many'"):
+        read({"samples.csv": text.replace("300", "many")}, technical=technical)
+
+
+def test_progression_is_read_by_month(read: Read) -> None:
+    free = {6: {"column": "lasting", "yes": ["yes"], "no": ["no"], "unknown": [""]}}
+    found = read(outcomes={"progression_free": free}).labels
+    known = found.progression_free[6].dropna()
+    assert known.to_dict() == {"p2": True, "p4": False}
+    assert "progression_free" not in found.flags
+
+
+@pytest.mark.parametrize("name", ["lee_2022", "spencer_2021", "frankel_2017", "matson_2018"])
+def test_published_reads_and_lengths(name: str, cohorts_dir: Path) -> None:
+    cohort = read_cohort(name, cohorts_dir, fetch=False)
+    sheet = pd.read_csv(cohorts_dir / name / "metadata.tsv", sep="\t").set_index(cohort.manifest.samples.sample)
+    sheet = sheet.loc[cohort.samples["sample"]]
+    np.testing.assert_array_equal(cohort.technical["reads"], sheet["number_reads"])
+    np.testing.assert_array_equal(cohort.technical["read_length"], sheet["median_read_length"])
+    assert not set(cohort.technical) & set(cohort.clinical)
 
 
 def test_minus_signs_and_day_patterns(read: Read) -> None:
@@ -205,3 +236,19 @@ def test_locate_finds_shipped_cohorts_in_the_data_folder_and_others_beside_their
     assert locate(load_manifest(path), tmp_path, fetch=False)["taxa.csv"] == path.parent / "taxa.csv"
     found = locate(load_manifest("momspi"), cohorts_dir, fetch=False)
     assert found["rectal_16s.biom"] == cohorts_dir / "momspi" / "rectal_16s.biom"
+
+
+def test_a_sample_left_out_is_counted_and_never_named(read: Read) -> None:
+    whole = read()
+    name = str(whole.samples["sample"].iloc[0])
+    cohort = read(samples={**whole.manifest.samples.model_dump(exclude_none=True), "leave_out": {name: "thawed"}})
+    assert name not in set(cohort.samples["sample"]) | set(cohort.taxa.samples)
+    assert len(cohort.samples) == len(whole.samples) - 1
+    assert "1 sample left out: thawed" in cohort.notes
+    assert name not in " ".join(cohort.notes)
+
+
+def test_leaving_out_a_sample_that_is_not_there_is_an_error(read: Read) -> None:
+    samples = {**read().manifest.samples.model_dump(exclude_none=True), "leave_out": {"nobody": "typing"}}
+    with pytest.raises(ManifestError, match="'nobody', which is no sample"):
+        read(samples=samples)

@@ -40,7 +40,7 @@ def toy(read: Read) -> Cohort:
 
 @pytest.mark.parametrize(
     ("name", "patients"),
-    [("lee_2022", 164), ("spencer_2021", 158), ("frankel_2017", 39), ("matson_2018", 38), ("davar_2021", 15)],
+    [("lee_2022", 164), ("spencer_2021", 156), ("frankel_2017", 39), ("matson_2018", 38), ("davar_2021", 15)],
 )
 def test_patients_with_stool(name: str, patients: int, cohorts_dir: Path) -> None:
     table = landmark_table(published(name, cohorts_dir))
@@ -368,6 +368,23 @@ def test_one_cohort_pools_to_itself_and_alike_ones_need_no_note(toy: Cohort, rea
 def test_one_clock_name_for_two_events_is_noted(toy: Cohort, read: Read) -> None:
     other = landmark_table(read(name="twin", clock={"index": "second dose"}))
     assert any("clocks start at different events" in note for note in pooled([landmark_table(toy), other]).notes)
+
+
+def test_how_stool_was_measured_goes_with_its_rows(read: Read) -> None:
+    def of(name: str, kits: str) -> FeatureTable:
+        text = "".join(f"s{at},p{at},0,{kit},{100 * at}\n" for at, kit in zip((1, 4), kits, strict=True))
+        technical = {"kit": {"column": "kit"}} | ({"reads": {"column": "n", "unit": "reads"}} if name == "one" else {})
+        sheet = {"samples.csv": "sample,patient,day,kit,n\n" + text.replace("p4", "p2")}
+        return landmark_table(read(sheet, name=name, technical=technical))
+
+    one, other = of("one", "AB"), of("other", "BC")
+    assert one.technical.names == ("kit=A", "kit=B", "reads")
+    np.testing.assert_array_equal(one.take(np.array([1])).technical.values, [[0, 1, 400]])
+    both = pooled([one, other]).technical
+    # A row of one level of a category has none of the other cohort's; what a cohort did not tell is not known.
+    assert both.names == ("kit=A", "kit=B", "reads", "kit=C")
+    np.testing.assert_array_equal(both.values, [[1, 0, 100, 0], [0, 1, 400, 0], [0, 1, np.nan, 0], [0, 0, np.nan, 1]])
+    assert not [column for column in one.to_frame() if column.startswith("technical")]
 
 
 def test_what_cannot_be_pooled(toy: Cohort, read: Read) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from features.errors import ManifestError
 from features.fetch import cohort_files
-from features.manifest import Events, Manifest, YesNo, load_manifest, manifest_folder, manifest_names
+from features.manifest import Events, Manifest, YesNo, load_manifest, manifest_folder, manifest_names, manifest_text
 
 SHIPPED = (
     "davar_2021",
@@ -65,10 +65,11 @@ def test_shipped_manifest_names_the_published_files(name: str, cohorts_dir: Path
 
 def test_what_was_recorded_because_of_the_outcome_may_not_become_a_feature() -> None:
     assert {"treatment", "disease"} <= set(load_manifest("lee_2022").never)
-    assert {"corticosteroids", "ppi", "any_irae", "pfs_12_months"} <= set(load_manifest("mitox").never)
+    assert {"corticosteroids", "ppi", "any_irae"} <= set(load_manifest("mitox").never)
+    assert {"pfs_6_months", "pfs_12_months"} <= set(load_manifest("mitox").outcomes.columns)
     assert "change_in_tumor_size" in load_manifest("frankel_2017").never
     assert "anti_PD_1" in load_manifest("matson_2018").never
-    assert {"PFS03", "PFS06", "PFS12"} <= set(load_manifest("spencer_2021").never)
+    assert {"PFS03", "PFS06", "PFS12"} <= set(load_manifest("spencer_2021").outcomes.columns)
 
 
 def test_the_fmt_cohort_keeps_its_own_clock() -> None:
@@ -95,6 +96,12 @@ def test_true_is_a_meaning_and_a_number_is_a_published_value(load: Callable[[str
     manifest = load(TOP.replace("patient: patient}\n", keep))
     assert manifest.patients is not None
     assert manifest.patients.keep["smoker"].values == {"yes": True, "0": False}
+
+
+def test_progression_is_written_by_month_and_read_again(load: Callable[[str], Manifest]) -> None:
+    manifest = load(TOP + "outcomes: {progression_free: {6: {column: p, yes: [a], no: [b]}}}\n")
+    assert manifest.outcomes.progression_free == {6: YesNo(column="p", yes=("a",), no=("b",))}
+    assert load(manifest_text(manifest)).outcomes == manifest.outcomes
 
 
 def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], Manifest]) -> None:
@@ -135,6 +142,8 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
         ),
         ("outcomes: {toxicity: {column: t, yes: [a], no: [b]}}", "grade: Field required"),
         ("outcomes: {toxicity: {column: t, grade: 4, yes: [a], no: [b]}}", "grade: Input should be 'any', '2' or '3'"),
+        ("outcomes: {progression_free: {0: {column: p, yes: [a], no: [b]}}}", "Input should be greater than 0"),
+        ("technical: {kit: kit}", "technical.kit: Input should be a valid dictionary"),
         ("never: [steroids]", "never: Input should be a valid dictionary"),
         ("source_: 1\nsource: 1", "'source' stands twice"),
     ],
@@ -187,11 +196,17 @@ def test_outcomes_need_the_patients_sheet(load: Callable[[str], Manifest]) -> No
         ("steroids", "given because of toxicity"),
         ("best", r"it tells outcomes\.recist"),
         ("label", r"it tells outcomes\.published_response"),
-        ("lasting", r"it tells outcomes\.durable_benefit"),
+        ("lasting", r"it tells outcomes\.(durable_benefit|progression_free\.6)"),
+        ("kit", r"it is technical\.kit"),
     ],
 )
 def test_an_outcome_and_what_it_caused_never_become_features(write_cohort: Write, column: str, why: str) -> None:
-    path = write_cohort(patients={"keep": {"given": {"column": column}}})
+    free = {6: {"column": "lasting", "yes": ["yes"], "no": ["no"], "unknown": [""]}}
+    path = write_cohort(
+        patients={"keep": {"given": {"column": column}}},
+        outcomes={"progression_free": free},
+        technical={"kit": {"column": "kit"}},
+    )
     with pytest.raises(ManifestError, match=rf"patients\.keep\.given takes column '{column}'.*: {why}"):
         load_manifest(path)
 

@@ -12,6 +12,7 @@ from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.spatial.distance import cdist
 from skbio.stats.composition import clr, multi_replace
+from statsmodels.duration.hazard_regression import PHReg
 
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
@@ -93,7 +94,10 @@ def test_values_beyond_the_assay_are_read_as_such(cohort: Cohort, table: Feature
 def test_some_draws_are_missed(cohort: Cohort, table: FeatureTable) -> None:
     assert cohort.immune is not None
     draws = len(cohort.immune.rows) / len(ANALYTES)
-    assert stats.binomtest(int(600 - draws), 600, Trial().missed).pvalue > 1e-4
+    assert cohort.labels.dates is not None
+    lived = cohort.labels.dates["overall_survival"].to_numpy()
+    planned = int((lived[:, None] > Trial().visits).sum())
+    assert stats.binomtest(int(planned - draws), planned, Trial().missed).pvalue > 1e-4
     assert 0 < np.isnan(table.immune.values).all(axis=1).sum() < 30
 
 
@@ -116,7 +120,7 @@ def test_who_had_an_event_by_the_landmark_is_no_longer_at_risk(cohort: Cohort, t
 
 def test_causes_are_named_and_measured(cohort: Cohort, manifest: Path, table: FeatureTable) -> None:
     causes = Trial().causes
-    for planted in (causes.response, causes.toxicity):
+    for planted in (causes.response, causes.toxicity, causes.survival):
         assert all(planted.values())
         assert set(planted) <= {*causes.balances, *table.immune.names, *table.clinical.names}
     for balance in causes.balances.values():
@@ -150,12 +154,62 @@ def test_terms_are_in_population_sds_and_rates_are_as_asked(large: Path) -> None
     assert responds.mean() == pytest.approx((1 / (1 + np.exp(-known["response_log_odds"]))).mean(), abs=0.03)
 
 
-def test_time_to_the_first_event_is_exponential(large: Path) -> None:
+def test_time_to_the_first_event_is_exponential_while_alive(large: Path) -> None:
+    """Of a patient followed for so long, the expected number of first events is the cumulative hazard until then."""
     trial, known = Trial(), truth(large)
-    first = pd.read_csv(large.parent / "adverse_events.csv").groupby("patient")["day_fmt"].min()
+    first = pd.read_csv(large.parent / "adverse_events.csv").groupby("patient")["day_fmt"].min().reindex(known.index)
+    until = pd.read_csv(large.parent / "patients.csv", index_col="patient")["events_recorded_until"]
     rate = -np.log(1 - trial.toxicity_rate) / trial.follow_up * np.exp(known["toxicity_log_rate_ratio"])
-    for day in (30, 90, 180):
-        assert (first <= day).sum() / len(known) == pytest.approx((1 - np.exp(-rate * day)).mean(), abs=0.03)
+    for since, to in ((0, 30), (30, 90), (90, 180)):
+        exposed = np.fmin(np.fmin(first, until), to).sub(since).clip(lower=0)
+        expected = (rate * exposed).sum()
+        assert ((first > since) & (first <= to)).sum() == pytest.approx(expected, abs=4 * np.sqrt(expected))
+
+
+def test_survival_has_proportional_hazards_with_the_planted_coefficients(large: Path) -> None:
+    trial, known = Trial(), truth(large)
+    patients = pd.read_csv(large.parent / "patients.csv", index_col="patient")
+    planted = np.sqrt(sum(b**2 for b in trial.causes.survival.values()))
+    assert known["survival_log_hazard_ratio"].std() == pytest.approx(planted, rel=0.05)
+    for time, event, median in (("os_days", "died", trial.median_os),
+                                ("pfs_days", "progressed_or_died", trial.median_pfs)):  # fmt: skip
+        fit = PHReg(patients[time], known[["survival_log_hazard_ratio"]], status=patients[event]).fit()
+        assert fit.params[0] == pytest.approx(1, abs=4 * fit.bse[0])
+        exposed = (np.log(2) / median * np.exp(known["survival_log_hazard_ratio"]) * (patients[time] - 0.5)).sum()
+        assert patients[event].sum() == pytest.approx(exposed, abs=4 * np.sqrt(exposed))
+
+
+def test_the_better_the_response_the_later_the_progression(large: Path) -> None:
+    patients = pd.read_csv(large.parent / "patients.csv")
+    median = patients.groupby("recist")["pfs_days"].median()
+    assert median["CR"] > median["PR"] > median["SD"] > median["PD"]
+    known = truth(large)["survival_log_hazard_ratio"].to_numpy()
+    alike = np.argsort(known)[1400:1600]
+    assert stats.kendalltau(patients["recist"].map({"CR": 0, "PR": 1, "SD": 2, "PD": 3})[alike],
+                            patients["pfs_days"][alike]).statistic < -0.5  # fmt: skip
+
+
+def test_dates_agree_with_each_other(cohort: Cohort, manifest: Path) -> None:
+    patients = pd.read_csv(manifest.parent / "patients.csv", index_col="patient")
+    died, ended = patients["died"] == 1, patients["progressed_or_died"] == 1
+    assert (patients["pfs_days"] <= patients["os_days"]).all()
+    assert ended[died].all()
+    assert (patients.loc[~ended, "pfs_days"] == patients.loc[~ended, "os_days"]).all()
+    assert (patients["events_recorded_until"] == patients["os_days"].clip(upper=Trial().follow_up)).all()
+    stopped = patients["treatment_end"].dropna()
+    assert (stopped <= patients["os_days"][stopped.index]).all()
+    assert died[patients["treatment_end"].isna()].sum() == 0
+    progressed = ended & (patients["pfs_days"] < patients["os_days"])
+    assert (patients.loc[progressed, "treatment_end"] <= patients.loc[progressed, "pfs_days"]).all()
+    lived = patients["os_days"]
+    assert cohort.labels.events is not None
+    events = cohort.labels.events.frame
+    assert (events["day"].to_numpy() <= lived[events["patient"]].to_numpy()).all()
+    stool = cohort.samples[~cohort.samples["donor"]]
+    assert (stool["day"].to_numpy() <= lived[stool["patient"]].to_numpy()).all()
+    # Adverse events come after progression and after the end of treatment, too.
+    for date in ("pfs_days", "treatment_end"):
+        assert (events["day"].to_numpy() > patients.loc[events["patient"], date].to_numpy()).any()
 
 
 def test_without_effect_nothing_is_planted(tmp_path: Path) -> None:
@@ -163,6 +217,7 @@ def test_without_effect_nothing_is_planted(tmp_path: Path) -> None:
     manifest = simulate_trial(tmp_path / "null", **trial)
     known, patients = truth(manifest), pd.read_csv(tmp_path / "null" / "patients.csv", index_col="patient")
     assert known["response_log_odds"].nunique() == known["toxicity_log_rate_ratio"].nunique() == 1
+    assert known["survival_log_hazard_ratio"].nunique() == 1
     assert not any(Trial(effect=0.0).causes.response.values())
     responds = patients["recist"].isin(["CR", "PR"])
     assert responds.mean() == pytest.approx(Trial().response_rate, abs=0.03)
@@ -264,6 +319,8 @@ def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
         {"visits": (-7, 14, 18)},
         {"visits": ()},
         {"rise_days": 30.0},
+        {"median_pfs": 800.0},
+        {"followed": (400, 300)},
     ],
 )
 def test_parameters_out_of_range_are_refused(tmp_path: Path, parameters: dict[str, float]) -> None:

@@ -28,9 +28,11 @@ from features.transforms import (
     CensoredFill,
     GenusSums,
     Log10,
+    MeanFill,
     MedianFill,
     PresenceAbsence,
     PrevalenceFilter,
+    Ranks,
     ZeroReplacement,
     closure,
     genus_of,
@@ -126,6 +128,18 @@ def test_prevalence_is_that_of_the_training_rows() -> None:
 
 def test_presence_absence() -> None:
     np.testing.assert_array_equal(PresenceAbsence().fit_transform([[0, 1e-9, 3]]), [[0, 1, 1]])
+
+
+@given(matrices(PARTS))
+def test_ranks_agree_with_pandas_and_do_not_move_with_depth(X: Matrix) -> None:
+    expected = pd.DataFrame(X).rank(axis=1).to_numpy() / X.shape[1]
+    np.testing.assert_allclose(Ranks().fit_transform(X), expected)
+    np.testing.assert_allclose(Ranks().fit_transform(4 * X), expected)
+
+
+def test_what_nearly_everybody_has_can_be_left_out() -> None:
+    X = np.array([[1, 0, 1], [1, 1, 1], [1, 0, 1], [1, 1, 0.0]])
+    assert PrevalenceFilter(0.1, 0.9).fit(X).get_feature_names_out(["a", "b", "c"]).tolist() == ["b", "c"]
 
 
 @given(matrices(PARTS))
@@ -253,6 +267,12 @@ def test_median_fill() -> None:
     np.testing.assert_array_equal(MedianFill(0).fit_transform(train), expected)
 
 
+def test_mean_fill_says_nothing_of_yes_and_no() -> None:
+    train = np.array([[1, 4.0], [1, np.nan], [0, 5], [np.nan, 9]])
+    expected = SimpleImputer(strategy="mean").fit_transform(train)
+    np.testing.assert_array_equal(MeanFill(0).fit_transform(train), expected)
+
+
 def test_a_column_never_measured_is_dropped_whatever_the_share() -> None:
     assert MedianFill(0).fit([[np.nan, 1.0]]).get_feature_names_out(["a", "b"]).tolist() == ["b"]
 
@@ -262,13 +282,15 @@ STEP: dict[str, Callable[[], BlockTransformer]] = {
     "ZeroReplacement": ZeroReplacement,
     "CLR": CLR,
     "PresenceAbsence": PresenceAbsence,
+    "Ranks": Ranks,
     "GenusSums": lambda: GenusSums(SPECIES),
     "AlphaDiversity": AlphaDiversity,
     "CensoredFill": lambda: CensoredFill("half_limit", [1, 3]),
     "Log10": lambda: Log10([0, 2]),
     "MedianFill": lambda: MedianFill(0.4),
+    "MeanFill": lambda: MeanFill(0.4),
 }
-GAPS = ("CensoredFill", "Log10", "MedianFill")
+GAPS = ("CensoredFill", "Log10", "MedianFill", "MeanFill")
 
 
 def test_every_step_is_tried_here() -> None:
@@ -351,10 +373,12 @@ def expected_failures(step: Any) -> dict[str, str]:
         PrevalenceFilter(),
         ZeroReplacement(),
         PresenceAbsence(),
+        Ranks(),
         AlphaDiversity(),
         CensoredFill(),
         Log10([]),
         MedianFill(),
+        MeanFill(),
     ],
     expected_failed_checks=expected_failures,
 )

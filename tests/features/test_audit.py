@@ -1,0 +1,532 @@
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from scipy.stats import permutation_test
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.multitest import multipletests
+
+from features import audit as audits
+from features.audit import KINDS, SEVERITIES, Finding, audit
+from features.cohort import Cohort, read_cohort
+from features.landmark import landmark_table, pooled
+from features.manifest import load_manifest, manifest_text
+from features.simulator import simulate_trial
+
+Write = Callable[..., Cohort]
+
+
+@pytest.fixture(scope="session")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "clean", n_patients=60, n_taxa=60, effect=0)
+
+
+@pytest.fixture
+def spoil(trial: Path, tmp_path: Path) -> Write:
+    """Return a function that reads the simulated trial with some of its files and its manifest spoilt."""
+
+    def write(
+        files: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] | None = None,
+        manifest: Callable[[dict[str, Any]], Any] = lambda said: None,
+        name: str = "spoilt",
+    ) -> Cohort:
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in trial.parent.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        for file, change in (files or {}).items():
+            separator = "\t" if file.endswith(".tsv") else ","
+            frame = pd.read_csv(folder / file, sep=separator)
+            change(frame).to_csv(folder / file, sep=separator, index=False)
+        said = yaml.safe_load(manifest_text(load_manifest(folder / "manifest.yaml")))
+        said["name"] = name
+        manifest(said)
+        (folder / "manifest.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+        return read_cohort(folder / "manifest.yaml", tmp_path)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def clean(trial: Path) -> Cohort:
+    return read_cohort(trial, trial.parent)
+
+
+def alarms(findings: Sequence[Finding]) -> set[str]:
+    return {finding.code for finding in findings if finding.severity != "note"}
+
+
+def one(findings: Sequence[Finding], code: str) -> Finding:
+    (found,) = [finding for finding in findings if finding.code == code]
+    return found
+
+
+def responders(patients: pd.DataFrame) -> pd.Series:
+    return patients["recist"].isin(["CR", "PR"])
+
+
+def flag(name: str, column: str, **more: Any) -> Callable[[dict[str, Any]], Any]:
+    rule = {"column": column, "yes": ["yes"], "no": ["no"], "unknown": ["unknown"]}
+    return lambda said: said["outcomes"].update({name: {**rule, **more}})
+
+
+def yes_no(yes: Any) -> np.ndarray:
+    return np.where(yes, "yes", "no")
+
+
+# What is planted is found
+
+
+def test_a_response_at_odds_with_recist(spoil: Write) -> None:
+    def label(patients: pd.DataFrame) -> pd.DataFrame:
+        yes = responders(patients).to_numpy().copy()
+        yes[[np.flatnonzero(yes)[0], np.flatnonzero(patients["recist"] == "PD")[0]]] ^= True
+        return patients.assign(label=yes_no(yes))
+
+    cohort = spoil({"patients.csv": label}, flag("published_response", "label"))
+    found = [finding for finding in audit([cohort]) if finding.code == "outcome-contradiction"]
+    assert {finding.severity for finding in found} == {"error"}
+    assert [len(finding.rows) for finding in found] == [1, 1]
+    assert "have no published response" in found[0].what
+    assert "with published response have no disease control" in found[1].what
+
+
+def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
+    inverted = spoil(
+        {"patients.csv": lambda patients: patients.assign(pfs=yes_no(patients["recist"] == "PD"))},
+        lambda said: said["outcomes"].update(progression_free={12: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}),
+    )
+    assert one([f for f in audit([inverted]) if "disease control" in f.what], "outcome-inverted").severity == "error"
+
+
+def test_follow_up_without_progression_ends_with_life(clean: Cohort) -> None:
+    dates = pd.DataFrame({"progression_free_survival": [100.0, 90.0], "overall_survival": [80.0, 90.0]}, ["p1", "p2"])
+    dates["progression_free_survival_event"] = False
+    cohort = replace(clean, labels=replace(clean.labels, dates=dates))
+    assert one(audit([cohort]), "outcome-contradiction").rows == ("p1",)
+
+
+def test_response_against_progression_and_unknown_hidden_in_no(spoil: Write) -> None:
+    def label(patients: pd.DataFrame) -> pd.DataFrame:
+        yes = responders(patients).to_numpy()
+        words, unknown = yes_no(yes).astype(object), np.arange(len(patients)) % 3 == 0
+        words[unknown] = "unknown"
+        free = ~unknown
+        free[np.flatnonzero(yes & ~unknown)[:2]] = False
+        return patients.assign(label=words, pfs=yes_no(free))
+
+    def said(manifest: dict[str, Any]) -> None:
+        manifest["outcomes"] = {}
+        flag("published_response", "label")(manifest)
+        manifest["outcomes"]["progression_free"] = {3: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}
+
+    findings = audit([spoil({"patients.csv": label}, said)])
+    assert len(one(findings, "unknown-as-no").rows) == 20
+    assert one(findings, "unknown-as-no").severity == "warning"
+    assert ", 2 had progressed at month 3" in one(findings, "response-against-progression").what
+
+
+@pytest.mark.parametrize("outcome", [None, "published_response", "objective_response"])
+def test_labels_of_different_meanings(spoil: Write, outcome: str | None) -> None:
+    def benefit(patients: pd.DataFrame) -> pd.DataFrame:
+        return patients.assign(label=yes_no(patients["recist"] != "PD"))
+
+    cohorts = [spoil({"patients.csv": benefit}, flag("published_response", "label"), name) for name in ("a", "b")]
+    found = [f for f in audit(cohorts, outcome=outcome) if f.code == "labels-differ"]
+    assert len(found) == (outcome != "objective_response")
+    assert len([f for f in audit(cohorts) if f.code == "published-label"]) == 2
+
+
+def test_one_stool_under_two_patients(spoil: Write) -> None:
+    def copy(taxa: pd.DataFrame) -> pd.DataFrame:
+        return taxa.assign(**{"SIM-002-V1": np.rint(taxa["SIM-001-V1"] * 1.7).astype(int)})
+
+    findings = audit([spoil({"stool_counts.tsv": copy})])
+    found = one(findings, "same-stool")
+    assert found.severity == "error"
+    assert [re.sub(r" \(.*", "", row) for row in found.rows] == ["SIM-001 and SIM-002"]
+    assert alarms(findings) == {"same-stool"}
+
+
+def test_one_person_under_two_names(tmp_path: Path) -> None:
+    folder = simulate_trial(tmp_path / "large", n_patients=40, n_taxa=300, effect=0, seed=4, visits=(-7, 28)).parent
+    manifest, table = folder / "manifest.yaml", folder / "stool_counts.tsv"
+    assert alarms(audit([read_cohort(manifest, tmp_path)])) == set()
+    taxa = pd.read_csv(table, sep="\t")
+    # A tenth of the reads of a patient's stool, with its rarest taxa lost, under another patient's name.
+    reads = np.random.default_rng(0).binomial(taxa["SIM-003-V1"], 0.1)
+    taxa.assign(**{"SIM-004-V1": reads}).to_csv(table, sep="\t", index=False)
+    findings = audit([read_cohort(manifest, tmp_path)])
+    assert one(findings, "alike-patients").rows[0].startswith("SIM-003 and SIM-004 (0.")
+    assert "same-stool" not in alarms(findings)
+
+
+def test_one_sample_in_two_cohorts(spoil: Write, clean: Cohort) -> None:
+    other = spoil(name="other")
+    assert {"same-stool", "labels-differ"} & alarms(audit([clean, other])) == {"same-stool"}
+    declared = spoil(manifest=lambda said: said.update(same_patients_as=[clean.name]), name="declared")
+    findings = audit([clean, declared])
+    assert alarms(findings) == set()
+    assert len(one(findings, "declared-twins").rows) == len(clean.samples)
+
+    accessions = {name: f"SRR{10**6 + at}" for at, name in enumerate(clean.samples["sample"])}
+    renamed = {
+        "samples.csv": lambda sheet: sheet.replace({"sample": accessions, "given": accessions}),
+        "stool_counts.tsv": lambda taxa: taxa.rename(columns=accessions),
+    }
+    found = one(audit([spoil(renamed, name="one"), spoil(renamed, name="two")]), "shared-accession")
+    assert (found.severity, len(found.rows)) == ("error", len(accessions))
+
+
+def test_equal_profiles_of_later_stool_and_repeats_of_one_patient(spoil: Write) -> None:
+    def copies(taxa: pd.DataFrame) -> pd.DataFrame:
+        return taxa.assign(**{"SIM-001-V2": taxa["SIM-001-V1"]})
+
+    assert alarms(audit([spoil({"stool_counts.tsv": copies}, name="repeat")])) == set()
+    other = spoil({"stool_counts.tsv": lambda taxa: taxa.assign(**{"SIM-002-V5": taxa["SIM-001-V2"]})}, name="stranger")
+    assert one(audit([other]), "same-stool").rows == ("SIM-001 and SIM-002 (1.000)",)
+
+
+TABLE = "sample,Alpha,Alpha one,Alpha two,Beta three\n"
+
+
+@pytest.mark.parametrize(
+    ("table", "unit", "code"),
+    [
+        ("s1,0,50,50,0\ns2,0,.25,.75,0\ns4,0,10,20,70\ns5,0,80,10,10\n", "percent", "mixed-units"),
+        ("s1,0,50,50,0\ns2,0,20,20,0\ns4,0,10,20,70\ns5,0,80,10,10\n", "percent", "open-profiles"),
+        ("s1,0,50,50,0\ns2,0,25,75,0\ns4,0,10,20,70\ns5,0,80,10,10\n", "counts", "closed-counts"),
+        ("s1,9000,8000,1000,10\ns2,5000,5000,0,10\ns4,3000,1000,2000,7\ns5,0,0,0,9\n", "counts", "ranks-stacked"),
+        ("s1,0,5000,5000,0\ns2,0,2500,7000,0\ns4,0,0,0,0\ns5,0,8000,1000,10\n", "counts", "empty-sample"),
+        ("s1,0,5000,5000,0\ns2,0,2500,7000,0\ns4,0,20,10,1\ns5,0,8000,1000,10\n", "counts", "depth-outlier"),
+    ],
+)
+def test_units_closure_and_empty_samples(
+    write_cohort: Callable[..., str], tmp_path: Path, table: str, unit: str, code: str
+) -> None:
+    cohort = read_cohort(write_cohort({"taxa.csv": TABLE + table}, taxa={"unit": unit}, immune=None), tmp_path)
+    found = one(audit([cohort]), code)
+    assert found.severity == KINDS[code][0]
+    assert set(found.rows) <= {"s1", "s2", "s4", "s5", "Alpha"}
+
+
+def test_outlying_depth_and_profiles_all_but_empty(spoil: Write, tmp_path: Path) -> None:
+    def lose(taxa: pd.DataFrame) -> pd.DataFrame:
+        first = taxa["SIM-001-V1"].rank(ascending=False) <= 3
+        return taxa.assign(**{"SIM-001-V1": taxa["SIM-001-V1"].where(first, 0), "SIM-002-V1": taxa["SIM-002-V1"] * 90})
+
+    assert one(audit([spoil({"stool_counts.tsv": lose})]), "depth-outlier").rows == ("SIM-002-V1",)
+    folder = simulate_trial(tmp_path / "large", n_patients=20, n_taxa=300, visits=(-7, 28)).parent
+    lose(pd.read_csv(folder / "stool_counts.tsv", sep="\t")).to_csv(folder / "stool_counts.tsv", sep="\t", index=False)
+    found = audit([read_cohort(folder / "manifest.yaml", tmp_path)])
+    assert one(found, "nearly-empty").rows == ("SIM-001-V1",)
+
+
+def test_taxa_under_two_names_and_few_in_common(clean: Cohort, spoil: Write) -> None:
+    def suffixed(taxa: pd.DataFrame) -> pd.DataFrame:
+        first = taxa.columns[0]
+        return taxa.assign(**{first: taxa[first].str.replace("Bacteroides_", "Bacteroides_A_")})
+
+    def foreign(taxa: pd.DataFrame) -> pd.DataFrame:
+        return taxa.assign(**{taxa.columns[0]: "Other_" + taxa[taxa.columns[0]]})
+
+    renamed = one(audit([clean, spoil({"stool_counts.tsv": suffixed}, name="gtdb")]), "taxa-two-names")
+    assert "Bacteroides_A_sp0001 and Bacteroides_sp0001" in renamed.rows
+    findings = audit([clean, spoil({"stool_counts.tsv": foreign}, name="foreign")])
+    assert [f.cohort for f in findings if f.code == "few-taxa-shared"] == [clean.name, "foreign"]
+
+
+def test_donors_posing_as_patients(spoil: Write, clean: Cohort) -> None:
+    def unmarked(said: dict[str, Any]) -> None:
+        del said["samples"]["donor"], said["patients"], said["outcomes"], said["immune"]
+
+    given = spoil({"samples.csv": lambda sheet: sheet.fillna({"day_fmt": 0})}, unmarked, "unmarked")
+    found = one(audit([given]), "donor-is-patient")
+    assert set(found.rows) == set(clean.samples["given"]) - {""}
+    shared = spoil({"samples.csv": lambda sheet: sheet.replace({"subject": {"SIM-D01": "SIM-001"}})})
+    assert one(audit([shared]), "donor-is-patient").rows == ("SIM-001",)
+
+
+def test_stool_and_blood_called_baseline_after_day_0(spoil: Write, clean: Cohort) -> None:
+    def baseline(said: dict[str, Any]) -> None:
+        said["samples"]["baseline"] = said["immune"]["baseline"] = "before treatment"
+
+    found = [f for f in audit([spoil(manifest=baseline)]) if f.code == "late-baseline"]
+    assert [f.severity for f in found] == ["error", "error"]
+    assert len(found[0].rows) == (clean.samples["day"] > 0).sum()
+
+    def late(sheet: pd.DataFrame) -> pd.DataFrame:
+        return sheet[~((sheet["subject"] == "SIM-001") & (sheet["day_fmt"] < 0))]
+
+    assert one(audit([spoil({"samples.csv": late}, name="late")]), "stool-after-start").rows == ("SIM-001",)
+
+
+def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
+    def early(events: pd.DataFrame) -> pd.DataFrame:
+        days = events["day_fmt"].to_numpy().copy()
+        days[0] = -90
+        events = events.assign(day_fmt=days)
+        return pd.concat([events, events.iloc[[1]].assign(patient="SIM-005", day_fmt=1)])
+
+    def since(said: dict[str, Any]) -> None:
+        said["outcomes"]["toxicity"]["since"] = -30
+
+    def from_day_20(sheet: pd.DataFrame) -> pd.DataFrame:
+        return sheet[~((sheet["subject"] == "SIM-005") & (sheet["day_fmt"] < 20))]
+
+    cohort = spoil({"adverse_events.csv": early, "samples.csv": from_day_20}, since)
+    findings = audit([cohort])
+    assert len(one(findings, "event-before-treatment").rows) == 1
+    assert one(findings, "event-before-stool").rows == ("SIM-005",)
+    table = landmark_table(cohort, landmark=60, sample="first")
+    over = one(audit([cohort], table, "toxicity_any"), "event-before-landmark")
+    assert len(over.rows) == (table.rows["at_risk_toxicity_any"] == "no").sum() > 0
+
+
+def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+    files = {
+        "samples.csv": "sample,patient,day,visit\ns1,p1,-10,1\ns2,p1,-2,2\ns4,p2,0,1\ns5,p3,-1,1\nd1,D1,,1\n",
+        "blood.csv": "patient,day,visit,IL6\np1,-9,1,1\np1,-40,2,2\np2,-3,1,4\n",
+    }
+    cohort = read_cohort(write_cohort(files, samples={"visit": "visit"}, immune={"visit": "visit"}), tmp_path)
+    found = one(audit([cohort]), "paired-by-label")
+    assert found.rows == ("s2",)
+    assert "up to 38" in found.what
+    far = one(audit([cohort], landmark_table(cohort)), "blood-far")
+    assert far.rows == ("p1",)
+
+
+def test_clocks_and_profilers(clean: Cohort, spoil: Write) -> None:
+    def other(said: dict[str, Any]) -> None:
+        said["clock"] = {"name": "day_ici", "index": "first dose"}
+        said["taxa"].pop("profiler")
+
+    found = alarms(audit([clean, spoil(manifest=other)]))
+    assert {"clocks-differ", "profilers-differ", "profiler-not-stated"} <= found
+
+
+# What goes with the outcome
+
+
+@pytest.mark.parametrize(("share", "code"), [(1.0, "tells-outcome"), (0.85, "predicts-outcome")])
+@pytest.mark.parametrize("kind", ["kit", "read_length"])
+def test_a_batch_that_goes_with_the_outcome(trial: Path, spoil: Write, share: float, code: str, kind: str) -> None:
+    patients = pd.read_csv(trial.parent / "patients.csv")
+    second = responders(patients).to_numpy() ^ (np.random.default_rng(1).random(len(patients)) > share)
+    batch = dict(zip(patients["patient"], second, strict=True))
+
+    def measured(sheet: pd.DataFrame) -> pd.DataFrame:
+        second = sheet["subject"].map(batch).fillna(False).astype(bool)
+        return sheet.assign(kit=np.where(second, "B", "A"), read_length=np.where(second, 151, 101))
+
+    technical = {"kit": {"kit": {"column": "kit"}}, "read_length": {"length": {"column": "read_length", "unit": "bp"}}}
+    cohort = spoil({"samples.csv": measured}, lambda said: said.update(technical=technical[kind]))
+    found = one([f for f in audit([cohort], outcome="objective_response") if f.code.endswith("outcome")], code)
+    first = cohort.samples[~cohort.samples["donor"]].drop_duplicates("patient")["patient"]
+    label = cohort.labels.flags["objective_response"].reindex(first).astype(bool)
+    auroc = roc_auc_score(label, first.map(batch).astype(float))
+    assert f"AUROC {auroc:.2f}" in found.what
+    # The same from the table that a model would learn from, and the note says the same figure.
+    again = audit([cohort], landmark_table(cohort), "objective_response")
+    assert one([f for f in again if f.code.endswith("outcome")], code).what.partition("(")[0] in found.what
+    assert f"AUROC {auroc:.2f}" in one(again, "technical-auroc").what
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_column_recorded_because_of_the_outcome(spoil: Write, missing: bool) -> None:
+    def recorded(patients: pd.DataFrame) -> pd.DataFrame:
+        yes = responders(patients)
+        scan = np.random.default_rng(2).normal(60, 10, len(patients))
+        return patients.assign(scan=np.where(yes, scan, np.nan) if missing else scan + 40 * yes)
+
+    def keep(said: dict[str, Any]) -> None:
+        said["patients"]["keep"]["scan"] = {"column": "scan"}
+
+    found = one(audit([spoil({"patients.csv": recorded}, keep)], outcome="objective_response"), "tells-outcome")
+    assert found.severity == "error"
+    assert found.what.startswith("scan missing alone" if missing else "scan alone")
+
+
+def test_missing_blood_that_goes_with_the_outcome(trial: Path, spoil: Write) -> None:
+    patients = pd.read_csv(trial.parent / "patients.csv")
+    drawn = patients.loc[~responders(patients) | (np.arange(len(patients)) % 4 == 0), "patient"]
+    cohort = spoil({"cytokines.csv": lambda blood: blood[blood["patient"].isin(drawn)]})
+    found = one(audit([cohort], outcome="objective_response"), "predicts-outcome")
+    assert found.what.startswith("blood missing alone reaches AUROC 0.8")
+
+
+def test_p_values_are_those_of_permutations(clean: Cohort) -> None:
+    tests = audits._rows(clean, None, "objective_response").column_tests
+    rows = audits._first_stool(clean)
+    label = clean.labels.flags["objective_response"].reindex(rows["patient"]).to_numpy(bool)
+    reads = clean.taxa.values.sum(axis=1)[rows.index]
+    (found,) = [test for test in tests if test.column == "reads counted"]
+    exact = permutation_test(
+        (reads[label], reads[~label]),
+        lambda a, b: abs(roc_auc_score(np.r_[np.ones(len(a)), np.zeros(len(b))], np.r_[a, b]) - 0.5),
+        n_resamples=499,
+        alternative="greater",
+        rng=np.random.default_rng(0),
+    )
+    assert found.p == pytest.approx(exact.pvalue, abs=0.05)
+    assert found.n == 60
+
+
+def test_holm_is_statsmodels(clean: Cohort) -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(5):
+        p = rng.beta(0.3, 4, 12)
+        tests = [audits._Tested(float(x), audits._finding("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
+        found = sorted(int(finding.rows[0]) for finding in audits._beyond_chance(tests, 0.05))
+        assert found == list(np.flatnonzero(multipletests(p, 0.05, "holm")[0]))
+
+
+# Where nothing is wrong
+
+
+def test_clean_cohorts_raise_a_false_alarm_in_at_most_one_audit_of_twenty(tmp_path: Path) -> None:
+    alarmed = []
+    for seed in range(20):
+        size: dict[str, Any] = {"n_patients": 40 + seed, "n_taxa": 40 + 10 * (seed % 5), "effect": seed % 2}
+        path = simulate_trial(tmp_path / str(seed), seed=seed, visits=(-7, 28), **size)
+        cohort = read_cohort(path, tmp_path)
+        alarmed += [alarms(audit([cohort]))] if seed % 2 else [alarms(audit([cohort], landmark_table(cohort)))]
+    assert sum(map(bool, alarmed)) <= 1, alarmed
+
+
+def test_chance_alarms_in_at_most_one_audit_of_twenty(clean: Cohort) -> None:
+    rng = np.random.default_rng(5)
+    rows = audits._rows(clean, None, "objective_response")
+    clinical = clean.clinical.mask(rng.random(clean.clinical.shape) < 0.2)
+    technical = pd.DataFrame({"batch": rng.integers(0, 2, len(clinical)), "reads": rng.lognormal(16, 1, len(clinical))})
+    rows = replace(rows, cohort=replace(clean, clinical=clinical, technical=technical.astype(float)))
+    label = rows.labels["objective_response"]
+    runs = [replace(rows, labels={"objective_response": rng.permutation(label)}) for _ in range(60)]
+    alarmed = sum(bool(audits._beyond_chance([*audits.told_by_one_column(run)], 0.05)) for run in runs)
+    assert alarmed <= 7  # 99% of binomials of 60 and 0.05
+
+
+# The published cohorts
+
+
+@cache
+def published(name: str, folder: Path) -> Cohort:
+    return read_cohort(name, folder, fetch=False)
+
+
+UNDATED = {"undated": 1}
+EXPECTED: dict[str, dict[str, int]] = {
+    "davar_2021": {"alike-patients": 1, "published-label": 1, "mixed-batches": 1, "technical-auroc": 1},
+    "frankel_2017": {**UNDATED, "published-label": 1, "mixed-batches": 1, "technical-auroc": 1},
+    "frankel_2017_qiime2": {**UNDATED, "suffixed-taxa": 1},
+    "lee_2022": {**UNDATED, "alike-patients": 1, "published-label": 1, "mixed-batches": 1, "technical-auroc": 1},
+    "matson_2018": {**UNDATED, "alike-patients": 1, "technical-auroc": 1},
+    "mitox": {
+        **UNDATED,
+        "stool-after-start": 1,
+        "event-before-stool": 1,
+        "event-before-treatment": 1,
+        "published-label": 1,
+    },
+    "momspi": {"undated": 2, "depth-outlier": 1},
+    "spencer_2021": {
+        **UNDATED,
+        "published-label": 1,
+        "response-against-progression": 3,
+        "unknown-as-no": 3,
+        "nearly-empty": 1,
+        "depth-outlier": 1,
+        "mixed-batches": 1,
+        "technical-auroc": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_published_cohorts(name: str, cohorts_dir: Path) -> None:
+    findings = audit([published(name, cohorts_dir)])
+    codes = [finding.code for finding in findings]
+    assert {code: codes.count(code) for code in codes} == EXPECTED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "rows"),
+    [
+        ("matson_2018", "alike-patients", ["SAM_P28 and SAM_P29"]),
+        ("lee_2022", "alike-patients", ["PRIMM0008 and PRIMM0032", "PRIMM0532 and PRIMM0536"]),
+        # The one's only stool before the transplant, day -22, is like the other's of days 77 to 118.
+        ("davar_2021", "alike-patients", ["PT-19-0024 and PT-19-0026"]),
+        # 38,660 reads, and two species of which one, Imtechella halotolerans, is a spike-in.
+        ("spencer_2021", "nearly-empty", ["SRR16554661"]),
+        ("spencer_2021", "depth-outlier", ["SRR16554661"]),
+        ("mitox", "event-before-stool", ["M017", "M082"]),
+        ("mitox", "event-before-treatment", ["M065"]),
+    ],
+)
+def test_whom_published_findings_name(name: str, code: str, rows: list[str], cohorts_dir: Path) -> None:
+    found = one(audit([published(name, cohorts_dir)]), code)
+    assert sorted(re.sub(r" \([0-9.]+\)", "", row) for row in found.rows) == rows
+
+
+def test_one_published_stool_stands_under_two_patients(cohorts_dir: Path, tmp_path: Path) -> None:
+    """Of a man of 36 who responded and of a man of 69 who did not; the shipped manifest leaves both out."""
+    for file in (cohorts_dir / "spencer_2021").iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    said = yaml.safe_load(manifest_text(load_manifest("spencer_2021")))
+    assert len(said["samples"].pop("leave_out")) == 2
+    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    found = one(audit([read_cohort(tmp_path / "manifest.yaml", tmp_path)]), "same-stool")
+    assert [re.sub(r" \([0-9.]+\)", "", row) for row in found.rows] == ["W21.252 and W21.291"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lee_2022", "is disease control, counts 28 of 28 patients with stable disease"),
+        ("mitox", "is durable benefit, counts 12 of 19 patients with stable disease"),
+        ("spencer_2021", "is durable benefit"),
+    ],
+)
+def test_what_published_labels_are(name: str, said: str, cohorts_dir: Path) -> None:
+    assert one(audit([published(name, cohorts_dir)]), "published-label").what == f"published response {said}"
+
+
+def test_published_cohorts_together(cohorts_dir: Path) -> None:
+    findings = audit([published(name, cohorts_dir) for name in sorted(EXPECTED)])
+    across = [f.code for f in findings if " + " in f.cohort or f.code == "few-taxa-shared"]
+    assert {code: across.count(code) for code in across} == {
+        "labels-differ": 2,
+        "clocks-differ": 1,
+        "profilers-differ": 1,
+        "taxa-two-names": 1,
+        "few-taxa-shared": 2,
+        "declared-twins": 1,
+    }
+    assert [SEVERITIES.index(f.severity) for f in findings] == sorted(SEVERITIES.index(f.severity) for f in findings)
+
+
+def test_what_training_on_published_cohorts_is_told(cohorts_dir: Path) -> None:
+    cohorts = [published(name, cohorts_dir) for name in ("lee_2022", "mitox")]
+    table = pooled([landmark_table(cohort, landmark=30, sample="first") for cohort in cohorts])
+    findings = audit(cohorts, table, "toxicity_any")
+    assert not [f for f in findings if f.severity == "error"]
+    assert "events after the landmark in mitox" in one(findings, "labels-differ").what
+    assert len(one(findings, "event-before-landmark").rows) == 42 - 33
+
+
+def test_nothing_shareable_names_a_patient_or_a_sample(cohorts_dir: Path) -> None:
+    cohorts = [published(name, cohorts_dir) for name in sorted(EXPECTED)]
+    names = {name for cohort in cohorts for column in ("sample", "patient") for name in cohort.samples[column]}
+    for finding in audit(cohorts):
+        text = json.dumps(finding.shareable)
+        assert not names & set(re.findall(r"[\w.-]+", text))
+        assert finding.shareable["rows"] == len(finding.rows)
+        assert (finding.severity, finding.why, finding.todo) == KINDS[finding.code]

@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.cohort import Cohort, read_cohort
+from features.errors import FileError, ManifestError, OutcomeError
+from features.outcomes import MONTH, AdverseEvents, Labels
+from features.survival import (
+    CENSORED,
+    DEATH,
+    EVENT,
+    SURVIVAL_OUTCOMES,
+    survival_id,
+    survival_meaning,
+    survival_refusal,
+    time_to_event,
+)
+
+Write = Callable[..., str]
+SURVIVAL = {
+    "overall_survival": {
+        "time": "os", "event": "died", "unit": "months", "yes": ["dead"], "no": ["alive"], "unknown": [""]
+    },
+    "progression_free_survival": {"time": "pfs", "event": "ended", "unit": "days", "yes": [1], "no": [0]},
+    "treatment_end": {"time": "off", "unit": "days"},
+}  # fmt: skip
+PATIENTS = (
+    "patient,age,sex,best,label,lasting,steroids,os,died,pfs,ended,off\n"
+    "p1,60,F,PR,R,,no,10,alive,200,1,120\np2,71,M,SD,NR,yes,yes,2,dead,60,1,\n"
+    "p3,,F,,,,no,,,30,0,30\np4,50,M,PD,NR,no,no,5,dead,0,1,10\n"
+)
+
+
+def read(write_cohort: Write, folder: Path, patients: str = PATIENTS, **survival: object) -> Cohort:
+    changes = {"survival": {**SURVIVAL, **survival}}
+    return read_cohort(write_cohort({"patients.csv": patients}, outcomes=changes), folder)
+
+
+def ends(found: pd.DataFrame) -> list[tuple[float, int, str]]:
+    return list(found[["time", "event", "at_risk"]].itertuples(index=False, name=None))
+
+
+def test_times_are_counted_from_the_landmark(write_cohort: Write, tmp_path: Path) -> None:
+    labels = read(write_cohort, tmp_path).labels
+    some = pd.Index(["p4", "p1", "p2", "p3"])
+    found = time_to_event(labels, "overall_survival", some, landmark=60)
+    assert found["time"].to_numpy() == pytest.approx([5 * MONTH - 60, 10 * MONTH - 60, 2 * MONTH - 60, np.nan],
+                                                     nan_ok=True)  # fmt: skip
+    assert found["event"].tolist()[:3] == [EVENT, CENSORED, EVENT]
+    assert found["at_risk"].tolist() == ["yes", "yes", "yes", "unknown"]
+    # A day of progression, or of the last look, that is the landmark's own is over by then.
+    found = time_to_event(labels, "progression_free_survival", some, landmark=30)
+    assert ends(found) == [(-30, EVENT, "no"), (170, EVENT, "yes"), (30, EVENT, "yes"), (0, CENSORED, "no")]
+
+
+def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path: Path) -> None:
+    # p1 has events on days 15 and 40 and is alive after ten months, p2 has one on day 0 and dies, p4 dies without any.
+    labels = read(write_cohort, tmp_path).labels
+    some = pd.Index(["p1", "p2", "p3", "p4"])
+    found = time_to_event(labels, "time_to_toxicity_any", some, landmark=-1)
+    assert ends(found)[:2] == [(16, EVENT, "yes"), (1, EVENT, "yes")]
+    assert ends(found)[3] == (5 * MONTH + 1, DEATH, "yes")
+    assert found["at_risk"]["p3"] == "unknown"
+    severe = time_to_event(labels, "time_to_toxicity_3", some, landmark=0)
+    assert ends(severe)[:2] == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes")]
+
+
+@pytest.mark.parametrize(
+    ("censored_at", "expected"),
+    [
+        # p2's progression is his death, within the rounding of months; p4 progressed on day 0, and stopped on day 10.
+        ("progression", [(40, EVENT, "yes"), (60, CENSORED, "yes"), (0, CENSORED, "no")]),
+        ("treatment_end", [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (10, CENSORED, "yes")]),
+    ],
+)
+def test_progression_and_treatment_end_only_where_asked(
+    write_cohort: Write, tmp_path: Path, censored_at: str, expected: list[tuple[float, int, str]]
+) -> None:
+    labels = read(write_cohort, tmp_path).labels
+    found = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p4"]), 0, censored_at)
+    assert ends(found) == expected
+
+
+def test_events_were_recorded_until_the_last_follow_up_where_it_is_named(write_cohort: Write, tmp_path: Path) -> None:
+    labels = read(write_cohort, tmp_path, last_follow_up={"time": "off", "unit": "days"}).labels
+    found = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p3", "p4"]), 0)
+    # p2's is missing, so that his survival stands for it.
+    assert ends(found) == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (30, CENSORED, "yes"), (10, CENSORED, "yes")]
+
+
+@given(
+    event=st.none() | st.integers(0, 9), death=st.integers(0, 9), died=st.booleans(), followed=st.integers(0, 9),
+    landmark=st.integers(-1, 9),
+)  # fmt: skip
+def test_whatever_comes_first_ends_the_wait(
+    event: int | None, death: int, died: bool, followed: int, landmark: int
+) -> None:
+    listed = [] if event is None else [("p", 1.0, float(event))]
+    events = pd.DataFrame(listed, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
+    dates = pd.DataFrame(
+        {
+            "overall_survival": [float(death)],
+            "overall_survival_event": pd.array([died], dtype="boolean"),
+            "last_follow_up": [float(followed)],
+        },
+        index=["p"],
+    )
+    labels = Labels({}, AdverseEvents(events, since=0), dates)
+    time, code, at_risk = ends(time_to_event(labels, "time_to_toxicity_any", pd.Index(["p"]), landmark))[0]
+    moments = {DEATH: death if died else np.inf, EVENT: np.inf if event is None else event, CENSORED: followed}
+    first = min(moments.values())
+    assert time == first - landmark
+    assert code == (EVENT if moments[EVENT] == first else DEATH if moments[DEATH] == first else CENSORED)
+    assert at_risk == ("yes" if first > landmark else "no")
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "column", "match"),
+    [
+        (",10,alive", ",-1,alive", "os", "expected months from the clock's day 0 on, got -1"),
+        (",10,alive", ",soon,alive", "os", "expected a number or one of \\[''\\], got 'soon'"),
+        (",10,alive", ",10,lost", "died", "no rule explains 'lost'; the manifest's 'outcomes.survival.overall_surv"),
+        (",200,1,", ",,1,", "pfs", "expected a number, got ''"),
+        (",200,1,120", ",200,1,-5", "off", "expected days from the clock's day 0 on, got -5"),
+    ],
+)
+def test_a_date_that_no_rule_explains(
+    write_cohort: Write, tmp_path: Path, was: str, becomes: str, column: str, match: str
+) -> None:
+    assert PATIENTS.count(was) == 1
+    with pytest.raises(FileError, match=match) as caught:
+        read(write_cohort, tmp_path, PATIENTS.replace(was, becomes))
+    assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == ("patients.csv", 2, column)
+
+
+def test_two_rows_of_a_patient_must_agree_on_their_dates(write_cohort: Write, tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="'p1' has '11' here and '10' above"):
+        read(write_cohort, tmp_path, PATIENTS + "p1,60,F,PR,R,,no,11,alive,200,1,120\n")
+
+
+def test_what_tells_an_outcome_may_not_become_a_feature(write_cohort: Write, tmp_path: Path) -> None:
+    for column, told in (("os", "overall_survival"), ("ended", "progression_free_survival"), ("off", "treatment_end")):
+        with pytest.raises(ManifestError, match=f"it tells outcomes.survival.{told}"):
+            read_cohort(
+                write_cohort({"patients.csv": PATIENTS}, outcomes={"survival": SURVIVAL},
+                             patients={"keep": {"x": {"column": column}}}), tmp_path)  # fmt: skip
+
+
+def test_a_word_of_an_event_means_one_thing(write_cohort: Write, tmp_path: Path) -> None:
+    both = {**SURVIVAL["overall_survival"], "no": ["alive", "dead"]}
+    with pytest.raises(ManifestError, match="'dead' stands under yes and under no"):
+        read(write_cohort, tmp_path, overall_survival=both)
+
+
+def test_why_a_cohort_is_refused(write_cohort: Write, tmp_path: Path) -> None:
+    cohort = read_cohort(write_cohort(), tmp_path)
+    for outcome, reason in (
+        ("overall_survival", "toy does not date it; where its files do, name outcomes.survival.overall_survival"),
+        ("time_to_toxicity_any", "toy dates adverse events, and not until when they were recorded"),
+    ):
+        assert reason in str(survival_refusal(cohort.manifest, cohort.labels, outcome))
+    dated = read(write_cohort, tmp_path)
+    for outcome in ("overall_survival", "progression_free_survival", "time_to_toxicity_2"):
+        assert survival_refusal(dated.manifest, dated.labels, outcome) is None
+
+
+def test_no_public_cohort_is_said_to_date_what_it_does_not(cohorts_dir: Path) -> None:
+    mitox = read_cohort("mitox", cohorts_dir, fetch=False)
+    assert "not until when they were recorded" in str(
+        survival_refusal(mitox.manifest, mitox.labels, "time_to_toxicity_any")
+    )
+    lee = read_cohort("lee_2022", cohorts_dir, fetch=False)
+    assert "no dated adverse events" in str(survival_refusal(lee.manifest, lee.labels, "time_to_toxicity_any"))
+
+
+def test_survival_id() -> None:
+    assert survival_id("overall_survival", None) == "overall_survival"
+    assert survival_id("time_to_toxicity", "3") == "time_to_toxicity_3"
+    for outcome, grade, match in (
+        ("time_to_toxicity", None, "needs a grade"),
+        ("overall_survival", "2", "only toxicity has a grade"),
+        ("disease_control", None, "known are overall_survival, progression_free_survival, time_to_toxicity"),
+    ):
+        with pytest.raises(OutcomeError, match=match):
+            survival_id(outcome, grade)
+    said = {survival_meaning(survival_id(name, "any" if "toxicity" in name else None)) for name in SURVIVAL_OUTCOMES}
+    assert len(said) == len(SURVIVAL_OUTCOMES)
+    assert "any grade; death competes" in survival_meaning("time_to_toxicity_any")
