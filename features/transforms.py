@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -81,21 +82,23 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
 
 
 class PrevalenceFilter(BlockTransformer):
-    """Keep the taxa found in at least a share of the training samples.
+    """Keep the taxa found in at least, and at most, a share of the training samples.
 
     Parameters
     ----------
-    min_prevalence : float
-        Share of training samples with a value above zero, in [0, 1].
+    min_prevalence, max_prevalence : float
+        Shares of training samples with a value above zero, in [0, 1].
     """
 
     learned = ("kept_",)
 
-    def __init__(self, min_prevalence: float = 0.1) -> None:
+    def __init__(self, min_prevalence: float = 0.1, max_prevalence: float = 1.0) -> None:
         self.min_prevalence = min_prevalence
+        self.max_prevalence = max_prevalence
 
     def _learn(self, X: Matrix) -> None:
-        self.kept_ = np.flatnonzero((X > 0).mean(axis=0) >= self.min_prevalence)
+        prevalence = (X > 0).mean(axis=0)
+        self.kept_ = np.flatnonzero((prevalence >= self.min_prevalence) & (prevalence <= self.max_prevalence))
 
     def _kernel(self, X: Matrix) -> Matrix:
         return X[:, self.kept_]
@@ -160,6 +163,16 @@ class PresenceAbsence(BlockTransformer):
 
     def _kernel(self, X: Matrix) -> Matrix:
         return (X > 0).astype(np.float64)
+
+
+class Ranks(BlockTransformer):
+    """Each taxon's rank within its sample, as a share of the number of taxa; ties share their mean rank.
+
+    Ranks do not move when a sample is sequenced deeper, nor with any other rise that keeps the order of abundances.
+    """
+
+    def _kernel(self, X: Matrix) -> Matrix:
+        return np.asarray(rankdata(X, axis=1) / max(X.shape[1], 1), dtype=np.float64)
 
 
 class GenusSums(BlockTransformer):
@@ -288,7 +301,10 @@ class MedianFill(BlockTransformer):
     def _learn(self, X: Matrix) -> None:
         observed = np.isfinite(X).mean(axis=0)
         self.kept_ = np.flatnonzero((observed >= self.min_observed) & (observed > 0))
-        self.median_ = np.nanmedian(X[:, self.kept_], axis=0) if self.kept_.size else np.zeros(0)
+        self.median_ = self._middle(X[:, self.kept_]) if self.kept_.size else np.zeros(0)
+
+    def _middle(self, X: Matrix) -> NDArray[np.float64]:
+        return np.asarray(np.nanmedian(X, axis=0))
 
     def _kernel(self, X: Matrix) -> Matrix:
         kept = X[:, self.kept_]
@@ -299,6 +315,17 @@ class MedianFill(BlockTransformer):
         return [names[i] for i in self.kept_]
 
 
+class MeanFill(MedianFill):
+    """Drop columns as `MedianFill` does, and fill the gaps of the others with their training mean.
+
+    The median of yes and no is one of the two; of a patient of whom nothing is known it would tell the commoner. The
+    mean tells nothing.
+    """
+
+    def _middle(self, X: Matrix) -> NDArray[np.float64]:
+        return np.asarray(np.nanmean(X, axis=0))
+
+
 STEPS = {
     step.__name__: step
     for step in (
@@ -306,11 +333,13 @@ STEPS = {
         ZeroReplacement,
         CLR,
         PresenceAbsence,
+        Ranks,
         GenusSums,
         AlphaDiversity,
         CensoredFill,
         Log10,
         MedianFill,
+        MeanFill,
     )
 }
 

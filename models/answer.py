@@ -9,12 +9,21 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from features.errors import BundleError
 from features.outcomes import is_toxicity, meaning
 from models.bundle import Model
 from models.candidate import Candidate, Reception, received
 from models.trust import trust
+
+RANGE_MEANS = (
+    "of patients like the training cohorts' whom the model scores like this one, on average a share within this range "
+    "had the outcome. It speaks of such patients together, not of this one, and need not hold in another cohort; it is "
+    "fitted apart from the probability, which may lie outside"
+)
+"""What a range of probability may be taken for."""
+RANGE_HELD = ". How far it held on cohorts left out stands in the model's card"
 
 
 @dataclass(frozen=True)
@@ -58,15 +67,18 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
     """
     served, reception = _chosen(models, candidate)
     model = served.model
-    judged = trust(model, candidate, reception)
-    probability, explanation = None, None
+    encoded = model.encoder.encode(reception.values)
+    judged = trust(model, candidate, reception, encoded)
+    probability, probability_range, explanation = None, None, None
     if judged.verdict != "abstain":
-        explanation = _explanation(model, reception)
+        explanation = _explanation(model, reception, encoded)
         probability = float(model.calibration.probability(np.array(explanation["value"])))
+        probability_range = _range(model, explanation["value"])
     return {
         "outcome": model.outcome,
         "definition": meaning(model.outcome),
         "probability": probability,
+        "probability_range": probability_range,
         "explanation": explanation,
         "model": served.about(),
         "evidence": model.evidence,
@@ -106,9 +118,16 @@ def _chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Rec
     return first
 
 
-def _explanation(model: Model, reception: Reception) -> dict[str, Any]:
+def _range(model: Model, margin: float) -> dict[str, Any] | None:
+    if model.calibration.venn_abers is None:
+        return None
+    low, high = model.calibration.venn_abers.range(margin)
+    meaning = RANGE_MEANS + (RANGE_HELD if model.validation else "")
+    return {"low": float(low), "high": float(high), "method": "Venn-Abers", "meaning": meaning}
+
+
+def _explanation(model: Model, reception: Reception, encoded: NDArray[np.float64]) -> dict[str, Any]:
     encoder = model.encoder
-    encoded = encoder.encode(reception.values)
     shap, base = model.predictor.contributions(encoded)
     shown = encoder.shown(reception.values, encoded)
     # Not measured, or only known to lie beyond a limit: there is no number to show.

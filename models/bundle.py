@@ -1,14 +1,17 @@
 """The bundle: a trained model as a folder of JSON, arrays and XGBoost's UBJ, checked before it is read.
 
 ====================  ====================================================================================
-`bundle.json`         protocol, outcome, encoder, family, calibration, units, profiler, evidence
+`bundle.json`         protocol, outcome, encoder, family, calibration, units, profiler, evidence in short
 `linear.npz`          a linear family's arrays
 `trees.ubj`           a tree family's ensemble
 `card.md`             the model card
 `hashes.json`         SHA-256 of each of the others
+`reference.npz`       since protocol 2: the arrays of the reference cloud, where the model reads taxa
+`validation.json`     since protocol 2: the evidence in full
+`card.html`           since protocol 2: the model card again, in one page that needs no other file
 ====================  ====================================================================================
 
-There is no pickle in it, and loading refuses anything else that lies in the folder.
+There is no pickle in it, and loading refuses anything else that lies in the folder. Protocol 1 is read for ever.
 """
 
 from __future__ import annotations
@@ -16,40 +19,24 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
+from models.calibration import Calibration
 from models.encoder import BlockEncoder, absent
 from models.families import FAMILIES, Linear, Predictor, Trees
+from models.reference import Reference
 
-PROTOCOL = 1
-_ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md", "hashes.json"}
+PROTOCOL = 2
+_SINCE_2 = {"reference.npz", "validation.json", "card.html"}
+_ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md", "hashes.json"} | _SINCE_2
 _LARGEST = 512 * 2**20
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Platt's calibration: probability = 1 / (1 + exp(-(slope * margin + intercept))).
-
-    References
-    ----------
-    Platt 1999, Advances in Large Margin Classifiers 61-74.
-    """
-
-    slope: float
-    intercept: float
-
-    def probability(self, margin: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return probabilities of log-odds, the same shape."""
-        with np.errstate(over="ignore"):
-            return 1 / (1 + np.exp(-(self.slope * margin + self.intercept)))
 
 
 @dataclass(frozen=True)
@@ -73,9 +60,15 @@ class Model:
     profilers : tuple of str
         The profilers of the training cohorts.
     evidence : dict
-        What the model was trained and validated on; see `training.experiment`.
+        What the model was trained and validated on, in short: every answer repeats it; see `training.evidence`.
     card : str
         The model card, in Markdown.
+    reference : Reference or None
+        The training profiles, whose `taxa` are the encoder's; None without the taxa block, and in protocol 1.
+    validation : dict
+        The evidence in full, JSON-ready; empty in protocol 1.
+    card_html : str
+        The model card as a page; empty in protocol 1.
     """
 
     outcome: str
@@ -87,6 +80,9 @@ class Model:
     profilers: tuple[str, ...]
     evidence: dict[str, Any]
     card: str
+    reference: Reference | None = None
+    validation: dict[str, Any] = field(default_factory=dict)
+    card_html: str = ""
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -109,29 +105,34 @@ def save_bundle(model: Model, folder: Path) -> None:
     ValueError
         A number is NaN or infinite; nothing was written.
     """
-    contents: dict[str, bytes] = {"card.md": model.card.encode()}
+    contents = {
+        "card.md": model.card.encode(),
+        "card.html": model.card_html.encode(),
+        "validation.json": _json(model.validation),
+    }
     if isinstance(model.predictor, Linear):
-        buffer = BytesIO()
         predictor = model.predictor
-        np.savez(buffer, intercept=predictor.intercept, coef=predictor.coef, mean=predictor.mean)
-        contents["linear.npz"] = buffer.getvalue()
+        contents["linear.npz"] = _npz(intercept=predictor.intercept, coef=predictor.coef, mean=predictor.mean)
     elif isinstance(model.predictor, Trees):
         contents["trees.ubj"] = model.predictor.ubj()
     else:
         raise TypeError(f"a bundle cannot keep a {type(model.predictor).__name__}")
+    if model.reference is not None:
+        contents["reference.npz"] = _npz(**model.reference.arrays())
     about = {
         "protocol": PROTOCOL,
         "outcome": model.outcome,
         "family": model.family,
-        "calibration": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
+        "calibration": model.calibration.state(),
+        "reference": model.reference and model.reference.state(),
         "units": model.units,
         "profilers": model.profilers,
         "evidence": model.evidence,
         "encoder": model.encoder.state(),
     }
-    contents["bundle.json"] = json.dumps(about, allow_nan=False, indent=1).encode()
+    contents["bundle.json"] = _json(about)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    contents["hashes.json"] = json.dumps(hashes, indent=1).encode()
+    contents["hashes.json"] = _json(hashes)
     folder.mkdir(parents=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
@@ -151,29 +152,40 @@ def load_bundle(folder: Path) -> Model:
         protocol = about["protocol"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder}/bundle.json does not name its protocol: {error}") from error
-    if protocol != PROTOCOL:
-        raise BundleError(f"{folder} is a bundle of protocol {protocol!r}; this Taxokine reads protocol {PROTOCOL}")
+    if protocol not in range(1, PROTOCOL + 1):
+        raise BundleError(f"{folder} is a bundle of protocol {protocol!r}; this Taxokine reads 1 to {PROTOCOL}")
+    if protocol == 1 and (strange := contents.keys() & _SINCE_2):
+        raise BundleError(f"{folder} holds what a bundle of protocol 1 may not: {', '.join(sorted(strange))}")
     try:
         if about["family"] not in FAMILIES:
             raise ValueError(f"unknown family {about['family']!r}")
         if about["outcome"] not in OUTCOME_IDS:
             raise ValueError(f"unknown outcome {about['outcome']!r}")
+        encoder = BlockEncoder.from_state(about["encoder"])
+        newer: dict[str, Any] = {}
+        if protocol > 1:
+            newer = {
+                "reference": _reference(encoder, about["reference"], contents),
+                "validation": json.loads(contents["validation.json"], parse_constant=_no_number),
+                "card_html": contents["card.html"].decode(),
+            }
         model = Model(
             outcome=about["outcome"],
             family=about["family"],
-            encoder=BlockEncoder.from_state(about["encoder"]),
+            encoder=encoder,
             predictor=_predictor(contents),
-            calibration=Calibration(**about["calibration"]),
+            calibration=Calibration.from_state(about["calibration"]),
             units=about["units"],
             profilers=tuple(about["profilers"]),
             evidence=about["evidence"],
             card=contents["card.md"].decode(),
+            **newer,
         )
         _check_parts_fit(model)
         return model
     # Files whose hashes match can still say anything; whatever trips over them, the bundle is to blame.
     except Exception as error:
-        raise BundleError(f"{folder} is not a bundle of protocol {PROTOCOL}: {error!r}") from error
+        raise BundleError(f"{folder} is not a bundle of protocol {protocol}: {error!r}") from error
 
 
 def _checked_contents(folder: Path) -> dict[str, bytes]:
@@ -215,6 +227,29 @@ def _check_parts_fit(model: Model) -> None:
     margin = base + shap.sum()
     if not np.isfinite([margin, model.calibration.probability(margin)]).all():
         raise ValueError("its parameters are not finite")
+    if not isinstance(model.validation, dict):
+        raise ValueError("its validation is no JSON object")
+
+
+def _reference(
+    encoder: BlockEncoder, state: Mapping[str, Any] | None, contents: Mapping[str, bytes]
+) -> Reference | None:
+    if (state is not None) != ("reference.npz" in contents):
+        raise ValueError("a reference cloud is both described and kept as arrays, or neither")
+    if state is None:
+        return None
+    with np.load(BytesIO(contents["reference.npz"]), allow_pickle=False) as arrays:
+        return Reference.from_state(encoder.names_["taxa"], state, arrays)
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, allow_nan=False, indent=1).encode()
+
+
+def _npz(**arrays: Any) -> bytes:
+    buffer = BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
 
 
 def _predictor(contents: Mapping[str, bytes]) -> Predictor:

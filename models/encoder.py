@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,16 +19,18 @@ from features.transforms import (
     CensoredFill,
     GenusSums,
     Log10,
+    MeanFill,
     MedianFill,
     PresenceAbsence,
     PrevalenceFilter,
+    Ranks,
     ZeroReplacement,
     restored,
 )
 
 Matrix = NDArray[np.float64]
-Representation = Literal["clr", "genus_clr", "presence", "diversity"]
-REPRESENTATIONS: tuple[Representation, ...] = ("clr", "genus_clr", "presence", "diversity")
+Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]
+REPRESENTATIONS: tuple[Representation, ...] = get_args(Representation)
 
 
 class Feature(NamedTuple):
@@ -56,7 +58,7 @@ class BlockEncoder(BaseEstimator):
     ----------
     blocks : sequence of str
         The blocks to use.
-    representation : {"clr", "genus_clr", "presence", "diversity"}
+    representation : {"clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"}
         What becomes of the taxa.
     min_prevalence : float
         Share of training samples in which a taxon must be found.
@@ -188,15 +190,18 @@ class BlockEncoder(BaseEstimator):
             logarithms = [i for i, name in enumerate(table.immune.names) if table.units[name] in LOG2_UNITS]
             concentrations = [i for i in range(len(table.immune.names)) if i not in logarithms]
             return [CensoredFill(self.censored, logarithms), Log10(concentrations), MedianFill()]
+        if block == "technical":
+            return [Log10([i for i, name in enumerate(table.technical.names) if name == "reads"]), MeanFill()]
         if block == "clinical":
-            return [MedianFill()]
+            return [MeanFill()]
         if self.representation == "diversity":
             return [AlphaDiversity()]
-        sums = [GenusSums(list(table.taxa.names))] if self.representation == "genus_clr" else []
+        sums = [GenusSums(list(table.taxa.names))] if self.representation.startswith("genus_") else []
+        if self.representation.endswith("presence"):
+            # What nearly everybody has tells as little as what nearly nobody has.
+            return [*sums, PrevalenceFilter(self.min_prevalence, 1 - self.min_prevalence), PresenceAbsence()]
         kept = PrevalenceFilter(self.min_prevalence)
-        return [*sums, kept, PresenceAbsence()] if self.representation == "presence" else [
-            *sums, kept, ZeroReplacement(), CLR()
-        ]  # fmt: skip
+        return [*sums, kept, Ranks()] if self.representation == "rank" else [*sums, kept, ZeroReplacement(), CLR()]
 
 
 def absent(block: str) -> float:

@@ -4,6 +4,10 @@ Every family shares one shape. `settings` is its grid, fixed beforehand; `margin
 and returns the log-odds of other rows for each setting, sharing work between settings; `fit` fits one setting. What is
 fitted gives log-odds (`margin`) and contributions that add up to them (`contributions`), and is kept as arrays or as
 XGBoost's UBJ, never as a pickle.
+
+Training rows come in strata, their cohorts, and each stratum has an intercept of its own: how often patients respond at
+a hospital is then no reason to learn how that hospital's stool differs from another's. A row to be answered belongs to
+no stratum: its log-odds are counted from the training rows' average, and calibration settles the level.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
+Strata = NDArray[np.intp]
 
 
 class Predictor(Protocol):
@@ -45,10 +50,18 @@ class Family(Protocol):
     def settings(self) -> Sequence[dict[str, Any]]:
         """The grid."""
 
-    def margins(self, X: Matrix, y: Vector, other: Matrix, seed: int) -> Matrix:
+    @property
+    def by_block(self) -> bool:
+        """Whether each block has a fit of its own, and the fits' log-odds are added up."""
+
+    @property
+    def seeded(self) -> bool:
+        """Whether a fit depends on its seed."""
+
+    def margins(self, X: Matrix, y: Vector, strata: Strata, other: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return `other`'s log-odds, (n_settings, n_other)."""
 
-    def fit(self, X: Matrix, y: Vector, setting: dict[str, Any], seed: int) -> Predictor:
+    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: dict[str, Any], seed: int) -> Predictor:
         """Fit one setting."""
 
 
@@ -99,38 +112,42 @@ class ElasticNet:
     """
 
     name: ClassVar[str] = "elastic_net"
+    by_block: ClassVar[bool] = True
+    seeded: ClassVar[bool] = False
     _l1_ratios: ClassVar[tuple[float, ...]] = (0.1, 0.5, 0.95)
-    _ratios: ClassVar[Vector] = np.geomspace(1, 0.05, 15).round(4)
+    _ratios: ClassVar[Vector] = np.geomspace(1, 0.1, 10).round(4)
     settings: ClassVar[Sequence[dict[str, Any]]] = [
         {"l1_ratio": l1_ratio, "lambda_ratio": ratio} for l1_ratio, ratio in product(_l1_ratios, _ratios.tolist())
     ]
 
-    def margins(self, X: Matrix, y: Vector, other: Matrix, seed: int) -> Matrix:
+    def margins(self, X: Matrix, y: Vector, strata: Strata, other: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return `other`'s log-odds, (n_settings, n_other)."""
-        fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, l1_ratio, self._ratios)]
+        fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio, self._ratios)]
         return np.stack([fit.margin(other) for fit in fits])
 
-    def fit(self, X: Matrix, y: Vector, setting: dict[str, Any], seed: int) -> Linear:
+    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: dict[str, Any], seed: int) -> Linear:
         """Fit one setting, warm-started along the path that leads to it."""
         ratios = self._ratios[self._ratios > setting["lambda_ratio"]]
-        return self._path(X, y, setting["l1_ratio"], np.append(ratios, setting["lambda_ratio"]))[-1]
+        return self._path(X, y, strata, setting["l1_ratio"], np.append(ratios, setting["lambda_ratio"]))[-1]
 
-    def _path(self, X: Matrix, y: Vector, l1_ratio: float, ratios: Vector) -> list[Linear]:
-        mean, scale = X.mean(axis=0), X.std(axis=0)
-        scale = np.where(scale > 0, scale, 1.0)
-        Z = (X - mean) / scale
-        intercepts, coefs = logistic_elastic_net_path(Z, y, l1_ratio, ratios)
-        coefs = coefs / scale
-        return [Linear(float(b - w @ mean), w, mean) for b, w in zip(intercepts, coefs, strict=True)]
+    def _path(self, X: Matrix, y: Vector, strata: Strata, l1_ratio: float, ratios: Vector) -> list[Linear]:
+        mean = X.mean(axis=0)
+        within = X - _stratum_means(X, strata)[strata]
+        # What does not vary within a stratum is rounding error there, and must not be blown up to a feature.
+        scale = within.std(axis=0)
+        scale = np.where(scale > 1e-9, scale, np.inf)
+        _, coefs = logistic_elastic_net_path((X - mean) / scale, y, l1_ratio, ratios, strata)
+        return [Linear(float(-w @ mean), w, mean) for w in coefs / scale]
 
 
 def logistic_elastic_net_path(
-    X: Matrix, y: Vector, l1_ratio: float, ratios: Vector, tol: float = 1e-4
+    X: Matrix, y: Vector, l1_ratio: float, ratios: Vector, strata: Strata, tol: float = 1e-3
 ) -> tuple[Vector, Matrix]:
     r"""Return intercepts and slopes of penalised logistic regression along a path of penalties.
 
     Minimises :math:`\frac1n\sum_i \log(1 + e^{-\tilde y_i \eta_i}) + \lambda(\rho\lVert\beta\rVert_1 +
-    \frac{1-\rho}2\lVert\beta\rVert_2^2)`, the intercept unpenalised.
+    \frac{1-\rho}2\lVert\beta\rVert_2^2)` with an unpenalised intercept for each stratum. A stratum of one outcome only
+    tells nothing of slopes and is left out.
 
     Parameters
     ----------
@@ -143,51 +160,72 @@ def logistic_elastic_net_path(
     ratios : ndarray, (n_penalties,)
         Penalties as shares of the smallest one at which every slope is zero, falling by a fifth or so at a time:
         Newton's steps are not damped, and count on starting near their end.
+    strata : ndarray of int, (n_samples,)
+        Each sample's stratum.
     tol : float
-        Largest change of a slope or the intercept at which Newton's steps stop.
+        Largest change of a slope or an intercept at which Newton's steps stop.
 
     Returns
     -------
     intercepts : ndarray, (n_penalties,)
+        Means over the samples of their strata's intercepts.
     slopes : ndarray, (n_penalties, n_features)
     """
     from sklearn.linear_model import enet_path
 
+    X, y, strata = _informative(X, y, strata)
     n, d = X.shape
-    prevalence = y.mean()
-    largest = np.abs(X.T @ (y - prevalence)).max(initial=0) / (n * l1_ratio)
-    intercept, slopes = float(np.log(prevalence / (1 - prevalence))), np.zeros(d)
-    intercepts, path = np.empty(len(ratios)), np.zeros((len(ratios), d))
+    slopes, path = np.zeros(d), np.zeros((len(ratios), d))
+    if not n:
+        return np.zeros(len(ratios)), path
+    size = np.bincount(strata)
+    share = np.bincount(strata, y) / size
+    intercept = np.log(share / (1 - share))
+    largest = np.abs(X.T @ (y - share[strata])).max(initial=0) / (n * l1_ratio)
+    intercepts = np.empty(len(ratios))
     for k, ratio in enumerate(ratios):
         for _ in range(25 if largest > 0 and ratio < 1 else 0):
-            margin = intercept + X @ slopes
+            margin = intercept[strata] + X @ slopes
             p = 1 / (1 + np.exp(-margin))
             # Weights near zero make the working response explode; glmnet bounds them likewise.
             weight = np.maximum(p * (1 - p), 1e-4)
             working = margin + (y - p) / weight
-            total = weight.sum()
-            x_mean, z_mean = weight @ X / total, weight @ working / total
+            x_mean, z_mean = _stratum_means(X, strata, weight), _stratum_means(working, strata, weight)
             root = np.sqrt(weight)
             _, solved, _ = enet_path(
-                np.asfortranarray((X - x_mean) * root[:, None]),
-                (working - z_mean) * root,
+                np.asfortranarray((X - x_mean[strata]) * root[:, None]),
+                (working - z_mean[strata]) * root,
                 l1_ratio=l1_ratio,
                 alphas=[largest * ratio],
                 # Solved in place, and what it moved must be measured.
                 coef_init=slopes.copy(),
-                tol=1e-6,
+                tol=1e-4,
                 max_iter=20_000,
                 check_input=False,
                 precompute=False,
             )
             new = solved[:, 0]
-            new_intercept = float(z_mean - x_mean @ new)
-            moved = max(np.abs(new - slopes).max(initial=0), abs(new_intercept - intercept))
+            new_intercept = z_mean - x_mean @ new
+            moved = max(np.abs(new - slopes).max(initial=0), np.abs(new_intercept - intercept).max())
             intercept, slopes = new_intercept, new
             if moved < tol:
                 break
-        intercepts[k], path[k] = intercept, slopes
+        intercepts[k], path[k] = intercept @ size / n, slopes
     return intercepts, path
+
+
+def _informative(X: Matrix, y: Vector, strata: Strata) -> tuple[Matrix, Vector, Strata]:
+    """Return the rows of strata that have both outcomes, the strata numbered anew."""
+    events, size = np.bincount(strata, y), np.bincount(strata)
+    kept = ((events > 0) & (events < size))[strata]
+    return X[kept], y[kept], np.unique(strata[kept], return_inverse=True)[1]
+
+
+def _stratum_means(values: NDArray[np.float64], strata: Strata, weight: Vector | None = None) -> NDArray[np.float64]:
+    """Return weighted means of rows by stratum, (n_strata, ...)."""
+    members = np.equal.outer(np.arange(strata.max(initial=-1) + 1), strata) * (1.0 if weight is None else weight)
+    total: NDArray[np.float64] = (members / members.sum(axis=1, keepdims=True)) @ values
+    return total
 
 
 class Trees:
@@ -245,28 +283,33 @@ class _TreeFamily:
     params: dict[str, Any]
     depths: tuple[int, ...]
     rounds: tuple[int, ...]
+    by_block: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
 
     @property
     def settings(self) -> Sequence[dict[str, Any]]:
         return [{"max_depth": depth, "rounds": rounds} for depth in self.depths for rounds in self.rounds]
 
-    def margins(self, X: Matrix, y: Vector, other: Matrix, seed: int) -> Matrix:
+    def margins(self, X: Matrix, y: Vector, strata: Strata, other: Matrix, seed: int) -> Matrix:
         if not X.shape[1]:
-            return np.tile(_prevalence(y).margin(other), (len(self.settings), 1))
+            return np.zeros((len(self.settings), len(other)))
         import xgboost
 
         rows = xgboost.DMatrix(other, nthread=1)
         found = []
         for depth in self.depths:
-            booster = self._train(X, y, depth, max(self.rounds), seed)
+            booster = self._train(X, y, strata, depth, max(self.rounds), seed)
             # Fewer rounds are a prefix of more.
             found += [booster.predict(rows, output_margin=True, iteration_range=(0, k)) for k in self.rounds]
         return np.asarray(found, dtype=np.float64)
 
-    def fit(self, X: Matrix, y: Vector, setting: dict[str, Any], seed: int) -> Predictor:
-        return Trees(self._train(X, y, setting["max_depth"], setting["rounds"], seed)) if X.shape[1] else _prevalence(y)
+    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: dict[str, Any], seed: int) -> Predictor:
+        if not X.shape[1]:
+            # Nothing is left to learn from, and XGBoost refuses a matrix without columns.
+            return Linear(0.0, np.zeros(0), np.zeros(0))
+        return Trees(self._train(X, y, strata, setting["max_depth"], setting["rounds"], seed))
 
-    def _train(self, X: Matrix, y: Vector, depth: int, rounds: int, seed: int) -> Any:
+    def _train(self, X: Matrix, y: Vector, strata: Strata, depth: int, rounds: int, seed: int) -> Any:
         import xgboost
 
         # Cohorts count hundreds of patients: 32 bins lose nothing, and fit several times as fast as 256.
@@ -275,13 +318,10 @@ class _TreeFamily:
         if self.name == "random_forest":
             # sqrt(d) features a node, of a quarter of them a tree: histograms are built for a tree's features alone.
             colsample = {"colsample_bytree": 0.25, "colsample_bynode": min(1.0, 4 * X.shape[1] ** -0.5)}
-        data = xgboost.DMatrix(X, y, nthread=1)
-        return xgboost.train({**params, **self.params, **colsample, "max_depth": depth}, data, num_boost_round=rounds)
-
-
-def _prevalence(y: Vector) -> Linear:
-    """Return what is left to say without features, of which XGBoost refuses to make a matrix."""
-    return Linear(float(np.log(y.mean() / (1 - y.mean()))), np.zeros(0), np.zeros(0))
+        share = (np.bincount(strata, y) + 0.5) / (np.bincount(strata) + 1)
+        data = xgboost.DMatrix(X, y, base_margin=np.log(share / (1 - share))[strata], nthread=1)
+        given = {**params, **self.params, **colsample, "max_depth": depth, "base_score": 0.5}
+        return xgboost.train(given, data, num_boost_round=rounds)
 
 
 FAMILIES: dict[str, Family] = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -118,6 +118,23 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
     for alias, version in aliases.items():
         store.set_registered_model_alias(outcome, alias, version)
     return aliases
+
+
+def promote(name: str, version: str, tags: Mapping[str, str], *, granted: bool) -> None:
+    """Tag a version with what each gate found, and make it the champion where promotion is granted.
+
+    Parameters
+    ----------
+    name, version : str
+    tags : mapping of str to str
+    granted : bool
+        Where it is not, whichever version is the champion stays it.
+    """
+    store = client()
+    for key, value in tags.items():
+        store.set_model_version_tag(name, version, key, value)
+    if granted:
+        store.set_registered_model_alias(name, "champion", version)
 
 
 def served_models(alias: str | None = None) -> dict[str, list[Served]]:

@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
 from models.answer import Served, answer, benefit
-from serving.errors import UnsupportedMedia, add_handlers
+from serving.errors import NotServed, UnsupportedMedia, add_handlers
 from serving.keys import Keys
 from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
 
@@ -23,6 +23,8 @@ MAX_BODY = 2 * 2**20
 """Bytes of the largest body that is read; a profile of 2,000 taxa is a twentieth of it."""
 NOTICE = "Association, not cause. Research use: not a medical device."
 
+# A card is a page of its own: text, styles and drawings, and nothing that runs or loads.
+_CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 _ABOUT = "Explained predictions of response to immunotherapy and of its toxicity. " + NOTICE
 _KEY = {"type": "http", "scheme": "bearer", "description": "The key that `taxokine serve` showed at its first start."}
 _LOCKED: dict[str, Any] = {"security": [{"key": []}]}
@@ -51,6 +53,7 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
     )
     add_handlers(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    cards = {(served.name, served.version): served.model for ranked in models.values() for served in ranked}
     listed = orjson.dumps({"models": [_about(served) for ranked in models.values() for served in ranked]})
 
     # A plain call: as FastAPI's dependency it would cost a tenth of the answer.
@@ -85,6 +88,21 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
     async def list_models(request: Request) -> Response:
         authorise(request)
         return _json(listed)
+
+    @app.get(
+        "/v1/models/{name}/{version}/card",
+        summary="A model's card: a page, or Markdown where the model has none",
+        openapi_extra=_LOCKED,
+        responses={200: {"content": {"text/html": {}, "text/plain": {}}}, **_failures(401, 404)},
+        response_class=Response,
+    )
+    async def card(request: Request, name: str, version: str) -> Response:
+        authorise(request)
+        model = cards.get((name, version))
+        if model is None:
+            raise NotServed(f"no model {name!r} of version {version!r} is served; GET /v1/models lists those that are")
+        page = (model.card_html, "text/html") if model.card_html else (model.card, "text/plain")
+        return Response(page[0], media_type=page[1], headers={"Content-Security-Policy": _CARD_POLICY})
 
     @app.post(
         "/v1/predictions",
@@ -179,7 +197,11 @@ def _about(served: Served) -> dict[str, Any]:
 
 
 def _documented(success: type, *failures: int) -> dict[int | str, dict[str, Any]]:
-    return {200: {"model": success}, **{status: {"model": ErrorResponse} for status in failures}}
+    return {200: {"model": success}, **_failures(*failures)}
+
+
+def _failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorResponse} for status in statuses}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

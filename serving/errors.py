@@ -66,7 +66,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
                 if scope["path"].startswith("/v1/"):
                     headers["Cache-Control"] = "no-store"
             await send(message)
@@ -92,6 +93,12 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ValidationError, _validation)
     for status in (404, 405):
         app.add_exception_handler(status, _route)
+
+
+class NotServed(TaxokineError):
+    """No model of this name and version is served."""
+
+    status = 404
 
 
 class UnsupportedMedia(InputError):

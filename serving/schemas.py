@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from features.analytes import ImmuneUnit, Reading, parse_value
 from features.errors import InputError
 from models.candidate import LARGEST, Candidate, Measurement, StoolProfile, Unit
-from models.trust import Verdict
+from models.reference import Verdict
 
 EXAMPLE: dict[str, Any] = {
     "patient": {"id": "candidate-1", "age": 61},
@@ -137,6 +137,15 @@ class Explanation(BaseModel):
     calibration: CalibrationOut
 
 
+class RangeOut(BaseModel):
+    """A range of probability for patients whom the model scores alike; never an interval for one of them."""
+
+    low: Annotated[float, Field(ge=0, le=1)]
+    high: Annotated[float, Field(ge=0, le=1)]
+    method: Literal["Venn-Abers"]
+    meaning: str
+
+
 class ModelOut(BaseModel):
     """The model that answered."""
 
@@ -146,6 +155,14 @@ class ModelOut(BaseModel):
     alias: str
     family: str
     blocks: list[str]
+
+
+class EstimateOut(BaseModel):
+    """A number with its 95% interval; null where there were too few patients to tell."""
+
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 class TrustOut(BaseModel):
@@ -158,7 +175,28 @@ class TrustOut(BaseModel):
     taxa_present: Annotated[float, Field(description="share of the model's taxa that were found")] = 0
     immune_present: Annotated[float, Field(description="share of the model's analytes that were given")] = 0
     clinical_present: Annotated[float, Field(description="share of the model's clinical columns that were given")] = 0
+    missing_blocks: Annotated[list[str], Field(description="blocks the model needs of which nothing was given")]
     profiler_match: Annotated[bool | None, Field(description="null where the profile's profiler was not given")] = None
+    clock_match: Annotated[bool | None, Field(description="null where the clock of the stool's day was not given")] = (
+        None
+    )
+    unit_unstated: Annotated[list[str], Field(description="analytes given of which nobody stated a unit")] = []
+    out_of_range: Annotated[
+        list[str], Field(description="analytes and clinical numbers beyond every training patient's")
+    ]
+    distance: Annotated[
+        float | None, Field(description="mean Aitchison distance to the nearest training patients; null in old models")
+    ] = None
+    distance_percentile: Annotated[
+        float | None, Field(description="among the training patients' own left-out distances; 100 is beyond them all")
+    ] = None
+    richness_percentile: Annotated[
+        float | None, Field(description="share of training patients, in percent, in whom no more taxa were found")
+    ] = None
+    nearest_cohort: Annotated[str | None, Field(description="the training cohort with the nearest profiles")] = None
+    nearest_cohort_auroc: Annotated[EstimateOut | None, Field(description="the model's, with that cohort left out")] = (
+        None
+    )
 
 
 class AnswerOut(BaseModel):
@@ -167,6 +205,7 @@ class AnswerOut(BaseModel):
     outcome: str
     definition: str
     probability: Annotated[float | None, Field(ge=0, le=1, description="null where the verdict is abstain")]
+    probability_range: Annotated[RangeOut | None, Field(description="null where the model has none, or abstains")]
     explanation: Explanation | None
     model: ModelOut
     evidence: Annotated[dict[str, Any], Field(description="what the model was trained and validated on")]

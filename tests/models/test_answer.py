@@ -18,11 +18,11 @@ from features.landmark import BLOCKS
 from features.outcomes import OUTCOME_IDS, is_toxicity
 from models.answer import Served, answer, benefit
 from models.batch import table_candidates
-from models.bundle import Calibration
+from models.calibration import Calibration
 from models.candidate import Candidate, Measurement, StoolProfile
 from models.encoder import REPRESENTATIONS
 
-from .conftest import PROFILER, invented, trained
+from .conftest import PROFILER, complete, invented, trained
 from .test_batch import served
 
 STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percent", PROFILER, -1.0, "day_ici")
@@ -117,6 +117,34 @@ def test_the_registrys_order_decides_between_models_that_fit() -> None:
 def test_a_value_that_cannot_be_read_is_no_reason_to_take_another_model() -> None:
     with pytest.raises(InputError, match="IL-6"):
         answer(MODELS, Candidate({}, STOOL, (Measurement("IL-6", Reading(3.0), "NPX"),)))
+
+
+def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> None:
+    model = complete("elastic_net")
+    assert model.calibration.venn_abers is not None
+    for candidate in list(table_candidates(invented(seed=9)))[:20]:
+        said = answer([served(model)], candidate)
+        found = said["probability_range"]
+        assert (found is None) == (said["probability"] is None)
+        if found is None:
+            continue
+        expected = model.calibration.venn_abers.range(said["explanation"]["value"])
+        assert (found["low"], found["high"]) == expected
+        assert 0 <= found["low"] <= found["high"] <= 1
+        assert found["method"] == "Venn-Abers"
+        assert "such patients together, not of this one" in found["meaning"]
+        assert "model's card" in found["meaning"]
+        json.dumps(said, allow_nan=False)
+    untold = answer([served(replace(model, validation={}))], candidate)["probability_range"]
+    assert "card" not in untold["meaning"]
+    assert answer([served(trained("elastic_net"))], candidate)["probability_range"] is None
+
+
+def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
+    model = replace(complete("elastic_net"), validation={"long": "a" * 10_000})
+    said = answer([served(model)], next(table_candidates(invented())))
+    assert said["evidence"] == model.evidence
+    assert len(json.dumps(said)) < 10_000
 
 
 def said_of(outcome: str, probability: float | None) -> dict[str, Any]:

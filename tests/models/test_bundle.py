@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -17,18 +18,20 @@ import pytest
 
 from features.errors import BundleError
 from models.batch import predictions, table_candidates
-from models.bundle import Calibration, load_bundle, save_bundle
+from models.bundle import PROTOCOL, load_bundle, save_bundle
+from models.calibration import Calibration
 from models.encoder import REPRESENTATIONS
 from models.families import FAMILIES, Linear
 
-from .conftest import invented, trained
+from .conftest import complete, invented, one_stratum, trained
 from .test_batch import served
+from .test_golden import GOLDEN
 
 Json = dict[str, Any]
 
 
 def written(folder: Path, family: str = "elastic_net") -> Path:
-    save_bundle(trained(family), folder / "bundle")
+    save_bundle(complete(family), folder / "bundle")
     return folder / "bundle"
 
 
@@ -62,15 +65,23 @@ def npz(**arrays: Any) -> bytes:
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 def test_a_loaded_model_answers_as_the_saved_one(tmp_path: Path, family: str, representation: Any) -> None:
-    before = trained(family, representation=representation)
+    before = complete(family, representation=representation)
     save_bundle(before, tmp_path / "deep" / "bundle")
     after = load_bundle(tmp_path / "deep" / "bundle")
     table = invented(seed=3)
     said = [predictions(served(model), table_candidates(table)) for model in (before, after)]
     assert said[0].equals(said[1])
-    assert said[0]["probability"].notna().all()
-    for name in ("outcome", "family", "calibration", "units", "profilers", "evidence", "card", "blocks"):
+    assert said[0]["probability"].notna().mean() > 0.9
+    for name in ("outcome", "family", "units", "profilers", "evidence", "card", "blocks", "validation", "card_html"):
         assert getattr(after, name) == getattr(before, name)
+    assert after.calibration.state() == before.calibration.state()
+    assert after.reference is not None
+    assert before.reference is not None
+    assert after.reference.state() == before.reference.state()
+    for name, array in before.reference.arrays().items():
+        np.testing.assert_array_equal(after.reference.arrays()[name], array)
+    new = table.taxa.values
+    np.testing.assert_array_equal(after.reference.to_patients(new), before.reference.to_patients(new))
 
 
 def test_a_model_without_features_can_be_kept(tmp_path: Path, family: str) -> None:
@@ -79,14 +90,38 @@ def test_a_model_without_features_can_be_kept(tmp_path: Path, family: str) -> No
     encoder = type(model.encoder)(("taxa",), min_prevalence=1.1)
     X = encoder.fit_transform(table)
     chosen = FAMILIES[family]
-    predictor = chosen.fit(X, np.arange(len(table)) % 2.0, chosen.settings[0], seed=0)
+    predictor = chosen.fit(X, np.arange(len(table)) % 2.0, one_stratum(X), chosen.settings[0], seed=0)
     save_bundle(replace(model, encoder=encoder, predictor=predictor), tmp_path / "bundle")
     assert load_bundle(tmp_path / "bundle").predictor.margin(X) == pytest.approx(0)
 
 
 def test_a_bundle_holds_its_files_and_no_other(tmp_path: Path, family: str) -> None:
     names = {path.name for path in written(tmp_path, family).iterdir()}
-    assert names == {"bundle.json", "card.md", "hashes.json", "linear.npz" if family == "elastic_net" else "trees.ubj"}
+    kept = "linear.npz" if family == "elastic_net" else "trees.ubj"
+    assert names == {"bundle.json", "card.md", "card.html", "hashes.json", "reference.npz", "validation.json", kept}
+
+
+def test_without_taxa_there_is_no_cloud(tmp_path: Path) -> None:
+    save_bundle(complete("elastic_net", ("immune",)), tmp_path / "bundle")
+    assert not (tmp_path / "bundle" / "reference.npz").exists()
+    assert load_bundle(tmp_path / "bundle").reference is None
+
+
+def test_an_old_bundle_has_nothing_of_the_new(tmp_path: Path) -> None:
+    model = load_bundle(GOLDEN / "protocol_1_elastic_net")
+    assert (model.reference, model.validation, model.card_html) == (None, {}, "")
+    assert model.calibration.venn_abers is None
+    new = written(tmp_path)
+    for name in ("reference.npz", "validation.json", "card.html"):
+        old = shutil.copytree(GOLDEN / "protocol_1_elastic_net", tmp_path / f"with {name}")
+        with pytest.raises(BundleError, match="protocol 1 may not"):
+            load_bundle(rehashed(old, **{name: (new / name).read_bytes()}))
+
+
+def test_what_is_validated_stays_out_of_what_every_answer_repeats(tmp_path: Path) -> None:
+    about = json.loads((written(tmp_path) / "bundle.json").read_text())
+    assert about["evidence"] == complete("elastic_net").evidence
+    assert "validation" not in about
 
 
 def test_saving_twice_writes_the_same_bytes(tmp_path: Path, family: str) -> None:
@@ -107,6 +142,7 @@ def test_nan_is_never_written(tmp_path: Path, bad: float) -> None:
     for broken in (
         replace(model, calibration=Calibration(bad, 0)),
         replace(model, evidence={**model.evidence, "left_out_auroc": {"value": bad}}),
+        replace(model, validation={"deep": [{"auroc": bad}]}),
     ):
         with pytest.raises(ValueError, match="not JSON compliant"):
             save_bundle(broken, tmp_path / "bundle")
@@ -152,7 +188,10 @@ def test_another_file_is_refused_even_with_a_right_hash(tmp_path: Path, name: st
         load_bundle(rehashed(bundle))
 
 
-@pytest.mark.parametrize("name", ["bundle.json", "linear.npz", "card.md", "hashes.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["bundle.json", "linear.npz", "card.md", "card.html", "reference.npz", "validation.json", "hashes.json"],
+)
 def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     bundle = written(tmp_path)
     (bundle / name).unlink()
@@ -200,7 +239,7 @@ def test_hashes_of_other_names_are_refused(tmp_path: Path) -> None:
             load_bundle(bundle)
 
 
-@pytest.mark.parametrize("protocol", [0, 2, "1", None, [1], 1.5])
+@pytest.mark.parametrize("protocol", [0, -1, PROTOCOL + 1, "1", None, [1], 1.5])
 def test_an_unknown_protocol_is_refused(tmp_path: Path, protocol: Any) -> None:
     bundle = edited(written(tmp_path), lambda about: about.update(protocol=protocol))
     with pytest.raises(BundleError, match="protocol"):
@@ -217,12 +256,13 @@ class Boom:
         return Path.touch, (self.mark,)
 
 
+@pytest.mark.parametrize("name", ["linear.npz", "reference.npz"])
 @pytest.mark.parametrize("how", ["object array", "pickle", "npy pickle"])
-def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path, how: str) -> None:
+def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path, how: str, name: str) -> None:
     bundle, mark = written(tmp_path), tmp_path / "ran"
     objects = np.array([Boom(mark)], dtype=object)
     if how == "object array":
-        content = npz(intercept=0.0, coef=objects, mean=objects)
+        content = npz(intercept=0.0, coef=objects, mean=objects, profiles=objects, cohorts=objects, left_out=objects)
     elif how == "pickle":
         content = pickle.dumps(Boom(mark))
     else:
@@ -230,12 +270,18 @@ def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path, how: str) -> None:
         np.save(buffer, objects, allow_pickle=True)
         content = buffer.getvalue()
     with pytest.raises(BundleError):
-        load_bundle(rehashed(bundle, **{"linear.npz": content}))
+        load_bundle(rehashed(bundle, **{name: content}))
     assert not mark.exists()
 
 
 def linear(coef: Any) -> bytes:
     return npz(intercept=0.0, coef=coef, mean=np.zeros(len(coef)))
+
+
+def cloud(**changed: Any) -> bytes:
+    reference = complete("elastic_net").reference
+    assert reference is not None
+    return npz(**{**reference.arrays(), **changed})
 
 
 @pytest.mark.parametrize(
@@ -255,6 +301,20 @@ def linear(coef: Any) -> bytes:
         {"trees.ubj": b"no trees"},
         {"linear.npz": None},
         {"linear.npz": None, "trees.ubj": b"{}"},
+        {"reference.npz": b""},
+        {"reference.npz": cloud(profiles=np.zeros((60, 3)))},
+        {"reference.npz": cloud(profiles=complete("elastic_net").reference.profiles * np.nan)},  # type: ignore[union-attr]
+        {"reference.npz": cloud(cohorts=np.zeros(59, dtype=int))},
+        {"reference.npz": cloud(cohorts=np.ones(60, dtype=int))},
+        {"reference.npz": cloud(left_out=np.arange(60.0)[::-1])},
+        {"reference.npz": cloud(left_out=np.full(60, np.nan))},
+        {"reference.npz": cloud(left_out=np.full(60, "x"))},
+        {"reference.npz": cloud(richness=np.arange(60)[::-1])},
+        {"reference.npz": cloud(richness=np.zeros(59, dtype=int))},
+        {"validation.json": b"[]"},
+        {"validation.json": b'{"auroc": NaN}'},
+        {"validation.json": b"[" * 100_000},
+        {"card.html": b"\xff\xfe\x00"},
     ],
 )
 def test_contents_that_are_none_are_refused_though_their_hashes_match(tmp_path: Path, contents: Any) -> None:
@@ -271,6 +331,16 @@ def test_contents_that_are_none_are_refused_though_their_hashes_match(tmp_path: 
         lambda about: about.update(calibration={"slope": float("nan"), "intercept": 0}),
         lambda about: about.update(calibration={"slope": "1", "intercept": 0}),
         lambda about: about.update(calibration={"slope": 1, "intercept": 0, "more": 0}),
+        lambda about: about["calibration"]["venn_abers"].update(high=[2.0] * 60),
+        lambda about: about["calibration"]["venn_abers"].pop("low"),
+        lambda about: about["calibration"].update(venn_abers="wide"),
+        lambda about: about.pop("reference"),
+        lambda about: about.update(reference=None),
+        lambda about: about["reference"].update(cohorts=[]),
+        lambda about: about["reference"].update(cohorts=["invented", "nobody"]),
+        lambda about: about["reference"]["steps"].pop(0),
+        lambda about: about["reference"]["steps"][0]["learned"].update(kept_=[10**6]),
+        lambda about: about.update(protocol=1),
         lambda about: about.pop("encoder"),
         lambda about: about.update(encoder=[]),
         lambda about: about["encoder"]["names"].pop("immune"),

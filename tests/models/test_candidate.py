@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -272,12 +271,15 @@ def test_any_candidate_is_refused_in_words_or_answered_in_finite_numbers(candida
             assert np.isfinite([*numbers, *shown, said["explanation"]["value"]]).all()
 
 
-def test_the_largest_numbers_still_have_an_answer() -> None:
+def test_the_largest_numbers_stay_numbers() -> None:
     profile = StoolProfile({"Genus0_species0": int(LARGEST), "Genus1_species1": 1}, "counts")
     blood = tuple(
         Measurement(a, Reading(LARGEST), u) for a, u in (("IL-6", "ng/mL"), ("IL-8", "ng/mL"), ("CD40L", "NPX"))
     )  # type: ignore[arg-type]
     candidate = Candidate({"age": -LARGEST, "sex": "male"}, profile, blood)
     for family in ("elastic_net", "random_forest", "xgboost"):
-        said = answer([served(replace(trained(family)))], candidate)
-        assert math.isfinite(said["probability"])
+        model = trained(family)
+        assert answer([served(model)], candidate)["trust"]["out_of_range"] == ["IL-6", "IL-8", "CD40L", "age"]
+        encoded = model.encoder.encode(received(candidate, model.encoder, model.units).values)
+        shap, base = model.predictor.contributions(encoded)
+        assert math.isfinite(model.calibration.probability(base + shap.sum()))

@@ -129,9 +129,10 @@ def test_clr_is_scikit_bios() -> None:
 def test_each_representation_names_its_features() -> None:
     table = invented()
     names = {r: [f.name for f in BlockEncoder(("taxa",), r).fit(table).features_] for r in REPRESENTATIONS}
-    assert names["clr"] == names["presence"]
-    assert set(names["clr"]) < set(table.taxa.names)
-    assert names["genus_clr"] == [f"Genus{i}" for i in range(7)]
+    assert names["clr"] == names["rank"]
+    assert set(names["presence"]) < set(names["clr"]) < set(table.taxa.names)
+    assert names["genus_clr"] == list(dict.fromkeys(name.split("_")[0] for name in names["clr"]))
+    assert set(names["genus_presence"]) <= set(names["genus_clr"])
     assert names["diversity"] == ["richness", "shannon", "simpson"]
     assert {f.source for f in BlockEncoder(("taxa",), "diversity").fit(table).features_} == {-1}
 
@@ -143,7 +144,7 @@ def test_used_are_the_columns_that_reach_the_matrix() -> None:
         assert list(encoder.used_[block]) == [f.name for f in encoder.features_ if f.block == block]
         assert all(encoder.names_[block][at] == name for name, at in encoder.used_[block].items())
     # Sums and indices are computed from every column.
-    for representation in ("genus_clr", "diversity"):
+    for representation in ("genus_clr", "genus_presence", "diversity"):
         assert len(BlockEncoder(("taxa",), representation).fit(table).used_["taxa"]) == len(table.taxa.names)
 
 

@@ -19,11 +19,13 @@ import pytest
 from features.landmark import BLOCKS
 from models.answer import Served, answer
 from models.batch import numbers_candidate
-from models.bundle import PROTOCOL, Calibration, Model, load_bundle, save_bundle
+from models.bundle import PROTOCOL, Model, load_bundle, save_bundle
+from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
 from models.families import FAMILIES, ElasticNet, Family
+from models.reference import fit_reference
 
-from .conftest import EVIDENCE, PROFILER, UNITS, invented, outcome_of
+from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of
 
 GOLDEN = Path(__file__).with_name("golden")
 _SETTING = {"elastic_net": -1, "random_forest": 0, "xgboost": 1}
@@ -36,17 +38,21 @@ def write_golden() -> None:
         folder = GOLDEN / f"protocol_{PROTOCOL}_{name}"
         table = invented(40, 8)
         encoder = BlockEncoder(BLOCKS)
-        X = encoder.fit_transform(table)
+        X, y = encoder.fit_transform(table), outcome_of(table)
+        predictor = _small(family).fit(X, y, one_stratum(X), family.settings[_SETTING[name]], seed=0)
         model = Model(
             outcome="objective_response",
             family=name,
             encoder=encoder,
-            predictor=_small(family).fit(X, outcome_of(table), family.settings[_SETTING[name]], seed=0),
-            calibration=Calibration(0.9, 0.2),
+            predictor=predictor,
+            calibration=Calibration(0.9, 0.2, fit_venn_abers(predictor.margin(X), (y + (np.arange(40) % 5 == 0)) % 2)),
             units=dict(UNITS),
             profilers=(PROFILER,),
             evidence={**EVIDENCE, "simulated": True},
             card="# A golden bundle\n\nInvented numbers.\n",
+            reference=fit_reference(table.taxa.values, table.taxa.names, ["invented"] * 20 + ["invented too"] * 20),
+            validation={"per_cohort": [{"cohort": "invented", "auroc": None}]},
+            card_html="<!doctype html><title>A golden bundle</title><p>Invented numbers.",
         )
         save_bundle(model, folder)
         asked = [_numbers(i) for i in range(5)]
@@ -81,6 +87,9 @@ def _answer(model: Model, numbers: dict[str, dict[str, float]]) -> dict[str, Any
         "base_value": explained["base_value"],
         "shap": {c["feature"]: c["shap"] for c in explained["contributions"]},
         "verdict": said["trust"]["verdict"],
+        "range": said["probability_range"] and [said["probability_range"][side] for side in ("low", "high")],
+        "distance": said["trust"].get("distance"),
+        "nearest_cohort": said["trust"].get("nearest_cohort"),
     }
 
 
@@ -96,7 +105,9 @@ def test_an_old_bundle_answers_as_it_did(kept: Path) -> None:
     content = json.loads(kept.read_text())
     for numbers, before in zip(content["candidates"], content["answers"], strict=True):
         now = _answer(model, numbers)
-        assert now["verdict"] == before["verdict"]
+        assert (now["verdict"], now["nearest_cohort"]) == (before["verdict"], before.get("nearest_cohort"))
+        assert now["range"] == (before.get("range") and pytest.approx(before["range"], abs=1e-9))
+        assert now["distance"] == (before.get("distance") and pytest.approx(before["distance"], abs=1e-6))
         assert now["probability"] == pytest.approx(before["probability"], abs=1e-6)
         assert now["margin"] == pytest.approx(before["margin"], abs=1e-6)
         assert now["base_value"] == pytest.approx(before["base_value"], abs=1e-6)

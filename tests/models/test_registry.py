@@ -25,7 +25,16 @@ from models.batch import numbers_candidate, predictions, table_candidates
 from models.bundle import Model, save_bundle
 from models.candidate import Candidate, Measurement, StoolProfile
 from models.families import FAMILIES
-from models.registry import client, find_model, load_version, log_bundle, register, served_models, synthetic_example
+from models.registry import (
+    client,
+    find_model,
+    load_version,
+    log_bundle,
+    promote,
+    register,
+    served_models,
+    synthetic_example,
+)
 
 from .conftest import PROFILER, UNITS, invented, trained
 
@@ -217,6 +226,17 @@ def test_a_champion_is_served_before_a_candidate(store: Any, logged: dict[str, t
     assert [(one.version, one.alias) for one in found[OUTCOME]] == [("2", "champion")]
     assert [one.alias for one in found["objective_response"]] == ["candidate"]
     assert find_model(OUTCOME).version == "2"
+
+
+def test_only_a_granted_promotion_moves_the_champion(store: Any, logged: dict[str, tuple[str, str]]) -> None:
+    put(logged, "xgboost", TAXA)
+    promote(OUTCOME, "1", {"gate.gain": "fail: not computed"}, granted=False)
+    assert store.get_model_version(OUTCOME, "1").tags["gate.gain"] == "fail: not computed"
+    assert [one.alias for one in served_models()[OUTCOME]] == ["candidate", "candidate-taxa"]
+    promote(OUTCOME, "2", {"gate.gain": "pass: +0.1"}, granted=True)
+    promote(OUTCOME, "1", {"gate.gain": "fail: -0.1"}, granted=False)
+    assert [(one.version, one.alias) for one in served_models()[OUTCOME]] == [("2", "champion")]
+    assert store.get_model_version(OUTCOME, "1").tags == {"blocks": ALL, "gate.gain": "fail: -0.1"}
 
 
 def test_another_alias_can_be_asked_for(store: Any, logged: dict[str, tuple[str, str]]) -> None:

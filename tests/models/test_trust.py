@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from features.analytes import Reading
-from features.landmark import BLOCKS
+from features.analytes import Reading, parse_value
+from features.cohort import Cohort, read_cohort
+from features.landmark import BLOCKS, landmark_table
 from models.batch import table_candidates
 from models.bundle import Model
 from models.candidate import Candidate, Measurement, StoolProfile, received
 from models.encoder import BlockEncoder
-from models.trust import CARE_RECOGNISED, MIN_ANALYTES, MIN_RECOGNISED, Trust, trust
+from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference
+from models.trust import MIN_ANALYTES, Trust, trust
 
-from .conftest import PROFILER, UNITS, invented, trained
+from .conftest import PROFILER, UNITS, complete, invented, trained
 
 KNOWN = ("Genus0_species0", "Genus1_species1", "Genus2_species2")
+STATED = {**UNITS, "IL-10": "pg/mL"}
 FULL = {KNOWN[0]: 50.0, KNOWN[1]: 30.0, KNOWN[2]: 20.0}
 
 
 def model(*blocks: str, **evidence: Any) -> Model:
     found = trained("elastic_net", blocks or ("taxa",))
-    return replace(found, evidence={**found.evidence, **evidence})
+    return replace(found, evidence={**found.evidence, **evidence}, units={n: STATED[n] for n in found.units})
+
+
+def patients() -> list[Candidate]:
+    return list(table_candidates(replace(invented(), units=STATED)))
 
 
 def stool(values: dict[str, float] | None = None, **changes: Any) -> Candidate:
@@ -33,7 +42,8 @@ def stool(values: dict[str, float] | None = None, **changes: Any) -> Candidate:
 
 def judged(candidate: Candidate, by: Model | None = None) -> Trust:
     by = by or model()
-    return trust(by, candidate, received(candidate, by.encoder, by.units))
+    reception = received(candidate, by.encoder, by.units)
+    return trust(by, candidate, reception, by.encoder.encode(reception.values))
 
 
 def test_a_patient_like_those_of_training_is_answered() -> None:
@@ -44,22 +54,23 @@ def test_a_patient_like_those_of_training_is_answered() -> None:
     assert found.facts["unused"] == []
     assert found.facts["taxa_present"] == pytest.approx(3 / len(model().encoder.features_))
     whole = model(*BLOCKS)
-    candidates = [c for c in table_candidates(invented()) if len(c.immune) == len(UNITS) and "age" in c.clinical]
+    candidates = [c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical]
     assert {judged(c, whole).verdict for c in candidates} == {"ok"}
 
 
 @pytest.mark.parametrize("missing", BLOCKS)
 def test_without_a_block_it_abstains(missing: str) -> None:
-    whole = next(c for c in table_candidates(invented()) if len(c.immune) == len(UNITS))
+    whole = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
     without = replace(whole, **{missing: {"taxa": None, "immune": (), "clinical": {}}[missing]})
     found = judged(without, model(*BLOCKS))
     assert found.verdict == "abstain"
     assert found.reasons == (f"the model needs the {missing} block, and nothing of it was given",)
     assert found.facts[f"{missing}_present"] == 0
+    assert found.facts["missing_blocks"] == [missing]
 
 
 def test_a_block_of_which_nothing_is_known_is_as_good_as_none() -> None:
-    whole = next(c for c in table_candidates(invented()) if len(c.immune) == len(UNITS))
+    whole = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
     found = judged(replace(whole, clinical={"shoe": 43.0}), model(*BLOCKS))
     assert found.verdict == "abstain"
     assert found.facts["unused"] == ["shoe"]
@@ -102,6 +113,7 @@ def test_another_clock_calls_for_care() -> None:
     found = judged(stool(clock="day_fmt"), model(clocks=["day_ici", "day_x"]))
     assert found.verdict == "use with care"
     assert found.reasons == ("the stool's day is on day_fmt, the model's on day_ici and day_x",)
+    assert found.facts["clock_match"] is False
     assert judged(stool(clock=None)).verdict == "ok"
 
 
@@ -129,7 +141,7 @@ def test_counts_have_no_whole_to_fill() -> None:
 def test_few_analytes(given: int) -> None:
     blood = tuple(
         Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit)  # type: ignore[arg-type]
-        for name, unit in list(UNITS.items())[:given]
+        for name, unit in list(STATED.items())[:given]
     )
     found, share = judged(Candidate({}, None, blood), model("immune")), given / len(UNITS)
     assert found.facts["immune_present"] == pytest.approx(share)
@@ -139,7 +151,7 @@ def test_few_analytes(given: int) -> None:
 def test_blood_from_after_the_landmark_calls_for_care() -> None:
     blood = tuple(
         Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit, 15.0)  # type: ignore[arg-type]
-        for name, unit in UNITS.items()
+        for name, unit in STATED.items()
     )
     assert judged(Candidate({}, None, blood), model("immune", landmark=15.0)).verdict == "ok"
     found = judged(Candidate({}, None, blood), model("immune", landmark=14.0))
@@ -164,7 +176,7 @@ def test_only_analytes_that_the_model_uses_count() -> None:
     dropped = Candidate({}, None, (Measurement("IL-6", Reading(3.0), "pg/mL"),))
     assert judged(dropped, found).verdict == "abstain"
     assert judged(dropped, found).facts["unused"] == ["IL-6"]
-    others = tuple(Measurement(n.removesuffix(" mRNA"), Reading(3.0), u) for n, u in list(UNITS.items())[1:])  # type: ignore[arg-type]
+    others = tuple(Measurement(n.removesuffix(" mRNA"), Reading(3.0), u) for n, u in list(STATED.items())[1:])  # type: ignore[arg-type]
     assert judged(Candidate({}, None, others), found).verdict == "ok"
 
 
@@ -172,6 +184,157 @@ def test_only_analytes_that_the_model_uses_count() -> None:
 def test_evidence_that_does_not_exclude_chance_is_repeated(beats: bool | None) -> None:
     found = judged(stool(), model(beats_chance=beats, sentence="it did no better than chance"))
     assert (found.verdict, found.reasons) == ("use with care", ("it did no better than chance",))
+
+
+def test_a_profiler_that_names_taxa_otherwise_is_not_answered() -> None:
+    mixed = {KNOWN[0]: 70.0, "Unheard_of": 30.0}
+    assert judged(stool(mixed)).verdict == "use with care"
+    found = judged(stool(mixed, profiler="kraken2"))
+    assert found.verdict == "abstain"
+    assert found.reasons[1] == f"the profiler is kraken2, the model's is {PROFILER}, and the two do not name taxa alike"
+
+
+def test_an_analyte_without_a_unit_calls_for_care() -> None:
+    blood = tuple(
+        Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit)  # type: ignore[arg-type]
+        for name, unit in UNITS.items()
+    )
+    found = judged(Candidate({}, None, blood), replace(model("immune"), units=UNITS))
+    assert found.verdict == "use with care"
+    assert found.reasons == ("nobody stated a unit of IL-10: it may be another than the model's",)
+    assert found.facts["unit_unstated"] == ["IL-10"]
+    assert judged(Candidate({}, None, blood[:2]), replace(model("immune"), units=UNITS)).facts["unit_unstated"] == []
+
+
+def blood_of(**values: float | str) -> tuple[Measurement, ...]:
+    readings = {"IL-6": 3.0, "IL-8": 3.0, "IL-10": 3.0, "CD40L": 3.0, "IL6 mRNA": 3.0, **values}
+    return tuple(
+        Measurement(name.removesuffix(" mRNA"), parse_value(value, unit=STATED[name]), STATED[name])  # type: ignore[arg-type]
+        for name, value in readings.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "beyond", "verdict"),
+    [
+        ({}, [], "ok"),
+        ({"IL-6": 1e6}, ["IL-6"], "use with care"),
+        ({"IL-6": 1e-6}, ["IL-6"], "use with care"),
+        ({"IL-6": 0.0}, ["IL-6"], "use with care"),
+        ({"IL-6": "OOR<"}, [], "ok"),
+        ({"IL-6": "OOR>"}, [], "ok"),
+        ({"IL-6": ">5000"}, ["IL-6"], "use with care"),
+        ({"IL-6": 1e6, "CD40L": -80.0}, ["IL-6", "CD40L"], "use with care"),
+        ({"IL-6": 1e6, "IL-8": 1e6, "CD40L": -80.0}, ["IL-6", "IL-8", "CD40L"], "abstain"),
+    ],
+)
+def test_analytes_beyond_their_range(values: dict[str, float | str], beyond: list[str], verdict: str) -> None:
+    found = judged(Candidate({}, None, blood_of(**values)), model("immune"))
+    assert found.facts["out_of_range"] == beyond
+    assert found.verdict == verdict
+    assert all(name in "".join(found.reasons) for name in beyond)
+    assert ("check their units" in "".join(found.reasons)) == (verdict == "abstain")
+
+
+def test_half_of_the_analytes_is_half_of_those_given() -> None:
+    three = blood_of(**{"IL-6": 1e6, "IL-8": 1e6})[:3]
+    found = judged(Candidate({}, None, three), model("immune"))
+    assert found.verdict == "abstain"
+    assert "2 of the 3 analytes given" in found.reasons[-1]
+
+
+def test_the_ends_of_the_range_are_inside_it_in_another_unit_too() -> None:
+    values = invented().immune.values[:, 0]
+    for end in (np.nanmax(values[np.isfinite(values)]), np.nanmin(values[np.isfinite(values)])):
+        one = Measurement("IL-6", Reading(float(end) / 1000), "ng/mL")
+        assert judged(Candidate({}, None, (one, *blood_of()[1:])), model("immune")).facts["out_of_range"] == []
+
+
+def test_clinical_numbers_beyond_their_range_call_for_care() -> None:
+    found = judged(Candidate({"age": 3, "sex": "male"}, None, ()), model("clinical"))
+    assert (found.verdict, found.facts["out_of_range"]) == ("use with care", ["age"])
+    assert found.reasons == ("beyond every training patient's: age",)
+
+
+COHORT = {"cohort": "invented", "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}
+
+
+def placed(**cohort: Any) -> Model:
+    found = model("taxa", per_cohort=[{**COHORT, "cohort": "another"}, {**COHORT, **cohort}])
+    return replace(found, reference=complete("elastic_net", ("taxa",)).reference)
+
+
+def test_a_patient_inside_the_cloud_is_answered_and_placed() -> None:
+    found = judged(next(one for one in patients() if one.taxa), placed())
+    assert found.facts["nearest_cohort"] == "invented"
+    assert found.facts["nearest_cohort_auroc"] == {"value": 0.8, "low": 0.7, "high": 0.9}
+    assert found.facts["distance"] > 0
+    assert 0 <= found.facts["distance_percentile"] <= CARE_PERCENTILE
+    assert "distance" not in " ".join(found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("quantile", "verdict", "says"),
+    [(0.5, None, ""), (0.97, "use with care", "than 97% of theirs do"), (2.0, "abstain", "than any of theirs does")],
+)
+def test_far_from_every_patient(quantile: float, verdict: str | None, says: str) -> None:
+    by = placed()
+    assert by.reference is not None
+    candidate = patients()[0]
+    distance = judged(candidate, by).facts["distance"]
+    # The cloud is scaled so that this patient falls where the rule is to be tried.
+    left_out = np.linspace(0, distance / quantile, 100, endpoint=quantile > 1)
+    found = judged(candidate, replace(by, reference=replace(by.reference, left_out=left_out)))
+    reasons = [reason for reason in found.reasons if "further" in reason]
+    assert len(reasons) == (verdict is not None)
+    assert says in "".join(reasons)
+    assert found.verdict == (verdict or "ok")
+
+
+def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
+    found = judged(stool(), placed())
+    assert found.facts["distance_percentile"] < CARE_PERCENTILE
+    assert found.facts["richness_percentile"] == 0
+    assert found.verdict == "use with care"
+    assert found.reasons == ("only 0% of the training patients have as few of the model's taxa",)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "says"),
+    [
+        ({"auroc": 0.55, "auroc_low": 0.45, "auroc_high": 0.65}, "did no better than chance (AUROC 0.55, 0.45-0.65)"),
+        ({"auroc": 0.3, "auroc_low": 0.2, "auroc_high": 0.4}, "did no better than chance (AUROC 0.30, 0.20-0.40)"),
+        ({"auroc": None, "auroc_low": None, "auroc_high": None}, "could not be measured"),
+        ({"cohort": "a third"}, "could not be measured"),
+    ],
+)
+def test_the_nearest_cohort_is_held_against_the_model(cohort: dict[str, Any], says: str) -> None:
+    found = judged(next(one for one in patients() if one.taxa), placed(**cohort))
+    assert found.verdict == "use with care"
+    assert any("invented" in reason and says in reason for reason in found.reasons)
+
+
+def profile_of(cohort: Cohort, i: int) -> StoolProfile:
+    values = dict(zip(cohort.taxa.taxa, cohort.taxa.values[i].tolist(), strict=True))
+    return StoolProfile(values, cohort.taxa.unit, cohort.taxa.profiler)
+
+
+def test_no_profile_of_another_taxonomy_is_answered(cohorts_dir: Path) -> None:
+    table = landmark_table(read_cohort("spencer_2021", cohorts_dir, fetch=False))
+    encoder = BlockEncoder(("taxa",)).fit(table)
+    found = model("taxa", per_cohort=[{**COHORT, "cohort": "spencer_2021"}])
+    reference = fit_reference(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
+    by = replace(found, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"]["profiler"],))
+    other = read_cohort("frankel_2017_qiime2", cohorts_dir, fetch=False)
+    same = read_cohort("frankel_2017", cohorts_dir, fetch=False)
+    for i in range(len(other.taxa.values)):
+        judgement = judged(Candidate({}, profile_of(other, i)), by)
+        assert judgement.verdict == "abstain"
+        assert any("profiler is qiime2_gtdb" in reason and "name taxa" in reason for reason in judgement.reasons)
+        assert any("of the profile's abundance" in reason for reason in judgement.reasons)
+    # The very same samples, profiled as the model's patients were.
+    verdicts = [judged(Candidate({}, profile_of(same, i)), by).verdict for i in range(len(same.taxa.values))]
+    assert verdicts.count("abstain") <= 2
 
 
 def test_simulated_training_says_nothing_of_real_patients() -> None:

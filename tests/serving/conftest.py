@@ -17,9 +17,11 @@ from fastapi import FastAPI
 
 from features.landmark import Block, FeatureTable
 from models.answer import Served
-from models.bundle import Calibration, Model, load_bundle, save_bundle
+from models.bundle import Model, load_bundle, save_bundle
+from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
 from models.families import FAMILIES
+from models.reference import fit_reference
 from serving.app import create_app
 from serving.keys import Keys
 
@@ -38,6 +40,7 @@ def table(n: int = 80, n_taxa: int = 40) -> FeatureTable:
         taxa=Block(tuple(f"Genus{i % 9}_species{i}" for i in range(n_taxa)), taxa),
         immune=Block(("IL-6", "IL-8", "IL-10", "TNF-a"), immune),
         clinical=Block(("age", "sex=female", "sex=male"), clinical),
+        technical=Block((), np.empty((n, 0))),
         units=dict.fromkeys(("IL-6", "IL-8", "IL-10", "TNF-a"), "pg/mL"),
         cohorts={"made_up": {"simulated": True}},
         notes=(),
@@ -66,12 +69,15 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         outcome,
         family,
         encoder,
-        chosen.fit(X, y, chosen.settings[-1], seed=1),
-        Calibration(0.8, -0.1),
+        chosen.fit(X, y, np.zeros(len(X), dtype=np.intp), chosen.settings[-1], seed=1),
+        Calibration(0.8, -0.1, fit_venn_abers(data.taxa.values[:, 0], y) if family == "xgboost" else None),
         {name: data.units[name] for name in data.immune.names} if "immune" in blocks else {},
         (PROFILER,),
         evidence,
         "# Card\n",
+        fit_reference(taxa, data.taxa.names, ["made_up"] * len(data)),
+        {"per_cohort": []},
+        "<!doctype html><title>Card</title>" if family == "xgboost" else "",
     )
     save_bundle(fitted, folder)
     return load_bundle(folder)

@@ -99,6 +99,40 @@ def test_an_answer_is_as_documented(client: httpx.Client, candidate: Json) -> No
     ModelsResponse.model_validate(client.get("/v1/models").json(), strict=True, extra="forbid")
 
 
+def test_a_range_and_the_place_of_the_patient_come_with_the_answer(client: httpx.Client, candidate: Json) -> None:
+    found = answers(client, candidate)
+    ranges = {outcome: said["probability_range"] for outcome, said in found.items()}
+    assert {outcome for outcome, one in ranges.items() if one} == {"objective_response"}
+    assert 0 <= ranges["objective_response"]["low"] <= ranges["objective_response"]["high"] <= 1
+    for said in found.values():
+        assert said["trust"]["nearest_cohort"] == "made_up"
+        assert said["trust"]["distance"] == pytest.approx(found["disease_control"]["trust"]["distance"])
+
+
+def test_a_card_is_a_page_where_nothing_runs(client: httpx.Client, models: Models) -> None:
+    for served in (one for ranked in models.values() for one in ranked):
+        response = client.get(f"/v1/models/{served.name}/{served.version}/card")
+        assert response.status_code == 200
+        page = served.model.card_html
+        assert response.text == (page or served.model.card)
+        assert response.headers["content-type"] == ("text/html" if page else "text/plain") + "; charset=utf-8"
+        policy = response.headers["content-security-policy"]
+        assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+        assert response.headers["x-content-type-options"] == "nosniff"
+        assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("path", ["survival/0", "objective_response/9", "objective_response/2"])
+def test_a_card_of_no_model_is_not_found(client: httpx.Client, path: str) -> None:
+    error = failure(client.get(f"/v1/models/{path}/card"), 404, "not_found")
+    name, version = path.split("/")
+    assert error["message"].startswith(f"no model {name!r} of version {version!r} is served")
+
+
+def test_a_card_needs_a_key(address: str) -> None:
+    failure(httpx.get(address + "/v1/models/objective_response/0/card"), 401, "not_authorised")
+
+
 def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -> None:
     body = client.post(PATH, json=candidate).json()
     r, t = (

@@ -1,0 +1,179 @@
+"""The reference cloud against plain loops, its laws, and the verdicts it gives many rows at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from skbio.stats.composition import clr
+
+from models.batch import numbers_candidate
+from models.candidate import received
+from models.reference import (
+    CARE_PERCENTILE,
+    NEIGHBOURS,
+    VERDICTS,
+    Reference,
+    distance_grade,
+    fit_reference,
+    profile_verdicts,
+)
+from models.trust import trust
+
+from .conftest import invented, trained
+
+Matrix = NDArray[np.float64]
+N_TAXA = 30
+NAMES = [f"Genus{i}_species" for i in range(N_TAXA)]
+COHORTS = np.array(["b"] * 20 + ["a"] * 12 + ["c"] * 3)
+
+
+def profiles(n: int, seed: int, shift: float = 0.0) -> Matrix:
+    rng = np.random.default_rng(seed)
+    raw = rng.lognormal(0, 1.5, (n, N_TAXA)) * (rng.random((n, N_TAXA)) < np.linspace(1, 0.03, N_TAXA))
+    raw[:, 1:6] *= np.exp(shift)
+    raw[:, 0] += 1e-3
+    closed: Matrix = raw / raw.sum(axis=1, keepdims=True)
+    return closed
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Reference:
+    return fit_reference(profiles(len(COHORTS), 0), NAMES, COHORTS)
+
+
+def coordinates(training: Matrix, rows: Matrix) -> Matrix:
+    """Encode as the cloud should, with scikit-bio's CLR."""
+    kept = (training > 0).mean(axis=0) >= 0.1
+    closed = training[:, kept] / training[:, kept].sum(axis=1, keepdims=True)
+    delta = min(closed[closed > 0].min() / 2, 0.5 / kept.sum())
+    out = []
+    for row in rows[:, kept]:
+        shares = row / row.sum()
+        out.append(clr(np.where(shares == 0, delta, shares * (1 - delta * (shares == 0).sum()))))
+    return np.array(out)
+
+
+def nearest(point: Matrix, others: Matrix) -> float:
+    return float(np.mean(sorted(float(np.linalg.norm(point - other)) for other in others)[:5]))
+
+
+def test_distances_are_those_of_plain_loops(cloud: Reference) -> None:
+    training, new = profiles(len(COHORTS), 0), profiles(8, 1)
+    assert NEIGHBOURS == 5
+    points = coordinates(training, training)
+    expected = [nearest(one, points) for one in coordinates(training, new)]
+    np.testing.assert_allclose(cloud.distances(new), expected, rtol=1e-5)
+    np.testing.assert_allclose(cloud.profiles, points, rtol=1e-5, atol=1e-6)
+    assert cloud.profiles.dtype == np.float32
+
+
+def test_a_patients_own_distance_is_to_other_cohorts(cloud: Reference) -> None:
+    points = coordinates(profiles(len(COHORTS), 0), profiles(len(COHORTS), 0))
+    expected = [nearest(one, points[cohort != COHORTS]) for one, cohort in zip(points, COHORTS, strict=True)]
+    np.testing.assert_allclose(cloud.left_out, sorted(expected), rtol=1e-5)
+
+
+def test_of_one_cohort_it_is_to_the_other_patients() -> None:
+    training = profiles(12, 3)
+    alone = fit_reference(training, NAMES, ["only"] * 12)
+    points = coordinates(training, training)
+    expected = [nearest(one, np.delete(points, i, axis=0)) for i, one in enumerate(points)]
+    np.testing.assert_allclose(alone.left_out, sorted(expected), rtol=1e-5)
+    assert alone.names == ("only",)
+
+
+def test_fewer_patients_than_neighbours_are_all_taken() -> None:
+    training = profiles(3, 4)
+    few = fit_reference(training, NAMES, ["x", "x", "y"])
+    points = coordinates(training, training)
+    assert few.distances(training[:1])[0] == pytest.approx(
+        np.mean([np.linalg.norm(points[0] - p) for p in points]), rel=1e-5
+    )
+    assert few.nearest_cohort(few.to_patients(training[2:])[0]) == "y"
+
+
+def test_a_cohort_of_its_own_is_nearest() -> None:
+    training = np.vstack([profiles(20, 5), profiles(20, 6, shift=6.0)])
+    both = fit_reference(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
+    found = [both.nearest_cohort(row) for row in both.to_patients(profiles(10, 7, shift=6.0))]
+    assert found == ["shifted"] * 10
+
+
+@given(distances=st.lists(st.floats(0, 100), min_size=2, max_size=20))
+def test_a_percentile_is_the_share_of_left_out_distances_below(distances: list[float]) -> None:
+    cloud = fit_reference(profiles(10, 8), NAMES, ["a"] * 10)
+    found = cloud.percentile(np.array(distances))
+    assert found == pytest.approx([100 * np.mean(cloud.left_out < one) for one in distances])
+    assert ((found == 100) == (np.array(distances) > cloud.left_out[-1])).all()
+
+
+def test_richness_is_of_the_taxa_that_count(cloud: Reference) -> None:
+    training, new = profiles(len(COHORTS), 0), profiles(8, 1)
+    kept = (training > 0).mean(axis=0) >= 0.1
+    found, richness = (training[:, kept] > 0).sum(axis=1), (new[:, kept] > 0).sum(axis=1)
+    assert cloud.richness.tolist() == sorted(found)
+    assert cloud.richness_percentile(new) == pytest.approx([100 * np.mean(found <= one) for one in richness])
+    assert cloud.richness_percentile(np.zeros((1, N_TAXA))).tolist() == [0.0]
+
+
+@given(percentile=st.floats(0, 100), less=st.floats(0, 100))
+def test_farther_is_never_better(percentile: float, less: float) -> None:
+    assert distance_grade(max(percentile, less)) >= distance_grade(min(percentile, less))
+
+
+def test_of_patients_like_those_of_training_few_are_far() -> None:
+    # As many are cautioned as the rule says: 1 in 20, and beyond them all 1 in 201.
+    cloud = fit_reference(profiles(200, 9), NAMES, ["a"] * 200)
+    percentile = cloud.percentile(cloud.distances(profiles(1000, 10)))
+    assert 0.02 < (percentile > CARE_PERCENTILE).mean() < 0.09
+    assert (percentile == 100).mean() < 0.02
+    # Of profiles whose rare taxa are the common ones, nearly all are.
+    assert (cloud.percentile(cloud.distances(profiles(200, 11)[:, ::-1])) == 100).mean() > 0.9
+
+
+def test_only_names_count_not_their_order_nor_those_unseen(cloud: Reference) -> None:
+    new, recognised = profiles(40, 12), np.ones(40)
+    order = np.random.default_rng(0).permutation(N_TAXA)
+    wider = np.column_stack([new[:, order], np.full(40, 0.5)])
+    names = [*(NAMES[i] for i in order), "Unheard_of"]
+    before = profile_verdicts(cloud, new, NAMES, recognised)
+    assert (profile_verdicts(cloud, wider, names, recognised) == before).all()
+    # A name left out is a taxon not found.
+    found = new.any(axis=0)
+    assert (
+        profile_verdicts(cloud, new[:, found], [NAMES[i] for i in np.flatnonzero(found)], recognised) == before
+    ).all()
+
+
+def test_many_rows_are_judged_as_the_server_judges_one() -> None:
+    table = invented()
+    reference = fit_reference(table.taxa.values, table.taxa.names, ["invented"] * len(table))
+    model = replace(trained("elastic_net", ("taxa",)), reference=reference)
+    rng = np.random.default_rng(0)
+    # Some profiles as in training, some shuffled, some of which much or most is of unknown taxa.
+    known = np.vstack([invented(seed=1).taxa.values, rng.permuted(invented(seed=2).taxa.values, axis=1)])
+    known *= rng.choice([1.0, 0.7, 0.3], (len(known), 1), p=[0.7, 0.2, 0.1])
+    names = [*table.taxa.names, "Unheard_of"]
+    rows = np.column_stack([known, 1.0 - known.sum(axis=1).round(9)])
+    one_by_one: list[Any] = []
+    for row in rows:
+        candidate = numbers_candidate(dict(zip(names, row.tolist(), strict=True)), {}, {}, units={})
+        assert candidate.taxa is not None
+        candidate = replace(candidate, taxa=replace(candidate.taxa, profiler=model.profilers[0]))
+        reception = received(candidate, model.encoder, model.units)
+        one_by_one.append(trust(model, candidate, reception, model.encoder.encode(reception.values)).verdict)
+    found = profile_verdicts(reference, rows, names, known.sum(axis=1))
+    assert found.tolist() == one_by_one
+    assert set(found) == set(VERDICTS)
+
+
+def test_without_a_taxon_that_is_common_enough_all_are_alike() -> None:
+    bare = fit_reference(np.eye(20), NAMES[:20], ["a"] * 10 + ["b"] * 10)
+    assert bare.profiles.shape == (20, 0)
+    assert bare.percentile(bare.distances(np.eye(20))).tolist() == [0.0] * 20
