@@ -22,8 +22,8 @@ from xgboost import XGBClassifier
 from features.landmark import FeatureTable
 from features.transforms import CLR, MedianFill, PrevalenceFilter, ZeroReplacement
 from models.families import FAMILIES
-from training.splits import inner_splits, patient_groups
-from training.validation import Fold, cohort_names
+from training.splits import inner_splits
+from training.validation import Fold
 
 Vector = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def left_out_probability(
     """Tune, calibrate and fit on a fold's training rows; return the probability of its left-out rows, (n_test,)."""
     X = np.hstack([table.block(block).values for block in blocks])
     train, rows = fold.train, table.rows.iloc[fold.train]
-    splits = inner_splits(y[train], patient_groups(rows), cohort_names(table)[train], n_folds, seed + fold.repeat)
+    splits = inner_splits(rows, y[train], n_folds, seed + fold.repeat)
     model, grid = _model_and_grid(table, blocks, family, X[train], y[train], seed)
     if grid:
         search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, n_jobs=-1, refit=False)

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
@@ -90,22 +90,32 @@ def _subjects(folder: Path) -> list[Subject]:
     from features.settings import settings
     from features.simulator import simulate_trial
     from models.batch import table_candidates
-    from models.bundle import Calibration, Model, load_bundle, save_bundle
+    from models.bundle import Model, load_bundle, save_bundle
+    from models.calibration import Calibration, fit_venn_abers
     from models.encoder import BlockEncoder
     from models.families import FAMILIES
+    from models.reference import fit_reference
     from models.registry import log_bundle
-    from training.evidence import evidence_of
+    from training.evidence import Circumstances, evidence_of
     from training.tracking import child_run, experiment_run
-    from training.validation import LeftOut, folds, outcome_vector
+    from training.validation import Plan, folds, outcome_vector, validate
 
     os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TAXOKINE_HOME": str(folder)}
     settings.cache_clear()
-    outcome, calibration = "objective_response", Calibration(0.8, -0.1)
+    outcome = "objective_response"
     trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,))
     table = landmark_table(read_cohort(trial, folder))
     y = outcome_vector(table, outcome)
-    encoder = BlockEncoder(("taxa",))
+    encoder, plan = BlockEncoder(("taxa",)), Plan(("elastic_net",), ("taxa",))
     X = encoder.fit_transform(table)
+    cloud = fit_reference(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy())
+    # One family's evidence, of the size that a real answer carries, stands for all.
+    outer = [fold for fold in folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
+    known = validate(table, y, plan, outer, refit=True)["elastic_net"]
+    around = Circumstances(outcome, 3, False, table.notes, (), {"experiments": 0, "models": 0}, 0)
+    assert known.fit is not None
+    evidence = evidence_of(table, y, plan, "elastic_net", known.left_out, known.fit, {}, None, around)
+    calibration = replace(Calibration(0.8, -0.1), venn_abers=fit_venn_abers(known.fit.margin, known.fit.y))
     profiles = [dict(candidate.taxa.values) for candidate in table_candidates(table) if candidate.taxa]
     asked = [
         {"patient": {"id": "candidate"}, "taxa": {"unit": "proportions", "profiler": "simulated", "values": profile}}
@@ -114,16 +124,9 @@ def _subjects(folder: Path) -> list[Subject]:
     subjects = []
     with experiment_run(outcome, "benchmark", {}, {}):
         for name, family in tqdm(FAMILIES.items(), desc="fitting and logging models", leave=False):
-            predictor = family.fit(X, y, family.settings[-1], 0)
-            margin = predictor.margin(X)
-            # Of in-sample predictions: it stands for evidence of the size that a real answer carries.
-            left_out = [
-                LeftOut(fold, margin[fold.test], calibration.probability(margin[fold.test]), {})
-                for fold in folds(table, y, 5, 1, 0)
-            ]
-            evidence = evidence_of(table, outcome, y, left_out, tried=3, pooled_labels=False, notes=table.notes)
+            predictor = family.fit(X, y, np.zeros(len(y), dtype=np.intp), family.settings[-1], 0)
             model = Model(
-                outcome, name, encoder, predictor, calibration, {}, ("simulated",), evidence.content, "benchmark"
+                outcome, name, encoder, predictor, calibration, {}, ("simulated",), evidence.content, "benchmark", cloud
             )
             bundle = folder / name
             save_bundle(model, bundle)

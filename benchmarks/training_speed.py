@@ -9,8 +9,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
@@ -23,10 +23,9 @@ from features.errors import DataMissing
 from features.landmark import FeatureTable
 from features.settings import settings
 from features.simulator import simulate_trial
-from models.encoder import BlockEncoder
 from training.experiment import Experiment, block_sets, eligible, joined_table
 from training.metrics import log_loss
-from training.validation import Fold, fit, folds, outcome_vector, validate
+from training.validation import Fold, folds, outcome_vector, validate
 
 Vector = NDArray[np.float64]
 EXPERIMENT = Experiment(
@@ -75,24 +74,22 @@ def training_rows() -> list[str]:
     )
     start = time.perf_counter()
     for blocks in tqdm(sets, desc="training, our whole experiment", leave=False):
-        validate(table, y, BlockEncoder(blocks), families, outer, **_inner(), done=lambda: None)
-        fit(table, y, BlockEncoder(blocks), families, **_inner())
+        validate(table, y, EXPERIMENT.plan(blocks), outer, refit=True)
     whole = time.perf_counter() - start
     names = "simulated" if table.simulated else ", ".join(table.cohorts)
     return [*rows, f"| whole: {len(table)} patients ({names}), {len(outer)} outer folds | {whole:.1f} s | | | | | |"]
 
 
-def _inner() -> dict[str, Any]:
-    return {"n_folds": EXPERIMENT.n_folds, "seed": EXPERIMENT.seed}
-
-
-def _ours(table: FeatureTable, y: Vector, blocks: Sequence[str], family: str, chosen: Sequence[Fold]) -> list[Vector]:
-    left_out = validate(table, y, BlockEncoder(blocks), (family,), chosen, **_inner(), done=lambda: None)
-    return [one.probability for one in left_out[family]]
+def _ours(table: FeatureTable, y: Vector, blocks: tuple[str, ...], family: str, chosen: Sequence[Fold]) -> list[Vector]:
+    found = validate(table, y, replace(EXPERIMENT.plan(blocks), families=(family,)), chosen)
+    return [one.probability for one in found[family].left_out]
 
 
 def _plain(table: FeatureTable, y: Vector, blocks: Sequence[str], family: str, chosen: Sequence[Fold]) -> list[Vector]:
-    return [left_out_probability(table, y, blocks, family, fold, **_inner()) for fold in chosen]
+    return [
+        left_out_probability(table, y, blocks, family, fold, n_folds=EXPERIMENT.n_folds, seed=EXPERIMENT.seed)
+        for fold in chosen
+    ]
 
 
 def _cohorts() -> list[Cohort]:

@@ -25,6 +25,10 @@ class _Commands(click.Group):
             ctx.exit(2 if isinstance(error, InputError) else 1)
 
 
+_RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
+_DATED = ("overall_survival", "progression_free_survival", "time_to_toxicity")
+
+
 def _listed(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
@@ -116,14 +120,23 @@ def cohorts_fetch(cohort: tuple[str, ...]) -> None:
 
 @cohorts.command("check", epilog=COHORT)
 @click.argument("cohort", nargs=-1, required=True)
-def cohorts_check(cohort: tuple[str, ...]) -> None:
-    """Read cohorts as their manifests say, and report what is in them."""
+@click.pass_context
+def cohorts_check(ctx: click.Context, cohort: tuple[str, ...]) -> None:
+    """Read cohorts as their manifests say, report what is in them, and audit them, alone and together.
+
+    The exit status is 1 where an error was found: something that would make a model's result wrong.
+    """
+    from features.audit import audit
     from features.cohort import read_cohort
     from features.settings import settings
-    from taxokine.reports import cohort_report
+    from taxokine.reports import audit_report, cohort_report
 
-    for name in cohort:
-        click.echo(cohort_report(read_cohort(name, settings().data)))
+    read = [read_cohort(name, settings().data) for name in dict.fromkeys(cohort)]
+    for one in read:
+        click.echo(cohort_report(one))
+    findings = audit(read)
+    click.echo(audit_report(findings))
+    ctx.exit(any(finding.severity == "error" for finding in findings))
 
 
 @cohorts.command("init")
@@ -162,10 +175,10 @@ def features(cohort: tuple[str, ...], out: Path, **joining: Any) -> None:
 
 @main.command(epilog=COHORT)
 @click.option("--cohorts", required=True, callback=_listed, metavar="COHORT,…", help="Cohorts to learn from.")
-@click.option("--outcome", required=True, help="What to predict.", type=click.Choice(
-    ["objective_response", "disease_control", "durable_benefit", "published_response", "toxicity"]))  # fmt: skip
+@click.option("--outcome", required=True, type=click.Choice([*_RESPONSES, "toxicity", *_DATED]),
+              help="What to predict.")  # fmt: skip
 @click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
-              help="Toxicity of any grade, or of this CTCAE grade and above; needed for toxicity.")  # fmt: skip
+              help="Of any grade, or of this CTCAE grade and above; needed for toxicity and for its time.")  # fmt: skip
 @click.option("--families", default="elastic_net,random_forest,xgboost", show_default=True, metavar="FAMILY,…",
               callback=_one_of(("elastic_net", "random_forest", "xgboost")),
               help="Families of classifiers.")  # fmt: skip
@@ -173,14 +186,22 @@ def features(cohort: tuple[str, ...], out: Path, **joining: Any) -> None:
               callback=_one_of(("taxa", "immune", "clinical")),
               help="Blocks of features; every set of them is tried.")  # fmt: skip
 @_joining
-@click.option("--representation", type=click.Choice(["clr", "genus_clr", "presence", "diversity"]), default="clr",
-              show_default=True, help="What becomes of the taxa.")  # fmt: skip
+@click.option("--representation", default="clr", show_default=True, metavar="REPRESENTATION,…",
+              callback=_one_of(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),
+              help="What becomes of the taxa; of several, the one that does best on inner left-out rows.")  # fmt: skip
 @click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Share of training samples in which a taxon must be found.")  # fmt: skip
 @click.option("--pool-labels", is_flag=True, help="Pool published labels although they differ in meaning.")
+@click.option("--waive", default="", callback=_listed, metavar="CODE,…",
+              help="Errors of the audit to train in spite of; the card repeats them.")  # fmt: skip
 @click.option("--folds", "n_folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of each repeat.")
-@click.option("--repeats", type=click.IntRange(1), default=2, show_default=True, help="Repeats of cross-validation.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--repeats", type=click.IntRange(1), default=2, show_default=True,
+              help="How often all of validation is repeated, each time with another seed.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option("--permutations", type=click.IntRange(0), default=0, show_default=True,
+              help="How often to refit everything to permuted outcomes; promotion needs 200 or so.")  # fmt: skip
+@click.option("--workers", type=int, default=-1, show_default="one a core",
+              help="Threads; the results are the same whatever their number.")  # fmt: skip
 def train(grade: str, **options: Any) -> None:
     r"""Launch one tracked experiment: validate, fit, log and register.
 
@@ -188,15 +209,50 @@ def train(grade: str, **options: Any) -> None:
     taxokine train --cohorts lee_2022,mitox --outcome toxicity --grade any
     taxokine train --cohorts lee_2022,frankel_2017,mitox --outcome objective_response --blocks taxa,clinical
 
-    Each family is fitted to each set of blocks, one MLflow run each, under one parent run. Validation is nested
-    cross-validation by patient, and leave-one-cohort-out where there are several cohorts. The best is registered under
-    the outcome's name with the alias "candidate".
+    The data are audited first. Each family is fitted to each set of blocks, one MLflow run each, under one parent run,
+    beside the baselines. Validation is nested cross-validation by patient, and leave-one-cohort-out where there are
+    several cohorts or centres. The best is registered under the outcome's name with the alias "candidate".
+
+    Survival and the time to toxicity need cohorts that date events; their models are compared, and not registered.
     """
     from taxokine.progress import bars
-    from taxokine.reports import result_report
+    from taxokine.reports import result_report, survival_report
     from training.experiment import Experiment, train
 
-    click.echo(result_report(train(Experiment(grade=grade or None, **options), bars())))
+    experiment = Experiment(grade=grade or None, **options)
+    if experiment.outcome in _DATED:
+        from training.survival import train_survival
+
+        click.echo(survival_report(train_survival(experiment, bars())))
+    else:
+        click.echo(result_report(train(experiment, bars())))
+
+
+@main.command()
+@click.argument("model", metavar="OUTCOME[/VERSION|@ALIAS]")
+@click.pass_context
+def promote(ctx: click.Context, model: str) -> None:
+    """Make a registered model the champion, if its evidence passes every gate.
+
+    \u0008
+    taxokine promote objective_response            its candidate
+    taxokine promote objective_response/3          version 3
+    taxokine promote toxicity_any@candidate-taxa   whatever an alias names
+
+    The gates: the prediction interval of the AUROC in a new cohort lies above 0.5; permuted outcomes seldom give as
+    high an AUROC (train with --permutations 200); taxa and immune blocks add to clinical and technical covariates; the
+    Brier score is no worse than the prevalence's; probabilities are calibrated; the patients suffice by Riley's
+    criteria; the audit of the data found no error, waived or not.
+
+    What each gate found is kept as a tag of the version, passed or not; the exit status is 1 where it is refused. A
+    champion is served before a candidate; a simulated one goes on saying that it is.
+    """
+    from taxokine.reports import promotion_report
+    from training.promotion import promote
+
+    promotion = promote(model)
+    click.echo(promotion_report(promotion))
+    ctx.exit(0 if promotion.granted else 1)
 
 
 @main.command(epilog="MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder.")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from features.outcomes import OUTCOME_IDS, meaning
 
 if TYPE_CHECKING:
+    from features.audit import Finding
     from features.cohort import Cohort
     from features.landmark import FeatureTable
     from training.experiment import Result
+    from training.promotion import Promotion
+    from training.survival import SurvivalResult
 
 
 def cohort_report(cohort: Cohort) -> str:
@@ -56,6 +61,28 @@ def cohort_report(cohort: Cohort) -> str:
     return "\n".join(lines)
 
 
+def audit_report(findings: Sequence[Finding], shown: int = 5) -> str:
+    """Return what an audit found: errors first, each kind once with why it matters and what to do."""
+    from features.audit import SEVERITIES
+
+    lines = []
+    for severity in SEVERITIES:
+        kinds: dict[str, list[Finding]] = {}
+        for one in findings:
+            if one.severity == severity:
+                kinds.setdefault(one.code, []).append(one)
+        for code, found in kinds.items():
+            lines += ["", f"{severity}: {code}"]
+            for one in found:
+                lines.append(f"  {one.cohort}: {one.what}")
+                more = f" and {len(one.rows) - shown} more" if len(one.rows) > shown else ""
+                lines += [f"    {', '.join(one.rows[:shown])}{more}"] if one.rows else []
+            lines += [f"  why  {found[0].why}", f"  do   {found[0].todo}"]
+    counts = Counter(one.severity for one in findings)
+    told = [f"{counts[severity]} {severity}{'s' * (counts[severity] != 1)}" for severity in SEVERITIES]
+    return "\n".join([*lines, "", f"audit: {', '.join(told)}"])
+
+
 def table_report(table: FeatureTable) -> str:
     """Return what a feature table holds, cohort by cohort."""
     lines = []
@@ -85,24 +112,80 @@ def table_report(table: FeatureTable) -> str:
 
 def result_report(result: Result) -> str:
     """Return an experiment's models as a table, the best first, with what must be known of them."""
-    lines = [f"{'family':<15}{'blocks':<24}{'patients':>9}{'events':>8}   left-out AUROC (95% interval)"]
+    lines = [
+        f"{'family':<15}{'blocks':<24}{'patients':>9}{'events':>8}   {'left-out AUROC (95%)':<23}"
+        f"{'new cohort (95%)':<19}{'p':>6}   {'gain over covariates (95%)':<31}Brier"
+    ]
     for one in result.trained:
-        content = one.evidence.content
+        said = one.evidence.validation
+        mean, null, gain = said["random_effects"], said["permutation"], said["gain"]
+        found = one.evidence.auroc
         lines.append(
-            f"{one.family:<15}{'+'.join(one.blocks):<24}{content['patients']:>9}{content['events']:>8}   "
-            f"{one.evidence.auroc.value:.3f} ({one.evidence.auroc.low:.3f} to {one.evidence.auroc.high:.3f})"
+            f"{one.family:<15}{'+'.join(one.blocks):<24}{said['patients']:>9}{said['events']:>8}   "
+            f"{_span(found.value, found.low, found.high):<23}"
+            f"{_span(None, mean['prediction_low'], mean['prediction_high']):<19}"
+            f"{'–' if null is None else format(null['p'], '.3f'):>6}   "
+            f"{_span(gain['value'], gain['low'], gain['high'], '+') if gain else '–':<31}{said['within']['brier']:.3f}"
         )
     best = result.trained[0]
+    said = best.evidence.validation
+    lines += ["", f"{best.family} on {'+'.join(best.blocks)}, cohort by cohort, and beside it the same patients by"]
+    lines += [
+        f"  {one['cohort']:<24}{one['patients']:>5} patients{one['events']:>5} events   "
+        f"{_span(one['auroc']['value'], one['auroc']['low'], one['auroc']['high'])}"
+        for one in said["per_cohort"]
+    ]
+    lines += [
+        f"  {one['name']:<24}{one['patients']:>5} patients{'':>12}   "
+        f"{_span(one['auroc']['value'], one['auroc']['low'], one['auroc']['high']):<23}Brier {one['brier']:.3f}"
+        for one in said["baselines"]
+    ]
     lines += [
         "",
         f"{result.outcome}: {best.family} on {'+'.join(best.blocks)} is registered as candidate, version "
         f"{result.aliases['candidate']}",
         f"evidence: {best.evidence.content['sentence']}",
-        f"chosen from {best.evidence.content['chosen_from']} models by that very figure, which flatters it",
+        f"chosen from {best.evidence.content['chosen_from']} models by that very figure, which flatters it; "
+        f"{said['looks']['experiments']} earlier experiments on these data tried {said['looks']['models']} more",
         *(f"note: {note}" for note in result.notes),
         f"run {result.run_id}; compare the runs with 'taxokine ui'",
     ]
     return "\n".join(lines)
+
+
+def survival_report(result: SurvivalResult) -> str:
+    """Return a time-to-event experiment's models as a table, the best first, and the cumulative incidence."""
+    lines = [f"{'family':<20}{'blocks':<24}{'patients':>9}{'events':>8}   left-out C (95%)"]
+    for one in result.trained:
+        found = one.concordance
+        lines.append(
+            f"{one.family:<20}{'+'.join(one.blocks):<24}{one.patients:>9}{one.events:>8}   "
+            f"{_span(found.value, found.low, found.high)}"
+        )
+    lines += ["", f"{result.outcome}, cumulative incidence (95%)"]
+    for row in result.incidence.dropna().to_dict("records"):
+        ends = (row[f"incidence{end}"] for end in ("", "_low", "_high"))
+        lines.append(f"  month {row['months']:>3}   {_span(*ends):<23}{row['censoring']}")
+    lines += ["", f"evidence: {result.trained[0].sentence}", *(f"note: {note}" for note in result.notes)]
+    return "\n".join([*lines, f"run {result.run_id}; compare the runs with 'taxokine ui'"])
+
+
+def _span(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
+    """Return a number with its interval, or the interval alone; a dash for what could not be measured."""
+    ends = "–" if low is None or high is None else f"{low:{sign}.3f} to {high:{sign}.3f}"
+    return ends if value is None else f"{value:{sign}.3f} ({ends})"
+
+
+def promotion_report(promotion: Promotion) -> str:
+    """Return a promotion's gates, what each found and needs, and why those that were not passed matter."""
+    lines = [f"{promotion.name}/{promotion.version}{' (simulated data)' if promotion.simulated else ''}", ""]
+    for gate in promotion.gates:
+        lines += [f"{'pass' if gate.passed else 'FAIL'}  {gate.name:<20}{gate.found}", f"{'needed':>24}  {gate.needed}"]
+        if not gate.passed:
+            lines.append(f"{'why':>24}  {gate.why}")
+    passed = sum(gate.passed for gate in promotion.gates)
+    came = "promoted: it is now the champion" if promotion.granted else "refused: the alias champion stays where it was"
+    return "\n".join([*lines, "", f"{passed} of {len(promotion.gates)} gates passed; {came}"])
 
 
 def answer_report(reply: dict[str, Any], top: int = 8) -> str:

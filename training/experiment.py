@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,24 +16,40 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.analytes import CensoredPolicy
+from features.audit import KINDS, audit
 from features.cohort import Cohort, read_cohort
-from features.errors import OutcomeError
+from features.errors import AuditError, InputError, OutcomeError
 from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pooled
-from features.manifest import manifest_digest, manifest_text
+from features.manifest import Manifest, manifest_digest, manifest_text
 from features.outcomes import meaning, outcome_id, refusal
 from features.settings import settings
 from models.bundle import Model
-from models.encoder import BlockEncoder, Representation
+from models.calibration import fit_venn_abers
+from models.encoder import Representation
 from models.families import FAMILIES
+from models.reference import fit_reference
 from models.registry import log_bundle, register
 from training import tracking
-from training.card import model_card
-from training.evidence import Evidence, evidence_of, left_out_predictions, run_metrics
+from training.baselines import baselines
+from training.card import card_html, model_card
+from training.evidence import (
+    Circumstances,
+    Evidence,
+    evidence_of,
+    left_out_predictions,
+    main_scheme,
+    run_metrics,
+    scores,
+)
 from training.figures import write_figures
-from training.validation import Fit, LeftOut, fit, folds, outcome_vector, validate
+from training.permutation import Null, best_of, nulls
+from training.splits import centres
+from training.validation import Fit, Fold, LeftOut, Plan, Validated, folds, outcome_vector, validate
 
 FEWEST = 10
 """Rows of each class below which a set of blocks is not trained on."""
+COMPARABLE = 0.8
+"""A set of blocks that a smaller share of the patients has is judged on other patients; its AUROC does not compare."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +66,20 @@ class Experiment:
         Each family is fitted to each set of the blocks.
     landmark, window, by_day, sample, censored
         As `features.landmark.landmark_table` takes them.
-    representation, min_prevalence
-        As `models.encoder.BlockEncoder` takes them.
+    representation : tuple of str
+        What may become of the taxa, as `models.encoder.BlockEncoder` takes it; of several, inner validation chooses.
+    min_prevalence : float
+        As `models.encoder.BlockEncoder` takes it.
     pool_labels : bool
         Whether published labels of different meaning may be pooled.
+    waive : tuple of str
+        Codes of the audit's errors to train in spite of.
     n_folds, repeats, seed : int
+        Folds by patient; how often all of validation is repeated, each time with a seed of its own; the first seed.
+    permutations : int
+        How often the pipeline is refitted to permuted outcomes.
+    workers : int
+        Threads, -1 for one a core; the results are the same whatever their number.
     """
 
     cohorts: tuple[str, ...]
@@ -66,21 +92,37 @@ class Experiment:
     by_day: float | None = None
     sample: Literal["first", "last"] = "last"
     censored: CensoredPolicy = "half_limit"
-    representation: Representation = "clr"
+    representation: tuple[Representation, ...] = ("clr",)
     min_prevalence: float = 0.1
     pool_labels: bool = False
+    waive: tuple[str, ...] = ()
     n_folds: int = 5
     repeats: int = 2
     seed: int = 0
+    permutations: int = 0
+    workers: int = -1
 
     def params(self) -> dict[str, Any]:
         """Return the parameters as MLflow shows them."""
-        joined = {
-            "cohorts": ",".join(self.cohorts),
-            "families": ",".join(self.families),
-            "blocks": ",".join(self.blocks),
-        }
-        return {**asdict(self), **joined, "grade": self.grade or ""}
+        said = asdict(self)
+        del said["workers"]
+        joined = {name: ",".join(value) for name, value in said.items() if isinstance(value, tuple)}
+        return {**said, **joined, "grade": self.grade or ""}
+
+    def plan(self, blocks: tuple[str, ...]) -> Plan:
+        """Return what is fitted to one set of blocks."""
+        return Plan(
+            self.families, blocks, self.representation, self.min_prevalence, self.censored, self.n_folds, self.seed
+        )
+
+    def folds(self, table: FeatureTable, y: NDArray[np.float64]) -> list[Fold]:
+        """Return the outer folds."""
+        return folds(table, y, self.n_folds, self.repeats, self.seed)
+
+    def first_folds(self, table: FeatureTable, y: NDArray[np.float64]) -> list[Fold]:
+        """Return the folds of the first seed that evidence rests on, which permuted outcomes are refitted in."""
+        outer = folds(table, y, self.n_folds, 1, self.seed)
+        return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
 
 @dataclass(frozen=True)
@@ -131,34 +173,52 @@ class Progress:
     advance: Callable[[], object] = field(default=lambda: None)
 
 
+@dataclass(frozen=True)
+class Block:
+    """One set of blocks, validated: its rows, and what every family and every baseline said of them left out."""
+
+    plan: Plan
+    rows: NDArray[np.intp]
+    table: FeatureTable
+    y: NDArray[np.float64]
+    found: dict[str, Validated]
+    beside: dict[str, list[LeftOut]]
+
+
 def train(experiment: Experiment, progress: Progress | None = None) -> Result:
-    """Validate, fit, log and register every family on every set of blocks.
+    """Audit the data; validate, fit, log and register every family on every set of blocks.
 
     Raises
     ------
     OutcomeError
         A cohort does not define the outcome as asked, labels would be pooled without leave, or too few patients are
         left.
+    AuditError
+        The audit found an error that was not waived.
     InputError, DataMissing
         As `features.cohort.read_cohort` raises them.
     """
     progress = progress or Progress()
     outcome = outcome_id(experiment.outcome, experiment.grade)
+    refuse_unknown(experiment.waive)
 
-    progress.begin("reading cohorts", len(experiment.cohorts))
+    progress.begin("reading and auditing cohorts", len(experiment.cohorts) + 1)
     cohorts = []
     for name in experiment.cohorts:
         cohorts.append(read_cohort(name, settings().data))
         progress.advance()
     refuse_undefined(cohorts, outcome)
     refuse_pooling(cohorts, outcome, experiment.pool_labels)
-
     table, excluded = eligible(joined_table(cohorts, experiment), outcome)
+    findings = audited(cohorts, table, outcome, experiment.waive)
+    progress.advance()
+
     sets, skipped = block_sets(table, outcome, experiment.blocks)
     notes = (*table.notes, *excluded, *skipped)
     tags = {
         "outcome": outcome,
         "cohorts": ",".join(cohort.name for cohort in cohorts),
+        "models": str(len(sets) * len(experiment.families)),
         "simulated": str(table.simulated).lower(),
         "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
         "taxokine.version": version("taxokine"),
@@ -166,12 +226,28 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
     }
     if experiment.pool_labels:
         tags["pooled_labels"] = "true"
+    if experiment.waive:
+        tags["waived"] = ",".join(experiment.waive)
     name = " + ".join(cohort.name for cohort in cohorts)
+    around = Circumstances(
+        outcome,
+        len(sets) * len(experiment.families),
+        experiment.pool_labels,
+        notes,
+        findings,
+        tracking.looks(cohort.name for cohort in cohorts),
+        experiment.seed,
+    )
     with tracking.experiment_run(outcome, name, tags, experiment.params()) as parent:
         tracking.log_table(table, outcome, outcome_vector(table, outcome))
+        validated = [validate_blocks(experiment, outcome, table, blocks, progress) for blocks in sets]
+        null = permuted_nulls(experiment, outcome, table, validated, progress)
         trained: list[Trained] = []
-        for blocks in sets:
-            trained += train_blocks(experiment, outcome, table, blocks, len(sets), notes, progress)
+        progress.begin("summing up and logging", around.tried)
+        for one in validated:
+            for family in experiment.families:
+                trained.append(log_family(one, family, null.get((family, one.plan.blocks)), around))
+                progress.advance()
         trained = ranked(trained)
         best = {one.blocks: one for one in reversed(trained)}
         aliases = register(
@@ -180,12 +256,50 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
         )
         with tempfile.TemporaryDirectory() as folder:
             for cohort in cohorts:
-                (Path(folder) / f"{cohort.name}.yaml").write_text(manifest_text(cohort.manifest), encoding="utf-8")
+                (Path(folder) / f"{cohort.name}.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
             comparison(trained).to_csv(Path(folder) / "comparison.csv", index=False)
+            (Path(folder) / "audit.json").write_text(json.dumps(findings, indent=1), encoding="utf-8")
             tracking.log_folder(parent, Path(folder))
-        tracking.log_metrics(parent, {"patients": len(table), "events": float(table.rows[outcome].sum())})
+        counts = {severity: sum(one["severity"] == severity for one in findings) for severity in ("error", "warning")}
+        tracking.log_metrics(
+            parent,
+            {
+                "patients": len(table),
+                "events": float(table.rows[outcome].sum()),
+                **{f"audit_{severity}s": float(count) for severity, count in counts.items()},
+            },
+        )
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     return Result(outcome, parent, trained, aliases, notes, patients)
+
+
+def nameless(manifest: Manifest) -> str:
+    """Return a manifest as YAML without the names of samples that it leaves out."""
+    reasons = {f"sample {i}": reason for i, reason in enumerate(manifest.samples.leave_out.values(), start=1)}
+    samples = manifest.samples.model_copy(update={"leave_out": reasons})
+    return manifest_text(manifest.model_copy(update={"samples": samples}))
+
+
+def refuse_unknown(waive: Sequence[str]) -> None:
+    """Refuse to waive what is no finding of the audit."""
+    for code in waive:
+        if code not in KINDS:
+            raise InputError(f"{code!r} is no finding of the audit; known are {', '.join(KINDS)}")
+
+
+def audited(
+    cohorts: Sequence[Cohort], table: FeatureTable, outcome: str, waive: Sequence[str]
+) -> tuple[dict[str, Any], ...]:
+    """Return the audit's findings, without names of patients or samples, and refuse errors that were not waived."""
+    findings = audit(cohorts, table, outcome)
+    errors = [one for one in findings if one.severity == "error" and one.code not in waive]
+    if errors:
+        listed = "; ".join(f"{one.code} in {one.cohort}: {one.what}" for one in errors)
+        raise AuditError(
+            f"the audit found what would make the result wrong: {listed}. 'taxokine cohorts check' shows the rows and "
+            f"what to do; to train in spite of it, add --waive {','.join(dict.fromkeys(one.code for one in errors))}"
+        )
+    return tuple({**one.shareable, "waived": one.severity == "error"} for one in findings)
 
 
 def refuse_undefined(cohorts: Sequence[Cohort], outcome: str) -> None:
@@ -259,42 +373,53 @@ def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> tupl
     return sets, skipped
 
 
-def train_blocks(
-    experiment: Experiment,
-    outcome: str,
-    table: FeatureTable,
-    blocks: tuple[str, ...],
-    n_sets: int,
-    notes: tuple[str, ...],
-    progress: Progress,
-) -> list[Trained]:
-    """Train every family on one set of blocks, one child run each."""
-    measured = np.logical_and.reduce([table.block(block).measured for block in blocks])
-    table = present(table.take(measured))
-    y = outcome_vector(table, outcome)
-    encoder = BlockEncoder(blocks, experiment.representation, experiment.min_prevalence, experiment.censored)
-    outer = folds(table, y, experiment.n_folds, experiment.repeats, experiment.seed)
-    name = "+".join(blocks)
-    progress.begin(f"{name}: validating on {len(table)} patients", len(outer))
-    families = experiment.families
-    inner: dict[str, Any] = {"n_folds": experiment.n_folds, "seed": experiment.seed}
-    left_out = validate(table, y, encoder, families, outer, **inner, done=progress.advance)
-    progress.begin(f"{name}: fitting and logging", len(families))
-    fits = fit(table, y, encoder, families, **inner)
-    found = []
-    for family in families:
-        evidence = evidence_of(
-            table,
-            outcome,
-            y,
-            left_out[family],
-            tried=len(families) * n_sets,
-            pooled_labels=experiment.pool_labels,
-            notes=notes,
-        )
-        found.append(log_family(outcome, table, y, family, blocks, fits[family], left_out[family], evidence))
-        progress.advance()
-    return found
+def validate_blocks(
+    experiment: Experiment, outcome: str, table: FeatureTable, blocks: tuple[str, ...], progress: Progress
+) -> Block:
+    """Validate every family, and the baselines, on the rows that have all of a set of blocks, and fit to them all."""
+    rows = np.flatnonzero(np.logical_and.reduce([table.block(block).measured for block in blocks]))
+    mine = present(table.take(rows))
+    y, plan = outcome_vector(mine, outcome), experiment.plan(blocks)
+    outer = experiment.folds(mine, y)
+    found = validate(
+        mine,
+        y,
+        plan,
+        outer,
+        refit=True,
+        workers=experiment.workers,
+        begin=lambda jobs: progress.begin(f"{'+'.join(blocks)}: validating on {len(mine)} patients", jobs),
+        done=progress.advance,
+    )
+    main = [fold for fold in outer if fold.scheme == main_scheme(outer)]
+    return Block(plan, rows, mine, y, found, baselines(mine, y, plan, main, experiment.workers))
+
+
+def permuted_nulls(
+    experiment: Experiment, outcome: str, table: FeatureTable, validated: Sequence[Block], progress: Progress
+) -> dict[tuple[str, tuple[str, ...]], Null]:
+    """Return each model's refitted null, and that of the best of all models that compare."""
+    if not experiment.permutations:
+        return {}
+    progress.begin(f"refitting {experiment.permutations} permutations", experiment.permutations)
+    found = nulls(
+        table,
+        outcome_vector(table, outcome),
+        [(one.plan, one.rows) for one in validated],
+        experiment.first_folds,
+        n=experiment.permutations,
+        seed=experiment.seed,
+        workers=experiment.workers,
+        done=progress.advance,
+    )
+    most = max(len(one.rows) for one in validated)
+    comparable = {one.plan.blocks for one in validated if len(one.rows) >= COMPARABLE * most}
+    competing = {name: values for name, values in found.items() if name[1] in comparable}
+    best = best_of(competing)
+    return {
+        name: Null(values, best if name in competing else values, len(competing) if name in competing else 1)
+        for name, values in found.items()
+    }
 
 
 def present(table: FeatureTable) -> FeatureTable:
@@ -303,77 +428,87 @@ def present(table: FeatureTable) -> FeatureTable:
     return replace(table, cohorts=named)
 
 
-def log_family(
-    outcome: str,
-    table: FeatureTable,
-    y: NDArray[np.float64],
-    family: str,
-    blocks: tuple[str, ...],
-    fitted: Fit,
-    left_out: Sequence[LeftOut],
-    evidence: Evidence,
-) -> Trained:
+def log_family(one: Block, family: str, null: Null | None, around: Circumstances) -> Trained:
     """Log one family on one set of blocks: parameters, metrics, figures, predictions, card and model."""
-    name = f"{family} · {'+'.join(blocks)}"
-    model = Model(
-        outcome=outcome,
-        family=family,
-        encoder=fitted.encoder,
-        predictor=fitted.predictor,
-        calibration=fitted.calibration,
-        units={n: table.units[n] for n in fitted.encoder.names_.get("immune", ())},
-        profilers=tuple(dict.fromkeys(about["profiler"] for about in table.cohorts.values() if about["profiler"])),
-        evidence=evidence.content,
-        card=model_card(name, outcome, family, blocks, fitted, evidence.content),
-    )
+    table, y, blocks, left_out = one.table, one.y, one.plan.blocks, one.found[family].left_out
+    fitted = one.found[family].fit
+    assert fitted is not None
+    evidence = evidence_of(table, y, one.plan, family, left_out, fitted, one.beside, null, around)
+    card = model_card(evidence.validation)
     tags = {
-        "outcome": outcome,
+        "outcome": around.outcome,
         "family": family,
         "blocks": "+".join(blocks),
         "simulated": str(table.simulated).lower(),
         "evidence": evidence.content["sentence"],
-        "mlflow.note.content": model.card,
+        # MLflow keeps no more than so much of a note; the whole card is an artefact.
+        "mlflow.note.content": "\n## ".join(card.split("\n## ")[:3])[:7900],
     }
     params = {"family": family, "blocks": "+".join(blocks), **fitted.setting, "features": len(fitted.encoder.features_)}
-    with tracking.child_run(name, tags, params) as run_id, tempfile.TemporaryDirectory() as scratch:
+    with (
+        tracking.child_run(f"{family} · {'+'.join(blocks)}", tags, params) as run_id,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
         artefacts = Path(scratch)
-        tracking.log_table(table, outcome, y)
-        tracking.log_metrics(run_id, run_metrics(table, y, left_out, evidence))
-        predictions = left_out_predictions(y, left_out)
-        shown = predictions[predictions["scheme"] == evidence.scheme].groupby("row")[["margin", "probability"]].mean()
-        cohorts = table.rows["cohort"].to_numpy(dtype=object)
-        write_figures(
+        tracking.log_table(table, around.outcome, y)
+        tracking.log_metrics(run_id, run_metrics(evidence))
+        found = scores(table, y, left_out, evidence.scheme)
+        figures = write_figures(
             artefacts,
-            title=f"{outcome}, {name}{' (simulated)' if table.simulated else ''}, {evidence.scheme_in_words}",
-            y=y[shown.index],
-            margin=shown["margin"].to_numpy(),
-            probability=shown["probability"].to_numpy(),
-            cohorts=cohorts[shown.index],
-            estimate=evidence.auroc,
-            encoder=fitted.encoder,
-            predictor=fitted.predictor,
-            X=fitted.encoder.transform(table),
+            evidence.validation,
+            y=found.y,
+            margin=found.margin[0],
+            probability=found.probability[0],
+            cohorts=found.cohorts,
+            null=None if null is None else null.values,
+            best_null=None if null is None else null.best,
         )
+        predictions = left_out_predictions(y, left_out)
         masked = pd.Series(tracking.masked_patients(table))
         predictions.insert(0, "patient", predictions["row"].map(masked))
-        predictions.insert(1, "cohort", predictions["row"].map(dict(enumerate(cohorts))))
+        predictions.insert(1, "cohort", predictions["row"].map(dict(enumerate(centres(table.rows)))))
         predictions.drop(columns="row").to_parquet(artefacts / "left_out_predictions.parquet", index=False)
-        (artefacts / "card.md").write_text(model.card, encoding="utf-8")
+        page = card_html(card, figures)
+        (artefacts / "card.md").write_text(card, encoding="utf-8")
+        (artefacts / "card.html").write_text(page, encoding="utf-8")
+        (artefacts / "validation.json").write_text(json.dumps(evidence.validation, indent=1), encoding="utf-8")
         tracking.log_folder(run_id, artefacts)
+        model = served_model(one, family, fitted, evidence, card, page)
         uri = log_bundle(model)
     return Trained(family, blocks, run_id, uri, model, evidence)
 
 
-def ranked(trained: Sequence[Trained]) -> list[Trained]:
-    """Return the models, the best first: those of most patients before others, then by left-out AUROC.
+def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card: str, page: str) -> Model:
+    """Return what a bundle keeps of one family on one set of blocks."""
+    table, blocks = one.table, one.plan.blocks
+    calibration = fitted.calibration
+    if len(fitted.y):
+        calibration = replace(calibration, venn_abers=fit_venn_abers(fitted.margin, fitted.y))
+    return Model(
+        outcome=evidence.validation["outcome"],
+        family=family,
+        encoder=fitted.encoder,
+        predictor=fitted.predictor,
+        calibration=calibration,
+        units={n: table.units[n] for n in fitted.encoder.names_.get("immune", ())},
+        profilers=tuple(dict.fromkeys(about["profiler"] for about in table.cohorts.values() if about["profiler"])),
+        evidence=evidence.content,
+        card=card,
+        reference=(
+            fit_reference(table.taxa.values, table.taxa.names, centres(table.rows)) if "taxa" in blocks else None
+        ),
+        validation=evidence.validation,
+        card_html=page,
+    )
 
-    A set of blocks that few patients have is judged on other patients; its AUROC does not compare.
-    """
+
+def ranked(trained: Sequence[Trained]) -> list[Trained]:
+    """Return the models, the best first: those that compare (`COMPARABLE`) before others, then by left-out AUROC."""
     most = max(one.evidence.content["patients"] for one in trained)
 
     def merit(one: Trained) -> tuple[bool, float]:
         value = one.evidence.auroc.value
-        return one.evidence.content["patients"] >= 0.8 * most, value if np.isfinite(value) else 0.0
+        return one.evidence.content["patients"] >= COMPARABLE * most, value if np.isfinite(value) else 0.0
 
     return sorted(trained, key=merit, reverse=True)
 

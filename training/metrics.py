@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-
-from models.bundle import Calibration
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -85,21 +82,41 @@ def within_cohorts(
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
 
 
-def interval(metric: Metric, y: Vector, score: Vector, cohorts: NDArray[np.object_], seed: int = 0) -> Estimate:
-    """Return `within_cohorts` with a bootstrap percentile interval over patients, resampled within cohort.
+def over_seeds(
+    metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: NDArray[np.object_], weights: Matrix | None = None
+) -> Vector:
+    """Return `within_cohorts` of each seed's scores, (n_seeds, n_samples) or one seed's, averaged, (n_draws,)."""
+    found = [within_cohorts(metric, y, one, cohorts, weights) for one in np.atleast_2d(scores)]
+    return np.asarray(np.mean(found, axis=0))
 
-    Predictions are held fixed, so the interval understates what refitting would add.
-    """
+
+def bootstrap_weights(cohorts: NDArray[np.object_], n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
+    """Return how often each patient is drawn, with replacement and within cohort, (n_bootstrap, n_samples)."""
     rng = np.random.default_rng(seed)
-    weights = np.empty((N_BOOTSTRAP, len(y)))
+    weights = np.empty((n_bootstrap, len(cohorts)))
     for name in dict.fromkeys(cohorts.tolist()):
         mine = cohorts == name
         n = int(mine.sum())
-        weights[:, mine] = rng.multinomial(n, np.full(n, 1 / n), size=N_BOOTSTRAP)
-    drawn = within_cohorts(metric, y, score, cohorts, weights)
+        weights[:, mine] = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
+    return weights
+
+
+def percentiles(value: float, drawn: Vector) -> Estimate:
+    """Return a value with the 95% percentile interval of its bootstrap draws, those that are finite."""
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
-    return Estimate(float(within_cohorts(metric, y, score, cohorts)[0]), float(low), float(high))
+    return Estimate(float(value), float(low), float(high))
+
+
+def interval(
+    metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: NDArray[np.object_], seed: int = 0
+) -> Estimate:
+    """Return `over_seeds` with a bootstrap percentile interval over patients, resampled within cohort.
+
+    Predictions are held fixed, so the interval understates what refitting would add.
+    """
+    drawn = over_seeds(metric, y, scores, cohorts, bootstrap_weights(cohorts, seed=seed))
+    return percentiles(over_seeds(metric, y, scores, cohorts)[0], drawn)
 
 
 def _by_score(y: Vector, score: Vector, weights: Matrix | None) -> tuple[Matrix, Matrix]:
@@ -114,45 +131,3 @@ def _by_score(y: Vector, score: Vector, weights: Matrix | None) -> tuple[Matrix,
 def log_loss(y: Vector, margin: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean log loss of log-odds along the last axis, (..., n_samples) to (...)."""
     return np.asarray(np.mean(np.logaddexp(0, margin) - y * margin, axis=-1))
-
-
-def platt_calibration(y: Vector, margin: Vector) -> Calibration:
-    """Return the calibration of left-out log-odds; its slope is never below 0.
-
-    Where left-out log-odds have no skill the slope falls to 0 and every answer is the prevalence.
-
-    References
-    ----------
-    Platt 1999, with his smoothed targets, Advances in Large Margin Classifiers 61-74.
-    """
-    events, others = y.sum(), len(y) - y.sum()
-    target = np.where(y == 1, (events + 1) / (events + 2), 1 / (others + 2))
-
-    def loss(at: Vector) -> tuple[float, Vector]:
-        z = at[0] * margin + at[1]
-        residual = 1 / (1 + np.exp(-z)) - target
-        value = float(np.mean(np.logaddexp(0, z) - target * z)) + 1e-6 * at[0] ** 2
-        return value, np.array([np.mean(residual * margin) + 2e-6 * at[0], np.mean(residual)])
-
-    start = np.array([0.5, np.log((events + 1) / (others + 1))])
-    slope, intercept = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None), (None, None)]).x
-    return Calibration(float(slope), float(intercept))
-
-
-def calibration_line(y: Vector, probability: Vector) -> tuple[float, float]:
-    """Return slope and intercept of logistic recalibration; NaN slope where predictions are near constant.
-
-    References
-    ----------
-    Cox 1958, Biometrika 45:562-565.
-    """
-    p = np.clip(probability, 1e-6, 1 - 1e-6)
-    logit = np.log(p / (1 - p))
-    if logit.std() < 0.01 or not 0 < y.sum() < len(y):
-        return float("nan"), float("nan")
-
-    def loss(at: Vector) -> float:
-        return float(log_loss(y, at[0] * logit + at[1]))
-
-    slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="BFGS").x
-    return float(slope), float(intercept)

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,10 @@ _VIEW = {
             "metrics.`auroc`",
             "metrics.`auroc_low`",
             "metrics.`auroc_high`",
-            "metrics.`cv_brier`",
+            "metrics.`permutation_best_of_p`",
+            "metrics.`gain`",
+            "metrics.`brier`",
+            "metrics.`prevalence_brier`",
         ),
         *("metrics.`patients`", "metrics.`events`", "tags.`family`", "tags.`blocks`", "tags.`simulated`"),
     ],
@@ -127,6 +130,26 @@ def masked_patients(table: FeatureTable) -> list[str]:
         hmac.new(key, f"{row.cohort}/{row.patient}".encode(), hashlib.sha256).hexdigest()[:24]
         for row in table.rows.itertuples()
     ]
+
+
+def looks(cohorts: Iterable[str]) -> dict[str, int]:
+    """Return how many experiments this store has finished on any of these cohorts, and how many models they tried.
+
+    Whatever was learnt from them may have steered what is tried next, whichever outcome it was.
+    """
+    store, wanted = client(), set(cohorts)
+    found = {"experiments": 0, "models": 0}
+    experiments = [e.experiment_id for e in store.search_experiments()]
+    token = None
+    while True:
+        page = store.search_runs(experiments, "attributes.status = 'FINISHED'", max_results=1000, page_token=token)
+        for run in page:
+            if "models" in run.data.tags and wanted & set(run.data.tags.get("cohorts", "").split(",")):
+                found["experiments"] += 1
+                found["models"] += int(run.data.tags["models"])
+        token = page.token
+        if not token:
+            return found
 
 
 def comparisons() -> dict[str, str]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import OutcomeError
+from features.errors import InputError, OutcomeError
 from features.settings import settings
 from models.registry import served_models
 from training import tracking
@@ -36,7 +36,7 @@ def result(trial, tmp_path_factory):
         settings.cache_clear()
         steps = []
         progress = Progress(lambda name, parts: steps.append(name), lambda: None)
-        yield train(Experiment((str(trial),), "objective_response", **FAST), progress), home, steps
+        yield train(Experiment((str(trial),), "objective_response", **FAST, permutations=3), progress), home, steps
     settings.cache_clear()
 
 
@@ -55,8 +55,9 @@ def test_one_parent_and_one_child_for_each_family_and_set_of_blocks(result):
     assert named == {(family, blocks) for family in FAST["families"] for blocks in sets}
     assert set(children["tags.mlflow.runName"]) == {f"{family} · {blocks}" for family, blocks in named}
     assert (frame["status"] == "FINISHED").all()
-    assert steps[0] == "reading cohorts"
-    assert len(steps) == 1 + 2 * len(sets)
+    assert steps[0] == "reading and auditing cohorts"
+    assert steps[-2:] == ["refitting 3 permutations", "summing up and logging"]
+    assert len(steps) == 3 + len(sets)
 
 
 def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
@@ -64,19 +65,20 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
     runs(home)
     for one in found.trained:
         run = mlflow.get_run(one.run_id)
-        for metric in ("cv_auroc", "cv_auprc", "cv_brier"):
-            for part in ("", "_mean", "_sd", "_low", "_high"):
+        for metric in ("within_auroc", "within_auprc", "cv_auroc", "gain"):
+            for part in ("", "_low", "_high"):
                 assert np.isfinite(run.data.metrics[metric + part])
+        assert {"brier", "prevalence_brier", "permutation_p", "baseline.clinical.auroc"} <= set(run.data.metrics)
         assert run.data.metrics["auroc_low"] <= run.data.metrics["auroc"] <= run.data.metrics["auroc_high"]
         assert run.data.metrics["patients"] == 60
         names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=one.run_id)}
+        figures = ("forest", "roc", "precision_recall", "calibration", "decision", "shap_summary", "permutation")
         assert names == {
             "card.md",
+            "card.html",
+            "validation.json",
             "left_out_predictions.parquet",
-            "roc.png",
-            "precision_recall.png",
-            "calibration.png",
-            "shap_summary.png",
+            *(f"{figure}.{kind}" for figure in figures for kind in ("png", "svg")),
         }
         assert run.inputs.dataset_inputs[0].dataset.digest
         assert "simulated" in mlflow.artifacts.load_text(f"runs:/{one.run_id}/card.md").lower()
@@ -134,7 +136,8 @@ def test_evidence_says_what_it_rests_on(result):
     assert evidence["patients"] == 60
     assert evidence["chosen_from"] == 6
     assert "simulated" in evidence["sentence"]
-    assert evidence["per_cohort"][0]["patients"] == 60
+    assert sum(one["patients"] for one in evidence["per_cohort"]) == 60
+    assert evidence["scheme"] == "each cohort left out in turn"
     assert 0 <= evidence["left_out_auroc"]["low"] <= evidence["left_out_auroc"]["high"] <= 1
 
 
@@ -191,11 +194,13 @@ def test_leaving_cohorts_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
     options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
     found = train(Experiment(("lee_2022", "frankel_2017", "mitox"), "objective_response", **options))
     content = found.trained[0].evidence.content
-    assert [one["cohort"] for one in content["per_cohort"]] == ["lee_2022", "frankel_2017", "mitox"]
-    assert [one["patients"] for one in content["per_cohort"]] == [161, 39, 19]
+    patients = {one["cohort"]: one["patients"] for one in content["per_cohort"]}
+    assert {name: count for name, count in patients.items() if "/" not in name} == {"frankel_2017": 39, "mitox": 19}
+    assert sum(count for name, count in patients.items() if name.startswith("lee_2022/")) == 161
+    assert sum(name.startswith("lee_2022/") for name in patients) == 4
     assert "on cohorts it had not seen" in content["sentence"]
     metrics = mlflow.get_run(found.trained[0].run_id).data.metrics
-    assert {"loco_auroc.lee_2022", "loco_auroc.frankel_2017", "loco_auroc.mitox", "loco_auroc_high"} <= set(metrics)
+    assert {"auroc.lee_2022.Leeds", "auroc.frankel_2017", "auroc.mitox", "auroc_prediction_high"} <= set(metrics)
     # A leak would show here: nobody's clinical data tell response this well.
     assert content["left_out_auroc"]["value"] < 0.7
     for path in Path("mlartifacts").rglob("*"):
@@ -241,3 +246,16 @@ def test_mlflow_run_is_joined_as_the_parent(store, trial, monkeypatch):
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{outer.info.run_id}'")
     assert [run.info.run_id for run in children] == [found.trained[0].run_id]
     assert client.get_run(found.run_id).data.params["seed"] == "0"
+
+
+def test_earlier_looks_at_the_same_cohorts_are_counted(result, trial):
+    assert tracking.looks([trial.stem]) == {"experiments": 0, "models": 0}
+    found, _, _ = result
+    name = found.trained[0].model.evidence["cohorts"][0]["name"]
+    assert tracking.looks([name, "another"]) == {"experiments": 1, "models": 6}
+    assert found.trained[0].evidence.validation["looks"] == {"experiments": 0, "models": 0}
+
+
+def test_an_unknown_waiver_is_refused(trial, store):
+    with pytest.raises(InputError, match="'luck' is no finding of the audit"):
+        train(Experiment((str(trial),), "objective_response", waive=("luck",)))

@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from training.metrics import (
     auprc,
     auroc,
     brier,
-    calibration_line,
     interval,
     log_loss,
-    platt_calibration,
     within_cohorts,
 )
 
@@ -82,30 +79,3 @@ def test_log_loss_is_the_mean_surprise():
     p = 1 / (1 + np.exp(-margin))
     expected = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p), axis=1)
     assert log_loss(y, margin) == pytest.approx(expected)
-
-
-def test_calibration_of_useless_log_odds_says_the_prevalence():
-    rng = np.random.default_rng(1)
-    y = (rng.random(400) < 0.3).astype(float)
-    backwards = platt_calibration(y, -y + rng.normal(size=400))
-    assert backwards.slope == 0
-    assert backwards.probability(np.array([-5.0, 5.0])) == pytest.approx([y.mean()] * 2, abs=0.01)
-
-
-def test_calibration_recovers_a_known_line():
-    rng = np.random.default_rng(2)
-    margin = rng.normal(scale=2, size=20_000)
-    y = (rng.random(20_000) < 1 / (1 + np.exp(-(0.6 * margin - 0.4)))).astype(float)
-    found = platt_calibration(y, margin)
-    assert (found.slope, found.intercept) == pytest.approx((0.6, -0.4), abs=0.05)
-    oracle = LogisticRegression(C=1e6).fit(margin[:, None], y)
-    assert found.slope == pytest.approx(oracle.coef_[0, 0], abs=0.01)
-
-
-def test_calibration_line_is_not_made_up_for_constant_predictions():
-    y = np.array([0.0, 1, 0, 1])
-    assert np.isnan(calibration_line(y, np.full(4, 0.5))).all()
-    rng = np.random.default_rng(3)
-    p = rng.uniform(0.1, 0.9, 20_000)
-    slope, intercept = calibration_line((rng.random(20_000) < p).astype(float), p)
-    assert (slope, intercept) == pytest.approx((1, 0), abs=0.06)
