@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +13,9 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH
+
 Vector = NDArray[np.float64]
-_INK, _PALE = "#1b1b1f", "#9a9a9a"
-# Okabe and Ito's, which the colour-blind can tell apart.
-_BLUE, _VERMILION, _GREEN = "#0072B2", "#D55E00", "#009E73"
-_WIDTH = 7.1
-"""Inches: the width of A4 between its margins."""
-_STYLE = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    # Text stays text in SVG: it can be searched, read aloud, and takes the page's colour.
-    "svg.fonttype": "none",
-    "svg.hashsalt": "taxokine",
-    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
-}
 
 
 def write_figures(
@@ -65,7 +47,7 @@ def write_figures(
     rows = {name: cohorts == name for name in (one["cohort"] for one in validation["per_cohort"])}
     title = f"{validation['outcome']}, {validation['family']} on {' + '.join(validation['blocks'])}"
     title += f", {validation['scheme_in_words']}{' · SIMULATED DATA' if validation['simulated'] else ''}"
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figures = {
             "forest": _forest(validation),
             "roc": _roc(rows, y, margin),
@@ -80,7 +62,7 @@ def write_figures(
             figures["seeds"] = _seeds(validation)
         for figure in figures.values():
             figure.suptitle(title, fontsize=8, x=0.01, ha="left")
-        return {name: _written(folder, name, figure) for name, figure in figures.items()}
+        return {name: written(folder, name, figure) for name, figure in figures.items()}
 
 
 def _forest(validation: Mapping[str, Any]) -> Figure:
@@ -89,26 +71,26 @@ def _forest(validation: Mapping[str, Any]) -> Figure:
     summary = 2 if mean["k"] > 1 else 0
     n = len(cohorts) + summary + len(baselines)
     figure, axes = _one(1.1 + 0.24 * n)
-    axes.axvline(0.5, color=_PALE, linewidth=0.8)
+    axes.axvline(0.5, color=PALE, linewidth=0.8)
     largest = max(one["patients"] for one in cohorts)
     labels: list[str] = []
     for one in cohorts:
-        _whisker(axes, len(labels), one["auroc"], _BLUE, "s", 3 + 4 * (one["patients"] / largest) ** 0.5)
+        _whisker(axes, len(labels), one["auroc"], BLUE, "s", 3 + 4 * (one["patients"] / largest) ** 0.5)
         labels.append(f"{one['cohort']}  ({one['patients']} patients, {one['events']} events)")
     if summary:
         at = len(labels)
         corners = [(mean["low"], at), (mean["mean"], at - 0.3), (mean["high"], at), (mean["mean"], at + 0.3)]
-        axes.fill(*zip(*corners, strict=True), color=_VERMILION)
+        axes.fill(*zip(*corners, strict=True), color=VERMILION)
         _said(axes, at, mean["mean"], mean["low"], mean["high"])
         if mean["prediction_low"] is None:
             _note(axes, at + 1, "needs 3 cohorts")
         else:
-            axes.plot([mean["prediction_low"], mean["prediction_high"]], [at + 1] * 2, color=_VERMILION, linewidth=2.5)
+            axes.plot([mean["prediction_low"], mean["prediction_high"]], [at + 1] * 2, color=VERMILION, linewidth=2.5)
             _note(axes, at + 1, f"{mean['prediction_low']:.2f} to {mean['prediction_high']:.2f}")
         labels += [f"random-effects mean of {mean['k']}", "prediction interval, a new cohort"]
-    axes.axhline(len(labels) - 0.5, color=_PALE, linewidth=0.5)
+    axes.axhline(len(labels) - 0.5, color=PALE, linewidth=0.5)
     for one in baselines:
-        _whisker(axes, len(labels), one["auroc"], _PALE, "o", 4)
+        _whisker(axes, len(labels), one["auroc"], PALE, "o", 4)
         labels.append(f"baseline: {one['name']}  ({one['patients']} patients)")
     axes.set_yticks(range(n), labels)
     axes.set(ylim=(n - 0.5, -0.6), xlim=(0, 1), xlabel="left-out AUROC, 95% intervals; squares grow with the cohort")
@@ -137,10 +119,10 @@ def _note(axes: Any, at: float, text: str) -> None:
 def _roc(rows: Mapping[str, NDArray[np.bool_]], y: Vector, margin: Vector) -> Figure:
     figure, panels = _panels(len(rows), "1 - specificity", "sensitivity")
     for (name, mine), axes in zip(rows.items(), panels, strict=True):
-        axes.plot([0, 1], [0, 1], color=_PALE, linewidth=0.8)
+        axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
         if 0 < y[mine].sum() < mine.sum():
             x, height, _ = roc_curve(y[mine], margin[mine])
-            axes.plot(x, height, color=_BLUE)
+            axes.plot(x, height, color=BLUE)
         axes.set_title(f"{name}\n{_counts(y[mine])}", loc="left")
     return figure
 
@@ -148,10 +130,10 @@ def _roc(rows: Mapping[str, NDArray[np.bool_]], y: Vector, margin: Vector) -> Fi
 def _precision_recall(rows: Mapping[str, NDArray[np.bool_]], y: Vector, margin: Vector) -> Figure:
     figure, panels = _panels(len(rows), "recall; line: prevalence", "precision")
     for (name, mine), axes in zip(rows.items(), panels, strict=True):
-        axes.axhline(y[mine].mean(), color=_PALE, linewidth=0.8)
+        axes.axhline(y[mine].mean(), color=PALE, linewidth=0.8)
         if y[mine].any():
             precision, recall, _ = precision_recall_curve(y[mine], margin[mine])
-            axes.plot(recall, precision, color=_BLUE)
+            axes.plot(recall, precision, color=BLUE)
         axes.set_title(f"{name}\n{_counts(y[mine])}", loc="left")
     return figure
 
@@ -161,14 +143,14 @@ def _calibration(
 ) -> Figure:
     figure, panels = _panels(len(rows), "predicted probability", "observed share", 0.35)
     for one, mine, axes in zip(validation["per_cohort"], rows.values(), panels, strict=True):
-        axes.plot([0, 1], [0, 1], color=_PALE, linewidth=0.8)
+        axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
         for group in _groups(probability[mine]):
             at, seen = float(probability[mine][group].mean()), y[mine][group]
             ends = binomtest(int(seen.sum()), seen.size).proportion_ci(method="wilson")
-            axes.plot([at, at], [ends.low, ends.high], color=_BLUE, linewidth=1.2)
-            axes.plot(at, seen.mean(), "o", color=_BLUE, markersize=4)
+            axes.plot([at, at], [ends.low, ends.high], color=BLUE, linewidth=1.2)
+            axes.plot(at, seen.mean(), "o", color=BLUE, markersize=4)
         counts, edges = np.histogram(probability[mine], np.linspace(0, 1, 21))
-        axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=_PALE)
+        axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
         slope = one["calibration"]["slope"]
         said = "not estimable" if slope is None else "{slope:.2f} ({slope_low:.2f} to {slope_high:.2f})".format(
             **one["calibration"]
@@ -191,10 +173,10 @@ def _decision(validation: Mapping[str, Any]) -> Figure:
     figure, panels = _panels(len(curves), "threshold probability", "net benefit", 0.2)
     for one, axes in zip(curves.values(), panels, strict=True):
         at = one["thresholds"]
-        axes.fill_between(at, one["low"], one["high"], color=_BLUE, alpha=0.2, linewidth=0)
-        axes.plot(at, one["model"], color=_BLUE, label="by the model")
-        axes.plot(at, one["all"], color=_VERMILION, linestyle="--", label="everybody")
-        axes.axhline(0, color=_PALE, linewidth=1, label="nobody")
+        axes.fill_between(at, one["low"], one["high"], color=BLUE, alpha=0.2, linewidth=0)
+        axes.plot(at, one["model"], color=BLUE, label="by the model")
+        axes.plot(at, one["all"], color=VERMILION, linestyle="--", label="everybody")
+        axes.axhline(0, color=PALE, linewidth=1, label="nobody")
         said = f"{one['patients']} patients, {one['events']} events"
         axes.set_title(
             "\n".join([one["cohort"], said, *(["indicative only"] if one["indicative"] else [])]), loc="left"
@@ -208,16 +190,16 @@ def _decision(validation: Mapping[str, Any]) -> Figure:
 
 def _permutation(validation: Mapping[str, Any], null: Vector, best_null: Vector | None) -> Figure:
     found = validation["permutation"]
-    shown = [("this model", null, found, _BLUE)]
+    shown = [("this model", null, found, BLUE)]
     if best_null is not None:
-        shown.append((f"the best of {found['best_of']['models']} models", best_null, found["best_of"], _GREEN))
-    figure = Figure(figsize=(_WIDTH, 0.6 + 1.5 * len(shown)), layout="constrained")
+        shown.append((f"the best of {found['best_of']['models']} models", best_null, found["best_of"], GREEN))
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.5 * len(shown)), layout="constrained")
     panels = figure.subplots(len(shown), sharex=True, squeeze=False)[:, 0]
     bins = np.histogram_bin_edges(np.concatenate([values for _, values, _, _ in shown]), 30)
     for axes, (name, values, said, colour) in zip(panels, shown, strict=True):
         axes.hist(values, bins, color=colour, alpha=0.6)
-        axes.axvline(said["null_95"], color=_PALE, linestyle="--", label=f"95th percentile {said['null_95']:.2f}")
-        axes.axvline(said["observed"], color=_VERMILION, linewidth=2, label=f"observed {said['observed']:.2f}")
+        axes.axvline(said["null_95"], color=PALE, linestyle="--", label=f"95th percentile {said['null_95']:.2f}")
+        axes.axvline(said["observed"], color=VERMILION, linewidth=2, label=f"observed {said['observed']:.2f}")
         axes.set_title(f"{name}: p = {said['p']:.3g}, {len(values)} refits to permuted outcomes", loc="left")
         axes.set_ylabel("refits")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -228,10 +210,10 @@ def _permutation(validation: Mapping[str, Any], null: Vector, best_null: Vector 
 def _seeds(validation: Mapping[str, Any]) -> Figure:
     seeds = validation["seeds"]
     figure, axes = _one(1.3)
-    axes.axvline(0.5, color=_PALE, linewidth=0.8)
-    axes.axvspan(seeds["mean"] - seeds["sd"], seeds["mean"] + seeds["sd"], color=_BLUE, alpha=0.15, linewidth=0)
-    axes.axvline(seeds["mean"], color=_BLUE)
-    axes.plot(seeds["values"], np.linspace(-0.3, 0.3, seeds["n"]), "o", color=_BLUE, markersize=4, alpha=0.7)
+    axes.axvline(0.5, color=PALE, linewidth=0.8)
+    axes.axvspan(seeds["mean"] - seeds["sd"], seeds["mean"] + seeds["sd"], color=BLUE, alpha=0.15, linewidth=0)
+    axes.axvline(seeds["mean"], color=BLUE)
+    axes.plot(seeds["values"], np.linspace(-0.3, 0.3, seeds["n"]), "o", color=BLUE, markersize=4, alpha=0.7)
     ends = min(0.45, *seeds["values"]) - 0.01, max(0.65, *seeds["values"]) + 0.01
     axes.set(
         xlim=ends, ylim=(-0.6, 0.6), yticks=[], xlabel="left-out AUROC, one point a seed; line and band: mean ± SD"
@@ -250,10 +232,10 @@ def _shap_summary(validation: Mapping[str, Any]) -> Figure:
         axes.axis("off")
         return figure
     height = 1.4 + max(0.2 * len(features), 0.2 * (len(clades) + len(blocks)) + 0.9)
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1.7, 1])[0]
     axes = left.subplots()
-    colours, signs = {1: _VERMILION, -1: _BLUE, 0: _PALE}, {1: "▲", -1: "▼", 0: ""}
+    colours, signs = {1: VERMILION, -1: BLUE, 0: PALE}, {1: "▲", -1: "▼", 0: ""}
     axes.barh(
         range(len(features)),
         [one["mean_abs"] for one in features],
@@ -270,7 +252,7 @@ def _shap_summary(validation: Mapping[str, Any]) -> Figure:
     left.legend(loc="outside lower right", ncols=3)
     shares = right.subplots(2, 1, height_ratios=[len(blocks) + 1, len(clades) + 1], sharex=True)
     for axes, kind, parts in ((shares[0], "block", blocks), (shares[1], "clade", clades)):
-        axes.barh(range(len(parts)), [one["share"] for one in parts], color=_GREEN)
+        axes.barh(range(len(parts)), [one["share"] for one in parts], color=GREEN)
         axes.set_yticks(range(len(parts)), [one[kind] for one in parts])
         axes.set_ylim(len(parts) - 0.4, -0.6)
         axes.set_title(f"share of |SHAP| by {kind}", loc="left")
@@ -279,7 +261,7 @@ def _shap_summary(validation: Mapping[str, Any]) -> Figure:
 
 
 def _one(height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(_WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
@@ -289,7 +271,7 @@ def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Any]
     `extra` is what a longer title adds to a panel's height, in inches.
     """
     lines = -(-n // 3)
-    figure = Figure(figsize=(_WIDTH, 0.4 + (2.5 + extra) * lines), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.4 + (2.5 + extra) * lines), layout="constrained")
     panels = figure.subplots(lines, 3, sharex=True, sharey=True, squeeze=False).ravel()
     panels[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     for i, axes in enumerate(panels):
@@ -305,16 +287,3 @@ def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Any]
 
 def _counts(y: Vector) -> str:
     return f"{len(y)} patients, {int(y.sum())} events"
-
-
-def _written(folder: Path, name: str, figure: Figure) -> str:
-    """Write a figure as PNG and SVG, and return the SVG without prolog, its ids apart from other figures'."""
-    figure.savefig(folder / f"{name}.png", dpi=150)
-    # Laid out by the first drawing; doing it again takes longer than drawing.
-    figure.set_layout_engine("none")
-    text = StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
-    drawn = text.getvalue()
-    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn[drawn.index("<svg") :])
-    return drawn.replace(_INK, "currentColor")

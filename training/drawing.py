@@ -1,0 +1,43 @@
+"""How figures look: one palette that the colour-blind can tell apart, one type size, the width of A4."""
+
+from __future__ import annotations
+
+import re
+from io import StringIO
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+INK, PALE = "#1b1b1f", "#9a9a9a"
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
+"""Okabe and Ito's."""
+WIDTH = 7.1
+"""Inches: the width of A4 between its margins."""
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    # Text stays text in SVG: it can be searched, read aloud, and takes the page's colour.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "taxokine",
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
+"""For `matplotlib.rc_context`."""
+
+
+def written(folder: Path, name: str, figure: Figure) -> str:
+    """Write a figure as PNG and SVG, and return the SVG without prolog, its ids apart from other figures'."""
+    figure.savefig(folder / f"{name}.png", dpi=150)
+    # Laid out by the first drawing; doing it again takes longer than drawing.
+    figure.set_layout_engine("none")
+    text = StringIO()
+    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
+    drawn = text.getvalue()
+    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn[drawn.index("<svg") :])
+    return drawn.replace(INK, "currentColor")
