@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH, written
 
 Vector = NDArray[np.float64]
 
