@@ -13,7 +13,7 @@ FEWEST_COHORTS = 3
 """Cohorts left out below which there is no prediction interval for a new one."""
 ALPHA = 0.05
 SLOPES = (0.8, 1.25)
-"""A calibration slope whose whole interval lies within these is near enough to 1, though it may not hold 1."""
+"""A calibration slope within these is near enough to 1, though its interval may not hold 1."""
 MOST_OFF = 0.1
 """Largest mean distance, over patients, of a cohort's mean probability from its prevalence."""
 
@@ -153,12 +153,12 @@ def _calibration(validation: Mapping[str, Any]) -> Gate:
     slope, low, high = (validation["calibration"][key] for key in ("slope", "slope_low", "slope_high"))
     off = mean_off(validation)
     said = "slope not estimable" if slope is None else f"slope {slope:.2f} ({low:.2f} to {high:.2f})"
-    near = slope is not None and (low <= 1 <= high or (SLOPES[0] <= low and high <= SLOPES[1]))
+    near = slope is not None and (low <= 1 <= high or SLOPES[0] <= slope <= SLOPES[1])
     return Gate(
         "calibration",
         near and off <= MOST_OFF,
         f"{said}; cohorts off by {off:.2f} on average",
-        f"a slope whose interval holds 1 or lies within {SLOPES[0]:g} to {SLOPES[1]:g}, and mean probabilities within "
+        f"a slope whose interval holds 1, or that is {SLOPES[0]:g} to {SLOPES[1]:g}, and mean probabilities within "
         f"{MOST_OFF:g} of the cohorts' prevalence on average",
         "30% must mean three in ten, in a hospital that the model has not seen too",
     )
