@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.course import Course, read_course
 from features.errors import FileError, ManifestError
 from features.fetch import cohort_files
 from features.immune import ImmuneTable, read_immune
@@ -47,6 +48,8 @@ class Cohort:
         Immune measurements, long.
     labels : Labels
         Outcomes by patient.
+    course : Course
+        What was done to the patients and found in them over time; never features.
     notes : tuple of str
         What was left out while reading, and how much of it.
     """
@@ -60,6 +63,7 @@ class Cohort:
     centre: pd.Series[str]
     immune: ImmuneTable | None
     labels: Labels
+    course: Course
     notes: tuple[str, ...]
 
     @property
@@ -111,6 +115,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         centre=_read_centre(manifest, patients, samples),
         immune=immune,
         labels=read_labels(manifest, patients, paths),
+        course=read_course(manifest.course, paths, _known(manifest, patients, samples)),
         notes=notes,
     )
 
@@ -234,6 +239,12 @@ def _one_row_each(manifest: Manifest, sheet: Sheet | None) -> Sheet | None:
     if manifest.patients.file != manifest.samples.file:
         columns += [field.column for field in manifest.patients.keep.values()]
     return sheet.one_per(manifest.patients.patient, columns)
+
+
+def _known(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> frozenset[str]:
+    if sheet is None or manifest.patients is None:
+        return frozenset(samples.loc[~samples["donor"], "patient"])
+    return frozenset(sheet.column(manifest.patients.patient))
 
 
 def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> pd.DataFrame:

@@ -278,6 +278,13 @@ class Toxicity(YesNo):
     grade: Annotated[Literal["any", "2", "3"], BeforeValidator(_written)]
 
 
+class Attribution(_Part):
+    """A column that says what an adverse event was attributed to; "" means none of the three, or unknown."""
+
+    column: str
+    values: Mapping[Written, Literal["FMT", "ICI", "disease", ""]]
+
+
 class Events(_Part):
     """A table of dated, graded adverse events; a patient without a row had none recorded.
 
@@ -285,6 +292,11 @@ class Events(_Part):
     ----------
     since : float
         Events before this day are not counted: they precede the treatment.
+    attribution : Attribution, optional
+    serious : YesNo, optional
+        Whether the event was serious by the regulators' definition, which is not its grade.
+    organism : str, optional
+        Column of the organism found, for infections; empty elsewhere.
     """
 
     events: str
@@ -293,6 +305,9 @@ class Events(_Part):
     grade: str
     day: str
     since: float = 0
+    attribution: Attribution | None = None
+    serious: YesNo | None = None
+    organism: str | None = None
 
 
 class DatedEvent(_Rule):
@@ -348,10 +363,10 @@ class Survival(_Part):
         return told | {rule.time: name for name, rule in rules}
 
 
-def _variant(key: str, name: str) -> Discriminator:
-    """Tell two ways of writing an outcome apart by the key that one of them has, so that errors speak of one only."""
+def _variant(key: str, name: str, other: str = "flag") -> Discriminator:
+    """Tell two ways of writing a part apart by the key that one of them has, so that errors speak of one only."""
     return Discriminator(
-        lambda said: name if (key in said if isinstance(said, Mapping) else hasattr(said, key)) else "flag"
+        lambda said: name if (key in said if isinstance(said, Mapping) else hasattr(said, key)) else other
     )
 
 
@@ -401,6 +416,120 @@ class Outcomes(_Part):
         return self.survival.columns | told if self.survival else told
 
 
+class CoursePart(_Part):
+    """A table with a row for each thing that was done or found; every key names a column of it.
+
+    A cell that holds one of `missing` says nothing, which no patient's name and no day may do.
+    """
+
+    file: str
+    patient: str
+    missing: Tokens = ("", "NA")
+
+
+class Transplants(CoursePart):
+    """Each transplant: the donor subject and batch, the dose and its unit, the route, how the bowel was prepared."""
+
+    day: str
+    donor: str | None = None
+    batch: str | None = None
+    dose: str | None = None
+    unit: str | None = None
+    route: str | None = None
+    preparation: str | None = None
+
+
+class Cycles(CoursePart):
+    """Each dose of an immune checkpoint inhibitor."""
+
+    day: str
+    drug: str | None = None
+
+
+class AssessedResponse(_Part):
+    """A column of the response found at an assessment, with the meaning by RECIST or iRECIST of each value."""
+
+    column: str
+    values: Mapping[Written, Literal["CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE"]]
+
+
+class Assessments(CoursePart):
+    """Each assessment of the tumour: the response found, and the sum of the target lesions' diameters in mm."""
+
+    day: str
+    response: AssessedResponse | None = None
+    sum_mm: str | None = None
+
+
+class MedicationKind(_Part):
+    """A column that tells of which kind a medication is, be it the one that names it."""
+
+    column: str
+    values: Mapping[Written, Literal["antibiotic", "steroid", "ppi", "other"]]
+
+
+class Medications(CoursePart):
+    """Each medication beside the treatment.
+
+    Attributes
+    ----------
+    start, end : str
+        Columns of the first and the last day; either may be missing in a row, where it is unknown or none.
+    """
+
+    name: str
+    kind: MedicationKind
+    start: str
+    end: str | None = None
+
+
+class LongMeasures(CoursePart):
+    """What was measured of a patient over time, a row each: its name, its value and its unit."""
+
+    day: str
+    name: str
+    value: str
+    unit: str | None = None
+
+
+class Measure(_Part):
+    """One measure's column, and its unit, "" where it has none."""
+
+    column: str
+    unit: Written
+
+
+class WideMeasures(CoursePart):
+    """What was measured of a patient over time, a row for each day with a column for each measure."""
+
+    day: str
+    columns: Annotated[Mapping[str, Measure], Field(min_length=1)]
+
+
+class TrialCourse(_Part):
+    """What was done to the patients and found in them over time, on the cohort's clock; none of it becomes a feature.
+
+    `features.course.read_course` reads it.
+    """
+
+    transplants: Transplants | None = None
+    cycles: Cycles | None = None
+    assessments: Assessments | None = None
+    medications: Medications | None = None
+    measures: (
+        Annotated[
+            Annotated[WideMeasures, Tag("wide")] | Annotated[LongMeasures, Tag("long")],
+            _variant("columns", "wide", "long"),
+        ]
+        | None
+    ) = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that tell it."""
+        return tuple(part.file for _, part in self if part is not None)
+
+
 class Manifest(_Part):
     """One cohort: its files and what stands in them.
 
@@ -431,6 +560,7 @@ class Manifest(_Part):
     patients: Patients | None = None
     immune: Immune | None = None
     outcomes: Outcomes = Outcomes()
+    course: TrialCourse = TrialCourse()
     never: Mapping[str, str] = {}
     notes: Tokens = ()
     folder: Path | None = Field(default=None, exclude=True)
@@ -464,6 +594,7 @@ class Manifest(_Part):
         used += [part.file for part in (self.patients, self.immune) if part is not None]
         if isinstance(self.outcomes.toxicity, Events):
             used.append(self.outcomes.toxicity.events)
+        used += self.course.files
         return tuple(named.get(name, SourceFile(name=name)) for name in dict.fromkeys(used) if name)
 
 

@@ -41,7 +41,16 @@ _MEANING = {
 
 @dataclass(frozen=True)
 class AdverseEvents:
-    """Dated, graded adverse events: one row each, with `patient`, `grade` and `day`; `since` as in the manifest."""
+    """Dated, graded adverse events.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row each: `patient`, `term`, `grade` (1 to 5), `day`, `attribution` ("FMT", "ICI", "disease" or ""),
+        `serious` (nullable boolean) and `organism` (or "").
+    since : float
+        As in the manifest.
+    """
 
     frame: pd.DataFrame
     since: float
@@ -69,12 +78,15 @@ class Labels:
         the name with `_event`, whether the day is the event's (True) or the last known without it (False).
     progression_free : mapping of int to pandas.Series
         For each number of months that the cohort publishes, whether patients were free of progression; for audits.
+    recist : pandas.Series or None
+        Each patient's best overall response, CR, PR, SD or PD, NaN where unknown; for the study.
     """
 
     flags: Mapping[str, pd.Series[bool]]
     events: AdverseEvents | None
     dates: pd.DataFrame | None = None
     progression_free: Mapping[int, pd.Series[bool]] = field(default_factory=dict)
+    recist: pd.Series[str] | None = None
 
     @property
     def defined(self) -> tuple[str, ...]:
@@ -171,7 +183,7 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
     said = manifest.outcomes
     flags: dict[str, pd.Series[bool]] = {}
     progression_free: dict[int, pd.Series[bool]] = {}
-    dates = None
+    dates = recist = None
     if sheet is not None and manifest.patients is not None:
         patients = pd.Index(sheet.column(manifest.patients.patient))
         recist = None if said.recist is None else _best_response(sheet, said.recist, patients)
@@ -197,7 +209,7 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
         events = _read_events(
             said.toxicity, read_sheet(paths[said.toxicity.events], may_be_empty=True), sheet, manifest
         )
-    return Labels(flags, events, dates, progression_free)
+    return Labels(flags, events, dates, progression_free, recist)
 
 
 def _best_response(sheet: Sheet, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
@@ -244,10 +256,24 @@ def _read_events(rule: Events, sheet: Sheet, patients: Sheet | None, manifest: M
         for at, name in enumerate(patient):
             if name not in known:
                 raise sheet.error(f"patient {name!r} is not in {patients.file.name}", rule.patient, at)
-    sheet.column(rule.term)
     grade, day = sheet.numbers(rule.grade, ()), sheet.numbers(rule.day, ())
     for at, value in enumerate(grade):
         if value not in (1, 2, 3, 4, 5):
             raise sheet.error(f"a CTCAE grade is 1 to 5, got {value:g}", rule.grade, at)
-    frame = pd.DataFrame({"patient": patient, "grade": grade, "day": day})
+    said, index = rule.attribution, sheet.frame.index
+    frame = pd.DataFrame(
+        {
+            "patient": patient,
+            "term": sheet.column(rule.term),
+            "grade": grade,
+            "day": day,
+            "attribution": pd.Series(
+                sheet.meanings(said.column, said.values, "outcomes.toxicity.attribution.values") if said else "",
+                index=index,
+                dtype="str",
+            ),
+            "serious": _flag(sheet, rule.serious, index, "toxicity.serious") if rule.serious else pd.NA,
+            "organism": sheet.column(rule.organism) if rule.organism else "",
+        }
+    ).astype({"serious": "boolean", "organism": "str"})
     return AdverseEvents(frame, rule.since)

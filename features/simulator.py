@@ -24,6 +24,8 @@ Society 15:423-427) scaled to a peak of 1, and :math:`g_i` the patient's strengt
     \ln c_{ia}(t) = \ln m_a + s_a z_{ia} + g_i \bigl( k_a b(t) + h_a (1 - e^{-t/\tau_r}) \bigr)
     + \text{centre}_a + \text{assay}
 
+Both :math:`e_{\infty,i}` and :math:`g_i` carry a factor, `Trial.transplant`; at 0 nothing follows the transplant.
+
 **Outcomes.** Terms :math:`x` are in SDs of the simulated population, at baseline and without noise; a balance is the
 mean log-abundance of some taxa minus that of others (Egozcue and Pawlowsky-Glahn 2005, Mathematical Geology
 37:795-828).
@@ -36,9 +38,13 @@ progression-free survival have proportional hazards with the coefficients :math:
 :math:`U_i`, given :math:`x`, orders a patient's best response, from CR to PD, and the time of progression,
 :math:`-\ln U_i / (h_p e^{\alpha x})`: the better the response, the later the progression.
 
+The rest of each patient's course is `features.simulated_course`'s.
+
 The causes echo published findings (Routy, Gopalakrishnan and Matson 2018, Science 359:91, 97 and 104; Derosa 2024,
 Cell 187:3373; Dubin 2016, Nature Communications 7:10391) but are planted, and so are their sizes: evidence of nothing.
-Spread of taxa, share of taxa found and Bray-Curtis distances are set near those of the public melanoma cohorts.
+Spread of taxa, share of taxa found and Bray-Curtis distances are set near those of the public melanoma cohorts. What
+follows the transplant is larger than published, and cytokines repeat better, so that demo and tests see what was
+planted; plan with `AS_PUBLISHED`. `benchmarks.simulator_check` compares the two with the cohorts.
 """
 
 from __future__ import annotations
@@ -50,7 +56,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -58,6 +64,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit, ndtr, ndtri
 
 from features.errors import InputError
+from features.outcomes import MONTH
+from features.simulated_course import assessments, cycles, judgements, measures, medications
 
 Matrix = NDArray[np.float64]
 
@@ -74,10 +82,16 @@ RECORDED = 3
 """Adverse events of a patient that are recorded, at most."""
 BATCHES = 3
 """Stool samples of each donor."""
+FIVE_MONTHS = (2.5, 7.4, 8.3, 28.5, 52.3)
+
+
+AS_PUBLISHED: Mapping[str, Any] = {"n_taxa": 1000, "engraftment": 0.15, "assay_sd": 0.6}
+"""Fields of `Trial` with which recipients approach their own donor as in Davar 2021 (by 0.08 of Bray-Curtis, against
+unrelated donors), and cytokines of one person vary from visit to visit as in MOMS-PI."""
 
 
 class Analyte(NamedTuple):
-    """A cytokine in blood, pg/mL; of the order that multiplex immunoassays find, fitted to no cohort.
+    """A cytokine in blood, pg/mL; of the order that multiplex immunoassays find.
 
     `median` is its median at baseline, `spread` the SD of ln between patients, `peak` and `plateau` the ln fold changes
     of the pulse and of what remains, `lloq` and `uloq` the assay's limits.
@@ -136,12 +150,54 @@ immune:
 {limits}
 outcomes:
   recist: {{column: recist, CR: [CR], PR: [PR], SD: [SD], PD: [PD]}}
-  toxicity: {{events: adverse_events.csv, patient: patient, term: term, grade: ctcae_grade, day: day_fmt}}
+  toxicity:
+    events: adverse_events.csv
+    patient: patient
+    term: term
+    grade: ctcae_grade
+    day: day_fmt
+    attribution: {{column: attributed_to, values: {{FMT: FMT, ICI: ICI, disease: disease}}}}
+    serious: {{column: serious, yes: [yes], no: [no]}}
+    organism: organism
   survival:
     overall_survival: {{time: os_days, event: died, yes: [1], no: [0], unit: days}}
     progression_free_survival: {{time: pfs_days, event: progressed_or_died, yes: [1], no: [0], unit: days}}
     last_follow_up: {{time: events_recorded_until, unit: days}}
     treatment_end: {{time: treatment_end, unit: days}}
+course:
+  transplants:
+    file: transplants.csv
+    patient: patient
+    day: day_fmt
+    donor: donor
+    batch: batch
+    dose: dose
+    unit: unit
+    route: route
+    preparation: bowel_preparation
+  cycles: {{file: cycles.csv, patient: patient, day: day_fmt, drug: drug}}
+  assessments:
+    file: assessments.csv
+    patient: patient
+    day: day_fmt
+    response: {{column: response, values: {{CR: CR, PR: PR, SD: SD, PD: PD, iUPD: iUPD, iCPD: iCPD, NE: NE}}}}
+    sum_mm: sum_of_diameters_mm
+  medications:
+    file: medications.csv
+    patient: patient
+    name: medication
+    kind: {{column: medication, values: {{amoxicillin: antibiotic, prednisone: steroid, pantoprazole: ppi}}}}
+    start: first_day
+    end: last_day
+  measures:
+    file: measures.csv
+    patient: patient
+    day: day_fmt
+    columns:
+      weight: {{column: weight_kg, unit: kg}}
+      albumin: {{column: albumin_g_per_l, unit: g/L}}
+      CRP: {{column: crp_mg_per_l, unit: mg/L}}
+      ECOG: {{column: ecog, unit: ""}}
 notes:
   - simulated, from planted causes that stand in causes.json
 """
@@ -185,7 +241,10 @@ class Trial:
     seed : int
         Two trials of one seed are equal to the byte.
     effect : float
-        Factor on every planted coefficient; 0 is a null trial.
+        Factor on every planted coefficient; at 0 nothing tells who responds, is harmed or lives.
+    transplant : float
+        Factor on what follows the transplant, engraftment and the cytokines' pulse and plateau, in [0, 1]; at 0 later
+        visits differ from the first by chance alone.
     response_rate : float
         Expected share of objective responses, in (0, 1).
     toxicity_rate : float
@@ -198,6 +257,11 @@ class Trial:
     followed : tuple of int
         The least and the most days for which a patient is followed, unless dead; uniform between, as after a steady
         accrual.
+    survival : tuple of (float, bool)
+        Months of overall survival, each with whether it ended in death, one for each patient; the better the response,
+        the longer. Drawn where left out.
+    grades : tuple of float
+        Shares of adverse events of CTCAE grades 1 to 4, which add up to 1.
     planned_treatment : int
         Days of treatment, unless progression, a severe adverse event (grade 3 or 4) or death ends it.
     visits : tuple of int
@@ -236,12 +300,15 @@ class Trial:
     n_centres: int = 3
     seed: int = 0
     effect: float = 1.0
+    transplant: float = 1.0
     response_rate: float = 0.4
     toxicity_rate: float = 0.45
     follow_up: int = 180
     median_pfs: float = 240.0
     median_os: float = 720.0
     followed: tuple[int, int] = (360, 1080)
+    survival: tuple[tuple[float, bool], ...] = ()
+    grades: tuple[float, float, float, float] = (0.45, 0.3, 0.2, 0.05)
     planned_treatment: int = 365
     visits: tuple[int, ...] = (-7, 14, 28, 56, 90)
     jitter: int = 3
@@ -275,6 +342,12 @@ class Trial:
         for name in ("missed", "guild"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a share from 0 to below 1")
+        if not 0 <= self.transplant <= 1:
+            raise InputError(f"transplant is {self.transplant!r}; expected a factor from 0 to 1")
+        if len(self.grades) != 4 or min(self.grades) < 0 or not math.isclose(sum(self.grades), 1):
+            raise InputError(f"grades are {self.grades!r}; expected four shares that add up to 1")
+        if self.survival and (len(self.survival) != self.n_patients or min(self.survival)[0] <= 0):
+            raise InputError(f"survival is {self.survival!r}; expected (months, died) for each of {self.n_patients}")
         baseline = sum(day + self.jitter < 0 for day in self.visits) == 1
         later = all(day - self.jitter > 0 for day in self.visits[1:])
         apart = all(after - day > 2 * self.jitter for day, after in pairwise(self.visits))
@@ -356,6 +429,30 @@ def simulate_trial(folder: Path, **parameters: Any) -> Path:
     return folder / "manifest.yaml"
 
 
+def simulate_five(folder: Path, deaths: Literal["all", "first"] = "all", **parameters: Any) -> Path:
+    """Simulate a trial of five patients with the survival that a first trial of its kind reported.
+
+    Overall survival is 2.5, 7.4, 8.3, 28.5 and 52.3 months; no adverse event is of grade 2 or above.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `simulate_trial`.
+    deaths : {"all", "first"}
+        Whether all five died then, or only the first did and the others were last seen alive.
+    **parameters
+        Other fields of `Trial`, such as ``seed=0``.
+
+    Returns
+    -------
+    Path
+        The manifest, as from `simulate_trial`.
+    """
+    survival = tuple((months, deaths == "all" or months == FIVE_MONTHS[0]) for months in FIVE_MONTHS)
+    five = {"n_patients": 5, "n_donors": 3, "n_centres": 1, "grades": (1, 0, 0, 0), "survival": survival}
+    return simulate_trial(folder, **{**five, "visits": (-7, 7, 14, 28, 56, 90, 180, 365), **parameters})
+
+
 def saturation(day: ArrayLike, limit: ArrayLike, time_constant: float) -> Matrix:
     """Return what approaches a limit at a constant rate, ``limit * (1 - exp(-day / time_constant))``, 0 before."""
     return np.asarray(limit) * -np.expm1(-np.maximum(day, 0) / time_constant)
@@ -396,7 +493,7 @@ def _files(trial: Trial) -> dict[str, str]:
     centre = patients["centre"].to_numpy() - 1
     donor = rng.permutation(np.arange(n) % trial.n_donors)
     batch = rng.integers(BATCHES, size=n)
-    limit = rng.beta(8 * trial.engraftment, 8 * (1 - trial.engraftment), size=n)
+    limit = trial.transplant * rng.beta(8 * trial.engraftment, 8 * (1 - trial.engraftment), size=n)
 
     abundance = _log_abundances(trial, rng)
     given = np.array([f"{donors[d]}-B{b + 1}" for d, b in zip(donor, batch, strict=True)])
@@ -427,6 +524,13 @@ def _files(trial: Trial) -> dict[str, str]:
     patients, lived = pd.concat([patients, dates], axis=1), dates["os_days"].set_axis(ids)
     samples, cytokines = _until(samples, "subject", lived), _until(cytokines, "patient", lived)
     events = _until(events, "patient", lived)
+    # A stream of its own: what was simulated before there was a course stays what it was.
+    later = rng.spawn(1)[0]
+    events = events.assign(**judgements(later, events))
+    first_dose = pd.DataFrame({"patient": ids, "day_fmt": 0, "donor": donors[donor], "batch": given})
+    transplants = first_dose.assign(
+        dose=250, unit="mL", route="colonoscopy", bowel_preparation="polyethylene glycol, 4 L"
+    )
     truth = pd.DataFrame(
         {
             "patient": ids,
@@ -440,7 +544,17 @@ def _files(trial: Trial) -> dict[str, str]:
     taxa = pd.Index(trial.taxa, name="species")
     profiles = pd.DataFrame(counts[samples.index].T, columns=list(samples["sample"]), index=taxa)
     limits = [f"    {name}: {{lloq: {of.lloq:g}, uloq: {of.uloq:g}}}" for name, of in ANALYTES.items()]
-    tables = {"samples": samples, "patients": patients, "cytokines": cytokines, "adverse_events": events}
+    tables = {
+        "samples": samples,
+        "patients": patients,
+        "cytokines": cytokines,
+        "adverse_events": events,
+        "transplants": transplants,
+        "cycles": cycles(later, patients, trial.planned_treatment),
+        "assessments": assessments(later, patients, trial.jitter),
+        "medications": medications(later, patients, severe),
+        "measures": measures(later, patients, *_days(trial, later)),
+    }
     return {
         "manifest.yaml": _MANIFEST.format(seed=trial.seed, limits="\n".join(limits)),
         "causes.json": json.dumps({"simulated": True, **asdict(trial.causes), "trial": asdict(trial)}, indent=2) + "\n",
@@ -519,7 +633,7 @@ def _cytokines(
     day, taken = _days(trial, rng)
     who, visit = np.nonzero(taken)
     t = day[who, visit][:, None]
-    strength = np.exp(0.3 * rng.standard_normal(trial.n_patients))[who, None]
+    strength = trial.transplant * np.exp(0.3 * rng.standard_normal(trial.n_patients))[who, None]
     reaction = peak * pulse(t, trial.rise_days, trial.fall_days) + saturation(t, plateau, trial.rise_days)
     log = np.log(median) + spread * level[who] + strength * reaction
     log += trial.assay_shift * rng.standard_normal((trial.n_centres, len(ANALYTES)))[centre[who]]
@@ -572,7 +686,7 @@ def _events(trial: Trial, rng: np.random.Generator, ids: NDArray[Any], log_rate:
         {
             "patient": ids[who],
             "term": rng.choice(TERMS, len(who)),
-            "ctcae_grade": rng.choice([1, 2, 3, 4], len(who), p=[0.45, 0.3, 0.2, 0.05]),
+            "ctcae_grade": rng.choice([1, 2, 3, 4], len(who), p=trial.grades),
             "day_fmt": rng.integers(1, trial.follow_up, size=len(who), endpoint=True),
         }
     )
@@ -589,6 +703,11 @@ def _dates(trial: Trial, rng: np.random.Generator, log_hazard: Matrix, rank: Mat
     progression = math.log(2) / trial.median_pfs - death
     followed = rng.integers(*trial.followed, size=trial.n_patients, endpoint=True)
     death_day = np.ceil(rng.exponential(1 / (death * ratio)))
+    if trial.survival:
+        months, ended = np.array(sorted(trial.survival)).T
+        order = np.argsort(np.argsort(-rank))
+        followed = np.rint(months * MONTH).astype(int)[order]
+        death_day = np.where(ended[order] == 1, followed, np.inf)
     progression_day = np.ceil(-np.log(rank) / (progression * ratio))
     os_days = np.minimum(death_day, followed)
     pfs_days = np.minimum(progression_day, os_days)

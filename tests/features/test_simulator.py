@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -10,14 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import minimize_scalar
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import braycurtis, cdist
 from skbio.stats.composition import clr, multi_replace
 from statsmodels.duration.hazard_regression import PHReg
 
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
 from features.landmark import FeatureTable, landmark_table
-from features.simulator import ANALYTES, GENERA, Trial, pulse, saturation, simulate_trial
+from features.outcomes import MONTH
+from features.simulator import ANALYTES, AS_PUBLISHED, GENERA, Trial, pulse, saturation, simulate_five, simulate_trial
 
 
 def read(manifest: Path) -> Cohort:
@@ -256,6 +258,141 @@ def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
     assert mean["peak"] > mean["falling"] > mean["last"] > mean["before"]
 
 
+@pytest.mark.parametrize(("transplant", "moves"), [(0.0, False), (1.0, True)])
+def test_without_transplant_nothing_follows_it(tmp_path: Path, transplant: float, moves: bool) -> None:
+    manifest = simulate_trial(tmp_path / "trial", transplant=transplant, n_patients=60, n_taxa=40, missed=0.0, seed=3)
+    cohort = read(manifest)
+    assert (truth(manifest)["engraftment"] > 0).all() == moves
+    samples, values = cohort.samples, cohort.taxa.proportions().values.astype(float)
+    row = samples.reset_index().set_index("sample")["index"]
+    stool = samples[~samples["donor"]]
+    distance = pd.Series(
+        [braycurtis(values[at], values[row[given]]) for at, given in stool["given"].items()], index=stool.index
+    )
+    assert cohort.immune is not None
+    blood = cohort.immune.rows[cohort.immune.rows["analyte"] == "TGF-b1"]
+    level, day = np.log(blood["value"]), pd.to_numeric(blood["day_fmt"])
+    for value, patient, after in ((distance, stool["patient"], stool["day"] > 0), (level, blood["patient"], day > 0)):
+        mean = value.groupby([patient, after]).mean().unstack().dropna()
+        p = stats.ttest_rel(mean[True], mean[False]).pvalue
+        assert p < 1e-6 if moves else p > 0.01
+
+
+# The course
+
+
+def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: Path) -> None:
+    patients = pd.read_csv(manifest.parent / "patients.csv", index_col="patient")
+    course = cohort.course
+    assert all(not frame.empty for frame in vars(course).values())
+    assert course.transplants["day"].eq(0).all()
+    assert set(course.transplants["donor"]) == set(cohort.donors["patient"])
+    given = cohort.samples[~cohort.samples["donor"]].groupby("patient")["given"].first()
+    assert (course.transplants.set_index("patient")["batch"].sort_index() == given.sort_index()).all()
+    for frame, day in ((course.cycles, "day"), (course.assessments, "day"), (course.measures, "day"),
+                       (course.medications, "start"), (course.medications, "end")):  # fmt: skip
+        assert not (frame[day].to_numpy() > patients.loc[frame["patient"], "os_days"].to_numpy()).any()
+    stopped = patients["treatment_end"].fillna(np.inf)
+    assert (course.cycles["day"].to_numpy() <= stopped[course.cycles["patient"]].to_numpy()).all()
+    assert course.cycles.groupby("patient")["day"].diff().dropna().between(19, 23).all()
+    assert set(course.medications["kind"]) == {"antibiotic", "steroid", "ppi"}
+    assert set(course.measures["name"]) == {"weight", "albumin", "CRP", "ECOG"}
+    assert cohort.labels.events is not None
+    events = cohort.labels.events.frame
+    severe = events[events["grade"] >= 3].groupby("patient")["day"].min()
+    steroids = course.medications[course.medications["kind"] == "steroid"].set_index("patient")["start"]
+    pd.testing.assert_series_equal(steroids.sort_index(), severe.sort_index(), check_names=False)
+    assert not events.loc[events["grade"] <= 2, "serious"].any()
+    assert events.loc[events["grade"] == 4, "serious"].all()
+    assert set(events["attribution"]) == {"ICI", "FMT", "disease"}
+
+
+def recist(sums: list[float]) -> list[str]:
+    """Return the response at each assessment after the first, from sums of diameters alone (Eisenhauer 2009)."""
+    found = []
+    for at in range(1, len(sums)):
+        least = min(sums[:at])
+        if sums[at] >= 1.2 * least and sums[at] >= least + 5:
+            found.append("PD")
+        else:
+            found.append("CR" if sums[at] == 0 else "PR" if sums[at] <= 0.7 * sums[0] else "SD")
+    return found
+
+
+def test_sums_of_diameters_give_response_and_progression_back(large: Path) -> None:
+    patients = pd.read_csv(large.parent / "patients.csv").to_dict("records")
+    seen = dict(list(read(large).course.assessments.groupby("patient")))
+    kinds = set()
+    for patient in patients:
+        scans, end = seen[patient["patient"]], patient["pfs_days"]
+        sized = scans.dropna(subset="sum_mm")
+        told = recist(sized["sum_mm"].tolist())
+        assert sized["response"].tolist()[0] == ""
+        assert [{"iUPD": "PD", "iCPD": "PD"}.get(one, one) for one in sized["response"][1:]] == told
+        assert set(scans.loc[scans["sum_mm"].isna(), "response"]) <= {"NE"}
+        progression = scans[scans["response"].isin(["PD", "iUPD"]) & (scans["day"] >= end)]
+        progressed = patient["progressed_or_died"] and not (patient["died"] and end == patient["os_days"])
+        assert progression["day"].tolist() == [end] * bool(progressed)
+        best = min(told, key=["CR", "PR", "SD", "PD"].index, default="")
+        if patient["recist"] != "PD":
+            assert best == patient["recist"]
+        elif "iUPD" not in set(scans.loc[scans["day"] < end, "response"]):
+            assert best == "PD"
+        else:
+            # Unconfirmed: PD at the first assessment ends the best response by RECIST, and not by iRECIST.
+            assert told[0] == "PD"
+        kinds |= set(scans["response"])
+    assert kinds == {"", "CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE"}
+
+
+def test_weight_and_albumin_fall_and_crp_rises_before_death(large: Path, tmp_path: Path) -> None:
+    patients = pd.read_csv(large.parent / "patients.csv", index_col="patient")
+    wide = read(large).course.measures.pivot_table(index="patient", columns="name", values="value")
+    soon = patients.loc[wide.index].eval("died == 1 and os_days < 60")
+    for name, way in (("albumin", "less"), ("CRP", "greater"), ("ECOG", "greater")):
+        assert stats.mannwhitneyu(wide.loc[soon, name], wide.loc[~soon, name], alternative=way).pvalue < 1e-4
+    cohort = read(simulate_trial(tmp_path / "dying", n_taxa=30, median_pfs=60, median_os=90, missed=0.0))
+    kg = cohort.course.measures[cohort.course.measures["name"] == "weight"].groupby("patient")["value"]
+    assert (kg.last() / kg.first() - 1)[kg.size() >= 3].mean() < -0.01
+
+
+# Five patients
+
+
+@pytest.mark.parametrize("deaths", ["all", "first"])
+def test_five_patients_carry_the_survival_asked_for(tmp_path: Path, deaths: Literal["all", "first"]) -> None:
+    cohort = read(simulate_five(tmp_path / "five", deaths, seed=2))
+    dates = cohort.labels.dates
+    assert dates is not None
+    told = dates.sort_values("overall_survival")
+    assert (told["overall_survival"] / MONTH).round(1).tolist() == [2.5, 7.4, 8.3, 28.5, 52.3]
+    assert told["overall_survival_event"].tolist() == [True] + [deaths == "all"] * 4
+    response = pd.read_csv(tmp_path / "five" / "patients.csv", index_col="patient")["recist"]
+    order = response.map({"PD": 0, "SD": 1, "PR": 2, "CR": 3})[told.index]
+    assert order.is_monotonic_increasing
+    assert cohort.labels.events is not None
+    assert (cohort.labels.events.frame["grade"] < 2).all()
+    assert len(cohort.samples[cohort.samples["donor"]]["patient"].unique()) == 3
+
+
+def test_five_patients_cytokines_rise_fast_fall_slowly_and_end_above_baseline(tmp_path: Path) -> None:
+    immune = read(simulate_five(tmp_path / "five")).immune
+    assert immune is not None
+    rows = immune.rows.assign(day=pd.to_numeric(immune.rows["day_fmt"]), log=np.log(immune.rows["value"]))
+    window = pd.cut(rows["day"], [-20, 0, 10, 35, 500], labels=["before", "rise", "peak", "late"])
+    mean = rows.groupby(["analyte", window], observed=True)["log"].mean().unstack()
+    for analyte in ("IL-2", "IL-10", "TGF-b1"):
+        before, rise, peak, late = mean.loc[analyte]
+        assert min(rise, peak) > late > before
+        assert rise > before + 0.3
+
+
+def test_five_with_other_parameters(tmp_path: Path) -> None:
+    cohort = read(simulate_five(tmp_path / "five", n_taxa=40, visits=(-7, 28), missed=0.0))
+    assert len(cohort.taxa.taxa) == 40
+    assert cohort.samples.groupby("patient")["day"].count().max() == 2
+
+
 # Curves
 
 
@@ -293,6 +430,12 @@ def test_five_patients_are_enough(tmp_path: Path, seed: int) -> None:
     assert len(landmark_table(read(manifest))) == 5
 
 
+def test_one_patient_and_one_taxon_of_each_genus_are_enough(tmp_path: Path) -> None:
+    cohort = read(simulate_trial(tmp_path / "trial", n_patients=1, n_donors=1, n_taxa=30))
+    assert len(cohort.course.transplants) == 1
+    assert len(cohort.course.assessments) >= 2
+
+
 def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30).is_file()
@@ -321,6 +464,9 @@ def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
         {"rise_days": 30.0},
         {"median_pfs": 800.0},
         {"followed": (400, 300)},
+        {"transplant": 1.5},
+        {"grades": (0.5, 0.5, 0.5, 0.0)},
+        {"survival": ((2.5, True),)},
     ],
 )
 def test_parameters_out_of_range_are_refused(tmp_path: Path, parameters: dict[str, float]) -> None:
@@ -334,3 +480,15 @@ def test_a_trial_without_any_event_is_read_as_none(tmp_path: Path) -> None:
     table = landmark_table(read_cohort(manifest, tmp_path))
     assert not table.rows["toxicity_any"].any()
     assert (table.rows["at_risk_toxicity_any"] == "yes").all()
+
+
+def test_as_published_draws_of_one_person_differ_more(tmp_path: Path) -> None:
+    size = {"n_patients": 60, "missed": 0.0, "transplant": 0.0}
+    spread = {}
+    for name, parameters in (("default", {}), ("published", {**AS_PUBLISHED, "n_taxa": 30})):
+        immune = read(simulate_trial(tmp_path / name, **{"n_taxa": 30, **size, **parameters})).immune
+        assert immune is not None
+        tgf = immune.rows[immune.rows["analyte"] == "TGF-b1"]
+        spread[name] = np.log(tgf["value"]).groupby(tgf["patient"]).std().median()
+    assert spread["default"] == pytest.approx(Trial().assay_sd, rel=0.2)
+    assert spread["published"] == pytest.approx(AS_PUBLISHED["assay_sd"], rel=0.2)

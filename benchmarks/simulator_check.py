@@ -1,0 +1,203 @@
+"""Compare simulated stool with the published melanoma cohorts': a table on standard output, and a figure as PNG.
+
+`python -m benchmarks.simulator_check FIGURE.png`; cohorts lie where `TAXOKINE_DATA` says, or beside the project.
+Between patients, each has one sample, the earliest; only species with a name count, however rare.
+"Still" is a trial in which nothing follows the transplant. Cytokines are compared with those of MOMS-PI, in pregnancy:
+no published cohort known has them over an FMT.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist, pdist
+
+from features.cohort import Cohort, read_cohort
+from features.donors import gifts
+from features.simulator import ANALYTES, AS_PUBLISHED, simulate_trial
+from training.drawing import GREEN, PALE, STYLE, VERMILION, WIDTH
+
+Matrix = NDArray[np.float64]
+
+WITHOUT_TRANSPLANT = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox")
+SIMULATED: dict[str, dict[str, Any]] = {
+    "simulated": {},
+    "simulated, still": {"transplant": 0.0},
+    "simulated as published": {**AS_PUBLISHED},
+    "simulated as published, still": {**AS_PUBLISHED, "transplant": 0.0},
+}
+HEADS = (
+    "cohort", "patients", "species found per sample", "their share of all", "SD of ln abundance, species",
+    "SD of ln abundance, patients", "Shannon (nats)", "Bray-Curtis, patients", "Bray-Curtis, visits of one",
+    "own donor − others, before", "own donor − others, after day 21",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stool:
+    """A cohort's stool: proportions, (n_samples, n_taxa), of recipients, and of donors beside."""
+
+    name: str
+    cohort: Cohort
+    rests_until: float = np.inf
+
+    @cached_property
+    def values(self) -> Matrix:
+        values = np.asarray(self.cohort.taxa.proportions().values, dtype=float)
+        named = [not name.startswith("unclassified_") for name in self.cohort.taxa.taxa]
+        values = values[:, np.array(named) & (values.max(axis=0) > 0)]
+        return np.asarray(values / values.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def first(self) -> Matrix:
+        """Each patient's earliest sample, (n_patients, n_taxa)."""
+        stool = self.cohort.samples[~self.cohort.samples["donor"]].sort_values("day", kind="stable")
+        return self.values[stool.drop_duplicates("patient").index]
+
+    @property
+    def found(self) -> Matrix:
+        return (self.first > 0).sum(axis=1)
+
+    @property
+    def shannon(self) -> Matrix:
+        p = self.first
+        return -np.sum(p * np.log(np.where(p > 0, p, 1)), axis=1)
+
+    @property
+    def between(self) -> Matrix:
+        return np.asarray(pdist(self.first, "braycurtis"))
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """SDs of ln abundance where found, in the half of the patients or more: of species, and of patients."""
+        log = np.log(np.where(self.first > 0, self.first, np.nan))[:, (self.first > 0).mean(axis=0) >= 0.5]
+        return float(np.nanmean(log, axis=0).std()), float(np.median(np.nanstd(log, axis=0)))
+
+    @property
+    def within(self) -> Matrix:
+        """Bray-Curtis between consecutive samples of one patient, where no transplant came between."""
+        stool = self.cohort.samples[~self.cohort.samples["donor"]].sort_values("day", kind="stable")
+        stool = stool[stool["day"] <= self.rests_until]
+        pairs = [pair for rows in stool.groupby("patient").groups.values() for pair in pairwise(rows)]
+        return np.array([pdist(self.values[list(pair)], "braycurtis")[0] for pair in pairs])
+
+    @property
+    def excess(self) -> tuple[Matrix, Matrix]:
+        """Bray-Curtis to the own donor minus that to the others, by patient: before, and after day 21."""
+        samples, given = self.cohort.samples, gifts(self.cohort)
+        donor = samples["donor"].to_numpy()
+        stool = samples[samples["patient"].isin(given)]
+        own = np.array([samples["patient"][donor].isin(given[patient]) for patient in stool["patient"]])
+        if stool.empty:
+            return np.array([]), np.array([])
+        distance = cdist(self.values[stool.index], self.values[donor], "braycurtis")
+        found = stool.assign(excess=distance.mean(axis=1, where=own) - distance.mean(axis=1, where=~own))
+        before, after = (
+            found[when].groupby("patient")["excess"].mean() for when in (found["day"] < 0, found["day"] > 21)
+        )
+        return before.to_numpy(), after.to_numpy()
+
+    @property
+    def row(self) -> str:
+        species, patients = self.spread
+        n_taxa = self.values.shape[1]
+        cells = [
+            self.name, f"{len(self.first)}", f"{np.median(self.found):.0f}", f"{np.median(self.found) / n_taxa:.2f}",
+            f"{species:.2f}", f"{patients:.2f}", _middle(self.shannon), _middle(self.between), _middle(self.within),
+            *map(_middle, self.excess),
+        ]  # fmt: skip
+        return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Print the table and write the figure that the command line names."""
+    data = Path(os.environ.get("TAXOKINE_DATA", Path(__file__).parents[2] / "shared" / "cohorts"))
+    with tempfile.TemporaryDirectory() as scratch:
+        read = {name: read_cohort(name, data, fetch=False) for name in (*WITHOUT_TRANSPLANT, "davar_2021", "momspi")}
+        for name, parameters in SIMULATED.items():
+            path = simulate_trial(Path(scratch) / name, **parameters)
+            read[name] = read_cohort(path, data, fetch=False)
+        stools = [
+            Stool(name, cohort, np.inf if name in WITHOUT_TRANSPLANT or "still" in name else 0)
+            for name, cohort in read.items()
+            if name != "momspi"
+        ]
+        # While its files are there: whose stool was given is read from them.
+        _print(HEADS, [one.row for one in stools])
+    spreads = {name: _spreads(read[name]) for name in ("momspi", *SIMULATED) if name == "momspi" or "still" in name}
+    common = [name for name in ANALYTES if all(name in of for of in spreads.values())]
+    _print(
+        ("SD of ln concentration, between persons / within one", *spreads),
+        [f"| {name} | {' | '.join(of[name] for of in spreads.values())} |" for name in common],
+    )
+    with mpl.rc_context(STYLE):
+        _drawn([one for one in stools if "still" not in one.name]).savefig(sys.argv[1], dpi=150)
+
+
+def _print(heads: Sequence[str], rows: Sequence[str]) -> None:
+    print(f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *rows, sep="\n", end="\n\n")
+
+
+def _spreads(cohort: Cohort) -> dict[str, str]:
+    """Return each analyte's SDs, by one-way analysis of variance of what was within the assay's range."""
+    assert cohort.immune is not None
+    assert cohort.manifest.immune is not None
+    rows = cohort.immune.rows[(cohort.immune.rows["censored"] == "") & (cohort.immune.rows["value"] > 0)]
+    found = {}
+    for analyte, of in rows.groupby("analyte"):
+        log = np.log(of["value"]).groupby(of[cohort.manifest.immune.patient])
+        n, persons = len(of), log.ngroups
+        if n - persons < 20:
+            continue
+        within = float((log.var(ddof=0) * log.size()).sum() / (n - persons))
+        between = float((log.size() * (log.mean() - np.log(of["value"]).mean()) ** 2).sum() / (persons - 1)) - within
+        repeats = (n - (log.size() ** 2).sum() / n) / (persons - 1)
+        found[str(analyte)] = f"{max(between / repeats, 0) ** 0.5:.2f} / {within**0.5:.2f}"
+    return found
+
+
+def _middle(values: Matrix) -> str:
+    """Return the median and the quartiles."""
+    if len(values) == 0:
+        return "–"
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def _drawn(stools: list[Stool]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
+    curve, prevalence, shannon, distance = figure.subplots(2, 2).flat
+    for one in stools:
+        simulated = one.cohort.manifest.simulated
+        colour = (GREEN if "published" in one.name else VERMILION) if simulated else PALE
+        style = {"color": colour, "linewidth": 1.6 if simulated else 0.9, "zorder": 3 if simulated else 1}
+        label = one.name if simulated else "published" if one is stools[0] else None
+        mean = np.sort(one.first.mean(axis=0))[::-1]
+        curve.plot(np.arange(1, len(mean) + 1), mean, label=label, **style)
+        shares = np.sort((one.first > 0).mean(axis=0))[::-1]
+        prevalence.plot(np.arange(1, len(shares) + 1), shares, **style)
+        for axes, values in ((shannon, one.shannon), (distance, one.between)):
+            axes.ecdf(values, **style)
+    curve.set(xscale="log", yscale="log", ylim=(1e-7, 1), xlabel="rank of species", ylabel="mean proportion")
+    prevalence.set(xscale="log", xlabel="rank of species", ylabel="share of patients with it")
+    shannon.set(xlabel="Shannon's index, nats", ylabel="share of patients at or below")
+    distance.set(xlabel="Bray-Curtis between two patients", ylabel="share of pairs at or below")
+    curve.legend()
+    figure.suptitle("Stool before treatment: simulated and published melanoma cohorts", fontsize=8, x=0.01, ha="left")
+    return figure
+
+
+if __name__ == "__main__":
+    main()
