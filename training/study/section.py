@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import pandas as pd
 from matplotlib.figure import Figure
+
+from features.cohort import Cohort
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,44 @@ class Section:
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+
+
+def patient_codes(cohort: Cohort) -> dict[str, str]:
+    """Return the code under which each patient is shown, P1, P2 ..., by identifier.
+
+    In the order of the patients' sheet as far as it tells an outcome or a centre; then that of stool, of blood, of
+    adverse events and of the course. Donors are no patients.
+    """
+    labels, blood = cohort.labels, cohort.manifest.immune
+    names = [name for flag in labels.flags.values() for name in flag.index]
+    names += [*([] if labels.dates is None else labels.dates.index), *cohort.centre.index]
+    if cohort.immune is not None and blood is not None:
+        names += list(cohort.immune.rows[blood.patient])
+    if labels.events is not None:
+        names += list(labels.events.frame["patient"])
+    names += [name for table in vars(cohort.course).values() for name in table["patient"]]
+    donors = set(cohort.donors["patient"])
+    return {name: f"P{at}" for at, name in enumerate((n for n in dict.fromkeys(names) if n not in donors), 1)}
+
+
+def donor_codes(cohort: Cohort) -> dict[str, str]:
+    """Return the code under which each donor is shown, D1, D2 ..., by subject: in the order of stool, then of gifts."""
+    names = [*cohort.donors["patient"], *cohort.course.transplants["donor"]]
+    return {name: f"D{at}" for at, name in enumerate((n for n in dict.fromkeys(names) if n), 1)}
+
+
+def joined(name: str, title: str, parts: Iterable[Section]) -> Section:
+    """Return the section that holds all that its parts hold, in their order."""
+    parts = list(parts)
+    texts = {
+        told: tuple(text for part in parts for text in getattr(part, told))
+        for told in ("lead", "notes", "methods", "missing")
+    }
+    return Section(
+        name,
+        title,
+        **texts,
+        drawings={key: drawn for part in parts for key, drawn in part.drawings.items()},
+        listings={key: listed for part in parts for key, listed in part.listings.items()},
+        metrics={key: value for part in parts for key, value in part.metrics.items()},
+    )

@@ -1,0 +1,87 @@
+"""Trajectories: levels and changes by window, with what was not detected."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.cohort import read_cohort
+from features.errors import InputError
+from features.trajectories import WINDOWS, Window, changes, in_windows, trajectories, visit_windows
+
+BLOOD = (
+    "patient,day,IL6,TNF,IL2\n"
+    "p1,-9,1,<2,<4\np1,-3,2,4,<4\np1,7,8,<2,<4\np1,28,2,16,<4\np1,29,99,99,<4\np1,90,4,4,<4\n"
+    "p2,-40,5,<2,<4\np2,10,10,<4,<4\np2,200,0,NA,<4\np3,14,3,3,<4\n"
+)
+
+
+@pytest.fixture(scope="module")
+def found(write_cohort):
+    return trajectories(read_cohort(write_cohort({"blood.csv": BLOOD}), Path()))
+
+
+def test_levels_are_log2_of_the_number_and_of_half_the_limit(found):
+    rows = found.rows.set_index(["analyte", "patient", "time"])
+    assert (found.clock, found.dated, found.unit) == ("day_ici", True, "pg/mL")
+    assert rows.loc[("IL-6", "p1", 7), "log2"] == 3
+    assert tuple(rows.loc[("TNF-a", "p1", -9), ["log2", "limit", "censored"]]) == (0, 1, "below")
+    # A published 0 is below the smallest number seen, 1.
+    assert tuple(rows.loc[("IL-6", "p2", 200), ["log2", "limit", "censored"]]) == (-1, 0, "below")
+    assert ("TNF-a", "p2", 200) not in rows.index
+
+
+def test_windows_take_the_last_baseline_and_the_mean_logarithm(found):
+    levels = in_windows(found.rows, WINDOWS)["log2"]
+    assert levels["IL-6", "p1"].tolist() == [1, 2, 2]
+    assert levels["IL-6", "p2"].tolist() == pytest.approx([math.log2(5), math.log2(10), -1])
+    assert levels["IL-6", "p3"].index.tolist() == [1]
+
+
+def test_undetected_twice_is_a_tie_though_the_limits_differ(found):
+    levels = in_windows(found.rows, WINDOWS)
+    early = changes(levels, 1)
+    assert tuple(early.loc[("TNF-a", "p2")]) == (0, True)
+    assert tuple(early.loc[("TNF-a", "p1")]) == (0, False)
+    assert early.loc["IL-2", "below"].all()
+    assert ("IL-6", "p3") not in early.index
+    assert changes(levels, 2, 1).loc[("IL-6", "p1"), "change"] == 0
+
+
+def test_a_window_without_draws_has_no_changes(found):
+    assert changes(in_windows(found.rows, (WINDOWS[0], Window("never", 500, 600))), 1).empty
+
+
+@pytest.mark.parametrize("windows", [WINDOWS[:1], (WINDOWS[1], WINDOWS[0]), (Window("a", 0, 7), Window("b", 7, 9))])
+def test_windows_that_overlap_are_refused(found, windows):
+    with pytest.raises(InputError, match="do not overlap"):
+        in_windows(found.rows, windows)
+
+
+def test_expression_is_a_logarithm_already(write_cohort):
+    said = {"unit": "log2_expression"}
+    path = write_cohort({"blood.csv": "patient,day,IL6\np1,-9,5\np1,8,0\n"}, immune=said)
+    assert trajectories(read_cohort(path, Path())).rows["log2"].tolist() == [5, 0]
+
+
+def test_without_blood_or_without_time_there_are_none(write_cohort):
+    assert trajectories(read_cohort(write_cohort(immune=None), Path())) is None
+    path = write_cohort({"blood.csv": "patient,IL6\np1,5\n"}, immune={"day": None, "baseline": "before"})
+    assert trajectories(read_cohort(path, Path())) is None
+
+
+def test_momspi_has_visits_and_undetected_values(cohorts_dir):
+    found = trajectories(read_cohort("momspi", cohorts_dir, fetch=False))
+    assert (found.clock, found.dated, found.unit) == ("visit", False, "unstated")
+    one = found.rows[found.rows["analyte"] == "IL-2"]
+    assert (len(one), int((one["censored"] == "below").sum())) == (106, 99)
+    # Nobody stated the limit: half of the smallest of the seven that were seen.
+    seen = one.loc[one["censored"] == "", "log2"].min()
+    np.testing.assert_allclose(one.loc[one["censored"] == "below", "log2"], seen - 1)
+    assert found.rows.groupby("analyte")["censored"].apply(lambda c: (c == "above").sum())["RANTES"] == 63
+    windows = visit_windows(found)
+    fifth = changes(in_windows(found.rows, windows), [w.name for w in windows].index("visit 5"))
+    assert (len(fifth.loc["IL-2"]), int(fifth.loc["IL-2", "below"].sum())) == (10, 9)

@@ -1,0 +1,122 @@
+"""A trial of five patients, written by hand: its figures are known before any code runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from features.cohort import Cohort, read_cohort
+
+PATIENTS = ("KH-0417", "KH-0501", "KH-0533", "KH-0620", "KH-0702")
+DONOR = "SPENDER-7"
+OS = (2.5, 7.4, 8.3, 28.5, 52.3)
+PFS = (1.8, 5, 6, 14, 40)
+ASSESSED = (
+    "patient,day,found,sum\n"
+    "KH-0417,-10,,50\nKH-0417,40,iUPD,65\nKH-0417,70,iCPD,80\n"
+    "KH-0501,-10,,40\nKH-0501,63,SD,38\nKH-0501,126,PR,26\nKH-0501,140,iUPD,41\n"
+    "KH-0533,-10,,60\nKH-0533,63,PR,30\nKH-0533,126,PR,24\nKH-0533,180,PD,50\n"
+    "KH-0620,-10,,80\nKH-0620,63,iUPD,100\nKH-0620,126,PR,40\n"
+    "KH-0702,3,,20\nKH-0702,63,CR,0\nKH-0702,126,CR,0\n"
+)
+
+
+def _lines(*rows: object) -> str:
+    return "".join(f"{row}\n" for row in rows)
+
+
+def five_patients(folder: Path, died: str = "11111", events: str = "", **changes: Any) -> Cohort:
+    """Write the trial and read it; `died` says whose survival is a death's, `changes` replace parts of the manifest."""
+    stool = [f"{name}/{visit},{name},{day},{DONOR}/1" for name in PATIENTS for visit, day in ((1, -7), (2, 30))]
+    people = zip(PATIENTS, (50, 60, 70, "", 80), "FMFMF", ["PD", "SD", "PR", "PR", "CR"], OS, died, PFS, strict=True)
+    files = {
+        "taxa.csv": _lines(
+            "sample,Alpha one,Beta two", *(f"{row.split(',')[0]},40,60" for row in stool), f"{DONOR}/1,3,97"
+        ),
+        "samples.csv": _lines("sample,patient,day,given", *stool, f"{DONOR}/1,{DONOR},,"),
+        "patients.csv": _lines(
+            "patient,age,sex,best,os,died,pfs,prog,off",
+            *(f"{name},{age},{sex},{best},{os},{end},{pfs},1,{pfs}" for name, age, sex, best, os, end, pfs in people),
+        ),
+        "events.csv": "patient,term,grade,day,cause,sae,org\n" + events,
+        "transplants.csv": _lines(
+            "patient,day,donor,batch", *(f"{name},{day},{DONOR},{DONOR}-{day}" for name in PATIENTS for day in (0, 14))
+        ),
+        "cycles.csv": _lines("patient,day,drug", *(f"{PATIENTS[0]},{day},nivolumab" for day in (7, 28))),
+        "assessed.csv": ASSESSED,
+        "drugs.csv": _lines("patient,name,kind,start,end", f"{PATIENTS[1]},amoxicillin,abx,-20,-12"),
+        "measures.csv": _lines(
+            "patient,day,kg", *(f"{name},{day},{70 - day}" for name in PATIENTS for day in (-7, 10))
+        ),
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    dated = {"unit": "months", "yes": ["1"], "no": ["0"]}
+    row = {"patient": "patient", "day": "day"}
+    manifest = {
+        "name": "five",
+        "title": "Five patients",
+        "source": {"licence": "none needed", "citation": "nobody"},
+        "clock": {"name": "day_fmt", "index": "first transplant"},
+        "taxa": {"file": "taxa.csv", "format": "table", "unit": "percent", "samples_in": "rows", "profiler": "by_hand"},
+        "samples": {
+            "file": "samples.csv",
+            "sample": "sample",
+            "patient": "patient",
+            "day": {"column": "day"},
+            "donor": {"column": "sample", "pattern": "^SPENDER"},
+            "given": "given",
+        },
+        "patients": {
+            "file": "patients.csv",
+            "patient": "patient",
+            "keep": {
+                "age": {"column": "age", "unit": "years"},
+                "sex": {"column": "sex", "values": {"F": "female", "M": "male"}},
+            },
+        },
+        "outcomes": {
+            "recist": {"column": "best", "CR": ["CR"], "PR": ["PR"], "SD": ["SD"], "PD": ["PD"]},
+            "toxicity": {
+                "events": "events.csv",
+                **row,
+                "term": "term",
+                "grade": "grade",
+                "attribution": {"column": "cause", "values": {"FMT": "FMT", "ICI": "ICI", "": ""}},
+                "serious": {"column": "sae", "yes": ["yes"], "no": ["no"], "unknown": [""]},
+                "organism": "org",
+            },
+            "survival": {
+                "overall_survival": {"time": "os", "event": "died", **dated},
+                "progression_free_survival": {"time": "pfs", "event": "prog", **dated},
+                "treatment_end": {"time": "off", "unit": "months"},
+            },
+        },
+        "course": {
+            "transplants": {"file": "transplants.csv", **row, "donor": "donor", "batch": "batch"},
+            "cycles": {"file": "cycles.csv", **row, "drug": "drug"},
+            "assessments": {
+                "file": "assessed.csv",
+                **row,
+                "response": {
+                    "column": "found",
+                    "values": {each: each for each in ("CR", "PR", "SD", "PD", "iUPD", "iCPD")},
+                },
+                "sum_mm": "sum",
+            },
+            "medications": {
+                "file": "drugs.csv",
+                "patient": "patient",
+                "name": "name",
+                "kind": {"column": "kind", "values": {"abx": "antibiotic"}},
+                "start": "start",
+                "end": "end",
+            },
+            "measures": {"file": "measures.csv", **row, "columns": {"weight": {"column": "kg", "unit": "kg"}}},
+        },
+        **changes,
+    }
+    (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest), encoding="utf-8")
+    return read_cohort(str(folder / "manifest.yaml"), folder)

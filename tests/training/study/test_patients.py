@@ -1,0 +1,165 @@
+"""The section of patients and outcomes, of a trial written by hand, a simulated one and real ones."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from itertools import chain
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.cohort import Cohort, read_cohort
+from features.course import Course
+from features.manifest import ClinicalField
+from training.study.patients import best_responses, patients_section, table_one, transplants
+from training.study.section import Section, donor_codes, patient_codes
+
+from .five_patients import DONOR, OS, PATIENTS, PFS, five_patients
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    return five_patients(tmp_path_factory.mktemp("five"))
+
+
+@pytest.fixture(scope="module")
+def section(five: Cohort) -> Section:
+    return patients_section(five)
+
+
+def told(section: Section) -> str:
+    """Return everything that a section says, its figures' texts included."""
+    figures = [drawn.figure for drawn in section.drawings.values()]
+    texts = [
+        text.get_text() for figure in figures for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))
+    ]
+    tables = [table.caption + table.frame.to_csv() for table in section.listings.values()]
+    captions = [drawn.caption for drawn in section.drawings.values()]
+    return "\n".join(chain(section.lead, section.notes, section.methods, section.missing, texts, tables, captions))
+
+
+def test_patients_are_numbered_as_in_their_sheet_and_donors_are_none_of_them(five):
+    assert patient_codes(five) == {name: f"P{at}" for at, name in enumerate(PATIENTS, 1)}
+    assert donor_codes(five) == {DONOR: "D1"}
+
+
+def test_survival_is_that_of_the_five_deaths(section):
+    assert section.metrics["os_median_months"] == pytest.approx(8.3)
+    assert section.metrics["pfs_median_months"] == pytest.approx(statistics.median(PFS))
+    overall = next(text for text in section.lead if text.startswith("Overall survival"))
+    assert "5 of 5 patients died; median 8.3 months (95% interval 2.5 to not reached)" in overall
+    assert overall.endswith(", ".join(map(str, OS)) + ".")
+    assert "Without a comparator, survival was not shown to be extended." in section.lead
+
+
+def test_one_death_leaves_the_median_not_reached(tmp_path):
+    found = patients_section(five_patients(tmp_path, died="10000"))
+    overall = next(text for text in found.lead if text.startswith("Overall survival"))
+    assert "1 of 5 patients died; median not reached (95% interval 2.5 to not reached)" in overall
+    assert overall.endswith("2.5, 7.4+, 8.3+, 28.5+, 52.3+.")
+    assert "os_median_months" not in found.metrics
+
+
+def test_nothing_told_names_a_patient_or_a_donor(section):
+    said = told(section)
+    assert not [name for name in (*PATIENTS, DONOR) if name in said]
+    assert "P5" in said
+    assert "D1" in said
+
+
+def test_best_responses_are_the_assessments_beside_the_published(five):
+    best = best_responses(five, patient_codes(five))
+    assert best["published"].tolist() == ["PD", "SD", "PR", "PR", "CR"]
+    assert best["RECIST"].tolist() == ["PD", "PR", "PR", "PD", "CR"]
+    assert best["confirmed"].tolist() == ["PD", "SD", "PR", "PD", "CR"]
+    assert best["iRECIST"].tolist() == ["PD", "PR", "PR", "PR", "CR"]
+
+
+def test_rates_are_exact(section):
+    rates = section.listings["response_rates"].frame.set_index("rate of")
+    found = rates.loc["objective response, as published, of those assessed"]
+    # R: binom.test(3, 5)
+    assert found[["patients", "of", "share", "95% low", "95% high"]].tolist() == pytest.approx(
+        [3, 5, 0.6, 0.1466328, 0.9472550], abs=1e-6
+    )
+    assert any("differ in 2 of 5 patients" in note for note in section.notes)
+
+
+def test_lesions_need_a_baseline(section):
+    assert set(section.listings["lesions"].frame["patient"]) == {"P1", "P2", "P3", "P4"}
+    assert "4 of 5 patients assessed" in section.drawings["waterfall"].caption
+
+
+def test_exposure_counts_what_was_given(section):
+    exposure = section.listings["exposure"].frame
+    assert exposure["transplants"].tolist() == [2] * 5
+    assert exposure["ICI cycles"].tolist() == [2, 0, 0, 0, 0]
+    assert exposure["antibiotics"].tolist() == ["", "amoxicillin -20 to -12", "", "", ""]
+    assert section.listings["transplants"].frame["batch"].tolist() == [1, 2] * 5
+
+
+def test_measures_change_from_baseline(section):
+    row = section.listings["measures"].frame.iloc[0]
+    assert row["change to the last value, median (range)"] == "-17 (-17 to -17)"
+
+
+def test_table_one_has_medians_of_numbers_and_counts_of_words():
+    rng = np.random.default_rng(0)
+    age = rng.integers(30, 90, 11).astype(float)
+    clinical = pd.DataFrame({"age": age, "sex=male": [1.0, 0] * 5 + [np.nan], "sex=female": [0.0, 1] * 5 + [np.nan]})
+    clinical["ecog"] = [0.0, 1] * 5 + [2]
+    clinical["braf"] = np.nan
+    keep = {
+        "age": ClinicalField(column="a", unit="years"),
+        "sex": ClinicalField(column="s", values={"m": "male", "f": "female"}),
+        "ecog": ClinicalField(column="e"),
+        "braf": ClinicalField(column="b", values={"y": True, "n": False}),
+    }
+    rows = table_one(clinical, keep).to_numpy().tolist()
+    assert rows == [
+        ["age, years", "median (range)", f"{statistics.median(age):g} ({age.min():g} to {age.max():g})", 11, 0],
+        ["sex", "female", "5 (50%)", 10, 1],
+        ["sex", "male", "5 (50%)", 10, 1],
+        ["ecog", "0", "5 (45%)", 11, 0],
+        ["ecog", "1", "5 (45%)", 11, 0],
+        ["ecog", "2", "1 (9%)", 11, 0],
+        ["braf", "", "unknown", 0, 11],
+    ]
+
+
+def test_what_is_not_there_is_said_to_be_missing(tmp_path):
+    found = patients_section(five_patients(tmp_path, outcomes={}, course={}, patients=None))
+    said = "\n".join(found.missing)
+    for what in ("Overall survival", "Progression-free", "Best overall response", "ICI cycles", "waterfall", "Weight"):
+        assert what in said
+    assert set(found.drawings) == {"swimmer"}
+    assert found.metrics == {"patients": 5.0}
+
+
+def test_an_undated_cohort_has_no_course(five):
+    undated = dataclasses.replace(
+        five,
+        samples=five.samples.assign(day=np.nan),
+        labels=dataclasses.replace(five.labels, dates=None, events=None),
+        course=Course(),
+    )
+    assert "swimmer" not in patients_section(undated).drawings
+
+
+def test_a_simulated_trial_has_the_section(trial):
+    cohort = read_cohort(trial, trial.parent)
+    found = patients_section(cohort)
+    assert {"swimmer", "survival"} <= set(found.drawings)
+    assert len(found.listings["patients"].frame) == 60
+    assert not [name for name in patient_codes(cohort) if name in told(found)]
+
+
+def test_davars_recipients_were_given_the_stool_of_seven_donors(cohorts_dir):
+    cohort = read_cohort("davar_2021", cohorts_dir, fetch=False)
+    given = transplants(cohort)
+    assert (len(given), given["patient"].nunique(), given["donor"].nunique()) == (15, 15, 7)
+    found = patients_section(cohort)
+    assert any("3 of 15 patients (20%, 95% interval 4 to 48%)" in text for text in found.lead)
+    assert not [name for name in (*patient_codes(cohort), *donor_codes(cohort)) if name in told(found)]

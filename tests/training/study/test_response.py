@@ -1,0 +1,67 @@
+"""Response by RECIST and iRECIST, against their published rules."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.study.response import best_response, confirmed_response, lesion_changes, lesion_figures
+
+
+@pytest.mark.parametrize(
+    ("responses", "recist", "irecist"),
+    [
+        (["SD", "PR", "CR", "PD"], "CR", "CR"),
+        (["SD", "PD", "CR"], "SD", "SD"),
+        (["PD"], "PD", "PD"),
+        (["iUPD", "iCPD"], "PD", "PD"),
+        (["iUPD", "PR", "PR"], "PD", "PR"),
+        (["SD", "iUPD", "PR", "iUPD", "iCPD", "CR"], "SD", "PR"),
+        (["iUPD"], "PD", "iUPD"),
+        (["NE", "NE"], "NE", "NE"),
+        (["NE", "SD"], "SD", "SD"),
+        ([], "NE", "NE"),
+    ],
+)
+def test_the_best_response_ends_with_progression_and_by_irecist_with_a_confirmed_one(responses, recist, irecist):
+    assert best_response(responses) == recist
+    assert best_response(responses, immune=True) == irecist
+
+
+@pytest.mark.parametrize(
+    ("days", "responses", "best"),
+    [
+        ([60, 88], ["PR", "PR"], "PR"),
+        ([60, 87], ["PR", "PR"], "SD"),
+        ([60, 120], ["PR", "CR"], "PR"),
+        ([60, 120, 180], ["PR", "CR", "CR"], "CR"),
+        ([60, 120], ["PR", "PD"], "SD"),
+        ([60], ["PD"], "PD"),
+        ([60], ["NE"], "NE"),
+    ],
+)
+def test_a_response_is_confirmed_if_it_is_still_there_four_weeks_later(days, responses, best):
+    assert confirmed_response(days, responses) == best
+
+
+def test_changes_are_from_the_last_sum_on_or_before_day_0():
+    found = lesion_changes(
+        pd.DataFrame(
+            {
+                "patient": ["a", "a", "a", "a", "b", "c", "c", "d"],
+                "day": [-30.0, 0, 60, 120, 5, 0, 60, -5],
+                "sum_mm": [99.0, 50, 25, np.nan, 10, 0, 4, 30],
+            }
+        )
+    )
+    assert found.to_dict("list") == {"patient": ["a"], "day": [60.0], "change": [-50.0]}
+
+
+def test_the_waterfall_falls():
+    changes = pd.DataFrame(
+        {"patient": ["P1", "P2", "P2", "P3"], "day": [60.0, 60, 90, 60], "change": [-100.0, 40, 10, -20]}
+    )
+    bars = lesion_figures(changes, {"P1": "CR", "P2": "PD"})["waterfall"].axes[0]
+    assert [bar.get_height() for bar in bars.patches] == [10, -20, -100]
+    assert [tick.get_text() for tick in bars.get_xticklabels()] == ["P2", "P3", "P1"]

@@ -1,0 +1,550 @@
+"""The section of the donors: did the patients come nearer to their own, and which taxa were gained and lost."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.spatial.distance import pdist, squareform
+from scipy.stats import t
+
+from features.audit import alike_profiles
+from features.cohort import Cohort
+from features.donors import Flags, gained, gifts, lost, own_minus_unrelated, own_weights
+from features.trajectories import WINDOWS, Window
+from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH
+from training.metrics import Estimate
+from training.study.ordination import aitchison, bray_curtis
+from training.study.permutations import orders, p_value
+from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
+from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
+
+Matrix = NDArray[np.float64]
+Vector = NDArray[np.float64]
+Score = Callable[[Window, Matrix], pd.DataFrame]
+
+NAME, TITLE = "donors", "Donors"
+
+
+@dataclass(frozen=True)
+class Specific:
+    """What is particular to the own donor: a score with it minus the score with unrelated donors.
+
+    Attributes
+    ----------
+    by_recipient : ndarray, (n_recipients,)
+    recipients : Estimate
+        The mean over recipients.
+    donors : Estimate
+        The mean over donors of the mean over each one's recipients.
+    p : float
+        Two-sided, of exchanging whole donors.
+    least_p : float
+        The least that the number of donors allows.
+    n, n_donors : int
+        Recipients, and donor subjects of theirs.
+    """
+
+    by_recipient: Vector
+    recipients: Estimate
+    donors: Estimate
+    p: float
+    least_p: float
+    n: int
+    n_donors: int
+
+
+def specific(scores: Matrix, own: Flags, *, seed: int = 0) -> Specific:
+    """Return what is particular to the own donor.
+
+    Parameters
+    ----------
+    scores : ndarray, (n_recipients, n_donors)
+    own : ndarray of bool, (n_recipients, n_donors)
+
+    Notes
+    -----
+    Recipients of one donor are not independent, and every donor is also a comparator of the others' recipients. The
+    intervals are therefore delete-one-donor jackknives: a donor leaves with the recipients and from among the others'
+    comparators; quantiles are Student's with as many degrees of freedom as there are donors with recipients, less one.
+    An end is NaN with one such donor. The test exchanges donors whole, each keeping the recipients together, among all
+    who gave stool: in full up to seven, else at random.
+
+    References
+    ----------
+    MacKinnon, Nielsen and Webb 2023, Journal of Econometrics 232:272-299, for jackknives of few clusters.
+    """
+    contrast, gave = own_minus_unrelated(scores, own), np.flatnonzero(own.any(axis=0))
+    n_donors = own.shape[1]
+    left = [_means(scores, own, int(donor)) for donor in gave]
+    point = _means(scores, own)
+    low, high = _jackknifed(np.array(point), np.array(left))
+    exchanged = scores.T @ own_weights(own)
+    order = orders(n_donors, seed=seed)
+    shifted = np.abs(exchanged[np.arange(n_donors), order].sum(axis=1))
+    return Specific(
+        contrast,
+        Estimate(float(point[0]), float(low[0]), float(high[0])),
+        Estimate(float(point[1]), float(low[1]), float(high[1])),
+        float(p_value(shifted)),
+        float((shifted >= shifted.max() * (1 - 1e-9)).mean()),
+        len(scores),
+        len(gave),
+    )
+
+
+def _means(scores: Matrix, own: Flags, without: int | None = None) -> tuple[float, float]:
+    """Return the mean over recipients and that over donors, all of one donor left out."""
+    if without is not None:
+        kept = ~own[:, without]
+        scores, own = np.delete(scores[kept], without, axis=1), np.delete(own[kept], without, axis=1)
+    if not len(own) or own.all(axis=1).any():
+        return math.nan, math.nan
+    contrast = own_minus_unrelated(scores, own)
+    mine = own[:, own.any(axis=0)]
+    return float(contrast.mean()), float((contrast @ mine / mine.sum(axis=0)).mean())
+
+
+def _jackknifed(point: Vector, left: Matrix) -> tuple[Vector, Vector]:
+    n = len(left)
+    if n < 2:
+        return np.full_like(point, np.nan), np.full_like(point, np.nan)
+    reach = t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left - point) ** 2).sum(axis=0))
+    return point - reach, point + reach
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """Recipients with stool before, donors with stool, and who gave to whom."""
+
+    stool: Stool
+    recipients: list[str]
+    donors: list[str]
+    own: Flags
+    of_donor: Matrix
+    """Weights of the samples in each donor's mean, (n_donors, n_samples)."""
+    of_gift: dict[str, list[int]]
+    codes: Mapping[str, str]
+
+    def to_donors(self, distances: Matrix) -> Matrix:
+        """Return each sample's mean distance to each donor subject's stool, (n_samples, n_donors)."""
+        return np.asarray(distances @ self.of_donor.T)
+
+    def approach(
+        self, distances: Matrix, window: Window, *, given: bool = False, without: str = "", givers: bool = False
+    ) -> tuple[Matrix, Flags, list[str]]:
+        """Return the changes of distance from before to a window, (n_recipients, n_donors); who gave; and to whom."""
+        change = self.stool.changes(self.to_donors(distances), window)
+        if given:
+            for patient in change.index.intersection(list(self.of_gift)):
+                mine = distances[:, self.of_gift[patient]].mean(axis=1, keepdims=True)
+                moved = self.stool.changes(mine, window).loc[patient, 0]
+                change.loc[patient, self.own[self.recipients.index(patient)]] = moved
+        names = [one for one in self.recipients if one in change.index and one != without]
+        own = self.own[[self.recipients.index(one) for one in names]]
+        scores = change.loc[names].to_numpy(dtype=float)
+        columns = own.any(axis=0) if givers else np.ones(own.shape[1], bool)
+        return scores[:, columns], own[:, columns], names
+
+
+def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:
+    """Return how recipients moved towards their own donors and unrelated ones, and which taxa they gained and lost."""
+    found = _panel(cohort, windows)
+    if isinstance(found, str):
+        return Section(NAME, TITLE, missing=(found,))
+    with mpl.rc_context(STYLE):
+        parts = [_approach(found, cohort), _engraftment(found)]
+    return joined(NAME, TITLE, parts)
+
+
+def _panel(cohort: Cohort, windows: Sequence[Window]) -> _Panel | str:
+    """Return what can be compared, or what is missing."""
+    looked = stool(cohort, windows)
+    given = gifts(cohort)
+    donors = list(dict.fromkeys(looked.samples.loc[looked.samples["donor"], "patient"]))
+    if not donors:
+        return "distance to donors: no donor's stool; name the donors' samples in the manifest's samples.donor"
+    if not given:
+        return "distance to donors: nobody says whose stool was given; name samples.given or course.transplants"
+    if len(donors) < 2:
+        return "distance to unrelated donors: only one donor's stool was profiled; it takes two"
+    if not looked.dated:
+        return "distance to donors over time: stool is not dated; name samples.day"
+    before = looked.taken(looked.windows[0])
+    recipients = [one for one in patient_codes(cohort) if one in before and set(given.get(one, ())) & set(donors)]
+    # Who was given every donor's stool has no unrelated donor.
+    recipients = [one for one in recipients if not set(donors) <= set(given[one])]
+    own = np.array([[donor in given[one] for donor in donors] for one in recipients], bool).reshape(-1, len(donors))
+    if not any(set(recipients) & set(looked.taken(window)) for window in looked.windows[1:]):
+        return "distance to donors: no recipient of a profiled donor has stool both before and after, in the windows"
+    rows = looked.samples
+    member = np.array([rows["donor"] & (rows["patient"] == donor) for donor in donors], dtype=float)
+    very = {
+        one: [looked.at[at] for stools in given[one].values() for at in stools if at in looked.at] for one in recipients
+    }
+    return _Panel(
+        looked,
+        recipients,
+        donors,
+        own,
+        member / member.sum(axis=1, keepdims=True),
+        {one: stools for one, stools in very.items() if stools},
+        patient_codes(cohort) | donor_codes(cohort),
+    )
+
+
+def _approach(panel: _Panel, cohort: Cohort) -> Section:
+    distances = bray_curtis(panel.stool.proportions)
+    afterwards = [one for one in panel.stool.windows[1:] if len(panel.approach(distances, one)[2])]
+    window = afterwards[0]
+    scores, own, names = panel.approach(distances, window)
+    main = specific(scores, own)
+    listings = {
+        "donor_distance": Listing(
+            f"Bray-Curtis distance to the own donor and to unrelated donors, and the change since {_before(panel)}; "
+            "intervals: jackknife by donor; p: whole donors exchanged.",
+            _over_time(panel, distances),
+        ),
+        "donor_distance_by_recipient": Listing(
+            f"Change of distance from {_before(panel)} to {window.name}, by recipient: the own donor's, the mean of "
+            "unrelated donors', and the difference; below 0, nearer to the own donor.",
+            _by_recipient(panel, scores, own, names),
+        ),
+        "donor_distance_depends_on": Listing(
+            "What the estimate depends on: the first row, changed in one way at a time; distances of different kinds "
+            "have different scales.",
+            _depends_on(panel, cohort, distances, afterwards),
+        ),
+    }
+    drawings = {
+        "donor_distance": Drawing(
+            "Bray-Curtis distance of each recipient's stool to the own donor (green) and to unrelated donors (grey: "
+            "mean and range over donor subjects), by day.",
+            _lines(panel, distances),
+        ),
+        "donor_approach": Drawing(
+            f"Change of Bray-Curtis distance from {_before(panel)} to {window.name}: to the own donor minus to "
+            f"unrelated donors, by recipient under each donor. {main.n} recipients, {main.n_donors} of "
+            f"{len(panel.donors)} donors; left of 0, nearer to the own donor than to the others.",
+            _forest(panel, main, own, names),
+        ),
+    }
+    nearer, adjusted = int((main.by_recipient < 0).sum()), specific(*_adjusted(panel, distances, window))
+    levels = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
+    start = specific(levels, own).recipients
+    floor = f"; so few donors allow none below {main.least_p:.2g}" if main.least_p > 0.05 else ""
+    lead = (
+        f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
+        f"{in_words(main.recipients.value, main.recipients.low, main.recipients.high)} relative to unrelated donors, "
+        f"the mean of {main.n} recipients, and by {in_words(main.donors.value, main.donors.low, main.donors.high)}, "
+        f"the mean of {main.n_donors} donor subjects ({p_in_words(main.p)}{floor}); {nearer} of {main.n} recipients "
+        "moved nearer to their own donor than to the others.",
+        f"Before ({_before(panel)}), recipients stood {abs(start.value):.3f} "
+        f"{'farther from' if start.value > 0 else 'nearer to'} their own donor than unrelated ones (95% interval of "
+        f"the difference {start.low:.3f} to {start.high:.3f}), and who begins far comes nearer by chance alone. "
+        "Adjusted for the distance before, by the slope that unrelated donors have, the own donor's distance was "
+        f"{in_words(adjusted.recipients.value, adjusted.recipients.low, adjusted.recipients.high)} off the unrelated "
+        f"donors' ({p_in_words(adjusted.p)}).",
+        "Nearness is to a profile, not to strains, and without a placebo transplant it does not show that the "
+        "transplant, rather than diet, antibiotics or bowel preparation, moved it.",
+    )
+    notes = (
+        f"Distance to donors: last sample {_before(panel)}, mean of all samples {window.name}; a donor subject's stool "
+        f"counts as one, by the mean over its samples; unrelated are the {len(panel.donors)} profiled donor subjects "
+        f"but the own. n = {main.n} recipients of {main.n_donors} donors.",
+        "Interval: delete-one-donor jackknife, the donor leaving with the recipients and from among the comparators, "
+        f"Student's t with {main.n_donors - 1} degrees of freedom. Test: donors exchanged whole, two-sided; the least "
+        f"p that {main.n_donors} donors among {len(panel.donors)} allow is {main.least_p:.2g}.",
+    )
+    methods = (
+        "Approach to the donor was the change of Bray-Curtis distance to the own donor's stool minus the mean change "
+        "to unrelated donors' stool, with intervals by delete-one-donor jackknife (MacKinnon, Nielsen and Webb 2023) "
+        "and p-values by exchanging whole donors.",
+    )
+    metrics = {
+        "donor_approach": main.recipients.value,
+        "donor_approach_by_donor": main.donors.value,
+        "donor_approach_p": main.p,
+    }
+    return Section(NAME, TITLE, lead, drawings, listings, notes, methods, metrics=metrics)
+
+
+def _before(panel: _Panel) -> str:
+    return panel.stool.windows[0].name
+
+
+def _row(found: Specific) -> dict[str, float | int]:
+    return {
+        "recipients": found.n,
+        "donors": found.n_donors,
+        "by recipient": found.recipients.value,
+        "95% low": found.recipients.low,
+        "95% high": found.recipients.high,
+        "by donor": found.donors.value,
+        "by donor, 95% low": found.donors.low,
+        "by donor, 95% high": found.donors.high,
+        "p": found.p,
+    }
+
+
+def _over_time(panel: _Panel, distances: Matrix) -> pd.DataFrame:
+    to, rows = panel.to_donors(distances), []
+    for window in panel.stool.windows:
+        level = panel.stool.means(to, window)
+        names = [one for one in panel.recipients if one in level.index]
+        if not names:
+            continue
+        scores, own = level.loc[names].to_numpy(), panel.own[[panel.recipients.index(one) for one in names]]
+        rows.append({"": f"distance, {window.name}", **_sides(scores, own), **_row(specific(scores, own))})
+    for window in panel.stool.windows[1:]:
+        scores, own, names = panel.approach(distances, window)
+        if names:
+            rows.append({"": f"change to {window.name}", **_sides(scores, own), **_row(specific(scores, own))})
+    return pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"})
+
+
+def _sides(scores: Matrix, own: Flags) -> dict[str, float]:
+    mine, others = _of_sides(scores, own)
+    return {"own donor": float(mine.mean()), "unrelated donors": float(others.mean())}
+
+
+def _of_sides(scores: Matrix, own: Flags) -> tuple[Vector, Vector]:
+    """Return each recipient's mean score with own donors and with unrelated ones."""
+    mine, others = ((scores * side).sum(axis=1) / side.sum(axis=1) for side in (own, ~own))
+    return mine, others
+
+
+def _by_recipient(panel: _Panel, scores: Matrix, own: Flags, names: list[str]) -> pd.DataFrame:
+    mine, others = _of_sides(scores, own)
+    return pd.DataFrame(
+        {
+            "patient": [panel.codes[one] for one in names],
+            "donor": [_donors_of(panel, row) for row in own],
+            "own donor": mine,
+            "unrelated donors": others,
+            "difference": mine - others,
+        }
+    )
+
+
+def _donors_of(panel: _Panel, own: Flags) -> str:
+    return ", ".join(panel.codes[panel.donors[at]] for at in np.flatnonzero(own))
+
+
+def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: list[Window]) -> pd.DataFrame:
+    window, shares = afterwards[0], panel.stool.proportions
+    whole = Window("all samples after", np.nextafter(panel.stool.windows[0].last, math.inf), math.inf)
+    rows = [{"": f"Bray-Curtis, {window.name}", **_row(specific(*panel.approach(distances, window)[:2]))}]
+    rows.append(
+        {"": "the same, adjusted for the distance before", **_row(specific(*_adjusted(panel, distances, window)))}
+    )
+    for name, other in (
+        ("Aitchison, taxa in 10% of samples", aitchison(shares)),
+        ("Aitchison, taxa in 30% of samples", aitchison(shares, 0.3)),
+        ("Jaccard, taxa found or not", squareform(pdist(panel.stool.found >= 0.5, "jaccard"))),
+        ("Bray-Curtis, taxa in 30% of samples", bray_curtis(_prevalent(shares))),
+    ):
+        rows.append({"": name, **_row(specific(*panel.approach(other, window)[:2]))})
+    for later in [*afterwards[1:], whole]:
+        rows.append({"": later.name, **_row(specific(*panel.approach(distances, later)[:2]))})
+    if panel.of_gift:
+        rows.append({"": "the very stool given", **_row(specific(*panel.approach(distances, window, given=True)[:2]))})
+    scores, own, names = panel.approach(distances, window, givers=True)
+    if not own.all(axis=1).any():
+        rows.append({"": "only donors with recipients", **_row(specific(scores, own))})
+    for patient in _alike(cohort, panel.recipients):
+        scores, own, names = panel.approach(distances, window, without=patient)
+        if names:
+            row = _row(specific(scores, own))
+            rows.append({"": f"without {panel.codes[patient]}, whose stool is very like another patient's", **row})
+    return pd.DataFrame(rows)
+
+
+def _adjusted(panel: _Panel, distances: Matrix, window: Window) -> tuple[Matrix, Flags]:
+    """Return distances in a window less what the distances before foretell, (n_recipients, n_donors); and who gave.
+
+    Who begins far from a donor comes nearer by chance alone. How much, unrelated donors tell: the slope is theirs,
+    within recipients.
+    """
+    change, own, names = panel.approach(distances, window)
+    before = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
+    x, y = (part - _of_sides(part, own)[1][:, None] for part in (before, before + change))
+    slope = (x * y)[~own].sum() / max(float((x**2)[~own].sum()), 1e-300)
+    return np.asarray(y - slope * x), own
+
+
+def _prevalent(shares: Matrix) -> Matrix:
+    kept = shares[:, (shares > 0).mean(axis=0) >= 0.3]
+    return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300))
+
+
+def _alike(cohort: Cohort, recipients: list[str]) -> list[str]:
+    """Return the recipients whose stool the audit finds as like another person's as if it were one person's."""
+    named = {
+        name
+        for finding in alike_profiles([cohort])
+        for row in finding.rows
+        for name in re.sub(r" \([\d.]+\)$", "", row).split(" and ")
+    }
+    return [one for one in recipients if one in named]
+
+
+def _engraftment(panel: _Panel) -> Section:
+    found = panel.stool.found
+    donors = np.nan_to_num(panel.of_donor) @ np.nan_to_num(found)
+    window = next(one for one in panel.stool.windows[1:] if set(panel.recipients) & set(panel.stool.taken(one)))
+    before, after = (panel.stool.means(found, one).dropna() for one in (panel.stool.windows[0], window))
+    names = [one for one in panel.recipients if one in before.index and one in after.index]
+    if not names or np.isnan(found[panel.of_donor.any(axis=0)]).any():
+        return Section(
+            NAME, TITLE, missing=("taxa gained and lost: samples are too shallow to compare at equal depth",)
+        )
+    own = panel.own[[panel.recipients.index(one) for one in names]]
+    was, now = before.loc[names].to_numpy(), after.loc[names].to_numpy()
+    sides, rows, lead = {}, [], []
+    for what, scores, whose in (
+        ("gained", gained(was, now, donors), "donor-only"),
+        ("lost", lost(was, now, donors), "recipient-only"),
+    ):
+        known = np.isfinite(scores).all(axis=1)
+        if not known.any():
+            continue
+        result = specific(scores[known], own[known])
+        mine, others = _of_sides(scores, own)
+        sides[what] = mine, others
+        rows.append({"": f"{whose} taxa {what}", **_sides(scores[known], own[known]), **_row(result)})
+        difference = Estimate(
+            *(100 * end for end in (result.recipients.value, result.recipients.low, result.recipients.high))
+        )
+        lead.append(
+            f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
+            f"{others[known].mean():.0%} with unrelated donors: a difference of "
+            f"{in_words(difference.value, difference.low, difference.high, 1)} percentage points, mean of {result.n} "
+            f"recipients of {result.n_donors} donors ({p_in_words(result.p)})."
+        )  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "patient": [panel.codes[one] for one in names],
+            "donor": [_donors_of(panel, row) for row in own],
+            "donor-only taxa": ((1 - was) * (own @ donors / own.sum(axis=1, keepdims=True))).sum(axis=1),
+            "recipient-only taxa": (was * (1 - own @ donors / own.sum(axis=1, keepdims=True))).sum(axis=1),
+            **{f"{what}, own donor": mine for what, (mine, _) in sides.items()},
+            **{f"{what}, unrelated donors": others for what, (_, others) in sides.items()},
+        }
+    )
+    depth = "at equal depth (expected over rarefaction)" if panel.stool.counts else "from a proportion of 0.0001"
+    return Section(
+        NAME,
+        TITLE,
+        lead=tuple(lead),
+        drawings={
+            "engraftment": Drawing(
+                f"Taxa of the donor alone that the recipient had {window.name}, and taxa of the recipient alone that "
+                "were gone: with the own donor (green) and, what chance and regression give, with unrelated donors "
+                "(grey). By recipient.",
+                _dumbbells(table["patient"] + "  " + table["donor"], sides),
+            )
+        },
+        listings={
+            "engraftment": Listing(
+                f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.", table
+            ),
+            "engraftment_estimates": Listing(
+                "Shares of taxa gained and lost, with the own donor and with unrelated donors, and the difference.",
+                pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"}),
+            ),
+        },
+        notes=(
+            f"Taxa gained and lost: found {depth}; the last sample {_before(panel)} and the mean over samples "
+            f"{window.name}; n = {len(names)} recipients. Compatible with engraftment, no proof: a species "
+            "table cannot tell a donor's strain from the recipient's own, grown from below detection. Intervals and "
+            "tests as for distances.",
+        ),
+        methods=(
+            f"A taxon counted as found {depth}"
+            + (" (Hurlbert 1971)" if panel.stool.counts else "")
+            + "; the shares of donor-only taxa gained and of recipient-only taxa lost were set against those with "
+            "unrelated donors in place of the own.",
+        ),
+    )
+
+
+def _lines(panel: _Panel, distances: Matrix) -> Figure:
+    to, samples = panel.to_donors(distances), panel.stool.recipients
+    columns = min(5, len(panel.recipients))
+    rows = -(-len(panel.recipients) // columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.25 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes in panels[len(panel.recipients) :]:
+        axes.set_visible(False)
+    for axes, patient, own in zip(panels, panel.recipients, panel.own, strict=False):
+        mine = samples[samples["patient"] == patient]
+        scores = to[[panel.stool.at[at] for at in mine.index]]
+        days, others = mine["time"].to_numpy(), scores[:, ~own]
+        axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
+        axes.fill_between(days, others.min(axis=1), others.max(axis=1), color=PALE, alpha=0.25, linewidth=0)
+        axes.plot(days, others.mean(axis=1), color=PALE, marker=".", markersize=3, linewidth=1)
+        axes.plot(days, scores[:, own].mean(axis=1), color=GREEN, marker="o", markersize=2.5, linewidth=1.3)
+        axes.set_title(f"{panel.codes[patient]}, donor {_donors_of(panel, own)}", loc="left", fontsize=7)
+    day_axis(panels[0], samples["time"].to_numpy())
+    figure.supxlabel("days since transplant", fontsize=8)
+    figure.supylabel("Bray-Curtis distance to donors", fontsize=8)
+    return figure
+
+
+def _forest(panel: _Panel, found: Specific, own: Flags, names: list[str]) -> Figure:
+    order = sorted(range(len(names)), key=lambda at: (np.flatnonzero(own[at]).tolist(), found.by_recipient[at]))
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.19 * (len(names) + 3)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(0, color=PALE, linewidth=0.8)
+    labels, at, last = [], 0, None
+    for one in order:
+        donor = _donors_of(panel, own[one])
+        if last not in (None, donor):
+            axes.axhline(at - 0.5, color=PALE, linewidth=0.4)
+        last = donor
+        axes.plot(found.by_recipient[one], at, "o", color=GREEN, markersize=4)
+        labels.append(f"{panel.codes[names[one]]}, donor {donor}")
+        at += 1
+    axes.axhline(at - 0.5, color=PALE, linewidth=0.8)
+    for name, mean, colour in (
+        (f"mean of {found.n} recipients", found.recipients, VERMILION),
+        (f"mean of {found.n_donors} donors", found.donors, BLUE),
+    ):
+        axes.plot([mean.low, mean.high], [at, at], color=colour)
+        axes.plot(mean.value, at, "D", color=colour, markersize=5)
+        said = f"{mean.value:.3f}" + ("" if np.isnan(mean.low) else f" ({mean.low:.3f} to {mean.high:.3f})")
+        axes.text(1.01, at, said, transform=axes.get_yaxis_transform(), va="center")
+        labels.append(name)
+        at += 1
+    axes.set_yticks(range(at), labels)
+    axes.set(
+        ylim=(at - 0.4, -0.6), xlabel="change of distance to the own donor minus to unrelated donors; 95% intervals"
+    )
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def _dumbbells(labels: pd.Series[str], sides: Mapping[str, tuple[Vector, Vector]]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.17 * len(labels)), layout="constrained")
+    panels = figure.subplots(1, len(sides), sharey=True, squeeze=False)[0]
+    titles = {"gained": "donor-only taxa gained", "lost": "recipient-only taxa lost"}
+    at = np.arange(len(labels))
+    for axes, (what, (mine, others)) in zip(panels, sides.items(), strict=True):
+        axes.hlines(at, mine, others, color=PALE, linewidth=0.8)
+        axes.plot(others, at, "o", color=PALE, markersize=4, label="unrelated donors")
+        axes.plot(mine, at, "o", color=GREEN, markersize=4, label="own donor")
+        axes.set(xlabel="share", xlim=(0, None))
+        axes.set_title(titles[what], loc="left")
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+    panels[0].set_yticks(at, labels)
+    panels[0].invert_yaxis()
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -1,0 +1,721 @@
+"""Immune trajectories: what rises and falls after the transplant, tested in windows fixed before anyone looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
+
+from features.analytes import LOG2_UNITS
+from features.cohort import Cohort
+from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
+from training.drawing import BLUE, COLOURS, INK, PALE, STYLE, VERMILION, WIDTH
+from training.study.section import Drawing, Listing, Section, patient_codes
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+ENUMERATED = 16
+"""Patients up to whom all 2ⁿ assignments of signs are gone through; beyond, `SAMPLED` are drawn."""
+SAMPLED = 9999
+MODELLED = 10
+"""Patients from whom on a change is estimated by a mixed model."""
+WORTH_DRAWING = 0.9
+"""The least confidence at which an interval is shown as one."""
+NAME, TITLE = "immune", "Immune trajectories"
+ALPHA = 0.05
+_PER_PAGE = 20
+
+
+@dataclass(frozen=True)
+class Change:
+    """A mean change with its interval and tests.
+
+    Attributes
+    ----------
+    n : int
+        Patients.
+    estimate, low, high : float
+        On the scale of the changes; NaN where `n` is too small for an interval.
+    confidence : float
+        What the interval attains: at n = 5 no exact one attains more than 0.9375.
+    p, greater, less : float
+        Two-sided, and one-sided for a change above and below 0.
+    """
+
+    n: int
+    estimate: float
+    low: float
+    high: float
+    confidence: float
+    p: float
+    greater: float
+    less: float
+
+
+def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
+    """Return the mean of paired changes, with the sign-flip permutation test and the interval that belongs to it.
+
+    Under the null of changes symmetric about 0, every assignment of signs is as likely. A tie, a change of 0, keeps its
+    value whichever sign it gets. The interval's ends are means of subsets of the changes, which part the line into 2ⁿ
+    pieces that are equally likely to hold the centre; it holds exactly the centres that the test does not reject.
+
+    Parameters
+    ----------
+    change : ndarray, (n_patients,)
+    level : float
+        The confidence asked for; the widest interval is returned where that is beyond reach.
+    seed : int
+        Of the signs that are drawn where there are more than `ENUMERATED` patients.
+
+    References
+    ----------
+    Fisher 1935, The Design of Experiments, section 21; Hartigan 1969, Journal of the American Statistical Association
+    64:1303-1317, for the subset means.
+    """
+    n = len(change)
+    if n <= ENUMERATED:
+        subsets = (np.arange(1, 2**n)[:, None] >> np.arange(n)) & 1 == 1
+    else:
+        subsets = np.random.default_rng(seed).random((SAMPLED, n)) < 0.5
+        subsets = subsets[subsets.any(axis=1)]
+    sums = subsets @ change
+    # Sums that differ by rounding alone are ties.
+    slack, ways = 1e-12 * np.abs(change).sum(), len(sums) + 1
+    greater, less = (float((1 + (side * sums <= slack).sum()) / ways) for side in (1, -1))
+    means = np.sort(sums / subsets.sum(axis=1))
+    out = max(1, int((1 - level) / 2 * ways + 1e-9))
+    confidence = max(0.0, 1 - 2 * out / ways)
+    low, high = (float(means[out - 1]), float(means[-out])) if confidence else (np.nan, np.nan)
+    return Change(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(greater, less)), greater, less)
+
+
+def rise_and_fall(baseline: Vector, early: Vector, late: Vector, *, seed: int = 0) -> float:
+    """Return p of the pattern that levels rise early, then fall, and end above baseline.
+
+    An intersection-union test: each of the three one-sided sign-flip tests must reject, so that the largest p is that
+    of the whole, without correction (Berger 1982, Technometrics 24:295-300).
+
+    Parameters
+    ----------
+    baseline, early, late : ndarray, (n_patients,)
+        Logarithms of levels, of patients drawn in all three windows.
+    """
+    rise, fall, above = early - baseline, early - late, late - baseline
+    return max(sign_flip(part, seed=seed).greater for part in (rise, fall, above))
+
+
+def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any], *, level: float = 0.95) -> Change:
+    r"""Return the mean slope of `y` on `x` over patients who each have an intercept and a slope of their own.
+
+    .. math:: y_{it} = \beta_0 + b_{0i} + (\beta_1 + b_{1i})\, x_{it} + e_{it}, \qquad b_i \sim N(0, \sigma^2 \Psi)
+
+    fitted by restricted maximum likelihood (Laird and Ware 1982, Biometrics 38:963-974). A patient with one value of
+    `x` tells of the intercept. Where `x` is 0 before and 1 after, the slope is the change, and the random slope lets
+    patients differ in it. The slope over its standard error is referred to Student's t with one degree of freedom less
+    than the patients who have several values of `x`; with complete pairs this is the paired t test.
+
+    Parameters
+    ----------
+    y, x : ndarray, (n_draws,)
+    patient : ndarray, (n_draws,)
+        Whose each is; at least two patients have several values of `x`.
+    """
+    _, who = np.unique(patient, return_inverse=True)
+    n = int(who.max()) + 1
+    # The fit is the same on any scale, and quickest on one without units.
+    scale, unit = float(np.std(y)) or 1.0, float(np.std(x))
+    design = np.column_stack([np.ones(len(x)), (x - x.mean()) / unit])
+    a, c = np.zeros((n, 2, 2)), np.zeros((n, 2))
+    np.add.at(a, who, design[:, :, None] * design[:, None, :])
+    np.add.at(c, who, design * (y / scale)[:, None])
+    square, freedom = float((y / scale) @ (y / scale)), len(y) - 2
+
+    def solved(theta: Vector) -> tuple[float, Vector, Matrix]:
+        """Return the criterion, the coefficients and their covariance; theta is Cholesky's root of Ψ."""
+        root = np.array([[theta[0], 0.0], [theta[1], theta[2]]])
+        psi = root @ root.T
+        # Woodbury: the same as with each patient's covariance matrix inverted, at the size of the design.
+        inner = np.eye(2) + a @ psi
+        weighted = np.linalg.solve(inner, np.concatenate([a, c[:, :, None]], axis=2))
+        precision, moment = weighted[:, :, :2].sum(axis=0), weighted[:, :, 2].sum(axis=0)
+        beta = np.linalg.solve(precision, moment)
+        left = square - np.einsum("ni,ij,nj->", c, psi, weighted[:, :, 2]) - beta @ moment
+        variance = max(float(left), 1e-12) / freedom
+        criterion = freedom * np.log(variance) + np.log(np.linalg.det(inner)).sum()
+        return float(criterion + np.log(np.linalg.det(precision))), beta, variance * np.linalg.inv(precision)
+
+    bounds = [(0.0, 1e3), (-1e3, 1e3), (0.0, 1e3)]
+    starts = (np.array([1.0, 0.0, 0.3]), np.array([0.1, 0.0, 0.1]))
+    fits = [minimize(lambda theta: solved(theta)[0], start, method="L-BFGS-B", bounds=bounds) for start in starts]
+    _, beta, covariance = solved(min(fits, key=lambda fit: float(fit.fun)).x)
+    spread = np.array([np.ptp(x[who == one]) > 0 for one in range(n)])
+    informed = int(spread.sum())
+    estimate, error = (float(found) * scale / unit for found in (beta[1], np.sqrt(covariance[1, 1])))
+    if np.ptp(y) == 0:
+        return Change(informed, 0.0, 0.0, 0.0, level, 1.0, 1.0, 1.0)
+    below, greater = (float(student.cdf(side * estimate / error, informed - 1)) for side in (1, -1))
+    half = float(student.ppf((1 + level) / 2, informed - 1)) * error
+    return Change(informed, estimate, estimate - half, estimate + half, level, 2 * min(below, greater), greater, below)
+
+
+def after_peak(time: Vector, level: Vector) -> tuple[int, float]:
+    """Return where the highest level stands, and the slope of least squares from there on; 0 where it stands last.
+
+    Parameters
+    ----------
+    time, level : ndarray, (n_draws,)
+        One patient's draws, at rising times.
+    """
+    peak = int(level.argmax())
+    return peak, float(_falls(time, level[None])[0][0])
+
+
+def after_peak_null(draws: Sequence[tuple[Vector, Vector]], *, n: int = 999, seed: int = 0) -> tuple[float, float]:
+    """Return the mean slope after each patient's peak in shuffled draws, and p of a fall as marked as observed.
+
+    Whatever peaks falls afterwards. The null is therefore within patients: each one's levels change places in time, and
+    the peak is sought anew. A fall is measured by the cross-products of times and levels from the peak on, the slope
+    weighted by the stretch that it spans: a long descent counts for more than a last draw below its neighbour.
+
+    Parameters
+    ----------
+    draws : sequence of (times, levels)
+        For each patient, two arrays of (n_draws,), at rising times.
+    n, seed : int
+        How many shuffles, and their seed.
+
+    Returns
+    -------
+    null_mean, p : float
+        p is one-sided, for a fall more marked than chance makes it (Phipson and Smyth 2010, Statistical Applications in
+        Genetics and Molecular Biology 9:39).
+    """
+    rng, total, seen, shuffled = np.random.default_rng(seed), np.zeros(n), 0.0, 0.0
+    for time, level in draws:
+        seen += float(_falls(time, level[None])[1][0])
+        slopes, falls = _falls(time, rng.permuted(np.tile(level, (n, 1)), axis=1))
+        shuffled += float(slopes.mean()) / len(draws)
+        total += falls
+    slack = 1e-12 * (1 + abs(seen))
+    return shuffled, float((1 + (total <= seen + slack).sum()) / (1 + n))
+
+
+def _falls(time: Vector, levels: Matrix) -> tuple[Vector, Vector]:
+    """Return each row's slope of least squares from its highest level on, and its cross-products, (n_rows,)."""
+    m = len(time)
+    centred = np.zeros((m, m))
+    for start in range(m):
+        centred[start, start:] = time[start:] - time[start:].mean()
+    peak, square = levels.argmax(axis=1), (centred**2).sum(axis=1)
+    products = (levels * centred[peak]).sum(axis=1)
+    return products / np.where(square > 0, square, 1.0)[peak], products
+
+
+def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0) -> pd.DataFrame:
+    """Return each analyte's change from the first window to each other one.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        `Trajectories.rows`.
+    windows : sequence of Window
+    seed : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        `analyte`, `window`, `patients`, `undetected` (of them, at both ends), `change` (log2), `low`, `high`,
+        `confidence`, `p`, `q` (Benjamini-Hochberg over the table) and `method`. The mixed model takes over from
+        `MODELLED` patients on where at least half of the draws were detected: halves of limits are not normal. What
+        fewer than two patients tell, or none detected, is not among them.
+    """
+    levels, lines = in_windows(rows, windows), []
+    baseline = levels.xs(0, level="window") if len(levels) and 0 in levels.index.get_level_values(2) else levels[:0]
+    for at, window in enumerate(windows[1:], 1):
+        drawn = rows[rows["time"].between(window.first, window.last)]
+        for analyte, paired in changes(levels, at).groupby("analyte"):
+            undetected = int(paired["below"].sum())
+            if len(paired) < 2 or undetected == len(paired):
+                continue
+            before, after = baseline.loc[analyte], drawn[drawn["analyte"] == analyte]
+            detected = 1 - np.append(before["below"], after["censored"] == "below").mean()
+            if modelled := len(paired) >= MODELLED and detected >= 0.5:
+                y = np.append(before["log2"], after["log2"])
+                x = np.repeat([0.0, 1.0], [len(before), len(after)])
+                found = mixed_slope(y, x, np.append(before.index, after["patient"]))
+            else:
+                found = sign_flip(paired["change"].to_numpy(), seed=seed)
+            method = "mixed model" if modelled else "sign-flip"
+            lines.append((analyte, window.name, len(paired), undetected, *_told(found), method))
+    names = ["analyte", "window", "patients", "undetected", "change", "low", "high", "confidence", "p", "method"]
+    return _with_q(pd.DataFrame(lines, columns=names))
+
+
+def trend_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return each analyte's mean slope over time by the mixed model, log2 for each unit of time.
+
+    Columns as of `change_table`, without windows. Analytes of fewer than `MODELLED` patients with several draws, or
+    detected in fewer than half of them, are not among them.
+    """
+    lines = []
+    for analyte, mine in rows.groupby("analyte"):
+        several = int((mine.groupby("patient")["time"].nunique() > 1).sum())
+        if several >= MODELLED and (mine["censored"] == "below").mean() <= 0.5:
+            found = mixed_slope(*(mine[name].to_numpy() for name in ("log2", "time", "patient")))
+            lines.append((analyte, several, *_told(found)))
+    return _with_q(pd.DataFrame(lines, columns=["analyte", "patients", "change", "low", "high", "confidence", "p"]))
+
+
+def pattern_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0) -> pd.DataFrame:
+    """Return the test of `rise_and_fall` for each analyte, in the first window, the second and the last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `analyte`, `patients` (drawn in all three), of them how many `rose`, `fell` and ended `above` baseline; `p`
+        and `q`.
+    """
+    levels, last, lines = in_windows(rows, windows), len(windows) - 1, []
+    parts = [changes(levels, *ends)["change"] for ends in ((1, 0), (last, 1), (last, 0))]
+    joined = pd.concat(parts, axis=1, join="inner", keys=["rise", "fall", "above"])
+    for analyte, mine in joined.groupby("analyte"):
+        if len(mine) > 1 and mine.to_numpy().any():
+            rise, fall, above = mine.to_numpy().T
+            p = max(sign_flip(part, seed=seed).greater for part in (rise, -fall, above))
+            lines.append((analyte, len(mine), int((rise > 0).sum()), int((fall < 0).sum()), int((above > 0).sum()), p))
+    return _with_q(pd.DataFrame(lines, columns=["analyte", "patients", "rose", "fell", "above", "p"]))
+
+
+def peak_tables(rows: pd.DataFrame, *, seed: int = 0) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return each patient's peak after day 0, and what the slope after it says against shuffled draws.
+
+    Returns
+    -------
+    peaks : pandas.DataFrame
+        `analyte`, `patient`, `draws` (after day 0, at least 3), `peak` (log2 over the last draw up to day 0; NaN
+        without one), `day` and `slope` after it, log2 for 30 days.
+    falls : pandas.DataFrame
+        `analyte`, `patients`, mean `slope`, mean slope of shuffled draws (`shuffled`), `p` and `q`.
+    """
+    peaks, falls = [], []
+    for analyte, mine in rows[rows["log2"].notna()].groupby("analyte"):
+        if (mine["censored"] == "below").all():
+            continue
+        draws, slopes = [], []
+        for patient, own in mine.groupby("patient", sort=False):
+            after, before = own[own["time"] > 0], own[own["time"] <= 0]
+            if len(after) < 3:
+                continue
+            time, level = after["time"].to_numpy(), after["log2"].to_numpy()
+            top, slope = after_peak(time / 30, level)
+            base = before["log2"].iloc[-1] if len(before) else np.nan
+            peaks.append((analyte, patient, len(after), level[top] - base, time[top], slope))
+            draws.append((time / 30, level))
+            slopes.append(slope)
+        if len(draws) > 1:
+            falls.append((analyte, len(draws), float(np.mean(slopes)), *after_peak_null(draws, seed=seed)))
+    return (
+        pd.DataFrame(peaks, columns=["analyte", "patient", "draws", "peak", "day", "slope"]),
+        _with_q(pd.DataFrame(falls, columns=["analyte", "patients", "slope", "shuffled", "p"])),
+    )
+
+
+def _told(found: Change) -> tuple[float, float, float, float, float]:
+    return found.estimate, found.low, found.high, found.confidence, found.p
+
+
+def _with_q(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(q=false_discovery_control(table["p"]) if len(table) else np.empty(0))
+
+
+def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:
+    """Return the section on immune trajectories.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Fixed beforehand, the baseline first; visits that are numbered and not dated are windows themselves.
+    """
+    found = trajectories(cohort)
+    if found is None or found.rows.groupby("patient")["time"].nunique().max() < 2:
+        what = (
+            "no immune measurements" if cohort.immune is None else "one draw a patient, or draws without day or visit"
+        )
+        why = f"{cohort.name} has {what}; serial blood with a day or a visit number would be shown here"
+        return Section(NAME, TITLE, missing=(why,))
+    codes, rows = patient_codes(cohort), found.rows
+    if not found.dated:
+        windows = visit_windows(found)
+    table, none = change_table(rows, windows), sorted(_undetected(rows))
+    lead, missing = [_summary(found), *_changed(table, windows, found)], []
+    listings = {
+        "immune_levels": Listing(
+            f"Levels by window, {_scale(found)}; several draws of a window are averaged on the log scale; undetected: "
+            "every draw lay below the limit, and half the limit is shown.",
+            _level_listing(found, windows, codes),
+        ),
+        "immune_changes": Listing(
+            "Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: patients below "
+            "the limit at both ends, who count as unchanged.",
+            _folds(table),
+        ),
+    }
+    notes = [_note(table, windows)]
+    if found.dated and len(windows) > 2:
+        pattern, (peaks, falls) = pattern_table(rows, windows), peak_tables(rows)
+        lead += _patterned(pattern, windows)
+        if len(falls):
+            fell = ", ".join(falls.loc[falls["q"] <= ALPHA, "analyte"]) or "none"
+            lead.append(
+                "What peaks falls afterwards, in pure noise too: against draws shuffled within patients, the fall "
+                f"after the peak is more marked than chance makes it in {(falls['q'] <= ALPHA).sum()} of {len(falls)} "
+                f"analytes ({fell}; one-sided, false discovery rate 5%)."
+            )
+        listings["immune_pattern"] = Listing(
+            f"Rise by {windows[1].name}, fall to {windows[-1].name}, end above baseline: how many patients did each; "
+            "p one-sided, of all three together.",
+            pattern,
+        )
+        listings["immune_peaks"] = Listing(
+            "Each patient's highest draw after day 0: fold over baseline, its day, and the slope from there on (log2 "
+            "for 30 days; 0 where the last draw is the highest). Descriptive: chosen after the fact.",
+            peaks.assign(patient=peaks["patient"].map(codes), peak=2 ** peaks["peak"]),
+        )
+        listings["immune_falls"] = Listing(
+            "Mean slope after the peak (log2 for 30 days), beside that of the same draws shuffled in time; p: how "
+            "often a fall as marked, or more, comes of shuffling.",
+            falls,
+        )
+        notes.append(_pattern_note(windows))
+    elif not found.dated:
+        trend = trend_table(rows)
+        if len(trend):
+            lead.append(_trended(trend))
+            listings["immune_trend"] = Listing(
+                "Fold change for each visit, over all visits (mixed model).", _folds(trend)
+            )
+            notes.append(
+                "Fold change for each visit: linear mixed model of log2 levels on the visit's number with random "
+                "intercept and slope, REML, Student's t with patients - 1 degrees of freedom; Benjamini-Hochberg over "
+                f"{len(trend)} analytes, of those detected in at least half of the draws; n by row."
+            )
+        missing.append(
+            f"{cohort.name} numbers its visits and does not date them: windows in days, the pattern of rise and fall, "
+            "and peaks take draws with a day, before and after the index event"
+        )
+    if none:
+        missing.append(f"below detection in every draw, so without a trajectory: {', '.join(none)}")
+    lead.append(
+        "Without an arm that was treated alike but for the transplant, none of these changes can be attributed to it."
+        if found.dated
+        else "These are associations with the passing of visits; what causes them cannot be told from them."
+    )
+    significant = table[table["q"] <= ALPHA]
+    return Section(
+        NAME,
+        TITLE,
+        lead=tuple(lead),
+        drawings=_drawings(found, windows, table, codes),
+        listings=listings,
+        notes=tuple(notes),
+        methods=_methods(found, windows),
+        missing=tuple(missing),
+        metrics={
+            "immune_analytes": float(rows["analyte"].nunique()),
+            "immune_undetected": float(len(none)),
+            "immune_changed": float(significant["analyte"].nunique()),
+        },
+    )
+
+
+def _undetected(rows: pd.DataFrame) -> list[str]:
+    never = (rows["censored"] == "below").groupby(rows["analyte"]).all()
+    return list(never.index[never])
+
+
+def _scale(found: Trajectories) -> str:
+    return {"unstated": "in the source's unit, which it does not state"}.get(found.unit, f"in {found.unit}")
+
+
+def _back(found: Trajectories, log2: pd.Series[float]) -> pd.Series[float]:
+    """Return levels in the table's own unit."""
+    return log2 if found.unit in LOG2_UNITS else 2**log2
+
+
+def _summary(found: Trajectories) -> str:
+    rows, time = found.rows, found.rows["time"]
+    draws = rows[["patient", "time"]].drop_duplicates()
+    several = int((draws.groupby("patient").size() > 1).sum())
+    below = (rows["censored"] == "below").sum()
+    return (
+        f"{len(draws)} draws of {draws['patient'].nunique()} patients, {several} of them with several, from "
+        f"{'day' if found.dated else 'visit'} {time.min():g} to {time.max():g} ({found.clock}); {len(rows)} "
+        f"measurements of {rows['analyte'].nunique()} analytes, {below} of them below detection."
+    )
+
+
+def _changed(table: pd.DataFrame, windows: Sequence[Window], found: Trajectories) -> list[str]:
+    if table.empty:
+        return ["No analyte was measured, at baseline and in a later window, in two patients."]
+    told = []
+    for window in windows[1:] if found.dated else ():
+        mine = table[table["window"] == window.name]
+        if mine.empty:
+            told.append(f"No analyte was measured both at baseline and in the window {window.name!r} in two patients.")
+            continue
+        largest = mine.reindex(mine["change"].abs().sort_values(ascending=False).index)
+        strongest = largest.sort_values("q", kind="stable").head(4)
+        told.append(
+            f"Between baseline and {window.name}, {int((mine['q'] <= ALPHA).sum())} of {len(mine)} analytes changed at "
+            f"a false discovery rate of 5%; foremost {'; '.join(map(_said, strongest.itertuples(index=False)))}."
+        )
+    if not found.dated:
+        changed = table[table["q"] <= ALPHA]
+        told.append(
+            f"Between the first visit and a later one, {len(changed)} of {len(table)} changes pass a false discovery "
+            f"rate of 5%{': ' if len(changed) else ''}{'; '.join(map(_said, changed.head(6).itertuples(index=False)))}."
+        )
+    smallest = table.loc[table["method"] == "sign-flip", "patients"]
+    if len(smallest) and 2 / 2 ** smallest.max() > ALPHA:
+        n = int(smallest.max())
+        told.append(
+            f"With {n} patients no exact two-sided p is below {2 / 2**n:.3g}: significance at 5% is out of reach "
+            "whatever happened, and estimates with their intervals are what there is to read."
+        )
+    return told
+
+
+def _said(one: Any) -> str:
+    where = f", {one.window}" if one.window.startswith("visit") else ""
+    told = "too few for an interval"
+    if one.confidence >= WORTH_DRAWING:
+        told = f"{100 * one.confidence:.3g}% interval {2**one.low:.2f} to {2**one.high:.2f}"
+    return f"{one.analyte}{where} × {2**one.change:.2f} ({told}, n = {one.patients}, p = {one.p:.3g})"
+
+
+def _trended(trend: pd.DataFrame) -> str:
+    changed = trend[trend["q"] <= ALPHA].sort_values("p")
+    told = "; ".join(
+        f"{one['analyte']} × {2 ** one['change']:.3f} a visit ({2 ** one['low']:.3f} to {2 ** one['high']:.3f}, "
+        f"n = {one['patients']})"
+        for _, one in changed.iterrows()
+    )
+    return (
+        f"Over all visits (mixed models, 95% intervals), {len(changed)} of {len(trend)} analytes rise or fall at a "
+        f"false discovery rate of 5%{': ' if told else ''}{told}."
+    )
+
+
+def _patterned(pattern: pd.DataFrame, windows: Sequence[Window]) -> list[str]:
+    if pattern.empty:
+        return [f"No two patients have blood in all of {', '.join(window.name for window in windows)}."]
+    shown = pattern[pattern["q"] <= ALPHA]
+    least = 1 / 2 ** int(pattern["patients"].max())
+    every = pattern[(pattern[["rose", "fell", "above"]].min(axis=1) == pattern["patients"])]
+    return [
+        f"The stated pattern, a rise by {windows[1].name}, a fall to {windows[-1].name} and an end above baseline, is "
+        f"shown by {len(shown)} of {len(pattern)} analytes at a false discovery rate of 5%"
+        f"{': ' if len(shown) else ''}{', '.join(shown['analyte'])}; every patient followed it in {len(every)}"
+        f"{': ' if len(every) else ''}{', '.join(every['analyte'])}. With {int(pattern['patients'].max())} patients "
+        f"its one-sided p cannot fall below {least:.3g}."
+    ]
+
+
+def _folds(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with fold changes where `table` has their logarithms."""
+    return table.assign(**{name: 2 ** table[name] for name in ("change", "low", "high")}).rename(
+        columns={"change": "fold change"}
+    )
+
+
+def _level_listing(found: Trajectories, windows: Sequence[Window], codes: dict[str, str]) -> pd.DataFrame:
+    levels = in_windows(found.rows, windows).reset_index()
+    return pd.DataFrame(
+        {
+            "analyte": levels["analyte"],
+            "patient": levels["patient"].map(codes),
+            "window": [windows[at].name for at in levels["window"]],
+            "level": _back(found, levels["log2"]),
+            "draws": levels["draws"],
+            "undetected": levels["below"],
+        }
+    )
+
+
+def _note(table: pd.DataFrame, windows: Sequence[Window]) -> str:
+    named = "; ".join(f"{window.name}: {window.first:g} to {window.last:g}" for window in windows[:4])
+    return (
+        f"Fold change from baseline: mean difference of log2 levels, paired within patients. Windows: {named}"
+        f"{'; ...' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the draws were "
+        "detected: exact two-sided sign-flip test, interval from the subset means that the test does not reject, at "
+        f"the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and change, "
+        "REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
+        f"otherwise half the limit stands for what was not detected. Benjamini-Hochberg over {len(table)} "
+        "rows; n by row."
+    )
+
+
+def _pattern_note(windows: Sequence[Window]) -> str:
+    return (
+        f"Pattern: intersection-union of three one-sided sign-flip tests (baseline to {windows[1].name} up, "
+        f"{windows[1].name} to {windows[-1].name} down, baseline to {windows[-1].name} up), of patients drawn in all "
+        "three; p is the largest of the three; Benjamini-Hochberg over analytes. Slope after the peak: 999 shuffles of "
+        "each patient's draws after day 0, the peak sought anew in each, by cross-products of "
+        "times and levels from it on; patients with at least 3 such draws."
+    )
+
+
+def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
+    unseen = (
+        "Values below the limit of detection were set to half the limit (Hornung and Reed 1990), and pairs undetected "
+        "at both ends were taken as unchanged; where no limit was stated, the smallest number reported stood for it."
+    )
+    tested = (
+        f"Changes of log2 levels from baseline were tested with the exact sign-flip permutation test (Fisher 1935), "
+        f"with intervals from subset means (Hartigan 1969), below {MODELLED} patients, and with linear mixed models "
+        f"with random intercept and slope (Laird and Ware 1982; REML, t with n - 1 degrees of freedom) from {MODELLED} "
+        "on; false discovery rates are Benjamini and Hochberg's (1995)."
+    )
+    if not found.dated:
+        return unseen, tested
+    names = ", ".join(window.name for window in windows)
+    pattern = (
+        f"Windows ({names}) were fixed beforehand. A rise followed by a fall that ends above baseline was tested as an "
+        "intersection-union test (Berger 1982); the slope after each patient's peak was compared with that of the "
+        "patient's draws shuffled in time."
+    )
+    return unseen, tested, pattern
+
+
+def _drawings(
+    found: Trajectories, windows: Sequence[Window], table: pd.DataFrame, codes: dict[str, str]
+) -> dict[str, Drawing]:
+    with mpl.rc_context(STYLE):
+        analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _undetected(found.rows)]
+        pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
+        caption = (
+            f"Trajectories, {_scale(found)}, of all patients with blood. Thin lines: patients; bold: geometric mean "
+            f"{'in each window, which is shaded' if found.dated else 'at each visit of at least 3 patients'}. Hollow: "
+            "below the limit, drawn at the limit (the mean takes half of it), and counted above the panel; triangles: "
+            "above the range."
+        )
+        drawn = {
+            f"immune_trajectories{f'_{at}' if at > 1 else ''}": Drawing(
+                caption, _trajectories(found, windows, page, codes)
+            )
+            for at, page in enumerate(pages, 1)
+        }
+        if len(table):
+            shown = table if found.dated else table[table["patients"] >= 5]
+            if len(shown):
+                drawn["immune_changes"] = Drawing(
+                    "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
+                    "patients, none of fewer. Filled: q at most 0.05; n beside.",
+                    _forest(shown),
+                )
+    return drawn
+
+
+def _trajectories(
+    found: Trajectories, windows: Sequence[Window], analytes: Sequence[str], codes: dict[str, str]
+) -> Figure:
+    patients = [name for name in codes if name in set(found.rows["patient"])]
+    few = len(patients) <= len(COLOURS)
+    colours = dict(zip(patients, COLOURS, strict=False)) if few else dict.fromkeys(patients, PALE)
+    columns = min(4, len(analytes))
+    lines = -(-len(analytes) // columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
+    last = float(found.rows["time"].max())
+    levels = in_windows(found.rows, windows).reset_index()
+    for axes in panels[len(analytes) :]:
+        axes.axis("off")
+    for analyte, axes in zip(analytes, panels, strict=False):
+        mine = found.rows[found.rows["analyte"] == analyte]
+        for window in windows[1:] if found.dated else ():
+            axes.axvspan(window.first, min(window.last, last), color=PALE, alpha=0.15, linewidth=0)
+        for patient, own in mine.groupby("patient", sort=False):
+            _line(axes, found, own, colours[str(patient)], few)
+        _mean(axes, found, mine, levels[levels["analyte"] == analyte], windows)
+        if found.unit not in LOG2_UNITS:
+            axes.set_yscale("log")
+            decades = np.log10(2) * np.ptp(mine["log2"])
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=8))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
+        if found.dated and last > 150:
+            axes.set_xscale("symlog", linthresh=30, linscale=1.5)
+            axes.set_xticks([at for at in (0, 30, 100, 300, 1000) if at <= last])
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.xaxis.set_minor_locator(NullLocator())
+        elif not found.dated:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        below = int((mine["censored"] == "below").sum())
+        axes.set_title(f"{analyte}{f'  ({below} of {len(mine)} <)' if below else ''}", loc="left", fontsize=7)
+        axes.tick_params(labelsize=6)
+    for axes in panels[max(0, len(analytes) - columns) : len(analytes)]:
+        axes.set_xlabel(found.clock if found.dated else "visit")
+        axes.tick_params(labelbottom=True)
+    if few:
+        for patient in patients:
+            panels[0].plot([], [], color=colours[patient], label=codes[patient])
+        figure.legend(loc="outside upper left", ncols=len(patients))
+    return figure
+
+
+def _line(axes: Any, found: Trajectories, own: pd.DataFrame, colour: str, few: bool) -> None:
+    """Draw one patient's levels: what was not detected hollow at the limit, what was beyond the range as a triangle."""
+    shown = _back(found, own["limit"].fillna(own["log2"]))
+    axes.plot(own["time"], shown, color=colour, linewidth=0.9 if few else 0.5, alpha=1 if few else 0.6)
+    for side, marker, fill in (("", "o", colour), ("below", "o", "white"), ("above", "^", colour)):
+        mine = (own["censored"] == side).to_numpy()
+        axes.plot(
+            own["time"][mine], shown[mine], marker, color=colour, markerfacecolor=fill, markersize=2.6 if few else 1.8,
+            markeredgewidth=0.7,
+        )  # fmt: skip
+
+
+def _mean(axes: Any, found: Trajectories, mine: pd.DataFrame, levels: pd.DataFrame, windows: Sequence[Window]) -> None:
+    points: list[tuple[float, float]] = []
+    for at, window in enumerate(windows):
+        here = levels.loc[levels["window"] == at, "log2"]
+        if len(here) >= (1 if found.dated else 3):
+            time = mine.loc[mine["time"].between(window.first, window.last), "time"].median()
+            points.append((time, here.mean()))
+    if points:
+        drawn = pd.DataFrame(points, columns=["time", "log2"])
+        axes.plot(drawn["time"], _back(found, drawn["log2"]), color=INK, linewidth=2, marker="s", markersize=3.5)
+
+
+def _forest(table: pd.DataFrame) -> Figure:
+    windows = list(dict.fromkeys(table["window"]))[:4]
+    analytes = list(dict.fromkeys(table["analyte"]))
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.19 * len(analytes)), layout="constrained")
+    panels = figure.subplots(1, len(windows), sharex=True, sharey=True, squeeze=False)[0]
+    for window, axes in zip(windows, panels, strict=True):
+        axes.axvline(1, color=PALE, linewidth=0.8)
+        for one in table[table["window"] == window].itertuples():
+            at, colour = analytes.index(one.analyte), VERMILION if one.change > 0 else BLUE
+            if one.confidence >= WORTH_DRAWING:
+                axes.plot([2**one.low, 2**one.high], [at, at], color=colour, linewidth=1.2)
+            axes.plot(2**one.change, at, "o", color=colour, markerfacecolor=colour if one.q <= ALPHA else "white")
+            axes.text(1.01, at, f"{one.patients}", transform=axes.get_yaxis_transform(), va="center", fontsize=6)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_title(window, loc="left")
+        axes.set_xlabel("fold change")
+    panels[0].set_yticks(range(len(analytes)), analytes)
+    panels[0].set_ylim(len(analytes) - 0.5, -0.5)
+    return figure

@@ -1,0 +1,344 @@
+"""Microbe-immune links: which taxa and analytes rise and fall together within patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, norm
+from scipy.stats import t as student
+
+from features.cohort import Cohort
+from features.trajectories import Trajectories, trajectories
+from features.transforms import CLR, GenusSums, PrevalenceFilter, ZeroReplacement
+from training.drawing import INK, STYLE, WIDTH
+from training.study.section import Drawing, Listing, Section
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Patients = NDArray[Any]
+
+NAME, TITLE = "links", "Microbe-immune links"
+ALPHA, POWER = 0.05, 0.8
+APART = 7.0
+"""Days between stool and blood, at most, of one pair."""
+PREVALENCE, MOST_TAXA = 0.2, 20
+LEAST_DETECTED = 0.5
+STRETCHES = (0.0, 28.0, 89.0)
+"""Last days of the stretches in which the common course is taken to be level: before, early, between, late."""
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """A repeated-measures correlation, with its 95% interval and parametric p; `df` is draws - intercepts - 1."""
+
+    r: float
+    df: int
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Stool and blood of the same patient at about the same time.
+
+    Attributes
+    ----------
+    patient : ndarray of str, (n_pairs,)
+    course : ndarray, (n_pairs,)
+        The visit; of days, which stretch of those that `STRETCHES` parts.
+    taxa : tuple of str
+    clr : ndarray, (n_pairs, n_taxa)
+    analytes : tuple of str
+    levels : ndarray, (n_pairs, n_analytes)
+        log2; NaN where not measured.
+    left_out : tuple of str
+        Analytes that were detected in fewer than half of the pairs' draws.
+    """
+
+    patient: Patients
+    course: Patients
+    taxa: tuple[str, ...]
+    clr: Matrix
+    analytes: tuple[str, ...]
+    levels: Matrix
+    left_out: tuple[str, ...]
+
+
+def rmcorr(x: Vector, y: Vector, patient: Patients, course: Patients | None = None) -> Correlation:
+    """Return the correlation within patients, all of whom share one slope and keep an intercept of their own.
+
+    Parameters
+    ----------
+    x, y : ndarray, (n_draws,)
+        Neither constant within every patient.
+    patient : ndarray, (n_draws,)
+        A patient of one draw tells nothing and is left out.
+    course : ndarray, (n_draws,), optional
+        The stretch of time of each draw: what all patients do in it has an intercept of its own as well, so that only
+        departures from the common course are correlated.
+
+    References
+    ----------
+    Bland and Altman 1995, BMJ 310:446; Bakdash and Marusich 2017, Frontiers in Psychology 8:456.
+    """
+    kept, df = _repeated(patient)
+    pair = np.column_stack([x, y])[kept]
+    if course is not None:
+        intercepts = np.column_stack([labels[kept, None] == np.unique(labels[kept]) for labels in (patient, course)])
+        fitted, _, rank, _ = np.linalg.lstsq(intercepts.astype(float), pair, rcond=None)
+        pair, df = pair - intercepts @ fitted, int(kept.sum()) - int(rank) - 1
+    if df < 1:
+        return Correlation(np.nan, df, np.nan, np.nan, np.nan)
+    a, b = _unit(pair, patient[kept]).T
+    r = float(np.clip(a @ b, -1, 1))
+    p = 2 * float(student.sf(abs(r) * np.sqrt(df / max(1 - r * r, 1e-300)), df))
+    half = float(norm.ppf(0.975)) / np.sqrt(df - 1) if df > 1 else np.inf
+    middle = np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
+    return Correlation(r, df, float(np.tanh(middle - half)), float(np.tanh(middle + half)), p)
+
+
+def within_patients(X: Matrix, y: Vector, patient: Patients, *, n: int, seed: int = 0) -> tuple[Vector, Vector]:
+    """Return each column's repeated-measures correlation with `y`, and its two-sided permutation p.
+
+    The draws of a patient change places among themselves, never with another patient's: patients are the blocks.
+
+    Parameters
+    ----------
+    X : ndarray, (n_draws, n_columns)
+    y : ndarray, (n_draws,)
+    patient : ndarray, (n_draws,)
+    n, seed : int
+        Permutations, and their seed; every column meets the same ones.
+
+    Returns
+    -------
+    r, p : ndarray, (n_columns,)
+        p counts the observed order among the permutations (Phipson and Smyth 2010, Statistical Applications in Genetics
+        and Molecular Biology 9:39). Where a column or `y` does not vary within patients, r is 0 and p is 1.
+    """
+    kept, _ = _repeated(patient)
+    X, y, patient = X[kept], y[kept], patient[kept]
+    order = np.argsort(patient, kind="stable")
+    columns, target = _unit(X, patient)[order], _unit(y[:, None], patient)[order, 0]
+    blocks = np.unique(patient[order], return_inverse=True)[1]
+    r, rng, beyond = target @ columns, np.random.default_rng(seed), np.zeros(X.shape[1])
+    for start in range(0, n, _CHUNK):
+        # Sorting random keys that grow with the block shuffles within blocks.
+        shuffled = np.argsort(blocks + rng.random((min(_CHUNK, n - start), len(blocks))), axis=1)
+        beyond += (np.abs(target[shuffled] @ columns) >= np.abs(r) - 1e-12).sum(axis=0)
+    return np.asarray(r), np.asarray((1 + beyond) / (1 + n))
+
+
+def smallest_seen(df: int, *, tests: int = 1, power: float = POWER) -> float:
+    """Return the smallest within-patient correlation that is found with a given power, two-sided at 5% over `tests`.
+
+    By Fisher's z, whose standard error is 1 / sqrt(df - 1) here; 1 where there is no degree of freedom to speak of.
+    """
+    if df < 2:
+        return 1.0
+    return float(np.tanh((norm.isf(ALPHA / 2 / tests) + norm.ppf(power)) / np.sqrt(df - 1)))
+
+
+def _repeated(patient: Patients) -> tuple[NDArray[np.bool_], int]:
+    """Return which draws are of patients with several, and the degrees of freedom that these leave."""
+    _, who, times = np.unique(patient, return_inverse=True, return_counts=True)
+    kept = times[who] > 1
+    return kept, int(kept.sum()) - int((times > 1).sum()) - 1
+
+
+def _unit(X: Matrix, patient: Patients) -> Matrix:
+    """Return columns centred within patients and scaled to length 1; 0 where nothing varies."""
+    _, who = np.unique(patient, return_inverse=True)
+    sums = np.zeros((int(who.max(initial=-1)) + 1, X.shape[1]))
+    np.add.at(sums, who, X)
+    centred = X - (sums / np.bincount(who)[:, None])[who]
+    length = np.linalg.norm(centred, axis=0)
+    flat = length <= 1e-12 * (1 + np.linalg.norm(X, axis=0))
+    return np.asarray(np.where(flat, 0.0, centred / np.where(flat, 1.0, length)))
+
+
+def paired(cohort: Cohort, found: Trajectories) -> Paired | None:
+    """Return the pairs of stool and blood; None where no patient has two.
+
+    Of dated measurements, each draw of blood goes with the nearest stool at most `APART` days away, on the same side of
+    day 0; of numbered visits, with the stool of the same visit. A stool goes with one draw, the nearest.
+    """
+    rows = found.rows.assign(detected=found.rows["censored"] != "below")
+    blood = rows[["patient", "time"]].drop_duplicates()
+    stool = cohort.samples.assign(stool=cohort.samples["day" if found.dated else "visit"])
+    stool = stool.loc[~stool["donor"] & stool["stool"].notna(), ["patient", "sample", "stool"]]
+    pairs = blood.merge(stool, on="patient")
+    pairs["gap"] = (pairs["time"] - pairs["stool"]).abs()
+    near = pairs["gap"] <= (APART if found.dated else 0)
+    if found.dated:
+        near &= (pairs["time"] > 0) == (pairs["stool"] > 0)
+    pairs = pairs[near].sort_values(["gap", "patient", "time"], kind="stable")
+    pairs = pairs.drop_duplicates(["patient", "time"]).drop_duplicates("sample")
+    pairs = pairs[pairs.duplicated("patient", keep=False)].sort_values(["patient", "time"])
+    if pairs.empty:
+        return None
+    taxa, clr = _prevalent(cohort, list(pairs["sample"]))
+    index = pd.MultiIndex.from_frame(pairs[["patient", "time"]])
+    wide = [
+        rows.pivot_table(index=["patient", "time"], columns="analyte", values=name, aggfunc="mean").reindex(index)
+        for name in ("log2", "detected")
+    ]
+    often = wide[1].mean() >= LEAST_DETECTED
+    kept = [name for name in wide[0].columns if often[name]]
+    left_out = tuple(str(name) for name in wide[1].columns if not often[name])
+    who = pairs["patient"].to_numpy(dtype=object).astype(str)
+    time = pairs["time"].to_numpy()
+    course = np.searchsorted(STRETCHES, time) if found.dated else time
+    return Paired(who, course, taxa, clr, tuple(kept), wide[0][kept].to_numpy(), left_out)
+
+
+def _prevalent(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix]:
+    """Return the most abundant of the prevalent genera, or of the taxa as read, and their CLR."""
+    table = cohort.taxa.take(samples).proportions()
+    names, values = list(table.taxa), table.values.astype(np.float64)
+    steps = [GenusSums(names)] if cohort.manifest.taxa.rank == "species" else []
+    for step in (*steps, PrevalenceFilter(PREVALENCE)):
+        values, names = step.fit(values).transform(values), step.names_out(names)
+    top = np.sort(np.argsort(-values.mean(axis=0), kind="stable")[:MOST_TAXA])
+    for replaced in (ZeroReplacement(), CLR()):
+        values = replaced.fit(values).transform(values)
+    return tuple(names[i] for i in top), values[:, top]
+
+
+def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
+    """Return the repeated-measures correlation of each taxon with each analyte.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `taxon`, `analyte`, `patients` and `draws` (of patients with several), `r`, `low`, `high` (95%), `p` by
+        permutation within patients, `beyond course` (r of departures from what all patients do in the same stretch of
+        time; NaN where nothing is left), and `q` (Benjamini-Hochberg over the table).
+    """
+    lines, tests = [], len(pairs.taxa) * len(pairs.analytes)
+    # Enough permutations that the smallest p there is passes the first step of Benjamini and Hochberg.
+    n = max(9999, 40 * tests)
+    for analyte, level in zip(pairs.analytes, pairs.levels.T, strict=True):
+        known = ~np.isnan(level)
+        kept, df = _repeated(pairs.patient[known])
+        if df < 1:
+            continue
+        X, y, patient, course = pairs.clr[known], level[known], pairs.patient[known], pairs.course[known]
+        _, p = within_patients(X, y, patient, n=n, seed=seed)
+        for taxon, column, one in zip(pairs.taxa, X.T, p, strict=True):
+            found, beyond = rmcorr(column, y, patient), rmcorr(column, y, patient, course)
+            n_draws = int(kept.sum())
+            lines.append(
+                (taxon, analyte, n_draws - df - 1, n_draws, found.r, found.low, found.high, float(one), beyond.r)
+            )
+    names = ["taxon", "analyte", "patients", "draws", "r", "low", "high", "p", "beyond course"]
+    table = pd.DataFrame(lines, columns=names)
+    return table.assign(q=false_discovery_control(table["p"]) if lines else np.empty(0))
+
+
+def links_section(cohort: Cohort) -> Section:
+    """Return the section on associations of taxa with analytes within patients."""
+    found = trajectories(cohort)
+    pairs = None if found is None else paired(cohort, found)
+    table = pd.DataFrame() if pairs is None else link_table(pairs)
+    if found is None or pairs is None or table.empty:
+        why = (
+            f"{cohort.name} has no two patients with stool and blood taken together twice (within {APART:g} days, or "
+            "at one visit); such pairs would be correlated within patients here"
+        )
+        return Section(NAME, TITLE, missing=(why,))
+    n, draws = int(table["patients"].max()), int(table["draws"].max())
+    df = draws - n - 1
+    one, every = smallest_seen(df), smallest_seen(df, tests=len(table))
+    links = table[table["q"] <= ALPHA].sort_values("p")
+    said = "; ".join(
+        f"{row['taxon']} with {row['analyte']} r = {row['r']:.2f} ({row['low']:.2f} to {row['high']:.2f}, "
+        f"p = {row['p']:.2g}; beyond the common course {row['beyond course']:.2f})"
+        for _, row in links.head(6).iterrows()
+    )
+    strongest = table.iloc[int(table["r"].abs().argmax())]
+    if not said:
+        said = (
+            f"the strongest is {strongest['taxon']} with {strongest['analyte']}, r = {strongest['r']:.2f} "
+            f"({strongest['low']:.2f} to {strongest['high']:.2f}, p = {strongest['p']:.2g}, q = {strongest['q']:.2g})"
+        )
+    rank = "genera" if cohort.manifest.taxa.rank in ("species", "genus") else "taxa"
+    together = f"at most {APART:g} days apart, both before or both after day 0" if found.dated else "at one visit"
+    stretches = (
+        f"each stretch of days up to {', '.join(f'{d:g}' for d in STRETCHES)} and later"
+        if found.dated
+        else "each visit"
+    )
+    missing = [f"detected in fewer than half of the pairs' draws, so not correlated: {', '.join(pairs.left_out)}"]
+    with mpl.rc_context(STYLE):
+        drawing = Drawing(
+            f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs; "
+            "dots: q at most 0.05.",
+            _heat_map(table),
+        )
+    return Section(
+        NAME,
+        TITLE,
+        lead=(
+            f"{draws} pairs of stool and blood, {together}, of {n} patients who have at least two: {len(links)} of "
+            f"{len(table)} within-patient correlations of {len(pairs.taxa)} {rank} with {table['analyte'].nunique()} "
+            f"analytes pass a false discovery rate of 5%; {said}.",
+            f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
+            f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
+            "missed.",
+            "What follows the same event moves together without acting on one another, and no more than that is shown "
+            "by a link that vanishes beyond the common course, which is taken out of both.",
+        ),
+        drawings={"links": drawing},
+        listings={
+            "links": Listing(
+                "Within-patient correlations; p by permutation within patients, q over the whole table; beyond course: "
+                "the correlation of departures from what all patients do in the same stretch of time.",
+                table.sort_values(["p", "taxon"], ignore_index=True),
+            )
+        },
+        notes=(
+            f"Correlations: repeated-measures correlation (common slope, an intercept for each patient), 95% interval "
+            f"by Fisher's z with draws - patients - 1 degrees of freedom; two-sided p of {max(9999, 40 * len(table))} "
+            f"permutations of draws within patients; Benjamini-Hochberg over {len(table)} pairs. Draws of one patient "
+            f"are taken to be exchangeable: a shared drift over time counts as a link. Beyond course: {stretches} has "
+            "an intercept of its own, too. The interval and the smallest correlation are those of normal errors; n by "
+            "row.",
+            f"Taxa: those in at least {PREVALENCE:.0%} of the pairs' stools, zeros replaced, centred log-ratio over "
+            f"them all; the {len(pairs.taxa)} most abundant are shown. Undetected levels stand at half the limit; "
+            "analytes detected in fewer than half of the pairs are left out.",
+        ),
+        methods=(
+            "Within-patient associations of centred log-ratio abundances with log2 concentrations were estimated by "
+            "repeated-measures correlation (Bakdash and Marusich 2017) and tested by permutation within patients, with "
+            "false discovery rates after Benjamini and Hochberg (1995).",
+        ),
+        missing=tuple(missing if pairs.left_out else ()),
+        metrics={"links_tested": float(len(table)), "links_found": float(len(links)), "links_smallest_r": one},
+    )
+
+
+def _heat_map(table: pd.DataFrame) -> Figure:
+    taxa, analytes = (list(dict.fromkeys(table[name])) for name in ("taxon", "analyte"))
+    wide, q = (
+        table.pivot(index="taxon", columns="analyte", values=name).reindex(index=taxa, columns=analytes).to_numpy()
+        for name in ("r", "q")
+    )
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.19 * len(taxa)), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(wide, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+    row, column = np.nonzero(q <= ALPHA)
+    axes.plot(column, row, "o", color=INK, markersize=3)
+    axes.set_yticks(range(len(taxa)), [taxon.replace("_", " ") for taxon in taxa])
+    axes.set_xticks(range(len(analytes)), analytes, rotation=90 if len(analytes) > 8 else 0)
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, label="correlation within patients", shrink=0.6)
+    return figure

@@ -1,0 +1,517 @@
+"""The section of the microbiome: composition, diversity, ordination, tests of groups, and taxa that change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control
+
+from features.cohort import Cohort
+from features.donors import gifts
+from features.outcomes import RESPONSES, meaning
+from features.trajectories import WINDOWS, Window
+from features.transforms import AlphaDiversity, GenusSums
+from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH
+from training.study.ordination import (
+    PREVALENCE,
+    GroupTest,
+    Names,
+    aitchison,
+    bray_curtis,
+    log_ratios,
+    permanova,
+    permdisp,
+    principal_coordinates,
+)
+from training.study.permutations import paired_changes
+from training.study.section import Drawing, Listing, Section, joined
+from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
+
+Matrix = NDArray[np.float64]
+
+NAME, TITLE = "microbiome", "Microbiome"
+SHOWN = 12
+"""Taxa that the composition names."""
+BARS = 60
+"""Bars in a row of the composition."""
+MOST_PATHS = 60
+"""Patients up to whom each one's path is drawn."""
+SHADES = (
+    *COLOURS[:6], "#F0E442", "#332288", "#88CCEE", "#882255", "#999933", "#DDCC77",
+)  # fmt: skip
+LEVEL = 0.05
+MOST_TOLD = 8
+"""Tests of groups, in one distance, up to which each has its sentence."""
+CARRIERS = 0.5
+"""Share of patients in whom a taxon was found, from which its change is tested."""
+
+
+def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:
+    """Return the composition of patients' and donors' stool, its change over time, and what groups explain of it."""
+    found = stool(cohort, windows)
+    if found.recipients.empty:
+        return Section(NAME, TITLE, missing=("microbiome: no patient's stool in which anything was found",))
+    distances = {"Bray-Curtis": bray_curtis(found.proportions), "Aitchison": aitchison(found.proportions)}
+    with mpl.rc_context(STYLE):
+        parts = [
+            _composition(found, cohort),
+            _diversity(found),
+            _ordination(found, cohort, distances),
+            _groups(found, cohort, distances),
+            _taxa(found),
+        ]
+    return joined(NAME, TITLE, parts)
+
+
+def alpha_diversity(found: Stool) -> pd.DataFrame:
+    """Return Shannon's entropy (nats) and the number of taxa found at equal depth, a row a sample."""
+    shannon = AlphaDiversity().fit_transform(found.proportions)[:, 1]
+    return pd.DataFrame({"shannon": shannon, "richness": found.found.sum(axis=1)})
+
+
+def taxa_changes(found: Stool, *, seed: int = 0) -> pd.DataFrame:
+    """Return how each taxon's centred log-ratio changed from the first window to each later one.
+
+    Of taxa found in at least half of the patients. A taxon that was found neither before nor after has not been seen to
+    change: its change is 0, and not the shift of the others' geometric mean. The mean of the patients' changes, with
+    Student's interval, and p of exchanging their signs; q over all taxa and windows (Benjamini and Hochberg).
+
+    Returns
+    -------
+    pandas.DataFrame
+        `taxon`, `window`, `patients`, `before` and `after` (shares of patients in whom it was found), `change`, `low`
+        and `high` (log2 fold), `p`, `q`; the least q first. Empty with fewer than two patients in two windows.
+    """
+    mine = np.array([found.at[at] for at in found.recipients.index])
+    present = found.proportions > 0
+    carriers = pd.DataFrame(present[mine]).groupby(found.recipients["patient"].to_numpy()).any().mean()
+    kept = np.flatnonzero(carriers >= CARRIERS)
+    ratios = np.full((len(present), len(kept)), np.nan)
+    ratios[mine] = log_ratios(found.proportions[np.ix_(mine, kept)], 0)[0] / np.log(2)
+    parts = []
+    for window in found.windows[1:]:
+        change = found.changes(ratios, window)
+        if len(change) < 2 or not len(kept):
+            continue
+        before, after = (
+            found.means(present[:, kept].astype(float), one).loc[change.index] > 0 for one in (found.windows[0], window)
+        )
+        part = pd.DataFrame({"taxon": [found.taxa[at] for at in kept], "window": window.name, "patients": len(change)})
+        tested = paired_changes(change.where(before | after, 0.0).to_numpy(), seed=seed)
+        parts.append(part.assign(before=before.mean(), after=after.mean()).join(tested))
+    if not parts:
+        return pd.DataFrame()
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(q=false_discovery_control(table["p"])).sort_values(["q", "p"], kind="stable", ignore_index=True)
+
+
+def _composition(found: Stool, cohort: Cohort) -> Section:
+    shares, names = found.proportions, list(found.taxa)
+    if cohort.manifest.taxa.rank in ("species", "strain"):
+        sums = GenusSums(names)
+        shares, names = sums.fit_transform(shares), sums.names_out(names)
+    most = np.argsort(-shares.mean(axis=0), kind="stable")[:SHOWN]
+    listed = pd.DataFrame({"subject": found.samples["code"].to_numpy(), "time": found.samples["time"].to_numpy()})
+    table = listed.join(pd.DataFrame(shares[:, most], columns=[names[at] for at in most]))
+    table["other"] = np.maximum(1 - shares[:, most].sum(axis=1), 0)
+    order = [*(found.at[at] for at in _by_code(found.recipients).index)]
+    donors = found.samples[found.samples["donor"]]
+    order += [found.at[at] for at in _by_code(donors).index]
+    shown = table.iloc[order].reset_index(drop=True)
+    what = "genera" if cohort.manifest.taxa.rank in ("species", "strain") else "taxa"
+    caption = (
+        f"Composition of {len(shown)} stool samples: the {len(most)} most abundant {what}, and all others (grey). "
+    )
+    caption += "Each group of bars is a patient, from the first sample to the last"
+    caption += "; a dotted line parts before from after." if found.dated else "."
+    caption += "" if donors.empty else " Donors stand last."
+    drawing = Drawing(caption, _bars(shown, found.dated))
+    missing = ("donors beside the patients: no donor's stool; name it in samples.donor",) if donors.empty else ()
+    return Section(
+        NAME,
+        TITLE,
+        drawings={"composition": drawing},
+        listings={"composition": Listing(f"Proportions of the {len(most)} most abundant {what}.", shown)},
+        missing=missing,
+    )
+
+
+def _by_code(samples: pd.DataFrame) -> pd.DataFrame:
+    number = samples["code"].str[1:].astype(int)
+    return samples.assign(number=number).sort_values(["number", "time"], kind="stable")
+
+
+def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
+    subjects = [part for _, part in shown.groupby("subject", sort=False)]
+    rows: list[list[pd.DataFrame]] = [[]]
+    for part in subjects:
+        turned = rows[-1] and rows[-1][-1]["subject"].iloc[0][0] != part["subject"].iloc[0][0]
+        if rows[-1] and (turned or sum(map(len, rows[-1])) + len(rows[-1]) + len(part) > BARS):
+            rows.append([])
+        rows[-1].append(part)
+    longest = max(sum(map(len, row)) + len(row) for row in rows)
+    figure = Figure(figsize=(WIDTH, 0.7 + 1.05 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    taxa = list(shown.columns[2:])
+    colours = [*SHADES[: len(taxa) - 1], "#D9D9D9"]
+    for axes, row in zip(panels, rows, strict=True):
+        at, ticks, labels = 0.0, [], []
+        for part in row:
+            x, bottom = at + np.arange(len(part)), np.zeros(len(part))
+            for taxon, colour in zip(taxa, colours, strict=True):
+                axes.bar(x, part[taxon], 0.92, bottom=bottom, color=colour, linewidth=0, label=taxon)
+                bottom += part[taxon].to_numpy()
+            before = int((part["time"] <= 0).sum())
+            if dated and 0 < before < len(part):
+                axes.axvline(at + before - 0.5, color="black", linewidth=0.8, linestyle=":")
+            ticks.append(at + (len(part) - 1) / 2)
+            labels.append(part["subject"].iloc[0])
+            at += len(part) + 1
+        axes.set_xticks(ticks, labels, fontsize=6)
+        axes.set(xlim=(-0.8, longest - 0.8), ylim=(0, 1), yticks=(0, 1))
+        axes.tick_params(axis="x", length=0)
+    handles, names = panels[0].get_legend_handles_labels()
+    unique = dict(zip(names, handles, strict=True))
+    figure.legend(unique.values(), unique.keys(), loc="outside right upper", fontsize=6)
+    figure.supylabel("proportion", fontsize=8)
+    return figure
+
+
+def _diversity(found: Stool) -> Section:
+    values = alpha_diversity(found)
+    richness = "expected number of taxa at equal depth" if found.counts else "taxa of a proportion of at least 0.0001"
+    names = {"shannon": "Shannon's entropy, nats", "richness": richness}
+    rows: list[dict[str, str | float]] = []
+    for window in found.windows[1:]:
+        for at, (column, name) in enumerate(names.items()):
+            change = found.changes(values[[column]].to_numpy(), window)
+            if change.empty:
+                continue
+            before = found.means(values[[column]].to_numpy(), found.windows[0]).loc[change.index, 0].mean()
+            tested = paired_changes(change.to_numpy(), seed=at).iloc[0]
+            rows.append({"": name, "window": window.name, "patients": len(change), "before": before, **tested})
+    table = pd.DataFrame(rows)
+    lead: tuple[str, ...] = ()
+    if rows:
+        first = table.iloc[0]
+        said = in_words(first["change"], first["low"], first["high"], 2)
+        lead = (
+            f"Shannon's entropy changed by {said} nats by {first['window']}, the mean of {first['patients']:.0f} "
+            f"patients ({p_in_words(first['p'])}{_floor(int(first['patients']))}).",
+        )
+        table["q"] = false_discovery_control(table["p"])
+    return Section(
+        NAME,
+        TITLE,
+        lead=lead,
+        drawings={
+            "diversity": Drawing(
+                "Alpha diversity over time, a line a patient, donors (green) beside: Shannon's entropy, and the "
+                f"{richness}.",
+                _diversity_figure(found, values, names),
+            )
+        },
+        listings={"diversity": Listing("Change of alpha diversity since the first window.", table)} if rows else {},
+        missing=() if rows else ("change of diversity: no patient has stool in two windows",),
+        notes=(
+            f"Alpha diversity: mean of the patients' changes from the last sample {found.windows[0].name} to the mean "
+            "of a window's samples; 95% interval by Student's t; p by exchanging signs, two-sided, exact up to 13 "
+            f"patients; q by Benjamini and Hochberg over this table. The {richness}"
+            + ("." if found.counts else ": profiles without counts tell no depth, and deeper samples show more taxa."),
+        ),
+        methods=(
+            "Alpha diversity was Shannon's entropy (natural logarithm) and the "
+            + (f"{richness} (Hurlbert 1971)." if found.counts else f"number of {richness}."),
+        ),
+    )  # fmt: skip
+
+
+def _floor(n: int) -> str:
+    """Return what to say of a test that cannot reach the level, whatever the data."""
+    least = 2.0 ** (1 - n)
+    return f"; with {n} no exact two-sided test goes below {least:.4g}" if least > LEVEL else ""
+
+
+def _diversity_figure(found: Stool, values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    panels = figure.subplots(1, 2 * len(names), width_ratios=[6, 1] * len(names))
+    donors = [found.at[at] for at in found.samples.index[found.samples["donor"]]]
+    for left, right, column, name in zip(panels[::2], panels[1::2], names, names.values(), strict=True):
+        for _, mine in found.recipients.groupby("patient"):
+            left.plot(mine["time"], values[column].iloc[[found.at[at] for at in mine.index]],
+                      color=BLUE, alpha=0.5, linewidth=0.8, marker=".", markersize=3)  # fmt: skip
+        if found.dated:
+            left.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
+            day_axis(left, found.recipients["time"].to_numpy())
+        left.set_title(name, loc="left", fontsize=7)
+        left.set_xlabel("day" if found.dated else "visit")
+        right.sharey(left)
+        right.plot(np.linspace(-0.3, 0.3, len(donors)), values[column].iloc[donors], "D", color=GREEN, markersize=3)
+        right.set(xlim=(-0.6, 0.6), xticks=[0] if donors else [])
+        right.set_xticklabels(["donors"] if donors else [])
+        right.tick_params(axis="y", labelleft=False, length=0)
+        right.spines["left"].set_visible(False)
+    return figure
+
+
+def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Section:
+    if len(found.samples) < 3:
+        return Section(NAME, TITLE, missing=("ordination: it takes three stool samples",))
+    drawn = {name: principal_coordinates(one) for name, one in distances.items()}
+    patients = list(dict.fromkeys(_by_code(found.recipients)["patient"]))
+    caption = (
+        "Principal coordinates of {}: patients' samples before (open), after (filled), joined in the order of time"
+    )
+    caption += "; donors (green)." if found.samples["donor"].any() else "."
+    drawings = {"ordination": Drawing(caption.format("both distances"), _maps(found, drawn))}
+    if len(patients) <= MOST_PATHS:
+        of = {one: set(donors) for one, donors in gifts(cohort).items()}
+        drawings["paths"] = Drawing(
+            "Each patient's path on the principal coordinates of Bray-Curtis distances, from the first sample (open) "
+            "to the last (filled); donors are diamonds, the patient's own filled; all other stool is grey.",
+            _paths(found, drawn["Bray-Curtis"], patients, of),
+        )
+    held = ", ".join(f"{name} {share[:2].sum():.0%}" for name, (_, share) in drawn.items())
+    return Section(
+        NAME,
+        TITLE,
+        drawings=drawings,
+        notes=(
+            f"Principal coordinates: the two axes hold, of the sum of positive eigenvalues, {held}; what lies off "
+            "them is not seen, and nearness in the plane is not nearness.",
+        ),
+        methods=(
+            f"Distances were Bray-Curtis on proportions and Aitchison's on taxa found in at least {PREVALENCE:.0%} of "
+            "samples, zeros replaced by half the smallest proportion found (Martín-Fernández et al. 2003); both were "
+            "drawn by principal coordinates (Gower 1966).",
+        ),
+    )
+
+
+def _maps(found: Stool, drawn: Mapping[str, tuple[Matrix, Matrix]]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
+    few = found.recipients["patient"].nunique() <= len(COLOURS)
+    for axes, (name, (at, share)) in zip(figure.subplots(1, len(drawn)), drawn.items(), strict=True):
+        for number, (_, mine) in enumerate(_by_code(found.recipients).groupby("number")):
+            points, colour = at[[found.at[one] for one in mine.index]], COLOURS[number] if few else BLUE
+            axes.plot(*points.T, color=colour, linewidth=0.6, alpha=0.6 if few else 0.25)
+            before = mine["time"].between(found.windows[0].first, found.windows[0].last).to_numpy()
+            label = mine["code"].iloc[0] if few else None
+            axes.plot(*points[~before].T, "o", color=colour, markersize=3, alpha=0.8 if few else 0.5, label=label)
+            axes.plot(*points[before].T, "o", color=colour, markersize=4, markerfacecolor="white")
+        donors = at[[found.at[one] for one in found.samples.index[found.samples["donor"]]]]
+        axes.plot(*donors.T, "D", color=GREEN, markersize=4, linestyle="", label="donors" if len(donors) else None)
+        _axes_named(axes, share)
+        axes.set_title(name, loc="left")
+    if few or len(donors):
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
+    return figure
+
+
+def _axes_named(axes: mpl.axes.Axes, share: Matrix) -> None:
+    axes.set(xlabel=f"axis 1, {share[0]:.0%}", ylabel=f"axis 2, {share[1]:.0%}", xticks=[], yticks=[])
+
+
+def _paths(found: Stool, drawn: tuple[Matrix, Matrix], patients: Sequence[str], of: Mapping[str, set[str]]) -> Figure:
+    at, share = drawn
+    columns = min(len(patients), 5 if len(patients) <= 20 else 8)
+    rows = -(-len(patients) // columns)
+    figure = Figure(figsize=(WIDTH, 0.4 + WIDTH / columns * rows * 0.95), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    donors = found.samples[found.samples["donor"]]
+    for axes in panels[len(patients) :]:
+        axes.set_visible(False)
+    for axes, patient in zip(panels, patients, strict=False):
+        mine = found.recipients[found.recipients["patient"] == patient]
+        points = at[[found.at[one] for one in mine.index]]
+        own = donors["patient"].isin(of.get(patient, set()))
+        axes.plot(*at.T, ".", color=PALE, alpha=0.5, markersize=3, markeredgewidth=0)
+        axes.plot(*at[[found.at[one] for one in donors.index[~own]]].T, "D", color=GREEN, markersize=2.5,
+                  markerfacecolor="none", markeredgewidth=0.5)  # fmt: skip
+        axes.plot(*at[[found.at[one] for one in donors.index[own]]].T, "D", color=GREEN, markersize=4)
+        axes.plot(*points.T, color=BLUE, linewidth=0.9)
+        axes.plot(*points[:1].T, "o", color=BLUE, markersize=4, markerfacecolor="white")
+        axes.plot(*points[-1:].T, "o", color=BLUE, markersize=4)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(mine["code"].iloc[0], loc="left", fontsize=7)
+    figure.supxlabel(f"axis 1, {share[0]:.0%}", fontsize=8)
+    figure.supylabel(f"axis 2, {share[1]:.0%}", fontsize=8)
+    return figure
+
+
+def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Section:
+    rows: list[dict[str, Any]] = []
+    for asked in _questions(found, cohort):
+        for name, whole in distances.items():
+            part = whole[np.ix_(np.array(asked.taken), np.array(asked.taken))]
+            place, spread = (
+                test(part, asked.groups, within=asked.within, units=asked.units) for test in (permanova, permdisp)
+            )
+            subjects = found.samples["patient"].iloc[asked.taken].nunique()
+            asks = {"": asked.words, "distance": name, "permuted": asked.permuted, "subjects": subjects}
+            rows.append({**asks, "samples": len(asked.taken), **_tested(place, spread)})
+    if not rows:
+        return Section(
+            NAME,
+            TITLE,
+            missing=(
+                "tests of groups: too few patients with stool in two windows, with a known response, or beside donors",
+            ),
+        )
+    table = pd.DataFrame(rows)
+    table["q"] = false_discovery_control(table["PERMANOVA p"])
+    shown = table[table["distance"] == "Bray-Curtis"].to_dict("records")
+    lead = [
+        f"{(table['q'] < LEVEL).sum()} of {len(table)} tests of groups stand at a false discovery rate of {LEVEL:.0%}."
+    ]
+    for row in shown if len(shown) <= MOST_TOLD else ():
+        least = row["PERMANOVA least p"]
+        told = f" (so few permutations exist that none goes below {least:.2g})" if least > 0.01 else ""
+        lead.append(
+            f"Composition, {row['']}: R² = {row['R²']:.2f}, {p_in_words(row['PERMANOVA p'])}, q = {row['q']:.2g} "
+            f"(PERMANOVA, Bray-Curtis, {row['subjects']} subjects); spread, {p_in_words(row['PERMDISP p'])}{told}."
+        )
+    return Section(
+        NAME,
+        TITLE,
+        lead=tuple(lead),
+        listings={
+            "groups": Listing(
+                "What groups explain of distances between stool samples. A difference of location (PERMANOVA) where "
+                "spread differs too (PERMDISP) may be one of spread.",
+                table,
+            )
+        },
+        notes=(
+            "PERMANOVA: time with the patient in the model, one sample a window, permuted within patients; response "
+            "by whole patients, over their samples of all windows; patients against donors with one sample of each "
+            "subject. All permutations where they are at most 9999, else 9999 random ones and the data; q by "
+            "Benjamini and Hochberg over this table. PERMDISP: distances to the groups' centroids, corrected for "
+            "group size, under the same permutation.",
+        ),
+        methods=(
+            "Groups were compared by PERMANOVA (Anderson 2001) and PERMDISP (Anderson 2006) under permutations "
+            "restricted to the design (Anderson and ter Braak 2003).",
+        ),
+    )  # fmt: skip
+
+
+def _tested(place: GroupTest, spread: GroupTest) -> dict[str, float]:
+    return {
+        "pseudo-F": place.f,
+        "R²": place.r2,
+        "PERMANOVA p": place.p,
+        "PERMANOVA least p": place.least_p,
+        "permutations": place.permutations,
+        "PERMDISP F": spread.f,
+        "PERMDISP p": spread.p,
+    }
+
+
+class _Question(NamedTuple):
+    """In words, what is permuted, the samples, their groups, and the blocks or units that restrict permutation."""
+
+    words: str
+    permuted: str
+    taken: list[int]
+    groups: Names
+    within: Names | None = None
+    units: Names | None = None
+
+
+def _questions(found: Stool, cohort: Cohort) -> Iterator[_Question]:
+    # The last before, and the first of a later window: one visit a window.
+    one = {window: {name: mine[0] for name, mine in found.taken(window).items()} for window in found.windows}
+    before = one[found.windows[0]]
+    for window in found.windows[1:]:
+        both = [name for name in before if name in one[window]]
+        if len(both) > 1:
+            taken = [at for name in both for at in (before[name], one[window][name])]
+            groups, within = _names(["before", "after"] * len(both)), _names(np.repeat(both, 2))
+            words = f"between visits ({found.windows[0].name}; {window.name})"
+            yield _Question(words, "within patients", taken, groups, within=within)
+    outcome = next((name for name in RESPONSES if name in cohort.labels.flags), None)
+    if outcome is not None:
+        known = cohort.labels.flags[outcome].dropna()
+        listed = [(at, name) for taken in one.values() for name, at in taken.items() if name in known.index]
+        groups, units = _names(["yes" if known[name] else "no" for _, name in listed]), _names([n for _, n in listed])
+        if all(len(set(units[groups == group])) > 1 for group in ("yes", "no")):
+            taken = [at for at, _ in listed]
+            yield _Question(f"by response, {meaning(outcome)}", "whole patients", taken, groups, units=units)
+    donors = found.samples[found.samples["donor"]].drop_duplicates("patient")
+    for window, mine in one.items():
+        if len(donors) > 1 and len(mine) > 1:
+            taken = [*mine.values(), *(found.at[at] for at in donors.index)]
+            groups = _names(["patients"] * len(mine) + ["donors"] * len(donors))
+            yield _Question(f"patients ({window.name}) against donors", "subjects", taken, groups)
+
+
+def _names(names: Iterable[str]) -> Names:
+    return np.array(list(names), dtype=object)
+
+
+def _taxa(found: Stool) -> Section:
+    table = taxa_changes(found)
+    if table.empty:
+        return Section(
+            NAME,
+            TITLE,
+            missing=(
+                "taxa that change: it takes two patients with stool in two windows; name samples.day or samples.visit",
+            ),
+        )
+    changed = table[table["q"] < LEVEL]
+    n = int(table["patients"].max())
+    lead = (
+        f"{len(changed)} of {len(table)} changes of taxa ({table['taxon'].nunique()} taxa in "
+        f"{table['window'].nunique()} windows, up to {n} patients) stand at a false discovery rate of "
+        f"{LEVEL:.0%}{_floor(n)}.",
+    )
+    drawing = Drawing(
+        f"The {min(len(table), 24)} changes of taxa with the least p: mean log2 fold change of the centred log-ratio "
+        f"since {found.windows[0].name}, with 95% intervals; filled where q < {LEVEL}.",
+        _changes_figure(table.head(24)),
+    )
+    return Section(
+        NAME,
+        TITLE,
+        lead=lead,
+        drawings={"taxa": drawing},
+        listings={"taxa": Listing("Changes of taxa, by q.", table)},
+        notes=(
+            f"Taxa: centred log-ratios of the {table['taxon'].nunique()} taxa found in at least {CARRIERS:.0%} of "
+            "patients; a change is relative to the geometric mean of these, so that no taxon's is its own alone. One "
+            "found neither before nor after counts as unchanged. Mean of the patients' changes, Student's 95% "
+            "interval; p by exchanging signs, exact up to 13 patients; q by Benjamini and Hochberg over taxa and "
+            "windows.",
+        ),
+        methods=(
+            "Taxa were compared between visits by centred log-ratios (Aitchison 1982), paired within patients, with "
+            "exact sign-exchange tests and false discovery control (Benjamini and Hochberg 1995).",
+        ),
+        metrics={"taxa_changed": float(len(changed))},
+    )
+
+
+def _changes_figure(table: pd.DataFrame) -> Figure:
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.18 * len(table)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvline(0, color=PALE, linewidth=0.8)
+    for at, row in enumerate(table.to_dict("records")):
+        colour = VERMILION if row["change"] > 0 else BLUE
+        axes.plot([row["low"], row["high"]], [at, at], color=colour, linewidth=1)
+        filled = colour if row["q"] < LEVEL else "white"
+        axes.plot(row["change"], at, "o", color=colour, markersize=4, markerfacecolor=filled)
+        said = f"q = {row['q']:.2g}, n = {row['patients']}"
+        axes.text(1.01, at, said, transform=axes.get_yaxis_transform(), va="center", fontsize=7)
+    names = table["taxon"].str.replace("_", " ") + ", " + table["window"]
+    axes.set_yticks(range(len(table)), names, fontsize=7)
+    axes.set(ylim=(len(table) - 0.4, -0.6), xlabel="log2 fold change of the centred log-ratio")
+    axes.tick_params(axis="y", length=0)
+    return figure

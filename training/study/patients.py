@@ -1,0 +1,457 @@
+"""The section of patients and outcomes: who they were, what they were given, how they fared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from features.cohort import Cohort
+from features.donors import gifts
+from features.manifest import ClinicalField
+from features.outcomes import MONTH
+from features.survival import EVENT, survival_refusal, time_to_event
+from training.drawing import COLOURS, PALE, STYLE, WIDTH
+from training.metrics import Estimate
+from training.study.rates import counted, rate_row, share_in_words
+from training.study.response import RESPONSES, best_response, confirmed_response, lesion_changes, lesion_figures
+from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
+from training.study.survival_curves import kaplan_meier, median, survival_figure
+from training.study.swimmer import last_days, swimmer_figure
+
+OUTCOMES = {"overall_survival": "Overall survival", "progression_free_survival": "Progression-free survival"}
+ENDED = {"overall_survival": "died", "progression_free_survival": "progressed or died"}
+SHOWN_AT = (3, 6, 12, 24, 36, 48, 60)
+"""Months at which survival is tabled."""
+FEW = 10
+"""Up to so many patients each one's survival stands in the text."""
+KINDS = {"antibiotic": "antibiotics", "steroid": "steroids", "ppi": "PPI", "other": "other drugs"}
+MISSING = "{1}: none; where there is a table of them, name it under course.{0}."
+
+Codes = Mapping[str, str]
+
+
+def patients_section(cohort: Cohort) -> Section:
+    """Return Table 1, exposure, courses, survival, response and measures of a cohort's patients."""
+    codes = patient_codes(cohort)
+    parts = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _measures)
+    told = [part(cohort, codes) for part in parts]
+    return joined("patients", "Patients and outcomes", [*told, Section("limits", "", limits(cohort))])
+
+
+def limits(cohort: Cohort) -> tuple[str, ...]:
+    """Return what no statistic of a cohort of one arm can show, in sentences."""
+    if transplants(cohort).empty:
+        return ("Treatments are not compared here: nothing shows what a treatment added.",)
+    return ("Without an arm on immune checkpoint inhibitors alone, changes cannot be attributed to FMT.",)
+
+
+def transplants(cohort: Cohort) -> pd.DataFrame:
+    """Return the transplants: as the course has them, else as the samples' sheet says whose stool was given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `patient`, `day` (0 where the clock's day 0 is the transplant, else NaN), `donor`, and what the course tells.
+    """
+    told = cohort.course.transplants
+    if not told.empty:
+        return told
+    given = [(patient, donor) for patient, donors in gifts(cohort).items() for donor in donors]
+    day = 0.0 if cohort.manifest.clock.name == "day_fmt" else np.nan
+    return pd.DataFrame(given, columns=["patient", "donor"]).assign(day=day)
+
+
+def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.DataFrame:
+    """Return the patients' characteristics: medians and ranges of numbers, counts and shares of words.
+
+    Parameters
+    ----------
+    clinical : pandas.DataFrame
+        One row a patient, columns as in `Cohort.clinical`.
+    keep : mapping of str to ClinicalField
+        The manifest's `patients.keep`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `characteristic`, `level`, `value`, `known` (patients in whom it is) and `missing`.
+    """
+    rows = []
+    for name, field in keep.items():
+        said = _words(clinical, name, field)
+        known = said.dropna()
+        head = name.replace("_", " ") + (f", {field.unit}" if field.unit else "")
+        counts = {"known": known.size, "missing": said.size - known.size}
+        if known.empty:
+            rows.append({"characteristic": head, "level": "", "value": "unknown", **counts})
+        elif pd.api.types.is_numeric_dtype(known) and not _counted(known, field):
+            value = f"{known.median():.4g} ({known.min():.4g} to {known.max():.4g})"
+            rows.append({"characteristic": head, "level": "median (range)", "value": value, **counts})
+        else:
+            for level, n in known.value_counts().sort_index().items():
+                text = f"{level:g}" if isinstance(level, float) else str(level)
+                value = f"{n} ({n / known.size:.0%})"
+                rows.append({"characteristic": head, "level": text, "value": value, **counts})
+    return pd.DataFrame(rows, columns=["characteristic", "level", "value", "known", "missing"])
+
+
+def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
+    """Return each patient's best overall response, by patient: as published, and as the assessments give it.
+
+    Columns are `published`, `RECIST`, `confirmed` and `iRECIST`, those that the cohort tells; "" where unknown.
+    """
+    course, names = cohort.course.assessments, pd.Index(codes)
+    found: dict[str, pd.Series[str]] = {}
+    if cohort.labels.recist is not None:
+        found["published"] = cohort.labels.recist.reindex(names)
+    judged = course[course["response"] != ""].sort_values("day", kind="stable").groupby("patient")
+    if len(judged):
+        series = {str(name): (list(one["day"]), list(one["response"])) for name, one in judged}
+        found["RECIST"] = pd.Series({name: best_response(seen) for name, (_, seen) in series.items()})
+        found["confirmed"] = pd.Series({name: confirmed_response(*seen) for name, seen in series.items()})
+        if course["response"].isin(["iUPD", "iCPD"]).any():
+            found["iRECIST"] = pd.Series({name: best_response(seen, immune=True) for name, (_, seen) in series.items()})
+    return pd.DataFrame(found, index=names).fillna("").astype("str")
+
+
+def in_words(months: Estimate) -> str:
+    """Return a median survival as a sentence has it: ``8.3 months (95% interval 2.5 to not reached)``."""
+    value, low, high = (_months(each) for each in (months.value, months.low, months.high))
+    return f"{value}{' months' if np.isfinite(months.value) else ''} (95% interval {low} to {high})"
+
+
+def _characteristics(cohort: Cohort, codes: Codes) -> Section:
+    said, names = cohort.manifest.patients, pd.Index(codes)
+    keep = {} if said is None else said.keep
+    mine = cohort.samples[~cohort.samples["donor"]].sort_values("day", kind="stable")
+    # An age may stand anew with each sample; the first is the baseline's.
+    clinical = cohort.clinical.loc[mine.index].groupby(mine["patient"]).first().reindex(names)
+    each = pd.DataFrame({name: _whole(_words(clinical, name, field)) for name, field in keep.items()}, index=names)
+    best = best_responses(cohort, codes)
+    if len(best.columns):
+        each["best response"] = best.iloc[:, 0].mask(best.iloc[:, 0] == "", "not assessed")
+    for outcome, title in OUTCOMES.items():
+        if survival_refusal(cohort.manifest, cohort.labels, outcome) is None:
+            times = time_to_event(cohort.labels, outcome, names, 0)
+            each[f"{title}, months"] = (times["time"] / MONTH).round(1)
+            known = times["at_risk"] != "unknown"
+            each[ENDED[outcome]] = np.where(known, np.where(times["event"] == EVENT, "yes", "no"), "unknown")
+    each.insert(0, "patient", list(codes.values()))
+    listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
+    one = table_one(clinical, keep)
+    if not one.empty:
+        caption = (
+            "Table 1. Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
+        )
+        listings = {"table_one": Listing(caption, one)} | listings
+    absent = () if keep else ("Table 1: no clinical columns; name them under patients.keep.",)
+    donors = len(donor_codes(cohort))
+    lead = f"{cohort.manifest.title}: {names.size} patients" + (f", {counted(donors, 'donor')}." if donors else ".")
+    return Section("who", "", (lead,), listings=listings, missing=absent, metrics={"patients": float(names.size)})
+
+
+def _exposure(cohort: Cohort, codes: Codes) -> Section:
+    course, given, donors = cohort.course, transplants(cohort), donor_codes(cohort)
+    listings: dict[str, Listing] = {}
+    lead: list[str] = []
+    each = pd.DataFrame(index=pd.Index(codes))
+    if not given.empty:
+        shown = by_code(given, codes)
+        shown["donor"] = shown["donor"].map(donors).fillna("unknown")
+        if "batch" in shown:
+            # A batch's name may tell the donor's: it is numbered within the donor.
+            order = (
+                shown.loc[shown["batch"] != ""].groupby("donor")["batch"].transform(lambda b: pd.factorize(b)[0] + 1)
+            )
+            shown["batch"] = order.reindex(shown.index).astype("Int64")
+        told = [column for column in shown if not shown[column].isin(["", np.nan, pd.NA]).all()]
+        listings["transplants"] = Listing("Each transplant; batches are numbered within a donor.", shown[told])
+        grouped = given.assign(donor=given["donor"].map(donors).fillna("unknown")).groupby("patient")
+        each["transplants"] = grouped.size()
+        each["donors"] = grouped["donor"].agg(lambda d: ", ".join(dict.fromkeys(d)))
+        n, gave = grouped.ngroups, given.loc[given["donor"] != "", "donor"].nunique()
+        lead.append(
+            f"{n} of {len(codes)} patients received {counted(len(given), 'transplant')} from {counted(gave, 'donor')}."
+        )
+    if not course.cycles.empty:
+        cycles = course.cycles.groupby("patient")
+        each["ICI cycles"] = cycles.size()
+        each["drugs"] = cycles["drug"].agg(lambda d: ", ".join(filter(None, dict.fromkeys(d))))
+        each["last cycle, day"] = cycles["day"].max()
+        number = each["ICI cycles"].fillna(0)
+        lead.append(f"ICI cycles: median {number.median():g} (range {number.min():g} to {number.max():g}).")
+    if not course.medications.empty:
+        drugs = by_code(course.medications, codes, "start")
+        listings["medications"] = Listing("Dated concomitant drugs; an empty end was not told.", drugs)
+        for kind, title in KINDS.items():
+            taken = course.medications[course.medications["kind"] == kind]
+            each[title] = pd.Series({name: _spans(one) for name, one in taken.groupby("patient")}, dtype="str")
+            if kind != "other":
+                lead.append(f"{title[0].upper()}{title[1:]}: {share_in_words(taken['patient'].nunique(), len(codes))}.")
+    if len(each.columns):
+        for name in ("transplants", "ICI cycles"):
+            if name in each:
+                each[name] = each[name].fillna(0).astype(int)
+        words = each.select_dtypes(exclude="number").columns
+        each[words] = each[words].fillna("")
+        each.insert(0, "patient", list(codes.values()))
+        caption = "What each patient was given; drugs with their first and last day, ? where that is not told."
+        listings = {"exposure": Listing(caption, each.reset_index(drop=True))} | listings
+    absent = {"transplants": "Transplants", "cycles": "ICI cycles", "medications": "Dated antibiotics, steroids or PPI"}
+    here = {"transplants": given, "cycles": course.cycles, "medications": course.medications}
+    missing = tuple(MISSING.format(name, what) for name, what in absent.items() if here[name].empty)
+    if not given.empty and course.transplants.empty:
+        missing = (
+            "Transplants: only whose stool was given is told; dates, batches, doses and routes are not.",
+            *missing,
+        )
+    return Section("exposure", "", tuple(lead), listings=listings, missing=missing)
+
+
+def _courses(cohort: Cohort, codes: Codes) -> Section:
+    if last_days(cohort, codes).isna().all():
+        return Section("courses", "", missing=("Swimmer plot: nothing is dated.",))
+    dates = cohort.labels.dates
+    dated = dates is not None and bool({"overall_survival", "last_follow_up"} & set(dates))
+    until = "the last follow-up or death" if dated else "the last record, since no follow-up is dated"
+    caption = f"Each patient's course. A bar ends with {until}, and with the best response where it is told."
+    best = best_responses(cohort, codes)
+    told = dict(zip(best.index, best.iloc[:, 0], strict=True)) if len(best.columns) else {}
+    figure = swimmer_figure(cohort, codes, transplants(cohort), told)
+    return Section("courses", "", drawings={"swimmer": Drawing(caption, figure)})
+
+
+def _survival(cohort: Cohort, codes: Codes) -> Section:
+    names, times, missing = pd.Index(codes), {}, []
+    for outcome, title in OUTCOMES.items():
+        refused = survival_refusal(cohort.manifest, cohort.labels, outcome)
+        frame = None if refused else time_to_event(cohort.labels, outcome, names, 0).dropna(subset=["time"])
+        if frame is None or frame.empty:
+            missing.append(f"{title}: {refused or 'no time is known'}.")
+        else:
+            times[outcome] = frame["time"].to_numpy(float), (frame["event"] == EVENT).to_numpy()
+    if not times:
+        return Section("survival", "", missing=tuple(missing))
+    lead, notes, rows, at = [], [], [], []
+    metrics: dict[str, float] = {}
+    for outcome, (time, event) in times.items():
+        title, curve = OUTCOMES[outcome], kaplan_meier(time, event)
+        middle, followed = median(curve), median(kaplan_meier(time, ~event))
+        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {in_words(middle)}."
+        if time.size <= FEW:
+            order = np.lexsort((~event, time))
+            each = [f"{time[i] / MONTH:.1f}{'' if event[i] else '+'}" for i in order]
+            text += f" Months, + where censored: {', '.join(each)}."
+        lead.append(text)
+        notes.append(
+            f"{title}: Kaplan–Meier, n = {time.size}, {counted(int(event.sum()), 'event')}; patients left out as their "
+            f"time is unknown: {len(codes) - time.size}; pointwise 95% intervals by Greenwood's variance on the "
+            "complementary log-log scale; the median's interval after Brookmeyer and Crowley on the same scale; median "
+            "follow-up by reverse Kaplan–Meier."
+        )
+        rows.append(
+            {
+                "outcome": title,
+                "patients": time.size,
+                "events": int(event.sum()),
+                "median, months (95% interval)": in_words(middle).replace(" months", "").replace("95% interval ", ""),
+                "median follow-up, months": _months(followed.value),
+            }
+        )
+        for month in SHOWN_AT:
+            share = curve.at(month * MONTH, 1)
+            if np.isfinite(share.value):
+                found = {"share": share.value, "95% low": share.low, "95% high": share.high}
+                at.append({"outcome": title, "month": month, "at risk": int((time >= month * MONTH).sum()), **found})
+        short = "os" if outcome == "overall_survival" else "pfs"
+        metrics |= {f"{short}_events": float(event.sum()), f"{short}_patients": float(time.size)}
+        if np.isfinite(middle.value):
+            metrics[f"{short}_median_months"] = middle.value / MONTH
+    lead.append("Without a comparator, survival was not shown to be extended.")
+    caption = (
+        "Survival from day 0 (Kaplan–Meier) with pointwise 95% intervals; ticks are censored patients, the dotted line "
+        "is the median. No interval is known before the first event, nor once all have had it."
+    )
+    listings = {
+        "survival": Listing("Survival and its medians.", pd.DataFrame(rows)),
+        "survival_at": Listing("Survival at fixed times, while anyone is followed.", pd.DataFrame(at)),
+    }
+    if not at:
+        del listings["survival_at"]
+    methods = (
+        "Survival was estimated by Kaplan and Meier's method from day 0, with Greenwood's variance and complementary "
+        "log-log intervals; medians have Brookmeyer and Crowley's intervals; follow-up is the reverse Kaplan–Meier "
+        "median (Schemper and Smith 1996, Controlled Clinical Trials 17:343-346).",
+    )
+    drawings = {"survival": Drawing(caption, survival_figure({OUTCOMES[name]: found for name, found in times.items()}))}
+    return Section("survival", "", tuple(lead), drawings, listings, tuple(notes), methods, tuple(missing), metrics)
+
+
+def _response(cohort: Cohort, codes: Codes) -> Section:
+    best = best_responses(cohort, codes)
+    if not len(best.columns):
+        absent = "Best overall response: none published, none assessed; name outcomes.recist or course.assessments."
+        return Section("response", "", missing=(absent,))
+    n, rows, lead, metrics = len(codes), [], [], {}
+    titles = {"published": "as published", "confirmed": "RECIST, confirmed after 28 days"}
+    for criteria, responses in best.items():
+        title = titles.get(str(criteria), str(criteria))
+        judged = responses[~responses.isin(["", "NE"])]
+        for short, name, good in (("orr", "objective response", 2), ("dcr", "disease control", 3)):
+            k = int(judged.isin(RESPONSES[:good]).sum())
+            if judged.size:
+                rows.append(rate_row(f"{name}, {title}, of those assessed", k, judged.size))
+            if judged.size < n:
+                rows.append(rate_row(f"{name}, {title}, of all", k, n))
+            if criteria == best.columns[0] and judged.size:
+                rest = f"; {n - judged.size} more were not assessed" if judged.size < n else ""
+                lead.append(f"{name.capitalize()} ({title}): {share_in_words(k, judged.size)}{rest}.")
+                metrics[short] = k / judged.size
+    counts = pd.DataFrame({titles.get(str(name), str(name)): best[name].value_counts() for name in best})
+    counts = counts.reindex([*RESPONSES, ""]).dropna(how="all").fillna(0).astype(int)
+    counts.insert(0, "best response", [each or "not assessed" for each in counts.index])
+    listings = {
+        "best_response": Listing("Best overall response, patients.", counts.reset_index(drop=True)),
+        "response_rates": Listing("Response rates with exact intervals.", pd.DataFrame(rows)),
+    }
+    notes = ["Response rates: counts over patients as stated, exact (Clopper–Pearson) two-sided 95% intervals."]
+    if {"published", "RECIST"} <= set(best.columns):
+        both = best[(best["published"] != "") & (best["RECIST"] != "")]
+        differ = int((both["published"] != both["RECIST"]).sum())
+        notes.append(
+            f"The published best response and that of the assessments differ in {differ} of {len(both)} patients."
+        )
+    if "iRECIST" in best:
+        changed = best[(best["RECIST"] == "PD") & best["iRECIST"].isin(["CR", "PR", "SD"])]
+        lead.append(
+            "Progression by RECIST, and a response or stable disease by iRECIST, which waits for confirmation (iCPD): "
+            f"{counted(len(changed), 'patient')}."
+        )
+    immune = " and by iRECIST (Seymour et al. 2017)" if "iRECIST" in best else ""
+    methods = (f"Response was judged by RECIST 1.1 (Eisenhauer et al. 2009){immune}, unconfirmed unless stated.",)
+    return Section("response", "", tuple(lead), {}, listings, tuple(notes), methods, (), metrics)
+
+
+def _lesions(cohort: Cohort, codes: Codes) -> Section:
+    changes = lesion_changes(cohort.course.assessments)
+    if changes.empty:
+        return Section(
+            "lesions",
+            "",
+            missing=(MISSING.format("assessments", "Sums of target lesions, for waterfall and spider plots"),),
+        )
+    best = best_responses(cohort, codes)
+    responses = {code: best.loc[name].iloc[0] or "NE" for name, code in codes.items()} if len(best.columns) else {}
+    shown = by_code(changes, codes)
+    n, of = shown["patient"].nunique(), cohort.course.assessments["patient"].nunique()
+    figures = lesion_figures(shown, responses)
+    count = f"{n} of {of} patients assessed, those with a baseline above 0 mm on or before day 0 and a later sum"
+    captions = {
+        "waterfall": f"Best change of the sum of target lesions from baseline, {count}. Dotted: +20% and −30%; "
+        "progression is judged from the smallest sum, not from baseline, and new lesions are not in it.",
+        "spider": f"Change of the sum of target lesions over time, {count}. Dotted: +20% and −30%.",
+    }
+    deepest = shown.groupby("patient")["change"].min()
+    lowest, highest = deepest.min(), deepest.max()
+    lead = f"Best change of lesions: median {deepest.median():+.0f}% (range {lowest:+.0f} to {highest:+.0f}%; n = {n})."
+    drawings = {name: Drawing(captions[name], figure) for name, figure in figures.items()}
+    table = Listing("Change of the sum of target lesions, percent of baseline.", shown)
+    return Section("lesions", "", (lead,), drawings, {"lesions": table})
+
+
+def _measures(cohort: Cohort, codes: Codes) -> Section:
+    measured = cohort.course.measures.dropna(subset=["day", "value"])
+    if measured.empty:
+        return Section(
+            "measures",
+            "",
+            missing=(MISSING.format("measures", "Weight, albumin, CRP, ECOG or quality of life over time"),),
+        )
+    shown = by_code(measured, codes)
+    rows = []
+    for (name, unit), one in shown.groupby(["name", "unit"], sort=False):
+        before = one[one["day"] <= 0].groupby("patient")["value"].last()
+        change = (one[one["day"] > 0].groupby("patient")["value"].last() - before).dropna()
+        counts = {"patients": one["patient"].nunique(), "values": len(one), "both": change.size}
+        text = f"{change.median():+.3g} ({change.min():+.3g} to {change.max():+.3g})" if change.size else ""
+        rows.append({"measure": name, "unit": unit, **counts, "change to the last value, median (range)": text})
+    table = pd.DataFrame(rows).rename(columns={"both": "with baseline and later"})
+    caption = "Each patient's line. Not tested: who is measured late is a selection."
+    listed = Listing("Measures over time; the change is from the last value on or before day 0 to the last one.", table)
+    return Section(
+        "measures", "", drawings={"measures": Drawing(caption, _measures_figure(shown))}, listings={"measures": listed}
+    )
+
+
+def _measures_figure(shown: pd.DataFrame) -> Figure:
+    groups, codes = list(shown.groupby(["name", "unit"], sort=False)), list(dict.fromkeys(shown["patient"]))
+    columns = min(3, len(groups))
+    lines = -(-len(groups) // columns)
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 0.3 + 1.8 * lines), layout="constrained")
+        panels = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes in panels[len(groups) :]:
+            axes.set_axis_off()
+        for axes, ((name, unit), one) in zip(panels, groups, strict=False):
+            for code, course in one.groupby("patient", sort=False):
+                if len(codes) > len(COLOURS):
+                    axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
+                    continue
+                colour, last = COLOURS[codes.index(str(code))], course.iloc[-1]
+                axes.plot(course["day"], course["value"], ".-", color=colour, linewidth=0.9, markersize=4)
+                place = last["day"], last["value"]
+                axes.annotate(str(code), place, (3, 0), textcoords="offset points", va="center", fontsize=7)
+            axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
+            axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
+            axes.set_xlabel("day")
+    return figure
+
+
+def by_code(frame: pd.DataFrame, codes: Codes, day: str = "day") -> pd.DataFrame:
+    """Return rows in the order of patients and days, patients under their codes."""
+    order = {name: at for at, name in enumerate(codes)}
+    place = pd.DataFrame({"patient": frame["patient"].map(order), "day": frame[day]}).sort_values(
+        ["patient", "day"], kind="stable"
+    )
+    found = frame.loc[place.index]
+    return found.assign(patient=found["patient"].map(dict(codes))).reset_index(drop=True)
+
+
+def _words(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series[Any]:
+    """Return a characteristic as a reader has it: a number, or a word; NaN where unknown."""
+    if field.values is None:
+        return clinical[name]
+    if name in clinical:
+        return clinical[name].map({1.0: "yes", 0.0: "no"})
+    levels = clinical[[column for column in clinical if str(column).startswith(f"{name}=")]]
+    known = levels.notna().all(axis=1)
+    said = levels[known].idxmax(axis=1).astype("str")
+    return said.str.removeprefix(f"{name}=").reindex(clinical.index)
+
+
+def _whole(said: pd.Series[Any]) -> pd.Series[Any]:
+    """Return whole numbers as such; anything else as it is."""
+    whole = pd.api.types.is_numeric_dtype(said) and bool((said.dropna() % 1 == 0).all())
+    return said.astype("Int64") if whole else said
+
+
+def _counted(known: pd.Series[float], field: ClinicalField) -> bool:
+    """Tell a score such as ECOG, whose levels are counted, from a measurement."""
+    return field.unit is None and bool((known % 1 == 0).all()) and known.nunique() <= 6
+
+
+def _spans(taken: pd.DataFrame) -> str:
+    ends = [
+        f"{start:g} to {'?' if np.isnan(end) else f'{end:g}'}"
+        for start, end in zip(taken["start"], taken["end"], strict=True)
+    ]
+    return "; ".join(f"{name} {span}" for name, span in zip(taken["name"], ends, strict=True))
+
+
+def _months(days: float) -> str:
+    return "not estimable" if np.isnan(days) else "not reached" if np.isinf(days) else f"{days / MONTH:.1f}"

@@ -1,0 +1,48 @@
+"""Shares of few patients, with exact intervals."""
+
+from __future__ import annotations
+
+from scipy.stats import binomtest
+
+from training.metrics import Estimate
+
+ALPHA = 0.05
+
+
+def exact_rate(events: int, n: int) -> Estimate:
+    """Return a share with its exact two-sided 95% interval; `n` is at least 1.
+
+    References
+    ----------
+    Clopper and Pearson 1934, Biometrika 26:404-413.
+    """
+    found = binomtest(events, n).proportion_ci(1 - ALPHA, method="exact")
+    return Estimate(events / n, float(found.low), float(found.high))
+
+
+def one_sided_bound(n: int) -> float:
+    """Return the rate that no event among `n` patients excludes at one-sided 5%, the exact form of the rule of three.
+
+    References
+    ----------
+    Hanley and Lippman-Hand 1983, JAMA 249:1743-1745.
+    """
+    return float(1 - ALPHA ** (1 / n))
+
+
+def rate_row(what: str, events: int, n: int) -> dict[str, str | int | float]:
+    """Return a table's row of a share: what it is, counts, share and interval."""
+    rate = exact_rate(events, n)
+    row: dict[str, str | int | float] = {"rate of": what, "patients": events, "of": n}
+    return row | {"share": rate.value, "95% low": rate.low, "95% high": rate.high}
+
+
+def share_in_words(events: int, n: int) -> str:
+    """Return a share as a sentence has it: ``3 of 15 patients (20%, 95% interval 4 to 48%)``."""
+    rate = exact_rate(events, n)
+    return f"{events} of {n} patients ({rate.value:.0%}, 95% interval {100 * rate.low:.0f} to {rate.high:.0%})"
+
+
+def counted(n: int, thing: str) -> str:
+    """Return how many there are of a thing whose plural ends in s."""
+    return f"{n} {thing}{'' if n == 1 else 's'}"

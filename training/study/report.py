@@ -1,0 +1,192 @@
+"""A study's report: one page that needs no other file, its figures and its tables."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cache
+from importlib.metadata import version
+from numbers import Integral, Real
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from features.audit import Finding
+from features.cohort import Cohort
+from training.drawing import STYLE, written
+from training.study.section import Listing, Section, patient_codes
+
+ROWS = 30
+"""Rows of a table that the page shows; its CSV holds all."""
+LIBRARIES = ("numpy", "pandas", "scipy", "statsmodels", "scikit-bio", "matplotlib")
+
+
+def write_report(
+    folder: Path, cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Section], run_id: str
+) -> None:
+    """Write `report.html`, `figures` as SVG and PNG, and `tables` as CSV.
+
+    Files are named by section: `figures/patients_swimmer.svg`. Neither they nor the page name a patient of the cohort
+    but by code.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    cohort : Cohort
+    findings : sequence of Finding
+        The audit's; the rows that they are about are counted, not named.
+    sections : sequence of Section
+    run_id : str
+        The tracked run that holds the same files.
+    """
+    figures, tables = folder / "figures", folder / "tables"
+    figures.mkdir()
+    tables.mkdir()
+    with mpl.rc_context(STYLE):
+        svgs = {
+            f"{section.name}_{name}": written(figures, f"{section.name}_{name}", drawing.figure)
+            for section in sections
+            for name, drawing in section.drawings.items()
+        }
+    for section in sections:
+        for name, listing in section.listings.items():
+            listing.frame.to_csv(tables / f"{section.name}_{name}.csv", index=False)
+    page = report_page(cohort, findings, sections, svgs, run_id)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def report_page(
+    cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Section], svgs: Mapping[str, str], run_id: str
+) -> str:
+    """Return the report as one page that runs no script and asks no host.
+
+    Parameters
+    ----------
+    cohort, findings, sections, run_id
+        As `write_report` takes them.
+    svgs : mapping of str to str
+        SVG texts by the figures' file names.
+    """
+    drawn = {
+        (key := f"{section.name}_{name}"): svgs[key].replace(
+            "<svg", f'<svg role="img" aria-label="{html.escape(drawing.caption)}"', 1
+        )
+        for section in sections
+        for name, drawing in section.drawings.items()
+    }
+    return _template().render(
+        cohort=cohort,
+        patients=len(patient_codes(cohort)),
+        notes=(*cohort.notes, *cohort.manifest.notes),
+        findings=findings,
+        sections=sections,
+        svgs=drawn,
+        files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
+        limits=limits(cohort),
+        methods=methods(sections),
+        run_id=run_id,
+        today=date.today(),
+        version=version("taxokine"),
+    )
+
+
+def limits(cohort: Cohort) -> list[str]:
+    """Return what no analysis of this cohort can show, in sentences."""
+    n = len(patient_codes(cohort))
+    given = not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
+    treatment = "FMT" if given else "treatment"
+    without = "an ICI-only arm" if given else "an untreated arm"
+    said = [
+        f"Without {without}, changes cannot be attributed to {treatment}: the disease, other treatment and time itself "
+        "change the same measurements.",
+        "Without a comparator, survival was not shown to be extended, nor response to be more frequent.",
+        "The study is exploratory. False discovery is controlled within each table, not over the report; what stands "
+        "out here is a question for the next trial.",
+        "Taxa are shares of a whole: one that rises lowers all others. Sequences found in donor and recipient are "
+        "compatible with engraftment and do not prove it.",
+    ]
+    if 1 < n < 10:
+        said.insert(
+            2,
+            f"With {n} patients an exact two-sided test within patients cannot give a p-value below "
+            f"{2 ** (1 - n):.4g}, however large the effect; most true effects of usual size would be missed.",
+        )
+    if cohort.manifest.simulated:
+        said.insert(0, "These data are simulated: they show what the analysis does, and nothing of any patient.")
+    return said
+
+
+def methods(sections: Sequence[Section]) -> str:
+    """Return the methods paragraph, with the versions of what computed it, ready for a paper."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    said = [one for section in sections for one in section.methods]
+    return " ".join(
+        [
+            f"The exploratory analysis was computed by Taxokine {version('taxokine')} under Python "
+            f"{platform.python_version()} with {libraries}.",
+            *dict.fromkeys(said),
+            "Intervals are 95% intervals and p-values two-sided unless stated otherwise.",
+        ]
+    )
+
+
+def shown(value: object) -> str:
+    """Return a table's value as the page shows it: three significant digits, and a dash for what is missing."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        return _number(float(value))
+    return str(value)
+
+
+def _number(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0 or abs(value) >= 100 or value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.3g}"
+
+
+def columns(listing: Listing) -> list[tuple[str, str]]:
+    """Return a table's headings, each with the class by which its column stands left or right."""
+    numeric = {name for name, kind in listing.frame.dtypes.items() if pd.api.types.is_numeric_dtype(kind)}
+    return [(str(name), "number" if name in numeric else "") for name in listing.frame]
+
+
+def sentence(text: str) -> str:
+    """Return a text with a full stop, and a capital unless its first word is a name such as `day_fmt` or iUPD."""
+    first = text.partition(" ")[0]
+    start = text[0].upper() if first.islower() and "_" not in first else text[0]
+    return f"{start}{text[1:].removesuffix('.')}."
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _template() -> Template:
+    templates = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"shown": shown, "columns": columns, "sentence": sentence}
+    templates.globals |= {"ROWS": ROWS}
+    return templates.get_template("report.html")

@@ -1,0 +1,154 @@
+"""One study, from a cohort to a tracked run and a report. `run_study` reads top to bottom."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from features.audit import audit
+from features.cohort import Cohort, read_cohort
+from features.errors import InputError
+from features.manifest import manifest_digest
+from features.settings import settings
+from training import tracking
+from training.experiment import Progress, nameless
+from training.study.report import write_report
+from training.study.section import Section
+
+EXPERIMENT = "study"
+MARK = "study.json"
+"""The file by which a report is known as ours, and may be replaced."""
+
+
+@dataclass(frozen=True)
+class Studied:
+    """What a study left behind.
+
+    Attributes
+    ----------
+    page : Path
+        The report.
+    run_id : str
+    sections : tuple of Section
+    """
+
+    page: Path
+    run_id: str
+    sections: tuple[Section, ...]
+
+
+def study_sections() -> dict[str, Callable[[Cohort], Section]]:
+    """Return what makes each section, by what progress calls it, in the report's order."""
+    from training.study.donors import donors_section
+    from training.study.immune import immune_section
+    from training.study.links import links_section
+    from training.study.microbiome import microbiome_section
+    from training.study.patients import patients_section
+    from training.study.safety import safety_section
+
+    return {
+        "patients and outcomes": patients_section,
+        "safety": safety_section,
+        "immune trajectories": immune_section,
+        "microbiome": microbiome_section,
+        "donors": donors_section,
+        "microbe-immune links": links_section,
+    }
+
+
+def run_study(
+    name: str,
+    out: Path,
+    progress: Progress | None = None,
+    sections: Mapping[str, Callable[[Cohort], Section]] | None = None,
+) -> Studied:
+    """Analyse a trial: one tracked run of all figures and tables, and one report.
+
+    Parameters
+    ----------
+    name : str
+        A manifest's name or path.
+    out : Path
+        The report's folder, written whole or not at all: new, empty, or an earlier report, which is replaced.
+    progress : Progress, optional
+    sections : mapping of str to callable, optional
+        What makes each section; all of `study_sections` when left out.
+
+    Raises
+    ------
+    InputError
+        `out` holds something else or cannot be written, or a file does not hold what the manifest says.
+    DataMissing
+        As `features.cohort.read_cohort` raises it.
+    """
+    progress = progress or Progress()
+    with _replaced(out) as folder:
+        progress.begin("reading and auditing the cohort", 2)
+        cohort = read_cohort(name, settings().data)
+        progress.advance()
+        findings = audit([cohort])
+        progress.advance()
+        tags = {
+            "cohorts": cohort.name,
+            "simulated": str(cohort.manifest.simulated).lower(),
+            "manifests": f"{cohort.name} {manifest_digest(cohort.manifest)}",
+            "taxokine.version": version("taxokine"),
+        }
+        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, {"cohort": cohort.name}) as run_id:
+            made = []
+            for title, make in (study_sections() if sections is None else sections).items():
+                progress.begin(title, 1)
+                made.append(make(cohort))
+                progress.advance()
+            progress.begin("drawing, writing and logging", 2)
+            write_report(folder, cohort, findings, made, run_id)
+            (folder / "manifest.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
+            metrics = run_metrics(made)
+            said = {"taxokine": version("taxokine"), "cohort": cohort.name, "run_id": run_id, "metrics": metrics}
+            (folder / MARK).write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")
+            progress.advance()
+            tracking.log_metrics(run_id, metrics)
+            tracking.log_folder(run_id, folder)
+            progress.advance()
+    return Studied(out / "report.html", run_id, tuple(made))
+
+
+def run_metrics(sections: list[Section]) -> dict[str, float]:
+    """Return the sections' finite metrics under the names that MLflow groups: `safety/any_grade`."""
+    return {
+        re.sub(r"[^\w /.-]", "_", f"{section.name}/{key}"): float(value)
+        for section in sections
+        for key, value in section.metrics.items()
+        if np.isfinite(value)
+    }
+
+
+@contextmanager
+def _replaced(out: Path) -> Iterator[Path]:
+    """Yield a folder that takes the place of `out` when all has gone well."""
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MARK).is_file())):
+        raise InputError(
+            f"{out}: is not empty and no report of a study; name a new folder, or an earlier report to replace it"
+        )
+    place = out.resolve()
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        beside = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.")
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from error
+    with beside as partial:
+        folder = Path(partial) / "new"
+        folder.mkdir()
+        yield folder
+        if place.exists():
+            shutil.move(place, Path(partial) / "old")
+        folder.rename(place)

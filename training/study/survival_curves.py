@@ -1,0 +1,200 @@
+"""Kaplan and Meier's curves and cumulative incidences with intervals that hold at small n, and how they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from features.outcomes import MONTH
+from features.survival import CENSORED, DEATH, EVENT
+from training.drawing import BLUE, PALE, STYLE, WIDTH
+from training.metrics import Estimate
+from training.sample_size import Z
+from training.survival_metrics import cumulative_incidence
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A share of patients in the course of time, a step on each day on which anyone's time ends.
+
+    Attributes
+    ----------
+    days : ndarray, (n_days,)
+    at_risk : ndarray, (n_days,)
+        Patients whose time has not ended before the day.
+    share, low, high : ndarray, (n_days,)
+        From the day on, with its pointwise 95% interval, NaN where the data give none.
+    """
+
+    days: Vector
+    at_risk: Vector
+    share: Vector
+    low: Vector
+    high: Vector
+
+    def at(self, day: float, start: float) -> Estimate:
+        """Return the share on a day, `start` before the first step; NaN once nobody is followed."""
+        if day > self.days[-1]:
+            return Estimate(np.nan, np.nan, np.nan)
+        step = int(np.searchsorted(self.days, day, side="right")) - 1
+        if step < 0:
+            return Estimate(start, np.nan, np.nan)
+        return Estimate(float(self.share[step]), float(self.low[step]), float(self.high[step]))
+
+
+def kaplan_meier(time: Vector, event: NDArray[np.bool_]) -> Curve:
+    r"""Return survival with Greenwood's variance and complementary log-log intervals.
+
+    :math:`S^{\exp(\pm z\, s / \ln S)}`, :math:`s^2 = \sum d / (n (n - d))`: they stay within 0 and 1. Once all have had
+    the event no interval is known, nor before the first event.
+
+    Parameters
+    ----------
+    time : ndarray, (n_patients,)
+        Days, at least one; who is censored on a day was at risk on it.
+    event : ndarray of bool, (n_patients,)
+
+    References
+    ----------
+    Kaplan and Meier 1958, Journal of the American Statistical Association 53:457-481; Kalbfleisch and Prentice 2002,
+    The Statistical Analysis of Failure Time Data, 1.4.
+    """
+    days, at_risk, (events, _) = _life_table(time, np.stack([event, ~event]))
+    survival = np.cumprod(1 - events / at_risk)
+    spread = np.cumsum(np.divide(events, at_risk * (at_risk - events), out=np.zeros(days.size), where=at_risk > events))
+    return Curve(days, at_risk, survival, *_log_log(survival, survival * np.sqrt(spread)))
+
+
+def median(curve: Curve) -> Estimate:
+    """Return the median survival in days, infinite where not reached, with its 95% interval.
+
+    The limits are where the limits of survival fall to one half; the lower is NaN where that is on no day. Where
+    survival is exactly one half for a while, its middle is taken, as R's survival does.
+
+    References
+    ----------
+    Brookmeyer and Crowley 1982, Biometrics 38:29-41.
+    """
+    value, low, high = (_half(curve.days, share) for share in (curve.share, curve.low, curve.high))
+    return Estimate(value, low if np.isfinite(low) else np.nan, high)
+
+
+def incidence(y: Matrix) -> tuple[Curve, Curve]:
+    r"""Return cumulative incidences of the event and of death before it, with complementary log-log intervals.
+
+    Aalen and Johansen's estimate, with the delta method's variance:
+
+    .. math::
+        \sum_{s \le t} \Bigl[ (F(t) - F(s))^2 \frac{d}{n (n - d)} + S(s-)^2 \frac{d_k (n - d_k)}{n^3}
+        - 2 (F(t) - F(s)) S(s-) \frac{d_k}{n^2} \Bigr]
+
+    Parameters
+    ----------
+    y : ndarray, (n_patients, 2)
+        Days, and how they end, as in `features.survival`; at least one patient.
+
+    References
+    ----------
+    Marubini and Valsecchi 1995, Analysing Survival Data from Clinical Trials and Observational Studies, 10.2;
+    Choudhury 2002, Statistics in Medicine 21:1129-1144.
+    """
+    _, shares = cumulative_incidence(y)
+    days, n, ended = _life_table(y[:, 0], np.stack([y[:, 1] == code for code in (CENSORED, EVENT, DEATH)]))
+    gone = ended[1:].sum(axis=0)
+    before = np.append(1.0, np.cumprod(1 - gone / n)[:-1])
+    weight = np.divide(gone, n * (n - gone), out=np.zeros(days.size), where=n > gone)
+    curves = []
+    for d, found in zip(ended[1:], shares[:, 0], strict=True):
+        square = found**2 * np.cumsum(weight) - 2 * found * np.cumsum(found * weight) + np.cumsum(found**2 * weight)
+        own = np.cumsum(before**2 * d * (n - d) / n**3)
+        joint = before * d / n**2
+        cross = found * np.cumsum(joint) - np.cumsum(found * joint)
+        se = np.sqrt(np.maximum(square + own - 2 * cross, 0))
+        curves.append(Curve(days, n, found, *_log_log(found, se)))
+    return curves[0], curves[1]
+
+
+def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Figure:
+    """Draw survival in months by outcome, with intervals, censoring, medians and the numbers at risk.
+
+    Parameters
+    ----------
+    times : mapping of str to (ndarray, ndarray)
+        By the outcome's name, each patient's days and whether they end with the event.
+    """
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH if len(times) > 1 else WIDTH * 0.6, 2.9), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(1, len(times)))
+        for axes, (name, (time, event)) in zip(panels, times.items(), strict=True):
+            _survival(axes, time / MONTH, event)
+            axes.set(title=f"{name}: {event.sum()} events in {time.size} patients", ylabel="share")
+            axes.title.set_horizontalalignment("left")
+            axes.title.set_x(0)
+    return figure
+
+
+def stepped(
+    axes: Axes, curve: Curve, start: float, colour: str, unit: float, style: str = "-", label: str = ""
+) -> None:
+    """Draw a curve as steps from day 0, in units of so many days, with its interval as a band."""
+    x = np.append(0, curve.days) / unit
+    axes.step(x, np.append(start, curve.share), where="post", color=colour, linewidth=1.3, linestyle=style, label=label)
+    low, high = (np.append(np.nan, side) for side in (curve.low, curve.high))
+    axes.fill_between(x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
+
+
+def numbers_at_risk(axes: Axes, time: Vector) -> None:
+    """Write under each tick how many patients are still followed; `time`, (n_patients,), is in the panel's unit."""
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ticks = [tick for tick in axes.get_xticks() if tick <= axes.get_xlim()[1]]
+    axes.set_xticks(ticks, [f"{tick:g}\n{(time >= tick).sum()}" for tick in ticks])
+    axes.set_xlabel(f"{axes.get_xlabel()}; below: at risk")
+
+
+def _survival(axes: Axes, time: Vector, event: NDArray[np.bool_]) -> None:
+    curve = kaplan_meier(time, event)
+    stepped(axes, curve, 1, BLUE, 1)
+    censored = np.unique(time[~event])
+    axes.plot(censored, [curve.at(day, 1).value for day in censored], "|", color=BLUE, markersize=7)
+    middle = median(curve)
+    if np.isfinite(middle.value):
+        axes.plot([0, middle.value, middle.value], [0.5, 0.5, 0], color=PALE, linewidth=0.8, linestyle=":")
+    axes.set(xlim=(0, time.max() * 1.04), ylim=(0, 1.04), xlabel="months from day 0")
+    numbers_at_risk(axes, time)
+
+
+def _life_table(time: Vector, ended: NDArray[np.bool_]) -> tuple[Vector, Vector, Matrix]:
+    """Return the days, who is at risk on each, and how many end how, (n_ways, n_days); `ended` is (n_ways, n)."""
+    days, at = np.unique(time, return_inverse=True)
+    counts: Matrix = np.stack([np.bincount(at, way, minlength=days.size) for way in ended]).astype(float)
+    return days, np.cumsum(counts.sum(axis=0)[::-1])[::-1], counts
+
+
+def _log_log(share: Vector, se: Vector) -> tuple[Vector, Vector]:
+    """Return the limits of shares on the scale of ln(-ln), NaN for 0 and 1."""
+    known = (share > 1e-12) & (share < 1 - 1e-12)
+    inner = np.where(known, share, 0.5)
+    reach = np.exp(Z * se / (inner * -np.log(inner)))
+    limits = np.where(known, [inner**reach, inner ** (1 / reach)], np.nan)
+    return limits[0], limits[1]
+
+
+def _half(days: Vector, share: Vector) -> float:
+    """Return the day on which a share falls to one half, infinite where it does not."""
+    below = np.flatnonzero(share <= 0.5 + 1e-9)
+    if not below.size:
+        return np.inf
+    lower = np.flatnonzero(share < 0.5 - 1e-9)
+    if abs(share[below[0]] - 0.5) < 1e-9 and lower.size:
+        return float(days[below[0]] + days[lower[0]]) / 2
+    return float(days[below[0]])
