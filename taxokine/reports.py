@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 from features.outcomes import OUTCOME_IDS, meaning
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from features.audit import Finding
     from features.cohort import Cohort
     from features.landmark import FeatureTable
     from training.experiment import Result
+    from training.plan import Planned
     from training.promotion import Promotion
+    from training.study.study import Studied
     from training.survival import SurvivalResult
 
 
@@ -168,6 +172,21 @@ def survival_report(result: SurvivalResult) -> str:
         lines.append(f"  month {row['months']:>3}   {_span(*ends):<23}{row['censoring']}")
     lines += ["", f"evidence: {result.trained[0].sentence}", *(f"note: {note}" for note in result.notes)]
     return "\n".join([*lines, f"run {result.run_id}; compare the runs with 'taxokine ui'"])
+
+
+def study_report(found: Studied) -> str:
+    """Return where a study's report lies, and what each section holds or lacks."""
+    lines = []
+    for section in found.sections:
+        held = f"{len(section.drawings)} figures, {len(section.listings)} tables"
+        lines.append(f"{section.title:<40}{held if section.drawings or section.listings else 'no data'}")
+        lines += [f"  missing  {one}" for one in section.missing]
+    return "\n".join([*lines, "", f"wrote {found.page}", f"run {found.run_id}; 'taxokine ui' shows it"])
+
+
+def plan_report(found: Planned, folder: Path) -> str:
+    """Return a plan's answers, one sentence each, and where its curves lie."""
+    return "\n".join([*(f"{one[0].upper()}{one[1:]}." for one in found.answers), "", f"wrote {folder / 'plan.svg'}"])
 
 
 def _span(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
