@@ -192,7 +192,7 @@ def evidence_of(
     permutation = None if null is None else null.summary(float(np.mean(found.aurocs)))
     verdict = _beats_chance(headline, permutation)
     about |= {"beats_chance": verdict}
-    sentence = _sentence(about, headline, scheme, len(per_cohort), permutation)
+    sentence = _sentence(about, headline, scheme, len(per_cohort), permutation, around.looks["experiments"])
     trust, difference = _trust(table, found, left_out, scheme) if "taxa" in plan.blocks else ([], None)
     # What the model reached on rows left out is what one may expect of it, once it is fitted well.
     expected = r2_of_auroc(headline.value, y.mean()) if np.isfinite(headline.value) else 0.0
@@ -549,7 +549,12 @@ def _beats_chance(headline: Estimate, permutation: Mapping[str, Any] | None) -> 
 
 
 def _sentence(
-    about: Mapping[str, Any], found: Estimate, scheme: str, n: int, permutation: Mapping[str, Any] | None
+    about: Mapping[str, Any],
+    found: Estimate,
+    scheme: str,
+    n: int,
+    permutation: Mapping[str, Any] | None,
+    earlier: int,
 ) -> str:
     cohorts = f"{n} cohort{'s' if n != 1 else ''}"
     seen = "on cohorts it had not seen" if scheme == "loco" else "on patients of its own cohort that it had not seen"
@@ -559,6 +564,10 @@ def _sentence(
     if permutation is not None:
         numbers += f"; refitted null p = {permutation['best_of']['p']:.2g}"
     where = "" if scheme == "loco" else "; it was never tried on another cohort"
+    if about["beats_chance"] and earlier:
+        where += f"; {earlier} earlier experiment{'s' * (earlier > 1)} had looked at these data"
+    if about["beats_chance"] and about["pooled_labels"]:
+        where += "; labels of different meaning were pooled"
     simulated = "simulated data: " if about["simulated"] else ""
     if about["beats_chance"] is False:
         return f"{simulated}{seen} this model did no better than chance ({numbers}){where}"
