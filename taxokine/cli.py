@@ -284,9 +284,9 @@ def plan(out: Path, **options: Any) -> None:
     taxokine plan --fold-change 1.5 --within-sd 0.8 --power 0.9
 
     Four effects are asked at once: a response rate against a known one, an AUROC against 0.5, the approach to the own
-    donor, and a cytokine's change. Each is tested as 'taxokine study' tests it. Beside the effect as stated, the figure
-    shows three quarters of it, since small trials overstate effects, and none, where the curve is the rate of false
-    alarms. Set each effect to the least that would matter to a patient, not to what a small trial found.
+    donor, and a cytokine's change. The answers name each test and what it assumes. Beside the effect as stated, the
+    figure shows three quarters of it, since small trials overstate effects, and none, where the curve is the rate of
+    false alarms. Set each effect to the least that would matter to a patient, not to what a small trial found.
     """
     from taxokine.progress import bars
     from taxokine.reports import plan_report

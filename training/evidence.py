@@ -425,7 +425,7 @@ def _gain(found: Scores, judged: Mapping[str, Scores]) -> dict[str, Any] | None:
         return None
     strongest = max(covariates, key=lambda name: np.mean(covariates[name].aurocs))
     gained = paired_gain(found.y, found.margin, covariates[strongest].margin, found.cohorts)
-    return {"over": strongest, **_json(gained)}
+    return {"over": strongest, **_json(gained)} if np.isfinite(gained.value) else None
 
 
 def _trust(

@@ -73,7 +73,7 @@ def nulls(
     workers: int,
     done: Callable[[], object],
 ) -> dict[Name, Vector]:
-    """Return each model's left-out AUROCs on permuted outcomes, (n,).
+    """Return each model's left-out AUROCs on permuted outcomes, (n,); none of a model whose AUROC cannot be measured.
 
     Every permutation is one of the whole table's outcomes, so that models of different blocks meet the same one.
 
@@ -111,12 +111,13 @@ def nulls(
     for found in Parallel(workers, prefer="threads", return_as="generator")(jobs):
         rows.append(found)
         done()
-    return {name: np.array([found[name] for found in rows]) for name in rows[0]} if rows else {}
+    drawn = {name: np.array([found[name] for found in rows]) for name in rows[0]} if rows else {}
+    return {name: values for name, values in drawn.items() if np.isfinite(values).any()}
 
 
 def best_of(found: Mapping[Name, Vector]) -> Vector:
-    """Return the best of all models for each permutation, (n,)."""
-    return np.asarray(np.nanmax(np.stack(list(found.values())), axis=0))
+    """Return the best of all models for each permutation, (n,); nothing where there is no model."""
+    return np.asarray(np.fmax.reduce(list(found.values()))) if found else np.zeros(0)
 
 
 def _beside(null: Vector, observed: float) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """How many patients the next trial needs to show an effect, by simulation, as curves.
 
-Each effect is tested as the study's report would test it. Beside the effect as stated, each curve is drawn for three
-quarters of it, since what a small trial suggests is more often too large than too small, and for none, where a test
-that keeps its level gives a false alarm in as many trials as `alpha` says.
+Each effect has one plain test: exact, or Student's t where patients are enough. Beside the effect as stated, a curve is
+drawn for three quarters of it, since what a small trial suggests is more often too large than too small, and for none,
+where a test that keeps its level gives a false alarm in as many trials as `alpha` says.
 """
 
 from __future__ import annotations

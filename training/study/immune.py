@@ -361,12 +361,12 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     table, none = change_table(rows, windows), sorted(_undetected(rows))
     lead, missing = [_summary(found), *_changed(table, windows, found)], []
     listings = {
-        "immune_levels": Listing(
+        "levels": Listing(
             f"Levels by window, {_scale(found)}; several draws of a window are averaged on the log scale; undetected: "
             "every draw lay below the limit, and half the limit is shown.",
             _level_listing(found, windows, codes),
         ),
-        "immune_changes": Listing(
+        "changes": Listing(
             "Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: patients below "
             "the limit at both ends, who count as unchanged.",
             _folds(table),
@@ -383,17 +383,17 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
                 f"after the peak is more marked than chance makes it in {(falls['q'] <= ALPHA).sum()} of {len(falls)} "
                 f"analytes ({fell}; one-sided, false discovery rate 5%)."
             )
-        listings["immune_pattern"] = Listing(
+        listings["pattern"] = Listing(
             f"Rise by {windows[1].name}, fall to {windows[-1].name}, end above baseline: how many patients did each; "
             "p one-sided, of all three together.",
             pattern,
         )
-        listings["immune_peaks"] = Listing(
+        listings["peaks"] = Listing(
             "Each patient's highest draw after day 0: fold over baseline, its day, and the slope from there on (log2 "
             "for 30 days; 0 where the last draw is the highest). Descriptive: chosen after the fact.",
             peaks.assign(patient=peaks["patient"].map(codes), peak=2 ** peaks["peak"]),
         )
-        listings["immune_falls"] = Listing(
+        listings["falls"] = Listing(
             "Mean slope after the peak (log2 for 30 days), beside that of the same draws shuffled in time; p: how "
             "often a fall as marked, or more, comes of shuffling.",
             falls,
@@ -403,9 +403,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         trend = trend_table(rows)
         if len(trend):
             lead.append(_trended(trend))
-            listings["immune_trend"] = Listing(
-                "Fold change for each visit, over all visits (mixed model).", _folds(trend)
-            )
+            listings["trend"] = Listing("Fold change for each visit, over all visits (mixed model).", _folds(trend))
             notes.append(
                 "Fold change for each visit: linear mixed model of log2 levels on the visit's number with random "
                 "intercept and slope, REML, Student's t with patients - 1 degrees of freedom; Benjamini-Hochberg over "
@@ -433,9 +431,9 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         methods=_methods(found, windows),
         missing=tuple(missing),
         metrics={
-            "immune_analytes": float(rows["analyte"].nunique()),
-            "immune_undetected": float(len(none)),
-            "immune_changed": float(significant["analyte"].nunique()),
+            "analytes": float(rows["analyte"].nunique()),
+            "undetected": float(len(none)),
+            "changed": float(significant["analyte"].nunique()),
         },
     )
 
@@ -612,15 +610,13 @@ def _drawings(
             "above the range."
         )
         drawn = {
-            f"immune_trajectories{f'_{at}' if at > 1 else ''}": Drawing(
-                caption, _trajectories(found, windows, page, codes)
-            )
+            f"trajectories{f'_{at}' if at > 1 else ''}": Drawing(caption, _trajectories(found, windows, page, codes))
             for at, page in enumerate(pages, 1)
         }
         if len(table):
             shown = table if found.dated else table[table["patients"] >= 5]
             if len(shown):
-                drawn["immune_changes"] = Drawing(
+                drawn["changes"] = Drawing(
                     "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
                     "patients, none of fewer. Filled: q at most 0.05; n beside.",
                     _forest(shown),

@@ -322,7 +322,7 @@ def links_section(cohort: Cohort) -> Section:
             "false discovery rates after Benjamini and Hochberg (1995).",
         ),
         missing=tuple(missing if pairs.left_out else ()),
-        metrics={"links_tested": float(len(table)), "links_found": float(len(links)), "links_smallest_r": one},
+        metrics={"tested": float(len(table)), "found": float(len(links)), "smallest_r": one},
     )
 
 

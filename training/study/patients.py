@@ -145,9 +145,7 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
     listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
     one = table_one(clinical, keep)
     if not one.empty:
-        caption = (
-            "Table 1. Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
-        )
+        caption = "Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
         listings = {"table_one": Listing(caption, one)} | listings
     absent = () if keep else ("Table 1: no clinical columns; name them under patients.keep.",)
     donors = len(donor_codes(cohort))
@@ -447,7 +445,7 @@ def _counted(known: pd.Series[float], field: ClinicalField) -> bool:
 
 def _spans(taken: pd.DataFrame) -> str:
     ends = [
-        f"{start:g} to {'?' if np.isnan(end) else f'{end:g}'}"
+        " to ".join("?" if np.isnan(day) else f"{day:g}" for day in (start, end))
         for start, end in zip(taken["start"], taken["end"], strict=True)
     ]
     return "; ".join(f"{name} {span}" for name, span in zip(taken["name"], ends, strict=True))

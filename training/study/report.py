@@ -24,7 +24,7 @@ from training.study.section import Listing, Section, patient_codes
 
 ROWS = 30
 """Rows of a table that the page shows; its CSV holds all."""
-LIBRARIES = ("numpy", "pandas", "scipy", "statsmodels", "scikit-bio", "matplotlib")
+LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
 
 
 def write_report(

@@ -208,10 +208,10 @@ def test_the_section_of_five_patients_says_what_cannot_be_significant(five):
     said = " ".join(section.lead)
     assert "no exact two-sided p is below 0.0625" in said
     assert "none of these changes can be attributed" in said
-    assert section.listings["immune_changes"].frame["p"].min() == 0.0625
-    assert set(section.listings["immune_levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
+    assert section.listings["changes"].frame["p"].min() == 0.0625
+    assert set(section.listings["levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
     assert "SIM-" not in repr(section)
-    assert set(section.drawings) == {"immune_trajectories", "immune_changes"}
+    assert set(section.drawings) == {"trajectories", "changes"}
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +232,7 @@ def test_one_patient_and_an_analyte_that_was_never_detected(five):
     section = immune_section(altered(five, one))
     assert "No analyte was measured, at baseline and in a later window, in two patients." in section.lead
     assert section.missing == ("below detection in every draw, so without a trajectory: IL-2",)
-    assert set(section.listings["immune_peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
+    assert set(section.listings["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
 
 
 def test_all_below_detection(five):

@@ -150,7 +150,7 @@ def test_the_section_says_what_it_saw_and_could_have_seen(trial):
     assert "had to be" in section.lead[1]
     assert set(section.drawings) == set(section.listings) == {"links"}
     assert "SIM-" not in repr(section)
-    assert section.metrics["links_tested"] == len(section.listings["links"].frame)
+    assert section.metrics["tested"] == len(section.listings["links"].frame)
 
 
 def test_without_pairs_the_section_says_what_is_missing(trial):
