@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH, written
+from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, written
 
 Vector = NDArray[np.float64]
 
@@ -117,24 +118,24 @@ def _note(axes: Any, at: float, text: str) -> None:
 
 
 def _roc(rows: Mapping[str, NDArray[np.bool_]], y: Vector, margin: Vector) -> Figure:
-    figure, panels = _panels(len(rows), "1 - specificity", "sensitivity")
-    for (name, mine), axes in zip(rows.items(), panels, strict=True):
-        axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
-        if 0 < y[mine].sum() < mine.sum():
-            x, height, _ = roc_curve(y[mine], margin[mine])
-            axes.plot(x, height, color=BLUE)
-        axes.set_title(f"{name}\n{_counts(y[mine])}", loc="left")
+    figure, axes = _one(3.6)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="1 - specificity", ylabel="sensitivity")
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
+    for colour, (name, mine) in zip(cycle(COLOURS), rows.items(), strict=False):
+        x, height = roc_curve(y[mine], margin[mine])[:2] if 0 < y[mine].sum() < mine.sum() else ([], [])
+        axes.plot(x, height, color=colour, label=f"{name}\n{_counts(y[mine])}")
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 def _precision_recall(rows: Mapping[str, NDArray[np.bool_]], y: Vector, margin: Vector) -> Figure:
-    figure, panels = _panels(len(rows), "recall; line: prevalence", "precision")
-    for (name, mine), axes in zip(rows.items(), panels, strict=True):
-        axes.axhline(y[mine].mean(), color=PALE, linewidth=0.8)
-        if y[mine].any():
-            precision, recall, _ = precision_recall_curve(y[mine], margin[mine])
-            axes.plot(recall, precision, color=BLUE)
-        axes.set_title(f"{name}\n{_counts(y[mine])}", loc="left")
+    figure, axes = _one(3.6)
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="recall; on the right: prevalence", ylabel="precision")
+    for colour, (name, mine) in zip(cycle(COLOURS), rows.items(), strict=False):
+        precision, recall = precision_recall_curve(y[mine], margin[mine])[:2] if y[mine].any() else ([], [])
+        axes.plot(recall, precision, color=colour, label=f"{name}\n{_counts(y[mine])}")
+        axes.plot([1, 1.02], [y[mine].mean()] * 2, color=colour, clip_on=False)
+    axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5))
     return figure
 
 
