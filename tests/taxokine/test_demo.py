@@ -26,7 +26,7 @@ def test_the_demo_explains_one_simulated_candidate_and_ends(tmp_path):
     assert "toxicity_any:" in said
     assert "benefit (response without toxicity): between" in said
     assert "http://127.0.0.1:" in said
-    assert "fitting and logging" in done.stderr
+    assert "summing up and logging" in done.stderr
     # Nothing is left running, and nothing lies outside the demo's folder.
     assert {path.name for path in tmp_path.iterdir()} == {".demo"}
     time.sleep(0.5)

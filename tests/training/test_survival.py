@@ -209,7 +209,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
     mlflow.set_tracking_uri(store)
     assert not client().search_registered_models()
     parent = {file.path for file in mlflow.artifacts.list_artifacts(run_id=found.run_id)}
-    assert parent == {"comparison.csv", "cumulative_incidence.csv", "cumulative_incidence.png",
+    assert parent == {"audit.json", "comparison.csv", "cumulative_incidence.csv", "cumulative_incidence.png",
                       "simulated_fmt_ici.yaml"}  # fmt: skip
     for one in found.trained:
         assert one.sentence.startswith("simulated data: on centres it had not seen")
