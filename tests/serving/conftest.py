@@ -31,8 +31,9 @@ from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
 from models.families import FAMILIES
 from models.reference import fit_reference
+from serving.accounts import Accounts
 from serving.app import create_app
-from serving.keys import Keys
+from serving.database import open_database
 
 PASSWORD = "of/the d@tabase?"
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
@@ -127,18 +128,19 @@ def running(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Keys]:
-    return Keys.make(tmp_path_factory.mktemp("home"))
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
+    accounts = Accounts(open_database(f"sqlite:///{tmp_path_factory.mktemp('home')}/taxokine.db"))
+    return accounts.make_key("tests"), accounts
 
 
 @pytest.fixture(scope="session")
-def address(models: dict[str, list[Served]], made: tuple[str, Keys]) -> Iterator[str]:
+def address(models: dict[str, list[Served]], made: tuple[str, Accounts]) -> Iterator[str]:
     with running(create_app(models, made[1])) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def client(address: str, made: tuple[str, Keys]) -> Iterator[httpx.Client]:
+def client(address: str, made: tuple[str, Accounts]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {made[0]}"}, timeout=30) as http:
         yield http
 
