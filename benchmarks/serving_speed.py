@@ -267,12 +267,13 @@ def _serve(bundle: Path, port: int) -> None:
 
     from models.answer import Served
     from models.bundle import load_bundle
+    from serving.accounts import Accounts
     from serving.app import create_app
-    from serving.keys import Keys
+    from serving.database import open_database
 
     model = load_bundle(bundle)
     served = Served(model, model.outcome, "1", "0" * 32, "candidate")
-    app = create_app({model.outcome: [served]}, Keys.read(bundle, KEY))
+    app = create_app({model.outcome: [served]}, Accounts(open_database(f"sqlite:///{bundle}.db"), KEY))
     uvicorn.run(app, host="127.0.0.1", port=port, server_header=False, access_log=False)
 
 

@@ -88,3 +88,13 @@ class TooLarge(TaxokineError):
     """The request's body is larger than the server reads."""
 
     status = 413
+
+
+class TooManyAttempts(TaxokineError):
+    """Signing in under this name has failed too often of late."""
+
+    status = 429
+
+
+class DatabaseError(TaxokineError):
+    """The database cannot be opened, or is of a newer version than this one of Taxokine."""

@@ -6,9 +6,10 @@ Every environment variable that Taxokine heeds stands in `Settings`; no other mo
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 # MLflow reads this when it is first imported, and would otherwise send usage data to its makers.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -24,13 +25,15 @@ class Settings:
     Attributes
     ----------
     home : Path
-        Folder of the API keys' hashes and of the key that masks patient ids (`TAXOKINE_HOME`, default `.taxokine`).
+        Folder of the database and of the key that masks patient ids (`TAXOKINE_HOME`, default `.taxokine`).
     data : Path
         Folder that holds one subfolder for each cohort (`TAXOKINE_DATA`, default `cohorts` within `home`).
     tracking_uri : str
         MLflow's store (`MLFLOW_TRACKING_URI`; default `mlflow.db` in the working folder, MLflow's own default).
     parent_run : str or None
         The run that `mlflow run` has opened for this process (`MLFLOW_RUN_ID`).
+    database : str
+        URL of the database of users, sessions and API keys (`TAXOKINE_DATABASE`, default `taxokine.db` within `home`).
     api_key : str or None
         The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
     alias : str or None
@@ -41,7 +44,8 @@ class Settings:
     data: Path
     tracking_uri: str
     parent_run: str | None
-    api_key: str | None
+    database: str = field(repr=False)
+    api_key: str | None = field(repr=False)
     alias: str | None
 
 
@@ -55,6 +59,7 @@ def settings() -> Settings:
         data=Path(env.get("TAXOKINE_DATA") or home / "cohorts").absolute(),
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}",
         parent_run=env.get("MLFLOW_RUN_ID") or None,
+        database=env.get("TAXOKINE_DATABASE") or f"sqlite:///{quote(str(home / 'taxokine.db'))}",
         api_key=env.get("TAXOKINE_API_KEY") or None,
         alias=env.get("TAXOKINE_ALIAS") or None,
     )

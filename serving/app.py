@@ -15,8 +15,8 @@ from fastapi_offline import FastAPIOffline
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
 from models.answer import Served, answer, benefit
+from serving.accounts import Accounts
 from serving.errors import NotServed, UnsupportedMedia, add_handlers
-from serving.keys import Keys
 from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
 
 MAX_BODY = 2 * 2**20
@@ -26,19 +26,23 @@ NOTICE = "Association, not cause. Research use: not a medical device."
 # A card is a page of its own: text, styles and drawings, and nothing that runs or loads.
 _CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 _ABOUT = "Explained predictions of response to immunotherapy and of its toxicity. " + NOTICE
-_KEY = {"type": "http", "scheme": "bearer", "description": "The key that `taxokine serve` showed at its first start."}
+_KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key that `taxokine serve` showed at its first start, or `taxokine keys add`.",
+}
 _LOCKED: dict[str, Any] = {"security": [{"key": []}]}
 _SCHEMAS = "#/components/schemas/{model}"
 
 
-def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
+def create_app(models: Mapping[str, Sequence[Served]], accounts: Accounts) -> FastAPI:
     """Return the API that answers with these models.
 
     Parameters
     ----------
     models : mapping of str to sequence of Served
         For each outcome its models, the best first.
-    keys : Keys
+    accounts : Accounts
         The API keys to accept.
     """
     app = FastAPIOffline(
@@ -61,8 +65,8 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
             raise NotAuthorised("an API key is required; send the header 'Authorization: Bearer <key>'")
-        if not keys.accept(key.strip()):
-            raise NotAuthorised("this API key is not known here; send the one shown when the server first started")
+        if not accounts.accept_key(key.strip()):
+            raise NotAuthorised("this API key opens nothing here; 'taxokine keys add NAME' makes one that does")
 
     def ready() -> None:
         if not any(models.values()):

@@ -29,6 +29,7 @@ _CODES = {
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid_request",
+    429: "too_many_attempts",
     503: "model_missing",
 }
 _HEADERS = {

@@ -1,4 +1,4 @@
-"""Where the server starts: models from the registry, keys from the home folder, workers from uvicorn."""
+"""Where the server starts: models from the registry, accounts from the database, workers from uvicorn."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fastapi import FastAPI
 
 from features.errors import NotAuthorised
 from features.settings import settings
+from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
-from serving.keys import Keys
 from serving.schemas import EXAMPLE
 
 
@@ -29,15 +29,14 @@ def app() -> FastAPI:
     # MLflow takes seconds to import, and nothing but the registry needs it.
     from models.registry import served_models
 
-    said = settings()
-    keys = Keys.read(said.home, said.api_key)
-    if not keys.digests:
+    said, accounts = settings(), open_accounts()
+    if not _has_key(accounts):
         raise NotAuthorised("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
-    return create_app(served_models(said.alias), keys)
+    return create_app(served_models(said.alias), accounts)
 
 
 def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: str | None = None) -> None:
-    """Serve until interrupted; make an API key and print it, once, if there is none.
+    """Serve until interrupted; make an API key and print it, once, if there is none, and say so if there is no user.
 
     Parameters
     ----------
@@ -56,24 +55,21 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
     """
     from models.registry import served_models
 
-    said = settings()
     # Also with several workers, which load their own: one that cannot start would be started again for ever.
-    models = served_models(alias or said.alias)
-    keys = Keys.read(said.home, said.api_key)
-    if not keys.digests:
-        key, keys = Keys.make(said.home)
-        print(_first_words(key, host, port), flush=True)
+    models = served_models(alias or settings().alias)
+    accounts = open_accounts()
+    print(_first_words(accounts, host, port), end="", flush=True)
     if not _is_loopback(host):
         print(
-            f"Warning: listening on {host}, so others may reach this server, and keys and patients travel unencrypted; "
-            "put a proxy with TLS before it.",
+            f"Warning: listening on {host}, so others may reach this server, and secrets and patients travel "
+            "unencrypted; put a proxy with TLS before it.",
             flush=True,
         )
     if alias:
         # Workers are new processes: what they inherit is the environment.
         os.environ["TAXOKINE_ALIAS"] = alias
     uvicorn.run(
-        create_app(models, keys) if workers == 1 else "serving.main:app",
+        create_app(models, accounts) if workers == 1 else "serving.main:app",
         factory=workers != 1,
         host=host,
         port=port,
@@ -86,6 +82,10 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
     )
 
 
+def _has_key(accounts: Accounts) -> bool:
+    return settings().api_key is not None or any(key.revoked is None for key in accounts.known_keys())
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ip_address(host).is_loopback
@@ -93,7 +93,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _first_words(key: str, host: str, port: int) -> str:
+def _first_words(accounts: Accounts, host: str, port: int) -> str:
+    words = "" if _has_key(accounts) else _shown(accounts.make_key("first"), host, port)
+    if all(user.disabled for user in accounts.users()):
+        words += "Nobody can sign in yet; let someone:\n\n    taxokine users add NAME\n\n"
+    return words
+
+
+def _shown(key: str, host: str, port: int) -> str:
     return f"""\
 API key, shown this once (only its hash is kept):
 
@@ -105,4 +112,5 @@ Try it:
 
     curl http://{host}:{port}/v1/predictions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
       -d '{json.dumps(EXAMPLE)}'
+
 """

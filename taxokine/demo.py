@@ -79,6 +79,7 @@ def _own_home() -> None:
     HOME.mkdir()
     os.environ["TAXOKINE_HOME"] = str(HOME.absolute())
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{HOME.absolute()}/mlflow.db"
+    os.environ.pop("TAXOKINE_DATABASE", None)
     settings.cache_clear()
 
 

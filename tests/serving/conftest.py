@@ -1,16 +1,25 @@
-"""A server over real HTTP, with small models of every family that went through the disk."""
+"""A server over real HTTP, with small models of every family that went through the disk, and empty databases."""
 
 from __future__ import annotations
 
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pandas as pd
+import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -22,9 +31,11 @@ from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
 from models.families import FAMILIES
 from models.reference import fit_reference
+from serving.accounts import Accounts
 from serving.app import create_app
-from serving.keys import Keys
+from serving.database import open_database
 
+PASSWORD = "of/the d@tabase?"
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 
 
@@ -117,18 +128,19 @@ def running(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Keys]:
-    return Keys.make(tmp_path_factory.mktemp("home"))
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
+    accounts = Accounts(open_database(f"sqlite:///{tmp_path_factory.mktemp('home')}/taxokine.db"))
+    return accounts.make_key("tests"), accounts
 
 
 @pytest.fixture(scope="session")
-def address(models: dict[str, list[Served]], made: tuple[str, Keys]) -> Iterator[str]:
+def address(models: dict[str, list[Served]], made: tuple[str, Accounts]) -> Iterator[str]:
     with running(create_app(models, made[1])) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def client(address: str, made: tuple[str, Keys]) -> Iterator[httpx.Client]:
+def client(address: str, made: tuple[str, Accounts]) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {made[0]}"}, timeout=30) as http:
         yield http
 
@@ -156,3 +168,57 @@ def candidate() -> dict[str, object]:
             {"analyte": "TNF", "value": ">1000", "unit": "pg/mL"},
         ],
     }
+
+
+@pytest.fixture(scope="session")
+def new_postgresql() -> Iterator[Callable[[], str]]:
+    """Start a PostgreSQL server for these tests alone, and yield what makes a database there and returns its URL."""
+    places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
+    initdb = shutil.which("initdb", path=os.pathsep.join(places))
+    if initdb is None:
+        message = "PostgreSQL's initdb is neither in PATH nor in /usr/lib/postgresql; apt-get install postgresql"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    # Not in pytest's own folder, which only its owner may enter.
+    folder = Path(tempfile.mkdtemp(prefix="postgresql"))
+    (folder / "password").write_text(PASSWORD)
+    running_as: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root.
+        nobody = pwd.getpwnam("nobody")
+        running_as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        for path in (folder, folder / "password"):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+    def run(*words: str) -> None:
+        program = Path(initdb).resolve().with_name(words[0])
+        subprocess.run([program, *words[1:]], cwd=folder, check=True, stdout=subprocess.DEVNULL, **running_as)
+
+    def new() -> str:
+        name = f"db_{secrets.token_hex(4)}"
+        with psycopg.connect(
+            host=str(folder), user="taxokine", password=PASSWORD, dbname="postgres", autocommit=True
+        ) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return f"postgresql://taxokine:{quote(PASSWORD, safe='')}@/{name}?host={folder}"
+
+    try:
+        run("initdb", "-D", "data", "-U", "taxokine", "--pwfile=password", "-A", "scram-sha-256", "-E", "UTF8",
+            "--locale=C", "--no-sync")  # fmt: skip
+        run("pg_ctl", "start", "-D", "data", "-l", "log", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off")
+        try:
+            yield new
+        finally:
+            run("pg_ctl", "stop", "-D", "data", "-m", "immediate")
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a database that is empty, or absent."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/home/taxokine.db"
+    made: str = request.getfixturevalue("new_postgresql")()
+    return made

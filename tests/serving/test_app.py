@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from models.answer import Served
 from models.candidate import received
+from serving.accounts import Accounts
 from serving.app import MAX_BODY, create_app
-from serving.keys import Keys
 from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse
 
 from .conftest import running
@@ -163,9 +163,11 @@ def test_response_and_toxicity_come_side_by_side(
     assert list(answers(client, candidate | {"outcomes": asked})) == answered
 
 
-def test_one_side_alone_says_that_the_other_is_missing(candidate: Json, models: Models, made: tuple[str, Keys]) -> None:
-    key, keys = made
-    with running(create_app({"toxicity_any": models["toxicity_any"]}, keys)) as url:
+def test_one_side_alone_says_that_the_other_is_missing(
+    candidate: Json, models: Models, made: tuple[str, Accounts]
+) -> None:
+    key, accounts = made
+    with running(create_app({"toxicity_any": models["toxicity_any"]}, accounts)) as url:
         response = httpx.post(url + PATH, json=candidate, headers={"Authorization": f"Bearer {key}"})
     assert response.json()["benefit"]["reason"] == "no model of response is registered"
 
@@ -300,7 +302,7 @@ def test_a_key_is_required(address: str, candidate: Json, header: str | None, me
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_key_in_the_url_opens_nothing(address: str, made: tuple[str, Keys]) -> None:
+def test_a_key_in_the_url_opens_nothing(address: str, made: tuple[str, Accounts]) -> None:
     failure(httpx.get(f"{address}/v1/models?api_key={made[0]}"), 401, "not_authorised")
 
 
@@ -319,9 +321,9 @@ def test_health_needs_no_key(address: str) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_without_models_the_server_is_up_and_not_ready(candidate: Json, made: tuple[str, Keys]) -> None:
-    key, keys = made
-    with running(create_app({}, keys)) as url:
+def test_without_models_the_server_is_up_and_not_ready(candidate: Json, made: tuple[str, Accounts]) -> None:
+    key, accounts = made
+    with running(create_app({}, accounts)) as url:
         assert httpx.get(url + "/healthz").status_code == 200
         failure(httpx.get(url + "/readyz"), 503, "model_missing")
         headers = {"Authorization": f"Bearer {key}"}
@@ -330,12 +332,12 @@ def test_without_models_the_server_is_up_and_not_ready(candidate: Json, made: tu
 
 
 def test_an_unforeseen_failure_tells_the_log_where_and_nobody_what(
-    candidate: Json, made: tuple[str, Keys], models: Models
+    candidate: Json, made: tuple[str, Accounts], models: Models
 ) -> None:
-    key, keys = made
+    key, accounts = made
     # No model is a number: what fails is real code, on what it never expects.
     broken: Any = {"objective_response": [1], "toxicity_any": models["toxicity_any"]}
-    with running(create_app(_Late(models, broken), keys)) as url, logged("uvicorn.error") as lines:
+    with running(create_app(_Late(models, broken), accounts)) as url, logged("uvicorn.error") as lines:
         asked = {**candidate, "patient": {**candidate["patient"], "id": "a name to keep"}}
         response = httpx.post(url + PATH, json=asked, headers={"Authorization": f"Bearer {key}"})
     error = failure(response, 500, "internal")

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from serving.keys import Keys
+from features.settings import settings
+from serving.accounts import Accounts
+from serving.database import open_database
 from serving.main import _first_words, _is_loopback
 
 
 def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "TAXOKINE_HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
-    env.pop("TAXOKINE_API_KEY", None)
+    for name in ("TAXOKINE_API_KEY", "TAXOKINE_DATABASE"):
+        env.pop(name, None)
     return subprocess.run([sys.executable, "-c", code], env=env, cwd=home, capture_output=True, text=True, check=False)
 
 
@@ -30,11 +33,25 @@ def test_importing_the_server_imports_no_mlflow(tmp_path: Path) -> None:
     assert done.stdout.strip() == ""
 
 
-def test_the_first_words_show_a_key_that_opens(tmp_path: Path) -> None:
-    key, keys = Keys.make(tmp_path)
-    words = _first_words(key, "127.0.0.1", 8123)
-    assert keys.accept(words.split("\n")[2].strip())
+def test_the_first_words_show_a_key_that_opens_and_how_to_let_someone_sign_in(tmp_path: Path) -> None:
+    accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
+    words = _first_words(accounts, "127.0.0.1", 8123)
+    assert accounts.accept_key(words.split("\n")[2].strip())
     assert "http://127.0.0.1:8123/v1/predictions" in words
+    assert "taxokine users add NAME" in words
+    # The key is shown once, and the way to the first user until there is one.
+    assert _first_words(accounts, "127.0.0.1", 8123).startswith("Nobody can sign in yet")
+    accounts.add_user("anna", "clinician", "four words of hers")
+    assert _first_words(accounts, "127.0.0.1", 8123) == ""
+
+
+def test_the_environments_key_needs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAXOKINE_API_KEY", "from-the-environment")
+    settings.cache_clear()
+    try:
+        assert "API key" not in _first_words(Accounts(open_database(f"sqlite:///{tmp_path}/t.db")), "127.0.0.1", 8123)
+    finally:
+        settings.cache_clear()
 
 
 @pytest.mark.parametrize(

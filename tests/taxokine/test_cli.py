@@ -65,7 +65,7 @@ def test_module_and_script_are_the_same_command():
 
 
 def test_help_imports_nothing_heavy():
-    heavy = "{'mlflow', 'sklearn', 'pandas', 'numpy', 'xgboost', 'fastapi', 'matplotlib', 'pydantic'}"
+    heavy = "{'mlflow', 'sklearn', 'pandas', 'numpy', 'xgboost', 'fastapi', 'matplotlib', 'pydantic', 'sqlalchemy'}"
     script = (
         "import sys\nfrom click.testing import CliRunner\nfrom taxokine.cli import main\n"
         f"assert CliRunner().invoke(main, ['--help']).exit_code == 0\nprint(*({heavy} & sys.modules.keys()))"

@@ -1,0 +1,209 @@
+"""The database: its tables, and how it is opened, with its tables brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    create_engine,
+    event,
+    exc,
+    func,
+    make_url,
+    select,
+)
+
+from features.errors import DatabaseError, InputError
+
+_LOCK = int.from_bytes(b"taxokine")
+_WAIT_SECONDS = 10
+_EXPECTED = "expected sqlite:////path/of/taxokine.db or postgresql://user:password@host/database"
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in UTC. SQLite keeps no time zone, and PostgreSQL answers in the server's."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return what is kept."""
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment that was kept."""
+        if value is None or value.tzinfo:
+            return value and value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+metadata = MetaData(
+    # Without names of their own, constraints could not be changed later.
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("password", String(255), nullable=False, comment="Argon2id"),
+    Column("created", Instant, nullable=False),
+    Column("disabled", Instant),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True, comment="SHA-256 of the token"),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("made", Instant, nullable=False),
+    Column("seen", Instant, nullable=False),
+    Column("expires", Instant, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # A password typed in the place of a name would otherwise be kept as it is.
+    Column("name_digest", LargeBinary(32), nullable=False, index=True, comment="SHA-256 of the name"),
+    Column("at", Instant, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of the key"),
+    Column("last_four", String(4)),
+    Column("made", Instant, nullable=False),
+    Column("revoked", Instant),
+)
+_valid = api_keys.c.revoked.is_(None)
+# The name of a revoked key may be given again.
+Index("uq_api_keys_name", api_keys.c.name, unique=True, sqlite_where=_valid, postgresql_where=_valid)
+
+
+def open_database(uri: str) -> Engine:
+    """Return the engine of a database whose tables are as this version needs them.
+
+    Several processes may open one database at once: one of them makes or upgrades its tables, the others wait.
+
+    Parameters
+    ----------
+    uri : str
+        `sqlite:///PATH`, whose file is made for this user alone if it is absent, or
+        `postgresql://USER:PASSWORD@HOST/DATABASE`.
+
+    Raises
+    ------
+    InputError
+        The URL is none of these, or its driver is not installed.
+    DatabaseError
+        The database cannot be reached, or a newer version of Taxokine has upgraded it.
+    """
+    url = _checked_url(uri)
+    shown = url.set(query={}).render_as_string(hide_password=True)
+    try:
+        engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
+        with exclusive(engine) as connection:
+            config = Config(attributes={"connection": connection})
+            config.set_main_option("script_location", "serving:migrations")
+            command.upgrade(config, "head")
+    except CommandError as error:
+        raise DatabaseError(
+            f"the database {shown} was upgraded by a newer version of Taxokine ({error}); "
+            "install that version, or let TAXOKINE_DATABASE name another database"
+        ) from error
+    except (exc.DatabaseError, OSError) as error:
+        told = str(error.orig if isinstance(error, exc.DatabaseError) else error).strip()
+        raise DatabaseError(
+            f"the database {shown} cannot be opened: {told}; see that it is there and that this user may write to it, "
+            "or let TAXOKINE_DATABASE name another"
+        ) from error
+    return engine
+
+
+@contextmanager
+def exclusive(engine: Engine) -> Iterator[Connection]:
+    """Yield a transaction that waits for every other of its kind, of whatever process, to end."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        yield connection
+
+
+def _checked_url(uri: str) -> URL:
+    try:
+        url = make_url(uri)
+    except (exc.ArgumentError, ValueError):
+        # Neither the URL nor the cause's words: they may hold its password.
+        raise InputError(f"TAXOKINE_DATABASE is not a database's URL; {_EXPECTED}") from None
+    if "@" in (url.host or ""):
+        raise InputError("TAXOKINE_DATABASE has more than one '@'; write one within a password as %40")
+    match url.get_backend_name():
+        case "sqlite" if url.database and url.database != ":memory:":
+            return url.set(drivername="sqlite")
+        case "postgresql":
+            return url.set(drivername="postgresql+psycopg")
+        case kind:
+            raise InputError(f"TAXOKINE_DATABASE names no file or server, but a database of {kind}; {_EXPECTED}")
+
+
+def _sqlite(url: URL) -> Engine:
+    path = Path(str(url.database))
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _WAIT_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: Any, record: object) -> None:
+        # The driver would begin transactions by itself, and none before a table is made.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could not wait for another's write: it would fail.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    try:
+        return create_engine(
+            url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": _WAIT_SECONDS}
+        )
+    except ModuleNotFoundError as error:
+        raise InputError("PostgreSQL needs a driver; pip install 'psycopg[binary]'") from error

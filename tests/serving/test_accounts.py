@@ -1,0 +1,435 @@
+"""Users, sessions and API keys, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+from sqlalchemy import Engine, event, select
+
+from features.errors import InputError, TooManyAttempts
+from features.settings import settings
+from serving.accounts import IDLE, KEYS_FOR, MOST_FAILURES, SESSION, WINDOW, Accounts, Visitor, open_accounts
+from serving.database import metadata, open_database, users
+
+WORDS = "an apple a day"
+
+
+class Clock:
+    """A time that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+
+class Quick(PasswordHasher):
+    """Argon2id at its least cost, which counts what it computes and may do something before it verifies."""
+
+    def __init__(self, time_cost: int = 1) -> None:
+        super().__init__(time_cost=time_cost, memory_cost=8, parallelism=1)
+        self.computed = 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def hash(self, *args: object, **kwargs: object) -> str:
+        self.computed += 1
+        return super().hash(*args, **kwargs)  # type: ignore[arg-type]
+
+    def verify(self, *args: object) -> bool:
+        self.computed += 1
+        self.meanwhile()
+        return super().verify(*args)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def engine(uri: str) -> Iterator[Engine]:
+    engine = open_database(uri)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def hasher() -> Quick:
+    return Quick()
+
+
+@pytest.fixture
+def accounts(engine: Engine, hasher: Quick, clock: Clock) -> Accounts:
+    accounts = Accounts(engine, hasher=hasher, now=clock)
+    accounts.add_user("anna", "clinician", WORDS)
+    return accounts
+
+
+def signed_in(accounts: Accounts, name: str = "anna", password: str = WORDS) -> str:
+    token = accounts.sign_in(name, password)
+    assert token is not None
+    return token
+
+
+def opened(accounts: Accounts, token: str) -> Visitor:
+    visitor = accounts.visitor(token)
+    assert visitor is not None
+    return visitor
+
+
+def fail(accounts: Accounts, name: str = "anna", times: int = MOST_FAILURES) -> None:
+    for _ in range(times):
+        assert accounts.sign_in(name, "a guess or two") is None
+
+
+def kept(engine: Engine) -> str:
+    """Return all that the database holds, as text."""
+    with engine.begin() as connection:
+        return "\n".join(repr(row) for table in metadata.tables.values() for row in connection.execute(select(table)))
+
+
+@contextmanager
+def queries(engine: Engine) -> Iterator[list[str]]:
+    said: list[str] = []
+
+    def note(*told: object) -> None:
+        said.append(str(told[2]))
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield said
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def test_a_name_and_its_password_open_a_session(accounts: Accounts) -> None:
+    accounts.add_user("boris", "researcher", "two pears a night")
+    visitor, other = opened(accounts, signed_in(accounts)), opened(accounts, signed_in(accounts))
+    assert (visitor.name, visitor.role) == ("anna", "clinician")
+    assert opened(accounts, signed_in(accounts, "boris", "two pears a night")).role == "researcher"
+    assert accounts.sign_in("anna", "two pears a night") is None
+    assert accounts.sign_in("boris ", WORDS) is None
+    assert accounts.visitor("") is None
+    assert len(visitor.csrf) == 64
+    assert visitor.csrf != other.csrf
+
+
+def test_the_csrf_token_stays_for_a_session(accounts: Accounts) -> None:
+    token = signed_in(accounts)
+    assert opened(accounts, token).csrf == opened(accounts, token).csrf
+
+
+def test_names_and_passwords_are_the_same_however_they_are_typed(accounts: Accounts) -> None:
+    typed, composed = unicodedata.normalize("NFD", "zoë"), unicodedata.normalize("NFC", "zoë")
+    accounts.add_user(typed.upper(), "clinician", typed * 4)
+    assert opened(accounts, signed_in(accounts, f" {composed} ", composed * 4)).name == composed
+    assert accounts.sign_in(composed, composed.upper() * 4) is None
+
+
+def test_nothing_kept_or_shown_opens_anything(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "sqlalchemy.engine")
+    engine = open_database(uri)
+    accounts = Accounts(engine, hasher=Quick())
+    accounts.add_user("anna", "clinician", WORDS)
+    token, key = signed_in(accounts), accounts.make_key("ward-3")
+    accounts.sign_in("a password typed for a name", WORDS)
+    visitor = opened(accounts, token)
+    assert accounts.accept_key(key)
+    text = kept(engine)
+    for held in (token, key):
+        assert repr(hashlib.sha256(held.encode()).digest()) in text
+        assert len(held) == 43
+    assert "$argon2id$" in text
+    assert "INSERT INTO sessions" in caplog.text
+    shown = f"{text} {caplog.text} {accounts.users()} {accounts.known_keys()} {visitor} {vars(accounts)}"
+    for secret in (token, key, WORDS, visitor.csrf, "typed for a name"):
+        assert secret not in shown
+    assert "argon2" not in repr(accounts.users())
+    engine.dispose()
+
+
+def test_a_session_ends_when_it_is_not_used(accounts: Accounts, clock: Clock) -> None:
+    token = signed_in(accounts)
+    assert opened(accounts, token).expires == clock.time + IDLE
+    clock.time += IDLE - timedelta(seconds=1)
+    assert opened(accounts, token).expires == clock.time + IDLE
+    clock.time += IDLE
+    assert accounts.visitor(token) is None
+
+
+def test_a_session_ends_however_much_it_is_used(accounts: Accounts, clock: Clock) -> None:
+    token, start = signed_in(accounts), clock.time
+    while clock.time < start + SESSION:
+        assert opened(accounts, token).expires <= start + SESSION
+        clock.time += timedelta(minutes=30)
+    assert accounts.visitor(token) is None
+
+
+def test_a_session_is_written_to_once_a_minute(accounts: Accounts, engine: Engine, clock: Clock) -> None:
+    token = signed_in(accounts)
+    with queries(engine) as said:
+        for _ in range(60):
+            clock.time += timedelta(seconds=2)
+            opened(accounts, token)
+    assert len([statement for statement in said if statement.startswith("UPDATE")]) == 2
+
+
+def test_ended_sessions_are_not_kept(accounts: Accounts, engine: Engine, clock: Clock) -> None:
+    signed_in(accounts)
+    clock.time += IDLE
+    token = signed_in(accounts)
+    assert kept(engine).count("\n") == 1
+    accounts.sign_out(token)
+    assert kept(engine).count("\n") == 0
+    assert accounts.visitor(token) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda accounts: accounts.set_password("Anna", "a pear a night"),
+        lambda accounts: accounts.set_role("Anna", "researcher"),
+        lambda accounts: accounts.remove_user("Anna"),
+    ],
+    ids=["password", "role", "remove"],
+)
+def test_a_changed_user_must_sign_in_again(accounts: Accounts, change: Callable[[Accounts], None]) -> None:
+    accounts.add_user("boris", "researcher", WORDS)
+    token, other = signed_in(accounts), signed_in(accounts, "boris")
+    change(accounts)
+    assert accounts.visitor(token) is None
+    assert opened(accounts, other).name == "boris"
+
+
+def test_a_changed_password_is_the_only_one(accounts: Accounts) -> None:
+    accounts.set_password("anna", "a pear a night")
+    assert accounts.sign_in("anna", WORDS) is None
+    signed_in(accounts, "anna", "a pear a night")
+
+
+def test_a_changed_role_is_a_visitors(accounts: Accounts) -> None:
+    accounts.set_role("anna", "researcher")
+    assert opened(accounts, signed_in(accounts)).role == "researcher"
+
+
+def test_a_removed_user_may_come_back_with_another_password(accounts: Accounts, clock: Clock) -> None:
+    accounts.remove_user("anna")
+    assert accounts.sign_in("anna", WORDS) is None
+    assert [user.disabled for user in accounts.users()] == [clock.time]
+    with pytest.raises(InputError, match="there is no user 'anna'; 'taxokine users list'"):
+        accounts.set_password("anna", WORDS)
+    accounts.add_user("anna", "researcher", "a pear a night")
+    assert accounts.sign_in("anna", WORDS) is None
+    assert opened(accounts, signed_in(accounts, "anna", "a pear a night")).role == "researcher"
+    assert [user.disabled for user in accounts.users()] == [None]
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "password", "told"),
+    [
+        ("anna", "clinician", WORDS, "there is a user 'anna' already"),
+        ("ANNA", "clinician", WORDS, "there is a user 'anna' already"),
+        ("", "clinician", WORDS, "the name '' will not do"),
+        ("dr anna", "clinician", WORDS, "will not do; use up to 64 letters"),
+        ("a" * 65, "clinician", WORDS, "will not do"),
+        ("boris", "surgeon", WORDS, "no role 'surgeon'; choose one of clinician, researcher"),
+        ("boris", "clinician", "elevenchars", "too short; use at least 12 characters"),
+        ("boris.borisov", "clinician", "Boris.Borisov", "the password is the user's name"),
+    ],
+)
+def test_a_user_that_will_not_do_is_refused(accounts: Accounts, name: str, role: str, password: str, told: str) -> None:
+    with pytest.raises(InputError, match=told) as caught:
+        accounts.add_user(name, role, password)  # type: ignore[arg-type]
+    assert password not in str(caught.value)
+    assert len(accounts.users()) == 1
+
+
+def test_an_unknown_name_costs_what_a_wrong_password_costs(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
+    accounts.add_user("gone", "clinician", WORDS)
+    accounts.remove_user("gone")
+    costs = []
+    for name in ("anna", "nobody", "gone"):
+        hasher.computed = 0
+        with queries(engine) as said:
+            assert accounts.sign_in(name, "a guess or two") is None
+        costs.append((hasher.computed, said))
+    assert costs[0][0] == 1
+    assert costs[0] == costs[1] == costs[2]
+
+
+@pytest.mark.parametrize("name", ["anna", "nobody"])
+def test_many_failures_lock_a_name_for_a_while_and_no_other(
+    accounts: Accounts, engine: Engine, clock: Clock, name: str
+) -> None:
+    accounts.add_user("boris", "clinician", WORDS)
+    fail(accounts, name, times=1)
+    clock.time += timedelta(minutes=5)
+    fail(accounts, name, times=MOST_FAILURES - 1)
+    # Another worker, on the same database.
+    worker = Accounts(engine, hasher=Quick(), now=clock)
+    for _ in range(3):
+        with pytest.raises(TooManyAttempts, match="failed 5 times; try again in 10 min"):
+            worker.sign_in(name.upper(), WORDS)
+    signed_in(worker, "boris")
+    clock.time += WINDOW - timedelta(minutes=5, seconds=1)
+    with pytest.raises(TooManyAttempts, match="try again in 1 min"):
+        accounts.sign_in(name, WORDS)
+    clock.time += timedelta(seconds=1)
+    assert (accounts.sign_in(name, WORDS) is None) == (name == "nobody")
+
+
+def test_signing_in_forgets_the_failures_before(accounts: Accounts) -> None:
+    for _ in range(3):
+        fail(accounts, times=MOST_FAILURES - 1)
+        signed_in(accounts)
+
+
+def test_attempts_at_once_are_no_way_round(accounts: Accounts, hasher: Quick) -> None:
+    hasher.computed = 0
+
+    def attempt(_: int) -> bool:
+        try:
+            return accounts.sign_in("anna", "a guess or two") is None
+        except TooManyAttempts:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        judged = sum(pool.map(attempt, range(24)))
+    assert judged == hasher.computed <= MOST_FAILURES
+
+
+def test_a_password_changed_meanwhile_opens_nothing(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
+    admin = Accounts(engine, hasher=Quick())
+    hasher.meanwhile = lambda: admin.set_password("anna", "a pear a night")
+    assert accounts.sign_in("anna", WORDS) is None
+    hasher.meanwhile = lambda: admin.remove_user("anna")
+    assert accounts.sign_in("anna", "a pear a night") is None
+
+
+def test_a_hash_of_another_cost_is_made_anew_at_the_next_signing_in(accounts: Accounts, engine: Engine) -> None:
+    dearer = Accounts(engine, hasher=Quick(time_cost=2))
+    hashes = []
+    for _ in range(3):
+        with engine.begin() as connection:
+            hashes.append(connection.scalar(select(users.c.password)))
+        token = signed_in(dearer)
+    assert [",t=2," in text for text in hashes] == [False, True, True]
+    assert hashes[1] == hashes[2]
+    assert opened(dearer, token).name == "anna"
+
+
+def test_keys_open_until_they_are_revoked(accounts: Accounts, clock: Clock) -> None:
+    first, second = accounts.make_key("ward-3"), accounts.make_key("ward-4")
+    assert accounts.accept_key(first)
+    assert accounts.accept_key(second)
+    for wrong in ("", first[:-1], first + "a", first.swapcase()):
+        assert not accounts.accept_key(wrong)
+    accounts.revoke_key("ward-3")
+    assert not accounts.accept_key(first)
+    assert accounts.accept_key(second)
+    known = accounts.known_keys()
+    assert [(key.name, key.last_four) for key in known] == [("ward-3", first[-4:]), ("ward-4", second[-4:])]
+    assert [key.revoked for key in known] == [clock.time, None]
+
+
+def test_a_keys_name_is_free_once_it_is_revoked(accounts: Accounts) -> None:
+    first = accounts.make_key("ward-3")
+    with pytest.raises(InputError, match="there is a key 'ward-3' already; choose another name, or revoke it"):
+        accounts.make_key("ward-3")
+    accounts.revoke_key("ward-3")
+    with pytest.raises(InputError, match="no key 'ward-3' to revoke; 'taxokine keys list'"):
+        accounts.revoke_key("ward-3")
+    second = accounts.make_key("ward-3")
+    assert accounts.accept_key(second)
+    assert not accounts.accept_key(first)
+    with pytest.raises(InputError, match="will not do"):
+        accounts.make_key("ward 3")
+
+
+def test_a_key_revoked_elsewhere_dies_within_seconds(accounts: Accounts, engine: Engine, clock: Clock) -> None:
+    server = Accounts(engine, now=clock)
+    key = accounts.make_key("ward-3")
+    with queries(engine) as said:
+        assert all(server.accept_key(key) for _ in range(100))
+        assert not any(server.accept_key("wrong") for _ in range(100))
+    assert sum(statement.startswith("SELECT") for statement in said) == 1
+    accounts.revoke_key("ward-3")
+    later = accounts.make_key("ward-4")
+    clock.time += KEYS_FOR - timedelta(microseconds=1)
+    assert server.accept_key(key)
+    assert not server.accept_key(later)
+    clock.time += timedelta(microseconds=1)
+    assert not server.accept_key(key)
+    assert server.accept_key(later)
+    accounts.revoke_key("ward-4")
+    # Set back by an hour, the clock must not let it live for an hour.
+    clock.time -= timedelta(hours=1)
+    assert not server.accept_key(later)
+
+
+def test_the_environments_key_stands_instead_of_those_kept(accounts: Accounts, engine: Engine) -> None:
+    key = accounts.make_key("ward-3")
+    only = Accounts(engine, "from-the-environment")
+    assert only.accept_key("from-the-environment")
+    assert not only.accept_key(key)
+    assert not accounts.accept_key("from-the-environment")
+
+
+def test_without_keys_none_opens(accounts: Accounts) -> None:
+    assert accounts.known_keys() == []
+    assert not accounts.accept_key("")
+
+
+def test_the_keys_of_an_older_version_are_taken_over_once(accounts: Accounts, tmp_path: Path) -> None:
+    file = tmp_path / "api_keys.json"
+    digests = [hashlib.sha256(key.encode()).hexdigest() for key in ("one", "two", "one")]
+    for _ in range(2):
+        file.write_text(json.dumps({"sha256": digests}))
+        accounts.adopt_keys(file)
+        assert not file.exists()
+        assert accounts.accept_key("one")
+        assert accounts.accept_key("two")
+        assert [key.name for key in accounts.known_keys()] == [f"earlier-{digest[:8]}" for digest in digests[:2]]
+    assert accounts.known_keys()[0].last_four is None
+    accounts.revoke_key(f"earlier-{digests[0][:8]}")
+    assert not accounts.accept_key("one")
+    accounts.adopt_keys(file)
+    assert len(accounts.known_keys()) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"sha256": ["abc"]}', '{"sha256": [7]}', '{"sha256": ["abcd"]}', "{}"])
+def test_a_damaged_file_of_keys_is_an_error_that_does_not_quote_it(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "api_keys.json"
+    file.write_text(content)
+    accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
+    with pytest.raises(InputError, match="is damaged; delete it, and make a key"):
+        accounts.adopt_keys(file)
+    assert file.read_text() == content
+    assert accounts.known_keys() == []
+
+
+def test_the_settings_name_the_database_and_do_not_show_it(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir(exist_ok=True)
+    (home / "api_keys.json").write_text(json.dumps({"sha256": [hashlib.sha256(b"one").hexdigest()]}))
+    monkeypatch.setenv("TAXOKINE_HOME", str(home))
+    monkeypatch.setenv("TAXOKINE_DATABASE", uri)
+    monkeypatch.delenv("TAXOKINE_API_KEY", raising=False)
+    settings.cache_clear()
+    try:
+        open_accounts()
+        assert Accounts(open_database(uri)).accept_key("one")
+        assert list(home.glob("*.json")) == []
+        assert uri not in repr(settings())
+    finally:
+        settings.cache_clear()
