@@ -18,7 +18,7 @@ Kind = Literal["protein", "expression"]
 Censored = Literal["", "below", "above"]
 CensoredPolicy = Literal["limit", "half_limit", "missing"]
 
-PG_PER_ML = {"pg/mL": 1.0, "ng/mL": 1000.0}
+PG_PER_ML: dict[ImmuneUnit, float] = {"pg/mL": 1.0, "ng/mL": 1000.0}
 LOG2_UNITS = frozenset({"NPX", "log2_expression"})
 WHY_NOT_CONVERTED = {
     "NPX": "NPX is a relative log2 scale of one assay run, with no concentration behind it",
@@ -101,6 +101,17 @@ _GREEK = {
 _GREEK_NAME = re.compile("|".join(_GREEK))
 _INTERLEUKIN = re.compile(r"il(\d+)([a-g]?)")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_UNIT = r"npx|log2[\s_]*expression|(mc|[mkuµμnpf])?(g|i?u|mol)[\s_/]*(per[\s_]*)?[mdu]?l([\s_]*-1)?"
+_NAME_AND_UNIT = re.compile(rf"(?P<name>.*?)[\s_(\[,]+(?P<unit>{_UNIT})[)\]\s]*", re.IGNORECASE)
+_UNITS: dict[str, ImmuneUnit] = {
+    "pgml": "pg/mL",
+    "ngl": "pg/mL",
+    "ngml": "ng/mL",
+    "ugl": "ng/mL",
+    "mcgl": "ng/mL",
+    "npx": "NPX",
+    "log2expression": "log2_expression",
+}
 _BEYOND = re.compile(r"(OOR)?\s*([<>])\s*=?\s*(.*)", re.IGNORECASE)
 
 
@@ -149,6 +160,21 @@ def canonical_analyte(name: str) -> str:
     parts = {_known_analyte(part) for part in re.split(r"[/|,()\[\]]", name) if part.strip()}
     shared = parts.pop() if len(parts) == 1 else None
     return shared or name.strip()
+
+
+def name_and_unit(text: str) -> tuple[str, str]:
+    """Name and unit that a column's header states together, as ``("IL-6", "pg/mL")`` for ``"IL-6 (pg/mL)"``.
+
+    The unit comes as it is written, whether or not `spelled_unit` knows it, and is ``""`` where there is none.
+    """
+    found = _NAME_AND_UNIT.fullmatch(text)
+    return (found["name"].strip(), found["unit"]) if found else (text.strip(), "")
+
+
+def spelled_unit(text: str) -> ImmuneUnit | None:
+    """Find the unit that a text spells: ``"pg/mL"`` for ``"pg per ml"`` and ``"ng/L"``, the same; None if unknown."""
+    plain = unicodedata.normalize("NFKC", text).casefold().replace("\N{GREEK SMALL LETTER MU}", "u").replace("per", "")
+    return _UNITS.get(re.sub(r"[\W_]", "", plain).removesuffix("1"))
 
 
 def convert(values: ArrayLike, from_unit: ImmuneUnit, to_unit: ImmuneUnit) -> NDArray[np.float64]:

@@ -28,14 +28,14 @@ from features.taxa import Rank, TaxaTable, read_taxa
 from features.taxa_formats import RANKS
 
 # Patterns are searched for in a column's name in snake case: "Days from firstDose" is "days_from_first_dose".
-_PATIENT = r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
-_DAY = r"(^|_)days?(_|$)"
+PATIENT = r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
+DAY = r"(^|_)days?(_|$)"
 _OTHER_DAY = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
-_VISIT = r"^(visit|time_?point)(_?(number|no|nr|id))?$"
+VISIT = r"^(visit|time_?point)(_?(number|no|nr|id))?$"
 _CENTRE = r"^(sub_?cohort|centre|center|hospital|institution|study_site|site|location)(_?(id|name))?$"
 _GIVEN = r"donor|^given|(^|_)fmt(_|$)"
 _TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
-_ANALYTE, _VALUE = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$", r"^(value|concentration|level|result|npx)$"
+ANALYTE, VALUE = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$", r"^(value|concentration|level|result|npx)$"
 _STABLE = r"(^|_)pfs_?0?6(_|$)"
 _BEST = r"recist|best_(overall_)?response|(^|_)bor(_|$)"
 
@@ -110,7 +110,7 @@ _KEEP: tuple[tuple[str, str, str | _Meaning | None], ...] = (
     ("antibiotics", r"antibiotics?_(current|baseline|prior|before|pre)", _truth),
 )
 """Clinical field, its column's name, and the unit of its numbers or the meaning of its words."""
-_CLINICAL = "|".join([*(row[1] for row in _KEEP), *(row[0] for row in _NEVER), _BEST])
+CLINICAL = "|".join([*(row[1] for row in _KEEP), *(row[0] for row in _NEVER), _BEST])
 
 
 class _When(NamedTuple):
@@ -158,13 +158,13 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
         raise InputError(f"{name!r} cannot name a cohort; use letters, digits, '-' and '_' alone, as in 'lee_2022'")
     kinds = _kinds(list(map(Path, files)))
     source, taxonomy = _profiles(kinds)
-    rank, table = _at_finest_rank(source, kinds[source], taxonomy)
+    rank, table = table_at_finest_rank(source, kinds[source], taxonomy)
     sheets = [read_sheet(file) for file, kind in kinds.items() if kind == "sheet"]
     events = next((sheet for sheet in sheets if _event_columns(sheet)), None)
-    immune = next((sheet for sheet in sheets if sheet is not events and _immune_layout(sheet)), None)
+    immune = next((sheet for sheet in sheets if sheet is not events and immune_layout(sheet)), None)
     stool = _stool([sheet for sheet in sheets if sheet is not events], table.samples)
     rest = [sheet for sheet in sheets if sheet not in (events, immune, stool.sheet)] + ([immune] if immune else [])
-    clinical = [sheet for sheet in rest if _columns(sheet, _CLINICAL)]
+    clinical = [sheet for sheet in rest if _columns(sheet, CLINICAL)]
     patients = next((s for s in clinical if _patient_column(s, stool.patients, once=True)), stool.sheet)
     used = {source, taxonomy, *(sheet.file for sheet in (stool.sheet, patients, immune, events) if sheet)}
     lines = [
@@ -190,19 +190,36 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
 
 
 def _kinds(files: Sequence[Path]) -> dict[Path, str]:
-    """Return each file's kind: 'sheet', 'taxonomy', or a taxa table's format, as 'table/rows' with samples in rows."""
+    """Return each file's kind."""
     for name, times in Counter(file.name for file in files).items():
         if times > 1:
             raise InputError(f"{name!r} is named {times} times; they lie in one folder: give each its own name")
-    kinds = {}
-    for file in files:
-        try:
-            kinds[file] = _kind(file)
-        except OSError as error:
-            raise FileError(f"the file cannot be read: {error.strerror or error}", file=file) from error
-        except (UnicodeDecodeError, csv.Error, zlib.error, EOFError, zipfile.BadZipFile) as error:
-            raise FileError(f"expected text in UTF-8, or a BIOM or QIIME 2 file: {error}", file=file) from error
-    return kinds
+    return {file: file_kind(file) for file in files}
+
+
+def file_kind(file: Path) -> str:
+    """Return what a file looks like.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    str
+        'sheet', 'taxonomy', or a taxa table's format of `read_taxa`, as 'table/rows' with samples in rows.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or is none of these.
+    """
+    try:
+        return _kind(file)
+    except OSError as error:
+        raise FileError(f"the file cannot be read: {error.strerror or error}", file=file) from error
+    except (UnicodeDecodeError, csv.Error, zlib.error, EOFError, zipfile.BadZipFile) as error:
+        raise FileError(f"expected text in UTF-8, or a BIOM or QIIME 2 file: {error}", file=file) from error
 
 
 def _kind(file: Path) -> str:
@@ -224,19 +241,20 @@ def _kind(file: Path) -> str:
     if not plain:
         return "sheet"
     header, *rows = csv.reader(plain, delimiter=next((mark for mark in "\t,;" if mark in plain[0]), ","))
-    names = {cell.strip().casefold() for cell in header}
-    if len(names & set(RANKS)) >= 3 or "taxon" in names:
+    names = [cell.strip().casefold() for cell in header]
+    if len(set(names) & set(RANKS)) >= 3 or "taxon" in names[1:]:
         return "taxonomy"
     labels = [row[0] for row in rows if row]
     if lines[0].startswith("#mpa_") or header[0] == "clade_name" or any("|" in la and "__" in la for la in labels):
         return "metaphlan"
     numbers = all(_is_number(cell) for row in rows[:20] for cell in row[1:])
-    if numbers and _are_taxa(labels) != _are_taxa(header[1:]):
-        return "table/columns" if _are_taxa(labels) else "table/rows"
+    if numbers and are_taxa(labels) != are_taxa(header[1:]):
+        return "table/columns" if are_taxa(labels) else "table/rows"
     return "sheet"
 
 
-def _are_taxa(labels: Sequence[str]) -> bool:
+def are_taxa(labels: Sequence[str]) -> bool:
+    """Tell whether labels look like the names of taxa."""
     return len(_GENERA & set(labels)) >= 2 or 2 * sum(bool(re.search(_TAXON, label)) for label in labels) > len(labels)
 
 
@@ -259,8 +277,22 @@ def _profiles(kinds: Mapping[Path, str]) -> tuple[Path, Path | None]:
 # Stool
 
 
-def _at_finest_rank(file: Path, kind: str, taxonomy: Path | None) -> tuple[Rank, TaxaTable]:
-    """Return the table at the finest rank at which at least half of it has a name."""
+def table_at_finest_rank(file: Path, kind: str, taxonomy: Path | None) -> tuple[Rank, TaxaTable]:
+    """Return a taxa table at the finest rank at which at least half of it has a name, and that rank.
+
+    Parameters
+    ----------
+    file : Path
+    kind : str
+        What `file_kind` says of it.
+    taxonomy : Path, optional
+        The features' taxonomy.
+
+    Raises
+    ------
+    FileError
+        If the file is no such table, or less than half of it has a name at any rank.
+    """
     format, _, side = kind.partition("/")
     options: Any = {"format": format, "taxonomy": taxonomy, "samples_in": side or None}
     absent: FileError | None = None
@@ -348,7 +380,7 @@ def _profile_names(sheets: Sequence[Sheet], profiles: Sequence[str]) -> tuple[in
 def _patient_column(sheet: Sheet, patients: Iterable[str] = (), *, once: bool = False) -> str | None:
     """Return the column named as patients' are, or, where patients are known, the one that holds most of them."""
     known = set(patients)
-    column = next(iter(_columns(sheet, _PATIENT)), None)
+    column = next(iter(_columns(sheet, PATIENT)), None)
     if known:
         shared = {str(name): len(known & set(values)) for name, values in sheet.frame.items()}
         best = max(shared, key=lambda name: shared[name])
@@ -360,7 +392,7 @@ def _patient_column(sheet: Sheet, patients: Iterable[str] = (), *, once: bool = 
 
 def _when(frame: pd.DataFrame) -> _When | None:
     """Return the column that tells when samples were taken: a day, a name that ends in one, or a visit."""
-    for key, pattern in (("day", _DAY), ("name", ""), ("visit", _VISIT)):
+    for key, pattern in (("day", DAY), ("name", ""), ("visit", VISIT)):
         for column, values in frame.items():
             name = _snake(str(column))
             if key == "name" and values.map(lambda text: re.search(_DAY_IN_NAME, text) is not None).all():
@@ -523,15 +555,16 @@ def _why_never(values: pd.Series[str]) -> str | None:
 # Immune measurements
 
 
-def _immune_layout(sheet: Sheet) -> str | None:
-    if sum(_is_analyte(str(column)) for column in sheet.frame) >= 3:
+def immune_layout(sheet: Sheet) -> str | None:
+    """Return 'wide' or 'long', if a sheet looks like a table of immune measurements."""
+    if sum(is_analyte(str(column)) for column in sheet.frame) >= 3:
         return "wide"
-    names = _columns(sheet, _ANALYTE)
-    return "long" if names and _columns(sheet, _VALUE) and sheet.frame[names[0]].map(_is_analyte).any() else None
+    names = _columns(sheet, ANALYTE)
+    return "long" if names and _columns(sheet, VALUE) and sheet.frame[names[0]].map(is_analyte).any() else None
 
 
 def _immune_lines(sheet: Sheet, stool: _Stool) -> list[str]:
-    layout, frame, when = _immune_layout(sheet), sheet.frame, _when(sheet.frame)
+    layout, frame, when = immune_layout(sheet), sheet.frame, _when(sheet.frame)
     patient = _patient_column(sheet, stool.patients) or "TODO"
     have = len(stool.patients & set(frame.get(patient, ())))
     lines = ["immune:", f"  file: {_yaml(sheet.file.name)}", f"  layout: {layout}"]
@@ -542,7 +575,7 @@ def _immune_lines(sheet: Sheet, stool: _Stool) -> list[str]:
         lines.append(f"  {when.key}: {_yaml(when.column)}  # guessed: numbers under this name")
     spelled: set[str] = set()
     if layout == "long":
-        analyte, value, *unit = (c[0] for p in (_ANALYTE, _VALUE, r"^units?$") if (c := _columns(sheet, p)))
+        analyte, value, *unit = (c[0] for p in (ANALYTE, VALUE, r"^units?$") if (c := _columns(sheet, p)))
         lines += [f"  analyte: {_yaml(analyte)}", f"  value: {_yaml(value)}"]
         cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
         spelled = {written for column in unit for written in frame[column].str.casefold()}
@@ -568,7 +601,7 @@ def _measurement_lines(cells: Mapping[str, pd.Series[str]], wide: bool, expressi
         if any(fnmatchcase(name, pattern) for pattern in drop):
             continue
         written = values[~values.map(_is_missing)]
-        other = wide and not _is_analyte(name) and bool(_columns_of([name], f"{_CLINICAL}|{_DAY}|{_VISIT}"))
+        other = wide and not is_analyte(name) and bool(columns_named([name], f"{CLINICAL}|{DAY}|{VISIT}"))
         if other or (expression and name in _REFERENCE_GENES) or 2 * written.map(_is_reading).sum() < len(written):
             drop.append(name)
         elif written.map(_word).isin(["0"]).all():
@@ -595,10 +628,11 @@ def _measurement_lines(cells: Mapping[str, pd.Series[str]], wide: bool, expressi
 
 
 def _columns(sheet: Sheet, pattern: str) -> list[str]:
-    return _columns_of(map(str, sheet.frame), pattern)
+    return columns_named(map(str, sheet.frame), pattern)
 
 
-def _columns_of(names: Iterable[str], pattern: str) -> list[str]:
+def columns_named(names: Iterable[str], pattern: str) -> list[str]:
+    """Return the names in which a pattern is found once they are in snake case."""
     return [name for name in names if re.search(pattern, _snake(name))]
 
 
@@ -626,7 +660,8 @@ def _is_reading(value: str) -> bool:
     return True
 
 
-def _is_analyte(name: str) -> bool:
+def is_analyte(name: str) -> bool:
+    """Tell whether a name, with or without a unit behind it, is one that `canonical_analyte` knows."""
     known = canonical_analyte(re.sub(_UNIT_IN_NAME, "", name))
     return known in SYNONYMS or re.fullmatch(r"IL-\d+\w?", known) is not None
 

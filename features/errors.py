@@ -34,6 +34,11 @@ class FileError(InputError):
         The column's name as it stands in the file.
     row : int, optional
         The line in the file, counted from 1 with the header.
+
+    Attributes
+    ----------
+    problem, file, column, row
+        As given; the message joins them.
     """
 
     def __init__(self, problem: str, *, file: object, column: str | None = None, row: int | None = None) -> None:
@@ -43,7 +48,7 @@ class FileError(InputError):
         if column is not None:
             place += f", column {column!r}"
         super().__init__(f"{place}: {problem}")
-        self.file, self.column, self.row = str(file), column, row
+        self.problem, self.file, self.column, self.row = problem, str(file), column, row
 
 
 class ManifestError(InputError):

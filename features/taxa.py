@@ -28,8 +28,8 @@ _LETTERS = "kpcofgst"
 _PREFIX = re.compile(r"\s*([dkpcofgst])__")
 _BINOMIAL = re.compile(r"\W?[A-Z][a-z]+\W?[ _][a-z]{2}")
 _UNNAMED = {"", "NA", "nan", "None", "Unassigned", "unclassified", "unidentified", "__"}
-# What MetaPhlAn 3 and 4 call the reads that no clade explains.
-_UNEXPLAINED = {"UNKNOWN", "UNCLASSIFIED", "unclassified"}
+UNEXPLAINED = {"UNKNOWN", "UNCLASSIFIED", "unclassified"}
+"""What MetaPhlAn 3 and 4 call the reads that no clade explains."""
 _GENUS, _SPECIES = RANKS.index("genus"), RANKS.index("species")
 
 
@@ -313,9 +313,9 @@ def _distinct_names(lineages: list[tuple[str, ...]]) -> list[str]:
 
 def _at_rank(clades: Axis, rank: Rank, skipped: Iterable[str]) -> list[int]:
     """Return the positions of the clades of a rank; all, where no clade states its rank."""
-    ranks = [None if label in _UNEXPLAINED else _rank(label) for label in clades.labels]
+    ranks = [None if label in UNEXPLAINED else _rank(label) for label in clades.labels]
     stated = Counter(found for found in [*ranks, *map(_rank, skipped)] if found)
-    bare = [at for at, label in enumerate(clades.labels) if ranks[at] is None and label not in _UNEXPLAINED]
+    bare = [at for at, label in enumerate(clades.labels) if ranks[at] is None and label not in UNEXPLAINED]
     if stated and bare:
         raise clades.error(
             f"{clades.labels[bare[0]]!r} has no rank prefix, while others in this file have, as '{rank[0]}__'", bare[0]

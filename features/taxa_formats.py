@@ -26,6 +26,8 @@ RANKS = ("kingdom", "phylum", "class", "order", "family", "genus", "species", "s
 
 _LABEL_COLUMNS = ("clade_name", "ID", "SampleID", "OTU ID", "Feature ID")
 _TAXID_COLUMNS = ("NCBI_tax_id", "clade_taxid")
+# MetaPhlAn's profile of one sample has this one column of amounts, and others of coverage, reads and further species.
+_ONLY_COLUMN = "relative_abundance"
 _TABLE_TYPES = ("FeatureTable[Frequency]", "FeatureTable[RelativeFrequency]")
 _MAGIC = {b"PK\x03\x04": "a ZIP archive (.qza, .xlsx)", b"\x89HDF": "an HDF5 file (.biom)"}
 
@@ -319,7 +321,8 @@ def _grid(path: Path, handle: TextIO, keep: Callable[[str], bool]) -> Grid:
         header, lines, read = above[0], itertools.chain([plain], handle), len(comments)
         comments.pop()
     start = 2 if len(header) > 2 and header[1] in _TAXID_COLUMNS else 1
-    columns = Axis([name.strip() for name in header[start:]], path)
+    stop = start + 1 if header[start] == _ONLY_COLUMN else len(header)
+    columns = Axis([name.strip() for name in header[start:stop]], path)
     for at, name in enumerate(columns.labels):
         if not name:
             raise FileError(f"column {at + start + 1} of the header has no name", file=path, row=read)
@@ -339,7 +342,7 @@ def _grid(path: Path, handle: TextIO, keep: Callable[[str], bool]) -> Grid:
         if not keep(label):
             skipped.append(label)
             continue
-        values.append(_numbers(row[start:], columns, line))
+        values.append(_numbers(row[start:stop], columns, line))
         labels.append(label)
         places.append(line)
     matrix = np.vstack(values) if values else np.empty((0, len(columns.labels)), np.float32)

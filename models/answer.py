@@ -65,7 +65,7 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
     InputError
         A value of the candidate cannot be read.
     """
-    served, reception = _chosen(models, candidate)
+    served, reception = chosen(models, candidate)
     model = served.model
     encoded = model.encoder.encode(reception.values)
     judged = trust(model, candidate, reception, encoded)
@@ -109,7 +109,14 @@ def benefit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"low": max(0.0, r - t), "high": min(r, 1 - t), "of": of, "reason": None}
 
 
-def _chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Reception]:
+def chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Reception]:
+    """Return the model that answers, as `answer` says, and what it takes in of the candidate.
+
+    Raises
+    ------
+    InputError
+        A value of the candidate cannot be read.
+    """
     receptions = ((served, received(candidate, served.model.encoder, served.model.units)) for served in models)
     first = next(receptions)
     for served, reception in chain([first], receptions):

@@ -30,7 +30,8 @@ Unit = Literal["counts", "proportions", "percent"]
 _canonical_name = lru_cache(maxsize=2**14)(canonical_name)
 LARGEST = 1e15
 """No abundance, measurement or clinical value is larger; XGBoost's float32 would make infinity of much more."""
-_WHOLE: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
+WHOLE: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
+"""What a profile of each unit sums to; counts have no such sum."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def proportions_of(profile: StoolProfile) -> dict[str, float]:
         raise InputError("taxa.values: nothing was found in this profile; leave 'taxa' out if there is no stool sample")
     if profile.unit == "counts" and any(value != int(value) for value in found.values()):
         raise InputError("taxa.values: counts are whole numbers; send unit 'percent' or 'proportions' for these")
-    whole = _WHOLE.get(profile.unit)
+    whole = WHOLE.get(profile.unit)
     if whole is not None and total > whole * 1.02:
         advice = "; they read as percent" if profile.unit == "proportions" and total <= 102 else ""
         raise InputError(

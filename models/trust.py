@@ -27,6 +27,8 @@ MIN_ANALYTES = 0.5
 """Below this share of the model's analytes measured, it abstains; below all of them it answers with care."""
 MOST_OUT_OF_RANGE = 0.5
 """Above this share of the analytes given beyond their training range, it abstains; above none it answers with care."""
+CARE_FILLED = 0.8
+"""Below this share of its whole that a profile sums to, a model answers with care; below half it abstains."""
 _ROUNDING = 1e-9
 """A value converted from another unit may miss the end of its range by this much."""
 
@@ -44,11 +46,14 @@ class Trust:
         Why it is not "ok".
     facts : dict
         What the rules judged, of the model's blocks alone; `serving.schemas.TrustOut` names each.
+    decisive : tuple of str
+        Those of the reasons that led to the verdict; the others would have led to a better one.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     facts: dict[str, Any]
+    decisive: tuple[str, ...]
 
 
 def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDArray[np.float64]) -> Trust:
@@ -97,7 +102,8 @@ def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDA
     if model.simulated:
         found.append(("use with care", "the model was trained on simulated patients: it says nothing of real ones"))
     verdict: Verdict = max((v for v, _ in found), key=VERDICTS.index, default="ok")
-    return Trust(verdict, tuple(reason for _, reason in found), facts)
+    decisive = tuple(reason for grade, reason in found if grade == verdict)
+    return Trust(verdict, tuple(reason for _, reason in found), facts, decisive)
 
 
 def _of_profile(model: Model, profile: StoolProfile, share: float, facts: dict[str, Any]) -> list[Finding]:
@@ -126,7 +132,7 @@ def _of_profile(model: Model, profile: StoolProfile, share: float, facts: dict[s
             ("use with care", f"the stool is of day {profile.day:g}, after the model's landmark, day {landmark:g}")
         )
     whole = {"percent": 100.0, "proportions": 1.0}.get(profile.unit)
-    if whole is not None and (filled := sum(profile.values.values()) / whole) < 0.8:
+    if whole is not None and (filled := sum(profile.values.values()) / whole) < CARE_FILLED:
         verdict: Verdict = "abstain" if filled < MIN_RECOGNISED else "use with care"
         found.append((verdict, f"the profile sums to {filled:.0%} of a whole; part of it may be missing"))
     return found

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from features.draft import drafted_manifest
+from features.draft import drafted_manifest, file_kind
 from features.errors import FileError, InputError
 from features.manifest import Manifest, Recist, load_manifest
 
@@ -277,6 +277,21 @@ def test_a_table_alone_gives_a_draft_that_asks_for_the_sheet(write: Callable[...
 
 
 # ---- errors ----
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("taxon,a,b\ns__Dialister_invisus,1,2\n", "table/columns"),
+        ("Feature ID\tTaxon\nf1\tk__Bacteria\n", "taxonomy"),
+        ("otu,genus,species,family\n1,A,b,c\n", "taxonomy"),
+        ("sample,s__Dialister_invisus\na,1\n", "table/rows"),
+        ("taxon,note\ns__Dialister_invisus,rare\n", "sheet"),
+        (METAPHLAN, "metaphlan"),
+    ],
+)
+def test_what_a_file_looks_like(write: Callable[..., Path], text: str, kind: str) -> None:
+    assert file_kind(write("some.txt", text)) == kind
 
 
 def test_no_taxa_table_and_two(write: Callable[..., Path]) -> None:

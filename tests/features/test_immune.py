@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.analytes import SYNONYMS, Reading, canonical_analyte, convert, kind_of, parse_value, resolved_values
+from features.analytes import (
+    SYNONYMS,
+    Reading,
+    canonical_analyte,
+    convert,
+    kind_of,
+    name_and_unit,
+    parse_value,
+    resolved_values,
+    spelled_unit,
+)
 from features.errors import FileError, InputError, UnitError
 from features.immune import ImmuneTable, read_immune
 
@@ -183,6 +193,29 @@ def test_convert() -> None:
 def test_convert_refuses_with_the_reason(source: Any, target: Any, reason: str) -> None:
     with pytest.raises(UnitError, match=reason):
         convert([1.0], source, target)
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "unit"),
+    [
+        ("IL-6 (pg/mL)", "IL-6", "pg/mL"),
+        ("IL-6_pg_ml", "IL-6", "pg/mL"),
+        ("IL-12(p70) [ng/L]", "IL-12(p70)", "pg/mL"),
+        ("CRP, µg/l", "CRP", "ng/mL"),
+        ("TNF-a pg per mL", "TNF-a", "pg/mL"),
+        ("CD40L NPX", "CD40L", "NPX"),
+        ("CRP (mg/L)", "CRP", None),
+    ],
+)
+def test_name_and_unit_of_a_header(header: str, name: str, unit: str | None) -> None:
+    found, written = name_and_unit(header)
+    assert written
+    assert (found, spelled_unit(written)) == (name, unit)
+
+
+@pytest.mark.parametrize("name", ["IL-12(p70)", "MCP-1(MCAF)", "IL-17A/F", "Granzyme B", "PDGF-bb"])
+def test_a_name_without_a_unit_is_whole(name: str) -> None:
+    assert name_and_unit(name) == (name, "")
 
 
 def test_kind_of_unit() -> None:

@@ -138,6 +138,23 @@ def test_headers_of_other_releases(write: Callable[..., Path], text: str) -> Non
     np.testing.assert_array_equal(read_taxa(zipped, format="metaphlan").values, table.values)
 
 
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("NCBI_tax_id\trelative_abundance\tadditional_species", ["2|12\t40\tX_z,X_w", "2\t60\t"]),
+        ("clade_taxid\trelative_abundance\tcoverage\testimated_number_of_reads", ["2|12\t40\t1.5\t-", "2\t60\t2\t7"]),
+    ],
+)
+def test_the_profile_of_one_sample_has_one_column_of_amounts(
+    write: Callable[..., Path], columns: str, cells: list[str]
+) -> None:
+    rows = "".join(f"s__{name}\t{rest}\n" for name, rest in zip(("X_y", "X_z"), cells, strict=True))
+    path = write(f"#mpa_v30\n#SampleID\tMetaphlan_Analysis\n#clade_name\t{columns}\n{rows}")
+    table = read_taxa(path, format="metaphlan")
+    assert (table.samples, table.taxa) == (("relative_abundance",), ("X_y", "X_z"))
+    np.testing.assert_array_equal(table.values, [[40, 60]])
+
+
 def test_stated_profiler_must_agree_with_the_file(write: Callable[..., Path]) -> None:
     assert read_taxa(write(STACKED), format="metaphlan", profiler="mpa_vJun23").profiler == (
         "mpa_vJun23_CHOCOPhlAnSGB_202307"

@@ -131,6 +131,9 @@ def test_a_profile_that_does_not_sum_to_its_whole(filled: float, verdict: str, u
     found = judged(stool(values, unit=unit))
     assert found.verdict == verdict
     assert (f"sums to {filled:.0%}" in "".join(found.reasons)) == (verdict != "ok")
+    without = judged(stool(values, unit=unit, profiler=None))
+    assert ("the profile's profiler was not given" in without.decisive) == (verdict != "abstain")
+    assert "the profile's profiler was not given" in without.reasons
 
 
 def test_counts_have_no_whole_to_fill() -> None:

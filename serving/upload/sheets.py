@@ -1,0 +1,67 @@
+"""Which kind of file an uploaded one is, and whether a sheet is one patient's."""
+
+from __future__ import annotations
+
+import math
+
+from features.analytes import MISSING_MARKS, name_and_unit
+from features.draft import CLINICAL, PATIENT, columns_named, file_kind, immune_layout
+from features.sheets import Sheet, read_sheet
+from serving.upload.findings import WHAT, Field, Known, Refused
+from serving.upload.intake import StoredFile
+
+NO_MEASUREMENT = r"(^|_)(id|identifier|sample|date|visit|time_?point|batch|plate)(_|$)"
+"""Columns that name or date a row, in snake case."""
+
+
+def kind_in(field: Field, file: StoredFile, known: Known) -> str:
+    """Return what `file_kind` says of a file.
+
+    Raises
+    ------
+    Refused
+        It is of a kind that belongs in another field.
+    FileError
+        It cannot be read.
+    """
+    kind = file_kind(file.path)
+    looks: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
+    if kind == "sheet":
+        looks = _looks_of(read_sheet(file.path), known)
+    if looks and field not in looks:
+        came = f"what looks like {WHAT[looks[0]].partition(':')[0]}"
+        raise Refused("wrong_field", came, WHAT[field], "Choose it in the field where it belongs.", file=file.name)
+    return kind
+
+
+def only_patient(sheet: Sheet, file: StoredFile) -> None:
+    """Raise the fault of a sheet in which a column names several patients."""
+    for column in columns_named(map(str, sheet.frame), PATIENT):
+        rows: dict[str, int] = {}
+        for row, name in zip(sheet.frame.index.tolist(), sheet.frame[column], strict=True):
+            if name.casefold() not in MISSING_MARKS:
+                rows.setdefault(name, row)
+        if len(rows) > 1:
+            place = {"file": file.name, "row": list(rows.values())[1], "column": column}
+            advice = "Leave this patient's rows alone in the table."
+            raise Refused("several_patients", f"{len(rows)} patients", "one patient", advice, **place)
+
+
+def finite_number(text: str) -> float | None:
+    """Return the number that a cell writes, if it does."""
+    try:
+        number = float(text.replace("\N{MINUS SIGN}", "-"))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _looks_of(sheet: Sheet, known: Known) -> list[Field]:
+    columns = list(map(str, sheet.frame))
+    fields = {name.partition("=")[0].casefold() for name in known.names("clinical")}
+    looks: list[Field] = []
+    if immune_layout(sheet) or any(known.is_analyte(name_and_unit(column)[0]) for column in columns):
+        looks.append("immune")
+    if columns_named(columns, CLINICAL) or fields & {column.casefold() for column in columns}:
+        looks.append("clinical")
+    return looks
