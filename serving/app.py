@@ -15,6 +15,7 @@ from fastapi_offline import FastAPIOffline
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
 from models.answer import Served, answer, benefit
+from models.joint import cells
 from serving.errors import NotServed, UnsupportedMedia, add_handlers
 from serving.keys import Keys
 from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
@@ -131,6 +132,7 @@ def create_app(models: Mapping[str, Sequence[Served]], keys: Keys) -> FastAPI:
                     "patient": {"id": asked.patient.id},
                     "answers": answers,
                     "benefit": benefit(answers),
+                    "cells": cells(answers),
                     "simulated": any(said["simulated"] for said in answers),
                     "notice": NOTICE,
                 }

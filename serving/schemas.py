@@ -222,6 +222,41 @@ class BenefitOut(BaseModel):
     reason: Annotated[str | None, Field(description="why there are no bounds")]
 
 
+class CellOut(BaseModel):
+    """One of the four cells of response and toxicity."""
+
+    low: Annotated[float | None, Field(ge=0, le=1, description="whatever the dependence of the two (Fréchet)")]
+    high: Annotated[float | None, Field(ge=0, le=1)]
+    expected: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="under the cohorts' odds ratio (Plackett); null where there is none"),
+    ]
+
+
+class OddsRatioOut(BaseModel):
+    """The odds ratio of response and toxicity in the training cohorts (Mantel and Haenszel), with its 95% interval."""
+
+    response: str
+    toxicity: str
+    patients: Annotated[int, Field(description="whose response and toxicity are both known; at least 100")]
+    value: float
+    low: float
+    high: float
+    meaning: str
+
+
+class CellsOut(BaseModel):
+    """Response and toxicity of this patient, side by side; all null where a model is missing or abstains."""
+
+    of: Annotated[list[str], Field(description="the response and the toxicity that the cells are of")]
+    reason: Annotated[str | None, Field(description="why there are no cells")]
+    response_without_toxicity: CellOut
+    both: CellOut
+    neither: CellOut
+    toxicity_without_response: CellOut
+    odds_ratio: Annotated[OddsRatioOut | None, Field(description="null below 100 patients, and of old models")]
+
+
 class PatientOut(BaseModel):
     """Whose answers these are."""
 
@@ -234,6 +269,7 @@ class PredictionResponse(BaseModel):
     patient: PatientOut
     answers: list[AnswerOut]
     benefit: BenefitOut
+    cells: CellsOut
     simulated: Annotated[bool, Field(description="whether any of the models learned from simulated patients")]
     notice: str
 

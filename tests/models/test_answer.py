@@ -148,7 +148,7 @@ def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
 
 
 def said_of(outcome: str, probability: float | None) -> dict[str, Any]:
-    return {"outcome": outcome, "probability": probability}
+    return {"outcome": outcome, "probability": probability, "evidence": {}}
 
 
 @given(joint=st.lists(st.floats(0.001, 1), min_size=4, max_size=4))
