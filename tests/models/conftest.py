@@ -19,6 +19,7 @@ from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
 from models.reference import fit_reference
+from training.aggregates import distributions
 
 # A busy machine is no failure.
 settings.register_profile("models", deadline=None)
@@ -103,7 +104,7 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
         found,
         calibration=replace(found.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
         reference=taxa and fit_reference(taxa.values, taxa.names, table.rows["cohort"].tolist()),
-        validation={"per_cohort": [0.5, None]},
+        validation={"per_cohort": [0.5, None], "distributions": distributions(table, found.encoder)},
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )
 
