@@ -84,6 +84,7 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
         "model": served.about(),
         "evidence": model.evidence,
         "trust": {"verdict": judged.verdict, "reasons": list(judged.reasons), **judged.facts},
+        "nearest": list(judged.nearest),
         "simulated": model.simulated,
     }
 

@@ -199,6 +199,19 @@ class TrustOut(BaseModel):
     )
 
 
+class NearestOut(BaseModel):
+    """How the training patients with the nearest profiles did, counted together; similar is not the same."""
+
+    outcome: str
+    patients: Annotated[
+        int, Field(description="of the 25 nearest (Aitchison), those whose outcome is known; 20 or more")
+    ]
+    events: int
+    rate: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[float, Field(ge=0, le=1, description="of the exact 95% interval (Clopper and Pearson)")]
+    high: Annotated[float, Field(ge=0, le=1)]
+
+
 class AnswerOut(BaseModel):
     """One outcome's answer."""
 
@@ -210,6 +223,10 @@ class AnswerOut(BaseModel):
     model: ModelOut
     evidence: Annotated[dict[str, Any], Field(description="what the model was trained and validated on")]
     trust: TrustOut
+    nearest: Annotated[
+        list[NearestOut],
+        Field(description="of the outcome, then of those of the other side; none under abstain, nor in old models"),
+    ]
     simulated: bool
 
 

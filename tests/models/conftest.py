@@ -100,10 +100,11 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
     table, found = invented(), trained(family, blocks, representation)
     margin = found.predictor.margin(found.encoder.transform(table))
     taxa = table.taxa if "taxa" in blocks else None
+    outcomes = {"toxicity_any": outcome_of(table), "objective_response": np.where(np.arange(60) % 2, np.nan, 1.0)}
     return replace(
         found,
         calibration=replace(found.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
-        reference=taxa and fit_reference(taxa.values, taxa.names, table.rows["cohort"].tolist()),
+        reference=taxa and fit_reference(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
         validation={"per_cohort": [0.5, None], "distributions": distributions(table, found.encoder)},
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )

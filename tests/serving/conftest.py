@@ -80,7 +80,7 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         (PROFILER,),
         evidence,
         "# Card\n",
-        fit_reference(taxa, data.taxa.names, ["made_up"] * len(data)),
+        fit_reference(taxa, data.taxa.names, ["made_up"] * len(data), {outcome: y}),
         {"per_cohort": []},
         "<!doctype html><title>Card</title>" if family == "xgboost" else "",
     )

@@ -162,6 +162,12 @@ def test_the_four_cells_hold_benefit_and_every_patient(client: httpx.Client, can
     assert body["cells"]["both"]["expected"] is None
 
 
+def test_how_the_nearest_training_patients_did_comes_along(client: httpx.Client, candidate: Json) -> None:
+    found = {outcome: said["nearest"] for outcome, said in answers(client, candidate).items()}
+    assert [one["outcome"] for one in found["objective_response"]] == ["objective_response"]
+    assert found["objective_response"][0]["patients"] == 25
+
+
 @pytest.mark.parametrize(
     ("asked", "answered"),
     [
