@@ -32,11 +32,14 @@ def main() -> None:
     _say("reading and joining a large cohort")
     large = feature_rows()
     # Imported only now: reading's peak memory is that of a process started from a small one.
+    from benchmarks.pages_speed import page_rows
     from benchmarks.serving_speed import serving_rows
     from benchmarks.training_speed import training_rows
 
     _say("predictions")
     serving = serving_rows()
+    _say("pages")
+    pages = page_rows()
     _say("training")
     training = training_rows()
     print(_machine(), end="\n\n")
@@ -45,6 +48,7 @@ def main() -> None:
         "|`mlflow models serve`, answers/s",
         serving,
     )
+    _table("pages, one worker|time|ratio|target|", pages)
     _table("training|ours|plain scikit-learn|plain ÷ ours|left-out log loss, ours / plain|target|", training)
     _table("features|time|peak memory|ratio", large)
     _table("command line|time|bare interpreter|target|", [help_row])

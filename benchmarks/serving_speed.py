@@ -96,6 +96,7 @@ def _subjects(folder: Path) -> list[Subject]:
     from models.families import FAMILIES
     from models.reference import fit_reference
     from models.registry import log_bundle
+    from training.aggregates import known_outcomes
     from training.evidence import Circumstances, evidence_of
     from training.tracking import child_run, experiment_run
     from training.validation import Plan, folds, outcome_vector, validate
@@ -108,7 +109,8 @@ def _subjects(folder: Path) -> list[Subject]:
     y = outcome_vector(table, outcome)
     encoder, plan = BlockEncoder(("taxa",)), Plan(("elastic_net",), ("taxa",))
     X = encoder.fit_transform(table)
-    cloud = fit_reference(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy())
+    known_of = known_outcomes(table, outcome)
+    cloud = fit_reference(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy(), known_of)
     # One family's evidence, of the size that a real answer carries, stands for all.
     outer = [fold for fold in folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
     known = validate(table, y, plan, outer, refit=True)["elastic_net"]

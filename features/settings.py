@@ -38,6 +38,8 @@ class Settings:
         The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
     alias : str or None
         The registry's alias to serve instead of `champion`, else `candidate` (`TAXOKINE_ALIAS`).
+    clinic : str or None
+        The cohort whose candidates the pages list (`TAXOKINE_CLINIC`).
     """
 
     home: Path
@@ -47,6 +49,7 @@ class Settings:
     database: str = field(repr=False)
     api_key: str | None = field(repr=False)
     alias: str | None
+    clinic: str | None
 
 
 @cache
@@ -62,4 +65,5 @@ def settings() -> Settings:
         database=env.get("TAXOKINE_DATABASE") or f"sqlite:///{quote(str(home / 'taxokine.db'))}",
         api_key=env.get("TAXOKINE_API_KEY") or None,
         alias=env.get("TAXOKINE_ALIAS") or None,
+        clinic=env.get("TAXOKINE_CLINIC") or None,
     )

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BundleError
-from features.outcomes import is_toxicity, meaning
+from features.outcomes import meaning
 from models.bundle import Model
 from models.candidate import Candidate, Reception, received
+from models.joint import CELLS, cells
 from models.trust import trust
 
 RANGE_MEANS = (
@@ -83,30 +84,16 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
         "model": served.about(),
         "evidence": model.evidence,
         "trust": {"verdict": judged.verdict, "reasons": list(judged.reasons), **judged.facts},
+        "nearest": list(judged.nearest),
         "simulated": model.simulated,
     }
 
 
 def benefit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the bounds of benefit, response without toxicity, until it is modelled jointly.
-
-    Whatever the dependence, P(response and no toxicity) lies between max(0, r - t) and min(r, 1 - t).
-
-    References
-    ----------
-    Fréchet 1935, Fundamenta Mathematicae 25:379-387.
-    """
-    responses = [a for a in answers if not is_toxicity(a["outcome"])]
-    toxicities = [a for a in answers if is_toxicity(a["outcome"])]
-    if not responses or not toxicities:
-        missing = "response" if not responses else "toxicity"
-        return {"low": None, "high": None, "of": [], "reason": f"no model of {missing} is registered"}
-    response, toxicity = responses[0], toxicities[0]
-    of = [response["outcome"], toxicity["outcome"]]
-    if response["probability"] is None or toxicity["probability"] is None:
-        return {"low": None, "high": None, "of": of, "reason": "a model abstained"}
-    r, t = response["probability"], toxicity["probability"]
-    return {"low": max(0.0, r - t), "high": min(r, 1 - t), "of": of, "reason": None}
+    """Return the bounds of benefit, response without toxicity, the first of `models.joint.cells`."""
+    found = cells(answers)
+    one = found[CELLS[0]]
+    return {"low": one["low"], "high": one["high"], "of": found["of"], "reason": found["reason"]}
 
 
 def chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Reception]:

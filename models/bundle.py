@@ -6,7 +6,7 @@
 `trees.ubj`           a tree family's ensemble
 `card.md`             the model card
 `hashes.json`         SHA-256 of each of the others
-`reference.npz`       since protocol 2: the arrays of the reference cloud, where the model reads taxa
+`reference.npz`       since protocol 2: the reference cloud, where the model reads taxa: profiles and outcomes
 `validation.json`     since protocol 2: the evidence in full
 `card.html`           since protocol 2: the model card again, in one page that needs no other file
 ====================  ====================================================================================

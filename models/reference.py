@@ -11,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement, restored
+from models.rates import rate
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
 NEIGHBOURS = 5
 """A profile's distance to the cloud is its mean distance to this many nearest patients."""
+NEAREST = 25
+"""Of this many nearest training patients it is told, in one number, how they did."""
+FEWEST_NEAREST = 20
+"""Of fewer whose outcome is known nothing is told: one patient could be read off."""
 MIN_PREVALENCE = 0.1
 """Share of the training profiles in which a taxon must be found to count in the distance."""
 MIN_RECOGNISED = 0.5
@@ -28,7 +33,7 @@ CARE_PERCENTILE = 95.0
 CARE_RICHNESS = 5.0
 """Up to this percentile of the training profiles' richness it answers with care: a bare profile is near to everyone."""
 
-_ARRAYS = ("profiles", "cohorts", "left_out", "richness")
+_ARRAYS = ("profiles", "cohorts", "left_out", "richness", "known")
 
 Verdict = Literal["ok", "use with care", "abstain"]
 VERDICTS: tuple[Verdict, ...] = ("ok", "use with care", "abstain")
@@ -55,6 +60,10 @@ class Reference:
         sorted.
     richness : ndarray of int, (n_training,)
         How many of the taxa that count were found in each training profile; sorted.
+    outcomes : tuple of str
+        The outcomes kept of the training patients: the model's own, and those of the other side that are known of any.
+    known : ndarray of int8, (n_training, n_outcomes)
+        1 had it, 0 had not, -1 is unknown.
     """
 
     taxa: tuple[str, ...]
@@ -64,6 +73,8 @@ class Reference:
     names: tuple[str, ...]
     left_out: Vector
     richness: NDArray[np.intp]
+    outcomes: tuple[str, ...]
+    known: NDArray[np.int8]
 
     def to_patients(self, taxa: Matrix) -> Matrix:
         """Return Aitchison distances of profiles to each training patient, (n_profiles, n_training).
@@ -113,9 +124,34 @@ class Reference:
         means = [nearest_mean(to_patients[self.cohorts == at]) for at in range(len(self.names))]
         return self.names[int(np.argmin(means))]
 
+    def nearest_rates(self, to_patients: Vector) -> list[dict[str, Any]]:
+        """Return how the `NEAREST` training patients did, whatever their cohort.
+
+        Parameters
+        ----------
+        to_patients : ndarray, (n_training,)
+            One profile's distances.
+
+        Returns
+        -------
+        list of dict
+            For each of `outcomes` that is known of at least `FEWEST_NEAREST` of them its name and `models.rates.rate`.
+            Nothing where no taxon counts, since all patients are then equally near.
+        """
+        if not self.profiles.shape[1]:
+            return []
+        nearest = np.argpartition(to_patients, NEAREST)[:NEAREST] if len(to_patients) > NEAREST else slice(None)
+        known = self.known[nearest]
+        counts = zip(self.outcomes, (known == 1).sum(axis=0).tolist(), (known >= 0).sum(axis=0).tolist(), strict=True)
+        return [{"outcome": name, **rate(*count)} for name, *count in counts if count[1] >= FEWEST_NEAREST]
+
     def state(self) -> dict[str, Any]:
         """Return what is neither an array nor the taxa's names as JSON-ready values."""
-        return {"steps": [step.state() for step in self.steps], "cohorts": list(self.names)}
+        return {
+            "steps": [step.state() for step in self.steps],
+            "cohorts": list(self.names),
+            "outcomes": list(self.outcomes),
+        }
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays."""
@@ -131,12 +167,15 @@ class Reference:
             The parts do not fit each other.
         """
         steps, names = tuple(restored(step) for step in state["steps"]), tuple(state["cohorts"])
-        found = cls(tuple(taxa), steps, names=names, **{name: arrays[name] for name in _ARRAYS})
+        outcomes = tuple(state["outcomes"])
+        found = cls(tuple(taxa), steps, names=names, outcomes=outcomes, **{name: arrays[name] for name in _ARRAYS})
         if not (
             found.profiles.shape[:1] == found.cohorts.shape == found.left_out.shape == found.richness.shape
             and set(found.cohorts.tolist()) == set(range(len(names)))
             and np.isfinite([*found.left_out, *found.richness, *found.distances(np.zeros((1, len(taxa))))]).all()
             and (np.diff([found.left_out, found.richness]) >= 0).all()
+            and found.known.shape == (len(found.profiles), len(outcomes))
+            and np.isin(found.known, (-1, 0, 1)).all()
         ):
             raise ValueError("the reference cloud's parts do not fit each other")
         return found
@@ -148,7 +187,12 @@ class Reference:
         return cloud, (cloud**2).sum(axis=1)
 
 
-def fit_reference(taxa: Matrix, names: Sequence[str], cohorts: Sequence[str] | NDArray[np.object_]) -> Reference:
+def fit_reference(
+    taxa: Matrix,
+    names: Sequence[str],
+    cohorts: Sequence[str] | NDArray[np.object_],
+    outcomes: Mapping[str, Vector] | None = None,
+) -> Reference:
     """Return the reference cloud of training profiles.
 
     Parameters
@@ -159,14 +203,26 @@ def fit_reference(taxa: Matrix, names: Sequence[str], cohorts: Sequence[str] | N
         The taxa's.
     cohorts : sequence of str
         Each row's cohort.
+    outcomes : mapping of str to ndarray, (n_training,), optional
+        1, 0, or NaN where unknown, by outcome, to tell how the nearest patients did.
     """
     steps = (PrevalenceFilter(MIN_PREVALENCE), ZeroReplacement(), CLR())
     encoded = taxa
     for step in steps:
         encoded = step.fit_transform(encoded)
     known, of = np.unique(np.asarray(cohorts, dtype=str), return_inverse=True)
-    richness = np.sort(np.count_nonzero(steps[0].transform(taxa), axis=1))
-    cloud = Reference(tuple(names), steps, encoded.astype(np.float32), of, tuple(known.tolist()), np.zeros(0), richness)
+    had = np.array([*(outcomes or {}).values()]).reshape(-1, len(taxa)).T
+    cloud = Reference(
+        taxa=tuple(names),
+        steps=steps,
+        profiles=encoded.astype(np.float32),
+        cohorts=of,
+        names=tuple(known.tolist()),
+        left_out=np.zeros(0),
+        richness=np.sort(np.count_nonzero(steps[0].transform(taxa), axis=1)),
+        outcomes=tuple(outcomes or ()),
+        known=np.nan_to_num(had, nan=-1).astype(np.int8),
+    )
     near = of[:, None] == of if len(known) > 1 else np.eye(len(of), dtype=bool)
     left_out = [nearest_mean(row[~mine]) for row, mine in zip(cloud.to_patients(taxa), near, strict=True)]
     return replace(cloud, left_out=np.sort(left_out))

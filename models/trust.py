@@ -48,12 +48,16 @@ class Trust:
         What the rules judged, of the model's blocks alone; `serving.schemas.TrustOut` names each.
     decisive : tuple of str
         Those of the reasons that led to the verdict; the others would have led to a better one.
+    nearest : tuple of dict
+        How the nearest training patients did, as `models.reference.Reference.nearest_rates` says it; nothing where the
+        model abstains, since it would be an answer by another way.
     """
 
     verdict: Verdict
     reasons: tuple[str, ...]
     facts: dict[str, Any]
     decisive: tuple[str, ...]
+    nearest: tuple[dict[str, Any], ...]
 
 
 def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDArray[np.float64]) -> Trust:
@@ -76,6 +80,7 @@ def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDA
         The same, encoded.
     """
     found: list[Finding] = []
+    nearest: list[dict[str, Any]] = []
     facts: dict[str, Any] = {
         "unused": list(reception.unused),
         "taxa_recognised": reception.recognised,
@@ -91,7 +96,9 @@ def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDA
     if "taxa" in model.blocks and candidate.taxa is not None:
         found += _of_profile(model, candidate.taxa, reception.recognised or 0.0, facts)
         if model.reference is not None:
-            found += _of_place(model, model.reference, reception, facts)
+            to_patients = model.reference.to_patients(reception.values["taxa"])[0]
+            found += _of_place(model, model.reference, to_patients, reception, facts)
+            nearest = model.reference.nearest_rates(to_patients)
     if "immune" in model.blocks:
         found += _of_blood(model, candidate, reception, facts)
     if "clinical" in model.blocks and 0 < (share := facts["clinical_present"]) < 1:
@@ -103,7 +110,8 @@ def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDA
         found.append(("use with care", "the model was trained on simulated patients: it says nothing of real ones"))
     verdict: Verdict = max((v for v, _ in found), key=VERDICTS.index, default="ok")
     decisive = tuple(reason for grade, reason in found if grade == verdict)
-    return Trust(verdict, tuple(reason for _, reason in found), facts, decisive)
+    told = () if verdict == "abstain" else tuple(nearest)
+    return Trust(verdict, tuple(reason for _, reason in found), facts, decisive, told)
 
 
 def _of_profile(model: Model, profile: StoolProfile, share: float, facts: dict[str, Any]) -> list[Finding]:
@@ -138,9 +146,14 @@ def _of_profile(model: Model, profile: StoolProfile, share: float, facts: dict[s
     return found
 
 
-def _of_place(model: Model, reference: Reference, reception: Reception, facts: dict[str, Any]) -> list[Finding]:
+def _of_place(
+    model: Model,
+    reference: Reference,
+    to_patients: NDArray[np.float64],
+    reception: Reception,
+    facts: dict[str, Any],
+) -> list[Finding]:
     found: list[Finding] = []
-    to_patients = reference.to_patients(reception.values["taxa"])[0]
     distance = float(nearest_mean(to_patients))
     percentile = float(reference.percentile(distance))
     if grade := distance_grade(percentile):

@@ -5,26 +5,28 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
 from models.answer import Served, answer, benefit
+from models.joint import cells
 from serving.accounts import Accounts
+from serving.clinic import Clinic
 from serving.errors import NotServed, UnsupportedMedia, add_handlers
-from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
+from serving.pages import card_page, create_pages
+from serving.schemas import NOTICE, ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
 
 MAX_BODY = 2 * 2**20
 """Bytes of the largest body that is read; a profile of 2,000 taxa is a twentieth of it."""
-NOTICE = "Association, not cause. Research use: not a medical device."
 
-# A card is a page of its own: text, styles and drawings, and nothing that runs or loads.
-_CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 _ABOUT = "Explained predictions of response to immunotherapy and of its toxicity. " + NOTICE
 _KEY = {
     "type": "http",
@@ -35,15 +37,21 @@ _LOCKED: dict[str, Any] = {"security": [{"key": []}]}
 _SCHEMAS = "#/components/schemas/{model}"
 
 
-def create_app(models: Mapping[str, Sequence[Served]], accounts: Accounts) -> FastAPI:
-    """Return the API that answers with these models.
+def create_app(
+    models: Mapping[str, Sequence[Served]], accounts: Accounts, clinic: Clinic | None = None, mlflow_ui: str = ""
+) -> FastAPI:
+    """Return the API and the pages that answer with these models.
 
     Parameters
     ----------
     models : mapping of str to sequence of Served
         For each outcome its models, the best first.
     accounts : Accounts
-        The API keys to accept.
+        The API keys and the users to let in.
+    clinic : Clinic, optional
+        Whose candidates the pages list.
+    mlflow_ui : str
+        The address of the MLflow UI, for links to runs; without it there are none.
     """
     app = FastAPIOffline(
         title="Taxokine",
@@ -105,8 +113,7 @@ def create_app(models: Mapping[str, Sequence[Served]], accounts: Accounts) -> Fa
         model = cards.get((name, version))
         if model is None:
             raise NotServed(f"no model {name!r} of version {version!r} is served; GET /v1/models lists those that are")
-        page = (model.card_html, "text/html") if model.card_html else (model.card, "text/plain")
-        return Response(page[0], media_type=page[1], headers={"Content-Security-Policy": _CARD_POLICY})
+        return card_page(model)
 
     @app.post(
         "/v1/predictions",
@@ -135,12 +142,15 @@ def create_app(models: Mapping[str, Sequence[Served]], accounts: Accounts) -> Fa
                     "patient": {"id": asked.patient.id},
                     "answers": answers,
                     "benefit": benefit(answers),
+                    "cells": cells(answers),
                     "simulated": any(said["simulated"] for said in answers),
                     "notice": NOTICE,
                 }
             )
         )
 
+    app.include_router(create_pages(models, accounts, clinic, mlflow_ui))
+    app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
+from urllib.parse import urlsplit, urlunsplit
 
 import uvicorn
 from fastapi import FastAPI
 
 from features.errors import NotAuthorised
 from features.settings import settings
+from models.answer import Served
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
+from serving.clinic import read_clinic
 from serving.schemas import EXAMPLE
 
 
@@ -32,10 +36,12 @@ def app() -> FastAPI:
     said, accounts = settings(), open_accounts()
     if not _has_key(accounts):
         raise NotAuthorised("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
-    return create_app(served_models(said.alias), accounts)
+    return _app(served_models(said.alias), accounts)
 
 
-def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: str | None = None) -> None:
+def serve(
+    host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: str | None = None, clinic: str | None = None
+) -> None:
     """Serve until interrupted; make an API key and print it, once, if there is none, and say so if there is no user.
 
     Parameters
@@ -47,16 +53,25 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
         Processes; each holds every model.
     alias : str, optional
         The registry's alias to serve, instead of what `settings` says.
+    clinic : str, optional
+        The cohort whose candidates the pages list, instead of what `settings` says.
 
     Raises
     ------
     ModelMissing
         The registry has no model under the alias.
+    TaxokineError
+        The clinic's cohort cannot be read.
     """
     from models.registry import served_models
 
+    # Workers are new processes: what they inherit is the environment.
+    os.environ.update(
+        {name: value for name, value in (("TAXOKINE_ALIAS", alias), ("TAXOKINE_CLINIC", clinic)) if value}
+    )
+    settings.cache_clear()
     # Also with several workers, which load their own: one that cannot start would be started again for ever.
-    models = served_models(alias or settings().alias)
+    models = served_models(settings().alias)
     accounts = open_accounts()
     print(_first_words(accounts, host, port), end="", flush=True)
     if not _is_loopback(host):
@@ -65,11 +80,8 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
             "unencrypted; put a proxy with TLS before it.",
             flush=True,
         )
-    if alias:
-        # Workers are new processes: what they inherit is the environment.
-        os.environ["TAXOKINE_ALIAS"] = alias
     uvicorn.run(
-        create_app(models, accounts) if workers == 1 else "serving.main:app",
+        _app(models, accounts) if workers == 1 else "serving.main:app",
         factory=workers != 1,
         host=host,
         port=port,
@@ -80,6 +92,21 @@ def serve(host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: st
         # A line for each answer would cost half as much as the answer, and might hold what a path should not.
         access_log=False,
     )
+
+
+def _app(models: Mapping[str, Sequence[Served]], accounts: Accounts) -> FastAPI:
+    said = settings()
+    landmark = min(served.model.evidence["landmark"] for ranked in models.values() for served in ranked)
+    clinic = read_clinic(said.clinic, landmark) if said.clinic else None
+    return create_app(models, accounts, clinic, _mlflow_ui(said.tracking_uri))
+
+
+def _mlflow_ui(tracking_uri: str) -> str:
+    """Return where runs are looked at: the tracking server, without its password, or what `taxokine ui` starts."""
+    parts = urlsplit(tracking_uri)
+    if parts.scheme not in {"http", "https"}:
+        return "http://127.0.0.1:5000"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 def _has_key(accounts: Accounts) -> bool:

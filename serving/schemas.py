@@ -11,6 +11,8 @@ from features.errors import InputError
 from models.candidate import LARGEST, Candidate, Measurement, StoolProfile, Unit
 from models.reference import Verdict
 
+NOTICE = "Association, not cause. Research use: not a medical device."
+
 EXAMPLE: dict[str, Any] = {
     "patient": {"id": "candidate-1", "age": 61},
     "taxa": {
@@ -199,6 +201,19 @@ class TrustOut(BaseModel):
     )
 
 
+class NearestOut(BaseModel):
+    """How the training patients with the nearest profiles did, counted together; similar is not the same."""
+
+    outcome: str
+    patients: Annotated[
+        int, Field(description="of the 25 nearest (Aitchison), those whose outcome is known; 20 or more")
+    ]
+    events: int
+    rate: Annotated[float, Field(ge=0, le=1)]
+    low: Annotated[float, Field(ge=0, le=1, description="of the exact 95% interval (Clopper and Pearson)")]
+    high: Annotated[float, Field(ge=0, le=1)]
+
+
 class AnswerOut(BaseModel):
     """One outcome's answer."""
 
@@ -210,6 +225,10 @@ class AnswerOut(BaseModel):
     model: ModelOut
     evidence: Annotated[dict[str, Any], Field(description="what the model was trained and validated on")]
     trust: TrustOut
+    nearest: Annotated[
+        list[NearestOut],
+        Field(description="of the outcome, then of those of the other side; none under abstain, nor in old models"),
+    ]
     simulated: bool
 
 
@@ -220,6 +239,41 @@ class BenefitOut(BaseModel):
     high: Annotated[float | None, Field(ge=0, le=1)]
     of: Annotated[list[str], Field(description="the response and the toxicity that the bounds are of")]
     reason: Annotated[str | None, Field(description="why there are no bounds")]
+
+
+class CellOut(BaseModel):
+    """One of the four cells of response and toxicity."""
+
+    low: Annotated[float | None, Field(ge=0, le=1, description="whatever the dependence of the two (Fréchet)")]
+    high: Annotated[float | None, Field(ge=0, le=1)]
+    expected: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="under the cohorts' odds ratio (Plackett); null where there is none"),
+    ]
+
+
+class OddsRatioOut(BaseModel):
+    """The odds ratio of response and toxicity in the training cohorts (Mantel and Haenszel), with its 95% interval."""
+
+    response: str
+    toxicity: str
+    patients: Annotated[int, Field(description="whose response and toxicity are both known; at least 100")]
+    value: float
+    low: float
+    high: float
+    meaning: str
+
+
+class CellsOut(BaseModel):
+    """Response and toxicity of this patient, side by side; all null where a model is missing or abstains."""
+
+    of: Annotated[list[str], Field(description="the response and the toxicity that the cells are of")]
+    reason: Annotated[str | None, Field(description="why there are no cells")]
+    response_without_toxicity: CellOut
+    both: CellOut
+    neither: CellOut
+    toxicity_without_response: CellOut
+    odds_ratio: Annotated[OddsRatioOut | None, Field(description="null below 100 patients, and of old models")]
 
 
 class PatientOut(BaseModel):
@@ -234,6 +288,7 @@ class PredictionResponse(BaseModel):
     patient: PatientOut
     answers: list[AnswerOut]
     benefit: BenefitOut
+    cells: CellsOut
     simulated: Annotated[bool, Field(description="whether any of the models learned from simulated patients")]
     notice: str
 

@@ -367,13 +367,18 @@ def predict(model: str, source: str, out: Path, **joining: Any) -> None:
     click.echo(write_predictions(model, source, out, joining))
 
 
-@main.command()
+@main.command(epilog=COHORT)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each of one thread.")
 @click.option("--alias", help='Serve this registry alias; "champion", else "candidate", when left out.')
+@click.option("--clinic", metavar="COHORT", help="List this cohort's patients as candidates on the pages.")
 def serve(**options: Any) -> None:
-    """Serve explained predictions over HTTP, on this machine only unless told otherwise.
+    """Serve explained predictions, to people as pages and to programs over HTTP, on this machine only unless told.
+
+    \u0008
+    taxokine users add anna                      let someone sign in
+    taxokine serve --clinic mine.yaml            her patients at http://127.0.0.1:8000
 
     Programs need an API key: at the first start one is made and shown once, 'taxokine keys' makes more, and
     TAXOKINE_API_KEY sets one instead. People sign in: 'taxokine users add NAME' lets them.

@@ -105,7 +105,9 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         finalize=_literal,
     )
-    templates.filters |= {one.__name__: one for one in (number, percent, span, estimate, useful, sentence)}
+    templates.filters |= {
+        one.__name__: one for one in (number, percent, span, share, quartiles, estimate, useful, sentence)
+    }
     return templates
 
 
@@ -127,6 +129,16 @@ def percent(value: float | None) -> str:
 def span(found: Mapping[str, float | None], low: str, high: str) -> str:
     """Return the interval between two entries."""
     return "not estimable" if found[low] is None else f"{found[low]:.2f} to {found[high]:.2f}"
+
+
+def share(found: Mapping[str, Any]) -> str:
+    """Return a `models.rates.rate` in percent, with its interval."""
+    return f"{percent(found['rate'])} ({found['low']:.0%} to {found['high']:.0%})"
+
+
+def quartiles(found: Mapping[str, float]) -> str:
+    """Return a distribution's median and quartiles."""
+    return f"{found['50']:.3g} ({found['25']:.3g} to {found['75']:.3g})"
 
 
 def estimate(found: Mapping[str, float | None]) -> str:

@@ -17,6 +17,7 @@ from features.outcomes import meaning
 from features.transforms import genus_of
 from models.calibration import fit_venn_abers
 from models.reference import VERDICTS, fit_reference, profile_verdicts
+from training.aggregates import by_answer, distributions, odds_ratios, rates, together
 from training.baselines import COVARIATES
 from training.calibration import brier_skill, calibration_by_cohort, calibration_slope
 from training.card import preparation
@@ -193,6 +194,7 @@ def evidence_of(
     verdict = _beats_chance(headline, permutation)
     about |= {"beats_chance": verdict}
     sentence = _sentence(about, headline, scheme, len(per_cohort), permutation, around.looks["experiments"])
+    both = together(table, around.outcome)
     trust, difference = _trust(table, found, left_out, scheme) if "taxa" in plan.blocks else ([], None)
     # What the model reached on rows left out is what one may expect of it, once it is fitted well.
     expected = r2_of_auroc(headline.value, y.mean()) if np.isfinite(headline.value) else 0.0
@@ -227,6 +229,10 @@ def evidence_of(
             for name, one in judged.items()
         ],
         "gain": _gain(found, judged),
+        "rates": rates(y, centres(table.rows)),
+        "together": both,
+        "by_answer": by_answer(found.y, found.probability[0]),
+        "distributions": distributions(table, fit.encoder),
         "decision": [
             {"cohort": name, **{"all" if k == "treat_all" else k: v for k, v in asdict(curve).items()}}
             for name, curve in decision_curves(found.y, found.probability[0], found.cohorts).items()
@@ -270,6 +276,7 @@ def evidence_of(
         "left_out_brier": validation["within"]["brier"],
         "prevalence_brier": validation["within"]["prevalence_brier"],
         "sentence": sentence,
+        "odds_ratios": odds_ratios(both),
     }
     return Evidence(scheme, headline, content, validation)
 

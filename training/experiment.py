@@ -30,6 +30,7 @@ from models.families import FAMILIES
 from models.reference import fit_reference
 from models.registry import log_bundle, register
 from training import tracking
+from training.aggregates import known_outcomes
 from training.baselines import baselines
 from training.card import card_html, model_card
 from training.evidence import (
@@ -480,12 +481,15 @@ def log_family(one: Block, family: str, null: Null | None, around: Circumstances
 
 def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card: str, page: str) -> Model:
     """Return what a bundle keeps of one family on one set of blocks."""
-    table, blocks = one.table, one.plan.blocks
-    calibration = fitted.calibration
+    table, blocks, outcome = one.table, one.plan.blocks, evidence.validation["outcome"]
+    calibration, reference = fitted.calibration, None
+    if "taxa" in blocks:
+        outcomes = known_outcomes(table, outcome)
+        reference = fit_reference(table.taxa.values, table.taxa.names, centres(table.rows), outcomes)
     if len(fitted.y):
         calibration = replace(calibration, venn_abers=fit_venn_abers(fitted.margin, fitted.y))
     return Model(
-        outcome=evidence.validation["outcome"],
+        outcome=outcome,
         family=family,
         encoder=fitted.encoder,
         predictor=fitted.predictor,
@@ -494,9 +498,7 @@ def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card:
         profilers=tuple(dict.fromkeys(about["profiler"] for about in table.cohorts.values() if about["profiler"])),
         evidence=evidence.content,
         card=card,
-        reference=(
-            fit_reference(table.taxa.values, table.taxa.names, centres(table.rows)) if "taxa" in blocks else None
-        ),
+        reference=reference,
         validation=evidence.validation,
         card_html=page,
     )

@@ -1,4 +1,4 @@
-"""AUROCs of several cohorts, each with its interval, and what they say together of a cohort not yet seen."""
+"""AUROCs and rates of several cohorts, and what they say together of a cohort not yet seen."""
 
 from __future__ import annotations
 
@@ -141,18 +141,67 @@ def auroc_random_effects(y: Vector, score: Vector | Matrix, cohorts: NDArray[np.
     shows in a refitted null, not here.
     """
     _, area, events, others = _measurable(y, score, cohorts)
-    found = random_effects(*logit_auroc(area, events, others))
+    return _from_log_odds(random_effects(*logit_auroc(area, events, others)))
+
+
+def rate_random_effects(events: Vector, patients: Vector) -> RandomEffects:
+    """Return the random-effects mean of cohorts' rates, combined as log-odds.
+
+    Half a patient is added to the events and to the others of each cohort, which takes most of the bias from the
+    log-odds of few patients, and gives a cohort without events its finite weight.
+
+    Parameters
+    ----------
+    events, patients : ndarray, (n_cohorts,)
+
+    References
+    ----------
+    Gart and Zweifel 1967, Biometrika 54:181-187.
+    """
+    had, had_not = events + 0.5, patients - events + 0.5
+    return _from_log_odds(random_effects(np.log(had / had_not), 1 / had + 1 / had_not))
+
+
+def mantel_haenszel(tables: NDArray[np.int_]) -> Estimate | None:
+    """Return the odds ratio that cohorts have in common, with its 95% interval; None where it is 0 or has no end.
+
+    Cohorts' differing rates, which would make an association of their own in a pooled table, cancel.
+
+    Parameters
+    ----------
+    tables : ndarray of int, (n_cohorts, 4)
+        Patients with the first outcome alone, both, neither, and the second alone.
+
+    References
+    ----------
+    Mantel and Haenszel 1959, Journal of the National Cancer Institute 22:719-748; Robins, Breslow and Greenland 1986,
+    Biometrics 42:311-323.
+    """
+    first, both, neither, second = tables.T.astype(np.float64)
+    n = tables.sum(axis=1)
+    for_it, against = both * neither / n, first * second / n
+    if not for_it.sum() * against.sum():
+        return None
+    p, q = (both + neither) / n, (first + second) / n
+    r, s = for_it.sum(), against.sum()
+    variance = (p @ for_it / r**2 + (p @ against + q @ for_it) / (r * s) + q @ against / s**2) / 2
+    reach = stats.norm.ppf(0.975) * np.sqrt(variance)
+    return Estimate(*(float(end) for end in r / s * np.exp([0.0, -reach, reach])))
+
+
+def _from_log_odds(found: RandomEffects) -> RandomEffects:
+    """Return what was combined as log-odds on the scale of a share; the variance between cohorts stays as it was."""
     return replace(
         found,
-        mean=_area(found.mean),
-        low=_area(found.low),
-        high=_area(found.high),
-        prediction_low=_area(found.prediction_low),
-        prediction_high=_area(found.prediction_high),
+        mean=_share(found.mean),
+        low=_share(found.low),
+        high=_share(found.high),
+        prediction_low=_share(found.prediction_low),
+        prediction_high=_share(found.prediction_high),
     )
 
 
-def _area(log_odds: float | None) -> float | None:
+def _share(log_odds: float | None) -> float | None:
     return None if log_odds is None else float(expit(log_odds))
 
 

@@ -19,6 +19,7 @@ from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
 from models.reference import fit_reference
+from training.aggregates import distributions
 
 # A busy machine is no failure.
 settings.register_profile("models", deadline=None)
@@ -99,11 +100,12 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
     table, found = invented(), trained(family, blocks, representation)
     margin = found.predictor.margin(found.encoder.transform(table))
     taxa = table.taxa if "taxa" in blocks else None
+    outcomes = {"toxicity_any": outcome_of(table), "objective_response": np.where(np.arange(60) % 2, np.nan, 1.0)}
     return replace(
         found,
         calibration=replace(found.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
-        reference=taxa and fit_reference(taxa.values, taxa.names, table.rows["cohort"].tolist()),
-        validation={"per_cohort": [0.5, None]},
+        reference=taxa and fit_reference(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
+        validation={"per_cohort": [0.5, None], "distributions": distributions(table, found.encoder)},
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )
 

@@ -147,8 +147,23 @@ def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
     assert len(json.dumps(said)) < 10_000
 
 
+def test_how_the_nearest_did_comes_with_an_answer_and_not_with_an_abstention() -> None:
+    model = complete("elastic_net", ("taxa",))
+    told = 0
+    for candidate in table_candidates(invented(seed=9)):
+        said = answer([served(model)], candidate)
+        assert (said["probability"] is None) == (said["nearest"] == [])
+        for one in said["nearest"]:
+            told += 1
+            assert 20 <= one["patients"] <= 25
+            assert one["low"] <= one["events"] / one["patients"] <= one["high"]
+        assert [one["outcome"] for one in said["nearest"]][:1] in ([], ["toxicity_any"])
+    assert told > 40
+    assert answer([served(trained("elastic_net"))], Candidate({}, STOOL))["nearest"] == []
+
+
 def said_of(outcome: str, probability: float | None) -> dict[str, Any]:
-    return {"outcome": outcome, "probability": probability}
+    return {"outcome": outcome, "probability": probability, "evidence": {}}
 
 
 @given(joint=st.lists(st.floats(0.001, 1), min_size=4, max_size=4))

@@ -9,6 +9,7 @@ written anew; a new protocol adds its own:
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,17 @@ from models.answer import Served, answer
 from models.batch import numbers_candidate
 from models.bundle import PROTOCOL, Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
+from models.candidate import Candidate
+from models.drift import drift
 from models.encoder import BlockEncoder
 from models.families import FAMILIES, ElasticNet, Family
+from models.rates import like
 from models.reference import fit_reference
+from training.aggregates import by_answer, distributions
 
 from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of
 
+Numbers = dict[str, dict[str, float]]
 GOLDEN = Path(__file__).with_name("golden")
 _SETTING = {"elastic_net": -1, "random_forest": 0, "xgboost": 1}
 KEPT = sorted(GOLDEN.glob("protocol_*_*.json"))
@@ -39,6 +45,7 @@ def write_golden() -> None:
         table = invented(40, 8)
         encoder = BlockEncoder(BLOCKS)
         X, y = encoder.fit_transform(table), outcome_of(table)
+        counterpart = np.where(np.arange(40) % 4 == 0, np.nan, np.arange(40) % 3 == 0)
         predictor = _small(family).fit(X, y, one_stratum(X), family.settings[_SETTING[name]], seed=0)
         model = Model(
             outcome="objective_response",
@@ -50,15 +57,23 @@ def write_golden() -> None:
             profilers=(PROFILER,),
             evidence={**EVIDENCE, "simulated": True},
             card="# A golden bundle\n\nInvented numbers.\n",
-            reference=fit_reference(table.taxa.values, table.taxa.names, ["invented"] * 20 + ["invented too"] * 20),
-            validation={"per_cohort": [{"cohort": "invented", "auroc": None}]},
+            reference=fit_reference(
+                table.taxa.values,
+                table.taxa.names,
+                ["invented"] * 20 + ["invented too"] * 20,
+                {"objective_response": y, "toxicity_any": counterpart},
+            ),
+            validation={
+                "per_cohort": [{"cohort": "invented", "auroc": None}],
+                "by_answer": by_answer(y, np.linspace(0.1, 0.9, 40)),
+                "distributions": distributions(table, encoder),
+            },
             card_html="<!doctype html><title>A golden bundle</title><p>Invented numbers.",
         )
         save_bundle(model, folder)
         asked = [_numbers(i) for i in range(5)]
-        folder.with_suffix(".json").write_text(
-            json.dumps({"candidates": asked, "answers": [_answer(model, one) for one in asked]}, indent=1) + "\n"
-        )
+        kept = {"candidates": asked, "answers": [_answer(model, one) for one in asked], "drift": _drift(model, asked)}
+        folder.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def _small(family: Family) -> Family:
@@ -68,7 +83,7 @@ def _small(family: Family) -> Family:
     return replace(family, params=params)  # type: ignore[type-var]
 
 
-def _numbers(i: int) -> dict[str, dict[str, float]]:
+def _numbers(i: int) -> Numbers:
     table = invented(40, 8, seed=1)
     rows = ((block, table.block(block)) for block in BLOCKS)
     return {
@@ -77,10 +92,23 @@ def _numbers(i: int) -> dict[str, dict[str, float]]:
     }
 
 
-def _answer(model: Model, numbers: dict[str, dict[str, float]]) -> dict[str, Any]:
-    candidate = numbers_candidate(*(numbers[block] for block in BLOCKS), units=model.units)
+def _candidate(model: Model, numbers: Numbers) -> Candidate:
+    return numbers_candidate(*(numbers[block] for block in BLOCKS), units=model.units)
+
+
+def _drift(model: Model, asked: Sequence[Numbers]) -> list[Any]:
+    """Return each column's stability and each taxon's p; the draws behind a stability's p are NumPy's to change."""
+    found = drift(model, [_candidate(model, one) for one in asked])
+    columns, taxa = (
+        sorted([one["name"], one[of]] for one in found[kind]) for kind, of in (("columns", "psi"), ("taxa", "p"))
+    )
+    return columns + taxa
+
+
+def _answer(model: Model, numbers: Numbers) -> dict[str, Any]:
+    candidate = _candidate(model, numbers)
     said = answer([Served(model, "golden", "1", "", "")], candidate)
-    explained = said["explanation"]
+    explained, group = said["explanation"], like(model.validation, said["probability"])
     return {
         "probability": said["probability"],
         "margin": explained["value"],
@@ -90,6 +118,8 @@ def _answer(model: Model, numbers: dict[str, dict[str, float]]) -> dict[str, Any
         "range": said["probability_range"] and [said["probability_range"][side] for side in ("low", "high")],
         "distance": said["trust"].get("distance"),
         "nearest_cohort": said["trust"].get("nearest_cohort"),
+        "nearest": [[one["outcome"], one["events"], one["patients"]] for one in said["nearest"]],
+        "like": group and [group["events"], group["patients"]],
     }
 
 
@@ -106,6 +136,7 @@ def test_an_old_bundle_answers_as_it_did(kept: Path) -> None:
     for numbers, before in zip(content["candidates"], content["answers"], strict=True):
         now = _answer(model, numbers)
         assert (now["verdict"], now["nearest_cohort"]) == (before["verdict"], before.get("nearest_cohort"))
+        assert (now["nearest"], now["like"]) == (before.get("nearest", []), before.get("like"))
         assert now["range"] == (before.get("range") and pytest.approx(before["range"], abs=1e-9))
         assert now["distance"] == (before.get("distance") and pytest.approx(before["distance"], abs=1e-6))
         assert now["probability"] == pytest.approx(before["probability"], abs=1e-6)
@@ -113,6 +144,8 @@ def test_an_old_bundle_answers_as_it_did(kept: Path) -> None:
         assert now["base_value"] == pytest.approx(before["base_value"], abs=1e-6)
         assert now["shap"] == pytest.approx(before["shap"], abs=1e-6)
     assert len({before["probability"] for before in content["answers"]}) > 1
+    for now, before in zip(_drift(model, content["candidates"]), content.get("drift", []), strict=True):
+        assert now == [before[0], pytest.approx(before[1], abs=1e-9)]
 
 
 @pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from skbio.stats.composition import clr
 
 from models.batch import numbers_candidate
@@ -177,3 +178,34 @@ def test_without_a_taxon_that_is_common_enough_all_are_alike() -> None:
     bare = fit_reference(np.eye(20), NAMES[:20], ["a"] * 10 + ["b"] * 10)
     assert bare.profiles.shape == (20, 0)
     assert bare.percentile(bare.distances(np.eye(20))).tolist() == [0.0] * 20
+
+
+def test_the_nearest_are_counted_as_a_loop_does() -> None:
+    training, new = profiles(60, 13), profiles(8, 14)
+    outcome, counterpart = np.arange(60) % 3 == 0, np.where(np.arange(60) % 10 == 0, np.nan, np.arange(60) % 2)
+    cloud = fit_reference(
+        training, NAMES, ["a"] * 60, {"disease_control": outcome.astype(float), "toxicity_any": counterpart}
+    )
+    points = coordinates(training, training)
+    for row, point in zip(cloud.to_patients(new), coordinates(training, new), strict=True):
+        nearest = np.argsort(np.linalg.norm(points - point, axis=1))[:25]
+        response, toxicity = cloud.nearest_rates(row)
+        assert (response["outcome"], response["patients"]) == ("disease_control", 25)
+        assert response["events"] == outcome[nearest].sum()
+        assert toxicity["patients"] == np.isfinite(counterpart[nearest]).sum()
+        assert toxicity["events"] == np.nansum(counterpart[nearest])
+        expected = binomtest(response["events"], 25).proportion_ci(method="exact")
+        assert (response["low"], response["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_of_few_nothing_is_told() -> None:
+    def told(n: int, known: int) -> list[int]:
+        outcome = np.where(np.arange(n) < known, 1.0, np.nan)
+        cloud = fit_reference(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
+        return [one["patients"] for one in cloud.nearest_rates(cloud.to_patients(profiles(1, 16))[0])]
+
+    assert [told(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
+    assert [told(25, known) for known in (19, 20)] == [[], [20]]
+    assert fit_reference(profiles(30, 15), NAMES, ["a"] * 30).nearest_rates(np.arange(30.0)) == []
+    bare = fit_reference(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
+    assert bare.nearest_rates(np.zeros(30)) == []

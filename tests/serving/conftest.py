@@ -75,6 +75,11 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         "cohorts": ["made_up"],
         "patients": len(data),
         "events": int(y.sum()),
+        "odds_ratios": [
+            {"response": outcome, "toxicity": "toxicity_any", "patients": 140, "value": 1.4, "low": 0.7, "high": 2.8}
+        ]
+        if outcome == "objective_response"
+        else [],
     }
     fitted = Model(
         outcome,
@@ -86,7 +91,7 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         (PROFILER,),
         evidence,
         "# Card\n",
-        fit_reference(taxa, data.taxa.names, ["made_up"] * len(data)),
+        fit_reference(taxa, data.taxa.names, ["made_up"] * len(data), {outcome: y}),
         {"per_cohort": []},
         "<!doctype html><title>Card</title>" if family == "xgboost" else "",
     )

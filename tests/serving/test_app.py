@@ -147,6 +147,27 @@ def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -
     }
 
 
+def test_the_four_cells_hold_benefit_and_every_patient(client: httpx.Client, candidate: Json) -> None:
+    body = client.post(PATH, json=candidate).json()
+    found = body["cells"]
+    assert found["of"] == body["benefit"]["of"]
+    assert found["odds_ratio"]["patients"] == 140
+    ends = ("low", "high")
+    assert [found["response_without_toxicity"][end] for end in ends] == [body["benefit"][end] for end in ends]
+    names = ("response_without_toxicity", "both", "neither", "toxicity_without_response")
+    assert sum(found[name]["expected"] for name in names) == pytest.approx(1)
+    # In another outcome's evidence there is no odds ratio of these two.
+    body = client.post(PATH, json=candidate | {"outcomes": ["disease_control"]}).json()
+    assert body["cells"]["odds_ratio"] is None
+    assert body["cells"]["both"]["expected"] is None
+
+
+def test_how_the_nearest_training_patients_did_comes_along(client: httpx.Client, candidate: Json) -> None:
+    found = {outcome: said["nearest"] for outcome, said in answers(client, candidate).items()}
+    assert [one["outcome"] for one in found["objective_response"]] == ["objective_response"]
+    assert found["objective_response"][0]["patients"] == 25
+
+
 @pytest.mark.parametrize(
     ("asked", "answered"),
     [

@@ -55,6 +55,7 @@ def test_every_section_that_must_be_there_is_and_says_its_item():
         "Calibration": "12e",
         "Subgroups": "14",
         "Patients and outcome": "8a",
+        "Characteristics": "20b",
         "Preparation of the data": "STORMS 7.1",
         "Sample size": "10",
         "The model": "12c",
@@ -86,6 +87,26 @@ def test_numbers_stand_where_they_belong():
     assert "need 3120 patients with 1316 events" in section(markdown, "Sample size")
     assert "Measured up to day 30 (day_ici), at most 90 days before it" in section(markdown, "Patients and outcome")
     assert "this patient's" not in markdown
+
+
+def test_what_a_reader_may_expect_stands_in_counts():
+    markdown = model_card(loco())
+    patients = section(markdown, "Patients and outcome")
+    assert "| mitox | 58 | 21 | 36% (24% to 50%) |" in patients
+    assert "| all, counted together | 185 | 78 | 42% (35% to 50%) |" in patients
+    assert "Random-effects mean of the 5 rates: 0.42 (" in patients
+    both = section(markdown, "Response and toxicity together")
+    assert "| objective_response | toxicity_any | 105 | 14 | 21 | 40 | 30 | 1.94 (0.84 to 4.51) |" in both
+    assert "| objective_response | toxicity_3 | 58 | 21 | 0 | 37 | 0 | not estimable |" in both
+    assert "| 0.41 to 1.00 | 93 | 42 | 45% (35% to 56%) |" in section(markdown, "Patients by answer")
+    characteristics = section(markdown, "Characteristics")
+    assert "| sex | 181 of 185 | female 71 (39%), male 110 (61%) |" in characteristics
+    assert "| IL-6 (pg/mL) | 58 of 185 | 3.25 (1.2 to 9) |" in characteristics
+    assert "| IL-8 (pg/mL) | 12 of 185 | too few to say |" in characteristics
+    assert "2 taxa are read, of which 1 were found in half of the patients or more" in characteristics
+    alone = model_card(single())
+    assert "No cohort tells the toxicity" in section(alone, "Response and toxicity together")
+    assert "Too few patients were left out" in section(alone, "Patients by answer")
 
 
 def test_what_is_not_known_is_said_not_to_be():

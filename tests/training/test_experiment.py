@@ -141,6 +141,27 @@ def test_evidence_says_what_it_rests_on(result):
     assert 0 <= evidence["left_out_auroc"]["low"] <= evidence["left_out_auroc"]["high"] <= 1
 
 
+def test_a_bundle_tells_what_a_clinician_may_compare_with(result):
+    found, _, _ = result
+    served = served_models()["objective_response"]
+    for one in served:
+        said = one.model.validation
+        assert said["rates"]["overall"]["events"] == said["events"]
+        assert sum(group["patients"] for group in said["by_answer"]) == 60
+        assert {table["toxicity"] for table in said["together"]["tables"]} == {
+            "toxicity_any",
+            "toxicity_2",
+            "toxicity_3",
+        }
+        assert said["distributions"]["patients"] == 60
+        assert (said["distributions"]["taxa"] != {}) == ("taxa" in one.model.blocks)
+        if one.model.reference is not None:
+            assert one.model.reference.outcomes[0] == "objective_response"
+            assert (one.model.reference.known[:, 0] == 1).sum() == said["events"]
+    card = found.trained[0].model.card
+    assert "| all, counted together | 60 |" in card
+
+
 def test_the_mask_needs_the_key(table, store, tmp_path):
     first = tracking.masked_patients(table)
     assert first == tracking.masked_patients(table)

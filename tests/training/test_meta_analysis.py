@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import expit, logit
+from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.meta_analysis import combine_effects
 
 from training.meta_analysis import (
@@ -13,7 +14,9 @@ from training.meta_analysis import (
     auroc_variance,
     cohort_aurocs,
     logit_auroc,
+    mantel_haenszel,
     random_effects,
+    rate_random_effects,
 )
 
 SIZES = np.array([160, 134, 39, 38, 42, 15])
@@ -163,3 +166,42 @@ def test_aurocs_are_combined_as_log_odds_and_one_class_is_left_out():
 def test_no_measurable_cohort_gives_no_number():
     found = auroc_random_effects(np.ones(4), np.arange(4.0), np.full(4, "a", dtype=object))
     assert (found.k, found.mean, found.low) == (0, None, None)
+
+
+def test_rates_are_combined_as_log_odds_of_half_a_patient_more():
+    events, patients = np.array([12.0, 0.0, 30.0, 8.0]), np.array([40.0, 15.0, 62.0, 39.0])
+    found = rate_random_effects(events, patients)
+    had, others = events + 0.5, patients - events + 0.5
+    oracle = combine_effects(logit(had / (had + others)), 1 / had + 1 / others, method_re="pm", use_t=True)
+    assert found.mean == pytest.approx(float(expit(oracle.mean_effect_re)), abs=1e-4)
+    assert found.prediction_low < found.low < found.mean < found.high < found.prediction_high
+    one = rate_random_effects(np.array([3.0]), np.array([9.0]))
+    assert (one.mean, one.low) == (pytest.approx(0.35), None)
+
+
+def test_rates_that_differ_by_more_than_chance_widen_the_interval():
+    patients = np.full(6, 50.0)
+    alike, apart = (
+        rate_random_effects(np.array(e, dtype=float), patients) for e in ([20] * 6, [5, 10, 20, 20, 30, 35])
+    )
+    assert apart.high - apart.low > 3 * (alike.high - alike.low)
+    assert alike.mean == pytest.approx(20.5 / 51)
+
+
+def test_the_common_odds_ratio_is_statsmodels():
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        tables = rng.integers([0, 1, 1, 1], 12, (int(rng.integers(1, 6)), 4))
+        found = mantel_haenszel(tables)
+        # First alone, both, neither, second alone.
+        oracle = StratifiedTable([np.array([[b, a], [d, c]], dtype=float) for a, b, c, d in tables])
+        if found is None:
+            assert not 0 < oracle.oddsratio_pooled < np.inf
+            continue
+        assert found.value == pytest.approx(oracle.oddsratio_pooled)
+        assert (found.low, found.high) == pytest.approx(oracle.oddsratio_pooled_confint())
+
+
+def test_an_odds_ratio_without_end_is_none():
+    assert mantel_haenszel(np.array([[0, 5, 5, 3], [0, 2, 2, 1]])) is None
+    assert mantel_haenszel(np.array([[4, 0, 5, 3]])) is None

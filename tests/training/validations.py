@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from models.joint import CELLS
+from models.rates import rate
+from training.aggregates import rates
+
 COHORTS = [
     ("lee_2022/Leeds", 18, 9, 0.61, 0.34, 0.84),
     ("lee_2022/Manchester", 31, 14, 0.47, 0.28, 0.67),
@@ -69,6 +73,16 @@ def _decision(one: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _rates(cohorts: list[tuple[str, int, int]]) -> dict[str, Any]:
+    y = np.concatenate([np.arange(n) < events for _, n, events in cohorts]).astype(float)
+    return rates(y, np.repeat(np.array([name for name, *_ in cohorts], dtype=object), [n for _, n, _ in cohorts]))
+
+
+def _cells(*counts: int) -> dict[str, Any]:
+    patients = sum(counts)
+    return {"patients": patients} | {name: rate(one, patients) for name, one in zip(CELLS, counts, strict=True)}
+
+
 _PER_COHORT = [_cohort(*one) for one in COHORTS]
 _LOCO: dict[str, Any] = {
     "scheme": "loco",
@@ -116,6 +130,34 @@ _LOCO: dict[str, Any] = {
     ],
     "gain": {"over": "clinical + technical", "value": -0.04, "low": -0.13, "high": 0.05},
     "decision": [_decision(one) for one in _PER_COHORT],
+    "rates": _rates([one[:3] for one in COHORTS]),
+    "together": {
+        "tables": [
+            {"response": "objective_response", "toxicity": "toxicity_any", "overall": _cells(14, 21, 40, 30),
+             "cohorts": [{"cohort": "mitox", **_cells(9, 12, 23, 14)},
+                         {"cohort": "lee_2022/Manchester", **_cells(5, 9, 17, 16)}],
+             "odds_ratio": estimate(1.94, 0.84, 4.51)},
+            {"response": "objective_response", "toxicity": "toxicity_3", "overall": _cells(21, 0, 37, 0),
+             "cohorts": [{"cohort": "mitox", **_cells(21, 0, 37, 0)}], "odds_ratio": None},
+        ],
+        "reason": None,
+    },
+    "by_answer": [
+        {"from": 0.0, "to": 0.41, **rate(36, 92)},
+        {"from": 0.41, "to": 1.0, **rate(42, 93)},
+    ],
+    "distributions": {
+        "patients": 185,
+        "immune": {
+            "IL-6": {"unit": "pg/mL", "measured": 58, "below": 3, "above": 0,
+                     "quantiles": {"25": 1.2, "50": 3.25, "75": 9.0}, "bins": {"edges": [3.25], "patients": [29, 29]}},
+            "IL-8": {"unit": "pg/mL", "measured": 12, "below": 0, "above": 0, "quantiles": None, "bins": None},
+        },
+        "clinical": {"sex": {"measured": 181, "levels": {"female": {"patients": 71, "share": 71 / 181},
+                                                         "male": {"patients": 110, "share": 110 / 181}}}},
+        "taxa": {"Faecalibacterium_prausnitzii": {"carriers": 170, "prevalence": 170 / 185, "quantiles": None},
+                 "Akkermansia_muciniphila": {"carriers": 80, "prevalence": 80 / 185, "quantiles": None}},
+    },
     "trust": [
         {"verdict": "ok", "patients": 88, "events": 37, "auroc": 0.53, "brier": 0.248},
         {"verdict": "use with care", "patients": 91, "events": 39, "auroc": 0.50, "brier": 0.253},
@@ -228,6 +270,12 @@ def single() -> dict[str, Any]:
         "baselines": [{"name": "prevalence", "patients": 24, "auroc": estimate(0.5), "brier": 0.248}],
         "gain": None,
         "decision": [_decision(one)],
+        "rates": _rates([("mine", 24, 11)]),
+        "together": {"tables": [], "reason": "no cohort tells the toxicity of the patients whose objective_response is "
+                                             "known"},
+        "by_answer": [],
+        "distributions": {"patients": 24, "immune": {"IL-6": {"unit": "pg/mL", "measured": 24, "below": 0, "above": 0,
+                          "quantiles": {"25": 1.2, "50": 3.25, "75": 9.0}, "bins": None}}, "clinical": {}, "taxa": {}},
         "trust": [{"verdict": "ok", "patients": 24, "events": 11, "auroc": 0.61, "brier": 0.25}],
         "trust_difference": None,
         "audit": [],

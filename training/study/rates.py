@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from scipy.stats import binomtest
-
+from models.rates import ALPHA, exact_interval
 from training.metrics import Estimate
-
-ALPHA = 0.05
 
 
 def exact_rate(events: int, n: int) -> Estimate:
-    """Return a share with its exact two-sided 95% interval; `n` is at least 1.
-
-    References
-    ----------
-    Clopper and Pearson 1934, Biometrika 26:404-413.
-    """
-    found = binomtest(events, n).proportion_ci(1 - ALPHA, method="exact")
-    return Estimate(events / n, float(found.low), float(found.high))
+    """Return a share with its exact two-sided 95% interval, `models.rates.exact_interval`; `n` is at least 1."""
+    return Estimate(events / n, *exact_interval(events, n))
 
 
 def one_sided_bound(n: int) -> float:

@@ -1,0 +1,387 @@
+"""What the pages show: answers and evidence, gathered and put into a reader's words and a drawing's coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, get_args
+
+from features.analytes import ImmuneUnit
+from features.outcomes import is_toxicity, meaning
+from models.answer import Served, answer
+from models.bundle import Model
+from models.candidate import Candidate, StoolProfile
+from models.drift import drift
+from models.joint import CELLS, cells
+from models.rates import like
+from serving import drawings
+from serving.clinic import Clinic, Patient
+from serving.errors import NotServed
+
+ENOUGH = 100
+"""Below so many patients with the outcome, or without it, net benefit is not weighed."""
+_EXAMPLE_TAXA = 60
+_IN_WORDS = {
+    "response_without_toxicity": "response, no toxicity",
+    "both": "response and toxicity",
+    "neither": "neither",
+    "toxicity_without_response": "toxicity, no response",
+}
+
+
+class Desk:
+    """The models and the clinic, as the pages show them.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of Served
+        For each outcome its models, the best first.
+    clinic : Clinic, optional
+    """
+
+    def __init__(self, models: Mapping[str, Sequence[Served]], clinic: Clinic | None) -> None:
+        self.models, self.clinic = models, clinic
+        sides = [[name for name in models if is_toxicity(name) == toxic] for toxic in (False, True)]
+        # Response and toxicity side by side; of several the first that is registered.
+        self.pair = tuple(side[0] for side in sides if side)
+        self._served = {(one.name, one.version): one for ranked in models.values() for one in ranked}
+        # A clinic's patients and the models stay as they are while the server runs.
+        self._glance = lru_cache(maxsize=None)(self._glance_at)
+
+    def candidates(self, sort: str, find: str) -> dict[str, Any]:
+        """Return the list of the clinic's candidates.
+
+        Parameters
+        ----------
+        sort : {"", "benefit"}
+            As the cohort lists them, or by predicted benefit, which a promoted pair of models is needed for.
+        find : str
+            Part of a patient's name.
+        """
+        rows: list[dict[str, Any]] = []
+        if self.clinic is not None:
+            rows = [self._glance(name) for name in self.clinic.patients if find.casefold() in name.casefold()]
+        sortable = len(self.pair) == 2 and all(_is_promoted(self.models[name][0].alias) for name in self.pair)
+        if sortable and sort == "benefit":
+            rows = sorted(rows, key=lambda row: -row["benefit"])
+        evidence = [
+            {"side": _side(name), "sentence": one.model.evidence["sentence"], "promoted": _is_promoted(one.alias)}
+            for name, one in ((name, self.models[name][0]) for name in self.pair)
+        ]
+        return {"clinic": self.clinic, "rows": rows, "sortable": sortable, "sort": sort, "find": find,
+                "evidence": evidence, "has_models": bool(self.pair)}  # fmt: skip
+
+    def patient(self, patient: Patient, visit: int | None, worth: float) -> dict[str, Any]:
+        """Return one patient's answer at one visit, and the course over all of them.
+
+        Parameters
+        ----------
+        patient : Patient
+        visit : int, optional
+            Its position; the last up to the models' landmark when left out.
+        worth : float
+            How many toxicities one response is worth.
+        """
+        assert self.clinic is not None
+        at = patient.baseline if visit is None or not 0 <= visit < len(patient.visits) else visit
+        shown = patient.visits[at]
+        return {
+            **self._answered(shown.candidate, worth),
+            "title": patient.id,
+            "facts": _facts(shown.candidate, shown.label),
+            "visits": [(i, one.label) for i, one in enumerate(patient.visits)],
+            "at": at,
+            "course": self._course(patient) if len(patient.visits) > 1 else None,
+            "clinic": self.clinic,
+            "kind": "patient",
+        }
+
+    def example(self, worth: float) -> dict[str, Any]:
+        """Return the answer for an invented patient: the middle of what the training cohorts showed."""
+        candidate = self._invented()
+        return {**self._answered(candidate, worth), "title": "An invented patient", "facts": _facts(candidate, ""),
+                "visits": [], "at": 0, "course": None, "clinic": None, "kind": "example"}  # fmt: skip
+
+    def uploaded(self, name: str, candidate: Candidate, worth: float) -> dict[str, Any]:
+        """Return the answer for an uploaded patient."""
+        return {**self._answered(candidate, worth), "title": name, "facts": _facts(candidate, ""),
+                "visits": [], "at": 0, "course": None, "clinic": None, "kind": "upload"}  # fmt: skip
+
+    def known(self) -> dict[str, list[str]]:
+        """Return what an upload may name: the models' profilers, clocks and clinical fields."""
+        served = [one.model for one in self._served.values()]
+        fields = (name.partition("=")[0] for model in served for name in model.encoder.names_.get("clinical", ()))
+        return {
+            "profilers": sorted({name for model in served for name in model.profilers}),
+            "clocks": sorted({name for model in served for name in model.evidence["clocks"]}),
+            "fields": list(dict.fromkeys(fields)),
+            "units": list(get_args(ImmuneUnit)),
+        }
+
+    def card(self, name: str, version: str) -> Model:
+        """Return a served model.
+
+        Raises
+        ------
+        NotServed
+            There is none of this name and version.
+        """
+        if (name, version) not in self._served:
+            raise NotServed(f"no model {name!r} of version {version!r} is served")
+        return self._served[name, version].model
+
+    def served(self, mlflow_ui: str) -> dict[str, Any]:
+        """Return what a researcher sees: the models, their evidence and trust, and how the clinic's patients drift.
+
+        Parameters
+        ----------
+        mlflow_ui : str
+            The address of the MLflow UI.
+        """
+        candidates = (
+            [one.visits[one.baseline].candidate for one in self.clinic.patients.values()] if self.clinic else []
+        )
+        rows = [
+            {
+                "about": served.about(),
+                "outcome": served.model.outcome,
+                "definition": meaning(served.model.outcome),
+                "side": _side(served.model.outcome),
+                "evidence": served.model.evidence,
+                "validation": served.model.validation,
+                "run": f"{mlflow_ui}/#/runs/{served.run_id}" if mlflow_ui and served.run_id else None,
+                "drift": drift(served.model, candidates) if candidates else None,
+            }
+            for served in self._served.values()
+        ]
+        return {"rows": rows, "clinic": self.clinic}
+
+    def _answers(self, candidate: Candidate) -> list[dict[str, Any]]:
+        return [answer(self.models[name], candidate) for name in self.pair]
+
+    def _glance_at(self, name: str) -> dict[str, Any]:
+        assert self.clinic is not None
+        patient = self.clinic.patients[name]
+        visit = patient.visits[patient.baseline]
+        answers = self._answers(visit.candidate)
+        four = cells(answers)
+        cell = four["response_without_toxicity"]
+        return {
+            "id": name,
+            "visits": len(patient.visits),
+            "facts": _facts(visit.candidate, visit.label),
+            "sides": [
+                {"side": _side(one["outcome"]), "p": one["probability"], "verdict": one["trust"]["verdict"],
+                 "why": next(iter(one["trust"]["reasons"]), "")}
+                for one in answers
+            ],
+            "cells": _drawn_cells(four),
+            # An abstention sorts last.
+            "benefit": -1.0 if cell["low"] is None else _middle(cell),
+        }  # fmt: skip
+
+    def _answered(self, candidate: Candidate, worth: float) -> dict[str, Any]:
+        answers = self._answers(candidate)
+        sides = [self._one_side(one) for one in answers]
+        four = cells(answers)
+        own = all(side["promoted"] for side in sides) and len(sides) == 2
+        enough = own and all(min(s["events"], s["patients"] - s["events"]) >= ENOUGH for s in sides)
+        return {
+            "sides": sides,
+            "own": own,
+            "cells": _drawn_cells(four),
+            "cells_reason": four["reason"],
+            "odds_ratio": four["odds_ratio"],
+            "together": self._together(),
+            "plane": None if four["reason"] else drawings.on_plane(sides),
+            "evidence": [
+                {"side": one["side"], "sentence": one["answer"]["evidence"]["sentence"], "promoted": one["promoted"]}
+                for one in sides
+            ],
+            "rings": self._rings(),
+            "research": self._standing(sides),
+            "weighing": _weighed(answers[0]["probability"], answers[1]["probability"], self._together(), worth)
+            if enough and four["reason"] is None
+            else None,
+            "abstained": any(side["answer"]["probability"] is None for side in sides),
+            "simulated": any(one["simulated"] for one in answers),
+            "in_words": _IN_WORDS,
+        }
+
+    def _one_side(self, answered: dict[str, Any]) -> dict[str, Any]:
+        model = self._served[answered["model"]["name"], answered["model"]["version"]].model
+        validation, p = model.validation, answered["probability"]
+        return {
+            "outcome": answered["outcome"],
+            "side": _side(answered["outcome"]),
+            "had": "had toxicity" if is_toxicity(answered["outcome"]) else "responded",
+            "definition": answered["definition"],
+            "answer": answered,
+            "promoted": _is_promoted(answered["model"]["alias"]),
+            "patients": model.evidence["patients"],
+            "events": model.evidence["events"],
+            "rates": validation.get("rates"),
+            "like": None if p is None else like(validation, p),
+            "nearest": next((n for n in answered["nearest"] if n["outcome"] == answered["outcome"]), None),
+            "reasons": None
+            if answered["explanation"] is None
+            else drawings.waterfall(answered["explanation"], validation),
+            # The evidence stands above, once.
+            "reservations": [why for why in answered["trust"]["reasons"] if why != answered["evidence"]["sentence"]],
+            "curves": drawings.net_benefit(validation.get("decision", ())),
+        }
+
+    def _together(self) -> dict[str, Any] | None:
+        """Return the cohorts' counts of response and toxicity together, those of the model that saw more patients."""
+        if len(self.pair) < 2:
+            return None
+        found = [
+            table
+            for name in self.pair
+            for table in self.models[name][0].model.validation.get("together", {}).get("tables", ())
+            if (table["response"], table["toxicity"]) == self.pair
+        ]
+        return max(found, key=lambda table: table["overall"]["patients"], default=None)
+
+    def _rings(self) -> list[dict[str, Any]]:
+        """Return the rates of each cohort that tells response and toxicity of the same patients."""
+        both = self._together()
+        return [] if both is None else [
+            {"cohort": one["cohort"],
+             "response": one["response_without_toxicity"]["rate"] + one["both"]["rate"],
+             "toxicity": one["toxicity_without_response"]["rate"] + one["both"]["rate"]}
+            for one in both["cohorts"] if one["patients"]
+        ]  # fmt: skip
+
+    def _standing(self, sides: Sequence[Mapping[str, Any]]) -> str:
+        """Return in a few words why a model's answer does not come first."""
+        beaten = [side["answer"]["evidence"]["beats_chance"] is True for side in sides]
+        names = [side["side"] for side in sides]
+        if not any(beaten):
+            return "did not beat chance on unseen cohorts"
+        if all(beaten):
+            return "not promoted: it did not pass the gates"
+        return f"not promoted; for {names[beaten.index(False)]} it did not beat chance on unseen cohorts"
+
+    def _course(self, patient: Patient) -> dict[str, Any]:
+        answers = [self._answers(visit.candidate) for visit in patient.visits]
+        assert self.clinic is not None
+        inside = [visit.day is None or visit.day <= self.clinic.latest for visit in patient.visits]
+        rows = [
+            {
+                "label": visit.label,
+                "inside": ok,
+                "said": [(one["probability"], one["trust"]["verdict"]) for one in said],
+            }
+            for visit, ok, said in zip(patient.visits, inside, answers, strict=True)
+        ]
+        days = [visit.day for visit in patient.visits]
+        return {"rows": rows, **drawings.course(rows, days, [_side(name) for name in self.pair])}
+
+    def _invented(self) -> Candidate:
+        taxa: dict[str, float] = {}
+        clinical: dict[str, float | str | bool | None] = {}
+        for name in self.pair:
+            known = self.models[name][0].model.validation.get("distributions", {})
+            middle = {
+                taxon: of["quantiles"]["50"]
+                for taxon, of in sorted(known.get("taxa", {}).items(), key=lambda item: -item[1]["prevalence"])
+                if of["quantiles"]["50"]
+            }
+            taxa = taxa or dict(list(middle.items())[:_EXAMPLE_TAXA])
+            for column, of in known.get("clinical", {}).items():
+                if of.get("quantiles"):
+                    clinical.setdefault(column, of["quantiles"]["50"])
+        whole = sum(taxa.values())
+        profilers = [p for name in self.pair for p in self.models[name][0].model.profilers]
+        stool = (
+            StoolProfile({name: value / whole for name, value in taxa.items()}, "proportions", profilers[0])
+            if taxa
+            else None
+        )
+        return Candidate(clinical, stool)
+
+
+def _is_promoted(alias: str) -> bool:
+    return alias.partition("-")[0] == "champion"
+
+
+def _side(outcome: str) -> str:
+    return "toxicity" if is_toxicity(outcome) else "response"
+
+
+def _facts(candidate: Candidate, label: str) -> list[str]:
+    """Return what is known of a patient at a glance."""
+    clinical, found = candidate.clinical, []
+    if (age := clinical.get("age")) is not None:
+        found.append(f"{age:g} years" if isinstance(age, float | int) else f"{age} years")
+    found += [str(clinical["sex"])] if clinical.get("sex") else []
+    if candidate.taxa is not None:
+        found.append(f"stool {label + ', ' if label else ''}{len(candidate.taxa.values)} taxa")
+    found.append(f"{len(candidate.immune)} immune measurements" if candidate.immune else "no blood")
+    return found
+
+
+def _middle(cell: Mapping[str, float | None]) -> float:
+    """Return a cell's chance under the cohorts' odds ratio, or the middle of its bounds."""
+    if cell["expected"] is not None:
+        return cell["expected"]
+    low, high = cell["low"], cell["high"]
+    assert low is not None
+    assert high is not None
+    return (low + high) / 2
+
+
+def _drawn_cells(four: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+    if four["reason"] is not None:
+        return None
+    return [{"name": name, "middle": _middle(four[name]), **four[name]} for name in CELLS]
+
+
+def _weighed(response: float, toxicity: float, together: Mapping[str, Any] | None, worth: float) -> dict[str, Any]:
+    """Return what each cell counts for where one response is worth so many toxicities, in responses.
+
+    All four together come to P(response) - P(toxicity) / worth, whatever the dependence of the two.
+    """
+    worth = min(max(worth, 0.25), 20.0)
+    value = {
+        "response_without_toxicity": 1.0,
+        "both": 1 - 1 / worth,
+        "neither": 0.0,
+        "toxicity_without_response": -1 / worth,
+    }
+    cohorts = None
+    if together is not None:
+        cohorts = math.fsum(value[name] * together["overall"][name]["rate"] for name in CELLS)
+    return {"worth": worth, "value": value, "patient": response - toxicity / worth, "cohorts": cohorts}
+
+
+def _name(feature: str) -> str:
+    """Return a feature's name as one reads it."""
+    return feature.replace("_", " ").replace("=", ": ")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _percent(share: float | None, digits: int = 0) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f}%"
+
+
+def _decimals(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _signed(value: float, digits: int = 2) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "readable": _name,
+    "sentence": _sentence,
+    "percent": _percent,
+    "decimals": _decimals,
+    "signed": _signed,
+}

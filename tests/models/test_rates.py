@@ -1,0 +1,39 @@
+"""Exact intervals against SciPy's, and the group of an answer."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from models.rates import exact_interval, like, rate
+
+COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@given(counts=COUNTS)
+def test_the_interval_is_clopper_and_pearsons(counts: tuple[int, int]) -> None:
+    events, patients = counts
+    expected = binomtest(events, patients).proportion_ci(method="exact")
+    assert exact_interval(events, patients) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+@given(counts=COUNTS)
+def test_events_and_others_mirror_each_other(counts: tuple[int, int]) -> None:
+    events, patients = counts
+    low, high = exact_interval(events, patients)
+    assert exact_interval(patients - events, patients) == pytest.approx((1 - high, 1 - low))
+
+
+def test_of_no_patients_nothing_is_known() -> None:
+    assert rate(0, 0) == {"patients": 0, "events": 0, "rate": None, "low": 0.0, "high": 1.0}
+    assert rate(3, 4)["rate"] == 0.75
+
+
+def test_an_answer_belongs_to_one_group() -> None:
+    groups = [{"from": 0.0, "to": 0.4}, {"from": 0.4, "to": 1.0}]
+    found = [like({"by_answer": groups}, at) for at in (0.0, 0.39, 0.4, 1.0)]
+    assert found == [groups[0], groups[0], groups[1], groups[1]]
+    assert like({"by_answer": []}, 0.5) is None
+    assert like({}, 0.5) is None

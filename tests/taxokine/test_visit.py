@@ -1,0 +1,315 @@
+"""The visit, walked in a real browser: sign in, list, upload, preview, answer, benefit and risk, print."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from features.cohort import read_cohort
+from features.landmark import landmark_table
+from features.settings import settings
+from features.simulator import simulate_trial
+from models.registry import client
+from taxokine.demo import _answers, _free_port, _request
+from training.experiment import Experiment, train
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PASSWORD = "a long enough password"
+NAME = "dr.who"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    if CHROMIUM is None:
+        message = "Chromium is not installed (Debian: apt-get install chromium); the pages were not walked"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A simulated cohort, and a store with models of its response and toxicity, as candidate and as champion."""
+    home = tmp_path_factory.mktemp("clinic")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAXOKINE_HOME", str(home))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        patch.chdir(home)
+        settings.cache_clear()
+        path = simulate_trial(home / "trial", n_patients=300, n_taxa=40, visits=(-7, 28), response_rate=0.5, seed=3)
+        for outcome, grade in (("objective_response", None), ("toxicity", "any")):
+            train(
+                Experiment(
+                    (str(path),), outcome, grade, families=("elastic_net",), blocks=("taxa", "immune"),
+                    n_folds=2, repeats=1,
+                )
+            )  # fmt: skip
+        for model in client().search_registered_models():
+            client().set_registered_model_alias(model.name, "champion", model.aliases["candidate"])
+        yield home
+    settings.cache_clear()
+
+
+@contextmanager
+def served(home: Path, *words: str) -> Iterator[str]:
+    port = _free_port(0)
+    command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), *words]
+    with (home / f"server{port}.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "TAXOKINE_API_KEY": "the-key"})
+    try:
+        until = time.monotonic() + 90
+        while not _answers(f"http://127.0.0.1:{port}/readyz"):
+            assert process.poll() is None, Path(log.name).read_text()
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def users(clinic: Path) -> None:
+    for name, role in ((NAME, "clinician"), ("ada", "researcher")):
+        subprocess.run(
+            [sys.executable, "-m", "taxokine", "users", "add", name, "--role", role, "--password-stdin"],
+            input=PASSWORD, text=True, check=True, capture_output=True,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=["candidate", "champion"])
+def address(request: pytest.FixtureRequest, clinic: Path, users: None) -> Iterator[tuple[str, bool]]:
+    """Return where the server is, and whether its models are promoted."""
+    words = ("--clinic", str(clinic / "trial" / "manifest.yaml"), "--alias", request.param)
+    with served(clinic, *words) as url:
+        yield url, request.param == "champion"
+
+
+@pytest.fixture
+def page(chromium: Any, address: tuple[str, bool]) -> Iterator[Any]:
+    """A signed-in page that asks nothing of another host and breaks no policy."""
+    context = chromium.new_context()
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    sign_in(page, address[0], NAME)
+    yield page
+    context.close()
+    assert not complaints
+    assert [url for url in asked if not url.startswith((address[0], "data:", "blob:"))] == []
+
+
+def sign_in(page: Any, url: str, name: str) -> None:
+    page.goto(f"{url}/")
+    assert "/sign-in" in page.url
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{url}/")
+
+
+def no_serious_barrier(page: Any) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        # The library's own script would be refused by the page's policy; evaluated, it is not.
+        found = Axe().run(page).response["violations"]
+        grave = {one["id"]: [node["html"][:120] for node in one["nodes"]] for one in found
+                 if one["impact"] in {"serious", "critical"}}  # fmt: skip
+        assert grave == {}, scheme
+    page.emulate_media(color_scheme="light")
+
+
+# The visit
+
+
+def test_the_list_says_who_is_known_and_ranks_only_by_a_promoted_model(page, address):
+    url, promoted = address
+    assert page.locator("table.candidates tbody tr").count() == 300
+    assert (page.get_by_role("link", name="By predicted benefit").count() == 1) is promoted
+    no_serious_barrier(page)
+    if promoted:
+        page.get_by_role("link", name="By predicted benefit").click()
+        first, last = (
+            page.locator("table.candidates tbody tr").nth(i).locator("td.n").first.inner_text() for i in (0, 200)
+        )
+        assert int(first[:-1]) > int(last[:-1])
+    page.get_by_label("Find a patient").fill("SIM-007")
+    page.get_by_role("button", name="Find").click()
+    assert page.locator("table.candidates tbody tr").count() == 1
+    # Ranking is refused at the server too.
+    page.goto(f"{url}/?sort=benefit")
+    names = page.locator("table.candidates tbody th").all_inner_texts()
+    assert (names == sorted(names)) is not promoted
+
+
+def test_the_headline_follows_the_evidence(page, address):
+    url, promoted = address
+    page.goto(f"{url}/patients/SIM-007")
+    own = page.locator("[data-probability]").first
+    assert own.is_visible() is promoted
+    assert page.get_by_text("Association, not cause. Research use").is_visible()
+    if not promoted:
+        assert "in the cohorts" in page.locator("h2").first.inner_text()
+        page.locator("details.research > summary").click()
+    assert own.is_visible()
+    no_serious_barrier(page)
+
+
+def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
+    url, _ = address
+    page.goto(f"{url}/patients/SIM-007")
+    shown = [float(one.get_attribute("data-probability")) for one in page.locator("[data-probability]").all()]
+    words = [re.match(r"\d+%", one.text_content())[0] for one in page.locator("[data-probability]").all()]
+    cohort = read_cohort(str(clinic / "trial" / "manifest.yaml"), clinic)
+    at = landmark_table(cohort).rows["patient"].tolist().index("SIM-007")
+    said = httpx.post(
+        f"{url}/v1/predictions", json=_request(cohort, at), headers={"Authorization": "Bearer the-key"}
+    ).raise_for_status().json()  # fmt: skip
+    assert shown == [one["probability"] for one in said["answers"]]
+    assert words == [f"{100 * one['probability']:.0f}%" for one in said["answers"]]
+    for cell in ("response_without_toxicity", "both"):
+        low, high = said["cells"][cell]["low"], said["cells"][cell]["high"]
+        assert f"{100 * low:.0f}%–{100 * high:.0f}%" in page.content()
+
+
+def test_reasons_unfold_and_visits_are_a_course(page, address):
+    url, promoted = address
+    page.goto(f"{url}/patients/SIM-007")
+    if not promoted:
+        page.locator("details.research > summary").click()
+    step = page.locator(".reasons details").first
+    step.locator("summary").click()
+    assert step.locator("table").is_visible()
+    assert page.get_by_role("heading", name="Over the visits").is_visible()
+    page.get_by_role("navigation", name="Visits").get_by_role("link").nth(1).click()
+    page.wait_for_url(re.compile("visit=1"))
+    assert "after the model" in page.locator("dl.verdicts").inner_text()
+
+
+def test_benefit_and_risk_are_weighed_under_a_promoted_model_alone(page, address):
+    url, promoted = address
+    page.goto(f"{url}/patients/SIM-007")
+    weigh = page.get_by_role("heading", name="Benefit and risk")
+    assert (weigh.count() == 1) is promoted
+    if promoted:
+        before = page.get_by_role("row", name="this patient, in all").inner_text()
+        page.locator("input[name=worth]").fill("4")
+        page.wait_for_url(re.compile("worth=4"))
+        assert page.get_by_role("row", name="this patient, in all").inner_text() != before
+        no_serious_barrier(page)
+
+
+def test_it_prints_on_a4(page, address, tmp_path):
+    page.goto(f"{address[0]}/patients/SIM-007")
+    pdf = page.pdf(prefer_css_page_size=True)
+    (tmp_path / "patient.pdf").write_bytes(pdf)
+    assert pdf.startswith(b"%PDF")
+    sizes = {tuple(round(float(x)) for x in box.split()) for box in re.findall(rb"/MediaBox\s*\[([^]]*)\]", pdf)}
+    assert sizes == {(0, 0, 595, 842)}
+
+
+def test_a_patients_own_files_are_understood_before_anything_is_predicted(page, address, clinic, tmp_path):
+    url, _promoted = address
+    profiles = pd.read_csv(clinic / "trial" / "stool_counts.tsv", sep="\t", index_col=0)
+    mine = tmp_path / "profile.tsv"
+    profiles[["SIM-007-V1"]].to_csv(mine, sep="\t")
+    page.get_by_role("link", name="Upload", exact=True).click()
+    no_serious_barrier(page)
+    page.get_by_label("Stool profile").set_input_files(mine)
+    page.get_by_role("button", name="Show what is understood").click()
+    assert "nothing has been predicted yet" in page.locator("main").inner_text()
+    assert "counts" in page.locator("main").inner_text()
+    no_serious_barrier(page)
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_url(f"{url}/answer")
+    assert page.locator("[data-probability]").count() + page.get_by_text("The model abstains").count() >= 2
+    # Percent that claim to be proportions stop it.
+    shares = 100 * profiles[["SIM-007-V1"]] / profiles["SIM-007-V1"].sum()
+    shares.to_csv(mine, sep="\t")
+    page.goto(f"{url}/upload")
+    page.get_by_label("Stool profile").set_input_files(mine)
+    page.get_by_text("What the files do not say").click()
+    page.get_by_label("Unit of the profile").select_option("proportions")
+    page.get_by_role("button", name="Show what is understood").click()
+    assert page.get_by_role("heading", name="Not ready to predict").is_visible()
+    assert page.get_by_role("button", name="Predict").count() == 0
+
+
+def test_keys_alone_are_enough(chromium, address):
+    url, promoted = address
+    page = chromium.new_page()
+    page.goto(f"{url}/")
+    page.keyboard.type(NAME)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{url}/")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('href') || ''").startswith("/patients/"):
+            break
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/patients/"))
+    if not promoted:
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.parentElement.className") == "research":
+                break
+        page.keyboard.press("Enter")
+    assert page.locator("[data-probability]").first.is_visible()
+    page.close()
+
+
+def test_it_fits_a_phone(chromium, address):
+    context = chromium.new_context(viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    sign_in(page, address[0], NAME)
+    for path in ("/", "/patients/SIM-007", "/example", "/upload"):
+        page.goto(address[0] + path)
+        for one in page.locator("details").all():
+            one.evaluate("element => element.open = true")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+    context.close()
+
+
+def test_researchers_see_models_cards_and_drift(chromium, address):
+    url, promoted = address
+    context = chromium.new_context()
+    other = context.new_page()
+    sign_in(other, url, "ada")
+    other.get_by_role("link", name="Models").click()
+    # Two outcomes; beside the candidate stand the best models of taxa and of blood alone.
+    assert other.get_by_text("Do the candidates look like the training patients?").count() == (2 if promoted else 6)
+    no_serious_barrier(other)
+    other.get_by_role("link", name="model card").first.click()
+    assert "AUROC" in other.content()
+    context.close()
