@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any, get_args
 
 from features.analytes import ImmuneUnit
@@ -47,7 +47,7 @@ class Desk:
         self.pair = tuple(side[0] for side in sides if side)
         self._served = {(one.name, one.version): one for ranked in models.values() for one in ranked}
         # A clinic's patients and the models stay as they are while the server runs.
-        self._glance = lru_cache(maxsize=None)(self._glance_at)
+        self._glance, self._drift = cache(self._glance_at), cache(self._drift_of)
 
     def candidates(self, sort: str, find: str) -> dict[str, Any]:
         """Return the list of the clinic's candidates.
@@ -139,9 +139,6 @@ class Desk:
         mlflow_ui : str
             The address of the MLflow UI.
         """
-        candidates = (
-            [one.visits[one.baseline].candidate for one in self.clinic.patients.values()] if self.clinic else []
-        )
         rows = [
             {
                 "about": served.about(),
@@ -151,7 +148,7 @@ class Desk:
                 "evidence": served.model.evidence,
                 "validation": served.model.validation,
                 "run": f"{mlflow_ui}/#/runs/{served.run_id}" if mlflow_ui and served.run_id else None,
-                "drift": drift(served.model, candidates) if candidates else None,
+                "drift": self._drift(served.name, served.version) if self.clinic else None,
             }
             for served in self._served.values()
         ]
@@ -159,6 +156,11 @@ class Desk:
 
     def _answers(self, candidate: Candidate) -> list[dict[str, Any]]:
         return [answer(self.models[name], candidate) for name in self.pair]
+
+    def _drift_of(self, name: str, version: str) -> dict[str, Any]:
+        assert self.clinic is not None
+        candidates = [one.visits[one.baseline].candidate for one in self.clinic.patients.values()]
+        return drift(self._served[name, version].model, candidates)
 
     def _glance_at(self, name: str) -> dict[str, Any]:
         assert self.clinic is not None
@@ -200,7 +202,7 @@ class Desk:
                 for one in sides
             ],
             "rings": self._rings(),
-            "research": self._standing(sides),
+            "research": _standing(sides),
             "weighing": _weighed(answers[0]["probability"], answers[1]["probability"], self._together(), worth)
             if enough and four["reason"] is None
             else None,
@@ -254,16 +256,6 @@ class Desk:
             for one in both["cohorts"] if one["patients"]
         ]  # fmt: skip
 
-    def _standing(self, sides: Sequence[Mapping[str, Any]]) -> str:
-        """Return in a few words why a model's answer does not come first."""
-        beaten = [side["answer"]["evidence"]["beats_chance"] is True for side in sides]
-        names = [side["side"] for side in sides]
-        if not any(beaten):
-            return "did not beat chance on unseen cohorts"
-        if all(beaten):
-            return "not promoted: it did not pass the gates"
-        return f"not promoted; for {names[beaten.index(False)]} it did not beat chance on unseen cohorts"
-
     def _course(self, patient: Patient) -> dict[str, Any]:
         answers = [self._answers(visit.candidate) for visit in patient.visits]
         assert self.clinic is not None
@@ -301,6 +293,20 @@ class Desk:
             else None
         )
         return Candidate(clinical, stool)
+
+
+def _standing(sides: Sequence[Mapping[str, Any]]) -> str:
+    """Return in a few words why the models' answers do not come first."""
+    found = {
+        side["side"]: "not promoted"
+        if side["answer"]["evidence"]["beats_chance"] is True
+        else "did not beat chance on unseen cohorts"
+        for side in sides
+        if not side["promoted"]
+    }
+    if len(set(found.values())) == 1 and len(found) == len(sides):
+        return next(iter(found.values()))
+    return "; ".join(f"{side} {why}" for side, why in found.items())
 
 
 def _is_promoted(alias: str) -> bool:
