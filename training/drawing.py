@@ -32,7 +32,7 @@ STYLE = {
 
 def written(folder: Path, name: str, figure: Figure) -> str:
     """Write a figure as PNG and SVG, and return the SVG without prolog, its ids apart from other figures'."""
-    figure.savefig(folder / f"{name}.png", dpi=150)
+    figure.savefig(folder / f"{name}.png", dpi=300)
     # Laid out by the first drawing; doing it again takes longer than drawing.
     figure.set_layout_engine("none")
     text = StringIO()

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +20,7 @@ from features.audit import alike_profiles
 from features.cohort import Cohort
 from features.donors import Flags, gained, gifts, lost, own_minus_unrelated, own_weights
 from features.trajectories import WINDOWS, Window
-from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
 from training.metrics import Estimate
 from training.study.ordination import aitchison, bray_curtis
 from training.study.permutations import orders, p_value
@@ -31,6 +32,8 @@ Vector = NDArray[np.float64]
 Score = Callable[[Window, Matrix], pd.DataFrame]
 
 NAME, TITLE = "donors", "Donors"
+_SIDES = ("own donor", "unrelated donors")
+_BY_DONOR = ("by donor", "by donor, 95% low", "by donor, 95% high")
 
 
 @dataclass(frozen=True)
@@ -159,8 +162,7 @@ def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     found = _panel(cohort, windows)
     if isinstance(found, str):
         return Section(NAME, TITLE, missing=(found,))
-    with mpl.rc_context(STYLE):
-        parts = [_approach(found, cohort), _engraftment(found)]
+    parts = [_approach(found, cohort), _engraftment(found)]
     return joined(NAME, TITLE, parts)
 
 
@@ -227,13 +229,13 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         "donor_distance": Drawing(
             "Bray-Curtis distance of each recipient's stool to the own donor (green) and to unrelated donors (grey: "
             "mean and range over donor subjects), by day.",
-            _lines(panel, distances),
+            partial(_lines, panel, distances),
         ),
         "donor_approach": Drawing(
             f"Change of Bray-Curtis distance from {_before(panel)} to {window.name}: to the own donor minus to "
             f"unrelated donors, by recipient under each donor. {main.n} recipients, {main.n_donors} of "
             f"{len(panel.donors)} donors; left of 0, nearer to the own donor than to the others.",
-            _forest(panel, main, own, names),
+            partial(_forest, panel, main, own, names),
         ),
     }
     nearer, adjusted = int((main.by_recipient < 0).sum()), specific(*_adjusted(panel, distances, window))
@@ -287,9 +289,7 @@ def _row(found: Specific) -> dict[str, float | int]:
         "by recipient": found.recipients.value,
         "95% low": found.recipients.low,
         "95% high": found.recipients.high,
-        "by donor": found.donors.value,
-        "by donor, 95% low": found.donors.low,
-        "by donor, 95% high": found.donors.high,
+        **dict(zip(_BY_DONOR, (found.donors.value, found.donors.low, found.donors.high), strict=True)),
         "p": found.p,
     }
 
@@ -312,7 +312,7 @@ def _over_time(panel: _Panel, distances: Matrix) -> pd.DataFrame:
 
 def _sides(scores: Matrix, own: Flags) -> dict[str, float]:
     mine, others = _of_sides(scores, own)
-    return {"own donor": float(mine.mean()), "unrelated donors": float(others.mean())}
+    return dict(zip(_SIDES, (float(mine.mean()), float(others.mean())), strict=True))
 
 
 def _of_sides(scores: Matrix, own: Flags) -> tuple[Vector, Vector]:
@@ -449,16 +449,20 @@ def _engraftment(panel: _Panel) -> Section:
                 f"Taxa of the donor alone that the recipient had {window.name}, and taxa of the recipient alone that "
                 "were gone: with the own donor (green) and, what chance and regression give, with unrelated donors "
                 "(grey). By recipient.",
-                _dumbbells(table["patient"] + "  " + table["donor"], sides),
+                partial(_dumbbells, table["patient"] + "  " + table["donor"], sides),
             )
         },
         listings={
             "engraftment": Listing(
-                f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.", table
+                f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.",
+                table,
+                tuple(table.columns[4:]),
             ),
             "engraftment_estimates": Listing(
-                "Shares of taxa gained and lost, with the own donor and with unrelated donors, and the difference.",
+                "Shares of taxa gained and lost, with the own donor and with unrelated donors, and the difference in "
+                "percentage points.",
                 pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"}),
+                (*_SIDES, "difference, by recipient", "95% low", "95% high", *_BY_DONOR),
             ),
         },
         notes=(

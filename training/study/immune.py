@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,15 +19,13 @@ from scipy.stats import t as student
 from features.analytes import LOG2_UNITS
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
-from training.drawing import BLUE, COLOURS, INK, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
+from training.study.permutations import signs
 from training.study.section import Drawing, Listing, Section, patient_codes
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-ENUMERATED = 16
-"""Patients up to whom all 2ⁿ assignments of signs are gone through; beyond, `SAMPLED` are drawn."""
-SAMPLED = 9999
 MODELLED = 10
 """Patients from whom on a change is estimated by a mixed model."""
 WORTH_DRAWING = 0.9
@@ -76,7 +74,7 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     level : float
         The confidence asked for; the widest interval is returned where that is beyond reach.
     seed : int
-        Of the signs that are drawn where there are more than `ENUMERATED` patients.
+        Of the signs that are drawn where not all are gone through; `training.study.permutations.signs`.
 
     References
     ----------
@@ -84,11 +82,9 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     64:1303-1317, for the subset means.
     """
     n = len(change)
-    if n <= ENUMERATED:
-        subsets = (np.arange(1, 2**n)[:, None] >> np.arange(n)) & 1 == 1
-    else:
-        subsets = np.random.default_rng(seed).random((SAMPLED, n)) < 0.5
-        subsets = subsets[subsets.any(axis=1)]
+    subsets = signs(n, seed=seed) < 0
+    subsets = subsets[subsets.any(axis=1)]
+    # To turn a subset's signs takes twice its sum off the whole.
     sums = subsets @ change
     # Sums that differ by rounding alone are ties.
     slack, ways = 1e-12 * np.abs(change).sum(), len(sums) + 1
@@ -600,27 +596,28 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
 def _drawings(
     found: Trajectories, windows: Sequence[Window], table: pd.DataFrame, codes: dict[str, str]
 ) -> dict[str, Drawing]:
-    with mpl.rc_context(STYLE):
-        analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _undetected(found.rows)]
-        pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
-        caption = (
-            f"Trajectories, {_scale(found)}, of all patients with blood. Thin lines: patients; bold: geometric mean "
-            f"{'in each window, which is shaded' if found.dated else 'at each visit of at least 3 patients'}. Hollow: "
-            "below the limit, drawn at the limit (the mean takes half of it), and counted above the panel; triangles: "
-            "above the range."
+    analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _undetected(found.rows)]
+    pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
+    caption = (
+        f"Trajectories, {_scale(found)}, of all patients with blood. Thin lines: patients; bold: geometric mean "
+        f"{'in each window, which is shaded' if found.dated else 'at each visit of at least 3 patients'}. Hollow: "
+        "below the limit, drawn at the limit (the mean takes half of it), and counted above the panel; triangles: "
+        "above the range."
+    )
+    drawn = {
+        f"trajectories{f'_{at}' if at > 1 else ''}": Drawing(
+            caption, partial(_trajectories, found, windows, page, codes)
         )
-        drawn = {
-            f"trajectories{f'_{at}' if at > 1 else ''}": Drawing(caption, _trajectories(found, windows, page, codes))
-            for at, page in enumerate(pages, 1)
-        }
-        if len(table):
-            shown = table if found.dated else table[table["patients"] >= 5]
-            if len(shown):
-                drawn["changes"] = Drawing(
-                    "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
-                    "patients, none of fewer. Filled: q at most 0.05; n beside.",
-                    _forest(shown),
-                )
+        for at, page in enumerate(pages, 1)
+    }
+    if len(table):
+        shown = table if found.dated else table[table["patients"] >= 5]
+        if len(shown):
+            drawn["changes"] = Drawing(
+                "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
+                "patients, none of fewer. Filled: q at most 0.05; n beside.",
+                partial(_forest, shown),
+            )
     return drawn
 
 
@@ -642,8 +639,11 @@ def _trajectories(
         mine = found.rows[found.rows["analyte"] == analyte]
         for window in windows[1:] if found.dated else ():
             axes.axvspan(window.first, min(window.last, last), color=PALE, alpha=0.15, linewidth=0)
-        for patient, own in mine.groupby("patient", sort=False):
-            _line(axes, found, own, colours[str(patient)], few)
+        if few:
+            for patient, own in mine.groupby("patient", sort=False):
+                _lines(axes, found, own, colours[str(patient)], few)
+        else:
+            _lines(axes, found, mine, PALE, few)
         _mean(axes, found, mine, levels[levels["analyte"] == analyte], windows)
         if found.unit not in LOG2_UNITS:
             axes.set_yscale("log")
@@ -671,10 +671,13 @@ def _trajectories(
     return figure
 
 
-def _line(axes: Any, found: Trajectories, own: pd.DataFrame, colour: str, few: bool) -> None:
-    """Draw one patient's levels: what was not detected hollow at the limit, what was beyond the range as a triangle."""
+def _lines(axes: Any, found: Trajectories, own: pd.DataFrame, colour: str, few: bool) -> None:
+    """Draw patients' levels: what was not detected hollow at the limit, what was beyond the range as a triangle."""
     shown = _back(found, own["limit"].fillna(own["log2"]))
-    axes.plot(own["time"], shown, color=colour, linewidth=0.9 if few else 0.5, alpha=1 if few else 0.6)
+    # A line breaks where the next patient's begins.
+    breaks = np.flatnonzero(own["patient"].to_numpy()[1:] != own["patient"].to_numpy()[:-1]) + 1
+    time, level = (np.insert(values.to_numpy(float), breaks, np.nan) for values in (own["time"], shown))
+    axes.plot(time, level, color=colour, linewidth=0.9 if few else 0.5, alpha=1 if few else 0.6)
     for side, marker, fill in (("", "o", colour), ("below", "o", "white"), ("above", "^", colour)):
         mine = (own["censored"] == side).to_numpy()
         axes.plot(

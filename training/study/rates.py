@@ -7,6 +7,8 @@ from scipy.stats import binomtest
 from training.metrics import Estimate
 
 ALPHA = 0.05
+SHARES = ("share", "95% low", "95% high", "95% one-sided upper")
+"""Columns of shares, of rows as `rate_row` returns them."""
 
 
 def exact_rate(events: int, n: int) -> Estimate:

@@ -51,7 +51,7 @@ def write_report(
     tables.mkdir()
     with mpl.rc_context(STYLE):
         svgs = {
-            f"{section.name}_{name}": written(figures, f"{section.name}_{name}", drawing.figure)
+            f"{section.name}_{name}": written(figures, f"{section.name}_{name}", drawing.draw())
             for section in sections
             for name, drawing in section.drawings.items()
         }
@@ -99,28 +99,34 @@ def report_page(
 
 def limits(cohort: Cohort) -> list[str]:
     """Return what no analysis of this cohort can show, in sentences."""
-    n = len(patient_codes(cohort))
-    given = not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
-    treatment = "FMT" if given else "treatment"
-    without = "an ICI-only arm" if given else "an untreated arm"
-    said = [
-        f"Without {without}, changes cannot be attributed to {treatment}: the disease, other treatment and time itself "
-        "change the same measurements.",
-        "Without a comparator, survival was not shown to be extended, nor response to be more frequent.",
+    n, patients = len(patient_codes(cohort)), cohort.manifest.patients
+    said = []
+    if cohort.manifest.simulated:
+        said.append("These data are simulated: they show what the analysis does, and nothing of any patient.")
+    if patients is not None and "arm" in patients.keep:
+        said.append("Arms are compared by the tests that say so, and by nothing else: all the rest is of all together.")
+    else:
+        given = (
+            not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
+        )
+        treatment, arm = ("FMT", "an ICI-only arm") if given else ("treatment", "an untreated arm")
+        said += [
+            f"Without {arm}, changes cannot be attributed to {treatment}: the disease, other treatment and time itself "
+            "change the same measurements.",
+            "Without a comparator, survival was not shown to be extended, nor response to be more frequent.",
+        ]
+    if 1 < n < 10:
+        said.append(
+            f"With {n} patients an exact two-sided test within patients cannot give a p-value below "
+            f"{2 ** (1 - n):.4g}, however large the effect; most true effects of usual size would be missed."
+        )
+    return [
+        *said,
         "The study is exploratory. False discovery is controlled within each table, not over the report; what stands "
         "out here is a question for the next trial.",
         "Taxa are shares of a whole: one that rises lowers all others. Sequences found in donor and recipient are "
         "compatible with engraftment and do not prove it.",
     ]
-    if 1 < n < 10:
-        said.insert(
-            2,
-            f"With {n} patients an exact two-sided test within patients cannot give a p-value below "
-            f"{2 ** (1 - n):.4g}, however large the effect; most true effects of usual size would be missed.",
-        )
-    if cohort.manifest.simulated:
-        said.insert(0, "These data are simulated: they show what the analysis does, and nothing of any patient.")
-    return said
 
 
 def methods(sections: Sequence[Section]) -> str:
@@ -137,8 +143,8 @@ def methods(sections: Sequence[Section]) -> str:
     )
 
 
-def shown(value: object) -> str:
-    """Return a table's value as the page shows it: three significant digits, and a dash for what is missing."""
+def shown(value: object, share: bool = False) -> str:
+    """Return a table's value as the page shows it: three significant digits, a share in percent, a dash for none."""
     if value is None or value is pd.NA or value is pd.NaT:
         return "–"
     if isinstance(value, bool | np.bool_):
@@ -146,7 +152,7 @@ def shown(value: object) -> str:
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real):
-        return _number(float(value))
+        return f"{_number(100 * float(value))}%" if share and np.isfinite(value) else _number(float(value))
     return str(value)
 
 
@@ -160,10 +166,13 @@ def _number(value: float) -> str:
     return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.3g}"
 
 
-def columns(listing: Listing) -> list[tuple[str, str]]:
-    """Return a table's headings, each with the class by which its column stands left or right."""
+def columns(listing: Listing) -> list[tuple[str, str, bool]]:
+    """Return a table's headings, each with the class by which its column stands left or right, and if it is a share."""
     numeric = {name for name, kind in listing.frame.dtypes.items() if pd.api.types.is_numeric_dtype(kind)}
-    return [(str(name), "number" if name in numeric else "") for name in listing.frame]
+    return [
+        (str(name).replace("_", " "), "number" if name in numeric else "", name in listing.shares)
+        for name in listing.frame
+    ]
 
 
 def sentence(text: str) -> str:

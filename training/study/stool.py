@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ class Stool:
     dated: bool
     counts: bool
 
-    @property
+    @cached_property
     def recipients(self) -> pd.DataFrame:
         """The patients' samples whose time is known, by patient, in the order of time."""
         mine = self.samples[~self.samples["donor"] & self.samples["time"].notna()]

@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -17,20 +16,23 @@ from features.manifest import load_manifest
 from features.settings import settings
 from features.simulator import simulate_trial
 from models.registry import client
-from training.drawing import STYLE
 from training.experiment import Progress
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.study import EXPERIMENT, run_study, study_sections
+from training.tracking import VIEW
+
+
+def line():
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1])
+    return figure
 
 
 def tiny(cohort):
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2, 1))
-        figure.subplots().plot([0, 1])
     codes = pd.DataFrame({"patient": list(patient_codes(cohort).values())})
     metrics = {"n": 6.0, "IL-12(p70) r": 0.5, "none": float("nan")}
     return Section(
-        "tiny", "Tiny", ("6.",), {"line": Drawing("L.", figure)}, {"who": Listing("W.", codes)}, metrics=metrics
+        "tiny", "Tiny", ("6.",), {"line": Drawing("L.", line)}, {"who": Listing("W.", codes)}, metrics=metrics
     )
 
 
@@ -68,7 +70,11 @@ def test_a_study_is_one_run_and_one_report(small, store, tmp_path):
     found = run_study(str(small), tmp_path / "out", Progress(lambda name, parts: steps.append(name)), {"tiny": tiny})
     run = client().get_run(found.run_id)
     assert run.info.status == "FINISHED"
-    assert client().get_experiment(run.info.experiment_id).name == EXPERIMENT
+    experiment = client().get_experiment(run.info.experiment_id)
+    assert experiment.name == EXPERIMENT
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{VIEW}"])
+    assert "metrics.`patients/os_median_months`" in view["selectedColumns"]
+    assert "auroc" not in str(view)
     assert run.data.metrics == {"tiny/n": 6.0, "tiny/IL-12_p70_ r": 0.5}
     assert run.data.tags["simulated"] == "true"
     assert steps == ["reading and auditing the cohort", "tiny", "drawing, writing and logging"]
