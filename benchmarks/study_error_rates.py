@@ -292,7 +292,7 @@ def main() -> None:
 
         print(
             f"\n## Planted {name}: share of trials in which a test rejects at 5%\n",
-            *table([Trials(read, 200)]),
+            *table([Trials(read, 100)]),
             sep="\n",
         )
 

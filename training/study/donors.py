@@ -24,6 +24,7 @@ from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
 from training.metrics import Estimate
 from training.study.ordination import aitchison, bray_curtis
 from training.study.permutations import orders, p_value
+from training.study.rates import counted
 from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
 from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
 
@@ -245,15 +246,16 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
         f"{in_words(main.recipients.value, main.recipients.low, main.recipients.high)} relative to unrelated donors, "
-        f"the mean of {main.n} recipients, and by {in_words(main.donors.value, main.donors.low, main.donors.high)}, "
-        f"the mean of {main.n_donors} donor subjects ({p_in_words(main.p)}{floor}); {nearer} of {main.n} recipients "
+        f"the mean of {counted(main.n, 'recipient')}, and by "
+        f"{in_words(main.donors.value, main.donors.low, main.donors.high)}, the mean of "
+        f"{counted(main.n_donors, 'donor subject')} ({p_in_words(main.p)}{floor}); {nearer} of {main.n} recipients "
         "moved nearer to their own donor than to the others.",
-        f"Before ({_before(panel)}), recipients stood {abs(start.value):.3f} "
-        f"{'farther from' if start.value > 0 else 'nearer to'} their own donor than unrelated ones (95% interval of "
-        f"the difference {start.low:.3f} to {start.high:.3f}), and who begins far comes nearer by chance alone. "
+        f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was "
+        f"{in_words(start.value, start.low, start.high)}; who begins far comes nearer by chance alone. "
         "Adjusted for the distance before, by the slope that unrelated donors have, the own donor's distance was "
         f"{in_words(adjusted.recipients.value, adjusted.recipients.low, adjusted.recipients.high)} off the unrelated "
         f"donors' ({p_in_words(adjusted.p)}).",
+        _in_other_ways(listings["donor_distance_depends_on"].frame),
         "Nearness is to a profile, not to strains, and without a placebo transplant it does not show that the "
         "transplant, rather than diet, antibiotics or bowel preparation, moved it.",
     )
@@ -263,7 +265,9 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         f"but the own. n = {main.n} recipients of {main.n_donors} donors.",
         "Interval: delete-one-donor jackknife, the donor leaving with the recipients and from among the comparators, "
         f"Student's t with {main.n_donors - 1} degrees of freedom. Test: donors exchanged whole, two-sided; the least "
-        f"p that {main.n_donors} donors among {len(panel.donors)} allow is {main.least_p:.2g}.",
+        f"p that {main.n_donors} donors among {len(panel.donors)} allow is {main.least_p:.2g}. The test asks "
+        "whether it matters, among these recipients and donors, who gave to whom; the interval, how far others might "
+        "differ: it can hold 0 where p is small.",
     )
     methods = (
         "Approach to the donor was the change of Bray-Curtis distance to the own donor's stool minus the mean change "
@@ -367,6 +371,18 @@ def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: li
     return pd.DataFrame(rows)
 
 
+def _in_other_ways(depends: pd.DataFrame) -> str:
+    """Return how far the estimate, the first row, outlasts being looked at in other ways, the others."""
+    first, others = depends.iloc[0], depends.iloc[1:]
+    same = np.sign(others["by recipient"]) == np.sign(first["by recipient"])
+    clear = same & (others["95% low"] * others["95% high"] > 0)
+    told = f"; not in: {'; '.join(others.loc[~clear, ''])}" if not clear.all() else ""
+    return (
+        f"What it depends on: of {len(others)} other ways to look (a table below), {same.sum()} have the same sign, "
+        f"and {clear.sum()} an interval by recipient without 0{told}."
+    )
+
+
 def _adjusted(panel: _Panel, distances: Matrix, window: Window) -> tuple[Matrix, Flags]:
     """Return distances in a window less what the distances before foretell, (n_recipients, n_donors); and who gave.
 
@@ -426,8 +442,8 @@ def _engraftment(panel: _Panel) -> Section:
         lead.append(
             f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
             f"{others[known].mean():.0%} with unrelated donors: a difference of "
-            f"{in_words(difference.value, difference.low, difference.high, 1)} percentage points, mean of {result.n} "
-            f"recipients of {result.n_donors} donors ({p_in_words(result.p)})."
+            f"{in_words(difference.value, difference.low, difference.high, 1)} percentage points, mean of "
+            f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({p_in_words(result.p)})."
         )  # fmt: skip
     table = pd.DataFrame(
         {
@@ -547,7 +563,7 @@ def _dumbbells(labels: pd.Series[str], sides: Mapping[str, tuple[Vector, Vector]
         axes.plot(mine, at, "o", color=GREEN, markersize=4, label="own donor")
         axes.set(xlabel="share", xlim=(0, None))
         axes.set_title(titles[what], loc="left")
-        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
     panels[0].set_yticks(at, labels)
     panels[0].invert_yaxis()
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))

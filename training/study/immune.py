@@ -549,10 +549,10 @@ def _level_listing(found: Trajectories, windows: Sequence[Window], codes: dict[s
 
 
 def _note(table: pd.DataFrame, windows: Sequence[Window]) -> str:
-    named = "; ".join(f"{window.name}: {window.first:g} to {window.last:g}" for window in windows[:4])
+    named = ", ".join(window.name for window in windows[:4]).replace("baseline", "baseline (the last draw up to day 0)")
     return (
         f"Fold change from baseline: mean difference of log2 levels, paired within patients. Windows: {named}"
-        f"{'; ...' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the draws were "
+        f"{', ...' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the draws were "
         "detected: exact two-sided sign-flip test, interval from the subset means that the test does not reject, at "
         f"the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and change, "
         "REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
@@ -662,7 +662,7 @@ def _trajectories(
         axes.set_title(f"{analyte}{f'  ({below} of {len(mine)} <)' if below else ''}", loc="left", fontsize=7)
         axes.tick_params(labelsize=6)
     for axes in panels[max(0, len(analytes) - columns) : len(analytes)]:
-        axes.set_xlabel(found.clock if found.dated else "visit")
+        axes.set_xlabel("day" if found.dated else "visit")
         axes.tick_params(labelbottom=True)
     if few:
         for patient in patients:

@@ -20,7 +20,7 @@ from features.donors import gifts
 from features.outcomes import RESPONSES, meaning
 from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity, GenusSums
-from training.drawing import BLUE, COLOURS, GREEN, PALE, VERMILION, WIDTH
+from training.drawing import BLUE, COLOURS, GREEN, PALE, REST, VERMILION, WIDTH
 from training.study.ordination import (
     PREVALENCE,
     GroupTest,
@@ -166,7 +166,7 @@ def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.7 + 1.05 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     taxa = list(shown.columns[2:])
-    colours = [*SHADES[: len(taxa) - 1], "#D9D9D9"]
+    colours = [*SHADES[: len(taxa) - 1], REST]
     for axes, row in zip(panels, rows, strict=True):
         at, ticks, labels = 0.0, [], []
         left = np.concatenate([np.arange(len(part)) for part in row]) - 0.46
@@ -384,10 +384,10 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
     ]
     for row in shown if len(shown) <= MOST_TOLD else ():
         least = row["PERMANOVA least p"]
-        told = f" (so few permutations exist that none goes below {least:.2g})" if least > 0.01 else ""
+        told = f"; so few permutations exist that no p goes below {least:.2g}" if least > 0.01 else ""
         lead.append(
             f"Composition, {row['']}: R² = {row['R²']:.2f}, {p_in_words(row['PERMANOVA p'])}, q = {row['q']:.2g} "
-            f"(PERMANOVA, Bray-Curtis, {row['subjects']} subjects); spread, {p_in_words(row['PERMDISP p'])}{told}."
+            f"(PERMANOVA, Bray-Curtis, {row['subjects']} subjects; spread, {p_in_words(row['PERMDISP p'])}{told})."
         )
     return Section(
         NAME,

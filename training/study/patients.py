@@ -84,7 +84,7 @@ def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.D
     for name, field in keep.items():
         said = characteristic(clinical, name, field)
         known = said.dropna()
-        head = name.replace("_", " ") + (f", {field.unit}" if field.unit else "")
+        head = heading(name) + (f", {field.unit}" if field.unit else "")
         counts = {"known": known.size, "missing": said.size - known.size}
         if known.empty:
             rows.append({"characteristic": head, "level": "", "value": "unknown", **counts})
@@ -131,7 +131,7 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
     # An age may stand anew with each sample; the first is the baseline's.
     clinical = cohort.clinical.loc[mine.index].groupby(mine["patient"]).first().reindex(names)
     each = pd.DataFrame(
-        {name: _whole(characteristic(clinical, name, field)) for name, field in keep.items()}, index=names
+        {heading(name): _whole(characteristic(clinical, name, field)) for name, field in keep.items()}, index=names
     )
     best = best_responses(cohort, codes)
     if len(best.columns):
@@ -251,7 +251,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
             f"{title}: Kaplan–Meier, n = {time.size}, {counted(int(event.sum()), 'event')}; patients left out as their "
             f"time is unknown: {len(codes) - time.size}; pointwise 95% intervals by Greenwood's variance on the "
             "complementary log-log scale; the median's interval after Brookmeyer and Crowley on the same scale; median "
-            "follow-up by reverse Kaplan–Meier."
+            "follow-up by reverse Kaplan–Meier, not reached where most have had the event."
         )
         rows.append(
             {
@@ -438,6 +438,11 @@ def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> p
     known = levels.notna().all(axis=1)
     said = levels[known].idxmax(axis=1).astype("str")
     return said.str.removeprefix(f"{name}=").reindex(clinical.index)
+
+
+def heading(name: str) -> str:
+    """Return a characteristic's name as a reader writes it."""
+    return name.upper() if name in ("bmi", "ecog", "ldh") else name.replace("_", " ")
 
 
 def _whole(said: pd.Series[Any]) -> pd.Series[Any]:

@@ -128,8 +128,8 @@ def run_study(
                 progress.begin(title, 1)
                 made.append(make(cohort))
                 progress.advance()
-            progress.begin("drawing, writing and logging", 2)
-            write_report(folder, cohort, findings, made, run_id)
+            progress.begin("drawing, writing and logging", 2 + sum(len(section.drawings) for section in made))
+            write_report(folder, cohort, findings, made, run_id, progress.advance)
             (folder / "manifest.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
             metrics = run_metrics(made)
             said = {"taxokine": version("taxokine"), "cohort": cohort.name, "run_id": run_id, "metrics": metrics}

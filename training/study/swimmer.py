@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from features.cohort import Cohort
 from features.outcomes import MONTH
-from training.drawing import COLOURS, GREEN, INK, PALE, VERMILION, WIDTH
+from training.drawing import COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
 from training.study.response import RESPONSES, response_colour
 
 PINK = COLOURS[3]
@@ -59,7 +59,7 @@ def swimmer_figure(
     height = min(0.9 + max(0.14, 0.3 - 0.004 * len(rows)) * len(rows), 9.5)
     figure = Figure(figsize=(WIDTH, height + 0.5), layout="constrained")
     axes = figure.subplots()
-    axes.barh(list(rows.values()), ends / unit, height=0.55, color="#dedede")
+    axes.barh(list(rows.values()), ends / unit, height=0.55, color=REST)
     legend: list[Line2D] = []
 
     def mark(frame: pd.DataFrame, marker: str, colour: str, label: str, *, lift: float = 0.0, size: float = 5) -> None:

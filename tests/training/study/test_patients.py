@@ -122,9 +122,9 @@ def test_table_one_has_medians_of_numbers_and_counts_of_words():
         ["age, years", "median (range)", f"{statistics.median(age):g} ({age.min():g} to {age.max():g})", 11, 0],
         ["sex", "female", "5 (50%)", 10, 1],
         ["sex", "male", "5 (50%)", 10, 1],
-        ["ecog", "0", "5 (45%)", 11, 0],
-        ["ecog", "1", "5 (45%)", 11, 0],
-        ["ecog", "2", "1 (9%)", 11, 0],
+        ["ECOG", "0", "5 (45%)", 11, 0],
+        ["ECOG", "1", "5 (45%)", 11, 0],
+        ["ECOG", "2", "1 (9%)", 11, 0],
         ["braf", "", "unknown", 0, 11],
     ]
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from features.audit import KINDS, Finding
 from features.cohort import read_cohort
 from features.simulator import simulate_trial
-from training.study.report import ROWS, limits, methods, sentence, shown, write_report
+from training.study.report import ROWS, columns, limits, methods, sentence, shown, write_report
 from training.study.section import Drawing, Listing, Section
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -161,6 +161,18 @@ def test_limits_know_n_and_simulation(cohort):
     assert "simulated" in said
     assert "below 0.03125" in said
     assert "ICI-only arm" in said
+
+
+def test_an_interval_stands_beside_its_estimate():
+    frame = pd.DataFrame(
+        {"rate_of": ["a", "b"], "share": [0.5, 0.0], "95% low": [0.1, np.nan], "95% high": 0.9, "low": 1}
+    )
+    told = [(one.heading, one.kind, one.cells) for one in columns(Listing("", frame, ("share", "95% low", "95% high")))]
+    assert told == [
+        ("rate of", "word", ("a", "b")),
+        ("share (95% interval)", "number", ("50% (10% to 90%)", "0% (– to 90%)")),
+        ("low", "number", ("1", "1")),
+    ]
 
 
 @pytest.mark.parametrize(
