@@ -498,7 +498,7 @@ def _engraftment(panel: _Panel) -> Section:
 
 def _lines(panel: _Panel, distances: Matrix) -> Figure:
     to, samples = panel.to_donors(distances), panel.stool.recipients
-    columns = min(5, len(panel.recipients))
+    columns = min(5 if len(panel.recipients) <= 30 else 8, len(panel.recipients))
     rows = -(-len(panel.recipients) // columns)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.25 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -521,7 +521,7 @@ def _lines(panel: _Panel, distances: Matrix) -> Figure:
 
 def _forest(panel: _Panel, found: Specific, own: Flags, names: list[str]) -> Figure:
     order = sorted(range(len(names)), key=lambda at: (np.flatnonzero(own[at]).tolist(), found.by_recipient[at]))
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.19 * (len(names) + 3)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + min(0.19 * (len(names) + 3), 8)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color=PALE, linewidth=0.8)
     labels, at, last = [], 0, None
@@ -553,7 +553,7 @@ def _forest(panel: _Panel, found: Specific, own: Flags, names: list[str]) -> Fig
 
 
 def _dumbbells(labels: pd.Series[str], sides: Mapping[str, tuple[Vector, Vector]]) -> Figure:
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.17 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + min(0.17 * len(labels), 8)), layout="constrained")
     panels = figure.subplots(1, len(sides), sharey=True, squeeze=False)[0]
     titles = {"gained": "donor-only taxa gained", "lost": "recipient-only taxa lost"}
     at = np.arange(len(labels))

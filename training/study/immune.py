@@ -349,7 +349,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         what = (
             "no immune measurements" if cohort.immune is None else "one draw a patient, or draws without day or visit"
         )
-        why = f"{cohort.name} has {what}; serial blood with a day or a visit number would be shown here"
+        why = f"{what}; serial blood with a day or a visit number would be shown here"
         return Section(NAME, TITLE, missing=(why,))
     codes, rows = patient_codes(cohort), found.rows
     if not found.dated:
@@ -365,7 +365,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         "changes": Listing(
             "Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: patients below "
             "the limit at both ends, who count as unchanged.",
-            _folds(table),
+            _folds(table if found.dated else table.sort_values("p", kind="stable")),
         ),
     }
     notes = [_note(table, windows)]
@@ -406,8 +406,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
                 f"{len(trend)} analytes, of those detected in at least half of the draws; n by row."
             )
         missing.append(
-            f"{cohort.name} numbers its visits and does not date them: windows in days, the pattern of rise and fall, "
-            "and peaks take draws with a day, before and after the index event"
+            "visits are numbered and not dated: windows in days, the pattern of rise and fall, and peaks take draws "
+            "with a day, before and after the index event"
         )
     if none:
         missing.append(f"below detection in every draw, so without a trajectory: {', '.join(none)}")
@@ -552,10 +552,10 @@ def _note(table: pd.DataFrame, windows: Sequence[Window]) -> str:
     named = ", ".join(window.name for window in windows[:4]).replace("baseline", "baseline (the last draw up to day 0)")
     return (
         f"Fold change from baseline: mean difference of log2 levels, paired within patients. Windows: {named}"
-        f"{', ...' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the draws were "
-        "detected: exact two-sided sign-flip test, interval from the subset means that the test does not reject, at "
-        f"the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and change, "
-        "REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
+        f"{' and later ones' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the "
+        "draws were detected: exact two-sided sign-flip test, interval from the subset means that the test does not "
+        f"reject, at the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and "
+        "change, REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
         f"otherwise half the limit stands for what was not detected. Benjamini-Hochberg over {len(table)} "
         "rows; n by row."
     )

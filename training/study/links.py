@@ -251,8 +251,8 @@ def links_section(cohort: Cohort) -> Section:
     table = pd.DataFrame() if pairs is None else link_table(pairs)
     if found is None or pairs is None or table.empty:
         why = (
-            f"{cohort.name} has no two patients with stool and blood taken together twice (within {APART:g} days, or "
-            "at one visit); such pairs would be correlated within patients here"
+            f"no two patients have stool and blood taken together twice (within {APART:g} days, or at one visit); such "
+            "pairs would be correlated within patients here"
         )
         return Section(NAME, TITLE, missing=(why,))
     n, draws = int(table["patients"].max()), int(table["draws"].max())

@@ -20,7 +20,7 @@ from features.donors import gifts
 from features.outcomes import RESPONSES, meaning
 from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity, GenusSums
-from training.drawing import BLUE, COLOURS, GREEN, PALE, REST, VERMILION, WIDTH
+from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
 from training.study.ordination import (
     PREVALENCE,
     GroupTest,
@@ -177,11 +177,11 @@ def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
         for low, high, taxon, colour in zip(bottom.T, top.T, taxa, colours, strict=True):
             corners = [(left, low), (left, high), (left + 0.92, high), (left + 0.92, low)]
             bars = np.stack([np.column_stack(corner) for corner in corners], axis=1)
-            axes.add_collection(PolyCollection(bars, facecolors=colour, linewidths=0, label=taxon))
+            axes.add_collection(PolyCollection(bars, facecolors=colour, linewidths=0, label=taxon.replace("_", " ")))
         for part in row:
             before = int((part["time"] <= 0).sum())
             if dated and 0 < before < len(part):
-                axes.axvline(at + before - 0.5, color="black", linewidth=0.8, linestyle=":")
+                axes.axvline(at + before - 0.5, color=INK, linewidth=0.8, linestyle=":")
             ticks.append(at + (len(part) - 1) / 2)
             labels.append(part["subject"].iloc[0])
             at += len(part) + 1
@@ -198,7 +198,7 @@ def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
 def _diversity(found: Stool) -> Section:
     values = alpha_diversity(found)
     richness = "expected number of taxa at equal depth" if found.counts else "taxa of a proportion of at least 0.0001"
-    names = {"shannon": "Shannon's entropy, nats", "richness": richness}
+    names, given = {"shannon": "Shannon's entropy, nats", "richness": richness}, found.samples["donor"].any()
     rows: list[dict[str, str | float]] = []
     for window in found.windows[1:]:
         for at, (column, name) in enumerate(names.items()):
@@ -224,8 +224,8 @@ def _diversity(found: Stool) -> Section:
         lead=lead,
         drawings={
             "diversity": Drawing(
-                "Alpha diversity over time, a line a patient, donors (green) beside: Shannon's entropy, and the "
-                f"{richness}.",
+                f"Alpha diversity over time, a line a patient{', donors (green) beside' if given else ''}: Shannon's "
+                f"entropy, and the {richness}.",
                 partial(_diversity_figure, found, values, names),
             )
         },
@@ -252,8 +252,8 @@ def _floor(n: int) -> str:
 
 def _diversity_figure(found: Stool, values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-    panels = figure.subplots(1, 2 * len(names), width_ratios=[6, 1] * len(names))
     donors = [found.at[at] for at in found.samples.index[found.samples["donor"]]]
+    panels = figure.subplots(1, 2 * len(names), width_ratios=[6, 1 if donors else 0.01] * len(names))
     for left, right, column, name in zip(panels[::2], panels[1::2], names, names.values(), strict=True):
         for _, mine in found.recipients.groupby("patient"):
             left.plot(mine["time"], values[column].iloc[[found.at[at] for at in mine.index]],
@@ -264,9 +264,10 @@ def _diversity_figure(found: Stool, values: pd.DataFrame, names: Mapping[str, st
         left.set_title(name, loc="left", fontsize=7)
         left.set_xlabel("day" if found.dated else "visit")
         right.sharey(left)
+        right.set_visible(bool(donors))
         right.plot(np.linspace(-0.3, 0.3, len(donors)), values[column].iloc[donors], "D", color=GREEN, markersize=3)
-        right.set(xlim=(-0.6, 0.6), xticks=[0] if donors else [])
-        right.set_xticklabels(["donors"] if donors else [])
+        right.set(xlim=(-0.6, 0.6))
+        right.set_xticks([0], ["donors"])
         right.tick_params(axis="y", labelleft=False, length=0)
         right.spines["left"].set_visible(False)
     return figure

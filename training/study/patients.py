@@ -121,7 +121,8 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
 def incharacteristic(months: Estimate) -> str:
     """Return a median survival as a sentence has it: ``8.3 months (95% interval 2.5 to not reached)``."""
     value, low, high = (_months(each) for each in (months.value, months.low, months.high))
-    return f"{value}{' months' if np.isfinite(months.value) else ''} (95% interval {low} to {high})"
+    span = "not estimable" if np.isnan(months.low) and np.isinf(months.high) else f"{low} to {high}"
+    return f"{value}{' months' if np.isfinite(months.value) else ''} (95% interval {span})"
 
 
 def _characteristics(cohort: Cohort, codes: Codes) -> Section:
@@ -143,7 +144,9 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
             known = times["at_risk"] != "unknown"
             each[ENDED[outcome]] = np.where(known, np.where(times["event"] == EVENT, "yes", "no"), "unknown")
     each.insert(0, "patient", list(codes.values()))
-    listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
+    listings = {}
+    if len(each.columns) > 1:
+        listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
     one = table_one(clinical, keep)
     if not one.empty:
         caption = "Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."

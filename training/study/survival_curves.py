@@ -16,6 +16,7 @@ from features.survival import CENSORED, DEATH, EVENT
 from training.drawing import BLUE, PALE, WIDTH
 from training.metrics import Estimate
 from training.sample_size import Z
+from training.study.rates import counted
 from training.survival_metrics import cumulative_incidence
 
 Vector = NDArray[np.float64]
@@ -135,7 +136,9 @@ def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Fi
     panels = np.atleast_1d(figure.subplots(1, len(times)))
     for axes, (name, (time, event)) in zip(panels, times.items(), strict=True):
         _survival(axes, time / MONTH, event)
-        axes.set(title=f"{name}: {event.sum()} events in {time.size} patients", ylabel="share")
+        axes.set(
+            title=f"{name}: {counted(int(event.sum()), 'event')} in {counted(time.size, 'patient')}", ylabel="share"
+        )
         axes.title.set_horizontalalignment("left")
         axes.title.set_x(0)
     return figure
