@@ -1,45 +1,126 @@
-"""How often each test of the study's report rejects where there is nothing to find.
+"""How often each test of the study's report rejects where there is nothing to find, and where something was planted.
 
-`python -m benchmarks.study_error_rates` prints the table.
+`python -m benchmarks.study_error_rates > benchmarks/study_error_rates.md` writes both tables, in hours on one core.
 
-A row of `TESTS` is a function of a random generator and of the number of patients that simulates one null trial and
-returns its p (or the smallest q of its family, which a false discovery rate of 5% lets be below 0.05 in 5% of trials).
-Rates are shares of trials with a value of at most 0.05, with Clopper-Pearson 95% intervals.
+Whole null trials, in which nothing follows the transplant, nothing tells who responds and donors are like patients, go
+through every section of the report, and each p and q of its tables is read off: of a table of analytes or taxa one row,
+the alphabetically first, and the smallest q, which a false discovery rate of 5% lets be below 0.05 in 5% of trials. An
+interval counts as rejecting where it misses the truth. Beside them stand nulls that are harder than the simulator's.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import binomtest, ttest_1samp
 
+from features.cohort import read_cohort
+from features.outcomes import MONTH
+from features.simulator import AS_PUBLISHED, Trial, simulate_trial
 from features.trajectories import WINDOWS
+from training.study import permutations
+from training.study.donors import specific
 from training.study.immune import after_peak, after_peak_null, change_table, mixed_slope, rise_and_fall, sign_flip
 from training.study.links import Paired, link_table, within_patients
+from training.study.ordination import bray_curtis
+from training.study.section import Section
+from training.study.study import study_sections
+from training.study.survival_curves import kaplan_meier, median
 
 SIZES = (5, 10, 20)
 ALPHA = 0.05
 DAYS = np.array([-7.0, 7, 14, 28, 56, 90, 120])
 LIMIT = -1.0
 """log2 of the limit of detection: near a sixth of the simulated draws lie below it."""
+PERMUTATIONS = 999
+"""In whole trials, in place of the report's 9999: a permutation test keeps its level with any number of them."""
+NULL: Mapping[str, Any] = {"transplant": 0.0, "effect": 0.0, "donor_shift": 0.0, "n_centres": 1, "n_taxa": 100}
+PLANTED: Mapping[str, Mapping[str, Any]] = {
+    "as in the demo": {"n_centres": 1, "n_taxa": 100},
+    "as published": {**AS_PUBLISHED, "n_centres": 1},
+}
+RECOVERED = ("changes", "pattern", "falls", "taxa", "groups", "donor_distance", "engraftment_estimates")
+"""Tables whose power is shown."""
 
 Vector = NDArray[np.float64]
+Name = tuple[str, str]
+"""A section, and a test of it."""
+Read = Callable[[np.random.Generator, int], Mapping[Name, float]]
 
 
-class Test(NamedTuple):
-    """A test of the report; `trials` of it are run for each of `sizes`."""
+class Trials(NamedTuple):
+    """Simulated trials of one kind: `read` simulates one of so many patients and returns its tests' p-values."""
 
-    section: str
-    name: str
-    p: Callable[[np.random.Generator, int], float]
+    read: Read
     trials: int = 2000
     sizes: tuple[int, ...] = SIZES
     nominal: str = "5%"
+
+
+def alone(section: str, name: str, p: Callable[[np.random.Generator, int], float], *of: Any, **said: Any) -> Trials:
+    return Trials(lambda rng, n: {(section, name): p(rng, n)}, *of, **said)
+
+
+def missed(low: float, high: float, truth: float) -> float:
+    """Return 0 where an interval misses the truth, else 1; a limit that is NaN is none."""
+    return float(not (low > truth or high < truth))
+
+
+def reported(rng: np.random.Generator, n: int, **parameters: Any) -> dict[Name, float]:
+    """Return every p, smallest q and miss of the report of a simulated trial; donors are few."""
+    permutations.PERMUTATIONS = PERMUTATIONS
+    said = {"n_patients": n, "n_donors": 3 + n // 5, "seed": int(rng.integers(2**31)), **parameters}
+    with tempfile.TemporaryDirectory() as folder:
+        cohort = read_cohort(simulate_trial(Path(folder) / "trial", **said), None, fetch=False)
+        sections = [make(cohort) for make in study_sections().values()]
+    found = {(one.name, test): p for one in sections for test, p in p_values(one)}
+    if not parameters.get("transplant", 1):
+        found |= {(one.name, test): p for one in sections for test, p in misses(one, Trial(**said))}
+    return found
+
+
+def p_values(section: Section) -> Iterator[tuple[str, float]]:
+    """Yield the p-values of a section's tables, and each table's smallest q, by what they are of."""
+    for name, listing in section.listings.items():
+        frame = listing.frame
+        words = [one for one in frame if frame[one].dtype.kind in "OT" and one not in ("method", "permuted", "patient")]
+        labels = frame[words].agg(", ".join, axis=1) if len(frame) else pd.Series(dtype="str")
+        # Rows under no heading are tests of different things; others are many of a kind.
+        rows = labels[~labels.str.startswith("without ")].index if "" in frame else labels.sort_values().index[:1]
+        for column in ("p", "PERMANOVA p", "PERMDISP p"):
+            for row in rows if column in frame else ():
+                yield f"{name}: {labels[row]} {column.removesuffix('p')}".strip(), frame.at[row, column]
+        if "q" in frame and len(frame):
+            yield f"{name}: any, q", float(frame["q"].min())
+
+
+def misses(section: Section, trial: Trial) -> Iterator[tuple[str, float]]:
+    """Yield which of a section's intervals miss the truth of a null trial, by what they are of."""
+    tables = {name: listing.frame.to_dict("records") for name, listing in section.listings.items()}
+    death, event = np.log(2) / trial.median_os, -np.log1p(-trial.toxicity_rate) / trial.follow_up
+    ends = {"Overall survival": death, "Progression-free survival": np.log(2) / trial.median_pfs}
+    for row in tables.get("survival_at", ()):
+        truth = np.exp(-ends[row["outcome"]] * row["month"] * MONTH)
+        yield f"{row['outcome']} at {row['month']} months, interval", missed(row["95% low"], row["95% high"], truth)
+    for row in tables.get("response_rates", ())[:1]:
+        yield f"{row['rate of']}, interval", missed(row["95% low"], row["95% high"], trial.response_rate)
+    for row in tables.get("incidence", ()):
+        if row["event"] == "any grade":
+            truth = event / (event + death) * -np.expm1(-(event + death) * row["day"])
+            yield f"incidence, day {row['day']}, interval", missed(row["95% low"], row["95% high"], truth)
+    for name in ("donor_distance", "engraftment_estimates"):
+        for row in tables.get(name, ()):
+            for of in ("", "by donor, "):
+                low, high = row[f"{of}95% low"], row[f"{of}95% high"]
+                yield f"{name}: {row['']}, {of or 'by recipient, '}interval", missed(low, high, 0)
 
 
 def blood(rng: np.random.Generator, n: int, analytes: int = 1) -> pd.DataFrame:
@@ -129,39 +210,91 @@ def _links(rng: np.random.Generator, n: int) -> float:
     return float(link_table(pairs, seed=int(rng.integers(2**31)))["q"].min())
 
 
-TESTS: list[Test] = [
-    Test("immune", "change, sign-flip, heavy tails", _skewed),
-    Test("immune", "change between windows, as reported, a sixth undetected, draws missed", _changes, 1000),
-    Test("immune", "any of 6 analytes in 2 windows changed, false discovery rate", _family, 200),
-    Test("immune", "change, mixed model, patients differ, draws missed", _modelled, 600, (10, 20)),
-    Test("immune", "slope over irregular visits, mixed model", _irregular, 600, (10, 20)),
-    Test("immune", "rise, fall and end above, where nothing moves", _flat, 1000, nominal="at most 5%"),
-    Test("immune", "rise, fall and end above, where levels rise and stay", _stays, 1000, nominal="at most 5%"),
-    Test("immune", "slope after the peak, draws shuffled within patients", _after_peak, 600),
-    Test("not in the report", "slope after the peak, t test of its being below 0", _naive, 600, nominal="none"),
-    Test("links", "one within-patient correlation, permutation", _link, 1000),
-    Test("links", "any of 32 within-patient correlations, false discovery rate", _links, 100),
+def _alike(rng: np.random.Generator, n: int) -> dict[Name, float]:
+    """Stool of everyone moves in one direction, and recipients share donors unevenly; nothing is particular to one."""
+    donors = 3 + n // 5
+    host, given, shared = (1.5 * rng.standard_normal((k, 40)) for k in (n, donors, 1))
+    logs = np.vstack([host, host + 0.5 * shared + rng.standard_normal(host.shape), given])
+    distances = bray_curtis(np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True))
+    own = rng.integers(donors, size=n)[:, None] == np.arange(donors)
+    found = specific(distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], own, seed=int(rng.integers(2**31)))
+    ends = {"by recipient": found.recipients, "by donor": found.donors}
+    misses = {
+        ("donors", f"own donor, all move alike, {of}, interval"): missed(e.low, e.high, 0) for of, e in ends.items()
+    }
+    return {("donors", "own donor, all move alike"): found.p, **misses}
+
+
+def _median(rng: np.random.Generator, n: int) -> float:
+    death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
+    found = median(kaplan_meier(np.minimum(death, end), death <= end))
+    return missed(found.low, found.high, 1)
+
+
+TESTS: list[Trials] = [
+    Trials(lambda rng, n: reported(rng, n, **NULL), 400),
+    alone("patients", "median survival, a third censored, interval", _median),
+    alone("immune", "change, sign-flip, heavy tails", _skewed),
+    alone("immune", "change between windows, a sixth undetected, draws missed", _changes, 1000),
+    alone("immune", "any of 6 analytes in 2 windows changed, q, a sixth undetected", _family, 400),
+    alone("immune", "change, mixed model, patients differ, draws missed", _modelled, 600, (10, 20)),
+    alone("immune", "slope over irregular visits, mixed model", _irregular, 600, (10, 20)),
+    alone("immune", "rise, fall and end above, where nothing moves", _flat, 1000, nominal="at most 5%"),
+    alone("immune", "rise, fall and end above, where levels rise and stay", _stays, 1000, nominal="at most 5%"),
+    alone("immune", "slope after the peak, draws shuffled within patients", _after_peak, 600),
+    alone("not in the report", "slope after the peak, t test of its being below 0", _naive, 600, nominal="none"),
+    Trials(_alike, 1000),
+    alone("links", "one within-patient correlation, heavy tails", _link, 1000),
+    alone("links", "any of 32 within-patient correlations, q", _links, 400),
 ]
-"""Every test of the report; each section adds its own."""
+"""Every test of the report."""
 
 
-def error_rate(test: Test, n: int, seed: int = 0) -> tuple[float, float, float]:
-    """Return the share of null trials of `n` patients that a test rejects at 5%, and the ends of its interval."""
-    streams = np.random.SeedSequence([seed, n]).spawn(test.trials)
-    hits = sum(test.p(np.random.default_rng(stream), n) <= ALPHA for stream in streams)
-    ends = binomtest(hits, test.trials).proportion_ci()
-    return hits / test.trials, ends.low, ends.high
+def rejected(kind: Trials, n: int, seed: int = 0) -> dict[Name, tuple[int, int]]:
+    """Return in how many trials of `n` patients each test rejects at 5%, and how many trials have it."""
+    found: dict[Name, list[bool]] = defaultdict(list)
+    for stream in np.random.SeedSequence([seed, n]).spawn(kind.trials):
+        for name, p in kind.read(np.random.default_rng(stream), n).items():
+            if not np.isnan(p):
+                found[name].append(p <= ALPHA)
+    return {name: (sum(hits), len(hits)) for name, hits in found.items()}
+
+
+def table(kinds: list[Trials], seed: int = 0) -> Iterator[str]:
+    """Yield the rows of a Markdown table of rates with Clopper-Pearson 95% intervals; tells standard error how far."""
+    yield "| section | test | nominal | " + " | ".join(f"n = {n}" for n in SIZES) + " |"
+    yield "|---" * (3 + len(SIZES)) + "|"
+    for kind in kinds:
+        rates = {n: rejected(kind, n, seed) for n in kind.sizes}
+        for section, name in dict.fromkeys(name for found in rates.values() for name in found):
+            cells = [_told(*rates.get(n, {}).get((section, name), (0, 0)), kind.trials) for n in SIZES]
+            print(f"{section}: {name}: {' | '.join(cells)}", file=sys.stderr)
+            yield f"| {section} | {name} | {kind.nominal} | {' | '.join(cells)} |"
+
+
+def _told(hits: int, trials: int, planned: int) -> str:
+    if not trials:
+        return "–"
+    ends = binomtest(hits, trials).proportion_ci()
+    of = "" if trials == planned else f" of {trials}"
+    return f"{hits / trials:.1%} ({ends.low:.1%} to {ends.high:.1%}){of}"
 
 
 def main() -> None:
-    """Print the table as Markdown; how far it is goes to standard error."""
-    print("| section | test | n | null trials | rejected at 5% | 95% interval | nominal |", "|---" * 7 + "|", sep="\n")
-    for test in TESTS:
-        for n in test.sizes:
-            print(f"{test.section}: {test.name}, {n} patients", file=sys.stderr)
-            rate, low, high = error_rate(test, n)
-            shown = f"{rate:.1%} | {low:.1%} to {high:.1%}"
-            print(f"| {test.section} | {test.name} | {n} | {test.trials} | {shown} | {test.nominal} |", flush=True)
+    """Print both tables as Markdown."""
+    print(__doc__)
+    print("## Nothing to find: share of trials in which a test rejects at 5%\n", *table(TESTS), sep="\n")
+    for name, parameters in PLANTED.items():
+
+        def read(rng: np.random.Generator, n: int, parameters: Mapping[str, Any] = parameters) -> dict[Name, float]:
+            found = reported(rng, n, **parameters)
+            return {key: p for key, p in found.items() if key[1].partition(":")[0] in RECOVERED}
+
+        print(
+            f"\n## Planted {name}: share of trials in which a test rejects at 5%\n",
+            *table([Trials(read, 100)]),
+            sep="\n",
+        )
 
 
 if __name__ == "__main__":

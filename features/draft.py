@@ -39,6 +39,33 @@ ANALYTE, VALUE = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$", r"^(valu
 _STABLE = r"(^|_)pfs_?0?6(_|$)"
 _BEST = r"recist|best_(overall_)?response|(^|_)bor(_|$)"
 
+_TOLD = {
+    "transplants": {"donor": r"donor", "batch": r"batch|(^|_)lot(_|$)", "dose": r"dose|volume",
+                    "unit": r"^(dose_)?unit", "route": r"route", "preparation": r"prep"},
+    "cycles": {"drug": r"drug|agent|treatment|regimen|therapy|medication"},
+    "assessments": {"response": r"response|recist|assessment", "sum_mm": r"diameter|(^|_)(sum|sld)(_|$)"},
+    "medications": {"name": r"medic|drug|agent|concomitant", "start": r"start|begin|first|from",
+                    "end": r"(^|_)end|stop|last|until"},
+    "measures": {"name": r"^(measure|parameter|test|item|variable)(_?name)?$", "value": _VALUE, "unit": r"^units?$"},
+}  # fmt: skip
+"""Columns of the trial's course, by part and by the manifest's keys."""
+_NUMBERS = {"dose", "sum_mm", "start", "end", "value"}
+_INHIBITORS = r"(?i)nivo|pembro|atezo|durva|cemip|avelu|ipili|treme|relatl|pd-?l?1|ctla"
+_KINDS_OF_DRUG = (
+    ("antibiotic", r"(?i)cillin|floxacin|cyclin|mycin|micin|(^|\W)cef|penem|nidazole|rifax|sulfameth|antibiotic"),
+    ("steroid", r"(?i)predni|dexameth|cortiso|budesonide|steroid"),
+    ("ppi", r"(?i)(ome|panto|lanso|rabe)prazole|(^|\W)ppi(\W|$)|proton"),
+)
+_JUDGED = {code.casefold(): code for code in ("CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE")}
+_MEASURED = (
+    ("weight", r"weight", "kg"),
+    ("albumin", r"albumin", "g/L"),
+    ("CRP", r"(^|_)crp(_|$)|c_reactive", "mg/L"),
+    ("ECOG", r"ecog|performance_status", ""),
+    ("quality of life", r"(^|_)qol(_|$)|quality_of_life|eortc|(^|_)fact(_|$)", ""),
+)
+"""What is measured over time, its column's name, and the unit if the name tells none."""
+
 _DAY_IN_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 _UNIT_IN_NAME = r"(?i)[\s_(\[]+(pg|ng)[\s_/]*ml[)\]]*$"
 _TAXON = r"(^|[|;]\s*)[dkpcofgst]__|^\W?[A-Z][a-z]+\W?[ _][a-z]{2}"
@@ -137,8 +164,8 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
     Parameters
     ----------
     files : sequence of Path
-        One taxa table, and what there is of sheets of samples and patients, a taxonomy, an immune table and adverse
-        events, in any order.
+        One taxa table, and what there is of sheets of samples and patients, a taxonomy, an immune table, adverse events
+        and tables of the trial's course, in any order.
     name : str
         The cohort's name: letters, digits, '-' and '_'.
 
@@ -166,7 +193,8 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
     rest = [sheet for sheet in sheets if sheet not in (events, immune, stool.sheet)] + ([immune] if immune else [])
     clinical = [sheet for sheet in rest if _columns(sheet, CLINICAL)]
     patients = next((s for s in clinical if _patient_column(s, stool.patients, once=True)), stool.sheet)
-    used = {source, taxonomy, *(sheet.file for sheet in (stool.sheet, patients, immune, events) if sheet)}
+    course = _course([sheet for sheet in rest if sheet not in (patients, immune)], stool.patients)
+    used = {source, taxonomy, *(sheet.file for sheet in (stool.sheet, patients, immune, events) if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
         f"name: {_yaml(name)}",
@@ -181,6 +209,7 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
         *stool.lines,
         *(_patient_lines(patients, stool, events) if patients else ["# TODO: no sheet of patients was recognised"]),
         *(_immune_lines(immune, stool) if immune else []),
+        *(["course:", *course.values()] if course else []),
         *(f"# TODO: {_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used),
     ]
     return "\n".join(lines) + "\n"
@@ -385,6 +414,8 @@ def _patient_column(sheet: Sheet, patients: Iterable[str] = (), *, once: bool = 
         shared = {str(name): len(known & set(values)) for name, values in sheet.frame.items()}
         best = max(shared, key=lambda name: shared[name])
         column = best if 2 * shared[best] >= min(len(known), sheet.frame[best].nunique()) else None
+        if once and 2 * shared[best] <= len(known):
+            return None
     if column is None or (sheet.frame[column] == "").any() or (once and sheet.frame[column].duplicated().any()):
         return None
     return column
@@ -457,7 +488,7 @@ def _patient_lines(sheet: Sheet, stool: _Stool, events: Sheet | None) -> list[st
         lines += ["patients:", f"  file: {_yaml(sheet.file.name)}"]
         lines.append(f"  patient: {_yaml(patient)}  # guessed: {have} of {len(stool.patients)} patients found here")
         lines += [f"  centre: {_yaml(c)}  # guessed: {steady[c].nunique()} of them" for c in centre]
-    lines += ["  keep:", *keep] if keep else []
+    lines += [*(["  keep:"] if kept else []), *keep]
     lines += ["outcomes:", *outcomes] if outcomes else ["# TODO: no outcome was recognised; describe 'outcomes'"]
     lines += ["never:"] if never else []
     return lines + [f"  {_yaml(column)}: {_yaml(why)}  # TODO: confirm" for column, why in never.items()]
@@ -622,6 +653,91 @@ def _measurement_lines(cells: Mapping[str, pd.Series[str]], wide: bool, expressi
         sides[side].append(cast(float, code))
         lines.append(f"  # TODO: {code:g} stands {len(rows)} times, most in {_yaml(most)}: is it {side} range?")
     return lines + [f"  {side}: {_yaml(codes)}" for side, codes in sides.items() if codes]
+
+
+# The course
+
+
+def _course(sheets: Sequence[Sheet], patients: frozenset[str]) -> dict[Path, str]:
+    """Return the files that tell the trial's course, each with its line."""
+    lines: dict[Path, str] = {}
+    parts = {"transplants": _transplants, "assessments": _assessments, "cycles": _cycles,
+             "medications": _medications, "measures": _measures}  # fmt: skip
+    for sheet in sheets:
+        patient = _patient_column(sheet, patients)
+        found = next(((part, told) for part, tell in parts.items() if patient and (told := tell(sheet))), None)
+        if found is None:
+            continue
+        part, told = found
+        del parts[part]
+        odd = sorted({value for value in sheet.frame.to_numpy().ravel() if _is_missing(value)} - {"", "NA"})
+        rule = {"file": sheet.file.name, "patient": patient, **told} | ({"missing": ["", "NA", *odd]} if odd else {})
+        lines[sheet.file] = f"  {part}: {_yaml(rule)}  # guessed; TODO: confirm"
+    return lines
+
+
+def _told(sheet: Sheet, part: str, *, dated: bool = True) -> dict[str, Any]:
+    """Return the columns of a part of the course by the manifest's keys; none where its day is not told."""
+    when = _when(sheet.frame)
+    if dated and (when is None or when.key != "day" or when.pattern):
+        return {}
+    found: dict[str, Any] = {"day": when.column} if dated and when else {}
+    for key, pattern in _TOLD[part].items():
+        for column in _columns(sheet, pattern):
+            values = sheet.frame[column]
+            known = values[~values.map(_is_missing)]
+            if column not in found.values() and len(known) and known.map(_is_number).all() == (key in _NUMBERS):
+                found.setdefault(key, column)
+    return found
+
+
+def _transplants(sheet: Sheet) -> dict[str, Any]:
+    told = _told(sheet, "transplants")
+    return told if len({"donor", "batch", "route", "preparation"} & set(told)) > 1 else {}
+
+
+def _cycles(sheet: Sheet) -> dict[str, Any]:
+    told = _told(sheet, "cycles")
+    given = "drug" in told and sheet.frame[told["drug"]].str.contains(_INHIBITORS).mean() > 0.5
+    return told if given else {}
+
+
+def _assessments(sheet: Sheet) -> dict[str, Any]:
+    told = _told(sheet, "assessments")
+    if "response" in told:
+        words = [value for value in sheet.frame[told["response"]].unique() if value not in ("", "NA")]
+        judged = {value: _JUDGED.get(_word(value).removeprefix("recist"), "NE") for value in words}
+        if 2 * sum(_word(value).removeprefix("recist") in _JUDGED for value in words) <= len(words):
+            return {}
+        told["response"] = {"column": told["response"], "values": judged}
+    return told if {"response", "sum_mm"} & set(told) else {}
+
+
+def _medications(sheet: Sheet) -> dict[str, Any]:
+    told = _told(sheet, "medications", dated=False)
+    if not {"name", "start"} <= set(told):
+        return {}
+    column = told.pop("name")
+    kinds = {
+        name: next((kind for kind, drugs in _KINDS_OF_DRUG if re.search(drugs, name)), "other")
+        for name in sheet.frame[column].unique()
+    }
+    return {"name": column, "kind": {"column": column, "values": kinds}, **told}
+
+
+def _measures(sheet: Sheet) -> dict[str, Any]:
+    told = _told(sheet, "measures")
+    if not told or {"name", "value"} <= set(told):
+        return told
+    columns: dict[str, Any] = {}
+    for measure, pattern, unit in _MEASURED:
+        for column in _columns(sheet, pattern):
+            values = sheet.frame[column]
+            if measure not in columns and values[~values.map(_is_missing)].map(_is_number).all():
+                spelled = re.search(r"_(?:(kg|lb)|(m?g)_(?:per_)?(d?)l)$", _snake(column))
+                stated = spelled and (spelled[1] or f"{spelled[2]}/{spelled[3]}L")
+                columns[measure] = {"column": column, "unit": stated or unit}
+    return {"day": told["day"], "columns": columns} if columns else {}
 
 
 # Words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,6 +27,28 @@ class Window(NamedTuple):
 
 WINDOWS = (Window("baseline", -math.inf, 0), Window("days 7 to 28", 7, 28), Window("day 90 and later", 90, math.inf))
 """Fixed before anyone looks: the last draw before or on day 0, the rise, and what remains."""
+
+
+def windows_after(text: str) -> tuple[Window, ...]:
+    """Return the baseline and the windows of days that a text such as ``7-28,90-`` names.
+
+    Raises
+    ------
+    InputError
+        A window is not written so, begins before day 1, or does not lie after the one before it.
+    """
+    found = [WINDOWS[0]]
+    for part in text.split(","):
+        days = re.fullmatch(r"\s*(\d+)-(\d*)\s*", part)
+        first, last = (float(days[1]), float(days[2] or math.inf)) if days else (math.nan, math.nan)
+        if not max(found[-1].last, 0) < first <= last:
+            raise InputError(
+                f"{part.strip()!r} is no window after {found[-1].name}; expected days in the order of time that do not "
+                "overlap, as in 7-28,90-, where the last may have no end"
+            )
+        name = f"day {first:g} and later" if math.isinf(last) else f"days {first:g} to {last:g}"
+        found.append(Window(name, first, last))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,9 @@ def train(grade: str, **options: Any) -> None:
 @click.argument("cohort")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
               help="The report's folder: new, empty, or an earlier report, which is replaced.")  # fmt: skip
-def study(cohort: str, out: Path) -> None:
+@click.option("--windows", default="7-28,90-", show_default=True, metavar="DAYS,…",
+              help="Windows after day 0 that are compared with the baseline; fix them before you look.")  # fmt: skip
+def study(cohort: str, out: Path, windows: str) -> None:
     """Analyse a trial: its patients, safety, cytokines, microbiome and donors, in one run and one report.
 
     \u0008
@@ -246,11 +248,12 @@ def study(cohort: str, out: Path) -> None:
     CSV beside it. A section appears when its data exist; a line says what is missing otherwise. Each number has its
     method, its n and its interval, and the methods are written out for a paper. MLflow keeps the same files in one run.
     """
+    from features.trajectories import windows_after
     from taxokine.progress import bars
     from taxokine.reports import study_report
     from training.study.study import run_study
 
-    click.echo(study_report(run_study(cohort, out, bars())))
+    click.echo(study_report(run_study(cohort, out, bars(), windows=windows_after(windows))))
 
 
 @main.command()

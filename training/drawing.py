@@ -10,6 +10,10 @@ from matplotlib.figure import Figure
 
 INK, PALE = "#1b1b1f", "#9a9a9a"
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+DPI = 300
+"""Of figures as PNG, at print size."""
+REST = "#d9d9d9"
+"""What is not looked at."""
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
 """Okabe and Ito's."""
 WIDTH = 7.1
@@ -28,11 +32,18 @@ STYLE = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
 """For `matplotlib.rc_context`."""
+_ON_A_PAGE = {
+    INK: "currentColor",
+    BLUE.lower(): f"var(--blue, {BLUE})",
+    REST: f"var(--rest, {REST})",
+    "#ffffff": "var(--paper, #ffffff)",
+}
+"""Colours that a page may change with its own, as for the dark."""
 
 
 def written(folder: Path, name: str, figure: Figure) -> str:
-    """Write a figure as PNG and SVG, and return the SVG without prolog, its ids apart from other figures'."""
-    figure.savefig(folder / f"{name}.png", dpi=150)
+    """Write a figure as PNG and SVG; return the SVG for a page: without prolog, its ids apart from other figures'."""
+    figure.savefig(folder / f"{name}.png", dpi=DPI)
     # Laid out by the first drawing; doing it again takes longer than drawing.
     figure.set_layout_engine("none")
     text = StringIO()
@@ -40,4 +51,6 @@ def written(folder: Path, name: str, figure: Figure) -> str:
     (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
     drawn = text.getvalue()
     drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn[drawn.index("<svg") :])
-    return drawn.replace(INK, "currentColor")
+    for colour, shown in _ON_A_PAGE.items():
+        drawn = drawn.replace(colour, shown)
+    return drawn

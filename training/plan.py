@@ -22,6 +22,7 @@ from scipy.stats import binom, binomtest, norm, rankdata, t
 from features.errors import InputError
 from training.drawing import BLUE, PALE, STYLE, VERMILION, WIDTH, written
 from training.meta_analysis import auroc_variance
+from training.study.permutations import sign_flip_p
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -315,19 +316,7 @@ def _mean_shown(values: Matrix, alpha: float, side: float) -> Flags:
     """Return where a mean differs from 0, towards a side if it is not 0; values (n_simulations, n_units)."""
     n, mean = values.shape[1], values.mean(axis=1)
     towards = mean * side > 0 if side else np.ones(len(values), bool)
-    return towards & (flip_p(values) <= alpha if n < EXACT else _t_p(values) <= alpha)
-
-
-def flip_p(values: Matrix) -> Matrix:
-    """Return exact two-sided p-values of each row's mean being 0, over all flips of its values' signs.
-
-    Parameters
-    ----------
-    values : ndarray, (n_rows, n_units)
-    """
-    n = values.shape[1]
-    signs = 1 - 2.0 * (np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1)
-    return np.asarray((np.abs(values @ signs.T) >= np.abs(values.sum(axis=1))[:, None] - 1e-9).mean(axis=1))
+    return towards & (sign_flip_p(values.T) <= alpha if n < EXACT else _t_p(values) <= alpha)
 
 
 def _t_p(values: Matrix) -> Matrix:

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,30 +24,26 @@ _PROCESS = "taxokine.process"
 VIEW = "comparison"
 """The key of a view kept with each experiment: there the MLflow UI shows its runs side by side, the best first."""
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
-_VIEW = {
-    "orderByKey": "metrics.`auroc`",
-    "orderByAsc": False,
-    "selectedColumns": [
-        *(
-            "attributes.`Created`",
-            "metrics.`auroc`",
-            "metrics.`auroc_low`",
-            "metrics.`auroc_high`",
-            "metrics.`permutation_best_of_p`",
-            "metrics.`gain`",
-            "metrics.`brier`",
-            "metrics.`prevalence_brier`",
-        ),
-        *("metrics.`patients`", "metrics.`events`", "tags.`family`", "tags.`blocks`", "tags.`simulated`"),
-    ],
-}
+MODELS = (
+    *("metrics.auroc", "metrics.auroc_low", "metrics.auroc_high", "metrics.permutation_best_of_p", "metrics.gain"),
+    *("metrics.brier", "metrics.prevalence_brier", "metrics.patients", "metrics.events"),
+    *("tags.family", "tags.blocks", "tags.simulated"),
+)
+"""The columns of a view that compares models; runs stand by the first, the best on top."""
 
 
 @contextmanager
-def experiment_run(experiment: str, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[str]:
+def experiment_run(
+    experiment: str,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+    columns: Sequence[str] = MODELS,
+) -> Iterator[str]:
     """Open the parent run of an experiment, or join the one that `mlflow run` has opened.
 
-    Runs of this machine whose process is gone are first marked as killed.
+    Runs of this machine whose process is gone are first marked as killed. `columns` are those of the view of a new
+    experiment, as in ``metrics.auroc``; runs stand by the first, the largest on top.
 
     Yields
     ------
@@ -60,7 +56,7 @@ def experiment_run(experiment: str, name: str, tags: Mapping[str, str], params: 
     bury_dead_runs(store)
     joined = settings().parent_run
     if joined is None:
-        _set_experiment(store, experiment)
+        _set_experiment(store, experiment, columns)
         run = mlflow.start_run(run_name=name)
     else:
         # Its experiment was chosen by whoever started it, and its parameters are logged. MLflow takes the run from the
@@ -194,7 +190,7 @@ def _log(
     )
 
 
-def _set_experiment(store: Any, name: str) -> None:
+def _set_experiment(store: Any, name: str, columns: Sequence[str]) -> None:
     import mlflow
 
     uri = settings().tracking_uri
@@ -202,8 +198,14 @@ def _set_experiment(store: Any, name: str) -> None:
         # Beside a local store's file; a server decides for itself.
         beside = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
         location = beside.as_uri() if uri.startswith("sqlite:///") else None
-        store.create_experiment(name, artifact_location=location, tags={_SHARED_VIEW: json.dumps(_VIEW)})
+        store.create_experiment(name, artifact_location=location, tags={_SHARED_VIEW: json.dumps(_view(columns))})
     mlflow.set_experiment(name)
+
+
+def _view(columns: Sequence[str]) -> dict[str, Any]:
+    """Return a view's state as the MLflow UI keeps it, its columns quoted as it quotes them."""
+    quoted = ["{}.`{}`".format(*column.split(".", 1)) for column in ("attributes.Created", *columns)]
+    return {"orderByKey": quoted[1], "orderByAsc": False, "selectedColumns": quoted}
 
 
 def _mask_key() -> bytes:

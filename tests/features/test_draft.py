@@ -15,6 +15,7 @@ from features.cohort import Cohort, read_cohort
 from features.draft import drafted_manifest, file_kind
 from features.errors import FileError, InputError
 from features.manifest import Manifest, Recist, load_manifest
+from features.simulator import simulate_trial
 
 METAPHLAN = """#mpa_vJun23_CHOCOPhlAnSGB_202307
 clade_name\tx_A1\tx_B1\tx_C1\tx_D1
@@ -274,6 +275,45 @@ def test_a_table_alone_gives_a_draft_that_asks_for_the_sheet(write: Callable[...
     assert draft.samples.file == "TODO"
     assert "no column of any sheet names the profiles, such as x_A1" in text
     assert "other.csv is not used" in text
+
+
+def test_the_course_of_a_trial_is_drafted_as_its_own_manifest_has_it(tmp_path: Path) -> None:
+    path = simulate_trial(tmp_path / "trial", n_patients=12, n_taxa=40, seed=1)
+    files = [file for file in path.parent.iterdir() if file.suffix in (".csv", ".tsv") and file.name != "truth.csv"]
+    text, draft = drafted(sorted(files))
+    shipped = load_manifest(path).course
+    for part, said in shipped:
+        found = getattr(draft.course, part)
+        if part == "medications":
+            assert found.kind.values.items() <= said.kind.values.items()
+            assert found.model_copy(update={"kind": said.kind}) == said
+        elif part == "assessments":
+            assert set(found.response.values.items()) <= set(said.response.values.items())
+            assert (found.day, found.sum_mm, found.response.column) == (said.day, said.sum_mm, said.response.column)
+        else:
+            assert found == said
+    assert "is not used" not in text
+    course, known = read(files).course, read_cohort(path, path.parent).course
+    for part in vars(known):
+        pd.testing.assert_frame_equal(getattr(course, part), getattr(known, part))
+
+
+def test_a_course_in_other_words_is_drafted_and_read(write: Callable[..., Path]) -> None:
+    days = {"pt": ["p1", "p1"], "Day": ["3", "30"]}
+    files = [
+        write("table.tsv", METAPHLAN),
+        write("sheet.csv", SHEET),
+        write("drugs.csv", {"pt": ["p1", "p3"], "Drug": ["Ciprofloxacin", "Aspirin"], "Start": ["-3", "n/a"]}),
+        write("infusions.csv", {**days, "Agent": ["Nivolumab 240 mg", "Ipilimumab"]}),
+        write("scans.csv", {**days, "Response": ["iUPD", "RECIST PR"], "SLD": ["30", "12"]}),
+        write("labs.csv", {**days, "parameter": ["weight", "albumin"], "result": ["70", "n/a"], "unit": ["kg", "g/L"]}),
+    ]
+    drafted(files)
+    course = read(files).course
+    assert course.medications["kind"].tolist() == ["antibiotic", "other"]
+    assert course.cycles["drug"].tolist() == ["Nivolumab 240 mg", "Ipilimumab"]
+    assert course.assessments[["response", "sum_mm"]].to_numpy().tolist() == [["iUPD", 30], ["PR", 12]]
+    assert course.measures["value"].tolist() == [70]
 
 
 # ---- errors ----

@@ -10,7 +10,7 @@ import pytest
 
 from features.cohort import read_cohort
 from features.errors import InputError
-from features.trajectories import WINDOWS, Window, changes, in_windows, trajectories, visit_windows
+from features.trajectories import WINDOWS, Window, changes, in_windows, trajectories, visit_windows, windows_after
 
 BLOOD = (
     "patient,day,IL6,TNF,IL2\n"
@@ -85,3 +85,14 @@ def test_momspi_has_visits_and_undetected_values(cohorts_dir):
     windows = visit_windows(found)
     fifth = changes(in_windows(found.rows, windows), [w.name for w in windows].index("visit 5"))
     assert (len(fifth.loc["IL-2"]), int(fifth.loc["IL-2", "below"].sum())) == (10, 9)
+
+
+def test_windows_are_written_as_days():
+    assert windows_after("7-28,90-") == WINDOWS
+    assert windows_after("1-1, 2-30")[1:] == (Window("days 1 to 1", 1, 1), Window("days 2 to 30", 2, 30))
+
+
+@pytest.mark.parametrize("text", ["", "7", "0-5", "28-7", "7-28,28-90", "7-,90-", "a-b", "90-,7-28"])
+def test_windows_that_overlap_or_are_none_are_refused(text):
+    with pytest.raises(InputError, match="is no window after"):
+        windows_after(text)

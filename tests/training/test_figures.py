@@ -47,7 +47,7 @@ def test_each_is_written_as_png_at_print_size_and_as_svg(figures):
     assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for name in found for kind in ("png", "svg")}
     for name in found:
         pixels = image.imread(folder / f"{name}.png")
-        assert pixels.shape[1] == 1065
+        assert pixels.shape[1] == 2130
         assert 0 < (pixels[..., :3] < 0.9).any(axis=-1).mean() < 0.5
     ET.parse(folder / "forest.svg")
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import matplotlib as mpl
 import numpy as np
@@ -19,10 +20,11 @@ from features.audit import alike_profiles
 from features.cohort import Cohort
 from features.donors import Flags, gained, gifts, lost, own_minus_unrelated, own_weights
 from features.trajectories import WINDOWS, Window
-from training.drawing import BLUE, GREEN, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
 from training.metrics import Estimate
 from training.study.ordination import aitchison, bray_curtis
 from training.study.permutations import orders, p_value
+from training.study.rates import counted
 from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
 from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
 
@@ -31,6 +33,8 @@ Vector = NDArray[np.float64]
 Score = Callable[[Window, Matrix], pd.DataFrame]
 
 NAME, TITLE = "donors", "Donors"
+_SIDES = ("own donor", "unrelated donors")
+_BY_DONOR = ("by donor", "by donor, 95% low", "by donor, 95% high")
 
 
 @dataclass(frozen=True)
@@ -159,8 +163,7 @@ def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     found = _panel(cohort, windows)
     if isinstance(found, str):
         return Section(NAME, TITLE, missing=(found,))
-    with mpl.rc_context(STYLE):
-        parts = [_approach(found, cohort), _engraftment(found)]
+    parts = [_approach(found, cohort), _engraftment(found)]
     return joined(NAME, TITLE, parts)
 
 
@@ -227,13 +230,13 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         "donor_distance": Drawing(
             "Bray-Curtis distance of each recipient's stool to the own donor (green) and to unrelated donors (grey: "
             "mean and range over donor subjects), by day.",
-            _lines(panel, distances),
+            partial(_lines, panel, distances),
         ),
         "donor_approach": Drawing(
             f"Change of Bray-Curtis distance from {_before(panel)} to {window.name}: to the own donor minus to "
             f"unrelated donors, by recipient under each donor. {main.n} recipients, {main.n_donors} of "
             f"{len(panel.donors)} donors; left of 0, nearer to the own donor than to the others.",
-            _forest(panel, main, own, names),
+            partial(_forest, panel, main, own, names),
         ),
     }
     nearer, adjusted = int((main.by_recipient < 0).sum()), specific(*_adjusted(panel, distances, window))
@@ -243,15 +246,16 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
         f"{in_words(main.recipients.value, main.recipients.low, main.recipients.high)} relative to unrelated donors, "
-        f"the mean of {main.n} recipients, and by {in_words(main.donors.value, main.donors.low, main.donors.high)}, "
-        f"the mean of {main.n_donors} donor subjects ({p_in_words(main.p)}{floor}); {nearer} of {main.n} recipients "
+        f"the mean of {counted(main.n, 'recipient')}, and by "
+        f"{in_words(main.donors.value, main.donors.low, main.donors.high)}, the mean of "
+        f"{counted(main.n_donors, 'donor subject')} ({p_in_words(main.p)}{floor}); {nearer} of {main.n} recipients "
         "moved nearer to their own donor than to the others.",
-        f"Before ({_before(panel)}), recipients stood {abs(start.value):.3f} "
-        f"{'farther from' if start.value > 0 else 'nearer to'} their own donor than unrelated ones (95% interval of "
-        f"the difference {start.low:.3f} to {start.high:.3f}), and who begins far comes nearer by chance alone. "
+        f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was "
+        f"{in_words(start.value, start.low, start.high)}; who begins far comes nearer by chance alone. "
         "Adjusted for the distance before, by the slope that unrelated donors have, the own donor's distance was "
         f"{in_words(adjusted.recipients.value, adjusted.recipients.low, adjusted.recipients.high)} off the unrelated "
         f"donors' ({p_in_words(adjusted.p)}).",
+        _in_other_ways(listings["donor_distance_depends_on"].frame),
         "Nearness is to a profile, not to strains, and without a placebo transplant it does not show that the "
         "transplant, rather than diet, antibiotics or bowel preparation, moved it.",
     )
@@ -261,7 +265,9 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         f"but the own. n = {main.n} recipients of {main.n_donors} donors.",
         "Interval: delete-one-donor jackknife, the donor leaving with the recipients and from among the comparators, "
         f"Student's t with {main.n_donors - 1} degrees of freedom. Test: donors exchanged whole, two-sided; the least "
-        f"p that {main.n_donors} donors among {len(panel.donors)} allow is {main.least_p:.2g}.",
+        f"p that {main.n_donors} donors among {len(panel.donors)} allow is {main.least_p:.2g}. The test asks "
+        "whether it matters, among these recipients and donors, who gave to whom; the interval, how far others might "
+        "differ: it can hold 0 where p is small.",
     )
     methods = (
         "Approach to the donor was the change of Bray-Curtis distance to the own donor's stool minus the mean change "
@@ -287,9 +293,7 @@ def _row(found: Specific) -> dict[str, float | int]:
         "by recipient": found.recipients.value,
         "95% low": found.recipients.low,
         "95% high": found.recipients.high,
-        "by donor": found.donors.value,
-        "by donor, 95% low": found.donors.low,
-        "by donor, 95% high": found.donors.high,
+        **dict(zip(_BY_DONOR, (found.donors.value, found.donors.low, found.donors.high), strict=True)),
         "p": found.p,
     }
 
@@ -312,7 +316,7 @@ def _over_time(panel: _Panel, distances: Matrix) -> pd.DataFrame:
 
 def _sides(scores: Matrix, own: Flags) -> dict[str, float]:
     mine, others = _of_sides(scores, own)
-    return {"own donor": float(mine.mean()), "unrelated donors": float(others.mean())}
+    return dict(zip(_SIDES, (float(mine.mean()), float(others.mean())), strict=True))
 
 
 def _of_sides(scores: Matrix, own: Flags) -> tuple[Vector, Vector]:
@@ -365,6 +369,18 @@ def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: li
             row = _row(specific(scores, own))
             rows.append({"": f"without {panel.codes[patient]}, whose stool is very like another patient's", **row})
     return pd.DataFrame(rows)
+
+
+def _in_other_ways(depends: pd.DataFrame) -> str:
+    """Return how far the estimate, the first row, outlasts being looked at in other ways, the others."""
+    first, others = depends.iloc[0], depends.iloc[1:]
+    same = np.sign(others["by recipient"]) == np.sign(first["by recipient"])
+    clear = same & (others["95% low"] * others["95% high"] > 0)
+    told = f"; not in: {'; '.join(others.loc[~clear, ''])}" if not clear.all() else ""
+    return (
+        f"What it depends on: of {len(others)} other ways to look (a table below), {same.sum()} have the same sign, "
+        f"and {clear.sum()} an interval by recipient without 0{told}."
+    )
 
 
 def _adjusted(panel: _Panel, distances: Matrix, window: Window) -> tuple[Matrix, Flags]:
@@ -426,8 +442,8 @@ def _engraftment(panel: _Panel) -> Section:
         lead.append(
             f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
             f"{others[known].mean():.0%} with unrelated donors: a difference of "
-            f"{in_words(difference.value, difference.low, difference.high, 1)} percentage points, mean of {result.n} "
-            f"recipients of {result.n_donors} donors ({p_in_words(result.p)})."
+            f"{in_words(difference.value, difference.low, difference.high, 1)} percentage points, mean of "
+            f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({p_in_words(result.p)})."
         )  # fmt: skip
     table = pd.DataFrame(
         {
@@ -449,16 +465,20 @@ def _engraftment(panel: _Panel) -> Section:
                 f"Taxa of the donor alone that the recipient had {window.name}, and taxa of the recipient alone that "
                 "were gone: with the own donor (green) and, what chance and regression give, with unrelated donors "
                 "(grey). By recipient.",
-                _dumbbells(table["patient"] + "  " + table["donor"], sides),
+                partial(_dumbbells, table["patient"] + "  " + table["donor"], sides),
             )
         },
         listings={
             "engraftment": Listing(
-                f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.", table
+                f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.",
+                table,
+                tuple(table.columns[4:]),
             ),
             "engraftment_estimates": Listing(
-                "Shares of taxa gained and lost, with the own donor and with unrelated donors, and the difference.",
+                "Shares of taxa gained and lost, with the own donor and with unrelated donors, and the difference in "
+                "percentage points.",
                 pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"}),
+                (*_SIDES, "difference, by recipient", "95% low", "95% high", *_BY_DONOR),
             ),
         },
         notes=(
@@ -478,7 +498,7 @@ def _engraftment(panel: _Panel) -> Section:
 
 def _lines(panel: _Panel, distances: Matrix) -> Figure:
     to, samples = panel.to_donors(distances), panel.stool.recipients
-    columns = min(5, len(panel.recipients))
+    columns = min(5 if len(panel.recipients) <= 30 else 8, len(panel.recipients))
     rows = -(-len(panel.recipients) // columns)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.25 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -501,7 +521,7 @@ def _lines(panel: _Panel, distances: Matrix) -> Figure:
 
 def _forest(panel: _Panel, found: Specific, own: Flags, names: list[str]) -> Figure:
     order = sorted(range(len(names)), key=lambda at: (np.flatnonzero(own[at]).tolist(), found.by_recipient[at]))
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.19 * (len(names) + 3)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + min(0.19 * (len(names) + 3), 8)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color=PALE, linewidth=0.8)
     labels, at, last = [], 0, None
@@ -533,7 +553,7 @@ def _forest(panel: _Panel, found: Specific, own: Flags, names: list[str]) -> Fig
 
 
 def _dumbbells(labels: pd.Series[str], sides: Mapping[str, tuple[Vector, Vector]]) -> Figure:
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.17 * len(labels)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.9 + min(0.17 * len(labels), 8)), layout="constrained")
     panels = figure.subplots(1, len(sides), sharey=True, squeeze=False)[0]
     titles = {"gained": "donor-only taxa gained", "lost": "recipient-only taxa lost"}
     at = np.arange(len(labels))
@@ -543,7 +563,7 @@ def _dumbbells(labels: pd.Series[str], sides: Mapping[str, tuple[Vector, Vector]
         axes.plot(mine, at, "o", color=GREEN, markersize=4, label="own donor")
         axes.set(xlabel="share", xlim=(0, None))
         axes.set_title(titles[what], loc="left")
-        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1))
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
     panels[0].set_yticks(at, labels)
     panels[0].invert_yaxis()
     panels[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))

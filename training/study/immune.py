@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -19,15 +19,13 @@ from scipy.stats import t as student
 from features.analytes import LOG2_UNITS
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
-from training.drawing import BLUE, COLOURS, INK, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
+from training.study.permutations import signs
 from training.study.section import Drawing, Listing, Section, patient_codes
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
-ENUMERATED = 16
-"""Patients up to whom all 2ⁿ assignments of signs are gone through; beyond, `SAMPLED` are drawn."""
-SAMPLED = 9999
 MODELLED = 10
 """Patients from whom on a change is estimated by a mixed model."""
 WORTH_DRAWING = 0.9
@@ -76,7 +74,7 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     level : float
         The confidence asked for; the widest interval is returned where that is beyond reach.
     seed : int
-        Of the signs that are drawn where there are more than `ENUMERATED` patients.
+        Of the signs that are drawn where not all are gone through; `training.study.permutations.signs`.
 
     References
     ----------
@@ -84,11 +82,9 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     64:1303-1317, for the subset means.
     """
     n = len(change)
-    if n <= ENUMERATED:
-        subsets = (np.arange(1, 2**n)[:, None] >> np.arange(n)) & 1 == 1
-    else:
-        subsets = np.random.default_rng(seed).random((SAMPLED, n)) < 0.5
-        subsets = subsets[subsets.any(axis=1)]
+    subsets = signs(n, seed=seed) < 0
+    subsets = subsets[subsets.any(axis=1)]
+    # To turn a subset's signs takes twice its sum off the whole.
     sums = subsets @ change
     # Sums that differ by rounding alone are ties.
     slack, ways = 1e-12 * np.abs(change).sum(), len(sums) + 1
@@ -353,7 +349,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         what = (
             "no immune measurements" if cohort.immune is None else "one draw a patient, or draws without day or visit"
         )
-        why = f"{cohort.name} has {what}; serial blood with a day or a visit number would be shown here"
+        why = f"{what}; serial blood with a day or a visit number would be shown here"
         return Section(NAME, TITLE, missing=(why,))
     codes, rows = patient_codes(cohort), found.rows
     if not found.dated:
@@ -369,7 +365,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         "changes": Listing(
             "Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: patients below "
             "the limit at both ends, who count as unchanged.",
-            _folds(table),
+            _folds(table if found.dated else table.sort_values("p", kind="stable")),
         ),
     }
     notes = [_note(table, windows)]
@@ -410,8 +406,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
                 f"{len(trend)} analytes, of those detected in at least half of the draws; n by row."
             )
         missing.append(
-            f"{cohort.name} numbers its visits and does not date them: windows in days, the pattern of rise and fall, "
-            "and peaks take draws with a day, before and after the index event"
+            "visits are numbered and not dated: windows in days, the pattern of rise and fall, and peaks take draws "
+            "with a day, before and after the index event"
         )
     if none:
         missing.append(f"below detection in every draw, so without a trajectory: {', '.join(none)}")
@@ -553,13 +549,13 @@ def _level_listing(found: Trajectories, windows: Sequence[Window], codes: dict[s
 
 
 def _note(table: pd.DataFrame, windows: Sequence[Window]) -> str:
-    named = "; ".join(f"{window.name}: {window.first:g} to {window.last:g}" for window in windows[:4])
+    named = ", ".join(window.name for window in windows[:4]).replace("baseline", "baseline (the last draw up to day 0)")
     return (
         f"Fold change from baseline: mean difference of log2 levels, paired within patients. Windows: {named}"
-        f"{'; ...' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the draws were "
-        "detected: exact two-sided sign-flip test, interval from the subset means that the test does not reject, at "
-        f"the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and change, "
-        "REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
+        f"{' and later ones' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the "
+        "draws were detected: exact two-sided sign-flip test, interval from the subset means that the test does not "
+        f"reject, at the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and "
+        "change, REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
         f"otherwise half the limit stands for what was not detected. Benjamini-Hochberg over {len(table)} "
         "rows; n by row."
     )
@@ -600,27 +596,28 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
 def _drawings(
     found: Trajectories, windows: Sequence[Window], table: pd.DataFrame, codes: dict[str, str]
 ) -> dict[str, Drawing]:
-    with mpl.rc_context(STYLE):
-        analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _undetected(found.rows)]
-        pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
-        caption = (
-            f"Trajectories, {_scale(found)}, of all patients with blood. Thin lines: patients; bold: geometric mean "
-            f"{'in each window, which is shaded' if found.dated else 'at each visit of at least 3 patients'}. Hollow: "
-            "below the limit, drawn at the limit (the mean takes half of it), and counted above the panel; triangles: "
-            "above the range."
+    analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _undetected(found.rows)]
+    pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
+    caption = (
+        f"Trajectories, {_scale(found)}, of all patients with blood. Thin lines: patients; bold: geometric mean "
+        f"{'in each window, which is shaded' if found.dated else 'at each visit of at least 3 patients'}. Hollow: "
+        "below the limit, drawn at the limit (the mean takes half of it), and counted above the panel; triangles: "
+        "above the range."
+    )
+    drawn = {
+        f"trajectories{f'_{at}' if at > 1 else ''}": Drawing(
+            caption, partial(_trajectories, found, windows, page, codes)
         )
-        drawn = {
-            f"trajectories{f'_{at}' if at > 1 else ''}": Drawing(caption, _trajectories(found, windows, page, codes))
-            for at, page in enumerate(pages, 1)
-        }
-        if len(table):
-            shown = table if found.dated else table[table["patients"] >= 5]
-            if len(shown):
-                drawn["changes"] = Drawing(
-                    "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
-                    "patients, none of fewer. Filled: q at most 0.05; n beside.",
-                    _forest(shown),
-                )
+        for at, page in enumerate(pages, 1)
+    }
+    if len(table):
+        shown = table if found.dated else table[table["patients"] >= 5]
+        if len(shown):
+            drawn["changes"] = Drawing(
+                "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
+                "patients, none of fewer. Filled: q at most 0.05; n beside.",
+                partial(_forest, shown),
+            )
     return drawn
 
 
@@ -642,8 +639,11 @@ def _trajectories(
         mine = found.rows[found.rows["analyte"] == analyte]
         for window in windows[1:] if found.dated else ():
             axes.axvspan(window.first, min(window.last, last), color=PALE, alpha=0.15, linewidth=0)
-        for patient, own in mine.groupby("patient", sort=False):
-            _line(axes, found, own, colours[str(patient)], few)
+        if few:
+            for patient, own in mine.groupby("patient", sort=False):
+                _lines(axes, found, own, colours[str(patient)], few)
+        else:
+            _lines(axes, found, mine, PALE, few)
         _mean(axes, found, mine, levels[levels["analyte"] == analyte], windows)
         if found.unit not in LOG2_UNITS:
             axes.set_yscale("log")
@@ -662,7 +662,7 @@ def _trajectories(
         axes.set_title(f"{analyte}{f'  ({below} of {len(mine)} <)' if below else ''}", loc="left", fontsize=7)
         axes.tick_params(labelsize=6)
     for axes in panels[max(0, len(analytes) - columns) : len(analytes)]:
-        axes.set_xlabel(found.clock if found.dated else "visit")
+        axes.set_xlabel("day" if found.dated else "visit")
         axes.tick_params(labelbottom=True)
     if few:
         for patient in patients:
@@ -671,10 +671,13 @@ def _trajectories(
     return figure
 
 
-def _line(axes: Any, found: Trajectories, own: pd.DataFrame, colour: str, few: bool) -> None:
-    """Draw one patient's levels: what was not detected hollow at the limit, what was beyond the range as a triangle."""
+def _lines(axes: Any, found: Trajectories, own: pd.DataFrame, colour: str, few: bool) -> None:
+    """Draw patients' levels: what was not detected hollow at the limit, what was beyond the range as a triangle."""
     shown = _back(found, own["limit"].fillna(own["log2"]))
-    axes.plot(own["time"], shown, color=colour, linewidth=0.9 if few else 0.5, alpha=1 if few else 0.6)
+    # A line breaks where the next patient's begins.
+    breaks = np.flatnonzero(own["patient"].to_numpy()[1:] != own["patient"].to_numpy()[:-1]) + 1
+    time, level = (np.insert(values.to_numpy(float), breaks, np.nan) for values in (own["time"], shown))
+    axes.plot(time, level, color=colour, linewidth=0.9 if few else 0.5, alpha=1 if few else 0.6)
     for side, marker, fill in (("", "o", colour), ("below", "o", "white"), ("above", "^", colour)):
         mine = (own["censored"] == side).to_numpy()
         axes.plot(

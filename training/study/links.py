@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ from scipy.stats import t as student
 from features.cohort import Cohort
 from features.trajectories import Trajectories, trajectories
 from features.transforms import CLR, GenusSums, PrevalenceFilter, ZeroReplacement
-from training.drawing import INK, STYLE, WIDTH
+from training.drawing import INK, WIDTH
 from training.study.section import Drawing, Listing, Section
 
 Vector = NDArray[np.float64]
@@ -251,8 +251,8 @@ def links_section(cohort: Cohort) -> Section:
     table = pd.DataFrame() if pairs is None else link_table(pairs)
     if found is None or pairs is None or table.empty:
         why = (
-            f"{cohort.name} has no two patients with stool and blood taken together twice (within {APART:g} days, or "
-            "at one visit); such pairs would be correlated within patients here"
+            f"no two patients have stool and blood taken together twice (within {APART:g} days, or at one visit); such "
+            "pairs would be correlated within patients here"
         )
         return Section(NAME, TITLE, missing=(why,))
     n, draws = int(table["patients"].max()), int(table["draws"].max())
@@ -278,12 +278,11 @@ def links_section(cohort: Cohort) -> Section:
         else "each visit"
     )
     missing = [f"detected in fewer than half of the pairs' draws, so not correlated: {', '.join(pairs.left_out)}"]
-    with mpl.rc_context(STYLE):
-        drawing = Drawing(
-            f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs; "
-            "dots: q at most 0.05.",
-            _heat_map(table),
-        )
+    drawing = Drawing(
+        f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs; "
+        "dots: q at most 0.05.",
+        partial(_heat_map, table),
+    )
     return Section(
         NAME,
         TITLE,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
@@ -17,7 +20,7 @@ from features.donors import gifts
 from features.outcomes import RESPONSES, meaning
 from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity, GenusSums
-from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
 from training.study.ordination import (
     PREVALENCE,
     GroupTest,
@@ -29,6 +32,7 @@ from training.study.ordination import (
     permdisp,
     principal_coordinates,
 )
+from training.study.patients import characteristic
 from training.study.permutations import paired_changes
 from training.study.section import Drawing, Listing, Section, joined
 from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
@@ -58,14 +62,13 @@ def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> S
     if found.recipients.empty:
         return Section(NAME, TITLE, missing=("microbiome: no patient's stool in which anything was found",))
     distances = {"Bray-Curtis": bray_curtis(found.proportions), "Aitchison": aitchison(found.proportions)}
-    with mpl.rc_context(STYLE):
-        parts = [
-            _composition(found, cohort),
-            _diversity(found),
-            _ordination(found, cohort, distances),
-            _groups(found, cohort, distances),
-            _taxa(found),
-        ]
+    parts = [
+        _composition(found, cohort),
+        _diversity(found),
+        _ordination(found, cohort, distances),
+        _groups(found, cohort, distances),
+        _taxa(found),
+    ]
     return joined(NAME, TITLE, parts)
 
 
@@ -131,13 +134,17 @@ def _composition(found: Stool, cohort: Cohort) -> Section:
     caption += "Each group of bars is a patient, from the first sample to the last"
     caption += "; a dotted line parts before from after." if found.dated else "."
     caption += "" if donors.empty else " Donors stand last."
-    drawing = Drawing(caption, _bars(shown, found.dated))
+    drawing = Drawing(caption, partial(_bars, shown, found.dated))
     missing = ("donors beside the patients: no donor's stool; name it in samples.donor",) if donors.empty else ()
     return Section(
         NAME,
         TITLE,
         drawings={"composition": drawing},
-        listings={"composition": Listing(f"Proportions of the {len(most)} most abundant {what}.", shown)},
+        listings={
+            "composition": Listing(
+                f"Proportions of the {len(most)} most abundant {what}.", shown, tuple(shown.columns[2:])
+            )
+        },
         missing=missing,
     )
 
@@ -159,17 +166,22 @@ def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.7 + 1.05 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     taxa = list(shown.columns[2:])
-    colours = [*SHADES[: len(taxa) - 1], "#D9D9D9"]
+    colours = [*SHADES[: len(taxa) - 1], REST]
     for axes, row in zip(panels, rows, strict=True):
         at, ticks, labels = 0.0, [], []
+        left = np.concatenate([np.arange(len(part)) for part in row]) - 0.46
+        left += np.repeat(np.cumsum([0, *(len(part) + 1 for part in row[:-1])]), [len(part) for part in row])
+        top = pd.concat(row)[taxa].to_numpy().cumsum(axis=1)
+        bottom = np.column_stack([np.zeros(len(top)), top[:, :-1]])
+        # A bar for each taxon of each sample, one by one, would take most of the report's time.
+        for low, high, taxon, colour in zip(bottom.T, top.T, taxa, colours, strict=True):
+            corners = [(left, low), (left, high), (left + 0.92, high), (left + 0.92, low)]
+            bars = list(np.stack([np.column_stack(corner) for corner in corners], axis=1))
+            axes.add_collection(PolyCollection(bars, facecolors=colour, linewidths=0, label=taxon.replace("_", " ")))
         for part in row:
-            x, bottom = at + np.arange(len(part)), np.zeros(len(part))
-            for taxon, colour in zip(taxa, colours, strict=True):
-                axes.bar(x, part[taxon], 0.92, bottom=bottom, color=colour, linewidth=0, label=taxon)
-                bottom += part[taxon].to_numpy()
             before = int((part["time"] <= 0).sum())
             if dated and 0 < before < len(part):
-                axes.axvline(at + before - 0.5, color="black", linewidth=0.8, linestyle=":")
+                axes.axvline(at + before - 0.5, color=INK, linewidth=0.8, linestyle=":")
             ticks.append(at + (len(part) - 1) / 2)
             labels.append(part["subject"].iloc[0])
             at += len(part) + 1
@@ -186,7 +198,7 @@ def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
 def _diversity(found: Stool) -> Section:
     values = alpha_diversity(found)
     richness = "expected number of taxa at equal depth" if found.counts else "taxa of a proportion of at least 0.0001"
-    names = {"shannon": "Shannon's entropy, nats", "richness": richness}
+    names, given = {"shannon": "Shannon's entropy, nats", "richness": richness}, found.samples["donor"].any()
     rows: list[dict[str, str | float]] = []
     for window in found.windows[1:]:
         for at, (column, name) in enumerate(names.items()):
@@ -212,9 +224,9 @@ def _diversity(found: Stool) -> Section:
         lead=lead,
         drawings={
             "diversity": Drawing(
-                "Alpha diversity over time, a line a patient, donors (green) beside: Shannon's entropy, and the "
-                f"{richness}.",
-                _diversity_figure(found, values, names),
+                f"Alpha diversity over time, a line a patient{', donors (green) beside' if given else ''}: Shannon's "
+                f"entropy, and the {richness}.",
+                partial(_diversity_figure, found, values, names),
             )
         },
         listings={"diversity": Listing("Change of alpha diversity since the first window.", table)} if rows else {},
@@ -240,8 +252,8 @@ def _floor(n: int) -> str:
 
 def _diversity_figure(found: Stool, values: pd.DataFrame, names: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-    panels = figure.subplots(1, 2 * len(names), width_ratios=[6, 1] * len(names))
     donors = [found.at[at] for at in found.samples.index[found.samples["donor"]]]
+    panels = figure.subplots(1, 2 * len(names), width_ratios=[6, 1 if donors else 0.01] * len(names))
     for left, right, column, name in zip(panels[::2], panels[1::2], names, names.values(), strict=True):
         for _, mine in found.recipients.groupby("patient"):
             left.plot(mine["time"], values[column].iloc[[found.at[at] for at in mine.index]],
@@ -252,9 +264,10 @@ def _diversity_figure(found: Stool, values: pd.DataFrame, names: Mapping[str, st
         left.set_title(name, loc="left", fontsize=7)
         left.set_xlabel("day" if found.dated else "visit")
         right.sharey(left)
+        right.set_visible(bool(donors))
         right.plot(np.linspace(-0.3, 0.3, len(donors)), values[column].iloc[donors], "D", color=GREEN, markersize=3)
-        right.set(xlim=(-0.6, 0.6), xticks=[0] if donors else [])
-        right.set_xticklabels(["donors"] if donors else [])
+        right.set(xlim=(-0.6, 0.6))
+        right.set_xticks([0], ["donors"])
         right.tick_params(axis="y", labelleft=False, length=0)
         right.spines["left"].set_visible(False)
     return figure
@@ -269,13 +282,13 @@ def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -
         "Principal coordinates of {}: patients' samples before (open), after (filled), joined in the order of time"
     )
     caption += "; donors (green)." if found.samples["donor"].any() else "."
-    drawings = {"ordination": Drawing(caption.format("both distances"), _maps(found, drawn))}
+    drawings = {"ordination": Drawing(caption.format("both distances"), partial(_maps, found, drawn))}
     if len(patients) <= MOST_PATHS:
         of = {one: set(donors) for one, donors in gifts(cohort).items()}
         drawings["paths"] = Drawing(
             "Each patient's path on the principal coordinates of Bray-Curtis distances, from the first sample (open) "
             "to the last (filled); donors are diamonds, the patient's own filled; all other stool is grey.",
-            _paths(found, drawn["Bray-Curtis"], patients, of),
+            partial(_paths, found, drawn["Bray-Curtis"], patients, of),
         )
     held = ", ".join(f"{name} {share[:2].sum():.0%}" for name, (_, share) in drawn.items())
     return Section(
@@ -372,10 +385,10 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
     ]
     for row in shown if len(shown) <= MOST_TOLD else ():
         least = row["PERMANOVA least p"]
-        told = f" (so few permutations exist that none goes below {least:.2g})" if least > 0.01 else ""
+        told = f"; so few permutations exist that no p goes below {least:.2g}" if least > 0.01 else ""
         lead.append(
             f"Composition, {row['']}: R² = {row['R²']:.2f}, {p_in_words(row['PERMANOVA p'])}, q = {row['q']:.2g} "
-            f"(PERMANOVA, Bray-Curtis, {row['subjects']} subjects); spread, {p_in_words(row['PERMDISP p'])}{told}."
+            f"(PERMANOVA, Bray-Curtis, {row['subjects']} subjects; spread, {p_in_words(row['PERMDISP p'])}{told})."
         )
     return Section(
         NAME,
@@ -390,10 +403,11 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
         },
         notes=(
             "PERMANOVA: time with the patient in the model, one sample a window, permuted within patients; response "
-            "by whole patients, over their samples of all windows; patients against donors with one sample of each "
-            "subject. All permutations where they are at most 9999, else 9999 random ones and the data; q by "
-            "Benjamini and Hochberg over this table. PERMDISP: distances to the groups' centroids, corrected for "
-            "group size, under the same permutation.",
+            "and arm by whole patients, over their samples of all windows; donors, and patients against donors, with "
+            "one sample of each subject. All permutations where they are at most 9999, else 9999 random ones and "
+            "the data; q by Benjamini and Hochberg over this table. PERMDISP: distances to the groups' centroids, "
+            "corrected for group size, under the same permutation. Whole donors are exchanged where the distance to "
+            "the own donor is tested, below.",
         ),
         methods=(
             "Groups were compared by PERMANOVA (Anderson 2001) and PERMDISP (Anderson 2006) under permutations "
@@ -436,20 +450,39 @@ def _questions(found: Stool, cohort: Cohort) -> Iterator[_Question]:
             groups, within = _names(["before", "after"] * len(both)), _names(np.repeat(both, 2))
             words = f"between visits ({found.windows[0].name}; {window.name})"
             yield _Question(words, "within patients", taken, groups, within=within)
-    outcome = next((name for name in RESPONSES if name in cohort.labels.flags), None)
-    if outcome is not None:
-        known = cohort.labels.flags[outcome].dropna()
+    for words, known in _groupings(cohort):
         listed = [(at, name) for taken in one.values() for name, at in taken.items() if name in known.index]
-        groups, units = _names(["yes" if known[name] else "no" for _, name in listed]), _names([n for _, n in listed])
-        if all(len(set(units[groups == group])) > 1 for group in ("yes", "no")):
-            taken = [at for at, _ in listed]
-            yield _Question(f"by response, {meaning(outcome)}", "whole patients", taken, groups, units=units)
+        groups, units = _names([known[name] for _, name in listed]), _names([name for _, name in listed])
+        each = [len(set(units[groups == group])) for group in set(known)]
+        if len(each) > 1 and min(each) > 1:
+            yield _Question(words, "whole patients", [at for at, _ in listed], groups, units=units)
+    donor = {name: next(iter(gave)) for name, gave in gifts(cohort).items() if len(gave) == 1}
+    for window in found.windows[1:]:
+        treated = [name for name in one[window] if name in donor]
+        several = Counter(donor[name] for name in treated)
+        treated = [name for name in treated if several[donor[name]] > 1]
+        if len({donor[name] for name in treated}) > 1:
+            taken, groups = [one[window][name] for name in treated], _names([donor[name] for name in treated])
+            words = f"by donor, of recipients who share one ({window.name})"
+            yield _Question(words, "patients", taken, groups)
     donors = found.samples[found.samples["donor"]].drop_duplicates("patient")
     for window, mine in one.items():
         if len(donors) > 1 and len(mine) > 1:
             taken = [*mine.values(), *(found.at[at] for at in donors.index)]
             groups = _names(["patients"] * len(mine) + ["donors"] * len(donors))
             yield _Question(f"patients ({window.name}) against donors", "subjects", taken, groups)
+
+
+def _groupings(cohort: Cohort) -> Iterator[tuple[str, pd.Series[str]]]:
+    """Yield what parts the patients: their response, and the arm where `patients.keep` has one; by patient."""
+    outcome = next((name for name in RESPONSES if name in cohort.labels.flags), None)
+    if outcome is not None:
+        known = cohort.labels.flags[outcome].dropna()
+        yield f"by response, {meaning(outcome)}", known.map({True: "yes", False: "no"})
+    said = cohort.manifest.patients
+    if said is not None and "arm" in said.keep:
+        arms = characteristic(cohort.clinical, "arm", said.keep["arm"]).groupby(cohort.samples["patient"]).first()
+        yield "by arm", arms.dropna().astype("str")
 
 
 def _names(names: Iterable[str]) -> Names:
@@ -476,14 +509,18 @@ def _taxa(found: Stool) -> Section:
     drawing = Drawing(
         f"The {min(len(table), 24)} changes of taxa with the least p: mean log2 fold change of the centred log-ratio "
         f"since {found.windows[0].name}, with 95% intervals; filled where q < {LEVEL}.",
-        _changes_figure(table.head(24)),
+        partial(_changes_figure, table.head(24)),
     )
     return Section(
         NAME,
         TITLE,
         lead=lead,
         drawings={"taxa": drawing},
-        listings={"taxa": Listing("Changes of taxa, by q.", table)},
+        listings={
+            "taxa": Listing(
+                "Changes of taxa, by q; before and after: patients in whom it was found.", table, ("before", "after")
+            )
+        },
         notes=(
             f"Taxa: centred log-ratios of the {table['taxon'].nunique()} taxa found in at least {CARRIERS:.0%} of "
             "patients; a change is relative to the geometric mean of these, so that no taxon's is its own alone. One "

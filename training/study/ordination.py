@@ -207,8 +207,9 @@ class _Design:
         free = len(self.held) - self.blocks - rank
         # The share rises with F, and is finite where nothing is left.
         share = np.divide(among, total, out=np.zeros_like(among), where=total > 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            f = (among[0] / rank) / ((total[0] - among[0]) / free)
+        left = total[0] - among[0]
+        # Where nothing is left, rounding leaves something.
+        f = (among[0] / rank) / (left / free) if free and left > 1e-12 * total[0] else np.inf
         least = float((share >= share.max() * (1 - 1e-9)).mean())
         return GroupTest(float(f), float(share[0]), float(p_value(share)), len(self.order), least)
 

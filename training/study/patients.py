@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,10 +15,17 @@ from features.donors import gifts
 from features.manifest import ClinicalField
 from features.outcomes import MONTH
 from features.survival import EVENT, survival_refusal, time_to_event
-from training.drawing import COLOURS, PALE, STYLE, WIDTH
+from training.drawing import COLOURS, PALE, WIDTH
 from training.metrics import Estimate
-from training.study.rates import counted, rate_row, share_in_words
-from training.study.response import RESPONSES, best_response, confirmed_response, lesion_changes, lesion_figures
+from training.study.rates import SHARES, counted, rate_row, share_in_words
+from training.study.response import (
+    RESPONSES,
+    best_response,
+    confirmed_response,
+    lesion_changes,
+    spider_figure,
+    waterfall_figure,
+)
 from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
 from training.study.survival_curves import kaplan_meier, median, survival_figure
 from training.study.swimmer import last_days, swimmer_figure
@@ -39,15 +46,7 @@ def patients_section(cohort: Cohort) -> Section:
     """Return Table 1, exposure, courses, survival, response and measures of a cohort's patients."""
     codes = patient_codes(cohort)
     parts = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _measures)
-    told = [part(cohort, codes) for part in parts]
-    return joined("patients", "Patients and outcomes", [*told, Section("limits", "", limits(cohort))])
-
-
-def limits(cohort: Cohort) -> tuple[str, ...]:
-    """Return what no statistic of a cohort of one arm can show, in sentences."""
-    if transplants(cohort).empty:
-        return ("Treatments are not compared here: nothing shows what a treatment added.",)
-    return ("Without an arm on immune checkpoint inhibitors alone, changes cannot be attributed to FMT.",)
+    return joined("patients", "Patients and outcomes", [part(cohort, codes) for part in parts])
 
 
 def transplants(cohort: Cohort) -> pd.DataFrame:
@@ -83,9 +82,9 @@ def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.D
     """
     rows = []
     for name, field in keep.items():
-        said = _words(clinical, name, field)
+        said = characteristic(clinical, name, field)
         known = said.dropna()
-        head = name.replace("_", " ") + (f", {field.unit}" if field.unit else "")
+        head = heading(name) + (f", {field.unit}" if field.unit else "")
         counts = {"known": known.size, "missing": said.size - known.size}
         if known.empty:
             rows.append({"characteristic": head, "level": "", "value": "unknown", **counts})
@@ -119,10 +118,11 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
     return pd.DataFrame(found, index=names).fillna("").astype("str")
 
 
-def in_words(months: Estimate) -> str:
+def incharacteristic(months: Estimate) -> str:
     """Return a median survival as a sentence has it: ``8.3 months (95% interval 2.5 to not reached)``."""
     value, low, high = (_months(each) for each in (months.value, months.low, months.high))
-    return f"{value}{' months' if np.isfinite(months.value) else ''} (95% interval {low} to {high})"
+    span = "not estimable" if np.isnan(months.low) and np.isinf(months.high) else f"{low} to {high}"
+    return f"{value}{' months' if np.isfinite(months.value) else ''} (95% interval {span})"
 
 
 def _characteristics(cohort: Cohort, codes: Codes) -> Section:
@@ -131,7 +131,9 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
     mine = cohort.samples[~cohort.samples["donor"]].sort_values("day", kind="stable")
     # An age may stand anew with each sample; the first is the baseline's.
     clinical = cohort.clinical.loc[mine.index].groupby(mine["patient"]).first().reindex(names)
-    each = pd.DataFrame({name: _whole(_words(clinical, name, field)) for name, field in keep.items()}, index=names)
+    each = pd.DataFrame(
+        {heading(name): _whole(characteristic(clinical, name, field)) for name, field in keep.items()}, index=names
+    )
     best = best_responses(cohort, codes)
     if len(best.columns):
         each["best response"] = best.iloc[:, 0].mask(best.iloc[:, 0] == "", "not assessed")
@@ -142,7 +144,9 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
             known = times["at_risk"] != "unknown"
             each[ENDED[outcome]] = np.where(known, np.where(times["event"] == EVENT, "yes", "no"), "unknown")
     each.insert(0, "patient", list(codes.values()))
-    listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
+    listings = {}
+    if len(each.columns) > 1:
+        listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
     one = table_one(clinical, keep)
     if not one.empty:
         caption = "Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
@@ -220,8 +224,8 @@ def _courses(cohort: Cohort, codes: Codes) -> Section:
     caption = f"Each patient's course. A bar ends with {until}, and with the best response where it is told."
     best = best_responses(cohort, codes)
     told = dict(zip(best.index, best.iloc[:, 0], strict=True)) if len(best.columns) else {}
-    figure = swimmer_figure(cohort, codes, transplants(cohort), told)
-    return Section("courses", "", drawings={"swimmer": Drawing(caption, figure)})
+    draw = partial(swimmer_figure, cohort, codes, transplants(cohort), told)
+    return Section("courses", "", drawings={"swimmer": Drawing(caption, draw)})
 
 
 def _survival(cohort: Cohort, codes: Codes) -> Section:
@@ -240,7 +244,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     for outcome, (time, event) in times.items():
         title, curve = OUTCOMES[outcome], kaplan_meier(time, event)
         middle, followed = median(curve), median(kaplan_meier(time, ~event))
-        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {in_words(middle)}."
+        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {incharacteristic(middle)}."
         if time.size <= FEW:
             order = np.lexsort((~event, time))
             each = [f"{time[i] / MONTH:.1f}{'' if event[i] else '+'}" for i in order]
@@ -250,14 +254,16 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
             f"{title}: Kaplan–Meier, n = {time.size}, {counted(int(event.sum()), 'event')}; patients left out as their "
             f"time is unknown: {len(codes) - time.size}; pointwise 95% intervals by Greenwood's variance on the "
             "complementary log-log scale; the median's interval after Brookmeyer and Crowley on the same scale; median "
-            "follow-up by reverse Kaplan–Meier."
+            "follow-up by reverse Kaplan–Meier, not reached where most have had the event."
         )
         rows.append(
             {
                 "outcome": title,
                 "patients": time.size,
                 "events": int(event.sum()),
-                "median, months (95% interval)": in_words(middle).replace(" months", "").replace("95% interval ", ""),
+                "median, months (95% interval)": incharacteristic(middle)
+                .replace(" months", "")
+                .replace("95% interval ", ""),
                 "median follow-up, months": _months(followed.value),
             }
         )
@@ -277,7 +283,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     )
     listings = {
         "survival": Listing("Survival and its medians.", pd.DataFrame(rows)),
-        "survival_at": Listing("Survival at fixed times, while anyone is followed.", pd.DataFrame(at)),
+        "survival_at": Listing("Survival at fixed times, while anyone is followed.", pd.DataFrame(at), SHARES),
     }
     if not at:
         del listings["survival_at"]
@@ -286,7 +292,8 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
         "log-log intervals; medians have Brookmeyer and Crowley's intervals; follow-up is the reverse Kaplan–Meier "
         "median (Schemper and Smith 1996, Controlled Clinical Trials 17:343-346).",
     )
-    drawings = {"survival": Drawing(caption, survival_figure({OUTCOMES[name]: found for name, found in times.items()}))}
+    draw = partial(survival_figure, {OUTCOMES[name]: found for name, found in times.items()})
+    drawings = {"survival": Drawing(caption, draw)}
     return Section("survival", "", tuple(lead), drawings, listings, tuple(notes), methods, tuple(missing), metrics)
 
 
@@ -315,7 +322,7 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
     counts.insert(0, "best response", [each or "not assessed" for each in counts.index])
     listings = {
         "best_response": Listing("Best overall response, patients.", counts.reset_index(drop=True)),
-        "response_rates": Listing("Response rates with exact intervals.", pd.DataFrame(rows)),
+        "response_rates": Listing("Response rates with exact intervals.", pd.DataFrame(rows), SHARES),
     }
     notes = ["Response rates: counts over patients as stated, exact (Clopper–Pearson) two-sided 95% intervals."]
     if {"published", "RECIST"} <= set(best.columns):
@@ -347,7 +354,6 @@ def _lesions(cohort: Cohort, codes: Codes) -> Section:
     responses = {code: best.loc[name].iloc[0] or "NE" for name, code in codes.items()} if len(best.columns) else {}
     shown = by_code(changes, codes)
     n, of = shown["patient"].nunique(), cohort.course.assessments["patient"].nunique()
-    figures = lesion_figures(shown, responses)
     count = f"{n} of {of} patients assessed, those with a baseline above 0 mm on or before day 0 and a later sum"
     captions = {
         "waterfall": f"Best change of the sum of target lesions from baseline, {count}. Dotted: +20% and −30%; "
@@ -357,7 +363,10 @@ def _lesions(cohort: Cohort, codes: Codes) -> Section:
     deepest = shown.groupby("patient")["change"].min()
     lowest, highest = deepest.min(), deepest.max()
     lead = f"Best change of lesions: median {deepest.median():+.0f}% (range {lowest:+.0f} to {highest:+.0f}%; n = {n})."
-    drawings = {name: Drawing(captions[name], figure) for name, figure in figures.items()}
+    drawings = {
+        "waterfall": Drawing(captions["waterfall"], partial(waterfall_figure, shown, responses)),
+        "spider": Drawing(captions["spider"], partial(spider_figure, shown, responses)),
+    }
     table = Listing("Change of the sum of target lesions, percent of baseline.", shown)
     return Section("lesions", "", (lead,), drawings, {"lesions": table})
 
@@ -382,7 +391,10 @@ def _measures(cohort: Cohort, codes: Codes) -> Section:
     caption = "Each patient's line. Not tested: who is measured late is a selection."
     listed = Listing("Measures over time; the change is from the last value on or before day 0 to the last one.", table)
     return Section(
-        "measures", "", drawings={"measures": Drawing(caption, _measures_figure(shown))}, listings={"measures": listed}
+        "measures",
+        "",
+        drawings={"measures": Drawing(caption, partial(_measures_figure, shown))},
+        listings={"measures": listed},
     )
 
 
@@ -390,23 +402,22 @@ def _measures_figure(shown: pd.DataFrame) -> Figure:
     groups, codes = list(shown.groupby(["name", "unit"], sort=False)), list(dict.fromkeys(shown["patient"]))
     columns = min(3, len(groups))
     lines = -(-len(groups) // columns)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 0.3 + 1.8 * lines), layout="constrained")
-        panels = figure.subplots(lines, columns, squeeze=False).ravel()
-        for axes in panels[len(groups) :]:
-            axes.set_axis_off()
-        for axes, ((name, unit), one) in zip(panels, groups, strict=False):
-            for code, course in one.groupby("patient", sort=False):
-                if len(codes) > len(COLOURS):
-                    axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
-                    continue
-                colour, last = COLOURS[codes.index(str(code))], course.iloc[-1]
-                axes.plot(course["day"], course["value"], ".-", color=colour, linewidth=0.9, markersize=4)
-                place = last["day"], last["value"]
-                axes.annotate(str(code), place, (3, 0), textcoords="offset points", va="center", fontsize=7)
-            axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
-            axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
-            axes.set_xlabel("day")
+    figure = Figure(figsize=(WIDTH, 0.3 + 1.8 * lines), layout="constrained")
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels[len(groups) :]:
+        axes.set_axis_off()
+    for axes, ((name, unit), one) in zip(panels, groups, strict=False):
+        for code, course in one.groupby("patient", sort=False):
+            if len(codes) > len(COLOURS):
+                axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
+                continue
+            colour, last = COLOURS[codes.index(str(code))], course.iloc[-1]
+            axes.plot(course["day"], course["value"], ".-", color=colour, linewidth=0.9, markersize=4)
+            place = last["day"], last["value"]
+            axes.annotate(str(code), place, (3, 0), textcoords="offset points", va="center", fontsize=7)
+        axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
+        axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
+        axes.set_xlabel("day")
     return figure
 
 
@@ -420,8 +431,8 @@ def by_code(frame: pd.DataFrame, codes: Codes, day: str = "day") -> pd.DataFrame
     return found.assign(patient=found["patient"].map(dict(codes))).reset_index(drop=True)
 
 
-def _words(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series[Any]:
-    """Return a characteristic as a reader has it: a number, or a word; NaN where unknown."""
+def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series[Any]:
+    """Return a characteristic as a reader has it, a number or a word, NaN where unknown; rows as of `clinical`."""
     if field.values is None:
         return clinical[name]
     if name in clinical:
@@ -430,6 +441,11 @@ def _words(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series
     known = levels.notna().all(axis=1)
     said = levels[known].idxmax(axis=1).astype("str")
     return said.str.removeprefix(f"{name}=").reindex(clinical.index)
+
+
+def heading(name: str) -> str:
+    """Return a characteristic's name as a reader writes it."""
+    return name.upper() if name in ("bmi", "ecog", "ldh") else name.replace("_", " ")
 
 
 def _whole(said: pd.Series[Any]) -> pd.Series[Any]:

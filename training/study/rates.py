@@ -5,6 +5,9 @@ from __future__ import annotations
 from models.rates import ALPHA, exact_interval
 from training.metrics import Estimate
 
+SHARES = ("share", "95% low", "95% high", "95% one-sided upper")
+"""Columns of shares, of rows as `rate_row` returns them."""
+
 
 def exact_rate(events: int, n: int) -> Estimate:
     """Return a share with its exact two-sided 95% interval, `models.rates.exact_interval`; `n` is at least 1."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import html
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.metadata import version
@@ -24,11 +25,18 @@ from training.study.section import Listing, Section, patient_codes
 
 ROWS = 30
 """Rows of a table that the page shows; its CSV holds all."""
+SHORT = 24
+"""Characters of a cell that stays on one line."""
 LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
 
 
 def write_report(
-    folder: Path, cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Section], run_id: str
+    folder: Path,
+    cohort: Cohort,
+    findings: Sequence[Finding],
+    sections: Sequence[Section],
+    run_id: str,
+    done: Callable[[], object] = lambda: None,
 ) -> None:
     """Write `report.html`, `figures` as SVG and PNG, and `tables` as CSV.
 
@@ -45,17 +53,19 @@ def write_report(
     sections : sequence of Section
     run_id : str
         The tracked run that holds the same files.
+    done : callable
+        Called after each figure.
     """
     figures, tables = folder / "figures", folder / "tables"
     figures.mkdir()
     tables.mkdir()
-    with mpl.rc_context(STYLE):
-        svgs = {
-            f"{section.name}_{name}": written(figures, f"{section.name}_{name}", drawing.figure)
-            for section in sections
-            for name, drawing in section.drawings.items()
-        }
+    svgs = {}
     for section in sections:
+        for name, drawing in section.drawings.items():
+            key = f"{section.name}_{name}"
+            with mpl.rc_context(STYLE):
+                svgs[key] = written(figures, key, drawing.draw())
+            done()
         for name, listing in section.listings.items():
             listing.frame.to_csv(tables / f"{section.name}_{name}.csv", index=False)
     page = report_page(cohort, findings, sections, svgs, run_id)
@@ -99,28 +109,34 @@ def report_page(
 
 def limits(cohort: Cohort) -> list[str]:
     """Return what no analysis of this cohort can show, in sentences."""
-    n = len(patient_codes(cohort))
-    given = not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
-    treatment = "FMT" if given else "treatment"
-    without = "an ICI-only arm" if given else "an untreated arm"
-    said = [
-        f"Without {without}, changes cannot be attributed to {treatment}: the disease, other treatment and time itself "
-        "change the same measurements.",
-        "Without a comparator, survival was not shown to be extended, nor response to be more frequent.",
+    n, patients = len(patient_codes(cohort)), cohort.manifest.patients
+    said = []
+    if cohort.manifest.simulated:
+        said.append("These data are simulated: they show what the analysis does, and nothing of any patient.")
+    if patients is not None and "arm" in patients.keep:
+        said.append("Arms are compared by the tests that say so, and by nothing else: all the rest is of all together.")
+    else:
+        given = (
+            not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
+        )
+        treatment, arm = ("FMT", "an ICI-only arm") if given else ("treatment", "an untreated arm")
+        said += [
+            f"Without {arm}, changes cannot be attributed to {treatment}: the disease, other treatment and time itself "
+            "change the same measurements.",
+            "Without a comparator, survival was not shown to be extended, nor response to be more frequent.",
+        ]
+    if 1 < n < 10:
+        said.append(
+            f"With {n} patients an exact two-sided test within patients cannot give a p-value below "
+            f"{2 ** (1 - n):.4g}, however large the effect; most true effects of usual size would be missed."
+        )
+    return [
+        *said,
         "The study is exploratory. False discovery is controlled within each table, not over the report; what stands "
         "out here is a question for the next trial.",
         "Taxa are shares of a whole: one that rises lowers all others. Sequences found in donor and recipient are "
         "compatible with engraftment and do not prove it.",
     ]
-    if 1 < n < 10:
-        said.insert(
-            2,
-            f"With {n} patients an exact two-sided test within patients cannot give a p-value below "
-            f"{2 ** (1 - n):.4g}, however large the effect; most true effects of usual size would be missed.",
-        )
-    if cohort.manifest.simulated:
-        said.insert(0, "These data are simulated: they show what the analysis does, and nothing of any patient.")
-    return said
 
 
 def methods(sections: Sequence[Section]) -> str:
@@ -137,8 +153,8 @@ def methods(sections: Sequence[Section]) -> str:
     )
 
 
-def shown(value: object) -> str:
-    """Return a table's value as the page shows it: three significant digits, and a dash for what is missing."""
+def shown(value: object, share: bool = False) -> str:
+    """Return a table's value as the page shows it: three significant digits, a share in percent, a dash for none."""
     if value is None or value is pd.NA or value is pd.NaT:
         return "–"
     if isinstance(value, bool | np.bool_):
@@ -146,7 +162,8 @@ def shown(value: object) -> str:
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, Real):
-        return _number(float(value))
+        number = float(value)
+        return f"{_number(100 * number)}%" if share and np.isfinite(number) else _number(number)
     return str(value)
 
 
@@ -160,10 +177,33 @@ def _number(value: float) -> str:
     return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.3g}"
 
 
-def columns(listing: Listing) -> list[tuple[str, str]]:
-    """Return a table's headings, each with the class by which its column stands left or right."""
-    numeric = {name for name, kind in listing.frame.dtypes.items() if pd.api.types.is_numeric_dtype(kind)}
-    return [(str(name), "number" if name in numeric else "") for name in listing.frame]
+@dataclass(frozen=True)
+class Column:
+    """A column as the page shows it: its heading, its kind ("number", a short "word", or "text"), and its cells."""
+
+    heading: str
+    kind: str
+    cells: tuple[str, ...]
+
+
+def columns(listing: Listing, rows: int = ROWS) -> list[Column]:
+    """Return a table's first rows by column, an estimate and its interval in one."""
+    frame = listing.frame.head(rows)
+    told = {name: [shown(value, name in listing.shares) for value in frame[name]] for name in frame}
+    names, found, ends = [str(name) for name in frame], [], set[str]()
+    for at, name in enumerate(names):
+        if name in ends:
+            continue
+        heading, cells, after = name.replace("_", " ") or "what", told[name], names[at + 1 : at + 3]
+        if [one.rpartition(" ")[2] for one in after] == ["low", "high"]:
+            ends |= {*after}
+            heading += " (95% interval)" if "95%" in after[0] else " (interval)"
+            spans = zip(cells, *(told[one] for one in after), strict=True)
+            cells = [one if {low, high} == {"–"} else f"{one} ({low} to {high})" for one, low, high in spans]
+        number = pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name])
+        words = "word" if max(map(len, cells), default=0) <= SHORT else "text"
+        found.append(Column(heading, "number" if number else words, tuple(cells)))
+    return found
 
 
 def sentence(text: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from features.outcomes import MONTH
-from training.drawing import COLOURS, GREEN, INK, PALE, STYLE, VERMILION, WIDTH
+from training.drawing import COLOURS, GREEN, INK, PALE, VERMILION, WIDTH
 
 CONFIRMED_AFTER = 28
 """Days after which a response must still be there to count as confirmed."""
@@ -93,8 +93,8 @@ def lesion_changes(assessments: pd.DataFrame) -> pd.DataFrame:
     return later.assign(change=100 * (later["sum_mm"] / before - 1))[before.notna()][["patient", "day", "change"]]
 
 
-def lesion_figures(changes: pd.DataFrame, best: Mapping[str, str]) -> dict[str, Figure]:
-    """Draw each patient's best change (waterfall) and its course (spider), in the colour of the best response.
+def waterfall_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
+    """Draw each patient's best change, in the colour of the best response.
 
     Parameters
     ----------
@@ -103,46 +103,50 @@ def lesion_figures(changes: pd.DataFrame, best: Mapping[str, str]) -> dict[str, 
     best : mapping of str to str
         Best overall response by patient.
     """
-    colours = {name: _COLOUR[best.get(name, "NE")] for name in changes["patient"]}
     deepest = changes.groupby("patient")["change"].min().sort_values(ascending=False, kind="stable")
-    with mpl.rc_context(STYLE):
-        waterfall, spider = (Figure(figsize=(WIDTH, 2.8), layout="constrained") for _ in range(2))
-        axes = waterfall.subplots()
-        axes.bar(range(deepest.size), deepest, color=[colours[name] for name in deepest.index], width=0.8)
-        for at, change in enumerate(deepest):
-            if abs(change) < 0.5:
-                axes.plot(at, 0, "_", color=INK)
-        axes.set_xticks(range(deepest.size), list(deepest.index))
-        axes.tick_params(axis="x", length=0)
-        if deepest.size > LABELLED:
-            axes.tick_params(axis="x", labelsize=6, rotation=90)
-        axes.set(ylabel="best change of the sum of lesions, %")
-        courses = spider.subplots()
-        for name, course in changes.groupby("patient", sort=False):
-            x, y = np.append(0, course["day"] / MONTH), np.append(0, course["change"])
-            courses.plot(x, y, "-o", color=colours[name], markersize=3, linewidth=1.1)
-            if deepest.size <= LABELLED:
-                courses.annotate(
-                    str(name), (x[-1], y[-1]), xytext=(4, 0), textcoords="offset points", va="center", fontsize=7
-                )
-        courses.set(xlabel="months from day 0", ylabel="change of the sum of lesions, %")
-        handles = [Line2D([], [], color=_COLOUR[each], linewidth=4, label=each) for each in _shown(changes, best)]
-        for panel in (axes, courses):
-            panel.axhline(0, color=INK, linewidth=0.8)
-            for line in (20, -30):
-                panel.axhline(line, color=PALE, linewidth=0.8, linestyle=":")
-            panel.legend(handles=handles, title="best response", loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return {"waterfall": waterfall, "spider": spider}
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    axes = figure.subplots()
+    axes.bar(range(deepest.size), deepest, color=[_COLOUR[best.get(name, "NE")] for name in deepest.index], width=0.8)
+    for at, change in enumerate(deepest):
+        if abs(change) < 0.5:
+            axes.plot(at, 0, "_", color=INK)
+    axes.set_xticks(range(deepest.size), list(deepest.index))
+    axes.tick_params(axis="x", length=0)
+    if deepest.size > LABELLED:
+        axes.tick_params(axis="x", labelsize=6, rotation=90)
+    axes.set(ylabel="best change of the sum of lesions, %")
+    _judged(axes, changes, best)
+    return figure
+
+
+def spider_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
+    """Draw each patient's change over time, in the colour of the best response; as `waterfall_figure`."""
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    axes, few = figure.subplots(), changes["patient"].nunique() <= LABELLED
+    for name, course in changes.groupby("patient", sort=False):
+        x, y = np.append(0, course["day"] / MONTH), np.append(0, course["change"])
+        axes.plot(x, y, "-o", color=_COLOUR[best.get(str(name), "NE")], markersize=3, linewidth=1.1)
+        if few:
+            axes.annotate(str(name), (x[-1], y[-1]), (4, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.set(xlabel="months from day 0", ylabel="change of the sum of lesions, %")
+    _judged(axes, changes, best)
+    return figure
+
+
+def _judged(axes: Axes, changes: pd.DataFrame, best: Mapping[str, str]) -> None:
+    """Draw the lines by which RECIST judges, and say what the colours are."""
+    axes.axhline(0, color=INK, linewidth=0.8)
+    for line in (20, -30):
+        axes.axhline(line, color=PALE, linewidth=0.8, linestyle=":")
+    found = {best.get(name, "NE") for name in changes["patient"]}
+    shown = [each for each in RESPONSES if each in found]
+    handles = [Line2D([], [], color=_COLOUR[each], linewidth=4, label=each) for each in shown]
+    axes.legend(handles=handles, title="best response", loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
 def response_colour(response: str) -> str:
     """Return the colour in which a response is drawn; a confirmed progression has that of progression."""
     return _COLOUR["PD" if response == "iCPD" else response or "NE"]
-
-
-def _shown(changes: pd.DataFrame, best: Mapping[str, str]) -> list[str]:
-    found = {best.get(name, "NE") for name in changes["patient"]}
-    return [each for each in RESPONSES if each in found]
 
 
 def _end(responses: Sequence[str], immune: bool) -> int:

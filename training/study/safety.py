@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -17,9 +17,9 @@ from scipy.stats import beta
 from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_refusal, time_to_event
-from training.drawing import BLUE, INK, PALE, STYLE, VERMILION, WIDTH
-from training.study.patients import by_code, limits
-from training.study.rates import counted, exact_rate, one_sided_bound, rate_row, share_in_words
+from training.drawing import BLUE, INK, PALE, VERMILION, WIDTH
+from training.study.patients import by_code
+from training.study.rates import SHARES, counted, exact_rate, one_sided_bound, rate_row, share_in_words
 from training.study.section import Drawing, Listing, Section, joined, patient_codes
 from training.study.survival_curves import Curve, incidence, numbers_at_risk, stepped
 
@@ -81,7 +81,6 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
             note = f"Adverse events: {before} before day {events.since:g} precede the treatment and are left out."
             parts.append(Section("before", "", notes=(note,)))
         parts.append(_boundary(frame, codes, limit))
-        parts.append(Section("limits", "", limits(cohort)))
     return joined("safety", "Safety", parts)
 
 
@@ -163,7 +162,7 @@ def _flagged(cohort: Cohort, codes: Codes) -> Section:
     if not rows:
         return Section("flagged", "", missing=missing)
     lead = tuple(f"{row['rate of']}: {share_in_words(int(row['patients']), int(row['of']))}." for row in rows)
-    listing = Listing("Patients with an adverse event, with exact intervals.", pd.DataFrame(rows))
+    listing = Listing("Patients with an adverse event, with exact intervals.", pd.DataFrame(rows), SHARES)
     note = "Adverse events: as published, exact (Clopper–Pearson) two-sided 95% intervals; unknown is left out."
     return Section("flagged", "", lead, listings={"grades": listing}, notes=(note,), missing=missing)
 
@@ -193,7 +192,7 @@ def _grades(events: pd.DataFrame, codes: Codes) -> Section:
     )
     metrics = {f"grade_{grade}_patients": float((worst >= grade).sum()) for grade in (1, 2, 3)}
     method = "Adverse events were graded by CTCAE; rates of patients have exact (Clopper–Pearson) intervals."
-    listings = {"grades": Listing("Patients by worst grade, with exact intervals.", frame)}
+    listings = {"grades": Listing("Patients by worst grade, with exact intervals.", frame, SHARES)}
     return Section("grades", "", tuple(lead), {}, listings, (note,), (method,), (), metrics)
 
 
@@ -213,8 +212,8 @@ def _terms(events: pd.DataFrame, codes: Codes) -> Section:
     return Section(
         "terms",
         "",
-        drawings={"adverse_events": Drawing(caption, _terms_figure(counts.iloc[1:], len(codes)))},
-        listings={"terms": Listing(caption, table), "events": Listing("Each adverse event.", listed[told])},
+        drawings={"adverse_events": Drawing(caption, partial(_terms_figure, counts.iloc[1:], len(codes)))},
+        listings={"terms": Listing(caption, table, SHARES), "events": Listing("Each adverse event.", listed[told])},
     )
 
 
@@ -229,7 +228,8 @@ def _causes(events: pd.DataFrame, codes: Codes) -> Section:
             rows.append(
                 rate_row(str(cause), one["patient"].nunique(), n) | {"events": len(one), "patients, grade 3+": severe}
             )
-        listings["attribution"] = Listing("Patients with events attributed by the investigators.", pd.DataFrame(rows))
+        caption = "Patients with events attributed by the investigators."
+        listings["attribution"] = Listing(caption, pd.DataFrame(rows), SHARES)
         fmt = events[attribution == "FMT"]["patient"].nunique()
         lead.append(f"Events that the investigators attributed to FMT: {share_in_words(fmt, n)}.")
     elif len(events):
@@ -309,8 +309,9 @@ def _times(cohort: Cohort, codes: Codes) -> Section:
         "Cumulative incidence of the first adverse event, death before it competing; band: pointwise 95% interval; "
         "dashed: censored at the end of treatment; grey: death before any such event. Below: patients still at risk."
     )
-    drawings = {"cumulative_incidence": Drawing(caption, _incidence_figure(curves))}
-    listings = {"incidence": Listing("Cumulative incidence of the first adverse event.", pd.DataFrame(rows))}
+    drawings = {"cumulative_incidence": Drawing(caption, partial(_incidence_figure, curves))}
+    shares = ("incidence", "95% low", "95% high", "died before")
+    listings = {"incidence": Listing("Cumulative incidence of the first adverse event.", pd.DataFrame(rows), shares)}
     return Section("times", "", tuple(lead), drawings, listings if rows else {}, (note,), (method,), missing)
 
 
@@ -350,6 +351,7 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
             f"What the boundary does, by the true rate, within {last} patients: probability to stop, patients treated "
             "and patients with an event on average.",
             operating,
+            ("true rate", "stopped"),
         ),
     }
     method = (
@@ -361,50 +363,46 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
 
 def _terms_figure(counts: pd.DataFrame, n: int) -> Figure:
     shades = ("#fee5d0", "#fdbf86", "#f08a4b", VERMILION, INK)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, min(0.9 + 0.2 * len(counts), 9)), layout="constrained")
-        axes = figure.subplots()
-        left = np.zeros(len(counts))
-        for grade, shade in zip(counts.columns, shades, strict=True):
-            if counts[grade].any():
-                axes.barh(
-                    range(len(counts)), counts[grade], left=left, color=shade, height=0.75, label=f"grade {grade}"
-                )
-            left += counts[grade].to_numpy()
-        axes.set_yticks(range(len(counts)), list(counts.index))
-        axes.set(xlabel=f"patients of {n}, by worst grade", ylim=(len(counts) - 0.4, -0.6))
-        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.tick_params(axis="y", length=0)
-        figure.legend(loc="outside right upper")
+    figure = Figure(figsize=(WIDTH, min(0.9 + 0.2 * len(counts), 9)), layout="constrained")
+    axes = figure.subplots()
+    left = np.zeros(len(counts))
+    for grade, shade in zip(counts.columns, shades, strict=True):
+        if counts[grade].any():
+            axes.barh(range(len(counts)), counts[grade], left=left, color=shade, height=0.75, label=f"grade {grade}")
+        left += counts[grade].to_numpy()
+    axes.set_yticks(range(len(counts)), list(counts.index))
+    axes.set(xlabel=f"patients of {n}, by worst grade", ylim=(len(counts) - 0.4, -0.6))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.tick_params(axis="y", length=0)
+    figure.legend(loc="outside right upper")
     return figure
 
 
 def _incidence_figure(curves: Mapping[tuple[Grade, str], tuple[Curve, Curve, Vector]]) -> Figure:
     grades = list(dict.fromkeys(grade for grade, _ in curves))
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(1, len(grades), sharey=True))
-        for axes, grade in zip(panels, grades, strict=True):
-            curve, death, time = curves[grade, ""]
-            stepped(axes, death, 0, PALE, 1, label="death before")
-            stepped(axes, curve, 0, VERMILION, 1, label="event")
-            for (other, cut), (cut_curve, _, _) in curves.items():
-                if other == grade and cut:
-                    axes.step(
-                        np.append(0, cut_curve.days),
-                        np.append(0, cut_curve.share),
-                        where="post",
-                        color=BLUE,
-                        linestyle="--",
-                        linewidth=1.1,
-                        label="event, censored at treatment end",
-                    )
-            axes.set(xlim=(0, time.max() * 1.04), ylim=(0, 1.02), xlabel="days from day 0")
-            axes.set_title(TITLES[grade], loc="left")
-            numbers_at_risk(axes, time)
-        panels[0].set_ylabel("cumulative incidence")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(grades), sharey=True))
+    for axes, grade in zip(panels, grades, strict=True):
+        curve, death, time = curves[grade, ""]
+        stepped(axes, death, 0, PALE, 1, label="death before")
+        stepped(axes, curve, 0, VERMILION, 1, label="event")
+        for (other, cut), (cut_curve, _, _) in curves.items():
+            if other == grade and cut:
+                axes.step(
+                    np.append(0, cut_curve.days),
+                    np.append(0, cut_curve.share),
+                    where="post",
+                    color=BLUE,
+                    linestyle="--",
+                    linewidth=1.1,
+                    label="event, censored at treatment end",
+                )
+        axes.set(xlim=(0, time.max() * 1.04), ylim=(0, 1.02), xlabel="days from day 0")
+        axes.set_title(TITLES[grade], loc="left")
+        numbers_at_risk(axes, time)
+    panels[0].set_ylabel("cumulative incidence")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=3)
     return figure
 
 

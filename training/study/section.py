@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -19,12 +19,12 @@ class Drawing:
     ----------
     caption : str
         What it shows, of how many, and how to read it; plain text.
-    figure : matplotlib.figure.Figure
-        Drawn under `training.drawing.STYLE`.
+    draw : callable
+        Returns the figure, drawn under whichever style is set: `training.drawing.STYLE`.
     """
 
     caption: str
-    figure: Figure
+    draw: Callable[[], Figure] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,13 @@ class Listing:
     caption : str
     frame : pandas.DataFrame
         Typed values under headings a reader understands; no index. Patients stand as P1, P2 ..., in the cohort's order.
+    shares : tuple of str
+        Columns of shares, which the page shows in percent.
     """
 
     caption: str
     frame: pd.DataFrame
+    shares: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

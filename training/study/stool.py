@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ class Stool:
     dated: bool
     counts: bool
 
-    @property
+    @cached_property
     def recipients(self) -> pd.DataFrame:
         """The patients' samples whose time is known, by patient, in the order of time."""
         mine = self.samples[~self.samples["donor"] & self.samples["time"].notna()]
@@ -116,6 +117,8 @@ def day_axis(axes: Axes, days: Matrix) -> None:
 
 def in_words(value: float, low: float, high: float, digits: int = 3) -> str:
     """Return a number and its 95% interval as a sentence has them; the interval only where there is one."""
+    # Without the zero, what rounds to none would have a sign.
+    value, low, high = (round(one, digits) + 0.0 for one in (value, low, high))
     if np.isnan(low):
         return f"{value:.{digits}f} (no interval)"
     return f"{value:.{digits}f} (95% interval {low:.{digits}f} to {high:.{digits}f})"

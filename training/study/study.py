@@ -6,9 +6,10 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,12 +20,20 @@ from features.cohort import Cohort, read_cohort
 from features.errors import InputError
 from features.manifest import manifest_digest
 from features.settings import settings
+from features.trajectories import WINDOWS, Window
 from training import tracking
 from training.experiment import Progress, nameless
 from training.study.report import write_report
 from training.study.section import Section
 
 EXPERIMENT = "study"
+COLUMNS = (
+    *("metrics.patients/patients", "metrics.patients/orr", "metrics.patients/os_median_months"),
+    *("metrics.safety/grade_3_patients", "metrics.immune/changed", "metrics.microbiome/taxa_changed"),
+    *("metrics.donors/donor_approach", "metrics.donors/donor_approach_p", "metrics.links/found"),
+    *("tags.cohorts", "tags.simulated"),
+)
+"""What the MLflow UI shows of each study."""
 MARK = "study.json"
 """The file by which a report is known as ours, and may be replaced."""
 
@@ -46,8 +55,14 @@ class Studied:
     sections: tuple[Section, ...]
 
 
-def study_sections() -> dict[str, Callable[[Cohort], Section]]:
-    """Return what makes each section, by what progress calls it, in the report's order."""
+def study_sections(windows: Sequence[Window] = WINDOWS) -> dict[str, Callable[[Cohort], Section]]:
+    """Return what makes each section, by what progress calls it, in the report's order.
+
+    Parameters
+    ----------
+    windows : sequence of Window
+        Of days, fixed beforehand, the baseline first.
+    """
     from training.study.donors import donors_section
     from training.study.immune import immune_section
     from training.study.links import links_section
@@ -58,9 +73,9 @@ def study_sections() -> dict[str, Callable[[Cohort], Section]]:
     return {
         "patients and outcomes": patients_section,
         "safety": safety_section,
-        "immune trajectories": immune_section,
-        "microbiome": microbiome_section,
-        "donors": donors_section,
+        "immune trajectories": partial(immune_section, windows=windows),
+        "microbiome": partial(microbiome_section, windows=windows),
+        "donors": partial(donors_section, windows=windows),
         "microbe-immune links": links_section,
     }
 
@@ -70,6 +85,7 @@ def run_study(
     out: Path,
     progress: Progress | None = None,
     sections: Mapping[str, Callable[[Cohort], Section]] | None = None,
+    windows: Sequence[Window] = WINDOWS,
 ) -> Studied:
     """Analyse a trial: one tracked run of all figures and tables, and one report.
 
@@ -82,6 +98,8 @@ def run_study(
     progress : Progress, optional
     sections : mapping of str to callable, optional
         What makes each section; all of `study_sections` when left out.
+    windows : sequence of Window
+        As `study_sections` takes them.
 
     Raises
     ------
@@ -103,14 +121,15 @@ def run_study(
             "manifests": f"{cohort.name} {manifest_digest(cohort.manifest)}",
             "taxokine.version": version("taxokine"),
         }
-        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, {"cohort": cohort.name}) as run_id:
+        params = {"cohort": cohort.name, "windows": ", ".join(window.name for window in windows)}
+        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, COLUMNS) as run_id:
             made = []
-            for title, make in (study_sections() if sections is None else sections).items():
+            for title, make in (study_sections(windows) if sections is None else sections).items():
                 progress.begin(title, 1)
                 made.append(make(cohort))
                 progress.advance()
-            progress.begin("drawing, writing and logging", 2)
-            write_report(folder, cohort, findings, made, run_id)
+            progress.begin("drawing, writing and logging", 2 + sum(len(section.drawings) for section in made))
+            write_report(folder, cohort, findings, made, run_id, progress.advance)
             (folder / "manifest.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
             metrics = run_metrics(made)
             said = {"taxokine": version("taxokine"), "cohort": cohort.name, "run_id": run_id, "metrics": metrics}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 
 from features.outcomes import MONTH
 from features.survival import CENSORED, DEATH, EVENT
-from training.drawing import BLUE, PALE, STYLE, WIDTH
+from training.drawing import BLUE, PALE, WIDTH
 from training.metrics import Estimate
 from training.sample_size import Z
+from training.study.rates import counted
 from training.survival_metrics import cumulative_incidence
 
 Vector = NDArray[np.float64]
@@ -132,14 +132,15 @@ def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Fi
     times : mapping of str to (ndarray, ndarray)
         By the outcome's name, each patient's days and whether they end with the event.
     """
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH if len(times) > 1 else WIDTH * 0.6, 2.9), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(1, len(times)))
-        for axes, (name, (time, event)) in zip(panels, times.items(), strict=True):
-            _survival(axes, time / MONTH, event)
-            axes.set(title=f"{name}: {event.sum()} events in {time.size} patients", ylabel="share")
-            axes.title.set_horizontalalignment("left")
-            axes.title.set_x(0)
+    figure = Figure(figsize=(WIDTH if len(times) > 1 else WIDTH * 0.6, 2.9), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(times)))
+    for axes, (name, (time, event)) in zip(panels, times.items(), strict=True):
+        _survival(axes, time / MONTH, event)
+        axes.set(
+            title=f"{name}: {counted(int(event.sum()), 'event')} in {counted(time.size, 'patient')}", ylabel="share"
+        )
+        axes.title.set_horizontalalignment("left")
+        axes.title.set_x(0)
     return figure
 
 

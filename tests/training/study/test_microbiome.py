@@ -9,6 +9,7 @@ from skbio.stats.composition import clr, multi_replace
 from statsmodels.stats.multitest import multipletests
 
 from features.cohort import Cohort, read_cohort
+from features.manifest import ClinicalField
 from features.simulator import simulate_trial
 from training.study.microbiome import alpha_diversity, microbiome_section, taxa_changes
 from training.study.stool import stool
@@ -100,6 +101,29 @@ def test_the_section(simulated: Cohort) -> None:
     assert (within["samples"] == 2 * within["subjects"]).all()
     donors = groups[groups[""].str.endswith("against donors")]
     assert (donors["samples"] == donors["subjects"]).all()
+
+
+def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
+    samples = simulated.samples
+    given = samples.drop_duplicates("patient").set_index("patient")["given"].str.partition("-B")[0]
+    patients = sorted(set(samples.loc[~samples["donor"], "patient"]))
+    values, after = simulated.taxa.values.copy(), (samples["day"] > 0).to_numpy()
+    of = [*dict.fromkeys(given[patients])]
+    for at in np.flatnonzero(after):
+        values[at, of.index(given[samples["patient"][at]])] += 1e5
+    arm = samples["patient"].map({name: float(at % 2) for at, name in enumerate(patients)})
+    keep = {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}
+    said = simulated.manifest.model_copy(
+        update={"patients": simulated.manifest.patients.model_copy(update={"keep": keep})}
+    )
+    moved = replace(with_values(simulated, values), manifest=said, clinical=pd.DataFrame({"arm": arm}))
+    groups = microbiome_section(moved).listings["groups"].frame.set_index(["", "distance"])
+    donor = groups.loc["by donor, of recipients who share one (days 7 to 28)", "Bray-Curtis"]
+    assert donor["PERMANOVA p"] < 0.05
+    assert donor["R²"] > 0.9
+    arms = groups.loc["by arm", "Bray-Curtis"]
+    assert (arms["permuted"], arms["subjects"]) == ("whole patients", 8)
+    assert arms["PERMANOVA p"] > 0.05
 
 
 def test_no_subject_is_named(simulated: Cohort) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from functools import partial
 from html.parser import HTMLParser
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,8 +15,7 @@ from matplotlib.figure import Figure
 from features.audit import KINDS, Finding
 from features.cohort import read_cohort
 from features.simulator import simulate_trial
-from training.drawing import STYLE
-from training.study.report import ROWS, limits, methods, sentence, shown, write_report
+from training.study.report import ROWS, columns, limits, methods, sentence, shown, write_report
 from training.study.section import Drawing, Listing, Section
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -48,12 +47,11 @@ class Page(HTMLParser):
 
 
 def drawn(label):
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(4, 2), layout="constrained")
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], "o-", label=label, clip_on=True)
-        axes.imshow(np.eye(2))
-        axes.legend()
+    figure = Figure(figsize=(4, 2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], "o-", label=label, clip_on=True)
+    axes.imshow(np.eye(2))
+    axes.legend()
     return figure
 
 
@@ -65,19 +63,22 @@ def cohort(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sections():
     frame = pd.DataFrame({"patient": [f"P{i}" for i in range(ROWS + 5)], "p": np.linspace(0.00001, 1, ROWS + 5)})
+    frame["of_those"] = 0.1234
     return [
         Section(
             "one",
             "The first <section>",
             ("1 of 6 patients, 17% (0 to 64%)",),
-            {"same": Drawing("A caption & more.", drawn("a")), "other": Drawing("B.", drawn("b"))},
-            {"table": Listing("Long.", frame)},
+            {"same": Drawing("A caption & more.", partial(drawn, "a")), "other": Drawing("B.", partial(drawn, "b"))},
+            {"table": Listing("Long.", frame, ("of_those",))},
             ("exact interval",),
             ("Intervals were exact.", "Shared."),
             (),
             {"rate": 0.17},
         ),
-        Section("two", "Second", drawings={"same": Drawing("C.", drawn("c"))}, methods=("Shared.", "Then another.")),
+        Section(
+            "two", "Second", drawings={"same": Drawing("C.", partial(drawn, "c"))}, methods=("Shared.", "Then another.")
+        ),
         Section("three", "Third", missing=("no blood was drawn",)),
     ]
 
@@ -122,6 +123,18 @@ def test_figures_and_tables_are_numbered_and_written(written):
     assert f"The first {ROWS} of {ROWS + 5} rows" in text
     assert "P29<" in text
     assert "P30<" not in text
+    assert text.count('<td class="number">12.3%</td>') == ROWS
+    assert whole["of_those"].iloc[0] == 0.1234
+    assert ">of those</th>" in text
+
+
+def test_tables_and_figures_have_names_that_are_read_aloud(written):
+    text = (written / "report.html").read_text()
+    labels = re.findall(r'<table aria-labelledby="([^"]+)"', text)
+    assert len(labels) == text.count("<table") == 3
+    assert all(f'<figcaption id="{label}">' in text for label in labels)
+    assert text.count('<svg role="img" aria-label="') == text.count("<svg")
+    assert re.findall(r"<h(\d)", text)[:2] == ["1", "2"]
 
 
 def test_a_section_without_data_says_what_is_missing(written):
@@ -150,6 +163,18 @@ def test_limits_know_n_and_simulation(cohort):
     assert "ICI-only arm" in said
 
 
+def test_an_interval_stands_beside_its_estimate():
+    frame = pd.DataFrame(
+        {"rate_of": ["a", "b"], "share": [0.5, 0.0], "95% low": [0.1, np.nan], "95% high": 0.9, "low": 1}
+    )
+    told = [(one.heading, one.kind, one.cells) for one in columns(Listing("", frame, ("share", "95% low", "95% high")))]
+    assert told == [
+        ("rate of", "word", ("a", "b")),
+        ("share (95% interval)", "number", ("50% (10% to 90%)", "0% (– to 90%)")),
+        ("low", "number", ("1", "1")),
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -160,6 +185,11 @@ def test_limits_know_n_and_simulation(cohort):
 )  # fmt: skip
 def test_values_are_shown_in_three_digits(value, text):
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.1234, "12.3%"), (1.0, "100%"), (np.nan, "–"), (0.0, "0%")])
+def test_shares_are_shown_in_percent(share, text):
+    assert shown(share, True) == text
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.study.response import best_response, confirmed_response, lesion_changes, lesion_figures
+from training.study.response import best_response, confirmed_response, lesion_changes, waterfall_figure
 
 
 @pytest.mark.parametrize(
@@ -62,6 +62,6 @@ def test_the_waterfall_falls():
     changes = pd.DataFrame(
         {"patient": ["P1", "P2", "P2", "P3"], "day": [60.0, 60, 90, 60], "change": [-100.0, 40, 10, -20]}
     )
-    bars = lesion_figures(changes, {"P1": "CR", "P2": "PD"})["waterfall"].axes[0]
+    bars = waterfall_figure(changes, {"P1": "CR", "P2": "PD"}).axes[0]
     assert [bar.get_height() for bar in bars.patches] == [10, -20, -100]
     assert [tick.get_text() for tick in bars.get_xticklabels()] == ["P2", "P3", "P1"]

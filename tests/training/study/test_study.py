@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
-import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from features.cohort import read_cohort
+from features.course import Course
 from features.errors import InputError
 from features.manifest import load_manifest
 from features.settings import settings
 from features.simulator import simulate_trial
+from features.trajectories import windows_after
 from models.registry import client
-from training.drawing import STYLE
+from training import drawing
 from training.experiment import Progress
+from training.study.report import report_page
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.study import EXPERIMENT, run_study, study_sections
+from training.tracking import VIEW
+
+
+def line():
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1])
+    return figure
 
 
 def tiny(cohort):
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(2, 1))
-        figure.subplots().plot([0, 1])
     codes = pd.DataFrame({"patient": list(patient_codes(cohort).values())})
     metrics = {"n": 6.0, "IL-12(p70) r": 0.5, "none": float("nan")}
     return Section(
-        "tiny", "Tiny", ("6.",), {"line": Drawing("L.", figure)}, {"who": Listing("W.", codes)}, metrics=metrics
+        "tiny", "Tiny", ("6.",), {"line": Drawing("L.", line)}, {"who": Listing("W.", codes)}, metrics=metrics
     )
 
 
@@ -43,20 +51,35 @@ def small(tmp_path_factory):
     return simulate_trial(tmp_path_factory.mktemp("small") / "trial", n_patients=6, n_taxa=40, seed=2)
 
 
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """One store for all tests here, since making it takes seconds; figures as PNG are small."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAXOKINE_HOME", str(folder / "home"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        patch.setattr(drawing, "DPI", 30)
+        settings.cache_clear()
+        yield
+    settings.cache_clear()
+
+
 def identifiers(cohort):
     names = {*cohort.samples["patient"], *cohort.samples["sample"], *cohort.samples["given"], *patient_codes(cohort)}
     return {name for name in names if name}
 
 
-def assert_nameless(folder, cohort):
-    """Look for patients, donors and samples in the names and texts of files, as whole words."""
-    named = re.compile("|".join(rf"(?<![\w-]){re.escape(name)}(?![\w-])" for name in identifiers(cohort)))
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    assert files
-    for path in files:
-        assert not named.search(path.name)
-        if path.suffix != ".png":
-            assert not named.search(path.read_text()), path
+def assert_nameless(texts, cohort):
+    """Look for patients, donors and samples as whole words."""
+    for text in texts:
+        for name in identifiers(cohort):
+            # Much sooner found not to be there than by a pattern of them all.
+            assert name not in text or not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text), name
+
+
+def files(folder):
+    return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
 
 
 def logged(run_id, folder):
@@ -64,14 +87,18 @@ def logged(run_id, folder):
 
 
 def test_a_study_is_one_run_and_one_report(small, store, tmp_path):
-    steps = []
-    found = run_study(str(small), tmp_path / "out", Progress(lambda name, parts: steps.append(name)), {"tiny": tiny})
+    steps = {}
+    found = run_study(str(small), tmp_path / "out", Progress(steps.__setitem__), {"tiny": tiny})
     run = client().get_run(found.run_id)
     assert run.info.status == "FINISHED"
-    assert client().get_experiment(run.info.experiment_id).name == EXPERIMENT
+    experiment = client().get_experiment(run.info.experiment_id)
+    assert experiment.name == EXPERIMENT
+    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{VIEW}"])
+    assert "metrics.`patients/os_median_months`" in view["selectedColumns"]
+    assert "auroc" not in str(view)
     assert run.data.metrics == {"tiny/n": 6.0, "tiny/IL-12_p70_ r": 0.5}
     assert run.data.tags["simulated"] == "true"
-    assert steps == ["reading and auditing the cohort", "tiny", "drawing, writing and logging"]
+    assert steps == {"reading and auditing the cohort": 2, "tiny": 1, "drawing, writing and logging": 3}
     kept = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     assert kept == {
         *("report.html", "study.json", "manifest.yaml", "tables/tiny_who.csv"),
@@ -107,10 +134,8 @@ def test_a_report_is_whole_or_not_at_all(small, store, tmp_path):
     with pytest.raises(RuntimeError, match="a section failed"):
         run_study(str(small), out, sections={"tiny": tiny, "broken": broken})
     assert json.loads((out / "study.json").read_text())["run_id"] == first.run_id
-    statuses = [
-        run.info.status for run in client().search_runs([client().get_experiment_by_name(EXPERIMENT).experiment_id])
-    ]
-    assert sorted(statuses) == ["FAILED", "FINISHED"]
+    latest, before = client().search_runs([client().get_experiment_by_name(EXPERIMENT).experiment_id], max_results=2)
+    assert (latest.info.status, before.info.run_id) == ("FAILED", first.run_id)
     assert list(tmp_path.glob(".out.*")) == []
 
 
@@ -127,8 +152,81 @@ def test_no_identifier_reaches_mlflow_or_the_report(name, small, store, tmp_path
     assert len(found.sections) == len(study_sections())
     (tmp_path / "mlflow").mkdir()
     read = read_cohort(cohort, settings().data)
-    assert_nameless(logged(found.run_id, tmp_path / "mlflow"), read)
-    assert_nameless(tmp_path / "out", read)
+    written, kept = files(tmp_path / "out"), files(logged(found.run_id, tmp_path / "mlflow"))
+    assert {name: path.read_bytes() for name, path in kept.items()} == {
+        name: path.read_bytes() for name, path in written.items()
+    }
+    assert len(written) > 20
+    assert_nameless([*written, *(path.read_text() for path in written.values() if path.suffix != ".png")], read)
     run = client().get_run(found.run_id)
     told = json.dumps([run.data.params, run.data.tags, run.data.metrics])
     assert not any(f'"{one}"' in told for one in identifiers(read))
+
+
+def cut(cohort, kept, **columns):
+    rows = np.flatnonzero(kept)
+    samples = cohort.samples.iloc[rows].assign(**columns).reset_index(drop=True)
+    return replace(cohort, samples=samples, taxa=cohort.taxa.take([cohort.taxa.samples[at] for at in rows]))
+
+
+def one_patient(cohort):
+    name = cohort.samples["patient"].iloc[0]
+    blood = cohort.immune.rows[cohort.immune.rows["patient"] == name]
+    events = replace(cohort.labels.events, frame=cohort.labels.events.frame[:0])
+    flags = {key: flag[[name]] for key, flag in cohort.labels.flags.items()}
+    labels = replace(
+        cohort.labels,
+        events=events,
+        flags=flags,
+        dates=cohort.labels.dates.loc[[name]],
+        recist=cohort.labels.recist[[name]],
+    )
+    alone = cut(cohort, (cohort.samples["patient"] == name) | cohort.samples["donor"])
+    course = Course(**{key: table[table["patient"] == name] for key, table in vars(cohort.course).items()})
+    return replace(
+        alone, immune=replace(cohort.immune, rows=blood), labels=labels, course=course, centre=cohort.centre[[name]]
+    )
+
+
+def one_visit(cohort):
+    first = cohort.immune.rows.drop_duplicates(["patient", "analyte"])
+    stool = cut(cohort, ~cohort.samples["patient"].duplicated() | cohort.samples["donor"])
+    return replace(stool, immune=replace(cohort.immune, rows=first))
+
+
+def no_donor(cohort):
+    return replace(cut(cohort, ~cohort.samples["donor"], given=""), course=Course())
+
+
+def undetected(cohort):
+    rows = cohort.immune.rows.assign(censored="below", value=np.nan)
+    return replace(cohort, immune=replace(cohort.immune, rows=rows))
+
+
+@pytest.mark.parametrize(("odd", "missing"), [
+    (one_patient, {"links": None, "microbiome": "taxa that change", "donors": None}),
+    (one_visit, {"immune": "one draw a patient", "microbiome": "change of diversity", "donors": "before and after"}),
+    (no_donor, {"donors": "no donor's stool", "patients": "ICI cycles"}),
+    (undetected, {"immune": "below detection in every draw", "links": "taken together twice"}),
+])  # fmt: skip
+def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
+    cohort = odd(read_cohort(small, small.parent))
+    sections = [make(cohort) for make in study_sections().values()]
+    for section in sections:
+        why = missing.get(section.name)
+        assert why is None or any(why in said for said in section.missing), section.missing
+    svgs = {f"{section.name}_{name}": "<svg/>" for section in sections for name in section.drawings}
+    page = report_page(cohort, [], sections, svgs, "run")
+    assert "nan" not in re.sub(r"<[^>]+>", " ", page).lower().split()
+    for section in sections:
+        for drawn in section.drawings.values():
+            assert drawn.draw().axes
+
+
+def test_windows_of_ones_own_reach_every_section(small):
+    cohort = read_cohort(small, small.parent)
+    made = study_sections(windows_after("10-40,41-"))
+    tables = {name: made[name](cohort).listings for name in ("immune trajectories", "microbiome", "donors")}
+    for name, listing in (("immune trajectories", "changes"), ("microbiome", "diversity")):
+        assert set(tables[name][listing].frame["window"]) == {"days 10 to 40", "day 41 and later"}
+    assert "change to days 10 to 40" in set(tables["donors"]["donor_distance"].frame[""])
