@@ -46,7 +46,7 @@ _TOLD = {
     "assessments": {"response": r"response|recist|assessment", "sum_mm": r"diameter|(^|_)(sum|sld)(_|$)"},
     "medications": {"name": r"medic|drug|agent|concomitant", "start": r"start|begin|first|from",
                     "end": r"(^|_)end|stop|last|until"},
-    "measures": {"name": r"^(measure|parameter|test|item|variable)(_?name)?$", "value": _VALUE, "unit": r"^units?$"},
+    "measures": {"name": r"^(measure|parameter|test|item|variable)(_?name)?$", "value": VALUE, "unit": r"^units?$"},
 }  # fmt: skip
 """Columns of the trial's course, by part and by the manifest's keys."""
 _NUMBERS = {"dose", "sum_mm", "start", "end", "value"}
