@@ -20,6 +20,7 @@ from sklearn.metrics import roc_auc_score
 from features.cohort import read_cohort
 from features.errors import AuditError
 from features.landmark import Block, FeatureTable, landmark_table
+from features.outcomes import OUTCOME_IDS
 from features.settings import settings
 from features.simulator import simulate_trial
 from training.evidence import Circumstances, Evidence, evidence_of, scores
@@ -226,7 +227,7 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Population:
     )
     table = landmark_table(read_cohort(path, path.parent))
     truth = pd.read_csv(path.parent / "truth.csv").set_index("patient")["response_log_odds"]
-    rows = table.rows[["cohort", "centre", "patient", "objective_response"]]
+    rows = table.rows[["cohort", "centre", "patient", *OUTCOME_IDS]]
     y = outcome_vector(table, "objective_response")
     causes = json.loads((path.parent / "causes.json").read_text(encoding="utf-8"))
     return Population(replace(table, rows=rows), y, truth[rows["patient"]].to_numpy(), causes)
