@@ -118,7 +118,7 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
     return pd.DataFrame(found, index=names).fillna("").astype("str")
 
 
-def incharacteristic(months: Estimate) -> str:
+def in_words(months: Estimate) -> str:
     """Return a median survival as a sentence has it: ``8.3 months (95% interval 2.5 to not reached)``."""
     value, low, high = (_months(each) for each in (months.value, months.low, months.high))
     span = "not estimable" if np.isnan(months.low) and np.isinf(months.high) else f"{low} to {high}"
@@ -244,7 +244,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     for outcome, (time, event) in times.items():
         title, curve = OUTCOMES[outcome], kaplan_meier(time, event)
         middle, followed = median(curve), median(kaplan_meier(time, ~event))
-        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {incharacteristic(middle)}."
+        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {in_words(middle)}."
         if time.size <= FEW:
             order = np.lexsort((~event, time))
             each = [f"{time[i] / MONTH:.1f}{'' if event[i] else '+'}" for i in order]
@@ -261,9 +261,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
                 "outcome": title,
                 "patients": time.size,
                 "events": int(event.sum()),
-                "median, months (95% interval)": incharacteristic(middle)
-                .replace(" months", "")
-                .replace("95% interval ", ""),
+                "median, months (95% interval)": in_words(middle).replace(" months", "").replace("95% interval ", ""),
                 "median follow-up, months": _months(followed.value),
             }
         )
