@@ -27,7 +27,7 @@ from training.study.response import (
     waterfall_figure,
 )
 from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
-from training.study.survival_curves import kaplan_meier, median, survival_figure
+from training.study.survival_curves import beta_product, kaplan_meier, median, survival_figure
 from training.study.swimmer import last_days, swimmer_figure
 
 OUTCOMES = {"overall_survival": "Overall survival", "progression_free_survival": "Progression-free survival"}
@@ -242,8 +242,8 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     lead, notes, rows, at = [], [], [], []
     metrics: dict[str, float] = {}
     for outcome, (time, event) in times.items():
-        title, curve = OUTCOMES[outcome], kaplan_meier(time, event)
-        middle, followed = median(curve), median(kaplan_meier(time, ~event))
+        title, curve = OUTCOMES[outcome], beta_product(time, event)
+        middle, followed = median(kaplan_meier(time, event)), median(kaplan_meier(time, ~event))
         text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {in_words(middle)}."
         if time.size <= FEW:
             order = np.lexsort((~event, time))
@@ -252,8 +252,9 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
         lead.append(text)
         notes.append(
             f"{title}: Kaplan–Meier, n = {time.size}, {counted(int(event.sum()), 'event')}; patients left out as their "
-            f"time is unknown: {len(codes) - time.size}; pointwise 95% intervals by Greenwood's variance on the "
-            "complementary log-log scale; the median's interval after Brookmeyer and Crowley on the same scale; median "
+            f"time is unknown: {len(codes) - time.size}; pointwise 95% intervals by the beta product "
+            "confidence procedure, which holds at small n; the median's interval after Brookmeyer and Crowley, by "
+            "Greenwood's variance on the complementary log-log scale, so that it is not read off the band; median "
             "follow-up by reverse Kaplan–Meier, not reached where most have had the event."
         )
         rows.append(
@@ -277,7 +278,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     lead.append("Without a comparator, survival was not shown to be extended.")
     caption = (
         "Survival from day 0 (Kaplan–Meier) with pointwise 95% intervals; ticks are censored patients, the dotted line "
-        "is the median. No interval is known before the first event, nor once all have had it."
+        "is the median."
     )
     listings = {
         "survival": Listing("Survival and its medians.", pd.DataFrame(rows)),
@@ -286,8 +287,9 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     if not at:
         del listings["survival_at"]
     methods = (
-        "Survival was estimated by Kaplan and Meier's method from day 0, with Greenwood's variance and complementary "
-        "log-log intervals; medians have Brookmeyer and Crowley's intervals; follow-up is the reverse Kaplan–Meier "
+        "Survival was estimated by Kaplan and Meier's method from day 0, with pointwise intervals by the beta product "
+        "confidence procedure (Fay, Brittain and Proschan 2013, Biostatistics 14:723-736); medians have Brookmeyer and "
+        "Crowley's intervals on the complementary log-log scale; follow-up is the reverse Kaplan–Meier "
         "median (Schemper and Smith 1996, Controlled Clinical Trials 17:343-346).",
     )
     draw = partial(survival_figure, {OUTCOMES[name]: found for name, found in times.items()})

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from scipy.stats import beta
 
 from features.outcomes import MONTH
 from features.survival import CENSORED, DEATH, EVENT
@@ -73,6 +74,33 @@ def kaplan_meier(time: Vector, event: NDArray[np.bool_]) -> Curve:
     survival = np.cumprod(1 - events / at_risk)
     spread = np.cumsum(np.divide(events, at_risk * (at_risk - events), out=np.zeros(days.size), where=at_risk > events))
     return Curve(days, at_risk, survival, *_log_log(survival, survival * np.sqrt(spread)))
+
+
+def beta_product(time: Vector, event: NDArray[np.bool_]) -> Curve:
+    r"""Return survival from day 0 on with intervals that hold however few the patients, or the events.
+
+    Of :math:`n_i` at risk :math:`d_i` had the event on day :math:`i`, and :math:`m` are followed on. The upper limit is
+    the 97.5% quantile of :math:`\prod B(n_i - d_i + 1, d_i)`, the lower the 2.5% quantile of its product with
+    :math:`B(m, 1)`; each product is taken as the beta distribution of the same mean and variance. Without censoring
+    these are Clopper and Pearson's limits.
+
+    Parameters
+    ----------
+    time, event
+        As `kaplan_meier` takes them.
+
+    References
+    ----------
+    Fay, Brittain and Proschan 2013, Biostatistics 14:723-736.
+    """
+    curve = kaplan_meier(time, event)
+    n, d = np.append(time.size, curve.at_risk), np.append(0, _life_table(time, np.stack([event, ~event]))[2][0])
+    after = np.append(n[1:], 0)
+    after[0] = time.size
+    mean = np.cumprod((n - d + 1) / (n + 1))
+    square = np.cumprod((n - d + 1) * (n - d + 2) / ((n + 1) * (n + 2)))
+    low = _beta_quantile(0.025, mean * after / (after + 1), square * after / (after + 2))
+    return Curve(np.append(0, curve.days), n, np.append(1, curve.share), low, _beta_quantile(0.975, mean, square))
 
 
 def median(curve: Curve) -> Estimate:
@@ -163,15 +191,24 @@ def numbers_at_risk(axes: Axes, time: Vector) -> None:
 
 
 def _survival(axes: Axes, time: Vector, event: NDArray[np.bool_]) -> None:
-    curve = kaplan_meier(time, event)
+    curve = beta_product(time, event)
     stepped(axes, curve, 1, BLUE, 1)
     censored = np.unique(time[~event])
     axes.plot(censored, [curve.at(day, 1).value for day in censored], "|", color=BLUE, markersize=7)
-    middle = median(curve)
+    middle = median(kaplan_meier(time, event))
     if np.isfinite(middle.value):
         axes.plot([0, middle.value, middle.value], [0.5, 0.5, 0], color=PALE, linewidth=0.8, linestyle=":")
     axes.set(xlim=(0, time.max() * 1.04), ylim=(0, 1.04), xlabel="months from day 0")
     numbers_at_risk(axes, time)
+
+
+def _beta_quantile(q: float, mean: Vector, square: Vector) -> Vector:
+    """Return the quantiles of beta distributions of given first and second moments; the mean where that is all."""
+    variance = square - mean**2
+    spread = variance > 1e-12
+    weight = mean * (1 - mean) / np.where(spread, variance, 1) - 1
+    a, b = (np.where(spread, part * weight, 1) for part in (mean, 1 - mean))
+    return np.where(spread, beta.ppf(q, a, b), mean)
 
 
 def _life_table(time: Vector, ended: NDArray[np.bool_]) -> tuple[Vector, Vector, Matrix]:
