@@ -222,7 +222,7 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         ),
         "donor_distance_depends_on": Listing(
             "What the estimate depends on: the first row, changed in one way at a time; distances of different kinds "
-            "have different scales.",
+            "have different scales. Without p: the very stool given, which is one, cannot be exchanged with means.",
             _depends_on(panel, cohort, distances, afterwards),
         ),
     }
@@ -252,7 +252,7 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         "moved nearer to their own donor than to the others.",
         f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was "
         f"{in_words(start.value, start.low, start.high)}; who begins far comes nearer by chance alone. "
-        "Adjusted for the distance before, by the slope that unrelated donors have, the own donor's distance was "
+        "Adjusted for the distance before, by the slope over all donors, the own donor's distance was "
         f"{in_words(adjusted.recipients.value, adjusted.recipients.low, adjusted.recipients.high)} off the unrelated "
         f"donors' ({p_in_words(adjusted.p)}).",
         _in_other_ways(listings["donor_distance_depends_on"].frame),
@@ -359,7 +359,9 @@ def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: li
     for later in [*afterwards[1:], whole]:
         rows.append({"": later.name, **_row(specific(*panel.approach(distances, later)[:2]))})
     if panel.of_gift:
-        rows.append({"": "the very stool given", **_row(specific(*panel.approach(distances, window, given=True)[:2]))})
+        found = specific(*panel.approach(distances, window, given=True)[:2])
+        # One stool varies more than the mean of several, so that it cannot be exchanged with the others'.
+        rows.append({"": "the very stool given", **_row(found), "p": math.nan})
     scores, own, names = panel.approach(distances, window, givers=True)
     if not own.all(axis=1).any():
         rows.append({"": "only donors with recipients", **_row(specific(scores, own))})
@@ -376,7 +378,7 @@ def _in_other_ways(depends: pd.DataFrame) -> str:
     first, others = depends.iloc[0], depends.iloc[1:]
     same = np.sign(others["by recipient"]) == np.sign(first["by recipient"])
     clear = same & (others["95% low"] * others["95% high"] > 0)
-    told = f"; not in: {'; '.join(others.loc[~clear, ''])}" if not clear.all() else ""
+    told = f"; not in: {'; '.join(others.loc[~clear, ''])}" if clear.any() and not clear.all() else ""
     return (
         f"What it depends on: of {len(others)} other ways to look (a table below), {same.sum()} have the same sign, "
         f"and {clear.sum()} an interval by recipient without 0{told}."
@@ -386,13 +388,13 @@ def _in_other_ways(depends: pd.DataFrame) -> str:
 def _adjusted(panel: _Panel, distances: Matrix, window: Window) -> tuple[Matrix, Flags]:
     """Return distances in a window less what the distances before foretell, (n_recipients, n_donors); and who gave.
 
-    Who begins far from a donor comes nearer by chance alone. How much, unrelated donors tell: the slope is theirs,
-    within recipients.
+    Who begins far from a donor comes nearer by chance alone. How much, all pairs within recipients tell, so that the
+    slope is the same whoever gave to whom.
     """
     change, own, names = panel.approach(distances, window)
     before = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
-    x, y = (part - _of_sides(part, own)[1][:, None] for part in (before, before + change))
-    slope = (x * y)[~own].sum() / max(float((x**2)[~own].sum()), 1e-300)
+    x, y = (part - part.mean(axis=1, keepdims=True) for part in (before, before + change))
+    slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
     return np.asarray(y - slope * x), own
 
 
