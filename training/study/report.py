@@ -25,7 +25,7 @@ from training.study.section import Listing, Section, patient_codes
 
 ROWS = 30
 """Rows of a table that the page shows; its CSV holds all."""
-SHORT = 24
+SHORT = 28
 """Characters of a cell that stays on one line."""
 LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
 
