@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 
@@ -167,14 +168,18 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
             "line": listed.index,
         }
     )
-    for name in said.leave_out:
-        if name not in set(listed):
+    reasons: Counter[str] = Counter()
+    left_out: set[str] = set()
+    for name, reason in said.leave_out.items():
+        named = {one for one in listed if one == name or fnmatchcase(one, name)}
+        if not named:
             raise ManifestError(f"{sheet.file}: samples.leave_out names {name!r}, which is no sample; correct the name")
+        reasons[reason] += len(named - left_out)
+        left_out |= named
     # Counted, not named: notes go where samples' names may not.
-    reasons = Counter(said.leave_out.values())
     notes = [f"{count} sample{'s' * (count > 1)} left out: {reason}" for reason, count in reasons.items()]
-    frame = frame[~frame["sample"].isin(said.leave_out)]
-    profiled -= set(said.leave_out)
+    frame = frame[~frame["sample"].isin(left_out)]
+    profiled -= left_out
     kept = frame[frame["sample"].isin(profiled)]
     if kept.empty:
         raise ManifestError(

@@ -144,7 +144,8 @@ class Samples(_Part):
     given : str, optional
         Column that names the donor sample a recipient was given.
     leave_out : mapping of str to str
-        Samples that cannot be trusted, each with the reason, which names none.
+        Samples that cannot be trusted, or are nobody's here, each with the reason, which names none; ``*_BRCD`` names
+        all that end so.
     """
 
     file: str

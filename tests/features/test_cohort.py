@@ -30,7 +30,7 @@ def read(write_cohort: Callable[..., str], tmp_path_factory: pytest.TempPathFact
         ("lee_2022", 164, 164, 165),
         ("matson_2018", 38, 38, 39),
         ("mitox", 88, 42, 88),
-        ("momspi", 490, None, 490),
+        ("momspi", 353, 71, 353),
         ("spencer_2021", 156, 156, 165),
     ],
 )
@@ -246,6 +246,18 @@ def test_a_sample_left_out_is_counted_and_never_named(read: Read) -> None:
     assert len(cohort.samples) == len(whole.samples) - 1
     assert "1 sample left out: thawed" in cohort.notes
     assert name not in " ".join(cohort.notes)
+
+
+def test_samples_of_one_kind_are_left_out_by_what_their_names_share(read: Read) -> None:
+    whole = read()
+    names = [str(name) for name in whole.samples["sample"]]
+    last = names[0][-1]
+    samples = whole.manifest.samples.model_dump(exclude_none=True)
+    cohort = read(samples={**samples, "leave_out": {f"*{last}": "thawed", names[0]: "thawed"}})
+    kept = [name for name in names if not name.endswith(last)]
+    assert list(cohort.samples["sample"]) == kept
+    left_out = len(names) - len(kept)
+    assert f"{left_out} sample{'s' * (left_out > 1)} left out: thawed" in cohort.notes
 
 
 def test_leaving_out_a_sample_that_is_not_there_is_an_error(read: Read) -> None:

@@ -93,7 +93,7 @@ def test_davar_has_recipients_before_the_transplant_and_no_donor(
 def test_momspi_joins_blood_of_the_same_visit(cohorts_dir: Path) -> None:
     table = landmark_table(published("momspi", cohorts_dir), by="visit")
     pairs = table.rows[table.rows["draw"].notna()]
-    assert (len(table), len(pairs), pairs["patient"].nunique()) == (490, 93, 68)
+    assert (len(table), len(pairs), pairs["patient"].nunique()) == (353, 93, 68)
     raw = pd.read_csv(cohorts_dir / "momspi" / "blood_cytokines.csv").set_index(["subject_id", "visit_number"])
     blood = table.take(pairs.index.to_numpy())
     expected = raw.loc[list(zip(pairs["patient"], pairs["visit"], strict=True))]

@@ -162,4 +162,5 @@ def test_one_patient_and_cohorts_without_days(simulated: Cohort) -> None:
 def test_numbered_visits(cohorts_dir: Path) -> None:
     found = taxa_changes(stool(read_cohort("momspi", cohorts_dir, fetch=False)))
     assert set(found["window"].str.split().str[0]) == {"visit"}
-    assert found["q"].min() < 0.05
+    # With the newborns' stool among the mothers', 77 changes would pass.
+    assert found["q"].min() > 0.05
