@@ -176,9 +176,11 @@ def survival_report(result: SurvivalResult) -> str:
 
 def study_report(found: Studied) -> str:
     """Return where a study's report lies, and what each section holds or lacks."""
+    from training.study.rates import counted
+
     lines = []
     for section in found.sections:
-        held = f"{len(section.drawings)} figures, {len(section.listings)} tables"
+        held = f"{counted(len(section.drawings), 'figure')}, {counted(len(section.listings), 'table')}"
         lines.append(f"{section.title:<40}{held if section.drawings or section.listings else 'no data'}")
         lines += [f"  missing  {one}" for one in section.missing]
     return "\n".join([*lines, "", f"wrote {found.page}", f"run {found.run_id}; 'taxokine ui' shows it"])

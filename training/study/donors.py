@@ -279,7 +279,7 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         "donor_approach_by_donor": main.donors.value,
         "donor_approach_p": main.p,
     }
-    return Section(NAME, TITLE, lead, drawings, listings, notes, methods, metrics=metrics)
+    return Section(NAME, TITLE, lead, drawings, listings, notes, methods, metrics=metrics, headlines=lead[:1])
 
 
 def _before(panel: _Panel) -> str:
@@ -462,6 +462,7 @@ def _engraftment(panel: _Panel) -> Section:
         NAME,
         TITLE,
         lead=tuple(lead),
+        headlines=tuple(lead[:1]),
         drawings={
             "engraftment": Drawing(
                 f"Taxa of the donor alone that the recipient had {window.name}, and taxa of the recipient alone that "

@@ -355,7 +355,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     if not found.dated:
         windows = visit_windows(found)
     table, none = change_table(rows, windows), sorted(_undetected(rows))
-    lead, missing = [_summary(found), *_changed(table, windows, found)], []
+    headlines = _changed(table, windows, found)
+    lead, missing = [_summary(found), *headlines], []
     listings = {
         "levels": Listing(
             f"Levels by window, {_scale(found)}; several draws of a window are averaged on the log scale; undetected: "
@@ -371,7 +372,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     notes = [_note(table, windows)]
     if found.dated and len(windows) > 2:
         pattern, (peaks, falls) = pattern_table(rows, windows), peak_tables(rows)
-        lead += _patterned(pattern, windows)
+        headlines = _patterned(pattern, windows)
+        lead += headlines
         if len(falls):
             fell = ", ".join(falls.loc[falls["q"] <= ALPHA, "analyte"]) or "none"
             lead.append(
@@ -398,7 +400,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     elif not found.dated:
         trend = trend_table(rows)
         if len(trend):
-            lead.append(_trended(trend))
+            headlines = [_trended(trend)]
+            lead += headlines
             listings["trend"] = Listing("Fold change for each visit, over all visits (mixed model).", _folds(trend))
             notes.append(
                 "Fold change for each visit: linear mixed model of log2 levels on the visit's number with random "
@@ -421,6 +424,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         NAME,
         TITLE,
         lead=tuple(lead),
+        headlines=tuple(headlines),
         drawings=_drawings(found, windows, table, codes),
         listings=listings,
         notes=tuple(notes),

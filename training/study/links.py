@@ -283,19 +283,21 @@ def links_section(cohort: Cohort) -> Section:
         "dots: q at most 0.05.",
         partial(_heat_map, table),
     )
+    lead = (
+        f"{draws} pairs of stool and blood, {together}, of {n} patients who have at least two: {len(links)} of "
+        f"{len(table)} within-patient correlations of {len(pairs.taxa)} {rank} with {table['analyte'].nunique()} "
+        f"analytes pass a false discovery rate of 5%; {said}.",
+        f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
+        f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
+        "missed.",
+        "What follows the same event moves together without acting on one another, and no more than that is shown "
+        "by a link that vanishes beyond the common course, which is taken out of both.",
+    )
     return Section(
         NAME,
         TITLE,
-        lead=(
-            f"{draws} pairs of stool and blood, {together}, of {n} patients who have at least two: {len(links)} of "
-            f"{len(table)} within-patient correlations of {len(pairs.taxa)} {rank} with {table['analyte'].nunique()} "
-            f"analytes pass a false discovery rate of 5%; {said}.",
-            f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
-            f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
-            "missed.",
-            "What follows the same event moves together without acting on one another, and no more than that is shown "
-            "by a link that vanishes beyond the common course, which is taken out of both.",
-        ),
+        lead=lead,
+        headlines=lead[:1],
         drawings={"links": drawing},
         listings={
             "links": Listing(

@@ -394,6 +394,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
         NAME,
         TITLE,
         lead=tuple(lead),
+        headlines=tuple(lead[:2]),
         listings={
             "groups": Listing(
                 "What groups explain of distances between stool samples. A difference of location (PERMANOVA) where "
@@ -501,10 +502,15 @@ def _taxa(found: Stool) -> Section:
         )
     changed = table[table["q"] < LEVEL]
     n = int(table["patients"].max())
+    foremost = "; ".join(
+        f"{one['taxon'].replace('_', ' ')}, {one['window']}, {one['change']:+.1f} ({one['low']:+.1f} to "
+        f"{one['high']:+.1f}) log2 fold"
+        for one in changed.head(4).to_dict("records")
+    )
     lead = (
         f"{len(changed)} of {len(table)} changes of taxa ({table['taxon'].nunique()} taxa in "
         f"{table['window'].nunique()} windows, up to {n} patients) stand at a false discovery rate of "
-        f"{LEVEL:.0%}{_floor(n)}.",
+        f"{LEVEL:.0%}{_floor(n)}{f'; foremost {foremost}' if foremost else ''}.",
     )
     drawing = Drawing(
         f"The {min(len(table), 24)} changes of taxa with the least p: mean log2 fold change of the centred log-ratio "
@@ -515,6 +521,7 @@ def _taxa(found: Stool) -> Section:
         NAME,
         TITLE,
         lead=lead,
+        headlines=lead,
         drawings={"taxa": drawing},
         listings={
             "taxa": Listing(

@@ -239,12 +239,13 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
             times[outcome] = frame["time"].to_numpy(float), (frame["event"] == EVENT).to_numpy()
     if not times:
         return Section("survival", "", missing=tuple(missing))
-    lead, notes, rows, at = [], [], [], []
+    lead, headlines, notes, rows, at = [], [], [], [], []
     metrics: dict[str, float] = {}
     for outcome, (time, event) in times.items():
         title, curve = OUTCOMES[outcome], beta_product(time, event)
         middle, followed = median(kaplan_meier(time, event)), median(kaplan_meier(time, ~event))
         text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {in_words(middle)}."
+        headlines.append(text)
         if time.size <= FEW:
             order = np.lexsort((~event, time))
             each = [f"{time[i] / MONTH:.1f}{'' if event[i] else '+'}" for i in order]
@@ -294,7 +295,18 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     )
     draw = partial(survival_figure, {OUTCOMES[name]: found for name, found in times.items()})
     drawings = {"survival": Drawing(caption, draw)}
-    return Section("survival", "", tuple(lead), drawings, listings, tuple(notes), methods, tuple(missing), metrics)
+    return Section(
+        "survival",
+        "",
+        tuple(lead),
+        drawings,
+        listings,
+        tuple(notes),
+        methods,
+        tuple(missing),
+        metrics,
+        headlines=tuple(headlines),
+    )
 
 
 def _response(cohort: Cohort, codes: Codes) -> Section:
@@ -339,7 +351,9 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
         )
     immune = " and by iRECIST (Seymour et al. 2017)" if "iRECIST" in best else ""
     methods = (f"Response was judged by RECIST 1.1 (Eisenhauer et al. 2009){immune}, unconfirmed unless stated.",)
-    return Section("response", "", tuple(lead), {}, listings, tuple(notes), methods, (), metrics)
+    return Section(
+        "response", "", tuple(lead), {}, listings, tuple(notes), methods, (), metrics, headlines=tuple(lead[:1])
+    )
 
 
 def _lesions(cohort: Cohort, codes: Codes) -> Section:

@@ -23,7 +23,7 @@ from features.cohort import Cohort
 from training.drawing import STYLE, written
 from training.study.section import Listing, Section, patient_codes
 
-ROWS = 30
+ROWS = 20
 """Rows of a table that the page shows; its CSV holds all."""
 SHORT = 28
 """Characters of a cell that stays on one line."""
@@ -99,6 +99,7 @@ def report_page(
         sections=sections,
         svgs=drawn,
         files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
+        headlines=[one for section in sections for one in section.headlines],
         limits=limits(cohort),
         methods=methods(sections),
         run_id=run_id,

@@ -164,7 +164,7 @@ def _flagged(cohort: Cohort, codes: Codes) -> Section:
     lead = tuple(f"{row['rate of']}: {share_in_words(int(row['patients']), int(row['of']))}." for row in rows)
     listing = Listing("Patients with an adverse event, with exact intervals.", pd.DataFrame(rows), SHARES)
     note = "Adverse events: as published, exact (Clopper–Pearson) two-sided 95% intervals; unknown is left out."
-    return Section("flagged", "", lead, listings={"grades": listing}, notes=(note,), missing=missing)
+    return Section("flagged", "", lead, headlines=lead, listings={"grades": listing}, notes=(note,), missing=missing)
 
 
 def _grades(events: pd.DataFrame, codes: Codes) -> Section:
@@ -193,7 +193,7 @@ def _grades(events: pd.DataFrame, codes: Codes) -> Section:
     metrics = {f"grade_{grade}_patients": float((worst >= grade).sum()) for grade in (1, 2, 3)}
     method = "Adverse events were graded by CTCAE; rates of patients have exact (Clopper–Pearson) intervals."
     listings = {"grades": Listing("Patients by worst grade, with exact intervals.", frame, SHARES)}
-    return Section("grades", "", tuple(lead), {}, listings, (note,), (method,), (), metrics)
+    return Section("grades", "", tuple(lead), {}, listings, (note,), (method,), (), metrics, headlines=tuple(lead[-1:]))
 
 
 def _terms(events: pd.DataFrame, codes: Codes) -> Section:
@@ -289,9 +289,12 @@ def _times(cohort: Cohort, codes: Codes) -> Section:
                     rows.append(row | {"died before": death.at(day, 0).value})
         first = by_cut[""][by_cut[""][:, 1] == EVENT, 0]
         if first.size:
+            when = f"day {first[0]:g}"
+            if first.size > 1:
+                when = f"median day {np.median(first):g} (range {first.min():g} to {first.max():g})"
             lead.append(
-                f"First event of {TITLES[grade]}: median day {np.median(first):g} (range {first.min():g} to "
-                f"{first.max():g}) in the {first.size} of {len(by_cut[''])} followed patients who had one."
+                f"First event of {TITLES[grade]}: {when} in the {first.size} of {len(by_cut[''])} followed patients "
+                "who had one."
             )
     note = (
         "Cumulative incidence: Aalen–Johansen with death before the event competing; pointwise 95% intervals by the "

@@ -56,6 +56,8 @@ class Section:
     title : str
     lead : tuple of str
         What was found, in sentences with numbers, intervals and n; and what it cannot show.
+    headlines : tuple of str
+        Those of them that the report opens with.
     drawings : dict of str to Drawing
         By file name without suffix.
     listings : dict of str to Listing
@@ -73,6 +75,7 @@ class Section:
     name: str
     title: str
     lead: tuple[str, ...] = ()
+    headlines: tuple[str, ...] = field(default=(), kw_only=True)
     drawings: dict[str, Drawing] = field(default_factory=dict)
     listings: dict[str, Listing] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -110,7 +113,7 @@ def joined(name: str, title: str, parts: Iterable[Section]) -> Section:
     parts = list(parts)
     texts = {
         told: tuple(text for part in parts for text in getattr(part, told))
-        for told in ("lead", "notes", "methods", "missing")
+        for told in ("lead", "headlines", "notes", "methods", "missing")
     }
     return Section(
         name,

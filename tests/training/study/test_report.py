@@ -75,6 +75,7 @@ def sections():
             ("Intervals were exact.", "Shared."),
             (),
             {"rate": 0.17},
+            headlines=("1 of 6 patients, 17% (0 to 64%)",),
         ),
         Section(
             "two", "Second", drawings={"same": Drawing("C.", partial(drawn, "c"))}, methods=("Shared.", "Then another.")
@@ -121,11 +122,18 @@ def test_figures_and_tables_are_numbered_and_written(written):
     assert len(whole) == ROWS + 5
     assert whole["p"].iloc[0] == 0.00001
     assert f"The first {ROWS} of {ROWS + 5} rows" in text
-    assert "P29<" in text
-    assert "P30<" not in text
+    assert f"P{ROWS - 1}<" in text
+    assert f"P{ROWS}<" not in text
     assert text.count('<td class="number">12.3%</td>') == ROWS
     assert whole["of_those"].iloc[0] == 0.1234
     assert ">of those</th>" in text
+
+
+def test_what_was_found_and_what_cannot_be_shown_open_the_page(written):
+    text = (written / "report.html").read_text()
+    short = text[text.index("In short") : text.index("Data and audit</h2>")]
+    assert "1 of 6 patients, 17% (0 to 64%)" in short
+    assert "Without an ICI-only arm" in short
 
 
 def test_tables_and_figures_have_names_that_are_read_aloud(written):

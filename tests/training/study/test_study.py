@@ -215,6 +215,7 @@ def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
     for section in sections:
         why = missing.get(section.name)
         assert why is None or any(why in said for said in section.missing), section.missing
+        assert all(any(said.startswith(one) for said in section.lead) for one in section.headlines)
     svgs = {f"{section.name}_{name}": "<svg/>" for section in sections for name in section.drawings}
     page = report_page(cohort, [], sections, svgs, "run")
     assert "nan" not in re.sub(r"<[^>]+>", " ", page).lower().split()
