@@ -1,9 +1,11 @@
-"""Compare simulated stool with the published melanoma cohorts': a table on standard output, and a figure as PNG.
+"""How near simulated stool and cytokines are to published cohorts'.
 
-`python -m benchmarks.simulator_check FIGURE.png`; cohorts lie where `TAXOKINE_DATA` says, or beside the project.
-Between patients, each has one sample, the earliest; only species with a name count, however rare.
-"Still" is a trial in which nothing follows the transplant. Cytokines are compared with those of MOMS-PI, in pregnancy:
-no published cohort known has them over an FMT.
+`python -m benchmarks.simulator_check benchmarks/simulator_check.png > benchmarks/simulator_check.md`; cohorts lie where
+`TAXOKINE_DATA` says, or beside the project.
+
+Medians with quartiles. Between patients, each has one sample, the earliest; only species with a name count, however
+rare. "Still" is a trial in which nothing follows the transplant. Cytokines are compared with those of MOMS-PI, in
+pregnancy: no published cohort known has them over an FMT.
 """
 
 from __future__ import annotations
@@ -122,7 +124,9 @@ class Stool:
 
 
 def main() -> None:
-    """Print the table and write the figure that the command line names."""
+    """Print the tables as Markdown and write the figure that the command line names."""
+    figure = Path(sys.argv[1])
+    print(__doc__, f"![Stool before treatment, simulated and published]({figure.name})", sep="\n", end="\n\n")
     data = Path(os.environ.get("TAXOKINE_DATA", Path(__file__).parents[2] / "shared" / "cohorts"))
     with tempfile.TemporaryDirectory() as scratch:
         read = {name: read_cohort(name, data, fetch=False) for name in (*WITHOUT_TRANSPLANT, "davar_2021", "momspi")}
@@ -143,7 +147,7 @@ def main() -> None:
         [f"| {name} | {' | '.join(of[name] for of in spreads.values())} |" for name in common],
     )
     with mpl.rc_context(STYLE):
-        _drawn([one for one in stools if "still" not in one.name]).savefig(sys.argv[1], dpi=150)
+        _drawn([one for one in stools if "still" not in one.name]).savefig(figure, dpi=150)
 
 
 def _print(heads: Sequence[str], rows: Sequence[str]) -> None:
