@@ -362,6 +362,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             f"Levels by window, {_scale(found)}; several draws of a window are averaged on the log scale; undetected: "
             "every draw lay below the limit, and half the limit is shown.",
             _level_listing(found, windows, codes),
+            data=True,
         ),
         "changes": Listing(
             "Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: patients below "
@@ -390,11 +391,13 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             "Each patient's highest draw after day 0: fold over baseline, its day, and the slope from there on (log2 "
             "for 30 days; 0 where the last draw is the highest). Descriptive: chosen after the fact.",
             peaks.assign(patient=peaks["patient"].map(codes), peak=2 ** peaks["peak"]),
+            data=True,
         )
         listings["falls"] = Listing(
-            "Mean slope after the peak (log2 for 30 days), beside that of the same draws shuffled in time; p: how "
-            "often a fall as marked, or more, comes of shuffling.",
-            falls,
+            "The highest draw after day 0, median over patients (range): fold over baseline, and its day; both chosen "
+            "after the fact, and descriptive. Mean slope from there on (log2 for 30 days), beside that of the same "
+            "draws shuffled in time; p: how often a fall as marked, or more, comes of shuffling.",
+            _peaks_in_words(peaks).merge(falls.drop(columns="patients"), "left", "analyte"),
         )
         notes.append(_pattern_note(windows))
     elif not found.dated:
@@ -436,6 +439,16 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             "changed": float(significant["analyte"].nunique()),
         },
     )
+
+
+def _peaks_in_words(peaks: pd.DataFrame) -> pd.DataFrame:
+    """Return each analyte's patients, peak as a fold change, and its day: medians with ranges over patients."""
+    told = []
+    for analyte, mine in peaks.groupby("analyte"):
+        fold, day = 2 ** mine["peak"].dropna(), mine["day"]
+        height = f"{fold.median():.3g} ({fold.min():.3g} to {fold.max():.3g})" if len(fold) else ""
+        told.append((analyte, len(mine), height, f"{day.median():g} ({day.min():g} to {day.max():g})"))
+    return pd.DataFrame(told, columns=["analyte", "patients", "peak", "day of peak"])
 
 
 def _undetected(rows: pd.DataFrame) -> list[str]:
@@ -671,7 +684,7 @@ def _trajectories(
     if few:
         for patient in patients:
             panels[0].plot([], [], color=colours[patient], label=codes[patient])
-        figure.legend(loc="outside upper left", ncols=len(patients))
+        figure.legend(loc="outside lower left", ncols=len(patients))
     return figure
 
 

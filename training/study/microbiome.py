@@ -50,6 +50,8 @@ SHADES = (
     *COLOURS[:6], "#F0E442", "#332288", "#88CCEE", "#882255", "#999933", "#DDCC77",
 )  # fmt: skip
 LEVEL = 0.05
+LEAST_TOLD = 0.01
+"""The least p that a design allows, above which it is said."""
 MOST_TOLD = 8
 """Tests of groups, in one distance, up to which each has its sentence."""
 CARRIERS = 0.5
@@ -142,7 +144,7 @@ def _composition(found: Stool, cohort: Cohort) -> Section:
         drawings={"composition": drawing},
         listings={
             "composition": Listing(
-                f"Proportions of the {len(most)} most abundant {what}.", shown, tuple(shown.columns[2:])
+                f"Proportions of the {len(most)} most abundant {what}.", shown, tuple(shown.columns[2:]), data=True
             )
         },
         missing=missing,
@@ -203,7 +205,7 @@ def _diversity(found: Stool) -> Section:
     for window in found.windows[1:]:
         for at, (column, name) in enumerate(names.items()):
             change = found.changes(values[[column]].to_numpy(), window)
-            if change.empty:
+            if len(change) < 2:
                 continue
             before = found.means(values[[column]].to_numpy(), found.windows[0]).loc[change.index, 0].mean()
             tested = paired_changes(change.to_numpy(), seed=at).iloc[0]
@@ -230,7 +232,7 @@ def _diversity(found: Stool) -> Section:
             )
         },
         listings={"diversity": Listing("Change of alpha diversity since the first window.", table)} if rows else {},
-        missing=() if rows else ("change of diversity: no patient has stool in two windows",),
+        missing=() if rows else ("change of diversity: it takes two patients with stool in two windows",),
         notes=(
             f"Alpha diversity: mean of the patients' changes from the last sample {found.windows[0].name} to the mean "
             "of a window's samples; 95% interval by Student's t; p by exchanging signs, two-sided, exact up to 13 "
@@ -367,8 +369,8 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
                 test(part, asked.groups, within=asked.within, units=asked.units) for test in (permanova, permdisp)
             )
             subjects = found.samples["patient"].iloc[asked.taken].nunique()
-            asks = {"": asked.words, "distance": name, "permuted": asked.permuted, "subjects": subjects}
-            rows.append({**asks, "samples": len(asked.taken), **_tested(place, spread)})
+            asks = {"": asked.words, "distance": name, "subjects": subjects, "samples": len(asked.taken)}
+            rows.append({**asks, **_tested(place, spread), "permuted": f"{asked.permuted}, {place.permutations}"})
     if not rows:
         return Section(
             NAME,
@@ -384,11 +386,11 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
         f"{(table['q'] < LEVEL).sum()} of {len(table)} tests of groups stand at a false discovery rate of {LEVEL:.0%}."
     ]
     for row in shown if len(shown) <= MOST_TOLD else ():
-        least = row["PERMANOVA least p"]
-        told = f"; so few permutations exist that no p goes below {least:.2g}" if least > 0.01 else ""
+        floor = f", the least possible {row['least p']:.2g}" if row["least p"] > LEAST_TOLD else ""
         lead.append(
-            f"Composition, {row['']}: R² = {row['R²']:.2f}, {p_in_words(row['PERMANOVA p'])}, q = {row['q']:.2g} "
-            f"(PERMANOVA, Bray-Curtis, {row['subjects']} subjects; spread, {p_in_words(row['PERMDISP p'])}{told})."
+            f"Composition, {row['']}: R² = {row['R²']:.2f}, {p_in_words(row['PERMANOVA p'])}{floor}, "
+            f"q = {row['q']:.2g} (PERMANOVA, Bray-Curtis, {row['subjects']} subjects; spread, "
+            f"{p_in_words(row['PERMDISP p'])})."
         )
     return Section(
         NAME,
@@ -422,8 +424,7 @@ def _tested(place: GroupTest, spread: GroupTest) -> dict[str, float]:
         "pseudo-F": place.f,
         "R²": place.r2,
         "PERMANOVA p": place.p,
-        "PERMANOVA least p": place.least_p,
-        "permutations": place.permutations,
+        "least p": place.least_p,
         "PERMDISP F": spread.f,
         "PERMDISP p": spread.p,
     }

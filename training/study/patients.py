@@ -381,7 +381,7 @@ def _lesions(cohort: Cohort, codes: Codes) -> Section:
         "waterfall": Drawing(captions["waterfall"], partial(waterfall_figure, shown, responses)),
         "spider": Drawing(captions["spider"], partial(spider_figure, shown, responses)),
     }
-    table = Listing("Change of the sum of target lesions, percent of baseline.", shown)
+    table = Listing("Change of the sum of target lesions, percent of baseline.", shown, data=True)
     return Section("lesions", "", (lead,), drawings, {"lesions": table})
 
 

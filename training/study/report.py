@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from features.audit import Finding
 from features.cohort import Cohort
+from features.outcomes import RESPONSES
 from training.drawing import STYLE, written
 from training.study.section import Listing, Section, patient_codes
 
@@ -64,7 +65,11 @@ def write_report(
         for name, drawing in section.drawings.items():
             key = f"{section.name}_{name}"
             with mpl.rc_context(STYLE):
-                svgs[key] = written(figures, key, drawing.draw())
+                figure = drawing.draw()
+                if cohort.manifest.simulated:
+                    # A figure may leave its report.
+                    figure.suptitle("SIMULATED DATA", fontsize=8, x=0.01, ha="left")
+                svgs[key] = written(figures, key, figure)
             done()
         for name, listing in section.listings.items():
             listing.frame.to_csv(tables / f"{section.name}_{name}.csv", index=False)
@@ -121,11 +126,14 @@ def limits(cohort: Cohort) -> list[str]:
             not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
         )
         treatment, arm = ("FMT", "an ICI-only arm") if given else ("treatment", "an untreated arm")
-        said += [
+        said.append(
             f"Without {arm}, changes cannot be attributed to {treatment}: the disease, other treatment and time itself "
-            "change the same measurements.",
-            "Without a comparator, survival was not shown to be extended, nor response to be more frequent.",
-        ]
+            "change the same measurements."
+        )
+        if cohort.labels.dates is not None or cohort.labels.flags.keys() & set(RESPONSES):
+            said.append(
+                "Without a comparator, survival was not shown to be extended, nor response to be more frequent."
+            )
     if 1 < n < 10:
         said.append(
             f"With {n} patients an exact two-sided test within patients cannot give a p-value below "

@@ -405,7 +405,7 @@ def _incidence_figure(curves: Mapping[tuple[Grade, str], tuple[Curve, Curve, Vec
         numbers_at_risk(axes, time)
     panels[0].set_ylabel("cumulative incidence")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -38,11 +38,14 @@ class Listing:
         Typed values under headings a reader understands; no index. Patients stand as P1, P2 ..., in the cohort's order.
     shares : tuple of str
         Columns of shares, which the page shows in percent.
+    data : bool
+        Whether these are the rows behind a figure or a summary, of which the page names the file only.
     """
 
     caption: str
     frame: pd.DataFrame
     shares: tuple[str, ...] = ()
+    data: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)

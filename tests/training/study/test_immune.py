@@ -212,6 +212,10 @@ def test_the_section_of_five_patients_says_what_cannot_be_significant(five):
     assert set(section.listings["levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
     assert "SIM-" not in repr(section)
     assert set(section.drawings) == {"trajectories", "changes"}
+    peaks, told = (section.listings[name].frame.set_index("analyte") for name in ("peaks", "falls"))
+    day = peaks.loc["IL-10", "day"]
+    assert told.loc["IL-10", "day of peak"] == f"{day.median():g} ({day.min():g} to {day.max():g})"
+    assert told.loc["IL-10", "peak"].startswith(f"{peaks.loc['IL-10', 'peak'].median():.3g} (")
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +237,7 @@ def test_one_patient_and_an_analyte_that_was_never_detected(five):
     assert "No analyte was measured, at baseline and in a later window, in two patients." in section.lead
     assert section.missing == ("below detection in every draw, so without a trajectory: IL-2",)
     assert set(section.listings["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
+    assert section.listings["falls"].frame["p"].isna().all()
 
 
 def test_all_below_detection(five):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 
 from features.audit import KINDS, Finding
 from features.cohort import read_cohort
+from features.outcomes import Labels
 from features.simulator import simulate_trial
 from training.study.report import ROWS, columns, limits, methods, sentence, shown, write_report
 from training.study.section import Drawing, Listing, Section
@@ -70,7 +72,7 @@ def sections():
             "The first <section>",
             ("1 of 6 patients, 17% (0 to 64%)",),
             {"same": Drawing("A caption & more.", partial(drawn, "a")), "other": Drawing("B.", partial(drawn, "b"))},
-            {"table": Listing("Long.", frame, ("of_those",))},
+            {"table": Listing("Long.", frame, ("of_those",)), "rows": Listing("Behind it.", frame[["p"]], data=True)},
             ("exact interval",),
             ("Intervals were exact.", "Shared."),
             (),
@@ -117,7 +119,10 @@ def test_figures_and_tables_are_numbered_and_written(written):
     names = {"one_same", "one_other", "two_same"}
     assert {p.name for p in (written / "figures").iterdir()} == {f"{n}.{k}" for n in names for k in ("svg", "png")}
     for name in names:
-        ET.parse(written / "figures" / f"{name}.svg")
+        drawn = ET.parse(written / "figures" / f"{name}.svg")
+        assert "SIMULATED DATA" in "".join(drawn.getroot().itertext())
+    assert f"Behind it. {ROWS + 5} rows in <code>tables/one_rows.csv</code>" in text
+    assert len(pd.read_csv(written / "tables" / "one_rows.csv")) == ROWS + 5
     whole = pd.read_csv(written / "tables" / "one_table.csv")
     assert len(whole) == ROWS + 5
     assert whole["p"].iloc[0] == 0.00001
@@ -169,6 +174,11 @@ def test_limits_know_n_and_simulation(cohort):
     assert "simulated" in said
     assert "below 0.03125" in said
     assert "ICI-only arm" in said
+    assert "survival was not shown to be extended" in said
+
+
+def test_a_cohort_without_outcomes_has_none_that_were_not_shown(cohort):
+    assert "survival" not in " ".join(limits(replace(cohort, labels=Labels({}, None))))
 
 
 def test_an_interval_stands_beside_its_estimate():
