@@ -96,10 +96,10 @@ def _subjects(folder: Path) -> list[Subject]:
     from models.families import FAMILIES
     from models.reference import fit_reference
     from models.registry import log_bundle
-    from training.aggregates import known_outcomes
-    from training.evidence import Circumstances, evidence_of
+    from training.evidence.aggregates import known_outcomes
+    from training.evidence.evidence import Circumstances, evidence_of
     from training.tracking import child_run, experiment_run
-    from training.validation import Plan, folds, outcome_vector, validate
+    from training.validation.left_out import Plan, folds, outcome_vector, validate
 
     os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TAXOKINE_HOME": str(folder)}
     settings.cache_clear()

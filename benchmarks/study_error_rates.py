@@ -28,14 +28,17 @@ from features.cohort import read_cohort
 from features.outcomes import MONTH
 from features.simulator import AS_PUBLISHED, Trial, simulate_trial
 from features.trajectories import WINDOWS
-from training.study.donors import specific
-from training.study.immune import after_peak, after_peak_null, change_table, mixed_slope, rise_and_fall, sign_flip
-from training.study.links import Paired, link_table, within_patients
-from training.study.ordination import bray_curtis, log_ratios
-from training.study.permutations import paired_changes
+from training.statistics.mixed_model import mixed_slope
+from training.statistics.ordination import bray_curtis, log_ratios
+from training.statistics.own_donor import specific
+from training.statistics.paired import paired_changes, rise_and_fall, sign_flip
+from training.statistics.peaks import after_peak, after_peak_null
+from training.statistics.repeated_measures import within_patients
+from training.statistics.survival_curves import kaplan_meier, median
+from training.study.immune import change_table
+from training.study.links import Paired, link_table
 from training.study.section import Section
 from training.study.study import study_sections
-from training.study.survival_curves import kaplan_meier, median
 
 SIZES = (5, 10, 20)
 ALPHA = 0.05

@@ -24,8 +24,8 @@ from features.landmark import FeatureTable
 from features.settings import settings
 from features.simulator import simulate_trial
 from training.experiment import Experiment, block_sets, eligible, joined_table
-from training.metrics import log_loss
-from training.validation import Fold, folds, outcome_vector, validate
+from training.statistics.metrics import log_loss
+from training.validation.left_out import Fold, folds, outcome_vector, validate
 
 Vector = NDArray[np.float64]
 EXPERIMENT = Experiment(

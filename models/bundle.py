@@ -60,7 +60,8 @@ class Model:
     profilers : tuple of str
         The profilers of the training cohorts.
     evidence : dict
-        What the model was trained and validated on, in short: every answer repeats it; see `training.evidence`.
+        What the model was trained and validated on, in short: every answer repeats it; see
+        `training.evidence.evidence`.
     card : str
         The model card, in Markdown.
     reference : Reference or None

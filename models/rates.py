@@ -38,7 +38,7 @@ def like(validation: Mapping[str, Any], probability: float) -> dict[str, Any] | 
     Parameters
     ----------
     validation : mapping
-        A model's; `training.aggregates.by_answer` makes the groups.
+        A model's; `training.evidence.aggregates.by_answer` makes the groups.
     probability : float
         In [0, 1].
 

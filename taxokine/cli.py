@@ -295,7 +295,7 @@ def plan(out: Path, **options: Any) -> None:
     """
     from taxokine.progress import bars
     from taxokine.reports import plan_report
-    from training.plan import Plan, goals, planned, write_plan
+    from training.study.plan import Plan, goals, planned, write_plan
 
     asked, progress = Plan(**options), bars()
     progress.begin("simulating trials", len(goals(asked)))
@@ -350,7 +350,7 @@ def promote(ctx: click.Context, model: str) -> None:
     champion is served before a candidate; a simulated one goes on saying that it is.
     """
     from taxokine.reports import promotion_report
-    from training.promotion import promote
+    from training.evidence.promotion import promote
 
     promotion = promote(model)
     click.echo(promotion_report(promotion))

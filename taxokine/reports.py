@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from features.audit import Finding
     from features.cohort import Cohort
     from features.landmark import FeatureTable
+    from training.evidence.promotion import Promotion
     from training.experiment import Result
-    from training.plan import Planned
-    from training.promotion import Promotion
+    from training.study.plan import Planned
     from training.study.study import Studied
     from training.survival import SurvivalResult
 
@@ -176,7 +176,7 @@ def survival_report(result: SurvivalResult) -> str:
 
 def study_report(found: Studied) -> str:
     """Return where a study's report lies, and what each section holds or lacks."""
-    from training.study.rates import counted
+    from training.study.words import counted
 
     lines = []
     for section in found.sections:

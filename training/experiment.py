@@ -30,10 +30,9 @@ from models.families import FAMILIES
 from models.reference import fit_reference
 from models.registry import log_bundle, register
 from training import tracking
-from training.aggregates import known_outcomes
-from training.baselines import baselines
-from training.card import card_html, model_card
-from training.evidence import (
+from training.evidence.aggregates import known_outcomes
+from training.evidence.card import card_html, model_card
+from training.evidence.evidence import (
     Circumstances,
     Evidence,
     evidence_of,
@@ -42,10 +41,11 @@ from training.evidence import (
     run_metrics,
     scores,
 )
-from training.figures import write_figures
-from training.permutation import Null, best_of, nulls
-from training.splits import centres
-from training.validation import Fit, Fold, LeftOut, Plan, Validated, folds, outcome_vector, validate
+from training.evidence.figures import write_figures
+from training.validation.baselines import baselines
+from training.validation.left_out import Fit, Fold, LeftOut, Plan, Validated, folds, outcome_vector, validate
+from training.validation.null import Null, best_of, nulls
+from training.validation.splits import centres
 
 FEWEST = 10
 """Rows of each class below which a set of blocks is not trained on."""

@@ -41,10 +41,9 @@ from features.survival import (
 from models.encoder import BlockEncoder
 from training import tracking
 from training.experiment import Experiment, Progress, audited, nameless
-from training.hazards import SURVIVAL_FAMILIES, log_partial_likelihood, risk_curve
-from training.metrics import Estimate, Metric, bootstrap_weights, percentiles, within_cohorts
-from training.splits import centres, inner_splits, left_out_together, strata
-from training.survival_metrics import (
+from training.statistics.hazards import SURVIVAL_FAMILIES, log_partial_likelihood, risk_curve
+from training.statistics.metrics import Estimate, Metric, bootstrap_weights, percentiles, within_cohorts
+from training.statistics.survival_metrics import (
     auroc_by,
     brier_by,
     brier_skill_by,
@@ -53,7 +52,8 @@ from training.survival_metrics import (
     incidence_by,
     uno_c,
 )
-from training.validation import Fold, folds
+from training.validation.left_out import Fold, folds
+from training.validation.splits import centres, inner_splits, left_out_together, strata
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]

@@ -19,7 +19,7 @@ from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
 from models.reference import fit_reference
-from training.aggregates import distributions
+from training.evidence.aggregates import distributions
 
 # A busy machine is no failure.
 settings.register_profile("models", deadline=None)

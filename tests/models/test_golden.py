@@ -28,7 +28,7 @@ from models.encoder import BlockEncoder
 from models.families import FAMILIES, ElasticNet, Family
 from models.rates import like
 from models.reference import fit_reference
-from training.aggregates import by_answer, distributions
+from training.evidence.aggregates import by_answer, distributions
 
 from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of
 

@@ -23,11 +23,11 @@ from features.landmark import Block, FeatureTable, landmark_table
 from features.outcomes import OUTCOME_IDS
 from features.settings import settings
 from features.simulator import simulate_trial
-from training.evidence import Circumstances, Evidence, evidence_of, scores
+from training.evidence.evidence import Circumstances, Evidence, evidence_of, scores
 from training.experiment import Experiment, Result, train
-from training.meta_analysis import auroc_random_effects
-from training.metrics import auroc, interval
-from training.validation import Plan, Validated, folds, outcome_vector, validate
+from training.statistics.meta_analysis import auroc_random_effects
+from training.statistics.metrics import auroc, interval
+from training.validation.left_out import Plan, Validated, folds, outcome_vector, validate
 
 TAXA = Plan(("elastic_net",), ("taxa",), n_folds=3)
 FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}

@@ -18,8 +18,8 @@ from features.survival import EVENT
 from models.encoder import BlockEncoder
 from models.registry import client
 from training.experiment import Experiment, Progress
-from training.hazards import SURVIVAL_FAMILIES
-from training.splits import left_out_together, patient_groups
+from training.statistics.hazards import SURVIVAL_FAMILIES
+from training.statistics.survival_metrics import harrell_c
 from training.survival import (
     HORIZONS,
     Predictions,
@@ -30,8 +30,8 @@ from training.survival import (
     train_survival,
     validate_survival,
 )
-from training.survival_metrics import harrell_c
-from training.validation import Fold, folds
+from training.validation.left_out import Fold, folds
+from training.validation.splits import left_out_together, patient_groups
 
 ENCODER = BlockEncoder(("taxa",))
 

@@ -14,19 +14,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import t
 
 from features.audit import alike_profiles
 from features.cohort import Cohort
-from features.donors import Flags, gained, gifts, lost, own_minus_unrelated, own_weights
+from features.donors import Flags, gained, gifts, lost
 from features.trajectories import WINDOWS, Window
 from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
-from training.metrics import Estimate
-from training.study.ordination import aitchison, bray_curtis
-from training.study.permutations import orders, p_value
-from training.study.rates import counted
+from training.statistics.metrics import Estimate
+from training.statistics.ordination import aitchison, bray_curtis
+from training.statistics.own_donor import Specific, specific
 from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
-from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
+from training.study.stool import Stool, day_axis, stool
+from training.study.words import counted, in_words, p_in_words
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -35,93 +34,6 @@ Score = Callable[[Window, Matrix], pd.DataFrame]
 NAME, TITLE = "donors", "Donors"
 _SIDES = ("own donor", "unrelated donors")
 _BY_DONOR = ("by donor", "by donor, 95% low", "by donor, 95% high")
-
-
-@dataclass(frozen=True)
-class Specific:
-    """What is particular to the own donor: a score with it minus the score with unrelated donors.
-
-    Attributes
-    ----------
-    by_recipient : ndarray, (n_recipients,)
-    recipients : Estimate
-        The mean over recipients.
-    donors : Estimate
-        The mean over donors of the mean over each one's recipients.
-    p : float
-        Two-sided, of exchanging whole donors.
-    least_p : float
-        The least that the number of donors allows.
-    n, n_donors : int
-        Recipients, and donor subjects of theirs.
-    """
-
-    by_recipient: Vector
-    recipients: Estimate
-    donors: Estimate
-    p: float
-    least_p: float
-    n: int
-    n_donors: int
-
-
-def specific(scores: Matrix, own: Flags, *, seed: int = 0) -> Specific:
-    """Return what is particular to the own donor.
-
-    Parameters
-    ----------
-    scores : ndarray, (n_recipients, n_donors)
-    own : ndarray of bool, (n_recipients, n_donors)
-
-    Notes
-    -----
-    Recipients of one donor are not independent, and every donor is also a comparator of the others' recipients. The
-    intervals are therefore delete-one-donor jackknives: a donor leaves with the recipients and from among the others'
-    comparators; quantiles are Student's with as many degrees of freedom as there are donors with recipients, less one.
-    An end is NaN with one such donor. The test exchanges donors whole, each keeping the recipients together, among all
-    who gave stool: in full up to seven, else at random.
-
-    References
-    ----------
-    MacKinnon, Nielsen and Webb 2023, Journal of Econometrics 232:272-299, for jackknives of few clusters.
-    """
-    contrast, gave = own_minus_unrelated(scores, own), np.flatnonzero(own.any(axis=0))
-    n_donors = own.shape[1]
-    left = [_means(scores, own, int(donor)) for donor in gave]
-    point = _means(scores, own)
-    low, high = _jackknifed(np.array(point), np.array(left))
-    exchanged = scores.T @ own_weights(own)
-    order = orders(n_donors, seed=seed)
-    shifted = np.abs(exchanged[np.arange(n_donors), order].sum(axis=1))
-    return Specific(
-        contrast,
-        Estimate(float(point[0]), float(low[0]), float(high[0])),
-        Estimate(float(point[1]), float(low[1]), float(high[1])),
-        float(p_value(shifted)),
-        float((shifted >= shifted.max() * (1 - 1e-9)).mean()),
-        len(scores),
-        len(gave),
-    )
-
-
-def _means(scores: Matrix, own: Flags, without: int | None = None) -> tuple[float, float]:
-    """Return the mean over recipients and that over donors, all of one donor left out."""
-    if without is not None:
-        kept = ~own[:, without]
-        scores, own = np.delete(scores[kept], without, axis=1), np.delete(own[kept], without, axis=1)
-    if not len(own) or own.all(axis=1).any():
-        return math.nan, math.nan
-    contrast = own_minus_unrelated(scores, own)
-    mine = own[:, own.any(axis=0)]
-    return float(contrast.mean()), float((contrast @ mine / mine.sum(axis=0)).mean())
-
-
-def _jackknifed(point: Vector, left: Matrix) -> tuple[Vector, Vector]:
-    n = len(left)
-    if n < 2:
-        return np.full_like(point, np.nan), np.full_like(point, np.nan)
-    reach = t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left - point) ** 2).sum(axis=0))
-    return point - reach, point + reach
 
 
 @dataclass(frozen=True)
@@ -245,16 +157,13 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
     floor = f"; so few donors allow none below {main.least_p:.2g}" if main.least_p > 0.05 else ""
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
-        f"{in_words(main.recipients.value, main.recipients.low, main.recipients.high)} relative to unrelated donors, "
-        f"the mean of {counted(main.n, 'recipient')}, and by "
-        f"{in_words(main.donors.value, main.donors.low, main.donors.high)}, the mean of "
-        f"{counted(main.n_donors, 'donor subject')} ({p_in_words(main.p)}{floor}); {nearer} of {main.n} recipients "
-        "moved nearer to their own donor than to the others.",
-        f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was "
-        f"{in_words(start.value, start.low, start.high)}; who begins far comes nearer by chance alone. "
-        "Adjusted for the distance before, by the slope over all donors, the own donor's distance was "
-        f"{in_words(adjusted.recipients.value, adjusted.recipients.low, adjusted.recipients.high)} off the unrelated "
-        f"donors' ({p_in_words(adjusted.p)}).",
+        f"{in_words(main.recipients)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')}, and by "
+        f"{in_words(main.donors)}, the mean of {counted(main.n_donors, 'donor subject')} ({p_in_words(main.p)}"
+        f"{floor}); {nearer} of {main.n} recipients moved nearer to their own donor than to the others.",
+        f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was {in_words(start)}; "
+        "who begins far comes nearer by chance alone. Adjusted for the distance before, by the slope over all donors, "
+        f"the own donor's distance was {in_words(adjusted.recipients)} off the unrelated donors' "
+        f"({p_in_words(adjusted.p)}).",
         _in_other_ways(listings["donor_distance_depends_on"].frame),
         "Nearness is to a profile, not to strains, and without a placebo transplant it does not show that the "
         "transplant, rather than diet, antibiotics or bowel preparation, moved it.",
@@ -444,7 +353,7 @@ def _engraftment(panel: _Panel) -> Section:
         lead.append(
             f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
             f"{others[known].mean():.0%} with unrelated donors: a difference of "
-            f"{in_words(difference.value, difference.low, difference.high, 1)} percentage points, mean of "
+            f"{in_words(difference, 1)} percentage points, mean of "
             f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({p_in_words(result.p)})."
         )  # fmt: skip
     table = pd.DataFrame(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,15 +11,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.stats import false_discovery_control
-from scipy.stats import t as student
 
 from features.analytes import LOG2_UNITS
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
-from training.study.permutations import signs
+from training.statistics.mixed_model import mixed_slope
+from training.statistics.paired import Change, sign_flip
+from training.statistics.peaks import after_peak, after_peak_null
 from training.study.section import Drawing, Listing, Section, patient_codes
 
 Vector = NDArray[np.float64]
@@ -33,189 +32,6 @@ WORTH_DRAWING = 0.9
 NAME, TITLE = "immune", "Immune trajectories"
 ALPHA = 0.05
 _PER_PAGE = 20
-
-
-@dataclass(frozen=True)
-class Change:
-    """A mean change with its interval and tests.
-
-    Attributes
-    ----------
-    n : int
-        Patients.
-    estimate, low, high : float
-        On the scale of the changes; NaN where `n` is too small for an interval.
-    confidence : float
-        What the interval attains: at n = 5 no exact one attains more than 0.9375.
-    p, greater, less : float
-        Two-sided, and one-sided for a change above and below 0.
-    """
-
-    n: int
-    estimate: float
-    low: float
-    high: float
-    confidence: float
-    p: float
-    greater: float
-    less: float
-
-
-def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
-    """Return the mean of paired changes, with the sign-flip permutation test and the interval that belongs to it.
-
-    Under the null of changes symmetric about 0, every assignment of signs is as likely. A tie, a change of 0, keeps its
-    value whichever sign it gets. The interval's ends are means of subsets of the changes, which part the line into 2ⁿ
-    pieces that are equally likely to hold the centre; it holds exactly the centres that the test does not reject.
-
-    Parameters
-    ----------
-    change : ndarray, (n_patients,)
-    level : float
-        The confidence asked for; the widest interval is returned where that is beyond reach.
-    seed : int
-        Of the signs that are drawn where not all are gone through; `training.study.permutations.signs`.
-
-    References
-    ----------
-    Fisher 1935, The Design of Experiments, section 21; Hartigan 1969, Journal of the American Statistical Association
-    64:1303-1317, for the subset means.
-    """
-    n = len(change)
-    subsets = signs(n, seed=seed) < 0
-    subsets = subsets[subsets.any(axis=1)]
-    # To turn a subset's signs takes twice its sum off the whole.
-    sums = subsets @ change
-    # Sums that differ by rounding alone are ties.
-    slack, ways = 1e-12 * np.abs(change).sum(), len(sums) + 1
-    greater, less = (float((1 + (side * sums <= slack).sum()) / ways) for side in (1, -1))
-    means = np.sort(sums / subsets.sum(axis=1))
-    out = max(1, int((1 - level) / 2 * ways + 1e-9))
-    confidence = max(0.0, 1 - 2 * out / ways)
-    low, high = (float(means[out - 1]), float(means[-out])) if confidence else (np.nan, np.nan)
-    return Change(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(greater, less)), greater, less)
-
-
-def rise_and_fall(baseline: Vector, early: Vector, late: Vector, *, seed: int = 0) -> float:
-    """Return p of the pattern that levels rise early, then fall, and end above baseline.
-
-    An intersection-union test: each of the three one-sided sign-flip tests must reject, so that the largest p is that
-    of the whole, without correction (Berger 1982, Technometrics 24:295-300).
-
-    Parameters
-    ----------
-    baseline, early, late : ndarray, (n_patients,)
-        Logarithms of levels, of patients drawn in all three windows.
-    """
-    rise, fall, above = early - baseline, early - late, late - baseline
-    return max(sign_flip(part, seed=seed).greater for part in (rise, fall, above))
-
-
-def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any], *, level: float = 0.95) -> Change:
-    r"""Return the mean slope of `y` on `x` over patients who each have an intercept and a slope of their own.
-
-    .. math:: y_{it} = \beta_0 + b_{0i} + (\beta_1 + b_{1i})\, x_{it} + e_{it}, \qquad b_i \sim N(0, \sigma^2 \Psi)
-
-    fitted by restricted maximum likelihood (Laird and Ware 1982, Biometrics 38:963-974). A patient with one value of
-    `x` tells of the intercept. Where `x` is 0 before and 1 after, the slope is the change, and the random slope lets
-    patients differ in it. The slope over its standard error is referred to Student's t with one degree of freedom less
-    than the patients who have several values of `x`; with complete pairs this is the paired t test.
-
-    Parameters
-    ----------
-    y, x : ndarray, (n_draws,)
-    patient : ndarray, (n_draws,)
-        Whose each is; at least two patients have several values of `x`.
-    """
-    _, who = np.unique(patient, return_inverse=True)
-    n = int(who.max()) + 1
-    # The fit is the same on any scale, and quickest on one without units.
-    scale, unit = float(np.std(y)) or 1.0, float(np.std(x))
-    design = np.column_stack([np.ones(len(x)), (x - x.mean()) / unit])
-    a, c = np.zeros((n, 2, 2)), np.zeros((n, 2))
-    np.add.at(a, who, design[:, :, None] * design[:, None, :])
-    np.add.at(c, who, design * (y / scale)[:, None])
-    square, freedom = float((y / scale) @ (y / scale)), len(y) - 2
-
-    def solved(theta: Vector) -> tuple[float, Vector, Matrix]:
-        """Return the criterion, the coefficients and their covariance; theta is Cholesky's root of Ψ."""
-        root = np.array([[theta[0], 0.0], [theta[1], theta[2]]])
-        psi = root @ root.T
-        # Woodbury: the same as with each patient's covariance matrix inverted, at the size of the design.
-        inner = np.eye(2) + a @ psi
-        weighted = np.linalg.solve(inner, np.concatenate([a, c[:, :, None]], axis=2))
-        precision, moment = weighted[:, :, :2].sum(axis=0), weighted[:, :, 2].sum(axis=0)
-        beta = np.linalg.solve(precision, moment)
-        left = square - np.einsum("ni,ij,nj->", c, psi, weighted[:, :, 2]) - beta @ moment
-        variance = max(float(left), 1e-12) / freedom
-        criterion = freedom * np.log(variance) + np.log(np.linalg.det(inner)).sum()
-        return float(criterion + np.log(np.linalg.det(precision))), beta, variance * np.linalg.inv(precision)
-
-    bounds = [(0.0, 1e3), (-1e3, 1e3), (0.0, 1e3)]
-    starts = (np.array([1.0, 0.0, 0.3]), np.array([0.1, 0.0, 0.1]))
-    fits = [minimize(lambda theta: solved(theta)[0], start, method="L-BFGS-B", bounds=bounds) for start in starts]
-    _, beta, covariance = solved(min(fits, key=lambda fit: float(fit.fun)).x)
-    spread = np.array([np.ptp(x[who == one]) > 0 for one in range(n)])
-    informed = int(spread.sum())
-    estimate, error = (float(found) * scale / unit for found in (beta[1], np.sqrt(covariance[1, 1])))
-    if np.ptp(y) == 0:
-        return Change(informed, 0.0, 0.0, 0.0, level, 1.0, 1.0, 1.0)
-    below, greater = (float(student.cdf(side * estimate / error, informed - 1)) for side in (1, -1))
-    half = float(student.ppf((1 + level) / 2, informed - 1)) * error
-    return Change(informed, estimate, estimate - half, estimate + half, level, 2 * min(below, greater), greater, below)
-
-
-def after_peak(time: Vector, level: Vector) -> tuple[int, float]:
-    """Return where the highest level stands, and the slope of least squares from there on; 0 where it stands last.
-
-    Parameters
-    ----------
-    time, level : ndarray, (n_draws,)
-        One patient's draws, at rising times.
-    """
-    peak = int(level.argmax())
-    return peak, float(_falls(time, level[None])[0][0])
-
-
-def after_peak_null(draws: Sequence[tuple[Vector, Vector]], *, n: int = 999, seed: int = 0) -> tuple[float, float]:
-    """Return the mean slope after each patient's peak in shuffled draws, and p of a fall as marked as observed.
-
-    Whatever peaks falls afterwards. The null is therefore within patients: each one's levels change places in time, and
-    the peak is sought anew. A fall is measured by the cross-products of times and levels from the peak on, the slope
-    weighted by the stretch that it spans: a long descent counts for more than a last draw below its neighbour.
-
-    Parameters
-    ----------
-    draws : sequence of (times, levels)
-        For each patient, two arrays of (n_draws,), at rising times.
-    n, seed : int
-        How many shuffles, and their seed.
-
-    Returns
-    -------
-    null_mean, p : float
-        p is one-sided, for a fall more marked than chance makes it (Phipson and Smyth 2010, Statistical Applications in
-        Genetics and Molecular Biology 9:39).
-    """
-    rng, total, seen, shuffled = np.random.default_rng(seed), np.zeros(n), 0.0, 0.0
-    for time, level in draws:
-        seen += float(_falls(time, level[None])[1][0])
-        slopes, falls = _falls(time, rng.permuted(np.tile(level, (n, 1)), axis=1))
-        shuffled += float(slopes.mean()) / len(draws)
-        total += falls
-    slack = 1e-12 * (1 + abs(seen))
-    return shuffled, float((1 + (total <= seen + slack).sum()) / (1 + n))
-
-
-def _falls(time: Vector, levels: Matrix) -> tuple[Vector, Vector]:
-    """Return each row's slope of least squares from its highest level on, and its cross-products, (n_rows,)."""
-    m = len(time)
-    centred = np.zeros((m, m))
-    for start in range(m):
-        centred[start, start:] = time[start:] - time[start:].mean()
-    peak, square = levels.argmax(axis=1), (centred**2).sum(axis=1)
-    products = (levels * centred[peak]).sum(axis=1)
-    return products / np.where(square > 0, square, 1.0)[peak], products
 
 
 def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0) -> pd.DataFrame:

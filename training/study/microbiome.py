@@ -21,7 +21,8 @@ from features.outcomes import RESPONSES, meaning
 from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity, GenusSums
 from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
-from training.study.ordination import (
+from training.statistics.metrics import Estimate
+from training.statistics.ordination import (
     PREVALENCE,
     GroupTest,
     Names,
@@ -32,10 +33,11 @@ from training.study.ordination import (
     permdisp,
     principal_coordinates,
 )
+from training.statistics.paired import paired_changes
 from training.study.patients import characteristic
-from training.study.permutations import paired_changes
 from training.study.section import Drawing, Listing, Section, joined
-from training.study.stool import Stool, day_axis, in_words, p_in_words, stool
+from training.study.stool import Stool, day_axis, stool
+from training.study.words import in_words, p_in_words
 
 Matrix = NDArray[np.float64]
 
@@ -214,7 +216,7 @@ def _diversity(found: Stool) -> Section:
     lead: tuple[str, ...] = ()
     if rows:
         first = table.iloc[0]
-        said = in_words(first["change"], first["low"], first["high"], 2)
+        said = in_words(Estimate(first["change"], first["low"], first["high"]), 2)
         lead = (
             f"Shannon's entropy changed by {said} nats by {first['window']}, the mean of {first['patients']:.0f} "
             f"patients ({p_in_words(first['p'])}{_floor(int(first['patients']))}).",

@@ -16,8 +16,8 @@ from features.manifest import ClinicalField
 from features.outcomes import MONTH
 from features.survival import EVENT, survival_refusal, time_to_event
 from training.drawing import COLOURS, PALE, WIDTH
-from training.metrics import Estimate
-from training.study.rates import SHARES, counted, rate_row, share_in_words
+from training.statistics.survival_curves import beta_product, kaplan_meier, median
+from training.study.rates import SHARES, rate_row
 from training.study.response import (
     RESPONSES,
     best_response,
@@ -27,8 +27,9 @@ from training.study.response import (
     waterfall_figure,
 )
 from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
-from training.study.survival_curves import beta_product, kaplan_meier, median, survival_figure
+from training.study.survival_figures import survival_figure
 from training.study.swimmer import last_days, swimmer_figure
+from training.study.words import counted, median_in_words, months_in_words, share_in_words
 
 OUTCOMES = {"overall_survival": "Overall survival", "progression_free_survival": "Progression-free survival"}
 ENDED = {"overall_survival": "died", "progression_free_survival": "progressed or died"}
@@ -116,13 +117,6 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
         if course["response"].isin(["iUPD", "iCPD"]).any():
             found["iRECIST"] = pd.Series({name: best_response(seen, immune=True) for name, (_, seen) in series.items()})
     return pd.DataFrame(found, index=names).fillna("").astype("str")
-
-
-def in_words(months: Estimate) -> str:
-    """Return a median survival as a sentence has it: ``8.3 months (95% interval 2.5 to not reached)``."""
-    value, low, high = (_months(each) for each in (months.value, months.low, months.high))
-    span = "not estimable" if np.isnan(months.low) and np.isinf(months.high) else f"{low} to {high}"
-    return f"{value}{' months' if np.isfinite(months.value) else ''} (95% interval {span})"
 
 
 def _characteristics(cohort: Cohort, codes: Codes) -> Section:
@@ -244,7 +238,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     for outcome, (time, event) in times.items():
         title, curve = OUTCOMES[outcome], beta_product(time, event)
         middle, followed = median(kaplan_meier(time, event)), median(kaplan_meier(time, ~event))
-        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {in_words(middle)}."
+        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {median_in_words(middle)}."
         headlines.append(text)
         if time.size <= FEW:
             order = np.lexsort((~event, time))
@@ -263,8 +257,10 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
                 "outcome": title,
                 "patients": time.size,
                 "events": int(event.sum()),
-                "median, months (95% interval)": in_words(middle).replace(" months", "").replace("95% interval ", ""),
-                "median follow-up, months": _months(followed.value),
+                "median, months (95% interval)": median_in_words(middle)
+                .replace(" months", "")
+                .replace("95% interval ", ""),
+                "median follow-up, months": months_in_words(followed.value),
             }
         )
         for month in SHOWN_AT:
@@ -479,7 +475,3 @@ def _spans(taken: pd.DataFrame) -> str:
         for start, end in zip(taken["start"], taken["end"], strict=True)
     ]
     return "; ".join(f"{name} {span}" for name, span in zip(taken["name"], ends, strict=True))
-
-
-def _months(days: float) -> str:
-    return "not estimable" if np.isnan(days) else "not reached" if np.isinf(days) else f"{days / MONTH:.1f}"

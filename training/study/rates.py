@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from models.rates import ALPHA, exact_interval
-from training.metrics import Estimate
+from training.statistics.metrics import Estimate
 
 SHARES = ("share", "95% low", "95% high", "95% one-sided upper")
 """Columns of shares, of rows as `rate_row` returns them."""
@@ -29,14 +29,3 @@ def rate_row(what: str, events: int, n: int) -> dict[str, str | int | float]:
     rate = exact_rate(events, n)
     row: dict[str, str | int | float] = {"rate of": what, "patients": events, "of": n}
     return row | {"share": rate.value, "95% low": rate.low, "95% high": rate.high}
-
-
-def share_in_words(events: int, n: int) -> str:
-    """Return a share as a sentence has it: ``3 of 15 patients (20%, 95% interval 4 to 48%)``."""
-    rate = exact_rate(events, n)
-    return f"{events} of {n} patients ({rate.value:.0%}, 95% interval {100 * rate.low:.0f} to {rate.high:.0%})"
-
-
-def counted(n: int, thing: str) -> str:
-    """Return how many there are of a thing whose plural ends in s."""
-    return f"{n} {thing}{'' if n == 1 else 's'}"

@@ -18,10 +18,12 @@ from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_refusal, time_to_event
 from training.drawing import BLUE, INK, PALE, VERMILION, WIDTH
+from training.statistics.survival_curves import Curve, incidence
 from training.study.patients import by_code
-from training.study.rates import SHARES, counted, exact_rate, one_sided_bound, rate_row, share_in_words
+from training.study.rates import SHARES, exact_rate, one_sided_bound, rate_row
 from training.study.section import Drawing, Listing, Section, joined, patient_codes
-from training.study.survival_curves import Curve, incidence, numbers_at_risk, stepped
+from training.study.survival_figures import numbers_at_risk, stepped
+from training.study.words import counted, share_in_words
 
 LIMIT = 0.3
 """The share of patients with an event of grade 3 or above at which a board would not go on."""

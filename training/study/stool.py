@@ -113,17 +113,3 @@ def day_axis(axes: Axes, days: Matrix) -> None:
     ticks = [day for day in (-30, 0, 30, 300) if days.min() - 10 <= day <= 1.4 * max(days.max(), 30)]
     axes.set_xticks(ticks, [f"{day}".replace("-", "−") for day in ticks])
     axes.minorticks_off()
-
-
-def in_words(value: float, low: float, high: float, digits: int = 3) -> str:
-    """Return a number and its 95% interval as a sentence has them; the interval only where there is one."""
-    # Without the zero, what rounds to none would have a sign.
-    value, low, high = (round(one, digits) + 0.0 for one in (value, low, high))
-    if np.isnan(low):
-        return f"{value:.{digits}f} (no interval)"
-    return f"{value:.{digits}f} (95% interval {low:.{digits}f} to {high:.{digits}f})"
-
-
-def p_in_words(p: float) -> str:
-    """Return a p-value as a sentence has it."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

@@ -1,0 +1,73 @@
+"""Conformal p-values by their definition and their promise; coverage by hand."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.statistics.conformal import conformal_p, coverage, range_coverage
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), max_size=30), st.integers(-4, 4))
+def test_p_values_count_the_patients_at_least_as_strange(calibration, margin):
+    y = np.array([label for label, _ in calibration], dtype=float)
+    margins = np.array([at for _, at in calibration], dtype=float)
+    p_event, p_other = conformal_p(y, margins, np.array([float(margin)]))
+    events = [at for label, at in calibration if label] + [margin]
+    others = [at for label, at in calibration if not label] + [margin]
+    assert p_event[0] == pytest.approx(sum(at <= margin for at in events) / len(events))
+    assert p_other[0] == pytest.approx(sum(at >= margin for at in others) / len(others))
+
+
+def test_the_level_is_kept_for_each_label_however_rare_and_however_poor_the_model():
+    """Exchangeable patients, a tenth with the event, log-odds that are half noise and far off calibration."""
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(60):
+        y = (rng.random(1200) < 0.1).astype(float)
+        margin = 5 + 0.5 * y + rng.normal(size=1200)
+        p_event, p_other = conformal_p(y[:600], margin[:600], margin[600:])
+        one = coverage(y[600:], p_event, p_other, np.full(600, "a", dtype=object))["a"]
+        covered.append([one.events_covered, one.others_covered])
+    assert np.mean(covered, axis=0) == pytest.approx([0.9, 0.9], abs=0.02)
+
+
+def test_coverage_falls_where_patients_are_not_exchangeable():
+    rng = np.random.default_rng(1)
+    y = (np.arange(400) % 2).astype(float)
+    margin = 2 * y + rng.normal(size=400)
+    p_event, p_other = conformal_p(y, margin, margin - 2)
+    assert coverage(y, p_event, p_other, np.full(400, "new", dtype=object))["new"].events_covered < 0.6
+
+
+def test_sets_are_counted_by_cohort():
+    y = np.array([1.0, 0, 1, 0, 1, 1])
+    p_event = np.array([0.5, 0.5, 0.05, 0.05, 0.9, 0.05])
+    p_other = np.array([0.05, 0.5, 0.05, 0.9, 0.01, 0.9])
+    found = coverage(y, p_event, p_other, np.array(["a", "a", "a", "a", "b", "b"], dtype=object))
+    # a: {event} right, {both} right, {} wrong, {other} right.
+    assert (found["a"].patients, found["a"].events, found["a"].coverage) == (4, 2, 0.75)
+    assert (found["a"].events_covered, found["a"].others_covered) == (0.5, 1)
+    assert (found["a"].one, found["a"].both, found["a"].none) == (0.5, 0.25, 0.25)
+    assert (found["b"].coverage, found["b"].others_covered, found["b"].one) == (0.5, None, 1)
+    json.dumps({name: asdict(one) for name, one in found.items()}, allow_nan=False)
+
+
+def test_a_higher_level_asks_for_larger_sets():
+    p = np.array([0.15])
+    one = coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.8)["a"]
+    assert (one.none, one.coverage) == (1, 0)
+    assert coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.9)["a"].both == 1
+
+
+def test_ranges_stand_beside_the_outcome():
+    y, cohorts = np.array([1.0, 0, 1, 1]), np.array(["a", "a", "b", "b"], dtype=object)
+    found = range_coverage(y, np.array([0.3, 0.4, 0.5, 0.6]), np.array([0.5, 0.7, 0.6, 0.8]), cohorts)
+    assert (found["a"].low, found["a"].high, found["a"].width) == pytest.approx((0.35, 0.6, 0.25))
+    assert (found["a"].outcome, found["a"].inside, found["b"].inside) == (0.5, True, False)
+    json.dumps({name: asdict(one) for name, one in found.items()}, allow_nan=False)

@@ -1,0 +1,81 @@
+"""Metrics against scikit-learn, and the laws of intervals and calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
+
+from training.statistics.metrics import (
+    auprc,
+    auroc,
+    brier,
+    interval,
+    log_loss,
+    within_cohorts,
+)
+
+PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=40).filter(
+    lambda pairs: 0 < sum(y for y, _ in pairs) < len(pairs)
+)
+
+
+@given(PAIRS)
+def test_metrics_agree_with_scikit_learn(pairs):
+    y, score = np.array(pairs, dtype=float).T
+    assert auroc(y, score)[0] == pytest.approx(roc_auc_score(y, score))
+    assert auprc(y, score)[0] == pytest.approx(average_precision_score(y, score))
+    assert brier(y, score / 5)[0] == pytest.approx(brier_score_loss(y, score / 5))
+
+
+@given(PAIRS, st.integers(0, 1000))
+def test_weights_mean_how_often_a_sample_counts(pairs, seed):
+    y, score = np.array(pairs, dtype=float).T
+    weights = np.random.default_rng(seed).integers(0, 4, len(y))
+    y_again, score_again = np.repeat(y, weights), np.repeat(score, weights)
+    for metric in (auroc, auprc):
+        weighted = metric(y, score, weights[None, :].astype(float))[0]
+        if 0 < y_again.sum() < len(y_again):
+            assert weighted == pytest.approx(metric(y_again, score_again)[0])
+
+
+def test_one_class_cannot_be_ranked():
+    assert np.isnan(auroc(np.ones(3), np.arange(3.0))[0])
+    assert np.isnan(auprc(np.zeros(3), np.arange(3.0))[0])
+
+
+def test_cohorts_are_never_ranked_against_each_other():
+    """A score that only tells the cohorts apart has no skill, however different their prevalences."""
+    cohorts = np.repeat(np.array(["a", "b"], dtype=object), 50)
+    y = np.concatenate([np.arange(50) < 45, np.arange(50) < 5]).astype(float)
+    score = np.repeat([1.0, 0.0], 50)
+    assert roc_auc_score(y, score) > 0.85
+    assert within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(0.5)
+
+
+def test_cohorts_count_by_their_patients():
+    cohorts = np.array(["a"] * 4 + ["b"] * 2 + ["c"] * 3, dtype=object)
+    y = np.array([0, 0, 1, 1, 1, 0, 1, 1, 1], dtype=float)
+    score = np.array([0, 1, 2, 3, 0, 1, 0, 1, 2], dtype=float)
+    # a: 1, b: 0, c: one class only, left out.
+    assert within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(4 / 6)
+
+
+def test_intervals_cover_the_truth_at_about_their_rate():
+    """Normal scores one standard deviation apart have an AUROC of 0.760."""
+    rng, covered = np.random.default_rng(0), 0
+    for draw in range(200):
+        y = (np.arange(80) % 2).astype(float)
+        found = interval(auroc, y, rng.normal(size=80) + y, np.full(80, "a", dtype=object), seed=draw)
+        covered += found.low <= 0.7602 <= found.high
+        assert found.low <= found.value <= found.high
+    assert 178 <= covered <= 199
+
+
+def test_log_loss_is_the_mean_surprise():
+    y, margin = np.array([1.0, 0.0]), np.array([[2.0, -1.0], [0.0, 0.0]])
+    p = 1 / (1 + np.exp(-margin))
+    expected = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p), axis=1)
+    assert log_loss(y, margin) == pytest.approx(expected)

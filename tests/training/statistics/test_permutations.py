@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from training.statistics.permutations import PERMUTATIONS, orders, orders_within, signs
+
+
+@pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 6), (7, 5040), (8, PERMUTATIONS + 1)])
+def test_orders_begin_with_the_data(n: int, expected: int) -> None:
+    found = orders(n)
+    assert found.shape == (expected, n)
+    assert found[0].tolist() == list(range(n))
+    assert (np.sort(found, axis=1) == np.arange(n)).all()
+    if n <= 7:
+        assert len(np.unique(found, axis=0)) == expected
+
+
+@pytest.mark.parametrize("pairs", [3, 20])
+def test_orders_within_never_leave_their_block(pairs: int) -> None:
+    blocks = np.array([f"b{i % pairs}" for i in range(2 * pairs)], dtype=object)
+    found = orders_within(blocks)
+    assert len(found) == min(2**pairs, PERMUTATIONS + 1)
+    assert found[0].tolist() == list(range(2 * pairs))
+    assert (blocks[found] == blocks).all()
+    assert 0.45 < (found[:, 0] == 0).mean() < 0.55
+
+
+def test_signs_are_all_or_random() -> None:
+    assert len(signs(5)) == 32
+    assert len(signs(20)) == PERMUTATIONS + 1
+    assert (signs(5)[0] == 1).all()
+    assert (signs(20)[0] == 1).all()

@@ -1,0 +1,92 @@
+"""Repeated-measures correlation beside other implementations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+from scipy.stats import pearsonr, permutation_test
+
+from training.statistics.repeated_measures import rmcorr, smallest_seen, within_patients
+
+
+def draws(seed=7):
+    rng = np.random.default_rng(seed)
+    n = rng.integers(1, 6, 9)
+    patient, x = np.repeat(np.arange(9), n), rng.normal(size=n.sum()).round(2)
+    return x, (0.4 * x + rng.normal(size=n.sum())).round(2), patient
+
+
+def test_the_correlation_is_pingouins():
+    """pingouin 0.7, in an environment of its own: rm_corr(d[of patients with several], x="x", y="y", subject="p")."""
+    found = rmcorr(*draws())
+    assert (found.r, found.df, found.p) == pytest.approx((0.44754, 23, 0.024879), abs=1e-5)
+    assert (found.low, found.high) == pytest.approx((0.06, 0.72), abs=0.005)
+
+
+def test_the_correlation_is_that_of_an_analysis_of_covariance():
+    x, y, patient = draws(8)
+    course = np.arange(len(x)) % 3
+    for labels in ((patient,), (patient, course)):
+        # One level of the course is the reference. A patient of one draw has an intercept and a residual of 0.
+        levels = [np.unique(one)[at > 0 :] for at, one in enumerate(labels)]
+        dummies = [one[:, None] == level for one, level in zip(labels, levels, strict=True)]
+        whole = sm.OLS(y, np.column_stack([*dummies, x]).astype(float)).fit()
+        found = rmcorr(x, y, *labels)
+        assert found.df == whole.df_resid
+        assert found.p == pytest.approx(whole.pvalues[-1], rel=1e-6)
+        tvalue = whole.tvalues[-1]
+        assert found.r == pytest.approx(tvalue / np.sqrt(tvalue**2 + whole.df_resid))
+
+
+def test_of_one_patient_it_is_pearsons():
+    x, y, _ = draws(9)
+    found, theirs = rmcorr(x, y, np.zeros(len(x))), pearsonr(x, y)
+    assert (found.r, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
+    assert (found.low, found.high) == pytest.approx(theirs.confidence_interval())
+
+
+def test_differences_between_patients_do_not_count():
+    x, y, patient = draws(10)
+    assert rmcorr(x + 50 * patient, y - 90 * patient, patient).r == pytest.approx(rmcorr(x, y, patient).r)
+    assert np.isnan(rmcorr(x[:1], y[:1], patient[:1]).r)
+
+
+def test_permutations_of_one_patient_are_scipys():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(2, 6))
+    r, p = within_patients(x[:, None], y, np.zeros(6), n=20_000)
+    exact = permutation_test(
+        (y,),
+        lambda y: abs(pearsonr(x, y).statistic),
+        permutation_type="pairings",
+        alternative="greater",
+        n_resamples=720,
+    )
+    assert r[0] == pytest.approx(pearsonr(x, y).statistic)
+    assert p[0] == pytest.approx(exact.pvalue, abs=0.015)
+
+
+def test_draws_change_places_within_patients_alone():
+    """Two patients of two draws have four orders, of which two are as extreme as the observed one."""
+    y, patient = np.array([0.0, 1, 10, 11]), np.array([0, 0, 1, 1])
+    _, p = within_patients(y[:, None], y, patient, n=4000)
+    assert p[0] == pytest.approx(0.5, abs=0.03)
+
+
+def test_what_does_not_vary_within_patients_is_no_link():
+    patient = np.repeat([0, 1, 2], 3)
+    r, p = within_patients(patient[:, None] * 1.7, np.arange(9.0), patient, n=99)
+    assert (r[0], p[0]) == (0, 1)
+
+
+@pytest.mark.parametrize(("df", "tests"), [(20, 1), (60, 1), (40, 50)])
+def test_the_smallest_correlation_is_found_in_four_trials_of_five(df, tests):
+    n, rng = 10, np.random.default_rng(df)
+    patient = np.arange(df + 1 + n) % n
+    rho, found = smallest_seen(df, tests=tests), 0
+    for _ in range(1500):
+        x, e = rng.normal(size=(2, len(patient)))
+        found += rmcorr(x, rho * x + np.sqrt(1 - rho**2) * e, patient).p <= 0.05 / tests
+    assert found / 1500 == pytest.approx(0.8, abs=0.04)
+    assert smallest_seen(1) == 1

@@ -1,0 +1,145 @@
+"""Whether sets and ranges of probabilities keep their promise on cohorts they were not calibrated on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.statistics.metrics import Vector
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How often one cohort's conformal sets hold the outcome, and how much they say.
+
+    Attributes
+    ----------
+    patients, events : int
+    coverage : float
+        Share of patients whose set holds their outcome.
+    events_covered, others_covered : float or None
+        The same among patients with the event and without, for each of whom the level is promised apart; None
+        without such a patient.
+    one, both, none : float
+        Share of sets with one label, with both, with none.
+    """
+
+    patients: int
+    events: int
+    coverage: float
+    events_covered: float | None
+    others_covered: float | None
+    one: float
+    both: float
+    none: float
+
+
+@dataclass(frozen=True)
+class RangeCoverage:
+    """One cohort's ranges of probability beside what happened.
+
+    Attributes
+    ----------
+    patients, events : int
+    low, high : float
+        Mean ends of the ranges.
+    outcome : float
+        Prevalence.
+    inside : bool
+        Whether the prevalence lies between the mean ends.
+    width : float
+        Mean width.
+    """
+
+    patients: int
+    events: int
+    low: float
+    high: float
+    outcome: float
+    inside: bool
+    width: float
+
+
+def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vector) -> tuple[Vector, Vector]:
+    """Return p-values of having the event and of not having it, each from the calibration patients of that label.
+
+    Parameters
+    ----------
+    calibration_y, calibration_margin : ndarray, (n_calibration,)
+        Outcomes and left-out log-odds of patients that are exchangeable with those asked about.
+    margin : ndarray, (n_samples,)
+
+    Returns
+    -------
+    p_event, p_other : ndarray, (n_samples,)
+        Share of that label's patients, the one asked about among them, at least as strange to it.
+
+    References
+    ----------
+    Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a Random World, section 4.5 (Mondrian predictors).
+    """
+    events, others = np.sort(calibration_margin[calibration_y == 1]), np.sort(calibration_margin[calibration_y == 0])
+    lower = np.searchsorted(events, margin, side="right")
+    higher = len(others) - np.searchsorted(others, margin, side="left")
+    return (lower + 1) / (len(events) + 1), (higher + 1) / (len(others) + 1)
+
+
+def coverage(
+    y: Vector, p_event: Vector, p_other: Vector, cohorts: NDArray[np.object_], level: float = 0.9
+) -> dict[str, Coverage]:
+    """Return each cohort's coverage by the sets of labels whose p-value is above 1 - `level`.
+
+    Parameters
+    ----------
+    y, p_event, p_other : ndarray, (n_samples,)
+    cohorts : ndarray of str, (n_samples,)
+    level : float
+        Share of patients whose set should hold their outcome.
+    """
+    held = np.stack([p_other, p_event]) > 1 - level
+    hit, labels = np.where(y == 1, held[1], held[0]), held.sum(axis=0)
+    found = {}
+    for name in dict.fromkeys(cohorts.tolist()):
+        mine = cohorts == name
+        of_events, of_others = hit[mine & (y == 1)], hit[mine & (y == 0)]
+        found[name] = Coverage(
+            patients=int(mine.sum()),
+            events=len(of_events),
+            coverage=float(hit[mine].mean()),
+            events_covered=float(of_events.mean()) if len(of_events) else None,
+            others_covered=float(of_others.mean()) if len(of_others) else None,
+            one=float((labels[mine] == 1).mean()),
+            both=float((labels[mine] == 2).mean()),
+            none=float((labels[mine] == 0).mean()),
+        )
+    return found
+
+
+def range_coverage(y: Vector, low: Vector, high: Vector, cohorts: NDArray[np.object_]) -> dict[str, RangeCoverage]:
+    """Return each cohort's mean range of probability, as Venn-Abers gives them, and whether its prevalence is inside.
+
+    Parameters
+    ----------
+    y, low, high : ndarray, (n_samples,)
+    cohorts : ndarray of str, (n_samples,)
+
+    References
+    ----------
+    Vovk and Petej 2014, Uncertainty in Artificial Intelligence 30:829-838.
+    """
+    found = {}
+    for name in dict.fromkeys(cohorts.tolist()):
+        mine = cohorts == name
+        outcome, bottom, top = float(y[mine].mean()), float(low[mine].mean()), float(high[mine].mean())
+        found[name] = RangeCoverage(
+            patients=int(mine.sum()),
+            events=int(y[mine].sum()),
+            low=bottom,
+            high=top,
+            outcome=outcome,
+            inside=bottom <= outcome <= top,
+            width=top - bottom,
+        )
+    return found

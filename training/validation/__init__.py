@@ -1,0 +1,1 @@
+"""What models say of patients whom they have not seen, and what chance would say."""

@@ -1,0 +1,79 @@
+"""Baselines: what could be said of the same patients, left out in the same folds, without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.landmark import FeatureTable
+from features.settings import settings
+from features.sheets import read_sheet
+from features.taxa import canonical_name
+from models.calibration import Calibration
+from training.validation.left_out import Choice, Fold, LeftOut, Plan, validate
+from training.validation.splits import strata
+from training.validation.stacking import level, stacking_weights
+
+Vector = NDArray[np.float64]
+
+COVARIATES = {
+    "clinical": ("clinical",),
+    "technical": ("technical",),
+    "clinical + technical": ("clinical", "technical"),
+}
+"""Blocks of the baselines whose gain must be beaten: what is known of a patient, or of a sample, without its taxa."""
+SIGNATURE = "published signature"
+
+
+def baselines(
+    table: FeatureTable, y: Vector, plan: Plan, outer: Sequence[Fold], workers: int
+) -> dict[str, list[LeftOut]]:
+    """Return each baseline's left-out predictions.
+
+    `prevalence` says the training rows'. The covariates are given to an elastic net; what no row measured is left out.
+    The published signature is the TOPOSCORE, unfitted but for its level and slope: the share of species tied to
+    response that were found, less the share of those tied to resistance. Its lists are read from `signatures` in the
+    folder of the cohorts, and it is left out where they are not there.
+
+    References
+    ----------
+    Derosa et al. 2024, Cell 187:3373-3389.
+    """
+    found = {"prevalence": [_scored(y, np.zeros(len(y)), table, fold) for fold in outer]}
+    for name, blocks in COVARIATES.items():
+        if all(table.block(block).measured.any() for block in blocks):
+            given = replace(plan, families=("elastic_net",), blocks=blocks)
+            found[name] = validate(table, y, given, outer, workers=workers)["elastic_net"].left_out
+    score = signature_score(table)
+    if score is not None:
+        found[SIGNATURE] = [_scored(y, score, table, fold) for fold in outer]
+    return found
+
+
+def signature_score(table: FeatureTable) -> Vector | None:
+    """Return each row's TOPOSCORE, (n_rows,), from -1 to 1; None where its species lists are not at hand."""
+    lists = [settings().data / "signatures" / f"sig{which}.txt" for which in (1, 2)]
+    if not all(path.is_file() for path in lists):
+        return None
+    position = {name: i for i, name in enumerate(table.taxa.names)}
+    resistance, response = (
+        [position.get(canonical_name(name)) for name in read_sheet(path).column("species_Jan21")] for path in lists
+    )
+    shares = [
+        (table.taxa.values[:, [at for at in side if at is not None]] > 0).sum(axis=1) / len(side)
+        for side in (response, resistance)
+    ]
+    return np.asarray(shares[0] - shares[1])
+
+
+def _scored(y: Vector, score: Vector, table: FeatureTable, fold: Fold) -> LeftOut:
+    """Return an unfitted score of the rows left out, its level and slope learnt from the training rows."""
+    train, own = fold.train, strata(table.rows)
+    weights, believed = stacking_weights(y[train], score[None, train], own[train])
+    slope = believed * float(weights[0])
+    calibration = Calibration(slope, level(y[train], slope * score[train]))
+    choice = Choice((0,), weights, calibration, y[train], score[train])
+    return LeftOut(fold, score[fold.test], calibration.probability(score[fold.test]), choice)
