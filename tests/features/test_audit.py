@@ -14,8 +14,11 @@ from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
-from features import audit as audits
 from features.audit import KINDS, SEVERITIES, Finding, audit
+from features.audit.findings import Tested, beyond_chance
+from features.audit.findings import finding as finding_of
+from features.audit.measurement import told_by_one_column
+from features.audit.rows import first_stool, rows_of
 from features.cohort import Cohort, read_cohort
 from features.landmark import landmark_table, pooled
 from features.manifest import load_manifest, manifest_text
@@ -364,8 +367,8 @@ def test_missing_blood_that_goes_with_the_outcome(trial: Path, spoil: Write) -> 
 
 
 def test_p_values_are_those_of_permutations(clean: Cohort) -> None:
-    tests = audits._rows(clean, None, "objective_response").column_tests
-    rows = audits._first_stool(clean)
+    tests = rows_of(clean, None, "objective_response").column_tests
+    rows = first_stool(clean)
     label = clean.labels.flags["objective_response"].reindex(rows["patient"]).to_numpy(bool)
     reads = clean.taxa.values.sum(axis=1)[rows.index]
     (found,) = [test for test in tests if test.column == "reads counted"]
@@ -384,8 +387,8 @@ def test_holm_is_statsmodels(clean: Cohort) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
         p = rng.beta(0.3, 4, 12)
-        tests = [audits._Tested(float(x), audits._finding("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
-        found = sorted(int(finding.rows[0]) for finding in audits._beyond_chance(tests, 0.05))
+        tests = [Tested(float(x), finding_of("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
+        found = sorted(int(finding.rows[0]) for finding in beyond_chance(tests, 0.05))
         assert found == list(np.flatnonzero(multipletests(p, 0.05, "holm")[0]))
 
 
@@ -404,13 +407,13 @@ def test_clean_cohorts_raise_a_false_alarm_in_at_most_one_audit_of_twenty(tmp_pa
 
 def test_chance_alarms_in_at_most_one_audit_of_twenty(clean: Cohort) -> None:
     rng = np.random.default_rng(5)
-    rows = audits._rows(clean, None, "objective_response")
+    rows = rows_of(clean, None, "objective_response")
     clinical = clean.clinical.mask(rng.random(clean.clinical.shape) < 0.2)
     technical = pd.DataFrame({"batch": rng.integers(0, 2, len(clinical)), "reads": rng.lognormal(16, 1, len(clinical))})
     rows = replace(rows, cohort=replace(clean, clinical=clinical, technical=technical.astype(float)))
     label = rows.labels["objective_response"]
     runs = [replace(rows, labels={"objective_response": rng.permutation(label)}) for _ in range(60)]
-    alarmed = sum(bool(audits._beyond_chance([*audits.told_by_one_column(run)], 0.05)) for run in runs)
+    alarmed = sum(bool(beyond_chance([*told_by_one_column(run)], 0.05)) for run in runs)
     assert alarmed <= 7  # 99% of binomials of 60 and 0.05
 
 
