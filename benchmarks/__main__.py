@@ -34,12 +34,15 @@ def main() -> None:
     # Imported only now: reading's peak memory is that of a process started from a small one.
     from benchmarks.pages_speed import page_rows
     from benchmarks.serving_speed import serving_rows
+    from benchmarks.study_speed import study_rows
     from benchmarks.training_speed import training_rows
 
     _say("predictions")
     serving = serving_rows()
     _say("pages")
     pages = page_rows()
+    _say("a study")
+    study = study_rows()
     _say("training")
     training = training_rows()
     print(_machine(), end="\n\n")
@@ -49,6 +52,7 @@ def main() -> None:
         serving,
     )
     _table("pages, one worker|time|ratio|target|", pages)
+    _table("a trial's own analysis|ours|beside|ratio|target", study)
     _table("training|ours|plain scikit-learn|plain ÷ ours|left-out log loss, ours / plain|target|", training)
     _table("features|time|peak memory|ratio", large)
     _table("command line|time|bare interpreter|target|", [help_row])
