@@ -243,7 +243,11 @@ def _scikit_bio(rng: np.random.Generator, n: int) -> dict[Name, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mixed = dirmult_lme(counts, sheet, "window", "patient", draws=4, seed=1)["pvalue"]
-        fixed = ancombc(counts + 1, sheet, "window + patient").result.reset_index()
+        try:
+            fixed = ancombc(counts + 1, sheet, "window + patient").result.reset_index()
+        except ValueError:
+            # Its mixture may end up with a share beyond 1; the trial then does not count.
+            fixed = pd.DataFrame({"Covariate": ["window"], "pvalue": [np.nan]})
     ratios = log_ratios(counts.to_numpy() / 20_000)[0].reshape(n, 2, -1)
     found = {
         ("not in the report", "scikit-bio's dirmult_lme"): mixed,
@@ -252,7 +256,10 @@ def _scikit_bio(rng: np.random.Generator, n: int) -> dict[Name, float]:
         ],
         ("microbiome", "signs of centred log-ratios exchanged"): paired_changes(ratios[:, 1] - ratios[:, 0])["p"],
     }
-    return {(of, f"any of 12 taxa, q: {how}"): false_discovery_control(p).min() for (of, how), p in found.items()}
+    return {
+        (of, f"any of 12 taxa, q: {how}"): np.nan if np.isnan(p).any() else false_discovery_control(p).min()
+        for (of, how), p in found.items()
+    }
 
 
 def _median(rng: np.random.Generator, n: int) -> float:
@@ -315,18 +322,18 @@ def _told(hits: int, trials: int, planned: int) -> str:
 def main() -> None:
     """Print both tables as Markdown."""
     print(__doc__)
-    print("## Nothing to find: share of trials in which a test rejects at 5%\n", *table(TESTS), sep="\n")
+    print("## Nothing to find: share of trials in which a test rejects at 5%\n")
+    for row in table(TESTS):
+        print(row, flush=True)
     for name, parameters in PLANTED.items():
 
         def read(rng: np.random.Generator, n: int, parameters: Mapping[str, Any] = parameters) -> dict[Name, float]:
             found = reported(rng, n, **parameters)
             return {key: p for key, p in found.items() if key[1].partition(":")[0] in RECOVERED}
 
-        print(
-            f"\n## Planted {name}: share of trials in which a test rejects at 5%\n",
-            *table([Trials(read, 100)]),
-            sep="\n",
-        )
+        print(f"\n## Planted {name}: share of trials in which a test rejects at 5%\n")
+        for row in table([Trials(read, 100)]):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":
