@@ -17,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from matplotlib.figure import Figure
 
 from features.audit import Finding
 from features.cohort import Cohort
@@ -67,14 +68,18 @@ def write_report(
             with mpl.rc_context(STYLE):
                 figure = drawing.draw()
                 if cohort.manifest.simulated:
-                    # A figure may leave its report.
-                    figure.suptitle("SIMULATED DATA", fontsize=8, x=0.01, ha="left")
+                    mark_simulated(figure)
                 svgs[key] = written(figures, key, figure)
             done()
         for name, listing in section.listings.items():
             listing.frame.to_csv(tables / f"{section.name}_{name}.csv", index=False)
     page = report_page(cohort, findings, sections, svgs, run_id)
     (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def mark_simulated(figure: Figure) -> None:
+    """Write on a figure that its data are simulated, since it may leave its report."""
+    figure.suptitle("SIMULATED DATA", fontsize=8, x=0.01, ha="left")
 
 
 def report_page(

@@ -7,9 +7,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from features.cohort import read_cohort
@@ -22,7 +24,7 @@ from features.trajectories import windows_after
 from models.registry import client
 from training import drawing
 from training.experiment import Progress
-from training.study.report import report_page
+from training.study.report import mark_simulated, report_page
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.study import EXPERIMENT, run_study, study_sections
 from training.tracking import VIEW
@@ -110,6 +112,22 @@ def test_a_study_is_one_run_and_one_report(small, store, tmp_path):
     assert json.loads(found.page.with_name("study.json").read_text())["run_id"] == found.run_id
     assert load_manifest(tmp_path / "out" / "manifest.yaml").name == "simulated_fmt_ici"
     assert list(tmp_path.glob(".out.*")) == []
+
+
+def test_that_data_are_simulated_stands_clear_of_titles_and_legends(small):
+    cohort = read_cohort(str(small), small.parent)
+    for section in (make(cohort) for make in study_sections().values()):
+        for name, one in section.drawings.items():
+            with mpl.rc_context(drawing.STYLE):
+                figure = one.draw()
+                mark_simulated(figure)
+                renderer = FigureCanvasAgg(figure).get_renderer()
+                figure.draw(renderer)
+            mark = figure.texts[0].get_window_extent(renderer)
+            others = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+            others += [axes.title for axes in figure.axes] + [axes._left_title for axes in figure.axes]
+            boxes = [other.get_window_extent(renderer) for other in others if other is not None]
+            assert not any(mark.overlaps(box) for box in boxes if box.width), (section.name, name)
 
 
 def test_an_earlier_report_is_replaced_and_nothing_else(small, store, tmp_path):
