@@ -41,6 +41,8 @@ class Cohort:
     clinical : pandas.DataFrame
         Numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A sheet with a row for each
         sample may give a patient's age anew each time.
+    characteristics : pandas.DataFrame
+        The same columns, one row for each patient of the patients' sheet, with stool or without; for descriptions.
     technical : pandas.DataFrame
         How each of `samples` was measured, numbers only: `reads`, `kit=Qiagen`; NaN where missing.
     centre : pandas.Series
@@ -60,6 +62,7 @@ class Cohort:
     taxa: TaxaTable
     samples: pd.DataFrame
     clinical: pd.DataFrame
+    characteristics: pd.DataFrame
     technical: pd.DataFrame
     centre: pd.Series[str]
     immune: ImmuneTable | None
@@ -104,14 +107,16 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     samples, taxa, notes = _read_samples(manifest.samples, listed, taxa)
     sheet = _patient_sheet(manifest, paths, listed, samples)
     patients = _one_row_each(manifest, sheet)
-    immune = _read_immune(manifest, paths, samples)
+    immune = _read_immune(manifest, paths, samples, patients)
     _check_never(manifest, listed, sheet, immune)
+    clinical, characteristics = _read_clinical(manifest, sheet, samples)
     return Cohort(
         manifest=manifest,
         paths=paths,
         taxa=taxa,
         samples=samples,
-        clinical=_read_clinical(manifest, sheet, samples),
+        clinical=clinical,
+        characteristics=characteristics,
         technical=_read_technical(manifest, listed, samples),
         centre=_read_centre(manifest, patients, samples),
         immune=immune,
@@ -252,17 +257,22 @@ def _known(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> fr
     return frozenset(sheet.column(manifest.patients.patient))
 
 
-def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> pd.DataFrame:
+def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the clinical columns by sample, and by patient."""
     if sheet is None or manifest.patients is None:
-        return pd.DataFrame(index=samples.index)
+        return pd.DataFrame(index=samples.index), pd.DataFrame()
     columns: dict[str, pd.Series[float]] = {}
     for name, field in manifest.patients.keep.items():
         columns |= _clinical_columns(name, field, sheet)
     frame = pd.DataFrame(columns, index=sheet.frame.index)
     if manifest.patients.file == manifest.samples.file:
-        return frame.reindex(samples["line"]).reset_index(drop=True)
+        by_sample = frame.reindex(samples["line"]).reset_index(drop=True)
+        # An age may stand anew with each sample; the first is the baseline's.
+        mine = samples[~samples["donor"]].sort_values("day", kind="stable")
+        return by_sample, by_sample.loc[mine.index].groupby(mine["patient"]).first()
     frame = frame.set_index(pd.Index(sheet.column(manifest.patients.patient)))
-    return frame[~frame.index.duplicated()].reindex(samples["patient"]).reset_index(drop=True)
+    by_patient = frame[~frame.index.duplicated()]
+    return by_patient.reindex(samples["patient"]).reset_index(drop=True), by_patient
 
 
 def _clinical_columns(name: str, field: ClinicalField, sheet: Sheet) -> dict[str, pd.Series[float]]:
@@ -301,7 +311,9 @@ def _read_centre(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame)
     return pd.Series((manifest.name + "/" + names).to_numpy(), index=index, dtype="str")
 
 
-def _read_immune(manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame) -> ImmuneTable | None:
+def _read_immune(
+    manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame, patients: Sheet | None
+) -> ImmuneTable | None:
     said = manifest.immune
     if said is None:
         return None
@@ -334,6 +346,16 @@ def _read_immune(manifest: Manifest, paths: dict[str, Path], samples: pd.DataFra
             f"{paths[said.file]}: no value of column {said.patient!r} (such as {drawn.iloc[0]!r}) names a patient with "
             f"stool (such as {samples['patient'].iloc[0]!r}); check immune.patient"
         )
+    if patients is not None:
+        unknown = ~drawn.isin({*_known(manifest, patients, samples), *samples["patient"]})
+        if unknown.any():
+            first = table.rows[unknown].iloc[0]
+            raise FileError(
+                f"{first[said.patient]!r} is not one of the cohort's patients; correct the name, or list the patient",
+                file=paths[said.file],
+                column=said.patient,
+                row=int(first["row"]),
+            )
     return table
 
 

@@ -84,7 +84,8 @@ def read_course(said: TrialCourse, paths: Mapping[str, Path], patients: Set[str]
     ------
     FileError
         A patient who is not the cohort's, a day or value that is no number, a word that the manifest does not explain,
-        an end before its start, a sum of diameters below 0, or one measure in two units.
+        an end before its start, a sum of diameters below 0, one measure in two units, or a second row of what
+        there can be one of: an assessment or a measure of one day, a dose of one drug on one day.
     """
     read: dict[str, pd.DataFrame] = {}
     for name, part in said:
@@ -94,16 +95,22 @@ def read_course(said: TrialCourse, paths: Mapping[str, Path], patients: Set[str]
         match part:
             case Transplants():
                 read[name] = _transplants(rows, part)
+                rows.once()
             case Cycles():
                 read[name] = _dated(rows, part.day, drug=rows.text(part.drug))
+                rows.once(part.day, part.drug)
             case Assessments():
                 read[name] = _assessments(rows, part)
+                rows.once(part.day)
             case Medications():
                 read[name] = _medications(rows, part)
+                rows.once()
             case LongMeasures():
                 read[name] = _long_measures(rows, part)
+                rows.once(part.day, part.name)
             case WideMeasures():
                 read[name] = _wide_measures(rows, part)
+                rows.once(part.day)
     return Course(**read)
 
 
@@ -127,6 +134,20 @@ class _Rows:
                 at,
             )
         return names
+
+    def once(self, *columns: str | None) -> None:
+        """Refuse a second row of one patient that is the same in these columns; in all, where none is named."""
+        said = [column for column in columns if column is not None]
+        again = self.sheet.frame.duplicated([self.part.patient, *said] if said else None)
+        if again.any():
+            at = int(again.to_numpy().argmax())
+            same = " and ".join(repr(column) for column in said) or "every column"
+            raise self.sheet.error(
+                f"patient {self.patient().iloc[at]!r} has an earlier row that is the same in {same}; expected one row, "
+                "so join the two or remove one",
+                said[-1] if said else self.part.patient,
+                at,
+            )
 
     def text(self, column: str | None) -> pd.Series[str]:
         if column is None:

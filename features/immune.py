@@ -286,7 +286,7 @@ def _ranges(limits: Limits, analytes: Mapping[str, str], kind: Kind) -> dict[str
     ranges = {}
     for name, (low, high) in limits.items():
         analyte = canonical_analyte(name) if kind == "protein" else name
-        if analyte not in analytes.values():
+        if analytes and analyte not in analytes.values():
             raise InputError(f"limits are stated for {name!r}, which is not among the analytes: {', '.join(analytes)}")
         lloq, uloq = (math.nan if limit is None else float(limit) for limit in (low, high))
         if lloq >= uloq:

@@ -127,8 +127,8 @@ def in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By analyte, patient and window (its position, 0 is the first): `log2`, `draws` and `below` (whether every draw
-        lay below the limit). A patient without a draw in a window has no row for it.
+        By analyte, patient and window (its position, 0 is the first): `log2`, `draws`, `below` and `above` (whether
+        every draw lay below the limit, or above the range). A patient without a draw in a window has no row for it.
 
     Raises
     ------
@@ -144,9 +144,12 @@ def in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataFrame:
         drawn = rows[rows["time"].between(window.first, window.last)]
         if at == 0:
             drawn = drawn[drawn["time"] == drawn.groupby(["analyte", "patient"])["time"].transform("max")]
-        parts.append(drawn.assign(window=at, below=drawn["censored"] == "below"))
+        sides = {side: drawn["censored"] == side for side in ("below", "above")}
+        parts.append(drawn.assign(window=at, **sides))
     grouped = pd.concat(parts).groupby(["analyte", "patient", "window"])
-    levels: pd.DataFrame = grouped.agg(log2=("log2", "mean"), draws=("log2", "size"), below=("below", "all"))
+    levels: pd.DataFrame = grouped.agg(
+        log2=("log2", "mean"), draws=("log2", "size"), below=("below", "all"), above=("above", "all")
+    )
     return levels
 
 
@@ -163,11 +166,13 @@ def changes(levels: pd.DataFrame, window: int, since: int = 0) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By analyte and patient: `change` and `below`, whether both ends lie below the limit. What was undetected twice
-        has not been seen to change: its change is 0, a tie, though the two limits may differ.
+        By analyte and patient: `change`; `below` and `above`, whether both ends lie below the limit, or above the
+        range. What was beyond the same end twice has not been seen to change: its change is 0, a tie, though the two
+        limits may differ.
     """
     at = levels.index.get_level_values("window")
     later, earlier = (levels[at == position].droplevel("window") for position in (window, since))
     both = later.join(earlier.add_suffix("_since"), how="inner")
-    below = both["below"] & both["below_since"]
-    return pd.DataFrame({"change": (both["log2"] - both["log2_since"]).mask(below, 0.0), "below": below})
+    below, above = (both[side] & both[f"{side}_since"] for side in ("below", "above"))
+    change = (both["log2"] - both["log2_since"]).mask(below | above, 0.0)
+    return pd.DataFrame({"change": change, "below": below, "above": above})

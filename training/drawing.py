@@ -29,6 +29,8 @@ STYLE = {
     # Text stays text in SVG: it can be searched, read aloud, and takes the page's colour.
     "svg.fonttype": "none",
     "svg.hashsalt": "taxokine",
+    # Names of taxa, analytes and drugs are no formulas.
+    "text.parse_math": False,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
 """For `matplotlib.rc_context`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from features.audit.findings import SEVERITIES, Finding, Tested, beyond_chance
+from features.audit.findings import SEVERITIES, Finding, Suspicion, beyond_chance
 from features.audit.identities import alike_profiles, donors, shared_samples
 from features.audit.measurement import (
     different_profilers,
@@ -76,7 +76,7 @@ ACROSS: tuple[Callable[[Sequence[Cohort]], Iterable[Finding]], ...] = (
     different_clocks,
     different_profilers,
 )
-TESTED: tuple[Callable[[Rows], Iterable[Tested]], ...] = (inverted_outcomes, unknown_as_no, told_by_one_column)
+TESTED: tuple[Callable[[Rows], Iterable[Suspicion]], ...] = (inverted_outcomes, unknown_as_no, told_by_one_column)
 
 
 def audit(cohorts: Sequence[Cohort], table: FeatureTable | None = None, outcome: str | None = None) -> list[Finding]:

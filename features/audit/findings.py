@@ -219,14 +219,14 @@ def finding(code: str, cohort: str, what: str, rows: Iterable[object] = ()) -> F
     return Finding(code, severity, cohort, tuple(map(str, rows)), what, why, todo)
 
 
-class Tested(NamedTuple):
+class Suspicion(NamedTuple):
     """A test of chance, and what to report where its p-value stands among all of the audit's."""
 
     p: float
     finding: Finding | None
 
 
-def beyond_chance(tests: Sequence[Tested], level: float) -> list[Finding]:
+def beyond_chance(tests: Sequence[Suspicion], level: float) -> list[Finding]:
     """Return the findings that stand at this level after Holm's adjustment over the tests."""
     ordered, found = sorted(tests, key=lambda one: one.p), []
     for rank, (p, finding) in enumerate(ordered):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from features.audit.findings import Finding, Tested, by_cohort, finding, joined, words
+from features.audit.findings import Finding, Suspicion, by_cohort, finding, joined, words
 from features.audit.rows import Rows
 from features.cohort import Cohort
 
@@ -39,7 +39,7 @@ def mixed_batches(cohort: Cohort) -> Iterator[Finding]:
             yield finding("mixed-batches", cohort.name, f"{words(kind)}: {', '.join(levels)} samples")
 
 
-def told_by_one_column(rows: Rows) -> Iterator[Tested]:
+def told_by_one_column(rows: Rows) -> Iterator[Suspicion]:
     """Batches, missingness and clinical columns that alone go with the outcome, or tell it.
 
     The AUROC is the Mann-Whitney statistic over its maximum, the better way round; its p-value is exact for columns of
@@ -48,7 +48,7 @@ def told_by_one_column(rows: Rows) -> Iterator[Tested]:
     for kind, column, outcome, auroc, p, n in rows.column_tests:
         code = "tells-outcome" if auroc >= TELLS else None if kind == "clinical" else "predicts-outcome"
         what = f"{column} alone reaches AUROC {auroc:.2f} for {words(outcome)} in {n} patients"
-        yield Tested(p, finding(code, rows.cohort.name, what) if code else None)
+        yield Suspicion(p, finding(code, rows.cohort.name, what) if code else None)
 
 
 def strongest_technical(rows: Rows) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from scipy.stats import fisher_exact
 
-from features.audit.findings import Finding, Tested, by_cohort, finding, joined, words
+from features.audit.findings import Finding, Suspicion, by_cohort, finding, joined, words
 from features.audit.rows import LEAST_EVENTS, Rows
 from features.cohort import Cohort
 from features.outcomes import RESPONSES, is_toxicity
@@ -39,6 +39,14 @@ def contradictions(cohort: Cohort) -> Iterator[Finding]:
         wrong = dates["progression_free_survival"] > dates["overall_survival"]
         if wrong.any():
             what = f"{wrong.sum()} of {len(dates)} patients were free of progression after their last day alive"
+            yield finding("outcome-contradiction", cohort.name, what, dates.index[wrong])
+        died, free = (
+            dates.get(f"{name}_event", pd.Series(pd.NA, dates.index, dtype="boolean")).eq(said).fillna(False)
+            for name, said in (("overall_survival", True), ("progression_free_survival", False))
+        )
+        wrong = died & free & (dates["progression_free_survival"] == dates["overall_survival"])
+        if wrong.any():
+            what = f"{wrong.sum()} of {died.sum()} patients who died count as free of progression on the day they died"
             yield finding("outcome-contradiction", cohort.name, what, dates.index[wrong])
 
 
@@ -74,17 +82,17 @@ def _responses(cohort: Cohort) -> dict[str, pd.Series[bool]]:
     return told | {f"PFS at month {months}": free for months, free in cohort.labels.progression_free.items()}
 
 
-def inverted_outcomes(rows: Rows) -> Iterator[Tested]:
+def inverted_outcomes(rows: Rows) -> Iterator[Suspicion]:
     """Columns of response that go with each other's opposite."""
     for (a, first), (b, second) in combinations(_responses(rows.cohort).items(), 2):
         both = first.notna() & second.notna()
         x, y = first[both].astype(bool), second[both].astype(bool)
         what = f"{words(a)} and {words(b)} disagree in {(x != y).sum()} of {len(x)} patients"
         p = fisher_exact(_crossed(x, y), alternative="less").pvalue
-        yield Tested(p, finding("outcome-inverted", rows.cohort.name, what, x.index[x != y]))
+        yield Suspicion(p, finding("outcome-inverted", rows.cohort.name, what, x.index[x != y]))
 
 
-def unknown_as_no(rows: Rows) -> Iterator[Tested]:
+def unknown_as_no(rows: Rows) -> Iterator[Suspicion]:
     """Patients of unknown response whom another column calls "no" more often than those of known response."""
     told = _responses(rows.cohort)
     for (a, first), (b, second) in permutations(told.items(), 2):
@@ -97,7 +105,7 @@ def unknown_as_no(rows: Rows) -> Iterator[Tested]:
                 f"{counts[1][0]} of {(~hidden).sum()} others"
             )
             p = fisher_exact(counts, alternative="greater").pvalue
-            yield Tested(p, finding("unknown-as-no", rows.cohort.name, what, said.index[hidden & no]))
+            yield Suspicion(p, finding("unknown-as-no", rows.cohort.name, what, said.index[hidden & no]))
 
 
 def _crossed(x: Any, y: Any) -> list[list[int]]:

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from features.audit import KINDS, SEVERITIES, Finding, audit
-from features.audit.findings import Tested, beyond_chance
+from features.audit.findings import Suspicion, beyond_chance
 from features.audit.findings import finding as finding_of
 from features.audit.measurement import told_by_one_column
 from features.audit.rows import first_stool, rows_of
@@ -115,6 +115,15 @@ def test_follow_up_without_progression_ends_with_life(clean: Cohort) -> None:
     dates["progression_free_survival_event"] = False
     cohort = replace(clean, labels=replace(clean.labels, dates=dates))
     assert one(audit([cohort]), "outcome-contradiction").rows == ("p1",)
+
+
+def test_who_died_was_not_free_of_progression_on_that_day(clean: Cohort) -> None:
+    dates = pd.DataFrame(
+        {"progression_free_survival": [70.0, 90.0, 90.0], "overall_survival": 90.0}, ["p1", "p2", "p3"]
+    )
+    dates["progression_free_survival_event"], dates["overall_survival_event"] = False, [True, True, False]
+    cohort = replace(clean, labels=replace(clean.labels, dates=dates))
+    assert one(audit([cohort]), "outcome-contradiction").rows == ("p2",)
 
 
 def test_response_against_progression_and_unknown_hidden_in_no(spoil: Write) -> None:
@@ -387,7 +396,7 @@ def test_holm_is_statsmodels(clean: Cohort) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
         p = rng.beta(0.3, 4, 12)
-        tests = [Tested(float(x), finding_of("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
+        tests = [Suspicion(float(x), finding_of("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
         found = sorted(int(finding.rows[0]) for finding in beyond_chance(tests, 0.05))
         assert found == list(np.flatnonzero(multipletests(p, 0.05, "holm")[0]))
 

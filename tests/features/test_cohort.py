@@ -170,6 +170,7 @@ def test_several_runs_in_one_cell(read: Read) -> None:
         ("patients.csv", "71,M", "71,m", 3, "sex", r"'m'; the manifest's 'patients\.keep\.sex\.values'"),
         ("blood.csv", "p1,6,", "p1,late,", 4, "day", "expected a number, got 'late'"),
         ("blood.csv", "p1,6,3", "p1,6,-3", 4, "IL6", "'-3' is negative"),
+        ("blood.csv", "p2,-40", "q2,-40", 5, "patient", "'q2' is not one of the cohort's patients"),
         ("taxa.csv", "s4,10", "s4,ten", 5, "Alpha one", "got 'ten'"),
     ],
 )

@@ -184,6 +184,10 @@ def test_a_table_without_rows_says_that_nothing_was_done(read: Callable[..., Coh
          r"row 2, column 'amount': expected a number or one of \['', 'NA'\], got 'a lot'"),
         ("long.csv", "patient,day,measure,value,unit\np1,0,weight,71,kg\np1,0,CRP,1,mg/L\np2,0,weight,150,lb\n",
          r"row 4, column 'unit': 'weight' is in 'lb' here and in 'kg' above"),
+        ("cycles.csv", "patient,day,drug\np1,0,x\np1,0,y\np1,0,x\n",
+         r"row 4, column 'drug': patient 'p1' has an earlier row that is the same in 'day' and 'drug'"),
+        ("scans.csv", "patient,day,seen,sum\np1,5,,80\np1,5,,70\n", r"row 3, column 'day': .* the same in 'day'"),
+        ("drugs.csv", "patient,drug,from,to\np1,amoxicillin,2,5\np1,amoxicillin,2,5\n", r"row 3.*same in every column"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_an_error_that_says_where(

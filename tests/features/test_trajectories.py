@@ -44,8 +44,8 @@ def test_windows_take_the_last_baseline_and_the_mean_logarithm(found):
 def test_undetected_twice_is_a_tie_though_the_limits_differ(found):
     levels = in_windows(found.rows, WINDOWS)
     early = changes(levels, 1)
-    assert tuple(early.loc[("TNF-a", "p2")]) == (0, True)
-    assert tuple(early.loc[("TNF-a", "p1")]) == (0, False)
+    assert tuple(early.loc[("TNF-a", "p2")]) == (0, True, False)
+    assert tuple(early.loc[("TNF-a", "p1")]) == (0, False, False)
     assert early.loc["IL-2", "below"].all()
     assert ("IL-6", "p3") not in early.index
     assert changes(levels, 2, 1).loc[("IL-6", "p1"), "change"] == 0

@@ -96,6 +96,8 @@ def _panel(cohort: Cohort, windows: Sequence[Window]) -> _Panel | str:
     recipients = [one for one in patient_codes(cohort) if one in before and set(given.get(one, ())) & set(donors)]
     # Who was given every donor's stool has no unrelated donor.
     recipients = [one for one in recipients if not set(donors) <= set(given[one])]
+    if not recipients and all(set(donors) <= set(given.get(one, ())) for one in patient_codes(cohort) if one in given):
+        return "distance to unrelated donors: every recipient was given every donor's stool, so that none is unrelated"
     own = np.array([[donor in given[one] for donor in donors] for one in recipients], bool).reshape(-1, len(donors))
     if not any(set(recipients) & set(looked.taken(window)) for window in looked.windows[1:]):
         return "distance to donors: no recipient of a profiled donor has stool both before and after, in the windows"
@@ -356,6 +358,10 @@ def _engraftment(panel: _Panel) -> Section:
             f"{in_words(difference, 1)} percentage points, mean of "
             f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({p_in_words(result.p)})."
         )  # fmt: skip
+    if not sides:
+        return Section(
+            NAME, TITLE, missing=("taxa gained and lost: no taxon is a donor's alone, or a recipient's alone",)
+        )
     table = pd.DataFrame(
         {
             "patient": [panel.codes[one] for one in names],

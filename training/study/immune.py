@@ -21,12 +21,15 @@ from training.statistics.mixed_model import mixed_slope
 from training.statistics.paired import Change, sign_flip
 from training.statistics.peaks import after_peak, after_peak_null
 from training.study.section import Drawing, Listing, Section, patient_codes
+from training.study.words import counted
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
 MODELLED = 10
 """Patients from whom on a change is estimated by a mixed model."""
+LEAST_TESTED = 6
+"""The fewest patients of whom an exact two-sided p can be below 5%."""
 WORTH_DRAWING = 0.9
 """The least confidence at which an interval is shown as one."""
 NAME, TITLE = "immune", "Immune trajectories"
@@ -49,8 +52,8 @@ def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0
     pandas.DataFrame
         `analyte`, `window`, `patients`, `undetected` (of them, at both ends), `change` (log2), `low`, `high`,
         `confidence`, `p`, `q` (Benjamini-Hochberg over the table) and `method`. The mixed model takes over from
-        `MODELLED` patients on where at least half of the draws were detected: halves of limits are not normal. What
-        fewer than two patients tell, or none detected, is not among them.
+        `MODELLED` patients on where at least half of the draws lay within the assay's range: halves of limits are not
+        normal. What fewer than two patients tell, or none within the range, is not among them.
     """
     levels, lines = in_windows(rows, windows), []
     baseline = levels.xs(0, level="window") if len(levels) and 0 in levels.index.get_level_values(2) else levels[:0]
@@ -58,11 +61,11 @@ def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0
         drawn = rows[rows["time"].between(window.first, window.last)]
         for analyte, paired in changes(levels, at).groupby("analyte"):
             undetected = int(paired["below"].sum())
-            if len(paired) < 2 or undetected == len(paired):
+            if len(paired) < 2 or (paired["below"] | paired["above"]).all():
                 continue
             before, after = baseline.loc[analyte], drawn[drawn["analyte"] == analyte]
-            detected = 1 - np.append(before["below"], after["censored"] == "below").mean()
-            if modelled := len(paired) >= MODELLED and detected >= 0.5:
+            beyond = np.append(before["below"] | before["above"], after["censored"] != "")
+            if modelled := len(paired) >= MODELLED and beyond.mean() <= 0.5:
                 y = np.append(before["log2"], after["log2"])
                 x = np.repeat([0.0, 1.0], [len(before), len(after)])
                 found = mixed_slope(y, x, np.append(before.index, after["patient"]))
@@ -78,12 +81,12 @@ def trend_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Return each analyte's mean slope over time by the mixed model, log2 for each unit of time.
 
     Columns as of `change_table`, without windows. Analytes of fewer than `MODELLED` patients with several draws, or
-    detected in fewer than half of them, are not among them.
+    within the assay's range in fewer than half of them, are not among them.
     """
     lines = []
     for analyte, mine in rows.groupby("analyte"):
         several = int((mine.groupby("patient")["time"].nunique() > 1).sum())
-        if several >= MODELLED and (mine["censored"] == "below").mean() <= 0.5:
+        if several >= MODELLED and (mine["censored"] != "").mean() <= 0.5:
             found = mixed_slope(*(mine[name].to_numpy() for name in ("log2", "time", "patient")))
             lines.append((analyte, several, *_told(found)))
     return _with_q(pd.DataFrame(lines, columns=["analyte", "patients", "change", "low", "high", "confidence", "p"]))
@@ -122,7 +125,7 @@ def peak_tables(rows: pd.DataFrame, *, seed: int = 0) -> tuple[pd.DataFrame, pd.
     """
     peaks, falls = [], []
     for analyte, mine in rows[rows["log2"].notna()].groupby("analyte"):
-        if (mine["censored"] == "below").all():
+        if (mine["censored"] != "").all():
             continue
         draws, slopes = [], []
         for patient, own in mine.groupby("patient", sort=False):
@@ -170,7 +173,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     codes, rows = patient_codes(cohort), found.rows
     if not found.dated:
         windows = visit_windows(found)
-    table, none = change_table(rows, windows), sorted(_undetected(rows))
+    table, none = change_table(rows, windows), _never_within(rows)
     headlines = _changed(table, windows, found)
     lead, missing = [_summary(found), *headlines], []
     listings = {
@@ -225,14 +228,14 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             notes.append(
                 "Fold change for each visit: linear mixed model of log2 levels on the visit's number with random "
                 "intercept and slope, REML, Student's t with patients - 1 degrees of freedom; Benjamini-Hochberg over "
-                f"{len(trend)} analytes, of those detected in at least half of the draws; n by row."
+                f"{len(trend)} analytes, of those within the assay's range in at least half of the draws; n by row."
             )
         missing.append(
             "visits are numbered and not dated: windows in days, the pattern of rise and fall, and peaks take draws "
             "with a day, before and after the index event"
         )
     if none:
-        missing.append(f"below detection in every draw, so without a trajectory: {', '.join(none)}")
+        missing.append(f"below detection or above the range in every draw, so without a trajectory: {', '.join(none)}")
     lead.append(
         "Without an arm that was treated alike but for the transplant, none of these changes can be attributed to it."
         if found.dated
@@ -267,8 +270,9 @@ def _peaks_in_words(peaks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(told, columns=["analyte", "patients", "peak", "day of peak"])
 
 
-def _undetected(rows: pd.DataFrame) -> list[str]:
-    never = (rows["censored"] == "below").groupby(rows["analyte"]).all()
+def _never_within(rows: pd.DataFrame) -> list[str]:
+    """Return the analytes that no draw had within the assay's range."""
+    never = (rows["censored"] != "").groupby(rows["analyte"]).all()
     return list(never.index[never])
 
 
@@ -285,17 +289,18 @@ def _summary(found: Trajectories) -> str:
     rows, time = found.rows, found.rows["time"]
     draws = rows[["patient", "time"]].drop_duplicates()
     several = int((draws.groupby("patient").size() > 1).sum())
-    below = (rows["censored"] == "below").sum()
+    below, above = ((rows["censored"] == side).sum() for side in ("below", "above"))
     return (
-        f"{len(draws)} draws of {draws['patient'].nunique()} patients, {several} of them with several, from "
-        f"{'day' if found.dated else 'visit'} {time.min():g} to {time.max():g} ({found.clock}); {len(rows)} "
-        f"measurements of {rows['analyte'].nunique()} analytes, {below} of them below detection."
+        f"{counted(len(draws), 'draw')} of {counted(draws['patient'].nunique(), 'patient')}, {several} of them with "
+        f"several, from {'day' if found.dated else 'visit'} {time.min():g} to {time.max():g} ({found.clock}); "
+        f"{len(rows)} measurements of {counted(rows['analyte'].nunique(), 'analyte')}, {below} of them below detection"
+        f"{f' and {above} above the range' if above else ''}."
     )
 
 
 def _changed(table: pd.DataFrame, windows: Sequence[Window], found: Trajectories) -> list[str]:
     if table.empty:
-        return ["No analyte was measured, at baseline and in a later window, in two patients."]
+        return ["No analyte was measured within its range, at baseline and in a later window, in two patients."]
     told = []
     for window in windows[1:] if found.dated else ():
         mine = table[table["window"] == window.name]
@@ -314,12 +319,17 @@ def _changed(table: pd.DataFrame, windows: Sequence[Window], found: Trajectories
             f"Between the first visit and a later one, {len(changed)} of {len(table)} changes pass a false discovery "
             f"rate of 5%{': ' if len(changed) else ''}{'; '.join(map(_said, changed.head(6).itertuples(index=False)))}."
         )
-    smallest = table.loc[table["method"] == "sign-flip", "patients"]
-    if len(smallest) and 2 / 2 ** smallest.max() > ALPHA:
-        n = int(smallest.max())
+    few, n = table[table["patients"] < LEAST_TESTED], int(table["patients"].max())
+    if len(few) == len(table):
         told.append(
             f"With {n} patients no exact two-sided p is below {2 / 2**n:.3g}: significance at 5% is out of reach "
             "whatever happened, and estimates with their intervals are what there is to read."
+        )
+    elif len(few):
+        told.append(
+            f"{len(few)} of the {len(table)} changes are of fewer than {LEAST_TESTED} patients, where no exact "
+            "two-sided p is below 5% whatever happened: of these, estimates with their intervals are what there is "
+            "to read."
         )
     return told
 
@@ -386,10 +396,11 @@ def _note(table: pd.DataFrame, windows: Sequence[Window]) -> str:
     return (
         f"Fold change from baseline: mean difference of log2 levels, paired within patients. Windows: {named}"
         f"{' and later ones' if len(windows) > 4 else ''}. Below {MODELLED} patients, or where fewer than half of the "
-        "draws were detected: exact two-sided sign-flip test, interval from the subset means that the test does not "
+        "draws lay within the range: exact two-sided sign-flip test, interval from the subset means that it does not "
         f"reject, at the confidence that it attains. From {MODELLED} on: linear mixed model with random intercept and "
-        "change, REML, Student's t with patients - 1 degrees of freedom. Undetected at both ends counts as unchanged; "
-        f"otherwise half the limit stands for what was not detected. Benjamini-Hochberg over {len(table)} "
+        "change, REML, Student's t with patients - 1 degrees of freedom. Beyond the same limit at both ends counts as "
+        "unchanged; otherwise half the lower limit stands for what was not detected, and the upper one for what lay "
+        f"above. Benjamini-Hochberg over {len(table)} "
         "rows; n by row."
     )
 
@@ -415,7 +426,7 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
         f"with random intercept and slope (Laird and Ware 1982; REML, t with n - 1 degrees of freedom) from {MODELLED} "
         "on; false discovery rates are Benjamini and Hochberg's (1995)."
     )
-    if not found.dated:
+    if not found.dated or len(windows) < 3:
         return unseen, tested
     names = ", ".join(window.name for window in windows)
     pattern = (
@@ -429,7 +440,7 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
 def _drawings(
     found: Trajectories, windows: Sequence[Window], table: pd.DataFrame, codes: dict[str, str]
 ) -> dict[str, Drawing]:
-    analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _undetected(found.rows)]
+    analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _never_within(found.rows)]
     pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
     caption = (
         f"Trajectories, {_scale(found)}, of all patients with blood. Thin lines: patients; bold: geometric mean "

@@ -18,6 +18,7 @@ from features.transforms import CLR, GenusSums, PrevalenceFilter, ZeroReplacemen
 from training.drawing import INK, WIDTH
 from training.statistics.repeated_measures import ALPHA, repeated, rmcorr, smallest_seen, within_patients
 from training.study.section import Drawing, Listing, Section
+from training.study.words import counted
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -47,7 +48,7 @@ class Paired:
     levels : ndarray, (n_pairs, n_analytes)
         log2; NaN where not measured.
     left_out : tuple of str
-        Analytes that were detected in fewer than half of the pairs' draws.
+        Analytes that lay within the assay's range in fewer than half of the pairs' draws.
     """
 
     patient: Patients
@@ -65,10 +66,11 @@ def paired(cohort: Cohort, found: Trajectories) -> Paired | None:
     Of dated measurements, each draw of blood goes with the nearest stool at most `APART` days away, on the same side of
     day 0; of numbered visits, with the stool of the same visit. A stool goes with one draw, the nearest.
     """
-    rows = found.rows.assign(detected=found.rows["censored"] != "below")
+    rows = found.rows.assign(within=found.rows["censored"] == "")
     blood = rows[["patient", "time"]].drop_duplicates()
     stool = cohort.samples.assign(stool=cohort.samples["day" if found.dated else "visit"])
-    stool = stool.loc[~stool["donor"] & stool["stool"].notna(), ["patient", "sample", "stool"]]
+    found_in = cohort.taxa.values.sum(axis=1) > 0
+    stool = stool.loc[~stool["donor"] & stool["stool"].notna() & found_in, ["patient", "sample", "stool"]]
     pairs = blood.merge(stool, on="patient")
     pairs["gap"] = (pairs["time"] - pairs["stool"]).abs()
     near = pairs["gap"] <= (APART if found.dated else 0)
@@ -83,7 +85,7 @@ def paired(cohort: Cohort, found: Trajectories) -> Paired | None:
     index = pd.MultiIndex.from_frame(pairs[["patient", "time"]])
     wide = [
         rows.pivot_table(index=["patient", "time"], columns="analyte", values=name, aggfunc="mean").reindex(index)
-        for name in ("log2", "detected")
+        for name in ("log2", "within")
     ]
     often = wide[1].mean() >= LEAST_DETECTED
     kept = [name for name in wide[0].columns if often[name]]
@@ -145,8 +147,8 @@ def links_section(cohort: Cohort) -> Section:
     table = pd.DataFrame() if pairs is None else link_table(pairs)
     if found is None or pairs is None or table.empty:
         why = (
-            f"no two patients have stool and blood taken together twice (within {APART:g} days, or at one visit); such "
-            "pairs would be correlated within patients here"
+            f"too few patients have stool and blood taken together twice or more (within {APART:g} days, or at one "
+            "visit); such pairs would be correlated within patients here"
         )
         return Section(NAME, TITLE, missing=(why,))
     n, draws = int(table["patients"].max()), int(table["draws"].max())
@@ -171,14 +173,17 @@ def links_section(cohort: Cohort) -> Section:
         if found.dated
         else "each visit"
     )
-    missing = [f"detected in fewer than half of the pairs' draws, so not correlated: {', '.join(pairs.left_out)}"]
+    missing = [
+        "within the assay's range in fewer than half of the pairs' draws, so not correlated: "
+        f"{', '.join(pairs.left_out)}"
+    ]
     drawing = Drawing(
         f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs; "
         "dots: q at most 0.05.",
         partial(_heat_map, table),
     )
     lead = (
-        f"{draws} pairs of stool and blood, {together}, of {n} patients who have at least two: {len(links)} of "
+        f"{draws} pairs of stool and blood, {together}, of {counted(n, 'patient')} with at least two: {len(links)} of "
         f"{len(table)} within-patient correlations of {len(pairs.taxa)} {rank} with {table['analyte'].nunique()} "
         f"analytes pass a false discovery rate of 5%; {said}.",
         f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
@@ -209,7 +214,7 @@ def links_section(cohort: Cohort) -> Section:
             "row.",
             f"Taxa: those in at least {PREVALENCE:.0%} of the pairs' stools, zeros replaced, centred log-ratio over "
             f"them all; the {len(pairs.taxa)} most abundant are shown. Undetected levels stand at half the limit; "
-            "analytes detected in fewer than half of the pairs are left out.",
+            "analytes within the assay's range in fewer than half of the pairs are left out.",
         ),
         methods=(
             "Within-patient associations of centred log-ratio abundances with log2 concentrations were estimated by "

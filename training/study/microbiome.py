@@ -34,7 +34,7 @@ from training.statistics.ordination import (
     principal_coordinates,
 )
 from training.statistics.paired import paired_changes
-from training.study.patients import characteristic
+from training.study.patients import arms
 from training.study.section import Drawing, Listing, Section, joined
 from training.study.stool import Stool, day_axis, stool
 from training.study.words import in_words, p_in_words
@@ -483,10 +483,9 @@ def _groupings(cohort: Cohort) -> Iterator[tuple[str, pd.Series[str]]]:
     if outcome is not None:
         known = cohort.labels.flags[outcome].dropna()
         yield f"by response, {meaning(outcome)}", known.map({True: "yes", False: "no"})
-    said = cohort.manifest.patients
-    if said is not None and "arm" in said.keep:
-        arms = characteristic(cohort.clinical, "arm", said.keep["arm"]).groupby(cohort.samples["patient"]).first()
-        yield "by arm", arms.dropna().astype("str")
+    arm = arms(cohort)
+    if len(arm):
+        yield "by arm", arm
 
 
 def _names(names: Iterable[str]) -> Names:

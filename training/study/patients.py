@@ -106,6 +106,8 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
     Columns are `published`, `RECIST`, `confirmed` and `iRECIST`, those that the cohort tells; "" where unknown.
     """
     course, names = cohort.course.assessments, pd.Index(codes)
+    # What was seen before the treatment is where it starts from, and no response to it.
+    course = course[course["day"] > 0]
     found: dict[str, pd.Series[str]] = {}
     if cohort.labels.recist is not None:
         found["published"] = cohort.labels.recist.reindex(names)
@@ -122,9 +124,7 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
 def _characteristics(cohort: Cohort, codes: Codes) -> Section:
     said, names = cohort.manifest.patients, pd.Index(codes)
     keep = {} if said is None else said.keep
-    mine = cohort.samples[~cohort.samples["donor"]].sort_values("day", kind="stable")
-    # An age may stand anew with each sample; the first is the baseline's.
-    clinical = cohort.clinical.loc[mine.index].groupby(mine["patient"]).first().reindex(names)
+    clinical = cohort.characteristics.reindex(names)
     each = pd.DataFrame(
         {heading(name): _whole(characteristic(clinical, name, field)) for name, field in keep.items()}, index=names
     )
@@ -140,14 +140,15 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
     each.insert(0, "patient", list(codes.values()))
     listings = {}
     if len(each.columns) > 1:
-        listings = {"patients": Listing(f"Each of the {names.size} patients.", each.reset_index(drop=True))}
+        listings = {"patients": Listing(f"Each of {counted(names.size, 'patient')}.", each.reset_index(drop=True))}
     one = table_one(clinical, keep)
     if not one.empty:
         caption = "Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
         listings = {"table_one": Listing(caption, one)} | listings
     absent = () if keep else ("Table 1: no clinical columns; name them under patients.keep.",)
     donors = len(donor_codes(cohort))
-    lead = f"{cohort.manifest.title}: {names.size} patients" + (f", {counted(donors, 'donor')}." if donors else ".")
+    lead = f"{cohort.manifest.title}: {counted(names.size, 'patient')}"
+    lead += f", {counted(donors, 'donor')}." if donors else "."
     return Section("who", "", (lead,), listings=listings, missing=absent, metrics={"patients": float(names.size)})
 
 
@@ -176,7 +177,8 @@ def _exposure(cohort: Cohort, codes: Codes) -> Section:
         )
     if not course.cycles.empty:
         cycles = course.cycles.groupby("patient")
-        each["ICI cycles"] = cycles.size()
+        # Drugs given together are one cycle.
+        each["ICI cycles"] = cycles["day"].nunique()
         each["drugs"] = cycles["drug"].agg(lambda d: ", ".join(filter(None, dict.fromkeys(d))))
         each["last cycle, day"] = cycles["day"].max()
         number = each["ICI cycles"].fillna(0)
@@ -355,11 +357,11 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
 def _lesions(cohort: Cohort, codes: Codes) -> Section:
     changes = lesion_changes(cohort.course.assessments)
     if changes.empty:
-        return Section(
-            "lesions",
-            "",
-            missing=(MISSING.format("assessments", "Sums of target lesions, for waterfall and spider plots"),),
-        )
+        plots = "Sums of target lesions, for waterfall and spider plots"
+        missing = MISSING.format("assessments", plots)
+        if cohort.course.assessments["sum_mm"].notna().any():
+            missing = f"{plots}: no patient has one above 0 mm on or before day 0, and one after it."
+        return Section("lesions", "", missing=(missing,))
     best = best_responses(cohort, codes)
     responses = {code: best.loc[name].iloc[0] or "NE" for name, code in codes.items()} if len(best.columns) else {}
     shown = by_code(changes, codes)
@@ -451,6 +453,14 @@ def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> p
     known = levels.notna().all(axis=1)
     said = levels[known].idxmax(axis=1).astype("str")
     return said.str.removeprefix(f"{name}=").reindex(clinical.index)
+
+
+def arms(cohort: Cohort) -> pd.Series[str]:
+    """Return each patient's arm, by patient, where `patients.keep` has one and it is known."""
+    said = cohort.manifest.patients
+    if said is None or "arm" not in said.keep:
+        return pd.Series(dtype="str")
+    return characteristic(cohort.characteristics, "arm", said.keep["arm"]).dropna().astype("str")
 
 
 def heading(name: str) -> str:

@@ -23,7 +23,9 @@ from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
 from training.drawing import STYLE, written
+from training.study.patients import arms
 from training.study.section import Listing, Section, patient_codes
+from training.study.words import counted
 
 ROWS = 20
 """Rows of a table that the page shows; its CSV holds all."""
@@ -43,7 +45,7 @@ def write_report(
     """Write `report.html`, `figures` as SVG and PNG, and `tables` as CSV.
 
     Files are named by section: `figures/patients_swimmer.svg`. Neither they nor the page name a patient of the cohort
-    but by code.
+    but by code, unless a free text of the cohort's own does, such as a drug's or a reason.
 
     Parameters
     ----------
@@ -120,11 +122,10 @@ def report_page(
 
 def limits(cohort: Cohort) -> list[str]:
     """Return what no analysis of this cohort can show, in sentences."""
-    n, patients = len(patient_codes(cohort)), cohort.manifest.patients
-    said = []
+    n, said = len(patient_codes(cohort)), []
     if cohort.manifest.simulated:
         said.append("These data are simulated: they show what the analysis does, and nothing of any patient.")
-    if patients is not None and "arm" in patients.keep:
+    if arms(cohort).value_counts().gt(1).sum() > 1:
         said.append("Arms are compared by the tests that say so, and by nothing else: all the rest is of all together.")
     else:
         given = (
@@ -241,6 +242,6 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"shown": shown, "columns": columns, "sentence": sentence}
+    templates.filters |= {"shown": shown, "columns": columns, "sentence": sentence, "counted": counted}
     templates.globals |= {"ROWS": ROWS}
     return templates.get_template("report.html")

@@ -179,6 +179,9 @@ def _grades(events: pd.DataFrame, codes: Codes) -> Section:
         )
         if k and grade <= 3:
             lead.append(f"Adverse events of grade {grade} or above: {share_in_words(k, n)}.")
+    fatal = int((worst == 5).sum())
+    if fatal:
+        lead.append(f"Fatal adverse events (grade 5): {share_in_words(fatal, n)}.")
     none = next((grade for grade in range(1, 6) if not (worst >= grade).any()), None)
     if none is not None:
         high = exact_rate(0, n).high
@@ -328,17 +331,19 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
     starts = [0, *(np.flatnonzero(np.diff(boundary.stop_at)) + 1)]
     rows = []
     for start, end in zip(starts, [*starts[1:], last], strict=True):
-        stop_at = int(boundary.stop_at[start])
-        if stop_at <= end:
-            first = max(start + 1, stop_at)
-            rows.append({"stop if at least": stop_at, "from patient": first, "to patient": end})
+        least = int(boundary.stop_at[start])
+        if least <= end:
+            first = max(start + 1, least)
+            rows.append({"stop if at least": least, "from patient": first, "to patient": end})
     a, b = boundary.prior
     rule = f"P(rate > {limit:.0%}) ≥ {boundary.certainty:.0%} under a Beta({a:g}, {b:g}) prior"
-    stops = k >= boundary.stop_at[n - 1]
+    stop_at = int(boundary.stop_at[n - 1])
+    would = f"a board would stop at {stop_at} of {n}{', which is reached' if k >= stop_at else ''}"
+    if stop_at > n:
+        would = f"of {counted(n, 'patient')} no number would stop the trial"
     lead = (
-        f"Stopping boundary, {rule}: with {k} of {n} patients with an event of grade 3 or above that probability is "
-        f"{_percent(float(above_limit(k, n, limit)))}; a board would stop at {boundary.stop_at[n - 1]} of {n}"
-        f"{', which is reached' if stops else ''}."
+        f"Stopping boundary, {rule}: with {k} of {counted(n, 'patient')} with an event of grade 3 or above that "
+        f"probability is {_percent(float(above_limit(k, n, limit)))}; {would}."
     )
     operating = operating_characteristics(boundary, np.union1d(TRUE_RATES, limit))
     at_limit = operating.loc[np.isclose(operating["true rate"], limit), "stopped"].iloc[0]

@@ -104,7 +104,8 @@ def run_study(
     Raises
     ------
     InputError
-        `out` holds something else or cannot be written, or a file does not hold what the manifest says.
+        `out` holds something else or cannot be written, a file does not hold what the manifest says, or a donor is
+        listed as a patient.
     DataMissing
         As `features.cohort.read_cohort` raises it.
     """
@@ -114,6 +115,9 @@ def run_study(
         cohort = read_cohort(name, settings().data)
         progress.advance()
         findings = audit([cohort])
+        for one in findings:
+            if one.code == "donor-is-patient":
+                raise InputError(f"{cohort.name}: {one.what} ({', '.join(one.rows)}), and {one.why}; {one.todo}")
         progress.advance()
         tags = {
             "cohorts": cohort.name,

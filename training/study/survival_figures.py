@@ -65,5 +65,5 @@ def _survival(axes: Axes, time: Vector, event: NDArray[np.bool_]) -> None:
     middle = median(kaplan_meier(time, event))
     if np.isfinite(middle.value):
         axes.plot([0, middle.value, middle.value], [0.5, 0.5, 0], color=PALE, linewidth=0.8, linestyle=":")
-    axes.set(xlim=(0, time.max() * 1.04), ylim=(0, 1.04), xlabel="months from day 0")
+    axes.set(xlim=(0, max(time.max() * 1.04, 1)), ylim=(0, 1.04), xlabel="months from day 0")
     numbers_at_risk(axes, time)

@@ -61,6 +61,23 @@ def test_what_is_missing(simulated: Cohort) -> None:
         assert not found.drawings
 
 
+def test_where_every_taxon_is_everyones_none_is_gained(simulated: Cohort) -> None:
+    common = replace(simulated, taxa=replace(simulated.taxa, values=np.full_like(simulated.taxa.values, 100)))
+    found = donors_section(common)
+    assert "taxa gained and lost: no taxon is a donor's alone, or a recipient's alone" in found.missing
+    assert set(found.drawings) == {"donor_distance", "donor_approach"}
+
+
+def test_who_was_given_every_donors_stool_has_no_unrelated_donor(simulated: Cohort) -> None:
+    donors = list(dict.fromkeys(simulated.donors["patient"]))
+    recipients = list(dict.fromkeys(simulated.samples.loc[~simulated.samples["donor"], "patient"]))
+    given = pd.DataFrame(
+        [(one, 0.0, donor) for one in recipients for donor in donors], columns=["patient", "day", "donor"]
+    )
+    every = replace(simulated, samples=simulated.samples.assign(given=""), course=Course(transplants=given))
+    assert "none is unrelated" in donors_section(every).missing[0]
+
+
 def test_one_recipient(simulated: Cohort) -> None:
     one = simulated.samples["patient"].iloc[0]
     found = donors_section(cut(simulated, simulated.samples["donor"] | (simulated.samples["patient"] == one)))

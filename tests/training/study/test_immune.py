@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,9 @@ from scipy.stats import false_discovery_control
 from benchmarks.study_error_rates import blood
 from features.cohort import read_cohort
 from features.simulator import simulate_trial
-from features.trajectories import WINDOWS
+from features.trajectories import WINDOWS, Trajectories
 from training.study.immune import (
+    _changed,
     change_table,
     immune_section,
     pattern_table,
@@ -87,10 +89,36 @@ def test_one_patient_and_an_analyte_that_was_never_detected(five):
         return rows.assign(censored=rows["censored"].mask(rows["analyte"] == "IL-2", "below"))
 
     section = immune_section(altered(five, one))
-    assert "No analyte was measured, at baseline and in a later window, in two patients." in section.lead
-    assert section.missing == ("below detection in every draw, so without a trajectory: IL-2",)
+    assert (
+        "No analyte was measured within its range, at baseline and in a later window, in two patients." in section.lead
+    )
+    assert section.missing == ("below detection or above the range in every draw, so without a trajectory: IL-2",)
     assert set(section.listings["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
     assert section.listings["falls"].frame["p"].isna().all()
+
+
+def test_all_above_the_range_have_not_been_seen_to_change(five):
+    def high(rows):
+        mine = rows["analyte"] == "IL-2"
+        return rows.assign(censored=rows["censored"].mask(mine, "above"), value=rows["value"].mask(mine, np.nan))
+
+    section = immune_section(altered(five, high))
+    assert "IL-2" not in set(section.listings["changes"].frame["analyte"])
+    assert "above the range in every draw, so without a trajectory: IL-2" in section.missing[0]
+    assert re.search(r" and \d+ above the range\.$", section.lead[0])
+
+
+def test_few_patients_are_said_of_their_windows_alone():
+    rows = blood(np.random.default_rng(1), 12)
+    late = rows[(rows["time"] < 90) | rows["patient"].isin(["p00", "p01", "p02", "p03"])]
+    table = change_table(late, WINDOWS)
+    said = _changed(table, WINDOWS, Trajectories(late, "day_fmt", True, "pg/mL"))[-1]
+    assert said.startswith("1 of the 2 changes are of fewer than 6 patients")
+
+
+def test_one_window_has_no_pattern_to_be_described(five):
+    assert "Berger" not in " ".join(immune_section(five, WINDOWS[:2]).methods)
+    assert "Berger" in " ".join(immune_section(five).methods)
 
 
 def test_all_below_detection(five):

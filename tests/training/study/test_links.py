@@ -66,6 +66,14 @@ def test_the_section_says_what_it_saw_and_could_have_seen(trial):
     assert section.metrics["tested"] == len(section.listings["links"].frame)
 
 
+def test_a_stool_in_which_nothing_was_found_is_no_pair(trial):
+    values, found = trial.taxa.values.copy(), trajectories(trial)
+    values[0] = 0
+    pairs, fewer = paired(trial, found), paired(replace(trial, taxa=replace(trial.taxa, values=values)), found)
+    assert len(fewer.patient) == len(pairs.patient) - 1
+    assert np.isfinite(fewer.clr).all()
+
+
 def test_without_pairs_the_section_says_what_is_missing(trial):
     for cohort in (replace(trial, immune=None), replace(trial, samples=trial.samples.assign(day=500.0))):
         section = links_section(cohort)

@@ -116,7 +116,11 @@ def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
     said = simulated.manifest.model_copy(
         update={"patients": simulated.manifest.patients.model_copy(update={"keep": keep})}
     )
-    moved = replace(with_values(simulated, values), manifest=said, clinical=pd.DataFrame({"arm": arm}))
+    moved = replace(
+        with_values(simulated, values),
+        manifest=said,
+        characteristics=pd.DataFrame({"arm": arm.groupby(samples["patient"]).first()}),
+    )
     groups = microbiome_section(moved).listings["groups"].frame.set_index(["", "distance"])
     donor = groups.loc["by donor, of recipients who share one (days 7 to 28)", "Bray-Curtis"]
     assert donor["PERMANOVA p"] < 0.05

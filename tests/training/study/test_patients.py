@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -77,6 +77,40 @@ def test_best_responses_are_the_assessments_beside_the_published(five):
     assert best["iRECIST"].tolist() == ["PD", "PR", "PR", "PR", "CR"]
 
 
+def test_what_was_seen_before_treatment_is_no_response(five):
+    early = five.course.assessments
+    early = early.assign(response=early["response"].mask(early["day"] < 0, "PD"))
+    changed = replace(five, course=replace(five.course, assessments=early))
+    codes = patient_codes(five)
+    pd.testing.assert_frame_equal(best_responses(changed, codes), best_responses(five, codes))
+
+
+def test_who_has_no_stool_keeps_the_characteristics(five):
+    kept = np.flatnonzero(five.samples["patient"] != PATIENTS[0])
+    cohort = replace(
+        five,
+        samples=five.samples.iloc[kept].reset_index(drop=True),
+        taxa=five.taxa.take([five.taxa.samples[at] for at in kept]),
+        clinical=five.clinical.iloc[kept].reset_index(drop=True),
+    )
+    one, other = (patients_section(each).listings["table_one"].frame for each in (five, cohort))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_drugs_of_one_day_are_one_cycle(five):
+    both = pd.concat([five.course.cycles, five.course.cycles.assign(drug="ipilimumab")], ignore_index=True)
+    each = patients_section(replace(five, course=replace(five.course, cycles=both))).listings["exposure"].frame
+    assert each["ICI cycles"].tolist() == [2, 0, 0, 0, 0]
+    assert each["drugs"].iloc[0] == "nivolumab, ipilimumab"
+
+
+def test_sums_without_a_baseline_are_not_said_to_be_absent(five):
+    scans = five.course.assessments
+    none = replace(five, course=replace(five.course, assessments=scans[scans["day"] > 0]))
+    missing = next(text for text in patients_section(none).missing if text.startswith("Sums"))
+    assert missing.endswith("no patient has one above 0 mm on or before day 0, and one after it.")
+
+
 def test_rates_are_exact(section):
     rates = section.listings["response_rates"].frame.set_index("rate of")
     found = rates.loc["objective response, as published, of those assessed"]
@@ -139,10 +173,10 @@ def test_what_is_not_there_is_said_to_be_missing(tmp_path):
 
 
 def test_an_undated_cohort_has_no_course(five):
-    undated = dataclasses.replace(
+    undated = replace(
         five,
         samples=five.samples.assign(day=np.nan),
-        labels=dataclasses.replace(five.labels, dates=None, events=None),
+        labels=replace(five.labels, dates=None, events=None),
         course=Course(),
     )
     assert "swimmer" not in patients_section(undated).drawings

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from features.audit import KINDS, Finding
 from features.cohort import read_cohort
+from features.manifest import ClinicalField
 from features.outcomes import Labels
 from features.simulator import simulate_trial
 from training.study.report import ROWS, columns, limits, methods, sentence, shown, write_report
@@ -175,6 +176,15 @@ def test_limits_know_n_and_simulation(cohort):
     assert "below 0.03125" in said
     assert "ICI-only arm" in said
     assert "survival was not shown to be extended" in said
+
+
+def test_an_arm_of_one_level_compares_nothing(cohort):
+    patients = list(dict.fromkeys(cohort.characteristics.index))
+    keep = {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}
+    said = cohort.manifest.model_copy(update={"patients": cohort.manifest.patients.model_copy(update={"keep": keep})})
+    for levels, compared in (([1.0] * 6, False), ([1.0, 0, 0, 0, 0, 0], False), ([1.0, 0, 1, 0, 1, 0], True)):
+        arm = pd.DataFrame({"arm": levels}, index=patients)
+        assert ("Arms are compared" in limits(replace(cohort, manifest=said, characteristics=arm))[1]) == compared
 
 
 def test_a_cohort_without_outcomes_has_none_that_were_not_shown(cohort):

@@ -17,6 +17,7 @@ from features.cohort import read_cohort
 from features.survival import time_to_event
 from training.study.rates import exact_rate, one_sided_bound
 from training.study.safety import (
+    _boundary,
     above_limit,
     operating_characteristics,
     safety_section,
@@ -106,6 +107,16 @@ def test_the_section_tells_terms_causes_and_times(tmp_path):
     # The second patient's treatment ends on day 152, so that censoring there changes nothing on day 90.
     assert first["grade 3 or above, censored at the end of treatment", 90] == pytest.approx(0.25)
     assert not [name for name in PATIENTS if name in lead + "".join(table.to_csv() for table in tables.values())]
+
+
+def test_a_fatal_event_is_said(tmp_path):
+    found = safety_section(five_patients(tmp_path, events=f"{PATIENTS[0]},Colitis,5,30,ICI,yes,\n"))
+    assert "Fatal adverse events (grade 5): 1 of 5 patients (20%, 95% interval 1 to 72%)." in found.lead
+
+
+def test_among_one_patient_no_number_stops_a_trial():
+    lead = _boundary(pd.DataFrame({"patient": ["a"], "grade": [3.0]}), {"a": "P1"}, 0.3).lead[0]
+    assert "of 1 patient no number would stop the trial" in lead
 
 
 def test_incidence_at_a_day_without_censoring_is_a_share(tmp_path):

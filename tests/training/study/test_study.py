@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,7 +226,7 @@ def undetected(cohort):
     (one_patient, {"links": None, "microbiome": "taxa that change", "donors": None}),
     (one_visit, {"immune": "one draw a patient", "microbiome": "change of diversity", "donors": "before and after"}),
     (no_donor, {"donors": "no donor's stool", "patients": "ICI cycles"}),
-    (undetected, {"immune": "below detection in every draw", "links": "taken together twice"}),
+    (undetected, {"immune": "below detection or above the range in every draw", "links": "taken together twice"}),
 ])  # fmt: skip
 def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
     cohort = odd(read_cohort(small, small.parent))
@@ -240,6 +241,23 @@ def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
     for section in sections:
         for drawn in section.drawings.values():
             assert drawn.draw().axes
+
+
+def test_a_patient_who_is_a_donor_is_refused_before_anything_is_written(small, store, tmp_path):
+    folder = shutil.copytree(small.parent, tmp_path / "autologous")
+    sheet = pd.read_csv(folder / "samples.csv", dtype=str, keep_default_na=False)
+    sheet.loc[sheet.index[sheet["role"] == "donor"][0], "subject"] = "SIM-001"
+    sheet.to_csv(folder / "samples.csv", index=False)
+    with pytest.raises(InputError, match=r"1 subjects are donors and patients .*SIM-001.*samples\.donor"):
+        run_study(str(folder / "manifest.yaml"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_are_no_formulas():
+    with mpl.rc_context(drawing.STYLE):
+        figure = line()
+        figure.axes[0].set_title(r"$\frac$ of x")
+        FigureCanvasAgg(figure).draw()
 
 
 def test_windows_of_ones_own_reach_every_section(small):
