@@ -11,6 +11,8 @@ Naturalist 124:255-279). The taxa of a planted balance are a guild that shares a
     p_{ij} \propto L_{ij} \exp\bigl(\mu_j + \sigma(\sqrt{1 - \rho_j}\, z_{ij} \pm \sqrt{\rho_j}\, f_i)
     + \delta_j [i \text{ is a donor}]\bigr), \qquad P(L_{ij} = 1) = \Phi(\mu_j / \sigma_\mu - 0.4)
 
+where one species of each of `GENERA`, the commonest of all, lives in everyone.
+
 After the transplant, stool is a mixture with the own donor's, :math:`(1 - e_i(t))\, p_i + e_i(t)\, p_{d(i)}`, reached
 at a constant rate, :math:`e_i(t) = e_{\infty,i} (1 - e^{-t/\tau})`. Each visit adds log-normal noise, each centre
 multiplies each taxon by a bias of its own (McLaren, Willis and Callahan 2019, eLife 8:e46923), and reads are drawn
@@ -29,8 +31,8 @@ Both :math:`e_{\infty,i}` and :math:`g_i` carry a factor, `Trial.transplant`; at
 **Outcomes.** Terms :math:`x` are in SDs of the simulated population, at baseline and without noise; a balance is the
 mean log-abundance of some taxa minus that of others (Egozcue and Pawlowsky-Glahn 2005, Mathematical Geology
 37:795-828).
-Response is Bernoulli with log-odds :math:`\beta_0 + \beta x`, where :math:`\beta_0` gives the marginal rate asked for
-(Zeger, Liang and Albert 1988, Biometrics 44:1049-1060). Adverse events are a Poisson process of rate
+Response is Bernoulli with log-odds :math:`\beta_0 + \beta x`, where :math:`\beta_0` gives the marginal rate asked for,
+nearly (Zeger, Liang and Albert 1988, Biometrics 44:1049-1060). Adverse events are a Poisson process of rate
 :math:`\lambda_0 e^{\gamma x}`, so that the time to the first is exponential (Bender, Augustin and Blettner 2005,
 Statistics in Medicine 24:1713-1723); neither progression nor the end of treatment ends it, death does. Progression and
 death have constant hazards :math:`h_p e^{\alpha x}` and :math:`h_d e^{\alpha x}`, so that both overall and

@@ -84,9 +84,7 @@ def principal_coordinates(distances: Matrix, axes: int = 2) -> tuple[Matrix, Vec
     return coordinates, share
 
 
-def permanova(
-    distances: Matrix, groups: Names, *, within: Names | None = None, units: Names | None = None, seed: int = 0
-) -> GroupTest:
+def permanova(distances: Matrix, groups: Names, *, within: Names | None = None, seed: int = 0) -> GroupTest:
     """Test whether groups differ in location, by permutations that keep the design.
 
     Parameters
@@ -96,8 +94,6 @@ def permanova(
     within : ndarray of str, (n,), optional
         Blocks, such as patients: they enter the model first, and permutation stays within them. F and R² are then of
         what the blocks leave.
-    units : ndarray of str, (n,), optional
-        Rows of one unit, such as a patient's, are of one group and are permuted whole.
     seed : int
 
     References
@@ -105,7 +101,7 @@ def permanova(
     Anderson 2001, Austral Ecology 26:32-46; Anderson and ter Braak 2003, Journal of Statistical Computation and
     Simulation 73:85-113, for what may be exchanged.
     """
-    design = _Design.of(groups, within, units, seed)
+    design = _Design.of(groups, within, seed)
     inner = design.rest @ distances**2 @ design.rest / -2
     among = np.zeros(len(design.order))
     for column in design.columns():
@@ -113,20 +109,22 @@ def permanova(
     return design.tested(among, np.full(len(among), np.trace(inner)))
 
 
-def permdisp(
-    distances: Matrix, groups: Names, *, within: Names | None = None, units: Names | None = None, seed: int = 0
-) -> GroupTest:
+def permdisp(distances: Matrix, groups: Names, *, within: Names | None = None, seed: int = 0) -> GroupTest:
     """Test whether groups differ in spread: an analysis of variance of `centroid_distances`.
 
-    As `permanova`, whose restrictions it shares. Every permutation has centroids of its own: rows of one group share
-    theirs, so that their distances to it are not exchangeable, and permuting these would find a difference in 16%
-    of null trials of ten patients.
+    As `permanova`, whose restrictions it shares. The groups' centroids are laid upon one another first, so that a
+    difference in location is none in spread: with the rows as they are, ten against ten of equal spread differ in 16%
+    of trials where they lie far apart. Every permutation has centroids of its own: rows of one group share theirs, so
+    that their distances to it are not exchangeable, and permuting these would find a difference in 16% of null trials
+    of ten patients.
 
     References
     ----------
-    Anderson 2006, Biometrics 62:245-253.
+    Anderson 2006, Biometrics 62:245-253, for the statistic.
     """
-    design, inner = _Design.of(groups, within, units, seed), gower(distances)
+    design, inner = _Design.of(groups, within, seed), gower(distances)
+    aligned = np.eye(len(groups)) - design.member.T @ (design.member / design.member.sum(axis=1, keepdims=True))
+    inner = aligned @ inner @ aligned
     spread = np.zeros((len(design.order), len(groups)))
     for one in design.members():
         size = one.sum(axis=1, keepdims=True)
@@ -164,10 +162,8 @@ class _Design:
 
     levels: Names
     member: Matrix
-    """Each level's units, (n_levels, n_units)."""
+    """Each level's rows, (n_levels, n_rows)."""
     order: NDArray[np.intp]
-    held: NDArray[np.intp]
-    """Each row's unit."""
     rest: Matrix
     """Projector, (n_rows, n_rows)."""
     basis: Matrix | None
@@ -175,26 +171,21 @@ class _Design:
     blocks: int
 
     @classmethod
-    def of(cls, groups: Names, within: Names | None, units: Names | None, seed: int) -> _Design:
-        n, held = len(groups), np.arange(len(groups))
-        names = groups
-        if units is not None:
-            _, first, held = np.unique(units.astype(str), return_index=True, return_inverse=True)
-            names = groups[first]
-        levels = np.unique(names.astype(str)).astype(object)
-        member = np.equal.outer(levels, names).astype(float)
+    def of(cls, groups: Names, within: Names | None, seed: int) -> _Design:
+        n = len(groups)
+        levels = np.unique(groups.astype(str)).astype(object)
+        member = np.equal.outer(levels, groups).astype(float)
         if within is None:
-            order = orders(len(names), seed=seed)
-            return cls(levels, member, order, held, np.eye(n) - 1 / n, None, 1)
+            return cls(levels, member, orders(n, seed=seed), np.eye(n) - 1 / n, None, 1)
         block = np.unique(within.astype(str), return_inverse=True)[1]
         rest = np.eye(n) - np.equal.outer(block, block) / np.bincount(block)[block]
         return cls(
-            levels, member, orders_within(within, seed=seed), held, rest, _basis(rest @ member.T), int(block.max()) + 1
+            levels, member, orders_within(within, seed=seed), rest, _basis(rest @ member.T), int(block.max()) + 1
         )
 
     def members(self) -> Iterator[Matrix]:
         """Yield which rows are a level's in each permutation, (n_orders, n_rows), level by level."""
-        return (one[self.order][:, self.held] for one in self.member)
+        return (one[self.order] for one in self.member)
 
     def columns(self) -> Iterator[Matrix]:
         """Yield what a sum of squares among groups projects on, each (n_orders, n_rows)."""
@@ -204,7 +195,7 @@ class _Design:
 
     def tested(self, among: Vector, total: Vector) -> GroupTest:
         rank = len(self.levels) - 1 if self.basis is None else self.basis.shape[1]
-        free = len(self.held) - self.blocks - rank
+        free = self.order.shape[1] - self.blocks - rank
         # The share rises with F, and is finite where nothing is left.
         share = np.divide(among, total, out=np.zeros_like(among), where=total > 0)
         left = total[0] - among[0]

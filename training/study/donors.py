@@ -159,9 +159,9 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
     floor = f"; so few donors allow none below {main.least_p:.2g}" if main.least_p > 0.05 else ""
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
-        f"{in_words(main.recipients)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')}, and by "
-        f"{in_words(main.donors)}, the mean of {counted(main.n_donors, 'donor subject')} ({p_in_words(main.p)}"
-        f"{floor}); {nearer} of {main.n} recipients moved nearer to their own donor than to the others.",
+        f"{in_words(main.recipients)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')} "
+        f"({p_in_words(main.p)}{floor}), and by {in_words(main.donors)}, the mean of "
+        f"{counted(main.n_donors, 'donor subject')}; in {nearer} of {main.n} recipients it fell against the others.",
         f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was {in_words(start)}; "
         "who begins far comes nearer by chance alone. Adjusted for the distance before, by the slope over all donors, "
         f"the own donor's distance was {in_words(adjusted.recipients)} off the unrelated donors' "
@@ -263,7 +263,7 @@ def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: li
     for name, other in (
         ("Aitchison, taxa in 10% of samples", aitchison(shares)),
         ("Aitchison, taxa in 30% of samples", aitchison(shares, 0.3)),
-        ("Jaccard, taxa found or not", squareform(pdist(panel.stool.found >= 0.5, "jaccard"))),
+        ("Jaccard, taxa found or not", _jaccard(panel.stool.found)),
         ("Bray-Curtis, taxa in 30% of samples", bray_curtis(_prevalent(shares))),
     ):
         rows.append({"": name, **_row(specific(*panel.approach(other, window)[:2]))})
@@ -307,6 +307,14 @@ def _adjusted(panel: _Panel, distances: Matrix, window: Window) -> tuple[Matrix,
     x, y = (part - part.mean(axis=1, keepdims=True) for part in (before, before + change))
     slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
     return np.asarray(y - slope * x), own
+
+
+def _jaccard(found: Matrix) -> Matrix:
+    """Return Jaccard's distances, (n_samples, n_samples); NaN of samples too shallow to tell what was found."""
+    distances = squareform(pdist(found >= 0.5, "jaccard"))
+    shallow = np.isnan(found).any(axis=1)
+    distances[shallow] = distances[:, shallow] = np.nan
+    return np.asarray(distances)
 
 
 def _prevalent(shares: Matrix) -> Matrix:

@@ -53,7 +53,8 @@ def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0
         `analyte`, `window`, `patients`, `undetected` (of them, at both ends), `change` (log2), `low`, `high`,
         `confidence`, `p`, `q` (Benjamini-Hochberg over the table) and `method`. The mixed model takes over from
         `MODELLED` patients on where at least half of the draws lay within the assay's range: halves of limits are not
-        normal. What fewer than two patients tell, or none within the range, is not among them.
+        normal. Both are of the patients drawn in both windows, and of who lay beyond the same limit in both as
+        unchanged. What fewer than two patients tell, or none within the range, is not among them.
     """
     levels, lines = in_windows(rows, windows), []
     baseline = levels.xs(0, level="window") if len(levels) and 0 in levels.index.get_level_values(2) else levels[:0]
@@ -61,12 +62,17 @@ def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0
         drawn = rows[rows["time"].between(window.first, window.last)]
         for analyte, paired in changes(levels, at).groupby("analyte"):
             undetected = int(paired["below"].sum())
-            if len(paired) < 2 or (paired["below"] | paired["above"]).all():
+            same = paired["below"] | paired["above"]
+            # Without a limit or a single number, there is no level to speak of.
+            if len(paired) < 2 or same.all() or paired["change"].isna().any():
                 continue
-            before, after = baseline.loc[analyte], drawn[drawn["analyte"] == analyte]
+            paired, same = paired.droplevel("analyte"), same.droplevel("analyte")
+            before, after = baseline.loc[analyte].loc[paired.index], drawn[drawn["analyte"] == analyte]
+            after = after[after["patient"].isin(paired.index)]
             beyond = np.append(before["below"] | before["above"], after["censored"] != "")
             if modelled := len(paired) >= MODELLED and beyond.mean() <= 0.5:
-                y = np.append(before["log2"], after["log2"])
+                held = after["log2"].mask(after["patient"].map(same), after["patient"].map(before["log2"]))
+                y = np.append(before["log2"], held)
                 x = np.repeat([0.0, 1.0], [len(before), len(after)])
                 found = mixed_slope(y, x, np.append(before.index, after["patient"]))
             else:
@@ -132,7 +138,9 @@ def peak_tables(rows: pd.DataFrame, *, seed: int = 0) -> tuple[pd.DataFrame, pd.
             after, before = own[own["time"] > 0], own[own["time"] <= 0]
             if len(after) < 3:
                 continue
-            time, level = after["time"].to_numpy(), after["log2"].to_numpy()
+            # Half of a high limit is no peak.
+            level = after["log2"].mask(after["censored"] == "below", after["log2"].min()).to_numpy()
+            time = after["time"].to_numpy()
             top, slope = after_peak(time / 30, level)
             base = before["log2"].iloc[-1] if len(before) else np.nan
             peaks.append((analyte, patient, len(after), level[top] - base, time[top], slope))
@@ -198,8 +206,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             fell = ", ".join(falls.loc[falls["q"] <= ALPHA, "analyte"]) or "none"
             lead.append(
                 "What peaks falls afterwards, in pure noise too: against draws shuffled within patients, the fall "
-                f"after the peak is more marked than chance makes it in {(falls['q'] <= ALPHA).sum()} of {len(falls)} "
-                f"analytes ({fell}; one-sided, false discovery rate 5%)."
+                f"after the peak is more marked than shuffling makes it in {(falls['q'] <= ALPHA).sum()} of "
+                f"{len(falls)} analytes ({fell}; one-sided, false discovery rate 5%)."
             )
         listings["pattern"] = Listing(
             f"Rise by {windows[1].name}, fall to {windows[-1].name}, end above baseline: how many patients did each; "
@@ -317,7 +325,8 @@ def _changed(table: pd.DataFrame, windows: Sequence[Window], found: Trajectories
         changed = table[table["q"] <= ALPHA]
         told.append(
             f"Between the first visit and a later one, {len(changed)} of {len(table)} changes pass a false discovery "
-            f"rate of 5%{': ' if len(changed) else ''}{'; '.join(map(_said, changed.head(6).itertuples(index=False)))}."
+            f"rate of 5%{', foremost ' if len(changed) else ''}"
+            f"{'; '.join(map(_said, changed.sort_values('p').head(6).itertuples(index=False)))}."
         )
     few, n = table[table["patients"] < LEAST_TESTED], int(table["patients"].max())
     if len(few) == len(table):
@@ -411,7 +420,8 @@ def _pattern_note(windows: Sequence[Window]) -> str:
         f"{windows[1].name} to {windows[-1].name} down, baseline to {windows[-1].name} up), of patients drawn in all "
         "three; p is the largest of the three; Benjamini-Hochberg over analytes. Slope after the peak: 999 shuffles of "
         "each patient's draws after day 0, the peak sought anew in each, by cross-products of "
-        "times and levels from it on; patients with at least 3 such draws."
+        "times and levels from it on; patients with at least 3 such draws. Draws of one patient are taken to be "
+        "exchangeable: a patient's own slow drift, without any common course, counts as a fall more often than in 5%."
     )
 
 
@@ -421,18 +431,20 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
         "at both ends were taken as unchanged; where no limit was stated, the smallest number reported stood for it."
     )
     tested = (
-        f"Changes of log2 levels from baseline were tested with the exact sign-flip permutation test (Fisher 1935), "
-        f"with intervals from subset means (Hartigan 1969), below {MODELLED} patients, and with linear mixed models "
-        f"with random intercept and slope (Laird and Ware 1982; REML, t with n - 1 degrees of freedom) from {MODELLED} "
-        "on; false discovery rates are Benjamini and Hochberg's (1995)."
+        "Changes of log2 levels from baseline, of patients drawn in both windows, were tested with the sign-flip "
+        "permutation test (Fisher 1935; exact up to 13 patients, else of 9999 random signs), with intervals from "
+        f"subset means (Hartigan 1969) at the confidence that so many patients attain, below {MODELLED} patients, and "
+        "with linear mixed models with random intercept and slope (Laird and Ware 1982; REML, t with n - 1 degrees of "
+        f"freedom) from {MODELLED} on where at least half of the draws lay within the assay's range; false discovery "
+        "rates are Benjamini and Hochberg's (1995)."
     )
     if not found.dated or len(windows) < 3:
         return unseen, tested
     names = ", ".join(window.name for window in windows)
     pattern = (
         f"Windows ({names}) were fixed beforehand. A rise followed by a fall that ends above baseline was tested as an "
-        "intersection-union test (Berger 1982); the slope after each patient's peak was compared with that of the "
-        "patient's draws shuffled in time."
+        "intersection-union test (Berger 1982), and the slope after each patient's peak against that of the patient's "
+        "draws shuffled in time, both one-sided."
     )
     return unseen, tested, pattern
 
@@ -458,8 +470,8 @@ def _drawings(
         shown = table if found.dated else table[table["patients"] >= 5]
         if len(shown):
             drawn["changes"] = Drawing(
-                "Fold change from baseline by window with its interval: 95% where that can be reached, 93.75% of 5 "
-                "patients, none of fewer. Filled: q at most 0.05; n beside.",
+                "Fold change from baseline in the first four windows with its interval: 95% where that can be reached, "
+                "93.75% of 5 patients, none of fewer. Filled: q at most 0.05; n beside.",
                 partial(_forest, shown),
             )
     return drawn

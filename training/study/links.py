@@ -109,6 +109,11 @@ def _prevalent(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Mat
     return tuple(names[i] for i in top), values[:, top]
 
 
+def _permutations(pairs: Paired) -> int:
+    """Return so many that the smallest p there is passes the first step of Benjamini and Hochberg."""
+    return max(9999, 40 * len(pairs.taxa) * len(pairs.analytes))
+
+
 def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
     """Return the repeated-measures correlation of each taxon with each analyte.
 
@@ -119,9 +124,7 @@ def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
         permutation within patients, `beyond course` (r of departures from what all patients do in the same stretch of
         time; NaN where nothing is left), and `q` (Benjamini-Hochberg over the table).
     """
-    lines, tests = [], len(pairs.taxa) * len(pairs.analytes)
-    # Enough permutations that the smallest p there is passes the first step of Benjamini and Hochberg.
-    n = max(9999, 40 * tests)
+    lines, n = [], _permutations(pairs)
     for analyte, level in zip(pairs.analytes, pairs.levels.T, strict=True):
         known = ~np.isnan(level)
         kept, df = repeated(pairs.patient[known])
@@ -185,7 +188,7 @@ def links_section(cohort: Cohort) -> Section:
     lead = (
         f"{draws} pairs of stool and blood, {together}, of {counted(n, 'patient')} with at least two: {len(links)} of "
         f"{len(table)} within-patient correlations of {len(pairs.taxa)} {rank} with {table['analyte'].nunique()} "
-        f"analytes pass a false discovery rate of 5%; {said}.",
+        f"analytes pass a false discovery rate of 5%{'; foremost ' if len(links) > 6 else '; '}{said}.",
         f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
         f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
         "missed.",
@@ -207,9 +210,10 @@ def links_section(cohort: Cohort) -> Section:
         },
         notes=(
             f"Correlations: repeated-measures correlation (common slope, an intercept for each patient), 95% interval "
-            f"by Fisher's z with draws - patients - 1 degrees of freedom; two-sided p of {max(9999, 40 * len(table))} "
+            f"by Fisher's z with draws - patients - 1 degrees of freedom; two-sided p of {_permutations(pairs)} "
             f"permutations of draws within patients; Benjamini-Hochberg over {len(table)} pairs. Draws of one patient "
-            f"are taken to be exchangeable: a shared drift over time counts as a link. Beyond course: {stretches} has "
+            f"are taken to be exchangeable: a drift over time counts as a link, a shared one and, "
+            f"more often than in 5%, each its own. Beyond course: {stretches} has "
             "an intercept of its own, too. The interval and the smallest correlation are those of normal errors; n by "
             "row.",
             f"Taxa: those in at least {PREVALENCE:.0%} of the pairs' stools, zeros replaced, centred log-ratio over "

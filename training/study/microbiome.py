@@ -367,9 +367,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
     for asked in _questions(found, cohort):
         for name, whole in distances.items():
             part = whole[np.ix_(np.array(asked.taken), np.array(asked.taken))]
-            place, spread = (
-                test(part, asked.groups, within=asked.within, units=asked.units) for test in (permanova, permdisp)
-            )
+            place, spread = (test(part, asked.groups, within=asked.within) for test in (permanova, permdisp))
             subjects = found.samples["patient"].iloc[asked.taken].nunique()
             asks = {"": asked.words, "distance": name, "subjects": subjects, "samples": len(asked.taken)}
             rows.append({**asks, **_tested(place, spread), "permuted": f"{asked.permuted}, {place.permutations}"})
@@ -390,9 +388,9 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
     for row in shown if len(shown) <= MOST_TOLD else ():
         floor = f", the least possible {row['least p']:.2g}" if row["least p"] > LEAST_TOLD else ""
         lead.append(
-            f"Composition, {row['']}: R² = {row['R²']:.2f}, {p_in_words(row['PERMANOVA p'])}{floor}, "
-            f"q = {row['q']:.2g} (PERMANOVA, Bray-Curtis, {row['subjects']} subjects; spread, "
-            f"{p_in_words(row['PERMDISP p'])})."
+            f"Composition, {row['']}: R² = {row['R²']:.2f}{_of_what(row['permuted'])}, "
+            f"{p_in_words(row['PERMANOVA p'])}{floor}, q = {row['q']:.2g} (PERMANOVA, Bray-Curtis, "
+            f"{row['subjects']} subjects; spread, {p_in_words(row['PERMDISP p'])})."
         )
     return Section(
         NAME,
@@ -407,18 +405,23 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
             )
         },
         notes=(
-            "PERMANOVA: time with the patient in the model, one sample a window, permuted within patients; response "
-            "and arm by whole patients, over their samples of all windows; donors, and patients against donors, with "
-            "one sample of each subject. All permutations where they are at most 9999, else 9999 random ones and "
-            "the data; q by Benjamini and Hochberg over this table. PERMDISP: distances to the groups' centroids, "
-            "corrected for group size, under the same permutation. Whole donors are exchanged where the distance to "
-            "the own donor is tested, below.",
+            "PERMANOVA: time with the patient in the model, one sample a window, permuted within patients, its R² of "
+            "what patients leave; response and arm by whole patients, window by window; donors, and patients against "
+            "donors, with one sample of each subject. All permutations where they are at most 9999, else 9999 random "
+            "ones and the data; q by Benjamini and Hochberg over this table. PERMDISP: distances to the groups' "
+            "centroids, corrected for group size and laid upon one another, under the same permutation. Whole donors "
+            "are exchanged where the distance to the own donor is tested, below.",
         ),
         methods=(
-            "Groups were compared by PERMANOVA (Anderson 2001) and PERMDISP (Anderson 2006) under permutations "
-            "restricted to the design (Anderson and ter Braak 2003).",
+            "Groups were compared by PERMANOVA (Anderson 2001), and in spread by distances to centroids (Anderson "
+            "2006) after the centroids were aligned, both under permutations restricted to the design (Anderson and "
+            "ter Braak 2003).",
         ),
     )  # fmt: skip
+
+
+def _of_what(permuted: str) -> str:
+    return " of what patients leave" if permuted.startswith("within patients") else ""
 
 
 def _tested(place: GroupTest, spread: GroupTest) -> dict[str, float]:
@@ -433,14 +436,13 @@ def _tested(place: GroupTest, spread: GroupTest) -> dict[str, float]:
 
 
 class _Question(NamedTuple):
-    """In words, what is permuted, the samples, their groups, and the blocks or units that restrict permutation."""
+    """In words, what is permuted, the samples, their groups, and the blocks that restrict permutation."""
 
     words: str
     permuted: str
     taken: list[int]
     groups: Names
     within: Names | None = None
-    units: Names | None = None
 
 
 def _questions(found: Stool, cohort: Cohort) -> Iterator[_Question]:
@@ -454,12 +456,15 @@ def _questions(found: Stool, cohort: Cohort) -> Iterator[_Question]:
             groups, within = _names(["before", "after"] * len(both)), _names(np.repeat(both, 2))
             words = f"between visits ({found.windows[0].name}; {window.name})"
             yield _Question(words, "within patients", taken, groups, within=within)
+    # Window by window: who responds is sampled for longer, and what time does to all would be taken for response.
     for words, known in _groupings(cohort):
-        listed = [(at, name) for taken in one.values() for name, at in taken.items() if name in known.index]
-        groups, units = _names([known[name] for _, name in listed]), _names([name for _, name in listed])
-        each = [len(set(units[groups == group])) for group in set(known)]
-        if len(each) > 1 and min(each) > 1:
-            yield _Question(words, "whole patients", [at for at, _ in listed], groups, units=units)
+        for window, mine in one.items():
+            listed = [name for name in mine if name in known.index]
+            groups = _names([known[name] for name in listed])
+            each = Counter(groups.tolist())
+            if len(each) > 1 and min(each.values()) > 1:
+                taken = [mine[name] for name in listed]
+                yield _Question(f"{words} ({window.name})", "patients", taken, groups)
     donor = {name: next(iter(gave)) for name, gave in gifts(cohort).items() if len(gave) == 1}
     for window in found.windows[1:]:
         treated = [name for name in one[window] if name in donor]
@@ -539,7 +544,8 @@ def _taxa(found: Stool) -> Section:
         ),
         methods=(
             "Taxa were compared between visits by centred log-ratios (Aitchison 1982), paired within patients, with "
-            "exact sign-exchange tests and false discovery control (Benjamini and Hochberg 1995).",
+            "sign-exchange tests (exact up to 13 patients, else of 9999 random signs) and false discovery control "
+            "(Benjamini and Hochberg 1995).",
         ),
         metrics={"taxa_changed": float(len(changed))},
     )

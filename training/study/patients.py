@@ -274,7 +274,12 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
         metrics |= {f"{short}_events": float(event.sum()), f"{short}_patients": float(time.size)}
         if np.isfinite(middle.value):
             metrics[f"{short}_median_months"] = middle.value / MONTH
-    lead.append("Without a comparator, survival was not shown to be extended.")
+    alone = arms(cohort).value_counts().gt(1).sum() < 2
+    lead.append(
+        "Without a comparator, survival was not shown to be extended."
+        if alone
+        else "Survival is that of all arms together, and was not compared between them."
+    )
     caption = (
         "Survival from day 0 (Kaplan–Meier) with pointwise 95% intervals; ticks are censored patients, the dotted line "
         "is the median."

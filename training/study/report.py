@@ -142,7 +142,7 @@ def limits(cohort: Cohort) -> list[str]:
             )
     if 1 < n < 10:
         said.append(
-            f"With {n} patients an exact two-sided test within patients cannot give a p-value below "
+            f"With {n} patients an exact two-sided test of a change between two windows cannot give a p-value below "
             f"{2 ** (1 - n):.4g}, however large the effect; most true effects of usual size would be missed."
         )
     return [

@@ -338,7 +338,7 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
     a, b = boundary.prior
     rule = f"P(rate > {limit:.0%}) ≥ {boundary.certainty:.0%} under a Beta({a:g}, {b:g}) prior"
     stop_at = int(boundary.stop_at[n - 1])
-    would = f"a board would stop at {stop_at} of {n}{', which is reached' if k >= stop_at else ''}"
+    would = f"a board would stop at {stop_at} of {n}{', which is reached' if k >= stop_at else ''}, at the last patient"
     if stop_at > n:
         would = f"of {counted(n, 'patient')} no number would stop the trial"
     lead = (

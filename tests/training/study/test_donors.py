@@ -8,7 +8,7 @@ import pytest
 from features.cohort import Cohort, read_cohort
 from features.course import Course
 from features.simulator import simulate_trial
-from training.study.donors import donors_section
+from training.study.donors import _jaccard, donors_section
 from training.study.section import Section
 
 
@@ -76,6 +76,13 @@ def test_who_was_given_every_donors_stool_has_no_unrelated_donor(simulated: Coho
     )
     every = replace(simulated, samples=simulated.samples.assign(given=""), course=Course(transplants=given))
     assert "none is unrelated" in donors_section(every).missing[0]
+
+
+def test_what_is_too_shallow_to_compare_is_not_empty() -> None:
+    distances = _jaccard(np.array([[1, 1, 0], [np.nan] * 3, [1, 0, 0]]))
+    assert distances[0, 2] == 0.5
+    assert np.isnan(distances[1]).all()
+    assert np.isnan(distances[:, 1]).all()
 
 
 def test_one_recipient(simulated: Cohort) -> None:

@@ -108,6 +108,53 @@ def test_all_above_the_range_have_not_been_seen_to_change(five):
     assert re.search(r" and \d+ above the range\.$", section.lead[0])
 
 
+def two_windows(n, before, after):
+    """Return draws of `n` patients on day -7 and day 14; each is a level and its censoring."""
+    rows = [
+        {"analyte": "a", "patient": f"p{i:02}", "time": time, "log2": level, "censored": censored, "limit": np.nan}
+        for i in range(n)
+        for time, (level, censored) in ((-7.0, before(i)), (14.0, after(i)))
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_undetected_twice_is_unchanged_in_the_mixed_model_too():
+    noise = np.random.default_rng(2).normal(0, 0.1, (2, 12))
+    rows = two_windows(
+        12,
+        lambda i: (1.0, "below") if i < 5 else (5 + noise[0, i], ""),
+        lambda i: (3.0, "below") if i < 5 else (5 + noise[1, i], ""),
+    )
+    found = change_table(rows, WINDOWS[:2]).iloc[0]
+    assert (found["method"], found["patients"], found["undetected"]) == ("mixed model", 12, 5)
+    assert abs(found["change"]) < 0.1
+
+
+def test_a_change_is_of_those_drawn_in_both_windows():
+    noise = np.random.default_rng(3).normal(0, 0.5, (2, 18))
+    rows = two_windows(18, lambda i: (noise[0, i] + 9 * (i > 13), ""), lambda i: (1 + noise[1, i], ""))
+    once = ((rows["patient"] > "p13") & (rows["time"] > 0)) | (
+        rows["patient"].isin(["p10", "p11"]) & (rows["time"] < 0)
+    )
+    found = change_table(rows[~once], WINDOWS[:2]).iloc[0]
+    paired = np.r_[0:10, 12:14]
+    assert found["patients"] == 12
+    assert found["change"] == pytest.approx((1 + noise[1] - noise[0])[paired].mean())
+
+
+def test_what_has_neither_limit_nor_number_is_not_tested():
+    rows = two_windows(6, lambda i: (np.nan, "below"), lambda i: (np.nan, "above"))
+    assert change_table(rows, WINDOWS[:2]).empty
+
+
+def test_half_of_a_high_limit_is_no_peak():
+    rows = pd.DataFrame(
+        {"analyte": "a", "patient": "p", "time": [10.0, 40, 90, 120], "log2": [2.0, 1.9, 3, 1.5],
+         "censored": ["", "", "below", ""], "limit": [np.nan, np.nan, 4, np.nan]}
+    )  # fmt: skip
+    assert peak_tables(rows)[0]["day"].tolist() == [10]
+
+
 def test_few_patients_are_said_of_their_windows_alone():
     rows = blood(np.random.default_rng(1), 12)
     late = rows[(rows["time"] < 90) | rows["patient"].isin(["p00", "p01", "p02", "p03"])]

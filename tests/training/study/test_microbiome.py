@@ -125,9 +125,16 @@ def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
     donor = groups.loc["by donor, of recipients who share one (days 7 to 28)", "Bray-Curtis"]
     assert donor["PERMANOVA p"] < 0.05
     assert donor["R²"] > 0.9
-    arms = groups.loc["by arm", "Bray-Curtis"]
-    assert (arms["permuted"], arms["subjects"]) == ("whole patients, 10000", 8)
+    arms = groups.loc["by arm (days 7 to 28)", "Bray-Curtis"]
+    assert (arms["permuted"], arms["subjects"]) == ("patients, 10000", 8)
     assert arms["PERMANOVA p"] > 0.05
+
+
+def test_response_is_asked_of_each_window_by_itself(simulated: Cohort) -> None:
+    groups = microbiome_section(simulated).listings["groups"].frame
+    asked = groups[groups[""].str.startswith("by response")]
+    assert len(asked) > 2
+    assert (asked["samples"] == asked["subjects"]).all()
 
 
 def test_no_subject_is_named(simulated: Cohort) -> None:

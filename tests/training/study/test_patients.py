@@ -104,6 +104,17 @@ def test_drugs_of_one_day_are_one_cycle(five):
     assert each["drugs"].iloc[0] == "nivolumab, ipilimumab"
 
 
+def test_arms_are_not_said_to_lack_a_comparator(five):
+    said = five.manifest.patients.model_copy(
+        update={"keep": {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}}
+    )
+    arm = pd.DataFrame({"arm": [1.0, 0, 1, 0, 1]}, index=list(PATIENTS))
+    cohort = replace(five, manifest=five.manifest.model_copy(update={"patients": said}), characteristics=arm)
+    lead = patients_section(cohort).lead
+    assert "Survival is that of all arms together, and was not compared between them." in lead
+    assert not any("Without a comparator" in text for text in lead)
+
+
 def test_sums_without_a_baseline_are_not_said_to_be_absent(five):
     scans = five.course.assessments
     none = replace(five, course=replace(five.course, assessments=scans[scans["day"] > 0]))
