@@ -55,7 +55,7 @@ LEVEL = 0.05
 LEAST_TOLD = 0.01
 """The least p that a design allows, above which it is said."""
 MOST_TOLD = 8
-"""Tests of groups, in one distance, up to which each has its sentence."""
+"""Tests of groups, in one distance, up to which each has its sentence; of more, those between visits have."""
 CARRIERS = 0.5
 """Share of patients in whom a taxon was found, from which its change is tested."""
 
@@ -385,7 +385,9 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
     lead = [
         f"{(table['q'] < LEVEL).sum()} of {len(table)} tests of groups stand at a false discovery rate of {LEVEL:.0%}."
     ]
-    for row in shown if len(shown) <= MOST_TOLD else ():
+    if len(shown) > MOST_TOLD:
+        shown = [row for row in shown if row["permuted"].startswith("within patients")][:MOST_TOLD]
+    for row in shown:
         floor = f", the least possible {row['least p']:.2g}" if row["least p"] > LEAST_TOLD else ""
         lead.append(
             f"Composition, {row['']}: R² = {row['R²']:.2f}{_of_what(row['permuted'])}, "

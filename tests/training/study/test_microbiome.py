@@ -131,10 +131,13 @@ def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
 
 
 def test_response_is_asked_of_each_window_by_itself(simulated: Cohort) -> None:
-    groups = microbiome_section(simulated).listings["groups"].frame
+    found = microbiome_section(simulated)
+    groups = found.listings["groups"].frame
     asked = groups[groups[""].str.startswith("by response")]
     assert len(asked) > 2
     assert (asked["samples"] == asked["subjects"]).all()
+    assert found.headlines[1].startswith("Composition, between visits (baseline; days 7 to 28): R² = ")
+    assert " of what patients leave" in found.headlines[1]
 
 
 def test_no_subject_is_named(simulated: Cohort) -> None:
