@@ -37,6 +37,7 @@ from features.audit.profiles import (
 )
 from features.audit.rows import Rows, rows_of
 from features.audit.times import (
+    after_death,
     blood_far,
     different_clocks,
     events_before_landmark,
@@ -64,6 +65,7 @@ WITHIN: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     late_baseline,
     undated,
     events_before_treatment,
+    after_death,
     paired_by_label,
     profiler_stated,
     mixed_batches,

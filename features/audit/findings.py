@@ -109,6 +109,11 @@ KINDS: Mapping[str, tuple[Severity, str, str]] = {
         "most of what one cohort names is absent from the others, which tells a patient's cohort and not the patient",
         "pool cohorts of one profiler, or leave this one out",
     ),
+    "after-death": (
+        "warning",
+        "one of the two days is wrong, and survival or the event with it",
+        "compare both with the patient's record, and correct the file",
+    ),
     "stool-after-start": (
         "warning",
         "treatment changes stool, so that it is no baseline",

@@ -10,7 +10,7 @@ from features.audit.findings import Finding, by_cohort, finding, joined
 from features.audit.rows import Rows
 from features.cohort import Cohort
 from features.landmark import FeatureTable
-from features.outcomes import is_toxicity
+from features.outcomes import MONTH, is_toxicity
 from features.sheets import finite_numbers
 
 APART = 14.0
@@ -78,6 +78,40 @@ def events_before_treatment(cohort: Cohort) -> Iterator[Finding]:
         if not before.empty:
             what = f"{len(before)} of {len(events.frame)} adverse events are of before day {events.since:g}"
             yield finding("event-before-treatment", cohort.name, what, before["patient"])
+
+
+def after_death(cohort: Cohort) -> Iterator[Finding]:
+    """Whatever is dated later than its patient's death."""
+    dates, said = cohort.labels.dates, cohort.manifest
+    if dates is None or said.outcomes.survival is None or "overall_survival_event" not in dates:
+        return
+    rule, died = said.outcomes.survival.overall_survival, dates["overall_survival_event"].eq(True).fillna(False)
+    rounded = MONTH / 2 if rule is not None and rule.unit == "months" else 0.0
+    death = dates["overall_survival"].where(died) + rounded
+    for what, rows in _dated(cohort).items():
+        late = rows["patient"][rows["day"] > rows["patient"].map(death)]
+        if not late.empty:
+            counted = f"{len(late)} of {len(rows)} {what}"
+            yield finding("after-death", cohort.name, f"{counted} are of later than the patient's death", late)
+
+
+def _dated(cohort: Cohort) -> dict[str, pd.DataFrame]:
+    """Return `patient` and `day` of everything that the cohort dates, by what it is."""
+    course, blood = cohort.course, cohort.manifest.immune
+    dated = {
+        "stool samples": cohort.samples[~cohort.samples["donor"]],
+        "transplants": course.transplants,
+        "treatment cycles": course.cycles,
+        "assessments": course.assessments,
+        "medications": course.medications.rename(columns={"start": "day"}),
+        "measures": course.measures,
+    }
+    if cohort.labels.events is not None:
+        dated["adverse events"] = cohort.labels.events.frame
+    if cohort.immune is not None and blood is not None and blood.day:
+        drawn = cohort.immune.rows[[blood.patient, blood.day]].set_axis(["patient", "day"], axis=1).drop_duplicates()
+        dated["blood draws"] = drawn.assign(day=finite_numbers(drawn["day"]))
+    return dated
 
 
 def events_before_landmark(table: FeatureTable, outcome: str | None) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from features.audit.rows import first_stool, rows_of
 from features.cohort import Cohort, read_cohort
 from features.landmark import landmark_table, pooled
 from features.manifest import load_manifest, manifest_text
+from features.outcomes import MONTH
 from features.simulator import simulate_trial
 
 Write = Callable[..., Cohort]
@@ -301,6 +302,28 @@ def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
     table = landmark_table(cohort, landmark=60, sample="first")
     over = one(audit([cohort], table, "toxicity_any"), "event-before-landmark")
     assert len(over.rows) == (table.rows["at_risk_toxicity_any"] == "no").sum() > 0
+
+
+@pytest.mark.parametrize("unit", ["days", "months"])
+def test_what_is_dated_after_death(spoil: Write, unit: str) -> None:
+    def ends(patients: pd.DataFrame) -> pd.DataFrame:
+        first = patients["patient"] == "SIM-001"
+        days = patients["os_days"].mask(first, 365).where(first | (patients["died"] == 0), 9_000)
+        return patients.assign(
+            died=patients["died"].mask(first, 1), os_days=(days / MONTH).round(1) if unit == "months" else days
+        )
+
+    def afterwards(events: pd.DataFrame) -> pd.DataFrame:
+        alive = events[events["patient"] != "SIM-001"]
+        rows = [alive, *(alive.iloc[[0]].assign(patient="SIM-001", day_fmt=day) for day in (365, 366, 390))]
+        return pd.concat(rows)
+
+    def survival(said: dict[str, Any]) -> None:
+        said["outcomes"]["survival"]["overall_survival"]["unit"] = unit
+
+    findings = audit([spoil({"patients.csv": ends, "adverse_events.csv": afterwards}, survival)])
+    found = next(finding for finding in findings if finding.code == "after-death" and "adverse" in finding.what)
+    assert found.rows == ("SIM-001",) * (2 if unit == "days" else 1)  # months are rounded
 
 
 def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[..., str], tmp_path: Path) -> None:
