@@ -136,7 +136,18 @@ class _Rows:
         return names
 
     def once(self, *columns: str | None) -> None:
-        self.sheet.once(self.part.patient, [column for column in columns if column is not None])
+        """Refuse a second row of one patient that is the same in these columns; in all, where none is named."""
+        said = [column for column in columns if column is not None]
+        again = self.sheet.frame.duplicated([self.part.patient, *said] if said else None)
+        if again.any():
+            at = int(again.to_numpy().argmax())
+            same = " and ".join(repr(column) for column in said) or "every column"
+            raise self.sheet.error(
+                f"patient {self.patient().iloc[at]!r} has an earlier row that is the same in {same}; expected one row, "
+                "so join the two or remove one",
+                said[-1] if said else self.part.patient,
+                at,
+            )
 
     def text(self, column: str | None) -> pd.Series[str]:
         if column is None:

@@ -256,7 +256,6 @@ def _read_events(rule: Events, sheet: Sheet, patients: Sheet | None, manifest: M
         for at, name in enumerate(patient):
             if name not in known:
                 raise sheet.error(f"patient {name!r} is not in {patients.file.name}", rule.patient, at)
-    sheet.once(rule.patient)
     grade, day = sheet.numbers(rule.grade, ()), sheet.numbers(rule.day, ())
     for at, value in enumerate(grade):
         if value not in (1, 2, 3, 4, 5):

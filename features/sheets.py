@@ -84,19 +84,6 @@ class Sheet:
                 )
         return Sheet(self.file, self.frame.drop_duplicates(key))
 
-    def once(self, key: str, columns: Sequence[str] = ()) -> None:
-        """Refuse a second row of one key that is the same in these columns; in all, where none is named."""
-        again = self.frame.duplicated([key, *columns] if columns else None)
-        if again.any():
-            at = int(again.to_numpy().argmax())
-            same = " and ".join(map(repr, columns)) or "every column"
-            raise self.error(
-                f"{key} {self.column(key).iloc[at]!r} has an earlier row that is the same in {same}; expected one row, "
-                "so join the two or remove one",
-                columns[-1] if columns else key,
-                at,
-            )
-
     def where(self, keep: pd.Series[bool]) -> Sheet:
         """Return the rows for which `keep` is true."""
         return Sheet(self.file, self.frame[keep])
