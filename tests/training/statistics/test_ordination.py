@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 import statsmodels.formula.api as smf
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
@@ -18,8 +19,8 @@ from training.statistics.ordination import (
     aitchison,
     bray_curtis,
     centroid_distances,
+    dispersion,
     permanova,
-    permdisp,
     principal_coordinates,
 )
 from training.statistics.paired import sign_flip_p
@@ -109,29 +110,44 @@ def test_pairs_of_one_number_are_sign_flips() -> None:
     assert found.least_p == pytest.approx(2 / 256)
 
 
-@pytest.mark.parametrize("sizes", [(10, 10), (5, 15), (15, 5)])
-def test_a_difference_in_location_is_none_in_spread(sizes: tuple[int, int]) -> None:
-    rng, groups, rejected = np.random.default_rng(7), named("a" * sizes[0] + "b" * sizes[1]), []
-    for _ in range(100):
-        values = rng.normal(size=(20, 20)) + 4 * (groups == "b")[:, None]
-        rejected.append(permdisp(euclidean(values), groups).p <= 0.05)
-    # 1% of trials at the nominal level lie beyond.
-    assert 0 < sum(rejected) <= 11
+@pytest.mark.parametrize("sizes", [(10, 10), (4, 5), (2, 3, 4, 5)])
+@pytest.mark.parametrize("apart", [0, 4])
+def test_a_difference_in_location_is_none_in_spread(sizes: tuple[int, ...], apart: float) -> None:
+    rng, of, n = np.random.default_rng(7), np.repeat(np.arange(len(sizes)), sizes), 400
+    rejected = sum(
+        dispersion(euclidean(rng.normal(size=(len(of), 20)) + apart * of[:, None]), named(of)).p <= 0.05
+        for _ in range(n)
+    )
+    assert stats.binom.ppf(0.001, n, 0.05) <= rejected <= stats.binom.ppf(0.999, n, 0.05)
 
 
 def test_a_difference_in_spread_is_found_beside_one_in_location() -> None:
     rng, groups = np.random.default_rng(8), named("a" * 15 + "b" * 5)
     values = rng.normal(size=(20, 20)) * np.where(groups == "a", 1, 1.7)[:, None] + 4 * (groups == "b")[:, None]
-    assert permdisp(euclidean(values), groups).p < 0.01
+    assert dispersion(euclidean(values), groups).p < 0.01
 
 
-def test_spread_agrees_with_scikit_bio() -> None:
-    distances = euclidean(np.random.default_rng(8).normal(size=(12, 4)) * np.repeat([1, 2.5], 6)[:, None])
-    names = named("a" * 6 + "b" * 6)
+def test_spread_is_generalized_least_squares_of_correlated_distances() -> None:
+    distances = euclidean(np.random.default_rng(8).normal(size=(12, 4)) * np.repeat([1, 2.5, 2], 4)[:, None])
+    groups = np.repeat(np.arange(3), 4)
+    correlated = np.where(np.equal.outer(groups, groups), 1 / 9, 0) + 8 / 9 * np.eye(12)
+    levels = np.equal.outer(groups, np.arange(3)).astype(float)
+    whole = sm.GLS(centroid_distances(distances, named(groups)), levels, sigma=correlated).fit()
+    expected = whole.f_test([[1, -1, 0], [0, 1, -1]])
+    found = dispersion(distances, named(groups))
+    assert found.f == pytest.approx(float(expected.fvalue))
+    assert found.p == pytest.approx(stats.f.sf(found.f, 2, 9 * 8 / 9))
+
+
+def test_spread_between_visits_agrees_with_scikit_bio_within_which_nobody_has_a_level() -> None:
+    distances = euclidean(np.random.default_rng(8).normal(size=(24, 4)) * np.repeat([1, 2.5], 12)[:, None])
+    names, patients = named("a" * 12 + "b" * 12), named([*range(12)] * 2)
     expected = skbio_permdisp(DistanceMatrix(distances), list(names), test="centroid", permutations=999, seed=0)
-    found = permdisp(distances, names)
-    assert found.f == pytest.approx(expected["test statistic"], rel=1e-6)
-    assert found.p == pytest.approx(expected["p-value"], abs=0.05)
+    assert dispersion(distances, names, within=patients).p == pytest.approx(expected["p-value"], abs=0.05)
+
+
+def test_pairs_of_rows_lie_equally_far_from_their_centroid() -> None:
+    assert np.isnan(dispersion(euclidean(np.arange(4.0)), named("aabb")).p)
 
 
 def test_distances_to_centroids() -> None:
@@ -144,12 +160,3 @@ def test_distances_to_centroids() -> None:
         ]
     )
     np.testing.assert_allclose(centroid_distances(euclidean(values), groups), [*expected, 0], atol=1e-7)
-
-
-def test_spread_has_its_nominal_error_at_few_patients() -> None:
-    rng, hits, n = np.random.default_rng(10), 0, 60
-    for _ in range(n):
-        logs = 1.5 * rng.standard_normal((11, 30))
-        X = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
-        hits += permdisp(bray_curtis(X), named("a" * 5 + "b" * 6)).p <= 0.05
-    assert hits <= stats.binom.ppf(0.999, n, 0.05)

@@ -137,7 +137,7 @@ def test_response_is_asked_of_each_window_by_itself(simulated: Cohort) -> None:
     assert len(asked) > 2
     assert (asked["samples"] == asked["subjects"]).all()
     assert found.headlines[1].startswith("Composition, between visits (baseline; days 7 to 28): R² = ")
-    assert " of what patients leave" in found.headlines[1]
+    assert " of the variation within patients" in found.headlines[1]
 
 
 def test_no_subject_is_named(simulated: Cohort) -> None:
