@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import orth
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -47,14 +48,11 @@ def rmcorr(x: Vector, y: Vector, patient: Patients, course: Patients | None = No
     Bland and Altman 1995, BMJ 310:446; Bakdash and Marusich 2017, Frontiers in Psychology 8:456.
     """
     kept, df = repeated(patient)
-    pair = np.column_stack([x, y])[kept]
-    if course is not None:
-        intercepts = np.column_stack([labels[kept, None] == np.unique(labels[kept]) for labels in (patient, course)])
-        fitted, _, rank, _ = np.linalg.lstsq(intercepts.astype(float), pair, rcond=None)
-        pair, df = pair - intercepts @ fitted, int(kept.sum()) - int(rank) - 1
+    common = _common(patient[kept], None if course is None else course[kept])
+    df -= common.shape[1]
     if df < 1:
         return Correlation(np.nan, df, np.nan, np.nan, np.nan)
-    a, b = _unit(pair, patient[kept]).T
+    a, b = _unit(np.column_stack([x, y])[kept], patient[kept], common).T
     r = float(np.clip(a @ b, -1, 1))
     p = 2 * float(student.sf(abs(r) * np.sqrt(df / max(1 - r * r, 1e-300)), df))
     half = float(norm.ppf(0.975)) / np.sqrt(df - 1) if df > 1 else np.inf
@@ -62,16 +60,22 @@ def rmcorr(x: Vector, y: Vector, patient: Patients, course: Patients | None = No
     return Correlation(r, df, float(np.tanh(middle - half)), float(np.tanh(middle + half)), p)
 
 
-def within_patients(X: Matrix, y: Vector, patient: Patients, *, n: int, seed: int = 0) -> tuple[Vector, Vector]:
+def within_patients(
+    X: Matrix, y: Vector, patient: Patients, course: Patients | None = None, *, n: int, seed: int = 0
+) -> tuple[Vector, Vector]:
     """Return each column's repeated-measures correlation with `y`, and its two-sided permutation p.
 
-    The draws of a patient change places among themselves, never with another patient's: patients are the blocks.
+    The draws of a patient change places among themselves, never with another patient's: patients are the blocks. Under
+    a common course what changes places are the departures of `y` from it, and the course is taken out of each
+    permutation anew.
 
     Parameters
     ----------
     X : ndarray, (n_draws, n_columns)
     y : ndarray, (n_draws,)
     patient : ndarray, (n_draws,)
+    course : ndarray, (n_draws,), optional
+        As in `rmcorr`.
     n, seed : int
         Permutations, and their seed; every column meets the same ones.
 
@@ -79,18 +83,24 @@ def within_patients(X: Matrix, y: Vector, patient: Patients, *, n: int, seed: in
     -------
     r, p : ndarray, (n_columns,)
         p counts the observed order among the permutations (Phipson and Smyth 2010, Statistical Applications in Genetics
-        and Molecular Biology 9:39). Where a column or `y` does not vary within patients, r is 0 and p is 1.
+        and Molecular Biology 9:39). Where nothing of a column or of `y` varies within patients, r is 0 and p is 1.
+
+    References
+    ----------
+    Freedman and Lane 1983, Journal of Business and Economic Statistics 1:292-298, for departures.
     """
     kept, _ = repeated(patient)
-    X, y, patient = X[kept], y[kept], patient[kept]
-    order = np.argsort(patient, kind="stable")
-    columns, target = _unit(X, patient)[order], _unit(y[:, None], patient)[order, 0]
-    blocks = np.unique(patient[order], return_inverse=True)[1]
+    order = np.flatnonzero(kept)[np.argsort(patient[kept], kind="stable")]
+    patient = patient[order]
+    common = _common(patient, None if course is None else course[order])
+    columns, target = _unit(X[order], patient, common), _unit(y[order, None], patient, common)[:, 0]
+    blocks = np.unique(patient, return_inverse=True)[1]
     r, rng, beyond = target @ columns, np.random.default_rng(seed), np.zeros(X.shape[1])
     for start in range(0, n, _CHUNK):
         # Sorting random keys that grow with the block shuffles within blocks.
-        shuffled = np.argsort(blocks + rng.random((min(_CHUNK, n - start), len(blocks))), axis=1)
-        beyond += (np.abs(target[shuffled] @ columns) >= np.abs(r) - 1e-12).sum(axis=0)
+        shuffled = target[np.argsort(blocks + rng.random((min(_CHUNK, n - start), len(blocks))), axis=1)]
+        left = np.sqrt(np.maximum(1 - ((shuffled @ common) ** 2).sum(axis=1, keepdims=True), 1e-12))
+        beyond += (np.abs(shuffled @ columns) >= (np.abs(r) - 1e-12) * left).sum(axis=0)
     return np.asarray(r), np.asarray((1 + beyond) / (1 + n))
 
 
@@ -111,12 +121,25 @@ def repeated(patient: Patients) -> tuple[NDArray[np.bool_], int]:
     return kept, int(kept.sum()) - int((times > 1).sum()) - 1
 
 
-def _unit(X: Matrix, patient: Patients) -> Matrix:
-    """Return columns centred within patients and scaled to length 1; 0 where nothing varies."""
+def _centred(X: Matrix, patient: Patients) -> Matrix:
+    """Return columns without their means within patients."""
     _, who = np.unique(patient, return_inverse=True)
     sums = np.zeros((int(who.max(initial=-1)) + 1, X.shape[1]))
     np.add.at(sums, who, X)
-    centred = X - (sums / np.bincount(who)[:, None])[who]
-    length = np.linalg.norm(centred, axis=0)
+    return np.asarray(X - (sums / np.bincount(who)[:, None])[who])
+
+
+def _common(patient: Patients, course: Patients | None) -> Matrix:
+    """Return an orthonormal basis, (n_draws, rank), of what draws of one stretch share beyond their patients' means."""
+    if course is None or not len(course):
+        return np.empty((len(patient), 0))
+    return np.asarray(orth(_centred(np.equal.outer(course, np.unique(course)).astype(float), patient), 1e-9))
+
+
+def _unit(X: Matrix, patient: Patients, common: Matrix) -> Matrix:
+    """Return columns centred within patients, without the common course, of length 1; 0 where nothing varies."""
+    left = _centred(X, patient)
+    left -= common @ (common.T @ left)
+    length = np.linalg.norm(left, axis=0)
     flat = length <= 1e-12 * (1 + np.linalg.norm(X, axis=0))
-    return np.asarray(np.where(flat, 0.0, centred / np.where(flat, 1.0, length)))
+    return np.asarray(np.where(flat, 0.0, left / np.where(flat, 1.0, length)))

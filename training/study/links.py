@@ -18,7 +18,7 @@ from features.transforms import CLR, GenusSums, PrevalenceFilter, ZeroReplacemen
 from training.drawing import INK, WIDTH
 from training.statistics.repeated_measures import ALPHA, repeated, rmcorr, smallest_seen, within_patients
 from training.study.section import Drawing, Listing, Section
-from training.study.words import counted
+from training.study.words import counted, p_in_words
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -29,6 +29,8 @@ APART = 7.0
 """Days between stool and blood, at most, of one pair."""
 PREVALENCE, MOST_TAXA = 0.2, 20
 LEAST_DETECTED = 0.5
+BEYOND = " beyond course"
+MOST_TOLD = 6
 STRETCHES = (0.0, 28.0, 89.0)
 """Last days of the stretches in which the common course is taken to be level: before, early, between, late."""
 
@@ -120,9 +122,10 @@ def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `taxon`, `analyte`, `patients` and `draws` (of patients with several), `r`, `low`, `high` (95%), `p` by
-        permutation within patients, `beyond course` (r of departures from what all patients do in the same stretch of
-        time; NaN where nothing is left), and `q` (Benjamini-Hochberg over the table).
+        `taxon`, `analyte`, `patients` and `draws` (of patients with several); `r`, `low`, `high` (95%), `p` by
+        permutation within patients, and `q` (Benjamini-Hochberg over the table); the same of departures from what all
+        patients do in the same stretch of time, under the names with `beyond course`, where r is NaN and p 1 when
+        nothing is left.
     """
     lines, n = [], _permutations(pairs)
     for analyte, level in zip(pairs.analytes, pairs.levels.T, strict=True):
@@ -131,16 +134,20 @@ def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
         if df < 1:
             continue
         X, y, patient, course = pairs.clr[known], level[known], pairs.patient[known], pairs.course[known]
-        _, p = within_patients(X, y, patient, n=n, seed=seed)
-        for taxon, column, one in zip(pairs.taxa, X.T, p, strict=True):
-            found, beyond = rmcorr(column, y, patient), rmcorr(column, y, patient, course)
-            n_draws = int(kept.sum())
-            lines.append(
-                (taxon, analyte, n_draws - df - 1, n_draws, found.r, found.low, found.high, float(one), beyond.r)
-            )
-    names = ["taxon", "analyte", "patients", "draws", "r", "low", "high", "p", "beyond course"]
-    table = pd.DataFrame(lines, columns=names)
-    return table.assign(q=false_discovery_control(table["p"]) if lines else np.empty(0))
+        draws = int(kept.sum())
+        line: dict[str, Any] = {"analyte": analyte, "patients": draws - df - 1, "draws": draws}
+        each = [line | {"taxon": taxon} for taxon in pairs.taxa]
+        for of, beyond in (("", None), (BEYOND, course)):
+            p = within_patients(X, y, patient, beyond, n=n, seed=seed)[1]
+            for one, column, chance in zip(each, X.T, p, strict=True):
+                found = rmcorr(column, y, patient, beyond)
+                one |= {f"r{of}": found.r, f"low{of}": found.low, f"high{of}": found.high, f"p{of}": 1.0}
+                if not np.isnan(found.r):
+                    one[f"p{of}"] = float(chance)
+        lines += each
+    told = [f"{name}{of}" for of in ("", BEYOND) for name in ("r", "low", "high", "p", "q")]
+    table = pd.DataFrame(lines, columns=["taxon", "analyte", "patients", "draws", *told])
+    return table.assign(**{f"q{of}": false_discovery_control(table[f"p{of}"]) if lines else [] for of in ("", BEYOND)})
 
 
 def links_section(cohort: Cohort) -> Section:
@@ -155,20 +162,15 @@ def links_section(cohort: Cohort) -> Section:
         )
         return Section(NAME, TITLE, missing=(why,))
     n, draws = int(table["patients"].max()), int(table["draws"].max())
-    df = draws - n - 1
+    df = draws - n - len(np.unique(pairs.course))
     one, every = smallest_seen(df), smallest_seen(df, tests=len(table))
-    links = table[table["q"] <= ALPHA].sort_values("p")
+    links, shared = (table[table[f"q{of}"] <= ALPHA] for of in (BEYOND, ""))
+    told = links if len(links) else table[table[f"r{BEYOND}"].notna()]
     said = "; ".join(
-        f"{row['taxon']} with {row['analyte']} r = {row['r']:.2f} ({row['low']:.2f} to {row['high']:.2f}, "
-        f"p = {row['p']:.2g}; beyond the common course {row['beyond course']:.2f})"
-        for _, row in links.head(6).iterrows()
+        f"{row['taxon']} with {row['analyte']} r = {row[f'r{BEYOND}']:.2f} ({row[f'low{BEYOND}']:.2f} to "
+        f"{row[f'high{BEYOND}']:.2f}, {p_in_words(row[f'p{BEYOND}'])}, q = {row[f'q{BEYOND}']:.2g})"
+        for _, row in told.sort_values(f"p{BEYOND}", kind="stable").head(MOST_TOLD if len(links) else 1).iterrows()
     )
-    strongest = table.iloc[int(table["r"].abs().argmax())]
-    if not said:
-        said = (
-            f"the strongest is {strongest['taxon']} with {strongest['analyte']}, r = {strongest['r']:.2f} "
-            f"({strongest['low']:.2f} to {strongest['high']:.2f}, p = {strongest['p']:.2g}, q = {strongest['q']:.2g})"
-        )
     rank = "genera" if cohort.manifest.taxa.rank in ("species", "genus") else "taxa"
     together = f"at most {APART:g} days apart, both before or both after day 0" if found.dated else "at one visit"
     stretches = (
@@ -181,19 +183,21 @@ def links_section(cohort: Cohort) -> Section:
         f"{', '.join(pairs.left_out)}"
     ]
     drawing = Drawing(
-        f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs; "
-        "dots: q at most 0.05.",
+        f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs, left, "
+        "and of departures from the common course, right; dots: q at most 0.05.",
         partial(_heat_map, table),
     )
     lead = (
-        f"{draws} pairs of stool and blood, {together}, of {counted(n, 'patient')} with at least two: {len(links)} of "
-        f"{len(table)} within-patient correlations of {len(pairs.taxa)} {rank} with {table['analyte'].nunique()} "
-        f"analytes pass a false discovery rate of 5%{'; foremost ' if len(links) > 6 else '; '}{said}.",
+        f"{draws} pairs of stool and blood, {together}, of {counted(n, 'patient')} with at least two: beyond the "
+        f"course that all patients share, {len(links)} of {len(table)} correlations within patients, of "
+        f"{len(pairs.taxa)} {rank} with {table['analyte'].nunique()} analytes, pass a false discovery rate of 5%; "
+        f"{'foremost ' if len(links) > MOST_TOLD else '' if len(links) else 'the likeliest is '}"
+        f"{said or 'none can be told from the course in so few draws'}.",
+        f"With the common course in them {len(shared)} do: what follows the same event moves together without acting "
+        "on one another.",
         f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
         f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
         "missed.",
-        "What follows the same event moves together without acting on one another, and no more than that is shown "
-        "by a link that vanishes beyond the common course, which is taken out of both.",
     )
     return Section(
         NAME,
@@ -203,27 +207,28 @@ def links_section(cohort: Cohort) -> Section:
         drawings={"links": drawing},
         listings={
             "links": Listing(
-                "Within-patient correlations; p by permutation within patients, q over the whole table; beyond course: "
-                "the correlation of departures from what all patients do in the same stretch of time.",
-                table.sort_values(["p", "taxon"], ignore_index=True),
+                "Correlations within patients, as they are and beyond the common course: of departures from what all "
+                "patients do in the same stretch of time. p by permutation within patients, q over the whole table.",
+                table.sort_values([f"p{BEYOND}", "taxon"], ignore_index=True),
             )
         },
         notes=(
             f"Correlations: repeated-measures correlation (common slope, an intercept for each patient), 95% interval "
             f"by Fisher's z with draws - patients - 1 degrees of freedom; two-sided p of {_permutations(pairs)} "
             f"permutations of draws within patients; Benjamini-Hochberg over {len(table)} pairs. Draws of one patient "
-            f"are taken to be exchangeable: a drift over time counts as a link, a shared one and, "
-            f"more often than in 5%, each its own. Beyond course: {stretches} has "
-            "an intercept of its own, too. The interval and the smallest correlation are those of normal errors; n by "
-            "row.",
+            f"are taken to be exchangeable: where each patient drifts in a way of its own, links are found in more "
+            f"than 5%. Beyond the common course {stretches} has an intercept of its own, too, and departures are "
+            "permuted (Freedman and Lane 1983). The interval and the smallest correlation are those of normal errors; "
+            "n by row.",
             f"Taxa: those in at least {PREVALENCE:.0%} of the pairs' stools, zeros replaced, centred log-ratio over "
             f"them all; the {len(pairs.taxa)} most abundant are shown. Undetected levels stand at half the limit; "
             "analytes within the assay's range in fewer than half of the pairs are left out.",
         ),
         methods=(
             "Within-patient associations of centred log-ratio abundances with log2 concentrations were estimated by "
-            "repeated-measures correlation (Bakdash and Marusich 2017) and tested by permutation within patients, with "
-            "false discovery rates after Benjamini and Hochberg (1995).",
+            "repeated-measures correlation (Bakdash and Marusich 2017), as they are and after the course common to all "
+            "patients was taken out of both, and tested by permutation within patients, with false discovery rates "
+            "after Benjamini and Hochberg (1995).",
         ),
         missing=tuple(missing if pairs.left_out else ()),
         metrics={"tested": float(len(table)), "found": float(len(links)), "smallest_r": one},
@@ -231,18 +236,20 @@ def links_section(cohort: Cohort) -> Section:
 
 
 def _heat_map(table: pd.DataFrame) -> Figure:
-    taxa, analytes = (list(dict.fromkeys(table[name])) for name in ("taxon", "analyte"))
-    wide, q = (
-        table.pivot(index="taxon", columns="analyte", values=name).reindex(index=taxa, columns=analytes).to_numpy()
-        for name in ("r", "q")
-    )
-    figure = Figure(figsize=(WIDTH, 1.4 + 0.19 * len(taxa)), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(wide, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    row, column = np.nonzero(q <= ALPHA)
-    axes.plot(column, row, "o", color=INK, markersize=3)
-    axes.set_yticks(range(len(taxa)), [taxon.replace("_", " ") for taxon in taxa])
-    axes.set_xticks(range(len(analytes)), analytes, rotation=90 if len(analytes) > 8 else 0)
-    axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, label="correlation within patients", shrink=0.6)
+    taxa, analytes = (sorted(set(table[name])) for name in ("taxon", "analyte"))
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.19 * len(taxa)), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, of, title in zip(panels, ("", BEYOND), ("within patients", "beyond the common course"), strict=True):
+        wide, q = (
+            table.pivot(index="taxon", columns="analyte", values=f"{name}{of}").loc[taxa, analytes].to_numpy()
+            for name in ("r", "q")
+        )
+        image = axes.imshow(wide, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        row, column = np.nonzero(q <= ALPHA)
+        axes.plot(column, row, "o", color=INK, markersize=3)
+        axes.set_xticks(range(len(analytes)), analytes, rotation=90 if len(analytes) > 4 else 0)
+        axes.tick_params(length=0)
+        axes.set_title(title, fontsize=8)
+    panels[0].set_yticks(range(len(taxa)), [taxon.replace("_", " ") for taxon in taxa])
+    figure.colorbar(image, ax=panels, label="correlation", shrink=0.6)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from scipy.stats import pearsonr, permutation_test
+from scipy.stats import binom, pearsonr, permutation_test
 
 from training.statistics.repeated_measures import rmcorr, smallest_seen, within_patients
 
@@ -72,6 +72,19 @@ def test_draws_change_places_within_patients_alone():
     y, patient = np.array([0.0, 1, 10, 11]), np.array([0, 0, 1, 1])
     _, p = within_patients(y[:, None], y, patient, n=4000)
     assert p[0] == pytest.approx(0.5, abs=0.03)
+
+
+def test_departures_from_a_common_course_have_their_nominal_error():
+    rng, hits, trials = np.random.default_rng(9), 0, 400
+    patient, course = np.repeat(np.arange(5), 5), np.tile([0, 1, 1, 2, 3], 5)
+    pulse = np.array([0.0, 3, 1, -2])[course]
+    for _ in range(trials):
+        x, y = 2 * pulse + rng.normal(size=25), pulse + rng.normal(size=25)
+        r, p = within_patients(x[:, None], y, patient, course, n=199)
+        hits += p[0] <= 0.05
+    assert binom.ppf(0.001, trials, 0.05) <= hits <= binom.ppf(0.999, trials, 0.05)
+    assert r[0] == pytest.approx(rmcorr(x, y, patient, course).r)
+    assert within_patients(x[:, None], y, patient, n=199)[1][0] < 0.05
 
 
 def test_what_does_not_vary_within_patients_is_no_link():
