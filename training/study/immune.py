@@ -20,6 +20,7 @@ from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.statistics.mixed_model import mixed_slope
 from training.statistics.paired import Change, sign_flip
 from training.statistics.peaks import after_peak, after_peak_null
+from training.study.patients import has_comparator
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.words import counted
 
@@ -207,7 +208,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             lead.append(
                 "What peaks falls afterwards, in pure noise too: against draws shuffled within patients, the fall "
                 f"after the peak is more marked than shuffling makes it in {(falls['q'] <= ALPHA).sum()} of "
-                f"{len(falls)} analytes ({fell}; one-sided, false discovery rate 5%)."
+                f"{len(falls)} analytes ({fell}; one-sided, false discovery rate 5%). This test shuffles all draws of "
+                "a patient, and can therefore reject where a comparison of two windows cannot."
             )
         listings["pattern"] = Listing(
             f"Rise by {windows[1].name}, fall to {windows[-1].name}, end above baseline: how many patients did each; "
@@ -245,7 +247,9 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     if none:
         missing.append(f"below detection or above the range in every draw, so without a trajectory: {', '.join(none)}")
     lead.append(
-        "Without an arm that was treated alike but for the transplant, none of these changes can be attributed to it."
+        "These are changes of all arms together, which were not compared."
+        if has_comparator(cohort)
+        else "Without an arm treated alike but for the transplant, none of these changes can be attributed to it."
         if found.dated
         else "These are associations with the passing of visits; what causes them cannot be told from them."
     )
@@ -345,7 +349,7 @@ def _changed(table: pd.DataFrame, windows: Sequence[Window], found: Trajectories
 
 def _said(one: Any) -> str:
     where = f", {one.window}" if one.window.startswith("visit") else ""
-    told = "too few for an interval"
+    told = "too few for a 95% interval"
     if one.confidence >= WORTH_DRAWING:
         told = f"{100 * one.confidence:.3g}% interval {2**one.low:.2f} to {2**one.high:.2f}"
     return f"{one.analyte}{where} × {2**one.change:.2f} ({told}, n = {one.patients}, p = {one.p:.3g})"
@@ -366,7 +370,10 @@ def _trended(trend: pd.DataFrame) -> str:
 
 def _patterned(pattern: pd.DataFrame, windows: Sequence[Window]) -> list[str]:
     if pattern.empty:
-        return [f"No two patients have blood in all of {', '.join(window.name for window in windows)}."]
+        return [
+            f"No two patients have a draw within the assay's range in all of "
+            f"{', '.join(window.name for window in windows)}: the pattern was not tested."
+        ]
     shown = pattern[pattern["q"] <= ALPHA]
     least = 1 / 2 ** int(pattern["patients"].max())
     every = pattern[(pattern[["rose", "fell", "above"]].min(axis=1) == pattern["patients"])]
@@ -374,8 +381,8 @@ def _patterned(pattern: pd.DataFrame, windows: Sequence[Window]) -> list[str]:
         f"The stated pattern, a rise by {windows[1].name}, a fall to {windows[-1].name} and an end above baseline, is "
         f"shown by {len(shown)} of {len(pattern)} analytes at a false discovery rate of 5%"
         f"{': ' if len(shown) else ''}{', '.join(shown['analyte'])}; every patient followed it in {len(every)}"
-        f"{': ' if len(every) else ''}{', '.join(every['analyte'])}. With {int(pattern['patients'].max())} patients "
-        f"its one-sided p cannot fall below {least:.3g}."
+        f"{': ' if len(every) else ''}{', '.join(every['analyte'])}."
+        + (f" Its one-sided p cannot fall below {least:.2g} here." if least > 0.001 else "")
     ]
 
 

@@ -101,7 +101,7 @@ def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.D
 
 
 def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
-    """Return each patient's best overall response, by patient: as published, and as the assessments give it.
+    """Return each patient's best overall response, by patient: as recorded, and as the assessments give it.
 
     Columns are `published`, `RECIST`, `confirmed` and `iRECIST`, those that the cohort tells; "" where unknown.
     """
@@ -274,12 +274,10 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
         metrics |= {f"{short}_events": float(event.sum()), f"{short}_patients": float(time.size)}
         if np.isfinite(middle.value):
             metrics[f"{short}_median_months"] = middle.value / MONTH
-    alone = arms(cohort).value_counts().gt(1).sum() < 2
-    lead.append(
-        "Without a comparator, survival was not shown to be extended."
-        if alone
-        else "Survival is that of all arms together, and was not compared between them."
-    )
+    if several_arms(cohort):
+        lead.append("Survival is that of all arms together, and was not compared between them.")
+    if not has_comparator(cohort):
+        lead.append("Without a comparator, survival was not shown to be extended.")
     caption = (
         "Survival from day 0 (Kaplan–Meier) with pointwise 95% intervals; ticks are censored patients, the dotted line "
         "is the median."
@@ -318,7 +316,7 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
         absent = "Best overall response: none published, none assessed; name outcomes.recist or course.assessments."
         return Section("response", "", missing=(absent,))
     n, rows, lead, metrics = len(codes), [], [], {}
-    titles = {"published": "as published", "confirmed": "RECIST, confirmed after 28 days"}
+    titles = {"published": "as recorded", "confirmed": "RECIST, confirmed after 28 days"}
     for criteria, responses in best.items():
         title = titles.get(str(criteria), str(criteria))
         judged = responses[~responses.isin(["", "NE"])]
@@ -344,7 +342,7 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
         both = best[(best["published"] != "") & (best["RECIST"] != "")]
         differ = int((both["published"] != both["RECIST"]).sum())
         notes.append(
-            f"The published best response and that of the assessments differ in {differ} of {len(both)} patients."
+            f"The recorded best response and that of the assessments differ in {differ} of {len(both)} patients."
         )
     if "iRECIST" in best:
         changed = best[(best["RECIST"] == "PD") & best["iRECIST"].isin(["CR", "PR", "SD"])]
@@ -466,6 +464,20 @@ def arms(cohort: Cohort) -> pd.Series[str]:
     if said is None or "arm" not in said.keep:
         return pd.Series(dtype="str")
     return characteristic(cohort.characteristics, "arm", said.keep["arm"]).dropna().astype("str")
+
+
+def several_arms(cohort: Cohort) -> bool:
+    """Tell whether at least two arms have two patients each."""
+    return bool(arms(cohort).value_counts().gt(1).sum() > 1)
+
+
+def has_comparator(cohort: Cohort) -> bool:
+    """Tell whether one of several arms went without FMT; where nothing tells who had it, several arms suffice."""
+    given = set(gifts(cohort)) | set(cohort.course.transplants["patient"])
+    told = arms(cohort)
+    large = told[told.map(told.value_counts()) > 1]
+    without = ~large.index.isin(given)
+    return several_arms(cohort) and (not given or bool(pd.Series(without).groupby(large.to_numpy()).all().any()))
 
 
 def heading(name: str) -> str:

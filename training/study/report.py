@@ -23,7 +23,7 @@ from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
 from training.drawing import STYLE, written
-from training.study.patients import arms
+from training.study.patients import has_comparator, several_arms
 from training.study.section import Listing, Section, patient_codes
 from training.study.words import counted
 
@@ -125,9 +125,9 @@ def limits(cohort: Cohort) -> list[str]:
     n, said = len(patient_codes(cohort)), []
     if cohort.manifest.simulated:
         said.append("These data are simulated: they show what the analysis does, and nothing of any patient.")
-    if arms(cohort).value_counts().gt(1).sum() > 1:
+    if several_arms(cohort):
         said.append("Arms are compared by the tests that say so, and by nothing else: all the rest is of all together.")
-    else:
+    if not has_comparator(cohort):
         given = (
             not cohort.donors.empty or not cohort.course.transplants.empty or cohort.manifest.clock.name == "day_fmt"
         )

@@ -14,6 +14,7 @@ from features.cohort import Cohort, read_cohort
 from features.course import Course
 from features.manifest import ClinicalField
 from training.study.patients import best_responses, patients_section, table_one, transplants
+from training.study.report import limits
 from training.study.section import Section, donor_codes, patient_codes
 
 from .five_patients import DONOR, OS, PATIENTS, PFS, five_patients
@@ -104,15 +105,21 @@ def test_drugs_of_one_day_are_one_cycle(five):
     assert each["drugs"].iloc[0] == "nivolumab, ipilimumab"
 
 
-def test_arms_are_not_said_to_lack_a_comparator(five):
+@pytest.mark.parametrize("everyone", [True, False])
+def test_an_arm_is_a_comparator_where_it_went_without_transplants(five, everyone):
     said = five.manifest.patients.model_copy(
         update={"keep": {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}}
     )
     arm = pd.DataFrame({"arm": [1.0, 0, 1, 0, 1]}, index=list(PATIENTS))
-    cohort = replace(five, manifest=five.manifest.model_copy(update={"patients": said}), characteristics=arm)
+    given = pd.DataFrame({"patient": [name for name in PATIENTS if everyone or arm.at[name, "arm"]], "day": 0.0})
+    course = replace(five.course, transplants=five.course.transplants.iloc[:0].merge(given, how="right"))
+    manifest = five.manifest.model_copy(update={"patients": said})
+    bare = five.samples.assign(given="")
+    cohort = replace(five, manifest=manifest, characteristics=arm, course=course, samples=bare)
     lead = patients_section(cohort).lead
     assert "Survival is that of all arms together, and was not compared between them." in lead
-    assert not any("Without a comparator" in text for text in lead)
+    assert any("Without a comparator" in text for text in lead) == everyone
+    assert any("ICI-only arm" in text for text in limits(cohort)) == everyone
 
 
 def test_sums_without_a_baseline_are_not_said_to_be_absent(five):
@@ -124,7 +131,7 @@ def test_sums_without_a_baseline_are_not_said_to_be_absent(five):
 
 def test_rates_are_exact(section):
     rates = section.listings["response_rates"].frame.set_index("rate of")
-    found = rates.loc["objective response, as published, of those assessed"]
+    found = rates.loc["objective response, as recorded, of those assessed"]
     # R: binom.test(3, 5)
     assert found[["patients", "of", "share", "95% low", "95% high"]].tolist() == pytest.approx(
         [3, 5, 0.6, 0.1466328, 0.9472550], abs=1e-6
