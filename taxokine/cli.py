@@ -237,7 +237,10 @@ def train(grade: str, **options: Any) -> None:
               help="The report's folder: new, empty, or an earlier report, which is replaced.")  # fmt: skip
 @click.option("--windows", default="7-28,90-", show_default=True, metavar="DAYS,…",
               help="Windows after day 0 that are compared with the baseline; fix them before you look.")  # fmt: skip
-def study(cohort: str, out: Path, windows: str) -> None:
+@click.option("--stop-above", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.3,
+              show_default=True, metavar="RATE",
+              help="Rate of events of grade 3 or above at which a safety board would stop.")  # fmt: skip
+def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
     """Analyse a trial: its patients, safety, cytokines, microbiome and donors, in one run and one report.
 
     \u0008
@@ -253,7 +256,7 @@ def study(cohort: str, out: Path, windows: str) -> None:
     from taxokine.reports import study_report
     from training.study.study import run_study
 
-    click.echo(study_report(run_study(cohort, out, bars(), windows=windows_after(windows))))
+    click.echo(study_report(run_study(cohort, out, bars(), windows=windows_after(windows), stop_above=stop_above)))
 
 
 @main.command()

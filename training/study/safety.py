@@ -351,7 +351,7 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
         f"Stopping boundary: patients with an event of grade 3 or above, looked at after each patient up to {last}; "
         f"stop once {rule}, whose mean is the limit and whose weight is one patient. Operating characteristics are "
         f"exact; if the true rate is the limit, it stops with probability {at_limit:.0%}. Limit and certainty are to "
-        "be set by the board beforehand: shown after the fact it is no test."
+        "be set by the board beforehand (taxokine study --stop-above): chosen after the fact it is no test."
     )
     listings = {
         "stopping_boundary": Listing(
@@ -368,7 +368,12 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
         "A stopping boundary for a data safety board was computed from the posterior of a beta-binomial model (Thall "
         "and Simon 1994, Biometrics 50:337-349), its operating characteristics by exact recursion."
     )
-    return Section("boundary", "", (lead,), {}, listings, (note,), (method,))
+    drawing = Drawing(
+        "The stopping boundary: how many patients with an event of grade 3 or above stop the trial, after each "
+        "patient; the dot is this trial at its last.",
+        partial(_boundary_figure, boundary, n, k),
+    )
+    return Section("boundary", "", (lead,), {"stopping_boundary": drawing}, listings, (note,), (method,))
 
 
 def _terms_figure(counts: pd.DataFrame, n: int) -> Figure:
@@ -397,7 +402,7 @@ def _incidence_figure(curves: Mapping[tuple[Grade, str], tuple[Curve, Curve, Vec
         stepped(axes, death, 0, PALE, 1, label="death before")
         stepped(axes, curve, 0, VERMILION, 1, label="event")
         for (other, cut), (cut_curve, _, _) in curves.items():
-            if other == grade and cut:
+            if other == grade and cut and not np.array_equal(cut_curve.share, curve.share):
                 axes.step(
                     np.append(0, cut_curve.days),
                     np.append(0, cut_curve.share),
@@ -413,6 +418,22 @@ def _incidence_figure(curves: Mapping[tuple[Grade, str], tuple[Curve, Curve, Vec
     panels[0].set_ylabel("cumulative incidence")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure
+
+
+def _boundary_figure(boundary: Boundary, n: int, k: int) -> Figure:
+    figure = Figure(figsize=(WIDTH / 2, 2.3), layout="constrained")
+    axes = figure.subplots()
+    patients = np.arange(1, boundary.stop_at.size + 1)
+    stops = np.where(boundary.stop_at <= patients, boundary.stop_at, np.nan)
+    top = max(np.nanmax(stops, initial=0), k) + 2
+    axes.fill_between(patients, stops, top, step="mid", color=VERMILION, alpha=0.15, linewidth=0, label="stop")
+    axes.step(patients, stops, where="mid", color=VERMILION, linewidth=1.2)
+    axes.plot([n], [k], "o", color=BLUE, markersize=5, label="this trial", clip_on=False, zorder=3)
+    axes.set(xlim=(0.5, patients[-1] + 0.5), ylim=(0, top), xlabel="patients", ylabel="with grade 3 or above")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

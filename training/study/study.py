@@ -24,6 +24,7 @@ from features.trajectories import WINDOWS, Window
 from training import tracking
 from training.experiment import Progress, nameless
 from training.study.report import write_report
+from training.study.safety import LIMIT
 from training.study.section import Section
 
 EXPERIMENT = "study"
@@ -55,13 +56,17 @@ class Studied:
     sections: tuple[Section, ...]
 
 
-def study_sections(windows: Sequence[Window] = WINDOWS) -> dict[str, Callable[[Cohort], Section]]:
+def study_sections(
+    windows: Sequence[Window] = WINDOWS, stop_above: float = LIMIT
+) -> dict[str, Callable[[Cohort], Section]]:
     """Return what makes each section, by what progress calls it, in the report's order.
 
     Parameters
     ----------
     windows : sequence of Window
         Of days, fixed beforehand, the baseline first.
+    stop_above : float
+        The share of patients with an adverse event of grade 3 or above that a data safety board would not accept.
     """
     from training.study.donors import donors_section
     from training.study.immune import immune_section
@@ -72,7 +77,7 @@ def study_sections(windows: Sequence[Window] = WINDOWS) -> dict[str, Callable[[C
 
     return {
         "patients and outcomes": patients_section,
-        "safety": safety_section,
+        "safety": partial(safety_section, limit=stop_above),
         "immune trajectories": partial(immune_section, windows=windows),
         "microbiome": partial(microbiome_section, windows=windows),
         "donors": partial(donors_section, windows=windows),
@@ -86,6 +91,7 @@ def run_study(
     progress: Progress | None = None,
     sections: Mapping[str, Callable[[Cohort], Section]] | None = None,
     windows: Sequence[Window] = WINDOWS,
+    stop_above: float = LIMIT,
 ) -> Studied:
     """Analyse a trial: one tracked run of all figures and tables, and one report.
 
@@ -98,7 +104,7 @@ def run_study(
     progress : Progress, optional
     sections : mapping of str to callable, optional
         What makes each section; all of `study_sections` when left out.
-    windows : sequence of Window
+    windows, stop_above
         As `study_sections` takes them.
 
     Raises
@@ -125,10 +131,11 @@ def run_study(
             "manifests": f"{cohort.name} {manifest_digest(cohort.manifest)}",
             "taxokine.version": version("taxokine"),
         }
-        params = {"cohort": cohort.name, "windows": ", ".join(window.name for window in windows)}
+        named = ", ".join(window.name for window in windows)
+        params = {"cohort": cohort.name, "windows": named, "stop_above": f"{stop_above:g}"}
         with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, COLUMNS) as run_id:
             made = []
-            for title, make in (study_sections(windows) if sections is None else sections).items():
+            for title, make in (study_sections(windows, stop_above) if sections is None else sections).items():
                 progress.begin(title, 1)
                 made.append(make(cohort))
                 progress.advance()
