@@ -12,7 +12,8 @@ Lancet Oncology 18:e143-e152), and what comes later is confirmed where the patie
 by :math:`2 w`.
 
 **Treatment.** Antibiotics and proton-pump inhibitors are given by chance and do nothing. Steroids follow the first
-severe adverse event. What an event is attributed to is chance, too. Sizes are of the order that clinics see, fitted to
+severe adverse event. What an event is attributed to is chance, too, but never the checkpoint inhibitor before its
+first dose. Sizes are of the order that clinics see, fitted to
 no cohort.
 """
 
@@ -26,8 +27,8 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 
-CYCLE, ASSESSED = 21, 63
-"""Days between doses of the checkpoint inhibitor, and between assessments of the tumour."""
+FIRST_DOSE, CYCLE, ASSESSED = 7, 21, 63
+"""Day of the checkpoint inhibitor's first dose; days between its doses, and between assessments of the tumour."""
 CONFIRMED = 35
 """Days from an unconfirmed progression to its confirmation."""
 
@@ -37,8 +38,10 @@ def judgements(rng: np.random.Generator, events: pd.DataFrame) -> dict[str, NDAr
     cause, grave, culture = rng.random((3, len(events)))
     gut, grade = events["term"].isin(["Colitis", "Fever"]), events["ctcae_grade"]
     found = (events["term"] == "Colitis") & (culture < 0.15)
+    # What comes before anyone's first dose is not the checkpoint inhibitor's.
+    untreated = events["day_fmt"] <= FIRST_DOSE
     return {
-        "attributed_to": np.select([gut & (cause < 0.3), gut & (cause > 0.8)], ["FMT", "disease"], "ICI"),
+        "attributed_to": np.select([gut & (cause < 0.3), (gut & (cause > 0.8)) | untreated], ["FMT", "disease"], "ICI"),
         "serious": np.where((grade == 4) | ((grade == 3) & (grave < 0.5)), "yes", "no"),
         "organism": np.where(found, "Clostridioides difficile", ""),
     }
@@ -46,7 +49,7 @@ def judgements(rng: np.random.Generator, events: pd.DataFrame) -> dict[str, NDAr
 
 def cycles(rng: np.random.Generator, patients: pd.DataFrame, planned_treatment: int) -> pd.DataFrame:
     """Return the doses of the checkpoint inhibitor, from a week after the transplant to the end of treatment."""
-    planned = np.arange(7, planned_treatment + 1, CYCLE)
+    planned = np.arange(FIRST_DOSE, planned_treatment + 1, CYCLE)
     day = planned + rng.integers(0, 2, size=(len(patients), len(planned)), endpoint=True)
     last = pd.to_numeric(patients["treatment_end"]).fillna(patients["os_days"]).to_numpy()
     who, cycle = np.nonzero(day <= last[:, None])

@@ -233,7 +233,7 @@ def enough(curve: pd.DataFrame, power: float) -> int | None:
         `patients`, rising, with `power` and `low`.
     power : float
     """
-    fails = (curve["high"] < power).to_numpy()
+    fails = (curve["power"] < power).to_numpy()
     kept = ~np.logical_or.accumulate(fails[::-1])[::-1]
     found = curve["patients"][(curve["low"] >= power).to_numpy() & kept]
     return int(found.iloc[0]) if len(found) else None
