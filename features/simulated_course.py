@@ -8,13 +8,12 @@ Lancet Oncology 18:e143-e152), and what comes later is confirmed where the patie
 
 **Measures.** With :math:`w(t) = e^{-(T - t)/60}` for a patient who dies on day :math:`T`, else 0, and standard normals
 :math:`z_i` of the patient and :math:`z` of the visit: weight :math:`W_i (1 - 0.12 w) e^{0.015 z}` kg, albumin
-:math:`40 + 2.5 z_i - 10 w + 1.2 z` g/L, C-reactive protein :math:`6 e^{0.9 z_i + 1.5 w + 0.4 z}` mg/L, and ECOG rises
-by :math:`2 w`.
+:math:`40 + 2.5 z_i - 10 w + 1.2 z` g/L, C-reactive protein :math:`6 e^{0.9 z_i + 1.5 w + 0.4 z}` mg/L, ECOG rises by
+:math:`2 w`, and quality of life is :math:`65 + 12 z_i - 25 w + 6 z` of 100.
 
 **Treatment.** Antibiotics and proton-pump inhibitors are given by chance and do nothing. Steroids follow the first
 severe adverse event. What an event is attributed to is chance, too, but never the checkpoint inhibitor before its
-first dose. Sizes are of the order that clinics see, fitted to
-no cohort.
+first dose. Sizes are of the order that clinics see, fitted to no cohort.
 """
 
 from __future__ import annotations
@@ -121,11 +120,11 @@ def medications(rng: np.random.Generator, patients: pd.DataFrame, severe: Matrix
 def measures(
     rng: np.random.Generator, patients: pd.DataFrame, day: NDArray[np.int64], taken: NDArray[np.bool_]
 ) -> pd.DataFrame:
-    """Return weight, albumin, C-reactive protein and ECOG at the visits that were kept, (n_patients, n_visits)."""
+    """Return what is measured of patients at the visits that were kept, (n_patients, n_visits)."""
     n = len(patients)
     died, lived, bmi, ecog = (patients[[name]].to_numpy() for name in ("died", "os_days", "bmi", "ecog"))
     metres = np.where(patients[["sex"]] == "male", 1.77, 1.64) + 0.07 * rng.standard_normal((n, 1))
-    own, noise = rng.standard_normal((2, n, 1)), rng.standard_normal((3, *day.shape))
+    own, noise = rng.standard_normal((3, n, 1)), rng.standard_normal((4, *day.shape))
     wasting = died * np.exp(-np.maximum(lived - day, 0) / 60)
     values = {
         "day_fmt": day,
@@ -133,6 +132,7 @@ def measures(
         "albumin_g_per_l": (40 + 2.5 * own[0] - 10 * wasting + 1.2 * noise[1]).round(1),
         "crp_mg_per_l": (6 * np.exp(0.9 * own[1] + 1.5 * wasting + 0.4 * noise[2])).round(1),
         "ecog": np.minimum(ecog + np.rint(2 * wasting), 4).astype(int),
+        "qol": np.clip(65 + 12 * own[2] - 25 * wasting + 6 * noise[3], 0, 100).round(),
     }
     who, visit = np.nonzero(taken & (day <= lived))
     return pd.DataFrame(

@@ -200,6 +200,7 @@ course:
       albumin: {{column: albumin_g_per_l, unit: g/L}}
       CRP: {{column: crp_mg_per_l, unit: mg/L}}
       ECOG: {{column: ecog, unit: ""}}
+      quality of life: {{column: qol, unit: "of 100"}}
 notes:
   - simulated, from planted causes that stand in causes.json
 """

@@ -296,9 +296,11 @@ def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: 
     assert (course.cycles["day"].to_numpy() <= stopped[course.cycles["patient"]].to_numpy()).all()
     assert course.cycles.groupby("patient")["day"].diff().dropna().between(19, 23).all()
     assert set(course.medications["kind"]) == {"antibiotic", "steroid", "ppi"}
-    assert set(course.measures["name"]) == {"weight", "albumin", "CRP", "ECOG"}
+    assert set(course.measures["name"]) == {"weight", "albumin", "CRP", "ECOG", "quality of life"}
     assert cohort.labels.events is not None
     events = cohort.labels.events.frame
+    first_dose = course.cycles["day"].min()
+    assert not (events.loc[events["day"] < first_dose, "attribution"] == "ICI").any()
     severe = events[events["grade"] >= 3].groupby("patient")["day"].min()
     steroids = course.medications[course.medications["kind"] == "steroid"].set_index("patient")["start"]
     pd.testing.assert_series_equal(steroids.sort_index(), severe.sort_index(), check_names=False)
@@ -349,7 +351,7 @@ def test_weight_and_albumin_fall_and_crp_rises_before_death(large: Path, tmp_pat
     patients = pd.read_csv(large.parent / "patients.csv", index_col="patient")
     wide = read(large).course.measures.pivot_table(index="patient", columns="name", values="value")
     soon = patients.loc[wide.index].eval("died == 1 and os_days < 60")
-    for name, way in (("albumin", "less"), ("CRP", "greater"), ("ECOG", "greater")):
+    for name, way in (("albumin", "less"), ("CRP", "greater"), ("ECOG", "greater"), ("quality of life", "less")):
         assert stats.mannwhitneyu(wide.loc[soon, name], wide.loc[~soon, name], alternative=way).pvalue < 1e-4
     cohort = read(simulate_trial(tmp_path / "dying", n_taxa=30, median_pfs=60, median_os=90, missed=0.0))
     kg = cohort.course.measures[cohort.course.measures["name"] == "weight"].groupby("patient")["value"]

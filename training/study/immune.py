@@ -22,7 +22,7 @@ from training.statistics.paired import Change, sign_flip
 from training.statistics.peaks import after_peak, after_peak_null
 from training.study.patients import has_comparator
 from training.study.section import Drawing, Listing, Section, patient_codes
-from training.study.words import counted
+from training.study.words import counted, windows_in_words
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -260,7 +260,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         lead=tuple(lead),
         headlines=tuple(headlines),
         drawings=_drawings(found, windows, table, codes),
-        listings=listings,
+        listings={name: one for name, one in listings.items() if len(one.frame)},
         notes=tuple(notes),
         methods=_methods(found, windows),
         missing=tuple(missing),
@@ -447,13 +447,12 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
     )
     if not found.dated or len(windows) < 3:
         return unseen, tested
-    names = ", ".join(window.name for window in windows)
     pattern = (
-        f"Windows ({names}) were fixed beforehand. A rise followed by a fall that ends above baseline was tested as an "
+        "A rise followed by a fall that ends above baseline was tested as an "
         "intersection-union test (Berger 1982), and the slope after each patient's peak against that of the patient's "
         "draws shuffled in time, both one-sided."
     )
-    return unseen, tested, pattern
+    return unseen, windows_in_words(windows), tested, pattern
 
 
 def _drawings(

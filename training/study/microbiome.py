@@ -38,7 +38,7 @@ from training.statistics.paired import paired_changes
 from training.study.patients import arms
 from training.study.section import Drawing, Listing, Section, joined
 from training.study.stool import Stool, day_axis, stool
-from training.study.words import in_words, p_in_words
+from training.study.words import in_words, p_in_words, windows_in_words
 
 Matrix = NDArray[np.float64]
 
@@ -550,6 +550,7 @@ def _taxa(found: Stool) -> Section:
             "windows.",
         ),
         methods=(
+            *([windows_in_words(found.windows)] if found.dated else []),
             "Taxa were compared between visits by centred log-ratios (Aitchison 1982), paired within patients, with "
             "sign-exchange tests (exact up to 13 patients, else of 9999 random signs) and false discovery control "
             "(Benjamini and Hochberg 1995).",

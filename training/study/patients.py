@@ -351,7 +351,12 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
             f"{counted(len(changed), 'patient')}."
         )
     immune = " and by iRECIST (Seymour et al. 2017)" if "iRECIST" in best else ""
-    methods = (f"Response was judged by RECIST 1.1 (Eisenhauer et al. 2009){immune}, unconfirmed unless stated.",)
+    judged_by = (
+        f"Response was judged by RECIST 1.1 (Eisenhauer et al. 2009){immune}, unconfirmed unless stated"
+        if "RECIST" in best
+        else "The best overall response is the one recorded for each patient"
+    )
+    methods = (f"{judged_by}; rates have exact intervals (Clopper and Pearson 1934).",)
     return Section(
         "response", "", tuple(lead), {}, listings, tuple(notes), methods, (), metrics, headlines=tuple(lead[:1])
     )
@@ -403,7 +408,7 @@ def _measures(cohort: Cohort, codes: Codes) -> Section:
         text = f"{change.median():+.3g} ({change.min():+.3g} to {change.max():+.3g})" if change.size else ""
         rows.append({"measure": name, "unit": unit, **counts, "change to the last value, median (range)": text})
     table = pd.DataFrame(rows).rename(columns={"both": "with baseline and later"})
-    caption = "Each patient's line. Not tested: who is measured late is a selection."
+    caption = "Each patient's line. Not tested: those still measured late are those who lived and stayed."
     listed = Listing("Measures over time; the change is from the last value on or before day 0 to the last one.", table)
     return Section(
         "measures",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from features.outcomes import MONTH
+from features.trajectories import WINDOWS, Window
 from training.statistics.metrics import Estimate
 from training.study.rates import exact_rate
 
@@ -32,6 +35,12 @@ def in_words(found: Estimate, digits: int = 3) -> str:
 def p_in_words(p: float) -> str:
     """Return a p-value as a sentence has it."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def windows_in_words(windows: Sequence[Window]) -> str:
+    """Return which windows were compared, and who chose them, as the methods have it."""
+    chosen = "as the program has them for every trial" if tuple(windows) == WINDOWS else "chosen by the analyst"
+    return f"Measurements were compared in windows of days, {chosen}: {', '.join(one.name for one in windows)}."
 
 
 def median_in_words(days: Estimate) -> str:
