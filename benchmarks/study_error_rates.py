@@ -183,12 +183,17 @@ def _irregular(rng: np.random.Generator, n: int) -> float:
 
 
 def _flat(rng: np.random.Generator, n: int) -> float:
-    return rise_and_fall(*(rng.normal(0, 1, (3, n)) + rng.normal(0, 1, n)))
+    return _three_windows(rng.normal(0, 1, (3, n)) + rng.normal(0, 1, n))
 
 
 def _stays(rng: np.random.Generator, n: int) -> float:
     """The null nearest to the pattern: levels rise by much and stay."""
-    return rise_and_fall(*(rng.normal(0, 1, (3, n)) + np.array([[0.0], [9], [9]])))
+    return _three_windows(rng.normal(0, 1, (3, n)) + np.array([[0.0], [9], [9]]))
+
+
+def _three_windows(levels: Matrix) -> float:
+    baseline, early, late = levels
+    return rise_and_fall(early - baseline, late - early, late - baseline)
 
 
 def _draws(rng: np.random.Generator, n: int) -> list[tuple[Vector, Vector]]:
@@ -225,7 +230,7 @@ def _links(rng: np.random.Generator, n: int) -> dict[Name, float]:
     patient = np.repeat(np.arange(n), 4)
     shared = rng.normal(0, 1, (4 * n, 1))
     clr, levels = rng.normal(0, 1, (4 * n, 8)) + shared, rng.lognormal(0, 1, (4 * n, 4))
-    pairs = Paired(patient, np.tile(np.arange(4), n), tuple("abcdefgh"), clr, tuple("wxyz"), levels, ())
+    pairs = Paired(patient, np.tile(np.arange(4), n), tuple("abcdefgh"), clr, tuple("wxyz"), levels, (), "taxa")
     table = link_table(pairs, seed=int(rng.integers(2**31)))
     return {("links", f"any of 32 within-patient correlations, {q}"): table[q].min() for q in ("q", f"q{BEYOND}")}
 

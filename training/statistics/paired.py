@@ -77,7 +77,7 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     return Change(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(greater, less)), greater, less)
 
 
-def rise_and_fall(baseline: Vector, early: Vector, late: Vector, *, seed: int = 0) -> float:
+def rise_and_fall(rise: Vector, fall: Vector, above: Vector, *, seed: int = 0) -> float:
     """Return p of the pattern that levels rise early, then fall, and end above baseline.
 
     An intersection-union test: each of the three one-sided sign-flip tests must reject, so that the largest p is that
@@ -85,11 +85,11 @@ def rise_and_fall(baseline: Vector, early: Vector, late: Vector, *, seed: int = 
 
     Parameters
     ----------
-    baseline, early, late : ndarray, (n_patients,)
-        Logarithms of levels, of patients drawn in all three windows.
+    rise, fall, above : ndarray, (n_patients,)
+        Changes of log levels from baseline to the early window, to the late one, and from baseline to the late one, of
+        patients drawn in all three.
     """
-    rise, fall, above = early - baseline, early - late, late - baseline
-    return max(sign_flip(part, seed=seed).greater for part in (rise, fall, above))
+    return max(sign_flip(part, seed=seed).greater for part in (rise, -fall, above))
 
 
 def sign_flip_p(differences: Matrix, *, seed: int = 0) -> Vector:

@@ -19,6 +19,7 @@ from features.audit import alike_profiles
 from features.cohort import Cohort
 from features.donors import Flags, gained, gifts, lost
 from features.trajectories import WINDOWS, Window
+from features.transforms import PrevalenceFilter, closure
 from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
 from training.statistics.metrics import Estimate
 from training.statistics.ordination import aitchison, bray_curtis
@@ -156,11 +157,10 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
     nearer, adjusted = int((main.by_recipient < 0).sum()), specific(*_adjusted(panel, distances, window))
     levels = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
     start = specific(levels, own).recipients
-    floor = f"; so few donors allow none below {main.least_p:.2g}" if main.least_p > 0.05 else ""
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
         f"{in_words(main.recipients)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')} "
-        f"({p_in_words(main.p)}{floor}), and by {in_words(main.donors)}, the mean of "
+        f"({_chance(main)}), and by {in_words(main.donors)}, the mean of "
         f"{counted(main.n_donors, 'donor subject')}; in {nearer} of {main.n} recipients it fell against the others.",
         f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was {in_words(start)}; "
         "who begins far comes nearer by chance alone. Adjusted for the distance before, by the slope over all donors, "
@@ -264,7 +264,7 @@ def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: li
         ("Aitchison, taxa in 10% of samples", aitchison(shares)),
         ("Aitchison, taxa in 30% of samples", aitchison(shares, 0.3)),
         ("Jaccard, taxa found or not", _jaccard(panel.stool.found)),
-        ("Bray-Curtis, taxa in 30% of samples", bray_curtis(_prevalent(shares))),
+        ("Bray-Curtis, taxa in 30% of samples", bray_curtis(closure(PrevalenceFilter(0.3).fit_transform(shares)))),
     ):
         rows.append({"": name, **_row(specific(*panel.approach(other, window)[:2]))})
     for later in [*afterwards[1:], whole]:
@@ -317,9 +317,9 @@ def _jaccard(found: Matrix) -> Matrix:
     return np.asarray(distances)
 
 
-def _prevalent(shares: Matrix) -> Matrix:
-    kept = shares[:, (shares > 0).mean(axis=0) >= 0.3]
-    return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), 1e-300))
+def _chance(found: Specific) -> str:
+    floor = f"; so few donors allow none below {found.least_p:.2g}" if found.least_p > 0.05 else ""
+    return p_in_words(found.p) + floor
 
 
 def _alike(cohort: Cohort, recipients: list[str]) -> list[str]:
@@ -364,7 +364,7 @@ def _engraftment(panel: _Panel) -> Section:
             f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
             f"{others[known].mean():.0%} with unrelated donors: a difference of "
             f"{in_words(difference, 1)} percentage points, mean of "
-            f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({p_in_words(result.p)})."
+            f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({_chance(result)})."
         )  # fmt: skip
     if not sides:
         return Section(

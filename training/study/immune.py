@@ -18,7 +18,7 @@ from features.cohort import Cohort
 from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.statistics.mixed_model import mixed_slope
-from training.statistics.paired import Change, sign_flip
+from training.statistics.paired import Change, rise_and_fall, sign_flip
 from training.statistics.peaks import after_peak, after_peak_null
 from training.study.patients import has_comparator
 from training.study.section import Drawing, Listing, Section, patient_codes
@@ -114,7 +114,7 @@ def pattern_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
     for analyte, mine in joined.groupby("analyte"):
         if len(mine) > 1 and mine.to_numpy().any():
             rise, fall, above = mine.to_numpy().T
-            p = max(sign_flip(part, seed=seed).greater for part in (rise, -fall, above))
+            p = rise_and_fall(rise, fall, above, seed=seed)
             lines.append((analyte, len(mine), int((rise > 0).sum()), int((fall < 0).sum()), int((above > 0).sum()), p))
     return _with_q(pd.DataFrame(lines, columns=["analyte", "patients", "rose", "fell", "above", "p"]))
 

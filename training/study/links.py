@@ -14,10 +14,11 @@ from scipy.stats import false_discovery_control
 
 from features.cohort import Cohort
 from features.trajectories import Trajectories, trajectories
-from features.transforms import CLR, GenusSums, PrevalenceFilter, ZeroReplacement
 from training.drawing import INK, WIDTH
+from training.statistics.ordination import log_ratios
 from training.statistics.repeated_measures import ALPHA, repeated, rmcorr, smallest_seen, within_patients
 from training.study.section import Drawing, Listing, Section
+from training.study.stool import at_genus
 from training.study.words import counted, p_in_words
 
 Vector = NDArray[np.float64]
@@ -51,6 +52,8 @@ class Paired:
         log2; NaN where not measured.
     left_out : tuple of str
         Analytes that lay within the assay's range in fewer than half of the pairs' draws.
+    rank : str
+        What the taxa are: "genera", or "taxa" as read.
     """
 
     patient: Patients
@@ -60,6 +63,7 @@ class Paired:
     analytes: tuple[str, ...]
     levels: Matrix
     left_out: tuple[str, ...]
+    rank: str
 
 
 def paired(cohort: Cohort, found: Trajectories) -> Paired | None:
@@ -83,7 +87,7 @@ def paired(cohort: Cohort, found: Trajectories) -> Paired | None:
     pairs = pairs[pairs.duplicated("patient", keep=False)].sort_values(["patient", "time"])
     if pairs.empty:
         return None
-    taxa, clr = _prevalent(cohort, list(pairs["sample"]))
+    taxa, clr, rank = _prevalent(cohort, list(pairs["sample"]))
     index = pd.MultiIndex.from_frame(pairs[["patient", "time"]])
     wide = [
         rows.pivot_table(index=["patient", "time"], columns="analyte", values=name, aggfunc="mean").reindex(index)
@@ -95,20 +99,15 @@ def paired(cohort: Cohort, found: Trajectories) -> Paired | None:
     who = pairs["patient"].to_numpy(dtype=object).astype(str)
     time = pairs["time"].to_numpy()
     course = np.searchsorted(STRETCHES, time) if found.dated else time
-    return Paired(who, course, taxa, clr, tuple(kept), wide[0][kept].to_numpy(), left_out)
+    return Paired(who, course, taxa, clr, tuple(kept), wide[0][kept].to_numpy(), left_out, rank)
 
 
-def _prevalent(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix]:
-    """Return the most abundant of the prevalent genera, or of the taxa as read, and their CLR."""
-    table = cohort.taxa.take(samples).proportions()
-    names, values = list(table.taxa), table.values.astype(np.float64)
-    steps = [GenusSums(names)] if cohort.manifest.taxa.rank == "species" else []
-    for step in (*steps, PrevalenceFilter(PREVALENCE)):
-        values, names = step.fit(values).transform(values), step.names_out(names)
-    top = np.sort(np.argsort(-values.mean(axis=0), kind="stable")[:MOST_TAXA])
-    for replaced in (ZeroReplacement(), CLR()):
-        values = replaced.fit(values).transform(values)
-    return tuple(names[i] for i in top), values[:, top]
+def _prevalent(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix, str]:
+    """Return the most abundant of the prevalent genera, or of the taxa as read, their CLR, and what they are."""
+    values, names, what = at_genus(cohort, cohort.taxa.take(samples).proportions().values.astype(np.float64))
+    ratios, kept = log_ratios(values, PREVALENCE)
+    top = np.sort(np.argsort(-values[:, kept].mean(axis=0), kind="stable")[:MOST_TAXA])
+    return tuple(names[kept[i]] for i in top), ratios[:, top], what
 
 
 def _permutations(pairs: Paired) -> int:
@@ -171,7 +170,6 @@ def links_section(cohort: Cohort) -> Section:
         f"{row[f'high{BEYOND}']:.2f}, {p_in_words(row[f'p{BEYOND}'])}, q = {row[f'q{BEYOND}']:.2g})"
         for _, row in told.sort_values(f"p{BEYOND}", kind="stable").head(MOST_TOLD if len(links) else 1).iterrows()
     )
-    rank = "genera" if cohort.manifest.taxa.rank in ("species", "genus") else "taxa"
     together = f"at most {APART:g} days apart, both before or both after day 0" if found.dated else "at one visit"
     stretches = (
         f"each stretch of days up to {', '.join(f'{d:g}' for d in STRETCHES)} and later"
@@ -183,14 +181,15 @@ def links_section(cohort: Cohort) -> Section:
         f"{', '.join(pairs.left_out)}"
     ]
     drawing = Drawing(
-        f"Repeated-measures correlation of {rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs, left, "
-        "and of departures from the common course, right; dots: q at most 0.05.",
+        f"Repeated-measures correlation of {pairs.rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs, "
+        "left, and of departures from the common course, right; dots: q at most 0.05.",
         partial(_heat_map, table),
     )
+    of = f"{len(pairs.taxa)} {pairs.rank} with {table['analyte'].nunique()} analytes"
     lead = (
         f"{draws} pairs of stool and blood, {together}, of {counted(n, 'patient')} with at least two: beyond the "
-        f"course that all patients share, {len(links)} of {len(table)} correlations within patients, of "
-        f"{len(pairs.taxa)} {rank} with {table['analyte'].nunique()} analytes, pass a false discovery rate of 5%; "
+        f"course that all patients share, {len(links)} of {len(table)} correlations within patients, of {of}, pass a "
+        "false discovery rate of 5%; "
         f"{'foremost ' if len(links) > MOST_TOLD else '' if len(links) else 'the likeliest is '}"
         f"{said or 'none can be told from the course in so few draws'}.",
         f"With the common course in them {len(shared)} do: what follows the same event moves together without acting "

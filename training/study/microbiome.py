@@ -19,7 +19,7 @@ from features.cohort import Cohort
 from features.donors import gifts
 from features.outcomes import RESPONSES, meaning
 from features.trajectories import WINDOWS, Window
-from features.transforms import AlphaDiversity, GenusSums
+from features.transforms import AlphaDiversity
 from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
 from training.statistics.metrics import Estimate
 from training.statistics.ordination import (
@@ -37,7 +37,7 @@ from training.statistics.ordination import (
 from training.statistics.paired import paired_changes
 from training.study.patients import arms
 from training.study.section import Drawing, Listing, Section, joined
-from training.study.stool import Stool, day_axis, stool
+from training.study.stool import Stool, at_genus, day_axis, stool
 from training.study.words import in_words, p_in_words, windows_in_words
 
 Matrix = NDArray[np.float64]
@@ -120,10 +120,7 @@ def taxa_changes(found: Stool, *, seed: int = 0) -> pd.DataFrame:
 
 
 def _composition(found: Stool, cohort: Cohort) -> Section:
-    shares, names = found.proportions, list(found.taxa)
-    if cohort.manifest.taxa.rank in ("species", "strain"):
-        sums = GenusSums(names)
-        shares, names = sums.fit_transform(shares), sums.names_out(names)
+    shares, names, what = at_genus(cohort, found.proportions)
     most = np.argsort(-shares.mean(axis=0), kind="stable")[:SHOWN]
     listed = pd.DataFrame({"subject": found.samples["code"].to_numpy(), "time": found.samples["time"].to_numpy()})
     table = listed.join(pd.DataFrame(shares[:, most], columns=[names[at] for at in most]))
@@ -132,7 +129,6 @@ def _composition(found: Stool, cohort: Cohort) -> Section:
     donors = found.samples[found.samples["donor"]]
     order += [found.at[at] for at in _by_code(donors).index]
     shown = table.iloc[order].reset_index(drop=True)
-    what = "genera" if cohort.manifest.taxa.rank in ("species", "strain") else "taxa"
     caption = (
         f"Composition of {len(shown)} stool samples: the {len(most)} most abundant {what}, and all others (grey). "
     )

@@ -147,6 +147,8 @@ def limits(cohort: Cohort) -> list[str]:
         )
     return [
         *said,
+        "At few patients an interval (Student's, which takes changes to be normal) and a p-value (exact, which does "
+        "not) may disagree: the p-value is then the one to believe.",
         "The study is exploratory. False discovery is controlled within each table, not over the report; what stands "
         "out here is a question for the next trial.",
         "Taxa are shares of a whole: one that rises lowers all others. Sequences found in donor and recipient are "

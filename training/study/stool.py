@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.cohort import Cohort
 from features.donors import detection
 from features.trajectories import WINDOWS, Window
-from features.transforms import closure
+from features.transforms import GenusSums, closure
 from training.study.section import donor_codes, patient_codes
 
 Matrix = NDArray[np.float64]
@@ -113,3 +113,12 @@ def day_axis(axes: Axes, days: Matrix) -> None:
     ticks = [day for day in (-30, 0, 30, 300) if days.min() - 10 <= day <= 1.4 * max(days.max(), 30)]
     axes.set_xticks(ticks, [f"{day}".replace("-", "−") for day in ticks])
     axes.minorticks_off()
+
+
+def at_genus(cohort: Cohort, shares: Matrix) -> tuple[Matrix, list[str], str]:
+    """Return shares summed to genera, (n_samples, n_genera), where taxa are finer, their names, and what they are."""
+    rank, names = cohort.manifest.taxa.rank, list(cohort.taxa.taxa)
+    if rank in ("species", "strain"):
+        sums = GenusSums(names)
+        shares, names = sums.fit_transform(shares), sums.names_out(names)
+    return shares, names, "genera" if rank in ("species", "strain", "genus") else "taxa"

@@ -49,7 +49,7 @@ def test_a_planted_link_is_found_and_a_common_course_is_told_from_it():
     clr, noise = rng.normal(size=(50, 3)), rng.normal(size=(50, 2))
     clr[:, 0] += pulse
     levels = np.column_stack([pulse, 2 * clr[:, 1]]) + noise
-    table = link_table(Paired(patient, course, ("moved", "acts", "idle"), clr, ("pulse", "answer"), levels, ()))
+    table = link_table(Paired(patient, course, ("moved", "acts", "idle"), clr, ("pulse", "answer"), levels, (), "taxa"))
     one = table.set_index(["taxon", "analyte"])
     assert one.loc[("acts", "answer"), "q"] < 0.01
     assert one.loc[("acts", "answer"), "r beyond course"] > 0.6
