@@ -38,6 +38,12 @@ def test_pairs_are_near_and_on_one_side_of_day_0(trial):
         times = blood.loc[blood["patient"] == patient, "time"].to_numpy()
         near = np.abs(times[:, None] - days) <= APART
         assert (pairs.patient == patient).sum() <= near.any(axis=1).sum()
+    # A draw on day 2 is near a stool on day -2, and on the other side.
+    one, samples, rows = "SIM-002", trial.samples, found.rows
+    samples = samples.assign(day=samples["day"].mask((samples["patient"] == one) & (samples["day"] < 0), -2.0))
+    rows = rows.assign(time=rows["time"].mask((rows["patient"] == one) & (rows["time"] < 0), 2.0))
+    apart = paired(replace(trial, samples=samples), replace(found, rows=rows))
+    assert (apart.patient == one).sum() == (pairs.patient == one).sum() - 1
     late = trial.samples.assign(day=trial.samples["day"] + 400)
     assert paired(replace(trial, samples=late), found) is None
 
