@@ -141,7 +141,7 @@ class ElasticNet:
 
 
 def logistic_elastic_net_path(
-    X: Matrix, y: Vector, l1_ratio: float, ratios: Vector, strata: Strata, tol: float = 1e-3
+    X: Matrix, y: Vector, l1_ratio: float, ratios: Vector, strata: Strata
 ) -> tuple[Vector, Matrix]:
     r"""Return intercepts and slopes of penalised logistic regression along a path of penalties.
 
@@ -162,8 +162,6 @@ def logistic_elastic_net_path(
         Newton's steps are not damped, and count on starting near their end.
     strata : ndarray of int, (n_samples,)
         Each sample's stratum.
-    tol : float
-        Largest change of a slope or an intercept at which Newton's steps stop.
 
     Returns
     -------
@@ -208,7 +206,7 @@ def logistic_elastic_net_path(
             new_intercept = z_mean - x_mean @ new
             moved = max(np.abs(new - slopes).max(initial=0), np.abs(new_intercept - intercept).max())
             intercept, slopes = new_intercept, new
-            if moved < tol:
+            if moved < 1e-3:
                 break
         intercepts[k], path[k] = intercept @ size / n, slopes
     return intercepts, path

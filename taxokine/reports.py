@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from training.study.study import Studied
     from training.survival import SurvivalResult
 
+ROWS_SHOWN = 5
+"""Of each finding of an audit."""
+
 
 def cohort_report(cohort: Cohort) -> str:
     """Return what a cohort holds, by its manifest."""
@@ -65,7 +68,7 @@ def cohort_report(cohort: Cohort) -> str:
     return "\n".join(lines)
 
 
-def audit_report(findings: Sequence[Finding], shown: int = 5) -> str:
+def audit_report(findings: Sequence[Finding]) -> str:
     """Return what an audit found: errors first, each kind once with why it matters and what to do."""
     from features.audit import SEVERITIES
 
@@ -79,8 +82,8 @@ def audit_report(findings: Sequence[Finding], shown: int = 5) -> str:
             lines += ["", f"{severity}: {code}"]
             for one in found:
                 lines.append(f"  {one.cohort}: {one.what}")
-                more = f" and {len(one.rows) - shown} more" if len(one.rows) > shown else ""
-                lines += [f"    {', '.join(one.rows[:shown])}{more}"] if one.rows else []
+                more = f" and {len(one.rows) - ROWS_SHOWN} more" if len(one.rows) > ROWS_SHOWN else ""
+                lines += [f"    {', '.join(one.rows[:ROWS_SHOWN])}{more}"] if one.rows else []
             lines += [f"  why  {found[0].why}", f"  do   {found[0].todo}"]
     counts = Counter(one.severity for one in findings)
     told = [f"{counts[severity]} {severity}{'s' * (counts[severity] != 1)}" for severity in SEVERITIES]
@@ -209,8 +212,8 @@ def promotion_report(promotion: Promotion) -> str:
     return "\n".join([*lines, "", f"{passed} of {len(promotion.gates)} gates passed; {came}"])
 
 
-def answer_report(reply: dict[str, Any], top: int = 8) -> str:
-    """Return a server's reply for one candidate as text, with the largest contributions to each answer."""
+def answer_report(reply: dict[str, Any]) -> str:
+    """Return a server's reply for one candidate as text, with the eight largest contributions to each answer."""
     lines = [f"candidate {reply['patient']['id']}{' (simulated)' if reply['simulated'] else ''}"]
     for said in reply["answers"]:
         chance = "no answer" if said["probability"] is None else f"{said['probability']:.0%}"
@@ -227,7 +230,7 @@ def answer_report(reply: dict[str, Any], top: int = 8) -> str:
         if said["explanation"] is not None:
             shown = said["explanation"]
             lines.append(f"  log-odds  {shown['base_value']:+.2f} on average, {shown['value']:+.2f} here, by")
-            for one in sorted(shown["contributions"], key=lambda c: -abs(c["shap"]))[:top]:
+            for one in sorted(shown["contributions"], key=lambda c: -abs(c["shap"]))[:8]:
                 value = "not measured" if one["value"] is None else f"{one['value']:.4g}"
                 lines.append(f"            {one['shap']:+.3f}  {one['feature']} ({one['block']}) = {value}")
     bounds = reply["benefit"]

@@ -71,29 +71,24 @@ def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Mat
 
 
 def decision_curves(
-    y: Vector,
-    probability: Vector,
-    cohorts: NDArray[np.object_],
-    thresholds: Vector = THRESHOLDS,
-    n_bootstrap: int = N_BOOTSTRAP,
-    seed: int = 0,
+    y: Vector, probability: Vector, cohorts: NDArray[np.object_], n_bootstrap: int = N_BOOTSTRAP
 ) -> dict[str, DecisionCurve]:
     """Return each cohort's decision curve, its patients drawn with replacement for the band, predictions held fixed."""
-    weights, curves = bootstrap_weights(cohorts, n_bootstrap, seed), {}
+    weights, curves = bootstrap_weights(cohorts, n_bootstrap), {}
     for name in dict.fromkeys(cohorts.tolist()):
         mine = cohorts == name
         n, events = int(mine.sum()), int(y[mine].sum())
-        drawn = net_benefit(y[mine], probability[mine], thresholds, weights[:, mine])
+        drawn = net_benefit(y[mine], probability[mine], THRESHOLDS, weights[:, mine])
         band = np.quantile(drawn, [0.025, 0.975], axis=0)
         curves[name] = DecisionCurve(
             patients=n,
             events=events,
             indicative=min(events, n - events) < FEW,
-            thresholds=thresholds.tolist(),
-            model=net_benefit(y[mine], probability[mine], thresholds)[0].tolist(),
+            thresholds=THRESHOLDS.tolist(),
+            model=net_benefit(y[mine], probability[mine], THRESHOLDS)[0].tolist(),
             low=band[0].tolist(),
             high=band[1].tolist(),
-            treat_all=net_benefit(y[mine], np.ones(n), thresholds)[0].tolist(),
-            treat_none=[0.0] * len(thresholds),
+            treat_all=net_benefit(y[mine], np.ones(n), THRESHOLDS)[0].tolist(),
+            treat_none=[0.0] * len(THRESHOLDS),
         )
     return curves

@@ -14,8 +14,10 @@ from training.statistics.paired import Change
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 
+LEVEL = 0.95
 
-def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any], *, level: float = 0.95) -> Change:
+
+def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any]) -> Change:
     r"""Return the mean slope of `y` on `x` over patients who each have an intercept and a slope of their own.
 
     .. math:: y_{it} = \beta_0 + b_{0i} + (\beta_1 + b_{1i})\, x_{it} + e_{it}, \qquad b_i \sim N(0, \sigma^2 \Psi)
@@ -63,7 +65,7 @@ def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any], *, level: float = 0
     informed = int(spread.sum())
     estimate, error = (float(found) * scale / unit for found in (beta[1], np.sqrt(covariance[1, 1])))
     if np.ptp(y) == 0:
-        return Change(informed, 0.0, 0.0, 0.0, level, 1.0, 1.0, 1.0)
+        return Change(informed, 0.0, 0.0, 0.0, LEVEL, 1.0, 1.0, 1.0)
     below, greater = (float(student.cdf(side * estimate / error, informed - 1)) for side in (1, -1))
-    half = float(student.ppf((1 + level) / 2, informed - 1)) * error
-    return Change(informed, estimate, estimate - half, estimate + half, level, 2 * min(below, greater), greater, below)
+    half = float(student.ppf((1 + LEVEL) / 2, informed - 1)) * error
+    return Change(informed, estimate, estimate - half, estimate + half, LEVEL, 2 * min(below, greater), greater, below)

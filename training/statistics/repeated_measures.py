@@ -104,14 +104,14 @@ def within_patients(
     return np.asarray(r), np.asarray((1 + beyond) / (1 + n))
 
 
-def smallest_seen(df: int, *, tests: int = 1, power: float = POWER) -> float:
-    """Return the smallest within-patient correlation that is found with a given power, two-sided at 5% over `tests`.
+def smallest_seen(df: int, *, tests: int = 1) -> float:
+    """Return the smallest within-patient correlation that is found with 80% power, two-sided at 5% over `tests`.
 
     By Fisher's z, whose standard error is 1 / sqrt(df - 1) here; 1 where there is no degree of freedom to speak of.
     """
     if df < 2:
         return 1.0
-    return float(np.tanh((norm.isf(ALPHA / 2 / tests) + norm.ppf(power)) / np.sqrt(df - 1)))
+    return float(np.tanh((norm.isf(ALPHA / 2 / tests) + norm.ppf(POWER)) / np.sqrt(df - 1)))
 
 
 def repeated(patient: Patients) -> tuple[NDArray[np.bool_], int]:

@@ -203,9 +203,9 @@ class Column:
     cells: tuple[str, ...]
 
 
-def columns(listing: Listing, rows: int = ROWS) -> list[Column]:
+def columns(listing: Listing) -> list[Column]:
     """Return a table's first rows by column, an estimate and its interval in one."""
-    frame = listing.frame.head(rows)
+    frame = listing.frame.head(ROWS)
     told = {name: [shown(value, name in listing.shares) for value in frame[name]] for name in frame}
     names, found, ends = [str(name) for name in frame], [], set[str]()
     for at, name in enumerate(names):

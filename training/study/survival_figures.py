@@ -16,7 +16,6 @@ from training.statistics.survival_curves import Curve, beta_product, kaplan_meie
 from training.study.words import counted
 
 Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 
 
 def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Figure:
@@ -39,12 +38,10 @@ def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Fi
     return figure
 
 
-def stepped(
-    axes: Axes, curve: Curve, start: float, colour: str, unit: float, style: str = "-", label: str = ""
-) -> None:
+def stepped(axes: Axes, curve: Curve, start: float, colour: str, unit: float, label: str = "") -> None:
     """Draw a curve as steps from day 0, in units of so many days, with its interval as a band."""
     x = np.append(0, curve.days) / unit
-    axes.step(x, np.append(start, curve.share), where="post", color=colour, linewidth=1.3, linestyle=style, label=label)
+    axes.step(x, np.append(start, curve.share), where="post", color=colour, linewidth=1.3, label=label)
     low, high = (np.append(np.nan, side) for side in (curve.low, curve.high))
     axes.fill_between(x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
 
