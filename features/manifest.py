@@ -48,8 +48,6 @@ Written = Annotated[str, BeforeValidator(_written)]
 Tokens = Annotated[tuple[Written, ...], BeforeValidator(_listed)]
 """Values as they are written in a file."""
 
-OUTCOMES = ("objective_response", "disease_control", "durable_benefit", "published_response", "toxicity")
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -25,7 +25,6 @@ RESPONSES = ("objective_response", "disease_control", "durable_benefit", "publis
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
 MONTH = 365.25 / 12
 """Days."""
-AT_RISK = ("yes", "no", "not checkable")
 
 _BENEFIT = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
 _MEANING = {

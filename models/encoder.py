@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,6 @@ from features.transforms import (
 
 Matrix = NDArray[np.float64]
 Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]
-REPRESENTATIONS: tuple[Representation, ...] = get_args(Representation)
 
 
 class Feature(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from models.answer import Served, answer, benefit
 from models.batch import table_candidates
 from models.calibration import Calibration
 from models.candidate import Candidate, Measurement, StoolProfile
-from models.encoder import REPRESENTATIONS
+from models.encoder import Representation
 
 from .conftest import PROFILER, complete, invented, trained
 from .test_batch import served
@@ -29,7 +29,7 @@ STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percen
 BLOOD = (Measurement("IL-6", Reading(3.0), "pg/mL"),)
 
 
-@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("representation", get_args(Representation))
 def test_contributions_add_up_and_calibrate_to_the_probability(family: str, representation: Any) -> None:
     model = trained(family, representation=representation)
     for candidate in list(table_candidates(invented(seed=9)))[:20]:

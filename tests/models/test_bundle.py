@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ from features.errors import BundleError
 from models.batch import predictions, table_candidates
 from models.bundle import PROTOCOL, load_bundle, save_bundle
 from models.calibration import Calibration
-from models.encoder import REPRESENTATIONS
+from models.encoder import Representation
 from models.families import FAMILIES, Linear
 
 from .conftest import complete, invented, one_stratum, trained
@@ -63,7 +63,7 @@ def npz(**arrays: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("representation", get_args(Representation))
 def test_a_loaded_model_answers_as_the_saved_one(tmp_path: Path, family: str, representation: Any) -> None:
     before = complete(family, representation=representation)
     save_bundle(before, tmp_path / "deep" / "bundle")

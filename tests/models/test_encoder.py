@@ -14,11 +14,12 @@ from skbio.stats.composition import clr, multi_replace
 
 from features.analytes import CensoredPolicy
 from features.landmark import BLOCKS, Block, FeatureTable
-from models.encoder import REPRESENTATIONS, BlockEncoder, Representation, absent
+from models.encoder import BlockEncoder, Representation, absent
 
 from .conftest import UNITS, invented
 
 POLICIES = get_args(CensoredPolicy)
+REPRESENTATIONS = get_args(Representation)
 
 
 def with_block(table: FeatureTable, name: str, block: Block) -> FeatureTable:

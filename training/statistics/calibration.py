@@ -30,8 +30,6 @@ class CohortCalibration:
         Prevalence, and mean probability.
     in_the_large : float
         Observed minus expected.
-    oe_ratio : float
-        Observed over expected.
     intercept : Estimate or None
         What must be added to the log-odds when their slope is left at 1; None for a cohort of one class.
     slope : Estimate or None
@@ -46,7 +44,6 @@ class CohortCalibration:
     observed: float
     expected: float
     in_the_large: float
-    oe_ratio: float
     intercept: Estimate | None
     slope: Estimate | None
     brier: float
@@ -113,7 +110,6 @@ def _calibration(y: Vector, probability: Vector, cohort: NDArray[np.object_]) ->
         observed=observed,
         expected=expected,
         in_the_large=observed - expected,
-        oe_ratio=observed / expected,
         intercept=_wald(*_logistic(y, one, _log_odds(probability))) if 0 < observed < 1 else None,
         slope=calibration_slope(y, probability, cohort),
         brier=float(brier(y, probability)[0]),

@@ -16,21 +16,13 @@ class Coverage:
 
     Attributes
     ----------
-    patients, events : int
     coverage : float
         Share of patients whose set holds their outcome.
-    events_covered, others_covered : float or None
-        The same among patients with the event and without, for each of whom the level is promised apart; None
-        without such a patient.
     one, both, none : float
         Share of sets with one label, with both, with none.
     """
 
-    patients: int
-    events: int
     coverage: float
-    events_covered: float | None
-    others_covered: float | None
     one: float
     both: float
     none: float
@@ -42,7 +34,6 @@ class RangeCoverage:
 
     Attributes
     ----------
-    patients, events : int
     low, high : float
         Mean ends of the ranges.
     outcome : float
@@ -53,8 +44,6 @@ class RangeCoverage:
         Mean width.
     """
 
-    patients: int
-    events: int
     low: float
     high: float
     outcome: float
@@ -103,13 +92,8 @@ def coverage(
     found = {}
     for name in dict.fromkeys(cohorts.tolist()):
         mine = cohorts == name
-        of_events, of_others = hit[mine & (y == 1)], hit[mine & (y == 0)]
         found[name] = Coverage(
-            patients=int(mine.sum()),
-            events=len(of_events),
             coverage=float(hit[mine].mean()),
-            events_covered=float(of_events.mean()) if len(of_events) else None,
-            others_covered=float(of_others.mean()) if len(of_others) else None,
             one=float((labels[mine] == 1).mean()),
             both=float((labels[mine] == 2).mean()),
             none=float((labels[mine] == 0).mean()),
@@ -134,8 +118,6 @@ def range_coverage(y: Vector, low: Vector, high: Vector, cohorts: NDArray[np.obj
         mine = cohorts == name
         outcome, bottom, top = float(y[mine].mean()), float(low[mine].mean()), float(high[mine].mean())
         found[name] = RangeCoverage(
-            patients=int(mine.sum()),
-            events=int(y[mine].sum()),
             low=bottom,
             high=top,
             outcome=outcome,

@@ -6,18 +6,14 @@ from dataclasses import dataclass
 from math import ceil, exp, log, sqrt
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import logit
 from scipy.stats import norm
 
-from training.statistics.meta_analysis import auroc_variance
 from training.statistics.metrics import Vector
 
 SHRINKAGE = 0.9
 MARGIN = 0.05
 """By how much R² may be optimistic, as a share of the largest possible, and how exact the overall risk must be."""
-OE_WIDTH, SLOPE_WIDTH, AUROC_WIDTH = 0.2, 0.2, 0.1
-"""Widths of the 95% intervals that a validation is to reach."""
 Z = float(norm.ppf(0.975))
 
 
@@ -27,14 +23,10 @@ class DevelopmentSize:
 
     Attributes
     ----------
-    patients, events, parameters : int
-        Had: patients, events among them, candidate predictor parameters.
-    r2 : float
-        Cox and Snell's R² that is expected of the model.
-    shrinkage, optimism, risk : int or None
-        Patients needed by each criterion; None where no number is enough, since no effect is expected.
+    patients, parameters : int
+        Had: patients, candidate predictor parameters.
     needed, events_needed : int or None
-        By all three.
+        By all three criteria; None where no number is enough, since no effect is expected.
     criterion : str
         The one that asks for most.
     affordable : int
@@ -42,36 +34,11 @@ class DevelopmentSize:
     """
 
     patients: int
-    events: int
     parameters: int
-    r2: float
-    shrinkage: int | None
-    optimism: int | None
-    risk: int
     needed: int | None
     events_needed: int | None
     criterion: str
     affordable: int
-
-
-@dataclass(frozen=True)
-class ValidationSize:
-    """The patients a validation needs for intervals of the stated widths.
-
-    Attributes
-    ----------
-    oe_ratio, auroc : int
-        For observed over expected (0.2 wide), and for the AUROC (0.1 wide).
-    slope : int or None
-        For the calibration slope (0.2 wide); None when all log-odds are the same.
-    needed : int
-        For all of them.
-    """
-
-    oe_ratio: int
-    slope: int | None
-    auroc: int
-    needed: int
 
 
 def largest_r2(prevalence: float) -> float:
@@ -102,7 +69,7 @@ def r2_of_auroc(area: float, prevalence: float) -> float:
     return 1 - exp(-2 * gained)
 
 
-def development_size(patients: int, events: int, parameters: int, r2: float | None = None) -> DevelopmentSize:
+def development_size(patients: int, events: int, parameters: int, r2: float) -> DevelopmentSize:
     """Return Riley's criteria for developing a model of a binary outcome.
 
     A shrinkage of at least 0.9; an R² that is optimistic by at most 0.05 of the largest possible; an overall risk known
@@ -114,8 +81,8 @@ def development_size(patients: int, events: int, parameters: int, r2: float | No
         Patients at hand, and events among them: at least one, and not all.
     parameters : int
         Candidate predictor parameters, before any selection.
-    r2 : float, optional
-        The Cox and Snell R² expected, for instance `r2_of_auroc`; 15% of the largest possible when left out.
+    r2 : float
+        The Cox and Snell R² expected, for instance `r2_of_auroc`.
 
     References
     ----------
@@ -123,7 +90,6 @@ def development_size(patients: int, events: int, parameters: int, r2: float | No
     """
     prevalence = events / patients
     largest = largest_r2(prevalence)
-    r2 = 0.15 * largest if r2 is None else r2
     per_parameter = {
         "shrinkage": _patients_per_parameter(r2, SHRINKAGE),
         "optimism": _patients_per_parameter(r2, r2 / (r2 + MARGIN * largest)),
@@ -135,47 +101,12 @@ def development_size(patients: int, events: int, parameters: int, r2: float | No
     needed = asked[criterion]
     return DevelopmentSize(
         patients,
-        events,
         parameters,
-        r2,
-        asked["shrinkage"],
-        asked["optimism"],
-        risk,
         needed,
         None if needed is None else ceil(needed * prevalence),
         criterion,
         0 if patients < risk else min(0 if each is None else int(patients / each) for each in per_parameter.values()),
     )
-
-
-def validation_size(area: float, prevalence: float, log_odds: Vector) -> ValidationSize:
-    """Return the patients needed to validate a model that is calibrated and has this AUROC.
-
-    Parameters
-    ----------
-    area, prevalence : float
-        Expected, both within 0 and 1.
-    log_odds : ndarray, (n_samples,)
-        The model's, in patients like those of the validation.
-
-    References
-    ----------
-    Riley et al. 2021, Statistics in Medicine 40:4230-4251.
-    """
-    oe_ratio = ceil((1 - prevalence) / prevalence * (Z / np.arcsinh(OE_WIDTH / 2)) ** 2)
-    variance = (AUROC_WIDTH / 2 / Z) ** 2
-
-    def excess(n: float) -> float:
-        return float(auroc_variance(area, n * prevalence, n * (1 - prevalence))) - variance
-
-    # From 4 patients on; no AUROC has a variance above 1 / min(events, others).
-    auroc = ceil(brentq(excess, 4, 1 / variance / min(prevalence, 1 - prevalence)))
-    slope = None
-    if np.ptp(log_odds):
-        information = 1 / (2 + np.exp(log_odds) + np.exp(-log_odds))
-        centred = log_odds - information @ log_odds / information.sum()
-        slope = ceil((2 * Z / SLOPE_WIDTH) ** 2 / np.mean(information * centred**2))
-    return ValidationSize(oe_ratio, slope, auroc, max(oe_ratio, slope or 0, auroc))
 
 
 def detectable_difference(n1: int, n2: int, sd1: float, sd2: float, power: float = 0.8) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,7 +30,6 @@ from training.study.words import counted, in_words, p_in_words
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
-Score = Callable[[Window, Matrix], pd.DataFrame]
 
 NAME, TITLE = "donors", "Donors"
 _SIDES = ("own donor", "unrelated donors")

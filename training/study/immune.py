@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from features.analytes import LOG2_UNITS
@@ -23,9 +22,6 @@ from training.statistics.peaks import after_peak, after_peak_null
 from training.study.patients import has_comparator
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.words import counted, windows_in_words
-
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 
 MODELLED = 10
 """Patients from whom on a change is estimated by a mixed model."""

@@ -21,7 +21,6 @@ from training.study.section import Drawing, Listing, Section
 from training.study.stool import at_genus
 from training.study.words import counted, p_in_words
 
-Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Patients = NDArray[Any]
 
