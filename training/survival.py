@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from importlib.metadata import version
 from itertools import combinations
@@ -40,7 +40,7 @@ from features.survival import (
 )
 from models.encoder import BlockEncoder
 from training import tracking
-from training.experiment import Experiment, Progress, audited, nameless
+from training.experiment import COMPARABLE, Experiment, Progress, audited, nameless, refuse_unknown
 from training.statistics.hazards import SURVIVAL_FAMILIES, log_partial_likelihood, risk_curve
 from training.statistics.metrics import Estimate, Metric, bootstrap_weights, percentiles, within_cohorts
 from training.statistics.survival_metrics import (
@@ -62,6 +62,13 @@ HORIZONS = (3, 6, 12, 24)
 """Months from the landmark at which risks are measured, where patients are followed beyond them."""
 FEWEST = 10
 """Events below which a set of blocks is not trained on."""
+UNUSED: Mapping[str, str] = {
+    "families": f"time to event has families of its own, {' and '.join(SURVIVAL_FAMILIES)}, and all are fitted",
+    "by_day": "every event counts at its time",
+    "pool_labels": "dates are no labels",
+    "permutations": "nothing is refitted to permuted outcomes, and nothing promoted",
+}
+"""What of an experiment would change nothing here, and why."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +170,6 @@ class SurvivalResult:
 def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult:
     """Validate and log every time-to-event family on every set of blocks; nothing is registered for serving.
 
-    Of the experiment, `families`, `by_day` and `pool_labels` have no meaning here.
-
     Raises
     ------
     OutcomeError
@@ -172,18 +177,17 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
     AuditError
         The audit found an error that was not waived.
     InputError, DataMissing
-        Several representations are asked for, or as `features.cohort.read_cohort` raises them.
+        Something of `UNUSED` or several representations are asked for, or as `features.cohort.read_cohort` raises them.
     """
     outcome = survival_id(experiment.outcome, experiment.grade)
+    refuse_unused(experiment)
+    refuse_unknown(experiment.waive)
     progress.begin("reading cohorts", len(experiment.cohorts))
     cohorts = []
     for name in experiment.cohorts:
         cohorts.append(read_cohort(name, settings().data))
         progress.advance()
     refuse_undated(cohorts, outcome)
-    if len(experiment.representation) > 1:
-        raise InputError("time-to-event models take one representation of the taxa; name one")
-
     joined = pooled(
         [
             landmark_table(
@@ -210,7 +214,8 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         "mlflow.note.content": "\n\n".join([f"**{outcome}**: {survival_meaning(outcome)}", *notes]),
     }
     name = " + ".join(cohort.name for cohort in cohorts)
-    params = {**experiment.params(), "outcome": outcome, "families": ",".join(SURVIVAL_FAMILIES)}
+    used = {name: value for name, value in experiment.params().items() if name not in UNUSED}
+    params = {**used, "outcome": outcome, "families": ",".join(SURVIVAL_FAMILIES)}
     with tracking.experiment_run(outcome, name, tags, params) as parent, tempfile.TemporaryDirectory() as scratch:
         tracking.log_table(table, outcome, y)
         trained: list[SurvivalTrained] = []
@@ -221,7 +226,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
             )
         # A set of blocks that few patients have is judged on other patients; its C does not compare.
         most = max(one.patients for one in trained)
-        trained.sort(key=lambda one: (one.patients >= 0.8 * most, one.concordance.value), reverse=True)
+        trained.sort(key=lambda one: (one.patients >= COMPARABLE * most, one.concordance.value), reverse=True)
         curves = {
             words: at_risk(cohorts, joined, outcome, censored_at)[:2]
             for words, censored_at in _ways_to_censor(cohorts, outcome)
@@ -238,6 +243,17 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         tracking.log_folder(parent, folder)
         tracking.log_metrics(parent, {"patients": len(table), "events": float((y[:, 1] == EVENT).sum())})
     return SurvivalResult(outcome, parent, trained, incidence, notes)
+
+
+def refuse_unused(experiment: Experiment) -> None:
+    """Refuse what was asked for and would change nothing, so that no run says that it did."""
+    for field in fields(experiment):
+        if field.name in UNUSED and getattr(experiment, field.name) != field.default:
+            option = f"--{field.name.replace('_', '-')}"
+            why = UNUSED[field.name]
+            raise InputError(f"{experiment.outcome}: {option} changes nothing, since {why}; leave it out")
+    if len(experiment.representation) > 1:
+        raise InputError("time-to-event models take one representation of the taxa; name one")
 
 
 def refuse_undated(cohorts: Sequence[Cohort], outcome: str) -> None:

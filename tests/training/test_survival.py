@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.cohort import read_cohort
-from features.errors import OutcomeError
+from features.errors import InputError, OutcomeError
 from features.landmark import Block, landmark_table
 from features.simulator import simulate_trial
 from features.survival import EVENT
@@ -22,6 +22,7 @@ from training.statistics.hazards import SURVIVAL_FAMILIES
 from training.statistics.survival_metrics import harrell_c
 from training.survival import (
     HORIZONS,
+    UNUSED,
     Predictions,
     at_risk,
     block_sets,
@@ -197,6 +198,9 @@ def experiment(*cohorts: Path, **changes: object) -> Experiment:
 
 def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
     found = train_survival(experiment(trial), Progress())
+    params = client().get_run(found.run_id).data.params
+    assert set(UNUSED) & set(params) == {"families"}
+    assert params["families"] == ",".join(SURVIVAL_FAMILIES)
     assert found.outcome == "time_to_toxicity_any"
     assert {one.family for one in found.trained} == set(SURVIVAL_FAMILIES)
     assert found.trained[0].concordance.value >= found.trained[1].concordance.value
@@ -248,3 +252,19 @@ def test_a_cohort_without_dates_is_refused(trial, tmp_path):
     (folder / "manifest.yaml").write_text(bare)
     with pytest.raises(OutcomeError, match="not dated in every cohort: simulated_fmt_ici does not date it"):
         train_survival(experiment(folder / "manifest.yaml", outcome="overall_survival", grade=None), Progress())
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"permutations": 200}, "--permutations changes nothing, since nothing is refitted"),
+        ({"families": ("xgboost",)}, "--families changes nothing"),
+        ({"by_day": 90.0}, "--by-day changes nothing"),
+        ({"pool_labels": True}, "--pool-labels changes nothing"),
+        ({"representation": ("clr", "rank")}, "one representation"),
+        ({"waive": ("tells-outcom",)}, "'tells-outcom' is no finding of the audit"),
+    ],
+)
+def test_what_would_change_nothing_is_refused_before_anything_is_read(trial, store, asked, told):
+    with pytest.raises(InputError, match=told):
+        train_survival(experiment(trial.parent / "absent.yaml", **asked), Progress())
