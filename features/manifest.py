@@ -674,6 +674,13 @@ def manifest_text(manifest: Manifest) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120)
 
 
+def nameless(manifest: Manifest) -> str:
+    """Return a manifest as YAML without the names of samples that it leaves out."""
+    reasons = {f"sample {i}": reason for i, reason in enumerate(manifest.samples.leave_out.values(), start=1)}
+    samples = manifest.samples.model_copy(update={"leave_out": reasons})
+    return manifest_text(manifest.model_copy(update={"samples": samples}))
+
+
 def manifest_digest(manifest: Manifest) -> str:
     """Return a short hash of what a manifest says."""
     return hashlib.sha256(manifest_text(manifest).encode()).hexdigest()[:12]

@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from training.experiment import Progress
+from training.progress import Progress
 
 
 def bars() -> Progress:

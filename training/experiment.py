@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +20,7 @@ from features.audit import KINDS, audit
 from features.cohort import Cohort, read_cohort
 from features.errors import AuditError, InputError, OutcomeError
 from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pooled
-from features.manifest import Manifest, manifest_digest, manifest_text
+from features.manifest import manifest_digest, nameless
 from features.outcomes import meaning, outcome_id, refusal
 from features.settings import settings
 from models.bundle import Model
@@ -42,6 +42,7 @@ from training.evidence.evidence import (
     scores,
 )
 from training.evidence.figures import write_figures
+from training.progress import Progress
 from training.validation.baselines import baselines
 from training.validation.left_out import Fit, Fold, LeftOut, Plan, Validated, folds, outcome_vector, validate
 from training.validation.null import Null, best_of, nulls
@@ -167,14 +168,6 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where an experiment says how far it is: `begin` takes a step's name and its number of parts."""
-
-    begin: Callable[[str, int], object] = field(default=lambda name, parts: None)
-    advance: Callable[[], object] = field(default=lambda: None)
-
-
-@dataclass(frozen=True)
 class Block:
     """One set of blocks, validated: its rows, and what every family and every baseline said of them left out."""
 
@@ -272,13 +265,6 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
         )
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     return Result(outcome, parent, trained, aliases, notes, patients)
-
-
-def nameless(manifest: Manifest) -> str:
-    """Return a manifest as YAML without the names of samples that it leaves out."""
-    reasons = {f"sample {i}": reason for i, reason in enumerate(manifest.samples.leave_out.values(), start=1)}
-    samples = manifest.samples.model_copy(update={"leave_out": reasons})
-    return manifest_text(manifest.model_copy(update={"samples": samples}))
 
 
 def refuse_unknown(waive: Sequence[str]) -> None:

@@ -15,9 +15,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
@@ -25,7 +27,7 @@ from threadpoolctl import threadpool_limits
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError, OutcomeError
 from features.landmark import FeatureTable, landmark_table, pooled
-from features.manifest import manifest_digest
+from features.manifest import manifest_digest, nameless
 from features.outcomes import MONTH
 from features.settings import settings
 from features.survival import (
@@ -40,7 +42,9 @@ from features.survival import (
 )
 from models.encoder import BlockEncoder
 from training import tracking
-from training.experiment import COMPARABLE, Experiment, Progress, audited, nameless, refuse_unknown
+from training.drawing import COLOURS, STYLE, WIDTH, written
+from training.experiment import COMPARABLE, Experiment, audited, refuse_unknown
+from training.progress import Progress
 from training.statistics.hazards import SURVIVAL_FAMILIES, log_partial_likelihood, risk_curve
 from training.statistics.metrics import Estimate, Metric, bootstrap_weights, percentiles, within_cohorts
 from training.statistics.survival_metrics import (
@@ -239,7 +243,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         comparison(trained).to_csv(folder / "comparison.csv", index=False)
         incidence.to_csv(folder / "cumulative_incidence.csv", index=False)
         title = f"{outcome}{' (simulated)' if table.simulated else ''}, {len(table)} patients at risk at the landmark"
-        write_incidence(folder / "cumulative_incidence.png", title, {words: y for words, (_, y) in curves.items()})
+        write_incidence(folder, "cumulative_incidence", title, {words: y for words, (_, y) in curves.items()})
         tracking.log_folder(parent, folder)
         tracking.log_metrics(parent, {"patients": len(table), "events": float((y[:, 1] == EVENT).sum())})
     return SurvivalResult(outcome, parent, trained, incidence, notes)
@@ -412,22 +416,26 @@ def comparison(trained: Sequence[SurvivalTrained]) -> pd.DataFrame:
     )
 
 
-def write_incidence(path: Path, title: str, curves: Mapping[str, Matrix]) -> None:
-    """Write cumulative incidence over time, with 95% bootstrap bands, as PNG.
+def write_incidence(folder: Path, name: str, title: str, curves: Mapping[str, Matrix]) -> None:
+    """Write cumulative incidence over time, with 95% bootstrap bands, as PNG and SVG.
 
     Parameters
     ----------
-    path : Path
-    title : str
+    folder : Path
+    name, title : str
+        Of the files, without suffix; of the figure.
     curves : mapping of str to ndarray, (n_samples, 2)
         Times and ends by label. Where patients die before the event, their share is drawn as well, dashed.
     """
-    from matplotlib.figure import Figure
+    with mpl.rc_context(STYLE):
+        written(folder, name, _incidence_figure(title, curves))
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
+
+def _incidence_figure(title: str, curves: Mapping[str, Matrix]) -> Figure:
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axes = figure.subplots()
     # Curves may coincide: each is thinner than the one that it is drawn upon.
-    for (label, y), colour, width in zip(curves.items(), ("#0072B2", "#D55E00", "#009E73"), (3, 2, 1), strict=False):
+    for (label, y), colour, width in zip(curves.items(), COLOURS, (3, 2, 1), strict=False):
         draws = bootstrap_weights(np.full(len(y), label, dtype=object))
         (days, incidence), (_, drawn) = cumulative_incidence(y), cumulative_incidence(y, draws)
         low, high = np.quantile(drawn[0], [0.025, 0.975], axis=0)
@@ -439,9 +447,9 @@ def write_incidence(path: Path, title: str, curves: Mapping[str, Matrix]) -> Non
             axes.step(months, np.append(0, death), where="post", color=colour, linewidth=width / 2, linestyle="--")
     axes.set(xlim=(0, None), ylim=(0, 1), xlabel="months from the landmark", ylabel="cumulative incidence")
     compete = any((y[:, 1] == DEATH).any() for y in curves.values())
-    axes.set_title(f"{title}\ndashed: death before it" if compete else title, fontsize=9)
-    axes.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
+    axes.set_title(f"{title}\ndashed: death before it" if compete else title, loc="left")
+    axes.legend(loc="upper left")
+    return figure
 
 
 def _train_blocks(
@@ -529,7 +537,7 @@ def _log(
         risk = {
             of: y[first.rows[thirds == k]] for k, of in enumerate(("lowest third", "middle third", "highest third"))
         }
-        write_incidence(folder / "incidence_by_risk.png", f"{title}, left-out risk", risk)
+        write_incidence(folder, "incidence_by_risk", f"{title}, left-out risk", risk)
         tracking.log_folder(run_id, folder)
     return SurvivalTrained(family, blocks, run_id, len(table), int(events.sum()), scheme, metrics, per_cohort, sentence)
 

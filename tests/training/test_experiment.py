@@ -20,7 +20,8 @@ from features.errors import InputError, OutcomeError
 from features.settings import settings
 from models.registry import served_models
 from training import tracking
-from training.experiment import Experiment, Progress, eligible, train
+from training.experiment import Experiment, eligible, train
+from training.progress import Progress
 
 FAST = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa", "clinical"), "n_folds": 3, "repeats": 1}
 

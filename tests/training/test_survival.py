@@ -17,7 +17,8 @@ from features.simulator import simulate_trial
 from features.survival import EVENT
 from models.encoder import BlockEncoder
 from models.registry import client
-from training.experiment import Experiment, Progress
+from training.experiment import Experiment
+from training.progress import Progress
 from training.statistics.hazards import SURVIVAL_FAMILIES
 from training.statistics.survival_metrics import harrell_c
 from training.survival import (
@@ -214,7 +215,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
     assert not client().search_registered_models()
     parent = {file.path for file in mlflow.artifacts.list_artifacts(run_id=found.run_id)}
     assert parent == {"audit.json", "comparison.csv", "cumulative_incidence.csv", "cumulative_incidence.png",
-                      "simulated_fmt_ici.yaml"}  # fmt: skip
+                      "cumulative_incidence.svg", "simulated_fmt_ici.yaml"}  # fmt: skip
     for one in found.trained:
         assert one.sentence.startswith("simulated data: on centres it had not seen")
         assert set(one.per_cohort["cohort"]) == {f"simulated_fmt_ici/{k}" for k in (1, 2, 3)}
@@ -223,7 +224,8 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
         assert run.data.metrics["c"] == run.data.metrics["loco_c"] == one.concordance.value
         assert {"cv_uno_c_low", "loco_auroc_3m_high", "cv_brier_3m"} <= set(run.data.metrics)
         files = {file.path for file in mlflow.artifacts.list_artifacts(run_id=one.run_id)}
-        assert files == {"incidence_by_risk.png", "left_out_predictions.parquet", "per_cohort.csv", "settings.csv"}
+        assert files == {"incidence_by_risk.png", "incidence_by_risk.svg", "left_out_predictions.parquet",
+                         "per_cohort.csv", "settings.csv"}  # fmt: skip
         path = mlflow.artifacts.download_artifacts(run_id=one.run_id, artifact_path="left_out_predictions.parquet")
         kept = pd.read_parquet(path)
         assert len(kept) == one.patients

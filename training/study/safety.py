@@ -399,8 +399,8 @@ def _incidence_figure(curves: Mapping[tuple[Grade, str], tuple[Curve, Curve, Vec
     panels = np.atleast_1d(figure.subplots(1, len(grades), sharey=True))
     for axes, grade in zip(panels, grades, strict=True):
         curve, death, time = curves[grade, ""]
-        stepped(axes, death, 0, PALE, 1, label="death before")
-        stepped(axes, curve, 0, VERMILION, 1, label="event")
+        stepped(axes, death, 0, PALE, label="death before")
+        stepped(axes, curve, 0, VERMILION, label="event")
         for (other, cut), (cut_curve, _, _) in curves.items():
             if other == grade and cut and not np.array_equal(cut_curve.share, curve.share):
                 axes.step(

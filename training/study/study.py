@@ -18,11 +18,11 @@ import numpy as np
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
-from features.manifest import manifest_digest
+from features.manifest import manifest_digest, nameless
 from features.settings import settings
 from features.trajectories import WINDOWS, Window
 from training import tracking
-from training.experiment import Progress, nameless
+from training.progress import Progress
 from training.study.report import write_report
 from training.study.safety import LIMIT
 from training.study.section import Section

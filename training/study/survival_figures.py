@@ -38,9 +38,9 @@ def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Fi
     return figure
 
 
-def stepped(axes: Axes, curve: Curve, start: float, colour: str, unit: float, label: str = "") -> None:
-    """Draw a curve as steps from day 0, in units of so many days, with its interval as a band."""
-    x = np.append(0, curve.days) / unit
+def stepped(axes: Axes, curve: Curve, start: float, colour: str, label: str = "") -> None:
+    """Draw a curve as steps from day 0, with its interval as a band."""
+    x = np.append(0, curve.days)
     axes.step(x, np.append(start, curve.share), where="post", color=colour, linewidth=1.3, label=label)
     low, high = (np.append(np.nan, side) for side in (curve.low, curve.high))
     axes.fill_between(x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
@@ -56,7 +56,7 @@ def numbers_at_risk(axes: Axes, time: Vector) -> None:
 
 def _survival(axes: Axes, time: Vector, event: NDArray[np.bool_]) -> None:
     curve = beta_product(time, event)
-    stepped(axes, curve, 1, BLUE, 1)
+    stepped(axes, curve, 1, BLUE)
     censored = np.unique(time[~event])
     axes.plot(censored, [curve.at(day, 1).value for day in censored], "|", color=BLUE, markersize=7)
     middle = median(kaplan_meier(time, event))

@@ -24,7 +24,7 @@ from features.simulator import simulate_trial
 from features.trajectories import windows_after
 from models.registry import client
 from training import drawing
-from training.experiment import Progress
+from training.progress import Progress
 from training.study.report import mark_simulated, report_page
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.study import EXPERIMENT, run_study, study_sections
