@@ -591,7 +591,7 @@ def _log_abundances(trial: Trial, rng: np.random.Generator) -> Matrix:
 def _visits(
     trial: Trial, rng: np.random.Generator, ids: NDArray[Any], donors: NDArray[Any], given: NDArray[Any], limit: Matrix
 ) -> tuple[pd.DataFrame, NDArray[np.intp], Matrix]:
-    """Return the sheet of stool samples, whose each is (a row of patients then donors), and the donor's share in it."""
+    """Return the sheet of stool samples, each one's subject (patients, then donors), and the donor's share in it."""
     day, taken = _days(trial, rng)
     taken[:, 0] = True
     who, visit = np.nonzero(taken)

@@ -1,4 +1,4 @@
-"""The families of time-to-event models: Cox's elastic net and boosted trees, and what a risk they tell by a day.
+"""The families of time-to-event models: Cox's elastic net and boosted trees, and the risk by a day that they tell.
 
 Both rank patients by log-hazard. An outcome is `y`, (n_samples, 2): days, above 0, and how they end, as in
 `features.survival`. A death that precludes the event ends the wait for it as censoring does, so that hazards are those

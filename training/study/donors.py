@@ -24,7 +24,7 @@ from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
 from training.statistics.metrics import Estimate
 from training.statistics.ordination import aitchison, bray_curtis
 from training.statistics.own_donor import Specific, specific
-from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
+from training.study.section import Drawing, Listing, Part, Section, donor_codes, joined, patient_codes
 from training.study.stool import Stool, day_axis, stool
 from training.study.words import counted, in_words, p_in_words
 
@@ -56,7 +56,11 @@ class _Panel:
     def approach(
         self, distances: Matrix, window: Window, *, given: bool = False, without: str = "", givers: bool = False
     ) -> tuple[Matrix, Flags, list[str]]:
-        """Return the changes of distance from before to a window, (n_recipients, n_donors); who gave; and to whom."""
+        """Return changes of distance from before to a window, (n_recipients, n_donors), whose donor each is, and names.
+
+        `given` takes, for the own donor, the very stool given; `without` leaves a recipient out, and `givers` leaves
+        donors out who gave to nobody.
+        """
         change = self.stool.changes(self.to_donors(distances), window)
         if given:
             for patient in change.index.intersection(list(self.of_gift)):
@@ -74,7 +78,7 @@ def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     """Return how recipients moved towards their own donors and unrelated ones, and which taxa they gained and lost."""
     found = _panel(cohort, windows)
     if isinstance(found, str):
-        return Section(NAME, TITLE, missing=(found,))
+        return Section(name=NAME, title=TITLE, missing=(found,))
     parts = [_approach(found, cohort), _engraftment(found)]
     return joined(NAME, TITLE, parts)
 
@@ -117,7 +121,7 @@ def _panel(cohort: Cohort, windows: Sequence[Window]) -> _Panel | str:
     )
 
 
-def _approach(panel: _Panel, cohort: Cohort) -> Section:
+def _approach(panel: _Panel, cohort: Cohort) -> Part:
     distances = bray_curtis(panel.stool.proportions)
     afterwards = [one for one in panel.stool.windows[1:] if len(panel.approach(distances, one)[2])]
     window = afterwards[0]
@@ -189,7 +193,15 @@ def _approach(panel: _Panel, cohort: Cohort) -> Section:
         "donor_approach_by_donor": main.donors.value,
         "donor_approach_p": main.p,
     }
-    return Section(NAME, TITLE, lead, drawings, listings, notes, methods, metrics=metrics, headlines=lead[:1])
+    return Part(
+        lead=lead,
+        drawings=drawings,
+        listings=listings,
+        notes=notes,
+        methods=methods,
+        metrics=metrics,
+        headlines=lead[:1],
+    )
 
 
 def _before(panel: _Panel) -> str:
@@ -332,16 +344,14 @@ def _alike(cohort: Cohort, recipients: list[str]) -> list[str]:
     return [one for one in recipients if one in named]
 
 
-def _engraftment(panel: _Panel) -> Section:
+def _engraftment(panel: _Panel) -> Part:
     found = panel.stool.found
     donors = np.nan_to_num(panel.of_donor) @ np.nan_to_num(found)
     window = next(one for one in panel.stool.windows[1:] if set(panel.recipients) & set(panel.stool.taken(one)))
     before, after = (panel.stool.means(found, one).dropna() for one in (panel.stool.windows[0], window))
     names = [one for one in panel.recipients if one in before.index and one in after.index]
     if not names or np.isnan(found[panel.of_donor.any(axis=0)]).any():
-        return Section(
-            NAME, TITLE, missing=("taxa gained and lost: samples are too shallow to compare at equal depth",)
-        )
+        return Part(missing=("taxa gained and lost: samples are too shallow to compare at equal depth",))
     own = panel.own[[panel.recipients.index(one) for one in names]]
     was, now = before.loc[names].to_numpy(), after.loc[names].to_numpy()
     sides, rows, lead = {}, [], []
@@ -366,9 +376,7 @@ def _engraftment(panel: _Panel) -> Section:
             f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({_chance(result)})."
         )  # fmt: skip
     if not sides:
-        return Section(
-            NAME, TITLE, missing=("taxa gained and lost: no taxon is a donor's alone, or a recipient's alone",)
-        )
+        return Part(missing=("taxa gained and lost: no taxon is a donor's alone, or a recipient's alone",))
     table = pd.DataFrame(
         {
             "patient": [panel.codes[one] for one in names],
@@ -380,9 +388,7 @@ def _engraftment(panel: _Panel) -> Section:
         }
     )
     depth = "at equal depth (expected over rarefaction)" if panel.stool.counts else "from a proportion of 0.0001"
-    return Section(
-        NAME,
-        TITLE,
+    return Part(
         lead=tuple(lead),
         headlines=tuple(lead[:1]),
         drawings={

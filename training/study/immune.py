@@ -174,7 +174,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
             "no immune measurements" if cohort.immune is None else "one draw a patient, or draws without day or visit"
         )
         why = f"{what}; serial blood with a day or a visit number would be shown here"
-        return Section(NAME, TITLE, missing=(why,))
+        return Section(name=NAME, title=TITLE, missing=(why,))
     codes, rows = patient_codes(cohort), found.rows
     if not found.dated:
         windows = visit_windows(found)
@@ -251,8 +251,8 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     )
     significant = table[table["q"] <= ALPHA]
     return Section(
-        NAME,
-        TITLE,
+        name=NAME,
+        title=TITLE,
         lead=tuple(lead),
         headlines=tuple(headlines),
         drawings=_drawings(found, windows, table, codes),

@@ -158,7 +158,7 @@ def links_section(cohort: Cohort) -> Section:
             f"too few patients have stool and blood taken together twice or more (within {APART:g} days, or at one "
             "visit); such pairs would be correlated within patients here"
         )
-        return Section(NAME, TITLE, missing=(why,))
+        return Section(name=NAME, title=TITLE, missing=(why,))
     n, draws = int(table["patients"].max()), int(table["draws"].max())
     df = draws - n - len(np.unique(pairs.course))
     one, every = smallest_seen(df), smallest_seen(df, tests=len(table))
@@ -191,15 +191,15 @@ def links_section(cohort: Cohort) -> Section:
         "false discovery rate of 5%; "
         f"{'foremost ' if len(links) > MOST_TOLD else '' if len(links) else 'the likeliest is '}"
         f"{said or 'none can be told from the course in so few draws'}.",
-        f"With the common course in them {len(shared)} do: what follows the same event moves together without acting "
-        "on one another.",
+        f"With the common course left in, {counted(len(shared), 'correlation')} would stand: what follows the same "
+        "event moves together without acting on one another.",
         f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
         f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
         "missed.",
     )
     return Section(
-        NAME,
-        TITLE,
+        name=NAME,
+        title=TITLE,
         lead=lead,
         headlines=lead[:1],
         drawings={"links": drawing},

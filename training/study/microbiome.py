@@ -36,7 +36,7 @@ from training.statistics.ordination import (
 )
 from training.statistics.paired import paired_changes
 from training.study.patients import arms
-from training.study.section import Drawing, Listing, Section, joined
+from training.study.section import Drawing, Listing, Part, Section, joined
 from training.study.stool import Stool, at_genus, day_axis, stool
 from training.study.words import in_words, p_in_words, windows_in_words
 
@@ -65,7 +65,7 @@ def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> S
     """Return the composition of patients' and donors' stool, its change over time, and what groups explain of it."""
     found = stool(cohort, windows)
     if found.recipients.empty:
-        return Section(NAME, TITLE, missing=("microbiome: no patient's stool in which anything was found",))
+        return Section(name=NAME, title=TITLE, missing=("microbiome: no patient's stool in which anything was found",))
     distances = {"Bray-Curtis": bray_curtis(found.proportions), "Aitchison": aitchison(found.proportions)}
     parts = [
         _composition(found, cohort),
@@ -119,7 +119,7 @@ def taxa_changes(found: Stool, *, seed: int = 0) -> pd.DataFrame:
     return table.assign(q=false_discovery_control(table["p"])).sort_values(["q", "p"], kind="stable", ignore_index=True)
 
 
-def _composition(found: Stool, cohort: Cohort) -> Section:
+def _composition(found: Stool, cohort: Cohort) -> Part:
     shares, names, what = at_genus(cohort, found.proportions)
     most = np.argsort(-shares.mean(axis=0), kind="stable")[:SHOWN]
     listed = pd.DataFrame({"subject": found.samples["code"].to_numpy(), "time": found.samples["time"].to_numpy()})
@@ -137,9 +137,7 @@ def _composition(found: Stool, cohort: Cohort) -> Section:
     caption += "" if donors.empty else " Donors stand last."
     drawing = Drawing(caption, partial(_bars, shown, found.dated))
     missing = ("donors beside the patients: no donor's stool; name it in samples.donor",) if donors.empty else ()
-    return Section(
-        NAME,
-        TITLE,
+    return Part(
         drawings={"composition": drawing},
         listings={
             "composition": Listing(
@@ -196,7 +194,7 @@ def _bars(shown: pd.DataFrame, dated: bool) -> Figure:
     return figure
 
 
-def _diversity(found: Stool) -> Section:
+def _diversity(found: Stool) -> Part:
     values = alpha_diversity(found)
     richness = "expected number of taxa at equal depth" if found.counts else "taxa of a proportion of at least 0.0001"
     names, given = {"shannon": "Shannon's entropy, nats", "richness": richness}, found.samples["donor"].any()
@@ -219,9 +217,7 @@ def _diversity(found: Stool) -> Section:
             f"patients ({p_in_words(first['p'])}{_floor(int(first['patients']))}).",
         )
         table["q"] = false_discovery_control(table["p"])
-    return Section(
-        NAME,
-        TITLE,
+    return Part(
         lead=lead,
         drawings={
             "diversity": Drawing(
@@ -235,14 +231,14 @@ def _diversity(found: Stool) -> Section:
         notes=(
             f"Alpha diversity: mean of the patients' changes from the last sample {found.windows[0].name} to the mean "
             "of a window's samples; 95% interval by Student's t; p by exchanging signs, two-sided, exact up to 13 "
-            f"patients; q by Benjamini and Hochberg over this table. The {richness}"
-            + ("." if found.counts else ": profiles without counts tell no depth, and deeper samples show more taxa."),
+            "patients; q by Benjamini and Hochberg over this table."
+            + ("" if found.counts else " Profiles without counts tell no depth, and deeper samples show more taxa."),
         ),
         methods=(
             "Alpha diversity was Shannon's entropy (natural logarithm) and the "
             + (f"{richness} (Hurlbert 1971)." if found.counts else f"number of {richness}."),
         ),
-    )  # fmt: skip
+    )
 
 
 def _floor(n: int) -> str:
@@ -274,9 +270,9 @@ def _diversity_figure(found: Stool, values: pd.DataFrame, names: Mapping[str, st
     return figure
 
 
-def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Section:
+def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Part:
     if len(found.samples) < 3:
-        return Section(NAME, TITLE, missing=("ordination: it takes three stool samples",))
+        return Part(missing=("ordination: it takes three stool samples",))
     drawn = {name: principal_coordinates(one) for name, one in distances.items()}
     patients = list(dict.fromkeys(_by_code(found.recipients)["patient"]))
     caption = (
@@ -292,9 +288,7 @@ def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -
             partial(_paths, found, drawn["Bray-Curtis"], patients, of),
         )
     held = ", ".join(f"{name} {share[:2].sum():.0%}" for name, (_, share) in drawn.items())
-    return Section(
-        NAME,
-        TITLE,
+    return Part(
         drawings=drawings,
         notes=(
             f"Principal coordinates: the two axes hold, of the sum of positive eigenvalues, {held}; what lies off "
@@ -359,7 +353,7 @@ def _paths(found: Stool, drawn: tuple[Matrix, Matrix], patients: Sequence[str], 
     return figure
 
 
-def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Section:
+def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Part:
     rows: list[dict[str, Any]] = []
     for asked in _questions(found, cohort):
         for name, whole in distances.items():
@@ -370,9 +364,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
             asks = {"": asked.words, "distance": name, "subjects": subjects, "samples": len(asked.taken)}
             rows.append({**asks, **_tested(place, spread), "permuted": f"{asked.permuted}, {place.permutations}"})
     if not rows:
-        return Section(
-            NAME,
-            TITLE,
+        return Part(
             missing=(
                 "tests of groups: too few patients with stool in two windows, with a known response, or beside donors",
             ),
@@ -395,9 +387,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
             f"{p_in_words(row['PERMANOVA p'])}{floor}, q = {row['q']:.2g} (PERMANOVA, Bray-Curtis, "
             f"{row['subjects']} subjects)."
         )
-    return Section(
-        NAME,
-        TITLE,
+    return Part(
         lead=tuple(lead),
         headlines=tuple(lead[:2]),
         listings={
@@ -421,7 +411,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Se
             "and ter Braak 2003), and in spread by distances to centroids (Anderson 2006), weighted for their "
             "correlation (O'Neill and Mathews 2000), between visits by permutation within patients.",
         ),
-    )  # fmt: skip
+    )
 
 
 def _of_what(permuted: str) -> str:
@@ -500,12 +490,10 @@ def _names(names: Iterable[str]) -> Names:
     return np.array(list(names), dtype=object)
 
 
-def _taxa(found: Stool) -> Section:
+def _taxa(found: Stool) -> Part:
     table = taxa_changes(found)
     if table.empty:
-        return Section(
-            NAME,
-            TITLE,
+        return Part(
             missing=(
                 "taxa that change: it takes two patients with stool in two windows; name samples.day or samples.visit",
             ),
@@ -527,9 +515,7 @@ def _taxa(found: Stool) -> Section:
         f"since {found.windows[0].name}, with 95% intervals; filled where q < {LEVEL}.",
         partial(_changes_figure, table.head(24)),
     )
-    return Section(
-        NAME,
-        TITLE,
+    return Part(
         lead=lead,
         headlines=lead,
         drawings={"taxa": drawing},

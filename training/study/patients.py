@@ -19,14 +19,14 @@ from training.drawing import COLOURS, PALE, WIDTH
 from training.statistics.survival_curves import beta_product, kaplan_meier, median
 from training.study.rates import SHARES, rate_row
 from training.study.response import (
-    RESPONSES,
+    RECIST,
     best_response,
     confirmed_response,
     lesion_changes,
     spider_figure,
     waterfall_figure,
 )
-from training.study.section import Drawing, Listing, Section, donor_codes, joined, patient_codes
+from training.study.section import Drawing, Listing, Part, Section, donor_codes, joined, patient_codes
 from training.study.survival_figures import survival_figure
 from training.study.swimmer import last_days, swimmer_figure
 from training.study.words import counted, median_in_words, months_in_words, share_in_words
@@ -121,7 +121,7 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
     return pd.DataFrame(found, index=names).fillna("").astype("str")
 
 
-def _characteristics(cohort: Cohort, codes: Codes) -> Section:
+def _characteristics(cohort: Cohort, codes: Codes) -> Part:
     said, names = cohort.manifest.patients, pd.Index(codes)
     keep = {} if said is None else said.keep
     clinical = cohort.characteristics.reindex(names)
@@ -149,10 +149,15 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Section:
     donors = len(donor_codes(cohort))
     lead = f"{cohort.manifest.title}: {counted(names.size, 'patient')}"
     lead += f", {counted(donors, 'donor')}." if donors else "."
-    return Section("who", "", (lead,), listings=listings, missing=absent, metrics={"patients": float(names.size)})
+    return Part(
+        lead=(lead,),
+        listings=listings,
+        missing=absent,
+        metrics={"patients": float(names.size)},
+    )
 
 
-def _exposure(cohort: Cohort, codes: Codes) -> Section:
+def _exposure(cohort: Cohort, codes: Codes) -> Part:
     course, given, donors = cohort.course, transplants(cohort), donor_codes(cohort)
     listings: dict[str, Listing] = {}
     lead: list[str] = []
@@ -208,12 +213,16 @@ def _exposure(cohort: Cohort, codes: Codes) -> Section:
             "Transplants: only whose stool was given is told; dates, batches, doses and routes are not.",
             *missing,
         )
-    return Section("exposure", "", tuple(lead), listings=listings, missing=missing)
+    return Part(
+        lead=tuple(lead),
+        listings=listings,
+        missing=missing,
+    )
 
 
-def _courses(cohort: Cohort, codes: Codes) -> Section:
+def _courses(cohort: Cohort, codes: Codes) -> Part:
     if last_days(cohort, codes).isna().all():
-        return Section("courses", "", missing=("Swimmer plot: nothing is dated.",))
+        return Part(missing=("Swimmer plot: nothing is dated.",))
     dates = cohort.labels.dates
     dated = dates is not None and bool({"overall_survival", "last_follow_up"} & set(dates))
     until = "the last follow-up or death" if dated else "the last record, since no follow-up is dated"
@@ -221,10 +230,10 @@ def _courses(cohort: Cohort, codes: Codes) -> Section:
     best = best_responses(cohort, codes)
     told = dict(zip(best.index, best.iloc[:, 0], strict=True)) if len(best.columns) else {}
     draw = partial(swimmer_figure, cohort, codes, transplants(cohort), told)
-    return Section("courses", "", drawings={"swimmer": Drawing(caption, draw)})
+    return Part(drawings={"swimmer": Drawing(caption, draw)})
 
 
-def _survival(cohort: Cohort, codes: Codes) -> Section:
+def _survival(cohort: Cohort, codes: Codes) -> Part:
     names, times, missing = pd.Index(codes), {}, []
     for outcome, title in OUTCOMES.items():
         refused = survival_refusal(cohort.manifest, cohort.labels, outcome)
@@ -234,7 +243,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
         else:
             times[outcome] = frame["time"].to_numpy(float), (frame["event"] == EVENT).to_numpy()
     if not times:
-        return Section("survival", "", missing=tuple(missing))
+        return Part(missing=tuple(missing))
     lead, headlines, notes, rows, at = [], [], [], [], []
     metrics: dict[str, float] = {}
     for outcome, (time, event) in times.items():
@@ -296,32 +305,30 @@ def _survival(cohort: Cohort, codes: Codes) -> Section:
     )
     draw = partial(survival_figure, {OUTCOMES[name]: found for name, found in times.items()})
     drawings = {"survival": Drawing(caption, draw)}
-    return Section(
-        "survival",
-        "",
-        tuple(lead),
-        drawings,
-        listings,
-        tuple(notes),
-        methods,
-        tuple(missing),
-        metrics,
+    return Part(
+        lead=tuple(lead),
+        drawings=drawings,
+        listings=listings,
+        notes=tuple(notes),
+        methods=methods,
+        missing=tuple(missing),
+        metrics=metrics,
         headlines=tuple(headlines),
     )
 
 
-def _response(cohort: Cohort, codes: Codes) -> Section:
+def _response(cohort: Cohort, codes: Codes) -> Part:
     best = best_responses(cohort, codes)
     if not len(best.columns):
         absent = "Best overall response: none published, none assessed; name outcomes.recist or course.assessments."
-        return Section("response", "", missing=(absent,))
+        return Part(missing=(absent,))
     n, rows, lead, metrics = len(codes), [], [], {}
     titles = {"published": "as recorded", "confirmed": "RECIST, confirmed after 28 days"}
     for criteria, responses in best.items():
         title = titles.get(str(criteria), str(criteria))
         judged = responses[~responses.isin(["", "NE"])]
         for short, name, good in (("orr", "objective response", 2), ("dcr", "disease control", 3)):
-            k = int(judged.isin(RESPONSES[:good]).sum())
+            k = int(judged.isin(RECIST[:good]).sum())
             if judged.size:
                 rows.append(rate_row(f"{name}, {title}, of those assessed", k, judged.size))
             if judged.size < n:
@@ -331,7 +338,7 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
                 lead.append(f"{name.capitalize()} ({title}): {share_in_words(k, judged.size)}{rest}.")
                 metrics[short] = k / judged.size
     counts = pd.DataFrame({titles.get(str(name), str(name)): best[name].value_counts() for name in best})
-    counts = counts.reindex([*RESPONSES, ""]).dropna(how="all").fillna(0).astype(int)
+    counts = counts.reindex([*RECIST, ""]).dropna(how="all").fillna(0).astype(int)
     counts.insert(0, "best response", [each or "not assessed" for each in counts.index])
     listings = {
         "best_response": Listing("Best overall response, patients.", counts.reset_index(drop=True)),
@@ -357,19 +364,24 @@ def _response(cohort: Cohort, codes: Codes) -> Section:
         else "The best overall response is the one recorded for each patient"
     )
     methods = (f"{judged_by}; rates have exact intervals (Clopper and Pearson 1934).",)
-    return Section(
-        "response", "", tuple(lead), {}, listings, tuple(notes), methods, (), metrics, headlines=tuple(lead[:1])
+    return Part(
+        lead=tuple(lead),
+        listings=listings,
+        notes=tuple(notes),
+        methods=methods,
+        metrics=metrics,
+        headlines=tuple(lead[:1]),
     )
 
 
-def _lesions(cohort: Cohort, codes: Codes) -> Section:
+def _lesions(cohort: Cohort, codes: Codes) -> Part:
     changes = lesion_changes(cohort.course.assessments)
     if changes.empty:
         plots = "Sums of target lesions, for waterfall and spider plots"
         missing = MISSING.format("assessments", plots)
         if cohort.course.assessments["sum_mm"].notna().any():
             missing = f"{plots}: no patient has one above 0 mm on or before day 0, and one after it."
-        return Section("lesions", "", missing=(missing,))
+        return Part(missing=(missing,))
     best = best_responses(cohort, codes)
     responses = {code: best.loc[name].iloc[0] or "NE" for name, code in codes.items()} if len(best.columns) else {}
     shown = by_code(changes, codes)
@@ -388,17 +400,17 @@ def _lesions(cohort: Cohort, codes: Codes) -> Section:
         "spider": Drawing(captions["spider"], partial(spider_figure, shown, responses)),
     }
     table = Listing("Change of the sum of target lesions, percent of baseline.", shown, data=True)
-    return Section("lesions", "", (lead,), drawings, {"lesions": table})
+    return Part(
+        lead=(lead,),
+        drawings=drawings,
+        listings={"lesions": table},
+    )
 
 
-def _measures(cohort: Cohort, codes: Codes) -> Section:
+def _measures(cohort: Cohort, codes: Codes) -> Part:
     measured = cohort.course.measures.dropna(subset=["day", "value"])
     if measured.empty:
-        return Section(
-            "measures",
-            "",
-            missing=(MISSING.format("measures", "Weight, albumin, CRP, ECOG or quality of life over time"),),
-        )
+        return Part(missing=(MISSING.format("measures", "Weight, albumin, CRP, ECOG or quality of life over time"),))
     shown = by_code(measured, codes)
     rows = []
     for (name, unit), one in shown.groupby(["name", "unit"], sort=False):
@@ -410,9 +422,7 @@ def _measures(cohort: Cohort, codes: Codes) -> Section:
     table = pd.DataFrame(rows).rename(columns={"both": "with baseline and later"})
     caption = "Each patient's line. Not tested: those still measured late are those who lived and stayed."
     listed = Listing("Measures over time; the change is from the last value on or before day 0 to the last one.", table)
-    return Section(
-        "measures",
-        "",
+    return Part(
         drawings={"measures": Drawing(caption, partial(_measures_figure, shown))},
         listings={"measures": listed},
     )

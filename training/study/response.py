@@ -17,9 +17,9 @@ CONFIRMED_AFTER = 28
 """Days after which a response must still be there to count as confirmed."""
 LABELLED = 15
 """Patients up to whom each line of the spider plot bears its patient's code, and codes stand upright."""
-RESPONSES = ("CR", "PR", "SD", "iUPD", "PD", "NE")
+RECIST = ("CR", "PR", "SD", "iUPD", "PD", "NE")
 """From best to worst."""
-_COLOUR = dict(zip(RESPONSES, (GREEN, COLOURS[4], COLOURS[5], "#f0a36b", VERMILION, PALE), strict=True))
+_COLOUR = dict(zip(RECIST, (GREEN, COLOURS[4], COLOURS[5], "#f0a36b", VERMILION, PALE), strict=True))
 _PROGRESSION = ("PD", "iUPD", "iCPD")
 
 
@@ -139,7 +139,7 @@ def _judged(axes: Axes, changes: pd.DataFrame, best: Mapping[str, str]) -> None:
     for line in (20, -30):
         axes.axhline(line, color=PALE, linewidth=0.8, linestyle=":")
     found = {best.get(name, "NE") for name in changes["patient"]}
-    shown = [each for each in RESPONSES if each in found]
+    shown = [each for each in RECIST if each in found]
     handles = [Line2D([], [], color=_COLOUR[each], linewidth=4, label=each) for each in shown]
     axes.legend(handles=handles, title="best response", loc="center left", bbox_to_anchor=(1.01, 0.5))
 

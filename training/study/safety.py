@@ -21,7 +21,7 @@ from training.drawing import BLUE, INK, PALE, VERMILION, WIDTH
 from training.statistics.survival_curves import Curve, incidence
 from training.study.patients import by_code
 from training.study.rates import SHARES, exact_rate, one_sided_bound, rate_row
-from training.study.section import Drawing, Listing, Section, joined, patient_codes
+from training.study.section import Drawing, Listing, Part, Section, joined, patient_codes
 from training.study.survival_figures import numbers_at_risk, stepped
 from training.study.words import counted, share_in_words
 
@@ -81,7 +81,7 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
         before = len(events.frame) - len(frame)
         if before:
             note = f"Adverse events: {before} before day {events.since:g} precede the treatment and are left out."
-            parts.append(Section("before", "", notes=(note,)))
+            parts.append(Part(notes=(note,)))
         parts.append(_boundary(frame, codes, limit))
     return joined("safety", "Safety", parts)
 
@@ -152,7 +152,7 @@ def worst_grades(events: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
     return counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
 
 
-def _flagged(cohort: Cohort, codes: Codes) -> Section:
+def _flagged(cohort: Cohort, codes: Codes) -> Part:
     """Return what a cohort tells that publishes toxicity as a flag, if anything."""
     missing = ("Adverse events: none are dated and graded; name their table under outcomes.toxicity.events.",)
     rows = []
@@ -162,14 +162,20 @@ def _flagged(cohort: Cohort, codes: Codes) -> Section:
         if known is not None and known.size:
             rows.append(rate_row(f"immune-related adverse event, {title}, as published", int(known.sum()), known.size))
     if not rows:
-        return Section("flagged", "", missing=missing)
+        return Part(missing=missing)
     lead = tuple(f"{row['rate of']}: {share_in_words(int(row['patients']), int(row['of']))}." for row in rows)
     listing = Listing("Patients with an adverse event, with exact intervals.", pd.DataFrame(rows), SHARES)
     note = "Adverse events: as published, exact (Clopper–Pearson) two-sided 95% intervals; unknown is left out."
-    return Section("flagged", "", lead, headlines=lead, listings={"grades": listing}, notes=(note,), missing=missing)
+    return Part(
+        lead=lead,
+        headlines=lead,
+        listings={"grades": listing},
+        notes=(note,),
+        missing=missing,
+    )
 
 
-def _grades(events: pd.DataFrame, codes: Codes) -> Section:
+def _grades(events: pd.DataFrame, codes: Codes) -> Part:
     n, worst = len(codes), events.groupby("patient")["grade"].max()
     rows, lead = [], []
     for grade in range(1, 6):
@@ -198,12 +204,19 @@ def _grades(events: pd.DataFrame, codes: Codes) -> Section:
     metrics = {f"grade_{grade}_patients": float((worst >= grade).sum()) for grade in (1, 2, 3)}
     method = "Adverse events were graded by CTCAE; rates of patients have exact (Clopper–Pearson) intervals."
     listings = {"grades": Listing("Patients by worst grade, with exact intervals.", frame, SHARES)}
-    return Section("grades", "", tuple(lead), {}, listings, (note,), (method,), (), metrics, headlines=tuple(lead[-1:]))
+    return Part(
+        lead=tuple(lead),
+        listings=listings,
+        notes=(note,),
+        methods=(method,),
+        metrics=metrics,
+        headlines=tuple(lead[-1:]),
+    )
 
 
-def _terms(events: pd.DataFrame, codes: Codes) -> Section:
+def _terms(events: pd.DataFrame, codes: Codes) -> Part:
     if events.empty:
-        return Section("terms", "", missing=("Terms, causes and times of adverse events: none was recorded.",))
+        return Part(missing=("Terms, causes and times of adverse events: none was recorded.",))
     counts = pd.concat([worst_grades(events), worst_grades(events, "term")])
     table = counts.rename(columns=lambda grade: f"grade {grade}").reset_index(names="term")
     table["patients"] = counts.sum(axis=1).to_numpy()
@@ -214,15 +227,13 @@ def _terms(events: pd.DataFrame, codes: Codes) -> Section:
     ]
     told = [name for name in told if not listed[name].isin(["", pd.NA]).all()]
     caption = f"Patients by worst grade of each adverse event, of {len(codes)}; a patient counts once in a row."
-    return Section(
-        "terms",
-        "",
+    return Part(
         drawings={"adverse_events": Drawing(caption, partial(_terms_figure, counts.iloc[1:], len(codes)))},
         listings={"terms": Listing(caption, table, SHARES), "events": Listing("Each adverse event.", listed[told])},
     )
 
 
-def _causes(events: pd.DataFrame, codes: Codes) -> Section:
+def _causes(events: pd.DataFrame, codes: Codes) -> Part:
     """Return attribution, serious events and infections."""
     n, lead, missing, listings = len(codes), [], [], {}
     attribution = events["attribution"].replace("", "not stated")
@@ -256,13 +267,18 @@ def _causes(events: pd.DataFrame, codes: Codes) -> Section:
         "Infections: events with an organism, or whose term names an infection. That an organism came with the "
         "transplant would take the donor's isolate, which these data do not hold."
     )
-    return Section("causes", "", tuple(lead), listings=listings, notes=(note,), missing=tuple(missing))
+    return Part(
+        lead=tuple(lead),
+        listings=listings,
+        notes=(note,),
+        missing=tuple(missing),
+    )
 
 
-def _times(cohort: Cohort, codes: Codes) -> Section:
+def _times(cohort: Cohort, codes: Codes) -> Part:
     refused = survival_refusal(cohort.manifest, cohort.labels, "time_to_toxicity_any")
     if refused:
-        return Section("times", "", missing=(f"Time to the first event and cumulative incidence: {refused}.",))
+        return Part(missing=(f"Time to the first event and cumulative incidence: {refused}.",))
     assert cohort.labels.dates is not None
     cuts: dict[str, CensoredAt | None] = {"": None}
     if "treatment_end" in cohort.labels.dates:
@@ -276,7 +292,7 @@ def _times(cohort: Cohort, codes: Codes) -> Section:
         if len(by_cut[""]):
             found[grade] = by_cut
     if not found:
-        return Section("times", "", missing=("Time to the first event: no patient was followed after day 0.",))
+        return Part(missing=("Time to the first event: no patient was followed after day 0.",))
     rows, lead, curves = [], [], {}
     for grade, by_cut in found.items():
         for cut, y in by_cut.items():
@@ -320,10 +336,17 @@ def _times(cohort: Cohort, codes: Codes) -> Section:
     drawings = {"cumulative_incidence": Drawing(caption, partial(_incidence_figure, curves))}
     shares = ("incidence", "95% low", "95% high", "died before")
     listings = {"incidence": Listing("Cumulative incidence of the first adverse event.", pd.DataFrame(rows), shares)}
-    return Section("times", "", tuple(lead), drawings, listings if rows else {}, (note,), (method,), missing)
+    return Part(
+        lead=tuple(lead),
+        drawings=drawings,
+        listings=listings if rows else {},
+        notes=(note,),
+        methods=(method,),
+        missing=missing,
+    )
 
 
-def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
+def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Part:
     n, k = len(codes), int(events.loc[events["grade"] >= 3, "patient"].nunique())
     boundary = stopping_boundary(max(n, PLANNED), limit)
     last = boundary.stop_at.size
@@ -373,7 +396,13 @@ def _boundary(events: pd.DataFrame, codes: Codes, limit: float) -> Section:
         "patient; the dot is this trial at its last.",
         partial(_boundary_figure, boundary, n, k),
     )
-    return Section("boundary", "", (lead,), {"stopping_boundary": drawing}, listings, (note,), (method,))
+    return Part(
+        lead=(lead,),
+        drawings={"stopping_boundary": drawing},
+        listings=listings,
+        notes=(note,),
+        methods=(method,),
+    )
 
 
 def _terms_figure(counts: pd.DataFrame, n: int) -> Figure:

@@ -48,15 +48,12 @@ class Listing:
     data: bool = field(default=False, kw_only=True)
 
 
-@dataclass(frozen=True)
-class Section:
-    """One section of a study's report.
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What one look at a cohort found.
 
     Attributes
     ----------
-    name : str
-        Short, for file names: `safety`.
-    title : str
     lead : tuple of str
         What was found, in sentences with numbers, intervals and n; and what it cannot show.
     headlines : tuple of str
@@ -75,16 +72,22 @@ class Section:
         What MLflow shows in columns.
     """
 
-    name: str
-    title: str
     lead: tuple[str, ...] = ()
-    headlines: tuple[str, ...] = field(default=(), kw_only=True)
+    headlines: tuple[str, ...] = ()
     drawings: dict[str, Drawing] = field(default_factory=dict)
     listings: dict[str, Listing] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section(Part):
+    """One section of a study's report: all its parts found, under a title, and a short name for files: `safety`."""
+
+    name: str
+    title: str
 
 
 def patient_codes(cohort: Cohort) -> dict[str, str]:
@@ -111,17 +114,21 @@ def donor_codes(cohort: Cohort) -> dict[str, str]:
     return {name: f"D{at}" for at, name in enumerate((n for n in dict.fromkeys(names) if n), 1)}
 
 
-def joined(name: str, title: str, parts: Iterable[Section]) -> Section:
+def joined(name: str, title: str, parts: Iterable[Part]) -> Section:
     """Return the section that holds all that its parts hold, in their order."""
     parts = list(parts)
-    texts = {
-        told: tuple(text for part in parts for text in getattr(part, told))
-        for told in ("lead", "headlines", "notes", "methods", "missing")
-    }
+
+    def texts(told: str) -> tuple[str, ...]:
+        return tuple(text for part in parts for text in getattr(part, told))
+
     return Section(
-        name,
-        title,
-        **texts,
+        name=name,
+        title=title,
+        lead=texts("lead"),
+        headlines=texts("headlines"),
+        notes=texts("notes"),
+        methods=texts("methods"),
+        missing=texts("missing"),
         drawings={key: drawn for part in parts for key, drawn in part.drawings.items()},
         listings={key: listed for part in parts for key, listed in part.listings.items()},
         metrics={key: value for part in parts for key, value in part.metrics.items()},

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from features.cohort import Cohort
 from features.outcomes import MONTH
 from training.drawing import COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
-from training.study.response import RESPONSES, response_colour
+from training.study.response import RECIST, response_colour
 
 PINK = COLOURS[3]
 
@@ -79,7 +79,7 @@ def swimmer_figure(
     mark(cohort.samples, ".", "#7a7a7a", "stool", size=3)
     mark(course.cycles, "|", INK, "ICI cycle", size=4)
     mark(transplants, "v", GREEN, "FMT", lift=0.35)
-    for response in (*RESPONSES, "iCPD"):
+    for response in (*RECIST, "iCPD"):
         found = course.assessments[course.assessments["response"] == response]
         mark(found, "D" if response == "iCPD" else "o", response_colour(response), response, size=4.5)
     if cohort.labels.events is not None:

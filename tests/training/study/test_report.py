@@ -69,21 +69,29 @@ def sections():
     frame["of_those"] = 0.1234
     return [
         Section(
-            "one",
-            "The first <section>",
-            ("1 of 6 patients, 17% (0 to 64%)",),
-            {"same": Drawing("A caption & more.", partial(drawn, "a")), "other": Drawing("B.", partial(drawn, "b"))},
-            {"table": Listing("Long.", frame, ("of_those",)), "rows": Listing("Behind it.", frame[["p"]], data=True)},
-            ("exact interval",),
-            ("Intervals were exact.", "Shared."),
-            (),
-            {"rate": 0.17},
+            name="one",
+            title="The first <section>",
+            lead=("1 of 6 patients, 17% (0 to 64%)",),
+            drawings={
+                "same": Drawing("A caption & more.", partial(drawn, "a")),
+                "other": Drawing("B.", partial(drawn, "b")),
+            },
+            listings={
+                "table": Listing("Long.", frame, ("of_those",)),
+                "rows": Listing("Behind it.", frame[["p"]], data=True),
+            },
+            notes=("exact interval",),
+            methods=("Intervals were exact.", "Shared."),
+            metrics={"rate": 0.17},
             headlines=("1 of 6 patients, 17% (0 to 64%)",),
         ),
         Section(
-            "two", "Second", drawings={"same": Drawing("C.", partial(drawn, "c"))}, methods=("Shared.", "Then another.")
+            name="two",
+            title="Second",
+            drawings={"same": Drawing("C.", partial(drawn, "c"))},
+            methods=("Shared.", "Then another."),
         ),
-        Section("three", "Third", missing=("no blood was drawn",)),
+        Section(name="three", title="Third", missing=("no blood was drawn",)),
     ]
 
 

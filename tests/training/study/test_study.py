@@ -41,7 +41,12 @@ def tiny(cohort):
     codes = pd.DataFrame({"patient": list(patient_codes(cohort).values())})
     metrics = {"n": 6.0, "IL-12(p70) r": 0.5, "none": float("nan")}
     return Section(
-        "tiny", "Tiny", ("6.",), {"line": Drawing("L.", line)}, {"who": Listing("W.", codes)}, metrics=metrics
+        name="tiny",
+        title="Tiny",
+        lead=("6.",),
+        drawings={"line": Drawing("L.", line)},
+        listings={"who": Listing("W.", codes)},
+        metrics=metrics,
     )
 
 
