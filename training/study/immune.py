@@ -383,10 +383,9 @@ def _patterned(pattern: pd.DataFrame, windows: Sequence[Window]) -> list[str]:
 
 
 def _folds(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with fold changes where `table` has their logarithms."""
-    return table.assign(**{name: 2 ** table[name] for name in ("change", "low", "high")}).rename(
-        columns={"change": "fold change"}
-    )
+    """Return a table with fold changes where `table` has their logarithms; an interval only where it is worth one."""
+    ends = {name: (2 ** table[name]).where(table["confidence"] >= WORTH_DRAWING) for name in ("low", "high")}
+    return table.assign(change=2 ** table["change"], **ends).rename(columns={"change": "fold change"})
 
 
 def _level_listing(found: Trajectories, windows: Sequence[Window], codes: dict[str, str]) -> pd.DataFrame:

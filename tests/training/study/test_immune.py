@@ -95,6 +95,7 @@ def test_one_patient_and_an_analyte_that_was_never_detected(five):
     assert section.missing == ("below detection or above the range in every draw, so without a trajectory: IL-2",)
     assert set(section.listings["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
     assert section.listings["falls"].frame["p"].isna().all()
+    assert not {"changes", "pattern"} & set(section.listings)  # a table without rows is none
 
 
 def test_all_above_the_range_have_not_been_seen_to_change(five):
@@ -172,6 +173,16 @@ def test_all_below_detection(five):
     section = immune_section(altered(five, lambda rows: rows.assign(censored="below", value=np.nan, limit=np.nan)))
     assert "IL-2" in section.missing[0]
     assert section.drawings == {}
+    assert any("within the assay's range in all of" in text for text in section.lead)
+
+
+@pytest.mark.parametrize(("n", "shown"), [(4, False), (5, True)])
+def test_an_interval_is_shown_of_five_patients_and_not_of_four(five, n, shown):
+    kept = five.immune.rows["patient"].unique()[:n]
+    frame = immune_section(altered(five, lambda rows: rows[rows["patient"].isin(kept)])).listings["changes"].frame
+    mine = frame[frame["patients"] == n]
+    assert mine["fold change"].notna().sum() > 0
+    assert (mine["low"].notna() == shown).all()
 
 
 def test_what_is_missing_is_said(five):
