@@ -277,7 +277,7 @@ def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFram
 
 def _clinical_columns(name: str, field: ClinicalField, sheet: Sheet) -> dict[str, pd.Series[float]]:
     if field.values is None:
-        return {name: sheet.numbers(field.column, field.missing)}
+        return {name: sheet.numbers(field.column, field.missing, f"patients.keep.{name}.values")}
     meaning: dict[str, str | bool | None] = {**dict.fromkeys(field.missing), **field.values}
     said = pd.Series(
         sheet.meanings(field.column, meaning, f"patients.keep.{name}.values"), index=sheet.frame.index, dtype=object

@@ -44,8 +44,11 @@ class Sheet:
         """Return the error for the value at a row's position."""
         return FileError(problem, file=self.file, column=column, row=int(self.frame.index[position]))
 
-    def numbers(self, name: str, missing: Sequence[str]) -> pd.Series[float]:
-        """Return a column of numbers; NaN where the value is one of `missing`, an error where it is no number."""
+    def numbers(self, name: str, missing: Sequence[str], words: str = "") -> pd.Series[float]:
+        """Return a column of numbers; NaN where the value is one of `missing`, an error where it is no number.
+
+        `words` is where the manifest could explain words instead.
+        """
         text = self.column(name)
         absent = text.isin(missing)
         values = finite_numbers(text.mask(absent))
@@ -53,7 +56,8 @@ class Sheet:
         if wrong.any():
             at = int(wrong.to_numpy().argmax())
             expected = f"a number or one of {list(missing)}" if missing else "a number"
-            raise self.error(f"expected {expected}, got {text.iloc[at]!r}", name, at)
+            hint = f"; words are explained under the manifest's {words!r}" if words else ""
+            raise self.error(f"expected {expected}, got {text.iloc[at]!r}{hint}", name, at)
         return values
 
     def meanings(self, name: str, meaning: Mapping[str, T], where: str) -> list[T]:
