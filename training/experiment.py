@@ -196,36 +196,21 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
     outcome = outcome_id(experiment.outcome, experiment.grade)
     refuse_unknown(experiment.waive)
 
-    progress.begin("reading and auditing cohorts", len(experiment.cohorts) + 1)
-    cohorts = []
-    for name in experiment.cohorts:
-        cohorts.append(read_cohort(name, settings().data))
-        progress.advance()
+    cohorts = cohorts_of(experiment, progress)
     refuse_undefined(cohorts, outcome)
     refuse_pooling(cohorts, outcome, experiment.pool_labels)
+    progress.begin("joining and auditing", 1)
     table, excluded = eligible(joined_table(cohorts, experiment), outcome)
     findings = audited(cohorts, table, outcome, experiment.waive)
     progress.advance()
-
     sets, skipped = block_sets(table, outcome, experiment.blocks)
     notes = (*table.notes, *excluded, *skipped)
-    tags = {
-        "outcome": outcome,
-        "cohorts": ",".join(cohort.name for cohort in cohorts),
-        "models": str(len(sets) * len(experiment.families)),
-        "simulated": str(table.simulated).lower(),
-        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
-        "taxokine.version": version("taxokine"),
-        "mlflow.note.content": "\n\n".join([f"**{outcome}**: {meaning(outcome)}", *notes]),
-    }
-    if experiment.pool_labels:
-        tags["pooled_labels"] = "true"
-    if experiment.waive:
-        tags["waived"] = ",".join(experiment.waive)
+    tried = len(sets) * len(experiment.families)
+    tags = tags_of(experiment, cohorts, outcome, tried, (f"**{outcome}**: {meaning(outcome)}", *notes))
     name = " + ".join(cohort.name for cohort in cohorts)
     around = Circumstances(
         outcome,
-        len(sets) * len(experiment.families),
+        tried,
         experiment.pool_labels,
         notes,
         findings,
@@ -249,10 +234,8 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
             [(one.model_uri, one.run_id, version_tags(one)) for one in trained if best[one.blocks] is one],
         )
         with tempfile.TemporaryDirectory() as folder:
-            for cohort in cohorts:
-                (Path(folder) / f"{cohort.name}.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
+            write_inputs(Path(folder), cohorts, findings)
             comparison(trained).to_csv(Path(folder) / "comparison.csv", index=False)
-            (Path(folder) / "audit.json").write_text(json.dumps(findings, indent=1), encoding="utf-8")
             tracking.log_folder(parent, Path(folder))
         counts = {severity: sum(one["severity"] == severity for one in findings) for severity in ("error", "warning")}
         tracking.log_metrics(
@@ -265,6 +248,43 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
         )
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     return Result(outcome, parent, trained, aliases, notes, patients)
+
+
+def cohorts_of(experiment: Experiment, progress: Progress) -> list[Cohort]:
+    """Read an experiment's cohorts."""
+    progress.begin("reading cohorts", len(experiment.cohorts))
+    cohorts = []
+    for name in experiment.cohorts:
+        cohorts.append(read_cohort(name, settings().data))
+        progress.advance()
+    return cohorts
+
+
+def tags_of(
+    experiment: Experiment, cohorts: Sequence[Cohort], outcome: str, tried: int, notes: Sequence[str]
+) -> dict[str, str]:
+    """Return the tags of an experiment's run, in which so many models are tried."""
+    tags = {
+        "outcome": outcome,
+        "cohorts": ",".join(cohort.name for cohort in cohorts),
+        "models": str(tried),
+        "simulated": str(any(cohort.manifest.simulated for cohort in cohorts)).lower(),
+        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
+        "taxokine.version": version("taxokine"),
+        "mlflow.note.content": "\n\n".join(notes),
+    }
+    if experiment.pool_labels:
+        tags["pooled_labels"] = "true"
+    if experiment.waive:
+        tags["waived"] = ",".join(experiment.waive)
+    return tags
+
+
+def write_inputs(folder: Path, cohorts: Sequence[Cohort], findings: Sequence[dict[str, Any]]) -> None:
+    """Write what an experiment was given: manifests without names of samples, and what the audit found."""
+    for cohort in cohorts:
+        (folder / f"{cohort.name}.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
+    (folder / "audit.json").write_text(json.dumps(findings, indent=1), encoding="utf-8")
 
 
 def refuse_unknown(waive: Sequence[str]) -> None:

@@ -5,12 +5,10 @@ These models are compared and reported, never registered: the service answers ch
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
 
@@ -20,12 +18,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from features.cohort import Cohort, read_cohort
+from features.cohort import Cohort
 from features.errors import InputError, OutcomeError
-from features.landmark import FeatureTable, landmark_table, pooled
-from features.manifest import manifest_digest, nameless
+from features.landmark import FeatureTable
 from features.outcomes import MONTH
-from features.settings import settings
 from features.survival import (
     CENSORED_AT,
     DEATH,
@@ -39,7 +35,16 @@ from features.survival import (
 from models.encoder import BlockEncoder
 from training import tracking
 from training.drawing import COLOURS, STYLE, WIDTH, written
-from training.experiment import COMPARABLE, Experiment, audited, refuse_unknown
+from training.experiment import (
+    COMPARABLE,
+    Experiment,
+    audited,
+    cohorts_of,
+    joined_table,
+    refuse_unknown,
+    tags_of,
+    write_inputs,
+)
 from training.progress import Progress
 from training.statistics.hazards import SURVIVAL_FAMILIES
 from training.statistics.metrics import Estimate, bootstrap_weights, percentiles, within_cohorts
@@ -147,37 +152,17 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
     outcome = survival_id(experiment.outcome, experiment.grade)
     refuse_unused(experiment)
     refuse_unknown(experiment.waive)
-    progress.begin("reading cohorts", len(experiment.cohorts))
-    cohorts = []
-    for name in experiment.cohorts:
-        cohorts.append(read_cohort(name, settings().data))
-        progress.advance()
+    cohorts = cohorts_of(experiment, progress)
     refuse_undated(cohorts, outcome)
-    joined = pooled(
-        [
-            landmark_table(
-                cohort,
-                landmark=experiment.landmark,
-                window=experiment.window,
-                sample=experiment.sample,
-                censored=experiment.censored,
-            )
-            for cohort in cohorts
-        ]
-    )
+    progress.begin("joining and auditing", 1)
+    joined = joined_table(cohorts, experiment)
     table, y, excluded = at_risk(cohorts, joined, outcome)
     findings = audited(cohorts, table, outcome, experiment.waive)
+    progress.advance()
     sets, skipped = block_sets(table, y, outcome, experiment.blocks)
     notes = (*table.notes, *excluded, *skipped, "compared and reported, not registered: the service answers chances")
-    tags = {
-        "outcome": outcome,
-        "cohorts": ",".join(cohort.name for cohort in cohorts),
-        "models": str(len(sets) * len(SURVIVAL_FAMILIES)),
-        "simulated": str(table.simulated).lower(),
-        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
-        "taxokine.version": version("taxokine"),
-        "mlflow.note.content": "\n\n".join([f"**{outcome}**: {survival_meaning(outcome)}", *notes]),
-    }
+    tried = len(sets) * len(SURVIVAL_FAMILIES)
+    tags = tags_of(experiment, cohorts, outcome, tried, (f"**{outcome}**: {survival_meaning(outcome)}", *notes))
     name = " + ".join(cohort.name for cohort in cohorts)
     used = {name: value for name, value in experiment.params().items() if name not in UNUSED}
     params = {**used, "outcome": outcome, "families": ",".join(SURVIVAL_FAMILIES)}
@@ -186,9 +171,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         trained: list[SurvivalTrained] = []
         for blocks in sets:
             complete = np.logical_and.reduce([table.block(block).measured for block in blocks])
-            trained += _train_blocks(
-                experiment, outcome, table.take(complete), y[complete], blocks, len(sets), progress
-            )
+            trained += _train_blocks(experiment, outcome, table.take(complete), y[complete], blocks, tried, progress)
         # A set of blocks that few patients have is judged on other patients; its C does not compare.
         most = max(one.patients for one in trained)
         trained.sort(key=lambda one: (one.patients >= COMPARABLE * most, one.concordance.value), reverse=True)
@@ -198,9 +181,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         }
         incidence = _incidence(curves)
         folder = Path(scratch)
-        for cohort in cohorts:
-            (folder / f"{cohort.name}.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
-        (folder / "audit.json").write_text(json.dumps(findings, indent=1), encoding="utf-8")
+        write_inputs(folder, cohorts, findings)
         comparison(trained).to_csv(folder / "comparison.csv", index=False)
         incidence.to_csv(folder / "cumulative_incidence.csv", index=False)
         title = f"{outcome}{' (simulated)' if table.simulated else ''}, {len(table)} patients at risk at the landmark"
@@ -324,7 +305,7 @@ def _train_blocks(
     table: FeatureTable,
     y: Matrix,
     blocks: tuple[str, ...],
-    n_sets: int,
+    tried: int,
     progress: Progress,
 ) -> list[SurvivalTrained]:
     """Validate and log every family on one set of blocks, one child run each."""
@@ -344,7 +325,6 @@ def _train_blocks(
         workers=experiment.workers,
         done=progress.advance,
     )
-    tried = n_sets * len(SURVIVAL_FAMILIES)
     return [_log(outcome, table, y, family, blocks, mine, tried) for family, mine in left_out.items()]
 
 
