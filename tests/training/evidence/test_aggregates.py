@@ -183,7 +183,12 @@ def test_distributions_are_of_all_that_the_model_reads(table, described):
 
 
 numbers = st.lists(
-    st.one_of(st.floats(0, 100), st.integers(0, 3).map(float), st.sampled_from([-np.inf, np.inf, np.nan])),
+    # pandas.cut, beside which they are counted, does not take subnormal numbers.
+    st.one_of(
+        st.floats(0, 100, allow_subnormal=False),
+        st.integers(0, 3).map(float),
+        st.sampled_from([-np.inf, np.inf, np.nan]),
+    ),
     min_size=1,
     max_size=150,
 )
