@@ -440,14 +440,17 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
         f"freedom) from {MODELLED} on where at least half of the draws lay within the assay's range; false discovery "
         "rates are Benjamini and Hochberg's (1995)."
     )
-    if not found.dated or len(windows) < 3:
+    if not found.dated:
         return unseen, tested
+    compared = windows_in_words(windows)
+    if len(windows) < 3:
+        return unseen, compared, tested
     pattern = (
         "A rise followed by a fall that ends above baseline was tested as an "
         "intersection-union test (Berger 1982), and the slope after each patient's peak against that of the patient's "
         "draws shuffled in time, both one-sided."
     )
-    return unseen, windows_in_words(windows), tested, pattern
+    return unseen, compared, tested, pattern
 
 
 def _drawings(
