@@ -311,10 +311,8 @@ def _train_blocks(
     """Validate and log every family on one set of blocks, one child run each."""
     outer = folds(table, early_events(y), experiment.n_folds, experiment.repeats, experiment.seed)
     progress.begin(f"{'+'.join(blocks)}: validating on {len(table)} patients", len(outer))
-    encoders = [
-        BlockEncoder(blocks, representation, experiment.min_prevalence, experiment.censored)
-        for representation in experiment.representation[: None if "taxa" in blocks else 1]
-    ]
+    (representation,) = experiment.representation
+    encoders = [BlockEncoder(blocks, representation, experiment.min_prevalence, experiment.censored)]
     left_out = validate_survival(
         table,
         y,
