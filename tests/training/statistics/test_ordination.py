@@ -121,6 +121,15 @@ def test_a_difference_in_location_is_none_in_spread(sizes: tuple[int, ...], apar
     assert stats.binom.ppf(0.001, n, 0.05) <= rejected <= stats.binom.ppf(0.999, n, 0.05)
 
 
+def test_as_if_distances_to_a_centroid_were_independent_small_groups_would_differ() -> None:
+    rng, of, n = np.random.default_rng(11), np.repeat(np.arange(3), [3, 3, 4]), 400
+    naive = 0
+    for _ in range(n):
+        found = centroid_distances(euclidean(rng.normal(size=(len(of), 60))), named(of))
+        naive += stats.f_oneway(*(found[of == group] for group in range(3))).pvalue <= 0.05
+    assert naive / n > 0.1
+
+
 def test_a_difference_in_spread_is_found_beside_one_in_location() -> None:
     rng, groups = np.random.default_rng(8), named("a" * 15 + "b" * 5)
     values = rng.normal(size=(20, 20)) * np.where(groups == "a", 1, 1.7)[:, None] + 4 * (groups == "b")[:, None]

@@ -79,7 +79,7 @@ def test_without_an_effect_the_level_is_kept(name, n):
 
 
 def test_enough_is_the_first_number_that_keeps_the_power():
-    curve = pd.DataFrame({"patients": [10, 11, 12, 13, 14], "power": [0.85, 0.7, 0.82, 0.9, 0.95]})
+    curve = pd.DataFrame({"patients": [10, 11, 12, 13, 14], "power": [0.85, 0.79, 0.82, 0.9, 0.95]})
     curve = curve.assign(low=curve["power"] - 0.03, high=curve["power"] + 0.03)
     assert enough(curve, 0.8) == 13
     assert enough(curve, 0.99) is None

@@ -21,11 +21,13 @@ from features.errors import InputError
 from features.manifest import load_manifest
 from features.settings import settings
 from features.simulator import simulate_trial
-from features.trajectories import windows_after
+from features.trajectories import WINDOWS, windows_after
 from models.registry import client
+from taxokine import cli
 from training import drawing
 from training.progress import Progress
 from training.study.report import mark_simulated, report_page
+from training.study.safety import LIMIT
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.study import EXPERIMENT, run_study, study_sections
 from training.tracking import VIEW
@@ -272,3 +274,11 @@ def test_windows_of_ones_own_reach_every_section(small):
     for name, listing in (("immune trajectories", "changes"), ("microbiome", "diversity")):
         assert set(tables[name][listing].frame["window"]) == {"days 10 to 40", "day 41 and later"}
     assert "change to days 10 to 40" in set(tables["donors"]["donor_distance"].frame[""])
+
+
+def test_a_boards_limit_reaches_the_boundary_and_the_commands_default_is_the_studys(small):
+    told = study_sections(stop_above=0.12)["safety"](read_cohort(small, small.parent)).lead
+    assert any("P(rate > 12%)" in text for text in told)
+    options = {option.name: option for option in cli.study.params}
+    assert options["stop_above"].default == LIMIT
+    assert tuple(windows_after(options["windows"].default)) == tuple(WINDOWS)
