@@ -1,0 +1,101 @@
+"""Cohorts: `taxokine cohorts` and `taxokine features`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from taxokine.cli.options import COHORT, landmark_options
+
+
+@click.group()
+def cohorts() -> None:
+    """Describe cohorts' files, fetch and check them."""
+
+
+@cohorts.command("list")
+def cohorts_list() -> None:
+    """List the manifests that ship with Taxokine."""
+    from features.manifest import load_manifest, manifest_names
+
+    for name in manifest_names():
+        click.echo(f"{name:<22}{load_manifest(name).title}")
+
+
+@cohorts.command("show", epilog=COHORT)
+@click.argument("cohort")
+def cohorts_show(cohort: str) -> None:
+    """Print a manifest as it was read."""
+    from features.manifest import load_manifest, manifest_text
+
+    click.echo(manifest_text(load_manifest(cohort)), nl=False)
+
+
+@cohorts.command("fetch", epilog=COHORT)
+@click.argument("cohort", nargs=-1, required=True)
+def cohorts_fetch(cohort: tuple[str, ...]) -> None:
+    """Fetch cohorts' published files into the folder that TAXOKINE_DATA names, checked by SHA-256."""
+    from features.cohort import locate
+    from features.manifest import load_manifest
+    from features.settings import settings
+
+    for name in cohort:
+        for file in locate(load_manifest(name), settings().data, fetch=True, progress=True).values():
+            click.echo(file)
+
+
+@cohorts.command("check", epilog=COHORT)
+@click.argument("cohort", nargs=-1, required=True)
+@click.pass_context
+def cohorts_check(ctx: click.Context, cohort: tuple[str, ...]) -> None:
+    """Read cohorts as their manifests say, report what is in them, and audit them, alone and together.
+
+    The exit status is 1 where an error was found: something that would make a model's result wrong.
+    """
+    from features.audit import audit
+    from features.cohort import read_cohort
+    from features.settings import settings
+    from taxokine.reports import audit_report, cohort_report
+
+    members = [read_cohort(name, settings().data) for name in dict.fromkeys(cohort)]
+    for member in members:
+        click.echo(cohort_report(member))
+    findings = audit(members)
+    click.echo(audit_report(findings))
+    ctx.exit(any(finding.severity == "error" for finding in findings))
+
+
+@cohorts.command("init")
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", default="my_cohort", show_default=True, help="The cohort's name.")
+def cohorts_init(files: tuple[Path, ...], name: str) -> None:
+    """Draft a manifest from your own FILES, with what was guessed and what you must finish marked.
+
+    \u0008
+    taxokine cohorts init profiles.tsv patients.csv cytokines.csv > mine.yaml
+    """
+    from features.draft import drafted_manifest
+
+    click.echo(drafted_manifest(files, name), nl=False)
+
+
+@click.command(epilog=COHORT)
+@click.argument("cohort", nargs=-1, required=True)
+@landmark_options
+@click.option("--by", type=click.Choice(["patient", "visit"]), default="patient", show_default=True,
+              help="One row per patient, or one per stool sample.")  # fmt: skip
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="A .parquet or .csv file.")  # fmt: skip
+def features(cohort: tuple[str, ...], out: Path, **landmark: Any) -> None:
+    """Join each COHORT's taxa, immune measurements and clinical data, one row per patient."""
+    from features.cohort import read_cohort
+    from features.landmark import landmark_table, pooled
+    from features.settings import settings
+    from taxokine.reports import table_report
+
+    table = pooled([landmark_table(read_cohort(name, settings().data), **landmark) for name in cohort])
+    table.write(out)
+    click.echo(table_report(table))
+    click.echo(f"wrote {out}")

@@ -1,0 +1,122 @@
+"""Experiments: `taxokine train`, `promote`, `predict` and `ui`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from taxokine.cli.options import COHORT, choices, comma_separated, landmark_options
+
+RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
+TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
+
+
+@click.command(epilog=COHORT)
+@click.option("--cohorts", required=True, callback=comma_separated, metavar="COHORT,…", help="Cohorts to learn from.")
+@click.option("--outcome", required=True, type=click.Choice([*RESPONSES, "toxicity", *TIMES]),
+              help="What to predict.")  # fmt: skip
+@click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
+              help="Of any grade, or of this CTCAE grade and above; needed for toxicity and for its time.")  # fmt: skip
+@click.option("--families", default="elastic_net,random_forest,xgboost", show_default=True, metavar="FAMILY,…",
+              callback=choices(("elastic_net", "random_forest", "xgboost")),
+              help="Families of classifiers.")  # fmt: skip
+@click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
+              callback=choices(("taxa", "immune", "clinical")),
+              help="Blocks of features; every set of them is tried.")  # fmt: skip
+@landmark_options
+@click.option("--representation", default="clr", show_default=True, metavar="REPRESENTATION,…",
+              callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),
+              help="How taxa are represented; of several, the one that does best on the inner held-out rows.")  # fmt: skip
+@click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+              help="Share of training samples in which a taxon must be found.")  # fmt: skip
+@click.option("--pool-labels", is_flag=True, help="Pool published labels although they differ in meaning.")
+@click.option("--waive", default="", callback=comma_separated, metavar="CODE,…",
+              help="Errors of the audit to train in spite of; the card repeats them.")  # fmt: skip
+@click.option("--folds", "n_folds", type=click.IntRange(2), default=5, show_default=True, help="Folds of each repeat.")
+@click.option("--repeats", type=click.IntRange(1), default=2, show_default=True,
+              help="Repeats of the whole validation, each with another seed.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option("--permutations", type=click.IntRange(0), default=0, show_default=True,
+              help="Permutations of the outcomes, each with everything refitted; promotion needs about 200.")  # fmt: skip
+@click.option("--workers", type=int, default=-1, show_default="one a core",
+              help="Threads; the results are the same whatever their number.")  # fmt: skip
+def train(grade: str, **options: Any) -> None:
+    """Launch one tracked experiment: validate, fit, log and register.
+
+    \u0008
+    taxokine train --cohorts lee_2022,mitox --outcome toxicity --grade any
+    taxokine train --cohorts lee_2022,frankel_2017,mitox --outcome objective_response --blocks taxa,clinical
+
+    The data are audited first. Each family is fitted to each set of blocks, one MLflow run each, under one parent run,
+    beside the baselines. Validation is nested cross-validation by patient, and leave-one-cohort-out where there are
+    several cohorts or centres. The best is registered under the outcome's name with the alias "candidate".
+
+    Survival and the time to toxicity need cohorts that date events; their models are compared, and not registered.
+    """
+    from taxokine.progress import bars
+    from taxokine.reports import result_report, survival_report
+    from training.experiment import Experiment, train
+
+    experiment = Experiment(grade=grade or None, **options)
+    if experiment.outcome in TIMES:
+        from training.survival import train_survival
+
+        click.echo(survival_report(train_survival(experiment, bars())))
+    else:
+        click.echo(result_report(train(experiment, bars())))
+
+
+@click.command()
+@click.argument("model", metavar="OUTCOME[/VERSION|@ALIAS]")
+@click.pass_context
+def promote(ctx: click.Context, model: str) -> None:
+    """Make a registered model the champion, if its evidence passes every gate.
+
+    \u0008
+    taxokine promote objective_response            its candidate
+    taxokine promote objective_response/3          version 3
+    taxokine promote toxicity_any@candidate-taxa   whatever an alias names
+
+    The gates: the prediction interval of the AUROC in a new cohort lies above 0.5; permuted outcomes seldom give as
+    high an AUROC (train with --permutations 200); taxa and immune blocks add to clinical and technical covariates; the
+    Brier score is no worse than the prevalence's; probabilities are calibrated; the patients suffice by Riley's
+    criteria; the audit of the data found no error, waived or not.
+
+    What each gate found is kept as a tag of the version, passed or not; the exit status is 1 where it is refused. A
+    champion is served before a candidate; a simulated one goes on saying that it is.
+    """
+    from taxokine.reports import promotion_report
+    from training.evidence.promotion import promote
+
+    promotion = promote(model)
+    click.echo(promotion_report(promotion))
+    ctx.exit(0 if promotion.granted else 1)
+
+
+@click.command(epilog="MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder.")
+@click.argument("model")
+@click.argument("source", metavar="COHORT_OR_FILE")
+@landmark_options
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
+              help="A .parquet or .csv file.")  # fmt: skip
+def predict(model: str, source: str, out: Path, **landmark: Any) -> None:
+    """Answer for many patients: a cohort, or a file that 'taxokine features' wrote."""
+    from taxokine.batch import write_predictions
+
+    click.echo(write_predictions(model, source, out, landmark))
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+def ui(port: int) -> None:
+    """Open the MLflow UI on the store that MLFLOW_TRACKING_URI names, on this machine only."""
+    from taxokine.ui import ui_addresses, ui_command
+
+    command = ui_command(port)
+    click.echo(ui_addresses(port))
+    sys.stdout.flush()
+    os.execv(command[0], command)

@@ -1,0 +1,44 @@
+"""Servers: `taxokine serve` and `taxokine demo`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from taxokine.cli.options import COHORT
+
+
+@click.command(epilog=COHORT)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each of one thread.")
+@click.option("--alias", help='Serve this registry alias; "champion", else "candidate", when left out.')
+@click.option("--clinic", metavar="COHORT", help="List this cohort's patients as candidates on the pages.")
+def serve(**options: Any) -> None:
+    """Serve explained predictions, to people as pages and to programs over HTTP, on this machine only unless told.
+
+    \u0008
+    taxokine users add anna                      let someone sign in
+    taxokine serve --clinic mine.yaml            her patients at http://127.0.0.1:8000
+
+    Programs need an API key: at the first start one is made and shown once, 'taxokine keys' makes more, and
+    TAXOKINE_API_KEY sets one instead. People sign in: 'taxokine users add NAME' lets them.
+
+    Users and keys are kept, as hashes, in the database that TAXOKINE_DATABASE names: a file in the folder that
+    TAXOKINE_HOME names when left out, or postgresql://USER:PASSWORD@HOST/DATABASE. Its tables are made, and brought up
+    to date, at the start.
+    """
+    from serving.main import serve
+
+    serve(**options)
+
+
+@click.command()
+@click.option("--cohorts", default="", help="Real cohorts instead of a simulated trial, parted by spaces.")
+@click.option("--once", is_flag=True, help="End after printing one explained answer.")
+def demo(cohorts: str, once: bool) -> None:
+    """Do it all once: read or simulate, train, register, serve, and explain one candidate's answer."""
+    from taxokine.demo import run_demo
+
+    run_demo(tuple(cohorts.split()), once=once)

@@ -1,0 +1,112 @@
+"""Trials: `taxokine study`, `plan` and `simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from taxokine.cli.options import COHORT
+
+
+@click.command(epilog=COHORT)
+@click.argument("cohort")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True,
+              help="The report's folder: new, empty, or an earlier report, which is replaced.")  # fmt: skip
+@click.option("--windows", default="7-28,90-", show_default=True, metavar="DAYS,…",
+              help="Windows after day 0 that are compared with the baseline; fix them before you look.")  # fmt: skip
+@click.option("--stop-above", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.3,
+              show_default=True, metavar="RATE",
+              help="Rate of events of grade 3 or above at which a safety board would stop.")  # fmt: skip
+def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
+    """Analyse a trial: its patients, safety, cytokines, microbiome and donors, in one run and one report.
+
+    \u0008
+    taxokine study davar_2021 --out report/
+    taxokine study mine.yaml --out report/
+
+    The report is one page that reads on screen and prints to A4, with every figure as SVG and PNG and every table as
+    CSV beside it. A section appears when its data exist; a line says what is missing otherwise. Each number has its
+    method, its n and its interval, and the methods are written out for a paper. MLflow keeps the same files in one run.
+    """
+    from features.trajectories import windows_after
+    from taxokine.progress import bars
+    from taxokine.reports import study_report
+    from training.study.study import run_study
+
+    click.echo(study_report(run_study(cohort, out, bars(), windows=windows_after(windows), stop_above=stop_above)))
+
+
+@click.command()
+@click.option("--response-rate", type=float, default=0.4, show_default=True, metavar="RATE",
+              help="Response rate hoped for; also the share of responders for the AUROC.")  # fmt: skip
+@click.option("--historical-rate", type=float, default=0.2, show_default=True, metavar="RATE",
+              help="Response rate known without the treatment.")  # fmt: skip
+@click.option("--auroc", type=float, default=0.75, show_default=True,
+              help="AUROC of a score fixed beforehand, shown against 0.5.")  # fmt: skip
+@click.option("--approach", type=float, default=0.5, show_default=True, metavar="SDS",
+              help="Approach to the own donor beyond unrelated donors, in SDs between patients.")  # fmt: skip
+@click.option("--per-donor", type=int, default=2, show_default=True, metavar="N", help="Patients that share a donor.")
+@click.option("--donor-correlation", type=float, default=0.2, show_default=True, metavar="R",
+              help="Correlation of approaches of patients who share a donor.")  # fmt: skip
+@click.option("--fold-change", type=float, default=2, show_default=True, metavar="RATIO",
+              help="Change of a cytokine from baseline.")  # fmt: skip
+@click.option("--between-sd", type=float, default=0.5, show_default=True, metavar="LOG2",
+              help="SD of patients' true changes, of log2 concentrations.")  # fmt: skip
+@click.option("--within-sd", type=float, default=1, show_default=True, metavar="LOG2",
+              help="SD of a patient's repeated draws; 1.0 is the median over the analytes of momspi.")  # fmt: skip
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="Two-sided level of each test.")
+@click.option("--power", type=float, default=0.8, show_default=True, help="Chance to show the effect that is enough.")
+@click.option("--most", type=int, default=200, show_default=True, metavar="N", help="The most patients looked at.")
+@click.option("--simulations", type=int, default=2000, show_default=True, metavar="N", help="Trials for each point.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="plan", show_default=True,
+              help="Folder of plan.svg, plan.png and plan.csv.")  # fmt: skip
+def plan(out: Path, **options: Any) -> None:
+    """How many patients the next trial needs to show an effect, by simulation, as curves.
+
+    \u0008
+    taxokine plan --response-rate 0.4 --historical-rate 0.2
+    taxokine plan --fold-change 1.5 --within-sd 0.8 --power 0.9
+
+    Four effects are asked at once: a response rate against a known one, an AUROC against 0.5, the approach to the own
+    donor, and a cytokine's change. The answers name each test and what it assumes. Beside the effect as stated, the
+    figure shows three quarters of it, since small trials overstate effects, and none, where the curve is the rate of
+    false alarms. Set each effect to the least that would matter to a patient, not to what a small trial found.
+    """
+    from taxokine.progress import bars
+    from taxokine.reports import plan_report
+    from training.study.plan import Plan, goals, planned, write_plan
+
+    asked, progress = Plan(**options), bars()
+    progress.begin("simulating trials", len(goals(asked)))
+    found = planned(asked, progress.advance)
+    write_plan(out, asked, found)
+    click.echo(plan_report(found, out))
+
+
+@click.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--patients", "n_patients", type=int, metavar="N", help="Patients; --five has its own.  [default: 120]")
+@click.option("--donors", "n_donors", type=int, metavar="N", help="Donors, shared evenly.  [default: 6]")
+@click.option("--taxa", "n_taxa", type=int, metavar="N", help="Species.  [default: 300]")
+@click.option("--effect", type=float, metavar="FACTOR",
+              help="Factor on the causes of response, harm and survival; 0 plants none.  [default: 1]")  # fmt: skip
+@click.option("--seed", type=int, help="Two trials of one seed are equal to the byte.  [default: 0]")
+@click.option("--five", type=click.Choice(["all", "first"]),
+              help="Five patients who live 2.5, 7.4, 8.3, 28.5 and 52.3 months; all die, or the first.")  # fmt: skip
+def simulate(out: Path, five: Literal["all", "first"] | None, **options: Any) -> None:
+    """Simulate an FMT + ICI trial with known causes, and write its files and manifest into OUT.
+
+    \u0008
+    taxokine simulate trial/ --patients 50
+    taxokine study trial/manifest.yaml --out report/
+
+    Beside what a hospital would have stand causes.json and truth.csv: what was planted. Everything says that it is
+    simulated.
+    """
+    from features.simulator import simulate_five, simulate_trial
+
+    given = {name: value for name, value in options.items() if value is not None}
+    click.echo(simulate_trial(out, **given) if five is None else simulate_five(out, five, **given))
