@@ -18,7 +18,7 @@ from features.fetch import cohort_files
 from features.immune import ImmuneTable, read_immune
 from features.manifest import ClinicalField, Manifest, Samples, load_manifest
 from features.outcomes import Labels, read_labels
-from features.sheets import Sheet, finite_numbers, read_sheet
+from features.tables.text import TextTable, finite_numbers, read_text_table
 from features.taxa import TaxaTable, read_taxa
 
 
@@ -103,7 +103,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     manifest = load_manifest(name_or_path)
     paths = locate(manifest, data, fetch=fetch)
     taxa = _read_profiles(manifest, paths)
-    listed = read_sheet(paths[manifest.samples.file])
+    listed = read_text_table(paths[manifest.samples.file])
     samples, taxa, notes = _read_samples(manifest.samples, listed, taxa)
     sheet = _patient_sheet(manifest, paths, listed, samples)
     patients = _one_row_each(manifest, sheet)
@@ -146,7 +146,7 @@ def _read_profiles(manifest: Manifest, paths: dict[str, Path]) -> TaxaTable:
     )
 
 
-def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.DataFrame, TaxaTable, tuple[str, ...]]:
+def _read_samples(said: Samples, sheet: TextTable, taxa: TaxaTable) -> tuple[pd.DataFrame, TaxaTable, tuple[str, ...]]:
     profiled = set(taxa.samples)
     listed = sheet.column(said.sample)
     if said.separator:
@@ -178,7 +178,7 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
     for name, reason in said.leave_out.items():
         named = {one for one in listed if one == name or fnmatchcase(one, name)}
         if not named:
-            raise ManifestError(f"{sheet.file}: samples.leave_out names {name!r}, which is no sample; correct the name")
+            raise ManifestError(f"{sheet.path}: samples.leave_out names {name!r}, which is no sample; correct the name")
         reasons[reason] += len(named - left_out)
         left_out |= named
     # Counted, not named: notes go where samples' names may not.
@@ -188,7 +188,7 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
     kept = frame[frame["sample"].isin(profiled)]
     if kept.empty:
         raise ManifestError(
-            f"{sheet.file}: no value of column {said.sample!r} (such as {listed.iloc[0]!r}) names a profile of the "
+            f"{sheet.path}: no value of column {said.sample!r} (such as {listed.iloc[0]!r}) names a profile of the "
             f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
         )
     if len(kept) < len(frame):
@@ -198,7 +198,7 @@ def _read_samples(said: Samples, sheet: Sheet, taxa: TaxaTable) -> tuple[pd.Data
     return kept.reset_index(drop=True), taxa.take(list(kept["sample"])), tuple(notes)
 
 
-def _days(sheet: Sheet, said: Samples) -> pd.Series[float]:
+def _days(sheet: TextTable, said: Samples) -> pd.Series[float]:
     assert said.day is not None
     text = sheet.column(said.day.column)
     values = finite_numbers(text.str.extract(said.day.pattern, expand=True)["day"])
@@ -212,7 +212,7 @@ def _days(sheet: Sheet, said: Samples) -> pd.Series[float]:
     return values
 
 
-def _matches(sheet: Sheet, said: Samples) -> pd.Series[bool]:
+def _matches(sheet: TextTable, said: Samples) -> pd.Series[bool]:
     if said.donor is None:
         return pd.Series(False, index=sheet.frame.index)
     pattern = re.compile(said.donor.pattern)
@@ -220,27 +220,29 @@ def _matches(sheet: Sheet, said: Samples) -> pd.Series[bool]:
     return pd.Series(matches, index=sheet.frame.index)
 
 
-def _patient_sheet(manifest: Manifest, paths: dict[str, Path], listed: Sheet, samples: pd.DataFrame) -> Sheet | None:
+def _patient_sheet(
+    manifest: Manifest, paths: dict[str, Path], listed: TextTable, samples: pd.DataFrame
+) -> TextTable | None:
     said = manifest.patients
     if said is None:
         return None
-    sheet = read_sheet(paths[said.file])
+    sheet = read_text_table(paths[said.file])
     if manifest.samples.donor and said.file == manifest.samples.file:
         # Donors were patients once, and carry outcomes of their own.
-        sheet = sheet.where(~_matches(sheet, manifest.samples))
+        sheet = sheet.select(~_matches(sheet, manifest.samples))
     missing = samples[~samples["donor"] & ~samples["patient"].isin(sheet.column(said.patient))]
     if not missing.empty:
         first = missing.iloc[0]
         raise FileError(
             f"patient {first['patient']!r} has stool here and no row in column {said.patient!r} of {said.file}",
-            file=listed.file,
+            file=listed.path,
             column=manifest.samples.patient,
             row=int(first["line"]),
         )
     return sheet
 
 
-def _one_row_each(manifest: Manifest, sheet: Sheet | None) -> Sheet | None:
+def _one_row_each(manifest: Manifest, sheet: TextTable | None) -> TextTable | None:
     if sheet is None or manifest.patients is None:
         return None
     columns = list(manifest.outcomes.columns)
@@ -248,16 +250,18 @@ def _one_row_each(manifest: Manifest, sheet: Sheet | None) -> Sheet | None:
         columns.append(manifest.patients.centre)
     if manifest.patients.file != manifest.samples.file:
         columns += [field.column for field in manifest.patients.keep.values()]
-    return sheet.one_per(manifest.patients.patient, columns)
+    return sheet.one_row_per(manifest.patients.patient, columns)
 
 
-def _known(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> frozenset[str]:
+def _known(manifest: Manifest, sheet: TextTable | None, samples: pd.DataFrame) -> frozenset[str]:
     if sheet is None or manifest.patients is None:
         return frozenset(samples.loc[~samples["donor"], "patient"])
     return frozenset(sheet.column(manifest.patients.patient))
 
 
-def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read_clinical(
+    manifest: Manifest, sheet: TextTable | None, samples: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the clinical columns by sample, and by patient."""
     if sheet is None or manifest.patients is None:
         return pd.DataFrame(index=samples.index), pd.DataFrame()
@@ -275,12 +279,12 @@ def _read_clinical(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFram
     return by_patient.reindex(samples["patient"]).reset_index(drop=True), by_patient
 
 
-def _clinical_columns(name: str, field: ClinicalField, sheet: Sheet) -> dict[str, pd.Series[float]]:
+def _clinical_columns(name: str, field: ClinicalField, sheet: TextTable) -> dict[str, pd.Series[float]]:
     if field.values is None:
         return {name: sheet.numbers(field.column, field.missing, f"patients.keep.{name}.values")}
     meaning: dict[str, str | bool | None] = {**dict.fromkeys(field.missing), **field.values}
     said = pd.Series(
-        sheet.meanings(field.column, meaning, f"patients.keep.{name}.values"), index=sheet.frame.index, dtype=object
+        sheet.decode(field.column, meaning, f"patients.keep.{name}.values"), index=sheet.frame.index, dtype=object
     )
     if all(isinstance(value, bool) for value in field.values.values()):
         return {name: said.astype(float)}
@@ -289,7 +293,7 @@ def _clinical_columns(name: str, field: ClinicalField, sheet: Sheet) -> dict[str
     return {f"{name}={level}": (said == level).astype(float).where(said.notna()) for level in levels}
 
 
-def _read_technical(manifest: Manifest, listed: Sheet, samples: pd.DataFrame) -> pd.DataFrame:
+def _read_technical(manifest: Manifest, listed: TextTable, samples: pd.DataFrame) -> pd.DataFrame:
     columns: dict[str, pd.Series[float]] = {}
     for name, field in manifest.technical.items():
         if field.unit is not None:
@@ -302,7 +306,7 @@ def _read_technical(manifest: Manifest, listed: Sheet, samples: pd.DataFrame) ->
     return pd.DataFrame(columns, index=samples["line"]).reset_index(drop=True)
 
 
-def _read_centre(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame) -> pd.Series[str]:
+def _read_centre(manifest: Manifest, sheet: TextTable | None, samples: pd.DataFrame) -> pd.Series[str]:
     if sheet is None or manifest.patients is None or manifest.patients.centre is None:
         patients = pd.Index(samples["patient"].unique())
         return pd.Series(manifest.name, index=patients, dtype="str")
@@ -312,7 +316,7 @@ def _read_centre(manifest: Manifest, sheet: Sheet | None, samples: pd.DataFrame)
 
 
 def _read_immune(
-    manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame, patients: Sheet | None
+    manifest: Manifest, paths: dict[str, Path], samples: pd.DataFrame, patients: TextTable | None
 ) -> ImmuneTable | None:
     said = manifest.immune
     if said is None:
@@ -359,7 +363,7 @@ def _read_immune(
     return table
 
 
-def _check_never(manifest: Manifest, listed: Sheet, sheet: Sheet | None, immune: ImmuneTable | None) -> None:
+def _check_never(manifest: Manifest, listed: TextTable, sheet: TextTable | None, immune: ImmuneTable | None) -> None:
     measured = {} if immune is None else immune.synonyms()
     known = {*listed.frame.columns, *(() if sheet is None else sheet.frame.columns), *measured}
     for column, reason in manifest.never.items():

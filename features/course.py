@@ -25,7 +25,7 @@ from features.manifest import (
     TrialCourse,
     WideMeasures,
 )
-from features.sheets import Sheet, read_sheet
+from features.tables.text import TextTable, read_text_table
 
 
 def _empty(**kinds: str) -> pd.DataFrame:
@@ -91,7 +91,7 @@ def read_course(said: TrialCourse, paths: Mapping[str, Path], patients: Set[str]
     for name, part in said:
         if part is None:
             continue
-        rows = _Rows(read_sheet(paths[part.file], may_be_empty=True), part, patients)
+        rows = _Rows(read_text_table(paths[part.file], may_be_empty=True), part, patients)
         match part:
             case Transplants():
                 read[name] = _transplants(rows, part)
@@ -118,7 +118,7 @@ def read_course(said: TrialCourse, paths: Mapping[str, Path], patients: Set[str]
 class _Rows:
     """A part's sheet, whose missing cells are empty text or NaN, and so is a column that the manifest does not name."""
 
-    sheet: Sheet
+    sheet: TextTable
     part: CoursePart
     patients: Set[str]
 
@@ -160,8 +160,8 @@ class _Rows:
             return pd.Series(np.nan, index=self.sheet.frame.index)
         return self.sheet.numbers(column, self.part.missing)
 
-    def meanings(self, column: str, meaning: Mapping[str, str], where: str) -> pd.Series[str]:
-        said = self.sheet.meanings(column, meaning, f"course.{where}.values")
+    def decode(self, column: str, meaning: Mapping[str, str], where: str) -> pd.Series[str]:
+        said = self.sheet.decode(column, meaning, f"course.{where}.values")
         return pd.Series(said, index=self.sheet.frame.index, dtype="str")
 
 
@@ -195,7 +195,7 @@ def _assessments(rows: _Rows, said: Assessments) -> pd.DataFrame:
         )
     if said.response is not None:
         meaning = {**dict.fromkeys(said.missing, ""), **said.response.values}
-        response = rows.meanings(said.response.column, meaning, "assessments.response")
+        response = rows.decode(said.response.column, meaning, "assessments.response")
     return _dated(rows, said.day, response=response, sum_mm=total)
 
 
@@ -206,7 +206,7 @@ def _medications(rows: _Rows, said: Medications) -> pd.DataFrame:
         raise rows.sheet.error(
             f"expected a day from the start on, which is {start.iloc[at]:g}, got {end.iloc[at]:g}", said.end, at
         )
-    kind = rows.meanings(said.kind.column, said.kind.values, "medications.kind")
+    kind = rows.decode(said.kind.column, said.kind.values, "medications.kind")
     frame = pd.DataFrame(
         {"patient": rows.patient(), "name": rows.text(said.name), "kind": kind, "start": start, "end": end}
     )

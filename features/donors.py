@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from features.cohort import Cohort
-from features.sheets import read_sheet
+from features.tables.text import read_text_table
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -38,7 +38,7 @@ def gifts(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     said, donors = cohort.manifest.samples, cohort.donors
     stool = dict(zip(donors["sample"], donors.index, strict=True))
     if said.donor is not None:
-        names = read_sheet(cohort.paths[said.file]).column(said.donor.column).reindex(donors["line"])
+        names = read_text_table(cohort.paths[said.file]).column(said.donor.column).reindex(donors["line"])
         stool = dict(zip(names, donors.index, strict=True)) | stool
     found: dict[str, dict[str, list[int]]] = {}
     recipients = cohort.samples[~cohort.samples["donor"]]

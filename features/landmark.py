@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from features.analytes import CensoredPolicy
 from features.cohort import Cohort
 from features.errors import InputError, UnitError
-from features.files import write_table
 from features.outcomes import OUTCOME_IDS, meaning
-from features.sheets import finite_numbers
+from features.tables.output import write_table
+from features.tables.text import finite_numbers
 
 BLOCKS = ("taxa", "immune", "clinical")
 WINDOW = 90.0

@@ -17,7 +17,7 @@ import pandas as pd
 
 from features.errors import OutcomeError
 from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
-from features.sheets import Sheet, read_sheet
+from features.tables.text import TextTable, read_text_table
 
 Grade = Literal["any", "2", "3"]
 GRADES: tuple[Grade, ...] = ("any", "2", "3")
@@ -167,14 +167,14 @@ def refusal(manifest: Manifest, outcome: str) -> str:
     return f"{manifest.name} publishes nothing that tells {outcome}"
 
 
-def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Path]) -> Labels:
+def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str, Path]) -> Labels:
     """Read every outcome that a manifest defines.
 
     Parameters
     ----------
     manifest : Manifest
         The cohort's manifest.
-    sheet : Sheet or None
+    sheet : TextTable or None
         The patients' sheet, with one row a patient.
     paths : mapping of str to Path
         Where each file named by the manifest lies.
@@ -206,28 +206,28 @@ def read_labels(manifest: Manifest, sheet: Sheet | None, paths: Mapping[str, Pat
     events = None
     if isinstance(said.toxicity, Events):
         events = _read_events(
-            said.toxicity, read_sheet(paths[said.toxicity.events], may_be_empty=True), sheet, manifest
+            said.toxicity, read_text_table(paths[said.toxicity.events], may_be_empty=True), sheet, manifest
         )
     return Labels(flags, events, dates, progression_free, recist)
 
 
-def _best_response(sheet: Sheet, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
+def _best_response(sheet: TextTable, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
     best = {value: code for code in ("CR", "PR", "SD", "PD") for value in getattr(recist, code)}
     meaning: dict[str, str | None] = {**best, **dict.fromkeys(recist.unknown)}
-    return pd.Series(sheet.meanings(recist.column, meaning, "outcomes.recist"), index=patients, dtype="str")
+    return pd.Series(sheet.decode(recist.column, meaning, "outcomes.recist"), index=patients, dtype="str")
 
 
-def _flag(sheet: Sheet, rule: YesNo | DatedEvent, patients: pd.Index[str], where: str) -> pd.Series[bool]:
+def _flag(sheet: TextTable, rule: YesNo | DatedEvent, patients: pd.Index[str], where: str) -> pd.Series[bool]:
     meaning: dict[str, bool | None] = {
         **dict.fromkeys(rule.yes, True),
         **dict.fromkeys(rule.no, False),
         **dict.fromkeys(rule.unknown),
     }
     column = rule.event if isinstance(rule, DatedEvent) else rule.column
-    return pd.Series(sheet.meanings(column, meaning, f"outcomes.{where}"), index=patients, dtype="boolean")
+    return pd.Series(sheet.decode(column, meaning, f"outcomes.{where}"), index=patients, dtype="boolean")
 
 
-def _read_dates(said: Survival, sheet: Sheet, patients: pd.Index[str]) -> pd.DataFrame:
+def _read_dates(said: Survival, sheet: TextTable, patients: pd.Index[str]) -> pd.DataFrame:
     dates: dict[str, pd.Series[Any]] = {}
     for name, rule in said:
         if rule is None:
@@ -248,13 +248,13 @@ def _read_dates(said: Survival, sheet: Sheet, patients: pd.Index[str]) -> pd.Dat
     return pd.DataFrame(dates, index=patients)
 
 
-def _read_events(rule: Events, sheet: Sheet, patients: Sheet | None, manifest: Manifest) -> AdverseEvents:
+def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, manifest: Manifest) -> AdverseEvents:
     patient = sheet.column(rule.patient)
     if patients is not None and manifest.patients is not None:
         known = set(patients.column(manifest.patients.patient))
         for at, name in enumerate(patient):
             if name not in known:
-                raise sheet.error(f"patient {name!r} is not in {patients.file.name}", rule.patient, at)
+                raise sheet.error(f"patient {name!r} is not in {patients.path.name}", rule.patient, at)
     grade, day = sheet.numbers(rule.grade, ()), sheet.numbers(rule.day, ())
     for at, value in enumerate(grade):
         if value not in (1, 2, 3, 4, 5):
@@ -267,7 +267,7 @@ def _read_events(rule: Events, sheet: Sheet, patients: Sheet | None, manifest: M
             "grade": grade,
             "day": day,
             "attribution": pd.Series(
-                sheet.meanings(said.column, said.values, "outcomes.toxicity.attribution.values") if said else "",
+                sheet.decode(said.column, said.values, "outcomes.toxicity.attribution.values") if said else "",
                 index=index,
                 dtype="str",
             ),

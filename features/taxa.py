@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError, InputError, UnitError
-from features.taxa_formats import RANKS, Axis, read_biom, read_feature_table, read_taxonomy, read_text
+from features.tables.profiles import RANKS, Axis, read_biom, read_biom_bytes, read_number_table, read_taxonomy
 
 Format = Literal["metaphlan", "biom", "qza", "table"]
 Unit = Literal["counts", "proportions", "percent"]
@@ -219,7 +219,7 @@ def _from_text(
     file: Path, format: str, rank: Rank, samples_in: Literal["columns", "rows"] | None
 ) -> tuple[Axis, NDArray[np.float32], list[str], dict[str, str], str | None]:
     stacked = format == "metaphlan"
-    grid = read_text(file, lambda label: _rank(label) in (rank, None)) if stacked else read_text(file)
+    grid = read_number_table(file, lambda label: _rank(label) in (rank, None)) if stacked else read_number_table(file)
     if stacked or (samples_in or _side_of_samples(grid.rows, grid.columns)) == "columns":
         samples, clades, values = grid.columns, grid.rows, grid.values.T
     else:
@@ -237,7 +237,7 @@ def _from_text(
 def _from_features(
     file: Path, artifact: bool, rank: Rank, taxonomy: str | PathLike[str] | None
 ) -> tuple[Axis, NDArray[np.float32], list[str], dict[str, str]]:
-    matrix, features, names, clades = read_biom(file, read_feature_table(file, artifact=artifact))
+    matrix, features, names, clades = read_biom(file, read_biom_bytes(file, artifact=artifact))
     samples = Axis(names, file)
     if taxonomy is not None:
         known = read_taxonomy(Path(taxonomy))

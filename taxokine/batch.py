@@ -9,10 +9,10 @@ import pandas as pd
 
 from features.cohort import read_cohort
 from features.errors import FileError, InputError
-from features.files import write_table
 from features.landmark import landmark_table
 from features.manifest import manifest_names
 from features.settings import settings
+from features.tables.output import write_table
 from models.batch import frame_candidates, predictions, table_candidates
 from models.registry import find_model
 

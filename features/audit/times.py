@@ -11,7 +11,7 @@ from features.audit.rows import Rows
 from features.cohort import Cohort
 from features.landmark import FeatureTable
 from features.outcomes import MONTH, is_toxicity
-from features.sheets import finite_numbers
+from features.tables.text import finite_numbers
 
 APART = 14.0
 """Days from which stool and blood are not of one time."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from features.draft.immune import VALUE
 from features.draft.words import columns_of, in_yaml, is_missing, is_number, patient_column, snake, when_taken, word
-from features.sheets import Sheet
+from features.tables.text import TextTable
 
 _TOLD = {
     "transplants": {"donor": r"donor", "batch": r"batch|(^|_)lot(_|$)", "dose": r"dose|volume",
@@ -39,7 +39,7 @@ _MEASURED = (
 """What is measured over time, its column's name, and the unit if the name tells none."""
 
 
-def course_lines(sheets: Sequence[Sheet], patients: frozenset[str]) -> dict[Path, str]:
+def course_lines(sheets: Sequence[TextTable], patients: frozenset[str]) -> dict[Path, str]:
     """Return the files that tell the trial's course, each with its line."""
     lines: dict[Path, str] = {}
     parts = {"transplants": _transplants, "assessments": _assessments, "cycles": _cycles,
@@ -52,12 +52,12 @@ def course_lines(sheets: Sequence[Sheet], patients: frozenset[str]) -> dict[Path
         part, told = found
         del parts[part]
         odd = sorted({value for value in sheet.frame.to_numpy().ravel() if is_missing(value)} - {"", "NA"})
-        rule = {"file": sheet.file.name, "patient": patient, **told} | ({"missing": ["", "NA", *odd]} if odd else {})
-        lines[sheet.file] = f"  {part}: {in_yaml(rule)}  # guessed; TODO: confirm"
+        rule = {"file": sheet.path.name, "patient": patient, **told} | ({"missing": ["", "NA", *odd]} if odd else {})
+        lines[sheet.path] = f"  {part}: {in_yaml(rule)}  # guessed; TODO: confirm"
     return lines
 
 
-def _told(sheet: Sheet, part: str, *, dated: bool = True) -> dict[str, Any]:
+def _told(sheet: TextTable, part: str, *, dated: bool = True) -> dict[str, Any]:
     """Return the columns of a part of the course by the manifest's keys; none where its day is not told."""
     when = when_taken(sheet.frame)
     if dated and (when is None or when.key != "day" or when.pattern):
@@ -72,18 +72,18 @@ def _told(sheet: Sheet, part: str, *, dated: bool = True) -> dict[str, Any]:
     return found
 
 
-def _transplants(sheet: Sheet) -> dict[str, Any]:
+def _transplants(sheet: TextTable) -> dict[str, Any]:
     told = _told(sheet, "transplants")
     return told if len({"donor", "batch", "route", "preparation"} & set(told)) > 1 else {}
 
 
-def _cycles(sheet: Sheet) -> dict[str, Any]:
+def _cycles(sheet: TextTable) -> dict[str, Any]:
     told = _told(sheet, "cycles")
     given = "drug" in told and sheet.frame[told["drug"]].str.contains(_INHIBITORS).mean() > 0.5
     return told if given else {}
 
 
-def _assessments(sheet: Sheet) -> dict[str, Any]:
+def _assessments(sheet: TextTable) -> dict[str, Any]:
     told = _told(sheet, "assessments")
     if "response" in told:
         words = [value for value in sheet.frame[told["response"]].unique() if value not in ("", "NA")]
@@ -94,7 +94,7 @@ def _assessments(sheet: Sheet) -> dict[str, Any]:
     return told if {"response", "sum_mm"} & set(told) else {}
 
 
-def _medications(sheet: Sheet) -> dict[str, Any]:
+def _medications(sheet: TextTable) -> dict[str, Any]:
     told = _told(sheet, "medications", dated=False)
     if not {"name", "start"} <= set(told):
         return {}
@@ -106,7 +106,7 @@ def _medications(sheet: Sheet) -> dict[str, Any]:
     return {"name": column, "kind": {"column": column, "values": kinds}, **told}
 
 
-def _measures(sheet: Sheet) -> dict[str, Any]:
+def _measures(sheet: TextTable) -> dict[str, Any]:
     told = _told(sheet, "measures")
     if not told or {"name", "value"} <= set(told):
         return told

@@ -25,7 +25,7 @@ from features.draft.words import (
     when_taken,
     word,
 )
-from features.sheets import Sheet
+from features.tables.text import TextTable
 
 ANALYTE, VALUE = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$", r"^(value|concentration|level|result|npx)$"
 UNIT_IN_NAME = r"(?i)[\s_(\[]+(pg|ng)[\s_/]*ml[)\]]*$"
@@ -33,7 +33,7 @@ _CONTROLS = ("POS_*", "NEG_*")
 _REFERENCE_GENES = {"ACTB", "B2M", "GAPDH", "GUSB", "HPRT1", "PGK1", "RPLP0", "TBP", "UBC", "YWHAZ"}
 
 
-def immune_layout(sheet: Sheet) -> str | None:
+def immune_layout(sheet: TextTable) -> str | None:
     """Return 'wide' or 'long', if a sheet looks like a table of immune measurements."""
     if sum(is_analyte(str(column)) for column in sheet.frame) >= 3:
         return "wide"
@@ -41,12 +41,12 @@ def immune_layout(sheet: Sheet) -> str | None:
     return "long" if names and columns_of(sheet, VALUE) and sheet.frame[names[0]].map(is_analyte).any() else None
 
 
-def immune_lines(sheet: Sheet, stool: Stool) -> list[str]:
+def immune_lines(sheet: TextTable, stool: Stool) -> list[str]:
     """Return the lines of a table of immune measurements."""
     layout, frame, when = immune_layout(sheet), sheet.frame, when_taken(sheet.frame)
     patient = patient_column(sheet, stool.patients) or "TODO"
     have = len(stool.patients & set(frame.get(patient, ())))
-    lines = ["immune:", f"  file: {in_yaml(sheet.file.name)}", f"  layout: {layout}"]
+    lines = ["immune:", f"  file: {in_yaml(sheet.path.name)}", f"  layout: {layout}"]
     lines.append(f"  patient: {in_yaml(patient)}  # guessed: {have} of {len(stool.patients)} patients found here")
     if when is None or when.pattern:
         lines.append("  baseline: TODO  # TODO: the publication's words for when blood was drawn")
@@ -62,7 +62,7 @@ def immune_lines(sheet: Sheet, stool: Stool) -> list[str]:
     else:
         cells = {str(name): v for name, v in frame.items() if name not in (patient, when and when.column)}
         spelled = {found[1].lower() + "/ml" for name in cells if (found := re.search(UNIT_IN_NAME, name))}
-    expression = "expression" in snake(sheet.file.stem) or any(name.startswith(("POS_", "NEG_")) for name in cells)
+    expression = "expression" in snake(sheet.path.stem) or any(name.startswith(("POS_", "NEG_")) for name in cells)
     unit_guess = "log2_expression" if expression else "ng/mL" if spelled == {"ng/ml"} else "pg/mL"
     if expression or (spelled and spelled <= {"pg/ml", "ng/ml"} and (layout == "long" or len(spelled) == 1)):
         lines.append(f"  unit: {unit_guess}  # guessed from names; TODO: confirm")

@@ -17,7 +17,7 @@ from features.draft.patients import CLINICAL, event_columns, patient_lines
 from features.draft.stool import stool_sheet, taxa_lines
 from features.draft.words import columns_of, in_yaml, patient_column
 from features.errors import InputError
-from features.sheets import read_sheet
+from features.tables.text import read_text_table
 
 
 def drafted_manifest(files: Sequence[Path], name: str) -> str:
@@ -48,7 +48,7 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
     kinds = file_kinds(list(map(Path, files)))
     source, taxonomy = taxa_files(kinds)
     rank, table = table_at_finest_rank(source, kinds[source], taxonomy)
-    sheets = [read_sheet(file) for file, kind in kinds.items() if kind == "sheet"]
+    sheets = [read_text_table(file) for file, kind in kinds.items() if kind == "sheet"]
     events = next((sheet for sheet in sheets if event_columns(sheet)), None)
     immune = next((sheet for sheet in sheets if sheet is not events and immune_layout(sheet)), None)
     stool = stool_sheet([sheet for sheet in sheets if sheet is not events], table.samples)
@@ -56,7 +56,7 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
     clinical = [sheet for sheet in rest if columns_of(sheet, CLINICAL)]
     patients = next((s for s in clinical if patient_column(s, stool.patients, once=True)), stool.sheet)
     course = course_lines([sheet for sheet in rest if sheet not in (patients, immune)], stool.patients)
-    used = {source, taxonomy, *(sheet.file for sheet in (stool.sheet, patients, immune, events) if sheet), *course}
+    used = {source, taxonomy, *(sheet.path for sheet in (stool.sheet, patients, immune, events) if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
         f"name: {in_yaml(name)}",

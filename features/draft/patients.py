@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.draft.stool import Stool
 from features.draft.words import columns_of, in_yaml, is_missing, is_number, patient_column, snake, word
-from features.sheets import Sheet
+from features.tables.text import TextTable
 
 _CENTRE = r"^(sub_?cohort|centre|center|hospital|institution|study_site|site|location)(_?(id|name))?$"
 _TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
@@ -76,7 +76,7 @@ _KEEP: tuple[tuple[str, str, str | _Meaning | None], ...] = (
 CLINICAL = "|".join([*(row[1] for row in _KEEP), *(row[0] for row in _NEVER), _BEST])
 
 
-def patient_lines(sheet: Sheet, stool: Stool, events: Sheet | None) -> list[str]:
+def patient_lines(sheet: TextTable, stool: Stool, events: TextTable | None) -> list[str]:
     """Return the lines of patients and outcomes, and of what may not become a feature."""
     patient, rows = stool.patient, sheet.frame
     if sheet is stool.sheet:
@@ -96,7 +96,7 @@ def patient_lines(sheet: Sheet, stool: Stool, events: Sheet | None) -> list[str]
     lines = []
     if keep or outcomes or centre:
         have = len(stool.patients & set(rows[patient]))
-        lines += ["patients:", f"  file: {in_yaml(sheet.file.name)}"]
+        lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}"]
         lines.append(f"  patient: {in_yaml(patient)}  # guessed: {have} of {len(stool.patients)} patients found here")
         lines += [f"  centre: {in_yaml(c)}  # guessed: {steady[c].nunique()} of them" for c in centre]
     lines += [*(["  keep:"] if kept else []), *keep]
@@ -134,7 +134,7 @@ def _keep_lines(columns: Mapping[str, pd.Series[str]]) -> tuple[list[str], set[s
 
 
 def _outcome_lines(
-    columns: Mapping[str, pd.Series[str]], patients: pd.Series[str], events: Sheet | None
+    columns: Mapping[str, pd.Series[str]], patients: pd.Series[str], events: TextTable | None
 ) -> tuple[list[str], set[str]]:
     """Return the lines of 'outcomes', and the columns they explain."""
     graded = {c: said for c, values in columns.items() if (said := _grouped(values, _RECIST))}
@@ -151,7 +151,7 @@ def _outcome_lines(
     for outcome, pattern, todo in _FLAGS:
         column = next((c for c in flags if re.search(pattern, snake(c)) and c != stable), None)
         if outcome == "toxicity" and events:
-            of = {"events": events.file.name, "patient": patient_column(events, patients) or "TODO"}
+            of = {"events": events.path.name, "patient": patient_column(events, patients) or "TODO"}
             rules.append(
                 (outcome, of | (event_columns(events) or {}), "confirm that patients without a row had no event")
             )
@@ -181,7 +181,7 @@ def _grouped(values: pd.Series[str], meaning: Mapping[str, str]) -> dict[str, li
     return {key: [v for v in means if means[v] == key] for key in (*dict.fromkeys(meaning.values()), "unknown")}
 
 
-def event_columns(sheet: Sheet) -> dict[str, str] | None:
+def event_columns(sheet: TextTable) -> dict[str, str] | None:
     """Return the columns of an adverse events' table by their meaning, if that is what the sheet is."""
     found: dict[str, str] = {}
     for key, pattern, numeric in (("grade", _GRADE, True), ("day", _ONSET, True), ("term", _TERM, False)):

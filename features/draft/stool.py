@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from features.draft.words import columns_of, in_yaml, is_missing, patient_column, snake, when_taken
-from features.sheets import Sheet
+from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
 _GIVEN = r"donor|^given|(^|_)fmt(_|$)"
@@ -23,7 +23,7 @@ CLOCKS = (
 class Stool(NamedTuple):
     """The samples' sheet, if one names the profiles; `patients` have stool, and rows of `donors` are none of theirs."""
 
-    sheet: Sheet | None
+    sheet: TextTable | None
     patient: str
     patients: frozenset[str]
     donors: pd.Series[bool]
@@ -48,7 +48,7 @@ def taxa_lines(file: Path, kind: str, taxonomy: Path | None, rank: str, table: T
     return lines
 
 
-def stool_sheet(sheets: Sequence[Sheet], profiles: Sequence[str]) -> Stool:
+def stool_sheet(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Stool:
     """Return the sheet that names the profiles, whose stool they are and when it was taken, and the lines of it."""
     named, prefix, sheet, column, separator = _profile_names(sheets, profiles)
     if sheet is None or named < min(len(profiles), len(sheet.frame)) / 2:
@@ -56,7 +56,7 @@ def stool_sheet(sheets: Sequence[Sheet], profiles: Sequence[str]) -> Stool:
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
         return Stool(None, "TODO", frozenset(), pd.Series(dtype=bool), "", ("day_ici", "TODO"), lines)
     patient = patient_column(sheet)
-    lines = ["samples:", f"  file: {in_yaml(sheet.file.name)}"]
+    lines = ["samples:", f"  file: {in_yaml(sheet.path.name)}"]
     lines.append(
         f"  sample: {in_yaml(column)}  # guessed: {named} of {len(profiles)} profile names found in this column"
     )
@@ -85,9 +85,11 @@ def stool_sheet(sheets: Sequence[Sheet], profiles: Sequence[str]) -> Stool:
     return Stool(sheet, patient, frozenset(own[patient]), donors, prefix, clock, lines + donor_lines)
 
 
-def _profile_names(sheets: Sequence[Sheet], profiles: Sequence[str]) -> tuple[int, str, Sheet | None, str, str | None]:
+def _profile_names(
+    sheets: Sequence[TextTable], profiles: Sequence[str]
+) -> tuple[int, str, TextTable | None, str, str | None]:
     """Return how many profiles are named by the prefix, sheet, column and separator that name most of them."""
-    best: tuple[int, str, Sheet | None, str, str | None] = (0, "", None, "", None)
+    best: tuple[int, str, TextTable | None, str, str | None] = (0, "", None, "", None)
     prefixes = [profiles[0][:length] for length in range(len(profiles[0]))]
     for prefix in (p for p in prefixes if all(name.startswith(p) for name in profiles)):
         bare = {name.removeprefix(prefix) for name in profiles} - {""}
@@ -100,7 +102,7 @@ def _profile_names(sheets: Sequence[Sheet], profiles: Sequence[str]) -> tuple[in
     return best
 
 
-def _donors(sheet: Sheet) -> tuple[list[str], pd.Series[bool]]:
+def _donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]]:
     """Return the lines of 'donor' and 'given', and the rows that are donors'.
 
     They are those that a column calls so, or else those whose name others were given.

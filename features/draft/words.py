@@ -11,7 +11,7 @@ import yaml
 
 from features.analytes import parse_value
 from features.errors import InputError
-from features.sheets import Sheet
+from features.tables.text import TextTable
 
 # Patterns are searched for in a column's name in snake case: "Days from firstDose" is "days_from_first_dose".
 PATIENT = r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
@@ -31,9 +31,9 @@ class When(NamedTuple):
     pattern: str | None = None
 
 
-def columns_of(sheet: Sheet, pattern: str) -> list[str]:
+def columns_of(sheet: TextTable, pattern: str) -> list[str]:
     """Return a sheet's columns in whose names, once in snake case, a pattern is found."""
-    return columns_named(map(str, sheet.frame), pattern)
+    return columns_named(sheet.header, pattern)
 
 
 def columns_named(names: Iterable[str], pattern: str) -> list[str]:
@@ -41,7 +41,7 @@ def columns_named(names: Iterable[str], pattern: str) -> list[str]:
     return [name for name in names if re.search(pattern, snake(name))]
 
 
-def patient_column(sheet: Sheet, patients: Iterable[str] = (), *, once: bool = False) -> str | None:
+def patient_column(sheet: TextTable, patients: Iterable[str] = (), *, once: bool = False) -> str | None:
     """Return the column named as patients' are, or, where patients are known, the one that holds most of them."""
     known = set(patients)
     column = next(iter(columns_of(sheet, PATIENT)), None)

@@ -18,7 +18,7 @@ from features.analytes import (
 )
 from features.draft import ANALYTE, DAY, PATIENT, VALUE, VISIT, columns_named
 from features.errors import InputError
-from features.sheets import Sheet, read_sheet
+from features.tables.text import TextTable, read_text_table
 from serving.upload.findings import WHAT, Range, Refused, Told
 from serving.upload.intake import StoredFile
 from serving.upload.sheets import NO_MEASUREMENT, finite_number, kind_in, only_patient
@@ -72,9 +72,9 @@ def measurements(told: Told, file: StoredFile) -> list[dict[str, Any]]:
         The file cannot be read any further.
     """
     kind_in("immune", file, told.known)
-    sheet = read_sheet(file.path)
+    sheet = read_text_table(file.path)
     only_patient(sheet, file)
-    columns = {column: name_and_unit(column)[0] for column in map(str, sheet.frame)}
+    columns = {column: name_and_unit(column)[0] for column in sheet.header}
     long = all(columns_named(columns.values(), pattern) for pattern in (ANALYTE, VALUE))
     cells = _long_cells(sheet, columns) if long else _wide_cells(told, sheet, columns, file)
     note = "one row a measurement" if long else "one column an analyte"
@@ -91,7 +91,7 @@ def measurements(told: Told, file: StoredFile) -> list[dict[str, Any]]:
     return _sendable(told, file, _read(told, file, named))
 
 
-def _long_cells(sheet: Sheet, columns: Mapping[str, str]) -> list[_Cell]:
+def _long_cells(sheet: TextTable, columns: Mapping[str, str]) -> list[_Cell]:
     def column(pattern: str) -> str:
         return next((column for column, name in columns.items() if columns_named([name], pattern)), "")
 
@@ -104,7 +104,7 @@ def _long_cells(sheet: Sheet, columns: Mapping[str, str]) -> list[_Cell]:
     return found
 
 
-def _wide_cells(told: Told, sheet: Sheet, columns: Mapping[str, str], file: StoredFile) -> list[_Cell]:
+def _wide_cells(told: Told, sheet: TextTable, columns: Mapping[str, str], file: StoredFile) -> list[_Cell]:
     beside = columns_named(columns, f"{PATIENT}|{DAY}|{VISIT}|{NO_MEASUREMENT}")
     measured = [column for column, name in columns.items() if column not in beside or told.known.is_analyte(name)]
     rows = list(zip(sheet.frame.index.tolist(), sheet.frame.to_dict("records"), strict=True))

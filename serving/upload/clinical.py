@@ -7,7 +7,7 @@ from typing import Any
 
 from features.analytes import MISSING_MARKS
 from features.draft import PATIENT, columns_named
-from features.sheets import read_sheet
+from features.tables.text import read_text_table
 from serving.upload.findings import Refused, Told
 from serving.upload.intake import StoredFile
 from serving.upload.sheets import NO_MEASUREMENT, finite_number, kind_in, only_patient
@@ -24,7 +24,7 @@ def fields(told: Told, file: StoredFile) -> dict[str, Any]:
         The file cannot be read any further.
     """
     kind_in("clinical", file, told.known)
-    sheet = read_sheet(file.path)
+    sheet = read_text_table(file.path)
     only_patient(sheet, file)
     (row, cells), *more = zip(sheet.frame.index.tolist(), sheet.frame.to_dict("records"), strict=True)
     if more:

@@ -6,7 +6,7 @@ import math
 
 from features.analytes import MISSING_MARKS, name_and_unit
 from features.draft import CLINICAL, PATIENT, columns_named, file_kind, immune_layout
-from features.sheets import Sheet, read_sheet
+from features.tables.text import TextTable, read_text_table
 from serving.upload.findings import WHAT, Field, Known, Refused
 from serving.upload.intake import StoredFile
 
@@ -27,16 +27,16 @@ def kind_in(field: Field, file: StoredFile, known: Known) -> str:
     kind = file_kind(file.path)
     looks: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
     if kind == "sheet":
-        looks = _looks_of(read_sheet(file.path), known)
+        looks = _looks_of(read_text_table(file.path), known)
     if looks and field not in looks:
         came = f"what looks like {WHAT[looks[0]].partition(':')[0]}"
         raise Refused("wrong_field", came, WHAT[field], "Choose it in the field where it belongs.", file=file.name)
     return kind
 
 
-def only_patient(sheet: Sheet, file: StoredFile) -> None:
+def only_patient(sheet: TextTable, file: StoredFile) -> None:
     """Raise the fault of a sheet in which a column names several patients."""
-    for column in columns_named(map(str, sheet.frame), PATIENT):
+    for column in columns_named(sheet.header, PATIENT):
         rows: dict[str, int] = {}
         for row, name in zip(sheet.frame.index.tolist(), sheet.frame[column], strict=True):
             if name.casefold() not in MISSING_MARKS:
@@ -56,8 +56,8 @@ def finite_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _looks_of(sheet: Sheet, known: Known) -> list[Field]:
-    columns = list(map(str, sheet.frame))
+def _looks_of(sheet: TextTable, known: Known) -> list[Field]:
+    columns = sheet.header
     fields = {name.partition("=")[0].casefold() for name in known.names("clinical")}
     looks: list[Field] = []
     if immune_layout(sheet) or any(known.is_analyte(name_and_unit(column)[0]) for column in columns):

@@ -11,9 +11,9 @@ import numpy as np
 
 from features.draft import are_taxa, table_at_finest_rank
 from features.errors import FileError
-from features.sheets import read_sheet
+from features.tables.profiles import RANKS, read_number_table
+from features.tables.text import read_text_table
 from features.taxa import UNEXPLAINED, TaxaTable, canonical_name
-from features.taxa_formats import RANKS, read_text
 from models.candidate import WHOLE, Unit
 from models.trust import CARE_FILLED
 from serving.upload.findings import WHAT, Known, Refused, Told
@@ -85,7 +85,7 @@ def profile(told: Told, file: StoredFile, taxonomy: StoredFile | None) -> dict[s
 
 def _side_of_taxa(file: StoredFile, known: Known) -> str:
     """Return the kind of a table that does not look like a profile at once: some of its labels may be known taxa."""
-    labels, header = file.labels[1:], list(map(str, read_sheet(file.path).frame))[1:]
+    labels, header = file.labels[1:], list(map(str, read_text_table(file.path).frame))[1:]
     names = known.names("taxa")
     rows, columns = (sum(canonical_name(label) in names for label in side if label) for side in (labels, header))
     if rows != columns:
@@ -102,7 +102,7 @@ def _refuse_stacked(file: StoredFile, kind: str) -> None:
     if not kind.startswith("table"):
         return
     try:
-        grid = read_text(file.path)
+        grid = read_number_table(file.path)
     except FileError:
         return
     names, axis = (grid.columns.labels, 1) if kind == "table/rows" else (grid.rows.labels, 0)
@@ -160,7 +160,7 @@ def _without_unexplained(told: Told, file: StoredFile, sample: str, values: Amou
     """Return amounts scaled to their whole where reads that no clade explains have a row, as training profiles are."""
     if unit not in WHOLE or UNEXPLAINED.isdisjoint(file.labels):
         return values
-    grid = read_text(file.path, lambda label: label in UNEXPLAINED)
+    grid = read_number_table(file.path, lambda label: label in UNEXPLAINED)
     unexplained = float(grid.values[:, grid.columns.labels.index(sample)].sum())
     total, whole = math.fsum(values.values()), WHOLE[unit]
     if not unexplained or abs(total + unexplained - whole) > 0.02 * whole:

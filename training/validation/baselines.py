@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from features.landmark import FeatureTable
 from features.settings import settings
-from features.sheets import read_sheet
+from features.tables.text import read_text_table
 from features.taxa import canonical_name
 from models.calibration import Calibration
 from training.validation.left_out import Choice, Fold, LeftOut, Plan, validate
@@ -60,7 +60,7 @@ def signature_score(table: FeatureTable) -> Vector | None:
         return None
     position = {name: i for i, name in enumerate(table.taxa.names)}
     resistance, response = (
-        [position.get(canonical_name(name)) for name in read_sheet(path).column("species_Jan21")] for path in lists
+        [position.get(canonical_name(name)) for name in read_text_table(path).column("species_Jan21")] for path in lists
     )
     shares = [
         (table.taxa.values[:, [at for at in side if at is not None]] > 0).sum(axis=1) / len(side)

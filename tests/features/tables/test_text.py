@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.errors import FileError
-from features.sheets import Sheet, finite_numbers, read_sheet
+from features.tables.text import TextTable, finite_numbers, read_text_table
 
-Read = Callable[..., Sheet]
+Read = Callable[..., TextTable]
 CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.just("\n"), max_size=6)
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    def write_and_read(content: str | bytes, name: str = "sheet.csv") -> Sheet:
+    def write_and_read(content: str | bytes, name: str = "sheet.csv") -> TextTable:
         path = tmp_path / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return read_sheet(path)
+        return read_text_table(path)
 
     return write_and_read
 
@@ -41,7 +41,7 @@ def test_an_index_is_the_line_in_the_file(read: Read) -> None:
 
 def test_errors_name_the_line_after_filtering_and_deduplication(read: Read) -> None:
     sheet = read("patient,age\nd1,x\np1,1\np1,1\n\np2,old\n")
-    kept = sheet.where(sheet.column("patient") != "d1").one_per("patient", ["age"])
+    kept = sheet.select(sheet.column("patient") != "d1").one_row_per("patient", ["age"])
     with pytest.raises(FileError, match=r"sheet\.csv, row 6, column 'age': expected a number, got 'old'") as caught:
         kept.numbers("age", ())
     assert (caught.value.row, caught.value.column) == (6, "age")
@@ -62,9 +62,9 @@ def test_what_csv_wrote_is_read_back_with_its_lines(tmp_path_factory: pytest.Tem
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
     if not expected:
         with pytest.raises(FileError, match="a header and rows"):
-            read_sheet(path)
+            read_text_table(path)
         return
-    frame = read_sheet(path).frame
+    frame = read_text_table(path).frame
     assert {line: list(row) for line, *row in frame.itertuples()} == expected
 
 
@@ -89,7 +89,7 @@ def test_no_table(read: Read, content: str | bytes, row: int | None, match: str)
 
 def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
-        read_sheet(tmp_path / "none.csv")
+        read_text_table(tmp_path / "none.csv")
 
 
 def test_a_column_that_is_not_there(read: Read) -> None:
@@ -117,26 +117,26 @@ def test_finite_numbers_of_nothing() -> None:
 
 def test_meanings(read: Read) -> None:
     sheet = read("best\nPR\nNA\nPR\n")
-    assert sheet.meanings("best", {"PR": True, "NA": None}, "outcomes.x") == [True, None, True]
+    assert sheet.decode("best", {"PR": True, "NA": None}, "outcomes.x") == [True, None, True]
     with pytest.raises(FileError, match=r"row 3, column 'best': no rule explains 'NA'; the manifest's 'outcomes\.x'"):
-        sheet.meanings("best", {"PR": True}, "outcomes.x")
+        sheet.decode("best", {"PR": True}, "outcomes.x")
 
 
 def test_one_per_key(read: Read) -> None:
     sheet = read("patient,best,day\np1,PR,0\np2,SD,0\np1,PR,7\n")
-    assert list(sheet.one_per("patient", ["best"]).frame.index) == [2, 3]
+    assert list(sheet.one_row_per("patient", ["best"]).frame.index) == [2, 3]
     with pytest.raises(FileError, match="patient 'p1' has '7' here and '0' above") as caught:
-        sheet.one_per("patient", ["best", "day"])
+        sheet.one_row_per("patient", ["best", "day"])
     assert (caught.value.row, caught.value.column) == (4, "day")
 
 
 def test_an_empty_cell_differs_from_a_full_one(read: Read) -> None:
     with pytest.raises(FileError, match="has '' here and 'PR' above"):
-        read("patient,best\np1,PR\np1,\n").one_per("patient", ["best"])
+        read("patient,best\np1,PR\np1,\n").one_row_per("patient", ["best"])
 
 
 def test_frankel_typesets_its_minus_signs(cohorts_dir: Path) -> None:
-    sheet = read_sheet(cohorts_dir / "frankel_2017" / "metadata.tsv")
+    sheet = read_text_table(cohorts_dir / "frankel_2017" / "metadata.tsv")
     text = sheet.column("change_in_tumor_size")
     assert text.str.contains("\N{MINUS SIGN}").any()
     change = sheet.numbers("change_in_tumor_size", ("", "NA", "nan"))

@@ -73,7 +73,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Grid:
+class NumberTable:
     """A text table: numbers with a label for each row and column.
 
     Attributes
@@ -95,7 +95,7 @@ class Grid:
     comments: list[str]
 
 
-def read_text(path: Path, keep: Callable[[str], bool] = lambda label: True) -> Grid:
+def read_number_table(path: Path, keep: Callable[[str], bool] = lambda label: True) -> NumberTable:
     """Read a TSV or CSV table of numbers, gzip-compressed or not, whose first column labels the rows.
 
     Parameters
@@ -107,7 +107,7 @@ def read_text(path: Path, keep: Callable[[str], bool] = lambda label: True) -> G
 
     Returns
     -------
-    Grid
+    NumberTable
         The rows kept.
 
     Raises
@@ -220,7 +220,7 @@ def read_artifact(path: Path, types: Sequence[str], member: str) -> bytes:
         raise FileError(f"expected a QIIME 2 artifact (.qza): {error}", file=path) from error
 
 
-def read_feature_table(path: Path, *, artifact: bool) -> bytes:
+def read_biom_bytes(path: Path, *, artifact: bool) -> bytes:
     """Return the HDF5 content of a BIOM file, or of the feature table in a QIIME 2 artifact."""
     return read_artifact(path, _TABLE_TYPES, "feature-table.biom") if artifact else _read_bytes(path)
 
@@ -303,7 +303,7 @@ def _ragged(path: Path, line: int, came: int, expected: int) -> FileError:
     return FileError(f"expected {expected} cells, as in the header, got {came}", file=path, row=line)
 
 
-def _grid(path: Path, handle: TextIO, keep: Callable[[str], bool]) -> Grid:
+def _grid(path: Path, handle: TextIO, keep: Callable[[str], bool]) -> NumberTable:
     comments: list[str] = []
     plain = ""
     for plain in handle:
@@ -347,7 +347,7 @@ def _grid(path: Path, handle: TextIO, keep: Callable[[str], bool]) -> Grid:
         places.append(line)
     matrix = np.vstack(values) if values else np.empty((0, len(columns.labels)), np.float32)
     notes = [comment.lstrip("#").strip() for comment in comments]
-    return Grid(matrix, Axis(labels, path, places), columns, skipped, notes)
+    return NumberTable(matrix, Axis(labels, path, places), columns, skipped, notes)
 
 
 def _numbers(cells: list[str], columns: Axis, line: int) -> NDArray[np.float32]:
