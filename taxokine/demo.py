@@ -26,8 +26,9 @@ from features.landmark import landmark_table
 from features.settings import settings
 from features.simulator import simulate_trial
 from models.batch import table_candidates
-from taxokine.progress import bars
-from taxokine.reports import answer_report, result_report
+from taxokine.reports.experiments import result_report
+from taxokine.reports.predictions import prediction_report
+from taxokine.terminal import bars, show
 from taxokine.ui import ui_addresses, ui_command
 from training.experiment import Experiment, train
 
@@ -58,13 +59,13 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
     for experiment in _experiments(cohorts):
         click.secho(f"\nTraining {experiment.outcome} {experiment.grade or ''}", bold=True)
         result = train(experiment, bars())
-        click.echo(result_report(result))
+        show(result_report(result))
         trained |= result.patients
     candidate, cohort = _candidate(cohorts, trained, simulated)
     with _server() as (address, key), _ui() as ui_port:
         reply = _asked(f"{address}/v1/predictions", key, candidate)
         click.secho("\nOne candidate, whom no model was trained on:" if cohort is None else f"\n{cohort}", bold=True)
-        click.echo(answer_report(reply))
+        show(prediction_report(reply))
         click.secho("\nThe server", bold=True)
         click.echo(f"  API       {address}   documentation {address}/docs")
         click.echo(f"  API key   {key}   (of this demo only; send it as 'Authorization: Bearer …')")

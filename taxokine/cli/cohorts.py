@@ -57,13 +57,14 @@ def cohorts_check(ctx: click.Context, cohort: tuple[str, ...]) -> None:
     from features.audit import audit
     from features.cohort import read_cohort
     from features.settings import settings
-    from taxokine.reports import audit_report, cohort_report
+    from taxokine.reports.cohorts import audit_report, cohort_report
+    from taxokine.terminal import show
 
     members = [read_cohort(name, settings().data) for name in dict.fromkeys(cohort)]
     for member in members:
-        click.echo(cohort_report(member))
+        show(cohort_report(member))
     findings = audit(members)
-    click.echo(audit_report(findings))
+    show(audit_report(findings))
     ctx.exit(any(finding.severity == "error" for finding in findings))
 
 
@@ -93,9 +94,10 @@ def features(cohort: tuple[str, ...], out: Path, **landmark: Any) -> None:
     from features.cohort import read_cohort
     from features.landmark import landmark_table, pooled
     from features.settings import settings
-    from taxokine.reports import table_report
+    from taxokine.reports.cohorts import table_report
+    from taxokine.terminal import show
 
     table = pooled([landmark_table(read_cohort(name, settings().data), **landmark) for name in cohort])
     table.write(out)
-    click.echo(table_report(table))
+    show(table_report(table))
     click.echo(f"wrote {out}")

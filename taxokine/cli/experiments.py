@@ -30,7 +30,7 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 @landmark_options
 @click.option("--representation", default="clr", show_default=True, metavar="REPRESENTATION,…",
               callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),
-              help="How taxa are represented; of several, the one that does best on the inner held-out rows.")  # fmt: skip
+              help="How taxa are represented; of several, the best on the inner held-out rows.")  # fmt: skip
 @click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Share of training samples in which a taxon must be found.")  # fmt: skip
 @click.option("--pool-labels", is_flag=True, help="Pool published labels although they differ in meaning.")
@@ -41,7 +41,7 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               help="Repeats of the whole validation, each with another seed.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--permutations", type=click.IntRange(0), default=0, show_default=True,
-              help="Permutations of the outcomes, each with everything refitted; promotion needs about 200.")  # fmt: skip
+              help="Permutations of the outcomes, each refitted; promotion needs about 200.")  # fmt: skip
 @click.option("--workers", type=int, default=-1, show_default="one a core",
               help="Threads; the results are the same whatever their number.")  # fmt: skip
 def train(grade: str, **options: Any) -> None:
@@ -57,17 +57,17 @@ def train(grade: str, **options: Any) -> None:
 
     Survival and the time to toxicity need cohorts that date events; their models are compared, and not registered.
     """
-    from taxokine.progress import bars
-    from taxokine.reports import result_report, survival_report
+    from taxokine.reports.experiments import result_report, survival_report
+    from taxokine.terminal import bars, show
     from training.experiment import Experiment, train
 
     experiment = Experiment(grade=grade or None, **options)
     if experiment.outcome in TIMES:
         from training.survival import train_survival
 
-        click.echo(survival_report(train_survival(experiment, bars())))
+        show(survival_report(train_survival(experiment, bars())))
     else:
-        click.echo(result_report(train(experiment, bars())))
+        show(result_report(train(experiment, bars())))
 
 
 @click.command()
@@ -89,11 +89,12 @@ def promote(ctx: click.Context, model: str) -> None:
     What each gate found is kept as a tag of the version, passed or not; the exit status is 1 where it is refused. A
     champion is served before a candidate; a simulated one goes on saying that it is.
     """
-    from taxokine.reports import promotion_report
+    from taxokine.reports.experiments import promotion_report
+    from taxokine.terminal import show
     from training.evidence.promotion import promote
 
     promotion = promote(model)
-    click.echo(promotion_report(promotion))
+    show(promotion_report(promotion))
     ctx.exit(0 if promotion.granted else 1)
 
 

@@ -31,11 +31,11 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
     method, its n and its interval, and the methods are written out for a paper. MLflow keeps the same files in one run.
     """
     from features.trajectories import windows_after
-    from taxokine.progress import bars
-    from taxokine.reports import study_report
+    from taxokine.reports.trials import study_report
+    from taxokine.terminal import bars, show
     from training.study.study import run_study
 
-    click.echo(study_report(run_study(cohort, out, bars(), windows=windows_after(windows), stop_above=stop_above)))
+    show(study_report(run_study(cohort, out, bars(), windows=windows_after(windows), stop_above=stop_above)))
 
 
 @click.command()
@@ -75,15 +75,15 @@ def plan(out: Path, **options: Any) -> None:
     figure shows three quarters of it, since small trials overstate effects, and none, where the curve is the rate of
     false alarms. Set each effect to the least that would matter to a patient, not to what a small trial found.
     """
-    from taxokine.progress import bars
-    from taxokine.reports import plan_report
+    from taxokine.reports.trials import plan_report
+    from taxokine.terminal import bars, show
     from training.study.plan import Plan, goals, planned, write_plan
 
     asked, progress = Plan(**options), bars()
     progress.begin("simulating trials", len(goals(asked)))
     found = planned(asked, progress.advance)
     write_plan(out, asked, found)
-    click.echo(plan_report(found, out))
+    show(plan_report(found, out))
 
 
 @click.command()

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from features.audit import Finding
 from features.simulator import simulate_trial
 from taxokine.cli import main
-from taxokine.reports import audit_report
+from taxokine.reports.cohorts import audit_report
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_the_report_groups_by_kind_and_names_a_few_rows() -> None:
     one = Finding("b", "warning", "first", tuple("123456789"), "nine of them", "it matters", "mend it")
     note = Finding("a", "note", "first", (), "a fact", "so", "nothing")
     report = audit_report([one, note, Finding(**{**vars(one), "cohort": "second"})])
-    assert report.splitlines() == [
+    assert [str(line) for line in report] == [
         "",
         "warning: b",
         "  first: nine of them",

@@ -20,7 +20,6 @@ from models.encoder import BlockEncoder
 from models.families import Linear
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
-from taxokine.reports import promotion_report
 from training.evidence.promotion import Promotion, gates, mean_off, promote
 
 from .validations import loco, single, strong
@@ -114,16 +113,6 @@ def test_what_one_cohort_leaves_open_does_not_pass():
     found = closed(single())
     assert set(found) == {*NAMES} - {"audit"}
     assert found["prediction interval"].startswith("no cohort was left out")
-
-
-def test_the_report_explains_what_failed_and_only_that():
-    report = promotion_report(Promotion("toxicity_any", "3", True, gates(changed(gain=None))))
-    assert report.startswith("toxicity_any/3 (simulated data)")
-    assert report.endswith("6 of 7 gates passed; refused: the alias champion stays where it was")
-    assert report.count("FAIL") == report.count(" why ") == 1
-    assert report.count("needed  ") == 7
-    granted = promotion_report(Promotion("toxicity_any", "3", False, gates(strong())))
-    assert granted.endswith("7 of 7 gates passed; promoted: it is now the champion")
 
 
 @pytest.fixture

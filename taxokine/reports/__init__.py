@@ -1,0 +1,1 @@
+"""Terminal reports: what each command prints when it is done."""

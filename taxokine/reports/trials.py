@@ -1,0 +1,34 @@
+"""Reports of a trial's study and of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+
+from taxokine.terminal import table
+
+if TYPE_CHECKING:
+    from training.study.plan import Planned
+    from training.study.study import Studied
+
+
+def study_report(study: Studied) -> Iterator[RenderableType]:
+    """Yield where a study's report is, and what each section contains or lacks."""
+    sections = table("section", "figures", "tables", "missing", numbers=("figures", "tables"))
+    for section in study.sections:
+        figures, tables = len(section.drawings), len(section.listings)
+        sections.add_row(section.title, str(figures), str(tables), "\n".join(section.missing))
+    yield sections
+    yield ""
+    yield f"wrote {study.page}"
+    yield f"run {study.run_id}; 'taxokine ui' shows it"
+
+
+def plan_report(plan: Planned, folder: Path) -> Iterator[RenderableType]:
+    """Yield a plan's answers, one sentence each, and where its curves are."""
+    yield from (f"{sentence[0].upper()}{sentence[1:]}." for sentence in plan.answers)
+    yield ""
+    yield f"wrote {folder / 'plan.svg'}"
