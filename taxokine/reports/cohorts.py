@@ -33,7 +33,7 @@ def cohort_report(cohort: Cohort) -> Iterator[RenderableType]:
             *_tables(cohort),
             *_immune(cohort),
             *_outcomes(cohort),
-            *(("never", f"{column}: {reason}") for column, reason in manifest.never.items()),
+            *(("excluded", f"{column}: {reason}") for column, reason in manifest.never.items()),
             *(("note", note) for note in (*cohort.notes, *manifest.notes)),
         ]
     )

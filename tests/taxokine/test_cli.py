@@ -100,7 +100,7 @@ def test_check_reports_what_a_cohort_holds(run, cohorts_dir, monkeypatch):
     assert "toxicity_any: 106 yes, 56 no, 2 unknown" in report
     assert "IL-12(p70) read as IL-12p70" in report
     assert "15 with 181 stool samples; 33 donor samples" in report
-    assert "never      treatment: steroids and PPI, given because of toxicity" in report
+    assert "excluded  treatment: steroids and PPI, given because of toxicity" in report
 
 
 def test_init_drafts_a_manifest_that_can_be_read(run, trial):

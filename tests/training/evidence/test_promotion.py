@@ -20,7 +20,7 @@ from models.encoder import BlockEncoder
 from models.families import Linear
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
-from training.evidence.promotion import Promotion, gates, mean_off, promote
+from training.evidence.promotion import gates, mean_off, promote
 
 from .validations import loco, single, strong
 
