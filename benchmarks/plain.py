@@ -59,7 +59,7 @@ def _model_and_grid(
         linear = LogisticRegression(solver="saga", l1_ratio=0.5, max_iter=1000, random_state=seed)
         return Pipeline([("encoder", encoder), ("scaler", StandardScaler()), ("model", linear)]), grid
     params: dict[str, Any] = FAMILIES[family].params  # type: ignore[attr-defined]
-    if family == "random_forest":
+    if family == "xgboost_forest":
         forest = RandomForestClassifier(params["num_parallel_tree"], random_state=seed)
         return Pipeline([("encoder", encoder), ("model", forest)]), []
     boosted = XGBClassifier(**params, n_jobs=1, random_state=seed)

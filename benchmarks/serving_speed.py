@@ -32,7 +32,7 @@ BLOCK, WARM, ROUNDS = 50, 2, 20
 MLFLOW_SECONDS = 3.0
 TARGETS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
     "elastic_net": ("≤ floor + 3 ms", lambda http, floor: http <= floor + 3e-3),
-    "random_forest": ("≤ 1.5 ×", lambda http, floor: http <= 1.5 * floor),
+    "xgboost_forest": ("≤ 1.5 ×", lambda http, floor: http <= 1.5 * floor),
     "xgboost": ("≤ 4 ×", lambda http, floor: http <= 4 * floor),
 }
 
@@ -94,7 +94,7 @@ def _subjects(folder: Path) -> list[Subject]:
     from models.calibration import Calibration, fit_venn_abers
     from models.encoder import BlockEncoder
     from models.families import FAMILIES
-    from models.reference import fit_reference
+    from models.reference import fit_reference_set
     from models.registry import log_bundle
     from training.evidence.aggregates import known_outcomes
     from training.evidence.evidence import Circumstances, evidence_of
@@ -110,7 +110,7 @@ def _subjects(folder: Path) -> list[Subject]:
     encoder, plan = BlockEncoder(("taxa",)), Plan(("elastic_net",), ("taxa",))
     X = encoder.fit_transform(table)
     known_of = known_outcomes(table, outcome)
-    cloud = fit_reference(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy(), known_of)
+    cloud = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy(), known_of)
     # One family's evidence, of the size that a real answer carries, stands for all.
     outer = [fold for fold in folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
     known = validate(table, y, plan, outer, refit=True)["elastic_net"]
@@ -267,14 +267,14 @@ def _serve(bundle: Path, port: int) -> None:
     """Serve one bundle as `serving.main.serve` serves the registry's."""
     import uvicorn
 
-    from models.answer import Served
     from models.bundle import load_bundle
+    from models.predict import ServedModel
     from serving.accounts import Accounts
     from serving.app import create_app
     from serving.database import open_database
 
     model = load_bundle(bundle)
-    served = Served(model, model.outcome, "1", "0" * 32, "candidate")
+    served = ServedModel(model, model.outcome, "1", "0" * 32, "candidate")
     app = create_app({model.outcome: [served]}, Accounts(open_database(f"sqlite:///{bundle}.db"), KEY))
     uvicorn.run(app, host="127.0.0.1", port=port, server_header=False, access_log=False)
 

@@ -11,8 +11,8 @@ import pandas as pd
 from features.analytes import ImmuneUnit, Reading
 from features.errors import InputError
 from features.landmark import BLOCKS, FeatureTable
-from models.answer import Served, answer
-from models.candidate import Candidate, Measurement, StoolProfile
+from models.patient_input import Candidate, Measurement, StoolProfile
+from models.predict import ServedModel, predict
 
 COLUMNS = ("probability", "margin", "verdict", "reasons", "contributions", "model", "simulated")
 """What `predictions` says of each candidate."""
@@ -77,7 +77,7 @@ def numbers_candidate(
     )
 
 
-def predictions(served: Served, candidates: Iterable[Candidate]) -> pd.DataFrame:
+def predictions(served: ServedModel, candidates: Iterable[Candidate]) -> pd.DataFrame:
     """Return one row of `COLUMNS` a candidate; of the contributions the largest.
 
     Raises
@@ -88,7 +88,7 @@ def predictions(served: Served, candidates: Iterable[Candidate]) -> pd.DataFrame
     rows = []
     for i, candidate in enumerate(candidates, start=1):
         try:
-            said = answer([served], candidate)
+            said = predict([served], candidate)
         except InputError as error:
             raise InputError(f"candidate {i}: {error}") from error
         explanation = said["explanation"]

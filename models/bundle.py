@@ -30,13 +30,15 @@ from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
 from models.calibration import Calibration
 from models.encoder import BlockEncoder, absent
-from models.families import FAMILIES, Linear, Predictor, Trees
-from models.reference import Reference
+from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
+from models.reference import ReferenceSet
 
 PROTOCOL = 2
 _SINCE_2 = {"reference.npz", "validation.json", "card.html"}
 _ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md", "hashes.json"} | _SINCE_2
 _LARGEST = 512 * 2**20
+_FORMER_FAMILIES = {"random_forest": "xgboost_forest"}
+"""Families by the names under which older bundles were written."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Model:
         `training.evidence.evidence`.
     card : str
         The model card, in Markdown.
-    reference : Reference or None
+    reference : ReferenceSet or None
         The training profiles, whose `taxa` are the encoder's; None without the taxa block, and in protocol 1.
     validation : dict
         The evidence in full, JSON-ready; empty in protocol 1.
@@ -81,7 +83,7 @@ class Model:
     profilers: tuple[str, ...]
     evidence: dict[str, Any]
     card: str
-    reference: Reference | None = None
+    reference: ReferenceSet | None = None
     validation: dict[str, Any] = field(default_factory=dict)
     card_html: str = ""
 
@@ -111,10 +113,10 @@ def save_bundle(model: Model, folder: Path) -> None:
         "card.html": model.card_html.encode(),
         "validation.json": _json(model.validation),
     }
-    if isinstance(model.predictor, Linear):
+    if isinstance(model.predictor, LinearPredictor):
         predictor = model.predictor
         contents["linear.npz"] = _npz(intercept=predictor.intercept, coef=predictor.coef, mean=predictor.mean)
-    elif isinstance(model.predictor, Trees):
+    elif isinstance(model.predictor, TreePredictor):
         contents["trees.ubj"] = model.predictor.ubj()
     else:
         raise TypeError(f"a bundle cannot keep a {type(model.predictor).__name__}")
@@ -158,8 +160,9 @@ def load_bundle(folder: Path) -> Model:
     if protocol == 1 and (strange := contents.keys() & _SINCE_2):
         raise BundleError(f"{folder} holds what a bundle of protocol 1 may not: {', '.join(sorted(strange))}")
     try:
-        if about["family"] not in FAMILIES:
-            raise ValueError(f"unknown family {about['family']!r}")
+        family = _FORMER_FAMILIES.get(about["family"], about["family"])
+        if family not in FAMILIES:
+            raise ValueError(f"unknown family {family!r}")
         if about["outcome"] not in OUTCOME_IDS:
             raise ValueError(f"unknown outcome {about['outcome']!r}")
         encoder = BlockEncoder.from_state(about["encoder"])
@@ -172,7 +175,7 @@ def load_bundle(folder: Path) -> Model:
             }
         model = Model(
             outcome=about["outcome"],
-            family=about["family"],
+            family=family,
             encoder=encoder,
             predictor=_predictor(contents),
             calibration=Calibration.from_state(about["calibration"]),
@@ -234,13 +237,13 @@ def _check_parts_fit(model: Model) -> None:
 
 def _reference(
     encoder: BlockEncoder, state: Mapping[str, Any] | None, contents: Mapping[str, bytes]
-) -> Reference | None:
+) -> ReferenceSet | None:
     if (state is not None) != ("reference.npz" in contents):
         raise ValueError("a reference cloud is both described and kept as arrays, or neither")
     if state is None:
         return None
     with np.load(BytesIO(contents["reference.npz"]), allow_pickle=False) as arrays:
-        return Reference.from_state(encoder.names_["taxa"], state, arrays)
+        return ReferenceSet.from_state(encoder.names_["taxa"], state, arrays)
 
 
 def _json(content: object) -> bytes:
@@ -255,6 +258,6 @@ def _npz(**arrays: Any) -> bytes:
 
 def _predictor(contents: Mapping[str, bytes]) -> Predictor:
     if "trees.ubj" in contents:
-        return Trees.from_ubj(contents["trees.ubj"])
+        return TreePredictor.from_ubj(contents["trees.ubj"])
     with np.load(BytesIO(contents["linear.npz"]), allow_pickle=False) as arrays:
-        return Linear(float(arrays["intercept"]), arrays["coef"], arrays["mean"])
+        return LinearPredictor(float(arrays["intercept"]), arrays["coef"], arrays["mean"])

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, fisher_exact
 
+from models.applicability import assess_applicability
 from models.bundle import Model
-from models.candidate import Candidate, received
+from models.patient_input import Candidate, to_model_input
 from models.reference import VERDICTS
-from models.trust import trust
 
 Vector = NDArray[np.float64]
 Counts = NDArray[np.int_]
@@ -61,9 +61,11 @@ def drift(model: Model, candidates: Sequence[Candidate]) -> dict[str, Any]:
     verdicts: Counter[str] = Counter()
     given: dict[str, list[Vector]] = {name: [] for name in model.blocks}
     for candidate in candidates:
-        reception = received(candidate, model.encoder, model.units)
-        verdicts[trust(model, candidate, reception, model.encoder.encode(reception.values)).verdict] += 1
-        for block, values in reception.values.items():
+        model_input = to_model_input(candidate, model.encoder, model.units)
+        verdicts[
+            assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values)).verdict
+        ] += 1
+        for block, values in model_input.values.items():
             if block != "taxa" or candidate.taxa is not None:
                 given[block].append(values[0])
     known = model.validation.get("distributions", {})

@@ -66,7 +66,7 @@ class Family(Protocol):
 
 
 @dataclass(frozen=True)
-class Linear:
+class LinearPredictor:
     """A linear predictor, with the training means its contributions are measured from.
 
     Attributes
@@ -125,19 +125,19 @@ class ElasticNet:
         fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio, self._ratios)]
         return np.stack([fit.margin(other) for fit in fits])
 
-    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: dict[str, Any], seed: int) -> Linear:
+    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: dict[str, Any], seed: int) -> LinearPredictor:
         """Fit one setting, warm-started along the path that leads to it."""
         ratios = self._ratios[self._ratios > setting["lambda_ratio"]]
         return self._path(X, y, strata, setting["l1_ratio"], np.append(ratios, setting["lambda_ratio"]))[-1]
 
-    def _path(self, X: Matrix, y: Vector, strata: Strata, l1_ratio: float, ratios: Vector) -> list[Linear]:
+    def _path(self, X: Matrix, y: Vector, strata: Strata, l1_ratio: float, ratios: Vector) -> list[LinearPredictor]:
         mean = X.mean(axis=0)
         within = X - _stratum_means(X, strata)[strata]
         # What does not vary within a stratum is rounding error there, and must not be blown up to a feature.
         scale = within.std(axis=0)
         scale = np.where(scale > 1e-9, scale, np.inf)
         _, coefs = logistic_elastic_net_path((X - mean) / scale, y, l1_ratio, ratios, strata)
-        return [Linear(float(-w @ mean), w, mean) for w in coefs / scale]
+        return [LinearPredictor(float(-w @ mean), w, mean) for w in coefs / scale]
 
 
 def logistic_elastic_net_path(
@@ -226,7 +226,7 @@ def _stratum_means(values: NDArray[np.float64], strata: Strata, weight: Vector |
     return total
 
 
-class Trees:
+class TreePredictor:
     """A fitted XGBoost ensemble, boosted or a forest.
 
     Parameters
@@ -266,7 +266,7 @@ class Trees:
         return bytes(self.booster.save_raw(raw_format="ubj"))
 
     @classmethod
-    def from_ubj(cls, raw: bytes) -> Trees:
+    def from_ubj(cls, raw: bytes) -> TreePredictor:
         """Return the ensemble that `ubj` wrote."""
         import xgboost
 
@@ -304,8 +304,8 @@ class _TreeFamily:
     def fit(self, X: Matrix, y: Vector, strata: Strata, setting: dict[str, Any], seed: int) -> Predictor:
         if not X.shape[1]:
             # Nothing is left to learn from, and XGBoost refuses a matrix without columns.
-            return Linear(0.0, np.zeros(0), np.zeros(0))
-        return Trees(self._train(X, y, strata, setting["max_depth"], setting["rounds"], seed))
+            return LinearPredictor(0.0, np.zeros(0), np.zeros(0))
+        return TreePredictor(self._train(X, y, strata, setting["max_depth"], setting["rounds"], seed))
 
     def _train(self, X: Matrix, y: Vector, strata: Strata, depth: int, rounds: int, seed: int) -> Any:
         import xgboost
@@ -313,7 +313,7 @@ class _TreeFamily:
         # Cohorts count hundreds of patients: 32 bins lose nothing, and fit several times as fast as 256.
         params = {"objective": "binary:logistic", "max_bin": 32, "nthread": 1, "seed": seed, "verbosity": 0}
         colsample = {}
-        if self.name == "random_forest":
+        if self.name == "xgboost_forest":
             # sqrt(d) features a node, of a quarter of them a tree: histograms are built for a tree's features alone.
             colsample = {"colsample_bytree": 0.25, "colsample_bynode": min(1.0, 4 * X.shape[1] ** -0.5)}
         share = (np.bincount(strata, y) + 0.5) / (np.bincount(strata) + 1)
@@ -328,7 +328,7 @@ FAMILIES: dict[str, Family] = {
         ElasticNet(),
         # XGBoost's forest mode: it needs no second library to be served, and explains itself exactly.
         _TreeFamily(
-            "random_forest",
+            "xgboost_forest",
             {"num_parallel_tree": 200, "learning_rate": 1, "subsample": 0.632},
             depths=(6,),
             rounds=(1,),

@@ -16,7 +16,7 @@ ODDS_RATIO_MEANS = (
 """What the cells under the cohorts' odds ratio may be taken for."""
 
 
-def cells(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def joint_outcome(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the four cells of the first response and the first toxicity answered, JSON-ready.
 
     Whatever the dependence, the probability of two events lies between max(0, p + q - 1) and min(p, q). Where the
@@ -26,7 +26,7 @@ def cells(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Parameters
     ----------
     answers : sequence of mapping
-        As `models.answer.answer` returns them.
+        As `models.predict.predict` returns them.
 
     Returns
     -------

@@ -9,9 +9,9 @@ import mlflow
 import pandas as pd
 
 from features.landmark import BLOCKS
-from models.answer import Served
 from models.batch import numbers_candidate, predictions
 from models.bundle import load_bundle
+from models.predict import ServedModel
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):
@@ -19,7 +19,7 @@ class BundleModel(mlflow.pyfunc.PythonModel):
 
     def load_context(self, context: Any) -> None:
         """Check and read the bundle."""
-        self.served = Served(load_bundle(Path(context.artifacts["bundle"])), "bundle", "", "", "")
+        self.served = ServedModel(load_bundle(Path(context.artifacts["bundle"])), "bundle", "", "", "")
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return `probability`, `margin` and `verdict` for each row.

@@ -25,7 +25,7 @@ def exact_interval(events: int, patients: int) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def rate(events: int, patients: int) -> dict[str, Any]:
+def event_rate(events: int, patients: int) -> dict[str, Any]:
     """Return `patients`, `events`, `rate` (None of no patients) and the exact interval, `low` and `high`."""
     low, high = exact_interval(events, patients)
     share = events / patients if patients else None

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement, restored
-from models.rates import rate
+from models.rates import event_rate
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -41,7 +41,7 @@ VERDICTS: tuple[Verdict, ...] = ("ok", "use with care", "abstain")
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class ReferenceSet:
     """The training patients' profiles, whatever the model's own representation of taxa.
 
     Attributes
@@ -135,7 +135,8 @@ class Reference:
         Returns
         -------
         list of dict
-            For each of `outcomes` that is known of at least `FEWEST_NEAREST` of them its name and `models.rates.rate`.
+            For each of `outcomes` that is known of at least `FEWEST_NEAREST` of them, its name and
+            `models.rates.event_rate`.
             Nothing where no taxon counts, since all patients are then equally near.
         """
         if not self.profiles.shape[1]:
@@ -143,7 +144,7 @@ class Reference:
         nearest = np.argpartition(to_patients, NEAREST)[:NEAREST] if len(to_patients) > NEAREST else slice(None)
         known = self.known[nearest]
         counts = zip(self.outcomes, (known == 1).sum(axis=0).tolist(), (known >= 0).sum(axis=0).tolist(), strict=True)
-        return [{"outcome": name, **rate(*count)} for name, *count in counts if count[1] >= FEWEST_NEAREST]
+        return [{"outcome": name, **event_rate(*count)} for name, *count in counts if count[1] >= FEWEST_NEAREST]
 
     def state(self) -> dict[str, Any]:
         """Return what is neither an array nor the taxa's names as JSON-ready values."""
@@ -187,12 +188,12 @@ class Reference:
         return cloud, (cloud**2).sum(axis=1)
 
 
-def fit_reference(
+def fit_reference_set(
     taxa: Matrix,
     names: Sequence[str],
     cohorts: Sequence[str] | NDArray[np.object_],
     outcomes: Mapping[str, Vector] | None = None,
-) -> Reference:
+) -> ReferenceSet:
     """Return the reference cloud of training profiles.
 
     Parameters
@@ -212,7 +213,7 @@ def fit_reference(
         encoded = step.fit_transform(encoded)
     known, of = np.unique(np.asarray(cohorts, dtype=str), return_inverse=True)
     had = np.array([*(outcomes or {}).values()]).reshape(-1, len(taxa)).T
-    cloud = Reference(
+    cloud = ReferenceSet(
         taxa=tuple(names),
         steps=steps,
         profiles=encoded.astype(np.float32),
@@ -228,12 +229,14 @@ def fit_reference(
     return replace(cloud, left_out=np.sort(left_out))
 
 
-def profile_verdicts(reference: Reference, taxa: Matrix, names: Sequence[str], recognised: Vector) -> NDArray[np.str_]:
+def profile_verdicts(
+    reference: ReferenceSet, taxa: Matrix, names: Sequence[str], recognised: Vector
+) -> NDArray[np.str_]:
     """Return what the server would say of profiles by coverage, distance and richness alone, (n_profiles,).
 
     Parameters
     ----------
-    reference : Reference
+    reference : ReferenceSet
     taxa : ndarray, (n_profiles, n_taxa)
         Proportions; a taxon unseen in training is left to `recognised`.
     names : sequence of str

@@ -17,9 +17,9 @@ from typing import Any
 from features.errors import InputError, ModelMissing
 from features.landmark import BLOCKS
 from features.settings import settings
-from models.answer import Served
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
+from models.predict import ServedModel
 
 ALIASES = ("champion", "candidate")
 _OURS = "taxokine.outcome"
@@ -137,7 +137,7 @@ def promote(name: str, version: str, tags: Mapping[str, str], *, granted: bool) 
         store.set_registered_model_alias(name, "champion", version)
 
 
-def served_models(alias: str | None = None) -> dict[str, list[Served]]:
+def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     """Load every outcome's models.
 
     Parameters
@@ -147,7 +147,7 @@ def served_models(alias: str | None = None) -> dict[str, list[Served]]:
 
     Returns
     -------
-    dict of str to list of Served
+    dict of str to list of ServedModel
         By outcome; the alias's own model first, then those of other sets of blocks, the larger sets first.
 
     Raises
@@ -157,7 +157,7 @@ def served_models(alias: str | None = None) -> dict[str, list[Served]]:
     BundleError
         A bundle is not as it was written.
     """
-    found: dict[str, list[Served]] = {}
+    found: dict[str, list[ServedModel]] = {}
     with _missing("models cannot be loaded"):
         for registered in client().search_registered_models():
             outcome = registered.tags.get(_OURS)
@@ -178,7 +178,7 @@ def served_models(alias: str | None = None) -> dict[str, list[Served]]:
     return found
 
 
-def load_version(name: str, version: str, alias: str) -> Served:
+def load_version(name: str, version: str, alias: str) -> ServedModel:
     """Load one version of a registered model.
 
     Parameters
@@ -193,10 +193,10 @@ def load_version(name: str, version: str, alias: str) -> Served:
     with tempfile.TemporaryDirectory() as folder:
         local = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/artifacts/bundle", dst_path=folder)
         model = load_bundle(Path(local))
-    return Served(model, name, version, about.run_id or "", alias)
+    return ServedModel(model, name, version, about.run_id or "", alias)
 
 
-def find_model(reference: str) -> Served:
+def find_model(reference: str) -> ServedModel:
     """Load a model by folder, or by `name`, `name@alias` or `name/version` in the registry.
 
     Raises
@@ -206,7 +206,7 @@ def find_model(reference: str) -> Served:
     path = Path(reference)
     if path.is_dir():
         bundle = path / "artifacts" / "bundle"
-        return Served(load_bundle(bundle if bundle.is_dir() else path), path.name, "", "", "")
+        return ServedModel(load_bundle(bundle if bundle.is_dir() else path), path.name, "", "", "")
     name, _, alias = reference.partition("@")
     name, _, version = name.partition("/")
     with _missing(f"no model {reference!r}"):

@@ -16,8 +16,8 @@ from fastapi_offline import FastAPIOffline
 
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
 from features.outcomes import is_toxicity, meaning
-from models.answer import Served, answer, benefit
-from models.joint import cells
+from models.joint import joint_outcome
+from models.predict import ServedModel, benefit_bounds, predict
 from serving.accounts import Accounts
 from serving.clinic import Clinic
 from serving.errors import NotServed, UnsupportedMedia, add_handlers
@@ -38,13 +38,13 @@ _SCHEMAS = "#/components/schemas/{model}"
 
 
 def create_app(
-    models: Mapping[str, Sequence[Served]], accounts: Accounts, clinic: Clinic | None = None, mlflow_ui: str = ""
+    models: Mapping[str, Sequence[ServedModel]], accounts: Accounts, clinic: Clinic | None = None, mlflow_ui: str = ""
 ) -> FastAPI:
     """Return the API and the pages that answer with these models.
 
     Parameters
     ----------
-    models : mapping of str to sequence of Served
+    models : mapping of str to sequence of ServedModel
         For each outcome its models, the best first.
     accounts : Accounts
         The API keys and the users to let in.
@@ -127,22 +127,22 @@ def create_app(
             },
         },
     )
-    async def predict(request: Request) -> Response:
+    async def create_prediction(request: Request) -> Response:
         authorise(request)
         ready()
         # Read and validated by hand, straight from bytes: FastAPI would read a body of any size, and parse it twice.
         asked = PredictionRequest.model_validate_json(await _body(request))
         candidate = asked.candidate()
         outcomes = _side_by_side(asked.outcomes, models)
-        answers = [answer(models[outcome], candidate) for outcome in outcomes]
+        answers = [predict(models[outcome], candidate) for outcome in outcomes]
         # One pass from dicts to bytes; a response model would build and check each contribution again.
         return _json(
             orjson.dumps(
                 {
                     "patient": {"id": asked.patient.id},
                     "answers": answers,
-                    "benefit": benefit(answers),
-                    "cells": cells(answers),
+                    "benefit": benefit_bounds(answers),
+                    "cells": joint_outcome(answers),
                     "simulated": any(said["simulated"] for said in answers),
                     "notice": NOTICE,
                 }
@@ -163,7 +163,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     gc.unfreeze()
 
 
-def _side_by_side(asked: Sequence[str] | None, models: Mapping[str, Sequence[Served]]) -> list[str]:
+def _side_by_side(asked: Sequence[str] | None, models: Mapping[str, Sequence[ServedModel]]) -> list[str]:
     if asked is None:
         return list(models)
     for i, outcome in enumerate(asked):
@@ -196,7 +196,7 @@ def _json(body: bytes) -> Response:
     return Response(body, media_type="application/json")
 
 
-def _about(served: Served) -> dict[str, Any]:
+def _about(served: ServedModel) -> dict[str, Any]:
     model = served.model
     return {
         **served.about(),

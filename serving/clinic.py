@@ -10,7 +10,7 @@ from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.settings import settings
 from models.batch import table_candidates
-from models.candidate import Candidate
+from models.patient_input import Candidate
 
 _EVER = 1e6
 """Days: no visit is earlier or later, so that a table up to this landmark holds every one."""

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from features.errors import NotAuthorised
 from features.settings import settings
-from models.answer import Served
+from models.predict import ServedModel
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
 from serving.clinic import read_clinic
@@ -94,7 +94,7 @@ def serve(
     )
 
 
-def _app(models: Mapping[str, Sequence[Served]], accounts: Accounts) -> FastAPI:
+def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> FastAPI:
     said = settings()
     landmark = min(served.model.evidence["landmark"] for ranked in models.values() for served in ranked)
     clinic = read_clinic(said.clinic, landmark) if said.clinic else None

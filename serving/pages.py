@@ -21,9 +21,9 @@ from starlette.responses import RedirectResponse
 
 from features.analytes import ImmuneUnit
 from features.errors import InputError, NotAuthorised, TaxokineError, TooLarge, TooManyAttempts
-from models.answer import Served
 from models.bundle import Model
-from models.candidate import Unit
+from models.patient_input import Unit
+from models.predict import ServedModel
 from serving import views
 from serving.accounts import Accounts, Visitor
 from serving.clinic import Clinic, Patient
@@ -93,13 +93,13 @@ _TEMPLATES = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_around])
 
 
 def create_pages(
-    models: Mapping[str, Sequence[Served]], accounts: Accounts, clinic: Clinic | None, mlflow_ui: str
+    models: Mapping[str, Sequence[ServedModel]], accounts: Accounts, clinic: Clinic | None, mlflow_ui: str
 ) -> APIRouter:
     """Return the pages' routes.
 
     Parameters
     ----------
-    models : mapping of str to sequence of Served
+    models : mapping of str to sequence of ServedModel
         For each outcome its models, the best first.
     accounts : Accounts
     clinic : Clinic, optional

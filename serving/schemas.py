@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.analytes import ImmuneUnit, Reading, parse_value
 from features.errors import InputError
-from models.candidate import LARGEST, Candidate, Measurement, StoolProfile, Unit
+from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, Unit
 from models.reference import Verdict
 
 NOTICE = "Association, not cause. Research use: not a medical device."

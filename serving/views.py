@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 from features.analytes import ImmuneUnit
 from features.outcomes import is_toxicity, meaning
-from models.answer import Served, answer
 from models.bundle import Model
-from models.candidate import Candidate, StoolProfile
 from models.drift import drift
-from models.joint import CELLS, cells
+from models.joint import CELLS, joint_outcome
+from models.patient_input import Candidate, StoolProfile
+from models.predict import ServedModel, predict
 from models.rates import like
 from serving import drawings
 from serving.clinic import Clinic, Patient
@@ -35,12 +35,12 @@ class Desk:
 
     Parameters
     ----------
-    models : mapping of str to sequence of Served
+    models : mapping of str to sequence of ServedModel
         For each outcome its models, the best first.
     clinic : Clinic, optional
     """
 
-    def __init__(self, models: Mapping[str, Sequence[Served]], clinic: Clinic | None) -> None:
+    def __init__(self, models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | None) -> None:
         self.models, self.clinic = models, clinic
         sides = [[name for name in models if is_toxicity(name) == toxic] for toxic in (False, True)]
         # Response and toxicity side by side; of several the first that is registered.
@@ -155,7 +155,7 @@ class Desk:
         return {"rows": rows, "clinic": self.clinic}
 
     def _answers(self, candidate: Candidate) -> list[dict[str, Any]]:
-        return [answer(self.models[name], candidate) for name in self.pair]
+        return [predict(self.models[name], candidate) for name in self.pair]
 
     def _drift_of(self, name: str, version: str) -> dict[str, Any]:
         assert self.clinic is not None
@@ -167,7 +167,7 @@ class Desk:
         patient = self.clinic.patients[name]
         visit = patient.visits[patient.baseline]
         answers = self._answers(visit.candidate)
-        four = cells(answers)
+        four = joint_outcome(answers)
         cell = four["response_without_toxicity"]
         return {
             "id": name,
@@ -186,7 +186,7 @@ class Desk:
     def _answered(self, candidate: Candidate, worth: float) -> dict[str, Any]:
         answers = self._answers(candidate)
         sides = [self._one_side(one) for one in answers]
-        four = cells(answers)
+        four = joint_outcome(answers)
         own = all(side["promoted"] for side in sides) and len(sides) == 2
         enough = own and all(min(s["events"], s["patients"] - s["events"]) >= ENOUGH for s in sides)
         return {

@@ -27,7 +27,7 @@ from models.bundle import Model
 from models.calibration import fit_venn_abers
 from models.encoder import Representation
 from models.families import FAMILIES
-from models.reference import fit_reference
+from models.reference import fit_reference_set
 from models.registry import log_bundle, register
 from training import tracking
 from training.evidence.aggregates import known_outcomes
@@ -491,7 +491,7 @@ def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card:
     calibration, reference = fitted.calibration, None
     if "taxa" in blocks:
         outcomes = known_outcomes(table, outcome)
-        reference = fit_reference(table.taxa.values, table.taxa.names, centres(table.rows), outcomes)
+        reference = fit_reference_set(table.taxa.values, table.taxa.names, centres(table.rows), outcomes)
     if len(fitted.y):
         calibration = replace(calibration, venn_abers=fit_venn_abers(fitted.margin, fitted.y))
     return Model(

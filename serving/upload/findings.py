@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from features.analytes import LOG2_UNITS, ImmuneUnit, canonical_analyte
 from features.draft import is_analyte
-from models.answer import Served
-from models.candidate import Unit
+from models.patient_input import Unit
+from models.predict import ServedModel
 
 Field = Literal["taxa", "taxonomy", "immune", "clinical"]
 WHAT: Mapping[Field, str] = {
@@ -132,17 +132,17 @@ class Known:
 
     Parameters
     ----------
-    models : mapping of str to sequence of Served
+    models : mapping of str to sequence of ServedModel
         For each outcome its models, the best first.
 
     Attributes
     ----------
-    served : list of Served
+    served : list of ServedModel
     units : dict of str to str
         The unit in which each analyte is known, to the first model that knows it.
     """
 
-    def __init__(self, models: Mapping[str, Sequence[Served]]) -> None:
+    def __init__(self, models: Mapping[str, Sequence[ServedModel]]) -> None:
         self.served = [served for ranked in models.values() for served in ranked]
         self.units = {name: unit for served in reversed(self.served) for name, unit in served.model.units.items()}
 

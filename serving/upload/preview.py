@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from features.errors import FileError, InputError
-from models.answer import Served, chosen
-from models.candidate import Candidate
+from models.applicability import assess_applicability
+from models.patient_input import Candidate
+from models.predict import ServedModel, select_model
 from models.reference import CARE_RECOGNISED, richness_grade
-from models.trust import trust
 from serving.schemas import PredictionRequest
 from serving.upload.blood import measurements
 from serving.upload.clinical import fields
@@ -49,7 +49,7 @@ class Upload:
     samples: tuple[str, ...]
 
 
-def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[str, Sequence[Served]]) -> Upload:
+def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[str, Sequence[ServedModel]]) -> Upload:
     """Return what is understood of a patient's files and what is not; nothing is predicted, and nothing kept.
 
     Parameters
@@ -58,7 +58,7 @@ def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[
         Of these what there is: 'taxa' (MetaPhlAn, BIOM 2.1, QIIME 2, TSV or CSV), 'taxonomy' (of features whose ids
         are no names), 'immune' (TSV or CSV, one row a measurement or one column an analyte), 'clinical' (one row).
     form : Form
-    models : mapping of str to sequence of Served
+    models : mapping of str to sequence of ServedModel
         For each outcome its models, the best first, as the server has them.
 
     Notes
@@ -116,7 +116,7 @@ def _read(
     return None
 
 
-def _checked(told: Told, request: dict[str, Any], models: Mapping[str, Sequence[Served]]) -> dict[str, Any] | None:
+def _checked(told: Told, request: dict[str, Any], models: Mapping[str, Sequence[ServedModel]]) -> dict[str, Any] | None:
     """Return the request if nothing stops it, checked as the API checks one, and tell what the models make of it."""
     if any(fault.severity == "stops" for fault in told.faults):
         return None
@@ -137,11 +137,11 @@ def _checked(told: Told, request: dict[str, Any], models: Mapping[str, Sequence[
     return request
 
 
-def _judge(told: Told, outcome: str, ranked: Sequence[Served], candidate: Candidate) -> None:
+def _judge(told: Told, outcome: str, ranked: Sequence[ServedModel], candidate: Candidate) -> None:
     """Tell what keeps the model that would answer from knowing this candidate."""
-    served, reception = chosen(ranked, candidate)
+    served, model_input = select_model(ranked, candidate)
     model, of = served.model, {"outcomes": (outcome,)}
-    judged = trust(model, candidate, reception, model.encoder.encode(reception.values))
+    judged = assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values))
     if "taxa" in model.blocks and candidate.taxa:
         facts, profilers = judged.facts, " or ".join(model.profilers) or "not stated"
         if (share := facts["taxa_recognised"]) < CARE_RECOGNISED:

@@ -14,8 +14,8 @@ from features.errors import FileError
 from features.tables.profiles import RANKS, read_number_table
 from features.tables.text import read_text_table
 from features.taxa import UNEXPLAINED, TaxaTable, canonical_name
-from models.candidate import WHOLE, Unit
-from models.trust import CARE_FILLED
+from models.applicability import CARE_FILLED
+from models.patient_input import WHOLE, Unit
 from serving.upload.findings import WHAT, Known, Refused, Told
 from serving.upload.intake import StoredFile
 from serving.upload.sheets import kind_in

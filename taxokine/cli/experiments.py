@@ -21,8 +21,8 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               help="What to predict.")  # fmt: skip
 @click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
               help="Of any grade, or of this CTCAE grade and above; needed for toxicity and for its time.")  # fmt: skip
-@click.option("--families", default="elastic_net,random_forest,xgboost", show_default=True, metavar="FAMILY,…",
-              callback=choices(("elastic_net", "random_forest", "xgboost")),
+@click.option("--families", default="elastic_net,xgboost_forest,xgboost", show_default=True, metavar="FAMILY,…",
+              callback=choices(("elastic_net", "xgboost_forest", "xgboost")),
               help="Families of classifiers.")  # fmt: skip
 @click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
               callback=choices(("taxa", "immune", "clinical")),

@@ -18,7 +18,7 @@ from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
-from models.reference import fit_reference
+from models.reference import fit_reference_set
 from training.evidence.aggregates import distributions
 
 # A busy machine is no failure.
@@ -27,7 +27,7 @@ settings.load_profile("models")
 
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 UNITS = {"IL-6": "pg/mL", "IL-8": "ng/mL", "IL-10": "unstated", "CD40L": "NPX", "IL6 mRNA": "log2_expression"}
-SIMPLE = {"elastic_net": 15, "random_forest": 0, "xgboost": 7}
+SIMPLE = {"elastic_net": 15, "xgboost_forest": 0, "xgboost": 7}
 """Which setting of each family the tests fit."""
 EVIDENCE: dict[str, Any] = {
     "simulated": False,
@@ -104,7 +104,7 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
     return replace(
         found,
         calibration=replace(found.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
-        reference=taxa and fit_reference(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
+        reference=taxa and fit_reference_set(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
         validation={"per_cohort": [0.5, None], "distributions": distributions(table, found.encoder)},
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )

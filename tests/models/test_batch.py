@@ -12,16 +12,16 @@ import pytest
 
 from features.errors import InputError
 from features.landmark import BLOCKS
-from models.answer import Served, answer
 from models.batch import COLUMNS, TOP, frame_candidates, numbers_candidate, predictions, table_candidates
 from models.bundle import Model
-from models.candidate import Candidate, received
+from models.patient_input import Candidate, to_model_input
+from models.predict import ServedModel, predict
 
 from .conftest import PROFILER, UNITS, invented, trained
 
 
-def served(model: Model, name: str = "toxicity_any") -> Served:
-    return Served(model, name, "1", "run", "candidate")
+def served(model: Model, name: str = "toxicity_any") -> ServedModel:
+    return ServedModel(model, name, "1", "run", "candidate")
 
 
 def one(taxa: dict[str, float] | None = None, immune: dict[str, float] | None = None, **clinical: float) -> Candidate:
@@ -40,7 +40,7 @@ def test_a_row_is_received_as_it_was_trained_on(family: str, blocks: tuple[str, 
 def test_every_block_of_a_row_arrives() -> None:
     model, table = trained("elastic_net"), invented(seed=2)
     for i, candidate in enumerate(table_candidates(table)):
-        values = received(candidate, model.encoder, model.units).values
+        values = to_model_input(candidate, model.encoder, model.units).values
         for block in BLOCKS:
             np.testing.assert_allclose(values[block][0], table.block(block).values[i], rtol=1e-12, err_msg=block)
 
@@ -71,7 +71,7 @@ def test_a_prediction_is_the_answer(family: str) -> None:
     model = served(trained(family))
     asked = list(table_candidates(invented(seed=4)))
     for candidate, row in zip(asked, predictions(model, asked).itertuples(), strict=True):
-        said = answer([model], candidate)
+        said = predict([model], candidate)
         assert row.probability == said["probability"]
         assert row.margin == said["explanation"]["value"]
         assert row.verdict == said["trust"]["verdict"]
@@ -128,11 +128,11 @@ def test_infinities_are_beyond_an_unstated_limit() -> None:
 def test_a_transcript_never_passes_for_its_protein(units: dict[str, str]) -> None:
     candidate = numbers_candidate({}, {"IL6 mRNA": 5.0}, {}, units=units)
     model = trained("elastic_net")
-    values = received(candidate, model.encoder, model.units).values["immune"][0]
+    values = to_model_input(candidate, model.encoder, model.units).values["immune"][0]
     assert dict(zip(UNITS, np.isfinite(values).tolist(), strict=True)) == {name: name == "IL6 mRNA" for name in UNITS}
     both = numbers_candidate({}, {"IL6 mRNA": 5.0, "IL-6": 2.0}, {}, units=units)
     if units:
-        assert received(both, model.encoder, units).unused == ()
+        assert to_model_input(both, model.encoder, units).unused == ()
 
 
 def test_levels_become_fields() -> None:

@@ -21,7 +21,7 @@ from models.batch import predictions, table_candidates
 from models.bundle import PROTOCOL, load_bundle, save_bundle
 from models.calibration import Calibration
 from models.encoder import Representation
-from models.families import FAMILIES, Linear
+from models.families import FAMILIES, LinearPredictor
 
 from .conftest import complete, invented, one_stratum, trained
 from .test_batch import served
@@ -360,7 +360,7 @@ def test_a_description_that_does_not_fit_is_refused_though_its_hash_matches(tmp_
 
 def test_trees_of_other_features_are_refused(tmp_path: Path) -> None:
     other = trained("xgboost", ("taxa",)).predictor
-    assert not isinstance(other, Linear)
+    assert not isinstance(other, LinearPredictor)
     bundle = written(tmp_path, "xgboost")
     with pytest.raises(BundleError):
         load_bundle(rehashed(bundle, **{"trees.ubj": other.ubj()}))  # type: ignore[attr-defined]

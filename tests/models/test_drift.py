@@ -16,8 +16,8 @@ from statsmodels.stats.multitest import multipletests
 from features.landmark import FeatureTable
 from models.batch import table_candidates
 from models.bundle import load_bundle
-from models.candidate import Candidate
 from models.drift import FALSE_DISCOVERIES, drift, stability
+from models.patient_input import Candidate
 
 from .conftest import complete, invented
 from .test_golden import GOLDEN

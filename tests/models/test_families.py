@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
-from models.families import FAMILIES, Linear, Trees, logistic_elastic_net_path
+from models.families import FAMILIES, LinearPredictor, TreePredictor, logistic_elastic_net_path
 
 Matrix = NDArray[np.float64]
 RATIOS = np.geomspace(1, 0.05, 15)
@@ -213,7 +213,7 @@ def test_the_base_value_is_the_mean_margin_of_training(family: str) -> None:
 def test_linear_contributions_are_shapley_values_by_enumeration() -> None:
     rng = np.random.default_rng(0)
     mean, coef, row, d = rng.normal(size=4), rng.normal(size=4), rng.normal(size=(1, 4)), 4
-    linear = Linear(0.3, coef, mean)
+    linear = LinearPredictor(0.3, coef, mean)
 
     def value(known: tuple[int, ...]) -> float:
         filled = mean.copy()
@@ -239,22 +239,22 @@ def test_contributions_agree_with_shap(family: str) -> None:
     chosen = FAMILIES[family]
     predictor = chosen.fit(X, y, one(y), chosen.settings[-1], seed=0)
     found, base = predictor.contributions(X)
-    if isinstance(predictor, Linear):
+    if isinstance(predictor, LinearPredictor):
         masker = shap.maskers.Independent(X, max_samples=len(X))
         explainer = shap.LinearExplainer((predictor.coef, predictor.intercept), masker)
     else:
-        assert isinstance(predictor, Trees)
+        assert isinstance(predictor, TreePredictor)
         explainer = shap.TreeExplainer(predictor.booster, feature_perturbation="tree_path_dependent")
     np.testing.assert_allclose(found, explainer.shap_values(X), atol=1e-4)
     assert base == pytest.approx(float(np.ravel(explainer.expected_value)[0]), abs=1e-4)
 
 
-@pytest.mark.parametrize("name", ["random_forest", "xgboost"])
+@pytest.mark.parametrize("name", ["xgboost_forest", "xgboost"])
 def test_trees_survive_their_ubj(name: str) -> None:
     X, y = problem()
     before = FAMILIES[name].fit(X, y, one(y), FAMILIES[name].settings[-1], seed=0)
-    assert isinstance(before, Trees)
-    after = Trees.from_ubj(before.ubj())
+    assert isinstance(before, TreePredictor)
+    after = TreePredictor.from_ubj(before.ubj())
     np.testing.assert_array_equal(after.margin(X), before.margin(X))
     np.testing.assert_array_equal(after.contributions(X)[0], before.contributions(X)[0])
     assert after.ubj() == before.ubj()

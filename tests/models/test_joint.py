@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
-from models.joint import CELLS, ODDS_RATIO_MEANS, cells, joint_probability
+from models.joint import CELLS, ODDS_RATIO_MEANS, joint_outcome, joint_probability
 
 share = st.floats(0, 1)
 inner = st.floats(0.01, 0.99)
@@ -35,7 +35,7 @@ def known(value: float, patients: int = 120, toxicity: str = "toxicity_any") -> 
 
 @given(r=share, t=share)
 def test_bounds_are_what_linear_programming_finds(r: float, t: float) -> None:
-    found = cells([said("objective_response", r), said("toxicity_any", t)])
+    found = joint_outcome([said("objective_response", r), said("toxicity_any", t)])
     # Response without toxicity, both, neither, toxicity without response.
     margins = [[1, 1, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]
     for at, name in enumerate(CELLS):
@@ -47,7 +47,7 @@ def test_bounds_are_what_linear_programming_finds(r: float, t: float) -> None:
 
 @given(r=inner, t=inner, odds_ratio=ratio)
 def test_the_cells_have_the_odds_ratio_and_the_margins(r: float, t: float, odds_ratio: float) -> None:
-    found = cells([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
+    found = joint_outcome([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
     alone, both, neither, harm = (found[name]["expected"] for name in CELLS)
     assert both * neither == pytest.approx(odds_ratio * alone * harm, rel=1e-6, abs=1e-12)
     assert (alone + both, both + harm) == pytest.approx((r, t))
@@ -62,7 +62,7 @@ def test_the_cells_have_the_odds_ratio_and_the_margins(r: float, t: float, odds_
 
 @given(r=share, t=share, odds_ratio=ratio)
 def test_any_probabilities_have_cells(r: float, t: float, odds_ratio: float) -> None:
-    found = cells([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
+    found = joint_outcome([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
     for name in CELLS:
         assert found[name]["low"] - 1e-12 <= found[name]["expected"] <= found[name]["high"]
 
@@ -77,15 +77,15 @@ def test_a_larger_odds_ratio_never_makes_both_rarer(r: float, t: float, odds_rat
 def test_the_odds_ratio_of_most_patients_that_is_of_these_outcomes_counts() -> None:
     others = (known(9.0, 900, "toxicity_3"), known(2.0, 120))
     answers = [said("objective_response", 0.4, *others), said("toxicity_any", 0.3, known(3.0, 150))]
-    found = cells([said("disease_control", 0.5), *answers][1:])
+    found = joint_outcome([said("disease_control", 0.5), *answers][1:])
     assert found["odds_ratio"] == known(3.0, 150) | {"meaning": ODDS_RATIO_MEANS}
-    assert cells([said("disease_control", 0.5), *answers])["odds_ratio"] is None
+    assert joint_outcome([said("disease_control", 0.5), *answers])["odds_ratio"] is None
     assert found["of"] == ["objective_response", "toxicity_any"]
 
 
 def test_without_both_sides_there_are_no_cells() -> None:
-    found = cells([said("objective_response", None, known(2.0)), said("toxicity_any", 0.3)])
+    found = joint_outcome([said("objective_response", None, known(2.0)), said("toxicity_any", 0.3)])
     assert (found["reason"], found["odds_ratio"]) == ("a model abstained", None)
     assert [found[name] for name in CELLS] == [{"low": None, "high": None, "expected": None}] * 4
-    assert cells([])["reason"] == "no model of response is registered"
-    assert cells([said("disease_control", 0.1)])["reason"] == "no model of toxicity is registered"
+    assert joint_outcome([])["reason"] == "no model of response is registered"
+    assert joint_outcome([said("disease_control", 0.1)])["reason"] == "no model of toxicity is registered"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from models.rates import exact_interval, like, rate
+from models.rates import event_rate, exact_interval, like
 
 COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -27,8 +27,8 @@ def test_events_and_others_mirror_each_other(counts: tuple[int, int]) -> None:
 
 
 def test_of_no_patients_nothing_is_known() -> None:
-    assert rate(0, 0) == {"patients": 0, "events": 0, "rate": None, "low": 0.0, "high": 1.0}
-    assert rate(3, 4)["rate"] == 0.75
+    assert event_rate(0, 0) == {"patients": 0, "events": 0, "rate": None, "low": 0.0, "high": 1.0}
+    assert event_rate(3, 4)["rate"] == 0.75
 
 
 def test_an_answer_belongs_to_one_group() -> None:

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 from skbio.stats.composition import clr
 
+from models.applicability import assess_applicability
 from models.batch import numbers_candidate
-from models.candidate import received
+from models.patient_input import to_model_input
 from models.reference import (
     CARE_PERCENTILE,
     NEIGHBOURS,
     VERDICTS,
-    Reference,
+    ReferenceSet,
     distance_grade,
-    fit_reference,
+    fit_reference_set,
     profile_verdicts,
 )
-from models.trust import trust
 
 from .conftest import invented, trained
 
@@ -44,8 +44,8 @@ def profiles(n: int, seed: int, shift: float = 0.0) -> Matrix:
 
 
 @pytest.fixture(scope="module")
-def cloud() -> Reference:
-    return fit_reference(profiles(len(COHORTS), 0), NAMES, COHORTS)
+def cloud() -> ReferenceSet:
+    return fit_reference_set(profiles(len(COHORTS), 0), NAMES, COHORTS)
 
 
 def coordinates(training: Matrix, rows: Matrix) -> Matrix:
@@ -64,7 +64,7 @@ def nearest(point: Matrix, others: Matrix) -> float:
     return float(np.mean(sorted(float(np.linalg.norm(point - other)) for other in others)[:5]))
 
 
-def test_distances_are_those_of_plain_loops(cloud: Reference) -> None:
+def test_distances_are_those_of_plain_loops(cloud: ReferenceSet) -> None:
     training, new = profiles(len(COHORTS), 0), profiles(8, 1)
     assert NEIGHBOURS == 5
     points = coordinates(training, training)
@@ -74,7 +74,7 @@ def test_distances_are_those_of_plain_loops(cloud: Reference) -> None:
     assert cloud.profiles.dtype == np.float32
 
 
-def test_a_patients_own_distance_is_to_other_cohorts(cloud: Reference) -> None:
+def test_a_patients_own_distance_is_to_other_cohorts(cloud: ReferenceSet) -> None:
     points = coordinates(profiles(len(COHORTS), 0), profiles(len(COHORTS), 0))
     expected = [nearest(one, points[cohort != COHORTS]) for one, cohort in zip(points, COHORTS, strict=True)]
     np.testing.assert_allclose(cloud.left_out, sorted(expected), rtol=1e-5)
@@ -82,7 +82,7 @@ def test_a_patients_own_distance_is_to_other_cohorts(cloud: Reference) -> None:
 
 def test_of_one_cohort_it_is_to_the_other_patients() -> None:
     training = profiles(12, 3)
-    alone = fit_reference(training, NAMES, ["only"] * 12)
+    alone = fit_reference_set(training, NAMES, ["only"] * 12)
     points = coordinates(training, training)
     expected = [nearest(one, np.delete(points, i, axis=0)) for i, one in enumerate(points)]
     np.testing.assert_allclose(alone.left_out, sorted(expected), rtol=1e-5)
@@ -91,7 +91,7 @@ def test_of_one_cohort_it_is_to_the_other_patients() -> None:
 
 def test_fewer_patients_than_neighbours_are_all_taken() -> None:
     training = profiles(3, 4)
-    few = fit_reference(training, NAMES, ["x", "x", "y"])
+    few = fit_reference_set(training, NAMES, ["x", "x", "y"])
     points = coordinates(training, training)
     assert few.distances(training[:1])[0] == pytest.approx(
         np.mean([np.linalg.norm(points[0] - p) for p in points]), rel=1e-5
@@ -101,20 +101,20 @@ def test_fewer_patients_than_neighbours_are_all_taken() -> None:
 
 def test_a_cohort_of_its_own_is_nearest() -> None:
     training = np.vstack([profiles(20, 5), profiles(20, 6, shift=6.0)])
-    both = fit_reference(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
+    both = fit_reference_set(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
     found = [both.nearest_cohort(row) for row in both.to_patients(profiles(10, 7, shift=6.0))]
     assert found == ["shifted"] * 10
 
 
 @given(distances=st.lists(st.floats(0, 100), min_size=2, max_size=20))
 def test_a_percentile_is_the_share_of_left_out_distances_below(distances: list[float]) -> None:
-    cloud = fit_reference(profiles(10, 8), NAMES, ["a"] * 10)
+    cloud = fit_reference_set(profiles(10, 8), NAMES, ["a"] * 10)
     found = cloud.percentile(np.array(distances))
     assert found == pytest.approx([100 * np.mean(cloud.left_out < one) for one in distances])
     assert ((found == 100) == (np.array(distances) > cloud.left_out[-1])).all()
 
 
-def test_richness_is_of_the_taxa_that_count(cloud: Reference) -> None:
+def test_richness_is_of_the_taxa_that_count(cloud: ReferenceSet) -> None:
     training, new = profiles(len(COHORTS), 0), profiles(8, 1)
     kept = (training > 0).mean(axis=0) >= 0.1
     found, richness = (training[:, kept] > 0).sum(axis=1), (new[:, kept] > 0).sum(axis=1)
@@ -130,7 +130,7 @@ def test_farther_is_never_better(percentile: float, less: float) -> None:
 
 def test_of_patients_like_those_of_training_few_are_far() -> None:
     # As many are cautioned as the rule says: 1 in 20, and beyond them all 1 in 201.
-    cloud = fit_reference(profiles(200, 9), NAMES, ["a"] * 200)
+    cloud = fit_reference_set(profiles(200, 9), NAMES, ["a"] * 200)
     percentile = cloud.percentile(cloud.distances(profiles(1000, 10)))
     assert 0.02 < (percentile > CARE_PERCENTILE).mean() < 0.09
     assert (percentile == 100).mean() < 0.02
@@ -138,7 +138,7 @@ def test_of_patients_like_those_of_training_few_are_far() -> None:
     assert (cloud.percentile(cloud.distances(profiles(200, 11)[:, ::-1])) == 100).mean() > 0.9
 
 
-def test_only_names_count_not_their_order_nor_those_unseen(cloud: Reference) -> None:
+def test_only_names_count_not_their_order_nor_those_unseen(cloud: ReferenceSet) -> None:
     new, recognised = profiles(40, 12), np.ones(40)
     order = np.random.default_rng(0).permutation(N_TAXA)
     wider = np.column_stack([new[:, order], np.full(40, 0.5)])
@@ -154,7 +154,7 @@ def test_only_names_count_not_their_order_nor_those_unseen(cloud: Reference) -> 
 
 def test_many_rows_are_judged_as_the_server_judges_one() -> None:
     table = invented()
-    reference = fit_reference(table.taxa.values, table.taxa.names, ["invented"] * len(table))
+    reference = fit_reference_set(table.taxa.values, table.taxa.names, ["invented"] * len(table))
     model = replace(trained("elastic_net", ("taxa",)), reference=reference)
     rng = np.random.default_rng(0)
     # Some profiles as in training, some shuffled, some of which much or most is of unknown taxa.
@@ -167,15 +167,17 @@ def test_many_rows_are_judged_as_the_server_judges_one() -> None:
         candidate = numbers_candidate(dict(zip(names, row.tolist(), strict=True)), {}, {}, units={})
         assert candidate.taxa is not None
         candidate = replace(candidate, taxa=replace(candidate.taxa, profiler=model.profilers[0]))
-        reception = received(candidate, model.encoder, model.units)
-        one_by_one.append(trust(model, candidate, reception, model.encoder.encode(reception.values)).verdict)
+        model_input = to_model_input(candidate, model.encoder, model.units)
+        one_by_one.append(
+            assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values)).verdict
+        )
     found = profile_verdicts(reference, rows, names, known.sum(axis=1))
     assert found.tolist() == one_by_one
     assert set(found) == set(VERDICTS)
 
 
 def test_without_a_taxon_that_is_common_enough_all_are_alike() -> None:
-    bare = fit_reference(np.eye(20), NAMES[:20], ["a"] * 10 + ["b"] * 10)
+    bare = fit_reference_set(np.eye(20), NAMES[:20], ["a"] * 10 + ["b"] * 10)
     assert bare.profiles.shape == (20, 0)
     assert bare.percentile(bare.distances(np.eye(20))).tolist() == [0.0] * 20
 
@@ -183,7 +185,7 @@ def test_without_a_taxon_that_is_common_enough_all_are_alike() -> None:
 def test_the_nearest_are_counted_as_a_loop_does() -> None:
     training, new = profiles(60, 13), profiles(8, 14)
     outcome, counterpart = np.arange(60) % 3 == 0, np.where(np.arange(60) % 10 == 0, np.nan, np.arange(60) % 2)
-    cloud = fit_reference(
+    cloud = fit_reference_set(
         training, NAMES, ["a"] * 60, {"disease_control": outcome.astype(float), "toxicity_any": counterpart}
     )
     points = coordinates(training, training)
@@ -201,11 +203,11 @@ def test_the_nearest_are_counted_as_a_loop_does() -> None:
 def test_of_few_nothing_is_told() -> None:
     def told(n: int, known: int) -> list[int]:
         outcome = np.where(np.arange(n) < known, 1.0, np.nan)
-        cloud = fit_reference(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
+        cloud = fit_reference_set(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
         return [one["patients"] for one in cloud.nearest_rates(cloud.to_patients(profiles(1, 16))[0])]
 
     assert [told(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
     assert [told(25, known) for known in (19, 20)] == [[], [20]]
-    assert fit_reference(profiles(30, 15), NAMES, ["a"] * 30).nearest_rates(np.arange(30.0)) == []
-    bare = fit_reference(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
+    assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_rates(np.arange(30.0)) == []
+    bare = fit_reference_set(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
     assert bare.nearest_rates(np.zeros(30)) == []

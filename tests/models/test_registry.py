@@ -20,11 +20,11 @@ from features.analytes import Reading
 from features.errors import BundleError, InputError, ModelMissing
 from features.landmark import BLOCKS
 from features.settings import settings
-from models.answer import Served, answer
 from models.batch import numbers_candidate, predictions, table_candidates
 from models.bundle import Model, save_bundle
-from models.candidate import Candidate, Measurement, StoolProfile
 from models.families import FAMILIES
+from models.patient_input import Candidate, Measurement, StoolProfile
+from models.predict import ServedModel, predict
 from models.registry import (
     client,
     find_model,
@@ -111,8 +111,8 @@ def test_server_batch_and_mlflow_give_the_same_probabilities(family: str, logged
     import mlflow
 
     asked = rows()
-    served = Served(MODELS[family], OUTCOME, "1", "", "")
-    server = [answer([served], clinic(row))["probability"] for row in asked]
+    served = ServedModel(MODELS[family], OUTCOME, "1", "", "")
+    server = [predict([served], clinic(row))["probability"] for row in asked]
     batch = predictions(served, list(table_candidates(invented(seed=6)))[:12])
     pyfunc = mlflow.pyfunc.load_model(logged[family][0]).predict(pd.DataFrame(asked))
     # The first three rows have readings beyond an unstated limit, which a number cannot say.
@@ -129,7 +129,7 @@ def test_the_input_example_is_answered(family: str, logged: dict[str, tuple[str,
     example = synthetic_example(model.encoder)
     found = mlflow.pyfunc.load_model(logged[family][0]).predict(example).iloc[0]
     (row,) = example.to_dict("records")
-    served = Served(model, OUTCOME, "1", "", "")
+    served = ServedModel(model, OUTCOME, "1", "", "")
     said = predictions(served, [numbers_candidate(*(row[block] for block in BLOCKS), units=model.units)]).iloc[0]
     assert found["probability"] == pytest.approx(said["probability"], abs=1e-6)
     assert found["verdict"] == said["verdict"] == "use with care"
@@ -165,8 +165,8 @@ def test_mlflows_own_command_answers(logged: dict[str, tuple[str, str]], home: P
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "output.json").read_text())["predictions"]
-    served = Served(MODELS["xgboost"], OUTCOME, "1", "", "")
-    server = [answer([served], clinic(row))["probability"] for row in asked]
+    served = ServedModel(MODELS["xgboost"], OUTCOME, "1", "", "")
+    server = [predict([served], clinic(row))["probability"] for row in asked]
     np.testing.assert_allclose([row["probability"] for row in found], server, atol=1e-6)
     assert not (tmp_path / "mlruns").exists()
 
@@ -205,17 +205,17 @@ def test_the_best_and_the_best_of_other_blocks_are_served(store: Any, logged: di
     assert (best.model.family, best.model.blocks) == ("xgboost", BLOCKS)
     assert (other.version, other.alias, other.model.blocks) == ("2", "candidate-taxa", ("taxa",))
     stool = StoolProfile({"Genus0_species0": 100.0}, "percent")
-    assert answer([best, other], Candidate({}, stool))["model"]["version"] == "2"
+    assert predict([best, other], Candidate({}, stool))["model"]["version"] == "2"
 
 
 def test_larger_sets_of_blocks_come_first(store: Any, logged: dict[str, tuple[str, str]]) -> None:
     put(logged, TAXA, "xgboost")
     (found,) = served_models().values()
     assert [one.model.blocks for one in found] == [("taxa",), BLOCKS]
-    put(logged, "random_forest", TAXA, "xgboost")
+    put(logged, "xgboost_forest", TAXA, "xgboost")
     (found,) = served_models().values()
     # Two models of the same blocks: the alias of those blocks names the last.
-    assert found[0].model.family == "random_forest"
+    assert found[0].model.family == "xgboost_forest"
 
 
 def test_a_champion_is_served_before_a_candidate(store: Any, logged: dict[str, tuple[str, str]]) -> None:

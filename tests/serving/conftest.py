@@ -25,12 +25,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from features.landmark import Block, FeatureTable
-from models.answer import Served
 from models.bundle import Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
 from models.families import FAMILIES
-from models.reference import fit_reference
+from models.predict import ServedModel
+from models.reference import fit_reference_set
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.database import open_database
@@ -91,7 +91,7 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         (PROFILER,),
         evidence,
         "# Card\n",
-        fit_reference(taxa, data.taxa.names, ["made_up"] * len(data), {outcome: y}),
+        fit_reference_set(taxa, data.taxa.names, ["made_up"] * len(data), {outcome: y}),
         {"per_cohort": []},
         "<!doctype html><title>Card</title>" if family == "xgboost" else "",
     )
@@ -100,17 +100,17 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Served]]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ServedModel]]:
     plan = [
         ("objective_response", "xgboost", ("taxa",)),
-        ("disease_control", "random_forest", ("taxa",)),
+        ("disease_control", "xgboost_forest", ("taxa",)),
         ("toxicity_any", "elastic_net", ("taxa", "immune", "clinical")),
         ("toxicity_any", "elastic_net", ("taxa",)),
     ]
-    found: dict[str, list[Served]] = {}
+    found: dict[str, list[ServedModel]] = {}
     root = tmp_path_factory.mktemp("bundles")
     for i, (outcome, family, blocks) in enumerate(plan):
-        served = Served(model(family, outcome, blocks, root / str(i)), outcome, str(i), f"run{i}", "candidate")
+        served = ServedModel(model(family, outcome, blocks, root / str(i)), outcome, str(i), f"run{i}", "candidate")
         found.setdefault(outcome, []).append(served)
     return found
 
@@ -139,7 +139,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
 
 
 @pytest.fixture(scope="session")
-def address(models: dict[str, list[Served]], made: tuple[str, Accounts]) -> Iterator[str]:
+def address(models: dict[str, list[ServedModel]], made: tuple[str, Accounts]) -> Iterator[str]:
     with running(create_app(models, made[1])) as url:
         yield url
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models.answer import Served
-from models.candidate import received
+from models.patient_input import to_model_input
+from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.app import MAX_BODY, create_app
 from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse
@@ -26,7 +26,7 @@ from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, Pr
 from .conftest import running
 
 Json = dict[str, Any]
-Models = dict[str, list[Served]]
+Models = dict[str, list[ServedModel]]
 PATH = "/v1/predictions"
 
 
@@ -82,7 +82,7 @@ def test_contributions_add_up_to_the_margin_and_calibrate_to_the_probability(
         shap = [share["shap"] for share in explained["contributions"]]
         assert math.isclose(explained["base_value"] + math.fsum(shap), explained["value"], abs_tol=1e-9)
         asked = PredictionRequest.model_validate_json(json.dumps(candidate)).candidate()
-        margin = model.predictor.margin(model.encoder.encode(received(asked, model.encoder, model.units).values))
+        margin = model.predictor.margin(model.encoder.encode(to_model_input(asked, model.encoder, model.units).values))
         assert abs(explained["value"] - margin[0]) < 1e-4
         assert said["probability"] == model.calibration.probability(np.float64(explained["value"]))
         assert explained["calibration"] == {"slope": 0.8, "intercept": -0.1}

@@ -19,16 +19,16 @@ import pytest
 from features.immune import read_immune
 from features.landmark import Block, FeatureTable
 from features.taxa import read_taxa
-from models.answer import Served, answer
 from models.bundle import Model
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
 from models.families import FAMILIES
-from models.reference import fit_reference
+from models.predict import ServedModel, predict
+from models.reference import fit_reference_set
 from serving.schemas import PredictionRequest
 from serving.upload import Field, Form, Upload, UploadedFile, intake, understand
 
-Models = dict[str, list[Served]]
+Models = dict[str, list[ServedModel]]
 METAPHLAN = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 CYTOKINES = ["IL-6", "IL-8", "IL-10", "TNF-a"]
 
@@ -45,7 +45,7 @@ def table(blocks: dict[str, Block], units: dict[str, Any]) -> FeatureTable:
     )
 
 
-def served(outcome: str, data: FeatureTable, block: str) -> Served:
+def served(outcome: str, data: FeatureTable, block: str) -> ServedModel:
     """Return a model of real measurements and of an outcome that is made up, and says so."""
     encoder = BlockEncoder((block,))
     X = encoder.fit_transform(data)
@@ -63,9 +63,9 @@ def served(outcome: str, data: FeatureTable, block: str) -> Served:
         (METAPHLAN,) if taxa else (),
         evidence,
         "# Card\n",
-        taxa and fit_reference(taxa.values, taxa.names, ["real"] * len(X)),
+        taxa and fit_reference_set(taxa.values, taxa.names, ["real"] * len(X)),
     )
-    return Served(model, outcome, "1", "run", "candidate")
+    return ServedModel(model, outcome, "1", "run", "candidate")
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def said(found: Upload, about: str) -> list[str]:
 
 def verdicts(found: Upload, models: Models) -> list[str]:
     candidate = PredictionRequest.model_validate(found.request).candidate()
-    return [answer(ranked, candidate)["trust"]["verdict"] for ranked in models.values()]
+    return [predict(ranked, candidate)["trust"]["verdict"] for ranked in models.values()]
 
 
 # Stool that is right
@@ -555,7 +555,7 @@ def test_all_files_together(models: Models, candidate: dict[str, Any]) -> None:
     assert kinds(found) == []
     asked, made = (PredictionRequest.model_validate(body).candidate() for body in (candidate, found.request))
     for ranked in models.values():
-        expected, got = answer(ranked, asked), answer(ranked, made)
+        expected, got = predict(ranked, asked), predict(ranked, made)
         assert got["probability"] == pytest.approx(expected["probability"], rel=1e-5)
         assert got["trust"]["verdict"] == expected["trust"]["verdict"]
 

@@ -132,7 +132,7 @@ def span(found: Mapping[str, float | None], low: str, high: str) -> str:
 
 
 def share(found: Mapping[str, Any]) -> str:
-    """Return a `models.rates.rate` in percent, with its interval."""
+    """Return a `models.rates.event_rate` in percent, with its interval."""
     return f"{percent(found['rate'])} ({found['low']:.0%} to {found['high']:.0%})"
 
 

@@ -16,7 +16,7 @@ from features.landmark import FeatureTable
 from features.outcomes import meaning
 from features.transforms import genus_of
 from models.calibration import fit_venn_abers
-from models.reference import VERDICTS, fit_reference, profile_verdicts
+from models.reference import VERDICTS, fit_reference_set, profile_verdicts
 from training.evidence.aggregates import by_answer, distributions, odds_ratios, rates, together
 from training.evidence.card import preparation
 from training.statistics.calibration import brier_skill, calibration_by_cohort, calibration_slope
@@ -449,7 +449,7 @@ def _trust(
         known = (taxa[train] > 0).any(axis=0)
         whole = taxa[test].sum(axis=1)
         recognised = np.divide(taxa[test][:, known].sum(axis=1), whole, out=np.zeros(len(test)), where=whole > 0)
-        reference = fit_reference(taxa[train], names, centres(table.rows)[train])
+        reference = fit_reference_set(taxa[train], names, centres(table.rows)[train])
         verdicts[[place[int(row)] for row in test]] = profile_verdicts(reference, taxa[test], names, recognised)
     error, rows = (found.probability[0] - found.y) ** 2, []
     for verdict in VERDICTS:

@@ -20,7 +20,7 @@ from features.analytes import CensoredPolicy
 from features.landmark import FeatureTable
 from models.calibration import Calibration
 from models.encoder import BlockEncoder, Representation
-from models.families import FAMILIES, Linear, Predictor
+from models.families import FAMILIES, LinearPredictor, Predictor
 from training.validation.splits import (
     Split,
     inner_splits,
@@ -361,16 +361,16 @@ def _fit(table: FeatureTable, y: Vector, plan: Plan, family: str, choice: Choice
     if "taxa" in plan.blocks:
         setting["representation"] = shape
     encoder = plan.encoder(plan.blocks, shape).fit(table)
-    linear = [one for one in predictors if isinstance(one, Linear)]
+    linear = [one for one in predictors if isinstance(one, LinearPredictor)]
     if len(linear) == len(predictors):
         # Weighted and added up, linear fits are one linear fit.
-        predictor = Linear(
+        predictor = LinearPredictor(
             float(sum(weight * one.intercept for weight, one in zip(choice.weights, linear, strict=True))),
             np.concatenate([weight * one.coef for weight, one in zip(choice.weights, linear, strict=True)]),
             np.concatenate([one.mean for one in linear]),
         )
         return Fit(encoder, predictor, choice.calibration, setting, choice.y, choice.margin)
-    # Trees cannot be weighted; the calibration is.
+    # TreePredictor cannot be weighted; the calibration is.
     weight = float(choice.weights[0])
     margin = choice.margin / weight if weight > 0 else np.zeros_like(choice.margin)
     calibration = Calibration(weight * choice.calibration.slope, choice.calibration.intercept)

@@ -16,7 +16,7 @@ from features.cohort import read_cohort
 from features.landmark import Block, landmark_table, pooled
 from models.encoder import BlockEncoder
 from models.joint import CELLS
-from models.rates import like, rate
+from models.rates import event_rate, like
 from training.evidence.aggregates import (
     FEWEST,
     FEWEST_BEYOND,
@@ -44,8 +44,8 @@ def test_rates_count_each_cohort_and_all():
     y = np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0], dtype=float)
     cohorts = np.array(["b"] * 5 + ["a"] * 6, dtype=object)
     found = rates(y, cohorts)
-    assert found["cohorts"] == [{"cohort": "b", **rate(2, 5)}, {"cohort": "a", **rate(1, 6)}]
-    assert found["overall"] == rate(3, 11)
+    assert found["cohorts"] == [{"cohort": "b", **event_rate(2, 5)}, {"cohort": "a", **event_rate(1, 6)}]
+    assert found["overall"] == event_rate(3, 11)
     assert found["random_effects"]["k"] == 2
     assert found["random_effects"]["low"] < found["random_effects"]["mean"] < found["random_effects"]["high"]
 
@@ -151,7 +151,7 @@ def test_groups_are_as_many_and_as_equal_as_patients_allow(n, sizes):
 
 
 def test_one_answer_for_all_is_one_group():
-    assert by_answer(np.arange(60) % 4 == 0, np.full(60, 0.3)) == [{"from": 0.0, "to": 1.0, **rate(15, 60)}]
+    assert by_answer(np.arange(60) % 4 == 0, np.full(60, 0.3)) == [{"from": 0.0, "to": 1.0, **event_rate(15, 60)}]
 
 
 @pytest.fixture(scope="module")

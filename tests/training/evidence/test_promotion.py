@@ -17,7 +17,7 @@ from features.errors import InputError, ModelMissing
 from features.landmark import BLOCKS
 from models.bundle import Calibration, Model
 from models.encoder import BlockEncoder
-from models.families import Linear
+from models.families import LinearPredictor
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
 from training.evidence.promotion import gates, mean_off, promote
@@ -124,7 +124,7 @@ def registered(store, table):
         outcome="objective_response",
         family="elastic_net",
         encoder=encoder,
-        predictor=Linear(0.0, np.zeros(d), np.zeros(d)),
+        predictor=LinearPredictor(0.0, np.zeros(d), np.zeros(d)),
         calibration=Calibration(1.0, 0.0),
         units={},
         profilers=(),

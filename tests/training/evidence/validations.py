@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.joint import CELLS
-from models.rates import rate
+from models.rates import event_rate
 from training.evidence.aggregates import rates
 
 COHORTS = [
@@ -80,7 +80,7 @@ def _rates(cohorts: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 def _cells(*counts: int) -> dict[str, Any]:
     patients = sum(counts)
-    return {"patients": patients} | {name: rate(one, patients) for name, one in zip(CELLS, counts, strict=True)}
+    return {"patients": patients} | {name: event_rate(one, patients) for name, one in zip(CELLS, counts, strict=True)}
 
 
 _PER_COHORT = [_cohort(*one) for one in COHORTS]
@@ -143,8 +143,8 @@ _LOCO: dict[str, Any] = {
         "reason": None,
     },
     "by_answer": [
-        {"from": 0.0, "to": 0.41, **rate(36, 92)},
-        {"from": 0.41, "to": 1.0, **rate(42, 93)},
+        {"from": 0.0, "to": 0.41, **event_rate(36, 92)},
+        {"from": 0.41, "to": 1.0, **event_rate(42, 93)},
     ],
     "distributions": {
         "patients": 185,

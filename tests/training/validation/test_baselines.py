@@ -73,7 +73,7 @@ def test_covariates_read_neither_taxa_nor_each_other_nor_the_plans_family(table,
     known = replace(table, technical=KIT)
     stool = Block(table.taxa.names, np.roll(table.taxa.values, 1, axis=0))
     other = replace(known, taxa=stool, clinical=Block(table.clinical.names, np.roll(table.clinical.values, 1, axis=0)))
-    one, two = left_out(known), left_out(other, replace(PLAN, families=("random_forest",), blocks=("immune",)))
+    one, two = left_out(known), left_out(other, replace(PLAN, families=("xgboost_forest",), blocks=("immune",)))
     for name in ("prevalence", "technical"):
         for a, b in zip(one[name], two[name], strict=True):
             np.testing.assert_array_equal(a.fold.test, b.fold.test)

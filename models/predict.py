@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from features.errors import BundleError
 from features.outcomes import meaning
+from models.applicability import assess_applicability
 from models.bundle import Model
-from models.candidate import Candidate, Reception, received
-from models.joint import CELLS, cells
-from models.trust import trust
+from models.joint import CELLS, joint_outcome
+from models.patient_input import Candidate, ModelInput, to_model_input
 
 RANGE_MEANS = (
     "of patients like the training cohorts' whom the model scores like this one, on average a share within this range "
@@ -28,7 +28,7 @@ RANGE_HELD = ". How far it held on cohorts left out stands in the model's card"
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """A model, and the name under which the registry knows it."""
 
     model: Model
@@ -49,7 +49,7 @@ class Served:
         }
 
 
-def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
+def predict(models: Sequence[ServedModel], candidate: Candidate) -> dict[str, Any]:
     """Return one outcome's answer, JSON-ready.
 
     The first model answers of which the candidate has something in every block; where there is none, the very first
@@ -57,7 +57,7 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
 
     Parameters
     ----------
-    models : sequence of Served
+    models : sequence of ServedModel
         The outcome's models, the registered best first; at least one.
     candidate : Candidate
 
@@ -66,13 +66,13 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
     InputError
         A value of the candidate cannot be read.
     """
-    served, reception = chosen(models, candidate)
+    served, model_input = select_model(models, candidate)
     model = served.model
-    encoded = model.encoder.encode(reception.values)
-    judged = trust(model, candidate, reception, encoded)
+    encoded = model.encoder.encode(model_input.values)
+    judged = assess_applicability(model, candidate, model_input, encoded)
     probability, probability_range, explanation = None, None, None
     if judged.verdict != "abstain":
-        explanation = _explanation(model, reception, encoded)
+        explanation = _explanation(model, model_input, encoded)
         probability = float(model.calibration.probability(np.array(explanation["value"])))
         probability_range = _range(model, explanation["value"])
     return {
@@ -89,14 +89,14 @@ def answer(models: Sequence[Served], candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def benefit(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def benefit_bounds(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the bounds of benefit, response without toxicity, the first of `models.joint.cells`."""
-    found = cells(answers)
+    found = joint_outcome(answers)
     one = found[CELLS[0]]
     return {"low": one["low"], "high": one["high"], "of": found["of"], "reason": found["reason"]}
 
 
-def chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Reception]:
+def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[ServedModel, ModelInput]:
     """Return the model that answers, as `answer` says, and what it takes in of the candidate.
 
     Raises
@@ -104,11 +104,11 @@ def chosen(models: Sequence[Served], candidate: Candidate) -> tuple[Served, Rece
     InputError
         A value of the candidate cannot be read.
     """
-    receptions = ((served, received(candidate, served.model.encoder, served.model.units)) for served in models)
+    receptions = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in models)
     first = next(receptions)
-    for served, reception in chain([first], receptions):
-        if all(reception.measured(block).any() for block in served.model.blocks):
-            return served, reception
+    for served, model_input in chain([first], receptions):
+        if all(model_input.measured(block).any() for block in served.model.blocks):
+            return served, model_input
     return first
 
 
@@ -120,10 +120,10 @@ def _range(model: Model, margin: float) -> dict[str, Any] | None:
     return {"low": float(low), "high": float(high), "method": "Venn-Abers", "meaning": meaning}
 
 
-def _explanation(model: Model, reception: Reception, encoded: NDArray[np.float64]) -> dict[str, Any]:
+def _explanation(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]) -> dict[str, Any]:
     encoder = model.encoder
     shap, base = model.predictor.contributions(encoded)
-    shown = encoder.shown(reception.values, encoded)
+    shown = encoder.shown(model_input.values, encoded)
     # Not measured, or only known to lie beyond a limit: there is no number to show.
     values = [value if math.isfinite(value) else None for value in shown.tolist()]
     contributions = [

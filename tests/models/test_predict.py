@@ -16,11 +16,11 @@ from features.analytes import Reading
 from features.errors import InputError
 from features.landmark import BLOCKS
 from features.outcomes import OUTCOME_IDS, is_toxicity
-from models.answer import Served, answer, benefit
 from models.batch import table_candidates
 from models.calibration import Calibration
-from models.candidate import Candidate, Measurement, StoolProfile
 from models.encoder import Representation
+from models.patient_input import Candidate, Measurement, StoolProfile
+from models.predict import ServedModel, benefit_bounds, predict
 
 from .conftest import PROFILER, complete, invented, trained
 from .test_batch import served
@@ -33,7 +33,7 @@ BLOOD = (Measurement("IL-6", Reading(3.0), "pg/mL"),)
 def test_contributions_add_up_and_calibrate_to_the_probability(family: str, representation: Any) -> None:
     model = trained(family, representation=representation)
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
-        said = answer([served(model)], candidate)
+        said = predict([served(model)], candidate)
         explained, calibration = said["explanation"], said["explanation"]["calibration"]
         total = explained["base_value"] + sum(c["shap"] for c in explained["contributions"])
         assert total == pytest.approx(explained["value"], abs=1e-4)
@@ -55,7 +55,7 @@ def test_values_are_shown_as_measured() -> None:
         Measurement("IL-8", Reading(3000.0), "pg/mL"),
         Measurement("IL-10", Reading(5.0), "unstated"),
     )
-    said = answer([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
+    said = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
     shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
     assert shown["Genus0_species0"] == pytest.approx(0.6)
     assert shown["Genus2_species2"] == 0
@@ -66,7 +66,7 @@ def test_values_are_shown_as_measured() -> None:
 
 
 def test_a_computed_feature_shows_what_was_computed() -> None:
-    said = answer([served(trained("elastic_net", ("taxa",), "diversity"))], Candidate({}, STOOL))
+    said = predict([served(trained("elastic_net", ("taxa",), "diversity"))], Candidate({}, STOOL))
     shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
     assert shown["richness"] == 2
     assert shown["simpson"] == pytest.approx(1 - 0.6**2 - 0.4**2)
@@ -74,7 +74,7 @@ def test_a_computed_feature_shows_what_was_computed() -> None:
 
 def test_an_abstention_carries_its_reason_and_its_evidence() -> None:
     model = trained("xgboost")
-    said = answer([served(model)], Candidate())
+    said = predict([served(model)], Candidate())
     assert said["probability"] is None
     assert said["explanation"] is None
     assert said["trust"]["verdict"] == "abstain"
@@ -85,7 +85,7 @@ def test_an_abstention_carries_its_reason_and_its_evidence() -> None:
 
 
 MODELS = [
-    Served(trained("elastic_net", blocks), "m", str(i), "", "candidate")
+    ServedModel(trained("elastic_net", blocks), "m", str(i), "", "candidate")
     for i, blocks in enumerate([BLOCKS, ("taxa", "clinical"), ("taxa", "immune"), ("taxa",)])
 ]
 
@@ -107,23 +107,23 @@ MODELS = [
     ],
 )
 def test_the_first_model_answers_of_whose_blocks_something_is_known(candidate: Candidate, version: str) -> None:
-    assert answer(MODELS, candidate)["model"]["version"] == version
+    assert predict(MODELS, candidate)["model"]["version"] == version
 
 
 def test_the_registrys_order_decides_between_models_that_fit() -> None:
-    assert answer(MODELS[::-1], Candidate({"age": 60}, STOOL, BLOOD))["model"]["version"] == "3"
+    assert predict(MODELS[::-1], Candidate({"age": 60}, STOOL, BLOOD))["model"]["version"] == "3"
 
 
 def test_a_value_that_cannot_be_read_is_no_reason_to_take_another_model() -> None:
     with pytest.raises(InputError, match="IL-6"):
-        answer(MODELS, Candidate({}, STOOL, (Measurement("IL-6", Reading(3.0), "NPX"),)))
+        predict(MODELS, Candidate({}, STOOL, (Measurement("IL-6", Reading(3.0), "NPX"),)))
 
 
 def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> None:
     model = complete("elastic_net")
     assert model.calibration.venn_abers is not None
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
-        said = answer([served(model)], candidate)
+        said = predict([served(model)], candidate)
         found = said["probability_range"]
         assert (found is None) == (said["probability"] is None)
         if found is None:
@@ -135,14 +135,14 @@ def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> No
         assert "such patients together, not of this one" in found["meaning"]
         assert "model's card" in found["meaning"]
         json.dumps(said, allow_nan=False)
-    untold = answer([served(replace(model, validation={}))], candidate)["probability_range"]
+    untold = predict([served(replace(model, validation={}))], candidate)["probability_range"]
     assert "card" not in untold["meaning"]
-    assert answer([served(trained("elastic_net"))], candidate)["probability_range"] is None
+    assert predict([served(trained("elastic_net"))], candidate)["probability_range"] is None
 
 
 def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
     model = replace(complete("elastic_net"), validation={"long": "a" * 10_000})
-    said = answer([served(model)], next(table_candidates(invented())))
+    said = predict([served(model)], next(table_candidates(invented())))
     assert said["evidence"] == model.evidence
     assert len(json.dumps(said)) < 10_000
 
@@ -151,7 +151,7 @@ def test_how_the_nearest_did_comes_with_an_answer_and_not_with_an_abstention() -
     model = complete("elastic_net", ("taxa",))
     told = 0
     for candidate in table_candidates(invented(seed=9)):
-        said = answer([served(model)], candidate)
+        said = predict([served(model)], candidate)
         assert (said["probability"] is None) == (said["nearest"] == [])
         for one in said["nearest"]:
             told += 1
@@ -159,7 +159,7 @@ def test_how_the_nearest_did_comes_with_an_answer_and_not_with_an_abstention() -
             assert one["low"] <= one["events"] / one["patients"] <= one["high"]
         assert [one["outcome"] for one in said["nearest"]][:1] in ([], ["toxicity_any"])
     assert told > 40
-    assert answer([served(trained("elastic_net"))], Candidate({}, STOOL))["nearest"] == []
+    assert predict([served(trained("elastic_net"))], Candidate({}, STOOL))["nearest"] == []
 
 
 def said_of(outcome: str, probability: float | None) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def said_of(outcome: str, probability: float | None) -> dict[str, Any]:
 @given(joint=st.lists(st.floats(0.001, 1), min_size=4, max_size=4))
 def test_benefit_lies_within_its_bounds_whatever_the_dependence(joint: list[float]) -> None:
     both, only_r, only_t, neither = np.array(joint) / sum(joint)
-    found = benefit([said_of("objective_response", both + only_r), said_of("toxicity_any", both + only_t)])
+    found = benefit_bounds([said_of("objective_response", both + only_r), said_of("toxicity_any", both + only_t)])
     assert found["low"] - 1e-12 <= only_r <= found["high"] + 1e-12
     assert neither >= 0
 
@@ -183,7 +183,7 @@ def test_the_bounds_of_benefit_are_reached(counts: tuple[int, int]) -> None:
         for falls in product([False, True], repeat=n)
         if sum(falls) == toxic
     ]
-    bounds = benefit([said_of("toxicity_2", toxic / n), said_of("disease_control", responders / n)])
+    bounds = benefit_bounds([said_of("toxicity_2", toxic / n), said_of("disease_control", responders / n)])
     assert (min(found), max(found)) == pytest.approx((bounds["low"], bounds["high"]))
     assert bounds["of"] == ["disease_control", "toxicity_2"]
 
@@ -197,12 +197,12 @@ def test_benefit_needs_both_sides() -> None:
         ([response, said_of("toxicity_any", None)], "a model abstained"),
         ([said_of("objective_response", None), toxicity], "a model abstained"),
     ):
-        found = benefit(answers)
+        found = benefit_bounds(answers)
         assert (found["low"], found["high"], found["reason"]) == (None, None, reason)
 
 
 def test_every_outcome_is_defined_in_its_answer() -> None:
     for outcome in OUTCOME_IDS:
-        said = answer([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
+        said = predict([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
         assert len(said["definition"]) > 10
         assert is_toxicity(outcome) == ("adverse event" in said["definition"])

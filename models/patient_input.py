@@ -86,7 +86,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Reception:
+class ModelInput:
     """What a model took in of a candidate.
 
     Attributes
@@ -113,7 +113,7 @@ class Reception:
         return found
 
 
-def proportions_of(profile: StoolProfile) -> dict[str, float]:
+def closed_proportions(profile: StoolProfile) -> dict[str, float]:
     """Return a profile's proportions by canonical name, closed to 1.
 
     Raises
@@ -147,7 +147,7 @@ def proportions_of(profile: StoolProfile) -> dict[str, float]:
     return {name: value / total for name, value in found.items()}
 
 
-def received(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, str]) -> Reception:
+def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, str]) -> ModelInput:
     """Return what a model's encoder takes in of a candidate.
 
     Parameters
@@ -164,7 +164,7 @@ def received(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, st
         A value cannot be read as what it is said to be.
     """
     given: dict[str, dict[str, float]] = {
-        "taxa": proportions_of(candidate.taxa) if candidate.taxa else {},
+        "taxa": closed_proportions(candidate.taxa) if candidate.taxa else {},
         "immune": _immune(candidate.immune, units, encoder.censored),
         "clinical": _clinical(candidate.clinical, encoder.names_.get("clinical", ())),
     }
@@ -180,7 +180,7 @@ def received(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, st
             row[0, [positions[name] for name in seen]] = [known[name] for name in seen]
             values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
-    return Reception(values, recognised, tuple(unused), encoder.used_)
+    return ModelInput(values, recognised, tuple(unused), encoder.used_)
 
 
 def _immune(

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Model
-from models.candidate import Candidate, Reception, StoolProfile
+from models.patient_input import Candidate, ModelInput, StoolProfile
 from models.reference import (
     CARE_RECOGNISED,
     MIN_RECOGNISED,
     VERDICTS,
-    Reference,
+    ReferenceSet,
     Verdict,
     coverage_grade,
     distance_grade,
@@ -49,8 +49,8 @@ class Trust:
     decisive : tuple of str
         Those of the reasons that led to the verdict; the others would have led to a better one.
     nearest : tuple of dict
-        How the nearest training patients did, as `models.reference.Reference.nearest_rates` says it; nothing where the
-        model abstains, since it would be an answer by another way.
+        How the nearest training patients did, from `models.reference.ReferenceSet.nearest_rates`; empty where the
+        model abstains, since it would be a prediction by another way.
     """
 
     verdict: Verdict
@@ -60,7 +60,9 @@ class Trust:
     nearest: tuple[dict[str, Any], ...]
 
 
-def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDArray[np.float64]) -> Trust:
+def assess_applicability(
+    model: Model, candidate: Candidate, model_input: ModelInput, encoded: NDArray[np.float64]
+) -> Trust:
     """Judge whether a model knows enough of a candidate.
 
     The rules, in the order in which their reasons are given: a block the model needs and the candidate lacks; a
@@ -74,7 +76,7 @@ def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDA
     ----------
     model : Model
     candidate : Candidate
-    reception : Reception
+    model_input : ModelInput
         What the model's encoder took in of the candidate.
     encoded : ndarray, (1, n_features)
         The same, encoded.
@@ -82,28 +84,28 @@ def trust(model: Model, candidate: Candidate, reception: Reception, encoded: NDA
     found: list[Finding] = []
     nearest: list[dict[str, Any]] = []
     facts: dict[str, Any] = {
-        "unused": list(reception.unused),
-        "taxa_recognised": reception.recognised,
+        "unused": list(model_input.unused),
+        "taxa_recognised": model_input.recognised,
         "missing_blocks": [],
         "out_of_range": [],
     }
     for block in model.blocks:
-        measured = reception.measured(block)
+        measured = model_input.measured(block)
         facts[f"{block}_present"] = float(measured.mean()) if measured.size else 0.0
         if not measured.any():
             facts["missing_blocks"].append(block)
             found.append(("abstain", f"the model needs the {block} block, and nothing of it was given"))
     if "taxa" in model.blocks and candidate.taxa is not None:
-        found += _of_profile(model, candidate.taxa, reception.recognised or 0.0, facts)
+        found += _of_profile(model, candidate.taxa, model_input.recognised or 0.0, facts)
         if model.reference is not None:
-            to_patients = model.reference.to_patients(reception.values["taxa"])[0]
-            found += _of_place(model, model.reference, to_patients, reception, facts)
+            to_patients = model.reference.to_patients(model_input.values["taxa"])[0]
+            found += _of_place(model, model.reference, to_patients, model_input, facts)
             nearest = model.reference.nearest_rates(to_patients)
     if "immune" in model.blocks:
-        found += _of_blood(model, candidate, reception, facts)
+        found += _of_blood(model, candidate, model_input, facts)
     if "clinical" in model.blocks and 0 < (share := facts["clinical_present"]) < 1:
         found.append(("use with care", f"only {share:.0%} of the model's clinical columns were given"))
-    found += _of_range(model, reception, encoded, facts)
+    found += _of_range(model, model_input, encoded, facts)
     if model.evidence["beats_chance"] is not True:
         found.append(("use with care", model.evidence["sentence"]))
     if model.simulated:
@@ -148,9 +150,9 @@ def _of_profile(model: Model, profile: StoolProfile, share: float, facts: dict[s
 
 def _of_place(
     model: Model,
-    reference: Reference,
+    reference: ReferenceSet,
     to_patients: NDArray[np.float64],
-    reception: Reception,
+    model_input: ModelInput,
     facts: dict[str, Any],
 ) -> list[Finding]:
     found: list[Finding] = []
@@ -160,7 +162,7 @@ def _of_place(
         than = "any of theirs does" if percentile == 100 else f"{percentile:.0f}% of theirs do"
         said = f"the profile lies further from the training patients' than {than} when left out"
         found.append((VERDICTS[grade], said))
-    richness = float(reference.richness_percentile(reception.values["taxa"])[0])
+    richness = float(reference.richness_percentile(model_input.values["taxa"])[0])
     if grade := richness_grade(richness):
         said = f"only {richness:.0f}% of the training patients have as few of the model's taxa"
         found.append((VERDICTS[grade], said))
@@ -182,7 +184,7 @@ def _of_place(
     return found
 
 
-def _of_blood(model: Model, candidate: Candidate, reception: Reception, facts: dict[str, Any]) -> list[Finding]:
+def _of_blood(model: Model, candidate: Candidate, model_input: ModelInput, facts: dict[str, Any]) -> list[Finding]:
     found: list[Finding] = []
     latest = max((one.day for one in candidate.immune if one.day is not None), default=None)
     until = model.evidence["landmark"]
@@ -191,7 +193,7 @@ def _of_blood(model: Model, candidate: Candidate, reception: Reception, facts: d
     if 0 < (share := facts["immune_present"]) < 1:
         verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"
         found.append((verdict, f"only {share:.0%} of the model's analytes were given"))
-    given = zip(reception.used["immune"], reception.measured("immune").tolist(), strict=True)
+    given = zip(model_input.used["immune"], model_input.measured("immune").tolist(), strict=True)
     facts["unit_unstated"] = [name for name, measured in given if measured and model.units[name] == "unstated"]
     if facts["unit_unstated"]:
         names = ", ".join(facts["unit_unstated"])
@@ -199,7 +201,9 @@ def _of_blood(model: Model, candidate: Candidate, reception: Reception, facts: d
     return found
 
 
-def _of_range(model: Model, reception: Reception, encoded: NDArray[np.float64], facts: dict[str, Any]) -> list[Finding]:
+def _of_range(
+    model: Model, model_input: ModelInput, encoded: NDArray[np.float64], facts: dict[str, Any]
+) -> list[Finding]:
     # Encoded, a gap is a median and what lies beyond a limit is what training made of it: only numbers can lie outside.
     row, encoder = encoded[0], model.encoder
     outside = np.flatnonzero((row < encoder.low_ - _ROUNDING) | (row > encoder.high_ + _ROUNDING))
@@ -208,7 +212,7 @@ def _of_range(model: Model, reception: Reception, encoded: NDArray[np.float64], 
         return []
     facts["out_of_range"] = [feature.name for feature in measured]
     analytes = sum(feature.block == "immune" for feature in measured)
-    given = int(reception.measured("immune").sum()) if analytes else 0
+    given = int(model_input.measured("immune").sum()) if analytes else 0
     verdict: Verdict = "abstain" if analytes > MOST_OUT_OF_RANGE * given else "use with care"
     check = f"; that is {analytes} of the {given} analytes given: check their units" if verdict == "abstain" else ""
     return [(verdict, f"beyond every training patient's: {', '.join(facts['out_of_range'])}{check}")]

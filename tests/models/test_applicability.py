@@ -12,12 +12,12 @@ import pytest
 from features.analytes import Reading, parse_value
 from features.cohort import Cohort, read_cohort
 from features.landmark import BLOCKS, landmark_table
+from models.applicability import MIN_ANALYTES, Trust, assess_applicability
 from models.batch import table_candidates
 from models.bundle import Model
-from models.candidate import Candidate, Measurement, StoolProfile, received
 from models.encoder import BlockEncoder
-from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference
-from models.trust import MIN_ANALYTES, Trust, trust
+from models.patient_input import Candidate, Measurement, StoolProfile, to_model_input
+from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference_set
 
 from .conftest import PROFILER, UNITS, complete, invented, trained
 
@@ -42,8 +42,8 @@ def stool(values: dict[str, float] | None = None, **changes: Any) -> Candidate:
 
 def judged(candidate: Candidate, by: Model | None = None) -> Trust:
     by = by or model()
-    reception = received(candidate, by.encoder, by.units)
-    return trust(by, candidate, reception, by.encoder.encode(reception.values))
+    model_input = to_model_input(candidate, by.encoder, by.units)
+    return assess_applicability(by, candidate, model_input, by.encoder.encode(model_input.values))
 
 
 def test_a_patient_like_those_of_training_is_answered() -> None:
@@ -326,7 +326,7 @@ def test_no_profile_of_another_taxonomy_is_answered(cohorts_dir: Path) -> None:
     table = landmark_table(read_cohort("spencer_2021", cohorts_dir, fetch=False))
     encoder = BlockEncoder(("taxa",)).fit(table)
     found = model("taxa", per_cohort=[{**COHORT, "cohort": "spencer_2021"}])
-    reference = fit_reference(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
+    reference = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
     by = replace(found, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"]["profiler"],))
     other = read_cohort("frankel_2017_qiime2", cohorts_dir, fetch=False)
     same = read_cohort("frankel_2017", cohorts_dir, fetch=False)

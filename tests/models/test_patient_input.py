@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 
 from features.analytes import CensoredPolicy, ImmuneUnit, Reading, parse_value
 from features.errors import InputError, UnitError
-from models.answer import answer
-from models.candidate import LARGEST, Candidate, Measurement, Reception, StoolProfile, proportions_of, received
 from models.encoder import BlockEncoder
+from models.patient_input import (
+    LARGEST,
+    Candidate,
+    Measurement,
+    ModelInput,
+    StoolProfile,
+    closed_proportions,
+    to_model_input,
+)
+from models.predict import predict
 
 from .conftest import UNITS, invented, trained
 from .test_batch import served
@@ -26,11 +34,11 @@ def measured(analyte: str, value: str | float | None, unit: ImmuneUnit) -> Measu
     return Measurement(analyte, parse_value(value, unit=unit), unit)
 
 
-def reception(*immune: Measurement, encoder: BlockEncoder = ENCODER, **clinical: Any) -> Reception:
-    return received(Candidate(clinical, None, immune), encoder, UNITS)
+def model_input(*immune: Measurement, encoder: BlockEncoder = ENCODER, **clinical: Any) -> ModelInput:
+    return to_model_input(Candidate(clinical, None, immune), encoder, UNITS)
 
 
-def number(taken: Reception, block: str, name: str) -> float:
+def number(taken: ModelInput, block: str, name: str) -> float:
     return float(taken.values[block][0, ENCODER.names_[block].index(name)])
 
 
@@ -47,7 +55,7 @@ def number(taken: Reception, block: str, name: str) -> float:
     ],
 )
 def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> None:
-    assert proportions_of(profile) == pytest.approx({"a": 0.25, "b": 0.75})
+    assert closed_proportions(profile) == pytest.approx({"a": 0.25, "b": 0.75})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +79,7 @@ def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> Non
 )
 def test_a_profile_that_contradicts_itself_is_refused(values: dict[str, float], unit: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
-        proportions_of(StoolProfile(values, unit))
+        closed_proportions(StoolProfile(values, unit))
 
 
 @given(
@@ -81,14 +89,14 @@ def test_a_profile_that_contradicts_itself_is_refused(values: dict[str, float], 
 def test_proportions_sum_to_one_in_any_unit(values: dict[str, float], factor: float) -> None:
     total = math.fsum(values.values()) / factor
     parts = {name: value / total for name, value in values.items()}
-    found = proportions_of(StoolProfile(parts, "proportions"))
+    found = closed_proportions(StoolProfile(parts, "proportions"))
     assert math.fsum(found.values()) == pytest.approx(1)
-    assert proportions_of(StoolProfile({n: 100 * v for n, v in parts.items()}, "percent")) == pytest.approx(found)
+    assert closed_proportions(StoolProfile({n: 100 * v for n, v in parts.items()}, "percent")) == pytest.approx(found)
 
 
 def test_names_are_known_by_any_spelling() -> None:
     profile = StoolProfile({"k__Bacteria|g__Genus0|s__Genus0_species0": 60.0, "s__Genus1 species1": 40.0}, "percent")
-    taken = received(Candidate({}, profile), ENCODER, UNITS)
+    taken = to_model_input(Candidate({}, profile), ENCODER, UNITS)
     assert number(taken, "taxa", "Genus0_species0") == pytest.approx(0.6)
     assert number(taken, "taxa", "Genus1_species1") == pytest.approx(0.4)
     assert taken.unused == ()
@@ -98,7 +106,9 @@ def test_names_are_known_by_any_spelling() -> None:
 def test_what_has_no_effect_is_listed() -> None:
     profile = StoolProfile({"Genus0_species0": 30.0, "Unheard_of": 70.0}, "percent")
     blood = (measured("IL-6", 1.0, "pg/mL"), measured("IL-33", 2.0, "pg/mL"), measured("IL10", 3.0, "log2_expression"))
-    taken = received(Candidate({"age": 60, "shoe": 43, "mood": "fine", "sex": None}, profile, blood), ENCODER, UNITS)
+    taken = to_model_input(
+        Candidate({"age": 60, "shoe": 43, "mood": "fine", "sex": None}, profile, blood), ENCODER, UNITS
+    )
     assert taken.unused == ("Unheard_of", "IL-33", "IL10 mRNA", "shoe", "mood")
     assert taken.recognised == pytest.approx(0.3)
 
@@ -106,7 +116,7 @@ def test_what_has_no_effect_is_listed() -> None:
 def test_what_the_model_saw_but_dropped_has_no_effect_either() -> None:
     rare = invented().taxa.names[-1]
     assert rare in ENCODER.names_["taxa"]
-    taken = received(Candidate({}, StoolProfile({rare: 1.0}, "proportions")), ENCODER, UNITS)
+    taken = to_model_input(Candidate({}, StoolProfile({rare: 1.0}, "proportions")), ENCODER, UNITS)
     assert taken.unused == (rare,)
     assert not taken.measured("taxa").any()
     assert taken.recognised == pytest.approx(1)
@@ -114,7 +124,7 @@ def test_what_the_model_saw_but_dropped_has_no_effect_either() -> None:
 
 def test_blocks_that_the_model_lacks_have_no_effect() -> None:
     encoder = BlockEncoder(("taxa",)).fit(invented())
-    assert reception(measured("IL-6", 1.0, "pg/mL"), encoder=encoder, age=60).unused == ("IL-6", "age")
+    assert model_input(measured("IL-6", 1.0, "pg/mL"), encoder=encoder, age=60).unused == ("IL-6", "age")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +141,7 @@ def test_blocks_that_the_model_lacks_have_no_effect() -> None:
     ],
 )
 def test_a_concentration_arrives_in_the_models_unit(given_as: Any, expected: float) -> None:
-    assert number(reception(measured(*given_as)), "immune", "IL-6") == pytest.approx(expected)
+    assert number(model_input(measured(*given_as)), "immune", "IL-6") == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +150,12 @@ def test_a_concentration_arrives_in_the_models_unit(given_as: Any, expected: flo
 def test_censored_readings_follow_the_models_policy(policy: CensoredPolicy, below: float, above: float) -> None:
     encoder = BlockEncoder(("immune",), censored=policy).fit(invented())
     for text, expected in (("<4", below), (">4", above)):
-        taken = reception(measured("IL-6", text, "pg/mL"), encoder=encoder)
+        taken = model_input(measured("IL-6", text, "pg/mL"), encoder=encoder)
         np.testing.assert_allclose(taken.values["immune"][0, 0], expected)
 
 
 def test_half_of_an_npx_limit_is_one_less() -> None:
-    assert number(reception(measured("sCD40L", "<4", "NPX")), "immune", "CD40L") == 3.0
+    assert number(model_input(measured("sCD40L", "<4", "NPX")), "immune", "CD40L") == 3.0
 
 
 @pytest.mark.parametrize(
@@ -163,36 +173,36 @@ def test_half_of_an_npx_limit_is_one_less() -> None:
 )
 def test_units_without_a_conversion_are_refused(analyte: str, value: Any, unit: ImmuneUnit) -> None:
     with pytest.raises(UnitError, match=f"immune: {analyte} is known in"):
-        reception(measured(analyte, value, unit))
+        model_input(measured(analyte, value, unit))
 
 
 def test_gene_expression_is_no_protein() -> None:
-    taken = reception(measured("IL6", 5.0, "log2_expression"), measured("IL-6", 2.0, "pg/mL"))
+    taken = model_input(measured("IL6", 5.0, "log2_expression"), measured("IL-6", 2.0, "pg/mL"))
     assert number(taken, "immune", "IL6 mRNA") == 5.0
     assert number(taken, "immune", "IL-6") == 2.0
 
 
 def test_an_analyte_given_twice_is_refused() -> None:
     with pytest.raises(InputError, match="TNF-a is given twice"):
-        reception(measured("TNF", 1.0, "pg/mL"), measured("TNF alpha", 2.0, "pg/mL"))
+        model_input(measured("TNF", 1.0, "pg/mL"), measured("TNF alpha", 2.0, "pg/mL"))
 
 
 @pytest.mark.parametrize("value", [-2.0, 2e15, -1e-9])
 @pytest.mark.parametrize("analyte", ["IL-6", "IL-33"])
 def test_an_impossible_concentration_is_refused(analyte: str, value: float) -> None:
     with pytest.raises(InputError, match=f"immune: {analyte}"):
-        reception(Measurement(analyte, Reading(value), "pg/mL"))
+        model_input(Measurement(analyte, Reading(value), "pg/mL"))
 
 
 def test_a_log2_scale_may_be_negative() -> None:
-    assert number(reception(Measurement("CD40L", Reading(-2.0), "NPX")), "immune", "CD40L") == -2.0
+    assert number(model_input(Measurement("CD40L", Reading(-2.0), "NPX")), "immune", "CD40L") == -2.0
 
 
 def test_clinical_fields_become_numbers_and_levels() -> None:
-    taken = reception(age=61, sex="female")
+    taken = model_input(age=61, sex="female")
     assert taken.values["clinical"].tolist() == [[61.0, 1.0, 0.0]]
-    assert reception(age=True).values["clinical"][0, 0] == 1.0
-    assert np.isnan(reception(age=None, sex=None).values["clinical"]).all()
+    assert model_input(age=True).values["clinical"][0, 0] == 1.0
+    assert np.isnan(model_input(age=None, sex=None).values["clinical"]).all()
 
 
 @pytest.mark.parametrize(
@@ -210,11 +220,11 @@ def test_clinical_fields_become_numbers_and_levels() -> None:
 )
 def test_a_clinical_value_of_another_kind_is_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=f"patient.{next(iter(fields))}: {says}"):
-        reception(**fields)
+        model_input(**fields)
 
 
 def test_nothing_is_received_as_nothing() -> None:
-    taken = reception()
+    taken = model_input()
     assert not any(taken.measured(block).any() for block in ENCODER.blocks)
     assert taken.recognised is None
     assert not taken.values["taxa"].any()
@@ -257,7 +267,7 @@ def test_any_candidate_is_refused_in_words_or_answered_in_finite_numbers(candida
     for family in ("elastic_net", "xgboost"):
         for blocks in (("taxa", "immune", "clinical"), ("taxa",), ("immune",)):
             try:
-                said = answer([served(trained(family, blocks))], candidate)
+                said = predict([served(trained(family, blocks))], candidate)
             except InputError:
                 continue
             assert isinstance(said["trust"]["verdict"], str)
@@ -277,9 +287,9 @@ def test_the_largest_numbers_stay_numbers() -> None:
         Measurement(a, Reading(LARGEST), u) for a, u in (("IL-6", "ng/mL"), ("IL-8", "ng/mL"), ("CD40L", "NPX"))
     )  # type: ignore[arg-type]
     candidate = Candidate({"age": -LARGEST, "sex": "male"}, profile, blood)
-    for family in ("elastic_net", "random_forest", "xgboost"):
+    for family in ("elastic_net", "xgboost_forest", "xgboost"):
         model = trained(family)
-        assert answer([served(model)], candidate)["trust"]["out_of_range"] == ["IL-6", "IL-8", "CD40L", "age"]
-        encoded = model.encoder.encode(received(candidate, model.encoder, model.units).values)
+        assert predict([served(model)], candidate)["trust"]["out_of_range"] == ["IL-6", "IL-8", "CD40L", "age"]
+        encoded = model.encoder.encode(to_model_input(candidate, model.encoder, model.units).values)
         shap, base = model.predictor.contributions(encoded)
         assert math.isfinite(model.calibration.probability(base + shap.sum()))
