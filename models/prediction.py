@@ -1,0 +1,265 @@
+"""The prediction: what the API returns, the pages show and batches tabulate, one dataclass for each of its parts.
+
+Each field is documented by the string below it; pydantic reads these strings into the OpenAPI document
+(`serving.schemas`), so that the shape is written here and nowhere else. orjson writes the dataclasses as they are: they
+have no slots, since orjson writes objects with slots four times as slowly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+Block = Literal["taxa", "immune", "clinical"]
+Verdict = Literal["ok", "use with care", "abstain"]
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Documented:
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
+
+
+@dataclass
+class Contribution(_Documented):
+    """What one feature adds to the log-odds.
+
+    Not frozen: a prediction holds hundreds, and a frozen dataclass takes four times as long to create.
+    """
+
+    feature: str
+    """Name of the taxon, analyte, clinical column or diversity index."""
+    block: Block
+    """The block of measurements that the feature comes from."""
+    value: float | None
+    """The measurement, in the model's unit; null where it is missing or lies beyond a detection limit."""
+    shap: float
+    """SHAP value, on the explanation's `scale`."""
+
+
+@dataclass(frozen=True)
+class PlattCalibration(_Documented):
+    """Platt's calibration: probability = 1 / (1 + exp(-(slope * value + intercept)))."""
+
+    slope: float
+    """Multiplies the log-odds."""
+    intercept: float
+    """Added to the product."""
+
+
+@dataclass(frozen=True)
+class Explanation(_Documented):
+    """SHAP explanation: `base_value` and all `shap` add up to `value`, whose calibration is the probability."""
+
+    scale: Literal["log-odds"]
+    """The scale of `base_value`, `value` and every SHAP value."""
+    base_value: float
+    """Log-odds of the average training patient."""
+    value: float
+    """Log-odds of this patient, before calibration."""
+    contributions: list[Contribution]
+    """One for each feature of the model, in the model's order."""
+    calibration: PlattCalibration
+    """Turns `value` into the probability."""
+
+
+@dataclass(frozen=True)
+class ProbabilityRange(_Documented):
+    """Venn-Abers range of the probability, for all patients with this score together."""
+
+    low: Probability
+    """Lower end."""
+    high: Probability
+    """Upper end."""
+    method: Literal["Venn-Abers"]
+    """How the range was computed."""
+    meaning: str
+    """How to read the range."""
+
+
+@dataclass(frozen=True)
+class ModelReference(_Documented):
+    """The registered model that made the prediction."""
+
+    name: str
+    """Name in the registry."""
+    version: str
+    """Version in the registry; empty for a bundle outside it."""
+    run_id: str
+    """MLflow run that trained the model; empty for a bundle outside the registry."""
+    alias: str
+    """Registry alias under which the model is served, such as champion or candidate-taxa."""
+    family: str
+    """Family of classifiers: elastic_net, xgboost or xgboost_forest."""
+    blocks: tuple[Block, ...]
+    """Blocks of measurements that the model needs."""
+
+
+@dataclass(frozen=True)
+class Estimate(_Documented):
+    """An estimate with its 95% confidence interval; all null where there were too few patients."""
+
+    value: float | None
+    """Point estimate."""
+    low: float | None
+    """Lower end of the interval."""
+    high: float | None
+    """Upper end of the interval."""
+
+
+@dataclass(frozen=True)
+class Trust(_Documented):
+    """Whether the patient lies in the model's applicability domain, and the facts that the rules compared.
+
+    A fact of a block that the model does not use is null, or an empty list.
+    """
+
+    verdict: Verdict
+    """The gravest verdict of all rules; a model that abstains gives no probability."""
+    reasons: tuple[str, ...]
+    """Why the verdict is not "ok", one sentence for each rule that the patient fails."""
+    unused: tuple[str, ...]
+    """Names in the request that had no effect, since the model does not use them."""
+    missing_blocks: tuple[str, ...]
+    """Blocks that the model needs and the request lacks."""
+    taxa_present: float | None
+    """Share of the model's taxa that were detected in the profile."""
+    immune_present: float | None
+    """Share of the model's analytes that were measured."""
+    clinical_present: float | None
+    """Share of the model's clinical columns that were reported."""
+    taxa_recognised: float | None
+    """Share of the profile's abundance in taxa that occur in the training cohorts."""
+    profiler_match: bool | None
+    """Whether a training cohort used the same profiler; null where the profiler was not reported."""
+    clock_match: bool | None
+    """Whether the sample's day is counted on a clock of the model; null where the clock was not reported."""
+    distance: float | None
+    """Mean Aitchison distance to the nearest training patients; null for bundles of protocol 1."""
+    distance_percentile: float | None
+    """Percentage of the training patients' held-out distances that are smaller; 100 is beyond all of them."""
+    richness_percentile: float | None
+    """Percentage of training patients in whom no more taxa were detected."""
+    nearest_cohort: str | None
+    """Training cohort whose profiles are nearest."""
+    nearest_cohort_auroc: Estimate | None
+    """Held-out AUROC of the model in the nearest cohort."""
+    unit_unstated: tuple[str, ...]
+    """Measured analytes whose unit was not reported."""
+    out_of_range: tuple[str, ...]
+    """Analytes and clinical numbers outside the range of all training patients."""
+
+
+@dataclass(frozen=True)
+class NearestOutcomes(_Documented):
+    """Outcome of the training patients with the nearest profiles, counted together."""
+
+    outcome: str
+    """Outcome that was counted: the model's own, or one of the other side (response, toxicity)."""
+    patients: int
+    """Of the 25 nearest training patients (Aitchison distance), those whose outcome is known; 20 or more."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    rate: Probability
+    """Share of these patients who had the outcome."""
+    low: Probability
+    """Lower end of the exact 95% interval (Clopper and Pearson)."""
+    high: Probability
+    """Upper end of the interval."""
+
+
+@dataclass(frozen=True)
+class Prediction(_Documented):
+    """Prediction of one outcome for one patient."""
+
+    outcome: str
+    """Id of the outcome, such as objective_response or toxicity_3."""
+    definition: str
+    """Clinical definition of the outcome."""
+    probability: Probability | None
+    """Calibrated probability of the outcome; null where the model abstains."""
+    probability_range: ProbabilityRange | None
+    """Range around the probability; null where the model has none, or abstains."""
+    explanation: Explanation | None
+    """SHAP explanation of the probability; null where the model abstains."""
+    model: ModelReference
+    """The model that made the prediction."""
+    evidence: Mapping[str, Any]
+    """What the model was trained and validated on."""
+    trust: Trust
+    """Whether the model applies to this patient, and why."""
+    nearest: tuple[NearestOutcomes, ...]
+    """Outcomes of the nearest training patients; empty where the model abstains or has no reference set."""
+    simulated: bool
+    """Whether the model was trained on simulated patients."""
+
+
+@dataclass(frozen=True)
+class Cell(_Documented):
+    """Probability of one of the four combinations of response and toxicity."""
+
+    low: Probability | None
+    """Lower Fréchet bound, which holds whatever the dependence of the two outcomes."""
+    high: Probability | None
+    """Upper Fréchet bound."""
+    expected: Probability | None
+    """Plackett estimate under the training cohorts' odds ratio; null where the odds ratio is not known."""
+
+
+@dataclass(frozen=True)
+class OddsRatio(_Documented):
+    """Odds ratio of response and toxicity in the training cohorts (Mantel and Haenszel), with its 95% interval."""
+
+    response: str
+    """Id of the response."""
+    toxicity: str
+    """Id of the toxicity."""
+    patients: int
+    """Training patients whose response and toxicity are both known; at least 100."""
+    value: float
+    """Pooled odds ratio."""
+    low: float
+    """Lower end of the interval."""
+    high: float
+    """Upper end of the interval."""
+    meaning: str
+    """How to read the Plackett estimates that follow from it."""
+
+
+@dataclass(frozen=True)
+class JointOutcome(_Documented):
+    """Response and toxicity of one patient, cross-classified in four cells.
+
+    All cells are null where no model predicts one side, or a model abstains.
+    """
+
+    outcomes: tuple[str, ...]
+    """Ids of the response and of the toxicity."""
+    reason: str | None
+    """Why there are no probabilities; null where there are."""
+    response_without_toxicity: Cell
+    """Response without toxicity: benefit."""
+    both: Cell
+    """Response with toxicity."""
+    neither: Cell
+    """Neither response nor toxicity."""
+    toxicity_without_response: Cell
+    """Toxicity without response: harm alone."""
+    odds_ratio: OddsRatio | None
+    """Odds ratio under which the cells are expected; null below 100 patients, and for older bundles."""
+
+
+@dataclass(frozen=True)
+class BenefitBounds(_Documented):
+    """Fréchet bounds of the probability of response without toxicity."""
+
+    low: Probability | None
+    """Lower bound."""
+    high: Probability | None
+    """Upper bound."""
+    outcomes: tuple[str, ...]
+    """Ids of the response and of the toxicity."""
+    reason: str | None
+    """Why there are no bounds; null where there are."""
