@@ -22,8 +22,7 @@ from xgboost import XGBClassifier
 from features.landmark import FeatureTable
 from features.transforms import CLR, MedianFill, PrevalenceFilter, ZeroReplacement
 from models.families import FAMILIES
-from training.validation.left_out import Fold
-from training.validation.splits import inner_splits
+from training.validation.folds import Fold, inner_splits
 
 Vector = NDArray[np.float64]
 

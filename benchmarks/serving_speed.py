@@ -99,7 +99,9 @@ def _subjects(folder: Path) -> list[Subject]:
     from training.evidence.aggregates import known_outcomes
     from training.evidence.evidence import Circumstances, evidence_of
     from training.tracking import child_run, experiment_run
-    from training.validation.left_out import Plan, folds, outcome_vector, validate
+    from training.validation.config import FitConfig
+    from training.validation.folds import outcome_vector, outer_folds
+    from training.validation.held_out import validate
 
     os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TAXOKINE_HOME": str(folder)}
     settings.cache_clear()
@@ -107,16 +109,16 @@ def _subjects(folder: Path) -> list[Subject]:
     trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,))
     table = landmark_table(read_cohort(trial, folder))
     y = outcome_vector(table, outcome)
-    encoder, plan = BlockEncoder(("taxa",)), Plan(("elastic_net",), ("taxa",))
+    encoder, plan = BlockEncoder(("taxa",)), FitConfig(("elastic_net",), ("taxa",))
     X = encoder.fit_transform(table)
     known_of = known_outcomes(table, outcome)
     cloud = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy(), known_of)
     # One family's evidence, of the size that a real answer carries, stands for all.
-    outer = [fold for fold in folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
+    outer = [fold for fold in outer_folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
     known = validate(table, y, plan, outer, refit=True)["elastic_net"]
     around = Circumstances(outcome, 3, False, table.notes, (), {"experiments": 0, "models": 0}, 0)
     assert known.fit is not None
-    evidence = evidence_of(table, y, plan, "elastic_net", known.left_out, known.fit, {}, None, around)
+    evidence = evidence_of(table, y, plan, "elastic_net", known.held_out, known.fit, {}, None, around)
     calibration = replace(Calibration(0.8, -0.1), venn_abers=fit_venn_abers(known.fit.margin, known.fit.y))
     profiles = [dict(candidate.taxa.values) for candidate in table_candidates(table) if candidate.taxa]
     asked = [

@@ -28,13 +28,14 @@ from features.cohort import read_cohort
 from features.outcomes import MONTH
 from features.simulator import AS_PUBLISHED, Trial, simulate_trial
 from features.trajectories import WINDOWS
+from training.statistics.distances import bray_curtis, log_ratios
+from training.statistics.donor_convergence import donor_specific_convergence
 from training.statistics.mixed_model import mixed_slope
-from training.statistics.ordination import bray_curtis, log_ratios
-from training.statistics.own_donor import specific
-from training.statistics.paired import paired_changes, rise_and_fall, sign_flip
-from training.statistics.peaks import after_peak, after_peak_null
-from training.statistics.repeated_measures import within_patients
-from training.statistics.survival_curves import kaplan_meier, median
+from training.statistics.paired_changes import paired_changes
+from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
+from training.statistics.repeated_measures import rmcorr_permutation_test
+from training.statistics.sign_flip import rise_then_fall_p, sign_flip_test
+from training.statistics.survival_curves import kaplan_meier, median_survival
 from training.study.immune import change_table
 from training.study.links import BEYOND, Paired, link_table
 from training.study.section import Section
@@ -154,7 +155,7 @@ def blood(rng: np.random.Generator, n: int, analytes: int = 1) -> pd.DataFrame:
 
 def _skewed(rng: np.random.Generator, n: int) -> float:
     """Changes with a few large ones among them: heavy tails, symmetric."""
-    return sign_flip(rng.standard_t(2, n), seed=int(rng.integers(2**31))).p
+    return sign_flip_test(rng.standard_t(2, n), seed=int(rng.integers(2**31))).p
 
 
 def _changes(rng: np.random.Generator, n: int) -> float:
@@ -193,7 +194,7 @@ def _stays(rng: np.random.Generator, n: int) -> float:
 
 def _three_windows(levels: Matrix) -> float:
     baseline, early, late = levels
-    return rise_and_fall(early - baseline, late - early, late - baseline)
+    return rise_then_fall_p(early - baseline, late - early, late - baseline)
 
 
 def _draws(rng: np.random.Generator, n: int) -> list[tuple[Vector, Vector]]:
@@ -202,7 +203,7 @@ def _draws(rng: np.random.Generator, n: int) -> list[tuple[Vector, Vector]]:
 
 
 def _after_peak(rng: np.random.Generator, n: int) -> float:
-    return after_peak_null(_draws(rng, n), n=199, seed=int(rng.integers(2**31)))[1]
+    return post_peak_slope_test(_draws(rng, n), n=199, seed=int(rng.integers(2**31)))[1]
 
 
 def _drifting(rng: np.random.Generator, n: int) -> float:
@@ -212,18 +213,18 @@ def _drifting(rng: np.random.Generator, n: int) -> float:
         for at in range(1, len(level)):
             level[at] = 0.5 * level[at - 1] + np.sqrt(0.75) * level[at]
         draws.append((time, level))
-    return after_peak_null(draws, n=199, seed=int(rng.integers(2**31)))[1]
+    return post_peak_slope_test(draws, n=199, seed=int(rng.integers(2**31)))[1]
 
 
 def _naive(rng: np.random.Generator, n: int) -> float:
-    slopes = [after_peak(*draws)[1] for draws in _draws(rng, n)]
+    slopes = [post_peak_slope(*draws)[1] for draws in _draws(rng, n)]
     return float(ttest_1samp(slopes, 0, alternative="less").pvalue)
 
 
 def _link(rng: np.random.Generator, n: int) -> float:
     patient = np.repeat(np.arange(n), 4)
     x, y = rng.normal(0, 1, (2, n))[:, patient] + rng.standard_t(3, (2, 4 * n))
-    return float(within_patients(x[:, None], y, patient, n=199, seed=int(rng.integers(2**31)))[1][0])
+    return float(rmcorr_permutation_test(x[:, None], y, patient, n=199, seed=int(rng.integers(2**31)))[1][0])
 
 
 def _links(rng: np.random.Generator, n: int) -> dict[Name, float]:
@@ -242,7 +243,9 @@ def _alike(rng: np.random.Generator, n: int) -> dict[Name, float]:
     logs = np.vstack([host, host + 0.5 * shared + rng.standard_normal(host.shape), given])
     distances = bray_curtis(np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True))
     own = rng.integers(donors, size=n)[:, None] == np.arange(donors)
-    found = specific(distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], own, seed=int(rng.integers(2**31)))
+    found = donor_specific_convergence(
+        distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], own, seed=int(rng.integers(2**31))
+    )
     ends = {"by recipient": found.recipients, "by donor": found.donors}
     misses = {
         ("donors", f"own donor, all move alike, {of}, interval"): missed(e.low, e.high, 0) for of, e in ends.items()
@@ -288,7 +291,7 @@ def _scikit_bio(rng: np.random.Generator, n: int) -> dict[Name, float]:
 
 def _median(rng: np.random.Generator, n: int) -> float:
     death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
-    found = median(kaplan_meier(np.minimum(death, end), death <= end))
+    found = median_survival(kaplan_meier(np.minimum(death, end), death <= end))
     return missed(found.low, found.high, 1)
 
 

@@ -42,7 +42,8 @@ def _permanova_row() -> str:
     from skbio.stats.distance import DistanceMatrix
     from skbio.stats.distance import permanova as other
 
-    from training.statistics.ordination import bray_curtis, permanova
+    from training.statistics.distances import bray_curtis
+    from training.statistics.permanova import permanova
 
     rng = np.random.default_rng(0)
     distances = bray_curtis(rng.dirichlet(np.full(200, 0.2), 400))

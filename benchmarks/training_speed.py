@@ -25,7 +25,8 @@ from features.settings import settings
 from features.simulator import simulate_trial
 from training.experiment import Experiment, block_sets, eligible, joined_table
 from training.statistics.metrics import log_loss
-from training.validation.left_out import Fold, folds, outcome_vector, validate
+from training.validation.folds import Fold, outcome_vector, outer_folds
+from training.validation.held_out import validate
 
 Vector = NDArray[np.float64]
 EXPERIMENT = Experiment(
@@ -42,7 +43,7 @@ def training_rows() -> list[str]:
     table, _ = eligible(joined_table(cohorts, EXPERIMENT), outcome)
     sets, _ = block_sets(table, outcome, EXPERIMENT.blocks)
     y = outcome_vector(table, outcome)
-    outer = folds(table, y, EXPERIMENT.n_folds, EXPERIMENT.repeats, EXPERIMENT.seed)
+    outer = outer_folds(table, y, EXPERIMENT.n_folds, EXPERIMENT.repeats, EXPERIMENT.seed)
     chosen = [next(fold for fold in outer if fold.scheme == scheme) for scheme in ("cv", "loco")]
     sides: dict[str, Callable[..., list[Vector]]] = {"ours": _ours, "plain": _plain}
     seconds = {side: dict.fromkeys(families, 0.0) for side in sides}
@@ -82,7 +83,7 @@ def training_rows() -> list[str]:
 
 def _ours(table: FeatureTable, y: Vector, blocks: tuple[str, ...], family: str, chosen: Sequence[Fold]) -> list[Vector]:
     found = validate(table, y, replace(EXPERIMENT.plan(blocks), families=(family,)), chosen)
-    return [one.probability for one in found[family].left_out]
+    return [one.probability for one in found[family].held_out]
 
 
 def _plain(table: FeatureTable, y: Vector, blocks: Sequence[str], family: str, chosen: Sequence[Fold]) -> list[Vector]:

@@ -43,10 +43,12 @@ from training.evidence.evidence import (
 )
 from training.evidence.figures import write_figures
 from training.progress import Progress
-from training.validation.baselines import baselines
-from training.validation.left_out import Fit, Fold, LeftOut, Plan, Validated, folds, outcome_vector, validate
-from training.validation.null import Null, best_of, nulls
-from training.validation.splits import centres
+from training.validation.baselines import validate_baselines
+from training.validation.config import FitConfig
+from training.validation.folds import Fold, centres, outcome_vector, outer_folds
+from training.validation.held_out import HeldOut, ValidatedFamily, validate
+from training.validation.permutation_null import PermutationNull, best_model_null, permutation_nulls
+from training.validation.refit import Fit
 
 FEWEST = 10
 """Rows of each class below which a set of blocks is not trained on."""
@@ -111,19 +113,19 @@ class Experiment:
         joined = {name: ",".join(value) for name, value in said.items() if isinstance(value, tuple)}
         return {**said, **joined, "grade": self.grade or ""}
 
-    def plan(self, blocks: tuple[str, ...]) -> Plan:
+    def plan(self, blocks: tuple[str, ...]) -> FitConfig:
         """Return what is fitted to one set of blocks."""
-        return Plan(
+        return FitConfig(
             self.families, blocks, self.representation, self.min_prevalence, self.censored, self.n_folds, self.seed
         )
 
     def folds(self, table: FeatureTable, y: NDArray[np.float64]) -> list[Fold]:
         """Return the outer folds."""
-        return folds(table, y, self.n_folds, self.repeats, self.seed)
+        return outer_folds(table, y, self.n_folds, self.repeats, self.seed)
 
     def first_folds(self, table: FeatureTable, y: NDArray[np.float64]) -> list[Fold]:
         """Return the folds of the first seed that evidence rests on, which permuted outcomes are refitted in."""
-        outer = folds(table, y, self.n_folds, 1, self.seed)
+        outer = outer_folds(table, y, self.n_folds, 1, self.seed)
         return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
 
@@ -171,12 +173,12 @@ class Result:
 class Block:
     """One set of blocks, validated: its rows, and what every family and every baseline said of them left out."""
 
-    plan: Plan
+    plan: FitConfig
     rows: NDArray[np.intp]
     table: FeatureTable
     y: NDArray[np.float64]
-    found: dict[str, Validated]
-    beside: dict[str, list[LeftOut]]
+    found: dict[str, ValidatedFamily]
+    beside: dict[str, list[HeldOut]]
 
 
 def train(experiment: Experiment, progress: Progress | None = None) -> Result:
@@ -395,21 +397,21 @@ def validate_blocks(
         outer,
         refit=True,
         workers=experiment.workers,
-        begin=lambda jobs: progress.begin(f"{'+'.join(blocks)}: validating on {len(mine)} patients", jobs),
-        done=progress.advance,
+        on_start=lambda jobs: progress.begin(f"{'+'.join(blocks)}: validating on {len(mine)} patients", jobs),
+        on_step=progress.advance,
     )
     main = [fold for fold in outer if fold.scheme == main_scheme(outer)]
-    return Block(plan, rows, mine, y, found, baselines(mine, y, plan, main, experiment.workers))
+    return Block(plan, rows, mine, y, found, validate_baselines(mine, y, plan, main, experiment.workers))
 
 
 def permuted_nulls(
     experiment: Experiment, outcome: str, table: FeatureTable, validated: Sequence[Block], progress: Progress
-) -> dict[tuple[str, tuple[str, ...]], Null]:
+) -> dict[tuple[str, tuple[str, ...]], PermutationNull]:
     """Return each model's refitted null, and that of the best of all models that compare."""
     if not experiment.permutations:
         return {}
     progress.begin(f"refitting {experiment.permutations} permutations", experiment.permutations)
-    found = nulls(
+    found = permutation_nulls(
         table,
         outcome_vector(table, outcome),
         [(one.plan, one.rows) for one in validated],
@@ -417,14 +419,14 @@ def permuted_nulls(
         n=experiment.permutations,
         seed=experiment.seed,
         workers=experiment.workers,
-        done=progress.advance,
+        on_step=progress.advance,
     )
     most = max(len(one.rows) for one in validated)
     comparable = {one.plan.blocks for one in validated if len(one.rows) >= COMPARABLE * most}
     competing = {name: values for name, values in found.items() if name[1] in comparable}
-    best = best_of(competing)
+    best = best_model_null(competing)
     return {
-        name: Null(values, best if name in competing else values, len(competing) if name in competing else 1)
+        name: PermutationNull(values, best if name in competing else values, len(competing) if name in competing else 1)
         for name, values in found.items()
     }
 
@@ -435,9 +437,9 @@ def present(table: FeatureTable) -> FeatureTable:
     return replace(table, cohorts=named)
 
 
-def log_family(one: Block, family: str, null: Null | None, around: Circumstances) -> Trained:
+def log_family(one: Block, family: str, null: PermutationNull | None, around: Circumstances) -> Trained:
     """Log one family on one set of blocks: parameters, metrics, figures, predictions, card and model."""
-    table, y, blocks, left_out = one.table, one.y, one.plan.blocks, one.found[family].left_out
+    table, y, blocks, left_out = one.table, one.y, one.plan.blocks, one.found[family].held_out
     fitted = one.found[family].fit
     assert fitted is not None
     evidence = evidence_of(table, y, one.plan, family, left_out, fitted, one.beside, null, around)

@@ -46,23 +46,12 @@ from training.experiment import (
     write_inputs,
 )
 from training.progress import Progress
-from training.statistics.hazards import SURVIVAL_FAMILIES
-from training.statistics.metrics import Estimate, bootstrap_weights, percentiles, within_cohorts
-from training.statistics.survival_metrics import (
-    cumulative_incidence,
-    incidence_by,
-)
-from training.validation.left_out import folds
-from training.validation.left_out_times import (
-    HORIZONS,
-    Predictions,
-    SurvivalLeftOut,
-    by_repeat,
-    early_events,
-    measured,
-    validate_survival,
-)
-from training.validation.splits import centres, left_out_together
+from training.statistics.cumulative_incidence import cumulative_incidence, cumulative_incidence_at
+from training.statistics.metrics import Estimate, bootstrap_weights, mean_within_cohorts, percentile_interval
+from training.statistics.survival_families import SURVIVAL_FAMILIES
+from training.validation.folds import centres, loco_groups, outer_folds
+from training.validation.held_out_times import HORIZONS, SurvivalHeldOut, early_events, validate_survival
+from training.validation.survival_scores import RepeatPredictions, predictions_by_repeat, survival_scores
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -309,7 +298,7 @@ def _train_blocks(
     progress: Progress,
 ) -> list[SurvivalTrained]:
     """Validate and log every family on one set of blocks, one child run each."""
-    outer = folds(table, early_events(y), experiment.n_folds, experiment.repeats, experiment.seed)
+    outer = outer_folds(table, early_events(y), experiment.n_folds, experiment.repeats, experiment.seed)
     progress.begin(f"{'+'.join(blocks)}: validating on {len(table)} patients", len(outer))
     (representation,) = experiment.representation
     encoders = [BlockEncoder(blocks, representation, experiment.min_prevalence, experiment.censored)]
@@ -321,7 +310,7 @@ def _train_blocks(
         n_folds=experiment.n_folds,
         seed=experiment.seed,
         workers=experiment.workers,
-        done=progress.advance,
+        on_step=progress.advance,
     )
     return [_log(outcome, table, y, family, blocks, mine, tried) for family, mine in left_out.items()]
 
@@ -332,16 +321,18 @@ def _log(
     y: Matrix,
     family: str,
     blocks: tuple[str, ...],
-    left_out: Sequence[SurvivalLeftOut],
+    left_out: Sequence[SurvivalHeldOut],
     tried: int,
 ) -> SurvivalTrained:
     names, joined, events = centres(table.rows), "+".join(blocks), y[:, 1] == EVENT
     schemes = {
-        scheme: by_repeat([one for one in left_out if one.fold.scheme == scheme])
+        scheme: predictions_by_repeat([one for one in left_out if one.fold.scheme == scheme])
         for scheme in dict.fromkeys(one.fold.scheme for one in left_out)
     }
     metrics = {
-        f"{scheme}_{name}": value for scheme, of in schemes.items() for name, value in measured(y, names, of).items()
+        f"{scheme}_{name}": value
+        for scheme, of in schemes.items()
+        for name, value in survival_scores(y, names, of).items()
     }
     scheme = "loco" if "loco" in schemes else "cv"
     repeats = schemes[scheme]
@@ -351,7 +342,7 @@ def _log(
                 "cohort": name,
                 "patients": int((names == name).sum()),
                 "events": int(events[names == name].sum()),
-                **_flat(measured(y, names, [one.take(names[one.rows] == name) for one in repeats])),
+                **_flat(survival_scores(y, names, [one.take(names[one.rows] == name) for one in repeats])),
             }
             for name in dict.fromkeys(names[repeats[0].rows].tolist())
         ]
@@ -387,7 +378,7 @@ def _log(
 
 
 def _left_out_rows(
-    table: FeatureTable, y: Matrix, names: NDArray[np.object_], repeats: Sequence[Predictions]
+    table: FeatureTable, y: Matrix, names: NDArray[np.object_], repeats: Sequence[RepeatPredictions]
 ) -> pd.DataFrame:
     masked = np.array(tracking.masked_patients(table))
     return pd.concat(
@@ -431,11 +422,11 @@ def _incidence(curves: Mapping[str, tuple[FeatureTable, Matrix]]) -> pd.DataFram
         names, none = centres(table.rows), np.zeros(len(y))
         weights = bootstrap_weights(names)
         for months in HORIZONS:
-            metric = partial(incidence_by, day=months * MONTH)
-            value, drawn = (within_cohorts(metric, y, none, names, of) for of in (None, weights))
+            metric = partial(cumulative_incidence_at, day=months * MONTH)
+            value, drawn = (mean_within_cohorts(metric, y, none, names, of) for of in (None, weights))
             about = {"censoring": words, "months": months, "patients": len(y), "events": int((y[:, 1] == EVENT).sum())}
             deaths = {"deaths_before": int((y[:, 1] == DEATH).sum())}
-            found.append({**about, **deaths, **_flat({"incidence": percentiles(value[0], drawn)})})
+            found.append({**about, **deaths, **_flat({"incidence": percentile_interval(value[0], drawn)})})
     return pd.DataFrame(found)
 
 
@@ -449,7 +440,7 @@ def _flat(metrics: Mapping[str, Estimate]) -> dict[str, float]:
 def _sentence(table: FeatureTable, found: Estimate, scheme: str, events: int, tried: int) -> str:
     what = "cohort" if table.rows["cohort"].nunique() > 1 else "centre"
     seen = f"on {what}s it had not seen" if scheme == "loco" else "on patients of its own cohort that it had not seen"
-    n = len(set(left_out_together(table.rows)))
+    n = len(set(loco_groups(table.rows)))
     groups = f"{n} {what}{'s' if n != 1 else ''}"
     if not np.isfinite(found.value):
         return f"how this model ranks times {seen} could not be measured ({groups}, {len(table)} patients)"

@@ -25,11 +25,13 @@ from features.settings import settings
 from features.simulator import simulate_trial
 from training.evidence.evidence import Circumstances, Evidence, evidence_of, scores
 from training.experiment import Experiment, Result, train
-from training.statistics.meta_analysis import auroc_random_effects
-from training.statistics.metrics import auroc, interval
-from training.validation.left_out import Plan, Validated, folds, outcome_vector, validate
+from training.statistics.auroc_meta_analysis import auroc_random_effects
+from training.statistics.metrics import auroc, bootstrap_interval
+from training.validation.config import FitConfig
+from training.validation.folds import outcome_vector, outer_folds
+from training.validation.held_out import ValidatedFamily, validate
 
-TAXA = Plan(("elastic_net",), ("taxa",), n_folds=3)
+TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
 Sheets = dict[str, Callable[[pd.DataFrame], pd.DataFrame]]
 
@@ -51,9 +53,9 @@ def alone(table: FeatureTable) -> FeatureTable:
     return replace(table, rows=table.rows.assign(centre=table.rows["cohort"]))
 
 
-def left_out_auroc(table: FeatureTable, y: np.ndarray, plan: Plan = TAXA) -> float:
-    outer = folds(table, y, 3, 1, 0)
-    return scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].left_out, "cv").aurocs[0]
+def left_out_auroc(table: FeatureTable, y: np.ndarray, plan: FitConfig = TAXA) -> float:
+    outer = outer_folds(table, y, 3, 1, 0)
+    return scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].held_out, "cv").aurocs[0]
 
 
 # Leaks that are refused
@@ -233,12 +235,12 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Population:
     return Population(replace(table, rows=rows), y, truth[rows["patient"]].to_numpy(), causes)
 
 
-def fitted(table: FeatureTable, y: np.ndarray, scheme: str) -> Validated:
-    outer = [fold for fold in folds(table, y, 3, 1, 0) if fold.scheme == scheme]
+def fitted(table: FeatureTable, y: np.ndarray, scheme: str) -> ValidatedFamily:
+    outer = [fold for fold in outer_folds(table, y, 3, 1, 0) if fold.scheme == scheme]
     return validate(table, y, replace(TAXA, n_folds=2), outer, refit=True, workers=1)["elastic_net"]
 
 
-def margin(found: Validated, table: FeatureTable) -> np.ndarray:
+def margin(found: ValidatedFamily, table: FeatureTable) -> np.ndarray:
     assert found.fit is not None
     return found.fit.predictor.margin(found.fit.encoder.transform(table))
 
@@ -251,8 +253,8 @@ def test_the_interval_holds_the_auroc_that_a_very_large_sample_shows(population)
         mine, fresh = everybody[:100], everybody[100:]
         table, y = alone(population.table.take(mine)), population.y[mine]
         found = fitted(table, y, "cv")
-        left_out = scores(table, y, found.left_out, "cv")
-        said = interval(auroc, left_out.y, left_out.margin, left_out.cohorts, seed=at)
+        left_out = scores(table, y, found.held_out, "cv")
+        said = bootstrap_interval(auroc, left_out.y, left_out.margin, left_out.cohorts, seed=at)
         truth = roc_auc_score(population.y[fresh], margin(found, population.table.take(fresh)))
         assert truth > 0.6
         held += said.low <= truth <= said.high
@@ -276,7 +278,7 @@ def test_intervals_hold_under_cohort_shift(population):
         ).astype(float)
         table = population.table.take(rows)
         found = fitted(table, y, "loco")
-        left_out = scores(table, y, found.left_out, "loco")
+        left_out = scores(table, y, found.held_out, "loco")
         said = auroc_random_effects(left_out.y, left_out.margin, left_out.cohorts)
         fresh = rng.choice(np.flatnonzero(~np.isin(centres, seen)), 1000, replace=False)
         score = margin(found, population.table.take(fresh))
@@ -299,7 +301,7 @@ def test_the_planted_taxa_lead_with_the_right_sign_in_nearly_every_fold(populati
     found = fitted(table, y, "cv")
     assert found.fit is not None
     around = Circumstances("objective_response", 1, False, (), (), {"experiments": 0, "models": 0}, 0)
-    evidence: Evidence = evidence_of(table, y, TAXA, "elastic_net", found.left_out, found.fit, {}, None, around)
+    evidence: Evidence = evidence_of(table, y, TAXA, "elastic_net", found.held_out, found.fit, {}, None, around)
     features = evidence.validation["shap"]["features"]
     balance = population.causes["balances"]["response_balance"]
     planted = {**dict.fromkeys(balance["above"], 1), **dict.fromkeys(balance["below"], -1)}

@@ -17,7 +17,7 @@ from features.survival import EVENT
 from models.registry import client
 from training.experiment import Experiment
 from training.progress import Progress
-from training.statistics.hazards import SURVIVAL_FAMILIES
+from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.survival import (
     UNUSED,
     at_risk,

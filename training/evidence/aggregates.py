@@ -20,8 +20,9 @@ from features.outcomes import OUTCOME_IDS, is_toxicity
 from models.encoder import BlockEncoder
 from models.joint import CELLS
 from models.rates import event_rate
-from training.statistics.meta_analysis import mantel_haenszel, rate_random_effects
-from training.validation.splits import centres
+from training.statistics.mantel_haenszel import mantel_haenszel
+from training.statistics.meta_analysis import rate_random_effects
+from training.validation.folds import centres
 
 Vector = NDArray[np.float64]
 Names = NDArray[np.object_]

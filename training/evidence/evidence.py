@@ -19,17 +19,21 @@ from models.calibration import fit_venn_abers
 from models.reference import VERDICTS, fit_reference_set, profile_verdicts
 from training.evidence.aggregates import by_answer, distributions, odds_ratios, rates, together
 from training.evidence.card import preparation
+from training.statistics.auroc_meta_analysis import auroc_random_effects, cohort_aurocs
 from training.statistics.calibration import brier_skill, calibration_by_cohort, calibration_slope
-from training.statistics.conformal import conformal_p, coverage, range_coverage
+from training.statistics.conformal import conformal_coverage, conformal_p
 from training.statistics.decision import decision_curves
-from training.statistics.gain import paired_gain
-from training.statistics.meta_analysis import auroc_random_effects, cohort_aurocs
-from training.statistics.metrics import Estimate, auprc, auroc, brier, interval, over_seeds
+from training.statistics.gain import auroc_gain
+from training.statistics.metrics import Estimate, auprc, auroc, bootstrap_interval, brier_score, mean_over_seeds
 from training.statistics.sample_size import detectable_difference, development_size, r2_of_auroc
-from training.validation.baselines import COVARIATES
-from training.validation.left_out import Fit, Fold, LeftOut, Plan, features_used
-from training.validation.null import Null
-from training.validation.splits import centres
+from training.statistics.venn_abers import range_coverage
+from training.validation.baselines import COVARIATE_BLOCKS
+from training.validation.config import FitConfig
+from training.validation.fold_attributions import fold_attributions
+from training.validation.folds import Fold, centres
+from training.validation.held_out import HeldOut
+from training.validation.permutation_null import PermutationNull
+from training.validation.refit import Fit
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -64,7 +68,7 @@ class Scores:
     @property
     def aurocs(self) -> list[float]:
         """Each seed's AUROC within cohorts."""
-        return [float(over_seeds(auroc, self.y, one, self.cohorts)[0]) for one in self.margin]
+        return [float(mean_over_seeds(auroc, self.y, one, self.cohorts)[0]) for one in self.margin]
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,7 @@ def main_scheme(outer: Sequence[Fold]) -> str:
     return "loco" if any(fold.scheme == "loco" for fold in outer) else "cv"
 
 
-def scores(table: FeatureTable, y: Vector, left_out: Sequence[LeftOut], scheme: str) -> Scores:
+def scores(table: FeatureTable, y: Vector, left_out: Sequence[HeldOut], scheme: str) -> Scores:
     """Gather one scheme's left-out predictions."""
     mine = [one for one in left_out if one.fold.scheme == scheme]
     seeds = 1 + max((one.fold.repeat for one in mine), default=0)
@@ -142,12 +146,12 @@ def scores(table: FeatureTable, y: Vector, left_out: Sequence[LeftOut], scheme: 
 def evidence_of(
     table: FeatureTable,
     y: Vector,
-    plan: Plan,
+    plan: FitConfig,
     family: str,
-    left_out: Sequence[LeftOut],
+    left_out: Sequence[HeldOut],
     fit: Fit,
-    beside: Mapping[str, Sequence[LeftOut]],
-    null: Null | None,
+    beside: Mapping[str, Sequence[HeldOut]],
+    null: PermutationNull | None,
     around: Circumstances,
 ) -> Evidence:
     """Sum up left-out predictions as evidence.
@@ -170,7 +174,7 @@ def evidence_of(
     """
     scheme = main_scheme([one.fold for one in left_out])
     found = scores(table, y, left_out, scheme)
-    within = interval(auroc, found.y, found.margin, found.cohorts)
+    within = bootstrap_interval(auroc, found.y, found.margin, found.cohorts)
     mean = auroc_random_effects(found.y, found.margin, found.cohorts)
     headline = within if mean.low is None else Estimate(*(float(v or 0) for v in (mean.mean, mean.low, mean.high)))
     judged = {name: scores(table, y, predictions, scheme) for name, predictions in beside.items()}
@@ -212,7 +216,7 @@ def evidence_of(
         "random_effects": asdict(mean),
         "within": {
             "auroc": _json(within),
-            "auprc": _json(interval(auprc, found.y, found.margin, found.cohorts)),
+            "auprc": _json(bootstrap_interval(auprc, found.y, found.margin, found.cohorts)),
             **_briers(found),
         },
         "calibration": _slope(calibration_slope(found.y, found.probability[0], found.cohorts)),
@@ -223,7 +227,7 @@ def evidence_of(
             {
                 "name": name,
                 "patients": len(one.y),
-                "auroc": _json(interval(auroc, one.y, one.margin, one.cohorts)),
+                "auroc": _json(bootstrap_interval(auroc, one.y, one.margin, one.cohorts)),
                 "brier": _briers(one)["brier"],
             }
             for name, one in judged.items()
@@ -319,7 +323,7 @@ def run_metrics(evidence: Evidence) -> dict[str, float]:
 _ENDS = (("", "value"), ("_low", "low"), ("_high", "high"))
 
 
-def left_out_predictions(y: Vector, left_out: Sequence[LeftOut]) -> pd.DataFrame:
+def left_out_predictions(y: Vector, left_out: Sequence[HeldOut]) -> pd.DataFrame:
     """Return every left-out prediction: `row`, `scheme`, `fold`, `repeat`, `outcome`, `margin`, `probability`."""
     return pd.concat(
         [
@@ -340,12 +344,12 @@ def left_out_predictions(y: Vector, left_out: Sequence[LeftOut]) -> pd.DataFrame
     )
 
 
-def _per_cohort(found: Scores, left_out: Sequence[LeftOut], scheme: str) -> list[dict[str, Any]]:
+def _per_cohort(found: Scores, left_out: Sequence[HeldOut], scheme: str) -> list[dict[str, Any]]:
     areas = cohort_aurocs(found.y, found.margin, found.cohorts)
     calibrated = calibration_by_cohort(found.y, found.probability[0], found.cohorts)
     low, high, p_event, p_other = _exchangeable(found, left_out, scheme)
     ranges = range_coverage(found.y, low, high, found.cohorts)
-    sets = coverage(found.y, p_event, p_other, found.cohorts, LEVEL)
+    sets = conformal_coverage(found.y, p_event, p_other, found.cohorts, LEVEL)
     rows = []
     for name in dict.fromkeys(found.cohorts.tolist()):
         mine, own, range_, held = found.cohorts == name, calibrated[name], ranges[name], sets[name]
@@ -356,8 +360,10 @@ def _per_cohort(found: Scores, left_out: Sequence[LeftOut], scheme: str) -> list
                 "events": own.events,
                 "prevalence": own.observed,
                 "auroc": _json(areas.get(name)),
-                "auprc": _json(interval(auprc, found.y[mine], found.margin[:, mine], found.cohorts[mine])),
-                "brier": float(over_seeds(brier, found.y[mine], found.probability[:, mine], found.cohorts[mine])[0]),
+                "auprc": _json(bootstrap_interval(auprc, found.y[mine], found.margin[:, mine], found.cohorts[mine])),
+                "brier": float(
+                    mean_over_seeds(brier_score, found.y[mine], found.probability[:, mine], found.cohorts[mine])[0]
+                ),
                 "prevalence_brier": own.observed * (1 - own.observed),
                 "brier_skill": own.brier_skill,
                 "calibration": {
@@ -384,7 +390,7 @@ def _per_cohort(found: Scores, left_out: Sequence[LeftOut], scheme: str) -> list
     return rows
 
 
-def _exchangeable(found: Scores, left_out: Sequence[LeftOut], scheme: str) -> tuple[Vector, Vector, Vector, Vector]:
+def _exchangeable(found: Scores, left_out: Sequence[HeldOut], scheme: str) -> tuple[Vector, Vector, Vector, Vector]:
     """Return the first seed's Venn-Abers ranges and conformal p-values, each (n_rows,)."""
     place = {int(row): at for at, row in enumerate(found.rows)}
     sides = np.full((4, len(found.rows)), np.nan)
@@ -404,8 +410,8 @@ def _exchangeable(found: Scores, left_out: Sequence[LeftOut], scheme: str) -> tu
 def _briers(found: Scores) -> dict[str, float | None]:
     own = np.array([found.y[found.cohorts == name].mean() for name in found.cohorts])
     return {
-        "brier": float(np.mean([brier(found.y, one)[0] for one in found.probability])),
-        "prevalence_brier": float(brier(found.y, own)[0]),
+        "brier": float(np.mean([brier_score(found.y, one)[0] for one in found.probability])),
+        "prevalence_brier": float(brier_score(found.y, own)[0]),
         "brier_skill": brier_skill(found.y, found.probability[0], found.cohorts),
     }
 
@@ -416,27 +422,29 @@ def _seeds(found: Scores) -> dict[str, Any]:
     return {"n": len(values), "mean": _finite(float(np.mean(values))), "sd": spread, "values": [*map(_finite, values)]}
 
 
-def _other(table: FeatureTable, y: Vector, left_out: Sequence[LeftOut], scheme: str) -> dict[str, Any] | None:
+def _other(table: FeatureTable, y: Vector, left_out: Sequence[HeldOut], scheme: str) -> dict[str, Any] | None:
     other = "cv" if scheme == "loco" else "loco"
     if not any(one.fold.scheme == other for one in left_out):
         return None
     found = scores(table, y, left_out, other)
-    estimate = interval(auroc, found.y, found.margin, found.cohorts)
+    estimate = bootstrap_interval(auroc, found.y, found.margin, found.cohorts)
     return {"scheme_in_words": SCHEMES[other], "auroc": _json(estimate)}
 
 
 def _gain(found: Scores, judged: Mapping[str, Scores]) -> dict[str, Any] | None:
     """Return the paired gain over whichever covariates did best: weak ones are easily beaten."""
-    covariates = {name: one for name, one in judged.items() if name in COVARIATES and len(one.rows) == len(found.rows)}
+    covariates = {
+        name: one for name, one in judged.items() if name in COVARIATE_BLOCKS and len(one.rows) == len(found.rows)
+    }
     if not covariates:
         return None
     strongest = max(covariates, key=lambda name: np.mean(covariates[name].aurocs))
-    gained = paired_gain(found.y, found.margin, covariates[strongest].margin, found.cohorts)
+    gained = auroc_gain(found.y, found.margin, covariates[strongest].margin, found.cohorts)
     return {"over": strongest, **_json(gained)} if np.isfinite(gained.value) else None
 
 
 def _trust(
-    table: FeatureTable, found: Scores, left_out: Sequence[LeftOut], scheme: str
+    table: FeatureTable, found: Scores, left_out: Sequence[HeldOut], scheme: str
 ) -> tuple[list[dict[str, Any]], dict[str, float] | None]:
     """Return how left-out patients did by the verdict their profiles would have got, and what could have been seen."""
     place = {int(row): at for at, row in enumerate(found.rows)}
@@ -454,7 +462,11 @@ def _trust(
     error, rows = (found.probability[0] - found.y) ** 2, []
     for verdict in VERDICTS:
         mine = verdicts == verdict
-        area = over_seeds(auroc, found.y[mine], found.margin[:, mine], found.cohorts[mine])[0] if mine.any() else np.nan
+        area = (
+            mean_over_seeds(auroc, found.y[mine], found.margin[:, mine], found.cohorts[mine])[0]
+            if mine.any()
+            else np.nan
+        )
         rows.append(
             {
                 "verdict": verdict,
@@ -477,7 +489,7 @@ def _subgroups(table: FeatureTable, found: Scores) -> list[dict[str, Any]]:
     for by, level, mine in _levels(table, found.rows):
         events = int(found.y[mine].sum())
         if min(events, int(mine.sum()) - events) >= FEWEST_IN_SUBGROUP:
-            area = interval(auroc, found.y[mine], found.margin[:, mine], found.cohorts[mine])
+            area = bootstrap_interval(auroc, found.y[mine], found.margin[:, mine], found.cohorts[mine])
             groups.append(
                 {"by": by, "level": level, "patients": int(mine.sum()), "events": events, "auroc": _json(area)}
             )
@@ -496,14 +508,14 @@ def _levels(table: FeatureTable, rows: NDArray[np.intp]) -> Iterator[tuple[str, 
 
 
 def _shap(
-    table: FeatureTable, y: Vector, plan: Plan, family: str, fit: Fit, left_out: Sequence[LeftOut]
+    table: FeatureTable, y: Vector, plan: FitConfig, family: str, fit: Fit, left_out: Sequence[HeldOut]
 ) -> dict[str, Any]:
     """Return how much each feature, clade and block moves the answers, and in which share of folds it is used."""
     X = fit.encoder.transform(table)
     contributions, _ = fit.predictor.contributions(X)
     size = np.abs(contributions).mean(axis=0)
     first = [one for one in left_out if not one.fold.repeat]
-    used = [set(one) for one in features_used(table, y, plan, first, family)]
+    used = [set(one) for one in fold_attributions(table, y, plan, first, family)]
     features, blocks, clades = list[dict[str, Any]](), dict[str, float](), dict[str, float]()
     for at, feature in enumerate(fit.encoder.features_):
         key, share = (feature.block, feature.name), float(size[at])

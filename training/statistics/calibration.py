@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-from training.statistics.metrics import Estimate, Matrix, Vector, brier, log_loss
+from training.statistics.arrays import Matrix, Names, Vector
+from training.statistics.metrics import Estimate, brier_score, log_loss
 
 Z = float(norm.ppf(0.975))
 CONSTANT_SD = 0.01
@@ -50,7 +50,7 @@ class CohortCalibration:
     brier_skill: float | None
 
 
-def calibration_by_cohort(y: Vector, probability: Vector, cohorts: NDArray[np.object_]) -> dict[str, CohortCalibration]:
+def calibration_by_cohort(y: Vector, probability: Vector, cohorts: Names) -> dict[str, CohortCalibration]:
     """Return each cohort's calibration.
 
     Parameters
@@ -62,7 +62,7 @@ def calibration_by_cohort(y: Vector, probability: Vector, cohorts: NDArray[np.ob
     return {name: _calibration(y[mine], probability[mine], cohorts[mine]) for name, mine in rows.items()}
 
 
-def calibration_slope(y: Vector, probability: Vector, cohorts: NDArray[np.object_]) -> Estimate | None:
+def calibration_slope(y: Vector, probability: Vector, cohorts: Names) -> Estimate | None:
     """Return the one slope of the log-odds, with an intercept for each cohort and a Wald interval.
 
     Returns
@@ -87,7 +87,7 @@ def calibration_slope(y: Vector, probability: Vector, cohorts: NDArray[np.object
     return _wald(slope, error) if error <= SLOPE_SE else None
 
 
-def brier_skill(y: Vector, probability: Vector, cohorts: NDArray[np.object_]) -> float | None:
+def brier_skill(y: Vector, probability: Vector, cohorts: Names) -> float | None:
     """Return by what share the Brier score is below that of saying each cohort's own prevalence.
 
     That prevalence is known only afterwards: a model that has never seen the cohort may fall below 0 for it alone.
@@ -97,11 +97,11 @@ def brier_skill(y: Vector, probability: Vector, cohorts: NDArray[np.object_]) ->
     float or None
         At most 1; None when every cohort has one class, whose prevalence cannot be bettered.
     """
-    reference = float(brier(y, _cohort_means(y, cohorts))[0])
-    return 1 - float(brier(y, probability)[0]) / reference if reference else None
+    reference = float(brier_score(y, _cohort_means(y, cohorts))[0])
+    return 1 - float(brier_score(y, probability)[0]) / reference if reference else None
 
 
-def _calibration(y: Vector, probability: Vector, cohort: NDArray[np.object_]) -> CohortCalibration:
+def _calibration(y: Vector, probability: Vector, cohort: Names) -> CohortCalibration:
     observed, expected = float(y.mean()), float(probability.mean())
     one = np.ones((len(y), 1))
     return CohortCalibration(
@@ -112,12 +112,12 @@ def _calibration(y: Vector, probability: Vector, cohort: NDArray[np.object_]) ->
         in_the_large=observed - expected,
         intercept=_wald(*_logistic(y, one, _log_odds(probability))) if 0 < observed < 1 else None,
         slope=calibration_slope(y, probability, cohort),
-        brier=float(brier(y, probability)[0]),
+        brier=float(brier_score(y, probability)[0]),
         brier_skill=brier_skill(y, probability, cohort),
     )
 
 
-def _cohort_means(values: Vector, cohorts: NDArray[np.object_]) -> Vector:
+def _cohort_means(values: Vector, cohorts: Names) -> Vector:
     """Return for each patient the mean over the patients of the same cohort, (n_samples,)."""
     _, member = np.unique(cohorts, return_inverse=True)
     return np.asarray((np.bincount(member, values) / np.bincount(member))[member])

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.statistics.metrics import Vector
+from training.statistics.arrays import Names, Vector
 
 
 @dataclass(frozen=True)
@@ -26,29 +25,6 @@ class Coverage:
     one: float
     both: float
     none: float
-
-
-@dataclass(frozen=True)
-class RangeCoverage:
-    """One cohort's ranges of probability beside what happened.
-
-    Attributes
-    ----------
-    low, high : float
-        Mean ends of the ranges.
-    outcome : float
-        Prevalence.
-    inside : bool
-        Whether the prevalence lies between the mean ends.
-    width : float
-        Mean width.
-    """
-
-    low: float
-    high: float
-    outcome: float
-    inside: bool
-    width: float
 
 
 def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vector) -> tuple[Vector, Vector]:
@@ -75,8 +51,8 @@ def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vecto
     return (lower + 1) / (len(events) + 1), (higher + 1) / (len(others) + 1)
 
 
-def coverage(
-    y: Vector, p_event: Vector, p_other: Vector, cohorts: NDArray[np.object_], level: float = 0.9
+def conformal_coverage(
+    y: Vector, p_event: Vector, p_other: Vector, cohorts: Names, level: float = 0.9
 ) -> dict[str, Coverage]:
     """Return each cohort's coverage by the sets of labels whose p-value is above 1 - `level`.
 
@@ -97,31 +73,5 @@ def coverage(
             one=float((labels[mine] == 1).mean()),
             both=float((labels[mine] == 2).mean()),
             none=float((labels[mine] == 0).mean()),
-        )
-    return found
-
-
-def range_coverage(y: Vector, low: Vector, high: Vector, cohorts: NDArray[np.object_]) -> dict[str, RangeCoverage]:
-    """Return each cohort's mean range of probability, as Venn-Abers gives them, and whether its prevalence is inside.
-
-    Parameters
-    ----------
-    y, low, high : ndarray, (n_samples,)
-    cohorts : ndarray of str, (n_samples,)
-
-    References
-    ----------
-    Vovk and Petej 2014, Uncertainty in Artificial Intelligence 30:829-838.
-    """
-    found = {}
-    for name in dict.fromkeys(cohorts.tolist()):
-        mine = cohorts == name
-        outcome, bottom, top = float(y[mine].mean()), float(low[mine].mean()), float(high[mine].mean())
-        found[name] = RangeCoverage(
-            low=bottom,
-            high=top,
-            outcome=outcome,
-            inside=bottom <= outcome <= top,
-            width=top - bottom,
         )
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.statistics.metrics import N_BOOTSTRAP, Matrix, Vector, bootstrap_weights
+from training.statistics.arrays import Matrix, Names, Vector
+from training.statistics.metrics import N_BOOTSTRAP, bootstrap_weights
 
 THRESHOLDS = np.arange(1, 20) / 20
 FEW = 100
@@ -71,7 +71,7 @@ def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Mat
 
 
 def decision_curves(
-    y: Vector, probability: Vector, cohorts: NDArray[np.object_], n_bootstrap: int = N_BOOTSTRAP
+    y: Vector, probability: Vector, cohorts: Names, n_bootstrap: int = N_BOOTSTRAP
 ) -> dict[str, DecisionCurve]:
     """Return each cohort's decision curve, its patients drawn with replacement for the band, predictions held fixed."""
     weights, curves = bootstrap_weights(cohorts, n_bootstrap), {}

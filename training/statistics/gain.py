@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
+from training.statistics.arrays import Matrix, Names, Vector
 from training.statistics.metrics import (
     N_BOOTSTRAP,
     Estimate,
-    Matrix,
-    Vector,
     auroc,
     bootstrap_weights,
-    over_seeds,
-    percentiles,
+    mean_over_seeds,
+    percentile_interval,
 )
 
 
-def paired_gain(
+def auroc_gain(
     y: Vector,
     score_a: Vector | Matrix,
     score_b: Vector | Matrix,
-    cohorts: NDArray[np.object_],
+    cohorts: Names,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
 ) -> Estimate:
@@ -39,6 +35,6 @@ def paired_gain(
     n_bootstrap, seed : int
     """
     weights = bootstrap_weights(cohorts, n_bootstrap, seed)
-    drawn = over_seeds(auroc, y, score_a, cohorts, weights) - over_seeds(auroc, y, score_b, cohorts, weights)
-    found = over_seeds(auroc, y, score_a, cohorts) - over_seeds(auroc, y, score_b, cohorts)
-    return percentiles(found[0], drawn)
+    drawn = mean_over_seeds(auroc, y, score_a, cohorts, weights) - mean_over_seeds(auroc, y, score_b, cohorts, weights)
+    found = mean_over_seeds(auroc, y, score_a, cohorts) - mean_over_seeds(auroc, y, score_b, cohorts)
+    return percentile_interval(found[0], drawn)

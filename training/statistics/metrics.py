@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.arrays import Matrix, Names, Vector
+
 Metric = Callable[[Vector, Vector, Matrix | None], Vector]
 N_BOOTSTRAP = 1000
 
@@ -57,7 +57,7 @@ def auprc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
     return average
 
 
-def brier(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vector:
+def brier_score(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vector:
     """Return mean squared differences of probability and outcome, as `auroc` takes and returns its arrays."""
     weights = np.ones((1, len(y))) if weights is None else weights
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -65,8 +65,8 @@ def brier(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vect
     return mean
 
 
-def within_cohorts(
-    metric: Metric, y: Vector, score: Vector, cohorts: NDArray[np.object_], weights: Matrix | None = None
+def mean_within_cohorts(
+    metric: Metric, y: Vector, score: Vector, cohorts: Names, weights: Matrix | None = None
 ) -> Vector:
     """Return a metric's means over cohorts, weighted by their patients, (n_draws,).
 
@@ -82,15 +82,15 @@ def within_cohorts(
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
 
 
-def over_seeds(
-    metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: NDArray[np.object_], weights: Matrix | None = None
+def mean_over_seeds(
+    metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: Names, weights: Matrix | None = None
 ) -> Vector:
-    """Return `within_cohorts` of each seed's scores, (n_seeds, n_samples) or one seed's, averaged, (n_draws,)."""
-    found = [within_cohorts(metric, y, one, cohorts, weights) for one in np.atleast_2d(scores)]
+    """Return `mean_within_cohorts` of each seed's scores, (n_seeds, n_samples) or one seed's, averaged, (n_draws,)."""
+    found = [mean_within_cohorts(metric, y, one, cohorts, weights) for one in np.atleast_2d(scores)]
     return np.asarray(np.mean(found, axis=0))
 
 
-def bootstrap_weights(cohorts: NDArray[np.object_], n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
+def bootstrap_weights(cohorts: Names, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
     """Return how often each patient is drawn, with replacement and within cohort, (n_bootstrap, n_samples)."""
     rng = np.random.default_rng(seed)
     weights = np.empty((n_bootstrap, len(cohorts)))
@@ -101,23 +101,21 @@ def bootstrap_weights(cohorts: NDArray[np.object_], n_bootstrap: int = N_BOOTSTR
     return weights
 
 
-def percentiles(value: float, drawn: Vector) -> Estimate:
+def percentile_interval(value: float, drawn: Vector) -> Estimate:
     """Return a value with the 95% percentile interval of its bootstrap draws, those that are finite."""
     drawn = drawn[np.isfinite(drawn)]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
     return Estimate(float(value), float(low), float(high))
 
 
-def interval(
-    metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: NDArray[np.object_], seed: int = 0
-) -> Estimate:
-    """Return `over_seeds` with a bootstrap percentile interval over patients, resampled within cohort.
+def bootstrap_interval(metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: Names, seed: int = 0) -> Estimate:
+    """Return `mean_over_seeds` with a bootstrap percentile interval over patients, resampled within cohort.
 
     Predictions are held fixed, so the interval understates what refitting would add: of simulated cohorts of 100
     patients it held the model's true AUROC in 88%.
     """
-    drawn = over_seeds(metric, y, scores, cohorts, bootstrap_weights(cohorts, seed=seed))
-    return percentiles(over_seeds(metric, y, scores, cohorts)[0], drawn)
+    drawn = mean_over_seeds(metric, y, scores, cohorts, bootstrap_weights(cohorts, seed=seed))
+    return percentile_interval(mean_over_seeds(metric, y, scores, cohorts)[0], drawn)
 
 
 def _by_score(y: Vector, score: Vector, weights: Matrix | None) -> tuple[Matrix, Matrix]:

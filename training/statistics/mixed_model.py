@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import t as student
 
-from training.statistics.paired import Change
-
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.arrays import Matrix, Vector
+from training.statistics.sign_flip import MeanChange
 
 LEVEL = 0.95
 
 
-def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any]) -> Change:
+def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any]) -> MeanChange:
     r"""Return the mean slope of `y` on `x` over patients who each have an intercept and a slope of their own.
 
     .. math:: y_{it} = \beta_0 + b_{0i} + (\beta_1 + b_{1i})\, x_{it} + e_{it}, \qquad b_i \sim N(0, \sigma^2 \Psi)
@@ -65,7 +63,9 @@ def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any]) -> Change:
     informed = int(spread.sum())
     estimate, error = (float(found) * scale / unit for found in (beta[1], np.sqrt(covariance[1, 1])))
     if np.ptp(y) == 0:
-        return Change(informed, 0.0, 0.0, 0.0, LEVEL, 1.0, 1.0, 1.0)
+        return MeanChange(informed, 0.0, 0.0, 0.0, LEVEL, 1.0, 1.0, 1.0)
     below, greater = (float(student.cdf(side * estimate / error, informed - 1)) for side in (1, -1))
     half = float(student.ppf((1 + LEVEL) / 2, informed - 1)) * error
-    return Change(informed, estimate, estimate - half, estimate + half, LEVEL, 2 * min(below, greater), greater, below)
+    return MeanChange(
+        informed, estimate, estimate - half, estimate + half, LEVEL, 2 * min(below, greater), greater, below
+    )

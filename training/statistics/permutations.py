@@ -10,16 +10,13 @@ import math
 from itertools import permutations, product
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
-Positions = NDArray[np.intp]
+from training.statistics.arrays import Matrix, Names, Positions, Vector
 
 PERMUTATIONS = 9999
 
 
-def orders(n: int, *, seed: int = 0) -> Positions:
+def row_orders(n: int, *, seed: int = 0) -> Positions:
     """Return orders of `n` units, (n_orders, n): all of them up to seven units, else random ones after the identity."""
     if math.factorial(n) <= PERMUTATIONS:
         return np.array(list(permutations(range(n))), dtype=np.intp).reshape(-1, n)
@@ -29,7 +26,7 @@ def orders(n: int, *, seed: int = 0) -> Positions:
     return drawn
 
 
-def orders_within(blocks: NDArray[np.object_], *, seed: int = 0) -> Positions:
+def row_orders_within_blocks(blocks: Names, *, seed: int = 0) -> Positions:
     """Return orders of rows that stay within their block, (n_orders, n_rows); all of them where they are few."""
     rows = [np.flatnonzero(blocks == name) for name in dict.fromkeys(blocks.tolist())]
     rng, total = np.random.default_rng(seed), math.prod(math.factorial(len(mine)) for mine in rows)
@@ -44,7 +41,7 @@ def orders_within(blocks: NDArray[np.object_], *, seed: int = 0) -> Positions:
     return found
 
 
-def signs(n: int, *, seed: int = 0) -> Matrix:
+def sign_assignments(n: int, *, seed: int = 0) -> Matrix:
     """Return signs for `n` differences, (n_signs, n): all of them up to 13 differences, else random ones."""
     if 2**n <= PERMUTATIONS:
         return np.array(list(product((1.0, -1.0), repeat=n))).reshape(-1, n)
@@ -53,7 +50,7 @@ def signs(n: int, *, seed: int = 0) -> Matrix:
     return drawn
 
 
-def p_value(statistics: Matrix) -> Vector:
+def permutation_p_value(statistics: Matrix) -> Vector:
     """Return the share of permutations whose statistic is at least the first one's, by column."""
     # Sums of the same numbers in another order differ in their last digits.
     reached = statistics >= statistics[0] - 1e-9 * np.abs(statistics).max(axis=0)

@@ -11,8 +11,8 @@ from scipy.linalg import orth
 from scipy.stats import norm
 from scipy.stats import t as student
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.arrays import Matrix, Vector
+
 Patients = NDArray[Any]
 
 ALPHA, POWER = 0.05, 0.8
@@ -47,7 +47,7 @@ def rmcorr(x: Vector, y: Vector, patient: Patients, course: Patients | None = No
     ----------
     Bland and Altman 1995, BMJ 310:446; Bakdash and Marusich 2017, Frontiers in Psychology 8:456.
     """
-    kept, df = repeated(patient)
+    kept, df = repeatedly_measured(patient)
     common = _common(patient[kept], None if course is None else course[kept])
     df -= common.shape[1]
     if df < 1:
@@ -60,7 +60,7 @@ def rmcorr(x: Vector, y: Vector, patient: Patients, course: Patients | None = No
     return Correlation(r, df, float(np.tanh(middle - half)), float(np.tanh(middle + half)), p)
 
 
-def within_patients(
+def rmcorr_permutation_test(
     X: Matrix, y: Vector, patient: Patients, course: Patients | None = None, *, n: int, seed: int = 0
 ) -> tuple[Vector, Vector]:
     """Return each column's repeated-measures correlation with `y`, and its two-sided permutation p.
@@ -89,7 +89,7 @@ def within_patients(
     ----------
     Freedman and Lane 1983, Journal of Business and Economic Statistics 1:292-298, for departures.
     """
-    kept, _ = repeated(patient)
+    kept, _ = repeatedly_measured(patient)
     order = np.flatnonzero(kept)[np.argsort(patient[kept], kind="stable")]
     patient = patient[order]
     common = _common(patient, None if course is None else course[order])
@@ -104,7 +104,7 @@ def within_patients(
     return np.asarray(r), np.asarray((1 + beyond) / (1 + n))
 
 
-def smallest_seen(df: int, *, tests: int = 1) -> float:
+def detectable_correlation(df: int, *, tests: int = 1) -> float:
     """Return the smallest within-patient correlation that is found with 80% power, two-sided at 5% over `tests`.
 
     By Fisher's z, whose standard error is 1 / sqrt(df - 1) here; 1 where there is no degree of freedom to speak of.
@@ -114,7 +114,7 @@ def smallest_seen(df: int, *, tests: int = 1) -> float:
     return float(np.tanh((norm.isf(ALPHA / 2 / tests) + norm.ppf(POWER)) / np.sqrt(df - 1)))
 
 
-def repeated(patient: Patients) -> tuple[NDArray[np.bool_], int]:
+def repeatedly_measured(patient: Patients) -> tuple[NDArray[np.bool_], int]:
     """Return which draws are of patients with several, and the degrees of freedom that these leave."""
     _, who, times = np.unique(patient, return_inverse=True, return_counts=True)
     kept = times[who] > 1

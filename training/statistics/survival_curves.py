@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 
 from features.survival import CENSORED, DEATH, EVENT
+from training.statistics.arrays import Matrix, Vector
+from training.statistics.cumulative_incidence import cumulative_incidence
 from training.statistics.metrics import Estimate
 from training.statistics.sample_size import Z
-from training.statistics.survival_metrics import cumulative_incidence
-
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def beta_product(time: Vector, event: NDArray[np.bool_]) -> Curve:
     return Curve(np.append(0, curve.days), n, np.append(1, curve.share), low, _beta_quantile(0.975, mean, square))
 
 
-def median(curve: Curve) -> Estimate:
+def median_survival(curve: Curve) -> Estimate:
     """Return the median survival in days, infinite where not reached, with its 95% interval.
 
     The limits are where the limits of survival fall to one half; the lower is NaN where that is on no day. Where
@@ -110,7 +108,7 @@ def median(curve: Curve) -> Estimate:
     return Estimate(value, low if np.isfinite(low) else np.nan, high)
 
 
-def incidence(y: Matrix) -> tuple[Curve, Curve]:
+def aalen_johansen(y: Matrix) -> tuple[Curve, Curve]:
     r"""Return cumulative incidences of the event and of death before it, with complementary log-log intervals.
 
     Aalen and Johansen's estimate, with the delta method's variance:

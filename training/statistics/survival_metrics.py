@@ -2,8 +2,8 @@
 
 An outcome is `y`, (n_samples, 2): days, and how they end, as in `features.survival`. Who dies first never has the event
 and counts as free of it from then on. Metrics take and return arrays as `training.statistics.metrics.auroc` does, so
-that `training.statistics.metrics.interval` can resample them; censoring is estimated anew in each draw, by Kaplan and
-Meier.
+that `training.statistics.metrics.bootstrap_interval` can resample them; censoring is estimated anew in each draw, by
+Kaplan and Meier.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.survival import CENSORED, DEATH, EVENT
-
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.arrays import Matrix, Vector
+from training.statistics.life_table import draw_weights, followed_beyond, life_table, ratio_or_zero
 
 
 def harrell_c(y: Matrix, score: Vector, weights: Matrix | None = None) -> Vector:
@@ -25,7 +24,7 @@ def harrell_c(y: Matrix, score: Vector, weights: Matrix | None = None) -> Vector
     Harrell, Lee and Mark 1996, Statistics in Medicine 15:361-387; Wolbers, Koller, Witteman and Steyerberg 2009,
     Epidemiology 20:555-561, with competing risks.
     """
-    weights, later, dead = _ones(y, weights), *_outlived(y)
+    weights, later, dead = draw_weights(y, weights), *_outlived(y)
     return _concordance([(weights, later | dead, weights)], score)
 
 
@@ -37,14 +36,14 @@ def uno_c(y: Matrix, score: Vector, weights: Matrix | None = None, *, until: flo
     Uno, Cai, Pencina, D'Agostino and Wei 2011, Statistics in Medicine 30:1105-1117; Wolbers, Blanche, Koller, Witteman
     and Gerds 2014, Biostatistics 15:526-539, with competing risks.
     """
-    weights, later, dead = _ones(y, weights), *_outlived(y)
+    weights, later, dead = draw_weights(y, weights), *_outlived(y)
     chance = _uncensored(y, weights, y[:, 0], before=True)
-    seen = _share(weights, chance)
+    seen = ratio_or_zero(weights, chance)
     early = seen * (y[:, 0] < until)
-    return _concordance([(_share(early, chance), later, weights), (early, dead, seen)], score)
+    return _concordance([(ratio_or_zero(early, chance), later, weights), (early, dead, seen)], score)
 
 
-def auroc_by(y: Matrix, score: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
+def cumulative_dynamic_auc(y: Matrix, score: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
     """Return the area under the ROC curve of who has the event by a day against who has not (cumulative/dynamic).
 
     NaN where nobody is followed beyond the day.
@@ -54,13 +53,13 @@ def auroc_by(y: Matrix, score: Vector, weights: Matrix | None = None, *, day: fl
     Uno, Cai, Tian and Wei 2007, Journal of the American Statistical Association 102:527-537; Blanche, Dartigues and
     Jacqmin-Gadda 2013, Statistics in Medicine 32:5381-5397, whose second definition holds with competing risks.
     """
-    seen = _seen_by(y, _ones(y, weights), day)
+    seen = _seen_by(y, draw_weights(y, weights), day)
     event = _event_by(y, day)
     area = _concordance([(seen, event[:, None] & ~event, seen)], score)
-    return np.where(_followed(y, weights, day), area, np.nan)
+    return np.where(followed_beyond(y, weights, day), area, np.nan)
 
 
-def brier_by(y: Matrix, risk: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
+def survival_brier_score(y: Matrix, risk: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
     """Return mean squared differences of the risk by a day and whether the event came by then.
 
     NaN where nobody is followed beyond the day.
@@ -69,73 +68,16 @@ def brier_by(y: Matrix, risk: Vector, weights: Matrix | None = None, *, day: flo
     ----------
     Graf, Schmoor, Sauerbrei and Schumacher 1999, Statistics in Medicine 18:2529-2545.
     """
-    weights = _ones(y, weights)
+    weights = draw_weights(y, weights)
     error = (_event_by(y, day) - risk) ** 2
     mean = (_seen_by(y, weights, day) * error).sum(axis=1) / weights.sum(axis=1)
-    return np.where(_followed(y, weights, day), mean, np.nan)
+    return np.where(followed_beyond(y, weights, day), mean, np.nan)
 
 
-def brier_skill_by(y: Matrix, risks: Matrix, weights: Matrix | None = None, *, day: float) -> Vector:
+def survival_brier_skill(y: Matrix, risks: Matrix, weights: Matrix | None = None, *, day: float) -> Vector:
     """Return by what share a risk has a lower Brier score than another; `risks` holds both, (n_samples, 2)."""
-    mine, other = (brier_by(y, risk, weights, day=day) for risk in risks.T)
+    mine, other = (survival_brier_score(y, risk, weights, day=day) for risk in risks.T)
     return 1 - mine / other
-
-
-def incidence_by(y: Matrix, score: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
-    """Return the cumulative incidence of the event by a day; NaN where nobody is followed so far. No score is used."""
-    days, incidence = cumulative_incidence(y, weights)
-    at = np.searchsorted(days, day, side="right") - 1
-    found = incidence[0, :, at] if at >= 0 else np.zeros(incidence.shape[1])
-    return np.where(_followed(y, weights, day), found, np.nan)
-
-
-def cumulative_incidence(y: Matrix, weights: Matrix | None = None) -> tuple[Vector, Matrix]:
-    r"""Return the shares of patients who have had the event, and who have died before it, in the course of time.
-
-    :math:`F_k(t) = \sum_{s \le t} S(s-)\, d_k(s) / n(s)`: death ends the risk, and is not treated as censoring, which
-    would overstate the event.
-
-    Parameters
-    ----------
-    y : ndarray, (n_samples, 2)
-    weights : ndarray, (n_draws, n_samples), optional
-        How often each patient counts in each draw; once when left out.
-
-    Returns
-    -------
-    days : ndarray, (n_days,)
-        Each day on which anyone's time ends.
-    incidence : ndarray, (2, n_draws, n_days)
-        Of the event, and of death before it.
-
-    References
-    ----------
-    Aalen and Johansen 1978, Scandinavian Journal of Statistics 5:141-150.
-    """
-    weights = _ones(y, weights)
-    days, at_risk, ended = _life_table(y, weights)
-    hazards = _share(ended[[EVENT, DEATH]], at_risk)
-    left = np.cumprod(1 - hazards.sum(axis=0), axis=1)
-    before = np.concatenate([np.ones((len(weights), 1)), left[:, :-1]], axis=1)
-    return days, np.cumsum(before * hazards, axis=2)
-
-
-def _ones(y: Matrix, weights: Matrix | None) -> Matrix:
-    return np.ones((1, len(y))) if weights is None else weights
-
-
-def _share(part: Matrix, whole: Matrix) -> Matrix:
-    return np.divide(part, whole, out=np.zeros(np.broadcast(part, whole).shape), where=whole > 0)
-
-
-def _life_table(y: Matrix, weights: Matrix) -> tuple[Vector, Matrix, Matrix]:
-    """Return the days, who is at risk on each, (n_draws, n_days), and whose time ends how, (3, n_draws, n_days)."""
-    order = np.argsort(y[:, 0], kind="stable")
-    days, starts = np.unique(y[order, 0], return_index=True)
-    weights, code = weights[:, order], y[order, 1]
-    ended = np.stack([np.add.reduceat(weights * (code == k), starts, axis=1) for k in (CENSORED, EVENT, DEATH)])
-    leaving = ended.sum(axis=0)
-    return days, np.cumsum(leaving[:, ::-1], axis=1)[:, ::-1], ended
 
 
 def _uncensored(y: Matrix, weights: Matrix, at: Vector, *, before: bool) -> Matrix:
@@ -143,18 +85,14 @@ def _uncensored(y: Matrix, weights: Matrix, at: Vector, *, before: bool) -> Matr
 
     Who ends on a day otherwise does so before anyone is censored on it.
     """
-    days, at_risk, ended = _life_table(y, weights)
-    left = np.cumprod(1 - _share(ended[CENSORED], at_risk - ended[EVENT] - ended[DEATH]), axis=1)
+    days, at_risk, ended = life_table(y, weights)
+    left = np.cumprod(1 - ratio_or_zero(ended[CENSORED], at_risk - ended[EVENT] - ended[DEATH]), axis=1)
     left = np.concatenate([np.ones((len(weights), 1)), left], axis=1)
     return np.asarray(left[:, np.searchsorted(days, at, side="left" if before else "right")], dtype=np.float64)
 
 
 def _event_by(y: Matrix, day: float) -> NDArray[np.bool_]:
     return np.asarray((y[:, 1] == EVENT) & (y[:, 0] <= day))
-
-
-def _followed(y: Matrix, weights: Matrix | None, day: float) -> NDArray[np.bool_]:
-    return np.asarray((_ones(y, weights) * (y[:, 0] > day)).any(axis=1))
 
 
 def _seen_by(y: Matrix, weights: Matrix, day: float) -> Matrix:
@@ -165,7 +103,7 @@ def _seen_by(y: Matrix, weights: Matrix, day: float) -> Matrix:
         _uncensored(y, weights, np.array([day]), before=False),
         _uncensored(y, weights, y[:, 0], before=True),
     )
-    return _share(weights * known, chance)
+    return ratio_or_zero(weights * known, chance)
 
 
 def _outlived(y: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -21,9 +21,9 @@ from features.donors import Flags, gained, gifts, lost
 from features.trajectories import WINDOWS, Window
 from features.transforms import PrevalenceFilter, closure
 from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
+from training.statistics.distances import aitchison, bray_curtis
+from training.statistics.donor_convergence import DonorConvergence, donor_specific_convergence
 from training.statistics.metrics import Estimate
-from training.statistics.ordination import aitchison, bray_curtis
-from training.statistics.own_donor import Specific, specific
 from training.study.section import Drawing, Listing, Part, Section, donor_codes, joined, patient_codes
 from training.study.stool import Stool, day_axis, stool
 from training.study.words import counted, in_words, p_in_words
@@ -126,7 +126,7 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
     afterwards = [one for one in panel.stool.windows[1:] if len(panel.approach(distances, one)[2])]
     window = afterwards[0]
     scores, own, names = panel.approach(distances, window)
-    main = specific(scores, own)
+    main = donor_specific_convergence(scores, own)
     listings = {
         "donor_distance": Listing(
             f"Bray-Curtis distance to the own donor and to unrelated donors, and the change since {_before(panel)}; "
@@ -157,9 +157,12 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
             partial(_forest, panel, main, own, names),
         ),
     }
-    nearer, adjusted = int((main.by_recipient < 0).sum()), specific(*_adjusted(panel, distances, window))
+    nearer, adjusted = (
+        int((main.by_recipient < 0).sum()),
+        donor_specific_convergence(*_adjusted(panel, distances, window)),
+    )
     levels = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
-    start = specific(levels, own).recipients
+    start = donor_specific_convergence(levels, own).recipients
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
         f"{in_words(main.recipients)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')} "
@@ -208,7 +211,7 @@ def _before(panel: _Panel) -> str:
     return panel.stool.windows[0].name
 
 
-def _row(found: Specific) -> dict[str, float | int]:
+def _row(found: DonorConvergence) -> dict[str, float | int]:
     return {
         "recipients": found.n,
         "donors": found.n_donors,
@@ -228,11 +231,15 @@ def _over_time(panel: _Panel, distances: Matrix) -> pd.DataFrame:
         if not names:
             continue
         scores, own = level.loc[names].to_numpy(), panel.own[[panel.recipients.index(one) for one in names]]
-        rows.append({"": f"distance, {window.name}", **_sides(scores, own), **_row(specific(scores, own))})
+        rows.append(
+            {"": f"distance, {window.name}", **_sides(scores, own), **_row(donor_specific_convergence(scores, own))}
+        )
     for window in panel.stool.windows[1:]:
         scores, own, names = panel.approach(distances, window)
         if names:
-            rows.append({"": f"change to {window.name}", **_sides(scores, own), **_row(specific(scores, own))})
+            rows.append(
+                {"": f"change to {window.name}", **_sides(scores, own), **_row(donor_specific_convergence(scores, own))}
+            )
     return pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"})
 
 
@@ -267,9 +274,14 @@ def _donors_of(panel: _Panel, own: Flags) -> str:
 def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: list[Window]) -> pd.DataFrame:
     window, shares = afterwards[0], panel.stool.proportions
     whole = Window("all samples after", np.nextafter(panel.stool.windows[0].last, math.inf), math.inf)
-    rows = [{"": f"Bray-Curtis, {window.name}", **_row(specific(*panel.approach(distances, window)[:2]))}]
+    rows = [
+        {"": f"Bray-Curtis, {window.name}", **_row(donor_specific_convergence(*panel.approach(distances, window)[:2]))}
+    ]
     rows.append(
-        {"": "the same, adjusted for the distance before", **_row(specific(*_adjusted(panel, distances, window)))}
+        {
+            "": "the same, adjusted for the distance before",
+            **_row(donor_specific_convergence(*_adjusted(panel, distances, window))),
+        }
     )
     for name, other in (
         ("Aitchison, taxa in 10% of samples", aitchison(shares)),
@@ -277,20 +289,20 @@ def _depends_on(panel: _Panel, cohort: Cohort, distances: Matrix, afterwards: li
         ("Jaccard, taxa found or not", _jaccard(panel.stool.found)),
         ("Bray-Curtis, taxa in 30% of samples", bray_curtis(closure(PrevalenceFilter(0.3).fit_transform(shares)))),
     ):
-        rows.append({"": name, **_row(specific(*panel.approach(other, window)[:2]))})
+        rows.append({"": name, **_row(donor_specific_convergence(*panel.approach(other, window)[:2]))})
     for later in [*afterwards[1:], whole]:
-        rows.append({"": later.name, **_row(specific(*panel.approach(distances, later)[:2]))})
+        rows.append({"": later.name, **_row(donor_specific_convergence(*panel.approach(distances, later)[:2]))})
     if panel.of_gift:
-        found = specific(*panel.approach(distances, window, given=True)[:2])
+        found = donor_specific_convergence(*panel.approach(distances, window, given=True)[:2])
         # One stool varies more than the mean of several, so that it cannot be exchanged with the others'.
         rows.append({"": "the very stool given", **_row(found), "p": math.nan})
     scores, own, names = panel.approach(distances, window, givers=True)
     if not own.all(axis=1).any():
-        rows.append({"": "only donors with recipients", **_row(specific(scores, own))})
+        rows.append({"": "only donors with recipients", **_row(donor_specific_convergence(scores, own))})
     for patient in _alike(cohort, panel.recipients):
         scores, own, names = panel.approach(distances, window, without=patient)
         if names:
-            row = _row(specific(scores, own))
+            row = _row(donor_specific_convergence(scores, own))
             rows.append({"": f"without {panel.codes[patient]}, whose stool is very like another patient's", **row})
     return pd.DataFrame(rows)
 
@@ -328,7 +340,7 @@ def _jaccard(found: Matrix) -> Matrix:
     return np.asarray(distances)
 
 
-def _chance(found: Specific) -> str:
+def _chance(found: DonorConvergence) -> str:
     floor = f"; so few donors allow none below {found.least_p:.2g}" if found.least_p > 0.05 else ""
     return p_in_words(found.p) + floor
 
@@ -362,7 +374,7 @@ def _engraftment(panel: _Panel) -> Part:
         known = np.isfinite(scores).all(axis=1)
         if not known.any():
             continue
-        result = specific(scores[known], own[known])
+        result = donor_specific_convergence(scores[known], own[known])
         mine, others = _of_sides(scores, own)
         sides[what] = mine, others
         rows.append({"": f"{whose} taxa {what}", **_sides(scores[known], own[known]), **_row(result)})
@@ -450,7 +462,7 @@ def _lines(panel: _Panel, distances: Matrix) -> Figure:
     return figure
 
 
-def _forest(panel: _Panel, found: Specific, own: Flags, names: list[str]) -> Figure:
+def _forest(panel: _Panel, found: DonorConvergence, own: Flags, names: list[str]) -> Figure:
     order = sorted(range(len(names)), key=lambda at: (np.flatnonzero(own[at]).tolist(), found.by_recipient[at]))
     figure = Figure(figsize=(WIDTH, 0.9 + min(0.19 * (len(names) + 3), 8)), layout="constrained")
     axes = figure.subplots()

@@ -17,8 +17,8 @@ from features.cohort import Cohort
 from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.statistics.mixed_model import mixed_slope
-from training.statistics.paired import Change, rise_and_fall, sign_flip
-from training.statistics.peaks import after_peak, after_peak_null
+from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
+from training.statistics.sign_flip import MeanChange, rise_then_fall_p, sign_flip_test
 from training.study.patients import has_comparator
 from training.study.section import Drawing, Listing, Section, patient_codes
 from training.study.words import counted, windows_in_words
@@ -73,7 +73,7 @@ def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0
                 x = np.repeat([0.0, 1.0], [len(before), len(after)])
                 found = mixed_slope(y, x, np.append(before.index, after["patient"]))
             else:
-                found = sign_flip(paired["change"].to_numpy(), seed=seed)
+                found = sign_flip_test(paired["change"].to_numpy(), seed=seed)
             method = "mixed model" if modelled else "sign-flip"
             lines.append((analyte, window.name, len(paired), undetected, *_told(found), method))
     names = ["analyte", "window", "patients", "undetected", "change", "low", "high", "confidence", "p", "method"]
@@ -96,7 +96,7 @@ def trend_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def pattern_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0) -> pd.DataFrame:
-    """Return the test of `rise_and_fall` for each analyte, in the first window, the second and the last.
+    """Return the test of `rise_then_fall_p` for each analyte, in the first window, the second and the last.
 
     Returns
     -------
@@ -110,7 +110,7 @@ def pattern_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
     for analyte, mine in joined.groupby("analyte"):
         if len(mine) > 1 and mine.to_numpy().any():
             rise, fall, above = mine.to_numpy().T
-            p = rise_and_fall(rise, fall, above, seed=seed)
+            p = rise_then_fall_p(rise, fall, above, seed=seed)
             lines.append((analyte, len(mine), int((rise > 0).sum()), int((fall < 0).sum()), int((above > 0).sum()), p))
     return _with_q(pd.DataFrame(lines, columns=["analyte", "patients", "rose", "fell", "above", "p"]))
 
@@ -138,20 +138,20 @@ def peak_tables(rows: pd.DataFrame, *, seed: int = 0) -> tuple[pd.DataFrame, pd.
             # Half of a high limit is no peak.
             level = after["log2"].mask(after["censored"] == "below", after["log2"].min()).to_numpy()
             time = after["time"].to_numpy()
-            top, slope = after_peak(time / 30, level)
+            top, slope = post_peak_slope(time / 30, level)
             base = before["log2"].iloc[-1] if len(before) else np.nan
             peaks.append((analyte, patient, len(after), level[top] - base, time[top], slope))
             draws.append((time / 30, level))
             slopes.append(slope)
         if len(draws) > 1:
-            falls.append((analyte, len(draws), float(np.mean(slopes)), *after_peak_null(draws, seed=seed)))
+            falls.append((analyte, len(draws), float(np.mean(slopes)), *post_peak_slope_test(draws, seed=seed)))
     return (
         pd.DataFrame(peaks, columns=["analyte", "patient", "draws", "peak", "day", "slope"]),
         _with_q(pd.DataFrame(falls, columns=["analyte", "patients", "slope", "shuffled", "p"])),
     )
 
 
-def _told(found: Change) -> tuple[float, float, float, float, float]:
+def _told(found: MeanChange) -> tuple[float, float, float, float, float]:
     return found.estimate, found.low, found.high, found.confidence, found.p
 
 

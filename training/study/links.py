@@ -15,8 +15,14 @@ from scipy.stats import false_discovery_control
 from features.cohort import Cohort
 from features.trajectories import Trajectories, trajectories
 from training.drawing import INK, WIDTH
-from training.statistics.ordination import log_ratios
-from training.statistics.repeated_measures import ALPHA, repeated, rmcorr, smallest_seen, within_patients
+from training.statistics.distances import log_ratios
+from training.statistics.repeated_measures import (
+    ALPHA,
+    detectable_correlation,
+    repeatedly_measured,
+    rmcorr,
+    rmcorr_permutation_test,
+)
 from training.study.section import Drawing, Listing, Section
 from training.study.stool import at_genus
 from training.study.words import counted, p_in_words
@@ -128,7 +134,7 @@ def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
     lines, n = [], _permutations(pairs)
     for analyte, level in zip(pairs.analytes, pairs.levels.T, strict=True):
         known = ~np.isnan(level)
-        kept, df = repeated(pairs.patient[known])
+        kept, df = repeatedly_measured(pairs.patient[known])
         if df < 1:
             continue
         X, y, patient, course = pairs.clr[known], level[known], pairs.patient[known], pairs.course[known]
@@ -136,7 +142,7 @@ def link_table(pairs: Paired, *, seed: int = 0) -> pd.DataFrame:
         line: dict[str, Any] = {"analyte": analyte, "patients": draws - df - 1, "draws": draws}
         each = [line | {"taxon": taxon} for taxon in pairs.taxa]
         for of, beyond in (("", None), (BEYOND, course)):
-            p = within_patients(X, y, patient, beyond, n=n, seed=seed)[1]
+            p = rmcorr_permutation_test(X, y, patient, beyond, n=n, seed=seed)[1]
             for one, column, chance in zip(each, X.T, p, strict=True):
                 found = rmcorr(column, y, patient, beyond)
                 one |= {f"r{of}": found.r, f"low{of}": found.low, f"high{of}": found.high, f"p{of}": 1.0}
@@ -161,7 +167,7 @@ def links_section(cohort: Cohort) -> Section:
         return Section(name=NAME, title=TITLE, missing=(why,))
     n, draws = int(table["patients"].max()), int(table["draws"].max())
     df = draws - n - len(np.unique(pairs.course))
-    one, every = smallest_seen(df), smallest_seen(df, tests=len(table))
+    one, every = detectable_correlation(df), detectable_correlation(df, tests=len(table))
     links, shared = (table[table[f"q{of}"] <= ALPHA] for of in (BEYOND, ""))
     told = links if len(links) else table[table[f"r{BEYOND}"].notna()]
     said = "; ".join(

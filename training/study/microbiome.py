@@ -21,20 +21,14 @@ from features.outcomes import RESPONSES, meaning
 from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity
 from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
+from training.statistics.arrays import Names
+from training.statistics.distances import PREVALENCE, aitchison, bray_curtis, log_ratios
 from training.statistics.metrics import Estimate
-from training.statistics.ordination import (
-    PREVALENCE,
-    Dispersion,
-    GroupTest,
-    Names,
-    aitchison,
-    bray_curtis,
-    dispersion,
-    log_ratios,
-    permanova,
-    principal_coordinates,
-)
-from training.statistics.paired import paired_changes
+from training.statistics.paired_changes import paired_changes
+from training.statistics.pcoa import principal_coordinates
+from training.statistics.permanova import permanova
+from training.statistics.permdisp import Permdisp, permdisp
+from training.statistics.permutation_design import PseudoFTest
 from training.study.patients import arms
 from training.study.section import Drawing, Listing, Part, Section, joined
 from training.study.stool import Stool, at_genus, day_axis, stool
@@ -359,7 +353,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Pa
         for name, whole in distances.items():
             part = whole[np.ix_(np.array(asked.taken), np.array(asked.taken))]
             place = permanova(part, asked.groups, within=asked.within)
-            spread = dispersion(part, asked.groups, within=asked.within)
+            spread = permdisp(part, asked.groups, within=asked.within)
             subjects = found.samples["patient"].iloc[asked.taken].nunique()
             asks = {"": asked.words, "distance": name, "subjects": subjects, "samples": len(asked.taken)}
             rows.append({**asks, **_tested(place, spread), "permuted": f"{asked.permuted}, {place.permutations}"})
@@ -418,7 +412,7 @@ def _of_what(permuted: str) -> str:
     return " of the variation within patients" if permuted.startswith("within patients") else ""
 
 
-def _tested(place: GroupTest, spread: Dispersion) -> dict[str, float]:
+def _tested(place: PseudoFTest, spread: Permdisp) -> dict[str, float]:
     return {
         "pseudo-F": place.f,
         "R²": place.r2,

@@ -16,7 +16,7 @@ from features.manifest import ClinicalField
 from features.outcomes import MONTH
 from features.survival import EVENT, survival_refusal, time_to_event
 from training.drawing import COLOURS, PALE, WIDTH
-from training.statistics.survival_curves import beta_product, kaplan_meier, median
+from training.statistics.survival_curves import beta_product, kaplan_meier, median_survival
 from training.study.rates import SHARES, rate_row
 from training.study.response import (
     RECIST,
@@ -248,7 +248,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
     metrics: dict[str, float] = {}
     for outcome, (time, event) in times.items():
         title, curve = OUTCOMES[outcome], beta_product(time, event)
-        middle, followed = median(kaplan_meier(time, event)), median(kaplan_meier(time, ~event))
+        middle, followed = median_survival(kaplan_meier(time, event)), median_survival(kaplan_meier(time, ~event))
         text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {median_in_words(middle)}."
         headlines.append(text)
         if time.size <= FEW:

@@ -21,8 +21,8 @@ from scipy.stats import binom, binomtest, norm, rankdata, t
 
 from features.errors import InputError
 from training.drawing import BLUE, PALE, STYLE, VERMILION, WIDTH, written
-from training.statistics.meta_analysis import auroc_variance
-from training.statistics.paired import sign_flip_p
+from training.statistics.auroc_meta_analysis import auroc_variance
+from training.statistics.sign_flip import sign_flip_p_values
 
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -316,7 +316,7 @@ def _mean_shown(values: Matrix, alpha: float, side: float) -> Flags:
     """Return where a mean differs from 0, towards a side if it is not 0; values (n_simulations, n_units)."""
     n, mean = values.shape[1], values.mean(axis=1)
     towards = mean * side > 0 if side else np.ones(len(values), bool)
-    return towards & (sign_flip_p(values.T) <= alpha if n < EXACT else _t_p(values) <= alpha)
+    return towards & (sign_flip_p_values(values.T) <= alpha if n < EXACT else _t_p(values) <= alpha)
 
 
 def _t_p(values: Matrix) -> Matrix:

@@ -18,7 +18,7 @@ from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_refusal, time_to_event
 from training.drawing import BLUE, INK, PALE, VERMILION, WIDTH
-from training.statistics.survival_curves import Curve, incidence
+from training.statistics.survival_curves import Curve, aalen_johansen
 from training.study.patients import by_code
 from training.study.rates import SHARES, exact_rate, one_sided_bound, rate_row
 from training.study.section import Drawing, Listing, Part, Section, joined, patient_codes
@@ -296,7 +296,7 @@ def _times(cohort: Cohort, codes: Codes) -> Part:
     rows, lead, curves = [], [], {}
     for grade, by_cut in found.items():
         for cut, y in by_cut.items():
-            curve, death = incidence(y)
+            curve, death = aalen_johansen(y)
             curves[grade, cut] = curve, death, y[:, 0]
             for day in SHOWN_AT:
                 share = curve.at(day, 0)

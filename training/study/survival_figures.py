@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from features.outcomes import MONTH
 from training.drawing import BLUE, PALE, WIDTH
-from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median
+from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
 from training.study.words import counted
 
 Vector = NDArray[np.float64]
@@ -59,7 +59,7 @@ def _survival(axes: Axes, time: Vector, event: NDArray[np.bool_]) -> None:
     stepped(axes, curve, 1, BLUE)
     censored = np.unique(time[~event])
     axes.plot(censored, [curve.at(day, 1).value for day in censored], "|", color=BLUE, markersize=7)
-    middle = median(kaplan_meier(time, event))
+    middle = median_survival(kaplan_meier(time, event))
     if np.isfinite(middle.value):
         axes.plot([0, middle.value, middle.value], [0.5, 0.5, 0], color=PALE, linewidth=0.8, linestyle=":")
     axes.set(xlim=(0, max(time.max() * 1.04, 1)), ylim=(0, 1.04), xlabel="months from day 0")

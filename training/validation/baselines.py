@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from features.landmark import FeatureTable
 from features.settings import settings
 from features.tables.text import read_text_table
 from features.taxa import canonical_name
 from models.calibration import Calibration
-from training.validation.left_out import Choice, Fold, LeftOut, Plan, validate
-from training.validation.splits import strata
-from training.validation.stacking import level, stacking_weights
+from training.statistics.arrays import Vector
+from training.validation.choice import Choice
+from training.validation.config import FitConfig
+from training.validation.folds import Fold, centre_codes
+from training.validation.held_out import HeldOut, validate
+from training.validation.stacking import calibrating_intercept, stacking_weights
 
-Vector = NDArray[np.float64]
-
-COVARIATES = {
+COVARIATE_BLOCKS = {
     "clinical": ("clinical",),
     "technical": ("technical",),
     "clinical + technical": ("clinical", "technical"),
 }
 """Blocks of the baselines whose gain must be beaten: what is known of a patient, or of a sample, without its taxa."""
-SIGNATURE = "published signature"
+PUBLISHED_SIGNATURE = "published signature"
 
 
-def baselines(
-    table: FeatureTable, y: Vector, plan: Plan, outer: Sequence[Fold], workers: int
-) -> dict[str, list[LeftOut]]:
+def validate_baselines(
+    table: FeatureTable, y: Vector, plan: FitConfig, outer: Sequence[Fold], workers: int
+) -> dict[str, list[HeldOut]]:
     """Return each baseline's left-out predictions.
 
     `prevalence` says the training rows'. The covariates are given to an elastic net; what no row measured is left out.
@@ -43,13 +43,13 @@ def baselines(
     Derosa et al. 2024, Cell 187:3373-3389.
     """
     found = {"prevalence": [_scored(y, np.zeros(len(y)), table, fold) for fold in outer]}
-    for name, blocks in COVARIATES.items():
+    for name, blocks in COVARIATE_BLOCKS.items():
         if all(table.block(block).measured.any() for block in blocks):
             given = replace(plan, families=("elastic_net",), blocks=blocks)
-            found[name] = validate(table, y, given, outer, workers=workers)["elastic_net"].left_out
+            found[name] = validate(table, y, given, outer, workers=workers)["elastic_net"].held_out
     score = signature_score(table)
     if score is not None:
-        found[SIGNATURE] = [_scored(y, score, table, fold) for fold in outer]
+        found[PUBLISHED_SIGNATURE] = [_scored(y, score, table, fold) for fold in outer]
     return found
 
 
@@ -69,11 +69,11 @@ def signature_score(table: FeatureTable) -> Vector | None:
     return np.asarray(shares[0] - shares[1])
 
 
-def _scored(y: Vector, score: Vector, table: FeatureTable, fold: Fold) -> LeftOut:
+def _scored(y: Vector, score: Vector, table: FeatureTable, fold: Fold) -> HeldOut:
     """Return an unfitted score of the rows left out, its level and slope learnt from the training rows."""
-    train, own = fold.train, strata(table.rows)
+    train, own = fold.train, centre_codes(table.rows)
     weights, believed = stacking_weights(y[train], score[None, train], own[train])
     slope = believed * float(weights[0])
-    calibration = Calibration(slope, level(y[train], slope * score[train]))
+    calibration = Calibration(slope, calibrating_intercept(y[train], slope * score[train]))
     choice = Choice((0,), weights, calibration, y[train], score[train])
-    return LeftOut(fold, score[fold.test], calibration.probability(score[fold.test]), choice)
+    return HeldOut(fold, score[fold.test], calibration.probability(score[fold.test]), choice)

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
+from training.statistics.arrays import Matrix, Positions, Vector
 from training.statistics.metrics import log_loss
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
-Strata = NDArray[np.intp]
 
-
-def stratified_losses(y: Vector, margins: Matrix, strata: Strata) -> Vector:
+def stratified_losses(y: Vector, margins: Matrix, strata: Positions) -> Vector:
     """Return each setting's log loss at its best slope, at least 0, and its best intercept in each stratum.
 
     Parameters
@@ -62,14 +58,14 @@ def stratified_losses(y: Vector, margins: Matrix, strata: Strata) -> Vector:
     return log_loss(y, slope[:, None] * centred + intercept @ members.T)
 
 
-def within_spread(margins: Matrix, strata: Strata) -> Vector:
+def within_spread(margins: Matrix, strata: Positions) -> Vector:
     """Return the standard deviation of each setting's log-odds within strata, (n_settings,); infinite where none."""
     members = np.equal.outer(strata, np.unique(strata)).astype(np.float64)
     spread = (margins - (margins @ members / members.sum(axis=0)) @ members.T).std(axis=1)
     return np.where(spread > 1e-12, spread, np.inf)
 
 
-def cross_chosen(y: Vector, margins: Matrix, strata: Strata, groups: Sequence[NDArray[np.intp]]) -> Vector:
+def cross_selected_margins(y: Vector, margins: Matrix, strata: Positions, groups: Sequence[Positions]) -> Vector:
     """Return each group's left-out log-odds at the setting that is best on the other groups, (n_samples,).
 
     The winner's own log-odds flatter it, for it was chosen by them; these do not.
@@ -83,7 +79,7 @@ def cross_chosen(y: Vector, margins: Matrix, strata: Strata, groups: Sequence[ND
     return chosen
 
 
-def stacking_weights(y: Vector, margins: Matrix, strata: Strata) -> tuple[Vector, float]:
+def stacking_weights(y: Vector, margins: Matrix, strata: Positions) -> tuple[Vector, float]:
     """Return each part's weight, at least 0, (n_parts,), and how much of their sum to believe, from 0 to 1.
 
     The weights are those of a logistic regression on the parts' left-out log-odds, with an intercept for each stratum
@@ -130,7 +126,7 @@ def stacking_weights(y: Vector, margins: Matrix, strata: Strata) -> tuple[Vector
     return np.asarray(weights / np.where(scale > 1e-12, scale, np.inf)), believed
 
 
-def level(y: Vector, margin: Vector) -> float:
+def calibrating_intercept(y: Vector, margin: Vector) -> float:
     """Return the intercept at which log-odds say the prevalence on average."""
     prevalence = float(y.mean())
     bound = 40 + float(np.abs(margin).max(initial=0))

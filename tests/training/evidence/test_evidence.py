@@ -25,14 +25,16 @@ from training.evidence.evidence import (
     run_metrics,
 )
 from training.evidence.promotion import gates
-from training.validation.baselines import baselines
-from training.validation.left_out import LeftOut, Plan, Validated, folds, outcome_vector, validate
-from training.validation.null import Null, best_of, nulls
+from training.validation.baselines import validate_baselines
+from training.validation.config import FitConfig
+from training.validation.folds import outcome_vector, outer_folds
+from training.validation.held_out import HeldOut, ValidatedFamily, validate
+from training.validation.permutation_null import PermutationNull, best_model_null, permutation_nulls
 
 from .validations import loco
 
 AROUND = Circumstances("objective_response", 2, False, ("a note",), (), {"experiments": 0, "models": 0}, 0)
-LEVEL = Null(np.full(99, 0.5), np.full(99, 0.5), 2)
+LEVEL = PermutationNull(np.full(99, 0.5), np.full(99, 0.5), 2)
 """A null that any AUROC above a half exceeds: p = 0.01."""
 
 
@@ -42,13 +44,13 @@ class Case:
 
     table: FeatureTable
     y: np.ndarray
-    plan: Plan
-    found: Validated
-    beside: dict[str, list[LeftOut]]
-    null: Null | None = None
+    plan: FitConfig
+    found: ValidatedFamily
+    beside: dict[str, list[HeldOut]]
+    null: PermutationNull | None = None
 
     def evidence(self, **changes: Any) -> Evidence:
-        said = {"left_out": self.found.left_out, "beside": self.beside, "null": self.null, "around": AROUND, **changes}
+        said = {"left_out": self.found.held_out, "beside": self.beside, "null": self.null, "around": AROUND, **changes}
         return evidence_of(self.table, self.y, self.plan, "elastic_net", fit=self.found.fit, **said)
 
 
@@ -60,23 +62,23 @@ def dealt(table: FeatureTable, *cohorts: str) -> FeatureTable:
     return replace(table, rows=rows, cohorts=dict.fromkeys(cohorts, about))
 
 
-def validated(table: FeatureTable, plan: Plan, y: np.ndarray | None = None, repeats: int = 1, n: int = 0) -> Case:
+def validated(table: FeatureTable, plan: FitConfig, y: np.ndarray | None = None, repeats: int = 1, n: int = 0) -> Case:
     y = outcome_vector(table, "objective_response") if y is None else y
 
     def main(mine, outcomes):
-        outer = folds(mine, outcomes, 2, repeats, 0)
+        outer = outer_folds(mine, outcomes, 2, repeats, 0)
         return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
-    found = validate(table, y, plan, folds(table, y, 2, repeats, 0), refit=True, workers=1)["elastic_net"]
-    beside, null = baselines(table, y, plan, main(table, y), 1), None
+    found = validate(table, y, plan, outer_folds(table, y, 2, repeats, 0), refit=True, workers=1)["elastic_net"]
+    beside, null = validate_baselines(table, y, plan, main(table, y), 1), None
     if n:
         rows = np.arange(len(y))
-        drawn = nulls(table, y, [(plan, rows)], main, n=n, seed=0, workers=1, done=lambda: None)
-        null = Null(next(iter(drawn.values())), best_of(drawn), 1) if drawn else None
+        drawn = permutation_nulls(table, y, [(plan, rows)], main, n=n, seed=0, workers=1, on_step=lambda: None)
+        null = PermutationNull(next(iter(drawn.values())), best_model_null(drawn), 1) if drawn else None
     return Case(table, y, plan, found, beside, null)
 
 
-TAXA, BOTH = (Plan(("elastic_net",), blocks, n_folds=2) for blocks in (("taxa",), ("taxa", "clinical")))
+TAXA, BOTH = (FitConfig(("elastic_net",), blocks, n_folds=2) for blocks in (("taxa",), ("taxa", "clinical")))
 NOTHING = Block((), np.empty((60, 0)))
 
 
@@ -140,7 +142,7 @@ def test_it_is_json_that_card_gates_and_metrics_can_read(case):
 
 def test_its_numbers_are_those_of_the_predictions(case):
     found = case.evidence().validation
-    predictions = left_out_predictions(case.y, case.found.left_out)
+    predictions = left_out_predictions(case.y, case.found.held_out)
     mine = predictions[predictions["scheme"] == found["scheme"]]
     names = case.table.rows["centre"].to_numpy()[mine["row"]]
     for one in found["per_cohort"]:
@@ -206,11 +208,11 @@ def test_the_invented_evidence_of_other_tests_has_the_shape_of_this(cohorts):
 # The gain
 
 
-def margins(case: Case, score: np.ndarray) -> list[LeftOut]:
+def margins(case: Case, score: np.ndarray) -> list[HeldOut]:
     """The same folds, with these log-odds left out."""
     return [
         replace(one, margin=score[one.fold.test], probability=expit(score[one.fold.test]))
-        for one in case.found.left_out
+        for one in case.found.held_out
     ]
 
 
@@ -239,7 +241,7 @@ def test_the_gain_is_over_the_strongest_covariates_and_over_nothing_else(cohorts
 # Whether it beats chance, and in which words
 
 
-def scored(case: Case, apart: float) -> list[LeftOut]:
+def scored(case: Case, apart: float) -> list[HeldOut]:
     """Log-odds spread evenly over 0 to 1 in each cohort's events and others, the events' so far above."""
     score, names = apart * case.y, case.table.rows["centre"].to_numpy()
     for mine in (np.flatnonzero((names == name) & (case.y == y)) for name in set(names) for y in (0, 1)):
@@ -249,14 +251,14 @@ def scored(case: Case, apart: float) -> list[LeftOut]:
 
 def test_chance_is_beaten_only_where_interval_and_refitted_null_exclude_it(cohorts):
     strong, none = scored(cohorts, 0.7), scored(cohorts, 0)
-    best = Null(LEVEL.values, np.full(99, 0.999), 12)
+    best = PermutationNull(LEVEL.values, np.full(99, 0.999), 12)
     expected = [(strong, LEVEL, True), (strong, None, None), (strong, best, False), (none, LEVEL, False)]
     for left_out, null, verdict in (*expected, (none, None, False)):
         found = cohorts.evidence(left_out=left_out, null=null)
         assert (found.auroc.low > 0.5) == (left_out is strong)
         assert found.content["beats_chance"] is found.validation["beats_chance"] is verdict
     # A p of exactly 0.05 is not below it.
-    edge = Null(np.full(19, 0.5), np.full(19, 0.5), 1)
+    edge = PermutationNull(np.full(19, 0.5), np.full(19, 0.5), 1)
     assert cohorts.evidence(left_out=strong, null=edge).content["beats_chance"] is False
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.statistics.conformal import conformal_p, coverage, range_coverage
+from training.statistics.conformal import conformal_coverage, conformal_p
+from training.statistics.venn_abers import range_coverage
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(-3, 3)), max_size=30), st.integers(-4, 4))
@@ -33,7 +34,7 @@ def test_the_level_is_kept_for_each_label_however_rare_and_however_poor_the_mode
         margin = 5 + 0.5 * y + rng.normal(size=1200)
         p_event, p_other = conformal_p(y[:600], margin[:600], margin[600:])
         label = np.where(y[600:] == 1, "event", "other").astype(object)
-        one = coverage(y[600:], p_event, p_other, label)
+        one = conformal_coverage(y[600:], p_event, p_other, label)
         covered.append([one["event"].coverage, one["other"].coverage])
     assert np.mean(covered, axis=0) == pytest.approx([0.9, 0.9], abs=0.02)
 
@@ -44,14 +45,14 @@ def test_coverage_falls_where_patients_are_not_exchangeable():
     margin = 2 * y + rng.normal(size=400)
     p_event, p_other = conformal_p(y, margin, margin - 2)
     label = np.where(y == 1, "event", "other").astype(object)
-    assert coverage(y, p_event, p_other, label)["event"].coverage < 0.6
+    assert conformal_coverage(y, p_event, p_other, label)["event"].coverage < 0.6
 
 
 def test_sets_are_counted_by_cohort():
     y = np.array([1.0, 0, 1, 0, 1, 1])
     p_event = np.array([0.5, 0.5, 0.05, 0.05, 0.9, 0.05])
     p_other = np.array([0.05, 0.5, 0.05, 0.9, 0.01, 0.9])
-    found = coverage(y, p_event, p_other, np.array(["a", "a", "a", "a", "b", "b"], dtype=object))
+    found = conformal_coverage(y, p_event, p_other, np.array(["a", "a", "a", "a", "b", "b"], dtype=object))
     # a: {event} right, {both} right, {} wrong, {other} right.
     assert found["a"].coverage == 0.75
     assert (found["a"].one, found["a"].both, found["a"].none) == (0.5, 0.25, 0.25)
@@ -61,9 +62,9 @@ def test_sets_are_counted_by_cohort():
 
 def test_a_higher_level_asks_for_larger_sets():
     p = np.array([0.15])
-    one = coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.8)["a"]
+    one = conformal_coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.8)["a"]
     assert (one.none, one.coverage) == (1, 0)
-    assert coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.9)["a"].both == 1
+    assert conformal_coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.9)["a"].both == 1
 
 
 def test_ranges_stand_beside_the_outcome():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.statistics.gain import paired_gain
-from training.statistics.metrics import auroc, interval
+from training.statistics.gain import auroc_gain
+from training.statistics.metrics import auroc, bootstrap_interval
 
 COHORTS = np.repeat(np.array(["a", "b"], dtype=object), [120, 80])
 
@@ -33,29 +33,29 @@ def delong(y, score_a, score_b):
 def test_the_interval_is_as_wide_as_delongs():
     y, a, b = patients(0)
     one = np.full(200, "a", dtype=object)
-    found = paired_gain(y, a, b, one, 2000, seed=1)
+    found = auroc_gain(y, a, b, one, 2000, seed=1)
     assert found.value == pytest.approx(float(auroc(y, a)[0] - auroc(y, b)[0]))
     assert found.high - found.low == pytest.approx(2 * 1.96 * delong(y, a, b), rel=0.08)
 
 
 def test_what_patients_have_in_common_cancels():
     y, a, b = patients(1)
-    found, alone = paired_gain(y, a, b, COHORTS, 500), interval(auroc, y, a, COHORTS)
+    found, alone = auroc_gain(y, a, b, COHORTS, 500), bootstrap_interval(auroc, y, a, COHORTS)
     assert found.high - found.low < alone.high - alone.low
 
 
 def test_a_score_gains_nothing_on_itself_and_loses_what_another_gains():
     y, a, b = patients(2)
-    itself = paired_gain(y, a, a, COHORTS, 50)
+    itself = auroc_gain(y, a, a, COHORTS, 50)
     assert (itself.value, itself.low, itself.high) == (0, 0, 0)
-    forth, back = paired_gain(y, a, b, COHORTS, 200), paired_gain(y, b, a, COHORTS, 200)
+    forth, back = auroc_gain(y, a, b, COHORTS, 200), auroc_gain(y, b, a, COHORTS, 200)
     assert (forth.value, forth.low, forth.high) == pytest.approx((-back.value, -back.high, -back.low))
 
 
 def test_seeds_count_by_the_mean_of_their_aurocs():
     y, a, b = patients(3)
-    several = paired_gain(y, np.stack([a, b]), b, COHORTS, 200)
-    single = paired_gain(y, a, b, COHORTS, 200)
+    several = auroc_gain(y, np.stack([a, b]), b, COHORTS, 200)
+    single = auroc_gain(y, a, b, COHORTS, 200)
     assert (several.value, several.low, several.high) == pytest.approx(
         (single.value / 2, single.low / 2, single.high / 2)
     )
@@ -65,7 +65,7 @@ def test_cohorts_are_not_ranked_against_each_other():
     y, _, b = patients(4)
     y = np.where(COHORTS == "a", y, 1 - y)
     only_cohort = (COHORTS == "b").astype(float)
-    assert paired_gain(y, b + 100 * only_cohort, b, COHORTS, 20).value == pytest.approx(0)
+    assert auroc_gain(y, b + 100 * only_cohort, b, COHORTS, 20).value == pytest.approx(0)
 
 
 def test_the_interval_covers_the_truth_at_about_its_rate():
@@ -74,12 +74,12 @@ def test_the_interval_covers_the_truth_at_about_its_rate():
     truth = norm.cdf(1.2 / np.sqrt(2.5)) - norm.cdf(0.6 / np.sqrt(2.5))
     covered = 0
     for seed in range(150):
-        found = paired_gain(*patients(100 + seed), COHORTS, 200, seed=seed)
+        found = auroc_gain(*patients(100 + seed), COHORTS, 200, seed=seed)
         covered += found.low <= truth <= found.high
     assert 133 <= covered <= 149
 
 
 def test_the_same_seed_gives_the_same_numbers():
     y, a, b = patients(5)
-    assert paired_gain(y, a, b, COHORTS, 100, seed=3) == paired_gain(y, a, b, COHORTS, 100, seed=3)
-    assert paired_gain(y, a, b, COHORTS, 100, seed=3) != paired_gain(y, a, b, COHORTS, 100, seed=4)
+    assert auroc_gain(y, a, b, COHORTS, 100, seed=3) == auroc_gain(y, a, b, COHORTS, 100, seed=3)
+    assert auroc_gain(y, a, b, COHORTS, 100, seed=3) != auroc_gain(y, a, b, COHORTS, 100, seed=4)

@@ -9,15 +9,9 @@ from scipy.special import expit, logit
 from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.meta_analysis import combine_effects
 
-from training.statistics.meta_analysis import (
-    auroc_random_effects,
-    auroc_variance,
-    cohort_aurocs,
-    logit_auroc,
-    mantel_haenszel,
-    random_effects,
-    rate_random_effects,
-)
+from training.statistics.auroc_meta_analysis import auroc_random_effects, auroc_variance, cohort_aurocs, logit_auroc
+from training.statistics.mantel_haenszel import mantel_haenszel
+from training.statistics.meta_analysis import random_effects, rate_random_effects
 
 SIZES = np.array([160, 134, 39, 38, 42, 15])
 

@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from training.statistics.metrics import (
-    auprc,
-    auroc,
-    brier,
-    interval,
-    log_loss,
-    within_cohorts,
-)
+from training.statistics.metrics import auprc, auroc, bootstrap_interval, brier_score, log_loss, mean_within_cohorts
 
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=40).filter(
     lambda pairs: 0 < sum(y for y, _ in pairs) < len(pairs)
@@ -27,7 +20,7 @@ def test_metrics_agree_with_scikit_learn(pairs):
     y, score = np.array(pairs, dtype=float).T
     assert auroc(y, score)[0] == pytest.approx(roc_auc_score(y, score))
     assert auprc(y, score)[0] == pytest.approx(average_precision_score(y, score))
-    assert brier(y, score / 5)[0] == pytest.approx(brier_score_loss(y, score / 5))
+    assert brier_score(y, score / 5)[0] == pytest.approx(brier_score_loss(y, score / 5))
 
 
 @given(PAIRS, st.integers(0, 1000))
@@ -52,7 +45,7 @@ def test_cohorts_are_never_ranked_against_each_other():
     y = np.concatenate([np.arange(50) < 45, np.arange(50) < 5]).astype(float)
     score = np.repeat([1.0, 0.0], 50)
     assert roc_auc_score(y, score) > 0.85
-    assert within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(0.5)
+    assert mean_within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(0.5)
 
 
 def test_cohorts_count_by_their_patients():
@@ -60,7 +53,7 @@ def test_cohorts_count_by_their_patients():
     y = np.array([0, 0, 1, 1, 1, 0, 1, 1, 1], dtype=float)
     score = np.array([0, 1, 2, 3, 0, 1, 0, 1, 2], dtype=float)
     # a: 1, b: 0, c: one class only, left out.
-    assert within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(4 / 6)
+    assert mean_within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(4 / 6)
 
 
 def test_intervals_cover_the_truth_at_about_their_rate():
@@ -68,7 +61,7 @@ def test_intervals_cover_the_truth_at_about_their_rate():
     rng, covered = np.random.default_rng(0), 0
     for draw in range(200):
         y = (np.arange(80) % 2).astype(float)
-        found = interval(auroc, y, rng.normal(size=80) + y, np.full(80, "a", dtype=object), seed=draw)
+        found = bootstrap_interval(auroc, y, rng.normal(size=80) + y, np.full(80, "a", dtype=object), seed=draw)
         covered += found.low <= 0.7602 <= found.high
         assert found.low <= found.value <= found.high
     assert 178 <= covered <= 199

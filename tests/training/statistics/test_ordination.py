@@ -15,15 +15,11 @@ from skbio.stats.distance import permdisp as skbio_permdisp
 from skbio.stats.ordination import pcoa
 from statsmodels.stats.anova import anova_lm
 
-from training.statistics.ordination import (
-    aitchison,
-    bray_curtis,
-    centroid_distances,
-    dispersion,
-    permanova,
-    principal_coordinates,
-)
-from training.statistics.paired import sign_flip_p
+from training.statistics.distances import aitchison, bray_curtis
+from training.statistics.pcoa import principal_coordinates
+from training.statistics.permanova import permanova
+from training.statistics.permdisp import centroid_distances, permdisp
+from training.statistics.sign_flip import sign_flip_p_values
 
 
 def shares(n: int, seed: int = 0, taxa: int = 25) -> np.ndarray:
@@ -106,7 +102,7 @@ def test_pairs_of_one_number_are_sign_flips() -> None:
         euclidean(np.concatenate([before, after])), named("b" * 8 + "a" * 8), within=named([*range(8)] * 2)
     )
     assert found.permutations == 256
-    assert found.p == pytest.approx(sign_flip_p((after - before)[:, None])[0])
+    assert found.p == pytest.approx(sign_flip_p_values((after - before)[:, None])[0])
     assert found.least_p == pytest.approx(2 / 256)
 
 
@@ -115,8 +111,7 @@ def test_pairs_of_one_number_are_sign_flips() -> None:
 def test_a_difference_in_location_is_none_in_spread(sizes: tuple[int, ...], apart: float) -> None:
     rng, of, n = np.random.default_rng(7), np.repeat(np.arange(len(sizes)), sizes), 400
     rejected = sum(
-        dispersion(euclidean(rng.normal(size=(len(of), 20)) + apart * of[:, None]), named(of)).p <= 0.05
-        for _ in range(n)
+        permdisp(euclidean(rng.normal(size=(len(of), 20)) + apart * of[:, None]), named(of)).p <= 0.05 for _ in range(n)
     )
     assert stats.binom.ppf(0.001, n, 0.05) <= rejected <= stats.binom.ppf(0.999, n, 0.05)
 
@@ -133,7 +128,7 @@ def test_as_if_distances_to_a_centroid_were_independent_small_groups_would_diffe
 def test_a_difference_in_spread_is_found_beside_one_in_location() -> None:
     rng, groups = np.random.default_rng(8), named("a" * 15 + "b" * 5)
     values = rng.normal(size=(20, 20)) * np.where(groups == "a", 1, 1.7)[:, None] + 4 * (groups == "b")[:, None]
-    assert dispersion(euclidean(values), groups).p < 0.01
+    assert permdisp(euclidean(values), groups).p < 0.01
 
 
 def test_spread_is_generalized_least_squares_of_correlated_distances() -> None:
@@ -143,7 +138,7 @@ def test_spread_is_generalized_least_squares_of_correlated_distances() -> None:
     levels = np.equal.outer(groups, np.arange(3)).astype(float)
     whole = sm.GLS(centroid_distances(distances, named(groups)), levels, sigma=correlated).fit()
     expected = whole.f_test([[1, -1, 0], [0, 1, -1]])
-    found = dispersion(distances, named(groups))
+    found = permdisp(distances, named(groups))
     assert found.f == pytest.approx(float(expected.fvalue))
     assert found.p == pytest.approx(stats.f.sf(found.f, 2, 9 * 8 / 9))
 
@@ -152,11 +147,11 @@ def test_spread_between_visits_agrees_with_scikit_bio_within_which_nobody_has_a_
     distances = euclidean(np.random.default_rng(8).normal(size=(24, 4)) * np.repeat([1, 2.5], 12)[:, None])
     names, patients = named("a" * 12 + "b" * 12), named([*range(12)] * 2)
     expected = skbio_permdisp(DistanceMatrix(distances), list(names), test="centroid", permutations=999, seed=0)
-    assert dispersion(distances, names, within=patients).p == pytest.approx(expected["p-value"], abs=0.05)
+    assert permdisp(distances, names, within=patients).p == pytest.approx(expected["p-value"], abs=0.05)
 
 
 def test_pairs_of_rows_lie_equally_far_from_their_centroid() -> None:
-    assert np.isnan(dispersion(euclidean(np.arange(4.0)), named("aabb")).p)
+    assert np.isnan(permdisp(euclidean(np.arange(4.0)), named("aabb")).p)
 
 
 def test_distances_to_centroids() -> None:

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from training.statistics.permutations import PERMUTATIONS, orders, orders_within, signs
+from training.statistics.permutations import PERMUTATIONS, row_orders, row_orders_within_blocks, sign_assignments
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 6), (7, 5040), (8, PERMUTATIONS + 1)])
 def test_orders_begin_with_the_data(n: int, expected: int) -> None:
-    found = orders(n)
+    found = row_orders(n)
     assert found.shape == (expected, n)
     assert found[0].tolist() == list(range(n))
     assert (np.sort(found, axis=1) == np.arange(n)).all()
@@ -17,7 +17,7 @@ def test_orders_begin_with_the_data(n: int, expected: int) -> None:
 @pytest.mark.parametrize("pairs", [3, 20])
 def test_orders_within_never_leave_their_block(pairs: int) -> None:
     blocks = np.array([f"b{i % pairs}" for i in range(2 * pairs)], dtype=object)
-    found = orders_within(blocks)
+    found = row_orders_within_blocks(blocks)
     assert len(found) == min(2**pairs, PERMUTATIONS + 1)
     assert found[0].tolist() == list(range(2 * pairs))
     assert (blocks[found] == blocks).all()
@@ -25,7 +25,7 @@ def test_orders_within_never_leave_their_block(pairs: int) -> None:
 
 
 def test_signs_are_all_or_random() -> None:
-    assert len(signs(5)) == 32
-    assert len(signs(20)) == PERMUTATIONS + 1
-    assert (signs(5)[0] == 1).all()
-    assert (signs(20)[0] == 1).all()
+    assert len(sign_assignments(5)) == 32
+    assert len(sign_assignments(20)) == PERMUTATIONS + 1
+    assert (sign_assignments(5)[0] == 1).all()
+    assert (sign_assignments(20)[0] == 1).all()

@@ -7,7 +7,7 @@ import pytest
 import statsmodels.api as sm
 from scipy.stats import binom, pearsonr, permutation_test
 
-from training.statistics.repeated_measures import rmcorr, smallest_seen, within_patients
+from training.statistics.repeated_measures import detectable_correlation, rmcorr, rmcorr_permutation_test
 
 
 def draws(seed=7):
@@ -55,7 +55,7 @@ def test_differences_between_patients_do_not_count():
 def test_permutations_of_one_patient_are_scipys():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(2, 6))
-    r, p = within_patients(x[:, None], y, np.zeros(6), n=20_000)
+    r, p = rmcorr_permutation_test(x[:, None], y, np.zeros(6), n=20_000)
     exact = permutation_test(
         (y,),
         lambda y: abs(pearsonr(x, y).statistic),
@@ -70,7 +70,7 @@ def test_permutations_of_one_patient_are_scipys():
 def test_draws_change_places_within_patients_alone():
     """Two patients of two draws have four orders, of which two are as extreme as the observed one."""
     y, patient = np.array([0.0, 1, 10, 11]), np.array([0, 0, 1, 1])
-    _, p = within_patients(y[:, None], y, patient, n=4000)
+    _, p = rmcorr_permutation_test(y[:, None], y, patient, n=4000)
     assert p[0] == pytest.approx(0.5, abs=0.03)
 
 
@@ -80,16 +80,16 @@ def test_departures_from_a_common_course_have_their_nominal_error():
     pulse = np.array([0.0, 3, 1, -2])[course]
     for _ in range(trials):
         x, y = 2 * pulse + rng.normal(size=25), pulse + rng.normal(size=25)
-        r, p = within_patients(x[:, None], y, patient, course, n=199)
+        r, p = rmcorr_permutation_test(x[:, None], y, patient, course, n=199)
         hits += p[0] <= 0.05
     assert binom.ppf(0.001, trials, 0.05) <= hits <= binom.ppf(0.999, trials, 0.05)
     assert r[0] == pytest.approx(rmcorr(x, y, patient, course).r)
-    assert within_patients(x[:, None], y, patient, n=199)[1][0] < 0.05
+    assert rmcorr_permutation_test(x[:, None], y, patient, n=199)[1][0] < 0.05
 
 
 def test_what_does_not_vary_within_patients_is_no_link():
     patient = np.repeat([0, 1, 2], 3)
-    r, p = within_patients(patient[:, None] * 1.7, np.arange(9.0), patient, n=99)
+    r, p = rmcorr_permutation_test(patient[:, None] * 1.7, np.arange(9.0), patient, n=99)
     assert (r[0], p[0]) == (0, 1)
 
 
@@ -97,9 +97,9 @@ def test_what_does_not_vary_within_patients_is_no_link():
 def test_the_smallest_correlation_is_found_in_four_trials_of_five(df, tests):
     n, rng = 10, np.random.default_rng(df)
     patient = np.arange(df + 1 + n) % n
-    rho, found = smallest_seen(df, tests=tests), 0
+    rho, found = detectable_correlation(df, tests=tests), 0
     for _ in range(1500):
         x, e = rng.normal(size=(2, len(patient)))
         found += rmcorr(x, rho * x + np.sqrt(1 - rho**2) * e, patient).p <= 0.05 / tests
     assert found / 1500 == pytest.approx(0.8, abs=0.04)
-    assert smallest_seen(1) == 1
+    assert detectable_correlation(1) == 1

@@ -10,7 +10,7 @@ from scipy.stats import CensoredData, binomtest, ecdf, norm
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 from features.survival import DEATH, EVENT
-from training.statistics.survival_curves import beta_product, incidence, kaplan_meier, median
+from training.statistics.survival_curves import aalen_johansen, beta_product, kaplan_meier, median_survival
 
 FIVE = np.array([2.5, 7.4, 8.3, 28.5, 52.3])
 # The 6-mercaptopurine arm of Freireich et al. 1963, Blood 21:699-716.
@@ -22,12 +22,12 @@ times = st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_s
 
 
 def test_five_deaths_have_a_median_of_8_3_from_2_5_to_not_reached():
-    found = median(kaplan_meier(FIVE, np.ones(5, dtype=bool)))
+    found = median_survival(kaplan_meier(FIVE, np.ones(5, dtype=bool)))
     assert (found.value, found.low, found.high) == (8.3, 2.5, np.inf)
 
 
 def test_one_death_of_five_leaves_the_median_not_reached():
-    found = median(kaplan_meier(FIVE, np.arange(5) == 0))
+    found = median_survival(kaplan_meier(FIVE, np.arange(5) == 0))
     assert (found.value, found.low, found.high) == (np.inf, 2.5, np.inf)
 
 
@@ -44,7 +44,7 @@ def test_kaplan_meier_is_lifelines_with_ties_and_censoring():
     np.testing.assert_allclose(
         curve.high[at], [0.951552, 0.922809, 0.889362, 0.849066, 0.804912, 0.746791, 0.680143], atol=1e-6
     )
-    found = median(curve)
+    found = median_survival(curve)
     assert (found.value, found.low, found.high) == (23, 13, np.inf)
 
 
@@ -70,7 +70,7 @@ def test_kaplan_meier_is_statsmodels_and_scipys(drawn):
 @given(times)
 def test_medians_lie_within_their_intervals(drawn):
     time, event = np.array(drawn, dtype=float).T
-    found = median(kaplan_meier(time, event.astype(bool)))
+    found = median_survival(kaplan_meier(time, event.astype(bool)))
     assert found.value <= found.high
     assert np.isnan(found.low) or found.low <= found.value
 
@@ -116,11 +116,11 @@ def test_nineteen_in_twenty_limits_hold_the_survival_of_few_patients(n):
 
 def test_where_survival_is_one_half_for_a_while_the_median_is_its_middle():
     # R 4.3, survival 3.5: survfit(Surv(1:4, rep(1, 4)) ~ 1) prints a median of 2.5.
-    assert median(kaplan_meier(np.arange(1.0, 5), np.ones(4, dtype=bool))).value == 2.5
+    assert median_survival(kaplan_meier(np.arange(1.0, 5), np.ones(4, dtype=bool))).value == 2.5
 
 
 def test_one_patient_has_a_median_and_no_interval():
-    died, alive = (median(kaplan_meier(np.array([30.0]), np.array([event]))) for event in (True, False))
+    died, alive = (median_survival(kaplan_meier(np.array([30.0]), np.array([event]))) for event in (True, False))
     assert (died.value, died.high, alive.value, alive.high) == (30, np.inf, np.inf, np.inf)
     assert np.isnan([died.low, alive.low]).all()
 
@@ -141,7 +141,7 @@ def test_incidence_is_statsmodels(seed, n):
     # statsmodels numbers the causes it finds and gives no variance once nobody is left.
     y = np.vstack([y, [[0.5, EVENT], [0.5, DEATH], [21, 0]]])
     other = CumIncidenceRight(y[:, 0], y[:, 1].astype(int))
-    for curve, share, se in zip(incidence(y), other.cinc, other.cinc_se, strict=True):
+    for curve, share, se in zip(aalen_johansen(y), other.cinc, other.cinc_se, strict=True):
         at = np.searchsorted(curve.days, other.times)
         np.testing.assert_allclose(curve.share[at], share, atol=1e-12)
         width = Z * se / share / -np.log(share)
@@ -151,7 +151,7 @@ def test_incidence_is_statsmodels(seed, n):
 
 def test_without_censoring_incidence_has_the_binomial_variance():
     y = np.column_stack([np.arange(1.0, 21), np.tile([EVENT, DEATH, EVENT, DEATH], 5)])
-    curve = incidence(y)[0]
+    curve = aalen_johansen(y)[0]
     share, low = curve.share[9], curve.low[9]
     se = np.log(np.log(low) / np.log(share)) / Z * share * -np.log(share)
     assert se == pytest.approx(np.sqrt(share * (1 - share) / 20))
@@ -162,7 +162,7 @@ def test_nineteen_in_twenty_intervals_hold_the_median_of_few_patients(n):
     rng, held = np.random.default_rng(n), []
     for _ in range(800):
         death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
-        found = median(kaplan_meier(np.minimum(death, end), death <= end))
+        found = median_survival(kaplan_meier(np.minimum(death, end), death <= end))
         held.append(not found.low > 1 and found.high >= 1)
     # 0.95 less 2.6 standard errors of 800 draws.
     assert np.mean(held) > 0.93

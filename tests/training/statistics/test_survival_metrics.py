@@ -12,18 +12,17 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 from features.survival import CENSORED, DEATH, EVENT
+from training.statistics.cumulative_incidence import cumulative_incidence, cumulative_incidence_at
 from training.statistics.survival_metrics import (
-    auroc_by,
-    brier_by,
-    brier_skill_by,
-    cumulative_incidence,
+    cumulative_dynamic_auc,
     harrell_c,
-    incidence_by,
+    survival_brier_score,
+    survival_brier_skill,
     uno_c,
 )
 
 DAY = 365.0
-METRICS = [harrell_c, uno_c, partial(auroc_by, day=DAY), partial(incidence_by, day=DAY)]
+METRICS = [harrell_c, uno_c, partial(cumulative_dynamic_auc, day=DAY), partial(cumulative_incidence_at, day=DAY)]
 # Bone marrow transplants: relapse (1) and death in remission (2), in months; Scrucca, Santucci and Aversa 2007, Bone
 # Marrow Transplantation 40:381-387.
 BMT = np.array(
@@ -56,9 +55,9 @@ def test_figures_of_scikit_survival():
     assert uno_c(y, x)[0] == pytest.approx(0.6537773828964205, abs=1e-12)
     assert uno_c(y, x, until=400)[0] == pytest.approx(0.6729046634368129, abs=1e-12)
     days = (180, 365, 600)
-    auroc = [auroc_by(y, x, day=day)[0] for day in days]
+    auroc = [cumulative_dynamic_auc(y, x, day=day)[0] for day in days]
     np.testing.assert_allclose(auroc, [0.7387294, 0.77028824, 0.74092511], atol=1e-8)
-    brier = [brier_by(y, 1 / (1 + np.exp(-x)), day=day)[0] for day in days]
+    brier = [survival_brier_score(y, 1 / (1 + np.exp(-x)), day=day)[0] for day in days]
     np.testing.assert_allclose(brier, [0.20959274894517274, 0.19937399725052993, 0.2276038678204676], atol=1e-12)
 
 
@@ -77,7 +76,9 @@ def test_death_as_censoring_would_overstate_the_event():
     days, incidence = cumulative_incidence(BMT)
     alone = SurvfuncRight(BMT[:, 0], BMT[:, 1] == EVENT)
     assert 1 - alone.surv_prob[-1] > incidence[0, 0, -1] + 0.05
-    np.testing.assert_allclose(incidence_by(BMT, BMT[:, 0], day=8), [incidence[0, 0, np.searchsorted(days, 8)]])
+    np.testing.assert_allclose(
+        cumulative_incidence_at(BMT, BMT[:, 0], day=8), [incidence[0, 0, np.searchsorted(days, 8)]]
+    )
 
 
 def test_without_death_incidence_is_one_minus_kaplan_and_meier():
@@ -93,12 +94,12 @@ def test_without_censoring_a_day_makes_two_classes():
     y = np.column_stack([rng.integers(1, 900, 200), rng.choice([EVENT, DEATH], 200)]).astype(float)
     score = np.round(rng.standard_normal(200) - (y[:, 1] == EVENT), 1)
     came = (y[:, 1] == EVENT) & (y[:, 0] <= DAY)
-    assert auroc_by(y, score, day=DAY)[0] == pytest.approx(roc_auc_score(came, score))
+    assert cumulative_dynamic_auc(y, score, day=DAY)[0] == pytest.approx(roc_auc_score(came, score))
     risk = rng.random(200)
-    assert brier_by(y, risk, day=DAY)[0] == pytest.approx(np.mean((risk - came) ** 2))
+    assert survival_brier_score(y, risk, day=DAY)[0] == pytest.approx(np.mean((risk - came) ** 2))
     assert uno_c(y, score)[0] == pytest.approx(harrell_c(y, score)[0])
     both = np.column_stack([risk, np.full(200, came.mean())])
-    assert brier_skill_by(y, both, day=DAY)[0] == pytest.approx(
+    assert survival_brier_skill(y, both, day=DAY)[0] == pytest.approx(
         1 - np.mean((risk - came) ** 2) / (came.mean() * (1 - came.mean()))
     )
 
@@ -132,15 +133,20 @@ def test_a_draw_counts_a_patient_as_often_as_drawn(metric):
 def test_beyond_the_last_day_followed_nothing_is_measured():
     y, x = censored()
     late = y[:, 0].max()
-    assert np.isnan([metric(y, x, day=late)[0] for metric in (auroc_by, brier_by, incidence_by)]).all()
+    assert np.isnan(
+        [
+            metric(y, x, day=late)[0]
+            for metric in (cumulative_dynamic_auc, survival_brier_score, cumulative_incidence_at)
+        ]
+    ).all()
     only = np.zeros((2, len(y)))
     only[:, :5] = 1
-    assert np.isnan(auroc_by(y, x, only, day=late - 1)).all()
+    assert np.isnan(cumulative_dynamic_auc(y, x, only, day=late - 1)).all()
 
 
 @given(st.integers(0, 1000), st.floats(0.1, 5))
 def test_ranking_metrics_know_order_alone(seed, stretch):
     y, x = censored(30, seed)
-    for metric in (harrell_c, uno_c, partial(auroc_by, day=200.0)):
+    for metric in (harrell_c, uno_c, partial(cumulative_dynamic_auc, day=200.0)):
         np.testing.assert_allclose(metric(y, np.exp(stretch * x)), metric(y, x))
         np.testing.assert_allclose(metric(y, -x), 1 - metric(y, x))

@@ -17,11 +17,12 @@ from features.cohort import read_cohort
 from features.landmark import Block, FeatureTable, landmark_table, pooled
 from features.manifest import load_manifest, manifest_text
 from features.settings import settings
-from training.statistics.metrics import auroc, over_seeds
-from training.validation.baselines import SIGNATURE, baselines, signature_score
-from training.validation.left_out import Plan, folds, outcome_vector
+from training.statistics.metrics import auroc, mean_over_seeds
+from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, validate_baselines
+from training.validation.config import FitConfig
+from training.validation.folds import outcome_vector, outer_folds
 
-PLAN = Plan(("xgboost",), ("taxa",), n_folds=2)
+PLAN = FitConfig(("xgboost",), ("taxa",), n_folds=2)
 SIX = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox", "davar_2021")
 KIT = Block(("kit=A", "reads"), np.column_stack([np.arange(60) % 2, np.linspace(1e6, 9e6, 60)]))
 
@@ -42,9 +43,9 @@ def write_signature(data: Path, resistance: list[str], response: list[str]) -> N
         (data / "signatures" / f"sig{which}.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
-def left_out(table: FeatureTable, plan: Plan = PLAN) -> dict:
+def left_out(table: FeatureTable, plan: FitConfig = PLAN) -> dict:
     y = outcome_vector(table, "objective_response")
-    return baselines(table, y, plan, folds(table, y, 2, 1, 0), workers=1)
+    return validate_baselines(table, y, plan, outer_folds(table, y, 2, 1, 0), workers=1)
 
 
 def test_the_prevalence_is_that_of_the_training_rows(table, data):
@@ -91,7 +92,7 @@ def test_covariates_that_tell_are_heard(table, data):
 
 def test_without_the_lists_there_is_no_signature(table, data):
     assert signature_score(table) is None
-    assert SIGNATURE not in left_out(table)
+    assert PUBLISHED_SIGNATURE not in left_out(table)
     write_signature(data, ["A"], ["B"])
     (data / "signatures" / "sig2.txt").unlink()
     assert signature_score(table) is None
@@ -110,7 +111,7 @@ def test_the_signature_is_unfitted_but_for_level_and_slope(table, data):
     names = table.taxa.names
     write_signature(data, list(names[40:50]), list(names[50:]))
     score, y = signature_score(table), outcome_vector(table, "objective_response")
-    for one in left_out(table)[SIGNATURE]:
+    for one in left_out(table)[PUBLISHED_SIGNATURE]:
         np.testing.assert_array_equal(one.margin, score[one.fold.test])
         said = one.choice.calibration
         assert said.slope >= 0
@@ -176,7 +177,7 @@ def test_the_published_signature_is_its_lists_counted(six, published):
 def within_cohorts(table: FeatureTable) -> float:
     y, score = outcome_vector(table, "published_response"), signature_score(table)
     cohorts = table.rows["cohort"].to_numpy(dtype=object)
-    found = float(over_seeds(auroc, y, score, cohorts)[0])
+    found = float(mean_over_seeds(auroc, y, score, cohorts)[0])
     mine = [cohorts == name for name in SIX]
     plain = np.average([roc_auc_score(y[one], score[one]) for one in mine], weights=[one.sum() for one in mine])
     assert found == pytest.approx(float(plain))

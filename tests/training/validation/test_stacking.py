@@ -9,7 +9,13 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from training.statistics.metrics import log_loss
-from training.validation.stacking import cross_chosen, level, stacking_weights, stratified_losses, within_spread
+from training.validation.stacking import (
+    calibrating_intercept,
+    cross_selected_margins,
+    stacking_weights,
+    stratified_losses,
+    within_spread,
+)
 
 
 def problem(n=300, strata=4, seed=0):
@@ -89,16 +95,18 @@ def test_cross_chosen_log_odds_do_not_know_their_own_outcomes():
     y, _, strata = problem(n=90)
     margins = np.random.default_rng(3).normal(size=(40, 90))
     groups = np.array_split(np.arange(90), 3)
-    found = cross_chosen(y, margins, strata, groups)
+    found = cross_selected_margins(y, margins, strata, groups)
     lied = y.copy()
     lied[groups[1]] = 1 - lied[groups[1]]
-    np.testing.assert_array_equal(found[groups[1]], cross_chosen(lied, margins, strata, groups)[groups[1]])
+    np.testing.assert_array_equal(found[groups[1]], cross_selected_margins(lied, margins, strata, groups)[groups[1]])
 
 
 def test_the_level_says_the_prevalence_on_average():
     y, margin, _ = problem()
     for slope in (0.0, 0.5, 40.0):
-        assert expit(slope * margin + level(y, slope * margin)).mean() == pytest.approx(y.mean(), abs=1e-6)
+        assert expit(slope * margin + calibrating_intercept(y, slope * margin)).mean() == pytest.approx(
+            y.mean(), abs=1e-6
+        )
 
 
 def test_spread_leaves_out_what_differs_between_strata():

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from training.statistics.ordination import bray_curtis
-from training.statistics.own_donor import specific
+from training.statistics.distances import bray_curtis
+from training.statistics.donor_convergence import donor_specific_convergence
 
 
 def contrast(scores: np.ndarray, gave: np.ndarray, without: int | None = None) -> pd.Series:
@@ -24,7 +24,7 @@ def contrast(scores: np.ndarray, gave: np.ndarray, without: int | None = None) -
 def test_estimates_and_jackknife_by_hand() -> None:
     rng = np.random.default_rng(0)
     scores, gave = rng.normal(size=(9, 6)), np.array([0, 0, 0, 1, 1, 2, 3, 3, 3])
-    found = specific(scores, gave[:, None] == np.arange(6))
+    found = donor_specific_convergence(scores, gave[:, None] == np.arange(6))
     for estimate, mean in (
         (found.recipients, lambda c: c.mean()),
         (found.donors, lambda c: c.groupby(level=0).mean().mean()),
@@ -39,7 +39,7 @@ def test_estimates_and_jackknife_by_hand() -> None:
 def test_donors_are_exchanged_whole() -> None:
     rng = np.random.default_rng(1)
     scores, gave = rng.normal(size=(7, 4)) - 0.5, np.array([0, 0, 1, 1, 1, 2, 3])
-    found = specific(scores, gave[:, None] == np.arange(4))
+    found = donor_specific_convergence(scores, gave[:, None] == np.arange(4))
     values = [abs(contrast(scores, np.array(order)[gave]).mean()) for order in itertools.permutations(range(4))]
     assert found.p == pytest.approx(np.mean(np.array(values) >= values[0] - 1e-12))
     assert found.least_p == pytest.approx(1 / 24)
@@ -47,10 +47,10 @@ def test_donors_are_exchanged_whole() -> None:
 
 def test_one_donor_has_no_interval_and_two_no_test() -> None:
     scores = np.random.default_rng(2).normal(size=(4, 2))
-    one = specific(scores, np.array([[True, False]] * 4))
+    one = donor_specific_convergence(scores, np.array([[True, False]] * 4))
     assert np.isnan([one.recipients.low, one.donors.high]).all()
     assert one.n_donors == 1
-    two = specific(scores, np.array([[True, False], [True, False], [False, True], [False, True]]))
+    two = donor_specific_convergence(scores, np.array([[True, False], [True, False], [False, True], [False, True]]))
     assert two.p == two.least_p == 1
 
 
@@ -62,7 +62,7 @@ def test_false_positives_and_coverage_where_stool_moves_for_everyone_alike() -> 
         shares = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
         distances = bray_curtis(shares)
         own = rng.integers(6, size=15)[:, None] == np.arange(6)
-        found = specific(distances[15:30, 30:] - distances[:15, 30:], own)
+        found = donor_specific_convergence(distances[15:30, 30:] - distances[:15, 30:], own)
         hits += found.p <= 0.05
         covered += found.recipients.low <= 0 <= found.recipients.high
     # 0.1% of binomial trials at the nominal level lie beyond.

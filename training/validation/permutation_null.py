@@ -8,21 +8,20 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from features.landmark import FeatureTable
-from training.statistics.metrics import auroc, over_seeds
-from training.validation.left_out import Fold, Plan, validate
-from training.validation.splits import centres
+from training.statistics.arrays import Names, Positions, Vector
+from training.statistics.metrics import auroc, mean_over_seeds
+from training.validation.config import FitConfig
+from training.validation.folds import Fold, centres
+from training.validation.held_out import validate
 
-Vector = NDArray[np.float64]
-Positions = NDArray[np.intp]
 Name = tuple[str, tuple[str, ...]]
 """A model's family and blocks."""
 
 
 @dataclass(frozen=True)
-class Null:
+class PermutationNull:
     """Left-out AUROCs of pipelines refitted to permuted outcomes.
 
     Attributes
@@ -53,7 +52,7 @@ class Null:
         }
 
 
-def permuted(y: Vector, cohorts: NDArray[np.object_], rng: np.random.Generator) -> Vector:
+def permute_within_centres(y: Vector, cohorts: Names, rng: np.random.Generator) -> Vector:
     """Return outcomes permuted within cohort, (n_rows,)."""
     found = y.copy()
     for name in dict.fromkeys(cohorts.tolist()):
@@ -62,16 +61,16 @@ def permuted(y: Vector, cohorts: NDArray[np.object_], rng: np.random.Generator) 
     return found
 
 
-def nulls(
+def permutation_nulls(
     table: FeatureTable,
     y: Vector,
-    competing: Sequence[tuple[Plan, Positions]],
+    competing: Sequence[tuple[FitConfig, Positions]],
     outer_of: Callable[[FeatureTable, Vector], Sequence[Fold]],
     *,
     n: int,
     seed: int,
     workers: int,
-    done: Callable[[], object],
+    on_step: Callable[[], object],
 ) -> dict[Name, Vector]:
     """Return each model's left-out AUROCs on permuted outcomes, (n,); none of a model whose AUROC cannot be measured.
 
@@ -88,34 +87,34 @@ def nulls(
     n, seed : int
     workers : int
         Threads; the results are the same whatever their number.
-    done : callable
+    on_step : callable
         Called after each permutation.
     """
     cohorts = centres(table.rows)
     parts = [(plan, rows, table.take(rows), centres(table.rows)[rows]) for plan, rows in competing]
 
     def once(stream: np.random.SeedSequence) -> dict[Name, float]:
-        outcomes, found = permuted(y, cohorts, np.random.default_rng(stream)), dict[Name, float]()
+        outcomes, found = permute_within_centres(y, cohorts, np.random.default_rng(stream)), dict[Name, float]()
         for plan, rows, mine, names in parts:
             outer, own = outer_of(mine, outcomes[rows]), outcomes[rows]
             for family, result in validate(mine, own, plan, outer, workers=1).items():
                 margin = np.full(len(own), np.nan)
-                for one in result.left_out:
+                for one in result.held_out:
                     margin[one.fold.test] = one.margin
                 seen = np.isfinite(margin)
-                found[family, plan.blocks] = float(over_seeds(auroc, own[seen], margin[seen], names[seen])[0])
+                found[family, plan.blocks] = float(mean_over_seeds(auroc, own[seen], margin[seen], names[seen])[0])
         return found
 
     jobs = (delayed(once)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
     rows = []
     for found in Parallel(workers, prefer="threads", return_as="generator")(jobs):
         rows.append(found)
-        done()
+        on_step()
     drawn = {name: np.array([found[name] for found in rows]) for name in rows[0]} if rows else {}
     return {name: values for name, values in drawn.items() if np.isfinite(values).any()}
 
 
-def best_of(found: Mapping[Name, Vector]) -> Vector:
+def best_model_null(found: Mapping[Name, Vector]) -> Vector:
     """Return the best of all models for each permutation, (n,); nothing where there is no model."""
     return np.asarray(np.fmax.reduce(list(found.values()))) if found else np.zeros(0)
 

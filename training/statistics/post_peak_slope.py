@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.arrays import Matrix, Vector
 
 
-def after_peak(time: Vector, level: Vector) -> tuple[int, float]:
+def post_peak_slope(time: Vector, level: Vector) -> tuple[int, float]:
     """Return where the highest level stands, and the slope of least squares from there on; 0 where it stands last.
 
     Parameters
@@ -23,7 +21,7 @@ def after_peak(time: Vector, level: Vector) -> tuple[int, float]:
     return peak, float(_falls(time, level[None])[0][0])
 
 
-def after_peak_null(draws: Sequence[tuple[Vector, Vector]], *, n: int = 999, seed: int = 0) -> tuple[float, float]:
+def post_peak_slope_test(draws: Sequence[tuple[Vector, Vector]], *, n: int = 999, seed: int = 0) -> tuple[float, float]:
     """Return the mean slope after each patient's peak in shuffled draws, and p of a fall as marked as observed.
 
     Whatever peaks falls afterwards. The null is therefore within patients: each one's levels change places in time, and

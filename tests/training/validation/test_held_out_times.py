@@ -14,14 +14,14 @@ from features.landmark import Block, landmark_table
 from features.simulator import simulate_trial
 from features.survival import EVENT
 from models.encoder import BlockEncoder
-from training.statistics.hazards import SURVIVAL_FAMILIES
+from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.statistics.survival_metrics import harrell_c
 from training.survival import (
     at_risk,
 )
-from training.validation.left_out import Fold, folds
-from training.validation.left_out_times import HORIZONS, Predictions, by_repeat, measured, validate_survival
-from training.validation.splits import left_out_together, patient_groups
+from training.validation.folds import Fold, loco_groups, outer_folds, patient_groups
+from training.validation.held_out_times import HORIZONS, validate_survival
+from training.validation.survival_scores import RepeatPredictions, predictions_by_repeat, survival_scores
 
 ENCODER = BlockEncoder(("taxa",))
 
@@ -38,21 +38,23 @@ def planted(tmp_path_factory):
     return simulated(tmp_path_factory.mktemp("planted") / "trial", n_patients=120, n_taxa=40, seed=1)
 
 
-def outer_folds(table, y, n_folds=3, repeats=1):
-    return folds(table, (y[:, 1] == EVENT).astype(float), n_folds, repeats, 0)
+def survival_folds(table, y, n_folds=3, repeats=1):
+    return outer_folds(table, (y[:, 1] == EVENT).astype(float), n_folds, repeats, 0)
 
 
 def validated(table, y, n_folds=3, outer=None):
-    outer = outer_folds(table, y, n_folds) if outer is None else outer
+    outer = survival_folds(table, y, n_folds) if outer is None else outer
     return validate_survival(table, y, [ENCODER], outer, n_folds=3, seed=0)
 
 
 def test_a_planted_effect_is_found_by_each_family(planted):
     table, y = planted
-    names = left_out_together(table.rows)
+    names = loco_groups(table.rows)
     for left_out in validated(table, y).values():
         for scheme in ("cv", "loco"):
-            found = measured(y, names, by_repeat([one for one in left_out if one.fold.scheme == scheme]))
+            found = survival_scores(
+                y, names, predictions_by_repeat([one for one in left_out if one.fold.scheme == scheme])
+            )
             assert found["c"].low > 0.5
             assert found["c"].value > 0.6
             assert found["auroc_12m"].value > 0.6
@@ -64,9 +66,9 @@ def test_without_effect_there_is_no_skill(tmp_path):
     for seed in range(3):
         table, y = simulated(tmp_path / str(seed), n_patients=80, n_taxa=30, effect=0.0, seed=seed)
         names = np.full(len(y), "all", dtype=object)
-        cv = [fold for fold in outer_folds(table, y) if fold.scheme == "cv"]
+        cv = [fold for fold in survival_folds(table, y) if fold.scheme == "cv"]
         for family, left_out in validated(table, y, outer=cv).items():
-            found[family].append(measured(y, names, by_repeat(left_out)))
+            found[family].append(survival_scores(y, names, predictions_by_repeat(left_out)))
     for of in found.values():
         # A C of 80 patients has a standard error of about 0.045.
         assert abs(np.mean([one["c"].value for one in of]) - 0.5) < 0.07
@@ -83,8 +85,8 @@ def test_intervals_cover_the_truth(tmp_path):
     covered = []
     for part in np.array_split(np.arange(len(y)), 20):
         risk = np.full((len(part), len(HORIZONS)), 0.5)
-        one = Predictions(np.arange(len(part)), margin[part], risk, risk)
-        found = measured(y[part], np.full(len(part), "all", dtype=object), [one])["c"]
+        one = RepeatPredictions(np.arange(len(part)), margin[part], risk, risk)
+        found = survival_scores(y[part], np.full(len(part), "all", dtype=object), [one])["c"]
         covered.append(found.low <= whole <= found.high)
     assert whole > 0.65
     assert sum(covered) >= 17
@@ -92,7 +94,7 @@ def test_intervals_cover_the_truth(tmp_path):
 
 def test_left_out_times_change_nothing_in_what_is_said_of_their_rows(planted):
     table, y = planted
-    outer = outer_folds(table, y)[:1]
+    outer = survival_folds(table, y)[:1]
     lied = y.copy()
     lied[outer[0].test] = np.random.default_rng(0).permutation(lied[outer[0].test])
     told, other = validated(table, y, outer=outer), validated(table, lied, outer=outer)
@@ -104,7 +106,7 @@ def test_left_out_times_change_nothing_in_what_is_said_of_their_rows(planted):
 
 def test_a_left_out_row_changes_nothing_for_the_other_rows(planted):
     table, y = planted
-    outer = outer_folds(table, y)[:1]
+    outer = survival_folds(table, y)[:1]
     values = table.taxa.values.copy()
     values[outer[0].test[0]] = np.roll(values[outer[0].test[0]], 7)
     changed = replace(table, taxa=Block(table.taxa.names, values))
@@ -118,7 +120,7 @@ def test_a_patient_never_crosses_a_fold(planted):
     visits, times = table.take(np.repeat(np.arange(len(table)), 2)), np.repeat(y, 2, axis=0)
     groups = patient_groups(visits.rows)
     seen = []
-    for fold in outer_folds(visits, times):
+    for fold in survival_folds(visits, times):
         assert not set(groups[fold.train]) & set(groups[fold.test])
         seen.append(fold)
     inner = []
@@ -139,7 +141,7 @@ def test_a_patient_never_crosses_a_fold(planted):
 
 def test_same_seed_same_numbers_on_one_worker_and_on_two(planted):
     table, y = planted
-    outer = outer_folds(table, y)[:3]
+    outer = survival_folds(table, y)[:3]
     once, again = (
         validate_survival(table, y, [ENCODER], outer, n_folds=3, seed=0, workers=workers) for workers in (1, 2)
     )
@@ -155,15 +157,15 @@ def test_repeats_are_measured_one_by_one(planted):
     outer = [Fold("cv", "x", k, np.arange(60), np.arange(60, 120)) for k in range(2)]
     left_out = validated(table, y, outer=outer)["xgboost_survival"]
     names = np.full(len(y), "all", dtype=object)
-    each = [measured(y, names, by_repeat([one]))["c"].value for one in left_out]
+    each = [survival_scores(y, names, predictions_by_repeat([one]))["c"].value for one in left_out]
     assert each[0] != each[1]
-    assert measured(y, names, by_repeat(left_out))["c"].value == pytest.approx(np.mean(each))
+    assert survival_scores(y, names, predictions_by_repeat(left_out))["c"].value == pytest.approx(np.mean(each))
 
 
 def test_of_several_representations_inner_validation_chooses(planted):
     table, y = planted
     encoders = [BlockEncoder(("taxa",), of) for of in ("diversity", "clr")]
-    for family, found in validate_survival(table, y, encoders, outer_folds(table, y)[:2], n_folds=3, seed=0).items():
+    for family, found in validate_survival(table, y, encoders, survival_folds(table, y)[:2], n_folds=3, seed=0).items():
         for one in found:
             setting = dict(one.setting)
             assert setting.pop("representation") == "clr"

@@ -6,19 +6,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t
 
 from features.donors import Flags, own_minus_unrelated, own_weights
+from training.statistics.arrays import Matrix, Vector
 from training.statistics.metrics import Estimate
-from training.statistics.permutations import orders, p_value
-
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.permutations import permutation_p_value, row_orders
 
 
 @dataclass(frozen=True)
-class Specific:
+class DonorConvergence:
     """What is particular to the own donor: a score with it minus the score with unrelated donors.
 
     Attributes
@@ -45,7 +42,7 @@ class Specific:
     n_donors: int
 
 
-def specific(scores: Matrix, own: Flags, *, seed: int = 0) -> Specific:
+def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> DonorConvergence:
     """Return what is particular to the own donor.
 
     Parameters
@@ -71,13 +68,13 @@ def specific(scores: Matrix, own: Flags, *, seed: int = 0) -> Specific:
     point = _means(scores, own)
     low, high = _jackknifed(np.array(point), np.array(left))
     exchanged = scores.T @ own_weights(own)
-    order = orders(n_donors, seed=seed)
+    order = row_orders(n_donors, seed=seed)
     shifted = np.abs(exchanged[np.arange(n_donors), order].sum(axis=1))
-    return Specific(
+    return DonorConvergence(
         contrast,
         Estimate(float(point[0]), float(low[0]), float(high[0])),
         Estimate(float(point[1]), float(low[1]), float(high[1])),
-        float(p_value(shifted)),
+        float(permutation_p_value(shifted)),
         float((shifted >= shifted.max() * (1 - 1e-9)).mean()),
         len(scores),
         len(gave),

@@ -1,23 +1,17 @@
-"""Paired changes of few patients, by the signs that they might as well have had."""
+"""The exact sign-flip permutation test of paired changes."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import t
 
-from training.statistics.permutations import p_value, signs
-
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+from training.statistics.arrays import Matrix, Vector
+from training.statistics.permutations import permutation_p_value, sign_assignments
 
 
 @dataclass(frozen=True)
-class Change:
+class MeanChange:
     """A mean change with its interval and tests.
 
     Attributes
@@ -42,7 +36,7 @@ class Change:
     less: float
 
 
-def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
+def sign_flip_test(change: Vector, *, level: float = 0.95, seed: int = 0) -> MeanChange:
     """Return the mean of paired changes, with the sign-flip permutation test and the interval that belongs to it.
 
     Under the null of changes symmetric about 0, every assignment of signs is as likely. A tie, a change of 0, keeps its
@@ -55,7 +49,7 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     level : float
         The confidence asked for; the widest interval is returned where that is beyond reach.
     seed : int
-        Of the signs that are drawn where not all are gone through; `training.statistics.permutations.signs`.
+        Of the signs that are drawn where not all are gone through; `training.statistics.permutations.sign_assignments`.
 
     References
     ----------
@@ -63,7 +57,7 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     64:1303-1317, for the subset means.
     """
     n = len(change)
-    subsets = signs(n, seed=seed) < 0
+    subsets = sign_assignments(n, seed=seed) < 0
     subsets = subsets[subsets.any(axis=1)]
     # To turn a subset's signs takes twice its sum off the whole.
     sums = subsets @ change
@@ -74,10 +68,10 @@ def sign_flip(change: Vector, *, level: float = 0.95, seed: int = 0) -> Change:
     out = max(1, int((1 - level) / 2 * ways + 1e-9))
     confidence = max(0.0, 1 - 2 * out / ways)
     low, high = (float(means[out - 1]), float(means[-out])) if confidence else (np.nan, np.nan)
-    return Change(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(greater, less)), greater, less)
+    return MeanChange(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(greater, less)), greater, less)
 
 
-def rise_and_fall(rise: Vector, fall: Vector, above: Vector, *, seed: int = 0) -> float:
+def rise_then_fall_p(rise: Vector, fall: Vector, above: Vector, *, seed: int = 0) -> float:
     """Return p of the pattern that levels rise early, then fall, and end above baseline.
 
     An intersection-union test: each of the three one-sided sign-flip tests must reject, so that the largest p is that
@@ -89,10 +83,10 @@ def rise_and_fall(rise: Vector, fall: Vector, above: Vector, *, seed: int = 0) -
         Changes of log levels from baseline to the early window, to the late one, and from baseline to the late one, of
         patients drawn in all three.
     """
-    return max(sign_flip(part, seed=seed).greater for part in (rise, -fall, above))
+    return max(sign_flip_test(part, seed=seed).greater for part in (rise, -fall, above))
 
 
-def sign_flip_p(differences: Matrix, *, seed: int = 0) -> Vector:
+def sign_flip_p_values(differences: Matrix, *, seed: int = 0) -> Vector:
     """Return two-sided p-values of paired differences whose signs are exchangeable, (n_columns,).
 
     Parameters
@@ -103,24 +97,4 @@ def sign_flip_p(differences: Matrix, *, seed: int = 0) -> Vector:
     -----
     Exact: of `n` pairs none is below 2 ** (1 - n), 0.0625 at five.
     """
-    return p_value(np.abs(signs(len(differences), seed=seed) @ differences))
-
-
-def paired_changes(differences: Matrix, *, seed: int = 0) -> pd.DataFrame:
-    """Return the mean of paired differences with Student's 95% interval, and the p-value of `sign_flip_p`.
-
-    Parameters
-    ----------
-    differences : ndarray, (n_pairs, n_columns)
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row a column: `change`, `low`, `high` (NaN for one pair) and `p`.
-    """
-    n, mean = len(differences), differences.mean(axis=0)
-    reach = np.full(mean.shape, np.nan)
-    if n > 1:
-        reach = t.ppf(0.975, n - 1) * differences.std(axis=0, ddof=1) / math.sqrt(n)
-    p = sign_flip_p(differences, seed=seed)
-    return pd.DataFrame({"change": mean, "low": mean - reach, "high": mean + reach, "p": p})
+    return permutation_p_value(np.abs(sign_assignments(len(differences), seed=seed) @ differences))

@@ -10,17 +10,21 @@ import pytest
 from features.landmark import Block, FeatureTable
 from models.families import FAMILIES
 from training.statistics.metrics import auroc
-from training.validation.left_out import Plan, features_used, folds, outcome_vector, validate
-from training.validation.splits import (
+from training.validation.config import FitConfig
+from training.validation.fold_attributions import fold_attributions
+from training.validation.folds import (
     centres,
     inner_splits,
-    left_out_cohorts,
-    left_out_together,
+    leave_one_cohort_out,
+    loco_groups,
+    outcome_vector,
+    outer_folds,
     patient_folds,
     patient_groups,
 )
+from training.validation.held_out import validate
 
-TAXA = Plan(("elastic_net",), ("taxa",), n_folds=3)
+TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 
 
 def by_visit(table: FeatureTable) -> FeatureTable:
@@ -39,7 +43,7 @@ def parted(table: FeatureTable, cohorts: tuple[str, ...], centre: tuple[str, ...
 
 def left_out_margins(table, y, plan, outer, **options):
     found = np.full(len(y), np.nan)
-    for one in validate(table, y, plan, outer, **options)[plan.families[0]].left_out:
+    for one in validate(table, y, plan, outer, **options)[plan.families[0]].held_out:
         found[one.fold.test] = one.margin
     return found
 
@@ -47,7 +51,7 @@ def left_out_margins(table, y, plan, outer, **options):
 def test_a_patient_never_crosses_a_fold_outer_or_inner(table):
     visits = by_visit(table)
     y, groups = outcome_vector(visits, "objective_response"), patient_groups(visits.rows)
-    for fold in folds(visits, y, n_folds=5, repeats=2, seed=0):
+    for fold in outer_folds(visits, y, n_folds=5, repeats=2, seed=0):
         assert not set(groups[fold.train]) & set(groups[fold.test])
         inner = visits.take(fold.train)
         inner_groups = patient_groups(inner.rows)
@@ -66,19 +70,19 @@ def test_patients_of_the_same_name_in_two_cohorts_are_two_patients(table):
 def test_each_cohort_is_left_out_once_and_whole(table):
     both = parted(table, ("left", "right", "right"))
     y = outcome_vector(both, "objective_response")
-    found = dict(left_out_cohorts(left_out_together(both.rows), y))
+    found = dict(leave_one_cohort_out(loco_groups(both.rows), y))
     assert set(found) == {"left", "right"}
     for name, (train, test) in found.items():
         assert (both.rows["cohort"].iloc[test] == name).all()
         assert (both.rows["cohort"].iloc[train] != name).all()
-    assert {fold.name for fold in folds(both, y, 5, 1, 0) if fold.scheme == "loco"} == {"left", "right"}
+    assert {fold.name for fold in outer_folds(both, y, 5, 1, 0) if fold.scheme == "loco"} == {"left", "right"}
 
 
 def test_centres_of_one_study_are_left_out_and_a_study_among_several_goes_with_all_its_centres(table):
     alone = parted(table, ("study",), ("study/north", "study/south"))
-    assert set(left_out_together(alone.rows)) == {"study/north", "study/south"}
+    assert set(loco_groups(alone.rows)) == {"study/north", "study/south"}
     several = parted(table, ("study", "other"), ("study/north", "other", "study/south", "other"))
-    assert set(left_out_together(several.rows)) == {"study", "other"}
+    assert set(loco_groups(several.rows)) == {"study", "other"}
     assert set(centres(several.rows)) == {"study/north", "study/south", "other"}
 
 
@@ -98,11 +102,11 @@ def test_left_out_labels_change_nothing_in_what_is_said_of_their_rows(table, fam
     """Whatever the left-out outcomes were, the fold's predictions are the same to the last digit."""
     table = parted(table, cohorts)
     y = outcome_vector(table, "objective_response")
-    plan = Plan((family,), ("taxa", "clinical"), n_folds=3)
-    outer = [folds(table, y, 3, 1, 0)[-1]]
+    plan = FitConfig((family,), ("taxa", "clinical"), n_folds=3)
+    outer = [outer_folds(table, y, 3, 1, 0)[-1]]
     lied = y.copy()
     lied[outer[0].test] = 1 - lied[outer[0].test]
-    told, other = (validate(table, labels, plan, outer)[family].left_out[0] for labels in (y, lied))
+    told, other = (validate(table, labels, plan, outer)[family].held_out[0] for labels in (y, lied))
     np.testing.assert_array_equal(told.margin, other.margin)
     np.testing.assert_array_equal(told.probability, other.probability)
     assert told.choice.candidates == other.choice.candidates
@@ -110,11 +114,11 @@ def test_left_out_labels_change_nothing_in_what_is_said_of_their_rows(table, fam
 
 def test_a_left_out_row_changes_nothing_for_the_other_rows(table):
     y = outcome_vector(table, "objective_response")
-    outer = folds(table, y, 3, 1, 0)[1:2]
+    outer = outer_folds(table, y, 3, 1, 0)[1:2]
     values = table.taxa.values.copy()
     values[outer[0].test[0]] = np.roll(values[outer[0].test[0]], 7)
     changed = replace(table, taxa=Block(table.taxa.names, values))
-    one, two = (validate(t, y, TAXA, outer)["elastic_net"].left_out[0] for t in (table, changed))
+    one, two = (validate(t, y, TAXA, outer)["elastic_net"].held_out[0] for t in (table, changed))
     np.testing.assert_array_equal(one.margin[1:], two.margin[1:])
     assert one.margin[0] != two.margin[0]
 
@@ -122,12 +126,12 @@ def test_a_left_out_row_changes_nothing_for_the_other_rows(table):
 def test_the_same_seed_gives_the_same_numbers_on_one_worker_and_on_two(table):
     table = parted(table, ("a", "b", "c"))
     y = outcome_vector(table, "objective_response")
-    plan = Plan(tuple(FAMILIES), ("taxa", "clinical"), ("clr", "presence"), n_folds=3)
-    outer = folds(table, y, 3, 1, 0)
+    plan = FitConfig(tuple(FAMILIES), ("taxa", "clinical"), ("clr", "presence"), n_folds=3)
+    outer = outer_folds(table, y, 3, 1, 0)
     runs = [validate(table, y, plan, outer, refit=True, workers=workers) for workers in (1, 2)]
     for family in FAMILIES:
         one, two = (run[family] for run in runs)
-        for left, right in zip(one.left_out, two.left_out, strict=True):
+        for left, right in zip(one.held_out, two.held_out, strict=True):
             np.testing.assert_array_equal(left.margin, right.margin)
             np.testing.assert_array_equal(left.probability, right.probability)
         assert one.fit.setting == two.fit.setting
@@ -138,7 +142,7 @@ def test_a_fold_of_cohorts_is_what_its_own_rows_alone_would_give(table):
     """Work is shared between folds by training rows; done for one fold alone, the answers are the same."""
     table = parted(table, ("a", "b", "c", "d"))
     y = outcome_vector(table, "objective_response")
-    outer = [fold for fold in folds(table, y, 3, 1, 0) if fold.scheme == "loco"]
+    outer = [fold for fold in outer_folds(table, y, 3, 1, 0) if fold.scheme == "loco"]
     shared = left_out_margins(table, y, TAXA, outer)
     for fold in outer:
         alone = left_out_margins(table, y, TAXA, [fold])[fold.test]
@@ -148,12 +152,12 @@ def test_a_fold_of_cohorts_is_what_its_own_rows_alone_would_give(table):
 
 def test_a_planted_effect_is_found(table):
     y = outcome_vector(table, "objective_response")
-    assert auroc(y, left_out_margins(table, y, TAXA, folds(table, y, 5, 1, 0)))[0] > 0.6
+    assert auroc(y, left_out_margins(table, y, TAXA, outer_folds(table, y, 5, 1, 0)))[0] > 0.6
 
 
 def test_the_fit_to_all_rows_says_what_its_parts_add_up_to(table):
     y = outcome_vector(table, "objective_response")
-    plan = Plan(("elastic_net",), ("taxa", "clinical"), n_folds=3)
+    plan = FitConfig(("elastic_net",), ("taxa", "clinical"), n_folds=3)
     fitted = validate(table, y, plan, [], refit=True)["elastic_net"].fit
     margin = fitted.predictor.margin(fitted.encoder.transform(table))
     assert margin.mean() == pytest.approx(0, abs=1e-9)
@@ -176,16 +180,16 @@ def test_a_cohorts_prevalence_teaches_nothing(table):
     taxa = np.column_stack([often + 1e-3, np.full((len(table), 3), 0.2)])
     batch = replace(table, taxa=Block(("Batch_marker", "A_a", "B_b", "C_c"), taxa))
     for family in FAMILIES:
-        plan = Plan((family,), ("taxa",), n_folds=3)
-        found = validate(batch, y, plan, [f for f in folds(batch, y, 3, 1, 0) if f.scheme == "loco"])[family]
-        for one in found.left_out:
+        plan = FitConfig((family,), ("taxa",), n_folds=3)
+        found = validate(batch, y, plan, [f for f in outer_folds(batch, y, 3, 1, 0) if f.scheme == "loco"])[family]
+        for one in found.held_out:
             assert np.ptp(one.margin) == pytest.approx(0, abs=1e-9)
 
 
 def test_features_used_are_those_with_a_contribution(table):
     y = outcome_vector(table, "objective_response")
-    found = validate(table, y, TAXA, folds(table, y, 3, 1, 0))["elastic_net"].left_out
-    used = list(features_used(table, y, TAXA, found, "elastic_net"))
+    found = validate(table, y, TAXA, outer_folds(table, y, 3, 1, 0))["elastic_net"].held_out
+    used = list(fold_attributions(table, y, TAXA, found, "elastic_net"))
     assert len(used) == len(found)
     assert any(used)
     for one in used:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, ttest_1samp
 
-from training.statistics.paired import paired_changes, rise_and_fall, sign_flip, sign_flip_p
+from training.statistics.paired_changes import paired_changes
+from training.statistics.sign_flip import rise_then_fall_p, sign_flip_p_values, sign_flip_test
 
 changes_with_ties = st.lists(st.integers(-6, 6), min_size=1, max_size=9).map(lambda c: np.array(c, dtype=float))
 
@@ -16,7 +17,7 @@ changes_with_ties = st.lists(st.integers(-6, 6), min_size=1, max_size=9).map(lam
 @settings(max_examples=40, deadline=None)
 @given(changes_with_ties.filter(lambda c: len(c) > 1))
 def test_p_is_that_of_scipys_exact_permutation_test(change):
-    found = sign_flip(change)
+    found = sign_flip_test(change)
     for side, ours in (("two-sided", found.p), ("greater", found.greater), ("less", found.less)):
         theirs = permutation_test(
             (change,), np.mean, permutation_type="samples", alternative=side, n_resamples=10_000
@@ -27,41 +28,41 @@ def test_p_is_that_of_scipys_exact_permutation_test(change):
 @settings(max_examples=40, deadline=None)
 @given(changes_with_ties.filter(lambda c: len(c) > 1), st.sampled_from([0.5, 0.8, 0.95]))
 def test_the_interval_holds_what_the_test_does_not_reject(change, level):
-    found, span = sign_flip(change, level=level), np.ptp(change) + 1
+    found, span = sign_flip_test(change, level=level), np.ptp(change) + 1
     for inside in np.linspace(found.low, found.high, 5)[1:-1]:
-        assert sign_flip(change - inside).p > 1 - found.confidence - 1e-9
+        assert sign_flip_test(change - inside).p > 1 - found.confidence - 1e-9
     for end, step in ((found.low, -0.01 * span), (found.high, 0.01 * span)):
-        assert sign_flip(change - end - step).p <= 1 - found.confidence + 1e-9
+        assert sign_flip_test(change - end - step).p <= 1 - found.confidence + 1e-9
 
 
 def test_five_patients_reach_0_0625_and_93_75_percent():
-    found = sign_flip(np.array([0.2, 0.5, 1.0, 0.1, 2.0]))
+    found = sign_flip_test(np.array([0.2, 0.5, 1.0, 0.1, 2.0]))
     assert (found.p, found.confidence, found.low, found.high) == (0.0625, 0.9375, 0.1, 2.0)
     assert found.greater == 1 / 32
 
 
 @pytest.mark.parametrize(("change", "p"), [([0.0] * 6, 1), ([1.5], 1)])
 def test_ties_and_one_patient_show_nothing(change, p):
-    found = sign_flip(np.array(change))
+    found = sign_flip_test(np.array(change))
     assert found.p == p
-    assert np.isnan(sign_flip(np.array([1.5])).low)
+    assert np.isnan(sign_flip_test(np.array([1.5])).low)
 
 
 def test_of_many_patients_signs_are_drawn_and_agree_with_t():
     change = np.random.default_rng(0).normal(0.4, 1, 60)
-    found, theirs = sign_flip(change), ttest_1samp(change, 0)
+    found, theirs = sign_flip_test(change), ttest_1samp(change, 0)
     assert found.p == pytest.approx(theirs.pvalue, abs=0.005)
     assert (found.low, found.high) == pytest.approx(theirs.confidence_interval(), abs=0.02)
-    assert found == sign_flip(change)
+    assert found == sign_flip_test(change)
 
 
 def test_the_pattern_is_as_strong_as_its_weakest_part():
     rng = np.random.default_rng(1)
     change = rng.normal(0, 0.1, 7)
-    assert rise_and_fall(change + 3, change - 2, change + 1) == 1 / 2**7
-    assert rise_and_fall(change + 3, change, change + 3) > 0.05
-    assert rise_and_fall(change + 3, change - 4, change - 1) == 1
-    assert rise_and_fall(change - 1, change - 2, change + 1) == 1
+    assert rise_then_fall_p(change + 3, change - 2, change + 1) == 1 / 2**7
+    assert rise_then_fall_p(change + 3, change, change + 3) > 0.05
+    assert rise_then_fall_p(change + 3, change - 4, change - 1) == 1
+    assert rise_then_fall_p(change - 1, change - 2, change + 1) == 1
 
 
 @pytest.mark.parametrize("n", [2, 5, 9])
@@ -73,11 +74,11 @@ def test_sign_flips_agree_with_scipy(n: int) -> None:
         ).pvalue
         for column in differences.T
     ]
-    np.testing.assert_allclose(sign_flip_p(differences), expected)
+    np.testing.assert_allclose(sign_flip_p_values(differences), expected)
 
 
 def test_five_pairs_never_reach_five_percent() -> None:
-    assert sign_flip_p(np.arange(1.0, 6)[:, None])[0] == 0.0625
+    assert sign_flip_p_values(np.arange(1.0, 6)[:, None])[0] == 0.0625
 
 
 def test_paired_changes_agree_with_students_interval() -> None:

@@ -10,13 +10,11 @@ from scipy.optimize import minimize
 from statsmodels.duration.hazard_regression import PHReg
 
 from features.survival import CENSORED, DEATH, EVENT
-from training.statistics.hazards import (
-    SURVIVAL_FAMILIES,
-    cox_elastic_net_path,
-    log_partial_likelihood,
-    risk_curve,
-)
-from training.statistics.survival_metrics import cumulative_incidence, harrell_c
+from training.statistics.cox import cox_elastic_net_path, log_partial_likelihood
+from training.statistics.cumulative_incidence import cumulative_incidence
+from training.statistics.risk_curve import risk_curve
+from training.statistics.survival_families import SURVIVAL_FAMILIES
+from training.statistics.survival_metrics import harrell_c
 
 N = 150
 
