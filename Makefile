@@ -4,7 +4,7 @@ BIN := .venv/bin
 COHORTS ?=
 ONCE ?=
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check docs bench lock clean
 
 demo: .venv/installed  ## simulate (or read COHORTS), train, register, serve and explain one candidate; ONCE=1 ends after printing
 	$(BIN)/taxokine demo $(if $(COHORTS),--cohorts "$(COHORTS)") $(if $(ONCE),--once)
@@ -19,6 +19,9 @@ check: .venv/installed  ## format, lint, strict types, import contracts, dead co
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/deptry .
+
+docs: .venv/installed  ## build the documents into site/, links checked; open site/index.html
+	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
 
 bench: .venv/installed  ## ratios side by side, as the table in the README
 	$(BIN)/python -m benchmarks

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-import click
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -169,20 +166,3 @@ def test_from_training_to_answers_for_many(run, trial):
     assert "no model 'toxicity_any'" in missing.output
     wrong = run("predict", "objective_response", "answers.csv", "--out", "more.csv")
     assert "no column is named 'taxa:" in wrong.output
-
-
-def readme_commands():
-    for block in re.findall(r"```(?:sh|bash)\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
-        for line in block.replace("\\\n", " ").splitlines():
-            command = line.partition("#")[0].partition(" > ")[0].strip()
-            if command.startswith("taxokine "):
-                yield command
-
-
-@pytest.mark.parametrize("command", list(readme_commands()))
-def test_the_readme_names_commands_and_options_that_exist(command):
-    words, found = shlex.split(command)[1:], main
-    while isinstance(found, click.Group):
-        found = found.commands[words.pop(0)]
-    options = {option for parameter in found.params for option in parameter.opts}
-    assert {word for word in words if word.startswith("--")} <= options
