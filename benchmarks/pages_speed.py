@@ -56,7 +56,7 @@ def _row(what: str, seconds: float, target: float, ratio: str) -> str:
 
 def _prepared(folder: Path, environment: dict[str, str]) -> Path:
     """Simulate a clinic, train a response and a toxicity, and let someone sign in."""
-    from features.simulator import simulate_trial
+    from taxokine.simulation import simulate_trial
 
     trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=300, visits=(-7,))
     train = ["train", "--cohorts", str(trial), "--families", "elastic_net", "--blocks", "taxa", "--repeats", "1"]

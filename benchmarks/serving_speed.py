@@ -88,7 +88,6 @@ def _subjects(folder: Path) -> list[Subject]:
     from features.cohort import read_cohort
     from features.landmark import landmark_table
     from features.settings import settings
-    from features.simulator import simulate_trial
     from models.batch import table_candidates
     from models.bundle import Model, load_bundle, save_bundle
     from models.calibration import Calibration, fit_venn_abers
@@ -96,6 +95,7 @@ def _subjects(folder: Path) -> list[Subject]:
     from models.families import FAMILIES
     from models.reference import fit_reference_set
     from models.registry import log_bundle
+    from taxokine.simulation import simulate_trial
     from training.evidence.aggregates import known_outcomes
     from training.evidence.evidence import Circumstances, evidence_of
     from training.tracking import child_run, experiment_run

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 
 from features.cohort import Cohort, read_cohort
-from features.donors import gifts
-from features.simulator import ANALYTES, AS_PUBLISHED, simulate_trial
+from features.donors import donor_samples_given
+from taxokine.simulation import ANALYTES, AS_PUBLISHED, simulate_trial
 from training.drawing import GREEN, PALE, STYLE, VERMILION, WIDTH
 
 Matrix = NDArray[np.float64]
@@ -98,7 +98,7 @@ class Stool:
     @property
     def excess(self) -> tuple[Matrix, Matrix]:
         """Bray-Curtis to the own donor minus that to the others, by patient: before, and after day 21."""
-        samples, given = self.cohort.samples, gifts(self.cohort)
+        samples, given = self.cohort.samples, donor_samples_given(self.cohort)
         donor = samples["donor"].to_numpy()
         stool = samples[samples["patient"].isin(given)]
         own = np.array([samples["patient"][donor].isin(given[patient]) for patient in stool["patient"]])

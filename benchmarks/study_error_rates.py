@@ -26,8 +26,8 @@ from scipy.stats import binomtest, false_discovery_control, ttest_1samp
 
 from features.cohort import read_cohort
 from features.outcomes import MONTH
-from features.simulator import AS_PUBLISHED, Trial, simulate_trial
 from features.trajectories import WINDOWS
+from taxokine.simulation import AS_PUBLISHED, Trial, simulate_trial
 from training.statistics.distances import bray_curtis, log_ratios
 from training.statistics.donor_convergence import donor_specific_convergence
 from training.statistics.mixed_model import mixed_slope

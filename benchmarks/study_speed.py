@@ -23,7 +23,7 @@ def study_rows() -> list[str]:
 
 
 def _report_row(folder: Path) -> str:
-    from features.simulator import simulate_trial
+    from taxokine.simulation import simulate_trial
 
     trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, n_donors=8, visits=VISITS)
     samples = len((folder / "trial" / "samples.csv").read_text().splitlines()) - 1

@@ -22,7 +22,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import DataMissing
 from features.landmark import FeatureTable
 from features.settings import settings
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 from training.experiment import Experiment, block_sets, eligible, joined_table
 from training.statistics.metrics import log_loss
 from training.validation.folds import Fold, outcome_vector, outer_folds

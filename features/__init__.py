@@ -1,1 +1,1 @@
-"""What a patient's row is: manifests, taxa, immune measurements, the landmark join, transformers, the simulator."""
+"""What a patient's row is: manifests, taxa, immune measurements, the landmark join, transformers."""

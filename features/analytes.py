@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from features.errors import InputError, UnitError
 
 ImmuneUnit = Literal["pg/mL", "ng/mL", "NPX", "log2_expression", "unstated"]
-Kind = Literal["protein", "expression"]
-Censored = Literal["", "below", "above"]
+MeasurementKind = Literal["protein", "expression"]
+CensoredSide = Literal["", "below", "above"]
 CensoredPolicy = Literal["limit", "half_limit", "missing"]
 
 PG_PER_ML: dict[ImmuneUnit, float] = {"pg/mL": 1.0, "ng/mL": 1000.0}
@@ -115,18 +115,18 @@ _UNITS: dict[str, ImmuneUnit] = {
 _BEYOND = re.compile(r"(OOR)?\s*([<>])\s*=?\s*(.*)", re.IGNORECASE)
 
 
-class Reading(NamedTuple):
+class MeasuredValue(NamedTuple):
     """One measurement: its number if it has one, on which side of the assay's range it fell, and that limit.
 
     A reading that is not censored and has no number (NaN) is missing.
     """
 
     value: float
-    censored: Censored = ""
+    censored: CensoredSide = ""
     limit: float = math.nan
 
 
-def kind_of(unit: ImmuneUnit) -> Kind:
+def measurement_kind(unit: ImmuneUnit) -> MeasurementKind:
     """Kind of measurement a unit belongs to: protein and expression never enter one block.
 
     Raises
@@ -162,16 +162,16 @@ def canonical_analyte(name: str) -> str:
     return shared or name.strip()
 
 
-def name_and_unit(text: str) -> tuple[str, str]:
+def split_name_and_unit(text: str) -> tuple[str, str]:
     """Name and unit that a column's header states together, as ``("IL-6", "pg/mL")`` for ``"IL-6 (pg/mL)"``.
 
-    The unit comes as it is written, whether or not `spelled_unit` knows it, and is ``""`` where there is none.
+    The unit comes as it is written, whether or not `parse_unit` knows it, and is ``""`` where there is none.
     """
     found = _NAME_AND_UNIT.fullmatch(text)
     return (found["name"].strip(), found["unit"]) if found else (text.strip(), "")
 
 
-def spelled_unit(text: str) -> ImmuneUnit | None:
+def parse_unit(text: str) -> ImmuneUnit | None:
     """Find the unit that a text spells: ``"pg/mL"`` for ``"pg per ml"`` and ``"ng/L"``, the same; None if unknown."""
     plain = unicodedata.normalize("NFKC", text).casefold().replace("\N{GREEK SMALL LETTER MU}", "u").replace("per", "")
     return _UNITS.get(re.sub(r"[\W_]", "", plain).removesuffix("1"))
@@ -216,7 +216,7 @@ def parse_value(
     above: Sequence[float | str] = (),
     lloq: float = math.nan,
     uloq: float = math.nan,
-) -> Reading:
+) -> MeasuredValue:
     """Read one immune value: ``"3.1"``, ``"<3.2"``, ``">1000"``, ``"OOR<"``, a code, or missing.
 
     Parameters
@@ -245,19 +245,19 @@ def parse_value(
         raise InputError(f"{text!r} is not a measurement; give a number, '<limit', '>limit' or nothing")
     plain = "" if text is None else str(text).strip().replace("\N{MINUS SIGN}", "-")
     if plain.casefold() in MISSING_MARKS:
-        return Reading(math.nan)
-    mark = code_of(plain)
-    if mark in map(code_of, below):
-        return Reading(math.nan, "below", lloq)
-    if mark in map(code_of, above):
-        return Reading(math.nan, "above", uloq)
+        return MeasuredValue(math.nan)
+    mark = normalise_code(plain)
+    if mark in map(normalise_code, below):
+        return MeasuredValue(math.nan, "below", lloq)
+    if mark in map(normalise_code, above):
+        return MeasuredValue(math.nan, "above", uloq)
     if beyond := _BEYOND.fullmatch(plain):
         oor, sign, written = beyond.groups()
-        side: Censored = "below" if sign == "<" else "above"
+        side: CensoredSide = "below" if sign == "<" else "above"
         if _NUMBER.fullmatch(written):
-            return Reading(math.nan, side, _checked_limit(plain, float(written), unit))
+            return MeasuredValue(math.nan, side, _checked_limit(plain, float(written), unit))
         if oor and not written:
-            return Reading(math.nan, side, lloq if side == "below" else uloq)
+            return MeasuredValue(math.nan, side, lloq if side == "below" else uloq)
     if isinstance(mark, str) or math.isinf(mark):
         hint = "; write the decimal mark as a point" if re.fullmatch(r"[<>]?\s*-?\d+,\d+", plain) else ""
         raise InputError(
@@ -269,19 +269,19 @@ def parse_value(
             f"{plain!r} is negative, which no concentration is; if it is a code, name it under below or above"
         )
     if mark < lloq:
-        return Reading(mark, "below", lloq)
+        return MeasuredValue(mark, "below", lloq)
     if mark > uloq:
-        return Reading(mark, "above", uloq)
-    return Reading(mark)
+        return MeasuredValue(mark, "above", uloq)
+    return MeasuredValue(mark)
 
 
-def code_of(text: float | str) -> float | str:
+def normalise_code(text: float | str) -> float | str:
     """Form that spellings of one code share: the number (``-2`` and ``"-2.0"``), or the text without case."""
     plain = str(text).strip()
     return float(plain) if _NUMBER.fullmatch(plain) else plain.casefold()
 
 
-def resolved_values(
+def resolve_censored(
     values: ArrayLike, censored: ArrayLike, limits: ArrayLike, *, policy: CensoredPolicy, unit: ImmuneUnit
 ) -> NDArray[np.float64]:
     """Numbers that stand for measurements, censored ones by the stated policy.
@@ -313,13 +313,13 @@ def resolved_values(
     low, high = side == "below", side == "above"
     if policy == "missing":
         return np.where(low | high, np.nan, np.asarray(values, dtype=np.float64))
-    at_low = half(limit, unit) if policy == "half_limit" else limit
+    at_low = halve(limit, unit) if policy == "half_limit" else limit
     at_low = np.where(np.isnan(limit), -np.inf, at_low)
     at_high = np.where(np.isnan(limit), np.inf, limit)
     return np.where(low, at_low, np.where(high, at_high, np.asarray(values, dtype=np.float64)))
 
 
-def half(values: NDArray[np.float64], unit: ImmuneUnit) -> NDArray[np.float64]:
+def halve(values: NDArray[np.float64], unit: ImmuneUnit) -> NDArray[np.float64]:
     """Half of each amount, in `unit`: ``x / 2``, or ``x - 1`` on a log2 scale; same shape."""
     return values - 1.0 if unit in LOG2_UNITS else values / 2.0
 

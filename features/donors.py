@@ -17,13 +17,13 @@ from features.tables.text import read_text_table
 Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-FOUND = 1e-4
+DETECTION_LIMIT = 1e-4
 """The proportion from which a taxon counts as found where a profile gives no counts."""
-LEAST_READS = 1000
+MIN_READS = 1000
 """Counts below which a sample is too shallow to be compared at equal depth."""
 
 
-def gifts(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
+def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     """Return whose stool each recipient was given.
 
     From the samples' `given`, which names a donor's sample by its accession or as the donors' column has it, and from
@@ -53,7 +53,7 @@ def gifts(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     return found
 
 
-def own_minus_unrelated(scores: Matrix, own: Flags) -> Matrix:
+def own_donor_contrast(scores: Matrix, own: Flags) -> Matrix:
     """Return each recipient's score with the own donor minus the mean with unrelated donors, (n_recipients,).
 
     Parameters
@@ -62,35 +62,35 @@ def own_minus_unrelated(scores: Matrix, own: Flags) -> Matrix:
     own : ndarray of bool, (n_recipients, n_donors)
         A recipient of several donors is measured against their mean. Each needs one donor, and one who is not.
     """
-    return np.asarray((scores * own_weights(own)).sum(axis=1))
+    return np.asarray((scores * own_donor_weights(own)).sum(axis=1))
 
 
-def own_weights(own: Flags) -> Matrix:
-    """Return the weights of `own_minus_unrelated`, (n_recipients, n_donors); each row sums to 0."""
+def own_donor_weights(own: Flags) -> Matrix:
+    """Return the weights of `own_donor_contrast`, (n_recipients, n_donors); each row sums to 0."""
     return np.asarray(own / own.sum(axis=1, keepdims=True) - ~own / (~own).sum(axis=1, keepdims=True))
 
 
-def detection(values: Matrix, *, counts: bool) -> Matrix:
+def detection_probability(values: Matrix, *, counts: bool) -> Matrix:
     r"""Return the chance that a taxon is found in a sample, at equal depth, (n_samples, n_taxa).
 
     Of counts, the chance to be among the reads when every sample is rarefied to the depth of the shallowest with at
-    least `LEAST_READS`; samples below that are NaN. With :math:`N` reads, :math:`c` of them the taxon's, and depth
+    least `MIN_READS`; samples below that are NaN. With :math:`N` reads, :math:`c` of them the taxon's, and depth
     :math:`m` it is
 
     .. math:: 1 - \binom{N - c}{m} \Big/ \binom{N}{m}
 
     so that no random draw is needed, and row sums are the expected richness. Of proportions, which tell no depth,
-    whether a taxon reaches `FOUND`: 0 or 1.
+    whether a taxon reaches `DETECTION_LIMIT`: 0 or 1.
 
     References
     ----------
     Hurlbert 1971, Ecology 52:577-586.
     """
     if not counts:
-        return (values >= FOUND).astype(np.float64)
+        return (values >= DETECTION_LIMIT).astype(np.float64)
     values = np.rint(values)
     reads = values.sum(axis=1, keepdims=True)
-    deep = reads >= LEAST_READS
+    deep = reads >= MIN_READS
     if not deep.any():
         return np.full(values.shape, np.nan)
     depth, left = reads[deep].min(), reads - values
@@ -99,13 +99,13 @@ def detection(values: Matrix, *, counts: bool) -> Matrix:
     return np.where(deep, 1 - np.where(left < depth, 0.0, missed), np.nan)
 
 
-def gained(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
+def share_gained(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
     """Return the share of donor-only taxa that a recipient has afterwards, (n_recipients, n_donors).
 
     Parameters
     ----------
     before, after : ndarray, (n_recipients, n_taxa)
-        Chances of detection; `detection`.
+        Detection probabilities; `detection_probability`.
     donors : ndarray, (n_donors, n_taxa)
 
     Returns
@@ -118,8 +118,8 @@ def gained(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
     return _share((absent * after) @ donors.T, absent @ donors.T)
 
 
-def lost(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
-    """Return the share of recipient-only taxa that are gone afterwards, (n_recipients, n_donors); as `gained`."""
+def share_lost(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
+    """Return the share of recipient-only taxa that are gone afterwards, (n_recipients, n_donors); as `share_gained`."""
     strange = 1 - donors.T
     return _share((before * (1 - after)) @ strange, before @ strange)
 

@@ -15,14 +15,14 @@ import pandas as pd
 from features.analytes import (
     CensoredPolicy,
     ImmuneUnit,
-    Kind,
-    Reading,
+    MeasuredValue,
+    MeasurementKind,
     canonical_analyte,
-    code_of,
     convert,
-    kind_of,
+    measurement_kind,
+    normalise_code,
     parse_value,
-    resolved_values,
+    resolve_censored,
 )
 from features.errors import FileError, InputError
 
@@ -57,9 +57,9 @@ class ImmuneTable:
     ignored: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> MeasurementKind:
         """Protein or expression; blocks of different kinds are never joined."""
-        return kind_of(self.unit)
+        return measurement_kind(self.unit)
 
     def synonyms(self) -> dict[str, str]:
         """Canonical name of each published one, in the order of the file."""
@@ -72,7 +72,7 @@ class ImmuneTable:
         Parameters
         ----------
         policy : {"limit", "half_limit", "missing"}
-            What stands for a censored value whose limit is known (see `features.analytes.resolved_values`).
+            What stands for a censored value whose limit is known (see `features.analytes.resolve_censored`).
 
         Returns
         -------
@@ -81,7 +81,7 @@ class ImmuneTable:
             below and above a limit that nobody stated, for `CensoredFill` to resolve inside the fold.
         """
         rows = self.rows
-        numbers = resolved_values(rows["value"], rows["censored"], rows["limit"], policy=policy, unit=self.unit)
+        numbers = resolve_censored(rows["value"], rows["censored"], rows["limit"], policy=policy, unit=self.unit)
         wide = rows.assign(number=numbers).pivot(index=list(self.key), columns="analyte", values="number")
         draws = pd.MultiIndex.from_frame(rows[list(self.key)].drop_duplicates())
         index = draws if len(self.key) > 1 else draws.get_level_values(0)
@@ -147,12 +147,12 @@ def read_immune(
     UnitError
         If `unit` is unknown.
     """
-    kind = kind_of(unit)
+    kind = measurement_kind(unit)
     if not key:
         raise InputError("an immune table needs at least one key column: which columns name a draw?")
     if taken := set(key) & set(MEASUREMENT_COLUMNS):
         raise InputError(f"key column {min(taken)!r} has the name of a column of the result; rename it in the file")
-    if both := {code_of(code) for code in below} & {code_of(code) for code in above}:
+    if both := {normalise_code(code) for code in below} & {normalise_code(code) for code in above}:
         raise InputError(f"code {min(both, key=str)!r} is named under both below and above; it can mean only one")
     path, ignored = Path(path), dict(ignore or {})
     header, records = _records(path)
@@ -263,7 +263,7 @@ def _kept(path: Path, published: list[str], drop: Sequence[str], ignored: Mappin
     return [n for n in published if n not in ignored and not any(fnmatchcase(n, pattern) for pattern in drop)]
 
 
-def _analytes(path: Path, kept: list[str], kind: Kind) -> dict[str, str]:
+def _analytes(path: Path, kept: list[str], kind: MeasurementKind) -> dict[str, str]:
     """Analytes by published name, one to one."""
     analytes: dict[str, str] = {}
     owners: dict[str, str] = {}
@@ -281,7 +281,7 @@ def _analytes(path: Path, kept: list[str], kind: Kind) -> dict[str, str]:
     return analytes
 
 
-def _ranges(limits: Limits, analytes: Mapping[str, str], kind: Kind) -> dict[str, tuple[float, float]]:
+def _ranges(limits: Limits, analytes: Mapping[str, str], kind: MeasurementKind) -> dict[str, tuple[float, float]]:
     """Canonical analyte → (LLOQ, ULOQ), NaN where not stated."""
     ranges = {}
     for name, (low, high) in limits.items():
@@ -302,7 +302,7 @@ def _reading(
     above: Sequence[float | str],
     lloq: float,
     uloq: float,
-) -> Reading:
+) -> MeasuredValue:
     if cell.unit is None or cell.unit == unit:
         return parse_value(cell.text, unit=unit, below=below, above=above, lloq=lloq, uloq=uloq)
     spelled = {"pg/ml": "pg/mL", "ng/ml": "ng/mL", "npx": "NPX"}.get(cell.unit.casefold(), cell.unit)
@@ -310,7 +310,7 @@ def _reading(
     own_lloq, own_uloq = convert((lloq, uloq), unit, own)
     reading = parse_value(cell.text, unit=own, below=below, above=above, lloq=float(own_lloq), uloq=float(own_uloq))
     value, limit = convert((reading.value, reading.limit), own, unit)
-    return Reading(float(value), reading.censored, float(limit))
+    return MeasuredValue(float(value), reading.censored, float(limit))
 
 
 def _deduplicated(path: Path, rows: pd.DataFrame, key: list[str], duplicates: Duplicates) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from features.analytes import CensoredPolicy
 from features.cohort import Cohort
 from features.errors import InputError, UnitError
-from features.outcomes import OUTCOME_IDS, meaning
+from features.outcomes import OUTCOME_IDS, definition_of
 from features.tables.output import write_table
 from features.tables.text import finite_numbers
 
@@ -208,7 +208,7 @@ def landmark_table(
     )
 
 
-def pooled(tables: Sequence[FeatureTable]) -> FeatureTable:
+def pool_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
     """Stack cohorts' tables.
 
     A taxon that a profile does not list was not found: 0. What a cohort did not measure is NaN. Different clocks and
@@ -398,7 +398,7 @@ def _about(cohort: Cohort, landmark: float, window: float) -> dict[str, Any]:
         "dated": said.samples.day is not None,
         "profiler": cohort.taxa.profiler,
         "rank": said.taxa.rank,
-        "outcomes": {name: meaning(name) for name in cohort.labels.defined},
+        "outcomes": {name: definition_of(name) for name in cohort.labels.defined},
         "citation": said.source.citation,
         "licence": said.source.licence,
     }

@@ -145,7 +145,7 @@ def outcome_id(outcome: str, grade: str | None) -> str:
     return outcome
 
 
-def meaning(outcome: str) -> str:
+def definition_of(outcome: str) -> str:
     """Return an outcome's definition in words."""
     return _MEANING[outcome]
 
@@ -155,7 +155,7 @@ def is_toxicity(outcome: str) -> bool:
     return outcome.startswith("toxicity")
 
 
-def refusal(manifest: Manifest, outcome: str) -> str:
+def exclusion_reason(manifest: Manifest, outcome: str) -> str:
     """Return why a cohort cannot be used for an outcome that it does not define."""
     toxicity = manifest.outcomes.toxicity
     if is_toxicity(outcome):
@@ -213,18 +213,18 @@ def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str,
 
 def _best_response(sheet: TextTable, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
     best = {value: code for code in ("CR", "PR", "SD", "PD") for value in getattr(recist, code)}
-    meaning: dict[str, str | None] = {**best, **dict.fromkeys(recist.unknown)}
-    return pd.Series(sheet.decode(recist.column, meaning, "outcomes.recist"), index=patients, dtype="str")
+    codes: dict[str, str | None] = {**best, **dict.fromkeys(recist.unknown)}
+    return pd.Series(sheet.decode(recist.column, codes, "outcomes.recist"), index=patients, dtype="str")
 
 
 def _flag(sheet: TextTable, rule: YesNo | DatedEvent, patients: pd.Index[str], where: str) -> pd.Series[bool]:
-    meaning: dict[str, bool | None] = {
+    codes: dict[str, bool | None] = {
         **dict.fromkeys(rule.yes, True),
         **dict.fromkeys(rule.no, False),
         **dict.fromkeys(rule.unknown),
     }
     column = rule.event if isinstance(rule, DatedEvent) else rule.column
-    return pd.Series(sheet.decode(column, meaning, f"outcomes.{where}"), index=patients, dtype="boolean")
+    return pd.Series(sheet.decode(column, codes, f"outcomes.{where}"), index=patients, dtype="boolean")
 
 
 def _read_dates(said: Survival, sheet: TextTable, patients: pd.Index[str]) -> pd.DataFrame:

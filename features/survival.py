@@ -14,7 +14,7 @@ import pandas as pd
 
 from features.errors import OutcomeError
 from features.manifest import Manifest
-from features.outcomes import Labels, meaning, outcome_id
+from features.outcomes import Labels, definition_of, outcome_id
 
 CensoredAt = Literal["progression", "treatment_end"]
 CENSORED_AT: dict[CensoredAt, str] = {
@@ -49,14 +49,14 @@ def survival_id(outcome: str, grade: str | None) -> str:
     return outcome
 
 
-def survival_meaning(outcome: str) -> str:
+def survival_definition(outcome: str) -> str:
     """Return a time-to-event outcome's definition in words."""
     if outcome in _MEANING:
         return _MEANING[outcome]
-    return f"days from the landmark to the first {meaning(outcome.removeprefix('time_to_'))}; death competes"
+    return f"days from the landmark to the first {definition_of(outcome.removeprefix('time_to_'))}; death competes"
 
 
-def survival_refusal(manifest: Manifest, labels: Labels, outcome: str) -> str | None:
+def survival_exclusion_reason(manifest: Manifest, labels: Labels, outcome: str) -> str | None:
     """Return why a cohort does not date an outcome; None where it does."""
     dates = () if labels.dates is None else labels.dates.columns
     if outcome in _MEANING:
@@ -80,7 +80,7 @@ def time_to_event(
     Parameters
     ----------
     labels : Labels
-        Of a cohort that `survival_refusal` does not refuse.
+        Of a cohort that `survival_exclusion_reason` does not exclude.
     outcome : str
         As `survival_id` returns it.
     patients : pandas.Index

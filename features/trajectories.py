@@ -29,7 +29,7 @@ WINDOWS = (Window("baseline", -math.inf, 0), Window("days 7 to 28", 7, 28), Wind
 """Fixed before anyone looks: the last draw before or on day 0, the rise, and what remains."""
 
 
-def windows_after(text: str) -> tuple[Window, ...]:
+def parse_windows(text: str) -> tuple[Window, ...]:
     """Return the baseline and the windows of days that a text such as ``7-28,90-`` names.
 
     Raises
@@ -108,12 +108,12 @@ def trajectories(cohort: Cohort) -> Trajectories | None:
     return Trajectories(rows, clock, said.day is not None, table.unit)
 
 
-def visit_windows(found: Trajectories) -> tuple[Window, ...]:
+def windows_of_visits(found: Trajectories) -> tuple[Window, ...]:
     """Return a window for each numbered visit, the first of all being the baseline."""
     return tuple(Window(f"visit {visit:g}", visit, visit) for visit in sorted(set(found.rows["time"])))
 
 
-def in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataFrame:
+def levels_in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataFrame:
     """Return each patient's level of each analyte in each window.
 
     Parameters
@@ -153,13 +153,13 @@ def in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataFrame:
     return levels
 
 
-def changes(levels: pd.DataFrame, window: int, since: int = 0) -> pd.DataFrame:
+def log2_changes(levels: pd.DataFrame, window: int, since: int = 0) -> pd.DataFrame:
     """Return each patient's log2 change of each analyte between two windows, where both were drawn.
 
     Parameters
     ----------
     levels : pandas.DataFrame
-        As `in_windows` returns it.
+        As `levels_in_windows` returns it.
     window, since : int
         The later and the earlier window's positions.
 

@@ -344,7 +344,7 @@ STEPS = {
 }
 
 
-def restored(state: dict[str, Any]) -> BlockTransformer:
+def restore_transformer(state: dict[str, Any]) -> BlockTransformer:
     """Return the fitted transformer that `BlockTransformer.state` described."""
     step: BlockTransformer = STEPS[state["step"]](**state["params"])
     step.n_features_in_ = state["n_features_in"]

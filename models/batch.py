@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from features.analytes import ImmuneUnit, Reading
+from features.analytes import ImmuneUnit, MeasuredValue
 from features.errors import InputError
 from features.landmark import BLOCKS, FeatureTable
 from models.patient_input import Candidate, Measurement, StoolProfile
@@ -135,5 +135,5 @@ def _measurement(name: str, value: float, units: Mapping[str, str]) -> Measureme
     unknown = "log2_expression" if name.endswith(" mRNA") else "unstated"
     unit: ImmuneUnit = units.get(name, unknown)  # type: ignore[assignment]
     side = "" if math.isfinite(value) else "below" if value < 0 else "above"
-    reading = Reading(value if math.isfinite(value) else math.nan, side)  # type: ignore[arg-type]
+    reading = MeasuredValue(value if math.isfinite(value) else math.nan, side)  # type: ignore[arg-type]
     return Measurement(name.removesuffix(" mRNA") if unit == "log2_expression" else name, reading, unit)

@@ -25,7 +25,7 @@ from features.transforms import (
     PrevalenceFilter,
     Ranks,
     ZeroReplacement,
-    restored,
+    restore_transformer,
 )
 
 Matrix = NDArray[np.float64]
@@ -160,7 +160,7 @@ class BlockEncoder(BaseEstimator):
         """Return the encoder that `state` described."""
         encoder = cls(tuple(state["blocks"]), state["representation"], state["min_prevalence"], state["censored"])
         encoder.names_ = {name: tuple(columns) for name, columns in state["names"].items()}
-        encoder._steps = {name: [restored(step) for step in steps] for name, steps in state["steps"].items()}
+        encoder._steps = {name: [restore_transformer(step) for step in steps] for name, steps in state["steps"].items()}
         encoder.low_, encoder.high_ = (np.asarray(side, dtype=np.float64) for side in state["range"])
         encoder._finish()
         return encoder

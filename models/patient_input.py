@@ -15,11 +15,11 @@ from features.analytes import (
     LOG2_UNITS,
     CensoredPolicy,
     ImmuneUnit,
-    Reading,
+    MeasuredValue,
     canonical_analyte,
     convert,
-    kind_of,
-    resolved_values,
+    measurement_kind,
+    resolve_censored,
 )
 from features.errors import InputError, UnitError
 from features.taxa import canonical_name
@@ -71,7 +71,7 @@ class Measurement:
     """
 
     analyte: str
-    reading: Reading
+    reading: MeasuredValue
     unit: ImmuneUnit
     day: float | None = None
 
@@ -188,12 +188,12 @@ def _immune(
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     for measurement in measurements:
-        expression = kind_of(measurement.unit) == "expression"
+        expression = measurement_kind(measurement.unit) == "expression"
         name = f"{measurement.analyte} mRNA" if expression else canonical_analyte(measurement.analyte)
         if name in found:
             raise InputError(f"immune: {name} is given twice; send one value of each analyte")
         value, side, limit = measurement.reading
-        number = float(resolved_values(value, side, limit, policy=policy, unit=measurement.unit))
+        number = float(resolve_censored(value, side, limit, policy=policy, unit=measurement.unit))
         lowest = -LARGEST if measurement.unit in LOG2_UNITS else 0.0
         if math.isfinite(number) and not lowest <= number <= LARGEST:
             raise InputError(f"immune: {name} is from {lowest:g} to {LARGEST:g} in {measurement.unit}, got {number:g}")

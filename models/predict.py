@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BundleError
-from features.outcomes import meaning
+from features.outcomes import definition_of
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.joint import CELLS, joint_outcome
@@ -77,7 +77,7 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> dict[str, An
         probability_range = _range(model, explanation["value"])
     return {
         "outcome": model.outcome,
-        "definition": meaning(model.outcome),
+        "definition": definition_of(model.outcome),
         "probability": probability,
         "probability_range": probability_range,
         "explanation": explanation,

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement, restored
+from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement, restore_transformer
 from models.rates import event_rate
 
 Matrix = NDArray[np.float64]
@@ -167,7 +167,7 @@ class ReferenceSet:
         ValueError
             The parts do not fit each other.
         """
-        steps, names = tuple(restored(step) for step in state["steps"]), tuple(state["cohorts"])
+        steps, names = tuple(restore_transformer(step) for step in state["steps"]), tuple(state["cohorts"])
         outcomes = tuple(state["outcomes"])
         found = cls(tuple(taxa), steps, names=names, outcomes=outcomes, **{name: arrays[name] for name in _ARRAYS})
         if not (

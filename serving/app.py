@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
 from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
-from features.outcomes import is_toxicity, meaning
+from features.outcomes import definition_of, is_toxicity
 from models.joint import joint_outcome
 from models.predict import ServedModel, benefit_bounds, predict
 from serving.accounts import Accounts
@@ -201,7 +201,7 @@ def _about(served: ServedModel) -> dict[str, Any]:
     return {
         **served.about(),
         "outcome": model.outcome,
-        "definition": meaning(model.outcome),
+        "definition": definition_of(model.outcome),
         "inputs": {block: list(names) for block, names in model.encoder.names_.items()},
         "units": model.units,
         "profilers": list(model.profilers),

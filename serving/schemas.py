@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.analytes import ImmuneUnit, Reading, parse_value
+from features.analytes import ImmuneUnit, MeasuredValue, parse_value
 from features.errors import InputError
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, Unit
 from models.reference import Verdict
@@ -103,7 +103,7 @@ class PredictionRequest(_Read):
         return Candidate(clinical, taxa, tuple(immune))
 
 
-def _reading(item: ImmuneIn, place: str) -> Reading:
+def _reading(item: ImmuneIn, place: str) -> MeasuredValue:
     try:
         reading = parse_value(item.value, unit=item.unit)
     except InputError as error:

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any, get_args
 
 from features.analytes import ImmuneUnit
-from features.outcomes import is_toxicity, meaning
+from features.outcomes import definition_of, is_toxicity
 from models.bundle import Model
 from models.drift import drift
 from models.joint import CELLS, joint_outcome
@@ -143,7 +143,7 @@ class Desk:
             {
                 "about": served.about(),
                 "outcome": served.model.outcome,
-                "definition": meaning(served.model.outcome),
+                "definition": definition_of(served.model.outcome),
                 "side": _side(served.model.outcome),
                 "evidence": served.model.evidence,
                 "validation": served.model.validation,

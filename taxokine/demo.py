@@ -24,10 +24,10 @@ from features.cohort import Cohort, read_cohort
 from features.errors import OutcomeError, TaxokineError
 from features.landmark import landmark_table
 from features.settings import settings
-from features.simulator import simulate_trial
 from models.batch import table_candidates
 from taxokine.reports.experiments import result_report
 from taxokine.reports.predictions import prediction_report
+from taxokine.simulation import simulate_trial
 from taxokine.terminal import bars, show
 from taxokine.ui import ui_addresses, ui_command
 from training.experiment import Experiment, train

@@ -19,9 +19,9 @@ from features.analytes import CensoredPolicy
 from features.audit import KINDS, audit
 from features.cohort import Cohort, read_cohort
 from features.errors import AuditError, InputError, OutcomeError
-from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pooled
+from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pool_tables
 from features.manifest import manifest_digest, nameless
-from features.outcomes import meaning, outcome_id, refusal
+from features.outcomes import definition_of, exclusion_reason, outcome_id
 from features.settings import settings
 from models.bundle import Model
 from models.calibration import fit_venn_abers
@@ -208,7 +208,7 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
     sets, skipped = block_sets(table, outcome, experiment.blocks)
     notes = (*table.notes, *excluded, *skipped)
     tried = len(sets) * len(experiment.families)
-    tags = tags_of(experiment, cohorts, outcome, tried, (f"**{outcome}**: {meaning(outcome)}", *notes))
+    tags = tags_of(experiment, cohorts, outcome, tried, (f"**{outcome}**: {definition_of(outcome)}", *notes))
     name = " + ".join(cohort.name for cohort in cohorts)
     around = Circumstances(
         outcome,
@@ -313,9 +313,11 @@ def audited(
 
 def refuse_undefined(cohorts: Sequence[Cohort], outcome: str) -> None:
     """Refuse cohorts that do not define the outcome, each with its reason."""
-    reasons = [refusal(cohort.manifest, outcome) for cohort in cohorts if outcome not in cohort.labels.defined]
+    reasons = [exclusion_reason(cohort.manifest, outcome) for cohort in cohorts if outcome not in cohort.labels.defined]
     if reasons:
-        raise OutcomeError(f"{outcome} ({meaning(outcome)}) is not defined for every cohort: {'; '.join(reasons)}")
+        raise OutcomeError(
+            f"{outcome} ({definition_of(outcome)}) is not defined for every cohort: {'; '.join(reasons)}"
+        )
 
 
 def refuse_pooling(cohorts: Sequence[Cohort], outcome: str, pool_labels: bool) -> None:
@@ -329,7 +331,7 @@ def refuse_pooling(cohorts: Sequence[Cohort], outcome: str, pool_labels: bool) -
 
 def joined_table(cohorts: Sequence[Cohort], experiment: Experiment) -> FeatureTable:
     """Join each cohort at the landmark, and pool them."""
-    return pooled(
+    return pool_tables(
         [
             landmark_table(
                 cohort,

@@ -27,9 +27,9 @@ from features.survival import (
     DEATH,
     EVENT,
     CensoredAt,
+    survival_definition,
+    survival_exclusion_reason,
     survival_id,
-    survival_meaning,
-    survival_refusal,
     time_to_event,
 )
 from models.encoder import BlockEncoder
@@ -151,7 +151,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
     sets, skipped = block_sets(table, y, outcome, experiment.blocks)
     notes = (*table.notes, *excluded, *skipped, "compared and reported, not registered: the service answers chances")
     tried = len(sets) * len(SURVIVAL_FAMILIES)
-    tags = tags_of(experiment, cohorts, outcome, tried, (f"**{outcome}**: {survival_meaning(outcome)}", *notes))
+    tags = tags_of(experiment, cohorts, outcome, tried, (f"**{outcome}**: {survival_definition(outcome)}", *notes))
     name = " + ".join(cohort.name for cohort in cohorts)
     used = {name: value for name, value in experiment.params().items() if name not in UNUSED}
     params = {**used, "outcome": outcome, "families": ",".join(SURVIVAL_FAMILIES)}
@@ -193,10 +193,10 @@ def refuse_unused(experiment: Experiment) -> None:
 
 def refuse_undated(cohorts: Sequence[Cohort], outcome: str) -> None:
     """Refuse cohorts that do not date the outcome, each with its reason."""
-    reasons = [why for cohort in cohorts if (why := survival_refusal(cohort.manifest, cohort.labels, outcome))]
+    reasons = [why for cohort in cohorts if (why := survival_exclusion_reason(cohort.manifest, cohort.labels, outcome))]
     if reasons:
         raise OutcomeError(
-            f"{outcome} ({survival_meaning(outcome)}) is not dated in every cohort: {'; '.join(reasons)}"
+            f"{outcome} ({survival_definition(outcome)}) is not dated in every cohort: {'; '.join(reasons)}"
         )
 
 

@@ -2,6 +2,6 @@
 
 from features.audit.checks import audit
 from features.audit.findings import KINDS, SEVERITIES, Finding
-from features.audit.identities import alike_profiles
+from features.audit.identities import similar_profiles
 
-__all__ = ["KINDS", "SEVERITIES", "Finding", "alike_profiles", "audit"]
+__all__ = ["KINDS", "SEVERITIES", "Finding", "audit", "similar_profiles"]

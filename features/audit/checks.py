@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from features.audit.findings import SEVERITIES, Finding, Suspicion, beyond_chance
-from features.audit.identities import alike_profiles, donors, shared_samples
+from features.audit.identities import donors, shared_samples, similar_profiles
 from features.audit.measurement import (
     different_profilers,
     mixed_batches,
@@ -101,7 +101,7 @@ def audit(cohorts: Sequence[Cohort], table: FeatureTable | None = None, outcome:
     rows = [rows_of(cohort, table, outcome) for cohort in cohorts]
     found = [finding for cohort in cohorts for check in WITHIN for finding in check(cohort)]
     found += [finding for part in rows for check in OF_ROWS for finding in check(part)]
-    found += alike_profiles(cohorts)
+    found += similar_profiles(cohorts)
     if len(cohorts) > 1:
         found += [finding for check in ACROSS for finding in check(cohorts)]
         found += different_labels(cohorts, outcome)

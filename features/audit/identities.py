@@ -28,7 +28,7 @@ LEAST_PATIENTS = 10
 _ACCESSION = re.compile(r"[DES]R[RSX][0-9]{5,}|SAM(N|EA|D)[0-9]{5,}")
 
 
-def alike_profiles(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
+def similar_profiles(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
     """Profiles of two persons that are one stool's, or as alike as one person's stools.
 
     Profiles are compared by the cosine of their log abundances. Equal ones are always found. Of others,

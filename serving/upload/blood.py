@@ -9,12 +9,12 @@ from features.analytes import (
     MISSING_MARKS,
     PG_PER_ML,
     ImmuneUnit,
-    Reading,
+    MeasuredValue,
     canonical_analyte,
     convert,
-    name_and_unit,
+    parse_unit,
     parse_value,
-    spelled_unit,
+    split_name_and_unit,
 )
 from features.draft import ANALYTE, DAY, PATIENT, VALUE, VISIT, columns_named
 from features.errors import InputError
@@ -49,7 +49,7 @@ class _Measured(NamedTuple):
 
     cell: _Cell
     name: str
-    reading: Reading
+    reading: MeasuredValue
     unit: ImmuneUnit | None
     day: float | None
 
@@ -74,7 +74,7 @@ def measurements(told: Told, file: StoredFile) -> list[dict[str, Any]]:
     kind_in("immune", file, told.known)
     sheet = read_text_table(file.path)
     only_patient(sheet, file)
-    columns = {column: name_and_unit(column)[0] for column in sheet.header}
+    columns = {column: split_name_and_unit(column)[0] for column in sheet.header}
     long = all(columns_named(columns.values(), pattern) for pattern in (ANALYTE, VALUE))
     cells = _long_cells(sheet, columns) if long else _wide_cells(told, sheet, columns, file)
     note = "one row a measurement" if long else "one column an analyte"
@@ -98,8 +98,8 @@ def _long_cells(sheet: TextTable, columns: Mapping[str, str]) -> list[_Cell]:
     analyte, value, unit, day = map(column, (ANALYTE, VALUE, r"^units?$", DAY))
     found = []
     for row, cells in zip(sheet.frame.index.tolist(), sheet.frame.to_dict("records"), strict=True):
-        name, named = name_and_unit(cells[analyte])
-        stated = cells.get(unit) or named or name_and_unit(value)[1]
+        name, named = split_name_and_unit(cells[analyte])
+        stated = cells.get(unit) or named or split_name_and_unit(value)[1]
         found.append(_Cell(row, value, name, cells[value], stated, cells.get(day, "")))
     return found
 
@@ -110,7 +110,7 @@ def _wide_cells(told: Told, sheet: TextTable, columns: Mapping[str, str], file: 
     rows = list(zip(sheet.frame.index.tolist(), sheet.frame.to_dict("records"), strict=True))
     units: Mapping[Any, str] = {}
     stated = [text for column in measured if (text := rows[0][1][column])]
-    if len(rows) > 1 and stated and all(name_and_unit(f"unit {text}")[1] for text in stated):
+    if len(rows) > 1 and stated and all(split_name_and_unit(f"unit {text}")[1] for text in stated):
         units, rows = rows[0][1], rows[1:]
     if len(rows) > 1:
         # `only_patient` has read the column of patients, if there is one.
@@ -126,7 +126,7 @@ def _wide_cells(told: Told, sheet: TextTable, columns: Mapping[str, str], file: 
             column,
             columns[column],
             cells[column],
-            name_and_unit(column)[1] or units.get(column, ""),
+            split_name_and_unit(column)[1] or units.get(column, ""),
             cells.get(day, ""),
         )
         for column in measured
@@ -139,7 +139,7 @@ def _read(told: Told, file: StoredFile, cells: Sequence[_Cell]) -> list[_Measure
     for cell in cells:
         if cell.text.casefold() in MISSING_MARKS:
             continue
-        unit = spelled_unit(cell.unit) if cell.unit else told.form.immune_unit
+        unit = parse_unit(cell.unit) if cell.unit else told.form.immune_unit
         if cell.unit and unit is None:
             advice = "It is left out: convert it; 1 mg/L is 1000 ng/mL."
             expected = "pg/mL, ng/mL, NPX or log2 expression"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from features.analytes import MISSING_MARKS, name_and_unit
+from features.analytes import MISSING_MARKS, split_name_and_unit
 from features.draft import CLINICAL, PATIENT, columns_named, file_kind, immune_layout
 from features.tables.text import TextTable, read_text_table
 from serving.upload.findings import WHAT, Field, Known, Refused
@@ -60,7 +60,7 @@ def _looks_of(sheet: TextTable, known: Known) -> list[Field]:
     columns = sheet.header
     fields = {name.partition("=")[0].casefold() for name in known.names("clinical")}
     looks: list[Field] = []
-    if immune_layout(sheet) or any(known.is_analyte(name_and_unit(column)[0]) for column in columns):
+    if immune_layout(sheet) or any(known.is_analyte(split_name_and_unit(column)[0]) for column in columns):
         looks.append("immune")
     if columns_named(columns, CLINICAL) or fields & {column.casefold() for column in columns}:
         looks.append("clinical")

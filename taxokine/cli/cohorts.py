@@ -92,12 +92,12 @@ def cohorts_init(files: tuple[Path, ...], name: str) -> None:
 def features(cohort: tuple[str, ...], out: Path, **landmark: Any) -> None:
     """Join each COHORT's taxa, immune measurements and clinical data, one row per patient."""
     from features.cohort import read_cohort
-    from features.landmark import landmark_table, pooled
+    from features.landmark import landmark_table, pool_tables
     from features.settings import settings
     from taxokine.reports.cohorts import table_report
     from taxokine.terminal import show
 
-    table = pooled([landmark_table(read_cohort(name, settings().data), **landmark) for name in cohort])
+    table = pool_tables([landmark_table(read_cohort(name, settings().data), **landmark) for name in cohort])
     table.write(out)
     show(table_report(table))
     click.echo(f"wrote {out}")

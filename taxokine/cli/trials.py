@@ -30,12 +30,12 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
     CSV beside it. A section appears when its data exist; a line says what is missing otherwise. Each number has its
     method, its n and its interval, and the methods are written out for a paper. MLflow keeps the same files in one run.
     """
-    from features.trajectories import windows_after
+    from features.trajectories import parse_windows
     from taxokine.reports.trials import study_report
     from taxokine.terminal import bars, show
     from training.study.study import run_study
 
-    show(study_report(run_study(cohort, out, bars(), windows=windows_after(windows), stop_above=stop_above)))
+    show(study_report(run_study(cohort, out, bars(), windows=parse_windows(windows), stop_above=stop_above)))
 
 
 @click.command()
@@ -106,7 +106,7 @@ def simulate(out: Path, five: Literal["all", "first"] | None, **options: Any) ->
     Beside what a hospital would have stand causes.json and truth.csv: what was planted. Everything says that it is
     simulated.
     """
-    from features.simulator import simulate_five, simulate_trial
+    from taxokine.simulation import simulate_five, simulate_trial
 
     given = {name: value for name, value in options.items() if value is not None}
     click.echo(simulate_trial(out, **given) if five is None else simulate_five(out, five, **given))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from features.outcomes import OUTCOME_IDS, meaning
+from features.outcomes import OUTCOME_IDS, definition_of
 from taxokine.terminal import facts
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _outcomes(cohort: Cohort) -> Iterator[tuple[str, str]]:
         labels = flags[flags.index.isin(patients)]
         known = labels.dropna().astype(bool)
         counts = f"{known.sum()} yes, {(~known).sum()} no, {labels.isna().sum()} unknown"
-        yield "outcome", f"{outcome}: {counts} ({meaning(outcome)})"
+        yield "outcome", f"{outcome}: {counts} ({definition_of(outcome)})"
     events = cohort.labels.events
     if events is not None:
         before = int((events.frame["day"] < events.since).sum())

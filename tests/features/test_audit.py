@@ -20,10 +20,10 @@ from features.audit.findings import finding as finding_of
 from features.audit.measurement import told_by_one_column
 from features.audit.rows import first_stool, rows_of
 from features.cohort import Cohort, read_cohort
-from features.landmark import landmark_table, pooled
+from features.landmark import landmark_table, pool_tables
 from features.manifest import load_manifest, manifest_text
 from features.outcomes import MONTH
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 
 Write = Callable[..., Cohort]
 
@@ -550,7 +550,7 @@ def test_published_cohorts_together(cohorts_dir: Path) -> None:
 
 def test_what_training_on_published_cohorts_is_told(cohorts_dir: Path) -> None:
     cohorts = [published(name, cohorts_dir) for name in ("lee_2022", "mitox")]
-    table = pooled([landmark_table(cohort, landmark=30, sample="first") for cohort in cohorts])
+    table = pool_tables([landmark_table(cohort, landmark=30, sample="first") for cohort in cohorts])
     findings = audit(cohorts, table, "toxicity_any")
     assert not [f for f in findings if f.severity == "error"]
     assert "events after the landmark in mitox" in one(findings, "labels-differ").what

@@ -9,7 +9,15 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import hypergeom
 
 from features.cohort import read_cohort
-from features.donors import FOUND, LEAST_READS, detection, gained, gifts, lost, own_minus_unrelated
+from features.donors import (
+    DETECTION_LIMIT,
+    MIN_READS,
+    detection_probability,
+    donor_samples_given,
+    own_donor_contrast,
+    share_gained,
+    share_lost,
+)
 
 SAMPLES = (
     "sample,patient,day,role,given\n"
@@ -24,15 +32,19 @@ def test_gifts_by_accession_by_name_and_by_transplant(write_cohort: Callable[...
         course={"transplants": {"file": "fmt.csv", "patient": "patient", "day": "day", "donor": "donor"}},
     )
     # d1 is the sixth sample, position 5; whose stool was given to p3 was never profiled.
-    assert gifts(read_cohort(manifest, tmp_path)) == {"p1": {"D1": [5]}, "p2": {"D1": [5]}, "p3": {"D9": []}}
+    assert donor_samples_given(read_cohort(manifest, tmp_path)) == {
+        "p1": {"D1": [5]},
+        "p2": {"D1": [5]},
+        "p3": {"D9": []},
+    }
 
 
 def test_nobody_says_who_gave(write_cohort: Callable[..., str], tmp_path: Path) -> None:
-    assert gifts(read_cohort(write_cohort(), tmp_path)) == {}
+    assert donor_samples_given(read_cohort(write_cohort(), tmp_path)) == {}
 
 
 def test_davars_donors(cohorts_dir: Path) -> None:
-    found = gifts(read_cohort("davar_2021", cohorts_dir, fetch=False))
+    found = donor_samples_given(read_cohort("davar_2021", cohorts_dir, fetch=False))
     assert len(found) == 15
     assert all(len(by) == 1 for by in found.values())
     assert len({donor for by in found.values() for donor in by}) == 7
@@ -43,20 +55,22 @@ def test_detection_is_the_hypergeometric_chance() -> None:
     rng = np.random.default_rng(0)
     counts = rng.multinomial([1500, 4000, 2500], rng.dirichlet(np.full(30, 0.3))).astype(float)
     expected = 1 - hypergeom.pmf(0, counts.sum(axis=1, keepdims=True).astype(int), counts.astype(int), 1500)
-    np.testing.assert_allclose(detection(counts, counts=True), expected, atol=1e-9)
-    np.testing.assert_array_equal(detection(counts, counts=True)[0], counts[0] > 0)
+    np.testing.assert_allclose(detection_probability(counts, counts=True), expected, atol=1e-9)
+    np.testing.assert_array_equal(detection_probability(counts, counts=True)[0], counts[0] > 0)
 
 
 def test_shallow_samples_are_not_compared() -> None:
-    counts = np.array([[LEAST_READS - 1.0, 0], [LEAST_READS, 500]])
-    found = detection(counts, counts=True)
+    counts = np.array([[MIN_READS - 1.0, 0], [MIN_READS, 500]])
+    found = detection_probability(counts, counts=True)
     assert np.isnan(found[0]).all()
     assert np.isfinite(found[1]).all()
-    assert np.isnan(detection(counts[:1], counts=True)).all()
+    assert np.isnan(detection_probability(counts[:1], counts=True)).all()
 
 
 def test_of_proportions_the_cutoff_decides() -> None:
-    found = detection(np.array([[FOUND, FOUND * 0.99, 0, 1 - FOUND]]), counts=False)
+    found = detection_probability(
+        np.array([[DETECTION_LIMIT, DETECTION_LIMIT * 0.99, 0, 1 - DETECTION_LIMIT]]), counts=False
+    )
     assert found.tolist() == [[1, 0, 0, 1]]
 
 
@@ -65,7 +79,7 @@ sets = arrays(bool, (3, 12))
 
 @given(sets, sets, sets)
 def test_gained_and_lost_are_set_arithmetic(before: np.ndarray, after: np.ndarray, donors: np.ndarray) -> None:
-    got = [share(*(part.astype(float) for part in (before, after, donors))) for share in (gained, lost)]
+    got = [share(*(part.astype(float) for part in (before, after, donors))) for share in (share_gained, share_lost)]
     for i in range(3):
         was, now = (set(np.flatnonzero(part[i])) for part in (before, after))
         for h in range(3):
@@ -79,8 +93,8 @@ def test_gained_and_lost_are_set_arithmetic(before: np.ndarray, after: np.ndarra
 def test_what_all_donors_share_drops_out(scores: np.ndarray, shift: float) -> None:
     own = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 0]], bool)
     expected = [row[mine].mean() - row[~mine].mean() for row, mine in zip(scores, own, strict=True)]
-    np.testing.assert_allclose(own_minus_unrelated(scores, own), expected, atol=1e-12)
-    np.testing.assert_allclose(own_minus_unrelated(scores + shift, own), expected, atol=1e-10)
+    np.testing.assert_allclose(own_donor_contrast(scores, own), expected, atol=1e-12)
+    np.testing.assert_allclose(own_donor_contrast(scores + shift, own), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.6])
@@ -89,6 +103,6 @@ def test_a_planted_share_of_the_donor_is_gained(planted: float) -> None:
     before, donors = ((rng.random((n, 400)) < 0.3).astype(float) for n in (10, 5))
     own = np.eye(5, dtype=bool)[np.arange(10) % 5]
     taken = (rng.random((10, 400)) < planted) & (own.astype(float) @ donors > 0)
-    excess = own_minus_unrelated(gained(before, np.maximum(before, taken), donors), own).mean()
+    excess = own_donor_contrast(share_gained(before, np.maximum(before, taken), donors), own).mean()
     # Unrelated donors share three taxa in ten with the own one, and so seem to give them.
     assert excess == pytest.approx(planted * 0.7, abs=0.05)

@@ -15,7 +15,7 @@ from features.cohort import Cohort, read_cohort
 from features.draft import drafted_manifest, file_kind
 from features.errors import FileError, InputError
 from features.manifest import Manifest, Recist, load_manifest
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 
 METAPHLAN = """#mpa_vJun23_CHOCOPhlAnSGB_202307
 clade_name\tx_A1\tx_B1\tx_C1\tx_D1

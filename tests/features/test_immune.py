@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from features.analytes import (
     SYNONYMS,
-    Reading,
+    MeasuredValue,
     canonical_analyte,
     convert,
-    kind_of,
-    name_and_unit,
+    measurement_kind,
+    parse_unit,
     parse_value,
-    resolved_values,
-    spelled_unit,
+    resolve_censored,
+    split_name_and_unit,
 )
 from features.errors import FileError, InputError, UnitError
 from features.immune import ImmuneTable, read_immune
@@ -50,7 +50,7 @@ def read(tmp_path: Path) -> Read:
     return write_and_read
 
 
-def same(left: Reading, right: Reading) -> bool:
+def same(left: MeasuredValue, right: MeasuredValue) -> bool:
     return left.censored == right.censored and np.array_equal(
         [left.value, left.limit], [right.value, right.limit], equal_nan=True
     )
@@ -101,27 +101,27 @@ def test_canonical_name_is_its_own(name: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reading"),
     [
-        ("3.1", Reading(3.1)),
-        (3.1, Reading(3.1)),
-        (" 1e3 ", Reading(1000.0)),
-        (0, Reading(0.0)),
-        ("<3.2", Reading(math.nan, "below", 3.2)),
-        ("< 3.2", Reading(math.nan, "below", 3.2)),
-        (">1000", Reading(math.nan, "above", 1000.0)),
-        ("OOR<", Reading(math.nan, "below")),
-        ("oor >", Reading(math.nan, "above")),
-        ("-2", Reading(math.nan, "below")),
-        (-2, Reading(math.nan, "below")),
-        ("\N{MINUS SIGN}2.0", Reading(math.nan, "below")),
-        ("nd", Reading(math.nan, "below")),
-        ("-1.0", Reading(math.nan, "above")),
-        ("", Reading(math.nan)),
-        ("NA", Reading(math.nan)),
-        (None, Reading(math.nan)),
-        (math.nan, Reading(math.nan)),
+        ("3.1", MeasuredValue(3.1)),
+        (3.1, MeasuredValue(3.1)),
+        (" 1e3 ", MeasuredValue(1000.0)),
+        (0, MeasuredValue(0.0)),
+        ("<3.2", MeasuredValue(math.nan, "below", 3.2)),
+        ("< 3.2", MeasuredValue(math.nan, "below", 3.2)),
+        (">1000", MeasuredValue(math.nan, "above", 1000.0)),
+        ("OOR<", MeasuredValue(math.nan, "below")),
+        ("oor >", MeasuredValue(math.nan, "above")),
+        ("-2", MeasuredValue(math.nan, "below")),
+        (-2, MeasuredValue(math.nan, "below")),
+        ("\N{MINUS SIGN}2.0", MeasuredValue(math.nan, "below")),
+        ("nd", MeasuredValue(math.nan, "below")),
+        ("-1.0", MeasuredValue(math.nan, "above")),
+        ("", MeasuredValue(math.nan)),
+        ("NA", MeasuredValue(math.nan)),
+        (None, MeasuredValue(math.nan)),
+        (math.nan, MeasuredValue(math.nan)),
     ],
 )
-def test_parse_value(text: str | float | None, reading: Reading) -> None:
+def test_parse_value(text: str | float | None, reading: MeasuredValue) -> None:
     assert same(parse_value(text, unit="pg/mL", below=[-2, "ND"], above=["-1"]), reading)
 
 
@@ -157,16 +157,16 @@ def test_decimal_comma_is_explained() -> None:
 
 
 def test_log2_scale_may_be_negative() -> None:
-    assert same(parse_value("-0.4", unit="NPX"), Reading(-0.4))
+    assert same(parse_value("-0.4", unit="NPX"), MeasuredValue(-0.4))
 
 
 def test_stated_limits_apply_to_numbers_and_codes() -> None:
     limits: dict[str, Any] = {"lloq": 3.0, "uloq": 100.0}
-    assert parse_value("1.5", **limits) == Reading(1.5, "below", 3.0)
-    assert parse_value("250", **limits) == Reading(250.0, "above", 100.0)
-    assert same(parse_value("3", **limits), Reading(3.0))
-    assert same(parse_value("OOR<", **limits), Reading(math.nan, "below", 3.0))
-    assert same(parse_value("<1", **limits), Reading(math.nan, "below", 1.0))
+    assert parse_value("1.5", **limits) == MeasuredValue(1.5, "below", 3.0)
+    assert parse_value("250", **limits) == MeasuredValue(250.0, "above", 100.0)
+    assert same(parse_value("3", **limits), MeasuredValue(3.0))
+    assert same(parse_value("OOR<", **limits), MeasuredValue(math.nan, "below", 3.0))
+    assert same(parse_value("<1", **limits), MeasuredValue(math.nan, "below", 1.0))
 
 
 @given(st.floats(0, 1e12, allow_subnormal=False))
@@ -208,19 +208,19 @@ def test_convert_refuses_with_the_reason(source: Any, target: Any, reason: str) 
     ],
 )
 def test_name_and_unit_of_a_header(header: str, name: str, unit: str | None) -> None:
-    found, written = name_and_unit(header)
+    found, written = split_name_and_unit(header)
     assert written
-    assert (found, spelled_unit(written)) == (name, unit)
+    assert (found, parse_unit(written)) == (name, unit)
 
 
 @pytest.mark.parametrize("name", ["IL-12(p70)", "MCP-1(MCAF)", "IL-17A/F", "Granzyme B", "PDGF-bb"])
 def test_a_name_without_a_unit_is_whole(name: str) -> None:
-    assert name_and_unit(name) == (name, "")
+    assert split_name_and_unit(name) == (name, "")
 
 
 def test_kind_of_unit() -> None:
-    assert [kind_of(unit) for unit in ("pg/mL", "NPX", "unstated")] == ["protein"] * 3
-    assert kind_of("log2_expression") == "expression"
+    assert [measurement_kind(unit) for unit in ("pg/mL", "NPX", "unstated")] == ["protein"] * 3
+    assert measurement_kind("log2_expression") == "expression"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_kind_of_unit() -> None:
 )
 def test_resolved_values(policy: Any, expected: list[float]) -> None:
     nan = math.nan
-    resolved = resolved_values(
+    resolved = resolve_censored(
         [5, 1, nan, nan, nan, nan],
         ["", "below", "above", "below", "above", ""],
         [nan, 3, 100, nan, nan, nan],
@@ -245,14 +245,14 @@ def test_resolved_values(policy: Any, expected: list[float]) -> None:
 
 @given(st.floats(0.01, 1e6))
 def test_half_of_a_limit_means_the_same_on_both_scales(limit: float) -> None:
-    linear = resolved_values(math.nan, "below", limit, policy="half_limit", unit="pg/mL")
-    log2 = resolved_values(math.nan, "below", np.log2(limit), policy="half_limit", unit="NPX")
+    linear = resolve_censored(math.nan, "below", limit, policy="half_limit", unit="pg/mL")
+    log2 = resolve_censored(math.nan, "below", np.log2(limit), policy="half_limit", unit="NPX")
     np.testing.assert_allclose(2.0**log2, linear)
 
 
 def test_unknown_policy_is_refused() -> None:
     with pytest.raises(InputError, match="half_limit"):
-        resolved_values([1.0], [""], [math.nan], policy="zero", unit="pg/mL")  # type: ignore[arg-type]
+        resolve_censored([1.0], [""], [math.nan], policy="zero", unit="pg/mL")  # type: ignore[arg-type]
 
 
 def test_single_values_need_no_pandas() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError, UnitError
-from features.landmark import FeatureTable, landmark_table, pooled
+from features.landmark import FeatureTable, landmark_table, pool_tables
 from features.outcomes import OUTCOME_IDS
 
 Read = Callable[..., Cohort]
@@ -272,7 +272,7 @@ def test_about_a_cohort(cohorts_dir: Path, toy: Cohort) -> None:
 def test_simulated_data_say_so(read: Read, toy: Cohort) -> None:
     simulated = landmark_table(read(simulated=True, name="made_up"))
     assert simulated.simulated
-    assert pooled([landmark_table(toy), simulated]).simulated
+    assert pool_tables([landmark_table(toy), simulated]).simulated
 
 
 DAY = st.integers(-60, 60)
@@ -342,7 +342,7 @@ def test_pooling_stacks_rows_and_notes_what_differs(toy: Cohort, read: Read) -> 
         patients={"keep": {"age": None}},
     )  # fmt: skip
     tables = [landmark_table(toy), landmark_table(other)]
-    table = pooled(tables)
+    table = pool_tables(tables)
     assert table.rows["cohort"].tolist() == ["toy"] * 3 + ["other"] * 2
     assert table.taxa.names == ("Alpha_one", "Beta_two", "Gamma_three", "Delta_four")
     np.testing.assert_allclose(table.taxa.values[3:], [[0, 0.5, 0, 0.5], [0, 0.4, 0, 0.6]], rtol=1e-6)
@@ -360,14 +360,14 @@ def test_pooling_stacks_rows_and_notes_what_differs(toy: Cohort, read: Read) -> 
 
 def test_one_cohort_pools_to_itself_and_alike_ones_need_no_note(toy: Cohort, read: Read) -> None:
     table = landmark_table(toy)
-    assert pooled([table]) is table
-    both = pooled([table, landmark_table(read(name="twin"))])
+    assert pool_tables([table]) is table
+    both = pool_tables([table, landmark_table(read(name="twin"))])
     assert not any("differ" in note for note in both.notes)
 
 
 def test_one_clock_name_for_two_events_is_noted(toy: Cohort, read: Read) -> None:
     other = landmark_table(read(name="twin", clock={"index": "second dose"}))
-    assert any("clocks start at different events" in note for note in pooled([landmark_table(toy), other]).notes)
+    assert any("clocks start at different events" in note for note in pool_tables([landmark_table(toy), other]).notes)
 
 
 def test_how_stool_was_measured_goes_with_its_rows(read: Read) -> None:
@@ -380,7 +380,7 @@ def test_how_stool_was_measured_goes_with_its_rows(read: Read) -> None:
     one, other = of("one", "AB"), of("other", "BC")
     assert one.technical.names == ("kit=A", "kit=B", "reads")
     np.testing.assert_array_equal(one.take(np.array([1])).technical.values, [[0, 1, 400]])
-    both = pooled([one, other]).technical
+    both = pool_tables([one, other]).technical
     # A row of one level of a category has none of the other cohort's; what a cohort did not tell is not known.
     assert both.names == ("kit=A", "kit=B", "reads", "kit=C")
     np.testing.assert_array_equal(both.values, [[1, 0, 100, 0], [0, 1, 400, 0], [0, 1, np.nan, 0], [0, 0, np.nan, 1]])
@@ -390,24 +390,24 @@ def test_how_stool_was_measured_goes_with_its_rows(read: Read) -> None:
 def test_what_cannot_be_pooled(toy: Cohort, read: Read) -> None:
     table = landmark_table(toy)
     with pytest.raises(InputError, match="named twice"):
-        pooled([table, table])
+        pool_tables([table, table])
     with pytest.raises(UnitError, match="IL-6 is in pg/mL in one cohort and in NPX in olink"):
-        pooled([table, landmark_table(read(name="olink", immune={"unit": "NPX"}))])
+        pool_tables([table, landmark_table(read(name="olink", immune={"unit": "NPX"}))])
     with pytest.raises(InputError, match="different ranks cannot be pooled: toy species; genera genus"):
-        pooled([table, landmark_table(read(name="genera", taxa={"rank": "genus"}))])
+        pool_tables([table, landmark_table(read(name="genera", taxa={"rank": "genus"}))])
 
 
 def test_expression_never_meets_protein(read: Read, toy: Cohort) -> None:
     panel = landmark_table(
         read({"blood.csv": "patient,day,IL6\np1,-1,3\n"}, name="panel", immune={"unit": "log2_expression"})
     )
-    table = pooled([landmark_table(toy), panel])
+    table = pool_tables([landmark_table(toy), panel])
     assert table.immune.names == ("IL-6", "TNF-a", "IL6 mRNA")
     assert table.units["IL6 mRNA"] == "log2_expression"
 
 
 def test_pooled_published_cohorts(cohorts_dir: Path) -> None:
-    table = pooled([landmark_table(published(name, cohorts_dir)) for name in ("mitox", "lee_2022", "davar_2021")])
+    table = pool_tables([landmark_table(published(name, cohorts_dir)) for name in ("mitox", "lee_2022", "davar_2021")])
     assert len(table) == 19 + 164 + 15
     assert any(note.startswith("clocks start at different events: mitox day_ici") for note in table.notes)
     np.testing.assert_allclose(table.taxa.values.sum(axis=1), 1, atol=1e-5)
@@ -494,4 +494,4 @@ def test_an_empty_table_is_written_too(toy: Cohort, tmp_path: Path) -> None:
 def test_two_tables_of_the_same_patients_are_not_pooled(cohorts_dir):
     tables = [landmark_table(read_cohort(name, cohorts_dir)) for name in ("frankel_2017", "frankel_2017_qiime2")]
     with pytest.raises(InputError, match="same patients as frankel_2017"):
-        pooled(tables)
+        pool_tables(tables)

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, OutcomeError
 from features.manifest import load_manifest
-from features.outcomes import OUTCOME_IDS, AdverseEvents, Labels, is_toxicity, meaning, outcome_id, refusal
+from features.outcomes import (
+    OUTCOME_IDS,
+    AdverseEvents,
+    Labels,
+    definition_of,
+    exclusion_reason,
+    is_toxicity,
+    outcome_id,
+)
 
 Write = Callable[..., str]
 PATIENTS = ["a", "b", "c"]
@@ -208,7 +216,7 @@ def test_outcome_id() -> None:
 
 
 def test_every_outcome_has_a_meaning_in_words() -> None:
-    assert len({meaning(name) for name in OUTCOME_IDS}) == len(OUTCOME_IDS)
+    assert len({definition_of(name) for name in OUTCOME_IDS}) == len(OUTCOME_IDS)
     assert [name for name in OUTCOME_IDS if is_toxicity(name)] == ["toxicity_any", "toxicity_2", "toxicity_3"]
 
 
@@ -222,4 +230,4 @@ def test_every_outcome_has_a_meaning_in_words() -> None:
     ],
 )
 def test_why_a_cohort_is_refused(cohort: str, outcome: str, reason: str) -> None:
-    assert reason in refusal(load_manifest(cohort), outcome)
+    assert reason in exclusion_reason(load_manifest(cohort), outcome)

@@ -15,9 +15,9 @@ from features.survival import (
     DEATH,
     EVENT,
     SURVIVAL_OUTCOMES,
+    survival_definition,
+    survival_exclusion_reason,
     survival_id,
-    survival_meaning,
-    survival_refusal,
     time_to_event,
 )
 
@@ -163,19 +163,19 @@ def test_why_a_cohort_is_refused(write_cohort: Write, tmp_path: Path) -> None:
         ("overall_survival", "toy does not date it; where its files do, name outcomes.survival.overall_survival"),
         ("time_to_toxicity_any", "toy dates adverse events, and not until when they were recorded"),
     ):
-        assert reason in str(survival_refusal(cohort.manifest, cohort.labels, outcome))
+        assert reason in str(survival_exclusion_reason(cohort.manifest, cohort.labels, outcome))
     dated = read(write_cohort, tmp_path)
     for outcome in ("overall_survival", "progression_free_survival", "time_to_toxicity_2"):
-        assert survival_refusal(dated.manifest, dated.labels, outcome) is None
+        assert survival_exclusion_reason(dated.manifest, dated.labels, outcome) is None
 
 
 def test_no_public_cohort_is_said_to_date_what_it_does_not(cohorts_dir: Path) -> None:
     mitox = read_cohort("mitox", cohorts_dir, fetch=False)
     assert "not until when they were recorded" in str(
-        survival_refusal(mitox.manifest, mitox.labels, "time_to_toxicity_any")
+        survival_exclusion_reason(mitox.manifest, mitox.labels, "time_to_toxicity_any")
     )
     lee = read_cohort("lee_2022", cohorts_dir, fetch=False)
-    assert "no dated adverse events" in str(survival_refusal(lee.manifest, lee.labels, "time_to_toxicity_any"))
+    assert "no dated adverse events" in str(survival_exclusion_reason(lee.manifest, lee.labels, "time_to_toxicity_any"))
 
 
 def test_survival_id() -> None:
@@ -188,6 +188,6 @@ def test_survival_id() -> None:
     ):
         with pytest.raises(OutcomeError, match=match):
             survival_id(outcome, grade)
-    said = {survival_meaning(survival_id(name, "any" if "toxicity" in name else None)) for name in SURVIVAL_OUTCOMES}
+    said = {survival_definition(survival_id(name, "any" if "toxicity" in name else None)) for name in SURVIVAL_OUTCOMES}
     assert len(said) == len(SURVIVAL_OUTCOMES)
-    assert "any grade; death competes" in survival_meaning("time_to_toxicity_any")
+    assert "any grade; death competes" in survival_definition("time_to_toxicity_any")

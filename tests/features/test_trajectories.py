@@ -10,7 +10,15 @@ import pytest
 
 from features.cohort import read_cohort
 from features.errors import InputError
-from features.trajectories import WINDOWS, Window, changes, in_windows, trajectories, visit_windows, windows_after
+from features.trajectories import (
+    WINDOWS,
+    Window,
+    levels_in_windows,
+    log2_changes,
+    parse_windows,
+    trajectories,
+    windows_of_visits,
+)
 
 BLOOD = (
     "patient,day,IL6,TNF,IL2\n"
@@ -35,30 +43,30 @@ def test_levels_are_log2_of_the_number_and_of_half_the_limit(found):
 
 
 def test_windows_take_the_last_baseline_and_the_mean_logarithm(found):
-    levels = in_windows(found.rows, WINDOWS)["log2"]
+    levels = levels_in_windows(found.rows, WINDOWS)["log2"]
     assert levels["IL-6", "p1"].tolist() == [1, 2, 2]
     assert levels["IL-6", "p2"].tolist() == pytest.approx([math.log2(5), math.log2(10), -1])
     assert levels["IL-6", "p3"].index.tolist() == [1]
 
 
 def test_undetected_twice_is_a_tie_though_the_limits_differ(found):
-    levels = in_windows(found.rows, WINDOWS)
-    early = changes(levels, 1)
+    levels = levels_in_windows(found.rows, WINDOWS)
+    early = log2_changes(levels, 1)
     assert tuple(early.loc[("TNF-a", "p2")]) == (0, True, False)
     assert tuple(early.loc[("TNF-a", "p1")]) == (0, False, False)
     assert early.loc["IL-2", "below"].all()
     assert ("IL-6", "p3") not in early.index
-    assert changes(levels, 2, 1).loc[("IL-6", "p1"), "change"] == 0
+    assert log2_changes(levels, 2, 1).loc[("IL-6", "p1"), "change"] == 0
 
 
 def test_a_window_without_draws_has_no_changes(found):
-    assert changes(in_windows(found.rows, (WINDOWS[0], Window("never", 500, 600))), 1).empty
+    assert log2_changes(levels_in_windows(found.rows, (WINDOWS[0], Window("never", 500, 600))), 1).empty
 
 
 @pytest.mark.parametrize("windows", [WINDOWS[:1], (WINDOWS[1], WINDOWS[0]), (Window("a", 0, 7), Window("b", 7, 9))])
 def test_windows_that_overlap_are_refused(found, windows):
     with pytest.raises(InputError, match="do not overlap"):
-        in_windows(found.rows, windows)
+        levels_in_windows(found.rows, windows)
 
 
 def test_expression_is_a_logarithm_already(write_cohort):
@@ -82,17 +90,17 @@ def test_momspi_has_visits_and_undetected_values(cohorts_dir):
     seen = one.loc[one["censored"] == "", "log2"].min()
     np.testing.assert_allclose(one.loc[one["censored"] == "below", "log2"], seen - 1)
     assert found.rows.groupby("analyte")["censored"].apply(lambda c: (c == "above").sum())["RANTES"] == 63
-    windows = visit_windows(found)
-    fifth = changes(in_windows(found.rows, windows), [w.name for w in windows].index("visit 5"))
+    windows = windows_of_visits(found)
+    fifth = log2_changes(levels_in_windows(found.rows, windows), [w.name for w in windows].index("visit 5"))
     assert (len(fifth.loc["IL-2"]), int(fifth.loc["IL-2", "below"].sum())) == (10, 9)
 
 
 def test_windows_are_written_as_days():
-    assert windows_after("7-28,90-") == WINDOWS
-    assert windows_after("1-1, 2-30")[1:] == (Window("days 1 to 1", 1, 1), Window("days 2 to 30", 2, 30))
+    assert parse_windows("7-28,90-") == WINDOWS
+    assert parse_windows("1-1, 2-30")[1:] == (Window("days 1 to 1", 1, 1), Window("days 2 to 30", 2, 30))
 
 
 @pytest.mark.parametrize("text", ["", "7", "0-5", "28-7", "7-28,28-90", "7-,90-", "a-b", "90-,7-28"])
 def test_windows_that_overlap_or_are_none_are_refused(text):
     with pytest.raises(InputError, match="is no window after"):
-        windows_after(text)
+        parse_windows(text)

@@ -36,7 +36,7 @@ from features.transforms import (
     ZeroReplacement,
     closure,
     genus_of,
-    restored,
+    restore_transformer,
 )
 
 Matrix = NDArray[np.float64]
@@ -306,7 +306,7 @@ def test_a_step_restored_from_json_is_the_very_same(name: str, data: st.DataObje
     step = STEP[name]().fit(data.draw(inputs))
     X = data.draw(inputs)
     state = json.loads(json.dumps(step.state(), allow_nan=False))
-    again = restored(state)
+    again = restore_transformer(state)
     np.testing.assert_array_equal(again.transform(X), step.transform(X))
     np.testing.assert_array_equal(again._kernel(X), step.transform(X))
     assert again.names_out(SPECIES) == step.get_feature_names_out(SPECIES).tolist()
@@ -330,7 +330,7 @@ def test_scikit_learn_conventions(name: str) -> None:
     with pytest.raises(ValueError, match="feature names should match"):
         step.transform(frame[SPECIES[::-1]])
     with pytest.raises(ValueError, match="3 features, but"):
-        restored(step.state()).transform(np.ones((1, 3)))
+        restore_transformer(step.state()).transform(np.ones((1, 3)))
 
 
 @pytest.mark.parametrize("name", STEP)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.analytes import Reading, parse_value
+from features.analytes import MeasuredValue, parse_value
 from features.cohort import Cohort, read_cohort
 from features.landmark import BLOCKS, landmark_table
 from models.applicability import MIN_ANALYTES, Trust, assess_applicability
@@ -143,7 +143,7 @@ def test_counts_have_no_whole_to_fill() -> None:
 @pytest.mark.parametrize("given", range(len(UNITS) + 1))
 def test_few_analytes(given: int) -> None:
     blood = tuple(
-        Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit)  # type: ignore[arg-type]
+        Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit)  # type: ignore[arg-type]
         for name, unit in list(STATED.items())[:given]
     )
     found, share = judged(Candidate({}, None, blood), model("immune")), given / len(UNITS)
@@ -153,7 +153,7 @@ def test_few_analytes(given: int) -> None:
 
 def test_blood_from_after_the_landmark_calls_for_care() -> None:
     blood = tuple(
-        Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit, 15.0)  # type: ignore[arg-type]
+        Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit, 15.0)  # type: ignore[arg-type]
         for name, unit in STATED.items()
     )
     assert judged(Candidate({}, None, blood), model("immune", landmark=15.0)).verdict == "ok"
@@ -176,10 +176,10 @@ def test_only_analytes_that_the_model_uses_count() -> None:
     table.immune.values[:40, 0] = float("nan")
     encoder = BlockEncoder(("immune",)).fit(table)
     found = replace(model("immune"), encoder=encoder)
-    dropped = Candidate({}, None, (Measurement("IL-6", Reading(3.0), "pg/mL"),))
+    dropped = Candidate({}, None, (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),))
     assert judged(dropped, found).verdict == "abstain"
     assert judged(dropped, found).facts["unused"] == ["IL-6"]
-    others = tuple(Measurement(n.removesuffix(" mRNA"), Reading(3.0), u) for n, u in list(STATED.items())[1:])  # type: ignore[arg-type]
+    others = tuple(Measurement(n.removesuffix(" mRNA"), MeasuredValue(3.0), u) for n, u in list(STATED.items())[1:])  # type: ignore[arg-type]
     assert judged(Candidate({}, None, others), found).verdict == "ok"
 
 
@@ -199,7 +199,7 @@ def test_a_profiler_that_names_taxa_otherwise_is_not_answered() -> None:
 
 def test_an_analyte_without_a_unit_calls_for_care() -> None:
     blood = tuple(
-        Measurement(name.removesuffix(" mRNA"), Reading(3.0), unit)  # type: ignore[arg-type]
+        Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit)  # type: ignore[arg-type]
         for name, unit in UNITS.items()
     )
     found = judged(Candidate({}, None, blood), replace(model("immune"), units=UNITS))
@@ -249,7 +249,7 @@ def test_half_of_the_analytes_is_half_of_those_given() -> None:
 def test_the_ends_of_the_range_are_inside_it_in_another_unit_too() -> None:
     values = invented().immune.values[:, 0]
     for end in (np.nanmax(values[np.isfinite(values)]), np.nanmin(values[np.isfinite(values)])):
-        one = Measurement("IL-6", Reading(float(end) / 1000), "ng/mL")
+        one = Measurement("IL-6", MeasuredValue(float(end) / 1000), "ng/mL")
         assert judged(Candidate({}, None, (one, *blood_of()[1:])), model("immune")).facts["out_of_range"] == []
 
 

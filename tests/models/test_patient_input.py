@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.analytes import CensoredPolicy, ImmuneUnit, Reading, parse_value
+from features.analytes import CensoredPolicy, ImmuneUnit, MeasuredValue, parse_value
 from features.errors import InputError, UnitError
 from models.encoder import BlockEncoder
 from models.patient_input import (
@@ -191,11 +191,11 @@ def test_an_analyte_given_twice_is_refused() -> None:
 @pytest.mark.parametrize("analyte", ["IL-6", "IL-33"])
 def test_an_impossible_concentration_is_refused(analyte: str, value: float) -> None:
     with pytest.raises(InputError, match=f"immune: {analyte}"):
-        model_input(Measurement(analyte, Reading(value), "pg/mL"))
+        model_input(Measurement(analyte, MeasuredValue(value), "pg/mL"))
 
 
 def test_a_log2_scale_may_be_negative() -> None:
-    assert number(model_input(Measurement("CD40L", Reading(-2.0), "NPX")), "immune", "CD40L") == -2.0
+    assert number(model_input(Measurement("CD40L", MeasuredValue(-2.0), "NPX")), "immune", "CD40L") == -2.0
 
 
 def test_clinical_fields_become_numbers_and_levels() -> None:
@@ -253,8 +253,8 @@ CANDIDATES = st.builds(
         st.builds(
             Measurement,
             analyte=st.sampled_from(["IL-6", "IL6", "CXCL8", "IL10", "sCD40L", "?", "", "IL-6/TNF"]),
-            reading=st.builds(Reading, st.floats(), st.sampled_from(["", "below", "above"]), st.floats())
-            | st.builds(Reading, st.floats(0, 1e4)),
+            reading=st.builds(MeasuredValue, st.floats(), st.sampled_from(["", "below", "above"]), st.floats())
+            | st.builds(MeasuredValue, st.floats(0, 1e4)),
             unit=st.sampled_from(get_args(ImmuneUnit)),
         ),
         max_size=4,
@@ -284,7 +284,7 @@ def test_any_candidate_is_refused_in_words_or_answered_in_finite_numbers(candida
 def test_the_largest_numbers_stay_numbers() -> None:
     profile = StoolProfile({"Genus0_species0": int(LARGEST), "Genus1_species1": 1}, "counts")
     blood = tuple(
-        Measurement(a, Reading(LARGEST), u) for a, u in (("IL-6", "ng/mL"), ("IL-8", "ng/mL"), ("CD40L", "NPX"))
+        Measurement(a, MeasuredValue(LARGEST), u) for a, u in (("IL-6", "ng/mL"), ("IL-8", "ng/mL"), ("CD40L", "NPX"))
     )  # type: ignore[arg-type]
     candidate = Candidate({"age": -LARGEST, "sex": "male"}, profile, blood)
     for family in ("elastic_net", "xgboost_forest", "xgboost"):

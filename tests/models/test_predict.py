@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.analytes import Reading
+from features.analytes import MeasuredValue
 from features.errors import InputError
 from features.landmark import BLOCKS
 from features.outcomes import OUTCOME_IDS, is_toxicity
@@ -26,7 +26,7 @@ from .conftest import PROFILER, complete, invented, trained
 from .test_batch import served
 
 STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percent", PROFILER, -1.0, "day_ici")
-BLOOD = (Measurement("IL-6", Reading(3.0), "pg/mL"),)
+BLOOD = (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),)
 
 
 @pytest.mark.parametrize("representation", get_args(Representation))
@@ -51,9 +51,9 @@ def test_a_calibrated_margin_is_a_probability(margin: float, slope: float, inter
 
 def test_values_are_shown_as_measured() -> None:
     blood = (
-        Measurement("IL-6", Reading(float("nan"), "below"), "pg/mL"),
-        Measurement("IL-8", Reading(3000.0), "pg/mL"),
-        Measurement("IL-10", Reading(5.0), "unstated"),
+        Measurement("IL-6", MeasuredValue(float("nan"), "below"), "pg/mL"),
+        Measurement("IL-8", MeasuredValue(3000.0), "pg/mL"),
+        Measurement("IL-10", MeasuredValue(5.0), "unstated"),
     )
     said = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
     shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
@@ -99,8 +99,8 @@ MODELS = [
         (Candidate({}, STOOL), "3"),
         # What no model knows chooses none.
         (Candidate({"shoe": 43}, STOOL), "3"),
-        (Candidate({"shoe": 43}, STOOL, (Measurement("IL-33", Reading(3.0), "pg/mL"),)), "3"),
-        (Candidate({"age": None}, STOOL, (Measurement("IL-6", Reading(float("nan")), "pg/mL"),)), "3"),
+        (Candidate({"shoe": 43}, STOOL, (Measurement("IL-33", MeasuredValue(3.0), "pg/mL"),)), "3"),
+        (Candidate({"age": None}, STOOL, (Measurement("IL-6", MeasuredValue(float("nan")), "pg/mL"),)), "3"),
         # Nobody can answer: the best says why.
         (Candidate({"age": 60}), "0"),
         (Candidate(), "0"),
@@ -116,7 +116,7 @@ def test_the_registrys_order_decides_between_models_that_fit() -> None:
 
 def test_a_value_that_cannot_be_read_is_no_reason_to_take_another_model() -> None:
     with pytest.raises(InputError, match="IL-6"):
-        predict(MODELS, Candidate({}, STOOL, (Measurement("IL-6", Reading(3.0), "NPX"),)))
+        predict(MODELS, Candidate({}, STOOL, (Measurement("IL-6", MeasuredValue(3.0), "NPX"),)))
 
 
 def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.analytes import Reading
+from features.analytes import MeasuredValue
 from features.errors import BundleError, InputError, ModelMissing
 from features.landmark import BLOCKS
 from features.settings import settings
@@ -100,7 +100,7 @@ def clinic(numbers: Mapping[str, Mapping[str, float]]) -> Candidate:
         unit: Any = UNITS[name]
         if unit == "pg/mL":
             value, unit = value / 1000, "ng/mL"
-        blood.append(Measurement(name.removesuffix(" mRNA"), Reading(value), unit))
+        blood.append(Measurement(name.removesuffix(" mRNA"), MeasuredValue(value), unit))
     fields = {"sex": "female" if numbers["clinical"]["sex=female"] else "male"}
     taxa = {f"s__{name.replace('_', ' ')}": 100 * value for name, value in numbers["taxa"].items()}
     age = {"age": numbers["clinical"]["age"]} if "age" in numbers["clinical"] else {}

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from features.simulator import simulate_trial
 from serving.app import create_app
 from serving.clinic import read_clinic
+from taxokine.simulation import simulate_trial
 
 from .conftest import running
 

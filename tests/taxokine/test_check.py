@@ -5,9 +5,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from features.audit import Finding
-from features.simulator import simulate_trial
 from taxokine.cli import main
 from taxokine.reports.cohorts import audit_report
+from taxokine.simulation import simulate_trial
 
 
 @pytest.fixture

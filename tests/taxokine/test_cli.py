@@ -15,8 +15,8 @@ from click.testing import CliRunner
 
 from features.manifest import load_manifest, manifest_names
 from features.settings import settings
-from features.simulator import simulate_trial
 from taxokine.cli import main
+from taxokine.simulation import simulate_trial
 
 ROOT = Path(__file__).parents[2]
 

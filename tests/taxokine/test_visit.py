@@ -20,9 +20,9 @@ import pytest
 from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.settings import settings
-from features.simulator import simulate_trial
 from models.registry import client
 from taxokine.demo import _answers, _free_port, _request
+from taxokine.simulation import simulate_trial
 from training.experiment import Experiment, train
 
 playwright = pytest.importorskip("playwright.sync_api")

@@ -10,7 +10,7 @@ import pytest
 from features.cohort import read_cohort
 from features.landmark import FeatureTable, landmark_table
 from features.settings import settings
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from features.errors import AuditError
 from features.landmark import Block, FeatureTable, landmark_table
 from features.outcomes import OUTCOME_IDS
 from features.settings import settings
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 from training.evidence.evidence import Circumstances, Evidence, evidence_of, scores
 from training.experiment import Experiment, Result, train
 from training.statistics.auroc_meta_analysis import auroc_random_effects

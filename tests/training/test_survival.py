@@ -12,9 +12,9 @@ import pytest
 from features.cohort import read_cohort
 from features.errors import InputError, OutcomeError
 from features.landmark import landmark_table
-from features.simulator import simulate_trial
 from features.survival import EVENT
 from models.registry import client
+from taxokine.simulation import simulate_trial
 from training.experiment import Experiment
 from training.progress import Progress
 from training.statistics.survival_families import SURVIVAL_FAMILIES

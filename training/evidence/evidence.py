@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.landmark import FeatureTable
-from features.outcomes import meaning
+from features.outcomes import definition_of
 from features.transforms import genus_of
 from models.calibration import fit_venn_abers
 from models.reference import VERDICTS, fit_reference_set, profile_verdicts
@@ -180,7 +180,7 @@ def evidence_of(
     judged = {name: scores(table, y, predictions, scheme) for name, predictions in beside.items()}
     about = {
         "outcome": around.outcome,
-        "definition": meaning(around.outcome),
+        "definition": definition_of(around.outcome),
         "simulated": table.simulated,
         "pooled_labels": around.pooled_labels,
         "patients": len(table),

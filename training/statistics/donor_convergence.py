@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from features.donors import Flags, own_minus_unrelated, own_weights
+from features.donors import Flags, own_donor_contrast, own_donor_weights
 from training.statistics.arrays import Matrix, Vector
 from training.statistics.metrics import Estimate
 from training.statistics.permutations import permutation_p_value, row_orders
@@ -62,12 +62,12 @@ def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> 
     ----------
     MacKinnon, Nielsen and Webb 2023, Journal of Econometrics 232:272-299, for jackknives of few clusters.
     """
-    contrast, gave = own_minus_unrelated(scores, own), np.flatnonzero(own.any(axis=0))
+    contrast, gave = own_donor_contrast(scores, own), np.flatnonzero(own.any(axis=0))
     n_donors = own.shape[1]
     left = [_means(scores, own, int(donor)) for donor in gave]
     point = _means(scores, own)
     low, high = _jackknifed(np.array(point), np.array(left))
-    exchanged = scores.T @ own_weights(own)
+    exchanged = scores.T @ own_donor_weights(own)
     order = row_orders(n_donors, seed=seed)
     shifted = np.abs(exchanged[np.arange(n_donors), order].sum(axis=1))
     return DonorConvergence(
@@ -88,7 +88,7 @@ def _means(scores: Matrix, own: Flags, without: int | None = None) -> tuple[floa
         scores, own = np.delete(scores[kept], without, axis=1), np.delete(own[kept], without, axis=1)
     if not len(own) or own.all(axis=1).any():
         return math.nan, math.nan
-    contrast = own_minus_unrelated(scores, own)
+    contrast = own_donor_contrast(scores, own)
     mine = own[:, own.any(axis=0)]
     return float(contrast.mean()), float((contrast @ mine / mine.sum(axis=0)).mean())
 

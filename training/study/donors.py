@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
-from features.audit import alike_profiles
+from features.audit import similar_profiles
 from features.cohort import Cohort
-from features.donors import Flags, gained, gifts, lost
+from features.donors import Flags, donor_samples_given, share_gained, share_lost
 from features.trajectories import WINDOWS, Window
 from features.transforms import PrevalenceFilter, closure
 from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
@@ -86,7 +86,7 @@ def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
 def _panel(cohort: Cohort, windows: Sequence[Window]) -> _Panel | str:
     """Return what can be compared, or what is missing."""
     looked = stool(cohort, windows)
-    given = gifts(cohort)
+    given = donor_samples_given(cohort)
     donors = list(dict.fromkeys(looked.samples.loc[looked.samples["donor"], "patient"]))
     if not donors:
         return "distance to donors: no donor's stool; name the donors' samples in the manifest's samples.donor"
@@ -349,7 +349,7 @@ def _alike(cohort: Cohort, recipients: list[str]) -> list[str]:
     """Return the recipients whose stool the audit finds as like another person's as if it were one person's."""
     named = {
         name
-        for finding in alike_profiles([cohort])
+        for finding in similar_profiles([cohort])
         for row in finding.rows
         for name in re.sub(r" \([\d.]+\)$", "", row).split(" and ")
     }
@@ -368,8 +368,8 @@ def _engraftment(panel: _Panel) -> Part:
     was, now = before.loc[names].to_numpy(), after.loc[names].to_numpy()
     sides, rows, lead = {}, [], []
     for what, scores, whose in (
-        ("gained", gained(was, now, donors), "donor-only"),
-        ("lost", lost(was, now, donors), "recipient-only"),
+        ("gained", share_gained(was, now, donors), "donor-only"),
+        ("lost", share_lost(was, now, donors), "recipient-only"),
     ):
         known = np.isfinite(scores).all(axis=1)
         if not known.any():

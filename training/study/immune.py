@@ -14,7 +14,15 @@ from scipy.stats import false_discovery_control
 
 from features.analytes import LOG2_UNITS
 from features.cohort import Cohort
-from features.trajectories import WINDOWS, Trajectories, Window, changes, in_windows, trajectories, visit_windows
+from features.trajectories import (
+    WINDOWS,
+    Trajectories,
+    Window,
+    levels_in_windows,
+    log2_changes,
+    trajectories,
+    windows_of_visits,
+)
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.statistics.mixed_model import mixed_slope
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
@@ -53,11 +61,11 @@ def change_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0
         normal. Both are of the patients drawn in both windows, and of who lay beyond the same limit in both as
         unchanged. What fewer than two patients tell, or none within the range, is not among them.
     """
-    levels, lines = in_windows(rows, windows), []
+    levels, lines = levels_in_windows(rows, windows), []
     baseline = levels.xs(0, level="window") if len(levels) and 0 in levels.index.get_level_values(2) else levels[:0]
     for at, window in enumerate(windows[1:], 1):
         drawn = rows[rows["time"].between(window.first, window.last)]
-        for analyte, paired in changes(levels, at).groupby("analyte"):
+        for analyte, paired in log2_changes(levels, at).groupby("analyte"):
             undetected = int(paired["below"].sum())
             same = paired["below"] | paired["above"]
             # Without a limit or a single number, there is no level to speak of.
@@ -104,8 +112,8 @@ def pattern_table(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
         `analyte`, `patients` (drawn in all three), of them how many `rose`, `fell` and ended `above` baseline; `p`
         and `q`.
     """
-    levels, last, lines = in_windows(rows, windows), len(windows) - 1, []
-    parts = [changes(levels, *ends)["change"] for ends in ((1, 0), (last, 1), (last, 0))]
+    levels, last, lines = levels_in_windows(rows, windows), len(windows) - 1, []
+    parts = [log2_changes(levels, *ends)["change"] for ends in ((1, 0), (last, 1), (last, 0))]
     joined = pd.concat(parts, axis=1, join="inner", keys=["rise", "fall", "above"])
     for analyte, mine in joined.groupby("analyte"):
         if len(mine) > 1 and mine.to_numpy().any():
@@ -177,7 +185,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         return Section(name=NAME, title=TITLE, missing=(why,))
     codes, rows = patient_codes(cohort), found.rows
     if not found.dated:
-        windows = visit_windows(found)
+        windows = windows_of_visits(found)
     table, none = change_table(rows, windows), _never_within(rows)
     headlines = _changed(table, windows, found)
     lead, missing = [_summary(found), *headlines], []
@@ -389,7 +397,7 @@ def _folds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _level_listing(found: Trajectories, windows: Sequence[Window], codes: dict[str, str]) -> pd.DataFrame:
-    levels = in_windows(found.rows, windows).reset_index()
+    levels = levels_in_windows(found.rows, windows).reset_index()
     return pd.DataFrame(
         {
             "analyte": levels["analyte"],
@@ -492,7 +500,7 @@ def _trajectories(
     figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
     last = float(found.rows["time"].max())
-    levels = in_windows(found.rows, windows).reset_index()
+    levels = levels_in_windows(found.rows, windows).reset_index()
     for axes in panels[len(analytes) :]:
         axes.axis("off")
     for analyte, axes in zip(analytes, panels, strict=False):

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.stats import false_discovery_control
 
 from features.cohort import Cohort
-from features.donors import gifts
-from features.outcomes import RESPONSES, meaning
+from features.donors import donor_samples_given
+from features.outcomes import RESPONSES, definition_of
 from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity
 from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
@@ -275,7 +275,7 @@ def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -
     caption += "; donors (green)." if found.samples["donor"].any() else "."
     drawings = {"ordination": Drawing(caption.format("both distances"), partial(_maps, found, drawn))}
     if len(patients) <= MOST_PATHS:
-        of = {one: set(donors) for one, donors in gifts(cohort).items()}
+        of = {one: set(donors) for one, donors in donor_samples_given(cohort).items()}
         drawings["paths"] = Drawing(
             "Each patient's path on the principal coordinates of Bray-Curtis distances, from the first sample (open) "
             "to the last (filled); donors are diamonds, the patient's own filled; all other stool is grey.",
@@ -452,7 +452,7 @@ def _questions(found: Stool, cohort: Cohort) -> Iterator[_Question]:
             if len(each) > 1 and min(each.values()) > 1:
                 taken = [mine[name] for name in listed]
                 yield _Question(f"{words} ({window.name})", "patients", taken, groups)
-    donor = {name: next(iter(gave)) for name, gave in gifts(cohort).items() if len(gave) == 1}
+    donor = {name: next(iter(gave)) for name, gave in donor_samples_given(cohort).items() if len(gave) == 1}
     for window in found.windows[1:]:
         treated = [name for name in one[window] if name in donor]
         several = Counter(donor[name] for name in treated)
@@ -474,7 +474,7 @@ def _groupings(cohort: Cohort) -> Iterator[tuple[str, pd.Series[str]]]:
     outcome = next((name for name in RESPONSES if name in cohort.labels.flags), None)
     if outcome is not None:
         known = cohort.labels.flags[outcome].dropna()
-        yield f"by response, {meaning(outcome)}", known.map({True: "yes", False: "no"})
+        yield f"by response, {definition_of(outcome)}", known.map({True: "yes", False: "no"})
     arm = arms(cohort)
     if len(arm):
         yield "by arm", arm

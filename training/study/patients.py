@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from features.cohort import Cohort
-from features.donors import gifts
+from features.donors import donor_samples_given
 from features.manifest import ClinicalField
 from features.outcomes import MONTH
-from features.survival import EVENT, survival_refusal, time_to_event
+from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.drawing import COLOURS, PALE, WIDTH
 from training.statistics.survival_curves import beta_product, kaplan_meier, median_survival
 from training.study.rates import SHARES, rate_row
@@ -61,7 +61,7 @@ def transplants(cohort: Cohort) -> pd.DataFrame:
     told = cohort.course.transplants
     if not told.empty:
         return told
-    given = [(patient, donor) for patient, donors in gifts(cohort).items() for donor in donors]
+    given = [(patient, donor) for patient, donors in donor_samples_given(cohort).items() for donor in donors]
     day = 0.0 if cohort.manifest.clock.name == "day_fmt" else np.nan
     return pd.DataFrame(given, columns=["patient", "donor"]).assign(day=day)
 
@@ -132,7 +132,7 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Part:
     if len(best.columns):
         each["best response"] = best.iloc[:, 0].mask(best.iloc[:, 0] == "", "not assessed")
     for outcome, title in OUTCOMES.items():
-        if survival_refusal(cohort.manifest, cohort.labels, outcome) is None:
+        if survival_exclusion_reason(cohort.manifest, cohort.labels, outcome) is None:
             times = time_to_event(cohort.labels, outcome, names, 0)
             each[f"{title}, months"] = (times["time"] / MONTH).round(1)
             known = times["at_risk"] != "unknown"
@@ -236,7 +236,7 @@ def _courses(cohort: Cohort, codes: Codes) -> Part:
 def _survival(cohort: Cohort, codes: Codes) -> Part:
     names, times, missing = pd.Index(codes), {}, []
     for outcome, title in OUTCOMES.items():
-        refused = survival_refusal(cohort.manifest, cohort.labels, outcome)
+        refused = survival_exclusion_reason(cohort.manifest, cohort.labels, outcome)
         frame = None if refused else time_to_event(cohort.labels, outcome, names, 0).dropna(subset=["time"])
         if frame is None or frame.empty:
             missing.append(f"{title}: {refused or 'no time is known'}.")
@@ -488,7 +488,7 @@ def several_arms(cohort: Cohort) -> bool:
 
 def has_comparator(cohort: Cohort) -> bool:
     """Tell whether one of several arms went without FMT; where nothing tells who had it, several arms suffice."""
-    given = set(gifts(cohort)) | set(cohort.course.transplants["patient"])
+    given = set(donor_samples_given(cohort)) | set(cohort.course.transplants["patient"])
     told = arms(cohort)
     large = told[told.map(told.value_counts()) > 1]
     without = ~large.index.isin(given)

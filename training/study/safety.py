@@ -16,7 +16,7 @@ from scipy.stats import beta
 
 from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
-from features.survival import EVENT, CensoredAt, survival_refusal, time_to_event
+from features.survival import EVENT, CensoredAt, survival_exclusion_reason, time_to_event
 from training.drawing import BLUE, INK, PALE, VERMILION, WIDTH
 from training.statistics.survival_curves import Curve, aalen_johansen
 from training.study.patients import by_code
@@ -276,7 +276,7 @@ def _causes(events: pd.DataFrame, codes: Codes) -> Part:
 
 
 def _times(cohort: Cohort, codes: Codes) -> Part:
-    refused = survival_refusal(cohort.manifest, cohort.labels, "time_to_toxicity_any")
+    refused = survival_exclusion_reason(cohort.manifest, cohort.labels, "time_to_toxicity_any")
     if refused:
         return Part(missing=(f"Time to the first event and cumulative incidence: {refused}.",))
     assert cohort.labels.dates is not None

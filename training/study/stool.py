@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from features.cohort import Cohort
-from features.donors import detection
+from features.donors import detection_probability
 from features.trajectories import WINDOWS, Window
 from features.transforms import GenusSums, closure
 from training.study.section import donor_codes, patient_codes
@@ -33,7 +33,7 @@ class Stool:
         The row of `proportions` that a position in the cohort's samples has.
     proportions : ndarray, (n_samples, n_taxa)
     found : ndarray, (n_samples, n_taxa)
-        `features.donors.detection`.
+        `features.donors.detection_probability`.
     taxa : tuple of str
     windows : tuple of Window
     dated : bool
@@ -102,7 +102,7 @@ def stool(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Stool:
         windows = [Window(f"visit {visit:g}", visit, visit) for visit in sorted(set(time.dropna()))]
     values = cohort.taxa.values[some].astype(np.float64)
     counts = cohort.taxa.unit == "counts"
-    found = detection(values if counts else closure(values), counts=counts)
+    found = detection_probability(values if counts else closure(values), counts=counts)
     at = {int(position): row for row, position in enumerate(samples.index)}
     return Stool(samples, at, closure(values), found, cohort.taxa.taxa, tuple(windows), dated, counts)
 

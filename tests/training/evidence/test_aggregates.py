@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from features.cohort import read_cohort
-from features.landmark import Block, landmark_table, pooled
+from features.landmark import Block, landmark_table, pool_tables
 from models.encoder import BlockEncoder
 from models.joint import CELLS
 from models.rates import event_rate, like
@@ -57,7 +57,7 @@ def test_of_one_cohort_nothing_is_said_of_another():
 
 def test_response_and_toxicity_are_counted_as_a_crosstab_does(cohorts_dir):
     tables = [landmark_table(read_cohort(name, cohorts_dir, fetch=False)) for name in ("mitox", "lee_2022")]
-    table = pooled(tables)
+    table = pool_tables(tables)
     table = table.take(table.rows[OUTCOME].notna().to_numpy())
     found = together(table, OUTCOME)
     assert found["reason"] is None

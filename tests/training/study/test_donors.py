@@ -7,7 +7,7 @@ import pytest
 
 from features.cohort import Cohort, read_cohort
 from features.course import Course
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 from training.study.donors import _jaccard, donors_section
 from training.study.section import Section
 

@@ -12,8 +12,8 @@ from scipy.stats import false_discovery_control
 
 from benchmarks.study_error_rates import blood
 from features.cohort import read_cohort
-from features.simulator import simulate_trial
 from features.trajectories import WINDOWS, Trajectories
+from taxokine.simulation import simulate_trial
 from training.study.immune import (
     _changed,
     change_table,

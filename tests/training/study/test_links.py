@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from features.cohort import read_cohort
-from features.simulator import simulate_trial
 from features.trajectories import trajectories
+from taxokine.simulation import simulate_trial
 from training.study.links import (
     APART,
     Paired,

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from features.cohort import Cohort, read_cohort
 from features.manifest import ClinicalField
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 from training.study.microbiome import alpha_diversity, microbiome_section, taxa_changes
 from training.study.stool import stool
 

@@ -17,7 +17,7 @@ from features.audit import KINDS, Finding
 from features.cohort import read_cohort
 from features.manifest import ClinicalField
 from features.outcomes import Labels
-from features.simulator import simulate_trial
+from taxokine.simulation import simulate_trial
 from training.study.report import ROWS, columns, limits, methods, sentence, shown, write_report
 from training.study.section import Drawing, Listing, Section
 

@@ -20,10 +20,10 @@ from features.course import Course
 from features.errors import InputError
 from features.manifest import load_manifest
 from features.settings import settings
-from features.simulator import simulate_trial
-from features.trajectories import WINDOWS, windows_after
+from features.trajectories import WINDOWS, parse_windows
 from models.registry import client
 from taxokine import cli
+from taxokine.simulation import simulate_trial
 from training import drawing
 from training.progress import Progress
 from training.study.report import mark_simulated, report_page
@@ -269,7 +269,7 @@ def test_names_are_no_formulas():
 
 def test_windows_of_ones_own_reach_every_section(small):
     cohort = read_cohort(small, small.parent)
-    made = study_sections(windows_after("10-40,41-"))
+    made = study_sections(parse_windows("10-40,41-"))
     tables = {name: made[name](cohort).listings for name in ("immune trajectories", "microbiome", "donors")}
     for name, listing in (("immune trajectories", "changes"), ("microbiome", "diversity")):
         assert set(tables[name][listing].frame["window"]) == {"days 10 to 40", "day 41 and later"}
@@ -281,4 +281,4 @@ def test_a_boards_limit_reaches_the_boundary_and_the_commands_default_is_the_stu
     assert any("P(rate > 12%)" in text for text in told)
     options = {option.name: option for option in cli.study.params}
     assert options["stop_above"].default == LIMIT
-    assert tuple(windows_after(options["windows"].default)) == tuple(WINDOWS)
+    assert tuple(parse_windows(options["windows"].default)) == tuple(WINDOWS)

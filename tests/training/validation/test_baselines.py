@@ -14,7 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from features.cohort import read_cohort
-from features.landmark import Block, FeatureTable, landmark_table, pooled
+from features.landmark import Block, FeatureTable, landmark_table, pool_tables
 from features.manifest import load_manifest, manifest_text
 from features.settings import settings
 from training.statistics.metrics import auroc, mean_over_seeds
@@ -135,7 +135,7 @@ def published(cohorts_dir: Path) -> Iterator[Path]:
 def labelled(names: tuple[str, ...], data: Path) -> FeatureTable:
     """Return the patients of known response, by their first stool up to day 30."""
     tables = [landmark_table(read_cohort(name, data, fetch=False), landmark=30, sample="first") for name in names]
-    table = pooled(tables)
+    table = pool_tables(tables)
     return table.take(table.rows["published_response"].notna().to_numpy(bool))
 
 

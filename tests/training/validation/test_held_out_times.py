@@ -11,9 +11,9 @@ import pytest
 
 from features.cohort import read_cohort
 from features.landmark import Block, landmark_table
-from features.simulator import simulate_trial
 from features.survival import EVENT
 from models.encoder import BlockEncoder
+from taxokine.simulation import simulate_trial
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.statistics.survival_metrics import harrell_c
 from training.survival import (

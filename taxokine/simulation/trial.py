@@ -40,7 +40,7 @@ progression-free survival have proportional hazards with the coefficients :math:
 :math:`U_i`, given :math:`x`, orders a patient's best response, from CR to PD, and the time of progression,
 :math:`-\ln U_i / (h_p e^{\alpha x})`: the better the response, the later the progression.
 
-The rest of each patient's course is `features.simulated_course`'s.
+The rest of each patient's course is `taxokine.simulation.course`'s.
 
 The causes echo published findings (Routy, Gopalakrishnan and Matson 2018, Science 359:91, 97 and 104; Derosa 2024,
 Cell 187:3373; Dubin 2016, Nature Communications 7:10391) but are planted, and so are their sizes: evidence of nothing.
@@ -67,7 +67,7 @@ from scipy.special import expit, logit, ndtr, ndtri
 
 from features.errors import InputError
 from features.outcomes import MONTH
-from features.simulated_course import assessments, cycles, judgements, measures, medications
+from taxokine.simulation.course import assessments, cycles, judgements, measures, medications
 
 Matrix = NDArray[np.float64]
 
@@ -122,7 +122,7 @@ title: Simulated trial of fecal microbiota transplantation with immune checkpoin
 simulated: true
 source:
   licence: none needed, simulated
-  citation: Simulated by Taxokine (features.simulator); no patient stands behind these numbers
+  citation: Simulated by Taxokine (taxokine.simulation); no patient stands behind these numbers
 clock: {{name: day_fmt, index: fecal microbiota transplantation}}
 taxa: {{file: stool_counts.tsv, format: table, rank: species, unit: counts, samples_in: columns, profiler: simulated}}
 samples:

@@ -19,7 +19,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import InputError
 from features.landmark import FeatureTable, landmark_table
 from features.outcomes import MONTH
-from features.simulator import ANALYTES, AS_PUBLISHED, GENERA, Trial, pulse, saturation, simulate_five, simulate_trial
+from taxokine.simulation import ANALYTES, AS_PUBLISHED, GENERA, Trial, pulse, saturation, simulate_five, simulate_trial
 
 
 def read(manifest: Path) -> Cohort:

@@ -1,4 +1,4 @@
-r"""The simulated course of a trial's patients, from what `features.simulator` let become of them.
+r"""The simulated course of a trial's patients, from what `taxokine.simulation` let become of them.
 
 **Lesions** are assessed before the transplant, every nine weeks, and when they progress. The sum of their diameters
 follows from the best response and the day of progression, so that RECIST 1.1 (Eisenhauer 2009, European Journal of
