@@ -17,7 +17,7 @@ title: Invented counts, for the benchmark
 simulated: true
 source: {licence: "none needed, simulated", citation: "invented for the benchmark"}
 clock: {name: day_ici, index: first dose}
-taxa: {file: counts.tsv, format: table, rank: species, unit: counts, samples_in: columns, profiler: simulated}
+taxa: {file: counts.tsv, format: table, rank: species, unit: counts, sample_axis: columns, profiler: simulated}
 samples: {file: sheet.csv, sample: sample, patient: patient, day: {column: day}}
 patients: {file: sheet.csv, patient: patient, keep: {age: {column: age, unit: years}}}
 outcomes:

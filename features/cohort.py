@@ -141,7 +141,7 @@ def _read_profiles(manifest: Manifest, paths: dict[str, Path]) -> TaxaTable:
         unit=said.unit,
         taxonomy=paths[said.taxonomy] if said.taxonomy else None,
         prefix=said.prefix,
-        samples_in=said.samples_in,
+        sample_axis=said.sample_axis,
         profiler=said.profiler,
     )
 
@@ -169,16 +169,18 @@ def _read_samples(said: Samples, sheet: TextTable, taxa: TaxaTable) -> tuple[pd.
             "day": none if said.day is None else _days(sheet, said),
             "visit": none if said.visit is None else sheet.numbers(said.visit, ()),
             "donor": _matches(sheet, said),
-            "given": "" if said.given is None else sheet.column(said.given),
+            "donor_sample": "" if said.donor_sample is None else sheet.column(said.donor_sample),
             "line": listed.index,
         }
     )
     reasons: Counter[str] = Counter()
     left_out: set[str] = set()
-    for name, reason in said.leave_out.items():
+    for name, reason in said.exclude_samples.items():
         named = {one for one in listed if one == name or fnmatchcase(one, name)}
         if not named:
-            raise ManifestError(f"{sheet.path}: samples.leave_out names {name!r}, which is no sample; correct the name")
+            raise ManifestError(
+                f"{sheet.path}: samples.exclude_samples names {name!r}, which is no sample; correct the name"
+            )
         reasons[reason] += len(named - left_out)
         left_out |= named
     # Counted, not named: notes go where samples' names may not.
@@ -245,11 +247,11 @@ def _patient_sheet(
 def _one_row_each(manifest: Manifest, sheet: TextTable | None) -> TextTable | None:
     if sheet is None or manifest.patients is None:
         return None
-    columns = list(manifest.outcomes.columns)
+    columns = list(manifest.outcomes.outcome_columns)
     if manifest.patients.centre is not None:
         columns.append(manifest.patients.centre)
     if manifest.patients.file != manifest.samples.file:
-        columns += [field.column for field in manifest.patients.keep.values()]
+        columns += [field.column for field in manifest.patients.covariates.values()]
     return sheet.one_row_per(manifest.patients.patient, columns)
 
 
@@ -266,7 +268,7 @@ def _read_clinical(
     if sheet is None or manifest.patients is None:
         return pd.DataFrame(index=samples.index), pd.DataFrame()
     columns: dict[str, pd.Series[float]] = {}
-    for name, field in manifest.patients.keep.items():
+    for name, field in manifest.patients.covariates.items():
         columns |= _clinical_columns(name, field, sheet)
     frame = pd.DataFrame(columns, index=sheet.frame.index)
     if manifest.patients.file == manifest.samples.file:
@@ -281,10 +283,10 @@ def _read_clinical(
 
 def _clinical_columns(name: str, field: ClinicalField, sheet: TextTable) -> dict[str, pd.Series[float]]:
     if field.values is None:
-        return {name: sheet.numbers(field.column, field.missing, f"patients.keep.{name}.values")}
+        return {name: sheet.numbers(field.column, field.missing, f"patients.covariates.{name}.values")}
     meaning: dict[str, str | bool | None] = {**dict.fromkeys(field.missing), **field.values}
     said = pd.Series(
-        sheet.decode(field.column, meaning, f"patients.keep.{name}.values"), index=sheet.frame.index, dtype=object
+        sheet.decode(field.column, meaning, f"patients.covariates.{name}.values"), index=sheet.frame.index, dtype=object
     )
     if all(isinstance(value, bool) for value in field.values.values()):
         return {name: said.astype(float)}
@@ -331,7 +333,7 @@ def _read_immune(
         above=said.above,
         drop=said.drop,
         limits={name: (limit.lloq, limit.uloq) for name, limit in said.limits.items()},
-        ignore=said.ignore,
+        ignore=said.exclude_analytes,
         duplicates=said.duplicates,
         analyte_column=said.analyte,
         value_column=said.value,
@@ -366,14 +368,14 @@ def _read_immune(
 def _check_never(manifest: Manifest, listed: TextTable, sheet: TextTable | None, immune: ImmuneTable | None) -> None:
     measured = {} if immune is None else immune.synonyms()
     known = {*listed.frame.columns, *(() if sheet is None else sheet.frame.columns), *measured}
-    for column, reason in manifest.never.items():
+    for column, reason in manifest.exclude_columns.items():
         if column in measured:
             raise ManifestError(
-                f"{manifest.name}: 'never' forbids {column!r} ({reason}), which the immune table would bring in; list "
-                "it under immune.ignore with the reason"
+                f"{manifest.name}: 'exclude_columns' excludes {column!r} ({reason}), which is an analyte of the immune "
+                "table; list it under immune.exclude_analytes with the reason"
             )
         if column not in known:
             raise ManifestError(
-                f"{manifest.name}: 'never' forbids {column!r}, which is no column of the samples' or the patients' "
-                "sheet; correct the name"
+                f"{manifest.name}: 'exclude_columns' excludes {column!r}, which is no column of the samples' or the "
+                "patients' sheet; correct the name"
             )

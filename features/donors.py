@@ -42,7 +42,7 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
         stool = dict(zip(names, donors.index, strict=True)) | stool
     found: dict[str, dict[str, list[int]]] = {}
     recipients = cohort.samples[~cohort.samples["donor"]]
-    for patient, given in dict.fromkeys(zip(recipients["patient"], recipients["given"], strict=True)):
+    for patient, given in dict.fromkeys(zip(recipients["patient"], recipients["donor_sample"], strict=True)):
         if given in stool:
             at = int(stool[given])
             found.setdefault(patient, {}).setdefault(str(donors.at[at, "patient"]), []).append(at)

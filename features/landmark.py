@@ -372,7 +372,8 @@ def _landmark_notes(cohort: Cohort, landmark: float, latest: float, window: floa
     notes, said = [], cohort.manifest
     if latest < landmark:
         notes.append(
-            f"samples up to {said.clock.name} {latest:g} only, not {landmark:g}: {said.clock.because or 'its manifest'}"
+            f"samples up to {said.clock.name} {latest:g} only, not {landmark:g}: "
+            f"{said.clock.latest_sample_reason or 'its manifest'}"
         )
     if late:
         notes.append(f"{late} patients have no stool from {said.clock.name} {latest - window:g} to {latest:g}")

@@ -47,18 +47,18 @@ class AdverseEvents:
     frame : pandas.DataFrame
         One row each: `patient`, `term`, `grade` (1 to 5), `day`, `attribution` ("FMT", "ICI", "disease" or ""),
         `serious` (nullable boolean) and `organism` (or "").
-    since : float
+    first_counted_day : float
         As in the manifest.
     """
 
     frame: pd.DataFrame
-    since: float
+    first_counted_day: float
 
     def first(self, outcome: str, patients: pd.Index[str]) -> pd.Series[float]:
         """Return the day of each patient's first event of a toxicity outcome's grade, NaN where there is none."""
         grade = outcome.removeprefix("toxicity_")
         lowest = 1 if grade == "any" else int(grade)
-        counted = self.frame[(self.frame["day"] >= self.since) & (self.frame["grade"] >= lowest)]
+        counted = self.frame[(self.frame["day"] >= self.first_counted_day) & (self.frame["grade"] >= lowest)]
         return counted.groupby("patient")["day"].min().reindex(patients)
 
 
@@ -275,4 +275,4 @@ def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, man
             "organism": sheet.column(rule.organism) if rule.organism else "",
         }
     ).astype({"serious": "boolean", "organism": "str"})
-    return AdverseEvents(frame, rule.since)
+    return AdverseEvents(frame, rule.first_counted_day)

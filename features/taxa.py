@@ -144,7 +144,7 @@ def read_taxa(
     unit: Unit | None = None,
     taxonomy: str | PathLike[str] | None = None,
     prefix: str = "",
-    samples_in: Literal["columns", "rows"] | None = None,
+    sample_axis: Literal["columns", "rows"] | None = None,
     profiler: str | None = None,
 ) -> TaxaTable:
     """Read the stool profiles of a cohort.
@@ -165,7 +165,7 @@ def read_taxa(
         For 'biom' and 'qza': the features' taxonomy, a table or a QIIME 2 artifact.
     prefix : str
         What every sample's name begins with in this file and nowhere else ('metaphlan_'); it is cut off.
-    samples_in : {'columns', 'rows'}, optional
+    sample_axis : {'columns', 'rows'}, optional
         For 'table': where the samples are; by default, opposite the names that can only be taxa.
     profiler : str, optional
         The profiler, where the file does not name it; it must agree with a file that does.
@@ -203,10 +203,10 @@ def read_taxa(
             raise InputError(f"expected {argument} to be one of {', '.join(get_args(kind))}, got {value!r}")
     if taxonomy is not None and format not in ("biom", "qza"):
         raise InputError(f"a taxonomy applies to the formats 'biom' and 'qza'; {file} is read as {format!r}")
-    if samples_in is not None and format != "table":
-        raise InputError(f"samples_in applies to the format 'table'; {file} is read as {format!r}")
+    if sample_axis is not None and format != "table":
+        raise InputError(f"sample_axis applies to the format 'table'; {file} is read as {format!r}")
     if format == "metaphlan" or format == "table":
-        samples, values, taxa, lineages, version = _from_text(file, format, rank, samples_in)
+        samples, values, taxa, lineages, version = _from_text(file, format, rank, sample_axis)
         profiler = _agreed_profiler(version, profiler, file)
     else:
         samples, values, taxa, lineages = _from_features(file, format == "qza", rank, taxonomy)
@@ -216,11 +216,11 @@ def read_taxa(
 
 
 def _from_text(
-    file: Path, format: str, rank: Rank, samples_in: Literal["columns", "rows"] | None
+    file: Path, format: str, rank: Rank, sample_axis: Literal["columns", "rows"] | None
 ) -> tuple[Axis, NDArray[np.float32], list[str], dict[str, str], str | None]:
     stacked = format == "metaphlan"
     grid = read_number_table(file, lambda label: _rank(label) in (rank, None)) if stacked else read_number_table(file)
-    if stacked or (samples_in or _side_of_samples(grid.rows, grid.columns)) == "columns":
+    if stacked or (sample_axis or _side_of_samples(grid.rows, grid.columns)) == "columns":
         samples, clades, values = grid.columns, grid.rows, grid.values.T
     else:
         samples, clades, values = grid.rows, grid.columns, grid.values
@@ -338,7 +338,7 @@ def _side_of_samples(rows: Axis, columns: Axis) -> Literal["columns", "rows"]:
         return "rows"
     raise FileError(
         f"cannot tell taxa from samples: rows are named like {rows.labels[:2]}, columns like {columns.labels[:2]}. "
-        "State samples_in, 'columns' or 'rows'",
+        "State sample_axis, 'columns' or 'rows'",
         file=rows.file,
     )
 

@@ -20,7 +20,7 @@ from features.audit import KINDS, audit
 from features.cohort import Cohort, read_cohort
 from features.errors import AuditError, InputError, OutcomeError
 from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pool_tables
-from features.manifest import manifest_digest, nameless
+from features.manifest import manifest_digest, manifest_text_without_sample_names
 from features.outcomes import definition_of, exclusion_reason, outcome_id
 from features.settings import settings
 from models.bundle import Model
@@ -285,7 +285,9 @@ def tags_of(
 def write_inputs(folder: Path, cohorts: Sequence[Cohort], findings: Sequence[dict[str, Any]]) -> None:
     """Write what an experiment was given: manifests without names of samples, and what the audit found."""
     for cohort in cohorts:
-        (folder / f"{cohort.name}.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
+        (folder / f"{cohort.name}.yaml").write_text(
+            manifest_text_without_sample_names(cohort.manifest), encoding="utf-8"
+        )
     (folder / "audit.json").write_text(json.dumps(findings, indent=1), encoding="utf-8")
 
 

@@ -57,7 +57,7 @@ KINDS: Mapping[str, tuple[Severity, str, str]] = {
         "error",
         "it was recorded because of the outcome, or cases were measured apart from the others; a model would learn "
         "that, and be worthless for a new patient",
-        "forbid the column under the manifest's 'never', or do not train on this outcome",
+        "exclude the column under the manifest's 'exclude_columns', or do not train on this outcome",
     ),
     "response-against-progression": (
         "warning",

@@ -106,7 +106,7 @@ def donors(cohort: Cohort) -> Iterator[Finding]:
     both = sorted(set(mine["patient"]) & set(cohort.donors["patient"]))
     if both:
         yield finding("donor-is-patient", cohort.name, f"{len(both)} subjects are donors and patients", both)
-    given = sorted(set(cohort.samples["given"]) & set(mine["sample"]))
+    given = sorted(set(cohort.samples["donor_sample"]) & set(mine["sample"]))
     if given:
         what = f"{len(given)} samples were given to patients, and are listed as a patient's own"
         yield finding("donor-is-patient", cohort.name, what, given)

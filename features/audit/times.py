@@ -74,9 +74,9 @@ def _first_events(cohort: Cohort, patients: pd.Index[str]) -> dict[str, pd.Serie
 def events_before_treatment(cohort: Cohort) -> Iterator[Finding]:
     """Dated events that precede the treatment."""
     if (events := cohort.labels.events) is not None:
-        before = events.frame[events.frame["day"] < events.since]
+        before = events.frame[events.frame["day"] < events.first_counted_day]
         if not before.empty:
-            what = f"{len(before)} of {len(events.frame)} adverse events are of before day {events.since:g}"
+            what = f"{len(before)} of {len(events.frame)} adverse events are of before day {events.first_counted_day:g}"
             yield finding("event-before-treatment", cohort.name, what, before["patient"])
 
 

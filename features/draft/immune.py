@@ -88,7 +88,7 @@ def _measurement_lines(cells: Mapping[str, pd.Series[str]], wide: bool, expressi
         else:
             kept[name] = pd.to_numeric(written, errors="coerce")
     lines = [f"  drop: {in_yaml(drop)}  # guessed: no measurements; TODO: confirm"] if drop else []
-    lines += [f"  ignore: {in_yaml(ignore)}"] if ignore else []
+    lines += [f"  exclude_analytes: {in_yaml(ignore)}"] if ignore else []
     if expression or not kept:
         return lines
     numbers = pd.concat(kept, names=["analyte"]).reset_index(level="analyte", name="number")

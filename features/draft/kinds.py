@@ -124,7 +124,7 @@ def table_at_finest_rank(file: Path, kind: str, taxonomy: Path | None) -> tuple[
         If the file is no such table, or less than half of it has a name at any rank.
     """
     format, _, side = kind.partition("/")
-    options: Any = {"format": format, "taxonomy": taxonomy, "samples_in": side or None}
+    options: Any = {"format": format, "taxonomy": taxonomy, "sample_axis": side or None}
     absent: FileError | None = None
     ranks: tuple[Rank, ...] = ("species", "genus", "family", "order", "class", "phylum")
     for rank in ranks:

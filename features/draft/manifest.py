@@ -59,6 +59,7 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
     used = {source, taxonomy, *(sheet.path for sheet in (stool.sheet, patients, immune, events) if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
+        "manifest_version: 2",
         f"name: {in_yaml(name)}",
         "title: TODO  # TODO: first author and year, cancer, treatment",
         "source:",

@@ -99,9 +99,9 @@ def patient_lines(sheet: TextTable, stool: Stool, events: TextTable | None) -> l
         lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}"]
         lines.append(f"  patient: {in_yaml(patient)}  # guessed: {have} of {len(stool.patients)} patients found here")
         lines += [f"  centre: {in_yaml(c)}  # guessed: {steady[c].nunique()} of them" for c in centre]
-    lines += [*(["  keep:"] if kept else []), *keep]
+    lines += [*(["  covariates:"] if kept else []), *keep]
     lines += ["outcomes:", *outcomes] if outcomes else ["# TODO: no outcome was recognised; describe 'outcomes'"]
-    lines += ["never:"] if never else []
+    lines += ["exclude_columns:"] if never else []
     return lines + [f"  {in_yaml(column)}: {in_yaml(why)}  # TODO: confirm" for column, why in never.items()]
 
 

@@ -36,7 +36,7 @@ def taxa_lines(file: Path, kind: str, taxonomy: Path | None, rank: str, table: T
     """Return the lines of the taxa table; `prefix` is what its samples' names begin with, and the sheet's do not."""
     format, _, side = kind.partition("/")
     lines = ["taxa:", f"  file: {in_yaml(file.name)}", f"  format: {format}"]
-    lines += [f"  samples_in: {side}  # guessed: the other side names taxa"] if side else []
+    lines += [f"  sample_axis: {side}  # guessed: the other side names taxa"] if side else []
     lines += [f"  taxonomy: {in_yaml(taxonomy.name)}"] if taxonomy else []
     lines.append(f"  rank: {rank}  # guessed: the finest at which most of the table has a name")
     lines.append(f"  unit: {table.unit}  # guessed: the largest sample sums to {table.values.sum(axis=1).max():g}")
@@ -103,7 +103,7 @@ def _profile_names(
 
 
 def _donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]]:
-    """Return the lines of 'donor' and 'given', and the rows that are donors'.
+    """Return the lines of 'donor' and 'donor_sample', and the rows that are donors'.
 
     They are those that a column calls so, or else those whose name others were given.
     """
@@ -113,9 +113,9 @@ def _donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]]:
             value = names[rows].iloc[0]
             donor = in_yaml({"column": str(other), "pattern": f"^{value}$"})
             lines = [f"  donor: {donor}  # guessed: {rows.sum()} rows say so; TODO: confirm"]
-            return lines + [f"  given: {in_yaml(column)}" for column in columns_of(sheet, _GIVEN) if column != other][
-                :1
-            ], rows
+            return lines + [
+                f"  donor_sample: {in_yaml(column)}" for column in columns_of(sheet, _GIVEN) if column != other
+            ][:1], rows
     for column in columns_of(sheet, _GIVEN):
         named = sheet.frame.loc[~sheet.frame[column].map(is_missing), column]
         for other, names in sheet.frame.items():
@@ -127,5 +127,5 @@ def _donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]]:
             if not rows[named.index].any():
                 donor = in_yaml({"column": str(other), "pattern": f"^{prefix[0]}"})
                 why = f"# guessed: {rows.sum()} rows are named as {in_yaml(column)} names donors; TODO: confirm"
-                return [f"  donor: {donor}  {why}", f"  given: {in_yaml(column)}"], rows
+                return [f"  donor: {donor}  {why}", f"  donor_sample: {in_yaml(column)}"], rows
     return [], pd.Series(False, index=sheet.frame.index)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import pandas as pd
-import yaml
 
 from features.analytes import parse_value
 from features.errors import InputError
@@ -109,4 +109,6 @@ def in_yaml(value: object) -> str:
     text = str(value)
     if re.fullmatch(r"[A-Za-z]\w*([ ./-]\w+)*", text, re.ASCII) and text.casefold() not in _YAML_WORDS:
         return text
-    return yaml.safe_dump(text, default_style='"', allow_unicode=True, width=float("inf")).strip()
+    # JSON's quotes are YAML's too, but YAML takes U+2028 and the like for line breaks.
+    quoted = json.dumps(text, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)

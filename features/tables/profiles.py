@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from features.errors import FileError
 
@@ -208,7 +209,7 @@ def read_artifact(path: Path, types: Sequence[str], member: str) -> bytes:
             if len(roots) != 1:
                 raise FileError(f"expected one folder in a QIIME 2 artifact, got {sorted(roots)[:5]}", file=path)
             root = roots.pop()
-            described = yaml.safe_load(archive.read(f"{root}/metadata.yaml"))
+            described = YAML(typ="safe", pure=True).load(archive.read(f"{root}/metadata.yaml"))
             came = described.get("type") if isinstance(described, dict) else described
             if came not in types:
                 raise FileError(
@@ -216,7 +217,7 @@ def read_artifact(path: Path, types: Sequence[str], member: str) -> bytes:
                     file=path,
                 )
             return archive.read(f"{root}/data/{member}")
-    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, yaml.YAMLError) as error:
+    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, YAMLError) as error:
         raise FileError(f"expected a QIIME 2 artifact (.qza): {error}", file=path) from error
 
 

@@ -33,7 +33,7 @@ def cohort_report(cohort: Cohort) -> Iterator[RenderableType]:
             *_tables(cohort),
             *_immune(cohort),
             *_outcomes(cohort),
-            *(("excluded", f"{column}: {reason}") for column, reason in manifest.never.items()),
+            *(("excluded", f"{column}: {reason}") for column, reason in manifest.exclude_columns.items()),
             *(("note", note) for note in (*cohort.notes, *manifest.notes)),
         ]
     )
@@ -118,11 +118,11 @@ def _outcomes(cohort: Cohort) -> Iterator[tuple[str, str]]:
         yield "outcome", f"{outcome}: {counts} ({definition_of(outcome)})"
     events = cohort.labels.events
     if events is not None:
-        before = int((events.frame["day"] < events.since).sum())
+        before = int((events.frame["day"] < events.first_counted_day).sum())
         yield (
             "outcome",
             f"toxicity: {len(events.frame)} dated events of {events.frame['patient'].nunique()} patients, "
-            f"{before} before day {events.since:g}, not counted",
+            f"{before} before day {events.first_counted_day:g}, not counted",
         )
 
 

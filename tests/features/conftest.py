@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import settings
 
 # A busy machine is no failure.
@@ -27,11 +27,12 @@ FILES = {
     "events.csv": "patient,term,grade,day\np1,rash,1,15\np1,colitis,3,40\np2,rash,2,0\np3,delirium,3,-30\n",
 }
 MANIFEST: dict[str, Any] = {
+    "manifest_version": 2,
     "name": "toy",
     "title": "A toy",
     "source": {"licence": "CC0", "citation": "nobody"},
     "clock": {"name": "day_ici", "index": "first dose"},
-    "taxa": {"file": "taxa.csv", "format": "table", "unit": "percent", "samples_in": "rows", "profiler": "by_hand"},
+    "taxa": {"file": "taxa.csv", "format": "table", "unit": "percent", "sample_axis": "rows", "profiler": "by_hand"},
     "samples": {
         "file": "samples.csv",
         "sample": "sample",
@@ -42,7 +43,7 @@ MANIFEST: dict[str, Any] = {
     "patients": {
         "file": "patients.csv",
         "patient": "patient",
-        "keep": {"age": {"column": "age"}, "sex": {"column": "sex", "values": {"F": "female", "M": "male"}}},
+        "covariates": {"age": {"column": "age"}, "sex": {"column": "sex", "values": {"F": "female", "M": "male"}}},
     },
     "immune": {"file": "blood.csv", "layout": "wide", "unit": "pg/mL", "patient": "patient", "day": "day"},
     "outcomes": {
@@ -51,7 +52,7 @@ MANIFEST: dict[str, Any] = {
         "durable_benefit": {"stable_six_months": {"column": "lasting", "yes": ["yes"], "no": ["no"], "unknown": [""]}},
         "toxicity": {"events": "events.csv", "patient": "patient", "term": "term", "grade": "grade", "day": "day"},
     },
-    "never": {"steroids": "given because of toxicity"},
+    "exclude_columns": {"steroids": "given because of toxicity"},
 }
 
 
@@ -67,7 +68,7 @@ def write_cohort(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]
         for name, text in {**FILES, **(files or {})}.items():
             (folder / name).write_text(text, encoding="utf-8")
         path = folder / "cohort.yaml"
-        path.write_text(yaml.safe_dump(_merged(MANIFEST, changes), allow_unicode=True), encoding="utf-8")
+        path.write_text(json.dumps(_merged(MANIFEST, changes), ensure_ascii=False, sort_keys=True), encoding="utf-8")
         return str(path)
 
     return write

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from ruamel.yaml import YAML
 from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
@@ -50,10 +50,10 @@ def spoil(trial: Path, tmp_path: Path) -> Write:
             separator = "\t" if file.endswith(".tsv") else ","
             frame = pd.read_csv(folder / file, sep=separator)
             change(frame).to_csv(folder / file, sep=separator, index=False)
-        said = yaml.safe_load(manifest_text(load_manifest(folder / "manifest.yaml")))
+        said = YAML(typ="safe", pure=True).load(manifest_text(load_manifest(folder / "manifest.yaml")))
         said["name"] = name
         manifest(said)
-        (folder / "manifest.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+        (folder / "manifest.yaml").write_text(json.dumps(said), encoding="utf-8")
         return read_cohort(folder / "manifest.yaml", tmp_path)
 
     return write
@@ -263,7 +263,7 @@ def test_donors_posing_as_patients(spoil: Write, clean: Cohort) -> None:
 
     given = spoil({"samples.csv": lambda sheet: sheet.fillna({"day_fmt": 0})}, unmarked, "unmarked")
     found = one(audit([given]), "donor-is-patient")
-    assert set(found.rows) == set(clean.samples["given"]) - {""}
+    assert set(found.rows) == set(clean.samples["donor_sample"]) - {""}
     shared = spoil({"samples.csv": lambda sheet: sheet.replace({"subject": {"SIM-D01": "SIM-001"}})})
     assert one(audit([shared]), "donor-is-patient").rows == ("SIM-001",)
 
@@ -290,7 +290,7 @@ def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
         return pd.concat([events, events.iloc[[1]].assign(patient="SIM-005", day_fmt=1)])
 
     def since(said: dict[str, Any]) -> None:
-        said["outcomes"]["toxicity"]["since"] = -30
+        said["outcomes"]["toxicity"]["first_counted_day"] = -30
 
     def from_day_20(sheet: pd.DataFrame) -> pd.DataFrame:
         return sheet[~((sheet["subject"] == "SIM-005") & (sheet["day_fmt"] < 20))]
@@ -383,7 +383,7 @@ def test_a_column_recorded_because_of_the_outcome(spoil: Write, missing: bool) -
         return patients.assign(scan=np.where(yes, scan, np.nan) if missing else scan + 40 * yes)
 
     def keep(said: dict[str, Any]) -> None:
-        said["patients"]["keep"]["scan"] = {"column": "scan"}
+        said["patients"]["covariates"]["scan"] = {"column": "scan"}
 
     found = one(audit([spoil({"patients.csv": recorded}, keep)], outcome="objective_response"), "tells-outcome")
     assert found.severity == "error"
@@ -515,9 +515,9 @@ def test_one_published_stool_stands_under_two_patients(cohorts_dir: Path, tmp_pa
     """Of a man of 36 who responded and of a man of 69 who did not; the shipped manifest leaves both out."""
     for file in (cohorts_dir / "spencer_2021").iterdir():
         (tmp_path / file.name).symlink_to(file)
-    said = yaml.safe_load(manifest_text(load_manifest("spencer_2021")))
-    assert len(said["samples"].pop("leave_out")) == 2
-    (tmp_path / "manifest.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    said = YAML(typ="safe", pure=True).load(manifest_text(load_manifest("spencer_2021")))
+    assert len(said["samples"].pop("exclude_samples")) == 2
+    (tmp_path / "manifest.yaml").write_text(json.dumps(said), encoding="utf-8")
     found = one(audit([read_cohort(tmp_path / "manifest.yaml", tmp_path)]), "same-stool")
     assert [re.sub(r" \([0-9.]+\)", "", row) for row in found.rows] == ["W21.252 and W21.291"]
 

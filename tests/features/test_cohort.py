@@ -59,7 +59,7 @@ def test_davar_tells_donors_from_recipients(cohorts_dir: Path) -> None:
     days = sheet.loc[recipients["sample"], "sample_id"].str.split("D").str[1].astype(float)
     np.testing.assert_array_equal(recipients["day"], days)
     given = cohort.donors.set_index(sheet.loc[cohort.donors["sample"], "sample_id"].to_numpy())
-    assert given.loc[sorted(set(recipients["given"]) & set(given.index)), "patient"].nunique() == 7
+    assert given.loc[sorted(set(recipients["donor_sample"]) & set(given.index)), "patient"].nunique() == 7
     assert cohort.clinical[cohort.samples["donor"].to_numpy()].isna().all(axis=None)
 
 
@@ -87,7 +87,7 @@ def test_mitox_has_one_centre_and_typed_clinical_data(cohorts_dir: Path) -> None
     np.testing.assert_array_equal(cohort.clinical["age"], sheet["age_years"])
     np.testing.assert_array_equal(cohort.clinical["ldh"], sheet["ldh_u_per_l"])
     np.testing.assert_array_equal(cohort.clinical["sex=male"], (sheet["sex"] == "Male").astype(float))
-    assert set(cohort.manifest.never).isdisjoint(cohort.clinical.columns)
+    assert set(cohort.manifest.exclude_columns).isdisjoint(cohort.clinical.columns)
 
 
 def test_tables_are_typed_and_aligned(read: Read) -> None:
@@ -104,7 +104,9 @@ def test_tables_are_typed_and_aligned(read: Read) -> None:
 def test_a_sheet_with_a_row_for_each_sample_may_give_the_age_anew(read: Read) -> None:
     text = "sample,patient,day,age,smoker\ns1,p1,-10,60,yes\ns2,p1,-2,61,yes\ns4,p2,0,50,no\nd1,D1,,33,maybe\n"
     keep = {"age": {"column": "age"}, "smoker": {"column": "smoker", "values": {"yes": True, "no": False}}, "sex": None}
-    cohort = read({"samples.csv": text}, patients={"file": "samples.csv", "keep": keep}, outcomes=None, never=None)
+    cohort = read(
+        {"samples.csv": text}, patients={"file": "samples.csv", "covariates": keep}, outcomes=None, exclude_columns=None
+    )
     np.testing.assert_array_equal(cohort.clinical["age"], [60, 61, 50, np.nan])
     np.testing.assert_array_equal(cohort.clinical["smoker"], [1, 1, 0, np.nan])
 
@@ -172,9 +174,9 @@ def test_several_runs_in_one_cell(read: Read) -> None:
             "p2,old",
             3,
             "age",
-            r"got 'old'; words are explained under the manifest's 'patients.keep.age.values'",
+            r"got 'old'; words are explained under the manifest's 'patients.covariates.age.values'",
         ),
-        ("patients.csv", "71,M", "71,m", 3, "sex", r"'m'; the manifest's 'patients\.keep\.sex\.values'"),
+        ("patients.csv", "71,M", "71,m", 3, "sex", r"'m'; the manifest's 'patients\.covariates\.sex\.values'"),
         ("blood.csv", "p1,6,", "p1,late,", 4, "day", "expected a number, got 'late'"),
         ("blood.csv", "p1,6,3", "p1,6,-3", 4, "IL6", "'-3' is negative"),
         ("blood.csv", "p2,-40", "q2,-40", 5, "patient", "'q2' is not one of the cohort's patients"),
@@ -202,10 +204,13 @@ def test_an_error_names_file_column_row_and_value(
     ("changes", "match"),
     [
         ({"samples": {"sample": "accession"}}, "no column 'accession'; the columns are sample, patient, day"),
-        ({"patients": {"keep": {"bmi": {"column": "BMI"}}}}, "no column 'BMI'"),
+        ({"patients": {"covariates": {"bmi": {"column": "BMI"}}}}, "no column 'BMI'"),
         ({"samples": {"sample": "patient"}}, r"'p1' is listed twice"),
-        ({"never": {"stroids": "a slip"}}, "'never' forbids 'stroids', which is no column"),
-        ({"never": {"TNF": "drawn when they fell ill"}}, r"'never' forbids 'TNF' \(drawn when they fell ill\)"),
+        ({"exclude_columns": {"stroids": "a slip"}}, "'exclude_columns' excludes 'stroids', which is no column"),
+        (
+            {"exclude_columns": {"TNF": "drawn when they fell ill"}},
+            r"'exclude_columns' excludes 'TNF' \(drawn when they fell ill\)",
+        ),
     ],
 )
 def test_a_manifest_that_does_not_fit_its_files(read: Read, changes: dict[str, Any], match: str) -> None:
@@ -221,7 +226,7 @@ def test_files_that_do_not_belong_together(read: Read) -> None:
 
 
 def test_a_cohort_may_have_stool_alone(read: Read) -> None:
-    cohort = read(patients=None, immune=None, outcomes=None, never=None)
+    cohort = read(patients=None, immune=None, outcomes=None, exclude_columns=None)
     assert cohort.immune is None
     assert cohort.clinical.shape == (6, 0)
     assert cohort.labels.defined == ()
@@ -249,7 +254,7 @@ def test_locate_finds_shipped_cohorts_in_the_data_folder_and_others_beside_their
 def test_a_sample_left_out_is_counted_and_never_named(read: Read) -> None:
     whole = read()
     name = str(whole.samples["sample"].iloc[0])
-    cohort = read(samples={**whole.manifest.samples.model_dump(exclude_none=True), "leave_out": {name: "thawed"}})
+    cohort = read(samples={**whole.manifest.samples.model_dump(exclude_none=True), "exclude_samples": {name: "thawed"}})
     assert name not in set(cohort.samples["sample"]) | set(cohort.taxa.samples)
     assert len(cohort.samples) == len(whole.samples) - 1
     assert "1 sample left out: thawed" in cohort.notes
@@ -261,7 +266,7 @@ def test_samples_of_one_kind_are_left_out_by_what_their_names_share(read: Read) 
     names = [str(name) for name in whole.samples["sample"]]
     last = names[0][-1]
     samples = whole.manifest.samples.model_dump(exclude_none=True)
-    cohort = read(samples={**samples, "leave_out": {f"*{last}": "thawed", names[0]: "thawed"}})
+    cohort = read(samples={**samples, "exclude_samples": {f"*{last}": "thawed", names[0]: "thawed"}})
     kept = [name for name in names if not name.endswith(last)]
     assert list(cohort.samples["sample"]) == kept
     left_out = len(names) - len(kept)
@@ -269,6 +274,6 @@ def test_samples_of_one_kind_are_left_out_by_what_their_names_share(read: Read) 
 
 
 def test_leaving_out_a_sample_that_is_not_there_is_an_error(read: Read) -> None:
-    samples = {**read().manifest.samples.model_dump(exclude_none=True), "leave_out": {"nobody": "typing"}}
+    samples = {**read().manifest.samples.model_dump(exclude_none=True), "exclude_samples": {"nobody": "typing"}}
     with pytest.raises(ManifestError, match="'nobody', which is no sample"):
         read(samples=samples)

@@ -199,7 +199,7 @@ def test_what_cannot_be_is_an_error_that_says_where(
 
 
 def test_without_a_sheet_of_patients_those_with_stool_are_known(read: Callable[..., Cohort]) -> None:
-    bare = {"patients": None, "outcomes": None, "never": None, "immune": None}
+    bare = {"patients": None, "outcomes": None, "exclude_columns": None, "immune": None}
     assert len(read(course={"cycles": COURSE["cycles"]}, **bare).course.cycles) == 2
     with pytest.raises(FileError, match="'D1' is not one of the cohort's 3"):
         read({"cycles.csv": "patient,day,drug\nD1,0,x\n"}, course={"cycles": COURSE["cycles"]}, **bare)

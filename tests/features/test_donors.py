@@ -28,7 +28,7 @@ SAMPLES = (
 def test_gifts_by_accession_by_name_and_by_transplant(write_cohort: Callable[..., str], tmp_path: Path) -> None:
     manifest = write_cohort(
         {"samples.csv": SAMPLES, "fmt.csv": "patient,day,donor\np2,0,D1\np3,0,D9\n"},
-        samples={"donor": {"column": "role", "pattern": "^stool"}, "given": "given"},
+        samples={"donor": {"column": "role", "pattern": "^stool"}, "donor_sample": "given"},
         course={"transplants": {"file": "fmt.csv", "patient": "patient", "day": "day", "donor": "donor"}},
     )
     # d1 is the sixth sample, position 5; whose stool was given to p3 was never profiled.

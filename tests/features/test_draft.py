@@ -108,7 +108,7 @@ def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
     assert (draft.name, draft.clock.name) == (shipped.name, shipped.clock.name)
     for part in ("file", "format", "rank", "unit", "taxonomy", "prefix"):
         assert getattr(draft.taxa, part) == getattr(shipped.taxa, part)
-    for part in ("file", "sample", "patient", "visit", "given", "donor"):
+    for part in ("file", "sample", "patient", "visit", "donor_sample", "donor"):
         assert getattr(draft.samples, part) == getattr(shipped.samples, part)
     assert (draft.samples.day is None) == (shipped.samples.day is None)
     outcomes, known = draft.outcomes, shipped.outcomes
@@ -120,7 +120,7 @@ def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
     assert outcomes.published_response == known.published_response
     assert outcomes.toxicity == known.toxicity
     if name != "davar_2021":  # nothing in its sheet says that `disease` may name later metastases
-        assert set(draft.never) >= set(shipped.never)
+        assert set(draft.exclude_columns) >= set(shipped.exclude_columns)
 
     cohort = read(files)
     assert cohort.samples.loc[~cohort.samples["donor"], "patient"].nunique() == patients
@@ -148,7 +148,7 @@ def test_codes_controls_and_empty_analytes(cohorts_dir: Path, tmp_path: Path) ->
         assert shipped is not None
         for part in ("file", "layout", "unit", "patient", "visit", "below", "above", "drop"):
             assert getattr(draft.immune, part) == getattr(shipped, part)
-        assert set(draft.immune.ignore) == set(shipped.ignore)
+        assert set(draft.immune.exclude_analytes) == set(shipped.exclude_analytes)
         if name == "momspi":
             assert "# TODO: -1 stands 65 times, most in RANTES: is it above range?" in text
 
@@ -222,7 +222,7 @@ def test_one_sheet_may_hold_samples_patients_and_cytokines(write: Callable[..., 
     files = [tmp_path / "table.biom", write("all.csv", sheet)]
     text, draft = drafted(files)
     assert "features have no taxonomy" in text
-    assert set(draft.never) == {"PFS months"}
+    assert set(draft.exclude_columns) == {"PFS months"}
     assert draft.immune is not None
     assert draft.immune.unit == "pg/mL"
     cohort = read(files)
@@ -254,9 +254,9 @@ def test_what_was_recorded_because_of_the_outcome_is_never_kept(write: Callable[
         "age": ["40", "50", "60", "70"],
     }
     _, draft = drafted([write("table.tsv", METAPHLAN), write("sheet.csv", sheet)])
-    assert set(draft.never) == {"treatment", "OS_months"}
+    assert set(draft.exclude_columns) == {"treatment", "OS_months"}
     assert draft.patients is not None
-    assert set(draft.patients.keep) == {"age"}
+    assert set(draft.patients.covariates) == {"age"}
 
 
 def test_an_outcome_that_changes_within_a_patient_is_left_out(write: Callable[..., Path]) -> None:

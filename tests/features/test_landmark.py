@@ -253,7 +253,7 @@ def test_days_that_contradict_each_other(toy: Cohort, options: dict[str, Any], m
 
 
 def test_what_a_cohort_does_not_tell_is_unknown(read: Read) -> None:
-    rows = landmark_table(read(patients=None, immune=None, outcomes=None, never=None)).rows
+    rows = landmark_table(read(patients=None, immune=None, outcomes=None, exclude_columns=None)).rows
     for outcome in OUTCOME_IDS:
         assert rows[outcome].isna().all()
         assert rows[f"at_risk_{outcome}"].isna().all()
@@ -338,8 +338,8 @@ def test_pooling_stacks_rows_and_notes_what_differs(toy: Cohort, read: Read) -> 
         "blood.csv": "patient,day,IL10\np1,-9,1\n",
     }
     other = read(
-        files, name="other", clock={"name": "day_fmt", "index": "transplant"}, taxa={"profiler": "another"}, never=None,
-        patients={"keep": {"age": None}},
+        files, name="other", clock={"name": "day_fmt", "index": "transplant"}, taxa={"profiler": "another"},
+        exclude_columns=None, patients={"covariates": {"age": None}},
     )  # fmt: skip
     tables = [landmark_table(toy), landmark_table(other)]
     table = pool_tables(tables)

@@ -19,6 +19,7 @@ SHIPPED = (
     "spencer_2021",
 )
 TOP = """
+manifest_version: 2
 name: toy
 title: A toy
 source: {licence: CC0, citation: nobody}
@@ -64,12 +65,12 @@ def test_shipped_manifest_names_the_published_files(name: str, cohorts_dir: Path
 
 
 def test_what_was_recorded_because_of_the_outcome_may_not_become_a_feature() -> None:
-    assert {"treatment", "disease"} <= set(load_manifest("lee_2022").never)
-    assert {"corticosteroids", "ppi", "any_irae"} <= set(load_manifest("mitox").never)
-    assert {"pfs_6_months", "pfs_12_months"} <= set(load_manifest("mitox").outcomes.columns)
-    assert "change_in_tumor_size" in load_manifest("frankel_2017").never
-    assert "anti_PD_1" in load_manifest("matson_2018").never
-    assert {"PFS03", "PFS06", "PFS12"} <= set(load_manifest("spencer_2021").outcomes.columns)
+    assert {"treatment", "disease"} <= set(load_manifest("lee_2022").exclude_columns)
+    assert {"corticosteroids", "ppi", "any_irae"} <= set(load_manifest("mitox").exclude_columns)
+    assert {"pfs_6_months", "pfs_12_months"} <= set(load_manifest("mitox").outcomes.outcome_columns)
+    assert "change_in_tumor_size" in load_manifest("frankel_2017").exclude_columns
+    assert "anti_PD_1" in load_manifest("matson_2018").exclude_columns
+    assert {"PFS03", "PFS06", "PFS12"} <= set(load_manifest("spencer_2021").outcomes.outcome_columns)
 
 
 def test_the_fmt_cohort_keeps_its_own_clock() -> None:
@@ -92,10 +93,10 @@ def test_words_of_published_tables_stay_words(load: Callable[[str], Manifest]) -
 
 
 def test_true_is_a_meaning_and_a_number_is_a_published_value(load: Callable[[str], Manifest]) -> None:
-    keep = "patient: patient, keep: {smoker: {column: s, values: {yes: true, 0: false}}}}\n"
-    manifest = load(TOP.replace("patient: patient}\n", keep))
+    covariates = "patient: patient, covariates: {smoker: {column: s, values: {yes: true, 0: false}}}}\n"
+    manifest = load(TOP.replace("patient: patient}\n", covariates))
     assert manifest.patients is not None
-    assert manifest.patients.keep["smoker"].values == {"yes": True, "0": False}
+    assert manifest.patients.covariates["smoker"].values == {"yes": True, "0": False}
 
 
 def test_progression_is_written_by_month_and_read_again(load: Callable[[str], Manifest]) -> None:
@@ -115,9 +116,9 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
     [
         ("outcome: {}", "outcome: Extra inputs are not permitted"),
         ("name: again", "'name' stands twice"),
-        ("never: {a: x, a: y}", "'a' stands twice"),
+        ("exclude_columns: {a: x, a: y}", "'a' stands twice"),
         ("immune: {file: b.csv, layout: wide, unit: mg/L, patient: p, day: d}", "immune.unit: Input should be 'pg/mL'"),
-        ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p}", "immune: say when blood was drawn"),
+        ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p}", "immune: state when blood was drawn"),
         ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p, visit: v}", "immune.visit needs samples.visit"),
         ("outcomes: {recist: {column: r, CR: [a], PR: [a]}}", "outcomes.recist: 'a' stands under CR and under PR"),
         (
@@ -144,7 +145,7 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
         ("outcomes: {toxicity: {column: t, grade: 4, yes: [a], no: [b]}}", "grade: Input should be 'any', '2' or '3'"),
         ("outcomes: {progression_free: {0: {column: p, yes: [a], no: [b]}}}", "Input should be greater than 0"),
         ("technical: {kit: kit}", "technical.kit: Input should be a valid dictionary"),
-        ("never: [steroids]", "never: Input should be a valid dictionary"),
+        ("exclude_columns: [steroids]", "exclude_columns: Input should be a valid dictionary"),
         ("source_: 1\nsource: 1", "'source' stands twice"),
     ],
 )
@@ -160,13 +161,17 @@ def test_a_complaint_names_the_file_the_place_and_what_to_do(
 @pytest.mark.parametrize(
     ("was", "becomes", "complaint"),
     [
-        (", baseline: before treatment", "", "samples: say when stool was taken"),
+        (", baseline: before treatment", "", "samples: state when stool was sampled"),
         ("baseline: before treatment", "day: {column: d, pattern: 'D([0-9]+)'}", "has no group named 'day'"),
         ("baseline: before treatment", "day: {column: d, pattern: '(?P<day>'}", "is not a regular expression"),
         ("source: {licence: CC0, citation: nobody}\n", "", "source: Field required"),
         ("citation: nobody", "citation: nobody, files: [{name: ../taxa.csv}]", "'../taxa.csv' is not the plain name"),
         ("name: toy", "name: ../toy", "name: String should match pattern"),
-        ("file: patients.csv", "file: patients.csv, keep: {ill: {column: c, values: {a: true, b: x}}}", "or all words"),
+        (
+            "file: patients.csv",
+            "file: patients.csv, covariates: {ill: {column: c, values: {a: true, b: x}}}",
+            "or all words",
+        ),
     ],
 )
 def test_what_a_manifest_must_say(load: Callable[[str], Manifest], was: str, becomes: str, complaint: str) -> None:
@@ -180,7 +185,8 @@ def test_what_a_manifest_must_say(load: Callable[[str], Manifest], was: str, bec
 def test_complaints_about_an_outcome_speak_of_one_way_to_write_it(load: Callable[[str], Manifest]) -> None:
     with pytest.raises(ManifestError) as caught:
         load(TOP + "outcomes: {toxicity: {events: events.csv, patient: p, grade: g, term: t}}")
-    assert str(caught.value).splitlines()[1:] == ["  outcomes.toxicity.events.day: Field required"]
+    (message,) = str(caught.value).splitlines()
+    assert message.endswith("toy.yaml, line 10: outcomes.toxicity.events.day: Field required")
 
 
 def test_outcomes_need_the_patients_sheet(load: Callable[[str], Manifest]) -> None:
@@ -194,20 +200,20 @@ def test_outcomes_need_the_patients_sheet(load: Callable[[str], Manifest]) -> No
     ("column", "why"),
     [
         ("steroids", "given because of toxicity"),
-        ("best", r"it tells outcomes\.recist"),
-        ("label", r"it tells outcomes\.published_response"),
-        ("lasting", r"it tells outcomes\.(durable_benefit|progression_free\.6)"),
+        ("best", r"it encodes outcomes\.recist"),
+        ("label", r"it encodes outcomes\.published_response"),
+        ("lasting", r"it encodes outcomes\.(durable_benefit|progression_free\.6)"),
         ("kit", r"it is technical\.kit"),
     ],
 )
 def test_an_outcome_and_what_it_caused_never_become_features(write_cohort: Write, column: str, why: str) -> None:
     free = {6: {"column": "lasting", "yes": ["yes"], "no": ["no"], "unknown": [""]}}
     path = write_cohort(
-        patients={"keep": {"given": {"column": column}}},
+        patients={"covariates": {"given": {"column": column}}},
         outcomes={"progression_free": free},
         technical={"kit": {"column": "kit"}},
     )
-    with pytest.raises(ManifestError, match=rf"patients\.keep\.given takes column '{column}'.*: {why}"):
+    with pytest.raises(ManifestError, match=rf"patients\.covariates\.given takes column '{column}'.*: {why}"):
         load_manifest(path)
 
 
@@ -225,6 +231,53 @@ def test_a_path_finds_the_files_beside_it(write_cohort: Write) -> None:
     ]
 
 
+def test_version_1_is_read_as_version_2_with_hints(write_cohort: Write) -> None:
+    path = Path(write_cohort(clock={"latest_sample": 0, "latest_sample_reason": "later stool is the donor's"}))
+    manifest = load_manifest(path)
+    assert not manifest.hints
+    text = path.read_text(encoding="utf-8")
+    renames = {
+        "covariates": "keep",
+        "exclude_columns": "never",
+        "sample_axis": "samples_in",
+        "latest_sample_reason": "because",
+    }
+    for new_key, old_key in renames.items():
+        text = text.replace(f'"{new_key}":', f'"{old_key}":')
+    path.write_text(text.replace('"manifest_version": 2, ', ""), encoding="utf-8")
+    version_1 = load_manifest(path)
+    assert manifest_text(version_1) == manifest_text(manifest)
+    assert len(version_1.hints) == 4
+    assert version_1.hints[-1] == (
+        "cohort.yaml, line 1: never is called exclude_columns since manifest version 2; please rename it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [
+        ("2", "line 10: never is called exclude_columns since version 2; rename it"),
+        ("3", "expected manifest_version 1 or 2, got '3'"),
+    ],
+)
+def test_a_key_of_another_version_is_refused(load: Callable[[str], Manifest], version: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        load(TOP.replace("version: 2", f"version: {version}") + "never: {steroids: given because of toxicity}\n")
+
+
+def test_an_old_key_beside_its_new_name_is_refused(load: Callable[[str], Manifest]) -> None:
+    text = TOP.replace("manifest_version: 2\n", "") + "exclude_columns: {a: x}\nnever: {b: y}\n"
+    with pytest.raises(ManifestError, match="line 10: never is the old name of exclude_columns, which stands there"):
+        load(text)
+
+
+def test_every_field_of_a_manifest_is_described() -> None:
+    schema = Manifest.model_json_schema()
+    for part in (schema, *schema["$defs"].values()):
+        for name, field in part.get("properties", {}).items():
+            assert part["title"] == "SourceFile" or "description" in field, f"{part['title']}.{name}"
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ManifestError, match=r"no cohort manifest 'lee_2023'; known names are davar_2021, .*lee_2022"):
         load_manifest("lee_2023")
@@ -234,14 +287,14 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 def test_no_manifest(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
-    with pytest.raises(ManifestError, match=r"mine\.yaml: (this is not YAML|expected 'name:')"):
+    with pytest.raises(ManifestError, match=r"mine\.yaml(, line \d)?: (this is not|expected 'name:')"):
         load_manifest(path)
 
 
 def test_yaml_runs_no_code(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("name: !!python/object/apply:os.getcwd []\n", encoding="utf-8")
-    with pytest.raises(ManifestError, match="this is not YAML"):
+    with pytest.raises(ManifestError, match=r"line 1: this is not the YAML of a manifest"):
         load_manifest(path)
 
 

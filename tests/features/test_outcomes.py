@@ -133,7 +133,7 @@ def test_first_event_after_the_landmark(
 ) -> None:
     by_day = None if after is None else landmark + after
     frame = pd.DataFrame(events, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
-    found = Labels({}, AdverseEvents(frame, since=0)).outcome(
+    found = Labels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
         f"toxicity_{grade}", pd.Index(PATIENTS), landmark, by_day
     ) or pytest.fail("no toxicity")
     for patient, label, at_risk in zip(PATIENTS, *found, strict=True):
@@ -188,14 +188,14 @@ def test_outcomes_defined(cohorts_dir: Path) -> None:
 
 
 def test_an_outcome_a_cohort_does_not_tell_is_none() -> None:
-    labels = Labels({}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), since=0))
+    labels = Labels({}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), first_counted_day=0))
     assert labels.outcome("disease_control", pd.Index(PATIENTS), 0, None) is None
     assert Labels({}, None).outcome("toxicity_any", pd.Index(PATIENTS), 0, None) is None
 
 
 def test_no_event_is_no_toxicity_and_not_unknown() -> None:
     frame = pd.DataFrame({"patient": np.array([], dtype=str), "grade": [], "day": []})
-    label, at_risk = Labels({}, AdverseEvents(frame, since=0)).outcome(
+    label, at_risk = Labels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
         "toxicity_3", pd.Index(PATIENTS), 0, None
     ) or pytest.fail("no toxicity")
     assert label.tolist() == [False] * 3

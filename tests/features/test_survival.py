@@ -110,7 +110,7 @@ def test_whatever_comes_first_ends_the_wait(
         },
         index=["p"],
     )
-    labels = Labels({}, AdverseEvents(events, since=0), dates)
+    labels = Labels({}, AdverseEvents(events, first_counted_day=0), dates)
     time, code, at_risk = ends(time_to_event(labels, "time_to_toxicity_any", pd.Index(["p"]), landmark))[0]
     moments = {DEATH: death if died else np.inf, EVENT: np.inf if event is None else event, CENSORED: followed}
     first = min(moments.values())
@@ -145,10 +145,10 @@ def test_two_rows_of_a_patient_must_agree_on_their_dates(write_cohort: Write, tm
 
 def test_what_tells_an_outcome_may_not_become_a_feature(write_cohort: Write, tmp_path: Path) -> None:
     for column, told in (("os", "overall_survival"), ("ended", "progression_free_survival"), ("off", "treatment_end")):
-        with pytest.raises(ManifestError, match=f"it tells outcomes.survival.{told}"):
+        with pytest.raises(ManifestError, match=f"it encodes outcomes.survival.{told}"):
             read_cohort(
                 write_cohort({"patients.csv": PATIENTS}, outcomes={"survival": SURVIVAL},
-                             patients={"keep": {"x": {"column": column}}}), tmp_path)  # fmt: skip
+                             patients={"covariates": {"x": {"column": column}}}), tmp_path)  # fmt: skip
 
 
 def test_a_word_of_an_event_means_one_thing(write_cohort: Write, tmp_path: Path) -> None:

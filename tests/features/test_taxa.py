@@ -217,7 +217,7 @@ def test_prefix_must_be_on_every_sample(write: Callable[..., Path]) -> None:
         {"format": "table", "rank": "clan"},
         {"format": "table", "unit": "reads"},
         {"format": "table", "taxonomy": "taxonomy.tsv"},
-        {"format": "metaphlan", "samples_in": "rows"},
+        {"format": "metaphlan", "sample_axis": "rows"},
     ],
 )
 def test_arguments_that_do_not_apply(write: Callable[..., Path], arguments: dict[str, Any]) -> None:
@@ -278,8 +278,8 @@ def test_a_table_reads_alike_either_way_round(write: Callable[..., Path], delimi
     upright = write(frame.to_csv(sep=delimiter), "upright.txt")
     turned = write(frame.T.to_csv(sep=delimiter), "turned.txt")
     for path, side in ((upright, "columns"), (turned, "rows")):
-        for samples_in in (None, side):
-            table = read_taxa(path, format="table", samples_in=samples_in)
+        for sample_axis in (None, side):
+            table = read_taxa(path, format="table", sample_axis=sample_axis)
             assert (table.samples, table.taxa) == (("A", "B"), ("Dialister_invisus", "Clostridium_leptum"))
             np.testing.assert_array_equal(table.values, frame.to_numpy().T)
 
@@ -293,10 +293,10 @@ def test_ranks_stacked_in_columns(write: Callable[..., Path]) -> None:
 
 def test_a_table_that_could_be_either_way_round(write: Callable[..., Path]) -> None:
     path = write("id,a,b\nc,1,200\nd,3,4\n")
-    with pytest.raises(FileError, match="State samples_in"):
+    with pytest.raises(FileError, match="State sample_axis"):
         read_taxa(path, format="table")
-    assert read_taxa(path, format="table", samples_in="rows").samples == ("c", "d")
-    assert read_taxa(path, format="table", samples_in="columns").samples == ("a", "b")
+    assert read_taxa(path, format="table", sample_axis="rows").samples == ("c", "d")
+    assert read_taxa(path, format="table", sample_axis="columns").samples == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_a_table_that_could_be_either_way_round(write: Callable[..., Path]) -> N
 )
 def test_errors_of_samples_in_rows(write: Callable[..., Path], text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
-        read_taxa(write(text), format="table", samples_in="rows")
+        read_taxa(write(text), format="table", sample_axis="rows")
 
 
 # BIOM and QIIME 2

@@ -91,7 +91,7 @@ def _panel(cohort: Cohort, windows: Sequence[Window]) -> _Panel | str:
     if not donors:
         return "distance to donors: no donor's stool; name the donors' samples in the manifest's samples.donor"
     if not given:
-        return "distance to donors: nobody says whose stool was given; name samples.given or course.transplants"
+        return "distance to donors: nobody says whose stool was given; name samples.donor_sample or course.transplants"
     if len(donors) < 2:
         return "distance to unrelated donors: only one donor's stool was profiled; it takes two"
     if not looked.dated:

@@ -470,7 +470,7 @@ def _questions(found: Stool, cohort: Cohort) -> Iterator[_Question]:
 
 
 def _groupings(cohort: Cohort) -> Iterator[tuple[str, pd.Series[str]]]:
-    """Yield what parts the patients: their response, and the arm where `patients.keep` has one; by patient."""
+    """Yield what parts the patients: their response, and the arm where `patients.covariates` has one; by patient."""
     outcome = next((name for name in RESPONSES if name in cohort.labels.flags), None)
     if outcome is not None:
         known = cohort.labels.flags[outcome].dropna()

@@ -74,7 +74,7 @@ def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.D
     clinical : pandas.DataFrame
         One row a patient, columns as in `Cohort.clinical`.
     keep : mapping of str to ClinicalField
-        The manifest's `patients.keep`.
+        The manifest's `patients.covariates`.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
 
 def _characteristics(cohort: Cohort, codes: Codes) -> Part:
     said, names = cohort.manifest.patients, pd.Index(codes)
-    keep = {} if said is None else said.keep
+    keep = {} if said is None else said.covariates
     clinical = cohort.characteristics.reindex(names)
     each = pd.DataFrame(
         {heading(name): _whole(characteristic(clinical, name, field)) for name, field in keep.items()}, index=names
@@ -145,7 +145,7 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Part:
     if not one.empty:
         caption = "Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
         listings = {"table_one": Listing(caption, one)} | listings
-    absent = () if keep else ("Table 1: no clinical columns; name them under patients.keep.",)
+    absent = () if keep else ("Table 1: no clinical columns; name them under patients.covariates.",)
     donors = len(donor_codes(cohort))
     lead = f"{cohort.manifest.title}: {counted(names.size, 'patient')}"
     lead += f", {counted(donors, 'donor')}." if donors else "."
@@ -474,11 +474,11 @@ def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> p
 
 
 def arms(cohort: Cohort) -> pd.Series[str]:
-    """Return each patient's arm, by patient, where `patients.keep` has one and it is known."""
+    """Return each patient's arm, by patient, where `patients.covariates` has one and it is known."""
     said = cohort.manifest.patients
-    if said is None or "arm" not in said.keep:
+    if said is None or "arm" not in said.covariates:
         return pd.Series(dtype="str")
-    return characteristic(cohort.characteristics, "arm", said.keep["arm"]).dropna().astype("str")
+    return characteristic(cohort.characteristics, "arm", said.covariates["arm"]).dropna().astype("str")
 
 
 def several_arms(cohort: Cohort) -> bool:

@@ -76,11 +76,12 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
         parts = [_flagged(cohort, codes)]
     else:
         # Events before the day that the manifest names precede the treatment.
-        frame = events.frame[events.frame["day"] >= events.since]
+        frame = events.frame[events.frame["day"] >= events.first_counted_day]
         parts = [_grades(frame, codes), _terms(frame, codes), _causes(frame, codes), _times(cohort, codes)]
         before = len(events.frame) - len(frame)
         if before:
-            note = f"Adverse events: {before} before day {events.since:g} precede the treatment and are left out."
+            first_day = events.first_counted_day
+            note = f"Adverse events: {before} before day {first_day:g} precede the treatment and are left out."
             parts.append(Part(notes=(note,)))
         parts.append(_boundary(frame, codes, limit))
     return joined("safety", "Safety", parts)

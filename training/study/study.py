@@ -18,7 +18,7 @@ import numpy as np
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
-from features.manifest import manifest_digest, nameless
+from features.manifest import manifest_digest, manifest_text_without_sample_names
 from features.settings import settings
 from features.trajectories import WINDOWS, Window
 from training import tracking
@@ -141,7 +141,7 @@ def run_study(
                 progress.advance()
             progress.begin("drawing, writing and logging", 2 + sum(len(section.drawings) for section in made))
             write_report(folder, cohort, findings, made, run_id, progress.advance)
-            (folder / "manifest.yaml").write_text(nameless(cohort.manifest), encoding="utf-8")
+            (folder / "manifest.yaml").write_text(manifest_text_without_sample_names(cohort.manifest), encoding="utf-8")
             metrics = run_metrics(made)
             said = {"taxokine": version("taxokine"), "cohort": cohort.name, "run_id": run_id, "metrics": metrics}
             (folder / MARK).write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")

@@ -60,7 +60,7 @@ def test_every_patient_has_a_row_at_the_transplant_and_no_donor_has(cohort: Coho
     donors = set(cohort.donors["patient"])
     assert len(donors) == 6
     assert donors.isdisjoint(table.rows["patient"])
-    assert set(cohort.samples.loc[~cohort.samples["donor"], "given"]) <= set(cohort.donors["sample"])
+    assert set(cohort.samples.loc[~cohort.samples["donor"], "donor_sample"]) <= set(cohort.donors["sample"])
     assert table.rows["objective_response"].notna().all()
     assert table.rows["centre"].nunique() == 3
     assert {"age", "bmi", "ecog", "prior_therapy", "sex=male"} <= set(table.clinical.names)
@@ -240,7 +240,7 @@ def test_recipients_approach_their_own_donor_more_than_others(cohort: Cohort, me
     distance = cdist(values[~donor], values[donor], "euclidean" if metric == "aitchison" else metric)
     subject = samples.loc[donor, ["sample", "patient"]].set_index("sample")["patient"]
     stool = samples[~donor]
-    own = subject.to_numpy()[None, :] == subject.loc[stool["given"]].to_numpy()[:, None]
+    own = subject.to_numpy()[None, :] == subject.loc[stool["donor_sample"]].to_numpy()[:, None]
     excess = np.nanmean(np.where(own, distance, np.nan), axis=1) - np.nanmean(np.where(own, np.nan, distance), axis=1)
     before = excess[stool["day"] < 0]
     after = excess[stool["day"] > 50]
@@ -267,7 +267,7 @@ def test_without_transplant_nothing_follows_it(tmp_path: Path, transplant: float
     row = samples.reset_index().set_index("sample")["index"]
     stool = samples[~samples["donor"]]
     distance = pd.Series(
-        [braycurtis(values[at], values[row[given]]) for at, given in stool["given"].items()], index=stool.index
+        [braycurtis(values[at], values[row[given]]) for at, given in stool["donor_sample"].items()], index=stool.index
     )
     assert cohort.immune is not None
     blood = cohort.immune.rows[cohort.immune.rows["analyte"] == "TGF-b1"]
@@ -287,7 +287,7 @@ def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: 
     assert all(not frame.empty for frame in vars(course).values())
     assert course.transplants["day"].eq(0).all()
     assert set(course.transplants["donor"]) == set(cohort.donors["patient"])
-    given = cohort.samples[~cohort.samples["donor"]].groupby("patient")["given"].first()
+    given = cohort.samples[~cohort.samples["donor"]].groupby("patient")["donor_sample"].first()
     assert (course.transplants.set_index("patient")["batch"].sort_index() == given.sort_index()).all()
     for frame, day in ((course.cycles, "day"), (course.assessments, "day"), (course.measures, "day"),
                        (course.medications, "start"), (course.medications, "end")):  # fmt: skip

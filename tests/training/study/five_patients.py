@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from features.cohort import Cohort, read_cohort
 
@@ -60,19 +59,25 @@ def five_patients(folder: Path, died: str = "11111", events: str = "", **changes
         "title": "Five patients",
         "source": {"licence": "none needed", "citation": "nobody"},
         "clock": {"name": "day_fmt", "index": "first transplant"},
-        "taxa": {"file": "taxa.csv", "format": "table", "unit": "percent", "samples_in": "rows", "profiler": "by_hand"},
+        "taxa": {
+            "file": "taxa.csv",
+            "format": "table",
+            "unit": "percent",
+            "sample_axis": "rows",
+            "profiler": "by_hand",
+        },
         "samples": {
             "file": "samples.csv",
             "sample": "sample",
             "patient": "patient",
             "day": {"column": "day"},
             "donor": {"column": "sample", "pattern": "^SPENDER"},
-            "given": "given",
+            "donor_sample": "given",
         },
         "patients": {
             "file": "patients.csv",
             "patient": "patient",
-            "keep": {
+            "covariates": {
                 "age": {"column": "age", "unit": "years"},
                 "sex": {"column": "sex", "values": {"F": "female", "M": "male"}},
             },
@@ -118,5 +123,5 @@ def five_patients(folder: Path, died: str = "11111", events: str = "", **changes
         },
         **changes,
     }
-    (folder / "manifest.yaml").write_text(yaml.safe_dump(manifest), encoding="utf-8")
+    (folder / "manifest.yaml").write_text(json.dumps(manifest), encoding="utf-8")
     return read_cohort(str(folder / "manifest.yaml"), folder)

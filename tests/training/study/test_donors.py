@@ -51,7 +51,7 @@ def test_what_is_missing(simulated: Cohort) -> None:
     everyone, first = samples["patient"].notna(), simulated.donors["patient"].iloc[0]
     for cohort, expected in (
         (cut(simulated, ~samples["donor"]), "no donor's stool"),
-        (cut(simulated, everyone, given=""), "whose stool was given"),
+        (cut(simulated, everyone, donor_sample=""), "whose stool was given"),
         (cut(simulated, ~samples["donor"] | (samples["patient"] == first)), "only one donor"),
         (cut(simulated, everyone, day=np.nan), "not dated"),
         (cut(simulated, samples["donor"] | (samples["day"] > 0)), "both before and after"),
@@ -74,7 +74,7 @@ def test_who_was_given_every_donors_stool_has_no_unrelated_donor(simulated: Coho
     given = pd.DataFrame(
         [(one, 0.0, donor) for one in recipients for donor in donors], columns=["patient", "day", "donor"]
     )
-    every = replace(simulated, samples=simulated.samples.assign(given=""), course=Course(transplants=given))
+    every = replace(simulated, samples=simulated.samples.assign(donor_sample=""), course=Course(transplants=given))
     assert "none is unrelated" in donors_section(every).missing[0]
 
 

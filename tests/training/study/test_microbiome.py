@@ -105,7 +105,7 @@ def test_the_section(simulated: Cohort) -> None:
 
 def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
     samples = simulated.samples
-    given = samples.drop_duplicates("patient").set_index("patient")["given"].str.partition("-B")[0]
+    given = samples.drop_duplicates("patient").set_index("patient")["donor_sample"].str.partition("-B")[0]
     patients = sorted(set(samples.loc[~samples["donor"], "patient"]))
     values, after = simulated.taxa.values.copy(), (samples["day"] > 0).to_numpy()
     of = [*dict.fromkeys(given[patients])]
@@ -114,7 +114,7 @@ def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
     arm = samples["patient"].map({name: float(at % 2) for at, name in enumerate(patients)})
     keep = {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}
     said = simulated.manifest.model_copy(
-        update={"patients": simulated.manifest.patients.model_copy(update={"keep": keep})}
+        update={"patients": simulated.manifest.patients.model_copy(update={"covariates": keep})}
     )
     moved = replace(
         with_values(simulated, values),

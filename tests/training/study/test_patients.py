@@ -108,13 +108,13 @@ def test_drugs_of_one_day_are_one_cycle(five):
 @pytest.mark.parametrize("everyone", [True, False])
 def test_an_arm_is_a_comparator_where_it_went_without_transplants(five, everyone):
     said = five.manifest.patients.model_copy(
-        update={"keep": {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}}
+        update={"covariates": {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}}
     )
     arm = pd.DataFrame({"arm": [1.0, 0, 1, 0, 1]}, index=list(PATIENTS))
     given = pd.DataFrame({"patient": [name for name in PATIENTS if everyone or arm.at[name, "arm"]], "day": 0.0})
     course = replace(five.course, transplants=five.course.transplants.iloc[:0].merge(given, how="right"))
     manifest = five.manifest.model_copy(update={"patients": said})
-    bare = five.samples.assign(given="")
+    bare = five.samples.assign(donor_sample="")
     cohort = replace(five, manifest=manifest, characteristics=arm, course=course, samples=bare)
     lead = patients_section(cohort).lead
     assert "Survival is that of all arms together, and was not compared between them." in lead

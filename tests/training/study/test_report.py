@@ -189,7 +189,9 @@ def test_limits_know_n_and_simulation(cohort):
 def test_an_arm_of_one_level_compares_nothing(cohort):
     patients = list(dict.fromkeys(cohort.characteristics.index))
     keep = {"arm": ClinicalField(column="arm", values={"A": True, "B": False})}
-    said = cohort.manifest.model_copy(update={"patients": cohort.manifest.patients.model_copy(update={"keep": keep})})
+    said = cohort.manifest.model_copy(
+        update={"patients": cohort.manifest.patients.model_copy(update={"covariates": keep})}
+    )
     for levels, compared in (([1.0] * 6, False), ([1.0, 0, 0, 0, 0, 0], False), ([1.0, 0, 1, 0, 1, 0], True)):
         arm = pd.DataFrame({"arm": levels}, index=patients)
         assert ("Arms are compared" in limits(replace(cohort, manifest=said, characteristics=arm))[1]) == compared

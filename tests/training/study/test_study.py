@@ -76,7 +76,12 @@ def store(tmp_path_factory):
 
 
 def identifiers(cohort):
-    names = {*cohort.samples["patient"], *cohort.samples["sample"], *cohort.samples["given"], *patient_codes(cohort)}
+    names = {
+        *cohort.samples["patient"],
+        *cohort.samples["sample"],
+        *cohort.samples["donor_sample"],
+        *patient_codes(cohort),
+    }
     return {name for name in names if name}
 
 
@@ -221,7 +226,7 @@ def one_visit(cohort):
 
 
 def no_donor(cohort):
-    return replace(cut(cohort, ~cohort.samples["donor"], given=""), course=Course())
+    return replace(cut(cohort, ~cohort.samples["donor"], donor_sample=""), course=Course())
 
 
 def undetected(cohort):

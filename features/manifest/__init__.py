@@ -1,0 +1,56 @@
+"""Cohort manifests: small YAML files that describe published tables as they are.
+
+A manifest never reshapes a file. It names the files, the columns that matter and the meaning of each value; a value
+that it does not explain is an error. `load_manifest` takes the name of a manifest that ships with Taxokine, or a path.
+"""
+
+from features.manifest.course import (
+    Assessments,
+    CoursePart,
+    Cycles,
+    LongMeasures,
+    Medications,
+    Transplants,
+    TrialCourse,
+    WideMeasures,
+)
+from features.manifest.files import (
+    load_manifest,
+    manifest_digest,
+    manifest_folder,
+    manifest_names,
+    manifest_text,
+    manifest_text_without_sample_names,
+)
+from features.manifest.manifest import Manifest
+from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
+from features.manifest.tables import ClinicalField, Immune, Samples, Taxa
+
+__all__ = [
+    "Assessments",
+    "ClinicalField",
+    "CoursePart",
+    "Cycles",
+    "DatedEvent",
+    "Events",
+    "Immune",
+    "LongMeasures",
+    "Manifest",
+    "Medications",
+    "Recist",
+    "Samples",
+    "StableSixMonths",
+    "Survival",
+    "Taxa",
+    "Toxicity",
+    "Transplants",
+    "TrialCourse",
+    "WideMeasures",
+    "YesNo",
+    "load_manifest",
+    "manifest_digest",
+    "manifest_folder",
+    "manifest_names",
+    "manifest_text",
+    "manifest_text_without_sample_names",
+]

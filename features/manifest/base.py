@@ -1,0 +1,84 @@
+"""The types that every part of a manifest is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, model_validator
+
+
+def cell_text(value: object) -> object:
+    """Return a YAML scalar as the text of a table's cell."""
+    if value is None:
+        raise ValueError('expected text, got nothing; write "" for an empty cell')
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _list_of_cells(value: object) -> object:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list, as in [{value}]")
+    return value
+
+
+CellText = Annotated[str, BeforeValidator(cell_text)]
+"""The text of one cell, as it stands in a file; numbers and booleans of YAML are taken as text."""
+
+CellTexts = Annotated[tuple[CellText, ...], BeforeValidator(_list_of_cells)]
+"""The texts of several cells, as they stand in a file."""
+
+
+class ManifestPart(BaseModel):
+    """A part of a manifest: immutable, and without keys that it does not define.
+
+    The docstring under each field is its description in the JSON schema and in the manifest reference.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ColumnPattern(ManifestPart):
+    """A regular expression that is searched for in every cell of one column."""
+
+    column: str
+    """The column."""
+    pattern: str
+    """The regular expression, in Python's syntax."""
+
+    @model_validator(mode="after")
+    def _check_pattern_compiles(self) -> Self:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"{self.pattern!r} is not a regular expression: {error}") from error
+        return self
+
+
+class ValueRule(ManifestPart):
+    """The meaning of the values of one column; every value has one meaning."""
+
+    @model_validator(mode="after")
+    def _check_each_value_has_one_meaning(self) -> Self:
+        meanings: dict[str, str] = {}
+        for meaning, values in self:
+            for value in values if isinstance(values, tuple) else ():
+                if value in meanings:
+                    raise ValueError(f"{value!r} stands under {meanings[value]} and under {meaning}; keep it under one")
+                meanings[value] = meaning
+        return self
+
+
+def variant_by_key(key: str, tag_with_key: str, tag_without_key: str) -> Discriminator:
+    """Return a discriminator between two variants of a part, by a key that only the first one has.
+
+    Errors then speak of that variant alone.
+    """
+
+    def tag(part: object) -> str:
+        has_key = key in part if isinstance(part, Mapping) else hasattr(part, key)
+        return tag_with_key if has_key else tag_without_key
+
+    return Discriminator(tag)

@@ -1,0 +1,115 @@
+"""Manifest files: found by name or path, read and validated, and written."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from features.errors import ManifestError
+from features.manifest.manifest import Manifest
+from features.manifest.versions import upgrade
+from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml
+
+
+def manifest_folder() -> Path:
+    """Return the folder of the manifests that ship with Taxokine."""
+    packaged = Path(str(files("features"))) / "cohorts"
+    return packaged if packaged.is_dir() else Path(str(files("features"))).parent / "cohorts"
+
+
+def manifest_names() -> list[str]:
+    """Return the names of the manifests that ship with Taxokine, sorted."""
+    return sorted(path.stem for path in manifest_folder().glob("*.yaml"))
+
+
+def load_manifest(name_or_path: str | Path) -> Manifest:
+    """Read and validate a manifest.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name of a manifest that ships with Taxokine, or the path of a YAML file. The files of a manifest given as
+        a path are looked for in its folder.
+
+    Raises
+    ------
+    ManifestError
+        If there is no such manifest, or it is not valid; the message names file, line, key, and what is wrong there.
+    """
+    path = manifest_folder() / f"{name_or_path}.yaml"
+    folder = None
+    if not path.is_file():
+        path = Path(name_or_path)
+        folder = path.parent
+        if not path.is_file():
+            raise ManifestError(
+                f"there is no cohort manifest {str(name_or_path)!r}; known names are {', '.join(manifest_names())}, "
+                "and a path to a YAML file is taken too ('taxokine cohorts init FILES' drafts one)"
+            )
+    content = _read_mapping(path)
+    try:
+        hints = [f"{path.name}, {hint}" for hint in upgrade(content)]
+        return Manifest.model_validate({**content, "folder": folder, "hints": tuple(hints)})
+    except ValidationError as error:
+        raise ManifestError(_validation_message(path, content, error.errors())) from error
+    except (ValueError, ManifestError) as error:
+        raise ManifestError(f"{path}: {error}") from error
+
+
+def _read_mapping(path: Path) -> LocatedMapping:
+    try:
+        content = read_yaml(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ManifestError(f"{path}: the file cannot be read: {error.strerror}") from error
+    except MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ManifestError(f"{path}{line}: this is not the YAML of a manifest: {error.problem}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ManifestError(f"{path}: this is not YAML in UTF-8: {error}") from error
+    if not isinstance(content, LocatedMapping):
+        raise ManifestError(f"{path}: expected 'name:', 'title:', 'taxa:' and so on, got {type(content).__name__}")
+    if extra := {"folder", "hints"} & set(content):
+        key = min(extra)
+        raise ManifestError(f"{path}, line {content.lines[key]}: {key} is no key of a manifest; remove it")
+    return content
+
+
+def _validation_message(path: Path, content: LocatedMapping, errors: Sequence[ErrorDetails]) -> str:
+    """Return a line for each error: file, line, key, what is wrong, and the value where it is one."""
+    messages = []
+    for error in errors:
+        line = line_of(content, error["loc"])
+        place = f"{path}, line {line}" if line else str(path)
+        key = ".".join(map(str, error["loc"])) or "manifest"
+        value = "" if isinstance(error["input"], dict | list | BaseModel) else f" (got {error['input']!r})"
+        messages.append(f"{place}: {key}: {error['msg'].removeprefix('Value error, ')}{value}")
+    return "\n".join(messages)
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Return a manifest as YAML, with the keys that its file sets."""
+    yaml = YAML()
+    yaml.width = 120
+    text = io.StringIO()
+    yaml.dump(manifest.model_dump(mode="json", exclude_unset=True), text)
+    return text.getvalue()
+
+
+def manifest_text_without_sample_names(manifest: Manifest) -> str:
+    """Return a manifest as YAML in which the excluded samples are numbered instead of named."""
+    reasons = {f"sample {i}": reason for i, reason in enumerate(manifest.samples.exclude_samples.values(), start=1)}
+    samples = manifest.samples.model_copy(update={"exclude_samples": reasons})
+    return manifest_text(manifest.model_copy(update={"samples": samples}))
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """Return the first 12 hexadecimal digits of the SHA-256 of a manifest's YAML."""
+    return hashlib.sha256(manifest_text(manifest).encode()).hexdigest()[:12]

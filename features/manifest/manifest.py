@@ -1,0 +1,94 @@
+"""The manifest of a cohort: its files, and the meaning of their columns and values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from features.fetch import SourceFile
+from features.manifest.base import CellTexts, ManifestPart
+from features.manifest.course import TrialCourse
+from features.manifest.outcomes import Events, Outcomes
+from features.manifest.tables import Clock, Immune, Patients, Samples, Source, Taxa, Technical
+
+
+class Manifest(ManifestPart):
+    """One cohort: its files, and the meaning of their columns and values."""
+
+    manifest_version: Literal[2] = 2
+    """The version of the manifest's keys."""
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    """The name of the cohort: letters, digits, `-` and `_`."""
+    title: str
+    """First author and year, cancer, treatment."""
+    simulated: bool = False
+    """Whether the data were simulated; every table, model and prediction made from them says so."""
+    same_patients_as: CellTexts = ()
+    """Cohorts that hold the same patients under other names, and are never pooled with this one."""
+    source: Source
+    """The publication."""
+    clock: Clock
+    """The clock that counts every day."""
+    taxa: Taxa
+    """The taxa table."""
+    samples: Samples
+    """The samples' sheet."""
+    technical: Mapping[str, Technical] = {}
+    """How samples were measured, such as `reads` or `kit`; for audits and for a baseline, never features."""
+    patients: Patients | None = None
+    """The patients' sheet."""
+    immune: Immune | None = None
+    """The table of immune measurements."""
+    outcomes: Outcomes = Outcomes()
+    """The outcomes."""
+    course: TrialCourse = TrialCourse()
+    """The course of the trial, which never becomes features."""
+    exclude_columns: Mapping[str, str] = {}
+    """Columns that may not become features, each with the reason, such as "recorded because of the outcome"."""
+    notes: CellTexts = ()
+    """What a user of the cohort must know."""
+    folder: Path | None = Field(default=None, exclude=True)
+    """The folder of a manifest that was given as a path, in which its files lie; not a key of the file."""
+    hints: tuple[str, ...] = Field(default=(), exclude=True)
+    """What to change in the file, which is read all the same; not a key of the file."""
+
+    @model_validator(mode="after")
+    def _check_no_covariate_is_excluded(self) -> Self:
+        excluded = {
+            **{field.column: f"it is technical.{name}" for name, field in self.technical.items()},
+            **{column: f"it encodes outcomes.{key}" for column, key in self.outcomes.outcome_columns.items()},
+            **self.exclude_columns,
+        }
+        for name, field in (self.patients.covariates if self.patients else {}).items():
+            if field.column in excluded:
+                raise ValueError(
+                    f"patients.covariates.{name} takes column {field.column!r}, which may not become a feature: "
+                    f"{excluded[field.column]}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_outcomes_have_patients(self) -> Self:
+        if self.patients is None and self.outcomes != Outcomes():
+            raise ValueError("outcomes need 'patients', the sheet that lists the patients; add it")
+        return self
+
+    @model_validator(mode="after")
+    def _check_visits_have_an_order(self) -> Self:
+        if self.immune and self.immune.visit and not self.immune.day and not self.samples.visit:
+            raise ValueError("immune.visit needs samples.visit, to tell a blood draw from a later one; add it")
+        return self
+
+    @property
+    def source_files(self) -> tuple[SourceFile, ...]:
+        """Every file that the manifest names, with its address and SHA-256 where it is published."""
+        published = {file.name: file for file in self.source.files}
+        names = [self.taxa.file, self.taxa.taxonomy, self.samples.file]
+        names += [part.file for part in (self.patients, self.immune) if part is not None]
+        if isinstance(self.outcomes.toxicity, Events):
+            names.append(self.outcomes.toxicity.events)
+        names += self.course.files
+        return tuple(published.get(name, SourceFile(name=name)) for name in dict.fromkeys(names) if name)

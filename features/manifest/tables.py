@@ -1,0 +1,201 @@
+"""The parts of a manifest that describe the cohort's source, its clock and its tables of measurements."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from features.fetch import SourceFile
+from features.manifest.base import CellText, CellTexts, ColumnPattern, ManifestPart
+
+
+class Source(ManifestPart):
+    """The publication of a cohort."""
+
+    licence: str
+    """The licence under which the files may be used."""
+    citation: str
+    """The publication to cite, and who made the files."""
+    files: tuple[SourceFile, ...] = ()
+    """The published files: name, address and SHA-256."""
+
+
+class Clock(ManifestPart):
+    """The clock that counts every day of the cohort."""
+
+    name: str
+    """`day_ici` (0 at the first dose), `day_fmt` (0 at the transplant), or the cohort's own."""
+    index: str
+    """The event at day 0, in words."""
+    latest_sample: float | None = None
+    """The last day, on this clock, whose stool samples may become features, whatever the landmark."""
+    latest_sample_reason: str | None = None
+    """Why `latest_sample` is set."""
+
+
+class Taxa(ManifestPart):
+    """The taxa table: the stool profiles. `features.taxa.read_taxa` reads it."""
+
+    file: str
+    """The file of the taxa table."""
+    format: Literal["metaphlan", "biom", "qza", "table"]
+    """A merged MetaPhlAn table, BIOM 2.1, a QIIME 2 artifact, or a TSV or CSV table of numbers."""
+    rank: Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "strain"] = "species"
+    """The taxonomic rank to read."""
+    unit: Literal["counts", "proportions", "percent"]
+    """The unit of the numbers in the file."""
+    taxonomy: str | None = None
+    """For `biom` and `qza`: the file with the taxonomy of the features."""
+    prefix: str = ""
+    """Text before every sample name of this file that the samples' sheet does not have."""
+    sample_axis: Literal["columns", "rows"] | None = None
+    """For `table`: whether samples are columns or rows; by default, opposite the names that look like taxa."""
+    profiler: str | None = None
+    """The program and database that made the profiles, where the file does not name them."""
+
+
+class DayPattern(ColumnPattern):
+    """A column with a day on the cohort's clock: the whole cell, or the group named `day` of a pattern."""
+
+    pattern: str = r"^(?P<day>.*)$"
+    """The regular expression with a group named `day`, in Python's syntax; by default, the whole cell."""
+
+    @model_validator(mode="after")
+    def _check_group_day(self) -> Self:
+        if "day" not in re.compile(self.pattern).groupindex:
+            raise ValueError(f"{self.pattern!r} has no group named 'day', as in 'D(?P<day>-?[0-9]+)$'")
+        return self
+
+
+class Samples(ManifestPart):
+    """The samples' sheet: the patient of every stool profile, and when the sample was taken."""
+
+    file: str
+    """The file of the sheet."""
+    sample: str
+    """Column of the sample name, as in the taxa table."""
+    patient: str
+    """Column of the patient."""
+    separator: str | None = None
+    """The text between several sample names in one cell; the one that has a profile is used."""
+    day: DayPattern | None = None
+    """The day of sampling, where the publication dates its samples."""
+    baseline: str | None = None
+    """Where no sample is dated: the publication's words for when the samples were taken."""
+    visit: str | None = None
+    """Column of the visit number."""
+    donor: ColumnPattern | None = None
+    """The rows of donor samples, which never become patients."""
+    donor_sample: str | None = None
+    """Column that names the donor sample that the recipient received."""
+    exclude_samples: Mapping[CellText, str] = {}
+    """Samples to leave out, each with the reason; `*_BRCD` names all that end in `_BRCD`. The reason is published, so
+    it must not contain a sample name."""
+
+    @model_validator(mode="after")
+    def _check_sampling_time(self) -> Self:
+        if self.day is None and self.baseline is None and self.visit is None:
+            raise ValueError("state when stool was sampled: 'day', 'visit', or the publication's words as 'baseline'")
+        return self
+
+
+class Technical(ManifestPart):
+    """A column of the samples' sheet on how samples were measured: a number with a unit, else a category."""
+
+    column: str
+    """The column."""
+    unit: str | None = None
+    """The unit of a number; without it the column is a category."""
+    missing: CellTexts = ("", "NA")
+    """The cells that mean "not reported"."""
+
+
+class ClinicalField(ManifestPart):
+    """A clinical column: a number with a unit, or a category whose published values are mapped to their meaning."""
+
+    column: str
+    """The column."""
+    unit: str | None = None
+    """The unit of a number."""
+    values: Mapping[CellText, str | bool] | None = None
+    """The meaning of each published value: all true or false, or all words."""
+    missing: CellTexts = ("", "NA")
+    """The cells that mean "not reported"."""
+
+    @model_validator(mode="after")
+    def _check_values_of_one_kind(self) -> Self:
+        if len({isinstance(value, bool) for value in (self.values or {}).values()}) > 1:
+            raise ValueError("expected values that are all true or false, or all words; got both")
+        return self
+
+
+class Patients(ManifestPart):
+    """The patients' sheet, with the clinical data."""
+
+    file: str
+    """The file of the sheet."""
+    patient: str
+    """Column of the patient."""
+    centre: str | None = None
+    """Column of the centre or subcohort."""
+    covariates: Mapping[str, ClinicalField] = {}
+    """The clinical columns that may become features, by the name of the feature."""
+
+
+class Limits(ManifestPart):
+    """The limits of quantification of one analyte, in the unit of its table."""
+
+    lloq: float | None = None
+    """The lower limit of quantification."""
+    uloq: float | None = None
+    """The upper limit of quantification."""
+
+
+Code = Annotated[float | str, Field(union_mode="left_to_right")]
+"""A code that stands for a value outside the range of an assay: a number such as -2, or text such as `OOR<`."""
+
+
+class Immune(ManifestPart):
+    """The table of immune measurements. `features.immune.read_immune` reads it."""
+
+    file: str
+    """The file of the table."""
+    layout: Literal["wide", "long"]
+    """`wide`: a row for each blood draw and a column for each analyte; `long`: a row for each measurement."""
+    unit: Literal["pg/mL", "ng/mL", "NPX", "log2_expression", "unstated"]
+    """The unit of the values, as the source states it."""
+    patient: str
+    """Column of the patient."""
+    day: str | None = None
+    """Column of the day of the blood draw."""
+    visit: str | None = None
+    """Column of the visit number."""
+    baseline: str | None = None
+    """Where no blood draw is dated: the publication's words for when blood was drawn."""
+    analyte: str = "analyte"
+    """For `long`: column of the analyte."""
+    value: str = "value"
+    """For `long`: column of the value."""
+    unit_column: str | None = None
+    """For `long`: column of the unit of each row; values are converted to `unit`."""
+    below: tuple[Code, ...] = ()
+    """The codes for values below the range of the assay."""
+    above: tuple[Code, ...] = ()
+    """The codes for values above the range of the assay."""
+    limits: Mapping[str, Limits] = {}
+    """The limits of quantification by analyte."""
+    drop: CellTexts = ()
+    """Columns (wide) or analytes (long) that are no measurements, such as controls; `POS_*` names all that begin so."""
+    exclude_analytes: Mapping[str, str] = {}
+    """Analytes to leave out, each with the reason."""
+    duplicates: Literal["error", "mean", "last"] = "error"
+    """What to do when one analyte of one blood draw has several values."""
+
+    @model_validator(mode="after")
+    def _check_draw_time(self) -> Self:
+        if self.day is None and self.baseline is None and self.visit is None:
+            raise ValueError("state when blood was drawn: 'day', 'visit', or the publication's words as 'baseline'")
+        return self
