@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
@@ -59,7 +57,7 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         hints = [f"{path.name}, {hint}" for hint in upgrade(content)]
         return Manifest.model_validate({**content, "folder": folder, "hints": tuple(hints)})
     except ValidationError as error:
-        raise ManifestError(_validation_message(path, content, error.errors())) from error
+        raise ManifestError(_validation_message(path, content, error)) from error
     except (ValueError, ManifestError) as error:
         raise ManifestError(f"{path}: {error}") from error
 
@@ -82,10 +80,10 @@ def _read_mapping(path: Path) -> LocatedMapping:
     return content
 
 
-def _validation_message(path: Path, content: LocatedMapping, errors: Sequence[ErrorDetails]) -> str:
+def _validation_message(path: Path, content: LocatedMapping, invalid: ValidationError) -> str:
     """Return a line for each error: file, line, key, what is wrong, and the value where it is one."""
     messages = []
-    for error in errors:
+    for error in invalid.errors():
         line = line_of(content, error["loc"])
         place = f"{path}, line {line}" if line else str(path)
         key = ".".join(map(str, error["loc"])) or "manifest"

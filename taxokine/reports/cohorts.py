@@ -34,6 +34,7 @@ def cohort_report(cohort: Cohort) -> Iterator[RenderableType]:
             *_immune(cohort),
             *_outcomes(cohort),
             *(("excluded", f"{column}: {reason}") for column, reason in manifest.exclude_columns.items()),
+            *(("hint", hint) for hint in manifest.hints),
             *(("note", note) for note in (*cohort.notes, *manifest.notes)),
         ]
     )

@@ -117,6 +117,7 @@ ANALYTES = {
 }
 
 _MANIFEST = """\
+manifest_version: 2
 name: simulated_fmt_ici
 title: Simulated trial of fecal microbiota transplantation with immune checkpoint inhibitors, seed {seed}
 simulated: true
@@ -124,19 +125,19 @@ source:
   licence: none needed, simulated
   citation: Simulated by Taxokine (taxokine.simulation); no patient stands behind these numbers
 clock: {{name: day_fmt, index: fecal microbiota transplantation}}
-taxa: {{file: stool_counts.tsv, format: table, rank: species, unit: counts, samples_in: columns, profiler: simulated}}
+taxa: {{file: stool_counts.tsv, format: table, rank: species, unit: counts, sample_axis: columns, profiler: simulated}}
 samples:
   file: samples.csv
   sample: sample
   patient: subject
   day: {{column: day_fmt}}
   donor: {{column: role, pattern: "^donor$"}}
-  given: given
+  donor_sample: given
 patients:
   file: patients.csv
   patient: patient
   centre: centre
-  keep:
+  covariates:
     age: {{column: age, unit: years}}
     sex: {{column: sex, values: {{male: male, female: female}}}}
     bmi: {{column: bmi, unit: kg/m2}}
