@@ -246,7 +246,7 @@ def _alike(rng: np.random.Generator, n: int) -> dict[Name, float]:
     found = donor_specific_convergence(
         distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], own, seed=int(rng.integers(2**31))
     )
-    ends = {"by recipient": found.recipients, "by donor": found.donors}
+    ends = {"by recipient": found.recipient_mean, "by donor": found.donor_mean}
     misses = {
         ("donors", f"own donor, all move alike, {of}, interval"): missed(e.low, e.high, 0) for of, e in ends.items()
     }

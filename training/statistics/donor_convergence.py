@@ -21,9 +21,9 @@ class DonorConvergence:
     Attributes
     ----------
     by_recipient : ndarray, (n_recipients,)
-    recipients : Estimate
+    recipient_mean : Estimate
         The mean over recipients.
-    donors : Estimate
+    donor_mean : Estimate
         The mean over donors of the mean over each one's recipients.
     p : float
         Two-sided, of exchanging whole donors.
@@ -34,8 +34,8 @@ class DonorConvergence:
     """
 
     by_recipient: Vector
-    recipients: Estimate
-    donors: Estimate
+    recipient_mean: Estimate
+    donor_mean: Estimate
     p: float
     least_p: float
     n: int

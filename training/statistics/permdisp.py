@@ -14,82 +14,89 @@ from training.statistics.permutation_design import PermutationDesign
 
 @dataclass(frozen=True)
 class Permdisp:
-    """How groups differ in spread: F and p."""
+    """Test of equal dispersion: F and p, both NaN where no group has more than two rows."""
 
     f: float
     p: float
 
 
-def permdisp(distances: Matrix, groups: Names, *, within: Names | None = None, seed: int = 0) -> Permdisp:
-    """Test whether groups differ in spread: an analysis of variance of `centroid_distances`.
+def permdisp(distances: Matrix, groups: Names, *, blocks: Names | None = None, seed: int = 0) -> Permdisp:
+    r"""Test whether groups differ in dispersion, by analysis of variance of `centroid_distances`.
 
-    Rows of one group share a centroid, so that their distances to it are correlated, by 1 / (n - 1)² of n rows: as if
-    they were independent, three groups of three or four differ in 11 to 15% of null trials. Groups are weighted, and
-    their variance within is enlarged, for that; F then has its distribution.
-
-    Within blocks, which stand in the model, the rows are permuted, with centroids of each permutation's own. The
-    groups' centroids are laid upon one another first, so that a difference in location is none in spread.
+    Two rows lie equally far from their centroid, so that groups of one or two rows carry no information; where there
+    are no others, F and p are NaN.
 
     Parameters
     ----------
-    distances, groups, within, seed
-        As of `permanova`.
+    distances, groups, blocks, seed
+        As `training.statistics.permanova.permanova` takes them.
 
-    Returns
-    -------
-    Dispersion
-        NaN where no group has more than two rows, which lie equally far from their centroid.
+    See Also
+    --------
+    training.statistics.permanova.permanova : whether groups differ in location.
+
+    Notes
+    -----
+    Without blocks, F has its parametric distribution. Rows of one group share a centroid, so their distances to it
+    correlate, by :math:`1 / (n - 1)^2` in a group of :math:`n`. An analysis that takes them as independent rejects in
+    11 to 15% of null trials of three groups of three or four rows; the generalised least-squares weights of the group
+    means and of the variance within groups correct this.
+
+    With blocks, rows permute within blocks, and centroids are computed anew in each permutation. The group centroids
+    are first moved onto one another, so that a difference in location does not count as one in dispersion.
 
     References
     ----------
     Anderson 2006, Biometrics 62:245-253, for the distances; O'Neill and Mathews 2000, Australian & New Zealand Journal
-    of Statistics 42:81-100, for their correlation, which in normal rows of any dimension is that of one.
+    of Statistics 42:81-100, for their correlation, which does not depend on the dimension of normal rows.
     """
-    if within is not None:
-        return _dispersion_within(distances, groups, within, seed)
-    found, of = centroid_distances(distances, groups), np.unique(groups.astype(str), return_inverse=True)[1]
-    size = np.bincount(of)
-    mean, weight = np.bincount(of, found) / size, size - 1
-    df, left = len(size) - 1, float((size * (size - 2) / np.maximum(weight, 1)).clip(0).sum())
-    if not left:
+    if blocks is not None:
+        return _permdisp_within_blocks(distances, groups, blocks, seed)
+    distance = centroid_distances(distances, groups)
+    group = np.unique(groups.astype(str), return_inverse=True)[1]
+    n = np.bincount(group)
+    mean, weight = np.bincount(group, distance) / n, n - 1
+    df_groups, df_residual = len(n) - 1, float((n * (n - 2) / np.maximum(weight, 1)).clip(0).sum())
+    if not df_residual:
         return Permdisp(np.nan, np.nan)
-    apart = float(weight @ (mean - weight @ mean / weight.sum()) ** 2) / df
-    inside = float(((found - mean[of]) ** 2).sum()) / left
-    f = apart / inside if inside > 0 else np.inf
-    return Permdisp(f, float(f_distribution.sf(f, df, left)))
-
-
-def _dispersion_within(distances: Matrix, groups: Names, within: Names, seed: int) -> Permdisp:
-    design, inner = PermutationDesign.of(groups, within, seed), gower_centred(distances)
-    aligned = np.eye(len(groups)) - design.member.T @ (design.member / design.member.sum(axis=1, keepdims=True))
-    inner = aligned @ inner @ aligned
-    spread = np.zeros((len(design.order), len(groups)))
-    for one in design.members():
-        size = one.sum(axis=1, keepdims=True)
-        to = one @ inner
-        square = np.diag(inner) - 2 * to / size + (to * one).sum(axis=1, keepdims=True) / size**2
-        spread += one * np.sqrt(np.abs(square) * size / np.maximum(size - 1, 1))
-    left = spread @ design.rest
-    among = np.zeros(len(left))
-    for column in design.columns():
-        among += (left * column).sum(axis=1) ** 2
-    found = design.tested(among, (left**2).sum(axis=1))
-    return Permdisp(found.f, found.p)
+    among = float(weight @ (mean - weight @ mean / weight.sum()) ** 2) / df_groups
+    residual = float(((distance - mean[group]) ** 2).sum()) / df_residual
+    f = among / residual if residual > 0 else np.inf
+    return Permdisp(f, float(f_distribution.sf(f, df_groups, df_residual)))
 
 
 def centroid_distances(distances: Matrix, groups: Names) -> Vector:
-    """Return each row's distance to its group's centroid, (n,).
+    r"""Return each row's distance to its group's centroid, (n,).
 
-    What distances that are not Euclidean have on imaginary axes counts against it, as in R's betadisper. A centroid
-    lies nearer to the rows that it is made of, by ``sqrt((n - 1) / n)``, which is undone.
+    Squared distances along imaginary axes, which non-Euclidean distances have, are subtracted, as in R's betadisper.
+    A centroid lies nearer to the rows that it is computed from; the factor :math:`\sqrt{n / (n - 1)}` corrects that.
 
     References
     ----------
     Stier et al. 2013, Ecology 94:150-157, for the correction.
     """
-    found = np.zeros(len(groups))
+    distance = np.zeros(len(groups))
     for name in dict.fromkeys(groups.tolist()):
-        mine = np.flatnonzero(groups == name)
-        inner = gower_centred(distances[np.ix_(mine, mine)])
-        found[mine] = np.sqrt(np.abs(np.diag(inner)) * len(mine) / max(len(mine) - 1, 1))
-    return found
+        rows = np.flatnonzero(groups == name)
+        inner = gower_centred(distances[np.ix_(rows, rows)])
+        distance[rows] = np.sqrt(np.abs(np.diag(inner)) * len(rows) / max(len(rows) - 1, 1))
+    return distance
+
+
+def _permdisp_within_blocks(distances: Matrix, groups: Names, blocks: Names, seed: int) -> Permdisp:
+    design = PermutationDesign.of_groups(groups, blocks, seed)
+    size = design.membership.sum(axis=1, keepdims=True)
+    align = np.eye(len(groups)) - design.membership.T @ (design.membership / size)
+    inner = align @ gower_centred(distances) @ align
+    distance = np.zeros((len(design.orders), len(groups)))
+    for members in design.permuted_memberships():
+        n = members.sum(axis=1, keepdims=True)
+        sums = members @ inner
+        square = np.diag(inner) - 2 * sums / n + (sums * members).sum(axis=1, keepdims=True) / n**2
+        distance += members * np.sqrt(np.abs(square) * n / np.maximum(n - 1, 1))
+    residual = distance @ design.residual
+    among = np.zeros(len(residual))
+    for axes in design.permuted_axes():
+        among += (residual * axes).sum(axis=1) ** 2
+    test = design.pseudo_f_test(among, (residual**2).sum(axis=1))
+    return Permdisp(test.f, test.p)

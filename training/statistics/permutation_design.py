@@ -1,4 +1,4 @@
-"""Groups of rows under permutation restricted to blocks."""
+"""A factor of groups under permutation, free or restricted to blocks, and its pseudo-F test."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from training.statistics.permutations import permutation_p_value, row_orders, ro
 
 @dataclass(frozen=True)
 class PseudoFTest:
-    """What groups explain of distances.
+    """Pseudo-F test of a factor by permutation.
 
     Attributes
     ----------
-    f, r2, p : float
-        Pseudo-F, the share of the sum of squares, and the share of permutations that reach as far.
+    f : float
+        Pseudo-F, the ratio of mean squares.
+    r2 : float
+        The factor's share of the total sum of squares.
+    p : float
+        Share of the permutations whose R² is at least the observed one.
     permutations : int
-        How many there were, the data as they stand among them.
+        Number of permutations, the identity included.
     least_p : float
-        The least p that the design allows: the share of permutations that reach as far as the farthest.
+        The smallest p that the design can give: the share of the permutations that reach the largest R².
     """
 
     f: float
@@ -35,55 +39,58 @@ class PseudoFTest:
 
 @dataclass(frozen=True)
 class PermutationDesign:
-    """Groups under restricted permutation, and what is left of rows when the mean or the blocks are taken out."""
+    """Groups of rows, the permutations that the design allows, and the projections of its linear model.
 
-    levels: Names
-    member: Matrix
-    """Each level's rows, (n_levels, n_rows)."""
-    order: Positions
-    rest: Matrix
-    """Projector, (n_rows, n_rows)."""
+    Attributes
+    ----------
+    membership : ndarray, (n_groups, n_rows)
+        1 where a row belongs to a group.
+    orders : ndarray of int, (n_orders, n_rows)
+        Permutations of the rows; the first is the identity.
+    residual : ndarray, (n_rows, n_rows)
+        Projector onto what the mean, or the blocks' means, leave of the rows.
+    basis : ndarray, (n_rows, rank), or None
+        Orthonormal basis of the groups after the blocks; None without blocks, where the groups themselves are one.
+    n_blocks : int
+    """
+
+    membership: Matrix
+    orders: Positions
+    residual: Matrix
     basis: Matrix | None
-    """Of the groups where the blocks are in the model, (n_rows, rank)."""
-    blocks: int
+    n_blocks: int
 
     @classmethod
-    def of(cls, groups: Names, within: Names | None, seed: int) -> PermutationDesign:
-        """Return the design of groups, permuted freely or within blocks."""
+    def of_groups(cls, groups: Names, blocks: Names | None, seed: int) -> PermutationDesign:
+        """Return the design of groups, (n_rows,), whose rows permute freely or, with blocks, (n_rows,), within them."""
         n = len(groups)
-        levels = np.unique(groups.astype(str)).astype(object)
-        member = np.equal.outer(levels, groups).astype(float)
-        if within is None:
-            return cls(levels, member, row_orders(n, seed=seed), np.eye(n) - 1 / n, None, 1)
-        block = np.unique(within.astype(str), return_inverse=True)[1]
-        rest = np.eye(n) - np.equal.outer(block, block) / np.bincount(block)[block]
-        return cls(
-            levels,
-            member,
-            row_orders_within_blocks(within, seed=seed),
-            rest,
-            orth(rest @ member.T, 1e-9),
-            int(block.max()) + 1,
-        )
+        membership = np.equal.outer(np.unique(groups.astype(str)).astype(object), groups).astype(float)
+        if blocks is None:
+            return cls(membership, row_orders(n, seed=seed), np.eye(n) - 1 / n, None, 1)
+        block = np.unique(blocks.astype(str), return_inverse=True)[1]
+        residual = np.eye(n) - np.equal.outer(block, block) / np.bincount(block)[block]
+        basis = orth(residual @ membership.T, 1e-9)
+        return cls(membership, row_orders_within_blocks(blocks, seed=seed), residual, basis, int(block.max()) + 1)
 
-    def members(self) -> Iterator[Matrix]:
-        """Yield which rows are a level's in each permutation, (n_orders, n_rows), level by level."""
-        return (one[self.order] for one in self.member)
+    def permuted_memberships(self) -> Iterator[Matrix]:
+        """Yield each group's members in every permutation, (n_orders, n_rows)."""
+        return (members[self.orders] for members in self.membership)
 
-    def columns(self) -> Iterator[Matrix]:
-        """Yield what a sum of squares among groups projects on, each (n_orders, n_rows)."""
+    def permuted_axes(self) -> Iterator[Matrix]:
+        """Yield the unit vectors that the sum of squares among groups projects on, each (n_orders, n_rows)."""
         if self.basis is None:
-            return (one / np.sqrt(one.sum(axis=1, keepdims=True)) for one in self.members())
-        return (column[self.order] for column in self.basis.T)
+            return (members / np.sqrt(members.sum(axis=1, keepdims=True)) for members in self.permuted_memberships())
+        return (axis[self.orders] for axis in self.basis.T)
 
-    def tested(self, among: Vector, total: Vector) -> PseudoFTest:
-        """Return the pseudo-F test from sums of squares in each permutation, (n_orders,), data first."""
-        rank = len(self.levels) - 1 if self.basis is None else self.basis.shape[1]
-        free = self.order.shape[1] - self.blocks - rank
-        # The share rises with F, and is finite where nothing is left.
-        share = np.divide(among, total, out=np.zeros_like(among), where=total > 0)
-        left = total[0] - among[0]
-        # Where nothing is left, rounding leaves something.
-        f = (among[0] / rank) / (left / free) if free and left > 1e-12 * total[0] else np.inf
-        least = float((share >= share.max() * (1 - 1e-9)).mean())
-        return PseudoFTest(float(f), float(share[0]), float(permutation_p_value(share)), len(self.order), least)
+    def pseudo_f_test(self, among: Vector, total: Vector) -> PseudoFTest:
+        """Return the test from the sums of squares among groups and in total, both (n_orders,), data first."""
+        df_groups = len(self.membership) - 1 if self.basis is None else self.basis.shape[1]
+        df_residual = self.orders.shape[1] - self.n_blocks - df_groups
+        # R² orders the permutations as F does, and is finite where the residual sum of squares is 0.
+        r2 = np.divide(among, total, out=np.zeros_like(among), where=total > 0)
+        residual = total[0] - among[0]
+        # Rounding leaves a little where the residual sum of squares is 0.
+        estimable = df_residual and residual > 1e-12 * total[0]
+        f = (among[0] / df_groups) / (residual / df_residual) if estimable else np.inf
+        least_p = float((r2 >= r2.max() * (1 - 1e-9)).mean())
+        return PseudoFTest(float(f), float(r2[0]), float(permutation_p_value(r2)), len(self.orders), least_p)

@@ -22,7 +22,7 @@ class MeanChange:
         On the scale of the changes; NaN where `n` is too small for an interval.
     confidence : float
         What the interval attains: at n = 5 no exact one attains more than 0.9375.
-    p, greater, less : float
+    p, p_greater, p_less : float
         Two-sided, and one-sided for a change above and below 0.
     """
 
@@ -32,8 +32,8 @@ class MeanChange:
     high: float
     confidence: float
     p: float
-    greater: float
-    less: float
+    p_greater: float
+    p_less: float
 
 
 def sign_flip_test(change: Vector, *, level: float = 0.95, seed: int = 0) -> MeanChange:
@@ -83,7 +83,7 @@ def rise_then_fall_p(rise: Vector, fall: Vector, above: Vector, *, seed: int = 0
         Changes of log levels from baseline to the early window, to the late one, and from baseline to the late one, of
         patients drawn in all three.
     """
-    return max(sign_flip_test(part, seed=seed).greater for part in (rise, -fall, above))
+    return max(sign_flip_test(part, seed=seed).p_greater for part in (rise, -fall, above))
 
 
 def sign_flip_p_values(differences: Matrix, *, seed: int = 0) -> Vector:

@@ -24,24 +24,24 @@ class Curve:
     days : ndarray, (n_days,)
     at_risk : ndarray, (n_days,)
         Patients whose time has not ended before the day.
-    share, low, high : ndarray, (n_days,)
+    estimate, low, high : ndarray, (n_days,)
         From the day on, with its pointwise 95% interval, NaN where the data give none.
     """
 
     days: Vector
     at_risk: Vector
-    share: Vector
+    estimate: Vector
     low: Vector
     high: Vector
 
-    def at(self, day: float, start: float) -> Estimate:
+    def estimate_on(self, day: float, start: float) -> Estimate:
         """Return the share on a day, `start` before the first step; NaN once nobody is followed."""
         if day > self.days[-1]:
             return Estimate(np.nan, np.nan, np.nan)
         step = int(np.searchsorted(self.days, day, side="right")) - 1
         if step < 0:
             return Estimate(start, np.nan, np.nan)
-        return Estimate(float(self.share[step]), float(self.low[step]), float(self.high[step]))
+        return Estimate(float(self.estimate[step]), float(self.low[step]), float(self.high[step]))
 
 
 def kaplan_meier(time: Vector, event: NDArray[np.bool_]) -> Curve:
@@ -91,7 +91,7 @@ def beta_product(time: Vector, event: NDArray[np.bool_]) -> Curve:
     mean = np.cumprod((n - d + 1) / (n + 1))
     square = np.cumprod((n - d + 1) * (n - d + 2) / ((n + 1) * (n + 2)))
     low = _beta_quantile(0.025, mean * after / (after + 1), square * after / (after + 2))
-    return Curve(np.append(0, curve.days), n, np.append(1, curve.share), low, _beta_quantile(0.975, mean, square))
+    return Curve(np.append(0, curve.days), n, np.append(1, curve.estimate), low, _beta_quantile(0.975, mean, square))
 
 
 def median_survival(curve: Curve) -> Estimate:
@@ -104,7 +104,7 @@ def median_survival(curve: Curve) -> Estimate:
     ----------
     Brookmeyer and Crowley 1982, Biometrics 38:29-41.
     """
-    value, low, high = (_half(curve.days, share) for share in (curve.share, curve.low, curve.high))
+    value, low, high = (_half(curve.days, share) for share in (curve.estimate, curve.low, curve.high))
     return Estimate(value, low if np.isfinite(low) else np.nan, high)
 
 

@@ -162,15 +162,15 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
         donor_specific_convergence(*_adjusted(panel, distances, window)),
     )
     levels = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
-    start = donor_specific_convergence(levels, own).recipients
+    start = donor_specific_convergence(levels, own).recipient_mean
     lead = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
-        f"{in_words(main.recipients)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')} "
-        f"({_chance(main)}), and by {in_words(main.donors)}, the mean of "
+        f"{in_words(main.recipient_mean)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')} "
+        f"({_chance(main)}), and by {in_words(main.donor_mean)}, the mean of "
         f"{counted(main.n_donors, 'donor subject')}; in {nearer} of {main.n} recipients it fell against the others.",
         f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was {in_words(start)}; "
         "who begins far comes nearer by chance alone. Adjusted for the distance before, by the slope over all donors, "
-        f"the own donor's distance was {in_words(adjusted.recipients)} off the unrelated donors' "
+        f"the own donor's distance was {in_words(adjusted.recipient_mean)} off the unrelated donors' "
         f"({p_in_words(adjusted.p)}).",
         _in_other_ways(listings["donor_distance_depends_on"].frame),
         "Nearness is to a profile, not to strains, and without a placebo transplant it does not show that the "
@@ -192,8 +192,8 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
         "and p-values by exchanging whole donors.",
     )
     metrics = {
-        "donor_approach": main.recipients.value,
-        "donor_approach_by_donor": main.donors.value,
+        "donor_approach": main.recipient_mean.value,
+        "donor_approach_by_donor": main.donor_mean.value,
         "donor_approach_p": main.p,
     }
     return Part(
@@ -215,10 +215,10 @@ def _row(found: DonorConvergence) -> dict[str, float | int]:
     return {
         "recipients": found.n,
         "donors": found.n_donors,
-        "by recipient": found.recipients.value,
-        "95% low": found.recipients.low,
-        "95% high": found.recipients.high,
-        **dict(zip(_BY_DONOR, (found.donors.value, found.donors.low, found.donors.high), strict=True)),
+        "by recipient": found.recipient_mean.value,
+        "95% low": found.recipient_mean.low,
+        "95% high": found.recipient_mean.high,
+        **dict(zip(_BY_DONOR, (found.donor_mean.value, found.donor_mean.low, found.donor_mean.high), strict=True)),
         "p": found.p,
     }
 
@@ -379,7 +379,7 @@ def _engraftment(panel: _Panel) -> Part:
         sides[what] = mine, others
         rows.append({"": f"{whose} taxa {what}", **_sides(scores[known], own[known]), **_row(result)})
         difference = Estimate(
-            *(100 * end for end in (result.recipients.value, result.recipients.low, result.recipients.high))
+            *(100 * end for end in (result.recipient_mean.value, result.recipient_mean.low, result.recipient_mean.high))
         )
         lead.append(
             f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
@@ -478,8 +478,8 @@ def _forest(panel: _Panel, found: DonorConvergence, own: Flags, names: list[str]
         at += 1
     axes.axhline(at - 0.5, color=PALE, linewidth=0.8)
     for name, mean, colour in (
-        (f"mean of {found.n} recipients", found.recipients, VERMILION),
-        (f"mean of {found.n_donors} donors", found.donors, BLUE),
+        (f"mean of {found.n} recipients", found.recipient_mean, VERMILION),
+        (f"mean of {found.n_donors} donors", found.donor_mean, BLUE),
     ):
         axes.plot([mean.low, mean.high], [at, at], color=colour)
         axes.plot(mean.value, at, "D", color=colour, markersize=5)

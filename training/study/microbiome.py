@@ -22,7 +22,7 @@ from features.trajectories import WINDOWS, Window
 from features.transforms import AlphaDiversity
 from training.drawing import BLUE, COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
 from training.statistics.arrays import Names
-from training.statistics.distances import PREVALENCE, aitchison, bray_curtis, log_ratios
+from training.statistics.distances import MIN_PREVALENCE, aitchison, bray_curtis, log_ratios
 from training.statistics.metrics import Estimate
 from training.statistics.paired_changes import paired_changes
 from training.statistics.pcoa import principal_coordinates
@@ -289,7 +289,7 @@ def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -
             "them is not seen, and nearness in the plane is not nearness.",
         ),
         methods=(
-            f"Distances were Bray-Curtis on proportions and Aitchison's on taxa found in at least {PREVALENCE:.0%} of "
+            f"Distances were Bray-Curtis on proportions and Aitchison's on taxa found in at least {MIN_PREVALENCE:.0%} of "
             "samples, zeros replaced by half the smallest proportion found (Martín-Fernández et al. 2003); both were "
             "drawn by principal coordinates (Gower 1966).",
         ),
@@ -352,8 +352,8 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Pa
     for asked in _questions(found, cohort):
         for name, whole in distances.items():
             part = whole[np.ix_(np.array(asked.taken), np.array(asked.taken))]
-            place = permanova(part, asked.groups, within=asked.within)
-            spread = permdisp(part, asked.groups, within=asked.within)
+            place = permanova(part, asked.groups, blocks=asked.within)
+            spread = permdisp(part, asked.groups, blocks=asked.within)
             subjects = found.samples["patient"].iloc[asked.taken].nunique()
             asks = {"": asked.words, "distance": name, "subjects": subjects, "samples": len(asked.taken)}
             rows.append({**asks, **_tested(place, spread), "permuted": f"{asked.permuted}, {place.permutations}"})

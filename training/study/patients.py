@@ -275,7 +275,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
             }
         )
         for month in SHOWN_AT:
-            share = curve.at(month * MONTH, 1)
+            share = curve.estimate_on(month * MONTH, 1)
             if np.isfinite(share.value):
                 found = {"share": share.value, "95% low": share.low, "95% high": share.high}
                 at.append({"outcome": title, "month": month, "at risk": int((time >= month * MONTH).sum()), **found})

@@ -300,7 +300,7 @@ def _times(cohort: Cohort, codes: Codes) -> Part:
             curve, death = aalen_johansen(y)
             curves[grade, cut] = curve, death, y[:, 0]
             for day in SHOWN_AT:
-                share = curve.at(day, 0)
+                share = curve.estimate_on(day, 0)
                 if np.isfinite(share.value):
                     row: dict[str, Any] = {
                         "event": f"{TITLES[grade]}{cut}",
@@ -308,7 +308,7 @@ def _times(cohort: Cohort, codes: Codes) -> Part:
                         "at risk": int((y[:, 0] >= day).sum()),
                     }
                     row |= {"incidence": share.value, "95% low": share.low, "95% high": share.high}
-                    rows.append(row | {"died before": death.at(day, 0).value})
+                    rows.append(row | {"died before": death.estimate_on(day, 0).value})
         first = by_cut[""][by_cut[""][:, 1] == EVENT, 0]
         if first.size:
             when = f"day {first[0]:g}"
@@ -432,10 +432,10 @@ def _incidence_figure(curves: Mapping[tuple[Grade, str], tuple[Curve, Curve, Vec
         stepped(axes, death, 0, PALE, label="death before")
         stepped(axes, curve, 0, VERMILION, label="event")
         for (other, cut), (cut_curve, _, _) in curves.items():
-            if other == grade and cut and not np.array_equal(cut_curve.share, curve.share):
+            if other == grade and cut and not np.array_equal(cut_curve.estimate, curve.estimate):
                 axes.step(
                     np.append(0, cut_curve.days),
-                    np.append(0, cut_curve.share),
+                    np.append(0, cut_curve.estimate),
                     where="post",
                     color=BLUE,
                     linestyle="--",

@@ -41,7 +41,7 @@ def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Fi
 def stepped(axes: Axes, curve: Curve, start: float, colour: str, label: str = "") -> None:
     """Draw a curve as steps from day 0, with its interval as a band."""
     x = np.append(0, curve.days)
-    axes.step(x, np.append(start, curve.share), where="post", color=colour, linewidth=1.3, label=label)
+    axes.step(x, np.append(start, curve.estimate), where="post", color=colour, linewidth=1.3, label=label)
     low, high = (np.append(np.nan, side) for side in (curve.low, curve.high))
     axes.fill_between(x, low, high, step="post", color=colour, alpha=0.15, linewidth=0)
 
@@ -58,7 +58,7 @@ def _survival(axes: Axes, time: Vector, event: NDArray[np.bool_]) -> None:
     curve = beta_product(time, event)
     stepped(axes, curve, 1, BLUE)
     censored = np.unique(time[~event])
-    axes.plot(censored, [curve.at(day, 1).value for day in censored], "|", color=BLUE, markersize=7)
+    axes.plot(censored, [curve.estimate_on(day, 1).value for day in censored], "|", color=BLUE, markersize=7)
     middle = median_survival(kaplan_meier(time, event))
     if np.isfinite(middle.value):
         axes.plot([0, middle.value, middle.value], [0.5, 0.5, 0], color=PALE, linewidth=0.8, linestyle=":")

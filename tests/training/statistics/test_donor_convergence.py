@@ -26,8 +26,8 @@ def test_estimates_and_jackknife_by_hand() -> None:
     scores, gave = rng.normal(size=(9, 6)), np.array([0, 0, 0, 1, 1, 2, 3, 3, 3])
     found = donor_specific_convergence(scores, gave[:, None] == np.arange(6))
     for estimate, mean in (
-        (found.recipients, lambda c: c.mean()),
-        (found.donors, lambda c: c.groupby(level=0).mean().mean()),
+        (found.recipient_mean, lambda c: c.mean()),
+        (found.donor_mean, lambda c: c.groupby(level=0).mean().mean()),
     ):
         value = mean(contrast(scores, gave))
         left = [mean(contrast(scores, gave, donor)) for donor in range(4)]
@@ -48,7 +48,7 @@ def test_donors_are_exchanged_whole() -> None:
 def test_one_donor_has_no_interval_and_two_no_test() -> None:
     scores = np.random.default_rng(2).normal(size=(4, 2))
     one = donor_specific_convergence(scores, np.array([[True, False]] * 4))
-    assert np.isnan([one.recipients.low, one.donors.high]).all()
+    assert np.isnan([one.recipient_mean.low, one.donor_mean.high]).all()
     assert one.n_donors == 1
     two = donor_specific_convergence(scores, np.array([[True, False], [True, False], [False, True], [False, True]]))
     assert two.p == two.least_p == 1
@@ -64,7 +64,7 @@ def test_false_positives_and_coverage_where_stool_moves_for_everyone_alike() -> 
         own = rng.integers(6, size=15)[:, None] == np.arange(6)
         found = donor_specific_convergence(distances[15:30, 30:] - distances[:15, 30:], own)
         hits += found.p <= 0.05
-        covered += found.recipients.low <= 0 <= found.recipients.high
+        covered += found.recipient_mean.low <= 0 <= found.recipient_mean.high
     # 0.1% of binomial trials at the nominal level lie beyond.
     assert hits <= stats.binom.ppf(0.999, n, 0.05)
     assert covered >= stats.binom.ppf(0.001, n, 0.95)

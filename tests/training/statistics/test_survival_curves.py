@@ -36,7 +36,7 @@ def test_kaplan_meier_is_lifelines_with_ties_and_censoring():
     curve = kaplan_meier(WEEKS, RELAPSED)
     at = np.searchsorted(curve.days, [6, 7, 10, 13, 16, 22, 23])
     np.testing.assert_allclose(
-        curve.share[at], [0.857143, 0.806723, 0.752941, 0.690196, 0.627451, 0.537815, 0.448179], atol=1e-6
+        curve.estimate[at], [0.857143, 0.806723, 0.752941, 0.690196, 0.627451, 0.537815, 0.448179], atol=1e-6
     )
     np.testing.assert_allclose(
         curve.low[at], [0.619718, 0.563147, 0.5032, 0.43161, 0.367511, 0.267779, 0.188052], atol=1e-6
@@ -54,10 +54,12 @@ def test_kaplan_meier_is_statsmodels_and_scipys(drawn):
     time, event = np.array(drawn, dtype=float).T
     event = event.astype(bool)
     curve = kaplan_meier(time, event)
-    np.testing.assert_allclose(curve.share, ecdf(CensoredData(time[event], right=time[~event])).sf.evaluate(curve.days))
+    np.testing.assert_allclose(
+        curve.estimate, ecdf(CensoredData(time[event], right=time[~event])).sf.evaluate(curve.days)
+    )
     other = SurvfuncRight(time, event)
     at = np.searchsorted(curve.days, other.surv_times)
-    np.testing.assert_allclose(curve.share[at], other.surv_prob, atol=1e-12)
+    np.testing.assert_allclose(curve.estimate[at], other.surv_prob, atol=1e-12)
     np.testing.assert_array_equal(curve.at_risk[at], other.n_risk)
     known = np.isfinite(curve.low[at])
     inner = other.surv_prob[known]
@@ -87,7 +89,7 @@ def test_without_censoring_the_limits_are_clopper_and_pearsons(days):
 
 def test_with_censoring_the_limits_are_quantiles_of_products_of_betas():
     rng, curve = np.random.default_rng(0), beta_product(WEEKS, RELAPSED)
-    np.testing.assert_allclose(curve.share[1:], kaplan_meier(WEEKS, RELAPSED).share)
+    np.testing.assert_allclose(curve.estimate[1:], kaplan_meier(WEEKS, RELAPSED).share)
     for day in (6.0, 13, 20, 23, 35):
         product = np.ones(200_000)
         for event in np.unique(WEEKS[RELAPSED & (day >= WEEKS)]):
@@ -95,7 +97,7 @@ def test_with_censoring_the_limits_are_quantiles_of_products_of_betas():
             product *= rng.beta(n - d + 1, d, product.size)
         followed = (day < WEEKS).sum()
         lower = product * (rng.beta(followed, 1, product.size) if followed else 0)
-        found = curve.at(day, 1)
+        found = curve.estimate_on(day, 1)
         expected = np.quantile(lower, 0.025), np.quantile(product, 0.975)
         # The moments' beta distribution is near the product's, not it.
         assert (found.low, found.high) == pytest.approx(expected, abs=0.01)
@@ -108,7 +110,7 @@ def test_nineteen_in_twenty_limits_hold_the_survival_of_few_patients(n):
         death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
         curve = beta_product(np.minimum(death, end), death <= end)
         for at, time in enumerate((0.2, 0.5, 1)):
-            found = curve.at(time, 1)
+            found = curve.estimate_on(time, 1)
             missed[at] += found.low > 0.5**time or found.high < 0.5**time
     # 0.05 and 2.6 standard errors of 600 draws.
     assert (missed / 600).max() < 0.073
@@ -127,9 +129,9 @@ def test_one_patient_has_a_median_and_no_interval():
 
 def test_a_share_is_known_as_long_as_anyone_is_followed():
     curve = kaplan_meier(WEEKS, RELAPSED)
-    assert curve.at(5, 1).value == 1
-    assert curve.at(8, 1).value == pytest.approx(0.806723, abs=1e-6)
-    assert np.isnan(curve.at(36, 1).value)
+    assert curve.estimate_on(5, 1).value == 1
+    assert curve.estimate_on(8, 1).value == pytest.approx(0.806723, abs=1e-6)
+    assert np.isnan(curve.estimate_on(36, 1).value)
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning:statsmodels")
@@ -143,7 +145,7 @@ def test_incidence_is_statsmodels(seed, n):
     other = CumIncidenceRight(y[:, 0], y[:, 1].astype(int))
     for curve, share, se in zip(aalen_johansen(y), other.cinc, other.cinc_se, strict=True):
         at = np.searchsorted(curve.days, other.times)
-        np.testing.assert_allclose(curve.share[at], share, atol=1e-12)
+        np.testing.assert_allclose(curve.estimate[at], share, atol=1e-12)
         width = Z * se / share / -np.log(share)
         np.testing.assert_allclose(curve.low[at], share ** np.exp(width), atol=1e-9)
         np.testing.assert_allclose(curve.high[at], share ** np.exp(-width), atol=1e-9)
@@ -152,7 +154,7 @@ def test_incidence_is_statsmodels(seed, n):
 def test_without_censoring_incidence_has_the_binomial_variance():
     y = np.column_stack([np.arange(1.0, 21), np.tile([EVENT, DEATH, EVENT, DEATH], 5)])
     curve = aalen_johansen(y)[0]
-    share, low = curve.share[9], curve.low[9]
+    share, low = curve.estimate[9], curve.low[9]
     se = np.log(np.log(low) / np.log(share)) / Z * share * -np.log(share)
     assert se == pytest.approx(np.sqrt(share * (1 - share) / 20))
 
