@@ -95,7 +95,7 @@ def reported(rng: np.random.Generator, n: int, **parameters: Any) -> dict[Name, 
 
 def p_values(section: Section) -> Iterator[tuple[str, float]]:
     """Yield the p-values of a section's tables, and each table's smallest q, by what they are of."""
-    for name, listing in section.listings.items():
+    for name, listing in section.tables.items():
         frame = listing.frame
         words = [one for one in frame if frame[one].dtype.kind in "OT" and one not in ("method", "permuted", "patient")]
         labels = frame[words].agg(", ".join, axis=1) if len(frame) else pd.Series(dtype="str")
@@ -114,7 +114,7 @@ def p_values(section: Section) -> Iterator[tuple[str, float]]:
 
 def misses(section: Section, trial: Trial) -> Iterator[tuple[str, float]]:
     """Yield which of a section's intervals miss the truth of a null trial, by what they are of."""
-    tables = {name: listing.frame.to_dict("records") for name, listing in section.listings.items()}
+    tables = {name: listing.frame.to_dict("records") for name, listing in section.tables.items()}
     death, event = np.log(2) / trial.median_os, -np.log1p(-trial.toxicity_rate) / trial.follow_up
     ends = {"Overall survival": death, "Progression-free survival": np.log(2) / trial.median_pfs}
     for row in tables.get("survival_at", ()):

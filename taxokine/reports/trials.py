@@ -19,7 +19,7 @@ def study_report(study: Studied) -> Iterator[RenderableType]:
     """Yield where a study's report is, and what each section contains or lacks."""
     sections = table("section", "figures", "tables", "missing", numbers=("figures", "tables"))
     for section in study.sections:
-        figures, tables = len(section.drawings), len(section.listings)
+        figures, tables = len(section.figures), len(section.tables)
         sections.add_row(section.title, str(figures), str(tables), "\n".join(section.missing))
     yield sections
     yield ""

@@ -24,9 +24,10 @@ from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
 from training.statistics.distances import aitchison, bray_curtis
 from training.statistics.donor_convergence import DonorConvergence, donor_specific_convergence
 from training.statistics.metrics import Estimate
-from training.study.section import Drawing, Listing, Part, Section, donor_codes, joined, patient_codes
+from training.study.codes import donor_codes, patient_codes
+from training.study.formatting import count_noun, estimate_text, p_text
+from training.study.section import Part, ReportFigure, ReportTable, Section, join_parts
 from training.study.stool import Stool, day_axis, stool
-from training.study.words import counted, in_words, p_in_words
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -80,7 +81,7 @@ def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     if isinstance(found, str):
         return Section(name=NAME, title=TITLE, missing=(found,))
     parts = [_approach(found, cohort), _engraftment(found)]
-    return joined(NAME, TITLE, parts)
+    return join_parts(NAME, TITLE, parts)
 
 
 def _panel(cohort: Cohort, windows: Sequence[Window]) -> _Panel | str:
@@ -127,30 +128,33 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
     window = afterwards[0]
     scores, own, names = panel.approach(distances, window)
     main = donor_specific_convergence(scores, own)
-    listings = {
-        "donor_distance": Listing(
-            f"Bray-Curtis distance to the own donor and to unrelated donors, and the change since {_before(panel)}; "
+    tables = {
+        "donor_distance": ReportTable(
+            caption=f"Bray-Curtis distance to the own donor and to unrelated donors, and the change since "
+            f"{_before(panel)}; "
             "intervals: jackknife by donor; p: whole donors exchanged.",
-            _over_time(panel, distances),
+            frame=_over_time(panel, distances),
         ),
-        "donor_distance_by_recipient": Listing(
-            f"Change of distance from {_before(panel)} to {window.name}, by recipient: the own donor's, the mean of "
+        "donor_distance_by_recipient": ReportTable(
+            caption=f"Change of distance from {_before(panel)} to {window.name}, by recipient: the own donor's, "
+            f"the mean of "
             "unrelated donors', and the difference; below 0, nearer to the own donor.",
-            _by_recipient(panel, scores, own, names),
+            frame=_by_recipient(panel, scores, own, names),
         ),
-        "donor_distance_depends_on": Listing(
-            "What the estimate depends on: the first row, changed in one way at a time; distances of different kinds "
+        "donor_distance_depends_on": ReportTable(
+            caption="What the estimate depends on: the first row, changed in one way at a time; distances of "
+            "different kinds "
             "have different scales. Without p: the very stool given, which is one, cannot be exchanged with means.",
-            _depends_on(panel, cohort, distances, afterwards),
+            frame=_depends_on(panel, cohort, distances, afterwards),
         ),
     }
-    drawings = {
-        "donor_distance": Drawing(
+    figures = {
+        "donor_distance": ReportFigure(
             "Bray-Curtis distance of each recipient's stool to the own donor (green) and to unrelated donors (grey: "
             "mean and range over donor subjects), by day.",
             partial(_lines, panel, distances),
         ),
-        "donor_approach": Drawing(
+        "donor_approach": ReportFigure(
             f"Change of Bray-Curtis distance from {_before(panel)} to {window.name}: to the own donor minus to "
             f"unrelated donors, by recipient under each donor. {main.n} recipients, {main.n_donors} of "
             f"{len(panel.donors)} donors; left of 0, nearer to the own donor than to the others.",
@@ -163,16 +167,18 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
     )
     levels = panel.stool.means(panel.to_donors(distances), panel.stool.windows[0]).loc[names].to_numpy()
     start = donor_specific_convergence(levels, own).recipient_mean
-    lead = (
+    summary = (
         f"From {_before(panel)} to {window.name}, the Bray-Curtis distance to the own donor changed by "
-        f"{in_words(main.recipient_mean)} relative to unrelated donors, the mean of {counted(main.n, 'recipient')} "
-        f"({_chance(main)}), and by {in_words(main.donor_mean)}, the mean of "
-        f"{counted(main.n_donors, 'donor subject')}; in {nearer} of {main.n} recipients it fell against the others.",
-        f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was {in_words(start)}; "
+        f"{estimate_text(main.recipient_mean)} relative to unrelated donors, the mean of "
+        f"{count_noun(main.n, 'recipient')} "
+        f"({_chance(main)}), and by {estimate_text(main.donor_mean)}, the mean of "
+        f"{count_noun(main.n_donors, 'donor subject')}; in {nearer} of {main.n} recipients it fell against the others.",
+        f"Before ({_before(panel)}), the distance to the own donor less that to unrelated ones was "
+        f"{estimate_text(start)}; "
         "who begins far comes nearer by chance alone. Adjusted for the distance before, by the slope over all donors, "
-        f"the own donor's distance was {in_words(adjusted.recipient_mean)} off the unrelated donors' "
-        f"({p_in_words(adjusted.p)}).",
-        _in_other_ways(listings["donor_distance_depends_on"].frame),
+        f"the own donor's distance was {estimate_text(adjusted.recipient_mean)} off the unrelated donors' "
+        f"({p_text(adjusted.p)}).",
+        _in_other_ways(tables["donor_distance_depends_on"].frame),
         "Nearness is to a profile, not to strains, and without a placebo transplant it does not show that the "
         "transplant, rather than diet, antibiotics or bowel preparation, moved it.",
     )
@@ -197,13 +203,13 @@ def _approach(panel: _Panel, cohort: Cohort) -> Part:
         "donor_approach_p": main.p,
     }
     return Part(
-        lead=lead,
-        drawings=drawings,
-        listings=listings,
+        summary=summary,
+        figures=figures,
+        tables=tables,
         notes=notes,
         methods=methods,
         metrics=metrics,
-        headlines=lead[:1],
+        headlines=summary[:1],
     )
 
 
@@ -342,7 +348,7 @@ def _jaccard(found: Matrix) -> Matrix:
 
 def _chance(found: DonorConvergence) -> str:
     floor = f"; so few donors allow none below {found.least_p:.2g}" if found.least_p > 0.05 else ""
-    return p_in_words(found.p) + floor
+    return p_text(found.p) + floor
 
 
 def _alike(cohort: Cohort, recipients: list[str]) -> list[str]:
@@ -366,7 +372,7 @@ def _engraftment(panel: _Panel) -> Part:
         return Part(missing=("taxa gained and lost: samples are too shallow to compare at equal depth",))
     own = panel.own[[panel.recipients.index(one) for one in names]]
     was, now = before.loc[names].to_numpy(), after.loc[names].to_numpy()
-    sides, rows, lead = {}, [], []
+    sides, rows, summary = {}, [], []
     for what, scores, whose in (
         ("gained", share_gained(was, now, donors), "donor-only"),
         ("lost", share_lost(was, now, donors), "recipient-only"),
@@ -381,11 +387,11 @@ def _engraftment(panel: _Panel) -> Part:
         difference = Estimate(
             *(100 * end for end in (result.recipient_mean.value, result.recipient_mean.low, result.recipient_mean.high))
         )
-        lead.append(
+        summary.append(
             f"Of {whose} taxa, {mine[known].mean():.0%} were {what} by {window.name} with the own donor and "
             f"{others[known].mean():.0%} with unrelated donors: a difference of "
-            f"{in_words(difference, 1)} percentage points, mean of "
-            f"{counted(result.n, 'recipient')} of {counted(result.n_donors, 'donor')} ({_chance(result)})."
+            f"{estimate_text(difference, 1)} percentage points, mean of "
+            f"{count_noun(result.n, 'recipient')} of {count_noun(result.n_donors, 'donor')} ({_chance(result)})."
         )  # fmt: skip
     if not sides:
         return Part(missing=("taxa gained and lost: no taxon is a donor's alone, or a recipient's alone",))
@@ -401,27 +407,28 @@ def _engraftment(panel: _Panel) -> Part:
     )
     depth = "at equal depth (expected over rarefaction)" if panel.stool.counts else "from a proportion of 0.0001"
     return Part(
-        lead=tuple(lead),
-        headlines=tuple(lead[:1]),
-        drawings={
-            "engraftment": Drawing(
+        summary=tuple(summary),
+        headlines=tuple(summary[:1]),
+        figures={
+            "engraftment": ReportFigure(
                 f"Taxa of the donor alone that the recipient had {window.name}, and taxa of the recipient alone that "
                 "were gone: with the own donor (green) and, what chance and regression give, with unrelated donors "
                 "(grey). By recipient.",
                 partial(_dumbbells, table["patient"] + "  " + table["donor"], sides),
             )
         },
-        listings={
-            "engraftment": Listing(
-                f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.",
-                table,
-                tuple(table.columns[4:]),
+        tables={
+            "engraftment": ReportTable(
+                caption=f"Taxa gained and lost, found {depth}; shares of the mean over donors' stool.",
+                frame=table,
+                percent_columns=tuple(table.columns[4:]),
             ),
-            "engraftment_estimates": Listing(
-                "Shares of taxa gained and lost, with the own donor and with unrelated donors, and the difference in "
+            "engraftment_estimates": ReportTable(
+                caption="Shares of taxa gained and lost, with the own donor and with unrelated donors, and the "
+                "difference in "
                 "percentage points.",
-                pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"}),
-                (*_SIDES, "difference, by recipient", "95% low", "95% high", *_BY_DONOR),
+                frame=pd.DataFrame(rows).rename(columns={"by recipient": "difference, by recipient"}),
+                percent_columns=(*_SIDES, "difference, by recipient", "95% low", "95% high", *_BY_DONOR),
             ),
         },
         notes=(

@@ -27,9 +27,10 @@ from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.statistics.mixed_model import mixed_slope
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
 from training.statistics.sign_flip import MeanChange, rise_then_fall_p, sign_flip_test
-from training.study.patients import has_comparator
-from training.study.section import Drawing, Listing, Section, patient_codes
-from training.study.words import counted, windows_in_words
+from training.study.analysis.characteristics import has_comparator
+from training.study.codes import patient_codes
+from training.study.formatting import count_noun, windows_text
+from training.study.section import ReportFigure, ReportTable, Section
 
 MODELLED = 10
 """Patients from whom on a change is estimated by a mixed model."""
@@ -188,57 +189,64 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         windows = windows_of_visits(found)
     table, none = change_table(rows, windows), _never_within(rows)
     headlines = _changed(table, windows, found)
-    lead, missing = [_summary(found), *headlines], []
-    listings = {
-        "levels": Listing(
-            f"Levels by window, {_scale(found)}; several draws of a window are averaged on the log scale; undetected: "
+    summary, missing = [_summary(found), *headlines], []
+    tables = {
+        "levels": ReportTable(
+            caption=f"Levels by window, {_scale(found)}; several draws of a window are averaged on the log "
+            f"scale; undetected: "
             "every draw lay below the limit, and half the limit is shown.",
-            _level_listing(found, windows, codes),
-            data=True,
+            frame=_level_listing(found, windows, codes),
+            supplementary=True,
         ),
-        "changes": Listing(
-            "Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: patients below "
+        "changes": ReportTable(
+            caption="Fold change from baseline; q: p after Benjamini and Hochberg over this table; undetected: "
+            "patients below "
             "the limit at both ends, who count as unchanged.",
-            _folds(table if found.dated else table.sort_values("p", kind="stable")),
+            frame=_folds(table if found.dated else table.sort_values("p", kind="stable")),
         ),
     }
     notes = [_note(table, windows)]
     if found.dated and len(windows) > 2:
         pattern, (peaks, falls) = pattern_table(rows, windows), peak_tables(rows)
         headlines = _patterned(pattern, windows)
-        lead += headlines
+        summary += headlines
         if len(falls):
             fell = ", ".join(falls.loc[falls["q"] <= ALPHA, "analyte"]) or "none"
-            lead.append(
+            summary.append(
                 "What peaks falls afterwards, in pure noise too: against draws shuffled within patients, the fall "
                 f"after the peak is more marked than shuffling makes it in {(falls['q'] <= ALPHA).sum()} of "
                 f"{len(falls)} analytes ({fell}; one-sided, false discovery rate 5%). This test shuffles all draws of "
                 "a patient, and can therefore reject where a comparison of two windows cannot."
             )
-        listings["pattern"] = Listing(
-            f"Rise by {windows[1].name}, fall to {windows[-1].name}, end above baseline: how many patients did each; "
+        tables["pattern"] = ReportTable(
+            caption=f"Rise by {windows[1].name}, fall to {windows[-1].name}, end above baseline: how many "
+            f"patients did each; "
             "p one-sided, of all three together.",
-            pattern,
+            frame=pattern,
         )
-        listings["peaks"] = Listing(
-            "Each patient's highest draw after day 0: fold over baseline, its day, and the slope from there on (log2 "
+        tables["peaks"] = ReportTable(
+            caption="Each patient's highest draw after day 0: fold over baseline, its day, and the slope from "
+            "there on (log2 "
             "for 30 days; 0 where the last draw is the highest). Descriptive: chosen after the fact.",
-            peaks.assign(patient=peaks["patient"].map(codes), peak=2 ** peaks["peak"]),
-            data=True,
+            frame=peaks.assign(patient=peaks["patient"].map(codes), peak=2 ** peaks["peak"]),
+            supplementary=True,
         )
-        listings["falls"] = Listing(
-            "The highest draw after day 0, median over patients (range): fold over baseline, and its day; both chosen "
+        tables["falls"] = ReportTable(
+            caption="The highest draw after day 0, median over patients (range): fold over baseline, and its "
+            "day; both chosen "
             "after the fact, and descriptive. Mean slope from there on (log2 for 30 days), beside that of the same "
             "draws shuffled in time; p: how often a fall as marked, or more, comes of shuffling.",
-            _peaks_in_words(peaks).merge(falls.drop(columns="patients"), "left", "analyte"),
+            frame=_peaks_in_words(peaks).merge(falls.drop(columns="patients"), "left", "analyte"),
         )
         notes.append(_pattern_note(windows))
     elif not found.dated:
         trend = trend_table(rows)
         if len(trend):
             headlines = [_trended(trend)]
-            lead += headlines
-            listings["trend"] = Listing("Fold change for each visit, over all visits (mixed model).", _folds(trend))
+            summary += headlines
+            tables["trend"] = ReportTable(
+                caption="Fold change for each visit, over all visits (mixed model).", frame=_folds(trend)
+            )
             notes.append(
                 "Fold change for each visit: linear mixed model of log2 levels on the visit's number with random "
                 "intercept and slope, REML, Student's t with patients - 1 degrees of freedom; Benjamini-Hochberg over "
@@ -250,7 +258,7 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         )
     if none:
         missing.append(f"below detection or above the range in every draw, so without a trajectory: {', '.join(none)}")
-    lead.append(
+    summary.append(
         "These are changes of all arms together, which were not compared."
         if has_comparator(cohort)
         else "Without an arm treated alike but for the transplant, none of these changes can be attributed to it."
@@ -261,10 +269,10 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
     return Section(
         name=NAME,
         title=TITLE,
-        lead=tuple(lead),
+        summary=tuple(summary),
         headlines=tuple(headlines),
-        drawings=_drawings(found, windows, table, codes),
-        listings={name: one for name, one in listings.items() if len(one.frame)},
+        figures=_drawings(found, windows, table, codes),
+        tables={name: one for name, one in tables.items() if len(one.frame)},
         notes=tuple(notes),
         methods=_methods(found, windows),
         missing=tuple(missing),
@@ -307,9 +315,11 @@ def _summary(found: Trajectories) -> str:
     several = int((draws.groupby("patient").size() > 1).sum())
     below, above = ((rows["censored"] == side).sum() for side in ("below", "above"))
     return (
-        f"{counted(len(draws), 'draw')} of {counted(draws['patient'].nunique(), 'patient')}, {several} of them with "
+        f"{count_noun(len(draws), 'draw')} of {count_noun(draws['patient'].nunique(), 'patient')}, {several} of "
+        f"them with "
         f"several, from {'day' if found.dated else 'visit'} {time.min():g} to {time.max():g} ({found.clock}); "
-        f"{len(rows)} measurements of {counted(rows['analyte'].nunique(), 'analyte')}, {below} of them below detection"
+        f"{len(rows)} measurements of {count_noun(rows['analyte'].nunique(), 'analyte')}, {below} of them below "
+        f"detection"
         f"{f' and {above} above the range' if above else ''}."
     )
 
@@ -450,7 +460,7 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
     )
     if not found.dated:
         return unseen, tested
-    compared = windows_in_words(windows)
+    compared = windows_text(windows)
     if len(windows) < 3:
         return unseen, compared, tested
     pattern = (
@@ -463,7 +473,7 @@ def _methods(found: Trajectories, windows: Sequence[Window]) -> tuple[str, ...]:
 
 def _drawings(
     found: Trajectories, windows: Sequence[Window], table: pd.DataFrame, codes: dict[str, str]
-) -> dict[str, Drawing]:
+) -> dict[str, ReportFigure]:
     analytes = [name for name in dict.fromkeys(found.rows["analyte"]) if name not in _never_within(found.rows)]
     pages = [analytes[at : at + _PER_PAGE] for at in range(0, len(analytes), _PER_PAGE)]
     caption = (
@@ -473,7 +483,7 @@ def _drawings(
         "above the range."
     )
     drawn = {
-        f"trajectories{f'_{at}' if at > 1 else ''}": Drawing(
+        f"trajectories{f'_{at}' if at > 1 else ''}": ReportFigure(
             caption, partial(_trajectories, found, windows, page, codes)
         )
         for at, page in enumerate(pages, 1)
@@ -481,7 +491,7 @@ def _drawings(
     if len(table):
         shown = table if found.dated else table[table["patients"] >= 5]
         if len(shown):
-            drawn["changes"] = Drawing(
+            drawn["changes"] = ReportFigure(
                 "Fold change from baseline in the first four windows with its interval: 95% where that can be reached, "
                 "93.75% of 5 patients, none of fewer. Filled: q at most 0.05; n beside.",
                 partial(_forest, shown),

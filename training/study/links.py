@@ -23,9 +23,9 @@ from training.statistics.repeated_measures import (
     rmcorr,
     rmcorr_permutation_test,
 )
-from training.study.section import Drawing, Listing, Section
+from training.study.formatting import count_noun, p_text
+from training.study.section import ReportFigure, ReportTable, Section
 from training.study.stool import at_genus
-from training.study.words import counted, p_in_words
 
 Matrix = NDArray[np.float64]
 Patients = NDArray[Any]
@@ -172,7 +172,7 @@ def links_section(cohort: Cohort) -> Section:
     told = links if len(links) else table[table[f"r{BEYOND}"].notna()]
     said = "; ".join(
         f"{row['taxon']} with {row['analyte']} r = {row[f'r{BEYOND}']:.2f} ({row[f'low{BEYOND}']:.2f} to "
-        f"{row[f'high{BEYOND}']:.2f}, {p_in_words(row[f'p{BEYOND}'])}, q = {row[f'q{BEYOND}']:.2g})"
+        f"{row[f'high{BEYOND}']:.2f}, {p_text(row[f'p{BEYOND}'])}, q = {row[f'q{BEYOND}']:.2g})"
         for _, row in told.sort_values(f"p{BEYOND}", kind="stable").head(MOST_TOLD if len(links) else 1).iterrows()
     )
     together = f"at most {APART:g} days apart, both before or both after day 0" if found.dated else "at one visit"
@@ -185,19 +185,19 @@ def links_section(cohort: Cohort) -> Section:
         "within the assay's range in fewer than half of the pairs' draws, so not correlated: "
         f"{', '.join(pairs.left_out)}"
     ]
-    drawing = Drawing(
+    drawing = ReportFigure(
         f"Repeated-measures correlation of {pairs.rank} (CLR) with analytes (log2) within {n} patients, {draws} pairs, "
         "left, and of departures from the common course, right; dots: q at most 0.05.",
         partial(_heat_map, table),
     )
     of = f"{len(pairs.taxa)} {pairs.rank} with {table['analyte'].nunique()} analytes"
-    lead = (
-        f"{draws} pairs of stool and blood, {together}, of {counted(n, 'patient')} with at least two: beyond the "
+    summary = (
+        f"{draws} pairs of stool and blood, {together}, of {count_noun(n, 'patient')} with at least two: beyond the "
         f"course that all patients share, {len(links)} of {len(table)} correlations within patients, of {of}, pass a "
         "false discovery rate of 5%; "
         f"{'foremost ' if len(links) > MOST_TOLD else '' if len(links) else 'the likeliest is '}"
         f"{said or 'none can be told from the course in so few draws'}.",
-        f"With the common course left in, {counted(len(shared), 'correlation')} would stand: what follows the same "
+        f"With the common course left in, {count_noun(len(shared), 'correlation')} would stand: what follows the same "
         "event moves together without acting on one another.",
         f"With {df} degrees of freedom, a single correlation had to be {one:.2f} or stronger to be found with 80% "
         f"power, and {every:.2f} to pass as the only one among {len(table)}: weaker links would mostly have been "
@@ -206,14 +206,15 @@ def links_section(cohort: Cohort) -> Section:
     return Section(
         name=NAME,
         title=TITLE,
-        lead=lead,
-        headlines=lead[:1],
-        drawings={"links": drawing},
-        listings={
-            "links": Listing(
-                "Correlations within patients, as they are and beyond the common course: of departures from what all "
+        summary=summary,
+        headlines=summary[:1],
+        figures={"links": drawing},
+        tables={
+            "links": ReportTable(
+                caption="Correlations within patients, as they are and beyond the common course: of departures "
+                "from what all "
                 "patients do in the same stretch of time. p by permutation within patients, q over the whole table.",
-                table.sort_values([f"p{BEYOND}", "taxon"], ignore_index=True),
+                frame=table.sort_values([f"p{BEYOND}", "taxon"], ignore_index=True),
             )
         },
         notes=(

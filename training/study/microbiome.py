@@ -29,10 +29,10 @@ from training.statistics.pcoa import principal_coordinates
 from training.statistics.permanova import permanova
 from training.statistics.permdisp import Permdisp, permdisp
 from training.statistics.permutation_design import PseudoFTest
-from training.study.patients import arms
-from training.study.section import Drawing, Listing, Part, Section, joined
+from training.study.analysis.characteristics import arms
+from training.study.formatting import estimate_text, p_text, windows_text
+from training.study.section import Part, ReportFigure, ReportTable, Section, join_parts
 from training.study.stool import Stool, at_genus, day_axis, stool
-from training.study.words import in_words, p_in_words, windows_in_words
 
 Matrix = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> S
         _groups(found, cohort, distances),
         _taxa(found),
     ]
-    return joined(NAME, TITLE, parts)
+    return join_parts(NAME, TITLE, parts)
 
 
 def alpha_diversity(found: Stool) -> pd.DataFrame:
@@ -129,13 +129,16 @@ def _composition(found: Stool, cohort: Cohort) -> Part:
     caption += "Each group of bars is a patient, from the first sample to the last"
     caption += "; a dotted line parts before from after." if found.dated else "."
     caption += "" if donors.empty else " Donors stand last."
-    drawing = Drawing(caption, partial(_bars, shown, found.dated))
+    drawing = ReportFigure(caption, partial(_bars, shown, found.dated))
     missing = ("donors beside the patients: no donor's stool; name it in samples.donor",) if donors.empty else ()
     return Part(
-        drawings={"composition": drawing},
-        listings={
-            "composition": Listing(
-                f"Proportions of the {len(most)} most abundant {what}.", shown, tuple(shown.columns[2:]), data=True
+        figures={"composition": drawing},
+        tables={
+            "composition": ReportTable(
+                caption=f"Proportions of the {len(most)} most abundant {what}.",
+                frame=shown,
+                percent_columns=tuple(shown.columns[2:]),
+                supplementary=True,
             )
         },
         missing=missing,
@@ -202,25 +205,27 @@ def _diversity(found: Stool) -> Part:
             tested = paired_changes(change.to_numpy(), seed=at).iloc[0]
             rows.append({"": name, "window": window.name, "patients": len(change), "before": before, **tested})
     table = pd.DataFrame(rows)
-    lead: tuple[str, ...] = ()
+    summary: tuple[str, ...] = ()
     if rows:
         first = table.iloc[0]
-        said = in_words(Estimate(first["change"], first["low"], first["high"]), 2)
-        lead = (
+        said = estimate_text(Estimate(first["change"], first["low"], first["high"]), 2)
+        summary = (
             f"Shannon's entropy changed by {said} nats by {first['window']}, the mean of {first['patients']:.0f} "
-            f"patients ({p_in_words(first['p'])}{_floor(int(first['patients']))}).",
+            f"patients ({p_text(first['p'])}{_floor(int(first['patients']))}).",
         )
         table["q"] = false_discovery_control(table["p"])
     return Part(
-        lead=lead,
-        drawings={
-            "diversity": Drawing(
+        summary=summary,
+        figures={
+            "diversity": ReportFigure(
                 f"Alpha diversity over time, a line a patient{', donors (green) beside' if given else ''}: Shannon's "
                 f"entropy, and the {richness}.",
                 partial(_diversity_figure, found, values, names),
             )
         },
-        listings={"diversity": Listing("Change of alpha diversity since the first window.", table)} if rows else {},
+        tables={"diversity": ReportTable(caption="Change of alpha diversity since the first window.", frame=table)}
+        if rows
+        else {},
         missing=() if rows else ("change of diversity: it takes two patients with stool in two windows",),
         notes=(
             f"Alpha diversity: mean of the patients' changes from the last sample {found.windows[0].name} to the mean "
@@ -273,23 +278,24 @@ def _ordination(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -
         "Principal coordinates of {}: patients' samples before (open), after (filled), joined in the order of time"
     )
     caption += "; donors (green)." if found.samples["donor"].any() else "."
-    drawings = {"ordination": Drawing(caption.format("both distances"), partial(_maps, found, drawn))}
+    figures = {"ordination": ReportFigure(caption.format("both distances"), partial(_maps, found, drawn))}
     if len(patients) <= MOST_PATHS:
         of = {one: set(donors) for one, donors in donor_samples_given(cohort).items()}
-        drawings["paths"] = Drawing(
+        figures["paths"] = ReportFigure(
             "Each patient's path on the principal coordinates of Bray-Curtis distances, from the first sample (open) "
             "to the last (filled); donors are diamonds, the patient's own filled; all other stool is grey.",
             partial(_paths, found, drawn["Bray-Curtis"], patients, of),
         )
     held = ", ".join(f"{name} {share[:2].sum():.0%}" for name, (_, share) in drawn.items())
     return Part(
-        drawings=drawings,
+        figures=figures,
         notes=(
             f"Principal coordinates: the two axes hold, of the sum of positive eigenvalues, {held}; what lies off "
             "them is not seen, and nearness in the plane is not nearness.",
         ),
         methods=(
-            f"Distances were Bray-Curtis on proportions and Aitchison's on taxa found in at least {MIN_PREVALENCE:.0%} of "
+            f"Distances were Bray-Curtis on proportions and Aitchison's on taxa found in at least "
+            f"{MIN_PREVALENCE:.0%} of "
             "samples, zeros replaced by half the smallest proportion found (Martín-Fernández et al. 2003); both were "
             "drawn by principal coordinates (Gower 1966).",
         ),
@@ -367,7 +373,7 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Pa
     table["q"] = false_discovery_control(table["PERMANOVA p"])
     last = ["q", "spread p", "permuted"]
     table = table[[*table.columns.drop(last), *last]]
-    lead = [
+    summary = [
         f"{(table['q'] < LEVEL).sum()} of {len(table)} tests of groups, each question asked by two distances, stand at "
         f"a false discovery rate of {LEVEL:.0%}."
     ]
@@ -376,19 +382,20 @@ def _groups(found: Stool, cohort: Cohort, distances: Mapping[str, Matrix]) -> Pa
     )
     for row in table[told][:MOST_TOLD].to_dict("records"):
         floor = f", the least possible {row['least p']:.2g}" if row["least p"] > LEAST_TOLD else ""
-        lead.append(
+        summary.append(
             f"Composition, {row['']}: R² = {row['R²']:.2f}{_of_what(row['permuted'])}, "
-            f"{p_in_words(row['PERMANOVA p'])}{floor}, q = {row['q']:.2g} (PERMANOVA, Bray-Curtis, "
+            f"{p_text(row['PERMANOVA p'])}{floor}, q = {row['q']:.2g} (PERMANOVA, Bray-Curtis, "
             f"{row['subjects']} subjects)."
         )
     return Part(
-        lead=tuple(lead),
-        headlines=tuple(lead[:2]),
-        listings={
-            "groups": Listing(
-                "What groups explain of distances between stool samples. A difference of location (PERMANOVA) where "
+        summary=tuple(summary),
+        headlines=tuple(summary[:2]),
+        tables={
+            "groups": ReportTable(
+                caption="What groups explain of distances between stool samples. A difference of location "
+                "(PERMANOVA) where "
                 "spread differs too may be one of spread.",
-                table,
+                frame=table,
             )
         },
         notes=(
@@ -499,23 +506,25 @@ def _taxa(found: Stool) -> Part:
         f"{one['high']:+.1f}) log2 fold"
         for one in changed.head(4).to_dict("records")
     )
-    lead = (
+    summary = (
         f"{len(changed)} of {len(table)} changes of taxa ({table['taxon'].nunique()} taxa in "
         f"{table['window'].nunique()} windows, up to {n} patients) stand at a false discovery rate of "
         f"{LEVEL:.0%}{_floor(n)}{f'; foremost {foremost}' if foremost else ''}.",
     )
-    drawing = Drawing(
+    drawing = ReportFigure(
         f"The {min(len(table), 24)} changes of taxa with the least p: mean log2 fold change of the centred log-ratio "
         f"since {found.windows[0].name}, with 95% intervals; filled where q < {LEVEL}.",
         partial(_changes_figure, table.head(24)),
     )
     return Part(
-        lead=lead,
-        headlines=lead,
-        drawings={"taxa": drawing},
-        listings={
-            "taxa": Listing(
-                "Changes of taxa, by q; before and after: patients in whom it was found.", table, ("before", "after")
+        summary=summary,
+        headlines=summary,
+        figures={"taxa": drawing},
+        tables={
+            "taxa": ReportTable(
+                caption="Changes of taxa, by q; before and after: patients in whom it was found.",
+                frame=table,
+                percent_columns=("before", "after"),
             )
         },
         notes=(
@@ -526,7 +535,7 @@ def _taxa(found: Stool) -> Part:
             "windows.",
         ),
         methods=(
-            *([windows_in_words(found.windows)] if found.dated else []),
+            *([windows_text(found.windows)] if found.dated else []),
             "Taxa were compared between visits by centred log-ratios (Aitchison 1982), paired within patients, with "
             "sign-exchange tests (exact up to 13 patients, else of 9999 random signs) and false discovery control "
             "(Benjamini and Hochberg 1995).",

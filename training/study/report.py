@@ -23,9 +23,11 @@ from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
 from training.drawing import STYLE, written
-from training.study.patients import has_comparator, several_arms
-from training.study.section import Listing, Section, patient_codes
-from training.study.words import counted
+from training.study.analysis.characteristics import has_comparator, several_arms
+from training.study.codes import patient_codes
+from training.study.formatting import count_noun
+from training.study.section import ReportTable, Section
+from training.study.sentences import TEMPLATES
 
 ROWS = 20
 """Rows of a table that the page shows; its CSV holds all."""
@@ -65,7 +67,7 @@ def write_report(
     tables.mkdir()
     svgs = {}
     for section in sections:
-        for name, drawing in section.drawings.items():
+        for name, drawing in section.figures.items():
             key = f"{section.name}_{name}"
             with mpl.rc_context(STYLE):
                 figure = drawing.draw()
@@ -73,7 +75,7 @@ def write_report(
                     mark_simulated(figure)
                 svgs[key] = written(figures, key, figure)
             done()
-        for name, listing in section.listings.items():
+        for name, listing in section.tables.items():
             listing.frame.to_csv(tables / f"{section.name}_{name}.csv", index=False)
     page = report_page(cohort, findings, sections, svgs, run_id)
     (folder / "report.html").write_text(page, encoding="utf-8")
@@ -101,7 +103,7 @@ def report_page(
             "<svg", f'<svg role="img" aria-label="{html.escape(drawing.caption)}"', 1
         )
         for section in sections
-        for name, drawing in section.drawings.items()
+        for name, drawing in section.figures.items()
     }
     return _template().render(
         cohort=cohort,
@@ -203,10 +205,10 @@ class Column:
     cells: tuple[str, ...]
 
 
-def columns(listing: Listing) -> list[Column]:
+def columns(listing: ReportTable) -> list[Column]:
     """Return a table's first rows by column, an estimate and its interval in one."""
     frame = listing.frame.head(ROWS)
-    told = {name: [shown(value, name in listing.shares) for value in frame[name]] for name in frame}
+    told = {name: [shown(value, name in listing.percent_columns) for value in frame[name]] for name in frame}
     names, found, ends = [str(name) for name in frame], [], set[str]()
     for at, name in enumerate(names):
         if name in ends:
@@ -238,12 +240,12 @@ def _sha256(path: Path) -> str:
 @cache
 def _template() -> Template:
     templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"shown": shown, "columns": columns, "sentence": sentence, "counted": counted}
+    templates.filters |= {"shown": shown, "columns": columns, "sentence": sentence, "count_noun": count_noun}
     templates.globals |= {"ROWS": ROWS}
-    return templates.get_template("report.html")
+    return templates.get_template("report.html.jinja")

@@ -1,26 +1,36 @@
-"""What a section of the study hands to the report."""
+"""A section of the study's report, and how it is made.
+
+A section has three sources, which never share a file:
+
+- `training.study.analysis` computes typed results: estimates with their interval, n, p and method.
+- `training.study.figures` draws results with matplotlib.
+- `training/study/templates` holds the sentences that state results: one file of Jinja blocks for each topic.
+
+A module of `training.study.sections` brings them together: it runs the analysis, arranges results in tables, and calls
+`write_part` with the name of the template.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from features.cohort import Cohort
+from training.study.sentences import write_captions, write_sentences
 
 
 @dataclass(frozen=True)
-class Drawing:
+class ReportFigure:
     """A figure at print size.
 
     Attributes
     ----------
     caption : str
-        What it shows, of how many, and how to read it; plain text.
+        What the figure shows, the number of patients, and how to read it; plain text.
     draw : callable
-        Returns the figure, drawn under whichever style is set: `training.drawing.STYLE`.
+        Returns the figure, drawn in the style that is set: `training.drawing.STYLE`.
     """
 
     caption: str
@@ -28,54 +38,54 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Listing:
+class ReportTable:
     """A table.
 
     Attributes
     ----------
-    caption : str
     frame : pandas.DataFrame
-        Typed values under headings a reader understands; no index. Patients stand as P1, P2 ..., in the cohort's order.
-    shares : tuple of str
+        Typed values under headings for readers; no index. Patients stand as P1, P2 ..., in the cohort's order.
+    percent_columns : tuple of str
         Columns of shares, which the page shows in percent.
-    data : bool
-        Whether these are the rows behind a figure or a summary, of which the page names the file only.
+    caption : str
+    supplementary : bool
+        The page names only the file of a supplementary table: the rows behind a figure or a summary.
     """
 
-    caption: str
     frame: pd.DataFrame
-    shares: tuple[str, ...] = ()
-    data: bool = field(default=False, kw_only=True)
+    percent_columns: tuple[str, ...] = ()
+    caption: str = field(default="", kw_only=True)
+    supplementary: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What one look at a cohort found.
+    """The report of one topic.
 
     Attributes
     ----------
-    lead : tuple of str
-        What was found, in sentences with numbers, intervals and n; and what it cannot show.
+    summary : tuple of str
+        The results in sentences, with numbers, intervals and n; and what they cannot show.
     headlines : tuple of str
-        Those of them that the report opens with.
-    drawings : dict of str to Drawing
+        The sentences that open the report.
+    figures : dict of str to ReportFigure
         By file name without suffix.
-    listings : dict of str to Listing
+    tables : dict of str to ReportTable
         By file name without suffix.
     notes : tuple of str
-        For each number its method, test, n and interval, so that a reviewer can check it.
+        Method, test, n and interval of each number, so that a reviewer can check it.
     methods : tuple of str
         Sentences for the paper's methods paragraph, with their sources.
     missing : tuple of str
-        What is not shown, and which data it would take.
+        What is not shown, and which data it needs.
     metrics : dict of str to float
-        What MLflow shows in columns.
+        The columns of MLflow's table of runs.
     """
 
-    lead: tuple[str, ...] = ()
+    summary: tuple[str, ...] = ()
     headlines: tuple[str, ...] = ()
-    drawings: dict[str, Drawing] = field(default_factory=dict)
-    listings: dict[str, Listing] = field(default_factory=dict)
+    figures: dict[str, ReportFigure] = field(default_factory=dict)
+    tables: dict[str, ReportTable] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
@@ -84,52 +94,69 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class Section(Part):
-    """One section of a study's report: all its parts found, under a title, and a short name for files: `safety`."""
+    """The joined parts of one section, with its title and its short name for files: `safety`."""
 
     name: str
     title: str
 
 
-def patient_codes(cohort: Cohort) -> dict[str, str]:
-    """Return the code under which each patient is shown, P1, P2 ..., by identifier.
+def write_part(
+    template: str,
+    results: object,
+    *,
+    figures: Mapping[str, Callable[[], Figure]] | None = None,
+    tables: Mapping[str, ReportTable] | None = None,
+    metrics: Mapping[str, float] | None = None,
+) -> Part:
+    """Return the report of one topic: sentences and captions are rendered from results by a template.
 
-    In the order of the patients' sheet as far as it tells an outcome or a centre; then that of stool, of blood, of
-    adverse events and of the course. Donors are no patients.
+    Parameters
+    ----------
+    template : str
+        A file of `training/study/templates` without its suffix: ``"survival"``. Its blocks `summary`, `headlines`,
+        `notes`, `methods` and `missing` hold sentences, separated by blank lines. The block ``figure_<name>`` or
+        ``table_<name>`` holds the caption of that figure or table.
+    results : dataclass
+        The blocks read its attributes by name.
+    figures : mapping of str to callable, optional
+        Each returns a figure, as `ReportFigure.draw` does.
+    tables : mapping of str to ReportTable, optional
+        Without captions.
+    metrics : mapping of str to float, optional
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        A block reads what the results do not hold.
     """
-    labels, blood = cohort.labels, cohort.manifest.immune
-    names = [name for flag in labels.flags.values() for name in flag.index]
-    names += [*([] if labels.dates is None else labels.dates.index), *cohort.centre.index]
-    if cohort.immune is not None and blood is not None:
-        names += list(cohort.immune.rows[blood.patient])
-    if labels.events is not None:
-        names += list(labels.events.frame["patient"])
-    names += [name for table in vars(cohort.course).values() for name in table["patient"]]
-    donors = set(cohort.donors["patient"])
-    return {name: f"P{at}" for at, name in enumerate((n for n in dict.fromkeys(names) if n not in donors), 1)}
+    figures, tables = figures or {}, tables or {}
+    captions = write_captions(template, results, [f"figure_{name}" for name in figures])
+    captions |= write_captions(template, results, [f"table_{name}" for name in tables])
+    sentences = write_sentences(template, results)
+    return Part(
+        **sentences,
+        figures={name: ReportFigure(captions[f"figure_{name}"], draw) for name, draw in figures.items()},
+        tables={name: replace(table, caption=captions[f"table_{name}"]) for name, table in tables.items()},
+        metrics=dict(metrics or {}),
+    )
 
 
-def donor_codes(cohort: Cohort) -> dict[str, str]:
-    """Return the code under which each donor is shown, D1, D2 ..., by subject: in the order of stool, then of gifts."""
-    names = [*cohort.donors["patient"], *cohort.course.transplants["donor"]]
-    return {name: f"D{at}" for at, name in enumerate((n for n in dict.fromkeys(names) if n), 1)}
-
-
-def joined(name: str, title: str, parts: Iterable[Part]) -> Section:
-    """Return the section that holds all that its parts hold, in their order."""
+def join_parts(name: str, title: str, parts: Iterable[Part]) -> Section:
+    """Return the section that holds the contents of all parts, in their order."""
     parts = list(parts)
 
-    def texts(told: str) -> tuple[str, ...]:
-        return tuple(text for part in parts for text in getattr(part, told))
+    def sentences(kind: str) -> tuple[str, ...]:
+        return tuple(sentence for part in parts for sentence in getattr(part, kind))
 
     return Section(
         name=name,
         title=title,
-        lead=texts("lead"),
-        headlines=texts("headlines"),
-        notes=texts("notes"),
-        methods=texts("methods"),
-        missing=texts("missing"),
-        drawings={key: drawn for part in parts for key, drawn in part.drawings.items()},
-        listings={key: listed for part in parts for key, listed in part.listings.items()},
+        summary=sentences("summary"),
+        headlines=sentences("headlines"),
+        notes=sentences("notes"),
+        methods=sentences("methods"),
+        missing=sentences("missing"),
+        figures={key: figure for part in parts for key, figure in part.figures.items()},
+        tables={key: table for part in parts for key, table in part.tables.items()},
         metrics={key: value for part in parts for key, value in part.metrics.items()},
     )

@@ -15,7 +15,7 @@ from features.cohort import Cohort
 from features.donors import detection_probability
 from features.trajectories import WINDOWS, Window
 from features.transforms import GenusSums, closure
-from training.study.section import donor_codes, patient_codes
+from training.study.codes import donor_codes, patient_codes
 
 Matrix = NDArray[np.float64]
 

@@ -23,8 +23,8 @@ from features.settings import settings
 from features.trajectories import WINDOWS, Window
 from training import tracking
 from training.progress import Progress
+from training.study.analysis.stopping import LIMIT
 from training.study.report import write_report
-from training.study.safety import LIMIT
 from training.study.section import Section
 
 EXPERIMENT = "study"
@@ -72,8 +72,8 @@ def study_sections(
     from training.study.immune import immune_section
     from training.study.links import links_section
     from training.study.microbiome import microbiome_section
-    from training.study.patients import patients_section
-    from training.study.safety import safety_section
+    from training.study.sections.patients import patients_section
+    from training.study.sections.safety import safety_section
 
     return {
         "patients and outcomes": patients_section,
@@ -139,7 +139,7 @@ def run_study(
                 progress.begin(title, 1)
                 made.append(make(cohort))
                 progress.advance()
-            progress.begin("drawing, writing and logging", 2 + sum(len(section.drawings) for section in made))
+            progress.begin("drawing, writing and logging", 2 + sum(len(section.figures) for section in made))
             write_report(folder, cohort, findings, made, run_id, progress.advance)
             (folder / "manifest.yaml").write_text(manifest_text_without_sample_names(cohort.manifest), encoding="utf-8")
             metrics = run_metrics(made)

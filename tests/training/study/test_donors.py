@@ -20,19 +20,19 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
 
 def test_a_planted_approach_is_recovered(simulated: Cohort) -> None:
     found = donors_section(simulated)
-    change = found.listings["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
+    change = found.tables["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
     assert change["95% high"] < 0
     assert change["p"] < 0.01
-    gained = found.listings["engraftment_estimates"].frame.iloc[0]
+    gained = found.tables["engraftment_estimates"].frame.iloc[0]
     assert gained["95% low"] > 0
     assert found.metrics["donor_approach"] == pytest.approx(change["difference, by recipient"])
-    assert set(found.drawings) == {"donor_distance", "donor_approach", "engraftment"}
+    assert set(found.figures) == {"donor_distance", "donor_approach", "engraftment"}
 
 
 def test_no_subject_is_named(simulated: Cohort) -> None:
     found = donors_section(simulated)
-    texts = [*found.lead, *found.notes, *found.methods, *(part.caption for part in found.listings.values())]
-    told = " ".join([*texts, *(part.frame.to_csv() for part in found.listings.values())])
+    texts = [*found.summary, *found.notes, *found.methods, *(part.caption for part in found.tables.values())]
+    told = " ".join([*texts, *(part.frame.to_csv() for part in found.tables.values())])
     assert not [name for name in simulated.samples["patient"].unique() if name in told]
 
 
@@ -58,14 +58,14 @@ def test_what_is_missing(simulated: Cohort) -> None:
     ):
         found = donors_section(cohort)
         assert expected in found.missing[0]
-        assert not found.drawings
+        assert not found.figures
 
 
 def test_where_every_taxon_is_everyones_none_is_gained(simulated: Cohort) -> None:
     common = replace(simulated, taxa=replace(simulated.taxa, values=np.full_like(simulated.taxa.values, 100)))
     found = donors_section(common)
     assert "taxa gained and lost: no taxon is a donor's alone, or a recipient's alone" in found.missing
-    assert set(found.drawings) == {"donor_distance", "donor_approach"}
+    assert set(found.figures) == {"donor_distance", "donor_approach"}
 
 
 def test_who_was_given_every_donors_stool_has_no_unrelated_donor(simulated: Cohort) -> None:
@@ -88,7 +88,7 @@ def test_what_is_too_shallow_to_compare_is_not_empty() -> None:
 def test_one_recipient(simulated: Cohort) -> None:
     one = simulated.samples["patient"].iloc[0]
     found = donors_section(cut(simulated, simulated.samples["donor"] | (simulated.samples["patient"] == one)))
-    change = found.listings["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
+    change = found.tables["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
     assert change["recipients"] == 1
     assert np.isnan(change["95% low"])
 
@@ -99,12 +99,12 @@ def davar(cohorts_dir: Path) -> Section:
 
 
 def test_davars_recipients_and_their_donors(davar: Section) -> None:
-    change = davar.listings["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
+    change = davar.tables["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
     assert (change["recipients"], change["donors"]) == (15, 7)
     assert change["difference, by recipient"] == pytest.approx(-0.0771, abs=1e-4)
     assert change["by donor"] == pytest.approx(-0.0758, abs=1e-4)
     assert change["95% low"] < change["95% high"] < 0
-    depends = davar.listings["donor_distance_depends_on"].frame[""]
+    depends = davar.tables["donor_distance_depends_on"].frame[""]
     # The audit finds two of a kind here.
     assert depends.str.contains("very like another patient's").sum() == 2
 
@@ -116,7 +116,7 @@ def test_davars_estimate_by_recipient_against_scipy(davar: Section, cohorts_dir:
     samples, shares = cohort.samples, cohort.taxa.proportions().values.astype(float)
     donors = samples[samples["donor"]]
     expected = []
-    for patient in davar.listings["donor_distance_by_recipient"].frame.index:
+    for patient in davar.tables["donor_distance_by_recipient"].frame.index:
         name = list(dict.fromkeys(cohort.labels.flags["objective_response"].index))[patient]
         mine = samples[samples["patient"] == name]
         own = subject[sheet.loc[mine["sample"], "fmt_id"].dropna().iloc[0]]
@@ -129,4 +129,4 @@ def test_davars_estimate_by_recipient_against_scipy(davar: Section, cohorts_dir:
         after = [to(at) for at in mine.index[mine["day"].between(7, 28)]]
         change = (pd.concat(after, axis=1).mean(axis=1) - to(mine.index[mine["day"] <= 0][-1])).groupby(level=0).mean()
         expected.append(change[own] - change.drop(own).mean())
-    np.testing.assert_allclose(davar.listings["donor_distance_by_recipient"].frame["difference"], expected, atol=1e-6)
+    np.testing.assert_allclose(davar.tables["donor_distance_by_recipient"].frame["difference"], expected, atol=1e-6)

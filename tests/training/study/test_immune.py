@@ -60,14 +60,14 @@ def test_peaks_are_each_patients_own():
 
 def test_the_section_of_five_patients_says_what_cannot_be_significant(five):
     section = immune_section(five)
-    said = " ".join(section.lead)
+    said = " ".join(section.summary)
     assert "no exact two-sided p is below 0.0625" in said
     assert "none of these changes can be attributed" in said
-    assert section.listings["changes"].frame["p"].min() == 0.0625
-    assert set(section.listings["levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
+    assert section.tables["changes"].frame["p"].min() == 0.0625
+    assert set(section.tables["levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
     assert "SIM-" not in repr(section)
-    assert set(section.drawings) == {"trajectories", "changes"}
-    peaks, told = (section.listings[name].frame.set_index("analyte") for name in ("peaks", "falls"))
+    assert set(section.figures) == {"trajectories", "changes"}
+    peaks, told = (section.tables[name].frame.set_index("analyte") for name in ("peaks", "falls"))
     day = peaks.loc["IL-10", "day"]
     assert told.loc["IL-10", "day of peak"] == f"{day.median():g} ({day.min():g} to {day.max():g})"
     assert told.loc["IL-10", "peak"].startswith(f"{peaks.loc['IL-10', 'peak'].median():.3g} (")
@@ -90,12 +90,13 @@ def test_one_patient_and_an_analyte_that_was_never_detected(five):
 
     section = immune_section(altered(five, one))
     assert (
-        "No analyte was measured within its range, at baseline and in a later window, in two patients." in section.lead
+        "No analyte was measured within its range, at baseline and in a later window, in two patients."
+        in section.summary
     )
     assert section.missing == ("below detection or above the range in every draw, so without a trajectory: IL-2",)
-    assert set(section.listings["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
-    assert section.listings["falls"].frame["p"].isna().all()
-    assert not {"changes", "pattern"} & set(section.listings)  # a table without rows is none
+    assert set(section.tables["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
+    assert section.tables["falls"].frame["p"].isna().all()
+    assert not {"changes", "pattern"} & set(section.tables)  # a table without rows is none
 
 
 def test_all_above_the_range_have_not_been_seen_to_change(five):
@@ -104,9 +105,9 @@ def test_all_above_the_range_have_not_been_seen_to_change(five):
         return rows.assign(censored=rows["censored"].mask(mine, "above"), value=rows["value"].mask(mine, np.nan))
 
     section = immune_section(altered(five, high))
-    assert "IL-2" not in set(section.listings["changes"].frame["analyte"])
+    assert "IL-2" not in set(section.tables["changes"].frame["analyte"])
     assert "above the range in every draw, so without a trajectory: IL-2" in section.missing[0]
-    assert re.search(r" and \d+ above the range\.$", section.lead[0])
+    assert re.search(r" and \d+ above the range\.$", section.summary[0])
 
 
 def two_windows(n, before, after):
@@ -175,14 +176,14 @@ def test_one_window_has_no_pattern_to_be_described(five):
 def test_all_below_detection(five):
     section = immune_section(altered(five, lambda rows: rows.assign(censored="below", value=np.nan, limit=np.nan)))
     assert "IL-2" in section.missing[0]
-    assert section.drawings == {}
-    assert any("within the assay's range in all of" in text for text in section.lead)
+    assert section.figures == {}
+    assert any("within the assay's range in all of" in text for text in section.summary)
 
 
 @pytest.mark.parametrize(("n", "shown"), [(4, False), (5, True)])
 def test_an_interval_is_shown_of_five_patients_and_not_of_four(five, n, shown):
     kept = five.immune.rows["patient"].unique()[:n]
-    frame = immune_section(altered(five, lambda rows: rows[rows["patient"].isin(kept)])).listings["changes"].frame
+    frame = immune_section(altered(five, lambda rows: rows[rows["patient"].isin(kept)])).tables["changes"].frame
     mine = frame[frame["patients"] == n]
     assert mine["fold change"].notna().sum() > 0
     assert (mine["low"].notna() == shown).all()
@@ -193,5 +194,5 @@ def test_what_is_missing_is_said(five):
     once = altered(five, lambda rows: rows.drop_duplicates(["patient", "analyte"]))
     for cohort, why in ((none, "no immune measurements"), (once, "one draw a patient")):
         section = immune_section(cohort)
-        assert (section.lead, section.drawings) == ((), {})
+        assert (section.summary, section.figures) == ((), {})
         assert why in section.missing[0]

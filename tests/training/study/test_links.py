@@ -67,10 +67,10 @@ def test_a_planted_link_is_found_and_a_common_course_is_told_from_it():
 
 def test_the_section_says_what_it_saw_and_could_have_seen(trial):
     section = links_section(trial)
-    assert "had to be" in section.lead[2]
-    assert set(section.drawings) == set(section.listings) == {"links"}
+    assert "had to be" in section.summary[2]
+    assert set(section.figures) == set(section.tables) == {"links"}
     assert "SIM-" not in repr(section)
-    assert section.metrics["tested"] == len(section.listings["links"].frame)
+    assert section.metrics["tested"] == len(section.tables["links"].frame)
 
 
 def test_a_stool_in_which_nothing_was_found_is_no_pair(trial):
@@ -84,7 +84,7 @@ def test_a_stool_in_which_nothing_was_found_is_no_pair(trial):
 def test_without_pairs_the_section_says_what_is_missing(trial):
     for cohort in (replace(trial, immune=None), replace(trial, samples=trial.samples.assign(day=500.0))):
         section = links_section(cohort)
-        assert (section.lead, section.drawings) == ((), {})
+        assert (section.summary, section.figures) == ((), {})
         assert "taken together twice" in section.missing[0]
 
 

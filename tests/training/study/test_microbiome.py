@@ -91,11 +91,11 @@ def test_a_planted_change_is_found(simulated: Cohort) -> None:
 
 def test_the_section(simulated: Cohort) -> None:
     found = microbiome_section(simulated)
-    assert set(found.drawings) == {"composition", "diversity", "ordination", "paths", "taxa"}
-    assert set(found.listings) == {"composition", "diversity", "groups", "taxa"}
-    shares = found.listings["composition"].frame.iloc[:, 2:]
+    assert set(found.figures) == {"composition", "diversity", "ordination", "paths", "taxa"}
+    assert set(found.tables) == {"composition", "diversity", "groups", "taxa"}
+    shares = found.tables["composition"].frame.iloc[:, 2:]
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
-    groups = found.listings["groups"].frame
+    groups = found.tables["groups"].frame
     np.testing.assert_allclose(groups["q"], multipletests(groups["PERMANOVA p"], method="fdr_bh")[1])
     within = groups[groups["permuted"].str.startswith("within patients, ")]
     assert (within["samples"] == 2 * within["subjects"]).all()
@@ -121,7 +121,7 @@ def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
         manifest=said,
         characteristics=pd.DataFrame({"arm": arm.groupby(samples["patient"]).first()}),
     )
-    groups = microbiome_section(moved).listings["groups"].frame.set_index(["", "distance"])
+    groups = microbiome_section(moved).tables["groups"].frame.set_index(["", "distance"])
     donor = groups.loc["by donor, of recipients who share one (days 7 to 28)", "Bray-Curtis"]
     assert donor["PERMANOVA p"] < 0.05
     assert donor["R²"] > 0.9
@@ -132,7 +132,7 @@ def test_a_planted_donor_and_a_planted_arm_are_found(simulated: Cohort) -> None:
 
 def test_response_is_asked_of_each_window_by_itself(simulated: Cohort) -> None:
     found = microbiome_section(simulated)
-    groups = found.listings["groups"].frame
+    groups = found.tables["groups"].frame
     asked = groups[groups[""].str.startswith("by response")]
     assert len(asked) > 2
     assert (asked["samples"] == asked["subjects"]).all()
@@ -142,7 +142,7 @@ def test_response_is_asked_of_each_window_by_itself(simulated: Cohort) -> None:
 
 def test_no_subject_is_named(simulated: Cohort) -> None:
     found = microbiome_section(simulated)
-    told = " ".join([*found.lead, *found.notes, *(part.frame.to_csv() for part in found.listings.values())])
+    told = " ".join([*found.summary, *found.notes, *(part.frame.to_csv() for part in found.tables.values())])
     assert not [name for name in simulated.samples["patient"].unique() if name in told]
 
 
@@ -155,7 +155,7 @@ def test_five_patients_are_told_what_no_test_can_reach(simulated: Cohort) -> Non
         taxa=simulated.taxa.take([simulated.taxa.samples[at] for at in rows]),
     )
     found = microbiome_section(five)
-    assert any("goes below 0.0625" in text for text in found.lead)
+    assert any("goes below 0.0625" in text for text in found.summary)
     assert any("donor" in text for text in found.missing)
 
 
@@ -169,7 +169,7 @@ def test_one_patient_and_cohorts_without_days(simulated: Cohort) -> None:
     undated = replace(simulated, samples=simulated.samples.assign(day=np.nan))
     for cohort in (alone, undated):
         found = microbiome_section(cohort)
-        assert "composition" in found.drawings
+        assert "composition" in found.figures
         assert any(text.startswith("taxa that change") for text in found.missing)
         assert any(text.startswith("change of diversity") for text in found.missing)
 

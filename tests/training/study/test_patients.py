@@ -13,9 +13,13 @@ import pytest
 from features.cohort import Cohort, read_cohort
 from features.course import Course
 from features.manifest import ClinicalField
-from training.study.patients import best_responses, patients_section, table_one, transplants
+from training.study.analysis.characteristics import table_one
+from training.study.analysis.course import transplants
+from training.study.analysis.response import best_responses
+from training.study.codes import donor_codes, patient_codes
 from training.study.report import limits
-from training.study.section import Section, donor_codes, patient_codes
+from training.study.section import Section
+from training.study.sections.patients import patients_section
 
 from .five_patients import DONOR, OS, PATIENTS, PFS, five_patients
 
@@ -32,13 +36,13 @@ def section(five: Cohort) -> Section:
 
 def told(section: Section) -> str:
     """Return everything that a section says, its figures' texts included."""
-    figures = [drawn.draw() for drawn in section.drawings.values()]
+    figures = [drawn.draw() for drawn in section.figures.values()]
     texts = [
         text.get_text() for figure in figures for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))
     ]
-    tables = [table.caption + table.frame.to_csv() for table in section.listings.values()]
-    captions = [drawn.caption for drawn in section.drawings.values()]
-    return "\n".join(chain(section.lead, section.notes, section.methods, section.missing, texts, tables, captions))
+    tables = [table.caption + table.frame.to_csv() for table in section.tables.values()]
+    captions = [drawn.caption for drawn in section.figures.values()]
+    return "\n".join(chain(section.summary, section.notes, section.methods, section.missing, texts, tables, captions))
 
 
 def test_patients_are_numbered_as_in_their_sheet_and_donors_are_none_of_them(five):
@@ -49,15 +53,15 @@ def test_patients_are_numbered_as_in_their_sheet_and_donors_are_none_of_them(fiv
 def test_survival_is_that_of_the_five_deaths(section):
     assert section.metrics["os_median_months"] == pytest.approx(8.3)
     assert section.metrics["pfs_median_months"] == pytest.approx(statistics.median(PFS))
-    overall = next(text for text in section.lead if text.startswith("Overall survival"))
+    overall = next(text for text in section.summary if text.startswith("Overall survival"))
     assert "5 of 5 patients died; median 8.3 months (95% interval 2.5 to not reached)" in overall
     assert overall.endswith(", ".join(map(str, OS)) + ".")
-    assert "Without a comparator, survival was not shown to be extended." in section.lead
+    assert "Without a comparator, survival was not shown to be extended." in section.summary
 
 
 def test_one_death_leaves_the_median_not_reached(tmp_path):
     found = patients_section(five_patients(tmp_path, died="10000"))
-    overall = next(text for text in found.lead if text.startswith("Overall survival"))
+    overall = next(text for text in found.summary if text.startswith("Overall survival"))
     assert "1 of 5 patients died; median not reached (95% interval 2.5 to not reached)" in overall
     assert overall.endswith("2.5, 7.4+, 8.3+, 28.5+, 52.3+.")
     assert "os_median_months" not in found.metrics
@@ -94,13 +98,13 @@ def test_who_has_no_stool_keeps_the_characteristics(five):
         taxa=five.taxa.take([five.taxa.samples[at] for at in kept]),
         clinical=five.clinical.iloc[kept].reset_index(drop=True),
     )
-    one, other = (patients_section(each).listings["table_one"].frame for each in (five, cohort))
+    one, other = (patients_section(each).tables["table_one"].frame for each in (five, cohort))
     pd.testing.assert_frame_equal(one, other)
 
 
 def test_drugs_of_one_day_are_one_cycle(five):
     both = pd.concat([five.course.cycles, five.course.cycles.assign(drug="ipilimumab")], ignore_index=True)
-    each = patients_section(replace(five, course=replace(five.course, cycles=both))).listings["exposure"].frame
+    each = patients_section(replace(five, course=replace(five.course, cycles=both))).tables["exposure"].frame
     assert each["ICI cycles"].tolist() == [2, 0, 0, 0, 0]
     assert each["drugs"].iloc[0] == "nivolumab, ipilimumab"
 
@@ -116,9 +120,9 @@ def test_an_arm_is_a_comparator_where_it_went_without_transplants(five, everyone
     manifest = five.manifest.model_copy(update={"patients": said})
     bare = five.samples.assign(donor_sample="")
     cohort = replace(five, manifest=manifest, characteristics=arm, course=course, samples=bare)
-    lead = patients_section(cohort).lead
-    assert "Survival is that of all arms together, and was not compared between them." in lead
-    assert any("Without a comparator" in text for text in lead) == everyone
+    summary = patients_section(cohort).summary
+    assert "Survival is that of all arms together, and was not compared between them." in summary
+    assert any("Without a comparator" in text for text in summary) == everyone
     assert any("ICI-only arm" in text for text in limits(cohort)) == everyone
 
 
@@ -130,7 +134,7 @@ def test_sums_without_a_baseline_are_not_said_to_be_absent(five):
 
 
 def test_rates_are_exact(section):
-    rates = section.listings["response_rates"].frame.set_index("rate of")
+    rates = section.tables["response_rates"].frame.set_index("rate of")
     found = rates.loc["objective response, as recorded, of those assessed"]
     # R: binom.test(3, 5)
     assert found[["patients", "of", "share", "95% low", "95% high"]].tolist() == pytest.approx(
@@ -140,20 +144,20 @@ def test_rates_are_exact(section):
 
 
 def test_lesions_need_a_baseline(section):
-    assert set(section.listings["lesions"].frame["patient"]) == {"P1", "P2", "P3", "P4"}
-    assert "4 of 5 patients assessed" in section.drawings["waterfall"].caption
+    assert set(section.tables["lesions"].frame["patient"]) == {"P1", "P2", "P3", "P4"}
+    assert "4 of 5 patients assessed" in section.figures["waterfall"].caption
 
 
 def test_exposure_counts_what_was_given(section):
-    exposure = section.listings["exposure"].frame
+    exposure = section.tables["exposure"].frame
     assert exposure["transplants"].tolist() == [2] * 5
     assert exposure["ICI cycles"].tolist() == [2, 0, 0, 0, 0]
     assert exposure["antibiotics"].tolist() == ["", "amoxicillin -20 to -12", "", "", ""]
-    assert section.listings["transplants"].frame["batch"].tolist() == [1, 2] * 5
+    assert section.tables["transplants"].frame["batch"].tolist() == [1, 2] * 5
 
 
 def test_measures_change_from_baseline(section):
-    row = section.listings["measures"].frame.iloc[0]
+    row = section.tables["measures"].frame.iloc[0]
     assert row["change to the last value, median (range)"] == "-17 (-17 to -17)"
 
 
@@ -186,7 +190,7 @@ def test_what_is_not_there_is_said_to_be_missing(tmp_path):
     said = "\n".join(found.missing)
     for what in ("Overall survival", "Progression-free", "Best overall response", "ICI cycles", "waterfall", "Weight"):
         assert what in said
-    assert set(found.drawings) == {"swimmer"}
+    assert set(found.figures) == {"swimmer"}
     assert found.metrics == {"patients": 5.0}
 
 
@@ -197,14 +201,14 @@ def test_an_undated_cohort_has_no_course(five):
         labels=replace(five.labels, dates=None, events=None),
         course=Course(),
     )
-    assert "swimmer" not in patients_section(undated).drawings
+    assert "swimmer" not in patients_section(undated).figures
 
 
 def test_a_simulated_trial_has_the_section(trial):
     cohort = read_cohort(trial, trial.parent)
     found = patients_section(cohort)
-    assert {"swimmer", "survival"} <= set(found.drawings)
-    assert len(found.listings["patients"].frame) == 60
+    assert {"swimmer", "survival"} <= set(found.figures)
+    assert len(found.tables["patients"].frame) == 60
     said = told(found)
     assert not [name for name in patient_codes(cohort) if name in said]
 
@@ -214,6 +218,6 @@ def test_davars_recipients_were_given_the_stool_of_seven_donors(cohorts_dir):
     given = transplants(cohort)
     assert (len(given), given["patient"].nunique(), given["donor"].nunique()) == (15, 15, 7)
     found = patients_section(cohort)
-    assert any("3 of 15 patients (20%, 95% interval 4 to 48%)" in text for text in found.lead)
+    assert any("3 of 15 patients (20%, 95% interval 4 to 48%)" in text for text in found.summary)
     said = told(found)
     assert not [name for name in (*patient_codes(cohort), *donor_codes(cohort)) if name in said]

@@ -19,7 +19,7 @@ from features.manifest import ClinicalField
 from features.outcomes import Labels
 from taxokine.simulation import simulate_trial
 from training.study.report import ROWS, columns, limits, methods, sentence, shown, write_report
-from training.study.section import Drawing, Listing, Section
+from training.study.section import ReportFigure, ReportTable, Section
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
 
@@ -71,14 +71,14 @@ def sections():
         Section(
             name="one",
             title="The first <section>",
-            lead=("1 of 6 patients, 17% (0 to 64%)",),
-            drawings={
-                "same": Drawing("A caption & more.", partial(drawn, "a")),
-                "other": Drawing("B.", partial(drawn, "b")),
+            summary=("1 of 6 patients, 17% (0 to 64%)",),
+            figures={
+                "same": ReportFigure("A caption & more.", partial(drawn, "a")),
+                "other": ReportFigure("B.", partial(drawn, "b")),
             },
-            listings={
-                "table": Listing("Long.", frame, ("of_those",)),
-                "rows": Listing("Behind it.", frame[["p"]], data=True),
+            tables={
+                "table": ReportTable(caption="Long.", frame=frame, percent_columns=("of_those",)),
+                "rows": ReportTable(caption="Behind it.", frame=frame[["p"]], supplementary=True),
             },
             notes=("exact interval",),
             methods=("Intervals were exact.", "Shared."),
@@ -88,7 +88,7 @@ def sections():
         Section(
             name="two",
             title="Second",
-            drawings={"same": Drawing("C.", partial(drawn, "c"))},
+            figures={"same": ReportFigure("C.", partial(drawn, "c"))},
             methods=("Shared.", "Then another."),
         ),
         Section(name="three", title="Third", missing=("no blood was drawn",)),
@@ -205,7 +205,10 @@ def test_an_interval_stands_beside_its_estimate():
     frame = pd.DataFrame(
         {"rate_of": ["a", "b"], "share": [0.5, 0.0], "95% low": [0.1, np.nan], "95% high": 0.9, "low": 1}
     )
-    told = [(one.heading, one.kind, one.cells) for one in columns(Listing("", frame, ("share", "95% low", "95% high")))]
+    told = [
+        (one.heading, one.kind, one.cells)
+        for one in columns(ReportTable(caption="", frame=frame, percent_columns=("share", "95% low", "95% high")))
+    ]
     assert told == [
         ("rate of", "word", ("a", "b")),
         ("share (95% interval)", "number", ("50% (10% to 90%)", "0% (– to 90%)")),

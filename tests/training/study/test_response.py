@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.study.response import best_response, confirmed_response, lesion_changes, waterfall_figure
+from training.study.analysis.response import best_response, confirmed_response, lesion_changes
+from training.study.figures.response import waterfall_figure
 
 
 @pytest.mark.parametrize(

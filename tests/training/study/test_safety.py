@@ -15,16 +15,12 @@ from statsmodels.stats.proportion import proportion_confint
 
 from features.cohort import read_cohort
 from features.survival import time_to_event
-from training.study.rates import exact_rate, one_sided_bound
-from training.study.safety import (
-    _boundary,
-    above_limit,
-    operating_characteristics,
-    safety_section,
-    stopping_boundary,
-    worst_grades,
-)
-from training.study.section import patient_codes
+from training.study.analysis.adverse_events import worst_grades
+from training.study.analysis.rates import exact_rate, one_sided_bound
+from training.study.analysis.stopping import above_limit, operating_characteristics, stopping_boundary, stopping_result
+from training.study.codes import patient_codes
+from training.study.section import write_part
+from training.study.sections.safety import safety_section
 
 from .five_patients import PATIENTS, five_patients
 
@@ -93,11 +89,11 @@ def test_operating_characteristics_are_those_of_every_sequence_of_patients(rate)
 def test_the_section_tells_terms_causes_and_times(tmp_path):
     cohort = five_patients(tmp_path, events=EVENTS)
     found = safety_section(cohort)
-    lead, tables = "\n".join(found.lead), {name: table.frame for name, table in found.listings.items()}
-    assert "Adverse events of grade 1 or above: 2 of 5 patients" in lead
-    assert "attributed to FMT: 1 of 5 patients" in lead
-    assert "serious adverse event: 1 of 5 patients" in lead
-    assert "None of 5 patients had an event of grade 4 or above" in lead
+    summary, tables = "\n".join(found.summary), {name: table.frame for name, table in found.tables.items()}
+    assert "Adverse events of grade 1 or above: 2 of 5 patients" in summary
+    assert "attributed to FMT: 1 of 5 patients" in summary
+    assert "serious adverse event: 1 of 5 patients" in summary
+    assert "None of 5 patients had an event of grade 4 or above" in summary
     assert "1 before day 0 precede the treatment" in "\n".join(found.notes)
     assert tables["terms"].set_index("term").loc["any event", ["grade 1", "grade 3", "patients"]].tolist() == [1, 1, 2]
     assert tables["infections"]["organism"].tolist() == ["Escherichia coli"]
@@ -106,24 +102,26 @@ def test_the_section_tells_terms_causes_and_times(tmp_path):
     assert first["any grade", 30] == pytest.approx(0.4)
     # The second patient's treatment ends on day 152, so that censoring there changes nothing on day 90.
     assert first["grade 3 or above, censored at the end of treatment", 90] == pytest.approx(0.25)
-    assert not [name for name in PATIENTS if name in lead + "".join(table.to_csv() for table in tables.values())]
+    assert not [name for name in PATIENTS if name in summary + "".join(table.to_csv() for table in tables.values())]
 
 
 def test_a_fatal_event_is_said(tmp_path):
     found = safety_section(five_patients(tmp_path, events=f"{PATIENTS[0]},Colitis,5,30,ICI,yes,\n"))
-    assert "Fatal adverse events (grade 5): 1 of 5 patients (20%, 95% interval 1 to 72%)." in found.lead
+    assert "Fatal adverse events (grade 5): 1 of 5 patients (20%, 95% interval 1 to 72%)." in found.summary
 
 
 def test_among_one_patient_no_number_stops_a_trial():
-    lead = _boundary(pd.DataFrame({"patient": ["a"], "grade": [3.0]}), {"a": "P1"}, 0.3).lead[0]
-    assert "of 1 patient no number would stop the trial" in lead
+    summary = write_part(
+        "safety/stopping", stopping_result(pd.DataFrame({"patient": ["a"], "grade": [3.0]}), 1)
+    ).summary[0]
+    assert "of 1 patient no number would stop the trial" in summary
 
 
 def test_incidence_at_a_day_without_censoring_is_a_share(tmp_path):
     cohort = five_patients(tmp_path, events=EVENTS)
     rows = time_to_event(cohort.labels, "time_to_toxicity_any", pd.Index(PATIENTS), 0)
     by_day = ((rows["time"] <= 365) & (rows["event"] == 1)).mean()
-    table = safety_section(cohort).listings["incidence"].frame
+    table = safety_section(cohort).tables["incidence"].frame
     found = table[(table["event"] == "any grade") & (table["day"] == 365)].iloc[0]
     assert found["incidence"] == pytest.approx(by_day)
     assert found["died before"] == pytest.approx(((rows["time"] <= 365) & (rows["event"] == 2)).mean())
@@ -132,28 +130,28 @@ def test_incidence_at_a_day_without_censoring_is_a_share(tmp_path):
 def test_no_event_at_all_is_a_finding_with_its_bound(tmp_path):
     found = safety_section(five_patients(tmp_path))
     assert "None of 5 patients had an event of grade 1 or above; that still allows a rate of 45%" in "\n".join(
-        found.lead
+        found.summary
     )
-    assert {"grades", "stopping_boundary", "stopping_operating"} <= set(found.listings)
+    assert {"grades", "stopping_boundary", "stopping_operating"} <= set(found.tables)
     assert any("none was recorded" in text for text in found.missing)
 
 
 def test_without_events_the_section_says_what_is_missing(tmp_path):
     found = safety_section(five_patients(tmp_path, outcomes={}))
-    assert not found.listings
+    assert not found.tables
     assert "outcomes.toxicity.events" in found.missing[0]
 
 
 def test_a_published_flag_is_a_rate_of_those_in_whom_it_is_known(tmp_path):
     toxicity = {"column": "best", "grade": "any", "yes": ["PD", "SD"], "no": ["PR"], "unknown": ["CR"]}
     found = safety_section(five_patients(tmp_path, outcomes={"toxicity": toxicity}))
-    assert found.listings["grades"].frame[["patients", "of"]].to_numpy().tolist() == [[2, 4]]
+    assert found.tables["grades"].frame[["patients", "of"]].to_numpy().tolist() == [[2, 4]]
 
 
 def test_events_whose_follow_up_is_not_dated_have_no_incidence(cohorts_dir):
     cohort = read_cohort("mitox", cohorts_dir, fetch=False)
     found = safety_section(cohort)
-    assert "incidence" not in found.listings
+    assert "incidence" not in found.tables
     assert any("last_follow_up" in text for text in found.missing)
     assert found.metrics == {"grade_1_patients": 16, "grade_2_patients": 12, "grade_3_patients": 2}
-    assert not [name for name in patient_codes(cohort) if name in found.listings["events"].frame.to_csv()]
+    assert not [name for name in patient_codes(cohort) if name in found.tables["events"].frame.to_csv()]

@@ -22,13 +22,14 @@ from features.manifest import load_manifest
 from features.settings import settings
 from features.trajectories import WINDOWS, parse_windows
 from models.registry import client
-from taxokine import cli
+from taxokine.cli import trials
 from taxokine.simulation import simulate_trial
 from training import drawing
 from training.progress import Progress
+from training.study.analysis.stopping import LIMIT
+from training.study.codes import patient_codes
 from training.study.report import mark_simulated, report_page
-from training.study.safety import LIMIT
-from training.study.section import Drawing, Listing, Section, patient_codes
+from training.study.section import ReportFigure, ReportTable, Section
 from training.study.study import EXPERIMENT, run_study, study_sections
 from training.tracking import VIEW
 
@@ -45,9 +46,9 @@ def tiny(cohort):
     return Section(
         name="tiny",
         title="Tiny",
-        lead=("6.",),
-        drawings={"line": Drawing("L.", line)},
-        listings={"who": Listing("W.", codes)},
+        summary=("6.",),
+        figures={"line": ReportFigure("L.", line)},
+        tables={"who": ReportTable(caption="W.", frame=codes)},
         metrics=metrics,
     )
 
@@ -130,7 +131,7 @@ def test_a_study_is_one_run_and_one_report(small, store, tmp_path):
 def test_that_data_are_simulated_stands_clear_of_titles_and_legends(small):
     cohort = read_cohort(str(small), small.parent)
     for section in (make(cohort) for make in study_sections().values()):
-        for name, one in section.drawings.items():
+        for name, one in section.figures.items():
             with mpl.rc_context(drawing.STYLE):
                 figure = one.draw()
                 mark_simulated(figure)
@@ -246,12 +247,12 @@ def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
     for section in sections:
         why = missing.get(section.name)
         assert why is None or any(why in said for said in section.missing), section.missing
-        assert all(any(said.startswith(one) for said in section.lead) for one in section.headlines)
-    svgs = {f"{section.name}_{name}": "<svg/>" for section in sections for name in section.drawings}
+        assert all(any(said.startswith(one) for said in section.summary) for one in section.headlines)
+    svgs = {f"{section.name}_{name}": "<svg/>" for section in sections for name in section.figures}
     page = report_page(cohort, [], sections, svgs, "run")
     assert "nan" not in re.sub(r"<[^>]+>", " ", page).lower().split()
     for section in sections:
-        for drawn in section.drawings.values():
+        for drawn in section.figures.values():
             assert drawn.draw().axes
 
 
@@ -275,15 +276,15 @@ def test_names_are_no_formulas():
 def test_windows_of_ones_own_reach_every_section(small):
     cohort = read_cohort(small, small.parent)
     made = study_sections(parse_windows("10-40,41-"))
-    tables = {name: made[name](cohort).listings for name in ("immune trajectories", "microbiome", "donors")}
+    tables = {name: made[name](cohort).tables for name in ("immune trajectories", "microbiome", "donors")}
     for name, listing in (("immune trajectories", "changes"), ("microbiome", "diversity")):
         assert set(tables[name][listing].frame["window"]) == {"days 10 to 40", "day 41 and later"}
     assert "change to days 10 to 40" in set(tables["donors"]["donor_distance"].frame[""])
 
 
 def test_a_boards_limit_reaches_the_boundary_and_the_commands_default_is_the_studys(small):
-    told = study_sections(stop_above=0.12)["safety"](read_cohort(small, small.parent)).lead
+    told = study_sections(stop_above=0.12)["safety"](read_cohort(small, small.parent)).summary
     assert any("P(rate > 12%)" in text for text in told)
-    options = {option.name: option for option in cli.study.params}
+    options = {option.name: option for option in trials.study.params}
     assert options["stop_above"].default == LIMIT
     assert tuple(parse_windows(options["windows"].default)) == tuple(WINDOWS)

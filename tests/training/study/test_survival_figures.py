@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.study.survival_figures import survival_figure
+from training.study.figures.survival import survival_figure
 
 FIVE = np.array([2.5, 7.4, 8.3, 28.5, 52.3])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,25 +10,21 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from features.cohort import Cohort
-from features.donors import donor_samples_given
-from features.manifest import ClinicalField
 from features.outcomes import MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.drawing import COLOURS, PALE, WIDTH
 from training.statistics.survival_curves import beta_product, kaplan_meier, median_survival
-from training.study.rates import SHARES, rate_row
-from training.study.response import (
-    RECIST,
-    best_response,
-    confirmed_response,
-    lesion_changes,
-    spider_figure,
-    waterfall_figure,
-)
-from training.study.section import Drawing, Listing, Part, Section, donor_codes, joined, patient_codes
-from training.study.survival_figures import survival_figure
-from training.study.swimmer import last_days, swimmer_figure
-from training.study.words import counted, median_in_words, months_in_words, share_in_words
+from training.study.analysis.characteristics import characteristic, has_comparator, heading, several_arms, table_one
+from training.study.analysis.course import last_days, transplants
+from training.study.analysis.rates import exact_rate
+from training.study.analysis.response import RECIST, best_responses, lesion_changes
+from training.study.codes import Codes, by_code, donor_codes, patient_codes
+from training.study.figures.response import spider_figure, waterfall_figure
+from training.study.figures.survival import survival_figure
+from training.study.figures.swimmer import swimmer_figure
+from training.study.formatting import count_noun, median_text, months_text, rate_text
+from training.study.section import Part, ReportFigure, ReportTable, Section, join_parts
+from training.study.sections.rates import RATE_COLUMNS, rate_row
 
 OUTCOMES = {"overall_survival": "Overall survival", "progression_free_survival": "Progression-free survival"}
 ENDED = {"overall_survival": "died", "progression_free_survival": "progressed or died"}
@@ -40,85 +35,12 @@ FEW = 10
 KINDS = {"antibiotic": "antibiotics", "steroid": "steroids", "ppi": "PPI", "other": "other drugs"}
 MISSING = "{1}: none; where there is a table of them, name it under course.{0}."
 
-Codes = Mapping[str, str]
-
 
 def patients_section(cohort: Cohort) -> Section:
     """Return Table 1, exposure, courses, survival, response and measures of a cohort's patients."""
     codes = patient_codes(cohort)
     parts = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _measures)
-    return joined("patients", "Patients and outcomes", [part(cohort, codes) for part in parts])
-
-
-def transplants(cohort: Cohort) -> pd.DataFrame:
-    """Return the transplants: as the course has them, else as the samples' sheet says whose stool was given.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `patient`, `day` (0 where the clock's day 0 is the transplant, else NaN), `donor`, and what the course tells.
-    """
-    told = cohort.course.transplants
-    if not told.empty:
-        return told
-    given = [(patient, donor) for patient, donors in donor_samples_given(cohort).items() for donor in donors]
-    day = 0.0 if cohort.manifest.clock.name == "day_fmt" else np.nan
-    return pd.DataFrame(given, columns=["patient", "donor"]).assign(day=day)
-
-
-def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.DataFrame:
-    """Return the patients' characteristics: medians and ranges of numbers, counts and shares of words.
-
-    Parameters
-    ----------
-    clinical : pandas.DataFrame
-        One row a patient, columns as in `Cohort.clinical`.
-    keep : mapping of str to ClinicalField
-        The manifest's `patients.covariates`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `characteristic`, `level`, `value`, `known` (patients in whom it is) and `missing`.
-    """
-    rows = []
-    for name, field in keep.items():
-        said = characteristic(clinical, name, field)
-        known = said.dropna()
-        head = heading(name) + (f", {field.unit}" if field.unit else "")
-        counts = {"known": known.size, "missing": said.size - known.size}
-        if known.empty:
-            rows.append({"characteristic": head, "level": "", "value": "unknown", **counts})
-        elif pd.api.types.is_numeric_dtype(known) and not _counted(known, field):
-            value = f"{known.median():.4g} ({known.min():.4g} to {known.max():.4g})"
-            rows.append({"characteristic": head, "level": "median (range)", "value": value, **counts})
-        else:
-            for level, n in known.value_counts().sort_index().items():
-                text = f"{level:g}" if isinstance(level, float) else str(level)
-                value = f"{n} ({n / known.size:.0%})"
-                rows.append({"characteristic": head, "level": text, "value": value, **counts})
-    return pd.DataFrame(rows, columns=["characteristic", "level", "value", "known", "missing"])
-
-
-def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
-    """Return each patient's best overall response, by patient: as recorded, and as the assessments give it.
-
-    Columns are `published`, `RECIST`, `confirmed` and `iRECIST`, those that the cohort tells; "" where unknown.
-    """
-    course, names = cohort.course.assessments, pd.Index(codes)
-    # What was seen before the treatment is where it starts from, and no response to it.
-    course = course[course["day"] > 0]
-    found: dict[str, pd.Series[str]] = {}
-    if cohort.labels.recist is not None:
-        found["published"] = cohort.labels.recist.reindex(names)
-    judged = course[course["response"] != ""].sort_values("day", kind="stable").groupby("patient")
-    if len(judged):
-        series = {str(name): (list(one["day"]), list(one["response"])) for name, one in judged}
-        found["RECIST"] = pd.Series({name: best_response(seen) for name, (_, seen) in series.items()})
-        found["confirmed"] = pd.Series({name: confirmed_response(*seen) for name, seen in series.items()})
-        if course["response"].isin(["iUPD", "iCPD"]).any():
-            found["iRECIST"] = pd.Series({name: best_response(seen, immune=True) for name, (_, seen) in series.items()})
-    return pd.DataFrame(found, index=names).fillna("").astype("str")
+    return join_parts("patients", "Patients and outcomes", [part(cohort, codes) for part in parts])
 
 
 def _characteristics(cohort: Cohort, codes: Codes) -> Part:
@@ -138,20 +60,24 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Part:
             known = times["at_risk"] != "unknown"
             each[ENDED[outcome]] = np.where(known, np.where(times["event"] == EVENT, "yes", "no"), "unknown")
     each.insert(0, "patient", list(codes.values()))
-    listings = {}
+    tables = {}
     if len(each.columns) > 1:
-        listings = {"patients": Listing(f"Each of {counted(names.size, 'patient')}.", each.reset_index(drop=True))}
+        tables = {
+            "patients": ReportTable(
+                caption=f"Each of {count_noun(names.size, 'patient')}.", frame=each.reset_index(drop=True)
+            )
+        }
     one = table_one(clinical, keep)
     if not one.empty:
         caption = "Medians and ranges of numbers, counts and shares of words, among patients in whom they are known."
-        listings = {"table_one": Listing(caption, one)} | listings
+        tables = {"table_one": ReportTable(caption=caption, frame=one)} | tables
     absent = () if keep else ("Table 1: no clinical columns; name them under patients.covariates.",)
     donors = len(donor_codes(cohort))
-    lead = f"{cohort.manifest.title}: {counted(names.size, 'patient')}"
-    lead += f", {counted(donors, 'donor')}." if donors else "."
+    summary = f"{cohort.manifest.title}: {count_noun(names.size, 'patient')}"
+    summary += f", {count_noun(donors, 'donor')}." if donors else "."
     return Part(
-        lead=(lead,),
-        listings=listings,
+        summary=(summary,),
+        tables=tables,
         missing=absent,
         metrics={"patients": float(names.size)},
     )
@@ -159,8 +85,8 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Part:
 
 def _exposure(cohort: Cohort, codes: Codes) -> Part:
     course, given, donors = cohort.course, transplants(cohort), donor_codes(cohort)
-    listings: dict[str, Listing] = {}
-    lead: list[str] = []
+    tables: dict[str, ReportTable] = {}
+    summary: list[str] = []
     each = pd.DataFrame(index=pd.Index(codes))
     if not given.empty:
         shown = by_code(given, codes)
@@ -172,13 +98,16 @@ def _exposure(cohort: Cohort, codes: Codes) -> Part:
             )
             shown["batch"] = order.reindex(shown.index).astype("Int64")
         told = [column for column in shown if not shown[column].isin(["", np.nan, pd.NA]).all()]
-        listings["transplants"] = Listing("Each transplant; batches are numbered within a donor.", shown[told])
+        tables["transplants"] = ReportTable(
+            caption="Each transplant; batches are numbered within a donor.", frame=shown[told]
+        )
         grouped = given.assign(donor=given["donor"].map(donors).fillna("unknown")).groupby("patient")
         each["transplants"] = grouped.size()
         each["donors"] = grouped["donor"].agg(lambda d: ", ".join(dict.fromkeys(d)))
         n, gave = grouped.ngroups, given.loc[given["donor"] != "", "donor"].nunique()
-        lead.append(
-            f"{n} of {len(codes)} patients received {counted(len(given), 'transplant')} from {counted(gave, 'donor')}."
+        summary.append(
+            f"{n} of {len(codes)} patients received {count_noun(len(given), 'transplant')} from "
+            f"{count_noun(gave, 'donor')}."
         )
     if not course.cycles.empty:
         cycles = course.cycles.groupby("patient")
@@ -187,15 +116,17 @@ def _exposure(cohort: Cohort, codes: Codes) -> Part:
         each["drugs"] = cycles["drug"].agg(lambda d: ", ".join(filter(None, dict.fromkeys(d))))
         each["last cycle, day"] = cycles["day"].max()
         number = each["ICI cycles"].fillna(0)
-        lead.append(f"ICI cycles: median {number.median():g} (range {number.min():g} to {number.max():g}).")
+        summary.append(f"ICI cycles: median {number.median():g} (range {number.min():g} to {number.max():g}).")
     if not course.medications.empty:
         drugs = by_code(course.medications, codes, "start")
-        listings["medications"] = Listing("Dated concomitant drugs; an empty end was not told.", drugs)
+        tables["medications"] = ReportTable(caption="Dated concomitant drugs; an empty end was not told.", frame=drugs)
         for kind, title in KINDS.items():
             taken = course.medications[course.medications["kind"] == kind]
             each[title] = pd.Series({name: _spans(one) for name, one in taken.groupby("patient")}, dtype="str")
             if kind != "other":
-                lead.append(f"{title[0].upper()}{title[1:]}: {share_in_words(taken['patient'].nunique(), len(codes))}.")
+                summary.append(
+                    f"{title[0].upper()}{title[1:]}: {rate_text(exact_rate(taken['patient'].nunique(), len(codes)))}."
+                )
     if len(each.columns):
         for name in ("transplants", "ICI cycles"):
             if name in each:
@@ -204,7 +135,7 @@ def _exposure(cohort: Cohort, codes: Codes) -> Part:
         each[words] = each[words].fillna("")
         each.insert(0, "patient", list(codes.values()))
         caption = "What each patient was given; drugs with their first and last day, ? where that is not told."
-        listings = {"exposure": Listing(caption, each.reset_index(drop=True))} | listings
+        tables = {"exposure": ReportTable(caption=caption, frame=each.reset_index(drop=True))} | tables
     absent = {"transplants": "Transplants", "cycles": "ICI cycles", "medications": "Dated antibiotics, steroids or PPI"}
     here = {"transplants": given, "cycles": course.cycles, "medications": course.medications}
     missing = tuple(MISSING.format(name, what) for name, what in absent.items() if here[name].empty)
@@ -214,8 +145,8 @@ def _exposure(cohort: Cohort, codes: Codes) -> Part:
             *missing,
         )
     return Part(
-        lead=tuple(lead),
-        listings=listings,
+        summary=tuple(summary),
+        tables=tables,
         missing=missing,
     )
 
@@ -230,7 +161,7 @@ def _courses(cohort: Cohort, codes: Codes) -> Part:
     best = best_responses(cohort, codes)
     told = dict(zip(best.index, best.iloc[:, 0], strict=True)) if len(best.columns) else {}
     draw = partial(swimmer_figure, cohort, codes, transplants(cohort), told)
-    return Part(drawings={"swimmer": Drawing(caption, draw)})
+    return Part(figures={"swimmer": ReportFigure(caption, draw)})
 
 
 def _survival(cohort: Cohort, codes: Codes) -> Part:
@@ -244,20 +175,21 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
             times[outcome] = frame["time"].to_numpy(float), (frame["event"] == EVENT).to_numpy()
     if not times:
         return Part(missing=tuple(missing))
-    lead, headlines, notes, rows, at = [], [], [], [], []
+    summary, headlines, notes, rows, at = [], [], [], [], []
     metrics: dict[str, float] = {}
     for outcome, (time, event) in times.items():
         title, curve = OUTCOMES[outcome], beta_product(time, event)
         middle, followed = median_survival(kaplan_meier(time, event)), median_survival(kaplan_meier(time, ~event))
-        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {median_in_words(middle)}."
+        text = f"{title}: {event.sum()} of {time.size} patients {ENDED[outcome]}; median {median_text(middle)}."
         headlines.append(text)
         if time.size <= FEW:
             order = np.lexsort((~event, time))
             each = [f"{time[i] / MONTH:.1f}{'' if event[i] else '+'}" for i in order]
             text += f" Months, + where censored: {', '.join(each)}."
-        lead.append(text)
+        summary.append(text)
         notes.append(
-            f"{title}: Kaplan–Meier, n = {time.size}, {counted(int(event.sum()), 'event')}; patients left out as their "
+            f"{title}: Kaplan–Meier, n = {time.size}, {count_noun(int(event.sum()), 'event')}; patients left "
+            f"out as their "
             f"time is unknown: {len(codes) - time.size}; pointwise 95% intervals by the beta product "
             "confidence procedure, which holds at small n; the median's interval after Brookmeyer and Crowley, by "
             "Greenwood's variance on the complementary log-log scale, so that it is not read off the band; median "
@@ -268,10 +200,10 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
                 "outcome": title,
                 "patients": time.size,
                 "events": int(event.sum()),
-                "median, months (95% interval)": median_in_words(middle)
+                "median, months (95% interval)": median_text(middle)
                 .replace(" months", "")
                 .replace("95% interval ", ""),
-                "median follow-up, months": months_in_words(followed.value),
+                "median follow-up, months": months_text(followed.value),
             }
         )
         for month in SHOWN_AT:
@@ -284,19 +216,23 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
         if np.isfinite(middle.value):
             metrics[f"{short}_median_months"] = middle.value / MONTH
     if several_arms(cohort):
-        lead.append("Survival is that of all arms together, and was not compared between them.")
+        summary.append("Survival is that of all arms together, and was not compared between them.")
     if not has_comparator(cohort):
-        lead.append("Without a comparator, survival was not shown to be extended.")
+        summary.append("Without a comparator, survival was not shown to be extended.")
     caption = (
         "Survival from day 0 (Kaplan–Meier) with pointwise 95% intervals; ticks are censored patients, the dotted line "
         "is the median."
     )
-    listings = {
-        "survival": Listing("Survival and its medians.", pd.DataFrame(rows)),
-        "survival_at": Listing("Survival at fixed times, while anyone is followed.", pd.DataFrame(at), SHARES),
+    tables = {
+        "survival": ReportTable(caption="Survival and its medians.", frame=pd.DataFrame(rows)),
+        "survival_at": ReportTable(
+            caption="Survival at fixed times, while anyone is followed.",
+            frame=pd.DataFrame(at),
+            percent_columns=RATE_COLUMNS,
+        ),
     }
     if not at:
-        del listings["survival_at"]
+        del tables["survival_at"]
     methods = (
         "Survival was estimated by Kaplan and Meier's method from day 0, with pointwise intervals by the beta product "
         "confidence procedure (Fay, Brittain and Proschan 2013, Biostatistics 14:723-736); medians have Brookmeyer and "
@@ -304,11 +240,11 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
         "median (Schemper and Smith 1996, Controlled Clinical Trials 17:343-346).",
     )
     draw = partial(survival_figure, {OUTCOMES[name]: found for name, found in times.items()})
-    drawings = {"survival": Drawing(caption, draw)}
+    figures = {"survival": ReportFigure(caption, draw)}
     return Part(
-        lead=tuple(lead),
-        drawings=drawings,
-        listings=listings,
+        summary=tuple(summary),
+        figures=figures,
+        tables=tables,
         notes=tuple(notes),
         methods=methods,
         missing=tuple(missing),
@@ -322,7 +258,7 @@ def _response(cohort: Cohort, codes: Codes) -> Part:
     if not len(best.columns):
         absent = "Best overall response: none published, none assessed; name outcomes.recist or course.assessments."
         return Part(missing=(absent,))
-    n, rows, lead, metrics = len(codes), [], [], {}
+    n, rows, summary, metrics = len(codes), [], [], {}
     titles = {"published": "as recorded", "confirmed": "RECIST, confirmed after 28 days"}
     for criteria, responses in best.items():
         title = titles.get(str(criteria), str(criteria))
@@ -330,19 +266,21 @@ def _response(cohort: Cohort, codes: Codes) -> Part:
         for short, name, good in (("orr", "objective response", 2), ("dcr", "disease control", 3)):
             k = int(judged.isin(RECIST[:good]).sum())
             if judged.size:
-                rows.append(rate_row(f"{name}, {title}, of those assessed", k, judged.size))
+                rows.append(rate_row(f"{name}, {title}, of those assessed", exact_rate(k, judged.size)))
             if judged.size < n:
-                rows.append(rate_row(f"{name}, {title}, of all", k, n))
+                rows.append(rate_row(f"{name}, {title}, of all", exact_rate(k, n)))
             if criteria == best.columns[0] and judged.size:
                 rest = f"; {n - judged.size} more were not assessed" if judged.size < n else ""
-                lead.append(f"{name.capitalize()} ({title}): {share_in_words(k, judged.size)}{rest}.")
+                summary.append(f"{name.capitalize()} ({title}): {rate_text(exact_rate(k, judged.size))}{rest}.")
                 metrics[short] = k / judged.size
     counts = pd.DataFrame({titles.get(str(name), str(name)): best[name].value_counts() for name in best})
     counts = counts.reindex([*RECIST, ""]).dropna(how="all").fillna(0).astype(int)
     counts.insert(0, "best response", [each or "not assessed" for each in counts.index])
-    listings = {
-        "best_response": Listing("Best overall response, patients.", counts.reset_index(drop=True)),
-        "response_rates": Listing("Response rates with exact intervals.", pd.DataFrame(rows), SHARES),
+    tables = {
+        "best_response": ReportTable(caption="Best overall response, patients.", frame=counts.reset_index(drop=True)),
+        "response_rates": ReportTable(
+            caption="Response rates with exact intervals.", frame=pd.DataFrame(rows), percent_columns=RATE_COLUMNS
+        ),
     }
     notes = ["Response rates: counts over patients as stated, exact (Clopper–Pearson) two-sided 95% intervals."]
     if {"published", "RECIST"} <= set(best.columns):
@@ -353,9 +291,9 @@ def _response(cohort: Cohort, codes: Codes) -> Part:
         )
     if "iRECIST" in best:
         changed = best[(best["RECIST"] == "PD") & best["iRECIST"].isin(["CR", "PR", "SD"])]
-        lead.append(
+        summary.append(
             "Progression by RECIST, and a response or stable disease by iRECIST, which waits for confirmation (iCPD): "
-            f"{counted(len(changed), 'patient')}."
+            f"{count_noun(len(changed), 'patient')}."
         )
     immune = " and by iRECIST (Seymour et al. 2017)" if "iRECIST" in best else ""
     judged_by = (
@@ -365,12 +303,12 @@ def _response(cohort: Cohort, codes: Codes) -> Part:
     )
     methods = (f"{judged_by}; rates have exact intervals (Clopper and Pearson 1934).",)
     return Part(
-        lead=tuple(lead),
-        listings=listings,
+        summary=tuple(summary),
+        tables=tables,
         notes=tuple(notes),
         methods=methods,
         metrics=metrics,
-        headlines=tuple(lead[:1]),
+        headlines=tuple(summary[:1]),
     )
 
 
@@ -394,16 +332,20 @@ def _lesions(cohort: Cohort, codes: Codes) -> Part:
     }
     deepest = shown.groupby("patient")["change"].min()
     lowest, highest = deepest.min(), deepest.max()
-    lead = f"Best change of lesions: median {deepest.median():+.0f}% (range {lowest:+.0f} to {highest:+.0f}%; n = {n})."
-    drawings = {
-        "waterfall": Drawing(captions["waterfall"], partial(waterfall_figure, shown, responses)),
-        "spider": Drawing(captions["spider"], partial(spider_figure, shown, responses)),
+    summary = (
+        f"Best change of lesions: median {deepest.median():+.0f}% (range {lowest:+.0f} to {highest:+.0f}%; n = {n})."
+    )
+    figures = {
+        "waterfall": ReportFigure(captions["waterfall"], partial(waterfall_figure, shown, responses)),
+        "spider": ReportFigure(captions["spider"], partial(spider_figure, shown, responses)),
     }
-    table = Listing("Change of the sum of target lesions, percent of baseline.", shown, data=True)
+    table = ReportTable(
+        caption="Change of the sum of target lesions, percent of baseline.", frame=shown, supplementary=True
+    )
     return Part(
-        lead=(lead,),
-        drawings=drawings,
-        listings={"lesions": table},
+        summary=(summary,),
+        figures=figures,
+        tables={"lesions": table},
     )
 
 
@@ -421,10 +363,12 @@ def _measures(cohort: Cohort, codes: Codes) -> Part:
         rows.append({"measure": name, "unit": unit, **counts, "change to the last value, median (range)": text})
     table = pd.DataFrame(rows).rename(columns={"both": "with baseline and later"})
     caption = "Each patient's line. Not tested: those still measured late are those who lived and stayed."
-    listed = Listing("Measures over time; the change is from the last value on or before day 0 to the last one.", table)
+    listed = ReportTable(
+        caption="Measures over time; the change is from the last value on or before day 0 to the last one.", frame=table
+    )
     return Part(
-        drawings={"measures": Drawing(caption, partial(_measures_figure, shown))},
-        listings={"measures": listed},
+        figures={"measures": ReportFigure(caption, partial(_measures_figure, shown))},
+        tables={"measures": listed},
     )
 
 
@@ -451,64 +395,10 @@ def _measures_figure(shown: pd.DataFrame) -> Figure:
     return figure
 
 
-def by_code(frame: pd.DataFrame, codes: Codes, day: str = "day") -> pd.DataFrame:
-    """Return rows in the order of patients and days, patients under their codes."""
-    order = {name: at for at, name in enumerate(codes)}
-    place = pd.DataFrame({"patient": frame["patient"].map(order), "day": frame[day]}).sort_values(
-        ["patient", "day"], kind="stable"
-    )
-    found = frame.loc[place.index]
-    return found.assign(patient=found["patient"].map(dict(codes))).reset_index(drop=True)
-
-
-def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series[Any]:
-    """Return a characteristic as a reader has it, a number or a word, NaN where unknown; rows as of `clinical`."""
-    if field.values is None:
-        return clinical[name]
-    if name in clinical:
-        return clinical[name].map({1.0: "yes", 0.0: "no"})
-    levels = clinical[[column for column in clinical if str(column).startswith(f"{name}=")]]
-    known = levels.notna().all(axis=1)
-    said = levels[known].idxmax(axis=1).astype("str")
-    return said.str.removeprefix(f"{name}=").reindex(clinical.index)
-
-
-def arms(cohort: Cohort) -> pd.Series[str]:
-    """Return each patient's arm, by patient, where `patients.covariates` has one and it is known."""
-    said = cohort.manifest.patients
-    if said is None or "arm" not in said.covariates:
-        return pd.Series(dtype="str")
-    return characteristic(cohort.characteristics, "arm", said.covariates["arm"]).dropna().astype("str")
-
-
-def several_arms(cohort: Cohort) -> bool:
-    """Tell whether at least two arms have two patients each."""
-    return bool(arms(cohort).value_counts().gt(1).sum() > 1)
-
-
-def has_comparator(cohort: Cohort) -> bool:
-    """Tell whether one of several arms went without FMT; where nothing tells who had it, several arms suffice."""
-    given = set(donor_samples_given(cohort)) | set(cohort.course.transplants["patient"])
-    told = arms(cohort)
-    large = told[told.map(told.value_counts()) > 1]
-    without = ~large.index.isin(given)
-    return several_arms(cohort) and (not given or bool(pd.Series(without).groupby(large.to_numpy()).all().any()))
-
-
-def heading(name: str) -> str:
-    """Return a characteristic's name as a reader writes it."""
-    return name.upper() if name in ("bmi", "ecog", "ldh") else name.replace("_", " ")
-
-
 def _whole(said: pd.Series[Any]) -> pd.Series[Any]:
     """Return whole numbers as such; anything else as it is."""
     whole = pd.api.types.is_numeric_dtype(said) and bool((said.dropna() % 1 == 0).all())
     return said.astype("Int64") if whole else said
-
-
-def _counted(known: pd.Series[float], field: ClinicalField) -> bool:
-    """Tell a score such as ECOG, whose levels are counted, from a measurement."""
-    return field.unit is None and bool((known % 1 == 0).all()) and known.nunique() <= 6
 
 
 def _spans(taken: pd.DataFrame) -> str:

@@ -13,29 +13,11 @@ from matplotlib.ticker import MaxNLocator
 from features.cohort import Cohort
 from features.outcomes import MONTH
 from training.drawing import COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
-from training.study.response import RECIST, response_colour
+from training.study.analysis.course import last_days
+from training.study.analysis.response import RECIST
+from training.study.figures.response import response_colour
 
 PINK = COLOURS[3]
-
-
-def last_days(cohort: Cohort, codes: Mapping[str, str]) -> pd.Series[float]:
-    """Return the last day known of each patient: of follow-up, and where that is not dated, of any record."""
-    course, blood = cohort.course, cohort.manifest.immune
-    frames = [cohort.samples, course.transplants, course.cycles, course.assessments, course.measures]
-    if cohort.labels.events is not None:
-        frames.append(cohort.labels.events.frame)
-    if cohort.immune is not None and blood is not None and blood.day is not None:
-        rows = cohort.immune.rows
-        frames.append(pd.DataFrame({"patient": rows[blood.patient], "day": pd.to_numeric(rows[blood.day])}))
-    days = pd.concat([frame[["patient", "day"]] for frame in frames if not frame.empty], ignore_index=True)
-    recorded = days.groupby("patient")["day"].max().reindex(list(codes))
-    dates = cohort.labels.dates
-    if dates is None:
-        return recorded
-    for name in ("last_follow_up", "overall_survival"):
-        if name in dates:
-            recorded = dates[name].reindex(list(codes)).fillna(recorded)
-    return recorded
 
 
 def swimmer_figure(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from features.outcomes import MONTH
 from training.drawing import BLUE, PALE, WIDTH
 from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
-from training.study.words import counted
+from training.study.formatting import count_noun
 
 Vector = NDArray[np.float64]
 
@@ -31,7 +31,8 @@ def survival_figure(times: Mapping[str, tuple[Vector, NDArray[np.bool_]]]) -> Fi
     for axes, (name, (time, event)) in zip(panels, times.items(), strict=True):
         _survival(axes, time / MONTH, event)
         axes.set(
-            title=f"{name}: {counted(int(event.sum()), 'event')} in {counted(time.size, 'patient')}", ylabel="share"
+            title=f"{name}: {count_noun(int(event.sum()), 'event')} in {count_noun(time.size, 'patient')}",
+            ylabel="share",
         )
         axes.title.set_horizontalalignment("left")
         axes.title.set_x(0)

@@ -1,0 +1,1 @@
+"""Analyses of a trial: typed results, without figures and sentences."""

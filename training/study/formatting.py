@@ -1,0 +1,82 @@
+"""Numbers as the report's sentences state them. In templates each function is a filter: ``{{ p | p_text }}``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from features.outcomes import MONTH, Grade
+from features.trajectories import WINDOWS, Window
+from training.statistics.metrics import Estimate
+from training.study.analysis.rates import ExactRate
+
+
+def count_noun(count: int, noun: str) -> str:
+    """Return a count with its noun, whose plural ends in s: ``3 patients``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def rate_text(rate: ExactRate) -> str:
+    """Return a rate with its interval: ``3 of 15 patients (20%, 95% interval 4 to 48%)``."""
+    return (
+        f"{rate.events} of {rate.n} patients ({rate.value:.0%}, 95% interval {100 * rate.low:.0f} to {rate.high:.0%})"
+    )
+
+
+def estimate_text(estimate: Estimate, digits: int = 3) -> str:
+    """Return an estimate with its 95% interval, if it has one: ``0.120 (95% interval 0.034 to 0.206)``."""
+    # Adding zero drops the sign of a value that rounds to -0.
+    value, low, high = (round(number, digits) + 0.0 for number in (estimate.value, estimate.low, estimate.high))
+    if np.isnan(low):
+        return f"{value:.{digits}f} (no interval)"
+    return f"{value:.{digits}f} (95% interval {low:.{digits}f} to {high:.{digits}f})"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value with its sign of relation: ``p = 0.031``."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def windows_text(windows: Sequence[Window]) -> str:
+    """Return the sentence of the methods that names the windows of days and who chose them."""
+    choice = "as the program has them for every trial" if tuple(windows) == WINDOWS else "chosen by the analyst"
+    names = ", ".join(window.name for window in windows)
+    return f"Measurements were compared in windows of days, {choice}: {names}."
+
+
+def median_text(days: Estimate) -> str:
+    """Return a median survival in months with its interval: ``8.3 months (95% interval 2.5 to not reached)``."""
+    value, low, high = (months_text(limit) for limit in (days.value, days.low, days.high))
+    interval = "not estimable" if np.isnan(days.low) and np.isinf(days.high) else f"{low} to {high}"
+    return f"{value}{' months' if np.isfinite(days.value) else ''} (95% interval {interval})"
+
+
+def months_text(days: float) -> str:
+    """Return days as months; infinity is ``not reached``, NaN ``not estimable``."""
+    return "not estimable" if np.isnan(days) else "not reached" if np.isinf(days) else f"{days / MONTH:.1f}"
+
+
+def percent_text(share: float) -> str:
+    """Return a probability in percent, without claiming certainty: ``above 99%``."""
+    return "below 1%" if share < 0.01 else "above 99%" if share > 0.99 else f"{share:.0%}"
+
+
+def grade_text(grade: Grade) -> str:
+    """Return a CTCAE grade of an outcome: ``grade 3 or above``."""
+    return "any grade" if grade == "any" else f"grade {grade} or above"
+
+
+def number_text(value: float, spec: str = "g") -> str:
+    """Return a number by its format specification: ``number_text(0.2, ".0%")`` is ``20%``."""
+    return format(value, spec)
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    function.__name__: function
+    for function in (
+        *(count_noun, rate_text, estimate_text, p_text, windows_text, median_text, months_text, percent_text),
+        *(grade_text, number_text),
+    )
+}
+"""The filters of templates, by name."""

@@ -1,0 +1,1 @@
+"""Sections of a study's report: each brings analysis, figures and sentences of its topics together."""

@@ -1,0 +1,81 @@
+"""Sentences of the report, rendered from typed results by Jinja templates.
+
+Each template is a list of blocks. Sentences of a block are separated by blank lines; line breaks within a sentence are
+spaces. Numbers are formatted by the filters of `training.study.formatting`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from training.study.formatting import FILTERS
+
+TEMPLATES = Path(__file__).parent / "templates"
+Kind = Literal["summary", "headlines", "notes", "methods", "missing"]
+KINDS: tuple[Kind, ...] = ("summary", "headlines", "notes", "methods", "missing")
+"""Blocks of sentences; a template leaves out what its topic does not need."""
+
+
+def write_sentences(template: str, results: object) -> dict[Kind, tuple[str, ...]]:
+    """Return the sentences of each kind that the template has a block for.
+
+    Parameters
+    ----------
+    template : str
+        Name of the file without ``.jinja``.
+    results : dataclass
+        Its public attributes are the variables of the template.
+
+    Raises
+    ------
+    jinja2.UndefinedError
+        A block reads what the results do not hold.
+    """
+    blocks = _template(template).blocks
+    return {kind: _paragraphs(_render(template, kind, results)) for kind in KINDS if kind in blocks}
+
+
+def write_captions(template: str, results: object, blocks: Iterable[str]) -> dict[str, str]:
+    """Return the captions of figures and tables by block; parameters and errors as of `write_sentences`.
+
+    Raises
+    ------
+    KeyError
+        The template lacks one of the blocks.
+    """
+    return {block: " ".join(_paragraphs(_render(template, block, results))) for block in blocks}
+
+
+def _render(template: str, block: str, results: object) -> str:
+    context = _template(template).new_context(_attributes(results))
+    return "".join(_template(template).blocks[block](context))
+
+
+def _attributes(results: object) -> dict[str, Any]:
+    return {name: getattr(results, name) for name in dir(results) if not name.startswith("_")}
+
+
+def _paragraphs(text: str) -> tuple[str, ...]:
+    paragraphs = re.split(r"\n\s*\n", text.strip())
+    # Not `str.split`, which would also break a sentence at its non-breaking spaces.
+    return tuple(re.sub(r"[ \n]+", " ", paragraph) for paragraph in paragraphs if paragraph)
+
+
+@cache
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        # Sentences are plain text, which the page escapes.
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= FILTERS
+    return environment.get_template(f"{name}.jinja")
