@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from models.evidence import Evidence, Validation
+from models.evidence_upgrade import upgrade_evidence, upgrade_validation
+
+GOLDEN = Path(__file__).parent / "golden"
+BUNDLES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def evidence(bundle: Path) -> Evidence:
+    content = read(bundle / "bundle.json")
+    return upgrade_evidence(content["evidence"], content["outcome"])
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_evidence_of_old_bundles_is_upgraded(bundle: Path) -> None:
+    upgraded = evidence(bundle)
+    assert upgraded.beats_chance is True
+    assert upgraded.clocks == ("day_ici",)
+    assert upgraded.held_out_auroc.value is None
+    assert Evidence.from_json(json.loads(json.dumps(upgraded.to_json()))) == upgraded
+
+
+@pytest.mark.parametrize("bundle", [path for path in BUNDLES if "protocol_2" in path.name], ids=lambda path: path.name)
+def test_the_validation_record_of_old_bundles_is_upgraded(bundle: Path) -> None:
+    content = read(bundle / "validation.json")
+    upgraded = upgrade_validation(content, evidence(bundle), "xgboost")
+    assert upgraded is not None
+    assert upgraded.distributions.patients == 40
+    assert upgraded.outcomes_by_probability[0].outcomes.patients == 20
+    assert upgraded.random_effects.k == 0
+    assert upgraded.permutation is None
+    assert Validation.from_json(json.loads(json.dumps(upgraded.to_json()))) == upgraded
+
+
+def test_a_bundle_without_a_validation_record_has_none() -> None:
+    assert upgrade_validation({}, evidence(BUNDLES[0]), "xgboost") is None
+
+
+def test_a_missing_field_is_named() -> None:
+    content = evidence(BUNDLES[0]).to_json()
+    del content["sentence"]
+    with pytest.raises(ValueError, match=r"sentence\s+Field required"):
+        Evidence.from_json(content)
+
+
+def test_an_unknown_field_is_named() -> None:
+    content = evidence(BUNDLES[0]).to_json() | {"verdict": "splendid"}
+    with pytest.raises(ValueError, match=r"verdict\s+Unexpected"):
+        Evidence.from_json(content)
