@@ -1,24 +1,17 @@
-"""The one tree of errors: each leaf says what was expected, what came and what to do, and has one HTTP status."""
+"""Errors that a user can cause; each message says what was expected, what came and what to do.
+
+Errors that only the server raises, and the HTTP status of each error, are in `serving.errors`.
+"""
 
 from __future__ import annotations
 
 
 class TaxokineError(Exception):
-    """Root of every error a user can cause or must know of.
-
-    Attributes
-    ----------
-    status : int
-        The HTTP status the server answers with.
-    """
-
-    status = 500
+    """Base of every error that a user can cause or has to know of."""
 
 
 class InputError(TaxokineError):
     """Something given to Taxokine cannot be read as what it is said to be."""
-
-    status = 422
 
 
 class FileError(InputError):
@@ -62,8 +55,6 @@ class UnitError(InputError):
 class DataMissing(TaxokineError):
     """A cohort's files are not in the data folder and could not be fetched."""
 
-    status = 404
-
 
 class OutcomeError(InputError):
     """An outcome is not defined for the cohorts asked, or cannot be graded or pooled as asked."""
@@ -79,27 +70,3 @@ class BundleError(TaxokineError):
 
 class ModelMissing(TaxokineError):
     """No registered model answers for this outcome under the alias asked."""
-
-    status = 503
-
-
-class NotAuthorised(TaxokineError):
-    """The request carries no valid API key."""
-
-    status = 401
-
-
-class TooLarge(TaxokineError):
-    """The request's body is larger than the server reads."""
-
-    status = 413
-
-
-class TooManyAttempts(TaxokineError):
-    """Signing in under this name has failed too often of late."""
-
-    status = 429
-
-
-class DatabaseError(TaxokineError):
-    """The database cannot be opened, or is of a newer version than this one of Taxokine."""

@@ -19,9 +19,10 @@ from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 from sqlalchemy import Engine, delete, exc, insert, select, update
 
-from features.errors import InputError, TooManyAttempts
+from features.errors import InputError
 from features.settings import settings
 from serving.database import api_keys, attempts, exclusive, open_database, sessions, users
+from serving.errors import TooManyAttempts
 
 Role = Literal["clinician", "researcher"]
 

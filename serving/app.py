@@ -14,13 +14,15 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
-from features.errors import InputError, ModelMissing, NotAuthorised, TooLarge
+from features.errors import InputError, ModelMissing
 from features.outcomes import definition_of, is_toxicity
 from models.joint import joint_outcome
 from models.predict import ServedModel, benefit_bounds, predict
 from serving.accounts import Accounts
 from serving.clinic import Clinic
-from serving.errors import NotServed, UnsupportedMedia, add_handlers
+from serving.error_responses import add_error_handlers
+from serving.errors import NotAuthorised, NotServed, TooLarge, UnsupportedMedia
+from serving.middleware import ProtectResponses
 from serving.pages import card_page, create_pages
 from serving.schemas import NOTICE, ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
 
@@ -63,7 +65,8 @@ def create_app(
         swagger_ui_parameters={"validatorUrl": None},
         lifespan=_lifespan,
     )
-    add_handlers(app)
+    app.add_middleware(ProtectResponses)
+    add_error_handlers(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     cards = {(served.name, served.version): served.model for ranked in models.values() for served in ranked}
     listed = orjson.dumps({"models": [_about(served) for ranked in models.values() for served in ranked]})

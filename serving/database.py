@@ -34,7 +34,8 @@ from sqlalchemy import (
     select,
 )
 
-from features.errors import DatabaseError, InputError
+from features.errors import InputError
+from serving.errors import DatabaseError
 
 _LOCK = int.from_bytes(b"taxokine")
 _WAIT_SECONDS = 10

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 import uvicorn
 from fastapi import FastAPI
 
-from features.errors import NotAuthorised
 from features.settings import settings
 from models.predict import ServedModel
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
 from serving.clinic import read_clinic
+from serving.errors import NotAuthorised
 from serving.schemas import EXAMPLE
 
 

@@ -20,14 +20,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse
 
 from features.analytes import ImmuneUnit
-from features.errors import InputError, NotAuthorised, TaxokineError, TooLarge, TooManyAttempts
+from features.errors import InputError, TaxokineError
 from models.bundle import Model
 from models.patient_input import Unit
 from models.predict import ServedModel
 from serving import views
 from serving.accounts import Accounts, Visitor
 from serving.clinic import Clinic, Patient
-from serving.errors import NotServed
+from serving.errors import NotAuthorised, NotServed, SignInRequired, TooLarge, TooManyAttempts, status_of
 from serving.schemas import NOTICE, PredictionRequest
 from serving.upload import Field, Form, UploadedFile, understand
 
@@ -43,12 +43,6 @@ _POLICY = (
 _CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 
 
-class SignInNeeded(TaxokineError):
-    """Nobody is signed in."""
-
-    status = 401
-
-
 class _Page(APIRoute):
     """A route whose errors are pages, and whose answers are nobody else's to keep."""
 
@@ -59,13 +53,13 @@ class _Page(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 response = await handler(request)
-            except SignInNeeded:
+            except SignInRequired:
                 here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
                 to = here if request.method == "GET" else "/"
                 response = RedirectResponse(f"/sign-in?to={quote(to, safe='')}", status_code=303)
             except TaxokineError as error:
                 response = _TEMPLATES.TemplateResponse(
-                    request, "error.html.jinja", {"message": str(error)}, status_code=error.status
+                    request, "error.html.jinja", {"message": str(error)}, status_code=status_of(error)
                 )
             response.headers.setdefault("Content-Security-Policy", _POLICY)
             # Without any referrer a browser says of its own forms, too, that they come from nowhere.
@@ -113,7 +107,7 @@ def create_pages(
     def signed_in(request: Request) -> Visitor:
         visitor = accounts.visitor(request.cookies.get(COOKIE, ""))
         if visitor is None:
-            raise SignInNeeded("sign in first")
+            raise SignInRequired("sign in first")
         request.state.visitor = visitor
         return visitor
 

@@ -337,6 +337,6 @@ class ErrorResponse(BaseModel):
     error: Failure
 
     @classmethod
-    def of(cls, code: str, *problems: Problem) -> Self:
+    def from_problems(cls, code: str, *problems: Problem) -> Self:
         """Return the error that these problems, at least one, make up."""
         return cls(error=Failure(code=code, problems=list(problems), **problems[0].model_dump()))

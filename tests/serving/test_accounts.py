@@ -15,10 +15,11 @@ import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import Engine, event, select
 
-from features.errors import InputError, TooManyAttempts
+from features.errors import InputError
 from features.settings import settings
 from serving.accounts import IDLE, KEYS_FOR, MOST_FAILURES, SESSION, WINDOW, Accounts, Visitor, open_accounts
 from serving.database import metadata, open_database, users
+from serving.errors import TooManyAttempts
 
 WORDS = "an apple a day"
 

@@ -1,0 +1,101 @@
+"""Errors as the API returns them: JSON of one shape, `serving.schemas.ErrorResponse`, whatever went wrong."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Mapping
+
+from fastapi import FastAPI, Request, Response
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+
+from features.errors import InputError, TaxokineError
+from serving.errors import status_of
+from serving.schemas import ErrorResponse, Problem
+
+MAX_PROBLEMS = 10
+"""The most problems of one request that an error lists."""
+
+_CODES = {
+    400: "malformed_json",
+    401: "not_authorised",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid_request",
+    429: "too_many_attempts",
+    500: "internal",
+    503: "model_missing",
+}
+_PLACE = re.compile(r"((?:patient|taxa|immune|outcomes)\b[^:\[]*?)(?:\[|:| sum)")
+# Where a field is a union, pydantic appends the names of the types it tried to the place of the field.
+_PLACE_DEPTH = {"patient": 2, "taxa": 3, "immune": 3}
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Make an application return every foreseen error as an `ErrorResponse`."""
+    app.add_exception_handler(TaxokineError, _on_taxokine_error)
+    app.add_exception_handler(ValidationError, _on_invalid_body)
+    for status in (404, 405):
+        app.add_exception_handler(status, _on_unknown_route)
+
+
+def error_response(status: int, *problems: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the response that reports these problems, at least one."""
+    body = ErrorResponse.from_problems(_CODES[status], *problems).model_dump_json()
+    return Response(body, status, headers, "application/json")
+
+
+async def _on_taxokine_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TaxokineError)
+    status = status_of(error)
+    place = _PLACE.match(str(error)) if isinstance(error, InputError) else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    return error_response(status, Problem(place=place and place[1], message=str(error)), headers=headers)
+
+
+async def _on_invalid_body(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)
+    problems: dict[str | None, Problem] = {}
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "json_invalid":
+            message = f"the body is not JSON: {detail['ctx']['error']}; send UTF-8 JSON, with null for unknown values"
+            return error_response(400, Problem(place=None, message=message))
+        problem = _problem(detail)
+        problems.setdefault(problem.place, problem)
+    return error_response(422, *list(problems.values())[:MAX_PROBLEMS])
+
+
+async def _on_unknown_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = {
+        404: "there is nothing at this path; /docs lists the paths",
+        405: f"this path does not take {request.method}; /docs lists its methods",
+    }[error.status_code]
+    return error_response(error.status_code, Problem(place=None, message=message), headers=error.headers)
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    location = detail["loc"][: _PLACE_DEPTH.get(str(detail["loc"][0]), 2)] if detail["loc"] else ()
+    place = ".".join(map(str, location)) or None
+    subject, kind = place or "the body", detail["type"]
+    if kind == "missing":
+        return Problem(place=place, message=f"{subject} is required; add it")
+    if kind == "extra_forbidden":
+        return Problem(place=place, message=f"{subject} is not a field of a request; remove it, or correct its name")
+    return Problem(place=place, message=f"{subject}: got {reprlib.repr(detail['input'])}; {_advice(detail)}")
+
+
+def _advice(detail: ErrorDetails) -> str:
+    match detail["loc"]:
+        case ("patient", field, *_) if field != "id":
+            return "expected a number, text, true, false or null"
+        case ("taxa", "values", _):
+            return "expected a number from 0 up, without NaN and infinities; leave out taxa that were not detected"
+        case ("immune", int(), "value", *_):
+            return 'expected a number, "<limit", ">limit", "OOR<", "OOR>", or null where it was not measured'
+    message = detail["msg"]
+    return message[0].lower() + message[1:]
