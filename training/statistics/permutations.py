@@ -1,7 +1,7 @@
-"""Permutations that keep what a trial's design fixed, in full where they are few.
+"""Permutations that respect a trial's design, enumerated where they are few and random elsewhere.
 
-The first is always the data as they stand, so that a p-value is the share of permutations that reach as far, and never
-0 (Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
+The first permutation is always the identity, so that a p-value is a share of the permutations and never 0 (Phipson and
+Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
 """
 
 from __future__ import annotations
@@ -14,44 +14,60 @@ import numpy as np
 from training.statistics.arrays import Matrix, Names, Positions, Vector
 
 PERMUTATIONS = 9999
+"""Permutations are enumerated up to this number; above it, this many random ones follow the identity."""
 
 
 def row_orders(n: int, *, seed: int = 0) -> Positions:
-    """Return orders of `n` units, (n_orders, n): all of them up to seven units, else random ones after the identity."""
+    """Return orders of `n` rows, (n_orders, n): all of them up to seven rows, else random ones after the identity."""
     if math.factorial(n) <= PERMUTATIONS:
         return np.array(list(permutations(range(n))), dtype=np.intp).reshape(-1, n)
     rng = np.random.default_rng(seed)
-    drawn = np.tile(np.arange(n), (PERMUTATIONS + 1, 1))
-    rng.permuted(drawn[1:], axis=1, out=drawn[1:])
-    return drawn
+    orders = np.tile(np.arange(n), (PERMUTATIONS + 1, 1))
+    rng.permuted(orders[1:], axis=1, out=orders[1:])
+    return orders
 
 
 def row_orders_within_blocks(blocks: Names, *, seed: int = 0) -> Positions:
-    """Return orders of rows that stay within their block, (n_orders, n_rows); all of them where they are few."""
-    rows = [np.flatnonzero(blocks == name) for name in dict.fromkeys(blocks.tolist())]
-    rng, total = np.random.default_rng(seed), math.prod(math.factorial(len(mine)) for mine in rows)
-    found = np.tile(np.arange(len(blocks)), (min(total, PERMUTATIONS + 1), 1))
+    """Return orders of rows that permute within blocks, (n_orders, n_rows): all of them where they are few.
+
+    Parameters
+    ----------
+    blocks : ndarray of str, (n_rows,)
+    seed : int
+    """
+    block_rows = [np.flatnonzero(blocks == name) for name in dict.fromkeys(blocks.tolist())]
+    rng, total = np.random.default_rng(seed), math.prod(math.factorial(len(rows)) for rows in block_rows)
+    orders = np.tile(np.arange(len(blocks)), (min(total, PERMUTATIONS + 1), 1))
     if total <= PERMUTATIONS:
-        for at, chosen in enumerate(product(*(permutations(mine) for mine in rows))):
-            for mine, order in zip(rows, chosen, strict=True):
-                found[at, mine] = order
-        return found
-    for mine in rows:
-        found[1:, mine] = rng.permuted(found[1:, mine], axis=1)
-    return found
+        for i, combination in enumerate(product(*(permutations(rows) for rows in block_rows))):
+            for rows, order in zip(block_rows, combination, strict=True):
+                orders[i, rows] = order
+        return orders
+    for rows in block_rows:
+        orders[1:, rows] = rng.permuted(orders[1:, rows], axis=1)
+    return orders
 
 
 def sign_assignments(n: int, *, seed: int = 0) -> Matrix:
-    """Return signs for `n` differences, (n_signs, n): all of them up to 13 differences, else random ones."""
+    """Return assignments of signs to `n` differences, (n_assignments, n): all of them up to 13, else random ones."""
     if 2**n <= PERMUTATIONS:
         return np.array(list(product((1.0, -1.0), repeat=n))).reshape(-1, n)
-    drawn = np.random.default_rng(seed).choice((1.0, -1.0), (PERMUTATIONS + 1, n))
-    drawn[0] = 1
-    return drawn
+    signs = np.random.default_rng(seed).choice((1.0, -1.0), (PERMUTATIONS + 1, n))
+    signs[0] = 1
+    return signs
 
 
 def permutation_p_value(statistics: Matrix) -> Vector:
-    """Return the share of permutations whose statistic is at least the first one's, by column."""
+    """Return the share of the permutations whose statistic is at least the observed one, which stands first.
+
+    Parameters
+    ----------
+    statistics : ndarray, (n_permutations,) or (n_permutations, n_columns)
+
+    Returns
+    -------
+    ndarray, () or (n_columns,)
+    """
     # Sums of the same numbers in another order differ in their last digits.
-    reached = statistics >= statistics[0] - 1e-9 * np.abs(statistics).max(axis=0)
-    return np.asarray(reached.mean(axis=0))
+    at_least = statistics >= statistics[0] - 1e-9 * np.abs(statistics).max(axis=0)
+    return np.asarray(at_least.mean(axis=0))

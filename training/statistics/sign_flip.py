@@ -1,4 +1,4 @@
-"""The exact sign-flip permutation test of paired changes."""
+"""The exact sign-flip permutation test of paired changes, and the interval that inverts it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ class MeanChange:
     n : int
         Patients.
     estimate, low, high : float
-        On the scale of the changes; NaN where `n` is too small for an interval.
+        On the scale of the changes; the interval is NaN where `n` is too small for one.
     confidence : float
-        What the interval attains: at n = 5 no exact one attains more than 0.9375.
-    p, p_greater, p_less : float
-        Two-sided, and one-sided for a change above and below 0.
+        Confidence that the interval attains: with n = 5 no exact interval attains more than 0.9375.
+    p : float
+        Two-sided.
+    p_greater : float
+        One-sided, for a change above 0.
     """
 
     n: int
@@ -33,23 +35,27 @@ class MeanChange:
     confidence: float
     p: float
     p_greater: float
-    p_less: float
 
 
 def sign_flip_test(change: Vector, *, level: float = 0.95, seed: int = 0) -> MeanChange:
-    """Return the mean of paired changes, with the sign-flip permutation test and the interval that belongs to it.
+    r"""Return the mean of paired changes, its exact sign-flip permutation test and the interval that inverts the test.
 
-    Under the null of changes symmetric about 0, every assignment of signs is as likely. A tie, a change of 0, keeps its
-    value whichever sign it gets. The interval's ends are means of subsets of the changes, which part the line into 2ⁿ
-    pieces that are equally likely to hold the centre; it holds exactly the centres that the test does not reject.
+    Under the null hypothesis the changes are symmetric about 0, and every assignment of signs to them is equally
+    likely. A change of 0 is its own negative.
 
     Parameters
     ----------
     change : ndarray, (n_patients,)
     level : float
-        The confidence asked for; the widest interval is returned where that is beyond reach.
+        Nominal confidence; where few patients allow less, the widest interval is returned.
     seed : int
-        Of the signs that are drawn where not all are gone through; `training.statistics.permutations.sign_assignments`.
+        Of the random sign assignments, where they are too many to enumerate.
+
+    Notes
+    -----
+    The limits are means of subsets of the changes. The :math:`2^n - 1` subset means divide the line into :math:`2^n`
+    intervals, each of which contains the centre of symmetry with equal probability; the interval consists of the
+    centres that the test does not reject.
 
     References
     ----------
@@ -59,42 +65,46 @@ def sign_flip_test(change: Vector, *, level: float = 0.95, seed: int = 0) -> Mea
     n = len(change)
     subsets = sign_assignments(n, seed=seed) < 0
     subsets = subsets[subsets.any(axis=1)]
-    # To turn a subset's signs takes twice its sum off the whole.
+    # Flipping the signs of a subset lowers the total by twice the subset's sum.
     sums = subsets @ change
     # Sums that differ by rounding alone are ties.
-    slack, ways = 1e-12 * np.abs(change).sum(), len(sums) + 1
-    greater, less = (float((1 + (side * sums <= slack).sum()) / ways) for side in (1, -1))
+    tolerance, assignments = 1e-12 * np.abs(change).sum(), len(sums) + 1
+    p_greater, p_less = (float((1 + (side * sums <= tolerance).sum()) / assignments) for side in (1, -1))
     means = np.sort(sums / subsets.sum(axis=1))
-    out = max(1, int((1 - level) / 2 * ways + 1e-9))
-    confidence = max(0.0, 1 - 2 * out / ways)
-    low, high = (float(means[out - 1]), float(means[-out])) if confidence else (np.nan, np.nan)
-    return MeanChange(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(greater, less)), greater, less)
+    tail = max(1, int((1 - level) / 2 * assignments + 1e-9))
+    confidence = max(0.0, 1 - 2 * tail / assignments)
+    low, high = (float(means[tail - 1]), float(means[-tail])) if confidence else (np.nan, np.nan)
+    return MeanChange(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(p_greater, p_less)), p_greater)
 
 
-def rise_then_fall_p(rise: Vector, fall: Vector, above: Vector, *, seed: int = 0) -> float:
-    """Return p of the pattern that levels rise early, then fall, and end above baseline.
+def rise_then_fall_p(rise: Vector, fall: Vector, net: Vector, *, seed: int = 0) -> float:
+    """Return p of the pattern that levels rise early, fall later, and end above baseline.
 
-    An intersection-union test: each of the three one-sided sign-flip tests must reject, so that the largest p is that
-    of the whole, without correction (Berger 1982, Technometrics 24:295-300).
+    This is an intersection-union test: each of the three one-sided sign-flip tests must reject, so the largest of
+    their p-values is that of the pattern, without correction for multiplicity.
 
     Parameters
     ----------
-    rise, fall, above : ndarray, (n_patients,)
-        Changes of log levels from baseline to the early window, to the late one, and from baseline to the late one, of
-        patients drawn in all three.
+    rise, fall, net : ndarray, (n_patients,)
+        Changes of log levels from baseline to the early window, from the early to the late window, and from baseline
+        to the late window, of patients measured in all three.
+
+    References
+    ----------
+    Berger 1982, Technometrics 24:295-300.
     """
-    return max(sign_flip_test(part, seed=seed).p_greater for part in (rise, -fall, above))
+    return max(sign_flip_test(change, seed=seed).p_greater for change in (rise, -fall, net))
 
 
 def sign_flip_p_values(differences: Matrix, *, seed: int = 0) -> Vector:
-    """Return two-sided p-values of paired differences whose signs are exchangeable, (n_columns,).
+    r"""Return two-sided p-values of the exact sign-flip permutation test, (n_columns,).
+
+    The smallest possible p of `n` pairs is :math:`2^{1 - n}`, 0.0625 with five.
 
     Parameters
     ----------
     differences : ndarray, (n_pairs, n_columns)
-
-    Notes
-    -----
-    Exact: of `n` pairs none is below 2 ** (1 - n), 0.0625 at five.
+    seed : int
+        Of the random sign assignments, where they are too many to enumerate.
     """
     return permutation_p_value(np.abs(sign_assignments(len(differences), seed=seed) @ differences))

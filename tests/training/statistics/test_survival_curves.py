@@ -89,7 +89,7 @@ def test_without_censoring_the_limits_are_clopper_and_pearsons(days):
 
 def test_with_censoring_the_limits_are_quantiles_of_products_of_betas():
     rng, curve = np.random.default_rng(0), beta_product(WEEKS, RELAPSED)
-    np.testing.assert_allclose(curve.estimate[1:], kaplan_meier(WEEKS, RELAPSED).share)
+    np.testing.assert_allclose(curve.estimate[1:], kaplan_meier(WEEKS, RELAPSED).estimate)
     for day in (6.0, 13, 20, 23, 35):
         product = np.ones(200_000)
         for event in np.unique(WEEKS[RELAPSED & (day >= WEEKS)]):
