@@ -18,19 +18,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError, InputError, UnitError
-from features.tables.profiles import RANKS, Axis, read_biom, read_biom_bytes, read_number_table, read_taxonomy
+from features.tables.numbers import Axis, read_number_table
+from features.tables.profiles import read_biom, read_taxonomy
+from features.taxon_names import (
+    RANKS,
+    UNEXPLAINED,
+    Rank,
+    canonical_name,
+    clade_string_of,
+    distinct_names,
+    lineage_of,
+    looks_like_taxon,
+    stated_rank,
+)
 
 Format = Literal["metaphlan", "biom", "qza", "table"]
 Unit = Literal["counts", "proportions", "percent"]
-Rank = Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "strain"]
-
-_LETTERS = "kpcofgst"
-_PREFIX = re.compile(r"\s*([dkpcofgst])__")
-_BINOMIAL = re.compile(r"\W?[A-Z][a-z]+\W?[ _][a-z]{2}")
-_UNNAMED = {"", "NA", "nan", "None", "Unassigned", "unclassified", "unidentified", "__"}
-UNEXPLAINED = {"UNKNOWN", "UNCLASSIFIED", "unclassified"}
-"""What MetaPhlAn 3 and 4 call the reads that no clade explains."""
-_GENUS, _SPECIES = RANKS.index("genus"), RANKS.index("species")
+SampleAxis = Literal["columns", "rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +70,9 @@ class TaxaTable:
             raise InputError(
                 f"expected values for {len(self.samples)} samples and {len(self.taxa)} taxa, got {self.values.shape}"
             )
-        for names, what in ((self.samples, "sample"), (self.taxa, "taxon")):
+        for names, noun in ((self.samples, "sample"), (self.taxa, "taxon")):
             if len(set(names)) < len(names):
-                raise InputError(f"expected each {what} once, got {Counter(names).most_common(1)[0][0]!r} twice")
+                raise InputError(f"expected each {noun} once, got {Counter(names).most_common(1)[0][0]!r} twice")
 
     def proportions(self) -> TaxaTable:
         """Return the table closed: each sample's amounts divided by their sum, in float64.
@@ -100,40 +104,13 @@ class TaxaTable:
         InputError
             If a sample is not in the table, or named twice.
         """
-        position = {sample: at for at, sample in enumerate(self.samples)}
-        if unknown := [sample for sample in samples if sample not in position]:
+        positions = {sample: position for position, sample in enumerate(self.samples)}
+        if unknown := [sample for sample in samples if sample not in positions]:
             raise InputError(
                 f"{len(unknown)} of {len(samples)} samples are not in the taxa table, as {unknown[0]!r}; "
                 f"its samples are named like {self.samples[0]!r}"
             )
-        return replace(self, values=self.values[[position[sample] for sample in samples]], samples=tuple(samples))
-
-
-def canonical_name(name: str) -> str:
-    """Return the name under which a taxon is known in every table.
-
-    The last clade of a clade string, without rank prefix, brackets and quotes, its spaces made underscores. A species
-    given as an epithet, one word below a named genus, is joined to the genus. A clade string whose last clade has no
-    name becomes 'unclassified_' and the deepest name it has.
-
-    Parameters
-    ----------
-    name : str
-        A name ('s__Akkermansia muciniphila') or clade string, parted by '|' or ';'.
-
-    Returns
-    -------
-    str
-        The name, never empty.
-
-    Examples
-    --------
-    >>> canonical_name("k__Bacteria|g__[Ruminococcus]|s__[Ruminococcus]_gnavus")
-    'Ruminococcus_gnavus'
-    >>> canonical_name("d__Bacteria; g__Alistipes; s__")
-    'unclassified_Alistipes'
-    """
-    return _name(tuple(_clades(name).values()))
+        return replace(self, values=self.values[[positions[sample] for sample in samples]], samples=tuple(samples))
 
 
 def read_taxa(
@@ -144,7 +121,7 @@ def read_taxa(
     unit: Unit | None = None,
     taxonomy: str | PathLike[str] | None = None,
     prefix: str = "",
-    sample_axis: Literal["columns", "rows"] | None = None,
+    sample_axis: SampleAxis | None = None,
     profiler: str | None = None,
 ) -> TaxaTable:
     """Read the stool profiles of a cohort.
@@ -198,180 +175,168 @@ def read_taxa(
     and the name of each is followed by as many ancestors as tell them apart: 'Prevotella_Paraprevotellaceae'.
     """
     file = Path(path)
-    for argument, value, kind in (("format", format, Format), ("rank", rank, Rank), ("unit", unit or "counts", Unit)):
-        if value not in get_args(kind):
-            raise InputError(f"expected {argument} to be one of {', '.join(get_args(kind))}, got {value!r}")
+    for argument, value, choices in (
+        ("format", format, Format),
+        ("rank", rank, Rank),
+        ("unit", unit or "counts", Unit),
+    ):
+        if value not in get_args(choices):
+            raise InputError(f"expected {argument} to be one of {', '.join(get_args(choices))}, got {value!r}")
     if taxonomy is not None and format not in ("biom", "qza"):
         raise InputError(f"a taxonomy applies to the formats 'biom' and 'qza'; {file} is read as {format!r}")
     if sample_axis is not None and format != "table":
         raise InputError(f"sample_axis applies to the format 'table'; {file} is read as {format!r}")
     if format == "metaphlan" or format == "table":
-        samples, values, taxa, lineages, version = _from_text(file, format, rank, sample_axis)
-        profiler = _agreed_profiler(version, profiler, file)
+        profiles = _read_text_profiles(file, format, rank, sample_axis)
     else:
-        samples, values, taxa, lineages = _from_features(file, format == "qza", rank, taxonomy)
-    names = _without_prefix(samples, prefix)
-    samples.check_unique(names, "sample")
-    return TaxaTable(values, tuple(names), tuple(taxa), _unit(values, unit, samples), profiler, lineages)
+        profiles = _read_feature_profiles(file, format == "qza", rank, taxonomy)
+    profiler = _agreed_profiler(profiles.profiler, profiler, file)
+    names = _without_prefix(profiles.samples, prefix)
+    profiles.samples.check_unique(names, "sample")
+    unit = _agreed_unit(profiles.values, unit, profiles.samples)
+    return TaxaTable(profiles.values, tuple(names), tuple(profiles.taxa), unit, profiler, profiles.lineages)
 
 
-def _from_text(
-    file: Path, format: str, rank: Rank, sample_axis: Literal["columns", "rows"] | None
-) -> tuple[Axis, NDArray[np.float32], list[str], dict[str, str], str | None]:
-    stacked = format == "metaphlan"
-    grid = read_number_table(file, lambda label: _rank(label) in (rank, None)) if stacked else read_number_table(file)
-    if stacked or (sample_axis or _side_of_samples(grid.rows, grid.columns)) == "columns":
-        samples, clades, values = grid.columns, grid.rows, grid.values.T
+@dataclass(frozen=True)
+class _Profiles:
+    """Profiles as they stand in a file, (n_samples, n_taxa), under canonical names of taxa."""
+
+    values: NDArray[np.float32]
+    samples: Axis
+    taxa: Sequence[str]
+    lineages: Mapping[str, str]
+    profiler: str | None = None
+
+
+def _read_text_profiles(file: Path, format: str, rank: Rank, sample_axis: SampleAxis | None) -> _Profiles:
+    if format == "metaphlan":
+        # MetaPhlAn stacks all ranks in one table.
+        table = read_number_table(file, lambda label: stated_rank(label) in (rank, None))
+        sample_axis = "columns"
     else:
-        samples, clades, values = grid.rows, grid.columns, grid.values
-    kept = _at_rank(clades, rank, grid.skipped)
-    labels = [clades.labels[at] for at in kept]
+        table = read_number_table(file)
+    if (sample_axis or _find_sample_axis(table.rows, table.columns)) == "columns":
+        samples, clades, values = table.columns, table.rows, table.values.T
+    else:
+        samples, clades, values = table.rows, table.columns, table.values
+    positions = _positions_at_rank(clades, rank, table.skipped)
+    labels = [clades.labels[position] for position in positions]
     taxa = [canonical_name(label) for label in labels]
-    lines = [clades.lines[at] for at in kept] if clades.lines else None
-    Axis(labels, file, lines).check_unique(taxa, "taxon")
+    line_numbers = [clades.line_numbers[position] for position in positions] if clades.line_numbers else None
+    Axis(labels, file, line_numbers).check_unique(taxa, "taxon")
     lineages = {taxon: label for taxon, label in zip(taxa, labels, strict=True) if re.search("[|;]", label)}
-    version = next((note for note in grid.comments if note.startswith("mpa_")), None)
-    return samples, np.ascontiguousarray(values[:, kept]), taxa, lineages, version
+    profiler = next((comment for comment in table.comments if comment.startswith("mpa_")), None)
+    return _Profiles(np.ascontiguousarray(values[:, positions]), samples, taxa, lineages, profiler)
 
 
-def _from_features(
-    file: Path, artifact: bool, rank: Rank, taxonomy: str | PathLike[str] | None
-) -> tuple[Axis, NDArray[np.float32], list[str], dict[str, str]]:
-    matrix, features, names, clades = read_biom(file, read_biom_bytes(file, artifact=artifact))
-    samples = Axis(names, file)
-    if taxonomy is not None:
-        known = read_taxonomy(Path(taxonomy))
-        if absent := [feature for feature in features if feature not in known]:
-            raise FileError(
-                f"{len(absent)} of the {len(features)} features of {file} are not listed, as {absent[0]!r}; expected "
-                "all. Give the taxonomy that was made with the table",
-                file=taxonomy,
-            )
-        clades = [known[feature] for feature in features]
+def _read_feature_profiles(
+    file: Path, is_artifact: bool, rank: Rank, taxonomy: str | PathLike[str] | None
+) -> _Profiles:
+    table = read_biom(file, is_artifact=is_artifact)
+    samples = Axis(table.samples, file)
+    clades = table.clades if taxonomy is None else _clades_of(table.features, Path(taxonomy), file)
     if clades is None:
-        return samples, matrix.T.astype(np.float32).toarray(), features, {}
+        return _Profiles(table.values.T.astype(np.float32).toarray(), samples, table.features, {})
     depth = RANKS.index(rank) + 1
-    lineages = [_lineage(clade)[:depth] for clade in clades]
-    groups = {lineage: at for at, lineage in enumerate(dict.fromkeys(lineages))}
+    lineages = [lineage_of(clade)[:depth] for clade in clades]
+    groups = {lineage: index for index, lineage in enumerate(dict.fromkeys(lineages))}
     if not any(lineage[-1] for lineage in groups):
-        raise FileError(f"none of the {len(features)} features has a name at rank {rank!r}", file=taxonomy or file)
-    summed = np.zeros((len(groups), len(names)))
-    entries = matrix.tocoo()
-    group = np.array([groups[lineage] for lineage in lineages])
-    np.add.at(summed, (group[entries.row], entries.col), entries.data)
-    taxa = _distinct_names(list(groups))
-    Axis(taxa, file).check_unique(taxa, "taxon")
-    strings = (
-        "|".join(f"{mark}__{clade}" for mark, clade in zip(_LETTERS, lineage, strict=False)) for lineage in groups
-    )
-    return samples, np.ascontiguousarray(summed.T, np.float32), taxa, dict(zip(taxa, strings, strict=True))
-
-
-def _rank(label: str) -> str | None:
-    """Return the rank that the last clade's prefix states, if it has one."""
-    found = _PREFIX.match(label, max(label.rfind("|"), label.rfind(";")) + 1)
-    return RANKS[_LETTERS.index(found[1].replace("d", "k"))] if found else None
-
-
-def _clades(text: str) -> dict[int, str]:
-    """Return the names in a clade string by position in `RANKS`, '' for the unnamed; without prefixes, by order."""
-    names: dict[int, str] = {}
-    for order, clade in enumerate(re.split(r"[|;]", text)):
-        found = _PREFIX.match(clade)
-        at = _LETTERS.index(found[1].replace("d", "k")) if found else order
-        bare = "_".join(re.sub(r"[\[\](){}<>\"'`]", "", clade[found.end() if found else 0 :]).split())
-        names[at] = "" if bare in _UNNAMED else bare
-    genus, species = names.get(_GENUS), names.get(_SPECIES)
-    if genus and species and "_" not in species:
-        names[_SPECIES] = f"{genus}_{species}"
-    return names
-
-
-def _lineage(text: str) -> tuple[str, ...]:
-    """Return the names in a clade string, one for each of `RANKS`."""
-    clades = _clades(text)
-    return tuple(clades.get(at, "") for at in range(len(RANKS)))
-
-
-def _name(lineage: tuple[str, ...]) -> str:
-    if lineage[-1]:
-        return lineage[-1]
-    return "_".join(["unclassified", *[clade for clade in lineage if clade][-1:]])
-
-
-def _distinct_names(lineages: list[tuple[str, ...]]) -> list[str]:
-    names = [_name(lineage) for lineage in lineages]
-    ancestors = [[clade for clade in lineage if clade][-2::-1] for lineage in lineages]
-    for above in range(len(RANKS)):
-        times = Counter(names)
-        names = [
-            f"{name}_{up[above]}" if times[name] > 1 and above < len(up) else name
-            for name, up in zip(names, ancestors, strict=True)
-        ]
-    return names
-
-
-def _at_rank(clades: Axis, rank: Rank, skipped: Iterable[str]) -> list[int]:
-    """Return the positions of the clades of a rank; all, where no clade states its rank."""
-    ranks = [None if label in UNEXPLAINED else _rank(label) for label in clades.labels]
-    stated = Counter(found for found in [*ranks, *map(_rank, skipped)] if found)
-    bare = [at for at, label in enumerate(clades.labels) if ranks[at] is None and label not in UNEXPLAINED]
-    if stated and bare:
-        raise clades.error(
-            f"{clades.labels[bare[0]]!r} has no rank prefix, while others in this file have, as '{rank[0]}__'", bare[0]
+        raise FileError(
+            f"none of the {len(table.features)} features has a name at rank {rank!r}", file=taxonomy or file
         )
-    kept = bare or [at for at, found in enumerate(ranks) if found == rank]
-    if not kept:
-        came = ", ".join(f"{number} of rank {found}" for found, number in stated.items()) or "none"
-        raise FileError(f"expected clades of rank {rank!r}, got {came}. State another rank", file=clades.file)
-    return kept
+    sums = np.zeros((len(groups), len(table.samples)))
+    entries = table.values.tocoo()
+    group_of_feature = np.array([groups[lineage] for lineage in lineages])
+    np.add.at(sums, (group_of_feature[entries.row], entries.col), entries.data)
+    taxa = distinct_names(list(groups))
+    Axis(taxa, file).check_unique(taxa, "taxon")
+    clade_strings = dict(zip(taxa, map(clade_string_of, groups), strict=True))
+    return _Profiles(np.ascontiguousarray(sums.T, np.float32), samples, taxa, clade_strings)
 
 
-def _side_of_samples(rows: Axis, columns: Axis) -> Literal["columns", "rows"]:
-    row, column = (
-        np.mean([bool(_rank(label) or _BINOMIAL.match(label)) for label in axis.labels] or 0)
-        for axis in (rows, columns)
+def _clades_of(features: Sequence[str], taxonomy: Path, file: Path) -> list[str]:
+    clades = read_taxonomy(taxonomy)
+    if unlisted := [feature for feature in features if feature not in clades]:
+        raise FileError(
+            f"{len(unlisted)} of the {len(features)} features of {file} are not listed, as {unlisted[0]!r}; expected "
+            "all. Give the taxonomy that was made with the table",
+            file=taxonomy,
+        )
+    return [clades[feature] for feature in features]
+
+
+def _positions_at_rank(clades: Axis, rank: Rank, skipped: Iterable[str]) -> list[int]:
+    """Return the positions of the clades of a rank; of all clades, where none states its rank."""
+    ranks = [None if label in UNEXPLAINED else stated_rank(label) for label in clades.labels]
+    counts = Counter(clade_rank for clade_rank in [*ranks, *map(stated_rank, skipped)] if clade_rank)
+    without_rank = [
+        position
+        for position, (label, clade_rank) in enumerate(zip(clades.labels, ranks, strict=True))
+        if clade_rank is None and label not in UNEXPLAINED
+    ]
+    if counts and without_rank:
+        raise clades.error(
+            f"{clades.labels[without_rank[0]]!r} has no rank prefix, while others in this file have, as "
+            f"'{rank[0]}__'. Add the prefix, or remove the row",
+            without_rank[0],
+        )
+    positions = without_rank or [position for position, clade_rank in enumerate(ranks) if clade_rank == rank]
+    if not positions:
+        present = ", ".join(f"{number} of rank {clade_rank}" for clade_rank, number in counts.items()) or "none"
+        raise FileError(f"expected clades of rank {rank!r}, got {present}. State another rank", file=clades.path)
+    return positions
+
+
+def _find_sample_axis(rows: Axis, columns: Axis) -> SampleAxis:
+    row_share, column_share = (
+        np.mean([looks_like_taxon(label) for label in axis.labels] or 0) for axis in (rows, columns)
     )
-    if row > 0.5 and column == 0:
+    if row_share > 0.5 and column_share == 0:
         return "columns"
-    if column > 0.5 and row == 0:
+    if column_share > 0.5 and row_share == 0:
         return "rows"
     raise FileError(
         f"cannot tell taxa from samples: rows are named like {rows.labels[:2]}, columns like {columns.labels[:2]}. "
         "State sample_axis, 'columns' or 'rows'",
-        file=rows.file,
+        file=rows.path,
     )
 
 
 def _without_prefix(samples: Axis, prefix: str) -> list[str]:
-    for at, name in enumerate(samples.labels):
+    for position, name in enumerate(samples.labels):
         if not name.startswith(prefix):
-            raise samples.error(f"expected the sample's name to begin with {prefix!r}, got {name!r}", at)
+            raise samples.error(
+                f"expected the sample's name to begin with {prefix!r}, got {name!r}; correct taxa.prefix", position
+            )
     return [name.removeprefix(prefix) for name in samples.labels]
 
 
-def _agreed_profiler(version: str | None, stated: str | None, file: Path) -> str | None:
-    if version and stated and not version.startswith(stated):
-        raise FileError(f"the file names its profiler {version!r}, but {stated!r} is stated. Correct one", file=file)
-    return version or stated
+def _agreed_profiler(in_file: str | None, stated: str | None, file: Path) -> str | None:
+    if in_file and stated and not in_file.startswith(stated):
+        raise FileError(f"the file names its profiler {in_file!r}, but {stated!r} is stated. Correct one", file=file)
+    return in_file or stated
 
 
-def _unit(values: NDArray[Any], stated: Unit | None, samples: Axis) -> Unit:
+def _agreed_unit(values: NDArray[Any], stated: Unit | None, samples: Axis) -> Unit:
+    """Return the stated unit if the numbers can be in it, else the unit that they are in."""
     sums = values.sum(axis=1, dtype=np.float64)
-    top = int(sums.argmax())
-    whole = bool((values == np.rint(values)).all())
-    fits: dict[Unit, bool] = {
-        "proportions": sums[top] <= 1.01,
-        "percent": 1.5 < sums[top] <= 101,
-        "counts": whole and (sums[top] > 101 or stated == "counts"),
+    largest = int(sums.argmax())
+    are_whole = bool((values == np.rint(values)).all())
+    is_possible: dict[Unit, bool] = {
+        "proportions": sums[largest] <= 1.01,
+        "percent": 1.5 < sums[largest] <= 101,
+        "counts": are_whole and (sums[largest] > 101 or stated == "counts"),
     }
-    found = f"the numbers are {'whole' if whole else 'fractions'} and the largest sample sums to {sums[top]:g}"
-    if stated is not None and not fits[stated]:
-        raise samples.error(f"the unit is stated to be {stated}, but {found}. State what the file holds", top)
-    if sums[top] == 0 or not any(fits.values()):
+    numbers = (
+        f"the numbers are {'whole' if are_whole else 'fractions'} and the largest sample sums to {sums[largest]:g}"
+    )
+    if stated is not None and not is_possible[stated]:
+        raise samples.error(f"the unit is stated to be {stated}, but {numbers}. State what the file holds", largest)
+    if sums[largest] == 0 or not any(is_possible.values()):
         raise samples.error(
-            f"expected counts (whole), proportions (sum 1) or percent (sum 100), but {found}. Correct the file", top
+            f"expected counts (whole), proportions (sum 1) or percent (sum 100), but {numbers}. Correct the file",
+            largest,
         )
     if stated is not None:
         return stated
-    return next(unit for unit, fit in fits.items() if fit)
+    return next(unit for unit, possible in is_possible.items() if possible)

@@ -22,7 +22,7 @@ from features.analytes import (
     resolve_censored,
 )
 from features.errors import InputError, UnitError
-from features.taxa import canonical_name
+from features.taxon_names import canonical_name
 from models.encoder import BlockEncoder, absent
 
 Unit = Literal["counts", "proportions", "percent"]

@@ -15,8 +15,8 @@ from typing import Any
 
 from features.draft.words import is_number
 from features.errors import FileError, InputError
-from features.tables.profiles import RANKS
-from features.taxa import Rank, TaxaTable, read_taxa
+from features.taxa import TaxaTable, read_taxa
+from features.taxon_names import RANKS, Rank
 
 _TAXON = r"(^|[|;]\s*)[dkpcofgst]__|^\W?[A-Z][a-z]+\W?[ _][a-z]{2}"
 _GENERA = {"Bacteroides", "Faecalibacterium", "Blautia", "Prevotella", "Bifidobacterium", "Akkermansia", "Roseburia"}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +13,12 @@ import numpy as np
 import pandas as pd
 
 from features.errors import FileError
+from features.tables.delimited import Row, find_delimiter, open_text, read_rows, unequal_length
 
 T = TypeVar("T")
+
+DELIMITERS = "\t;,"
+"""The delimiters of sheets, in order of precedence: names of columns hold commas more often than semicolons."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +29,23 @@ class TextTable:
     ----------
     path : Path
         The file that was read.
-    frame : pandas.DataFrame of str
-        The cells without surrounding blanks, (n_rows, n_columns). The index is the line number of each row in the
-        file, counted from 1 with the header.
+    header : tuple of str
+        The column names, (n_columns,).
+    rows : tuple of tuple of str
+        The cells without surrounding blanks, (n_rows, n_columns).
+    line_numbers : tuple of int
+        The line of the file in which each row begins, counted from 1 with the header, (n_rows,).
     """
 
     path: Path
-    frame: pd.DataFrame
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    line_numbers: tuple[int, ...]
 
-    @property
-    def header(self) -> list[str]:
-        """The column names, in the order of the file."""
-        return list(map(str, self.frame.columns))
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The cells as a data frame of str, (n_rows, n_columns), indexed by line number."""
+        return pd.DataFrame(list(self.rows), index=list(self.line_numbers), columns=list(self.header), dtype="str")
 
     def column(self, name: str) -> pd.Series[str]:
         """Return one column.
@@ -47,7 +55,7 @@ class TextTable:
         FileError
             If there is no such column; the message lists the columns that there are.
         """
-        if name not in self.frame:
+        if name not in self.header:
             raise FileError(f"there is no column {name!r}; the columns are {', '.join(self.header)}", file=self.path)
         return self.frame[name]
 
@@ -63,7 +71,7 @@ class TextTable:
         position : int
             The position of the cell's row in `frame`, counted from 0.
         """
-        return FileError(problem, file=self.path, column=column, row=int(self.frame.index[position]))
+        return FileError(problem, file=self.path, column=column, row=self.line_numbers[position])
 
     def numbers(self, name: str, missing: Sequence[str], values_key: str = "") -> pd.Series[float]:
         """Return one column as numbers, NaN where the cell is one of `missing`.
@@ -147,11 +155,16 @@ class TextTable:
                     column,
                     position,
                 )
-        return TextTable(self.path, self.frame.drop_duplicates(key))
+        return self.select(~keys.duplicated())
 
     def select(self, mask: pd.Series[bool]) -> TextTable:
         """Return the rows at which a mask, (n_rows,), is true."""
-        return TextTable(self.path, self.frame[mask])
+        positions = np.flatnonzero(mask)
+        return replace(
+            self,
+            rows=tuple(self.rows[position] for position in positions),
+            line_numbers=tuple(self.line_numbers[position] for position in positions),
+        )
 
 
 def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
@@ -160,7 +173,7 @@ def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
     Parameters
     ----------
     path : Path
-        The file, in UTF-8.
+        The file, in UTF-8, gzip-compressed or not.
     may_be_empty : bool
         Whether a header without rows is a valid table, as of adverse events when none occurred.
 
@@ -169,33 +182,32 @@ def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
     FileError
         If the file is no such table, a row is not as long as the header, or two columns have one name.
     """
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header_line = text.lstrip().partition("\n")[0]
-        delimiter = next((mark for mark in "\t;," if mark in header_line), ",")
-        reader, line = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True), 1
-        for cells in reader:
-            # A line of nothing but delimiters is what a spreadsheet leaves below its table.
-            if any(map(str.strip, cells)):
-                rows.append([cell.strip() for cell in cells])
-                lines.append(line)
-            line = reader.line_num + 1
-    except OSError as error:
-        raise FileError(f"the file cannot be read: {error.strerror}", file=path) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FileError(f"this is not a table of text in UTF-8: {error}", file=path) from error
+    with open_text(path) as text:
+        lines = text.readlines()
+        header_line = next((line for line in lines if line.strip()), "")
+        rows = [
+            Row(row.line, [cell.strip() for cell in row.cells])
+            for row in read_rows(lines, find_delimiter(header_line, DELIMITERS) or ",")
+        ]
+    # A row of nothing but delimiters is what a spreadsheet leaves below its table.
+    rows = [row for row in rows if any(row.cells)]
     if len(rows) < (1 if may_be_empty else 2):
         raise FileError(f"expected a header and rows, got {len(rows)} lines with text", file=path)
-    header = rows[0]
-    name, times = Counter(filter(None, header)).most_common(1)[0]
-    if times > 1:
-        raise FileError(f"{times} columns have this name; expected each once", file=path, column=name, row=lines[0])
-    for line, cells in zip(lines, rows, strict=True):
-        if len(cells) != len(header):
-            raise FileError(f"expected {len(header)} cells, as in the header, got {len(cells)}", file=path, row=line)
-    return TextTable(path, pd.DataFrame(rows[1:], index=lines[1:], columns=header, dtype="str"))
+    header, *rows = rows
+    name, count = Counter(filter(None, header.cells)).most_common(1)[0]
+    if count > 1:
+        raise FileError(
+            f"{count} columns have this name; expected each once, so rename one",
+            file=path,
+            column=name,
+            row=header.line,
+        )
+    for row in rows:
+        if len(row.cells) != len(header.cells):
+            raise unequal_length(path, row, len(header.cells))
+    return TextTable(
+        path, tuple(header.cells), tuple(tuple(row.cells) for row in rows), tuple(row.line for row in rows)
+    )
 
 
 def finite_numbers(text: pd.Series[str]) -> pd.Series[float]:

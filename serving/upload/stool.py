@@ -11,9 +11,10 @@ import numpy as np
 
 from features.draft import are_taxa, table_at_finest_rank
 from features.errors import FileError
-from features.tables.profiles import RANKS, read_number_table
+from features.tables.numbers import read_number_table
 from features.tables.text import read_text_table
-from features.taxa import UNEXPLAINED, TaxaTable, canonical_name
+from features.taxa import TaxaTable
+from features.taxon_names import RANKS, UNEXPLAINED, canonical_name
 from models.applicability import CARE_FILLED
 from models.patient_input import WHOLE, Unit
 from serving.upload.findings import WHAT, Known, Refused, Told

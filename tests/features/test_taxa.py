@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from features.errors import FileError, InputError, UnitError
-from features.taxa import TaxaTable, canonical_name, read_taxa
+from features.taxa import TaxaTable, read_taxa
+from features.taxon_names import canonical_name
 
 STACKED = """#mpa_vJun23_CHOCOPhlAnSGB_202307
 clade_name\tx_A\tx_B

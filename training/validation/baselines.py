@@ -10,7 +10,7 @@ import numpy as np
 from features.landmark import FeatureTable
 from features.settings import settings
 from features.tables.text import read_text_table
-from features.taxa import canonical_name
+from features.taxon_names import canonical_name
 from models.calibration import Calibration
 from training.statistics.arrays import Vector
 from training.validation.choice import Choice

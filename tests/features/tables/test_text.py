@@ -74,7 +74,7 @@ def test_what_csv_wrote_is_read_back_with_its_lines(tmp_path_factory: pytest.Tem
         ("a,b\n1,2\n\n1\n", 4, "expected 2 cells, as in the header, got 1"),
         ("a,b\n1,2,3\n4,5,6\n", 2, "expected 2 cells, as in the header, got 3"),
         ("a,b,a\n1,2,3\n", 1, "column 'a': 2 columns have this name"),
-        ('a,b\n1,"2\n3,4\n', None, "not a table of text"),
+        ('a,b\n1,"2\n3,4\n', None, "expected a table of text in UTF-8"),
         ("a,b\n1,\xb5\n".encode("latin-1"), None, "UTF-8"),
         ("", None, "expected a header and rows"),
         ("a,b\n,\n\n", None, "expected a header and rows"),
