@@ -1,22 +1,28 @@
-"""Trust: whether a model may speak of this patient at all, by stated rules, each with its reason."""
+"""The applicability domain: whether a model may predict for this patient, by rules that each give a reason.
+
+Every rule compares one fact (a block, a share, a distance, a day) with the training cohorts and returns the reasons
+against the prediction, each with its verdict. The gravest verdict counts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.bundle import Model
-from models.patient_input import Candidate, ModelInput, StoolProfile
+from models.encoder import Feature
+from models.evidence import Estimate
+from models.patient_input import PROFILE_TOTAL, Candidate, ModelInput, StoolProfile
+from models.prediction import NearestOutcomes, Trust, Verdict
 from models.reference import (
     CARE_RECOGNISED,
     MIN_RECOGNISED,
     VERDICTS,
     ReferenceSet,
-    Verdict,
     coverage_grade,
     distance_grade,
     nearest_mean,
@@ -24,195 +30,282 @@ from models.reference import (
 )
 
 MIN_ANALYTES = 0.5
-"""Below this share of the model's analytes measured, it abstains; below all of them it answers with care."""
-MOST_OUT_OF_RANGE = 0.5
-"""Above this share of the analytes given beyond their training range, it abstains; above none it answers with care."""
-CARE_FILLED = 0.8
-"""Below this share of its whole that a profile sums to, a model answers with care; below half it abstains."""
+"""Measured share of the model's analytes below which it abstains; below all of them it predicts with care."""
+MAX_OUT_OF_RANGE = 0.5
+"""Share of the measured analytes outside their training range above which the model abstains; above 0: with care."""
+CARE_TOTAL = 0.8
+"""Share of its total below which a profile's sum calls for care; below `MIN_RECOGNISED` the model abstains."""
 _ROUNDING = 1e-9
-"""A value converted from another unit may miss the end of its range by this much."""
+"""Rounding error that converting a value from another unit may add at the end of a range."""
 
-Finding = tuple[Verdict, str]
+
+class Reason(NamedTuple):
+    """A reason against a prediction, and the verdict that it alone would lead to."""
+
+    verdict: Verdict
+    sentence: str
 
 
 @dataclass(frozen=True)
-class Trust:
-    """A verdict and what led to it.
+class Assessment:
+    """Result of all rules.
 
     Attributes
     ----------
-    verdict : {"ok", "use with care", "abstain"}
-    reasons : tuple of str
-        Why it is not "ok".
-    facts : dict
-        What the rules judged, of the model's blocks alone; `serving.schemas.TrustOut` names each.
+    trust : Trust
+        Verdict, reasons and facts, as the prediction reports them.
     decisive : tuple of str
-        Those of the reasons that led to the verdict; the others would have led to a better one.
-    nearest : tuple of dict
-        How the nearest training patients did, from `models.reference.ReferenceSet.nearest_rates`; empty where the
-        model abstains, since it would be a prediction by another way.
+        The reasons that led to the verdict; the other reasons alone would have led to a better one.
+    nearest : tuple of NearestOutcomes
+        Outcomes of the nearest training patients. Empty where the model abstains, since they would be a prediction by
+        another way.
     """
 
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    facts: dict[str, Any]
+    trust: Trust
     decisive: tuple[str, ...]
-    nearest: tuple[dict[str, Any], ...]
+    nearest: tuple[NearestOutcomes, ...]
+
+
+@dataclass(frozen=True)
+class _Neighbourhood:
+    """Where a profile lies among the training profiles; the fields are those of `Trust`."""
+
+    distance: float
+    distance_percentile: float
+    richness_percentile: float
+    cohort: str
+    auroc: Estimate
+    outcomes: tuple[NearestOutcomes, ...]
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the rules compare, of the model's blocks alone.
+
+    `present` is the measured share of each block. `profile` and `neighbourhood` are None where the model does not use
+    taxa or the candidate has no stool sample; `neighbourhood` also where the bundle has no reference set.
+    """
+
+    present: dict[str, float]
+    profile: StoolProfile | None
+    neighbourhood: _Neighbourhood | None
+    unit_unstated: tuple[str, ...]
+    outside: tuple[Feature, ...]
+
+    @property
+    def missing_blocks(self) -> tuple[str, ...]:
+        return tuple(block for block, share in self.present.items() if share == 0)
 
 
 def assess_applicability(
     model: Model, candidate: Candidate, model_input: ModelInput, encoded: NDArray[np.float64]
-) -> Trust:
-    """Judge whether a model knows enough of a candidate.
+) -> Assessment:
+    """Decide whether a model may predict for a candidate.
 
-    The rules, in the order in which their reasons are given: a block the model needs and the candidate lacks; a
-    profile that the model does not recognise, of another profiler, on another clock, from after the landmark, not
-    summing to its whole, far from every training patient's, or of few taxa; a nearest cohort on which the model did no
-    better than chance; blood from after the landmark; analytes that are missing, or whose unit nobody stated; clinical
-    columns that are missing; analytes and clinical numbers beyond their training range; evidence that does not exclude
-    chance; and simulated training.
+    The rules, in the order of their reasons: missing blocks; coverage, profiler, clock, day and total of the stool
+    profile; its distance to the training profiles, its richness, and the model's AUROC in the nearest cohort; day,
+    completeness and units of the immune measurements; completeness of the clinical columns; values outside the
+    training range; evidence that does not exclude chance; simulated training data.
 
     Parameters
     ----------
     model : Model
     candidate : Candidate
     model_input : ModelInput
-        What the model's encoder took in of the candidate.
+        What the model's encoder reads of the candidate.
     encoded : ndarray, (1, n_features)
-        The same, encoded.
+        `model_input`, encoded.
     """
-    found: list[Finding] = []
-    nearest: list[dict[str, Any]] = []
-    facts: dict[str, Any] = {
-        "unused": list(model_input.unused),
-        "taxa_recognised": model_input.recognised,
-        "missing_blocks": [],
-        "out_of_range": [],
-    }
-    for block in model.blocks:
-        measured = model_input.measured(block)
-        facts[f"{block}_present"] = float(measured.mean()) if measured.size else 0.0
-        if not measured.any():
-            facts["missing_blocks"].append(block)
-            found.append(("abstain", f"the model needs the {block} block, and nothing of it was given"))
-    if "taxa" in model.blocks and candidate.taxa is not None:
-        found += _of_profile(model, candidate.taxa, model_input.recognised or 0.0, facts)
-        if model.reference is not None:
-            to_patients = model.reference.to_patients(model_input.values["taxa"])[0]
-            found += _of_place(model, model.reference, to_patients, model_input, facts)
-            nearest = model.reference.nearest_rates(to_patients)
-    if "immune" in model.blocks:
-        found += _of_blood(model, candidate, model_input, facts)
-    if "clinical" in model.blocks and 0 < (share := facts["clinical_present"]) < 1:
-        found.append(("use with care", f"only {share:.0%} of the model's clinical columns were given"))
-    found += _of_range(model, model_input, encoded, facts)
-    if model.evidence["beats_chance"] is not True:
-        found.append(("use with care", model.evidence["sentence"]))
-    if model.simulated:
-        found.append(("use with care", "the model was trained on simulated patients: it says nothing of real ones"))
-    verdict: Verdict = max((v for v, _ in found), key=VERDICTS.index, default="ok")
-    decisive = tuple(reason for grade, reason in found if grade == verdict)
-    told = () if verdict == "abstain" else tuple(nearest)
-    return Trust(verdict, tuple(reason for _, reason in found), facts, decisive, told)
-
-
-def _of_profile(model: Model, profile: StoolProfile, share: float, facts: dict[str, Any]) -> list[Finding]:
-    found: list[Finding] = []
-    if grade := coverage_grade(share):
-        said = f"only {share:.0%} of the profile's abundance lies in taxa that the model was trained on"
-        found.append((VERDICTS[grade], said))
-    facts["profiler_match"] = None if profile.profiler is None else profile.profiler in model.profilers
-    if facts["profiler_match"] is False:
-        known = " or ".join(model.profilers) or "not stated"
-        said = f"the profiler is {profile.profiler}, the model's is {known}"
-        # Two versions of one database share nearly all names; two taxonomies share some, of taxa that may differ.
-        if share < CARE_RECOGNISED:
-            found.append(("abstain", f"{said}, and the two do not name taxa alike"))
-        else:
-            found.append(("use with care", said))
-    elif profile.profiler is None:
-        found.append(("use with care", "the profile's profiler was not given"))
-    clocks = model.evidence["clocks"]
-    facts["clock_match"] = None if profile.clock is None else profile.clock in clocks
-    if facts["clock_match"] is False:
-        found.append(("use with care", f"the stool's day is on {profile.clock}, the model's on {' and '.join(clocks)}"))
-    landmark = model.evidence["landmark"]
-    if profile.day is not None and profile.day > landmark:
-        found.append(
-            ("use with care", f"the stool is of day {profile.day:g}, after the model's landmark, day {landmark:g}")
-        )
-    whole = {"percent": 100.0, "proportions": 1.0}.get(profile.unit)
-    if whole is not None and (filled := sum(profile.values.values()) / whole) < CARE_FILLED:
-        verdict: Verdict = "abstain" if filled < MIN_RECOGNISED else "use with care"
-        found.append((verdict, f"the profile sums to {filled:.0%} of a whole; part of it may be missing"))
-    return found
-
-
-def _of_place(
-    model: Model,
-    reference: ReferenceSet,
-    to_patients: NDArray[np.float64],
-    model_input: ModelInput,
-    facts: dict[str, Any],
-) -> list[Finding]:
-    found: list[Finding] = []
-    distance = float(nearest_mean(to_patients))
-    percentile = float(reference.percentile(distance))
-    if grade := distance_grade(percentile):
-        than = "any of theirs does" if percentile == 100 else f"{percentile:.0f}% of theirs do"
-        said = f"the profile lies further from the training patients' than {than} when left out"
-        found.append((VERDICTS[grade], said))
-    richness = float(reference.richness_percentile(model_input.values["taxa"])[0])
-    if grade := richness_grade(richness):
-        said = f"only {richness:.0f}% of the training patients have as few of the model's taxa"
-        found.append((VERDICTS[grade], said))
-    nearest = reference.nearest_cohort(to_patients)
-    theirs: Mapping[str, Any] = next(
-        (one for one in model.evidence.get("per_cohort", ()) if one["cohort"] == nearest), {}
+    facts = _facts(model, candidate, model_input, encoded)
+    reasons = _reasons(model, candidate, model_input, facts)
+    verdict: Verdict = max((reason.verdict for reason in reasons), key=VERDICTS.index, default="ok")
+    profile, near = facts.profile, facts.neighbourhood
+    trust = Trust(
+        verdict=verdict,
+        reasons=tuple(reason.sentence for reason in reasons),
+        unused=model_input.unused,
+        missing_blocks=facts.missing_blocks,
+        taxa_present=facts.present.get("taxa"),
+        immune_present=facts.present.get("immune"),
+        clinical_present=facts.present.get("clinical"),
+        taxa_recognised=model_input.recognised,
+        profiler_match=_is_among(profile.profiler, model.profilers) if profile else None,
+        clock_match=_is_among(profile.clock, model.evidence["clocks"]) if profile else None,
+        distance=near.distance if near else None,
+        distance_percentile=near.distance_percentile if near else None,
+        richness_percentile=near.richness_percentile if near else None,
+        nearest_cohort=near.cohort if near else None,
+        nearest_cohort_auroc=near.auroc if near else None,
+        unit_unstated=facts.unit_unstated,
+        out_of_range=tuple(feature.name for feature in facts.outside),
     )
-    auroc, low, high = (theirs.get(name) for name in ("auroc", "auroc_low", "auroc_high"))
-    where = f"on left-out patients of {nearest}, the cohort with the nearest profiles,"
-    if low is None:
-        found.append(("use with care", f"{where} it could not be measured how the model does"))
-    elif low <= 0.5:
-        found.append(
-            ("use with care", f"{where} the model did no better than chance (AUROC {auroc:.2f}, {low:.2f}-{high:.2f})")
-        )
-    facts |= {"distance": distance, "distance_percentile": percentile, "richness_percentile": richness}
-    facts["nearest_cohort"] = nearest
-    facts["nearest_cohort_auroc"] = {"value": auroc, "low": low, "high": high}
-    return found
+    decisive = tuple(reason.sentence for reason in reasons if reason.verdict == verdict)
+    return Assessment(trust, decisive, near.outcomes if near and verdict != "abstain" else ())
 
 
-def _of_blood(model: Model, candidate: Candidate, model_input: ModelInput, facts: dict[str, Any]) -> list[Finding]:
-    found: list[Finding] = []
-    latest = max((one.day for one in candidate.immune if one.day is not None), default=None)
-    until = model.evidence["landmark"]
-    if latest is not None and latest > until:
-        found.append(("use with care", f"blood is of day {latest:g}, after the model's landmark, day {until:g}"))
-    if 0 < (share := facts["immune_present"]) < 1:
-        verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"
-        found.append((verdict, f"only {share:.0%} of the model's analytes were given"))
-    given = zip(model_input.used["immune"], model_input.measured("immune").tolist(), strict=True)
-    facts["unit_unstated"] = [name for name, measured in given if measured and model.units[name] == "unstated"]
-    if facts["unit_unstated"]:
-        names = ", ".join(facts["unit_unstated"])
-        found.append(("use with care", f"nobody stated a unit of {names}: it may be another than the model's"))
-    return found
-
-
-def _of_range(
-    model: Model, model_input: ModelInput, encoded: NDArray[np.float64], facts: dict[str, Any]
-) -> list[Finding]:
-    # Encoded, a gap is a median and what lies beyond a limit is what training made of it: only numbers can lie outside.
+def _facts(model: Model, candidate: Candidate, model_input: ModelInput, encoded: NDArray[np.float64]) -> _Facts:
+    profile = candidate.taxa if "taxa" in model.blocks else None
+    neighbourhood = None
+    if profile is not None and model.reference is not None:
+        neighbourhood = _neighbourhood(model, model.reference, model_input.values["taxa"])
+    unit_unstated = []
+    if "immune" in model.blocks:
+        measured = zip(model_input.used["immune"], model_input.measured("immune").tolist(), strict=True)
+        unit_unstated = [name for name, is_measured in measured if is_measured and model.units[name] == "unstated"]
+    # Encoding replaces missing and censored values by numbers inside the range: only measured numbers can lie outside.
     row, encoder = encoded[0], model.encoder
     outside = np.flatnonzero((row < encoder.low_ - _ROUNDING) | (row > encoder.high_ + _ROUNDING))
-    measured = [encoder.features_[i] for i in outside.tolist() if encoder.features_[i].block != "taxa"]
-    if not measured:
+    features = (encoder.features_[i] for i in outside.tolist())
+    return _Facts(
+        present={block: _share_present(model_input, block) for block in model.blocks},
+        profile=profile,
+        neighbourhood=neighbourhood,
+        unit_unstated=tuple(unit_unstated),
+        outside=tuple(feature for feature in features if feature.block != "taxa"),
+    )
+
+
+def _share_present(model_input: ModelInput, block: str) -> float:
+    measured = model_input.measured(block)
+    return float(measured.mean()) if measured.size else 0.0
+
+
+def _is_among(name: str | None, names: Collection[str]) -> bool | None:
+    return None if name is None else name in names
+
+
+def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float64]) -> _Neighbourhood:
+    distances = reference.to_patients(taxa)[0]
+    distance = float(nearest_mean(distances))
+    cohort = reference.nearest_cohort(distances)
+    estimates: Mapping[str, float | None] = next(
+        (row for row in model.evidence.get("per_cohort", ()) if row["cohort"] == cohort), {}
+    )
+    return _Neighbourhood(
+        distance=distance,
+        distance_percentile=float(reference.percentile(distance)),
+        richness_percentile=float(reference.richness_percentile(taxa)[0]),
+        cohort=cohort,
+        auroc=Estimate(estimates.get("auroc"), estimates.get("auroc_low"), estimates.get("auroc_high")),
+        outcomes=reference.nearest_outcomes(distances),
+    )
+
+
+def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts: _Facts) -> list[Reason]:
+    reasons = [
+        Reason("abstain", f"the model needs the {block} block, and none of it was reported")
+        for block in facts.missing_blocks
+    ]
+    if facts.profile is not None:
+        coverage = model_input.recognised or 0.0
+        reasons += _coverage_rule(coverage)
+        reasons += _profiler_rule(facts.profile.profiler, model.profilers, coverage)
+        reasons += _sampling_rules(facts.profile, model.evidence["clocks"], model.evidence["landmark"])
+        reasons += _total_rule(facts.profile)
+    if facts.neighbourhood is not None:
+        reasons += _distance_rule(facts.neighbourhood.distance_percentile)
+        reasons += _richness_rule(facts.neighbourhood.richness_percentile)
+        reasons += _nearest_cohort_rule(facts.neighbourhood.cohort, facts.neighbourhood.auroc)
+    if "immune" in model.blocks:
+        reasons += _immune_rules(candidate, model.evidence["landmark"], facts)
+    if 0 < (share := facts.present.get("clinical", 1.0)) < 1:
+        reasons.append(Reason("use with care", f"only {share:.0%} of the model's clinical columns were reported"))
+    reasons += _range_rule(model_input, facts.outside)
+    if model.evidence["beats_chance"] is not True:
+        reasons.append(Reason("use with care", model.evidence["sentence"]))
+    if model.simulated:
+        reasons.append(
+            Reason("use with care", "the model was trained on simulated patients: it says nothing about real patients")
+        )
+    return reasons
+
+
+def _coverage_rule(coverage: float) -> list[Reason]:
+    if not (grade := coverage_grade(coverage)):
         return []
-    facts["out_of_range"] = [feature.name for feature in measured]
-    analytes = sum(feature.block == "immune" for feature in measured)
-    given = int(model_input.measured("immune").sum()) if analytes else 0
-    verdict: Verdict = "abstain" if analytes > MOST_OUT_OF_RANGE * given else "use with care"
-    check = f"; that is {analytes} of the {given} analytes given: check their units" if verdict == "abstain" else ""
-    return [(verdict, f"beyond every training patient's: {', '.join(facts['out_of_range'])}{check}")]
+    sentence = f"only {coverage:.0%} of the profile's abundance lies in taxa of the training cohorts"
+    return [Reason(VERDICTS[grade], sentence)]
+
+
+def _profiler_rule(profiler: str | None, profilers: Collection[str], coverage: float) -> list[Reason]:
+    if profiler is None:
+        return [Reason("use with care", "the profile's profiler was not reported")]
+    if profiler in profilers:
+        return []
+    known = " or ".join(profilers) or "an unreported profiler"
+    sentence = f"the profile was made with {profiler}, the training profiles with {known}"
+    # Two versions of one database share nearly all names; two taxonomies share some, of taxa that may differ.
+    if coverage < CARE_RECOGNISED:
+        return [Reason("abstain", f"{sentence}, and the two name taxa differently")]
+    return [Reason("use with care", sentence)]
+
+
+def _sampling_rules(profile: StoolProfile, clocks: Collection[str], landmark: float) -> list[Reason]:
+    reasons = []
+    if profile.clock is not None and profile.clock not in clocks:
+        sentence = f"the stool sample's day is counted on {profile.clock}, the model's days on {' and '.join(clocks)}"
+        reasons.append(Reason("use with care", sentence))
+    if profile.day is not None and profile.day > landmark:
+        sentence = f"the stool sample was taken on day {profile.day:g}, after the model's landmark, day {landmark:g}"
+        reasons.append(Reason("use with care", sentence))
+    return reasons
+
+
+def _total_rule(profile: StoolProfile) -> list[Reason]:
+    total = PROFILE_TOTAL.get(profile.unit)
+    if total is None or (share := sum(profile.values.values()) / total) >= CARE_TOTAL:
+        return []
+    verdict: Verdict = "abstain" if share < MIN_RECOGNISED else "use with care"
+    return [Reason(verdict, f"the profile sums to {share:.0%} of its total; part of it may be missing")]
+
+
+def _distance_rule(percentile: float) -> list[Reason]:
+    if not (grade := distance_grade(percentile)):
+        return []
+    share = "all" if percentile == 100 else f"{percentile:.0f}%"
+    sentence = f"the profile is farther from the training patients' than {share} of theirs are when held out"
+    return [Reason(VERDICTS[grade], sentence)]
+
+
+def _richness_rule(percentile: float) -> list[Reason]:
+    if not (grade := richness_grade(percentile)):
+        return []
+    return [Reason(VERDICTS[grade], f"only {percentile:.0f}% of training patients have as few of the model's taxa")]
+
+
+def _nearest_cohort_rule(cohort: str, auroc: Estimate) -> list[Reason]:
+    where = f"in held-out patients of {cohort}, the cohort with the nearest profiles, the model's AUROC"
+    if auroc.value is None or auroc.low is None or auroc.high is None:
+        return [Reason("use with care", f"{where} could not be estimated")]
+    if auroc.low <= 0.5:
+        interval = f"{auroc.value:.2f}, 95% interval {auroc.low:.2f} to {auroc.high:.2f}"
+        return [Reason("use with care", f"{where} was no better than chance ({interval})")]
+    return []
+
+
+def _immune_rules(candidate: Candidate, landmark: float, facts: _Facts) -> list[Reason]:
+    reasons = []
+    latest = max((measurement.day for measurement in candidate.immune if measurement.day is not None), default=None)
+    if latest is not None and latest > landmark:
+        sentence = f"blood was drawn on day {latest:g}, after the model's landmark, day {landmark:g}"
+        reasons.append(Reason("use with care", sentence))
+    if 0 < (share := facts.present["immune"]) < 1:
+        verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"
+        reasons.append(Reason(verdict, f"only {share:.0%} of the model's analytes were measured"))
+    if facts.unit_unstated:
+        names = ", ".join(facts.unit_unstated)
+        sentence = f"the unit of {names} was not reported and may differ from the training cohorts'"
+        reasons.append(Reason("use with care", sentence))
+    return reasons
+
+
+def _range_rule(model_input: ModelInput, outside: Sequence[Feature]) -> list[Reason]:
+    if not outside:
+        return []
+    n_outside = sum(feature.block == "immune" for feature in outside)
+    n_measured = int(model_input.measured("immune").sum()) if n_outside else 0
+    sentence = f"outside the range of all training patients: {', '.join(feature.name for feature in outside)}"
+    if n_outside > MAX_OUT_OF_RANGE * n_measured:
+        check = f"{n_outside} of the {n_measured} measured analytes are outside: check their units"
+        return [Reason("abstain", f"{sentence}; {check}")]
+    return [Reason("use with care", sentence)]

@@ -1,4 +1,4 @@
-"""Answers for many patients at once: the same answers as the server's, as a table."""
+"""Predictions for many patients at once, as a table: the same predictions as the server's."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 
 COLUMNS = ("probability", "margin", "verdict", "reasons", "contributions", "model", "simulated")
-"""What `predictions` says of each candidate."""
+"""Columns of the table of predictions."""
 TOP = 5
-"""How many contributions a table's row names."""
+"""Number of contributions in a row of the table."""
 
 
 def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
@@ -25,12 +25,16 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
     cohorts, days = table.rows["cohort"], table.rows["sample_day"].to_numpy(dtype=np.float64)
     candidates = frame_candidates(table.to_frame(), table.units)
     for cohort, day, candidate in zip(cohorts, days.tolist(), candidates, strict=True):
-        about = table.cohorts[cohort]
+        context = table.cohorts[cohort]
         assert candidate.taxa is not None
-        stool = StoolProfile(
-            candidate.taxa.values, "proportions", about["profiler"], None if math.isnan(day) else day, about["clock"]
+        profile = StoolProfile(
+            candidate.taxa.values,
+            "proportions",
+            context["profiler"],
+            None if math.isnan(day) else day,
+            context["clock"],
         )
-        yield Candidate(candidate.clinical, stool, candidate.immune)
+        yield Candidate(candidate.clinical, profile, candidate.immune)
 
 
 def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[Candidate]:
@@ -46,7 +50,7 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
     Raises
     ------
     InputError
-        A cell of a block is no number.
+        A cell of a block's column is not a number.
     """
     columns: dict[str, list[str]] = {block: [] for block in BLOCKS}
     for column in map(str, frame.columns):
@@ -67,41 +71,42 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
 def numbers_candidate(
     taxa: Mapping[str, float], immune: Mapping[str, float], clinical: Mapping[str, float], *, units: Mapping[str, str]
 ) -> Candidate:
-    """Return a candidate from each block's numbers, named as a feature table names them; NaN is not measured."""
-    # NaN compares false; what is negative stays, to be refused.
-    found = {name: value for name, value in taxa.items() if abs(value) > 0}
+    """Return a candidate from numbers by block, named as in a feature table; NaN is not measured."""
+    # NaN compares false; a negative abundance stays, so that it is refused later.
+    detected = {name: value for name, value in taxa.items() if abs(value) > 0}
     return Candidate(
         clinical=_clinical(clinical),
-        taxa=StoolProfile(found, "proportions") if found else None,
+        taxa=StoolProfile(detected, "proportions") if detected else None,
         immune=tuple(_measurement(name, value, units) for name, value in immune.items() if not math.isnan(value)),
     )
 
 
 def predictions(served: ServedModel, candidates: Iterable[Candidate]) -> pd.DataFrame:
-    """Return one row of `COLUMNS` a candidate; of the contributions the largest.
+    """Return a table of predictions, one row of `COLUMNS` for each candidate, with its `TOP` largest contributions.
 
     Raises
     ------
     InputError
-        A candidate cannot be read; it is named by its place, counted from 1.
+        A candidate cannot be read; the error counts candidates from 1.
     """
     rows = []
     for i, candidate in enumerate(candidates, start=1):
         try:
-            said = predict([served], candidate)
+            prediction = predict([served], candidate)
         except InputError as error:
             raise InputError(f"candidate {i}: {error}") from error
-        explanation = said["explanation"]
-        top = [] if explanation is None else sorted(explanation["contributions"], key=lambda c: -abs(c["shap"]))[:TOP]
+        explanation = prediction.explanation
+        contributions = explanation.contributions if explanation else []
+        largest = sorted(contributions, key=lambda contribution: -abs(contribution.shap))[:TOP]
         rows.append(
             (
-                math.nan if said["probability"] is None else said["probability"],
-                math.nan if explanation is None else explanation["value"],
-                said["trust"]["verdict"],
-                "; ".join(said["trust"]["reasons"]),
-                "; ".join(f"{c['feature']} {c['shap']:+.3f}" for c in top),
+                math.nan if prediction.probability is None else prediction.probability,
+                explanation.value if explanation else math.nan,
+                prediction.trust.verdict,
+                "; ".join(prediction.trust.reasons),
+                "; ".join(f"{contribution.feature} {contribution.shap:+.3f}" for contribution in largest),
                 f"{served.name}/{served.version}",
-                said["simulated"],
+                prediction.simulated,
             )
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -109,14 +114,14 @@ def predictions(served: ServedModel, candidates: Iterable[Candidate]) -> pd.Data
 
 def _not_a_number(frame: pd.DataFrame) -> InputError:
     for name, column in frame.items():
-        strange = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
-        if strange.any():
-            row = int(strange.argmax())
+        invalid = (pd.to_numeric(column, errors="coerce").isna() & column.notna()).to_numpy()
+        if invalid.any():
+            row = int(invalid.argmax())
             return InputError(
-                f"candidate {row + 1}, column {name!r}: {column.iloc[row]!r} is no number; give a number, or nothing "
-                "where it was not measured"
+                f"candidate {row + 1}, column {name!r}: {column.iloc[row]!r} is not a number; write a number, or leave "
+                "the cell empty if nothing was measured"
             )
-    return InputError("a column of measurements does not hold numbers")
+    return InputError("a column of measurements contains no numbers")
 
 
 def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | None]:

@@ -1,10 +1,11 @@
-"""Input drift: whether the candidates a clinic brings are still like the patients that a model learnt from."""
+"""Input drift: whether the candidates of a clinic are distributed as the patients of the training cohorts."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,41 +14,127 @@ from scipy.stats import false_discovery_control, fisher_exact
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.patient_input import Candidate, to_model_input
+from models.prediction import Verdict
 from models.reference import VERDICTS
 
 Vector = NDArray[np.float64]
 Counts = NDArray[np.int_]
+DriftReading = Literal["no drift detected", "some drift", "much drift"]
 
-SOME, MUCH = 0.1, 0.25
-"""From which stability index on one usually speaks of some drift, and of much (Yurdakul and Naranjo 2020)."""
+SOME_DRIFT, MUCH_DRIFT = 0.1, 0.25
+"""Conventional thresholds of the population stability index (Yurdakul and Naranjo 2020)."""
 FALSE_DISCOVERIES = 0.05
+"""False discovery rate below which a difference counts as drift."""
 DRAWS = 9999
+"""Random partitions of the permutation null."""
 
 
-def drift(model: Model, candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """Compare candidates with a model's training distributions, JSON-ready.
+class Stability(NamedTuple):
+    """Population stability index with its permutation null.
+
+    Attributes
+    ----------
+    psi : float
+        Observed index.
+    expected : float
+        Mean index of random partitions: what chance alone leads to.
+    p : float
+        Share of random partitions whose index is at least as large.
+    """
+
+    psi: float
+    expected: float
+    p: float
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """Drift of one analyte or clinical column.
+
+    Attributes
+    ----------
+    block, name : str
+    measured, trained : int
+        Candidates and training patients with a value.
+    psi, expected, p : float
+        See `Stability`.
+    q : float
+        `p`, adjusted over all columns (Benjamini and Hochberg).
+    reading : {"no drift detected", "some drift", "much drift"}
+        From `psi`, where `q` is below `FALSE_DISCOVERIES`.
+    """
+
+    block: str
+    name: str
+    measured: int
+    trained: int
+    psi: float
+    expected: float
+    p: float
+    q: float
+    reading: DriftReading
+
+
+@dataclass(frozen=True)
+class TaxonDrift:
+    """Drift of one taxon's prevalence.
+
+    Attributes
+    ----------
+    name : str
+    profiles, trained : int
+        Profiles of candidates and of training patients.
+    prevalence, trained_prevalence : float
+        Share of these profiles in which the taxon was detected.
+    difference : float
+        `prevalence - trained_prevalence`.
+    p, q : float
+        Fisher's exact test, and adjusted over all taxa (Benjamini and Hochberg).
+    drifted : bool
+        Whether `q` is below `FALSE_DISCOVERIES`.
+    """
+
+    name: str
+    profiles: int
+    prevalence: float
+    trained: int
+    trained_prevalence: float
+    difference: float
+    p: float
+    q: float
+    drifted: bool
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """Comparison of candidates with a model's training distributions.
+
+    Attributes
+    ----------
+    patients : int
+        Candidates.
+    verdicts : dict of str to int
+        Candidates by the verdict of the applicability rules.
+    columns : tuple of ColumnDrift
+        Analytes and clinical columns with a value in a candidate, the smallest p first.
+    taxa : tuple of TaxonDrift
+        Taxa of the model, the smallest p first; empty if no candidate has a stool sample.
+    """
+
+    patients: int
+    verdicts: dict[Verdict, int]
+    columns: tuple[ColumnDrift, ...]
+    taxa: tuple[TaxonDrift, ...]
+
+
+def drift(model: Model, candidates: Sequence[Candidate]) -> DriftReport:
+    """Compare candidates with a model's training distributions.
 
     Parameters
     ----------
     model : Model
+        Without distributions (protocol 1), only the verdicts are counted.
     candidates : sequence of Candidate
-
-    Returns
-    -------
-    dict
-        `patients`: of candidates. `verdicts`: how many of them got each verdict of trust.
-
-        `columns`: a row for each analyte and clinical column that was measured in a candidate, and of which training
-        kept a distribution: `block`, `name`, how many were `measured` and how many `trained` on, `stability`'s values,
-        `q`, and `reading`, which is "some drift" or "much drift" only where chance does not explain it, else "no drift
-        seen".
-
-        `taxa`: a row for each taxon the model reads, where a candidate has stool: `prevalence` among so many
-        `profiles`, `trained_prevalence` among so many `trained`, their `difference`, Fisher's exact `p`, `q`, and
-        whether it has `drifted`.
-
-        `q` is Benjamini and Hochberg's, of columns and of taxa apart. Both come with the smallest p first, and are
-        empty for a model older than the distributions.
 
     Raises
     ------
@@ -58,119 +145,135 @@ def drift(model: Model, candidates: Sequence[Candidate]) -> dict[str, Any]:
     ----------
     Benjamini and Hochberg 1995, Journal of the Royal Statistical Society B 57:289-300.
     """
-    verdicts: Counter[str] = Counter()
-    given: dict[str, list[Vector]] = {name: [] for name in model.blocks}
+    verdicts: Counter[Verdict] = Counter()
+    rows: dict[str, list[Vector]] = {name: [] for name in model.blocks}
     for candidate in candidates:
         model_input = to_model_input(candidate, model.encoder, model.units)
-        verdicts[
-            assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values)).verdict
-        ] += 1
+        encoded = model.encoder.encode(model_input.values)
+        verdicts[assess_applicability(model, candidate, model_input, encoded).trust.verdict] += 1
         for block, values in model_input.values.items():
             if block != "taxa" or candidate.taxa is not None:
-                given[block].append(values[0])
-    known = model.validation.get("distributions", {})
-    found = {
-        block: dict(zip(model.encoder.names_[block], np.array(rows).T, strict=True))
-        for block, rows in given.items()
-        if rows
+                rows[block].append(values[0])
+    distributions = model.validation.get("distributions", {})
+    columns = {
+        block: dict(zip(model.encoder.names_[block], np.array(block_rows).T, strict=True))
+        for block, block_rows in rows.items()
+        if block_rows
     }
-    return {
-        "patients": len(candidates),
-        "verdicts": {verdict: verdicts[verdict] for verdict in VERDICTS},
-        "columns": _columns(known, found),
-        "taxa": _taxa(known, found.get("taxa", {})),
-    }
+    return DriftReport(
+        patients=len(candidates),
+        verdicts={verdict: verdicts[verdict] for verdict in VERDICTS},
+        columns=_column_drifts(distributions, columns),
+        taxa=_taxon_drifts(distributions, columns.get("taxa", {})),
+    )
 
 
-def stability(trained: Counts, now: Counts, *, seed: int = 0) -> dict[str, float | None]:
-    """Return the population stability index of two histograms, and what chance alone would make of it.
+def stability(trained: Counts, current: Counts, *, seed: int = 0) -> Stability:
+    """Return the population stability index of two histograms, with its permutation null.
 
-    It is the sum over bins of (a - b) log(a / b), with half a patient added to each bin. Of few patients it is large
-    without any drift, so that `expected` stands beside it: its mean over `DRAWS` random partitions of all patients
-    into two groups of these sizes, with `p`, the share that reach as far.
+    The index is the sum over bins of (a - b) log(a / b), where a and b are the bins' shares with half a patient added
+    to each bin. With few patients it is large without any drift, so its mean over `DRAWS` random partitions of all
+    patients into two groups of these sizes is reported with it.
 
     Parameters
     ----------
-    trained, now : ndarray of int, (n_bins,)
-        Patients in each bin; at least one in all of each.
+    trained, current : ndarray of int, (n_bins,)
+        Patients in each bin; at least one patient in each histogram.
     seed : int
-
-    Returns
-    -------
-    dict
-        `psi`, `expected` and `p`.
 
     References
     ----------
     Yurdakul and Naranjo 2020, Journal of Risk Model Validation 14(4); Phipson and Smyth 2010, Statistical
     Applications in Genetics and Molecular Biology 9:39.
     """
-    everyone = trained + now
-    drawn = np.random.default_rng(seed).multivariate_hypergeometric(everyone, int(now.sum()), size=DRAWS)
-    psi, chance = float(_psi(trained, now)), _psi(everyone - drawn, drawn)
+    pooled = trained + current
+    draws = np.random.default_rng(seed).multivariate_hypergeometric(pooled, int(current.sum()), size=DRAWS)
+    psi, null = float(_psi(trained, current)), _psi(pooled - draws, draws)
     # Sums of the same numbers in another order differ in their last digits.
-    reached = int((chance >= psi - 1e-9).sum())
-    return {"psi": psi, "expected": float(chance.mean()), "p": (1 + reached) / (1 + DRAWS)}
+    n_as_large = int((null >= psi - 1e-9).sum())
+    return Stability(psi, float(null.mean()), (1 + n_as_large) / (1 + DRAWS))
 
 
-def _psi(trained: Counts, now: Counts) -> Any:
-    a, b = ((one + 0.5) / (one + 0.5).sum(axis=-1, keepdims=True) for one in (trained, now))
-    return ((a - b) * np.log(a / b)).sum(axis=-1)
+def _psi(trained: Counts, current: Counts) -> Vector:
+    a, b = ((counts + 0.5) / (counts + 0.5).sum(axis=-1, keepdims=True) for counts in (trained, current))
+    psi: Vector = ((a - b) * np.log(a / b)).sum(axis=-1)
+    return psi
 
 
-def _columns(known: Mapping[str, Any], found: Mapping[str, Mapping[str, Vector]]) -> list[dict[str, Any]]:
-    rows = []
+def _column_drifts(
+    distributions: Mapping[str, Any], columns: Mapping[str, Mapping[str, Vector]]
+) -> tuple[ColumnDrift, ...]:
+    rows = list(_stabilities(distributions, columns))
+    adjusted = _adjusted([row[-1].p for row in rows])
+    drifts = [
+        ColumnDrift(block, name, measured, trained, *result, q, _reading(result.psi, q))
+        for (block, name, measured, trained, result), q in zip(rows, adjusted, strict=True)
+    ]
+    return tuple(sorted(drifts, key=lambda row: row.p))
+
+
+def _stabilities(
+    distributions: Mapping[str, Any], columns: Mapping[str, Mapping[str, Vector]]
+) -> Iterator[tuple[str, str, int, int, Stability]]:
+    """Yield block, name, numbers of candidates and training patients, and stability of each measured column."""
     for block in ("immune", "clinical"):
-        for name, kept in known.get(block, {}).items():
-            if block not in found or not (kept.get("levels") or kept.get("bins")):
+        for name, distribution in distributions.get(block, {}).items():
+            if block not in columns or not (distribution.get("levels") or distribution.get("bins")):
                 continue
-            trained, now = _histograms(name, kept, found[block])
-            row = {"block": block, "name": name, "measured": int(now.sum()), "trained": int(trained.sum())}
-            if row["measured"]:
-                rows.append(row | stability(trained, now))
-    for row, q in zip(rows, _q(rows), strict=True):
-        drifted = q < FALSE_DISCOVERIES and row["psi"] >= SOME
-        row |= {
-            "q": q,
-            "reading": ("much drift" if row["psi"] >= MUCH else "some drift") if drifted else "no drift seen",
-        }
-    return sorted(rows, key=lambda row: row["p"])
+            trained, current = _histograms(name, distribution, columns[block])
+            if measured := int(current.sum()):
+                yield block, name, measured, int(trained.sum()), stability(trained, current)
 
 
-def _histograms(name: str, kept: Mapping[str, Any], columns: Mapping[str, Vector]) -> tuple[Counts, Counts]:
-    """Return the patients of each bin, or level, in training and among the candidates."""
-    if levels := kept.get("levels"):
-        trained = np.array([one["patients"] for one in levels.values()])
+def _reading(psi: float, q: float) -> DriftReading:
+    if q >= FALSE_DISCOVERIES or psi < SOME_DRIFT:
+        return "no drift detected"
+    return "much drift" if psi >= MUCH_DRIFT else "some drift"
+
+
+def _histograms(name: str, distribution: Mapping[str, Any], columns: Mapping[str, Vector]) -> tuple[Counts, Counts]:
+    """Return the patients in each bin, or of each level, among the training patients and among the candidates."""
+    if levels := distribution.get("levels"):
+        trained = np.array([level["patients"] for level in levels.values()])
         if name not in columns:
             return trained, np.array([(columns[f"{name}={level}"] == 1).sum() for level in levels])
-        # A column of 0 and 1 in training; what lies beyond counts with 1.
+        # The column is 0 or 1 in training; a larger value counts as 1.
         return trained, np.bincount(columns[name][~np.isnan(columns[name])] > 0, minlength=len(levels))
     values = columns[name][~np.isnan(columns[name])]
-    trained = np.array(kept["bins"]["patients"])
-    return trained, np.bincount(np.searchsorted(kept["bins"]["edges"], values), minlength=len(trained))
+    trained = np.array(distribution["bins"]["patients"])
+    return trained, np.bincount(np.searchsorted(distribution["bins"]["edges"], values), minlength=len(trained))
 
 
-def _taxa(known: Mapping[str, Any], columns: Mapping[str, Vector]) -> list[dict[str, Any]]:
-    rows = []
-    for name, kept in known.get("taxa", {}).items() if columns else ():
-        trained, profiles, carriers = known["patients"], len(columns[name]), int((columns[name] > 0).sum())
-        table = [[carriers, profiles - carriers], [kept["carriers"], trained - kept["carriers"]]]
-        rows.append(
-            {
-                "name": name,
-                "profiles": profiles,
-                "prevalence": carriers / profiles,
-                "trained": trained,
-                "trained_prevalence": kept["prevalence"],
-                "difference": carriers / profiles - kept["prevalence"],
-                "p": float(fisher_exact(table).pvalue),
-            }
+def _taxon_drifts(distributions: Mapping[str, Any], columns: Mapping[str, Vector]) -> tuple[TaxonDrift, ...]:
+    taxa = distributions.get("taxa", {}) if columns else {}
+    counts = [(len(columns[name]), int((columns[name] > 0).sum())) for name in taxa]
+    p_values = [
+        float(fisher_exact(_carriage(carriers, profiles, taxon["carriers"], distributions["patients"])).pvalue)
+        for (profiles, carriers), taxon in zip(counts, taxa.values(), strict=True)
+    ]
+    drifts = [
+        TaxonDrift(
+            name=name,
+            profiles=profiles,
+            prevalence=carriers / profiles,
+            trained=distributions["patients"],
+            trained_prevalence=taxon["prevalence"],
+            difference=carriers / profiles - taxon["prevalence"],
+            p=p,
+            q=q,
+            drifted=q < FALSE_DISCOVERIES,
         )
-    for row, q in zip(rows, _q(rows), strict=True):
-        row |= {"q": q, "drifted": q < FALSE_DISCOVERIES}
-    return sorted(rows, key=lambda row: row["p"])
+        for (name, taxon), (profiles, carriers), p, q in zip(
+            taxa.items(), counts, p_values, _adjusted(p_values), strict=True
+        )
+    ]
+    return tuple(sorted(drifts, key=lambda row: row.p))
 
 
-def _q(rows: Sequence[Mapping[str, Any]]) -> list[float]:
-    found: list[float] = false_discovery_control([row["p"] for row in rows]).tolist() if rows else []
-    return found
+def _carriage(carriers: int, profiles: int, trained_carriers: int, trained: int) -> list[list[int]]:
+    return [[carriers, profiles - carriers], [trained_carriers, trained - trained_carriers]]
+
+
+def _adjusted(p_values: Sequence[float]) -> list[float]:
+    adjusted: list[float] = false_discovery_control(p_values).tolist() if p_values else []
+    return adjusted

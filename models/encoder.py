@@ -138,10 +138,13 @@ class BlockEncoder(BaseEstimator):
             encoded.append(X)
         return np.hstack(encoded)
 
-    def shown(self, values: Mapping[str, Matrix], encoded: Matrix) -> NDArray[np.float64]:
-        """Return what to show a reader of one row: each feature's measurement, or else its code, (n_features,)."""
+    def display_values(self, values: Mapping[str, Matrix], encoded: Matrix) -> NDArray[np.float64]:
+        """Return the value to show for each feature of one row, (n_features,).
+
+        It is the measurement, or the encoded value where the feature is computed from several measurements.
+        """
         row: NDArray[np.float64] = np.concatenate([*(values[block][0] for block in self.names_), encoded[0]])
-        return row[self._shown]
+        return row[self._display]
 
     def state(self) -> dict[str, Any]:
         """Return parameters and fitted state as JSON-ready values."""
@@ -179,7 +182,7 @@ class BlockEncoder(BaseEstimator):
         # Where each feature's measurement stands in a row of all blocks and, behind them, the encoded features.
         starts = dict(zip(self.names_, np.cumsum([0, *map(len, self.names_.values())]), strict=False))
         behind = sum(map(len, self.names_.values()))
-        self._shown = np.array(
+        self._display = np.array(
             [behind + i if f.source < 0 else starts[f.block] + f.source for i, f in enumerate(self.features_)],
             dtype=np.intp,
         )

@@ -1,91 +1,67 @@
-"""Response and toxicity together: the four cells of one patient, bounded, and as the cohorts' dependence has them."""
+"""Response and toxicity together: Fréchet bounds and Plackett estimate of the joint 2 x 2 of one patient."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from features.outcomes import is_toxicity
+from models.prediction import BenefitBounds, Cell, JointOutcome, OddsRatio, Prediction
 
 CELLS = ("response_without_toxicity", "both", "neither", "toxicity_without_response")
+"""The four cells of the 2 x 2, named as the fields of `JointOutcome`."""
 ODDS_RATIO_MEANS = (
-    "each cell as it would be if response and toxicity went together in patients with these two probabilities as they "
-    "did in the training cohorts: one odds ratio for all. Nothing shows that they do; the bounds hold whatever they do"
+    "each cell under the assumption that response and toxicity depend on each other in this patient as they do in the "
+    "training cohorts: one odds ratio for all patients. The assumption is untested; the bounds hold without it"
 )
-"""What the cells under the cohorts' odds ratio may be taken for."""
+"""How to read the Plackett estimates."""
+_NO_CELL = Cell(None, None, None)
 
 
-def joint_outcome(answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the four cells of the first response and the first toxicity answered, JSON-ready.
+def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
+    """Return the joint 2 x 2 of the first response and the first toxicity among a patient's predictions.
 
-    Whatever the dependence, the probability of two events lies between max(0, p + q - 1) and min(p, q). Where the
-    evidence of a model knows the cohorts' odds ratio of the two outcomes, the cells under it, taken from the model that
-    counted more patients, stand beside the bounds.
+    Whatever the dependence, the probability that two events of probabilities p and q both happen lies between
+    max(0, p + q - 1) and min(p, q) (Fréchet). Where the evidence of either model contains the training cohorts' odds
+    ratio of the two outcomes, the Plackett estimate under it, from the model with more patients, completes the bounds.
 
     Parameters
     ----------
-    answers : sequence of mapping
-        As `models.predict.predict` returns them.
-
-    Returns
-    -------
-    dict
-        `of`, the two outcomes; `reason` why there are no cells, or None; each of `CELLS` with `low`, `high` and
-        `expected`, None where not known; and `odds_ratio`, or None.
+    predictions : sequence of Prediction
+        Predictions for one patient.
 
     References
     ----------
     Fréchet 1935, Fundamenta Mathematicae 25:379-387; Plackett 1965, Journal of the American Statistical Association
     60:516-522.
     """
-    response = next((one for one in answers if not is_toxicity(one["outcome"])), None)
-    toxicity = next((one for one in answers if is_toxicity(one["outcome"])), None)
+    response = next((prediction for prediction in predictions if not is_toxicity(prediction.outcome)), None)
+    toxicity = next((prediction for prediction in predictions if is_toxicity(prediction.outcome)), None)
     if response is None or toxicity is None:
-        missing = "response" if response is None else "toxicity"
-        return _none([], f"no model of {missing} is registered")
-    of = [response["outcome"], toxicity["outcome"]]
-    r, t = response["probability"], toxicity["probability"]
-    if r is None or t is None:
-        return _none(of, "a model abstained")
-    known = [
-        one
-        for side in (response, toxicity)
-        for one in side["evidence"].get("odds_ratios", ())
-        if [one["response"], one["toxicity"]] == of
-    ]
-    odds_ratio = max(known, key=lambda one: one["patients"], default=None)
-    bounds = (
-        (max(0.0, r - t), min(r, 1 - t)),
-        (max(0.0, r + t - 1), min(r, t)),
-        (max(0.0, 1 - r - t), min(1 - r, 1 - t)),
-        (max(0.0, t - r), min(1 - r, t)),
-    )
-    expected: Sequence[float | None] = (None,) * len(CELLS)
-    if odds_ratio is not None:
-        both = joint_probability(r, t, odds_ratio["value"])
-        found = (r - both, both, 1 - r - t + both, t - both)
-        # Rounding may carry a cell just beyond its bounds.
-        expected = [min(max(at, low), high) for at, (low, high) in zip(found, bounds, strict=True)]
-        odds_ratio = odds_ratio | {"meaning": ODDS_RATIO_MEANS}
-    each = zip(CELLS, bounds, expected, strict=True)
-    return {
-        "of": of,
-        "reason": None,
-        **{name: {"low": low, "high": high, "expected": at} for name, (low, high), at in each},
-        "odds_ratio": odds_ratio,
-    }
+        return _unknown((), f"no model of {'response' if response is None else 'toxicity'} is registered")
+    outcomes = (response.outcome, toxicity.outcome)
+    if response.probability is None or toxicity.probability is None:
+        return _unknown(outcomes, "a model abstained")
+    odds_ratio = _odds_ratio(response, toxicity)
+    cells = _cells(response.probability, toxicity.probability, odds_ratio.value if odds_ratio else None)
+    return JointOutcome(outcomes, None, *cells, odds_ratio)
+
+
+def benefit_bounds(joint: JointOutcome) -> BenefitBounds:
+    """Return the Fréchet bounds of benefit, the cell of response without toxicity."""
+    cell = joint.response_without_toxicity
+    return BenefitBounds(cell.low, cell.high, joint.outcomes, joint.reason)
 
 
 def joint_probability(first: float, second: float, odds_ratio: float) -> float:
-    """Return the probability of both of two events with these probabilities and this odds ratio.
+    """Return the probability that two events with these probabilities and this odds ratio both happen.
 
     It is the root of Plackett's quadratic, in the form that stays exact at an odds ratio of 1.
 
     Parameters
     ----------
     first, second : float
-        In [0, 1].
+        Probabilities of the two events, in [0, 1].
     odds_ratio : float
         Above 0.
 
@@ -99,6 +75,36 @@ def joint_probability(first: float, second: float, odds_ratio: float) -> float:
     return 2 * product / (total + root) if product else 0.0
 
 
-def _none(of: list[str], reason: str) -> dict[str, Any]:
-    nothing = {"low": None, "high": None, "expected": None}
-    return {"of": of, "reason": reason, **dict.fromkeys(CELLS, nothing), "odds_ratio": None}
+def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[Cell, Cell, Cell, Cell]:
+    bounds = (
+        (max(0.0, response - toxicity), min(response, 1 - toxicity)),
+        (max(0.0, response + toxicity - 1), min(response, toxicity)),
+        (max(0.0, 1 - response - toxicity), min(1 - response, 1 - toxicity)),
+        (max(0.0, toxicity - response), min(1 - response, toxicity)),
+    )
+    if odds_ratio is None:
+        alone, both, neither, harm = (Cell(low, high, None) for low, high in bounds)
+    else:
+        overlap = joint_probability(response, toxicity, odds_ratio)
+        estimates = (response - overlap, overlap, 1 - response - toxicity + overlap, toxicity - overlap)
+        # Rounding may carry an estimate just beyond its bounds.
+        alone, both, neither, harm = (
+            Cell(low, high, min(max(estimate, low), high))
+            for estimate, (low, high) in zip(estimates, bounds, strict=True)
+        )
+    return alone, both, neither, harm
+
+
+def _odds_ratio(response: Prediction, toxicity: Prediction) -> OddsRatio | None:
+    """Return the training cohorts' odds ratio of the two outcomes, of the model that counted more patients."""
+    candidates = [
+        OddsRatio(**ratio, meaning=ODDS_RATIO_MEANS)
+        for prediction in (response, toxicity)
+        for ratio in prediction.evidence.get("odds_ratios", ())
+        if (ratio["response"], ratio["toxicity"]) == (response.outcome, toxicity.outcome)
+    ]
+    return max(candidates, key=lambda ratio: ratio.patients, default=None)
+
+
+def _unknown(outcomes: tuple[str, ...], reason: str) -> JointOutcome:
+    return JointOutcome(outcomes, reason, _NO_CELL, _NO_CELL, _NO_CELL, _NO_CELL, None)

@@ -1,4 +1,4 @@
-"""A candidate patient, as a clinic describes one, and the numbers a model reads from it."""
+"""The candidate patient as a clinic describes her, and the numbers that a model reads of her."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from features.errors import InputError, UnitError
 from features.taxon_names import canonical_name
 from models.encoder import BlockEncoder, absent
 
-Unit = Literal["counts", "proportions", "percent"]
-# Every profile brings the same few hundred names; taking each apart anew would cost more than the prediction.
+TaxaUnit = Literal["counts", "proportions", "percent"]
+# Every profile contains the same few hundred names; parsing each of them again would cost more than the prediction.
 _canonical_name = lru_cache(maxsize=2**14)(canonical_name)
 LARGEST = 1e15
-"""No abundance, measurement or clinical value is larger; XGBoost's float32 would make infinity of much more."""
-WHOLE: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
-"""What a profile of each unit sums to; counts have no such sum."""
+"""Largest abundance, measurement or clinical value accepted; XGBoost's float32 turns much larger ones into infinity."""
+PROFILE_TOTAL: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
+"""Sum of a complete profile in each unit; counts have no fixed sum."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class StoolProfile:
         Abundance by taxon, in `unit`.
     unit : {"counts", "proportions", "percent"}
     profiler : str or None
-        What made the profile, such as `mpa_vOct22_CHOCOPhlAnSGB_202212`.
+        Profiler with the version of its database, such as `mpa_vOct22_CHOCOPhlAnSGB_202212`.
     day, clock : float or None, str or None
-        When the stool was taken, and on which clock.
+        Day of the sample, and the clock on which it is counted.
     """
 
     values: Mapping[str, float]
-    unit: Unit
+    unit: TaxaUnit
     profiler: str | None = None
     day: float | None = None
     clock: str | None = None
@@ -63,10 +63,10 @@ class Measurement:
     Attributes
     ----------
     analyte : str
-        Any name of it that `features.analytes` knows.
-    reading : Reading
-        Its value, or how it is censored.
-    unit : str
+        Any name that `features.analytes` knows.
+    reading : MeasuredValue
+        The value, or the limit beyond which it is censored.
+    unit : ImmuneUnit
     day : float or None
     """
 
@@ -78,7 +78,15 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A patient to answer for; what is not known is left out."""
+    """A patient to predict for.
+
+    Attributes
+    ----------
+    clinical : mapping of str to float, str, bool or None
+        Clinical columns; an unknown one is omitted, or None.
+    taxa : StoolProfile or None
+    immune : tuple of Measurement
+    """
 
     clinical: Mapping[str, float | str | bool | None] = field(default_factory=dict)
     taxa: StoolProfile | None = None
@@ -87,18 +95,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ModelInput:
-    """What a model took in of a candidate.
+    """What a model reads of a candidate.
 
     Attributes
     ----------
     values : dict of str to ndarray, (1, n_names)
-        Each block in the encoder's order, before encoding.
+        Measurements of each block in the encoder's column order, before encoding.
     recognised : float or None
-        Share of the profile's abundance that lies in taxa the model has seen.
+        Share of the profile's abundance in taxa that occur in the training cohorts.
     unused : tuple of str
-        Names that had no effect: the model never saw them, or does not use them.
+        Names without effect: not in the training cohorts, or not used by the model.
     used : dict of str to dict of str to int
-        Each block's columns that the model uses, with their positions.
+        Columns of each block that the model uses, with their positions.
     """
 
     values: dict[str, NDArray[np.float64]]
@@ -107,48 +115,48 @@ class ModelInput:
     used: dict[str, dict[str, int]]
 
     def measured(self, block: str) -> NDArray[np.bool_]:
-        """Tell which of the columns that the model uses of a block the candidate has, (n_used,)."""
+        """Return the mask of a block's used columns that the candidate has a measurement of, (n_used,)."""
         values = self.values[block][0, list(self.used[block].values())]
-        found: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
-        return found
+        mask: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
+        return mask
 
 
 def closed_proportions(profile: StoolProfile) -> dict[str, float]:
-    """Return a profile's proportions by canonical name, closed to 1.
+    """Return a profile's proportions by canonical taxon name, closed to 1.
 
     Raises
     ------
     InputError
-        A negative or infinite abundance, nothing found at all, two names of one taxon, or sums that contradict the
-        unit.
+        An abundance is negative or too large, no taxon was detected, two names mean one taxon, or the sum contradicts
+        the unit.
     """
-    found: dict[str, float] = {}
+    abundances: dict[str, float] = {}
     for name, value in profile.values.items():
         if not 0 <= value <= LARGEST:
-            raise InputError(f"taxa.values[{name!r}]: an abundance is a number from 0 to {LARGEST:g}, got {value}")
+            raise InputError(f"taxa.values[{name!r}]: expected an abundance from 0 to {LARGEST:g}, got {value}")
         canonical = _canonical_name(name)
-        if canonical in found:
+        if canonical in abundances:
             raise InputError(f"taxa.values: {name!r} and another name both mean {canonical}; send each taxon once")
-        found[canonical] = value
-    total = math.fsum(found.values())
+        abundances[canonical] = value
+    total = math.fsum(abundances.values())
     if total <= 0:
-        raise InputError("taxa.values: nothing was found in this profile; leave 'taxa' out if there is no stool sample")
-    if profile.unit == "counts" and any(value != int(value) for value in found.values()):
-        raise InputError("taxa.values: counts are whole numbers; send unit 'percent' or 'proportions' for these")
-    whole = WHOLE.get(profile.unit)
-    if whole is not None and total > whole * 1.02:
-        advice = "; they read as percent" if profile.unit == "proportions" and total <= 102 else ""
+        raise InputError("taxa.values: no taxon has an abundance above 0; omit 'taxa' if there is no stool sample")
+    if profile.unit == "counts" and any(value != int(value) for value in abundances.values()):
+        raise InputError("taxa.values: counts are whole numbers; send unit 'percent' or 'proportions' for these values")
+    complete = PROFILE_TOTAL.get(profile.unit)
+    if complete is not None and total > complete * 1.02:
+        advice = "; they look like percent" if profile.unit == "proportions" and total <= 102 else ""
         raise InputError(
-            f"taxa.values sum to {total:.6g}, which is more than {profile.unit} can ({whole:g}){advice}; "
-            "send one rank only, and the unit they are in"
+            f"taxa.values sum to {total:.6g}, but {profile.unit} sum to at most {complete:g}{advice}; "
+            "send taxa of one rank only, in the unit that you name"
         )
-    if profile.unit == "percent" and total <= 1.02 and len(found) > 1:
-        raise InputError(f"taxa.values sum to {total:.6g}: they read as proportions; send unit 'proportions'")
-    return {name: value / total for name, value in found.items()}
+    if profile.unit == "percent" and total <= 1.02 and len(abundances) > 1:
+        raise InputError(f"taxa.values sum to {total:.6g}: they look like proportions; send unit 'proportions'")
+    return {name: value / total for name, value in abundances.items()}
 
 
 def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, str]) -> ModelInput:
-    """Return what a model's encoder takes in of a candidate.
+    """Return what a model's encoder reads of a candidate.
 
     Parameters
     ----------
@@ -156,76 +164,80 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
     encoder : BlockEncoder
         Fitted.
     units : mapping of str to str
-        The unit in which the model knows each immune measurement.
+        Unit of each immune measurement in the model.
 
     Raises
     ------
     InputError
-        A value cannot be read as what it is said to be.
+        A value is invalid: see `closed_proportions`, or its unit, level or type is not the model's.
     """
-    given: dict[str, dict[str, float]] = {
+    numbers: dict[str, dict[str, float]] = {
         "taxa": closed_proportions(candidate.taxa) if candidate.taxa else {},
-        "immune": _immune(candidate.immune, units, encoder.censored),
-        "clinical": _clinical(candidate.clinical, encoder.names_.get("clinical", ())),
+        "immune": _immune_numbers(candidate.immune, units, encoder.censored),
+        "clinical": _clinical_numbers(candidate.clinical, encoder.names_.get("clinical", ())),
     }
     values: dict[str, NDArray[np.float64]] = {}
     unused: list[str] = []
-    for block, known in given.items():
+    for block, number_by_name in numbers.items():
         used, positions = encoder.used_.get(block, {}), encoder.positions_.get(block)
-        unused += [name for name in known if name not in used]
+        unused += [name for name in number_by_name if name not in used]
         if positions is not None:
-            # A profile lists fewer taxa than a model knows: the shorter of the two is walked through.
+            # A profile names fewer taxa than a model: the loop runs over the shorter of the two.
             row = np.full((1, len(positions)), absent(block))
-            seen = [name for name in known if name in positions]
-            row[0, [positions[name] for name in seen]] = [known[name] for name in seen]
+            known = [name for name in number_by_name if name in positions]
+            row[0, [positions[name] for name in known]] = [number_by_name[name] for name in known]
             values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
     return ModelInput(values, recognised, tuple(unused), encoder.used_)
 
 
-def _immune(
+def _immune_numbers(
     measurements: tuple[Measurement, ...], units: Mapping[str, str], policy: CensoredPolicy
 ) -> dict[str, float]:
-    found: dict[str, float] = {}
+    """Return measurements by name, in the model's units; missing is NaN, beyond an unstated limit infinite."""
+    numbers: dict[str, float] = {}
     for measurement in measurements:
         expression = measurement_kind(measurement.unit) == "expression"
         name = f"{measurement.analyte} mRNA" if expression else canonical_analyte(measurement.analyte)
-        if name in found:
-            raise InputError(f"immune: {name} is given twice; send one value of each analyte")
+        if name in numbers:
+            raise InputError(f"immune: there are two values of {name}; send one value of each analyte")
         value, side, limit = measurement.reading
         number = float(resolve_censored(value, side, limit, policy=policy, unit=measurement.unit))
         lowest = -LARGEST if measurement.unit in LOG2_UNITS else 0.0
         if math.isfinite(number) and not lowest <= number <= LARGEST:
-            raise InputError(f"immune: {name} is from {lowest:g} to {LARGEST:g} in {measurement.unit}, got {number:g}")
+            raise InputError(
+                f"immune: expected {name} from {lowest:g} to {LARGEST:g} {measurement.unit}, got {number:g}"
+            )
         unit = units.get(name)
         if unit is not None and unit != measurement.unit:
             try:
                 number = float(convert(np.array(number), measurement.unit, unit))  # type: ignore[arg-type]
             except UnitError as error:
-                raise UnitError(f"immune: {name} is known in {unit}: {error}") from error
-        found[name] = number
-    return found
+                raise UnitError(f"immune: the model reads {name} in {unit}: {error}") from error
+        numbers[name] = number
+    return numbers
 
 
-def _clinical(fields: Mapping[str, float | str | bool | None], names: tuple[str, ...]) -> dict[str, float]:
+def _clinical_numbers(fields: Mapping[str, float | str | bool | None], names: tuple[str, ...]) -> dict[str, float]:
+    """Return clinical values by column, a category as one indicator for each of its levels in `names`."""
     levels: dict[str, list[str]] = {}
     for name in names:
         column, _, level = name.partition("=")
         levels.setdefault(column, []).extend([level] if level else [])
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for column, value in fields.items():
         if value is None:
             continue
         if levels.get(column):
             if value not in levels[column]:
                 raise InputError(f"patient.{column}: expected one of {', '.join(levels[column])}, got {value!r}")
-            found |= {f"{column}={level}": float(value == level) for level in levels[column]}
+            numbers |= {f"{column}={level}": float(value == level) for level in levels[column]}
         elif column in levels and isinstance(value, str):
             raise InputError(f"patient.{column}: expected a number, or true or false, got {value!r}")
         elif isinstance(value, str):
-            found[column] = math.nan
+            numbers[column] = math.nan
         elif not abs(value) <= LARGEST:
-            raise InputError(f"patient.{column}: expected a number of at most {LARGEST:g} in size, got {value}")
+            raise InputError(f"patient.{column}: expected a number from {-LARGEST:g} to {LARGEST:g}, got {value}")
         else:
-            found[column] = float(value)
-    return found
+            numbers[column] = float(value)
+    return numbers

@@ -1,12 +1,12 @@
-"""An answer: what is said of one candidate for one outcome, and what is said of response and toxicity together."""
+"""Predict one outcome for one candidate, with its explanation, evidence and applicability."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,40 @@ from features.errors import BundleError
 from features.outcomes import definition_of
 from models.applicability import assess_applicability
 from models.bundle import Model
-from models.joint import CELLS, joint_outcome
 from models.patient_input import Candidate, ModelInput, to_model_input
+from models.prediction import (
+    Contribution,
+    Explanation,
+    ModelReference,
+    PlattCalibration,
+    Prediction,
+    ProbabilityRange,
+)
 
 RANGE_MEANS = (
-    "of patients like the training cohorts' whom the model scores like this one, on average a share within this range "
-    "had the outcome. It speaks of such patients together, not of this one, and need not hold in another cohort; it is "
-    "fitted apart from the probability, which may lie outside"
+    "among patients who resemble the training cohorts and have this score, the average share with the outcome lies in "
+    "this range. It describes such patients together, not this patient, and may not hold in another cohort; it is "
+    "fitted separately from the probability, which may lie outside it"
 )
-"""What a range of probability may be taken for."""
-RANGE_HELD = ". How far it held on cohorts left out stands in the model's card"
+"""How to read the range of a probability."""
+RANGE_COVERAGE = ". The model card reports how often the range held in held-out cohorts"
+"""Added where the model has a validation."""
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model, and the name under which the registry knows it."""
+    """A model with its name in the registry.
+
+    Attributes
+    ----------
+    model : Model
+    name, version : str
+        Registered name and version; for a bundle outside the registry the folder's name and "".
+    run_id : str
+        MLflow run that trained it, or "".
+    alias : str
+        Alias under which it was loaded, or "".
+    """
 
     model: Model
     name: str
@@ -37,23 +56,18 @@ class ServedModel:
     run_id: str
     alias: str
 
-    def about(self) -> dict[str, Any]:
-        """Return how an answer names its model."""
-        return {
-            "name": self.name,
-            "version": self.version,
-            "run_id": self.run_id,
-            "alias": self.alias,
-            "family": self.model.family,
-            "blocks": list(self.model.blocks),
-        }
+    @cached_property
+    def reference(self) -> ModelReference:
+        """How a prediction refers to the model."""
+        model = self.model
+        return ModelReference(self.name, self.version, self.run_id, self.alias, model.family, model.blocks)
 
 
-def predict(models: Sequence[ServedModel], candidate: Candidate) -> dict[str, Any]:
-    """Return one outcome's answer, JSON-ready.
+def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
+    """Predict one outcome for one candidate.
 
-    The first model answers of which the candidate has something in every block; where there is none, the very first
-    abstains.
+    The first model predicts of which the candidate has a measurement in every block. If there is none, the prediction
+    is the first model's abstention.
 
     Parameters
     ----------
@@ -69,75 +83,62 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> dict[str, An
     served, model_input = select_model(models, candidate)
     model = served.model
     encoded = model.encoder.encode(model_input.values)
-    judged = assess_applicability(model, candidate, model_input, encoded)
+    assessment = assess_applicability(model, candidate, model_input, encoded)
     probability, probability_range, explanation = None, None, None
-    if judged.verdict != "abstain":
-        explanation = _explanation(model, model_input, encoded)
-        probability = float(model.calibration.probability(np.array(explanation["value"])))
-        probability_range = _range(model, explanation["value"])
-    return {
-        "outcome": model.outcome,
-        "definition": definition_of(model.outcome),
-        "probability": probability,
-        "probability_range": probability_range,
-        "explanation": explanation,
-        "model": served.about(),
-        "evidence": model.evidence,
-        "trust": {"verdict": judged.verdict, "reasons": list(judged.reasons), **judged.facts},
-        "nearest": list(judged.nearest),
-        "simulated": model.simulated,
-    }
-
-
-def benefit_bounds(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the bounds of benefit, response without toxicity, the first of `models.joint.cells`."""
-    found = joint_outcome(answers)
-    one = found[CELLS[0]]
-    return {"low": one["low"], "high": one["high"], "of": found["of"], "reason": found["reason"]}
+    if assessment.trust.verdict != "abstain":
+        explanation = _explain(model, model_input, encoded)
+        probability = float(model.calibration.probability(np.array(explanation.value)))
+        probability_range = _probability_range(model, explanation.value)
+    return Prediction(
+        outcome=model.outcome,
+        definition=definition_of(model.outcome),
+        probability=probability,
+        probability_range=probability_range,
+        explanation=explanation,
+        model=served.reference,
+        evidence=model.evidence,
+        trust=assessment.trust,
+        nearest=assessment.nearest,
+        simulated=model.simulated,
+    )
 
 
 def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[ServedModel, ModelInput]:
-    """Return the model that answers, as `answer` says, and what it takes in of the candidate.
+    """Return the model that predicts, chosen as `predict` describes, and what it reads of the candidate.
 
     Raises
     ------
     InputError
         A value of the candidate cannot be read.
     """
-    receptions = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in models)
-    first = next(receptions)
-    for served, model_input in chain([first], receptions):
+    pairs = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in models)
+    preferred = next(pairs)
+    for served, model_input in chain([preferred], pairs):
         if all(model_input.measured(block).any() for block in served.model.blocks):
             return served, model_input
-    return first
+    return preferred
 
 
-def _range(model: Model, margin: float) -> dict[str, Any] | None:
+def _probability_range(model: Model, margin: float) -> ProbabilityRange | None:
     if model.calibration.venn_abers is None:
         return None
     low, high = model.calibration.venn_abers.range(margin)
-    meaning = RANGE_MEANS + (RANGE_HELD if model.validation else "")
-    return {"low": float(low), "high": float(high), "method": "Venn-Abers", "meaning": meaning}
+    meaning = RANGE_MEANS + (RANGE_COVERAGE if model.validation else "")
+    return ProbabilityRange(float(low), float(high), "Venn-Abers", meaning)
 
 
-def _explanation(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]) -> dict[str, Any]:
+def _explain(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]) -> Explanation:
     encoder = model.encoder
-    shap, base = model.predictor.contributions(encoded)
-    shown = encoder.shown(model_input.values, encoded)
-    # Not measured, or only known to lie beyond a limit: there is no number to show.
-    values = [value if math.isfinite(value) else None for value in shown.tolist()]
+    shap, base_value = model.predictor.contributions(encoded)
+    values = encoder.display_values(model_input.values, encoded).tolist()
     contributions = [
-        {"feature": feature.name, "block": feature.block, "value": value, "shap": share}
+        # A value that is missing or beyond a detection limit has no number to show.
+        Contribution(feature.name, feature.block, value if math.isfinite(value) else None, share)
         for feature, value, share in zip(encoder.features_, values, shap[0].tolist(), strict=True)
     ]
-    # The sum itself, so that what is shown adds up to what was used.
-    value = base + float(shap.sum())
+    # The sum itself, so that the contributions on show add up to the value that was calibrated.
+    value = base_value + float(shap.sum())
     if not math.isfinite(value):
-        raise BundleError(f"the {model.family} model of {model.outcome} gave no number")
-    return {
-        "scale": "log-odds",
-        "base_value": base,
-        "value": value,
-        "contributions": contributions,
-        "calibration": {"slope": model.calibration.slope, "intercept": model.calibration.intercept},
-    }
+        raise BundleError(f"the {model.family} model of {model.outcome} predicted {value}, not a finite number")
+    calibration = PlattCalibration(model.calibration.slope, model.calibration.intercept)
+    return Explanation("log-odds", base_value, value, contributions, calibration)

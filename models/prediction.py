@@ -11,19 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-Block = Literal["taxa", "immune", "clinical"]
+from features.landmark import BLOCKS
+from models.evidence import Documented, Estimate
+
+BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]
 Verdict = Literal["ok", "use with care", "abstain"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Documented:
-    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
-
-
 @dataclass
-class Contribution(_Documented):
+class Contribution(Documented):
     """What one feature adds to the log-odds.
 
     Not frozen: a prediction holds hundreds, and a frozen dataclass takes four times as long to create.
@@ -31,7 +30,7 @@ class Contribution(_Documented):
 
     feature: str
     """Name of the taxon, analyte, clinical column or diversity index."""
-    block: Block
+    block: BlockName
     """The block of measurements that the feature comes from."""
     value: float | None
     """The measurement, in the model's unit; null where it is missing or lies beyond a detection limit."""
@@ -40,7 +39,7 @@ class Contribution(_Documented):
 
 
 @dataclass(frozen=True)
-class PlattCalibration(_Documented):
+class PlattCalibration(Documented):
     """Platt's calibration: probability = 1 / (1 + exp(-(slope * value + intercept)))."""
 
     slope: float
@@ -50,7 +49,7 @@ class PlattCalibration(_Documented):
 
 
 @dataclass(frozen=True)
-class Explanation(_Documented):
+class Explanation(Documented):
     """SHAP explanation: `base_value` and all `shap` add up to `value`, whose calibration is the probability."""
 
     scale: Literal["log-odds"]
@@ -66,7 +65,7 @@ class Explanation(_Documented):
 
 
 @dataclass(frozen=True)
-class ProbabilityRange(_Documented):
+class ProbabilityRange(Documented):
     """Venn-Abers range of the probability, for all patients with this score together."""
 
     low: Probability
@@ -80,7 +79,7 @@ class ProbabilityRange(_Documented):
 
 
 @dataclass(frozen=True)
-class ModelReference(_Documented):
+class ModelReference(Documented):
     """The registered model that made the prediction."""
 
     name: str
@@ -93,24 +92,12 @@ class ModelReference(_Documented):
     """Registry alias under which the model is served, such as champion or candidate-taxa."""
     family: str
     """Family of classifiers: elastic_net, xgboost or xgboost_forest."""
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockName, ...]
     """Blocks of measurements that the model needs."""
 
 
 @dataclass(frozen=True)
-class Estimate(_Documented):
-    """An estimate with its 95% confidence interval; all null where there were too few patients."""
-
-    value: float | None
-    """Point estimate."""
-    low: float | None
-    """Lower end of the interval."""
-    high: float | None
-    """Upper end of the interval."""
-
-
-@dataclass(frozen=True)
-class Trust(_Documented):
+class Trust(Documented):
     """Whether the patient lies in the model's applicability domain, and the facts that the rules compared.
 
     A fact of a block that the model does not use is null, or an empty list.
@@ -153,7 +140,7 @@ class Trust(_Documented):
 
 
 @dataclass(frozen=True)
-class NearestOutcomes(_Documented):
+class NearestOutcomes(Documented):
     """Outcome of the training patients with the nearest profiles, counted together."""
 
     outcome: str
@@ -171,7 +158,7 @@ class NearestOutcomes(_Documented):
 
 
 @dataclass(frozen=True)
-class Prediction(_Documented):
+class Prediction(Documented):
     """Prediction of one outcome for one patient."""
 
     outcome: str
@@ -197,7 +184,7 @@ class Prediction(_Documented):
 
 
 @dataclass(frozen=True)
-class Cell(_Documented):
+class Cell(Documented):
     """Probability of one of the four combinations of response and toxicity."""
 
     low: Probability | None
@@ -209,7 +196,7 @@ class Cell(_Documented):
 
 
 @dataclass(frozen=True)
-class OddsRatio(_Documented):
+class OddsRatio(Documented):
     """Odds ratio of response and toxicity in the training cohorts (Mantel and Haenszel), with its 95% interval."""
 
     response: str
@@ -229,7 +216,7 @@ class OddsRatio(_Documented):
 
 
 @dataclass(frozen=True)
-class JointOutcome(_Documented):
+class JointOutcome(Documented):
     """Response and toxicity of one patient, cross-classified in four cells.
 
     All cells are null where no model predicts one side, or a model abstains.
@@ -252,7 +239,7 @@ class JointOutcome(_Documented):
 
 
 @dataclass(frozen=True)
-class BenefitBounds(_Documented):
+class BenefitBounds(Documented):
     """Fréchet bounds of the probability of response without toxicity."""
 
     low: Probability | None

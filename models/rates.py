@@ -1,4 +1,4 @@
-"""Shares of patients, each with its exact interval, and what became of patients with an answer like this one."""
+"""Event rates with exact intervals, and the outcomes of held-out patients with a similar probability."""
 
 from __future__ import annotations
 
@@ -8,45 +8,47 @@ from typing import Any
 
 from scipy.special import betaincinv
 
+from models.evidence import EventRate
+
 ALPHA = 0.05
+"""One minus the confidence level of the intervals."""
 
 
 @lru_cache(maxsize=2**12)
 def exact_interval(events: int, patients: int) -> tuple[float, float]:
-    """Return the exact two-sided 95% interval of a share; of no patients it is 0 to 1.
+    """Return the exact two-sided 95% confidence interval of a proportion; 0 to 1 for no patients.
 
     References
     ----------
     Clopper and Pearson 1934, Biometrika 26:404-413.
     """
-    others = patients - events
-    low = betaincinv(events, others + 1, ALPHA / 2) if events else 0.0
-    high = betaincinv(events + 1, others, 1 - ALPHA / 2) if others else 1.0
+    without_event = patients - events
+    low = betaincinv(events, without_event + 1, ALPHA / 2) if events else 0.0
+    high = betaincinv(events + 1, without_event, 1 - ALPHA / 2) if without_event else 1.0
     return float(low), float(high)
 
 
-def event_rate(events: int, patients: int) -> dict[str, Any]:
-    """Return `patients`, `events`, `rate` (None of no patients) and the exact interval, `low` and `high`."""
+def event_rate(events: int, patients: int) -> EventRate:
+    """Return the share of patients who had an outcome, with its exact interval."""
     low, high = exact_interval(events, patients)
-    share = events / patients if patients else None
-    return {"patients": patients, "events": events, "rate": share, "low": low, "high": high}
+    return EventRate(patients, events, events / patients if patients else None, low, high)
 
 
-def like(validation: Mapping[str, Any], probability: float) -> dict[str, Any] | None:
-    """Return the left-out patients whose answers were like this one, and how many had the outcome.
+def similar_predictions(validation: Mapping[str, Any], probability: float) -> dict[str, Any] | None:
+    """Return the group of held-out patients whose predicted probabilities were close to this one.
 
     Parameters
     ----------
     validation : mapping
-        A model's; `training.evidence.aggregates.by_answer` makes the groups.
+        Validation of the model, with the groups of `training.evidence.aggregates.by_answer`.
     probability : float
         In [0, 1].
 
     Returns
     -------
     dict or None
-        `from` and `to`, the probabilities of the group (the upper end is the next group's, save 1), and a `rate`. None
-        where there were too few patients for any group, or the bundle is older than this.
+        `from` and `to`, the probabilities of the group (`to` belongs to the next group, save 1), and the fields of
+        `EventRate`. None where the validation has no groups: too few patients, or an older bundle.
     """
     groups: list[dict[str, Any]] = validation.get("by_answer", [])
     return next((group for group in reversed(groups) if probability >= group["from"]), None)

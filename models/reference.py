@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement, restore_transformer
-from models.rates import event_rate
+from models.prediction import NearestOutcomes, Verdict
+from models.rates import exact_interval
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -35,7 +36,6 @@ CARE_RICHNESS = 5.0
 
 _ARRAYS = ("profiles", "cohorts", "left_out", "richness", "known")
 
-Verdict = Literal["ok", "use with care", "abstain"]
 VERDICTS: tuple[Verdict, ...] = ("ok", "use with care", "abstain")
 """From the best to the gravest; a grade is a position among them."""
 
@@ -124,27 +124,30 @@ class ReferenceSet:
         means = [nearest_mean(to_patients[self.cohorts == at]) for at in range(len(self.names))]
         return self.names[int(np.argmin(means))]
 
-    def nearest_rates(self, to_patients: Vector) -> list[dict[str, Any]]:
-        """Return how the `NEAREST` training patients did, whatever their cohort.
+    def nearest_outcomes(self, distances: Vector) -> tuple[NearestOutcomes, ...]:
+        """Return the outcomes of the `NEAREST` nearest training patients, whatever their cohort.
 
         Parameters
         ----------
-        to_patients : ndarray, (n_training,)
-            One profile's distances.
+        distances : ndarray, (n_training,)
+            Distances of one profile, as `to_patients` returns them.
 
         Returns
         -------
-        list of dict
-            For each of `outcomes` that is known of at least `FEWEST_NEAREST` of them, its name and
-            `models.rates.event_rate`.
-            Nothing where no taxon counts, since all patients are then equally near.
+        tuple of NearestOutcomes
+            One for each of `outcomes` that is known of at least `FEWEST_NEAREST` of them. Empty where no taxon counts
+            in the distance, since all patients are then equally near.
         """
         if not self.profiles.shape[1]:
-            return []
-        nearest = np.argpartition(to_patients, NEAREST)[:NEAREST] if len(to_patients) > NEAREST else slice(None)
+            return ()
+        nearest = np.argpartition(distances, NEAREST)[:NEAREST] if len(distances) > NEAREST else slice(None)
         known = self.known[nearest]
-        counts = zip(self.outcomes, (known == 1).sum(axis=0).tolist(), (known >= 0).sum(axis=0).tolist(), strict=True)
-        return [{"outcome": name, **event_rate(*count)} for name, *count in counts if count[1] >= FEWEST_NEAREST]
+        counts = zip((known == 1).sum(axis=0).tolist(), (known >= 0).sum(axis=0).tolist(), strict=True)
+        return tuple(
+            NearestOutcomes(outcome, patients, events, events / patients, *exact_interval(events, patients))
+            for outcome, (events, patients) in zip(self.outcomes, counts, strict=True)
+            if patients >= FEWEST_NEAREST
+        )
 
     def state(self) -> dict[str, Any]:
         """Return what is neither an array nor the taxa's names as JSON-ready values."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from fastapi_offline import FastAPIOffline
 
 from features.errors import InputError, ModelMissing
 from features.outcomes import definition_of, is_toxicity
-from models.joint import joint_outcome
-from models.predict import ServedModel, benefit_bounds, predict
+from models.joint import benefit_bounds, joint_outcome
+from models.predict import ServedModel, predict
 from serving.accounts import Accounts
 from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
@@ -137,16 +138,17 @@ def create_app(
         asked = PredictionRequest.model_validate_json(await _body(request))
         candidate = asked.candidate()
         outcomes = _side_by_side(asked.outcomes, models)
-        answers = [predict(models[outcome], candidate) for outcome in outcomes]
-        # One pass from dicts to bytes; a response model would build and check each contribution again.
+        predictions = [predict(models[outcome], candidate) for outcome in outcomes]
+        joint = joint_outcome(predictions)
+        # One pass from dataclasses to bytes; a response model would build and check each contribution again.
         return _json(
             orjson.dumps(
                 {
                     "patient": {"id": asked.patient.id},
-                    "answers": answers,
-                    "benefit": benefit_bounds(answers),
-                    "cells": joint_outcome(answers),
-                    "simulated": any(said["simulated"] for said in answers),
+                    "answers": predictions,
+                    "benefit": benefit_bounds(joint),
+                    "cells": joint,
+                    "simulated": any(prediction.simulated for prediction in predictions),
                     "notice": NOTICE,
                 }
             )
@@ -202,7 +204,7 @@ def _json(body: bytes) -> Response:
 def _about(served: ServedModel) -> dict[str, Any]:
     model = served.model
     return {
-        **served.about(),
+        **asdict(served.reference),
         "outcome": model.outcome,
         "definition": definition_of(model.outcome),
         "inputs": {block: list(names) for block, names in model.encoder.names_.items()},

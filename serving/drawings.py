@@ -8,6 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from features.transforms import genus_of
+from models.prediction import Explanation
 
 APART = 8
 """How many groups of reasons stand apart; the others are summed."""
@@ -19,15 +20,15 @@ LABEL = 34
 """The room of a visit's label."""
 
 
-def waterfall(explanation: Mapping[str, Any], validation: Mapping[str, Any]) -> dict[str, Any]:
+def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[str, Any]:
     """Return an explanation as a waterfall: taxa by genus, analytes and clinical columns each, the largest apart.
 
     Its log-odds are those of the probability: calibration shrinks what the model says, and its reasons alike.
 
     Parameters
     ----------
-    explanation : mapping
-        Of an answer.
+    explanation : Explanation
+        Of a prediction.
     validation : mapping
         The model's, with the training distributions.
 
@@ -39,9 +40,9 @@ def waterfall(explanation: Mapping[str, Any], validation: Mapping[str, Any]) -> 
         `shap` and `at`, its place among the training patients.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    slope: float = explanation["calibration"]["slope"]
-    for raw in explanation["contributions"]:
-        one = {**raw, "shap": slope * raw["shap"]}
+    slope = explanation.calibration.slope
+    for contribution in explanation.contributions:
+        one = {**vars(contribution), "shap": slope * contribution.shap}
         clade = genus_of(one["feature"]) if one["block"] == "taxa" else one["feature"].partition("=")[0]
         groups.setdefault((one["block"], clade), []).append(one)
     sums = {key: math.fsum(one["shap"] for one in group) for key, group in groups.items()}
@@ -51,7 +52,7 @@ def waterfall(explanation: Mapping[str, Any], validation: Mapping[str, Any]) -> 
     if apart and others:
         rest = [one for key in others for one in groups[key]]
         steps.append(("all else", "", math.fsum(sums[key] for key in others), rest))
-    edges = list(accumulate((shap for _, _, shap, _ in steps), initial=slope * explanation["base_value"]))
+    edges = list(accumulate((shap for _, _, shap, _ in steps), initial=slope * explanation.base_value))
     low, high = min(edges), max(edges)
     width = (high - low) or 1.0
 
@@ -119,7 +120,7 @@ def on_plane(sides: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     found: dict[str, float | None] = {}
     for letter, side in zip("rt", sides, strict=True):
         had = side["like"] or {"low": None, "high": None}
-        found |= {letter: side["answer"]["probability"], f"{letter}_low": had["low"], f"{letter}_high": had["high"]}
+        found |= {letter: side["answer"].probability, f"{letter}_low": had["low"], f"{letter}_high": had["high"]}
     return found
 
 

@@ -22,7 +22,7 @@ from starlette.responses import RedirectResponse
 from features.analytes import ImmuneUnit
 from features.errors import InputError, TaxokineError
 from models.bundle import Model
-from models.patient_input import Unit
+from models.patient_input import TaxaUnit
 from models.predict import ServedModel
 from serving import views
 from serving.accounts import Accounts, Visitor
@@ -265,7 +265,7 @@ def _said(form: FormData) -> Form:
         patient=_text(form, "patient").strip() or "candidate",
         sample=_text(form, "sample").strip() or None,
         profiler=_text(form, "profiler").strip() or None,
-        taxa_unit=chosen("taxa_unit", get_args(Unit)),
+        taxa_unit=chosen("taxa_unit", get_args(TaxaUnit)),
         immune_unit=chosen("immune_unit", get_args(ImmuneUnit)),
         day=_number(form, "day"),
         clock=_text(form, "clock").strip() or None,

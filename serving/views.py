@@ -10,11 +10,12 @@ from typing import Any, get_args
 from features.analytes import ImmuneUnit
 from features.outcomes import definition_of, is_toxicity
 from models.bundle import Model
-from models.drift import drift
+from models.drift import DriftReport, drift
 from models.joint import CELLS, joint_outcome
 from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel, predict
-from models.rates import like
+from models.prediction import Cell, JointOutcome, Prediction
+from models.rates import similar_predictions
 from serving import drawings
 from serving.clinic import Clinic, Patient
 from serving.errors import NotServed
@@ -141,7 +142,7 @@ class Desk:
         """
         rows = [
             {
-                "about": served.about(),
+                "about": served.reference,
                 "outcome": served.model.outcome,
                 "definition": definition_of(served.model.outcome),
                 "side": _side(served.model.outcome),
@@ -154,10 +155,10 @@ class Desk:
         ]
         return {"rows": rows, "clinic": self.clinic}
 
-    def _answers(self, candidate: Candidate) -> list[dict[str, Any]]:
+    def _predictions(self, candidate: Candidate) -> list[Prediction]:
         return [predict(self.models[name], candidate) for name in self.pair]
 
-    def _drift_of(self, name: str, version: str) -> dict[str, Any]:
+    def _drift_of(self, name: str, version: str) -> DriftReport:
         assert self.clinic is not None
         candidates = [one.visits[one.baseline].candidate for one in self.clinic.patients.values()]
         return drift(self._served[name, version].model, candidates)
@@ -166,71 +167,71 @@ class Desk:
         assert self.clinic is not None
         patient = self.clinic.patients[name]
         visit = patient.visits[patient.baseline]
-        answers = self._answers(visit.candidate)
-        four = joint_outcome(answers)
-        cell = four["response_without_toxicity"]
+        predictions = self._predictions(visit.candidate)
+        joint = joint_outcome(predictions)
+        cell = joint.response_without_toxicity
         return {
             "id": name,
             "visits": len(patient.visits),
             "facts": _facts(visit.candidate, visit.label),
             "sides": [
-                {"side": _side(one["outcome"]), "p": one["probability"], "verdict": one["trust"]["verdict"],
-                 "why": next(iter(one["trust"]["reasons"]), "")}
-                for one in answers
+                {"side": _side(prediction.outcome), "p": prediction.probability, "verdict": prediction.trust.verdict,
+                 "why": next(iter(prediction.trust.reasons), "")}
+                for prediction in predictions
             ],
-            "cells": _drawn_cells(four),
+            "cells": _drawn_cells(joint),
             # An abstention sorts last.
-            "benefit": -1.0 if cell["low"] is None else _middle(cell),
+            "benefit": -1.0 if cell.low is None else _middle(cell),
         }  # fmt: skip
 
     def _answered(self, candidate: Candidate, worth: float) -> dict[str, Any]:
-        answers = self._answers(candidate)
-        sides = [self._one_side(one) for one in answers]
-        four = joint_outcome(answers)
+        predictions = self._predictions(candidate)
+        sides = [self._one_side(prediction) for prediction in predictions]
+        joint = joint_outcome(predictions)
         own = all(side["promoted"] for side in sides) and len(sides) == 2
         enough = own and all(min(s["events"], s["patients"] - s["events"]) >= ENOUGH for s in sides)
         return {
             "sides": sides,
             "own": own,
-            "cells": _drawn_cells(four),
-            "cells_reason": four["reason"],
-            "odds_ratio": four["odds_ratio"],
+            "cells": _drawn_cells(joint),
+            "cells_reason": joint.reason,
+            "odds_ratio": joint.odds_ratio,
             "together": self._together(),
-            "plane": None if four["reason"] else drawings.on_plane(sides),
+            "plane": None if joint.reason else drawings.on_plane(sides),
             "evidence": [
-                {"side": one["side"], "sentence": one["answer"]["evidence"]["sentence"], "promoted": one["promoted"]}
+                {"side": one["side"], "sentence": one["answer"].evidence["sentence"], "promoted": one["promoted"]}
                 for one in sides
             ],
             "rings": self._rings(),
             "research": _standing(sides),
-            "weighing": _weighed(answers[0]["probability"], answers[1]["probability"], self._together(), worth)
-            if enough and four["reason"] is None
+            "weighing": _weighed(predictions[0].probability, predictions[1].probability, self._together(), worth)
+            if enough and predictions[0].probability is not None and predictions[1].probability is not None
             else None,
-            "abstained": any(side["answer"]["probability"] is None for side in sides),
-            "simulated": any(one["simulated"] for one in answers),
+            "abstained": any(prediction.probability is None for prediction in predictions),
+            "simulated": any(prediction.simulated for prediction in predictions),
             "in_words": _IN_WORDS,
         }
 
-    def _one_side(self, answered: dict[str, Any]) -> dict[str, Any]:
-        model = self._served[answered["model"]["name"], answered["model"]["version"]].model
-        validation, p = model.validation, answered["probability"]
+    def _one_side(self, prediction: Prediction) -> dict[str, Any]:
+        model = self._served[prediction.model.name, prediction.model.version].model
+        validation, p = model.validation, prediction.probability
         return {
-            "outcome": answered["outcome"],
-            "side": _side(answered["outcome"]),
-            "had": "had toxicity" if is_toxicity(answered["outcome"]) else "responded",
-            "definition": answered["definition"],
-            "answer": answered,
-            "promoted": _is_promoted(answered["model"]["alias"]),
+            "outcome": prediction.outcome,
+            "side": _side(prediction.outcome),
+            "had": "had toxicity" if is_toxicity(prediction.outcome) else "responded",
+            "definition": prediction.definition,
+            "answer": prediction,
+            "promoted": _is_promoted(prediction.model.alias),
             "patients": model.evidence["patients"],
             "events": model.evidence["events"],
             "rates": validation.get("rates"),
-            "like": None if p is None else like(validation, p),
-            "nearest": next((n for n in answered["nearest"] if n["outcome"] == answered["outcome"]), None),
+            "like": None if p is None else similar_predictions(validation, p),
+            "nearest": next((n for n in prediction.nearest if n.outcome == prediction.outcome), None),
             "reasons": None
-            if answered["explanation"] is None
-            else drawings.waterfall(answered["explanation"], validation),
+            if prediction.explanation is None
+            else drawings.waterfall(prediction.explanation, validation),
             # The evidence stands above, once.
-            "reservations": [why for why in answered["trust"]["reasons"] if why != answered["evidence"]["sentence"]],
+            "reservations": [why for why in prediction.trust.reasons if why != prediction.evidence["sentence"]],
             "curves": drawings.net_benefit(validation.get("decision", ())),
         }
 
@@ -257,16 +258,16 @@ class Desk:
         ]  # fmt: skip
 
     def _course(self, patient: Patient) -> dict[str, Any]:
-        answers = [self._answers(visit.candidate) for visit in patient.visits]
+        predictions = [self._predictions(visit.candidate) for visit in patient.visits]
         assert self.clinic is not None
         inside = [visit.day is None or visit.day <= self.clinic.latest for visit in patient.visits]
         rows = [
             {
                 "label": visit.label,
                 "inside": ok,
-                "said": [(one["probability"], one["trust"]["verdict"]) for one in said],
+                "said": [(one.probability, one.trust.verdict) for one in said],
             }
-            for visit, ok, said in zip(patient.visits, inside, answers, strict=True)
+            for visit, ok, said in zip(patient.visits, inside, predictions, strict=True)
         ]
         days = [visit.day for visit in patient.visits]
         return {"rows": rows, **drawings.course(rows, days, [_side(name) for name in self.pair])}
@@ -299,7 +300,7 @@ def _standing(sides: Sequence[Mapping[str, Any]]) -> str:
     """Return in a few words why the models' answers do not come first."""
     found = {
         side["side"]: "not promoted"
-        if side["answer"]["evidence"]["beats_chance"] is True
+        if side["answer"].evidence["beats_chance"] is True
         else "did not beat chance on unseen cohorts"
         for side in sides
         if not side["promoted"]
@@ -329,20 +330,20 @@ def _facts(candidate: Candidate, label: str) -> list[str]:
     return found
 
 
-def _middle(cell: Mapping[str, float | None]) -> float:
+def _middle(cell: Cell) -> float:
     """Return a cell's chance under the cohorts' odds ratio, or the middle of its bounds."""
-    if cell["expected"] is not None:
-        return cell["expected"]
-    low, high = cell["low"], cell["high"]
-    assert low is not None
-    assert high is not None
-    return (low + high) / 2
+    if cell.expected is not None:
+        return cell.expected
+    assert cell.low is not None
+    assert cell.high is not None
+    return (cell.low + cell.high) / 2
 
 
-def _drawn_cells(four: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    if four["reason"] is not None:
+def _drawn_cells(joint: JointOutcome) -> list[dict[str, Any]] | None:
+    if joint.reason is not None:
         return None
-    return [{"name": name, "middle": _middle(four[name]), **four[name]} for name in CELLS]
+    cells = ((name, getattr(joint, name)) for name in CELLS)
+    return [{"name": name, "middle": _middle(cell), **vars(cell)} for name, cell in cells]
 
 
 def _weighed(response: float, toxicity: float, together: Mapping[str, Any] | None, worth: float) -> dict[str, Any]:

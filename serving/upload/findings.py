@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from features.analytes import LOG2_UNITS, ImmuneUnit, canonical_analyte
 from features.draft import is_analyte
-from models.patient_input import Unit
+from models.patient_input import TaxaUnit
 from models.predict import ServedModel
 
 Field = Literal["taxa", "taxonomy", "immune", "clinical"]
@@ -43,7 +43,7 @@ class Form:
     patient: str = "candidate"
     sample: str | None = None
     profiler: str | None = None
-    taxa_unit: Unit | None = None
+    taxa_unit: TaxaUnit | None = None
     immune_unit: ImmuneUnit | None = None
     day: float | None = None
     clock: str | None = None

@@ -141,25 +141,26 @@ def _judge(told: Told, outcome: str, ranked: Sequence[ServedModel], candidate: C
     """Tell what keeps the model that would answer from knowing this candidate."""
     served, model_input = select_model(ranked, candidate)
     model, of = served.model, {"outcomes": (outcome,)}
-    judged = assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values))
+    assessment = assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values))
+    trust = assessment.trust
     if "taxa" in model.blocks and candidate.taxa:
-        facts, profilers = judged.facts, " or ".join(model.profilers) or "not stated"
-        if (share := facts["taxa_recognised"]) < CARE_RECOGNISED:
+        profilers = " or ".join(model.profilers) or "not stated"
+        if (share := trust.taxa_recognised or 0.0) < CARE_RECOGNISED:
             came = f"a profile of which {share:.0%} lies in taxa whose names the model knows"
             expected = f"at least {CARE_RECOGNISED:.0%}; the model's profiler: {profilers}"
             advice = "Profile the reads with that program and database; other databases name taxa otherwise."
             told.warn("other_naming", came, expected, advice, **of)
-        if facts["profiler_match"] is None:
+        if trust.profiler_match is None:
             told.warn("no_profiler", "no profiler", profilers, "State what made the profile.", **of)
-        elif not facts["profiler_match"]:
+        elif not trust.profiler_match:
             advice = "The same name may mean another taxon; profile the reads with the model's if you can."
             told.warn("other_profiler", str(candidate.taxa.profiler), profilers, advice, **of)
-        if richness_grade(percentile := facts.get("richness_percentile", 100.0)):
+        if (percentile := trust.richness_percentile) is not None and richness_grade(percentile):
             came = f"so few taxa that {percentile:.0f}% of the training patients had no more"
             advice = "The sample may be shallow, or part of the profile missing."
             told.warn("few_taxa", came, "as many as training patients have", advice, **of)
-    if judged.verdict == "abstain":
-        came = f"the model will abstain: {'; '.join(judged.decisive)}"
+    if trust.verdict == "abstain":
+        came = f"the model will abstain: {'; '.join(assessment.decisive)}"
         advice = "Mend what can be mended; there will be no probability otherwise."
         told.warn("abstains", came, "a patient of whom the model knows enough", advice, **of)
 

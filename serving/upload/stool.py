@@ -15,8 +15,8 @@ from features.tables.numbers import read_number_table
 from features.tables.text import read_text_table
 from features.taxa import TaxaTable
 from features.taxon_names import RANKS, UNEXPLAINED, canonical_name
-from models.applicability import CARE_FILLED
-from models.patient_input import WHOLE, Unit
+from models.applicability import CARE_TOTAL
+from models.patient_input import PROFILE_TOTAL, TaxaUnit
 from serving.upload.findings import WHAT, Known, Refused, Told
 from serving.upload.intake import StoredFile
 from serving.upload.sheets import kind_in
@@ -70,10 +70,10 @@ def profile(told: Told, file: StoredFile, taxonomy: StoredFile | None) -> dict[s
     values = _without_unexplained(told, file, sample, values, unit) if format == "metaphlan" else values
     total = math.fsum(values.values())
     told.say("taxa", f"{len(values)} found", f"they sum to {total:.6g}", file.name)
-    if unit in WHOLE and total < CARE_FILLED * WHOLE[unit]:
-        came = f"a profile that sums to {total:.4g}, {total / WHOLE[unit]:.0%} of its whole"
+    if unit in PROFILE_TOTAL and total < CARE_TOTAL * PROFILE_TOTAL[unit]:
+        came = f"a profile that sums to {total:.4g}, {total / PROFILE_TOTAL[unit]:.0%} of its whole"
         advice = "Part of it may be missing: upload the profile as its program wrote it."
-        told.warn("half_empty", came, f"a sum of {WHOLE[unit]:g}", advice, file=file.name)
+        told.warn("half_empty", came, f"a sum of {PROFILE_TOTAL[unit]:g}", advice, file=file.name)
     known = _say_known(told, file, {name: value / total for name, value in values.items()})
     if format in ("biom", "qza") and not table.lineages and not known:
         came = f"features without names, such as {next(iter(values))!r}"
@@ -113,7 +113,7 @@ def _refuse_stacked(file: StoredFile, kind: str) -> None:
 
 def _check_stacked(file: StoredFile, total: float) -> None:
     # A sum of 1.9 is not taken for a profile in percent of which hardly anything is left.
-    for whole in WHOLE.values():
+    for whole in PROFILE_TOTAL.values():
         if 1.02 < total / whole < len(RANKS) + 0.5:
             came = f"abundances that sum to {total:.6g}, as several ranks one below the other do"
             expected = f"one rank, summing to {whole:g}, or names with prefixes such as 's__'"
@@ -126,7 +126,7 @@ def _amounts(table: TaxaTable, sample: str) -> Amounts:
     return {table.taxa[at]: float(str(row[at])) for at in np.flatnonzero(row).tolist()}
 
 
-def _unit(told: Told, file: StoredFile, found: Unit, values: Amounts, format: str) -> Unit:
+def _unit(told: Told, file: StoredFile, found: TaxaUnit, values: Amounts, format: str) -> TaxaUnit:
     """Return the unit that the numbers tell, or the form where they leave it open."""
     stated, total = told.form.taxa_unit, math.fsum(values.values())
     if not total:
@@ -142,7 +142,9 @@ def _unit(told: Told, file: StoredFile, found: Unit, values: Amounts, format: st
         found = "counts" if stated == "counts" else found
     if stated not in (None, found):
         came = f"numbers that read as {found}, summing to {total:.6g}"
-        expected = f"{stated}, as stated" + (f", summing to {WHOLE[stated]:g}" if stated in WHOLE else "")
+        expected = f"{stated}, as stated" + (
+            f", summing to {PROFILE_TOTAL[stated]:g}" if stated in PROFILE_TOTAL else ""
+        )
         advice = f"State {found}, or correct the file."
         raise Refused("unit_contradicted", came, expected, advice, file=file.name)
     if format == "metaphlan" and found != "percent":
@@ -157,13 +159,13 @@ def _ranks_of(file: StoredFile) -> str:
     return f"of {len(marks)} ranks in the file" if len(marks) > 1 else "the finest at which most taxa have a name"
 
 
-def _without_unexplained(told: Told, file: StoredFile, sample: str, values: Amounts, unit: Unit) -> Amounts:
+def _without_unexplained(told: Told, file: StoredFile, sample: str, values: Amounts, unit: TaxaUnit) -> Amounts:
     """Return amounts scaled to their whole where reads that no clade explains have a row, as training profiles are."""
-    if unit not in WHOLE or UNEXPLAINED.isdisjoint(file.labels):
+    if unit not in PROFILE_TOTAL or UNEXPLAINED.isdisjoint(file.labels):
         return values
     grid = read_number_table(file.path, lambda label: label in UNEXPLAINED)
     unexplained = float(grid.values[:, grid.columns.labels.index(sample)].sum())
-    total, whole = math.fsum(values.values()), WHOLE[unit]
+    total, whole = math.fsum(values.values()), PROFILE_TOTAL[unit]
     if not unexplained or abs(total + unexplained - whole) > 0.02 * whole:
         return values
     note = "left out, and the taxa scaled to the whole, as in training"

@@ -18,6 +18,7 @@ from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES
+from models.prediction import ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
 from training.evidence.aggregates import distributions
 
@@ -61,6 +62,13 @@ def invented(n: int = 60, n_taxa: int = 25, seed: int = 0) -> FeatureTable:
         cohorts={"invented": {"simulated": True, "profiler": PROFILER, "clock": "day_ici"}},
         notes=(),
     )
+
+
+def prediction_of(outcome: str, probability: float | None, evidence: dict[str, Any] | None = None) -> Prediction:
+    """Return a prediction of which only the outcome, the probability and the evidence matter."""
+    trust = Trust("ok", (), (), (), *[None] * 11, (), ())
+    reference = ModelReference("model", "1", "", "", "elastic_net", ("taxa",))
+    return Prediction(outcome, "", probability, None, None, reference, evidence or {}, trust, (), False)
 
 
 def outcome_of(table: FeatureTable) -> NDArray[np.float64]:

@@ -12,10 +12,11 @@ import pytest
 from features.analytes import MeasuredValue, parse_value
 from features.cohort import Cohort, read_cohort
 from features.landmark import BLOCKS, landmark_table
-from models.applicability import MIN_ANALYTES, Trust, assess_applicability
+from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
 from models.batch import table_candidates
 from models.bundle import Model
 from models.encoder import BlockEncoder
+from models.evidence import Estimate
 from models.patient_input import Candidate, Measurement, StoolProfile, to_model_input
 from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference_set
 
@@ -40,7 +41,7 @@ def stool(values: dict[str, float] | None = None, **changes: Any) -> Candidate:
     return Candidate({}, StoolProfile(values or FULL, **said))
 
 
-def judged(candidate: Candidate, by: Model | None = None) -> Trust:
+def judged(candidate: Candidate, by: Model | None = None) -> Assessment:
     by = by or model()
     model_input = to_model_input(candidate, by.encoder, by.units)
     return assess_applicability(by, candidate, model_input, by.encoder.encode(model_input.values))
@@ -48,14 +49,14 @@ def judged(candidate: Candidate, by: Model | None = None) -> Trust:
 
 def test_a_patient_like_those_of_training_is_answered() -> None:
     found = judged(stool())
-    assert (found.verdict, found.reasons) == ("ok", ())
-    assert found.facts["profiler_match"] is True
-    assert found.facts["taxa_recognised"] == pytest.approx(1)
-    assert found.facts["unused"] == []
-    assert found.facts["taxa_present"] == pytest.approx(3 / len(model().encoder.features_))
+    assert (found.trust.verdict, found.trust.reasons) == ("ok", ())
+    assert found.trust.profiler_match is True
+    assert found.trust.taxa_recognised == pytest.approx(1)
+    assert found.trust.unused == ()
+    assert found.trust.taxa_present == pytest.approx(3 / len(model().encoder.features_))
     whole = model(*BLOCKS)
     candidates = [c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical]
-    assert {judged(c, whole).verdict for c in candidates} == {"ok"}
+    assert {judged(c, whole).trust.verdict for c in candidates} == {"ok"}
 
 
 @pytest.mark.parametrize("missing", BLOCKS)
@@ -63,17 +64,17 @@ def test_without_a_block_it_abstains(missing: str) -> None:
     whole = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
     without = replace(whole, **{missing: {"taxa": None, "immune": (), "clinical": {}}[missing]})
     found = judged(without, model(*BLOCKS))
-    assert found.verdict == "abstain"
-    assert found.reasons == (f"the model needs the {missing} block, and nothing of it was given",)
-    assert found.facts[f"{missing}_present"] == 0
-    assert found.facts["missing_blocks"] == [missing]
+    assert found.trust.verdict == "abstain"
+    assert found.trust.reasons == (f"the model needs the {missing} block, and none of it was reported",)
+    assert getattr(found.trust, f"{missing}_present") == 0
+    assert found.trust.missing_blocks == (missing,)
 
 
 def test_a_block_of_which_nothing_is_known_is_as_good_as_none() -> None:
     whole = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
     found = judged(replace(whole, clinical={"shoe": 43.0}), model(*BLOCKS))
-    assert found.verdict == "abstain"
-    assert found.facts["unused"] == ["shoe"]
+    assert found.trust.verdict == "abstain"
+    assert found.trust.unused == ("shoe",)
 
 
 @pytest.mark.parametrize(
@@ -87,41 +88,49 @@ def test_a_block_of_which_nothing_is_known_is_as_good_as_none() -> None:
 )
 def test_a_profile_is_recognised_by_its_abundance(share: float, verdict: str) -> None:
     found = judged(stool({KNOWN[0]: 100 * share, "Unheard_of": 100 * (1 - share)}))
-    assert found.verdict == verdict
-    assert found.facts["taxa_recognised"] == pytest.approx(share)
-    assert found.facts["unused"] == ["Unheard_of"]
-    assert ("of the profile's abundance" in " ".join(found.reasons)) == (verdict != "ok")
+    assert found.trust.verdict == verdict
+    assert found.trust.taxa_recognised == pytest.approx(share)
+    assert found.trust.unused == ("Unheard_of",)
+    assert ("of the profile's abundance" in " ".join(found.trust.reasons)) == (verdict != "ok")
 
 
 @pytest.mark.parametrize(
     ("profiler", "match", "says"),
-    [(PROFILER, True, None), ("kraken2", False, f"is kraken2, the model's is {PROFILER}"), (None, None, "not given")],
+    [
+        (PROFILER, True, None),
+        ("kraken2", False, f"with kraken2, the training profiles with {PROFILER}"),
+        (None, None, "not reported"),
+    ],
 )
 def test_another_profiler_calls_for_care(profiler: str | None, match: bool | None, says: str | None) -> None:
     found = judged(stool(profiler=profiler))
-    assert found.facts["profiler_match"] is match
-    assert found.verdict == ("ok" if says is None else "use with care")
-    assert (says or "") in "".join(found.reasons)
+    assert found.trust.profiler_match is match
+    assert found.trust.verdict == ("ok" if says is None else "use with care")
+    assert (says or "") in "".join(found.trust.reasons)
 
 
 def test_a_model_whose_profiler_was_not_stated_matches_none() -> None:
     found = judged(stool(), replace(model(), profilers=()))
-    assert found.reasons == (f"the profiler is {PROFILER}, the model's is not stated",)
+    assert found.trust.reasons == (
+        f"the profile was made with {PROFILER}, the training profiles with an unreported profiler",
+    )
 
 
 def test_another_clock_calls_for_care() -> None:
     found = judged(stool(clock="day_fmt"), model(clocks=["day_ici", "day_x"]))
-    assert found.verdict == "use with care"
-    assert found.reasons == ("the stool's day is on day_fmt, the model's on day_ici and day_x",)
-    assert found.facts["clock_match"] is False
-    assert judged(stool(clock=None)).verdict == "ok"
+    assert found.trust.verdict == "use with care"
+    assert found.trust.reasons == (
+        "the stool sample's day is counted on day_fmt, the model's days on day_ici and day_x",
+    )
+    assert found.trust.clock_match is False
+    assert judged(stool(clock=None)).trust.verdict == "ok"
 
 
 def test_stool_from_after_the_landmark_calls_for_care() -> None:
-    assert judged(stool(day=14.0), model(landmark=14.0)).verdict == "ok"
+    assert judged(stool(day=14.0), model(landmark=14.0)).trust.verdict == "ok"
     found = judged(stool(day=15.0), model(landmark=14.0))
-    assert found.reasons == ("the stool is of day 15, after the model's landmark, day 14",)
-    assert judged(stool(day=None)).verdict == "ok"
+    assert found.trust.reasons == ("the stool sample was taken on day 15, after the model's landmark, day 14",)
+    assert judged(stool(day=None)).trust.verdict == "ok"
 
 
 @pytest.mark.parametrize(("filled", "verdict"), [(0.45, "abstain"), (0.6, "use with care"), (0.85, "ok")])
@@ -129,15 +138,15 @@ def test_stool_from_after_the_landmark_calls_for_care() -> None:
 def test_a_profile_that_does_not_sum_to_its_whole(filled: float, verdict: str, unit: str, whole: float) -> None:
     values = {name: value / 100 * whole * filled for name, value in FULL.items()}
     found = judged(stool(values, unit=unit))
-    assert found.verdict == verdict
-    assert (f"sums to {filled:.0%}" in "".join(found.reasons)) == (verdict != "ok")
+    assert found.trust.verdict == verdict
+    assert (f"sums to {filled:.0%}" in "".join(found.trust.reasons)) == (verdict != "ok")
     without = judged(stool(values, unit=unit, profiler=None))
-    assert ("the profile's profiler was not given" in without.decisive) == (verdict != "abstain")
-    assert "the profile's profiler was not given" in without.reasons
+    assert ("the profile's profiler was not reported" in without.decisive) == (verdict != "abstain")
+    assert "the profile's profiler was not reported" in without.trust.reasons
 
 
 def test_counts_have_no_whole_to_fill() -> None:
-    assert judged(stool({KNOWN[0]: 3, KNOWN[1]: 4}, unit="counts")).verdict == "ok"
+    assert judged(stool({KNOWN[0]: 3, KNOWN[1]: 4}, unit="counts")).trust.verdict == "ok"
 
 
 @pytest.mark.parametrize("given", range(len(UNITS) + 1))
@@ -147,8 +156,8 @@ def test_few_analytes(given: int) -> None:
         for name, unit in list(STATED.items())[:given]
     )
     found, share = judged(Candidate({}, None, blood), model("immune")), given / len(UNITS)
-    assert found.facts["immune_present"] == pytest.approx(share)
-    assert found.verdict == ("ok" if share == 1 else "abstain" if share < MIN_ANALYTES else "use with care")
+    assert found.trust.immune_present == pytest.approx(share)
+    assert found.trust.verdict == ("ok" if share == 1 else "abstain" if share < MIN_ANALYTES else "use with care")
 
 
 def test_blood_from_after_the_landmark_calls_for_care() -> None:
@@ -156,10 +165,10 @@ def test_blood_from_after_the_landmark_calls_for_care() -> None:
         Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit, 15.0)  # type: ignore[arg-type]
         for name, unit in STATED.items()
     )
-    assert judged(Candidate({}, None, blood), model("immune", landmark=15.0)).verdict == "ok"
+    assert judged(Candidate({}, None, blood), model("immune", landmark=15.0)).trust.verdict == "ok"
     found = judged(Candidate({}, None, blood), model("immune", landmark=14.0))
-    assert found.verdict == "use with care"
-    assert found.reasons == ("blood is of day 15, after the model's landmark, day 14",)
+    assert found.trust.verdict == "use with care"
+    assert found.trust.reasons == ("blood was drawn on day 15, after the model's landmark, day 14",)
 
 
 def test_clinical_gaps_call_for_care() -> None:
@@ -167,8 +176,8 @@ def test_clinical_gaps_call_for_care() -> None:
     columns = dict.fromkeys(name.partition("=")[0] for name in names)
     assert len(columns) > 1
     found = judged(Candidate({"age": 60.0}, None, ()), model("clinical"))
-    assert found.verdict == "use with care"
-    assert found.reasons == (f"only {1 / len(names):.0%} of the model's clinical columns were given",)
+    assert found.trust.verdict == "use with care"
+    assert found.trust.reasons == (f"only {1 / len(names):.0%} of the model's clinical columns were reported",)
 
 
 def test_only_analytes_that_the_model_uses_count() -> None:
@@ -177,24 +186,26 @@ def test_only_analytes_that_the_model_uses_count() -> None:
     encoder = BlockEncoder(("immune",)).fit(table)
     found = replace(model("immune"), encoder=encoder)
     dropped = Candidate({}, None, (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),))
-    assert judged(dropped, found).verdict == "abstain"
-    assert judged(dropped, found).facts["unused"] == ["IL-6"]
+    assert judged(dropped, found).trust.verdict == "abstain"
+    assert judged(dropped, found).trust.unused == ("IL-6",)
     others = tuple(Measurement(n.removesuffix(" mRNA"), MeasuredValue(3.0), u) for n, u in list(STATED.items())[1:])  # type: ignore[arg-type]
-    assert judged(Candidate({}, None, others), found).verdict == "ok"
+    assert judged(Candidate({}, None, others), found).trust.verdict == "ok"
 
 
 @pytest.mark.parametrize("beats", [False, None])
 def test_evidence_that_does_not_exclude_chance_is_repeated(beats: bool | None) -> None:
     found = judged(stool(), model(beats_chance=beats, sentence="it did no better than chance"))
-    assert (found.verdict, found.reasons) == ("use with care", ("it did no better than chance",))
+    assert (found.trust.verdict, found.trust.reasons) == ("use with care", ("it did no better than chance",))
 
 
 def test_a_profiler_that_names_taxa_otherwise_is_not_answered() -> None:
     mixed = {KNOWN[0]: 70.0, "Unheard_of": 30.0}
-    assert judged(stool(mixed)).verdict == "use with care"
+    assert judged(stool(mixed)).trust.verdict == "use with care"
     found = judged(stool(mixed, profiler="kraken2"))
-    assert found.verdict == "abstain"
-    assert found.reasons[1] == f"the profiler is kraken2, the model's is {PROFILER}, and the two do not name taxa alike"
+    assert found.trust.verdict == "abstain"
+    assert found.trust.reasons[1] == (
+        f"the profile was made with kraken2, the training profiles with {PROFILER}, and the two name taxa differently"
+    )
 
 
 def test_an_analyte_without_a_unit_calls_for_care() -> None:
@@ -203,10 +214,10 @@ def test_an_analyte_without_a_unit_calls_for_care() -> None:
         for name, unit in UNITS.items()
     )
     found = judged(Candidate({}, None, blood), replace(model("immune"), units=UNITS))
-    assert found.verdict == "use with care"
-    assert found.reasons == ("nobody stated a unit of IL-10: it may be another than the model's",)
-    assert found.facts["unit_unstated"] == ["IL-10"]
-    assert judged(Candidate({}, None, blood[:2]), replace(model("immune"), units=UNITS)).facts["unit_unstated"] == []
+    assert found.trust.verdict == "use with care"
+    assert found.trust.reasons == ("the unit of IL-10 was not reported and may differ from the training cohorts'",)
+    assert found.trust.unit_unstated == ("IL-10",)
+    assert judged(Candidate({}, None, blood[:2]), replace(model("immune"), units=UNITS)).trust.unit_unstated == ()
 
 
 def blood_of(**values: float | str) -> tuple[Measurement, ...]:
@@ -233,30 +244,30 @@ def blood_of(**values: float | str) -> tuple[Measurement, ...]:
 )
 def test_analytes_beyond_their_range(values: dict[str, float | str], beyond: list[str], verdict: str) -> None:
     found = judged(Candidate({}, None, blood_of(**values)), model("immune"))
-    assert found.facts["out_of_range"] == beyond
-    assert found.verdict == verdict
-    assert all(name in "".join(found.reasons) for name in beyond)
-    assert ("check their units" in "".join(found.reasons)) == (verdict == "abstain")
+    assert found.trust.out_of_range == tuple(beyond)
+    assert found.trust.verdict == verdict
+    assert all(name in "".join(found.trust.reasons) for name in beyond)
+    assert ("check their units" in "".join(found.trust.reasons)) == (verdict == "abstain")
 
 
 def test_half_of_the_analytes_is_half_of_those_given() -> None:
     three = blood_of(**{"IL-6": 1e6, "IL-8": 1e6})[:3]
     found = judged(Candidate({}, None, three), model("immune"))
-    assert found.verdict == "abstain"
-    assert "2 of the 3 analytes given" in found.reasons[-1]
+    assert found.trust.verdict == "abstain"
+    assert "2 of the 3 measured analytes" in found.trust.reasons[-1]
 
 
 def test_the_ends_of_the_range_are_inside_it_in_another_unit_too() -> None:
     values = invented().immune.values[:, 0]
     for end in (np.nanmax(values[np.isfinite(values)]), np.nanmin(values[np.isfinite(values)])):
         one = Measurement("IL-6", MeasuredValue(float(end) / 1000), "ng/mL")
-        assert judged(Candidate({}, None, (one, *blood_of()[1:])), model("immune")).facts["out_of_range"] == []
+        assert judged(Candidate({}, None, (one, *blood_of()[1:])), model("immune")).trust.out_of_range == ()
 
 
 def test_clinical_numbers_beyond_their_range_call_for_care() -> None:
     found = judged(Candidate({"age": 3, "sex": "male"}, None, ()), model("clinical"))
-    assert (found.verdict, found.facts["out_of_range"]) == ("use with care", ["age"])
-    assert found.reasons == ("beyond every training patient's: age",)
+    assert (found.trust.verdict, found.trust.out_of_range) == ("use with care", ("age",))
+    assert found.trust.reasons == ("outside the range of all training patients: age",)
 
 
 COHORT = {"cohort": "invented", "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}
@@ -269,52 +280,58 @@ def placed(**cohort: Any) -> Model:
 
 def test_a_patient_inside_the_cloud_is_answered_and_placed() -> None:
     found = judged(next(one for one in patients() if one.taxa), placed())
-    assert found.facts["nearest_cohort"] == "invented"
-    assert found.facts["nearest_cohort_auroc"] == {"value": 0.8, "low": 0.7, "high": 0.9}
-    assert found.facts["distance"] > 0
-    assert 0 <= found.facts["distance_percentile"] <= CARE_PERCENTILE
-    assert "distance" not in " ".join(found.reasons)
+    assert found.trust.nearest_cohort == "invented"
+    assert found.trust.nearest_cohort_auroc == Estimate(0.8, 0.7, 0.9)
+    assert found.trust.distance > 0
+    assert 0 <= found.trust.distance_percentile <= CARE_PERCENTILE
+    assert "distance" not in " ".join(found.trust.reasons)
 
 
 @pytest.mark.parametrize(
     ("quantile", "verdict", "says"),
-    [(0.5, None, ""), (0.97, "use with care", "than 97% of theirs do"), (2.0, "abstain", "than any of theirs does")],
+    [(0.5, None, ""), (0.97, "use with care", "than 97% of theirs"), (2.0, "abstain", "than all of theirs")],
 )
 def test_far_from_every_patient(quantile: float, verdict: str | None, says: str) -> None:
     by = placed()
     assert by.reference is not None
     candidate = patients()[0]
-    distance = judged(candidate, by).facts["distance"]
+    distance = judged(candidate, by).trust.distance
     # The cloud is scaled so that this patient falls where the rule is to be tried.
     left_out = np.linspace(0, distance / quantile, 100, endpoint=quantile > 1)
     found = judged(candidate, replace(by, reference=replace(by.reference, left_out=left_out)))
-    reasons = [reason for reason in found.reasons if "further" in reason]
+    reasons = [reason for reason in found.trust.reasons if "farther" in reason]
     assert len(reasons) == (verdict is not None)
     assert says in "".join(reasons)
-    assert found.verdict == (verdict or "ok")
+    assert found.trust.verdict == (verdict or "ok")
 
 
 def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
     found = judged(stool(), placed())
-    assert found.facts["distance_percentile"] < CARE_PERCENTILE
-    assert found.facts["richness_percentile"] == 0
-    assert found.verdict == "use with care"
-    assert found.reasons == ("only 0% of the training patients have as few of the model's taxa",)
+    assert found.trust.distance_percentile < CARE_PERCENTILE
+    assert found.trust.richness_percentile == 0
+    assert found.trust.verdict == "use with care"
+    assert found.trust.reasons == ("only 0% of training patients have as few of the model's taxa",)
 
 
 @pytest.mark.parametrize(
     ("cohort", "says"),
     [
-        ({"auroc": 0.55, "auroc_low": 0.45, "auroc_high": 0.65}, "did no better than chance (AUROC 0.55, 0.45-0.65)"),
-        ({"auroc": 0.3, "auroc_low": 0.2, "auroc_high": 0.4}, "did no better than chance (AUROC 0.30, 0.20-0.40)"),
-        ({"auroc": None, "auroc_low": None, "auroc_high": None}, "could not be measured"),
-        ({"cohort": "a third"}, "could not be measured"),
+        (
+            {"auroc": 0.55, "auroc_low": 0.45, "auroc_high": 0.65},
+            "was no better than chance (0.55, 95% interval 0.45 to 0.65)",
+        ),
+        (
+            {"auroc": 0.3, "auroc_low": 0.2, "auroc_high": 0.4},
+            "was no better than chance (0.30, 95% interval 0.20 to 0.40)",
+        ),
+        ({"auroc": None, "auroc_low": None, "auroc_high": None}, "could not be estimated"),
+        ({"cohort": "a third"}, "could not be estimated"),
     ],
 )
 def test_the_nearest_cohort_is_held_against_the_model(cohort: dict[str, Any], says: str) -> None:
     found = judged(next(one for one in patients() if one.taxa), placed(**cohort))
-    assert found.verdict == "use with care"
-    assert any("invented" in reason and says in reason for reason in found.reasons)
+    assert found.trust.verdict == "use with care"
+    assert any("invented" in reason and says in reason for reason in found.trust.reasons)
 
 
 def profile_of(cohort: Cohort, i: int) -> StoolProfile:
@@ -332,24 +349,24 @@ def test_no_profile_of_another_taxonomy_is_answered(cohorts_dir: Path) -> None:
     same = read_cohort("frankel_2017", cohorts_dir, fetch=False)
     for i in range(len(other.taxa.values)):
         judgement = judged(Candidate({}, profile_of(other, i)), by)
-        assert judgement.verdict == "abstain"
-        assert any("profiler is qiime2_gtdb" in reason and "name taxa" in reason for reason in judgement.reasons)
-        assert any("of the profile's abundance" in reason for reason in judgement.reasons)
+        assert judgement.trust.verdict == "abstain"
+        assert any("with qiime2_gtdb" in reason and "name taxa" in reason for reason in judgement.trust.reasons)
+        assert any("of the profile's abundance" in reason for reason in judgement.trust.reasons)
     # The very same samples, profiled as the model's patients were.
-    verdicts = [judged(Candidate({}, profile_of(same, i)), by).verdict for i in range(len(same.taxa.values))]
+    verdicts = [judged(Candidate({}, profile_of(same, i)), by).trust.verdict for i in range(len(same.taxa.values))]
     assert verdicts.count("abstain") <= 2
 
 
 def test_simulated_training_says_nothing_of_real_patients() -> None:
     found = judged(stool(), model(simulated=True))
-    assert found.verdict == "use with care"
-    assert "simulated" in found.reasons[0]
+    assert found.trust.verdict == "use with care"
+    assert "simulated" in found.trust.reasons[0]
 
 
 def test_the_gravest_verdict_counts_and_every_reason_stays() -> None:
     care = stool({"Unheard_of": 55.0, KNOWN[0]: 5.0}, profiler="kraken2", clock="day_fmt", day=9.0)
     found = judged(care, model(simulated=True, beats_chance=False, sentence="no better than chance"))
-    assert found.verdict == "abstain"
+    assert found.trust.verdict == "abstain"
     parts = ("abundance", "kraken2", "day_fmt", "day 9", "sums to 60%", "no better", "simulated")
-    assert len(found.reasons) == len(parts)
-    assert all(part in reason for part, reason in zip(parts, found.reasons, strict=True))
+    assert len(found.trust.reasons) == len(parts)
+    assert all(part in reason for part, reason in zip(parts, found.trust.reasons, strict=True))

@@ -72,15 +72,15 @@ def test_a_prediction_is_the_answer(family: str) -> None:
     asked = list(table_candidates(invented(seed=4)))
     for candidate, row in zip(asked, predictions(model, asked).itertuples(), strict=True):
         said = predict([model], candidate)
-        assert row.probability == said["probability"]
-        assert row.margin == said["explanation"]["value"]
-        assert row.verdict == said["trust"]["verdict"]
+        assert row.probability == said.probability
+        assert row.margin == said.explanation.value
+        assert row.verdict == said.trust.verdict
         assert row.model == "toxicity_any/1"
-        assert row.simulated == said["simulated"]
+        assert row.simulated == said.simulated
         top = row.contributions.split("; ")
         assert len(top) == TOP
-        most = max(said["explanation"]["contributions"], key=lambda c: abs(c["shap"]))
-        assert top[0] == f"{most['feature']} {most['shap']:+.3f}"
+        most = max(said.explanation.contributions, key=lambda c: abs(c.shap))
+        assert top[0] == f"{most.feature} {most.shap:+.3f}"
 
 
 def test_who_is_not_answered_has_no_number() -> None:
@@ -89,7 +89,7 @@ def test_who_is_not_answered_has_no_number() -> None:
     assert np.isnan(row["probability"])
     assert np.isnan(row["margin"])
     assert row["contributions"] == ""
-    assert "nothing of it was given" in row["reasons"]
+    assert "none of it was reported" in row["reasons"]
 
 
 def test_nobody_to_answer_for_is_an_empty_table() -> None:
@@ -142,7 +142,7 @@ def test_levels_become_fields() -> None:
 
 def test_a_cell_that_is_no_number_is_named() -> None:
     frame = pd.DataFrame({"taxa:a": [0.5, 0.5], "immune:IL-6": ["1.5", "<3"], "patient": ["p", "q"]})
-    with pytest.raises(InputError, match=r"candidate 2, column 'immune:IL-6': '<3' is no number"):
+    with pytest.raises(InputError, match=r"candidate 2, column 'immune:IL-6': '<3' is not a number"):
         list(frame_candidates(frame, {}))
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from numpy.typing import NDArray
 from scipy.stats import chi2, fisher_exact
@@ -16,32 +15,32 @@ from statsmodels.stats.multitest import multipletests
 from features.landmark import FeatureTable
 from models.batch import table_candidates
 from models.bundle import load_bundle
-from models.drift import FALSE_DISCOVERIES, drift, stability
+from models.drift import FALSE_DISCOVERIES, ColumnDrift, DriftReport, drift, stability
 from models.patient_input import Candidate
 
 from .conftest import complete, invented
 from .test_golden import GOLDEN
 
 
-def rows_of(found: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {row["name"]: row for row in found["columns"]}
+def rows_of(found: DriftReport) -> dict[str, ColumnDrift]:
+    return {row.name: row for row in found.columns}
 
 
 def test_the_index_is_the_sum_it_is_said_to_be() -> None:
     trained, now = np.array([10, 10, 20]), np.array([1, 0, 9])
     a, b = np.array([10.5, 10.5, 20.5]) / 41.5, np.array([1.5, 0.5, 9.5]) / 11.5
     expected = sum((x - y) * np.log(x / y) for x, y in zip(a, b, strict=True))
-    assert stability(trained, now)["psi"] == pytest.approx(expected)
-    assert stability(trained * 100, trained * 100) == {"psi": 0.0, "expected": pytest.approx(0, abs=1e-2), "p": 1.0}
+    assert stability(trained, now).psi == pytest.approx(expected)
+    assert stability(trained * 100, trained * 100) == pytest.approx((0.0, 0.0, 1.0), abs=1e-2)
 
 
 def test_by_chance_it_is_a_scaled_chi_squared_of_many_patients() -> None:
     trained, now = np.full(10, 500), np.full(10, 200)
     found = stability(trained, now)
-    assert found["expected"] == pytest.approx(9 * (1 / 5000 + 1 / 2000), rel=0.03)
+    assert found.expected == pytest.approx(9 * (1 / 5000 + 1 / 2000), rel=0.03)
     moved = now + np.array([30, -30, 0, 0, 0, 0, 0, 0, 0, 0])
     found = stability(trained, moved)
-    assert found["p"] == pytest.approx(chi2.sf(found["psi"] / (1 / 5000 + 1 / 2000), 9), abs=0.02)
+    assert found.p == pytest.approx(chi2.sf(found.psi / (1 / 5000 + 1 / 2000), 9), abs=0.02)
 
 
 def test_few_patients_reach_the_usual_threshold_by_chance_and_are_not_flagged_for_it() -> None:
@@ -51,8 +50,8 @@ def test_few_patients_reach_the_usual_threshold_by_chance_and_are_not_flagged_fo
         edges = np.quantile(values, np.arange(0.1, 1, 0.1))
         trained, now = (np.bincount(np.searchsorted(edges, v), minlength=10) for v in (values, rng.normal(size=20)))
         found = stability(trained, now, seed=seed)
-        high += found["psi"] >= 0.25
-        called += found["p"] < 0.05
+        high += found.psi >= 0.25
+        called += found.p < 0.05
     assert high > 100
     assert called <= 18
 
@@ -74,21 +73,21 @@ def shifted(seed: int = 4) -> FeatureTable:
 
 def test_what_moved_is_found_and_what_did_not_is_left_alone() -> None:
     found = drift(complete("elastic_net"), list(table_candidates(shifted())))
-    readings = {name: row["reading"] for name, row in rows_of(found).items()}
+    readings = {name: row.reading for name, row in rows_of(found).items()}
     assert readings == {
         **dict.fromkeys(("IL-8", "age"), "much drift"),
-        **dict.fromkeys(("IL-6", "IL-10", "CD40L", "IL6 mRNA", "sex"), "no drift seen"),
+        **dict.fromkeys(("IL-6", "IL-10", "CD40L", "IL6 mRNA", "sex"), "no drift detected"),
     }
-    assert [row["name"] for row in found["taxa"] if row["drifted"]] == ["Genus1_species1"]
-    assert found["taxa"][0]["difference"] < -0.8
-    assert found["patients"] == sum(found["verdicts"].values()) == 40
-    json.dumps(found, allow_nan=False)
+    assert [row.name for row in found.taxa if row.drifted] == ["Genus1_species1"]
+    assert found.taxa[0].difference < -0.8
+    assert found.patients == sum(found.verdicts.values()) == 40
+    orjson.dumps(found)
 
 
 def test_patients_like_those_of_training_have_not_drifted() -> None:
     found = drift(complete("elastic_net"), list(table_candidates(invented(40, seed=8))))
-    assert {row["reading"] for row in found["columns"]} == {"no drift seen"}
-    assert not any(row["drifted"] for row in found["taxa"])
+    assert {row.reading for row in found.columns} == {"no drift detected"}
+    assert not any(row.drifted for row in found.taxa)
 
 
 def test_counts_p_and_q_are_those_of_other_libraries() -> None:
@@ -103,25 +102,22 @@ def test_counts_p_and_q_are_those_of_other_libraries() -> None:
 
     age = rows_of(found)["age"]
     trained, now = (bins(one.clinical.values[:, 0]) for one in (training, table))
-    assert (age["trained"], age["measured"]) == (trained.sum(), now.sum())
-    assert age["psi"] == stability(trained, now)["psi"]
+    assert (age.trained, age.measured) == (trained.sum(), now.sum())
+    assert age.psi == stability(trained, now).psi
     sex = rows_of(found)["sex"]
-    assert (
-        sex["psi"]
-        == stability(*(one.clinical.values[:, 1:].sum(axis=0).astype(int) for one in (training, table)))["psi"]
-    )
+    assert sex.psi == stability(*(one.clinical.values[:, 1:].sum(axis=0).astype(int) for one in (training, table))).psi
     carriers = {
         name: [(one.taxa.values[:, at] > 0).sum() for one in (table, training)]
         for at, name in enumerate(training.taxa.names)
     }
-    for row in found["taxa"]:
-        now_, then = carriers[row["name"]]
-        assert row["p"] == pytest.approx(fisher_exact([[now_, 40 - now_], [then, 60 - then]]).pvalue)
-        assert row["difference"] == pytest.approx(now_ / 40 - then / 60)
-    for rows in (found["columns"], found["taxa"]):
-        expected = multipletests([row["p"] for row in rows], FALSE_DISCOVERIES, "fdr_bh")[1]
-        assert [row["q"] for row in rows] == pytest.approx(expected.tolist())
-        assert [row["p"] for row in rows] == sorted(row["p"] for row in rows)
+    for row in found.taxa:
+        now_, then = carriers[row.name]
+        assert row.p == pytest.approx(fisher_exact([[now_, 40 - now_], [then, 60 - then]]).pvalue)
+        assert row.difference == pytest.approx(now_ / 40 - then / 60)
+    for rows in (found.columns, found.taxa):
+        expected = multipletests([row.p for row in rows], FALSE_DISCOVERIES, "fdr_bh")[1]
+        assert [row.q for row in rows] == pytest.approx(expected.tolist())
+        assert [row.p for row in rows] == sorted(row.p for row in rows)
 
 
 def test_a_number_beyond_yes_and_no_is_not_lost() -> None:
@@ -132,28 +128,23 @@ def test_a_number_beyond_yes_and_no_is_not_lost() -> None:
     changed = replace(model, validation={"distributions": {**known, "clinical": clinical}})
     ages = [*[0.0] * 3, *[1.0] * 2, *[3.0] * 4]
     row = rows_of(drift(changed, [Candidate({"age": age}) for age in ages]))["age"]
-    assert row["psi"] == stability(np.array([40, 15]), np.array([3, 6]))["psi"]
-    assert (row["trained"], row["measured"]) == (55, 9)
+    assert row.psi == stability(np.array([40, 15]), np.array([3, 6])).psi
+    assert (row.trained, row.measured) == (55, 9)
 
 
 def test_candidates_without_stool_tell_nothing_of_taxa() -> None:
     found = drift(complete("elastic_net"), [Candidate({"age": 60}), Candidate({"age": 70})])
-    assert found["taxa"] == []
-    assert [row["name"] for row in found["columns"]] == ["age"]
-    assert found["verdicts"] == {"ok": 0, "use with care": 0, "abstain": 2}
+    assert found.taxa == ()
+    assert [row.name for row in found.columns] == ["age"]
+    assert found.verdicts == {"ok": 0, "use with care": 0, "abstain": 2}
 
 
 def test_nobody_has_not_drifted() -> None:
     found = drift(complete("elastic_net"), [])
-    assert found == {
-        "patients": 0,
-        "verdicts": {"ok": 0, "use with care": 0, "abstain": 0},
-        "columns": [],
-        "taxa": [],
-    }
+    assert found == DriftReport(0, {"ok": 0, "use with care": 0, "abstain": 0}, (), ())
 
 
 def test_an_old_model_has_verdicts_alone() -> None:
     found = drift(load_bundle(GOLDEN / "protocol_1_elastic_net"), list(table_candidates(invented(5, 8))))
-    assert (found["patients"], found["columns"], found["taxa"]) == (5, [], [])
-    assert sum(found["verdicts"].values()) == 5
+    assert (found.patients, found.columns, found.taxa) == (5, (), ())
+    assert sum(found.verdicts.values()) == 5

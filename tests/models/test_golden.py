@@ -26,7 +26,7 @@ from models.encoder import BlockEncoder
 from models.families import FAMILIES, ElasticNet, Family
 from models.patient_input import Candidate
 from models.predict import ServedModel, predict
-from models.rates import like
+from models.rates import similar_predictions
 from models.reference import fit_reference_set
 from training.evidence.aggregates import by_answer, distributions
 
@@ -72,7 +72,7 @@ def write_golden() -> None:
         )
         save_bundle(model, folder)
         asked = [_numbers(i) for i in range(5)]
-        kept = {"candidates": asked, "answers": [_answer(model, one) for one in asked], "drift": _drift(model, asked)}
+        kept = {"candidates": asked, "answers": [_predict(model, one) for one in asked], "drift": _drift(model, asked)}
         folder.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
 
 
@@ -96,29 +96,32 @@ def _candidate(model: Model, numbers: Numbers) -> Candidate:
     return numbers_candidate(*(numbers[block] for block in BLOCKS), units=model.units)
 
 
-def _drift(model: Model, asked: Sequence[Numbers]) -> list[Any]:
+def _drift(model: Model, asked: Sequence[Numbers]) -> list[list[Any]]:
     """Return each column's stability and each taxon's p; the draws behind a stability's p are NumPy's to change."""
-    found = drift(model, [_candidate(model, one) for one in asked])
-    columns, taxa = (
-        sorted([one["name"], one[of]] for one in found[kind]) for kind, of in (("columns", "psi"), ("taxa", "p"))
-    )
-    return columns + taxa
+    report = drift(model, [_candidate(model, numbers) for numbers in asked])
+    return [
+        *sorted([column.name, column.psi] for column in report.columns),
+        *sorted([taxon.name, taxon.p] for taxon in report.taxa),
+    ]
 
 
-def _answer(model: Model, numbers: Numbers) -> dict[str, Any]:
-    candidate = _candidate(model, numbers)
-    said = predict([ServedModel(model, "golden", "1", "", "")], candidate)
-    explained, group = said["explanation"], like(model.validation, said["probability"])
+def _predict(model: Model, numbers: Numbers) -> dict[str, Any]:
+    """Return the numbers of a prediction, under the names that the kept files give them."""
+    prediction = predict([ServedModel(model, "golden", "1", "", "")], _candidate(model, numbers))
+    assert prediction.explanation is not None
+    assert prediction.probability is not None
+    probability_range, trust = prediction.probability_range, prediction.trust
+    group = similar_predictions(model.validation, prediction.probability)
     return {
-        "probability": said["probability"],
-        "margin": explained["value"],
-        "base_value": explained["base_value"],
-        "shap": {c["feature"]: c["shap"] for c in explained["contributions"]},
-        "verdict": said["trust"]["verdict"],
-        "range": said["probability_range"] and [said["probability_range"][side] for side in ("low", "high")],
-        "distance": said["trust"].get("distance"),
-        "nearest_cohort": said["trust"].get("nearest_cohort"),
-        "nearest": [[one["outcome"], one["events"], one["patients"]] for one in said["nearest"]],
+        "probability": prediction.probability,
+        "margin": prediction.explanation.value,
+        "base_value": prediction.explanation.base_value,
+        "shap": {term.feature: term.shap for term in prediction.explanation.contributions},
+        "verdict": trust.verdict,
+        "range": probability_range and [probability_range.low, probability_range.high],
+        "distance": trust.distance,
+        "nearest_cohort": trust.nearest_cohort,
+        "nearest": [[row.outcome, row.events, row.patients] for row in prediction.nearest],
         "like": group and [group["events"], group["patients"]],
     }
 
@@ -139,7 +142,7 @@ def test_an_old_bundle_answers_as_it_did(kept: Path) -> None:
     model = load_bundle(kept.with_suffix(""))
     content = json.loads(kept.read_text())
     for numbers, before in zip(content["candidates"], content["answers"], strict=True):
-        now = _answer(model, numbers)
+        now = _predict(model, numbers)
         assert (now["verdict"], now["nearest_cohort"]) == (before["verdict"], before.get("nearest_cohort"))
         assert (now["nearest"], now["like"]) == (before.get("nearest", []), before.get("like"))
         assert now["range"] == (before.get("range") and pytest.approx(before["range"], abs=1e-9))

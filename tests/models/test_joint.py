@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
 from models.joint import CELLS, ODDS_RATIO_MEANS, joint_outcome, joint_probability
+from models.prediction import Cell, OddsRatio, Prediction
+
+from .conftest import prediction_of
 
 share = st.floats(0, 1)
 inner = st.floats(0.01, 0.99)
 ratio = st.floats(0.01, 100)
 
 
-def said(outcome: str, probability: float | None, *odds_ratios: dict[str, Any]) -> dict[str, Any]:
-    evidence = {"odds_ratios": list(odds_ratios)} if odds_ratios else {}
-    return {"outcome": outcome, "probability": probability, "evidence": evidence}
+def said(outcome: str, probability: float | None, *odds_ratios: dict[str, Any]) -> Prediction:
+    return prediction_of(outcome, probability, {"odds_ratios": list(odds_ratios)} if odds_ratios else {})
 
 
 def known(value: float, patients: int = 120, toxicity: str = "toxicity_any") -> dict[str, Any]:
@@ -41,19 +43,19 @@ def test_bounds_are_what_linear_programming_finds(r: float, t: float) -> None:
     for at, name in enumerate(CELLS):
         cost = np.eye(4)[at]
         ends = [linprog(sign * cost, A_eq=margins, b_eq=[r, t, 1], bounds=(0, 1)).fun * sign for sign in (1, -1)]
-        assert (found[name]["low"], found[name]["high"]) == pytest.approx(ends, abs=1e-6)
-        assert found[name]["expected"] is None
+        assert (getattr(found, name).low, getattr(found, name).high) == pytest.approx(ends, abs=1e-6)
+        assert getattr(found, name).expected is None
 
 
 @given(r=inner, t=inner, odds_ratio=ratio)
 def test_the_cells_have_the_odds_ratio_and_the_margins(r: float, t: float, odds_ratio: float) -> None:
     found = joint_outcome([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
-    alone, both, neither, harm = (found[name]["expected"] for name in CELLS)
+    alone, both, neither, harm = (getattr(found, name).expected for name in CELLS)
     assert both * neither == pytest.approx(odds_ratio * alone * harm, rel=1e-6, abs=1e-12)
     assert (alone + both, both + harm) == pytest.approx((r, t))
     assert alone + both + neither + harm == pytest.approx(1)
     for name in CELLS:
-        assert 0 <= found[name]["low"] <= found[name]["expected"] <= found[name]["high"] <= 1
+        assert 0 <= getattr(found, name).low <= getattr(found, name).expected <= getattr(found, name).high <= 1
     solved = brentq(
         lambda x: x * (1 - r - t + x) - odds_ratio * (r - x) * (t - x), max(0, r + t - 1), min(r, t), xtol=1e-14
     )
@@ -64,7 +66,7 @@ def test_the_cells_have_the_odds_ratio_and_the_margins(r: float, t: float, odds_
 def test_any_probabilities_have_cells(r: float, t: float, odds_ratio: float) -> None:
     found = joint_outcome([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
     for name in CELLS:
-        assert found[name]["low"] - 1e-12 <= found[name]["expected"] <= found[name]["high"]
+        assert getattr(found, name).low - 1e-12 <= getattr(found, name).expected <= getattr(found, name).high
 
 
 @given(r=inner, t=inner, odds_ratio=ratio, more=ratio)
@@ -78,14 +80,14 @@ def test_the_odds_ratio_of_most_patients_that_is_of_these_outcomes_counts() -> N
     others = (known(9.0, 900, "toxicity_3"), known(2.0, 120))
     answers = [said("objective_response", 0.4, *others), said("toxicity_any", 0.3, known(3.0, 150))]
     found = joint_outcome([said("disease_control", 0.5), *answers][1:])
-    assert found["odds_ratio"] == known(3.0, 150) | {"meaning": ODDS_RATIO_MEANS}
-    assert joint_outcome([said("disease_control", 0.5), *answers])["odds_ratio"] is None
-    assert found["of"] == ["objective_response", "toxicity_any"]
+    assert found.odds_ratio == OddsRatio(**known(3.0, 150), meaning=ODDS_RATIO_MEANS)
+    assert joint_outcome([said("disease_control", 0.5), *answers]).odds_ratio is None
+    assert found.outcomes == ("objective_response", "toxicity_any")
 
 
 def test_without_both_sides_there_are_no_cells() -> None:
     found = joint_outcome([said("objective_response", None, known(2.0)), said("toxicity_any", 0.3)])
-    assert (found["reason"], found["odds_ratio"]) == ("a model abstained", None)
-    assert [found[name] for name in CELLS] == [{"low": None, "high": None, "expected": None}] * 4
-    assert joint_outcome([])["reason"] == "no model of response is registered"
-    assert joint_outcome([said("disease_control", 0.1)])["reason"] == "no model of toxicity is registered"
+    assert (found.reason, found.odds_ratio) == ("a model abstained", None)
+    assert [getattr(found, name) for name in CELLS] == [Cell(None, None, None)] * 4
+    assert joint_outcome([]).reason == "no model of response is registered"
+    assert joint_outcome([said("disease_control", 0.1)]).reason == "no model of toxicity is registered"

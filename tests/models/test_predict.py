@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
 
 import numpy as np
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,10 +19,11 @@ from features.outcomes import OUTCOME_IDS, is_toxicity
 from models.batch import table_candidates
 from models.calibration import Calibration
 from models.encoder import Representation
+from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate, Measurement, StoolProfile
-from models.predict import ServedModel, benefit_bounds, predict
+from models.predict import ServedModel, predict
 
-from .conftest import PROFILER, complete, invented, trained
+from .conftest import PROFILER, complete, invented, prediction_of, trained
 from .test_batch import served
 
 STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percent", PROFILER, -1.0, "day_ici")
@@ -34,14 +35,14 @@ def test_contributions_add_up_and_calibrate_to_the_probability(family: str, repr
     model = trained(family, representation=representation)
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
         said = predict([served(model)], candidate)
-        explained, calibration = said["explanation"], said["explanation"]["calibration"]
-        total = explained["base_value"] + sum(c["shap"] for c in explained["contributions"])
-        assert total == pytest.approx(explained["value"], abs=1e-4)
-        log_odds = calibration["slope"] * explained["value"] + calibration["intercept"]
-        assert said["probability"] == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
-        assert said["probability"] == float(model.calibration.probability(np.array(explained["value"])))
-        assert [c["feature"] for c in explained["contributions"]] == [f.name for f in model.encoder.features_]
-        json.dumps(said, allow_nan=False)
+        explained, calibration = said.explanation, said.explanation.calibration
+        total = explained.base_value + sum(c.shap for c in explained.contributions)
+        assert total == pytest.approx(explained.value, abs=1e-4)
+        log_odds = calibration.slope * explained.value + calibration.intercept
+        assert said.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
+        assert said.probability == float(model.calibration.probability(np.array(explained.value)))
+        assert [c.feature for c in explained.contributions] == [f.name for f in model.encoder.features_]
+        orjson.dumps(said)
 
 
 @given(margin=st.floats(-1e6, 1e6), slope=st.floats(-50, 50), intercept=st.floats(-50, 50))
@@ -56,7 +57,7 @@ def test_values_are_shown_as_measured() -> None:
         Measurement("IL-10", MeasuredValue(5.0), "unstated"),
     )
     said = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
-    shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
+    shown = {c.feature: c.value for c in said.explanation.contributions}
     assert shown["Genus0_species0"] == pytest.approx(0.6)
     assert shown["Genus2_species2"] == 0
     assert shown["IL-6"] is None
@@ -67,7 +68,7 @@ def test_values_are_shown_as_measured() -> None:
 
 def test_a_computed_feature_shows_what_was_computed() -> None:
     said = predict([served(trained("elastic_net", ("taxa",), "diversity"))], Candidate({}, STOOL))
-    shown = {c["feature"]: c["value"] for c in said["explanation"]["contributions"]}
+    shown = {c.feature: c.value for c in said.explanation.contributions}
     assert shown["richness"] == 2
     assert shown["simpson"] == pytest.approx(1 - 0.6**2 - 0.4**2)
 
@@ -75,13 +76,13 @@ def test_a_computed_feature_shows_what_was_computed() -> None:
 def test_an_abstention_carries_its_reason_and_its_evidence() -> None:
     model = trained("xgboost")
     said = predict([served(model)], Candidate())
-    assert said["probability"] is None
-    assert said["explanation"] is None
-    assert said["trust"]["verdict"] == "abstain"
-    assert len(said["trust"]["reasons"]) == len(BLOCKS)
-    assert said["evidence"] == model.evidence
-    assert said["model"]["family"] == "xgboost"
-    assert said["model"]["blocks"] == list(BLOCKS)
+    assert said.probability is None
+    assert said.explanation is None
+    assert said.trust.verdict == "abstain"
+    assert len(said.trust.reasons) == len(BLOCKS)
+    assert said.evidence == model.evidence
+    assert said.model.family == "xgboost"
+    assert said.model.blocks == tuple(BLOCKS)
 
 
 MODELS = [
@@ -107,11 +108,11 @@ MODELS = [
     ],
 )
 def test_the_first_model_answers_of_whose_blocks_something_is_known(candidate: Candidate, version: str) -> None:
-    assert predict(MODELS, candidate)["model"]["version"] == version
+    assert predict(MODELS, candidate).model.version == version
 
 
 def test_the_registrys_order_decides_between_models_that_fit() -> None:
-    assert predict(MODELS[::-1], Candidate({"age": 60}, STOOL, BLOOD))["model"]["version"] == "3"
+    assert predict(MODELS[::-1], Candidate({"age": 60}, STOOL, BLOOD)).model.version == "3"
 
 
 def test_a_value_that_cannot_be_read_is_no_reason_to_take_another_model() -> None:
@@ -124,27 +125,27 @@ def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> No
     assert model.calibration.venn_abers is not None
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
         said = predict([served(model)], candidate)
-        found = said["probability_range"]
-        assert (found is None) == (said["probability"] is None)
+        found = said.probability_range
+        assert (found is None) == (said.probability is None)
         if found is None:
             continue
-        expected = model.calibration.venn_abers.range(said["explanation"]["value"])
-        assert (found["low"], found["high"]) == expected
-        assert 0 <= found["low"] <= found["high"] <= 1
-        assert found["method"] == "Venn-Abers"
-        assert "such patients together, not of this one" in found["meaning"]
-        assert "model's card" in found["meaning"]
-        json.dumps(said, allow_nan=False)
-    untold = predict([served(replace(model, validation={}))], candidate)["probability_range"]
-    assert "card" not in untold["meaning"]
-    assert predict([served(trained("elastic_net"))], candidate)["probability_range"] is None
+        expected = model.calibration.venn_abers.range(said.explanation.value)
+        assert (found.low, found.high) == expected
+        assert 0 <= found.low <= found.high <= 1
+        assert found.method == "Venn-Abers"
+        assert "such patients together, not this patient" in found.meaning
+        assert "model card" in found.meaning
+        orjson.dumps(said)
+    untold = predict([served(replace(model, validation={}))], candidate).probability_range
+    assert "card" not in untold.meaning
+    assert predict([served(trained("elastic_net"))], candidate).probability_range is None
 
 
 def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
     model = replace(complete("elastic_net"), validation={"long": "a" * 10_000})
     said = predict([served(model)], next(table_candidates(invented())))
-    assert said["evidence"] == model.evidence
-    assert len(json.dumps(said)) < 10_000
+    assert said.evidence == model.evidence
+    assert len(orjson.dumps(said)) < 10_000
 
 
 def test_how_the_nearest_did_comes_with_an_answer_and_not_with_an_abstention() -> None:
@@ -152,25 +153,25 @@ def test_how_the_nearest_did_comes_with_an_answer_and_not_with_an_abstention() -
     told = 0
     for candidate in table_candidates(invented(seed=9)):
         said = predict([served(model)], candidate)
-        assert (said["probability"] is None) == (said["nearest"] == [])
-        for one in said["nearest"]:
+        assert (said.probability is None) == (said.nearest == ())
+        for one in said.nearest:
             told += 1
-            assert 20 <= one["patients"] <= 25
-            assert one["low"] <= one["events"] / one["patients"] <= one["high"]
-        assert [one["outcome"] for one in said["nearest"]][:1] in ([], ["toxicity_any"])
+            assert 20 <= one.patients <= 25
+            assert one.low <= one.events / one.patients <= one.high
+        assert [one.outcome for one in said.nearest][:1] in ([], ["toxicity_any"])
     assert told > 40
-    assert predict([served(trained("elastic_net"))], Candidate({}, STOOL))["nearest"] == []
-
-
-def said_of(outcome: str, probability: float | None) -> dict[str, Any]:
-    return {"outcome": outcome, "probability": probability, "evidence": {}}
+    assert predict([served(trained("elastic_net"))], Candidate({}, STOOL)).nearest == ()
 
 
 @given(joint=st.lists(st.floats(0.001, 1), min_size=4, max_size=4))
 def test_benefit_lies_within_its_bounds_whatever_the_dependence(joint: list[float]) -> None:
     both, only_r, only_t, neither = np.array(joint) / sum(joint)
-    found = benefit_bounds([said_of("objective_response", both + only_r), said_of("toxicity_any", both + only_t)])
-    assert found["low"] - 1e-12 <= only_r <= found["high"] + 1e-12
+    found = benefit_bounds(
+        joint_outcome(
+            [prediction_of("objective_response", both + only_r), prediction_of("toxicity_any", both + only_t)]
+        )
+    )
+    assert found.low - 1e-12 <= only_r <= found.high + 1e-12
     assert neither >= 0
 
 
@@ -183,26 +184,28 @@ def test_the_bounds_of_benefit_are_reached(counts: tuple[int, int]) -> None:
         for falls in product([False, True], repeat=n)
         if sum(falls) == toxic
     ]
-    bounds = benefit_bounds([said_of("toxicity_2", toxic / n), said_of("disease_control", responders / n)])
-    assert (min(found), max(found)) == pytest.approx((bounds["low"], bounds["high"]))
-    assert bounds["of"] == ["disease_control", "toxicity_2"]
+    bounds = benefit_bounds(
+        joint_outcome([prediction_of("toxicity_2", toxic / n), prediction_of("disease_control", responders / n)])
+    )
+    assert (min(found), max(found)) == pytest.approx((bounds.low, bounds.high))
+    assert bounds.outcomes == ("disease_control", "toxicity_2")
 
 
 def test_benefit_needs_both_sides() -> None:
-    response, toxicity = said_of("objective_response", 0.5), said_of("toxicity_any", 0.5)
+    response, toxicity = prediction_of("objective_response", 0.5), prediction_of("toxicity_any", 0.5)
     for answers, reason in (
         ([response], "no model of toxicity is registered"),
         ([toxicity], "no model of response is registered"),
         ([], "no model of response is registered"),
-        ([response, said_of("toxicity_any", None)], "a model abstained"),
-        ([said_of("objective_response", None), toxicity], "a model abstained"),
+        ([response, prediction_of("toxicity_any", None)], "a model abstained"),
+        ([prediction_of("objective_response", None), toxicity], "a model abstained"),
     ):
-        found = benefit_bounds(answers)
-        assert (found["low"], found["high"], found["reason"]) == (None, None, reason)
+        found = benefit_bounds(joint_outcome(answers))
+        assert (found.low, found.high, found.reason) == (None, None, reason)
 
 
 def test_every_outcome_is_defined_in_its_answer() -> None:
     for outcome in OUTCOME_IDS:
         said = predict([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
-        assert len(said["definition"]) > 10
-        assert is_toxicity(outcome) == ("adverse event" in said["definition"])
+        assert len(said.definition) > 10
+        assert is_toxicity(outcome) == ("adverse event" in said.definition)

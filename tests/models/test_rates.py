@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from models.rates import event_rate, exact_interval, like
+from models.evidence import EventRate
+from models.rates import event_rate, exact_interval, similar_predictions
 
 COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -27,13 +28,13 @@ def test_events_and_others_mirror_each_other(counts: tuple[int, int]) -> None:
 
 
 def test_of_no_patients_nothing_is_known() -> None:
-    assert event_rate(0, 0) == {"patients": 0, "events": 0, "rate": None, "low": 0.0, "high": 1.0}
-    assert event_rate(3, 4)["rate"] == 0.75
+    assert event_rate(0, 0) == EventRate(0, 0, None, 0.0, 1.0)
+    assert event_rate(3, 4).rate == 0.75
 
 
 def test_an_answer_belongs_to_one_group() -> None:
     groups = [{"from": 0.0, "to": 0.4}, {"from": 0.4, "to": 1.0}]
-    found = [like({"by_answer": groups}, at) for at in (0.0, 0.39, 0.4, 1.0)]
+    found = [similar_predictions({"by_answer": groups}, at) for at in (0.0, 0.39, 0.4, 1.0)]
     assert found == [groups[0], groups[0], groups[1], groups[1]]
-    assert like({"by_answer": []}, 0.5) is None
-    assert like({}, 0.5) is None
+    assert similar_predictions({"by_answer": []}, 0.5) is None
+    assert similar_predictions({}, 0.5) is None

@@ -169,7 +169,7 @@ def test_many_rows_are_judged_as_the_server_judges_one() -> None:
         candidate = replace(candidate, taxa=replace(candidate.taxa, profiler=model.profilers[0]))
         model_input = to_model_input(candidate, model.encoder, model.units)
         one_by_one.append(
-            assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values)).verdict
+            assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values)).trust.verdict
         )
     found = profile_verdicts(reference, rows, names, known.sum(axis=1))
     assert found.tolist() == one_by_one
@@ -191,23 +191,23 @@ def test_the_nearest_are_counted_as_a_loop_does() -> None:
     points = coordinates(training, training)
     for row, point in zip(cloud.to_patients(new), coordinates(training, new), strict=True):
         nearest = np.argsort(np.linalg.norm(points - point, axis=1))[:25]
-        response, toxicity = cloud.nearest_rates(row)
-        assert (response["outcome"], response["patients"]) == ("disease_control", 25)
-        assert response["events"] == outcome[nearest].sum()
-        assert toxicity["patients"] == np.isfinite(counterpart[nearest]).sum()
-        assert toxicity["events"] == np.nansum(counterpart[nearest])
-        expected = binomtest(response["events"], 25).proportion_ci(method="exact")
-        assert (response["low"], response["high"]) == pytest.approx((expected.low, expected.high))
+        response, toxicity = cloud.nearest_outcomes(row)
+        assert (response.outcome, response.patients) == ("disease_control", 25)
+        assert response.events == outcome[nearest].sum()
+        assert toxicity.patients == np.isfinite(counterpart[nearest]).sum()
+        assert toxicity.events == np.nansum(counterpart[nearest])
+        expected = binomtest(response.events, 25).proportion_ci(method="exact")
+        assert (response.low, response.high) == pytest.approx((expected.low, expected.high))
 
 
 def test_of_few_nothing_is_told() -> None:
     def told(n: int, known: int) -> list[int]:
         outcome = np.where(np.arange(n) < known, 1.0, np.nan)
         cloud = fit_reference_set(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
-        return [one["patients"] for one in cloud.nearest_rates(cloud.to_patients(profiles(1, 16))[0])]
+        return [one.patients for one in cloud.nearest_outcomes(cloud.to_patients(profiles(1, 16))[0])]
 
     assert [told(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
     assert [told(25, known) for known in (19, 20)] == [[], [20]]
-    assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_rates(np.arange(30.0)) == []
+    assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_outcomes(np.arange(30.0)) == ()
     bare = fit_reference_set(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
-    assert bare.nearest_rates(np.zeros(30)) == []
+    assert bare.nearest_outcomes(np.zeros(30)) == ()

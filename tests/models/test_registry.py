@@ -112,12 +112,12 @@ def test_server_batch_and_mlflow_give_the_same_probabilities(family: str, logged
 
     asked = rows()
     served = ServedModel(MODELS[family], OUTCOME, "1", "", "")
-    server = [predict([served], clinic(row))["probability"] for row in asked]
+    server = [predict([served], clinic(row)).probability for row in asked]
     batch = predictions(served, list(table_candidates(invented(seed=6)))[:12])
     pyfunc = mlflow.pyfunc.load_model(logged[family][0]).predict(pd.DataFrame(asked))
     # The first three rows have readings beyond an unstated limit, which a number cannot say.
-    np.testing.assert_allclose(server[3:], batch["probability"][3:], atol=1e-6)
-    np.testing.assert_allclose(server, pyfunc["probability"], atol=1e-6)
+    np.testing.assert_allclose(server[3:], batch.probability[3:], atol=1e-6)
+    np.testing.assert_allclose(server, pyfunc.probability, atol=1e-6)
     assert len(set(server)) > 1
     assert list(pyfunc.columns) == ["probability", "margin", "verdict"]
 
@@ -131,8 +131,8 @@ def test_the_input_example_is_answered(family: str, logged: dict[str, tuple[str,
     (row,) = example.to_dict("records")
     served = ServedModel(model, OUTCOME, "1", "", "")
     said = predictions(served, [numbers_candidate(*(row[block] for block in BLOCKS), units=model.units)]).iloc[0]
-    assert found["probability"] == pytest.approx(said["probability"], abs=1e-6)
-    assert found["verdict"] == said["verdict"] == "use with care"
+    assert found.probability == pytest.approx(said.probability, abs=1e-6)
+    assert found.verdict == said.verdict == "use with care"
 
 
 def test_blocks_and_values_may_be_missing(logged: dict[str, tuple[str, str]]) -> None:
@@ -141,10 +141,10 @@ def test_blocks_and_values_may_be_missing(logged: dict[str, tuple[str, str]]) ->
     taxa = {"Genus0_species0": 0.5, "Genus1_species1": 0.5}
     nulls = {**taxa, "Genus2_species2": None}
     whole, small = (mlflow.pyfunc.load_model(logged[name][0]) for name in ("elastic_net", TAXA))
-    assert whole.predict(pd.DataFrame([{"taxa": taxa}]))["verdict"].tolist() == ["abstain"]
-    assert whole.predict(pd.DataFrame([{"taxa": taxa, "immune": {}, "clinical": {}}]))["probability"].isna().all()
+    assert whole.predict(pd.DataFrame([{"taxa": taxa}])).verdict.tolist() == ["abstain"]
+    assert whole.predict(pd.DataFrame([{"taxa": taxa, "immune": {}, "clinical": {}}])).probability.isna().all()
     one, two, three = (
-        small.predict(pd.DataFrame([row]))["probability"].item()
+        small.predict(pd.DataFrame([row])).probability.item()
         for row in ({"taxa": taxa}, {"taxa": nulls}, {"taxa": nulls, "immune": {"IL-6": float("nan")}})
     )
     assert 0 < one < 1
@@ -166,7 +166,7 @@ def test_mlflows_own_command_answers(logged: dict[str, tuple[str, str]], home: P
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "output.json").read_text())["predictions"]
     served = ServedModel(MODELS["xgboost"], OUTCOME, "1", "", "")
-    server = [predict([served], clinic(row))["probability"] for row in asked]
+    server = [predict([served], clinic(row)).probability for row in asked]
     np.testing.assert_allclose([row["probability"] for row in found], server, atol=1e-6)
     assert not (tmp_path / "mlruns").exists()
 
@@ -205,7 +205,7 @@ def test_the_best_and_the_best_of_other_blocks_are_served(store: Any, logged: di
     assert (best.model.family, best.model.blocks) == ("xgboost", BLOCKS)
     assert (other.version, other.alias, other.model.blocks) == ("2", "candidate-taxa", ("taxa",))
     stool = StoolProfile({"Genus0_species0": 100.0}, "percent")
-    assert predict([best, other], Candidate({}, stool))["model"]["version"] == "2"
+    assert predict([best, other], Candidate({}, stool)).model.version == "2"
 
 
 def test_larger_sets_of_blocks_come_first(store: Any, logged: dict[str, tuple[str, str]]) -> None:

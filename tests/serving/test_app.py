@@ -91,8 +91,8 @@ def test_contributions_add_up_to_the_margin_and_calibrate_to_the_probability(
 
 
 def test_an_answer_is_as_documented(client: httpx.Client, candidate: Json) -> None:
-    body = client.post(PATH, json=candidate).json()
-    read = PredictionResponse.model_validate(body, strict=True, extra="forbid")
+    response = client.post(PATH, json=candidate)
+    read = PredictionResponse.model_validate_json(response.content, strict=True, extra="forbid")
     assert read.patient.id == "c1"
     assert read.simulated
     assert "not a medical device" in read.notice
@@ -137,12 +137,12 @@ def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -
     body = client.post(PATH, json=candidate).json()
     r, t = (
         next(said["probability"] for said in body["answers"] if said["outcome"] == outcome)
-        for outcome in body["benefit"]["of"]
+        for outcome in body["benefit"]["outcomes"]
     )
     assert body["benefit"] == {
         "low": max(0.0, r - t),
         "high": min(r, 1 - t),
-        "of": ["objective_response", "toxicity_any"],
+        "outcomes": ["objective_response", "toxicity_any"],
         "reason": None,
     }
 
@@ -150,7 +150,7 @@ def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -
 def test_the_four_cells_hold_benefit_and_every_patient(client: httpx.Client, candidate: Json) -> None:
     body = client.post(PATH, json=candidate).json()
     found = body["cells"]
-    assert found["of"] == body["benefit"]["of"]
+    assert found["outcomes"] == body["benefit"]["outcomes"]
     assert found["odds_ratio"]["patients"] == 140
     ends = ("low", "high")
     assert [found["response_without_toxicity"][end] for end in ends] == [body["benefit"][end] for end in ends]
@@ -222,7 +222,7 @@ BAD = [
     (("taxa", "values", "Genus0_species0"), None, "taxa.values.Genus0_species0", "leave out"),
     (("taxa", "values", ""), 0.1, "taxa.values.", "1 character"),
     (("taxa", "values"), {}, "taxa.values", "at least 1"),
-    (("taxa", "values"), {"Genus0_species0": 0}, "taxa.values", "nothing was found"),
+    (("taxa", "values"), {"Genus0_species0": 0}, "taxa.values", "no taxon has an abundance"),
     (("taxa", "values"), {"Genus0_species0": 60, "Genus1_species1": 40}, "taxa.values", "percent"),
     (("taxa", "values"), {"Genus0_species0": 0.1, "s__Genus0_species0": 0.1}, "taxa.values", "once"),
     (("taxa", "values"), [0.1], "taxa.values", "object"),
@@ -236,8 +236,8 @@ BAD = [
     (("immune", 0, "value"), True, "immune.0.value", "True"),
     (("immune", 0, "value"), math.nan, "immune.0.value", "null"),
     (("immune", 0, "unit"), "mg/dL", "immune.0.unit", "'pg/mL'"),
-    (("immune", 0, "unit"), "NPX", "immune", "known in pg/mL"),
-    (("immune", 1, "analyte"), "IL-6", "immune", "twice"),
+    (("immune", 0, "unit"), "NPX", "immune", "the model reads IL-6 in pg/mL"),
+    (("immune", 1, "analyte"), "IL-6", "immune", "two values of IL-6"),
     (("immune", 0, "lloq"), 3.2, "immune.0.lloq", "remove it"),
     (("immune",), {"IL-6": 3}, "immune", "array"),
     (("patient", "id"), 7, "patient.id", "got 7"),
@@ -367,7 +367,7 @@ def test_an_unforeseen_failure_tells_the_log_where_and_nobody_what(
     assert len(lines) == 1
     assert number in lines[0]
     assert "AttributeError" in lines[0]
-    assert "answer" in lines[0]
+    assert "predict" in lines[0]
     assert "a name to keep" not in lines[0]
 
 

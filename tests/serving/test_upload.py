@@ -139,7 +139,7 @@ def said(found: Upload, about: str) -> list[str]:
 
 def verdicts(found: Upload, models: Models) -> list[str]:
     candidate = PredictionRequest.model_validate(found.request).candidate()
-    return [predict(ranked, candidate)["trust"]["verdict"] for ranked in models.values()]
+    return [predict(ranked, candidate).trust.verdict for ranked in models.values()]
 
 
 # Stool that is right
@@ -556,8 +556,8 @@ def test_all_files_together(models: Models, candidate: dict[str, Any]) -> None:
     asked, made = (PredictionRequest.model_validate(body).candidate() for body in (candidate, found.request))
     for ranked in models.values():
         expected, got = predict(ranked, asked), predict(ranked, made)
-        assert got["probability"] == pytest.approx(expected["probability"], rel=1e-5)
-        assert got["trust"]["verdict"] == expected["trust"]["verdict"]
+        assert got.probability == pytest.approx(expected.probability, rel=1e-5)
+        assert got.trust.verdict == expected.trust.verdict
 
 
 # Files

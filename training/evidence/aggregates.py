@@ -61,8 +61,8 @@ def rates(y: Vector, cohorts: Names) -> dict[str, Any]:
     each = {name: y[cohorts == name] for name in dict.fromkeys(cohorts.tolist())}
     events, patients = (np.array([count(one) for one in each.values()], dtype=np.float64) for count in (np.sum, len))
     return {
-        "cohorts": [{"cohort": name, **event_rate(int(one.sum()), len(one))} for name, one in each.items()],
-        "overall": event_rate(int(y.sum()), len(y)),
+        "cohorts": [{"cohort": name, **asdict(event_rate(int(one.sum()), len(one)))} for name, one in each.items()],
+        "overall": asdict(event_rate(int(y.sum()), len(y))),
         "random_effects": asdict(rate_random_effects(events, patients)),
     }
 
@@ -125,7 +125,7 @@ def by_answer(y: Vector, probability: Vector) -> list[dict[str, Any]]:
     -------
     list of dict
         `from`, which belongs to the group, `to`, which belongs to the next one, save 1, and `models.rates.event_rate`.
-        Together the groups cover 0 to 1; `models.rates.like` finds a probability's.
+        Together the groups cover 0 to 1; `models.rates.similar_predictions` finds a probability's.
     """
     n = len(y)
     if n < 2 * FEWEST:
@@ -141,7 +141,7 @@ def by_answer(y: Vector, probability: Vector) -> list[dict[str, Any]]:
             break
     ends = [0.0, *p[cuts[1:-1]].tolist(), 1.0]
     return [
-        {"from": ends[i], "to": ends[i + 1], **event_rate(int(events[start:stop].sum()), int(stop - start))}
+        {"from": ends[i], "to": ends[i + 1], **asdict(event_rate(int(events[start:stop].sum()), int(stop - start)))}
         for i, (start, stop) in enumerate(pairwise(cuts))
     ]
 
@@ -195,7 +195,9 @@ def _cell_counts(response: NDArray[np.bool_], toxicity: NDArray[np.bool_]) -> li
 
 def _cells(counts: list[int]) -> dict[str, Any]:
     patients = sum(counts)
-    return {"patients": patients} | {name: event_rate(one, patients) for name, one in zip(CELLS, counts, strict=True)}
+    return {"patients": patients} | {
+        name: asdict(event_rate(one, patients)) for name, one in zip(CELLS, counts, strict=True)
+    }
 
 
 def _clinical(block: Block, field: str) -> dict[str, Any]:

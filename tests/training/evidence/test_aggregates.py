@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from features.cohort import read_cohort
 from features.landmark import Block, landmark_table, pool_tables
 from models.encoder import BlockEncoder
 from models.joint import CELLS
-from models.rates import event_rate, like
+from models.rates import event_rate, similar_predictions
 from training.evidence.aggregates import (
     FEWEST,
     FEWEST_BEYOND,
@@ -44,8 +44,11 @@ def test_rates_count_each_cohort_and_all():
     y = np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0], dtype=float)
     cohorts = np.array(["b"] * 5 + ["a"] * 6, dtype=object)
     found = rates(y, cohorts)
-    assert found["cohorts"] == [{"cohort": "b", **event_rate(2, 5)}, {"cohort": "a", **event_rate(1, 6)}]
-    assert found["overall"] == event_rate(3, 11)
+    assert found["cohorts"] == [
+        {"cohort": "b", **asdict(event_rate(2, 5))},
+        {"cohort": "a", **asdict(event_rate(1, 6))},
+    ]
+    assert found["overall"] == asdict(event_rate(3, 11))
     assert found["random_effects"]["k"] == 2
     assert found["random_effects"]["low"] < found["random_effects"]["mean"] < found["random_effects"]["high"]
 
@@ -132,7 +135,7 @@ def test_every_patient_falls_in_the_group_that_counts_him(drawn):
     assert 1 <= len(groups) <= 5
     assert [group["from"] for group in groups] == [0.0, *(group["to"] for group in groups[:-1])]
     assert groups[-1]["to"] == 1.0
-    mine = [like({"by_answer": groups}, one) for one in p]
+    mine = [similar_predictions({"by_answer": groups}, one) for one in p]
     for group in groups:
         inside = np.array([one is group for one in mine])
         assert group["patients"] == inside.sum() >= FEWEST
@@ -151,7 +154,9 @@ def test_groups_are_as_many_and_as_equal_as_patients_allow(n, sizes):
 
 
 def test_one_answer_for_all_is_one_group():
-    assert by_answer(np.arange(60) % 4 == 0, np.full(60, 0.3)) == [{"from": 0.0, "to": 1.0, **event_rate(15, 60)}]
+    assert by_answer(np.arange(60) % 4 == 0, np.full(60, 0.3)) == [
+        {"from": 0.0, "to": 1.0, **asdict(event_rate(15, 60))}
+    ]
 
 
 @pytest.fixture(scope="module")

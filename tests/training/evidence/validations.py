@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,9 @@ def _rates(cohorts: list[tuple[str, int, int]]) -> dict[str, Any]:
 
 def _cells(*counts: int) -> dict[str, Any]:
     patients = sum(counts)
-    return {"patients": patients} | {name: event_rate(one, patients) for name, one in zip(CELLS, counts, strict=True)}
+    return {"patients": patients} | {
+        name: asdict(event_rate(one, patients)) for name, one in zip(CELLS, counts, strict=True)
+    }
 
 
 _PER_COHORT = [_cohort(*one) for one in COHORTS]
@@ -143,8 +146,8 @@ _LOCO: dict[str, Any] = {
         "reason": None,
     },
     "by_answer": [
-        {"from": 0.0, "to": 0.41, **event_rate(36, 92)},
-        {"from": 0.41, "to": 1.0, **event_rate(42, 93)},
+        {"from": 0.0, "to": 0.41, **asdict(event_rate(36, 92))},
+        {"from": 0.41, "to": 1.0, **asdict(event_rate(42, 93))},
     ],
     "distributions": {
         "patients": 185,
