@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from features.analytes import (
     resolve_censored,
 )
 from features.errors import FileError, InputError
+from features.tables.text import read_text_table
 
 Limits = Mapping[str, tuple[float | None, float | None]]
 Duplicates = Literal["error", "mean", "last"]
@@ -109,7 +109,7 @@ def read_immune(
     Parameters
     ----------
     path : str or Path
-        A comma-separated ``.csv``, otherwise tab-separated, UTF-8.
+        A TSV or CSV file, as `features.tables.text.read_text_table` takes it.
     layout : {"wide", "long"}
         One row a draw and one column an analyte, or one row a measurement.
     key : sequence of str
@@ -155,7 +155,8 @@ def read_immune(
     if both := {normalise_code(code) for code in below} & {normalise_code(code) for code in above}:
         raise InputError(f"code {min(both, key=str)!r} is named under both below and above; it can mean only one")
     path, ignored = Path(path), dict(ignore or {})
-    header, records = _records(path)
+    table = read_text_table(path)
+    header, records = table.header, list(zip(table.line_numbers, table.rows, strict=True))
     _require(path, header, key)
     if layout == "wide":
         published = [name for name in header if name not in key]
@@ -200,31 +201,10 @@ class _Cell(NamedTuple):
     unit: str | None = None
 
 
-_Records = list[tuple[int, list[str]]]
+_Records = list[tuple[int, tuple[str, ...]]]
 
 
-def _records(path: Path) -> tuple[list[str], _Records]:
-    """Header and (line number, cells) of every record, stripped."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter="," if path.suffix.lower() == ".csv" else "\t", strict=True)
-            lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells]
-    except OSError as error:
-        raise FileError(f"cannot be read: {error.strerror}", file=path) from error
-    except UnicodeDecodeError as error:
-        raise FileError(f"is not UTF-8 text ({error.reason}); save it as UTF-8", file=path) from error
-    except csv.Error as error:
-        raise FileError(f"is not a readable table: {error}", file=path) from error
-    if not lines:
-        raise FileError("is empty; expected a header and rows", file=path)
-    (_, header), *records = lines
-    for row, cells in records:
-        if len(cells) != len(header):
-            raise FileError(f"has {len(cells)} cells where the header has {len(header)}", file=path, row=row)
-    return header, records
-
-
-def _require(path: Path, header: list[str], names: Sequence[str]) -> None:
+def _require(path: Path, header: Sequence[str], names: Sequence[str]) -> None:
     for name in names:
         if header.count(name) != 1:
             came = "stands more than once" if name in header else "is not there"
@@ -233,7 +213,7 @@ def _require(path: Path, header: list[str], names: Sequence[str]) -> None:
             )
 
 
-def _wide_cells(header: list[str], records: _Records, key: Sequence[str]) -> Iterator[_Cell]:
+def _wide_cells(header: Sequence[str], records: _Records, key: Sequence[str]) -> Iterator[_Cell]:
     at = [header.index(name) for name in key]
     for row, record in records:
         draw = tuple(record[i] for i in at)
@@ -243,7 +223,7 @@ def _wide_cells(header: list[str], records: _Records, key: Sequence[str]) -> Ite
 
 
 def _long_cells(
-    header: list[str], records: _Records, key: Sequence[str], analyte: str, value: str, unit: str | None
+    header: Sequence[str], records: _Records, key: Sequence[str], analyte: str, value: str, unit: str | None
 ) -> Iterator[_Cell]:
     at, name_at, value_at = [header.index(name) for name in key], header.index(analyte), header.index(value)
     unit_at = None if unit is None else header.index(unit)

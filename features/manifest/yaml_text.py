@@ -8,8 +8,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.nodes import MappingNode, ScalarNode
 
-Scalar = str | bool | None
-
 
 class LocatedMapping(dict[str, object]):
     """A YAML mapping and the line of each of its keys, counted from 1."""

@@ -308,14 +308,14 @@ def test_limits_by_published_name(read: Read) -> None:
         ("patient,day,IL-10\np1,,3\n", {}, "day", 2, "whole key"),
         ("patient,visit,IL-10\np1,0,3\n", {}, "day", 1, "is not there"),
         ("patient,day,IL-10,IL10\np1,0,3,4\n", {}, "IL10", None, "'IL-10' and 'IL10' are both IL-10"),
-        ("patient,day,IL-10,IL-10\np1,0,3,4\n", {}, "IL-10", None, "both IL-10"),
-        ("patient,day,IL-10\np1,0\n", {}, None, 2, "2 cells where the header has 3"),
+        ("patient,day,IL-10,IL-10\np1,0,3,4\n", {}, "IL-10", 1, "2 columns have this name"),
+        ("patient,day,IL-10\np1,0\n", {}, None, 2, "expected 3 cells, as in the header, got 2"),
         ("patient,day,IL-10\np1,0,3\np1,0,4\n", {}, "IL-10", 3, "on row 2"),
         ("patient,day,IL-10\np1,0,3\n", {"drop": ["POS_*"]}, None, None, "matches nothing"),
         ("patient,day,IL-10\np1,0,3\n", {"ignore": {"IL-17": "zero"}}, None, None, "not in the file"),
-        ("patient,day,IL-10\n", {}, None, None, "no measurement"),
+        ("patient,day,IL-10\n", {}, None, None, "expected a header and rows, got 1"),
         ("patient,day,IL-10,\np1,0,3,4\n", {}, None, None, "no name"),
-        ("", {}, None, None, "is empty"),
+        ("", {}, None, None, "expected a header and rows, got 0"),
     ],
 )
 def test_file_errors_name_the_place(
