@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.transforms import CLR, MedianFill, PrevalenceFilter, ZeroReplacement
 from models.families import FAMILIES
 from training.validation.folds import Fold, inner_splits

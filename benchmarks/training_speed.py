@@ -20,7 +20,7 @@ from tqdm import tqdm
 from benchmarks.plain import left_out_probability
 from features.cohort import Cohort, read_cohort
 from features.errors import DataMissing
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.settings import settings
 from taxokine.simulation import simulate_trial
 from training.experiment import Experiment, block_sets, eligible, joined_table

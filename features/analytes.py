@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from features.columns import Column
 from features.errors import InputError, UnitError
 
 ImmuneUnit = Literal["pg/mL", "ng/mL", "NPX", "log2_expression", "unstated"]
@@ -136,6 +137,18 @@ def measurement_kind(unit: ImmuneUnit) -> MeasurementKind:
     """
     _check_unit(unit)
     return "expression" if unit == "log2_expression" else "protein"
+
+
+def immune_column(analyte: str, unit: ImmuneUnit) -> Column:
+    """Column that holds an analyte measured in this unit: of a protein under its canonical name, or of a transcript.
+
+    Raises
+    ------
+    UnitError
+        If the unit is unknown.
+    """
+    protein = measurement_kind(unit) == "protein"
+    return Column("immune", canonical_analyte(analyte) if protein else analyte, unit=unit)
 
 
 def canonical_analyte(name: str) -> str:

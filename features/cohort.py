@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.columns import Column
 from features.course import Course, read_course
 from features.errors import FileError, ManifestError
 from features.fetch import cohort_files
@@ -292,7 +293,7 @@ def _clinical_columns(name: str, field: ClinicalField, sheet: TextTable) -> dict
         return {name: said.astype(float)}
     # The levels are the manifest's own words, so spelling them out as columns learns nothing from the data.
     levels = dict.fromkeys(map(str, field.values.values()))
-    return {f"{name}={level}": (said == level).astype(float).where(said.notna()) for level in levels}
+    return {Column("clinical", name, level).name: (said == level).astype(float).where(said.notna()) for level in levels}
 
 
 def _read_technical(manifest: Manifest, listed: TextTable, samples: pd.DataFrame) -> pd.DataFrame:
@@ -304,7 +305,7 @@ def _read_technical(manifest: Manifest, listed: TextTable, samples: pd.DataFrame
         said = listed.column(field.column).reindex(samples["line"])
         known = ~said.isin(field.missing)
         for level in sorted(set(said[known])):
-            columns[f"{name}={level}"] = (said == level).astype(float).where(known)
+            columns[Column("technical", name, level).name] = (said == level).astype(float).where(known)
     return pd.DataFrame(columns, index=samples["line"]).reset_index(drop=True)
 
 

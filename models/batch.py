@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from features.analytes import ImmuneUnit, MeasuredValue
+from features.columns import BLOCKS, Column
 from features.errors import InputError
-from features.landmark import BLOCKS, FeatureTable
+from features.feature_table import FeatureTable
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 
@@ -30,9 +31,9 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
         profile = StoolProfile(
             candidate.taxa.values,
             "proportions",
-            context["profiler"],
+            context.profiler,
             None if math.isnan(day) else day,
-            context["clock"],
+            context.clock,
         )
         yield Candidate(candidate.clinical, profile, candidate.immune)
 
@@ -54,10 +55,9 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
     """
     columns: dict[str, list[str]] = {block: [] for block in BLOCKS}
     for column in map(str, frame.columns):
-        block, _, name = column.partition(":")
-        if block in columns and name:
-            columns[block].append(name)
-    named = {block: [f"{block}:{name}" for name in names] for block, names in columns.items()}
+        if parsed := Column.parse(column):
+            columns[parsed.block].append(parsed.name)
+    named = {block: [Column.from_name(block, name).text for name in names] for block, names in columns.items()}
     try:
         values = {block: frame[names].to_numpy(dtype=np.float64) for block, names in named.items()}
     except (TypeError, ValueError):
@@ -127,18 +127,18 @@ def _not_a_number(frame: pd.DataFrame) -> InputError:
 def _clinical(values: Mapping[str, float]) -> dict[str, float | str | bool | None]:
     fields: dict[str, float | str | bool | None] = {}
     for name, value in values.items():
-        column, _, level = name.partition("=")
-        if not level and not math.isnan(value):
-            fields[column] = value
+        column = Column.from_name("clinical", name)
+        if not column.level and not math.isnan(value):
+            fields[column.field] = value
         elif value == 1:
-            fields[column] = level
+            fields[column.field] = column.level
     return fields
 
 
 def _measurement(name: str, value: float, units: Mapping[str, str]) -> Measurement:
     # A transcript that the model does not know must not pass for the protein of its name.
-    unknown = "log2_expression" if name.endswith(" mRNA") else "unstated"
-    unit: ImmuneUnit = units.get(name, unknown)  # type: ignore[assignment]
+    column = Column.from_name("immune", name, units.get(name, ""))
+    unit: ImmuneUnit = column.unit or "unstated"  # type: ignore[assignment]
     side = "" if math.isfinite(value) else "below" if value < 0 else "above"
     reading = MeasuredValue(value if math.isfinite(value) else math.nan, side)  # type: ignore[arg-type]
-    return Measurement(name.removesuffix(" mRNA") if unit == "log2_expression" else name, reading, unit)
+    return Measurement(column.field, reading, unit)

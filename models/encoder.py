@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from features.analytes import LOG2_UNITS, CensoredPolicy
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.transforms import (
     CLR,
     AlphaDiversity,

@@ -16,11 +16,11 @@ from features.analytes import (
     CensoredPolicy,
     ImmuneUnit,
     MeasuredValue,
-    canonical_analyte,
     convert,
-    measurement_kind,
+    immune_column,
     resolve_censored,
 )
+from features.columns import levels_by_field
 from features.errors import InputError, UnitError
 from features.taxon_names import canonical_name
 from models.encoder import BlockEncoder, absent
@@ -197,8 +197,7 @@ def _immune_numbers(
     """Return measurements by name, in the model's units; missing is NaN, beyond an unstated limit infinite."""
     numbers: dict[str, float] = {}
     for measurement in measurements:
-        expression = measurement_kind(measurement.unit) == "expression"
-        name = f"{measurement.analyte} mRNA" if expression else canonical_analyte(measurement.analyte)
+        name = immune_column(measurement.analyte, measurement.unit).name
         if name in numbers:
             raise InputError(f"immune: there are two values of {name}; send one value of each analyte")
         value, side, limit = measurement.reading
@@ -220,10 +219,7 @@ def _immune_numbers(
 
 def _clinical_numbers(fields: Mapping[str, float | str | bool | None], names: tuple[str, ...]) -> dict[str, float]:
     """Return clinical values by column, a category as one indicator for each of its levels in `names`."""
-    levels: dict[str, list[str]] = {}
-    for name in names:
-        column, _, level = name.partition("=")
-        levels.setdefault(column, []).extend([level] if level else [])
+    levels = levels_by_field(names)
     numbers: dict[str, float] = {}
     for column, value in fields.items():
         if value is None:

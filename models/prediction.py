@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from features.landmark import BLOCKS
+from features.columns import BLOCKS
 from models.evidence import Documented, Estimate
 
 BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]

@@ -8,7 +8,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from features.landmark import BLOCKS
+from features.columns import BLOCKS
 from models.batch import numbers_candidate, predictions
 from models.bundle import load_bundle
 from models.predict import ServedModel

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
-from features.landmark import BLOCKS
 from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from features.cohort import read_cohort
-from features.landmark import landmark_table
+from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
 from models.batch import table_candidates
 from models.patient_input import Candidate
@@ -95,12 +95,12 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
     """
     read = read_cohort(cohort, settings().data)
     clock = read.manifest.clock
-    judged = landmark_table(read, landmark=landmark)
+    judged = landmark_table(read, LandmarkSpec(landmark=landmark))
     at_landmark = dict(zip(judged.rows["sample"], table_candidates(judged), strict=True))
     # Each visit is a row, also those that no model may learn from.
     open_ended = clock.model_copy(update={"latest_sample": None})
     everything = replace(read, manifest=read.manifest.model_copy(update={"clock": open_ended}))
-    table = landmark_table(everything, landmark=_EVER, window=2 * _EVER, by="visit")
+    table = landmark_table(everything, LandmarkSpec(landmark=_EVER, window=2 * _EVER, row_per="visit"))
     visits: dict[str, list[Visit]] = {}
     baseline: dict[str, int] = {}
     rows = table.rows[["patient", "sample", "sample_day", "visit"]].itertuples(index=False)

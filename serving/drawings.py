@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from features.columns import Column
 from features.transforms import genus_of
 from models.prediction import Explanation
 
@@ -43,7 +44,8 @@ def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[s
     slope = explanation.calibration.slope
     for contribution in explanation.contributions:
         one = {**vars(contribution), "shap": slope * contribution.shap}
-        clade = genus_of(one["feature"]) if one["block"] == "taxa" else one["feature"].partition("=")[0]
+        column = Column.from_name(contribution.block, contribution.feature)
+        clade = genus_of(column.field) if column.block == "taxa" else column.field if column.level else column.name
         groups.setdefault((one["block"], clade), []).append(one)
     sums = {key: math.fsum(one["shap"] for one in group) for key, group in groups.items()}
     ranked = sorted((key for key in groups if abs(sums[key]) >= FAINTEST), key=lambda key: -abs(sums[key]))

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, get_args
 
 from features.analytes import ImmuneUnit
+from features.columns import levels_by_field
 from features.outcomes import definition_of, is_toxicity
 from models.bundle import Model
 from models.drift import DriftReport, drift
@@ -112,11 +113,11 @@ class Desk:
     def known(self) -> dict[str, list[str]]:
         """Return what an upload may name: the models' profilers, clocks and clinical fields."""
         served = [one.model for one in self._served.values()]
-        fields = (name.partition("=")[0] for model in served for name in model.encoder.names_.get("clinical", ()))
+        clinical = (name for model in served for name in model.encoder.names_.get("clinical", ()))
         return {
             "profilers": sorted({name for model in served for name in model.profilers}),
             "clocks": sorted({name for model in served for name in model.evidence["clocks"]}),
-            "fields": list(dict.fromkeys(fields)),
+            "fields": list(levels_by_field(clinical)),
             "units": list(get_args(ImmuneUnit)),
         }
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from features.cohort import read_cohort
+from features.columns import Column
 from features.errors import FileError, InputError
-from features.landmark import landmark_table
+from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import manifest_names
 from features.settings import settings
 from features.tables.output import write_table
@@ -19,7 +19,7 @@ from models.registry import find_model
 _KEYS = ("cohort", "patient", "sample", "sample_day", "draw", "draw_day", "visit")
 
 
-def write_predictions(model: str, source: str, out: Path, joining: dict[str, Any]) -> str:
+def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) -> str:
     """Write one row a patient and return what was done, in words.
 
     Parameters
@@ -30,8 +30,8 @@ def write_predictions(model: str, source: str, out: Path, joining: dict[str, Any
         A cohort, or a Parquet or CSV file of `taxokine features`.
     out : Path
         A .parquet or .csv file.
-    joining : dict
-        Options of `features.landmark.landmark_table`, for a cohort.
+    spec : LandmarkSpec
+        What enters the feature table of a cohort; a file is read as it is.
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError(f"{out}: write to a .parquet or a .csv file")
@@ -42,7 +42,7 @@ def write_predictions(model: str, source: str, out: Path, joining: dict[str, Any
         candidates = frame_candidates(frame, served.model.units)
         keys = frame[[key for key in _KEYS if key in frame]]
     else:
-        table = landmark_table(read_cohort(source, settings().data), **joining)
+        table = landmark_table(read_cohort(source, settings().data), spec)
         candidates, keys = table_candidates(table), table.rows[list(_KEYS)]
     answers = predictions(served, candidates)
     result = pd.concat([keys.reset_index(drop=True), answers], axis=1)
@@ -66,6 +66,7 @@ def _read(path: Path) -> pd.DataFrame:
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise FileError(f"cannot be read as a table of 'taxokine features': {error}", file=path) from error
-    if not any(str(column).startswith("taxa:") for column in frame.columns):
+    columns = map(Column.parse, map(str, frame.columns))
+    if not any(column is not None and column.block == "taxa" for column in columns):
         raise FileError("no column is named 'taxa:…'; give a file that 'taxokine features' wrote", file=path)
     return frame

@@ -22,7 +22,7 @@ import click
 
 from features.cohort import Cohort, read_cohort
 from features.errors import OutcomeError, TaxokineError
-from features.landmark import landmark_table
+from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
 from models.batch import table_candidates
 from taxokine.reports.experiments import result_report
@@ -109,7 +109,7 @@ def _candidate(
         return _request(read_cohort(fresh, HOME), 0), None
     for name in cohorts:
         cohort = read_cohort(name, settings().data)
-        later = landmark_table(cohort, landmark=_LATER).rows
+        later = landmark_table(cohort, LandmarkSpec(landmark=_LATER)).rows
         unseen = [i for i, row in enumerate(later.itertuples()) if (row.cohort, row.patient) not in trained]
         if unseen:
             return _request(cohort, unseen[0], _LATER), None
@@ -120,7 +120,7 @@ def _candidate(
 
 def _request(cohort: Cohort, position: int, landmark: float = 0) -> dict[str, Any]:
     """Return the API's request for one row of a cohort."""
-    table = landmark_table(cohort, landmark=landmark)
+    table = landmark_table(cohort, LandmarkSpec(landmark=landmark))
     candidate = list(table_candidates(table))[position]
     assert candidate.taxa is not None
     stool = candidate.taxa

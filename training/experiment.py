@@ -18,10 +18,13 @@ from numpy.typing import NDArray
 from features.analytes import CensoredPolicy
 from features.audit import KINDS, audit
 from features.cohort import Cohort, read_cohort
+from features.columns import BLOCKS
 from features.errors import AuditError, InputError, OutcomeError
-from features.landmark import BLOCKS, WINDOW, FeatureTable, landmark_table, pool_tables
+from features.feature_table import FeatureTable
+from features.landmark import DEFAULT_WINDOW, LandmarkSpec, landmark_table
 from features.manifest import manifest_digest, manifest_text_without_sample_names
 from features.outcomes import definition_of, exclusion_reason, outcome_id
+from features.pooling import pool_tables
 from features.settings import settings
 from models.bundle import Model
 from models.calibration import fit_venn_abers
@@ -69,7 +72,7 @@ class Experiment:
     families, blocks : tuple of str
         Each family is fitted to each set of the blocks.
     landmark, window, by_day, sample, censored
-        As `features.landmark.landmark_table` takes them.
+        As in `features.landmark.LandmarkSpec`.
     representation : tuple of str
         What may become of the taxa, as `models.encoder.BlockEncoder` takes it; of several, inner validation chooses.
     min_prevalence : float
@@ -92,7 +95,7 @@ class Experiment:
     families: tuple[str, ...] = tuple(FAMILIES)
     blocks: tuple[str, ...] = BLOCKS
     landmark: float = 0.0
-    window: float = WINDOW
+    window: float = DEFAULT_WINDOW
     by_day: float | None = None
     sample: Literal["first", "last"] = "last"
     censored: CensoredPolicy = "half_limit"
@@ -333,19 +336,14 @@ def refuse_pooling(cohorts: Sequence[Cohort], outcome: str, pool_labels: bool) -
 
 def joined_table(cohorts: Sequence[Cohort], experiment: Experiment) -> FeatureTable:
     """Join each cohort at the landmark, and pool them."""
-    return pool_tables(
-        [
-            landmark_table(
-                cohort,
-                landmark=experiment.landmark,
-                window=experiment.window,
-                sample=experiment.sample,
-                by_day=experiment.by_day,
-                censored=experiment.censored,
-            )
-            for cohort in cohorts
-        ]
+    spec = LandmarkSpec(
+        landmark=experiment.landmark,
+        window=experiment.window,
+        sample=experiment.sample,
+        by_day=experiment.by_day,
+        censored=experiment.censored,
     )
+    return pool_tables([landmark_table(cohort, spec) for cohort in cohorts])
 
 
 def eligible(table: FeatureTable, outcome: str) -> tuple[FeatureTable, list[str]]:
@@ -372,7 +370,7 @@ def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> tupl
     sets, skipped = [], []
     for size in range(1, len(blocks) + 1):
         for chosen in combinations(blocks, size):
-            measured = np.logical_and.reduce([table.block(block).measured for block in chosen])
+            measured = np.logical_and.reduce([table.block(block).measured_rows for block in chosen])
             events, others = int(y[measured].sum()), int((1 - y[measured]).sum())
             if min(events, others) >= FEWEST:
                 sets.append(chosen)
@@ -390,7 +388,7 @@ def validate_blocks(
     experiment: Experiment, outcome: str, table: FeatureTable, blocks: tuple[str, ...], progress: Progress
 ) -> Block:
     """Validate every family, and the baselines, on the rows that have all of a set of blocks, and fit to them all."""
-    rows = np.flatnonzero(np.logical_and.reduce([table.block(block).measured for block in blocks]))
+    rows = np.flatnonzero(np.logical_and.reduce([table.block(block).measured_rows for block in blocks]))
     mine = present(table.take(rows))
     y, plan = outcome_vector(mine, outcome), experiment.plan(blocks)
     outer = experiment.folds(mine, y)
@@ -437,7 +435,7 @@ def permuted_nulls(
 
 def present(table: FeatureTable) -> FeatureTable:
     """Return the table without the mention of cohorts that have no row in it."""
-    named = {name: about for name, about in table.cohorts.items() if (table.rows["cohort"] == name).any()}
+    named = {name: context for name, context in table.cohorts.items() if (table.rows["cohort"] == name).any()}
     return replace(table, cohorts=named)
 
 
@@ -507,7 +505,7 @@ def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card:
         predictor=fitted.predictor,
         calibration=calibration,
         units={n: table.units[n] for n in fitted.encoder.names_.get("immune", ())},
-        profilers=tuple(dict.fromkeys(about["profiler"] for about in table.cohorts.values() if about["profiler"])),
+        profilers=tuple(dict.fromkeys(cohort.profiler for cohort in table.cohorts.values() if cohort.profiler)),
         evidence=evidence.content,
         card=card,
         reference=reference,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.cohort import Cohort
 from features.errors import InputError, OutcomeError
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.outcomes import MONTH
 from features.survival import (
     CENSORED_AT,
@@ -159,7 +159,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         tracking.log_table(table, outcome, y)
         trained: list[SurvivalTrained] = []
         for blocks in sets:
-            complete = np.logical_and.reduce([table.block(block).measured for block in blocks])
+            complete = np.logical_and.reduce([table.block(block).measured_rows for block in blocks])
             trained += _train_blocks(experiment, outcome, table.take(complete), y[complete], blocks, tried, progress)
         # A set of blocks that few patients have is judged on other patients; its C does not compare.
         most = max(one.patients for one in trained)
@@ -207,7 +207,7 @@ def at_risk(
     y, kept, notes = np.empty((len(table), 2)), np.zeros(len(table), dtype=bool), []
     for cohort in cohorts:
         mine = (table.rows["cohort"] == cohort.name).to_numpy()
-        patients, landmark = pd.Index(table.rows["patient"][mine]), table.cohorts[cohort.name]["landmark"]
+        patients, landmark = pd.Index(table.rows["patient"][mine]), table.cohorts[cohort.name].landmark
         found = time_to_event(cohort.labels, outcome, patients, landmark, censored_at)
         y[mine], kept[mine] = found[["time", "event"]], found["at_risk"] == "yes"
         over, unknown = ((found["at_risk"] == why).sum() for why in ("no", "unknown"))
@@ -224,7 +224,7 @@ def block_sets(
     """Return the sets of blocks with enough events among those who have all of them, and why others are skipped."""
     sets, skipped = [], []
     for chosen in (some for size in range(1, len(blocks) + 1) for some in combinations(blocks, size)):
-        complete = np.logical_and.reduce([table.block(block).measured for block in chosen])
+        complete = np.logical_and.reduce([table.block(block).measured_rows for block in chosen])
         events = int((y[complete, 1] == EVENT).sum())
         if events >= FEWEST:
             sets.append(chosen)

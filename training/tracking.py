@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.settings import settings
 from models.registry import client
 

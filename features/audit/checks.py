@@ -48,7 +48,7 @@ from features.audit.times import (
     undated,
 )
 from features.cohort import Cohort
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 
 FALSE_ALARMS = 0.05
 """Chance that an audit of cohorts with nothing wrong alarms by chance (Holm 1979, Scand J Statist 6:65-70)."""

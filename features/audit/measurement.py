@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from features.audit.findings import Finding, Suspicion, by_cohort, finding, joined, words
 from features.audit.rows import Rows
 from features.cohort import Cohort
+from features.columns import Column
 
 TELLS = 0.9
 """AUROC from which one column alone tells an outcome; nothing measured before treatment is known to reach it."""
@@ -29,11 +30,11 @@ def mixed_batches(cohort: Cohort) -> Iterator[Finding]:
     """Several platforms, kits or read lengths in one cohort."""
     kinds: dict[str, list[str]] = {}
     for name, values in cohort.technical.items():
-        kind, _, level = str(name).partition("=")
-        if level:
-            kinds.setdefault(kind, []).append(f"{level} in {values.sum():g}")
-        elif kind == "read_length":
-            kinds[kind] = [f"{length:g} in {n}" for length, n in values.value_counts().items()]
+        column = Column.from_name("technical", str(name))
+        if column.level:
+            kinds.setdefault(column.field, []).append(f"{column.level} in {values.sum():g}")
+        elif column.field == "read_length":
+            kinds[column.field] = [f"{length:g} in {n}" for length, n in values.value_counts().items()]
     for kind, levels in kinds.items():
         if len(levels) > 1:
             yield finding("mixed-batches", cohort.name, f"{words(kind)}: {', '.join(levels)} samples")

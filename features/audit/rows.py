@@ -14,7 +14,7 @@ from scipy.stats import fisher_exact, mannwhitneyu
 
 from features.audit.profiles import totals
 from features.cohort import Cohort
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 
 LEAST_EVENTS = 3
 """Patients of each label from which a column is tested."""
@@ -54,7 +54,7 @@ def rows_of(cohort: Cohort, table: FeatureTable | None, outcome: str | None) -> 
         rows = table.rows[chosen]
         positions = pd.Index(cohort.samples["sample"]).get_indexer(pd.Index(rows["sample"]))
         labels: dict[str, Any] = {name: rows[name] for name in outcomes if name in rows}
-        drawn = table.immune.measured[chosen]
+        drawn = table.immune.measured_rows[chosen]
     else:
         rows = first_stool(cohort)
         positions, patients = rows.index.to_numpy(), pd.Index(rows["patient"])

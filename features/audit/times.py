@@ -9,7 +9,7 @@ import pandas as pd
 from features.audit.findings import Finding, by_cohort, finding, joined
 from features.audit.rows import Rows
 from features.cohort import Cohort
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.outcomes import MONTH, is_toxicity
 from features.tables.text import finite_numbers
 

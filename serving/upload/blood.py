@@ -10,8 +10,8 @@ from features.analytes import (
     PG_PER_ML,
     ImmuneUnit,
     MeasuredValue,
-    canonical_analyte,
     convert,
+    immune_column,
     parse_unit,
     parse_value,
     split_name_and_unit,
@@ -145,7 +145,7 @@ def _read(told: Told, file: StoredFile, cells: Sequence[_Cell]) -> list[_Measure
             expected = "pg/mL, ng/mL, NPX or log2 expression"
             told.warn("unknown_unit", f"{cell.analyte} in {cell.unit}", expected, advice, **cell.place(file))
             continue
-        name = f"{cell.analyte} mRNA" if unit == "log2_expression" else canonical_analyte(cell.analyte)
+        name = immune_column(cell.analyte, unit or "unstated").name
         day = finite_number(cell.day) if cell.day else told.form.day
         if cell.day and day is None:
             told.stop("value", f"day {cell.day!r}", "a number of days", "Correct it.", **cell.place(file))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from features.analytes import MISSING_MARKS
+from features.columns import levels_by_field
 from features.draft import PATIENT, columns_named
 from features.tables.text import read_text_table
 from serving.upload.findings import Refused, Told
@@ -31,10 +32,7 @@ def fields(told: Told, file: StoredFile) -> dict[str, Any]:
         advice = "Leave this patient's row alone in the table."
         raise Refused("several_patients", f"{len(more) + 1} rows", "one", advice, file=file.name, row=more[0][0])
     told.say("file", "clinical table", "one row", file.name)
-    levels: dict[str, list[str]] = {}
-    for name in sorted(told.known.names("clinical")):
-        column, _, level = name.partition("=")
-        levels.setdefault(column, []).extend([level] if level else [])
+    levels = levels_by_field(sorted(told.known.names("clinical")))
     spelled, ranges = {name.casefold(): name for name in levels}, told.known.ranges("clinical")
     given = {str(column): text for column, text in cells.items() if text.casefold() not in MISSING_MARKS}
     found: dict[str, Any] = {}

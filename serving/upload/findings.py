@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from features.analytes import LOG2_UNITS, ImmuneUnit, canonical_analyte
+from features.columns import Column
 from features.draft import is_analyte
 from models.patient_input import TaxaUnit
 from models.predict import ServedModel
@@ -152,7 +153,9 @@ class Known:
 
     def is_analyte(self, name: str) -> bool:
         """Tell whether a name is an analyte's, or else one that a model reads."""
-        return is_analyte(name) or not self.units.keys().isdisjoint({canonical_analyte(name), f"{name} mRNA"})
+        return is_analyte(name) or not self.units.keys().isdisjoint(
+            {canonical_analyte(name), Column("immune", name, unit="log2_expression").name}
+        )
 
     def ranges(self, block: str) -> dict[str, Range]:
         """Return the widest range of each column that any model reads, 'immune' in `units`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from features.analytes import MISSING_MARKS, split_name_and_unit
+from features.columns import levels_by_field
 from features.draft import CLINICAL, PATIENT, columns_named, file_kind, immune_layout
 from features.tables.text import TextTable, read_text_table
 from serving.upload.findings import WHAT, Field, Known, Refused
@@ -58,7 +59,7 @@ def finite_number(text: str) -> float | None:
 
 def _looks_of(sheet: TextTable, known: Known) -> list[Field]:
     columns = sheet.header
-    fields = {name.partition("=")[0].casefold() for name in known.names("clinical")}
+    fields = {field.casefold() for field in levels_by_field(known.names("clinical"))}
     looks: list[Field] = []
     if immune_layout(sheet) or any(known.is_analyte(split_name_and_unit(column)[0]) for column in columns):
         looks.append("immune")

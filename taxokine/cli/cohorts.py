@@ -85,19 +85,21 @@ def cohorts_init(files: tuple[Path, ...], name: str) -> None:
 @click.command(epilog=COHORT)
 @click.argument("cohort", nargs=-1, required=True)
 @landmark_options
-@click.option("--by", type=click.Choice(["patient", "visit"]), default="patient", show_default=True,
+@click.option("--by", "row_per", type=click.Choice(["patient", "visit"]), default="patient", show_default=True,
               help="One row per patient, or one per stool sample.")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="A .parquet or .csv file.")  # fmt: skip
 def features(cohort: tuple[str, ...], out: Path, **landmark: Any) -> None:
     """Join each COHORT's taxa, immune measurements and clinical data, one row per patient."""
     from features.cohort import read_cohort
-    from features.landmark import landmark_table, pool_tables
+    from features.landmark import LandmarkSpec, landmark_table
+    from features.pooling import pool_tables
     from features.settings import settings
     from taxokine.reports.cohorts import table_report
     from taxokine.terminal import show
 
-    table = pool_tables([landmark_table(read_cohort(name, settings().data), **landmark) for name in cohort])
+    spec = LandmarkSpec(**landmark)
+    table = pool_tables([landmark_table(read_cohort(name, settings().data), spec) for name in cohort])
     table.write(out)
     show(table_report(table))
     click.echo(f"wrote {out}")

@@ -106,9 +106,10 @@ def promote(ctx: click.Context, model: str) -> None:
               help="A .parquet or .csv file.")  # fmt: skip
 def predict(model: str, source: str, out: Path, **landmark: Any) -> None:
     """Answer for many patients: a cohort, or a file that 'taxokine features' wrote."""
+    from features.landmark import LandmarkSpec
     from taxokine.batch import write_predictions
 
-    click.echo(write_predictions(model, source, out, landmark))
+    click.echo(write_predictions(model, source, out, LandmarkSpec(**landmark)))
 
 
 @click.command()

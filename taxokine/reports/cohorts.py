@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from features.audit import Finding
     from features.cohort import Cohort
-    from features.landmark import FeatureTable
+    from features.feature_table import FeatureTable
 
 ROWS_SHOWN = 5
 """Rows that are named for each finding of an audit."""

@@ -20,9 +20,10 @@ from features.audit.findings import finding as finding_of
 from features.audit.measurement import told_by_one_column
 from features.audit.rows import first_stool, rows_of
 from features.cohort import Cohort, read_cohort
-from features.landmark import landmark_table, pool_tables
+from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
 from features.outcomes import MONTH
+from features.pooling import pool_tables
 from taxokine.simulation import simulate_trial
 
 Write = Callable[..., Cohort]
@@ -299,7 +300,7 @@ def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
     findings = audit([cohort])
     assert len(one(findings, "event-before-treatment").rows) == 1
     assert one(findings, "event-before-stool").rows == ("SIM-005",)
-    table = landmark_table(cohort, landmark=60, sample="first")
+    table = landmark_table(cohort, LandmarkSpec(landmark=60, sample="first"))
     over = one(audit([cohort], table, "toxicity_any"), "event-before-landmark")
     assert len(over.rows) == (table.rows["at_risk_toxicity_any"] == "no").sum() > 0
 
@@ -550,7 +551,7 @@ def test_published_cohorts_together(cohorts_dir: Path) -> None:
 
 def test_what_training_on_published_cohorts_is_told(cohorts_dir: Path) -> None:
     cohorts = [published(name, cohorts_dir) for name in ("lee_2022", "mitox")]
-    table = pool_tables([landmark_table(cohort, landmark=30, sample="first") for cohort in cohorts])
+    table = pool_tables([landmark_table(cohort, LandmarkSpec(landmark=30, sample="first")) for cohort in cohorts])
     findings = audit(cohorts, table, "toxicity_any")
     assert not [f for f in findings if f.severity == "error"]
     assert "events after the landmark in mitox" in one(findings, "labels-differ").what

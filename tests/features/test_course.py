@@ -11,7 +11,7 @@ import pytest
 from features.cohort import Cohort, read_cohort
 from features.course import Course
 from features.errors import FileError, ManifestError
-from features.landmark import landmark_table
+from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest
 
 Write = Callable[..., str]
@@ -228,7 +228,10 @@ def test_a_manifest_that_does_not_fit_is_refused(write_cohort: Write, part: dict
 
 
 def test_nothing_of_it_becomes_a_feature(read: Callable[..., Cohort]) -> None:
-    with_course, without = landmark_table(read(course=COURSE), landmark=0), landmark_table(read(), landmark=0)
+    with_course, without = (
+        landmark_table(read(course=COURSE), LandmarkSpec(landmark=0)),
+        landmark_table(read(), LandmarkSpec(landmark=0)),
+    )
     for block in ("taxa", "immune", "clinical"):
         ours, theirs = getattr(with_course, block), getattr(without, block)
         assert ours.names == theirs.names

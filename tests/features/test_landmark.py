@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError, UnitError
-from features.landmark import FeatureTable, landmark_table, pool_tables
+from features.feature_table import CohortContext, FeatureTable
+from features.landmark import LandmarkSpec, landmark_table
 from features.outcomes import OUTCOME_IDS
+from features.pooling import pool_tables
 
 Read = Callable[..., Cohort]
 Join = Callable[..., FeatureTable]
@@ -52,11 +54,11 @@ def test_patients_with_stool(name: str, patients: int, cohorts_dir: Path) -> Non
     ("landmark", "patients", "at_risk", "panel"), [(0, 19, 17, 15), (14, 41, 35, 31), (30, 42, 33, 32)]
 )
 def test_mitox_at_its_landmarks(landmark: float, patients: int, at_risk: int, panel: int, cohorts_dir: Path) -> None:
-    table = landmark_table(published("mitox", cohorts_dir), landmark=landmark)
+    table = landmark_table(published("mitox", cohorts_dir), LandmarkSpec(landmark=landmark))
     assert len(table) == patients
     assert (table.rows["at_risk_toxicity_any"] == "yes").sum() == at_risk
     assert table.rows["toxicity_any"].notna().sum() == at_risk
-    assert table.immune.measured.sum() == table.rows["draw"].notna().sum() == panel
+    assert table.immune.measured_rows.sum() == table.rows["draw"].notna().sum() == panel
     assert table.rows["sample_day"].between(landmark - 90, landmark).all()
     late = [note for note in table.notes if "no stool" in note]
     assert (
@@ -80,7 +82,7 @@ def test_davar_has_recipients_before_the_transplant_and_no_donor(
     sample: Any, landmark: float, by: Any, cohorts_dir: Path
 ) -> None:
     cohort = published("davar_2021", cohorts_dir)
-    table = landmark_table(cohort, landmark=landmark, sample=sample, by=by)
+    table = landmark_table(cohort, LandmarkSpec(landmark=landmark, sample=sample, row_per=by))
     assert table.rows["patient"].nunique() == 15
     assert not set(table.rows["patient"]) & set(cohort.donors["patient"])
     assert not set(table.rows["sample"]) & set(cohort.donors["sample"])
@@ -91,7 +93,7 @@ def test_davar_has_recipients_before_the_transplant_and_no_donor(
 
 
 def test_momspi_joins_blood_of_the_same_visit(cohorts_dir: Path) -> None:
-    table = landmark_table(published("momspi", cohorts_dir), by="visit")
+    table = landmark_table(published("momspi", cohorts_dir), LandmarkSpec(row_per="visit"))
     pairs = table.rows[table.rows["draw"].notna()]
     assert (len(table), len(pairs), pairs["patient"].nunique()) == (353, 93, 68)
     raw = pd.read_csv(cohorts_dir / "momspi" / "blood_cytokines.csv").set_index(["subject_id", "visit_number"])
@@ -135,16 +137,22 @@ def test_one_row_for_each_patient_in_the_toy(toy: Cohort) -> None:
     ],
 )
 def test_which_sample_stands_for_a_patient(toy: Cohort, options: dict[str, Any], expected: dict[str, str]) -> None:
-    rows = landmark_table(toy, **options).rows
+    rows = landmark_table(toy, LandmarkSpec(**options)).rows
     assert dict(zip(rows["patient"], rows["sample"], strict=True)) == expected
 
 
 def test_by_visit_there_is_a_row_for_each_sample_up_to_the_landmark(toy: Cohort) -> None:
-    table = landmark_table(toy, by="visit")
+    table = landmark_table(toy, LandmarkSpec(row_per="visit"))
     assert table.rows["sample"].tolist() == ["s1", "s2", "s4", "s5"]
     # On day -10 the draw of day -9 was not known.
     assert table.rows["draw"].fillna("").tolist() == ["", "p1/-3", "p2/-40", ""]
-    assert landmark_table(toy, by="visit", landmark=20).rows["sample"].tolist() == ["s1", "s2", "s3", "s4", "s5"]
+    assert landmark_table(toy, LandmarkSpec(row_per="visit", landmark=20)).rows["sample"].tolist() == [
+        "s1",
+        "s2",
+        "s3",
+        "s4",
+        "s5",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +167,7 @@ def test_by_visit_there_is_a_row_for_each_sample_up_to_the_landmark(toy: Cohort)
 def test_the_nearest_draw_up_to_the_landmark(
     toy: Cohort, options: dict[str, Any], draws: list[Any], gaps: list[float]
 ) -> None:
-    rows = landmark_table(toy, **options).rows
+    rows = landmark_table(toy, LandmarkSpec(**options)).rows
     assert rows["draw"].fillna("").tolist() == draws
     np.testing.assert_array_equal(rows["gap_days"], gaps)
     np.testing.assert_array_equal(rows["draw_day"] - rows["sample_day"], gaps)
@@ -167,11 +175,11 @@ def test_the_nearest_draw_up_to_the_landmark(
 
 @pytest.mark.parametrize(("policy", "tnf"), [("half_limit", 1), ("limit", 2), ("missing", np.nan)])
 def test_the_policy_for_censored_values(toy: Cohort, policy: Any, tnf: float) -> None:
-    table = landmark_table(toy, sample="first", censored=policy)
+    table = landmark_table(toy, LandmarkSpec(sample="first", censored=policy))
     assert table.immune.names == ("IL-6", "TNF-a")
     assert table.units == {"IL-6": "pg/mL", "TNF-a": "pg/mL"}
     np.testing.assert_array_equal(table.immune.values, [[1, tnf], [5, np.nan], [np.nan, np.nan]])
-    assert table.immune.measured.tolist() == [True, True, False]
+    assert table.immune.measured_rows.tolist() == [True, True, False]
 
 
 def test_the_order_of_a_file_says_nothing_of_time(read: Read) -> None:
@@ -179,12 +187,12 @@ def test_the_order_of_a_file_says_nothing_of_time(read: Read) -> None:
         "samples.csv": "sample,patient,day\ns3,p1,20\ns2,p1,-2\ns1,p1,-10\n",
         "blood.csv": "patient,day,IL6\np1,-3,2\np1,6,3\np1,-9,1\n",
     }
-    row = landmark_table(read(files), landmark=0).rows.iloc[0]
+    row = landmark_table(read(files), LandmarkSpec(landmark=0)).rows.iloc[0]
     assert (row["sample"], row["draw"]) == ("s2", "p1/-3")
     undated = {"day": None, "baseline": "before treatment"}
     files["samples.csv"] = "sample,patient,day\ns1,p1,\n"
     # Stool at the publication's word: the latest draw up to the landmark goes with it.
-    row = landmark_table(read(files, samples=undated), landmark=0).rows.iloc[0]
+    row = landmark_table(read(files, samples=undated), LandmarkSpec(landmark=0)).rows.iloc[0]
     assert row["draw"] == "p1/-3"
     assert np.isnan(row["gap_days"])
 
@@ -196,8 +204,8 @@ def test_blood_of_the_same_visit_may_still_be_too_late(read: Read) -> None:
     }
     cohort = read(files, samples={"visit": "visit"}, immune={"visit": "visit"})
     assert landmark_table(cohort).rows["draw"].fillna("").tolist() == [""]
-    assert landmark_table(cohort, sample="first").rows["draw"].fillna("").tolist() == ["p1/-11/1"]
-    assert landmark_table(cohort, landmark=3).rows["draw"].fillna("").tolist() == ["p1/3/2"]
+    assert landmark_table(cohort, LandmarkSpec(sample="first")).rows["draw"].fillna("").tolist() == ["p1/-11/1"]
+    assert landmark_table(cohort, LandmarkSpec(landmark=3)).rows["draw"].fillna("").tolist() == ["p1/3/2"]
 
 
 @pytest.mark.parametrize("by", ["patient", "visit"])
@@ -207,14 +215,14 @@ def test_samples_that_nothing_tells_apart(read: Read, by: Any, days: tuple[str, 
     files = {"samples.csv": f"sample,patient,day\ns4,p2,{day}\ns1,p1,{day}\ns2,p1,{day}\n"}
     samples = {} if how == "day" else {"day": None, "baseline": "before treatment"}
     with pytest.raises(InputError, match=r"samples\.csv, rows 3 and 4: patient 'p1' has several samples .*\(s1, s2\)"):
-        landmark_table(read(files, samples=samples), by=by)
+        landmark_table(read(files, samples=samples), LandmarkSpec(row_per=by))
 
 
 def test_a_tie_that_stands_for_nobody_is_no_matter(read: Read) -> None:
     cohort = read({"samples.csv": "sample,patient,day\ns1,p1,-9\ns2,p1,-9\ns3,p1,-1\n"})
     assert landmark_table(cohort).rows["sample"].tolist() == ["s3"]
     with pytest.raises(InputError, match="none is first"):
-        landmark_table(cohort, sample="first")
+        landmark_table(cohort, LandmarkSpec(sample="first"))
 
 
 def test_visits_order_samples_without_days(read: Read) -> None:
@@ -224,17 +232,17 @@ def test_visits_order_samples_without_days(read: Read) -> None:
     }
     cohort = read(files, samples={"day": None, "visit": "visit"}, immune={"day": None, "visit": "visit"})
     assert landmark_table(cohort).rows["sample"].tolist() == ["s2", "s4"]
-    assert landmark_table(cohort, by="visit").rows["draw"].fillna("").tolist() == ["p1/2", "", ""]
+    assert landmark_table(cohort, LandmarkSpec(row_per="visit")).rows["draw"].fillna("").tolist() == ["p1/2", "", ""]
     notes = landmark_table(cohort).notes
     assert "toy: stool is not dated; taken as the publication's word: by visit" in notes
     assert "toy: blood is not dated; taken as the publication's word: by visit" in notes
 
 
 def test_events_count_by_a_day(toy: Cohort) -> None:
-    assert landmark_table(toy, by_day=14).rows["toxicity_any"].tolist() == [False, pd.NA, False]
-    assert landmark_table(toy, by_day=15).rows["toxicity_any"].tolist() == [True, pd.NA, False]
-    assert landmark_table(toy, landmark=15).rows["at_risk_toxicity_any"].tolist() == ["no", "no", "yes"]
-    assert landmark_table(toy, landmark=15).rows["at_risk_toxicity_3"].tolist() == ["yes", "yes", "yes"]
+    assert landmark_table(toy, LandmarkSpec(by_day=14)).rows["toxicity_any"].tolist() == [False, pd.NA, False]
+    assert landmark_table(toy, LandmarkSpec(by_day=15)).rows["toxicity_any"].tolist() == [True, pd.NA, False]
+    assert landmark_table(toy, LandmarkSpec(landmark=15)).rows["at_risk_toxicity_any"].tolist() == ["no", "no", "yes"]
+    assert landmark_table(toy, LandmarkSpec(landmark=15)).rows["at_risk_toxicity_3"].tolist() == ["yes", "yes", "yes"]
 
 
 @pytest.mark.parametrize(
@@ -249,7 +257,7 @@ def test_events_count_by_a_day(toy: Cohort) -> None:
 )
 def test_days_that_contradict_each_other(toy: Cohort, options: dict[str, Any], match: str) -> None:
     with pytest.raises(InputError, match=match):
-        landmark_table(toy, **options)
+        landmark_table(toy, LandmarkSpec(**options))
 
 
 def test_what_a_cohort_does_not_tell_is_unknown(read: Read) -> None:
@@ -260,12 +268,11 @@ def test_what_a_cohort_does_not_tell_is_unknown(read: Read) -> None:
         assert str(rows[outcome].dtype) == "boolean"
 
 
-def test_about_a_cohort(cohorts_dir: Path, toy: Cohort) -> None:
-    about = landmark_table(published("mitox", cohorts_dir), landmark=14).cohorts["mitox"]
-    assert set(about["outcomes"]) == set(OUTCOME_IDS)
-    assert (about["clock"], about["index_event"]) == ("day_ici", "first dose of immune checkpoint inhibitors")
-    assert (about["landmark"], about["window"], about["dated"], about["simulated"]) == (14, 90, True, False)
-    assert json.loads(json.dumps(about)) == about
+def test_cohort_context(cohorts_dir: Path, toy: Cohort) -> None:
+    context = landmark_table(published("mitox", cohorts_dir), LandmarkSpec(landmark=14)).cohorts["mitox"]
+    assert set(context.outcomes) == set(OUTCOME_IDS)
+    assert (context.clock, context.index_event) == ("day_ici", "first dose of immune checkpoint inhibitors")
+    assert (context.landmark, context.window, context.dated, context.simulated) == (14, 90, True, False)
     assert not landmark_table(toy).simulated
 
 
@@ -321,8 +328,8 @@ def test_nothing_after_the_landmark_enters(
         stool = [(p, d, *(9 - v for v in values)) if d > landmark else (p, d, *values) for p, d, *values in stool]
         blood = [(p, d, v + 100) if d > landmark else (p, d, v) for p, d, v in blood]
         later = [stool, blood, events]
-    before = landmark_table(read(_files(*history)), landmark=landmark, sample=sample, by=by)
-    after = landmark_table(read(_files(*later)), landmark=landmark, sample=sample, by=by)
+    before = landmark_table(read(_files(*history)), LandmarkSpec(landmark=landmark, sample=sample, row_per=by))
+    after = landmark_table(read(_files(*later)), LandmarkSpec(landmark=landmark, sample=sample, row_per=by))
     features = [name for name in before.to_frame() if not any(name.endswith(outcome) for outcome in OUTCOME_IDS)]
     pd.testing.assert_frame_equal(before.to_frame()[features], after.to_frame()[features])
     at_risk = [f"at_risk_{outcome}" for outcome in OUTCOME_IDS]
@@ -412,7 +419,7 @@ def test_pooled_published_cohorts(cohorts_dir: Path) -> None:
     assert any(note.startswith("clocks start at different events: mitox day_ici") for note in table.notes)
     np.testing.assert_allclose(table.taxa.values.sum(axis=1), 1, atol=1e-5)
     assert not np.isnan(table.taxa.values).any()
-    assert not table.immune.measured[19:].any()
+    assert not table.immune.measured_rows[19:].any()
 
 
 def test_take_keeps_blocks_in_step(toy: Cohort) -> None:
@@ -428,7 +435,7 @@ def test_take_keeps_blocks_in_step(toy: Cohort) -> None:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_write(toy: Cohort, tmp_path: Path, suffix: str) -> None:
-    table, path = landmark_table(toy, landmark=20), tmp_path / f"rows{suffix}"
+    table, path = landmark_table(toy, LandmarkSpec(landmark=20)), tmp_path / f"rows{suffix}"
     table.write(path)
     frame = pd.read_parquet(path) if suffix == ".parquet" else pd.read_csv(path)
     assert [name for name in frame if ":" in name] == [
@@ -450,8 +457,10 @@ def test_parquet_keeps_types_and_says_what_it_is(toy: Cohort, tmp_path: Path) ->
     table, path = landmark_table(toy), tmp_path / "rows.parquet"
     table.write(path)
     pd.testing.assert_frame_equal(pd.read_parquet(path), table.to_frame())
-    about = json.loads(pq.read_schema(path).metadata[b"taxokine"])
-    assert about == {"notes": list(table.notes), "units": table.units, "cohorts": table.cohorts}
+    metadata = json.loads(pq.read_schema(path).metadata[b"taxokine"])
+    context = metadata["cohorts"].pop("toy")
+    assert metadata == {"notes": list(table.notes), "units": table.units, "cohorts": {}}
+    assert CohortContext(**context | {"same_patients_as": ()}) == table.cohorts["toy"]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
@@ -485,7 +494,7 @@ def test_paths_that_cannot_be_written(toy: Cohort, tmp_path: Path) -> None:
 
 
 def test_an_empty_table_is_written_too(toy: Cohort, tmp_path: Path) -> None:
-    table = landmark_table(toy, landmark=-80, window=1)
+    table = landmark_table(toy, LandmarkSpec(landmark=-80, window=1))
     assert len(table) == 0
     table.write(tmp_path / "rows.parquet")
     assert len(pd.read_parquet(tmp_path / "rows.parquet")) == 0

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
-from features.landmark import BLOCKS, Block, FeatureTable
+from features.columns import BLOCKS
+from features.feature_table import Block, CohortContext, FeatureTable
 from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
@@ -59,7 +60,23 @@ def invented(n: int = 60, n_taxa: int = 25, seed: int = 0) -> FeatureTable:
         clinical=Block(("age", "sex=female", "sex=male"), clinical),
         technical=Block((), np.empty((n, 0))),
         units=dict(UNITS),
-        cohorts={"invented": {"simulated": True, "profiler": PROFILER, "clock": "day_ici"}},
+        cohorts={
+            "invented": CohortContext(
+                title="Invented",
+                simulated=True,
+                same_patients_as=(),
+                clock="day_ici",
+                index_event="first dose",
+                landmark=0.0,
+                window=90.0,
+                dated=True,
+                profiler=PROFILER,
+                rank="species",
+                outcomes={},
+                citation="",
+                licence="",
+            )
+        },
         notes=(),
     )
 

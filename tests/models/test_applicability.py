@@ -11,7 +11,8 @@ import pytest
 
 from features.analytes import MeasuredValue, parse_value
 from features.cohort import Cohort, read_cohort
-from features.landmark import BLOCKS, landmark_table
+from features.columns import BLOCKS
+from features.landmark import landmark_table
 from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
 from models.batch import table_candidates
 from models.bundle import Model
@@ -344,7 +345,7 @@ def test_no_profile_of_another_taxonomy_is_answered(cohorts_dir: Path) -> None:
     encoder = BlockEncoder(("taxa",)).fit(table)
     found = model("taxa", per_cohort=[{**COHORT, "cohort": "spencer_2021"}])
     reference = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
-    by = replace(found, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"]["profiler"],))
+    by = replace(found, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"].profiler,))
     other = read_cohort("frankel_2017_qiime2", cohorts_dir, fetch=False)
     same = read_cohort("frankel_2017", cohorts_dir, fetch=False)
     for i in range(len(other.taxa.values)):

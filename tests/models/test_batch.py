@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.columns import BLOCKS
 from features.errors import InputError
-from features.landmark import BLOCKS
 from models.batch import COLUMNS, TOP, frame_candidates, numbers_candidate, predictions, table_candidates
 from models.bundle import Model
 from models.patient_input import Candidate, to_model_input
@@ -155,7 +155,7 @@ def test_columns_of_no_block_are_left_alone() -> None:
 
 def test_a_cohort_of_another_profiler_is_answered_with_care() -> None:
     table = invented()
-    other = replace(table, cohorts={"invented": {**table.cohorts["invented"], "profiler": "kraken2"}})
+    other = replace(table, cohorts={"invented": replace(table.cohorts["invented"], profiler="kraken2")})
     model = served(trained("elastic_net"))
     assert set(predictions(model, table_candidates(table))["verdict"]) <= {"ok", "use with care"}
     assert set(predictions(model, table_candidates(other))["verdict"]) == {"use with care"}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.stats import chi2, fisher_exact
 from statsmodels.stats.multitest import multipletests
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from models.batch import table_candidates
 from models.bundle import load_bundle
 from models.drift import FALSE_DISCOVERIES, ColumnDrift, DriftReport, drift, stability

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from skbio.stats.composition import clr, multi_replace
 
 from features.analytes import CensoredPolicy
-from features.landmark import BLOCKS, Block, FeatureTable
+from features.columns import BLOCKS
+from features.feature_table import Block, FeatureTable
 from models.encoder import BlockEncoder, Representation, absent
 
 from .conftest import UNITS, invented

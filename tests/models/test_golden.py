@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.landmark import BLOCKS
+from features.columns import BLOCKS
 from models.batch import numbers_candidate
 from models.bundle import PROTOCOL, Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers

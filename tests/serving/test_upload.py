@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.feature_table import Block, CohortContext, FeatureTable
 from features.immune import read_immune
-from features.landmark import Block, FeatureTable
 from features.taxa import read_taxa
 from models.bundle import Model
 from models.calibration import Calibration
@@ -40,7 +40,23 @@ def table(blocks: dict[str, Block], units: dict[str, Any]) -> FeatureTable:
         rows=pd.DataFrame({"patient": range(n)}),
         **{name: blocks.get(name, none) for name in ("taxa", "immune", "clinical", "technical")},
         units=units,
-        cohorts={"real": {"simulated": True}},
+        cohorts={
+            "real": CohortContext(
+                title="Invented",
+                simulated=True,
+                same_patients_as=(),
+                clock="day_ici",
+                index_event="first dose",
+                landmark=0.0,
+                window=90.0,
+                dated=True,
+                profiler=None,
+                rank="species",
+                outcomes={},
+                citation="",
+                licence="",
+            )
+        },
         notes=(),
     )
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from features.cohort import read_cohort
-from features.landmark import FeatureTable, landmark_table
+from features.feature_table import FeatureTable
+from features.landmark import landmark_table
 from features.settings import settings
 from taxokine.simulation import simulate_trial
 

@@ -19,7 +19,8 @@ from sklearn.metrics import roc_auc_score
 
 from features.cohort import read_cohort
 from features.errors import AuditError
-from features.landmark import Block, FeatureTable, landmark_table
+from features.feature_table import Block, FeatureTable
+from features.landmark import landmark_table
 from features.outcomes import OUTCOME_IDS
 from features.settings import settings
 from taxokine.simulation import simulate_trial

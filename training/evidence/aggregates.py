@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.landmark import Block, FeatureTable
+from features.columns import Column, levels_by_field
+from features.feature_table import Block, FeatureTable
 from features.outcomes import OUTCOME_IDS, is_toxicity
 from models.encoder import BlockEncoder
 from models.joint import CELLS
@@ -182,7 +183,7 @@ def distributions(table: FeatureTable, encoder: BlockEncoder) -> dict[str, Any]:
         elif block == "immune":
             kept |= {name: {"unit": table.units[name], **_numbers(columns[name])} for name in read}
         else:
-            for field in dict.fromkeys(name.partition("=")[0] for name in read):
+            for field in levels_by_field(read):
                 kept[field] = _clinical(table.clinical, field)
     return found
 
@@ -209,7 +210,8 @@ def _clinical(block: Block, field: str) -> dict[str, Any]:
             return _numbers(values)
         counts = {level: int((values == float(level)).sum()) for level in ("0", "1")}
     else:
-        levels = {name.partition("=")[2]: values for name, values in columns.items() if name.startswith(f"{field}=")}
+        indicators = {Column.from_name("clinical", name): values for name, values in columns.items()}
+        levels = {column.level: values for column, values in indicators.items() if column.field == field}
         counts = {level: int((values == 1).sum()) for level, values in levels.items()}
     measured = sum(counts.values())
     if measured < FEWEST:

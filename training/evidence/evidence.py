@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.landmark import FeatureTable
+from features.columns import Column
+from features.feature_table import CohortContext, FeatureTable
 from features.outcomes import definition_of
 from features.transforms import genus_of
 from models.calibration import fit_venn_abers
@@ -178,17 +179,17 @@ def evidence_of(
     mean = auroc_random_effects(found.y, found.margin, found.cohorts)
     headline = within if mean.low is None else Estimate(*(float(v or 0) for v in (mean.mean, mean.low, mean.high)))
     judged = {name: scores(table, y, predictions, scheme) for name, predictions in beside.items()}
-    about = {
+    about: dict[str, Any] = {
         "outcome": around.outcome,
         "definition": definition_of(around.outcome),
         "simulated": table.simulated,
         "pooled_labels": around.pooled_labels,
         "patients": len(table),
         "events": int(y.sum()),
-        "cohorts": [{"name": name, **_published(of)} for name, of in table.cohorts.items()],
-        "landmark": max(of["landmark"] for of in table.cohorts.values()),
-        "window": max(of["window"] for of in table.cohorts.values()),
-        "clocks": sorted({of["clock"] for of in table.cohorts.values()}),
+        "cohorts": [{"name": name, **_published(cohort)} for name, cohort in table.cohorts.items()],
+        "landmark": max(cohort.landmark for cohort in table.cohorts.values()),
+        "window": max(cohort.window for cohort in table.cohorts.values()),
+        "clocks": sorted({cohort.clock for cohort in table.cohorts.values()}),
         "chosen_from": around.tried,
         "notes": list(around.notes),
         "taxokine": version("taxokine"),
@@ -498,13 +499,13 @@ def _subgroups(table: FeatureTable, found: Scores) -> list[dict[str, Any]]:
 
 def _levels(table: FeatureTable, rows: NDArray[np.intp]) -> Iterator[tuple[str, str, NDArray[np.bool_]]]:
     for name, values in zip(table.clinical.names, table.clinical.values[rows].T, strict=True):
-        by, _, level = name.partition("=")
-        if by in ("sex", "regimen") and level:
-            yield by, level, values == 1
+        column = Column.from_name("clinical", name)
+        if column.field in ("sex", "regimen") and column.level:
+            yield column.field, column.level, values == 1
         elif name == "age" and np.isfinite(values).any():
             middle = float(np.nanmedian(values))
-            yield by, f"below {middle:g}", values < middle
-            yield by, f"{middle:g} or above", values >= middle
+            yield name, f"below {middle:g}", values < middle
+            yield name, f"{middle:g} or above", values >= middle
 
 
 def _shap(
@@ -598,9 +599,9 @@ def _sentence(
     )
 
 
-def _published(about: Mapping[str, Any]) -> dict[str, Any]:
+def _published(cohort: CohortContext) -> dict[str, Any]:
     keys = ("title", "clock", "index_event", "profiler", "citation", "licence", "simulated")
-    return {key: about[key] for key in keys}
+    return {key: getattr(cohort, key) for key in keys}
 
 
 def _slope(found: Estimate | None) -> dict[str, float | None]:

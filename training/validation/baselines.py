@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.settings import settings
 from features.tables.text import read_text_table
 from features.taxon_names import canonical_name
@@ -44,7 +44,7 @@ def validate_baselines(
     """
     found = {"prevalence": [_scored(y, np.zeros(len(y)), table, fold) for fold in outer]}
     for name, blocks in COVARIATE_BLOCKS.items():
-        if all(table.block(block).measured.any() for block in blocks):
+        if all(table.block(block).measured_rows.any() for block in blocks):
             given = replace(plan, families=("elastic_net",), blocks=blocks)
             found[name] = validate(table, y, given, outer, workers=workers)["elastic_net"].held_out
     score = signature_score(table)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from models.calibration import Calibration
 from training.statistics.arrays import Vector
 from training.validation.config import FitConfig

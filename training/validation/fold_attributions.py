@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 from training.validation.held_out import HeldOut

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from training.statistics.arrays import Names, Positions, Vector
 
 Split = tuple[Positions, Positions]

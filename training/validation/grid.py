@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from models.families import FAMILIES
 from training.statistics.arrays import Matrix, Positions, Vector
 from training.validation.config import FitConfig

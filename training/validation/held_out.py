@@ -14,7 +14,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from training.statistics.arrays import Positions, Vector
 from training.validation.choice import Choice, choose
 from training.validation.config import FitConfig

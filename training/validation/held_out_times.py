@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.outcomes import MONTH
 from features.survival import EVENT
 from models.encoder import BlockEncoder

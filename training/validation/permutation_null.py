@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from training.statistics.arrays import Names, Positions, Vector
 from training.statistics.metrics import auroc, mean_over_seeds
 from training.validation.config import FitConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
 from models.families import FAMILIES, LinearPredictor, Predictor

@@ -17,7 +17,8 @@ from statsmodels.duration.hazard_regression import PHReg
 
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
-from features.landmark import FeatureTable, landmark_table
+from features.feature_table import FeatureTable
+from features.landmark import LandmarkSpec, landmark_table
 from features.outcomes import MONTH
 from taxokine.simulation import ANALYTES, AS_PUBLISHED, GENERA, Trial, pulse, saturation, simulate_five, simulate_trial
 
@@ -38,7 +39,7 @@ def cohort(manifest: Path) -> Cohort:
 
 @pytest.fixture(scope="module")
 def table(cohort: Cohort) -> FeatureTable:
-    return landmark_table(cohort, landmark=0)
+    return landmark_table(cohort, LandmarkSpec(landmark=0))
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +112,7 @@ def test_who_had_an_event_by_the_landmark_is_no_longer_at_risk(cohort: Cohort, t
     assert set(table.rows["at_risk_toxicity_any"]) == {"yes"}
     first = events.groupby("patient")["day"].min()
     assert set(table.rows.loc[table.rows["toxicity_any"], "patient"]) == set(first.index)
-    later = landmark_table(cohort, landmark=60).rows.set_index("patient")
+    later = landmark_table(cohort, LandmarkSpec(landmark=60)).rows.set_index("patient")
     gone = set(first.index[first <= 60])
     assert gone
     assert set(later.index[later["at_risk_toxicity_any"] == "no"]) == gone & set(later.index)

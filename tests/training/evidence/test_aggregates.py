@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from features.cohort import read_cohort
-from features.landmark import Block, landmark_table, pool_tables
+from features.feature_table import Block
+from features.landmark import landmark_table
+from features.pooling import pool_tables
 from models.encoder import BlockEncoder
 from models.joint import CELLS
 from models.rates import event_rate, similar_predictions

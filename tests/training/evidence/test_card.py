@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from features.landmark import FeatureTable
+from features.feature_table import FeatureTable
 from features.transforms import STEPS as TRANSFORMERS
 from models.encoder import BlockEncoder
 from training.evidence import card

@@ -14,7 +14,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from features.landmark import Block, FeatureTable
+from features.feature_table import Block, FeatureTable
 from training.evidence.card import model_card
 from training.evidence.evidence import (
     Circumstances,
@@ -103,7 +103,9 @@ CASES: dict[str, Callable[[FeatureTable], Case]] = {
     "not measurable": not_measurable,
     "no clinical": lambda table: validated(replace(table, clinical=NOTHING), TAXA),
     "diversity": lambda table: validated(table, replace(TAXA, representations=("diversity",))),
-    "no taxa": lambda table: validated(table.take(table.immune.measured), replace(TAXA, blocks=("immune", "clinical"))),
+    "no taxa": lambda table: validated(
+        table.take(table.immune.measured_rows), replace(TAXA, blocks=("immune", "clinical"))
+    ),
 }
 
 
@@ -294,8 +296,8 @@ def test_of_one_cohort_it_says_that_it_was_never_tried_on_another(table):
 
 
 def test_real_data_are_not_called_simulated(cohorts):
-    about = {name: {**of, "simulated": False} for name, of in cohorts.table.cohorts.items()}
-    found = replace(cohorts, table=replace(cohorts.table, cohorts=about)).evidence()
+    contexts = {name: replace(context, simulated=False) for name, context in cohorts.table.cohorts.items()}
+    found = replace(cohorts, table=replace(cohorts.table, cohorts=contexts)).evidence()
     assert "simulated" not in found.content["sentence"]
     assert found.content["simulated"] is False
 

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
-from features.landmark import BLOCKS
 from models.bundle import Calibration, Model
 from models.encoder import BlockEncoder
 from models.families import LinearPredictor

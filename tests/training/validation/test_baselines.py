@@ -15,8 +15,10 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from features.cohort import read_cohort
-from features.landmark import Block, FeatureTable, landmark_table, pool_tables
+from features.feature_table import Block, FeatureTable
+from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
+from features.pooling import pool_tables
 from features.settings import settings
 from training.statistics.metrics import auroc, mean_over_seeds
 from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, validate_baselines
@@ -135,7 +137,10 @@ def published(cohorts_dir: Path) -> Iterator[Path]:
 
 def labelled(names: tuple[str, ...], data: Path) -> FeatureTable:
     """Return the patients of known response, by their first stool up to day 30."""
-    tables = [landmark_table(read_cohort(name, data, fetch=False), landmark=30, sample="first") for name in names]
+    tables = [
+        landmark_table(read_cohort(name, data, fetch=False), LandmarkSpec(landmark=30, sample="first"))
+        for name in names
+    ]
     table = pool_tables(tables)
     return table.take(table.rows["published_response"].notna().to_numpy(bool))
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from features.landmark import Block, FeatureTable
+from features.feature_table import Block, FeatureTable
 from models.families import FAMILIES
 from training.statistics.metrics import auroc
 from training.validation.config import FitConfig

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from features.cohort import read_cohort
-from features.landmark import Block, landmark_table
+from features.feature_table import Block
+from features.landmark import landmark_table
 from features.survival import EVENT
 from models.encoder import BlockEncoder
 from taxokine.simulation import simulate_trial

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, monte_carlo_test
 
-from features.landmark import Block, FeatureTable
+from features.feature_table import Block, FeatureTable
 from models.families import ElasticNet
 from training.evidence.evidence import scores
 from training.validation.config import FitConfig
