@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from features.columns import BLOCKS, Column
 from features.tables.output import write_table
-from features.taxa import Rank
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class CohortContext:
     window: float
     dated: bool
     profiler: str | None
-    rank: Rank
+    rank: str
     outcomes: Mapping[str, str]
     citation: str
     licence: str
