@@ -67,6 +67,26 @@ def grade_text(grade: Grade) -> str:
     return "any grade" if grade == "any" else f"grade {grade} or above"
 
 
+def outcome_text(outcome: str) -> str:
+    """Return an outcome as a noun phrase: ``progression-free survival``."""
+    return outcome.replace("progression_free", "progression-free").replace("_", " ")
+
+
+def criteria_text(criteria: str) -> str:
+    """Return the criteria of a best response, a column of `best_responses`."""
+    return {"published": "as recorded", "confirmed": "RECIST, confirmed after 28 days"}.get(criteria, criteria)
+
+
+def drug_text(kind: str) -> str:
+    """Return a kind of concomitant drug in the plural."""
+    return {"antibiotic": "antibiotics", "steroid": "steroids", "ppi": "PPI", "other": "other drugs"}[kind]
+
+
+def initial_capital(text: str) -> str:
+    """Return a text with its first letter in upper case, and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
 def number_text(value: float, spec: str = "g") -> str:
     """Return a number by its format specification: ``number_text(0.2, ".0%")`` is ``20%``."""
     return format(value, spec)
@@ -76,7 +96,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(count_noun, rate_text, estimate_text, p_text, windows_text, median_text, months_text, percent_text),
-        *(grade_text, number_text),
+        *(grade_text, outcome_text, criteria_text, drug_text, initial_capital, number_text),
     )
 }
 """The filters of templates, by name."""

@@ -27,7 +27,7 @@ from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.statistics.mixed_model import mixed_slope
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
 from training.statistics.sign_flip import MeanChange, rise_then_fall_p, sign_flip_test
-from training.study.analysis.characteristics import has_comparator
+from training.study.analysis.arms import has_comparator
 from training.study.codes import patient_codes
 from training.study.formatting import count_noun, windows_text
 from training.study.section import ReportFigure, ReportTable, Section

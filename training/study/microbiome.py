@@ -29,7 +29,7 @@ from training.statistics.pcoa import principal_coordinates
 from training.statistics.permanova import permanova
 from training.statistics.permdisp import Permdisp, permdisp
 from training.statistics.permutation_design import PseudoFTest
-from training.study.analysis.characteristics import arms
+from training.study.analysis.arms import arms
 from training.study.formatting import estimate_text, p_text, windows_text
 from training.study.section import Part, ReportFigure, ReportTable, Section, join_parts
 from training.study.stool import Stool, at_genus, day_axis, stool

@@ -23,7 +23,7 @@ from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
 from training.drawing import STYLE, written
-from training.study.analysis.characteristics import has_comparator, several_arms
+from training.study.analysis.arms import has_comparator, has_several_arms
 from training.study.codes import patient_codes
 from training.study.formatting import count_noun
 from training.study.section import ReportTable, Section
@@ -127,7 +127,7 @@ def limits(cohort: Cohort) -> list[str]:
     n, said = len(patient_codes(cohort)), []
     if cohort.manifest.simulated:
         said.append("These data are simulated: they show what the analysis does, and nothing of any patient.")
-    if several_arms(cohort):
+    if has_several_arms(cohort):
         said.append("Arms are compared by the tests that say so, and by nothing else: all the rest is of all together.")
     if not has_comparator(cohort):
         given = (

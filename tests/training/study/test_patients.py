@@ -13,13 +13,13 @@ import pytest
 from features.cohort import Cohort, read_cohort
 from features.course import Course
 from features.manifest import ClinicalField
-from training.study.analysis.characteristics import table_one
-from training.study.analysis.course import transplants
+from training.study.analysis.characteristics import characteristic_summaries
+from training.study.analysis.exposure import transplants
 from training.study.analysis.response import best_responses
 from training.study.codes import donor_codes, patient_codes
 from training.study.report import limits
 from training.study.section import Section
-from training.study.sections.patients import patients_section
+from training.study.sections.patients import patients_section, table_one
 
 from .five_patients import DONOR, OS, PATIENTS, PFS, five_patients
 
@@ -173,7 +173,7 @@ def test_table_one_has_medians_of_numbers_and_counts_of_words():
         "ecog": ClinicalField(column="e"),
         "braf": ClinicalField(column="b", values={"y": True, "n": False}),
     }
-    rows = table_one(clinical, keep).to_numpy().tolist()
+    rows = table_one(characteristic_summaries(clinical, keep)).to_numpy().tolist()
     assert rows == [
         ["age, years", "median (range)", f"{statistics.median(age):g} ({age.min():g} to {age.max():g})", 11, 0],
         ["sex", "female", "5 (50%)", 10, 1],

@@ -1,90 +1,140 @@
-"""Patients' characteristics at baseline, and the arms of a trial."""
+"""Patients' characteristics at baseline: Table 1."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from features.cohort import Cohort
-from features.donors import donor_samples_given
 from features.manifest import ClinicalField
+from features.survival import EVENT, survival_exclusion_reason, time_to_event
+from training.study.analysis.covariates import characteristic
+from training.study.analysis.response import best_responses
+from training.study.analysis.survival import OUTCOMES, Outcome
+from training.study.codes import Codes, donor_codes
+
+MAX_LEVELS = 6
+"""Whole numbers without a unit and with no more values than these are levels of a score, such as ECOG."""
 
 
-def table_one(clinical: pd.DataFrame, keep: Mapping[str, ClinicalField]) -> pd.DataFrame:
-    """Return the patients' characteristics: medians and ranges of numbers, counts and shares of words.
+@dataclass(frozen=True)
+class Range:
+    """The median and the range of a number."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class CharacteristicSummary:
+    """One characteristic over all patients.
+
+    Attributes
+    ----------
+    name : str
+        As in the manifest.
+    unit : str or None
+    known, missing : int
+        Patients in whom the characteristic is known, and others.
+    range : Range or None
+        Of a measurement.
+    levels : dict of str to int
+        Patients by level, of a category or a score.
+    """
+
+    name: str
+    unit: str | None
+    known: int
+    missing: int
+    range: Range | None
+    levels: dict[str, int]
+
+
+@dataclass(frozen=True)
+class CharacteristicsResult:
+    """The patients of a cohort.
+
+    Attributes
+    ----------
+    title : str
+        The cohort's.
+    n, donors : int
+        Patients and donors.
+    summaries : tuple of CharacteristicSummary
+        In the order of the manifest's covariates.
+    values : dict of str to pandas.Series
+        Each patient's value of each characteristic, by patient.
+    best_response : pandas.Series or None
+        Best overall response by patient, "" where not assessed.
+    survival : dict of str to pandas.DataFrame
+        By outcome: `time` in days, `event` and `at_risk` of each patient, as of `time_to_event`.
+    """
+
+    title: str
+    n: int
+    donors: int
+    summaries: tuple[CharacteristicSummary, ...]
+    values: dict[str, pd.Series[Any]]
+    best_response: pd.Series[str] | None
+    survival: dict[Outcome, pd.DataFrame]
+
+
+def characteristics_result(cohort: Cohort, codes: Codes) -> CharacteristicsResult:
+    """Return each patient's characteristics, best response and survival, and the summaries of characteristics."""
+    patients = pd.Index(codes)
+    covariates = {} if cohort.manifest.patients is None else cohort.manifest.patients.covariates
+    clinical = cohort.characteristics.reindex(patients)
+    best = best_responses(cohort, codes)
+    return CharacteristicsResult(
+        title=cohort.manifest.title,
+        n=patients.size,
+        donors=len(donor_codes(cohort)),
+        summaries=characteristic_summaries(clinical, covariates),
+        values={name: characteristic(clinical, name, field) for name, field in covariates.items()},
+        best_response=best.iloc[:, 0] if len(best.columns) else None,
+        survival={
+            outcome: time_to_event(cohort.labels, outcome, patients, 0)
+            for outcome in OUTCOMES
+            if survival_exclusion_reason(cohort.manifest, cohort.labels, outcome) is None
+        },
+    )
+
+
+def had_event(times: pd.DataFrame) -> pd.Series[str]:
+    """Return "yes", "no" or "unknown" for each row of `time_to_event`."""
+    event = (times["event"] == EVENT).map({True: "yes", False: "no"})
+    return event.mask(times["at_risk"] == "unknown", "unknown")
+
+
+def characteristic_summaries(
+    clinical: pd.DataFrame, covariates: Mapping[str, ClinicalField]
+) -> tuple[CharacteristicSummary, ...]:
+    """Return medians and ranges of measurements, and counts of categories and scores.
 
     Parameters
     ----------
     clinical : pandas.DataFrame
         One row a patient, columns as in `Cohort.clinical`.
-    keep : mapping of str to ClinicalField
+    covariates : mapping of str to ClinicalField
         The manifest's `patients.covariates`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `characteristic`, `level`, `value`, `known` (patients in whom it is) and `missing`.
     """
-    rows = []
-    for name, field in keep.items():
-        said = characteristic(clinical, name, field)
-        known = said.dropna()
-        head = heading(name) + (f", {field.unit}" if field.unit else "")
-        counts = {"known": known.size, "missing": said.size - known.size}
-        if known.empty:
-            rows.append({"characteristic": head, "level": "", "value": "unknown", **counts})
-        elif pd.api.types.is_numeric_dtype(known) and not _counted(known, field):
-            value = f"{known.median():.4g} ({known.min():.4g} to {known.max():.4g})"
-            rows.append({"characteristic": head, "level": "median (range)", "value": value, **counts})
-        else:
-            for level, n in known.value_counts().sort_index().items():
-                text = f"{level:g}" if isinstance(level, float) else str(level)
-                value = f"{n} ({n / known.size:.0%})"
-                rows.append({"characteristic": head, "level": text, "value": value, **counts})
-    return pd.DataFrame(rows, columns=["characteristic", "level", "value", "known", "missing"])
+    return tuple(_summary(name, field, characteristic(clinical, name, field)) for name, field in covariates.items())
 
 
-def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series[Any]:
-    """Return a characteristic as a reader has it, a number or a word, NaN where unknown; rows as of `clinical`."""
-    if field.values is None:
-        return clinical[name]
-    if name in clinical:
-        return clinical[name].map({1.0: "yes", 0.0: "no"})
-    levels = clinical[[column for column in clinical if str(column).startswith(f"{name}=")]]
-    known = levels.notna().all(axis=1)
-    said = levels[known].idxmax(axis=1).astype("str")
-    return said.str.removeprefix(f"{name}=").reindex(clinical.index)
+def _summary(name: str, field: ClinicalField, values: pd.Series[Any]) -> CharacteristicSummary:
+    known = values.dropna()
+    measured, levels = None, {}
+    if known.size and pd.api.types.is_numeric_dtype(known) and not _is_score(known, field):
+        measured = Range(known.median(), known.min(), known.max())
+    else:
+        counts = known.value_counts().sort_index()
+        levels = {f"{level:g}" if isinstance(level, float) else str(level): int(n) for level, n in counts.items()}
+    return CharacteristicSummary(name, field.unit, known.size, values.size - known.size, measured, levels)
 
 
-def arms(cohort: Cohort) -> pd.Series[str]:
-    """Return each patient's arm, by patient, where `patients.covariates` has one and it is known."""
-    said = cohort.manifest.patients
-    if said is None or "arm" not in said.covariates:
-        return pd.Series(dtype="str")
-    return characteristic(cohort.characteristics, "arm", said.covariates["arm"]).dropna().astype("str")
-
-
-def several_arms(cohort: Cohort) -> bool:
-    """Tell whether at least two arms have two patients each."""
-    return bool(arms(cohort).value_counts().gt(1).sum() > 1)
-
-
-def has_comparator(cohort: Cohort) -> bool:
-    """Tell whether one of several arms went without FMT; where nothing tells who had it, several arms suffice."""
-    given = set(donor_samples_given(cohort)) | set(cohort.course.transplants["patient"])
-    told = arms(cohort)
-    large = told[told.map(told.value_counts()) > 1]
-    without = ~large.index.isin(given)
-    return several_arms(cohort) and (not given or bool(pd.Series(without).groupby(large.to_numpy()).all().any()))
-
-
-def _counted(known: pd.Series[float], field: ClinicalField) -> bool:
-    """Tell a score such as ECOG, whose levels are counted, from a measurement."""
-    return field.unit is None and bool((known % 1 == 0).all()) and known.nunique() <= 6
-
-
-def heading(name: str) -> str:
-    """Return a characteristic's name as a reader writes it."""
-    return name.upper() if name in ("bmi", "ecog", "ldh") else name.replace("_", " ")
+def _is_score(known: pd.Series[float], field: ClinicalField) -> bool:
+    return field.unit is None and bool((known % 1 == 0).all()) and known.nunique() <= MAX_LEVELS

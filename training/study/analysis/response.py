@@ -2,18 +2,96 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
 from features.cohort import Cohort
-from training.study.codes import Codes
+from training.study.analysis.rates import ExactRate, exact_rate
+from training.study.codes import Codes, by_code
 
 CONFIRMED_AFTER = 28
 """Days after its first assessment at which a response must be seen again to be confirmed."""
 RECIST = ("CR", "PR", "SD", "iUPD", "PD", "NE")
 """Responses from best to worst."""
 _PROGRESSION = ("PD", "iUPD", "iCPD")
+
+
+@dataclass(frozen=True)
+class ResponseRate:
+    """A response rate by one set of criteria.
+
+    Attributes
+    ----------
+    criteria : str
+        A column of `best_responses`.
+    outcome : str
+        "objective_response" (CR, PR) or "disease_control" (CR, PR, SD).
+    of_assessed, of_all : ExactRate or None
+        Of patients with an evaluable response, None where there are none; of all patients.
+    """
+
+    criteria: str
+    outcome: str
+    of_assessed: ExactRate | None
+    of_all: ExactRate
+
+
+@dataclass(frozen=True)
+class ResponseResult:
+    """Best overall responses of a cohort.
+
+    Attributes
+    ----------
+    best : pandas.DataFrame
+        `best_responses`; without columns where the cohort has no responses.
+    rates : tuple of ResponseRate
+        By criteria in the order of `best`, then by outcome.
+    compared, differing : int
+        Patients with a recorded and a computed response, and those in whom these differ.
+    confirmed_by_irecist : int
+        Patients with a progression by RECIST, and a response or stable disease by iRECIST.
+    """
+
+    best: pd.DataFrame
+    rates: tuple[ResponseRate, ...]
+    compared: int
+    differing: int
+    confirmed_by_irecist: int
+
+    @property
+    def main_rates(self) -> tuple[ResponseRate, ...]:
+        """Objective response and disease control by the first criteria."""
+        return self.rates[:2]
+
+
+@dataclass(frozen=True)
+class LesionResult:
+    """Best change of the sum of target lesions.
+
+    Attributes
+    ----------
+    changes : pandas.DataFrame
+        `lesion_changes`, patients under their codes.
+    best_response : mapping of str to str
+        By patient's code; empty without responses.
+    n, assessed : int
+        Patients with a change, and patients with any assessment.
+    any_sum : bool
+        Whether any sum was measured.
+    """
+
+    changes: pd.DataFrame
+    best_response: Mapping[str, str]
+    n: int
+    assessed: int
+    any_sum: bool
+
+    @property
+    def deepest(self) -> pd.Series[float]:
+        """The best change of each patient, in percent."""
+        return self.changes.groupby("patient")["change"].min()
 
 
 def best_response(responses: Sequence[str], *, immune: bool = False) -> str:
@@ -110,6 +188,43 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
                 {name: best_response(values, immune=True) for name, values in responses.items()}
             )
     return pd.DataFrame(best, index=patients).fillna("").astype("str")
+
+
+def response_result(cohort: Cohort, codes: Codes) -> ResponseResult:
+    """Return best overall responses and their rates."""
+    best = best_responses(cohort, codes)
+    compared = differing = by_irecist = 0
+    if {"published", "RECIST"} <= set(best.columns):
+        pairs = best[(best["published"] != "") & (best["RECIST"] != "")]
+        compared, differing = len(pairs), int((pairs["published"] != pairs["RECIST"]).sum())
+    if "iRECIST" in best:
+        by_irecist = int(((best["RECIST"] == "PD") & best["iRECIST"].isin(["CR", "PR", "SD"])).sum())
+    rates = tuple(rate for criteria in best for rate in _rates(str(criteria), best[criteria]))
+    return ResponseResult(best, rates, compared, differing, by_irecist)
+
+
+def _rates(criteria: str, responses: pd.Series[str]) -> list[ResponseRate]:
+    assessed = responses[~responses.isin(["", "NE"])]
+    rates = []
+    for outcome, counting in (("objective_response", RECIST[:2]), ("disease_control", RECIST[:3])):
+        events = int(assessed.isin(counting).sum())
+        of_assessed = exact_rate(events, assessed.size) if assessed.size else None
+        rates.append(ResponseRate(criteria, outcome, of_assessed, exact_rate(events, responses.size)))
+    return rates
+
+
+def lesion_result(cohort: Cohort, codes: Codes) -> LesionResult:
+    """Return the change of target lesions of the patients with a baseline and a later sum."""
+    assessments, best = cohort.course.assessments, best_responses(cohort, codes)
+    changes = by_code(lesion_changes(assessments), codes)
+    responses = {code: best.loc[name].iloc[0] or "NE" for name, code in codes.items()} if len(best.columns) else {}
+    return LesionResult(
+        changes=changes,
+        best_response=responses,
+        n=changes["patient"].nunique(),
+        assessed=assessments["patient"].nunique(),
+        any_sum=bool(assessments["sum_mm"].notna().any()),
+    )
 
 
 def _progression_index(responses: Sequence[str], immune: bool) -> int:

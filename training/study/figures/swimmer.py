@@ -1,107 +1,107 @@
-"""Each patient's course on one line: transplants, cycles, assessments, events, progression and death."""
+"""Swimmer plot: transplants, cycles, assessments, events, progression and death of each patient on one line."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from features.cohort import Cohort
 from features.outcomes import MONTH
 from training.drawing import COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
-from training.study.analysis.course import last_days
+from training.study.analysis.course import CourseResult
 from training.study.analysis.response import RECIST
 from training.study.figures.response import response_colour
 
-PINK = COLOURS[3]
+PINK, TREATED = COLOURS[3], "#b9d6ea"
+MAX_DAYS = 200
+"""The longest follow-up that is drawn in days; a longer one is drawn in months."""
 
 
-def swimmer_figure(
-    cohort: Cohort, codes: Mapping[str, str], transplants: pd.DataFrame, best: Mapping[str, str]
-) -> Figure:
-    """Draw the patients' courses, the longest on top.
+@dataclass
+class _Lines:
+    """The axes with one line a patient, and the legend of the marks on them.
 
-    Parameters
+    Attributes
     ----------
-    cohort : Cohort
-    codes : mapping of str to str
-        Each patient's code.
-    transplants : pandas.DataFrame
-        `patient`, an identifier, and `day`.
-    best : mapping of str to str
-        Best overall response by patient, written where the bar ends; may be empty.
+    axes : Axes
+    position : dict of str to int
+        Of each patient's line.
+    unit : float
+        Days in a unit of the x axis.
+    legend : list of Line2D
     """
-    ends = last_days(cohort, codes).dropna().sort_values(kind="stable")
-    rows = {name: at for at, name in enumerate(ends.index)}
-    unit, word = (MONTH, "months") if ends.max() > 200 else (1.0, "days")
-    height = min(0.9 + max(0.14, 0.3 - 0.004 * len(rows)) * len(rows), 9.5)
+
+    axes: Axes
+    position: dict[str, int]
+    unit: float
+    legend: list[Line2D] = field(default_factory=list)
+
+    def bars(self, days: pd.Series[float], colour: str) -> None:
+        """Draw a bar from day 0 for each patient; `days` in the order of lines."""
+        self.axes.barh(list(self.position.values()), days / self.unit, height=0.55, color=colour)
+
+    def mark(
+        self, rows: pd.DataFrame, marker: str, colour: str, label: str, *, lift: float = 0.0, size: float = 5
+    ) -> None:
+        """Draw a marker at each `patient` and `day`, `lift` above the line, and enter it in the legend."""
+        rows = rows[rows["patient"].isin(self.position.keys())].dropna(subset=["day"])
+        if rows.empty:
+            return
+        y = rows["patient"].map(self.position) + lift
+        style: dict[str, Any] = {"color": colour, "markersize": size, "linestyle": "", "markeredgewidth": 0.8}
+        self.axes.plot(rows["day"] / self.unit, y, marker, clip_on=False, **style)
+        self.legend.append(Line2D([], [], marker=marker, label=label, **style))
+
+
+def swimmer_figure(course: CourseResult) -> Figure:
+    """Draw the course of each patient, the longest on top."""
+    last_day = course.last_day
+    unit, unit_name = (MONTH, "months") if last_day.max() > MAX_DAYS else (1.0, "days")
+    n = len(last_day)
+    height = min(0.9 + max(0.14, 0.3 - 0.004 * n) * n, 9.5)
     figure = Figure(figsize=(WIDTH, height + 0.5), layout="constrained")
     axes = figure.subplots()
-    axes.barh(list(rows.values()), ends / unit, height=0.55, color=REST)
-    legend: list[Line2D] = []
-
-    def mark(frame: pd.DataFrame, marker: str, colour: str, label: str, *, lift: float = 0.0, size: float = 5) -> None:
-        frame = frame[frame["patient"].isin(rows.keys())].dropna(subset=["day"])
-        if frame.empty:
-            return
-        y = frame["patient"].map(rows) + lift
-        style: dict[str, Any] = {"color": colour, "markersize": size, "linestyle": "", "markeredgewidth": 0.8}
-        axes.plot(frame["day"] / unit, y, marker, clip_on=False, **style)
-        legend.append(Line2D([], [], marker=marker, label=label, **style))
-
-    course, dates = cohort.course, cohort.labels.dates
-    if dates is not None and "treatment_end" in dates:
-        treated = dates["treatment_end"].reindex(ends.index).fillna(ends).clip(upper=ends)
-        axes.barh(list(rows.values()), treated / unit, height=0.55, color="#b9d6ea")
-        legend.append(Line2D([], [], color="#b9d6ea", linewidth=5, label="on treatment"))
-    mark(cohort.samples, ".", "#7a7a7a", "stool", size=3)
-    mark(course.cycles, "|", INK, "ICI cycle", size=4)
-    mark(transplants, "v", GREEN, "FMT", lift=0.35)
-    for response in (*RECIST, "iCPD"):
-        found = course.assessments[course.assessments["response"] == response]
-        mark(found, "D" if response == "iCPD" else "o", response_colour(response), response, size=4.5)
-    if cohort.labels.events is not None:
-        frame = cohort.labels.events.frame
-        mark(frame[frame["grade"] < 3], "1", PINK, "adverse event, grade 1 or 2", lift=-0.3, size=6)
-        mark(frame[frame["grade"] >= 3], "^", PINK, "grade 3 or above", lift=-0.32)
-    mark(_dated(dates, "progression_free_survival", "overall_survival"), "s", VERMILION, "progression")
-    mark(_dated(dates, "overall_survival"), "X", INK, "death", size=6)
-    mark(_alive(dates), ">", INK, "alive at last follow-up")
-    for name, at in rows.items():
+    lines = _Lines(axes, {name: position for position, name in enumerate(last_day.index)}, unit)
+    lines.bars(last_day, REST)
+    if course.treatment_end is not None:
+        lines.bars(course.treatment_end, TREATED)
+        lines.legend.append(Line2D([], [], color=TREATED, linewidth=5, label="on treatment"))
+    _marks(lines, course)
+    for name, position in lines.position.items():
         axes.annotate(
-            best.get(name, ""),
-            (max(ends[name], 0) / unit, at),
+            course.best_response.get(name, ""),
+            (max(last_day[name], 0) / unit, position),
             (7, 0),
             textcoords="offset points",
             va="center",
             fontsize=7,
         )
-    axes.set_yticks(list(rows.values()), [codes[name] for name in rows])
-    axes.tick_params(axis="y", length=0, labelsize=min(8.0, 420 * height / 9.5 / max(len(rows), 1)))
-    axes.set(xlabel=f"{word} from day 0: {cohort.manifest.clock.index}", ylim=(-0.8, len(rows) - 0.2))
+    axes.set_yticks(list(lines.position.values()), [course.codes[name] for name in lines.position])
+    axes.tick_params(axis="y", length=0, labelsize=min(8.0, 420 * height / 9.5 / max(n, 1)))
+    axes.set(xlabel=f"{unit_name} from day 0: {course.day_zero}", ylim=(-0.8, n - 0.2))
     axes.axvline(0, color=PALE, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.spines["left"].set_visible(False)
-    figure.legend(handles=legend, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.4)
+    figure.legend(handles=lines.legend, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.4)
     return figure
 
 
-def _dated(dates: pd.DataFrame | None, name: str, unless: str | None = None) -> pd.DataFrame:
-    """Return the patients who had an event and its day, but for those in whom another came on that day."""
-    if dates is None or name not in dates:
-        return pd.DataFrame({"patient": [], "day": []})
-    had = dates[f"{name}_event"].fillna(False).astype(bool)
-    if unless is not None and unless in dates:
-        had &= ~(dates[f"{unless}_event"].fillna(False).astype(bool) & (dates[unless] <= dates[name]))
-    return pd.DataFrame({"patient": dates.index[had], "day": dates.loc[had, name].to_numpy()})
-
-
-def _alive(dates: pd.DataFrame | None) -> pd.DataFrame:
-    if dates is None or "overall_survival" not in dates:
-        return pd.DataFrame({"patient": [], "day": []})
-    alive = ~dates["overall_survival_event"].fillna(True).astype(bool)
-    return pd.DataFrame({"patient": dates.index[alive], "day": dates.loc[alive, "overall_survival"].to_numpy()})
+def _marks(lines: _Lines, course: CourseResult) -> None:
+    lines.mark(course.stool, ".", "#7a7a7a", "stool", size=3)
+    lines.mark(course.cycles, "|", INK, "ICI cycle", size=4)
+    lines.mark(course.transplants, "v", GREEN, "FMT", lift=0.35)
+    for response in (*RECIST, "iCPD"):
+        rows = course.assessments[course.assessments["response"] == response]
+        lines.mark(rows, "D" if response == "iCPD" else "o", response_colour(response), response, size=4.5)
+    severe = course.events["grade"] >= 3
+    mild = course.events["grade"] < 3
+    lines.mark(course.events[mild], "1", PINK, "adverse event, grade 1 or 2", lift=-0.3, size=6)
+    lines.mark(course.events[severe], "^", PINK, "grade 3 or above", lift=-0.32)
+    lines.mark(course.progressions, "s", VERMILION, "progression")
+    lines.mark(course.deaths, "X", INK, "death", size=6)
+    lines.mark(course.alive, ">", INK, "alive at last follow-up")

@@ -1,0 +1,135 @@
+"""Overall and progression-free survival of all patients together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.cohort import Cohort
+from features.outcomes import MONTH
+from features.survival import EVENT, survival_exclusion_reason, time_to_event
+from training.statistics.metrics import Estimate
+from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
+from training.study.analysis.arms import has_comparator, has_several_arms
+from training.study.codes import Codes
+
+Outcome = Literal["overall_survival", "progression_free_survival"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+MONTHS = (3, 6, 12, 24, 36, 48, 60)
+"""Months at which survival is tabled."""
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SurvivalAtMonth:
+    """Survival at one time: the month, the patients still at risk, and the share alive with its 95% interval."""
+
+    month: int
+    at_risk: int
+    share: Estimate
+
+
+@dataclass(frozen=True)
+class OutcomeSurvival:
+    """Survival by one outcome, of patients whose time is known.
+
+    Attributes
+    ----------
+    outcome : Outcome
+    days : ndarray, (n_patients,)
+        Days from day 0 to the event or to the end of follow-up.
+    event : ndarray of bool, (n_patients,)
+    unknown : int
+        Patients whose time is not known.
+    curve : Curve
+        Kaplan-Meier with intervals by the beta product confidence procedure; days in months.
+    median, follow_up : Estimate
+        Median survival, and median follow-up by reverse Kaplan-Meier, in days.
+    at_months : tuple of SurvivalAtMonth
+        At `MONTHS`, while any patient is followed.
+    """
+
+    outcome: Outcome
+    days: Vector
+    event: NDArray[np.bool_]
+    unknown: int
+    curve: Curve
+    median: Estimate
+    follow_up: Estimate
+    at_months: tuple[SurvivalAtMonth, ...]
+
+    @property
+    def n(self) -> int:
+        """Patients whose time is known."""
+        return self.days.size
+
+    @property
+    def events(self) -> int:
+        """Patients who had the event."""
+        return int(self.event.sum())
+
+    @property
+    def each(self) -> list[tuple[float, bool]]:
+        """Days and whether they end with the event, of each patient, by days; events before censored times."""
+        order = np.lexsort((~self.event, self.days))
+        return [(float(self.days[index]), bool(self.event[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class SurvivalResult:
+    """Survival of a cohort.
+
+    Attributes
+    ----------
+    outcomes : tuple of OutcomeSurvival
+    excluded : dict of str to (str or None)
+        Outcomes without survival, each with the reason, or None where no patient's time is known.
+    has_several_arms, has_comparator : bool
+    """
+
+    outcomes: tuple[OutcomeSurvival, ...]
+    excluded: dict[Outcome, str | None]
+    has_several_arms: bool
+    has_comparator: bool
+
+
+def survival_result(cohort: Cohort, codes: Codes) -> SurvivalResult:
+    """Return survival of all patients by outcome, from day 0."""
+    outcomes: list[OutcomeSurvival] = []
+    excluded: dict[Outcome, str | None] = {}
+    for outcome in OUTCOMES:
+        reason = survival_exclusion_reason(cohort.manifest, cohort.labels, outcome)
+        if reason:
+            excluded[outcome] = reason
+            continue
+        times = time_to_event(cohort.labels, outcome, pd.Index(codes), 0).dropna(subset=["time"])
+        if times.empty:
+            excluded[outcome] = None
+            continue
+        days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
+        outcomes.append(_outcome_survival(outcome, days, event, len(codes) - days.size))
+    return SurvivalResult(tuple(outcomes), excluded, has_several_arms(cohort), has_comparator(cohort))
+
+
+def _outcome_survival(outcome: Outcome, days: Vector, event: NDArray[np.bool_], unknown: int) -> OutcomeSurvival:
+    curve = beta_product(days, event)
+    estimates = {month: curve.estimate_on(month * MONTH, 1) for month in MONTHS}
+    return OutcomeSurvival(
+        outcome=outcome,
+        days=days,
+        event=event,
+        unknown=unknown,
+        curve=curve,
+        median=median_survival(kaplan_meier(days, event)),
+        follow_up=median_survival(kaplan_meier(days, ~event)),
+        at_months=tuple(
+            SurvivalAtMonth(month, int((days >= month * MONTH).sum()), share)
+            for month, share in estimates.items()
+            if np.isfinite(share.value)
+        ),
+    )

@@ -1,0 +1,42 @@
+"""Clinical measures over time, a line for each patient."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.drawing import COLOURS, PALE, WIDTH
+
+
+def measures_figure(rows: pd.DataFrame) -> Figure:
+    """Draw a panel for each measure; few patients have colours and labels, many are grey.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        `patient` (code), `day`, `name`, `unit`, `value`.
+    """
+    groups, codes = list(rows.groupby(["name", "unit"], sort=False)), list(dict.fromkeys(rows["patient"]))
+    n_columns = min(3, len(groups))
+    n_rows = -(-len(groups) // n_columns)
+    figure = Figure(figsize=(WIDTH, 0.3 + 1.8 * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for axes in panels[len(groups) :]:
+        axes.set_axis_off()
+    for axes, ((name, unit), values) in zip(panels, groups, strict=False):
+        for code, course in values.groupby("patient", sort=False):
+            if len(codes) > len(COLOURS):
+                axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
+            else:
+                _labelled_line(axes, course, str(code), COLOURS[codes.index(str(code))])
+        axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
+        axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
+        axes.set_xlabel("day")
+    return figure
+
+
+def _labelled_line(axes: Axes, course: pd.DataFrame, code: str, colour: str) -> None:
+    axes.plot(course["day"], course["value"], ".-", color=colour, linewidth=0.9, markersize=4)
+    end = course.iloc[-1]
+    axes.annotate(code, (end["day"], end["value"]), (3, 0), textcoords="offset points", va="center", fontsize=7)
