@@ -1,37 +1,40 @@
-"""Whether left-out probabilities are as high as they say, cohort by cohort."""
+"""Calibration of held-out probabilities, cohort by cohort."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import logit
 from scipy.stats import norm
 
 from training.statistics.arrays import Matrix, Names, Vector
-from training.statistics.metrics import Estimate, brier_score, log_loss
+from training.statistics.metrics import Estimate, brier_score
 
 Z = float(norm.ppf(0.975))
 CONSTANT_SD = 0.01
-"""Log-odds whose standard deviation within cohorts is below this are constant: there is no slope to speak of."""
+"""Log-odds whose standard deviation within cohorts is smaller count as constant, and have no calibration slope."""
 SLOPE_SE = 1.0
-"""A slope with a larger standard error is not estimable: were it the ideal 1, its interval would still hold 0 and 2."""
+"""A slope with a larger standard error is uninformative: around the ideal 1 its interval would contain 0 and 2."""
 
 
 @dataclass(frozen=True)
 class CohortCalibration:
-    """How far the probabilities of one cohort's patients are from their outcomes.
+    """Calibration of the probabilities of one cohort's patients.
 
     Attributes
     ----------
     patients, events : int
-    observed, expected : float
-        Prevalence, and mean probability.
+    observed : float
+        Prevalence.
+    expected : float
+        Mean probability.
     in_the_large : float
         Observed minus expected.
     intercept : Estimate or None
-        What must be added to the log-odds when their slope is left at 1; None for a cohort of one class.
+        Calibration intercept: the shift of the log-odds, their slope fixed at 1, that fits the outcomes. None for a
+        cohort of one class.
     slope : Estimate or None
         See `calibration_slope`.
     brier : float
@@ -58,59 +61,63 @@ def calibration_by_cohort(y: Vector, probability: Vector, cohorts: Names) -> dic
     y, probability : ndarray, (n_samples,)
     cohorts : ndarray of str, (n_samples,)
     """
-    rows = {name: cohorts == name for name in dict.fromkeys(cohorts.tolist())}
-    return {name: _calibration(y[mine], probability[mine], cohorts[mine]) for name, mine in rows.items()}
+    masks = {name: cohorts == name for name in dict.fromkeys(cohorts.tolist())}
+    return {name: _cohort_calibration(y[mask], probability[mask], cohorts[mask]) for name, mask in masks.items()}
 
 
 def calibration_slope(y: Vector, probability: Vector, cohorts: Names) -> Estimate | None:
-    """Return the one slope of the log-odds, with an intercept for each cohort and a Wald interval.
+    """Return the slope of the outcomes on the log-odds, common to all cohorts, with a Wald interval.
+
+    Each cohort has an intercept of its own.
 
     Returns
     -------
     Estimate or None
-        None where it cannot be estimated: no cohort has both classes, log-odds hardly vary within cohorts
-        (`CONSTANT_SD`), or the standard error is too large to tell anything (`SLOPE_SE`), as it is when log-odds part
-        the classes without a fault.
+        None where no cohort has both classes, where log-odds hardly vary within cohorts (`CONSTANT_SD`), or where the
+        standard error is too large (`SLOPE_SE`), as it is when the log-odds separate the classes perfectly.
 
     References
     ----------
     Cox 1958, Biometrika 45:562-565.
     """
     prevalence = _cohort_means(y, cohorts)
-    both = (prevalence > 0) & (prevalence < 1)
-    y, log_odds, cohorts = y[both], _log_odds(probability[both]), cohorts[both]
+    mixed = (prevalence > 0) & (prevalence < 1)
+    y, log_odds, cohorts = y[mixed], _log_odds(probability[mixed]), cohorts[mixed]
     centred = log_odds - _cohort_means(log_odds, cohorts)
-    if not both.any() or centred.std() < CONSTANT_SD:
+    if not mixed.any() or centred.std() < CONSTANT_SD:
         return None
     intercepts = cohorts[:, None] == np.unique(cohorts)
-    slope, error = _logistic(y, np.column_stack([centred, intercepts]), np.zeros(len(y)))
-    return _wald(slope, error) if error <= SLOPE_SE else None
+    slope, error = _logistic_coefficient(y, np.column_stack([centred, intercepts]), np.zeros(len(y)))
+    return _wald_interval(slope, error) if error <= SLOPE_SE else None
 
 
 def brier_skill(y: Vector, probability: Vector, cohorts: Names) -> float | None:
-    """Return by what share the Brier score is below that of saying each cohort's own prevalence.
+    r"""Return the Brier skill score against the prevalence of each cohort, :math:`1 - B / B_{prevalence}`.
 
-    That prevalence is known only afterwards: a model that has never seen the cohort may fall below 0 for it alone.
+    A cohort's prevalence is known only after its outcomes are: a model that was trained without the cohort may score
+    below 0 for that reason alone.
 
     Returns
     -------
     float or None
-        At most 1; None when every cohort has one class, whose prevalence cannot be bettered.
+        At most 1; None when every cohort has one class, so that the reference score is 0.
     """
     reference = float(brier_score(y, _cohort_means(y, cohorts))[0])
     return 1 - float(brier_score(y, probability)[0]) / reference if reference else None
 
 
-def _calibration(y: Vector, probability: Vector, cohort: Names) -> CohortCalibration:
+def _cohort_calibration(y: Vector, probability: Vector, cohort: Names) -> CohortCalibration:
     observed, expected = float(y.mean()), float(probability.mean())
-    one = np.ones((len(y), 1))
+    intercept = None
+    if 0 < observed < 1:
+        intercept = _wald_interval(*_logistic_coefficient(y, np.ones((len(y), 1)), _log_odds(probability)))
     return CohortCalibration(
         patients=len(y),
         events=int(y.sum()),
         observed=observed,
         expected=expected,
         in_the_large=observed - expected,
-        intercept=_wald(*_logistic(y, one, _log_odds(probability))) if 0 < observed < 1 else None,
+        intercept=intercept,
         slope=calibration_slope(y, probability, cohort),
         brier=float(brier_score(y, probability)[0]),
         brier_skill=brier_skill(y, probability, cohort),
@@ -119,35 +126,28 @@ def _calibration(y: Vector, probability: Vector, cohort: Names) -> CohortCalibra
 
 def _cohort_means(values: Vector, cohorts: Names) -> Vector:
     """Return for each patient the mean over the patients of the same cohort, (n_samples,)."""
-    _, member = np.unique(cohorts, return_inverse=True)
-    return np.asarray((np.bincount(member, values) / np.bincount(member))[member])
+    _, code = np.unique(cohorts, return_inverse=True)
+    return np.asarray((np.bincount(code, values) / np.bincount(code))[code])
 
 
 def _log_odds(probability: Vector) -> Vector:
-    found: Vector = logit(np.clip(probability, 1e-6, 1 - 1e-6))
-    return found
+    log_odds: Vector = logit(np.clip(probability, 1e-6, 1 - 1e-6))
+    return log_odds
 
 
-def _logistic(y: Vector, design: Matrix, offset: Vector) -> tuple[float, float]:
-    """Return the first coefficient of a logistic regression and its standard error."""
+def _logistic_coefficient(y: Vector, design: Matrix, offset: Vector) -> tuple[float, float]:
+    """Return the first coefficient of a logistic regression with an offset, and its standard error."""
+    # Imported here: statsmodels takes about a second to import.
+    from statsmodels.genmod.families import Binomial
+    from statsmodels.genmod.generalized_linear_model import GLM
+    from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-    def risk(at: Vector) -> Vector:
-        return np.asarray(expit(design @ at + offset))
-
-    def information(at: Vector) -> Matrix:
-        p = risk(at)
-        return np.asarray(design.T * (p * (1 - p)) @ design)
-
-    found = minimize(
-        lambda at: float(log_loss(y, design @ at + offset)) * len(y),
-        np.zeros(design.shape[1]),
-        jac=lambda at: design.T @ (risk(at) - y),
-        hess=information,
-        method="trust-exact",
-        options={"gtol": 1e-6},
-    ).x
-    return float(found[0]), float(np.sqrt(np.linalg.inv(information(found))[0, 0]))
+    with warnings.catch_warnings():
+        # A separated fit is recognised by its standard error.
+        warnings.simplefilter("ignore", PerfectSeparationWarning)
+        fit = GLM(y, design, family=Binomial(), offset=offset).fit(tol=1e-10)
+    return float(fit.params[0]), float(fit.bse[0])
 
 
-def _wald(value: float, error: float) -> Estimate:
+def _wald_interval(value: float, error: float) -> Estimate:
     return Estimate(value, value - Z * error, value + Z * error)

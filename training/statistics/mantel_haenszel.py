@@ -1,36 +1,41 @@
-"""The Mantel-Haenszel common odds ratio."""
+"""The Mantel-Haenszel odds ratio of two binary outcomes over cohorts."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from training.statistics.metrics import Estimate
 
 
 def mantel_haenszel(tables: NDArray[np.int_]) -> Estimate | None:
-    """Return the odds ratio that cohorts have in common, with its 95% interval; None where it is 0 or has no end.
+    """Return the common odds ratio of two outcomes over cohorts, with its 95% interval.
 
-    Cohorts' differing rates, which would make an association of their own in a pooled table, cancel.
+    Stratifying by cohort removes the association that cohorts of different rates would show in a pooled table. The
+    interval is that of statsmodels' `StratifiedTable`.
 
     Parameters
     ----------
     tables : ndarray of int, (n_cohorts, 4)
-        Patients with the first outcome alone, both, neither, and the second alone.
+        Patients of each cohort with the first outcome alone, both, neither, and the second alone.
+
+    Returns
+    -------
+    Estimate or None
+        None where the odds ratio is 0 or infinite.
 
     References
     ----------
     Mantel and Haenszel 1959, Journal of the National Cancer Institute 22:719-748; Robins, Breslow and Greenland 1986,
-    Biometrics 42:311-323.
+    Biometrics 42:311-323, for the interval.
     """
-    first, both, neither, second = tables.T.astype(np.float64)
+    # Imported here: statsmodels takes about a second to import.
+    from statsmodels.stats.contingency_tables import StratifiedTable
+
+    only_first, both, neither, only_second = tables.T
     n = tables.sum(axis=1)
-    for_it, against = both * neither / n, first * second / n
-    if not for_it.sum() * against.sum():
+    if not (both * neither / n).sum() * (only_first * only_second / n).sum():
         return None
-    p, q = (both + neither) / n, (first + second) / n
-    r, s = for_it.sum(), against.sum()
-    variance = (p @ for_it / r**2 + (p @ against + q @ for_it) / (r * s) + q @ against / s**2) / 2
-    reach = stats.norm.ppf(0.975) * np.sqrt(variance)
-    return Estimate(*(float(end) for end in r / s * np.exp([0.0, -reach, reach])))
+    table = StratifiedTable(np.array([[both, only_first], [only_second, neither]]))
+    low, high = table.oddsratio_pooled_confint()
+    return Estimate(float(table.oddsratio_pooled), float(low), float(high))

@@ -1,4 +1,4 @@
-"""AUROCs and rates of several cohorts, and what they say together of a cohort not yet seen."""
+"""Random-effects meta-analysis with a prediction interval for a new cohort."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from scipy.special import expit, ndtr
 from training.statistics.arrays import Vector
 
 N_LEVELS = 400
+"""Levels of the confidence distribution of tau² over which the prediction interval averages."""
 
 
 @dataclass(frozen=True)
 class RandomEffects:
-    """A mean over cohorts with its 95% interval, and a 95% prediction interval for one cohort more.
+    """A random-effects mean over cohorts.
 
     Attributes
     ----------
     k : int
-        Cohorts.
+        Number of cohorts.
     mean : float or None
-        None without a cohort.
+        None without cohorts.
     low, high : float or None
-        None below two cohorts.
+        95% interval of the mean; None with fewer than two cohorts.
     prediction_low, prediction_high : float or None
-        None below three cohorts.
+        95% prediction interval for a new cohort; None with fewer than three cohorts.
     tau2 : float or None
-        Variance between cohorts, on the scale that was combined (log-odds for AUROCs); None below two cohorts.
+        Variance between cohorts, on the scale that was combined (log-odds for AUROCs and rates); None with fewer than
+        two cohorts.
     i2 : float or None
-        Share of the variation between estimates that is not sampling error, 0 to 1; None below two cohorts.
+        Share, 0 to 1, of the variation between estimates that is not sampling error; None with fewer than two cohorts.
     """
 
     k: int
@@ -45,19 +47,30 @@ class RandomEffects:
 
 
 def random_effects(estimates: Vector, variances: Vector) -> RandomEffects:
-    """Return the random-effects mean of independent estimates, on their own scale.
+    r"""Return the random-effects mean of independent estimates, on their own scale.
 
-    The variance between cohorts is Paule and Mandel's; the interval is Hartung and Knapp's, never narrower than their
-    factor of 1 allows. At Paule and Mandel's estimate that factor is 1, unless cohorts differ less than chance alone
-    would have them, where it would shrink the interval without end: so it does not appear below.
+    Paule and Mandel's :math:`\tau^2` solves :math:`Q(\tau^2) = k - 1`, where
 
-    The prediction interval averages over every variance between cohorts that their heterogeneity is compatible with
-    (the Q profile); taken at the one estimated variance, as Higgins has it, it covers a new cohort about 90 times in
-    100 when six differ. Without sampling error it is the t interval of one more value. It always holds the interval.
+    .. math:: Q(\tau^2) = \sum_i \frac{(y_i - \hat\mu)^2}{v_i + \tau^2}.
+
+    The interval of the mean is Hartung and Knapp's, with a scale factor of at least 1. At Paule and Mandel's estimate
+    the factor is exactly 1 where :math:`\tau^2 > 0`, and below 1, hence replaced by 1, where :math:`\tau^2 = 0`; so no
+    factor appears in the code.
+
+    The prediction interval averages over the confidence distribution of :math:`\tau^2` (the Q profile). Higgins'
+    interval, taken at the point estimate of :math:`\tau^2`, covers a new cohort about 90 times in 100 with six cohorts.
+    Without sampling error the interval equals Student's prediction interval of one more value. It is never narrower
+    than the interval of the mean.
 
     Parameters
     ----------
     estimates, variances : ndarray, (n_cohorts,)
+
+    Notes
+    -----
+    statsmodels' `combine_effects` gives the same interval of the mean within 1.5e-4 at its default tolerance, and none
+    for prediction. Prediction needs :math:`\tau^2` at 400 values of :math:`Q`, among which Paule and Mandel's is one
+    more; statsmodels' iteration towards it returns 0 for one in ten heterogeneous sets at a tolerance of 1e-10.
 
     References
     ----------
@@ -70,23 +83,23 @@ def random_effects(estimates: Vector, variances: Vector) -> RandomEffects:
     k = len(estimates)
     if k < 2:
         return RandomEffects(k, float(estimates[0]) if k else None, *[None] * 6)
-    tau2 = _between(estimates, variances, np.array([k - 1.0]))
-    mean, error = (float(at[0]) for at in _combined(estimates, variances, tau2))
-    reach = float(stats.t.ppf(0.975, k - 1)) * error
-    low, high = mean - reach, mean + reach
-    surplus = max(0.0, float(_heterogeneity(estimates, variances, np.zeros(1))[0]) - (k - 1))
-    found = RandomEffects(k, mean, low, high, None, None, float(tau2[0]), surplus / (surplus + k - 1))
+    tau2 = _tau2_at_q(estimates, variances, np.array([k - 1.0]))
+    mean, error = (float(value[0]) for value in _weighted_mean(estimates, variances, tau2))
+    half_width = float(stats.t.ppf(0.975, k - 1)) * error
+    low, high = mean - half_width, mean + half_width
+    excess = max(0.0, float(_cochran_q(estimates, variances, np.zeros(1))[0]) - (k - 1))
+    combined = RandomEffects(k, mean, low, high, None, None, float(tau2[0]), excess / (excess + k - 1))
     if k < 3:
-        return found
-    farthest = _predicted(estimates, variances)
-    return replace(found, prediction_low=min(low, farthest[0]), prediction_high=max(high, farthest[1]))
+        return combined
+    prediction_low, prediction_high = _prediction_interval(estimates, variances)
+    return replace(combined, prediction_low=min(low, prediction_low), prediction_high=max(high, prediction_high))
 
 
 def rate_random_effects(events: Vector, patients: Vector) -> RandomEffects:
-    """Return the random-effects mean of cohorts' rates, combined as log-odds.
+    """Return the random-effects mean of cohorts' event rates, combined as log-odds.
 
-    Half a patient is added to the events and to the others of each cohort, which takes most of the bias from the
-    log-odds of few patients, and gives a cohort without events its finite weight.
+    Half a patient is added to the events and to the non-events of each cohort. This removes most of the small-sample
+    bias of the log-odds, and gives a cohort without events a finite weight.
 
     Parameters
     ----------
@@ -96,57 +109,58 @@ def rate_random_effects(events: Vector, patients: Vector) -> RandomEffects:
     ----------
     Gart and Zweifel 1967, Biometrika 54:181-187.
     """
-    had, had_not = events + 0.5, patients - events + 0.5
-    return from_log_odds(random_effects(np.log(had / had_not), 1 / had + 1 / had_not))
+    events, non_events = events + 0.5, patients - events + 0.5
+    return to_proportions(random_effects(np.log(events / non_events), 1 / events + 1 / non_events))
 
 
-def from_log_odds(found: RandomEffects) -> RandomEffects:
-    """Return what was combined as log-odds on the scale of a share; the variance between cohorts stays as it was."""
+def to_proportions(log_odds: RandomEffects) -> RandomEffects:
+    """Return a mean of log-odds and its intervals as proportions; tau² and I² stay on the scale of log-odds."""
     return replace(
-        found,
-        mean=_share(found.mean),
-        low=_share(found.low),
-        high=_share(found.high),
-        prediction_low=_share(found.prediction_low),
-        prediction_high=_share(found.prediction_high),
+        log_odds,
+        mean=_proportion(log_odds.mean),
+        low=_proportion(log_odds.low),
+        high=_proportion(log_odds.high),
+        prediction_low=_proportion(log_odds.prediction_low),
+        prediction_high=_proportion(log_odds.prediction_high),
     )
 
 
-def _share(log_odds: float | None) -> float | None:
+def _proportion(log_odds: float | None) -> float | None:
     return None if log_odds is None else float(expit(log_odds))
 
 
-def _combined(estimates: Vector, variances: Vector, tau2: Vector) -> tuple[Vector, Vector]:
-    """Return the weighted mean and its standard error at each variance between cohorts, both (n_tau2,)."""
+def _weighted_mean(estimates: Vector, variances: Vector, tau2: Vector) -> tuple[Vector, Vector]:
+    """Return the inverse-variance weighted mean and its standard error at each tau², both (n_tau2,)."""
     weights = 1 / (variances + tau2[:, None])
     return weights @ estimates / weights.sum(axis=1), weights.sum(axis=1) ** -0.5
 
 
-def _heterogeneity(estimates: Vector, variances: Vector, tau2: Vector) -> Vector:
-    """Return Cochran's Q at each variance between cohorts, (n_tau2,)."""
-    mean, _ = _combined(estimates, variances, tau2)
+def _cochran_q(estimates: Vector, variances: Vector, tau2: Vector) -> Vector:
+    """Return Cochran's Q at each tau², (n_tau2,)."""
+    mean, _ = _weighted_mean(estimates, variances, tau2)
     return np.asarray(((estimates - mean[:, None]) ** 2 / (variances + tau2[:, None])).sum(axis=1))
 
 
-def _between(estimates: Vector, variances: Vector, q: Vector) -> Vector:
-    """Return the variance between cohorts at which Cochran's Q, which falls with it, is `q`; 0 if it never is."""
+def _tau2_at_q(estimates: Vector, variances: Vector, q: Vector) -> Vector:
+    """Return the tau² at which Cochran's Q, which decreases in tau², equals `q`, (n_q,); 0 where Q is smaller at 0."""
     low, high = np.zeros(len(q)), np.sum((estimates - estimates.mean()) ** 2) / q
     for _ in range(60):
         middle = (low + high) / 2
-        above = _heterogeneity(estimates, variances, middle) > q
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
+        too_small = _cochran_q(estimates, variances, middle) > q
+        low, high = np.where(too_small, middle, low), np.where(too_small, high, middle)
     return low
 
 
-def _predicted(estimates: Vector, variances: Vector) -> tuple[float, float]:
-    """Return the 95% prediction interval: quantiles of the new cohort's distribution, mixed over tau2."""
+def _prediction_interval(estimates: Vector, variances: Vector) -> tuple[float, float]:
+    """Return the central 95% of the normal distributions of a new cohort, mixed over the Q profile of tau²."""
     levels = (np.arange(N_LEVELS) + 0.5) / N_LEVELS
-    tau2 = _between(estimates, variances, stats.chi2.ppf(levels, len(estimates) - 1))
-    mean, error = _combined(estimates, variances, tau2)
-    spread = np.sqrt(error**2 + tau2)
+    tau2 = _tau2_at_q(estimates, variances, stats.chi2.ppf(levels, len(estimates) - 1))
+    mean, error = _weighted_mean(estimates, variances, tau2)
+    sd = np.sqrt(error**2 + tau2)
 
-    def reached(at: float, share: float) -> float:
-        return float(np.mean(ndtr((at - mean) / spread))) - share
+    def excess_probability(value: float, probability: float) -> float:
+        return float(np.mean(ndtr((value - mean) / sd))) - probability
 
-    ends = float(np.min(mean - 9 * spread)), float(np.max(mean + 9 * spread))
-    return float(brentq(reached, *ends, args=(0.025,))), float(brentq(reached, *ends, args=(0.975,)))
+    bracket = float(np.min(mean - 9 * sd)), float(np.max(mean + 9 * sd))
+    low, high = (float(brentq(excess_probability, *bracket, args=(p,))) for p in (0.025, 0.975))
+    return low, high

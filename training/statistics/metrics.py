@@ -1,4 +1,8 @@
-"""What is measured of left-out predictions, each with its interval."""
+"""Discrimination and accuracy of predictions, each with a bootstrap interval.
+
+A metric takes outcomes, scores and, for the bootstrap, how often each sample counts in each draw, and returns one value
+for each draw.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +28,13 @@ class Estimate:
 
 
 def auroc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
-    """Return areas under the ROC curve, ties counting half; NaN when only one class has weight.
+    """Return areas under the ROC curve, ties counting half; NaN in a draw without both classes.
 
     Parameters
     ----------
     y, score : ndarray, (n_samples,)
     weights : ndarray, (n_draws, n_samples), optional
-        How often each sample counts in each draw; once when left out.
+        How often each sample counts in each draw; without weights, one draw in which each counts once.
 
     Returns
     -------
@@ -40,93 +44,94 @@ def auroc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
     ----------
     Hanley and McNeil 1982, Radiology 143:29-36.
     """
-    events, others = _by_score(y, score, weights)
-    below = np.cumsum(others, axis=1) - others
+    events, non_events = _weights_by_score(y, score, weights)
+    lower = np.cumsum(non_events, axis=1) - non_events
     with np.errstate(invalid="ignore", divide="ignore"):
-        area: Vector = (events * (below + others / 2)).sum(axis=1) / (events.sum(axis=1) * others.sum(axis=1))
+        pairs = events.sum(axis=1) * non_events.sum(axis=1)
+        area: Vector = (events * (lower + non_events / 2)).sum(axis=1) / pairs
     return area
 
 
 def auprc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
-    """Return average precisions, as `auroc` takes and returns its arrays; NaN when no event has weight."""
-    events, others = (side[:, ::-1] for side in _by_score(y, score, weights))
-    found = np.cumsum(events, axis=1)
+    """Return average precisions, with the arrays of `auroc`; NaN in a draw without events."""
+    events, non_events = (weight[:, ::-1] for weight in _weights_by_score(y, score, weights))
+    true_positives = np.cumsum(events, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.nan_to_num(found / (found + np.cumsum(others, axis=1)))
+        precision = np.nan_to_num(true_positives / (true_positives + np.cumsum(non_events, axis=1)))
         average: Vector = (events * precision).sum(axis=1) / events.sum(axis=1)
     return average
 
 
 def brier_score(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vector:
-    """Return mean squared differences of probability and outcome, as `auroc` takes and returns its arrays."""
+    """Return mean squared differences of probability and outcome, with the arrays of `auroc`."""
     weights = np.ones((1, len(y))) if weights is None else weights
     with np.errstate(invalid="ignore", divide="ignore"):
         mean: Vector = weights @ (probability - y) ** 2 / weights.sum(axis=1)
     return mean
 
 
+def log_loss(y: Vector, margin: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean log loss of log-odds along the last axis, (..., n_samples) to (...)."""
+    return np.asarray(np.mean(np.logaddexp(0, margin) - y * margin, axis=-1))
+
+
 def mean_within_cohorts(
     metric: Metric, y: Vector, score: Vector, cohorts: Names, weights: Matrix | None = None
 ) -> Vector:
-    """Return a metric's means over cohorts, weighted by their patients, (n_draws,).
+    """Return the mean of a metric over cohorts, weighted by their number of patients, (n_draws,).
 
-    Ranks are never compared between cohorts: there, what a cohort's prevalence does to its scores would count as skill.
-    A cohort in which the metric cannot be measured is left out.
+    Patients of different cohorts are never ranked against each other, since a difference in prevalence between cohorts
+    would then count as skill. A cohort in which the metric is undefined has no weight.
     """
     total, size = np.zeros(1), np.zeros(1)
     for name in dict.fromkeys(cohorts.tolist()):
-        mine = cohorts == name
-        value = metric(y[mine], score[mine], None if weights is None else weights[:, mine])
-        total = total + np.where(np.isfinite(value), value, 0) * mine.sum()
-        size = size + np.isfinite(value) * mine.sum()
+        mask = cohorts == name
+        value = metric(y[mask], score[mask], None if weights is None else weights[:, mask])
+        total = total + np.where(np.isfinite(value), value, 0) * mask.sum()
+        size = size + np.isfinite(value) * mask.sum()
     return np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0)
 
 
 def mean_over_seeds(
     metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: Names, weights: Matrix | None = None
 ) -> Vector:
-    """Return `mean_within_cohorts` of each seed's scores, (n_seeds, n_samples) or one seed's, averaged, (n_draws,)."""
-    found = [mean_within_cohorts(metric, y, one, cohorts, weights) for one in np.atleast_2d(scores)]
-    return np.asarray(np.mean(found, axis=0))
+    """Return `mean_within_cohorts` averaged over the seeds' scores, (n_samples,) or (n_seeds, n_samples)."""
+    values = [mean_within_cohorts(metric, y, score, cohorts, weights) for score in np.atleast_2d(scores)]
+    return np.asarray(np.mean(values, axis=0))
 
 
 def bootstrap_weights(cohorts: Names, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
-    """Return how often each patient is drawn, with replacement and within cohort, (n_bootstrap, n_samples)."""
+    """Return how often each patient is drawn, with replacement within the cohort, (n_bootstrap, n_samples)."""
     rng = np.random.default_rng(seed)
     weights = np.empty((n_bootstrap, len(cohorts)))
     for name in dict.fromkeys(cohorts.tolist()):
-        mine = cohorts == name
-        n = int(mine.sum())
-        weights[:, mine] = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
+        mask = cohorts == name
+        n = int(mask.sum())
+        weights[:, mask] = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
     return weights
 
 
-def percentile_interval(value: float, drawn: Vector) -> Estimate:
-    """Return a value with the 95% percentile interval of its bootstrap draws, those that are finite."""
-    drawn = drawn[np.isfinite(drawn)]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn.size else (np.nan, np.nan)
+def percentile_interval(value: float, bootstrap_values: Vector) -> Estimate:
+    """Return a value with the 95% percentile interval of its finite bootstrap values, (n_bootstrap,)."""
+    finite = bootstrap_values[np.isfinite(bootstrap_values)]
+    low, high = np.quantile(finite, [0.025, 0.975]) if finite.size else (np.nan, np.nan)
     return Estimate(float(value), float(low), float(high))
 
 
 def bootstrap_interval(metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: Names, seed: int = 0) -> Estimate:
     """Return `mean_over_seeds` with a bootstrap percentile interval over patients, resampled within cohort.
 
-    Predictions are held fixed, so the interval understates what refitting would add: of simulated cohorts of 100
-    patients it held the model's true AUROC in 88%.
+    Predictions are held fixed, so that the interval omits the variation of refitting: in simulated cohorts of 100
+    patients it contained the model's true AUROC in 88%.
     """
-    drawn = mean_over_seeds(metric, y, scores, cohorts, bootstrap_weights(cohorts, seed=seed))
-    return percentile_interval(mean_over_seeds(metric, y, scores, cohorts)[0], drawn)
+    bootstrap_values = mean_over_seeds(metric, y, scores, cohorts, bootstrap_weights(cohorts, seed=seed))
+    return percentile_interval(mean_over_seeds(metric, y, scores, cohorts)[0], bootstrap_values)
 
 
-def _by_score(y: Vector, score: Vector, weights: Matrix | None) -> tuple[Matrix, Matrix]:
-    """Return the weight of events and of others at each distinct score, rising, both (n_draws, n_scores)."""
+def _weights_by_score(y: Vector, score: Vector, weights: Matrix | None) -> tuple[Matrix, Matrix]:
+    """Return the weights of events and of non-events at each distinct score, ascending, both (n_draws, n_scores)."""
     order = np.argsort(score, kind="stable")
     starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf) > 0) if len(y) else np.zeros(0, dtype=np.intp)
     weights = np.ones((1, len(y))) if weights is None else weights
     weights, events = weights[:, order], y[order]
     return np.add.reduceat(weights * events, starts, axis=1), np.add.reduceat(weights * (1 - events), starts, axis=1)
-
-
-def log_loss(y: Vector, margin: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the mean log loss of log-odds along the last axis, (..., n_samples) to (...)."""
-    return np.asarray(np.mean(np.logaddexp(0, margin) - y * margin, axis=-1))

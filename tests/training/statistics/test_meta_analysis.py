@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 from scipy.special import expit, logit
-from statsmodels.stats.contingency_tables import StratifiedTable
 from statsmodels.stats.meta_analysis import combine_effects
 
 from training.statistics.auroc_meta_analysis import auroc_random_effects, auroc_variance, cohort_aurocs, logit_auroc
-from training.statistics.mantel_haenszel import mantel_haenszel
 from training.statistics.meta_analysis import random_effects, rate_random_effects
 
 SIZES = np.array([160, 134, 39, 38, 42, 15])
@@ -180,22 +178,3 @@ def test_rates_that_differ_by_more_than_chance_widen_the_interval():
     )
     assert apart.high - apart.low > 3 * (alike.high - alike.low)
     assert alike.mean == pytest.approx(20.5 / 51)
-
-
-def test_the_common_odds_ratio_is_statsmodels():
-    rng = np.random.default_rng(5)
-    for _ in range(20):
-        tables = rng.integers([0, 1, 1, 1], 12, (int(rng.integers(1, 6)), 4))
-        found = mantel_haenszel(tables)
-        # First alone, both, neither, second alone.
-        oracle = StratifiedTable([np.array([[b, a], [d, c]], dtype=float) for a, b, c, d in tables])
-        if found is None:
-            assert not 0 < oracle.oddsratio_pooled < np.inf
-            continue
-        assert found.value == pytest.approx(oracle.oddsratio_pooled)
-        assert (found.low, found.high) == pytest.approx(oracle.oddsratio_pooled_confint())
-
-
-def test_an_odds_ratio_without_end_is_none():
-    assert mantel_haenszel(np.array([[0, 5, 5, 3], [0, 2, 2, 1]])) is None
-    assert mantel_haenszel(np.array([[4, 0, 5, 3]])) is None
