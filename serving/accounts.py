@@ -1,4 +1,4 @@
-"""Who may ask: users and their sessions for the pages, keys for the API. Of every secret only a hash is kept."""
+"""Users and their sessions for the pages, keys for the API; the database holds only hashes of secrets."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ Role = Literal["clinician", "researcher"]
 SESSION = timedelta(hours=8)
 """How long a session lasts at most."""
 IDLE = timedelta(hours=1)
-"""How long a session lasts without being used."""
+"""How long a session lasts without a request."""
 WINDOW = timedelta(minutes=15)
 """How long a failed attempt to sign in counts."""
-MOST_FAILURES = 5
-"""How many attempts under one name may fail within the window before its next is refused unheard."""
-KEYS_FOR = timedelta(seconds=5)
-"""How long the keys read from the database are held in memory: a key revoked elsewhere opens no longer than that."""
-SHORTEST_PASSWORD = 12
+MAX_FAILURES = 5
+"""Failed attempts under one name within `WINDOW`, after which further attempts are refused without a check."""
+KEY_CACHE = timedelta(seconds=5)
+"""How long the hashes of the keys stay in memory: how long a key still works after another process revokes it."""
+MIN_PASSWORD_LENGTH = 12
 
-_SEEN_EVERY = timedelta(minutes=1)
+_UPDATE_LAST_REQUEST = timedelta(minutes=1)
 _NAME = re.compile(r"[\w.@+-]{1,64}")
-# Each takes 64 MiB while it lasts.
-_HASHING = threading.BoundedSemaphore(4)
+# Each computation of a hash takes 64 MiB.
+_HASH_SLOTS = threading.BoundedSemaphore(4)
 
 
 @dataclass(frozen=True)
 class User:
-    """A person who may sign in, or once might.
+    """A person who may sign in, or who was removed.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class User:
     role : {"clinician", "researcher"}
     created : datetime
     disabled : datetime or None
-        When the user was removed.
+        When the user was removed; None for a user who may sign in.
     """
 
     name: str
@@ -65,16 +65,16 @@ class User:
 
 @dataclass(frozen=True)
 class Visitor:
-    """The user of a session, for one request.
+    """The signed-in user who makes a request.
 
     Attributes
     ----------
     name : str
     role : {"clinician", "researcher"}
     csrf : str
-        What every form of this session must send back: a keyed hash of the session's token, which does not tell it.
+        Token that each form of this session must send back: a keyed hash of the session's token.
     expires : datetime
-        When the session ends if nothing more is asked.
+        When the session ends if no further request comes.
     """
 
     name: str
@@ -85,39 +85,39 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of an API key, which is not the key.
+    """Description of an API key, without the key.
 
     Attributes
     ----------
     name : str
     last_four : str or None
-        Its last four characters, to tell keys apart; unknown of those that an older version kept.
-    made : datetime
+        Last four characters of the key; None for keys of versions that did not store them.
+    created : datetime
     revoked : datetime or None
     """
 
     name: str
     last_four: str | None
-    made: datetime
+    created: datetime
     revoked: datetime | None
 
 
 class Accounts:
-    """The users, sessions and API keys of a database.
+    """Users, sessions and API keys in a database.
 
-    Safe to share between threads; other processes may use the same database.
+    Threads may share an object; processes may share the database.
 
     Parameters
     ----------
     engine : Engine
         As `serving.database.open_database` returns it.
     only_key : str, optional
-        The one API key to accept instead of those kept.
+        The one API key to accept, instead of those in the database.
     hasher : PasswordHasher, optional
-        The cost of a password's hash; RFC 9106's low-memory profile when left out. Hashes of another cost are made anew
-        when their user next signs in.
+        Hasher of passwords; by default of RFC 9106's low-memory profile. When a user signs in whose hash has another
+        cost, the hash is computed anew.
     now : callable, optional
-        Returns the time, in UTC.
+        Returns the current time, in UTC.
     """
 
     def __init__(
@@ -128,40 +128,40 @@ class Accounts:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
-        self._only = None if only_key is None else frozenset({_digest(only_key)})
+        self._only_digest = None if only_key is None else frozenset({_digest(only_key)})
         self._hasher = hasher or PasswordHasher()
         self._now = now
-        self._held: tuple[datetime, frozenset[bytes]] | None = None
+        self._cached_digests: tuple[datetime, frozenset[bytes]] | None = None
 
     def sign_in(self, name: str, password: str) -> str | None:
-        """Return the token of a new session, the only time it is seen, or None if name and password do not belong.
+        """Start a session and return its token, which is not stored; return None if name or password is wrong.
 
-        An unknown name takes as long as a wrong password: about a tenth of a second, so call it in a thread.
+        An unknown name takes as long as a wrong password, about a tenth of a second: call this in a thread.
 
         Raises
         ------
         TooManyAttempts
-            `MOST_FAILURES` attempts under this name, known or not, failed within `WINDOW`.
+            `MAX_FAILURES` attempts under this name, whether or not there is such a user, failed within `WINDOW`.
         """
         name, now = _user_name(name), self._now()
-        attempted = _digest(name)
-        self._count_attempt(attempted, now)
-        known = (users.c.name == name) & users.c.disabled.is_(None)
+        name_digest = _digest(name)
+        self._count_attempt(name_digest, now)
+        active = (users.c.name == name) & users.c.disabled.is_(None)
         with self._engine.begin() as connection:
-            user = connection.execute(select(users.c.id, users.c.password).where(known)).one_or_none()
+            user = connection.execute(select(users.c.id, users.c.password).where(active)).one_or_none()
         if user is None:
             self._hash(password)
             return None
-        if not self._belongs(user.password, password):
+        if not self._verify(user.password, password):
             return None
         token = secrets.token_urlsafe(32)
-        kept = self._hash(password) if self._hasher.check_needs_rehash(user.password) else user.password
-        unchanged = known & (users.c.password == user.password)
+        password_hash = self._hash(password) if self._hasher.check_needs_rehash(user.password) else user.password
+        unchanged = active & (users.c.password == user.password)
         with self._engine.begin() as connection:
-            # While the hash was computed, the password may have been changed or the user removed.
-            if not connection.execute(update(users).where(unchanged).values(password=kept)).rowcount:
+            # While the hash was computed, another process may have changed the password or removed the user.
+            if not connection.execute(update(users).where(unchanged).values(password=password_hash)).rowcount:
                 return None
-            connection.execute(delete(attempts).where(attempts.c.name_digest == attempted))
+            connection.execute(delete(attempts).where(attempts.c.name_digest == name_digest))
             connection.execute(delete(sessions).where((sessions.c.expires <= now) | (sessions.c.seen <= now - IDLE)))
             connection.execute(
                 insert(sessions).values(
@@ -171,23 +171,23 @@ class Accounts:
         return token
 
     def visitor(self, token: str) -> Visitor | None:
-        """Return whose session a token opens, or None if it opens none, or none any more."""
-        now, mine = self._now(), sessions.c.digest == _digest(token)
-        lasting = (sessions.c.expires > now) & (sessions.c.seen > now - IDLE)
+        """Return the user whose session has this token, or None if there is no such session or it has ended."""
+        now, of_token = self._now(), sessions.c.digest == _digest(token)
+        active = (sessions.c.expires > now) & (sessions.c.seen > now - IDLE)
         with self._engine.begin() as connection:
-            found = connection.execute(
+            session = connection.execute(
                 select(users.c.name, users.c.role, sessions.c.seen, sessions.c.expires)
                 .join_from(sessions, users)
-                .where(mine, lasting)
+                .where(of_token, active)
             ).one_or_none()
-            if found is None:
+            if session is None:
                 return None
-            seen = found.seen
-            if now - seen >= _SEEN_EVERY:
-                seen = now
-                connection.execute(update(sessions).where(mine).values(seen=now))
+            last_request = session.seen
+            if now - last_request >= _UPDATE_LAST_REQUEST:
+                last_request = now
+                connection.execute(update(sessions).where(of_token).values(seen=now))
         csrf = hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
-        return Visitor(found.name, found.role, csrf, min(found.expires, seen + IDLE))
+        return Visitor(session.name, session.role, csrf, min(session.expires, last_request + IDLE))
 
     def sign_out(self, token: str) -> None:
         """End a session."""
@@ -195,25 +195,25 @@ class Accounts:
             connection.execute(delete(sessions).where(sessions.c.digest == _digest(token)))
 
     def add_user(self, name: str, role: Role, password: str) -> None:
-        """Let a person sign in; one who was removed comes back, with this role and password.
+        """Add a user, or restore one who was removed, with this role and password.
 
         Parameters
         ----------
         name : str
-            Up to 64 letters, digits and `.`, `@`, `+`, `-`, `_`; upper and lower case are the same.
+            Up to 64 letters, digits and `.`, `@`, `+`, `-`, `_`; case does not matter.
         role : {"clinician", "researcher"}
         password : str
-            At least `SHORTEST_PASSWORD` characters, and not the name.
+            At least `MIN_PASSWORD_LENGTH` characters, other than the name.
 
         Raises
         ------
         InputError
-            Name, role or password will not do, or the name is taken.
+            The name, role or password is not valid, or there is a user of this name.
         """
-        name = _checked_name(_user_name(name))
+        name = _valid_name(_user_name(name))
         values = {
-            "role": _checked_role(role),
-            "password": self._hash(_checked_password(password, name)),
+            "role": _valid_role(role),
+            "password": self._hash(_valid_password(password, name)),
             "created": self._now(),
         }
         removed = (users.c.name == name) & users.c.disabled.is_not(None)
@@ -223,7 +223,7 @@ class Accounts:
                     connection.execute(insert(users).values(name=name, **values))
         except exc.IntegrityError:
             raise InputError(
-                f"there is a user {name!r} already; choose another name, or change this user's password or role"
+                f"the user {name!r} exists already; choose another name, or change this user's password or role"
             ) from None
 
     def set_password(self, name: str, password: str) -> None:
@@ -232,9 +232,9 @@ class Accounts:
         Raises
         ------
         InputError
-            There is no such user, or the password will not do.
+            There is no such user, or the password is not valid.
         """
-        self._change(name, password=self._hash(_checked_password(password, _user_name(name))))
+        self._change(name, password=self._hash(_valid_password(password, _user_name(name))))
 
     def set_role(self, name: str, role: Role) -> None:
         """Change a user's role, and end the user's sessions.
@@ -244,10 +244,10 @@ class Accounts:
         InputError
             There is no such user or role.
         """
-        self._change(name, role=_checked_role(role))
+        self._change(name, role=_valid_role(role))
 
     def remove_user(self, name: str) -> None:
-        """Let a user sign in no more, and end the user's sessions. The name stays listed, as removed.
+        """Remove a user and end the user's sessions; `users` still lists the name, as removed.
 
         Raises
         ------
@@ -257,23 +257,23 @@ class Accounts:
         self._change(name, disabled=self._now())
 
     def users(self) -> list[User]:
-        """Return every user by name, the removed ones too."""
+        """Return all users in the order of their names, removed ones included."""
         query = select(users.c.name, users.c.role, users.c.created, users.c.disabled).order_by(users.c.name)
         with self._engine.begin() as connection:
             return [User(*row) for row in connection.execute(query)]
 
     def accept_key(self, key: str) -> bool:
-        """Tell whether an API key opens.
+        """Return whether an API key is valid.
 
-        The keys are read again once what is held of them is older than `KEYS_FOR`; that long a key revoked, or made, by
-        another process may go unnoticed.
+        The hashes of the valid keys are read from the database at most every `KEY_CACHE`; a key that another process
+        makes or revokes may be noticed that much later.
         """
-        # A key is 256 random bits, which no one can guess from a fast hash; slow hashes are for passwords. Nor does the
-        # time that a set takes tell anything of a key: no one can choose how its hash begins and learn from it.
-        return _digest(key) in (self._only or self._digests())
+        # A key has 256 random bits, so a fast hash protects it; slow hashes are for passwords. How long a look-up in a
+        # set takes reveals nothing: no client can choose a key by the first bits of its hash.
+        return _digest(key) in (self._only_digest or self._valid_digests())
 
-    def make_key(self, name: str) -> str:
-        """Make an API key and return it, the only time it is seen.
+    def add_key(self, name: str) -> str:
+        """Add an API key and return it; the key itself is not stored.
 
         Parameters
         ----------
@@ -283,11 +283,11 @@ class Accounts:
         Raises
         ------
         InputError
-            The name will not do, or a key that is not revoked has it.
+            The name is not valid, or a valid key has it.
         """
         key = secrets.token_urlsafe(32)
         values = {
-            "name": _checked_name(name),
+            "name": _valid_name(name),
             "digest": _digest(key),
             "last_four": key[-4:],
             "made": self._now(),
@@ -296,32 +296,32 @@ class Accounts:
             with self._engine.begin() as connection:
                 connection.execute(insert(api_keys).values(values))
         except exc.IntegrityError:
-            raise InputError(f"there is a key {name!r} already; choose another name, or revoke it first") from None
-        self._held = None
+            raise InputError(f"the key {name!r} exists already; choose another name, or revoke it first") from None
+        self._cached_digests = None
         return key
 
-    def known_keys(self) -> list[Key]:
-        """Return what is known of every API key, the oldest first, the revoked ones too."""
+    def api_keys(self) -> list[Key]:
+        """Return the description of all API keys, oldest first, revoked ones included."""
         query = select(api_keys.c.name, api_keys.c.last_four, api_keys.c.made, api_keys.c.revoked)
         with self._engine.begin() as connection:
             return [Key(*row) for row in connection.execute(query.order_by(api_keys.c.id))]
 
     def revoke_key(self, name: str) -> None:
-        """Let an API key open nothing any more, within `KEYS_FOR` in every process.
+        """Revoke an API key; after `KEY_CACHE` no process accepts it.
 
         Raises
         ------
         InputError
-            No key that is not revoked has this name.
+            No valid key has this name.
         """
         valid = (api_keys.c.name == name) & api_keys.c.revoked.is_(None)
         with self._engine.begin() as connection:
             if not connection.execute(update(api_keys).where(valid).values(revoked=self._now())).rowcount:
-                raise InputError(f"there is no key {name!r} to revoke; 'taxokine keys list' names those there are")
-        self._held = None
+                raise InputError(f"there is no valid key {name!r}; 'taxokine keys list' lists the keys")
+        self._cached_digests = None
 
     def adopt_keys(self, file: Path) -> None:
-        """Take over the keys that an older version kept in a file, and remove it; do nothing if there is none.
+        """Move the keys that an older version stored in a file to the database; do nothing if there is no file.
 
         Raises
         ------
@@ -331,62 +331,64 @@ class Accounts:
         try:
             with exclusive(self._engine) as connection:
                 digests = _file_digests(file)
-                known = set(connection.scalars(select(api_keys.c.digest)))
+                stored = set(connection.scalars(select(api_keys.c.digest)))
                 for digest in dict.fromkeys(digests):
-                    if digest not in known:
+                    if digest not in stored:
                         values = {"name": f"earlier-{digest.hex()[:8]}", "digest": digest, "made": self._now()}
                         connection.execute(insert(api_keys).values(values))
         except FileNotFoundError:
             return
         file.unlink(missing_ok=True)
 
-    def _count_attempt(self, attempted: bytes, now: datetime) -> None:
-        mine = attempts.c.name_digest == attempted
-        # Counted before it is judged: of many at once, all could otherwise be judged before the first is counted.
+    def _count_attempt(self, name_digest: bytes, now: datetime) -> None:
+        of_name = attempts.c.name_digest == name_digest
+        # Count the attempt before checking it: otherwise many simultaneous attempts all pass before the first counts.
         with self._engine.begin() as connection:
             connection.execute(delete(attempts).where(attempts.c.at <= now - WINDOW))
-            added = connection.scalar(insert(attempts).values(name_digest=attempted, at=now).returning(attempts.c.id))
+            attempt_id = connection.scalar(
+                insert(attempts).values(name_digest=name_digest, at=now).returning(attempts.c.id)
+            )
         with self._engine.begin() as connection:
-            times = connection.scalars(select(attempts.c.at).where(mine).order_by(attempts.c.at)).all()
-            if len(times) <= MOST_FAILURES:
+            times = connection.scalars(select(attempts.c.at).where(of_name).order_by(attempts.c.at)).all()
+            if len(times) <= MAX_FAILURES:
                 return
-            # A refused attempt does not put off the next.
-            connection.execute(delete(attempts).where(attempts.c.id == added))
-        minutes = -((now - WINDOW - times[-MOST_FAILURES - 1]) // timedelta(minutes=1))
-        raise TooManyAttempts(f"signing in under this name failed {MOST_FAILURES} times; try again in {minutes} min")
+            # A refused attempt must not prolong the wait.
+            connection.execute(delete(attempts).where(attempts.c.id == attempt_id))
+        minutes = -((now - WINDOW - times[-MAX_FAILURES - 1]) // timedelta(minutes=1))
+        raise TooManyAttempts(f"signing in under this name failed {MAX_FAILURES} times; try again in {minutes} min")
 
-    def _belongs(self, kept: str, password: str) -> bool:
+    def _verify(self, password_hash: str, password: str) -> bool:
         try:
-            with _HASHING:
-                return self._hasher.verify(kept, _nfkc(password))
+            with _HASH_SLOTS:
+                return self._hasher.verify(password_hash, _nfkc(password))
         except VerifyMismatchError:
             return False
 
     def _hash(self, password: str) -> str:
-        with _HASHING:
+        with _HASH_SLOTS:
             return self._hasher.hash(_nfkc(password))
 
     def _change(self, name: str, **values: object) -> None:
         name = _user_name(name)
-        known = (users.c.name == name) & users.c.disabled.is_(None)
-        mine = sessions.c.user_id == select(users.c.id).where(users.c.name == name).scalar_subquery()
+        active = (users.c.name == name) & users.c.disabled.is_(None)
+        of_user = sessions.c.user_id == select(users.c.id).where(users.c.name == name).scalar_subquery()
         with self._engine.begin() as connection:
-            if not connection.execute(update(users).where(known).values(**values)).rowcount:
-                raise InputError(f"there is no user {name!r}; 'taxokine users list' names those there are")
-            connection.execute(delete(sessions).where(mine))
+            if not connection.execute(update(users).where(active).values(**values)).rowcount:
+                raise InputError(f"there is no user {name!r}; 'taxokine users list' lists the users")
+            connection.execute(delete(sessions).where(of_user))
 
-    def _digests(self) -> frozenset[bytes]:
-        held, now = self._held, self._now()
-        # A clock set back must not make the memory last.
-        if held is None or not timedelta(0) <= now - held[0] < KEYS_FOR:
+    def _valid_digests(self) -> frozenset[bytes]:
+        cached, now = self._cached_digests, self._now()
+        # A clock that is set back must not prolong the cache.
+        if cached is None or not timedelta(0) <= now - cached[0] < KEY_CACHE:
             with self._engine.begin() as connection:
                 valid = connection.scalars(select(api_keys.c.digest).where(api_keys.c.revoked.is_(None)))
-                self._held = held = now, frozenset(valid)
-        return held[1]
+                self._cached_digests = cached = now, frozenset(valid)
+        return cached[1]
 
 
 def open_accounts() -> Accounts:
-    """Return the accounts of the database that the settings name, with the keys that older versions kept in a file.
+    """Return the accounts in the database that the settings name, with the API keys of older versions.
 
     Raises
     ------
@@ -395,9 +397,9 @@ def open_accounts() -> Accounts:
     DatabaseError
         The database cannot be opened.
     """
-    said = settings()
-    accounts = Accounts(open_database(said.database), said.api_key)
-    accounts.adopt_keys(said.home / "api_keys.json")
+    configuration = settings()
+    accounts = Accounts(open_database(configuration.database), configuration.api_key)
+    accounts.adopt_keys(configuration.home / "api_keys.json")
     return accounts
 
 
@@ -406,7 +408,7 @@ def _digest(secret: str) -> bytes:
 
 
 def _nfkc(text: str) -> str:
-    # Keyboards and browsers differ in how they write an accent.
+    # Keyboards and browsers encode accented letters differently.
     return unicodedata.normalize("NFKC", text)
 
 
@@ -414,21 +416,23 @@ def _user_name(text: str) -> str:
     return _nfkc(text).strip().casefold()
 
 
-def _checked_name(name: str) -> str:
+def _valid_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise InputError(f"the name {name!r} will not do; use up to 64 letters, digits and . @ + - _, without spaces")
+        raise InputError(f"the name {name!r} is not valid; use up to 64 letters, digits and . @ + - _, without spaces")
     return name
 
 
-def _checked_role(role: str) -> str:
+def _valid_role(role: str) -> str:
     if role not in get_args(Role):
         raise InputError(f"there is no role {role!r}; choose one of {', '.join(get_args(Role))}")
     return role
 
 
-def _checked_password(password: str, name: str) -> str:
-    if len(_nfkc(password)) < SHORTEST_PASSWORD:
-        raise InputError(f"the password is too short; use at least {SHORTEST_PASSWORD} characters, a few words say")
+def _valid_password(password: str, name: str) -> str:
+    if len(_nfkc(password)) < MIN_PASSWORD_LENGTH:
+        raise InputError(
+            f"the password is too short; use at least {MIN_PASSWORD_LENGTH} characters, such as a few words"
+        )
     if _user_name(password) == name:
         raise InputError("the password is the user's name; choose another")
     return password
@@ -440,6 +444,6 @@ def _file_digests(file: Path) -> tuple[bytes, ...]:
         if any(len(digest) != hashlib.sha256().digest_size for digest in digests):
             raise ValueError("not a SHA-256")
     except (ValueError, KeyError, TypeError) as error:
-        # The cause's words would quote the file.
+        # The message of the cause would quote the file.
         raise InputError(f"{file} is damaged; delete it, and make a key with 'taxokine keys add NAME'") from error
     return digests

@@ -1,4 +1,4 @@
-"""The clinic's own candidates: every patient and visit of a cohort folder, as the models read them."""
+"""The candidates of a clinic: the patients and visits of a cohort folder, as the models read them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from features.settings import settings
 from models.batch import table_candidates
 from models.patient_input import Candidate
 
-_EVER = 1e6
-"""Days: no visit is earlier or later, so that a table up to this landmark holds every one."""
+_ALL_DAYS = 1e6
+"""Days: later than any visit, and before the landmark longer than any, so that the table holds every visit."""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One stool sample, with the blood and the clinical data that go with it.
+    """One stool sample with the blood and clinical data of the same visit.
 
     Attributes
     ----------
     label : str
-        The sample's day on the clinic's clock, or its number.
+        Day of the sample on the cohort's clock, or the number of the visit or sample.
     day : float or None
-        None where the cohort does not date its samples.
+        Day of the sample; None where the cohort does not report days.
     candidate : Candidate
     """
 
@@ -42,10 +42,10 @@ class Patient:
     ----------
     id : str
     visits : tuple of Visit
-        In the order of time; at least one.
+        In order of time; at least one.
     baseline : int
-        The position of the visit that stands for the patient: what was known by the landmark, as in training; the first
-        where nothing was.
+        Index of the visit that predictions use by default: the last sample up to the landmark, as in training, or the
+        first visit where no sample is that early.
     """
 
     id: str
@@ -55,66 +55,69 @@ class Patient:
 
 @dataclass(frozen=True)
 class Clinic:
-    """A cohort folder's patients.
+    """The patients of a cohort folder.
 
     Attributes
     ----------
     name, title : str
     clock : str
-        What days are counted from.
-    latest : float
-        The last day of what a patient is judged by: the models' landmark, or an earlier day after which the cohort's
-        stool carries the treatment or the donor.
+        Name of the clock on which days are counted, such as day_ici.
+    last_day : float
+        Last day of samples that a prediction may use: the models' landmark, or the cohort's last day before the
+        treatment or the donor shows in stool, if that is earlier.
     simulated : bool
     patients : mapping of str to Patient
-        By id, in the cohort's order.
+        By id, in the order of the cohort's files.
     """
 
     name: str
     title: str
     clock: str
-    latest: float
+    last_day: float
     simulated: bool
     patients: Mapping[str, Patient]
 
 
 def read_clinic(cohort: str, landmark: float) -> Clinic:
-    """Read a cohort's patients, those of unknown outcome included.
+    """Read the patients of a cohort, those of unknown outcome included.
 
     Parameters
     ----------
     cohort : str
-        The name of a shipped manifest, or the path of one.
+        Name of a manifest that Taxokine includes, or path of another.
     landmark : float
-        The models' last day of measurements.
+        Last day, on the models' clock, on which a measurement may enter.
 
     Raises
     ------
     TaxokineError
-        As reading a cohort raises.
+        The cohort cannot be read.
     """
-    read = read_cohort(cohort, settings().data)
-    clock = read.manifest.clock
-    judged = landmark_table(read, LandmarkSpec(landmark=landmark))
-    at_landmark = dict(zip(judged.rows["sample"], table_candidates(judged), strict=True))
-    # Each visit is a row, also those that no model may learn from.
+    source = read_cohort(cohort, settings().data)
+    clock = source.manifest.clock
+    training_like = landmark_table(source, LandmarkSpec(landmark=landmark))
+    at_landmark = dict(zip(training_like.rows["sample"], table_candidates(training_like), strict=True))
+    # Without the last day of samples, each visit is a row, also those that no model may be trained on.
     open_ended = clock.model_copy(update={"latest_sample": None})
-    everything = replace(read, manifest=read.manifest.model_copy(update={"clock": open_ended}))
-    table = landmark_table(everything, LandmarkSpec(landmark=_EVER, window=2 * _EVER, row_per="visit"))
+    everything = replace(source, manifest=source.manifest.model_copy(update={"clock": open_ended}))
+    table = landmark_table(everything, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
     visits: dict[str, list[Visit]] = {}
     baseline: dict[str, int] = {}
     rows = table.rows[["patient", "sample", "sample_day", "visit"]].itertuples(index=False)
     for (patient, sample, day, number), candidate in zip(rows, table_candidates(table), strict=True):
-        seen, dated = visits.setdefault(patient, []), not math.isnan(day)
+        patient_visits, has_day = visits.setdefault(patient, []), not math.isnan(day)
         if sample in at_landmark:
-            baseline[patient] = len(seen)
-        label = f"day {day:g}" if dated else f"sample {len(seen) + 1}" if math.isnan(number) else f"visit {number:g}"
-        seen.append(Visit(label, float(day) if dated else None, at_landmark.get(sample, candidate)))
+            baseline[patient] = len(patient_visits)
+        if has_day:
+            label = f"day {day:g}"
+        else:
+            label = f"sample {len(patient_visits) + 1}" if math.isnan(number) else f"visit {number:g}"
+        patient_visits.append(Visit(label, float(day) if has_day else None, at_landmark.get(sample, candidate)))
     return Clinic(
-        name=read.name,
-        title=read.manifest.title,
+        name=source.name,
+        title=source.manifest.title,
         clock=clock.name,
-        latest=landmark if clock.latest_sample is None else min(landmark, clock.latest_sample),
-        simulated=read.manifest.simulated,
-        patients={name: Patient(name, tuple(seen), baseline.get(name, 0)) for name, seen in visits.items()},
+        last_day=landmark if clock.latest_sample is None else min(landmark, clock.latest_sample),
+        simulated=source.manifest.simulated,
+        patients={name: Patient(name, tuple(visits[name]), baseline.get(name, 0)) for name in visits},
     )

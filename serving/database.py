@@ -1,4 +1,4 @@
-"""The database: its tables, and how it is opened, with its tables brought up to date."""
+"""The database of accounts: its tables, and the connection to it, which upgrades the tables."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ _EXPECTED = "expected sqlite:////path/of/taxokine.db or postgresql://user:passwo
 
 
 class Instant(TypeDecorator[datetime]):
-    """A moment in UTC. SQLite keeps no time zone, and PostgreSQL answers in the server's."""
+    """A time in UTC: SQLite stores no time zone, and PostgreSQL returns times in the server's."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return what is kept."""
+        """Return the time to store."""
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Return the moment that was kept."""
+        """Return the stored time, in UTC."""
         if value is None or value.tzinfo:
             return value and value.astimezone(UTC)
         return value.replace(tzinfo=UTC)
 
 
 metadata = MetaData(
-    # Without names of their own, constraints could not be changed later.
+    # A migration can change a constraint only by its name.
     naming_convention={
         "pk": "pk_%(table_name)s",
         "fk": "fk_%(table_name)s_%(column_0_name)s",
@@ -94,7 +94,7 @@ attempts = Table(
     "attempts",
     metadata,
     Column("id", Integer, primary_key=True),
-    # A password typed in the place of a name would otherwise be kept as it is.
+    # A user may type the password into the field of the name: store no name as typed.
     Column("name_digest", LargeBinary(32), nullable=False, index=True, comment="SHA-256 of the name"),
     Column("at", Instant, nullable=False),
 )
@@ -110,30 +110,29 @@ api_keys = Table(
     Column("revoked", Instant),
 )
 _valid = api_keys.c.revoked.is_(None)
-# The name of a revoked key may be given again.
+# A new key may have the name of a revoked one.
 Index("uq_api_keys_name", api_keys.c.name, unique=True, sqlite_where=_valid, postgresql_where=_valid)
 
 
 def open_database(uri: str) -> Engine:
-    """Return the engine of a database whose tables are as this version needs them.
+    """Connect to a database and create or upgrade its tables.
 
-    Several processes may open one database at once: one of them makes or upgrades its tables, the others wait.
+    Several processes may open one database at once: one of them upgrades the tables, the others wait.
 
     Parameters
     ----------
     uri : str
-        `sqlite:///PATH`, whose file is made for this user alone if it is absent, or
-        `postgresql://USER:PASSWORD@HOST/DATABASE`.
+        `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/DATABASE`. A new SQLite file is readable by its owner only.
 
     Raises
     ------
     InputError
-        The URL is none of these, or its driver is not installed.
+        The URL is neither of these, or the driver is not installed.
     DatabaseError
         The database cannot be reached, or a newer version of Taxokine has upgraded it.
     """
-    url = _checked_url(uri)
-    shown = url.set(query={}).render_as_string(hide_password=True)
+    url = _valid_url(uri)
+    name = url.set(query={}).render_as_string(hide_password=True)
     try:
         engine = _sqlite(url) if url.get_backend_name() == "sqlite" else _postgresql(url)
         with exclusive(engine) as connection:
@@ -142,33 +141,33 @@ def open_database(uri: str) -> Engine:
             command.upgrade(config, "head")
     except CommandError as error:
         raise DatabaseError(
-            f"the database {shown} was upgraded by a newer version of Taxokine ({error}); "
-            "install that version, or let TAXOKINE_DATABASE name another database"
+            f"the database {name} was upgraded by a newer version of Taxokine ({error}); "
+            "install that version, or set TAXOKINE_DATABASE to another database"
         ) from error
     except (exc.DatabaseError, OSError) as error:
-        told = str(error.orig if isinstance(error, exc.DatabaseError) else error).strip()
+        cause = str(error.orig if isinstance(error, exc.DatabaseError) else error).strip()
         raise DatabaseError(
-            f"the database {shown} cannot be opened: {told}; see that it is there and that this user may write to it, "
-            "or let TAXOKINE_DATABASE name another"
+            f"the database {name} cannot be opened: {cause}; see that it exists and that this user may write to it, "
+            "or set TAXOKINE_DATABASE to another"
         ) from error
     return engine
 
 
 @contextmanager
 def exclusive(engine: Engine) -> Iterator[Connection]:
-    """Yield a transaction that waits for every other of its kind, of whatever process, to end."""
+    """Yield a transaction; of all processes that ask for one, one at a time has it and the others wait."""
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         yield connection
 
 
-def _checked_url(uri: str) -> URL:
+def _valid_url(uri: str) -> URL:
     try:
         url = make_url(uri)
     except (exc.ArgumentError, ValueError):
-        # Neither the URL nor the cause's words: they may hold its password.
-        raise InputError(f"TAXOKINE_DATABASE is not a database's URL; {_EXPECTED}") from None
+        # The URL and the message of the cause may contain the password.
+        raise InputError(f"TAXOKINE_DATABASE is not the URL of a database; {_EXPECTED}") from None
     if "@" in (url.host or ""):
         raise InputError("TAXOKINE_DATABASE has more than one '@'; write one within a password as %40")
     match url.get_backend_name():
@@ -176,8 +175,10 @@ def _checked_url(uri: str) -> URL:
             return url.set(drivername="sqlite")
         case "postgresql":
             return url.set(drivername="postgresql+psycopg")
+        case "sqlite":
+            raise InputError(f"TAXOKINE_DATABASE names no file for SQLite; {_EXPECTED}")
         case kind:
-            raise InputError(f"TAXOKINE_DATABASE names no file or server, but a database of {kind}; {_EXPECTED}")
+            raise InputError(f"TAXOKINE_DATABASE names a database of {kind}, which is not supported; {_EXPECTED}")
 
 
 def _sqlite(url: URL) -> Engine:
@@ -188,14 +189,14 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "connect")
     def connect(connection: Any, record: object) -> None:
-        # The driver would begin transactions by itself, and none before a table is made.
+        # By default the driver begins transactions itself, but none before it creates a table.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads first and writes later could not wait for another's write: it would fail.
+        # A transaction that reads before it writes would fail, not wait, while another one writes.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     return engine

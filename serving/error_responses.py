@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 
 from features.errors import InputError, TaxokineError
@@ -64,7 +63,7 @@ async def _on_invalid_body(request: Request, error: Exception) -> Response:
         if detail["type"] == "json_invalid":
             message = f"the body is not JSON: {detail['ctx']['error']}; send UTF-8 JSON, with null for unknown values"
             return error_response(400, Problem(place=None, message=message))
-        problem = _problem(detail)
+        problem = _problem(detail["loc"], detail["type"], detail["input"], detail["msg"])
         problems.setdefault(problem.place, problem)
     return error_response(422, *list(problems.values())[:MAX_PROBLEMS])
 
@@ -78,24 +77,24 @@ async def _on_unknown_route(request: Request, error: Exception) -> Response:
     return error_response(error.status_code, Problem(place=None, message=message), headers=error.headers)
 
 
-def _problem(detail: ErrorDetails) -> Problem:
-    location = detail["loc"][: _PLACE_DEPTH.get(str(detail["loc"][0]), 2)] if detail["loc"] else ()
-    place = ".".join(map(str, location)) or None
-    subject, kind = place or "the body", detail["type"]
+def _problem(location: tuple[int | str, ...], kind: str, value: object, message: str) -> Problem:
+    """Return a problem that pydantic found, in the terms of a request."""
+    depth = _PLACE_DEPTH.get(str(location[0]), 2) if location else 0
+    place = ".".join(map(str, location[:depth])) or None
+    subject = place or "the body"
     if kind == "missing":
         return Problem(place=place, message=f"{subject} is required; add it")
     if kind == "extra_forbidden":
         return Problem(place=place, message=f"{subject} is not a field of a request; remove it, or correct its name")
-    return Problem(place=place, message=f"{subject}: got {reprlib.repr(detail['input'])}; {_advice(detail)}")
+    return Problem(place=place, message=f"{subject}: got {reprlib.repr(value)}; {_expectation(location, message)}")
 
 
-def _advice(detail: ErrorDetails) -> str:
-    match detail["loc"]:
+def _expectation(location: tuple[int | str, ...], message: str) -> str:
+    match location:
         case ("patient", field, *_) if field != "id":
             return "expected a number, text, true, false or null"
         case ("taxa", "values", _):
             return "expected a number from 0 up, without NaN and infinities; leave out taxa that were not detected"
         case ("immune", int(), "value", *_):
             return 'expected a number, "<limit", ">limit", "OOR<", "OOR>", or null where it was not measured'
-    message = detail["msg"]
     return message[0].lower() + message[1:]

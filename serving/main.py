@@ -1,4 +1,4 @@
-"""Where the server starts: models from the registry, accounts from the database, workers from uvicorn."""
+"""Start of the server: models from the registry, accounts from the database, workers of uvicorn."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ from serving.schemas import EXAMPLE
 
 
 def app() -> FastAPI:
-    """Return the API, for `uvicorn serving.main:app --factory`.
+    """Return the application, for `uvicorn serving.main:app --factory`.
 
     Raises
     ------
     ModelMissing
-        The registry has no model under the alias.
+        The registry has no model with this alias.
     NotAuthorised
-        There is no API key yet.
+        The database has no valid API key.
     """
-    # MLflow takes seconds to import, and nothing but the registry needs it.
+    # The registry imports MLflow, which takes seconds.
     from models.registry import served_models
 
-    said, accounts = settings(), open_accounts()
+    accounts = open_accounts()
     if not _has_key(accounts):
         raise NotAuthorised("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
-    return _app(served_models(said.alias), accounts)
+    return _app(served_models(settings().alias), accounts)
 
 
 def serve(
     host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: str | None = None, clinic: str | None = None
 ) -> None:
-    """Serve until interrupted; make an API key and print it, once, if there is none, and say so if there is no user.
+    """Serve until interrupted. If there is no API key, print a new one; if there is no user, print how to add one.
 
     Parameters
     ----------
     host : str
-        The address to listen on. Any but loopback lets others in, and is warned of.
+        Address to listen on; a warning is printed for any that other machines can reach.
     port : int
     workers : int
-        Processes; each holds every model.
+        Number of processes; each loads all models.
     alias : str, optional
-        The registry's alias to serve, instead of what `settings` says.
+        Alias in the registry of the models to serve, instead of that in the settings.
     clinic : str, optional
-        The cohort whose candidates the pages list, instead of what `settings` says.
+        Cohort whose patients the pages list, instead of that in the settings.
 
     Raises
     ------
     ModelMissing
-        The registry has no model under the alias.
+        The registry has no model with this alias.
     TaxokineError
-        The clinic's cohort cannot be read.
+        The cohort cannot be read.
     """
     from models.registry import served_models
 
-    # Workers are new processes: what they inherit is the environment.
+    # Workers are new processes, which inherit the environment only.
     os.environ.update(
         {name: value for name, value in (("TAXOKINE_ALIAS", alias), ("TAXOKINE_CLINIC", clinic)) if value}
     )
     settings.cache_clear()
-    # Also with several workers, which load their own: one that cannot start would be started again for ever.
+    # Workers load the models themselves, but uvicorn would restart one that cannot start for ever: fail here first.
     models = served_models(settings().alias)
     accounts = open_accounts()
-    print(_first_words(accounts, host, port), end="", flush=True)
+    print(_welcome(accounts, host, port), end="", flush=True)
     if not _is_loopback(host):
         print(
-            f"Warning: listening on {host}, so others may reach this server, and secrets and patients travel "
-            "unencrypted; put a proxy with TLS before it.",
+            f"Warning: other machines may reach this server on {host}, and passwords, keys and patients' data travel "
+            "unencrypted; put a proxy with TLS in front of it.",
             flush=True,
         )
     uvicorn.run(
@@ -87,22 +87,22 @@ def serve(
         port=port,
         workers=workers,
         server_header=False,
-        # A worker answers the supervisor only once its models are loaded; by default it would be killed before.
+        # The supervisor kills a worker that does not respond in time, and a worker responds once its models are loaded.
         timeout_worker_healthcheck=120,
-        # A line for each answer would cost half as much as the answer, and might hold what a path should not.
+        # A log line for each request takes half the time of a prediction, and its path may hold a patient's name.
         access_log=False,
     )
 
 
 def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> FastAPI:
-    said = settings()
+    configuration = settings()
     landmark = min(served.model.evidence["landmark"] for ranked in models.values() for served in ranked)
-    clinic = read_clinic(said.clinic, landmark) if said.clinic else None
-    return create_app(models, accounts, clinic, _mlflow_ui(said.tracking_uri))
+    clinic = read_clinic(configuration.clinic, landmark) if configuration.clinic else None
+    return create_app(models, accounts, clinic, _mlflow_ui(configuration.tracking_uri))
 
 
 def _mlflow_ui(tracking_uri: str) -> str:
-    """Return where runs are looked at: the tracking server, without its password, or what `taxokine ui` starts."""
+    """Return the address of the MLflow UI: the tracking server, without its password, or that of `taxokine ui`."""
     parts = urlsplit(tracking_uri)
     if parts.scheme not in {"http", "https"}:
         return "http://127.0.0.1:5000"
@@ -110,7 +110,7 @@ def _mlflow_ui(tracking_uri: str) -> str:
 
 
 def _has_key(accounts: Accounts) -> bool:
-    return settings().api_key is not None or any(key.revoked is None for key in accounts.known_keys())
+    return settings().api_key is not None or any(key.revoked is None for key in accounts.api_keys())
 
 
 def _is_loopback(host: str) -> bool:
@@ -120,16 +120,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _first_words(accounts: Accounts, host: str, port: int) -> str:
-    words = "" if _has_key(accounts) else _shown(accounts.make_key("first"), host, port)
+def _welcome(accounts: Accounts, host: str, port: int) -> str:
+    text = "" if _has_key(accounts) else _key_text(accounts.add_key("first"), host, port)
     if all(user.disabled for user in accounts.users()):
-        words += "Nobody can sign in yet; let someone:\n\n    taxokine users add NAME\n\n"
-    return words
+        text += "No user can sign in yet. Add one:\n\n    taxokine users add NAME\n\n"
+    return text
 
 
-def _shown(key: str, host: str, port: int) -> str:
+def _key_text(key: str, host: str, port: int) -> str:
     return f"""\
-API key, shown this once (only its hash is kept):
+API key, shown only now (the database holds its hash):
 
     {key}
 

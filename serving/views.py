@@ -261,7 +261,7 @@ class Desk:
     def _course(self, patient: Patient) -> dict[str, Any]:
         predictions = [self._predictions(visit.candidate) for visit in patient.visits]
         assert self.clinic is not None
-        inside = [visit.day is None or visit.day <= self.clinic.latest for visit in patient.visits]
+        inside = [visit.day is None or visit.day <= self.clinic.last_day for visit in patient.visits]
         rows = [
             {
                 "label": visit.label,

@@ -115,8 +115,8 @@ def keys_add(name: str) -> None:
     """Make an API key called NAME, and print it, the only time it is seen."""
     from serving.accounts import open_accounts
 
-    click.echo(open_accounts().make_key(name))
-    click.echo("shown this once; only its hash is kept", err=True)
+    click.echo(open_accounts().add_key(name))
+    click.echo("shown only now; the database holds its hash", err=True)
 
 
 @keys.command("list")
@@ -124,9 +124,9 @@ def keys_list() -> None:
     """List the API keys: name, last four characters, since when, and whether revoked."""
     from serving.accounts import open_accounts
 
-    for key in open_accounts().known_keys():
+    for key in open_accounts().api_keys():
         revoked = f"   revoked {key.revoked:%Y-%m-%d}" if key.revoked else ""
-        click.echo(f"{key.name:<22}{'…' + (key.last_four or '????'):<8}{key.made:%Y-%m-%d}{revoked}")
+        click.echo(f"{key.name:<22}{'…' + (key.last_four or '????'):<8}{key.created:%Y-%m-%d}{revoked}")
 
 
 @keys.command("revoke")

@@ -151,7 +151,7 @@ def running(app: FastAPI) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path_factory.mktemp('home')}/taxokine.db"))
-    return accounts.make_key("tests"), accounts
+    return accounts.add_key("tests"), accounts
 
 
 @pytest.fixture(scope="session")

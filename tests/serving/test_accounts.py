@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event, select
 
 from features.errors import InputError
 from features.settings import settings
-from serving.accounts import IDLE, KEYS_FOR, MOST_FAILURES, SESSION, WINDOW, Accounts, Visitor, open_accounts
+from serving.accounts import IDLE, KEY_CACHE, MAX_FAILURES, SESSION, WINDOW, Accounts, Visitor, open_accounts
 from serving.database import metadata, open_database, users
 from serving.errors import TooManyAttempts
 
@@ -88,7 +88,7 @@ def opened(accounts: Accounts, token: str) -> Visitor:
     return visitor
 
 
-def fail(accounts: Accounts, name: str = "anna", times: int = MOST_FAILURES) -> None:
+def fail(accounts: Accounts, name: str = "anna", times: int = MAX_FAILURES) -> None:
     for _ in range(times):
         assert accounts.sign_in(name, "a guess or two") is None
 
@@ -140,7 +140,7 @@ def test_nothing_kept_or_shown_opens_anything(uri: str, caplog: pytest.LogCaptur
     engine = open_database(uri)
     accounts = Accounts(engine, hasher=Quick())
     accounts.add_user("anna", "clinician", WORDS)
-    token, key = signed_in(accounts), accounts.make_key("ward-3")
+    token, key = signed_in(accounts), accounts.add_key("ward-3")
     accounts.sign_in("a password typed for a name", WORDS)
     visitor = opened(accounts, token)
     assert accounts.accept_key(key)
@@ -150,7 +150,7 @@ def test_nothing_kept_or_shown_opens_anything(uri: str, caplog: pytest.LogCaptur
         assert len(held) == 43
     assert "$argon2id$" in text
     assert "INSERT INTO sessions" in caplog.text
-    shown = f"{text} {caplog.text} {accounts.users()} {accounts.known_keys()} {visitor} {vars(accounts)}"
+    shown = f"{text} {caplog.text} {accounts.users()} {accounts.api_keys()} {visitor} {vars(accounts)}"
     for secret in (token, key, WORDS, visitor.csrf, "typed for a name"):
         assert secret not in shown
     assert "argon2" not in repr(accounts.users())
@@ -236,11 +236,11 @@ def test_a_removed_user_may_come_back_with_another_password(accounts: Accounts, 
 @pytest.mark.parametrize(
     ("name", "role", "password", "told"),
     [
-        ("anna", "clinician", WORDS, "there is a user 'anna' already"),
-        ("ANNA", "clinician", WORDS, "there is a user 'anna' already"),
-        ("", "clinician", WORDS, "the name '' will not do"),
-        ("dr anna", "clinician", WORDS, "will not do; use up to 64 letters"),
-        ("a" * 65, "clinician", WORDS, "will not do"),
+        ("anna", "clinician", WORDS, "the user 'anna' exists already"),
+        ("ANNA", "clinician", WORDS, "the user 'anna' exists already"),
+        ("", "clinician", WORDS, "the name '' is not valid"),
+        ("dr anna", "clinician", WORDS, "is not valid; use up to 64 letters"),
+        ("a" * 65, "clinician", WORDS, "is not valid"),
         ("boris", "surgeon", WORDS, "no role 'surgeon'; choose one of clinician, researcher"),
         ("boris", "clinician", "elevenchars", "too short; use at least 12 characters"),
         ("boris.borisov", "clinician", "Boris.Borisov", "the password is the user's name"),
@@ -273,7 +273,7 @@ def test_many_failures_lock_a_name_for_a_while_and_no_other(
     accounts.add_user("boris", "clinician", WORDS)
     fail(accounts, name, times=1)
     clock.time += timedelta(minutes=5)
-    fail(accounts, name, times=MOST_FAILURES - 1)
+    fail(accounts, name, times=MAX_FAILURES - 1)
     # Another worker, on the same database.
     worker = Accounts(engine, hasher=Quick(), now=clock)
     for _ in range(3):
@@ -289,7 +289,7 @@ def test_many_failures_lock_a_name_for_a_while_and_no_other(
 
 def test_signing_in_forgets_the_failures_before(accounts: Accounts) -> None:
     for _ in range(3):
-        fail(accounts, times=MOST_FAILURES - 1)
+        fail(accounts, times=MAX_FAILURES - 1)
         signed_in(accounts)
 
 
@@ -304,7 +304,7 @@ def test_attempts_at_once_are_no_way_round(accounts: Accounts, hasher: Quick) ->
 
     with ThreadPoolExecutor(8) as pool:
         judged = sum(pool.map(attempt, range(24)))
-    assert judged == hasher.computed <= MOST_FAILURES
+    assert judged == hasher.computed <= MAX_FAILURES
 
 
 def test_a_password_changed_meanwhile_opens_nothing(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
@@ -328,7 +328,7 @@ def test_a_hash_of_another_cost_is_made_anew_at_the_next_signing_in(accounts: Ac
 
 
 def test_keys_open_until_they_are_revoked(accounts: Accounts, clock: Clock) -> None:
-    first, second = accounts.make_key("ward-3"), accounts.make_key("ward-4")
+    first, second = accounts.add_key("ward-3"), accounts.add_key("ward-4")
     assert accounts.accept_key(first)
     assert accounts.accept_key(second)
     for wrong in ("", first[:-1], first + "a", first.swapcase()):
@@ -336,35 +336,35 @@ def test_keys_open_until_they_are_revoked(accounts: Accounts, clock: Clock) -> N
     accounts.revoke_key("ward-3")
     assert not accounts.accept_key(first)
     assert accounts.accept_key(second)
-    known = accounts.known_keys()
+    known = accounts.api_keys()
     assert [(key.name, key.last_four) for key in known] == [("ward-3", first[-4:]), ("ward-4", second[-4:])]
     assert [key.revoked for key in known] == [clock.time, None]
 
 
 def test_a_keys_name_is_free_once_it_is_revoked(accounts: Accounts) -> None:
-    first = accounts.make_key("ward-3")
-    with pytest.raises(InputError, match="there is a key 'ward-3' already; choose another name, or revoke it"):
-        accounts.make_key("ward-3")
+    first = accounts.add_key("ward-3")
+    with pytest.raises(InputError, match="the key 'ward-3' exists already; choose another name, or revoke it"):
+        accounts.add_key("ward-3")
     accounts.revoke_key("ward-3")
-    with pytest.raises(InputError, match="no key 'ward-3' to revoke; 'taxokine keys list'"):
+    with pytest.raises(InputError, match="no valid key 'ward-3'; 'taxokine keys list'"):
         accounts.revoke_key("ward-3")
-    second = accounts.make_key("ward-3")
+    second = accounts.add_key("ward-3")
     assert accounts.accept_key(second)
     assert not accounts.accept_key(first)
-    with pytest.raises(InputError, match="will not do"):
-        accounts.make_key("ward 3")
+    with pytest.raises(InputError, match="is not valid"):
+        accounts.add_key("ward 3")
 
 
 def test_a_key_revoked_elsewhere_dies_within_seconds(accounts: Accounts, engine: Engine, clock: Clock) -> None:
     server = Accounts(engine, now=clock)
-    key = accounts.make_key("ward-3")
+    key = accounts.add_key("ward-3")
     with queries(engine) as said:
         assert all(server.accept_key(key) for _ in range(100))
         assert not any(server.accept_key("wrong") for _ in range(100))
     assert sum(statement.startswith("SELECT") for statement in said) == 1
     accounts.revoke_key("ward-3")
-    later = accounts.make_key("ward-4")
-    clock.time += KEYS_FOR - timedelta(microseconds=1)
+    later = accounts.add_key("ward-4")
+    clock.time += KEY_CACHE - timedelta(microseconds=1)
     assert server.accept_key(key)
     assert not server.accept_key(later)
     clock.time += timedelta(microseconds=1)
@@ -377,7 +377,7 @@ def test_a_key_revoked_elsewhere_dies_within_seconds(accounts: Accounts, engine:
 
 
 def test_the_environments_key_stands_instead_of_those_kept(accounts: Accounts, engine: Engine) -> None:
-    key = accounts.make_key("ward-3")
+    key = accounts.add_key("ward-3")
     only = Accounts(engine, "from-the-environment")
     assert only.accept_key("from-the-environment")
     assert not only.accept_key(key)
@@ -385,7 +385,7 @@ def test_the_environments_key_stands_instead_of_those_kept(accounts: Accounts, e
 
 
 def test_without_keys_none_opens(accounts: Accounts) -> None:
-    assert accounts.known_keys() == []
+    assert accounts.api_keys() == []
     assert not accounts.accept_key("")
 
 
@@ -398,12 +398,12 @@ def test_the_keys_of_an_older_version_are_taken_over_once(accounts: Accounts, tm
         assert not file.exists()
         assert accounts.accept_key("one")
         assert accounts.accept_key("two")
-        assert [key.name for key in accounts.known_keys()] == [f"earlier-{digest[:8]}" for digest in digests[:2]]
-    assert accounts.known_keys()[0].last_four is None
+        assert [key.name for key in accounts.api_keys()] == [f"earlier-{digest[:8]}" for digest in digests[:2]]
+    assert accounts.api_keys()[0].last_four is None
     accounts.revoke_key(f"earlier-{digests[0][:8]}")
     assert not accounts.accept_key("one")
     accounts.adopt_keys(file)
-    assert len(accounts.known_keys()) == 2
+    assert len(accounts.api_keys()) == 2
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sha256": ["abc"]}', '{"sha256": [7]}', '{"sha256": ["abcd"]}', "{}"])
@@ -414,7 +414,7 @@ def test_a_damaged_file_of_keys_is_an_error_that_does_not_quote_it(tmp_path: Pat
     with pytest.raises(InputError, match="is damaged; delete it, and make a key"):
         accounts.adopt_keys(file)
     assert file.read_text() == content
-    assert accounts.known_keys() == []
+    assert accounts.api_keys() == []
 
 
 def test_the_settings_name_the_database_and_do_not_show_it(

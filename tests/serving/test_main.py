@@ -12,7 +12,7 @@ import pytest
 from features.settings import settings
 from serving.accounts import Accounts
 from serving.database import open_database
-from serving.main import _first_words, _is_loopback
+from serving.main import _is_loopback, _welcome
 
 
 def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -33,23 +33,23 @@ def test_importing_the_server_imports_no_mlflow(tmp_path: Path) -> None:
     assert done.stdout.strip() == ""
 
 
-def test_the_first_words_show_a_key_that_opens_and_how_to_let_someone_sign_in(tmp_path: Path) -> None:
+def test_the_welcome_show_a_key_that_opens_and_how_to_let_someone_sign_in(tmp_path: Path) -> None:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
-    words = _first_words(accounts, "127.0.0.1", 8123)
+    words = _welcome(accounts, "127.0.0.1", 8123)
     assert accounts.accept_key(words.split("\n")[2].strip())
     assert "http://127.0.0.1:8123/v1/predictions" in words
     assert "taxokine users add NAME" in words
     # The key is shown once, and the way to the first user until there is one.
-    assert _first_words(accounts, "127.0.0.1", 8123).startswith("Nobody can sign in yet")
+    assert _welcome(accounts, "127.0.0.1", 8123).startswith("No user can sign in yet")
     accounts.add_user("anna", "clinician", "four words of hers")
-    assert _first_words(accounts, "127.0.0.1", 8123) == ""
+    assert _welcome(accounts, "127.0.0.1", 8123) == ""
 
 
 def test_the_environments_key_needs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXOKINE_API_KEY", "from-the-environment")
     settings.cache_clear()
     try:
-        assert "API key" not in _first_words(Accounts(open_database(f"sqlite:///{tmp_path}/t.db")), "127.0.0.1", 8123)
+        assert "API key" not in _welcome(Accounts(open_database(f"sqlite:///{tmp_path}/t.db")), "127.0.0.1", 8123)
     finally:
         settings.cache_clear()
 
