@@ -36,9 +36,11 @@ from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope
 from training.statistics.repeated_measures import rmcorr_permutation_test
 from training.statistics.sign_flip import rise_then_fall_p, sign_flip_test
 from training.statistics.survival_curves import kaplan_meier, median_survival
-from training.study.immune import change_table
-from training.study.links import BEYOND, Paired, link_table
+from training.study.analysis.immune_changes import level_changes
+from training.study.analysis.links import correlate
+from training.study.analysis.paired_draws import PairedDraws
 from training.study.section import Section
+from training.study.sections.links import BEYOND_COURSE
 from training.study.study import study_sections
 
 SIZES = (5, 10, 20)
@@ -53,7 +55,7 @@ PLANTED: Mapping[str, Mapping[str, Any]] = {
 }
 RECOVERED = ("changes", "pattern", "falls", "taxa", "groups", "donor_distance", "engraftment_estimates", "links")
 """Tables whose power is shown; no link is planted, and beyond the common course there is none to find."""
-P_VALUES = {"p": "", "PERMANOVA p": "PERMANOVA", "spread p": "spread", f"p{BEYOND}": BEYOND.strip()}
+P_VALUES = {"p": "", "PERMANOVA p": "PERMANOVA", "spread p": "spread", f"p{BEYOND_COURSE}": BEYOND_COURSE.strip()}
 """Columns of p-values, and what their tests are called beside the row's."""
 
 Vector = NDArray[np.float64]
@@ -107,7 +109,7 @@ def p_values(section: Section) -> Iterator[tuple[str, float]]:
         for column, said in P_VALUES.items():
             for row, label in rows.items() if column in frame else ():
                 yield f"{name}: {label} {said}".strip(), frame.at[row, column]
-        for column in ("q", f"q{BEYOND}"):
+        for column in ("q", f"q{BEYOND_COURSE}"):
             if column in frame and len(frame):
                 yield f"{name}: any, {column}", float(frame[column].min())
 
@@ -159,11 +161,11 @@ def _skewed(rng: np.random.Generator, n: int) -> float:
 
 
 def _changes(rng: np.random.Generator, n: int) -> float:
-    return float(change_table(blood(rng, n), WINDOWS[:2])["p"].min())
+    return min((change.p for change in level_changes(blood(rng, n), WINDOWS[:2])), default=np.nan)
 
 
 def _family(rng: np.random.Generator, n: int) -> float:
-    return float(change_table(blood(rng, n, 6), WINDOWS)["q"].min())
+    return min((change.q for change in level_changes(blood(rng, n, 6), WINDOWS)), default=np.nan)
 
 
 def _modelled(rng: np.random.Generator, n: int) -> float:
@@ -231,9 +233,15 @@ def _links(rng: np.random.Generator, n: int) -> dict[Name, float]:
     patient = np.repeat(np.arange(n), 4)
     shared = rng.normal(0, 1, (4 * n, 1))
     clr, levels = rng.normal(0, 1, (4 * n, 8)) + shared, rng.lognormal(0, 1, (4 * n, 4))
-    pairs = Paired(patient, np.tile(np.arange(4), n), tuple("abcdefgh"), clr, tuple("wxyz"), levels, (), "taxa")
-    table = link_table(pairs, seed=int(rng.integers(2**31)))
-    return {("links", f"any of 32 within-patient correlations, {q}"): table[q].min() for q in ("q", f"q{BEYOND}")}
+    course = np.tile(np.arange(4), n)
+    pairs = PairedDraws(patient, course, tuple("abcdefgh"), clr, tuple("wxyz"), levels, dropped=(), rank="taxa")
+    links = correlate(pairs, seed=int(rng.integers(2**31)))
+    return {
+        ("links", "any of 32 within-patient correlations, q"): min(link.unadjusted.q for link in links),
+        ("links", f"any of 32 within-patient correlations, q{BEYOND_COURSE}"): min(
+            link.beyond_course.q for link in links
+        ),
+    }
 
 
 def _alike(rng: np.random.Generator, n: int) -> dict[Name, float]:

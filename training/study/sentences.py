@@ -15,6 +15,7 @@ from typing import Any, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from training.study.formatting import FILTERS
+from training.study.labels import LABELS
 
 TEMPLATES = Path(__file__).parent / "templates"
 Kind = Literal["summary", "headlines", "notes", "methods", "missing"]
@@ -77,5 +78,5 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= FILTERS
+    environment.filters |= FILTERS | LABELS
     return environment.get_template(f"{name}.jinja")

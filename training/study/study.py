@@ -68,10 +68,10 @@ def study_sections(
     stop_above : float
         The share of patients with an adverse event of grade 3 or above that a data safety board would not accept.
     """
-    from training.study.donors import donors_section
-    from training.study.immune import immune_section
-    from training.study.links import links_section
-    from training.study.microbiome import microbiome_section
+    from training.study.sections.donors import donors_section
+    from training.study.sections.immune import immune_section
+    from training.study.sections.links import links_section
+    from training.study.sections.microbiome import microbiome_section
     from training.study.sections.patients import patients_section
     from training.study.sections.safety import safety_section
 

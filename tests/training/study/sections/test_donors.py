@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.cohort import Cohort, read_cohort
+from features.course import Course
+from taxokine.simulation import simulate_trial
+from training.study.section import Section
+from training.study.sections.donors import donors_section
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    folder = tmp_path_factory.mktemp("donors") / "trial"
+    return read_cohort(simulate_trial(folder, n_patients=18, n_taxa=80, n_donors=6, seed=5), folder)
+
+
+def with_samples(cohort: Cohort, mask: pd.Series, **columns: object) -> Cohort:
+    """Return the cohort with some of its samples, columns of their sheet replaced, and without the trial's course."""
+    rows = np.flatnonzero(mask)
+    return replace(
+        cohort,
+        samples=cohort.samples.iloc[rows].assign(**columns).reset_index(drop=True),
+        taxa=cohort.taxa.take([cohort.taxa.samples[row] for row in rows]),
+        course=Course(),
+    )
+
+
+def change(section: Section) -> pd.Series:
+    return section.tables["donor_distance"].frame.set_index("").loc["change to days 7 to 28"]
+
+
+def test_planted_convergence_is_recovered(trial: Cohort) -> None:
+    section = donors_section(trial)
+    assert change(section)["95% high"] < 0
+    assert change(section)["p"] < 0.01
+    assert section.tables["engraftment_estimates"].frame["95% low"].iloc[0] > 0
+    assert section.metrics["donor_approach"] == pytest.approx(change(section)["difference, by recipient"])
+    assert set(section.figures) == {"donor_distance", "donor_approach", "engraftment"}
+
+
+def test_the_section_names_no_subject(trial: Cohort) -> None:
+    section = donors_section(trial)
+    captions = [table.caption for table in section.tables.values()]
+    tables = [table.frame.to_csv() for table in section.tables.values()]
+    text = " ".join([*section.summary, *section.notes, *section.methods, *captions, *tables])
+    assert not [name for name in trial.samples["patient"].unique() if name in text]
+
+
+def test_the_section_states_what_is_missing(trial: Cohort) -> None:
+    samples, first_donor = trial.samples, trial.donors["patient"].iloc[0]
+    everyone = samples["patient"].notna()
+    for cohort, reason in (
+        (with_samples(trial, ~samples["donor"]), "no donor's stool"),
+        (with_samples(trial, everyone, donor_sample=""), "whose stool was given"),
+        (with_samples(trial, ~samples["donor"] | (samples["patient"] == first_donor)), "only one donor"),
+        (with_samples(trial, everyone, day=np.nan), "not dated"),
+        (with_samples(trial, samples["donor"] | (samples["day"] > 0)), "both before and after"),
+    ):
+        section = donors_section(cohort)
+        assert reason in section.missing[0]
+        assert not section.figures
+
+
+def test_where_everyone_has_every_taxon_none_is_gained(trial: Cohort) -> None:
+    uniform = replace(trial, taxa=replace(trial.taxa, values=np.full_like(trial.taxa.values, 100)))
+    section = donors_section(uniform)
+    assert "taxa gained and lost: no taxon is a donor's alone, or a recipient's alone" in section.missing
+    assert set(section.figures) == {"donor_distance", "donor_approach"}
+
+
+def test_a_recipient_of_every_donor_has_no_unrelated_donor(trial: Cohort) -> None:
+    donors = list(dict.fromkeys(trial.donors["patient"]))
+    recipients = list(dict.fromkeys(trial.samples.loc[~trial.samples["donor"], "patient"]))
+    transplants = pd.DataFrame(
+        [(recipient, 0.0, donor) for recipient in recipients for donor in donors], columns=["patient", "day", "donor"]
+    )
+    samples = trial.samples.assign(donor_sample="")
+    section = donors_section(replace(trial, samples=samples, course=Course(transplants=transplants)))
+    assert "none is unrelated" in section.missing[0]
+
+
+def test_one_recipient_has_an_estimate_without_an_interval(trial: Cohort) -> None:
+    recipient = trial.samples["patient"].iloc[0]
+    section = donors_section(with_samples(trial, trial.samples["donor"] | (trial.samples["patient"] == recipient)))
+    assert change(section)["recipients"] == 1
+    assert np.isnan(change(section)["95% low"])

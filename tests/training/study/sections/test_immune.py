@@ -1,0 +1,117 @@
+"""The section of immune trajectories, of complete, scarce and censored data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.study_error_rates import blood
+from features.cohort import read_cohort
+from features.trajectories import WINDOWS, Trajectories
+from taxokine.simulation import simulate_trial
+from training.study.analysis.immune import analyse_trajectories
+from training.study.section import write_part
+from training.study.sections.immune import immune_section
+
+
+@pytest.fixture(scope="module")
+def five(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("five") / "trial"
+    return read_cohort(simulate_trial(folder, n_patients=5, n_taxa=40, n_donors=2, missed=0.0, seed=2), folder)
+
+
+def with_immune_rows(cohort, change):
+    """Return the cohort with changed immune measurements."""
+    return replace(cohort, immune=replace(cohort.immune, rows=change(cohort.immune.rows)))
+
+
+def test_five_patients_cannot_reach_significance(five):
+    section = immune_section(five)
+    summary = " ".join(section.summary)
+    assert "no exact two-sided p is below 0.0625" in summary
+    assert "none of these changes can be attributed" in summary
+    assert section.tables["changes"].frame["p"].min() == 0.0625
+    assert set(section.tables["levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
+    assert "SIM-" not in repr(section)
+    assert set(section.figures) == {"trajectories", "changes"}
+
+
+def test_the_table_of_falls_summarises_the_table_of_peaks(five):
+    tables = immune_section(five).tables
+    peaks, falls = (tables[name].frame.set_index("analyte") for name in ("peaks", "falls"))
+    day = peaks.loc["IL-10", "day"]
+    assert falls.loc["IL-10", "day of peak"] == f"{day.median():g} ({day.min():g} to {day.max():g})"
+    assert falls.loc["IL-10", "peak"].startswith(f"{peaks.loc['IL-10', 'peak'].median():.3g} (")
+
+
+def test_one_patient_has_trajectories_and_peaks_but_no_tests(five):
+    def first_patient(rows):
+        rows = rows[rows["patient"] == rows["patient"].iloc[0]]
+        return rows.assign(censored=rows["censored"].mask(rows["analyte"] == "IL-2", "below"))
+
+    section = immune_section(with_immune_rows(five, first_patient))
+    assert section.summary[1] == (
+        "No analyte was measured within its range, at baseline and in a later window, in two patients."
+    )
+    assert section.missing == ("below detection or above the range in every draw, so without a trajectory: IL-2",)
+    assert set(section.tables["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
+    assert section.tables["falls"].frame["p"].isna().all()
+    assert not {"changes", "pattern"} & set(section.tables)  # An empty table is not written.
+
+
+def test_an_analyte_above_the_range_in_every_draw_is_not_tested(five):
+    def above_range(rows):
+        mask = rows["analyte"] == "IL-2"
+        return rows.assign(censored=rows["censored"].mask(mask, "above"), value=rows["value"].mask(mask, np.nan))
+
+    section = immune_section(with_immune_rows(five, above_range))
+    assert "IL-2" not in set(section.tables["changes"].frame["analyte"])
+    assert "above the range in every draw, so without a trajectory: IL-2" in section.missing[0]
+    assert re.search(r" and \d+ above the range\.$", section.summary[0])
+
+
+def test_the_summary_counts_the_changes_of_few_patients():
+    rows = blood(np.random.default_rng(1), 12)
+    rows = rows[(rows["time"] < 90) | rows["patient"].isin(["p00", "p01", "p02", "p03"])]
+    results = analyse_trajectories(Trajectories(rows, "day_fmt", True, "pg/mL"), WINDOWS, {}, comparator=False)
+    summary = write_part("immune/changes", results).summary
+    assert summary[-1].startswith("1 of the 2 changes are of fewer than 6 patients")
+
+
+def test_methods_describe_the_pattern_only_where_it_is_tested(five):
+    two_windows, all_windows = (" ".join(immune_section(five, windows).methods) for windows in (WINDOWS[:2], WINDOWS))
+    assert "Berger" not in two_windows
+    assert "Berger" in all_windows
+    assert "chosen by the analyst: baseline, days 7 to 28." in two_windows
+    assert "as the program has them for every trial" in all_windows
+
+
+def test_without_any_detected_value_nothing_is_drawn(five):
+    section = immune_section(
+        with_immune_rows(five, lambda rows: rows.assign(censored="below", value=np.nan, limit=np.nan))
+    )
+    assert "IL-2" in section.missing[0]
+    assert section.figures == {}
+    assert any("within the assay's range in all of" in text for text in section.summary)
+
+
+@pytest.mark.parametrize(("n", "has_interval"), [(4, False), (5, True)])
+def test_a_change_of_five_patients_has_an_interval_and_of_four_has_not(five, n, has_interval):
+    patients = five.immune.rows["patient"].unique()[:n]
+    section = immune_section(with_immune_rows(five, lambda rows: rows[rows["patient"].isin(patients)]))
+    frame = section.tables["changes"].frame
+    changes = frame[frame["patients"] == n]
+    assert changes["fold change"].notna().sum() > 0
+    assert (changes["low"].notna() == has_interval).all()
+
+
+def test_the_section_states_what_is_missing(five):
+    unmeasured = replace(five, immune=None)
+    one_draw = with_immune_rows(five, lambda rows: rows.drop_duplicates(["patient", "analyte"]))
+    for cohort, reason in ((unmeasured, "no immune measurements"), (one_draw, "one draw a patient")):
+        section = immune_section(cohort)
+        assert (section.summary, section.figures) == ((), {})
+        assert reason in section.missing[0]

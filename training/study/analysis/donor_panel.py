@@ -1,0 +1,183 @@
+"""Recipients and donors whose stool can be compared, and scores of each recipient with each donor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.cohort import Cohort
+from features.donors import Flags, donor_samples_given
+from features.trajectories import Window
+from training.statistics.arrays import Matrix, Vector
+from training.statistics.donor_convergence import DonorConvergence, donor_specific_convergence
+from training.study.analysis.stool import StoolSeries, stool_series
+from training.study.codes import donor_codes, patient_codes
+
+
+@dataclass(frozen=True)
+class DonorAbsence:
+    """What a cohort lacks for a comparison of recipients with donors."""
+
+    reason: Literal[
+        "no donor stool",
+        "donors not named",
+        "one donor",
+        "not dated",
+        "no unrelated donor",
+        "no recipient before and after",
+    ]
+
+
+@dataclass(frozen=True)
+class DonorScores:
+    """A score of each recipient with each donor, such as a change of distance.
+
+    Attributes
+    ----------
+    values : ndarray, (n_recipients, n_donors)
+    own : ndarray of bool, (n_recipients, n_donors)
+        Whose stool each recipient received.
+    patients : tuple of str
+        The recipients.
+    """
+
+    values: Matrix
+    own: Flags
+    patients: tuple[str, ...]
+
+    def contrast(self) -> DonorConvergence:
+        """Return the score with the own donor minus that with unrelated donors."""
+        return donor_specific_convergence(self.values, self.own)
+
+    def by_relation(self) -> tuple[Vector, Vector]:
+        """Return each recipient's mean score with own donors and with unrelated ones, each (n_recipients,)."""
+        own, unrelated = ((self.values * side).sum(axis=1) / side.sum(axis=1) for side in (self.own, ~self.own))
+        return own, unrelated
+
+    def select(self, recipients: NDArray[np.bool_]) -> DonorScores:
+        """Return the scores of some recipients."""
+        patients = tuple(np.array(self.patients, dtype=object)[recipients])
+        return DonorScores(self.values[recipients], self.own[recipients], patients)
+
+    def without(self, patient: str) -> DonorScores:
+        """Return the scores of all recipients but one."""
+        return self.select(np.array([name != patient for name in self.patients], dtype=bool))
+
+    def of_donors_with_recipients(self) -> DonorScores:
+        """Return the scores with the donors who have a recipient."""
+        donors = self.own.any(axis=0)
+        return DonorScores(self.values[:, donors], self.own[:, donors], self.patients)
+
+
+@dataclass(frozen=True)
+class DonorPanel:
+    """Recipients with stool before treatment, donors with stool, and who received whose.
+
+    Attributes
+    ----------
+    stool : StoolSeries
+    recipients, donors : tuple of str
+    own : ndarray of bool, (n_recipients, n_donors)
+    weights : ndarray, (n_donors, n_samples)
+        Weights of the samples in each donor's mean.
+    donated : mapping of str to ndarray of int
+        Rows of the very samples that each recipient received, where they are known.
+    codes : mapping of str to str
+        Codes of patients and donors.
+    """
+
+    stool: StoolSeries
+    recipients: tuple[str, ...]
+    donors: tuple[str, ...]
+    own: Flags
+    weights: Matrix
+    donated: Mapping[str, NDArray[np.intp]]
+    codes: Mapping[str, str]
+
+    def to_donors(self, distances: Matrix) -> Matrix:
+        """Return each sample's mean distance to each donor subject's stool, (n_samples, n_donors)."""
+        return np.asarray(distances @ self.weights.T)
+
+    def scores(self, values: Mapping[str, Vector]) -> DonorScores:
+        """Return scores from each recipient's, by name, each (n_donors,)."""
+        patients = tuple(patient for patient in self.recipients if patient in values)
+        shape = len(patients), len(self.donors)
+        return DonorScores(
+            np.reshape([values[patient] for patient in patients], shape).astype(float),
+            self.own[[self.recipients.index(patient) for patient in patients]].reshape(shape),
+            patients,
+        )
+
+    def levels(self, distances: Matrix, window: Window) -> DonorScores:
+        """Return mean distances to donors in a window."""
+        means = self.stool.means(self.to_donors(distances), window)
+        return self.scores({str(patient): row.to_numpy() for patient, row in means.iterrows()})
+
+    def changes(self, distances: Matrix, window: Window) -> DonorScores:
+        """Return changes of distance to donors from the baseline to a window."""
+        changes = self.stool.changes(self.to_donors(distances), window)
+        return self.scores({str(patient): row.to_numpy() for patient, row in changes.iterrows()})
+
+    def changes_to_donated_samples(self, distances: Matrix, window: Window) -> DonorScores:
+        """Return the same, with the distance to the very sample received in place of that to the own donor's mean."""
+        changes = self.changes(distances, window)
+        values = changes.values.copy()
+        for row, patient in enumerate(changes.patients):
+            if patient in self.donated:
+                to_sample = distances[:, self.donated[patient]].mean(axis=1, keepdims=True)
+                values[row, changes.own[row]] = self.stool.changes(to_sample, window)[0][patient]
+        return DonorScores(values, changes.own, changes.patients)
+
+    def donor_codes(self, own: NDArray[np.bool_]) -> tuple[str, ...]:
+        """Return the codes of the donors that a row of `own` marks."""
+        return tuple(self.codes[self.donors[index]] for index in np.flatnonzero(own))
+
+
+def donor_panel(cohort: Cohort, windows: Sequence[Window]) -> DonorPanel | DonorAbsence:
+    """Return the recipients and donors of a cohort that can be compared, or what the cohort lacks for it.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Of days, fixed before the analysis, the baseline first.
+    """
+    stool, received = stool_series(cohort, windows), donor_samples_given(cohort)
+    donors = tuple(dict.fromkeys(stool.donors["patient"]))
+    if not donors:
+        return DonorAbsence("no donor stool")
+    if not received:
+        return DonorAbsence("donors not named")
+    if len(donors) < 2:
+        return DonorAbsence("one donor")
+    if not stool.dated:
+        return DonorAbsence("not dated")
+    profiled = {patient: set(received.get(patient, ())) & set(donors) for patient in patient_codes(cohort)}
+    baseline = stool.rows_by_patient(stool.baseline)
+    recipients = tuple(
+        patient for patient, own in profiled.items() if patient in baseline and 0 < len(own) < len(donors)
+    )
+    if not recipients and all(len(profiled[patient]) == len(donors) for patient in profiled if patient in received):
+        return DonorAbsence("no unrelated donor")
+    if not any(set(recipients) & set(stool.rows_by_patient(window)) for window in stool.windows[1:]):
+        return DonorAbsence("no recipient before and after")
+    samples = stool.samples
+    member = np.array([samples["donor"] & (samples["patient"] == donor) for donor in donors], dtype=float)
+    donated = {
+        patient: stool.rows(position for sample in received[patient].values() for position in sample
+                            if position in stool.row_of)
+        for patient in recipients
+    }  # fmt: skip
+    return DonorPanel(
+        stool=stool,
+        recipients=recipients,
+        donors=donors,
+        own=np.array([[donor in received[patient] for donor in donors] for patient in recipients], dtype=bool),
+        weights=member / member.sum(axis=1, keepdims=True),
+        donated={patient: rows for patient, rows in donated.items() if len(rows)},
+        codes=patient_codes(cohort) | donor_codes(cohort),
+    )

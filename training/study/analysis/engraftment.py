@@ -1,0 +1,133 @@
+"""Taxa of the donor that a recipient gains, and taxa of the recipient that are lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from features.donors import share_gained, share_lost
+from training.statistics.donor_convergence import DonorConvergence
+from training.statistics.metrics import Estimate
+from training.study.analysis.donor_panel import DonorPanel, DonorScores
+
+Process = Literal["gained", "lost"]
+
+
+@dataclass(frozen=True)
+class EngraftmentAbsence:
+    """What the samples lack for shares of taxa gained and lost."""
+
+    reason: Literal["samples too shallow", "no distinct taxa"]
+
+
+@dataclass(frozen=True)
+class EngraftmentEstimate:
+    """Mean share of taxa gained, of donor-only taxa, or lost, of recipient-only taxa.
+
+    Attributes
+    ----------
+    process : str
+        "gained" or "lost".
+    own, unrelated : float
+        Mean share with the own donor, and with unrelated donors.
+    difference : DonorConvergence
+    """
+
+    process: Process
+    own: float
+    unrelated: float
+    difference: DonorConvergence
+
+    @property
+    def percentage_points(self) -> Estimate:
+        """The mean difference over recipients, in percentage points."""
+        share = self.difference.recipient_mean
+        return Estimate(100 * share.value, 100 * share.low, 100 * share.high)
+
+
+@dataclass(frozen=True)
+class RecipientEngraftment:
+    """Taxa that one recipient gains and loses.
+
+    Attributes
+    ----------
+    patient : str
+    donors : tuple of str
+        Codes of the own donors.
+    donor_only, recipient_only : float
+        Expected number of taxa detected in the own donor and not in the recipient before, and the reverse.
+    shares : dict of str to tuple of float
+        By process, the share with the own donor and with unrelated ones; NaN where there are no such taxa.
+    """
+
+    patient: str
+    donors: tuple[str, ...]
+    donor_only: float
+    recipient_only: float
+    shares: dict[Process, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class EngraftmentResults:
+    """Taxa gained and lost from the baseline to a window.
+
+    Attributes
+    ----------
+    window : str
+    estimates : tuple of EngraftmentEstimate
+    recipients : tuple of RecipientEngraftment
+    """
+
+    window: str
+    estimates: tuple[EngraftmentEstimate, ...]
+    recipients: tuple[RecipientEngraftment, ...]
+
+
+def engraftment(panel: DonorPanel) -> EngraftmentResults | EngraftmentAbsence:
+    """Return the shares of taxa gained and lost, with the own donor and with unrelated ones."""
+    stool, detected = panel.stool, panel.stool.detected
+    window = next(window for window in stool.windows[1:] if set(panel.recipients) & set(stool.rows_by_patient(window)))
+    before, after = (stool.means(detected, visit).dropna() for visit in (stool.baseline, window))
+    patients = tuple(name for name in panel.recipients if name in before.index and name in after.index)
+    if not patients or np.isnan(detected[panel.weights.any(axis=0)]).any():
+        return EngraftmentAbsence("samples too shallow")
+    donors = np.nan_to_num(panel.weights) @ np.nan_to_num(detected)
+    own = panel.own[[panel.recipients.index(name) for name in patients]]
+    baseline, later = before.loc[list(patients)].to_numpy(), after.loc[list(patients)].to_numpy()
+    shares: dict[Process, DonorScores] = {
+        "gained": DonorScores(share_gained(baseline, later, donors), own, patients),
+        "lost": DonorScores(share_lost(baseline, later, donors), own, patients),
+    }
+    shares = {process: scores for process, scores in shares.items() if _known(scores).any()}
+    if not shares:
+        return EngraftmentAbsence("no distinct taxa")
+    own_donors = own @ donors / own.sum(axis=1, keepdims=True)
+    donor_only, recipient_only = ((1 - baseline) * own_donors).sum(axis=1), (baseline * (1 - own_donors)).sum(axis=1)
+    by_relation = {process: np.column_stack(scores.by_relation()) for process, scores in shares.items()}
+    return EngraftmentResults(
+        window=window.name,
+        estimates=tuple(_estimate(process, scores) for process, scores in shares.items()),
+        recipients=tuple(
+            RecipientEngraftment(
+                patient=panel.codes[name],
+                donors=panel.donor_codes(own[row]),
+                donor_only=float(donor_only[row]),
+                recipient_only=float(recipient_only[row]),
+                shares={process: (float(pair[row, 0]), float(pair[row, 1])) for process, pair in by_relation.items()},
+            )
+            for row, name in enumerate(patients)
+        ),
+    )
+
+
+def _known(scores: DonorScores) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return the recipients of known score with every donor."""
+    return np.asarray(np.isfinite(scores.values).all(axis=1))
+
+
+def _estimate(process: Process, scores: DonorScores) -> EngraftmentEstimate:
+    known = scores.select(_known(scores))
+    own, unrelated = (float(side.mean()) for side in known.by_relation())
+    return EngraftmentEstimate(process, own, unrelated, known.contrast())

@@ -1,0 +1,213 @@
+"""Numbers of the section of immune trajectories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from features.cohort import Cohort
+from features.trajectories import WINDOWS, Trajectories, Window, levels_in_windows, trajectories, windows_of_visits
+from training.study.analysis.arms import has_comparator
+from training.study.analysis.immune_changes import LevelChange, LevelTrend, level_changes, level_trends
+from training.study.analysis.immune_pattern import PatternTest, pattern_tests
+from training.study.analysis.immune_peaks import FallAfterPeak, Peak, peaks_and_falls
+from training.study.codes import patient_codes
+
+MIN_PATIENTS = 6
+"""Fewest patients of whom an exact two-sided p can be below 5%."""
+
+
+@dataclass(frozen=True)
+class ImmuneAbsence:
+    """What a cohort lacks for immune trajectories."""
+
+    reason: Literal["no immune measurements", "no serial draws"]
+
+
+@dataclass(frozen=True)
+class BloodDraws:
+    """Counts of the blood draws that the section analyses.
+
+    Attributes
+    ----------
+    draws, patients : int
+    with_several : int
+        Patients with several draws.
+    first, last : float
+        Days, or numbers of visits.
+    measurements, analytes : int
+    below, above : int
+        Measurements below the limit of detection, and above the assay's range.
+    """
+
+    draws: int
+    patients: int
+    with_several: int
+    first: float
+    last: float
+    measurements: int
+    analytes: int
+    below: int
+    above: int
+
+
+@dataclass(frozen=True)
+class WindowChanges:
+    """Changes from the baseline to one window.
+
+    Attributes
+    ----------
+    window : str
+    changes : tuple of LevelChange
+    """
+
+    window: str
+    changes: tuple[LevelChange, ...]
+
+    @property
+    def significant(self) -> int:
+        """Number of significant changes."""
+        return sum(change.significant for change in self.changes)
+
+    @property
+    def strongest(self) -> tuple[LevelChange, ...]:
+        """The four changes of least q; of the same q, the largest first."""
+        return tuple(sorted(self.changes, key=lambda change: (change.q, -abs(change.change)))[:4])
+
+
+@dataclass(frozen=True)
+class ImmuneResults:
+    """Immune trajectories of a cohort, and their tests.
+
+    Attributes
+    ----------
+    trajectories : Trajectories
+    windows : tuple of Window
+        The baseline first; each numbered visit is a window where draws are not dated.
+    codes : mapping of str to str
+        Code of each patient.
+    draws : BloodDraws
+    levels : pandas.DataFrame
+        `features.trajectories.levels_in_windows`.
+    changes : tuple of LevelChange
+    trends : tuple of LevelTrend
+        Over numbered visits; empty where draws are dated.
+    patterns : tuple of PatternTest or None
+        None where draws are not dated, or the windows are fewer than three.
+    peaks : tuple of Peak
+    falls : tuple of FallAfterPeak
+    censored : tuple of str
+        Analytes beyond the assay's range in every draw.
+    comparator : bool
+        Whether one of several arms went without the transplant.
+    """
+
+    trajectories: Trajectories
+    windows: tuple[Window, ...]
+    codes: Mapping[str, str]
+    draws: BloodDraws
+    levels: pd.DataFrame
+    changes: tuple[LevelChange, ...]
+    trends: tuple[LevelTrend, ...]
+    patterns: tuple[PatternTest, ...] | None
+    peaks: tuple[Peak, ...]
+    falls: tuple[FallAfterPeak, ...]
+    censored: tuple[str, ...]
+    comparator: bool
+
+    @property
+    def dated(self) -> bool:
+        """Whether times are days."""
+        return self.trajectories.dated
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """Analytes within the assay's range in at least one draw, alphabetically."""
+        return tuple(dict.fromkeys(name for name in self.trajectories.rows["analyte"] if name not in self.censored))
+
+    @property
+    def changed_analytes(self) -> int:
+        """Number of analytes with a significant change."""
+        return len({change.analyte for change in self.changes if change.significant})
+
+    @property
+    def by_window(self) -> tuple[WindowChanges, ...]:
+        """Changes of each window but the baseline."""
+        return tuple(
+            WindowChanges(window.name, tuple(change for change in self.changes if change.window == window.name))
+            for window in self.windows[1:]
+        )
+
+    @property
+    def small_samples(self) -> int:
+        """Number of changes of fewer than `MIN_PATIENTS` patients."""
+        return sum(change.patients < MIN_PATIENTS for change in self.changes)
+
+
+def analyse_immune(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> ImmuneResults | ImmuneAbsence:
+    """Return the immune trajectories of a cohort and their tests, or what the cohort lacks for them.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Of days, fixed before the analysis, the baseline first.
+    """
+    course = trajectories(cohort)
+    if course is None or course.rows.groupby("patient")["time"].nunique().max() < 2:
+        return ImmuneAbsence("no immune measurements" if cohort.immune is None else "no serial draws")
+    return analyse_trajectories(course, windows, patient_codes(cohort), comparator=has_comparator(cohort))
+
+
+def analyse_trajectories(
+    course: Trajectories, windows: Sequence[Window], codes: Mapping[str, str], *, comparator: bool
+) -> ImmuneResults:
+    """Return the tests of trajectories.
+
+    Parameters
+    ----------
+    course : Trajectories
+    windows : sequence of Window
+        Of days; not used where draws are not dated.
+    codes : mapping of str to str
+        Code of each patient.
+    comparator : bool
+        Whether one of several arms went without the transplant.
+    """
+    rows = course.rows
+    windows = tuple(windows) if course.dated else windows_of_visits(course)
+    has_pattern = course.dated and len(windows) > 2
+    peaks, falls = peaks_and_falls(rows) if has_pattern else ((), ())
+    censored = (rows["censored"] != "").groupby(rows["analyte"]).all()
+    return ImmuneResults(
+        trajectories=course,
+        windows=windows,
+        codes=codes,
+        draws=_count_draws(rows),
+        levels=levels_in_windows(rows, windows),
+        changes=level_changes(rows, windows),
+        trends=() if course.dated else level_trends(rows),
+        patterns=pattern_tests(rows, windows) if has_pattern else None,
+        peaks=peaks,
+        falls=falls,
+        censored=tuple(censored.index[censored]),
+        comparator=comparator,
+    )
+
+
+def _count_draws(rows: pd.DataFrame) -> BloodDraws:
+    draws = rows[["patient", "time"]].drop_duplicates()
+    return BloodDraws(
+        draws=len(draws),
+        patients=draws["patient"].nunique(),
+        with_several=int((draws.groupby("patient").size() > 1).sum()),
+        first=float(rows["time"].min()),
+        last=float(rows["time"].max()),
+        measurements=len(rows),
+        analytes=rows["analyte"].nunique(),
+        below=int((rows["censored"] == "below").sum()),
+        above=int((rows["censored"] == "above").sum()),
+    )

@@ -1,0 +1,80 @@
+"""Numbers of the section of the microbiome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from features.cohort import Cohort
+from features.donors import donor_samples_given
+from features.trajectories import WINDOWS, Window
+from training.study.analysis.composition import Composition, composition
+from training.study.analysis.diversity import Diversity, diversity
+from training.study.analysis.group_tests import CommunityTest, community_tests
+from training.study.analysis.ordination import Coordinates, Metric, ordinations, stool_distances
+from training.study.analysis.stool import StoolSeries, by_code, stool_series
+from training.study.analysis.taxon_changes import TaxonChange, taxon_changes
+
+MAX_NOTABLE = 8
+"""Most tests of groups that the report states in sentences."""
+
+
+@dataclass(frozen=True)
+class MicrobiomeResults:
+    """Composition of patients' and donors' stool, its change over time, and what groups explain of it.
+
+    Attributes
+    ----------
+    stool : StoolSeries
+    composition : Composition
+    diversity : Diversity
+    ordinations : mapping of str to Coordinates
+        By distance; empty where samples are too few.
+    donors_of : mapping of str to frozenset of str
+        Donors of each patient.
+    community_tests : tuple of CommunityTest
+    taxon_changes : tuple of TaxonChange
+    """
+
+    stool: StoolSeries
+    composition: Composition
+    diversity: Diversity
+    ordinations: Mapping[Metric, Coordinates]
+    donors_of: Mapping[str, frozenset[str]]
+    community_tests: tuple[CommunityTest, ...]
+    taxon_changes: tuple[TaxonChange, ...]
+
+    @property
+    def patients(self) -> tuple[str, ...]:
+        """Patients with stool, in the order of their codes."""
+        return tuple(dict.fromkeys(by_code(self.stool.recipients)["patient"]))
+
+    @property
+    def notable_tests(self) -> tuple[CommunityTest, ...]:
+        """The first `MAX_NOTABLE` tests by Bray-Curtis that compare visits or are significant."""
+        tests = [test for test in self.community_tests if test.metric == "Bray-Curtis"]
+        return tuple(test for test in tests if test.within_patients or test.significant)[:MAX_NOTABLE]
+
+
+def analyse_microbiome(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> MicrobiomeResults | None:
+    """Return the analysis of a cohort's stool; None where no patient's sample holds a taxon.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Of days, fixed before the analysis, the baseline first.
+    """
+    stool = stool_series(cohort, windows)
+    if stool.recipients.empty:
+        return None
+    distances = stool_distances(stool)
+    return MicrobiomeResults(
+        stool=stool,
+        composition=composition(stool, cohort),
+        diversity=diversity(stool),
+        ordinations=ordinations(distances),
+        donors_of={patient: frozenset(donors) for patient, donors in donor_samples_given(cohort).items()},
+        community_tests=community_tests(stool, cohort, distances),
+        taxon_changes=taxon_changes(stool),
+    )

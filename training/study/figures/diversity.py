@@ -1,0 +1,48 @@
+"""Figure of alpha diversity over time."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from training.drawing import BLUE, GREEN, PALE, WIDTH
+from training.statistics.arrays import Vector
+from training.study.analysis.diversity import Diversity
+from training.study.analysis.stool import StoolSeries
+from training.study.figures.axes import day_axis
+
+
+def diversity_figure(stool: StoolSeries, diversity: Diversity, richness_title: str) -> Figure:
+    """Draw Shannon's entropy and richness over time, a line for each patient, donors beside."""
+    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    values = {"Shannon's entropy, nats": diversity.shannon, richness_title: diversity.richness}
+    has_donors = not stool.donors.empty
+    panels = figure.subplots(1, 2 * len(values), width_ratios=[6, 1 if has_donors else 0.01] * len(values))
+    for course, beside, (title, value) in zip(panels[::2], panels[1::2], values.items(), strict=True):
+        _courses(course, stool, value)
+        course.set_title(title, loc="left", fontsize=7)
+        beside.sharey(course)
+        beside.set_visible(has_donors)
+        _donors(beside, value[stool.rows(stool.donors.index)])
+    return figure
+
+
+def _courses(axes: Axes, stool: StoolSeries, value: Vector) -> None:
+    for _, samples in stool.recipients.groupby("patient"):
+        axes.plot(
+            samples["time"], value[stool.rows(samples.index)],
+            color=BLUE, alpha=0.5, linewidth=0.8, marker=".", markersize=3,
+        )  # fmt: skip
+    if stool.dated:
+        axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
+        day_axis(axes, stool.recipients["time"].to_numpy())
+    axes.set_xlabel("day" if stool.dated else "visit")
+
+
+def _donors(axes: Axes, value: Vector) -> None:
+    axes.plot(np.linspace(-0.3, 0.3, len(value)), value, "D", color=GREEN, markersize=3)
+    axes.set(xlim=(-0.6, 0.6))
+    axes.set_xticks([0], ["donors"])
+    axes.tick_params(axis="y", labelleft=False, length=0)
+    axes.spines["left"].set_visible(False)

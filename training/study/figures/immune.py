@@ -1,0 +1,143 @@
+"""Figures of the immune section: trajectories of analytes, and their changes from the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from features.analytes import LOG2_UNITS
+from features.trajectories import Trajectories
+from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
+from training.study.analysis.immune import ImmuneResults
+from training.study.analysis.immune_changes import LevelChange
+
+MAX_WINDOWS = 4
+"""Windows that `changes_figure` draws, the first ones."""
+MIN_VISIT_PATIENTS = 3
+"""Fewest patients of a numbered visit whose mean is drawn."""
+
+
+def trajectories_figure(results: ImmuneResults, analytes: Sequence[str]) -> Figure:
+    """Draw the levels of some analytes over time, a panel for each: patients as thin lines, the mean in bold."""
+    present = set(results.trajectories.rows["patient"])
+    patients = [patient for patient in results.codes if patient in present]
+    colours = dict(zip(patients, COLOURS, strict=False)) if len(patients) <= len(COLOURS) else None
+    n_columns = min(4, len(analytes))
+    n_rows = -(-len(analytes) // n_columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * n_rows), layout="constrained")
+    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
+    for axes in panels[len(analytes) :]:
+        axes.axis("off")
+    for analyte, axes in zip(analytes, panels, strict=False):
+        _trajectory_panel(axes, results, analyte, colours)
+    for axes in panels[max(0, len(analytes) - n_columns) : len(analytes)]:
+        axes.set_xlabel("day" if results.dated else "visit")
+        axes.tick_params(labelbottom=True)
+    if colours is not None:
+        for patient in patients:
+            panels[0].plot([], [], color=colours[patient], label=results.codes[patient])
+        figure.legend(loc="outside lower left", ncols=len(patients))
+    return figure
+
+
+def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours: Mapping[str, str] | None) -> None:
+    course = results.trajectories
+    rows = course.rows[course.rows["analyte"] == analyte]
+    last = float(course.rows["time"].max())
+    for window in results.windows[1:] if course.dated else ():
+        axes.axvspan(window.first, min(window.last, last), color=PALE, alpha=0.15, linewidth=0)
+    if colours is None:
+        _patient_lines(axes, course, rows, PALE, bold=False)
+    else:
+        for patient, draws in rows.groupby("patient", sort=False):
+            _patient_lines(axes, course, draws, colours[str(patient)], bold=True)
+    _mean_line(axes, results, analyte, rows)
+    _scale_axes(axes, course, rows, last)
+    below = int((rows["censored"] == "below").sum())
+    axes.set_title(f"{analyte}{f'  ({below} of {len(rows)} <)' if below else ''}", loc="left", fontsize=7)
+    axes.tick_params(labelsize=6)
+
+
+def _patient_lines(axes: Axes, course: Trajectories, draws: pd.DataFrame, colour: str, *, bold: bool) -> None:
+    """Draw patients' levels: hollow at the limit of detection if below it, a triangle if above the range."""
+    level = _linear(course, draws["limit"].fillna(draws["log2"]))
+    # A line breaks where the next patient's begins.
+    breaks = np.flatnonzero(draws["patient"].to_numpy()[1:] != draws["patient"].to_numpy()[:-1]) + 1
+    x, y = (np.insert(values.to_numpy(float), breaks, np.nan) for values in (draws["time"], level))
+    axes.plot(x, y, color=colour, linewidth=0.9 if bold else 0.5, alpha=1 if bold else 0.6)
+    for side, marker, fill in (("", "o", colour), ("below", "o", "white"), ("above", "^", colour)):
+        mask = (draws["censored"] == side).to_numpy()
+        axes.plot(
+            draws["time"][mask], level[mask], marker, color=colour, markerfacecolor=fill,
+            markersize=2.6 if bold else 1.8, markeredgewidth=0.7,
+        )  # fmt: skip
+
+
+def _mean_line(axes: Axes, results: ImmuneResults, analyte: str, rows: pd.DataFrame) -> None:
+    """Draw the geometric mean of each window, at the median time of its draws."""
+    times, means = [], []
+    for position, window in enumerate(results.windows):
+        members = (results.levels.index.get_level_values("analyte") == analyte) & (
+            results.levels.index.get_level_values("window") == position
+        )
+        level = results.levels.loc[members, "log2"]
+        if len(level) >= (1 if results.dated else MIN_VISIT_PATIENTS):
+            times.append(rows.loc[rows["time"].between(window.first, window.last), "time"].median())
+            means.append(level.mean())
+    if times:
+        level = _linear(results.trajectories, pd.Series(means))
+        axes.plot(times, level, color=INK, linewidth=2, marker="s", markersize=3.5)
+
+
+def _scale_axes(axes: Axes, course: Trajectories, rows: pd.DataFrame, last: float) -> None:
+    if course.unit not in LOG2_UNITS:
+        axes.set_yscale("log")
+        decades = np.log10(2) * np.ptp(rows["log2"])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=8))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("")
+    if course.dated and last > 150:
+        axes.set_xscale("symlog", linthresh=30, linscale=1.5)
+        axes.set_xticks([day for day in (0, 30, 100, 300, 1000) if day <= last])
+        axes.xaxis.set_major_formatter("{x:.0f}")
+        axes.xaxis.set_minor_locator(NullLocator())
+    elif not course.dated:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _linear(course: Trajectories, log2: pd.Series[float]) -> pd.Series[float]:
+    """Return levels in the unit of the table."""
+    return log2 if course.unit in LOG2_UNITS else 2**log2
+
+
+def changes_figure(changes: Sequence[LevelChange]) -> Figure:
+    """Draw fold changes from the baseline with their intervals, a panel for each window; n beside each row."""
+    windows = list(dict.fromkeys(change.window for change in changes))[:MAX_WINDOWS]
+    analytes = list(dict.fromkeys(change.analyte for change in changes))
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.19 * len(analytes)), layout="constrained")
+    panels = figure.subplots(1, len(windows), sharex=True, sharey=True, squeeze=False)[0]
+    for window, axes in zip(windows, panels, strict=True):
+        axes.axvline(1, color=PALE, linewidth=0.8)
+        for change in changes:
+            if change.window == window:
+                _change_row(axes, change, analytes.index(change.analyte))
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_title(window, loc="left")
+        axes.set_xlabel("fold change")
+    panels[0].set_yticks(range(len(analytes)), analytes)
+    panels[0].set_ylim(len(analytes) - 0.5, -0.5)
+    return figure
+
+
+def _change_row(axes: Axes, change: LevelChange, y: int) -> None:
+    colour = VERMILION if change.change > 0 else BLUE
+    if change.has_interval:
+        axes.plot([2**change.low, 2**change.high], [y, y], color=colour, linewidth=1.2)
+    axes.plot(2**change.change, y, "o", color=colour, markerfacecolor=colour if change.significant else "white")
+    axes.text(1.01, y, f"{change.patients}", transform=axes.get_yaxis_transform(), va="center", fontsize=6)

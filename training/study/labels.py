@@ -1,0 +1,60 @@
+"""Names of contrasts and variants, as tables and sentences state them. In templates each function is a filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from features.analytes import ImmuneUnit
+from features.outcomes import definition_of
+from training.study.analysis.donor_convergence import SensitivityResult, Variant
+from training.study.analysis.group_tests import CommunityTest
+
+VARIANTS: dict[Variant, str] = {
+    "primary": "Bray-Curtis, {}",
+    "adjusted for baseline": "the same, adjusted for the distance before",
+    "Aitchison, 10%": "Aitchison, taxa in 10% of samples",
+    "Aitchison, 30%": "Aitchison, taxa in 30% of samples",
+    "Jaccard": "Jaccard, taxa found or not",
+    "Bray-Curtis, 30%": "Bray-Curtis, taxa in 30% of samples",
+    "other window": "{}",
+    "all samples": "all samples after",
+    "donated sample": "the very stool given",
+    "donors with recipients": "only donors with recipients",
+    "without recipient": "without {}, whose stool is very like another patient's",
+}
+
+
+def contrast_label(test: CommunityTest) -> str:
+    """Return the name of a contrast: ``by arm (days 7 to 28)``."""
+    if test.contrast == "visit":
+        return f"between visits ({test.baseline}; {test.window})"
+    if test.contrast == "patients and donors":
+        return f"patients ({test.window}) against donors"
+    names = {
+        "response": f"by response, {definition_of(test.outcome)}" if test.outcome else "",
+        "arm": "by arm",
+        "donor": "by donor, of recipients who share one",
+    }
+    return f"{names[test.contrast]} ({test.window})"
+
+
+def variant_label(result: SensitivityResult) -> str:
+    """Return the name of a variant of the analysis: ``Aitchison, taxa in 10% of samples``."""
+    return VARIANTS[result.variant].format(result.subject)
+
+
+def richness_label(counts: bool) -> str:
+    """Return what richness is, of profiles that are counts or proportions."""
+    return "expected number of taxa at equal depth" if counts else "taxa of a proportion of at least 0.0001"
+
+
+def unit_label(unit: ImmuneUnit) -> str:
+    """Return in which unit levels are: ``in pg/mL``."""
+    return "in the source's unit, which it does not report" if unit == "unstated" else f"in {unit}"
+
+
+LABELS: dict[str, Callable[[Any], str]] = {
+    function.__name__: function for function in (contrast_label, variant_label, richness_label, unit_label)
+}
+"""The filters of templates, by name."""

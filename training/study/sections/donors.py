@@ -1,0 +1,148 @@
+"""The section of the donors: donor-specific convergence, and taxa gained and lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import pandas as pd
+
+from features.cohort import Cohort
+from features.trajectories import WINDOWS, Window
+from training.statistics.donor_convergence import DonorConvergence
+from training.study.analysis.donor_panel import DonorAbsence
+from training.study.analysis.donors import DonorResults, analyse_donors
+from training.study.analysis.engraftment import EngraftmentAbsence, EngraftmentEstimate, RecipientEngraftment
+from training.study.figures.donors import convergence_figure, distances_figure, engraftment_figure
+from training.study.labels import variant_label
+from training.study.section import Part, ReportTable, Section, join_parts, write_part
+
+OWN, UNRELATED = "own donor", "unrelated donors"
+DIFFERENCE = "difference, by recipient"
+Row = dict[str, str | float]
+
+
+def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:
+    """Return the section of the donors.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Of days, fixed before the analysis, the baseline first.
+    """
+    results = analyse_donors(cohort, windows)
+    parts = [write_part("donors/missing", results)] if isinstance(results, DonorAbsence) else _parts(results)
+    return join_parts("donors", "Donors", parts)
+
+
+def _parts(results: DonorResults) -> Iterator[Part]:
+    yield _convergence(results)
+    if isinstance(results.engraftment, EngraftmentAbsence):
+        yield write_part("donors/engraftment_missing", results.engraftment)
+    else:
+        yield _engraftment(results)
+
+
+def _convergence(results: DonorResults) -> Part:
+    convergence = results.convergence
+    over_time = [
+        {
+            "": f"{'distance,' if distance.quantity == 'distance' else 'change to'} {distance.window}",
+            OWN: distance.own,
+            UNRELATED: distance.unrelated,
+            **_difference(distance.difference, DIFFERENCE),
+        }
+        for distance in convergence.over_time
+    ]
+    recipients = [
+        {
+            "patient": recipient.patient,
+            "donor": ", ".join(recipient.donors),
+            OWN: recipient.own,
+            UNRELATED: recipient.unrelated,
+            "difference": recipient.difference,
+        }
+        for recipient in convergence.recipients
+    ]
+    sensitivity = [
+        {
+            "": variant_label(result),
+            **_difference(result.difference, "by recipient"),
+            "p": result.difference.p if result.exchangeable else float("nan"),
+        }
+        for result in convergence.sensitivity
+    ]
+    return write_part(
+        "donors/convergence",
+        results,
+        figures={
+            "donor_distance": partial(distances_figure, convergence.courses),
+            "donor_approach": partial(convergence_figure, convergence),
+        },
+        tables={
+            "donor_distance": ReportTable(pd.DataFrame(over_time)),
+            "donor_distance_by_recipient": ReportTable(pd.DataFrame(recipients)),
+            "donor_distance_depends_on": ReportTable(pd.DataFrame(sensitivity)),
+        },
+        metrics={
+            "donor_approach": convergence.change.recipient_mean.value,
+            "donor_approach_by_donor": convergence.change.donor_mean.value,
+            "donor_approach_p": convergence.change.p,
+        },
+    )
+
+
+def _difference(difference: DonorConvergence, heading: str) -> Row:
+    """Return the cells of a difference: the mean over recipients under a heading, then that over donors, and p."""
+    return {
+        "recipients": difference.n,
+        "donors": difference.n_donors,
+        heading: difference.recipient_mean.value,
+        "95% low": difference.recipient_mean.low,
+        "95% high": difference.recipient_mean.high,
+        "by donor": difference.donor_mean.value,
+        "by donor, 95% low": difference.donor_mean.low,
+        "by donor, 95% high": difference.donor_mean.high,
+        "p": difference.p,
+    }
+
+
+def _engraftment(results: DonorResults) -> Part:
+    engraftment = results.engraftment
+    assert not isinstance(engraftment, EngraftmentAbsence)
+    recipients = pd.DataFrame([_recipient_row(recipient) for recipient in engraftment.recipients])
+    estimates = pd.DataFrame([_estimate_row(estimate) for estimate in engraftment.estimates])
+    counts = ("", "recipients", "donors", "p")
+    return write_part(
+        "donors/engraftment",
+        results,
+        figures={"engraftment": partial(engraftment_figure, engraftment.recipients)},
+        tables={
+            "engraftment": ReportTable(recipients, tuple(recipients.columns[4:])),
+            "engraftment_estimates": ReportTable(
+                estimates, tuple(name for name in estimates.columns if name not in counts)
+            ),
+        },
+    )
+
+
+def _recipient_row(recipient: RecipientEngraftment) -> Row:
+    shares = recipient.shares.items()
+    return {
+        "patient": recipient.patient,
+        "donor": ", ".join(recipient.donors),
+        "donor-only taxa": recipient.donor_only,
+        "recipient-only taxa": recipient.recipient_only,
+        **{f"{process}, {OWN}": own for process, (own, _) in shares},
+        **{f"{process}, {UNRELATED}": unrelated for process, (_, unrelated) in shares},
+    }
+
+
+def _estimate_row(estimate: EngraftmentEstimate) -> Row:
+    return {
+        "": f"{'donor-only' if estimate.process == 'gained' else 'recipient-only'} taxa {estimate.process}",
+        OWN: estimate.own,
+        UNRELATED: estimate.unrelated,
+        **_difference(estimate.difference, DIFFERENCE),
+    }

@@ -1,0 +1,52 @@
+"""The section of microbe-immune links."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from features.cohort import Cohort
+from training.study.analysis.links import Link, LinkEstimate, LinkResults, analyse_links
+from training.study.figures.links import links_figure
+from training.study.section import Part, ReportTable, Section, join_parts, write_part
+
+BEYOND_COURSE = " beyond course"
+"""Suffix of the columns of correlations beyond the common course."""
+
+
+def links_section(cohort: Cohort) -> Section:
+    """Return the section of correlations of taxa with analytes within patients."""
+    results = analyse_links(cohort)
+    part = write_part("links/missing", results) if results is None else _links(results)
+    return join_parts("links", "Microbe-immune links", [part])
+
+
+def _links(results: LinkResults) -> Part:
+    rows = sorted(results.links, key=lambda link: (link.beyond_course.p, link.taxon))
+    return write_part(
+        "links/links",
+        results,
+        figures={"links": partial(links_figure, results.links)},
+        tables={"links": ReportTable(pd.DataFrame([_row(link) for link in rows]))},
+        metrics={
+            "tested": float(len(results.links)),
+            "found": float(len(results.significant)),
+            "smallest_r": results.detectable,
+        },
+    )
+
+
+def _row(link: Link) -> dict[str, str | float]:
+    return {
+        "taxon": link.taxon,
+        "analyte": link.analyte,
+        "patients": link.patients,
+        "draws": link.draws,
+        **_estimate(link.unadjusted, ""),
+        **_estimate(link.beyond_course, BEYOND_COURSE),
+    }
+
+
+def _estimate(estimate: LinkEstimate, suffix: str) -> dict[str, float]:
+    return {f"{name}{suffix}": getattr(estimate, name) for name in ("r", "low", "high", "p", "q")}

@@ -1,0 +1,115 @@
+"""The section of the microbiome: composition, diversity, ordination, tests of groups, and changes of taxa."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import pandas as pd
+
+from features.cohort import Cohort
+from features.trajectories import WINDOWS, Window
+from training.study.analysis.group_tests import CommunityTest
+from training.study.analysis.microbiome import MicrobiomeResults, analyse_microbiome
+from training.study.figures.composition import composition_figure
+from training.study.figures.diversity import diversity_figure
+from training.study.figures.ordination import ordination_figure, paths_figure
+from training.study.figures.taxon_changes import taxon_changes_figure
+from training.study.labels import contrast_label, richness_label
+from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.sections.frames import results_frame
+
+MAX_PATHS = 60
+"""Most patients of whom each one's path is drawn."""
+DRAWN_CHANGES = 24
+"""Changes of taxa that the figure shows, those of least q."""
+
+
+def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:
+    """Return the section of the microbiome.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Of days, fixed before the analysis, the baseline first.
+    """
+    results = analyse_microbiome(cohort, windows)
+    topics = (_composition, _diversity, _ordination, _groups, _taxa)
+    parts = [write_part("microbiome/missing", results)] if results is None else [topic(results) for topic in topics]
+    return join_parts("microbiome", "Microbiome", parts)
+
+
+def _composition(results: MicrobiomeResults) -> Part:
+    composition = results.composition
+    frame = pd.DataFrame({"subject": composition.subjects, "time": composition.times})
+    taxa = pd.DataFrame(composition.proportions, columns=list(composition.taxa)).assign(other=composition.other)
+    return write_part(
+        "microbiome/composition",
+        results,
+        figures={"composition": partial(composition_figure, composition)},
+        tables={"composition": ReportTable(frame.join(taxa), tuple(taxa.columns), supplementary=True)},
+    )
+
+
+def _diversity(results: MicrobiomeResults) -> Part:
+    richness = richness_label(results.stool.counts)
+    labels = {"shannon": "Shannon's entropy, nats", "richness": richness}
+    columns = {
+        "index": "", "window": "window", "patients": "patients", "before": "before", "change": "change",
+        "low": "low", "high": "high", "p": "p", "q": "q",
+    }  # fmt: skip
+    changes = results_frame(results.diversity.changes, columns)
+    table = ReportTable(changes.assign(**{"": changes[""].map(labels)}))
+    return write_part(
+        "microbiome/diversity",
+        results,
+        figures={"diversity": partial(diversity_figure, results.stool, results.diversity, richness)},
+        tables={"diversity": table} if results.diversity.changes else None,
+    )
+
+
+def _ordination(results: MicrobiomeResults) -> Part:
+    figures = {}
+    if results.ordinations:
+        figures["ordination"] = partial(ordination_figure, results.stool, results.ordinations)
+        if len(results.patients) <= MAX_PATHS:
+            coordinates = results.ordinations["Bray-Curtis"]
+            figures["paths"] = partial(paths_figure, results.stool, coordinates, results.patients, results.donors_of)
+    return write_part("microbiome/ordination", results, figures=figures)
+
+
+def _groups(results: MicrobiomeResults) -> Part:
+    table = ReportTable(pd.DataFrame([_group_row(test) for test in results.community_tests]))
+    return write_part("microbiome/groups", results, tables={"groups": table} if results.community_tests else None)
+
+
+def _group_row(test: CommunityTest) -> dict[str, str | float]:
+    return {
+        "": contrast_label(test),
+        "distance": test.metric,
+        "subjects": test.subjects,
+        "samples": test.samples,
+        "pseudo-F": test.location.f,
+        "R²": test.location.r2,
+        "PERMANOVA p": test.p,
+        "least p": test.location.least_p,
+        "q": test.q,
+        "spread p": test.spread.p,
+        "permuted": f"{test.unit}, {test.location.permutations}",
+    }
+
+
+def _taxa(results: MicrobiomeResults) -> Part:
+    changes = results.taxon_changes
+    if not changes:
+        return write_part("microbiome/taxa_missing", results)
+    columns = ("taxon", "window", "patients", "before", "after", "change", "low", "high", "p", "q")
+    frame = results_frame(changes, dict(zip(columns, columns, strict=True)))
+    return write_part(
+        "microbiome/taxa",
+        results,
+        figures={"taxa": partial(taxon_changes_figure, changes[:DRAWN_CHANGES])},
+        tables={"taxa": ReportTable(frame, ("before", "after"))},
+        metrics={"taxa_changed": float(sum(change.significant for change in changes))},
+    )
