@@ -239,7 +239,7 @@ def undetected(cohort):
     (one_patient, {"links": None, "microbiome": "taxa that change", "donors": None}),
     (one_visit, {"immune": "one draw a patient", "microbiome": "change of diversity", "donors": "before and after"}),
     (no_donor, {"donors": "no donor's stool", "patients": "ICI cycles"}),
-    (undetected, {"immune": "below detection or above the range in every draw", "links": "taken together twice"}),
+    (undetected, {"immune": "below detection or above the range in every draw", "links": "two or more pairs of stool and blood"}),
 ])  # fmt: skip
 def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
     cohort = odd(read_cohort(small, small.parent))
