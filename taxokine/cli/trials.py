@@ -40,12 +40,12 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
 
 @click.command()
 @click.option("--response-rate", type=float, default=0.4, show_default=True, metavar="RATE",
-              help="Response rate hoped for; also the share of responders for the AUROC.")  # fmt: skip
+              help="Expected response rate; also the share of responders for the AUROC.")  # fmt: skip
 @click.option("--historical-rate", type=float, default=0.2, show_default=True, metavar="RATE",
               help="Response rate known without the treatment.")  # fmt: skip
 @click.option("--auroc", type=float, default=0.75, show_default=True,
               help="AUROC of a score fixed beforehand, shown against 0.5.")  # fmt: skip
-@click.option("--approach", type=float, default=0.5, show_default=True, metavar="SDS",
+@click.option("--approach", "convergence", type=float, default=0.5, show_default=True, metavar="SDS",
               help="Approach to the own donor beyond unrelated donors, in SDs between patients.")  # fmt: skip
 @click.option("--per-donor", type=int, default=2, show_default=True, metavar="N", help="Patients that share a donor.")
 @click.option("--donor-correlation", type=float, default=0.2, show_default=True, metavar="R",
@@ -57,8 +57,16 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
 @click.option("--within-sd", type=float, default=1, show_default=True, metavar="LOG2",
               help="SD of a patient's repeated draws; 1.0 is the median over the analytes of momspi.")  # fmt: skip
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="Two-sided level of each test.")
-@click.option("--power", type=float, default=0.8, show_default=True, help="Chance to show the effect that is enough.")
-@click.option("--most", type=int, default=200, show_default=True, metavar="N", help="The most patients looked at.")
+@click.option("--power", type=float, default=0.8, show_default=True, help="Required probability to show the effect.")
+@click.option(
+    "--most",
+    "max_patients",
+    type=int,
+    default=200,
+    show_default=True,
+    metavar="N",
+    help="Largest number of patients that is simulated.",
+)
 @click.option("--simulations", type=int, default=2000, show_default=True, metavar="N", help="Trials for each point.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="plan", show_default=True,
@@ -70,20 +78,22 @@ def plan(out: Path, **options: Any) -> None:
     taxokine plan --response-rate 0.4 --historical-rate 0.2
     taxokine plan --fold-change 1.5 --within-sd 0.8 --power 0.9
 
-    Four effects are asked at once: a response rate against a known one, an AUROC against 0.5, the approach to the own
-    donor, and a cytokine's change. The answers name each test and what it assumes. Beside the effect as stated, the
-    figure shows three quarters of it, since small trials overstate effects, and none, where the curve is the rate of
-    false alarms. Set each effect to the least that would matter to a patient, not to what a small trial found.
+    Four effects are planned for: a response rate against a known one, an AUROC against 0.5, the approach to the own
+    donor, and a cytokine's change. Each result names its test and the assumptions. Besides the effect as stated, the
+    figure shows three quarters of it, since small trials overestimate effects, and none, where the curve is the rate of
+    false positives. Set each effect to the smallest that matters to a patient, not to the estimate of a small trial.
     """
     from taxokine.reports.trials import plan_report
     from taxokine.terminal import bars, show
-    from training.study.plan import Plan, goals, planned, write_plan
+    from training.study.analysis.power import GOALS, power_result
+    from training.study.analysis.trial_design import TrialDesign
+    from training.study.plan import write_plan
 
-    asked, progress = Plan(**options), bars()
-    progress.begin("simulating trials", len(goals(asked)))
-    found = planned(asked, progress.advance)
-    write_plan(out, asked, found)
-    show(plan_report(found, out))
+    design, progress = TrialDesign(**options), bars()
+    progress.begin("simulating trials", len(GOALS))
+    result = power_result(design, progress.advance)
+    write_plan(out, result)
+    show(plan_report(result, out))
 
 
 @click.command()

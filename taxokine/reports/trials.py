@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from taxokine.terminal import table
 
 if TYPE_CHECKING:
-    from training.study.plan import Planned
+    from training.study.analysis.power import PowerResult
     from training.study.study import Studied
 
 
@@ -27,8 +27,10 @@ def study_report(study: Studied) -> Iterator[RenderableType]:
     yield f"run {study.run_id}; 'taxokine ui' shows it"
 
 
-def plan_report(plan: Planned, folder: Path) -> Iterator[RenderableType]:
-    """Yield a plan's answers, one sentence each, and where its curves are."""
-    yield from (f"{sentence[0].upper()}{sentence[1:]}." for sentence in plan.answers)
+def plan_report(result: PowerResult, folder: Path) -> Iterator[RenderableType]:
+    """Yield the number of patients that each effect requires, a sentence each, and the file of the curves."""
+    from training.study.plan import plan_sentences
+
+    yield from plan_sentences(result)
     yield ""
     yield f"wrote {folder / 'plan.svg'}"
