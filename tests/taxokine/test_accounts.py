@@ -65,11 +65,11 @@ def test_a_password_typed_in_two_ways_is_asked_for_again() -> None:
         ("users role boris clinician", "there is no user 'boris'"),
         ("users remove boris", "there is no user 'boris'"),
         ("users add boris --role surgeon", "'surgeon' is not one of 'clinician', 'researcher'"),
-        ("keys revoke ward-3", "there is no key 'ward-3' to revoke"),
+        ("keys revoke ward-3", "there is no valid key 'ward-3'"),
         ("keys add ward/3", "the name 'ward/3' is not valid"),
     ],
 )
-def test_what_will_not_do_is_one_message_with_the_way_out(words: str, told: str) -> None:
+def test_an_invalid_command_prints_one_message_and_the_remedy(words: str, told: str) -> None:
     password = "too short" if words == "users add boris" else WORDS
     typed = ["--password-stdin"] if words.split()[1] in ("add", "password") and words.startswith("users") else []
     said = run(*words.split(), *typed, typed=password, status=2)
