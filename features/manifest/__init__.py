@@ -24,7 +24,7 @@ from features.manifest.files import (
 )
 from features.manifest.manifest import Manifest
 from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
-from features.manifest.tables import ClinicalField, Immune, Samples, Taxa
+from features.manifest.tables import ClinicalField, Immune, Patients, Samples, Taxa
 
 __all__ = [
     "Assessments",
@@ -37,6 +37,7 @@ __all__ = [
     "LongMeasures",
     "Manifest",
     "Medications",
+    "Patients",
     "Recist",
     "Samples",
     "StableSixMonths",

@@ -37,12 +37,12 @@ def cohorts_show(cohort: str) -> None:
 @click.argument("cohort", nargs=-1, required=True)
 def cohorts_fetch(cohort: tuple[str, ...]) -> None:
     """Fetch cohorts' published files into the folder that TAXOKINE_DATA names, checked by SHA-256."""
-    from features.cohort import locate
+    from features.cohort import locate_files
     from features.manifest import load_manifest
     from features.settings import settings
 
     for name in cohort:
-        for file in locate(load_manifest(name), settings().data, fetch=True, progress=True).values():
+        for file in locate_files(load_manifest(name), settings().data, fetch=True, progress=True).values():
             click.echo(file)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.cohort import Cohort, locate, read_cohort
+from features.cohort import Cohort, locate_files, read_cohort
 from features.errors import DataMissing, FileError, ManifestError
 from features.manifest import load_manifest
 
@@ -246,8 +246,8 @@ def test_locate_finds_shipped_cohorts_in_the_data_folder_and_others_beside_their
     write_cohort: Callable[..., str], tmp_path: Path, cohorts_dir: Path
 ) -> None:
     path = Path(write_cohort())
-    assert locate(load_manifest(path), tmp_path, fetch=False)["taxa.csv"] == path.parent / "taxa.csv"
-    found = locate(load_manifest("momspi"), cohorts_dir, fetch=False)
+    assert locate_files(load_manifest(path), tmp_path, fetch=False)["taxa.csv"] == path.parent / "taxa.csv"
+    found = locate_files(load_manifest("momspi"), cohorts_dir, fetch=False)
     assert found["rectal_16s.biom"] == cohorts_dir / "momspi" / "rectal_16s.biom"
 
 

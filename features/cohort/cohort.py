@@ -1,0 +1,214 @@
+"""A cohort, and how it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from features.cohort.patients import PatientSheet, read_centres, read_clinical, read_patient_sheet
+from features.cohort.samples import read_samples, read_technical
+from features.course import Course, read_course
+from features.errors import FileError, ManifestError
+from features.fetch import cohort_files
+from features.immune import ImmuneTable, read_immune
+from features.manifest import Immune, Manifest, Taxa, load_manifest
+from features.outcomes import Labels, read_labels
+from features.tables.text import TextTable, finite_numbers, read_text_table
+from features.taxa import TaxaTable, read_taxa
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """The tables of a cohort, read as its manifest describes them.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        The meaning of the cohort's files.
+    paths : dict of str to Path
+        The path of each file.
+    taxa : TaxaTable
+        The stool profiles, (n_samples, n_taxa).
+    samples : pandas.DataFrame
+        One row for each profiled stool sample, in the order of `taxa`: `sample`, `patient`, `day` (NaN where undated),
+        `visit` (NaN where none), `donor` (bool), `donor_sample` (that the patient received, or ""), `line` (of the
+        samples' sheet).
+    clinical : pandas.DataFrame
+        The clinical covariates, numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A
+        sheet with a row for each sample may give a patient's age anew each time.
+    characteristics : pandas.DataFrame
+        The same columns, one row for each patient of the patients' sheet, with stool or without; for descriptions.
+    technical : pandas.DataFrame
+        How each of `samples` was measured, numbers only: `reads`, `kit=Qiagen`; NaN where missing.
+    centre : pandas.Series
+        Each patient's centre or subcohort; the cohort's name where it has none.
+    immune : ImmuneTable or None
+        The immune measurements, a row for each.
+    labels : Labels
+        The outcomes, by patient.
+    course : Course
+        Treatments, assessments and repeated measures over time; never features.
+    notes : tuple of str
+        How many samples and profiles were left out, and why.
+    """
+
+    manifest: Manifest
+    paths: dict[str, Path]
+    taxa: TaxaTable
+    samples: pd.DataFrame
+    clinical: pd.DataFrame
+    characteristics: pd.DataFrame
+    technical: pd.DataFrame
+    centre: pd.Series[str]
+    immune: ImmuneTable | None
+    labels: Labels
+    course: Course
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The cohort's name."""
+        return self.manifest.name
+
+    @cached_property
+    def donors(self) -> pd.DataFrame:
+        """The rows of `samples` that are donor samples."""
+        return self.samples[self.samples["donor"]]
+
+
+def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> Cohort:
+    """Find a cohort's files, or fetch them, and read all that its manifest names.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        The name or the path of a manifest.
+    data : Path
+        The folder with one subfolder for each cohort; unused for a manifest given as a path, whose files lie beside it.
+    fetch : bool
+        Whether to fetch published files that are not there.
+
+    Raises
+    ------
+    InputError
+        If a file does not hold what the manifest says; the message names file, column, row and value.
+    DataMissing
+        If a file is not there and cannot be fetched.
+    """
+    manifest = load_manifest(name_or_path)
+    paths = locate_files(manifest, data, fetch=fetch)
+    samples_table = read_text_table(paths[manifest.samples.file])
+    samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths))
+    sheet = read_patient_sheet(manifest, paths, samples_table, samples.frame)
+    patients = frozenset(samples.frame.loc[~samples.frame["donor"], "patient"] if sheet is None else sheet.patients)
+    immune = _read_immune(manifest.immune, paths, samples.frame, None if sheet is None else patients)
+    _check_excluded_columns(manifest, samples_table, sheet, immune)
+    clinical = read_clinical(sheet, samples.frame)
+    return Cohort(
+        manifest=manifest,
+        paths=paths,
+        taxa=samples.taxa,
+        samples=samples.frame,
+        clinical=clinical.by_sample,
+        characteristics=clinical.by_patient,
+        technical=read_technical(manifest, samples_table, samples.frame),
+        centre=read_centres(manifest.name, sheet, samples.frame),
+        immune=immune,
+        labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
+        course=read_course(manifest.course, paths, patients),
+        notes=samples.notes,
+    )
+
+
+def locate_files(manifest: Manifest, data: Path, *, fetch: bool, progress: bool = False) -> dict[str, Path]:
+    """Return the path of each file of a manifest, fetched and checked as `features.fetch.cohort_files` does."""
+    folder = data / manifest.name if manifest.folder is None else manifest.folder.resolve()
+    return cohort_files(folder.name, manifest.source_files, folder.parent, fetch=fetch, progress=progress)
+
+
+def _read_profiles(part: Taxa, paths: Mapping[str, Path]) -> TaxaTable:
+    return read_taxa(
+        paths[part.file],
+        format=part.format,
+        rank=part.rank,
+        unit=part.unit,
+        taxonomy=paths[part.taxonomy] if part.taxonomy else None,
+        prefix=part.prefix,
+        sample_axis=part.sample_axis,
+        profiler=part.profiler,
+    )
+
+
+def _read_immune(
+    part: Immune | None, paths: Mapping[str, Path], samples: pd.DataFrame, listed_patients: frozenset[str] | None
+) -> ImmuneTable | None:
+    """Read the immune measurements; each is of a patient with stool or of the patients' sheet, where there is one."""
+    if part is None:
+        return None
+    table = read_immune(
+        paths[part.file],
+        layout=part.layout,
+        key=[column for column in (part.patient, part.day, part.visit) if column is not None],
+        unit=part.unit,
+        below=part.below,
+        above=part.above,
+        drop=part.drop,
+        limits={name: (limits.lloq, limits.uloq) for name, limits in part.limits.items()},
+        ignore=part.exclude_analytes,
+        duplicates=part.duplicates,
+        analyte_column=part.analyte,
+        value_column=part.value,
+        unit_column=part.unit_column,
+    )
+    _check_immune_keys(table, part, paths[part.file], samples, listed_patients)
+    return table
+
+
+def _check_immune_keys(
+    table: ImmuneTable, part: Immune, path: Path, samples: pd.DataFrame, listed_patients: frozenset[str] | None
+) -> None:
+    for column in filter(None, (part.day, part.visit)):
+        is_invalid = finite_numbers(table.rows[column]).isna()
+        if is_invalid.any():
+            row = table.rows[is_invalid].iloc[0]
+            raise FileError(f"expected a number, got {row[column]!r}", file=path, column=column, row=int(row["row"]))
+    patients = table.rows[part.patient]
+    if not patients.isin(samples["patient"]).any():
+        raise ManifestError(
+            f"{path}: no value of column {part.patient!r} (such as {patients.iloc[0]!r}) names a patient with stool "
+            f"(such as {samples['patient'].iloc[0]!r}); check immune.patient"
+        )
+    if listed_patients is None:
+        return
+    is_unknown = ~patients.isin({*listed_patients, *samples["patient"]})
+    if is_unknown.any():
+        row = table.rows[is_unknown].iloc[0]
+        raise FileError(
+            f"{row[part.patient]!r} is not one of the cohort's patients; correct the name, or list the patient",
+            file=path,
+            column=part.patient,
+            row=int(row["row"]),
+        )
+
+
+def _check_excluded_columns(
+    manifest: Manifest, samples_table: TextTable, sheet: PatientSheet | None, immune: ImmuneTable | None
+) -> None:
+    """Check that every excluded column exists, and that none is an analyte."""
+    analytes = {} if immune is None else immune.synonyms()
+    columns = {*samples_table.header, *(() if sheet is None else sheet.table.header), *analytes}
+    for column, reason in manifest.exclude_columns.items():
+        if column in analytes:
+            raise ManifestError(
+                f"{manifest.name}: 'exclude_columns' excludes {column!r} ({reason}), which is an analyte of the immune "
+                "table; list it under immune.exclude_analytes with the reason"
+            )
+        if column not in columns:
+            raise ManifestError(
+                f"{manifest.name}: 'exclude_columns' excludes {column!r}, which is no column of the samples' or the "
+                "patients' sheet; correct the name"
+            )

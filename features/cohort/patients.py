@@ -1,0 +1,136 @@
+"""The patients' sheet: clinical covariates and centres."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from features.cohort.samples import donor_rows
+from features.columns import Column
+from features.errors import FileError
+from features.manifest import ClinicalField, Manifest, Patients
+from features.tables.text import TextTable, read_text_table
+
+
+@dataclass(frozen=True)
+class PatientSheet:
+    """The patients' sheet without donors.
+
+    Attributes
+    ----------
+    part : Patients
+        The part of the manifest that describes it.
+    table : TextTable
+        Its rows; several for one patient where the sheet is the samples' sheet too.
+    by_patient : TextTable
+        The first row of each patient.
+    is_samples_sheet : bool
+        Whether the sheet is the samples' sheet too.
+    """
+
+    part: Patients
+    table: TextTable
+    by_patient: TextTable
+    is_samples_sheet: bool
+
+    @property
+    def patients(self) -> pd.Index[str]:
+        """The patients, in the order of the sheet."""
+        return pd.Index(self.by_patient.column(self.part.patient))
+
+
+@dataclass(frozen=True)
+class Clinical:
+    """The clinical covariates, numbers only; NaN where missing.
+
+    Attributes
+    ----------
+    by_sample : pandas.DataFrame
+        One row for each stool sample, in the order of the samples.
+    by_patient : pandas.DataFrame
+        One row for each patient.
+    """
+
+    by_sample: pd.DataFrame
+    by_patient: pd.DataFrame
+
+
+def read_patient_sheet(
+    manifest: Manifest, paths: Mapping[str, Path], samples_table: TextTable, samples: pd.DataFrame
+) -> PatientSheet | None:
+    """Read the patients' sheet, None where the manifest names none.
+
+    Raises
+    ------
+    FileError
+        If a patient with stool has no row, or a patient has two values where one is expected.
+    """
+    part = manifest.patients
+    if part is None:
+        return None
+    table = read_text_table(paths[part.file])
+    is_samples_sheet = part.file == manifest.samples.file
+    if is_samples_sheet:
+        # Donors may have been patients of an earlier trial, with outcomes of their own.
+        table = table.select(~donor_rows(manifest.samples, table))
+    without_row = samples[~samples["donor"] & ~samples["patient"].isin(table.column(part.patient))]
+    if not without_row.empty:
+        sample = without_row.iloc[0]
+        raise FileError(
+            f"patient {sample['patient']!r} has stool here and no row in column {part.patient!r} of {part.file}",
+            file=samples_table.path,
+            column=manifest.samples.patient,
+            row=int(sample["line"]),
+        )
+    constant_columns = list(manifest.outcomes.outcome_columns)
+    if part.centre is not None:
+        constant_columns.append(part.centre)
+    if not is_samples_sheet:
+        constant_columns += [field.column for field in part.covariates.values()]
+    return PatientSheet(part, table, table.one_row_per(part.patient, constant_columns), is_samples_sheet)
+
+
+def read_clinical(sheet: PatientSheet | None, samples: pd.DataFrame) -> Clinical:
+    """Read the clinical covariates: `age`, `sex=male`."""
+    if sheet is None:
+        return Clinical(pd.DataFrame(index=samples.index), pd.DataFrame())
+    columns: dict[str, pd.Series[float]] = {}
+    for name, field in sheet.part.covariates.items():
+        columns |= _covariate_columns(name, field, sheet.table)
+    frame = pd.DataFrame(columns, index=sheet.table.frame.index)
+    if sheet.is_samples_sheet:
+        by_sample = frame.reindex(samples["line"]).reset_index(drop=True)
+        # The sheet may repeat an age with every sample; the first sample's is that at baseline.
+        recipients = samples[~samples["donor"]].sort_values("day", kind="stable")
+        return Clinical(by_sample, by_sample.loc[recipients.index].groupby(recipients["patient"]).first())
+    frame = frame.set_index(pd.Index(sheet.table.column(sheet.part.patient)))
+    by_patient = frame[~frame.index.duplicated()]
+    return Clinical(by_patient.reindex(samples["patient"]).reset_index(drop=True), by_patient)
+
+
+def _covariate_columns(name: str, field: ClinicalField, table: TextTable) -> dict[str, pd.Series[float]]:
+    values_key = f"patients.covariates.{name}.values"
+    if field.values is None:
+        return {name: table.numbers(field.column, field.missing, values_key)}
+    meanings: dict[str, str | bool | None] = {**dict.fromkeys(field.missing), **field.values}
+    category = pd.Series(table.decode(field.column, meanings, values_key), index=table.frame.index, dtype=object)
+    if all(isinstance(value, bool) for value in field.values.values()):
+        return {name: category.astype(float)}
+    # The levels are the manifest's, so that an indicator column for each learns nothing from the data.
+    levels = dict.fromkeys(map(str, field.values.values()))
+    return {
+        Column("clinical", name, level).name: (category == level).astype(float).where(category.notna())
+        for level in levels
+    }
+
+
+def read_centres(cohort: str, sheet: PatientSheet | None, samples: pd.DataFrame) -> pd.Series[str]:
+    """Return each patient's centre, as in 'lee_2022/Leeds'; the cohort's name where the manifest names no centre."""
+    if sheet is None or sheet.part.centre is None:
+        patients = pd.Index(samples["patient"].unique())
+        return pd.Series(cohort, index=patients, dtype="str")
+    centres = sheet.by_patient.column(sheet.part.centre)
+    return pd.Series((cohort + "/" + centres).to_numpy(), index=sheet.patients, dtype="str")

@@ -1,0 +1,162 @@
+"""The samples' sheet: the patient, the day and the donor of every profiled stool sample."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import numpy as np
+import pandas as pd
+
+from features.columns import Column
+from features.errors import ManifestError
+from features.manifest import Manifest, Samples
+from features.tables.text import TextTable, finite_numbers
+from features.taxa import TaxaTable
+
+
+@dataclass(frozen=True)
+class ProfiledSamples:
+    """The samples that are listed and have a profile.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        One row for each sample, as `features.cohort.Cohort.samples` describes it.
+    taxa : TaxaTable
+        Their profiles, in the same order, (n_samples, n_taxa).
+    notes : tuple of str
+        How many samples were left out, and why; without their names.
+    """
+
+    frame: pd.DataFrame
+    taxa: TaxaTable
+    notes: tuple[str, ...]
+
+
+def read_samples(part: Samples, table: TextTable, taxa: TaxaTable) -> ProfiledSamples:
+    """Read the samples' sheet, and match it with the profiles.
+
+    Raises
+    ------
+    FileError
+        If a sample has no name, no patient, no day where days are stated, or two rows.
+    ManifestError
+        If `exclude_samples` names no sample, or no sample has a profile.
+    """
+    listed = _sample_names(part, table, set(taxa.samples))
+    _check_sample_names(part, table, listed)
+    excluded, reasons = _excluded_samples(part, table, listed)
+    no_number = pd.Series(np.nan, index=listed.index)
+    frame = pd.DataFrame(
+        {
+            "sample": listed,
+            "patient": table.column(part.patient),
+            "day": no_number if part.day is None else _days(part, table),
+            "visit": no_number if part.visit is None else table.numbers(part.visit, ()),
+            "donor": donor_rows(part, table),
+            "donor_sample": "" if part.donor_sample is None else table.column(part.donor_sample),
+            "line": listed.index,
+        }
+    )
+    frame = frame[~frame["sample"].isin(excluded)]
+    profiled = set(taxa.samples) - excluded
+    matched = frame[frame["sample"].isin(profiled)].reset_index(drop=True)
+    if matched.empty:
+        raise ManifestError(
+            f"{table.path}: no value of column {part.sample!r} (such as {listed.iloc[0]!r}) names a profile of the "
+            f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
+        )
+    # Samples are counted, not named: notes go where the names of samples may not.
+    notes = [f"{count} sample{'s' * (count > 1)} left out: {reason}" for reason, count in reasons.items()]
+    if len(matched) < len(frame):
+        notes.append(f"{len(frame) - len(matched)} of {len(frame)} listed samples have no profile and are left out")
+    if len(matched) < len(profiled):
+        notes.append(f"{len(profiled) - len(matched)} of {len(profiled)} profiles are not listed and are left out")
+    return ProfiledSamples(matched, taxa.take(list(matched["sample"])), tuple(notes))
+
+
+def donor_rows(part: Samples, table: TextTable) -> pd.Series[bool]:
+    """Return which rows of a samples' sheet are donor samples, (n_rows,)."""
+    if part.donor is None:
+        return pd.Series(False, index=table.frame.index)
+    pattern = re.compile(part.donor.pattern)
+    is_donor = [pattern.search(text) is not None for text in table.column(part.donor.column)]
+    return pd.Series(is_donor, index=table.frame.index)
+
+
+def read_technical(manifest: Manifest, table: TextTable, samples: pd.DataFrame) -> pd.DataFrame:
+    """Return how each sample was measured, one row for each of `samples`: `reads`, `kit=Qiagen`; NaN where missing."""
+    columns: dict[str, pd.Series[float]] = {}
+    for name, field in manifest.technical.items():
+        if field.unit is not None:
+            columns[name] = table.numbers(field.column, field.missing).reindex(samples["line"])
+            continue
+        category = table.column(field.column).reindex(samples["line"])
+        is_reported = ~category.isin(field.missing)
+        for level in sorted(set(category[is_reported])):
+            columns[Column("technical", name, level).name] = (category == level).astype(float).where(is_reported)
+    return pd.DataFrame(columns, index=samples["line"]).reset_index(drop=True)
+
+
+def _sample_names(part: Samples, table: TextTable, profiled: set[str]) -> pd.Series[str]:
+    cells = table.column(part.sample)
+    if not part.separator:
+        return cells
+
+    # One cell may list several sequencing runs of a sample; the profile carries the name of one of them.
+    def run_with_profile(runs: Iterable[str]) -> str:
+        names = [run.strip() for run in runs]
+        return next((name for name in names if name in profiled), names[0])
+
+    return cells.str.split(part.separator).map(run_with_profile)
+
+
+def _check_sample_names(part: Samples, table: TextTable, listed: pd.Series[str]) -> None:
+    for column in (part.sample, part.patient):
+        is_empty = table.column(column) == ""
+        if is_empty.any():
+            position = int(is_empty.to_numpy().argmax())
+            raise table.error("is empty; a sample needs a name and a patient", column, position)
+    is_repeated = listed.duplicated()
+    if is_repeated.any():
+        position = int(is_repeated.to_numpy().argmax())
+        raise table.error(
+            f"sample {listed.iloc[position]!r} is listed twice; one sample has one row. Remove one",
+            part.sample,
+            position,
+        )
+
+
+def _excluded_samples(part: Samples, table: TextTable, listed: pd.Series[str]) -> tuple[set[str], Counter[str]]:
+    """Return the excluded samples, and how many are excluded for each reason."""
+    reasons: Counter[str] = Counter()
+    excluded: set[str] = set()
+    for pattern, reason in part.exclude_samples.items():
+        matches = {name for name in listed if name == pattern or fnmatchcase(name, pattern)}
+        if not matches:
+            raise ManifestError(
+                f"{table.path}: samples.exclude_samples names {pattern!r}, which is no sample; correct the name"
+            )
+        reasons[reason] += len(matches - excluded)
+        excluded |= matches
+    return excluded, reasons
+
+
+def _days(part: Samples, table: TextTable) -> pd.Series[float]:
+    assert part.day is not None
+    text = table.column(part.day.column)
+    days = finite_numbers(text.str.extract(part.day.pattern, expand=True)["day"])
+    # A donor sample has no day on a recipient's clock.
+    is_invalid = days.isna() & ~donor_rows(part, table)
+    if is_invalid.any():
+        position = int(is_invalid.to_numpy().argmax())
+        raise table.error(
+            f"no day in {text.iloc[position]!r}; samples.day expects {part.day.pattern!r} to find one",
+            part.day.column,
+            position,
+        )
+    return days
