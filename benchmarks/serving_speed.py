@@ -92,6 +92,7 @@ def _subjects(folder: Path) -> list[Subject]:
     from models.bundle import Model, load_bundle, save_bundle
     from models.calibration import Calibration, fit_venn_abers
     from models.encoder import BlockEncoder
+    from models.evidence_upgrade import upgrade_evidence
     from models.families import FAMILIES
     from models.reference import fit_reference_set
     from models.registry import log_bundle
@@ -119,6 +120,7 @@ def _subjects(folder: Path) -> list[Subject]:
     around = Circumstances(outcome, 3, False, table.notes, (), {"experiments": 0, "models": 0}, 0)
     assert known.fit is not None
     evidence = evidence_of(table, y, plan, "elastic_net", known.held_out, known.fit, {}, None, around)
+    summary = upgrade_evidence(evidence.content, outcome)
     calibration = replace(Calibration(0.8, -0.1), venn_abers=fit_venn_abers(known.fit.margin, known.fit.y))
     profiles = [dict(candidate.taxa.values) for candidate in table_candidates(table) if candidate.taxa]
     asked = [
@@ -130,7 +132,7 @@ def _subjects(folder: Path) -> list[Subject]:
         for name, family in tqdm(FAMILIES.items(), desc="fitting and logging models", leave=False):
             predictor = family.fit(X, y, np.zeros(len(y), dtype=np.intp), family.settings[-1], 0)
             model = Model(
-                outcome, name, encoder, predictor, calibration, {}, ("simulated",), evidence.content, "benchmark", cloud
+                outcome, name, encoder, predictor, calibration, {}, ("simulated",), summary, "benchmark", cloud
             )
             bundle = folder / name
             save_bundle(model, bundle)

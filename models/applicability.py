@@ -6,7 +6,7 @@ against the prediction, each with its verdict. The gravest verdict counts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -130,7 +130,7 @@ def assess_applicability(
         clinical_present=facts.present.get("clinical"),
         taxa_recognised=model_input.recognised,
         profiler_match=_is_among(profile.profiler, model.profilers) if profile else None,
-        clock_match=_is_among(profile.clock, model.evidence["clocks"]) if profile else None,
+        clock_match=_is_among(profile.clock, model.evidence.clocks) if profile else None,
         distance=near.distance if near else None,
         distance_percentile=near.distance_percentile if near else None,
         richness_percentile=near.richness_percentile if near else None,
@@ -178,15 +178,13 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
     distances = reference.to_patients(taxa)[0]
     distance = float(nearest_mean(distances))
     cohort = reference.nearest_cohort(distances)
-    estimates: Mapping[str, float | None] = next(
-        (row for row in model.evidence.get("per_cohort", ()) if row["cohort"] == cohort), {}
-    )
+    aurocs = {row.cohort: row.auroc for row in model.evidence.per_cohort}
     return _Neighbourhood(
         distance=distance,
         distance_percentile=float(reference.percentile(distance)),
         richness_percentile=float(reference.richness_percentile(taxa)[0]),
         cohort=cohort,
-        auroc=Estimate(estimates.get("auroc"), estimates.get("auroc_low"), estimates.get("auroc_high")),
+        auroc=aurocs.get(cohort, Estimate(None, None, None)),
         outcomes=reference.nearest_outcomes(distances),
     )
 
@@ -200,19 +198,19 @@ def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts:
         coverage = model_input.recognised or 0.0
         reasons += _coverage_rule(coverage)
         reasons += _profiler_rule(facts.profile.profiler, model.profilers, coverage)
-        reasons += _sampling_rules(facts.profile, model.evidence["clocks"], model.evidence["landmark"])
+        reasons += _sampling_rules(facts.profile, model.evidence.clocks, model.evidence.landmark)
         reasons += _total_rule(facts.profile)
     if facts.neighbourhood is not None:
         reasons += _distance_rule(facts.neighbourhood.distance_percentile)
         reasons += _richness_rule(facts.neighbourhood.richness_percentile)
         reasons += _nearest_cohort_rule(facts.neighbourhood.cohort, facts.neighbourhood.auroc)
     if "immune" in model.blocks:
-        reasons += _immune_rules(candidate, model.evidence["landmark"], facts)
+        reasons += _immune_rules(candidate, model.evidence.landmark, facts)
     if 0 < (share := facts.present.get("clinical", 1.0)) < 1:
         reasons.append(Reason("use with care", f"only {share:.0%} of the model's clinical columns were reported"))
     reasons += _range_rule(model_input, facts.outside)
-    if model.evidence["beats_chance"] is not True:
-        reasons.append(Reason("use with care", model.evidence["sentence"]))
+    if model.evidence.beats_chance is not True:
+        reasons.append(Reason("use with care", model.evidence.sentence))
     if model.simulated:
         reasons.append(
             Reason("use with care", "the model was trained on simulated patients: it says nothing about real patients")

@@ -1,17 +1,18 @@
 """The bundle: a trained model as a folder of JSON, arrays and XGBoost's UBJ, checked before it is read.
 
 ====================  ====================================================================================
-`bundle.json`         protocol, outcome, encoder, family, calibration, units, profiler, evidence in short
+`bundle.json`         protocol, outcome, family, encoder, calibration, units, profilers, evidence
 `linear.npz`          a linear family's arrays
 `trees.ubj`           a tree family's ensemble
 `card.md`             the model card
 `hashes.json`         SHA-256 of each of the others
-`reference.npz`       since protocol 2: the reference cloud, where the model reads taxa: profiles and outcomes
-`validation.json`     since protocol 2: the evidence in full
-`card.html`           since protocol 2: the model card again, in one page that needs no other file
+`reference.npz`       since protocol 2, if the model reads taxa: the training reference set
+`validation.json`     since protocol 2: the validation record
+`card.html`           since protocol 2: the model card as one page that needs no other file
 ====================  ====================================================================================
 
-There is no pickle in it, and loading refuses anything else that lies in the folder. Protocol 1 is read for ever.
+A bundle contains no pickle, and loading refuses a folder with any other file. Evidence and validation record follow
+`models.evidence` since protocol 3; `models.evidence_upgrade` reads those of protocols 1 and 2, for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -30,10 +31,12 @@ from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
 from models.calibration import Calibration
 from models.encoder import BlockEncoder, absent
+from models.evidence import Evidence, Validation
+from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
 from models.reference import ReferenceSet
 
-PROTOCOL = 2
+PROTOCOL = 3
 _SINCE_2 = {"reference.npz", "validation.json", "card.html"}
 _ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md", "hashes.json"} | _SINCE_2
 _LARGEST = 512 * 2**20
@@ -43,7 +46,7 @@ _FORMER_FAMILIES = {"random_forest": "xgboost_forest"}
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model and all that must be said with its answers.
+    """A trained model, with all that its predictions report.
 
     Attributes
     ----------
@@ -56,20 +59,19 @@ class Model:
     predictor : Predictor
         Fitted.
     calibration : Calibration
-        From left-out log-odds to probability.
+        Fitted to held-out log-odds.
     units : dict of str to str
         Unit of each immune measurement.
     profilers : tuple of str
         The profilers of the training cohorts.
-    evidence : dict
-        What the model was trained and validated on, in short: every answer repeats it; see
-        `training.evidence.evidence`.
+    evidence : Evidence
+        Summary that every prediction repeats.
     card : str
         The model card, in Markdown.
     reference : ReferenceSet or None
-        The training profiles, whose `taxa` are the encoder's; None without the taxa block, and in protocol 1.
-    validation : dict
-        The evidence in full, JSON-ready; empty in protocol 1.
+        Training reference set, whose `taxa` are the encoder's; None without the taxa block, and in protocol 1.
+    validation : Validation or None
+        Validation record; None in protocol 1.
     card_html : str
         The model card as a page; empty in protocol 1.
     """
@@ -81,10 +83,10 @@ class Model:
     calibration: Calibration
     units: dict[str, str]
     profilers: tuple[str, ...]
-    evidence: dict[str, Any]
+    evidence: Evidence
     card: str
     reference: ReferenceSet | None = None
-    validation: dict[str, Any] = field(default_factory=dict)
+    validation: Validation | None = None
     card_html: str = ""
 
     @property
@@ -95,7 +97,7 @@ class Model:
     @property
     def simulated(self) -> bool:
         """Whether the training data were simulated."""
-        return bool(self.evidence["simulated"])
+        return self.evidence.simulated
 
 
 def save_bundle(model: Model, folder: Path) -> None:
@@ -111,7 +113,7 @@ def save_bundle(model: Model, folder: Path) -> None:
     contents = {
         "card.md": model.card.encode(),
         "card.html": model.card_html.encode(),
-        "validation.json": _json(model.validation),
+        "validation.json": _json(model.validation and model.validation.to_json()),
     }
     if isinstance(model.predictor, LinearPredictor):
         predictor = model.predictor
@@ -130,7 +132,7 @@ def save_bundle(model: Model, folder: Path) -> None:
         "reference": model.reference and model.reference.state(),
         "units": model.units,
         "profilers": model.profilers,
-        "evidence": model.evidence,
+        "evidence": model.evidence.to_json(),
         "encoder": model.encoder.state(),
     }
     contents["bundle.json"] = _json(about)
@@ -166,13 +168,7 @@ def load_bundle(folder: Path) -> Model:
         if about["outcome"] not in OUTCOME_IDS:
             raise ValueError(f"unknown outcome {about['outcome']!r}")
         encoder = BlockEncoder.from_state(about["encoder"])
-        newer: dict[str, Any] = {}
-        if protocol > 1:
-            newer = {
-                "reference": _reference(encoder, about["reference"], contents),
-                "validation": json.loads(contents["validation.json"], parse_constant=_no_number),
-                "card_html": contents["card.html"].decode(),
-            }
+        evidence, validation = _evidence(protocol, about, family, contents)
         model = Model(
             outcome=about["outcome"],
             family=family,
@@ -181,9 +177,11 @@ def load_bundle(folder: Path) -> Model:
             calibration=Calibration.from_state(about["calibration"]),
             units=about["units"],
             profilers=tuple(about["profilers"]),
-            evidence=about["evidence"],
+            evidence=evidence,
             card=contents["card.md"].decode(),
-            **newer,
+            reference=_reference(encoder, about["reference"], contents) if protocol > 1 else None,
+            validation=validation,
+            card_html=contents["card.html"].decode() if protocol > 1 else "",
         )
         _check_parts_fit(model)
         return model
@@ -231,8 +229,16 @@ def _check_parts_fit(model: Model) -> None:
     margin = base + shap.sum()
     if not np.isfinite([margin, model.calibration.probability(margin)]).all():
         raise ValueError("its parameters are not finite")
-    if not isinstance(model.validation, dict):
-        raise ValueError("its validation is no JSON object")
+
+
+def _evidence(
+    protocol: int, about: Mapping[str, Any], family: str, contents: Mapping[str, bytes]
+) -> tuple[Evidence, Validation | None]:
+    record = json.loads(contents["validation.json"], parse_constant=_no_number) if protocol > 1 else None
+    if protocol < 3:
+        evidence = upgrade_evidence(about["evidence"], about["outcome"])
+        return evidence, upgrade_validation(record or {}, evidence, family)
+    return Evidence.from_json(about["evidence"]), None if record is None else Validation.from_json(record)
 
 
 def _reference(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from scipy.stats import false_discovery_control, fisher_exact
 
 from models.applicability import assess_applicability
 from models.bundle import Model
+from models.evidence import Distributions, LevelDistribution, NumericDistribution
 from models.patient_input import Candidate, to_model_input
 from models.prediction import Verdict
 from models.reference import VERDICTS
@@ -154,7 +155,7 @@ def drift(model: Model, candidates: Sequence[Candidate]) -> DriftReport:
         for block, values in model_input.values.items():
             if block != "taxa" or candidate.taxa is not None:
                 rows[block].append(values[0])
-    distributions = model.validation.get("distributions", {})
+    distributions = model.validation.distributions if model.validation else None
     columns = {
         block: dict(zip(model.encoder.names_[block], np.array(block_rows).T, strict=True))
         for block, block_rows in rows.items()
@@ -163,8 +164,8 @@ def drift(model: Model, candidates: Sequence[Candidate]) -> DriftReport:
     return DriftReport(
         patients=len(candidates),
         verdicts={verdict: verdicts[verdict] for verdict in VERDICTS},
-        columns=_column_drifts(distributions, columns),
-        taxa=_taxon_drifts(distributions, columns.get("taxa", {})),
+        columns=_column_drifts(distributions, columns) if distributions else (),
+        taxa=_taxon_drifts(distributions, columns["taxa"]) if distributions and "taxa" in columns else (),
     )
 
 
@@ -201,7 +202,7 @@ def _psi(trained: Counts, current: Counts) -> Vector:
 
 
 def _column_drifts(
-    distributions: Mapping[str, Any], columns: Mapping[str, Mapping[str, Vector]]
+    distributions: Distributions, columns: Mapping[str, Mapping[str, Vector]]
 ) -> tuple[ColumnDrift, ...]:
     rows = list(_stabilities(distributions, columns))
     adjusted = _adjusted([row[-1].p for row in rows])
@@ -213,16 +214,15 @@ def _column_drifts(
 
 
 def _stabilities(
-    distributions: Mapping[str, Any], columns: Mapping[str, Mapping[str, Vector]]
+    distributions: Distributions, columns: Mapping[str, Mapping[str, Vector]]
 ) -> Iterator[tuple[str, str, int, int, Stability]]:
     """Yield block, name, numbers of candidates and training patients, and stability of each measured column."""
-    for block in ("immune", "clinical"):
-        for name, distribution in distributions.get(block, {}).items():
-            if block not in columns or not (distribution.get("levels") or distribution.get("bins")):
-                continue
-            trained, current = _histograms(name, distribution, columns[block])
-            if measured := int(current.sum()):
-                yield block, name, measured, int(trained.sum()), stability(trained, current)
+    blocks = (("immune", distributions.immune), ("clinical", distributions.clinical))
+    for block, by_name in blocks:
+        for name, distribution in by_name.items() if block in columns else ():
+            histograms = _histograms(name, distribution, columns[block])
+            if histograms is not None and (measured := int(histograms[1].sum())):
+                yield block, name, measured, int(histograms[0].sum()), stability(*histograms)
 
 
 def _reading(psi: float, q: float) -> DriftReading:
@@ -231,47 +231,54 @@ def _reading(psi: float, q: float) -> DriftReading:
     return "much drift" if psi >= MUCH_DRIFT else "some drift"
 
 
-def _histograms(name: str, distribution: Mapping[str, Any], columns: Mapping[str, Vector]) -> tuple[Counts, Counts]:
-    """Return the patients in each bin, or of each level, among the training patients and among the candidates."""
-    if levels := distribution.get("levels"):
-        trained = np.array([level["patients"] for level in levels.values()])
+def _histograms(
+    name: str, distribution: NumericDistribution | LevelDistribution, columns: Mapping[str, Vector]
+) -> tuple[Counts, Counts] | None:
+    """Return the training patients and the candidates in each bin, or of each level; None where training kept none."""
+    if isinstance(distribution, LevelDistribution):
+        if not distribution.levels:
+            return None
+        trained = np.array([level.patients for level in distribution.levels.values()])
         if name not in columns:
-            return trained, np.array([(columns[f"{name}={level}"] == 1).sum() for level in levels])
+            return trained, np.array([(columns[f"{name}={level}"] == 1).sum() for level in distribution.levels])
         # The column is 0 or 1 in training; a larger value counts as 1.
-        return trained, np.bincount(columns[name][~np.isnan(columns[name])] > 0, minlength=len(levels))
+        return trained, np.bincount(columns[name][~np.isnan(columns[name])] > 0, minlength=len(trained))
+    if distribution.histogram is None:
+        return None
     values = columns[name][~np.isnan(columns[name])]
-    trained = np.array(distribution["bins"]["patients"])
-    return trained, np.bincount(np.searchsorted(distribution["bins"]["edges"], values), minlength=len(trained))
+    trained = np.array(distribution.histogram.patients)
+    return trained, np.bincount(np.searchsorted(distribution.histogram.edges, values), minlength=len(trained))
 
 
-def _taxon_drifts(distributions: Mapping[str, Any], columns: Mapping[str, Vector]) -> tuple[TaxonDrift, ...]:
-    taxa = distributions.get("taxa", {}) if columns else {}
-    counts = [(len(columns[name]), int((columns[name] > 0).sum())) for name in taxa]
+def _taxon_drifts(distributions: Distributions, columns: Mapping[str, Vector]) -> tuple[TaxonDrift, ...]:
+    taxa, trained = distributions.taxa, distributions.patients
+    counts = [(int((columns[name] > 0).sum()), len(columns[name])) for name in taxa]
     p_values = [
-        float(fisher_exact(_carriage(carriers, profiles, taxon["carriers"], distributions["patients"])).pvalue)
-        for (profiles, carriers), taxon in zip(counts, taxa.values(), strict=True)
+        float(fisher_exact([_carriage(carriers, profiles), _carriage(taxon.carriers, trained)]).pvalue)
+        for (carriers, profiles), taxon in zip(counts, taxa.values(), strict=True)
     ]
     drifts = [
         TaxonDrift(
             name=name,
             profiles=profiles,
             prevalence=carriers / profiles,
-            trained=distributions["patients"],
-            trained_prevalence=taxon["prevalence"],
-            difference=carriers / profiles - taxon["prevalence"],
+            trained=trained,
+            trained_prevalence=taxon.prevalence,
+            difference=carriers / profiles - taxon.prevalence,
             p=p,
             q=q,
             drifted=q < FALSE_DISCOVERIES,
         )
-        for (name, taxon), (profiles, carriers), p, q in zip(
+        for (name, taxon), (carriers, profiles), p, q in zip(
             taxa.items(), counts, p_values, _adjusted(p_values), strict=True
         )
     ]
     return tuple(sorted(drifts, key=lambda row: row.p))
 
 
-def _carriage(carriers: int, profiles: int, trained_carriers: int, trained: int) -> list[list[int]]:
-    return [[carriers, profiles - carriers], [trained_carriers, trained - trained_carriers]]
+def _carriage(carriers: int, profiles: int) -> tuple[int, int]:
+    """Return the profiles with and without a taxon."""
+    return carriers, profiles - carriers
 
 
 def _adjusted(p_values: Sequence[float]) -> list[float]:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from features.outcomes import is_toxicity
-from models.prediction import BenefitBounds, Cell, JointOutcome, OddsRatio, Prediction
+from models.evidence import PooledOddsRatio
+from models.prediction import BenefitBounds, Cell, JointOutcome, Prediction
 
 CELLS = ("response_without_toxicity", "both", "neither", "toxicity_without_response")
 """The four cells of the 2 x 2, named as the fields of `JointOutcome`."""
@@ -44,7 +45,7 @@ def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
         return _unknown(outcomes, "a model abstained")
     odds_ratio = _odds_ratio(response, toxicity)
     cells = _cells(response.probability, toxicity.probability, odds_ratio.value if odds_ratio else None)
-    return JointOutcome(outcomes, None, *cells, odds_ratio)
+    return JointOutcome(outcomes, None, *cells, odds_ratio, ODDS_RATIO_MEANS if odds_ratio else None)
 
 
 def benefit_bounds(joint: JointOutcome) -> BenefitBounds:
@@ -95,16 +96,16 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
     return alone, both, neither, harm
 
 
-def _odds_ratio(response: Prediction, toxicity: Prediction) -> OddsRatio | None:
+def _odds_ratio(response: Prediction, toxicity: Prediction) -> PooledOddsRatio | None:
     """Return the training cohorts' odds ratio of the two outcomes, of the model that counted more patients."""
     candidates = [
-        OddsRatio(**ratio, meaning=ODDS_RATIO_MEANS)
+        ratio
         for prediction in (response, toxicity)
-        for ratio in prediction.evidence.get("odds_ratios", ())
-        if (ratio["response"], ratio["toxicity"]) == (response.outcome, toxicity.outcome)
+        for ratio in prediction.evidence.odds_ratios
+        if (ratio.response, ratio.toxicity) == (response.outcome, toxicity.outcome)
     ]
     return max(candidates, key=lambda ratio: ratio.patients, default=None)
 
 
 def _unknown(outcomes: tuple[str, ...], reason: str) -> JointOutcome:
-    return JointOutcome(outcomes, reason, _NO_CELL, _NO_CELL, _NO_CELL, _NO_CELL, None)
+    return JointOutcome(outcomes, reason, _NO_CELL, _NO_CELL, _NO_CELL, _NO_CELL, None, None)

@@ -123,7 +123,7 @@ def _probability_range(model: Model, margin: float) -> ProbabilityRange | None:
     if model.calibration.venn_abers is None:
         return None
     low, high = model.calibration.venn_abers.range(margin)
-    meaning = RANGE_MEANS + (RANGE_COVERAGE if model.validation else "")
+    meaning = RANGE_MEANS + (RANGE_COVERAGE if model.validation is not None else "")
     return ProbabilityRange(float(low), float(high), "Venn-Abers", meaning)
 
 

@@ -7,14 +7,13 @@ have no slots, since orjson writes objects with slots four times as slowly.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from features.columns import BLOCKS
-from models.evidence import Documented, Estimate
+from models.evidence import Documented, Estimate, Evidence, PooledOddsRatio
 
 BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]
 Verdict = Literal["ok", "use with care", "abstain"]
@@ -173,7 +172,7 @@ class Prediction(Documented):
     """SHAP explanation of the probability; null where the model abstains."""
     model: ModelReference
     """The model that made the prediction."""
-    evidence: Mapping[str, Any]
+    evidence: Evidence
     """What the model was trained and validated on."""
     trust: Trust
     """Whether the model applies to this patient, and why."""
@@ -196,26 +195,6 @@ class Cell(Documented):
 
 
 @dataclass(frozen=True)
-class OddsRatio(Documented):
-    """Odds ratio of response and toxicity in the training cohorts (Mantel and Haenszel), with its 95% interval."""
-
-    response: str
-    """Id of the response."""
-    toxicity: str
-    """Id of the toxicity."""
-    patients: int
-    """Training patients whose response and toxicity are both known; at least 100."""
-    value: float
-    """Pooled odds ratio."""
-    low: float
-    """Lower end of the interval."""
-    high: float
-    """Upper end of the interval."""
-    meaning: str
-    """How to read the Plackett estimates that follow from it."""
-
-
-@dataclass(frozen=True)
 class JointOutcome(Documented):
     """Response and toxicity of one patient, cross-classified in four cells.
 
@@ -234,8 +213,10 @@ class JointOutcome(Documented):
     """Neither response nor toxicity."""
     toxicity_without_response: Cell
     """Toxicity without response: harm alone."""
-    odds_ratio: OddsRatio | None
-    """Odds ratio under which the cells are expected; null below 100 patients, and for older bundles."""
+    odds_ratio: PooledOddsRatio | None
+    """Odds ratio behind the Plackett estimates; null below 100 patients, and for older bundles."""
+    meaning: str | None
+    """How to read the Plackett estimates; null where there are none."""
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from scipy.special import betaincinv
 
-from models.evidence import EventRate
+from models.evidence import EventRate, ProbabilityGroup, Validation
 
 ALPHA = 0.05
 """One minus the confidence level of the intervals."""
@@ -34,21 +32,20 @@ def event_rate(events: int, patients: int) -> EventRate:
     return EventRate(patients, events, events / patients if patients else None, low, high)
 
 
-def similar_predictions(validation: Mapping[str, Any], probability: float) -> dict[str, Any] | None:
+def similar_predictions(validation: Validation | None, probability: float) -> ProbabilityGroup | None:
     """Return the group of held-out patients whose predicted probabilities were close to this one.
 
     Parameters
     ----------
-    validation : mapping
-        Validation of the model, with the groups of `training.evidence.aggregates.by_answer`.
+    validation : Validation or None
+        Validation record of the model.
     probability : float
         In [0, 1].
 
     Returns
     -------
-    dict or None
-        `from` and `to`, the probabilities of the group (`to` belongs to the next group, save 1), and the fields of
-        `EventRate`. None where the validation has no groups: too few patients, or an older bundle.
+    ProbabilityGroup or None
+        None where the record has no groups: too few patients, or an older bundle.
     """
-    groups: list[dict[str, Any]] = validation.get("by_answer", [])
-    return next((group for group in reversed(groups) if probability >= group["from"]), None)
+    groups = validation.outcomes_by_probability if validation else ()
+    return next((group for group in reversed(groups) if probability >= group.probability_from), None)

@@ -210,7 +210,7 @@ def _about(served: ServedModel) -> dict[str, Any]:
         "inputs": {block: list(names) for block, names in model.encoder.names_.items()},
         "units": model.units,
         "profilers": list(model.profilers),
-        "evidence": model.evidence,
+        "evidence": model.evidence.to_json(),
         "simulated": model.simulated,
     }
 

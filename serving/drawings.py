@@ -9,6 +9,13 @@ from typing import Any
 
 from features.columns import Column
 from features.transforms import genus_of
+from models.evidence import (
+    CohortDecisionCurve,
+    Distributions,
+    LevelDistribution,
+    NumericDistribution,
+    TaxonDistribution,
+)
 from models.prediction import Explanation
 
 APART = 8
@@ -21,7 +28,7 @@ LABEL = 34
 """The room of a visit's label."""
 
 
-def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[str, Any]:
+def waterfall(explanation: Explanation, distributions: Distributions | None) -> dict[str, Any]:
     """Return an explanation as a waterfall: taxa by genus, analytes and clinical columns each, the largest apart.
 
     Its log-odds are those of the probability: calibration shrinks what the model says, and its reasons alike.
@@ -30,8 +37,8 @@ def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[s
     ----------
     explanation : Explanation
         Of a prediction.
-    validation : mapping
-        The model's, with the training distributions.
+    distributions : Distributions or None
+        Training distributions of the model's columns.
 
     Returns
     -------
@@ -59,7 +66,6 @@ def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[s
     width = (high - low) or 1.0
 
     places = [(edge - low) / width for edge in edges]
-    distributions = validation.get("distributions", {})
     blocks: dict[str, float] = {}
     for (block, _), total in sums.items():
         blocks[block] = blocks.get(block, 0.0) + total
@@ -74,7 +80,7 @@ def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[s
                 "stop": places[i + 1],
                 "n": len(features),
                 "features": [
-                    {**one, "at": _among(distributions.get(one["block"], {}).get(one["feature"]), one)}
+                    {**one, "at": _among(_distribution(distributions, one), one)}
                     for one in sorted(features, key=lambda one: -abs(one["shap"]))[:APART]
                     if one["shap"]
                 ],
@@ -84,10 +90,23 @@ def waterfall(explanation: Explanation, validation: Mapping[str, Any]) -> dict[s
     }
 
 
-def _among(of: Mapping[str, Any] | None, feature: Mapping[str, Any]) -> dict[str, Any] | None:
+def _distribution(
+    distributions: Distributions | None, feature: Mapping[str, Any]
+) -> NumericDistribution | TaxonDistribution | None:
+    """Return the training distribution of a feature that is a number; None where there is none."""
+    block = getattr(distributions, feature["block"], {})
+    distribution = block.get(feature["feature"])
+    return None if isinstance(distribution, LevelDistribution) else distribution
+
+
+def _among(
+    distribution: NumericDistribution | TaxonDistribution | None, feature: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """Return where a value lies among the training patients', in shares of a strip's width."""
-    quantiles = {name: value for name, value in ((of or {}).get("quantiles") or {}).items() if value is not None}
-    if of is None or not {"25", "50", "75"} <= quantiles.keys():
+    if distribution is None:
+        return None
+    quantiles = {percent: value for percent, value in (distribution.quantiles or {}).items() if value is not None}
+    if not {25, 50, 75} <= quantiles.keys():
         return None
     value, logarithmic = feature["value"], feature["block"] != "clinical"
 
@@ -107,13 +126,13 @@ def _among(of: Mapping[str, Any] | None, feature: Mapping[str, Any]) -> dict[str
 
     return {
         "low": place(min(known.values())),
-        "q25": place(known["25"]),
-        "median": place(known["50"]),
-        "q75": place(known["75"]),
+        "q25": place(known[25]),
+        "median": place(known[50]),
+        "q75": place(known[75]),
         "high": place(max(known.values())),
         "value": None if mine is None else place(mine),
-        "prevalence": of.get("prevalence"),
-        "typical": quantiles["50"],
+        "prevalence": getattr(distribution, "prevalence", None),
+        "typical": quantiles[50],
     }
 
 
@@ -121,8 +140,12 @@ def on_plane(sides: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     """Return a patient's place among response and toxicity, with what patients of such answers had of both."""
     found: dict[str, float | None] = {}
     for letter, side in zip("rt", sides, strict=True):
-        had = side["like"] or {"low": None, "high": None}
-        found |= {letter: side["answer"].probability, f"{letter}_low": had["low"], f"{letter}_high": had["high"]}
+        had = side["like"]
+        found |= {
+            letter: side["answer"].probability,
+            f"{letter}_low": had and had.low,
+            f"{letter}_high": had and had.high,
+        }
     return found
 
 
@@ -168,26 +191,26 @@ def course(rows: Sequence[Mapping[str, Any]], days: Sequence[float | None], kind
     }
 
 
-def net_benefit(decision: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def net_benefit(decision: Sequence[CohortDecisionCurve]) -> list[dict[str, Any]]:
     """Return each cohort's decision curve, in a drawing of 200 by 120."""
     found = []
     for one in decision:
-        top = max([0.05, *(value for value in (*one["model"], *one["all"]) if value is not None)])
+        top = max([0.05, *(value for value in (*one.model, *one.treat_all) if value is not None)])
         # Far below nought there is nothing to choose between.
         bottom = -top / 2
         scale = 120 / (top - bottom)
         lines = {
             name: " ".join(
                 f"{200 * t:.1f},{(top - max(value, bottom)) * scale:.1f}"
-                for t, value in zip(one["thresholds"], one[name], strict=True)
+                for t, value in zip(one.thresholds, values, strict=True)
                 if value is not None
             )
-            for name in ("model", "all")
+            for name, values in (("model", one.model), ("all", one.treat_all))
         }
-        rows = zip(one["thresholds"], one["model"], one["all"], strict=True)
+        rows = zip(one.thresholds, one.model, one.treat_all, strict=True)
         found.append(
             {
-                **{name: one[name] for name in ("cohort", "patients", "events", "indicative")},
+                **{name: getattr(one, name) for name in ("cohort", "patients", "events", "indicative")},
                 **lines,
                 "zero": round(top * scale, 1),
                 "top": f"{top:.2f}",

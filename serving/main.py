@@ -96,7 +96,7 @@ def serve(
 
 def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> FastAPI:
     configuration = settings()
-    landmark = min(served.model.evidence["landmark"] for ranked in models.values() for served in ranked)
+    landmark = min(served.model.evidence.landmark for ranked in models.values() for served in ranked)
     clinic = read_clinic(configuration.clinic, landmark) if configuration.clinic else None
     return create_app(models, accounts, clinic, _mlflow_ui(configuration.tracking_uri))
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from features.analytes import ImmuneUnit, MeasuredValue, parse_value
 from features.errors import InputError
+from models.evidence import Evidence
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 
@@ -144,7 +145,7 @@ class ServedModelOut(BaseModel):
     inputs: Annotated[dict[str, list[str]], Field(description="the names that each block reads")]
     units: Annotated[dict[str, str], Field(description="the unit in which each analyte is known")]
     profilers: list[str]
-    evidence: dict[str, Any]
+    evidence: Evidence
     simulated: bool
 
 

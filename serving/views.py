@@ -12,6 +12,7 @@ from features.columns import levels_by_field
 from features.outcomes import definition_of, is_toxicity
 from models.bundle import Model
 from models.drift import DriftReport, drift
+from models.evidence import JointTable, NumericDistribution
 from models.joint import CELLS, joint_outcome
 from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel, predict
@@ -68,7 +69,7 @@ class Desk:
         if sortable and sort == "benefit":
             rows = sorted(rows, key=lambda row: -row["benefit"])
         evidence = [
-            {"side": _side(name), "sentence": one.model.evidence["sentence"], "promoted": _is_promoted(one.alias)}
+            {"side": _side(name), "sentence": one.model.evidence.sentence, "promoted": _is_promoted(one.alias)}
             for name, one in ((name, self.models[name][0]) for name in self.pair)
         ]
         return {"clinic": self.clinic, "rows": rows, "sortable": sortable, "sort": sort, "find": find,
@@ -116,7 +117,7 @@ class Desk:
         clinical = (name for model in served for name in model.encoder.names_.get("clinical", ()))
         return {
             "profilers": sorted({name for model in served for name in model.profilers}),
-            "clocks": sorted({name for model in served for name in model.evidence["clocks"]}),
+            "clocks": sorted({name for model in served for name in model.evidence.clocks}),
             "fields": list(levels_by_field(clinical)),
             "units": list(get_args(ImmuneUnit)),
         }
@@ -200,7 +201,7 @@ class Desk:
             "together": self._together(),
             "plane": None if joint.reason else drawings.on_plane(sides),
             "evidence": [
-                {"side": one["side"], "sentence": one["answer"].evidence["sentence"], "promoted": one["promoted"]}
+                {"side": one["side"], "sentence": one["answer"].evidence.sentence, "promoted": one["promoted"]}
                 for one in sides
             ],
             "rings": self._rings(),
@@ -216,6 +217,7 @@ class Desk:
     def _one_side(self, prediction: Prediction) -> dict[str, Any]:
         model = self._served[prediction.model.name, prediction.model.version].model
         validation, p = model.validation, prediction.probability
+        group = None if p is None else similar_predictions(validation, p)
         return {
             "outcome": prediction.outcome,
             "side": _side(prediction.outcome),
@@ -223,39 +225,40 @@ class Desk:
             "definition": prediction.definition,
             "answer": prediction,
             "promoted": _is_promoted(prediction.model.alias),
-            "patients": model.evidence["patients"],
-            "events": model.evidence["events"],
-            "rates": validation.get("rates"),
-            "like": None if p is None else similar_predictions(validation, p),
+            "patients": model.evidence.patients,
+            "events": model.evidence.events,
+            "rates": validation and validation.rates,
+            "like": group and group.outcomes,
             "nearest": next((n for n in prediction.nearest if n.outcome == prediction.outcome), None),
             "reasons": None
             if prediction.explanation is None
-            else drawings.waterfall(prediction.explanation, validation),
+            else drawings.waterfall(prediction.explanation, validation.distributions if validation else None),
             # The evidence stands above, once.
-            "reservations": [why for why in prediction.trust.reasons if why != prediction.evidence["sentence"]],
-            "curves": drawings.net_benefit(validation.get("decision", ())),
+            "reservations": [why for why in prediction.trust.reasons if why != prediction.evidence.sentence],
+            "curves": drawings.net_benefit(validation.decision_curves if validation else ()),
         }
 
-    def _together(self) -> dict[str, Any] | None:
+    def _together(self) -> JointTable | None:
         """Return the cohorts' counts of response and toxicity together, those of the model that saw more patients."""
         if len(self.pair) < 2:
             return None
         found = [
             table
             for name in self.pair
-            for table in self.models[name][0].model.validation.get("together", {}).get("tables", ())
-            if (table["response"], table["toxicity"]) == self.pair
+            if (validation := self.models[name][0].model.validation) is not None
+            for table in validation.response_and_toxicity.tables
+            if (table.response, table.toxicity) == self.pair
         ]
-        return max(found, key=lambda table: table["overall"]["patients"], default=None)
+        return max(found, key=lambda table: table.overall.patients, default=None)
 
     def _rings(self) -> list[dict[str, Any]]:
         """Return the rates of each cohort that tells response and toxicity of the same patients."""
         both = self._together()
         return [] if both is None else [
-            {"cohort": one["cohort"],
-             "response": one["response_without_toxicity"]["rate"] + one["both"]["rate"],
-             "toxicity": one["toxicity_without_response"]["rate"] + one["both"]["rate"]}
-            for one in both["cohorts"] if one["patients"]
+            {"cohort": row.cohort,
+             "response": (row.cells.response_without_toxicity.rate or 0) + (row.cells.both.rate or 0),
+             "toxicity": (row.cells.toxicity_without_response.rate or 0) + (row.cells.both.rate or 0)}
+            for row in both.cohorts if row.cells.patients
         ]  # fmt: skip
 
     def _course(self, patient: Patient) -> dict[str, Any]:
@@ -277,16 +280,19 @@ class Desk:
         taxa: dict[str, float] = {}
         clinical: dict[str, float | str | bool | None] = {}
         for name in self.pair:
-            known = self.models[name][0].model.validation.get("distributions", {})
-            middle = {
-                taxon: of["quantiles"]["50"]
-                for taxon, of in sorted(known.get("taxa", {}).items(), key=lambda item: -item[1]["prevalence"])
-                if of["quantiles"]["50"]
+            validation = self.models[name][0].model.validation
+            if validation is None:
+                continue
+            known = validation.distributions
+            medians = {
+                taxon: median
+                for taxon, row in sorted(known.taxa.items(), key=lambda item: -item[1].prevalence)
+                if (median := (row.quantiles or {}).get(50))
             }
-            taxa = taxa or dict(list(middle.items())[:_EXAMPLE_TAXA])
-            for column, of in known.get("clinical", {}).items():
-                if of.get("quantiles"):
-                    clinical.setdefault(column, of["quantiles"]["50"])
+            taxa = taxa or dict(list(medians.items())[:_EXAMPLE_TAXA])
+            for column, distribution in known.clinical.items():
+                if isinstance(distribution, NumericDistribution) and distribution.quantiles:
+                    clinical.setdefault(column, distribution.quantiles[50])
         whole = sum(taxa.values())
         profilers = [p for name in self.pair for p in self.models[name][0].model.profilers]
         stool = (
@@ -301,7 +307,7 @@ def _standing(sides: Sequence[Mapping[str, Any]]) -> str:
     """Return in a few words why the models' answers do not come first."""
     found = {
         side["side"]: "not promoted"
-        if side["answer"].evidence["beats_chance"] is True
+        if side["answer"].evidence.beats_chance is True
         else "did not beat chance on unseen cohorts"
         for side in sides
         if not side["promoted"]
@@ -347,7 +353,7 @@ def _drawn_cells(joint: JointOutcome) -> list[dict[str, Any]] | None:
     return [{"name": name, "middle": _middle(cell), **vars(cell)} for name, cell in cells]
 
 
-def _weighed(response: float, toxicity: float, together: Mapping[str, Any] | None, worth: float) -> dict[str, Any]:
+def _weighed(response: float, toxicity: float, together: JointTable | None, worth: float) -> dict[str, Any]:
     """Return what each cell counts for where one response is worth so many toxicities, in responses.
 
     All four together come to P(response) - P(toxicity) / worth, whatever the dependence of the two.
@@ -361,7 +367,7 @@ def _weighed(response: float, toxicity: float, together: Mapping[str, Any] | Non
     }
     cohorts = None
     if together is not None:
-        cohorts = math.fsum(value[name] * together["overall"][name]["rate"] for name in CELLS)
+        cohorts = math.fsum(value[name] * getattr(together.overall, name).rate for name in CELLS)
     return {"worth": worth, "value": value, "patient": response - toxicity / worth, "cohorts": cohorts}
 
 

@@ -46,15 +46,15 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
         candidates, keys = table_candidates(table), table.rows[list(_KEYS)]
     answers = predictions(served, candidates)
     result = pd.concat([keys.reset_index(drop=True), answers], axis=1)
-    about = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence}
+    about = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence.to_json()}
     write_table(result, out, about)
-    learnt = {cohort["name"] for cohort in served.model.evidence["cohorts"]} & set(keys.get("cohort", ()))
+    learnt = {cohort.name for cohort in served.model.evidence.cohorts} & set(keys.get("cohort", ()))
     lines = [f"the model learnt from {name}: these answers are no test of it" for name in sorted(learnt)]
     verdicts = ", ".join(f"{n} {verdict}" for verdict, n in answers["verdict"].value_counts().items())
     return "\n".join(
         [
             f"{served.model.outcome} for {len(result)} patients: {verdicts}",
-            f"evidence: {served.model.evidence['sentence']}",
+            f"evidence: {served.model.evidence.sentence}",
             *lines,
             f"wrote {out}",
         ]

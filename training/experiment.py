@@ -29,6 +29,7 @@ from features.settings import settings
 from models.bundle import Model
 from models.calibration import fit_venn_abers
 from models.encoder import Representation
+from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import FAMILIES
 from models.reference import fit_reference_set
 from models.registry import log_bundle, register
@@ -492,6 +493,7 @@ def log_family(one: Block, family: str, null: PermutationNull | None, around: Ci
 def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card: str, page: str) -> Model:
     """Return what a bundle keeps of one family on one set of blocks."""
     table, blocks, outcome = one.table, one.plan.blocks, evidence.validation["outcome"]
+    summary = upgrade_evidence(evidence.content, outcome)
     calibration, reference = fitted.calibration, None
     if "taxa" in blocks:
         outcomes = known_outcomes(table, outcome)
@@ -506,10 +508,10 @@ def served_model(one: Block, family: str, fitted: Fit, evidence: Evidence, card:
         calibration=calibration,
         units={n: table.units[n] for n in fitted.encoder.names_.get("immune", ())},
         profilers=tuple(dict.fromkeys(cohort.profiler for cohort in table.cohorts.values() if cohort.profiler)),
-        evidence=evidence.content,
+        evidence=summary,
         card=card,
         reference=reference,
-        validation=evidence.validation,
+        validation=upgrade_validation(evidence.validation, summary, family),
         card_html=page,
     )
 

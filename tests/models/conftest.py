@@ -18,6 +18,8 @@ from features.feature_table import Block, CohortContext, FeatureTable
 from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
+from models.evidence import PooledOddsRatio, Validation
+from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import FAMILIES
 from models.prediction import ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
@@ -31,14 +33,24 @@ PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 UNITS = {"IL-6": "pg/mL", "IL-8": "ng/mL", "IL-10": "unstated", "CD40L": "NPX", "IL6 mRNA": "log2_expression"}
 SIMPLE = {"elastic_net": 15, "xgboost_forest": 0, "xgboost": 7}
 """Which setting of each family the tests fit."""
-EVIDENCE: dict[str, Any] = {
-    "simulated": False,
-    "beats_chance": True,
-    "sentence": "on cohorts it had not seen this model did better than chance",
-    "clocks": ["day_ici"],
-    "landmark": 0.0,
-    "per_cohort": [{"cohort": "invented", "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}],
-}
+EVIDENCE = upgrade_evidence(
+    {
+        "simulated": False,
+        "beats_chance": True,
+        "sentence": "on cohorts it had not seen this model did better than chance",
+        "clocks": ["day_ici"],
+        "landmark": 0.0,
+        "per_cohort": [{"cohort": "invented", "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}],
+    },
+    "toxicity_any",
+)
+
+
+def validation_of(content: dict[str, Any]) -> Validation:
+    """Return a validation record with nothing but this content."""
+    validation = upgrade_validation({"seed": 0, **content}, EVIDENCE, "elastic_net")
+    assert validation is not None
+    return validation
 
 
 def invented(n: int = 60, n_taxa: int = 25, seed: int = 0) -> FeatureTable:
@@ -81,11 +93,12 @@ def invented(n: int = 60, n_taxa: int = 25, seed: int = 0) -> FeatureTable:
     )
 
 
-def prediction_of(outcome: str, probability: float | None, evidence: dict[str, Any] | None = None) -> Prediction:
-    """Return a prediction of which only the outcome, the probability and the evidence matter."""
+def prediction_of(outcome: str, probability: float | None, odds_ratios: Sequence[PooledOddsRatio] = ()) -> Prediction:
+    """Return a prediction of which only the outcome, the probability and the odds ratios matter."""
     trust = Trust("ok", (), (), (), *[None] * 11, (), ())
     reference = ModelReference("model", "1", "", "", "elastic_net", ("taxa",))
-    return Prediction(outcome, "", probability, None, None, reference, evidence or {}, trust, (), False)
+    evidence = replace(EVIDENCE, odds_ratios=tuple(odds_ratios))
+    return Prediction(outcome, "", probability, None, None, reference, evidence, trust, (), False)
 
 
 def outcome_of(table: FeatureTable) -> NDArray[np.float64]:
@@ -114,7 +127,7 @@ def trained(
         calibration=Calibration(0.8, -0.1),
         units={name: UNITS[name] for name in encoder.names_.get("immune", ())},
         profilers=(PROFILER,),
-        evidence=dict(EVIDENCE),
+        evidence=EVIDENCE,
         card="# A card\n",
     )
 
@@ -130,7 +143,7 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
         found,
         calibration=replace(found.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
         reference=taxa and fit_reference_set(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
-        validation={"per_cohort": [0.5, None], "distributions": distributions(table, found.encoder)},
+        validation=validation_of({"distributions": distributions(table, found.encoder)}),
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )
 

@@ -17,7 +17,7 @@ from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
 from models.batch import table_candidates
 from models.bundle import Model
 from models.encoder import BlockEncoder
-from models.evidence import Estimate
+from models.evidence import CohortAuroc, Estimate
 from models.patient_input import Candidate, Measurement, StoolProfile, to_model_input
 from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference_set
 
@@ -30,7 +30,7 @@ FULL = {KNOWN[0]: 50.0, KNOWN[1]: 30.0, KNOWN[2]: 20.0}
 
 def model(*blocks: str, **evidence: Any) -> Model:
     found = trained("elastic_net", blocks or ("taxa",))
-    return replace(found, evidence={**found.evidence, **evidence}, units={n: STATED[n] for n in found.units})
+    return replace(found, evidence=replace(found.evidence, **evidence), units={n: STATED[n] for n in found.units})
 
 
 def patients() -> list[Candidate]:
@@ -118,7 +118,7 @@ def test_a_model_whose_profiler_was_not_stated_matches_none() -> None:
 
 
 def test_another_clock_calls_for_care() -> None:
-    found = judged(stool(clock="day_fmt"), model(clocks=["day_ici", "day_x"]))
+    found = judged(stool(clock="day_fmt"), model(clocks=("day_ici", "day_x")))
     assert found.trust.verdict == "use with care"
     assert found.trust.reasons == (
         "the stool sample's day is counted on day_fmt, the model's days on day_ici and day_x",
@@ -271,11 +271,11 @@ def test_clinical_numbers_beyond_their_range_call_for_care() -> None:
     assert found.trust.reasons == ("outside the range of all training patients: age",)
 
 
-COHORT = {"cohort": "invented", "auroc": 0.8, "auroc_low": 0.7, "auroc_high": 0.9}
+COHORT = CohortAuroc("invented", 0, 0, Estimate(0.8, 0.7, 0.9))
 
 
 def placed(**cohort: Any) -> Model:
-    found = model("taxa", per_cohort=[{**COHORT, "cohort": "another"}, {**COHORT, **cohort}])
+    found = model("taxa", per_cohort=(replace(COHORT, cohort="another"), replace(COHORT, **cohort)))
     return replace(found, reference=complete("elastic_net", ("taxa",)).reference)
 
 
@@ -318,14 +318,14 @@ def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
     ("cohort", "says"),
     [
         (
-            {"auroc": 0.55, "auroc_low": 0.45, "auroc_high": 0.65},
+            {"auroc": Estimate(0.55, 0.45, 0.65)},
             "was no better than chance (0.55, 95% interval 0.45 to 0.65)",
         ),
         (
-            {"auroc": 0.3, "auroc_low": 0.2, "auroc_high": 0.4},
+            {"auroc": Estimate(0.3, 0.2, 0.4)},
             "was no better than chance (0.30, 95% interval 0.20 to 0.40)",
         ),
-        ({"auroc": None, "auroc_low": None, "auroc_high": None}, "could not be estimated"),
+        ({"auroc": Estimate(None, None, None)}, "could not be estimated"),
         ({"cohort": "a third"}, "could not be estimated"),
     ],
 )
@@ -343,7 +343,7 @@ def profile_of(cohort: Cohort, i: int) -> StoolProfile:
 def test_no_profile_of_another_taxonomy_is_answered(cohorts_dir: Path) -> None:
     table = landmark_table(read_cohort("spencer_2021", cohorts_dir, fetch=False))
     encoder = BlockEncoder(("taxa",)).fit(table)
-    found = model("taxa", per_cohort=[{**COHORT, "cohort": "spencer_2021"}])
+    found = model("taxa", per_cohort=(replace(COHORT, cohort="spencer_2021"),))
     reference = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
     by = replace(found, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"].profiler,))
     other = read_cohort("frankel_2017_qiime2", cohorts_dir, fetch=False)

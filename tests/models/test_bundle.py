@@ -21,9 +21,10 @@ from models.batch import predictions, table_candidates
 from models.bundle import PROTOCOL, load_bundle, save_bundle
 from models.calibration import Calibration
 from models.encoder import Representation
+from models.evidence import SeedSpread
 from models.families import FAMILIES, LinearPredictor
 
-from .conftest import complete, invented, one_stratum, trained
+from .conftest import complete, invented, one_stratum, trained, validation_of
 from .test_batch import served
 from .test_golden import GOLDEN
 
@@ -109,7 +110,7 @@ def test_without_taxa_there_is_no_cloud(tmp_path: Path) -> None:
 
 def test_an_old_bundle_has_nothing_of_the_new(tmp_path: Path) -> None:
     model = load_bundle(GOLDEN / "protocol_1_elastic_net")
-    assert (model.reference, model.validation, model.card_html) == (None, {}, "")
+    assert (model.reference, model.validation, model.card_html) == (None, None, "")
     assert model.calibration.venn_abers is None
     new = written(tmp_path)
     for name in ("reference.npz", "validation.json", "card.html"):
@@ -120,7 +121,7 @@ def test_an_old_bundle_has_nothing_of_the_new(tmp_path: Path) -> None:
 
 def test_what_is_validated_stays_out_of_what_every_answer_repeats(tmp_path: Path) -> None:
     about = json.loads((written(tmp_path) / "bundle.json").read_text())
-    assert about["evidence"] == complete("elastic_net").evidence
+    assert about["evidence"] == complete("elastic_net").evidence.to_json()
     assert "validation" not in about
 
 
@@ -141,8 +142,8 @@ def test_nan_is_never_written(tmp_path: Path, bad: float) -> None:
     model = trained("elastic_net")
     for broken in (
         replace(model, calibration=Calibration(bad, 0)),
-        replace(model, evidence={**model.evidence, "left_out_auroc": {"value": bad}}),
-        replace(model, validation={"deep": [{"auroc": bad}]}),
+        replace(model, evidence=replace(model.evidence, held_out_brier=bad)),
+        replace(model, validation=replace(validation_of({}), seeds=SeedSpread(1, bad, None, ()))),
     ):
         with pytest.raises(ValueError, match="not JSON compliant"):
             save_bundle(broken, tmp_path / "bundle")

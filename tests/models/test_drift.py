@@ -16,6 +16,7 @@ from features.feature_table import FeatureTable
 from models.batch import table_candidates
 from models.bundle import load_bundle
 from models.drift import FALSE_DISCOVERIES, ColumnDrift, DriftReport, drift, stability
+from models.evidence import LevelCount, LevelDistribution
 from models.patient_input import Candidate
 
 from .conftest import complete, invented
@@ -122,10 +123,11 @@ def test_counts_p_and_q_are_those_of_other_libraries() -> None:
 
 def test_a_number_beyond_yes_and_no_is_not_lost() -> None:
     model = complete("elastic_net")
-    known = model.validation["distributions"]
-    levels = {"levels": {"0": {"patients": 40}, "1": {"patients": 15}}}
-    clinical = {**known["clinical"], "age": levels}
-    changed = replace(model, validation={"distributions": {**known, "clinical": clinical}})
+    assert model.validation is not None
+    distributions = model.validation.distributions
+    levels = LevelDistribution(55, {"0": LevelCount(40, 40 / 55), "1": LevelCount(15, 15 / 55)})
+    changed_distributions = replace(distributions, clinical={**distributions.clinical, "age": levels})
+    changed = replace(model, validation=replace(model.validation, distributions=changed_distributions))
     ages = [*[0.0] * 3, *[1.0] * 2, *[3.0] * 4]
     row = rows_of(drift(changed, [Candidate({"age": age}) for age in ages]))["age"]
     assert row.psi == stability(np.array([40, 15]), np.array([3, 6])).psi

@@ -9,7 +9,7 @@ from models.evidence import Evidence, Validation
 from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 
 GOLDEN = Path(__file__).parent / "golden"
-BUNDLES = sorted(path for path in GOLDEN.iterdir() if path.is_dir())
+BUNDLES = sorted(path for protocol in (1, 2) for path in GOLDEN.glob(f"protocol_{protocol}_*/"))
 
 
 def read(path: Path) -> dict:

@@ -30,7 +30,7 @@ from models.rates import similar_predictions
 from models.reference import fit_reference_set
 from training.evidence.aggregates import by_answer, distributions
 
-from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of
+from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of, validation_of
 
 Numbers = dict[str, dict[str, float]]
 GOLDEN = Path(__file__).with_name("golden")
@@ -55,7 +55,7 @@ def write_golden() -> None:
             calibration=Calibration(0.9, 0.2, fit_venn_abers(predictor.margin(X), (y + (np.arange(40) % 5 == 0)) % 2)),
             units=dict(UNITS),
             profilers=(PROFILER,),
-            evidence={**EVIDENCE, "simulated": True},
+            evidence=replace(EVIDENCE, outcome="objective_response", simulated=True),
             card="# A golden bundle\n\nInvented numbers.\n",
             reference=fit_reference_set(
                 table.taxa.values,
@@ -63,11 +63,12 @@ def write_golden() -> None:
                 ["invented"] * 20 + ["invented too"] * 20,
                 {"objective_response": y, "toxicity_any": counterpart},
             ),
-            validation={
-                "per_cohort": [{"cohort": "invented", "auroc": None}],
-                "by_answer": by_answer(y, np.linspace(0.1, 0.9, 40)),
-                "distributions": distributions(table, encoder),
-            },
+            validation=validation_of(
+                {
+                    "by_answer": by_answer(y, np.linspace(0.1, 0.9, 40)),
+                    "distributions": distributions(table, encoder),
+                }
+            ),
             card_html="<!doctype html><title>A golden bundle</title><p>Invented numbers.",
         )
         save_bundle(model, folder)
@@ -122,7 +123,7 @@ def _predict(model: Model, numbers: Numbers) -> dict[str, Any]:
         "distance": trust.distance,
         "nearest_cohort": trust.nearest_cohort,
         "nearest": [[row.outcome, row.events, row.patients] for row in prediction.nearest],
-        "like": group and [group["events"], group["patients"]],
+        "like": group and [group.outcomes.events, group.outcomes.patients],
     }
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
+from models.evidence import PooledOddsRatio
 from models.joint import CELLS, ODDS_RATIO_MEANS, joint_outcome, joint_probability
-from models.prediction import Cell, OddsRatio, Prediction
+from models.prediction import Cell
 
 from .conftest import prediction_of
 
@@ -20,24 +19,13 @@ inner = st.floats(0.01, 0.99)
 ratio = st.floats(0.01, 100)
 
 
-def said(outcome: str, probability: float | None, *odds_ratios: dict[str, Any]) -> Prediction:
-    return prediction_of(outcome, probability, {"odds_ratios": list(odds_ratios)} if odds_ratios else {})
-
-
-def known(value: float, patients: int = 120, toxicity: str = "toxicity_any") -> dict[str, Any]:
-    return {
-        "response": "objective_response",
-        "toxicity": toxicity,
-        "patients": patients,
-        "value": value,
-        "low": value / 2,
-        "high": value * 2,
-    }
+def pooled(value: float, patients: int = 120, toxicity: str = "toxicity_any") -> PooledOddsRatio:
+    return PooledOddsRatio("objective_response", toxicity, patients, value, value / 2, value * 2)
 
 
 @given(r=share, t=share)
 def test_bounds_are_what_linear_programming_finds(r: float, t: float) -> None:
-    found = joint_outcome([said("objective_response", r), said("toxicity_any", t)])
+    found = joint_outcome([prediction_of("objective_response", r), prediction_of("toxicity_any", t)])
     # Response without toxicity, both, neither, toxicity without response.
     margins = [[1, 1, 0, 0], [0, 1, 0, 1], [1, 1, 1, 1]]
     for at, name in enumerate(CELLS):
@@ -49,7 +37,9 @@ def test_bounds_are_what_linear_programming_finds(r: float, t: float) -> None:
 
 @given(r=inner, t=inner, odds_ratio=ratio)
 def test_the_cells_have_the_odds_ratio_and_the_margins(r: float, t: float, odds_ratio: float) -> None:
-    found = joint_outcome([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
+    found = joint_outcome(
+        [prediction_of("objective_response", r, [pooled(odds_ratio)]), prediction_of("toxicity_any", t)]
+    )
     alone, both, neither, harm = (getattr(found, name).expected for name in CELLS)
     assert both * neither == pytest.approx(odds_ratio * alone * harm, rel=1e-6, abs=1e-12)
     assert (alone + both, both + harm) == pytest.approx((r, t))
@@ -64,7 +54,9 @@ def test_the_cells_have_the_odds_ratio_and_the_margins(r: float, t: float, odds_
 
 @given(r=share, t=share, odds_ratio=ratio)
 def test_any_probabilities_have_cells(r: float, t: float, odds_ratio: float) -> None:
-    found = joint_outcome([said("objective_response", r, known(odds_ratio)), said("toxicity_any", t)])
+    found = joint_outcome(
+        [prediction_of("objective_response", r, [pooled(odds_ratio)]), prediction_of("toxicity_any", t)]
+    )
     for name in CELLS:
         assert getattr(found, name).low - 1e-12 <= getattr(found, name).expected <= getattr(found, name).high
 
@@ -77,17 +69,23 @@ def test_a_larger_odds_ratio_never_makes_both_rarer(r: float, t: float, odds_rat
 
 
 def test_the_odds_ratio_of_most_patients_that_is_of_these_outcomes_counts() -> None:
-    others = (known(9.0, 900, "toxicity_3"), known(2.0, 120))
-    answers = [said("objective_response", 0.4, *others), said("toxicity_any", 0.3, known(3.0, 150))]
-    found = joint_outcome([said("disease_control", 0.5), *answers][1:])
-    assert found.odds_ratio == OddsRatio(**known(3.0, 150), meaning=ODDS_RATIO_MEANS)
-    assert joint_outcome([said("disease_control", 0.5), *answers]).odds_ratio is None
+    others = (pooled(9.0, 900, "toxicity_3"), pooled(2.0, 120))
+    answers = [
+        prediction_of("objective_response", 0.4, [*others]),
+        prediction_of("toxicity_any", 0.3, [pooled(3.0, 150)]),
+    ]
+    found = joint_outcome([prediction_of("disease_control", 0.5), *answers][1:])
+    assert found.odds_ratio == pooled(3.0, 150)
+    assert found.meaning == ODDS_RATIO_MEANS
+    assert joint_outcome([prediction_of("disease_control", 0.5), *answers]).odds_ratio is None
     assert found.outcomes == ("objective_response", "toxicity_any")
 
 
 def test_without_both_sides_there_are_no_cells() -> None:
-    found = joint_outcome([said("objective_response", None, known(2.0)), said("toxicity_any", 0.3)])
+    found = joint_outcome(
+        [prediction_of("objective_response", None, [pooled(2.0)]), prediction_of("toxicity_any", 0.3)]
+    )
     assert (found.reason, found.odds_ratio) == ("a model abstained", None)
     assert [getattr(found, name) for name in CELLS] == [Cell(None, None, None)] * 4
     assert joint_outcome([]).reason == "no model of response is registered"
-    assert joint_outcome([said("disease_control", 0.1)]).reason == "no model of toxicity is registered"
+    assert joint_outcome([prediction_of("disease_control", 0.1)]).reason == "no model of toxicity is registered"

@@ -23,7 +23,7 @@ from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 
-from .conftest import PROFILER, complete, invented, prediction_of, trained
+from .conftest import PROFILER, complete, invented, prediction_of, trained, validation_of
 from .test_batch import served
 
 STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percent", PROFILER, -1.0, "day_ici")
@@ -136,13 +136,14 @@ def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> No
         assert "such patients together, not this patient" in found.meaning
         assert "model card" in found.meaning
         orjson.dumps(said)
-    untold = predict([served(replace(model, validation={}))], candidate).probability_range
+    untold = predict([served(replace(model, validation=None))], candidate).probability_range
     assert "card" not in untold.meaning
     assert predict([served(trained("elastic_net"))], candidate).probability_range is None
 
 
 def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
-    model = replace(complete("elastic_net"), validation={"long": "a" * 10_000})
+    model = complete("elastic_net")
+    model = replace(model, validation=replace(validation_of({}), software={"long": "a" * 10_000}))
     said = predict([served(model)], next(table_candidates(invented())))
     assert said.evidence == model.evidence
     assert len(orjson.dumps(said)) < 10_000

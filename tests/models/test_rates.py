@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from models.evidence import EventRate
+from models.evidence import EventRate, ProbabilityGroup
 from models.rates import event_rate, exact_interval, similar_predictions
+
+from .conftest import validation_of
 
 COUNTS = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -33,8 +37,9 @@ def test_of_no_patients_nothing_is_known() -> None:
 
 
 def test_an_answer_belongs_to_one_group() -> None:
-    groups = [{"from": 0.0, "to": 0.4}, {"from": 0.4, "to": 1.0}]
-    found = [similar_predictions({"by_answer": groups}, at) for at in (0.0, 0.39, 0.4, 1.0)]
-    assert found == [groups[0], groups[0], groups[1], groups[1]]
-    assert similar_predictions({"by_answer": []}, 0.5) is None
-    assert similar_predictions({}, 0.5) is None
+    lower, upper = (ProbabilityGroup(low, high, event_rate(5, 20)) for low, high in ((0.0, 0.4), (0.4, 1.0)))
+    validation = replace(validation_of({}), outcomes_by_probability=(lower, upper))
+    groups = [similar_predictions(validation, probability) for probability in (0.0, 0.39, 0.4, 1.0)]
+    assert groups == [lower, lower, upper, upper]
+    assert similar_predictions(validation_of({}), 0.5) is None
+    assert similar_predictions(None, 0.5) is None

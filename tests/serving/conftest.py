@@ -28,6 +28,7 @@ from features.feature_table import Block, CohortContext, FeatureTable
 from models.bundle import Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
+from models.evidence_upgrade import upgrade_evidence
 from models.families import FAMILIES
 from models.predict import ServedModel
 from models.reference import fit_reference_set
@@ -88,7 +89,7 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         "landmark": 0.0,
         "simulated": True,
         "left_out_auroc": {"value": 0.7, "low": 0.5, "high": 0.9},
-        "cohorts": ["made_up"],
+        "cohorts": [],
         "patients": len(data),
         "events": int(y.sum()),
         "odds_ratios": [
@@ -105,10 +106,10 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         Calibration(0.8, -0.1, fit_venn_abers(data.taxa.values[:, 0], y) if family == "xgboost" else None),
         {name: data.units[name] for name in data.immune.names} if "immune" in blocks else {},
         (PROFILER,),
-        evidence,
+        upgrade_evidence(evidence, outcome),
         "# Card\n",
         fit_reference_set(taxa, data.taxa.names, ["made_up"] * len(data), {outcome: y}),
-        {"per_cohort": []},
+        None,
         "<!doctype html><title>Card</title>" if family == "xgboost" else "",
     )
     save_bundle(fitted, folder)

@@ -86,7 +86,7 @@ def test_contributions_add_up_to_the_margin_and_calibrate_to_the_probability(
         assert abs(explained["value"] - margin[0]) < 1e-4
         assert said["probability"] == model.calibration.probability(np.float64(explained["value"]))
         assert explained["calibration"] == {"slope": 0.8, "intercept": -0.1}
-        assert said["evidence"] == model.evidence
+        assert said["evidence"] == model.evidence.to_json()
         assert said["trust"]["verdict"] == "use with care"
 
 
@@ -96,7 +96,7 @@ def test_an_answer_is_as_documented(client: httpx.Client, candidate: Json) -> No
     assert read.patient.id == "c1"
     assert read.simulated
     assert "not a medical device" in read.notice
-    ModelsResponse.model_validate(client.get("/v1/models").json(), strict=True, extra="forbid")
+    ModelsResponse.model_validate_json(client.get("/v1/models").content, strict=True, extra="forbid")
 
 
 def test_a_range_and_the_place_of_the_patient_come_with_the_answer(client: httpx.Client, candidate: Json) -> None:
@@ -209,7 +209,7 @@ def test_unknown_taxa_lead_to_abstention(client: httpx.Client, candidate: Json) 
         assert said["trust"]["verdict"] == "abstain"
         assert any("10%" in reason for reason in said["trust"]["reasons"])
         assert "Bacillus_terrae" in said["trust"]["unused"]
-        assert said["evidence"]["left_out_auroc"]
+        assert said["evidence"]["held_out_auroc"]
     assert response.json()["benefit"]["reason"] == "a model abstained"
 
 

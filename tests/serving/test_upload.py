@@ -22,6 +22,7 @@ from features.taxa import read_taxa
 from models.bundle import Model
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
+from models.evidence_upgrade import upgrade_evidence
 from models.families import FAMILIES
 from models.predict import ServedModel, predict
 from models.reference import fit_reference_set
@@ -77,7 +78,7 @@ def served(outcome: str, data: FeatureTable, block: str) -> ServedModel:
         Calibration(1.0, 0.0),
         {name: data.units[name] for name in data.immune.names},
         (METAPHLAN,) if taxa else (),
-        evidence,
+        upgrade_evidence(evidence, outcome),
         "# Card\n",
         taxa and fit_reference_set(taxa.values, taxa.names, ["real"] * len(X)),
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from features.errors import InputError
 from models import registry
+from models.evidence import Validation
 
 FEWEST_COHORTS = 3
 """Cohorts left out below which there is no prediction interval for a new one."""
@@ -79,10 +80,29 @@ def promote(reference: str) -> Promotion:
             f"{served.name}/{served.version} was trained before bundles kept the evidence that promotion is judged by; "
             "train it anew"
         )
-    result = Promotion(served.name, served.version, served.model.simulated, gates(served.model.validation))
+    result = Promotion(served.name, served.version, served.model.simulated, gates(_content(served.model.validation)))
     tags = {f"gate.{gate.name.replace(' ', '_')}": str(gate) for gate in result.gates}
     registry.promote(result.name, result.version, tags, granted=result.granted)
     return result
+
+
+def _content(validation: Validation) -> dict[str, Any]:
+    """Return what the gates read of a validation record, under the names of the run's `validation.json`."""
+    evidence, null, gain = validation.evidence, validation.permutation, validation.gain
+    slope = validation.calibration_slope
+    return {
+        **validation.to_json(),
+        "scheme": evidence.scheme,
+        "pooled_labels": evidence.pooled_labels,
+        "chosen_from": evidence.models_compared,
+        "within": asdict(validation.within_cohorts),
+        "permutation": null and {**asdict(null.model), "best_of": {**asdict(null.best_of_all), "models": null.models}},
+        "gain": gain and {**asdict(gain.difference), "over": gain.baseline},
+        "calibration": {"slope": slope.value, "slope_low": slope.low, "slope_high": slope.high},
+        "audit": [asdict(finding) for finding in validation.audit_findings],
+        "sample_size": validation.sample_size
+        and asdict(validation.sample_size) | {"had": validation.sample_size.patients},
+    }
 
 
 def gates(validation: Mapping[str, Any]) -> list[Gate]:

@@ -17,6 +17,8 @@ from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
 from models.bundle import Calibration, Model
 from models.encoder import BlockEncoder
+from models.evidence import Validation
+from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import LinearPredictor
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
@@ -41,6 +43,15 @@ def changed(**path: Any) -> dict[str, Any]:
             at = at[parent]
         at[last] = value
     return found
+
+
+def record(content: dict[str, Any]) -> Validation:
+    """Return a validation record of simulated patients."""
+    summary = {**content, "simulated": True, "per_cohort": [], "scheme": "each cohort left out in turn"}
+    evidence = upgrade_evidence(summary, "objective_response")
+    validation = upgrade_validation(content, evidence, "elastic_net")
+    assert validation is not None
+    return validation
 
 
 def error(*, waived: bool) -> dict[str, Any]:
@@ -128,14 +139,14 @@ def registered(store, table):
         calibration=Calibration(1.0, 0.0),
         units={},
         profilers=(),
-        evidence={"simulated": True},
+        evidence=record(loco()).evidence,
         card="# A card\n",
     )
     client().create_experiment("e", artifact_location=(Path.cwd() / "artefacts").as_uri())
-    for validation in (strong(), loco(), {}):
+    for validation in (strong(), loco(), None):
         mlflow.set_experiment("e")
         with mlflow.start_run() as run:
-            uri = log_bundle(replace(model, validation=validation))
+            uri = log_bundle(replace(model, validation=validation and record(validation)))
         register("objective_response", [(uri, run.info.run_id, {"blocks": "+".join(BLOCKS)})])
     return client()
 

@@ -123,7 +123,8 @@ _LOCO: dict[str, Any] = {
               "values": [0.519, 0.498, 0.531, 0.512, 0.509, 0.525, 0.520, 0.497, 0.516, 0.523]},
     "other_scheme": {"scheme_in_words": "patients left out within cohorts", "auroc": estimate(0.56, 0.48, 0.64)},
     "permutation": {"n": 200, "observed": 0.519, "p": 0.31, "null_mean": 0.50, "null_sd": 0.041, "null_95": 0.567,
-                    "best_of": {"models": 12, "observed": 0.561, "p": 0.42, "null_mean": 0.556, "null_95": 0.611}},
+                    "best_of": {"n": 200, "models": 12, "observed": 0.561, "p": 0.42, "null_mean": 0.556,
+                                "null_sd": 0.03, "null_95": 0.611}},
     "baselines": [
         {"name": "prevalence", "patients": 185, "auroc": estimate(0.5), "brier": 0.241},
         {"name": "clinical", "patients": 185, "auroc": estimate(0.57, 0.49, 0.65), "brier": 0.24},
