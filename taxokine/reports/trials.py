@@ -12,10 +12,10 @@ from taxokine.terminal import table
 
 if TYPE_CHECKING:
     from training.study.analysis.power import PowerResult
-    from training.study.study import Studied
+    from training.study.study import StudyResult
 
 
-def study_report(study: Studied) -> Iterator[RenderableType]:
+def study_report(study: StudyResult) -> Iterator[RenderableType]:
     """Yield where a study's report is, and what each section contains or lacks."""
     sections = table("section", "figures", "tables", "missing", numbers=("figures", "tables"))
     for section in study.sections:

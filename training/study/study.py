@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.audit import audit
+from features.audit import Finding, audit
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
 from features.manifest import manifest_digest, manifest_text_without_sample_names
@@ -28,20 +28,22 @@ from training.study.report import write_report
 from training.study.section import Section
 
 EXPERIMENT = "study"
-COLUMNS = (
+RUN_COLUMNS = (
     *("metrics.patients/patients", "metrics.patients/orr", "metrics.patients/os_median_months"),
     *("metrics.safety/grade_3_patients", "metrics.immune/changed", "metrics.microbiome/taxa_changed"),
     *("metrics.donors/donor_approach", "metrics.donors/donor_approach_p", "metrics.links/found"),
     *("tags.cohorts", "tags.simulated"),
 )
-"""What the MLflow UI shows of each study."""
-MARK = "study.json"
-"""The file by which a report is known as ours, and may be replaced."""
+"""The columns of each study in the MLflow UI."""
+RECORD = "study.json"
+"""The file that marks a folder as a report, which a later report may replace."""
+
+MakeSection = Callable[[Cohort], Section]
 
 
 @dataclass(frozen=True)
-class Studied:
-    """What a study left behind.
+class StudyResult:
+    """A finished study.
 
     Attributes
     ----------
@@ -56,15 +58,13 @@ class Studied:
     sections: tuple[Section, ...]
 
 
-def study_sections(
-    windows: Sequence[Window] = WINDOWS, stop_above: float = LIMIT
-) -> dict[str, Callable[[Cohort], Section]]:
-    """Return what makes each section, by what progress calls it, in the report's order.
+def study_sections(windows: Sequence[Window] = WINDOWS, stop_above: float = LIMIT) -> dict[str, MakeSection]:
+    """Return the functions that make the sections, by name for the progress bar, in the order of the report.
 
     Parameters
     ----------
     windows : sequence of Window
-        Of days, fixed beforehand, the baseline first.
+        Windows of days, fixed before the analysis, the baseline first.
     stop_above : float
         The share of patients with an adverse event of grade 3 or above that a data safety board would not accept.
     """
@@ -89,71 +89,59 @@ def run_study(
     name: str,
     out: Path,
     progress: Progress | None = None,
-    sections: Mapping[str, Callable[[Cohort], Section]] | None = None,
+    sections: Mapping[str, MakeSection] | None = None,
     windows: Sequence[Window] = WINDOWS,
     stop_above: float = LIMIT,
-) -> Studied:
-    """Analyse a trial: one tracked run of all figures and tables, and one report.
+) -> StudyResult:
+    """Analyse a trial: one tracked run with all figures and tables, and one report.
 
     Parameters
     ----------
     name : str
-        A manifest's name or path.
+        Name or path of a manifest.
     out : Path
-        The report's folder, written whole or not at all: new, empty, or an earlier report, which is replaced.
+        The folder of the report: new, empty, or an earlier report, which is replaced. A study that fails leaves it as
+        it is.
     progress : Progress, optional
     sections : mapping of str to callable, optional
-        What makes each section; all of `study_sections` when left out.
+        The functions that make the sections; by default those of `study_sections`.
     windows, stop_above
-        As `study_sections` takes them.
+        As of `study_sections`.
 
     Raises
     ------
     InputError
-        `out` holds something else or cannot be written, a file does not hold what the manifest says, or a donor is
-        listed as a patient.
+        `out` holds something else or cannot be written, a file contradicts the manifest, or a donor is listed as a
+        patient.
     DataMissing
-        As `features.cohort.read_cohort` raises it.
+        As of `features.cohort.read_cohort`.
     """
     progress = progress or Progress()
-    with _replaced(out) as folder:
-        progress.begin("reading and auditing the cohort", 2)
-        cohort = read_cohort(name, settings().data)
-        progress.advance()
-        findings = audit([cohort])
-        for one in findings:
-            if one.code == "donor-is-patient":
-                raise InputError(f"{cohort.name}: {one.what} ({', '.join(one.rows)}), and {one.why}; {one.todo}")
-        progress.advance()
+    with _replacing(out) as folder:
+        cohort, findings = _audited_cohort(name, progress)
         tags = {
             "cohorts": cohort.name,
             "simulated": str(cohort.manifest.simulated).lower(),
             "manifests": f"{cohort.name} {manifest_digest(cohort.manifest)}",
             "taxokine.version": version("taxokine"),
         }
-        named = ", ".join(window.name for window in windows)
-        params = {"cohort": cohort.name, "windows": named, "stop_above": f"{stop_above:g}"}
-        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, COLUMNS) as run_id:
-            made = []
-            for title, make in (study_sections(windows, stop_above) if sections is None else sections).items():
-                progress.begin(title, 1)
-                made.append(make(cohort))
-                progress.advance()
+        window_names = ", ".join(window.name for window in windows)
+        params = {"cohort": cohort.name, "windows": window_names, "stop_above": f"{stop_above:g}"}
+        with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, RUN_COLUMNS) as run_id:
+            made = _make_sections(cohort, sections or study_sections(windows, stop_above), progress)
+            metrics = run_metrics(made)
             progress.begin("drawing, writing and logging", 2 + sum(len(section.figures) for section in made))
             write_report(folder, cohort, findings, made, run_id, progress.advance)
-            (folder / "manifest.yaml").write_text(manifest_text_without_sample_names(cohort.manifest), encoding="utf-8")
-            metrics = run_metrics(made)
-            said = {"taxokine": version("taxokine"), "cohort": cohort.name, "run_id": run_id, "metrics": metrics}
-            (folder / MARK).write_text(json.dumps(said, indent=1, allow_nan=False), encoding="utf-8")
+            _write_record(folder, cohort, run_id, metrics)
             progress.advance()
             tracking.log_metrics(run_id, metrics)
             tracking.log_folder(run_id, folder)
             progress.advance()
-    return Studied(out / "report.html", run_id, tuple(made))
+    return StudyResult(out / "report.html", run_id, tuple(made))
 
 
-def run_metrics(sections: list[Section]) -> dict[str, float]:
-    """Return the sections' finite metrics under the names that MLflow groups: `safety/any_grade`."""
+def run_metrics(sections: Sequence[Section]) -> dict[str, float]:
+    """Return the finite metrics of the sections, under names that MLflow groups by section: `safety/any_grade`."""
     return {
         re.sub(r"[^\w /.-]", "_", f"{section.name}/{key}"): float(value)
         for section in sections
@@ -162,23 +150,52 @@ def run_metrics(sections: list[Section]) -> dict[str, float]:
     }
 
 
+def _audited_cohort(name: str, progress: Progress) -> tuple[Cohort, list[Finding]]:
+    progress.begin("reading and auditing the cohort", 2)
+    cohort = read_cohort(name, settings().data)
+    progress.advance()
+    findings = audit([cohort])
+    for finding in findings:
+        if finding.code == "donor-is-patient":
+            rows = ", ".join(finding.rows)
+            raise InputError(f"{cohort.name}: {finding.what} ({rows}), and {finding.why}; {finding.todo}")
+    progress.advance()
+    return cohort, findings
+
+
+def _make_sections(cohort: Cohort, sections: Mapping[str, MakeSection], progress: Progress) -> list[Section]:
+    made = []
+    for title, make_section in sections.items():
+        progress.begin(title, 1)
+        made.append(make_section(cohort))
+        progress.advance()
+    return made
+
+
+def _write_record(folder: Path, cohort: Cohort, run_id: str, metrics: Mapping[str, float]) -> None:
+    (folder / "manifest.yaml").write_text(manifest_text_without_sample_names(cohort.manifest), encoding="utf-8")
+    record = {"taxokine": version("taxokine"), "cohort": cohort.name, "run_id": run_id, "metrics": metrics}
+    (folder / RECORD).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+
+
 @contextmanager
-def _replaced(out: Path) -> Iterator[Path]:
-    """Yield a folder that takes the place of `out` when all has gone well."""
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MARK).is_file())):
+def _replacing(out: Path) -> Iterator[Path]:
+    """Yield a new folder, which takes the place of `out` unless an error is raised."""
+    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / RECORD).is_file())):
         raise InputError(
             f"{out}: is not empty and no report of a study; name a new folder, or an earlier report to replace it"
         )
-    place = out.resolve()
+    target = out.resolve()
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        beside = tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # In the same file system, so that the report is moved at once.
+        temporary = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from error
-    with beside as partial:
-        folder = Path(partial) / "new"
+    with temporary as temporary_name:
+        folder = Path(temporary_name) / "new"
         folder.mkdir()
         yield folder
-        if place.exists():
-            shutil.move(place, Path(partial) / "old")
-        folder.rename(place)
+        if target.exists():
+            shutil.move(target, Path(temporary_name) / "old")
+        folder.rename(target)

