@@ -1,4 +1,4 @@
-"""What is particular to the own donor, by recipient and by donor, where donors are shared."""
+"""Donor-specific convergence: change towards the own donor beyond the change towards unrelated donors."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from training.statistics.permutations import permutation_p_value, row_orders
 
 @dataclass(frozen=True)
 class DonorConvergence:
-    """What is particular to the own donor: a score with it minus the score with unrelated donors.
+    """A score with the own donor minus the mean score with unrelated donors.
 
     Attributes
     ----------
     by_recipient : ndarray, (n_recipients,)
+        Each recipient's contrast.
     recipient_mean : Estimate
-        The mean over recipients.
+        Mean over recipients.
     donor_mean : Estimate
-        The mean over donors of the mean over each one's recipients.
+        Mean over donors of the mean over each donor's recipients.
     p : float
-        Two-sided, of exchanging whole donors.
+        Two-sided, by permutation of whole donors.
     least_p : float
-        The least that the number of donors allows.
-    n, n_donors : int
-        Recipients, and donor subjects of theirs.
+        The smallest p that the number of donors can give.
+    n : int
+        Recipients.
+    n_donors : int
+        Donor subjects with recipients.
     """
 
     by_recipient: Vector
@@ -43,59 +46,67 @@ class DonorConvergence:
 
 
 def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> DonorConvergence:
-    """Return what is particular to the own donor.
+    """Return the contrast of the own donor with unrelated donors, with jackknife intervals and a permutation test.
 
     Parameters
     ----------
     scores : ndarray, (n_recipients, n_donors)
+        Such as the change of a recipient's distance to each donor.
     own : ndarray of bool, (n_recipients, n_donors)
+        Which donors each recipient received.
+    seed : int
+        Of the permutations, where they are too many to enumerate.
 
     Notes
     -----
-    Recipients of one donor are not independent, and every donor is also a comparator of the others' recipients. The
-    intervals are therefore delete-one-donor jackknives: a donor leaves with the recipients and from among the others'
-    comparators; quantiles are Student's with as many degrees of freedom as there are donors with recipients, less one.
-    An end is NaN with one such donor. The test exchanges donors whole, each keeping the recipients together, among all
-    who gave stool: in full up to seven, else at random.
+    Recipients of one donor are not independent, and each donor is also an unrelated donor of the others' recipients.
+    The intervals are therefore delete-one-donor jackknives: a donor is deleted with its recipients and from the
+    unrelated donors of the others. Their quantiles are Student's, with one degree of freedom less than the number of
+    donors with recipients; with one such donor the limits are NaN. The test permutes the donors, recipients of one
+    donor staying together, among all donors with a profile: all orders up to seven donors, else random ones.
 
     References
     ----------
     MacKinnon, Nielsen and Webb 2023, Journal of Econometrics 232:272-299, for jackknives of few clusters.
     """
-    contrast, gave = own_donor_contrast(scores, own), np.flatnonzero(own.any(axis=0))
+    contrast, donors = own_donor_contrast(scores, own), np.flatnonzero(own.any(axis=0))
     n_donors = own.shape[1]
-    left = [_means(scores, own, int(donor)) for donor in gave]
-    point = _means(scores, own)
-    low, high = _jackknifed(np.array(point), np.array(left))
+    estimate = np.array(_means(scores, own))
+    replicates = np.array([_means(*_without_donor(scores, own, int(donor))) for donor in donors])
+    low, high = _jackknife_interval(estimate, replicates)
+    # Entry (i, j): the contrast of donor i's recipients were donor j theirs, summed.
     exchanged = scores.T @ own_donor_weights(own)
-    order = row_orders(n_donors, seed=seed)
-    shifted = np.abs(exchanged[np.arange(n_donors), order].sum(axis=1))
+    statistics = np.abs(exchanged[np.arange(n_donors), row_orders(n_donors, seed=seed)].sum(axis=1))
     return DonorConvergence(
         contrast,
-        Estimate(float(point[0]), float(low[0]), float(high[0])),
-        Estimate(float(point[1]), float(low[1]), float(high[1])),
-        float(permutation_p_value(shifted)),
-        float((shifted >= shifted.max() * (1 - 1e-9)).mean()),
+        Estimate(float(estimate[0]), float(low[0]), float(high[0])),
+        Estimate(float(estimate[1]), float(low[1]), float(high[1])),
+        float(permutation_p_value(statistics)),
+        float((statistics >= statistics.max() * (1 - 1e-9)).mean()),
         len(scores),
-        len(gave),
+        len(donors),
     )
 
 
-def _means(scores: Matrix, own: Flags, without: int | None = None) -> tuple[float, float]:
-    """Return the mean over recipients and that over donors, all of one donor left out."""
-    if without is not None:
-        kept = ~own[:, without]
-        scores, own = np.delete(scores[kept], without, axis=1), np.delete(own[kept], without, axis=1)
+def _without_donor(scores: Matrix, own: Flags, donor: int) -> tuple[Matrix, Flags]:
+    """Return the scores and own donors without a donor and its recipients."""
+    others = ~own[:, donor]
+    return np.delete(scores[others], donor, axis=1), np.delete(own[others], donor, axis=1)
+
+
+def _means(scores: Matrix, own: Flags) -> tuple[float, float]:
+    """Return the mean contrast over recipients, and over donors; NaN where a recipient has no unrelated donor."""
     if not len(own) or own.all(axis=1).any():
         return math.nan, math.nan
     contrast = own_donor_contrast(scores, own)
-    mine = own[:, own.any(axis=0)]
-    return float(contrast.mean()), float((contrast @ mine / mine.sum(axis=0)).mean())
+    members = own[:, own.any(axis=0)]
+    return float(contrast.mean()), float((contrast @ members / members.sum(axis=0)).mean())
 
 
-def _jackknifed(point: Vector, left: Matrix) -> tuple[Vector, Vector]:
-    n = len(left)
+def _jackknife_interval(estimate: Vector, replicates: Matrix) -> tuple[Vector, Vector]:
+    """Return the limits of estimates, (n_estimates,), from delete-one-donor replicates, (n_donors, n_estimates)."""
+    n = len(replicates)
     if n < 2:
-        return np.full_like(point, np.nan), np.full_like(point, np.nan)
-    reach = t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((left - point) ** 2).sum(axis=0))
-    return point - reach, point + reach
+        return np.full_like(estimate, np.nan), np.full_like(estimate, np.nan)
+    half_width = t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((replicates - estimate) ** 2).sum(axis=0))
+    return estimate - half_width, estimate + half_width

@@ -1,4 +1,4 @@
-"""What one score adds to another on the same patients."""
+"""The gain in AUROC of one score over another on the same patients."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ def auroc_gain(
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
 ) -> Estimate:
-    """Return by how much `score_a` has the higher within-cohort AUROC, with a bootstrap percentile interval.
+    """Return the within-cohort AUROC of `score_a` minus that of `score_b`, with a paired bootstrap interval.
 
-    Patients are drawn within cohort, and every score is measured on the same draw, so what patients have in common
-    cancels. Predictions are held fixed.
+    Patients are resampled within cohort, and both scores are evaluated on the same draws, so that variation common to
+    both cancels. Predictions are held fixed.
 
     Parameters
     ----------
     y : ndarray, (n_samples,)
     score_a, score_b : ndarray, (n_samples,) or (n_seeds, n_samples)
-        With several seeds, which need not be as many on both sides, the mean of their AUROCs is compared.
+        With several seeds, the mean of their AUROCs is compared; the numbers of seeds may differ.
     cohorts : ndarray of str, (n_samples,)
     n_bootstrap, seed : int
     """
     weights = bootstrap_weights(cohorts, n_bootstrap, seed)
-    drawn = mean_over_seeds(auroc, y, score_a, cohorts, weights) - mean_over_seeds(auroc, y, score_b, cohorts, weights)
-    found = mean_over_seeds(auroc, y, score_a, cohorts) - mean_over_seeds(auroc, y, score_b, cohorts)
-    return percentile_interval(found[0], drawn)
+    gain = mean_over_seeds(auroc, y, score_a, cohorts) - mean_over_seeds(auroc, y, score_b, cohorts)
+    bootstrap_gains = mean_over_seeds(auroc, y, score_a, cohorts, weights) - mean_over_seeds(
+        auroc, y, score_b, cohorts, weights
+    )
+    return percentile_interval(gain[0], bootstrap_gains)

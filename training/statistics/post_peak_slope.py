@@ -1,4 +1,4 @@
-"""What follows a peak, which was chosen because it is one."""
+"""The slope of a marker after its peak, tested against the fall that any peak is followed by."""
 
 from __future__ import annotations
 
@@ -10,52 +10,67 @@ from training.statistics.arrays import Matrix, Vector
 
 
 def post_peak_slope(time: Vector, level: Vector) -> tuple[int, float]:
-    """Return where the highest level stands, and the slope of least squares from there on; 0 where it stands last.
+    """Return the position of one patient's highest level, and the least-squares slope from there on.
 
     Parameters
     ----------
-    time, level : ndarray, (n_draws,)
-        One patient's draws, at rising times.
-    """
-    peak = int(level.argmax())
-    return peak, float(_falls(time, level[None])[0][0])
-
-
-def post_peak_slope_test(draws: Sequence[tuple[Vector, Vector]], *, n: int = 999, seed: int = 0) -> tuple[float, float]:
-    """Return the mean slope after each patient's peak in shuffled draws, and p of a fall as marked as observed.
-
-    Whatever peaks falls afterwards. The null is therefore within patients: each one's levels change places in time, and
-    the peak is sought anew. A fall is measured by the cross-products of times and levels from the peak on, the slope
-    weighted by the stretch that it spans: a long descent counts for more than a last draw below its neighbour.
-
-    Parameters
-    ----------
-    draws : sequence of (times, levels)
-        For each patient, two arrays of (n_draws,), at rising times.
-    n, seed : int
-        How many shuffles, and their seed.
+    time, level : ndarray, (n_measurements,)
+        In ascending order of time.
 
     Returns
     -------
-    null_mean, p : float
-        p is one-sided, for a fall more marked than chance makes it (Phipson and Smyth 2010, Statistical Applications in
-        Genetics and Molecular Biology 9:39).
+    peak : int
+    slope : float
+        0 where the peak is the last measurement.
     """
-    rng, total, seen, shuffled = np.random.default_rng(seed), np.zeros(n), 0.0, 0.0
-    for time, level in draws:
-        seen += float(_falls(time, level[None])[1][0])
-        slopes, falls = _falls(time, rng.permuted(np.tile(level, (n, 1)), axis=1))
-        shuffled += float(slopes.mean()) / len(draws)
-        total += falls
-    slack = 1e-12 * (1 + abs(seen))
-    return shuffled, float((1 + (total <= seen + slack).sum()) / (1 + n))
+    peak = int(level.argmax())
+    return peak, float(_slopes_and_cross_products(time, level[None])[0][0])
 
 
-def _falls(time: Vector, levels: Matrix) -> tuple[Vector, Vector]:
-    """Return each row's slope of least squares from its highest level on, and its cross-products, (n_rows,)."""
-    m = len(time)
-    centred = np.zeros((m, m))
-    for start in range(m):
+def post_peak_slope_test(
+    series: Sequence[tuple[Vector, Vector]], *, n: int = 999, seed: int = 0
+) -> tuple[float, float]:
+    """Test for a fall after the peak, by permutation of each patient's levels in time.
+
+    A maximum is followed by lower levels by construction, in pure noise too. Under the null hypothesis a patient's
+    levels are therefore exchangeable in time, and each permutation has a peak of its own. The statistic is the sum of
+    the cross-products of times and levels from the peak on, which weights each slope by the spread of its times: a
+    long descent counts for more than one last measurement below its neighbour.
+
+    Parameters
+    ----------
+    series : sequence of (time, level)
+        For each patient, two arrays of (n_measurements,), in ascending order of time.
+    n : int
+        Number of permutations.
+    seed : int
+
+    Returns
+    -------
+    null_mean : float
+        Mean slope after the peak over patients and permutations.
+    p : float
+        One-sided, for a steeper fall than under the null hypothesis.
+
+    References
+    ----------
+    Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39, for p.
+    """
+    rng, null, observed, null_mean = np.random.default_rng(seed), np.zeros(n), 0.0, 0.0
+    for time, level in series:
+        observed += float(_slopes_and_cross_products(time, level[None])[1][0])
+        slopes, products = _slopes_and_cross_products(time, rng.permuted(np.tile(level, (n, 1)), axis=1))
+        null_mean += float(slopes.mean()) / len(series)
+        null += products
+    tolerance = 1e-12 * (1 + abs(observed))
+    return null_mean, float((1 + (null <= observed + tolerance).sum()) / (1 + n))
+
+
+def _slopes_and_cross_products(time: Vector, levels: Matrix) -> tuple[Vector, Vector]:
+    """Return each row's least-squares slope from its highest level on, and its cross-product, both (n_rows,)."""
+    n = len(time)
+    centred = np.zeros((n, n))
+    for start in range(n):
         centred[start, start:] = time[start:] - time[start:].mean()
     peak, square = levels.argmax(axis=1), (centred**2).sum(axis=1)
     products = (levels * centred[peak]).sum(axis=1)

@@ -1,8 +1,8 @@
-"""What is measured of left-out log-hazards and risks, where some patients are censored and some die first.
+"""Discrimination and accuracy of held-out log-hazards and risks, under censoring and death as a competing risk.
 
-An outcome is `y`, (n_samples, 2): days, and how they end, as in `features.survival`. Who dies first never has the event
-and counts as free of it from then on. Metrics take and return arrays as `training.statistics.metrics.auroc` does, so
-that `training.statistics.metrics.bootstrap_interval` can resample them; censoring is estimated anew in each draw, by
+An outcome is `y`, (n_samples, 2): days, and how they end, as in `features.survival`. A patient who dies first never has
+the event, and counts as free of it from then on. Metrics take and return arrays as `training.statistics.metrics.auroc`
+does, so that the same bootstrap applies; the probability of being uncensored is estimated anew in each draw, by
 Kaplan and Meier.
 """
 
@@ -15,109 +15,131 @@ from features.survival import CENSORED, DEATH, EVENT
 from training.statistics.arrays import Matrix, Vector
 from training.statistics.life_table import draw_weights, followed_beyond, life_table, ratio_or_zero
 
+Pairs = NDArray[np.bool_]
+"""Which patient, by row, is compared with which, by column, (n_samples, n_samples)."""
+
 
 def harrell_c(y: Matrix, score: Vector, weights: Matrix | None = None) -> Vector:
-    """Return the share of comparable pairs in which who had the event first scores higher, ties counting half.
+    """Return Harrell's concordance: the share of comparable pairs in which the earlier event has the higher score.
+
+    Ties of the score count half.
+
+    See Also
+    --------
+    uno_c : weighted for censoring.
 
     References
     ----------
     Harrell, Lee and Mark 1996, Statistics in Medicine 15:361-387; Wolbers, Koller, Witteman and Steyerberg 2009,
     Epidemiology 20:555-561, with competing risks.
     """
-    weights, later, dead = draw_weights(y, weights), *_outlived(y)
-    return _concordance([(weights, later | dead, weights)], score)
+    weights, (outlived, dead) = draw_weights(y, weights), _comparable_pairs(y)
+    return _concordance([(weights, outlived | dead, weights)], score)
 
 
-def uno_c(y: Matrix, score: Vector, weights: Matrix | None = None, *, until: float = np.inf) -> Vector:
-    """Return Harrell's share freed of censoring by its inverse probability, of events before a day.
+def uno_c(y: Matrix, score: Vector, weights: Matrix | None = None, *, horizon: float = np.inf) -> Vector:
+    """Return Uno's concordance: Harrell's, weighted by the inverse probability of being uncensored.
+
+    Only events before the horizon, in days, count.
 
     References
     ----------
     Uno, Cai, Pencina, D'Agostino and Wei 2011, Statistics in Medicine 30:1105-1117; Wolbers, Blanche, Koller, Witteman
     and Gerds 2014, Biostatistics 15:526-539, with competing risks.
     """
-    weights, later, dead = draw_weights(y, weights), *_outlived(y)
-    chance = _uncensored(y, weights, y[:, 0], before=True)
-    seen = ratio_or_zero(weights, chance)
-    early = seen * (y[:, 0] < until)
-    return _concordance([(ratio_or_zero(early, chance), later, weights), (early, dead, seen)], score)
+    weights, (outlived, dead) = draw_weights(y, weights), _comparable_pairs(y)
+    uncensored = _probability_uncensored(y, weights, y[:, 0], through=False)
+    ipcw = ratio_or_zero(weights, uncensored)
+    early = ipcw * (y[:, 0] < horizon)
+    return _concordance([(ratio_or_zero(early, uncensored), outlived, weights), (early, dead, ipcw)], score)
 
 
 def cumulative_dynamic_auc(y: Matrix, score: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
-    """Return the area under the ROC curve of who has the event by a day against who has not (cumulative/dynamic).
+    """Return the cumulative/dynamic AUC: patients with the event by a day against patients without.
 
-    NaN where nobody is followed beyond the day.
+    NaN in a draw in which no patient is followed beyond the day.
 
     References
     ----------
     Uno, Cai, Tian and Wei 2007, Journal of the American Statistical Association 102:527-537; Blanche, Dartigues and
     Jacqmin-Gadda 2013, Statistics in Medicine 32:5381-5397, whose second definition holds with competing risks.
     """
-    seen = _seen_by(y, draw_weights(y, weights), day)
-    event = _event_by(y, day)
-    area = _concordance([(seen, event[:, None] & ~event, seen)], score)
+    ipcw = _ipcw(y, draw_weights(y, weights), day)
+    event = _event_by_day(y, day)
+    area = _concordance([(ipcw, event[:, None] & ~event, ipcw)], score)
     return np.where(followed_beyond(y, weights, day), area, np.nan)
 
 
 def survival_brier_score(y: Matrix, risk: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
-    """Return mean squared differences of the risk by a day and whether the event came by then.
+    """Return the Brier score at a day: the mean squared difference of the risk and the event by then.
 
-    NaN where nobody is followed beyond the day.
+    Weighted by the inverse probability of being uncensored; NaN in a draw in which no patient is followed beyond the
+    day.
 
     References
     ----------
     Graf, Schmoor, Sauerbrei and Schumacher 1999, Statistics in Medicine 18:2529-2545.
     """
     weights = draw_weights(y, weights)
-    error = (_event_by(y, day) - risk) ** 2
-    mean = (_seen_by(y, weights, day) * error).sum(axis=1) / weights.sum(axis=1)
+    error = (_event_by_day(y, day) - risk) ** 2
+    mean = (_ipcw(y, weights, day) * error).sum(axis=1) / weights.sum(axis=1)
     return np.where(followed_beyond(y, weights, day), mean, np.nan)
 
 
 def survival_brier_skill(y: Matrix, risks: Matrix, weights: Matrix | None = None, *, day: float) -> Vector:
-    """Return by what share a risk has a lower Brier score than another; `risks` holds both, (n_samples, 2)."""
-    mine, other = (survival_brier_score(y, risk, weights, day=day) for risk in risks.T)
-    return 1 - mine / other
+    """Return the Brier skill score at a day, 1 - B / B_reference; `risks` holds model and reference, (n_samples, 2)."""
+    model, reference = (survival_brier_score(y, risk, weights, day=day) for risk in risks.T)
+    return 1 - model / reference
 
 
-def _uncensored(y: Matrix, weights: Matrix, at: Vector, *, before: bool) -> Matrix:
-    """Return the chance not to be censored by some days, or before them, (n_draws, n_at).
+def _probability_uncensored(y: Matrix, weights: Matrix, days: Vector, *, through: bool) -> Matrix:
+    """Return the probability of being uncensored before each day, or through it, (n_draws, n_days).
 
-    Who ends on a day otherwise does so before anyone is censored on it.
+    Events and deaths on a day precede the censoring on it.
     """
-    days, at_risk, ended = life_table(y, weights)
-    left = np.cumprod(1 - ratio_or_zero(ended[CENSORED], at_risk - ended[EVENT] - ended[DEATH]), axis=1)
-    left = np.concatenate([np.ones((len(weights), 1)), left], axis=1)
-    return np.asarray(left[:, np.searchsorted(days, at, side="left" if before else "right")], dtype=np.float64)
+    steps, at_risk, endings = life_table(y, weights)
+    hazard = ratio_or_zero(endings[CENSORED], at_risk - endings[EVENT] - endings[DEATH])
+    probability = np.concatenate([np.ones((len(weights), 1)), np.cumprod(1 - hazard, axis=1)], axis=1)
+    position = np.searchsorted(steps, days, side="right" if through else "left")
+    return np.asarray(probability[:, position], dtype=np.float64)
 
 
-def _event_by(y: Matrix, day: float) -> NDArray[np.bool_]:
+def _event_by_day(y: Matrix, day: float) -> NDArray[np.bool_]:
     return np.asarray((y[:, 1] == EVENT) & (y[:, 0] <= day))
 
 
-def _seen_by(y: Matrix, weights: Matrix, day: float) -> Matrix:
-    """Return weights over the chance to be seen with one's state of the day, (n_draws, n_samples); 0 if censored."""
-    known = (y[:, 0] > day) | (y[:, 1] != CENSORED)
-    chance = np.where(
-        y[:, 0] > day,
-        _uncensored(y, weights, np.array([day]), before=False),
-        _uncensored(y, weights, y[:, 0], before=True),
+def _ipcw(y: Matrix, weights: Matrix, day: float) -> Matrix:
+    """Return weights over the probability that a patient's state on a day is observed, (n_draws, n_samples).
+
+    0 for patients censored by then.
+    """
+    followed = y[:, 0] > day
+    probability = np.where(
+        followed,
+        _probability_uncensored(y, weights, np.array([day]), through=True),
+        _probability_uncensored(y, weights, y[:, 0], through=False),
     )
-    return ratio_or_zero(weights * known, chance)
+    return ratio_or_zero(weights * (followed | (y[:, 1] != CENSORED)), probability)
 
 
-def _outlived(y: Matrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which others outlived a patient's event, and which had died before it, both (n_samples, n_samples)."""
+def _comparable_pairs(y: Matrix) -> tuple[Pairs, Pairs]:
+    """Return which patients outlive a patient's event, and which have died before it."""
     time, code = y.T
-    case = (code == EVENT)[:, None]
-    dead = case & (code == DEATH) & (time <= time[:, None])
-    later = case & ((time > time[:, None]) | ((time == time[:, None]) & (code == CENSORED)))
-    return later, dead
+    event = (code == EVENT)[:, None]
+    dead = event & (code == DEATH) & (time <= time[:, None])
+    outlived = event & ((time > time[:, None]) | ((time == time[:, None]) & (code == CENSORED)))
+    return outlived, dead
 
 
-def _concordance(parts: list[tuple[Matrix, NDArray[np.bool_], Matrix]], score: Vector) -> Vector:
-    """Return the weighted share of pairs whose first scores higher; each part is weights, pairs and weights."""
+def _concordance(parts: list[tuple[Matrix, Pairs, Matrix]], score: Vector) -> Vector:
+    """Return the weighted share of pairs whose first patient has the higher score, (n_draws,).
+
+    Each part holds the weights of the first patients, the pairs, and the weights of the second patients.
+    """
     higher = (score[:, None] > score) + (score[:, None] == score) / 2
-    won = sum((((left @ (pairs * higher)) * right).sum(axis=1) for left, pairs, right in parts), start=np.zeros(1))
-    total = sum((((left @ pairs) * right).sum(axis=1) for left, pairs, right in parts), start=np.zeros(1))
-    return np.divide(won, total, out=np.full(total.shape, np.nan), where=total > 0)
+    concordant: Vector = np.zeros(1)
+    total: Vector = np.zeros(1)
+    for first_weights, pairs, second_weights in parts:
+        concordant = concordant + ((first_weights @ (pairs * higher)) * second_weights).sum(axis=1)
+        total = total + ((first_weights @ pairs) * second_weights).sum(axis=1)
+    return np.asarray(np.divide(concordant, total, out=np.full(total.shape, np.nan), where=total > 0))

@@ -64,7 +64,7 @@ def survival_scores(y: Matrix, names: Names, repeats: Sequence[RepeatPredictions
     margins = [one.margin for one in repeats]
     metrics: dict[str, tuple[Metric, list[Matrix]]] = {
         "c": (harrell_c, margins),
-        "uno_c": (partial(uno_c, until=HORIZONS[-1] * MONTH), margins),
+        "uno_c": (partial(uno_c, horizon=HORIZONS[-1] * MONTH), margins),
     }
     for k, months in enumerate(HORIZONS):
         day = months * MONTH

@@ -10,7 +10,8 @@ from scipy.stats import CensoredData, binomtest, ecdf, norm
 from statsmodels.duration.survfunc import CumIncidenceRight, SurvfuncRight
 
 from features.survival import DEATH, EVENT
-from training.statistics.survival_curves import aalen_johansen, beta_product, kaplan_meier, median_survival
+from training.statistics.cumulative_incidence import aalen_johansen
+from training.statistics.survival_curves import beta_product, kaplan_meier, median_survival
 
 FIVE = np.array([2.5, 7.4, 8.3, 28.5, 52.3])
 # The 6-mercaptopurine arm of Freireich et al. 1963, Blood 21:699-716.

@@ -53,7 +53,7 @@ def test_figures_of_scikit_survival():
     y, x = censored()
     assert harrell_c(y, x)[0] == pytest.approx(0.6633451957295373, abs=1e-12)
     assert uno_c(y, x)[0] == pytest.approx(0.6537773828964205, abs=1e-12)
-    assert uno_c(y, x, until=400)[0] == pytest.approx(0.6729046634368129, abs=1e-12)
+    assert uno_c(y, x, horizon=400)[0] == pytest.approx(0.6729046634368129, abs=1e-12)
     days = (180, 365, 600)
     auroc = [cumulative_dynamic_auc(y, x, day=day)[0] for day in days]
     np.testing.assert_allclose(auroc, [0.7387294, 0.77028824, 0.74092511], atol=1e-8)

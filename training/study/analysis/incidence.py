@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_exclusion_reason, time_to_event
+from training.statistics.cumulative_incidence import aalen_johansen
 from training.statistics.metrics import Estimate
-from training.statistics.survival_curves import Curve, aalen_johansen
+from training.statistics.survival_curves import Curve
 from training.study.codes import Codes
 
 DAYS = (30, 90, 180, 365)
