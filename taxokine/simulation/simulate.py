@@ -1,0 +1,62 @@
+"""The two doors of the simulator: a trial of any size, and the trial of five patients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from taxokine.simulation.design import Trial
+from taxokine.simulation.files import write_trial
+from taxokine.simulation.trial import simulate
+
+FIVE_MONTHS = (2.5, 7.4, 8.3, 28.5, 52.3)
+"""Overall survival, in months, of the five patients of a first trial of its kind."""
+
+
+def simulate_trial(folder: Path, **parameters: Any) -> Path:
+    """Simulate a trial and write its files, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to write to; it must not exist, or be empty.
+    **parameters
+        Fields of `Trial`, such as ``n_patients=120, seed=0, effect=1.0``.
+
+    Returns
+    -------
+    Path
+        The manifest, which `features.cohort.read_cohort` takes. Beside it stand the files that it names, and what no
+        hospital has: `causes.json`, the planted causes, and `truth.csv`, each patient's log-odds of response, log-rate
+        ratio of adverse events, log-hazard ratio of progression and of death, and final engraftment.
+
+    Raises
+    ------
+    InputError
+        A parameter is out of its range, or the folder holds something or cannot be written.
+    """
+    return write_trial(simulate(Trial(**parameters)), Path(folder))
+
+
+def simulate_five(folder: Path, deaths: Literal["all", "first"] = "all", **parameters: Any) -> Path:
+    """Simulate a trial of five patients with the survival that a first trial of its kind reported.
+
+    Overall survival is 2.5, 7.4, 8.3, 28.5 and 52.3 months; no adverse event is of grade 2 or above.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `simulate_trial`.
+    deaths : {"all", "first"}
+        Whether all five died then, or only the first did and the others were last seen alive.
+    **parameters
+        Other fields of `Trial`, such as ``seed=0``.
+
+    Returns
+    -------
+    Path
+        The manifest, as from `simulate_trial`.
+    """
+    survival = tuple((months, deaths == "all" or months == FIVE_MONTHS[0]) for months in FIVE_MONTHS)
+    five = {"n_patients": 5, "n_donors": 3, "n_centres": 1, "grades": (1, 0, 0, 0), "survival": survival}
+    return simulate_trial(folder, **{**five, "visits": (-7, 7, 14, 28, 56, 90, 180, 365), **parameters})
