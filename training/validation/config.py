@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from features.analytes import CensoredPolicy
 from models.encoder import BlockEncoder, Representation
-from models.families import FAMILIES
+from models.families import FAMILIES, Setting
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class FitConfig:
         """Return the sets of blocks that a family fits, whose log-odds are added up."""
         return [(block,) for block in self.blocks] if FAMILIES[family].by_block else [self.blocks]
 
-    def candidates(self, family: str, part: tuple[str, ...]) -> list[tuple[Representation, dict[str, Any]]]:
+    def candidates(self, family: str, part: tuple[str, ...]) -> list[tuple[Representation, Setting]]:
         """Return what inner validation chooses from for one part."""
         shapes = self.representations if "taxa" in part else self.representations[:1]
         return [(shape, setting) for shape in shapes for setting in FAMILIES[family].settings]
