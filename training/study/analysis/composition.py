@@ -29,7 +29,7 @@ class Composition:
     taxa : tuple of str
         The most abundant first.
     proportions : ndarray, (n_samples, n_taxa)
-    other : ndarray, (n_samples,)
+    remainder : ndarray, (n_samples,)
         Proportion of all other taxa.
     rank : str
         "genera" or "taxa".
@@ -41,7 +41,7 @@ class Composition:
     times: Vector
     taxa: tuple[str, ...]
     proportions: Matrix
-    other: Vector
+    remainder: Vector
     rank: Literal["genera", "taxa"]
     dated: bool
     has_donors: bool
@@ -58,7 +58,7 @@ def composition(stool: StoolSeries, cohort: Cohort) -> Composition:
         times=stool.samples["time"].loc[samples].to_numpy(),
         taxa=tuple(profiles.taxa[index] for index in abundant),
         proportions=proportions,
-        other=np.maximum(1 - proportions.sum(axis=1), 0),
+        remainder=np.maximum(1 - proportions.sum(axis=1), 0),
         rank=profiles.rank,
         dated=stool.dated,
         has_donors=not stool.donors.empty,

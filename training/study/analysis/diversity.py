@@ -25,7 +25,7 @@ class DiversityChange(HypothesisTest):
         "shannon" or "richness".
     window : str
     patients : int
-    before : float
+    baseline : float
         Mean at baseline.
     change, low, high : float
         Mean change and its 95% interval, Student's t.
@@ -34,7 +34,7 @@ class DiversityChange(HypothesisTest):
     index: Index
     window: str
     patients: int
-    before: float
+    baseline: float
     change: float
     low: float
     high: float
@@ -76,11 +76,11 @@ def diversity(stool: StoolSeries) -> Diversity:
             change = stool.changes(value[:, None], window)
             if len(change) < 2:
                 continue
-            before = stool.means(value[:, None], stool.baseline).loc[change.index, 0].mean()
+            baseline = stool.means(value[:, None], stool.baseline).loc[change.index, 0].mean()
             test = paired_changes(change.to_numpy(), seed=seed).iloc[0]
             family.append(
                 DiversityChange(
-                    index=index, window=window.name, patients=len(change), before=float(before),
+                    index=index, window=window.name, patients=len(change), baseline=float(baseline),
                     change=test["change"], low=test["low"], high=test["high"], p=test["p"],
                 )
             )  # fmt: skip

@@ -46,15 +46,15 @@ class DonorDistance:
     quantity : str
         "distance" or "change".
     window : str
-    own, unrelated : float
+    to_own, to_unrelated : float
         Means over recipients.
     difference : DonorConvergence
     """
 
     quantity: Quantity
     window: str
-    own: float
-    unrelated: float
+    to_own: float
+    to_unrelated: float
     difference: DonorConvergence
 
 
@@ -69,19 +69,19 @@ class RecipientChange:
         Codes of the own donors.
     donor_indices : tuple of int
         The same donors by their order in the panel.
-    own, unrelated : float
+    to_own, to_unrelated : float
     """
 
     patient: str
     donors: tuple[str, ...]
     donor_indices: tuple[int, ...]
-    own: float
-    unrelated: float
+    to_own: float
+    to_unrelated: float
 
     @property
     def difference(self) -> float:
         """Below 0 where the recipient comes nearer to the own donor than to others."""
-        return self.own - self.unrelated
+        return self.to_own - self.to_unrelated
 
 
 @dataclass(frozen=True)
@@ -93,17 +93,17 @@ class DistanceCourse:
     patient : str
     donors : tuple of str
     days : ndarray
-    own : ndarray
+    to_own : ndarray
         Mean over own donors.
-    unrelated, low, high : ndarray
+    to_unrelated, low, high : ndarray
         Mean and range over unrelated donors.
     """
 
     patient: str
     donors: tuple[str, ...]
     days: Vector
-    own: Vector
-    unrelated: Vector
+    to_own: Vector
+    to_unrelated: Vector
     low: Vector
     high: Vector
 
@@ -119,7 +119,7 @@ class SensitivityResult:
         The window, or the code of the recipient, that the variant concerns; "" otherwise.
     difference : DonorConvergence
     exchangeable : bool
-        Whether the own donor can be exchanged with others, so that p has a definition_of.
+        Whether the own donor can be exchanged with others, so that p has a meaning.
     """
 
     variant: Variant
@@ -215,7 +215,7 @@ def adjusted_for_baseline(panel: DonorPanel, distances: Matrix, window: Window) 
     baseline = panel.levels(distances, panel.stool.baseline).select(_members(panel, changes.patients)).values
     x, y = (part - part.mean(axis=1, keepdims=True) for part in (baseline, baseline + changes.values))
     slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
-    return DonorScores(np.asarray(y - slope * x), changes.own, changes.patients)
+    return DonorScores(np.asarray(y - slope * x), changes.is_own, changes.patients)
 
 
 def jaccard(detected: Matrix) -> Matrix:
@@ -240,30 +240,34 @@ def _over_time(panel: DonorPanel, distances: Matrix) -> Iterator[DonorDistance]:
 def _distance(quantity: Quantity, window: Window, scores: DonorScores) -> Iterator[DonorDistance]:
     """Yield the mean distance of a window with recipients."""
     if scores.patients:
-        own, unrelated = (float(side.mean()) for side in scores.by_relation())
-        yield DonorDistance(quantity, window.name, own, unrelated, scores.contrast())
+        to_own, to_unrelated = (float(side.mean()) for side in scores.by_relation())
+        yield DonorDistance(quantity, window.name, to_own, to_unrelated, scores.contrast())
 
 
 def _by_recipient(panel: DonorPanel, changes: DonorScores) -> Iterator[RecipientChange]:
-    for patient, donors, own, unrelated in zip(changes.patients, changes.own, *changes.by_relation(), strict=True):
+    for patient, donors, to_own, to_unrelated in zip(
+        changes.patients, changes.is_own, *changes.by_relation(), strict=True
+    ):
         indices = tuple(np.flatnonzero(donors).tolist())
-        yield RecipientChange(panel.codes[patient], panel.donor_codes(donors), indices, float(own), float(unrelated))
+        yield RecipientChange(
+            panel.codes[patient], panel.donor_codes(donors), indices, float(to_own), float(to_unrelated)
+        )
 
 
 def _courses(panel: DonorPanel, distances: Matrix) -> Iterator[DistanceCourse]:
     to_donors, samples = panel.to_donors(distances), panel.stool.recipients
-    for patient, own in zip(panel.recipients, panel.own, strict=True):
+    for patient, is_own in zip(panel.recipients, panel.is_own, strict=True):
         course = samples[samples["patient"] == patient]
         scores = to_donors[panel.stool.rows(course.index)]
-        unrelated = scores[:, ~own]
+        to_unrelated = scores[:, ~is_own]
         yield DistanceCourse(
             patient=panel.codes[patient],
-            donors=panel.donor_codes(own),
+            donors=panel.donor_codes(is_own),
             days=course["time"].to_numpy(),
-            own=scores[:, own].mean(axis=1),
-            unrelated=unrelated.mean(axis=1),
-            low=unrelated.min(axis=1),
-            high=unrelated.max(axis=1),
+            to_own=scores[:, is_own].mean(axis=1),
+            to_unrelated=to_unrelated.mean(axis=1),
+            low=to_unrelated.min(axis=1),
+            high=to_unrelated.max(axis=1),
         )
 
 
@@ -285,17 +289,17 @@ def _sensitivity(
         yield SensitivityResult(variant, "", panel.changes(matrix, window).contrast())
     for later in windows[1:]:
         yield SensitivityResult("other window", later.name, panel.changes(distances, later).contrast())
-    whole = Window("", np.nextafter(panel.stool.baseline.last, math.inf), math.inf)
-    yield SensitivityResult("all samples", "", panel.changes(distances, whole).contrast())
+    all_later = Window("", np.nextafter(panel.stool.baseline.last, math.inf), math.inf)
+    yield SensitivityResult("all samples", "", panel.changes(distances, all_later).contrast())
     if panel.donated:
         # One sample varies more than a mean of several, so that it cannot be exchanged with other donors' means.
         donated = panel.changes_to_donated_samples(distances, window)
         yield SensitivityResult("donated sample", "", donated.contrast(), exchangeable=False)
     giving = primary.of_donors_with_recipients()
-    if not giving.own.all(axis=1).any():
+    if not giving.is_own.all(axis=1).any():
         yield SensitivityResult("donors with recipients", "", giving.contrast())
     for patient in _alike_recipients(panel, cohort):
-        rest = primary.without(patient)
+        rest = primary.excluding(patient)
         if rest.patients:
             yield SensitivityResult("without recipient", panel.codes[patient], rest.contrast())
 

@@ -39,38 +39,40 @@ class DonorScores:
     Attributes
     ----------
     values : ndarray, (n_recipients, n_donors)
-    own : ndarray of bool, (n_recipients, n_donors)
+    is_own : ndarray of bool, (n_recipients, n_donors)
         Whose stool each recipient received.
     patients : tuple of str
         The recipients.
     """
 
     values: Matrix
-    own: Flags
+    is_own: Flags
     patients: tuple[str, ...]
 
     def contrast(self) -> DonorConvergence:
         """Return the score with the own donor minus that with unrelated donors."""
-        return donor_specific_convergence(self.values, self.own)
+        return donor_specific_convergence(self.values, self.is_own)
 
     def by_relation(self) -> tuple[Vector, Vector]:
         """Return each recipient's mean score with own donors and with unrelated ones, each (n_recipients,)."""
-        own, unrelated = ((self.values * side).sum(axis=1) / side.sum(axis=1) for side in (self.own, ~self.own))
-        return own, unrelated
+        to_own, to_unrelated = (
+            (self.values * side).sum(axis=1) / side.sum(axis=1) for side in (self.is_own, ~self.is_own)
+        )
+        return to_own, to_unrelated
 
     def select(self, recipients: NDArray[np.bool_]) -> DonorScores:
         """Return the scores of some recipients."""
         patients = tuple(np.array(self.patients, dtype=object)[recipients])
-        return DonorScores(self.values[recipients], self.own[recipients], patients)
+        return DonorScores(self.values[recipients], self.is_own[recipients], patients)
 
-    def without(self, patient: str) -> DonorScores:
+    def excluding(self, patient: str) -> DonorScores:
         """Return the scores of all recipients but one."""
         return self.select(np.array([name != patient for name in self.patients], dtype=bool))
 
     def of_donors_with_recipients(self) -> DonorScores:
         """Return the scores with the donors who have a recipient."""
-        donors = self.own.any(axis=0)
-        return DonorScores(self.values[:, donors], self.own[:, donors], self.patients)
+        donors = self.is_own.any(axis=0)
+        return DonorScores(self.values[:, donors], self.is_own[:, donors], self.patients)
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class DonorPanel:
     ----------
     stool : StoolSeries
     recipients, donors : tuple of str
-    own : ndarray of bool, (n_recipients, n_donors)
+    is_own : ndarray of bool, (n_recipients, n_donors)
     weights : ndarray, (n_donors, n_samples)
         Weights of the samples in each donor's mean.
     donated : mapping of str to ndarray of int
@@ -93,7 +95,7 @@ class DonorPanel:
     stool: StoolSeries
     recipients: tuple[str, ...]
     donors: tuple[str, ...]
-    own: Flags
+    is_own: Flags
     weights: Matrix
     donated: Mapping[str, NDArray[np.intp]]
     codes: Mapping[str, str]
@@ -108,7 +110,7 @@ class DonorPanel:
         shape = len(patients), len(self.donors)
         return DonorScores(
             np.reshape([values[patient] for patient in patients], shape).astype(float),
-            self.own[[self.recipients.index(patient) for patient in patients]].reshape(shape),
+            self.is_own[[self.recipients.index(patient) for patient in patients]].reshape(shape),
             patients,
         )
 
@@ -129,12 +131,12 @@ class DonorPanel:
         for row, patient in enumerate(changes.patients):
             if patient in self.donated:
                 to_sample = distances[:, self.donated[patient]].mean(axis=1, keepdims=True)
-                values[row, changes.own[row]] = self.stool.changes(to_sample, window)[0][patient]
-        return DonorScores(values, changes.own, changes.patients)
+                values[row, changes.is_own[row]] = self.stool.changes(to_sample, window)[0][patient]
+        return DonorScores(values, changes.is_own, changes.patients)
 
-    def donor_codes(self, own: NDArray[np.bool_]) -> tuple[str, ...]:
-        """Return the codes of the donors that a row of `own` marks."""
-        return tuple(self.codes[self.donors[index]] for index in np.flatnonzero(own))
+    def donor_codes(self, is_own: NDArray[np.bool_]) -> tuple[str, ...]:
+        """Return the codes of the donors that a row of `is_own` marks."""
+        return tuple(self.codes[self.donors[index]] for index in np.flatnonzero(is_own))
 
 
 def donor_panel(cohort: Cohort, windows: Sequence[Window]) -> DonorPanel | DonorAbsence:
@@ -159,7 +161,7 @@ def donor_panel(cohort: Cohort, windows: Sequence[Window]) -> DonorPanel | Donor
     profiled = {patient: set(received.get(patient, ())) & set(donors) for patient in patient_codes(cohort)}
     baseline = stool.rows_by_patient(stool.baseline)
     recipients = tuple(
-        patient for patient, own in profiled.items() if patient in baseline and 0 < len(own) < len(donors)
+        patient for patient, donated_by in profiled.items() if patient in baseline and 0 < len(donated_by) < len(donors)
     )
     if not recipients and all(len(profiled[patient]) == len(donors) for patient in profiled if patient in received):
         return DonorAbsence("no unrelated donor")
@@ -176,7 +178,7 @@ def donor_panel(cohort: Cohort, windows: Sequence[Window]) -> DonorPanel | Donor
         stool=stool,
         recipients=recipients,
         donors=donors,
-        own=np.array([[donor in received[patient] for donor in donors] for patient in recipients], dtype=bool),
+        is_own=np.array([[donor in received[patient] for donor in donors] for patient in recipients], dtype=bool),
         weights=member / member.sum(axis=1, keepdims=True),
         donated={patient: rows for patient, rows in donated.items() if len(rows)},
         codes=patient_codes(cohort) | donor_codes(cohort),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from features.donors import share_gained, share_lost
+from features.donors import Flags, share_gained, share_lost
+from training.statistics.arrays import Matrix
 from training.statistics.donor_convergence import DonorConvergence
 from training.statistics.metrics import Estimate
 from training.study.analysis.donor_panel import DonorPanel, DonorScores
@@ -30,14 +32,14 @@ class EngraftmentEstimate:
     ----------
     process : str
         "gained" or "lost".
-    own, unrelated : float
+    with_own, with_unrelated : float
         Mean share with the own donor, and with unrelated donors.
     difference : DonorConvergence
     """
 
     process: Process
-    own: float
-    unrelated: float
+    with_own: float
+    with_unrelated: float
     difference: DonorConvergence
 
     @property
@@ -89,45 +91,60 @@ def engraftment(panel: DonorPanel) -> EngraftmentResults | EngraftmentAbsence:
     """Return the shares of taxa gained and lost, with the own donor and with unrelated ones."""
     stool, detected = panel.stool, panel.stool.detected
     window = next(window for window in stool.windows[1:] if set(panel.recipients) & set(stool.rows_by_patient(window)))
-    before, after = (stool.means(detected, visit).dropna() for visit in (stool.baseline, window))
-    patients = tuple(name for name in panel.recipients if name in before.index and name in after.index)
+    baseline, later = (stool.means(detected, visit).dropna() for visit in (stool.baseline, window))
+    patients = tuple(name for name in panel.recipients if name in baseline.index and name in later.index)
     if not patients or np.isnan(detected[panel.weights.any(axis=0)]).any():
         return EngraftmentAbsence("samples too shallow")
     donors = np.nan_to_num(panel.weights) @ np.nan_to_num(detected)
-    own = panel.own[[panel.recipients.index(name) for name in patients]]
-    baseline, later = before.loc[list(patients)].to_numpy(), after.loc[list(patients)].to_numpy()
+    is_own = panel.is_own[[panel.recipients.index(name) for name in patients]]
+    detected_before, detected_after = (means.loc[list(patients)].to_numpy() for means in (baseline, later))
     shares: dict[Process, DonorScores] = {
-        "gained": DonorScores(share_gained(baseline, later, donors), own, patients),
-        "lost": DonorScores(share_lost(baseline, later, donors), own, patients),
+        "gained": DonorScores(share_gained(detected_before, detected_after, donors), is_own, patients),
+        "lost": DonorScores(share_lost(detected_before, detected_after, donors), is_own, patients),
     }
-    shares = {process: scores for process, scores in shares.items() if _known(scores).any()}
+    shares = {process: scores for process, scores in shares.items() if _defined_everywhere(scores).any()}
     if not shares:
         return EngraftmentAbsence("no distinct taxa")
-    own_donors = own @ donors / own.sum(axis=1, keepdims=True)
-    donor_only, recipient_only = ((1 - baseline) * own_donors).sum(axis=1), (baseline * (1 - own_donors)).sum(axis=1)
-    by_relation = {process: np.column_stack(scores.by_relation()) for process, scores in shares.items()}
+    own_donors = is_own @ donors / is_own.sum(axis=1, keepdims=True)
     return EngraftmentResults(
         window=window.name,
         estimates=tuple(_estimate(process, scores) for process, scores in shares.items()),
-        recipients=tuple(
-            RecipientEngraftment(
-                patient=panel.codes[name],
-                donors=panel.donor_codes(own[row]),
-                donor_only=float(donor_only[row]),
-                recipient_only=float(recipient_only[row]),
-                shares={process: (float(pair[row, 0]), float(pair[row, 1])) for process, pair in by_relation.items()},
-            )
-            for row, name in enumerate(patients)
-        ),
+        recipients=tuple(_by_recipient(panel, shares, is_own, detected_before, own_donors)),
     )
 
 
-def _known(scores: DonorScores) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _by_recipient(
+    panel: DonorPanel, shares: dict[Process, DonorScores], is_own: Flags, detected: Matrix, own_donors: Matrix
+) -> Iterator[RecipientEngraftment]:
+    """Yield each recipient's taxa.
+
+    Parameters
+    ----------
+    panel : DonorPanel
+    shares : dict of str to DonorScores
+        Of the same recipients.
+    is_own : ndarray of bool, (n_recipients, n_donors)
+    detected, own_donors : ndarray, (n_recipients, n_taxa)
+        Chance that a taxon is detected in the recipient at baseline, and in the own donors' mean.
+    """
+    donor_only, recipient_only = ((1 - detected) * own_donors).sum(axis=1), (detected * (1 - own_donors)).sum(axis=1)
+    by_relation = {process: np.column_stack(scores.by_relation()) for process, scores in shares.items()}
+    for row, patient in enumerate(next(iter(shares.values())).patients):
+        yield RecipientEngraftment(
+            patient=panel.codes[patient],
+            donors=panel.donor_codes(is_own[row]),
+            donor_only=float(donor_only[row]),
+            recipient_only=float(recipient_only[row]),
+            shares={process: (float(pair[row, 0]), float(pair[row, 1])) for process, pair in by_relation.items()},
+        )
+
+
+def _defined_everywhere(scores: DonorScores) -> Flags:
     """Return the recipients of known score with every donor."""
     return np.asarray(np.isfinite(scores.values).all(axis=1))
 
 
 def _estimate(process: Process, scores: DonorScores) -> EngraftmentEstimate:
-    known = scores.select(_known(scores))
-    own, unrelated = (float(side.mean()) for side in known.by_relation())
-    return EngraftmentEstimate(process, own, unrelated, known.contrast())
+    defined = scores.select(_defined_everywhere(scores))
+    with_own, with_unrelated = (float(side.mean()) for side in defined.by_relation())
+    return EngraftmentEstimate(process, with_own, with_unrelated, defined.contrast())

@@ -36,22 +36,22 @@ class BloodDraws:
     draws, patients : int
     with_several : int
         Patients with several draws.
-    first, last : float
+    first_time, last_time : float
         Days, or numbers of visits.
     measurements, analytes : int
-    below, above : int
+    below_detection, above_range : int
         Measurements below the limit of detection, and above the assay's range.
     """
 
     draws: int
     patients: int
     with_several: int
-    first: float
-    last: float
+    first_time: float
+    last_time: float
     measurements: int
     analytes: int
-    below: int
-    above: int
+    below_detection: int
+    above_range: int
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class ImmuneResults:
         return self.trajectories.dated
 
     @property
-    def measured(self) -> tuple[str, ...]:
+    def analytes(self) -> tuple[str, ...]:
         """Analytes within the assay's range in at least one draw, alphabetically."""
         return tuple(dict.fromkeys(name for name in self.trajectories.rows["analyte"] if name not in self.censored))
 
@@ -204,10 +204,10 @@ def _count_draws(rows: pd.DataFrame) -> BloodDraws:
         draws=len(draws),
         patients=draws["patient"].nunique(),
         with_several=int((draws.groupby("patient").size() > 1).sum()),
-        first=float(rows["time"].min()),
-        last=float(rows["time"].max()),
+        first_time=float(rows["time"].min()),
+        last_time=float(rows["time"].max()),
         measurements=len(rows),
         analytes=rows["analyte"].nunique(),
-        below=int((rows["censored"] == "below").sum()),
-        above=int((rows["censored"] == "above").sum()),
+        below_detection=int((rows["censored"] == "below").sum()),
+        above_range=int((rows["censored"] == "above").sum()),
     )

@@ -54,8 +54,8 @@ def pattern_tests(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
     --------
     training.statistics.sign_flip.rise_then_fall_p
     """
-    levels, last = levels_in_windows(rows, windows), len(windows) - 1
-    steps = [log2_changes(levels, later, earlier)["change"] for later, earlier in ((1, 0), (last, 1), (last, 0))]
+    levels, final = levels_in_windows(rows, windows), len(windows) - 1
+    steps = [log2_changes(levels, later, earlier)["change"] for later, earlier in ((1, 0), (final, 1), (final, 0))]
     family = []
     for analyte, patients in pd.concat(steps, axis=1, join="inner").groupby("analyte"):
         if len(patients) < 2 or not patients.to_numpy().any():

@@ -101,8 +101,8 @@ class LinkResults:
     def strongest(self) -> tuple[Link, ...]:
         """The significant links of least p, at most `MAX_STATED`; without any, the one link of least p."""
         defined = [link for link in self.links if not np.isnan(link.beyond_course.r)]
-        stated = sorted(self.significant or defined, key=lambda link: link.beyond_course.p)
-        return tuple(stated[: MAX_STATED if self.significant else 1])
+        ranked = sorted(self.significant or defined, key=lambda link: link.beyond_course.p)
+        return tuple(ranked[: MAX_STATED if self.significant else 1])
 
     @property
     def analytes(self) -> int:
@@ -146,14 +146,14 @@ def correlate(pairs: PairedDraws, *, seed: int = 0) -> tuple[Link, ...]:
     """
     links = []
     for analyte, level in zip(pairs.analytes, pairs.levels.T, strict=True):
-        measured = ~np.isnan(level)
-        patient, course = pairs.patient[measured], pairs.course[measured]
+        mask = ~np.isnan(level)
+        patient, course = pairs.patient[mask], pairs.course[mask]
         several, df = repeatedly_measured(patient)
         if df < 1:
             continue
         draws = int(several.sum())
         unadjusted, beyond_course = (
-            _estimates(pairs.clr[measured], level[measured], patient, adjust, n_permutations(pairs), seed)
+            _estimates(pairs.clr[mask], level[mask], patient, adjust, n_permutations(pairs), seed)
             for adjust in (None, course)
         )
         links += [

@@ -99,14 +99,14 @@ def stool_series(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> StoolSe
         Of days, fixed before the analysis, the baseline first.
     """
     nonempty = np.flatnonzero(cohort.taxa.values.sum(axis=1) > 0)
-    listed = cohort.samples.iloc[nonempty]
+    sheet = cohort.samples.iloc[nonempty]
     codes = patient_codes(cohort) | donor_codes(cohort)
-    dated = bool(listed["day"].notna().any())
-    time = listed["day" if dated else "visit"]
+    dated = bool(sheet["day"].notna().any())
+    time = sheet["day" if dated else "visit"]
     if time.isna().all():
         time = time.fillna(1.0)
     samples = pd.DataFrame(
-        {"patient": listed["patient"], "donor": listed["donor"], "time": time, "code": listed["patient"].map(codes)}
+        {"patient": sheet["patient"], "donor": sheet["donor"], "time": time, "code": sheet["patient"].map(codes)}
     )
     if not dated:
         windows = [Window(f"visit {visit:g}", visit, visit) for visit in sorted(set(time.dropna()))]

@@ -24,7 +24,7 @@ class TaxonChange(HypothesisTest):
     ----------
     taxon, window : str
     patients : int
-    before, after : float
+    prevalence_before, prevalence_after : float
         Share of patients in whom the taxon is detected.
     change, low, high : float
         Mean change of the centred log-ratio and its 95% interval, Student's t, log2 fold.
@@ -33,8 +33,8 @@ class TaxonChange(HypothesisTest):
     taxon: str
     window: str
     patients: int
-    before: float
-    after: float
+    prevalence_before: float
+    prevalence_after: float
     change: float
     low: float
     high: float
@@ -68,16 +68,18 @@ def taxon_changes(stool: StoolSeries, *, seed: int = 0) -> tuple[TaxonChange, ..
         if len(change) < 2 or not len(tested):
             continue
         detected = present[:, tested].astype(float)
-        before, after = (stool.means(detected, visit).loc[change.index] > 0 for visit in (stool.baseline, window))
-        table = paired_changes(change.where(before | after, 0.0).to_numpy(), seed=seed)
+        carried_before, carried_after = (
+            stool.means(detected, visit).loc[change.index] > 0 for visit in (stool.baseline, window)
+        )
+        table = paired_changes(change.where(carried_before | carried_after, 0.0).to_numpy(), seed=seed)
         tests = table[["change", "low", "high", "p"]].to_numpy().tolist()
         family += [
             TaxonChange(
                 taxon=stool.taxa[index],
                 window=window.name,
                 patients=len(change),
-                before=float(before[column].mean()),
-                after=float(after[column].mean()),
+                prevalence_before=float(carried_before[column].mean()),
+                prevalence_after=float(carried_after[column].mean()),
                 change=mean,
                 low=low,
                 high=high,

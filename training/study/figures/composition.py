@@ -51,7 +51,7 @@ def composition_figure(composition: Composition) -> Figure:
 
 
 def _subjects(composition: Composition) -> list[_Subject]:
-    proportions = np.column_stack([composition.proportions, composition.other])
+    proportions = np.column_stack([composition.proportions, composition.remainder])
     subjects = []
     for code, group in groupby(range(len(composition.subjects)), key=composition.subjects.__getitem__):
         samples = list(group)
@@ -78,13 +78,13 @@ def _length(row: list[_Subject]) -> int:
 def _bars(axes: Axes, row: list[_Subject], taxa: list[str], colours: list[str]) -> None:
     starts = np.cumsum([0, *(len(subject.times) + 1 for subject in row[:-1])])
     lengths = [len(subject.times) for subject in row]
-    left = np.concatenate([np.arange(length) for length in lengths]) - 0.46
-    left += np.repeat(starts, lengths)
+    x = np.concatenate([np.arange(length) for length in lengths]) - 0.46
+    x += np.repeat(starts, lengths)
     tops = np.concatenate([subject.proportions for subject in row]).cumsum(axis=1)
     bottoms = np.column_stack([np.zeros(len(tops)), tops[:, :-1]])
     # One collection for each taxon: a patch for each bar would take most of the report's time.
     for low, high, taxon, colour in zip(bottoms.T, tops.T, taxa, colours, strict=True):
-        corners = [(left, low), (left, high), (left + 0.92, high), (left + 0.92, low)]
+        corners = [(x, low), (x, high), (x + 0.92, high), (x + 0.92, low)]
         bars = list(np.stack([np.column_stack(corner) for corner in corners], axis=1))
         axes.add_collection(PolyCollection(bars, facecolors=colour, linewidths=0, label=taxon.replace("_", " ")))
 
@@ -93,9 +93,9 @@ def _label_subjects(axes: Axes, row: list[_Subject], *, mark_day_0: bool) -> Non
     """Write the subjects' codes; a dotted line separates the samples up to day 0 from later ones."""
     start, ticks = 0, []
     for subject in row:
-        before = int((subject.times <= 0).sum())
-        if mark_day_0 and 0 < before < len(subject.times):
-            axes.axvline(start + before - 0.5, color=INK, linewidth=0.8, linestyle=":")
+        n_before = int((subject.times <= 0).sum())
+        if mark_day_0 and 0 < n_before < len(subject.times):
+            axes.axvline(start + n_before - 0.5, color=INK, linewidth=0.8, linestyle=":")
         ticks.append(start + (len(subject.times) - 1) / 2)
         start += len(subject.times) + 1
     axes.set_xticks(ticks, [subject.code for subject in row], fontsize=6)

@@ -19,12 +19,12 @@ def diversity_figure(stool: StoolSeries, diversity: Diversity, richness_title: s
     values = {"Shannon's entropy, nats": diversity.shannon, richness_title: diversity.richness}
     has_donors = not stool.donors.empty
     panels = figure.subplots(1, 2 * len(values), width_ratios=[6, 1 if has_donors else 0.01] * len(values))
-    for course, beside, (title, value) in zip(panels[::2], panels[1::2], values.items(), strict=True):
-        _courses(course, stool, value)
-        course.set_title(title, loc="left", fontsize=7)
-        beside.sharey(course)
-        beside.set_visible(has_donors)
-        _donors(beside, value[stool.rows(stool.donors.index)])
+    for patients, donors, (title, value) in zip(panels[::2], panels[1::2], values.items(), strict=True):
+        _courses(patients, stool, value)
+        patients.set_title(title, loc="left", fontsize=7)
+        donors.sharey(patients)
+        donors.set_visible(has_donors)
+        _donors(donors, value[stool.rows(stool.donors.index)])
     return figure
 
 

@@ -29,8 +29,8 @@ def distances_figure(courses: Sequence[DistanceCourse]) -> Figure:
     for axes, course in zip(panels, courses, strict=False):
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
         axes.fill_between(course.days, course.low, course.high, color=PALE, alpha=0.25, linewidth=0)
-        axes.plot(course.days, course.unrelated, color=PALE, marker=".", markersize=3, linewidth=1)
-        axes.plot(course.days, course.own, color=GREEN, marker="o", markersize=2.5, linewidth=1.3)
+        axes.plot(course.days, course.to_unrelated, color=PALE, marker=".", markersize=3, linewidth=1)
+        axes.plot(course.days, course.to_own, color=GREEN, marker="o", markersize=2.5, linewidth=1.3)
         axes.set_title(f"{course.patient}, donor {', '.join(course.donors)}", loc="left", fontsize=7)
     day_axis(panels[0], np.concatenate([course.days for course in courses]))
     figure.supxlabel("days since transplant", fontsize=8)
@@ -77,10 +77,10 @@ def engraftment_figure(recipients: Sequence[RecipientEngraftment]) -> Figure:
     panels = figure.subplots(1, len(processes), sharey=True, squeeze=False)[0]
     y = np.arange(len(recipients))
     for axes, process in zip(panels, processes, strict=True):
-        own, unrelated = np.array([recipient.shares[process] for recipient in recipients]).T
-        axes.hlines(y, own, unrelated, color=PALE, linewidth=0.8)
-        axes.plot(unrelated, y, "o", color=PALE, markersize=4, label="unrelated donors")
-        axes.plot(own, y, "o", color=GREEN, markersize=4, label="own donor")
+        with_own, with_unrelated = np.array([recipient.shares[process] for recipient in recipients]).T
+        axes.hlines(y, with_own, with_unrelated, color=PALE, linewidth=0.8)
+        axes.plot(with_unrelated, y, "o", color=PALE, markersize=4, label="unrelated donors")
+        axes.plot(with_own, y, "o", color=GREEN, markersize=4, label="own donor")
         axes.set(xlabel="share", xlim=(0, None))
         axes.set_title(ENGRAFTMENT_TITLES[process], loc="left")
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))

@@ -48,18 +48,18 @@ def trajectories_figure(results: ImmuneResults, analytes: Sequence[str]) -> Figu
 def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours: Mapping[str, str] | None) -> None:
     course = results.trajectories
     rows = course.rows[course.rows["analyte"] == analyte]
-    last = float(course.rows["time"].max())
+    last_time = float(course.rows["time"].max())
     for window in results.windows[1:] if course.dated else ():
-        axes.axvspan(window.first, min(window.last, last), color=PALE, alpha=0.15, linewidth=0)
+        axes.axvspan(window.first, min(window.last, last_time), color=PALE, alpha=0.15, linewidth=0)
     if colours is None:
         _patient_lines(axes, course, rows, PALE, bold=False)
     else:
         for patient, draws in rows.groupby("patient", sort=False):
             _patient_lines(axes, course, draws, colours[str(patient)], bold=True)
     _mean_line(axes, results, analyte, rows)
-    _scale_axes(axes, course, rows, last)
-    below = int((rows["censored"] == "below").sum())
-    axes.set_title(f"{analyte}{f'  ({below} of {len(rows)} <)' if below else ''}", loc="left", fontsize=7)
+    _scale_axes(axes, course, rows, last_time)
+    n_below = int((rows["censored"] == "below").sum())
+    axes.set_title(f"{analyte}{f'  ({n_below} of {len(rows)} <)' if n_below else ''}", loc="left", fontsize=7)
     axes.tick_params(labelsize=6)
 
 
@@ -94,16 +94,16 @@ def _mean_line(axes: Axes, results: ImmuneResults, analyte: str, rows: pd.DataFr
         axes.plot(times, level, color=INK, linewidth=2, marker="s", markersize=3.5)
 
 
-def _scale_axes(axes: Axes, course: Trajectories, rows: pd.DataFrame, last: float) -> None:
+def _scale_axes(axes: Axes, course: Trajectories, rows: pd.DataFrame, last_time: float) -> None:
     if course.unit not in LOG2_UNITS:
         axes.set_yscale("log")
         decades = np.log10(2) * np.ptp(rows["log2"])
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0), numticks=8))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_formatter("")
-    if course.dated and last > 150:
+    if course.dated and last_time > 150:
         axes.set_xscale("symlog", linthresh=30, linscale=1.5)
-        axes.set_xticks([day for day in (0, 30, 100, 300, 1000) if day <= last])
+        axes.set_xticks([day for day in (0, 30, 100, 300, 1000) if day <= last_time])
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.xaxis.set_minor_locator(NullLocator())
     elif not course.dated:

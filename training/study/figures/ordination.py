@@ -66,8 +66,10 @@ def paths_figure(
 def _path(axes: Axes, stool: StoolSeries, coordinates: Coordinates, patient: str, own_donors: frozenset[str]) -> None:
     samples = stool.recipients[stool.recipients["patient"] == patient]
     path = coordinates.points[stool.rows(samples.index)]
-    own = stool.donors["patient"].isin(own_donors)
-    unrelated_points, own_points = (coordinates.points[stool.rows(stool.donors.index[mask])] for mask in (~own, own))
+    is_own = stool.donors["patient"].isin(own_donors)
+    unrelated_points, own_points = (
+        coordinates.points[stool.rows(stool.donors.index[mask])] for mask in (~is_own, is_own)
+    )
     axes.plot(*coordinates.points.T, ".", color=PALE, alpha=0.5, markersize=3, markeredgewidth=0)
     axes.plot(*unrelated_points.T, "D", color=GREEN, markersize=2.5, markerfacecolor="none", markeredgewidth=0.5)
     axes.plot(*own_points.T, "D", color=GREEN, markersize=4)

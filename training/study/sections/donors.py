@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -10,9 +11,15 @@ import pandas as pd
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
 from training.statistics.donor_convergence import DonorConvergence
+from training.study.analysis.donor_convergence import DonorDistance, RecipientChange, SensitivityResult
 from training.study.analysis.donor_panel import DonorAbsence
 from training.study.analysis.donors import DonorResults, analyse_donors
-from training.study.analysis.engraftment import EngraftmentAbsence, EngraftmentEstimate, RecipientEngraftment
+from training.study.analysis.engraftment import (
+    EngraftmentAbsence,
+    EngraftmentEstimate,
+    EngraftmentResults,
+    RecipientEngraftment,
+)
 from training.study.figures.donors import convergence_figure, distances_figure, engraftment_figure
 from training.study.labels import variant_label
 from training.study.section import Part, ReportTable, Section, join_parts, write_part
@@ -41,38 +48,14 @@ def _parts(results: DonorResults) -> Iterator[Part]:
     if isinstance(results.engraftment, EngraftmentAbsence):
         yield write_part("donors/engraftment_missing", results.engraftment)
     else:
-        yield _engraftment(results)
+        yield _engraftment(results, results.engraftment)
 
 
 def _convergence(results: DonorResults) -> Part:
     convergence = results.convergence
-    over_time = [
-        {
-            "": f"{'distance,' if distance.quantity == 'distance' else 'change to'} {distance.window}",
-            OWN: distance.own,
-            UNRELATED: distance.unrelated,
-            **_difference(distance.difference, DIFFERENCE),
-        }
-        for distance in convergence.over_time
-    ]
-    recipients = [
-        {
-            "patient": recipient.patient,
-            "donor": ", ".join(recipient.donors),
-            OWN: recipient.own,
-            UNRELATED: recipient.unrelated,
-            "difference": recipient.difference,
-        }
-        for recipient in convergence.recipients
-    ]
-    sensitivity = [
-        {
-            "": variant_label(result),
-            **_difference(result.difference, "by recipient"),
-            "p": result.difference.p if result.exchangeable else float("nan"),
-        }
-        for result in convergence.sensitivity
-    ]
+    over_time = pd.DataFrame([_distance_row(distance) for distance in convergence.over_time])
+    recipients = pd.DataFrame([_change_row(recipient) for recipient in convergence.recipients])
+    sensitivity = pd.DataFrame([_sensitivity_row(result) for result in convergence.sensitivity])
     return write_part(
         "donors/convergence",
         results,
@@ -81,9 +64,9 @@ def _convergence(results: DonorResults) -> Part:
             "donor_approach": partial(convergence_figure, convergence),
         },
         tables={
-            "donor_distance": ReportTable(pd.DataFrame(over_time)),
-            "donor_distance_by_recipient": ReportTable(pd.DataFrame(recipients)),
-            "donor_distance_depends_on": ReportTable(pd.DataFrame(sensitivity)),
+            "donor_distance": ReportTable(over_time),
+            "donor_distance_by_recipient": ReportTable(recipients),
+            "donor_distance_depends_on": ReportTable(sensitivity),
         },
         metrics={
             "donor_approach": convergence.change.recipient_mean.value,
@@ -91,6 +74,31 @@ def _convergence(results: DonorResults) -> Part:
             "donor_approach_p": convergence.change.p,
         },
     )
+
+
+def _distance_row(distance: DonorDistance) -> Row:
+    prefix = "distance," if distance.quantity == "distance" else "change to"
+    return {
+        "": f"{prefix} {distance.window}",
+        OWN: distance.to_own,
+        UNRELATED: distance.to_unrelated,
+        **_difference(distance.difference, DIFFERENCE),
+    }
+
+
+def _change_row(recipient: RecipientChange) -> Row:
+    return {
+        "patient": recipient.patient,
+        "donor": ", ".join(recipient.donors),
+        OWN: recipient.to_own,
+        UNRELATED: recipient.to_unrelated,
+        "difference": recipient.difference,
+    }
+
+
+def _sensitivity_row(result: SensitivityResult) -> Row:
+    row = {"": variant_label(result), **_difference(result.difference, "by recipient")}
+    return row if result.exchangeable else row | {"p": math.nan}
 
 
 def _difference(difference: DonorConvergence, heading: str) -> Row:
@@ -108,9 +116,7 @@ def _difference(difference: DonorConvergence, heading: str) -> Row:
     }
 
 
-def _engraftment(results: DonorResults) -> Part:
-    engraftment = results.engraftment
-    assert not isinstance(engraftment, EngraftmentAbsence)
+def _engraftment(results: DonorResults, engraftment: EngraftmentResults) -> Part:
     recipients = pd.DataFrame([_recipient_row(recipient) for recipient in engraftment.recipients])
     estimates = pd.DataFrame([_estimate_row(estimate) for estimate in engraftment.estimates])
     counts = ("", "recipients", "donors", "p")
@@ -134,15 +140,15 @@ def _recipient_row(recipient: RecipientEngraftment) -> Row:
         "donor": ", ".join(recipient.donors),
         "donor-only taxa": recipient.donor_only,
         "recipient-only taxa": recipient.recipient_only,
-        **{f"{process}, {OWN}": own for process, (own, _) in shares},
-        **{f"{process}, {UNRELATED}": unrelated for process, (_, unrelated) in shares},
+        **{f"{process}, {OWN}": share for process, (share, _) in shares},
+        **{f"{process}, {UNRELATED}": share for process, (_, share) in shares},
     }
 
 
 def _estimate_row(estimate: EngraftmentEstimate) -> Row:
     return {
         "": f"{'donor-only' if estimate.process == 'gained' else 'recipient-only'} taxa {estimate.process}",
-        OWN: estimate.own,
-        UNRELATED: estimate.unrelated,
+        OWN: estimate.with_own,
+        UNRELATED: estimate.with_unrelated,
         **_difference(estimate.difference, DIFFERENCE),
     }

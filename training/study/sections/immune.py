@@ -63,8 +63,8 @@ def _parts(results: ImmuneResults) -> Iterator[Part]:
 
 
 def _trajectories(results: ImmuneResults) -> Part:
-    pages = [results.measured[start : start + PANELS] for start in range(0, len(results.measured), PANELS)]
-    draw = {
+    pages = [results.analytes[start : start + PANELS] for start in range(0, len(results.analytes), PANELS)]
+    figures = {
         f"trajectories{f'_{number}' if number > 1 else ''}": partial(trajectories_figure, results, page)
         for number, page in enumerate(pages, 1)
     }
@@ -75,7 +75,7 @@ def _trajectories(results: ImmuneResults) -> Part:
         metrics={"analytes": float(results.draws.analytes), "undetected": float(len(results.censored))},
     )
     caption = write_captions("immune/trajectories", results, ["figure_trajectories"])["figure_trajectories"]
-    return replace(part, figures={name: ReportFigure(caption, figure) for name, figure in draw.items()})
+    return replace(part, figures={name: ReportFigure(caption, figure) for name, figure in figures.items()})
 
 
 def _level_frame(results: ImmuneResults) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def _level_frame(results: ImmuneResults) -> pd.DataFrame:
 
 def _changes(results: ImmuneResults) -> Part:
     changes = results.changes
-    drawn = [change for change in changes if results.dated or change.patients >= MIN_VISIT_PATIENTS]
+    plotted = [change for change in changes if results.dated or change.patients >= MIN_VISIT_PATIENTS]
     columns = {
         "analyte": "analyte", "window": "window", "patients": "patients", "undetected": "undetected",
         "change": "fold change", "low": "low", "high": "high", "confidence": "confidence", "p": "p",
@@ -105,7 +105,7 @@ def _changes(results: ImmuneResults) -> Part:
     return write_part(
         "immune/changes",
         results,
-        figures={"changes": partial(changes_figure, drawn)} if drawn else None,
+        figures={"changes": partial(changes_figure, plotted)} if plotted else None,
         tables={"changes": ReportTable(_fold_changes(rows, columns))} if changes else None,
         metrics={"changed": float(results.changed_analytes)},
     )

@@ -43,7 +43,7 @@ def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> S
 def _composition(results: MicrobiomeResults) -> Part:
     composition = results.composition
     frame = pd.DataFrame({"subject": composition.subjects, "time": composition.times})
-    taxa = pd.DataFrame(composition.proportions, columns=list(composition.taxa)).assign(other=composition.other)
+    taxa = pd.DataFrame(composition.proportions, columns=list(composition.taxa)).assign(other=composition.remainder)
     return write_part(
         "microbiome/composition",
         results,
@@ -56,7 +56,7 @@ def _diversity(results: MicrobiomeResults) -> Part:
     richness = richness_label(results.stool.counts)
     labels = {"shannon": "Shannon's entropy, nats", "richness": richness}
     columns = {
-        "index": "", "window": "window", "patients": "patients", "before": "before", "change": "change",
+        "index": "", "window": "window", "patients": "patients", "baseline": "before", "change": "change",
         "low": "low", "high": "high", "p": "p", "q": "q",
     }  # fmt: skip
     changes = results_frame(results.diversity.changes, columns)
@@ -104,8 +104,11 @@ def _taxa(results: MicrobiomeResults) -> Part:
     changes = results.taxon_changes
     if not changes:
         return write_part("microbiome/taxa_missing", results)
-    columns = ("taxon", "window", "patients", "before", "after", "change", "low", "high", "p", "q")
-    frame = results_frame(changes, dict(zip(columns, columns, strict=True)))
+    columns = {
+        "taxon": "taxon", "window": "window", "patients": "patients", "prevalence_before": "before",
+        "prevalence_after": "after", "change": "change", "low": "low", "high": "high", "p": "p", "q": "q",
+    }  # fmt: skip
+    frame = results_frame(changes, columns)
     return write_part(
         "microbiome/taxa",
         results,

@@ -12,12 +12,12 @@ from features.trajectories import WINDOWS
 from training.study.analysis.immune_changes import level_changes, level_trends
 
 
-def two_windows(n, before, after):
-    """Return draws of `n` patients on day -7 and day 14; `before` and `after` return a level and its censoring."""
+def two_windows(n, baseline, later):
+    """Return draws of `n` patients on day -7 and day 14; `baseline` and `later` return a level and its censoring."""
     rows = [
         {"analyte": "a", "patient": f"p{i:02}", "time": time, "log2": level, "censored": censored, "limit": np.nan}
         for i in range(n)
-        for time, (level, censored) in ((-7.0, before(i)), (14.0, after(i)))
+        for time, (level, censored) in ((-7.0, baseline(i)), (14.0, later(i)))
     ]
     return pd.DataFrame(rows)
 

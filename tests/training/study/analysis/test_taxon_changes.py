@@ -36,12 +36,14 @@ def test_changes_agree_with_scikit_bio(cohort: Cohort) -> None:
     closed /= closed.sum(axis=1, keepdims=True)
     ratios = clr(multi_replace(closed, min(closed[closed > 0].min() / 2, 0.5 / closed.shape[1]))) / np.log(2)
     window = stool.windows[1].name
-    change = next(test for test in changes if test.window == window and test.before == test.after == 1)
+    change = next(
+        test for test in changes if test.window == window and test.prevalence_before == test.prevalence_after == 1
+    )
     column = np.array(stool.taxa)[carriers >= 0.5].tolist().index(change.taxon)
     level = stool.recipients.assign(ratio=ratios[:, column])
-    before = level[level["time"] <= 0].groupby("patient")["ratio"].last()
-    after = level[level["time"].between(7, 28)].groupby("patient")["ratio"].mean()
-    assert change.change == pytest.approx((after - before).dropna().mean())
+    baseline = level[level["time"] <= 0].groupby("patient")["ratio"].last()
+    later = level[level["time"].between(7, 28)].groupby("patient")["ratio"].mean()
+    assert change.change == pytest.approx((later - baseline).dropna().mean())
     adjusted = multipletests([test.p for test in changes], method="fdr_bh")[1]
     np.testing.assert_allclose([test.q for test in changes], adjusted)
 
@@ -52,16 +54,20 @@ def test_a_taxon_absent_before_and_after_has_not_changed(cohort: Cohort) -> None
     # Present only between the windows: patients carry it, and no window shows it.
     values[cohort.samples["day"].between(29, 89).to_numpy(), 0] = 50
     changes = taxon_changes(stool_series(with_values(cohort, values)))
-    absent = [test for test in changes if test.taxon == cohort.taxa.taxa[0] and test.before == test.after == 0]
+    absent = [
+        test
+        for test in changes
+        if test.taxon == cohort.taxa.taxa[0] and test.prevalence_before == test.prevalence_after == 0
+    ]
     assert absent
     assert {(test.change, test.p) for test in absent} == {(0, 1)}
 
 
 def test_a_planted_change_is_recovered(cohort: Cohort) -> None:
-    values, after = cohort.taxa.values.copy(), (cohort.samples["day"] > 0).to_numpy()
+    values, treated = cohort.taxa.values.copy(), (cohort.samples["day"] > 0).to_numpy()
     planted = cohort.taxa.taxa.index("Alistipes_sp0001")
-    values[after, planted] = values[after].sum(axis=1) * 2
-    values[~after, planted] = 1
+    values[treated, planted] = values[treated].sum(axis=1) * 2
+    values[~treated, planted] = 1
     stool = stool_series(with_values(cohort, values))
     changes = [test for test in taxon_changes(stool) if test.taxon == "Alistipes_sp0001"]
     assert min(test.change for test in changes) > 5
