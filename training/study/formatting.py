@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from features.outcomes import MONTH, Grade
+from features.outcomes import MONTH
 from features.trajectories import WINDOWS, Window
 from training.statistics.metrics import Estimate
 from training.study.analysis.rates import ExactRate
@@ -62,26 +62,6 @@ def percent_text(share: float) -> str:
     return "below 1%" if share < 0.01 else "above 99%" if share > 0.99 else f"{share:.0%}"
 
 
-def grade_text(grade: Grade) -> str:
-    """Return a CTCAE grade of an outcome: ``grade 3 or above``."""
-    return "any grade" if grade == "any" else f"grade {grade} or above"
-
-
-def outcome_text(outcome: str) -> str:
-    """Return an outcome as a noun phrase: ``progression-free survival``."""
-    return outcome.replace("progression_free", "progression-free").replace("_", " ")
-
-
-def criteria_text(criteria: str) -> str:
-    """Return the criteria of a best response, a column of `best_responses`."""
-    return {"published": "as recorded", "confirmed": "RECIST, confirmed after 28 days"}.get(criteria, criteria)
-
-
-def drug_text(kind: str) -> str:
-    """Return a kind of concomitant drug in the plural."""
-    return {"antibiotic": "antibiotics", "steroid": "steroids", "ppi": "PPI", "other": "other drugs"}[kind]
-
-
 def initial_capital(text: str) -> str:
     """Return a text with its first letter in upper case, and the rest as it is."""
     return text[:1].upper() + text[1:]
@@ -96,7 +76,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(count_noun, rate_text, estimate_text, p_text, windows_text, median_text, months_text, percent_text),
-        *(grade_text, outcome_text, criteria_text, drug_text, initial_capital, number_text),
+        *(initial_capital, number_text),
     )
 }
 """The filters of templates, by name."""

@@ -1,4 +1,4 @@
-"""Names of contrasts and variants, as tables and sentences state them. In templates each function is a filter."""
+"""Names of grades, outcomes, contrasts and variants in tables and sentences; each function is a filter of templates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from features.analytes import ImmuneUnit
-from features.outcomes import definition_of
+from features.outcomes import Grade, definition_of
 from training.study.analysis.donor_convergence import SensitivityResult, Variant
 from training.study.analysis.group_tests import CommunityTest
 
@@ -23,6 +23,26 @@ VARIANTS: dict[Variant, str] = {
     "donors with recipients": "only donors with recipients",
     "without recipient": "without {}, whose stool is very like another patient's",
 }
+
+
+def grade_label(grade: Grade) -> str:
+    """Return a CTCAE grade of an outcome: ``grade 3 or above``."""
+    return "any grade" if grade == "any" else f"grade {grade} or above"
+
+
+def outcome_label(outcome: str) -> str:
+    """Return an outcome as a noun phrase: ``progression-free survival``."""
+    return outcome.replace("progression_free", "progression-free").replace("_", " ")
+
+
+def criteria_label(criteria: str) -> str:
+    """Return the criteria of a best response, a column of `best_responses`."""
+    return {"published": "as recorded", "confirmed": "RECIST, confirmed after 28 days"}.get(criteria, criteria)
+
+
+def drug_label(kind: str) -> str:
+    """Return a kind of concomitant drug in the plural."""
+    return {"antibiotic": "antibiotics", "steroid": "steroids", "ppi": "PPI", "other": "other drugs"}[kind]
 
 
 def contrast_label(test: CommunityTest) -> str:
@@ -55,6 +75,10 @@ def unit_label(unit: ImmuneUnit) -> str:
 
 
 LABELS: dict[str, Callable[[Any], str]] = {
-    function.__name__: function for function in (contrast_label, variant_label, richness_label, unit_label)
+    function.__name__: function
+    for function in (
+        *(grade_label, outcome_label, criteria_label, drug_label),
+        *(contrast_label, variant_label, richness_label, unit_label),
+    )
 }
 """The filters of templates, by name."""

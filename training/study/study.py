@@ -128,16 +128,16 @@ def run_study(
         window_names = ", ".join(window.name for window in windows)
         params = {"cohort": cohort.name, "windows": window_names, "stop_above": f"{stop_above:g}"}
         with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, RUN_COLUMNS) as run_id:
-            made = _make_sections(cohort, sections or study_sections(windows, stop_above), progress)
-            metrics = run_metrics(made)
-            progress.begin("drawing, writing and logging", 2 + sum(len(section.figures) for section in made))
-            write_report(folder, cohort, findings, made, run_id, progress.advance)
+            section_list = _make_sections(cohort, sections or study_sections(windows, stop_above), progress)
+            metrics = run_metrics(section_list)
+            progress.begin("drawing, writing and logging", 2 + sum(len(section.figures) for section in section_list))
+            write_report(folder, cohort, findings, section_list, run_id, progress.advance)
             _write_record(folder, cohort, run_id, metrics)
             progress.advance()
             tracking.log_metrics(run_id, metrics)
             tracking.log_folder(run_id, folder)
             progress.advance()
-    return StudyResult(out / "report.html", run_id, tuple(made))
+    return StudyResult(out / "report.html", run_id, tuple(section_list))
 
 
 def run_metrics(sections: Sequence[Section]) -> dict[str, float]:
@@ -164,12 +164,12 @@ def _audited_cohort(name: str, progress: Progress) -> tuple[Cohort, list[Finding
 
 
 def _make_sections(cohort: Cohort, sections: Mapping[str, MakeSection], progress: Progress) -> list[Section]:
-    made = []
+    section_list = []
     for title, make_section in sections.items():
         progress.begin(title, 1)
-        made.append(make_section(cohort))
+        section_list.append(make_section(cohort))
         progress.advance()
-    return made
+    return section_list
 
 
 def _write_record(folder: Path, cohort: Cohort, run_id: str, metrics: Mapping[str, float]) -> None:

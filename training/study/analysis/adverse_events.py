@@ -24,14 +24,13 @@ class TreatmentEvents:
     ----------
     rows : pandas.DataFrame
         One row an event: `patient`, `term`, `grade`, `day`, `attribution`, `serious`, `organism`.
-    since : float
-        The first day.
+    first_day : float
     preceding : int
         Events before that day.
     """
 
     rows: pd.DataFrame
-    since: float
+    first_day: float
     preceding: int
 
 
@@ -159,9 +158,9 @@ def published_toxicity(cohort: Cohort, codes: Codes) -> PublishedToxicity:
     rates: dict[Grade, ExactRate] = {}
     for grade in GRADES:
         flag = cohort.labels.flags.get(f"toxicity_{grade}")
-        known = None if flag is None else flag.reindex(list(codes)).dropna()
-        if known is not None and known.size:
-            rates[grade] = exact_rate(int(known.sum()), known.size)
+        flag = None if flag is None else flag.reindex(list(codes)).dropna()
+        if flag is not None and flag.size:
+            rates[grade] = exact_rate(int(flag.sum()), flag.size)
     return PublishedToxicity(rates)
 
 
@@ -179,22 +178,23 @@ def grade_rates(events: pd.DataFrame, n: int) -> GradeRates:
     return GradeRates(n, tuple(exact_rate(int((worst >= grade).sum()), n) for grade in range(1, 6)))
 
 
-def worst_grades(events: pd.DataFrame, by: str | None = None) -> pd.DataFrame:
+def worst_grades(events: pd.DataFrame, column: str | None = None) -> pd.DataFrame:
     """Return how many patients have each worst grade, overall or for each term.
 
     Parameters
     ----------
     events : pandas.DataFrame
-        One row an event: `patient`, `grade`, and the column that `by` names.
-    by : str, optional
+        One row an event: `patient`, `grade`, and the column by which patients are counted.
+    column : str, optional
         Such as `term`; a patient counts once in each of its values.
 
     Returns
     -------
     pandas.DataFrame
-        Columns 1 to 5, indexed by the values of `by`, the most frequent first. Without `by` one row, "any event".
+        Columns 1 to 5, indexed by the values of `column`, the most frequent first. Without `column` one row,
+        "any event".
     """
-    key = pd.Series("any event", index=events.index) if by is None else events[by]
+    key = pd.Series("any event", index=events.index) if column is None else events[column]
     worst = events.groupby([key, "patient"])["grade"].max().astype(int)
     counts = pd.crosstab(worst.index.get_level_values(0), worst.to_numpy()).reindex(columns=range(1, 6), fill_value=0)
     counts = counts.rename_axis(index=None, columns=None)
@@ -217,14 +217,14 @@ def event_causes(events: pd.DataFrame, codes: Codes) -> EventCauses:
     attributed = (cause != "not stated").any()
     reported = events["serious"].notna().any()
     serious = events[events["serious"].fillna(False).astype(bool)]
-    named = events["organism"] != ""
-    infections = events[named | events["term"].str.contains(INFECTIONS, case=False, regex=True)]
+    has_organism = events["organism"] != ""
+    infections = events[has_organism | events["term"].str.contains(INFECTIONS, case=False, regex=True)]
     return EventCauses(
         attribution=tuple(_attributed(str(name), rows, n) for name, rows in events.groupby(cause) if attributed),
         attributed_to_fmt=exact_rate(events[cause == "FMT"]["patient"].nunique(), n),
         serious=exact_rate(serious["patient"].nunique(), n) if reported else None,
         infection=exact_rate(infections["patient"].nunique(), n),
-        with_organism=int(named.sum()),
+        with_organism=int(has_organism.sum()),
         infections=by_code(infections.astype({"grade": int}), codes),
         any_event=len(events) > 0,
     )

@@ -38,7 +38,7 @@ class CharacteristicSummary:
     name : str
         As in the manifest.
     unit : str or None
-    known, missing : int
+    n_known, n_missing : int
         Patients in whom the characteristic is known, and others.
     range : Range or None
         Of a measurement.
@@ -48,8 +48,8 @@ class CharacteristicSummary:
 
     name: str
     unit: str | None
-    known: int
-    missing: int
+    n_known: int
+    n_missing: int
     range: Range | None
     levels: dict[str, int]
 
@@ -126,15 +126,15 @@ def characteristic_summaries(
 
 
 def _summary(name: str, field: ClinicalField, values: pd.Series[Any]) -> CharacteristicSummary:
-    known = values.dropna()
-    measured, levels = None, {}
-    if known.size and pd.api.types.is_numeric_dtype(known) and not _is_score(known, field):
-        measured = Range(known.median(), known.min(), known.max())
+    reported = values.dropna()
+    median_range, levels = None, {}
+    if reported.size and pd.api.types.is_numeric_dtype(reported) and not _is_score(reported, field):
+        median_range = Range(reported.median(), reported.min(), reported.max())
     else:
-        counts = known.value_counts().sort_index()
+        counts = reported.value_counts().sort_index()
         levels = {f"{level:g}" if isinstance(level, float) else str(level): int(n) for level, n in counts.items()}
-    return CharacteristicSummary(name, field.unit, known.size, values.size - known.size, measured, levels)
+    return CharacteristicSummary(name, field.unit, reported.size, values.size - reported.size, median_range, levels)
 
 
-def _is_score(known: pd.Series[float], field: ClinicalField) -> bool:
-    return field.unit is None and bool((known % 1 == 0).all()) and known.nunique() <= MAX_LEVELS
+def _is_score(values: pd.Series[float], field: ClinicalField) -> bool:
+    return field.unit is None and bool((values % 1 == 0).all()) and values.nunique() <= MAX_LEVELS

@@ -100,7 +100,7 @@ class IncidenceResult:
     @property
     def to_last_follow_up(self) -> tuple[FirstEvents, ...]:
         """The first events by grade, censored at the last follow-up only."""
-        return tuple(first for first in self.first_events if first.censored_at is None)
+        return tuple(events for events in self.first_events if events.censored_at is None)
 
 
 def incidence_result(cohort: Cohort, codes: Codes) -> IncidenceResult:
@@ -119,7 +119,7 @@ def incidence_result(cohort: Cohort, codes: Codes) -> IncidenceResult:
             y = _times(cohort, codes, grade, censored_at)
             curve, death = aalen_johansen(y)
             first_events.append(FirstEvents(grade, censored_at, y[:, 0], y[y[:, 1] == EVENT, 0], curve, death))
-    by_day = tuple(row for first in first_events for row in _at_days(first))
+    by_day = tuple(row for grade_events in first_events for row in _at_days(grade_events))
     return IncidenceResult(None, tuple(first_events), by_day, len(codes), treatment_end_known)
 
 
@@ -129,11 +129,11 @@ def _times(cohort: Cohort, codes: Codes, grade: Grade, censored_at: CensoredAt |
     return frame.loc[frame["at_risk"] == "yes", ["time", "event"]].to_numpy(float)
 
 
-def _at_days(first: FirstEvents) -> list[IncidenceAtDay]:
+def _at_days(events: FirstEvents) -> list[IncidenceAtDay]:
     rows = []
     for day in DAYS:
-        share = first.curve.estimate_on(day, 0)
+        share = events.curve.estimate_on(day, 0)
         if np.isfinite(share.value):
-            at_risk, died = int((first.days >= day).sum()), first.death.estimate_on(day, 0).value
-            rows.append(IncidenceAtDay(first.grade, first.censored_at, day, at_risk, share, died))
+            at_risk, died = int((events.days >= day).sum()), events.death.estimate_on(day, 0).value
+            rows.append(IncidenceAtDay(events.grade, events.censored_at, day, at_risk, share, died))
     return rows

@@ -54,5 +54,5 @@ def measures_result(cohort: Cohort, codes: Codes) -> MeasuresResult:
 
 def _change(name: str, unit: str, rows: pd.DataFrame) -> MeasureChange:
     baseline = rows[rows["day"] <= 0].groupby("patient")["value"].last()
-    last = rows[rows["day"] > 0].groupby("patient")["value"].last()
-    return MeasureChange(name, unit, rows["patient"].nunique(), len(rows), (last - baseline).dropna())
+    final = rows[rows["day"] > 0].groupby("patient")["value"].last()
+    return MeasureChange(name, unit, rows["patient"].nunique(), len(rows), (final - baseline).dropna())

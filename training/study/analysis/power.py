@@ -25,7 +25,6 @@ Flags = NDArray[np.bool_]
 
 EFFECT_SHARES = {1.0: "as stated", 0.75: "three quarters of it", 0.0: "none"}
 """Shares of the stated effect for which power is simulated, and their names in `PowerResult.curves`."""
-STATED = EFFECT_SHARES[1.0]
 MIN_UNITS_FOR_T = 10
 """Independent units from which changes are tested by Student's t; below, by all flips of their signs."""
 
@@ -79,8 +78,8 @@ def power_result(design: TrialDesign, on_goal_done: Callable[[], object] = lambd
                 rows.append(row | power)
         on_goal_done()
     curves = pd.DataFrame(rows)
-    stated = curves[curves["effect"] == STATED]
-    required = {goal: required_patients(stated[stated["goal"] == goal], design.power) for goal in GOALS}
+    stated_effect = curves[curves["effect"] == EFFECT_SHARES[1.0]]
+    required = {goal: required_patients(stated_effect[stated_effect["goal"] == goal], design.power) for goal in GOALS}
     return PowerResult(design, curves, required)
 
 

@@ -158,9 +158,9 @@ def lesion_changes(assessments: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         `patient`, `day` and `change`, one row for each assessment after day 0, of patients whose baseline is above 0.
     """
-    measured = assessments.dropna(subset=["day", "sum_mm"]).sort_values("day", kind="stable")
-    sums = measured[measured["day"] <= 0].groupby("patient")["sum_mm"].last()
-    later = measured[measured["day"] > 0]
+    sized = assessments.dropna(subset=["day", "sum_mm"]).sort_values("day", kind="stable")
+    sums = sized[sized["day"] <= 0].groupby("patient")["sum_mm"].last()
+    later = sized[sized["day"] > 0]
     baseline = later["patient"].map(sums[sums > 0]).astype(float)
     changes = later.assign(change=100 * (later["sum_mm"] / baseline - 1))
     return changes[baseline.notna()][["patient", "day", "change"]]

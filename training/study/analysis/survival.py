@@ -74,7 +74,7 @@ class OutcomeSurvival:
         return int(self.event.sum())
 
     @property
-    def each(self) -> list[tuple[float, bool]]:
+    def times(self) -> list[tuple[float, bool]]:
         """Days and whether they end with the event, of each patient, by days; events before censored times."""
         order = np.lexsort((~self.event, self.days))
         return [(float(self.days[index]), bool(self.event[index])) for index in order]

@@ -12,7 +12,7 @@ from training.drawing import BLUE, INK, PALE, VERMILION, WIDTH
 from training.study.analysis.incidence import FirstEvents, IncidenceResult
 from training.study.analysis.stopping import StoppingResult
 from training.study.figures.survival import numbers_at_risk, stepped
-from training.study.formatting import grade_text
+from training.study.labels import grade_label
 
 GRADE_COLOURS = ("#fee5d0", "#fdbf86", "#f08a4b", VERMILION, INK)
 """Of grades 1 to 5."""
@@ -47,16 +47,16 @@ def incidence_figure(result: IncidenceResult) -> Figure:
     """Draw the cumulative incidence of the first event, and of death before it; one panel for each grade."""
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(result.to_last_follow_up), sharey=True))
-    for axes, first in zip(panels, result.to_last_follow_up, strict=True):
-        stepped(axes, first.death, 0, PALE, label="death before")
-        stepped(axes, first.curve, 0, VERMILION, label="event")
+    for axes, events in zip(panels, result.to_last_follow_up, strict=True):
+        stepped(axes, events.death, 0, PALE, label="death before")
+        stepped(axes, events.curve, 0, VERMILION, label="event")
         for censored in result.first_events:
-            differs = not np.array_equal(censored.curve.estimate, first.curve.estimate)
-            if censored.grade == first.grade and censored.censored_at is not None and differs:
+            differs = not np.array_equal(censored.curve.estimate, events.curve.estimate)
+            if censored.grade == events.grade and censored.censored_at is not None and differs:
                 _censored_curve(axes, censored)
-        axes.set(xlim=(0, first.days.max() * 1.04), ylim=(0, 1.02), xlabel="days from day 0")
-        axes.set_title(grade_text(first.grade), loc="left")
-        numbers_at_risk(axes, first.days)
+        axes.set(xlim=(0, events.days.max() * 1.04), ylim=(0, 1.02), xlabel="days from day 0")
+        axes.set_title(grade_label(events.grade), loc="left")
+        numbers_at_risk(axes, events.days)
     panels[0].set_ylabel("cumulative incidence")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)

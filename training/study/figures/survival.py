@@ -14,7 +14,8 @@ from features.outcomes import MONTH
 from training.drawing import BLUE, PALE, WIDTH
 from training.statistics.survival_curves import Curve
 from training.study.analysis.survival import OutcomeSurvival, SurvivalResult
-from training.study.formatting import count_noun, initial_capital, outcome_text
+from training.study.formatting import count_noun, initial_capital
+from training.study.labels import outcome_label
 
 Vector = NDArray[np.float64]
 
@@ -26,7 +27,7 @@ def survival_figure(result: SurvivalResult) -> Figure:
     panels = np.atleast_1d(figure.subplots(1, n_panels))
     for axes, survival in zip(panels, result.outcomes, strict=True):
         _survival_curve(axes, survival)
-        outcome = initial_capital(outcome_text(survival.outcome))
+        outcome = initial_capital(outcome_label(survival.outcome))
         counts = f"{count_noun(survival.events, 'event')} in {count_noun(survival.n, 'patient')}"
         axes.set(title=f"{outcome}: {counts}", ylabel="share")
         axes.title.set_horizontalalignment("left")

@@ -26,14 +26,8 @@ from training.study.figures.measures import measures_figure
 from training.study.figures.response import spider_figure, waterfall_figure
 from training.study.figures.survival import survival_figure
 from training.study.figures.swimmer import swimmer_figure
-from training.study.formatting import (
-    criteria_text,
-    drug_text,
-    initial_capital,
-    median_text,
-    months_text,
-    outcome_text,
-)
+from training.study.formatting import initial_capital, median_text, months_text
+from training.study.labels import criteria_label, drug_label, outcome_label
 from training.study.section import Part, ReportTable, Section, join_parts, write_part
 from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
 
@@ -69,14 +63,14 @@ def table_one(summaries: tuple[CharacteristicSummary, ...]) -> pd.DataFrame:
 
 def _table_one_rows(summary: CharacteristicSummary) -> list[Row]:
     heading = _heading(summary.name) + (f", {summary.unit}" if summary.unit else "")
-    if not summary.known:
+    if not summary.n_known:
         values = {"": "unknown"}
     elif summary.range is not None:
         median, low, high = (f"{value:.4g}" for value in (summary.range.median, summary.range.low, summary.range.high))
         values = {"median (range)": f"{median} ({low} to {high})"}
     else:
-        values = {level: f"{count} ({count / summary.known:.0%})" for level, count in summary.levels.items()}
-    counts = {"known": summary.known, "missing": summary.missing}
+        values = {level: f"{count} ({count / summary.n_known:.0%})" for level, count in summary.levels.items()}
+    counts = {"known": summary.n_known, "missing": summary.n_missing}
     return [{"characteristic": heading, "level": level, "value": value, **counts} for level, value in values.items()]
 
 
@@ -89,15 +83,15 @@ def _patient_rows(result: CharacteristicsResult) -> pd.DataFrame:
     if result.best_response is not None:
         columns["best response"] = result.best_response.mask(result.best_response == "", "not assessed")
     for outcome, times in result.survival.items():
-        columns[f"{initial_capital(outcome_text(outcome))}, months"] = (times["time"] / MONTH).round(1)
+        columns[f"{initial_capital(outcome_label(outcome))}, months"] = (times["time"] / MONTH).round(1)
         columns[_EVENT_COLUMNS[outcome]] = had_event(times)
     return pd.DataFrame(columns)
 
 
 def _integers(values: pd.Series[Any]) -> pd.Series[Any]:
     """Return whole numbers as integers, other values as they are."""
-    whole = pd.api.types.is_numeric_dtype(values) and bool((values.dropna() % 1 == 0).all())
-    return values.astype("Int64") if whole else values
+    is_whole = pd.api.types.is_numeric_dtype(values) and bool((values.dropna() % 1 == 0).all())
+    return values.astype("Int64") if is_whole else values
 
 
 def _exposure(cohort: Cohort, codes: Codes) -> Part:
@@ -119,7 +113,7 @@ def _exposure_rows(result: ExposureResult, codes: Codes) -> pd.DataFrame:
     for kind in DRUG_KINDS if result.drug_rates else ():
         drugs = result.medication_rows[result.medication_rows["kind"] == kind]
         spans = {code: _spans(courses) for code, courses in drugs.groupby("patient")}
-        rows[drug_text(kind)] = [spans.get(code, "") for code in codes.values()]
+        rows[drug_label(kind)] = [spans.get(code, "") for code in codes.values()]
     texts = rows.select_dtypes(exclude="number").columns
     rows[texts] = rows[texts].fillna("")
     return rows
@@ -160,7 +154,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
 
 def _median_row(survival: OutcomeSurvival) -> Row:
     return {
-        "outcome": initial_capital(outcome_text(survival.outcome)),
+        "outcome": initial_capital(outcome_label(survival.outcome)),
         "patients": survival.n,
         "events": survival.events,
         "median, months (95% interval)": median_text(survival.median)
@@ -173,7 +167,7 @@ def _median_row(survival: OutcomeSurvival) -> Row:
 def _month_rows(survival: OutcomeSurvival) -> list[Row]:
     return [
         {
-            "outcome": initial_capital(outcome_text(survival.outcome)),
+            "outcome": initial_capital(outcome_label(survival.outcome)),
             "month": at_month.month,
             "at risk": at_month.at_risk,
             "share": at_month.share.value,
@@ -188,7 +182,7 @@ def _response(cohort: Cohort, codes: Codes) -> Part:
     result = response_result(cohort, codes)
     if not result.rates:
         return write_part("patients/response", result)
-    counts = pd.DataFrame({criteria_text(str(name)): result.best[name].value_counts() for name in result.best})
+    counts = pd.DataFrame({criteria_label(str(name)): result.best[name].value_counts() for name in result.best})
     counts = counts.reindex([*RECIST, ""]).dropna(how="all").fillna(0).astype(int)
     counts.insert(0, "best response", [response or "not assessed" for response in counts.index])
     rates = [row for rate in result.rates for row in _response_rows(rate)]
@@ -204,7 +198,7 @@ def _response(cohort: Cohort, codes: Codes) -> Part:
 
 
 def _response_rows(rate: ResponseRate) -> list[Row]:
-    label = f"{outcome_text(rate.outcome)}, {criteria_text(rate.criteria)}"
+    label = f"{outcome_label(rate.outcome)}, {criteria_label(rate.criteria)}"
     rows = []
     if rate.of_assessed is not None:
         rows.append(rate_row(f"{label}, of those assessed", rate.of_assessed))

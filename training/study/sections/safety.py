@@ -22,7 +22,7 @@ from training.study.analysis.rates import one_sided_bound
 from training.study.analysis.stopping import LIMIT, stopping_result
 from training.study.codes import Codes, patient_codes
 from training.study.figures.adverse_events import boundary_figure, incidence_figure, terms_figure
-from training.study.formatting import grade_text
+from training.study.labels import grade_label
 from training.study.section import Part, ReportTable, Section, join_parts, write_part
 from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
 
@@ -53,13 +53,13 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
 
 
 def _flags(cohort: Cohort, codes: Codes) -> Part:
-    published = published_toxicity(cohort, codes)
+    toxicity = published_toxicity(cohort, codes)
     rows = [
-        rate_row(f"immune-related adverse event, {grade_text(grade)}, as published", rate)
-        for grade, rate in published.rates.items()
+        rate_row(f"immune-related adverse event, {grade_label(grade)}, as published", rate)
+        for grade, rate in toxicity.rates.items()
     ]
     tables = {"grades": ReportTable(pd.DataFrame(rows), RATE_COLUMNS)} if rows else {}
-    return write_part("safety/flags", published, tables=tables)
+    return write_part("safety/flags", toxicity, tables=tables)
 
 
 def _grades(events: pd.DataFrame, n: int) -> Part:
@@ -126,7 +126,7 @@ def _incidence(cohort: Cohort, codes: Codes) -> Part:
 def _incidence_row(row: IncidenceAtDay) -> Row:
     censoring = "" if row.censored_at is None else ", censored at the end of treatment"
     return {
-        "event": f"{grade_text(row.grade)}{censoring}",
+        "event": f"{grade_label(row.grade)}{censoring}",
         "day": row.day,
         "at risk": row.at_risk,
         "incidence": row.incidence.value,
