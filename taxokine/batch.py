@@ -1,4 +1,4 @@
-"""`taxokine predict`: a cohort's or a file's patients, answered as the server answers."""
+"""Predictions for the patients of a cohort or a file: the same as the server's."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEYS = ("cohort", "patient", "sample", "sample_day", "draw", "draw_day", "visit
 
 
 def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) -> str:
-    """Write one row a patient and return what was done, in words.
+    """Write one row for each patient and return a summary, in words.
 
     Parameters
     ----------
@@ -31,37 +31,44 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
     out : Path
         A .parquet or .csv file.
     spec : LandmarkSpec
-        What enters the feature table of a cohort; a file is read as it is.
+        How a cohort is joined; a file of features is joined already.
+
+    Raises
+    ------
+    InputError
+        The output is neither .parquet nor .csv, or a patient's value cannot be read.
+    ModelMissing
+        No such model is registered.
     """
     if out.suffix not in {".parquet", ".csv"}:
         raise InputError(f"{out}: write to a .parquet or a .csv file")
     served = find_model(model)
     path = Path(source)
     if source not in manifest_names() and path.suffix in {".parquet", ".csv"}:
-        frame = _read(path)
+        frame = _read_features(path)
         candidates = frame_candidates(frame, served.model.units)
         keys = frame[[key for key in _KEYS if key in frame]]
     else:
         table = landmark_table(read_cohort(source, settings().data), spec)
         candidates, keys = table_candidates(table), table.rows[list(_KEYS)]
-    answers = predictions(served, candidates)
-    result = pd.concat([keys.reset_index(drop=True), answers], axis=1)
-    about = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence.to_json()}
-    write_table(result, out, about)
-    learnt = {cohort.name for cohort in served.model.evidence.cohorts} & set(keys.get("cohort", ()))
-    lines = [f"the model learnt from {name}: these answers are no test of it" for name in sorted(learnt)]
-    verdicts = ", ".join(f"{n} {verdict}" for verdict, n in answers["verdict"].value_counts().items())
+    predicted = predictions(served, candidates)
+    result = pd.concat([keys.reset_index(drop=True), predicted], axis=1)
+    provenance = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence.to_json()}
+    write_table(result, out, provenance)
+    training = {cohort.name for cohort in served.model.evidence.cohorts} & set(keys.get("cohort", ()))
+    cautions = [f"the model was trained on {name}: these predictions do not test it" for name in sorted(training)]
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in predicted["verdict"].value_counts().items())
     return "\n".join(
         [
             f"{served.model.outcome} for {len(result)} patients: {verdicts}",
             f"evidence: {served.model.evidence.sentence}",
-            *lines,
+            *cautions,
             f"wrote {out}",
         ]
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read_features(path: Path) -> pd.DataFrame:
     try:
         frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except (OSError, ValueError) as error:

@@ -26,9 +26,9 @@ def show(report: Iterable[RenderableType]) -> None:
 def table(*columns: str, numbers: Iterable[str] = ()) -> Table:
     """Return an empty table with these columns, of which those that hold numbers are aligned to the right."""
     empty = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    right = set(numbers)
+    numeric = set(numbers)
     for column in columns:
-        empty.add_column(column, justify="right" if column in right else "left")
+        empty.add_column(column, justify="right" if column in numeric else "left")
     return empty
 
 

@@ -29,5 +29,7 @@ def ui_command(port: int) -> list[str]:
 
 def ui_addresses(port: int) -> str:
     """Return the addresses of the UI and of each experiment's comparison in it."""
-    at = f"http://127.0.0.1:{port}"
-    return "\n".join([f"MLflow UI {at}", *(f"  compare {name}: {at}{path}" for name, path in comparisons().items())])
+    address = f"http://127.0.0.1:{port}"
+    return "\n".join(
+        [f"MLflow UI {address}", *(f"  compare {name}: {address}{path}" for name, path in comparisons().items())]
+    )

@@ -113,10 +113,10 @@ def simulate(out: Path, five: Literal["all", "first"] | None, **options: Any) ->
     taxokine simulate trial/ --patients 50
     taxokine study trial/manifest.yaml --out report/
 
-    Beside what a hospital would have stand causes.json and truth.csv: what was planted. Everything says that it is
-    simulated.
+    Besides the files that a hospital would have, causes.json and truth.csv hold the planted effects. Every file is
+    marked as simulated.
     """
     from taxokine.simulation import simulate_five, simulate_trial
 
-    given = {name: value for name, value in options.items() if value is not None}
-    click.echo(simulate_trial(out, **given) if five is None else simulate_five(out, five, **given))
+    overrides = {name: value for name, value in options.items() if value is not None}
+    click.echo(simulate_trial(out, **overrides) if five is None else simulate_five(out, five, **overrides))

@@ -152,7 +152,7 @@ def test_from_training_to_answers_for_many(run, trial):
     assert "registered as candidate" in trained.output
     answered = run("predict", "objective_response", trial, "--out", "answers.csv")
     assert answered.exit_code == 0, answered.output
-    assert "learnt from simulated_fmt_ici: these answers are no test of it" in answered.output
+    assert "the model was trained on simulated_fmt_ici: these predictions do not test it" in answered.output
     run("features", trial, "--out", "rows.parquet")
     again = run("predict", "objective_response@candidate", "rows.parquet", "--out", "again.parquet")
     assert again.exit_code == 0, again.output
