@@ -112,11 +112,12 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalResult:
             excluded[outcome] = None
             continue
         days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
-        outcomes.append(_outcome_survival(outcome, days, event, len(codes) - days.size))
+        outcomes.append(outcome_survival(outcome, days, event, len(codes) - days.size))
     return SurvivalResult(tuple(outcomes), excluded, has_several_arms(cohort), has_comparator(cohort))
 
 
-def _outcome_survival(outcome: Outcome, days: Vector, event: NDArray[np.bool_], unknown: int) -> OutcomeSurvival:
+def outcome_survival(outcome: Outcome, days: Vector, event: NDArray[np.bool_], unknown: int = 0) -> OutcomeSurvival:
+    """Return survival by one outcome, with its estimates; parameters as the fields of `OutcomeSurvival`."""
     curve = beta_product(days, event)
     estimates = {month: curve.estimate_on(month * MONTH, 1) for month in MONTHS}
     return OutcomeSurvival(

@@ -21,7 +21,7 @@ from training.study.page import limits
 from training.study.section import Section
 from training.study.sections.patients import patients_section, table_one
 
-from .five_patients import DONOR, OS, PATIENTS, PFS, five_patients
+from ..five_patients import DONOR, OS, PATIENTS, PFS, five_patients
 
 
 @pytest.fixture(scope="module")
