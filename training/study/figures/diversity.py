@@ -12,11 +12,14 @@ from training.study.analysis.diversity import Diversity
 from training.study.analysis.stool import StoolSeries
 from training.study.figures.axes import day_axis
 
+SHANNON = "Shannon's entropy, nats"
+"""Title of its panels and name of its rows."""
+
 
 def diversity_figure(stool: StoolSeries, diversity: Diversity, richness_title: str) -> Figure:
     """Draw Shannon's entropy and richness over time, a line for each patient, donors beside."""
     figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-    values = {"Shannon's entropy, nats": diversity.shannon, richness_title: diversity.richness}
+    values = {SHANNON: diversity.shannon, richness_title: diversity.richness}
     has_donors = not stool.donors.empty
     panels = figure.subplots(1, 2 * len(values), width_ratios=[6, 1 if has_donors else 0.01] * len(values))
     for patients, donors, (title, value) in zip(panels[::2], panels[1::2], values.items(), strict=True):

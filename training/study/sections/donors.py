@@ -23,10 +23,10 @@ from training.study.analysis.engraftment import (
 from training.study.figures.donors import convergence_figure, distances_figure, engraftment_figure
 from training.study.labels import variant_label
 from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.sections.rates import Row
 
 OWN, UNRELATED = "own donor", "unrelated donors"
 DIFFERENCE = "difference, by recipient"
-Row = dict[str, str | float]
 
 
 def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:

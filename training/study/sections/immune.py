@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from features.analytes import LOG2_UNITS
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
 from training.study.analysis.immune import ImmuneAbsence, ImmuneResults, analyse_immune
-from training.study.analysis.immune_changes import LevelEffect
-from training.study.analysis.immune_peaks import PeakSummary, Spread, summarise_peaks
+from training.study.analysis.immune_changes import LevelChange, LevelEffect, LevelTrend
+from training.study.analysis.immune_pattern import PatternTest
+from training.study.analysis.immune_peaks import FallAfterPeak, Peak, PeakSummary, Spread, summarise_peaks
 from training.study.figures.immune import changes_figure, trajectories_figure
 from training.study.section import Part, ReportFigure, ReportTable, Section, join_parts, write_part
-from training.study.sections.frames import results_frame
+from training.study.sections.rates import Row
 from training.study.sentences import write_captions
 
 PANELS = 20
@@ -44,20 +45,12 @@ def _parts(results: ImmuneResults) -> Iterator[Part]:
     yield _trajectories(results)
     yield _changes(results)
     if results.patterns is not None:
-        columns = {
-            "analyte": "analyte", "patients": "patients", "rising": "rose", "falling": "fell",
-            "above_baseline": "above", "p": "p", "q": "q",
-        }  # fmt: skip
-        table = ReportTable(results_frame(results.patterns, columns))
+        table = ReportTable(pd.DataFrame([_pattern_row(test) for test in results.patterns]))
         yield write_part("immune/pattern", results, tables={"pattern": table} if results.patterns else None)
     if results.peaks:
         yield _peaks(results)
     if results.trends:
-        columns = {
-            "analyte": "analyte", "patients": "patients", "change": "fold change", "low": "low", "high": "high",
-            "confidence": "confidence", "p": "p", "q": "q",
-        }  # fmt: skip
-        table = ReportTable(_fold_changes(results.trends, columns))
+        table = ReportTable(pd.DataFrame([_trend_row(trend) for trend in results.trends]))
         yield write_part("immune/trends", results, tables={"trend": table})
     yield write_part("immune/attribution", results)
 
@@ -94,64 +87,95 @@ def _level_frame(results: ImmuneResults) -> pd.DataFrame:
 
 
 def _changes(results: ImmuneResults) -> Part:
-    changes = results.changes
-    plotted = [change for change in changes if results.dated or change.patients >= MIN_VISIT_PATIENTS]
-    columns = {
-        "analyte": "analyte", "window": "window", "patients": "patients", "undetected": "undetected",
-        "change": "fold change", "low": "low", "high": "high", "confidence": "confidence", "p": "p",
-        "method": "method", "q": "q",
-    }  # fmt: skip
-    rows = changes if results.dated else sorted(changes, key=lambda change: change.p)
+    changes = results.changes if results.dated else sorted(results.changes, key=lambda change: change.p)
+    plotted = [change for change in results.changes if results.dated or change.patients >= MIN_VISIT_PATIENTS]
+    table = ReportTable(pd.DataFrame([_change_row(change) for change in changes]))
     return write_part(
         "immune/changes",
         results,
         figures={"changes": partial(changes_figure, plotted)} if plotted else None,
-        tables={"changes": ReportTable(_fold_changes(rows, columns))} if changes else None,
+        tables={"changes": table} if changes else None,
         metrics={"changed": float(results.changed_analytes)},
     )
 
 
-def _fold_changes(results: Sequence[LevelEffect], columns: dict[str, str]) -> pd.DataFrame:
-    """Return log2 changes as fold changes, with an interval where it attains a confidence worth one."""
-    frame = results_frame(results, columns)
-    has_interval = np.array([result.has_interval for result in results], dtype=bool)
-    limits = {name: (2 ** frame[name]).where(has_interval) for name in ("low", "high")}
-    return frame.assign(**{"fold change": 2 ** frame["fold change"]}, **limits)
+def _change_row(change: LevelChange) -> Row:
+    return {
+        "analyte": change.analyte,
+        "window": change.window,
+        "patients": change.patients,
+        "undetected": change.undetected,
+        **_fold_change(change),
+        "p": change.p,
+        "method": change.method,
+        "q": change.q,
+    }
+
+
+def _trend_row(trend: LevelTrend) -> Row:
+    return {
+        "analyte": trend.analyte,
+        "patients": trend.patients,
+        **_fold_change(trend),
+        "p": trend.p,
+        "q": trend.q,
+    }
+
+
+def _fold_change(effect: LevelEffect) -> Row:
+    """Return the cells of a log2 change as a fold change, with an interval where it attains a confidence worth one."""
+    return {
+        "fold change": 2**effect.change,
+        "low": 2**effect.low if effect.has_interval else math.nan,
+        "high": 2**effect.high if effect.has_interval else math.nan,
+        "confidence": effect.confidence,
+    }
+
+
+def _pattern_row(test: PatternTest) -> Row:
+    return {
+        "analyte": test.analyte,
+        "patients": test.patients,
+        "rose": test.rising,
+        "fell": test.falling,
+        "above": test.above_baseline,
+        "p": test.p,
+        "q": test.q,
+    }
 
 
 def _peaks(results: ImmuneResults) -> Part:
-    peaks = results_frame(
-        results.peaks,
-        {
-            "analyte": "analyte",
-            "patient": "patient",
-            "draws": "draws",
-            "height": "peak",
-            "day": "day",
-            "slope": "slope",
-        },
-    )
-    peaks = peaks.assign(patient=peaks["patient"].map(dict(results.codes)), peak=2 ** peaks["peak"])
-    tests = results_frame(
-        results.falls, {"analyte": "analyte", "slope": "slope", "shuffled": "shuffled", "p": "p", "q": "q"}
-    )
-    summaries = pd.DataFrame([_summary_row(summary) for summary in summarise_peaks(results.peaks)])
+    peaks = pd.DataFrame([_peak_row(peak, results.codes[peak.patient]) for peak in results.peaks])
+    tests = {fall.analyte: fall for fall in results.falls}
+    falls = [_fall_row(summary, tests.get(summary.analyte)) for summary in summarise_peaks(results.peaks)]
     return write_part(
         "immune/peaks",
         results,
-        tables={
-            "peaks": ReportTable(peaks, supplementary=True),
-            "falls": ReportTable(summaries.merge(tests, "left", "analyte")),
-        },
+        tables={"peaks": ReportTable(peaks, supplementary=True), "falls": ReportTable(pd.DataFrame(falls))},
     )
 
 
-def _summary_row(summary: PeakSummary) -> dict[str, str | int]:
+def _peak_row(peak: Peak, code: str) -> Row:
+    return {
+        "analyte": peak.analyte,
+        "patient": code,
+        "draws": peak.draws,
+        "peak": 2**peak.height,
+        "day": peak.day,
+        "slope": peak.slope,
+    }
+
+
+def _fall_row(summary: PeakSummary, fall: FallAfterPeak | None) -> Row:
     return {
         "analyte": summary.analyte,
         "patients": summary.patients,
         "peak": "" if summary.fold is None else _spread_text(summary.fold, ".3g"),
         "day of peak": _spread_text(summary.day, "g"),
+        "slope": math.nan if fall is None else fall.slope,
+        "shuffled": math.nan if fall is None else fall.shuffled,
+        "p": math.nan if fall is None else fall.p,
+        "q": math.nan if fall is None else fall.q,
     }
 
 

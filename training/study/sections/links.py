@@ -10,6 +10,7 @@ from features.cohort import Cohort
 from training.study.analysis.links import Link, LinkEstimate, LinkResults, analyse_links
 from training.study.figures.links import links_figure
 from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.sections.rates import Row
 
 BEYOND_COURSE = " beyond course"
 """Suffix of the columns of correlations beyond the common course."""
@@ -37,7 +38,7 @@ def _links(results: LinkResults) -> Part:
     )
 
 
-def _row(link: Link) -> dict[str, str | float]:
+def _row(link: Link) -> Row:
     return {
         "taxon": link.taxon,
         "analyte": link.analyte,

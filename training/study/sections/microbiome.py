@@ -9,15 +9,17 @@ import pandas as pd
 
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
+from training.study.analysis.diversity import DiversityChange, Index
 from training.study.analysis.group_tests import CommunityTest
 from training.study.analysis.microbiome import MicrobiomeResults, analyse_microbiome
+from training.study.analysis.taxon_changes import TaxonChange
 from training.study.figures.composition import composition_figure
-from training.study.figures.diversity import diversity_figure
+from training.study.figures.diversity import SHANNON, diversity_figure
 from training.study.figures.ordination import ordination_figure, paths_figure
 from training.study.figures.taxon_changes import taxon_changes_figure
 from training.study.labels import contrast_label, richness_label
 from training.study.section import Part, ReportTable, Section, join_parts, write_part
-from training.study.sections.frames import results_frame
+from training.study.sections.rates import Row
 
 MAX_PATHS = 60
 """Most patients of whom each one's path is drawn."""
@@ -54,19 +56,28 @@ def _composition(results: MicrobiomeResults) -> Part:
 
 def _diversity(results: MicrobiomeResults) -> Part:
     richness = richness_label(results.stool.counts)
-    labels = {"shannon": "Shannon's entropy, nats", "richness": richness}
-    columns = {
-        "index": "", "window": "window", "patients": "patients", "baseline": "before", "change": "change",
-        "low": "low", "high": "high", "p": "p", "q": "q",
-    }  # fmt: skip
-    changes = results_frame(results.diversity.changes, columns)
-    table = ReportTable(changes.assign(**{"": changes[""].map(labels)}))
+    labels: dict[Index, str] = {"shannon": SHANNON, "richness": richness}
+    rows = [_diversity_row(change, labels[change.index]) for change in results.diversity.changes]
     return write_part(
         "microbiome/diversity",
         results,
         figures={"diversity": partial(diversity_figure, results.stool, results.diversity, richness)},
-        tables={"diversity": table} if results.diversity.changes else None,
+        tables={"diversity": ReportTable(pd.DataFrame(rows))} if rows else None,
     )
+
+
+def _diversity_row(change: DiversityChange, label: str) -> Row:
+    return {
+        "": label,
+        "window": change.window,
+        "patients": change.patients,
+        "before": change.baseline,
+        "change": change.change,
+        "low": change.low,
+        "high": change.high,
+        "p": change.p,
+        "q": change.q,
+    }
 
 
 def _ordination(results: MicrobiomeResults) -> Part:
@@ -84,7 +95,7 @@ def _groups(results: MicrobiomeResults) -> Part:
     return write_part("microbiome/groups", results, tables={"groups": table} if results.community_tests else None)
 
 
-def _group_row(test: CommunityTest) -> dict[str, str | float]:
+def _group_row(test: CommunityTest) -> Row:
     return {
         "": contrast_label(test),
         "distance": test.metric,
@@ -104,11 +115,7 @@ def _taxa(results: MicrobiomeResults) -> Part:
     changes = results.taxon_changes
     if not changes:
         return write_part("microbiome/taxa_missing", results)
-    columns = {
-        "taxon": "taxon", "window": "window", "patients": "patients", "prevalence_before": "before",
-        "prevalence_after": "after", "change": "change", "low": "low", "high": "high", "p": "p", "q": "q",
-    }  # fmt: skip
-    frame = results_frame(changes, columns)
+    frame = pd.DataFrame([_taxon_row(change) for change in changes])
     return write_part(
         "microbiome/taxa",
         results,
@@ -116,3 +123,18 @@ def _taxa(results: MicrobiomeResults) -> Part:
         tables={"taxa": ReportTable(frame, ("before", "after"))},
         metrics={"taxa_changed": float(sum(change.significant for change in changes))},
     )
+
+
+def _taxon_row(change: TaxonChange) -> Row:
+    return {
+        "taxon": change.taxon,
+        "window": change.window,
+        "patients": change.patients,
+        "before": change.prevalence_before,
+        "after": change.prevalence_after,
+        "change": change.change,
+        "low": change.low,
+        "high": change.high,
+        "p": change.p,
+        "q": change.q,
+    }
