@@ -1,23 +1,25 @@
-"""Drafts of manifests from somebody's own files, and what they are recognised by."""
+"""Drafts of manifests from a researcher's own files, and how files and columns are recognised."""
 
-from features.draft.immune import ANALYTE, VALUE, immune_layout, is_analyte
-from features.draft.kinds import are_taxa, file_kind, table_at_finest_rank
-from features.draft.manifest import drafted_manifest
-from features.draft.patients import CLINICAL
-from features.draft.words import DAY, PATIENT, VISIT, columns_named
+from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, names_matching
+from features.draft.file_kinds import FileKind, find_file_kind, look_like_taxa, table_at_finest_rank
+from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout, is_analyte
+from features.draft.manifest import draft_manifest
+from features.draft.patients import CLINICAL_COLUMN
 
 __all__ = [
-    "ANALYTE",
-    "CLINICAL",
-    "DAY",
-    "PATIENT",
-    "VALUE",
-    "VISIT",
-    "are_taxa",
-    "columns_named",
-    "drafted_manifest",
-    "file_kind",
-    "immune_layout",
+    "ANALYTE_COLUMN",
+    "CLINICAL_COLUMN",
+    "DAY_COLUMN",
+    "FileKind",
+    "PATIENT_COLUMN",
+    "UNIT_COLUMN",
+    "VALUE_COLUMN",
+    "VISIT_COLUMN",
+    "draft_manifest",
+    "find_file_kind",
+    "find_immune_layout",
     "is_analyte",
+    "look_like_taxa",
+    "names_matching",
     "table_at_finest_rank",
 ]

@@ -1,121 +1,148 @@
-"""The lines of the trial's course."""
+"""Drafted lines of the course of a trial: transplants, cycles, assessments, medications and repeated measures."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from features.draft.immune import VALUE
-from features.draft.words import columns_of, in_yaml, is_missing, is_number, patient_column, snake, when_taken, word
+from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.columns import columns_matching, find_patient_column, find_time_column, snake_case
+from features.draft.immune import UNIT_COLUMN, VALUE_COLUMN
+from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
 
-_TOLD = {
+Rule = Mapping[str, object]
+"""The keys of one part of the course, as they stand in a manifest; empty where a sheet is no such part."""
+
+_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "transplants": {"donor": r"donor", "batch": r"batch|(^|_)lot(_|$)", "dose": r"dose|volume",
                     "unit": r"^(dose_)?unit", "route": r"route", "preparation": r"prep"},
     "cycles": {"drug": r"drug|agent|treatment|regimen|therapy|medication"},
     "assessments": {"response": r"response|recist|assessment", "sum_mm": r"diameter|(^|_)(sum|sld)(_|$)"},
     "medications": {"name": r"medic|drug|agent|concomitant", "start": r"start|begin|first|from",
                     "end": r"(^|_)end|stop|last|until"},
-    "measures": {"name": r"^(measure|parameter|test|item|variable)(_?name)?$", "value": VALUE, "unit": r"^units?$"},
+    "measures": {"name": r"^(measure|parameter|test|item|variable)(_?name)?$", "value": VALUE_COLUMN,
+                 "unit": UNIT_COLUMN},
 }  # fmt: skip
-"""Columns of the trial's course, by part and by the manifest's keys."""
-_NUMBERS = {"dose", "sum_mm", "start", "end", "value"}
-_INHIBITORS = r"(?i)nivo|pembro|atezo|durva|cemip|avelu|ipili|treme|relatl|pd-?l?1|ctla"
-_KINDS_OF_DRUG = (
+"""The patterns of columns, by the part of the course and the manifest's key."""
+_NUMERIC_KEYS = {"dose", "sum_mm", "start", "end", "value"}
+_CHECKPOINT_INHIBITORS = r"(?i)nivo|pembro|atezo|durva|cemip|avelu|ipili|treme|relatl|pd-?l?1|ctla"
+_KINDS_OF_MEDICATION = (
     ("antibiotic", r"(?i)cillin|floxacin|cyclin|mycin|micin|(^|\W)cef|penem|nidazole|rifax|sulfameth|antibiotic"),
     ("steroid", r"(?i)predni|dexameth|cortiso|budesonide|steroid"),
     ("ppi", r"(?i)(ome|panto|lanso|rabe)prazole|(^|\W)ppi(\W|$)|proton"),
 )
-_JUDGED = {code.casefold(): code for code in ("CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE")}
-_MEASURED = (
+_RESPONSES = {code.casefold(): code for code in ("CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE")}
+_MEASURES = (
     ("weight", r"weight", "kg"),
     ("albumin", r"albumin", "g/L"),
     ("CRP", r"(^|_)crp(_|$)|c_reactive", "mg/L"),
     ("ECOG", r"ecog|performance_status", ""),
     ("quality of life", r"(^|_)qol(_|$)|quality_of_life|eortc|(^|_)fact(_|$)", ""),
 )
-"""What is measured over time, its column's name, and the unit if the name tells none."""
+"""Repeated measures: their name, the pattern of their column, and their unit where the column's name states none."""
 
 
 def course_lines(sheets: Sequence[TextTable], patients: frozenset[str]) -> dict[Path, str]:
-    """Return the files that tell the trial's course, each with its line."""
+    """Return a line for each sheet that is recognised as a part of the course; each part is drafted once."""
     lines: dict[Path, str] = {}
-    parts = {"transplants": _transplants, "assessments": _assessments, "cycles": _cycles,
-             "medications": _medications, "measures": _measures}  # fmt: skip
+    drafted: set[str] = set()
     for sheet in sheets:
-        patient = patient_column(sheet, patients)
-        found = next(((part, told) for part, tell in parts.items() if patient and (told := tell(sheet))), None)
-        if found is None:
+        patient = find_patient_column(sheet, patients)
+        if patient is None:
             continue
-        part, told = found
-        del parts[part]
-        odd = sorted({value for value in sheet.frame.to_numpy().ravel() if is_missing(value)} - {"", "NA"})
-        rule = {"file": sheet.path.name, "patient": patient, **told} | ({"missing": ["", "NA", *odd]} if odd else {})
-        lines[sheet.path] = f"  {part}: {in_yaml(rule)}  # guessed; TODO: confirm"
+        for part, draft_rule in _PARTS.items():
+            rule = draft_rule(sheet) if part not in drafted else {}
+            if rule:
+                cells = {cell for row in sheet.rows for cell in row}
+                other_missing = sorted({cell for cell in cells if is_missing(cell)} - {"", "NA"})
+                rule = {"file": sheet.path.name, "patient": patient, **rule}
+                if other_missing:
+                    rule = {**rule, "missing": ["", "NA", *other_missing]}
+                lines[sheet.path] = f"  {part}: {in_yaml(rule)}  # guessed; TODO: confirm"
+                drafted.add(part)
+                break
     return lines
 
 
-def _told(sheet: TextTable, part: str, *, dated: bool = True) -> dict[str, Any]:
-    """Return the columns of a part of the course by the manifest's keys; none where its day is not told."""
-    when = when_taken(sheet.frame)
-    if dated and (when is None or when.key != "day" or when.pattern):
-        return {}
-    found: dict[str, Any] = {"day": when.column} if dated and when else {}
-    for key, pattern in _TOLD[part].items():
-        for column in columns_of(sheet, pattern):
-            values = sheet.frame[column]
-            known = values[~values.map(is_missing)]
-            if column not in found.values() and len(known) and known.map(is_number).all() == (key in _NUMBERS):
-                found.setdefault(key, column)
-    return found
-
-
-def _transplants(sheet: TextTable) -> dict[str, Any]:
-    told = _told(sheet, "transplants")
-    return told if len({"donor", "batch", "route", "preparation"} & set(told)) > 1 else {}
-
-
-def _cycles(sheet: TextTable) -> dict[str, Any]:
-    told = _told(sheet, "cycles")
-    given = "drug" in told and sheet.frame[told["drug"]].str.contains(_INHIBITORS).mean() > 0.5
-    return told if given else {}
-
-
-def _assessments(sheet: TextTable) -> dict[str, Any]:
-    told = _told(sheet, "assessments")
-    if "response" in told:
-        words = [value for value in sheet.frame[told["response"]].unique() if value not in ("", "NA")]
-        judged = {value: _JUDGED.get(word(value).removeprefix("recist"), "NE") for value in words}
-        if 2 * sum(word(value).removeprefix("recist") in _JUDGED for value in words) <= len(words):
+def _find_columns(sheet: TextTable, part: str, *, is_dated: bool = True) -> dict[str, str]:
+    """Return the columns of a part of the course by the manifest's keys; none where its day is not found."""
+    columns: dict[str, str] = {}
+    if is_dated:
+        time = find_time_column(sheet.frame)
+        if time is None or time.key != "day" or time.pattern:
             return {}
-        told["response"] = {"column": told["response"], "values": judged}
-    return told if {"response", "sum_mm"} & set(told) else {}
+        columns["day"] = time.column
+    for key, pattern in _COLUMNS[part].items():
+        for column in columns_matching(sheet, pattern):
+            cells = sheet.frame[column]
+            reported = [cell for cell in cells if not is_missing(cell)]
+            is_numeric = all(map(is_number, reported))
+            if column not in columns.values() and reported and is_numeric == (key in _NUMERIC_KEYS):
+                columns.setdefault(key, column)
+    return columns
 
 
-def _medications(sheet: TextTable) -> dict[str, Any]:
-    told = _told(sheet, "medications", dated=False)
-    if not {"name", "start"} <= set(told):
+def _transplants(sheet: TextTable) -> Rule:
+    columns = _find_columns(sheet, "transplants")
+    return columns if len({"donor", "batch", "route", "preparation"} & set(columns)) > 1 else {}
+
+
+def _cycles(sheet: TextTable) -> Rule:
+    columns = _find_columns(sheet, "cycles")
+    if "drug" not in columns or sheet.frame[columns["drug"]].str.contains(_CHECKPOINT_INHIBITORS).mean() <= 0.5:
         return {}
-    column = told.pop("name")
+    return columns
+
+
+def _assessments(sheet: TextTable) -> Rule:
+    columns = _find_columns(sheet, "assessments")
+    if "response" not in columns:
+        return columns if "sum_mm" in columns else {}
+    values = [value for value in sheet.frame[columns["response"]].unique() if value not in ("", "NA")]
+    codes = {value: _RESPONSES.get(normalise_word(value).removeprefix("recist")) for value in values}
+    if 2 * sum(code is not None for code in codes.values()) <= len(values):
+        return {}
+    meanings = {value: code or "NE" for value, code in codes.items()}
+    return {**columns, "response": {"column": columns["response"], "values": meanings}}
+
+
+def _medications(sheet: TextTable) -> Rule:
+    columns = _find_columns(sheet, "medications", is_dated=False)
+    if not {"name", "start"} <= set(columns):
+        return {}
+    column = columns.pop("name")
     kinds = {
-        name: next((kind for kind, drugs in _KINDS_OF_DRUG if re.search(drugs, name)), "other")
+        name: next((kind for kind, pattern in _KINDS_OF_MEDICATION if re.search(pattern, name)), "other")
         for name in sheet.frame[column].unique()
     }
-    return {"name": column, "kind": {"column": column, "values": kinds}, **told}
+    return {"name": column, "kind": {"column": column, "values": kinds}, **columns}
 
 
-def _measures(sheet: TextTable) -> dict[str, Any]:
-    told = _told(sheet, "measures")
-    if not told or {"name", "value"} <= set(told):
-        return told
-    columns: dict[str, Any] = {}
-    for measure, pattern, unit in _MEASURED:
-        for column in columns_of(sheet, pattern):
-            values = sheet.frame[column]
-            if measure not in columns and values[~values.map(is_missing)].map(is_number).all():
-                spelled = re.search(r"_(?:(kg|lb)|(m?g)_(?:per_)?(d?)l)$", snake(column))
-                stated = spelled and (spelled[1] or f"{spelled[2]}/{spelled[3]}L")
-                columns[measure] = {"column": column, "unit": stated or unit}
-    return {"day": told["day"], "columns": columns} if columns else {}
+def _measures(sheet: TextTable) -> Rule:
+    columns = _find_columns(sheet, "measures")
+    if not columns or {"name", "value"} <= set(columns):
+        return columns
+    measures: dict[str, Rule] = {}
+    for measure, pattern, unit in _MEASURES:
+        for column in columns_matching(sheet, pattern):
+            cells = sheet.frame[column]
+            if measure not in measures and all(is_missing(cell) or is_number(cell) for cell in cells):
+                measures[measure] = {"column": column, "unit": _unit_in_name(column) or unit}
+    return {"day": columns["day"], "columns": measures} if measures else {}
+
+
+def _unit_in_name(column: str) -> str | None:
+    unit = re.search(r"_(?:(kg|lb)|(m?g)_(?:per_)?(d?)l)$", snake_case(column))
+    return unit and (unit[1] or f"{unit[2]}/{unit[3]}L")
+
+
+_PARTS: Mapping[str, Callable[[TextTable], Rule]] = {
+    "transplants": _transplants,
+    "assessments": _assessments,
+    "cycles": _cycles,
+    "medications": _medications,
+    "measures": _measures,
+}
+"""How each part of the course is recognised, the most specific first."""

@@ -1,6 +1,6 @@
-"""A first draft of a cohort's manifest, guessed from somebody's own files and commented for her to finish.
+"""A first draft of a cohort's manifest, guessed from a researcher's own files, for the researcher to finish.
 
-Each guess says what it rests on (`# guessed`), and what nobody can guess is marked (`# TODO`). A draft is always YAML
+Each guess states its reason (`# guessed`), and what cannot be guessed is marked (`# TODO`). A draft is always YAML
 that `features.manifest.load_manifest` accepts; where the guesses are right, `features.cohort.read_cohort` reads it.
 """
 
@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from features.draft.columns import columns_matching, find_patient_column
 from features.draft.course import course_lines
-from features.draft.immune import immune_layout, immune_lines
-from features.draft.kinds import file_kinds, table_at_finest_rank, taxa_files
-from features.draft.patients import CLINICAL, event_columns, patient_lines
-from features.draft.stool import stool_sheet, taxa_lines
-from features.draft.words import columns_of, in_yaml, patient_column
+from features.draft.file_kinds import find_file_kinds, find_taxa_files, table_at_finest_rank
+from features.draft.immune import find_immune_layout, immune_lines
+from features.draft.outcomes import find_event_columns
+from features.draft.patients import CLINICAL_COLUMN, patient_lines
+from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
+from features.draft.yaml_lines import in_yaml
 from features.errors import InputError
-from features.tables.text import read_text_table
+from features.tables.text import TextTable, read_text_table
 
 
-def drafted_manifest(files: Sequence[Path], name: str) -> str:
+def draft_manifest(files: Sequence[Path], name: str) -> str:
     """Return the text of a manifest drafted from a cohort's files, to be saved beside them and finished by hand.
 
     Parameters
     ----------
     files : sequence of Path
-        One taxa table, and what there is of sheets of samples and patients, a taxonomy, an immune table, adverse events
-        and tables of the trial's course, in any order.
+        One taxa table, and in any order what there is of sheets of samples and patients, a taxonomy, an immune table,
+        adverse events and tables of the course of the trial.
     name : str
         The cohort's name: letters, digits, '-' and '_'.
 
@@ -39,24 +42,20 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
     Raises
     ------
     FileError
-        If a file cannot be read, or is none that a manifest can name.
+        If a file cannot be read, or is of no kind that a manifest can name.
     InputError
-        If the name will not do, or there is not exactly one taxa table among the files.
+        If the name is not valid, or there is not exactly one taxa table among the files.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise InputError(f"{name!r} cannot name a cohort; use letters, digits, '-' and '_' alone, as in 'lee_2022'")
-    kinds = file_kinds(list(map(Path, files)))
-    source, taxonomy = taxa_files(kinds)
-    rank, table = table_at_finest_rank(source, kinds[source], taxonomy)
-    sheets = [read_text_table(file) for file, kind in kinds.items() if kind == "sheet"]
-    events = next((sheet for sheet in sheets if event_columns(sheet)), None)
-    immune = next((sheet for sheet in sheets if sheet is not events and immune_layout(sheet)), None)
-    stool = stool_sheet([sheet for sheet in sheets if sheet is not events], table.samples)
-    rest = [sheet for sheet in sheets if sheet not in (events, immune, stool.sheet)] + ([immune] if immune else [])
-    clinical = [sheet for sheet in rest if columns_of(sheet, CLINICAL)]
-    patients = next((s for s in clinical if patient_column(s, stool.patients, once=True)), stool.sheet)
-    course = course_lines([sheet for sheet in rest if sheet not in (patients, immune)], stool.patients)
-    used = {source, taxonomy, *(sheet.path for sheet in (stool.sheet, patients, immune, events) if sheet), *course}
+    kinds = find_file_kinds(list(map(Path, files)))
+    taxa, taxonomy = find_taxa_files(kinds)
+    rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
+    roles = _assign_roles([read_text_table(file) for file, kind in kinds.items() if kind == "sheet"], table.samples)
+    samples, patients = roles.samples, roles.patients
+    course = course_lines(roles.others, samples.patients)
+    sheets = (samples.sheet, patients, roles.immune, roles.events)
+    used = {taxa, taxonomy, *(sheet.path for sheet in sheets if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
         "manifest_version: 2",
@@ -66,13 +65,41 @@ def drafted_manifest(files: Sequence[Path], name: str) -> str:
         "  licence: TODO  # TODO: the licence under which the files may be used",
         "  citation: TODO  # TODO: where the cohort was published",
         "clock:",
-        f"  name: {stool.clock[0]}  # TODO: confirm; day_ici, day_fmt, or the cohort's own",
-        f"  index: {stool.clock[1]}  # TODO: confirm the event at day 0",
-        *taxa_lines(source, kinds[source], taxonomy, rank, table, stool.prefix),
-        *stool.lines,
-        *(patient_lines(patients, stool, events) if patients else ["# TODO: no sheet of patients was recognised"]),
-        *(immune_lines(immune, stool) if immune else []),
-        *(["course:", *course.values()] if course else []),
-        *(f"# TODO: {in_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used),
+        f"  name: {samples.clock_name}  # TODO: confirm; day_ici, day_fmt, or the cohort's own",
+        f"  index: {samples.clock_index}  # TODO: confirm the event at day 0",
+        *taxa_lines(taxa, kinds[taxa], taxonomy, rank, table, samples.prefix),
+        *samples.lines,
     ]
+    if patients:
+        lines += patient_lines(patients, samples, roles.events)
+    else:
+        lines.append("# TODO: no sheet of patients was recognised")
+    if roles.immune:
+        lines += immune_lines(roles.immune, samples)
+    if course:
+        lines += ["course:", *course.values()]
+    lines += [f"# TODO: {in_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used]
     return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class _Roles:
+    """The role of each sheet: one may be the samples' and the patients' sheet and the immune table at once."""
+
+    samples: SamplesDraft
+    patients: TextTable | None
+    immune: TextTable | None
+    events: TextTable | None
+    others: list[TextTable]
+
+
+def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _Roles:
+    events = next((sheet for sheet in sheets if find_event_columns(sheet)), None)
+    immune = next((sheet for sheet in sheets if sheet is not events and find_immune_layout(sheet)), None)
+    samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles)
+    others = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
+    clinical = [sheet for sheet in [*others, *([immune] if immune else [])] if columns_matching(sheet, CLINICAL_COLUMN)]
+    patients = next(
+        (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), samples.sheet
+    )
+    return _Roles(samples, patients, immune, events, [sheet for sheet in others if sheet is not patients])

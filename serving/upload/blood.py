@@ -16,7 +16,7 @@ from features.analytes import (
     parse_value,
     split_name_and_unit,
 )
-from features.draft import ANALYTE, DAY, PATIENT, VALUE, VISIT, columns_named
+from features.draft import ANALYTE_COLUMN, DAY_COLUMN, PATIENT_COLUMN, VALUE_COLUMN, VISIT_COLUMN, names_matching
 from features.errors import InputError
 from features.tables.text import TextTable, read_text_table
 from serving.upload.findings import WHAT, Range, Refused, Told
@@ -75,7 +75,7 @@ def measurements(told: Told, file: StoredFile) -> list[dict[str, Any]]:
     sheet = read_text_table(file.path)
     only_patient(sheet, file)
     columns = {column: split_name_and_unit(column)[0] for column in sheet.header}
-    long = all(columns_named(columns.values(), pattern) for pattern in (ANALYTE, VALUE))
+    long = all(names_matching(columns.values(), pattern) for pattern in (ANALYTE_COLUMN, VALUE_COLUMN))
     cells = _long_cells(sheet, columns) if long else _wide_cells(told, sheet, columns, file)
     note = "one row a measurement" if long else "one column an analyte"
     told.say("file", "table of immune measurements", note, file.name)
@@ -93,9 +93,9 @@ def measurements(told: Told, file: StoredFile) -> list[dict[str, Any]]:
 
 def _long_cells(sheet: TextTable, columns: Mapping[str, str]) -> list[_Cell]:
     def column(pattern: str) -> str:
-        return next((column for column, name in columns.items() if columns_named([name], pattern)), "")
+        return next((column for column, name in columns.items() if names_matching([name], pattern)), "")
 
-    analyte, value, unit, day = map(column, (ANALYTE, VALUE, r"^units?$", DAY))
+    analyte, value, unit, day = map(column, (ANALYTE_COLUMN, VALUE_COLUMN, r"^units?$", DAY_COLUMN))
     found = []
     for row, cells in zip(sheet.frame.index.tolist(), sheet.frame.to_dict("records"), strict=True):
         name, named = split_name_and_unit(cells[analyte])
@@ -105,7 +105,7 @@ def _long_cells(sheet: TextTable, columns: Mapping[str, str]) -> list[_Cell]:
 
 
 def _wide_cells(told: Told, sheet: TextTable, columns: Mapping[str, str], file: StoredFile) -> list[_Cell]:
-    beside = columns_named(columns, f"{PATIENT}|{DAY}|{VISIT}|{NO_MEASUREMENT}")
+    beside = names_matching(columns, f"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{NO_MEASUREMENT}")
     measured = [column for column, name in columns.items() if column not in beside or told.known.is_analyte(name)]
     rows = list(zip(sheet.frame.index.tolist(), sheet.frame.to_dict("records"), strict=True))
     units: Mapping[Any, str] = {}
@@ -114,12 +114,12 @@ def _wide_cells(told: Told, sheet: TextTable, columns: Mapping[str, str], file: 
         units, rows = rows[0][1], rows[1:]
     if len(rows) > 1:
         # `only_patient` has read the column of patients, if there is one.
-        same = bool(columns_named(columns, PATIENT))
+        same = bool(names_matching(columns, PATIENT_COLUMN))
         kind, came = ("several_draws", "draws") if same else ("several_patients", "patients, or draws of one")
         advice = "Leave one row of values in the table."
         raise Refused(kind, f"{len(rows)} {came}", "one row of values", advice, file=file.name, row=rows[1][0])
     row, cells = rows[0]
-    day = next(iter(columns_named(beside, DAY)), "")
+    day = next(iter(names_matching(beside, DAY_COLUMN)), "")
     return [
         _Cell(
             row,

@@ -7,7 +7,7 @@ from typing import Any
 
 from features.analytes import MISSING_MARKS
 from features.columns import levels_by_field
-from features.draft import PATIENT, columns_named
+from features.draft import PATIENT_COLUMN, names_matching
 from features.tables.text import read_text_table
 from serving.upload.findings import Refused, Told
 from serving.upload.intake import StoredFile
@@ -48,7 +48,7 @@ def fields(told: Told, file: StoredFile) -> dict[str, Any]:
         told.say("clinical", f"{name} {value}", str(range or ""), file.name)
         if range and not range.holds(float(value)):
             told.warn("out_of_range", f"{name} of {value}", str(range), "Check the value and its unit.", **place)
-    strange = [column for column in strange if not columns_named([column], f"{PATIENT}|{NO_MEASUREMENT}")]
+    strange = [column for column in strange if not names_matching([column], f"{PATIENT_COLUMN}|{NO_MEASUREMENT}")]
     if strange:
         read = ", ".join(levels) or "none: no model that is served reads clinical fields"
         advice = "They are left out; rename those that a model reads."

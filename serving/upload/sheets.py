@@ -6,7 +6,7 @@ import math
 
 from features.analytes import MISSING_MARKS, split_name_and_unit
 from features.columns import levels_by_field
-from features.draft import CLINICAL, PATIENT, columns_named, file_kind, immune_layout
+from features.draft import CLINICAL_COLUMN, PATIENT_COLUMN, FileKind, find_file_kind, find_immune_layout, names_matching
 from features.tables.text import TextTable, read_text_table
 from serving.upload.findings import WHAT, Field, Known, Refused
 from serving.upload.intake import StoredFile
@@ -15,8 +15,8 @@ NO_MEASUREMENT = r"(^|_)(id|identifier|sample|date|visit|time_?point|batch|plate
 """Columns that name or date a row, in snake case."""
 
 
-def kind_in(field: Field, file: StoredFile, known: Known) -> str:
-    """Return what `file_kind` says of a file.
+def kind_in(field: Field, file: StoredFile, known: Known) -> FileKind:
+    """Return the kind of a file.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def kind_in(field: Field, file: StoredFile, known: Known) -> str:
     FileError
         It cannot be read.
     """
-    kind = file_kind(file.path)
+    kind = find_file_kind(file.path)
     looks: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
     if kind == "sheet":
         looks = _looks_of(read_text_table(file.path), known)
@@ -37,7 +37,7 @@ def kind_in(field: Field, file: StoredFile, known: Known) -> str:
 
 def only_patient(sheet: TextTable, file: StoredFile) -> None:
     """Raise the fault of a sheet in which a column names several patients."""
-    for column in columns_named(sheet.header, PATIENT):
+    for column in names_matching(sheet.header, PATIENT_COLUMN):
         rows: dict[str, int] = {}
         for row, name in zip(sheet.frame.index.tolist(), sheet.frame[column], strict=True):
             if name.casefold() not in MISSING_MARKS:
@@ -61,8 +61,8 @@ def _looks_of(sheet: TextTable, known: Known) -> list[Field]:
     columns = sheet.header
     fields = {field.casefold() for field in levels_by_field(known.names("clinical"))}
     looks: list[Field] = []
-    if immune_layout(sheet) or any(known.is_analyte(split_name_and_unit(column)[0]) for column in columns):
+    if find_immune_layout(sheet) or any(known.is_analyte(split_name_and_unit(column)[0]) for column in columns):
         looks.append("immune")
-    if columns_named(columns, CLINICAL) or fields & {column.casefold() for column in columns}:
+    if names_matching(columns, CLINICAL_COLUMN) or fields & {column.casefold() for column in columns}:
         looks.append("clinical")
     return looks

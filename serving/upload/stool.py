@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from features.draft import are_taxa, table_at_finest_rank
+from features.draft import FileKind, look_like_taxa, table_at_finest_rank
 from features.errors import FileError
 from features.tables.numbers import read_number_table
 from features.tables.text import read_text_table
@@ -84,21 +84,21 @@ def profile(told: Told, file: StoredFile, taxonomy: StoredFile | None) -> dict[s
     return {key: value for key, value in said.items() if value is not None}
 
 
-def _side_of_taxa(file: StoredFile, known: Known) -> str:
+def _side_of_taxa(file: StoredFile, known: Known) -> FileKind:
     """Return the kind of a table that does not look like a profile at once: some of its labels may be known taxa."""
     labels, header = file.labels[1:], list(map(str, read_text_table(file.path).frame))[1:]
     names = known.names("taxa")
     rows, columns = (sum(canonical_name(label) in names for label in side if label) for side in (labels, header))
     if rows != columns:
         return "table/columns" if rows > columns else "table/rows"
-    if are_taxa(labels) != are_taxa(header):
-        return "table/columns" if are_taxa(labels) else "table/rows"
+    if look_like_taxa(labels) != look_like_taxa(header):
+        return "table/columns" if look_like_taxa(labels) else "table/rows"
     came = f"rows such as {list(labels[:2])} and columns such as {header[:2]}"
     advice = "Name taxa along one side, samples along the other."
     raise Refused("not_a_profile", came, WHAT["taxa"], advice, file=file.name)
 
 
-def _refuse_stacked(file: StoredFile, kind: str) -> None:
+def _refuse_stacked(file: StoredFile, kind: FileKind) -> None:
     """Raise the fault of a table that could not be read because it stacks ranks, without prefixes that tell them."""
     if not kind.startswith("table"):
         return

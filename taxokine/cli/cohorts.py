@@ -77,9 +77,9 @@ def cohorts_init(files: tuple[Path, ...], name: str) -> None:
     \u0008
     taxokine cohorts init profiles.tsv patients.csv cytokines.csv > mine.yaml
     """
-    from features.draft import drafted_manifest
+    from features.draft import draft_manifest
 
-    click.echo(drafted_manifest(files, name), nl=False)
+    click.echo(draft_manifest(files, name), nl=False)
 
 
 @click.command(epilog=COHORT)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from features.draft import drafted_manifest, file_kind
+from features.draft import draft_manifest, find_file_kind
 from features.errors import FileError, InputError
 from features.manifest import Manifest, Recist, load_manifest
 from taxokine.simulation import simulate_trial
@@ -60,7 +60,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 def drafted(files: list[Path], name: str = "mine") -> tuple[str, Manifest]:
     """Draft beside the files, and load."""
-    text = drafted_manifest(files, name)
+    text = draft_manifest(files, name)
     path = files[0].parent / "manifest.yaml"
     path.write_text(text, encoding="utf-8")
     return text, load_manifest(path)
@@ -150,7 +150,7 @@ def test_codes_controls_and_empty_analytes(cohorts_dir: Path, tmp_path: Path) ->
             assert getattr(draft.immune, part) == getattr(shipped, part)
         assert set(draft.immune.exclude_analytes) == set(shipped.exclude_analytes)
         if name == "momspi":
-            assert "# TODO: -1 stands 65 times, most in RANTES: is it above range?" in text
+            assert "# TODO: -1 occurs 65 times, most often in RANTES: does it mean above range?" in text
 
 
 # ---- made files ----
@@ -331,40 +331,40 @@ def test_a_course_in_other_words_is_drafted_and_read(write: Callable[..., Path])
     ],
 )
 def test_what_a_file_looks_like(write: Callable[..., Path], text: str, kind: str) -> None:
-    assert file_kind(write("some.txt", text)) == kind
+    assert find_file_kind(write("some.txt", text)) == kind
 
 
 def test_no_taxa_table_and_two(write: Callable[..., Path]) -> None:
     sheet, table = write("sheet.csv", SHEET), write("table.tsv", METAPHLAN)
     with pytest.raises(InputError, match="no taxa table among the files; expected a merged MetaPhlAn table"):
-        drafted_manifest([sheet], "mine")
+        draft_manifest([sheet], "mine")
     with pytest.raises(InputError, match=r"one taxa table, and table.tsv and again.tsv"):
-        drafted_manifest([table, sheet, write("again.tsv", METAPHLAN)], "mine")
+        draft_manifest([table, sheet, write("again.tsv", METAPHLAN)], "mine")
 
 
 def test_files_that_cannot_be_read(write: Callable[..., Path], tmp_path: Path) -> None:
     table, workbook, binary = write("table.tsv", METAPHLAN), tmp_path / "sheet.xlsx", tmp_path / "sheet.csv"
     with pytest.raises(FileError, match=r"nowhere\.csv: the file cannot be read: No such file"):
-        drafted_manifest([table, tmp_path / "nowhere.csv"], "mine")
+        draft_manifest([table, tmp_path / "nowhere.csv"], "mine")
     with zipfile.ZipFile(workbook, "w") as archive:
         archive.writestr("[Content_Types].xml", "")
     with pytest.raises(FileError, match="save workbooks as CSV"):
-        drafted_manifest([table, workbook], "mine")
+        draft_manifest([table, workbook], "mine")
     binary.write_bytes(b"\xff\xfe\x00\x81")
-    with pytest.raises(FileError, match="expected text in UTF-8"):
-        drafted_manifest([table, binary], "mine")
+    with pytest.raises(FileError, match="expected a table of text in UTF-8"):
+        draft_manifest([table, binary], "mine")
     with pytest.raises(FileError, match="expected a header and rows, got 1 line"):
-        drafted_manifest([table, write("empty.csv", "a,b\n")], "mine")
+        draft_manifest([table, write("empty.csv", "a,b\n")], "mine")
 
 
 def test_a_bad_cell_is_named_and_not_taken_for_a_missing_rank(write: Callable[..., Path]) -> None:
     with pytest.raises(FileError, match=r"table.tsv, row 4, column 'x_C1'"):
-        drafted_manifest([write("table.tsv", METAPHLAN.replace("\t50\t1", "\tmany\t1"))], "mine")
+        draft_manifest([write("table.tsv", METAPHLAN.replace("\t50\t1", "\tmany\t1"))], "mine")
 
 
 def test_names_that_will_not_do(write: Callable[..., Path], tmp_path: Path) -> None:
     table = write("table.tsv", METAPHLAN)
     with pytest.raises(InputError, match="cannot name a cohort"):
-        drafted_manifest([table], "my cohort")
-    with pytest.raises(InputError, match=r"'table.tsv' is named 2 times"):
-        drafted_manifest([table, tmp_path / "other" / "table.tsv"], "mine")
+        draft_manifest([table], "my cohort")
+    with pytest.raises(InputError, match=r"2 files are named 'table.tsv'"):
+        draft_manifest([table, tmp_path / "other" / "table.tsv"], "mine")

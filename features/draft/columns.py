@@ -1,0 +1,101 @@
+"""Columns of a sheet, recognised by their names: patient, day, visit.
+
+The patterns are searched for in a column's name in snake case: "Days from firstDose" is "days_from_first_dose".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from features.draft.cells import is_number
+from features.tables.text import TextTable
+
+PATIENT_COLUMN = (
+    r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
+)
+DAY_COLUMN = r"(^|_)days?(_|$)"
+VISIT_COLUMN = r"^(visit|time_?point)(_?(number|no|nr|id))?$"
+_DAY_OF_ANOTHER_EVENT = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
+_DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
+
+
+class TimeColumn(NamedTuple):
+    """The column that states when a sample was taken, as a day or a visit.
+
+    Attributes
+    ----------
+    key : {'day', 'visit'}
+        The key of the manifest.
+    column : str
+        The column.
+    pattern : str or None
+        For names of samples that end in a day: the pattern that finds it.
+    """
+
+    key: Literal["day", "visit"]
+    column: str
+    pattern: str | None = None
+
+
+def snake_case(name: str) -> str:
+    """Return a column's name in snake case."""
+    return re.sub(r"[\W_]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name)).strip("_").lower()
+
+
+def names_matching(names: Iterable[str], pattern: str) -> list[str]:
+    """Return the names in whose snake case a pattern is found."""
+    return [name for name in names if re.search(pattern, snake_case(name))]
+
+
+def columns_matching(sheet: TextTable, pattern: str) -> list[str]:
+    """Return the columns of a sheet in the snake case of whose names a pattern is found."""
+    return names_matching(sheet.header, pattern)
+
+
+def find_patient_column(sheet: TextTable, patients: Iterable[str] = (), *, one_row_each: bool = False) -> str | None:
+    """Return the column of the patient, None where there is none.
+
+    Parameters
+    ----------
+    sheet : TextTable
+        The sheet.
+    patients : iterable of str
+        The patients, where they are known: the column is then the one that holds most of them, whatever its name.
+    one_row_each : bool
+        Whether the column must hold each patient once, and more than half of the known patients.
+    """
+    known = set(patients)
+    column = next(iter(columns_matching(sheet, PATIENT_COLUMN)), None)
+    if known:
+        shared = {name: len(known & set(sheet.frame[name])) for name in sheet.header}
+        best = max(shared, key=lambda name: shared[name])
+        column = best if 2 * shared[best] >= min(len(known), sheet.frame[best].nunique()) else None
+        if one_row_each and 2 * shared[best] <= len(known):
+            return None
+    if column is None or (sheet.frame[column] == "").any():
+        return None
+    return None if one_row_each and sheet.frame[column].duplicated().any() else column
+
+
+def find_time_column(frame: pd.DataFrame) -> TimeColumn | None:
+    """Return the column that states when samples were taken: a day, a name that ends in a day, or a visit."""
+    for column, cells in frame.items():
+        if _holds_numbers_named(str(column), cells, DAY_COLUMN):
+            return TimeColumn("day", str(column))
+    for column, cells in frame.items():
+        if cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None).all():
+            return TimeColumn("day", str(column), _DAY_IN_SAMPLE_NAME)
+    for column, cells in frame.items():
+        if _holds_numbers_named(str(column), cells, VISIT_COLUMN):
+            return TimeColumn("visit", str(column))
+    return None
+
+
+def _holds_numbers_named(column: str, cells: pd.Series[str], pattern: str) -> bool:
+    name = snake_case(column)
+    is_named = re.search(pattern, name) is not None and re.search(_DAY_OF_ANOTHER_EVENT, name) is None
+    return is_named and bool(cells.map(is_number).all())

@@ -1,0 +1,137 @@
+"""Drafted lines of clinical covariates, and of columns that may not become features."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.columns import snake_case
+from features.draft.yaml_lines import in_yaml
+
+Decode = Callable[[str], str | bool | None]
+"""A function from a cell to its meaning, None where it has no obvious one."""
+
+
+def _decode_sex(cell: str) -> str | None:
+    return {"m": "male", "male": "male", "f": "female", "female": "female"}.get(cell.casefold())
+
+
+def _decode_yes_no(cell: str) -> bool | None:
+    word = normalise_word(cell)
+    if word in {"yes", "y", "true", "1"}:
+        return True
+    return False if word in {"no", "n", "false", "0"} else None
+
+
+def _decode_regimen(cell: str) -> str | None:
+    drugs = cell.casefold()
+    has_anti_pd1 = re.search(r"nivo|pembro|atezo|pd-?l?1", drugs)
+    has_anti_ctla4 = re.search(r"ipi|treme|ctla", drugs)
+    if has_anti_pd1 and has_anti_ctla4:
+        return "combination"
+    return "anti-PD-1" if has_anti_pd1 else "anti-CTLA-4" if has_anti_ctla4 else None
+
+
+def _decode_stage(cell: str) -> str | None:
+    stage = re.fullmatch(r"(?i)(?:stage\s*)?([0IV]+[a-d]?|[0-4])", cell)
+    return stage and stage[1]
+
+
+@dataclass(frozen=True)
+class _Covariate:
+    """A clinical covariate: its name, the pattern of its column, and its unit or the meaning of its cells."""
+
+    name: str
+    pattern: str
+    unit: str | None = None
+    decode: Decode | None = None
+
+
+_COVARIATES = (
+    _Covariate("age", r"^age(_(in_)?years?)?(_at_\w+)?$", unit="years"),
+    _Covariate("sex", r"^(sex|gender)$", decode=_decode_sex),
+    _Covariate("bmi", r"^(bmi|body_mass_index)(_|$)", unit="kg/m2"),
+    _Covariate("ecog", r"ecog|^performance_status$"),
+    _Covariate("stage", r"^((ajcc|tumou?r|disease)_)?stage$", decode=_decode_stage),
+    _Covariate("ldh", r"^ldh(_|$)", unit="U/L"),
+    _Covariate("regimen", r"^(treatment|regimen|therapy|drug)s?$", decode=_decode_regimen),
+    _Covariate("prior_therapy", r"^(prior|previous|history_of)_\w*(therapy|treatment)$", decode=_decode_yes_no),
+    _Covariate("antibiotics", r"antibiotics?_(current|baseline|prior|before|pre)", decode=_decode_yes_no),
+)
+_EXCLUDED = (
+    (r"toxic|irae|adverse|colitis|pneumonitis", "the outcome itself, or recorded because of it"),
+    (r"(^|_)(response|responder|orr)(_|$)|benefit|recist|^anti_pd_l?1$", "the outcome under another name"),
+    (r"(^|_)(pfs|os|dfs|rfs|ttp)\d*(_|$)|progress|surviv|death|deceased|relapse", "progression or death, known later"),
+    (r"change|discontinu|follow_?up|duration|cycles", "measured after treatment began"),
+    (r"steroid|prednis|immunosuppress", "may have been given because of toxicity"),
+    (r"(^|_)ppi(_|$)|proton_pump", "not dated; may have been given because of toxicity"),
+    (r"antibiotic|(^|_)abx(_|$)", "not dated; may have been given after treatment began"),
+)
+"""Patterns of columns that may not become features, each with the reason."""
+_TELLTALE_CELL = r"(?i)steroid|prednis|(\b|_)ppi\b|colitis|pneumonitis|toxic|irae"
+
+COVARIATE_COLUMN = "|".join(covariate.pattern for covariate in _COVARIATES)
+"""The columns of clinical covariates."""
+EXCLUDED_COLUMN = "|".join(pattern for pattern, _ in _EXCLUDED)
+"""The columns that may not become features."""
+
+
+@dataclass
+class CovariatesDraft:
+    """The lines of `covariates`, and the columns that they take."""
+
+    lines: list[str] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
+
+
+def draft_covariates(columns: Mapping[str, pd.Series[str]]) -> CovariatesDraft:
+    """Draft a line for each clinical covariate whose column is recognised by its name."""
+    draft = CovariatesDraft()
+    for covariate in _COVARIATES:
+        for column, cells in columns.items():
+            if re.search(covariate.pattern, snake_case(column)) and cells.nunique() > 1:
+                rule, comment = _covariate_rule(covariate, column, list(cells.unique()))
+                if rule:
+                    draft.lines.append(f"    {covariate.name}: {in_yaml(rule)}{comment}")
+                    draft.columns.add(column)
+                else:
+                    draft.lines.append(comment)
+                break
+    return draft
+
+
+def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tuple[dict[str, object], str]:
+    """Return the rule of a covariate and a comment; no rule where half of the values have no obvious meaning."""
+    missing = [value for value in values if is_missing(value)]
+    reported = [value for value in values if value not in missing]
+    decode = covariate.decode
+    meanings = {value: decode(value) for value in reported} if decode else {}
+    unclear = [value for value in reported if (meanings[value] is None if decode else not is_number(value))]
+    if 2 * len(unclear) >= len(values):
+        todo = f"{covariate.name} may be {in_yaml(column)}, but {in_yaml(unclear[0])} has no obvious meaning"
+        return {}, f"    # TODO: {todo}"
+    rule: dict[str, object] = {"column": column}
+    if decode:
+        rule["values"] = {value: meaning for value, meaning in meanings.items() if meaning is not None}
+    elif covariate.unit:
+        rule["unit"] = covariate.unit
+    if unclear or set(missing) - {"", "NA"}:
+        rule["missing"] = list(dict.fromkeys(["", "NA", *missing, *unclear]))
+    if unclear:
+        return rule, f"  # TODO: what do {in_yaml(unclear)} mean? Taken as missing"
+    return rule, "  # TODO: confirm the unit" if "unit" in rule else ""
+
+
+def reason_in_name(column: str) -> str | None:
+    """Return why a column may not become a feature, by its name; None where nothing speaks against it."""
+    return next((reason for pattern, reason in _EXCLUDED if re.search(pattern, snake_case(column))), None)
+
+
+def reason_in_cells(cells: pd.Series[str]) -> str | None:
+    """Return why a column may not become a feature, by its cells; None where nothing speaks against it."""
+    telltale = next((cell for cell in cells.unique() if re.search(_TELLTALE_CELL, cell)), None)
+    return telltale and f"holds {telltale!r}: may be recorded because of the outcome"

@@ -1,0 +1,126 @@
+"""Drafted lines of outcomes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.columns import columns_matching, find_patient_column, snake_case
+from features.draft.covariates import COVARIATE_COLUMN
+from features.draft.yaml_lines import in_yaml
+from features.tables.text import TextTable
+
+BEST_RESPONSE_COLUMN = r"recist|best_(overall_)?response|(^|_)bor(_|$)"
+STABLE_SIX_MONTHS_COLUMN = r"(^|_)pfs_?0?6(_|$)"
+_TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
+_YES_NO_WORDS = (
+    {"yes": "yes", "y": "yes", "no": "no", "n": "no"},
+    {"true": "yes", "t": "yes", "false": "no", "f": "no"},
+    {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
+    {**dict.fromkeys("12345", "yes"), "0": "no"},
+)
+_RECIST_WORDS = {
+    **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
+    **{code.casefold(): code for code in ("CR", "PR", "SD", "PD")},
+}
+_FLAGS = (
+    ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
+    ("published_response", r"(^|_)(response|responder|orr)(_|$)|benefit", "does it count stable disease?"),
+    ("toxicity", r"^(?!.*(treat|steroid|date)).*(toxic|irae|adverse)", "confirm the grade: any, 2 or 3 (and above)"),
+)
+"""The outcomes that are published as yes or no, the pattern of their columns, and what the researcher confirms."""
+
+
+@dataclass
+class OutcomesDraft:
+    """The lines of `outcomes`, and the columns that encode an outcome."""
+
+    lines: list[str] = field(default_factory=list)
+    columns: set[str] = field(default_factory=set)
+
+    def add(self, outcome: str, rule: Mapping[str, Any], todo: str) -> None:
+        """Add the rule of one outcome."""
+        values: Mapping[str, Any] = rule.get("stable_six_months", rule)
+        unclear = [value for value in values.get("unknown", ()) if not is_missing(value)]
+        question = f"; what do {in_yaml(unclear)} mean? Taken as unknown" if unclear else ""
+        self.lines += [f"  # TODO: {todo}{question}", f"  {outcome}: {in_yaml(rule)}"]
+        self.columns |= {values["column"]} if "column" in values else set()
+
+
+def draft_outcomes(
+    columns: Mapping[str, pd.Series[str]], patients: pd.Series[str], events: TextTable | None
+) -> OutcomesDraft:
+    """Draft a line for each outcome that is recognised.
+
+    Parameters
+    ----------
+    columns : mapping of str to pandas.Series
+        The columns of the patients' sheet that do not change within a patient.
+    patients : pandas.Series
+        The patients, for the column of the patient in the table of adverse events.
+    events : TextTable, optional
+        The table of adverse events.
+    """
+    responses = {column: groups for column, cells in columns.items() if (groups := _group(cells, _RECIST_WORDS))}
+    flags: dict[str, dict[str, list[str]]] = {}
+    for column, cells in columns.items():
+        groupings = [groups for words in _YES_NO_WORDS if (groups := _group(cells, words))]
+        if column not in responses and groupings:
+            flags[column] = min(groupings, key=lambda groups: len(groups["unknown"]))
+    best = min(responses, key=lambda column: not re.search(BEST_RESPONSE_COLUMN, snake_case(column)), default=None)
+    stable = next((column for column in flags if re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))), None)
+    draft = OutcomesDraft()
+    if best:
+        draft.add("recist", {"column": best, **responses[best]}, "confirm that it is the best overall response")
+    for outcome, pattern, todo in _FLAGS:
+        flag = next((name for name in flags if re.search(pattern, snake_case(name)) and name != stable), None)
+        if outcome == "toxicity" and events:
+            draft.add(outcome, _events_rule(events, patients), "confirm that patients without a row had no event")
+        elif flag:
+            draft.add(outcome, {"column": flag, **_grade_of(outcome, flag), **flags[flag]}, todo)
+        elif outcome == "durable_benefit" and best and stable:
+            rule = {"stable_six_months": {"column": stable, **flags[stable]}}
+            draft.add(outcome, rule, "confirm that it means that stable disease lasted six months")
+    return draft
+
+
+def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[str]] | None:
+    """Return the values of a column by their meaning, the rest as unknown.
+
+    None where the values of most rows have no meaning, or all of them the same.
+    """
+    meanings = {value: words.get(normalise_word(value).removeprefix("recist"), "unknown") for value in cells.unique()}
+    rows = cells[~cells.map(is_missing)].map(meanings)
+    if rows[rows != "unknown"].nunique() < 2 or 2 * (rows == "unknown").sum() >= len(rows):
+        return None
+    return {
+        group: [value for value, meaning in meanings.items() if meaning == group]
+        for group in (*dict.fromkeys(words.values()), "unknown")
+    }
+
+
+def _grade_of(outcome: str, column: str) -> dict[str, str]:
+    if outcome != "toxicity":
+        return {}
+    grade = re.search(r"(?:grade|(?:^|_)g)_?([23])", snake_case(column))
+    return {"grade": grade[1] if grade else "any"}
+
+
+def _events_rule(events: TextTable, patients: pd.Series[str]) -> dict[str, str]:
+    patient = find_patient_column(events, patients) or "TODO"
+    return {"events": events.path.name, "patient": patient, **(find_event_columns(events) or {})}
+
+
+def find_event_columns(sheet: TextTable) -> dict[str, str] | None:
+    """Return the columns of a table of adverse events by the manifest's keys; None where the sheet is no such table."""
+    columns: dict[str, str] = {}
+    for key, pattern, is_numeric in (("grade", _GRADE, True), ("day", _ONSET, True), ("term", _TERM, False)):
+        for column in columns_matching(sheet, pattern):
+            if column not in columns.values() and sheet.frame[column].map(is_number).all() == is_numeric:
+                columns.setdefault(key, column)
+    return columns if len(columns) == 3 and not columns_matching(sheet, COVARIATE_COLUMN) else None

@@ -1,0 +1,204 @@
+"""Drafted lines of the taxa table and of the samples' sheet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from features.draft.cells import is_missing
+from features.draft.columns import TimeColumn, columns_matching, find_patient_column, find_time_column, snake_case
+from features.draft.file_kinds import FileKind
+from features.draft.yaml_lines import in_yaml
+from features.tables.text import TextTable
+from features.taxa import TaxaTable
+
+_DONOR_SAMPLE_COLUMN = r"donor|^given|(^|_)fmt(_|$)"
+_CLOCKS = (
+    (r"fmt|transplant", "day_fmt", "fecal microbiota transplantation"),
+    (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
+)
+"""The words by which a clock is recognised, its name, and the event at its day 0."""
+
+
+@dataclass(frozen=True)
+class SamplesDraft:
+    """The samples' sheet, and the lines that describe it.
+
+    Attributes
+    ----------
+    sheet : TextTable or None
+        The sheet that names the profiles; None where none does.
+    patient_column : str
+        Its column of the patient.
+    patients : frozenset of str
+        The patients with stool, without donors.
+    donor_rows : pandas.Series of bool
+        The rows of donor samples, (n_rows,).
+    prefix : str
+        The text before every sample name in the taxa table that the sheet does not have.
+    clock_name, clock_index : str
+        The name of the clock and the event at its day 0, or TODO.
+    lines : list of str
+        The lines of the manifest.
+    """
+
+    sheet: TextTable | None
+    patient_column: str
+    patients: frozenset[str]
+    donor_rows: pd.Series[bool]
+    prefix: str
+    clock_name: str
+    clock_index: str
+    lines: list[str]
+
+
+def taxa_lines(
+    file: Path, kind: FileKind, taxonomy: Path | None, rank: str, table: TaxaTable, prefix: str
+) -> list[str]:
+    """Return the lines of the taxa table; `prefix` is that of `SamplesDraft`."""
+    format, _, sample_axis = kind.partition("/")
+    lines = ["taxa:", f"  file: {in_yaml(file.name)}", f"  format: {format}"]
+    if sample_axis:
+        lines.append(f"  sample_axis: {sample_axis}  # guessed: the other axis names taxa")
+    if taxonomy:
+        lines.append(f"  taxonomy: {in_yaml(taxonomy.name)}")
+    lines.append(f"  rank: {rank}  # guessed: the finest rank at which most of the table has a name")
+    lines.append(f"  unit: {table.unit}  # guessed: the largest sample sums to {table.values.sum(axis=1).max():g}")
+    if prefix:
+        lines.append(f"  prefix: {in_yaml(prefix)}  # guessed: profiles' names begin with it, the sheet's do not")
+    if format in ("biom", "qza") and not table.lineages:
+        lines.append("  # TODO: the features have no taxonomy and keep their ids; name the file of it as 'taxonomy'")
+    if table.profiler:
+        lines.append(f"  # the file names its profiler: {in_yaml(table.profiler)}")
+    else:
+        lines.append("  # TODO: add 'profiler', the program and database that made the profiles, such as metaphlan4")
+    return lines
+
+
+def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> SamplesDraft:
+    """Find the sheet that names the profiles, its patients, days and donors, and draft its lines."""
+    match = _find_sample_column(sheets, profiles)
+    sheet = match.sheet
+    if sheet is None or match.n_profiles < min(len(profiles), len(sheet.rows)) / 2:
+        todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
+        lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
+        return SamplesDraft(None, "TODO", frozenset(), pd.Series(dtype=bool), "", "day_ici", "TODO", lines)
+    lines = [
+        "samples:",
+        f"  file: {in_yaml(sheet.path.name)}",
+        f"  sample: {in_yaml(match.column)}  "
+        f"# guessed: {match.n_profiles} of {len(profiles)} profile names found in this column",
+    ]
+    if match.separator:
+        lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
+    patient = find_patient_column(sheet)
+    if patient:
+        n_patients = sheet.frame[patient].nunique()
+        lines.append(
+            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} different values in {len(sheet.rows)} rows"
+        )
+    else:
+        patient = match.column
+        lines.append(f"  patient: {in_yaml(patient)}  # TODO: no column names patients; each sample is taken as one")
+    donor_lines, donor_rows = _draft_donors(sheet)
+    recipients = sheet.frame[~donor_rows]
+    time = find_time_column(recipients)
+    lines += [*_time_lines(time, bool(recipients[patient].duplicated().any())), *donor_lines]
+    clock_name, clock_index = _find_clock(time, has_donors=bool(donor_lines))
+    patients = frozenset(recipients[patient])
+    return SamplesDraft(sheet, patient, patients, donor_rows, match.prefix, clock_name, clock_index, lines)
+
+
+def _time_lines(time: TimeColumn | None, has_repeated_patients: bool) -> list[str]:
+    if time is None:
+        lines = ["  baseline: TODO  # TODO: the publication's words for when stool was sampled"]
+        if has_repeated_patients:
+            lines.append("  # TODO: some patients have several samples; name the column of their 'day' or 'visit'")
+        return lines
+    if time.key == "visit":
+        return [f"  visit: {in_yaml(time.column)}  # guessed: numbers under this name"]
+    day = {"column": time.column, **({"pattern": time.pattern} if time.pattern else {})}
+    return [f"  day: {in_yaml(day)}  # TODO: confirm, and confirm the event at day 0"]
+
+
+def _find_clock(time: TimeColumn | None, *, has_donors: bool) -> tuple[str, str]:
+    words = "fmt" if has_donors else snake_case(time.column) if time else ""
+    for pattern, name, index in _CLOCKS:
+        if re.search(pattern, words):
+            return name, index
+    return ("visit" if time and time.key == "visit" else "day_ici"), "TODO"
+
+
+@dataclass(frozen=True)
+class _SampleColumn:
+    """A column, and the number of profiles that it names."""
+
+    n_profiles: int = 0
+    prefix: str = ""
+    sheet: TextTable | None = None
+    column: str = ""
+    separator: str | None = None
+
+
+def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _SampleColumn:
+    """Return the column, with the prefix and the separator, that names most profiles."""
+    best = _SampleColumn()
+    prefixes = [profiles[0][:length] for length in range(len(profiles[0]))]
+    for prefix in prefixes:
+        if not all(name.startswith(prefix) for name in profiles):
+            continue
+        names = {name.removeprefix(prefix) for name in profiles} - {""}
+        for sheet in sheets:
+            for column, values in sheet.frame.items():
+                for separator in (None, ";", ",", "|"):
+                    cells = values.str.split(separator, regex=False).explode().str.strip() if separator else values
+                    n_profiles = len(names & set(cells))
+                    if n_profiles > best.n_profiles:
+                        best = _SampleColumn(n_profiles, prefix, sheet, str(column), separator)
+    return best
+
+
+def _draft_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]]:
+    """Return the lines of `donor` and `donor_sample`, and the rows of donor samples."""
+    return (
+        _draft_declared_donors(sheet)
+        or _draft_received_donors(sheet)
+        or ([], pd.Series(False, index=sheet.frame.index))
+    )
+
+
+def _draft_declared_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]] | None:
+    """Find the rows in which a column holds the word "donor"."""
+    for column in sheet.header:
+        cells = sheet.frame[column]
+        donor_rows = cells.str.lower() == "donor"
+        if not donor_rows.any() or donor_rows.all():
+            continue
+        donor = in_yaml({"column": column, "pattern": f"^{cells[donor_rows].iloc[0]}$"})
+        lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
+        received = [name for name in columns_matching(sheet, _DONOR_SAMPLE_COLUMN) if name != column]
+        return lines + [f"  donor_sample: {in_yaml(name)}" for name in received[:1]], donor_rows
+    return None
+
+
+def _draft_received_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]] | None:
+    """Find the rows whose names begin as those of the donor samples that recipients received."""
+    for received_column in columns_matching(sheet, _DONOR_SAMPLE_COLUMN):
+        received = sheet.frame.loc[~sheet.frame[received_column].map(is_missing), received_column]
+        for column in sheet.header:
+            names = sheet.frame[column]
+            listed = sorted(set(received) & set(names))
+            prefix = re.match(r"[A-Za-z]+[_-]?", listed[0]) if column != received_column and listed else None
+            if prefix is None or not all(name.startswith(prefix[0]) for name in listed):
+                continue
+            donor_rows = names.str.startswith(prefix[0])
+            if not donor_rows[received.index].any():
+                donor = in_yaml({"column": column, "pattern": f"^{prefix[0]}"})
+                reason = f"{donor_rows.sum()} rows begin like the donor samples in {in_yaml(received_column)}"
+                lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
+                return [*lines, f"  donor_sample: {in_yaml(received_column)}"], donor_rows
+    return None
