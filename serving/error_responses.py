@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Mapping
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
@@ -32,12 +33,15 @@ _CODES = {
 _PLACE = re.compile(r"((?:patient|taxa|immune|outcomes)\b[^:\[]*?)(?:\[|:| sum)")
 # Where a field is a union, pydantic appends the names of the types it tried to the place of the field.
 _PLACE_DEPTH = {"patient": 2, "taxa": 3, "immune": 3}
+# Pydantic names the types of Python.
+_JSON_TYPES = {"dict_type": "an object", "model_attributes_type": "an object", "list_type": "an array"}
 
 
 def add_error_handlers(app: FastAPI) -> None:
     """Make an application return every foreseen error as an `ErrorResponse`."""
     app.add_exception_handler(TaxokineError, _on_taxokine_error)
-    app.add_exception_handler(ValidationError, _on_invalid_body)
+    app.add_exception_handler(ValidationError, _on_malformed_json)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
     for status in (404, 405):
         app.add_exception_handler(status, _on_unknown_route)
 
@@ -56,14 +60,19 @@ async def _on_taxokine_error(request: Request, error: Exception) -> Response:
     return error_response(status, Problem(place=place and place[1], message=str(error)), headers=headers)
 
 
-async def _on_invalid_body(request: Request, error: Exception) -> Response:
+async def _on_malformed_json(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
+    cause = error.errors(include_url=False)[0]["ctx"]["error"]
+    message = f"the body is not JSON: {cause}; send UTF-8 JSON, with null for unknown values"
+    return error_response(400, Problem(place=None, message=message))
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
     problems: dict[str | None, Problem] = {}
-    for detail in error.errors(include_url=False):
-        if detail["type"] == "json_invalid":
-            message = f"the body is not JSON: {detail['ctx']['error']}; send UTF-8 JSON, with null for unknown values"
-            return error_response(400, Problem(place=None, message=message))
-        problem = _problem(detail["loc"], detail["type"], detail["input"], detail["msg"])
+    for detail in error.errors():
+        # The first part of a location says that the field belongs to the body.
+        problem = _problem(detail["loc"][1:], detail["type"], detail["input"], detail["msg"])
         problems.setdefault(problem.place, problem)
     return error_response(422, *list(problems.values())[:MAX_PROBLEMS])
 
@@ -86,10 +95,14 @@ def _problem(location: tuple[int | str, ...], kind: str, value: object, message:
         return Problem(place=place, message=f"{subject} is required; add it")
     if kind == "extra_forbidden":
         return Problem(place=place, message=f"{subject} is not a field of a request; remove it, or correct its name")
-    return Problem(place=place, message=f"{subject}: got {reprlib.repr(value)}; {_expectation(location, message)}")
+    return Problem(
+        place=place, message=f"{subject}: got {reprlib.repr(value)}; {_expectation(location, kind, message)}"
+    )
 
 
-def _expectation(location: tuple[int | str, ...], message: str) -> str:
+def _expectation(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    if kind in _JSON_TYPES:
+        return f"expected {_JSON_TYPES[kind]}"
     match location:
         case ("patient", field, *_) if field != "id":
             return "expected a number, text, true, false or null"

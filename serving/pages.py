@@ -21,11 +21,11 @@ from starlette.responses import RedirectResponse
 
 from features.analytes import ImmuneUnit
 from features.errors import InputError, TaxokineError
-from models.bundle import Model
 from models.patient_input import TaxaUnit
 from models.predict import ServedModel
 from serving import views
 from serving.accounts import Accounts, Visitor
+from serving.card import card_response
 from serving.clinic import Clinic, Patient
 from serving.errors import NotAuthorised, NotServed, SignInRequired, TooLarge, TooManyAttempts, status_of
 from serving.schemas import NOTICE, PredictionRequest
@@ -39,8 +39,6 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# A card is a page of its own: text, styles and drawings, and nothing that runs or loads.
-_CARD_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 
 
 class _Page(APIRoute):
@@ -191,19 +189,13 @@ def create_pages(
 
     @router.get("/models/{name}/{version}/card", dependencies=[Depends(researcher)])
     def card(name: str, version: str) -> Response:
-        return card_page(desk.card(name, version))
+        return card_response(desk.card(name, version))
 
     @router.get("/models", dependencies=[Depends(researcher)])
     def served(request: Request) -> Response:
         return page(request, "models", **desk.served(mlflow_ui))
 
     return router
-
-
-def card_page(model: Model) -> Response:
-    """Return a model's card: a page, or Markdown where the model has none."""
-    page = (model.card_html, "text/html") if model.card_html else (model.card, "text/plain")
-    return Response(page[0], media_type=page[1], headers={"Content-Security-Policy": _CARD_POLICY})
 
 
 def _found(clinic: Clinic | None, patient_id: str) -> Patient:

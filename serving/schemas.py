@@ -1,14 +1,18 @@
-"""What a request may say and what an answer says: the one definition of both, for validation and for OpenAPI."""
+"""Requests and errors of the API, and the frame around its predictions: one definition for validation and OpenAPI.
+
+The predictions themselves are defined in `models.prediction`, their evidence in `models.evidence`.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from features.analytes import ImmuneUnit, MeasuredValue, parse_value
 from features.errors import InputError
-from models.evidence import Evidence
+from models.evidence import Documented, Evidence
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 
@@ -28,60 +32,69 @@ EXAMPLE: dict[str, Any] = {
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-Day = Annotated[Number | None, Field(description="days from the clock's index event")]
 
 
-class _Read(BaseModel):
-    # Strict: "3.1" for 3.1 or true for 1 is a mistake at the sender's end, better heard of than guessed at.
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+class _Strict(BaseModel):
+    # Strict: "3.1" for 3.1, or true for 1, is a mistake of the client, which an error reveals and a conversion hides.
+    model_config = ConfigDict(
+        strict=True, extra="forbid", allow_inf_nan=False, frozen=True, use_attribute_docstrings=True
+    )
 
 
-class PatientIn(_Read):
-    """The patient: an id, echoed and never kept, and clinical fields under the names that `/v1/models` lists."""
+class PatientRequest(_Strict):
+    """The patient: an id, which the response repeats and nothing stores, and clinical fields.
+
+    `/v1/models` lists the names of the clinical fields.
+    """
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Number | bool | Annotated[str, Field(max_length=500)] | None]
 
     id: Name
+    """Id or name of the patient, as the client chooses."""
 
 
-class TaxaIn(_Read):
-    """One stool profile, of one rank."""
+class TaxaRequest(_Strict):
+    """One stool profile, at one taxonomic rank."""
 
-    profiler: Annotated[Name | None, Field(description="what made the profile, with its database's version")] = None
+    profiler: Name | None = None
+    """Profiler and version of its database."""
     unit: TaxaUnit
-    day: Day = None
-    clock: Annotated[Name | None, Field(description="such as day_ici: 0 at the first dose")] = None
-    values: Annotated[
-        dict[Name, Annotated[float, Field(ge=0, le=LARGEST)]],
-        Field(min_length=1, description="abundance by taxon, in `unit`; a taxon that is left out was not found"),
-    ]
+    """Unit of `values`."""
+    day: Number | None = None
+    """Day of the stool sample, from the index event of `clock`."""
+    clock: Name | None = None
+    """Clock of `day`, such as day_ici: day 0 is the first dose."""
+    values: Annotated[dict[Name, Annotated[float, Field(ge=0, le=LARGEST)]], Field(min_length=1)]
+    """Abundance by taxon, in `unit`; a taxon that is missing was not detected."""
 
 
-class ImmuneIn(_Read):
+class ImmuneRequest(_Strict):
     """One immune measurement."""
 
     analyte: Name
-    value: Annotated[
-        Number | Annotated[str, Field(max_length=40)] | None,
-        Field(description='a number, "<limit", ">limit", "OOR<", "OOR>", or null where not measured'),
-    ]
+    """Name of the analyte; common synonyms are recognised."""
+    value: Number | Annotated[str, Field(max_length=40)] | None
+    """A number, "<limit", ">limit", "OOR<", "OOR>", or null where not measured."""
     unit: ImmuneUnit
-    day: Day = None
+    """Unit of `value`."""
+    day: Number | None = None
+    """Day of the blood draw, on the clock of the stool sample."""
 
 
-class PredictionRequest(_Read):
-    """A candidate patient; what is not known is left out."""
+class PredictionRequest(_Strict):
+    """A candidate patient; leave out what is not known."""
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
-    patient: PatientIn
-    taxa: TaxaIn | None = None
-    immune: list[ImmuneIn] = []
-    outcomes: Annotated[
-        list[Name] | None,
-        Field(min_length=1, description="left out: all. Response and toxicity are answered together whatever is named"),
-    ] = None
+    patient: PatientRequest
+    """The patient."""
+    taxa: TaxaRequest | None = None
+    """Stool profile."""
+    immune: list[ImmuneRequest] = []
+    """Immune measurements, each analyte once."""
+    outcomes: Annotated[list[Name], Field(min_length=1)] | None = None
+    """Outcomes to predict, by default all; a response and a toxicity are always predicted together."""
 
     def candidate(self) -> Candidate:
         """Return the candidate that the models read.
@@ -89,98 +102,134 @@ class PredictionRequest(_Read):
         Raises
         ------
         InputError
-            An immune value is no measurement.
+            The value of an immune measurement cannot be read.
         """
         clinical = {name: value for name, value in (self.patient.__pydantic_extra__ or {}).items() if value is not None}
-        stool = self.taxa
         taxa = None
-        if stool is not None:
-            taxa = StoolProfile(stool.values, stool.unit, stool.profiler, stool.day, stool.clock)
+        if self.taxa is not None:
+            profile = self.taxa
+            taxa = StoolProfile(profile.values, profile.unit, profile.profiler, profile.day, profile.clock)
         immune = [
-            Measurement(item.analyte, reading, item.unit, item.day)
-            for i, item in enumerate(self.immune)
-            if (reading := _reading(item, f"immune.{i}.value")).censored or reading.value == reading.value
+            Measurement(item.analyte, value, item.unit, item.day)
+            for index, item in enumerate(self.immune)
+            if (value := _measured_value(item, f"immune.{index}.value")).censored or value.value == value.value
         ]
         return Candidate(clinical, taxa, tuple(immune))
 
 
-def _reading(item: ImmuneIn, place: str) -> MeasuredValue:
+def _measured_value(item: ImmuneRequest, place: str) -> MeasuredValue:
     try:
-        reading = parse_value(item.value, unit=item.unit)
+        measured = parse_value(item.value, unit=item.unit)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
-    if any(abs(number) > LARGEST for number in (reading.value, reading.limit)):
+    if any(abs(number) > LARGEST for number in (measured.value, measured.limit)):
         raise InputError(f"{place}: got {item.value!r}; no measurement is larger than {LARGEST:g}: check the unit")
-    return reading
+    return measured
 
 
-class PatientOut(BaseModel):
-    """Whose answers these are."""
+@dataclass(frozen=True)
+class PatientReference(Documented):
+    """The patient of the predictions."""
 
     id: str
+    """Id in the request."""
 
 
-class PredictionResponse(BaseModel):
-    """Response and toxicity of one candidate, always side by side."""
+@dataclass(frozen=True)
+class PredictionResponse(Documented):
+    """Predictions of response and toxicity for one candidate."""
 
-    patient: PatientOut
+    patient: PatientReference
+    """The patient of the request."""
     answers: list[Prediction]
+    """One prediction for each outcome."""
     benefit: BenefitBounds
+    """Bounds of the probability of response without toxicity."""
     cells: JointOutcome
-    simulated: Annotated[bool, Field(description="whether any of the models learned from simulated patients")]
+    """Probabilities of response and toxicity together, for the first response and the first toxicity of `answers`."""
+    simulated: bool
+    """Whether any of the models was trained on simulated patients."""
     notice: str
+    """Limits of use."""
 
 
-class ServedModelOut(BaseModel):
-    """A model that is served, what it needs, and what it was validated on."""
+@dataclass(frozen=True)
+class ModelDescription(Documented):
+    """A served model: the fields of `ModelReference`, what it reads, and its evidence."""
 
     name: str
+    """Name in the registry."""
     version: str
+    """Version in the registry."""
     run_id: str
+    """MLflow run that trained the model."""
     alias: str
+    """Registry alias under which the model is served, such as champion or candidate-taxa."""
     family: str
-    blocks: list[str]
+    """Family of classifiers: elastic_net, xgboost or xgboost_forest."""
+    blocks: tuple[str, ...]
+    """Blocks of measurements that the model needs."""
     outcome: str
+    """Id of the outcome, such as objective_response or toxicity_3."""
     definition: str
-    inputs: Annotated[dict[str, list[str]], Field(description="the names that each block reads")]
-    units: Annotated[dict[str, str], Field(description="the unit in which each analyte is known")]
-    profilers: list[str]
+    """Clinical definition of the outcome."""
+    inputs: dict[str, tuple[str, ...]]
+    """Names that the model reads, by block."""
+    units: dict[str, str]
+    """Unit of each analyte."""
+    profilers: tuple[str, ...]
+    """Profilers of the training cohorts."""
     evidence: Evidence
+    """What the model was trained on, and how it performed on held-out patients."""
     simulated: bool
+    """Whether the model was trained on simulated patients."""
 
 
-class ModelsResponse(BaseModel):
-    """The models, each outcome's in the order in which they are tried."""
+@dataclass(frozen=True)
+class ModelsResponse(Documented):
+    """The served models."""
 
-    models: list[ServedModelOut]
+    models: list[ModelDescription]
+    """Models by outcome, best first; a prediction uses the first for which the candidate has the measurements."""
 
 
-class State(BaseModel):
-    """Whether the server is up, or ready."""
+@dataclass(frozen=True)
+class State(Documented):
+    """State of the server."""
 
     status: Literal["ok", "ready"]
+    """Either "ok", the server is up, or "ready", models are loaded."""
 
 
 class Problem(BaseModel):
-    """One thing that is wrong with a request."""
+    """One problem of a request."""
 
-    place: Annotated[str | None, Field(description="such as taxa.values.Akkermansia_muciniphila")]
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    place: str | None
+    """Field of the request, such as taxa.values.Akkermansia_muciniphila; null where the problem is of no field."""
     message: str
+    """What was expected, what came and what to do."""
 
 
 class Failure(Problem):
-    """What went wrong; where several things did, `place` and `message` are the first one's."""
+    """The error of a request; `place` and `message` are those of its first problem."""
 
     code: str
-    problems: Annotated[list[Problem], Field(description="every problem of the request, up to ten")] = []
+    """Kind of error, such as invalid_request."""
+    problems: list[Problem] = []
+    """All problems of the request, up to ten."""
 
 
 class ErrorResponse(BaseModel):
     """The shape of every error."""
 
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
     error: Failure
+    """The error."""
 
     @classmethod
     def from_problems(cls, code: str, *problems: Problem) -> Self:
-        """Return the error that these problems, at least one, make up."""
+        """Return the error that reports these problems, at least one."""
         return cls(error=Failure(code=code, problems=list(problems), **problems[0].model_dump()))

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from models.patient_input import to_model_input
 from models.predict import ServedModel
 from serving.accounts import Accounts
-from serving.app import MAX_BODY, create_app
-from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse
+from serving.api import MAX_BODY
+from serving.app import create_app
+from serving.schemas import ErrorResponse, PredictionRequest
 
 from .conftest import running
 
@@ -90,13 +91,11 @@ def test_contributions_add_up_to_the_margin_and_calibrate_to_the_probability(
         assert said["trust"]["verdict"] == "use with care"
 
 
-def test_an_answer_is_as_documented(client: httpx.Client, candidate: Json) -> None:
-    response = client.post(PATH, json=candidate)
-    read = PredictionResponse.model_validate_json(response.content, strict=True, extra="forbid")
-    assert read.patient.id == "c1"
-    assert read.simulated
-    assert "not a medical device" in read.notice
-    ModelsResponse.model_validate_json(client.get("/v1/models").content, strict=True, extra="forbid")
+def test_a_prediction_names_the_patient_and_its_limits(client: httpx.Client, candidate: Json) -> None:
+    body = client.post(PATH, json=candidate).json()
+    assert body["patient"] == {"id": "c1"}
+    assert body["simulated"] is True
+    assert "not a medical device" in body["notice"]
 
 
 def test_a_range_and_the_place_of_the_patient_come_with_the_answer(client: httpx.Client, candidate: Json) -> None:
@@ -392,17 +391,6 @@ def test_the_docs_bring_their_own_assets(client: httpx.Client) -> None:
         assert asset.startswith("/")
         assert client.get(asset).status_code == 200
     assert "default-src 'self'" in page.headers["content-security-policy"]
-
-
-def test_the_document_describes_requests_answers_and_errors(client: httpx.Client) -> None:
-    document = client.get("/openapi.json").json()
-    schemas = document["components"]["schemas"]
-    text = json.dumps(document)
-    for name in re.findall(r"#/components/schemas/(\w+)", text):
-        assert name in schemas
-    assert {"PredictionRequest", "PredictionResponse", "ErrorResponse"} <= set(schemas)
-    assert document["paths"][PATH]["post"]["security"]
-    PredictionRequest.model_validate_json(json.dumps(schemas["PredictionRequest"]["example"])).candidate()
 
 
 scalars = st.one_of(

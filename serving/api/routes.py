@@ -1,0 +1,90 @@
+"""The routes of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, Response, Security
+
+from features.errors import ModelMissing
+from models.predict import ServedModel
+from serving.api.route import BEARER, KeyedRoute
+from serving.card import card_response
+from serving.errors import NotServed
+from serving.predictions import describe_models, predict_candidate
+from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
+
+_Responses = dict[int | str, dict[str, object]]
+
+
+def create_api(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+    """Return the routes of the API.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of ServedModel
+        Models of each outcome, best first.
+    """
+    api = APIRouter()
+    api.include_router(_health_checks(models))
+    api.include_router(_keyed_routes(models))
+    return api
+
+
+def _health_checks(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz", summary="Whether the server is up")
+    async def healthz() -> State:
+        return State(status="ok")
+
+    @router.get("/readyz", summary="Whether models are loaded", responses=_errors(503))
+    async def readyz() -> State:
+        _require_models(models)
+        return State(status="ready")
+
+    return router
+
+
+# Each endpoint is a coroutine that computes in line: a prediction takes about a millisecond, and handing it to a thread
+# would cost a fair part of that. More workers use more cores.
+def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+    router = APIRouter(prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=_errors(401))
+    descriptions = describe_models(models)
+    cards = {(served.name, served.version): served.model for ranked in models.values() for served in ranked}
+
+    @router.get("/models", summary="The served models: what each reads, and its evidence")
+    async def list_models() -> ModelsResponse:
+        return descriptions
+
+    @router.get(
+        "/models/{name}/{version}/card",
+        summary="The card of a model: HTML, or Markdown for bundles without HTML",
+        response_class=Response,
+        responses={200: {"content": {"text/html": {}, "text/plain": {}}}, **_errors(404, 422)},
+    )
+    async def card(name: str, version: str) -> Response:
+        model = cards.get((name, version))
+        if model is None:
+            raise NotServed(f"no model {name!r} of version {version!r} is served; GET /v1/models lists the models")
+        return card_response(model)
+
+    @router.post(
+        "/predictions",
+        summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
+        responses=_errors(400, 413, 415, 422, 503),
+    )
+    async def create_prediction(candidate: PredictionRequest) -> PredictionResponse:
+        _require_models(models)
+        return predict_candidate(models, candidate)
+
+    return router
+
+
+def _require_models(models: Mapping[str, Sequence[ServedModel]]) -> None:
+    if not any(models.values()):
+        raise ModelMissing("no model is loaded; train and register one, then restart the server")
+
+
+def _errors(*statuses: int) -> _Responses:
+    return {status: {"model": ErrorResponse} for status in statuses}
