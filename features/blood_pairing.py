@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.analytes import CensoredPolicy
 from features.cohort import Cohort
 from features.columns import Column
 from features.feature_table import Block
+from features.measured_values import CensoredPolicy
 from features.tables.text import finite_numbers
 
 

@@ -8,11 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from features.analytes import CensoredPolicy
 from features.blood_pairing import pair_blood
 from features.cohort import Cohort
 from features.errors import InputError
 from features.feature_table import Block, CohortContext, FeatureTable
+from features.measured_values import CensoredPolicy
 from features.outcomes import OUTCOME_IDS, definition_of
 
 DEFAULT_WINDOW = 90.0

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from features.analytes import LOG2_UNITS, ImmuneUnit
 from features.cohort import Cohort
 from features.errors import InputError
+from features.units import LOG2_UNITS, ImmuneUnit
 
 
 class Window(NamedTuple):

@@ -15,8 +15,8 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from features.analytes import check_policy
 from features.errors import InputError
+from features.measured_values import check_policy
 
 Matrix = NDArray[np.float64]
 

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from features.analytes import ImmuneUnit, MeasuredValue
 from features.columns import BLOCKS, Column
 from features.errors import InputError
 from features.feature_table import FeatureTable
+from features.measured_values import MeasuredValue
+from features.units import ImmuneUnit
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from features.analytes import LOG2_UNITS, CensoredPolicy
 from features.feature_table import FeatureTable
+from features.measured_values import CensoredPolicy
 from features.transforms import (
     CLR,
     AlphaDiversity,
@@ -27,6 +27,7 @@ from features.transforms import (
     ZeroReplacement,
     restore_transformer,
 )
+from features.units import LOG2_UNITS
 
 Matrix = NDArray[np.float64]
 Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]

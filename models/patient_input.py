@@ -11,18 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.analytes import (
-    LOG2_UNITS,
-    CensoredPolicy,
-    ImmuneUnit,
-    MeasuredValue,
-    convert,
-    immune_column,
-    resolve_censored,
-)
+from features.analytes import immune_column
 from features.columns import levels_by_field
 from features.errors import InputError, UnitError
+from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
 from features.taxon_names import canonical_name
+from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.encoder import BlockEncoder, absent
 
 TaxaUnit = Literal["counts", "proportions", "percent"]

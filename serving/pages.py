@@ -19,8 +19,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import RedirectResponse
 
-from features.analytes import ImmuneUnit
 from features.errors import InputError, TaxokineError
+from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
 from models.predict import ServedModel
 from serving import views

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.analytes import ImmuneUnit, MeasuredValue, parse_value
 from features.errors import InputError
+from features.measured_values import MeasuredValue, parse_value
+from features.units import ImmuneUnit
 from models.evidence import Documented, Evidence
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
 from models.prediction import BenefitBounds, JointOutcome, Prediction

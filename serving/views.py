@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, get_args
 
-from features.analytes import ImmuneUnit
 from features.columns import levels_by_field
 from features.outcomes import definition_of, is_toxicity
+from features.units import ImmuneUnit
 from models.bundle import Model
 from models.drift import DriftReport, drift
 from models.evidence import JointTable, NumericDistribution

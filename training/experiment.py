@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.analytes import CensoredPolicy
 from features.audit import KINDS, audit
 from features.cohort import Cohort, read_cohort
 from features.columns import BLOCKS
@@ -23,6 +22,7 @@ from features.errors import AuditError, InputError, OutcomeError
 from features.feature_table import FeatureTable
 from features.landmark import DEFAULT_WINDOW, LandmarkSpec, landmark_table
 from features.manifest import manifest_digest, manifest_text_without_sample_names
+from features.measured_values import CensoredPolicy
 from features.outcomes import definition_of, exclusion_reason, outcome_id
 from features.pooling import pool_tables
 from features.settings import settings

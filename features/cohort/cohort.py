@@ -14,7 +14,7 @@ from features.cohort.samples import read_samples, read_technical
 from features.course import Course, read_course
 from features.errors import FileError, ManifestError
 from features.fetch import cohort_files
-from features.immune import ImmuneTable, read_immune
+from features.immune import ImmuneSpec, ImmuneTable, read_immune
 from features.manifest import Immune, Manifest, Taxa, load_manifest
 from features.outcomes import Labels, read_labels
 from features.tables.text import TextTable, finite_numbers, read_text_table
@@ -149,8 +149,7 @@ def _read_immune(
     """Read the immune measurements; each is of a patient with stool or of the patients' sheet, where there is one."""
     if part is None:
         return None
-    table = read_immune(
-        paths[part.file],
+    spec = ImmuneSpec(
         layout=part.layout,
         key=[column for column in (part.patient, part.day, part.visit) if column is not None],
         unit=part.unit,
@@ -158,12 +157,13 @@ def _read_immune(
         above=part.above,
         drop=part.drop,
         limits={name: (limits.lloq, limits.uloq) for name, limits in part.limits.items()},
-        ignore=part.exclude_analytes,
+        exclude=part.exclude_analytes,
         duplicates=part.duplicates,
         analyte_column=part.analyte,
         value_column=part.value,
         unit_column=part.unit_column,
     )
+    table = read_immune(paths[part.file], spec)
     _check_immune_keys(table, part, paths[part.file], samples, listed_patients)
     return table
 

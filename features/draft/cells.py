@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from features.analytes import parse_value
 from features.errors import InputError
+from features.measured_values import parse_value
 
 _MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "."}
 

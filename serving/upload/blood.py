@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from features.analytes import (
-    MISSING_MARKS,
-    PG_PER_ML,
-    ImmuneUnit,
-    MeasuredValue,
-    convert,
-    immune_column,
-    parse_unit,
-    parse_value,
-    split_name_and_unit,
-)
+from features.analytes import immune_column
 from features.draft import ANALYTE_COLUMN, DAY_COLUMN, PATIENT_COLUMN, VALUE_COLUMN, VISIT_COLUMN, names_matching
 from features.errors import InputError
+from features.measured_values import MISSING_MARKS, MeasuredValue, parse_value
 from features.tables.text import TextTable, read_text_table
+from features.units import PG_PER_ML, ImmuneUnit, convert, parse_unit, split_name_and_unit
 from serving.upload.findings import WHAT, Range, Refused, Told
 from serving.upload.intake import StoredFile
 from serving.upload.sheets import NO_MEASUREMENT, finite_number, kind_in, only_patient

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from features.analytes import MISSING_MARKS
 from features.columns import levels_by_field
 from features.draft import PATIENT_COLUMN, names_matching
+from features.measured_values import MISSING_MARKS
 from features.tables.text import read_text_table
 from serving.upload.findings import Refused, Told
 from serving.upload.intake import StoredFile

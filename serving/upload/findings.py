@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from features.analytes import LOG2_UNITS, ImmuneUnit, canonical_analyte
+from features.analytes import canonical_analyte
 from features.columns import Column
 from features.draft import is_analyte
+from features.units import LOG2_UNITS, ImmuneUnit
 from models.patient_input import TaxaUnit
 from models.predict import ServedModel
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from features.analytes import MISSING_MARKS, split_name_and_unit
 from features.columns import levels_by_field
 from features.draft import CLINICAL_COLUMN, PATIENT_COLUMN, FileKind, find_file_kind, find_immune_layout, names_matching
+from features.measured_values import MISSING_MARKS
 from features.tables.text import TextTable, read_text_table
+from features.units import split_name_and_unit
 from serving.upload.findings import WHAT, Field, Known, Refused
 from serving.upload.intake import StoredFile
 

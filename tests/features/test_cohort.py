@@ -71,7 +71,7 @@ def test_momspi_codes_are_sides_and_not_concentrations(cohorts_dir: Path) -> Non
     assert (numbers[np.isfinite(numbers)] >= 0).all()
     assert np.isposinf(values["RANTES"]).sum() == 63
     assert np.isneginf(values["IL-2"]).sum() == 99
-    assert set(immune.ignored) == {"FGF basic", "IL-17"}
+    assert set(immune.excluded) == {"FGF basic", "IL-17"}
 
 
 def test_centres_of_lee(cohorts_dir: Path) -> None:

@@ -11,19 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.analytes import (
-    SYNONYMS,
-    MeasuredValue,
-    canonical_analyte,
-    convert,
-    measurement_kind,
-    parse_unit,
-    parse_value,
-    resolve_censored,
-    split_name_and_unit,
-)
+from features.analytes import SYNONYMS, canonical_analyte
 from features.errors import FileError, InputError, UnitError
-from features.immune import ImmuneTable, read_immune
+from features.immune import ImmuneSpec, ImmuneTable, read_immune
+from features.measured_values import MeasuredValue, parse_value, resolve_censored
+from features.units import convert, measurement_kind, parse_unit, split_name_and_unit
 
 WIDE: dict[str, Any] = {"layout": "wide", "key": ["patient", "day"], "unit": "pg/mL"}
 LONG: dict[str, Any] = {"layout": "long", "key": ["patient"], "unit": "pg/mL"}
@@ -34,7 +26,7 @@ MOMSPI: dict[str, Any] = {
     "below": [-2],
     "above": [-1],
     "drop": ["sample_id"],
-    "ignore": {"FGF basic": "zero throughout", "IL-17": "zero throughout"},
+    "exclude": {"FGF basic": "zero throughout", "IL-17": "zero throughout"},
 }
 
 Read = Callable[..., ImmuneTable]
@@ -45,7 +37,7 @@ def read(tmp_path: Path) -> Read:
     def write_and_read(text: str, name: str = "immune.csv", **arguments: Any) -> ImmuneTable:
         path = tmp_path / name
         path.write_text(text, encoding="utf-8")
-        return read_immune(path, **arguments)
+        return read_immune(path, ImmuneSpec(**arguments))
 
     return write_and_read
 
@@ -256,7 +248,8 @@ def test_unknown_policy_is_refused() -> None:
 
 
 def test_single_values_need_no_pandas() -> None:
-    code = "import sys, features.analytes; sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
+    modules = "sys, features.analytes, features.measured_values"
+    code = f"import {modules}; sys.exit('pandas' in sys.modules or 'sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
@@ -312,7 +305,7 @@ def test_limits_by_published_name(read: Read) -> None:
         ("patient,day,IL-10\np1,0\n", {}, None, 2, "expected 3 cells, as in the header, got 2"),
         ("patient,day,IL-10\np1,0,3\np1,0,4\n", {}, "IL-10", 3, "on row 2"),
         ("patient,day,IL-10\np1,0,3\n", {"drop": ["POS_*"]}, None, None, "matches nothing"),
-        ("patient,day,IL-10\np1,0,3\n", {"ignore": {"IL-17": "zero"}}, None, None, "not in the file"),
+        ("patient,day,IL-10\np1,0,3\n", {"exclude": {"IL-17": "zero"}}, None, None, "not in the file"),
         ("patient,day,IL-10\n", {}, None, None, "expected a header and rows, got 1"),
         ("patient,day,IL-10,\np1,0,3,4\n", {}, None, None, "no name"),
         ("", {}, None, None, "expected a header and rows, got 0"),
@@ -344,16 +337,16 @@ def test_contradicting_arguments(read: Read, arguments: dict[str, Any], match: s
 
 def test_absent_and_undecodable_files(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
-        read_immune(tmp_path / "none.csv", **WIDE)
+        read_immune(tmp_path / "none.csv", ImmuneSpec(**WIDE))
     (tmp_path / "latin.csv").write_bytes("patient,day,IL-1β".encode("iso8859_7"))
     with pytest.raises(FileError, match="UTF-8"):
-        read_immune(tmp_path / "latin.csv", **WIDE)
+        read_immune(tmp_path / "latin.csv", ImmuneSpec(**WIDE))
 
 
-def test_ignored_column_resolves_a_collision_and_stays_visible(read: Read) -> None:
-    table = read("patient,day,IL-10,IL10\np1,0,3,4\n", **WIDE, ignore={"IL10": "second plate"})
+def test_excluded_column_resolves_a_collision_and_stays_visible(read: Read) -> None:
+    table = read("patient,day,IL-10,IL10\np1,0,3,4\n", **WIDE, exclude={"IL10": "second plate"})
     assert table.wide("limit")["IL-10"].tolist() == [3]
-    assert table.ignored == {"IL10": "second plate"}
+    assert table.excluded == {"IL10": "second plate"}
 
 
 @pytest.mark.parametrize(("duplicates", "expected"), [("mean", [3.5, 1.0]), ("last", [4.0, 1.0])])
@@ -387,7 +380,7 @@ def test_genes_keep_their_published_names(read: Read) -> None:
 
 def test_momspi(cohorts_dir: Path) -> None:
     path = cohorts_dir / "momspi" / "blood_cytokines.csv"
-    table = read_immune(path, **MOMSPI)
+    table = read_immune(path, ImmuneSpec(**MOMSPI))
     wide = table.wide("half_limit")
     raw = pd.read_csv(path)
     assert wide.shape == (106, 27)
@@ -401,14 +394,14 @@ def test_momspi(cohorts_dir: Path) -> None:
 
 def test_momspi_needs_its_codes_explained(cohorts_dir: Path) -> None:
     with pytest.raises(FileError, match=r"'-1\.0' is negative") as caught:
-        read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", **{**MOMSPI, "above": []})
+        read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", ImmuneSpec(**{**MOMSPI, "above": []}))
     assert (caught.value.column, caught.value.row) == ("RANTES", 2)
 
 
 def test_mitox_panel(cohorts_dir: Path) -> None:
     path = cohorts_dir / "mitox" / "immune_gene_expression_log2.csv"
     controls = ["POS_*", "NEG_*", "GUSB", "HPRT1", "PGK1", "UBC", "YWHAZ"]
-    table = read_immune(path, layout="wide", key=["patient_id"], unit="log2_expression", drop=controls)
+    table = read_immune(path, ImmuneSpec("wide", ["patient_id"], "log2_expression", drop=controls))
     raw = pd.read_csv(path, index_col="patient_id")
     wide = table.wide("missing")
     assert table.kind == "expression"

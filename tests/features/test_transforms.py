@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from features.errors import InputError
-from features.immune import read_immune
+from features.immune import ImmuneSpec, read_immune
 from features.transforms import (
     CLR,
     STEPS,
@@ -232,16 +232,16 @@ def test_fill_leaves_numbers_alone_and_no_infinity(X: Matrix) -> None:
 
 def test_fill_of_momspi(cohorts_dir: Path) -> None:
     path = cohorts_dir / "momspi" / "blood_cytokines.csv"
-    table = read_immune(
-        path,
+    spec = ImmuneSpec(
         layout="wide",
         key=["subject_id", "visit_number"],
         unit="unstated",
         below=[-2],
         above=[-1],
         drop=["sample_id"],
-        ignore={"FGF basic": "zero throughout", "IL-17": "zero throughout"},
+        exclude={"FGF basic": "zero throughout", "IL-17": "zero throughout"},
     )
+    table = read_immune(path, spec)
     raw = pd.read_csv(path)
     filled = CensoredFill().set_output(transform="pandas").fit_transform(table.wide("half_limit"))
     assert not filled.isna().any(axis=None)

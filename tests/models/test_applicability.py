@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.analytes import MeasuredValue, parse_value
 from features.cohort import Cohort, read_cohort
 from features.columns import BLOCKS
 from features.landmark import landmark_table
+from features.measured_values import MeasuredValue, parse_value
 from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
 from models.batch import table_candidates
 from models.bundle import Model

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skbio.stats.composition import clr, multi_replace
 
-from features.analytes import CensoredPolicy
 from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
+from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, Representation, absent
 
 from .conftest import UNITS, invented

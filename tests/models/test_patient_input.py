@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.analytes import CensoredPolicy, ImmuneUnit, MeasuredValue, parse_value
 from features.errors import InputError, UnitError
+from features.measured_values import CensoredPolicy, MeasuredValue, parse_value
+from features.units import ImmuneUnit
 from models.encoder import BlockEncoder
 from models.patient_input import (
     LARGEST,

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.analytes import MeasuredValue
 from features.columns import BLOCKS
 from features.errors import InputError
+from features.measured_values import MeasuredValue
 from features.outcomes import OUTCOME_IDS, is_toxicity
 from models.batch import table_candidates
 from models.calibration import Calibration

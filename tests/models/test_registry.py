@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.analytes import MeasuredValue
 from features.columns import BLOCKS
 from features.errors import BundleError, InputError, ModelMissing
+from features.measured_values import MeasuredValue
 from features.settings import settings
 from models.batch import numbers_candidate, predictions, table_candidates
 from models.bundle import Model, save_bundle

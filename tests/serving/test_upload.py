@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 
 from features.feature_table import Block, CohortContext, FeatureTable
-from features.immune import read_immune
+from features.immune import ImmuneSpec, read_immune
 from features.taxa import read_taxa
 from models.bundle import Model
 from models.calibration import Calibration
@@ -95,8 +95,7 @@ def stool_models(cohorts_dir: Path) -> Models:
 @pytest.fixture(scope="module")
 def blood_models(cohorts_dir: Path) -> Models:
     # The published sheet states no unit; pg/mL is this test's assumption.
-    read = read_immune(
-        cohorts_dir / "momspi" / "blood_cytokines.csv",
+    spec = ImmuneSpec(
         layout="wide",
         key=("subject_id", "visit_number"),
         unit="pg/mL",
@@ -104,7 +103,7 @@ def blood_models(cohorts_dir: Path) -> Models:
         above=[-1],
         drop=["sample_id", "FGF*", "IL-17", "IL-2", "RANTES"],
     )
-    wide = read.wide("half_limit")[CYTOKINES]
+    wide = read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", spec).wide("half_limit")[CYTOKINES]
     data = table({"immune": Block(tuple(wide), wide.to_numpy())}, dict.fromkeys(wide, "pg/mL"))
     return {"toxicity_any": [served("toxicity_any", data, "immune")]}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from features.analytes import ImmuneUnit
 from features.outcomes import Grade, definition_of
+from features.units import ImmuneUnit
 from training.study.analysis.donor_convergence import SensitivityResult, Variant
 from training.study.analysis.group_tests import CommunityTest
 

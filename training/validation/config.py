@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from features.analytes import CensoredPolicy
+from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES, Setting
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from features.analytes import LOG2_UNITS
 from features.trajectories import Trajectories
+from features.units import LOG2_UNITS
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.study.analysis.immune import ImmuneResults
 from training.study.analysis.immune_changes import LevelChange

@@ -9,9 +9,9 @@ from functools import partial
 
 import pandas as pd
 
-from features.analytes import LOG2_UNITS
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
+from features.units import LOG2_UNITS
 from training.study.analysis.immune import ImmuneAbsence, ImmuneResults, analyse_immune
 from training.study.analysis.immune_changes import LevelChange, LevelEffect, LevelTrend
 from training.study.analysis.immune_pattern import PatternTest

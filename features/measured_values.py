@@ -1,0 +1,177 @@
+"""Single immune measurements: a number, a censored value or a missing one; light enough for a request (no pandas)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from features.errors import InputError
+from features.units import LOG2_UNITS, ImmuneUnit, halve
+
+CensoredSide = Literal["", "below", "above"]
+CensoredPolicy = Literal["limit", "half_limit", "missing"]
+
+MISSING_MARKS = frozenset({"", "na", "n/a", "nan"})
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_BEYOND = re.compile(r"(OOR)?\s*([<>])\s*=?\s*(.*)", re.IGNORECASE)
+
+
+class MeasuredValue(NamedTuple):
+    """One measurement.
+
+    A measurement that is not censored and has no number (NaN) is missing.
+
+    Attributes
+    ----------
+    value : float
+        The number, or NaN.
+    censored : {"", "below", "above"}
+        The side of the assay's range on which the value lies; empty within the range.
+    limit : float
+        The limit of a censored value, NaN where it is not reported.
+    """
+
+    value: float
+    censored: CensoredSide = ""
+    limit: float = math.nan
+
+
+def parse_value(
+    text: str | float | None,
+    *,
+    unit: ImmuneUnit = "unstated",
+    below: Sequence[float | str] = (),
+    above: Sequence[float | str] = (),
+    lloq: float = math.nan,
+    uloq: float = math.nan,
+) -> MeasuredValue:
+    """Read one immune value: ``"3.1"``, ``"<3.2"``, ``">1000"``, ``"OOR<"``, a code, or missing.
+
+    Parameters
+    ----------
+    text : str, float or None
+        A cell of a file or a value of a request. None, NaN, ``""``, ``"NA"``, ``"N/A"`` and ``"NaN"`` are missing.
+    unit : ImmuneUnit
+        The unit of the value. Only log2 scales may be negative.
+    below, above : sequence of float or str
+        The source's codes for "below range" and "above range"; ``-2`` also matches ``"-2.0"``.
+    lloq, uloq : float
+        The assay's limits of quantification in `unit`, NaN where not reported. A number beyond them stays, and is
+        marked as censored.
+
+    Returns
+    -------
+    MeasuredValue
+        Its limit is in `unit`, NaN where neither the text nor the assay states one.
+
+    Raises
+    ------
+    InputError
+        If the text is none of these, or is a negative concentration that no code explains.
+    """
+    if isinstance(text, bool):
+        raise InputError(f"{text!r} is not a measurement; give a number, '<limit', '>limit' or nothing")
+    cell = "" if text is None else str(text).strip().replace("\N{MINUS SIGN}", "-")
+    if cell.casefold() in MISSING_MARKS:
+        return MeasuredValue(math.nan)
+    code = normalise_code(cell)
+    if code in map(normalise_code, below):
+        return MeasuredValue(math.nan, "below", lloq)
+    if code in map(normalise_code, above):
+        return MeasuredValue(math.nan, "above", uloq)
+    if censored := _parse_censored(cell, unit, lloq, uloq):
+        return censored
+    if isinstance(code, str) or math.isinf(code):
+        raise _not_a_measurement(cell)
+    if code < 0 and unit not in LOG2_UNITS:
+        raise InputError(
+            f"{cell!r} is negative, which no concentration is; if it is a code, name it under below or above"
+        )
+    if code < lloq:
+        return MeasuredValue(code, "below", lloq)
+    if code > uloq:
+        return MeasuredValue(code, "above", uloq)
+    return MeasuredValue(code)
+
+
+def _parse_censored(cell: str, unit: ImmuneUnit, lloq: float, uloq: float) -> MeasuredValue | None:
+    """Return the value that '<limit', '>limit', 'OOR<' or 'OOR>' writes; None for another text."""
+    match = _BEYOND.fullmatch(cell)
+    if match is None:
+        return None
+    out_of_range, sign, limit = match.groups()
+    side: CensoredSide = "below" if sign == "<" else "above"
+    if _NUMBER.fullmatch(limit):
+        return MeasuredValue(math.nan, side, _checked_limit(cell, float(limit), unit))
+    if out_of_range and not limit:
+        return MeasuredValue(math.nan, side, lloq if side == "below" else uloq)
+    return None
+
+
+def _not_a_measurement(cell: str) -> InputError:
+    hint = "; write the decimal mark as a point" if re.fullmatch(r"[<>]?\s*-?\d+,\d+", cell) else ""
+    return InputError(
+        f"{cell!r} is not a measurement; expected a number, '<limit', '>limit', 'OOR<', 'OOR>', a code named "
+        f"under below or above, or nothing{hint}"
+    )
+
+
+def normalise_code(text: float | str) -> float | str:
+    """Return the form that spellings of one code share: a number (``-2`` and ``"-2.0"``), or the text without case."""
+    code = str(text).strip()
+    return float(code) if _NUMBER.fullmatch(code) else code.casefold()
+
+
+def resolve_censored(
+    values: ArrayLike, censored: ArrayLike, limits: ArrayLike, *, policy: CensoredPolicy, unit: ImmuneUnit
+) -> NDArray[np.float64]:
+    """Return a number for each measurement, for censored ones by the chosen policy.
+
+    Parameters
+    ----------
+    values, limits : array_like of float
+        Measured numbers and the limits of censored ones, in `unit`, same shape.
+    censored : array_like of str
+        ``""``, ``"below"`` or ``"above"``, same shape.
+    policy : {"limit", "half_limit", "missing"}
+        Below range becomes the limit, half of it (one less on a log2 scale), or NaN; above range the limit or NaN.
+    unit : ImmuneUnit
+        The unit, which decides whether the scale is log2.
+
+    Returns
+    -------
+    ndarray of float64
+        Same shape. Missing is NaN. Censored without a reported limit is -inf or +inf, for a step fitted inside the
+        fold (`features.transforms.CensoredFill`) to resolve.
+
+    Notes
+    -----
+    Half the limit is the usual substitution (Hornung & Reed 1990, Appl Occup Environ Hyg 5:46); it understates
+    spread when many values are censored.
+    """
+    check_policy(policy)
+    side, limit = np.asarray(censored), np.asarray(limits, dtype=np.float64)
+    low, high = side == "below", side == "above"
+    if policy == "missing":
+        return np.where(low | high, np.nan, np.asarray(values, dtype=np.float64))
+    at_low = halve(limit, unit) if policy == "half_limit" else limit
+    at_low = np.where(np.isnan(limit), -np.inf, at_low)
+    at_high = np.where(np.isnan(limit), np.inf, limit)
+    return np.where(low, at_low, np.where(high, at_high, np.asarray(values, dtype=np.float64)))
+
+
+def check_policy(policy: str) -> None:
+    """Raise `InputError` unless `policy` is a `CensoredPolicy`."""
+    if policy not in get_args(CensoredPolicy):
+        raise InputError(f"unknown policy for censored values {policy!r}; expected one of {get_args(CensoredPolicy)}")
+
+
+def _checked_limit(text: str, limit: float, unit: ImmuneUnit) -> float:
+    if not math.isfinite(limit) or (limit <= 0 and unit not in LOG2_UNITS):
+        raise InputError(f"{text!r} does not name a limit of an assay; expected a positive, finite number")
+    return limit
