@@ -1,4 +1,4 @@
-"""A trial of five patients, written by hand: its figures are known before any code runs."""
+"""A trial of five patients, written by hand, with known results."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _lines(*rows: object) -> str:
 
 
 def five_patients(folder: Path, died: str = "11111", events: str = "", **changes: Any) -> Cohort:
-    """Write the trial and read it; `died` says whose survival is a death's, `changes` replace parts of the manifest."""
+    """Write the trial and read it; `died` flags deaths by patient, `changes` replace parts of the manifest."""
     stool = [f"{name}/{visit},{name},{day},{DONOR}/1" for name in PATIENTS for visit, day in ((1, -7), (2, 30))]
     people = zip(PATIENTS, (50, 60, 70, "", 80), "FMFMF", ["PD", "SD", "PR", "PR", "CR"], OS, died, PFS, strict=True)
     files = {
@@ -107,7 +107,7 @@ def five_patients(folder: Path, died: str = "11111", events: str = "", **changes
                 **row,
                 "response": {
                     "column": "found",
-                    "values": {each: each for each in ("CR", "PR", "SD", "PD", "iUPD", "iCPD")},
+                    "values": {response: response for response in ("CR", "PR", "SD", "PD", "iUPD", "iCPD")},
                 },
                 "sum_mm": "sum",
             },

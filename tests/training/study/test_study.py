@@ -1,4 +1,4 @@
-"""A study as one tracked run."""
+"""A study as one tracked run and one report."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """One store for all tests here, since making it takes seconds; figures as PNG are small."""
+    """Make one store for all tests of this file, which takes seconds; figures as PNG are small."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(folder / "home"))
@@ -88,10 +88,10 @@ def identifiers(cohort):
 
 
 def assert_nameless(texts, cohort):
-    """Look for patients, donors and samples as whole words."""
+    """Assert that no text holds a patient, donor or sample as a whole word."""
     for text in texts:
         for name in identifiers(cohort):
-            # Much sooner found not to be there than by a pattern of them all.
+            # A search for the plain name is much faster than the pattern, and mostly enough.
             assert name not in text or not re.search(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text), name
 
 
@@ -105,8 +105,8 @@ def logged(run_id, folder):
 
 def test_a_study_is_one_run_and_one_report(small, store, tmp_path):
     steps = {}
-    found = run_study(str(small), tmp_path / "out", Progress(steps.__setitem__), {"tiny": tiny})
-    run = client().get_run(found.run_id)
+    study = run_study(str(small), tmp_path / "out", Progress(steps.__setitem__), {"tiny": tiny})
+    run = client().get_run(study.run_id)
     assert run.info.status == "FINISHED"
     experiment = client().get_experiment(run.info.experiment_id)
     assert experiment.name == EXPERIMENT
@@ -116,59 +116,60 @@ def test_a_study_is_one_run_and_one_report(small, store, tmp_path):
     assert run.data.metrics == {"tiny/n": 6.0, "tiny/IL-12_p70_ r": 0.5}
     assert run.data.tags["simulated"] == "true"
     assert steps == {"reading and auditing the cohort": 2, "tiny": 1, "drawing, writing and logging": 3}
-    kept = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
-    assert kept == {
+    names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
+    assert names == {
         *("report.html", "study.json", "manifest.yaml", "tables/tiny_who.csv"),
         *("figures/tiny_line.svg", "figures/tiny_line.png"),
     }
     (tmp_path / "mlflow").mkdir()
-    artefacts = logged(found.run_id, tmp_path / "mlflow")
-    assert {str(path.relative_to(artefacts)) for path in artefacts.rglob("*.*")} == kept
-    assert json.loads(found.page.with_name("study.json").read_text())["run_id"] == found.run_id
+    artefacts = logged(study.run_id, tmp_path / "mlflow")
+    assert {str(path.relative_to(artefacts)) for path in artefacts.rglob("*.*")} == names
+    assert json.loads(study.page.with_name("study.json").read_text())["run_id"] == study.run_id
     assert load_manifest(tmp_path / "out" / "manifest.yaml").name == "simulated_fmt_ici"
     assert list(tmp_path.glob(".out.*")) == []
 
 
-def test_that_data_are_simulated_stands_clear_of_titles_and_legends(small):
+def test_the_simulated_mark_overlaps_no_title_and_no_legend(small):
     cohort = read_cohort(str(small), small.parent)
-    for section in (make(cohort) for make in study_sections().values()):
-        for name, one in section.figures.items():
+    for section in (make_section(cohort) for make_section in study_sections().values()):
+        for name, report_figure in section.figures.items():
             with mpl.rc_context(drawing.STYLE):
-                figure = one.draw()
+                figure = report_figure.draw()
                 mark_simulated(figure)
                 renderer = FigureCanvasAgg(figure).get_renderer()
                 figure.draw(renderer)
             mark = figure.texts[0].get_window_extent(renderer)
-            others = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
-            others += [axes.title for axes in figure.axes] + [axes._left_title for axes in figure.axes]
-            boxes = [other.get_window_extent(renderer) for other in others if other is not None]
+            artists = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+            artists += [axes.title for axes in figure.axes] + [axes._left_title for axes in figure.axes]
+            boxes = [artist.get_window_extent(renderer) for artist in artists if artist is not None]
             assert not any(mark.overlaps(box) for box in boxes if box.width), (section.name, name)
 
 
-def test_an_earlier_report_is_replaced_and_nothing_else(small, store, tmp_path):
+def test_a_study_replaces_an_earlier_report_and_no_other_folder(small, store, tmp_path):
     out = tmp_path / "out"
     run_study(str(small), out, sections={"tiny": tiny})
     (out / "tables" / "stale.csv").write_text("")
     run_study(str(small), out, sections={"tiny": tiny})
     assert not (out / "tables" / "stale.csv").exists()
-    mine = tmp_path / "thesis"
-    mine.mkdir()
-    (mine / "chapter.txt").write_text("mine")
+    thesis = tmp_path / "thesis"
+    thesis.mkdir()
+    (thesis / "chapter.txt").write_text("mine")
     with pytest.raises(InputError, match="no report of a study; name a new folder"):
-        run_study(str(small), mine, sections={"tiny": tiny})
-    assert (mine / "chapter.txt").read_text() == "mine"
+        run_study(str(small), thesis, sections={"tiny": tiny})
+    assert (thesis / "chapter.txt").read_text() == "mine"
     with pytest.raises(InputError, match="no report of a study"):
-        run_study(str(small), mine / "chapter.txt", sections={"tiny": tiny})
+        run_study(str(small), thesis / "chapter.txt", sections={"tiny": tiny})
 
 
-def test_a_report_is_whole_or_not_at_all(small, store, tmp_path):
+def test_a_study_that_fails_leaves_the_earlier_report(small, store, tmp_path):
     out = tmp_path / "out"
-    first = run_study(str(small), out, sections={"tiny": tiny})
+    earlier = run_study(str(small), out, sections={"tiny": tiny})
     with pytest.raises(RuntimeError, match="a section failed"):
         run_study(str(small), out, sections={"tiny": tiny, "broken": broken})
-    assert json.loads((out / "study.json").read_text())["run_id"] == first.run_id
-    latest, before = client().search_runs([client().get_experiment_by_name(EXPERIMENT).experiment_id], max_results=2)
-    assert (latest.info.status, before.info.run_id) == ("FAILED", first.run_id)
+    assert json.loads((out / "study.json").read_text())["run_id"] == earlier.run_id
+    experiment = client().get_experiment_by_name(EXPERIMENT)
+    failed_run, earlier_run = client().search_runs([experiment.experiment_id], max_results=2)
+    assert (failed_run.info.status, earlier_run.info.run_id) == ("FAILED", earlier.run_id)
     assert list(tmp_path.glob(".out.*")) == []
 
 
@@ -177,29 +178,29 @@ def test_no_identifier_reaches_mlflow_or_the_report(name, small, store, tmp_path
     if name == "davar_2021":
         monkeypatch.setenv("TAXOKINE_DATA", str(request.getfixturevalue("cohorts_dir")))
         settings.cache_clear()
-    cohort = str(small) if name == "simulated" else name
-    found = run_study(cohort, tmp_path / "out")
-    assert [section.name for section in found.sections] == [
+    manifest = str(small) if name == "simulated" else name
+    study = run_study(manifest, tmp_path / "out")
+    assert [section.name for section in study.sections] == [
         "patients", "safety", "immune", "microbiome", "donors", "links"
     ]  # fmt: skip
-    assert len(found.sections) == len(study_sections())
+    assert len(study.sections) == len(study_sections())
     (tmp_path / "mlflow").mkdir()
-    read = read_cohort(cohort, settings().data)
-    written, kept = files(tmp_path / "out"), files(logged(found.run_id, tmp_path / "mlflow"))
-    assert {name: path.read_bytes() for name, path in kept.items()} == {
-        name: path.read_bytes() for name, path in written.items()
+    cohort = read_cohort(manifest, settings().data)
+    report, artefacts = files(tmp_path / "out"), files(logged(study.run_id, tmp_path / "mlflow"))
+    assert {name: path.read_bytes() for name, path in artefacts.items()} == {
+        name: path.read_bytes() for name, path in report.items()
     }
-    assert len(written) > 20
-    assert_nameless([*written, *(path.read_text() for path in written.values() if path.suffix != ".png")], read)
-    run = client().get_run(found.run_id)
-    told = json.dumps([run.data.params, run.data.tags, run.data.metrics])
-    assert not any(f'"{one}"' in told for one in identifiers(read))
+    assert len(report) > 20
+    assert_nameless([*report, *(path.read_text() for path in report.values() if path.suffix != ".png")], cohort)
+    run = client().get_run(study.run_id)
+    record = json.dumps([run.data.params, run.data.tags, run.data.metrics])
+    assert not any(f'"{name}"' in record for name in identifiers(cohort))
 
 
-def cut(cohort, kept, **columns):
-    rows = np.flatnonzero(kept)
+def cut(cohort, mask, **columns):
+    rows = np.flatnonzero(mask)
     samples = cohort.samples.iloc[rows].assign(**columns).reset_index(drop=True)
-    return replace(cohort, samples=samples, taxa=cohort.taxa.take([cohort.taxa.samples[at] for at in rows]))
+    return replace(cohort, samples=samples, taxa=cohort.taxa.take([cohort.taxa.samples[row] for row in rows]))
 
 
 def one_patient(cohort):
@@ -222,9 +223,9 @@ def one_patient(cohort):
 
 
 def one_visit(cohort):
-    first = cohort.immune.rows.drop_duplicates(["patient", "analyte"])
+    visit = cohort.immune.rows.drop_duplicates(["patient", "analyte"])
     stool = cut(cohort, ~cohort.samples["patient"].duplicated() | cohort.samples["donor"])
-    return replace(stool, immune=replace(cohort.immune, rows=first))
+    return replace(stool, immune=replace(cohort.immune, rows=visit))
 
 
 def no_donor(cohort):
@@ -236,25 +237,26 @@ def undetected(cohort):
     return replace(cohort, immune=replace(cohort.immune, rows=rows))
 
 
-@pytest.mark.parametrize(("odd", "missing"), [
+@pytest.mark.parametrize(("reduce", "missing"), [
     (one_patient, {"links": None, "microbiome": "taxa that change", "donors": None}),
     (one_visit, {"immune": "one draw a patient", "microbiome": "change of diversity", "donors": "before and after"}),
     (no_donor, {"donors": "no donor's stool", "patients": "ICI cycles"}),
     (undetected, {"immune": "below detection or above the range in every draw", "links": "two or more pairs of"}),
 ])  # fmt: skip
-def test_an_odd_trial_has_a_page_that_says_what_is_missing(odd, missing, small):
-    cohort = odd(read_cohort(small, small.parent))
-    sections = [make(cohort) for make in study_sections().values()]
+def test_the_page_of_an_incomplete_trial_states_what_is_missing(reduce, missing, small):
+    cohort = reduce(read_cohort(small, small.parent))
+    sections = [make_section(cohort) for make_section in study_sections().values()]
     for section in sections:
-        why = missing.get(section.name)
-        assert why is None or any(why in said for said in section.missing), section.missing
-        assert all(any(said.startswith(one) for said in section.summary) for one in section.headlines)
+        reason = missing.get(section.name)
+        assert reason is None or any(reason in sentence for sentence in section.missing), section.missing
+        for headline in section.headlines:
+            assert any(sentence.startswith(headline) for sentence in section.summary)
     svgs = {f"{section.name}_{name}": "<svg/>" for section in sections for name in section.figures}
     page = report_page(cohort, [], sections, svgs, "run")
     assert "nan" not in re.sub(r"<[^>]+>", " ", page).lower().split()
     for section in sections:
-        for drawn in section.figures.values():
-            assert drawn.draw().axes
+        for figure in section.figures.values():
+            assert figure.draw().axes
 
 
 def test_a_patient_who_is_a_donor_is_refused_before_anything_is_written(small, store, tmp_path):
@@ -267,25 +269,25 @@ def test_a_patient_who_is_a_donor_is_refused_before_anything_is_written(small, s
     assert not (tmp_path / "out").exists()
 
 
-def test_names_are_no_formulas():
+def test_dollar_signs_in_names_are_no_formulas():
     with mpl.rc_context(drawing.STYLE):
         figure = line()
         figure.axes[0].set_title(r"$\frac$ of x")
         FigureCanvasAgg(figure).draw()
 
 
-def test_windows_of_ones_own_reach_every_section(small):
+def test_windows_chosen_by_the_analyst_reach_every_section(small):
     cohort = read_cohort(small, small.parent)
-    made = study_sections(parse_windows("10-40,41-"))
-    tables = {name: made[name](cohort).tables for name in ("immune trajectories", "microbiome", "donors")}
-    for name, listing in (("immune trajectories", "changes"), ("microbiome", "diversity")):
-        assert set(tables[name][listing].frame["window"]) == {"days 10 to 40", "day 41 and later"}
+    sections = study_sections(parse_windows("10-40,41-"))
+    tables = {name: sections[name](cohort).tables for name in ("immune trajectories", "microbiome", "donors")}
+    for name, table in (("immune trajectories", "changes"), ("microbiome", "diversity")):
+        assert set(tables[name][table].frame["window"]) == {"days 10 to 40", "day 41 and later"}
     assert "change to days 10 to 40" in set(tables["donors"]["donor_distance"].frame[""])
 
 
-def test_a_boards_limit_reaches_the_boundary_and_the_commands_default_is_the_studys(small):
-    told = study_sections(stop_above=0.12)["safety"](read_cohort(small, small.parent)).summary
-    assert any("P(rate > 12%)" in text for text in told)
+def test_the_limit_of_a_board_reaches_the_boundary_and_the_command_has_the_defaults_of_the_study(small):
+    section = study_sections(stop_above=0.12)["safety"](read_cohort(small, small.parent))
+    assert any("P(rate > 12%)" in sentence for sentence in section.summary)
     options = {option.name: option for option in trials.study.params}
     assert options["stop_above"].default == LIMIT
     assert tuple(parse_windows(options["windows"].default)) == tuple(WINDOWS)

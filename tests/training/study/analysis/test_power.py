@@ -103,8 +103,8 @@ def test_a_plan_is_complete_reproducible_and_written(tmp_path):
     for required, sentence in zip(result.required.values(), plan_sentences(result), strict=True):
         assert sentence.startswith("More than 60" if required is None else f"{required} patients")
     write_plan(tmp_path / "new" / "plan", result)
-    written = pd.read_csv(tmp_path / "new" / "plan" / "plan.csv")
-    assert len(written) == len(result.curves)
+    table = pd.read_csv(tmp_path / "new" / "plan" / "plan.csv")
+    assert len(table) == len(result.curves)
     assert {path.suffix for path in (tmp_path / "new" / "plan").iterdir()} == {".csv", ".svg", ".png"}
 
 
