@@ -71,7 +71,7 @@ def richness_label(counts: bool) -> str:
 
 def unit_label(unit: ImmuneUnit) -> str:
     """Return in which unit levels are: ``in pg/mL``."""
-    return "in the source's unit, which it does not report" if unit == "unstated" else f"in {unit}"
+    return "in a unit that the source does not report" if unit == "unstated" else f"in {unit}"
 
 
 LABELS: dict[str, Callable[[Any], str]] = {

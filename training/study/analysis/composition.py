@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from features.cohort import Cohort
 from training.statistics.arrays import Matrix, Vector
-from training.study.analysis.genera import genus_profiles
+from training.study.analysis.genera import Rank, genus_profiles
 from training.study.analysis.stool import StoolSeries, by_code
 
 N_TAXA = 12
@@ -42,7 +41,7 @@ class Composition:
     taxa: tuple[str, ...]
     proportions: Matrix
     remainder: Vector
-    rank: Literal["genera", "taxa"]
+    rank: Rank
     dated: bool
     has_donors: bool
 

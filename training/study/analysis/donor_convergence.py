@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from features.audit import similar_profiles
@@ -190,7 +189,7 @@ def donor_convergence(panel: DonorPanel, cohort: Cohort) -> ConvergenceResults:
     distances = bray_curtis(panel.stool.proportions)
     windows = [window for window in panel.stool.windows[1:] if panel.changes(distances, window).patients]
     changes = panel.changes(distances, windows[0])
-    at_baseline = panel.levels(distances, panel.stool.baseline).select(_members(panel, changes.patients))
+    at_baseline = panel.levels(distances, panel.stool.baseline).restricted_to(changes.patients)
     return ConvergenceResults(
         window=windows[0].name,
         change=changes.contrast(),
@@ -212,7 +211,7 @@ def adjusted_for_baseline(panel: DonorPanel, distances: Matrix, window: Window) 
     stool.
     """
     changes = panel.changes(distances, window)
-    baseline = panel.levels(distances, panel.stool.baseline).select(_members(panel, changes.patients)).values
+    baseline = panel.levels(distances, panel.stool.baseline).restricted_to(changes.patients).values
     x, y = (part - part.mean(axis=1, keepdims=True) for part in (baseline, baseline + changes.values))
     slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
     return DonorScores(np.asarray(y - slope * x), changes.is_own, changes.patients)
@@ -224,10 +223,6 @@ def jaccard(detected: Matrix) -> Matrix:
     shallow = np.isnan(detected).any(axis=1)
     distances[shallow] = distances[:, shallow] = np.nan
     return np.asarray(distances)
-
-
-def _members(panel: DonorPanel, patients: tuple[str, ...]) -> NDArray[np.bool_]:
-    return np.array([patient in patients for patient in panel.recipients], dtype=bool)
 
 
 def _over_time(panel: DonorPanel, distances: Matrix) -> Iterator[DonorDistance]:

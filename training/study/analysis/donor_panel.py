@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.cohort import Cohort
@@ -65,6 +66,10 @@ class DonorScores:
         patients = tuple(np.array(self.patients, dtype=object)[recipients])
         return DonorScores(self.values[recipients], self.is_own[recipients], patients)
 
+    def restricted_to(self, patients: Collection[str]) -> DonorScores:
+        """Return the scores of recipients by name."""
+        return self.select(np.array([name in patients for name in self.patients], dtype=bool))
+
     def excluding(self, patient: str) -> DonorScores:
         """Return the scores of all recipients but one."""
         return self.select(np.array([name != patient for name in self.patients], dtype=bool))
@@ -104,28 +109,16 @@ class DonorPanel:
         """Return each sample's mean distance to each donor subject's stool, (n_samples, n_donors)."""
         return np.asarray(distances @ self.weights.T)
 
-    def scores(self, values: Mapping[str, Vector]) -> DonorScores:
-        """Return scores from each recipient's, by name, each (n_donors,)."""
-        patients = tuple(patient for patient in self.recipients if patient in values)
-        shape = len(patients), len(self.donors)
-        return DonorScores(
-            np.reshape([values[patient] for patient in patients], shape).astype(float),
-            self.is_own[[self.recipients.index(patient) for patient in patients]].reshape(shape),
-            patients,
-        )
-
     def levels(self, distances: Matrix, window: Window) -> DonorScores:
         """Return mean distances to donors in a window."""
-        means = self.stool.means(self.to_donors(distances), window)
-        return self.scores({str(patient): row.to_numpy() for patient, row in means.iterrows()})
+        return self._of_recipients(self.stool.means(self.to_donors(distances), window))
 
     def changes(self, distances: Matrix, window: Window) -> DonorScores:
         """Return changes of distance to donors from the baseline to a window."""
-        changes = self.stool.changes(self.to_donors(distances), window)
-        return self.scores({str(patient): row.to_numpy() for patient, row in changes.iterrows()})
+        return self._of_recipients(self.stool.changes(self.to_donors(distances), window))
 
     def changes_to_donated_samples(self, distances: Matrix, window: Window) -> DonorScores:
-        """Return the same, with the distance to the very sample received in place of that to the own donor's mean."""
+        """Return changes of distance, to the very sample received in place of the own donor's mean."""
         changes = self.changes(distances, window)
         values = changes.values.copy()
         for row, patient in enumerate(changes.patients):
@@ -133,6 +126,12 @@ class DonorPanel:
                 to_sample = distances[:, self.donated[patient]].mean(axis=1, keepdims=True)
                 values[row, changes.is_own[row]] = self.stool.changes(to_sample, window)[0][patient]
         return DonorScores(values, changes.is_own, changes.patients)
+
+    def _of_recipients(self, scores: pd.DataFrame) -> DonorScores:
+        """Return the scores of the recipients who have a row; a column a donor."""
+        rows = [row for row, patient in enumerate(self.recipients) if patient in scores.index]
+        patients = tuple(self.recipients[row] for row in rows)
+        return DonorScores(scores.loc[list(patients)].to_numpy(dtype=float), self.is_own[rows], patients)
 
     def donor_codes(self, is_own: NDArray[np.bool_]) -> tuple[str, ...]:
         """Return the codes of the donors that a row of `is_own` marks."""

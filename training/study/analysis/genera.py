@@ -9,6 +9,9 @@ from features.cohort import Cohort
 from features.transforms import GenusSums
 from training.statistics.arrays import Matrix
 
+Rank = Literal["genera", "taxa"]
+"""Rank of profiles: genera, or taxa as read."""
+
 
 @dataclass(frozen=True)
 class GenusProfiles:
@@ -19,12 +22,11 @@ class GenusProfiles:
     proportions : ndarray, (n_samples, n_taxa)
     taxa : tuple of str
     rank : str
-        "genera", or "taxa" as read.
     """
 
     proportions: Matrix
     taxa: tuple[str, ...]
-    rank: Literal["genera", "taxa"]
+    rank: Rank
 
 
 def genus_profiles(cohort: Cohort, proportions: Matrix) -> GenusProfiles:

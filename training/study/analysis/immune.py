@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pandas as pd
 
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Trajectories, Window, levels_in_windows, trajectories, windows_of_visits
 from training.study.analysis.arms import has_comparator
-from training.study.analysis.immune_changes import LevelChange, LevelTrend, level_changes, level_trends
+from training.study.analysis.immune_changes import MODELLED, LevelChange, LevelTrend, level_changes, level_trends
 from training.study.analysis.immune_pattern import PatternTest, pattern_tests
-from training.study.analysis.immune_peaks import FallAfterPeak, Peak, peaks_and_falls
+from training.study.analysis.immune_peaks import MIN_DRAWS, FallAfterPeak, Peak, peaks_and_falls
 from training.study.codes import patient_codes
 
 MIN_PATIENTS = 6
@@ -84,6 +84,8 @@ class ImmuneResults:
 
     Attributes
     ----------
+    modelled_from, min_patients, min_draws : int
+        Thresholds that sentences state: `MODELLED`, `MIN_PATIENTS` and `MIN_DRAWS`.
     trajectories : Trajectories
     windows : tuple of Window
         The baseline first; each numbered visit is a window where draws are not dated.
@@ -104,6 +106,10 @@ class ImmuneResults:
     comparator : bool
         Whether one of several arms went without the transplant.
     """
+
+    modelled_from: ClassVar[int] = MODELLED
+    min_patients: ClassVar[int] = MIN_PATIENTS
+    min_draws: ClassVar[int] = MIN_DRAWS
 
     trajectories: Trajectories
     windows: tuple[Window, ...]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from training.statistics.repeated_measures import (
     rmcorr_permutation_test,
 )
 from training.study.analysis.false_discovery import HypothesisTest, with_q
-from training.study.analysis.paired_draws import Labels, PairedDraws, paired_draws
+from training.study.analysis.paired_draws import MAX_GAP, MIN_PREVALENCE, STRETCHES, Labels, PairedDraws, paired_draws
 
 MAX_STATED = 6
 """Most links that the report states in sentences."""
@@ -65,17 +66,23 @@ class LinkResults:
 
     Attributes
     ----------
+    max_gap, min_prevalence, stretches
+        Thresholds that sentences state: `MAX_GAP`, `MIN_PREVALENCE` and `STRETCHES`.
     pairs : PairedDraws
     links : tuple of Link
     dated : bool
     permutations : int
     patients, draws : int
-        Most of any correlation.
+        Patients and pairs of the analyte that has the most.
     df : int
         Degrees of freedom of a correlation beyond the common course.
     detectable, detectable_after_adjustment : float
         Smallest correlation that the study finds with 80% power, as a single test and as the only one of the family.
     """
+
+    max_gap: ClassVar[float] = MAX_GAP
+    min_prevalence: ClassVar[float] = MIN_PREVALENCE
+    stretches: ClassVar[tuple[float, ...]] = STRETCHES
 
     pairs: PairedDraws
     links: tuple[Link, ...]

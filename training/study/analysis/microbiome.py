@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from features.cohort import Cohort
 from features.donors import donor_samples_given
 from features.trajectories import WINDOWS, Window
+from training.statistics.distances import MIN_PREVALENCE
 from training.study.analysis.composition import Composition, composition
 from training.study.analysis.diversity import Diversity, diversity
 from training.study.analysis.group_tests import CommunityTest, community_tests
 from training.study.analysis.ordination import Coordinates, Metric, ordinations, stool_distances
 from training.study.analysis.stool import StoolSeries, by_code, stool_series
-from training.study.analysis.taxon_changes import TaxonChange, taxon_changes
+from training.study.analysis.taxon_changes import MIN_CARRIERS, TaxonChange, taxon_changes
 
 MAX_NOTABLE = 8
 """Most tests of groups that the report states in sentences."""
@@ -25,6 +27,8 @@ class MicrobiomeResults:
 
     Attributes
     ----------
+    min_carriers, min_prevalence : float
+        Thresholds that sentences state: `MIN_CARRIERS` of changes of taxa, and `MIN_PREVALENCE` of Aitchison distances.
     stool : StoolSeries
     composition : Composition
     diversity : Diversity
@@ -35,6 +39,9 @@ class MicrobiomeResults:
     community_tests : tuple of CommunityTest
     taxon_changes : tuple of TaxonChange
     """
+
+    min_carriers: ClassVar[float] = MIN_CARRIERS
+    min_prevalence: ClassVar[float] = MIN_PREVALENCE
 
     stool: StoolSeries
     composition: Composition

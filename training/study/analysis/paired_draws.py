@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from features.cohort import Cohort
 from features.trajectories import Trajectories
 from training.statistics.arrays import Matrix
 from training.statistics.distances import log_ratios
-from training.study.analysis.genera import genus_profiles
+from training.study.analysis.genera import Rank, genus_profiles
 
 Labels = NDArray[Any]
 
@@ -54,7 +54,7 @@ class PairedDraws:
     analytes: tuple[str, ...]
     levels: Matrix
     dropped: tuple[str, ...]
-    rank: Literal["genera", "taxa"]
+    rank: Rank
 
 
 def paired_draws(cohort: Cohort, trajectories: Trajectories) -> PairedDraws | None:
@@ -103,7 +103,7 @@ def _pairs(cohort: Cohort, trajectories: Trajectories) -> pd.DataFrame:
     return pairs[pairs.duplicated("patient", keep=False)].sort_values(["patient", "time"])
 
 
-def _abundant_taxa(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix, Literal["genera", "taxa"]]:
+def _abundant_taxa(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix, Rank]:
     """Return the most abundant of the prevalent taxa, their centred log-ratios over all prevalent taxa, and rank."""
     profiles = genus_profiles(cohort, cohort.taxa.take(samples).proportions().values.astype(np.float64))
     ratios, prevalent = log_ratios(profiles.proportions, MIN_PREVALENCE)
