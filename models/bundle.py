@@ -23,18 +23,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from pydantic import JsonValue, TypeAdapter
 
 from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
-from models.calibration import Calibration
-from models.encoder import BlockEncoder, absent
-from models.evidence import Evidence, Validation
-from models.evidence_upgrade import upgrade_evidence, upgrade_validation
+from models.calibration import Calibration, CalibrationState
+from models.encoder import BlockEncoder, EncoderState, absent
+from models.evidence import Documented, Evidence, Validation
+from models.evidence_upgrade import Json, upgrade_evidence, upgrade_validation
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
-from models.reference import ReferenceSet
+from models.reference import Array, ReferenceSet, ReferenceState
 
 PROTOCOL = 3
 _SINCE_2 = {"reference.npz", "validation.json", "card.html"}
@@ -100,6 +100,33 @@ class Model:
         return self.evidence.simulated
 
 
+@dataclass(frozen=True)
+class BundleDescription(Documented):
+    """Content of `bundle.json`."""
+
+    protocol: int
+    """Version of the format."""
+    outcome: str
+    """Id of the outcome."""
+    family: str
+    """Family of classifiers."""
+    calibration: CalibrationState
+    """Calibration of the log-odds."""
+    units: dict[str, str]
+    """Unit of each immune measurement."""
+    profilers: tuple[str, ...]
+    """Profilers of the training cohorts."""
+    evidence: JsonValue
+    """Evidence; since protocol 3 that of `models.evidence`."""
+    encoder: EncoderState
+    """Fitted encoder."""
+    reference: ReferenceState | None = None
+    """Training reference set; null without taxa, missing in protocol 1."""
+
+
+_DESCRIPTION = TypeAdapter(BundleDescription)
+
+
 def save_bundle(model: Model, folder: Path) -> None:
     """Write a model into a new folder.
 
@@ -110,32 +137,26 @@ def save_bundle(model: Model, folder: Path) -> None:
     ValueError
         A number is NaN or infinite; nothing was written.
     """
+    description = BundleDescription(
+        protocol=PROTOCOL,
+        outcome=model.outcome,
+        family=model.family,
+        calibration=model.calibration.state(),
+        units=model.units,
+        profilers=model.profilers,
+        evidence=model.evidence.to_json(),
+        encoder=model.encoder.state(),
+        reference=model.reference.state() if model.reference else None,
+    )
     contents = {
         "card.md": model.card.encode(),
         "card.html": model.card_html.encode(),
-        "validation.json": _json(model.validation and model.validation.to_json()),
+        "validation.json": _json(model.validation.to_json() if model.validation else None),
+        "bundle.json": _json(_DESCRIPTION.dump_python(description, mode="json")),
+        **_predictor_file(model.predictor),
     }
-    if isinstance(model.predictor, LinearPredictor):
-        predictor = model.predictor
-        contents["linear.npz"] = _npz(intercept=predictor.intercept, coef=predictor.coef, mean=predictor.mean)
-    elif isinstance(model.predictor, TreePredictor):
-        contents["trees.ubj"] = model.predictor.ubj()
-    else:
-        raise TypeError(f"a bundle cannot keep a {type(model.predictor).__name__}")
     if model.reference is not None:
         contents["reference.npz"] = _npz(**model.reference.arrays())
-    about = {
-        "protocol": PROTOCOL,
-        "outcome": model.outcome,
-        "family": model.family,
-        "calibration": model.calibration.state(),
-        "reference": model.reference and model.reference.state(),
-        "units": model.units,
-        "profilers": model.profilers,
-        "evidence": model.evidence.to_json(),
-        "encoder": model.encoder.state(),
-    }
-    contents["bundle.json"] = _json(about)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     contents["hashes.json"] = _json(hashes)
     folder.mkdir(parents=True)
@@ -149,53 +170,114 @@ def load_bundle(folder: Path) -> Model:
     Raises
     ------
     BundleError
-        The folder holds anything but a bundle's files, a hash does not match, or the protocol is unknown.
+        The folder contains anything but a bundle's files, a hash does not match, or the protocol is unknown.
     """
     contents = _checked_contents(folder)
     try:
-        about = json.loads(contents["bundle.json"], parse_constant=_no_number)
-        protocol = about["protocol"]
+        content = _parsed(contents["bundle.json"])
+        protocol = content["protocol"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder}/bundle.json does not name its protocol: {error}") from error
     if protocol not in range(1, PROTOCOL + 1):
         raise BundleError(f"{folder} is a bundle of protocol {protocol!r}; this Taxokine reads 1 to {PROTOCOL}")
-    if protocol == 1 and (strange := contents.keys() & _SINCE_2):
-        raise BundleError(f"{folder} holds what a bundle of protocol 1 may not: {', '.join(sorted(strange))}")
-    try:
-        family = _FORMER_FAMILIES.get(about["family"], about["family"])
-        if family not in FAMILIES:
-            raise ValueError(f"unknown family {family!r}")
-        if about["outcome"] not in OUTCOME_IDS:
-            raise ValueError(f"unknown outcome {about['outcome']!r}")
-        encoder = BlockEncoder.from_state(about["encoder"])
-        evidence, validation = _evidence(protocol, about, family, contents)
-        model = Model(
-            outcome=about["outcome"],
-            family=family,
-            encoder=encoder,
-            predictor=_predictor(contents),
-            calibration=Calibration.from_state(about["calibration"]),
-            units=about["units"],
-            profilers=tuple(about["profilers"]),
-            evidence=evidence,
-            card=contents["card.md"].decode(),
-            reference=_reference(encoder, about["reference"], contents) if protocol > 1 else None,
-            validation=validation,
-            card_html=contents["card.html"].decode() if protocol > 1 else "",
+    if protocol == 1 and (unexpected := contents.keys() & _SINCE_2):
+        raise BundleError(
+            f"{folder} contains files that a bundle of protocol 1 may not contain: {', '.join(sorted(unexpected))}"
         )
-        _check_parts_fit(model)
-        return model
-    # Files whose hashes match can still say anything; whatever trips over them, the bundle is to blame.
+    try:
+        return _model(_DESCRIPTION.validate_json(contents["bundle.json"], strict=True), contents)
+    # The hashes of a file match whatever its content is: any error below is an error of the bundle.
     except Exception as error:
         raise BundleError(f"{folder} is not a bundle of protocol {protocol}: {error!r}") from error
 
 
+def _model(description: BundleDescription, contents: Mapping[str, bytes]) -> Model:
+    """Return the model of checked contents; whatever is wrong with them raises some exception."""
+    family = _FORMER_FAMILIES.get(description.family, description.family)
+    if family not in FAMILIES:
+        raise ValueError(f"unknown family {family!r}")
+    if description.outcome not in OUTCOME_IDS:
+        raise ValueError(f"unknown outcome {description.outcome!r}")
+    encoder = BlockEncoder.from_state(description.encoder)
+    since_2 = description.protocol > 1
+    evidence, validation = _evidence(description, family, contents)
+    model = Model(
+        outcome=description.outcome,
+        family=family,
+        encoder=encoder,
+        predictor=_predictor(contents),
+        calibration=Calibration.from_state(description.calibration),
+        units=description.units,
+        profilers=description.profilers,
+        evidence=evidence,
+        card=contents["card.md"].decode(),
+        reference=_reference(encoder, description.reference, contents) if since_2 else None,
+        validation=validation,
+        card_html=contents["card.html"].decode() if since_2 else "",
+    )
+    _check_parts_fit(model)
+    return model
+
+
+def _evidence(
+    description: BundleDescription, family: str, contents: Mapping[str, bytes]
+) -> tuple[Evidence, Validation | None]:
+    record = _parsed(contents["validation.json"]) if description.protocol > 1 else None
+    if description.protocol < 3:
+        evidence = upgrade_evidence(description.evidence, description.outcome)  # type: ignore[arg-type]
+        return evidence, upgrade_validation(record or {}, evidence, family)
+    return Evidence.from_json(description.evidence), None if record is None else Validation.from_json(record)
+
+
+def _reference(
+    encoder: BlockEncoder, state: ReferenceState | None, contents: Mapping[str, bytes]
+) -> ReferenceSet | None:
+    if (state is not None) != ("reference.npz" in contents):
+        raise ValueError("a training reference set needs its description and its arrays; one of them is missing")
+    if state is None:
+        return None
+    with np.load(BytesIO(contents["reference.npz"]), allow_pickle=False) as arrays:
+        return ReferenceSet.from_state(encoder.names_["taxa"], state, arrays)
+
+
+def _predictor(contents: Mapping[str, bytes]) -> Predictor:
+    if "trees.ubj" in contents:
+        return TreePredictor.from_ubj(contents["trees.ubj"])
+    with np.load(BytesIO(contents["linear.npz"]), allow_pickle=False) as arrays:
+        return LinearPredictor(float(arrays["intercept"]), arrays["coef"], arrays["mean"])
+
+
+def _predictor_file(predictor: Predictor) -> dict[str, bytes]:
+    if isinstance(predictor, TreePredictor):
+        return {"trees.ubj": predictor.ubj()}
+    if isinstance(predictor, LinearPredictor):
+        intercept = np.array(predictor.intercept)
+        return {"linear.npz": _npz(intercept=intercept, coef=predictor.coef, mean=predictor.mean)}
+    raise TypeError(f"a bundle cannot keep a {type(predictor).__name__}")
+
+
+def _check_parts_fit(model: Model) -> None:
+    """Raise unless encoder, predictor and calibration together predict for a patient without measurements."""
+    unmeasured = {name: np.full((1, len(columns)), absent(name)) for name, columns in model.encoder.names_.items()}
+    encoded = model.encoder.encode(unmeasured)
+    # XGBoost ends the whole process where the numbers of columns differ.
+    if not encoded.shape[1] == len(model.encoder.features_) == model.predictor.n_features:
+        raise ValueError(f"the encoder has {encoded.shape[1]} features, the predictor {model.predictor.n_features}")
+    shap, base_value = model.predictor.contributions(encoded)
+    margin = base_value + shap.sum()
+    if not np.isfinite([margin, model.calibration.probability(margin)]).all():
+        raise ValueError("its parameters are not finite")
+
+
 def _checked_contents(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder by name, once their names, sizes and hashes are those of a bundle."""
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder")
     names = {path.name for path in folder.iterdir()}
-    if strange := names - _ALLOWED:
-        raise BundleError(f"{folder} holds what a bundle may not: {', '.join(sorted(strange))}; it was not read")
+    if unexpected := names - _ALLOWED:
+        raise BundleError(
+            f"{folder} contains files that a bundle may not contain: {', '.join(sorted(unexpected))}; it was not read"
+        )
     contents = {}
     for name in names:
         path = folder / name
@@ -207,63 +289,27 @@ def _checked_contents(folder: Path) -> dict[str, bytes]:
     except (KeyError, ValueError, RecursionError) as error:
         raise BundleError(f"{folder}/hashes.json is missing or damaged: {error}") from error
     if not isinstance(hashes, dict) or hashes.keys() != contents.keys():
-        raise BundleError(f"{folder}: hashes.json and the files do not name the same contents; it was not read")
+        raise BundleError(f"{folder}: hashes.json does not list the files of the folder; the bundle was not read")
     for name, content in contents.items():
         if hashlib.sha256(content).hexdigest() != hashes[name]:
             raise BundleError(f"{folder}/{name} has changed since the bundle was written; it was not read")
     return contents
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def _parsed(content: bytes) -> Json:
+    parsed: Json = json.loads(content, parse_constant=_refuse_constant)
+    return parsed
 
 
-def _check_parts_fit(model: Model) -> None:
-    """Raise unless encoder, predictor and calibration together say something of a patient without measurements."""
-    unmeasured = {name: np.full((1, len(columns)), absent(name)) for name, columns in model.encoder.names_.items()}
-    encoded = model.encoder.encode(unmeasured)
-    # XGBoost ends the whole process where the numbers of columns differ.
-    if not encoded.shape[1] == len(model.encoder.features_) == model.predictor.n_features:
-        raise ValueError(f"{encoded.shape[1]} features are encoded, the predictor reads {model.predictor.n_features}")
-    shap, base = model.predictor.contributions(encoded)
-    margin = base + shap.sum()
-    if not np.isfinite([margin, model.calibration.probability(margin)]).all():
-        raise ValueError("its parameters are not finite")
-
-
-def _evidence(
-    protocol: int, about: Mapping[str, Any], family: str, contents: Mapping[str, bytes]
-) -> tuple[Evidence, Validation | None]:
-    record = json.loads(contents["validation.json"], parse_constant=_no_number) if protocol > 1 else None
-    if protocol < 3:
-        evidence = upgrade_evidence(about["evidence"], about["outcome"])
-        return evidence, upgrade_validation(record or {}, evidence, family)
-    return Evidence.from_json(about["evidence"]), None if record is None else Validation.from_json(record)
-
-
-def _reference(
-    encoder: BlockEncoder, state: Mapping[str, Any] | None, contents: Mapping[str, bytes]
-) -> ReferenceSet | None:
-    if (state is not None) != ("reference.npz" in contents):
-        raise ValueError("a reference cloud is both described and kept as arrays, or neither")
-    if state is None:
-        return None
-    with np.load(BytesIO(contents["reference.npz"]), allow_pickle=False) as arrays:
-        return ReferenceSet.from_state(encoder.names_["taxa"], state, arrays)
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number in JSON")
 
 
 def _json(content: object) -> bytes:
     return json.dumps(content, allow_nan=False, indent=1).encode()
 
 
-def _npz(**arrays: Any) -> bytes:
+def _npz(**arrays: Array) -> bytes:
     buffer = BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-def _predictor(contents: Mapping[str, bytes]) -> Predictor:
-    if "trees.ubj" in contents:
-        return TreePredictor.from_ubj(contents["trees.ubj"])
-    with np.load(BytesIO(contents["linear.npz"]), allow_pickle=False) as arrays:
-        return LinearPredictor(float(arrays["intercept"]), arrays["coef"], arrays["mean"])

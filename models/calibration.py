@@ -1,32 +1,45 @@
-"""Calibration: from a model's left-out log-odds to a probability, and to the range of Venn-Abers."""
+"""Calibration: from log-odds to a probability (Platt), and to a range of probabilities (Venn-Abers)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from models.evidence import Documented
+
 Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VennAbersState(Documented):
+    """A fitted Venn-Abers predictor, as a bundle keeps it."""
+
+    scores: tuple[float, ...]
+    """Distinct margins of the calibration rows, rising."""
+    low: tuple[float, ...]
+    """Lower probability at each score."""
+    high: tuple[float, ...]
+    """Higher probability at each score."""
 
 
 @dataclass(frozen=True, eq=False)
 class VennAbers:
     """The inductive Venn-Abers predictor, as two step functions of the margin.
 
-    A margin's two probabilities are those that isotonic regression gives it when it joins the calibration rows as a 0,
-    and as a 1. Between two scores the first is that of the score below, the second that of the score above. One of the
-    two is calibrated wherever patients are exchangeable with the calibration rows: a statement about them all, never
-    about one.
+    Isotonic regression assigns a margin two probabilities: one when the margin joins the calibration rows with outcome
+    0, one when it joins with outcome 1. Between two scores, the first probability is that of the score below, the
+    second that of the score above. One of the two is calibrated if patients are exchangeable with the calibration rows;
+    this holds for such patients together, not for one patient.
 
     Attributes
     ----------
     scores : ndarray, (n_scores,)
-        The distinct margins of the calibration rows, rising.
+        Distinct margins of the calibration rows, rising.
     low, high : ndarray, (n_scores,)
-        The probabilities at each score, as a 0 and as a 1.
+        Probabilities at each score, joining with outcome 0 and 1.
 
     References
     ----------
@@ -38,31 +51,48 @@ class VennAbers:
     high: Vector
 
     def range(self, margin: ArrayLike) -> tuple[Vector, Vector]:
-        """Return the two probabilities of each margin, the smaller first, each of `margin`'s shape."""
+        """Return the lower and the higher probability of each margin, both of `margin`'s shape."""
         low = np.append(0.0, self.low)[np.searchsorted(self.scores, margin, side="right")]
         high = np.append(self.high, 1.0)[np.searchsorted(self.scores, margin, side="left")]
         return low, high
 
-    def state(self) -> dict[str, list[float]]:
-        """Return the steps as JSON-ready values."""
-        return {"scores": self.scores.tolist(), "low": self.low.tolist(), "high": self.high.tolist()}
+    def state(self) -> VennAbersState:
+        """Return the step functions, as a bundle keeps them."""
+        return VennAbersState(*(tuple(steps.tolist()) for steps in (self.scores, self.low, self.high)))
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the predictor that `state` described.
+    def from_state(cls, state: VennAbersState) -> Self:
+        """Return the predictor of this state.
 
         Raises
         ------
         ValueError
-            The steps are not those of a rising range of probabilities.
+            The steps do not rise, or their probabilities are not a range within 0 and 1.
         """
-        steps = np.array([state[name] for name in ("scores", "low", "high")], dtype=np.float64)
-        found = cls(*steps)
+        steps = np.array([state.scores, state.low, state.high], dtype=np.float64)
+        predictor = cls(*steps)
         # Two fits agree to the last digits only.
-        rising = [*np.diff(steps).ravel(), *(found.high - found.low), *found.low, *(1 - found.high)]
-        if not np.greater(rising, -1e-9).all():
+        rises = [
+            *np.diff(steps).ravel(),
+            *(predictor.high - predictor.low),
+            *predictor.low,
+            *(1 - predictor.high),
+        ]
+        if not np.greater(rises, -1e-9).all():
             raise ValueError("the steps of Venn-Abers do not rise between 0 and 1")
-        return found
+        return predictor
+
+
+@dataclass(frozen=True)
+class CalibrationState(Documented):
+    """A fitted calibration, as a bundle keeps it."""
+
+    slope: float
+    """Slope of Platt's calibration."""
+    intercept: float
+    """Intercept of Platt's calibration."""
+    venn_abers: VennAbersState | None = None
+    """Venn-Abers predictor; null or missing where there is none."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +103,7 @@ class Calibration:
     ----------
     slope, intercept : float
     venn_abers : VennAbers or None
-        The range beside the probability. The two are fitted apart: the probability may lie outside.
+        Range of the probability. It is fitted separately, so the probability may lie outside it.
 
     References
     ----------
@@ -89,16 +119,15 @@ class Calibration:
         with np.errstate(over="ignore"):
             return 1 / (1 + np.exp(-(self.slope * margin + self.intercept)))
 
-    def state(self) -> dict[str, Any]:
-        """Return the calibration as JSON-ready values."""
-        found: dict[str, Any] = {"slope": self.slope, "intercept": self.intercept}
-        return found if self.venn_abers is None else found | {"venn_abers": self.venn_abers.state()}
+    def state(self) -> CalibrationState:
+        """Return the calibration, as a bundle keeps it."""
+        return CalibrationState(self.slope, self.intercept, self.venn_abers.state() if self.venn_abers else None)
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the calibration that `state` described."""
-        steps = {name: VennAbers.from_state(state[name]) for name in ("venn_abers",) if name in state}
-        return cls(**{**state, **steps})
+    def from_state(cls, state: CalibrationState) -> Self:
+        """Return the calibration of this state."""
+        venn_abers = VennAbers.from_state(state.venn_abers) if state.venn_abers else None
+        return cls(state.slope, state.intercept, venn_abers)
 
 
 def fit_venn_abers(margin: Vector, y: Vector) -> VennAbers:
@@ -107,19 +136,20 @@ def fit_venn_abers(margin: Vector, y: Vector) -> VennAbers:
     Parameters
     ----------
     margin : ndarray, (n_rows,)
-        Log-odds of rows the model was not fitted to.
+        Held-out log-odds.
     y : ndarray, (n_rows,)
-        0 or 1.
+        Outcomes, 0 or 1.
     """
     from scipy.optimize import isotonic_regression
 
-    scores, of = np.unique(margin, return_inverse=True)
-    rows, events = np.bincount(of).astype(np.float64), np.bincount(of, weights=y)
+    scores, positions = np.unique(margin, return_inverse=True)
+    rows, events = np.bincount(positions).astype(np.float64), np.bincount(positions, weights=y)
 
-    def joined(at: int, label: float) -> float:
-        one = np.arange(len(scores)) == at
-        weights = rows + one
-        return float(isotonic_regression((events + label * one) / weights, weights=weights).x[at])
+    def probability(score: int, label: float) -> float:
+        """Return the isotonic fit at a score, once a row with this score and label has joined."""
+        added = np.arange(len(scores)) == score
+        weights = rows + added
+        return float(isotonic_regression((events + label * added) / weights, weights=weights).x[score])
 
-    low, high = ([joined(at, label) for at in range(len(scores))] for label in (0.0, 1.0))
+    low, high = ([probability(score, label) for score in range(len(scores))] for label in (0.0, 1.0))
     return VennAbers(scores, np.array(low), np.array(high))

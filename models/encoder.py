@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +26,10 @@ from features.transforms import (
     PrevalenceFilter,
     Ranks,
     ZeroReplacement,
-    restore_transformer,
 )
 from features.units import LOG2_UNITS
+from models.evidence import Documented
+from models.transformer_state import TransformerState
 
 Matrix = NDArray[np.float64]
 Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]
@@ -49,6 +51,30 @@ class Feature(NamedTuple):
     block: str
     name: str
     source: int
+
+
+@dataclass(frozen=True)
+class EncoderState(Documented):
+    """A fitted encoder, as a bundle keeps it.
+
+    The text form of a column is its name within its block: `Akkermansia_muciniphila`, `IL-6`, `CXCL9 mRNA`,
+    `sex=female` (`features.columns.Column`). It must not change, since old bundles are read for ever.
+    """
+
+    blocks: tuple[str, ...]
+    """Blocks that it reads."""
+    representation: Representation
+    """Representation of the taxa."""
+    min_prevalence: float
+    """Share of training samples in which a taxon must be detected."""
+    censored: CensoredPolicy
+    """Number that replaces a censored measurement."""
+    names: dict[str, tuple[str, ...]]
+    """Columns of each block in training."""
+    steps: dict[str, tuple[TransformerState, ...]]
+    """Fitted transformers of each block, in order."""
+    range: tuple[tuple[float, ...], tuple[float, ...]]
+    """Minimum and maximum of each feature in training."""
 
 
 class BlockEncoder(BaseEstimator):
@@ -147,25 +173,25 @@ class BlockEncoder(BaseEstimator):
         row: NDArray[np.float64] = np.concatenate([*(values[block][0] for block in self.names_), encoded[0]])
         return row[self._display]
 
-    def state(self) -> dict[str, Any]:
-        """Return parameters and fitted state as JSON-ready values."""
-        return {
-            "blocks": list(self.blocks),
-            "representation": self.representation,
-            "min_prevalence": self.min_prevalence,
-            "censored": self.censored,
-            "names": {name: list(columns) for name, columns in self.names_.items()},
-            "steps": {name: [step.state() for step in steps] for name, steps in self._steps.items()},
-            "range": [self.low_.tolist(), self.high_.tolist()],
-        }
+    def state(self) -> EncoderState:
+        """Return parameters and fitted state, as a bundle keeps them."""
+        return EncoderState(
+            blocks=tuple(self.blocks),
+            representation=self.representation,
+            min_prevalence=self.min_prevalence,
+            censored=self.censored,
+            names=self.names_,
+            steps={name: tuple(map(TransformerState.of, steps)) for name, steps in self._steps.items()},
+            range=(tuple(self.low_.tolist()), tuple(self.high_.tolist())),
+        )
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the encoder that `state` described."""
-        encoder = cls(tuple(state["blocks"]), state["representation"], state["min_prevalence"], state["censored"])
-        encoder.names_ = {name: tuple(columns) for name, columns in state["names"].items()}
-        encoder._steps = {name: [restore_transformer(step) for step in steps] for name, steps in state["steps"].items()}
-        encoder.low_, encoder.high_ = (np.asarray(side, dtype=np.float64) for side in state["range"])
+    def from_state(cls, state: EncoderState) -> Self:
+        """Return the encoder of this state."""
+        encoder = cls(state.blocks, state.representation, state.min_prevalence, state.censored)
+        encoder.names_ = dict(state.names)
+        encoder._steps = {name: [step.restore() for step in steps] for name, steps in state.steps.items()}
+        encoder.low_, encoder.high_ = (np.asarray(end, dtype=np.float64) for end in state.range)
         encoder._finish()
         return encoder
 

@@ -1,80 +1,103 @@
-"""The reference cloud: how far a profile lies from those a model learnt from, and what that says of trust."""
+"""The training reference set: how far a profile lies from the training profiles, and how many taxa it has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self
+from typing import Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement, restore_transformer
+from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement
+from models.evidence import Documented
 from models.prediction import NearestOutcomes, Verdict
 from models.rates import exact_interval
+from models.transformer_state import TransformerState
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
+Array = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.intp] | NDArray[np.int8]
 
 NEIGHBOURS = 5
-"""A profile's distance to the cloud is its mean distance to this many nearest patients."""
+"""The distance of a profile is its mean distance to this many nearest training patients."""
 NEAREST = 25
-"""Of this many nearest training patients it is told, in one number, how they did."""
+"""Nearest training patients whose outcomes are counted."""
 FEWEST_NEAREST = 20
-"""Of fewer whose outcome is known nothing is told: one patient could be read off."""
+"""Patients of known outcome below which no count is reported: a smaller one could identify a patient."""
 MIN_PREVALENCE = 0.1
-"""Share of the training profiles in which a taxon must be found to count in the distance."""
+"""Share of training profiles in which a taxon must be detected to count in the distance."""
 MIN_RECOGNISED = 0.5
-"""Below this share of the profile's abundance in taxa that the model was trained on, it abstains."""
+"""Coverage below which the model abstains: the share of a profile's abundance in taxa of the training cohorts."""
 CARE_RECOGNISED = 0.8
-"""Below this share it answers with care."""
+"""Coverage below which a prediction calls for care."""
 CARE_PERCENTILE = 95.0
-"""Above this percentile of the left-out distances a model answers with care; beyond them all it abstains."""
+"""Percentile of the held-out distances above which a prediction calls for care; beyond all of them: abstain."""
 CARE_RICHNESS = 5.0
-"""Up to this percentile of the training profiles' richness it answers with care: a bare profile is near to everyone."""
-
-_ARRAYS = ("profiles", "cohorts", "left_out", "richness", "known")
+"""Percentile of the training richness up to which a prediction calls for care: a sparse profile is near to everyone."""
 
 VERDICTS: tuple[Verdict, ...] = ("ok", "use with care", "abstain")
-"""From the best to the gravest; a grade is a position among them."""
+"""From the best to the gravest; a grade is a position in this tuple."""
+
+_ARRAYS = {
+    "profiles": "profiles",
+    "cohorts": "cohort_positions",
+    "left_out": "held_out_distances",
+    "richness": "richness",
+    "known": "labels",
+}
+"""Arrays of `reference.npz`, under the names of protocol 2, and the attributes that hold them."""
+
+
+@dataclass(frozen=True)
+class ReferenceState(Documented):
+    """What a bundle keeps of a training reference set besides its arrays and the names of its taxa."""
+
+    steps: tuple[TransformerState, ...]
+    """Fitted transformers, from proportions to CLR coordinates."""
+    cohorts: tuple[str, ...]
+    """Names of the cohorts."""
+    outcomes: tuple[str, ...]
+    """Ids of the outcomes."""
 
 
 @dataclass(frozen=True, eq=False)
 class ReferenceSet:
-    """The training patients' profiles, whatever the model's own representation of taxa.
+    """Profiles and outcomes of the training patients, in CLR coordinates whatever the model's own representation.
 
     Attributes
     ----------
     taxa : tuple of str
-        The names of all taxa of training, as proportions come in.
+        All taxa of the training cohorts, in the order in which proportions come in.
     steps : tuple of BlockTransformer
-        Fitted: from proportions to CLR coordinates.
+        Fitted transformers, from proportions to CLR coordinates.
     profiles : ndarray of float32, (n_training, n_coordinates)
-    cohorts : ndarray of int, (n_training,)
-        The position of each row's cohort in `names`.
-    names : tuple of str
-        The cohorts.
-    left_out : ndarray, (n_training,)
-        Each training patient's distance to the nearest of other cohorts, or of all others where there is one cohort;
-        sorted.
+        CLR coordinates.
+    cohort_positions : ndarray of int, (n_training,)
+        Position of each patient's cohort in `cohorts`.
+    cohorts : tuple of str
+        Names of the cohorts.
+    held_out_distances : ndarray, (n_training,)
+        Distance of each training patient to the nearest patients of other cohorts, or of the same cohort if there is
+        only one; sorted.
     richness : ndarray of int, (n_training,)
-        How many of the taxa that count were found in each training profile; sorted.
+        Number of taxa detected in each training profile, of those that count in the distance; sorted.
     outcomes : tuple of str
-        The outcomes kept of the training patients: the model's own, and those of the other side that are known of any.
-    known : ndarray of int8, (n_training, n_outcomes)
-        1 had it, 0 had not, -1 is unknown.
+        The model's outcome, and the outcomes of the other side (response, toxicity) that any training patient has.
+    labels : ndarray of int8, (n_training, n_outcomes)
+        1 had the outcome, 0 did not, -1 unknown.
     """
 
     taxa: tuple[str, ...]
     steps: tuple[BlockTransformer, ...]
     profiles: NDArray[np.float32]
-    cohorts: NDArray[np.intp]
-    names: tuple[str, ...]
-    left_out: Vector
+    cohort_positions: NDArray[np.intp]
+    cohorts: tuple[str, ...]
+    held_out_distances: Vector
     richness: NDArray[np.intp]
     outcomes: tuple[str, ...]
-    known: NDArray[np.int8]
+    labels: NDArray[np.int8]
 
     def to_patients(self, taxa: Matrix) -> Matrix:
         """Return Aitchison distances of profiles to each training patient, (n_profiles, n_training).
@@ -91,38 +114,37 @@ class ReferenceSet:
         X = taxa
         for step in self.steps:
             X = step._kernel(X)
-        # Products are several times as fast as differences, and leave about 1e-6 of a distance to rounding; those of
-        # BLAS would wake other threads.
-        cloud, squares = self._cloud
-        found: Matrix = (X**2).sum(axis=1, keepdims=True) + squares - 2 * np.einsum("ij,kj->ik", X, cloud)
-        return np.sqrt(np.maximum(found, 0))
+        # Products are several times as fast as differences, at a rounding error of about 1e-6 of a distance; einsum
+        # computes them, since BLAS would wake other threads.
+        coordinates, squares = self._coordinates
+        squared: Matrix = (X**2).sum(axis=1, keepdims=True) + squares - 2 * np.einsum("ij,kj->ik", X, coordinates)
+        return np.sqrt(np.maximum(squared, 0))
 
     def distances(self, taxa: Matrix) -> Vector:
-        """Return each profile's mean distance to its nearest training patients, (n_profiles,)."""
-        found: Vector = nearest_mean(self.to_patients(taxa))
-        return found
+        """Return the mean distance of each profile to its nearest training patients, (n_profiles,)."""
+        return nearest_mean(self.to_patients(taxa))
 
-    def percentile(self, distance: NDArray[np.float64] | float) -> Vector:
-        """Return the percentage of the left-out distances that lie below; 100 is beyond them all."""
-        below: Vector = 100 * np.searchsorted(self.left_out, distance) / len(self.left_out)
-        return below
+    def percentile(self, distance: Vector | float) -> Vector:
+        """Return the percentage of held-out distances that are smaller; 100 is beyond all of them."""
+        percentage: Vector = 100 * np.searchsorted(self.held_out_distances, distance) / len(self.held_out_distances)
+        return percentage
 
     def richness_percentile(self, taxa: Matrix) -> Vector:
-        """Return the percentage of training profiles in which no more taxa were found, (n_profiles,)."""
-        found = np.count_nonzero(self.steps[0]._kernel(taxa), axis=1)
-        no_more: Vector = 100 * np.searchsorted(self.richness, found, side="right") / len(self.richness)
-        return no_more
+        """Return the percentage of training profiles in which no more taxa were detected, (n_profiles,)."""
+        detected = np.count_nonzero(self.steps[0]._kernel(taxa), axis=1)
+        percentage: Vector = 100 * np.searchsorted(self.richness, detected, side="right") / len(self.richness)
+        return percentage
 
-    def nearest_cohort(self, to_patients: Vector) -> str:
-        """Return the cohort whose nearest patients are closest on the mean.
+    def nearest_cohort(self, distances: Vector) -> str:
+        """Return the cohort with the smallest mean distance to its nearest patients.
 
         Parameters
         ----------
-        to_patients : ndarray, (n_training,)
-            One profile's distances.
+        distances : ndarray, (n_training,)
+            Distances of one profile, as `to_patients` returns them.
         """
-        means = [nearest_mean(to_patients[self.cohorts == at]) for at in range(len(self.names))]
-        return self.names[int(np.argmin(means))]
+        means = [nearest_mean(distances[self.cohort_positions == i]) for i in range(len(self.cohorts))]
+        return self.cohorts[int(np.argmin(means))]
 
     def nearest_outcomes(self, distances: Vector) -> tuple[NearestOutcomes, ...]:
         """Return the outcomes of the `NEAREST` nearest training patients, whatever their cohort.
@@ -141,54 +163,58 @@ class ReferenceSet:
         if not self.profiles.shape[1]:
             return ()
         nearest = np.argpartition(distances, NEAREST)[:NEAREST] if len(distances) > NEAREST else slice(None)
-        known = self.known[nearest]
-        counts = zip((known == 1).sum(axis=0).tolist(), (known >= 0).sum(axis=0).tolist(), strict=True)
+        labels = self.labels[nearest]
+        counts = zip((labels == 1).sum(axis=0).tolist(), (labels >= 0).sum(axis=0).tolist(), strict=True)
         return tuple(
             NearestOutcomes(outcome, patients, events, events / patients, *exact_interval(events, patients))
             for outcome, (events, patients) in zip(self.outcomes, counts, strict=True)
             if patients >= FEWEST_NEAREST
         )
 
-    def state(self) -> dict[str, Any]:
-        """Return what is neither an array nor the taxa's names as JSON-ready values."""
-        return {
-            "steps": [step.state() for step in self.steps],
-            "cohorts": list(self.names),
-            "outcomes": list(self.outcomes),
-        }
+    def state(self) -> ReferenceState:
+        """Return what is neither an array nor the names of the taxa, as a bundle keeps it."""
+        return ReferenceState(tuple(map(TransformerState.of, self.steps)), self.cohorts, self.outcomes)
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays."""
-        return {name: getattr(self, name) for name in _ARRAYS}
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays by their names in `reference.npz`."""
+        return {name: getattr(self, attribute) for name, attribute in _ARRAYS.items()}
 
     @classmethod
-    def from_state(cls, taxa: Sequence[str], state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Return the cloud that `state` and `arrays` described.
+    def from_state(cls, taxa: Sequence[str], state: ReferenceState, arrays: Mapping[str, Array]) -> Self:
+        """Return the reference set of this state and these arrays.
 
         Raises
         ------
         ValueError
             The parts do not fit each other.
         """
-        steps, names = tuple(restore_transformer(step) for step in state["steps"]), tuple(state["cohorts"])
-        outcomes = tuple(state["outcomes"])
-        found = cls(tuple(taxa), steps, names=names, outcomes=outcomes, **{name: arrays[name] for name in _ARRAYS})
+        reference = cls(
+            taxa=tuple(taxa),
+            steps=tuple(step.restore() for step in state.steps),
+            cohorts=state.cohorts,
+            outcomes=state.outcomes,
+            **{attribute: arrays[name] for name, attribute in _ARRAYS.items()},  # type: ignore[arg-type]
+        )
+        reference._check()
+        return reference
+
+    def _check(self) -> None:
+        distances, richness, labels = self.held_out_distances, self.richness, self.labels
         if not (
-            found.profiles.shape[:1] == found.cohorts.shape == found.left_out.shape == found.richness.shape
-            and set(found.cohorts.tolist()) == set(range(len(names)))
-            and np.isfinite([*found.left_out, *found.richness, *found.distances(np.zeros((1, len(taxa))))]).all()
-            and (np.diff([found.left_out, found.richness]) >= 0).all()
-            and found.known.shape == (len(found.profiles), len(outcomes))
-            and np.isin(found.known, (-1, 0, 1)).all()
+            self.profiles.shape[:1] == self.cohort_positions.shape == distances.shape == richness.shape
+            and set(self.cohort_positions.tolist()) == set(range(len(self.cohorts)))
+            and np.isfinite([*distances, *richness, *self.distances(np.zeros((1, len(self.taxa))))]).all()
+            and (np.diff([distances, richness]) >= 0).all()
+            and labels.shape == (len(self.profiles), len(self.outcomes))
+            and np.isin(labels, (-1, 0, 1)).all()
         ):
-            raise ValueError("the reference cloud's parts do not fit each other")
-        return found
+            raise ValueError("the parts of the training reference set do not fit each other")
 
     @cached_property
-    def _cloud(self) -> tuple[Matrix, Vector]:
-        # Every answer measures against it; computed each time, it would cost more than the rest.
-        cloud = self.profiles.astype(np.float64)
-        return cloud, (cloud**2).sum(axis=1)
+    def _coordinates(self) -> tuple[Matrix, Vector]:
+        # Cached, since computing them would cost more than the rest of a prediction.
+        coordinates = self.profiles.astype(np.float64)
+        return coordinates, (coordinates**2).sum(axis=1)
 
 
 def fit_reference_set(
@@ -197,86 +223,99 @@ def fit_reference_set(
     cohorts: Sequence[str] | NDArray[np.object_],
     outcomes: Mapping[str, Vector] | None = None,
 ) -> ReferenceSet:
-    """Return the reference cloud of training profiles.
+    """Return the reference set of training profiles.
 
     Parameters
     ----------
     taxa : ndarray, (n_training, n_taxa)
         Proportions of at least two patients.
     names : sequence of str
-        The taxa's.
+        Names of the taxa.
     cohorts : sequence of str
-        Each row's cohort.
+        Cohort of each patient.
     outcomes : mapping of str to ndarray, (n_training,), optional
-        1, 0, or NaN where unknown, by outcome, to tell how the nearest patients did.
+        Labels by outcome: 1, 0, or NaN where unknown.
     """
     steps = (PrevalenceFilter(MIN_PREVALENCE), ZeroReplacement(), CLR())
     encoded = taxa
     for step in steps:
         encoded = step.fit_transform(encoded)
-    known, of = np.unique(np.asarray(cohorts, dtype=str), return_inverse=True)
-    had = np.array([*(outcomes or {}).values()]).reshape(-1, len(taxa)).T
-    cloud = ReferenceSet(
+    cohort_names, positions = np.unique(np.asarray(cohorts, dtype=str), return_inverse=True)
+    labels = np.array([*(outcomes or {}).values()]).reshape(-1, len(taxa)).T
+    reference = ReferenceSet(
         taxa=tuple(names),
         steps=steps,
         profiles=encoded.astype(np.float32),
-        cohorts=of,
-        names=tuple(known.tolist()),
-        left_out=np.zeros(0),
+        cohort_positions=positions,
+        cohorts=tuple(cohort_names.tolist()),
+        held_out_distances=np.zeros(0),
         richness=np.sort(np.count_nonzero(steps[0].transform(taxa), axis=1)),
         outcomes=tuple(outcomes or ()),
-        known=np.nan_to_num(had, nan=-1).astype(np.int8),
+        labels=np.nan_to_num(labels, nan=-1).astype(np.int8),
     )
-    near = of[:, None] == of if len(known) > 1 else np.eye(len(of), dtype=bool)
-    left_out = [nearest_mean(row[~mine]) for row, mine in zip(cloud.to_patients(taxa), near, strict=True)]
-    return replace(cloud, left_out=np.sort(left_out))
+    excluded = positions[:, None] == positions if len(cohort_names) > 1 else np.eye(len(positions), dtype=bool)
+    distances = [nearest_mean(row[~mask]) for row, mask in zip(reference.to_patients(taxa), excluded, strict=True)]
+    return replace(reference, held_out_distances=np.sort(distances))
 
 
 def profile_verdicts(
     reference: ReferenceSet, taxa: Matrix, names: Sequence[str], recognised: Vector
 ) -> NDArray[np.str_]:
-    """Return what the server would say of profiles by coverage, distance and richness alone, (n_profiles,).
+    """Return the verdicts of the coverage, distance and richness rules alone, (n_profiles,).
 
     Parameters
     ----------
     reference : ReferenceSet
     taxa : ndarray, (n_profiles, n_taxa)
-        Proportions; a taxon unseen in training is left to `recognised`.
+        Proportions. A taxon that is not in the reference set counts only through `recognised`.
     names : sequence of str
-        The taxa's.
+        Names of the taxa.
     recognised : ndarray, (n_profiles,)
-        Share of each profile's abundance in taxa that the model was trained on.
+        Share of each profile's abundance in taxa of the training cohorts.
     """
     position = {name: i for i, name in enumerate(reference.taxa)}
-    seen = [(position[name], i) for i, name in enumerate(names) if name in position]
-    known = np.zeros((len(taxa), len(position)))
-    known[:, [to for to, _ in seen]] = taxa[:, [at for _, at in seen]]
+    shared = [(position[name], i) for i, name in enumerate(names) if name in position]
+    aligned = np.zeros((len(taxa), len(position)))
+    aligned[:, [target for target, _ in shared]] = taxa[:, [source for _, source in shared]]
     grades = [
         coverage_grade(recognised),
-        distance_grade(reference.percentile(reference.distances(known))),
-        richness_grade(reference.richness_percentile(known)),
+        distance_grade(reference.percentile(reference.distances(aligned))),
+        richness_grade(reference.richness_percentile(aligned)),
     ]
-    found: NDArray[np.str_] = np.array(VERDICTS)[np.max(grades, axis=0)]
-    return found
+    verdicts: NDArray[np.str_] = np.array(VERDICTS)[np.max(grades, axis=0)]
+    return verdicts
 
 
-def coverage_grade(recognised: Any) -> Any:
-    """Return the grade, a position in `VERDICTS`, of a recognised share, or of an array of them."""
-    return 1 * (recognised < CARE_RECOGNISED) + (recognised < MIN_RECOGNISED)
+@overload
+def coverage_grade(coverage: float) -> int: ...
+@overload
+def coverage_grade(coverage: Vector) -> NDArray[np.intp]: ...
+def coverage_grade(coverage: float | Vector) -> int | NDArray[np.intp]:
+    """Return the grade of a coverage, or of an array of them."""
+    return 1 * (coverage < CARE_RECOGNISED) + (coverage < MIN_RECOGNISED)
 
 
-def distance_grade(percentile: Any) -> Any:
-    """Return the grade, a position in `VERDICTS`, of a distance's percentile, or of an array of them."""
+@overload
+def distance_grade(percentile: float) -> int: ...
+@overload
+def distance_grade(percentile: Vector) -> NDArray[np.intp]: ...
+def distance_grade(percentile: float | Vector) -> int | NDArray[np.intp]:
+    """Return the grade of a distance's percentile, or of an array of them."""
     return 1 * (percentile > CARE_PERCENTILE) + (percentile >= 100)
 
 
-def richness_grade(percentile: Any) -> Any:
-    """Return the grade, a position in `VERDICTS`, of a richness's percentile, or of an array of them."""
+@overload
+def richness_grade(percentile: float) -> int: ...
+@overload
+def richness_grade(percentile: Vector) -> NDArray[np.intp]: ...
+def richness_grade(percentile: float | Vector) -> int | NDArray[np.intp]:
+    """Return the grade of a richness's percentile, or of an array of them."""
     return 1 * (percentile <= CARE_RICHNESS)
 
 
-def nearest_mean(distances: Matrix) -> Any:
-    """Return the mean of the `NEIGHBOURS` smallest, or of all where there are fewer, along the last axis."""
+def nearest_mean(distances: Matrix) -> Vector:
+    """Return the mean of the `NEIGHBOURS` smallest distances, or of all if there are fewer, along the last axis."""
     if distances.shape[-1] > NEIGHBOURS:
         distances = np.partition(distances, NEIGHBOURS - 1, axis=-1)[..., :NEIGHBOURS]
-    return distances.mean(axis=-1)
+    means: Vector = distances.mean(axis=-1)
+    return means

@@ -298,8 +298,8 @@ def test_far_from_every_patient(quantile: float, verdict: str | None, says: str)
     candidate = patients()[0]
     distance = judged(candidate, by).trust.distance
     # The cloud is scaled so that this patient falls where the rule is to be tried.
-    left_out = np.linspace(0, distance / quantile, 100, endpoint=quantile > 1)
-    found = judged(candidate, replace(by, reference=replace(by.reference, left_out=left_out)))
+    held_out = np.linspace(0, distance / quantile, 100, endpoint=quantile > 1)
+    found = judged(candidate, replace(by, reference=replace(by.reference, held_out_distances=held_out)))
     reasons = [reason for reason in found.trust.reasons if "farther" in reason]
     assert len(reasons) == (verdict is not None)
     assert says in "".join(reasons)

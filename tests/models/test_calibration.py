@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from sklearn.isotonic import IsotonicRegression
 
-from models.calibration import Calibration, VennAbers, fit_venn_abers
+from models.calibration import Calibration, CalibrationState, VennAbers, VennAbersState, fit_venn_abers
+
+STATE = TypeAdapter(CalibrationState)
 
 rows = st.lists(st.tuples(st.integers(-4, 4), st.booleans()), min_size=1, max_size=25)
 
@@ -63,7 +65,7 @@ def test_the_range_holds_on_average_where_patients_are_exchangeable_and_need_not
 
 def test_a_calibration_is_kept_as_json() -> None:
     found = Calibration(0.7, 0.1, fit_venn_abers(*drawn(np.random.default_rng(2), 50)))
-    kept = Calibration.from_state(json.loads(json.dumps(found.state())))
+    kept = Calibration.from_state(STATE.validate_json(STATE.dump_json(found.state())))
     assert (kept.slope, kept.intercept) == (0.7, 0.1)
     new = np.linspace(-4, 4, 101)
     assert kept.venn_abers is not None
@@ -88,7 +90,7 @@ def test_a_calibration_is_kept_as_json() -> None:
     ],
 )
 def test_steps_that_are_none_are_refused(changed: dict[str, Any]) -> None:
-    sound = {"scores": [0, 1], "low": [0.1, 0.2], "high": [0.5, 0.9]}
-    VennAbers.from_state(sound)
+    sound: dict[str, Any] = {"scores": [0, 1], "low": [0.1, 0.2], "high": [0.5, 0.9]}
+    VennAbers.from_state(VennAbersState(**sound))
     with pytest.raises((ValueError, TypeError)):
-        VennAbers.from_state({**sound, **changed})
+        VennAbers.from_state(VennAbersState(**{**sound, **changed}))

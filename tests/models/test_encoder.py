@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import get_args
 
@@ -10,17 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from skbio.stats.composition import clr, multi_replace
 
 from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
 from features.measured_values import CensoredPolicy
-from models.encoder import BlockEncoder, Representation, absent
+from models.encoder import BlockEncoder, EncoderState, Representation, absent
 
 from .conftest import UNITS, invented
 
 POLICIES = get_args(CensoredPolicy)
 REPRESENTATIONS = get_args(Representation)
+
+
+STATE = TypeAdapter(EncoderState)
 
 
 def with_block(table: FeatureTable, name: str, block: Block) -> FeatureTable:
@@ -42,7 +45,7 @@ def test_json_keeps_the_encoder(representation: Representation, censored: Censor
     table = invented()
     before = BlockEncoder(BLOCKS, representation, 0.2, censored)
     X = before.fit_transform(table)
-    after = BlockEncoder.from_state(json.loads(json.dumps(before.state(), allow_nan=False)))
+    after = BlockEncoder.from_state(STATE.validate_json(STATE.dump_json(before.state())))
     np.testing.assert_array_equal(after.transform(table), X)
     np.testing.assert_array_equal(after.transform(invented(seed=1)), before.transform(invented(seed=1)))
     assert after.features_ == before.features_
@@ -190,7 +193,10 @@ def test_no_column_may_stand() -> None:
     table = invented()
     encoder = BlockEncoder(("taxa",), min_prevalence=1.1)
     assert encoder.fit_transform(table).shape == (len(table), 0)
-    assert BlockEncoder.from_state(json.loads(json.dumps(encoder.state()))).transform(table).shape == (len(table), 0)
+    assert BlockEncoder.from_state(STATE.validate_json(STATE.dump_json(encoder.state()))).transform(table).shape == (
+        len(table),
+        0,
+    )
 
 
 @given(values=st.lists(st.floats(0, 1e15) | st.sampled_from([np.nan, np.inf, -np.inf]), min_size=5, max_size=5))

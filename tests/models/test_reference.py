@@ -77,7 +77,7 @@ def test_distances_are_those_of_plain_loops(cloud: ReferenceSet) -> None:
 def test_a_patients_own_distance_is_to_other_cohorts(cloud: ReferenceSet) -> None:
     points = coordinates(profiles(len(COHORTS), 0), profiles(len(COHORTS), 0))
     expected = [nearest(one, points[cohort != COHORTS]) for one, cohort in zip(points, COHORTS, strict=True)]
-    np.testing.assert_allclose(cloud.left_out, sorted(expected), rtol=1e-5)
+    np.testing.assert_allclose(cloud.held_out_distances, sorted(expected), rtol=1e-5)
 
 
 def test_of_one_cohort_it_is_to_the_other_patients() -> None:
@@ -85,8 +85,8 @@ def test_of_one_cohort_it_is_to_the_other_patients() -> None:
     alone = fit_reference_set(training, NAMES, ["only"] * 12)
     points = coordinates(training, training)
     expected = [nearest(one, np.delete(points, i, axis=0)) for i, one in enumerate(points)]
-    np.testing.assert_allclose(alone.left_out, sorted(expected), rtol=1e-5)
-    assert alone.names == ("only",)
+    np.testing.assert_allclose(alone.held_out_distances, sorted(expected), rtol=1e-5)
+    assert alone.cohorts == ("only",)
 
 
 def test_fewer_patients_than_neighbours_are_all_taken() -> None:
@@ -110,8 +110,8 @@ def test_a_cohort_of_its_own_is_nearest() -> None:
 def test_a_percentile_is_the_share_of_left_out_distances_below(distances: list[float]) -> None:
     cloud = fit_reference_set(profiles(10, 8), NAMES, ["a"] * 10)
     found = cloud.percentile(np.array(distances))
-    assert found == pytest.approx([100 * np.mean(cloud.left_out < one) for one in distances])
-    assert ((found == 100) == (np.array(distances) > cloud.left_out[-1])).all()
+    assert found == pytest.approx([100 * np.mean(cloud.held_out_distances < one) for one in distances])
+    assert ((found == 100) == (np.array(distances) > cloud.held_out_distances[-1])).all()
 
 
 def test_richness_is_of_the_taxa_that_count(cloud: ReferenceSet) -> None:

@@ -158,7 +158,7 @@ def test_a_bundle_tells_what_a_clinician_may_compare_with(result):
         assert (said["distributions"]["taxa"] != {}) == ("taxa" in one.model.blocks)
         if one.model.reference is not None:
             assert one.model.reference.outcomes[0] == "objective_response"
-            assert (one.model.reference.known[:, 0] == 1).sum() == said["events"]
+            assert (one.model.reference.labels[:, 0] == 1).sum() == said["events"]
     card = found.trained[0].model.card
     assert "| all, counted together | 60 |" in card
 

@@ -44,8 +44,8 @@ STEPS = {
 def preparation(encoder: BlockEncoder) -> dict[str, list[str]]:
     """Return what becomes of each block's columns, step by step, in words."""
     return {
-        block: [STEPS[step["step"]].format(**step["params"]) for step in steps]
-        for block, steps in encoder.state()["steps"].items()
+        block: [STEPS[step.step].format(**step.params) for step in steps]
+        for block, steps in encoder.state().steps.items()
     }
 
 

@@ -1,0 +1,34 @@
+"""The JSON form of a fitted transformer, as encoders and reference sets keep it in a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from pydantic import JsonValue
+
+from features.transforms import BlockTransformer, restore_transformer
+from models.evidence import Documented
+
+
+@dataclass(frozen=True)
+class TransformerState(Documented):
+    """A fitted transformer of `features.transforms`."""
+
+    step: str
+    """Name of its class."""
+    params: dict[str, JsonValue]
+    """Parameters of its constructor."""
+    n_features_in: int
+    """Number of columns that it reads."""
+    learned: dict[str, JsonValue]
+    """Fitted attributes."""
+
+    @staticmethod
+    def of(transformer: BlockTransformer) -> TransformerState:
+        """Return the state of a fitted transformer."""
+        return TransformerState(**transformer.state())
+
+    def restore(self) -> BlockTransformer:
+        """Return the fitted transformer."""
+        return restore_transformer(cast(dict[str, object], vars(self)))
