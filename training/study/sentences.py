@@ -7,10 +7,10 @@ spaces. Numbers are formatted by the filters of `training.study.formatting`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -38,8 +38,8 @@ def write_sentences(template: str, results: object) -> dict[Kind, tuple[str, ...
     jinja2.UndefinedError
         A block reads what the results do not hold.
     """
-    blocks = _template(template).blocks
-    return {kind: _paragraphs(_render(template, kind, results)) for kind in KINDS if kind in blocks}
+    kinds = [kind for kind in KINDS if kind in _template(template).blocks]
+    return dict(zip(kinds, _render(template, kinds, results), strict=True))
 
 
 def write_captions(template: str, results: object, blocks: Iterable[str]) -> dict[str, str]:
@@ -50,16 +50,16 @@ def write_captions(template: str, results: object, blocks: Iterable[str]) -> dic
     KeyError
         The template lacks one of the blocks.
     """
-    return {block: " ".join(_paragraphs(_render(template, block, results))) for block in blocks}
+    blocks = [*blocks]
+    captions = _render(template, blocks, results)
+    return {block: " ".join(sentences) for block, sentences in zip(blocks, captions, strict=True)}
 
 
-def _render(template: str, block: str, results: object) -> str:
-    context = _template(template).new_context(_attributes(results))
-    return "".join(_template(template).blocks[block](context))
-
-
-def _attributes(results: object) -> dict[str, Any]:
-    return {name: getattr(results, name) for name in dir(results) if not name.startswith("_")}
+def _render(template: str, blocks: Sequence[str], results: object) -> list[tuple[str, ...]]:
+    """Return the sentences of each block."""
+    variables = {name: getattr(results, name) for name in dir(results) if not name.startswith("_")}
+    context = _template(template).new_context(variables)
+    return [_paragraphs("".join(_template(template).blocks[block](context))) for block in blocks]
 
 
 def _paragraphs(text: str) -> tuple[str, ...]:

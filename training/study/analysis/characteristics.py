@@ -21,7 +21,7 @@ MAX_LEVELS = 6
 
 
 @dataclass(frozen=True)
-class Range:
+class MedianRange:
     """The median and the range of a number."""
 
     median: float
@@ -40,7 +40,7 @@ class CharacteristicSummary:
     unit : str or None
     n_known, n_missing : int
         Patients in whom the characteristic is known, and others.
-    range : Range or None
+    range : MedianRange or None
         Of a measurement.
     levels : dict of str to int
         Patients by level, of a category or a score.
@@ -50,7 +50,7 @@ class CharacteristicSummary:
     unit: str | None
     n_known: int
     n_missing: int
-    range: Range | None
+    range: MedianRange | None
     levels: dict[str, int]
 
 
@@ -129,7 +129,7 @@ def _summary(name: str, field: ClinicalField, values: pd.Series[Any]) -> Charact
     reported = values.dropna()
     median_range, levels = None, {}
     if reported.size and pd.api.types.is_numeric_dtype(reported) and not _is_score(reported, field):
-        median_range = Range(reported.median(), reported.min(), reported.max())
+        median_range = MedianRange(reported.median(), reported.min(), reported.max())
     else:
         counts = reported.value_counts().sort_index()
         levels = {f"{level:g}" if isinstance(level, float) else str(level): int(n) for level, n in counts.items()}

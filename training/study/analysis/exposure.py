@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.cohort import Cohort
 from features.donors import donor_samples_given
-from training.study.analysis.characteristics import Range
+from training.study.analysis.characteristics import MedianRange
 from training.study.analysis.rates import ExactRate, exact_rate
 from training.study.codes import Codes, by_code, donor_codes
 
@@ -31,7 +31,7 @@ class ExposureResult:
         columns that the cohort leaves empty.
     transplants_in_course : bool
         Whether the transplants come from the table of the course, with their dates, batches, doses and routes.
-    cycles : Range or None
+    cycles : MedianRange or None
         ICI cycles of a patient; None without a table of them.
     drug_rates : dict of str to ExactRate
         Patients with a dated drug, by kind; empty without a table of them.
@@ -47,7 +47,7 @@ class ExposureResult:
     donors: int
     transplant_rows: pd.DataFrame
     transplants_in_course: bool
-    cycles: Range | None
+    cycles: MedianRange | None
     drug_rates: dict[str, ExactRate]
     medication_rows: pd.DataFrame
     by_patient: pd.DataFrame
@@ -111,11 +111,11 @@ def _transplant_rows(received: pd.DataFrame, codes: Codes) -> pd.DataFrame:
     return rows[[column for column in rows if not rows[column].isin(["", np.nan, pd.NA]).all()]]
 
 
-def _cycle_range(by_patient: pd.DataFrame) -> Range | None:
+def _cycle_range(by_patient: pd.DataFrame) -> MedianRange | None:
     if "cycles" not in by_patient:
         return None
     cycles = by_patient["cycles"]
-    return Range(cycles.median(), cycles.min(), cycles.max())
+    return MedianRange(cycles.median(), cycles.min(), cycles.max())
 
 
 def _drug_rates(medications: pd.DataFrame, n: int) -> dict[str, ExactRate]:

@@ -81,8 +81,8 @@ class OutcomeSurvival:
 
 
 @dataclass(frozen=True)
-class SurvivalResult:
-    """Survival of a cohort.
+class SurvivalByOutcome:
+    """Survival of a cohort, by each outcome whose times are known.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class SurvivalResult:
     has_comparator: bool
 
 
-def survival_result(cohort: Cohort, codes: Codes) -> SurvivalResult:
+def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
     """Return survival of all patients by outcome, from day 0."""
     outcomes: list[OutcomeSurvival] = []
     excluded: dict[Outcome, str | None] = {}
@@ -113,7 +113,7 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalResult:
             continue
         days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
         outcomes.append(outcome_survival(outcome, days, event, len(codes) - days.size))
-    return SurvivalResult(tuple(outcomes), excluded, has_several_arms(cohort), has_comparator(cohort))
+    return SurvivalByOutcome(tuple(outcomes), excluded, has_several_arms(cohort), has_comparator(cohort))
 
 
 def outcome_survival(outcome: Outcome, days: Vector, event: NDArray[np.bool_], unknown: int = 0) -> OutcomeSurvival:

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from features.outcomes import MONTH
 from training.drawing import BLUE, PALE, WIDTH
 from training.statistics.survival_curves import Curve
-from training.study.analysis.survival import OutcomeSurvival, SurvivalResult
+from training.study.analysis.survival import OutcomeSurvival, SurvivalByOutcome
 from training.study.formatting import count_noun, initial_capital
 from training.study.labels import outcome_label
 
 Vector = NDArray[np.float64]
 
 
-def survival_figure(result: SurvivalResult) -> Figure:
+def survival_figure(result: SurvivalByOutcome) -> Figure:
     """Draw survival in months by outcome, with intervals, censoring, medians and the numbers at risk."""
     n_panels = len(result.outcomes)
     figure = Figure(figsize=(WIDTH if n_panels > 1 else WIDTH * 0.6, 2.9), layout="constrained")
