@@ -51,7 +51,7 @@ from training.validation.baselines import validate_baselines
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres, outcome_vector, outer_folds
 from training.validation.held_out import HeldOut, ValidatedFamily, validate
-from training.validation.permutation_null import PermutationNull, best_model_null, permutation_nulls
+from training.validation.permutation_null import NullDistributions, best_model_null, permutation_nulls
 from training.validation.refit import Fit
 
 FEWEST = 10
@@ -409,7 +409,7 @@ def validate_blocks(
 
 def permuted_nulls(
     experiment: Experiment, outcome: str, table: FeatureTable, validated: Sequence[Block], progress: Progress
-) -> dict[tuple[str, tuple[str, ...]], PermutationNull]:
+) -> dict[tuple[str, tuple[str, ...]], NullDistributions]:
     """Return each model's refitted null, and that of the best of all models that compare."""
     if not experiment.permutations:
         return {}
@@ -429,7 +429,9 @@ def permuted_nulls(
     competing = {name: values for name, values in found.items() if name[1] in comparable}
     best = best_model_null(competing)
     return {
-        name: PermutationNull(values, best if name in competing else values, len(competing) if name in competing else 1)
+        name: NullDistributions(
+            values, best if name in competing else values, len(competing) if name in competing else 1
+        )
         for name, values in found.items()
     }
 
@@ -440,7 +442,7 @@ def present(table: FeatureTable) -> FeatureTable:
     return replace(table, cohorts=named)
 
 
-def log_family(one: Block, family: str, null: PermutationNull | None, around: Circumstances) -> Trained:
+def log_family(one: Block, family: str, null: NullDistributions | None, around: Circumstances) -> Trained:
     """Log one family on one set of blocks: parameters, metrics, figures, predictions, card and model."""
     table, y, blocks, left_out = one.table, one.y, one.plan.blocks, one.found[family].held_out
     fitted = one.found[family].fit

@@ -50,7 +50,13 @@ from training.statistics.cumulative_incidence import cumulative_incidence, cumul
 from training.statistics.metrics import Estimate, bootstrap_weights, mean_within_cohorts, percentile_interval
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.validation.folds import centres, loco_groups, outer_folds
-from training.validation.held_out_times import HORIZONS, SurvivalHeldOut, early_events, validate_survival
+from training.validation.held_out_times import (
+    HORIZONS,
+    SurvivalFitConfig,
+    SurvivalHeldOut,
+    early_events,
+    validate_survival,
+)
 from training.validation.survival_scores import RepeatPredictions, predictions_by_repeat, survival_scores
 
 Matrix = NDArray[np.float64]
@@ -301,17 +307,9 @@ def _train_blocks(
     outer = outer_folds(table, early_events(y), experiment.n_folds, experiment.repeats, experiment.seed)
     progress.begin(f"{'+'.join(blocks)}: validating on {len(table)} patients", len(outer))
     (representation,) = experiment.representation
-    encoders = [BlockEncoder(blocks, representation, experiment.min_prevalence, experiment.censored)]
-    left_out = validate_survival(
-        table,
-        y,
-        encoders,
-        outer,
-        n_folds=experiment.n_folds,
-        seed=experiment.seed,
-        workers=experiment.workers,
-        on_step=progress.advance,
-    )
+    encoder = BlockEncoder(blocks, representation, experiment.min_prevalence, experiment.censored)
+    config = SurvivalFitConfig((encoder,), experiment.n_folds, experiment.seed)
+    left_out = validate_survival(table, y, config, outer, workers=experiment.workers, on_step=progress.advance)
     return [_log(outcome, table, y, family, blocks, mine, tried) for family, mine in left_out.items()]
 
 

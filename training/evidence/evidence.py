@@ -33,7 +33,7 @@ from training.validation.config import FitConfig
 from training.validation.fold_attributions import fold_attributions
 from training.validation.folds import Fold, centres
 from training.validation.held_out import HeldOut
-from training.validation.permutation_null import PermutationNull
+from training.validation.permutation_null import NullDistributions
 from training.validation.refit import Fit
 
 Vector = NDArray[np.float64]
@@ -152,7 +152,7 @@ def evidence_of(
     left_out: Sequence[HeldOut],
     fit: Fit,
     beside: Mapping[str, Sequence[HeldOut]],
-    null: PermutationNull | None,
+    null: NullDistributions | None,
     around: Circumstances,
 ) -> Evidence:
     """Sum up left-out predictions as evidence.

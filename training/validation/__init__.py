@@ -1,1 +1,1 @@
-"""What models say of patients whom they have not seen, and what chance would say."""
+"""Held-out predictions by nested cross-validation, their baselines, and the permutation null."""

@@ -1,4 +1,4 @@
-"""Baselines: what could be said of the same patients, left out in the same folds, without the model."""
+"""Baselines: held-out predictions of the same patients in the same folds, without the model."""
 
 from __future__ import annotations
 
@@ -24,56 +24,74 @@ COVARIATE_BLOCKS = {
     "technical": ("technical",),
     "clinical + technical": ("clinical", "technical"),
 }
-"""Blocks of the baselines whose gain must be beaten: what is known of a patient, or of a sample, without its taxa."""
+"""Blocks of the covariate baselines, over which a model's gain is measured: patients and samples without their taxa."""
 PUBLISHED_SIGNATURE = "published signature"
 
 
 def validate_baselines(
-    table: FeatureTable, y: Vector, plan: FitConfig, outer: Sequence[Fold], workers: int
+    table: FeatureTable, y: Vector, config: FitConfig, outer: Sequence[Fold], workers: int
 ) -> dict[str, list[HeldOut]]:
-    """Return each baseline's left-out predictions.
+    """Return the held-out predictions of each baseline.
 
-    `prevalence` says the training rows'. The covariates are given to an elastic net; what no row measured is left out.
-    The published signature is the TOPOSCORE, unfitted but for its level and slope: the share of species tied to
-    response that were found, less the share of those tied to resistance. Its lists are read from `signatures` in the
-    folder of the cohorts, and it is left out where they are not there.
+    The baselines are the training rows' prevalence; an elastic net on each set of covariates of which any row has a
+    measurement; and the TOPOSCORE, where its species lists are available.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    y : ndarray, (n_rows,)
+        0 or 1.
+    config : FitConfig
+        Of the model; the covariate baselines differ from it in family and blocks.
+    outer : sequence of Fold
+    workers : int
+        Threads, as `training.validation.held_out.validate` takes them.
+    """
+    predictions = {"prevalence": [_calibrated_score(y, np.zeros(len(y)), table, fold) for fold in outer]}
+    for name, blocks in COVARIATE_BLOCKS.items():
+        if all(table.block(block).measured_rows.any() for block in blocks):
+            covariates = replace(config, families=("elastic_net",), blocks=blocks)
+            predictions[name] = validate(table, y, covariates, outer, workers=workers)["elastic_net"].held_out
+    score = signature_score(table)
+    if score is not None:
+        predictions[PUBLISHED_SIGNATURE] = [_calibrated_score(y, score, table, fold) for fold in outer]
+    return predictions
+
+
+def signature_score(table: FeatureTable) -> Vector | None:
+    """Return each row's TOPOSCORE, (n_rows,), from -1 to 1.
+
+    It is the share of the species associated with response that are present, minus the share of those associated with
+    resistance. Nothing of it is fitted to the table.
+
+    Returns
+    -------
+    ndarray or None
+        None where the folder of the cohorts has no species lists in `signatures`.
 
     References
     ----------
     Derosa et al. 2024, Cell 187:3373-3389.
     """
-    found = {"prevalence": [_scored(y, np.zeros(len(y)), table, fold) for fold in outer]}
-    for name, blocks in COVARIATE_BLOCKS.items():
-        if all(table.block(block).measured_rows.any() for block in blocks):
-            given = replace(plan, families=("elastic_net",), blocks=blocks)
-            found[name] = validate(table, y, given, outer, workers=workers)["elastic_net"].held_out
-    score = signature_score(table)
-    if score is not None:
-        found[PUBLISHED_SIGNATURE] = [_scored(y, score, table, fold) for fold in outer]
-    return found
-
-
-def signature_score(table: FeatureTable) -> Vector | None:
-    """Return each row's TOPOSCORE, (n_rows,), from -1 to 1; None where its species lists are not at hand."""
-    lists = [settings().data / "signatures" / f"sig{which}.txt" for which in (1, 2)]
+    lists = [settings().data / "signatures" / f"sig{number}.txt" for number in (1, 2)]
     if not all(path.is_file() for path in lists):
         return None
-    position = {name: i for i, name in enumerate(table.taxa.names)}
+    column = {name: i for i, name in enumerate(table.taxa.names)}
     resistance, response = (
-        [position.get(canonical_name(name)) for name in read_text_table(path).column("species_Jan21")] for path in lists
+        [column.get(canonical_name(name)) for name in read_text_table(path).column("species_Jan21")] for path in lists
     )
-    shares = [
-        (table.taxa.values[:, [at for at in side if at is not None]] > 0).sum(axis=1) / len(side)
-        for side in (response, resistance)
+    present = [
+        (table.taxa.values[:, [i for i in species if i is not None]] > 0).sum(axis=1) / len(species)
+        for species in (response, resistance)
     ]
-    return np.asarray(shares[0] - shares[1])
+    return np.asarray(present[0] - present[1])
 
 
-def _scored(y: Vector, score: Vector, table: FeatureTable, fold: Fold) -> HeldOut:
-    """Return an unfitted score of the rows left out, its level and slope learnt from the training rows."""
-    train, own = fold.train, centre_codes(table.rows)
-    weights, believed = stacking_weights(y[train], score[None, train], own[train])
-    slope = believed * float(weights[0])
+def _calibrated_score(y: Vector, score: Vector, table: FeatureTable, fold: Fold) -> HeldOut:
+    """Return a score's held-out predictions; only its slope and intercept are fitted, to the training rows."""
+    train, strata = fold.train, centre_codes(table.rows)
+    weights, shrinkage = stacking_weights(y[train], score[None, train], strata[train])
+    slope = shrinkage * float(weights[0])
     calibration = Calibration(slope, calibrating_intercept(y[train], slope * score[train]))
     choice = Choice((0,), weights, calibration, y[train], score[train])
     return HeldOut(fold, score[fold.test], calibration.probability(score[fold.test]), choice)

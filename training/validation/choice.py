@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from features.feature_table import FeatureTable
 from models.calibration import Calibration
 from training.statistics.arrays import Vector
-from training.validation.config import FitConfig
-from training.validation.folds import (
-    Fold,
-    Split,
-    centre_codes,
-)
+from training.validation.folds import Fold, Split, centre_codes
 from training.validation.grid import Grid, GridKey, grid_key
 from training.validation.stacking import (
     calibrating_intercept,
@@ -24,62 +18,70 @@ from training.validation.stacking import (
     stratified_losses,
     within_spread,
 )
+from training.validation.task import ValidationTask
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What inner validation settled, from the training rows alone.
+    """Selected grid points, their weights and the calibration.
 
     Attributes
     ----------
-    candidates : tuple of int
-        The candidate chosen for each part.
+    points : tuple of int
+        Position in the grid of the point selected for each part.
     weights : ndarray, (n_parts,)
-        Each part's weight in the sum of log-odds.
+        Weight of each part in the sum of log-odds.
     calibration : Calibration
-        How much of the sum is believed, and the level at which the training rows' probabilities are right on average.
+        Shrinkage slope of the sum, and the intercept at which the training rows' mean probability is their prevalence.
     y, margin : ndarray, (n_calibration,)
-        Outcomes of the training rows, and their weighted inner left-out log-odds.
+        Outcomes of the training rows, and their weighted inner held-out log-odds.
     """
 
-    candidates: tuple[int, ...]
+    points: tuple[int, ...]
     weights: Vector
     calibration: Calibration
     y: Vector
     margin: Vector
 
 
-def choose(
-    table: FeatureTable,
-    y: Vector,
-    plan: FitConfig,
-    family: str,
-    fold: Fold,
-    inner: Iterable[Split],
-    grids: Mapping[GridKey, Grid],
+def select(
+    task: ValidationTask, family: str, fold: Fold, inner: Sequence[Split], grids: Mapping[GridKey, Grid]
 ) -> Choice:
-    """Choose each part's candidate, and how much of it to believe, by the training rows left out inside the fold."""
-    inner, own = list(inner), centre_codes(table.rows)
+    """Select each part's grid point, and weight and calibrate the parts, on inner held-out log-odds.
+
+    Parameters
+    ----------
+    task : ValidationTask
+    family : str
+    fold : Fold
+    inner : sequence of (train, test)
+        The fold's inner splits, as positions in the table.
+    grids : mapping of GridKey to Grid
+        The family's grids fitted to the training rows of every inner split.
+    """
     rows = np.sort(np.concatenate([test for _, test in inner])) if inner else np.zeros(0, dtype=np.intp)
-    place = {int(row): i for i, row in enumerate(rows)}
-    groups = [np.array([place[int(row)] for row in test], dtype=np.intp) for _, test in inner]
-    if not 0 < y[rows].sum() < len(rows):
-        # Too few events to leave any out: the first candidates, without weight.
-        parts, nothing = len(plan.parts(family)), np.zeros(0)
-        prevalence = Calibration(0.0, calibrating_intercept(y[fold.train], np.zeros(len(fold.train))))
-        return Choice((0,) * parts, np.zeros(parts), prevalence, nothing, nothing)
-    candidates, crossed, spreads = [], [], []
-    for part in plan.parts(family):
-        margins = np.empty((len(plan.candidates(family, part)), len(rows)))
+    y, strata, parts = task.y[rows], centre_codes(task.table.rows)[rows], task.config.parts(family)
+    if not 0 < y.sum() < len(y):
+        return _prevalence_alone(task, fold, len(parts))
+    groups = [np.searchsorted(rows, test) for _, test in inner]
+    points, crossed, spreads = [], [], []
+    for part in parts:
+        margins = np.empty((len(task.config.grid(family, part)), len(rows)))
         for (train, test), group in zip(inner, groups, strict=True):
-            margins[:, group] = grids[grid_key(plan, family, train, fold)][part][:, test]
-        spread = within_spread(margins, own[rows])
-        best = int(np.argmin(stratified_losses(y[rows], margins, own[rows])))
-        candidates.append(best)
+            margins[:, group] = grids[grid_key(task.config, family, train, fold)][part][:, test]
+        spread = within_spread(margins, strata)
+        best = int(np.argmin(stratified_losses(y, margins, strata)))
+        points.append(best)
         spreads.append(spread[best])
-        crossed.append(cross_selected_margins(y[rows], margins / spread[:, None], own[rows], groups))
-    weights, believed = stacking_weights(y[rows], np.stack(crossed), own[rows])
+        crossed.append(cross_selected_margins(y, margins / spread[:, None], strata, groups))
+    weights, shrinkage = stacking_weights(y, np.stack(crossed), strata)
     margin = weights @ np.stack(crossed)
-    calibration = Calibration(believed, calibrating_intercept(y[rows], believed * margin))
-    # Weighted per standard deviation, since candidates differ in scale.
-    return Choice(tuple(candidates), weights / np.array(spreads), calibration, y[rows], margin)
+    calibration = Calibration(shrinkage, calibrating_intercept(y, shrinkage * margin))
+    # Weights refer to a standard deviation of log-odds, since grid points differ in scale.
+    return Choice(tuple(points), weights / np.array(spreads), calibration, y, margin)
+
+
+def _prevalence_alone(task: ValidationTask, fold: Fold, n_parts: int) -> Choice:
+    """Return the first grid points without weight, where there are too few events for inner validation."""
+    intercept = calibrating_intercept(task.y[fold.train], np.zeros(len(fold.train)))
+    return Choice((0,) * n_parts, np.zeros(n_parts), Calibration(0.0, intercept), np.zeros(0), np.zeros(0))

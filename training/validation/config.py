@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, Representation
 from models.families import FAMILIES, Setting
 
+Part = tuple[str, ...]
+"""Blocks that one predictor of a family is fitted to."""
+
+
+class GridPoint(NamedTuple):
+    """One candidate of inner validation: a representation of the taxa and a family's setting."""
+
+    representation: Representation
+    setting: Setting
+
 
 @dataclass(frozen=True)
 class FitConfig:
-    """What is fitted: each family to the blocks, the taxa in whichever representation inner validation prefers.
+    """Families, blocks and grids that are fitted inside every fold.
 
     Attributes
     ----------
     families, blocks : tuple of str
+        Each family is fitted to all of the blocks.
     representations : tuple of str
+        Representations of the taxa, of which inner validation selects one.
     min_prevalence, censored
         As `models.encoder.BlockEncoder` takes them.
     n_folds : int
-        Of inner validation by patient.
+        Folds of inner validation by patient.
     seed : int
     """
 
@@ -32,14 +45,18 @@ class FitConfig:
     n_folds: int = 5
     seed: int = 0
 
-    def parts(self, family: str) -> list[tuple[str, ...]]:
-        """Return the sets of blocks that a family fits, whose log-odds are added up."""
+    def parts(self, family: str) -> list[Part]:
+        """Return the parts whose log-odds a family adds up: each block, or all of them as one part."""
         return [(block,) for block in self.blocks] if FAMILIES[family].by_block else [self.blocks]
 
-    def candidates(self, family: str, part: tuple[str, ...]) -> list[tuple[Representation, Setting]]:
-        """Return what inner validation chooses from for one part."""
-        shapes = self.representations if "taxa" in part else self.representations[:1]
-        return [(shape, setting) for shape in shapes for setting in FAMILIES[family].settings]
+    def grid(self, family: str, part: Part) -> list[GridPoint]:
+        """Return the candidates of inner validation for one part."""
+        representations = self.representations if "taxa" in part else self.representations[:1]
+        return [
+            GridPoint(representation, setting)
+            for representation in representations
+            for setting in FAMILIES[family].settings
+        ]
 
     def encoder(self, blocks: tuple[str, ...], representation: Representation) -> BlockEncoder:
         """Return an unfitted encoder."""

@@ -1,4 +1,4 @@
-"""Feature attributions of the model fitted in each fold."""
+"""Feature attributions of the model that is fitted in each fold."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 from training.validation.held_out import HeldOut
 from training.validation.refit import refit_choice
+from training.validation.task import ValidationTask
 
 
 def fold_attributions(
-    table: FeatureTable, y: Vector, plan: FitConfig, held_out: Sequence[HeldOut], family: str
+    table: FeatureTable, y: Vector, config: FitConfig, held_out: Sequence[HeldOut], family: str
 ) -> Iterator[dict[tuple[str, str], float]]:
-    """Yield, for each fold, the mean absolute contribution of each feature that its fit uses, by block and name."""
-    for one in held_out:
-        train = table.take(np.sort(one.fold.train))
-        fit = refit_choice(train, y[np.sort(one.fold.train)], plan, family, one.choice)
-        shap, _ = fit.predictor.contributions(fit.encoder.transform(train))
-        size = np.abs(shap).mean(axis=0)
-        yield {(f.block, f.name): float(s) for f, s in zip(fit.encoder.features_, size, strict=True) if s > 0}
+    """Yield, for each fold, the mean absolute SHAP value of each feature that its model uses, by block and name."""
+    for prediction in held_out:
+        train = np.sort(prediction.fold.train)
+        train_table = table.take(train)
+        fit = refit_choice(ValidationTask(train_table, y[train], config), family, prediction.choice)
+        shap, _ = fit.predictor.contributions(fit.encoder.transform(train_table))
+        features, size = fit.encoder.features_, np.abs(shap).mean(axis=0)
+        yield {(f.block, f.name): float(value) for f, value in zip(features, size, strict=True) if value > 0}

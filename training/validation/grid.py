@@ -1,4 +1,4 @@
-"""A family's whole grid of settings, fitted to one set of training rows."""
+"""A family's whole grid, fitted to one set of training rows."""
 
 from __future__ import annotations
 
@@ -7,47 +7,52 @@ from typing import NamedTuple
 
 import numpy as np
 
-from features.feature_table import FeatureTable
 from models.families import FAMILIES
-from training.statistics.arrays import Matrix, Positions, Vector
-from training.validation.config import FitConfig
-from training.validation.folds import (
-    Fold,
-    centre_codes,
-)
+from training.statistics.arrays import Matrix, Positions
+from training.validation.config import FitConfig, Part
+from training.validation.folds import Fold, centre_codes
+from training.validation.task import ValidationTask
 
 
 class GridKey(NamedTuple):
-    """One piece of work: a family's grid, on some training rows, with a seed."""
+    """What a fitted grid depends on: the family, the training rows (as bytes) and the seed."""
 
     family: str
     train: bytes
     seed: int
 
 
-Grid = Mapping[tuple[str, ...], Matrix]
-"""For each part, every candidate's log-odds, (n_candidates, n_rows); NaN for rows not asked about."""
+Grid = Mapping[Part, Matrix]
+"""Each part's log-odds at every grid point, (n_points, n_rows); NaN for rows that no fold predicts."""
 
 
-def grid_key(plan: FitConfig, family: str, train: Positions, fold: Fold) -> GridKey:
-    """Return which grid holds a family's log-odds from these training rows; unseeded families share it over repeats."""
-    seed = plan.seed + fold.repeat if FAMILIES[family].seeded else plan.seed
+def grid_key(config: FitConfig, family: str, train: Positions, fold: Fold) -> GridKey:
+    """Return the key of a grid inside a fold; repeats share the grids of unseeded families."""
+    seed = config.seed + fold.repeat if FAMILIES[family].seeded else config.seed
     return GridKey(family, np.sort(train).tobytes(), seed)
 
 
-def fit_grid(
-    table: FeatureTable, y: Vector, plan: FitConfig, family: str, train: Positions, rows: Positions, seed: int
-) -> Grid:
-    """Fit a family's whole grid to some rows, and return the log-odds of others."""
+def fit_grid(task: ValidationTask, family: str, train: Positions, rows: Positions, seed: int) -> Grid:
+    """Fit a family's whole grid to training rows, and return the log-odds of other rows.
+
+    Parameters
+    ----------
+    task : ValidationTask
+    family : str
+    train, rows : ndarray of int
+        Positions of the training rows, and of the rows to predict.
+    seed : int
+    """
     train = np.sort(train)
-    learnt, asked, groups = table.take(train), table.take(rows), centre_codes(table.rows.iloc[train])
-    found = {}
-    for part in plan.parts(family):
-        margins = []
-        for shape in dict.fromkeys(shape for shape, _ in plan.candidates(family, part)):
-            encoder = plan.encoder(part, shape)
-            X, other = encoder.fit_transform(learnt), encoder.transform(asked)
-            margins.append(FAMILIES[family].margins(X, y[train], groups, other, seed))
-        found[part] = np.full((len(plan.candidates(family, part)), len(y)), np.nan)
-        found[part][:, rows] = np.vstack(margins)
-    return found
+    train_table, test_table = task.table.take(train), task.table.take(rows)
+    strata = centre_codes(task.table.rows.iloc[train])
+    grid = {}
+    for part in task.config.parts(family):
+        points, margins = task.config.grid(family, part), []
+        for representation in dict.fromkeys(point.representation for point in points):
+            encoder = task.config.encoder(part, representation)
+            X_train, X_test = encoder.fit_transform(train_table), encoder.transform(test_table)
+            margins.append(FAMILIES[family].margins(X_train, task.y[train], strata, X_test, seed))
+        grid[part] = np.full((len(points), len(task.y)), np.nan)
+        grid[part][:, rows] = np.vstack(margins)
+    return grid

@@ -1,8 +1,9 @@
-"""Validation: nested cross-validation by patient, and leave-one-cohort-out, with everything fitted inside the fold.
+"""Held-out predictions by nested validation, with everything fitted inside the fold.
 
-Every fold needs the same thing: a grid fitted to some training rows, and the log-odds of other rows. Leaving cohort A
-out, and then B inside it, trains on the same rows as leaving B out, and then A. So the work is planned by training
-rows, each set of them done once, side by side, and what a fold chooses is put together from it afterwards.
+Every fold, outer or inner, needs a family's grid fitted to some training rows, and the log-odds of other rows. The
+inner split of cohort B inside the outer fold of cohort A has the same training rows as the inner split of A inside the
+fold of B. Each distinct set of training rows is therefore fitted once, in parallel, and the folds are assembled
+afterwards.
 """
 
 from __future__ import annotations
@@ -16,26 +17,28 @@ from threadpoolctl import threadpool_limits
 
 from features.feature_table import FeatureTable
 from training.statistics.arrays import Positions, Vector
-from training.validation.choice import Choice, choose
+from training.validation.choice import Choice, select
 from training.validation.config import FitConfig
-from training.validation.folds import (
-    Fold,
-    Split,
-    inner_splits,
-)
+from training.validation.folds import Fold, Split, inner_splits
 from training.validation.grid import Grid, GridKey, fit_grid, grid_key
 from training.validation.refit import Fit, refit_choice
+from training.validation.task import ValidationTask
+
+NestedFold = tuple[Fold, list[Split]]
+"""An outer fold with its inner splits, as positions in the table."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One family's predictions for the rows of one fold, none of which it had seen.
+    """One family's predictions for the held-out rows of one fold.
 
     Attributes
     ----------
     fold : Fold
-    margin, probability : ndarray, (n_test,)
-        Log-odds counted from the training rows' average, so that folds compare, and calibrated probabilities.
+    margin : ndarray, (n_test,)
+        Log-odds relative to the mean of the training rows, so that folds compare.
+    probability : ndarray, (n_test,)
+        Calibrated.
     choice : Choice
     """
 
@@ -47,7 +50,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class ValidatedFamily:
-    """One family's left-out predictions, and its fit to all rows where that was asked for."""
+    """One family's held-out predictions in every fold, and its fit to every row where that was requested."""
 
     held_out: list[HeldOut]
     fit: Fit | None
@@ -56,7 +59,7 @@ class ValidatedFamily:
 def validate(
     table: FeatureTable,
     y: Vector,
-    plan: FitConfig,
+    config: FitConfig,
     outer: Sequence[Fold],
     *,
     refit: bool = False,
@@ -64,76 +67,77 @@ def validate(
     on_start: Callable[[int], object] = lambda jobs: None,
     on_step: Callable[[], object] = lambda: None,
 ) -> dict[str, ValidatedFamily]:
-    """Predict every fold's left-out rows with every family.
+    """Predict every fold's held-out rows with every family.
 
     Parameters
     ----------
     table : FeatureTable
     y : ndarray, (n_rows,)
-    plan : Plan
+        0 or 1.
+    config : FitConfig
     outer : sequence of Fold
     refit : bool
-        Whether to fit each family to all rows too.
+        Whether to fit each family to every row too.
     workers : int
-        Threads; -1 is one for each core. The results are the same whatever their number.
+        Threads; -1 is one for each core. The results do not depend on it.
     on_start, on_step : callable
-        Called with the number of training sets to come, and after each.
+        Called with the number of grids to fit, and after each.
 
     Returns
     -------
-    dict of str to Validated
+    dict of str to ValidatedFamily
         By family.
     """
-    everything = np.arange(len(y))
-    whole = Fold("all", "all", 0, everything, everything[:0])
-    nested = [(fold, _inner(table, y, fold, plan)) for fold in (*outer, *([whole] if refit else ()))]
-    needed: dict[GridKey, tuple[Positions, set[int]]] = {}
-    for fold, inner in nested:
-        for train, test in (*inner, *([(fold.train, fold.test)] if len(fold.test) else ())):
-            for family in plan.families:
-                needed.setdefault(grid_key(plan, family, train, fold), (train, set()))[1].update(test.tolist())
-    on_start(len(needed))
+    task, every_row = ValidationTask(table, y, config), np.arange(len(y))
+    nested = [(fold, _inner_splits(task, fold)) for fold in outer]
+    whole = Fold("all", "all", 0, every_row, every_row[:0])
+    whole_nested = (whole, _inner_splits(task, whole)) if refit else None
+    required = _required_grids(task, nested if whole_nested is None else [*nested, whole_nested])
+    on_start(len(required))
     grids: dict[GridKey, Grid] = {}
-    # Threads: the solvers let go of the interpreter, and new processes would spend seconds on imports before the first
-    # fold. BLAS keeps to one thread, since training sets already take every core.
+    # Threads: the solvers release the interpreter's lock, and new processes would spend seconds on imports before the
+    # first fold. BLAS keeps to one thread, since the grids already occupy every core.
     with threadpool_limits(1, "blas"):
         jobs = (
-            delayed(fit_grid)(table, y, plan, key.family, train, np.array(sorted(rows)), key.seed)
-            for key, (train, rows) in needed.items()
+            delayed(fit_grid)(task, key.family, train, np.array(sorted(rows)), key.seed)
+            for key, (train, rows) in required.items()
         )
-        for key, found in zip(needed, Parallel(workers, prefer="threads", return_as="generator")(jobs), strict=True):
-            grids[key] = found
+        for key, grid in zip(required, Parallel(workers, prefer="threads", return_as="generator")(jobs), strict=True):
+            grids[key] = grid
             on_step()
-        return {family: _put_together(table, y, plan, family, nested, grids, refit) for family in plan.families}
+        validated = {}
+        for family in config.families:
+            held_out = [_held_out(task, family, fold, inner, grids) for fold, inner in nested]
+            fit = (
+                None if whole_nested is None else refit_choice(task, family, select(task, family, *whole_nested, grids))
+            )
+            validated[family] = ValidatedFamily(held_out, fit)
+        return validated
 
 
-def _inner(table: FeatureTable, y: Vector, fold: Fold, plan: FitConfig) -> list[Split]:
+def _inner_splits(task: ValidationTask, fold: Fold) -> list[Split]:
     """Return a fold's inner splits, as positions in the table."""
-    rows = table.rows.iloc[fold.train]
-    splits = inner_splits(rows, y[fold.train], plan.n_folds, plan.seed + fold.repeat)
+    rows, config = task.table.rows.iloc[fold.train], task.config
+    splits = inner_splits(rows, task.y[fold.train], config.n_folds, config.seed + fold.repeat)
     return [(fold.train[train], fold.train[test]) for train, test in splits]
 
 
-def _put_together(
-    table: FeatureTable,
-    y: Vector,
-    plan: FitConfig,
-    family: str,
-    nested: Sequence[tuple[Fold, list[Split]]],
-    grids: Mapping[GridKey, Grid],
-    refit: bool,
-) -> ValidatedFamily:
-    held_out, fitted = [], None
+def _required_grids(task: ValidationTask, nested: Sequence[NestedFold]) -> dict[GridKey, tuple[Positions, set[int]]]:
+    """Return the training rows of every grid to fit, and the rows that it predicts."""
+    required: dict[GridKey, tuple[Positions, set[int]]] = {}
     for fold, inner in nested:
-        choice = choose(table, y, plan, family, fold, inner, grids)
-        if not len(fold.test):
-            fitted = refit_choice(table, y, plan, family, choice)
-            continue
-        outer = grids[grid_key(plan, family, fold.train, fold)]
-        parts = [
-            outer[part][candidate, fold.test]
-            for part, candidate in zip(plan.parts(family), choice.candidates, strict=True)
-        ]
-        margin = choice.weights @ np.stack(parts)
-        held_out.append(HeldOut(fold, margin, choice.calibration.probability(margin), choice))
-    return ValidatedFamily(held_out, fitted if refit else None)
+        for train, test in (*inner, *([(fold.train, fold.test)] if len(fold.test) else ())):
+            for family in task.config.families:
+                key = grid_key(task.config, family, train, fold)
+                required.setdefault(key, (train, set()))[1].update(test.tolist())
+    return required
+
+
+def _held_out(
+    task: ValidationTask, family: str, fold: Fold, inner: list[Split], grids: Mapping[GridKey, Grid]
+) -> HeldOut:
+    choice = select(task, family, fold, inner, grids)
+    grid = grids[grid_key(task.config, family, fold.train, fold)]
+    parts = zip(task.config.parts(family), choice.points, strict=True)
+    margin = choice.weights @ np.stack([grid[part][point, fold.test] for part, point in parts])
+    return HeldOut(fold, margin, choice.calibration.probability(margin), choice)

@@ -1,4 +1,4 @@
-"""Left-out predictions of when an event comes: every family, chosen and calibrated inside each fold."""
+"""Held-out predictions of the time to an event: every family, tuned and calibrated inside each fold."""
 
 from __future__ import annotations
 
@@ -22,23 +22,49 @@ from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.validation.folds import Fold, centre_codes, inner_splits
 
 HORIZONS = (3, 6, 12, 24)
-"""Months from the landmark at which risks are measured, where patients are followed beyond them."""
+"""Months from the landmark at which risks are predicted and scored, as far as follow-up allows."""
+
+
+@dataclass(frozen=True)
+class SurvivalFitConfig:
+    """What is fitted inside every fold.
+
+    Attributes
+    ----------
+    encoders : tuple of BlockEncoder
+        Unfitted; with several, inner validation selects one.
+    n_folds, seed : int
+        Of inner validation.
+    """
+
+    encoders: tuple[BlockEncoder, ...]
+    n_folds: int
+    seed: int
+
+    def grid(self, family: str) -> list[dict[str, Any]]:
+        """Return the settings of a family at every representation, in the order of its margins."""
+        return [
+            {"representation": encoder.representation, **setting}
+            for encoder in self.encoders
+            for setting in SURVIVAL_FAMILIES[family].settings
+        ]
 
 
 @dataclass(frozen=True)
 class SurvivalHeldOut:
-    """One family's predictions for the rows of one fold, none of which it had seen.
+    """One family's predictions for the held-out rows of one fold.
 
     Attributes
     ----------
     fold : Fold
     margin : ndarray, (n_test,)
         Log-hazards.
-    risk, average : ndarray, (n_test, n_horizons)
-        Chances of the event by each of `HORIZONS`, from the log-hazards, and without them; NaN where nobody of the
-        training rows was followed so long.
+    risk : ndarray, (n_test, n_horizons)
+        Probabilities of the event by each of `HORIZONS`; NaN beyond the follow-up of the training rows.
+    average : ndarray, (n_test, n_horizons)
+        The same without regard to the log-hazards.
     setting : dict
-        What inner validation chose.
+        The setting that inner validation selected.
     """
 
     fold: Fold
@@ -51,97 +77,100 @@ class SurvivalHeldOut:
 def validate_survival(
     table: FeatureTable,
     y: Matrix,
-    encoders: Sequence[BlockEncoder],
+    config: SurvivalFitConfig,
     outer: Sequence[Fold],
     *,
-    n_folds: int,
-    seed: int,
     workers: int = -1,
     on_step: Callable[[], object] = lambda: None,
 ) -> dict[str, list[SurvivalHeldOut]]:
-    """Predict every fold's left-out rows with every family.
+    """Predict every fold's held-out rows with every family.
 
     Parameters
     ----------
     table : FeatureTable
     y : ndarray, (n_rows, 2)
-        Days from the landmark, and how they end.
-    encoders : sequence of BlockEncoder
-        Unfitted; fitted anew inside each fold. Of several, inner validation chooses.
+        Days from the landmark, and how they end, as in `features.survival`.
+    config : SurvivalFitConfig
     outer : sequence of Fold
-    n_folds, seed : int
-        Of inner validation.
     workers : int
-        Threads; -1 is one for each core. The results are the same whatever their number.
+        Threads; -1 is one for each core. The results do not depend on it.
     on_step : callable
         Called after each fold.
 
     Returns
     -------
-    dict of str to list of SurvivalLeftOut
+    dict of str to list of SurvivalHeldOut
         By family, in the order of `outer`.
     """
-    jobs = (delayed(_one_fold)(table, y, encoders, fold, n_folds, seed + fold.repeat) for fold in outer)
-    found: dict[str, list[SurvivalHeldOut]] = {family: [] for family in SURVIVAL_FAMILIES}
+    jobs = (delayed(_predict_fold)(table, y, config, fold) for fold in outer)
+    held_out: dict[str, list[SurvivalHeldOut]] = {family: [] for family in SURVIVAL_FAMILIES}
     with threadpool_limits(1, "blas"):
-        for results in Parallel(workers, prefer="threads", return_as="generator")(jobs):
-            for family, result in results.items():
-                found[family].append(result)
+        for fold_predictions in Parallel(workers, prefer="threads", return_as="generator")(jobs):
+            for family, prediction in fold_predictions.items():
+                held_out[family].append(prediction)
             on_step()
-    return found
+    return held_out
 
 
 def early_events(y: Matrix) -> Vector:
-    """Return 1 for an event in the earlier half of the events, else 0; folds spread them evenly, (n_rows,)."""
+    """Return 1 for an event in the earlier half of the events, else 0, (n_rows,); folds are stratified by it."""
     event = y[:, 1] == EVENT
     return np.asarray(event & (y[:, 0] <= np.median(y[event, 0])), dtype=np.float64)
 
 
-def _one_fold(
-    table: FeatureTable, y: Matrix, encoders: Sequence[BlockEncoder], fold: Fold, n_folds: int, seed: int
-) -> dict[str, SurvivalHeldOut]:
-    learnt, own = table.take(fold.train), y[fold.train]
-    n = len(encoders)
-    margins = {name: np.full((n * len(of.settings), len(own)), np.nan) for name, of in SURVIVAL_FAMILIES.items()}
-    for train, other in inner_splits(learnt.rows, early_events(own), n_folds, seed):
-        for name, found in _margins(learnt.take(train), own[train], learnt.take(other), encoders, seed).items():
-            margins[name][:, other] = found
-    outer = _margins(learnt, own, table.take(fold.test), encoders, seed)
-    settings = {
-        name: [{"representation": of.representation, **setting} for of in encoders for setting in family.settings]
-        for name, family in SURVIVAL_FAMILIES.items()
-    }
-    centre = centre_codes(learnt.rows)
-    return {name: _chosen(fold, settings[name], own, centre, margins[name], outer[name]) for name in outer}
+def _predict_fold(table: FeatureTable, y: Matrix, config: SurvivalFitConfig, fold: Fold) -> dict[str, SurvivalHeldOut]:
+    train, y_train, seed = table.take(fold.train), y[fold.train], config.seed + fold.repeat
+    inner = {family: np.full((len(config.grid(family)), len(y_train)), np.nan) for family in SURVIVAL_FAMILIES}
+    for inner_train, inner_test in inner_splits(train.rows, early_events(y_train), config.n_folds, seed):
+        margins = _margins(train.take(inner_train), y_train[inner_train], train.take(inner_test), config, seed)
+        for family, family_margins in margins.items():
+            inner[family][:, inner_test] = family_margins
+    outer = _margins(train, y_train, table.take(fold.test), config, seed)
+    strata = centre_codes(train.rows)
+    held_out = {}
+    for family, margins_outer in outer.items():
+        best, calibration = _selected(y_train, strata, inner[family])
+        risk, average = _risks(*calibration, margins_outer[best])
+        held_out[family] = SurvivalHeldOut(fold, margins_outer[best], risk, average, config.grid(family)[best])
+    return held_out
 
 
 def _margins(
-    train: FeatureTable, y: Matrix, other: FeatureTable, encoders: Sequence[BlockEncoder], seed: int
+    train: FeatureTable, y: Matrix, test: FeatureTable, config: SurvivalFitConfig, seed: int
 ) -> dict[str, Matrix]:
-    """Fit every setting of every family to some rows, and return the log-hazards of others, (n_settings, n_other)."""
-    encoded = [(of.fit_transform(train), of.transform(other)) for of in map(clone, encoders)]
-    centre = centre_codes(train.rows)
+    """Fit every grid point of every family, and return the log-hazards of test rows, (n_points, n_test)."""
+    encoded = [(encoder.fit_transform(train), encoder.transform(test)) for encoder in map(clone, config.encoders)]
+    strata = centre_codes(train.rows)
     return {
-        name: np.concatenate([family.margins(X, y, centre, asked, seed) for X, asked in encoded])
+        name: np.concatenate([family.margins(X_train, y, strata, X_test, seed) for X_train, X_test in encoded])
         for name, family in SURVIVAL_FAMILIES.items()
     }
 
 
-def _chosen(
-    fold: Fold, settings: Sequence[dict[str, Any]], y: Matrix, centre: Positions, margins: Matrix, outer: Matrix
-) -> SurvivalHeldOut:
-    """Choose a setting by the partial likelihood of inner left-out log-hazards, and calibrate risks on them.
+def _selected(y: Matrix, strata: Positions, margins: Matrix) -> tuple[int, tuple[Matrix, Positions, Vector]]:
+    """Select a grid point by the partial likelihood of its inner held-out log-hazards.
+
+    Returns
+    -------
+    best : int
+    calibration : (y, strata, margin)
+        The rows that inner validation predicted, with the log-hazards of the selected grid point; every row, with
+        log-hazards of 0, where it predicted none.
 
     References
     ----------
-    Dai and Breheny 2019, arXiv:1905.10432: log-hazards left out fold by fold, under one partial likelihood.
+    Dai and Breheny 2019, arXiv:1905.10432, for one partial likelihood of log-hazards from several folds.
     """
-    inner = np.isfinite(margins[0])
-    best, margin = 0, np.zeros(len(y))
-    if inner.any():
-        best = int(np.argmax(log_partial_likelihood(y[inner], centre[inner], margins[:, inner])))
-        y, centre, margin = y[inner], centre[inner], margins[best, inner]
-    curve, flat = risk_curve(y, centre, margin), risk_curve(y, centre, np.zeros(len(y)))
+    predicted = np.isfinite(margins[0])
+    if not predicted.any():
+        return 0, (y, strata, np.zeros(len(y)))
+    best = int(np.argmax(log_partial_likelihood(y[predicted], strata[predicted], margins[:, predicted])))
+    return best, (y[predicted], strata[predicted], margins[best, predicted])
+
+
+def _risks(y: Matrix, strata: Positions, inner_margin: Vector, margin: Vector) -> tuple[Matrix, Matrix]:
+    """Return the risks of held-out log-hazards at `HORIZONS`, and the average risks, both (n_test, n_horizons)."""
+    calibrated, average = risk_curve(y, strata, inner_margin), risk_curve(y, strata, np.zeros(len(y)))
     days = [months * MONTH for months in HORIZONS]
-    risk, average = (np.column_stack([of.risk(outer[best], day) for day in days]) for of in (curve, flat))
-    return SurvivalHeldOut(fold, outer[best], risk, average, settings[best])
+    risk, average_risk = (np.column_stack([curve.risk(margin, day) for day in days]) for curve in (calibrated, average))
+    return risk, average_risk

@@ -1,4 +1,4 @@
-"""The refitted null: what the whole pipeline, its choices included, finds where there is nothing to find."""
+"""The permutation null: held-out AUROCs of the whole pipeline, model selection included, refitted without signal."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from training.statistics.arrays import Names, Positions, Vector
 from training.statistics.metrics import auroc, mean_over_seeds
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres
-from training.validation.held_out import validate
+from training.validation.held_out import HeldOut, validate
 
-Name = tuple[str, tuple[str, ...]]
+ModelKey = tuple[str, tuple[str, ...]]
 """A model's family and blocks."""
 
 
 @dataclass(frozen=True)
-class PermutationNull:
-    """Left-out AUROCs of pipelines refitted to permuted outcomes.
+class NullDistributions:
+    """Held-out AUROCs of pipelines refitted to permuted outcomes.
 
     Attributes
     ----------
     values : ndarray, (n_permutations,)
-        This model's.
+        Of this model.
     best : ndarray, (n_permutations,)
-        The best of all models that compete, chosen anew for each permutation.
+        Of the best of all competing models, selected anew in each permutation.
     models : int
-        How many compete.
+        Number of competing models.
     """
 
     values: Vector
@@ -39,87 +39,93 @@ class PermutationNull:
     models: int
 
     def summary(self, observed: float) -> dict[str, Any]:
-        """Return both nulls beside what was observed, JSON-ready.
+        """Return the observed AUROC against both null distributions, as JSON.
 
         References
         ----------
         Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39, for p.
         """
         return {
-            **_beside(self.values, observed),
-            # A model that is not the best of those tried is judged against the best of those tried all the same.
-            "best_of": {"models": self.models, **_beside(self.best, observed)},
+            **_comparison(self.values, observed),
+            # Against the best of all models even where this model is not the best.
+            "best_of": {"models": self.models, **_comparison(self.best, observed)},
         }
-
-
-def permute_within_centres(y: Vector, cohorts: Names, rng: np.random.Generator) -> Vector:
-    """Return outcomes permuted within cohort, (n_rows,)."""
-    found = y.copy()
-    for name in dict.fromkeys(cohorts.tolist()):
-        mine = np.flatnonzero(cohorts == name)
-        found[mine] = y[rng.permutation(mine)]
-    return found
 
 
 def permutation_nulls(
     table: FeatureTable,
     y: Vector,
     competing: Sequence[tuple[FitConfig, Positions]],
-    outer_of: Callable[[FeatureTable, Vector], Sequence[Fold]],
+    outer_folds_of: Callable[[FeatureTable, Vector], Sequence[Fold]],
     *,
     n: int,
     seed: int,
     workers: int,
     on_step: Callable[[], object],
-) -> dict[Name, Vector]:
-    """Return each model's left-out AUROCs on permuted outcomes, (n,); none of a model whose AUROC cannot be measured.
+) -> dict[ModelKey, Vector]:
+    """Return each model's held-out AUROCs on permuted outcomes, (n,); models whose AUROC is undefined are dropped.
 
-    Every permutation is one of the whole table's outcomes, so that models of different blocks meet the same one.
+    Outcomes are permuted over the whole table, so that models of different blocks share the permutations.
 
     Parameters
     ----------
     table : FeatureTable
     y : ndarray, (n_rows,)
-    competing : sequence of (Plan, ndarray of int)
-        What is refitted, and to which rows of the table.
-    outer_of : callable
+    competing : sequence of (FitConfig, ndarray of int)
+        Models to refit, each with the rows of the table that it is fitted to.
+    outer_folds_of : callable
         Returns the folds of a table with its outcomes.
     n, seed : int
+        Number of permutations, and their seed.
     workers : int
-        Threads; the results are the same whatever their number.
+        Threads; the results do not depend on their number.
     on_step : callable
         Called after each permutation.
     """
-    cohorts = centres(table.rows)
-    parts = [(plan, rows, table.take(rows), centres(table.rows)[rows]) for plan, rows in competing]
+    all_centres = centres(table.rows)
+    tables = [(config, rows, table.take(rows)) for config, rows in competing]
 
-    def once(stream: np.random.SeedSequence) -> dict[Name, float]:
-        outcomes, found = permute_within_centres(y, cohorts, np.random.default_rng(stream)), dict[Name, float]()
-        for plan, rows, mine, names in parts:
-            outer, own = outer_of(mine, outcomes[rows]), outcomes[rows]
-            for family, result in validate(mine, own, plan, outer, workers=1).items():
-                margin = np.full(len(own), np.nan)
-                for one in result.held_out:
-                    margin[one.fold.test] = one.margin
-                seen = np.isfinite(margin)
-                found[family, plan.blocks] = float(mean_over_seeds(auroc, own[seen], margin[seen], names[seen])[0])
-        return found
+    def permutation_aurocs(stream: np.random.SeedSequence) -> dict[ModelKey, float]:
+        permuted, aurocs = permute_within_centres(y, all_centres, np.random.default_rng(stream)), {}
+        for config, rows, model_table in tables:
+            outer, outcomes = outer_folds_of(model_table, permuted[rows]), permuted[rows]
+            for family, result in validate(model_table, outcomes, config, outer, workers=1).items():
+                aurocs[family, config.blocks] = _held_out_auroc(result.held_out, outcomes, all_centres[rows])
+        return aurocs
 
-    jobs = (delayed(once)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
-    rows = []
-    for found in Parallel(workers, prefer="threads", return_as="generator")(jobs):
-        rows.append(found)
+    jobs = (delayed(permutation_aurocs)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
+    permutations = []
+    for aurocs in Parallel(workers, prefer="threads", return_as="generator")(jobs):
+        permutations.append(aurocs)
         on_step()
-    drawn = {name: np.array([found[name] for found in rows]) for name in rows[0]} if rows else {}
-    return {name: values for name, values in drawn.items() if np.isfinite(values).any()}
+    models = permutations[0] if permutations else {}
+    nulls = {model: np.array([aurocs[model] for aurocs in permutations]) for model in models}
+    return {model: null for model, null in nulls.items() if np.isfinite(null).any()}
 
 
-def best_model_null(found: Mapping[Name, Vector]) -> Vector:
-    """Return the best of all models for each permutation, (n,); nothing where there is no model."""
-    return np.asarray(np.fmax.reduce(list(found.values()))) if found else np.zeros(0)
+def permute_within_centres(y: Vector, cohorts: Names, rng: np.random.Generator) -> Vector:
+    """Return outcomes permuted within each centre, (n_rows,)."""
+    permuted = y.copy()
+    for name in dict.fromkeys(cohorts.tolist()):
+        rows = np.flatnonzero(cohorts == name)
+        permuted[rows] = y[rng.permutation(rows)]
+    return permuted
 
 
-def _beside(null: Vector, observed: float) -> dict[str, Any]:
+def best_model_null(nulls: Mapping[ModelKey, Vector]) -> Vector:
+    """Return the best AUROC of all models in each permutation, (n,); empty without models."""
+    return np.asarray(np.fmax.reduce(list(nulls.values()))) if nulls else np.zeros(0)
+
+
+def _held_out_auroc(held_out: Sequence[HeldOut], y: Vector, cohorts: Names) -> float:
+    margin = np.full(len(y), np.nan)
+    for prediction in held_out:
+        margin[prediction.fold.test] = prediction.margin
+    predicted = np.isfinite(margin)
+    return float(mean_over_seeds(auroc, y[predicted], margin[predicted], cohorts[predicted])[0])
+
+
+def _comparison(null: Vector, observed: float) -> dict[str, Any]:
     null = null[np.isfinite(null)]
     return {
         "n": len(null),

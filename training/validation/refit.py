@@ -1,27 +1,25 @@
-"""One family, tuned and calibrated by inner validation, fitted to every row of a table."""
+"""One family with its selected grid points, fitted to every row of a table."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from features.feature_table import FeatureTable
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
 from models.families import FAMILIES, LinearPredictor, Predictor
 from training.statistics.arrays import Vector
 from training.validation.choice import Choice
-from training.validation.config import FitConfig
-from training.validation.folds import (
-    centre_codes,
-)
+from training.validation.folds import centre_codes
+from training.validation.task import ValidationTask
 
 
 @dataclass(frozen=True)
 class Fit:
-    """One family fitted to all rows given, tuned and calibrated on inner left-out rows.
+    """One family fitted to every row, tuned and calibrated on inner held-out rows.
 
     Attributes
     ----------
@@ -29,9 +27,9 @@ class Fit:
     predictor : Predictor
     calibration : Calibration
     setting : dict
-        What inner validation chose, and each part's weight.
+        Selected settings, by name, and each part's weight.
     y, margin : ndarray, (n_calibration,)
-        Outcomes and inner left-out log-odds that the calibration was learnt on, on the predictor's scale.
+        Outcomes and inner held-out log-odds that the calibration was fitted to, on the predictor's scale.
     """
 
     encoder: BlockEncoder
@@ -42,32 +40,37 @@ class Fit:
     margin: Vector
 
 
-def refit_choice(table: FeatureTable, y: Vector, plan: FitConfig, family: str, choice: Choice) -> Fit:
-    """Fit each part's chosen candidate to all rows, and make one predictor of them."""
-    groups, setting = centre_codes(table.rows), dict[str, Any]()
-    shape, predictors = plan.representations[0], list[Predictor]()
-    for part, candidate, weight in zip(plan.parts(family), choice.candidates, choice.weights, strict=True):
-        chosen, one = plan.candidates(family, part)[candidate]
-        shape = chosen if "taxa" in part else shape
-        prefix = f"{part[0]}." if len(plan.parts(family)) > 1 else ""
-        named = {**one, "weight": round(float(weight), 4)}
-        setting |= {f"{prefix}{name}": value for name, value in named.items()}
-        X = plan.encoder(part, chosen).fit_transform(table)
-        predictors.append(FAMILIES[family].fit(X, y, groups, one, plan.seed))
-    if "taxa" in plan.blocks:
-        setting["representation"] = shape
-    encoder = plan.encoder(plan.blocks, shape).fit(table)
-    linear = [one for one in predictors if isinstance(one, LinearPredictor)]
+def refit_choice(task: ValidationTask, family: str, choice: Choice) -> Fit:
+    """Fit each part's selected grid point to every row, and combine the parts into one predictor."""
+    config, strata, setting = task.config, centre_codes(task.table.rows), dict[str, Any]()
+    taxa_representation, predictors, parts = config.representations[0], list[Predictor](), config.parts(family)
+    for part, point, weight in zip(parts, choice.points, choice.weights, strict=True):
+        representation, part_setting = config.grid(family, part)[point]
+        if "taxa" in part:
+            taxa_representation = representation
+        prefix = f"{part[0]}." if len(parts) > 1 else ""
+        values = {**part_setting, "weight": round(float(weight), 4)}
+        setting |= {f"{prefix}{name}": value for name, value in values.items()}
+        X = config.encoder(part, representation).fit_transform(task.table)
+        predictors.append(FAMILIES[family].fit(X, task.y, strata, part_setting, config.seed))
+    if "taxa" in config.blocks:
+        setting["representation"] = taxa_representation
+    encoder = config.encoder(config.blocks, taxa_representation).fit(task.table)
+    linear = [predictor for predictor in predictors if isinstance(predictor, LinearPredictor)]
     if len(linear) == len(predictors):
-        # Weighted and added up, linear fits are one linear fit.
-        predictor = LinearPredictor(
-            float(sum(weight * one.intercept for weight, one in zip(choice.weights, linear, strict=True))),
-            np.concatenate([weight * one.coef for weight, one in zip(choice.weights, linear, strict=True)]),
-            np.concatenate([one.mean for one in linear]),
-        )
+        predictor = _weighted_sum(linear, choice.weights)
         return Fit(encoder, predictor, choice.calibration, setting, choice.y, choice.margin)
-    # Trees cannot be weighted; the calibration is.
+    # The weight of trees goes into the calibration, since trees cannot be scaled.
     weight = float(choice.weights[0])
     margin = choice.margin / weight if weight > 0 else np.zeros_like(choice.margin)
     calibration = Calibration(weight * choice.calibration.slope, choice.calibration.intercept)
     return Fit(encoder, predictors[0], calibration, setting, choice.y, margin)
+
+
+def _weighted_sum(predictors: Sequence[LinearPredictor], weights: Vector) -> LinearPredictor:
+    """Return the weighted sum of linear predictors of different features, which is linear too."""
+    return LinearPredictor(
+        float(sum(weight * predictor.intercept for weight, predictor in zip(weights, predictors, strict=True))),
+        np.concatenate([weight * predictor.coef for weight, predictor in zip(weights, predictors, strict=True)]),
+        np.concatenate([predictor.mean for predictor in predictors]),
+    )

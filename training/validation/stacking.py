@@ -1,7 +1,7 @@
-"""From inner left-out log-odds to what is fitted: which setting, how much of it to believe, and at what level.
+"""Stacking: from inner held-out log-odds to the selected setting, the parts' weights and the calibration.
 
-Every comparison is within strata, the training cohorts: each has an intercept of its own, so that a setting is not
-chosen, nor believed, for telling cohorts apart.
+Every comparison is within strata, the training cohorts. Each stratum has an intercept of its own, so that telling
+cohorts apart counts neither for a setting nor for a part.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ from scipy.special import expit
 from training.statistics.arrays import Matrix, Positions, Vector
 from training.statistics.metrics import log_loss
 
+NEWTON_STEPS = 12
+CONSTANT_SD = 1e-12
+"""Log-odds whose standard deviation is not larger count as constant."""
+
 
 def stratified_losses(y: Vector, margins: Matrix, strata: Positions) -> Vector:
     """Return each setting's log loss at its best slope, at least 0, and its best intercept in each stratum.
@@ -23,69 +27,71 @@ def stratified_losses(y: Vector, margins: Matrix, strata: Positions) -> Vector:
     ----------
     y : ndarray, (n_samples,)
     margins : ndarray, (n_settings, n_samples)
-        Left-out log-odds.
+        Held-out log-odds.
     strata : ndarray of int, (n_samples,)
 
     Returns
     -------
     ndarray, (n_settings,)
-        Mean log loss over the samples of strata that have both outcomes.
+        Mean log loss over the samples of strata that have both classes.
     """
-    members = np.equal.outer(strata, np.unique(strata)).astype(np.float64)
-    events, size = members.T @ y, members.sum(axis=0)
-    both = (events > 0) & (events < size)
-    rows = members[:, both].any(axis=1)
+    members = _indicators(strata)
+    events, n = members.T @ y, members.sum(axis=0)
+    mixed = (events > 0) & (events < n)
+    rows = members[:, mixed].any(axis=1)
     if not rows.any():
         return np.zeros(len(margins))
-    members, y, margins = members[rows][:, both], y[rows], margins[:, rows]
-    share = members.T @ y / size[both]
-    null = np.log(share / (1 - share))
-    centred = margins - (margins @ members / size[both]) @ members.T
+    members, y, margins, n = members[rows][:, mixed], y[rows], margins[:, rows], n[mixed]
+    prevalence = members.T @ y / n
+    null_intercept = np.log(prevalence / (1 - prevalence))
+    centred = margins - (margins @ members / n) @ members.T
     centred = centred / within_spread(margins, members.argmax(axis=1))[:, None]
-    slope, intercept = np.zeros(len(margins)), np.tile(null, (len(margins), 1))
-    for _ in range(12):
-        p = expit(slope[:, None] * centred + intercept @ members.T)
-        weight, residual = p * (1 - p) + 1e-9, y - p
-        # Newton's step, the strata's intercepts eliminated.
-        to_intercepts, cross = weight @ members, (weight * centred) @ members
-        by_slope = (weight * centred**2).sum(axis=1) - (cross**2 / to_intercepts).sum(axis=1) + 1e-6
-        pull = residual @ members
-        step = ((residual * centred).sum(axis=1) - (cross * pull / to_intercepts).sum(axis=1)) / by_slope
-        step = np.clip(step, -2, 2)
-        slope = slope + step
-        intercept = intercept + np.clip((pull - cross * step[:, None]) / to_intercepts, -2, 2)
-    slope, intercept = np.maximum(slope, 0), np.where(slope[:, None] > 0, intercept, null)
+    slope, intercept = np.zeros(len(margins)), np.tile(null_intercept, (len(margins), 1))
+    for _ in range(NEWTON_STEPS):
+        slope_step, intercept_step = _newton_step(y, centred, members, slope, intercept)
+        slope, intercept = slope + slope_step, intercept + intercept_step
+    slope, intercept = np.maximum(slope, 0), np.where(slope[:, None] > 0, intercept, null_intercept)
     return log_loss(y, slope[:, None] * centred + intercept @ members.T)
 
 
 def within_spread(margins: Matrix, strata: Positions) -> Vector:
-    """Return the standard deviation of each setting's log-odds within strata, (n_settings,); infinite where none."""
-    members = np.equal.outer(strata, np.unique(strata)).astype(np.float64)
+    """Return the standard deviation of each setting's log-odds within strata, (n_settings,); infinite if constant."""
+    members = _indicators(strata)
     spread = (margins - (margins @ members / members.sum(axis=0)) @ members.T).std(axis=1)
-    return np.where(spread > 1e-12, spread, np.inf)
+    return np.where(spread > CONSTANT_SD, spread, np.inf)
 
 
 def cross_selected_margins(y: Vector, margins: Matrix, strata: Positions, groups: Sequence[Positions]) -> Vector:
-    """Return each group's left-out log-odds at the setting that is best on the other groups, (n_samples,).
+    """Return each group's held-out log-odds at the setting that is best on the other groups, (n_samples,).
 
-    The winner's own log-odds flatter it, for it was chosen by them; these do not.
+    The log-odds of the setting that is best on all groups are optimistic, since they were used to select it; these
+    are not.
+
+    Parameters
+    ----------
+    y : ndarray, (n_samples,)
+    margins : ndarray, (n_settings, n_samples)
+    strata : ndarray of int, (n_samples,)
+    groups : sequence of ndarray of int
+        Positions of the samples that each inner split holds out.
     """
-    chosen = np.full(len(y), np.nan)
+    selected = np.full(len(y), np.nan)
     for group in groups:
-        others = np.isfinite(margins[0])
-        others[group] = False
-        best = int(np.argmin(stratified_losses(y[others], margins[:, others], strata[others]))) if others.any() else 0
-        chosen[group] = margins[best, group]
-    return chosen
+        rest = np.isfinite(margins[0])
+        rest[group] = False
+        best = int(np.argmin(stratified_losses(y[rest], margins[:, rest], strata[rest]))) if rest.any() else 0
+        selected[group] = margins[best, group]
+    return selected
 
 
 def stacking_weights(y: Vector, margins: Matrix, strata: Positions) -> tuple[Vector, float]:
-    """Return each part's weight, at least 0, (n_parts,), and how much of their sum to believe, from 0 to 1.
+    r"""Return each part's weight in the sum of log-odds, and the shrinkage factor of the sum.
 
-    The weights are those of a logistic regression on the parts' left-out log-odds, with an intercept for each stratum
-    and Platt's smoothed targets. What is to be believed of them is (chi2 - k) / chi2, where chi2 is twice what they add
-    to the log-likelihood and k their number: where they add no more than chance would, nothing, and every probability
-    is the prevalence. Parts that all point the wrong way weigh the same, and are not believed.
+    The weights are those of a logistic regression on the parts' held-out log-odds, with coefficients of at least 0, an
+    intercept for each stratum and Platt's smoothed targets. The shrinkage factor is van Houwelingen and le Cessie's,
+    :math:`\max(0, (\chi^2 - k) / \chi^2)`, where :math:`\chi^2` is the likelihood-ratio statistic of the :math:`k`
+    parts with a positive weight. Where the parts improve the likelihood no more than chance would, it is 0, and every
+    probability is the prevalence.
 
     Parameters
     ----------
@@ -93,41 +99,74 @@ def stacking_weights(y: Vector, margins: Matrix, strata: Positions) -> tuple[Vec
     margins : ndarray, (n_parts, n_samples)
     strata : ndarray of int, (n_samples,)
 
+    Returns
+    -------
+    weights : ndarray, (n_parts,)
+        Where every coefficient is 0, each part has the same weight per standard deviation, so that the held-out ranking
+        is still that of the model.
+    shrinkage : float
+        From 0 to 1.
+
     References
     ----------
     Platt 1999, Advances in Large Margin Classifiers 61-74. Van Houwelingen and le Cessie 1990, Statistics in Medicine
     9:1303-1325.
     """
-    members = np.equal.outer(strata, np.unique(strata)).astype(np.float64)
+    members = _indicators(strata)
     events, size = members.T @ y, members.sum(axis=0)
     target = np.where(y == 1, ((events + 1) / (events + 2)) @ members.T, (1 / (size - events + 2)) @ members.T)
-    parts, n = len(margins), len(y)
-    scale = margins.std(axis=1)
-    scaled = margins / np.where(scale > 1e-12, scale, np.inf)[:, None]
-    share = (members.T @ target) / size
-    null = np.log(share / (1 - share))
+    n_parts, n = len(margins), len(y)
+    spread = margins.std(axis=1)
+    scale = np.where(spread > CONSTANT_SD, spread, np.inf)
+    scaled = margins / scale[:, None]
+    mean_target = (members.T @ target) / size
 
-    def loss(at: Vector) -> tuple[float, Vector]:
-        margin = at[:parts] @ scaled + members @ at[parts:]
+    def loss(coefficients: Vector) -> tuple[float, Vector]:
+        weights, intercepts = coefficients[:n_parts], coefficients[n_parts:]
+        margin = weights @ scaled + members @ intercepts
         residual = expit(margin) - target
-        value = float(np.mean(np.logaddexp(0, margin) - target * margin) + 1e-6 * (at[:parts] ** 2).sum())
-        return value, np.concatenate([scaled @ residual / n + 2e-6 * at[:parts], members.T @ residual / n])
+        value = float(np.mean(np.logaddexp(0, margin) - target * margin) + 1e-6 * (weights**2).sum())
+        return value, np.concatenate([scaled @ residual / n + 2e-6 * weights, members.T @ residual / n])
 
-    start = np.concatenate([np.zeros(parts), null])
-    bounds = [(0, None)] * parts + [(None, None)] * len(null)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    weights = found.x[:parts]
-    chi2 = 2 * n * (loss(start)[0] - float(found.fun))
-    used = int((weights > 0).sum())
-    believed = max(0.0, (chi2 - used) / chi2) if chi2 > 0 else 0.0
-    if not used:
-        # Nothing is believed; how it would rank patients is still told, or a baseline would seem weaker than it is.
-        weights = np.ones(parts)
-    return np.asarray(weights / np.where(scale > 1e-12, scale, np.inf)), believed
+    start = np.concatenate([np.zeros(n_parts), np.log(mean_target / (1 - mean_target))])
+    bounds = [(0, None)] * n_parts + [(None, None)] * len(mean_target)
+    optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    weights = optimum.x[:n_parts]
+    chi2 = 2 * n * (loss(start)[0] - float(optimum.fun))
+    k = int((weights > 0).sum())
+    shrinkage = max(0.0, (chi2 - k) / chi2) if chi2 > 0 else 0.0
+    if not k:
+        weights = np.ones(n_parts)
+    return np.asarray(weights / scale), shrinkage
 
 
 def calibrating_intercept(y: Vector, margin: Vector) -> float:
-    """Return the intercept at which log-odds say the prevalence on average."""
+    """Return the intercept at which the mean probability of log-odds, (n_samples,), equals the prevalence."""
     prevalence = float(y.mean())
     bound = 40 + float(np.abs(margin).max(initial=0))
-    return float(brentq(lambda at: float(expit(margin + at).mean()) - prevalence, -bound, bound))
+    return float(brentq(lambda intercept: float(expit(margin + intercept).mean()) - prevalence, -bound, bound))
+
+
+def _indicators(strata: Positions) -> Matrix:
+    """Return 1 where a sample belongs to a stratum, (n_samples, n_strata)."""
+    return np.equal.outer(strata, np.unique(strata)).astype(np.float64)
+
+
+def _newton_step(
+    y: Vector, centred: Matrix, members: Matrix, slope: Vector, intercept: Matrix
+) -> tuple[Vector, Matrix]:
+    """Return Newton's steps of each setting's slope, (n_settings,), and intercepts, (n_settings, n_strata).
+
+    The intercepts are eliminated from the normal equations; steps are at most 2 in size.
+    """
+    p = expit(slope[:, None] * centred + intercept @ members.T)
+    weight, residual = p * (1 - p) + 1e-9, y - p
+    intercept_information, cross_information = weight @ members, (weight * centred) @ members
+    slope_information = (weight * centred**2).sum(axis=1)
+    slope_information = slope_information - (cross_information**2 / intercept_information).sum(axis=1) + 1e-6
+    intercept_score = residual @ members
+    slope_score = (residual * centred).sum(axis=1)
+    slope_score = slope_score - (cross_information * intercept_score / intercept_information).sum(axis=1)
+    slope_step = np.clip(slope_score / slope_information, -2, 2)
+    intercept_step = (intercept_score - cross_information * slope_step[:, None]) / intercept_information
+    return slope_step, np.clip(intercept_step, -2, 2)

@@ -1,11 +1,10 @@
-"""Discrimination and calibration of held-out time-to-event predictions."""
+"""Discrimination and calibration of held-out time-to-event predictions, with bootstrap intervals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,65 +24,86 @@ from training.validation.held_out_times import HORIZONS, SurvivalHeldOut
 
 @dataclass(frozen=True)
 class RepeatPredictions:
-    """Left-out predictions by row; `rows` are positions in the table, the rest as in `SurvivalHeldOut`."""
+    """Held-out predictions of one repeat.
+
+    Attributes
+    ----------
+    rows : ndarray of int, (n_rows,)
+        Positions in the table.
+    margin, risk, average : ndarray
+        As in `training.validation.held_out_times.SurvivalHeldOut`.
+    """
 
     rows: Positions
     margin: Vector
     risk: Matrix
     average: Matrix
 
-    def take(self, kept: NDArray[np.bool_]) -> RepeatPredictions:
-        """Return some of the rows."""
-        return RepeatPredictions(self.rows[kept], self.margin[kept], self.risk[kept], self.average[kept])
+    def take(self, mask: NDArray[np.bool_]) -> RepeatPredictions:
+        """Return the predictions of some rows; `mask` is (n_rows,)."""
+        return RepeatPredictions(self.rows[mask], self.margin[mask], self.risk[mask], self.average[mask])
 
 
-def predictions_by_repeat(left_out: Sequence[SurvivalHeldOut]) -> list[RepeatPredictions]:
-    """Return one scheme's left-out predictions, those of each repeat together."""
-    repeats: dict[int, list[tuple[Any, ...]]] = {}
-    for one in left_out:
-        repeats.setdefault(one.fold.repeat, []).append((one.fold.test, one.margin, one.risk, one.average))
-    return [RepeatPredictions(*map(np.concatenate, zip(*found, strict=True))) for found in repeats.values()]
+def predictions_by_repeat(held_out: Sequence[SurvivalHeldOut]) -> list[RepeatPredictions]:
+    """Return one scheme's held-out predictions, the folds of each repeat joined."""
+    repeats: dict[int, list[SurvivalHeldOut]] = {}
+    for prediction in held_out:
+        repeats.setdefault(prediction.fold.repeat, []).append(prediction)
+    return [
+        RepeatPredictions(
+            np.concatenate([prediction.fold.test for prediction in folds]),
+            np.concatenate([prediction.margin for prediction in folds]),
+            np.concatenate([prediction.risk for prediction in folds]),
+            np.concatenate([prediction.average for prediction in folds]),
+        )
+        for folds in repeats.values()
+    ]
 
 
-def survival_scores(y: Matrix, names: Names, repeats: Sequence[RepeatPredictions]) -> dict[str, Estimate]:
-    """Return what is measured of left-out predictions, the mean over repeats, each with its interval.
+def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictions]) -> dict[str, Estimate]:
+    """Return the scores of held-out predictions, averaged over repeats, each with a bootstrap interval.
 
-    Harrell's `c`; Uno's `uno_c` of the events of the last horizon's months; and for each horizon the cumulative/dynamic
-    `auroc`, the `brier` score and its `brier_skill` over the average risk, such as `auroc_12m`. Rows of one name are
-    compared with each other alone, and the names' values averaged by their patients. The bootstrap draws patients
-    within names and holds predictions fixed, so that intervals understate what refitting would add.
+    The scores are Harrell's `c`; Uno's `uno_c` up to the last horizon; and for each horizon the cumulative/dynamic
+    `auroc`, the `brier` score and its `brier_skill` over the average risk, named such as `auroc_12m`. Patients are
+    compared within cohorts, and the cohorts' scores are averaged, weighted by their patients. The bootstrap resamples
+    patients within cohorts and holds predictions fixed, so that the intervals omit the variation of refitting.
 
     Parameters
     ----------
     y : ndarray, (n_rows, 2)
-        Of every row of the table, as `names`.
-    names : ndarray of str, (n_rows,)
-        Each row's cohort.
-    repeats : sequence of Predictions
+        Of every row of the table.
+    cohorts : ndarray of str, (n_rows,)
+    repeats : sequence of RepeatPredictions
     """
-    margins = [one.margin for one in repeats]
+    once, bootstrap = np.ones((1, len(y))), bootstrap_weights(cohorts)
+    estimates = {}
+    for name, (metric, scores) in _metrics(repeats).items():
+        value, bootstrap_values = (
+            np.mean(
+                [
+                    mean_within_cohorts(metric, y[repeat.rows], score, cohorts[repeat.rows], weights[:, repeat.rows])
+                    for repeat, score in zip(repeats, scores, strict=True)
+                ],
+                axis=0,
+            )
+            for weights in (once, bootstrap)
+        )
+        estimates[name] = percentile_interval(value[0], bootstrap_values)
+    return estimates
+
+
+def _metrics(repeats: Sequence[RepeatPredictions]) -> dict[str, tuple[Metric, list[Matrix]]]:
+    """Return each metric with the predictions of every repeat that it scores."""
+    margins = [repeat.margin for repeat in repeats]
     metrics: dict[str, tuple[Metric, list[Matrix]]] = {
         "c": (harrell_c, margins),
         "uno_c": (partial(uno_c, horizon=HORIZONS[-1] * MONTH), margins),
     }
     for k, months in enumerate(HORIZONS):
         day = months * MONTH
+        risks = [repeat.risk[:, k] for repeat in repeats]
+        risks_and_averages = [np.column_stack([repeat.risk[:, k], repeat.average[:, k]]) for repeat in repeats]
         metrics[f"auroc_{months}m"] = partial(cumulative_dynamic_auc, day=day), margins
-        metrics[f"brier_{months}m"] = partial(survival_brier_score, day=day), [one.risk[:, k] for one in repeats]
-        both = [np.column_stack([one.risk[:, k], one.average[:, k]]) for one in repeats]
-        metrics[f"brier_skill_{months}m"] = partial(survival_brier_skill, day=day), both
-    once, often = np.ones((1, len(y))), bootstrap_weights(names)
-    found = {}
-    for name, (metric, scores) in metrics.items():
-        value, drawn = (
-            np.mean(
-                [
-                    mean_within_cohorts(metric, y[one.rows], score, names[one.rows], weights[:, one.rows])
-                    for one, score in zip(repeats, scores, strict=True)
-                ],
-                axis=0,
-            )
-            for weights in (once, often)
-        )
-        found[name] = percentile_interval(value[0], drawn)
-    return found
+        metrics[f"brier_{months}m"] = partial(survival_brier_score, day=day), risks
+        metrics[f"brier_skill_{months}m"] = partial(survival_brier_skill, day=day), risks_and_averages
+    return metrics

@@ -29,12 +29,12 @@ from training.validation.baselines import validate_baselines
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import HeldOut, ValidatedFamily, validate
-from training.validation.permutation_null import PermutationNull, best_model_null, permutation_nulls
+from training.validation.permutation_null import NullDistributions, best_model_null, permutation_nulls
 
 from .validations import loco
 
 AROUND = Circumstances("objective_response", 2, False, ("a note",), (), {"experiments": 0, "models": 0}, 0)
-LEVEL = PermutationNull(np.full(99, 0.5), np.full(99, 0.5), 2)
+LEVEL = NullDistributions(np.full(99, 0.5), np.full(99, 0.5), 2)
 """A null that any AUROC above a half exceeds: p = 0.01."""
 
 
@@ -47,7 +47,7 @@ class Case:
     plan: FitConfig
     found: ValidatedFamily
     beside: dict[str, list[HeldOut]]
-    null: PermutationNull | None = None
+    null: NullDistributions | None = None
 
     def evidence(self, **changes: Any) -> Evidence:
         said = {"left_out": self.found.held_out, "beside": self.beside, "null": self.null, "around": AROUND, **changes}
@@ -74,7 +74,7 @@ def validated(table: FeatureTable, plan: FitConfig, y: np.ndarray | None = None,
     if n:
         rows = np.arange(len(y))
         drawn = permutation_nulls(table, y, [(plan, rows)], main, n=n, seed=0, workers=1, on_step=lambda: None)
-        null = PermutationNull(next(iter(drawn.values())), best_model_null(drawn), 1) if drawn else None
+        null = NullDistributions(next(iter(drawn.values())), best_model_null(drawn), 1) if drawn else None
     return Case(table, y, plan, found, beside, null)
 
 
@@ -253,14 +253,14 @@ def scored(case: Case, apart: float) -> list[HeldOut]:
 
 def test_chance_is_beaten_only_where_interval_and_refitted_null_exclude_it(cohorts):
     strong, none = scored(cohorts, 0.7), scored(cohorts, 0)
-    best = PermutationNull(LEVEL.values, np.full(99, 0.999), 12)
+    best = NullDistributions(LEVEL.values, np.full(99, 0.999), 12)
     expected = [(strong, LEVEL, True), (strong, None, None), (strong, best, False), (none, LEVEL, False)]
     for left_out, null, verdict in (*expected, (none, None, False)):
         found = cohorts.evidence(left_out=left_out, null=null)
         assert (found.auroc.low > 0.5) == (left_out is strong)
         assert found.content["beats_chance"] is found.validation["beats_chance"] is verdict
     # A p of exactly 0.05 is not below it.
-    edge = PermutationNull(np.full(19, 0.5), np.full(19, 0.5), 1)
+    edge = NullDistributions(np.full(19, 0.5), np.full(19, 0.5), 1)
     assert cohorts.evidence(left_out=strong, null=edge).content["beats_chance"] is False
 
 

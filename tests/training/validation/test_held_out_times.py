@@ -21,7 +21,7 @@ from training.survival import (
     at_risk,
 )
 from training.validation.folds import Fold, loco_groups, outer_folds, patient_groups
-from training.validation.held_out_times import HORIZONS, validate_survival
+from training.validation.held_out_times import HORIZONS, SurvivalFitConfig, validate_survival
 from training.validation.survival_scores import RepeatPredictions, predictions_by_repeat, survival_scores
 
 ENCODER = BlockEncoder(("taxa",))
@@ -45,7 +45,7 @@ def survival_folds(table, y, n_folds=3, repeats=1):
 
 def validated(table, y, n_folds=3, outer=None):
     outer = survival_folds(table, y, n_folds) if outer is None else outer
-    return validate_survival(table, y, [ENCODER], outer, n_folds=3, seed=0)
+    return validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer)
 
 
 def test_a_planted_effect_is_found_by_each_family(planted):
@@ -120,10 +120,10 @@ def test_a_patient_never_crosses_a_fold(planted):
     table, y = planted
     visits, times = table.take(np.repeat(np.arange(len(table)), 2)), np.repeat(y, 2, axis=0)
     groups = patient_groups(visits.rows)
-    seen = []
+    folds = []
     for fold in survival_folds(visits, times):
         assert not set(groups[fold.train]) & set(groups[fold.test])
-        seen.append(fold)
+        folds.append(fold)
     inner = []
 
     class Spy(BlockEncoder):
@@ -136,7 +136,7 @@ def test_a_patient_never_crosses_a_fold(planted):
             return super().transform(table)
 
     # One fold, so that one thread fits and transforms in turn.
-    validate_survival(visits, times, [Spy(("taxa",))], seen[:1], n_folds=3, seed=0)
+    validate_survival(visits, times, SurvivalFitConfig((Spy(("taxa",)),), n_folds=3, seed=0), folds[:1])
     assert len(inner) == 1 + visits.rows["centre"].nunique()
 
 
@@ -144,7 +144,8 @@ def test_same_seed_same_numbers_on_one_worker_and_on_two(planted):
     table, y = planted
     outer = survival_folds(table, y)[:3]
     once, again = (
-        validate_survival(table, y, [ENCODER], outer, n_folds=3, seed=0, workers=workers) for workers in (1, 2)
+        validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer, workers=workers)
+        for workers in (1, 2)
     )
     for family in SURVIVAL_FAMILIES:
         for one, two in zip(once[family], again[family], strict=True):
@@ -165,8 +166,9 @@ def test_repeats_are_measured_one_by_one(planted):
 
 def test_of_several_representations_inner_validation_chooses(planted):
     table, y = planted
-    encoders = [BlockEncoder(("taxa",), of) for of in ("diversity", "clr")]
-    for family, found in validate_survival(table, y, encoders, survival_folds(table, y)[:2], n_folds=3, seed=0).items():
+    encoders = tuple(BlockEncoder(("taxa",), representation) for representation in ("diversity", "clr"))
+    config = SurvivalFitConfig(encoders, n_folds=3, seed=0)
+    for family, found in validate_survival(table, y, config, survival_folds(table, y)[:2]).items():
         for one in found:
             setting = dict(one.setting)
             assert setting.pop("representation") == "clr"

@@ -18,7 +18,7 @@ from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import validate
 from training.validation.permutation_null import (
-    PermutationNull,
+    NullDistributions,
     best_model_null,
     permutation_nulls,
     permute_within_centres,
@@ -74,7 +74,7 @@ def test_every_order_is_as_likely():
 def test_p_is_that_of_scipys_monte_carlo_test():
     rng = np.random.default_rng(1)
     values, best, found = rng.normal(0.5, 0.05, 199), rng.normal(0.56, 0.04, 199), 0.58
-    said = PermutationNull(values, best, 12).summary(found)
+    said = NullDistributions(values, best, 12).summary(found)
     for null, beside in ((values, said), (best, said["best_of"])):
         drawn = monte_carlo_test(
             [found], lambda size, null=null: null.reshape(size), np.mean, n_resamples=199, alternative="greater"
@@ -87,7 +87,7 @@ def test_p_is_that_of_scipys_monte_carlo_test():
 
 
 def test_a_permutation_that_could_not_be_measured_does_not_count():
-    said = PermutationNull(np.array([0.4, np.nan, 0.6]), np.array([0.4, 0.5, 0.6]), 2).summary(0.5)
+    said = NullDistributions(np.array([0.4, np.nan, 0.6]), np.array([0.4, 0.5, 0.6]), 2).summary(0.5)
     assert (said["n"], said["p"], said["best_of"]["n"]) == (2, 2 / 3, 3)
 
 
@@ -149,7 +149,7 @@ def test_what_is_there_is_found(table):
     told = noisy.clinical.values + 1.5 * y[:, None]
     strong = replace(noisy, clinical=Block(noisy.clinical.names, told))
     (values,) = null_of(strong, y, 9).values()
-    assert PermutationNull(values, values, 1).summary(observed(strong, y))["p"] == pytest.approx(0.1)
+    assert NullDistributions(values, values, 1).summary(observed(strong, y))["p"] == pytest.approx(0.1)
     assert values.max() < 0.8 < observed(strong, y)
 
 
@@ -163,7 +163,7 @@ def test_where_there_is_nothing_every_p_is_as_likely_and_the_null_is_at_a_half(t
         noisy = noise(table, seed=100 + seed)
         y = outcome_vector(noisy, "objective_response")
         (values,) = null_of(noisy, y, 4, seed=seed).values()
-        found.append(PermutationNull(values, values, 1).summary(observed(noisy, y))["p"])
+        found.append(NullDistributions(values, values, 1).summary(observed(noisy, y))["p"])
         drawn += values.tolist()
     counts = [sum(np.isclose(found, p)) for p in (0.2, 0.4, 0.6, 0.8, 1.0)]
     assert sum(counts) == len(found)
