@@ -11,16 +11,16 @@ class TaxokineError(Exception):
 
 
 class InputError(TaxokineError):
-    """Something given to Taxokine cannot be read as what it is said to be."""
+    """An input is not what it is declared to be, or a request contradicts itself."""
 
 
 class FileError(InputError):
-    """A value in a file is not what the file is said to hold.
+    """A file, or a value in it, is not what its manifest or its format requires.
 
     Parameters
     ----------
     problem : str
-        What came, what was expected and what to do.
+        What the file holds, what was expected and what to do.
     file : str or os.PathLike
         The file that was read.
     column : str, optional
@@ -31,7 +31,7 @@ class FileError(InputError):
     Attributes
     ----------
     problem, file, column, row
-        As given; the message joins them.
+        The parameters; the message joins them.
     """
 
     def __init__(self, problem: str, *, file: object, column: str | None = None, row: int | None = None) -> None:
@@ -45,7 +45,7 @@ class FileError(InputError):
 
 
 class ManifestError(InputError):
-    """A cohort manifest is incomplete, contradicts itself or does not fit its files."""
+    """A cohort manifest is incomplete, contradicts itself or does not match its files."""
 
 
 class UnitError(InputError):
@@ -57,11 +57,11 @@ class DataMissing(TaxokineError):
 
 
 class OutcomeError(InputError):
-    """An outcome is not defined for the cohorts asked, or cannot be graded or pooled as asked."""
+    """An outcome is not defined for the cohorts, or cannot be graded or pooled."""
 
 
 class AuditError(InputError):
-    """The audit found what would make a model's result wrong, and it was not waived."""
+    """The audit found an error in the data that was not waived: the result of a model would be wrong."""
 
 
 class BundleError(TaxokineError):
@@ -69,4 +69,4 @@ class BundleError(TaxokineError):
 
 
 class ModelMissing(TaxokineError):
-    """No registered model answers for this outcome under the alias asked."""
+    """No model is registered for this outcome under this alias."""

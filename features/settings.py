@@ -1,6 +1,6 @@
 """The environment, read once.
 
-Every environment variable that Taxokine heeds stands in `Settings`; no other module reads the environment.
+Every environment variable that Taxokine uses is a field of `Settings`; no other module reads the environment.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-# MLflow reads this when it is first imported, and would otherwise send usage data to its makers.
+# MLflow reads this when it is first imported, and would otherwise send usage data to its developers.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-# Its bars and notices would break into ours.
+# MLflow's progress bars and notices would interrupt the ones of Taxokine.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says, with the defaults for what it does not.
+    """The settings of a process: the environment variables, or their defaults.
 
     Attributes
     ----------

@@ -311,13 +311,15 @@ def _without_prefix(samples: Axis, prefix: str) -> list[str]:
     return [name.removeprefix(prefix) for name in samples.labels]
 
 
-def _agreed_profiler(in_file: str | None, stated: str | None, file: Path) -> str | None:
-    if in_file and stated and not in_file.startswith(stated):
-        raise FileError(f"the file names its profiler {in_file!r}, but {stated!r} is stated. Correct one", file=file)
-    return in_file or stated
+def _agreed_profiler(in_file: str | None, in_manifest: str | None, file: Path) -> str | None:
+    if in_file and in_manifest and not in_file.startswith(in_manifest):
+        raise FileError(
+            f"the file names its profiler {in_file!r}, but the manifest states {in_manifest!r}. Correct one", file=file
+        )
+    return in_file or in_manifest
 
 
-def _agreed_unit(values: NDArray[Any], stated: Unit | None, samples: Axis) -> Unit:
+def _agreed_unit(values: NDArray[Any], stated_unit: Unit | None, samples: Axis) -> Unit:
     """Return the stated unit if the numbers can be in it, else the unit that they are in."""
     sums = values.sum(axis=1, dtype=np.float64)
     largest = int(sums.argmax())
@@ -325,18 +327,20 @@ def _agreed_unit(values: NDArray[Any], stated: Unit | None, samples: Axis) -> Un
     is_possible: dict[Unit, bool] = {
         "proportions": sums[largest] <= 1.01,
         "percent": 1.5 < sums[largest] <= 101,
-        "counts": are_whole and (sums[largest] > 101 or stated == "counts"),
+        "counts": are_whole and (sums[largest] > 101 or stated_unit == "counts"),
     }
     numbers = (
         f"the numbers are {'whole' if are_whole else 'fractions'} and the largest sample sums to {sums[largest]:g}"
     )
-    if stated is not None and not is_possible[stated]:
-        raise samples.error(f"the unit is stated to be {stated}, but {numbers}. State what the file holds", largest)
+    if stated_unit is not None and not is_possible[stated_unit]:
+        raise samples.error(
+            f"the unit is stated to be {stated_unit}, but {numbers}. State what the file holds", largest
+        )
     if sums[largest] == 0 or not any(is_possible.values()):
         raise samples.error(
             f"expected counts (whole), proportions (sum 1) or percent (sum 100), but {numbers}. Correct the file",
             largest,
         )
-    if stated is not None:
-        return stated
+    if stated_unit is not None:
+        return stated_unit
     return next(unit for unit, possible in is_possible.items() if possible)

@@ -127,7 +127,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
 def locate_files(manifest: Manifest, data: Path, *, fetch: bool, progress: bool = False) -> dict[str, Path]:
     """Return the path of each file of a manifest, fetched and checked as `features.fetch.cohort_files` does."""
     folder = data / manifest.name if manifest.folder is None else manifest.folder.resolve()
-    return cohort_files(folder.name, manifest.source_files, folder.parent, fetch=fetch, progress=progress)
+    return cohort_files(folder, manifest.source_files, fetch=fetch, progress=progress)
 
 
 def _read_profiles(part: Taxa, paths: Mapping[str, Path]) -> TaxaTable:

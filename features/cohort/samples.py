@@ -47,19 +47,19 @@ def read_samples(part: Samples, table: TextTable, taxa: TaxaTable) -> ProfiledSa
     ManifestError
         If `exclude_samples` names no sample, or no sample has a profile.
     """
-    listed = _sample_names(part, table, set(taxa.samples))
-    _check_sample_names(part, table, listed)
-    excluded, reasons = _excluded_samples(part, table, listed)
-    no_number = pd.Series(np.nan, index=listed.index)
+    sample_names = _sample_names(part, table, set(taxa.samples))
+    _check_sample_names(part, table, sample_names)
+    excluded, reasons = _excluded_samples(part, table, sample_names)
+    no_number = pd.Series(np.nan, index=sample_names.index)
     frame = pd.DataFrame(
         {
-            "sample": listed,
+            "sample": sample_names,
             "patient": table.column(part.patient),
             "day": no_number if part.day is None else _days(part, table),
             "visit": no_number if part.visit is None else table.numbers(part.visit, ()),
             "donor": donor_rows(part, table),
             "donor_sample": "" if part.donor_sample is None else table.column(part.donor_sample),
-            "line": listed.index,
+            "line": sample_names.index,
         }
     )
     frame = frame[~frame["sample"].isin(excluded)]
@@ -67,8 +67,8 @@ def read_samples(part: Samples, table: TextTable, taxa: TaxaTable) -> ProfiledSa
     matched = frame[frame["sample"].isin(profiled)].reset_index(drop=True)
     if matched.empty:
         raise ManifestError(
-            f"{table.path}: no value of column {part.sample!r} (such as {listed.iloc[0]!r}) names a profile of the "
-            f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
+            f"{table.path}: no value of column {part.sample!r} (such as {sample_names.iloc[0]!r}) names a profile of "
+            f"the taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
         )
     # Samples are counted, not named: notes go where the names of samples may not.
     notes = [f"{count} sample{'s' * (count > 1)} left out: {reason}" for reason, count in reasons.items()]
@@ -115,28 +115,28 @@ def _sample_names(part: Samples, table: TextTable, profiled: set[str]) -> pd.Ser
     return cells.str.split(part.separator).map(run_with_profile)
 
 
-def _check_sample_names(part: Samples, table: TextTable, listed: pd.Series[str]) -> None:
+def _check_sample_names(part: Samples, table: TextTable, sample_names: pd.Series[str]) -> None:
     for column in (part.sample, part.patient):
         is_empty = table.column(column) == ""
         if is_empty.any():
             position = int(is_empty.to_numpy().argmax())
             raise table.error("is empty; a sample needs a name and a patient", column, position)
-    is_repeated = listed.duplicated()
+    is_repeated = sample_names.duplicated()
     if is_repeated.any():
         position = int(is_repeated.to_numpy().argmax())
         raise table.error(
-            f"sample {listed.iloc[position]!r} is listed twice; one sample has one row. Remove one",
+            f"sample {sample_names.iloc[position]!r} is listed twice; one sample has one row. Remove one",
             part.sample,
             position,
         )
 
 
-def _excluded_samples(part: Samples, table: TextTable, listed: pd.Series[str]) -> tuple[set[str], Counter[str]]:
+def _excluded_samples(part: Samples, table: TextTable, sample_names: pd.Series[str]) -> tuple[set[str], Counter[str]]:
     """Return the excluded samples, and how many are excluded for each reason."""
     reasons: Counter[str] = Counter()
     excluded: set[str] = set()
     for pattern, reason in part.exclude_samples.items():
-        matches = {name for name in listed if name == pattern or fnmatchcase(name, pattern)}
+        matches = {name for name in sample_names if name == pattern or fnmatchcase(name, pattern)}
         if not matches:
             raise ManifestError(
                 f"{table.path}: samples.exclude_samples names {pattern!r}, which is no sample; correct the name"

@@ -68,13 +68,13 @@ def find_patient_column(sheet: TextTable, patients: Iterable[str] = (), *, one_r
     one_row_each : bool
         Whether the column must hold each patient once, and more than half of the known patients.
     """
-    known = set(patients)
+    patient_set = set(patients)
     column = next(iter(columns_matching(sheet, PATIENT_COLUMN)), None)
-    if known:
-        shared = {name: len(known & set(sheet.frame[name])) for name in sheet.header}
+    if patient_set:
+        shared = {name: len(patient_set & set(sheet.frame[name])) for name in sheet.header}
         best = max(shared, key=lambda name: shared[name])
-        column = best if 2 * shared[best] >= min(len(known), sheet.frame[best].nunique()) else None
-        if one_row_each and 2 * shared[best] <= len(known):
+        column = best if 2 * shared[best] >= min(len(patient_set), sheet.frame[best].nunique()) else None
+        if one_row_each and 2 * shared[best] <= len(patient_set):
             return None
     if column is None or (sheet.frame[column] == "").any():
         return None

@@ -53,9 +53,9 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
     roles = _assign_roles([read_text_table(file) for file, kind in kinds.items() if kind == "sheet"], table.samples)
     samples, patients = roles.samples, roles.patients
-    course = course_lines(roles.others, samples.patients)
+    course = course_lines(roles.other_sheets, samples.patients)
     sheets = (samples.sheet, patients, roles.immune, roles.events)
-    used = {taxa, taxonomy, *(sheet.path for sheet in sheets if sheet), *course}
+    used_files = {taxa, taxonomy, *(sheet.path for sheet in sheets if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
         "manifest_version: 2",
@@ -78,7 +78,9 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         lines += immune_lines(roles.immune, samples)
     if course:
         lines += ["course:", *course.values()]
-    lines += [f"# TODO: {in_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used]
+    lines += [
+        f"# TODO: {in_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used_files
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -90,16 +92,18 @@ class _Roles:
     patients: TextTable | None
     immune: TextTable | None
     events: TextTable | None
-    others: list[TextTable]
+    other_sheets: list[TextTable]
 
 
 def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _Roles:
     events = next((sheet for sheet in sheets if find_event_columns(sheet)), None)
     immune = next((sheet for sheet in sheets if sheet is not events and find_immune_layout(sheet)), None)
     samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles)
-    others = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
-    clinical = [sheet for sheet in [*others, *([immune] if immune else [])] if columns_matching(sheet, CLINICAL_COLUMN)]
+    other_sheets = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
+    clinical = [
+        sheet for sheet in [*other_sheets, *([immune] if immune else [])] if columns_matching(sheet, CLINICAL_COLUMN)
+    ]
     patients = next(
         (sheet for sheet in clinical if find_patient_column(sheet, samples.patients, one_row_each=True)), samples.sheet
     )
-    return _Roles(samples, patients, immune, events, [sheet for sheet in others if sheet is not patients])
+    return _Roles(samples, patients, immune, events, [sheet for sheet in other_sheets if sheet is not patients])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping, Set
+
+import pandas as pd
 
 from features.draft.cells import is_missing
 from features.draft.columns import columns_matching, find_patient_column, snake_case
@@ -39,38 +42,18 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
         column: cells for column, cells in columns.items() if (rows.groupby(patient)[column].nunique() == 1).all()
     }
     outcomes = draft_outcomes(constant, rows[patient], events)
-    excluded = {
-        column: reason
-        for column, cells in columns.items()
-        if column not in outcomes.columns and (reason := reason_in_cells(cells))
-    }
-    covariates = draft_covariates(
-        {column: cells for column, cells in columns.items() if column not in outcomes.columns | excluded.keys()}
-    )
-    for column in columns:
-        # Progression at six months is an outcome of its own, too.
-        is_outcome = column in outcomes.columns and not re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))
-        if column not in covariates.columns and not is_outcome and (reason := reason_in_name(column)):
-            excluded.setdefault(column, reason)
-    centre = next(
-        (
-            column
-            for column in columns_matching(sheet, _CENTRE_COLUMN)
-            if column in constant
-            and 1 < constant[column].nunique() < len(rows)
-            and not constant[column].map(is_missing).any()
-        ),
-        None,
-    )
+    candidates = {column: cells for column, cells in columns.items() if column not in outcomes.columns}
+    excluded = {column: reason for column, cells in candidates.items() if (reason := reason_in_cells(cells))}
+    covariates = draft_covariates({column: cells for column, cells in candidates.items() if column not in excluded})
+    excluded = _excluded_by_name(columns, outcomes.columns | covariates.columns) | excluded
+    centre = _find_centre(sheet, constant, len(rows))
     lines = []
     if covariates.lines or outcomes.lines or centre:
         n_patients = len(samples.patients & set(rows[patient]))
-        lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}"]
-        lines.append(
-            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} of {len(samples.patients)} patients found here"
-        )
-        if centre:
-            lines.append(f"  centre: {in_yaml(centre)}  # guessed: {constant[centre].nunique()} different values")
+        found = f"guessed: {n_patients} of {len(samples.patients)} patients found here"
+        lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}", f"  patient: {in_yaml(patient)}  # {found}"]
+    if centre:
+        lines.append(f"  centre: {in_yaml(centre)}  # guessed: {constant[centre].nunique()} different values")
     lines += ["  covariates:"] if covariates.columns else []
     lines += covariates.lines
     if outcomes.lines:
@@ -79,3 +62,23 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
         lines.append("# TODO: no outcome was recognised; describe 'outcomes'")
     lines += ["exclude_columns:"] if excluded else []
     return lines + [f"  {in_yaml(column)}: {in_yaml(reason)}  # TODO: confirm" for column, reason in excluded.items()]
+
+
+def _excluded_by_name(columns: Iterable[str], drafted: Set[str]) -> dict[str, str]:
+    """Return why columns may not become features, by their names, without the columns that were drafted already."""
+    reasons = {}
+    for column in columns:
+        # Progression at six months is an outcome that the draft may use, and yet more than that: exclude it too.
+        is_drafted = column in drafted and not re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))
+        if not is_drafted and (reason := reason_in_name(column)):
+            reasons[column] = reason
+    return reasons
+
+
+def _find_centre(sheet: TextTable, constant: Mapping[str, pd.Series[str]], n_rows: int) -> str | None:
+    """Return the column of the centre: it has several values, none of them missing, and not one for each row."""
+    for column in columns_matching(sheet, _CENTRE_COLUMN):
+        cells = constant.get(column)
+        if cells is not None and 1 < cells.nunique() < n_rows and not cells.map(is_missing).any():
+            return column
+    return None

@@ -191,9 +191,11 @@ def _draft_received_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]
         received = sheet.frame.loc[~sheet.frame[received_column].map(is_missing), received_column]
         for column in sheet.header:
             names = sheet.frame[column]
-            listed = sorted(set(received) & set(names))
-            prefix = re.match(r"[A-Za-z]+[_-]?", listed[0]) if column != received_column and listed else None
-            if prefix is None or not all(name.startswith(prefix[0]) for name in listed):
+            listed_donors = sorted(set(received) & set(names))
+            prefix = (
+                re.match(r"[A-Za-z]+[_-]?", listed_donors[0]) if column != received_column and listed_donors else None
+            )
+            if prefix is None or not all(name.startswith(prefix[0]) for name in listed_donors):
                 continue
             donor_rows = names.str.startswith(prefix[0])
             if not donor_rows[received.index].any():

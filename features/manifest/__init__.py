@@ -24,6 +24,7 @@ from features.manifest.files import (
 )
 from features.manifest.manifest import Manifest
 from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
+from features.manifest.source import SourceFile
 from features.manifest.tables import ClinicalField, Immune, Patients, Samples, Taxa
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Patients",
     "Recist",
     "Samples",
+    "SourceFile",
     "StableSixMonths",
     "Survival",
     "Taxa",

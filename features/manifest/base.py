@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, model_validator
 
 
 def cell_text(value: object) -> object:
@@ -23,6 +23,15 @@ def _list_of_cells(value: object) -> object:
         raise ValueError(f"expected a list, as in [{value}]")
     return value
 
+
+def _check_file_name(name: str) -> str:
+    if not name or name in {".", ".."} or "/" in name or "\\" in name:
+        raise ValueError(f"{name!r} is not the plain name of a file; the files of a cohort lie in one folder")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_check_file_name)]
+"""The name of a file in the cohort's folder."""
 
 CellText = Annotated[str, BeforeValidator(cell_text)]
 """The text of one cell, as it stands in a file; numbers and booleans of YAML are taken as text."""

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, Tag
 
-from features.manifest.base import CellText, CellTexts, ManifestPart, variant_by_key
+from features.manifest.base import CellText, CellTexts, FileName, ManifestPart, variant_by_key
 
 
 class CoursePart(ManifestPart):
     """A table with a row for each treatment, assessment or measurement; every other key names one of its columns."""
 
-    file: str
+    file: FileName
     """The file of the table."""
     patient: str
     """Column of the patient, never missing."""

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from features.errors import ManifestError
-from features.manifest.manifest import Manifest
+from features.manifest.manifest import Manifest, Origin
 from features.manifest.versions import upgrade
 from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml
 
@@ -54,11 +54,11 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
             )
     content = _read_mapping(path)
     try:
-        hints = [f"{path.name}, {hint}" for hint in upgrade(content)]
-        return Manifest.model_validate({**content, "folder": folder, "hints": tuple(hints)})
+        hints = tuple(f"{path.name}, {hint}" for hint in upgrade(content))
+        return Manifest.model_validate(content, context=Origin(folder, hints))
     except ValidationError as error:
         raise ManifestError(_validation_message(path, content, error)) from error
-    except (ValueError, ManifestError) as error:
+    except ValueError as error:
         raise ManifestError(f"{path}: {error}") from error
 
 
@@ -74,9 +74,6 @@ def _read_mapping(path: Path) -> LocatedMapping:
         raise ManifestError(f"{path}: this is not YAML in UTF-8: {error}") from error
     if not isinstance(content, LocatedMapping):
         raise ManifestError(f"{path}: expected 'name:', 'title:', 'taxa:' and so on, got {type(content).__name__}")
-    if extra := {"folder", "hints"} & set(content):
-        key = min(extra)
-        raise ManifestError(f"{path}, line {content.lines[key]}: {key} is no key of a manifest; remove it")
     return content
 
 

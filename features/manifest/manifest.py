@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from features.fetch import SourceFile
 from features.manifest.base import CellTexts, ManifestPart
 from features.manifest.course import TrialCourse
 from features.manifest.outcomes import Events, Outcomes
-from features.manifest.tables import Clock, Immune, Patients, Samples, Source, Taxa, Technical
+from features.manifest.source import Source, SourceFile
+from features.manifest.tables import Clock, Immune, Patients, Samples, Taxa, Technical
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The origin of a manifest.
+
+    Attributes
+    ----------
+    folder : Path or None
+        The folder of its file, where the manifest was given as a path.
+    hints : tuple of str
+        What to change in its file.
+    """
+
+    folder: Path | None = None
+    hints: tuple[str, ...] = ()
 
 
 class Manifest(ManifestPart):
@@ -50,10 +67,22 @@ class Manifest(ManifestPart):
     """Columns that may not become features, each with the reason, such as "recorded because of the outcome"."""
     notes: CellTexts = ()
     """What a user of the cohort must know."""
-    folder: Path | None = Field(default=None, exclude=True)
-    """The folder of a manifest that was given as a path, in which its files lie; not a key of the file."""
-    hints: tuple[str, ...] = Field(default=(), exclude=True)
-    """What to change in the file, which is read all the same; not a key of the file."""
+    _origin: Origin = PrivateAttr(default=Origin())
+
+    def model_post_init(self, context: Origin | None) -> None:
+        """Keep where the manifest was read from, the context of the validation."""
+        if context is not None:
+            self._origin = context
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder in which the files lie, of a manifest that was given as a path."""
+        return self._origin.folder
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What to change in the manifest's file, which is read all the same."""
+        return self._origin.hints
 
     @model_validator(mode="after")
     def _check_no_covariate_is_excluded(self) -> Self:
@@ -85,10 +114,10 @@ class Manifest(ManifestPart):
     @property
     def source_files(self) -> tuple[SourceFile, ...]:
         """Every file that the manifest names, with its address and SHA-256 where it is published."""
-        published = {file.name: file for file in self.source.files}
+        published_files = {file.name: file for file in self.source.files}
         names = [self.taxa.file, self.taxa.taxonomy, self.samples.file]
         names += [part.file for part in (self.patients, self.immune) if part is not None]
         if isinstance(self.outcomes.toxicity, Events):
             names.append(self.outcomes.toxicity.events)
         names += self.course.files
-        return tuple(published.get(name, SourceFile(name=name)) for name in dict.fromkeys(names) if name)
+        return tuple(published_files.get(name, SourceFile(name=name)) for name in dict.fromkeys(names) if name)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, Tag, model_validator
 
-from features.manifest.base import CellText, CellTexts, ManifestPart, ValueRule, cell_text, variant_by_key
+from features.manifest.base import CellText, CellTexts, FileName, ManifestPart, ValueRule, cell_text, variant_by_key
 
 
 class YesNo(ValueRule):
@@ -66,7 +66,7 @@ class Attribution(ManifestPart):
 class Events(ManifestPart):
     """A table of dated, graded adverse events; a patient without a row had no recorded event."""
 
-    events: str
+    events: FileName
     """The file of the table."""
     patient: str
     """Column of the patient."""

@@ -1,4 +1,4 @@
-"""The parts of a manifest that describe the cohort's source, its clock and its tables of measurements."""
+"""The parts of a manifest that describe the cohort's clock and its tables."""
 
 from __future__ import annotations
 
@@ -8,19 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from features.fetch import SourceFile
-from features.manifest.base import CellText, CellTexts, ColumnPattern, ManifestPart
-
-
-class Source(ManifestPart):
-    """The publication of a cohort."""
-
-    licence: str
-    """The licence under which the files may be used."""
-    citation: str
-    """The publication to cite, and who made the files."""
-    files: tuple[SourceFile, ...] = ()
-    """The published files: name, address and SHA-256."""
+from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart
 
 
 class Clock(ManifestPart):
@@ -39,7 +27,7 @@ class Clock(ManifestPart):
 class Taxa(ManifestPart):
     """The taxa table: the stool profiles. `features.taxa.read_taxa` reads it."""
 
-    file: str
+    file: FileName
     """The file of the taxa table."""
     format: Literal["metaphlan", "biom", "qza", "table"]
     """A merged MetaPhlAn table, BIOM 2.1, a QIIME 2 artifact, or a TSV or CSV table of numbers."""
@@ -47,7 +35,7 @@ class Taxa(ManifestPart):
     """The taxonomic rank to read."""
     unit: Literal["counts", "proportions", "percent"]
     """The unit of the numbers in the file."""
-    taxonomy: str | None = None
+    taxonomy: FileName | None = None
     """For `biom` and `qza`: the file with the taxonomy of the features."""
     prefix: str = ""
     """Text before every sample name of this file that the samples' sheet does not have."""
@@ -73,7 +61,7 @@ class DayPattern(ColumnPattern):
 class Samples(ManifestPart):
     """The samples' sheet: the patient of every stool profile, and when the sample was taken."""
 
-    file: str
+    file: FileName
     """The file of the sheet."""
     sample: str
     """Column of the sample name, as in the taxa table."""
@@ -135,7 +123,7 @@ class ClinicalField(ManifestPart):
 class Patients(ManifestPart):
     """The patients' sheet, with the clinical data."""
 
-    file: str
+    file: FileName
     """The file of the sheet."""
     patient: str
     """Column of the patient."""
@@ -161,7 +149,7 @@ Code = Annotated[float | str, Field(union_mode="left_to_right")]
 class Immune(ManifestPart):
     """The table of immune measurements. `features.immune.read_immune` reads it."""
 
-    file: str
+    file: FileName
     """The file of the table."""
     layout: Literal["wide", "long"]
     """`wide`: a row for each blood draw and a column for each analyte; `long`: a row for each measurement."""

@@ -1,4 +1,4 @@
-"""Tables written whole or not at all."""
+"""Tables that Taxokine writes, whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from features.errors import InputError
 
 
-def write_table(frame: pd.DataFrame, path: Path, about: Mapping[str, Any]) -> None:
+def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, object]) -> None:
     """Write a table as Parquet, or as CSV where the path says so.
 
     Parameters
     ----------
     frame : pandas.DataFrame
+        The table, without its index.
     path : Path
         A .parquet or a .csv file.
-    about : mapping
-        What Parquet carries as JSON in its schema, under `taxokine`.
+    metadata : mapping
+        What is written as JSON into the schema of a Parquet file, under `taxokine`; not into a CSV file.
 
     Raises
     ------
     InputError
-        The path is of another kind, or cannot be written; a file that stood there stands as it was.
+        If the path has another suffix, or cannot be written; a file that was there is left as it was.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -41,8 +41,8 @@ def write_table(frame: pd.DataFrame, path: Path, about: Mapping[str, Any]) -> No
                 frame.to_csv(file, index=False)
             else:
                 table = pa.Table.from_pandas(frame, preserve_index=False)
-                metadata = {**(table.schema.metadata or {}), b"taxokine": json.dumps(about).encode()}
-                pq.write_table(table.replace_schema_metadata(metadata), file)
+                schema_metadata = {**(table.schema.metadata or {}), b"taxokine": json.dumps(metadata).encode()}
+                pq.write_table(table.replace_schema_metadata(schema_metadata), file)
         partial.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
