@@ -1,4 +1,4 @@
-"""Numbers as the report's sentences state them. In templates each function is a filter: ``{{ p | p_text }}``."""
+"""Formats of numbers in the report's sentences. Each function is a filter of templates: ``{{ p | p_text }}``."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def estimate_text(estimate: Estimate, digits: int = 3) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p-value with its sign of relation: ``p = 0.031``."""
+    """Return a p-value as a comparison: ``p = 0.031`` or ``p < 0.001``."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def windows_text(windows: Sequence[Window]) -> str:
-    """Return the sentence of the methods that names the windows of days and who chose them."""
-    choice = "as the program has them for every trial" if tuple(windows) == WINDOWS else "chosen by the analyst"
+    """Return the sentence of the methods that names the windows of days and states who chose them."""
+    choice = "the defaults of the program" if tuple(windows) == WINDOWS else "chosen by the analyst"
     names = ", ".join(window.name for window in windows)
     return f"Measurements were compared in windows of days, {choice}: {names}."
 

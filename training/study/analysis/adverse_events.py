@@ -18,7 +18,7 @@ _EVENT_COLUMNS = ["patient", "term", "grade", "day", "attribution", "serious", "
 
 @dataclass(frozen=True)
 class TreatmentEvents:
-    """Adverse events from the day on which the manifest lets the treatment begin.
+    """Adverse events from the first day that the manifest counts as treatment.
 
     Attributes
     ----------
@@ -165,7 +165,7 @@ def published_toxicity(cohort: Cohort, codes: Codes) -> PublishedToxicity:
 
 
 def grade_rates(events: pd.DataFrame, n: int) -> GradeRates:
-    """Return the rates of patients by worst grade; who has no event had none.
+    """Return the rates of patients by worst grade; a patient without an event counts as having had none.
 
     Parameters
     ----------

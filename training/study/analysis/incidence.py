@@ -77,7 +77,7 @@ class IncidenceAtDay:
 
 @dataclass(frozen=True)
 class IncidenceResult:
-    """First adverse events by grade, and by where follow-up is censored.
+    """First adverse events by grade, and by the date at which follow-up is censored.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def incidence_result(cohort: Cohort, codes: Codes) -> IncidenceResult:
 
 
 def _times(cohort: Cohort, codes: Codes, grade: Grade, censored_at: CensoredAt | None) -> NDArray[np.float64]:
-    """Return the days and events of patients at risk, (n_patients, 2)."""
+    """Return the day and the event (none, adverse event, death) of each patient at risk, (n_patients, 2)."""
     frame = time_to_event(cohort.labels, f"time_to_toxicity_{grade}", pd.Index(codes), 0, censored_at)
     return frame.loc[frame["at_risk"] == "yes", ["time", "event"]].to_numpy(float)
 

@@ -1,4 +1,4 @@
-"""The properties of a cohort that limit what any analysis of it can show."""
+"""Limits of a cohort: what no analysis of it can show."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class ResponseResult:
         By criteria in the order of `best`, then by outcome.
     compared, differing : int
         Patients with a recorded and a computed response, and those in whom these differ.
-    confirmed_by_irecist : int
+    progression_by_recist_only : int
         Patients with a progression by RECIST, and a response or stable disease by iRECIST.
     """
 
@@ -58,7 +58,7 @@ class ResponseResult:
     rates: tuple[ResponseRate, ...]
     compared: int
     differing: int
-    confirmed_by_irecist: int
+    progression_by_recist_only: int
 
     @property
     def main_rates(self) -> tuple[ResponseRate, ...]:
@@ -193,14 +193,14 @@ def best_responses(cohort: Cohort, codes: Codes) -> pd.DataFrame:
 def response_result(cohort: Cohort, codes: Codes) -> ResponseResult:
     """Return best overall responses and their rates."""
     best = best_responses(cohort, codes)
-    compared = differing = by_irecist = 0
+    compared = differing = recist_only = 0
     if {"published", "RECIST"} <= set(best.columns):
         pairs = best[(best["published"] != "") & (best["RECIST"] != "")]
         compared, differing = len(pairs), int((pairs["published"] != pairs["RECIST"]).sum())
     if "iRECIST" in best:
-        by_irecist = int(((best["RECIST"] == "PD") & best["iRECIST"].isin(["CR", "PR", "SD"])).sum())
+        recist_only = int(((best["RECIST"] == "PD") & best["iRECIST"].isin(["CR", "PR", "SD"])).sum())
     rates = tuple(rate for criteria in best for rate in _rates(str(criteria), best[criteria]))
-    return ResponseResult(best, rates, compared, differing, by_irecist)
+    return ResponseResult(best, rates, compared, differing, recist_only)
 
 
 def _rates(criteria: str, responses: pd.Series[str]) -> list[ResponseRate]:

@@ -41,11 +41,11 @@ class Boundary:
 
     @property
     def n_patients(self) -> int:
-        """The patients up to whom the boundary is computed."""
+        """The number of patients for which the boundary is computed."""
         return self.stop_at.size
 
     def steps(self) -> list[tuple[int, int, int]]:
-        """Return (events that stop, from patient, to patient) for each run of patients with the same boundary."""
+        """Return (events that stop the trial, first patient, last patient) for each stretch of one boundary."""
         starts = [0, *(np.flatnonzero(np.diff(self.stop_at)) + 1)]
         steps = []
         for start, end in zip(starts, [*starts[1:], self.n_patients], strict=True):
@@ -84,7 +84,7 @@ class StoppingResult:
 
 
 def stopping_result(events: pd.DataFrame, n: int, limit: float = LIMIT) -> StoppingResult:
-    """Return the stopping boundary of events of grade 3 or above, and where a trial of `n` patients stands.
+    """Return the stopping boundary of events of grade 3 or above, and the state of a trial of `n` patients.
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class OutcomeSurvival:
     unknown : int
         Patients whose time is not known.
     curve : Curve
-        Kaplan-Meier with intervals by the beta product confidence procedure; days in months.
+        Kaplan-Meier by day, with intervals by the beta product confidence procedure.
     median, follow_up : Estimate
         Median survival, and median follow-up by reverse Kaplan-Meier, in days.
     at_months : tuple of SurvivalAtMonth

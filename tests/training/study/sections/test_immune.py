@@ -86,7 +86,7 @@ def test_methods_describe_the_pattern_only_where_it_is_tested(five):
     assert "Berger" not in two_windows
     assert "Berger" in all_windows
     assert "chosen by the analyst: baseline, days 7 to 28." in two_windows
-    assert "as the program has them for every trial" in all_windows
+    assert "the defaults of the program" in all_windows
 
 
 def test_without_any_detected_value_nothing_is_drawn(five):
