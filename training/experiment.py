@@ -309,7 +309,7 @@ def audited(
     findings = audit(cohorts, table, outcome)
     errors = [one for one in findings if one.severity == "error" and one.code not in waive]
     if errors:
-        listed = "; ".join(f"{one.code} in {one.cohort}: {one.what}" for one in errors)
+        listed = "; ".join(f"{one.code} in {one.cohort}: {one.description}" for one in errors)
         raise AuditError(
             f"the audit found what would make the result wrong: {listed}. 'taxokine cohorts check' shows the rows and "
             f"what to do; to train in spite of it, add --waive {','.join(dict.fromkeys(one.code for one in errors))}"

@@ -1,7 +1,8 @@
-"""Audits of cohorts before any training: what in them would make a model's result wrong, and what must be known."""
+"""Audits of cohorts before any training: errors that make a model's result wrong, and facts that a reader must know."""
 
 from features.audit.checks import audit
-from features.audit.findings import KINDS, SEVERITIES, Finding
+from features.audit.findings import Finding
 from features.audit.identities import similar_profiles
+from features.audit.kinds import KINDS, SEVERITIES
 
 __all__ = ["KINDS", "SEVERITIES", "Finding", "audit", "similar_profiles"]

@@ -1,23 +1,24 @@
-"""The audit: every check of one cohort, of its patients, of several cohorts, and of chance.
+"""The audit: checks of one cohort, of its patients, of several cohorts, and tests against chance.
 
-A check is a small function of what was read. Those of facts look at one cohort (`WITHIN`, `OF_ROWS`), at several
-(`ACROSS`) or at the table that a model would learn from. Those in `TESTED` ask whether something is more unequal than
-chance allows; their p-values are adjusted over the audit by Holm's method, so that cohorts with nothing wrong raise a
-false alarm by chance in at most one audit of twenty.
+A check is a small function that yields findings. Checks of facts look at one cohort (`COHORT_CHECKS`), at its patients
+(`PATIENT_CHECKS`), at several cohorts (`CROSS_COHORT_CHECKS`) or at the table that a model is about to be trained on.
+`CHANCE_TESTS` ask whether a difference exceeds chance; their p-values are adjusted over the audit by Holm's method, so
+that at most one audit in twenty of cohorts without errors raises a false alarm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from features.audit.findings import SEVERITIES, Finding, Suspicion, beyond_chance
-from features.audit.identities import donors, shared_samples, similar_profiles
+from features.audit.findings import ChanceTest, Finding, significant_findings
+from features.audit.identities import donors_among_patients, shared_samples, similar_profiles
+from features.audit.kinds import SEVERITIES
 from features.audit.measurement import (
     different_profilers,
     mixed_batches,
-    profiler_stated,
+    profiler_not_stated,
+    single_column_predictors,
     strongest_technical,
-    told_by_one_column,
 )
 from features.audit.outcomes import (
     contradictions,
@@ -27,86 +28,92 @@ from features.audit.outcomes import (
     response_against_progression,
     unknown_as_no,
 )
+from features.audit.patients import AuditedPatients, audited_patients
 from features.audit.profiles import (
-    depth,
     few_taxa_shared,
+    outlying_depth,
+    profile_units,
     samples_without_taxa,
     suffixed_taxa,
     taxa_under_two_names,
-    units,
 )
-from features.audit.rows import Rows, rows_of
 from features.audit.times import (
-    after_death,
-    blood_far,
+    dates_after_death,
     different_clocks,
+    distant_blood,
     events_before_landmark,
     events_before_treatment,
     late_baseline,
-    late_stool,
-    paired_by_label,
-    undated,
+    stool_after_start,
+    undated_samples,
+    visits_apart,
 )
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
 
-FALSE_ALARMS = 0.05
-"""Chance that an audit of cohorts with nothing wrong alarms by chance (Holm 1979, Scand J Statist 6:65-70)."""
+FALSE_ALARM_RATE = 0.05
+"""Probability that an audit of cohorts without errors raises a false alarm (Holm 1979, Scand J Statist 6:65-70)."""
 
-WITHIN: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
+COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     contradictions,
     response_against_progression,
     published_label,
-    units,
+    profile_units,
     samples_without_taxa,
-    depth,
+    outlying_depth,
     suffixed_taxa,
-    donors,
+    donors_among_patients,
     late_baseline,
-    undated,
+    undated_samples,
     events_before_treatment,
-    after_death,
-    paired_by_label,
-    profiler_stated,
+    dates_after_death,
+    visits_apart,
+    profiler_not_stated,
     mixed_batches,
 )
-OF_ROWS: tuple[Callable[[Rows], Iterable[Finding]], ...] = (late_stool, strongest_technical)
-ACROSS: tuple[Callable[[Sequence[Cohort]], Iterable[Finding]], ...] = (
+PATIENT_CHECKS: tuple[Callable[[AuditedPatients], Iterable[Finding]], ...] = (stool_after_start, strongest_technical)
+CROSS_COHORT_CHECKS: tuple[Callable[[Sequence[Cohort]], Iterable[Finding]], ...] = (
     shared_samples,
     taxa_under_two_names,
     few_taxa_shared,
     different_clocks,
     different_profilers,
 )
-TESTED: tuple[Callable[[Rows], Iterable[Suspicion]], ...] = (inverted_outcomes, unknown_as_no, told_by_one_column)
+CHANCE_TESTS: tuple[Callable[[AuditedPatients], Iterable[ChanceTest]], ...] = (
+    inverted_outcomes,
+    unknown_as_no,
+    single_column_predictors,
+)
 
 
 def audit(cohorts: Sequence[Cohort], table: FeatureTable | None = None, outcome: str | None = None) -> list[Finding]:
-    """Look for what would make a model's result wrong, and for what must be known of it.
+    """Find what would make a model's result wrong, and what a reader of it must know.
 
     Parameters
     ----------
     cohorts : sequence of Cohort
-        They are looked at one by one and against each other.
+        They are checked one by one and against each other.
     table : FeatureTable, optional
-        The rows that a model is about to learn from. Without it, each patient's first stool stands for the patient.
+        The rows that a model is about to be trained on. Without it, each patient's first stool sample represents the
+        patient.
     outcome : str, optional
-        The outcome, of `OUTCOME_IDS`, that is about to be trained on; each that the cohorts tell, when left out.
+        The outcome, of `OUTCOME_IDS`, that a model is about to be trained on; without it, every reported outcome.
 
     Returns
     -------
     list of Finding
         Errors first, then warnings, then notes.
     """
-    rows = [rows_of(cohort, table, outcome) for cohort in cohorts]
-    found = [finding for cohort in cohorts for check in WITHIN for finding in check(cohort)]
-    found += [finding for part in rows for check in OF_ROWS for finding in check(part)]
-    found += similar_profiles(cohorts)
+    patients = [audited_patients(cohort, table, outcome) for cohort in cohorts]
+    findings = [finding for cohort in cohorts for check in COHORT_CHECKS for finding in check(cohort)]
+    findings += [finding for group in patients for check in PATIENT_CHECKS for finding in check(group)]
+    findings += similar_profiles(cohorts)
     if len(cohorts) > 1:
-        found += [finding for check in ACROSS for finding in check(cohorts)]
-        found += different_labels(cohorts, outcome)
+        findings += [finding for check in CROSS_COHORT_CHECKS for finding in check(cohorts)]
+        findings += different_labels(cohorts, outcome)
     if table is not None:
-        found += [*blood_far(table), *events_before_landmark(table, outcome)]
-    for check in TESTED:
-        found += beyond_chance([one for part in rows for one in check(part)], FALSE_ALARMS / len(TESTED))
-    return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+        findings += [*distant_blood(table), *events_before_landmark(table, outcome)]
+    for chance_test in CHANCE_TESTS:
+        tests = [test for group in patients for test in chance_test(group)]
+        findings += significant_findings(tests, FALSE_ALARM_RATE / len(CHANCE_TESTS))
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))

@@ -1,4 +1,4 @@
-"""Checks of who is who: one person or stool under two names, and donors among patients."""
+"""Checks of identity: one person or stool sample under two names, and donors among patients."""
 
 from __future__ import annotations
 
@@ -10,103 +10,129 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.audit.findings import Finding, finding, joined
-from features.audit.profiles import FEW_TAXA, robust_z, totals
-from features.audit.rows import first_stool
+from features.audit.findings import Finding, joint_name, new_finding
+from features.audit.patients import first_stool_samples
+from features.audit.profiles import FEW_TAXA, profile_sums, robust_z
 from features.cohort import Cohort
 
-EQUAL, SAME_STOOL, ALIKE = 0.9995, 0.98, 0.8
-"""Likenesses (cosines of log abundance) from which two profiles are equal, one stool's, or one person's. By species,
-one person's stools have medians of 0.82 and 0.88 and at most 0.97 in the two public cohorts that repeat them; two
-persons' at most 0.72 in all of them, but for the pairs that stand out."""
-UNSEEN = 1e-5
-"""Proportion below which a taxon counts as hardly found: log abundance is log(1 + proportion / UNSEEN)."""
-STANDS_OUT = 8.0
-"""Robust SDs by which a likeness exceeds what is usual in its cohort."""
-LEAST_PATIENTS = 10
-"""Patients from which what is usual in a cohort can be told."""
+EQUAL, SAME_STOOL, SAME_PERSON = 0.9995, 0.98, 0.8
+"""Similarities (cosines of log abundances) from which two profiles are equal, of one stool, or of one person. By
+species, the stools of one person have medians of 0.82 and 0.88 and at most 0.97 in the two public cohorts that repeat
+them; those of two persons at most 0.72 in all of them, except for the reported pairs."""
+DETECTION_LIMIT = 1e-5
+"""Proportion below which a taxon is hardly detected: log abundance is log(1 + proportion / DETECTION_LIMIT)."""
+OUTLYING_SIMILARITY = 8.0
+"""Robust SDs above the usual similarity of a cohort from which a pair is reported."""
+MIN_PATIENTS = 10
+"""Smallest number of patients from which the usual similarity of a cohort is estimated."""
 _ACCESSION = re.compile(r"[DES]R[RSX][0-9]{5,}|SAM(N|EA|D)[0-9]{5,}")
+
+Person = tuple[str, str]
+"""A cohort and a patient in it."""
 
 
 def similar_profiles(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
-    """Profiles of two persons that are one stool's, or as alike as one person's stools.
+    """Find profiles of two patients that are one stool sample's, or as similar as one person's.
 
-    Profiles are compared by the cosine of their log abundances. Equal ones are always found. Of others,
-    each patient's first stool is compared with all stool of everybody else, and reported where the nearest stands out
-    from what is usual in its cohort (Fisher's z): later stool of those who share a donor may well be alike.
+    The similarity of two profiles is the cosine of their log abundances. Equal profiles are always reported. Otherwise
+    each patient's first stool sample is compared with all samples of all other patients, and the nearest is reported
+    where its similarity exceeds what is usual in the cohort (Fisher's z): later samples of patients who share a donor
+    may well be similar.
     """
-    people = [(cohort.name, patient) for cohort in cohorts for patient in cohort.samples["patient"]]
-    person = pd.Series(people).map({one: at for at, one in enumerate(dict.fromkeys(people))}).to_numpy()
-    nearest, likeness = _nearest_stranger(_log_abundances(cohorts), person)
-    suspect, start = likeness > EQUAL, 0
+    persons = [(cohort.name, patient) for cohort in cohorts for patient in cohort.samples["patient"]]
+    identifiers = {person: i for i, person in enumerate(dict.fromkeys(persons))}
+    nearest, similarity = _nearest_other_person(
+        _log_abundances(cohorts), pd.Series(persons).map(identifiers).to_numpy()
+    )
+    suspects = np.flatnonzero(_suspect_samples(cohorts, similarity))
+    pairs: dict[frozenset[Person], float] = {}
+    for i in suspects:
+        pair = frozenset((persons[i], persons[nearest[i]]))
+        pairs[pair] = max(float(similarity[i]), pairs.get(pair, 0))
+    for (code, cohort_names), similarities in _undeclared_pairs(cohorts, pairs).items():
+        comparison = "one stool profiled twice" if code == "same-stool" else "one person's at two times"
+        subject = "1 pair of patients has" if len(similarities) == 1 else f"{len(similarities)} pairs of patients have"
+        highest = max(similarities.values())
+        description = f"{subject} stool as similar as {comparison} (similarity up to {highest:.2f} of 1)"
+        yield new_finding(code, cohort_names, description, similarities)
+
+
+def _suspect_samples(cohorts: Sequence[Cohort], similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return the mask of the samples that are too similar to another person's, (n_samples,)."""
+    suspect, start = similarity > EQUAL, 0
     for cohort in cohorts:
-        few = (cohort.taxa.values > 0).sum(axis=1) < 2 * FEW_TAXA
-        suspect[start : start + len(few)] &= ~few
-        first = start + first_stool(cohort).index.to_numpy()
-        if len(first) >= LEAST_PATIENTS:
-            z = robust_z(np.arctanh(np.minimum(likeness[first], EQUAL)))
-            suspect[first] |= (z > STANDS_OUT) & (likeness[first] > ALIKE)
-        start += len(few)
-    pairs: dict[frozenset[tuple[str, str]], float] = {}
-    for at in np.flatnonzero(suspect):
-        pair = frozenset((people[at], people[nearest[at]]))
-        pairs[pair] = max(float(likeness[at]), pairs.get(pair, 0))
-    declared = {cohort.name: cohort.manifest.same_patients_as for cohort in cohorts}
-    found: dict[tuple[str, str], dict[str, float]] = {}
-    for pair, r in pairs.items():
-        (a, one), (b, other) = sorted(pair)
-        if b not in declared[a] and a not in declared[b]:
-            key = ("same-stool" if r >= SAME_STOOL else "alike-patients", " + ".join(dict.fromkeys((a, b))))
-            found.setdefault(key, {})[f"{one} and {other} ({r:.3f})"] = r
-    for (code, name), alike in found.items():
-        whose = "one stool profiled twice" if code == "same-stool" else "one person's at two times"
-        pairs_of = "1 pair of patients has" if len(alike) == 1 else f"{len(alike)} pairs of patients have"
-        what = f"{pairs_of} stool as alike as {whose} (likeness up to {max(alike.values()):.2f} of 1)"
-        yield finding(code, name, what, alike)
+        has_few_taxa = (cohort.taxa.values > 0).sum(axis=1) < 2 * FEW_TAXA
+        suspect[start : start + len(has_few_taxa)] &= ~has_few_taxa
+        baseline = start + first_stool_samples(cohort).index.to_numpy()
+        if len(baseline) >= MIN_PATIENTS:
+            z = robust_z(np.arctanh(np.minimum(similarity[baseline], EQUAL)))
+            suspect[baseline] |= (z > OUTLYING_SIMILARITY) & (similarity[baseline] > SAME_PERSON)
+        start += len(has_few_taxa)
+    return suspect
+
+
+def _undeclared_pairs(
+    cohorts: Sequence[Cohort], pairs: dict[frozenset[Person], float]
+) -> dict[tuple[str, str], dict[str, float]]:
+    """Return, by finding code and cohorts, the pairs as text with their similarity; not those of declared twins."""
+    twins = {cohort.name: cohort.manifest.same_patients_as for cohort in cohorts}
+    groups: dict[tuple[str, str], dict[str, float]] = {}
+    for pair, similarity in pairs.items():
+        (cohort_a, patient_a), (cohort_b, patient_b) = sorted(pair)
+        if cohort_b not in twins[cohort_a] and cohort_a not in twins[cohort_b]:
+            code = "same-stool" if similarity >= SAME_STOOL else "alike-patients"
+            group = groups.setdefault((code, " + ".join(dict.fromkeys((cohort_a, cohort_b)))), {})
+            group[f"{patient_a} and {patient_b} ({similarity:.3f})"] = similarity
+    return groups
 
 
 def _log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
-    """Return log abundances over all cohorts' taxa, (n_samples, n_taxa), each row of length 1."""
-    taxa = {taxon: at for at, taxon in enumerate(dict.fromkeys(t for cohort in cohorts for t in cohort.taxa.taxa))}
-    logs = np.zeros((sum(len(cohort.samples) for cohort in cohorts), len(taxa)), np.float32)
+    """Return log abundances over the taxa of all cohorts, (n_samples, n_taxa), each row of length 1."""
+    names = dict.fromkeys(name for cohort in cohorts for name in cohort.taxa.taxa)
+    position = {name: i for i, name in enumerate(names)}
+    logs = np.zeros((sum(len(cohort.samples) for cohort in cohorts), len(position)), np.float32)
     start = 0
     for cohort in cohorts:
-        shares = cohort.taxa.values / np.maximum(totals(cohort), 1e-300)[:, None]
-        logs[start : start + len(shares), [taxa[taxon] for taxon in cohort.taxa.taxa]] = np.log1p(shares / UNSEEN)
-        start += len(shares)
+        proportions = cohort.taxa.values / np.maximum(profile_sums(cohort), 1e-300)[:, None]
+        columns = [position[name] for name in cohort.taxa.taxa]
+        logs[start : start + len(proportions), columns] = np.log1p(proportions / DETECTION_LIMIT)
+        start += len(proportions)
     return np.asarray(logs / np.maximum(np.linalg.norm(logs, axis=1, keepdims=True), 1e-30))
 
 
-def _nearest_stranger(X: NDArray[np.float32], person: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Return each sample's most alike sample of another person, and the likeness; -1 where there is nobody else."""
-    nearest, likeness = np.zeros(len(X), np.intp), np.full(len(X), -1.0)
+def _nearest_other_person(
+    X: NDArray[np.float32], person: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Return each sample's most similar sample of another person, and the similarity; -1 where there is no other."""
+    nearest, similarity = np.zeros(len(X), np.intp), np.full(len(X), -1.0)
     for start in range(0, len(X), 1024):  # so that 5,000 samples take 20 MB, not 100
         block = slice(start, start + 1024)
-        r = np.where(person[block, None] == person, -1, X[block] @ X.T)
-        nearest[block] = r.argmax(axis=1)
-        likeness[block] = r.max(axis=1)
-    return nearest, likeness
+        cosine = np.where(person[block, None] == person, -1, X[block] @ X.T)
+        nearest[block] = cosine.argmax(axis=1)
+        similarity[block] = cosine.max(axis=1)
+    return nearest, similarity
 
 
 def shared_samples(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
-    """Run accessions that stand in two cohorts, declared or not."""
+    """Find run accessions that are in two cohorts, declared or not."""
     for a, b in combinations(cohorts, 2):
-        shared = sorted(set(a.taxa.samples) & set(b.taxa.samples))
+        samples = sorted(set(a.taxa.samples) & set(b.taxa.samples))
         if b.name in a.manifest.same_patients_as or a.name in b.manifest.same_patients_as:
-            what = f"the two hold the same patients; {len(shared)} samples have the same name"
-            yield finding("declared-twins", joined((a, b)), what, shared)
-        elif shared := [name for name in shared if _ACCESSION.fullmatch(name)]:
-            what = f"{len(shared)} run accessions stand in both"
-            yield finding("shared-accession", joined((a, b)), what, shared)
+            description = f"both cohorts hold the same patients; {len(samples)} samples have the same name"
+            yield new_finding("declared-twins", joint_name((a, b)), description, samples)
+        elif accessions := [name for name in samples if _ACCESSION.fullmatch(name)]:
+            description = f"{len(accessions)} run accessions are in both cohorts"
+            yield new_finding("shared-accession", joint_name((a, b)), description, accessions)
 
 
-def donors(cohort: Cohort) -> Iterator[Finding]:
-    """Donors' stool that stands for a patient."""
-    mine = cohort.samples[~cohort.samples["donor"]]
-    both = sorted(set(mine["patient"]) & set(cohort.donors["patient"]))
-    if both:
-        yield finding("donor-is-patient", cohort.name, f"{len(both)} subjects are donors and patients", both)
-    given = sorted(set(cohort.samples["donor_sample"]) & set(mine["sample"]))
-    if given:
-        what = f"{len(given)} samples were given to patients, and are listed as a patient's own"
-        yield finding("donor-is-patient", cohort.name, what, given)
+def donors_among_patients(cohort: Cohort) -> Iterator[Finding]:
+    """Find donors' stool that represents a patient."""
+    recipients = cohort.samples[~cohort.samples["donor"]]
+    subjects = sorted(set(recipients["patient"]) & set(cohort.donors["patient"]))
+    if subjects:
+        description = f"{len(subjects)} subjects are donors and patients"
+        yield new_finding("donor-is-patient", cohort.name, description, subjects)
+    samples = sorted(set(cohort.samples["donor_sample"]) & set(recipients["sample"]))
+    if samples:
+        description = f"{len(samples)} samples were transplanted, and are listed as a patient's own"
+        yield new_finding("donor-is-patient", cohort.name, description, samples)

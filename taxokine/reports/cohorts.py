@@ -53,12 +53,12 @@ def audit_report(findings: Sequence[Finding]) -> Iterator[RenderableType]:
             yield ""
             yield Text(f"{severity}: {code}", STYLES[severity])
             for finding in alike:
-                yield f"  {finding.cohort}: {finding.what}"
+                yield f"  {finding.cohort}: {finding.description}"
                 if finding.rows:
                     others = len(finding.rows) - ROWS_SHOWN
                     yield f"    {', '.join(finding.rows[:ROWS_SHOWN])}{f' and {others} more' if others > 0 else ''}"
-            yield f"  why  {alike[0].why}"
-            yield f"  do   {alike[0].todo}"
+            yield f"  why  {alike[0].consequence}"
+            yield f"  do   {alike[0].remedy}"
     counts = Counter(finding.severity for finding in findings)
     totals = [f"{counts[severity]} {severity}{'s' * (counts[severity] != 1)}" for severity in SEVERITIES]
     yield ""

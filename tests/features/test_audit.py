@@ -15,10 +15,9 @@ from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from features.audit import KINDS, SEVERITIES, Finding, audit
-from features.audit.findings import Suspicion, beyond_chance
-from features.audit.findings import finding as finding_of
-from features.audit.measurement import told_by_one_column
-from features.audit.rows import first_stool, rows_of
+from features.audit.findings import ChanceTest, new_finding, significant_findings
+from features.audit.measurement import single_column_predictors
+from features.audit.patients import audited_patients, first_stool_samples
 from features.cohort import Cohort, read_cohort
 from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
@@ -69,7 +68,7 @@ def alarms(findings: Sequence[Finding]) -> set[str]:
     return {finding.code for finding in findings if finding.severity != "note"}
 
 
-def one(findings: Sequence[Finding], code: str) -> Finding:
+def only(findings: Sequence[Finding], code: str) -> Finding:
     (found,) = [finding for finding in findings if finding.code == code]
     return found
 
@@ -100,8 +99,8 @@ def test_a_response_at_odds_with_recist(spoil: Write) -> None:
     found = [finding for finding in audit([cohort]) if finding.code == "outcome-contradiction"]
     assert {finding.severity for finding in found} == {"error"}
     assert [len(finding.rows) for finding in found] == [1, 1]
-    assert "have no published response" in found[0].what
-    assert "with published response have no disease control" in found[1].what
+    assert "have no published response" in found[0].description
+    assert "with published response have no disease control" in found[1].description
 
 
 def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
@@ -109,14 +108,17 @@ def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
         {"patients.csv": lambda patients: patients.assign(pfs=yes_no(patients["recist"] == "PD"))},
         lambda said: said["outcomes"].update(progression_free={12: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}),
     )
-    assert one([f for f in audit([inverted]) if "disease control" in f.what], "outcome-inverted").severity == "error"
+    assert (
+        only([f for f in audit([inverted]) if "disease control" in f.description], "outcome-inverted").severity
+        == "error"
+    )
 
 
 def test_follow_up_without_progression_ends_with_life(clean: Cohort) -> None:
     dates = pd.DataFrame({"progression_free_survival": [100.0, 90.0], "overall_survival": [80.0, 90.0]}, ["p1", "p2"])
     dates["progression_free_survival_event"] = False
     cohort = replace(clean, labels=replace(clean.labels, dates=dates))
-    assert one(audit([cohort]), "outcome-contradiction").rows == ("p1",)
+    assert only(audit([cohort]), "outcome-contradiction").rows == ("p1",)
 
 
 def test_who_died_was_not_free_of_progression_on_that_day(clean: Cohort) -> None:
@@ -125,7 +127,7 @@ def test_who_died_was_not_free_of_progression_on_that_day(clean: Cohort) -> None
     )
     dates["progression_free_survival_event"], dates["overall_survival_event"] = False, [True, True, False]
     cohort = replace(clean, labels=replace(clean.labels, dates=dates))
-    assert one(audit([cohort]), "outcome-contradiction").rows == ("p2",)
+    assert only(audit([cohort]), "outcome-contradiction").rows == ("p2",)
 
 
 def test_response_against_progression_and_unknown_hidden_in_no(spoil: Write) -> None:
@@ -143,9 +145,9 @@ def test_response_against_progression_and_unknown_hidden_in_no(spoil: Write) -> 
         manifest["outcomes"]["progression_free"] = {3: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}
 
     findings = audit([spoil({"patients.csv": label}, said)])
-    assert len(one(findings, "unknown-as-no").rows) == 20
-    assert one(findings, "unknown-as-no").severity == "warning"
-    assert ", 2 had progressed at month 3" in one(findings, "response-against-progression").what
+    assert len(only(findings, "unknown-as-no").rows) == 20
+    assert only(findings, "unknown-as-no").severity == "warning"
+    assert ", 2 had progressed at month 3" in only(findings, "response-against-progression").description
 
 
 @pytest.mark.parametrize("outcome", [None, "published_response", "objective_response"])
@@ -164,7 +166,7 @@ def test_one_stool_under_two_patients(spoil: Write) -> None:
         return taxa.assign(**{"SIM-002-V1": np.rint(taxa["SIM-001-V1"] * 1.7).astype(int)})
 
     findings = audit([spoil({"stool_counts.tsv": copy})])
-    found = one(findings, "same-stool")
+    found = only(findings, "same-stool")
     assert found.severity == "error"
     assert [re.sub(r" \(.*", "", row) for row in found.rows] == ["SIM-001 and SIM-002"]
     assert alarms(findings) == {"same-stool"}
@@ -179,7 +181,7 @@ def test_one_person_under_two_names(tmp_path: Path) -> None:
     reads = np.random.default_rng(0).binomial(taxa["SIM-003-V1"], 0.1)
     taxa.assign(**{"SIM-004-V1": reads}).to_csv(table, sep="\t", index=False)
     findings = audit([read_cohort(manifest, tmp_path)])
-    assert one(findings, "alike-patients").rows[0].startswith("SIM-003 and SIM-004 (0.")
+    assert only(findings, "alike-patients").rows[0].startswith("SIM-003 and SIM-004 (0.")
     assert "same-stool" not in alarms(findings)
 
 
@@ -189,14 +191,14 @@ def test_one_sample_in_two_cohorts(spoil: Write, clean: Cohort) -> None:
     declared = spoil(manifest=lambda said: said.update(same_patients_as=[clean.name]), name="declared")
     findings = audit([clean, declared])
     assert alarms(findings) == set()
-    assert len(one(findings, "declared-twins").rows) == len(clean.samples)
+    assert len(only(findings, "declared-twins").rows) == len(clean.samples)
 
     accessions = {name: f"SRR{10**6 + at}" for at, name in enumerate(clean.samples["sample"])}
     renamed = {
         "samples.csv": lambda sheet: sheet.replace({"sample": accessions, "given": accessions}),
         "stool_counts.tsv": lambda taxa: taxa.rename(columns=accessions),
     }
-    found = one(audit([spoil(renamed, name="one"), spoil(renamed, name="two")]), "shared-accession")
+    found = only(audit([spoil(renamed, name="one"), spoil(renamed, name="two")]), "shared-accession")
     assert (found.severity, len(found.rows)) == ("error", len(accessions))
 
 
@@ -206,7 +208,7 @@ def test_equal_profiles_of_later_stool_and_repeats_of_one_patient(spoil: Write) 
 
     assert alarms(audit([spoil({"stool_counts.tsv": copies}, name="repeat")])) == set()
     other = spoil({"stool_counts.tsv": lambda taxa: taxa.assign(**{"SIM-002-V5": taxa["SIM-001-V2"]})}, name="stranger")
-    assert one(audit([other]), "same-stool").rows == ("SIM-001 and SIM-002 (1.000)",)
+    assert only(audit([other]), "same-stool").rows == ("SIM-001 and SIM-002 (1.000)",)
 
 
 TABLE = "sample,Alpha,Alpha one,Alpha two,Beta three\n"
@@ -227,7 +229,7 @@ def test_units_closure_and_empty_samples(
     write_cohort: Callable[..., str], tmp_path: Path, table: str, unit: str, code: str
 ) -> None:
     cohort = read_cohort(write_cohort({"taxa.csv": TABLE + table}, taxa={"unit": unit}, immune=None), tmp_path)
-    found = one(audit([cohort]), code)
+    found = only(audit([cohort]), code)
     assert found.severity == KINDS[code][0]
     assert set(found.rows) <= {"s1", "s2", "s4", "s5", "Alpha"}
 
@@ -237,11 +239,11 @@ def test_outlying_depth_and_profiles_all_but_empty(spoil: Write, tmp_path: Path)
         first = taxa["SIM-001-V1"].rank(ascending=False) <= 3
         return taxa.assign(**{"SIM-001-V1": taxa["SIM-001-V1"].where(first, 0), "SIM-002-V1": taxa["SIM-002-V1"] * 90})
 
-    assert one(audit([spoil({"stool_counts.tsv": lose})]), "depth-outlier").rows == ("SIM-002-V1",)
+    assert only(audit([spoil({"stool_counts.tsv": lose})]), "depth-outlier").rows == ("SIM-002-V1",)
     folder = simulate_trial(tmp_path / "large", n_patients=20, n_taxa=300, visits=(-7, 28)).parent
     lose(pd.read_csv(folder / "stool_counts.tsv", sep="\t")).to_csv(folder / "stool_counts.tsv", sep="\t", index=False)
     found = audit([read_cohort(folder / "manifest.yaml", tmp_path)])
-    assert one(found, "nearly-empty").rows == ("SIM-001-V1",)
+    assert only(found, "nearly-empty").rows == ("SIM-001-V1",)
 
 
 def test_taxa_under_two_names_and_few_in_common(clean: Cohort, spoil: Write) -> None:
@@ -252,7 +254,7 @@ def test_taxa_under_two_names_and_few_in_common(clean: Cohort, spoil: Write) -> 
     def foreign(taxa: pd.DataFrame) -> pd.DataFrame:
         return taxa.assign(**{taxa.columns[0]: "Other_" + taxa[taxa.columns[0]]})
 
-    renamed = one(audit([clean, spoil({"stool_counts.tsv": suffixed}, name="gtdb")]), "taxa-two-names")
+    renamed = only(audit([clean, spoil({"stool_counts.tsv": suffixed}, name="gtdb")]), "taxa-two-names")
     assert "Bacteroides_A_sp0001 and Bacteroides_sp0001" in renamed.rows
     findings = audit([clean, spoil({"stool_counts.tsv": foreign}, name="foreign")])
     assert [f.cohort for f in findings if f.code == "few-taxa-shared"] == [clean.name, "foreign"]
@@ -263,10 +265,10 @@ def test_donors_posing_as_patients(spoil: Write, clean: Cohort) -> None:
         del said["samples"]["donor"], said["patients"], said["outcomes"], said["immune"]
 
     given = spoil({"samples.csv": lambda sheet: sheet.fillna({"day_fmt": 0})}, unmarked, "unmarked")
-    found = one(audit([given]), "donor-is-patient")
+    found = only(audit([given]), "donor-is-patient")
     assert set(found.rows) == set(clean.samples["donor_sample"]) - {""}
     shared = spoil({"samples.csv": lambda sheet: sheet.replace({"subject": {"SIM-D01": "SIM-001"}})})
-    assert one(audit([shared]), "donor-is-patient").rows == ("SIM-001",)
+    assert only(audit([shared]), "donor-is-patient").rows == ("SIM-001",)
 
 
 def test_stool_and_blood_called_baseline_after_day_0(spoil: Write, clean: Cohort) -> None:
@@ -280,7 +282,7 @@ def test_stool_and_blood_called_baseline_after_day_0(spoil: Write, clean: Cohort
     def late(sheet: pd.DataFrame) -> pd.DataFrame:
         return sheet[~((sheet["subject"] == "SIM-001") & (sheet["day_fmt"] < 0))]
 
-    assert one(audit([spoil({"samples.csv": late}, name="late")]), "stool-after-start").rows == ("SIM-001",)
+    assert only(audit([spoil({"samples.csv": late}, name="late")]), "stool-after-start").rows == ("SIM-001",)
 
 
 def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
@@ -298,10 +300,10 @@ def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
 
     cohort = spoil({"adverse_events.csv": early, "samples.csv": from_day_20}, since)
     findings = audit([cohort])
-    assert len(one(findings, "event-before-treatment").rows) == 1
-    assert one(findings, "event-before-stool").rows == ("SIM-005",)
+    assert len(only(findings, "event-before-treatment").rows) == 1
+    assert only(findings, "event-before-stool").rows == ("SIM-005",)
     table = landmark_table(cohort, LandmarkSpec(landmark=60, sample="first"))
-    over = one(audit([cohort], table, "toxicity_any"), "event-before-landmark")
+    over = only(audit([cohort], table, "toxicity_any"), "event-before-landmark")
     assert len(over.rows) == (table.rows["at_risk_toxicity_any"] == "no").sum() > 0
 
 
@@ -323,7 +325,7 @@ def test_what_is_dated_after_death(spoil: Write, unit: str) -> None:
         said["outcomes"]["survival"]["overall_survival"]["unit"] = unit
 
     findings = audit([spoil({"patients.csv": ends, "adverse_events.csv": afterwards}, survival)])
-    found = next(finding for finding in findings if finding.code == "after-death" and "adverse" in finding.what)
+    found = next(finding for finding in findings if finding.code == "after-death" and "adverse" in finding.description)
     assert found.rows == ("SIM-001",) * (2 if unit == "days" else 1)  # months are rounded
 
 
@@ -333,10 +335,10 @@ def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[...
         "blood.csv": "patient,day,visit,IL6\np1,-9,1,1\np1,-40,2,2\np2,-3,1,4\n",
     }
     cohort = read_cohort(write_cohort(files, samples={"visit": "visit"}, immune={"visit": "visit"}), tmp_path)
-    found = one(audit([cohort]), "paired-by-label")
+    found = only(audit([cohort]), "paired-by-label")
     assert found.rows == ("s2",)
-    assert "up to 38" in found.what
-    far = one(audit([cohort], landmark_table(cohort)), "blood-far")
+    assert "up to 38" in found.description
+    far = only(audit([cohort], landmark_table(cohort)), "blood-far")
     assert far.rows == ("p1",)
 
 
@@ -365,15 +367,17 @@ def test_a_batch_that_goes_with_the_outcome(trial: Path, spoil: Write, share: fl
 
     technical = {"kit": {"kit": {"column": "kit"}}, "read_length": {"length": {"column": "read_length", "unit": "bp"}}}
     cohort = spoil({"samples.csv": measured}, lambda said: said.update(technical=technical[kind]))
-    found = one([f for f in audit([cohort], outcome="objective_response") if f.code.endswith("outcome")], code)
+    found = only([f for f in audit([cohort], outcome="objective_response") if f.code.endswith("outcome")], code)
     first = cohort.samples[~cohort.samples["donor"]].drop_duplicates("patient")["patient"]
     label = cohort.labels.flags["objective_response"].reindex(first).astype(bool)
     auroc = roc_auc_score(label, first.map(batch).astype(float))
-    assert f"AUROC {auroc:.2f}" in found.what
+    assert f"AUROC {auroc:.2f}" in found.description
     # The same from the table that a model would learn from, and the note says the same figure.
     again = audit([cohort], landmark_table(cohort), "objective_response")
-    assert one([f for f in again if f.code.endswith("outcome")], code).what.partition("(")[0] in found.what
-    assert f"AUROC {auroc:.2f}" in one(again, "technical-auroc").what
+    assert (
+        only([f for f in again if f.code.endswith("outcome")], code).description.partition("(")[0] in found.description
+    )
+    assert f"AUROC {auroc:.2f}" in only(again, "technical-auroc").description
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -386,22 +390,22 @@ def test_a_column_recorded_because_of_the_outcome(spoil: Write, missing: bool) -
     def keep(said: dict[str, Any]) -> None:
         said["patients"]["covariates"]["scan"] = {"column": "scan"}
 
-    found = one(audit([spoil({"patients.csv": recorded}, keep)], outcome="objective_response"), "tells-outcome")
+    found = only(audit([spoil({"patients.csv": recorded}, keep)], outcome="objective_response"), "tells-outcome")
     assert found.severity == "error"
-    assert found.what.startswith("scan missing alone" if missing else "scan alone")
+    assert found.description.startswith("scan missing alone" if missing else "scan alone")
 
 
 def test_missing_blood_that_goes_with_the_outcome(trial: Path, spoil: Write) -> None:
     patients = pd.read_csv(trial.parent / "patients.csv")
     drawn = patients.loc[~responders(patients) | (np.arange(len(patients)) % 4 == 0), "patient"]
     cohort = spoil({"cytokines.csv": lambda blood: blood[blood["patient"].isin(drawn)]})
-    found = one(audit([cohort], outcome="objective_response"), "predicts-outcome")
-    assert found.what.startswith("blood missing alone reaches AUROC 0.8")
+    found = only(audit([cohort], outcome="objective_response"), "predicts-outcome")
+    assert found.description.startswith("blood missing alone reaches AUROC 0.8")
 
 
 def test_p_values_are_those_of_permutations(clean: Cohort) -> None:
-    tests = rows_of(clean, None, "objective_response").column_tests
-    rows = first_stool(clean)
+    tests = audited_patients(clean, None, "objective_response").column_tests
+    rows = first_stool_samples(clean)
     label = clean.labels.flags["objective_response"].reindex(rows["patient"]).to_numpy(bool)
     reads = clean.taxa.values.sum(axis=1)[rows.index]
     (found,) = [test for test in tests if test.column == "reads counted"]
@@ -420,8 +424,8 @@ def test_holm_is_statsmodels(clean: Cohort) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
         p = rng.beta(0.3, 4, 12)
-        tests = [Suspicion(float(x), finding_of("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
-        found = sorted(int(finding.rows[0]) for finding in beyond_chance(tests, 0.05))
+        tests = [ChanceTest(float(x), new_finding("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
+        found = sorted(int(finding.rows[0]) for finding in significant_findings(tests, 0.05))
         assert found == list(np.flatnonzero(multipletests(p, 0.05, "holm")[0]))
 
 
@@ -440,13 +444,13 @@ def test_clean_cohorts_raise_a_false_alarm_in_at_most_one_audit_of_twenty(tmp_pa
 
 def test_chance_alarms_in_at_most_one_audit_of_twenty(clean: Cohort) -> None:
     rng = np.random.default_rng(5)
-    rows = rows_of(clean, None, "objective_response")
+    rows = audited_patients(clean, None, "objective_response")
     clinical = clean.clinical.mask(rng.random(clean.clinical.shape) < 0.2)
     technical = pd.DataFrame({"batch": rng.integers(0, 2, len(clinical)), "reads": rng.lognormal(16, 1, len(clinical))})
     rows = replace(rows, cohort=replace(clean, clinical=clinical, technical=technical.astype(float)))
     label = rows.labels["objective_response"]
     runs = [replace(rows, labels={"objective_response": rng.permutation(label)}) for _ in range(60)]
-    alarmed = sum(bool(beyond_chance([*told_by_one_column(run)], 0.05)) for run in runs)
+    alarmed = sum(bool(significant_findings([*single_column_predictors(run)], 0.05)) for run in runs)
     assert alarmed <= 7  # 99% of binomials of 60 and 0.05
 
 
@@ -508,7 +512,7 @@ def test_published_cohorts(name: str, cohorts_dir: Path) -> None:
     ],
 )
 def test_whom_published_findings_name(name: str, code: str, rows: list[str], cohorts_dir: Path) -> None:
-    found = one(audit([published(name, cohorts_dir)]), code)
+    found = only(audit([published(name, cohorts_dir)]), code)
     assert sorted(re.sub(r" \([0-9.]+\)", "", row) for row in found.rows) == rows
 
 
@@ -519,7 +523,7 @@ def test_one_published_stool_stands_under_two_patients(cohorts_dir: Path, tmp_pa
     said = YAML(typ="safe", pure=True).load(manifest_text(load_manifest("spencer_2021")))
     assert len(said["samples"].pop("exclude_samples")) == 2
     (tmp_path / "manifest.yaml").write_text(json.dumps(said), encoding="utf-8")
-    found = one(audit([read_cohort(tmp_path / "manifest.yaml", tmp_path)]), "same-stool")
+    found = only(audit([read_cohort(tmp_path / "manifest.yaml", tmp_path)]), "same-stool")
     assert [re.sub(r" \([0-9.]+\)", "", row) for row in found.rows] == ["W21.252 and W21.291"]
 
 
@@ -532,7 +536,7 @@ def test_one_published_stool_stands_under_two_patients(cohorts_dir: Path, tmp_pa
     ],
 )
 def test_what_published_labels_are(name: str, said: str, cohorts_dir: Path) -> None:
-    assert one(audit([published(name, cohorts_dir)]), "published-label").what == f"published response {said}"
+    assert only(audit([published(name, cohorts_dir)]), "published-label").description == f"published response {said}"
 
 
 def test_published_cohorts_together(cohorts_dir: Path) -> None:
@@ -554,8 +558,8 @@ def test_what_training_on_published_cohorts_is_told(cohorts_dir: Path) -> None:
     table = pool_tables([landmark_table(cohort, LandmarkSpec(landmark=30, sample="first")) for cohort in cohorts])
     findings = audit(cohorts, table, "toxicity_any")
     assert not [f for f in findings if f.severity == "error"]
-    assert "events after the landmark in mitox" in one(findings, "labels-differ").what
-    assert len(one(findings, "event-before-landmark").rows) == 42 - 33
+    assert "events after the landmark in mitox" in only(findings, "labels-differ").description
+    assert len(only(findings, "event-before-landmark").rows) == 42 - 33
 
 
 def test_nothing_shareable_names_a_patient_or_a_sample(cohorts_dir: Path) -> None:
@@ -565,4 +569,4 @@ def test_nothing_shareable_names_a_patient_or_a_sample(cohorts_dir: Path) -> Non
         text = json.dumps(finding.shareable)
         assert not names & set(re.findall(r"[\w.-]+", text))
         assert finding.shareable["rows"] == len(finding.rows)
-        assert (finding.severity, finding.why, finding.todo) == KINDS[finding.code]
+        assert (finding.severity, finding.consequence, finding.remedy) == KINDS[finding.code]

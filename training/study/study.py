@@ -158,7 +158,9 @@ def _audited_cohort(name: str, progress: Progress) -> tuple[Cohort, list[Finding
     for finding in findings:
         if finding.code == "donor-is-patient":
             rows = ", ".join(finding.rows)
-            raise InputError(f"{cohort.name}: {finding.what} ({rows}), and {finding.why}; {finding.todo}")
+            raise InputError(
+                f"{cohort.name}: {finding.description} ({rows}), and {finding.consequence}; {finding.remedy}"
+            )
     progress.advance()
     return cohort, findings
 

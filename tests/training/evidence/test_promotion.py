@@ -55,8 +55,8 @@ def record(content: dict[str, Any]) -> Validation:
 
 
 def error(*, waived: bool) -> dict[str, Any]:
-    return {"code": "inverted-outcome", "severity": "error", "cohort": "mitox", "rows": 2, "what": "", "why": "",
-            "todo": "", "waived": waived}  # fmt: skip
+    return {"code": "inverted-outcome", "severity": "error", "cohort": "mitox", "rows": 2, "description": "",
+            "consequence": "", "remedy": "", "waived": waived}  # fmt: skip
 
 
 def test_the_gates_are_these():

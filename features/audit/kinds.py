@@ -1,0 +1,218 @@
+"""The kinds of findings: how serious each is, why it matters and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+
+
+class Kind(NamedTuple):
+    """A kind of finding.
+
+    Attributes
+    ----------
+    severity : {"error", "warning", "note"}
+        An error makes a result wrong; a warning changes what it means; a note is a fact.
+    consequence, remedy : str
+        Why it matters, and what to do.
+    """
+
+    severity: Severity
+    consequence: str
+    remedy: str
+
+
+KINDS: Mapping[str, Kind] = {
+    "outcome-contradiction": Kind(
+        "error",
+        "one of the columns is miscoded, and a model would learn the mistake",
+        "compare both with the publication; correct the file, or the values in the manifest",
+    ),
+    "outcome-inverted": Kind(
+        "error",
+        "a model trained on an inverted column predicts the opposite",
+        "compare with the publication's number of responders; swap yes and no in the manifest where they are wrong",
+    ),
+    "same-stool": Kind(
+        "error",
+        "one stool sample under two patients has two labels, or is in the training and the held-out rows of a fold",
+        "find out whose stool it is; exclude the other patient's row",
+    ),
+    "shared-accession": Kind(
+        "error",
+        "a sample in two cohorts is in the training and the held-out rows, so that no held-out cohort is new",
+        "use one of the two, and say so in the manifest under 'same_patients_as'",
+    ),
+    "donor-is-patient": Kind(
+        "error",
+        "a donor's stool listed as a patient's has another person's outcome",
+        "mark the donors' rows with the manifest's 'samples.donor'",
+    ),
+    "late-baseline": Kind(
+        "error",
+        "the sample called baseline was taken after day 0, and the treatment may have changed it",
+        "let the manifest name the day alone; the landmark then decides which samples enter",
+    ),
+    "mixed-units": Kind(
+        "error",
+        "a sample in another unit than its table's is wrong by a factor of a hundred",
+        "write all samples in one unit",
+    ),
+    "ranks-stacked": Kind(
+        "error",
+        "rows that are sums of other rows count every read twice",
+        "keep the rows of one rank, or use clade strings, of which one rank is read",
+    ),
+    "empty-sample": Kind(
+        "error",
+        "a sample without reads has no proportions",
+        "remove the samples from the sheet of samples",
+    ),
+    "tells-outcome": Kind(
+        "error",
+        "the column was recorded because of the outcome, or cases and controls were measured differently; a model "
+        "would learn that, and be worthless for a new patient",
+        "list the column under the manifest's 'exclude_columns', or do not train on this outcome",
+    ),
+    "response-against-progression": Kind(
+        "warning",
+        "both columns cannot be right for these patients",
+        "find out from the publication which of them is right; expect as many of the labels to be wrong",
+    ),
+    "unknown-as-no": Kind(
+        "warning",
+        'an unknown outcome written as "no" is not an observation',
+        "do not train on that column; call its values unknown where nothing was observed",
+    ),
+    "labels-differ": Kind(
+        "warning",
+        "a label pooled from several definitions has no meaning for a patient",
+        "train on objective_response or disease_control, or report that labels were pooled as published",
+    ),
+    "alike-patients": Kind(
+        "warning",
+        "one person under two names, or a swapped tube, has two labels, or is in the training and the held-out rows "
+        "of a fold",
+        "ask the cohort's owners; train without these patients too and compare",
+    ),
+    "open-profiles": Kind(
+        "warning",
+        "the share of unclassified reads differs between samples, and closing the profile to 1 hides it",
+        "read proportions as shares of the classified reads",
+    ),
+    "closed-counts": Kind(
+        "warning",
+        "counts of equal sums were rarefied, or are proportions written as counts",
+        "state the unit that the numbers are in, or use the reads as counted",
+    ),
+    "depth-outlier": Kind(
+        "warning",
+        "far fewer reads detect fewer taxa, which a model takes for biology",
+        "exclude these samples, or train without them too and compare",
+    ),
+    "nearly-empty": Kind(
+        "warning",
+        "a profile of so few taxa is a failed measurement",
+        "exclude these samples, or train without them too and compare",
+    ),
+    "taxa-two-names": Kind(
+        "warning",
+        "one taxon in two columns is absent from half of the patients, which identifies their cohort",
+        "pool cohorts profiled with one database",
+    ),
+    "few-taxa-shared": Kind(
+        "warning",
+        "most taxa of one cohort are absent from the others, which identifies a patient's cohort",
+        "pool cohorts of one profiler, or leave this one out",
+    ),
+    "after-death": Kind(
+        "warning",
+        "one of the two days is wrong, and with it survival or the event",
+        "compare both with the patient's record, and correct the file",
+    ),
+    "stool-after-start": Kind(
+        "warning",
+        "treatment changes stool, so that the sample is not a baseline",
+        "set the landmark to 0, or read the model as one for patients under treatment",
+    ),
+    "event-before-stool": Kind(
+        "warning",
+        "stool taken after the event may reflect the event or its treatment",
+        "set a landmark: patients whose event precedes it are then excluded from this outcome",
+    ),
+    "predicts-outcome": Kind(
+        "warning",
+        "how or whether something was measured goes with the outcome, and a model may learn that instead",
+        "compare the gain over the technical covariates; exclude the column where it is recorded because of the "
+        "outcome",
+    ),
+    "paired-by-label": Kind(
+        "warning",
+        "stool and blood of one visit number were taken at different times",
+        "remove 'visit' from the manifest, so that blood is paired by day",
+    ),
+    "blood-far": Kind(
+        "warning",
+        "stool and blood so far apart do not describe one state of the patient",
+        "set a narrower window",
+    ),
+    "clocks-differ": Kind(
+        "warning",
+        "a landmark day is a different moment in each cohort",
+        "train on cohorts of one clock, or read the landmark as each cohort's own",
+    ),
+    "profilers-differ": Kind(
+        "warning",
+        "profilers detect different taxa in the same stool, which identifies a patient's cohort",
+        "profile the reads again with one program and database, or rely on held-out cohorts alone",
+    ),
+    "profiler-not-stated": Kind(
+        "warning",
+        "the profile of a new patient is comparable only with profiles made in the same way",
+        "state 'taxa.profiler' in the manifest",
+    ),
+    "published-label": Kind(
+        "note",
+        "a label that counts stable disease is closer to disease control than to response",
+        "prefer objective_response or disease_control, which mean the same in every cohort",
+    ),
+    "declared-twins": Kind(
+        "note",
+        "the manifest says so, and the two are never pooled",
+        "use one of the two",
+    ),
+    "suffixed-taxa": Kind(
+        "note",
+        "GTDB splits taxa that other databases keep together",
+        "nothing within this cohort; pool it with cohorts of the same database only",
+    ),
+    "event-before-treatment": Kind(
+        "note",
+        "an event before the treatment is not caused by it, and is not counted",
+        "nothing",
+    ),
+    "event-before-landmark": Kind(
+        "note",
+        "these patients are no longer at risk of a first event, and are excluded",
+        "nothing",
+    ),
+    "undated": Kind(
+        "note",
+        "only the publication's description shows that it was taken before treatment",
+        "ask for the days, and name them in the manifest",
+    ),
+    "mixed-batches": Kind(
+        "note",
+        "samples measured differently differ for that reason too",
+        "compare with a model of the technical covariates alone",
+    ),
+    "technical-auroc": Kind(
+        "note",
+        "a model of taxa must do better than this column",
+        "compare the gain over the technical covariates",
+    ),
+}
+"""By code, by which a finding can be waived."""
