@@ -1,4 +1,4 @@
-"""Donor-specific convergence, against SciPy-free arithmetic on a published cohort."""
+"""Donor-specific convergence of a published cohort, against distances by hand."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def test_davars_changes_agree_with_distances_by_hand(
     for index in range(len(convergence.recipients)):
         patient = list(dict.fromkeys(davar.labels.flags["objective_response"].index))[index]
         rows = samples[samples["patient"] == patient]
-        own = subject[sheet.loc[rows["sample"], "fmt_id"].dropna().iloc[0]]
+        own_donor = subject[sheet.loc[rows["sample"], "fmt_id"].dropna().iloc[0]]
         later = [to_donors(row) for row in rows.index[rows["day"].between(7, 28)]]
         baseline = to_donors(rows.index[rows["day"] <= 0][-1])
         change = (pd.concat(later, axis=1).mean(axis=1) - baseline).groupby(level=0).mean()
-        expected.append(change[own] - change.drop(own).mean())
+        expected.append(change[own_donor] - change.drop(own_donor).mean())
     differences = [recipient.difference for recipient in convergence.recipients]
     np.testing.assert_allclose(differences, expected, atol=1e-6)
