@@ -2,7 +2,7 @@
 
 from features.audit.checks import audit
 from features.audit.findings import Finding
-from features.audit.identities import similar_profiles
+from features.audit.identities import similar_pairs
 from features.audit.kinds import KINDS, SEVERITIES
 
-__all__ = ["KINDS", "SEVERITIES", "Finding", "audit", "similar_profiles"]
+__all__ = ["KINDS", "SEVERITIES", "Finding", "audit", "similar_pairs"]

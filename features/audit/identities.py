@@ -32,7 +32,17 @@ Person = tuple[str, str]
 
 
 def similar_profiles(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
-    """Find profiles of two patients that are one stool sample's, or as similar as one person's.
+    """Find profiles of two patients that are one stool sample's, or as similar as one person's; `similar_pairs`."""
+    for (code, cohort_names), similarities in _undeclared_pairs(cohorts, similar_pairs(cohorts)).items():
+        comparison = "one stool profiled twice" if code == "same-stool" else "one person's at two times"
+        subject = "1 pair of patients has" if len(similarities) == 1 else f"{len(similarities)} pairs of patients have"
+        highest = max(similarities.values())
+        description = f"{subject} stool as similar as {comparison} (similarity up to {highest:.2f} of 1)"
+        yield new_finding(code, cohort_names, description, similarities)
+
+
+def similar_pairs(cohorts: Sequence[Cohort]) -> dict[frozenset[Person], float]:
+    """Return the pairs of patients with stool as similar as one person's, and the highest similarity of each pair.
 
     The similarity of two profiles is the cosine of their log abundances. Equal profiles are always reported. Otherwise
     each patient's first stool sample is compared with all samples of all other patients, and the nearest is reported
@@ -44,17 +54,11 @@ def similar_profiles(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
     nearest, similarity = _nearest_other_person(
         _log_abundances(cohorts), pd.Series(persons).map(identifiers).to_numpy()
     )
-    suspects = np.flatnonzero(_suspect_samples(cohorts, similarity))
     pairs: dict[frozenset[Person], float] = {}
-    for i in suspects:
+    for i in np.flatnonzero(_suspect_samples(cohorts, similarity)):
         pair = frozenset((persons[i], persons[nearest[i]]))
         pairs[pair] = max(float(similarity[i]), pairs.get(pair, 0))
-    for (code, cohort_names), similarities in _undeclared_pairs(cohorts, pairs).items():
-        comparison = "one stool profiled twice" if code == "same-stool" else "one person's at two times"
-        subject = "1 pair of patients has" if len(similarities) == 1 else f"{len(similarities)} pairs of patients have"
-        highest = max(similarities.values())
-        description = f"{subject} stool as similar as {comparison} (similarity up to {highest:.2f} of 1)"
-        yield new_finding(code, cohort_names, description, similarities)
+    return pairs
 
 
 def _suspect_samples(cohorts: Sequence[Cohort], similarity: NDArray[np.float64]) -> NDArray[np.bool_]:

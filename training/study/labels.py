@@ -7,7 +7,7 @@ from typing import Any
 
 from features.outcomes import Grade, definition_of
 from features.units import ImmuneUnit
-from training.study.analysis.donor_convergence import SensitivityResult, Variant
+from training.study.analysis.donor_sensitivity import SensitivityResult, Variant
 from training.study.analysis.group_tests import CommunityTest
 
 VARIANTS: dict[Variant, str] = {

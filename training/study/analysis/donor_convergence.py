@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.spatial.distance import pdist, squareform
 
-from features.audit import similar_profiles
 from features.cohort import Cohort
 from features.trajectories import Window
-from features.transforms import PrevalenceFilter, closure
 from training.statistics.arrays import Matrix, Vector
-from training.statistics.distances import aitchison, bray_curtis
+from training.statistics.distances import bray_curtis
 from training.statistics.donor_convergence import DonorConvergence
 from training.study.analysis.donor_panel import DonorPanel, DonorScores
+from training.study.analysis.donor_sensitivity import SensitivityResult, sensitivity
 
 Quantity = Literal["distance", "change"]
-Variant = Literal[
-    "primary",
-    "adjusted for baseline",
-    "Aitchison, 10%",
-    "Aitchison, 30%",
-    "Jaccard",
-    "Bray-Curtis, 30%",
-    "other window",
-    "all samples",
-    "donated sample",
-    "donors with recipients",
-    "without recipient",
-]
 
 
 @dataclass(frozen=True)
@@ -108,26 +91,6 @@ class DistanceCourse:
 
 
 @dataclass(frozen=True)
-class SensitivityResult:
-    """The estimate under one variant of the analysis.
-
-    Attributes
-    ----------
-    variant : str
-    subject : str
-        The window, or the code of the recipient, that the variant concerns; "" otherwise.
-    difference : DonorConvergence
-    exchangeable : bool
-        Whether the own donor can be exchanged with others, so that p has a meaning.
-    """
-
-    variant: Variant
-    subject: str
-    difference: DonorConvergence
-    exchangeable: bool = True
-
-
-@dataclass(frozen=True)
 class ConvergenceResults:
     """Donor-specific convergence by Bray-Curtis distance.
 
@@ -194,35 +157,13 @@ def donor_convergence(panel: DonorPanel, cohort: Cohort) -> ConvergenceResults:
         window=windows[0].name,
         change=changes.contrast(),
         at_baseline=at_baseline.contrast(),
-        adjusted=adjusted_for_baseline(panel, distances, windows[0]).contrast(),
+        adjusted=panel.adjusted_for_baseline(distances, windows[0]).contrast(),
         over_time=tuple(_over_time(panel, distances)),
         recipients=tuple(_by_recipient(panel, changes)),
         courses=tuple(_courses(panel, distances)),
-        sensitivity=tuple(_sensitivity(panel, cohort, distances, windows)),
+        sensitivity=tuple(sensitivity(panel, cohort, distances, windows)),
         n_donors=len(panel.donors),
     )
-
-
-def adjusted_for_baseline(panel: DonorPanel, distances: Matrix, window: Window) -> DonorScores:
-    """Return distances in a window minus what the distances at baseline predict.
-
-    A recipient who begins far from a donor comes nearer by chance alone. All pairs of recipient and donor, centred
-    within recipients, estimate the slope of this regression to the mean, so that it is the same whoever received whose
-    stool.
-    """
-    changes = panel.changes(distances, window)
-    baseline = panel.levels(distances, panel.stool.baseline).restricted_to(changes.patients).values
-    x, y = (part - part.mean(axis=1, keepdims=True) for part in (baseline, baseline + changes.values))
-    slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
-    return DonorScores(np.asarray(y - slope * x), changes.is_own, changes.patients)
-
-
-def jaccard(detected: Matrix) -> Matrix:
-    """Return Jaccard distances, (n_samples, n_samples); NaN for samples too shallow to tell which taxa they hold."""
-    distances = squareform(pdist(detected >= 0.5, "jaccard"))
-    shallow = np.isnan(detected).any(axis=1)
-    distances[shallow] = distances[:, shallow] = np.nan
-    return np.asarray(distances)
 
 
 def _over_time(panel: DonorPanel, distances: Matrix) -> Iterator[DonorDistance]:
@@ -264,47 +205,3 @@ def _courses(panel: DonorPanel, distances: Matrix) -> Iterator[DistanceCourse]:
             low=to_unrelated.min(axis=1),
             high=to_unrelated.max(axis=1),
         )
-
-
-def _sensitivity(
-    panel: DonorPanel, cohort: Cohort, distances: Matrix, windows: list[Window]
-) -> Iterator[SensitivityResult]:
-    """Yield the estimate under each variant; one thing differs from the primary analysis, the first, at a time."""
-    window, shares = windows[0], panel.stool.proportions
-    primary = panel.changes(distances, window)
-    yield SensitivityResult("primary", window.name, primary.contrast())
-    yield SensitivityResult("adjusted for baseline", "", adjusted_for_baseline(panel, distances, window).contrast())
-    metrics: dict[Variant, Matrix] = {
-        "Aitchison, 10%": aitchison(shares),
-        "Aitchison, 30%": aitchison(shares, 0.3),
-        "Jaccard": jaccard(panel.stool.detected),
-        "Bray-Curtis, 30%": bray_curtis(closure(PrevalenceFilter(0.3).fit_transform(shares))),
-    }
-    for variant, matrix in metrics.items():
-        yield SensitivityResult(variant, "", panel.changes(matrix, window).contrast())
-    for later in windows[1:]:
-        yield SensitivityResult("other window", later.name, panel.changes(distances, later).contrast())
-    all_later = Window("", np.nextafter(panel.stool.baseline.last, math.inf), math.inf)
-    yield SensitivityResult("all samples", "", panel.changes(distances, all_later).contrast())
-    if panel.donated:
-        # One sample varies more than a mean of several, so that it cannot be exchanged with other donors' means.
-        donated = panel.changes_to_donated_samples(distances, window)
-        yield SensitivityResult("donated sample", "", donated.contrast(), exchangeable=False)
-    giving = primary.of_donors_with_recipients()
-    if not giving.is_own.all(axis=1).any():
-        yield SensitivityResult("donors with recipients", "", giving.contrast())
-    for patient in _alike_recipients(panel, cohort):
-        rest = primary.excluding(patient)
-        if rest.patients:
-            yield SensitivityResult("without recipient", panel.codes[patient], rest.contrast())
-
-
-def _alike_recipients(panel: DonorPanel, cohort: Cohort) -> list[str]:
-    """Return the recipients whose stool is, by the audit, as like another person's as two samples of one person."""
-    alike = {
-        name
-        for finding in similar_profiles([cohort])
-        for row in finding.rows
-        for name in re.sub(r" \([\d.]+\)$", "", row).split(" and ")
-    }
-    return [patient for patient in panel.recipients if patient in alike]

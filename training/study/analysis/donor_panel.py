@@ -127,6 +127,19 @@ class DonorPanel:
                 values[row, changes.is_own[row]] = self.stool.changes(to_sample, window)[0][patient]
         return DonorScores(values, changes.is_own, changes.patients)
 
+    def adjusted_for_baseline(self, distances: Matrix, window: Window) -> DonorScores:
+        """Return distances in a window minus what the distances at baseline predict.
+
+        A recipient who begins far from a donor comes nearer by chance alone. The slope of this regression to the mean is
+        estimated from all pairs of recipient and donor, centred within recipients, so that it does not depend on who
+        received whose stool.
+        """
+        changes = self.changes(distances, window)
+        baseline = self.levels(distances, self.stool.baseline).restricted_to(changes.patients).values
+        x, y = (part - part.mean(axis=1, keepdims=True) for part in (baseline, baseline + changes.values))
+        slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
+        return DonorScores(np.asarray(y - slope * x), changes.is_own, changes.patients)
+
     def _of_recipients(self, scores: pd.DataFrame) -> DonorScores:
         """Return the scores of the recipients who have a row; a column a donor."""
         rows = [row for row, patient in enumerate(self.recipients) if patient in scores.index]

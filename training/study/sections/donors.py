@@ -11,8 +11,9 @@ import pandas as pd
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
 from training.statistics.donor_convergence import DonorConvergence
-from training.study.analysis.donor_convergence import DonorDistance, RecipientChange, SensitivityResult
+from training.study.analysis.donor_convergence import DonorDistance, RecipientChange
 from training.study.analysis.donor_panel import DonorAbsence
+from training.study.analysis.donor_sensitivity import SensitivityResult
 from training.study.analysis.donors import DonorResults, analyse_donors
 from training.study.analysis.engraftment import (
     EngraftmentAbsence,

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from training.study.analysis.donor_convergence import ConvergenceResults, jaccard
+from training.study.analysis.donor_convergence import ConvergenceResults
+from training.study.analysis.donor_sensitivity import jaccard
 from training.study.analysis.donors import DonorResults, analyse_donors
 
 
