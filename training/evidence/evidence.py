@@ -375,14 +375,14 @@ def _per_cohort(found: Scores, left_out: Sequence[HeldOut], scheme: str) -> list
                 "venn_abers": {
                     "low": range_.low,
                     "high": range_.high,
-                    "observed": range_.outcome,
+                    "observed": range_.observed,
                     "inside": range_.inside,
                     "width": range_.width,
                 },
                 "conformal": {
                     "level": LEVEL,
                     "coverage": held.coverage,
-                    "single": held.one,
+                    "single": held.single,
                     "both": held.both,
                     "none": held.none,
                 },

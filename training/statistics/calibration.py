@@ -20,7 +20,7 @@ SLOPE_SE = 1.0
 
 
 @dataclass(frozen=True)
-class CohortCalibration:
+class CalibrationSummary:
     """Calibration of the probabilities of one cohort's patients.
 
     Attributes
@@ -53,7 +53,7 @@ class CohortCalibration:
     brier_skill: float | None
 
 
-def calibration_by_cohort(y: Vector, probability: Vector, cohorts: Names) -> dict[str, CohortCalibration]:
+def calibration_by_cohort(y: Vector, probability: Vector, cohorts: Names) -> dict[str, CalibrationSummary]:
     """Return each cohort's calibration.
 
     Parameters
@@ -106,12 +106,12 @@ def brier_skill(y: Vector, probability: Vector, cohorts: Names) -> float | None:
     return 1 - float(brier_score(y, probability)[0]) / reference if reference else None
 
 
-def _cohort_calibration(y: Vector, probability: Vector, cohort: Names) -> CohortCalibration:
+def _cohort_calibration(y: Vector, probability: Vector, cohort: Names) -> CalibrationSummary:
     observed, expected = float(y.mean()), float(probability.mean())
     intercept = None
     if 0 < observed < 1:
         intercept = _wald_interval(*_logistic_coefficient(y, np.ones((len(y), 1)), _log_odds(probability)))
-    return CohortCalibration(
+    return CalibrationSummary(
         patients=len(y),
         events=int(y.sum()),
         observed=observed,

@@ -94,19 +94,19 @@ def cox_elastic_net_path(
     risk_sets = _RiskSets(y, strata)
     X, event = X[risk_sets.order], risk_sets.event.astype(np.float64)
     n, n_features = X.shape
-    expected, _ = _expected_events(risk_sets, np.zeros(n))
-    largest_penalty = np.abs(X.T @ (event - expected)).max(initial=0) / (n * l1_ratio)
+    expected_events, _ = _expected_events(risk_sets, np.zeros(n))
+    largest_penalty = np.abs(X.T @ (event - expected_events)).max(initial=0) / (n * l1_ratio)
     slopes, path = np.zeros(n_features), np.zeros((len(ratios), n_features))
     for k, ratio in enumerate(ratios):
         for _ in range(50 if largest_penalty > 0 and ratio < 1 else 0):
             margin = X @ slopes
-            expected, curvature = _expected_events(risk_sets, margin)
+            expected_events, curvature = _expected_events(risk_sets, margin)
             # Rows censored before the first event have weights near zero, at which the working response is unstable.
             weight = np.maximum(curvature, 1e-4)
             root = np.sqrt(weight)
             _, solution, _ = enet_path(
                 np.asfortranarray(X * root[:, None]),
-                (margin + (event - expected) / weight) * root,
+                (margin + (event - expected_events) / weight) * root,
                 l1_ratio=l1_ratio,
                 alphas=[largest_penalty * ratio],
                 # A copy, since the solver works in place and the change is measured afterwards.
@@ -138,5 +138,5 @@ def _expected_events(risk_sets: _RiskSets, margin: Vector) -> tuple[Vector, Vect
     """Return each sorted row's expected events, and the diagonal of the information, both (n_samples,)."""
     relative = np.exp(margin - margin.max())
     hazard = risk_sets.event / risk_sets.sum_at_risk(relative)
-    expected = relative * risk_sets.sum_up_to(hazard)
-    return expected, expected - relative**2 * risk_sets.sum_up_to(hazard**2)
+    expected_events = relative * risk_sets.sum_up_to(hazard)
+    return expected_events, expected_events - relative**2 * risk_sets.sum_up_to(hazard**2)

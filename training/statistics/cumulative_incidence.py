@@ -85,10 +85,10 @@ def aalen_johansen(y: Matrix) -> tuple[Curve, Curve]:
     greenwood = np.divide(d, n * (n - d), out=np.zeros(days.size), where=n > d)
     curves = []
     for d_k, f in zip(failures, incidence[:, 0], strict=True):
-        first = f**2 * np.cumsum(greenwood) - 2 * f * np.cumsum(f * greenwood) + np.cumsum(f**2 * greenwood)
-        second = np.cumsum(survival_before**2 * d_k * (n - d_k) / n**3)
+        survival_term = f**2 * np.cumsum(greenwood) - 2 * f * np.cumsum(f * greenwood) + np.cumsum(f**2 * greenwood)
+        binomial_term = np.cumsum(survival_before**2 * d_k * (n - d_k) / n**3)
         cross = survival_before * d_k / n**2
-        third = f * np.cumsum(cross) - np.cumsum(f * cross)
-        se = np.sqrt(np.maximum(first + second - 2 * third, 0))
+        covariance_term = f * np.cumsum(cross) - np.cumsum(f * cross)
+        se = np.sqrt(np.maximum(survival_term + binomial_term - 2 * covariance_term, 0))
         curves.append(Curve(days, n, f, *complementary_log_log_limits(f, se)))
     return curves[0], curves[1]

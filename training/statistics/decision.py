@@ -1,4 +1,4 @@
-"""What acting on a probability is worth, against acting on everyone and on no one."""
+"""Net benefit and decision curves: acting on a model, against acting on everyone and on no one."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ FEW = 100
 
 @dataclass(frozen=True)
 class DecisionCurve:
-    """Net benefit in one cohort, per patient, in events acted on.
+    """Net benefit in one cohort, per patient, over threshold probabilities.
 
     Attributes
     ----------
     patients, events : int
     indicative : bool
-        Fewer than 100 events, or than 100 patients without one.
+        Whether there are fewer than 100 events, or fewer than 100 patients without one.
     thresholds : list of float
-        Probabilities from which on one acts.
+        Probabilities at or above which one acts.
     model, low, high : list of float
-        Net benefit of acting by the model, with its 95% bootstrap band, threshold by threshold.
+        Net benefit of acting on the model, with its pointwise 95% bootstrap band.
     treat_all, treat_none : list of float
+        Net benefit of acting on everyone, and on no one.
     """
 
     patients: int
@@ -42,19 +43,20 @@ class DecisionCurve:
 
 
 def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Matrix | None = None) -> Matrix:
-    """Return the net benefit of acting where the probability reaches a threshold.
+    r"""Return the net benefit, per patient, of acting where the probability reaches a threshold.
 
-    To act is to treat a likely responder, or to spare or watch a patient in whom toxicity is likely. Either way each
-    event acted on counts 1, and each other patient acted on costs the odds of the threshold: whoever acts from 20% on
-    accepts four in vain for one that is not.
+    .. math:: \frac{TP}{n} - \frac{FP}{n} \cdot \frac{p_t}{1 - p_t}
+
+    To act is to treat a likely responder, or to spare or monitor a patient in whom toxicity is likely. A threshold of
+    20% accepts four false positives for one true positive.
 
     Parameters
     ----------
     y, probability : ndarray, (n_samples,)
     thresholds : ndarray, (n_thresholds,)
-        Between 0 and 1, both excluded.
+        :math:`p_t`, between 0 and 1, both excluded.
     weights : ndarray, (n_draws, n_samples), optional
-        How often each patient counts in each draw; once when left out.
+        How often each patient counts in each draw; without weights, one draw in which each counts once.
 
     Returns
     -------
@@ -65,30 +67,30 @@ def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Mat
     Vickers and Elkin 2006, Medical Decision Making 26:565-574.
     """
     weights = np.ones((1, len(y))) if weights is None else weights
-    worth = y - (1 - y) * (thresholds / (1 - thresholds))[:, None]
-    acted = probability >= thresholds[:, None]
-    return np.asarray(weights @ (worth * acted).T / weights.sum(axis=1, keepdims=True))
+    benefit = y - (1 - y) * (thresholds / (1 - thresholds))[:, None]
+    positive = probability >= thresholds[:, None]
+    return np.asarray(weights @ (benefit * positive).T / weights.sum(axis=1, keepdims=True))
 
 
 def decision_curves(
     y: Vector, probability: Vector, cohorts: Names, n_bootstrap: int = N_BOOTSTRAP
 ) -> dict[str, DecisionCurve]:
-    """Return each cohort's decision curve, its patients drawn with replacement for the band, predictions held fixed."""
+    """Return each cohort's decision curve; its band resamples the cohort's patients and holds predictions fixed."""
     weights, curves = bootstrap_weights(cohorts, n_bootstrap), {}
     for name in dict.fromkeys(cohorts.tolist()):
-        mine = cohorts == name
-        n, events = int(mine.sum()), int(y[mine].sum())
-        drawn = net_benefit(y[mine], probability[mine], THRESHOLDS, weights[:, mine])
-        band = np.quantile(drawn, [0.025, 0.975], axis=0)
+        mask = cohorts == name
+        n, events = int(mask.sum()), int(y[mask].sum())
+        bootstrap_values = net_benefit(y[mask], probability[mask], THRESHOLDS, weights[:, mask])
+        low, high = np.quantile(bootstrap_values, [0.025, 0.975], axis=0)
         curves[name] = DecisionCurve(
             patients=n,
             events=events,
             indicative=min(events, n - events) < FEW,
             thresholds=THRESHOLDS.tolist(),
-            model=net_benefit(y[mine], probability[mine], THRESHOLDS)[0].tolist(),
-            low=band[0].tolist(),
-            high=band[1].tolist(),
-            treat_all=net_benefit(y[mine], np.ones(n), THRESHOLDS)[0].tolist(),
+            model=net_benefit(y[mask], probability[mask], THRESHOLDS)[0].tolist(),
+            low=low.tolist(),
+            high=high.tolist(),
+            treat_all=net_benefit(y[mask], np.ones(n), THRESHOLDS)[0].tolist(),
             treat_none=[0.0] * len(THRESHOLDS),
         )
     return curves

@@ -90,8 +90,8 @@ def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> 
 
 def _without_donor(scores: Matrix, own: Flags, donor: int) -> tuple[Matrix, Flags]:
     """Return the scores and own donors without a donor and its recipients."""
-    others = ~own[:, donor]
-    return np.delete(scores[others], donor, axis=1), np.delete(own[others], donor, axis=1)
+    unaffected = ~own[:, donor]
+    return np.delete(scores[unaffected], donor, axis=1), np.delete(own[unaffected], donor, axis=1)
 
 
 def _means(scores: Matrix, own: Flags) -> tuple[float, float]:

@@ -32,10 +32,10 @@ def mantel_haenszel(tables: NDArray[np.int_]) -> Estimate | None:
     # Imported here: statsmodels takes about a second to import.
     from statsmodels.stats.contingency_tables import StratifiedTable
 
-    only_first, both, neither, only_second = tables.T
+    only_first, both_outcomes, neither, only_second = tables.T
     n = tables.sum(axis=1)
-    if not (both * neither / n).sum() * (only_first * only_second / n).sum():
+    if not (both_outcomes * neither / n).sum() * (only_first * only_second / n).sum():
         return None
-    table = StratifiedTable(np.array([[both, only_first], [only_second, neither]]))
+    table = StratifiedTable(np.array([[both_outcomes, only_first], [only_second, neither]]))
     low, high = table.oddsratio_pooled_confint()
     return Estimate(float(table.oddsratio_pooled), float(low), float(high))

@@ -32,7 +32,7 @@ def permanova(distances: Matrix, groups: Names, *, blocks: Names | None = None, 
     """
     design = PermutationDesign.of_groups(groups, blocks, seed)
     inner = design.residual @ distances**2 @ design.residual / -2
-    among = np.zeros(len(design.orders))
+    sum_of_squares = np.zeros(len(design.orders))
     for axes in design.permuted_axes():
-        among += ((axes @ inner) * axes).sum(axis=1)
-    return design.pseudo_f_test(among, np.full(len(among), np.trace(inner)))
+        sum_of_squares += ((axes @ inner) * axes).sum(axis=1)
+    return design.pseudo_f_test(sum_of_squares, np.full(len(sum_of_squares), np.trace(inner)))

@@ -59,9 +59,9 @@ def permdisp(distances: Matrix, groups: Names, *, blocks: Names | None = None, s
     df_groups, df_residual = len(n) - 1, float((n * (n - 2) / np.maximum(weight, 1)).clip(0).sum())
     if not df_residual:
         return Permdisp(np.nan, np.nan)
-    among = float(weight @ (mean - weight @ mean / weight.sum()) ** 2) / df_groups
+    explained = float(weight @ (mean - weight @ mean / weight.sum()) ** 2) / df_groups
     residual = float(((distance - mean[group]) ** 2).sum()) / df_residual
-    f = among / residual if residual > 0 else np.inf
+    f = explained / residual if residual > 0 else np.inf
     return Permdisp(f, float(f_distribution.sf(f, df_groups, df_residual)))
 
 
@@ -95,8 +95,8 @@ def _permdisp_within_blocks(distances: Matrix, groups: Names, blocks: Names, see
         square = np.diag(inner) - 2 * sums / n + (sums * members).sum(axis=1, keepdims=True) / n**2
         distance += members * np.sqrt(np.abs(square) * n / np.maximum(n - 1, 1))
     residual = distance @ design.residual
-    among = np.zeros(len(residual))
+    sum_of_squares = np.zeros(len(residual))
     for axes in design.permuted_axes():
-        among += (residual * axes).sum(axis=1) ** 2
-    test = design.pseudo_f_test(among, (residual**2).sum(axis=1))
+        sum_of_squares += (residual * axes).sum(axis=1) ** 2
+    test = design.pseudo_f_test(sum_of_squares, (residual**2).sum(axis=1))
     return Permdisp(test.f, test.p)

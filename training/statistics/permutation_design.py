@@ -82,15 +82,15 @@ class PermutationDesign:
             return (members / np.sqrt(members.sum(axis=1, keepdims=True)) for members in self.permuted_memberships())
         return (axis[self.orders] for axis in self.basis.T)
 
-    def pseudo_f_test(self, among: Vector, total: Vector) -> PseudoFTest:
-        """Return the test from the sums of squares among groups and in total, both (n_orders,), data first."""
+    def pseudo_f_test(self, explained: Vector, total: Vector) -> PseudoFTest:
+        """Return the test from the explained and total sums of squares, both (n_orders,), data first."""
         df_groups = len(self.membership) - 1 if self.basis is None else self.basis.shape[1]
         df_residual = self.orders.shape[1] - self.n_blocks - df_groups
         # R² orders the permutations as F does, and is finite where the residual sum of squares is 0.
-        r2 = np.divide(among, total, out=np.zeros_like(among), where=total > 0)
-        residual = total[0] - among[0]
+        r2 = np.divide(explained, total, out=np.zeros_like(explained), where=total > 0)
+        residual = total[0] - explained[0]
         # Rounding leaves a little where the residual sum of squares is 0.
         estimable = df_residual and residual > 1e-12 * total[0]
-        f = (among[0] / df_groups) / (residual / df_residual) if estimable else np.inf
+        f = (explained[0] / df_groups) / (residual / df_residual) if estimable else np.inf
         least_p = float((r2 >= r2.max() * (1 - 1e-9)).mean())
         return PseudoFTest(float(f), float(r2[0]), float(permutation_p_value(r2)), len(self.orders), least_p)

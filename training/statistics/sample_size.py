@@ -106,13 +106,13 @@ def development_size(patients: int, events: int, parameters: int, r2: float) -> 
     risk = ceil((Z / MARGIN) ** 2 * prevalence * (1 - prevalence))
     needed["risk"] = risk
     criterion = max(needed, key=lambda name: (needed[name] is None, needed[name] or 0))
-    most = needed[criterion]
+    largest = needed[criterion]
     affordable = min(0 if ratio is None else int(patients / ratio) for ratio in per_parameter.values())
     return DevelopmentSize(
         patients=patients,
         parameters=parameters,
-        needed=most,
-        events_needed=None if most is None else ceil(most * prevalence),
+        needed=largest,
+        events_needed=None if largest is None else ceil(largest * prevalence),
         criterion=criterion,
         affordable=0 if patients < risk else affordable,
     )

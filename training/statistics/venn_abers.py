@@ -1,37 +1,13 @@
-"""Coverage of Venn-Abers probability ranges."""
+"""Coverage of Venn-Abers probability ranges in each cohort."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from models.evidence import RangeCoverage
 from training.statistics.arrays import Names, Vector
 
 
-@dataclass(frozen=True)
-class RangeCoverage:
-    """One cohort's ranges of probability beside what happened.
-
-    Attributes
-    ----------
-    low, high : float
-        Mean ends of the ranges.
-    outcome : float
-        Prevalence.
-    inside : bool
-        Whether the prevalence lies between the mean ends.
-    width : float
-        Mean width.
-    """
-
-    low: float
-    high: float
-    outcome: float
-    inside: bool
-    width: float
-
-
 def range_coverage(y: Vector, low: Vector, high: Vector, cohorts: Names) -> dict[str, RangeCoverage]:
-    """Return each cohort's mean range of probability, as Venn-Abers gives them, and whether its prevalence is inside.
+    """Return each cohort's mean range of probability, and whether it contains the prevalence.
 
     Parameters
     ----------
@@ -42,15 +18,15 @@ def range_coverage(y: Vector, low: Vector, high: Vector, cohorts: Names) -> dict
     ----------
     Vovk and Petej 2014, Uncertainty in Artificial Intelligence 30:829-838.
     """
-    found = {}
+    coverage = {}
     for name in dict.fromkeys(cohorts.tolist()):
-        mine = cohorts == name
-        outcome, bottom, top = float(y[mine].mean()), float(low[mine].mean()), float(high[mine].mean())
-        found[name] = RangeCoverage(
-            low=bottom,
-            high=top,
-            outcome=outcome,
-            inside=bottom <= outcome <= top,
-            width=top - bottom,
+        mask = cohorts == name
+        observed, mean_low, mean_high = float(y[mask].mean()), float(low[mask].mean()), float(high[mask].mean())
+        coverage[name] = RangeCoverage(
+            low=mean_low,
+            high=mean_high,
+            observed=observed,
+            inside=mean_low <= observed <= mean_high,
+            width=mean_high - mean_low,
         )
-    return found
+    return coverage

@@ -90,9 +90,9 @@ def validate(
     """
     task, every_row = ValidationTask(table, y, config), np.arange(len(y))
     nested = [(fold, _inner_splits(task, fold)) for fold in outer]
-    whole = Fold("all", "all", 0, every_row, every_row[:0])
-    whole_nested = (whole, _inner_splits(task, whole)) if refit else None
-    required = _required_grids(task, nested if whole_nested is None else [*nested, whole_nested])
+    all_rows = Fold("all", "all", 0, every_row, every_row[:0])
+    all_rows_nested = (all_rows, _inner_splits(task, all_rows)) if refit else None
+    required = _required_grids(task, nested if all_rows_nested is None else [*nested, all_rows_nested])
     on_start(len(required))
     grids: dict[GridKey, Grid] = {}
     # Threads: the solvers release the interpreter's lock, and new processes would spend seconds on imports before the
@@ -108,9 +108,9 @@ def validate(
         validated = {}
         for family in config.families:
             held_out = [_held_out(task, family, fold, inner, grids) for fold, inner in nested]
-            fit = (
-                None if whole_nested is None else refit_choice(task, family, select(task, family, *whole_nested, grids))
-            )
+            fit = None
+            if all_rows_nested is not None:
+                fit = refit_choice(task, family, select(task, family, *all_rows_nested, grids))
             validated[family] = ValidatedFamily(held_out, fit)
         return validated
 

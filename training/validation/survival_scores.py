@@ -75,7 +75,7 @@ def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictio
     cohorts : ndarray of str, (n_rows,)
     repeats : sequence of RepeatPredictions
     """
-    once, bootstrap = np.ones((1, len(y))), bootstrap_weights(cohorts)
+    original, bootstrap = np.ones((1, len(y))), bootstrap_weights(cohorts)
     estimates = {}
     for name, (metric, scores) in _metrics(repeats).items():
         value, bootstrap_values = (
@@ -86,7 +86,7 @@ def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictio
                 ],
                 axis=0,
             )
-            for weights in (once, bootstrap)
+            for weights in (original, bootstrap)
         )
         estimates[name] = percentile_interval(value[0], bootstrap_values)
     return estimates

@@ -55,8 +55,8 @@ def test_sets_are_counted_by_cohort():
     found = conformal_coverage(y, p_event, p_other, np.array(["a", "a", "a", "a", "b", "b"], dtype=object))
     # a: {event} right, {both} right, {} wrong, {other} right.
     assert found["a"].coverage == 0.75
-    assert (found["a"].one, found["a"].both, found["a"].none) == (0.5, 0.25, 0.25)
-    assert (found["b"].coverage, found["b"].one) == (0.5, 1)
+    assert (found["a"].single, found["a"].both, found["a"].none) == (0.5, 0.25, 0.25)
+    assert (found["b"].coverage, found["b"].single) == (0.5, 1)
     json.dumps({name: asdict(one) for name, one in found.items()}, allow_nan=False)
 
 
@@ -71,5 +71,5 @@ def test_ranges_stand_beside_the_outcome():
     y, cohorts = np.array([1.0, 0, 1, 1]), np.array(["a", "a", "b", "b"], dtype=object)
     found = range_coverage(y, np.array([0.3, 0.4, 0.5, 0.6]), np.array([0.5, 0.7, 0.6, 0.8]), cohorts)
     assert (found["a"].low, found["a"].high, found["a"].width) == pytest.approx((0.35, 0.6, 0.25))
-    assert (found["a"].outcome, found["a"].inside, found["b"].inside) == (0.5, True, False)
+    assert (found["a"].observed, found["a"].inside, found["b"].inside) == (0.5, True, False)
     json.dumps({name: asdict(one) for name, one in found.items()}, allow_nan=False)
