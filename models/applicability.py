@@ -150,8 +150,8 @@ def _facts(model: Model, candidate: Candidate, model_input: ModelInput, encoded:
         neighbourhood = _neighbourhood(model, model.reference, model_input.values["taxa"])
     unit_unstated = []
     if "immune" in model.blocks:
-        measured = zip(model_input.used["immune"], model_input.measured("immune").tolist(), strict=True)
-        unit_unstated = [name for name, is_measured in measured if is_measured and model.units[name] == "unstated"]
+        pairs = zip(model_input.columns["immune"], model_input.is_measured("immune").tolist(), strict=True)
+        unit_unstated = [name for name, is_measured in pairs if is_measured and model.units[name] == "unstated"]
     # Encoding replaces missing and censored values by numbers inside the range: only measured numbers can lie outside.
     row, encoder = encoded[0], model.encoder
     outside = np.flatnonzero((row < encoder.low_ - _ROUNDING) | (row > encoder.high_ + _ROUNDING))
@@ -166,8 +166,8 @@ def _facts(model: Model, candidate: Candidate, model_input: ModelInput, encoded:
 
 
 def _share_present(model_input: ModelInput, block: str) -> float:
-    measured = model_input.measured(block)
-    return float(measured.mean()) if measured.size else 0.0
+    mask = model_input.is_measured(block)
+    return float(mask.mean()) if mask.size else 0.0
 
 
 def _is_among(name: str | None, names: Collection[str]) -> bool | None:
@@ -230,8 +230,8 @@ def _profiler_rule(profiler: str | None, profilers: Collection[str], coverage: f
         return [Reason("use with care", "the profile's profiler was not reported")]
     if profiler in profilers:
         return []
-    known = " or ".join(profilers) or "an unreported profiler"
-    sentence = f"the profile was made with {profiler}, the training profiles with {known}"
+    training_profilers = " or ".join(profilers) or "an unreported profiler"
+    sentence = f"the profile was made with {profiler}, the training profiles with {training_profilers}"
     # Two versions of one database share nearly all names; two taxonomies share some, of taxa that may differ.
     if coverage < CARE_RECOGNISED:
         return [Reason("abstain", f"{sentence}, and the two name taxa differently")]
@@ -272,12 +272,12 @@ def _richness_rule(percentile: float) -> list[Reason]:
 
 
 def _nearest_cohort_rule(cohort: str, auroc: Estimate) -> list[Reason]:
-    where = f"in held-out patients of {cohort}, the cohort with the nearest profiles, the model's AUROC"
+    subject = f"in held-out patients of {cohort}, the cohort with the nearest profiles, the model's AUROC"
     if auroc.value is None or auroc.low is None or auroc.high is None:
-        return [Reason("use with care", f"{where} could not be estimated")]
+        return [Reason("use with care", f"{subject} could not be estimated")]
     if auroc.low <= 0.5:
         interval = f"{auroc.value:.2f}, 95% interval {auroc.low:.2f} to {auroc.high:.2f}"
-        return [Reason("use with care", f"{where} was no better than chance ({interval})")]
+        return [Reason("use with care", f"{subject} was no better than chance ({interval})")]
     return []
 
 
@@ -301,7 +301,7 @@ def _range_rule(model_input: ModelInput, outside: Sequence[Feature]) -> list[Rea
     if not outside:
         return []
     n_outside = sum(feature.block == "immune" for feature in outside)
-    n_measured = int(model_input.measured("immune").sum()) if n_outside else 0
+    n_measured = int(model_input.is_measured("immune").sum()) if n_outside else 0
     sentence = f"outside the range of all training patients: {', '.join(feature.name for feature in outside)}"
     if n_outside > MAX_OUT_OF_RANGE * n_measured:
         check = f"{n_outside} of the {n_measured} measured analytes are outside: check their units"

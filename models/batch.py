@@ -58,11 +58,11 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
     for column in map(str, frame.columns):
         if parsed := Column.parse(column):
             columns[parsed.block].append(parsed.name)
-    named = {block: [Column.from_name(block, name).text for name in names] for block, names in columns.items()}
+    texts = {block: [Column.from_name(block, name).text for name in names] for block, names in columns.items()}
     try:
-        values = {block: frame[names].to_numpy(dtype=np.float64) for block, names in named.items()}
+        values = {block: frame[names].to_numpy(dtype=np.float64) for block, names in texts.items()}
     except (TypeError, ValueError):
-        raise _not_a_number(frame[[name for names in named.values() for name in names]]) from None
+        raise _not_a_number(frame[[name for names in texts.values() for name in names]]) from None
     for i in range(len(frame)):
         yield numbers_candidate(
             *(dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS), units=units

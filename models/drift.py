@@ -37,14 +37,14 @@ class Stability(NamedTuple):
     ----------
     psi : float
         Observed index.
-    expected : float
-        Mean index of random partitions: what chance alone leads to.
+    null_mean : float
+        Mean index of the random partitions: what to expect without drift.
     p : float
         Share of random partitions whose index is at least as large.
     """
 
     psi: float
-    expected: float
+    null_mean: float
     p: float
 
 
@@ -55,9 +55,9 @@ class ColumnDrift:
     Attributes
     ----------
     block, name : str
-    measured, trained : int
+    candidates, training_patients : int
         Candidates and training patients with a value.
-    psi, expected, p : float
+    psi, null_mean, p : float
         See `Stability`.
     q : float
         `p`, adjusted over all columns (Benjamini and Hochberg).
@@ -67,10 +67,10 @@ class ColumnDrift:
 
     block: str
     name: str
-    measured: int
-    trained: int
+    candidates: int
+    training_patients: int
     psi: float
-    expected: float
+    null_mean: float
     p: float
     q: float
     reading: DriftReading
@@ -83,12 +83,12 @@ class TaxonDrift:
     Attributes
     ----------
     name : str
-    profiles, trained : int
+    profiles, training_profiles : int
         Profiles of candidates and of training patients.
-    prevalence, trained_prevalence : float
+    prevalence, training_prevalence : float
         Share of these profiles in which the taxon was detected.
     difference : float
-        `prevalence - trained_prevalence`.
+        `prevalence - training_prevalence`.
     p, q : float
         Fisher's exact test, and adjusted over all taxa (Benjamini and Hochberg).
     drifted : bool
@@ -98,8 +98,8 @@ class TaxonDrift:
     name: str
     profiles: int
     prevalence: float
-    trained: int
-    trained_prevalence: float
+    training_profiles: int
+    training_prevalence: float
     difference: float
     p: float
     q: float
@@ -207,8 +207,8 @@ def _column_drifts(
     rows = list(_stabilities(distributions, columns))
     adjusted = _adjusted([row[-1].p for row in rows])
     drifts = [
-        ColumnDrift(block, name, measured, trained, *result, q, _reading(result.psi, q))
-        for (block, name, measured, trained, result), q in zip(rows, adjusted, strict=True)
+        ColumnDrift(block, name, n_candidates, n_training, *result, q, _reading(result.psi, q))
+        for (block, name, n_candidates, n_training, result), q in zip(rows, adjusted, strict=True)
     ]
     return tuple(sorted(drifts, key=lambda row: row.p))
 
@@ -221,8 +221,8 @@ def _stabilities(
     for block, by_name in blocks:
         for name, distribution in by_name.items() if block in columns else ():
             histograms = _histograms(name, distribution, columns[block])
-            if histograms is not None and (measured := int(histograms[1].sum())):
-                yield block, name, measured, int(histograms[0].sum()), stability(*histograms)
+            if histograms is not None and (n_candidates := int(histograms[1].sum())):
+                yield block, name, n_candidates, int(histograms[0].sum()), stability(*histograms)
 
 
 def _reading(psi: float, q: float) -> DriftReading:
@@ -262,8 +262,8 @@ def _taxon_drifts(distributions: Distributions, columns: Mapping[str, Vector]) -
             name=name,
             profiles=profiles,
             prevalence=carriers / profiles,
-            trained=trained,
-            trained_prevalence=taxon.prevalence,
+            training_profiles=trained,
+            training_prevalence=taxon.prevalence,
             difference=carriers / profiles - taxon.prevalence,
             p=p,
             q=q,

@@ -1,4 +1,4 @@
-"""From measured blocks to the matrix a family learns from: fitted inside folds, and the same code when serving."""
+"""The encoder: from blocks of measurements to the matrix that a family reads, in training as in serving."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Feature(NamedTuple):
     block : str
         `taxa`, `immune` or `clinical`.
     name : str
-        The taxon, analyte, clinical field or index.
+        Name of the taxon, analyte, clinical column or diversity index.
     source : int
-        The position of the measurement it shows to a reader, or -1 where it is computed from many.
+        Position of the measurement to show for it, or -1 where it is computed from several.
     """
 
     block: str
@@ -85,24 +85,24 @@ class BlockEncoder(BaseEstimator):
     blocks : sequence of str
         The blocks to use.
     representation : {"clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"}
-        What becomes of the taxa.
+        Representation of the taxa.
     min_prevalence : float
-        Share of training samples in which a taxon must be found.
+        Share of training samples in which a taxon must be detected.
     censored : {"half_limit", "limit", "missing"}
-        The number that enters for a measurement beyond its limit.
+        Number that replaces a censored measurement.
 
     Attributes
     ----------
     names_ : dict of str to tuple of str
-        The columns each block brought in training: for taxa, every name the model has ever seen.
+        Columns of each block in training; of taxa, all that occur in the training cohorts.
     features_ : list of Feature
-        The columns of the encoded matrix.
+        Columns of the encoded matrix.
     positions_ : dict of str to dict of str to int
-        For each block the position of each of `names_`.
+        Position of each of `names_`, by block.
     used_ : dict of str to dict of str to int
-        Each block's columns that reach the encoded matrix, and their positions in `names_`.
+        Columns that reach the encoded matrix, with their positions in `names_`, by block.
     low_, high_ : ndarray, (n_features,)
-        The range of each column in training.
+        Range of each feature in training.
     """
 
     def __init__(
@@ -125,14 +125,13 @@ class BlockEncoder(BaseEstimator):
     def fit_transform(self, table: FeatureTable, y: object = None) -> Matrix:
         """Learn from the training rows and return them encoded, (n_rows, n_features)."""
         self.names_ = {name: table.block(name).names for name in self.blocks}
-        self._steps = {}
+        self._steps: dict[str, list[BlockTransformer]] = {}
         encoded = []
         for name in self.blocks:
-            X, fitted = table.block(name).values, []
+            X, self._steps[name] = table.block(name).values, []
             for step in self._plan(name, table):
                 X = step.fit_transform(X)
-                fitted.append(step)
-            self._steps[name] = fitted
+                self._steps[name].append(step)
             encoded.append(X)
         self._finish()
         matrix = np.hstack(encoded)
@@ -140,7 +139,7 @@ class BlockEncoder(BaseEstimator):
         return matrix
 
     def transform(self, table: FeatureTable) -> Matrix:
-        """Return a table's rows encoded, (n_rows, n_features); a name unseen in training has no effect."""
+        """Return a table's rows, encoded, (n_rows, n_features); a name that is new since training has no effect."""
         check_is_fitted(self, "features_")
         encoded = []
         for name in self.blocks:
@@ -156,7 +155,7 @@ class BlockEncoder(BaseEstimator):
         return self.encode(dict(zip(self.blocks, encoded, strict=True)))
 
     def encode(self, values: Mapping[str, Matrix]) -> Matrix:
-        """Return the encoded matrix of blocks whose columns stand in the order of `names_`."""
+        """Return the encoded matrix of blocks whose columns are in the order of `names_`."""
         encoded = []
         for name in self.blocks:
             X = values[name]
@@ -181,7 +180,7 @@ class BlockEncoder(BaseEstimator):
             min_prevalence=self.min_prevalence,
             censored=self.censored,
             names=self.names_,
-            steps={name: tuple(map(TransformerState.of, steps)) for name, steps in self._steps.items()},
+            steps={name: tuple(map(TransformerState.from_transformer, steps)) for name, steps in self._steps.items()},
             range=(tuple(self.low_.tolist()), tuple(self.high_.tolist())),
         )
 
@@ -206,11 +205,11 @@ class BlockEncoder(BaseEstimator):
             self.features_ += [Feature(block, name, position.get(name, -1)) for name in names]
             computed = any(name not in position for name in names)
             self.used_[block] = position if computed else {name: position[name] for name in names}
-        # Where each feature's measurement stands in a row of all blocks and, behind them, the encoded features.
+        # Position of each feature's value in a row of all measurements followed by all encoded features.
         starts = dict(zip(self.names_, np.cumsum([0, *map(len, self.names_.values())]), strict=False))
-        behind = sum(map(len, self.names_.values()))
+        n_measurements = sum(map(len, self.names_.values()))
         self._display = np.array(
-            [behind + i if f.source < 0 else starts[f.block] + f.source for i, f in enumerate(self.features_)],
+            [n_measurements + i if f.source < 0 else starts[f.block] + f.source for i, f in enumerate(self.features_)],
             dtype=np.intp,
         )
 
@@ -227,12 +226,14 @@ class BlockEncoder(BaseEstimator):
             return [AlphaDiversity()]
         sums = [GenusSums(list(table.taxa.names))] if self.representation.startswith("genus_") else []
         if self.representation.endswith("presence"):
-            # What nearly everybody has tells as little as what nearly nobody has.
+            # A taxon that nearly everyone carries is as uninformative as one that nearly no one carries.
             return [*sums, PrevalenceFilter(self.min_prevalence, 1 - self.min_prevalence), PresenceAbsence()]
-        kept = PrevalenceFilter(self.min_prevalence)
-        return [*sums, kept, Ranks()] if self.representation == "rank" else [*sums, kept, ZeroReplacement(), CLR()]
+        prevalence = PrevalenceFilter(self.min_prevalence)
+        if self.representation == "rank":
+            return [*sums, prevalence, Ranks()]
+        return [*sums, prevalence, ZeroReplacement(), CLR()]
 
 
 def absent(block: str) -> float:
-    """Return what stands for a measurement that is not there: a taxon was not found, anything else is unknown."""
+    """Return the value of a missing measurement: 0 for a taxon, which was not detected, and NaN for all else."""
     return 0.0 if block == "taxa" else np.nan

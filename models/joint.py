@@ -54,14 +54,14 @@ def benefit_bounds(joint: JointOutcome) -> BenefitBounds:
     return BenefitBounds(cell.low, cell.high, joint.outcomes, joint.reason)
 
 
-def joint_probability(first: float, second: float, odds_ratio: float) -> float:
+def joint_probability(p: float, q: float, odds_ratio: float) -> float:
     """Return the probability that two events with these probabilities and this odds ratio both happen.
 
     It is the root of Plackett's quadratic, in the form that stays exact at an odds ratio of 1.
 
     Parameters
     ----------
-    first, second : float
+    p, q : float
         Probabilities of the two events, in [0, 1].
     odds_ratio : float
         Above 0.
@@ -70,8 +70,8 @@ def joint_probability(first: float, second: float, odds_ratio: float) -> float:
     ----------
     Plackett 1965, Journal of the American Statistical Association 60:516-522.
     """
-    product = odds_ratio * first * second
-    total = 1 + (first + second) * (odds_ratio - 1)
+    product = odds_ratio * p * q
+    total = 1 + (p + q) * (odds_ratio - 1)
     root = math.sqrt(max(0.0, total**2 - 4 * (odds_ratio - 1) * product))
     return 2 * product / (total + root) if product else 0.0
 
@@ -84,16 +84,16 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
         (max(0.0, toxicity - response), min(1 - response, toxicity)),
     )
     if odds_ratio is None:
-        alone, both, neither, harm = (Cell(low, high, None) for low, high in bounds)
+        benefit, toxic_response, neither, harm = (Cell(low, high, None) for low, high in bounds)
     else:
         overlap = joint_probability(response, toxicity, odds_ratio)
         estimates = (response - overlap, overlap, 1 - response - toxicity + overlap, toxicity - overlap)
         # Rounding may carry an estimate just beyond its bounds.
-        alone, both, neither, harm = (
+        benefit, toxic_response, neither, harm = (
             Cell(low, high, min(max(estimate, low), high))
             for estimate, (low, high) in zip(estimates, bounds, strict=True)
         )
-    return alone, both, neither, harm
+    return benefit, toxic_response, neither, harm
 
 
 def _odds_ratio(response: Prediction, toxicity: Prediction) -> PooledOddsRatio | None:

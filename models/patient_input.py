@@ -1,4 +1,4 @@
-"""The candidate patient as a clinic describes her, and the numbers that a model reads of her."""
+"""A candidate patient as a clinic describes them, and the numbers that a model reads."""
 
 from __future__ import annotations
 
@@ -99,18 +99,18 @@ class ModelInput:
         Share of the profile's abundance in taxa that occur in the training cohorts.
     unused : tuple of str
         Names without effect: not in the training cohorts, or not used by the model.
-    used : dict of str to dict of str to int
+    columns : dict of str to dict of str to int
         Columns of each block that the model uses, with their positions.
     """
 
     values: dict[str, NDArray[np.float64]]
     recognised: float | None
     unused: tuple[str, ...]
-    used: dict[str, dict[str, int]]
+    columns: dict[str, dict[str, int]]
 
-    def measured(self, block: str) -> NDArray[np.bool_]:
+    def is_measured(self, block: str) -> NDArray[np.bool_]:
         """Return the mask of a block's used columns that the candidate has a measurement of, (n_used,)."""
-        values = self.values[block][0, list(self.used[block].values())]
+        values = self.values[block][0, list(self.columns[block].values())]
         mask: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
         return mask
 
@@ -173,13 +173,13 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
     values: dict[str, NDArray[np.float64]] = {}
     unused: list[str] = []
     for block, number_by_name in numbers.items():
-        used, positions = encoder.used_.get(block, {}), encoder.positions_.get(block)
-        unused += [name for name in number_by_name if name not in used]
+        columns, positions = encoder.used_.get(block, {}), encoder.positions_.get(block)
+        unused += [name for name in number_by_name if name not in columns]
         if positions is not None:
             # A profile names fewer taxa than a model: the loop runs over the shorter of the two.
             row = np.full((1, len(positions)), absent(block))
-            known = [name for name in number_by_name if name in positions]
-            row[0, [positions[name] for name in known]] = [number_by_name[name] for name in known]
+            shared = [name for name in number_by_name if name in positions]
+            row[0, [positions[name] for name in shared]] = [number_by_name[name] for name in shared]
             values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
     return ModelInput(values, recognised, tuple(unused), encoder.used_)

@@ -114,7 +114,7 @@ def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[S
     pairs = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in models)
     preferred = next(pairs)
     for served, model_input in chain([preferred], pairs):
-        if all(model_input.measured(block).any() for block in served.model.blocks):
+        if all(model_input.is_measured(block).any() for block in served.model.blocks):
             return served, model_input
     return preferred
 

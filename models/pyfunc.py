@@ -1,4 +1,4 @@
-"""The bundle as an MLflow model: the script that MLflow keeps beside it and runs to load it."""
+"""The bundle as an MLflow model: MLflow keeps this script with the bundle, and runs it to load the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.predict import ServedModel
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):
-    """Answers for rows of `taxa`, `immune` and `clinical`, each a mapping of names to numbers."""
+    """Predicts for rows of `taxa`, `immune` and `clinical`, each a mapping of names to numbers."""
 
     def load_context(self, context: Any) -> None:
         """Check and read the bundle."""
@@ -24,22 +24,22 @@ class BundleModel(mlflow.pyfunc.PythonModel):
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return `probability`, `margin` and `verdict` for each row.
 
-        Taxa are proportions by canonical name, immune measurements stand in the model's units, and clinical fields are
-        named as `taxokine features` names them: `age`, `sex=male`.
+        Taxa are proportions by canonical name. Immune measurements are in the model's units. Clinical columns have the
+        names that `taxokine features` writes: `age`, `sex=male`.
         """
         units = self.served.model.units
         frame = predictions(
             self.served,
             (
-                numbers_candidate(*(_measured(row.get(block)) for block in BLOCKS), units=units)
+                numbers_candidate(*(_without_missing(row.get(block)) for block in BLOCKS), units=units)
                 for row in model_input.to_dict("records")
             ),
         )
         return frame[["probability", "margin", "verdict"]]
 
 
-def _measured(numbers: dict[str, float | None] | None) -> dict[str, float]:
-    # MLflow makes None of NaN, and of JSON's null.
+def _without_missing(numbers: dict[str, float | None] | None) -> dict[str, float]:
+    # MLflow turns NaN, and null in JSON, into None.
     return {name: value for name, value in (numbers or {}).items() if value is not None}
 
 

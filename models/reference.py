@@ -173,7 +173,7 @@ class ReferenceSet:
 
     def state(self) -> ReferenceState:
         """Return what is neither an array nor the names of the taxa, as a bundle keeps it."""
-        return ReferenceState(tuple(map(TransformerState.of, self.steps)), self.cohorts, self.outcomes)
+        return ReferenceState(tuple(map(TransformerState.from_transformer, self.steps)), self.cohorts, self.outcomes)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by their names in `reference.npz`."""

@@ -1,8 +1,8 @@
-"""The registry: which bundles MLflow knows under which names, and how one gets in and out.
+"""The registry: registers bundles in MLflow, and loads them from it.
 
-Each outcome is one registered model. Its aliases name what is served: `candidate` is the best run of the last
-experiment, `champion` one that was promoted. A model answers only patients who have all its blocks, so the best model
-of each other set of blocks stands beside it, as `candidate-taxa` or `candidate-taxa-clinical`.
+Each outcome is one registered model. Its aliases name the versions to serve: `candidate` is the best model of the last
+experiment, `champion` a promoted one. A model predicts only for patients with measurements in all its blocks; so the
+best model of each other set of blocks is registered too, with an alias such as `candidate-taxa-clinical`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from models.encoder import BlockEncoder
 from models.predict import ServedModel
 
 ALIASES = ("champion", "candidate")
-_OURS = "taxokine.outcome"
+_OUTCOME_TAG = "taxokine.outcome"
+"""Tag that marks a registered model as one of Taxokine's, with its outcome."""
 
 
 def client() -> Any:
     """Return a client of the store that the settings name."""
-    # MLflow takes two seconds to import, and the settings must have turned its telemetry off before.
+    # MLflow takes two seconds to import, and the settings must turn its telemetry off before.
     import mlflow
 
     uri = settings().tracking_uri
@@ -37,10 +38,10 @@ def client() -> Any:
 
 
 def log_bundle(model: Model) -> str:
-    """Log a model's bundle as an MLflow model of the active run, and return the MLflow model's URI.
+    """Log a model's bundle as an MLflow model of the active run, and return its URI.
 
-    A row has one mapping of names to numbers for each block, so that a name the model does not know still counts as
-    part of the profile; the input example is synthetic.
+    An input row has one mapping of names to numbers for each block, so that a taxon that the model does not know still
+    counts as part of the profile.
     """
     import mlflow
     from mlflow.models import ModelSignature
@@ -57,7 +58,7 @@ def log_bundle(model: Model) -> str:
             artifacts={"bundle": str(folder)},
             signature=ModelSignature(inputs=Schema(blocks), outputs=outputs),
             input_example=synthetic_example(model.encoder),
-            # Given, since MLflow would take seconds to infer them; the bundle is read by Taxokine itself.
+            # MLflow would take seconds to infer them; Taxokine alone reads the bundle.
             pip_requirements=["taxokine"],
             metadata={"outcome": model.outcome, "simulated": model.simulated},
         )
@@ -65,18 +66,18 @@ def log_bundle(model: Model) -> str:
 
 
 def synthetic_example(encoder: BlockEncoder) -> Any:
-    """Return one invented row: equal shares of ten taxa, and the middle of every other column's training range."""
+    """Return a synthetic input row: ten taxa of equal proportions, and the middle of the other training ranges."""
     import pandas as pd
 
-    known: dict[str, list[tuple[str, float]]] = {feature.block: [] for feature in encoder.features_}
+    middles: dict[str, list[tuple[str, float]]] = {feature.block: [] for feature in encoder.features_}
     for feature, low, high in zip(encoder.features_, encoder.low_, encoder.high_, strict=True):
-        known[feature.block].append((feature.name, round(float(low + high) / 2, 3)))
+        middles[feature.block].append((feature.name, round(float(low + high) / 2, 3)))
     return pd.DataFrame(
         [
             {
                 "taxa": dict.fromkeys(encoder.names_.get("taxa", ())[:10], 0.1),
-                "immune": {name: 1.0 for name, _ in known.get("immune", [])},
-                "clinical": dict(known.get("clinical", [])),
+                "immune": {name: 1.0 for name, _ in middles.get("immune", [])},
+                "clinical": dict(middles.get("clinical", [])),
             }
         ]
     )
@@ -89,7 +90,7 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
     ----------
     outcome : str
     versions : sequence of (model URI, run id, tags)
-        The best first; one for each set of blocks, which the tag `blocks` names.
+        One for each set of blocks, which the tag `blocks` names; the best first.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
 
     store = client()
     try:
-        store.create_registered_model(outcome, tags={_OURS: outcome})
+        store.create_registered_model(outcome, tags={_OUTCOME_TAG: outcome})
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -111,7 +112,7 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
         if i == 0:
             aliases["candidate"] = version
         aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version
-    # The aliases of an experiment that went before must not stay to answer beside this one's.
+    # Aliases of an earlier experiment must not serve its models together with these.
     for stale in store.get_registered_model(outcome).aliases:
         if stale.startswith("candidate-") and stale not in aliases:
             store.delete_registered_model_alias(outcome, stale)
@@ -121,14 +122,14 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
 
 
 def promote(name: str, version: str, tags: Mapping[str, str], *, granted: bool) -> None:
-    """Tag a version with what each gate found, and make it the champion where promotion is granted.
+    """Tag a version with the result of each gate, and make it the champion if promotion is granted.
 
     Parameters
     ----------
     name, version : str
     tags : mapping of str to str
     granted : bool
-        Where it is not, whichever version is the champion stays it.
+        If false, the present champion stays.
     """
     store = client()
     for key, value in tags.items():
@@ -143,39 +144,40 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     Parameters
     ----------
     alias : str, optional
-        The alias to serve; `champion`, else `candidate`, when left out.
+        The alias to serve; by default `champion`, or `candidate` if there is no champion.
 
     Returns
     -------
     dict of str to list of ServedModel
-        By outcome; the alias's own model first, then those of other sets of blocks, the larger sets first.
+        Models by outcome: first that of the alias, then those of other sets of blocks, the larger sets first.
 
     Raises
     ------
     ModelMissing
-        Nothing is registered under the alias, or the store does not answer.
+        No model is registered under the alias, or the store does not respond.
     BundleError
-        A bundle is not as it was written.
+        A bundle has changed since it was written.
     """
-    found: dict[str, list[ServedModel]] = {}
+    models: dict[str, list[ServedModel]] = {}
     with _missing("models cannot be loaded"):
         for registered in client().search_registered_models():
-            outcome = registered.tags.get(_OURS)
-            chosen = next((a for a in ([alias] if alias else ALIASES) if a in registered.aliases), None)
-            if outcome is None or chosen is None:
+            outcome = registered.tags.get(_OUTCOME_TAG)
+            main_alias = next((a for a in ([alias] if alias else ALIASES) if a in registered.aliases), None)
+            if outcome is None or main_alias is None:
                 continue
-            others = sorted((a for a in registered.aliases if a.startswith(f"{chosen}-")), key=lambda a: -a.count("-"))
+            block_aliases = (a for a in registered.aliases if a.startswith(f"{main_alias}-"))
             versions: dict[str, str] = {}
-            for name in (chosen, *others):
+            for name in (main_alias, *sorted(block_aliases, key=lambda a: -a.count("-"))):
                 if str(registered.aliases[name]) not in versions.values():
                     versions[name] = str(registered.aliases[name])
-            found[outcome] = [load_version(registered.name, version, name) for name, version in versions.items()]
-    if not found:
+            models[outcome] = [load_version(registered.name, version, name) for name, version in versions.items()]
+    if not models:
         raise ModelMissing(
-            f"no model is registered as {alias or ' or '.join(ALIASES)} in {_shown(settings().tracking_uri)}; "
-            "'taxokine train' registers one, and MLFLOW_TRACKING_URI names another store"
+            f"no model is registered as {alias or ' or '.join(ALIASES)} in "
+            f"{_without_password(settings().tracking_uri)}; 'taxokine train' registers one, and MLFLOW_TRACKING_URI "
+            "names another store"
         )
-    return found
+    return models
 
 
 def load_version(name: str, version: str, alias: str) -> ServedModel:
@@ -185,19 +187,19 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
     ----------
     name, version : str
     alias : str
-        How it was asked for.
+        The alias under which it is loaded.
     """
     import mlflow
 
-    about = client().get_model_version(name, version)
+    registered = client().get_model_version(name, version)
     with tempfile.TemporaryDirectory() as folder:
         local = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/artifacts/bundle", dst_path=folder)
         model = load_bundle(Path(local))
-    return ServedModel(model, name, version, about.run_id or "", alias)
+    return ServedModel(model, name, version, registered.run_id or "", alias)
 
 
 def find_model(reference: str) -> ServedModel:
-    """Load a model by folder, or by `name`, `name@alias` or `name/version` in the registry.
+    """Load a model from a folder, or from the registry by `name`, `name@alias` or `name/version`.
 
     Raises
     ------
@@ -213,25 +215,27 @@ def find_model(reference: str) -> ServedModel:
         if version:
             return load_version(name, version, "")
         aliases = client().get_registered_model(name).aliases
-        wanted = next((a for a in ([alias] if alias else ALIASES) if a in aliases), None)
-        if wanted is None:
+        registered_alias = next((a for a in ([alias] if alias else ALIASES) if a in aliases), None)
+        if registered_alias is None:
             raise InputError(
                 f"model {name!r} has no alias {alias or ' or '.join(ALIASES)}; it has {', '.join(aliases)}"
             )
-        return load_version(name, str(aliases[wanted]), wanted)
+        return load_version(name, str(aliases[registered_alias]), registered_alias)
 
 
 @contextmanager
 def _missing(problem: str) -> Iterator[None]:
-    """Make what MLflow raises a `ModelMissing`; the cause is not chained, since its words may hold a password."""
+    """Turn an exception of MLflow into `ModelMissing`, without its cause, whose message may contain a password."""
     from mlflow.exceptions import MlflowException
 
     try:
         yield
     except MlflowException as error:
-        raise ModelMissing(f"{problem} in {_shown(settings().tracking_uri)}: {_shown(error.message)}") from None
+        raise ModelMissing(
+            f"{problem} in {_without_password(settings().tracking_uri)}: {_without_password(error.message)}"
+        ) from None
 
 
-def _shown(text: str) -> str:
+def _without_password(text: str) -> str:
     """Return a text without the user and password that a URI in it may carry."""
     return re.sub(r"(?<=://)[^/\s]*@", "", text)

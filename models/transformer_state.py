@@ -25,7 +25,7 @@ class TransformerState(Documented):
     """Fitted attributes."""
 
     @staticmethod
-    def of(transformer: BlockTransformer) -> TransformerState:
+    def from_transformer(transformer: BlockTransformer) -> TransformerState:
         """Return the state of a fitted transformer."""
         return TransformerState(**transformer.state())
 

@@ -58,8 +58,8 @@ class Family(Protocol):
     def seeded(self) -> bool:
         """Whether a fit depends on its seed."""
 
-    def margins(self, X: Matrix, y: Vector, strata: Strata, other: Matrix, seed: int) -> Matrix:
-        """Fit every setting to `X` and `y`, and return the log-odds of `other`, (n_settings, n_other)."""
+    def margins(self, X: Matrix, y: Vector, strata: Strata, X_new: Matrix, seed: int) -> Matrix:
+        """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
 
     def fit(self, X: Matrix, y: Vector, strata: Strata, setting: Setting, seed: int) -> Predictor:
         """Fit one setting."""

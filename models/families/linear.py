@@ -68,10 +68,10 @@ class ElasticNet:
         {"l1_ratio": l1_ratio, "lambda_ratio": ratio} for l1_ratio, ratio in product(_l1_ratios, _ratios.tolist())
     ]
 
-    def margins(self, X: Matrix, y: Vector, strata: Strata, other: Matrix, seed: int) -> Matrix:
-        """Fit every setting to `X` and `y`, and return the log-odds of `other`, (n_settings, n_other)."""
+    def margins(self, X: Matrix, y: Vector, strata: Strata, X_new: Matrix, seed: int) -> Matrix:
+        """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
         fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio, self._ratios)]
-        return np.stack([fit.margin(other) for fit in fits])
+        return np.stack([fit.margin(X_new) for fit in fits])
 
     def fit(self, X: Matrix, y: Vector, strata: Strata, setting: Setting, seed: int) -> LinearPredictor:
         """Fit one setting, warm-started along the path of stronger penalties."""
@@ -80,9 +80,9 @@ class ElasticNet:
 
     def _path(self, X: Matrix, y: Vector, strata: Strata, l1_ratio: float, ratios: Vector) -> list[LinearPredictor]:
         mean = X.mean(axis=0)
-        within = X - _stratum_means(X, strata)[strata]
+        centred = X - _stratum_means(X, strata)[strata]
         # The spread of a feature that is constant within strata is rounding error, which must not be scaled up.
-        scale = within.std(axis=0)
+        scale = centred.std(axis=0)
         scale = np.where(scale > 1e-9, scale, np.inf)
         _, coefs = logistic_elastic_net_path((X - mean) / scale, y, l1_ratio, ratios, strata)
         return [LinearPredictor(float(-w @ mean), w, mean) for w in coefs / scale]

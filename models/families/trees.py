@@ -93,13 +93,13 @@ class TreeFamily:
         """The grid."""
         return [{"max_depth": depth, "rounds": rounds} for depth in self.depths for rounds in self.rounds]
 
-    def margins(self, X: Matrix, y: Vector, strata: Strata, other: Matrix, seed: int) -> Matrix:
-        """Fit every setting to `X` and `y`, and return the log-odds of `other`, (n_settings, n_other)."""
+    def margins(self, X: Matrix, y: Vector, strata: Strata, X_new: Matrix, seed: int) -> Matrix:
+        """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
         if not X.shape[1]:
-            return np.zeros((len(self.settings), len(other)))
+            return np.zeros((len(self.settings), len(X_new)))
         import xgboost
 
-        rows = xgboost.DMatrix(other, nthread=1)
+        rows = xgboost.DMatrix(X_new, nthread=1)
         margins = []
         for depth in self.depths:
             booster = self._train(X, y, strata, depth, max(self.rounds), seed)

@@ -38,7 +38,7 @@ def test_the_index_is_the_sum_it_is_said_to_be() -> None:
 def test_by_chance_it_is_a_scaled_chi_squared_of_many_patients() -> None:
     trained, now = np.full(10, 500), np.full(10, 200)
     found = stability(trained, now)
-    assert found.expected == pytest.approx(9 * (1 / 5000 + 1 / 2000), rel=0.03)
+    assert found.null_mean == pytest.approx(9 * (1 / 5000 + 1 / 2000), rel=0.03)
     moved = now + np.array([30, -30, 0, 0, 0, 0, 0, 0, 0, 0])
     found = stability(trained, moved)
     assert found.p == pytest.approx(chi2.sf(found.psi / (1 / 5000 + 1 / 2000), 9), abs=0.02)
@@ -103,7 +103,7 @@ def test_counts_p_and_q_are_those_of_other_libraries() -> None:
 
     age = rows_of(found)["age"]
     trained, now = (bins(one.clinical.values[:, 0]) for one in (training, table))
-    assert (age.trained, age.measured) == (trained.sum(), now.sum())
+    assert (age.training_patients, age.candidates) == (trained.sum(), now.sum())
     assert age.psi == stability(trained, now).psi
     sex = rows_of(found)["sex"]
     assert sex.psi == stability(*(one.clinical.values[:, 1:].sum(axis=0).astype(int) for one in (training, table))).psi
@@ -131,7 +131,7 @@ def test_a_number_beyond_yes_and_no_is_not_lost() -> None:
     ages = [*[0.0] * 3, *[1.0] * 2, *[3.0] * 4]
     row = rows_of(drift(changed, [Candidate({"age": age}) for age in ages]))["age"]
     assert row.psi == stability(np.array([40, 15]), np.array([3, 6])).psi
-    assert (row.trained, row.measured) == (55, 9)
+    assert (row.training_patients, row.candidates) == (55, 9)
 
 
 def test_candidates_without_stool_tell_nothing_of_taxa() -> None:

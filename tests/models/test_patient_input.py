@@ -119,7 +119,7 @@ def test_what_the_model_saw_but_dropped_has_no_effect_either() -> None:
     assert rare in ENCODER.names_["taxa"]
     taken = to_model_input(Candidate({}, StoolProfile({rare: 1.0}, "proportions")), ENCODER, UNITS)
     assert taken.unused == (rare,)
-    assert not taken.measured("taxa").any()
+    assert not taken.is_measured("taxa").any()
     assert taken.recognised == pytest.approx(1)
 
 
@@ -226,7 +226,7 @@ def test_a_clinical_value_of_another_kind_is_refused(fields: dict[str, Any], say
 
 def test_nothing_is_received_as_nothing() -> None:
     taken = model_input()
-    assert not any(taken.measured(block).any() for block in ENCODER.blocks)
+    assert not any(taken.is_measured(block).any() for block in ENCODER.blocks)
     assert taken.recognised is None
     assert not taken.values["taxa"].any()
 
