@@ -1,8 +1,8 @@
-"""Donors: whose stool a patient was given, how much nearer the patient came to it, and which taxa came over.
+"""Donors: who gave stool to whom, donor-specific scores, and the taxa that a recipient gained and lost.
 
-What is measured against a recipient's own donor is measured against every other donor too. A score, such as a change
-of distance, stands for each recipient and each donor *subject*, (n_recipients, n_donors); `own` says, in the same
-shape, who gave to whom. No stool of an own donor's subject is ever among the unrelated.
+A score, such as a change of distance, is computed for every pair of a recipient and a donor, (n_recipients, n_donors).
+The mask `is_own`, in the same shape, marks the donors who gave stool to the recipient; the others are the unrelated
+donors with whom the recipient's own donor is compared.
 """
 
 from __future__ import annotations
@@ -18,69 +18,69 @@ Matrix = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 DETECTION_LIMIT = 1e-4
-"""The proportion from which a taxon counts as found where a profile gives no counts."""
+"""Proportion from which a taxon counts as detected in a profile without counts."""
 MIN_READS = 1000
-"""Counts below which a sample is too shallow to be compared at equal depth."""
+"""Reads below which a sample is too shallow to be compared at equal depth."""
 
 
 def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
-    """Return whose stool each recipient was given.
+    """Return the donors of each recipient, and the donor samples that the recipient received.
 
-    From the samples' `given`, which names a donor's sample by its accession or as the donors' column has it, and from
-    the transplants of the trial's course, which name subjects.
+    The samples' column `donor_sample` names a donor's sample by its accession or as the donors' column writes it; the
+    transplants of the trial's course name donors.
 
     Returns
     -------
     dict
-        By patient, then by donor subject: the positions in `cohort.samples` of the very samples given; none where only
-        the donor is known.
+        By patient, then by donor: the positions in `cohort.samples` of the samples received; empty where only the donor
+        is known.
     """
-    said, donors = cohort.manifest.samples, cohort.donors
-    stool = dict(zip(donors["sample"], donors.index, strict=True))
-    if said.donor is not None:
-        names = read_text_table(cohort.paths[said.file]).column(said.donor.column).reindex(donors["line"])
-        stool = dict(zip(names, donors.index, strict=True)) | stool
-    found: dict[str, dict[str, list[int]]] = {}
+    columns, donors = cohort.manifest.samples, cohort.donors
+    position = dict(zip(donors["sample"], donors.index, strict=True))
+    if columns.donor is not None:
+        names = read_text_table(cohort.paths[columns.file]).column(columns.donor.column).reindex(donors["line"])
+        position = dict(zip(names, donors.index, strict=True)) | position
+    received: dict[str, dict[str, list[int]]] = {}
     recipients = cohort.samples[~cohort.samples["donor"]]
-    for patient, given in dict.fromkeys(zip(recipients["patient"], recipients["donor_sample"], strict=True)):
-        if given in stool:
-            at = int(stool[given])
-            found.setdefault(patient, {}).setdefault(str(donors.at[at, "patient"]), []).append(at)
+    for patient, sample in dict.fromkeys(zip(recipients["patient"], recipients["donor_sample"], strict=True)):
+        if sample in position:
+            donor = str(donors.at[position[sample], "patient"])
+            received.setdefault(patient, {}).setdefault(donor, []).append(int(position[sample]))
     transplants = cohort.course.transplants
     for patient, donor in zip(transplants["patient"], transplants["donor"], strict=True):
         if donor:
-            found.setdefault(patient, {}).setdefault(donor, [])
-    return found
+            received.setdefault(patient, {}).setdefault(donor, [])
+    return received
 
 
-def own_donor_contrast(scores: Matrix, own: Flags) -> Matrix:
+def own_donor_contrast(scores: Matrix, is_own: Flags) -> Matrix:
     """Return each recipient's score with the own donor minus the mean with unrelated donors, (n_recipients,).
 
     Parameters
     ----------
     scores : ndarray, (n_recipients, n_donors)
-    own : ndarray of bool, (n_recipients, n_donors)
-        A recipient of several donors is measured against their mean. Each needs one donor, and one who is not.
+    is_own : ndarray of bool, (n_recipients, n_donors)
+        The scores of several own donors are averaged. Each recipient needs an own donor and an unrelated one.
     """
-    return np.asarray((scores * own_donor_weights(own)).sum(axis=1))
+    return np.asarray((scores * own_donor_weights(is_own)).sum(axis=1))
 
 
-def own_donor_weights(own: Flags) -> Matrix:
+def own_donor_weights(is_own: Flags) -> Matrix:
     """Return the weights of `own_donor_contrast`, (n_recipients, n_donors); each row sums to 0."""
-    return np.asarray(own / own.sum(axis=1, keepdims=True) - ~own / (~own).sum(axis=1, keepdims=True))
+    return np.asarray(is_own / is_own.sum(axis=1, keepdims=True) - ~is_own / (~is_own).sum(axis=1, keepdims=True))
 
 
 def detection_probability(values: Matrix, *, counts: bool) -> Matrix:
-    r"""Return the chance that a taxon is found in a sample, at equal depth, (n_samples, n_taxa).
+    r"""Return the probability to detect each taxon in each sample at equal depth, (n_samples, n_taxa).
 
-    Of counts, the chance to be among the reads when every sample is rarefied to the depth of the shallowest with at
-    least `MIN_READS`; samples below that are NaN. With :math:`N` reads, :math:`c` of them the taxon's, and depth
-    :math:`m` it is
+    For counts, it is the probability that the taxon is among the reads when every sample is rarefied to the depth of
+    the shallowest sample with at least `MIN_READS`; samples with fewer reads are NaN. With :math:`N` reads, of which
+    :math:`c` are the taxon's, and depth :math:`m` it is
 
     .. math:: 1 - \binom{N - c}{m} \Big/ \binom{N}{m}
 
-    so that no random draw is needed, and row sums are the expected richness. Of proportions, which tell no depth,
-    whether a taxon reaches `DETECTION_LIMIT`: 0 or 1.
+    so that no random draw is needed, and row sums are the expected richness. For proportions, whose depth is unknown,
+    it is 1 if the taxon reaches `DETECTION_LIMIT`, else 0.
 
     References
     ----------
@@ -93,39 +93,43 @@ def detection_probability(values: Matrix, *, counts: bool) -> Matrix:
     deep = reads >= MIN_READS
     if not deep.any():
         return np.full(values.shape, np.nan)
-    depth, left = reads[deep].min(), reads - values
+    depth, other_reads = reads[deep].min(), reads - values
     with np.errstate(invalid="ignore"):
-        missed = np.exp(_log_choose(np.maximum(left, depth), depth) - _log_choose(np.maximum(reads, depth), depth))
-    return np.where(deep, 1 - np.where(left < depth, 0.0, missed), np.nan)
+        missed = np.exp(
+            _log_choose(np.maximum(other_reads, depth), depth) - _log_choose(np.maximum(reads, depth), depth)
+        )
+    return np.where(deep, 1 - np.where(other_reads < depth, 0.0, missed), np.nan)
 
 
-def share_gained(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
-    """Return the share of donor-only taxa that a recipient has afterwards, (n_recipients, n_donors).
+def share_gained(detected_before: Matrix, detected_after: Matrix, donors: Matrix) -> Matrix:
+    """Return the share of donor-only taxa that a recipient has after the transplant, (n_recipients, n_donors).
 
     Parameters
     ----------
-    before, after : ndarray, (n_recipients, n_taxa)
+    detected_before, detected_after : ndarray, (n_recipients, n_taxa)
         Detection probabilities; `detection_probability`.
     donors : ndarray, (n_donors, n_taxa)
 
     Returns
     -------
     ndarray
-        Of the taxa found in the donor and not before, how many are found after; NaN where there are none. Compatible
-        with engraftment, no proof of it: a species may have been there all along, too rare to be found.
+        Of the taxa detected in the donor and not in the recipient before, the share detected after; NaN where there are
+        none. It is compatible with engraftment, and no proof of it: a species may have been present before, below the
+        detection limit.
     """
-    absent = 1 - before
-    return _share((absent * after) @ donors.T, absent @ donors.T)
+    absent_before = 1 - detected_before
+    return _ratio((absent_before * detected_after) @ donors.T, absent_before @ donors.T)
 
 
-def share_lost(before: Matrix, after: Matrix, donors: Matrix) -> Matrix:
-    """Return the share of recipient-only taxa that are gone afterwards, (n_recipients, n_donors); as `share_gained`."""
-    strange = 1 - donors.T
-    return _share((before * (1 - after)) @ strange, before @ strange)
+def share_lost(detected_before: Matrix, detected_after: Matrix, donors: Matrix) -> Matrix:
+    """Return the share of recipient-only taxa that are lost after the transplant; arguments as of `share_gained`."""
+    absent_in_donor = 1 - donors.T
+    lost = detected_before * (1 - detected_after)
+    return _ratio(lost @ absent_in_donor, detected_before @ absent_in_donor)
 
 
-def _share(part: Matrix, whole: Matrix) -> Matrix:
-    return np.divide(part, whole, out=np.full_like(whole, np.nan), where=whole > 1e-9)
+def _ratio(part: Matrix, total: Matrix) -> Matrix:
+    return np.divide(part, total, out=np.full_like(total, np.nan), where=total > 1e-9)
 
 
 def _log_choose(n: Matrix, k: float) -> Matrix:

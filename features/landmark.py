@@ -182,7 +182,7 @@ def _cohort_context(cohort: Cohort, landmark: float, window: float) -> CohortCon
         dated=manifest.samples.day is not None,
         profiler=cohort.taxa.profiler,
         rank=manifest.taxa.rank,
-        outcomes={name: definition_of(name) for name in cohort.labels.defined},
+        outcomes={name: definition_of(name) for name in cohort.labels.reported_outcomes},
         citation=manifest.source.citation,
         licence=manifest.source.licence,
     )

@@ -1,4 +1,4 @@
-"""Trajectories: serial immune measurements on a log2 scale, as they are drawn and compared over time."""
+"""Trajectories: serial immune measurements on a log2 scale, their levels in time windows, and the changes between."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from features.units import LOG2_UNITS, ImmuneUnit
 
 
 class Window(NamedTuple):
-    """Days, or numbered visits, that count as one time point; both ends belong to it."""
+    """Days, or numbered visits, that count as one time point, from `start` to `end`, both included."""
 
     name: str
-    first: float
-    last: float
+    start: float
+    end: float
 
 
 WINDOWS = (Window("baseline", -math.inf, 0), Window("days 7 to 28", 7, 28), Window("day 90 and later", 90, math.inf))
-"""Fixed before anyone looks: the last draw before or on day 0, the rise, and what remains."""
+"""The default windows, fixed in advance: the last blood draw up to day 0, the rise, and the lasting change."""
 
 
 def parse_windows(text: str) -> tuple[Window, ...]:
@@ -37,18 +37,18 @@ def parse_windows(text: str) -> tuple[Window, ...]:
     InputError
         A window is not written so, begins before day 1, or does not lie after the one before it.
     """
-    found = [WINDOWS[0]]
+    windows = [WINDOWS[0]]
     for part in text.split(","):
         days = re.fullmatch(r"\s*(\d+)-(\d*)\s*", part)
-        first, last = (float(days[1]), float(days[2] or math.inf)) if days else (math.nan, math.nan)
-        if not max(found[-1].last, 0) < first <= last:
+        start, end = (float(days[1]), float(days[2] or math.inf)) if days else (math.nan, math.nan)
+        if not max(windows[-1].end, 0) < start <= end:
             raise InputError(
-                f"{part.strip()!r} is no window after {found[-1].name}; expected days in the order of time that do not "
-                "overlap, as in 7-28,90-, where the last may have no end"
+                f"{part.strip()!r} is no window after {windows[-1].name}; expected days in the order of time without "
+                "overlap, as in 7-28,90-, where the last window may be open"
             )
-        name = f"day {first:g} and later" if math.isinf(last) else f"days {first:g} to {last:g}"
-        found.append(Window(name, first, last))
-    return tuple(found)
+        name = f"day {start:g} and later" if math.isinf(end) else f"days {start:g} to {end:g}"
+        windows.append(Window(name, start, end))
+    return tuple(windows)
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,16 @@ class Trajectories:
     Attributes
     ----------
     rows : pandas.DataFrame
-        One row a measurement, by analyte, patient and time: `analyte`, `patient`, `time`, `log2`, `censored` ("",
+        One row per measurement, by analyte, patient and time: `analyte`, `patient`, `time`, `log2`, `censored` ("",
         "below" or "above") and `limit` (log2; NaN where not censored). Below the limit of detection, `log2` is that of
-        half the limit; above the range, that of its upper end. Where nobody stated the limit, the smallest number seen
-        of the analyte stands for it, or the largest; `log2` is NaN where none was seen.
+        half the limit; above the range, that of its upper end. A limit that is not reported is replaced by the smallest
+        number measured of the analyte, or the largest; `log2` is NaN where there is none.
     clock : str
-        The clock of `time`, as in `day_fmt`; `visit` where visits are numbered and not dated.
+        The clock of `time`, such as `day_fmt`; `visit` where visits are numbered and not dated.
     dated : bool
         Whether `time` is in days.
     unit : ImmuneUnit
-        The unit of which `log2` is the logarithm, or that is a log2 scale itself.
+        The unit of the measurements; `log2` is its logarithm, or the value itself on a log2 scale.
     """
 
     rows: pd.DataFrame
@@ -77,15 +77,15 @@ class Trajectories:
 
 
 def trajectories(cohort: Cohort) -> Trajectories | None:
-    """Return a cohort's immune measurements over time; None where it has none, or where neither day nor visit tells."""
-    said, table = cohort.manifest.immune, cohort.immune
-    if said is None or table is None or (column := said.day or said.visit) is None:
+    """Return a cohort's immune measurements over time; None where it has none, or neither days nor visits."""
+    columns, table = cohort.manifest.immune, cohort.immune
+    if columns is None or table is None or (column := columns.day or columns.visit) is None:
         return None
-    log = table.unit in LOG2_UNITS
+    is_log2 = table.unit in LOG2_UNITS
     rows = pd.DataFrame(
         {
             "analyte": table.rows["analyte"],
-            "patient": table.rows[said.patient],
+            "patient": table.rows[columns.patient],
             "time": table.rows[column].astype(float),
             "number": table.rows["value"].astype(float),
             "censored": table.rows["censored"],
@@ -93,24 +93,24 @@ def trajectories(cohort: Cohort) -> Trajectories | None:
         }
     )
     rows = rows[rows["number"].notna() | (rows["censored"] != "")].reset_index(drop=True)
-    if not log:
+    if not is_log2:
         # A published 0 is a number too small for the assay, not an amount.
         rows["censored"] = rows["censored"].mask(rows["number"] == 0, "below")
         rows[["number", "limit"]] = np.log2(rows[["number", "limit"]].where(lambda x: x > 0))
-    seen = rows["number"].where(rows["censored"] == "").groupby(rows["analyte"])
-    below, above = rows["censored"] == "below", rows["censored"] == "above"
-    smallest, largest = seen.transform("min"), seen.transform("max")
-    limit = rows["limit"].fillna(smallest.where(below, largest)).where(below | above)
+    measured = rows["number"].where(rows["censored"] == "").groupby(rows["analyte"])
+    is_below, is_above = rows["censored"] == "below", rows["censored"] == "above"
+    smallest, largest = measured.transform("min"), measured.transform("max")
+    limit = rows["limit"].fillna(smallest.where(is_below, largest)).where(is_below | is_above)
     rows["limit"] = limit
-    rows["log2"] = rows.pop("number").mask(below, limit - 1).mask(above, limit)
+    rows["log2"] = rows.pop("number").mask(is_below, limit - 1).mask(is_above, limit)
     rows = rows.sort_values(["analyte", "patient", "time"], kind="stable", ignore_index=True)
-    clock = cohort.manifest.clock.name if said.day else "visit"
-    return Trajectories(rows, clock, said.day is not None, table.unit)
+    clock = cohort.manifest.clock.name if columns.day else "visit"
+    return Trajectories(rows, clock, columns.day is not None, table.unit)
 
 
-def windows_of_visits(found: Trajectories) -> tuple[Window, ...]:
-    """Return a window for each numbered visit, the first of all being the baseline."""
-    return tuple(Window(f"visit {visit:g}", visit, visit) for visit in sorted(set(found.rows["time"])))
+def windows_of_visits(series: Trajectories) -> tuple[Window, ...]:
+    """Return a window for each numbered visit; the first is the baseline."""
+    return tuple(Window(f"visit {visit:g}", visit, visit) for visit in sorted(set(series.rows["time"])))
 
 
 def levels_in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataFrame:
@@ -121,31 +121,31 @@ def levels_in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataF
     rows : pandas.DataFrame
         `Trajectories.rows`.
     windows : sequence of Window
-        Apart, in the order of time. Of several draws in the first the last counts, since the earlier ones are further
-        from what follows; those in another are averaged on the log scale.
+        In the order of time, without overlap. Of several blood draws in the first window the last counts, since it is
+        the nearest to what follows; the draws in any other window are averaged on the log scale.
 
     Returns
     -------
     pandas.DataFrame
-        By analyte, patient and window (its position, 0 is the first): `log2`, `draws`, `below` and `above` (whether
-        every draw lay below the limit, or above the range). A patient without a draw in a window has no row for it.
+        By analyte, patient and window (its position, 0 is the first): `log2`, `draws`, and `below` and `above`, whether
+        every draw is below the limit, or above the range. A patient without a draw in a window has no row for it.
 
     Raises
     ------
     InputError
         There are fewer than two windows, or they overlap.
     """
-    if len(windows) < 2 or any(one.last >= other.first for one, other in pairwise(windows)):
+    if len(windows) < 2 or any(earlier.end >= later.start for earlier, later in pairwise(windows)):
         raise InputError(
             f"expected at least two windows in the order of time that do not overlap, got {[tuple(w) for w in windows]}"
         )
     parts = []
-    for at, window in enumerate(windows):
-        drawn = rows[rows["time"].between(window.first, window.last)]
-        if at == 0:
-            drawn = drawn[drawn["time"] == drawn.groupby(["analyte", "patient"])["time"].transform("max")]
-        sides = {side: drawn["censored"] == side for side in ("below", "above")}
-        parts.append(drawn.assign(window=at, **sides))
+    for position, window in enumerate(windows):
+        draws = rows[rows["time"].between(window.start, window.end)]
+        if position == 0:
+            draws = draws[draws["time"] == draws.groupby(["analyte", "patient"])["time"].transform("max")]
+        sides = {side: draws["censored"] == side for side in ("below", "above")}
+        parts.append(draws.assign(window=position, **sides))
     grouped = pd.concat(parts).groupby(["analyte", "patient", "window"])
     levels: pd.DataFrame = grouped.agg(
         log2=("log2", "mean"), draws=("log2", "size"), below=("below", "all"), above=("above", "all")
@@ -153,26 +153,26 @@ def levels_in_windows(rows: pd.DataFrame, windows: Sequence[Window]) -> pd.DataF
     return levels
 
 
-def log2_changes(levels: pd.DataFrame, window: int, since: int = 0) -> pd.DataFrame:
-    """Return each patient's log2 change of each analyte between two windows, where both were drawn.
+def log2_changes(levels: pd.DataFrame, window: int, reference: int = 0) -> pd.DataFrame:
+    """Return each patient's log2 change of each analyte from one window to a later one, of patients with both.
 
     Parameters
     ----------
     levels : pandas.DataFrame
         As `levels_in_windows` returns it.
-    window, since : int
-        The later and the earlier window's positions.
+    window, reference : int
+        Positions of the later and of the earlier window.
 
     Returns
     -------
     pandas.DataFrame
-        By analyte and patient: `change`; `below` and `above`, whether both ends lie below the limit, or above the
-        range. What was beyond the same end twice has not been seen to change: its change is 0, a tie, though the two
+        By analyte and patient: `change`; `below` and `above`, whether both levels are below the limit, or above the
+        range. Two levels beyond the same end of the range show no change: their change is 0, a tie, though the two
         limits may differ.
     """
-    at = levels.index.get_level_values("window")
-    later, earlier = (levels[at == position].droplevel("window") for position in (window, since))
-    both = later.join(earlier.add_suffix("_since"), how="inner")
-    below, above = (both[side] & both[f"{side}_since"] for side in ("below", "above"))
-    change = (both["log2"] - both["log2_since"]).mask(below | above, 0.0)
-    return pd.DataFrame({"change": change, "below": below, "above": above})
+    positions = levels.index.get_level_values("window")
+    later, earlier = (levels[positions == position].droplevel("window") for position in (window, reference))
+    pairs = later.join(earlier.add_suffix("_reference"), how="inner")
+    is_below, is_above = (pairs[side] & pairs[f"{side}_reference"] for side in ("below", "above"))
+    change = (pairs["log2"] - pairs["log2_reference"]).mask(is_below | is_above, 0.0)
+    return pd.DataFrame({"change": change, "below": is_below, "above": is_above})

@@ -91,7 +91,7 @@ def _experiments(cohorts: Sequence[str]) -> Iterator[Experiment]:
         ("objective_response", None, "objective_response"),
         ("toxicity", "any", "toxicity_any"),
     ):
-        having = [name for name, cohort in found if key in cohort.labels.defined]
+        having = [name for name, cohort in found if key in cohort.labels.reported_outcomes]
         if not having:
             raise OutcomeError(f"none of {', '.join(cohorts)} defines {key}")
         if lacking := [name for name in cohorts if name not in having]:

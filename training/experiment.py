@@ -319,7 +319,11 @@ def audited(
 
 def refuse_undefined(cohorts: Sequence[Cohort], outcome: str) -> None:
     """Refuse cohorts that do not define the outcome, each with its reason."""
-    reasons = [exclusion_reason(cohort.manifest, outcome) for cohort in cohorts if outcome not in cohort.labels.defined]
+    reasons = [
+        exclusion_reason(cohort.manifest, outcome)
+        for cohort in cohorts
+        if outcome not in cohort.labels.reported_outcomes
+    ]
     if reasons:
         raise OutcomeError(
             f"{outcome} ({definition_of(outcome)}) is not defined for every cohort: {'; '.join(reasons)}"

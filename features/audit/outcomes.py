@@ -154,7 +154,7 @@ def different_labels(cohorts: Sequence[Cohort], outcome: str | None) -> Iterator
         definitions = [_published_definition(cohort) or "has no RECIST to compare with" for cohort in published]
         description = f"published response {value_by_cohort(published, definitions)}"
         yield new_finding("labels-differ", joint_name(published), description)
-    with_toxicity = [cohort for cohort in cohorts if any(map(is_toxicity, cohort.labels.defined))]
+    with_toxicity = [cohort for cohort in cohorts if any(map(is_toxicity, cohort.labels.reported_outcomes))]
     dated = [cohort.name for cohort in with_toxicity if cohort.labels.events is not None]
     if (outcome is None or is_toxicity(outcome)) and 0 < len(dated) < len(with_toxicity):
         description = (

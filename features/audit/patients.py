@@ -69,7 +69,7 @@ class AuditedPatients:
 
 def audited_patients(cohort: Cohort, table: FeatureTable | None, outcome: str | None) -> AuditedPatients:
     """Return a cohort's patients: those of the training table, or else all, represented by their first stool sample."""
-    outcomes = cohort.labels.defined if outcome is None else (outcome,)
+    outcomes = cohort.labels.reported_outcomes if outcome is None else (outcome,)
     if table is not None:
         in_cohort = (table.rows["cohort"] == cohort.name).to_numpy()
         rows = table.rows[in_cohort]

@@ -67,7 +67,7 @@ def stool_after_start(patients: AuditedPatients) -> Iterator[Finding]:
 def _first_event_days(cohort: Cohort, patients: pd.Index[str]) -> dict[str, pd.Series[float]]:
     days = {}
     if cohort.labels.events is not None:
-        days["adverse event"] = cohort.labels.events.first("toxicity_any", patients)
+        days["adverse event"] = cohort.labels.events.first_event_day("toxicity_any", patients)
     dates = cohort.labels.dates
     if dates is not None and "progression_free_survival" in dates:
         progressed = dates["progression_free_survival_event"].eq(True).fillna(False)

@@ -15,8 +15,9 @@ from features.course import Course, read_course
 from features.errors import FileError, ManifestError
 from features.fetch import cohort_files
 from features.immune import ImmuneSpec, ImmuneTable, read_immune
+from features.label_reading import read_labels
+from features.labels import OutcomeLabels
 from features.manifest import Immune, Manifest, Taxa, load_manifest
-from features.outcomes import Labels, read_labels
 from features.tables.text import TextTable, finite_numbers, read_text_table
 from features.taxa import TaxaTable, read_taxa
 
@@ -65,7 +66,7 @@ class Cohort:
     technical: pd.DataFrame
     centre: pd.Series[str]
     immune: ImmuneTable | None
-    labels: Labels
+    labels: OutcomeLabels
     course: Course
     notes: tuple[str, ...]
 

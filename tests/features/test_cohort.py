@@ -229,7 +229,7 @@ def test_a_cohort_may_have_stool_alone(read: Read) -> None:
     cohort = read(patients=None, immune=None, outcomes=None, exclude_columns=None)
     assert cohort.immune is None
     assert cohort.clinical.shape == (6, 0)
-    assert cohort.labels.defined == ()
+    assert cohort.labels.reported_outcomes == ()
     assert set(cohort.centre) == {"toy"}
 
 

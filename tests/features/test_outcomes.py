@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, OutcomeError
+from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import load_manifest
-from features.outcomes import (
-    OUTCOME_IDS,
-    AdverseEvents,
-    Labels,
-    definition_of,
-    exclusion_reason,
-    is_toxicity,
-    outcome_id,
-)
+from features.outcomes import OUTCOME_IDS, definition_of, exclusion_reason, is_toxicity, outcome_id
 
 Write = Callable[..., str]
 PATIENTS = ["a", "b", "c"]
@@ -133,7 +126,7 @@ def test_first_event_after_the_landmark(
 ) -> None:
     by_day = None if after is None else landmark + after
     frame = pd.DataFrame(events, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
-    found = Labels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
+    found = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
         f"toxicity_{grade}", pd.Index(PATIENTS), landmark, by_day
     ) or pytest.fail("no toxicity")
     for patient, label, at_risk in zip(PATIENTS, *found, strict=True):
@@ -177,9 +170,9 @@ def test_two_rows_of_a_patient_must_agree(write_cohort: Write, tmp_path: Path) -
 
 
 def test_outcomes_defined(cohorts_dir: Path) -> None:
-    assert published("momspi", cohorts_dir).labels.defined == ()
-    assert published("mitox", cohorts_dir).labels.defined == OUTCOME_IDS
-    assert published("lee_2022", cohorts_dir).labels.defined == (
+    assert published("momspi", cohorts_dir).labels.reported_outcomes == ()
+    assert published("mitox", cohorts_dir).labels.reported_outcomes == OUTCOME_IDS
+    assert published("lee_2022", cohorts_dir).labels.reported_outcomes == (
         "objective_response",
         "disease_control",
         "published_response",
@@ -188,14 +181,16 @@ def test_outcomes_defined(cohorts_dir: Path) -> None:
 
 
 def test_an_outcome_a_cohort_does_not_tell_is_none() -> None:
-    labels = Labels({}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), first_counted_day=0))
+    labels = OutcomeLabels(
+        {}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), first_counted_day=0)
+    )
     assert labels.outcome("disease_control", pd.Index(PATIENTS), 0, None) is None
-    assert Labels({}, None).outcome("toxicity_any", pd.Index(PATIENTS), 0, None) is None
+    assert OutcomeLabels({}, None).outcome("toxicity_any", pd.Index(PATIENTS), 0, None) is None
 
 
 def test_no_event_is_no_toxicity_and_not_unknown() -> None:
     frame = pd.DataFrame({"patient": np.array([], dtype=str), "grade": [], "day": []})
-    label, at_risk = Labels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
+    label, at_risk = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
         "toxicity_3", pd.Index(PATIENTS), 0, None
     ) or pytest.fail("no toxicity")
     assert label.tolist() == [False] * 3
@@ -223,10 +218,10 @@ def test_every_outcome_has_a_meaning_in_words() -> None:
 @pytest.mark.parametrize(
     ("cohort", "outcome", "reason"),
     [
-        ("lee_2022", "toxicity_3", "lee_2022 publishes toxicity of grade 'any' only, without the events' grades"),
-        ("spencer_2021", "toxicity_any", "spencer_2021 publishes no toxicity"),
-        ("spencer_2021", "objective_response", "spencer_2021 publishes no RECIST"),
-        ("lee_2022", "durable_benefit", "lee_2022 publishes nothing that tells durable_benefit"),
+        ("lee_2022", "toxicity_3", "lee_2022 reports toxicity of grade 'any' only, without the events' grades"),
+        ("spencer_2021", "toxicity_any", "spencer_2021 reports no toxicity"),
+        ("spencer_2021", "objective_response", "spencer_2021 reports no RECIST"),
+        ("lee_2022", "durable_benefit", "lee_2022 does not report durable_benefit"),
     ],
 )
 def test_why_a_cohort_is_refused(cohort: str, outcome: str, reason: str) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, ManifestError, OutcomeError
-from features.outcomes import MONTH, AdverseEvents, Labels
+from features.labels import AdverseEvents, OutcomeLabels
+from features.outcomes import MONTH
 from features.survival import (
     CENSORED,
     DEATH,
@@ -110,7 +111,7 @@ def test_whatever_comes_first_ends_the_wait(
         },
         index=["p"],
     )
-    labels = Labels({}, AdverseEvents(events, first_counted_day=0), dates)
+    labels = OutcomeLabels({}, AdverseEvents(events, first_counted_day=0), dates)
     time, code, at_risk = ends(time_to_event(labels, "time_to_toxicity_any", pd.Index(["p"]), landmark))[0]
     moments = {DEATH: death if died else np.inf, EVENT: np.inf if event is None else event, CENSORED: followed}
     first = min(moments.values())
@@ -160,8 +161,8 @@ def test_a_word_of_an_event_means_one_thing(write_cohort: Write, tmp_path: Path)
 def test_why_a_cohort_is_refused(write_cohort: Write, tmp_path: Path) -> None:
     cohort = read_cohort(write_cohort(), tmp_path)
     for outcome, reason in (
-        ("overall_survival", "toy does not date it; where its files do, name outcomes.survival.overall_survival"),
-        ("time_to_toxicity_any", "toy dates adverse events, and not until when they were recorded"),
+        ("overall_survival", "toy does not date it; if its files do, name outcomes.survival.overall_survival"),
+        ("time_to_toxicity_any", "toy dates adverse events, but not until when they were recorded"),
     ):
         assert reason in str(survival_exclusion_reason(cohort.manifest, cohort.labels, outcome))
     dated = read(write_cohort, tmp_path)

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from features.audit import KINDS, Finding
 from features.cohort import read_cohort
+from features.labels import OutcomeLabels
 from features.manifest import ClinicalField
-from features.outcomes import Labels
 from taxokine.simulation import simulate_trial
 from training.study.page import MAX_ROWS, as_sentence, cell_text, limits, methods, page_columns
 from training.study.report import write_report
@@ -200,7 +200,7 @@ def test_arms_are_compared_where_two_have_two_patients(cohort):
 
 
 def test_a_cohort_without_outcomes_has_no_limit_on_survival(cohort):
-    assert "survival" not in " ".join(limits(replace(cohort, labels=Labels({}, None))))
+    assert "survival" not in " ".join(limits(replace(cohort, labels=OutcomeLabels({}, None))))
 
 
 def test_an_interval_stands_in_the_column_of_its_estimate():

@@ -95,7 +95,7 @@ def level_changes(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
     baselines = levels[levels.index.get_level_values("window") == 0].droplevel("window")
     family = []
     for position, window in enumerate(windows[1:], 1):
-        draws = rows[rows["time"].between(window.first, window.last)]
+        draws = rows[rows["time"].between(window.start, window.end)]
         for analyte, pairs in log2_changes(levels, position).groupby("analyte"):
             if len(pairs) < 2 or (pairs["below"] | pairs["above"]).all() or pairs["change"].isna().any():
                 continue

@@ -72,7 +72,7 @@ class StoolSeries:
 
     def rows_by_patient(self, window: Window) -> dict[str, Positions]:
         """Return the rows of each patient's samples in a window, by time; of the baseline only the last sample."""
-        samples = self.recipients[self.recipients["time"].between(window.first, window.last)]
+        samples = self.recipients[self.recipients["time"].between(window.start, window.end)]
         if window == self.baseline:
             samples = samples.groupby("patient").tail(1)
         groups = samples.groupby("patient").groups

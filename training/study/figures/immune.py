@@ -50,7 +50,7 @@ def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours:
     rows = course.rows[course.rows["analyte"] == analyte]
     last_time = float(course.rows["time"].max())
     for window in results.windows[1:] if course.dated else ():
-        axes.axvspan(window.first, min(window.last, last_time), color=PALE, alpha=0.15, linewidth=0)
+        axes.axvspan(window.start, min(window.end, last_time), color=PALE, alpha=0.15, linewidth=0)
     if colours is None:
         _patient_lines(axes, course, rows, PALE, bold=False)
     else:
@@ -87,7 +87,7 @@ def _mean_line(axes: Axes, results: ImmuneResults, analyte: str, rows: pd.DataFr
         )
         level = results.levels.loc[members, "log2"]
         if len(level) >= (1 if results.dated else MIN_VISIT_PATIENTS):
-            times.append(rows.loc[rows["time"].between(window.first, window.last), "time"].median())
+            times.append(rows.loc[rows["time"].between(window.start, window.end), "time"].median())
             means.append(level.mean())
     if times:
         level = _linear(results.trajectories, pd.Series(means))

@@ -39,7 +39,7 @@ def _patient(
 ) -> None:
     """Draw one patient's samples in the order of time; without a colour, as one of many."""
     points, shade = coordinates.points[stool.rows(samples.index)], colour or BLUE
-    baseline = samples["time"].between(stool.baseline.first, stool.baseline.last).to_numpy()
+    baseline = samples["time"].between(stool.baseline.start, stool.baseline.end).to_numpy()
     axes.plot(*points.T, color=shade, linewidth=0.6, alpha=0.6 if colour else 0.25)
     label = samples["code"].iloc[0] if colour else None
     axes.plot(*points[~baseline].T, "o", color=shade, markersize=3, alpha=0.8 if colour else 0.5, label=label)

@@ -19,7 +19,7 @@ def test_the_baseline_holds_the_last_sample_and_later_windows_hold_all(cohort: C
     stool = stool_series(cohort)
     patients = cohort.samples[~cohort.samples["donor"]]
     for window in stool.windows:
-        samples = patients[patients["day"].between(window.first, window.last)]
+        samples = patients[patients["day"].between(window.start, window.end)]
         if window == stool.baseline:
             samples = samples.sort_values("day").groupby("patient").tail(1)
         counts = {patient: len(rows) for patient, rows in stool.rows_by_patient(window).items()}

@@ -1,0 +1,141 @@
+"""Reading the outcomes that a manifest defines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.labels import AdverseEvents, OutcomeLabels
+from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
+from features.manifest.outcomes import Outcomes
+from features.outcomes import MONTH
+from features.tables.text import TextTable, read_text_table
+
+_BEST_RESPONSES = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
+
+
+def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str, Path]) -> OutcomeLabels:
+    """Read every outcome that a manifest defines.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The cohort's manifest.
+    sheet : TextTable or None
+        The patients' sheet, with one row per patient.
+    paths : mapping of str to Path
+        Where each file named by the manifest lies.
+    """
+    outcomes = manifest.outcomes
+    events = None
+    if isinstance(outcomes.toxicity, Events):
+        table = read_text_table(paths[outcomes.toxicity.events], may_be_empty=True)
+        events = _read_events(outcomes.toxicity, table, sheet, manifest)
+    if sheet is None or manifest.patients is None:
+        return OutcomeLabels({}, events)
+    patients = pd.Index(sheet.column(manifest.patients.patient))
+    recist = None if outcomes.recist is None else _best_response(sheet, outcomes.recist, patients)
+    return OutcomeLabels(
+        flags=_read_flags(outcomes, sheet, patients, recist),
+        events=events,
+        dates=_read_dates(outcomes.survival, sheet, patients) if outcomes.survival else None,
+        progression_free={
+            months: _flag(sheet, rule, patients, f"progression_free.{months}")
+            for months, rule in outcomes.progression_free.items()
+        },
+        recist=recist,
+    )
+
+
+def _read_flags(
+    outcomes: Outcomes, sheet: TextTable, patients: pd.Index[str], recist: pd.Series[str] | None
+) -> dict[str, pd.Series[bool]]:
+    """Return True, False or NA by patient for each outcome that is a column or follows from RECIST."""
+    flags: dict[str, pd.Series[bool]] = {}
+    if recist is not None:
+        flags |= {
+            name: recist.isin(best).where(recist.notna()).astype("boolean") for name, best in _BEST_RESPONSES.items()
+        }
+    if outcomes.published_response:
+        flags["published_response"] = _flag(sheet, outcomes.published_response, patients, "published_response")
+    if isinstance(outcomes.durable_benefit, YesNo):
+        flags["durable_benefit"] = _flag(sheet, outcomes.durable_benefit, patients, "durable_benefit")
+    elif isinstance(outcomes.durable_benefit, StableSixMonths) and recist is not None:
+        rule = outcomes.durable_benefit.stable_six_months
+        stable_six_months = _flag(sheet, rule, patients, "durable_benefit.stable_six_months")
+        flags["durable_benefit"] = stable_six_months.where(recist == "SD", flags["objective_response"])
+    if isinstance(outcomes.toxicity, Toxicity):
+        flags[f"toxicity_{outcomes.toxicity.grade}"] = _flag(sheet, outcomes.toxicity, patients, "toxicity")
+    return flags
+
+
+def _best_response(sheet: TextTable, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
+    best = {value: code for code in ("CR", "PR", "SD", "PD") for value in getattr(recist, code)}
+    codes: dict[str, str | None] = {**best, **dict.fromkeys(recist.unknown)}
+    return pd.Series(sheet.decode(recist.column, codes, "outcomes.recist"), index=patients, dtype="str")
+
+
+def _flag(sheet: TextTable, rule: YesNo | DatedEvent, patients: pd.Index[str], manifest_key: str) -> pd.Series[bool]:
+    codes: dict[str, bool | None] = {
+        **dict.fromkeys(rule.yes, True),
+        **dict.fromkeys(rule.no, False),
+        **dict.fromkeys(rule.unknown),
+    }
+    column = rule.event if isinstance(rule, DatedEvent) else rule.column
+    return pd.Series(sheet.decode(column, codes, f"outcomes.{manifest_key}"), index=patients, dtype="boolean")
+
+
+def _read_dates(survival: Survival, sheet: TextTable, patients: pd.Index[str]) -> pd.DataFrame:
+    dates: dict[str, pd.Series[Any]] = {}
+    for name, rule in survival:
+        if rule is None:
+            continue
+        dated = isinstance(rule, DatedEvent)
+        time = sheet.numbers(rule.time, rule.unknown if dated else rule.missing)
+        if (time < 0).any():
+            position = int((time < 0).to_numpy().argmax())
+            raise sheet.error(
+                f"expected {rule.unit} from the clock's day 0 on, got {time.iloc[position]:g}; follow-up begins on "
+                "day 0",
+                rule.time,
+                position,
+            )
+        dates[name] = pd.Series(time.to_numpy() * (MONTH if rule.unit == "months" else 1.0), index=patients)
+        if dated:
+            dates[f"{name}_event"] = _flag(sheet, rule, patients, f"survival.{name}")
+    return pd.DataFrame(dates, index=patients)
+
+
+def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, manifest: Manifest) -> AdverseEvents:
+    patient = sheet.column(rule.patient)
+    if patients is not None and manifest.patients is not None:
+        names = set(patients.column(manifest.patients.patient))
+        for position, name in enumerate(patient):
+            if name not in names:
+                raise sheet.error(f"patient {name!r} is not in {patients.path.name}", rule.patient, position)
+    grade, day = sheet.numbers(rule.grade, ()), sheet.numbers(rule.day, ())
+    for position, value in enumerate(grade):
+        if value not in (1, 2, 3, 4, 5):
+            raise sheet.error(f"a CTCAE grade is 1 to 5, got {value:g}", rule.grade, position)
+    attribution, index = rule.attribution, sheet.frame.index
+    frame = pd.DataFrame(
+        {
+            "patient": patient,
+            "term": sheet.column(rule.term),
+            "grade": grade,
+            "day": day,
+            "attribution": pd.Series(
+                sheet.decode(attribution.column, attribution.values, "outcomes.toxicity.attribution.values")
+                if attribution
+                else "",
+                index=index,
+                dtype="str",
+            ),
+            "serious": _flag(sheet, rule.serious, index, "toxicity.serious") if rule.serious else pd.NA,
+            "organism": sheet.column(rule.organism) if rule.organism else "",
+        }
+    ).astype({"serious": "boolean", "organism": "str"})
+    return AdverseEvents(frame, rule.first_counted_day)
