@@ -82,7 +82,7 @@ def sensitivity(
         yield SensitivityResult(variant, "", panel.changes(matrix, window).contrast())
     for later in windows[1:]:
         yield SensitivityResult("other window", later.name, panel.changes(distances, later).contrast())
-    all_later = Window("", np.nextafter(panel.stool.baseline.last, math.inf), math.inf)
+    all_later = Window("", np.nextafter(panel.stool.baseline.end, math.inf), math.inf)
     yield SensitivityResult("all samples", "", panel.changes(distances, all_later).contrast())
     if panel.donated:
         # One sample varies more than a mean of several, so that it cannot be exchanged with other donors' means.
