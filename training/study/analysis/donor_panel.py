@@ -130,7 +130,7 @@ class DonorPanel:
     def adjusted_for_baseline(self, distances: Matrix, window: Window) -> DonorScores:
         """Return distances in a window minus what the distances at baseline predict.
 
-        A recipient who begins far from a donor comes nearer by chance alone. The slope of this regression to the mean is
+        A recipient who begins far from a donor comes nearer by chance. The slope of this regression to the mean is
         estimated from all pairs of recipient and donor, centred within recipients, so that it does not depend on who
         received whose stool.
         """
