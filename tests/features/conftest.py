@@ -68,19 +68,19 @@ def write_cohort(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]
         for name, text in {**FILES, **(files or {})}.items():
             (folder / name).write_text(text, encoding="utf-8")
         path = folder / "cohort.yaml"
-        path.write_text(json.dumps(_merged(MANIFEST, changes), ensure_ascii=False, sort_keys=True), encoding="utf-8")
+        path.write_text(json.dumps(_merge(MANIFEST, changes), ensure_ascii=False, sort_keys=True), encoding="utf-8")
         return str(path)
 
     return write
 
 
-def _merged(whole: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(whole)
+def _merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
     for name, change in changes.items():
         if change is None:
             merged.pop(name, None)
         elif isinstance(change, Mapping) and isinstance(merged.get(name), Mapping):
-            merged[name] = _merged(merged[name], change)
+            merged[name] = _merge(merged[name], change)
         else:
             merged[name] = change
     return merged

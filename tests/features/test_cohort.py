@@ -22,7 +22,7 @@ def read(write_cohort: Callable[..., str], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize(
-    ("name", "samples", "patients", "listed"),
+    ("name", "samples", "patients", "rows"),
     [
         ("davar_2021", 214, 33, 216),
         ("frankel_2017", 39, 39, 39),
@@ -34,21 +34,18 @@ def read(write_cohort: Callable[..., str], tmp_path_factory: pytest.TempPathFact
         ("spencer_2021", 156, 156, 165),
     ],
 )
-def test_published_cohorts(name: str, samples: int, patients: int | None, listed: int, cohorts_dir: Path) -> None:
+def test_published_cohorts(name: str, samples: int, patients: int | None, rows: int, cohorts_dir: Path) -> None:
     cohort = read_cohort(name, cohorts_dir, fetch=False)
     assert cohort.name == name
     assert cohort.taxa.samples == tuple(cohort.samples["sample"])
     assert len(cohort.samples) == len(cohort.clinical) == samples
     if patients:
         assert cohort.samples["patient"].nunique() == patients
-    left_out = [note for note in cohort.notes if "no profile" in note]
-    assert (
-        left_out
-        == [f"{listed - samples} of {listed} listed samples have no profile and are left out"][: listed - samples]
-    )
+    notes = [note for note in cohort.notes if "no profile" in note]
+    assert notes == [f"{rows - samples} of {rows} listed samples have no profile and are left out"][: rows - samples]
 
 
-def test_davar_tells_donors_from_recipients(cohorts_dir: Path) -> None:
+def test_davar_separates_donors_from_recipients(cohorts_dir: Path) -> None:
     cohort = read_cohort("davar_2021", cohorts_dir, fetch=False)
     recipients = cohort.samples[~cohort.samples["donor"]]
     assert recipients["patient"].nunique() == 15
@@ -58,12 +55,12 @@ def test_davar_tells_donors_from_recipients(cohorts_dir: Path) -> None:
     sheet = pd.read_csv(cohorts_dir / "davar_2021" / "metadata.tsv", sep="\t", index_col="ncbi_accession")
     days = sheet.loc[recipients["sample"], "sample_id"].str.split("D").str[1].astype(float)
     np.testing.assert_array_equal(recipients["day"], days)
-    given = cohort.donors.set_index(sheet.loc[cohort.donors["sample"], "sample_id"].to_numpy())
-    assert given.loc[sorted(set(recipients["donor_sample"]) & set(given.index)), "patient"].nunique() == 7
+    donors = cohort.donors.set_index(sheet.loc[cohort.donors["sample"], "sample_id"].to_numpy())
+    assert donors.loc[sorted(set(recipients["donor_sample"]) & set(donors.index)), "patient"].nunique() == 7
     assert cohort.clinical[cohort.samples["donor"].to_numpy()].isna().all(axis=None)
 
 
-def test_momspi_codes_are_sides_and_not_concentrations(cohorts_dir: Path) -> None:
+def test_momspi_codes_are_censored_values_and_not_concentrations(cohorts_dir: Path) -> None:
     immune = read_cohort("momspi", cohorts_dir, fetch=False).immune
     assert immune is not None
     values = immune.wide("half_limit")
@@ -101,17 +98,24 @@ def test_tables_are_typed_and_aligned(read: Read) -> None:
     assert cohort.taxa.profiler == "by_hand"
 
 
-def test_a_sheet_with_a_row_for_each_sample_may_give_the_age_anew(read: Read) -> None:
+def test_a_sheet_with_a_row_for_each_sample_may_repeat_the_age(read: Read) -> None:
     text = "sample,patient,day,age,smoker\ns1,p1,-10,60,yes\ns2,p1,-2,61,yes\ns4,p2,0,50,no\nd1,D1,,33,maybe\n"
-    keep = {"age": {"column": "age"}, "smoker": {"column": "smoker", "values": {"yes": True, "no": False}}, "sex": None}
+    covariates = {
+        "age": {"column": "age"},
+        "smoker": {"column": "smoker", "values": {"yes": True, "no": False}},
+        "sex": None,
+    }
     cohort = read(
-        {"samples.csv": text}, patients={"file": "samples.csv", "covariates": keep}, outcomes=None, exclude_columns=None
+        {"samples.csv": text},
+        patients={"file": "samples.csv", "covariates": covariates},
+        outcomes=None,
+        exclude_columns=None,
     )
     np.testing.assert_array_equal(cohort.clinical["age"], [60, 61, 50, np.nan])
     np.testing.assert_array_equal(cohort.clinical["smoker"], [1, 1, 0, np.nan])
 
 
-def test_how_samples_were_measured(read: Read) -> None:
+def test_technical_columns(read: Read) -> None:
     text = "sample,patient,day,reads,kit,tube\ns1,p1,-10,100,B,x\ns2,p1,-2,NA,A,x\ns4,p2,0,300,,x\nd1,D1,,7,A,y\n"
     technical = {"reads": {"column": "reads", "unit": "reads"}, "kit": {"column": "kit"}, "tube": {"column": "tube"}}
     cohort = read({"samples.csv": text}, technical=technical)
@@ -126,10 +130,10 @@ def test_how_samples_were_measured(read: Read) -> None:
 
 def test_progression_is_read_by_month(read: Read) -> None:
     free = {6: {"column": "lasting", "yes": ["yes"], "no": ["no"], "unknown": [""]}}
-    found = read(outcomes={"progression_free": free}).labels
-    known = found.progression_free[6].dropna()
-    assert known.to_dict() == {"p2": True, "p4": False}
-    assert "progression_free" not in found.flags
+    labels = read(outcomes={"progression_free": free}).labels
+    known_labels = labels.progression_free[6].dropna()
+    assert known_labels.to_dict() == {"p2": True, "p4": False}
+    assert "progression_free" not in labels.flags
 
 
 @pytest.mark.parametrize("name", ["lee_2022", "spencer_2021", "frankel_2017", "matson_2018"])
@@ -159,7 +163,7 @@ def test_several_runs_in_one_cell(read: Read) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "was", "becomes", "row", "column", "match"),
+    ("file", "old", "new", "row", "column", "match"),
     [
         ("samples.csv", "s4,p2,0", "s4,p2,day 0", 5, "day", r"no day in 'day 0'"),
         ("samples.csv", "s4,p2,0", "s4,p2,", 5, "day", r"no day in ''"),
@@ -187,16 +191,16 @@ def test_an_error_names_file_column_row_and_value(
     write_cohort: Callable[..., str],
     read: Read,
     file: str,
-    was: str,
-    becomes: str,
+    old: str,
+    new: str,
     row: int,
     column: str,
     match: str,
 ) -> None:
-    whole = (Path(write_cohort()).parent / file).read_text(encoding="utf-8")
-    assert whole.count(was) == 1
+    text = (Path(write_cohort()).parent / file).read_text(encoding="utf-8")
+    assert text.count(old) == 1
     with pytest.raises(FileError, match=match) as caught:
-        read({file: whole.replace(was, becomes)})
+        read({file: text.replace(old, new)})
     assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == (file, row, column)
 
 
@@ -213,7 +217,7 @@ def test_an_error_names_file_column_row_and_value(
         ),
     ],
 )
-def test_a_manifest_that_does_not_fit_its_files(read: Read, changes: dict[str, Any], match: str) -> None:
+def test_a_manifest_that_does_not_match_its_files(read: Read, changes: dict[str, Any], match: str) -> None:
     with pytest.raises((ManifestError, FileError), match=match):
         read(**changes)
 
@@ -242,38 +246,40 @@ def test_absent_files(write_cohort: Callable[..., str], tmp_path: Path) -> None:
         read_cohort("lee_2022", tmp_path, fetch=False)
 
 
-def test_locate_finds_shipped_cohorts_in_the_data_folder_and_others_beside_their_manifest(
+def test_files_of_shipped_cohorts_lie_in_the_data_folder_and_others_beside_their_manifest(
     write_cohort: Callable[..., str], tmp_path: Path, cohorts_dir: Path
 ) -> None:
     path = Path(write_cohort())
     assert locate_files(load_manifest(path), tmp_path, fetch=False)["taxa.csv"] == path.parent / "taxa.csv"
-    found = locate_files(load_manifest("momspi"), cohorts_dir, fetch=False)
-    assert found["rectal_16s.biom"] == cohorts_dir / "momspi" / "rectal_16s.biom"
+    paths = locate_files(load_manifest("momspi"), cohorts_dir, fetch=False)
+    assert paths["rectal_16s.biom"] == cohorts_dir / "momspi" / "rectal_16s.biom"
 
 
-def test_a_sample_left_out_is_counted_and_never_named(read: Read) -> None:
-    whole = read()
-    name = str(whole.samples["sample"].iloc[0])
-    cohort = read(samples={**whole.manifest.samples.model_dump(exclude_none=True), "exclude_samples": {name: "thawed"}})
+def test_an_excluded_sample_is_counted_and_not_named(read: Read) -> None:
+    full_cohort = read()
+    name = str(full_cohort.samples["sample"].iloc[0])
+    cohort = read(
+        samples={**full_cohort.manifest.samples.model_dump(exclude_none=True), "exclude_samples": {name: "thawed"}}
+    )
     assert name not in set(cohort.samples["sample"]) | set(cohort.taxa.samples)
-    assert len(cohort.samples) == len(whole.samples) - 1
+    assert len(cohort.samples) == len(full_cohort.samples) - 1
     assert "1 sample left out: thawed" in cohort.notes
     assert name not in " ".join(cohort.notes)
 
 
-def test_samples_of_one_kind_are_left_out_by_what_their_names_share(read: Read) -> None:
-    whole = read()
-    names = [str(name) for name in whole.samples["sample"]]
-    last = names[0][-1]
-    samples = whole.manifest.samples.model_dump(exclude_none=True)
-    cohort = read(samples={**samples, "exclude_samples": {f"*{last}": "thawed", names[0]: "thawed"}})
-    kept = [name for name in names if not name.endswith(last)]
-    assert list(cohort.samples["sample"]) == kept
-    left_out = len(names) - len(kept)
-    assert f"{left_out} sample{'s' * (left_out > 1)} left out: thawed" in cohort.notes
+def test_a_pattern_excludes_all_samples_that_match(read: Read) -> None:
+    full_cohort = read()
+    names = [str(name) for name in full_cohort.samples["sample"]]
+    last_letter = names[0][-1]
+    samples = full_cohort.manifest.samples.model_dump(exclude_none=True)
+    cohort = read(samples={**samples, "exclude_samples": {f"*{last_letter}": "thawed", names[0]: "thawed"}})
+    remaining = [name for name in names if not name.endswith(last_letter)]
+    assert list(cohort.samples["sample"]) == remaining
+    n_excluded = len(names) - len(remaining)
+    assert f"{n_excluded} sample{'s' * (n_excluded > 1)} left out: thawed" in cohort.notes
 
 
-def test_leaving_out_a_sample_that_is_not_there_is_an_error(read: Read) -> None:
+def test_excluding_a_sample_that_does_not_exist_is_an_error(read: Read) -> None:
     samples = {**read().manifest.samples.model_dump(exclude_none=True), "exclude_samples": {"nobody": "typing"}}
     with pytest.raises(ManifestError, match="'nobody', which is no sample"):
         read(samples=samples)

@@ -28,8 +28,8 @@ SHEET = {
     "PatientID": ["p1", "p2", "p3", "p4"],
     "response": ["R", "NR", "R", "NR"],
 }
-# YAML, CSV and Unicode each have their own idea of these.
-NASTY = [
+# YAML, CSV or Unicode would read these as something else than plain text.
+VALUES_WITH_A_MEANING_IN_YAML = [
     "yes: # no",
     "'",
     '"x"',
@@ -70,8 +70,8 @@ def read(files: list[Path]) -> Cohort:
     return read_cohort(files[0].parent / "manifest.yaml", files[0].parent)
 
 
-def published(folder: Path, tmp_path: Path) -> list[Path]:
-    """Link a published cohort's files into an own folder, as a user would have them."""
+def link_files(folder: Path, tmp_path: Path) -> list[Path]:
+    """Link the files of a published cohort into a folder of their own, as a researcher would have them."""
     for file in folder.iterdir():
         (tmp_path / file.name).symlink_to(file)
     return sorted(tmp_path.iterdir())
@@ -101,7 +101,7 @@ def recist_words(rule: Recist | None) -> dict[str, tuple[str, ...]]:
 def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
     cohorts_dir: Path, tmp_path: Path, name: str, patients: int, samples: int
 ) -> None:
-    files = published(cohorts_dir / name, tmp_path)
+    files = link_files(cohorts_dir / name, tmp_path)
     _, draft = drafted(files, name)
     shipped = load_manifest(name)
 
@@ -111,14 +111,14 @@ def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
     for part in ("file", "sample", "patient", "visit", "donor_sample", "donor"):
         assert getattr(draft.samples, part) == getattr(shipped.samples, part)
     assert (draft.samples.day is None) == (shipped.samples.day is None)
-    outcomes, known = draft.outcomes, shipped.outcomes
-    assert (outcomes.recist is None) == (known.recist is None)
-    if known.recist is not None:
+    outcomes, shipped_outcomes = draft.outcomes, shipped.outcomes
+    assert (outcomes.recist is None) == (shipped_outcomes.recist is None)
+    if shipped_outcomes.recist is not None:
         assert outcomes.recist is not None
-        assert outcomes.recist.column == known.recist.column
-        assert recist_words(outcomes.recist) == recist_words(known.recist)
-    assert outcomes.published_response == known.published_response
-    assert outcomes.toxicity == known.toxicity
+        assert outcomes.recist.column == shipped_outcomes.recist.column
+        assert recist_words(outcomes.recist) == recist_words(shipped_outcomes.recist)
+    assert outcomes.published_response == shipped_outcomes.published_response
+    assert outcomes.toxicity == shipped_outcomes.toxicity
     if name != "davar_2021":  # nothing in its sheet says that `disease` may name later metastases
         assert set(draft.exclude_columns) >= set(shipped.exclude_columns)
 
@@ -127,22 +127,22 @@ def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
     assert len(cohort.samples) == samples
 
 
-def test_days_in_sample_names_and_donors_are_found(cohorts_dir: Path, tmp_path: Path) -> None:
-    files = published(cohorts_dir / "davar_2021", tmp_path)
+def test_days_in_sample_names_and_donors_are_recognised(cohorts_dir: Path, tmp_path: Path) -> None:
+    files = link_files(cohorts_dir / "davar_2021", tmp_path)
     drafted(files, "davar_2021")
     cohort, shipped = read(files), read_cohort("davar_2021", cohorts_dir, fetch=False)
     pd.testing.assert_frame_equal(cohort.samples, shipped.samples)
 
 
-def test_clinical_columns_are_kept_with_the_meaning_of_their_values(cohorts_dir: Path, tmp_path: Path) -> None:
-    _, draft = drafted(published(cohorts_dir / "lee_2022", tmp_path), "lee_2022")
+def test_clinical_columns_become_covariates_with_the_meaning_of_their_values(cohorts_dir: Path, tmp_path: Path) -> None:
+    _, draft = drafted(link_files(cohorts_dir / "lee_2022", tmp_path), "lee_2022")
     assert draft.patients == load_manifest("lee_2022").patients
 
 
-def test_codes_controls_and_empty_analytes(cohorts_dir: Path, tmp_path: Path) -> None:
+def test_codes_controls_and_analytes_without_a_value(cohorts_dir: Path, tmp_path: Path) -> None:
     for name in ("momspi", "mitox"):
         (tmp_path / name).mkdir()
-        text, draft = drafted(published(cohorts_dir / name, tmp_path / name), name)
+        text, draft = drafted(link_files(cohorts_dir / name, tmp_path / name), name)
         shipped = load_manifest(name).immune
         assert draft.immune is not None
         assert shipped is not None
@@ -156,7 +156,7 @@ def test_codes_controls_and_empty_analytes(cohorts_dir: Path, tmp_path: Path) ->
 # ---- made files ----
 
 
-def test_names_in_one_cell_prefix_and_every_placeholder(write: Callable[..., Path]) -> None:
+def test_several_names_in_one_cell_a_prefix_and_every_placeholder(write: Callable[..., Path]) -> None:
     files = [write("table.tsv", METAPHLAN), write("sheet.csv", SHEET)]
     text, draft = drafted(files)
     assert (draft.samples.sample, draft.samples.separator, draft.taxa.prefix) == ("run", ";", "x_")
@@ -203,7 +203,7 @@ def test_a_genus_table_with_samples_in_rows_graded_toxicity_and_long_cytokines(w
     assert sorted(cohort.immune.rows["value"].dropna()) == [1.5, 2000.0]
 
 
-def test_one_sheet_may_hold_samples_patients_and_cytokines(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_one_sheet_holds_samples_patients_and_cytokines(write: Callable[..., Path], tmp_path: Path) -> None:
     counts = biom.Table(np.array([[5.0, 0.0, 90.0], [7.0, 300.0, 0.0]]), ["otu1", "otu2"], ["S1", "S2", "S3"])
     with h5py.File(tmp_path / "table.biom", "w") as file:
         counts.to_hdf5(file, "Taxokine's tests")
@@ -232,10 +232,8 @@ def test_one_sheet_may_hold_samples_patients_and_cytokines(write: Callable[..., 
     assert cohort.labels.flags["toxicity_any"].to_dict() == {"a": True, "b": False}
 
 
-@pytest.mark.parametrize("value", NASTY)
-def test_a_value_that_is_not_obvious_is_unknown_and_marked_whatever_it_holds(
-    write: Callable[..., Path], value: str
-) -> None:
+@pytest.mark.parametrize("value", VALUES_WITH_A_MEANING_IN_YAML)
+def test_a_value_without_obvious_meaning_is_unknown_and_marked(write: Callable[..., Path], value: str) -> None:
     sheet = {**SHEET, "response": ["R", "NR", "R", value], f"sex {value}": ["m", "f", "m", "f"]}
     files = [write("table.tsv", METAPHLAN), write("sheet.csv", sheet)]
     text, draft = drafted(files)
@@ -246,7 +244,7 @@ def test_a_value_that_is_not_obvious_is_unknown_and_marked_whatever_it_holds(
     assert read(files).labels.flags["published_response"].isna().sum() == 1
 
 
-def test_what_was_recorded_because_of_the_outcome_is_never_kept(write: Callable[..., Path]) -> None:
+def test_columns_recorded_because_of_the_outcome_are_excluded(write: Callable[..., Path]) -> None:
     sheet = {
         **SHEET,
         "treatment": ["nivolumab", "nivolumab;steroids", "ipilimumab", "ipilimumab"],
@@ -259,7 +257,7 @@ def test_what_was_recorded_because_of_the_outcome_is_never_kept(write: Callable[
     assert set(draft.patients.covariates) == {"age"}
 
 
-def test_an_outcome_that_changes_within_a_patient_is_left_out(write: Callable[..., Path]) -> None:
+def test_a_column_that_changes_within_a_patient_is_no_outcome(write: Callable[..., Path]) -> None:
     sheet = {**SHEET, "PatientID": ["p1", "p1", "p2", "p2"], "visit": ["1", "2", "1", "2"]}
     files = [write("table.tsv", METAPHLAN), write("sheet.csv", sheet)]
     text, draft = drafted(files)
@@ -268,7 +266,7 @@ def test_an_outcome_that_changes_within_a_patient_is_left_out(write: Callable[..
     assert read(files).samples["visit"].tolist() == [1, 2, 1, 2]
 
 
-def test_a_table_alone_gives_a_draft_that_asks_for_the_sheet(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_draft_of_a_taxa_table_alone_asks_for_the_sheet(write: Callable[..., Path], tmp_path: Path) -> None:
     zipped = tmp_path / "table.tsv.gz"
     zipped.write_bytes(gzip.compress(METAPHLAN.encode()))
     text, draft = drafted([zipped, write("other.csv", {"note": ["a", "b"]})])
@@ -277,28 +275,32 @@ def test_a_table_alone_gives_a_draft_that_asks_for_the_sheet(write: Callable[...
     assert "other.csv is not used" in text
 
 
-def test_the_course_of_a_trial_is_drafted_as_its_own_manifest_has_it(tmp_path: Path) -> None:
+def test_the_drafted_course_of_a_simulated_trial_equals_its_manifest(tmp_path: Path) -> None:
     path = simulate_trial(tmp_path / "trial", n_patients=12, n_taxa=40, seed=1)
     files = [file for file in path.parent.iterdir() if file.suffix in (".csv", ".tsv") and file.name != "truth.csv"]
     text, draft = drafted(sorted(files))
     shipped = load_manifest(path).course
-    for part, said in shipped:
-        found = getattr(draft.course, part)
+    for part, shipped_part in shipped:
+        drafted_part = getattr(draft.course, part)
         if part == "medications":
-            assert found.kind.values.items() <= said.kind.values.items()
-            assert found.model_copy(update={"kind": said.kind}) == said
+            assert drafted_part.kind.values.items() <= shipped_part.kind.values.items()
+            assert drafted_part.model_copy(update={"kind": shipped_part.kind}) == shipped_part
         elif part == "assessments":
-            assert set(found.response.values.items()) <= set(said.response.values.items())
-            assert (found.day, found.sum_mm, found.response.column) == (said.day, said.sum_mm, said.response.column)
+            assert set(drafted_part.response.values.items()) <= set(shipped_part.response.values.items())
+            assert (drafted_part.day, drafted_part.sum_mm, drafted_part.response.column) == (
+                shipped_part.day,
+                shipped_part.sum_mm,
+                shipped_part.response.column,
+            )
         else:
-            assert found == said
+            assert drafted_part == shipped_part
     assert "is not used" not in text
-    course, known = read(files).course, read_cohort(path, path.parent).course
-    for part in vars(known):
-        pd.testing.assert_frame_equal(getattr(course, part), getattr(known, part))
+    course, shipped_course = read(files).course, read_cohort(path, path.parent).course
+    for part in vars(shipped_course):
+        pd.testing.assert_frame_equal(getattr(course, part), getattr(shipped_course, part))
 
 
-def test_a_course_in_other_words_is_drafted_and_read(write: Callable[..., Path]) -> None:
+def test_a_course_under_other_column_names_is_drafted_and_read(write: Callable[..., Path]) -> None:
     days = {"pt": ["p1", "p1"], "Day": ["3", "30"]}
     files = [
         write("table.tsv", METAPHLAN),
@@ -330,11 +332,11 @@ def test_a_course_in_other_words_is_drafted_and_read(write: Callable[..., Path])
         (METAPHLAN, "metaphlan"),
     ],
 )
-def test_what_a_file_looks_like(write: Callable[..., Path], text: str, kind: str) -> None:
+def test_the_kind_of_a_text_file(write: Callable[..., Path], text: str, kind: str) -> None:
     assert find_file_kind(write("some.txt", text)) == kind
 
 
-def test_no_taxa_table_and_two(write: Callable[..., Path]) -> None:
+def test_a_cohort_needs_exactly_one_taxa_table(write: Callable[..., Path]) -> None:
     sheet, table = write("sheet.csv", SHEET), write("table.tsv", METAPHLAN)
     with pytest.raises(InputError, match="no taxa table among the files; expected a merged MetaPhlAn table"):
         draft_manifest([sheet], "mine")
@@ -357,12 +359,12 @@ def test_files_that_cannot_be_read(write: Callable[..., Path], tmp_path: Path) -
         draft_manifest([table, write("empty.csv", "a,b\n")], "mine")
 
 
-def test_a_bad_cell_is_named_and_not_taken_for_a_missing_rank(write: Callable[..., Path]) -> None:
+def test_an_invalid_cell_is_named_and_not_taken_for_a_missing_rank(write: Callable[..., Path]) -> None:
     with pytest.raises(FileError, match=r"table.tsv, row 4, column 'x_C1'"):
         draft_manifest([write("table.tsv", METAPHLAN.replace("\t50\t1", "\tmany\t1"))], "mine")
 
 
-def test_names_that_will_not_do(write: Callable[..., Path], tmp_path: Path) -> None:
+def test_invalid_names_of_cohorts_and_files(write: Callable[..., Path], tmp_path: Path) -> None:
     table = write("table.tsv", METAPHLAN)
     with pytest.raises(InputError, match="cannot name a cohort"):
         draft_manifest([table], "my cohort")

@@ -14,7 +14,7 @@ from features.manifest import SourceFile
 
 CONTENT = b"clade_name\ts1\ns__A\t100.0\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-WRONG = "0" * 64
+OTHER_SHA256 = "0" * 64
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -52,7 +52,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> Iterator[str]:
+def published_url(tmp_path: Path) -> Iterator[str]:
     folder = tmp_path / "published"
     folder.mkdir()
     (folder / "Lee merged.txt").write_bytes(CONTENT)
@@ -65,59 +65,61 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def left_behind(data_dir: Path) -> list[Path]:
+def files_in(data_dir: Path) -> list[Path]:
     return [path for path in data_dir.rglob("*") if path.is_file()]
 
 
-def test_missing_file_is_fetched_once(published: str, data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    file = SourceFile(name="taxa.tsv", sha256=SHA256.upper(), url=published)
+def test_missing_file_is_fetched_once(published_url: str, data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    file = SourceFile(name="taxa.tsv", sha256=SHA256.upper(), url=published_url)
     path = data_dir / "lee_2022" / "taxa.tsv"
     assert cohort_files(data_dir / "lee_2022", [file]) == {"taxa.tsv": path}
     assert path.read_bytes() == CONTENT
-    assert left_behind(data_dir) == [path]
-    written = path.stat().st_mtime_ns
+    assert files_in(data_dir) == [path]
+    modified_ns = path.stat().st_mtime_ns
     cohort_files(data_dir / "lee_2022", [file])
-    assert path.stat().st_mtime_ns == written
+    assert path.stat().st_mtime_ns == modified_ns
     assert capfd.readouterr() == ("", "")
 
 
-def test_progress_goes_to_stderr(published: str, data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=published)], progress=True)
+def test_progress_goes_to_stderr(published_url: str, data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=published_url)], progress=True)
     out, err = capfd.readouterr()
     assert out == ""
     assert "100%" in err
 
 
-def test_fetched_file_with_another_hash_is_not_kept(published: str, data_dir: Path) -> None:
-    with pytest.raises(FileError, match=r"(?s)taxa\.tsv.*" + WRONG + ".*" + SHA256):
-        cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=WRONG, url=published)])
-    assert left_behind(data_dir) == []
+def test_fetched_file_with_another_hash_is_removed(published_url: str, data_dir: Path) -> None:
+    with pytest.raises(FileError, match=r"(?s)taxa\.tsv.*" + OTHER_SHA256 + ".*" + SHA256):
+        cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=OTHER_SHA256, url=published_url)])
+    assert files_in(data_dir) == []
 
 
-def test_not_found_names_the_published_file_and_the_answer(published: str, data_dir: Path) -> None:
-    file = SourceFile(name="taxa.tsv", sha256=SHA256, url=published.replace("Lee", "Leigh"))
+def test_http_error_names_the_published_file_and_the_status(published_url: str, data_dir: Path) -> None:
+    file = SourceFile(name="taxa.tsv", sha256=SHA256, url=published_url.replace("Lee", "Leigh"))
     with pytest.raises(DataMissing, match=r"taxa\.tsv.*Leigh merged\.txt.*404"):
         cohort_files(data_dir / "lee_2022", [file])
-    assert left_behind(data_dir) == []
+    assert files_in(data_dir) == []
 
 
-def test_broken_transfer_leaves_nothing(data_dir: Path) -> None:
+def test_broken_transfer_leaves_no_file(data_dir: Path) -> None:
     with Server(Broken) as address, pytest.raises(DataMissing, match="it broke"):
         cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=f"http://{address}/x.tsv")])
-    assert left_behind(data_dir) == []
+    assert files_in(data_dir) == []
 
 
-def test_no_connection_keeps_the_secrets_of_the_url(data_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_connection_error_does_not_show_the_secrets_of_the_url(
+    data_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://user:hunter2@127.0.0.1:{unused.getsockname()[1]}/x.tsv?token=t0ken"
         with pytest.raises(DataMissing, match=r"x\.tsv: no connection") as caught:
             cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=url)])
-    said = str(caught.value) + "".join(capfd.readouterr())
-    assert "hunter2" not in said
-    assert "t0ken" not in said
+    output = str(caught.value) + "".join(capfd.readouterr())
+    assert "hunter2" not in output
+    assert "t0ken" not in output
     assert caught.value.__suppress_context__
-    assert left_behind(data_dir) == []
+    assert files_in(data_dir) == []
 
 
 def test_present_file_is_used_without_a_hash(data_dir: Path) -> None:
@@ -127,28 +129,28 @@ def test_present_file_is_used_without_a_hash(data_dir: Path) -> None:
     assert cohort_files(data_dir / "own", [SourceFile(name="taxa.tsv")]) == {"taxa.tsv": path}
 
 
-def test_corrupt_present_file_is_named_and_kept(published: str, data_dir: Path) -> None:
+def test_corrupt_present_file_is_named_and_not_removed(published_url: str, data_dir: Path) -> None:
     path = data_dir / "lee_2022" / "taxa.tsv"
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT[:-1])
-    came = hashlib.sha256(CONTENT[:-1]).hexdigest()
-    with pytest.raises(FileError, match=f"{came}.*{SHA256}.*delete it to fetch again"):
-        cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=published)])
+    actual = hashlib.sha256(CONTENT[:-1]).hexdigest()
+    with pytest.raises(FileError, match=f"{actual}.*{SHA256}.*delete it to fetch again"):
+        cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=published_url)])
     assert path.read_bytes() == CONTENT[:-1]
 
 
-@pytest.mark.parametrize(("fetch", "why"), [(True, "no url"), (False, "switched off")])
-def test_missing_file_that_cannot_be_fetched(published: str, data_dir: Path, fetch: bool, why: str) -> None:
-    files = [SourceFile(name="a.tsv", sha256=SHA256, url=published), SourceFile(name="b.tsv")]
-    with pytest.raises(DataMissing, match=rf"b\.tsv not in .*lee_2022.*{why}.*TAXOKINE_DATA"):
+@pytest.mark.parametrize(("fetch", "reason"), [(True, "no url"), (False, "switched off")])
+def test_missing_file_that_cannot_be_fetched(published_url: str, data_dir: Path, fetch: bool, reason: str) -> None:
+    files = [SourceFile(name="a.tsv", sha256=SHA256, url=published_url), SourceFile(name="b.tsv")]
+    with pytest.raises(DataMissing, match=rf"b\.tsv not in .*lee_2022.*{reason}.*TAXOKINE_DATA"):
         cohort_files(data_dir / "lee_2022", files, fetch=fetch)
-    assert left_behind(data_dir) == []
+    assert files_in(data_dir) == []
 
 
-def test_unwritable_folder_is_explained(published: str, data_dir: Path) -> None:
+def test_unwritable_folder_is_explained(published_url: str, data_dir: Path) -> None:
     data_dir.write_text("a file stands where the folder should be")
     with pytest.raises(DataMissing, match="writable"):
-        cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=published)])
+        cohort_files(data_dir / "lee_2022", [SourceFile(name="taxa.tsv", sha256=SHA256, url=published_url)])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_unwritable_folder_is_explained(published: str, data_dir: Path) -> None:
         ("taxa.tsv", None, "https://example.org/taxa.tsv", "no sha256"),
     ],
 )
-def test_source_file_refuses(name: str, sha256: str | None, url: str | None, match: str) -> None:
+def test_invalid_source_file(name: str, sha256: str | None, url: str | None, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         SourceFile(name=name, sha256=sha256, url=url)
 

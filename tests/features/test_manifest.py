@@ -64,7 +64,7 @@ def test_shipped_manifest_names_the_published_files(name: str, cohorts_dir: Path
     assert {path.name for path in (cohorts_dir / name).iterdir()} == set(paths)
 
 
-def test_what_was_recorded_because_of_the_outcome_may_not_become_a_feature() -> None:
+def test_shipped_manifests_exclude_columns_recorded_because_of_the_outcome() -> None:
     assert {"treatment", "disease"} <= set(load_manifest("lee_2022").exclude_columns)
     assert {"corticosteroids", "ppi", "any_irae"} <= set(load_manifest("mitox").exclude_columns)
     assert {"pfs_6_months", "pfs_12_months"} <= set(load_manifest("mitox").outcomes.outcome_columns)
@@ -73,13 +73,13 @@ def test_what_was_recorded_because_of_the_outcome_may_not_become_a_feature() -> 
     assert {"PFS03", "PFS06", "PFS12"} <= set(load_manifest("spencer_2021").outcomes.outcome_columns)
 
 
-def test_the_fmt_cohort_keeps_its_own_clock() -> None:
+def test_the_transplant_cohort_has_its_own_clock() -> None:
     clock = load_manifest("davar_2021").clock
     assert (clock.name, clock.latest_sample) == ("day_fmt", 0)
     assert {load_manifest(name).clock.name for name in ("mitox", "lee_2022", "spencer_2021")} == {"day_ici"}
 
 
-def test_words_of_published_tables_stay_words(load: Callable[[str], Manifest]) -> None:
+def test_values_stay_the_text_that_is_written(load: Callable[[str], Manifest]) -> None:
     manifest = load(
         TOP + "outcomes: {published_response:\n"
         "  {column: response, yes: [yes, Y, on, TRUE, true, 1], no: [no, N, off, 2.0], unknown: [NA]}}"
@@ -92,14 +92,14 @@ def test_words_of_published_tables_stay_words(load: Callable[[str], Manifest]) -
     )
 
 
-def test_true_is_a_meaning_and_a_number_is_a_published_value(load: Callable[[str], Manifest]) -> None:
+def test_a_value_may_mean_true_and_a_number_is_a_value(load: Callable[[str], Manifest]) -> None:
     covariates = "patient: patient, covariates: {smoker: {column: s, values: {yes: true, 0: false}}}}\n"
     manifest = load(TOP.replace("patient: patient}\n", covariates))
     assert manifest.patients is not None
     assert manifest.patients.covariates["smoker"].values == {"yes": True, "0": False}
 
 
-def test_progression_is_written_by_month_and_read_again(load: Callable[[str], Manifest]) -> None:
+def test_progression_by_month_survives_writing_and_reading(load: Callable[[str], Manifest]) -> None:
     manifest = load(TOP + "outcomes: {progression_free: {6: {column: p, yes: [a], no: [b]}}}\n")
     assert manifest.outcomes.progression_free == {6: YesNo(column="p", yes=("a",), no=("b",))}
     assert load(manifest_text(manifest)).outcomes == manifest.outcomes
@@ -112,7 +112,7 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
 
 
 @pytest.mark.parametrize(
-    ("more", "complaint"),
+    ("lines", "message"),
     [
         ("outcome: {}", "outcome: Extra inputs are not permitted"),
         ("name: again", "'name' stands twice"),
@@ -149,17 +149,17 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
         ("source_: 1\nsource: 1", "'source' stands twice"),
     ],
 )
-def test_a_complaint_names_the_file_the_place_and_what_to_do(
-    load: Callable[[str], Manifest], more: str, complaint: str
+def test_an_error_names_the_file_the_key_and_what_to_do(
+    load: Callable[[str], Manifest], lines: str, message: str
 ) -> None:
     with pytest.raises(ManifestError) as caught:
-        load(TOP + more + "\n")
+        load(TOP + lines + "\n")
     assert "toy.yaml" in str(caught.value)
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("was", "becomes", "complaint"),
+    ("old", "new", "message"),
     [
         (", baseline: before treatment", "", "samples: state when stool was sampled"),
         ("baseline: before treatment", "day: {column: d, pattern: 'D([0-9]+)'}", "has no group named 'day'"),
@@ -174,15 +174,15 @@ def test_a_complaint_names_the_file_the_place_and_what_to_do(
         ),
     ],
 )
-def test_what_a_manifest_must_say(load: Callable[[str], Manifest], was: str, becomes: str, complaint: str) -> None:
-    assert was in TOP
+def test_keys_that_a_manifest_needs(load: Callable[[str], Manifest], old: str, new: str, message: str) -> None:
+    assert old in TOP
     with pytest.raises(ManifestError) as caught:
-        load(TOP.replace(was, becomes))
+        load(TOP.replace(old, new))
     assert "toy.yaml" in str(caught.value)
-    assert complaint in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_complaints_about_an_outcome_speak_of_one_way_to_write_it(load: Callable[[str], Manifest]) -> None:
+def test_an_error_in_toxicity_concerns_one_variant_and_names_its_line(load: Callable[[str], Manifest]) -> None:
     with pytest.raises(ManifestError) as caught:
         load(TOP + "outcomes: {toxicity: {events: events.csv, patient: p, grade: g, term: t}}")
     (message,) = str(caught.value).splitlines()
@@ -197,7 +197,7 @@ def test_outcomes_need_the_patients_sheet(load: Callable[[str], Manifest]) -> No
 
 
 @pytest.mark.parametrize(
-    ("column", "why"),
+    ("column", "reason"),
     [
         ("steroids", "given because of toxicity"),
         ("best", r"it encodes outcomes\.recist"),
@@ -206,18 +206,18 @@ def test_outcomes_need_the_patients_sheet(load: Callable[[str], Manifest]) -> No
         ("kit", r"it is technical\.kit"),
     ],
 )
-def test_an_outcome_and_what_it_caused_never_become_features(write_cohort: Write, column: str, why: str) -> None:
+def test_outcomes_and_excluded_columns_never_become_covariates(write_cohort: Write, column: str, reason: str) -> None:
     free = {6: {"column": "lasting", "yes": ["yes"], "no": ["no"], "unknown": [""]}}
     path = write_cohort(
-        patients={"covariates": {"given": {"column": column}}},
+        patients={"covariates": {"x": {"column": column}}},
         outcomes={"progression_free": free},
         technical={"kit": {"column": "kit"}},
     )
-    with pytest.raises(ManifestError, match=rf"patients\.covariates\.given takes column '{column}'.*: {why}"):
+    with pytest.raises(ManifestError, match=rf"patients\.covariates\.x takes column '{column}'.*: {reason}"):
         load_manifest(path)
 
 
-def test_a_path_finds_the_files_beside_it(write_cohort: Write) -> None:
+def test_files_of_a_manifest_given_as_a_path_lie_in_its_folder(write_cohort: Write) -> None:
     path = Path(write_cohort())
     manifest = load_manifest(path)
     assert manifest.folder == path.parent
@@ -278,13 +278,13 @@ def test_every_field_of_a_manifest_is_described() -> None:
             assert "description" in field, f"{part['title']}.{name}"
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_name_raises_an_error_with_the_known_names() -> None:
     with pytest.raises(ManifestError, match=r"no cohort manifest 'lee_2023'; known names are davar_2021, .*lee_2022"):
         load_manifest("lee_2023")
 
 
 @pytest.mark.parametrize("content", [b"- a\n- b\n", b"", b"name: [\n", "title: \xe9".encode("latin-1")])
-def test_no_manifest(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_manifest(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     with pytest.raises(ManifestError, match=r"mine\.yaml(, line \d)?: (this is not|expected 'name:')"):
@@ -298,11 +298,11 @@ def test_yaml_runs_no_code(tmp_path: Path) -> None:
         load_manifest(path)
 
 
-def test_manifests_are_text_beside_the_rooms() -> None:
+def test_the_folder_of_manifests_holds_yaml_alone() -> None:
     assert {path.suffix for path in manifest_folder().iterdir()} == {".yaml"}
 
 
-def test_nothing_of_a_manifest_can_be_changed(write_cohort: Write) -> None:
+def test_a_manifest_is_immutable(write_cohort: Write) -> None:
     manifest: Any = load_manifest(write_cohort())
     with pytest.raises(ValueError, match="frozen"):
         manifest.name = "other"

@@ -70,7 +70,7 @@ def write_artifact(path: Path, kind: str, member: str, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("name", "canonical"),
     [
         ("s__Akkermansia_muciniphila", "Akkermansia_muciniphila"),
         ("k__Bacteria|p__Firmicutes|s__Dialister_invisus|t__SGB5825_group", "SGB5825_group"),
@@ -83,9 +83,9 @@ def write_artifact(path: Path, kind: str, member: str, data: bytes) -> Path:
         ("Unassigned", "unclassified"),
     ],
 )
-def test_canonical_name(given: str, expected: str) -> None:
-    assert canonical_name(given) == expected
-    assert canonical_name(expected) == expected
+def test_canonical_name(name: str, canonical: str) -> None:
+    assert canonical_name(name) == canonical
+    assert canonical_name(canonical) == canonical
 
 
 @given(st.text())
@@ -146,7 +146,7 @@ def test_headers_of_other_releases(write: Callable[..., Path], text: str) -> Non
         ("clade_taxid\trelative_abundance\tcoverage\testimated_number_of_reads", ["2|12\t40\t1.5\t-", "2\t60\t2\t7"]),
     ],
 )
-def test_the_profile_of_one_sample_has_one_column_of_amounts(
+def test_the_profile_of_a_single_sample_has_one_column_of_amounts(
     write: Callable[..., Path], columns: str, cells: list[str]
 ) -> None:
     rows = "".join(f"s__{name}\t{rest}\n" for name, rest in zip(("X_y", "X_z"), cells, strict=True))
@@ -205,7 +205,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
             read_taxa(tmp_path / "absent", format=format)
 
 
-def test_prefix_must_be_on_every_sample(write: Callable[..., Path]) -> None:
+def test_every_sample_name_must_have_the_prefix(write: Callable[..., Path]) -> None:
     path = write("clade_name\tx_A\tB\ns__X_y\t100\t100\n")
     with pytest.raises(FileError, match="column 'B': expected the sample's name to begin with 'x_'"):
         read_taxa(path, format="metaphlan", prefix="x_")
@@ -239,7 +239,7 @@ def test_arguments_that_do_not_apply(write: Callable[..., Path], arguments: dict
         (("30.5", "0"), "percent"),
     ],
 )
-def test_unit_is_what_the_numbers_say(write: Callable[..., Path], numbers: tuple[str, str], unit: Any) -> None:
+def test_unit_follows_from_the_numbers(write: Callable[..., Path], numbers: tuple[str, str], unit: Any) -> None:
     path = write("clade_name\tA\ns__X_y\t{}\ns__X_z\t{}\n".format(*numbers))
     assert read_taxa(path, format="metaphlan").unit == unit
     assert read_taxa(path, format="metaphlan", unit=unit).unit == unit
@@ -308,7 +308,7 @@ def test_a_table_that_could_be_either_way_round(write: Callable[..., Path]) -> N
         ("id,X_y,g__X\nA,1,2\n", "column 'X_y': 'X_y' has no rank prefix"),
     ],
 )
-def test_errors_of_samples_in_rows(write: Callable[..., Path], text: str, message: str) -> None:
+def test_errors_of_tables_with_samples_in_rows(write: Callable[..., Path], text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
         read_taxa(write(text), format="table", sample_axis="rows")
 
@@ -361,7 +361,7 @@ def test_features_without_taxonomy(tmp_path: Path, write: Callable[..., Path]) -
         ("otu_id\tTaxon\notu1\n", "row 2: expected 2 cells"),
     ],
 )
-def test_a_taxonomy_that_is_none(tmp_path: Path, write: Callable[..., Path], text: str, message: str) -> None:
+def test_files_that_are_no_taxonomy(tmp_path: Path, write: Callable[..., Path], text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
         read_taxa(write_biom(tmp_path / "t.biom"), format="biom", taxonomy=write(text, "taxonomy.tsv"))
 
@@ -386,16 +386,16 @@ def test_qiime2_artifacts(tmp_path: Path) -> None:
     lines += ["otu3\tUnassigned\t1", "otu4\td__Bacteria; g__X; s__X a\t1"]
     text = "\n".join(lines).encode()
     taxonomy = write_artifact(tmp_path / "taxonomy.qza", "FeatureData[Taxonomy]", "taxonomy.tsv", text)
-    came = read_taxa(table, format="qza", taxonomy=taxonomy, profiler="kraken2")
-    assert (came.taxa, came.profiler) == (("X_a", "unclassified_X", "unclassified"), "kraken2")
-    np.testing.assert_array_equal(came.values, [[6, 7, 0], [0, 300, 2], [94, 0, 2]])
+    table_at_rank = read_taxa(table, format="qza", taxonomy=taxonomy, profiler="kraken2")
+    assert (table_at_rank.taxa, table_at_rank.profiler) == (("X_a", "unclassified_X", "unclassified"), "kraken2")
+    np.testing.assert_array_equal(table_at_rank.values, [[6, 7, 0], [0, 300, 2], [94, 0, 2]])
     with pytest.raises(FileError, match=r"expected .* FeatureTable\[Frequency\] .*, got 'FeatureData\[Taxonomy\]'"):
         read_taxa(taxonomy, format="qza")
     with pytest.raises(FileError, match=r"FeatureData\[Taxonomy\], got 'FeatureTable\[Frequency\]'"):
         read_taxa(table, format="qza", taxonomy=table)
 
 
-def test_archives_that_are_no_artifact(tmp_path: Path, write: Callable[..., Path]) -> None:
+def test_archives_that_are_not_artifacts(tmp_path: Path, write: Callable[..., Path]) -> None:
     with pytest.raises(FileError, match=r"expected a QIIME 2 artifact"):
         read_taxa(write("text"), format="qza")
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
@@ -410,9 +410,9 @@ def test_archives_that_are_no_artifact(tmp_path: Path, write: Callable[..., Path
 
 def test_take() -> None:
     table = TaxaTable(np.eye(3, dtype=np.float32), ("A", "B", "C"), ("x", "y", "z"), "proportions")
-    taken = table.take(["C", "A"])
-    assert taken.samples == ("C", "A")
-    np.testing.assert_array_equal(taken.values, [[0, 0, 1], [1, 0, 0]])
+    selected = table.take(["C", "A"])
+    assert selected.samples == ("C", "A")
+    np.testing.assert_array_equal(selected.values, [[0, 0, 1], [1, 0, 0]])
     with pytest.raises(InputError, match="1 of 2 samples are not in the taxa table, as 'D'"):
         table.take(["A", "D"])
     with pytest.raises(InputError, match="'A' twice"):
@@ -447,14 +447,16 @@ def test_closure_is_scikit_bios(values: np.ndarray) -> None:
 @given(amounts, st.randoms(use_true_random=False))
 def test_order_and_orientation_do_not_matter(values: np.ndarray, random: Any) -> None:
     counts = np.rint(values).astype(np.int64) + 102
-    samples, taxa = ([f"{name}{at}" for at in range(length)] for name, length in zip("sx", counts.shape, strict=True))
+    samples, taxa = (
+        [f"{name}{number}" for number in range(length)] for name, length in zip("sx", counts.shape, strict=True)
+    )
     frame = pd.DataFrame(counts, samples, [f"s__Genus_{taxon}" for taxon in taxa])
     shuffled = frame.loc[random.sample(samples, len(samples)), random.sample(list(frame), frame.shape[1])]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         tables = []
-        for written in (frame, frame.T, shuffled, shuffled.T):
-            written.to_csv(path)
+        for variant in (frame, frame.T, shuffled, shuffled.T):
+            variant.to_csv(path)
             table = read_taxa(path, format="table")
             tables.append(pd.DataFrame(table.values, table.samples, table.taxa).sort_index().sort_index(axis=1))
     expected = frame.rename(columns=canonical_name).sort_index().sort_index(axis=1).astype(np.float32)
@@ -501,8 +503,8 @@ def test_published_species_table(cohorts_dir: Path) -> None:
     table = read_taxa(path, format="metaphlan")
     assert (table.values.shape, table.unit, table.lineages) == ((88, 1449), "percent", {})
     np.testing.assert_allclose(table.values.sum(1), 100, atol=1e-3)
-    same = read_taxa(path, format="table")
-    np.testing.assert_array_equal(same.values, table.values)
+    without_format = read_taxa(path, format="table")
+    np.testing.assert_array_equal(without_format.values, table.values)
 
 
 @pytest.mark.parametrize(("rank", "taxa"), [("species", 372), ("genus", 282), ("phylum", 18)])
@@ -514,10 +516,14 @@ def test_published_biom_table(cohorts_dir: Path, rank: Any, taxa: int) -> None:
     assert table.values.shape == (490, taxa)
     np.testing.assert_array_equal(table.values.sum(1), features.values.sum(1))
     sheet = pd.read_csv(folder / "taxonomy.tsv", sep="\t", dtype=str, index_col=0)
-    of_rank = sheet.loc[list(features.taxa), "genus"] == "Faecalibacterium"
-    named = [at for at, taxon in enumerate(table.taxa) if "g__Faecalibacterium" in table.lineages[taxon]]
+    is_faecalibacterium = sheet.loc[list(features.taxa), "genus"] == "Faecalibacterium"
+    positions = [
+        position for position, taxon in enumerate(table.taxa) if "g__Faecalibacterium" in table.lineages[taxon]
+    ]
     if rank != "phylum":
-        np.testing.assert_array_equal(table.values[:, named].sum(1), features.values[:, of_rank.to_numpy()].sum(1))
+        np.testing.assert_array_equal(
+            table.values[:, positions].sum(1), features.values[:, is_faecalibacterium.to_numpy()].sum(1)
+        )
 
 
 def test_published_artifacts_hold_percent_under_the_name_of_counts(cohorts_dir: Path) -> None:

@@ -1,4 +1,5 @@
 import csv
+import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -28,27 +29,49 @@ def read(tmp_path: Path) -> Read:
 @pytest.mark.parametrize("delimiter", ["\t", ";", ","])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_every_usual_spelling_of_a_table(read: Read, delimiter: str, newline: str, mark: str) -> None:
+def test_delimiters_line_ends_and_byte_order_mark(read: Read, delimiter: str, newline: str, mark: str) -> None:
     lines = ["patient|best", " p1 |PR", '"p|2"|NA']
-    sheet = read(mark + newline.join(line.replace("|", delimiter) for line in lines) + newline)
-    assert sheet.frame.to_dict("list") == {"patient": ["p1", f"p{delimiter}2"], "best": ["PR", "NA"]}
+    table = read(mark + newline.join(line.replace("|", delimiter) for line in lines) + newline)
+    assert table.frame.to_dict("list") == {"patient": ["p1", f"p{delimiter}2"], "best": ["PR", "NA"]}
 
 
-def test_an_index_is_the_line_in_the_file(read: Read) -> None:
-    sheet = read('patient,note\n\np1,a\n,\np2,"two\nlines"\np3,c\n')
-    assert dict(zip(sheet.column("patient"), sheet.frame.index, strict=True)) == {"p1": 3, "p2": 5, "p3": 7}
+def test_a_compressed_file_is_read_alike(read: Read) -> None:
+    content = "patient;best\np1;PR\n"
+    compressed = read(gzip.compress(content.encode()), "sheet.csv.gz")
+    assert (compressed.header, compressed.rows) == (("patient", "best"), (("p1", "PR"),))
+    assert compressed.rows == read(content).rows
+
+
+@pytest.mark.parametrize(
+    ("content", "match"),
+    [
+        (b"PK\x03\x04rest", r"got a ZIP archive \(.qza, .xlsx\). State its format, or save it as CSV"),
+        (b"\x89HDFrest", "got an HDF5 file"),
+        (gzip.compress(b"patient,best\np1,PR\n")[:-9], "expected a table of text in UTF-8"),
+    ],
+)
+def test_binary_and_broken_files_are_refused(read: Read, content: bytes, match: str) -> None:
+    with pytest.raises(FileError, match=match):
+        read(content)
+
+
+def test_the_index_of_the_frame_is_the_line_in_the_file(read: Read) -> None:
+    table = read('patient,note\n\np1,a\n,\np2,"two\nlines"\np3,c\n')
+    assert dict(zip(table.column("patient"), table.frame.index, strict=True)) == {"p1": 3, "p2": 5, "p3": 7}
 
 
 def test_errors_name_the_line_after_filtering_and_deduplication(read: Read) -> None:
-    sheet = read("patient,age\nd1,x\np1,1\np1,1\n\np2,old\n")
-    kept = sheet.select(sheet.column("patient") != "d1").one_row_per("patient", ["age"])
+    table = read("patient,age\nd1,x\np1,1\np1,1\n\np2,old\n")
+    selected = table.select(table.column("patient") != "d1").one_row_per("patient", ["age"])
     with pytest.raises(FileError, match=r"sheet\.csv, row 6, column 'age': expected a number, got 'old'") as caught:
-        kept.numbers("age", ())
+        selected.numbers("age", ())
     assert (caught.value.row, caught.value.column) == (6, "age")
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
-def test_what_csv_wrote_is_read_back_with_its_lines(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
+def test_rows_written_by_csv_are_read_back_with_their_lines(
+    tmp_path_factory: pytest.TempPathFactory, rows: list
+) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["one", "two"])
@@ -80,64 +103,64 @@ def test_what_csv_wrote_is_read_back_with_its_lines(tmp_path_factory: pytest.Tem
         ("a,b\n,\n\n", None, "expected a header and rows"),
     ],
 )
-def test_no_table(read: Read, content: str | bytes, row: int | None, match: str) -> None:
+def test_files_that_are_no_table(read: Read, content: str | bytes, row: int | None, match: str) -> None:
     with pytest.raises(FileError, match=match) as caught:
         read(content)
     assert caught.value.row == row
     assert caught.value.file.endswith("sheet.csv")
 
 
-def test_absent_file(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
         read_text_table(tmp_path / "none.csv")
 
 
-def test_a_column_that_is_not_there(read: Read) -> None:
+def test_a_column_that_does_not_exist(read: Read) -> None:
     with pytest.raises(FileError, match="no column 'ORR'; the columns are patient, orr"):
         read("patient,orr\np1,yes\n").column("ORR")
 
 
 def test_numbers(read: Read) -> None:
-    sheet = read("x\n1\n-2.5\n\N{MINUS SIGN}4\n1e3\nNA\n")
+    table = read("x\n1\n-2.5\n\N{MINUS SIGN}4\n1e3\nNA\n")
     expected = pd.Series([1, -2.5, -4, 1000, float("nan")], index=range(2, 7), name="x")
-    pd.testing.assert_series_equal(sheet.numbers("x", ("NA",)), expected)
+    pd.testing.assert_series_equal(table.numbers("x", ("NA",)), expected)
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999", "3,5", "1_000", "True", "0x1F", "n/a", "NA"])
-def test_no_number(read: Read, text: str) -> None:
+def test_cells_that_are_no_number(read: Read, text: str) -> None:
     with pytest.raises(FileError, match="expected a number") as caught:
         read(f"x;y\n1;1\n{text};1\n").numbers("x", ("",))
     assert repr(text) in str(caught.value)
     assert caught.value.row == 3
 
 
-def test_finite_numbers_of_nothing() -> None:
+def test_finite_numbers_of_an_empty_series() -> None:
     assert finite_numbers(pd.Series([], dtype="str")).dtype == float
 
 
-def test_meanings(read: Read) -> None:
-    sheet = read("best\nPR\nNA\nPR\n")
-    assert sheet.decode("best", {"PR": True, "NA": None}, "outcomes.x") == [True, None, True]
+def test_decode(read: Read) -> None:
+    table = read("best\nPR\nNA\nPR\n")
+    assert table.decode("best", {"PR": True, "NA": None}, "outcomes.x") == [True, None, True]
     with pytest.raises(FileError, match=r"row 3, column 'best': no rule explains 'NA'; the manifest's 'outcomes\.x'"):
-        sheet.decode("best", {"PR": True}, "outcomes.x")
+        table.decode("best", {"PR": True}, "outcomes.x")
 
 
-def test_one_per_key(read: Read) -> None:
-    sheet = read("patient,best,day\np1,PR,0\np2,SD,0\np1,PR,7\n")
-    assert list(sheet.one_row_per("patient", ["best"]).frame.index) == [2, 3]
+def test_one_row_per_key(read: Read) -> None:
+    table = read("patient,best,day\np1,PR,0\np2,SD,0\np1,PR,7\n")
+    assert list(table.one_row_per("patient", ["best"]).frame.index) == [2, 3]
     with pytest.raises(FileError, match="patient 'p1' has '7' here and '0' above") as caught:
-        sheet.one_row_per("patient", ["best", "day"])
+        table.one_row_per("patient", ["best", "day"])
     assert (caught.value.row, caught.value.column) == (4, "day")
 
 
-def test_an_empty_cell_differs_from_a_full_one(read: Read) -> None:
+def test_an_empty_cell_differs_from_a_value(read: Read) -> None:
     with pytest.raises(FileError, match="has '' here and 'PR' above"):
         read("patient,best\np1,PR\np1,\n").one_row_per("patient", ["best"])
 
 
 def test_frankel_typesets_its_minus_signs(cohorts_dir: Path) -> None:
-    sheet = read_text_table(cohorts_dir / "frankel_2017" / "metadata.tsv")
-    text = sheet.column("change_in_tumor_size")
+    table = read_text_table(cohorts_dir / "frankel_2017" / "metadata.tsv")
+    text = table.column("change_in_tumor_size")
     assert text.str.contains("\N{MINUS SIGN}").any()
-    change = sheet.numbers("change_in_tumor_size", ("", "NA", "nan"))
+    change = table.numbers("change_in_tumor_size", ("", "NA", "nan"))
     assert (change[text.str.startswith("\N{MINUS SIGN}")] < 0).all()
