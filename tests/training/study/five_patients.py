@@ -22,6 +22,78 @@ ASSESSED = (
 )
 
 
+_DATED = {"unit": "months", "yes": ["1"], "no": ["0"]}
+_ROW = {"patient": "patient", "day": "day"}
+MANIFEST: dict[str, Any] = {
+    "name": "five",
+    "title": "Five patients",
+    "source": {"licence": "none needed", "citation": "nobody"},
+    "clock": {"name": "day_fmt", "index": "first transplant"},
+    "taxa": {
+        "file": "taxa.csv",
+        "format": "table",
+        "unit": "percent",
+        "sample_axis": "rows",
+        "profiler": "by_hand",
+    },
+    "samples": {
+        "file": "samples.csv",
+        "sample": "sample",
+        "patient": "patient",
+        "day": {"column": "day"},
+        "donor": {"column": "sample", "pattern": "^SPENDER"},
+        "donor_sample": "given",
+    },
+    "patients": {
+        "file": "patients.csv",
+        "patient": "patient",
+        "covariates": {
+            "age": {"column": "age", "unit": "years"},
+            "sex": {"column": "sex", "values": {"F": "female", "M": "male"}},
+        },
+    },
+    "outcomes": {
+        "recist": {"column": "best", "CR": ["CR"], "PR": ["PR"], "SD": ["SD"], "PD": ["PD"]},
+        "toxicity": {
+            "events": "events.csv",
+            **_ROW,
+            "term": "term",
+            "grade": "grade",
+            "attribution": {"column": "cause", "values": {"FMT": "FMT", "ICI": "ICI", "": ""}},
+            "serious": {"column": "sae", "yes": ["yes"], "no": ["no"], "unknown": [""]},
+            "organism": "org",
+        },
+        "survival": {
+            "overall_survival": {"time": "os", "event": "died", **_DATED},
+            "progression_free_survival": {"time": "pfs", "event": "prog", **_DATED},
+            "treatment_end": {"time": "off", "unit": "months"},
+        },
+    },
+    "course": {
+        "transplants": {"file": "transplants.csv", **_ROW, "donor": "donor", "batch": "batch"},
+        "cycles": {"file": "cycles.csv", **_ROW, "drug": "drug"},
+        "assessments": {
+            "file": "assessed.csv",
+            **_ROW,
+            "response": {
+                "column": "found",
+                "values": {response: response for response in ("CR", "PR", "SD", "PD", "iUPD", "iCPD")},
+            },
+            "sum_mm": "sum",
+        },
+        "medications": {
+            "file": "drugs.csv",
+            "patient": "patient",
+            "name": "name",
+            "kind": {"column": "kind", "values": {"abx": "antibiotic"}},
+            "start": "start",
+            "end": "end",
+        },
+        "measures": {"file": "measures.csv", **_ROW, "columns": {"weight": {"column": "kg", "unit": "kg"}}},
+    },
+}
+
+
 def _lines(*rows: object) -> str:
     return "".join(f"{row}\n" for row in rows)
 
@@ -52,76 +124,5 @@ def five_patients(folder: Path, died: str = "11111", events: str = "", **changes
     }
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    dated = {"unit": "months", "yes": ["1"], "no": ["0"]}
-    row = {"patient": "patient", "day": "day"}
-    manifest = {
-        "name": "five",
-        "title": "Five patients",
-        "source": {"licence": "none needed", "citation": "nobody"},
-        "clock": {"name": "day_fmt", "index": "first transplant"},
-        "taxa": {
-            "file": "taxa.csv",
-            "format": "table",
-            "unit": "percent",
-            "sample_axis": "rows",
-            "profiler": "by_hand",
-        },
-        "samples": {
-            "file": "samples.csv",
-            "sample": "sample",
-            "patient": "patient",
-            "day": {"column": "day"},
-            "donor": {"column": "sample", "pattern": "^SPENDER"},
-            "donor_sample": "given",
-        },
-        "patients": {
-            "file": "patients.csv",
-            "patient": "patient",
-            "covariates": {
-                "age": {"column": "age", "unit": "years"},
-                "sex": {"column": "sex", "values": {"F": "female", "M": "male"}},
-            },
-        },
-        "outcomes": {
-            "recist": {"column": "best", "CR": ["CR"], "PR": ["PR"], "SD": ["SD"], "PD": ["PD"]},
-            "toxicity": {
-                "events": "events.csv",
-                **row,
-                "term": "term",
-                "grade": "grade",
-                "attribution": {"column": "cause", "values": {"FMT": "FMT", "ICI": "ICI", "": ""}},
-                "serious": {"column": "sae", "yes": ["yes"], "no": ["no"], "unknown": [""]},
-                "organism": "org",
-            },
-            "survival": {
-                "overall_survival": {"time": "os", "event": "died", **dated},
-                "progression_free_survival": {"time": "pfs", "event": "prog", **dated},
-                "treatment_end": {"time": "off", "unit": "months"},
-            },
-        },
-        "course": {
-            "transplants": {"file": "transplants.csv", **row, "donor": "donor", "batch": "batch"},
-            "cycles": {"file": "cycles.csv", **row, "drug": "drug"},
-            "assessments": {
-                "file": "assessed.csv",
-                **row,
-                "response": {
-                    "column": "found",
-                    "values": {response: response for response in ("CR", "PR", "SD", "PD", "iUPD", "iCPD")},
-                },
-                "sum_mm": "sum",
-            },
-            "medications": {
-                "file": "drugs.csv",
-                "patient": "patient",
-                "name": "name",
-                "kind": {"column": "kind", "values": {"abx": "antibiotic"}},
-                "start": "start",
-                "end": "end",
-            },
-            "measures": {"file": "measures.csv", **row, "columns": {"weight": {"column": "kg", "unit": "kg"}}},
-        },
-        **changes,
-    }
-    (folder / "manifest.yaml").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "manifest.yaml").write_text(json.dumps(MANIFEST | changes), encoding="utf-8")
     return read_cohort(str(folder / "manifest.yaml"), folder)
