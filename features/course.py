@@ -1,7 +1,7 @@
 """The course of a trial: transplants, cycles, assessments, medications and measures, dated on the cohort's clock.
 
-It is for looking at what happened. None of it becomes a feature: most of it comes after the landmark, and much of it,
-such as steroids, because of the outcome.
+It describes what happened, and none of it becomes a feature: most of it comes after the landmark, and some of it, such
+as steroids, because of the outcome.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def _empty(**kinds: str) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Course:
-    """What was done to a cohort's patients and found in them over time.
+    """The treatments, assessments and measures of a cohort's patients over time.
 
-    A frame has no rows where the cohort does not tell. Rows stand by day. Text that is missing is "", a number NaN.
+    A frame without rows is not reported. Rows are sorted by day. Missing text is "", a missing number NaN.
 
     Attributes
     ----------
@@ -49,10 +49,9 @@ class Course:
         lesions' diameters).
     medications : pandas.DataFrame
         `patient`, `name`, `kind` ("antibiotic", "steroid", "ppi" or "other"), `start`, `end`; a day that is NaN is
-        unknown, or the medication goes on.
+        unknown, or the medication continues.
     measures : pandas.DataFrame
-        `patient`, `day`, `name`, `value`, `unit`: weight, albumin and whatever else was measured over time. No value is
-        NaN.
+        `patient`, `day`, `name`, `value`, `unit`: weight, albumin and other measures over time. No value is NaN.
     """
 
     transplants: pd.DataFrame = field(
@@ -68,12 +67,12 @@ class Course:
     measures: pd.DataFrame = field(default_factory=partial(_empty, day="float", name="str", value="float", unit="str"))
 
 
-def read_course(said: TrialCourse, paths: Mapping[str, Path], patients: Set[str]) -> Course:
+def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[str]) -> Course:
     """Read every table of the course that a manifest names.
 
     Parameters
     ----------
-    said : TrialCourse
+    course : TrialCourse
         The manifest's part.
     paths : mapping of str to Path
         Where each file named by the manifest lies.
@@ -83,164 +82,169 @@ def read_course(said: TrialCourse, paths: Mapping[str, Path], patients: Set[str]
     Raises
     ------
     FileError
-        A patient who is not the cohort's, a day or value that is no number, a word that the manifest does not explain,
-        an end before its start, a sum of diameters below 0, one measure in two units, or a second row of what
-        there can be one of: an assessment or a measure of one day, a dose of one drug on one day.
+        A patient is not one of the cohort's, a day or value is no number, the manifest does not explain a word, an end
+        precedes its start, a sum of diameters is negative, one measure has two units, or a row is a duplicate: a second
+        assessment or measure of one day, or a second dose of one drug on one day.
     """
-    read: dict[str, pd.DataFrame] = {}
-    for name, part in said:
+    tables: dict[str, pd.DataFrame] = {}
+    for name, part in course:
         if part is None:
             continue
         rows = _Rows(read_text_table(paths[part.file], may_be_empty=True), part, patients)
         match part:
             case Transplants():
-                read[name] = _transplants(rows, part)
-                rows.once()
+                tables[name] = _transplants(rows, part)
+                rows.refuse_duplicates()
             case Cycles():
-                read[name] = _dated(rows, part.day, drug=rows.text(part.drug))
-                rows.once(part.day, part.drug)
+                tables[name] = _dated(rows, part.day, drug=rows.text(part.drug))
+                rows.refuse_duplicates(part.day, part.drug)
             case Assessments():
-                read[name] = _assessments(rows, part)
-                rows.once(part.day)
+                tables[name] = _assessments(rows, part)
+                rows.refuse_duplicates(part.day)
             case Medications():
-                read[name] = _medications(rows, part)
-                rows.once()
+                tables[name] = _medications(rows, part)
+                rows.refuse_duplicates()
             case LongMeasures():
-                read[name] = _long_measures(rows, part)
-                rows.once(part.day, part.name)
+                tables[name] = _long_measures(rows, part)
+                rows.refuse_duplicates(part.day, part.name)
             case WideMeasures():
-                read[name] = _wide_measures(rows, part)
-                rows.once(part.day)
-    return Course(**read)
+                tables[name] = _wide_measures(rows, part)
+                rows.refuse_duplicates(part.day)
+    return Course(**tables)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """A part's sheet, whose missing cells are empty text or NaN, and so is a column that the manifest does not name."""
+    """The table of one part; missing cells are "" or NaN, and so is a column that the manifest does not name."""
 
-    sheet: TextTable
+    table: TextTable
     part: CoursePart
     patients: Set[str]
 
     def patient(self) -> pd.Series[str]:
-        names = self.sheet.column(self.part.patient)
-        known = names.isin(self.patients)
-        if not known.all():
-            at = int((~known).to_numpy().argmax())
-            raise self.sheet.error(
-                f"patient {names.iloc[at]!r} is not one of the cohort's {len(self.patients)}; correct the name, or "
-                "list the patient",
+        names = self.table.column(self.part.patient)
+        is_unknown = (~names.isin(self.patients)).to_numpy()
+        if is_unknown.any():
+            position = int(is_unknown.argmax())
+            raise self.table.error(
+                f"patient {names.iloc[position]!r} is not one of the cohort's {len(self.patients)}; correct the name, "
+                "or list the patient",
                 self.part.patient,
-                at,
+                position,
             )
         return names
 
-    def once(self, *columns: str | None) -> None:
-        """Refuse a second row of one patient that is the same in these columns; in all, where none is named."""
-        said = [column for column in columns if column is not None]
-        again = self.sheet.frame.duplicated([self.part.patient, *said] if said else None)
-        if again.any():
-            at = int(again.to_numpy().argmax())
-            same = " and ".join(repr(column) for column in said) or "every column"
-            raise self.sheet.error(
-                f"patient {self.patient().iloc[at]!r} has an earlier row that is the same in {same}; expected one row, "
-                "so join the two or remove one",
-                said[-1] if said else self.part.patient,
-                at,
+    def refuse_duplicates(self, *key: str | None) -> None:
+        """Refuse a second row of one patient that agrees in these columns, or in all columns where none is named."""
+        columns = [column for column in key if column is not None]
+        is_duplicate = self.table.frame.duplicated([self.part.patient, *columns] if columns else None).to_numpy()
+        if is_duplicate.any():
+            position = int(is_duplicate.argmax())
+            agreement = " and ".join(repr(column) for column in columns) or "every column"
+            raise self.table.error(
+                f"patient {self.patient().iloc[position]!r} has an earlier row that is the same in {agreement}; "
+                "expected one row, so join the two or remove one",
+                columns[-1] if columns else self.part.patient,
+                position,
             )
 
     def text(self, column: str | None) -> pd.Series[str]:
         if column is None:
-            return pd.Series("", index=self.sheet.frame.index, dtype="str")
-        text = self.sheet.column(column)
+            return pd.Series("", index=self.table.frame.index, dtype="str")
+        text = self.table.column(column)
         return text.mask(text.isin(self.part.missing), "")
 
     def numbers(self, column: str | None) -> pd.Series[float]:
         if column is None:
-            return pd.Series(np.nan, index=self.sheet.frame.index)
-        return self.sheet.numbers(column, self.part.missing)
+            return pd.Series(np.nan, index=self.table.frame.index)
+        return self.table.numbers(column, self.part.missing)
 
-    def decode(self, column: str, meaning: Mapping[str, str], where: str) -> pd.Series[str]:
-        said = self.sheet.decode(column, meaning, f"course.{where}.values")
-        return pd.Series(said, index=self.sheet.frame.index, dtype="str")
+    def decode(self, column: str, meanings: Mapping[str, str], manifest_key: str) -> pd.Series[str]:
+        codes = self.table.decode(column, meanings, f"course.{manifest_key}.values")
+        return pd.Series(codes, index=self.table.frame.index, dtype="str")
 
 
 def _dated(rows: _Rows, day: str, **columns: pd.Series[Any]) -> pd.DataFrame:
-    frame = pd.DataFrame({"patient": rows.patient(), "day": rows.sheet.numbers(day, ()), **columns})
+    frame = pd.DataFrame({"patient": rows.patient(), "day": rows.table.numbers(day, ()), **columns})
     return frame.sort_values("day", kind="stable", ignore_index=True)
 
 
-def _transplants(rows: _Rows, said: Transplants) -> pd.DataFrame:
+def _transplants(rows: _Rows, part: Transplants) -> pd.DataFrame:
     return _dated(
         rows,
-        said.day,
-        donor=rows.text(said.donor),
-        batch=rows.text(said.batch),
-        dose=rows.numbers(said.dose),
-        unit=rows.text(said.unit),
-        route=rows.text(said.route),
-        preparation=rows.text(said.preparation),
+        part.day,
+        donor=rows.text(part.donor),
+        batch=rows.text(part.batch),
+        dose=rows.numbers(part.dose),
+        unit=rows.text(part.unit),
+        route=rows.text(part.route),
+        preparation=rows.text(part.preparation),
     )
 
 
-def _assessments(rows: _Rows, said: Assessments) -> pd.DataFrame:
-    total, response = rows.numbers(said.sum_mm), rows.text(None)
-    if said.sum_mm is not None and (total < 0).any():
-        at = int((total < 0).to_numpy().argmax())
-        raise rows.sheet.error(
-            f"expected the sum of the target lesions' diameters in mm, got {total.iloc[at]:g}; a change from baseline "
-            "is no sum",
-            said.sum_mm,
-            at,
+def _assessments(rows: _Rows, part: Assessments) -> pd.DataFrame:
+    sum_mm, response = rows.numbers(part.sum_mm), rows.text(None)
+    is_negative = (sum_mm < 0).to_numpy()
+    if part.sum_mm is not None and is_negative.any():
+        position = int(is_negative.argmax())
+        raise rows.table.error(
+            f"expected the sum of the target lesions' diameters in mm, got {sum_mm.iloc[position]:g}; give the sum, "
+            "not a change from baseline",
+            part.sum_mm,
+            position,
         )
-    if said.response is not None:
-        meaning = {**dict.fromkeys(said.missing, ""), **said.response.values}
-        response = rows.decode(said.response.column, meaning, "assessments.response")
-    return _dated(rows, said.day, response=response, sum_mm=total)
+    if part.response is not None:
+        meanings = {**dict.fromkeys(part.missing, ""), **part.response.values}
+        response = rows.decode(part.response.column, meanings, "assessments.response")
+    return _dated(rows, part.day, response=response, sum_mm=sum_mm)
 
 
-def _medications(rows: _Rows, said: Medications) -> pd.DataFrame:
-    start, end = rows.numbers(said.start), rows.numbers(said.end)
-    if said.end is not None and (end < start).any():
-        at = int((end < start).to_numpy().argmax())
-        raise rows.sheet.error(
-            f"expected a day from the start on, which is {start.iloc[at]:g}, got {end.iloc[at]:g}", said.end, at
+def _medications(rows: _Rows, part: Medications) -> pd.DataFrame:
+    start, end = rows.numbers(part.start), rows.numbers(part.end)
+    is_reversed = (end < start).to_numpy()
+    if part.end is not None and is_reversed.any():
+        position = int(is_reversed.argmax())
+        raise rows.table.error(
+            f"expected a day on or after the start, day {start.iloc[position]:g}, got {end.iloc[position]:g}",
+            part.end,
+            position,
         )
-    kind = rows.decode(said.kind.column, said.kind.values, "medications.kind")
+    kind = rows.decode(part.kind.column, part.kind.values, "medications.kind")
     frame = pd.DataFrame(
-        {"patient": rows.patient(), "name": rows.text(said.name), "kind": kind, "start": start, "end": end}
+        {"patient": rows.patient(), "name": rows.text(part.name), "kind": kind, "start": start, "end": end}
     )
     return frame.sort_values("start", kind="stable", ignore_index=True)
 
 
-def _long_measures(rows: _Rows, said: LongMeasures) -> pd.DataFrame:
-    name, unit = rows.text(said.name), rows.text(said.unit)
-    first = unit.groupby(name).transform("first")
-    if said.unit is not None and (unit != first).any():
-        at = int((unit != first).to_numpy().argmax())
-        raise rows.sheet.error(
-            f"{name.iloc[at]!r} is in {unit.iloc[at]!r} here and in {first.iloc[at]!r} above; expected one unit, so "
-            "convert one of them",
-            said.unit,
-            at,
+def _long_measures(rows: _Rows, part: LongMeasures) -> pd.DataFrame:
+    name, unit = rows.text(part.name), rows.text(part.unit)
+    expected_unit = unit.groupby(name).transform("first")
+    differs = (unit != expected_unit).to_numpy()
+    if part.unit is not None and differs.any():
+        position = int(differs.argmax())
+        raise rows.table.error(
+            f"{name.iloc[position]!r} is in {unit.iloc[position]!r} here, in {expected_unit.iloc[position]!r} above; "
+            "expected one unit, so convert one of them",
+            part.unit,
+            position,
         )
-    return _measured(_dated(rows, said.day, name=name, value=rows.numbers(said.value), unit=unit))
+    return _without_missing(_dated(rows, part.day, name=name, value=rows.numbers(part.value), unit=unit))
 
 
-def _wide_measures(rows: _Rows, said: WideMeasures) -> pd.DataFrame:
+def _wide_measures(rows: _Rows, part: WideMeasures) -> pd.DataFrame:
     blank = rows.text(None)
     columns = [
         _dated(
             rows,
-            said.day,
+            part.day,
             name=blank.replace("", name),
             value=rows.numbers(measure.column),
             unit=blank.replace("", measure.unit),
         )
-        for name, measure in said.columns.items()
+        for name, measure in part.columns.items()
     ]
-    return _measured(pd.concat(columns).sort_values("day", kind="stable"))
+    return _without_missing(pd.concat(columns).sort_values("day", kind="stable"))
 
 
-def _measured(long: pd.DataFrame) -> pd.DataFrame:
-    return long.dropna(subset="value", ignore_index=True)
+def _without_missing(measures: pd.DataFrame) -> pd.DataFrame:
+    return measures.dropna(subset="value", ignore_index=True)

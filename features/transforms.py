@@ -1,7 +1,7 @@
 """Transformers of the blocks: scikit-learn estimators, fitted inside folds.
 
-Each one's fitted state is plain numbers and names (`learned`), so that a bundle can keep it as JSON and the server can
-run the very same kernels without pickle. Arrays are (n_samples, n_features); taxa enter as proportions.
+The fitted state of a transformer is numbers and names (`learned`), so that a bundle stores it as JSON and the server
+runs the same kernels without pickle. Arrays are (n_samples, n_features); taxa enter as proportions.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Matrix = NDArray[np.float64]
 class BlockTransformer(TransformerMixin, BaseEstimator):
     """A transformer of one block whose fitted state is JSON.
 
-    Subclasses say in `learned` which fitted attributes they have, and compute in `_kernel`.
+    Subclasses list their fitted attributes in `learned` and compute in `_kernel`.
     """
 
     learned: ClassVar[tuple[str, ...]] = ()
     _finite: ClassVar[bool | str] = True
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
-        """Learn from the training rows alone."""
+        """Estimate the fitted attributes from the training rows."""
         matrix = self._checked(X, reset=True)
         self._learn(matrix)
         return self
@@ -68,21 +68,21 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         return tags
 
     def _checked(self, X: ArrayLike, *, reset: bool) -> Matrix:
-        # A fold may leave no column standing, and the kernels know what to make of none.
+        # In a small fold an earlier step may drop every column; the kernels accept a matrix without columns.
         matrix: Matrix = validate_data(
             self, X, dtype=np.float64, ensure_all_finite=self._finite, ensure_min_features=0, reset=reset
         )
         return matrix
 
     def _learn(self, X: Matrix) -> None:
-        """Most transformers have nothing to learn."""
+        """Set the fitted attributes; most transformers have none."""
 
     def _kernel(self, X: Matrix) -> Matrix:
         raise NotImplementedError
 
 
 class PrevalenceFilter(BlockTransformer):
-    """Keep the taxa found in at least, and at most, a share of the training samples.
+    """Keep the taxa whose prevalence in the training samples lies between two bounds.
 
     Parameters
     ----------
@@ -104,15 +104,15 @@ class PrevalenceFilter(BlockTransformer):
         return X[:, self.kept_]
 
     def names_out(self, names: list[str]) -> list[str]:
-        """Return the names of the kept taxa."""
+        """Return the names of the retained taxa."""
         return [names[i] for i in self.kept_]
 
 
 class ZeroReplacement(BlockTransformer):
-    r"""Replace zeros multiplicatively by half the smallest proportion seen in training.
+    r"""Replace zeros multiplicatively by half the smallest proportion of the training samples.
 
     A row is closed to 1, its zeros become :math:`\delta`, and its other parts shrink by the factor
-    :math:`1 - \delta\, n_0`, so that the row stays closed and their ratios stay as they were.
+    :math:`1 - \delta\, n_0`, so that the row stays closed and their ratios do not change.
 
     References
     ----------
@@ -123,16 +123,16 @@ class ZeroReplacement(BlockTransformer):
 
     def _learn(self, X: Matrix) -> None:
         closed = closure(X)
-        found = closed[closed > 0]
-        # Half the detection limit, and never so much that replaced zeros could fill a row.
-        self.delta_ = min(float(found.min()) / 2 if found.size else 1.0, 0.5 / max(X.shape[1], 1))
+        positive = closed[closed > 0]
+        # At most half a row consists of replaced zeros.
+        self.delta_ = min(float(positive.min()) / 2 if positive.size else 1.0, 0.5 / max(X.shape[1], 1))
 
     def _kernel(self, X: Matrix) -> Matrix:
         closed = closure(X)
         zero = closed == 0
         n_zero = zero.sum(axis=1, keepdims=True)
         replaced: Matrix = np.where(zero, self.delta_, closed * (1 - self.delta_ * n_zero))
-        # A row in which nothing was found says nothing of ratios: it becomes the neutral composition.
+        # A row without any taxon has no ratios: it becomes the neutral composition.
         replaced[n_zero[:, 0] == X.shape[1]] = 1 / max(X.shape[1], 1)
         return replaced
 
@@ -159,7 +159,7 @@ class CLR(BlockTransformer):
 
 
 class PresenceAbsence(BlockTransformer):
-    """1 where a taxon was found, else 0."""
+    """1 where a taxon was detected, else 0."""
 
     def _kernel(self, X: Matrix) -> Matrix:
         return (X > 0).astype(np.float64)
@@ -168,7 +168,7 @@ class PresenceAbsence(BlockTransformer):
 class Ranks(BlockTransformer):
     """Each taxon's rank within its sample, as a share of the number of taxa; ties share their mean rank.
 
-    Ranks do not move when a sample is sequenced deeper, nor with any other rise that keeps the order of abundances.
+    Ranks do not change with sequencing depth, nor with any other transformation that keeps the order of abundances.
     """
 
     def _kernel(self, X: Matrix) -> Matrix:
@@ -206,7 +206,7 @@ class GenusSums(BlockTransformer):
 
 
 class AlphaDiversity(BlockTransformer):
-    """Richness, Shannon's entropy (nats) and Simpson's index of each sample; all 0 where nothing was found."""
+    """Richness, Shannon's entropy (nats) and Simpson's index of each sample; all 0 in a sample without taxa."""
 
     def _kernel(self, X: Matrix) -> Matrix:
         p = closure(X)
@@ -219,10 +219,10 @@ class AlphaDiversity(BlockTransformer):
 
 
 class CensoredFill(BlockTransformer):
-    """Give a number to measurements that are only known to lie beyond a limit nobody stated.
+    """Give a number to measurements below or above a limit that is not reported.
 
-    They come as -inf (below) and inf (above). Below becomes the smallest number seen in training, or half of it; above
-    becomes the largest. NaN, not measured, stays NaN.
+    They are -inf (below) and inf (above) in the input. Below becomes the smallest number of the training rows, or half
+    of it; above becomes the largest. NaN, not measured, stays NaN.
 
     Parameters
     ----------
@@ -241,14 +241,14 @@ class CensoredFill(BlockTransformer):
 
     def _learn(self, X: Matrix) -> None:
         check_policy(self.policy)
-        seen = np.isfinite(X)
-        low = np.where(seen, X, np.inf).min(axis=0, initial=np.inf)
-        high = np.where(seen, X, -np.inf).max(axis=0, initial=-np.inf)
+        measured = np.isfinite(X)
+        low = np.where(measured, X, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(measured, X, -np.inf).max(axis=0, initial=-np.inf)
         if self.policy == "half_limit":
             low = np.where(np.isin(np.arange(low.size), self.log2), low - 1, low / 2)
-        # An analyte without a number in training was beyond its limit in every row: one value, whichever it is.
-        none = ~seen.any(axis=0)
-        self.low_, self.high_ = np.where(none, 1.0, low), np.where(none, 1.0, high)
+        # An analyte without a number in training was beyond its limit in every row: any constant will do.
+        all_censored = ~measured.any(axis=0)
+        self.low_, self.high_ = np.where(all_censored, 1.0, low), np.where(all_censored, 1.0, high)
 
     def _kernel(self, X: Matrix) -> Matrix:
         if self.policy == "missing":
@@ -257,12 +257,12 @@ class CensoredFill(BlockTransformer):
 
 
 class Log10(BlockTransformer):
-    """Logarithm, to base 10, of chosen columns: concentrations are; expression and NPX already are logarithms.
+    """Logarithm to base 10 of the columns of concentrations; expression and NPX already are logarithms.
 
     Parameters
     ----------
     columns : list of int
-        The columns to take the logarithm of.
+        Positions of the columns of concentrations.
     """
 
     learned = ("floor_",)
@@ -272,8 +272,8 @@ class Log10(BlockTransformer):
         self.columns = columns
 
     def _learn(self, X: Matrix) -> None:
-        chosen = X[:, self.columns]
-        positive = np.where(chosen > 0, chosen, np.inf).min(axis=0, initial=np.inf)
+        concentrations = X[:, self.columns]
+        positive = np.where(concentrations > 0, concentrations, np.inf).min(axis=0, initial=np.inf)
         # A published 0 is a rounded small number: half the smallest positive one.
         self.floor_ = np.where(np.isfinite(positive), positive / 2, 1.0)
 
@@ -284,7 +284,7 @@ class Log10(BlockTransformer):
 
 
 class MedianFill(BlockTransformer):
-    """Drop columns seldom measured in training, and fill the gaps of the others with their training median.
+    """Drop columns seldom measured in training, and impute missing values of the others by their training median.
 
     Parameters
     ----------
@@ -307,19 +307,19 @@ class MedianFill(BlockTransformer):
         return np.asarray(np.nanmedian(X, axis=0))
 
     def _kernel(self, X: Matrix) -> Matrix:
-        kept = X[:, self.kept_]
-        return np.where(np.isnan(kept), self.median_, kept)
+        retained = X[:, self.kept_]
+        return np.where(np.isnan(retained), self.median_, retained)
 
     def names_out(self, names: list[str]) -> list[str]:
-        """Return the names of the kept columns."""
+        """Return the names of the retained columns."""
         return [names[i] for i in self.kept_]
 
 
 class MeanFill(MedianFill):
-    """Drop columns as `MedianFill` does, and fill the gaps of the others with their training mean.
+    """Drop columns as `MedianFill` does, and impute missing values of the others by their training mean.
 
-    The median of yes and no is one of the two; of a patient of whom nothing is known it would tell the commoner. The
-    mean tells nothing.
+    The median of a 0/1 column is 0 or 1, and would give a patient with a missing value the commoner level; the mean is
+    uninformative.
     """
 
     def _middle(self, X: Matrix) -> NDArray[np.float64]:
@@ -364,7 +364,7 @@ def closure(X: Matrix) -> Matrix:
 def genus_of(species: str) -> str:
     """Return the genus in a species' canonical name: its first word, or two in `Candidatus_Cibiobacter_qucibialis`.
 
-    Of `unclassified_Lachnospiraceae` no genus is known; it stays apart from the unclassified of other clades.
+    The genus of `unclassified_Lachnospiraceae` is unknown; the name stays whole, apart from other unclassified taxa.
     """
     words = species.split("_")
     return "_".join(words[:2]) if words[0] in {"Candidatus", "unclassified"} else words[0]
