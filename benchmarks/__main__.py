@@ -1,6 +1,6 @@
-"""Measure ratios, each of two things timed side by side in one run, and print them as Markdown.
+"""Run every speed benchmark, and print the tables as Markdown.
 
-Milliseconds belong to a machine; the ratios are what to compare.
+Each compares two programs that are timed in turns in one run. Compare the ratios: milliseconds depend on the machine.
 """
 
 from __future__ import annotations
@@ -15,51 +15,45 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.feature_scale import feature_rows
+from benchmarks import feature_scale
+from benchmarks.markdown import print_table
 
 LIBRARIES = ("numpy", "pandas", "scikit-learn", "xgboost-cpu", "fastapi", "uvicorn", "mlflow")
 HELP_TARGET = 0.5
 
 
 def main() -> None:
-    """Print the tables; how far it is goes to standard error."""
+    """Print the tables; progress goes to standard error."""
     os.environ.setdefault("TAXOKINE_DATA", str(Path(__file__).parents[2] / "shared" / "cohorts"))
     # Workers and servers would repeat each warning many times.
     os.environ["PYTHONWARNINGS"] = "ignore"
     warnings.simplefilter("ignore")
-    _say("the command line")
+    _report_progress("the command line")
     help_row = _help_row()
-    _say("reading and joining a large cohort")
-    large = feature_rows()
-    # Imported only now: reading's peak memory is that of a process started from a small one.
-    from benchmarks.pages_speed import page_rows
-    from benchmarks.serving_speed import serving_rows
-    from benchmarks.study_speed import study_rows
-    from benchmarks.training_speed import training_rows
+    _report_progress("reading and joining a large cohort")
+    large = feature_scale.feature_rows()
+    # Imported after the large cohort, whose peak memory is measured in children of a small process.
+    from benchmarks import pages_speed, serving_speed, study_speed, training_speed
 
-    _say("predictions")
-    serving = serving_rows()
-    _say("pages")
-    pages = page_rows()
-    _say("a study")
-    study = study_rows()
-    _say("training")
-    training = training_rows()
+    _report_progress("predictions")
+    serving = serving_speed.serving_rows()
+    _report_progress("pages")
+    pages = pages_speed.page_rows()
+    _report_progress("a study")
+    study = study_speed.study_rows()
+    _report_progress("training")
+    training = training_speed.training_rows()
     print(_machine(), end="\n\n")
-    _table(
-        "predict + SHAP, one row, one worker|floor, p50|HTTP, p50|HTTP, p99|answers/s|HTTP ÷ floor|target|"
-        "|`mlflow models serve`, answers/s",
-        serving,
-    )
-    _table("pages, one worker|time|ratio|target|", pages)
-    _table("a trial's own analysis|ours|beside|ratio|target", study)
-    _table("training|ours|plain scikit-learn|plain ÷ ours|left-out log loss, ours / plain|target|", training)
-    _table("features|time|peak memory|ratio", large)
-    _table("command line|time|bare interpreter|target|", [help_row])
+    print_table(serving_speed.HEADER, serving)
+    print_table(pages_speed.HEADER, pages)
+    print_table(study_speed.HEADER, study)
+    print_table(training_speed.HEADER, training)
+    print_table(feature_scale.HEADER, large)
+    print_table("command line|time|bare interpreter|target|", [help_row])
 
 
 def _help_row() -> str:
-    """Return the row of `taxokine --help`, median of 5 beside an interpreter that does nothing."""
+    """Return the row of `taxokine --help` and of an interpreter that does nothing, the medians of five runs."""
     commands = {"help": ["-m", "taxokine", "--help"], "bare": ["-c", "pass"]}
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(5):
@@ -85,12 +79,7 @@ def _processor() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _table(heads: str, rows: list[str]) -> None:
-    columns = heads.count("|") + 1
-    print(f"| {heads.replace('|', ' | ')} |", "|---" * columns + "|", *rows, sep="\n", end="\n\n")
-
-
-def _say(step: str) -> None:
+def _report_progress(step: str) -> None:
     print(f"measuring {step}", file=sys.stderr)
 
 

@@ -1,4 +1,4 @@
-"""Reading and joining a large cohort: seconds and peak memory, beside pandas reading the same table."""
+"""Seconds and peak memory of reading and joining a large cohort, and of pandas reading the same table."""
 
 from __future__ import annotations
 
@@ -10,26 +10,30 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.markdown import print_table
+
+HEADER = "features|time|peak memory|ratio"
 SAMPLES, TAXA = 5_000, 2_000
 _MANIFEST = """\
+manifest_version: 2
 name: large
-title: Invented counts, for the benchmark
+title: Simulated counts, for the benchmark
 simulated: true
-source: {licence: "none needed, simulated", citation: "invented for the benchmark"}
+source: {licence: "none needed, simulated", citation: "simulated for the benchmark"}
 clock: {name: day_ici, index: first dose}
 taxa: {file: counts.tsv, format: table, rank: species, unit: counts, sample_axis: columns, profiler: simulated}
 samples: {file: sheet.csv, sample: sample, patient: patient, day: {column: day}}
-patients: {file: sheet.csv, patient: patient, keep: {age: {column: age, unit: years}}}
+patients: {file: sheet.csv, patient: patient, covariates: {age: {column: age, unit: years}}}
 outcomes:
   recist: {column: recist, CR: [CR], PR: [PR], SD: [SD], PD: [PD]}
 """
 
 
 def feature_rows() -> list[str]:
-    """Return the table's rows: for each reader its seconds, peak memory, and seconds as a multiple of pandas'."""
+    """Return the table's rows: each reader's seconds, peak memory, and seconds as a multiple of pandas'."""
     with tempfile.TemporaryDirectory() as scratch:
         _run("write", scratch)
-        plain, ours = (json.loads(_run(what, scratch)) for what in ("plain", "ours"))
+        plain, ours = (json.loads(_run(side, scratch)) for side in ("plain", "ours"))
     size, ratio = f"{SAMPLES:,} samples × {TAXA:,} taxa", ours[0] / plain[0]
     return [
         f"| {size}: `read_cohort` + `landmark_table` | {ours[0]:.1f} s | {ours[1]:.0f} MB | {ratio:.1f} × |",
@@ -37,9 +41,9 @@ def feature_rows() -> list[str]:
     ]
 
 
-def _run(what: str, folder: str) -> bytes:
-    # Linux counts what the parent holds into a child's peak: this process must stay small until all this is done.
-    command = [sys.executable, "-m", "benchmarks.feature_scale", what, folder]
+def _run(side: str, folder: str) -> bytes:
+    # On Linux a child's peak memory includes its parent's: this process must stay small until these runs are over.
+    command = [sys.executable, "-m", "benchmarks.feature_scale", side, folder]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout
 
 
@@ -65,7 +69,7 @@ def _write_cohort(folder: Path) -> None:
     (folder / "manifest.yaml").write_text(_MANIFEST)
 
 
-def _measure(what: str, folder: Path) -> tuple[float, float]:
+def _measure(side: str, folder: Path) -> tuple[float, float]:
     """Return seconds, and the peak memory of this process in MB."""
     import pandas as pd
 
@@ -73,7 +77,7 @@ def _measure(what: str, folder: Path) -> tuple[float, float]:
     from features.landmark import landmark_table
 
     start = time.perf_counter()
-    if what == "ours":
+    if side == "ours":
         table = landmark_table(read_cohort(folder / "manifest.yaml", folder))
         assert table.taxa.values.shape == (SAMPLES // 2, TAXA)
     else:
@@ -85,8 +89,10 @@ def _measure(what: str, folder: Path) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    what, folder = sys.argv[1], Path(sys.argv[2])
-    if what == "write":
-        _write_cohort(folder)
-    else:
-        print(json.dumps(_measure(what, folder)))
+    match sys.argv[1:]:
+        case ["write", folder]:
+            _write_cohort(Path(folder))
+        case [side, folder]:
+            print(json.dumps(_measure(side, Path(folder))))
+        case _:
+            print_table(HEADER, feature_rows())

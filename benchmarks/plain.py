@@ -1,6 +1,6 @@
-"""The training experiment as one writes it plainly in scikit-learn: what ours is timed against.
+"""The training experiment in plain scikit-learn, against which ours is timed.
 
-Features, splits and grids are ours; pipelines, `GridSearchCV` and `CalibratedClassifierCV` do the rest.
+Features, splits and grids are the same; pipelines, `GridSearchCV` and `CalibratedClassifierCV` do the rest.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from training.validation.folds import Fold, inner_splits
 Vector = NDArray[np.float64]
 
 
-def left_out_probability(
+def held_out_probability(
     table: FeatureTable, y: Vector, blocks: Sequence[str], family: str, fold: Fold, *, n_folds: int, seed: int
 ) -> Vector:
-    """Tune, calibrate and fit on a fold's training rows; return the probability of its left-out rows, (n_test,)."""
+    """Tune, calibrate and fit on a fold's training rows; return the probability of its held-out rows, (n_test,)."""
     X = np.hstack([table.block(block).values for block in blocks])
     train, rows = fold.train, table.rows.iloc[fold.train]
     splits = inner_splits(rows, y[train], n_folds, seed + fold.repeat)

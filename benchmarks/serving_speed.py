@@ -1,8 +1,8 @@
-"""Predictions with SHAP over HTTP, beside the floor of the same model in process and MLflow's own server.
+"""Seconds of a prediction with SHAP over HTTP, in process (the floor), and by MLflow's own server.
 
-The floor is what cannot be left out: from the encoded row to contributions and a probability. Requests and floors take
-turns in short blocks, so that whatever else the machine does slows both. Within its block a floor finds warm caches, as
-a request, which waits for its client in between, does not: the ratio is against the lowest floor there is.
+The floor is the work that no server can omit: from the encoded row to SHAP values and a probability. Requests and
+floors run in turns in short blocks, so that other work on the machine slows both. A floor finds warm caches within its
+block and a request, which waits for its client, does not; the ratio is therefore against the lowest possible floor.
 """
 
 from __future__ import annotations
@@ -21,12 +21,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-KEY = "benchmark"
+from benchmarks.markdown import print_table
+
+if TYPE_CHECKING:
+    from features.feature_table import FeatureTable
+    from models.bundle import Model
+    from training.statistics.arrays import Vector
+
+KEY, OUTCOME = "benchmark", "objective_response"
+HEADER = (
+    "predict + SHAP, one row, one worker|floor, p50|HTTP, p50|HTTP, p99|predictions/s|HTTP ÷ floor|target|"
+    "|`mlflow models serve`, predictions/s"
+)
 PATIENTS, TAXA = 180, 660
 BLOCK, WARM, ROUNDS = 50, 2, 20
 MLFLOW_SECONDS = 3.0
@@ -39,7 +50,7 @@ TARGETS: dict[str, tuple[str, Callable[[float, float], bool]]] = {
 
 @dataclass(frozen=True)
 class Subject:
-    """One family's model, saved and logged, with what is asked of it.
+    """One family's model, saved and logged, with the requests sent to it.
 
     Attributes
     ----------
@@ -47,11 +58,11 @@ class Subject:
     features : int
     bundle : Path
     uri : str
-        Under which MLflow knows it.
+        Of the model in MLflow.
     requests, mlflow_requests : list of bytes
-        A whole request for each patient, to our server and to MLflow's.
+        One HTTP request for each patient, to our server and to MLflow's.
     floor : callable
-        From a patient's position to the probability of the encoded row.
+        Computes SHAP values and the probability of the encoded row at a position.
     """
 
     family: str
@@ -66,91 +77,112 @@ class Subject:
 def serving_rows() -> list[str]:
     """Return the table's rows, one a family."""
     with tempfile.TemporaryDirectory() as scratch:
-        subjects = _subjects(Path(scratch))
+        subjects = _fit_subjects(Path(scratch))
         times = _interleaved(subjects)
         mlflow = _mlflow_rates(subjects)
     rows = []
     for subject in subjects:
-        http, floor = (np.array(one) for one in times[subject.family])
+        http, floor = (np.array(seconds) for seconds in times[subject.family])
         target, met = TARGETS[subject.family]
-        p50, p99, least = np.median(http), np.quantile(http, 0.99), np.median(floor)
-        extra = f"+{(p50 - least) * 1e3:.2f} ms"
+        http_p50, http_p99, floor_p50 = np.median(http), np.quantile(http, 0.99), np.median(floor)
+        extra = f"+{(http_p50 - floor_p50) * 1e3:.2f} ms"
         rows.append(
-            f"| {subject.family}, {subject.features} features | {least * 1e3:.2f} ms | {p50 * 1e3:.2f} ms | "
-            f"{p99 * 1e3:.2f} ms | {len(http) / http.sum():.0f} | **{p50 / least:.2f} ×** ({extra}) | "
-            f"{target} | {'met' if met(p50, least) else 'not met'} | {mlflow[subject.family]:.1f} |"
+            f"| {subject.family}, {subject.features} features | {floor_p50 * 1e3:.2f} ms | {http_p50 * 1e3:.2f} ms | "
+            f"{http_p99 * 1e3:.2f} ms | {len(http) / http.sum():.0f} | **{http_p50 / floor_p50:.2f} ×** ({extra}) | "
+            f"{target} | {'met' if met(http_p50, floor_p50) else 'not met'} | {mlflow[subject.family]:.1f} |"
         )
     return rows
 
 
-def _subjects(folder: Path) -> list[Subject]:
+def _fit_subjects(folder: Path) -> list[Subject]:
     """Fit each family's largest setting to a simulated trial, save it, and log it to an MLflow store of its own."""
-    from features.cohort import read_cohort
-    from features.landmark import landmark_table
     from features.settings import settings
     from models.batch import table_candidates
-    from models.bundle import Model, load_bundle, save_bundle
-    from models.calibration import Calibration, fit_venn_abers
-    from models.encoder import BlockEncoder
-    from models.evidence_upgrade import upgrade_evidence
+    from models.bundle import load_bundle, save_bundle
     from models.families import FAMILIES
-    from models.reference import fit_reference_set
     from models.registry import log_bundle
-    from taxokine.simulation import simulate_trial
-    from training.evidence.aggregates import known_outcomes
-    from training.evidence.evidence import Circumstances, evidence_of
     from training.tracking import child_run, experiment_run
-    from training.validation.config import FitConfig
-    from training.validation.folds import outcome_vector, outer_folds
-    from training.validation.held_out import validate
 
     os.environ |= {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db", "TAXOKINE_HOME": str(folder)}
     settings.cache_clear()
-    outcome = "objective_response"
-    trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,))
-    table = landmark_table(read_cohort(trial, folder))
-    y = outcome_vector(table, outcome)
-    encoder, plan = BlockEncoder(("taxa",)), FitConfig(("elastic_net",), ("taxa",))
-    X = encoder.fit_transform(table)
-    known_of = known_outcomes(table, outcome)
-    cloud = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["centre"].to_numpy(), known_of)
-    # One family's evidence, of the size that a real answer carries, stands for all.
-    outer = [fold for fold in outer_folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
-    known = validate(table, y, plan, outer, refit=True)["elastic_net"]
-    around = Circumstances(outcome, 3, False, table.notes, (), {"experiments": 0, "models": 0}, 0)
-    assert known.fit is not None
-    evidence = evidence_of(table, y, plan, "elastic_net", known.held_out, known.fit, {}, None, around)
-    summary = upgrade_evidence(evidence.content, outcome)
-    calibration = replace(Calibration(0.8, -0.1), venn_abers=fit_venn_abers(known.fit.margin, known.fit.y))
+    table, y = _simulated_table(folder)
+    shared = _model(table, y)
+    X = shared.encoder.transform(table)
+    rows = [X[i : i + 1] for i in range(len(X))]
     profiles = [dict(candidate.taxa.values) for candidate in table_candidates(table) if candidate.taxa]
-    asked = [
-        {"patient": {"id": "candidate"}, "taxa": {"unit": "proportions", "profiler": "simulated", "values": profile}}
+    requests = [
+        _request(
+            "/v1/predictions",
+            {
+                "patient": {"id": "candidate"},
+                "taxa": {"unit": "proportions", "profiler": "simulated", "values": profile},
+            },
+        )
         for profile in profiles
     ]
+    mlflow_requests = [_request("/invocations", {"dataframe_records": [{"taxa": profile}]}) for profile in profiles]
     subjects = []
-    with experiment_run(outcome, "benchmark", {}, {}):
+    with experiment_run(OUTCOME, "benchmark", {}, {}):
         for name, family in tqdm(FAMILIES.items(), desc="fitting and logging models", leave=False):
             predictor = family.fit(X, y, np.zeros(len(y), dtype=np.intp), family.settings[-1], 0)
-            model = Model(
-                outcome, name, encoder, predictor, calibration, {}, ("simulated",), summary, "benchmark", cloud
-            )
-            bundle = folder / name
+            model, bundle = replace(shared, family=name, predictor=predictor), folder / name
             save_bundle(model, bundle)
             with child_run(name, {}, {}):
                 uri = log_bundle(model)
-            floor = partial(_floor, load_bundle(bundle).predictor, calibration, [X[i : i + 1] for i in range(len(X))])
-            subjects.append(
-                Subject(
-                    name,
-                    X.shape[1],
-                    bundle,
-                    uri,
-                    [_request("/v1/predictions", body) for body in asked],
-                    [_request("/invocations", {"dataframe_records": [{"taxa": one}]}) for one in profiles],
-                    floor,
-                )
-            )
+            floor = partial(_floor, load_bundle(bundle).predictor, model.calibration, rows)
+            subjects.append(Subject(name, X.shape[1], bundle, uri, requests, mlflow_requests, floor))
     return subjects
+
+
+def _simulated_table(folder: Path) -> tuple[FeatureTable, Vector]:
+    from features.cohort import read_cohort
+    from features.landmark import landmark_table
+    from taxokine.simulation import simulate_trial
+    from training.validation.folds import outcome_vector
+
+    trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,))
+    table = landmark_table(read_cohort(trial, folder))
+    return table, outcome_vector(table, OUTCOME)
+
+
+def _model(table: FeatureTable, y: Vector) -> Model:
+    """Return an elastic net with the evidence, calibration and reference set that all families share here.
+
+    They have the size of those of a real model.
+    """
+    from models.bundle import Model
+    from models.calibration import Calibration, fit_venn_abers
+    from models.evidence_upgrade import upgrade_evidence
+    from models.reference import fit_reference_set
+    from training.evidence.aggregates import known_outcomes
+    from training.evidence.evidence import Circumstances, evidence_of
+    from training.validation.config import FitConfig
+    from training.validation.folds import outer_folds
+    from training.validation.held_out import validate
+
+    outcomes, centres = known_outcomes(table, OUTCOME), table.rows["centre"].to_numpy()
+    reference = fit_reference_set(table.taxa.values, table.taxa.names, centres, outcomes)
+    outer = [fold for fold in outer_folds(table, y, 5, 1, 0) if fold.scheme == "loco"]
+    config = FitConfig(("elastic_net",), ("taxa",))
+    validated = validate(table, y, config, outer, refit=True)["elastic_net"]
+    fit = validated.fit
+    assert fit is not None
+    context = Circumstances(OUTCOME, 3, False, table.notes, (), {"experiments": 0, "models": 0}, 0)
+    evidence = evidence_of(table, y, config, "elastic_net", validated.held_out, fit, {}, None, context)
+    summary = upgrade_evidence(evidence.content, OUTCOME)
+    calibration = replace(Calibration(0.8, -0.1), venn_abers=fit_venn_abers(fit.margin, fit.y))
+    return Model(
+        OUTCOME,
+        "elastic_net",
+        fit.encoder,
+        fit.predictor,
+        calibration,
+        {},
+        ("simulated",),
+        summary,
+        "benchmark",
+        reference,
+    )
 
 
 def _floor(predictor: Any, calibration: Any, rows: Sequence[np.ndarray[Any, Any]], i: int) -> float:
@@ -159,13 +191,13 @@ def _floor(predictor: Any, calibration: Any, rows: Sequence[np.ndarray[Any, Any]
 
 
 def _interleaved(subjects: Sequence[Subject]) -> dict[str, tuple[list[float], list[float]]]:
-    """Return by family the seconds of each request over HTTP, and of each floor."""
+    """Return the seconds of each request over HTTP, and of each floor, by family."""
     times: dict[str, tuple[list[float], list[float]]] = {subject.family: ([], []) for subject in subjects}
     commands = [["benchmarks.serving_speed", str(subject.bundle)] for subject in subjects]
     with _servers(commands, "/readyz") as connections:
         for subject, connection in zip(subjects, connections, strict=True):
-            said = json.loads(_ask(connection, subject.requests, 0))
-            assert abs(said["answers"][0]["probability"] - subject.floor(0)) < 1e-6
+            reply = json.loads(_ask(connection, subject.requests, 0))
+            assert abs(reply["answers"][0]["probability"] - subject.floor(0)) < 1e-6
         for turn in tqdm(range(WARM + ROUNDS), desc="predicting", leave=False, mininterval=1):
             patients = [(turn * BLOCK + i) % PATIENTS for i in range(BLOCK)]
             for subject, connection in zip(subjects, connections, strict=True):
@@ -178,7 +210,7 @@ def _interleaved(subjects: Sequence[Subject]) -> dict[str, tuple[list[float], li
 
 
 def _mlflow_rates(subjects: Sequence[Subject]) -> dict[str, float]:
-    """Return by family how many answers a second `mlflow models serve` gives."""
+    """Return how many predictions a second `mlflow models serve` returns, by family."""
     rates = {}
     serve = ["mlflow", "models", "serve", "--env-manager", "local", "--workers", "1"]
     commands = [[*serve, "--model-uri", subject.uri] for subject in subjects]
@@ -209,7 +241,7 @@ def _request(path: str, content: dict[str, Any]) -> bytes:
 
 
 def _ask(connection: socket.socket, requests: Sequence[bytes], i: int) -> bytes:
-    """Return a reply's body; by hand, since http.client would add a tenth of a millisecond of its own."""
+    """Return a reply's body, read from the socket, since http.client would add a tenth of a millisecond."""
     connection.sendall(requests[i])
     reply, start, end = bytearray(), 0, 0
     while not end or len(reply) < end:
@@ -231,9 +263,9 @@ def _servers(commands: Sequence[Sequence[str]], ready: str) -> Iterator[list[soc
     with ExitStack() as stack:
         ports = [_free_port() for _ in commands]
         for command, port in zip(commands, ports, strict=True):
-            whole = [sys.executable, "-m", *command, "--port", str(port)]
+            arguments = [sys.executable, "-m", *command, "--port", str(port)]
             process = subprocess.Popen(
-                whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True
+                arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, start_new_session=True
             )
             stack.callback(_end, process)
         deadline = time.monotonic() + 120
@@ -246,7 +278,7 @@ def _servers(commands: Sequence[Sequence[str]], ready: str) -> Iterator[list[soc
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # The whole session: MLflow's server has workers of its own.
+    # The whole session, since MLflow's server starts workers.
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     process.wait(20)
@@ -284,4 +316,8 @@ def _serve(bundle: Path, port: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[3]))
+    match sys.argv[1:]:
+        case [bundle, "--port", port]:
+            _serve(Path(bundle), int(port))
+        case _:
+            print_table(HEADER, serving_rows())

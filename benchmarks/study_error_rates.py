@@ -1,11 +1,12 @@
-"""How often each test of the study's report rejects where there is nothing to find, and where something was planted.
+"""How often each test of the study's report rejects under the null hypothesis, and under simulated effects.
 
-`python -m benchmarks.study_error_rates > benchmarks/study_error_rates.md` writes its tables, in an hour on two cores.
+`python -m benchmarks.study_error_rates > benchmarks/study_error_rates.md` writes the tables, in an hour on two cores.
 
-Whole null trials, in which nothing follows the transplant, nothing tells who responds and donors are like patients, go
-through every section of the report, and each p and q of its tables is read off: of a table of analytes or taxa one row,
-the alphabetically first, and the smallest q, which a false discovery rate of 5% lets be below 0.05 in 5% of trials. An
-interval counts as rejecting where it misses the truth. Beside them stand nulls that are harder than the simulator's.
+In simulated null trials the transplant has no effect, no feature predicts response, and donors do not differ from
+patients. Every section of the report analyses each trial, and the benchmark records the p-values of its tables: of a
+table of analytes or taxa the alphabetically first row, and the smallest q, which under a false discovery rate of 5% is
+below 0.05 in 5% of null trials. An interval rejects where it does not contain the true value. Further null models are
+harder than the simulator's.
 """
 
 from __future__ import annotations
@@ -54,109 +55,120 @@ PLANTED: Mapping[str, Mapping[str, Any]] = {
     "as published": {**AS_PUBLISHED, "n_centres": 1},
 }
 RECOVERED = ("changes", "pattern", "falls", "taxa", "groups", "donor_distance", "engraftment_estimates", "links")
-"""Tables whose power is shown; no link is planted, and beyond the common course there is none to find."""
+"""Tables whose power is estimated; no link is simulated."""
 P_VALUES = {"p": "", "PERMANOVA p": "PERMANOVA", "spread p": "spread", f"p{BEYOND_COURSE}": BEYOND_COURSE.strip()}
-"""Columns of p-values, and what their tests are called beside the row's."""
+"""Columns of p-values, and the suffix that names their test."""
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Name = tuple[str, str]
-"""A section, and a test of it."""
-Read = Callable[[np.random.Generator, int], Mapping[Name, float]]
+"""A section of the report, and one of its tests."""
+ReadTrial = Callable[[np.random.Generator, int], Mapping[Name, float]]
 
 
 class Trials(NamedTuple):
-    """Simulated trials of one kind: `read` simulates one of so many patients and returns its tests' p-values."""
+    """Simulated trials of one kind: `read` simulates a trial of n patients, and returns the p-value of each test."""
 
-    read: Read
+    read: ReadTrial
     trials: int = 2000
     sizes: tuple[int, ...] = SIZES
     nominal: str = "5%"
 
 
-def alone(section: str, name: str, p: Callable[[np.random.Generator, int], float], *of: Any, **said: Any) -> Trials:
-    return Trials(lambda rng, n: {(section, name): p(rng, n)}, *of, **said)
+def single_test(
+    section: str, name: str, p: Callable[[np.random.Generator, int], float], *arguments: Any, **options: Any
+) -> Trials:
+    return Trials(lambda rng, n: {(section, name): p(rng, n)}, *arguments, **options)
 
 
-def missed(low: float, high: float, truth: float) -> float:
-    """Return 0 where an interval misses the truth, else 1; a limit that is NaN is none."""
+def misses_truth(low: float, high: float, truth: float) -> float:
+    """Return 0 where an interval does not contain the truth, else 1; a NaN limit does not bound it."""
     return float(not (low > truth or high < truth))
 
 
-def reported(rng: np.random.Generator, n: int, **parameters: Any) -> dict[Name, float]:
-    """Return every p, smallest q and miss of the report of a simulated trial; donors are few."""
-    said = {"n_patients": n, "n_donors": 3 + n // 5, "seed": int(rng.integers(2**31)), **parameters}
+def report_p_values(rng: np.random.Generator, n: int, **parameters: Any) -> dict[Name, float]:
+    """Return each p-value, smallest q and missed interval of the report of a simulated trial with few donors."""
+    trial_parameters = {"n_patients": n, "n_donors": 3 + n // 5, "seed": int(rng.integers(2**31)), **parameters}
     with tempfile.TemporaryDirectory() as folder:
-        cohort = read_cohort(simulate_trial(Path(folder) / "trial", **said), None, fetch=False)
+        cohort = read_cohort(simulate_trial(Path(folder) / "trial", **trial_parameters), None, fetch=False)
         sections = [make(cohort) for make in study_sections().values()]
-    found = {(one.name, test): p for one in sections for test, p in p_values(one)}
+    p_by_test = {(section.name, test): p for section in sections for test, p in p_values(section)}
     if not parameters.get("transplant", 1):
-        found |= {(one.name, test): p for one in sections for test, p in misses(one, Trial(**said))}
-    return found
+        p_by_test |= {
+            (section.name, test): p for section in sections for test, p in misses(section, Trial(**trial_parameters))
+        }
+    return p_by_test
 
 
 def p_values(section: Section) -> Iterator[tuple[str, float]]:
-    """Yield the p-values of a section's tables, and each table's smallest q, by what they are of."""
+    """Yield the name and p-value of each test in a section's tables, and each table's smallest q."""
     for name, listing in section.tables.items():
         frame = listing.frame
-        words = [one for one in frame if frame[one].dtype.kind in "OT" and one not in ("method", "permuted", "patient")]
-        labels = frame[words].agg(", ".join, axis=1) if len(frame) else pd.Series(dtype="str")
-        # Rows under no heading are tests of different things; others are many of a kind.
+        text_columns = [
+            column
+            for column in frame
+            if frame[column].dtype.kind in "OT" and column not in ("method", "permuted", "patient")
+        ]
+        labels = frame[text_columns].agg(", ".join, axis=1) if len(frame) else pd.Series(dtype="str")
+        # Rows of a column without heading are different tests; other rows are many tests of one kind.
         if "" in frame:
             rows = labels[~labels.str.startswith("without ")]
         else:
             rows = pd.Series("one row", index=labels.sort_values().index[:1])
-        for column, said in P_VALUES.items():
+        for column, suffix in P_VALUES.items():
             for row, label in rows.items() if column in frame else ():
-                yield f"{name}: {label} {said}".strip(), frame.at[row, column]
+                yield f"{name}: {label} {suffix}".strip(), frame.at[row, column]
         for column in ("q", f"q{BEYOND_COURSE}"):
             if column in frame and len(frame):
                 yield f"{name}: any, {column}", float(frame[column].min())
 
 
 def misses(section: Section, trial: Trial) -> Iterator[tuple[str, float]]:
-    """Yield which of a section's intervals miss the truth of a null trial, by what they are of."""
+    """Yield the name of each of a section's intervals, with 0 where it misses the truth of a null trial, else 1."""
     tables = {name: listing.frame.to_dict("records") for name, listing in section.tables.items()}
     death, event = np.log(2) / trial.median_os, -np.log1p(-trial.toxicity_rate) / trial.follow_up
     ends = {"Overall survival": death, "Progression-free survival": np.log(2) / trial.median_pfs}
     for row in tables.get("survival_at", ()):
         truth = np.exp(-ends[row["outcome"]] * row["month"] * MONTH)
-        yield f"{row['outcome']} at {row['month']} months, interval", missed(row["95% low"], row["95% high"], truth)
+        yield (
+            f"{row['outcome']} at {row['month']} months, interval",
+            misses_truth(row["95% low"], row["95% high"], truth),
+        )
     for row in tables.get("response_rates", ())[:1]:
-        yield f"{row['rate of']}, interval", missed(row["95% low"], row["95% high"], trial.response_rate)
+        yield f"{row['rate of']}, interval", misses_truth(row["95% low"], row["95% high"], trial.response_rate)
     for row in tables.get("incidence", ()):
         if row["event"] == "any grade":
             truth = event / (event + death) * -np.expm1(-(event + death) * row["day"])
-            yield f"incidence, day {row['day']}, interval", missed(row["95% low"], row["95% high"], truth)
+            yield f"incidence, day {row['day']}, interval", misses_truth(row["95% low"], row["95% high"], truth)
     for name in ("donor_distance", "engraftment_estimates"):
         for row in tables.get(name, ()):
-            for of in ("", "by donor, "):
-                low, high = row[f"{of}95% low"], row[f"{of}95% high"]
-                yield f"{name}: {row['']}, {of or 'by recipient, '}interval", missed(low, high, 0)
+            for estimator in ("", "by donor, "):
+                low, high = row[f"{estimator}95% low"], row[f"{estimator}95% high"]
+                yield f"{name}: {row['']}, {estimator or 'by recipient, '}interval", misses_truth(low, high, 0)
 
 
 def blood(rng: np.random.Generator, n: int, analytes: int = 1) -> pd.DataFrame:
-    """Return draws without any mean change: levels and slopes of the patients' own, noise, limits, a tenth missed."""
+    """Return blood draws without mean change: random levels and slopes of patients, noise, limits, a tenth missing."""
     shape = n, len(DAYS), analytes
     level = rng.normal(0.5, 1, (n, 1, analytes)) + rng.normal(0, 0.2, (n, 1, analytes)) * DAYS[:, None] / 90
     value = level + rng.normal(0, 0.5, shape)
     patient, day, analyte = (index.ravel() for index in np.indices(shape))
-    below = value.ravel() < LIMIT
+    undetected = value.ravel() < LIMIT
     rows = pd.DataFrame(
         {
             "analyte": [f"a{i}" for i in analyte],
             "patient": [f"p{i:02}" for i in patient],
             "time": DAYS[day],
-            "log2": np.where(below, LIMIT - 1, value.ravel()),
-            "censored": np.where(below, "below", ""),
-            "limit": np.where(below, LIMIT, np.nan),
+            "log2": np.where(undetected, LIMIT - 1, value.ravel()),
+            "censored": np.where(undetected, "below", ""),
+            "limit": np.where(undetected, LIMIT, np.nan),
         }
     )
     return rows[rng.random(len(rows)) > 0.1]
 
 
 def _skewed(rng: np.random.Generator, n: int) -> float:
-    """Changes with a few large ones among them: heavy tails, symmetric."""
+    """Return p of symmetric, heavy-tailed changes."""
     return sign_flip_test(rng.standard_t(2, n), seed=int(rng.integers(2**31))).p
 
 
@@ -169,16 +181,16 @@ def _family(rng: np.random.Generator, n: int) -> float:
 
 
 def _modelled(rng: np.random.Generator, n: int) -> float:
-    """A weak null: the mean change is 0, and patients differ in theirs."""
+    """Return p where the mean change is 0 and patients' changes differ."""
     patient = np.repeat(np.arange(n), 4)
     x = np.tile([0.0, 1, 1, 1], n)
     y = rng.normal(0, 1, n)[patient] + rng.normal(0, 0.7, n)[patient] * x + rng.normal(0, 0.5, 4 * n)
-    kept = (rng.random(4 * n) > 0.15) | (patient < 2)
-    return mixed_slope(y[kept], x[kept], patient[kept]).p
+    mask = (rng.random(4 * n) > 0.15) | (patient < 2)
+    return mixed_slope(y[mask], x[mask], patient[mask]).p
 
 
 def _irregular(rng: np.random.Generator, n: int) -> float:
-    """Slopes over visits, two to four of each patient at random."""
+    """Return p of a slope of 0 over two to four random visits of each patient."""
     visits = [np.sort(rng.choice(10, rng.integers(2, 5), replace=False)).astype(float) for _ in range(n)]
     patient, x = np.repeat(np.arange(n), [len(v) for v in visits]), np.concatenate(visits)
     y = rng.normal(0, 1, n)[patient] + rng.normal(0, 0.1, n)[patient] * x + rng.normal(0, 0.5, len(x))
@@ -190,7 +202,7 @@ def _flat(rng: np.random.Generator, n: int) -> float:
 
 
 def _stays(rng: np.random.Generator, n: int) -> float:
-    """The null nearest to the pattern: levels rise by much and stay."""
+    """Return p under the null nearest to the pattern: levels rise and stay."""
     return _three_windows(rng.normal(0, 1, (3, n)) + np.array([[0.0], [9], [9]]))
 
 
@@ -209,11 +221,11 @@ def _after_peak(rng: np.random.Generator, n: int) -> float:
 
 
 def _drifting(rng: np.random.Generator, n: int) -> float:
-    """Levels that drift in each patient by itself: of neighbouring draws each tells half of the next."""
+    """Return p of levels with an autocorrelation of 0.5 within patients."""
     draws = []
     for time, level in _draws(rng, n):
-        for at in range(1, len(level)):
-            level[at] = 0.5 * level[at - 1] + np.sqrt(0.75) * level[at]
+        for i in range(1, len(level)):
+            level[i] = 0.5 * level[i - 1] + np.sqrt(0.75) * level[i]
         draws.append((time, level))
     return post_peak_slope_test(draws, n=199, seed=int(rng.integers(2**31)))[1]
 
@@ -245,24 +257,25 @@ def _links(rng: np.random.Generator, n: int) -> dict[Name, float]:
 
 
 def _alike(rng: np.random.Generator, n: int) -> dict[Name, float]:
-    """Stool of everyone moves in one direction, and recipients share donors unevenly; nothing is particular to one."""
+    """Return p, and missed intervals, where all recipients move in one direction and share donors unevenly."""
     donors = 3 + n // 5
-    host, given, shared = (1.5 * rng.standard_normal((k, 40)) for k in (n, donors, 1))
-    logs = np.vstack([host, host + 0.5 * shared + rng.standard_normal(host.shape), given])
+    host, donor_logs, shared = (1.5 * rng.standard_normal((k, 40)) for k in (n, donors, 1))
+    logs = np.vstack([host, host + 0.5 * shared + rng.standard_normal(host.shape), donor_logs])
     distances = bray_curtis(np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True))
     own = rng.integers(donors, size=n)[:, None] == np.arange(donors)
-    found = donor_specific_convergence(
+    convergence = donor_specific_convergence(
         distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], own, seed=int(rng.integers(2**31))
     )
-    ends = {"by recipient": found.recipient_mean, "by donor": found.donor_mean}
+    estimates = {"by recipient": convergence.recipient_mean, "by donor": convergence.donor_mean}
     misses = {
-        ("donors", f"own donor, all move alike, {of}, interval"): missed(e.low, e.high, 0) for of, e in ends.items()
+        ("donors", f"own donor, all move alike, {estimator}, interval"): misses_truth(estimate.low, estimate.high, 0)
+        for estimator, estimate in estimates.items()
     }
-    return {("donors", "own donor, all move alike"): found.p, **misses}
+    return {("donors", "own donor, all move alike"): convergence.p, **misses}
 
 
 def _twelve_taxa(rng: np.random.Generator, n: int) -> Matrix:
-    """Return counts of twelve taxa before and after, (2 * n, 12), of hosts who differ and in whom nothing changes."""
+    """Return counts of twelve taxa before and after, (2 * n, 12), of different hosts without change."""
     log = rng.normal(0, 1.7, (n, 12))[np.repeat(np.arange(n), 2)] + rng.normal(0, 0.6, (2 * n, 12))
     shares = np.exp(log) / np.exp(log).sum(axis=1, keepdims=True)
     return np.array([rng.multinomial(20_000, row) for row in shares], dtype=float)
@@ -274,7 +287,7 @@ def _taxa(rng: np.random.Generator, n: int) -> float:
 
 
 def _scikit_bio(rng: np.random.Generator, n: int) -> dict[Name, float]:
-    """Changes of taxa between two visits by what scikit-bio has for it."""
+    """Return the smallest q of taxon changes between two visits by each method of scikit-bio."""
     from skbio.stats.composition import ancombc, dirmult_lme
 
     counts = pd.DataFrame(_twelve_taxa(rng, n), columns=[f"t{i}" for i in range(12)])
@@ -285,75 +298,75 @@ def _scikit_bio(rng: np.random.Generator, n: int) -> dict[Name, float]:
         warnings.simplefilter("ignore")
         mixed = dirmult_lme(counts, sheet, "window", "patient", draws=4, seed=1)["pvalue"]
         try:
-            found = ancombc(counts + 1, sheet, "window + patient").result.reset_index()
-            fixed = found.loc[found["Covariate"].str.startswith("window"), "pvalue"]
+            ancombc_result = ancombc(counts + 1, sheet, "window + patient").result.reset_index()
+            fixed = ancombc_result.loc[ancombc_result["Covariate"].str.startswith("window"), "pvalue"]
         except ValueError:
-            # Its mixture may end up with a share beyond 1; the trial then does not count.
+            # The mixture model of ancombc may fail to converge to proportions; such a trial is dropped.
             fixed = pd.Series([np.nan])
     return {
-        ("not in the report", f"any of 12 taxa, q: scikit-bio's {how}"): false_discovery_control(p).min()
-        for how, p in (("dirmult_lme", mixed), ("ancombc, patients in the model", fixed))
+        ("not in the report", f"any of 12 taxa, q: scikit-bio's {method}"): false_discovery_control(p).min()
+        for method, p in (("dirmult_lme", mixed), ("ancombc, patients in the model", fixed))
         if p.notna().all()
     }
 
 
 def _median(rng: np.random.Generator, n: int) -> float:
     death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
-    found = median_survival(kaplan_meier(np.minimum(death, end), death <= end))
-    return missed(found.low, found.high, 1)
+    median_os = median_survival(kaplan_meier(np.minimum(death, end), death <= end))
+    return misses_truth(median_os.low, median_os.high, 1)
 
 
 TESTS: list[Trials] = [
-    Trials(lambda rng, n: reported(rng, n, **NULL), 400),
-    alone("patients", "median survival, a third censored, interval", _median),
-    alone("immune", "change, sign-flip, heavy tails", _skewed),
-    alone("immune", "change between windows, a sixth undetected, draws missed", _changes, 1000),
-    alone("immune", "any of 6 analytes in 2 windows changed, q, a sixth undetected", _family, 400),
-    alone("immune", "change, mixed model, patients differ, draws missed", _modelled, 600, (10, 20)),
-    alone("immune", "slope over irregular visits, mixed model", _irregular, 600, (10, 20)),
-    alone("immune", "rise, fall and end above, where nothing moves", _flat, 1000, nominal="at most 5%"),
-    alone("immune", "rise, fall and end above, where levels rise and stay", _stays, 1000, nominal="at most 5%"),
-    alone("immune", "slope after the peak, draws shuffled within patients", _after_peak, 600),
-    alone("immune", "the same, of levels that drift (the report says so)", _drifting, 600, nominal="none"),
-    alone("not in the report", "slope after the peak, t test of its being below 0", _naive, 600, nominal="none"),
+    Trials(lambda rng, n: report_p_values(rng, n, **NULL), 400),
+    single_test("patients", "median survival, a third censored, interval", _median),
+    single_test("immune", "change, sign-flip, heavy tails", _skewed),
+    single_test("immune", "change between windows, a sixth undetected, draws missed", _changes, 1000),
+    single_test("immune", "any of 6 analytes in 2 windows changed, q, a sixth undetected", _family, 400),
+    single_test("immune", "change, mixed model, patients differ, draws missed", _modelled, 600, (10, 20)),
+    single_test("immune", "slope over irregular visits, mixed model", _irregular, 600, (10, 20)),
+    single_test("immune", "rise, fall and end above, where nothing moves", _flat, 1000, nominal="at most 5%"),
+    single_test("immune", "rise, fall and end above, where levels rise and stay", _stays, 1000, nominal="at most 5%"),
+    single_test("immune", "slope after the peak, draws shuffled within patients", _after_peak, 600),
+    single_test("immune", "the same, of levels that drift (the report says so)", _drifting, 600, nominal="none"),
+    single_test("not in the report", "slope after the peak, t test of its being below 0", _naive, 600, nominal="none"),
     Trials(_alike, 1000),
-    alone("microbiome", "any of 12 taxa, q: signs of centred log-ratios exchanged", _taxa, 1000),
+    single_test("microbiome", "any of 12 taxa, q: signs of centred log-ratios exchanged", _taxa, 1000),
     Trials(_scikit_bio, 60),
-    alone("links", "one within-patient correlation, heavy tails", _link, 1000),
+    single_test("links", "one within-patient correlation, heavy tails", _link, 1000),
     Trials(_links, 400),
 ]
 """Every test of the report."""
 
 
 def rejected(kind: Trials, n: int, seed: int = 0) -> dict[Name, tuple[int, int]]:
-    """Return in how many trials of `n` patients each test rejects at 5%, and how many trials have it."""
+    """Return in how many trials of `n` patients each test rejects at 5%, and how many trials contain the test."""
     streams = np.random.SeedSequence([seed, n]).spawn(kind.trials)
     trials = Parallel(n_jobs=-1)(delayed(kind.read)(np.random.default_rng(stream), n) for stream in streams)
-    found: dict[Name, list[bool]] = defaultdict(list)
+    rejections: dict[Name, list[bool]] = defaultdict(list)
     for name, p in (test for trial in trials for test in trial.items()):
         if not np.isnan(p):
-            found[name].append(p <= ALPHA)
-    return {name: (sum(hits), len(hits)) for name, hits in found.items()}
+            rejections[name].append(p <= ALPHA)
+    return {name: (sum(hits), len(hits)) for name, hits in rejections.items()}
 
 
 def table(kinds: list[Trials], seed: int = 0) -> Iterator[str]:
-    """Yield the rows of a Markdown table of rates with Clopper-Pearson 95% intervals; tells standard error how far."""
+    """Yield the rows of a Markdown table of rates with Clopper-Pearson 95% intervals; progress goes to stderr."""
     yield "| section | test | nominal | " + " | ".join(f"n = {n}" for n in SIZES) + " |"
     yield "|---" * (3 + len(SIZES)) + "|"
     for kind in kinds:
         rates = {n: rejected(kind, n, seed) for n in kind.sizes}
-        for section, name in dict.fromkeys(name for found in rates.values() for name in found):
-            cells = [_told(*rates.get(n, {}).get((section, name), (0, 0)), kind.trials) for n in SIZES]
+        for section, name in dict.fromkeys(name for rates_of_size in rates.values() for name in rates_of_size):
+            cells = [_rate_cell(*rates.get(n, {}).get((section, name), (0, 0)), kind.trials) for n in SIZES]
             print(f"{section}: {name}: {' | '.join(cells)}", file=sys.stderr)
             yield f"| {section} | {name} | {kind.nominal} | {' | '.join(cells)} |"
 
 
-def _told(hits: int, trials: int, planned: int) -> str:
+def _rate_cell(hits: int, trials: int, planned: int) -> str:
     if not trials:
         return "–"
-    ends = binomtest(hits, trials).proportion_ci()
-    of = "" if trials == planned else f" of {trials}"
-    return f"{hits / trials:.1%} ({ends.low:.1%} to {ends.high:.1%}){of}"
+    interval = binomtest(hits, trials).proportion_ci()
+    of_trials = "" if trials == planned else f" of {trials}"
+    return f"{hits / trials:.1%} ({interval.low:.1%} to {interval.high:.1%}){of_trials}"
 
 
 def main() -> None:
@@ -364,12 +377,14 @@ def main() -> None:
         print(row, flush=True)
     for name, parameters in PLANTED.items():
 
-        def read(rng: np.random.Generator, n: int, parameters: Mapping[str, Any] = parameters) -> dict[Name, float]:
-            found = reported(rng, n, **parameters)
-            return {key: p for key, p in found.items() if key[1].partition(":")[0] in RECOVERED}
+        def read_trial(
+            rng: np.random.Generator, n: int, parameters: Mapping[str, Any] = parameters
+        ) -> dict[Name, float]:
+            p_by_test = report_p_values(rng, n, **parameters)
+            return {key: p for key, p in p_by_test.items() if key[1].partition(":")[0] in RECOVERED}
 
         print(f"\n## Planted {name}: share of trials in which a test rejects at 5%\n")
-        for row in table([Trials(read, 100)]):
+        for row in table([Trials(read_trial, 100)]):
             print(row, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A study's report of a trial of 50 patients, and its heaviest statistics beside other libraries' of the same."""
+"""Seconds of the study report of 50 patients, and of its slowest statistics here and in other libraries."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.markdown import print_table
+
+HEADER = "a trial's own analysis|ours|other library|ratio|target"
 PATIENTS, TAXA, VISITS = 50, 1000, (-7, 7, 14, 28, 42, 56, 90, 150, 240, 365)
 TARGET = 120.0
 
 
 def study_rows() -> list[str]:
-    """Return the table's rows: the whole report, PERMANOVA beside scikit-bio's, the mixed model beside statsmodels'."""
+    """Return the table's rows: the report, PERMANOVA against scikit-bio, the mixed model against statsmodels."""
     with tempfile.TemporaryDirectory() as scratch:
         return [_report_row(Path(scratch)), _permanova_row(), _mixed_model_row()]
 
@@ -32,15 +35,15 @@ def _report_row(folder: Path) -> str:
     start = time.perf_counter()
     subprocess.run(command, env=environment, check=True, capture_output=True)
     seconds = time.perf_counter() - start
-    what = f"a report: {PATIENTS} patients, {samples} stool samples, {TAXA:,} taxa"
+    analysis = f"a report: {PATIENTS} patients, {samples} stool samples, {TAXA:,} taxa"
     met = "met" if seconds <= TARGET else "not met"
-    return f"| {what} | {seconds:.0f} s | – | {seconds / TARGET:.2f} × the aim | ≤ {TARGET:.0f} s, {met} |"
+    return f"| {analysis} | {seconds:.0f} s | – | {seconds / TARGET:.2f} × the aim | ≤ {TARGET:.0f} s, {met} |"
 
 
 def _permanova_row() -> str:
     import numpy as np
     from skbio.stats.distance import DistanceMatrix
-    from skbio.stats.distance import permanova as other
+    from skbio.stats.distance import permanova as skbio_permanova
 
     from training.statistics.distances import bray_curtis
     from training.statistics.permanova import permanova
@@ -50,7 +53,7 @@ def _permanova_row() -> str:
     groups = np.array(["a", "b"] * 200, dtype=object)
     matrix = DistanceMatrix(distances)
     ours, theirs = _side_by_side(
-        lambda: permanova(distances, groups), lambda: other(matrix, groups, permutations=9999), times=3
+        lambda: permanova(distances, groups), lambda: skbio_permanova(matrix, groups, permutations=9999), times=3
     )
     return _row("PERMANOVA, 400 samples, 9,999 permutations", ours, theirs, "scikit-bio")
 
@@ -72,21 +75,21 @@ def _mixed_model_row() -> str:
 
 
 def _side_by_side(ours: Callable[[], object], theirs: Callable[[], object], times: int) -> tuple[float, float]:
-    """Return each one's median seconds, taken in turns."""
+    """Return the median seconds of each of two functions, which run in turns."""
     seconds: tuple[list[float], list[float]] = ([], [])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(times):
-            for taken, run in zip(seconds, (ours, theirs), strict=True):
+            for times_of_side, run in zip(seconds, (ours, theirs), strict=True):
                 start = time.perf_counter()
                 run()
-                taken.append(time.perf_counter() - start)
+                times_of_side.append(time.perf_counter() - start)
     return statistics.median(seconds[0]), statistics.median(seconds[1])
 
 
-def _row(what: str, ours: float, theirs: float, whose: str) -> str:
-    return f"| {what} | {1e3 * ours:.0f} ms | {1e3 * theirs:.0f} ms, {whose} | {theirs / ours:.1f} × | – |"
+def _row(analysis: str, ours: float, theirs: float, library: str) -> str:
+    return f"| {analysis} | {1e3 * ours:.0f} ms | {1e3 * theirs:.0f} ms, {library} | {theirs / ours:.1f} × | – |"
 
 
 if __name__ == "__main__":
-    print(*study_rows(), sep="\n")
+    print_table(HEADER, study_rows())

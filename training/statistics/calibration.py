@@ -142,8 +142,8 @@ def _logistic_coefficient(y: Vector, design: Matrix, offset: Vector) -> tuple[fl
     from statsmodels.genmod.generalized_linear_model import GLM
     from statsmodels.tools.sm_exceptions import PerfectSeparationWarning
 
-    with warnings.catch_warnings():
-        # A separated fit is recognised by its standard error.
+    # Where the classes are separated the fit diverges, which its standard error shows.
+    with warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         fit = GLM(y, design, family=Binomial(), offset=offset).fit(tol=1e-10)
     return float(fit.params[0]), float(fit.bse[0])
