@@ -118,12 +118,14 @@ def trained(
     table = invented()
     encoder = BlockEncoder(blocks, representation)
     X = encoder.fit_transform(table)
-    chosen = FAMILIES[family]
+    family_to_fit = FAMILIES[family]
     return Model(
         outcome=outcome,
         family=family,
         encoder=encoder,
-        predictor=chosen.fit(X, outcome_of(table), one_stratum(X), chosen.settings[SIMPLE[family]], seed=1),
+        predictor=family_to_fit.fit(
+            X, outcome_of(table), one_stratum(X), family_to_fit.settings[SIMPLE[family]], seed=1
+        ),
         calibration=Calibration(0.8, -0.1),
         units={name: UNITS[name] for name in encoder.names_.get("immune", ())},
         profilers=(PROFILER,),
@@ -135,15 +137,15 @@ def trained(
 @cache
 def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Representation = "clr") -> Model:
     """Return a model with all that protocol 2 added."""
-    table, found = invented(), trained(family, blocks, representation)
-    margin = found.predictor.margin(found.encoder.transform(table))
+    table, base = invented(), trained(family, blocks, representation)
+    margin = base.predictor.margin(base.encoder.transform(table))
     taxa = table.taxa if "taxa" in blocks else None
     outcomes = {"toxicity_any": outcome_of(table), "objective_response": np.where(np.arange(60) % 2, np.nan, 1.0)}
     return replace(
-        found,
-        calibration=replace(found.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
+        base,
+        calibration=replace(base.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
         reference=taxa and fit_reference_set(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
-        validation=validation_of({"distributions": distributions(table, found.encoder)}),
+        validation=validation_of({"distributions": distributions(table, base.encoder)}),
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )
 

@@ -1,4 +1,4 @@
-"""Each rule of trust, alone and with others."""
+"""Each rule of the applicability domain, alone and with others."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ FULL = {KNOWN[0]: 50.0, KNOWN[1]: 30.0, KNOWN[2]: 20.0}
 
 
 def model(*blocks: str, **evidence: Any) -> Model:
-    found = trained("elastic_net", blocks or ("taxa",))
-    return replace(found, evidence=replace(found.evidence, **evidence), units={n: STATED[n] for n in found.units})
+    assessment = trained("elastic_net", blocks or ("taxa",))
+    return replace(
+        assessment, evidence=replace(assessment.evidence, **evidence), units={n: STATED[n] for n in assessment.units}
+    )
 
 
 def patients() -> list[Candidate]:
@@ -38,44 +40,46 @@ def patients() -> list[Candidate]:
 
 
 def stool(values: dict[str, float] | None = None, **changes: Any) -> Candidate:
-    said = {"unit": "percent", "profiler": PROFILER, "day": -3.0, "clock": "day_ici", **changes}
-    return Candidate({}, StoolProfile(values or FULL, **said))
+    fields = {"unit": "percent", "profiler": PROFILER, "day": -3.0, "clock": "day_ici", **changes}
+    return Candidate({}, StoolProfile(values or FULL, **fields))
 
 
-def judged(candidate: Candidate, by: Model | None = None) -> Assessment:
-    by = by or model()
-    model_input = to_model_input(candidate, by.encoder, by.units)
-    return assess_applicability(by, candidate, model_input, by.encoder.encode(model_input.values))
+def assess(candidate: Candidate, predictor_model: Model | None = None) -> Assessment:
+    predictor_model = predictor_model or model()
+    model_input = to_model_input(candidate, predictor_model.encoder, predictor_model.units)
+    return assess_applicability(
+        predictor_model, candidate, model_input, predictor_model.encoder.encode(model_input.values)
+    )
 
 
-def test_a_patient_like_those_of_training_is_answered() -> None:
-    found = judged(stool())
-    assert (found.trust.verdict, found.trust.reasons) == ("ok", ())
-    assert found.trust.profiler_match is True
-    assert found.trust.taxa_recognised == pytest.approx(1)
-    assert found.trust.unused == ()
-    assert found.trust.taxa_present == pytest.approx(3 / len(model().encoder.features_))
-    whole = model(*BLOCKS)
+def test_a_patient_like_the_training_patients_gets_a_prediction() -> None:
+    assessment = assess(stool())
+    assert (assessment.trust.verdict, assessment.trust.reasons) == ("ok", ())
+    assert assessment.trust.profiler_match is True
+    assert assessment.trust.taxa_recognised == pytest.approx(1)
+    assert assessment.trust.unused == ()
+    assert assessment.trust.taxa_present == pytest.approx(3 / len(model().encoder.features_))
+    complete_candidate = model(*BLOCKS)
     candidates = [c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical]
-    assert {judged(c, whole).trust.verdict for c in candidates} == {"ok"}
+    assert {assess(c, complete_candidate).trust.verdict for c in candidates} == {"ok"}
 
 
 @pytest.mark.parametrize("missing", BLOCKS)
 def test_without_a_block_it_abstains(missing: str) -> None:
-    whole = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
-    without = replace(whole, **{missing: {"taxa": None, "immune": (), "clinical": {}}[missing]})
-    found = judged(without, model(*BLOCKS))
-    assert found.trust.verdict == "abstain"
-    assert found.trust.reasons == (f"the model needs the {missing} block, and none of it was reported",)
-    assert getattr(found.trust, f"{missing}_present") == 0
-    assert found.trust.missing_blocks == (missing,)
+    complete_candidate = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
+    truncated = replace(complete_candidate, **{missing: {"taxa": None, "immune": (), "clinical": {}}[missing]})
+    assessment = assess(truncated, model(*BLOCKS))
+    assert assessment.trust.verdict == "abstain"
+    assert assessment.trust.reasons == (f"the model needs the {missing} block, and none of it was reported",)
+    assert getattr(assessment.trust, f"{missing}_present") == 0
+    assert assessment.trust.missing_blocks == (missing,)
 
 
 def test_a_block_of_which_nothing_is_known_is_as_good_as_none() -> None:
-    whole = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
-    found = judged(replace(whole, clinical={"shoe": 43.0}), model(*BLOCKS))
-    assert found.trust.verdict == "abstain"
-    assert found.trust.unused == ("shoe",)
+    complete_candidate = next(c for c in patients() if len(c.immune) == len(UNITS) and "age" in c.clinical)
+    assessment = assess(replace(complete_candidate, clinical={"shoe": 43.0}), model(*BLOCKS))
+    assert assessment.trust.verdict == "abstain"
+    assert assessment.trust.unused == ("shoe",)
 
 
 @pytest.mark.parametrize(
@@ -88,77 +92,79 @@ def test_a_block_of_which_nothing_is_known_is_as_good_as_none() -> None:
     ],
 )
 def test_a_profile_is_recognised_by_its_abundance(share: float, verdict: str) -> None:
-    found = judged(stool({KNOWN[0]: 100 * share, "Unheard_of": 100 * (1 - share)}))
-    assert found.trust.verdict == verdict
-    assert found.trust.taxa_recognised == pytest.approx(share)
-    assert found.trust.unused == ("Unheard_of",)
-    assert ("of the profile's abundance" in " ".join(found.trust.reasons)) == (verdict != "ok")
+    assessment = assess(stool({KNOWN[0]: 100 * share, "Unheard_of": 100 * (1 - share)}))
+    assert assessment.trust.verdict == verdict
+    assert assessment.trust.taxa_recognised == pytest.approx(share)
+    assert assessment.trust.unused == ("Unheard_of",)
+    assert ("of the profile's abundance" in " ".join(assessment.trust.reasons)) == (verdict != "ok")
 
 
 @pytest.mark.parametrize(
-    ("profiler", "match", "says"),
+    ("profiler", "match", "sentence"),
     [
         (PROFILER, True, None),
         ("kraken2", False, f"with kraken2, the training profiles with {PROFILER}"),
         (None, None, "not reported"),
     ],
 )
-def test_another_profiler_calls_for_care(profiler: str | None, match: bool | None, says: str | None) -> None:
-    found = judged(stool(profiler=profiler))
-    assert found.trust.profiler_match is match
-    assert found.trust.verdict == ("ok" if says is None else "use with care")
-    assert (says or "") in "".join(found.trust.reasons)
+def test_another_profiler_calls_for_care(profiler: str | None, match: bool | None, sentence: str | None) -> None:
+    assessment = assess(stool(profiler=profiler))
+    assert assessment.trust.profiler_match is match
+    assert assessment.trust.verdict == ("ok" if sentence is None else "use with care")
+    assert (sentence or "") in "".join(assessment.trust.reasons)
 
 
 def test_a_model_whose_profiler_was_not_stated_matches_none() -> None:
-    found = judged(stool(), replace(model(), profilers=()))
-    assert found.trust.reasons == (
+    assessment = assess(stool(), replace(model(), profilers=()))
+    assert assessment.trust.reasons == (
         f"the profile was made with {PROFILER}, the training profiles with an unreported profiler",
     )
 
 
 def test_another_clock_calls_for_care() -> None:
-    found = judged(stool(clock="day_fmt"), model(clocks=("day_ici", "day_x")))
-    assert found.trust.verdict == "use with care"
-    assert found.trust.reasons == (
+    assessment = assess(stool(clock="day_fmt"), model(clocks=("day_ici", "day_x")))
+    assert assessment.trust.verdict == "use with care"
+    assert assessment.trust.reasons == (
         "the stool sample's day is counted on day_fmt, the model's days on day_ici and day_x",
     )
-    assert found.trust.clock_match is False
-    assert judged(stool(clock=None)).trust.verdict == "ok"
+    assert assessment.trust.clock_match is False
+    assert assess(stool(clock=None)).trust.verdict == "ok"
 
 
 def test_stool_from_after_the_landmark_calls_for_care() -> None:
-    assert judged(stool(day=14.0), model(landmark=14.0)).trust.verdict == "ok"
-    found = judged(stool(day=15.0), model(landmark=14.0))
-    assert found.trust.reasons == ("the stool sample was taken on day 15, after the model's landmark, day 14",)
-    assert judged(stool(day=None)).trust.verdict == "ok"
+    assert assess(stool(day=14.0), model(landmark=14.0)).trust.verdict == "ok"
+    assessment = assess(stool(day=15.0), model(landmark=14.0))
+    assert assessment.trust.reasons == ("the stool sample was taken on day 15, after the model's landmark, day 14",)
+    assert assess(stool(day=None)).trust.verdict == "ok"
 
 
 @pytest.mark.parametrize(("filled", "verdict"), [(0.45, "abstain"), (0.6, "use with care"), (0.85, "ok")])
-@pytest.mark.parametrize(("unit", "whole"), [("percent", 100), ("proportions", 1)])
-def test_a_profile_that_does_not_sum_to_its_whole(filled: float, verdict: str, unit: str, whole: float) -> None:
-    values = {name: value / 100 * whole * filled for name, value in FULL.items()}
-    found = judged(stool(values, unit=unit))
-    assert found.trust.verdict == verdict
-    assert (f"sums to {filled:.0%}" in "".join(found.trust.reasons)) == (verdict != "ok")
-    without = judged(stool(values, unit=unit, profiler=None))
-    assert ("the profile's profiler was not reported" in without.decisive) == (verdict != "abstain")
-    assert "the profile's profiler was not reported" in without.trust.reasons
+@pytest.mark.parametrize(("unit", "complete_candidate"), [("percent", 100), ("proportions", 1)])
+def test_a_profile_that_does_not_sum_to_its_whole(
+    filled: float, verdict: str, unit: str, complete_candidate: float
+) -> None:
+    values = {name: value / 100 * complete_candidate * filled for name, value in FULL.items()}
+    assessment = assess(stool(values, unit=unit))
+    assert assessment.trust.verdict == verdict
+    assert (f"sums to {filled:.0%}" in "".join(assessment.trust.reasons)) == (verdict != "ok")
+    truncated = assess(stool(values, unit=unit, profiler=None))
+    assert ("the profile's profiler was not reported" in truncated.decisive) == (verdict != "abstain")
+    assert "the profile's profiler was not reported" in truncated.trust.reasons
 
 
 def test_counts_have_no_whole_to_fill() -> None:
-    assert judged(stool({KNOWN[0]: 3, KNOWN[1]: 4}, unit="counts")).trust.verdict == "ok"
+    assert assess(stool({KNOWN[0]: 3, KNOWN[1]: 4}, unit="counts")).trust.verdict == "ok"
 
 
-@pytest.mark.parametrize("given", range(len(UNITS) + 1))
-def test_few_analytes(given: int) -> None:
+@pytest.mark.parametrize("n_reported", range(len(UNITS) + 1))
+def test_few_analytes(n_reported: int) -> None:
     blood = tuple(
         Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit)  # type: ignore[arg-type]
-        for name, unit in list(STATED.items())[:given]
+        for name, unit in list(STATED.items())[:n_reported]
     )
-    found, share = judged(Candidate({}, None, blood), model("immune")), given / len(UNITS)
-    assert found.trust.immune_present == pytest.approx(share)
-    assert found.trust.verdict == ("ok" if share == 1 else "abstain" if share < MIN_ANALYTES else "use with care")
+    assessment, share = assess(Candidate({}, None, blood), model("immune")), n_reported / len(UNITS)
+    assert assessment.trust.immune_present == pytest.approx(share)
+    assert assessment.trust.verdict == ("ok" if share == 1 else "abstain" if share < MIN_ANALYTES else "use with care")
 
 
 def test_blood_from_after_the_landmark_calls_for_care() -> None:
@@ -166,45 +172,45 @@ def test_blood_from_after_the_landmark_calls_for_care() -> None:
         Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit, 15.0)  # type: ignore[arg-type]
         for name, unit in STATED.items()
     )
-    assert judged(Candidate({}, None, blood), model("immune", landmark=15.0)).trust.verdict == "ok"
-    found = judged(Candidate({}, None, blood), model("immune", landmark=14.0))
-    assert found.trust.verdict == "use with care"
-    assert found.trust.reasons == ("blood was drawn on day 15, after the model's landmark, day 14",)
+    assert assess(Candidate({}, None, blood), model("immune", landmark=15.0)).trust.verdict == "ok"
+    assessment = assess(Candidate({}, None, blood), model("immune", landmark=14.0))
+    assert assessment.trust.verdict == "use with care"
+    assert assessment.trust.reasons == ("blood was drawn on day 15, after the model's landmark, day 14",)
 
 
 def test_clinical_gaps_call_for_care() -> None:
     names = model("clinical").encoder.used_["clinical"]
     columns = dict.fromkeys(name.partition("=")[0] for name in names)
     assert len(columns) > 1
-    found = judged(Candidate({"age": 60.0}, None, ()), model("clinical"))
-    assert found.trust.verdict == "use with care"
-    assert found.trust.reasons == (f"only {1 / len(names):.0%} of the model's clinical columns were reported",)
+    assessment = assess(Candidate({"age": 60.0}, None, ()), model("clinical"))
+    assert assessment.trust.verdict == "use with care"
+    assert assessment.trust.reasons == (f"only {1 / len(names):.0%} of the model's clinical columns were reported",)
 
 
 def test_only_analytes_that_the_model_uses_count() -> None:
     table = invented()
     table.immune.values[:40, 0] = float("nan")
     encoder = BlockEncoder(("immune",)).fit(table)
-    found = replace(model("immune"), encoder=encoder)
+    assessment = replace(model("immune"), encoder=encoder)
     dropped = Candidate({}, None, (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),))
-    assert judged(dropped, found).trust.verdict == "abstain"
-    assert judged(dropped, found).trust.unused == ("IL-6",)
-    others = tuple(Measurement(n.removesuffix(" mRNA"), MeasuredValue(3.0), u) for n, u in list(STATED.items())[1:])  # type: ignore[arg-type]
-    assert judged(Candidate({}, None, others), found).trust.verdict == "ok"
+    assert assess(dropped, assessment).trust.verdict == "abstain"
+    assert assess(dropped, assessment).trust.unused == ("IL-6",)
+    remaining = tuple(Measurement(n.removesuffix(" mRNA"), MeasuredValue(3.0), u) for n, u in list(STATED.items())[1:])  # type: ignore[arg-type]
+    assert assess(Candidate({}, None, remaining), assessment).trust.verdict == "ok"
 
 
 @pytest.mark.parametrize("beats", [False, None])
 def test_evidence_that_does_not_exclude_chance_is_repeated(beats: bool | None) -> None:
-    found = judged(stool(), model(beats_chance=beats, sentence="it did no better than chance"))
-    assert (found.trust.verdict, found.trust.reasons) == ("use with care", ("it did no better than chance",))
+    assessment = assess(stool(), model(beats_chance=beats, sentence="it did no better than chance"))
+    assert (assessment.trust.verdict, assessment.trust.reasons) == ("use with care", ("it did no better than chance",))
 
 
-def test_a_profiler_that_names_taxa_otherwise_is_not_answered() -> None:
+def test_a_profiler_that_names_taxa_differently_leads_to_abstention() -> None:
     mixed = {KNOWN[0]: 70.0, "Unheard_of": 30.0}
-    assert judged(stool(mixed)).trust.verdict == "use with care"
-    found = judged(stool(mixed, profiler="kraken2"))
-    assert found.trust.verdict == "abstain"
-    assert found.trust.reasons[1] == (
+    assert assess(stool(mixed)).trust.verdict == "use with care"
+    assessment = assess(stool(mixed, profiler="kraken2"))
+    assert assessment.trust.verdict == "abstain"
+    assert assessment.trust.reasons[1] == (
         f"the profile was made with kraken2, the training profiles with {PROFILER}, and the two name taxa differently"
     )
 
@@ -214,11 +220,11 @@ def test_an_analyte_without_a_unit_calls_for_care() -> None:
         Measurement(name.removesuffix(" mRNA"), MeasuredValue(3.0), unit)  # type: ignore[arg-type]
         for name, unit in UNITS.items()
     )
-    found = judged(Candidate({}, None, blood), replace(model("immune"), units=UNITS))
-    assert found.trust.verdict == "use with care"
-    assert found.trust.reasons == ("the unit of IL-10 was not reported and may differ from the training cohorts'",)
-    assert found.trust.unit_unstated == ("IL-10",)
-    assert judged(Candidate({}, None, blood[:2]), replace(model("immune"), units=UNITS)).trust.unit_unstated == ()
+    assessment = assess(Candidate({}, None, blood), replace(model("immune"), units=UNITS))
+    assert assessment.trust.verdict == "use with care"
+    assert assessment.trust.reasons == ("the unit of IL-10 was not reported and may differ from the training cohorts'",)
+    assert assessment.trust.unit_unstated == ("IL-10",)
+    assert assess(Candidate({}, None, blood[:2]), replace(model("immune"), units=UNITS)).trust.unit_unstated == ()
 
 
 def blood_of(**values: float | str) -> tuple[Measurement, ...]:
@@ -244,78 +250,80 @@ def blood_of(**values: float | str) -> tuple[Measurement, ...]:
     ],
 )
 def test_analytes_beyond_their_range(values: dict[str, float | str], beyond: list[str], verdict: str) -> None:
-    found = judged(Candidate({}, None, blood_of(**values)), model("immune"))
-    assert found.trust.out_of_range == tuple(beyond)
-    assert found.trust.verdict == verdict
-    assert all(name in "".join(found.trust.reasons) for name in beyond)
-    assert ("check their units" in "".join(found.trust.reasons)) == (verdict == "abstain")
+    assessment = assess(Candidate({}, None, blood_of(**values)), model("immune"))
+    assert assessment.trust.out_of_range == tuple(beyond)
+    assert assessment.trust.verdict == verdict
+    assert all(name in "".join(assessment.trust.reasons) for name in beyond)
+    assert ("check their units" in "".join(assessment.trust.reasons)) == (verdict == "abstain")
 
 
-def test_half_of_the_analytes_is_half_of_those_given() -> None:
+def test_the_share_out_of_range_is_of_the_measured_analytes() -> None:
     three = blood_of(**{"IL-6": 1e6, "IL-8": 1e6})[:3]
-    found = judged(Candidate({}, None, three), model("immune"))
-    assert found.trust.verdict == "abstain"
-    assert "2 of the 3 measured analytes" in found.trust.reasons[-1]
+    assessment = assess(Candidate({}, None, three), model("immune"))
+    assert assessment.trust.verdict == "abstain"
+    assert "2 of the 3 measured analytes" in assessment.trust.reasons[-1]
 
 
 def test_the_ends_of_the_range_are_inside_it_in_another_unit_too() -> None:
     values = invented().immune.values[:, 0]
     for end in (np.nanmax(values[np.isfinite(values)]), np.nanmin(values[np.isfinite(values)])):
-        one = Measurement("IL-6", MeasuredValue(float(end) / 1000), "ng/mL")
-        assert judged(Candidate({}, None, (one, *blood_of()[1:])), model("immune")).trust.out_of_range == ()
+        candidate = Measurement("IL-6", MeasuredValue(float(end) / 1000), "ng/mL")
+        assert assess(Candidate({}, None, (candidate, *blood_of()[1:])), model("immune")).trust.out_of_range == ()
 
 
 def test_clinical_numbers_beyond_their_range_call_for_care() -> None:
-    found = judged(Candidate({"age": 3, "sex": "male"}, None, ()), model("clinical"))
-    assert (found.trust.verdict, found.trust.out_of_range) == ("use with care", ("age",))
-    assert found.trust.reasons == ("outside the range of all training patients: age",)
+    assessment = assess(Candidate({"age": 3, "sex": "male"}, None, ()), model("clinical"))
+    assert (assessment.trust.verdict, assessment.trust.out_of_range) == ("use with care", ("age",))
+    assert assessment.trust.reasons == ("outside the range of all training patients: age",)
 
 
 COHORT = CohortAuroc("invented", 0, 0, Estimate(0.8, 0.7, 0.9))
 
 
-def placed(**cohort: Any) -> Model:
-    found = model("taxa", per_cohort=(replace(COHORT, cohort="another"), replace(COHORT, **cohort)))
-    return replace(found, reference=complete("elastic_net", ("taxa",)).reference)
+def model_with_reference(**cohort: Any) -> Model:
+    assessment = model("taxa", per_cohort=(replace(COHORT, cohort="another"), replace(COHORT, **cohort)))
+    return replace(assessment, reference=complete("elastic_net", ("taxa",)).reference)
 
 
-def test_a_patient_inside_the_cloud_is_answered_and_placed() -> None:
-    found = judged(next(one for one in patients() if one.taxa), placed())
-    assert found.trust.nearest_cohort == "invented"
-    assert found.trust.nearest_cohort_auroc == Estimate(0.8, 0.7, 0.9)
-    assert found.trust.distance > 0
-    assert 0 <= found.trust.distance_percentile <= CARE_PERCENTILE
-    assert "distance" not in " ".join(found.trust.reasons)
+def test_a_patient_near_the_training_patients_gets_a_prediction_and_a_nearest_cohort() -> None:
+    assessment = assess(next(candidate for candidate in patients() if candidate.taxa), model_with_reference())
+    assert assessment.trust.nearest_cohort == "invented"
+    assert assessment.trust.nearest_cohort_auroc == Estimate(0.8, 0.7, 0.9)
+    assert assessment.trust.distance > 0
+    assert 0 <= assessment.trust.distance_percentile <= CARE_PERCENTILE
+    assert "distance" not in " ".join(assessment.trust.reasons)
 
 
 @pytest.mark.parametrize(
-    ("quantile", "verdict", "says"),
+    ("quantile", "verdict", "sentence"),
     [(0.5, None, ""), (0.97, "use with care", "than 97% of theirs"), (2.0, "abstain", "than all of theirs")],
 )
-def test_far_from_every_patient(quantile: float, verdict: str | None, says: str) -> None:
-    by = placed()
-    assert by.reference is not None
+def test_far_from_every_patient(quantile: float, verdict: str | None, sentence: str) -> None:
+    predictor_model = model_with_reference()
+    assert predictor_model.reference is not None
     candidate = patients()[0]
-    distance = judged(candidate, by).trust.distance
+    distance = assess(candidate, predictor_model).trust.distance
     # The cloud is scaled so that this patient falls where the rule is to be tried.
     held_out = np.linspace(0, distance / quantile, 100, endpoint=quantile > 1)
-    found = judged(candidate, replace(by, reference=replace(by.reference, held_out_distances=held_out)))
-    reasons = [reason for reason in found.trust.reasons if "farther" in reason]
+    assessment = assess(
+        candidate, replace(predictor_model, reference=replace(predictor_model.reference, held_out_distances=held_out))
+    )
+    reasons = [reason for reason in assessment.trust.reasons if "farther" in reason]
     assert len(reasons) == (verdict is not None)
-    assert says in "".join(reasons)
-    assert found.trust.verdict == (verdict or "ok")
+    assert sentence in "".join(reasons)
+    assert assessment.trust.verdict == (verdict or "ok")
 
 
 def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
-    found = judged(stool(), placed())
-    assert found.trust.distance_percentile < CARE_PERCENTILE
-    assert found.trust.richness_percentile == 0
-    assert found.trust.verdict == "use with care"
-    assert found.trust.reasons == ("only 0% of training patients have as few of the model's taxa",)
+    assessment = assess(stool(), model_with_reference())
+    assert assessment.trust.distance_percentile < CARE_PERCENTILE
+    assert assessment.trust.richness_percentile == 0
+    assert assessment.trust.verdict == "use with care"
+    assert assessment.trust.reasons == ("only 0% of training patients have as few of the model's taxa",)
 
 
 @pytest.mark.parametrize(
-    ("cohort", "says"),
+    ("cohort", "sentence"),
     [
         (
             {"auroc": Estimate(0.55, 0.45, 0.65)},
@@ -329,10 +337,10 @@ def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
         ({"cohort": "a third"}, "could not be estimated"),
     ],
 )
-def test_the_nearest_cohort_is_held_against_the_model(cohort: dict[str, Any], says: str) -> None:
-    found = judged(next(one for one in patients() if one.taxa), placed(**cohort))
-    assert found.trust.verdict == "use with care"
-    assert any("invented" in reason and says in reason for reason in found.trust.reasons)
+def test_no_skill_in_the_nearest_cohort_calls_for_care(cohort: dict[str, Any], sentence: str) -> None:
+    assessment = assess(next(candidate for candidate in patients() if candidate.taxa), model_with_reference(**cohort))
+    assert assessment.trust.verdict == "use with care"
+    assert any("invented" in reason and sentence in reason for reason in assessment.trust.reasons)
 
 
 def profile_of(cohort: Cohort, i: int) -> StoolProfile:
@@ -340,34 +348,39 @@ def profile_of(cohort: Cohort, i: int) -> StoolProfile:
     return StoolProfile(values, cohort.taxa.unit, cohort.taxa.profiler)
 
 
-def test_no_profile_of_another_taxonomy_is_answered(cohorts_dir: Path) -> None:
+def test_every_profile_of_another_taxonomy_leads_to_abstention(cohorts_dir: Path) -> None:
     table = landmark_table(read_cohort("spencer_2021", cohorts_dir, fetch=False))
     encoder = BlockEncoder(("taxa",)).fit(table)
-    found = model("taxa", per_cohort=(replace(COHORT, cohort="spencer_2021"),))
+    assessment = model("taxa", per_cohort=(replace(COHORT, cohort="spencer_2021"),))
     reference = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
-    by = replace(found, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"].profiler,))
-    other = read_cohort("frankel_2017_qiime2", cohorts_dir, fetch=False)
-    same = read_cohort("frankel_2017", cohorts_dir, fetch=False)
-    for i in range(len(other.taxa.values)):
-        judgement = judged(Candidate({}, profile_of(other, i)), by)
+    predictor_model = replace(
+        assessment, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"].profiler,)
+    )
+    qiime2_cohort = read_cohort("frankel_2017_qiime2", cohorts_dir, fetch=False)
+    metaphlan_cohort = read_cohort("frankel_2017", cohorts_dir, fetch=False)
+    for i in range(len(qiime2_cohort.taxa.values)):
+        judgement = assess(Candidate({}, profile_of(qiime2_cohort, i)), predictor_model)
         assert judgement.trust.verdict == "abstain"
         assert any("with qiime2_gtdb" in reason and "name taxa" in reason for reason in judgement.trust.reasons)
         assert any("of the profile's abundance" in reason for reason in judgement.trust.reasons)
     # The very same samples, profiled as the model's patients were.
-    verdicts = [judged(Candidate({}, profile_of(same, i)), by).trust.verdict for i in range(len(same.taxa.values))]
+    verdicts = [
+        assess(Candidate({}, profile_of(metaphlan_cohort, i)), predictor_model).trust.verdict
+        for i in range(len(metaphlan_cohort.taxa.values))
+    ]
     assert verdicts.count("abstain") <= 2
 
 
-def test_simulated_training_says_nothing_of_real_patients() -> None:
-    found = judged(stool(), model(simulated=True))
-    assert found.trust.verdict == "use with care"
-    assert "simulated" in found.trust.reasons[0]
+def test_simulated_training_data_call_for_care() -> None:
+    assessment = assess(stool(), model(simulated=True))
+    assert assessment.trust.verdict == "use with care"
+    assert "simulated" in assessment.trust.reasons[0]
 
 
 def test_the_gravest_verdict_counts_and_every_reason_stays() -> None:
     care = stool({"Unheard_of": 55.0, KNOWN[0]: 5.0}, profiler="kraken2", clock="day_fmt", day=9.0)
-    found = judged(care, model(simulated=True, beats_chance=False, sentence="no better than chance"))
-    assert found.trust.verdict == "abstain"
+    assessment = assess(care, model(simulated=True, beats_chance=False, sentence="no better than chance"))
+    assert assessment.trust.verdict == "abstain"
     parts = ("abundance", "kraken2", "day_fmt", "day 9", "sums to 60%", "no better", "simulated")
-    assert len(found.trust.reasons) == len(parts)
-    assert all(part in reason for part, reason in zip(parts, found.trust.reasons, strict=True))
+    assert len(assessment.trust.reasons) == len(parts)
+    assert all(part in reason for part, reason in zip(parts, assessment.trust.reasons, strict=True))

@@ -24,17 +24,19 @@ def served(model: Model, name: str = "toxicity_any") -> ServedModel:
     return ServedModel(model, name, "1", "run", "candidate")
 
 
-def one(taxa: dict[str, float] | None = None, immune: dict[str, float] | None = None, **clinical: float) -> Candidate:
+def candidate_of(
+    taxa: dict[str, float] | None = None, immune: dict[str, float] | None = None, **clinical: float
+) -> Candidate:
     return numbers_candidate(taxa or {}, immune or {}, clinical, units=UNITS)
 
 
 @pytest.mark.parametrize("blocks", [BLOCKS, ("taxa",)])
-def test_a_row_is_received_as_it_was_trained_on(family: str, blocks: tuple[str, ...]) -> None:
+def test_a_row_is_encoded_as_in_training(family: str, blocks: tuple[str, ...]) -> None:
     model, table = trained(family, blocks), invented(seed=2)
     margins = model.predictor.margin(model.encoder.transform(table))
-    said = predictions(served(model), table_candidates(table))
-    np.testing.assert_allclose(said["margin"], margins, atol=1e-4)
-    np.testing.assert_allclose(said["probability"], model.calibration.probability(margins), atol=1e-5)
+    prediction = predictions(served(model), table_candidates(table))
+    np.testing.assert_allclose(prediction["margin"], margins, atol=1e-4)
+    np.testing.assert_allclose(prediction["probability"], model.calibration.probability(margins), atol=1e-5)
 
 
 def test_every_block_of_a_row_arrives() -> None:
@@ -56,34 +58,34 @@ def test_a_table_says_which_stool_and_which_profiler() -> None:
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
-def test_a_written_table_answers_as_the_table(kind: str) -> None:
+def test_predictions_from_an_exported_table_equal_those_from_the_table(kind: str) -> None:
     table, file = invented(seed=2), BytesIO()
     getattr(table.to_frame(), f"to_{kind}")(file, index=False)
     file.seek(0)
     frame = getattr(pd, f"read_{kind}")(file)
     model = served(trained("elastic_net"))
-    again = predictions(model, frame_candidates(frame, model.model.units))
+    reread = predictions(model, frame_candidates(frame, model.model.units))
     direct = predictions(model, table_candidates(table))
-    np.testing.assert_allclose(again["probability"], direct["probability"], atol=1e-9)
+    np.testing.assert_allclose(reread["probability"], direct["probability"], atol=1e-9)
 
 
-def test_a_prediction_is_the_answer(family: str) -> None:
+def test_a_row_of_the_table_equals_the_single_prediction(family: str) -> None:
     model = served(trained(family))
-    asked = list(table_candidates(invented(seed=4)))
-    for candidate, row in zip(asked, predictions(model, asked).itertuples(), strict=True):
-        said = predict([model], candidate)
-        assert row.probability == said.probability
-        assert row.margin == said.explanation.value
-        assert row.verdict == said.trust.verdict
+    candidates = list(table_candidates(invented(seed=4)))
+    for candidate, row in zip(candidates, predictions(model, candidates).itertuples(), strict=True):
+        prediction = predict([model], candidate)
+        assert row.probability == prediction.probability
+        assert row.margin == prediction.explanation.value
+        assert row.verdict == prediction.trust.verdict
         assert row.model == "toxicity_any/1"
-        assert row.simulated == said.simulated
+        assert row.simulated == prediction.simulated
         top = row.contributions.split("; ")
         assert len(top) == TOP
-        most = max(said.explanation.contributions, key=lambda c: abs(c.shap))
-        assert top[0] == f"{most.feature} {most.shap:+.3f}"
+        largest = max(prediction.explanation.contributions, key=lambda c: abs(c.shap))
+        assert top[0] == f"{largest.feature} {largest.shap:+.3f}"
 
 
-def test_who_is_not_answered_has_no_number() -> None:
+def test_an_abstention_has_no_number() -> None:
     row = predictions(served(trained("xgboost")), [Candidate()]).iloc[0]
     assert row["verdict"] == "abstain"
     assert np.isnan(row["probability"])
@@ -92,33 +94,33 @@ def test_who_is_not_answered_has_no_number() -> None:
     assert "none of it was reported" in row["reasons"]
 
 
-def test_nobody_to_answer_for_is_an_empty_table() -> None:
+def test_no_candidates_make_an_empty_table() -> None:
     assert list(predictions(served(trained("elastic_net")), []).columns) == list(COLUMNS)
 
 
 def test_an_unreadable_row_is_named() -> None:
-    fine = one({"Genus0_species0": 1.0})
+    fine = candidate_of({"Genus0_species0": 1.0})
     with pytest.raises(InputError, match="candidate 2: taxa"):
-        predictions(served(trained("elastic_net")), [fine, one({"Genus0_species0": -0.5})])
+        predictions(served(trained("elastic_net")), [fine, candidate_of({"Genus0_species0": -0.5})])
 
 
 @pytest.mark.parametrize("bad", [-0.1, math.inf, -math.inf, 1e300])
 def test_an_impossible_abundance_is_refused_not_dropped(bad: float) -> None:
     with pytest.raises(InputError, match="abundance"):
-        predictions(served(trained("elastic_net")), [one({"Genus0_species0": 0.5, "Genus1_species1": bad})])
+        predictions(served(trained("elastic_net")), [candidate_of({"Genus0_species0": 0.5, "Genus1_species1": bad})])
 
 
 def test_nan_is_not_measured() -> None:
-    candidate = one({"Genus0_species0": 1.0, "x": math.nan, "y": 0.0}, {"IL-6": math.nan}, age=math.nan)
+    candidate = candidate_of({"Genus0_species0": 1.0, "x": math.nan, "y": 0.0}, {"IL-6": math.nan}, age=math.nan)
     assert candidate.taxa is not None
     assert dict(candidate.taxa.values) == {"Genus0_species0": 1.0}
     assert candidate.immune == ()
     assert candidate.clinical == {}
-    assert one({"x": math.nan}).taxa is None
+    assert candidate_of({"x": math.nan}).taxa is None
 
 
 def test_infinities_are_beyond_an_unstated_limit() -> None:
-    below, above = one(immune={"IL-6": -math.inf, "IL-8": math.inf}).immune
+    below, above = candidate_of(immune={"IL-6": -math.inf, "IL-8": math.inf}).immune
     assert (below.reading.censored, above.reading.censored) == ("below", "above")
     assert math.isnan(below.reading.value)
     assert math.isnan(below.reading.limit)
@@ -130,14 +132,14 @@ def test_a_transcript_never_passes_for_its_protein(units: dict[str, str]) -> Non
     model = trained("elastic_net")
     values = to_model_input(candidate, model.encoder, model.units).values["immune"][0]
     assert dict(zip(UNITS, np.isfinite(values).tolist(), strict=True)) == {name: name == "IL6 mRNA" for name in UNITS}
-    both = numbers_candidate({}, {"IL6 mRNA": 5.0, "IL-6": 2.0}, {}, units=units)
+    duplicates = numbers_candidate({}, {"IL6 mRNA": 5.0, "IL-6": 2.0}, {}, units=units)
     if units:
-        assert to_model_input(both, model.encoder, units).unused == ()
+        assert to_model_input(duplicates, model.encoder, units).unused == ()
 
 
 def test_levels_become_fields() -> None:
-    assert one(**{"sex=female": 1.0, "sex=male": 0.0, "age": 61.0}).clinical == {"sex": "female", "age": 61.0}
-    assert one(**{"sex=female": 0.0, "sex=male": 0.0}).clinical == {}
+    assert candidate_of(**{"sex=female": 1.0, "sex=male": 0.0, "age": 61.0}).clinical == {"sex": "female", "age": 61.0}
+    assert candidate_of(**{"sex=female": 0.0, "sex=male": 0.0}).clinical == {}
 
 
 def test_a_cell_that_is_no_number_is_named() -> None:
@@ -153,9 +155,9 @@ def test_columns_of_no_block_are_left_alone() -> None:
     assert dict(candidate.taxa.values) == {"a": 1.0}
 
 
-def test_a_cohort_of_another_profiler_is_answered_with_care() -> None:
+def test_a_cohort_of_another_profiler_calls_for_care() -> None:
     table = invented()
-    other = replace(table, cohorts={"invented": replace(table.cohorts["invented"], profiler="kraken2")})
+    other_table = replace(table, cohorts={"invented": replace(table.cohorts["invented"], profiler="kraken2")})
     model = served(trained("elastic_net"))
     assert set(predictions(model, table_candidates(table))["verdict"]) <= {"ok", "use with care"}
-    assert set(predictions(model, table_candidates(other))["verdict"]) == {"use with care"}
+    assert set(predictions(model, table_candidates(other_table))["verdict"]) == {"use with care"}

@@ -31,7 +31,7 @@ from .test_golden import GOLDEN
 Json = dict[str, Any]
 
 
-def written(folder: Path, family: str = "elastic_net") -> Path:
+def saved_bundle(folder: Path, family: str = "elastic_net") -> Path:
     save_bundle(complete(family), folder / "bundle")
     return folder / "bundle"
 
@@ -53,9 +53,9 @@ def rehashed(bundle: Path, **contents: bytes | None) -> Path:
 
 
 def edited(bundle: Path, edit: Callable[[Json], object]) -> Path:
-    about = json.loads((bundle / "bundle.json").read_text())
-    edit(about)
-    return rehashed(bundle, **{"bundle.json": json.dumps(about).encode()})
+    description = json.loads((bundle / "bundle.json").read_text())
+    edit(description)
+    return rehashed(bundle, **{"bundle.json": json.dumps(description).encode()})
 
 
 def npz(**arrays: Any) -> bytes:
@@ -65,41 +65,49 @@ def npz(**arrays: Any) -> bytes:
 
 
 @pytest.mark.parametrize("representation", get_args(Representation))
-def test_a_loaded_model_answers_as_the_saved_one(tmp_path: Path, family: str, representation: Any) -> None:
-    before = complete(family, representation=representation)
-    save_bundle(before, tmp_path / "deep" / "bundle")
-    after = load_bundle(tmp_path / "deep" / "bundle")
+def test_a_loaded_model_predicts_as_the_saved_one(tmp_path: Path, family: str, representation: Any) -> None:
+    saved = complete(family, representation=representation)
+    save_bundle(saved, tmp_path / "deep" / "bundle")
+    loaded = load_bundle(tmp_path / "deep" / "bundle")
     table = invented(seed=3)
-    said = [predictions(served(model), table_candidates(table)) for model in (before, after)]
-    assert said[0].equals(said[1])
-    assert said[0]["probability"].notna().mean() > 0.9
+    tables = [predictions(served(model), table_candidates(table)) for model in (saved, loaded)]
+    assert tables[0].equals(tables[1])
+    assert tables[0]["probability"].notna().mean() > 0.9
     for name in ("outcome", "family", "units", "profilers", "evidence", "card", "blocks", "validation", "card_html"):
-        assert getattr(after, name) == getattr(before, name)
-    assert after.calibration.state() == before.calibration.state()
-    assert after.reference is not None
-    assert before.reference is not None
-    assert after.reference.state() == before.reference.state()
-    for name, array in before.reference.arrays().items():
-        np.testing.assert_array_equal(after.reference.arrays()[name], array)
+        assert getattr(loaded, name) == getattr(saved, name)
+    assert loaded.calibration.state() == saved.calibration.state()
+    assert loaded.reference is not None
+    assert saved.reference is not None
+    assert loaded.reference.state() == saved.reference.state()
+    for name, array in saved.reference.arrays().items():
+        np.testing.assert_array_equal(loaded.reference.arrays()[name], array)
     new = table.taxa.values
-    np.testing.assert_array_equal(after.reference.to_patients(new), before.reference.to_patients(new))
+    np.testing.assert_array_equal(loaded.reference.to_patients(new), saved.reference.to_patients(new))
 
 
-def test_a_model_without_features_can_be_kept(tmp_path: Path, family: str) -> None:
+def test_a_model_without_features_can_be_saved(tmp_path: Path, family: str) -> None:
     model = trained(family, ("taxa",))
     table = invented()
     encoder = type(model.encoder)(("taxa",), min_prevalence=1.1)
     X = encoder.fit_transform(table)
-    chosen = FAMILIES[family]
-    predictor = chosen.fit(X, np.arange(len(table)) % 2.0, one_stratum(X), chosen.settings[0], seed=0)
+    family_to_fit = FAMILIES[family]
+    predictor = family_to_fit.fit(X, np.arange(len(table)) % 2.0, one_stratum(X), family_to_fit.settings[0], seed=0)
     save_bundle(replace(model, encoder=encoder, predictor=predictor), tmp_path / "bundle")
     assert load_bundle(tmp_path / "bundle").predictor.margin(X) == pytest.approx(0)
 
 
 def test_a_bundle_holds_its_files_and_no_other(tmp_path: Path, family: str) -> None:
-    names = {path.name for path in written(tmp_path, family).iterdir()}
-    kept = "linear.npz" if family == "elastic_net" else "trees.ubj"
-    assert names == {"bundle.json", "card.md", "card.html", "hashes.json", "reference.npz", "validation.json", kept}
+    names = {path.name for path in saved_bundle(tmp_path, family).iterdir()}
+    predictor_file = "linear.npz" if family == "elastic_net" else "trees.ubj"
+    assert names == {
+        "bundle.json",
+        "card.md",
+        "card.html",
+        "hashes.json",
+        "reference.npz",
+        "validation.json",
+        predictor_file,
+    }
 
 
 def test_without_taxa_there_is_no_cloud(tmp_path: Path) -> None:
@@ -112,26 +120,26 @@ def test_an_old_bundle_has_nothing_of_the_new(tmp_path: Path) -> None:
     model = load_bundle(GOLDEN / "protocol_1_elastic_net")
     assert (model.reference, model.validation, model.card_html) == (None, None, "")
     assert model.calibration.venn_abers is None
-    new = written(tmp_path)
+    new = saved_bundle(tmp_path)
     for name in ("reference.npz", "validation.json", "card.html"):
         old = shutil.copytree(GOLDEN / "protocol_1_elastic_net", tmp_path / f"with {name}")
         with pytest.raises(BundleError, match="protocol 1 may not"):
             load_bundle(rehashed(old, **{name: (new / name).read_bytes()}))
 
 
-def test_what_is_validated_stays_out_of_what_every_answer_repeats(tmp_path: Path) -> None:
-    about = json.loads((written(tmp_path) / "bundle.json").read_text())
-    assert about["evidence"] == complete("elastic_net").evidence.to_json()
-    assert "validation" not in about
+def test_the_validation_record_stays_out_of_the_description(tmp_path: Path) -> None:
+    description = json.loads((saved_bundle(tmp_path) / "bundle.json").read_text())
+    assert description["evidence"] == complete("elastic_net").evidence.to_json()
+    assert "validation" not in description
 
 
 def test_saving_twice_writes_the_same_bytes(tmp_path: Path, family: str) -> None:
-    one, two = written(tmp_path / "one", family), written(tmp_path / "two", family)
-    assert all((two / path.name).read_bytes() == path.read_bytes() for path in one.iterdir())
+    first_path, two = saved_bundle(tmp_path / "one", family), saved_bundle(tmp_path / "two", family)
+    assert all((two / path.name).read_bytes() == path.read_bytes() for path in first_path.iterdir())
 
 
 def test_nothing_is_written_over(tmp_path: Path) -> None:
-    bundle = written(tmp_path)
+    bundle = saved_bundle(tmp_path)
     with pytest.raises(FileExistsError):
         save_bundle(trained("xgboost"), bundle)
     load_bundle(bundle)
@@ -166,11 +174,11 @@ def test_a_predictor_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["start", "middle", "end"])
 def test_a_changed_byte_in_any_file_is_refused(tmp_path: Path, family: str, place: str) -> None:
-    bundle = written(tmp_path, family)
+    bundle = saved_bundle(tmp_path, family)
     for path in sorted(bundle.iterdir()):
         whole = path.read_bytes()
-        at = {"start": 0, "middle": len(whole) // 2, "end": len(whole) - 1}[place]
-        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        position = {"start": 0, "middle": len(whole) // 2, "end": len(whole) - 1}[place]
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
         with pytest.raises(BundleError, match=str(bundle)):
             load_bundle(bundle)
         path.write_bytes(whole)
@@ -181,7 +189,7 @@ def test_a_changed_byte_in_any_file_is_refused(tmp_path: Path, family: str, plac
     "name", ["model.pkl", "linear.npz.bak", "predictor.joblib", ".hidden", "HASHES.JSON", "ünïcode"]
 )
 def test_another_file_is_refused_even_with_a_right_hash(tmp_path: Path, name: str) -> None:
-    bundle = written(tmp_path)
+    bundle = saved_bundle(tmp_path)
     (bundle / name).write_bytes(pickle.dumps("boo"))
     with pytest.raises(BundleError, match="may not"):
         load_bundle(bundle)
@@ -194,7 +202,7 @@ def test_another_file_is_refused_even_with_a_right_hash(tmp_path: Path, name: st
     ["bundle.json", "linear.npz", "card.md", "card.html", "reference.npz", "validation.json", "hashes.json"],
 )
 def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
-    bundle = written(tmp_path)
+    bundle = saved_bundle(tmp_path)
     (bundle / name).unlink()
     with pytest.raises(BundleError):
         load_bundle(bundle)
@@ -204,7 +212,7 @@ def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_links_folders_and_pipes_are_refused(tmp_path: Path) -> None:
-    bundle = written(tmp_path)
+    bundle = saved_bundle(tmp_path)
     card = bundle / "card.md"
     elsewhere = tmp_path / "card.md"
     elsewhere.write_bytes(card.read_bytes())
@@ -225,24 +233,24 @@ def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("hashes", ["[]", "null", "{}", '{"card.md": 1}', "not json", "[" * 100_000, '"bundle.json"'])
 def test_strange_hashes_are_refused(tmp_path: Path, hashes: str) -> None:
-    bundle = written(tmp_path)
+    bundle = saved_bundle(tmp_path)
     (bundle / "hashes.json").write_text(hashes)
     with pytest.raises(BundleError, match=r"hashes\.json"):
         load_bundle(bundle)
 
 
 def test_hashes_of_other_names_are_refused(tmp_path: Path) -> None:
-    bundle = written(tmp_path)
+    bundle = saved_bundle(tmp_path)
     hashes = json.loads((bundle / "hashes.json").read_text())
-    for other in ({**hashes, "model.pkl": "0" * 64}, {k: v for k, v in hashes.items() if k != "card.md"}):
-        (bundle / "hashes.json").write_text(json.dumps(other))
+    for other_hashes in ({**hashes, "model.pkl": "0" * 64}, {k: v for k, v in hashes.items() if k != "card.md"}):
+        (bundle / "hashes.json").write_text(json.dumps(other_hashes))
         with pytest.raises(BundleError, match="does not list the files"):
             load_bundle(bundle)
 
 
 @pytest.mark.parametrize("protocol", [0, -1, PROTOCOL + 1, "1", None, [1], 1.5])
 def test_an_unknown_protocol_is_refused(tmp_path: Path, protocol: Any) -> None:
-    bundle = edited(written(tmp_path), lambda about: about.update(protocol=protocol))
+    bundle = edited(saved_bundle(tmp_path), lambda description: description.update(protocol=protocol))
     with pytest.raises(BundleError, match="protocol"):
         load_bundle(bundle)
 
@@ -260,7 +268,7 @@ class Boom:
 @pytest.mark.parametrize("name", ["linear.npz", "reference.npz"])
 @pytest.mark.parametrize("how", ["object array", "pickle", "npy pickle"])
 def test_a_pickle_in_the_arrays_is_never_run(tmp_path: Path, how: str, name: str) -> None:
-    bundle, mark = written(tmp_path), tmp_path / "ran"
+    bundle, mark = saved_bundle(tmp_path), tmp_path / "ran"
     objects = np.array([Boom(mark)], dtype=object)
     if how == "object array":
         content = npz(intercept=0.0, coef=objects, mean=objects, profiles=objects, cohorts=objects, left_out=objects)
@@ -279,10 +287,10 @@ def linear(coef: Any) -> bytes:
     return npz(intercept=0.0, coef=coef, mean=np.zeros(len(coef)))
 
 
-def cloud(**changed: Any) -> bytes:
+def cloud(**replacements: Any) -> bytes:
     reference = complete("elastic_net").reference
     assert reference is not None
-    return npz(**{**reference.arrays(), **changed})
+    return npz(**{**reference.arrays(), **replacements})
 
 
 @pytest.mark.parametrize(
@@ -320,48 +328,48 @@ def cloud(**changed: Any) -> bytes:
         {"card.html": b"\xff\xfe\x00"},
     ],
 )
-def test_contents_that_are_none_are_refused_though_their_hashes_match(tmp_path: Path, contents: Any) -> None:
+def test_invalid_contents_are_refused_although_their_hashes_match(tmp_path: Path, contents: Any) -> None:
     with pytest.raises(BundleError):
-        load_bundle(rehashed(written(tmp_path), **contents))
+        load_bundle(rehashed(saved_bundle(tmp_path), **contents))
 
 
 @pytest.mark.parametrize(
     "edit",
     [
-        lambda about: about.update(family="svm"),
-        lambda about: about.update(family=["elastic_net"]),
-        lambda about: about.update(outcome="survival"),
-        lambda about: about.update(calibration={"slope": float("nan"), "intercept": 0}),
-        lambda about: about.update(calibration={"slope": "1", "intercept": 0}),
-        lambda about: about.update(calibration={"slope": 1, "intercept": 0, "more": 0}),
-        lambda about: about["calibration"]["venn_abers"].update(high=[2.0] * 60),
-        lambda about: about["calibration"]["venn_abers"].pop("low"),
-        lambda about: about["calibration"].update(venn_abers="wide"),
-        lambda about: about.pop("reference"),
-        lambda about: about.update(reference=None),
-        lambda about: about["reference"].update(cohorts=[]),
-        lambda about: about["reference"].update(outcomes=["toxicity_any"]),
-        lambda about: about["reference"].update(cohorts=["invented", "nobody"]),
-        lambda about: about["reference"]["steps"].pop(0),
-        lambda about: about["reference"]["steps"][0]["learned"].update(kept_=[10**6]),
-        lambda about: about.update(protocol=1),
-        lambda about: about.pop("encoder"),
-        lambda about: about.update(encoder=[]),
-        lambda about: about["encoder"]["names"].pop("immune"),
-        lambda about: about["encoder"]["steps"]["taxa"][0].update(step="__class__"),
-        lambda about: about["encoder"]["steps"]["taxa"][0].update(learned=[]),
-        lambda about: about["encoder"]["steps"]["taxa"][0]["learned"].update(kept_=[10**6]),
-        lambda about: about["encoder"]["steps"]["taxa"][1]["learned"].update(delta_=float("nan")),
+        lambda description: description.update(family="svm"),
+        lambda description: description.update(family=["elastic_net"]),
+        lambda description: description.update(outcome="survival"),
+        lambda description: description.update(calibration={"slope": float("nan"), "intercept": 0}),
+        lambda description: description.update(calibration={"slope": "1", "intercept": 0}),
+        lambda description: description.update(calibration={"slope": 1, "intercept": 0, "more": 0}),
+        lambda description: description["calibration"]["venn_abers"].update(high=[2.0] * 60),
+        lambda description: description["calibration"]["venn_abers"].pop("low"),
+        lambda description: description["calibration"].update(venn_abers="wide"),
+        lambda description: description.pop("reference"),
+        lambda description: description.update(reference=None),
+        lambda description: description["reference"].update(cohorts=[]),
+        lambda description: description["reference"].update(outcomes=["toxicity_any"]),
+        lambda description: description["reference"].update(cohorts=["invented", "nobody"]),
+        lambda description: description["reference"]["steps"].pop(0),
+        lambda description: description["reference"]["steps"][0]["learned"].update(kept_=[10**6]),
+        lambda description: description.update(protocol=1),
+        lambda description: description.pop("encoder"),
+        lambda description: description.update(encoder=[]),
+        lambda description: description["encoder"]["names"].pop("immune"),
+        lambda description: description["encoder"]["steps"]["taxa"][0].update(step="__class__"),
+        lambda description: description["encoder"]["steps"]["taxa"][0].update(learned=[]),
+        lambda description: description["encoder"]["steps"]["taxa"][0]["learned"].update(kept_=[10**6]),
+        lambda description: description["encoder"]["steps"]["taxa"][1]["learned"].update(delta_=float("nan")),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused_though_its_hash_matches(tmp_path: Path, edit: Any) -> None:
     with pytest.raises(BundleError):
-        load_bundle(edited(written(tmp_path), edit))
+        load_bundle(edited(saved_bundle(tmp_path), edit))
 
 
 def test_trees_of_other_features_are_refused(tmp_path: Path) -> None:
-    other = trained("xgboost", ("taxa",)).predictor
-    assert not isinstance(other, LinearPredictor)
-    bundle = written(tmp_path, "xgboost")
+    other_hashes = trained("xgboost", ("taxa",)).predictor
+    assert not isinstance(other_hashes, LinearPredictor)
+    bundle = saved_bundle(tmp_path, "xgboost")
     with pytest.raises(BundleError):
-        load_bundle(rehashed(bundle, **{"trees.ubj": other.ubj()}))  # type: ignore[attr-defined]
+        load_bundle(rehashed(bundle, **{"trees.ubj": other_hashes.ubj()}))  # type: ignore[attr-defined]

@@ -28,8 +28,8 @@ def by_definition(margin: Any, y: Any, new: float) -> list[float]:
 def test_venn_abers_is_what_it_is_defined_as(rows: list[tuple[int, bool]], new: int) -> None:
     # Halves fall on the scores, between them and beyond both ends; whole numbers make ties.
     margin, y = np.array([r[0] for r in rows], dtype=float), np.array([r[1] for r in rows], dtype=float)
-    found = fit_venn_abers(margin, y).range(new / 2)
-    assert [float(side) for side in found] == pytest.approx(by_definition(margin, y, new / 2), abs=1e-12)
+    calibration = fit_venn_abers(margin, y).range(new / 2)
+    assert [float(side) for side in calibration] == pytest.approx(by_definition(margin, y, new / 2), abs=1e-12)
 
 
 def test_many_margins_at_once() -> None:
@@ -37,11 +37,11 @@ def test_many_margins_at_once() -> None:
     margin, y, new = rng.normal(size=60), (rng.random(60) < 0.4).astype(float), rng.normal(size=(4, 5))
     low, high = fit_venn_abers(margin, y).range(new)
     assert low.shape == high.shape == new.shape
-    expected = np.array([by_definition(margin, y, one) for one in new.ravel()])
-    np.testing.assert_allclose(np.column_stack([low.ravel(), high.ravel()]), expected, atol=1e-12)
+    reference_value = np.array([by_definition(margin, y, first) for first in new.ravel()])
+    np.testing.assert_allclose(np.column_stack([low.ravel(), high.ravel()]), reference_value, atol=1e-12)
 
 
-def drawn(rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def random_rows(rng: np.random.Generator, n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     margin = rng.normal(size=n)
     return margin, (rng.random(n) < 1 / (1 + np.exp(-3 * margin - 1))).astype(float)
 
@@ -50,11 +50,11 @@ def test_the_range_holds_on_average_where_patients_are_exchangeable_and_need_not
     rng = np.random.default_rng(1)
     low, high, events, elsewhere = [], [], [], []
     for _ in range(300):
-        found = fit_venn_abers(*drawn(rng, 30))
-        margin, y = drawn(rng, 40)
-        one, other = found.range(margin)
-        low.append(one.mean())
-        high.append(other.mean())
+        calibration = fit_venn_abers(*random_rows(rng, 30))
+        margin, y = random_rows(rng, 40)
+        first, second = calibration.range(margin)
+        low.append(first.mean())
+        high.append(second.mean())
         events.append(y.mean())
         elsewhere.append((rng.random(40) < 0.2).mean())
     # Of its two probabilities the one for the outcome that comes is calibrated: together they enclose the share.
@@ -63,19 +63,19 @@ def test_the_range_holds_on_average_where_patients_are_exchangeable_and_need_not
     assert np.mean(elsewhere) < np.mean(low)
 
 
-def test_a_calibration_is_kept_as_json() -> None:
-    found = Calibration(0.7, 0.1, fit_venn_abers(*drawn(np.random.default_rng(2), 50)))
-    kept = Calibration.from_state(STATE.validate_json(STATE.dump_json(found.state())))
-    assert (kept.slope, kept.intercept) == (0.7, 0.1)
+def test_a_calibration_survives_json() -> None:
+    calibration = Calibration(0.7, 0.1, fit_venn_abers(*random_rows(np.random.default_rng(2), 50)))
+    restored = Calibration.from_state(STATE.validate_json(STATE.dump_json(calibration.state())))
+    assert (restored.slope, restored.intercept) == (0.7, 0.1)
     new = np.linspace(-4, 4, 101)
-    assert kept.venn_abers is not None
-    assert found.venn_abers is not None
-    np.testing.assert_array_equal(kept.venn_abers.range(new), found.venn_abers.range(new))
+    assert restored.venn_abers is not None
+    assert calibration.venn_abers is not None
+    np.testing.assert_array_equal(restored.venn_abers.range(new), calibration.venn_abers.range(new))
     assert Calibration.from_state(Calibration(1.0, 0.0).state()) == Calibration(1.0, 0.0)
 
 
 @pytest.mark.parametrize(
-    "changed",
+    "replacements",
     [
         {"scores": [1, 0]},
         {"low": [0.3, 0.2]},
@@ -89,8 +89,8 @@ def test_a_calibration_is_kept_as_json() -> None:
         {"high": ["x", "y"]},
     ],
 )
-def test_steps_that_are_none_are_refused(changed: dict[str, Any]) -> None:
+def test_invalid_steps_are_refused(replacements: dict[str, Any]) -> None:
     sound: dict[str, Any] = {"scores": [0, 1], "low": [0.1, 0.2], "high": [0.5, 0.9]}
     VennAbers.from_state(VennAbersState(**sound))
     with pytest.raises((ValueError, TypeError)):
-        VennAbers.from_state(VennAbersState(**{**sound, **changed}))
+        VennAbers.from_state(VennAbersState(**{**sound, **replacements}))

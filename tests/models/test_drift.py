@@ -23,38 +23,38 @@ from .conftest import complete, invented
 from .test_golden import GOLDEN
 
 
-def rows_of(found: DriftReport) -> dict[str, ColumnDrift]:
-    return {row.name: row for row in found.columns}
+def rows_of(report: DriftReport) -> dict[str, ColumnDrift]:
+    return {row.name: row for row in report.columns}
 
 
-def test_the_index_is_the_sum_it_is_said_to_be() -> None:
+def test_the_stability_index_is_the_sum_over_bins() -> None:
     trained, now = np.array([10, 10, 20]), np.array([1, 0, 9])
     a, b = np.array([10.5, 10.5, 20.5]) / 41.5, np.array([1.5, 0.5, 9.5]) / 11.5
-    expected = sum((x - y) * np.log(x / y) for x, y in zip(a, b, strict=True))
-    assert stability(trained, now).psi == pytest.approx(expected)
+    reference_value = sum((x - y) * np.log(x / y) for x, y in zip(a, b, strict=True))
+    assert stability(trained, now).psi == pytest.approx(reference_value)
     assert stability(trained * 100, trained * 100) == pytest.approx((0.0, 0.0, 1.0), abs=1e-2)
 
 
 def test_by_chance_it_is_a_scaled_chi_squared_of_many_patients() -> None:
     trained, now = np.full(10, 500), np.full(10, 200)
-    found = stability(trained, now)
-    assert found.null_mean == pytest.approx(9 * (1 / 5000 + 1 / 2000), rel=0.03)
-    moved = now + np.array([30, -30, 0, 0, 0, 0, 0, 0, 0, 0])
-    found = stability(trained, moved)
-    assert found.p == pytest.approx(chi2.sf(found.psi / (1 / 5000 + 1 / 2000), 9), abs=0.02)
+    report = stability(trained, now)
+    assert report.null_mean == pytest.approx(9 * (1 / 5000 + 1 / 2000), rel=0.03)
+    shifted_counts = now + np.array([30, -30, 0, 0, 0, 0, 0, 0, 0, 0])
+    report = stability(trained, shifted_counts)
+    assert report.p == pytest.approx(chi2.sf(report.psi / (1 / 5000 + 1 / 2000), 9), abs=0.02)
 
 
 def test_few_patients_reach_the_usual_threshold_by_chance_and_are_not_flagged_for_it() -> None:
-    rng, high, called = np.random.default_rng(0), 0, 0
+    rng, high, n_significant = np.random.default_rng(0), 0, 0
     for seed in range(200):
         values = rng.normal(size=60)
         edges = np.quantile(values, np.arange(0.1, 1, 0.1))
         trained, now = (np.bincount(np.searchsorted(edges, v), minlength=10) for v in (values, rng.normal(size=20)))
-        found = stability(trained, now, seed=seed)
-        high += found.psi >= 0.25
-        called += found.p < 0.05
+        report = stability(trained, now, seed=seed)
+        high += report.psi >= 0.25
+        n_significant += report.p < 0.05
     assert high > 100
-    assert called <= 18
+    assert n_significant <= 18
 
 
 def shifted(seed: int = 4) -> FeatureTable:
@@ -72,81 +72,90 @@ def shifted(seed: int = 4) -> FeatureTable:
     )
 
 
-def test_what_moved_is_found_and_what_did_not_is_left_alone() -> None:
-    found = drift(complete("elastic_net"), list(table_candidates(shifted())))
-    readings = {name: row.reading for name, row in rows_of(found).items()}
+def test_only_shifted_columns_and_taxa_drift() -> None:
+    report = drift(complete("elastic_net"), list(table_candidates(shifted())))
+    readings = {name: row.reading for name, row in rows_of(report).items()}
     assert readings == {
         **dict.fromkeys(("IL-8", "age"), "much drift"),
         **dict.fromkeys(("IL-6", "IL-10", "CD40L", "IL6 mRNA", "sex"), "no drift detected"),
     }
-    assert [row.name for row in found.taxa if row.drifted] == ["Genus1_species1"]
-    assert found.taxa[0].difference < -0.8
-    assert found.patients == sum(found.verdicts.values()) == 40
-    orjson.dumps(found)
+    assert [row.name for row in report.taxa if row.drifted] == ["Genus1_species1"]
+    assert report.taxa[0].difference < -0.8
+    assert report.patients == sum(report.verdicts.values()) == 40
+    orjson.dumps(report)
 
 
-def test_patients_like_those_of_training_have_not_drifted() -> None:
-    found = drift(complete("elastic_net"), list(table_candidates(invented(40, seed=8))))
-    assert {row.reading for row in found.columns} == {"no drift detected"}
-    assert not any(row.drifted for row in found.taxa)
+def test_patients_like_the_training_patients_show_no_drift() -> None:
+    report = drift(complete("elastic_net"), list(table_candidates(invented(40, seed=8))))
+    assert {row.reading for row in report.columns} == {"no drift detected"}
+    assert not any(row.drifted for row in report.taxa)
 
 
 def test_counts_p_and_q_are_those_of_other_libraries() -> None:
     table, training = shifted(), invented()
-    found = drift(complete("elastic_net"), list(table_candidates(table)))
+    report = drift(complete("elastic_net"), list(table_candidates(table)))
 
-    known = training.clinical.values[:, 0][~np.isnan(training.clinical.values[:, 0])]
-    edges = [-np.inf, *(float(f"{at:.3g}") for at in np.quantile(known, np.arange(1, 10) / 10)), np.inf]
+    measured_ages = training.clinical.values[:, 0][~np.isnan(training.clinical.values[:, 0])]
+    edges = [
+        -np.inf,
+        *(float(f"{position:.3g}") for position in np.quantile(measured_ages, np.arange(1, 10) / 10)),
+        np.inf,
+    ]
 
     def bins(values: NDArray[np.float64]) -> NDArray[np.int_]:
         return np.array([((values > low) & (values <= high)).sum() for low, high in pairwise(edges)])
 
-    age = rows_of(found)["age"]
-    trained, now = (bins(one.clinical.values[:, 0]) for one in (training, table))
+    age = rows_of(report)["age"]
+    trained, now = (bins(table_side.clinical.values[:, 0]) for table_side in (training, table))
     assert (age.training_patients, age.candidates) == (trained.sum(), now.sum())
     assert age.psi == stability(trained, now).psi
-    sex = rows_of(found)["sex"]
-    assert sex.psi == stability(*(one.clinical.values[:, 1:].sum(axis=0).astype(int) for one in (training, table))).psi
+    sex = rows_of(report)["sex"]
+    assert (
+        sex.psi
+        == stability(
+            *(table_side.clinical.values[:, 1:].sum(axis=0).astype(int) for table_side in (training, table))
+        ).psi
+    )
     carriers = {
-        name: [(one.taxa.values[:, at] > 0).sum() for one in (table, training)]
-        for at, name in enumerate(training.taxa.names)
+        name: [(table_side.taxa.values[:, position] > 0).sum() for table_side in (table, training)]
+        for position, name in enumerate(training.taxa.names)
     }
-    for row in found.taxa:
+    for row in report.taxa:
         now_, then = carriers[row.name]
         assert row.p == pytest.approx(fisher_exact([[now_, 40 - now_], [then, 60 - then]]).pvalue)
         assert row.difference == pytest.approx(now_ / 40 - then / 60)
-    for rows in (found.columns, found.taxa):
-        expected = multipletests([row.p for row in rows], FALSE_DISCOVERIES, "fdr_bh")[1]
-        assert [row.q for row in rows] == pytest.approx(expected.tolist())
+    for rows in (report.columns, report.taxa):
+        reference_value = multipletests([row.p for row in rows], FALSE_DISCOVERIES, "fdr_bh")[1]
+        assert [row.q for row in rows] == pytest.approx(reference_value.tolist())
         assert [row.p for row in rows] == sorted(row.p for row in rows)
 
 
-def test_a_number_beyond_yes_and_no_is_not_lost() -> None:
+def test_a_number_above_1_counts_as_1_in_a_binary_column() -> None:
     model = complete("elastic_net")
     assert model.validation is not None
     distributions = model.validation.distributions
     levels = LevelDistribution(55, {"0": LevelCount(40, 40 / 55), "1": LevelCount(15, 15 / 55)})
     changed_distributions = replace(distributions, clinical={**distributions.clinical, "age": levels})
-    changed = replace(model, validation=replace(model.validation, distributions=changed_distributions))
+    changed_model = replace(model, validation=replace(model.validation, distributions=changed_distributions))
     ages = [*[0.0] * 3, *[1.0] * 2, *[3.0] * 4]
-    row = rows_of(drift(changed, [Candidate({"age": age}) for age in ages]))["age"]
+    row = rows_of(drift(changed_model, [Candidate({"age": age}) for age in ages]))["age"]
     assert row.psi == stability(np.array([40, 15]), np.array([3, 6])).psi
     assert (row.training_patients, row.candidates) == (55, 9)
 
 
-def test_candidates_without_stool_tell_nothing_of_taxa() -> None:
-    found = drift(complete("elastic_net"), [Candidate({"age": 60}), Candidate({"age": 70})])
-    assert found.taxa == ()
-    assert [row.name for row in found.columns] == ["age"]
-    assert found.verdicts == {"ok": 0, "use with care": 0, "abstain": 2}
+def test_candidates_without_stool_have_no_taxon_drift() -> None:
+    report = drift(complete("elastic_net"), [Candidate({"age": 60}), Candidate({"age": 70})])
+    assert report.taxa == ()
+    assert [row.name for row in report.columns] == ["age"]
+    assert report.verdicts == {"ok": 0, "use with care": 0, "abstain": 2}
 
 
-def test_nobody_has_not_drifted() -> None:
-    found = drift(complete("elastic_net"), [])
-    assert found == DriftReport(0, {"ok": 0, "use with care": 0, "abstain": 0}, (), ())
+def test_without_candidates_the_report_is_empty() -> None:
+    report = drift(complete("elastic_net"), [])
+    assert report == DriftReport(0, {"ok": 0, "use with care": 0, "abstain": 0}, (), ())
 
 
 def test_an_old_model_has_verdicts_alone() -> None:
-    found = drift(load_bundle(GOLDEN / "protocol_1_elastic_net"), list(table_candidates(invented(5, 8))))
-    assert (found.patients, found.columns, found.taxa) == (5, (), ())
-    assert sum(found.verdicts.values()) == 5
+    report = drift(load_bundle(GOLDEN / "protocol_1_elastic_net"), list(table_candidates(invented(5, 8))))
+    assert (report.patients, report.columns, report.taxa) == (5, (), ())
+    assert sum(report.verdicts.values()) == 5

@@ -43,31 +43,35 @@ def encoding(encoder: BlockEncoder, table: FeatureTable, name: str) -> np.ndarra
 @pytest.mark.parametrize("censored", POLICIES)
 def test_json_keeps_the_encoder(representation: Representation, censored: CensoredPolicy) -> None:
     table = invented()
-    before = BlockEncoder(BLOCKS, representation, 0.2, censored)
-    X = before.fit_transform(table)
-    after = BlockEncoder.from_state(STATE.validate_json(STATE.dump_json(before.state())))
-    np.testing.assert_array_equal(after.transform(table), X)
-    np.testing.assert_array_equal(after.transform(invented(seed=1)), before.transform(invented(seed=1)))
-    assert after.features_ == before.features_
-    assert after.names_ == before.names_
-    assert after.used_ == before.used_
-    assert after.get_params() == before.get_params()
-    np.testing.assert_array_equal([after.low_, after.high_], [before.low_, before.high_])
+    original = BlockEncoder(BLOCKS, representation, 0.2, censored)
+    X = original.fit_transform(table)
+    restored = BlockEncoder.from_state(STATE.validate_json(STATE.dump_json(original.state())))
+    np.testing.assert_array_equal(restored.transform(table), X)
+    np.testing.assert_array_equal(restored.transform(invented(seed=1)), original.transform(invented(seed=1)))
+    assert restored.features_ == original.features_
+    assert restored.names_ == original.names_
+    assert restored.used_ == original.used_
+    assert restored.get_params() == original.get_params()
+    np.testing.assert_array_equal([restored.low_, restored.high_], [original.low_, original.high_])
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 def test_what_was_left_out_of_training_changes_nothing(representation: Representation) -> None:
-    table, other = invented(), invented(seed=5)
+    table, second_encoder = invented(), invented(seed=5)
     train = np.arange(40)
     mixed = table
     for name in BLOCKS:
-        kept, strange = table.block(name), 1e3 * other.block(name).values
-        mixed = with_block(mixed, name, Block(kept.names, np.vstack([kept.values[:40], strange[40:]])))
-    one, two = (BlockEncoder(BLOCKS, representation).fit(whole.take(train)) for whole in (table, mixed))
-    assert one.state() == two.state()
+        n_kept, strange = table.block(name), 1e3 * second_encoder.block(name).values
+        mixed = with_block(mixed, name, Block(n_kept.names, np.vstack([n_kept.values[:40], strange[40:]])))
+    first_encoder, two = (
+        BlockEncoder(BLOCKS, representation).fit(full_encoder.take(train)) for full_encoder in (table, mixed)
+    )
+    assert first_encoder.state() == two.state()
     # The left-out rows themselves are the same whoever stands beside them.
     test = np.arange(40, 60)
-    np.testing.assert_allclose(one.transform(table.take(test))[:1], one.transform(table.take(test[:1])), atol=1e-12)
+    np.testing.assert_allclose(
+        first_encoder.transform(table.take(test))[:1], first_encoder.transform(table.take(test[:1])), atol=1e-12
+    )
 
 
 def test_fit_and_transform_are_fit_transform() -> None:
@@ -94,12 +98,12 @@ def test_the_order_of_names_is_no_matter(representation: Representation, seed: i
 def test_a_name_unseen_in_training_has_no_effect(representation: Representation) -> None:
     table = invented()
     encoder = BlockEncoder(BLOCKS, representation).fit(table)
-    more = table
+    extended = table
     for name in BLOCKS:
         block = table.block(name)
         strange = Block(("Strange_one", *block.names), np.column_stack([np.full(len(table), 0.5), block.values]))
-        more = with_block(more, name, strange)
-    np.testing.assert_array_equal(encoder.transform(more), encoder.transform(table))
+        extended = with_block(extended, name, strange)
+    np.testing.assert_array_equal(encoder.transform(extended), encoder.transform(table))
 
 
 def test_a_taxon_that_is_missing_was_not_found_and_anything_else_is_unknown() -> None:
@@ -122,12 +126,12 @@ def test_a_taxon_that_is_missing_was_not_found_and_anything_else_is_unknown() ->
 def test_clr_is_scikit_bios() -> None:
     table = invented()
     encoder = BlockEncoder(("taxa",), "clr", 0.3).fit(table)
-    kept = np.flatnonzero((table.taxa.values > 0).mean(axis=0) >= 0.3)
-    assert [feature.name for feature in encoder.features_] == [table.taxa.names[i] for i in kept]
-    assert [feature.source for feature in encoder.features_] == kept.tolist()
-    values = table.taxa.values[:, kept]
+    n_kept = np.flatnonzero((table.taxa.values > 0).mean(axis=0) >= 0.3)
+    assert [feature.name for feature in encoder.features_] == [table.taxa.names[i] for i in n_kept]
+    assert [feature.source for feature in encoder.features_] == n_kept.tolist()
+    values = table.taxa.values[:, n_kept]
     closed = values / values.sum(axis=1, keepdims=True)
-    delta = min(closed[closed > 0].min() / 2, 0.5 / len(kept))
+    delta = min(closed[closed > 0].min() / 2, 0.5 / len(n_kept))
     np.testing.assert_allclose(encoder.transform(table), clr(multi_replace(closed, delta)), atol=1e-9)
 
 
@@ -147,7 +151,7 @@ def test_used_are_the_columns_that_reach_the_matrix() -> None:
     encoder = BlockEncoder(BLOCKS, "clr", 0.3).fit(table)
     for block in BLOCKS:
         assert list(encoder.used_[block]) == [f.name for f in encoder.features_ if f.block == block]
-        assert all(encoder.names_[block][at] == name for name, at in encoder.used_[block].items())
+        assert all(encoder.names_[block][position] == name for name, position in encoder.used_[block].items())
     # Sums and indices are computed from every column.
     for representation in ("genus_clr", "genus_presence", "diversity"):
         assert len(BlockEncoder(("taxa",), representation).fit(table).used_["taxa"]) == len(table.taxa.names)
@@ -158,9 +162,11 @@ def test_immune_numbers_are_logarithms_unless_they_already_are() -> None:
     encoder = BlockEncoder(("immune",)).fit(table)
     values = dict(zip(table.immune.names, table.immune.values.T, strict=True))
     for name, unit in UNITS.items():
-        known = np.isfinite(values[name])
-        expected = values[name][known] if unit in {"NPX", "log2_expression"} else np.log10(values[name][known])
-        np.testing.assert_allclose(encoding(encoder, table, name)[known], expected)
+        known_values = np.isfinite(values[name])
+        reference_values = (
+            values[name][known_values] if unit in {"NPX", "log2_expression"} else np.log10(values[name][known_values])
+        )
+        np.testing.assert_allclose(encoding(encoder, table, name)[known_values], reference_values)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +177,8 @@ def test_beyond_an_unstated_limit_comes_from_training(policy: CensoredPolicy, be
     encoder = BlockEncoder(("immune",), censored=policy).fit(train)
     # 0.001 is smaller than anything in training; it is no limit.
     test = with_immune(np.array([[-np.inf], [np.inf], [np.nan], [0.001]]), "IL-6")
-    found = encoding(encoder, test, "IL-6")
-    np.testing.assert_allclose(10 ** found[:3], [below, above, 8.0])
+    encoded = encoding(encoder, test, "IL-6")
+    np.testing.assert_allclose(10 ** encoded[:3], [below, above, 8.0])
 
 
 def test_half_of_a_logarithm_is_one_less() -> None:

@@ -29,7 +29,7 @@ def problem(n: int = 80, d: int = 12, seed: int = 0, intercept: float = 0.0) -> 
     return X, y
 
 
-def one(y: Matrix) -> NDArray[np.intp]:
+def single(y: Matrix) -> NDArray[np.intp]:
     """All in one stratum."""
     return np.zeros(len(y), dtype=np.intp)
 
@@ -57,7 +57,7 @@ def violation(X: Matrix, y: Matrix, l1_ratio: float, penalty: float, intercept: 
 def test_the_path_agrees_with_saga(l1_ratio: float, shape: tuple[int, int]) -> None:
     X, y = problem(*shape, intercept=-0.5)
     X = standardised(X)
-    intercepts, slopes = logistic_elastic_net_path(X, y, l1_ratio, RATIOS, one(y))
+    intercepts, slopes = logistic_elastic_net_path(X, y, l1_ratio, RATIOS, single(y))
     for intercept, slope, ratio in list(zip(intercepts, slopes, RATIOS, strict=True))[3::5]:
         strength = 1 / (len(y) * largest_penalty(X, y, l1_ratio) * ratio)
         saga = LogisticRegression(solver="saga", C=strength, l1_ratio=l1_ratio, tol=1e-7, max_iter=20_000).fit(X, y)
@@ -75,7 +75,7 @@ def test_the_path_agrees_with_saga(l1_ratio: float, shape: tuple[int, int]) -> N
 def test_every_point_of_the_path_is_the_optimum(n: int, d: int, seed: int, intercept: float, l1_ratio: float) -> None:
     X, y = problem(n, d, seed, intercept)
     X = standardised(X)
-    intercepts, slopes = logistic_elastic_net_path(X, y, l1_ratio, RATIOS, one(y))
+    intercepts, slopes = logistic_elastic_net_path(X, y, l1_ratio, RATIOS, single(y))
     for i, ratio in enumerate(RATIOS):
         penalty = ratio * largest_penalty(X, y, l1_ratio)
         assert violation(X, y, l1_ratio, penalty, intercepts[i], slopes[i]) < 2e-2
@@ -85,7 +85,7 @@ def test_every_point_of_the_path_is_the_optimum(n: int, d: int, seed: int, inter
 def test_rare_events_among_many_columns_reach_the_optimum(events: int) -> None:
     X, y = problem(50, 1000, seed=1)
     X, y = standardised(X), (np.arange(50) < events).astype(np.float64)
-    intercepts, slopes = logistic_elastic_net_path(X, y, 0.95, RATIOS, one(y))
+    intercepts, slopes = logistic_elastic_net_path(X, y, 0.95, RATIOS, single(y))
     for i, ratio in enumerate(RATIOS):
         penalty = ratio * largest_penalty(X, y, 0.95)
         assert violation(X, y, 0.95, penalty, intercepts[i], slopes[i]) < 2e-2
@@ -94,7 +94,7 @@ def test_rare_events_among_many_columns_reach_the_optimum(events: int) -> None:
 def test_the_path_starts_where_every_slope_is_zero() -> None:
     X, y = problem()
     X = standardised(X)
-    intercepts, slopes = logistic_elastic_net_path(X, y, 0.5, np.array([1.0, 0.98]), one(y))
+    intercepts, slopes = logistic_elastic_net_path(X, y, 0.5, np.array([1.0, 0.98]), single(y))
     assert not slopes[0].any()
     assert expit(intercepts[0]) == pytest.approx(y.mean())
     assert slopes[1].any()
@@ -103,7 +103,7 @@ def test_the_path_starts_where_every_slope_is_zero() -> None:
 def test_separable_classes_stay_finite() -> None:
     X = np.linspace(-1, 1, 20)[:, None]
     y = (X[:, 0] > 0).astype(np.float64)
-    intercepts, slopes = logistic_elastic_net_path(standardised(X), y, 0.95, np.geomspace(1, 0.05, 15), one(y))
+    intercepts, slopes = logistic_elastic_net_path(standardised(X), y, 0.95, np.geomspace(1, 0.05, 15), single(y))
     assert np.isfinite(intercepts).all()
     assert np.abs(slopes).max() < 50
 
@@ -112,41 +112,41 @@ def test_constant_columns_get_no_weight(family: str) -> None:
     X, y = problem()
     # 0.1 has no exact mean in binary: its standard deviation is a rounding error, not zero.
     X = np.column_stack([X, np.full(len(X), 0.1), np.zeros(len(X))])
-    chosen = FAMILIES[family]
-    predictor = chosen.fit(X, y, one(y), chosen.settings[-1], seed=0)
-    other = X.copy()
-    other[:, -2:] = 1e3, -1e3
-    np.testing.assert_allclose(predictor.margin(other), predictor.margin(X), atol=1e-6)
+    family_to_fit = FAMILIES[family]
+    predictor = family_to_fit.fit(X, y, single(y), family_to_fit.settings[-1], seed=0)
+    other_rows = X.copy()
+    other_rows[:, -2:] = 1e3, -1e3
+    np.testing.assert_allclose(predictor.margin(other_rows), predictor.margin(X), atol=1e-6)
 
 
 def test_margins_stand_in_the_order_of_the_settings(family: str) -> None:
     X, y = problem(60, 10)
-    other, _ = problem(9, 10, seed=1)
-    chosen = FAMILIES[family]
-    found = chosen.margins(X, y, one(y), other, seed=3)
-    assert found.shape == (len(chosen.settings), len(other))
-    for setting, margin in zip(chosen.settings, found, strict=True):
+    other_rows, _ = problem(9, 10, seed=1)
+    family_to_fit = FAMILIES[family]
+    margins = family_to_fit.margins(X, y, single(y), other_rows, seed=3)
+    assert margins.shape == (len(family_to_fit.settings), len(other_rows))
+    for setting, margin in zip(family_to_fit.settings, margins, strict=True):
         np.testing.assert_allclose(
-            chosen.fit(X, y, one(y), setting, seed=3).margin(other), margin, atol=1e-6, err_msg=setting
+            family_to_fit.fit(X, y, single(y), setting, seed=3).margin(other_rows), margin, atol=1e-6, err_msg=setting
         )
 
 
 def test_more_columns_than_rows(family: str) -> None:
     X, y = problem(30, 200)
-    chosen = FAMILIES[family]
-    predictor = chosen.fit(X, y, one(y), chosen.settings[-1], seed=0)
+    family_to_fit = FAMILIES[family]
+    predictor = family_to_fit.fit(X, y, single(y), family_to_fit.settings[-1], seed=0)
     margin = predictor.margin(X)
     assert np.isfinite(margin).all()
     assert margin[y == 1].mean() > margin[y == 0].mean()
 
 
-def test_without_columns_nobody_differs_from_the_average(family: str) -> None:
+def test_without_columns_every_prediction_is_the_average(family: str) -> None:
     y = np.array([1.0, 0, 0, 0, 1, 0])
-    chosen = FAMILIES[family]
-    found = chosen.margins(np.zeros((6, 0)), y, one(y), np.zeros((2, 0)), seed=0)
-    assert found.shape == (len(chosen.settings), 2)
-    assert not found.any()
-    predictor = chosen.fit(np.zeros((6, 0)), y, one(y), chosen.settings[0], seed=0)
+    family_to_fit = FAMILIES[family]
+    margins = family_to_fit.margins(np.zeros((6, 0)), y, single(y), np.zeros((2, 0)), seed=0)
+    assert margins.shape == (len(family_to_fit.settings), 2)
+    assert not margins.any()
+    predictor = family_to_fit.fit(np.zeros((6, 0)), y, single(y), family_to_fit.settings[0], seed=0)
     shap, base = predictor.contributions(np.zeros((2, 0)))
     assert shap.shape == (2, 0)
     assert base == 0
@@ -172,11 +172,11 @@ def test_strata_are_unpenalised_columns(l1_ratio: float) -> None:
 
 def test_a_stratum_of_one_outcome_changes_no_slope() -> None:
     X, y = problem(80, 6)
-    more, _ = problem(20, 6, seed=9)
-    _, expected = logistic_elastic_net_path(X, y, 0.5, RATIOS, one(y))
-    strata = np.r_[one(y), np.ones(20, dtype=np.intp)]
-    _, found = logistic_elastic_net_path(np.vstack([X, more]), np.r_[y, np.ones(20)], 0.5, RATIOS, strata)
-    np.testing.assert_allclose(found, expected, atol=1e-9)
+    larger, _ = problem(20, 6, seed=9)
+    _, reference_values = logistic_elastic_net_path(X, y, 0.5, RATIOS, single(y))
+    strata = np.r_[single(y), np.ones(20, dtype=np.intp)]
+    _, margins = logistic_elastic_net_path(np.vstack([X, larger]), np.r_[y, np.ones(20)], 0.5, RATIOS, strata)
+    np.testing.assert_allclose(margins, reference_values, atol=1e-9)
 
 
 def test_what_tells_strata_apart_and_nothing_else_gets_no_say(family: str) -> None:
@@ -184,13 +184,15 @@ def test_what_tells_strata_apart_and_nothing_else_gets_no_say(family: str) -> No
     strata = np.repeat(np.arange(2), 60)
     y = (rng.random(120) < np.where(strata == 0, 0.1, 0.9)).astype(float)
     X = np.column_stack([strata.astype(float), rng.normal(size=120)])
-    chosen = FAMILIES[family]
-    margin = chosen.fit(X, y, strata, chosen.settings[-1], seed=0).margin(np.array([[0.0, 0.0], [1.0, 0.0]]))
+    family_to_fit = FAMILIES[family]
+    margin = family_to_fit.fit(X, y, strata, family_to_fit.settings[-1], seed=0).margin(
+        np.array([[0.0, 0.0], [1.0, 0.0]])
+    )
     assert abs(margin[1] - margin[0]) < 0.25
 
 
 X_FITTED, Y_FITTED = problem(40, 8)
-FITTED = {n: f.fit(X_FITTED, Y_FITTED, one(Y_FITTED), f.settings[-1], seed=0) for n, f in FAMILIES.items()}
+FITTED = {n: f.fit(X_FITTED, Y_FITTED, single(Y_FITTED), f.settings[-1], seed=0) for n, f in FAMILIES.items()}
 
 
 @given(rows=arrays(np.float64, (3, 8), elements=st.floats(-1e3, 1e3)))
@@ -202,8 +204,8 @@ def test_contributions_add_up_to_the_margin(rows: Matrix) -> None:
 
 def test_the_base_value_is_the_mean_margin_of_training(family: str) -> None:
     X, y = problem(200, 6)
-    chosen = FAMILIES[family]
-    predictor = chosen.fit(X, y, one(y), chosen.settings[-1], seed=0)
+    family_to_fit = FAMILIES[family]
+    predictor = family_to_fit.fit(X, y, single(y), family_to_fit.settings[-1], seed=0)
     # Trees weight their nodes by the rows each tree drew, and count from the prevalence.
     assert predictor.contributions(X)[1] == pytest.approx(
         predictor.margin(X).mean(), abs=1e-9 if "net" in family else 0.2
@@ -215,19 +217,19 @@ def test_linear_contributions_are_shapley_values_by_enumeration() -> None:
     mean, coef, row, d = rng.normal(size=4), rng.normal(size=4), rng.normal(size=(1, 4)), 4
     linear = LinearPredictor(0.3, coef, mean)
 
-    def value(known: tuple[int, ...]) -> float:
+    def value(labels: tuple[int, ...]) -> float:
         filled = mean.copy()
-        filled[list(known)] = row[0, list(known)]
+        filled[list(labels)] = row[0, list(labels)]
         return float(linear.margin(filled[None])[0])
 
-    expected = np.zeros(d)
+    reference_values = np.zeros(d)
     for i in range(d):
-        others = [j for j in range(d) if j != i]
+        other_settings = [j for j in range(d) if j != i]
         for size in range(d):
-            for known in combinations(others, size):
-                expected[i] += (value((*known, i)) - value(known)) / (d * comb(d - 1, size))
+            for labels in combinations(other_settings, size):
+                reference_values[i] += (value((*labels, i)) - value(labels)) / (d * comb(d - 1, size))
     shap, base = linear.contributions(row)
-    np.testing.assert_allclose(shap[0], expected, atol=1e-12)
+    np.testing.assert_allclose(shap[0], reference_values, atol=1e-12)
     assert base == pytest.approx(value(()))
 
 
@@ -236,37 +238,39 @@ def test_contributions_agree_with_shap(family: str) -> None:
     import shap
 
     X, y = problem(60, 6)
-    chosen = FAMILIES[family]
-    predictor = chosen.fit(X, y, one(y), chosen.settings[-1], seed=0)
-    found, base = predictor.contributions(X)
+    family_to_fit = FAMILIES[family]
+    predictor = family_to_fit.fit(X, y, single(y), family_to_fit.settings[-1], seed=0)
+    margins, base = predictor.contributions(X)
     if isinstance(predictor, LinearPredictor):
         masker = shap.maskers.Independent(X, max_samples=len(X))
         explainer = shap.LinearExplainer((predictor.coef, predictor.intercept), masker)
     else:
         assert isinstance(predictor, TreePredictor)
         explainer = shap.TreeExplainer(predictor.booster, feature_perturbation="tree_path_dependent")
-    np.testing.assert_allclose(found, explainer.shap_values(X), atol=1e-4)
+    np.testing.assert_allclose(margins, explainer.shap_values(X), atol=1e-4)
     assert base == pytest.approx(float(np.ravel(explainer.expected_value)[0]), abs=1e-4)
 
 
 @pytest.mark.parametrize("name", ["xgboost_forest", "xgboost"])
 def test_trees_survive_their_ubj(name: str) -> None:
     X, y = problem()
-    before = FAMILIES[name].fit(X, y, one(y), FAMILIES[name].settings[-1], seed=0)
-    assert isinstance(before, TreePredictor)
-    after = TreePredictor.from_ubj(before.ubj())
-    np.testing.assert_array_equal(after.margin(X), before.margin(X))
-    np.testing.assert_array_equal(after.contributions(X)[0], before.contributions(X)[0])
-    assert after.ubj() == before.ubj()
+    saved = FAMILIES[name].fit(X, y, single(y), FAMILIES[name].settings[-1], seed=0)
+    assert isinstance(saved, TreePredictor)
+    loaded = TreePredictor.from_ubj(saved.ubj())
+    np.testing.assert_array_equal(loaded.margin(X), saved.margin(X))
+    np.testing.assert_array_equal(loaded.contributions(X)[0], saved.contributions(X)[0])
+    assert loaded.ubj() == saved.ubj()
 
 
 def test_a_seed_decides(family: str) -> None:
     X, y = problem()
-    chosen = FAMILIES[family]
-    first, same, other = (chosen.fit(X, y, one(y), chosen.settings[-1], seed).margin(X) for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, same)
+    family_to_fit = FAMILIES[family]
+    first_fit, repeated, other_rows = (
+        family_to_fit.fit(X, y, single(y), family_to_fit.settings[-1], seed).margin(X) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first_fit, repeated)
     # The elastic net draws nothing.
-    assert np.array_equal(first, other) == (family == "elastic_net")
+    assert np.array_equal(first_fit, other_rows) == (family == "elastic_net")
 
 
 def test_settings_are_plain_json_numbers(family: str) -> None:

@@ -1,6 +1,6 @@
-"""Old bundles load for ever and answer as they did.
+"""Old bundles load for ever and predict as they did.
 
-`golden/` holds a bundle of each family and each protocol, beside what it answered when it was written. They are never
+`golden/` holds a bundle of each family and each protocol, with its predictions when it was written. They are never
 written anew; a new protocol adds its own:
 
     python -c "from tests.models.test_golden import write_golden; write_golden()"
@@ -39,7 +39,7 @@ KEPT = sorted(GOLDEN.glob("protocol_*_*.json"))
 
 
 def write_golden() -> None:
-    """Write a bundle of each family, trained on invented numbers, with answers of five candidates."""
+    """Write a bundle of each family, trained on invented numbers, with predictions for five candidates."""
     for name, family in FAMILIES.items():
         folder = GOLDEN / f"protocol_{PROTOCOL}_{name}"
         table = invented(40, 8)
@@ -72,9 +72,13 @@ def write_golden() -> None:
             card_html="<!doctype html><title>A golden bundle</title><p>Invented numbers.",
         )
         save_bundle(model, folder)
-        asked = [_numbers(i) for i in range(5)]
-        kept = {"candidates": asked, "answers": [_predict(model, one) for one in asked], "drift": _drift(model, asked)}
-        folder.with_suffix(".json").write_text(json.dumps(kept, indent=1) + "\n")
+        candidates = [_numbers(i) for i in range(5)]
+        golden = {
+            "candidates": candidates,
+            "answers": [_predict(model, numbers) for numbers in candidates],
+            "drift": _drift(model, candidates),
+        }
+        folder.with_suffix(".json").write_text(json.dumps(golden, indent=1) + "\n")
 
 
 def _small(family: Family) -> Family:
@@ -88,8 +92,12 @@ def _numbers(i: int) -> Numbers:
     table = invented(40, 8, seed=1)
     rows = ((block, table.block(block)) for block in BLOCKS)
     return {
-        block: {n: round(v, 6) for n, v in zip(of.names, of.values[i].tolist(), strict=True) if np.isfinite(v)}
-        for block, of in rows
+        block: {
+            n: round(v, 6)
+            for n, v in zip(block_table.names, block_table.values[i].tolist(), strict=True)
+            if np.isfinite(v)
+        }
+        for block, block_table in rows
     }
 
 
@@ -97,9 +105,9 @@ def _candidate(model: Model, numbers: Numbers) -> Candidate:
     return numbers_candidate(*(numbers[block] for block in BLOCKS), units=model.units)
 
 
-def _drift(model: Model, asked: Sequence[Numbers]) -> list[list[Any]]:
+def _drift(model: Model, candidates: Sequence[Numbers]) -> list[list[Any]]:
     """Return each column's stability and each taxon's p; the draws behind a stability's p are NumPy's to change."""
-    report = drift(model, [_candidate(model, numbers) for numbers in asked])
+    report = drift(model, [_candidate(model, numbers) for numbers in candidates])
     return [
         *sorted([column.name, column.psi] for column in report.columns),
         *sorted([taxon.name, taxon.p] for taxon in report.taxa),
@@ -128,35 +136,45 @@ def _predict(model: Model, numbers: Numbers) -> dict[str, Any]:
 
 
 def test_every_family_has_a_golden_bundle_of_every_protocol() -> None:
-    expected = {f"protocol_{protocol}_{name}" for protocol in range(1, PROTOCOL + 1) for name in FAMILIES}
+    expected_names = {f"protocol_{protocol}_{name}" for protocol in range(1, PROTOCOL + 1) for name in FAMILIES}
     # Before protocol 3, XGBoost's forest was called a random forest.
-    expected = {
+    expected_names = {
         name.replace("2_xgboost_forest", "2_random_forest").replace("1_xgboost_forest", "1_random_forest")
-        for name in expected
+        for name in expected_names
     }
-    assert {path.stem for path in KEPT} == expected
-    assert {path.name for path in GOLDEN.iterdir() if path.is_dir()} == expected
+    assert {path.stem for path in KEPT} == expected_names
+    assert {path.name for path in GOLDEN.iterdir() if path.is_dir()} == expected_names
 
 
-@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
-def test_an_old_bundle_answers_as_it_did(kept: Path) -> None:
-    model = load_bundle(kept.with_suffix(""))
-    content = json.loads(kept.read_text())
-    for numbers, before in zip(content["candidates"], content["answers"], strict=True):
+@pytest.mark.parametrize("golden", KEPT, ids=lambda path: path.stem)
+def test_an_old_bundle_predicts_as_it_did(golden: Path) -> None:
+    model = load_bundle(golden.with_suffix(""))
+    content = json.loads(golden.read_text())
+    for numbers, expected_prediction in zip(content["candidates"], content["answers"], strict=True):
         now = _predict(model, numbers)
-        assert (now["verdict"], now["nearest_cohort"]) == (before["verdict"], before.get("nearest_cohort"))
-        assert (now["nearest"], now["like"]) == (before.get("nearest", []), before.get("like"))
-        assert now["range"] == (before.get("range") and pytest.approx(before["range"], abs=1e-9))
-        assert now["distance"] == (before.get("distance") and pytest.approx(before["distance"], abs=1e-6))
-        assert now["probability"] == pytest.approx(before["probability"], abs=1e-6)
-        assert now["margin"] == pytest.approx(before["margin"], abs=1e-6)
-        assert now["base_value"] == pytest.approx(before["base_value"], abs=1e-6)
-        assert now["shap"] == pytest.approx(before["shap"], abs=1e-6)
-    assert len({before["probability"] for before in content["answers"]}) > 1
-    for now, before in zip(_drift(model, content["candidates"]), content.get("drift", []), strict=True):
-        assert now == [before[0], pytest.approx(before[1], abs=1e-9)]
+        assert (now["verdict"], now["nearest_cohort"]) == (
+            expected_prediction["verdict"],
+            expected_prediction.get("nearest_cohort"),
+        )
+        assert (now["nearest"], now["like"]) == (
+            expected_prediction.get("nearest", []),
+            expected_prediction.get("like"),
+        )
+        assert now["range"] == (
+            expected_prediction.get("range") and pytest.approx(expected_prediction["range"], abs=1e-9)
+        )
+        assert now["distance"] == (
+            expected_prediction.get("distance") and pytest.approx(expected_prediction["distance"], abs=1e-6)
+        )
+        assert now["probability"] == pytest.approx(expected_prediction["probability"], abs=1e-6)
+        assert now["margin"] == pytest.approx(expected_prediction["margin"], abs=1e-6)
+        assert now["base_value"] == pytest.approx(expected_prediction["base_value"], abs=1e-6)
+        assert now["shap"] == pytest.approx(expected_prediction["shap"], abs=1e-6)
+    assert len({expected_prediction["probability"] for expected_prediction in content["answers"]}) > 1
+    for now, expected_prediction in zip(_drift(model, content["candidates"]), content.get("drift", []), strict=True):
+        assert now == [expected_prediction[0], pytest.approx(expected_prediction[1], abs=1e-9)]
 
 
-@pytest.mark.parametrize("kept", KEPT, ids=lambda path: path.stem)
-def test_a_golden_bundle_is_small(kept: Path) -> None:
-    assert sum(path.stat().st_size for path in kept.with_suffix("").iterdir()) < 60_000
+@pytest.mark.parametrize("golden", KEPT, ids=lambda path: path.stem)
+def test_a_golden_bundle_is_small(golden: Path) -> None:
+    assert sum(path.stat().st_size for path in golden.with_suffix("").iterdir()) < 60_000

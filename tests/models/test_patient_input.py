@@ -31,16 +31,16 @@ from .test_batch import served
 ENCODER = BlockEncoder(("taxa", "immune", "clinical"), min_prevalence=0.3).fit(invented())
 
 
-def measured(analyte: str, value: str | float | None, unit: ImmuneUnit) -> Measurement:
+def measurement(analyte: str, value: str | float | None, unit: ImmuneUnit) -> Measurement:
     return Measurement(analyte, parse_value(value, unit=unit), unit)
 
 
-def model_input(*immune: Measurement, encoder: BlockEncoder = ENCODER, **clinical: Any) -> ModelInput:
+def input_of(*immune: Measurement, encoder: BlockEncoder = ENCODER, **clinical: Any) -> ModelInput:
     return to_model_input(Candidate(clinical, None, immune), encoder, UNITS)
 
 
-def number(taken: ModelInput, block: str, name: str) -> float:
-    return float(taken.values[block][0, ENCODER.names_[block].index(name)])
+def number(model_input: ModelInput, block: str, name: str) -> float:
+    return float(model_input.values[block][0, ENCODER.names_[block].index(name)])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> Non
 
 
 @pytest.mark.parametrize(
-    ("values", "unit", "says"),
+    ("values", "unit", "message"),
     [
         ({"a": 40.0, "b": 60.0}, "proportions", "look like percent"),
         ({"a": 1.5}, "proportions", "but proportions sum to at most 1"),
@@ -78,8 +78,8 @@ def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> Non
         ({"k__B|g__Alpha|s__Alpha_one": 0.0, "Alpha one": 0.5}, "proportions", "Alpha_one"),
     ],
 )
-def test_a_profile_that_contradicts_itself_is_refused(values: dict[str, float], unit: Any, says: str) -> None:
-    with pytest.raises(InputError, match=says):
+def test_a_profile_that_contradicts_itself_is_refused(values: dict[str, float], unit: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         closed_proportions(StoolProfile(values, unit))
 
 
@@ -90,46 +90,52 @@ def test_a_profile_that_contradicts_itself_is_refused(values: dict[str, float], 
 def test_proportions_sum_to_one_in_any_unit(values: dict[str, float], factor: float) -> None:
     total = math.fsum(values.values()) / factor
     parts = {name: value / total for name, value in values.items()}
-    found = closed_proportions(StoolProfile(parts, "proportions"))
-    assert math.fsum(found.values()) == pytest.approx(1)
-    assert closed_proportions(StoolProfile({n: 100 * v for n, v in parts.items()}, "percent")) == pytest.approx(found)
+    proportions = closed_proportions(StoolProfile(parts, "proportions"))
+    assert math.fsum(proportions.values()) == pytest.approx(1)
+    assert closed_proportions(StoolProfile({n: 100 * v for n, v in parts.items()}, "percent")) == pytest.approx(
+        proportions
+    )
 
 
 def test_names_are_known_by_any_spelling() -> None:
     profile = StoolProfile({"k__Bacteria|g__Genus0|s__Genus0_species0": 60.0, "s__Genus1 species1": 40.0}, "percent")
-    taken = to_model_input(Candidate({}, profile), ENCODER, UNITS)
-    assert number(taken, "taxa", "Genus0_species0") == pytest.approx(0.6)
-    assert number(taken, "taxa", "Genus1_species1") == pytest.approx(0.4)
-    assert taken.unused == ()
-    assert taken.recognised == pytest.approx(1)
+    model_input = to_model_input(Candidate({}, profile), ENCODER, UNITS)
+    assert number(model_input, "taxa", "Genus0_species0") == pytest.approx(0.6)
+    assert number(model_input, "taxa", "Genus1_species1") == pytest.approx(0.4)
+    assert model_input.unused == ()
+    assert model_input.recognised == pytest.approx(1)
 
 
 def test_what_has_no_effect_is_listed() -> None:
     profile = StoolProfile({"Genus0_species0": 30.0, "Unheard_of": 70.0}, "percent")
-    blood = (measured("IL-6", 1.0, "pg/mL"), measured("IL-33", 2.0, "pg/mL"), measured("IL10", 3.0, "log2_expression"))
-    taken = to_model_input(
+    blood = (
+        measurement("IL-6", 1.0, "pg/mL"),
+        measurement("IL-33", 2.0, "pg/mL"),
+        measurement("IL10", 3.0, "log2_expression"),
+    )
+    model_input = to_model_input(
         Candidate({"age": 60, "shoe": 43, "mood": "fine", "sex": None}, profile, blood), ENCODER, UNITS
     )
-    assert taken.unused == ("Unheard_of", "IL-33", "IL10 mRNA", "shoe", "mood")
-    assert taken.recognised == pytest.approx(0.3)
+    assert model_input.unused == ("Unheard_of", "IL-33", "IL10 mRNA", "shoe", "mood")
+    assert model_input.recognised == pytest.approx(0.3)
 
 
 def test_what_the_model_saw_but_dropped_has_no_effect_either() -> None:
     rare = invented().taxa.names[-1]
     assert rare in ENCODER.names_["taxa"]
-    taken = to_model_input(Candidate({}, StoolProfile({rare: 1.0}, "proportions")), ENCODER, UNITS)
-    assert taken.unused == (rare,)
-    assert not taken.is_measured("taxa").any()
-    assert taken.recognised == pytest.approx(1)
+    model_input = to_model_input(Candidate({}, StoolProfile({rare: 1.0}, "proportions")), ENCODER, UNITS)
+    assert model_input.unused == (rare,)
+    assert not model_input.is_measured("taxa").any()
+    assert model_input.recognised == pytest.approx(1)
 
 
 def test_blocks_that_the_model_lacks_have_no_effect() -> None:
     encoder = BlockEncoder(("taxa",)).fit(invented())
-    assert model_input(measured("IL-6", 1.0, "pg/mL"), encoder=encoder, age=60).unused == ("IL-6", "age")
+    assert input_of(measurement("IL-6", 1.0, "pg/mL"), encoder=encoder, age=60).unused == ("IL-6", "age")
 
 
 @pytest.mark.parametrize(
-    ("given_as", "expected"),
+    ("given_as", "reference_value"),
     [
         (("Interleukin 6", 3.0, "pg/mL"), 3.0),
         (("IL6", 0.003, "ng/mL"), 3.0),
@@ -141,8 +147,8 @@ def test_blocks_that_the_model_lacks_have_no_effect() -> None:
         (("IL-6", 0, "pg/mL"), 0.0),
     ],
 )
-def test_a_concentration_arrives_in_the_models_unit(given_as: Any, expected: float) -> None:
-    assert number(model_input(measured(*given_as)), "immune", "IL-6") == pytest.approx(expected)
+def test_a_concentration_arrives_in_the_models_unit(given_as: Any, reference_value: float) -> None:
+    assert number(input_of(measurement(*given_as)), "immune", "IL-6") == pytest.approx(reference_value)
 
 
 @pytest.mark.parametrize(
@@ -150,13 +156,13 @@ def test_a_concentration_arrives_in_the_models_unit(given_as: Any, expected: flo
 )
 def test_censored_readings_follow_the_models_policy(policy: CensoredPolicy, below: float, above: float) -> None:
     encoder = BlockEncoder(("immune",), censored=policy).fit(invented())
-    for text, expected in (("<4", below), (">4", above)):
-        taken = model_input(measured("IL-6", text, "pg/mL"), encoder=encoder)
-        np.testing.assert_allclose(taken.values["immune"][0, 0], expected)
+    for text, reference_value in (("<4", below), (">4", above)):
+        model_input = input_of(measurement("IL-6", text, "pg/mL"), encoder=encoder)
+        np.testing.assert_allclose(model_input.values["immune"][0, 0], reference_value)
 
 
 def test_half_of_an_npx_limit_is_one_less() -> None:
-    assert number(model_input(measured("sCD40L", "<4", "NPX")), "immune", "CD40L") == 3.0
+    assert number(input_of(measurement("sCD40L", "<4", "NPX")), "immune", "CD40L") == 3.0
 
 
 @pytest.mark.parametrize(
@@ -174,40 +180,40 @@ def test_half_of_an_npx_limit_is_one_less() -> None:
 )
 def test_units_without_a_conversion_are_refused(analyte: str, value: Any, unit: ImmuneUnit) -> None:
     with pytest.raises(UnitError, match=f"immune: the model reads {analyte} in"):
-        model_input(measured(analyte, value, unit))
+        input_of(measurement(analyte, value, unit))
 
 
 def test_gene_expression_is_no_protein() -> None:
-    taken = model_input(measured("IL6", 5.0, "log2_expression"), measured("IL-6", 2.0, "pg/mL"))
-    assert number(taken, "immune", "IL6 mRNA") == 5.0
-    assert number(taken, "immune", "IL-6") == 2.0
+    model_input = input_of(measurement("IL6", 5.0, "log2_expression"), measurement("IL-6", 2.0, "pg/mL"))
+    assert number(model_input, "immune", "IL6 mRNA") == 5.0
+    assert number(model_input, "immune", "IL-6") == 2.0
 
 
-def test_an_analyte_given_twice_is_refused() -> None:
+def test_two_values_of_an_analyte_are_refused() -> None:
     with pytest.raises(InputError, match="there are two values of TNF-a"):
-        model_input(measured("TNF", 1.0, "pg/mL"), measured("TNF alpha", 2.0, "pg/mL"))
+        input_of(measurement("TNF", 1.0, "pg/mL"), measurement("TNF alpha", 2.0, "pg/mL"))
 
 
 @pytest.mark.parametrize("value", [-2.0, 2e15, -1e-9])
 @pytest.mark.parametrize("analyte", ["IL-6", "IL-33"])
 def test_an_impossible_concentration_is_refused(analyte: str, value: float) -> None:
     with pytest.raises(InputError, match=f"immune: expected {analyte} from 0"):
-        model_input(Measurement(analyte, MeasuredValue(value), "pg/mL"))
+        input_of(Measurement(analyte, MeasuredValue(value), "pg/mL"))
 
 
 def test_a_log2_scale_may_be_negative() -> None:
-    assert number(model_input(Measurement("CD40L", MeasuredValue(-2.0), "NPX")), "immune", "CD40L") == -2.0
+    assert number(input_of(Measurement("CD40L", MeasuredValue(-2.0), "NPX")), "immune", "CD40L") == -2.0
 
 
 def test_clinical_fields_become_numbers_and_levels() -> None:
-    taken = model_input(age=61, sex="female")
-    assert taken.values["clinical"].tolist() == [[61.0, 1.0, 0.0]]
-    assert model_input(age=True).values["clinical"][0, 0] == 1.0
-    assert np.isnan(model_input(age=None, sex=None).values["clinical"]).all()
+    model_input = input_of(age=61, sex="female")
+    assert model_input.values["clinical"].tolist() == [[61.0, 1.0, 0.0]]
+    assert input_of(age=True).values["clinical"][0, 0] == 1.0
+    assert np.isnan(input_of(age=None, sex=None).values["clinical"]).all()
 
 
 @pytest.mark.parametrize(
-    ("fields", "says"),
+    ("fields", "message"),
     [
         ({"sex": "Female"}, "expected one of female, male, got 'Female'"),
         ({"sex": 1}, "expected one of female, male"),
@@ -219,16 +225,16 @@ def test_clinical_fields_become_numbers_and_levels() -> None:
         ({"shoe": -math.inf}, "expected a number"),
     ],
 )
-def test_a_clinical_value_of_another_kind_is_refused(fields: dict[str, Any], says: str) -> None:
-    with pytest.raises(InputError, match=f"patient.{next(iter(fields))}: {says}"):
-        model_input(**fields)
+def test_a_clinical_value_of_another_kind_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=f"patient.{next(iter(fields))}: {message}"):
+        input_of(**fields)
 
 
 def test_nothing_is_received_as_nothing() -> None:
-    taken = model_input()
-    assert not any(taken.is_measured(block).any() for block in ENCODER.blocks)
-    assert taken.recognised is None
-    assert not taken.values["taxa"].any()
+    model_input = input_of()
+    assert not any(model_input.is_measured(block).any() for block in ENCODER.blocks)
+    assert model_input.recognised is None
+    assert not model_input.values["taxa"].any()
 
 
 ANY_FLOAT = st.floats() | st.floats(0, 1) | st.floats(0, 100) | st.integers(-2, 10**20)
@@ -264,22 +270,22 @@ CANDIDATES = st.builds(
 
 
 @given(candidate=CANDIDATES)
-def test_any_candidate_is_refused_in_words_or_answered_in_finite_numbers(candidate: Candidate) -> None:
+def test_any_candidate_gets_a_clear_error_or_finite_numbers(candidate: Candidate) -> None:
     for family in ("elastic_net", "xgboost"):
         for blocks in (("taxa", "immune", "clinical"), ("taxa",), ("immune",)):
             try:
-                said = predict([served(trained(family, blocks))], candidate)
+                prediction = predict([served(trained(family, blocks))], candidate)
             except InputError:
                 continue
-            assert isinstance(said.trust.verdict, str)
-            if said.explanation is None:
-                assert said.probability is None
-                assert said.trust.reasons
+            assert isinstance(prediction.trust.verdict, str)
+            if prediction.explanation is None:
+                assert prediction.probability is None
+                assert prediction.trust.reasons
                 continue
-            assert 0 <= said.probability <= 1
-            numbers = [c.shap for c in said.explanation.contributions]
-            shown = [c.value for c in said.explanation.contributions if c.value is not None]
-            assert np.isfinite([*numbers, *shown, said.explanation.value]).all()
+            assert 0 <= prediction.probability <= 1
+            numbers = [c.shap for c in prediction.explanation.contributions]
+            values_on_show = [c.value for c in prediction.explanation.contributions if c.value is not None]
+            assert np.isfinite([*numbers, *values_on_show, prediction.explanation.value]).all()
 
 
 def test_the_largest_numbers_stay_numbers() -> None:

@@ -34,15 +34,15 @@ BLOOD = (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),)
 def test_contributions_add_up_and_calibrate_to_the_probability(family: str, representation: Any) -> None:
     model = trained(family, representation=representation)
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
-        said = predict([served(model)], candidate)
-        explained, calibration = said.explanation, said.explanation.calibration
+        prediction = predict([served(model)], candidate)
+        explained, calibration = prediction.explanation, prediction.explanation.calibration
         total = explained.base_value + sum(c.shap for c in explained.contributions)
         assert total == pytest.approx(explained.value, abs=1e-4)
         log_odds = calibration.slope * explained.value + calibration.intercept
-        assert said.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
-        assert said.probability == float(model.calibration.probability(np.array(explained.value)))
+        assert prediction.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
+        assert prediction.probability == float(model.calibration.probability(np.array(explained.value)))
         assert [c.feature for c in explained.contributions] == [f.name for f in model.encoder.features_]
-        orjson.dumps(said)
+        orjson.dumps(prediction)
 
 
 @given(margin=st.floats(-1e6, 1e6), slope=st.floats(-50, 50), intercept=st.floats(-50, 50))
@@ -56,33 +56,33 @@ def test_values_are_shown_as_measured() -> None:
         Measurement("IL-8", MeasuredValue(3000.0), "pg/mL"),
         Measurement("IL-10", MeasuredValue(5.0), "unstated"),
     )
-    said = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
-    shown = {c.feature: c.value for c in said.explanation.contributions}
-    assert shown["Genus0_species0"] == pytest.approx(0.6)
-    assert shown["Genus2_species2"] == 0
-    assert shown["IL-6"] is None
-    assert shown["IL-8"] == pytest.approx(3.0)
-    assert shown["CD40L"] is None
-    assert (shown["age"], shown["sex=female"], shown["sex=male"]) == (None, 1, 0)
+    prediction = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood))
+    values = {c.feature: c.value for c in prediction.explanation.contributions}
+    assert values["Genus0_species0"] == pytest.approx(0.6)
+    assert values["Genus2_species2"] == 0
+    assert values["IL-6"] is None
+    assert values["IL-8"] == pytest.approx(3.0)
+    assert values["CD40L"] is None
+    assert (values["age"], values["sex=female"], values["sex=male"]) == (None, 1, 0)
 
 
 def test_a_computed_feature_shows_what_was_computed() -> None:
-    said = predict([served(trained("elastic_net", ("taxa",), "diversity"))], Candidate({}, STOOL))
-    shown = {c.feature: c.value for c in said.explanation.contributions}
-    assert shown["richness"] == 2
-    assert shown["simpson"] == pytest.approx(1 - 0.6**2 - 0.4**2)
+    prediction = predict([served(trained("elastic_net", ("taxa",), "diversity"))], Candidate({}, STOOL))
+    values = {c.feature: c.value for c in prediction.explanation.contributions}
+    assert values["richness"] == 2
+    assert values["simpson"] == pytest.approx(1 - 0.6**2 - 0.4**2)
 
 
 def test_an_abstention_carries_its_reason_and_its_evidence() -> None:
     model = trained("xgboost")
-    said = predict([served(model)], Candidate())
-    assert said.probability is None
-    assert said.explanation is None
-    assert said.trust.verdict == "abstain"
-    assert len(said.trust.reasons) == len(BLOCKS)
-    assert said.evidence == model.evidence
-    assert said.model.family == "xgboost"
-    assert said.model.blocks == tuple(BLOCKS)
+    prediction = predict([served(model)], Candidate())
+    assert prediction.probability is None
+    assert prediction.explanation is None
+    assert prediction.trust.verdict == "abstain"
+    assert len(prediction.trust.reasons) == len(BLOCKS)
+    assert prediction.evidence == model.evidence
+    assert prediction.model.family == "xgboost"
+    assert prediction.model.blocks == tuple(BLOCKS)
 
 
 MODELS = [
@@ -107,7 +107,7 @@ MODELS = [
         (Candidate(), "0"),
     ],
 )
-def test_the_first_model_answers_of_whose_blocks_something_is_known(candidate: Candidate, version: str) -> None:
+def test_the_first_model_whose_blocks_are_all_measured_predicts(candidate: Candidate, version: str) -> None:
     assert predict(MODELS, candidate).model.version == version
 
 
@@ -120,59 +120,62 @@ def test_a_value_that_cannot_be_read_is_no_reason_to_take_another_model() -> Non
         predict(MODELS, Candidate({}, STOOL, (Measurement("IL-6", MeasuredValue(3.0), "NPX"),)))
 
 
-def test_a_range_stands_beside_the_probability_and_never_for_one_patient() -> None:
+def test_the_probability_range_describes_patients_together() -> None:
     model = complete("elastic_net")
     assert model.calibration.venn_abers is not None
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
-        said = predict([served(model)], candidate)
-        found = said.probability_range
-        assert (found is None) == (said.probability is None)
-        if found is None:
+        prediction = predict([served(model)], candidate)
+        result = prediction.probability_range
+        assert (result is None) == (prediction.probability is None)
+        if result is None:
             continue
-        expected = model.calibration.venn_abers.range(said.explanation.value)
-        assert (found.low, found.high) == expected
-        assert 0 <= found.low <= found.high <= 1
-        assert found.method == "Venn-Abers"
-        assert "such patients together, not this patient" in found.meaning
-        assert "model card" in found.meaning
-        orjson.dumps(said)
+        reference_range = model.calibration.venn_abers.range(prediction.explanation.value)
+        assert (result.low, result.high) == reference_range
+        assert 0 <= result.low <= result.high <= 1
+        assert result.method == "Venn-Abers"
+        assert "such patients together, not this patient" in result.meaning
+        assert "model card" in result.meaning
+        orjson.dumps(prediction)
     untold = predict([served(replace(model, validation=None))], candidate).probability_range
     assert "card" not in untold.meaning
     assert predict([served(trained("elastic_net"))], candidate).probability_range is None
 
 
-def test_an_answer_repeats_the_short_evidence_and_never_the_long() -> None:
+def test_a_prediction_repeats_the_evidence_and_not_the_validation_record() -> None:
     model = complete("elastic_net")
     model = replace(model, validation=replace(validation_of({}), software={"long": "a" * 10_000}))
-    said = predict([served(model)], next(table_candidates(invented())))
-    assert said.evidence == model.evidence
-    assert len(orjson.dumps(said)) < 10_000
+    prediction = predict([served(model)], next(table_candidates(invented())))
+    assert prediction.evidence == model.evidence
+    assert len(orjson.dumps(prediction)) < 10_000
 
 
-def test_how_the_nearest_did_comes_with_an_answer_and_not_with_an_abstention() -> None:
+def test_outcomes_of_the_nearest_come_with_a_prediction_and_not_with_an_abstention() -> None:
     model = complete("elastic_net", ("taxa",))
-    told = 0
+    n_counted = 0
     for candidate in table_candidates(invented(seed=9)):
-        said = predict([served(model)], candidate)
-        assert (said.probability is None) == (said.nearest == ())
-        for one in said.nearest:
-            told += 1
-            assert 20 <= one.patients <= 25
-            assert one.low <= one.events / one.patients <= one.high
-        assert [one.outcome for one in said.nearest][:1] in ([], ["toxicity_any"])
-    assert told > 40
+        prediction = predict([served(model)], candidate)
+        assert (prediction.probability is None) == (prediction.nearest == ())
+        for row in prediction.nearest:
+            n_counted += 1
+            assert 20 <= row.patients <= 25
+            assert row.low <= row.events / row.patients <= row.high
+        assert [row.outcome for row in prediction.nearest][:1] in ([], ["toxicity_any"])
+    assert n_counted > 40
     assert predict([served(trained("elastic_net"))], Candidate({}, STOOL)).nearest == ()
 
 
 @given(joint=st.lists(st.floats(0.001, 1), min_size=4, max_size=4))
 def test_benefit_lies_within_its_bounds_whatever_the_dependence(joint: list[float]) -> None:
-    both, only_r, only_t, neither = np.array(joint) / sum(joint)
-    found = benefit_bounds(
+    both_cells, only_r, only_t, neither = np.array(joint) / sum(joint)
+    result = benefit_bounds(
         joint_outcome(
-            [prediction_of("objective_response", both + only_r), prediction_of("toxicity_any", both + only_t)]
+            [
+                prediction_of("objective_response", both_cells + only_r),
+                prediction_of("toxicity_any", both_cells + only_t),
+            ]
         )
     )
-    assert found.low - 1e-12 <= only_r <= found.high + 1e-12
+    assert result.low - 1e-12 <= only_r <= result.high + 1e-12
     assert neither >= 0
 
 
@@ -180,7 +183,7 @@ def test_benefit_lies_within_its_bounds_whatever_the_dependence(joint: list[floa
 def test_the_bounds_of_benefit_are_reached(counts: tuple[int, int]) -> None:
     n, (responders, toxic) = 6, counts
     # Every way to let toxicity fall on six patients of whom the first respond.
-    found = [
+    result = [
         sum(i < responders and not fell for i, fell in enumerate(falls)) / n
         for falls in product([False, True], repeat=n)
         if sum(falls) == toxic
@@ -188,7 +191,7 @@ def test_the_bounds_of_benefit_are_reached(counts: tuple[int, int]) -> None:
     bounds = benefit_bounds(
         joint_outcome([prediction_of("toxicity_2", toxic / n), prediction_of("disease_control", responders / n)])
     )
-    assert (min(found), max(found)) == pytest.approx((bounds.low, bounds.high))
+    assert (min(result), max(result)) == pytest.approx((bounds.low, bounds.high))
     assert bounds.outcomes == ("disease_control", "toxicity_2")
 
 
@@ -201,12 +204,12 @@ def test_benefit_needs_both_sides() -> None:
         ([response, prediction_of("toxicity_any", None)], "a model abstained"),
         ([prediction_of("objective_response", None), toxicity], "a model abstained"),
     ):
-        found = benefit_bounds(joint_outcome(answers))
-        assert (found.low, found.high, found.reason) == (None, None, reason)
+        result = benefit_bounds(joint_outcome(answers))
+        assert (result.low, result.high, result.reason) == (None, None, reason)
 
 
-def test_every_outcome_is_defined_in_its_answer() -> None:
+def test_every_prediction_defines_its_outcome() -> None:
     for outcome in OUTCOME_IDS:
-        said = predict([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
-        assert len(said.definition) > 10
-        assert is_toxicity(outcome) == ("adverse event" in said.definition)
+        prediction = predict([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
+        assert len(prediction.definition) > 10
+        assert is_toxicity(outcome) == ("adverse event" in prediction.definition)

@@ -50,42 +50,44 @@ def cloud() -> ReferenceSet:
 
 def coordinates(training: Matrix, rows: Matrix) -> Matrix:
     """Encode as the cloud should, with scikit-bio's CLR."""
-    kept = (training > 0).mean(axis=0) >= 0.1
-    closed = training[:, kept] / training[:, kept].sum(axis=1, keepdims=True)
-    delta = min(closed[closed > 0].min() / 2, 0.5 / kept.sum())
+    detected = (training > 0).mean(axis=0) >= 0.1
+    closed = training[:, detected] / training[:, detected].sum(axis=1, keepdims=True)
+    delta = min(closed[closed > 0].min() / 2, 0.5 / detected.sum())
     out = []
-    for row in rows[:, kept]:
+    for row in rows[:, detected]:
         shares = row / row.sum()
         out.append(clr(np.where(shares == 0, delta, shares * (1 - delta * (shares == 0).sum()))))
     return np.array(out)
 
 
-def nearest(point: Matrix, others: Matrix) -> float:
-    return float(np.mean(sorted(float(np.linalg.norm(point - other)) for other in others)[:5]))
+def nearest(point: Matrix, other_rows: Matrix) -> float:
+    return float(np.mean(sorted(float(np.linalg.norm(point - other)) for other in other_rows)[:5]))
 
 
 def test_distances_are_those_of_plain_loops(cloud: ReferenceSet) -> None:
     training, new = profiles(len(COHORTS), 0), profiles(8, 1)
     assert NEIGHBOURS == 5
     points = coordinates(training, training)
-    expected = [nearest(one, points) for one in coordinates(training, new)]
-    np.testing.assert_allclose(cloud.distances(new), expected, rtol=1e-5)
+    reference_distances = [nearest(point, points) for point in coordinates(training, new)]
+    np.testing.assert_allclose(cloud.distances(new), reference_distances, rtol=1e-5)
     np.testing.assert_allclose(cloud.profiles, points, rtol=1e-5, atol=1e-6)
     assert cloud.profiles.dtype == np.float32
 
 
 def test_a_patients_own_distance_is_to_other_cohorts(cloud: ReferenceSet) -> None:
     points = coordinates(profiles(len(COHORTS), 0), profiles(len(COHORTS), 0))
-    expected = [nearest(one, points[cohort != COHORTS]) for one, cohort in zip(points, COHORTS, strict=True)]
-    np.testing.assert_allclose(cloud.held_out_distances, sorted(expected), rtol=1e-5)
+    reference_distances = [
+        nearest(point, points[cohort != COHORTS]) for point, cohort in zip(points, COHORTS, strict=True)
+    ]
+    np.testing.assert_allclose(cloud.held_out_distances, sorted(reference_distances), rtol=1e-5)
 
 
 def test_of_one_cohort_it_is_to_the_other_patients() -> None:
     training = profiles(12, 3)
     alone = fit_reference_set(training, NAMES, ["only"] * 12)
     points = coordinates(training, training)
-    expected = [nearest(one, np.delete(points, i, axis=0)) for i, one in enumerate(points)]
-    np.testing.assert_allclose(alone.held_out_distances, sorted(expected), rtol=1e-5)
+    reference_distances = [nearest(point, np.delete(points, i, axis=0)) for i, point in enumerate(points)]
+    np.testing.assert_allclose(alone.held_out_distances, sorted(reference_distances), rtol=1e-5)
     assert alone.cohorts == ("only",)
 
 
@@ -101,31 +103,31 @@ def test_fewer_patients_than_neighbours_are_all_taken() -> None:
 
 def test_a_cohort_of_its_own_is_nearest() -> None:
     training = np.vstack([profiles(20, 5), profiles(20, 6, shift=6.0)])
-    both = fit_reference_set(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
-    found = [both.nearest_cohort(row) for row in both.to_patients(profiles(10, 7, shift=6.0))]
-    assert found == ["shifted"] * 10
+    two_cohorts = fit_reference_set(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
+    percentiles = [two_cohorts.nearest_cohort(row) for row in two_cohorts.to_patients(profiles(10, 7, shift=6.0))]
+    assert percentiles == ["shifted"] * 10
 
 
 @given(distances=st.lists(st.floats(0, 100), min_size=2, max_size=20))
 def test_a_percentile_is_the_share_of_left_out_distances_below(distances: list[float]) -> None:
     cloud = fit_reference_set(profiles(10, 8), NAMES, ["a"] * 10)
-    found = cloud.percentile(np.array(distances))
-    assert found == pytest.approx([100 * np.mean(cloud.held_out_distances < one) for one in distances])
-    assert ((found == 100) == (np.array(distances) > cloud.held_out_distances[-1])).all()
+    percentiles = cloud.percentile(np.array(distances))
+    assert percentiles == pytest.approx([100 * np.mean(cloud.held_out_distances < point) for point in distances])
+    assert ((percentiles == 100) == (np.array(distances) > cloud.held_out_distances[-1])).all()
 
 
 def test_richness_is_of_the_taxa_that_count(cloud: ReferenceSet) -> None:
     training, new = profiles(len(COHORTS), 0), profiles(8, 1)
-    kept = (training > 0).mean(axis=0) >= 0.1
-    found, richness = (training[:, kept] > 0).sum(axis=1), (new[:, kept] > 0).sum(axis=1)
-    assert cloud.richness.tolist() == sorted(found)
-    assert cloud.richness_percentile(new) == pytest.approx([100 * np.mean(found <= one) for one in richness])
+    detected = (training > 0).mean(axis=0) >= 0.1
+    percentiles, richness = (training[:, detected] > 0).sum(axis=1), (new[:, detected] > 0).sum(axis=1)
+    assert cloud.richness.tolist() == sorted(percentiles)
+    assert cloud.richness_percentile(new) == pytest.approx([100 * np.mean(percentiles <= point) for point in richness])
     assert cloud.richness_percentile(np.zeros((1, N_TAXA))).tolist() == [0.0]
 
 
-@given(percentile=st.floats(0, 100), less=st.floats(0, 100))
-def test_farther_is_never_better(percentile: float, less: float) -> None:
-    assert distance_grade(max(percentile, less)) >= distance_grade(min(percentile, less))
+@given(percentile=st.floats(0, 100), sparser=st.floats(0, 100))
+def test_farther_is_never_better(percentile: float, sparser: float) -> None:
+    assert distance_grade(max(percentile, sparser)) >= distance_grade(min(percentile, sparser))
 
 
 def test_of_patients_like_those_of_training_few_are_far() -> None:
@@ -143,25 +145,26 @@ def test_only_names_count_not_their_order_nor_those_unseen(cloud: ReferenceSet) 
     order = np.random.default_rng(0).permutation(N_TAXA)
     wider = np.column_stack([new[:, order], np.full(40, 0.5)])
     names = [*(NAMES[i] for i in order), "Unheard_of"]
-    before = profile_verdicts(cloud, new, NAMES, recognised)
-    assert (profile_verdicts(cloud, wider, names, recognised) == before).all()
+    original = profile_verdicts(cloud, new, NAMES, recognised)
+    assert (profile_verdicts(cloud, wider, names, recognised) == original).all()
     # A name left out is a taxon not found.
-    found = new.any(axis=0)
+    percentiles = new.any(axis=0)
     assert (
-        profile_verdicts(cloud, new[:, found], [NAMES[i] for i in np.flatnonzero(found)], recognised) == before
+        profile_verdicts(cloud, new[:, percentiles], [NAMES[i] for i in np.flatnonzero(percentiles)], recognised)
+        == original
     ).all()
 
 
-def test_many_rows_are_judged_as_the_server_judges_one() -> None:
+def test_verdicts_of_many_profiles_equal_the_single_assessments() -> None:
     table = invented()
     reference = fit_reference_set(table.taxa.values, table.taxa.names, ["invented"] * len(table))
     model = replace(trained("elastic_net", ("taxa",)), reference=reference)
     rng = np.random.default_rng(0)
     # Some profiles as in training, some shuffled, some of which much or most is of unknown taxa.
-    known = np.vstack([invented(seed=1).taxa.values, rng.permuted(invented(seed=2).taxa.values, axis=1)])
-    known *= rng.choice([1.0, 0.7, 0.3], (len(known), 1), p=[0.7, 0.2, 0.1])
+    labels = np.vstack([invented(seed=1).taxa.values, rng.permuted(invented(seed=2).taxa.values, axis=1)])
+    labels *= rng.choice([1.0, 0.7, 0.3], (len(labels), 1), p=[0.7, 0.2, 0.1])
     names = [*table.taxa.names, "Unheard_of"]
-    rows = np.column_stack([known, 1.0 - known.sum(axis=1).round(9)])
+    rows = np.column_stack([labels, 1.0 - labels.sum(axis=1).round(9)])
     one_by_one: list[Any] = []
     for row in rows:
         candidate = numbers_candidate(dict(zip(names, row.tolist(), strict=True)), {}, {}, units={})
@@ -171,9 +174,9 @@ def test_many_rows_are_judged_as_the_server_judges_one() -> None:
         one_by_one.append(
             assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values)).trust.verdict
         )
-    found = profile_verdicts(reference, rows, names, known.sum(axis=1))
-    assert found.tolist() == one_by_one
-    assert set(found) == set(VERDICTS)
+    percentiles = profile_verdicts(reference, rows, names, labels.sum(axis=1))
+    assert percentiles.tolist() == one_by_one
+    assert set(percentiles) == set(VERDICTS)
 
 
 def test_without_a_taxon_that_is_common_enough_all_are_alike() -> None:
@@ -182,7 +185,7 @@ def test_without_a_taxon_that_is_common_enough_all_are_alike() -> None:
     assert bare.percentile(bare.distances(np.eye(20))).tolist() == [0.0] * 20
 
 
-def test_the_nearest_are_counted_as_a_loop_does() -> None:
+def test_outcomes_of_the_nearest_equal_a_plain_loop() -> None:
     training, new = profiles(60, 13), profiles(8, 14)
     outcome, counterpart = np.arange(60) % 3 == 0, np.where(np.arange(60) % 10 == 0, np.nan, np.arange(60) % 2)
     cloud = fit_reference_set(
@@ -196,18 +199,18 @@ def test_the_nearest_are_counted_as_a_loop_does() -> None:
         assert response.events == outcome[nearest].sum()
         assert toxicity.patients == np.isfinite(counterpart[nearest]).sum()
         assert toxicity.events == np.nansum(counterpart[nearest])
-        expected = binomtest(response.events, 25).proportion_ci(method="exact")
-        assert (response.low, response.high) == pytest.approx((expected.low, expected.high))
+        reference_distances = binomtest(response.events, 25).proportion_ci(method="exact")
+        assert (response.low, response.high) == pytest.approx((reference_distances.low, reference_distances.high))
 
 
-def test_of_few_nothing_is_told() -> None:
-    def told(n: int, known: int) -> list[int]:
-        outcome = np.where(np.arange(n) < known, 1.0, np.nan)
+def test_no_count_of_fewer_than_20_patients_is_reported() -> None:
+    def counted(n: int, labels: int) -> list[int]:
+        outcome = np.where(np.arange(n) < labels, 1.0, np.nan)
         cloud = fit_reference_set(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
-        return [one.patients for one in cloud.nearest_outcomes(cloud.to_patients(profiles(1, 16))[0])]
+        return [point.patients for point in cloud.nearest_outcomes(cloud.to_patients(profiles(1, 16))[0])]
 
-    assert [told(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
-    assert [told(25, known) for known in (19, 20)] == [[], [20]]
+    assert [counted(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
+    assert [counted(25, labels) for labels in (19, 20)] == [[], [20]]
     assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_outcomes(np.arange(30.0)) == ()
     bare = fit_reference_set(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
     assert bare.nearest_outcomes(np.zeros(30)) == ()

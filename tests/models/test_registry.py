@@ -62,23 +62,23 @@ def logged(home: Path) -> dict[str, tuple[str, str]]:
     """Return each model's URI and run id."""
     import mlflow
 
-    found = {}
+    result = {}
     for name, model in MODELS.items():
         with mlflow.start_run(experiment_id=client().get_experiment_by_name("models").experiment_id) as run:
-            found[name] = (log_bundle(model), run.info.run_id)
-    return found
+            result[name] = (log_bundle(model), run.info.run_id)
+    return result
 
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Any]:
     """Return a client of the store, whose registry is empty before and after."""
-    found = client()
-    yield found
-    for registered in found.search_registered_models():
-        found.delete_registered_model(registered.name)
+    result = client()
+    yield result
+    for registered in result.search_registered_models():
+        result.delete_registered_model(registered.name)
 
 
-def rows() -> list[dict[str, dict[str, float]]]:
+def input_rows() -> list[dict[str, dict[str, float]]]:
     table = invented(seed=6)
     return [
         {
@@ -110,11 +110,11 @@ def clinic(numbers: Mapping[str, Mapping[str, float]]) -> Candidate:
 def test_server_batch_and_mlflow_give_the_same_probabilities(family: str, logged: dict[str, tuple[str, str]]) -> None:
     import mlflow
 
-    asked = rows()
+    rows = input_rows()
     served = ServedModel(MODELS[family], OUTCOME, "1", "", "")
-    server = [predict([served], clinic(row)).probability for row in asked]
+    server = [predict([served], clinic(row)).probability for row in rows]
     batch = predictions(served, list(table_candidates(invented(seed=6)))[:12])
-    pyfunc = mlflow.pyfunc.load_model(logged[family][0]).predict(pd.DataFrame(asked))
+    pyfunc = mlflow.pyfunc.load_model(logged[family][0]).predict(pd.DataFrame(rows))
     # The first three rows have readings beyond an unstated limit, which a number cannot say.
     np.testing.assert_allclose(server[3:], batch.probability[3:], atol=1e-6)
     np.testing.assert_allclose(server, pyfunc.probability, atol=1e-6)
@@ -122,17 +122,17 @@ def test_server_batch_and_mlflow_give_the_same_probabilities(family: str, logged
     assert list(pyfunc.columns) == ["probability", "margin", "verdict"]
 
 
-def test_the_input_example_is_answered(family: str, logged: dict[str, tuple[str, str]]) -> None:
+def test_the_input_example_gets_a_prediction(family: str, logged: dict[str, tuple[str, str]]) -> None:
     import mlflow
 
     model = MODELS[family]
     example = synthetic_example(model.encoder)
-    found = mlflow.pyfunc.load_model(logged[family][0]).predict(example).iloc[0]
+    result = mlflow.pyfunc.load_model(logged[family][0]).predict(example).iloc[0]
     (row,) = example.to_dict("records")
     served = ServedModel(model, OUTCOME, "1", "", "")
-    said = predictions(served, [numbers_candidate(*(row[block] for block in BLOCKS), units=model.units)]).iloc[0]
-    assert found.probability == pytest.approx(said.probability, abs=1e-6)
-    assert found.verdict == said.verdict == "use with care"
+    prediction = predictions(served, [numbers_candidate(*(row[block] for block in BLOCKS), units=model.units)]).iloc[0]
+    assert result.probability == pytest.approx(prediction.probability, abs=1e-6)
+    assert result.verdict == prediction.verdict == "use with care"
 
 
 def test_blocks_and_values_may_be_missing(logged: dict[str, tuple[str, str]]) -> None:
@@ -140,22 +140,22 @@ def test_blocks_and_values_may_be_missing(logged: dict[str, tuple[str, str]]) ->
 
     taxa = {"Genus0_species0": 0.5, "Genus1_species1": 0.5}
     nulls = {**taxa, "Genus2_species2": None}
-    whole, small = (mlflow.pyfunc.load_model(logged[name][0]) for name in ("elastic_net", TAXA))
-    assert whole.predict(pd.DataFrame([{"taxa": taxa}])).verdict.tolist() == ["abstain"]
-    assert whole.predict(pd.DataFrame([{"taxa": taxa, "immune": {}, "clinical": {}}])).probability.isna().all()
-    one, two, three = (
+    full_model, small = (mlflow.pyfunc.load_model(logged[name][0]) for name in ("elastic_net", TAXA))
+    assert full_model.predict(pd.DataFrame([{"taxa": taxa}])).verdict.tolist() == ["abstain"]
+    assert full_model.predict(pd.DataFrame([{"taxa": taxa, "immune": {}, "clinical": {}}])).probability.isna().all()
+    complete_row, row_with_null, row_with_nan = (
         small.predict(pd.DataFrame([row])).probability.item()
         for row in ({"taxa": taxa}, {"taxa": nulls}, {"taxa": nulls, "immune": {"IL-6": float("nan")}})
     )
-    assert 0 < one < 1
-    assert one == two == three
+    assert 0 < complete_row < 1
+    assert complete_row == row_with_null == row_with_nan
 
 
-def test_mlflows_own_command_answers(logged: dict[str, tuple[str, str]], home: Path, tmp_path: Path) -> None:
-    asked = rows()[:3]
-    (tmp_path / "input.json").write_text(json.dumps({"dataframe_records": asked}))
+def test_mlflows_own_command_predicts(logged: dict[str, tuple[str, str]], home: Path, tmp_path: Path) -> None:
+    rows = input_rows()[:3]
+    (tmp_path / "input.json").write_text(json.dumps({"dataframe_records": rows}))
     command = ["models", "predict", "--env-manager", "local", "-m", logged["xgboost"][0], "-t", "json"]
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "mlflow", *command, "-i", "input.json", "-o", "output.json"],
         cwd=tmp_path,
         env=environment(MLFLOW_TRACKING_URI=f"sqlite:///{home}/mlflow.db"),
@@ -163,21 +163,21 @@ def test_mlflows_own_command_answers(logged: dict[str, tuple[str, str]], home: P
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "output.json").read_text())["predictions"]
+    assert completed.returncode == 0, completed.stderr
+    result = json.loads((tmp_path / "output.json").read_text())["predictions"]
     served = ServedModel(MODELS["xgboost"], OUTCOME, "1", "", "")
-    server = [predict([served], clinic(row)).probability for row in asked]
-    np.testing.assert_allclose([row["probability"] for row in found], server, atol=1e-6)
+    server = [predict([served], clinic(row)).probability for row in rows]
+    np.testing.assert_allclose([row["probability"] for row in result], server, atol=1e-6)
     assert not (tmp_path / "mlruns").exists()
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(**extra_taxa: str) -> dict[str, str]:
     """Return an environment in which this Python's commands and these packages are found, and nothing of pytest is."""
-    kept = {
+    version = {
         k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "MLFLOW", "CI", "GITHUB", "DO_NOT_TRACK"))
     }
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
-    return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), **more}
+    path = os.pathsep.join([str(Path(sys.executable).parent), version.get("PATH", "")])
+    return {**version, "PATH": path, "PYTHONPATH": str(ROOT), **extra_taxa}
 
 
 def test_the_logged_model_says_what_it_is(logged: dict[str, tuple[str, str]], home: Path) -> None:
@@ -188,8 +188,8 @@ def test_the_logged_model_says_what_it_is(logged: dict[str, tuple[str, str]], ho
     assert info.signature.inputs.input_names() == list(BLOCKS)
     assert info.signature.outputs.input_names() == ["probability", "margin", "verdict"]
     # Nothing that only Python's pickle could read lies beside the bundle.
-    kept = [path.suffix for path in (home / "artefacts").rglob("*") if path.is_file()]
-    assert not {".pkl", ".pickle", ".joblib", ".skops", ".bin"} & set(kept)
+    version = [path.suffix for path in (home / "artefacts").rglob("*") if path.is_file()]
+    assert not {".pkl", ".pickle", ".joblib", ".skops", ".bin"} & set(version)
 
 
 def put(logged: Mapping[str, tuple[str, str]], *names: str, outcome: str = OUTCOME) -> dict[str, str]:
@@ -199,32 +199,32 @@ def put(logged: Mapping[str, tuple[str, str]], *names: str, outcome: str = OUTCO
 def test_the_best_and_the_best_of_other_blocks_are_served(store: Any, logged: dict[str, tuple[str, str]]) -> None:
     aliases = put(logged, "xgboost", TAXA)
     assert aliases == {"candidate": "1", "candidate-taxa-immune-clinical": "1", "candidate-taxa": "2"}
-    ((outcome, (best, other)),) = served_models().items()
+    ((outcome, (best, other_model)),) = served_models().items()
     assert outcome == OUTCOME
     assert (best.name, best.version, best.alias, best.run_id) == (OUTCOME, "1", "candidate", logged["xgboost"][1])
     assert (best.model.family, best.model.blocks) == ("xgboost", BLOCKS)
-    assert (other.version, other.alias, other.model.blocks) == ("2", "candidate-taxa", ("taxa",))
+    assert (other_model.version, other_model.alias, other_model.model.blocks) == ("2", "candidate-taxa", ("taxa",))
     stool = StoolProfile({"Genus0_species0": 100.0}, "percent")
-    assert predict([best, other], Candidate({}, stool)).model.version == "2"
+    assert predict([best, other_model], Candidate({}, stool)).model.version == "2"
 
 
 def test_larger_sets_of_blocks_come_first(store: Any, logged: dict[str, tuple[str, str]]) -> None:
     put(logged, TAXA, "xgboost")
-    (found,) = served_models().values()
-    assert [one.model.blocks for one in found] == [("taxa",), BLOCKS]
+    (result,) = served_models().values()
+    assert [served.model.blocks for served in result] == [("taxa",), BLOCKS]
     put(logged, "xgboost_forest", TAXA, "xgboost")
-    (found,) = served_models().values()
+    (result,) = served_models().values()
     # Two models of the same blocks: the alias of those blocks names the last.
-    assert found[0].model.family == "xgboost_forest"
+    assert result[0].model.family == "xgboost_forest"
 
 
 def test_a_champion_is_served_before_a_candidate(store: Any, logged: dict[str, tuple[str, str]]) -> None:
     put(logged, "xgboost", TAXA)
     put(logged, "elastic_net", outcome="objective_response")
     store.set_registered_model_alias(OUTCOME, "champion", "2")
-    found = served_models()
-    assert [(one.version, one.alias) for one in found[OUTCOME]] == [("2", "champion")]
-    assert [one.alias for one in found["objective_response"]] == ["candidate"]
+    result = served_models()
+    assert [(served.version, served.alias) for served in result[OUTCOME]] == [("2", "champion")]
+    assert [served.alias for served in result["objective_response"]] == ["candidate"]
     assert find_model(OUTCOME).version == "2"
 
 
@@ -232,10 +232,10 @@ def test_only_a_granted_promotion_moves_the_champion(store: Any, logged: dict[st
     put(logged, "xgboost", TAXA)
     promote(OUTCOME, "1", {"gate.gain": "fail: not computed"}, granted=False)
     assert store.get_model_version(OUTCOME, "1").tags["gate.gain"] == "fail: not computed"
-    assert [one.alias for one in served_models()[OUTCOME]] == ["candidate", "candidate-taxa"]
+    assert [served.alias for served in served_models()[OUTCOME]] == ["candidate", "candidate-taxa"]
     promote(OUTCOME, "2", {"gate.gain": "pass: +0.1"}, granted=True)
     promote(OUTCOME, "1", {"gate.gain": "fail: -0.1"}, granted=False)
-    assert [(one.version, one.alias) for one in served_models()[OUTCOME]] == [("2", "champion")]
+    assert [(served.version, served.alias) for served in served_models()[OUTCOME]] == [("2", "champion")]
     assert store.get_model_version(OUTCOME, "1").tags == {"blocks": ALL, "gate.gain": "fail: -0.1"}
 
 
@@ -244,8 +244,8 @@ def test_another_alias_can_be_asked_for(store: Any, logged: dict[str, tuple[str,
     put(logged, "elastic_net", outcome="objective_response")
     store.set_registered_model_alias(OUTCOME, "champion", "2")
     store.set_registered_model_alias(OUTCOME, "trial", "2")
-    assert {o: [s.alias for s in found] for o, found in served_models("trial").items()} == {OUTCOME: ["trial"]}
-    assert [one.version for one in served_models("candidate")[OUTCOME]] == ["1", "2"]
+    assert {o: [s.alias for s in result] for o, result in served_models("trial").items()} == {OUTCOME: ["trial"]}
+    assert [served.version for served in served_models("candidate")[OUTCOME]] == ["1", "2"]
 
 
 def test_aliases_of_an_experiment_before_are_taken_down(store: Any, logged: dict[str, tuple[str, str]]) -> None:
@@ -254,8 +254,8 @@ def test_aliases_of_an_experiment_before_are_taken_down(store: Any, logged: dict
     store.set_registered_model_alias(OUTCOME, "candidate_of_ann", "1")
     aliases = put(logged, "elastic_net")
     assert aliases == {"candidate": "3", "candidate-taxa-immune-clinical": "3"}
-    kept = {alias: str(version) for alias, version in store.get_registered_model(OUTCOME).aliases.items()}
-    assert kept == {**aliases, "champion": "1", "candidate_of_ann": "1"}
+    version = {alias: str(version) for alias, version in store.get_registered_model(OUTCOME).aliases.items()}
+    assert version == {**aliases, "champion": "1", "candidate_of_ann": "1"}
 
 
 def test_versions_keep_their_tags_and_runs(store: Any, logged: dict[str, tuple[str, str]]) -> None:
@@ -287,8 +287,8 @@ def test_a_model_is_found(how: str, store: Any, logged: dict[str, tuple[str, str
         "folder": (str(tmp_path / "bundle"), "", ("taxa",)),
         "mlflow folder": (str(tmp_path / "model"), "", ("taxa",)),
     }[how]
-    found = find_model(reference)
-    assert (found.version, found.model.blocks) == (version, blocks)
+    result = find_model(reference)
+    assert (result.version, result.model.blocks) == (version, blocks)
 
 
 def test_what_is_not_there_is_missing(store: Any, logged: dict[str, tuple[str, str]]) -> None:
@@ -389,16 +389,16 @@ except OSError as error:
 """
 
 
-def test_mlflow_tells_nobody(home: Path, tmp_path: Path) -> None:
+def test_mlflow_sends_no_telemetry(home: Path, tmp_path: Path) -> None:
     shutil.copy(home / "mlflow.db", tmp_path / "mlflow.db")
     (tmp_path / "sitecustomize.py").write_text(_GUARD)
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     env = environment(MLFLOW_TRACKING_URI=uri)
     env["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _SCRIPT], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"client None store {uri}", "else disabled False", "no network here"]
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.splitlines() == [f"client None store {uri}", "else disabled False", "no network here"]
     # The call that the script made on purpose, and no other.
     assert (tmp_path / "calls.txt").read_text() == "192.0.2.1\n"
