@@ -1,1 +1,1 @@
-"""What a patient's row is: manifests, taxa, immune measurements, the landmark join, transformers."""
+"""Features of patients: manifests, tables, taxa, immune measurements, the landmark join and transformers."""

@@ -16,6 +16,12 @@ from features.manifest.manifest import Manifest, Origin
 from features.manifest.versions import upgrade
 from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml
 
+_PROBLEMS = {
+    "extra_forbidden": "a manifest has no such key here; correct or remove it",
+    "missing": "this key is missing; add it",
+}
+"""Problems in a manifest, by pydantic's type of error, where its own words are not plain."""
+
 
 def manifest_folder() -> Path:
     """Return the folder of the manifests that ship with Taxokine."""
@@ -85,7 +91,8 @@ def _validation_message(path: Path, content: LocatedMapping, invalid: Validation
         place = f"{path}, line {line}" if line else str(path)
         key = ".".join(map(str, error["loc"])) or "manifest"
         value = "" if isinstance(error["input"], dict | list | BaseModel) else f" (got {error['input']!r})"
-        messages.append(f"{place}: {key}: {error['msg'].removeprefix('Value error, ')}{value}")
+        problem = _PROBLEMS.get(error["type"], error["msg"].removeprefix("Value error, "))
+        messages.append(f"{place}: {key}: {problem}{value}")
     return "\n".join(messages)
 
 
