@@ -21,6 +21,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -124,7 +125,9 @@ class BundleDescription(Documented):
     """Training reference set; null without taxa, missing in protocol 1."""
 
 
-_DESCRIPTION = TypeAdapter(BundleDescription)
+@cache
+def _description_adapter() -> TypeAdapter[BundleDescription]:
+    return TypeAdapter(BundleDescription)
 
 
 def save_bundle(model: Model, folder: Path) -> None:
@@ -152,7 +155,7 @@ def save_bundle(model: Model, folder: Path) -> None:
         "card.md": model.card.encode(),
         "card.html": model.card_html.encode(),
         "validation.json": _json(model.validation.to_json() if model.validation else None),
-        "bundle.json": _json(_DESCRIPTION.dump_python(description, mode="json")),
+        "bundle.json": _json(_description_adapter().dump_python(description, mode="json")),
         **_predictor_file(model.predictor),
     }
     if model.reference is not None:
@@ -185,7 +188,7 @@ def load_bundle(folder: Path) -> Model:
             f"{folder} contains files that a bundle of protocol 1 may not contain: {', '.join(sorted(unexpected))}"
         )
     try:
-        return _model(_DESCRIPTION.validate_json(contents["bundle.json"], strict=True), contents)
+        return _model(_description_adapter().validate_json(contents["bundle.json"], strict=True), contents)
     # The hashes of a file match whatever its content is: any error below is an error of the bundle.
     except Exception as error:
         raise BundleError(f"{folder} is not a bundle of protocol {protocol}: {error!r}") from error

@@ -11,6 +11,7 @@ Counts and distributions are of many patients: no field holds one patient's own 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Literal, cast
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
@@ -168,11 +169,11 @@ class Evidence(Documented):
         ValueError
             A field is unknown, missing or of another type; the message names each.
         """
-        return _EVIDENCE.validate_python(content)
+        return _evidence_adapter().validate_python(content)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the evidence as JSON."""
-        return cast(dict[str, JsonValue], _EVIDENCE.dump_python(self, mode="json"))
+        return cast(dict[str, JsonValue], _evidence_adapter().dump_python(self, mode="json"))
 
 
 # Validation: held-out performance.
@@ -779,12 +780,19 @@ class Validation(Documented):
     @staticmethod
     def from_json(content: JsonValue) -> Validation:
         """Read a validation record; errors as in `Evidence.from_json`."""
-        return _VALIDATION.validate_python(content)
+        return _validation_adapter().validate_python(content)
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the record as JSON."""
-        return cast(dict[str, JsonValue], _VALIDATION.dump_python(self, mode="json"))
+        return cast(dict[str, JsonValue], _validation_adapter().dump_python(self, mode="json"))
 
 
-_EVIDENCE = TypeAdapter(Evidence)
-_VALIDATION = TypeAdapter(Validation)
+# Building an adapter takes longer than importing everything else here: only who reads or writes records pays for it.
+@cache
+def _evidence_adapter() -> TypeAdapter[Evidence]:
+    return TypeAdapter(Evidence)
+
+
+@cache
+def _validation_adapter() -> TypeAdapter[Validation]:
+    return TypeAdapter(Validation)

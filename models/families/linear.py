@@ -117,8 +117,6 @@ def logistic_elastic_net_path(
         Intercept of the samples' strata, averaged over samples.
     slopes : ndarray, (n_penalties, n_features)
     """
-    from sklearn.linear_model import enet_path
-
     X, y, strata = _informative(X, y, strata)
     n, d = X.shape
     slopes, path = np.zeros(d), np.zeros((len(ratios), d))
@@ -131,33 +129,42 @@ def logistic_elastic_net_path(
     intercepts = np.empty(len(ratios))
     for k, ratio in enumerate(ratios):
         for _ in range(25 if largest > 0 and ratio < 1 else 0):
-            margin = intercept[strata] + X @ slopes
-            p = 1 / (1 + np.exp(-margin))
-            # Weights near 0 make the working response explode; glmnet bounds them likewise.
-            weight = np.maximum(p * (1 - p), 1e-4)
-            working = margin + (y - p) / weight
-            x_mean, z_mean = _stratum_means(X, strata, weight), _stratum_means(working, strata, weight)
-            root = np.sqrt(weight)
-            _, solved, _ = enet_path(
-                np.asfortranarray((X - x_mean[strata]) * root[:, None]),
-                (working - z_mean[strata]) * root,
-                l1_ratio=l1_ratio,
-                alphas=[largest * ratio],
-                # A copy: it is solved in place, and the change of the slopes is measured below.
-                coef_init=slopes.copy(),
-                tol=1e-4,
-                max_iter=20_000,
-                check_input=False,
-                precompute=False,
-            )
-            new_slopes = solved[:, 0]
-            new_intercept = z_mean - x_mean @ new_slopes
+            new_intercept, new_slopes = _newton_step(X, y, strata, intercept, slopes, l1_ratio, largest * ratio)
             change = max(np.abs(new_slopes - slopes).max(initial=0), np.abs(new_intercept - intercept).max())
             intercept, slopes = new_intercept, new_slopes
             if change < 1e-3:
                 break
         intercepts[k], path[k] = intercept @ size / n, slopes
     return intercepts, path
+
+
+def _newton_step(
+    X: Matrix, y: Vector, strata: Strata, intercept: Vector, slopes: Vector, l1_ratio: float, penalty: float
+) -> tuple[Vector, Vector]:
+    """Return intercepts and slopes after one proximal Newton step: a weighted least squares elastic net."""
+    from sklearn.linear_model import enet_path
+
+    margin = intercept[strata] + X @ slopes
+    p = 1 / (1 + np.exp(-margin))
+    # Weights near 0 make the working response explode; glmnet bounds them likewise.
+    weight = np.maximum(p * (1 - p), 1e-4)
+    working = margin + (y - p) / weight
+    x_mean, z_mean = _stratum_means(X, strata, weight), _stratum_means(working, strata, weight)
+    root = np.sqrt(weight)
+    _, solved, _ = enet_path(
+        np.asfortranarray((X - x_mean[strata]) * root[:, None]),
+        (working - z_mean[strata]) * root,
+        l1_ratio=l1_ratio,
+        alphas=[penalty],
+        # A copy, since it is solved in place and the caller measures the change of the slopes.
+        coef_init=slopes.copy(),
+        tol=1e-4,
+        max_iter=20_000,
+        check_input=False,
+        precompute=False,
+    )
+    new_slopes = solved[:, 0]
+    return z_mean - x_mean @ new_slopes, new_slopes
 
 
 def _informative(X: Matrix, y: Vector, strata: Strata) -> tuple[Matrix, Vector, Strata]:
