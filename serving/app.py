@@ -51,7 +51,7 @@ def create_app(
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models))
-    app.include_router(create_pages(models, accounts, clinic, mlflow_ui))
+    app.include_router(create_pages(models, clinic, mlflow_ui))
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app
 

@@ -76,7 +76,7 @@ class ImmuneRequest(_Strict):
     analyte: Name
     """Name of the analyte; common synonyms are recognised."""
     value: Number | Annotated[str, Field(max_length=40)] | None
-    """A number, "<limit", ">limit", "OOR<", "OOR>", or null where not measured."""
+    """A number, "<limit", ">limit", "OOR<", "OOR>", or null where not measurement."""
     unit: ImmuneUnit
     """Unit of `value`."""
     day: Number | None = None
@@ -120,12 +120,12 @@ class PredictionRequest(_Strict):
 
 def _measured_value(item: ImmuneRequest, place: str) -> MeasuredValue:
     try:
-        measured = parse_value(item.value, unit=item.unit)
+        measurement = parse_value(item.value, unit=item.unit)
     except InputError as error:
         raise InputError(f"{place}: {error}") from error
-    if any(abs(number) > LARGEST for number in (measured.value, measured.limit)):
+    if any(abs(number) > LARGEST for number in (measurement.value, measurement.limit)):
         raise InputError(f"{place}: got {item.value!r}; no measurement is larger than {LARGEST:g}: check the unit")
-    return measured
+    return measurement
 
 
 @dataclass(frozen=True)

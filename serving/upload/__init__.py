@@ -1,7 +1,17 @@
-"""A patient's own files, and what is understood of them before anything is predicted."""
+"""A patient's own files: how they are read, and their problems, before anything is predicted."""
 
-from serving.upload.findings import Fault, Field, Form, Understood
+from serving.upload.form import Field, Form, UploadChoices
 from serving.upload.intake import UploadedFile
 from serving.upload.preview import Upload, understand
+from serving.upload.report import Interpretation, UploadProblem
 
-__all__ = ["Fault", "Field", "Form", "Understood", "Upload", "UploadedFile", "understand"]
+__all__ = [
+    "Field",
+    "Form",
+    "Interpretation",
+    "Upload",
+    "UploadChoices",
+    "UploadProblem",
+    "UploadedFile",
+    "understand",
+]

@@ -1,4 +1,4 @@
-"""Which kind of file an uploaded one is, and whether a sheet is one patient's."""
+"""Checks of any uploaded file: that its kind fits the field of the form, and that it is of one patient."""
 
 from __future__ import annotations
 
@@ -9,48 +9,57 @@ from features.draft import CLINICAL_COLUMN, PATIENT_COLUMN, FileKind, find_file_
 from features.measured_values import MISSING_MARKS
 from features.tables.text import TextTable, read_text_table
 from features.units import split_name_and_unit
-from serving.upload.findings import WHAT, Field, Known, Refused
+from serving.upload.form import DESCRIPTIONS, Field
 from serving.upload.intake import StoredFile
+from serving.upload.report import Place, Report, UnreadableFile
+from serving.upload.training_columns import TrainingColumns
 
 NO_MEASUREMENT = r"(^|_)(id|identifier|sample|date|visit|time_?point|batch|plate)(_|$)"
-"""Columns that name or date a row, in snake case."""
+"""Matches the names, in snake case, of columns that identify or date a row."""
 
 
-def kind_in(field: Field, file: StoredFile, known: Known) -> FileKind:
+def check_file_kind(field: Field, report: Report, file: StoredFile) -> FileKind:
     """Return the kind of a file.
 
     Raises
     ------
-    Refused
-        It is of a kind that belongs in another field.
+    UnreadableFile
+        The kind belongs in another field of the form.
     FileError
-        It cannot be read.
+        The file cannot be read.
     """
     kind = find_file_kind(file.path)
-    looks: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
+    possible_fields: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
     if kind == "sheet":
-        looks = _looks_of(read_text_table(file.path), known)
-    if looks and field not in looks:
-        came = f"what looks like {WHAT[looks[0]].partition(':')[0]}"
-        raise Refused("wrong_field", came, WHAT[field], "Choose it in the field where it belongs.", file=file.name)
+        possible_fields = _possible_fields(read_text_table(file.path), report.training)
+    if possible_fields and field not in possible_fields:
+        observed = f"what looks like {DESCRIPTIONS[possible_fields[0]].partition(':')[0]}"
+        advice = "Choose it in the field where it belongs."
+        raise UnreadableFile("wrong_field", observed, DESCRIPTIONS[field], advice, file=file.name)
     return kind
 
 
-def only_patient(sheet: TextTable, file: StoredFile) -> None:
-    """Raise the fault of a sheet in which a column names several patients."""
-    for column in names_matching(sheet.header, PATIENT_COLUMN):
-        rows: dict[str, int] = {}
-        for row, name in zip(sheet.frame.index.tolist(), sheet.frame[column], strict=True):
+def check_one_patient(table: TextTable, file: StoredFile) -> None:
+    """Raise an error if a column names several patients.
+
+    Raises
+    ------
+    UnreadableFile
+        A column names several patients.
+    """
+    for column in names_matching(table.header, PATIENT_COLUMN):
+        first_rows: dict[str, int] = {}
+        for row, name in zip(table.frame.index.tolist(), table.frame[column], strict=True):
             if name.casefold() not in MISSING_MARKS:
-                rows.setdefault(name, row)
-        if len(rows) > 1:
-            place = {"file": file.name, "row": list(rows.values())[1], "column": column}
-            advice = "Leave this patient's rows alone in the table."
-            raise Refused("several_patients", f"{len(rows)} patients", "one patient", advice, **place)
+                first_rows.setdefault(name, row)
+        if len(first_rows) > 1:
+            place: Place = {"file": file.name, "row": list(first_rows.values())[1], "column": column}
+            observed, advice = f"{len(first_rows)} patients", "Keep only this patient's rows in the table."
+            raise UnreadableFile("several_patients", observed, "one patient", advice, **place)
 
 
 def finite_number(text: str) -> float | None:
-    """Return the number that a cell writes, if it does."""
+    """Return the number that a cell contains; None if it contains none."""
     try:
         number = float(text.replace("\N{MINUS SIGN}", "-"))
     except ValueError:
@@ -58,12 +67,12 @@ def finite_number(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _looks_of(sheet: TextTable, known: Known) -> list[Field]:
-    columns = sheet.header
-    fields = {field.casefold() for field in levels_by_field(known.names("clinical"))}
-    looks: list[Field] = []
-    if find_immune_layout(sheet) or any(known.is_analyte(split_name_and_unit(column)[0]) for column in columns):
-        looks.append("immune")
-    if names_matching(columns, CLINICAL_COLUMN) or fields & {column.casefold() for column in columns}:
-        looks.append("clinical")
-    return looks
+def _possible_fields(table: TextTable, training: TrainingColumns) -> list[Field]:
+    columns = table.header
+    clinical_fields = {field.casefold() for field in levels_by_field(training.names("clinical"))}
+    fields: list[Field] = []
+    if find_immune_layout(table) or any(training.is_analyte(split_name_and_unit(column)[0]) for column in columns):
+        fields.append("immune")
+    if names_matching(columns, CLINICAL_COLUMN) or clinical_fields & {column.casefold() for column in columns}:
+        fields.append("clinical")
+    return fields

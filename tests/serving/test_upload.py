@@ -1,4 +1,4 @@
-"""Uploads: real files understood, each planted fault caught, and nothing left behind."""
+"""Uploads: real files understood, each planted problem caught, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def stool_models(cohorts_dir: Path) -> Models:
 
 
 @pytest.fixture(scope="module")
-def blood_models(cohorts_dir: Path) -> Models:
+def immune_models(cohorts_dir: Path) -> Models:
     # The published sheet states no unit; pg/mL is this test's assumption.
     spec = ImmuneSpec(
         layout="wide",
@@ -115,11 +115,11 @@ def merged(cohorts_dir: Path) -> list[list[str]]:
 
 
 @pytest.fixture(scope="module")
-def draw(cohorts_dir: Path) -> dict[str, str]:
-    """Return one real draw of blood in which every cytokine of the models was measured, as text."""
+def blood_draw(cohorts_dir: Path) -> dict[str, str]:
+    """Return one real blood_draw of blood in which every cytokine of the models was measured, as text."""
     sheet = pd.read_csv(cohorts_dir / "momspi" / "blood_cytokines.csv", dtype=str)
-    measured = sheet[(sheet[CYTOKINES].astype(float) > 0).all(axis=1)]
-    row: dict[str, str] = measured.iloc[0][CYTOKINES].to_dict()
+    detected = sheet[(sheet[CYTOKINES].astype(float) > 0).all(axis=1)]
+    row: dict[str, str] = detected.iloc[0][CYTOKINES].to_dict()
     return row
 
 
@@ -134,40 +134,40 @@ def species_of(merged: list[list[str]], column: int = 1) -> dict[str, float]:
     return {name.rpartition("|")[2]: value for name, value in at_species.items() if value}
 
 
-def written(rows: Sequence[Sequence[object]], delimiter: str = "\t", above: str = "") -> bytes:
-    return (above + "".join(delimiter.join(map(str, row)) + "\n" for row in rows)).encode()
+def table_bytes(rows: Sequence[Sequence[object]], delimiter: str = "\t", header: str = "") -> bytes:
+    return (header + "".join(delimiter.join(map(str, row)) + "\n" for row in rows)).encode()
 
 
 def upload(models: Models, field: Field, content: bytes, name: str = "mine.tsv", **form: Any) -> Upload:
     return understand({field: UploadedFile(name, content)}, Form(**form), models)
 
 
-def kinds(found: Upload) -> list[str]:
-    assert all(fault.came and fault.expected and fault.advice for fault in found.problems)
-    assert all("/tmp" not in f"{fault.came}{fault.expected}" for fault in found.problems)
-    assert (found.request is None) == any(fault.severity == "stops" for fault in found.problems)
-    return [fault.kind for fault in found.problems]
+def kinds(result: Upload) -> list[str]:
+    assert all(problem.observed and problem.requirement and problem.advice for problem in result.problems)
+    assert all("/tmp" not in f"{problem.observed}{problem.requirement}" for problem in result.problems)
+    assert (result.request is None) == any(problem.severity == "stops" for problem in result.problems)
+    return [problem.kind for problem in result.problems]
 
 
-def said(found: Upload, about: str) -> list[str]:
-    return [one.value for one in found.understood if one.about == about]
+def values_of(result: Upload, topic: str) -> list[str]:
+    return [row.value for row in result.interpretations if row.topic == topic]
 
 
-def verdicts(found: Upload, models: Models) -> list[str]:
-    candidate = PredictionRequest.model_validate(found.request).candidate()
+def verdicts(result: Upload, models: Models) -> list[str]:
+    candidate = PredictionRequest.model_validate(result.request).candidate()
     return [predict(ranked, candidate).trust.verdict for ranked in models.values()]
 
 
-# Stool that is right
+# Valid stool profiles
 
 
 @pytest.mark.parametrize("column", [1, 20, 39])
-def test_a_real_profile_is_understood_whole(stool_models: Models, merged: Any, column: int) -> None:
-    content = written(one_sample(merged, column), above=f"#{METAPHLAN}\n")
-    found = upload(stool_models, "taxa", content, day=-3, clock="day_ici")
-    assert kinds(found) == []
-    assert found.request is not None
-    stool = found.request["taxa"]
+def test_a_real_profile_is_read_completely(stool_models: Models, merged: Any, column: int) -> None:
+    content = table_bytes(one_sample(merged, column), header=f"#{METAPHLAN}\n")
+    result = upload(stool_models, "taxa", content, day=-3, clock="day_ici")
+    assert kinds(result) == []
+    assert result.request is not None
+    stool = result.request["taxa"]
     assert stool["values"] == pytest.approx(
         {name.removeprefix("s__"): value for name, value in species_of(merged, column).items()}, rel=1e-6
     )
@@ -177,58 +177,59 @@ def test_a_real_profile_is_understood_whole(stool_models: Models, merged: Any, c
         "day": -3,
         "clock": "day_ici",
     }
-    (known,) = said(found, "known")
-    assert known.endswith(f"of {len(stool['values'])} names")
-    assert [one.models for one in found.understood if one.about == "known"] == [
+    (recognised,) = values_of(result, "recognised")
+    assert recognised.endswith(f"of {len(stool['values'])} names")
+    assert [row.models for row in result.interpretations if row.topic == "recognised"] == [
         ("objective_response 1", "toxicity_any 1")
     ]
-    assert "abstain" not in verdicts(found, stool_models)
+    assert "abstain" not in verdicts(result, stool_models)
 
 
-def test_numbers_are_those_that_the_file_writes(stool_models: Models, merged: Any) -> None:
-    found = upload(stool_models, "taxa", written(one_sample(merged)), profiler=METAPHLAN)
-    assert found.request is not None
-    assert found.request["taxa"]["values"]["Ruminococcus_bromii"] == species_of(merged)["s__Ruminococcus_bromii"]
+def test_numbers_are_those_of_the_file(stool_models: Models, merged: Any) -> None:
+    result = upload(stool_models, "taxa", table_bytes(one_sample(merged)), profiler=METAPHLAN)
+    assert result.request is not None
+    assert result.request["taxa"]["values"]["Ruminococcus_bromii"] == species_of(merged)["s__Ruminococcus_bromii"]
 
 
-def test_of_a_merged_table_the_sample_is_asked_for(stool_models: Models, merged: Any, cohorts_dir: Path) -> None:
+def test_a_table_of_several_samples_needs_a_choice(stool_models: Models, merged: Any, cohorts_dir: Path) -> None:
     content = (cohorts_dir / "frankel_2017" / "metaphlan4_merged.tsv").read_bytes()
-    found = upload(stool_models, "taxa", content)
-    assert kinds(found) == ["which_sample"]
-    assert list(found.samples) == merged[1][1:]
+    result = upload(stool_models, "taxa", content)
+    assert kinds(result) == ["which_sample"]
+    assert list(result.samples) == merged[1][1:]
     assert kinds(upload(stool_models, "taxa", content, sample="nobody")) == ["which_sample"]
-    chosen = upload(stool_models, "taxa", content, sample=found.samples[4])
-    alone = upload(stool_models, "taxa", written(one_sample(merged, 5), above=f"#{METAPHLAN}\n"))
-    assert kinds(chosen) == []
-    assert chosen.request == alone.request
+    fifth = upload(stool_models, "taxa", content, sample=result.samples[4])
+    alone = upload(stool_models, "taxa", table_bytes(one_sample(merged, 5), header=f"#{METAPHLAN}\n"))
+    assert kinds(fifth) == []
+    assert fifth.request == alone.request
 
 
-def test_visits_of_one_recipient(stool_models: Models, cohorts_dir: Path) -> None:
+def test_visits_of_one_patient_are_separate_samples(stool_models: Models, cohorts_dir: Path) -> None:
     lines = (cohorts_dir / "davar_2021" / "metaphlan4_merged.tsv").read_text().splitlines()
     sheet = pd.read_csv(cohorts_dir / "davar_2021" / "metadata.tsv", sep="\t")
     runs = "metaphlan_" + sheet.loc[sheet["subject_id"] == "PT-19-0024", "ncbi_accession"]
     header = lines[1].split("\t")
-    kept = [0, *(header.index(run) for run in runs if run in header)]
-    visits = [[line.split("\t")[at] for at in kept] for line in lines[1:]]
-    content = written(visits, above=f"{lines[0]}\n")
-    asked = upload(stool_models, "taxa", content)
-    assert list(asked.samples) == visits[0][1:]
-    found = [upload(stool_models, "taxa", content, sample=sample, clock="day_fmt") for sample in asked.samples[:2]]
-    assert all(one.request and "unreadable" not in kinds(one) for one in found)
-    assert found[0].request != found[1].request
+    columns = [0, *(header.index(run) for run in runs if run in header)]
+    visits = [[line.split("\t")[column] for column in columns] for line in lines[1:]]
+    content = table_bytes(visits, header=f"{lines[0]}\n")
+    preview = upload(stool_models, "taxa", content)
+    assert list(preview.samples) == visits[0][1:]
+    samples = preview.samples[:2]
+    results = [upload(stool_models, "taxa", content, sample=sample, clock="day_fmt") for sample in samples]
+    assert all(upload.request and "unreadable" not in kinds(upload) for upload in results)
+    assert results[0].request != results[1].request
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
-def test_tables_of_either_way_round_are_one_profile(
-    stool_models: Models, merged: Any, delimiter: str, turned: bool
+def test_a_transposed_table_is_the_same_profile(
+    stool_models: Models, merged: Any, delimiter: str, transposed: bool
 ) -> None:
     rows: list[tuple[object, ...]] = [("taxon", "stool"), *species_of(merged).items()]
-    plain = upload(stool_models, "taxa", written(rows), profiler=METAPHLAN)
-    content = written(list(zip(*rows, strict=True)) if turned else rows, delimiter)
-    found = upload(stool_models, "taxa", content, profiler=METAPHLAN)
-    assert kinds(found) == []
-    assert found.request == plain.request
+    plain = upload(stool_models, "taxa", table_bytes(rows), profiler=METAPHLAN)
+    content = table_bytes(list(zip(*rows, strict=True)) if transposed else rows, delimiter)
+    result = upload(stool_models, "taxa", content, profiler=METAPHLAN)
+    assert kinds(result) == []
+    assert result.request == plain.request
 
 
 def comma(content: bytes) -> bytes:
@@ -236,7 +237,7 @@ def comma(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("encoded", "told"),
+    ("encode", "conversions"),
     [
         (lambda content: codecs.BOM_UTF8 + content, []),
         (lambda content: content.decode().encode("utf-16"), ["UTF-16"]),
@@ -249,84 +250,84 @@ def comma(content: bytes) -> bytes:
         (lambda content: comma(content).decode().encode("utf-16"), ["UTF-16", "decimal commas"]),
     ],
 )
-def test_encodings_do_not_matter(stool_models: Models, merged: Any, encoded: Any, told: list[str]) -> None:
-    content = written([("taxon", "stool"), *species_of(merged).items()])
-    plain = upload(stool_models, "taxa", content, profiler=METAPHLAN)
-    found = upload(stool_models, "taxa", encoded(content), profiler=METAPHLAN)
-    assert kinds(found) == []
-    assert found.request == plain.request
-    assert said(found, "encoding") == told
-
-
-def test_metaphlans_own_output_is_scaled_to_the_whole_without_what_it_could_not_classify(
-    stool_models: Models, merged: Any
+def test_encodings_are_converted_and_reported(
+    stool_models: Models, merged: Any, encode: Any, conversions: list[str]
 ) -> None:
+    content = table_bytes([("taxon", "stool"), *species_of(merged).items()])
+    plain = upload(stool_models, "taxa", content, profiler=METAPHLAN)
+    result = upload(stool_models, "taxa", encode(content), profiler=METAPHLAN)
+    assert kinds(result) == []
+    assert result.request == plain.request
+    assert values_of(result, "encoding") == conversions
+
+
+def test_a_metaphlan_profile_is_rescaled_without_unclassified_reads(stool_models: Models, merged: Any) -> None:
     rows = [(name, "2|1", float(value) * 0.6, "") for name, value in one_sample(merged)[1:]]
     header = f"#{METAPHLAN}\n#metaphlan a.fastq, 'b'\n#1000 reads processed\n#SampleID\tMetaphlan_Analysis\n"
     columns = ("#clade_name", "NCBI_tax_id", "relative_abundance", "additional_species")
-    found = upload(stool_models, "taxa", written([columns, ("UNCLASSIFIED", -1, 40.0, ""), *rows], above=header))
-    assert kinds(found) == []
-    assert found.request is not None
-    given = found.request["taxa"]
-    assert sum(given["values"].values()) == pytest.approx(100)
-    assert given["values"]["Ruminococcus_bromii"] == pytest.approx(
+    result = upload(stool_models, "taxa", table_bytes([columns, ("UNCLASSIFIED", -1, 40.0, ""), *rows], header=header))
+    assert kinds(result) == []
+    assert result.request is not None
+    profile = result.request["taxa"]
+    assert sum(profile["values"].values()) == pytest.approx(100)
+    assert profile["values"]["Ruminococcus_bromii"] == pytest.approx(
         species_of(merged)["s__Ruminococcus_bromii"], rel=1e-3
     )
-    assert "40% unclassified" in said(found, "taxa")
+    assert "40% unclassified" in values_of(result, "taxa")
 
 
-def test_counts_of_a_biom_table_are_told(stool_models: Models, cohorts_dir: Path) -> None:
+def test_counts_of_a_biom_table_are_recognised_as_counts(stool_models: Models, cohorts_dir: Path) -> None:
     folder = cohorts_dir / "momspi"
     files: dict[Field, UploadedFile] = {
         "taxa": UploadedFile("rectal.biom", (folder / "rectal_16s.biom").read_bytes()),
         "taxonomy": UploadedFile("taxonomy.tsv", (folder / "taxonomy.tsv").read_bytes()),
     }
     sample = understand(files, Form(), stool_models).samples[0]
-    found = understand(files, Form(sample=sample, profiler="hmp2_16s"), stool_models)
-    assert (said(found, "unit"), said(found, "rank")) == (["counts"], ["genus"])
-    assert set(kinds(found)) >= {"other_naming", "other_profiler", "abstains"}
+    result = understand(files, Form(sample=sample, profiler="hmp2_16s"), stool_models)
+    assert (values_of(result, "unit"), values_of(result, "rank")) == (["counts"], ["genus"])
+    assert set(kinds(result)) >= {"other_naming", "other_profiler", "abstains"}
 
 
-# Stool that is wrong
+# Stool profiles with problems
 
 
-def test_a_profile_of_another_naming_is_sent_and_abstained_from(stool_models: Models, cohorts_dir: Path) -> None:
+def test_a_profile_with_other_taxon_names_leads_to_abstention(stool_models: Models, cohorts_dir: Path) -> None:
     folder = cohorts_dir / "frankel_2017_qiime2"
     files: dict[Field, UploadedFile] = {
         name: UploadedFile(f"{file}.qza", (folder / f"{file}.qza").read_bytes())
         for name, file in (("taxa", "table"), ("taxonomy", "taxonomy"))
     }
-    found = understand(files, Form(sample="SRR5930493", profiler="qiime2_gtdb"), stool_models)
-    assert set(kinds(found)) == {"other_naming", "other_profiler", "few_taxa", "abstains"}
-    assert all(fault.outcomes == ("objective_response", "toxicity_any") for fault in found.problems)
-    share = next(one for one in found.understood if one.about == "known").value.partition("%")[0]
-    naming, abstains = (next(f for f in found.problems if f.kind == kind) for kind in ("other_naming", "abstains"))
-    assert f"{share}%" in naming.came
-    assert f"only {share}%" in abstains.came
+    result = understand(files, Form(sample="SRR5930493", profiler="qiime2_gtdb"), stool_models)
+    assert set(kinds(result)) == {"other_naming", "other_profiler", "few_taxa", "abstains"}
+    assert all(problem.outcomes == ("objective_response", "toxicity_any") for problem in result.problems)
+    share = next(row for row in result.interpretations if row.topic == "recognised").value.partition("%")[0]
+    naming, abstains = (next(f for f in result.problems if f.kind == kind) for kind in ("other_naming", "abstains"))
+    assert f"{share}%" in naming.observed
+    assert f"only {share}%" in abstains.observed
     assert int(share) < 50
-    assert verdicts(found, stool_models) == ["abstain", "abstain"]
+    assert verdicts(result, stool_models) == ["abstain", "abstain"]
     del files["taxonomy"]
     assert kinds(understand(files, Form(sample="SRR5930493"), stool_models)) == ["ids_without_names"]
 
 
-def test_a_half_empty_profile(stool_models: Models, merged: Any) -> None:
+def test_an_incomplete_profile_is_reported(stool_models: Models, merged: Any) -> None:
     species = sorted(species_of(merged).items(), key=lambda item: item[1])
-    total, kept = 0.0, []
+    total, partial = 0.0, []
     for name, value in species:
         if total + value < 40:
             total += value
-            kept.append((name, value))
-    found = upload(stool_models, "taxa", written([("clade_name", "a"), *kept]), profiler=METAPHLAN)
-    assert set(kinds(found)) >= {"half_empty", "abstains"}
-    assert f"{total:.0f}%" in found.problems[0].came
+            partial.append((name, value))
+    result = upload(stool_models, "taxa", table_bytes([("clade_name", "a"), *partial]), profiler=METAPHLAN)
+    assert set(kinds(result)) >= {"half_empty", "abstains"}
+    assert f"{total:.0f}%" in result.problems[0].observed
     few = [(name, value * 100 / sum(v for _, v in species[-12:])) for name, value in species[-12:]]
-    found = upload(stool_models, "taxa", written([("clade_name", "a"), *few]), profiler=METAPHLAN)
-    assert "half_empty" not in kinds(found)
-    assert "few_taxa" in kinds(found)
+    result = upload(stool_models, "taxa", table_bytes([("clade_name", "a"), *few]), profiler=METAPHLAN)
+    assert "half_empty" not in kinds(result)
+    assert "few_taxa" in kinds(result)
 
 
 @pytest.mark.parametrize(
-    ("factor", "rounded", "stated", "came"),
+    ("factor", "as_counts", "form_unit", "unit"),
     [
         (1.0, False, "proportions", "percent"),
         (0.01, False, "percent", "proportions"),
@@ -335,160 +336,163 @@ def test_a_half_empty_profile(stool_models: Models, merged: Any) -> None:
         (1.0, False, "counts", "percent"),
     ],
 )
-def test_a_unit_that_the_numbers_contradict(
-    stool_models: Models, merged: Any, factor: float, rounded: bool, stated: Any, came: str
+def test_a_unit_that_contradicts_the_numbers_is_reported(
+    stool_models: Models, merged: Any, factor: float, as_counts: bool, form_unit: Any, unit: str
 ) -> None:
     species = {name: value * factor for name, value in species_of(merged).items()}
-    species = {name: round(value) for name, value in species.items()} if rounded else species
-    content = written([("taxon", "a"), *species.items()])
-    found = upload(stool_models, "taxa", content, profiler=METAPHLAN, taxa_unit=stated)
-    assert kinds(found) == ["unit_contradicted"]
-    assert came in found.problems[0].came
-    right = upload(stool_models, "taxa", content, profiler=METAPHLAN)
-    assert said(right, "unit") == [came]
-    assert right.request is not None
+    species = {name: round(value) for name, value in species.items()} if as_counts else species
+    content = table_bytes([("taxon", "a"), *species.items()])
+    result = upload(stool_models, "taxa", content, profiler=METAPHLAN, taxa_unit=form_unit)
+    assert kinds(result) == ["unit_contradicted"]
+    assert unit in result.problems[0].observed
+    without_form = upload(stool_models, "taxa", content, profiler=METAPHLAN)
+    assert values_of(without_form, "unit") == [unit]
+    assert without_form.request is not None
 
 
-def test_proportions_in_a_metaphlan_table_are_doubted(stool_models: Models, merged: Any) -> None:
+def test_proportions_in_a_metaphlan_table_are_reported(stool_models: Models, merged: Any) -> None:
     rows = [(name, float(value) / 100) for name, value in one_sample(merged)[1:]]
-    found = upload(stool_models, "taxa", written([("clade_name", "a"), *rows], above=f"#{METAPHLAN}\n"))
-    assert kinds(found) == ["unit_unusual"]
-    assert said(found, "unit") == ["proportions"]
+    result = upload(stool_models, "taxa", table_bytes([("clade_name", "a"), *rows], header=f"#{METAPHLAN}\n"))
+    assert kinds(result) == ["unit_unusual"]
+    assert values_of(result, "unit") == ["proportions"]
 
 
-def test_few_whole_numbers_leave_the_unit_open(stool_models: Models) -> None:
+def test_small_whole_numbers_need_a_stated_unit(stool_models: Models) -> None:
     content = b"taxon\ta\ns__Faecalibacterium_prausnitzii\t20\ns__Blautia_wexlerae\t31\n"
     assert kinds(upload(stool_models, "taxa", content)) == ["unit_unclear"]
     counts, percent = (upload(stool_models, "taxa", content, taxa_unit=unit) for unit in ("counts", "percent"))
-    assert (said(counts, "unit"), "half_empty" in kinds(counts)) == (["counts"], False)
-    assert (said(percent, "unit"), "half_empty" in kinds(percent)) == (["percent"], True)
+    assert (values_of(counts, "unit"), "half_empty" in kinds(counts)) == (["counts"], False)
+    assert (values_of(percent, "unit"), "half_empty" in kinds(percent)) == (["percent"], True)
 
 
-@pytest.mark.parametrize("whole", [1, 100])
-def test_ranks_one_below_the_other_without_prefixes(stool_models: Models, merged: Any, whole: int) -> None:
-    rows = [(name.rpartition("__")[2], float(value) * whole / 100) for name, value in one_sample(merged)[1:]]
+@pytest.mark.parametrize("total_abundance", [1, 100])
+def test_several_ranks_without_prefixes_are_reported(stool_models: Models, merged: Any, total_abundance: int) -> None:
+    rows = [(name.rpartition("__")[2], float(value) * total_abundance / 100) for name, value in one_sample(merged)[1:]]
     ranks = [name.count("|") for name, _ in one_sample(merged)[1:]]
     species = [row for row, rank in zip(rows, ranks, strict=True) if rank == 6]
     genera = [row for row, rank in zip(rows, ranks, strict=True) if rank == 5]
-    content = written([("taxon", "a"), *species, *((f"{name}_genus", value) for name, value in genera)])
-    found = upload(stool_models, "taxa", content, profiler=METAPHLAN)
-    assert kinds(found) == ["ranks_stacked"]
+    content = table_bytes([("taxon", "a"), *species, *((f"{name}_genus", value) for name, value in genera)])
+    result = upload(stool_models, "taxa", content, profiler=METAPHLAN)
+    assert kinds(result) == ["ranks_stacked"]
     total = sum(float(value) for _, value in [*species, *genera])
-    assert f"{total:.4g}"[:3] in found.problems[0].came
+    assert f"{total:.4g}"[:3] in result.problems[0].observed
 
 
 def test_a_taxon_that_stands_twice(stool_models: Models, merged: Any) -> None:
     rows = [*species_of(merged).items()]
-    found = upload(stool_models, "taxa", written([("taxon", "a"), *rows, rows[0]]))
-    assert kinds(found) == ["unreadable"]
-    assert found.problems[0].row == len(rows) + 2
-    assert "expected each taxon once" in found.problems[0].came
+    result = upload(stool_models, "taxa", table_bytes([("taxon", "a"), *rows, rows[0]]))
+    assert kinds(result) == ["unreadable"]
+    assert result.problems[0].row == len(rows) + 2
+    assert "expected each taxon once" in result.problems[0].observed
 
 
 @pytest.mark.parametrize("text", ["-3", "much", "inf"])
 @pytest.mark.parametrize("line", [3, 90])
-def test_abundances_that_are_none(stool_models: Models, merged: Any, text: str, line: int) -> None:
+def test_an_invalid_abundance_has_its_place(stool_models: Models, merged: Any, text: str, line: int) -> None:
     rows: list[tuple[str, object]] = [*species_of(merged).items()]
     rows[line - 2] = (rows[line - 2][0], text)
-    found = upload(stool_models, "taxa", written([("taxon", "stool 7"), *rows]))
-    assert kinds(found) == ["unreadable"]
-    fault = found.problems[0]
-    assert (fault.file, fault.row, fault.column) == ("mine.tsv", line, "stool 7")
-    assert repr(text) in fault.came
+    result = upload(stool_models, "taxa", table_bytes([("taxon", "stool 7"), *rows]))
+    assert kinds(result) == ["unreadable"]
+    problem = result.problems[0]
+    assert (problem.file, problem.row, problem.column) == ("mine.tsv", line, "stool 7")
+    assert repr(text) in problem.observed
 
 
-def test_a_profiler_that_the_file_contradicts(stool_models: Models, merged: Any) -> None:
-    content = written(one_sample(merged), above=f"#{METAPHLAN}\n")
-    found = upload(stool_models, "taxa", content, profiler="motus3")
-    assert kinds(found) == ["profiler_contradicted"]
-    assert said(found, "profiler") == [METAPHLAN]
+def test_a_profiler_that_contradicts_the_file_is_reported(stool_models: Models, merged: Any) -> None:
+    content = table_bytes(one_sample(merged), header=f"#{METAPHLAN}\n")
+    result = upload(stool_models, "taxa", content, profiler="motus3")
+    assert kinds(result) == ["profiler_contradicted"]
+    assert values_of(result, "profiler") == [METAPHLAN]
 
 
-def test_no_profiler_at_all(stool_models: Models, merged: Any) -> None:
-    assert kinds(upload(stool_models, "taxa", written(one_sample(merged)))) == ["no_profiler"]
+def test_a_missing_profiler_is_reported(stool_models: Models, merged: Any) -> None:
+    assert kinds(upload(stool_models, "taxa", table_bytes(one_sample(merged)))) == ["no_profiler"]
 
 
-def test_a_table_of_no_taxa(stool_models: Models) -> None:
-    found = upload(stool_models, "taxa", b"gene,a,b\nTP53,3,4\nBRAF,1,1\n")
-    assert kinds(found) == ["not_a_profile"]
+def test_a_table_without_taxa_is_reported(stool_models: Models) -> None:
+    result = upload(stool_models, "taxa", b"gene,a,b\nTP53,3,4\nBRAF,1,1\n")
+    assert kinds(result) == ["not_a_profile"]
 
 
-# Blood
+# Immune measurements
 
 
-def test_every_layout_is_the_same_draw(blood_models: Models, draw: dict[str, str]) -> None:
+def test_every_layout_gives_the_same_measurements(immune_models: Models, blood_draw: dict[str, str]) -> None:
     greek = {"IL-6": "Interleukin 6", "IL-8": "CXCL8", "IL-10": "il10", "TNF-a": "TNF-α"}
-    named = list(draw.items())
+    items = list(blood_draw.items())
     tables = [
-        written([("analyte", "value", "unit"), *((*item, "pg/mL") for item in named)], ","),
-        written([("Cytokine", "Result (ng/L)"), *((greek[name], value) for name, value in named)]),
-        written([[f"{name} (pg/mL)" for name in draw], draw.values()], ","),
-        written([[f"{name}_pg_ml" for name in draw], draw.values()], ","),
-        written([["sample", *draw], ["", *["pg/mL"] * 4], ["s1", *draw.values()]], ","),
-        comma(written([draw, ["pg/ml"] * 4, draw.values()])),
-        written([("analyte", "value", "unit"), *((n, f"{float(v) / 1000:.6g}", "ng/ml") for n, v in named)], ","),
-        written([draw, draw.values()], ",").decode().encode("utf-16"),
+        table_bytes([("analyte", "value", "unit"), *((*item, "pg/mL") for item in items)], ","),
+        table_bytes([("Cytokine", "Result (ng/L)"), *((greek[name], value) for name, value in items)]),
+        table_bytes([[f"{name} (pg/mL)" for name in blood_draw], blood_draw.values()], ","),
+        table_bytes([[f"{name}_pg_ml" for name in blood_draw], blood_draw.values()], ","),
+        table_bytes([["sample", *blood_draw], ["", *["pg/mL"] * 4], ["s1", *blood_draw.values()]], ","),
+        comma(table_bytes([blood_draw, ["pg/ml"] * 4, blood_draw.values()])),
+        table_bytes([("analyte", "value", "unit"), *((n, f"{float(v) / 1000:.6g}", "ng/ml") for n, v in items)], ","),
+        table_bytes([blood_draw, blood_draw.values()], ",").decode().encode("utf-16"),
     ]
-    expected = {name: float(value) for name, value in draw.items()}
+    values = {name: float(value) for name, value in blood_draw.items()}
     for content in tables:
-        found = upload(blood_models, "immune", content, "blood.csv", immune_unit="pg/mL", day=-1.0)
-        assert kinds(found) == []
-        assert found.request is not None
+        result = upload(immune_models, "immune", content, "blood.csv", immune_unit="pg/mL", day=-1.0)
+        assert kinds(result) == []
+        assert result.request is not None
         factor = {"pg/mL": 1, "ng/mL": 1000}
-        sent = {item["analyte"]: item["value"] * factor[item["unit"]] for item in found.request["immune"]}
-        assert sent == pytest.approx(expected)
-        assert {item["day"] for item in found.request["immune"]} == {-1.0}
-        assert len(said(found, "analyte")) == 4
-    notes = [one.note for one in found.understood if one.about == "analyte"]
-    assert all("in training, pg/mL" in note and "as stated in the form" in note for note in notes)
+        sent = {item["analyte"]: item["value"] * factor[item["unit"]] for item in result.request["immune"]}
+        assert sent == pytest.approx(values)
+        assert {item["day"] for item in result.request["immune"]} == {-1.0}
+        assert len(values_of(result, "analyte")) == 4
+    notes = [row.note for row in result.interpretations if row.topic == "analyte"]
+    assert all("in the training patients, pg/mL" in note and "unit from the form" in note for note in notes)
 
 
-def test_the_day_of_the_table_goes_before_the_form(blood_models: Models, draw: dict[str, str]) -> None:
-    rows = [("analyte", "value", "unit", "day"), *((*item, "pg/mL", -5) for item in draw.items())]
-    found = upload(blood_models, "immune", written(rows), day=3.0)
-    assert found.request is not None
-    assert {item["day"] for item in found.request["immune"]} == {-5.0}
+def test_the_day_in_the_table_takes_precedence_over_the_form(immune_models: Models, blood_draw: dict[str, str]) -> None:
+    rows = [("analyte", "value", "unit", "day"), *((*item, "pg/mL", -5) for item in blood_draw.items())]
+    result = upload(immune_models, "immune", table_bytes(rows), day=3.0)
+    assert result.request is not None
+    assert {item["day"] for item in result.request["immune"]} == {-5.0}
 
 
-def test_readings_beyond_a_limit_and_gaps(blood_models: Models, draw: dict[str, str]) -> None:
-    values = {**draw, "IL-6": "<3.2", "IL-8": ">1000", "IL-10": "NA"}
-    found = upload(blood_models, "immune", written([[f"{name} (pg/mL)" for name in values], values.values()]))
-    assert kinds(found) == []
-    assert found.request is not None
-    sent = {item["analyte"]: item["value"] for item in found.request["immune"]}
-    assert sent == {"IL-6": "<3.2", "IL-8": ">1000", "TNF-a": float(draw["TNF-a"])}
+def test_censored_and_missing_values_are_kept_as_such(immune_models: Models, blood_draw: dict[str, str]) -> None:
+    values = {**blood_draw, "IL-6": "<3.2", "IL-8": ">1000", "IL-10": "NA"}
+    result = upload(immune_models, "immune", table_bytes([[f"{name} (pg/mL)" for name in values], values.values()]))
+    assert kinds(result) == []
+    assert result.request is not None
+    sent = {item["analyte"]: item["value"] for item in result.request["immune"]}
+    assert sent == {"IL-6": "<3.2", "IL-8": ">1000", "TNF-a": float(blood_draw["TNF-a"])}
 
 
-def test_a_published_row_with_its_codes(blood_models: Models, cohorts_dir: Path) -> None:
+def test_numeric_codes_of_a_published_table_are_reported(immune_models: Models, cohorts_dir: Path) -> None:
     lines = (cohorts_dir / "momspi" / "blood_cytokines.csv").read_text().splitlines()
-    found = upload(blood_models, "immune", "\n".join(lines[:2]).encode(), "momspi.csv", immune_unit="pg/mL")
+    result = upload(immune_models, "immune", "\n".join(lines[:2]).encode(), "momspi.csv", immune_unit="pg/mL")
     negative = [name for name, value in zip(lines[0].split(","), lines[1].split(","), strict=True) if value[:1] == "-"]
-    faults = [fault for fault in found.problems if fault.kind == "value"]
-    assert [(fault.row, fault.column) for fault in faults] == [(2, name) for name in negative]
-    assert kinds(upload(blood_models, "immune", "\n".join(lines[:9]).encode())) == ["several_patients"]
+    problems = [problem for problem in result.problems if problem.kind == "value"]
+    assert [(problem.row, problem.column) for problem in problems] == [(2, name) for name in negative]
+    assert kinds(upload(immune_models, "immune", "\n".join(lines[:9]).encode())) == ["several_patients"]
 
 
-def test_a_swapped_unit(blood_models: Models, draw: dict[str, str]) -> None:
-    rows = [("analyte", "value", "unit"), *((*item, "ng/mL") for item in draw.items())]
-    found = upload(blood_models, "immune", written(rows))
-    (fault,) = found.problems
-    assert (kinds(found), fault.severity, fault.row) == (["swapped_unit"], "stops", 2)
-    assert "would in pg/mL" in fault.expected
-    one = [("analyte", "value", "unit"), *((*item, "ng/mL" if item[0] == "IL-6" else "pg/mL") for item in draw.items())]
-    found = upload(blood_models, "immune", written(one))
-    assert [(fault.kind, fault.severity) for fault in found.problems] == [("swapped_unit", "warns")]
-    assert "IL-6" in found.problems[0].came
+def test_a_swapped_unit_is_reported(immune_models: Models, blood_draw: dict[str, str]) -> None:
+    rows = [("analyte", "value", "unit"), *((*item, "ng/mL") for item in blood_draw.items())]
+    result = upload(immune_models, "immune", table_bytes(rows))
+    (problem,) = result.problems
+    assert (kinds(result), problem.severity, problem.row) == (["swapped_unit"], "stops", 2)
+    assert "would lie in pg/mL" in problem.requirement
+    one = [
+        ("analyte", "value", "unit"),
+        *((*item, "ng/mL" if item[0] == "IL-6" else "pg/mL") for item in blood_draw.items()),
+    ]
+    result = upload(immune_models, "immune", table_bytes(one))
+    assert [(problem.kind, problem.severity) for problem in result.problems] == [("swapped_unit", "warns")]
+    assert "IL-6" in result.problems[0].observed
 
 
-def test_a_value_beyond_every_training_patients(blood_models: Models, draw: dict[str, str]) -> None:
-    rows = [("analyte", "value", "unit"), *((*item, "pg/mL") for item in {**draw, "IL-6": "90000000"}.items())]
-    assert kinds(upload(blood_models, "immune", written(rows))) == ["out_of_range"]
+def test_a_value_outside_the_training_range_is_reported(immune_models: Models, blood_draw: dict[str, str]) -> None:
+    rows = [("analyte", "value", "unit"), *((*item, "pg/mL") for item in {**blood_draw, "IL-6": "90000000"}.items())]
+    assert kinds(upload(immune_models, "immune", table_bytes(rows))) == ["out_of_range"]
 
 
-def test_no_unit(blood_models: Models, draw: dict[str, str]) -> None:
-    found = upload(blood_models, "immune", written([draw, draw.values()]))
-    assert kinds(found) == ["no_unit"]
-    assert "4 in pg/mL and 0 in ng/mL of 4" in found.problems[0].expected
+def test_a_missing_unit_is_reported_with_hints(immune_models: Models, blood_draw: dict[str, str]) -> None:
+    result = upload(immune_models, "immune", table_bytes([blood_draw, blood_draw.values()]))
+    assert kinds(result) == ["no_unit"]
+    assert "4 in pg/mL and 0 in ng/mL of 4" in result.problems[0].requirement
 
 
 @pytest.mark.parametrize(
@@ -503,40 +507,42 @@ def test_no_unit(blood_models: Models, draw: dict[str, str]) -> None:
         (("Interleukin-8", "3", "pg/mL"), "analyte_twice", "stops"),
     ],
 )
-def test_one_wrong_row(
-    blood_models: Models, draw: dict[str, str], row: tuple[str, str, str], kind: str, severity: str
+def test_a_problem_of_one_row_has_its_place(
+    immune_models: Models, blood_draw: dict[str, str], row: tuple[str, str, str], kind: str, severity: str
 ) -> None:
-    rows = [*((*item, "pg/mL") for item in draw.items() if item[0] != "IL-6"), row]
-    found = upload(blood_models, "immune", written([("analyte", "value", "unit"), *rows]))
-    (fault,) = found.problems
-    assert kinds(found) == [kind]
-    assert (fault.severity, fault.file, fault.row, fault.column) == (severity, "mine.tsv", 5, "value")
+    rows = [*((*item, "pg/mL") for item in blood_draw.items() if item[0] != "IL-6"), row]
+    result = upload(immune_models, "immune", table_bytes([("analyte", "value", "unit"), *rows]))
+    (problem,) = result.problems
+    assert kinds(result) == [kind]
+    assert (problem.severity, problem.file, problem.row, problem.column) == (severity, "mine.tsv", 5, "value")
 
 
 @pytest.mark.parametrize("long", [True, False])
-def test_several_patients_in_a_table_of_blood(blood_models: Models, draw: dict[str, str], long: bool) -> None:
-    rows: list[Any] = [["patient_id", *draw], ["a", *draw.values()], ["b", *draw.values()]]
+def test_immune_tables_of_several_patients_are_reported(
+    immune_models: Models, blood_draw: dict[str, str], long: bool
+) -> None:
+    rows: list[Any] = [["patient_id", *blood_draw], ["a", *blood_draw.values()], ["b", *blood_draw.values()]]
     if long:
-        rows = [("patient", "analyte", "value"), *((who, *item) for who in "ab" for item in draw.items())]
-    found = upload(blood_models, "immune", written(rows), immune_unit="pg/mL")
-    assert kinds(found) == ["several_patients"]
-    assert found.problems[0].row == (6 if long else 3)
+        rows = [("patient", "analyte", "value"), *((patient, *item) for patient in "ab" for item in blood_draw.items())]
+    result = upload(immune_models, "immune", table_bytes(rows), immune_unit="pg/mL")
+    assert kinds(result) == ["several_patients"]
+    assert result.problems[0].row == (6 if long else 3)
 
 
-def test_several_draws_of_one_patient(blood_models: Models, draw: dict[str, str]) -> None:
-    rows = [["patient_id", *draw], ["a", *draw.values()], ["a", *draw.values()]]
-    assert kinds(upload(blood_models, "immune", written(rows), immune_unit="pg/mL")) == ["several_draws"]
+def test_several_blood_draws_of_one_patient_are_reported(immune_models: Models, blood_draw: dict[str, str]) -> None:
+    rows = [["patient_id", *blood_draw], ["a", *blood_draw.values()], ["a", *blood_draw.values()]]
+    assert kinds(upload(immune_models, "immune", table_bytes(rows), immune_unit="pg/mL")) == ["several_draws"]
 
 
-# Clinical
+# Clinical fields
 
 
-def test_clinical_fields(models: Models) -> None:
-    found = upload(models, "clinical", b"patient_id;Age;sex\n17;61,5;Female\n", patient="c7")
-    assert found.request == {"patient": {"id": "c7", "age": 61.5, "sex": "female"}}
-    assert said(found, "clinical") == ["age 61.5", "sex female"]
+def test_clinical_fields_are_read(models: Models) -> None:
+    result = upload(models, "clinical", b"patient_id;Age;sex\n17;61,5;Female\n", patient="c7")
+    assert result.request == {"patient": {"id": "c7", "age": 61.5, "sex": "female"}}
+    assert values_of(result, "clinical") == ["age 61.5", "sex female"]
     # Every model served needs stool.
-    assert set(kinds(found)) == {"abstains"}
+    assert set(kinds(result)) == {"abstains"}
 
 
 @pytest.mark.parametrize(
@@ -550,30 +556,30 @@ def test_clinical_fields(models: Models) -> None:
         (b"age,sex\n61,male\n62,male\n", "several_patients", None),
     ],
 )
-def test_clinical_fields_that_are_wrong(models: Models, content: bytes, kind: str, column: str | None) -> None:
-    found = upload(models, "clinical", content)
-    (fault,) = (fault for fault in found.problems if fault.kind == kind)
-    assert (fault.file, fault.column) == ("mine.tsv", column)
-    assert set(kinds(found)) <= {kind, "abstains"}
+def test_invalid_clinical_fields_are_reported(models: Models, content: bytes, kind: str, column: str | None) -> None:
+    result = upload(models, "clinical", content)
+    (problem,) = (problem for problem in result.problems if problem.kind == kind)
+    assert (problem.file, problem.column) == ("mine.tsv", column)
+    assert set(kinds(result)) <= {kind, "abstains"}
 
 
-def test_all_files_together(models: Models, candidate: dict[str, Any]) -> None:
+def test_uploaded_files_give_the_prediction_of_the_same_request(models: Models, candidate: dict[str, Any]) -> None:
     stool = candidate["taxa"]["values"]
     files: dict[Field, UploadedFile] = {
-        "taxa": UploadedFile("stool.csv", written([("taxon", "a"), *stool.items()], ",")),
+        "taxa": UploadedFile("stool.csv", table_bytes([("taxon", "a"), *stool.items()], ",")),
         "immune": UploadedFile(
             "blood.csv", b"IL-6 (pg/mL),CXCL8 (ng/mL),IL10 (pg/mL),TNF (pg/mL)\n<3.2,0.012,7,>1000\n"
         ),
         "clinical": UploadedFile("clinical.csv", b"age,sex\n61,female\n"),
     }
     form = Form(patient="c1", profiler=candidate["taxa"]["profiler"], day=-3, clock="day_ici")
-    found = understand(files, form, models)
-    assert kinds(found) == []
-    asked, made = (PredictionRequest.model_validate(body).candidate() for body in (candidate, found.request))
+    result = understand(files, form, models)
+    assert kinds(result) == []
+    direct, uploaded = (PredictionRequest.model_validate(body).candidate() for body in (candidate, result.request))
     for ranked in models.values():
-        expected, got = predict(ranked, asked), predict(ranked, made)
-        assert got.probability == pytest.approx(expected.probability, rel=1e-5)
-        assert got.trust.verdict == expected.trust.verdict
+        prediction, repeated = predict(ranked, direct), predict(ranked, uploaded)
+        assert repeated.probability == pytest.approx(prediction.probability, rel=1e-5)
+        assert repeated.trust.verdict == prediction.trust.verdict
 
 
 # Files
@@ -602,11 +608,11 @@ def test_all_files_together(models: Models, candidate: dict[str, Any]) -> None:
         ("immune", b'analyte,value\n"IL-6" x,3\n', "unreadable"),
     ],
 )
-def test_files_that_are_none(models: Models, field: Field, content: bytes, kind: str) -> None:
-    found = upload(models, field, content)
-    assert kind in kinds(found)
-    assert found.request is None
-    assert {fault.file for fault in found.problems if fault.kind == kind} == {"mine.tsv"}
+def test_unreadable_and_misplaced_files_are_reported(models: Models, field: Field, content: bytes, kind: str) -> None:
+    result = upload(models, field, content)
+    assert kind in kinds(result)
+    assert result.request is None
+    assert {problem.file for problem in result.problems if problem.kind == kind} == {"mine.tsv"}
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -617,13 +623,13 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def test_a_workbook(models: Models) -> None:
-    found = upload(models, "immune", zipped({"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"}), "lab.xlsx")
-    assert kinds(found) == ["not_a_table"]
-    assert "CSV" in found.problems[0].advice
+def test_an_excel_workbook_is_reported(models: Models) -> None:
+    result = upload(models, "immune", zipped({"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"}), "lab.xlsx")
+    assert kinds(result) == ["not_a_table"]
+    assert "CSV" in result.problems[0].advice
 
 
-def test_bombs_are_not_unpacked(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compressed_bombs_are_not_unpacked(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MAX_UNPACKED", 2**16)
     much = b"0" * 2**18
     assert kinds(upload(models, "taxa", gzip.compress(much))) == ["too_large"]
@@ -641,7 +647,7 @@ def test_bombs_are_not_unpacked(models: Models, monkeypatch: pytest.MonkeyPatch)
     assert kinds(upload(models, "taxa", much)) == ["too_large"]
 
 
-def test_a_sparse_table_that_is_large_when_read(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sparse_table_that_is_large_in_memory_is_refused(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intake, "MAX_CELLS", 100)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -650,11 +656,11 @@ def test_a_sparse_table_that_is_large_when_read(models: Models, monkeypatch: pyt
     assert kinds(upload(models, "taxa", buffer.getvalue())) == ["too_large"]
 
 
-def test_hdf5_may_not_read_other_files(models: Models, tmp_path: Path) -> None:
+def test_hdf5_cannot_read_other_files(models: Models, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"12345678")
-    for at, external in enumerate(("link", "storage", "virtual")):
-        path = tmp_path / f"{at}.biom"
+    for external in ("link", "storage", "virtual"):
+        path = tmp_path / f"{external}.biom"
         with h5py.File(path, "w") as file:
             if external == "link":
                 file["sample"] = h5py.ExternalLink(str(tmp_path / "0.h5"), "/")
@@ -664,17 +670,17 @@ def test_hdf5_may_not_read_other_files(models: Models, tmp_path: Path) -> None:
                 layout = h5py.VirtualLayout((8,), "u1")
                 layout[:] = h5py.VirtualSource(str(tmp_path / "0.h5"), "x", (8,))
                 file.create_virtual_dataset("ids", layout)
-        found = upload(models, "taxa", path.read_bytes())
-        assert kinds(found) == ["unreadable"]
-        assert "other files" in found.problems[0].came
+        result = upload(models, "taxa", path.read_bytes())
+        assert kinds(result) == ["unreadable"]
+        assert "other files" in result.problems[0].observed
 
 
-def test_nothing_is_left_on_the_disk(
+def test_no_file_remains_on_the_disk(
     stool_models: Models, merged: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cohorts_dir: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     biom = (cohorts_dir / "momspi" / "rectal_16s.biom").read_bytes()
-    for content in (written(one_sample(merged)), biom, biom[: len(biom) // 2], b"\x00"):
+    for content in (table_bytes(one_sample(merged)), biom, biom[: len(biom) // 2], b"\x00"):
         upload(stool_models, "taxa", content, "../../escape.tsv")
         assert list(tmp_path.iterdir()) == []
 

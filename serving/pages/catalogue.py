@@ -1,0 +1,115 @@
+"""The served models as the pages use them: one response and one toxicity, predicted together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from features.outcomes import is_toxicity
+from models.evidence import JointTable, NumericDistribution
+from models.patient_input import Candidate, StoolProfile
+from models.predict import ServedModel, predict
+from models.prediction import Prediction
+from serving.errors import NotServed
+
+Side = Literal["response", "toxicity"]
+
+_MAX_EXAMPLE_TAXA = 60
+
+
+class Catalogue:
+    """The served models.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of ServedModel
+        Models of each outcome, best first.
+
+    Attributes
+    ----------
+    models : mapping of str to sequence of ServedModel
+    served : tuple of ServedModel
+        All models.
+    pair : tuple of str
+        The first response and the first toxicity that have models, in this order; at most two outcomes.
+    """
+
+    def __init__(self, models: Mapping[str, Sequence[ServedModel]]) -> None:
+        self.models = models
+        self.served = tuple(served for ranked in models.values() for served in ranked)
+        sides = [[outcome for outcome in models if is_toxicity(outcome) == toxic] for toxic in (False, True)]
+        self.pair = tuple(outcomes[0] for outcomes in sides if outcomes)
+        self._by_version = {(served.name, served.version): served for served in self.served}
+
+    @property
+    def best(self) -> tuple[ServedModel, ...]:
+        """The best model of each outcome of the pair."""
+        return tuple(self.models[outcome][0] for outcome in self.pair)
+
+    @property
+    def can_rank(self) -> bool:
+        """Whether patients may be ranked by predicted benefit: both best models are promoted."""
+        return len(self.pair) == 2 and all(is_promoted(served.alias) for served in self.best)
+
+    def find(self, name: str, version: str) -> ServedModel:
+        """Return the model of this name and version.
+
+        Raises
+        ------
+        NotServed
+            There is none.
+        """
+        if (name, version) not in self._by_version:
+            raise NotServed(f"no model {name!r} of version {version!r} is served")
+        return self._by_version[name, version]
+
+    def predict(self, candidate: Candidate) -> tuple[Prediction, ...]:
+        """Predict each outcome of the pair.
+
+        Raises
+        ------
+        InputError
+            A value of the candidate cannot be read.
+        """
+        return tuple(predict(self.models[outcome], candidate) for outcome in self.pair)
+
+    def joint_counts(self) -> JointTable | None:
+        """Return the training patients cross-classified by the pair, from the model with more of them; None if none."""
+        validations = [served.model.validation for served in self.best if served.model.validation is not None]
+        tables = [
+            table
+            for validation in validations
+            for table in validation.response_and_toxicity.tables
+            if (table.response, table.toxicity) == self.pair
+        ]
+        return max(tables, key=lambda table: table.overall.patients, default=None)
+
+    def example_candidate(self) -> Candidate:
+        """Return a candidate with the median of the most prevalent taxa and of the clinical numbers in training."""
+        taxa: dict[str, float] = {}
+        clinical: dict[str, float | str | bool | None] = {}
+        for served in self.best:
+            if served.model.validation is None:
+                continue
+            distributions = served.model.validation.distributions
+            by_prevalence = sorted(distributions.taxa.items(), key=lambda item: -item[1].prevalence)
+            medians = {name: (distribution.quantiles or {}).get(50) for name, distribution in by_prevalence}
+            detected = [(name, median) for name, median in medians.items() if median]
+            taxa = taxa or dict(detected[:_MAX_EXAMPLE_TAXA])
+            for column, distribution in distributions.clinical.items():
+                if isinstance(distribution, NumericDistribution) and distribution.quantiles:
+                    clinical.setdefault(column, distribution.quantiles[50])
+        total = sum(taxa.values())
+        profilers = [profiler for served in self.best for profiler in served.model.profilers]
+        proportions = {name: median / total for name, median in taxa.items()}
+        return Candidate(clinical, StoolProfile(proportions, "proportions", profilers[0]) if taxa else None)
+
+
+def is_promoted(alias: str) -> bool:
+    """Return whether a registry alias is that of a promoted model."""
+    return alias.partition("-")[0] == "champion"
+
+
+def side_of(outcome: str) -> Side:
+    """Return the side of an outcome: response or toxicity."""
+    return "toxicity" if is_toxicity(outcome) else "response"

@@ -1,0 +1,1 @@
+"""Coordinates of the drawings on the pages; `templates/charts.jinja` draws them."""

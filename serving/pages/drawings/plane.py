@@ -1,0 +1,40 @@
+"""The plane of response and toxicity: the patient among the training cohorts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.evidence import EventRate, JointTable
+
+
+@dataclass(frozen=True)
+class PlanePatient:
+    """The patient's probabilities, and the outcomes of held-out patients with similar probabilities where known."""
+
+    response: float
+    toxicity: float
+    similar_response: EventRate | None
+    similar_toxicity: EventRate | None
+
+
+@dataclass(frozen=True)
+class PlaneCohort:
+    """The rates of response and toxicity in one training cohort."""
+
+    cohort: str
+    response: float
+    toxicity: float
+
+
+def plane_cohorts(counts: JointTable | None) -> tuple[PlaneCohort, ...]:
+    """Return the rates of each cohort in which response and toxicity of the same patients are known."""
+    cohorts = counts.cohorts if counts else ()
+    return tuple(
+        PlaneCohort(
+            row.cohort,
+            response=(row.cells.response_without_toxicity.rate or 0) + (row.cells.both.rate or 0),
+            toxicity=(row.cells.toxicity_without_response.rate or 0) + (row.cells.both.rate or 0),
+        )
+        for row in cohorts
+        if row.cells.patients
+    )

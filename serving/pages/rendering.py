@@ -1,0 +1,90 @@
+"""Templates, and the route class of pages, whose errors are pages and whose responses no cache stores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from fastapi.templating import Jinja2Templates
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import RedirectResponse
+
+from features.errors import TaxokineError
+from serving.accounts import Visitor
+from serving.errors import SignInRequired, status_of
+from serving.pages.filters import FILTERS
+from serving.schemas import NOTICE
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def render(request: Request, template: str, status: int = 200, **content: object) -> Response:
+    """Return the page of a template.
+
+    Parameters
+    ----------
+    request : Request
+    template : str
+        Name of the file, without `.html.jinja`.
+    status : int
+    **content
+        Variables of the template.
+    """
+    return _TEMPLATES.TemplateResponse(request, f"{template}.html.jinja", content, status_code=status)
+
+
+class PageRoute(APIRoute):
+    """A route that turns errors into pages, and redirects to the sign-in page where there is no session."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of requests."""
+        handle = super().get_route_handler()
+
+        async def handle_as_page(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except SignInRequired:
+                response = _redirect_to_sign_in(request)
+            except TaxokineError as error:
+                response = render(request, "error", status_of(error), message=str(error))
+            response.headers.setdefault("Content-Security-Policy", _POLICY)
+            # With "no-referrer", browsers send "Origin: null" with the forms of this server too.
+            response.headers["Referrer-Policy"] = "same-origin"
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return handle_as_page
+
+
+def _redirect_to_sign_in(request: Request) -> Response:
+    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = address if request.method == "GET" else "/"
+    return RedirectResponse(f"/sign-in?to={quote(target, safe='')}", status_code=303)
+
+
+def _page_frame(request: Request) -> dict[str, object]:
+    """Return the variables that every page has."""
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    pages = [("/", "Candidates"), ("/upload", "Upload")]
+    if visitor is not None and visitor.role == "researcher":
+        pages.append(("/models", "Models"))
+    return {
+        "visitor": visitor,
+        "pages": pages,
+        "path": request.url.path,
+        "notice": NOTICE,
+        "today": f"{date.today():%d %B %Y}",
+    }
+
+
+# Escape variables in every template, whatever the suffix of its name.
+_ENVIRONMENT = Environment(loader=PackageLoader("serving"), autoescape=True, undefined=StrictUndefined)
+_ENVIRONMENT.filters |= FILTERS
+_TEMPLATES = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_page_frame])

@@ -1,0 +1,115 @@
+"""The routes of the pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from models.predict import ServedModel
+from serving.card import card_response
+from serving.clinic import Clinic, Patient
+from serving.errors import NotServed
+from serving.pages.catalogue import Catalogue
+from serving.pages.forms import number_field, previewed_request, read_form, text_field, upload_form, uploaded_files
+from serving.pages.rendering import PageRoute, render
+from serving.pages.session import require_researcher, require_visitor, session_routes
+from serving.pages.views.candidates import CandidateList
+from serving.pages.views.models import ModelList
+from serving.pages.views.patient import example_view, patient_view, upload_view
+from serving.upload import Form, UploadChoices, understand
+
+
+def create_pages(models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | None, mlflow_ui: str) -> APIRouter:
+    """Return the routes of the pages.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of ServedModel
+        Models of each outcome, best first.
+    clinic : Clinic, optional
+        Cohort whose patients the pages list.
+    mlflow_ui : str
+        Address of the MLflow UI, for links to runs; empty for no links.
+    """
+    catalogue = Catalogue(models)
+    pages = APIRouter(include_in_schema=False)
+    pages.include_router(session_routes())
+    pages.include_router(_patient_routes(catalogue, clinic))
+    pages.include_router(_upload_routes(catalogue))
+    pages.include_router(_model_routes(catalogue, clinic, mlflow_ui))
+    return pages
+
+
+def _patient_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
+    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
+    candidate_list = CandidateList(catalogue, clinic)
+
+    @router.get("/")
+    def candidates(request: Request, sort: str = "", find: str = "") -> Response:
+        return render(request, "candidates", view=candidate_list.view(sort, find))
+
+    @router.get("/patients/{patient_id:path}")
+    def patient(request: Request, patient_id: str, visit: int | None = None, worth: float = 1.0) -> Response:
+        cohort, current = _find_patient(clinic, patient_id)
+        return render(request, "patient", view=patient_view(catalogue, cohort, current, visit, worth))
+
+    @router.get("/example")
+    def example(request: Request, worth: float = 1.0) -> Response:
+        return render(request, "patient", view=example_view(catalogue, worth))
+
+    return router
+
+
+def _upload_routes(catalogue: Catalogue) -> APIRouter:
+    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
+    choices = UploadChoices.from_models(catalogue.served)
+
+    @router.get("/upload")
+    def upload_page(request: Request) -> Response:
+        return render(request, "upload", form=Form(), upload=None, choices=choices)
+
+    @router.post("/upload")
+    async def preview(request: Request) -> Response:
+        posted = await read_form(request, request.state.visitor)
+        files, form = await uploaded_files(posted), upload_form(posted)
+        upload = await run_in_threadpool(understand, files, form, catalogue.models)
+        request_json = json.dumps(upload.request) if upload.request else ""
+        return render(request, "preview", form=form, upload=upload, choices=choices, request_json=request_json)
+
+    @router.post("/answer")
+    async def predict_upload(request: Request) -> Response:
+        posted = await read_form(request, request.state.visitor)
+        previewed = previewed_request(posted)
+        worth = number_field(posted, "worth") or 1.0
+        name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
+        view = await run_in_threadpool(upload_view, catalogue, name, candidate, worth, request_json)
+        return render(request, "patient", view=view)
+
+    return router
+
+
+def _model_routes(catalogue: Catalogue, clinic: Clinic | None, mlflow_ui: str) -> APIRouter:
+    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_researcher)])
+    model_list = ModelList(catalogue, clinic, mlflow_ui)
+
+    @router.get("/models")
+    def models_page(request: Request) -> Response:
+        return render(request, "models", view=model_list.view())
+
+    @router.get("/models/{name}/{version}/card")
+    def card(name: str, version: str) -> Response:
+        return card_response(catalogue.find(name, version).model)
+
+    return router
+
+
+def _find_patient(clinic: Clinic | None, patient_id: str) -> tuple[Clinic, Patient]:
+    if clinic is None:
+        raise NotServed("the server has no cohort; start it with 'taxokine serve --clinic COHORT'")
+    patient = clinic.patients.get(patient_id)
+    if patient is None:
+        raise NotServed(f"{clinic.name} has no patient {patient_id!r} with a stool sample; go back to the candidates")
+    return clinic, patient

@@ -1,0 +1,94 @@
+"""Sign-in and sign-out, and the dependencies of pages that need a signed-in user."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse
+
+from serving.accounts import Accounts, Visitor
+from serving.errors import NotAuthorised, SignInRequired, TooManyAttempts
+from serving.pages.forms import read_form, text_field
+from serving.pages.rendering import PageRoute, render
+
+COOKIE = "taxokine_session"
+
+
+def require_visitor(request: Request) -> Visitor:
+    """Return the signed-in user.
+
+    Raises
+    ------
+    SignInRequired
+        The request belongs to no session.
+    """
+    accounts: Accounts = request.app.state.accounts
+    visitor = accounts.visitor(request.cookies.get(COOKIE, ""))
+    if visitor is None:
+        raise SignInRequired("sign in first")
+    request.state.visitor = visitor
+    return visitor
+
+
+def require_researcher(request: Request) -> Visitor:
+    """Return the signed-in user, who must be a researcher.
+
+    Raises
+    ------
+    SignInRequired
+        The request belongs to no session.
+    NotAuthorised
+        The user is not a researcher.
+    """
+    visitor = require_visitor(request)
+    if visitor.role != "researcher":
+        raise NotAuthorised("this page is for researchers; 'taxokine users role NAME researcher' makes a user one")
+    return visitor
+
+
+def session_routes() -> APIRouter:
+    """Return the routes of sign-in and sign-out."""
+    router = APIRouter(route_class=PageRoute)
+
+    @router.get("/sign-in")
+    def sign_in_form(request: Request, target: Annotated[str, Query(alias="to")] = "/") -> Response:
+        accounts: Accounts = request.app.state.accounts
+        return render(request, "sign_in", target=_local_path(target), refusal="", no_users=not accounts.users())
+
+    @router.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        accounts: Accounts = request.app.state.accounts
+        form = await read_form(request)
+        target = _local_path(text_field(form, "to"))
+        refusal = "The name or the password is wrong."
+        try:
+            token = await run_in_threadpool(accounts.sign_in, text_field(form, "name"), text_field(form, "password"))
+        except TooManyAttempts as error:
+            token, refusal = None, str(error).capitalize() + "."
+        if token is None:
+            return render(request, "sign_in", status=401, target=target, refusal=refusal, no_users=False)
+        response = RedirectResponse(target, status_code=303)
+        # "strict" would ask a user who follows a link from another page to sign in again.
+        response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+        return response
+
+    @router.post("/sign-out", dependencies=[Depends(require_visitor)])
+    async def sign_out(request: Request) -> Response:
+        await read_form(request, request.state.visitor)
+        accounts: Accounts = request.app.state.accounts
+        accounts.sign_out(request.cookies[COOKIE])
+        response = RedirectResponse("/sign-in", status_code=303)
+        response.delete_cookie(COOKIE)
+        return response
+
+    return router
+
+
+def _local_path(address: str) -> str:
+    """Return an address if it is a path of this server, else the first page."""
+    parts = urlsplit(address)
+    local = not parts.scheme and not parts.netloc and address.startswith("/") and address[1:2] not in {"/", "\\"}
+    return address if local else "/"

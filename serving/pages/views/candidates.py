@@ -1,0 +1,108 @@
+"""The list of candidates: one row a patient, predicted at the baseline visit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from models.joint import joint_outcome
+from models.prediction import Verdict
+from serving.clinic import Clinic
+from serving.pages.catalogue import Catalogue, Side, side_of
+from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, evidence_note, patient_facts
+
+
+@dataclass(frozen=True)
+class SideSummary:
+    """The prediction of one side; `reason` is the first reason against "ok", or empty."""
+
+    side: Side
+    probability: float | None
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """One patient; `benefit` is the probability of response without toxicity, None where a model abstains."""
+
+    patient: str
+    n_visits: int
+    facts: PatientFacts
+    sides: tuple[SideSummary, ...]
+    cells: tuple[CellView, ...] | None
+    benefit: float | None
+
+
+@dataclass(frozen=True)
+class CandidatesView:
+    """The content of the page."""
+
+    clinic: Clinic | None
+    rows: tuple[CandidateRow, ...]
+    can_rank: bool
+    sort: str
+    search: str
+    evidence: tuple[EvidenceNote, ...]
+    has_models: bool
+
+
+class CandidateList:
+    """The patients of the clinic; each is predicted once, as patients and models stay the same while the server runs.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    clinic : Clinic, optional
+    """
+
+    def __init__(self, catalogue: Catalogue, clinic: Clinic | None) -> None:
+        self._catalogue, self._clinic = catalogue, clinic
+        self._row = cache(self._predict_row)
+
+    def view(self, sort: str, search: str) -> CandidatesView:
+        """Return the content of the page.
+
+        Parameters
+        ----------
+        sort : {"", "benefit"}
+            Order of the cohort, or by predicted benefit, highest first, for which both models must be promoted.
+        search : str
+            Part of a patient's name, in any case.
+        """
+        names = self._clinic.patients if self._clinic else ()
+        rows = [self._row(name) for name in names if search.casefold() in name.casefold()]
+        if sort == "benefit" and self._catalogue.can_rank:
+            rows.sort(key=lambda row: -1.0 if row.benefit is None else row.benefit, reverse=True)
+        return CandidatesView(
+            clinic=self._clinic,
+            rows=tuple(rows),
+            can_rank=self._catalogue.can_rank,
+            sort=sort,
+            search=search,
+            evidence=tuple(map(evidence_note, self._catalogue.best)),
+            has_models=bool(self._catalogue.pair),
+        )
+
+    def _predict_row(self, name: str) -> CandidateRow:
+        assert self._clinic is not None
+        patient = self._clinic.patients[name]
+        visit = patient.visits[patient.baseline]
+        predictions = self._catalogue.predict(visit.candidate)
+        cells = cell_views(joint_outcome(predictions))
+        return CandidateRow(
+            patient=name,
+            n_visits=len(patient.visits),
+            facts=patient_facts(visit.candidate, visit.label),
+            sides=tuple(
+                SideSummary(
+                    side_of(prediction.outcome),
+                    prediction.probability,
+                    prediction.trust.verdict,
+                    next(iter(prediction.trust.reasons), ""),
+                )
+                for prediction in predictions
+            ),
+            cells=cells,
+            benefit=cells[0].middle if cells else None,
+        )

@@ -1,0 +1,82 @@
+"""Parts that several pages show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.joint import CELLS
+from models.patient_input import Candidate
+from models.predict import ServedModel
+from models.prediction import Cell, JointOutcome
+from serving.pages.catalogue import Side, is_promoted, side_of
+
+
+@dataclass(frozen=True)
+class EvidenceNote:
+    """The evidence of the model that predicts one side, in a sentence."""
+
+    side: Side
+    sentence: str
+    promoted: bool
+
+
+@dataclass(frozen=True)
+class PatientFacts:
+    """What is known of a patient; `sample` is the label of the stool sample, `n_taxa` is None without one."""
+
+    age: float | str | bool | None
+    sex: float | str | bool | None
+    sample: str
+    n_taxa: int | None
+    n_immune: int
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One cell of the joint 2 x 2 of response and toxicity.
+
+    Attributes
+    ----------
+    name : str
+        As in `models.joint.CELLS`.
+    low, high : float
+        Fréchet bounds.
+    expected : float or None
+        Plackett estimate.
+    middle : float
+        The Plackett estimate, or else the middle of the bounds.
+    """
+
+    name: str
+    low: float
+    high: float
+    expected: float | None
+    middle: float
+
+
+def evidence_note(served: ServedModel) -> EvidenceNote:
+    """Return the evidence of a model."""
+    evidence = served.model.evidence
+    return EvidenceNote(side_of(served.model.outcome), evidence.sentence, is_promoted(served.alias))
+
+
+def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:
+    """Return what is known of a patient."""
+    clinical, taxa = candidate.clinical, candidate.taxa
+    n_taxa = None if taxa is None else len(taxa.values)
+    return PatientFacts(clinical.get("age"), clinical.get("sex"), sample, n_taxa, len(candidate.immune))
+
+
+def cell_views(joint: JointOutcome) -> tuple[CellView, ...] | None:
+    """Return the four cells in the order of `models.joint.CELLS`; None where there are no probabilities."""
+    if joint.reason is not None:
+        return None
+    cells: dict[str, Cell] = {name: getattr(joint, name) for name in CELLS}
+    return tuple(_cell_view(name, cell) for name, cell in cells.items())
+
+
+def _cell_view(name: str, cell: Cell) -> CellView:
+    assert cell.low is not None
+    assert cell.high is not None
+    middle = (cell.low + cell.high) / 2 if cell.expected is None else cell.expected
+    return CellView(name, cell.low, cell.high, cell.expected, middle)

@@ -1,0 +1,213 @@
+"""The page of one patient: predictions, reasons, response and toxicity together, and the course over visits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from models.evidence import EventRate, JointTable, OutcomeRates, PooledOddsRatio
+from models.joint import joint_outcome
+from models.patient_input import Candidate
+from models.prediction import NearestOutcomes, Prediction
+from models.rates import similar_predictions
+from serving.clinic import Clinic, Patient
+from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
+from serving.pages.drawings.course import Course, VisitPrediction, draw_course
+from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
+from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
+from serving.pages.drawings.waterfall import Waterfall, waterfall
+from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, patient_facts
+from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
+
+
+@dataclass(frozen=True)
+class SideView:
+    """One predicted outcome.
+
+    Attributes
+    ----------
+    side : Side
+    prediction : Prediction
+    promoted : bool
+        Whether the model is promoted, so that its prediction comes first.
+    rates : OutcomeRates or None
+        Outcome rates of the training patients.
+    similar : EventRate or None
+        Outcomes of the held-out patients with a similar probability.
+    nearest : NearestOutcomes or None
+        Outcomes of the training patients with the nearest profiles.
+    waterfall : Waterfall or None
+    reservations : tuple of str
+        Reasons against "ok", without the sentence of the evidence, which the page shows elsewhere.
+    decision_curves : tuple of DecisionCurveDrawing
+    """
+
+    side: Side
+    prediction: Prediction
+    promoted: bool
+    rates: OutcomeRates | None
+    similar: EventRate | None
+    nearest: NearestOutcomes | None
+    waterfall: Waterfall | None
+    reservations: tuple[str, ...]
+    decision_curves: tuple[DecisionCurveDrawing, ...]
+
+
+@dataclass(frozen=True)
+class PredictionsView:
+    """The predictions for one candidate.
+
+    Attributes
+    ----------
+    sides : tuple of SideView
+    promoted : bool
+        Whether a promoted model predicts each of response and toxicity.
+    evidence : tuple of EvidenceNote
+    cells : tuple of CellView or None
+        The joint 2 x 2; None for `no_cells_reason`.
+    no_cells_reason : str or None
+    odds_ratio : PooledOddsRatio or None
+        Odds ratio behind the Plackett estimates.
+    counts : JointTable or None
+        Training patients cross-classified by response and toxicity.
+    plane_patient : PlanePatient or None
+    plane_cohorts : tuple of PlaneCohort
+    weighing : Weighing or None
+        None unless both models are promoted and were trained on enough patients.
+    simulated : bool
+        Whether any model was trained on simulated patients.
+    """
+
+    sides: tuple[SideView, ...]
+    promoted: bool
+    evidence: tuple[EvidenceNote, ...]
+    cells: tuple[CellView, ...] | None
+    no_cells_reason: str | None
+    odds_ratio: PooledOddsRatio | None
+    counts: JointTable | None
+    plane_patient: PlanePatient | None
+    plane_cohorts: tuple[PlaneCohort, ...]
+    weighing: Weighing | None
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class PatientView:
+    """The content of the page; `visit` is the index of the visit shown, `request_json` the request of an upload."""
+
+    kind: Literal["patient", "example", "upload"]
+    title: str
+    facts: PatientFacts
+    predictions: PredictionsView
+    visits: tuple[str, ...] = ()
+    visit: int = 0
+    course: Course | None = None
+    clinic: Clinic | None = None
+    request_json: str = ""
+
+
+def patient_view(
+    catalogue: Catalogue, clinic: Clinic, patient: Patient, visit: int | None, worth: float
+) -> PatientView:
+    """Return the page of a patient of the clinic.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    clinic : Clinic
+    patient : Patient
+    visit : int, optional
+        Index of the visit; by default, and for an index that does not exist, the patient's baseline.
+    worth : float
+        Number of toxicities that one response is worth.
+    """
+    index = patient.baseline if visit is None or not 0 <= visit < len(patient.visits) else visit
+    current = patient.visits[index]
+    return PatientView(
+        "patient",
+        patient.id,
+        patient_facts(current.candidate, current.label),
+        predictions_view(catalogue, current.candidate, worth),
+        visits=tuple(item.label for item in patient.visits),
+        visit=index,
+        course=_course(catalogue, clinic, patient) if len(patient.visits) > 1 else None,
+        clinic=clinic,
+    )
+
+
+def example_view(catalogue: Catalogue, worth: float) -> PatientView:
+    """Return the page of an invented patient, who has the median of the training patients."""
+    candidate = catalogue.example_candidate()
+    predictions = predictions_view(catalogue, candidate, worth)
+    return PatientView("example", "An invented patient", patient_facts(candidate), predictions)
+
+
+def upload_view(catalogue: Catalogue, name: str, candidate: Candidate, worth: float, request_json: str) -> PatientView:
+    """Return the page of an uploaded patient."""
+    predictions = predictions_view(catalogue, candidate, worth)
+    return PatientView("upload", name, patient_facts(candidate), predictions, request_json=request_json)
+
+
+def predictions_view(catalogue: Catalogue, candidate: Candidate, worth: float) -> PredictionsView:
+    """Predict response and toxicity for a candidate, and collect what the page shows of both."""
+    predictions = catalogue.predict(candidate)
+    sides = tuple(_side_view(catalogue, prediction) for prediction in predictions)
+    joint = joint_outcome(predictions)
+    counts = catalogue.joint_counts()
+    promoted = len(sides) == 2 and all(side.promoted for side in sides)
+    probabilities = [prediction.probability for prediction in predictions if prediction.probability is not None]
+    plane_patient = weighing = None
+    if len(probabilities) == 2:
+        response, toxicity = probabilities
+        plane_patient = PlanePatient(response, toxicity, sides[0].similar, sides[1].similar)
+        if promoted and all(_has_enough_patients(prediction) for prediction in predictions):
+            weighing = weigh(response, toxicity, counts, worth)
+    return PredictionsView(
+        sides=sides,
+        promoted=promoted,
+        evidence=tuple(EvidenceNote(side.side, side.prediction.evidence.sentence, side.promoted) for side in sides),
+        cells=cell_views(joint),
+        no_cells_reason=joint.reason,
+        odds_ratio=joint.odds_ratio,
+        counts=counts,
+        plane_patient=plane_patient,
+        plane_cohorts=plane_cohorts(counts),
+        weighing=weighing,
+        simulated=any(prediction.simulated for prediction in predictions),
+    )
+
+
+def _side_view(catalogue: Catalogue, prediction: Prediction) -> SideView:
+    validation = catalogue.find(prediction.model.name, prediction.model.version).model.validation
+    probability, explanation = prediction.probability, prediction.explanation
+    group = None if probability is None else similar_predictions(validation, probability)
+    distributions = validation.distributions if validation else None
+    sentence = prediction.evidence.sentence
+    return SideView(
+        side=side_of(prediction.outcome),
+        prediction=prediction,
+        promoted=is_promoted(prediction.model.alias),
+        rates=validation.rates if validation else None,
+        similar=group.outcomes if group else None,
+        nearest=next((item for item in prediction.nearest if item.outcome == prediction.outcome), None),
+        waterfall=None if explanation is None else waterfall(explanation, distributions),
+        reservations=tuple(reason for reason in prediction.trust.reasons if reason != sentence),
+        decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
+    )
+
+
+def _has_enough_patients(prediction: Prediction) -> bool:
+    patients, events = prediction.evidence.patients, prediction.evidence.events
+    return min(events, patients - events) >= MIN_PATIENTS
+
+
+def _course(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> Course:
+    visits = []
+    for visit in patient.visits:
+        predictions: Sequence[Prediction] = catalogue.predict(visit.candidate)
+        usable = visit.day is None or visit.day <= clinic.last_day
+        probabilities = tuple(prediction.probability for prediction in predictions)
+        verdicts = tuple(prediction.trust.verdict for prediction in predictions)
+        visits.append(VisitPrediction(visit.label, visit.day, usable, probabilities, verdicts))
+    return draw_course(visits, [side_of(outcome) for outcome in catalogue.pair])

@@ -1,0 +1,77 @@
+"""The form of an upload: its files, and what the user states where the files do not report it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, get_args
+
+from features.columns import levels_by_field
+from features.units import ImmuneUnit
+from models.patient_input import TaxaUnit
+from models.predict import ServedModel
+
+Field = Literal["taxa", "taxonomy", "immune", "clinical"]
+
+DESCRIPTIONS: Mapping[Field, str] = {
+    "taxa": "a stool profile: taxa by samples, each taxon once, in one unit",
+    "taxonomy": "the taxonomy of a feature table",
+    "immune": "a table of immune measurements: one blood draw, each analyte once, with its unit",
+    "clinical": "a clinical table: one row, a column for each field",
+}
+"""What each field takes."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What the user states besides the files.
+
+    Attributes
+    ----------
+    patient : str
+        Name of the patient on the page of the prediction.
+    sample : str, optional
+        Sample to use, of a stool table that has several.
+    profiler : str, optional
+        Profiler and its database, where the file does not report it.
+    taxa_unit : {'counts', 'proportions', 'percent'}, optional
+        Unit of the profile, where its numbers do not decide it; a unit that contradicts the numbers is a problem.
+    immune_unit : str, optional
+        Unit of the analytes for which the file reports none.
+    day : float, optional
+        Day of the stool sample and of the blood draw; a day in the immune table takes precedence.
+    clock : str, optional
+        Clock of the day.
+    """
+
+    patient: str = "candidate"
+    sample: str | None = None
+    profiler: str | None = None
+    taxa_unit: TaxaUnit | None = None
+    immune_unit: ImmuneUnit | None = None
+    day: float | None = None
+    clock: str | None = None
+
+
+@dataclass(frozen=True)
+class UploadChoices:
+    """What the form offers: profilers, clocks and clinical fields of the served models, and all units."""
+
+    profilers: tuple[str, ...]
+    clocks: tuple[str, ...]
+    fields: tuple[str, ...]
+    taxa_units: tuple[str, ...]
+    immune_units: tuple[str, ...]
+
+    @classmethod
+    def from_models(cls, served_models: Sequence[ServedModel]) -> Self:
+        """Return the choices that served models offer."""
+        models = [served.model for served in served_models]
+        clinical = (name for model in models for name in model.encoder.names_.get("clinical", ()))
+        return cls(
+            profilers=tuple(sorted({profiler for model in models for profiler in model.profilers})),
+            clocks=tuple(sorted({clock for model in models for clock in model.evidence.clocks})),
+            fields=tuple(levels_by_field(clinical)),
+            taxa_units=get_args(TaxaUnit),
+            immune_units=get_args(ImmuneUnit),
+        )

@@ -1,0 +1,269 @@
+"""The immune table of an upload: names, values and units, compared with what the served models were trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import JsonValue
+
+from features.analytes import immune_column
+from features.draft import ANALYTE_COLUMN, DAY_COLUMN, PATIENT_COLUMN, VALUE_COLUMN, VISIT_COLUMN, names_matching
+from features.errors import InputError
+from features.measured_values import MISSING_MARKS, MeasuredValue, parse_value
+from features.tables.text import TextTable, read_text_table
+from features.units import PG_PER_ML, ImmuneUnit, convert, parse_unit, split_name_and_unit
+from serving.upload.form import DESCRIPTIONS
+from serving.upload.intake import StoredFile
+from serving.upload.report import Place, Report, UnreadableFile
+from serving.upload.sheets import NO_MEASUREMENT, check_file_kind, check_one_patient, finite_number
+from serving.upload.training_columns import TrainingRange
+
+MAX_SWAPPED = 0.5
+"""Share of the comparable analytes that fit the training range only in another unit, above which no model predicts."""
+
+_VALUE = "a number of at least zero, '<limit', '>limit', 'OOR<', 'OOR>' or nothing"
+_VALUE_ADVICE = "Correct it. Write a laboratory's code for below range as 'OOR<', for above range as 'OOR>'."
+
+
+class _MeasurementCell(NamedTuple):
+    """One measurement as the table writes it."""
+
+    row: int
+    column: str
+    analyte: str
+    text: str
+    unit: str
+    day: str
+
+    def place(self, file: StoredFile) -> Place:
+        return {"file": file.name, "row": self.row, "column": self.column}
+
+
+class _ReadMeasurement(NamedTuple):
+    """One measurement; `name` is its column in a model, `unit` is None where neither table nor form states one."""
+
+    cell: _MeasurementCell
+    name: str
+    value: MeasuredValue
+    unit: ImmuneUnit | None
+    day: float | None
+
+    def __str__(self) -> str:
+        text = self.cell.text if self.value.censored else f"{self.value.value:g}"
+        return f"{self.name} {text}" + (f" {self.unit}" if self.unit else "")
+
+    def fits(self, training_range: TrainingRange, unit: ImmuneUnit) -> bool:
+        """Return whether the number, if it is in `unit`, lies in the training range."""
+        number = self.value.value
+        if unit != training_range.unit:
+            number = float(convert(number, unit, training_range.unit))
+        return training_range.contains(number)
+
+
+def read_measurements(report: Report, file: StoredFile) -> list[JsonValue]:
+    """Return the `immune` of a request: the measurements whose unit the models can use.
+
+    Raises
+    ------
+    UnreadableFile, FileError
+        The file cannot be read.
+    """
+    check_file_kind("immune", report, file)
+    table = read_text_table(file.path)
+    check_one_patient(table, file)
+    columns = {column: split_name_and_unit(column)[0] for column in table.header}
+    is_long = all(names_matching(columns.values(), pattern) for pattern in (ANALYTE_COLUMN, VALUE_COLUMN))
+    cells = _long_cells(table, columns) if is_long else _wide_cells(report, table, columns, file)
+    note = "one row a measurement" if is_long else "one column an analyte"
+    report.interpret("file", "table of immune measurements", note, file.name)
+    recognised = [cell for cell in cells if report.training.is_analyte(cell.analyte)]
+    if unknown := [cell for cell in cells if cell not in recognised]:
+        requirement = f"names such as {', '.join(sorted(report.training.units)[:5]) or 'IL-6'}"
+        advice = "Ignored; correct the names of those that are analytes."
+        observed = _abridge([cell.analyte for cell in unknown])
+        report.warn("unknown_analyte", observed, requirement, advice, **unknown[0].place(file))
+    if not recognised:
+        advice = "Name the analytes in a column or in the header."
+        raise UnreadableFile("no_analyte", "no known analyte", DESCRIPTIONS["immune"], advice, file=file.name)
+    return _usable_measurements(report, file, _read_cells(report, file, recognised))
+
+
+def _long_cells(table: TextTable, columns: Mapping[str, str]) -> list[_MeasurementCell]:
+    def column(pattern: str) -> str:
+        return next((column for column, name in columns.items() if names_matching([name], pattern)), "")
+
+    analyte, value, unit, day = map(column, (ANALYTE_COLUMN, VALUE_COLUMN, r"^units?$", DAY_COLUMN))
+    cells = []
+    for row, texts in zip(table.frame.index.tolist(), table.frame.to_dict("records"), strict=True):
+        name, unit_in_name = split_name_and_unit(texts[analyte])
+        unit_text = texts.get(unit) or unit_in_name or split_name_and_unit(value)[1]
+        cells.append(_MeasurementCell(row, value, name, texts[value], unit_text, texts.get(day, "")))
+    return cells
+
+
+def _wide_cells(
+    report: Report, table: TextTable, columns: Mapping[str, str], file: StoredFile
+) -> list[_MeasurementCell]:
+    keys = names_matching(columns, f"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{NO_MEASUREMENT}")
+    analytes = [column for column, name in columns.items() if column not in keys or report.training.is_analyte(name)]
+    rows = list(zip(table.frame.index.tolist(), table.frame.to_dict("records"), strict=True))
+    units: Mapping[str, str] = {}
+    first_row = [text for column in analytes if (text := rows[0][1][column])]
+    if len(rows) > 1 and first_row and all(split_name_and_unit(f"unit {text}")[1] for text in first_row):
+        units, rows = {str(column): text for column, text in rows[0][1].items()}, rows[1:]
+    if len(rows) > 1:
+        # `check_one_patient` has checked the column of patients, if there is one.
+        of_one_patient = bool(names_matching(columns, PATIENT_COLUMN))
+        kind = "several_draws" if of_one_patient else "several_patients"
+        observed = f"{len(rows)} {'blood draws' if of_one_patient else 'patients, or blood draws of one patient'}"
+        advice = "Keep one row of values in the table."
+        raise UnreadableFile(kind, observed, "one row of values", advice, file=file.name, row=rows[1][0])
+    row, texts = rows[0]
+    day = next(iter(names_matching(keys, DAY_COLUMN)), "")
+    return [
+        _MeasurementCell(
+            row,
+            column,
+            columns[column],
+            texts[column],
+            split_name_and_unit(column)[1] or units.get(column, ""),
+            texts.get(day, ""),
+        )
+        for column in analytes
+    ]
+
+
+def _read_cells(report: Report, file: StoredFile, cells: Sequence[_MeasurementCell]) -> list[_ReadMeasurement]:
+    """Return the measurements, each analyte once, and report the cells that cannot be read."""
+    measurements: dict[str, _ReadMeasurement] = {}
+    for cell in cells:
+        if cell.text.casefold() in MISSING_MARKS:
+            continue
+        place = cell.place(file)
+        unit = parse_unit(cell.unit) if cell.unit else report.form.immune_unit
+        if cell.unit and unit is None:
+            requirement, advice = "pg/mL, ng/mL, NPX or log2 expression", "Ignored; convert it: 1 mg/L is 1000 ng/mL."
+            report.warn("unknown_unit", f"{cell.analyte} in {cell.unit}", requirement, advice, **place)
+            continue
+        name = immune_column(cell.analyte, unit or "unstated").name
+        day = finite_number(cell.day) if cell.day else report.form.day
+        if cell.day and day is None:
+            report.stop("value", f"day {cell.day!r}", "a number of days", "Correct it.", **place)
+        try:
+            value = parse_value(cell.text, unit=unit or "unstated")
+        except InputError:
+            report.stop("value", f"{cell.analyte} of {cell.text!r}", _VALUE, _VALUE_ADVICE, **place)
+            continue
+        if name in measurements:
+            earlier = measurements[name].cell
+            observed = f"{name} twice: {earlier.analyte!r} on row {earlier.row}, {cell.analyte!r} on row {cell.row}"
+            requirement = "each analyte once, of one blood draw"
+            report.stop("analyte_twice", observed, requirement, "Keep one of the two.", **place)
+            continue
+        measurements[name] = _ReadMeasurement(cell, name, value, unit, day)
+    return list(measurements.values())
+
+
+def _usable_measurements(report: Report, file: StoredFile, measurements: Sequence[_ReadMeasurement]) -> list[JsonValue]:
+    ranges = report.training.ranges("immune")
+    items: list[JsonValue] = []
+    without_unit: list[_ReadMeasurement] = []
+    comparable: list[_ReadMeasurement] = []
+    for measurement in measurements:
+        name, training_range = measurement.name, ranges.get(measurement.name)
+        unit: ImmuneUnit = measurement.unit or "unstated"
+        model_unit = report.training.units.get(name, unit)
+        report.interpret("analyte", str(measurement), _note(measurement, training_range), file.name)
+        if measurement.unit is None and model_unit != "unstated":
+            without_unit.append(measurement)
+        elif model_unit != unit and not {model_unit, unit} <= PG_PER_ML.keys():
+            requirement, advice = f"{model_unit}, as in training", "Ignored: the units cannot be converted."
+            place = measurement.cell.place(file)
+            report.warn("other_unit", f"{name} in {unit}", requirement, advice, **place)
+        else:
+            items.append(_request_item(measurement, unit))
+            if training_range and not measurement.value.censored:
+                comparable.append(measurement)
+    _compare_with_training(report, file, comparable, ranges)
+    if without_unit:
+        _request_unit(report, file, without_unit, ranges)
+    return items
+
+
+def _request_item(measurement: _ReadMeasurement, unit: ImmuneUnit) -> dict[str, JsonValue]:
+    day: dict[str, JsonValue] = {} if measurement.day is None else {"day": measurement.day}
+    return {
+        "analyte": measurement.cell.analyte if unit == "log2_expression" else measurement.name,
+        "value": measurement.cell.text if measurement.value.censored else measurement.value.value,
+        "unit": unit,
+        **day,
+    }
+
+
+def _note(measurement: _ReadMeasurement, training_range: TrainingRange | None) -> str:
+    synonym = [f"named {measurement.cell.analyte}"] if measurement.cell.analyte != measurement.name else []
+    form_unit = ["unit from the form"] if measurement.unit and not measurement.cell.unit else []
+    comparison = f"{training_range}, {training_range.unit}" if training_range else "no model reads it"
+    return "; ".join([*synonym, *form_unit, comparison])
+
+
+def _compare_with_training(
+    report: Report,
+    file: StoredFile,
+    measurements: Sequence[_ReadMeasurement],
+    ranges: Mapping[str, TrainingRange],
+) -> None:
+    """Report each number outside the training range, and the unit in which it would lie inside."""
+    swapped: dict[tuple[ImmuneUnit, ImmuneUnit], list[_ReadMeasurement]] = {}
+    for measurement in measurements:
+        unit: ImmuneUnit = measurement.unit or "unstated"
+        training_range = ranges[measurement.name]
+        if measurement.fits(training_range, unit):
+            continue
+        candidates = PG_PER_ML if unit in PG_PER_ML else ()
+        fitting_unit = next((name for name in candidates if measurement.fits(training_range, name)), None)
+        if fitting_unit:
+            swapped.setdefault((unit, fitting_unit), []).append(measurement)
+        else:
+            requirement, advice = f"{training_range}, {training_range.unit}", "Check the value and its unit."
+            report.warn("out_of_range", str(measurement), requirement, advice, **measurement.cell.place(file))
+    for (unit, fitting_unit), doubtful in swapped.items():
+        add_problem = report.stop if len(doubtful) > MAX_SWAPPED * len(measurements) else report.warn
+        example = doubtful[0]
+        counts = f"{len(doubtful)} of {len(measurements)} outside the range of all training patients"
+        training_range = ranges[example.name]
+        requirement = (
+            f"numbers in the training range, in which they would lie in {fitting_unit} "
+            f"({example.name}: {training_range}, {training_range.unit})"
+        )
+        advice = f"If they are in {fitting_unit}, state that instead of {unit}."
+        observed = f"{_abridge(list(map(str, doubtful)))}: {counts}"
+        add_problem("swapped_unit", observed, requirement, advice, **example.cell.place(file))
+
+
+def _request_unit(
+    report: Report,
+    file: StoredFile,
+    measurements: Sequence[_ReadMeasurement],
+    ranges: Mapping[str, TrainingRange],
+) -> None:
+    """Report that the unit is missing, with the number of values that would fit the training range in each unit."""
+    comparable = [
+        measurement
+        for measurement in measurements
+        if measurement.name in ranges and not measurement.value.censored and ranges[measurement.name].unit in PG_PER_ML
+    ]
+    fits = [
+        f"{sum(measurement.fits(ranges[measurement.name], unit) for measurement in comparable)} in {unit}"
+        for unit in PG_PER_ML
+    ]
+    hint = f"; {' and '.join(fits)} of {len(comparable)} numbers lie in the training range" if comparable else ""
+    observed = f"no unit of {_abridge([measurement.name for measurement in measurements])}"
+    advice = "State it in the header, a row, a column, or the form."
+    requirement = "the unit that the laboratory reports" + hint
+    report.stop("no_unit", observed, requirement, advice, **measurements[0].cell.place(file))
+
+
+def _abridge(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
