@@ -176,12 +176,12 @@ def test_a_predictor_of_another_kind_is_refused(tmp_path: Path) -> None:
 def test_a_changed_byte_in_any_file_is_refused(tmp_path: Path, family: str, place: str) -> None:
     bundle = saved_bundle(tmp_path, family)
     for path in sorted(bundle.iterdir()):
-        whole = path.read_bytes()
-        position = {"start": 0, "middle": len(whole) // 2, "end": len(whole) - 1}[place]
-        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        original = path.read_bytes()
+        position = {"start": 0, "middle": len(original) // 2, "end": len(original) - 1}[place]
+        path.write_bytes(original[:position] + bytes([original[position] ^ 1]) + original[position + 1 :])
         with pytest.raises(BundleError, match=str(bundle)):
             load_bundle(bundle)
-        path.write_bytes(whole)
+        path.write_bytes(original)
     load_bundle(bundle)
 
 

@@ -37,7 +37,7 @@ def test_many_margins_at_once() -> None:
     margin, y, new = rng.normal(size=60), (rng.random(60) < 0.4).astype(float), rng.normal(size=(4, 5))
     low, high = fit_venn_abers(margin, y).range(new)
     assert low.shape == high.shape == new.shape
-    reference_value = np.array([by_definition(margin, y, first) for first in new.ravel()])
+    reference_value = np.array([by_definition(margin, y, score) for score in new.ravel()])
     np.testing.assert_allclose(np.column_stack([low.ravel(), high.ravel()]), reference_value, atol=1e-12)
 
 
@@ -52,9 +52,9 @@ def test_the_range_holds_on_average_where_patients_are_exchangeable_and_need_not
     for _ in range(300):
         calibration = fit_venn_abers(*random_rows(rng, 30))
         margin, y = random_rows(rng, 40)
-        first, second = calibration.range(margin)
-        low.append(first.mean())
-        high.append(second.mean())
+        lower_ends, upper_ends = calibration.range(margin)
+        low.append(lower_ends.mean())
+        high.append(upper_ends.mean())
         events.append(y.mean())
         elsewhere.append((rng.random(40) < 0.2).mean())
     # Of its two probabilities the one for the outcome that comes is calibrated: together they enclose the share.

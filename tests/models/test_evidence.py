@@ -12,12 +12,12 @@ GOLDEN = Path(__file__).parent / "golden"
 BUNDLES = sorted(path for protocol in (1, 2) for path in GOLDEN.glob(f"protocol_{protocol}_*/"))
 
 
-def read(path: Path) -> dict:
+def read_json(path: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def evidence(bundle: Path) -> Evidence:
-    content = read(bundle / "bundle.json")
+    content = read_json(bundle / "bundle.json")
     return upgrade_evidence(content["evidence"], content["outcome"])
 
 
@@ -32,7 +32,7 @@ def test_the_evidence_of_old_bundles_is_upgraded(bundle: Path) -> None:
 
 @pytest.mark.parametrize("bundle", [path for path in BUNDLES if "protocol_2" in path.name], ids=lambda path: path.name)
 def test_the_validation_record_of_old_bundles_is_upgraded(bundle: Path) -> None:
-    content = read(bundle / "validation.json")
+    content = read_json(bundle / "validation.json")
     upgraded = upgrade_validation(content, evidence(bundle), "xgboost")
     assert upgraded is not None
     assert upgraded.distributions.patients == 40

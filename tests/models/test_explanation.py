@@ -38,10 +38,10 @@ def test_shap_reads_one_row_a_prediction_and_one_column_a_feature(family: str) -
 
 
 def test_an_abstention_or_a_second_model_is_refused() -> None:
-    first = predictions("elastic_net")[0]
+    prediction = predictions("elastic_net")[0]
     with pytest.raises(ValueError, match="no abstentions"):
-        shap_explanation([first, replace(first, explanation=None)])
+        shap_explanation([prediction, replace(prediction, explanation=None)])
     with pytest.raises(ValueError, match="one model"):
-        shap_explanation([first, replace(first, model=replace(first.model, version="2"))])
+        shap_explanation([prediction, replace(prediction, model=replace(prediction.model, version="2"))])
     with pytest.raises(ValueError, match="at least one prediction"):
         shap_explanation([])

@@ -61,7 +61,7 @@ def coordinates(training: Matrix, rows: Matrix) -> Matrix:
 
 
 def nearest(point: Matrix, other_rows: Matrix) -> float:
-    return float(np.mean(sorted(float(np.linalg.norm(point - other)) for other in other_rows)[:5]))
+    return float(np.mean(sorted(float(np.linalg.norm(point - row)) for row in other_rows)[:5]))
 
 
 def test_distances_are_those_of_plain_loops(cloud: ReferenceSet) -> None:
@@ -204,13 +204,13 @@ def test_outcomes_of_the_nearest_equal_a_plain_loop() -> None:
 
 
 def test_no_count_of_fewer_than_20_patients_is_reported() -> None:
-    def counted(n: int, labels: int) -> list[int]:
+    def reported_patients(n: int, labels: int) -> list[int]:
         outcome = np.where(np.arange(n) < labels, 1.0, np.nan)
         cloud = fit_reference_set(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
         return [point.patients for point in cloud.nearest_outcomes(cloud.to_patients(profiles(1, 16))[0])]
 
-    assert [counted(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
-    assert [counted(25, labels) for labels in (19, 20)] == [[], [20]]
+    assert [reported_patients(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
+    assert [reported_patients(25, labels) for labels in (19, 20)] == [[], [20]]
     assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_outcomes(np.arange(30.0)) == ()
     bare = fit_reference_set(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
     assert bare.nearest_outcomes(np.zeros(30)) == ()
