@@ -39,7 +39,7 @@ def spoil(trial: Path, tmp_path: Path) -> Write:
 
     def write(
         files: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] | None = None,
-        manifest: Callable[[dict[str, Any]], Any] = lambda said: None,
+        manifest: Callable[[dict[str, Any]], Any] = lambda manifest_dict: None,
         name: str = "spoilt",
     ) -> Cohort:
         folder = tmp_path / name
@@ -50,10 +50,10 @@ def spoil(trial: Path, tmp_path: Path) -> Write:
             separator = "\t" if file.endswith(".tsv") else ","
             frame = pd.read_csv(folder / file, sep=separator)
             change(frame).to_csv(folder / file, sep=separator, index=False)
-        said = YAML(typ="safe", pure=True).load(manifest_text(load_manifest(folder / "manifest.yaml")))
-        said["name"] = name
-        manifest(said)
-        (folder / "manifest.yaml").write_text(json.dumps(said), encoding="utf-8")
+        manifest_dict = YAML(typ="safe", pure=True).load(manifest_text(load_manifest(folder / "manifest.yaml")))
+        manifest_dict["name"] = name
+        manifest(manifest_dict)
+        (folder / "manifest.yaml").write_text(json.dumps(manifest_dict), encoding="utf-8")
         return read_cohort(folder / "manifest.yaml", tmp_path)
 
     return write
@@ -69,8 +69,8 @@ def alarms(findings: Sequence[Finding]) -> set[str]:
 
 
 def only(findings: Sequence[Finding], code: str) -> Finding:
-    (found,) = [finding for finding in findings if finding.code == code]
-    return found
+    (match,) = [finding for finding in findings if finding.code == code]
+    return match
 
 
 def responders(patients: pd.DataFrame) -> pd.Series:
@@ -79,7 +79,7 @@ def responders(patients: pd.DataFrame) -> pd.Series:
 
 def flag(name: str, column: str, **more: Any) -> Callable[[dict[str, Any]], Any]:
     rule = {"column": column, "yes": ["yes"], "no": ["no"], "unknown": ["unknown"]}
-    return lambda said: said["outcomes"].update({name: {**rule, **more}})
+    return lambda manifest_dict: manifest_dict["outcomes"].update({name: {**rule, **more}})
 
 
 def yes_no(yes: Any) -> np.ndarray:
@@ -89,24 +89,26 @@ def yes_no(yes: Any) -> np.ndarray:
 # What is planted is found
 
 
-def test_a_response_at_odds_with_recist(spoil: Write) -> None:
+def test_a_response_that_contradicts_recist(spoil: Write) -> None:
     def label(patients: pd.DataFrame) -> pd.DataFrame:
         yes = responders(patients).to_numpy().copy()
         yes[[np.flatnonzero(yes)[0], np.flatnonzero(patients["recist"] == "PD")[0]]] ^= True
         return patients.assign(label=yes_no(yes))
 
     cohort = spoil({"patients.csv": label}, flag("published_response", "label"))
-    found = [finding for finding in audit([cohort]) if finding.code == "outcome-contradiction"]
-    assert {finding.severity for finding in found} == {"error"}
-    assert [len(finding.rows) for finding in found] == [1, 1]
-    assert "have no published response" in found[0].description
-    assert "with published response have no disease control" in found[1].description
+    contradictions = [finding for finding in audit([cohort]) if finding.code == "outcome-contradiction"]
+    assert {finding.severity for finding in contradictions} == {"error"}
+    assert [len(finding.rows) for finding in contradictions] == [1, 1]
+    assert "have no published response" in contradictions[0].description
+    assert "with published response have no disease control" in contradictions[1].description
 
 
 def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
     inverted = spoil(
         {"patients.csv": lambda patients: patients.assign(pfs=yes_no(patients["recist"] == "PD"))},
-        lambda said: said["outcomes"].update(progression_free={12: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}),
+        lambda manifest_dict: manifest_dict["outcomes"].update(
+            progression_free={12: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}
+        ),
     )
     assert (
         only([f for f in audit([inverted]) if "disease control" in f.description], "outcome-inverted").severity
@@ -114,14 +116,14 @@ def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
     )
 
 
-def test_follow_up_without_progression_ends_with_life(clean: Cohort) -> None:
+def test_freedom_from_progression_ends_with_death(clean: Cohort) -> None:
     dates = pd.DataFrame({"progression_free_survival": [100.0, 90.0], "overall_survival": [80.0, 90.0]}, ["p1", "p2"])
     dates["progression_free_survival_event"] = False
     cohort = replace(clean, labels=replace(clean.labels, dates=dates))
     assert only(audit([cohort]), "outcome-contradiction").rows == ("p1",)
 
 
-def test_who_died_was_not_free_of_progression_on_that_day(clean: Cohort) -> None:
+def test_death_ends_freedom_from_progression(clean: Cohort) -> None:
     dates = pd.DataFrame(
         {"progression_free_survival": [70.0, 90.0, 90.0], "overall_survival": 90.0}, ["p1", "p2", "p3"]
     )
@@ -130,7 +132,7 @@ def test_who_died_was_not_free_of_progression_on_that_day(clean: Cohort) -> None
     assert only(audit([cohort]), "outcome-contradiction").rows == ("p2",)
 
 
-def test_response_against_progression_and_unknown_hidden_in_no(spoil: Write) -> None:
+def test_response_against_progression_and_unknown_written_as_no(spoil: Write) -> None:
     def label(patients: pd.DataFrame) -> pd.DataFrame:
         yes = responders(patients).to_numpy()
         words, unknown = yes_no(yes).astype(object), np.arange(len(patients)) % 3 == 0
@@ -139,25 +141,25 @@ def test_response_against_progression_and_unknown_hidden_in_no(spoil: Write) -> 
         free[np.flatnonzero(yes & ~unknown)[:2]] = False
         return patients.assign(label=words, pfs=yes_no(free))
 
-    def said(manifest: dict[str, Any]) -> None:
+    def replace_outcomes(manifest: dict[str, Any]) -> None:
         manifest["outcomes"] = {}
         flag("published_response", "label")(manifest)
         manifest["outcomes"]["progression_free"] = {3: {"column": "pfs", "yes": ["yes"], "no": ["no"]}}
 
-    findings = audit([spoil({"patients.csv": label}, said)])
+    findings = audit([spoil({"patients.csv": label}, replace_outcomes)])
     assert len(only(findings, "unknown-as-no").rows) == 20
     assert only(findings, "unknown-as-no").severity == "warning"
     assert ", 2 had progressed at month 3" in only(findings, "response-against-progression").description
 
 
 @pytest.mark.parametrize("outcome", [None, "published_response", "objective_response"])
-def test_labels_of_different_meanings(spoil: Write, outcome: str | None) -> None:
+def test_labels_with_different_definitions(spoil: Write, outcome: str | None) -> None:
     def benefit(patients: pd.DataFrame) -> pd.DataFrame:
         return patients.assign(label=yes_no(patients["recist"] != "PD"))
 
     cohorts = [spoil({"patients.csv": benefit}, flag("published_response", "label"), name) for name in ("a", "b")]
-    found = [f for f in audit(cohorts, outcome=outcome) if f.code == "labels-differ"]
-    assert len(found) == (outcome != "objective_response")
+    differences = [f for f in audit(cohorts, outcome=outcome) if f.code == "labels-differ"]
+    assert len(differences) == (outcome != "objective_response")
     assert len([f for f in audit(cohorts) if f.code == "published-label"]) == 2
 
 
@@ -166,9 +168,9 @@ def test_one_stool_under_two_patients(spoil: Write) -> None:
         return taxa.assign(**{"SIM-002-V1": np.rint(taxa["SIM-001-V1"] * 1.7).astype(int)})
 
     findings = audit([spoil({"stool_counts.tsv": copy})])
-    found = only(findings, "same-stool")
-    assert found.severity == "error"
-    assert [re.sub(r" \(.*", "", row) for row in found.rows] == ["SIM-001 and SIM-002"]
+    finding = only(findings, "same-stool")
+    assert finding.severity == "error"
+    assert [re.sub(r" \(.*", "", row) for row in finding.rows] == ["SIM-001 and SIM-002"]
     assert alarms(findings) == {"same-stool"}
 
 
@@ -188,7 +190,9 @@ def test_one_person_under_two_names(tmp_path: Path) -> None:
 def test_one_sample_in_two_cohorts(spoil: Write, clean: Cohort) -> None:
     other = spoil(name="other")
     assert {"same-stool", "labels-differ"} & alarms(audit([clean, other])) == {"same-stool"}
-    declared = spoil(manifest=lambda said: said.update(same_patients_as=[clean.name]), name="declared")
+    declared = spoil(
+        manifest=lambda manifest_dict: manifest_dict.update(same_patients_as=[clean.name]), name="declared"
+    )
     findings = audit([clean, declared])
     assert alarms(findings) == set()
     assert len(only(findings, "declared-twins").rows) == len(clean.samples)
@@ -198,8 +202,8 @@ def test_one_sample_in_two_cohorts(spoil: Write, clean: Cohort) -> None:
         "samples.csv": lambda sheet: sheet.replace({"sample": accessions, "given": accessions}),
         "stool_counts.tsv": lambda taxa: taxa.rename(columns=accessions),
     }
-    found = only(audit([spoil(renamed, name="one"), spoil(renamed, name="two")]), "shared-accession")
-    assert (found.severity, len(found.rows)) == ("error", len(accessions))
+    finding = only(audit([spoil(renamed, name="one"), spoil(renamed, name="two")]), "shared-accession")
+    assert (finding.severity, len(finding.rows)) == ("error", len(accessions))
 
 
 def test_equal_profiles_of_later_stool_and_repeats_of_one_patient(spoil: Write) -> None:
@@ -234,7 +238,7 @@ def test_units_closure_and_empty_samples(
     assert set(found.rows) <= {"s1", "s2", "s4", "s5", "Alpha"}
 
 
-def test_outlying_depth_and_profiles_all_but_empty(spoil: Write, tmp_path: Path) -> None:
+def test_outlying_depth_and_nearly_empty_profiles(spoil: Write, tmp_path: Path) -> None:
     def lose(taxa: pd.DataFrame) -> pd.DataFrame:
         first = taxa["SIM-001-V1"].rank(ascending=False) <= 3
         return taxa.assign(**{"SIM-001-V1": taxa["SIM-001-V1"].where(first, 0), "SIM-002-V1": taxa["SIM-002-V1"] * 90})
@@ -246,7 +250,7 @@ def test_outlying_depth_and_profiles_all_but_empty(spoil: Write, tmp_path: Path)
     assert only(found, "nearly-empty").rows == ("SIM-001-V1",)
 
 
-def test_taxa_under_two_names_and_few_in_common(clean: Cohort, spoil: Write) -> None:
+def test_taxa_under_two_names_and_few_shared_taxa(clean: Cohort, spoil: Write) -> None:
     def suffixed(taxa: pd.DataFrame) -> pd.DataFrame:
         first = taxa.columns[0]
         return taxa.assign(**{first: taxa[first].str.replace("Bacteroides_", "Bacteroides_A_")})
@@ -260,24 +264,29 @@ def test_taxa_under_two_names_and_few_in_common(clean: Cohort, spoil: Write) -> 
     assert [f.cohort for f in findings if f.code == "few-taxa-shared"] == [clean.name, "foreign"]
 
 
-def test_donors_posing_as_patients(spoil: Write, clean: Cohort) -> None:
-    def unmarked(said: dict[str, Any]) -> None:
-        del said["samples"]["donor"], said["patients"], said["outcomes"], said["immune"]
+def test_donors_listed_as_patients(spoil: Write, clean: Cohort) -> None:
+    def unmarked(manifest_dict: dict[str, Any]) -> None:
+        del (
+            manifest_dict["samples"]["donor"],
+            manifest_dict["patients"],
+            manifest_dict["outcomes"],
+            manifest_dict["immune"],
+        )
 
-    given = spoil({"samples.csv": lambda sheet: sheet.fillna({"day_fmt": 0})}, unmarked, "unmarked")
-    found = only(audit([given]), "donor-is-patient")
-    assert set(found.rows) == set(clean.samples["donor_sample"]) - {""}
+    transplanted = spoil({"samples.csv": lambda sheet: sheet.fillna({"day_fmt": 0})}, unmarked, "unmarked")
+    finding = only(audit([transplanted]), "donor-is-patient")
+    assert set(finding.rows) == set(clean.samples["donor_sample"]) - {""}
     shared = spoil({"samples.csv": lambda sheet: sheet.replace({"subject": {"SIM-D01": "SIM-001"}})})
     assert only(audit([shared]), "donor-is-patient").rows == ("SIM-001",)
 
 
 def test_stool_and_blood_called_baseline_after_day_0(spoil: Write, clean: Cohort) -> None:
-    def baseline(said: dict[str, Any]) -> None:
-        said["samples"]["baseline"] = said["immune"]["baseline"] = "before treatment"
+    def baseline(manifest_dict: dict[str, Any]) -> None:
+        manifest_dict["samples"]["baseline"] = manifest_dict["immune"]["baseline"] = "before treatment"
 
-    found = [f for f in audit([spoil(manifest=baseline)]) if f.code == "late-baseline"]
-    assert [f.severity for f in found] == ["error", "error"]
-    assert len(found[0].rows) == (clean.samples["day"] > 0).sum()
+    late = [f for f in audit([spoil(manifest=baseline)]) if f.code == "late-baseline"]
+    assert [f.severity for f in late] == ["error", "error"]
+    assert len(late[0].rows) == (clean.samples["day"] > 0).sum()
 
     def late(sheet: pd.DataFrame) -> pd.DataFrame:
         return sheet[~((sheet["subject"] == "SIM-001") & (sheet["day_fmt"] < 0))]
@@ -292,8 +301,8 @@ def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
         events = events.assign(day_fmt=days)
         return pd.concat([events, events.iloc[[1]].assign(patient="SIM-005", day_fmt=1)])
 
-    def since(said: dict[str, Any]) -> None:
-        said["outcomes"]["toxicity"]["first_counted_day"] = -30
+    def since(manifest_dict: dict[str, Any]) -> None:
+        manifest_dict["outcomes"]["toxicity"]["first_counted_day"] = -30
 
     def from_day_20(sheet: pd.DataFrame) -> pd.DataFrame:
         return sheet[~((sheet["subject"] == "SIM-005") & (sheet["day_fmt"] < 20))]
@@ -303,12 +312,12 @@ def test_events_before_treatment_stool_and_landmark(spoil: Write) -> None:
     assert len(only(findings, "event-before-treatment").rows) == 1
     assert only(findings, "event-before-stool").rows == ("SIM-005",)
     table = landmark_table(cohort, LandmarkSpec(landmark=60, sample="first"))
-    over = only(audit([cohort], table, "toxicity_any"), "event-before-landmark")
-    assert len(over.rows) == (table.rows["at_risk_toxicity_any"] == "no").sum() > 0
+    not_at_risk = only(audit([cohort], table, "toxicity_any"), "event-before-landmark")
+    assert len(not_at_risk.rows) == (table.rows["at_risk_toxicity_any"] == "no").sum() > 0
 
 
 @pytest.mark.parametrize("unit", ["days", "months"])
-def test_what_is_dated_after_death(spoil: Write, unit: str) -> None:
+def test_records_dated_after_death(spoil: Write, unit: str) -> None:
     def ends(patients: pd.DataFrame) -> pd.DataFrame:
         first = patients["patient"] == "SIM-001"
         days = patients["os_days"].mask(first, 365).where(first | (patients["died"] == 0), 9_000)
@@ -321,12 +330,14 @@ def test_what_is_dated_after_death(spoil: Write, unit: str) -> None:
         rows = [alive, *(alive.iloc[[0]].assign(patient="SIM-001", day_fmt=day) for day in (365, 366, 390))]
         return pd.concat(rows)
 
-    def survival(said: dict[str, Any]) -> None:
-        said["outcomes"]["survival"]["overall_survival"]["unit"] = unit
+    def survival(manifest_dict: dict[str, Any]) -> None:
+        manifest_dict["outcomes"]["survival"]["overall_survival"]["unit"] = unit
 
     findings = audit([spoil({"patients.csv": ends, "adverse_events.csv": afterwards}, survival)])
-    found = next(finding for finding in findings if finding.code == "after-death" and "adverse" in finding.description)
-    assert found.rows == ("SIM-001",) * (2 if unit == "days" else 1)  # months are rounded
+    finding = next(
+        finding for finding in findings if finding.code == "after-death" and "adverse" in finding.description
+    )
+    assert finding.rows == ("SIM-001",) * (2 if unit == "days" else 1)  # months are rounded
 
 
 def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[..., str], tmp_path: Path) -> None:
@@ -335,20 +346,20 @@ def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[...
         "blood.csv": "patient,day,visit,IL6\np1,-9,1,1\np1,-40,2,2\np2,-3,1,4\n",
     }
     cohort = read_cohort(write_cohort(files, samples={"visit": "visit"}, immune={"visit": "visit"}), tmp_path)
-    found = only(audit([cohort]), "paired-by-label")
-    assert found.rows == ("s2",)
-    assert "up to 38" in found.description
+    finding = only(audit([cohort]), "paired-by-label")
+    assert finding.rows == ("s2",)
+    assert "up to 38" in finding.description
     far = only(audit([cohort], landmark_table(cohort)), "blood-far")
     assert far.rows == ("p1",)
 
 
 def test_clocks_and_profilers(clean: Cohort, spoil: Write) -> None:
-    def other(said: dict[str, Any]) -> None:
-        said["clock"] = {"name": "day_ici", "index": "first dose"}
-        said["taxa"].pop("profiler")
+    def other(manifest_dict: dict[str, Any]) -> None:
+        manifest_dict["clock"] = {"name": "day_ici", "index": "first dose"}
+        manifest_dict["taxa"].pop("profiler")
 
-    found = alarms(audit([clean, spoil(manifest=other)]))
-    assert {"clocks-differ", "profilers-differ", "profiler-not-stated"} <= found
+    codes = alarms(audit([clean, spoil(manifest=other)]))
+    assert {"clocks-differ", "profilers-differ", "profiler-not-stated"} <= codes
 
 
 # What goes with the outcome
@@ -356,7 +367,7 @@ def test_clocks_and_profilers(clean: Cohort, spoil: Write) -> None:
 
 @pytest.mark.parametrize(("share", "code"), [(1.0, "tells-outcome"), (0.85, "predicts-outcome")])
 @pytest.mark.parametrize("kind", ["kit", "read_length"])
-def test_a_batch_that_goes_with_the_outcome(trial: Path, spoil: Write, share: float, code: str, kind: str) -> None:
+def test_a_batch_that_predicts_the_outcome(trial: Path, spoil: Write, share: float, code: str, kind: str) -> None:
     patients = pd.read_csv(trial.parent / "patients.csv")
     second = responders(patients).to_numpy() ^ (np.random.default_rng(1).random(len(patients)) > share)
     batch = dict(zip(patients["patient"], second, strict=True))
@@ -366,18 +377,19 @@ def test_a_batch_that_goes_with_the_outcome(trial: Path, spoil: Write, share: fl
         return sheet.assign(kit=np.where(second, "B", "A"), read_length=np.where(second, 151, 101))
 
     technical = {"kit": {"kit": {"column": "kit"}}, "read_length": {"length": {"column": "read_length", "unit": "bp"}}}
-    cohort = spoil({"samples.csv": measured}, lambda said: said.update(technical=technical[kind]))
-    found = only([f for f in audit([cohort], outcome="objective_response") if f.code.endswith("outcome")], code)
+    cohort = spoil({"samples.csv": measured}, lambda manifest_dict: manifest_dict.update(technical=technical[kind]))
+    finding = only([f for f in audit([cohort], outcome="objective_response") if f.code.endswith("outcome")], code)
     first = cohort.samples[~cohort.samples["donor"]].drop_duplicates("patient")["patient"]
     label = cohort.labels.flags["objective_response"].reindex(first).astype(bool)
     auroc = roc_auc_score(label, first.map(batch).astype(float))
-    assert f"AUROC {auroc:.2f}" in found.description
+    assert f"AUROC {auroc:.2f}" in finding.description
     # The same from the table that a model would learn from, and the note says the same figure.
-    again = audit([cohort], landmark_table(cohort), "objective_response")
+    repeated_audit = audit([cohort], landmark_table(cohort), "objective_response")
     assert (
-        only([f for f in again if f.code.endswith("outcome")], code).description.partition("(")[0] in found.description
+        only([f for f in repeated_audit if f.code.endswith("outcome")], code).description.partition("(")[0]
+        in finding.description
     )
-    assert f"AUROC {auroc:.2f}" in only(again, "technical-auroc").description
+    assert f"AUROC {auroc:.2f}" in only(repeated_audit, "technical-auroc").description
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -387,23 +399,23 @@ def test_a_column_recorded_because_of_the_outcome(spoil: Write, missing: bool) -
         scan = np.random.default_rng(2).normal(60, 10, len(patients))
         return patients.assign(scan=np.where(yes, scan, np.nan) if missing else scan + 40 * yes)
 
-    def keep(said: dict[str, Any]) -> None:
-        said["patients"]["covariates"]["scan"] = {"column": "scan"}
+    def keep(manifest_dict: dict[str, Any]) -> None:
+        manifest_dict["patients"]["covariates"]["scan"] = {"column": "scan"}
 
-    found = only(audit([spoil({"patients.csv": recorded}, keep)], outcome="objective_response"), "tells-outcome")
-    assert found.severity == "error"
-    assert found.description.startswith("scan missing alone" if missing else "scan alone")
+    finding = only(audit([spoil({"patients.csv": recorded}, keep)], outcome="objective_response"), "tells-outcome")
+    assert finding.severity == "error"
+    assert finding.description.startswith("scan missing alone" if missing else "scan alone")
 
 
-def test_missing_blood_that_goes_with_the_outcome(trial: Path, spoil: Write) -> None:
+def test_missing_blood_that_predicts_the_outcome(trial: Path, spoil: Write) -> None:
     patients = pd.read_csv(trial.parent / "patients.csv")
     drawn = patients.loc[~responders(patients) | (np.arange(len(patients)) % 4 == 0), "patient"]
     cohort = spoil({"cytokines.csv": lambda blood: blood[blood["patient"].isin(drawn)]})
-    found = only(audit([cohort], outcome="objective_response"), "predicts-outcome")
-    assert found.description.startswith("blood missing alone reaches AUROC 0.8")
+    finding = only(audit([cohort], outcome="objective_response"), "predicts-outcome")
+    assert finding.description.startswith("blood missing alone reaches AUROC 0.8")
 
 
-def test_p_values_are_those_of_permutations(clean: Cohort) -> None:
+def test_p_values_agree_with_permutation_tests(clean: Cohort) -> None:
     tests = audited_patients(clean, None, "objective_response").column_tests
     rows = first_stool_samples(clean)
     label = clean.labels.flags["objective_response"].reindex(rows["patient"]).to_numpy(bool)
@@ -420,7 +432,7 @@ def test_p_values_are_those_of_permutations(clean: Cohort) -> None:
     assert found.n == 60
 
 
-def test_holm_is_statsmodels(clean: Cohort) -> None:
+def test_holm_adjustment_agrees_with_statsmodels(clean: Cohort) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
         p = rng.beta(0.3, 4, 12)
@@ -491,7 +503,7 @@ EXPECTED: dict[str, dict[str, int]] = {
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_published_cohorts(name: str, cohorts_dir: Path) -> None:
+def test_findings_in_published_cohorts(name: str, cohorts_dir: Path) -> None:
     findings = audit([published(name, cohorts_dir)])
     codes = [finding.code for finding in findings]
     assert {code: codes.count(code) for code in codes} == EXPECTED[name]
@@ -511,35 +523,38 @@ def test_published_cohorts(name: str, cohorts_dir: Path) -> None:
         ("mitox", "event-before-treatment", ["M065"]),
     ],
 )
-def test_whom_published_findings_name(name: str, code: str, rows: list[str], cohorts_dir: Path) -> None:
-    found = only(audit([published(name, cohorts_dir)]), code)
-    assert sorted(re.sub(r" \([0-9.]+\)", "", row) for row in found.rows) == rows
+def test_rows_of_findings_in_published_cohorts(name: str, code: str, rows: list[str], cohorts_dir: Path) -> None:
+    finding = only(audit([published(name, cohorts_dir)]), code)
+    assert sorted(re.sub(r" \([0-9.]+\)", "", row) for row in finding.rows) == rows
 
 
-def test_one_published_stool_stands_under_two_patients(cohorts_dir: Path, tmp_path: Path) -> None:
+def test_a_published_stool_sample_is_listed_under_two_patients(cohorts_dir: Path, tmp_path: Path) -> None:
     """Of a man of 36 who responded and of a man of 69 who did not; the shipped manifest leaves both out."""
     for file in (cohorts_dir / "spencer_2021").iterdir():
         (tmp_path / file.name).symlink_to(file)
-    said = YAML(typ="safe", pure=True).load(manifest_text(load_manifest("spencer_2021")))
-    assert len(said["samples"].pop("exclude_samples")) == 2
-    (tmp_path / "manifest.yaml").write_text(json.dumps(said), encoding="utf-8")
-    found = only(audit([read_cohort(tmp_path / "manifest.yaml", tmp_path)]), "same-stool")
-    assert [re.sub(r" \([0-9.]+\)", "", row) for row in found.rows] == ["W21.252 and W21.291"]
+    manifest_dict = YAML(typ="safe", pure=True).load(manifest_text(load_manifest("spencer_2021")))
+    assert len(manifest_dict["samples"].pop("exclude_samples")) == 2
+    (tmp_path / "manifest.yaml").write_text(json.dumps(manifest_dict), encoding="utf-8")
+    finding = only(audit([read_cohort(tmp_path / "manifest.yaml", tmp_path)]), "same-stool")
+    assert [re.sub(r" \([0-9.]+\)", "", row) for row in finding.rows] == ["W21.252 and W21.291"]
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "manifest_dict"),
     [
         ("lee_2022", "is disease control, counts 28 of 28 patients with stable disease"),
         ("mitox", "is durable benefit, counts 12 of 19 patients with stable disease"),
         ("spencer_2021", "is durable benefit"),
     ],
 )
-def test_what_published_labels_are(name: str, said: str, cohorts_dir: Path) -> None:
-    assert only(audit([published(name, cohorts_dir)]), "published-label").description == f"published response {said}"
+def test_definitions_of_published_labels(name: str, manifest_dict: str, cohorts_dir: Path) -> None:
+    assert (
+        only(audit([published(name, cohorts_dir)]), "published-label").description
+        == f"published response {manifest_dict}"
+    )
 
 
-def test_published_cohorts_together(cohorts_dir: Path) -> None:
+def test_findings_across_published_cohorts(cohorts_dir: Path) -> None:
     findings = audit([published(name, cohorts_dir) for name in sorted(EXPECTED)])
     across = [f.code for f in findings if " + " in f.cohort or f.code == "few-taxa-shared"]
     assert {code: across.count(code) for code in across} == {
@@ -553,7 +568,7 @@ def test_published_cohorts_together(cohorts_dir: Path) -> None:
     assert [SEVERITIES.index(f.severity) for f in findings] == sorted(SEVERITIES.index(f.severity) for f in findings)
 
 
-def test_what_training_on_published_cohorts_is_told(cohorts_dir: Path) -> None:
+def test_findings_before_training_on_published_cohorts(cohorts_dir: Path) -> None:
     cohorts = [published(name, cohorts_dir) for name in ("lee_2022", "mitox")]
     table = pool_tables([landmark_table(cohort, LandmarkSpec(landmark=30, sample="first")) for cohort in cohorts])
     findings = audit(cohorts, table, "toxicity_any")

@@ -121,7 +121,7 @@ def test_each_part_is_read_as_the_manifest_says(read: Callable[..., Cohort]) -> 
     assert rows(course.measures) == [("p1", 0, "weight", 71.5, "kg"), ("p1", 0, "CRP", 12, "mg/L")]
 
 
-def test_a_column_for_each_measure_says_the_same_as_a_row_for_each(read: Callable[..., Cohort]) -> None:
+def test_wide_and_long_measures_agree(read: Callable[..., Cohort]) -> None:
     measures = read(course={"measures": WIDE}).course.measures
     assert rows(measures) == [
         ("p2", 0, "ECOG", 2, ""),
@@ -138,32 +138,32 @@ def test_a_measure_may_have_any_name(read: Callable[..., Cohort]) -> None:
     assert measures["value"].tolist() == [71.5] * 4 + [70] * 4
 
 
-def test_what_a_manifest_leaves_out_is_empty_and_of_the_same_kind(read: Callable[..., Cohort]) -> None:
-    whole, none = read(course=COURSE).course, read().course
+def test_parts_absent_from_the_manifest_are_empty_frames_of_equal_types(read: Callable[..., Cohort]) -> None:
+    complete, absent = read(course=COURSE).course, read().course
     bare: dict[str, Any] = {
         name: {key: part[key] for key in ("file", "patient", "day", "name", "kind", "start", "value") if key in part}
         for name, part in COURSE.items()
     }
     bare["measures"]["missing"] = ["<5"]
     least = read(course=bare).course
-    for name, frame in vars(whole).items():
-        for other in (vars(none)[name], vars(least)[name], vars(Course())[name]):
+    for name, frame in vars(complete).items():
+        for other in (vars(absent)[name], vars(least)[name], vars(Course())[name]):
             assert list(other.columns) == list(frame.columns)
             assert other.dtypes.to_dict() == frame.dtypes.to_dict()
-        assert vars(none)[name].empty
+        assert vars(absent)[name].empty
         assert len(vars(least)[name]) == len(frame)
     assert set(least.transplants["route"]) == {""}
     assert least.transplants["dose"].isna().all()
 
 
-def test_a_table_without_rows_says_that_nothing_was_done(read: Callable[..., Cohort]) -> None:
+def test_a_table_without_rows_is_valid(read: Callable[..., Cohort]) -> None:
     heads = {name: text.partition("\n")[0] + "\n" for name, text in FILES.items()}
     for changes in (COURSE, {"measures": WIDE}):
         assert all(frame.empty for frame in vars(read(heads, course=changes).course).values())
 
 
 @pytest.mark.parametrize(
-    ("file", "text", "told"),
+    ("file", "text", "message"),
     [
         ("cycles.csv", "patient,day,drug\np1,0,x\nD1,7,x\n",
          r"row 3, column 'patient': patient 'D1' is not one of the"),
@@ -190,28 +190,28 @@ def test_a_table_without_rows_says_that_nothing_was_done(read: Callable[..., Coh
         ("drugs.csv", "patient,drug,from,to\np1,amoxicillin,2,5\np1,amoxicillin,2,5\n", r"row 3.*same in every column"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_is_an_error_that_says_where(
-    read: Callable[..., Cohort], file: str, text: str, told: str
+def test_impossible_values_are_errors_that_name_the_cell(
+    read: Callable[..., Cohort], file: str, text: str, message: str
 ) -> None:
-    with pytest.raises(FileError, match=told) as caught:
+    with pytest.raises(FileError, match=message) as caught:
         read({file: text}, course=COURSE)
     assert file in str(caught.value)
 
 
-def test_without_a_sheet_of_patients_those_with_stool_are_known(read: Callable[..., Cohort]) -> None:
+def test_without_a_sheet_of_patients_those_with_stool_are_accepted(read: Callable[..., Cohort]) -> None:
     bare = {"patients": None, "outcomes": None, "exclude_columns": None, "immune": None}
     assert len(read(course={"cycles": COURSE["cycles"]}, **bare).course.cycles) == 2
     with pytest.raises(FileError, match="'D1' is not one of the cohort's 3"):
         read({"cycles.csv": "patient,day,drug\nD1,0,x\n"}, course={"cycles": COURSE["cycles"]}, **bare)
 
 
-def test_its_files_are_the_cohorts(write_cohort: Write) -> None:
+def test_files_of_the_course_belong_to_the_cohort(write_cohort: Write) -> None:
     named = [file.name for file in load_manifest(write_cohort(course=COURSE)).source_files]
     assert named[-5:] == ["transplants.csv", "cycles.csv", "scans.csv", "drugs.csv", "long.csv"]
 
 
 @pytest.mark.parametrize(
-    ("part", "told"),
+    ("part", "message"),
     [
         ({"medications": {**COURSE["medications"], "kind": {"column": "drug", "values": {"x": "drug"}}}},
          r"course\.medications\.kind\.values\.x: Input should be 'antibiotic', 'steroid', 'ppi' or 'other'"),
@@ -222,12 +222,12 @@ def test_its_files_are_the_cohorts(write_cohort: Write) -> None:
         ({"operations": {}}, r"course\.operations: a manifest has no such key here"),
     ],
 )  # fmt: skip
-def test_a_manifest_that_does_not_fit_is_refused(write_cohort: Write, part: dict[str, Any], told: str) -> None:
-    with pytest.raises(ManifestError, match=told):
+def test_a_manifest_that_does_not_fit_is_refused(write_cohort: Write, part: dict[str, Any], message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
         load_manifest(write_cohort(course=part))
 
 
-def test_nothing_of_it_becomes_a_feature(read: Callable[..., Cohort]) -> None:
+def test_the_course_does_not_change_the_features(read: Callable[..., Cohort]) -> None:
     with_course, without = (
         landmark_table(read(course=COURSE), LandmarkSpec(landmark=0)),
         landmark_table(read(), LandmarkSpec(landmark=0)),

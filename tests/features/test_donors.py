@@ -25,7 +25,9 @@ SAMPLES = (
 )
 
 
-def test_gifts_by_accession_by_name_and_by_transplant(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+def test_donor_samples_named_by_accession_by_name_and_by_transplant(
+    write_cohort: Callable[..., str], tmp_path: Path
+) -> None:
     manifest = write_cohort(
         {"samples.csv": SAMPLES, "fmt.csv": "patient,day,donor\np2,0,D1\np3,0,D9\n"},
         samples={"donor": {"column": "role", "pattern": "^stool"}, "donor_sample": "given"},
@@ -39,19 +41,19 @@ def test_gifts_by_accession_by_name_and_by_transplant(write_cohort: Callable[...
     }
 
 
-def test_nobody_says_who_gave(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+def test_a_cohort_without_donors_has_no_donor_samples(write_cohort: Callable[..., str], tmp_path: Path) -> None:
     assert donor_samples_given(read_cohort(write_cohort(), tmp_path)) == {}
 
 
-def test_davars_donors(cohorts_dir: Path) -> None:
-    found = donor_samples_given(read_cohort("davar_2021", cohorts_dir, fetch=False))
-    assert len(found) == 15
-    assert all(len(by) == 1 for by in found.values())
-    assert len({donor for by in found.values() for donor in by}) == 7
-    assert list(found["PT-19-0024"]) == list(found["PT-19-0026"]) == ["PT-18-0014"]
+def test_donor_samples_of_davar(cohorts_dir: Path) -> None:
+    donors = donor_samples_given(read_cohort("davar_2021", cohorts_dir, fetch=False))
+    assert len(donors) == 15
+    assert all(len(by) == 1 for by in donors.values())
+    assert len({donor for by in donors.values() for donor in by}) == 7
+    assert list(donors["PT-19-0024"]) == list(donors["PT-19-0026"]) == ["PT-18-0014"]
 
 
-def test_detection_is_the_hypergeometric_chance() -> None:
+def test_detection_probability_is_hypergeometric() -> None:
     rng = np.random.default_rng(0)
     counts = rng.multinomial([1500, 4000, 2500], rng.dirichlet(np.full(30, 0.3))).astype(float)
     expected = 1 - hypergeom.pmf(0, counts.sum(axis=1, keepdims=True).astype(int), counts.astype(int), 1500)
@@ -59,50 +61,62 @@ def test_detection_is_the_hypergeometric_chance() -> None:
     np.testing.assert_array_equal(detection_probability(counts, counts=True)[0], counts[0] > 0)
 
 
-def test_shallow_samples_are_not_compared() -> None:
+def test_shallow_samples_are_nan() -> None:
     counts = np.array([[MIN_READS - 1.0, 0], [MIN_READS, 500]])
-    found = detection_probability(counts, counts=True)
-    assert np.isnan(found[0]).all()
-    assert np.isfinite(found[1]).all()
+    probability = detection_probability(counts, counts=True)
+    assert np.isnan(probability[0]).all()
+    assert np.isfinite(probability[1]).all()
     assert np.isnan(detection_probability(counts[:1], counts=True)).all()
 
 
-def test_of_proportions_the_cutoff_decides() -> None:
-    found = detection_probability(
+def test_proportions_are_detected_from_the_limit() -> None:
+    detected = detection_probability(
         np.array([[DETECTION_LIMIT, DETECTION_LIMIT * 0.99, 0, 1 - DETECTION_LIMIT]]), counts=False
     )
-    assert found.tolist() == [[1, 0, 0, 1]]
+    assert detected.tolist() == [[1, 0, 0, 1]]
 
 
 sets = arrays(bool, (3, 12))
 
 
 @given(sets, sets, sets)
-def test_gained_and_lost_are_set_arithmetic(before: np.ndarray, after: np.ndarray, donors: np.ndarray) -> None:
-    got = [share(*(part.astype(float) for part in (before, after, donors))) for share in (share_gained, share_lost)]
+def test_shares_gained_and_lost_agree_with_sets(
+    detected_before: np.ndarray, detected_after: np.ndarray, donors: np.ndarray
+) -> None:
+    shares = [
+        share(*(part.astype(float) for part in (detected_before, detected_after, donors)))
+        for share in (share_gained, share_lost)
+    ]
     for i in range(3):
-        was, now = (set(np.flatnonzero(part[i])) for part in (before, after))
+        was, now = (set(np.flatnonzero(part[i])) for part in (detected_before, detected_after))
         for h in range(3):
             of = set(np.flatnonzero(donors[h]))
-            for value, whole, part in ((got[0], of - was, (of - was) & now), (got[1], was - of, (was - of) - now)):
-                expected = len(part) / len(whole) if whole else np.nan
+            for value, n_total, part in (
+                (shares[0], of - was, (of - was) & now),
+                (shares[1], was - of, (was - of) - now),
+            ):
+                expected = len(part) / len(n_total) if n_total else np.nan
                 np.testing.assert_allclose(value[i, h], expected)
 
 
 @given(arrays(float, (4, 5), elements=st.floats(-10, 10)), st.floats(-5, 5))
-def test_what_all_donors_share_drops_out(scores: np.ndarray, shift: float) -> None:
-    own = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 0]], bool)
-    expected = [row[mine].mean() - row[~mine].mean() for row, mine in zip(scores, own, strict=True)]
-    np.testing.assert_allclose(own_donor_contrast(scores, own), expected, atol=1e-12)
-    np.testing.assert_allclose(own_donor_contrast(scores + shift, own), expected, atol=1e-10)
+def test_a_shift_common_to_all_donors_cancels(scores: np.ndarray, shift: float) -> None:
+    is_own = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 0]], bool)
+    expected = [
+        row[is_own_donor].mean() - row[~is_own_donor].mean() for row, is_own_donor in zip(scores, is_own, strict=True)
+    ]
+    np.testing.assert_allclose(own_donor_contrast(scores, is_own), expected, atol=1e-12)
+    np.testing.assert_allclose(own_donor_contrast(scores + shift, is_own), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.6])
 def test_a_planted_share_of_the_donor_is_gained(planted: float) -> None:
     rng = np.random.default_rng(1)
-    before, donors = ((rng.random((n, 400)) < 0.3).astype(float) for n in (10, 5))
-    own = np.eye(5, dtype=bool)[np.arange(10) % 5]
-    taken = (rng.random((10, 400)) < planted) & (own.astype(float) @ donors > 0)
-    excess = own_donor_contrast(share_gained(before, np.maximum(before, taken), donors), own).mean()
+    detected_before, donors = ((rng.random((n, 400)) < 0.3).astype(float) for n in (10, 5))
+    is_own = np.eye(5, dtype=bool)[np.arange(10) % 5]
+    engrafted = (rng.random((10, 400)) < planted) & (is_own.astype(float) @ donors > 0)
+    excess = own_donor_contrast(
+        share_gained(detected_before, np.maximum(detected_before, engrafted), donors), is_own
+    ).mean()
     # Unrelated donors share three taxa in ten with the own one, and so seem to give them.
     assert excess == pytest.approx(planted * 0.7, abs=0.05)

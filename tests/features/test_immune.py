@@ -86,7 +86,7 @@ def test_no_synonym_belongs_to_two_analytes() -> None:
 
 
 @given(st.one_of(st.text(), st.sampled_from([n for further in SYNONYMS.values() for n in further])))
-def test_canonical_name_is_its_own(name: str) -> None:
+def test_canonical_names_are_fixed_points(name: str) -> None:
     assert canonical_analyte(canonical_analyte(name)) == canonical_analyte(name)
 
 
@@ -200,17 +200,17 @@ def test_convert_refuses_with_the_reason(source: Any, target: Any, reason: str) 
     ],
 )
 def test_name_and_unit_of_a_header(header: str, name: str, unit: str | None) -> None:
-    found, written = split_name_and_unit(header)
-    assert written
-    assert (found, parse_unit(written)) == (name, unit)
+    analyte, unit_text = split_name_and_unit(header)
+    assert unit_text
+    assert (analyte, parse_unit(unit_text)) == (name, unit)
 
 
 @pytest.mark.parametrize("name", ["IL-12(p70)", "MCP-1(MCAF)", "IL-17A/F", "Granzyme B", "PDGF-bb"])
-def test_a_name_without_a_unit_is_whole(name: str) -> None:
+def test_a_name_without_a_unit_is_not_split(name: str) -> None:
     assert split_name_and_unit(name) == (name, "")
 
 
-def test_kind_of_unit() -> None:
+def test_measurement_kind() -> None:
     assert [measurement_kind(unit) for unit in ("pg/mL", "NPX", "unstated")] == ["protein"] * 3
     assert measurement_kind("log2_expression") == "expression"
 
@@ -223,7 +223,7 @@ def test_kind_of_unit() -> None:
         ("missing", [5, math.nan, math.nan, math.nan, math.nan, math.nan]),
     ],
 )
-def test_resolved_values(policy: Any, expected: list[float]) -> None:
+def test_resolve_censored(policy: Any, expected: list[float]) -> None:
     nan = math.nan
     resolved = resolve_censored(
         [5, 1, nan, nan, nan, nan],
@@ -236,7 +236,7 @@ def test_resolved_values(policy: Any, expected: list[float]) -> None:
 
 
 @given(st.floats(0.01, 1e6))
-def test_half_of_a_limit_means_the_same_on_both_scales(limit: float) -> None:
+def test_half_of_a_limit_is_equal_on_both_scales(limit: float) -> None:
     linear = resolve_censored(math.nan, "below", limit, policy="half_limit", unit="pg/mL")
     log2 = resolve_censored(math.nan, "below", np.log2(limit), policy="half_limit", unit="NPX")
     np.testing.assert_allclose(2.0**log2, linear)

@@ -53,7 +53,7 @@ def test_patients_with_stool(name: str, patients: int, cohorts_dir: Path) -> Non
 @pytest.mark.parametrize(
     ("landmark", "patients", "at_risk", "panel"), [(0, 19, 17, 15), (14, 41, 35, 31), (30, 42, 33, 32)]
 )
-def test_mitox_at_its_landmarks(landmark: float, patients: int, at_risk: int, panel: int, cohorts_dir: Path) -> None:
+def test_mitox_at_two_landmarks(landmark: float, patients: int, at_risk: int, panel: int, cohorts_dir: Path) -> None:
     table = landmark_table(published("mitox", cohorts_dir), LandmarkSpec(landmark=landmark))
     assert len(table) == patients
     assert (table.rows["at_risk_toxicity_any"] == "yes").sum() == at_risk
@@ -69,7 +69,7 @@ def test_mitox_at_its_landmarks(landmark: float, patients: int, at_risk: int, pa
     )
 
 
-def test_expression_is_named_as_such(cohorts_dir: Path) -> None:
+def test_transcripts_are_named_mrna(cohorts_dir: Path) -> None:
     table = landmark_table(published("mitox", cohorts_dir))
     assert set(table.units.values()) == {"log2_expression"}
     assert all(name.endswith(" mRNA") for name in table.immune.names)
@@ -136,7 +136,7 @@ def test_one_row_for_each_patient_in_the_toy(toy: Cohort) -> None:
         ({"window": 0}, {"p2": "s4"}),
     ],
 )
-def test_which_sample_stands_for_a_patient(toy: Cohort, options: dict[str, Any], expected: dict[str, str]) -> None:
+def test_the_sample_that_represents_a_patient(toy: Cohort, options: dict[str, Any], expected: dict[str, str]) -> None:
     rows = landmark_table(toy, LandmarkSpec(**options)).rows
     assert dict(zip(rows["patient"], rows["sample"], strict=True)) == expected
 
@@ -182,7 +182,7 @@ def test_the_policy_for_censored_values(toy: Cohort, policy: Any, tnf: float) ->
     assert table.immune.measured_rows.tolist() == [True, True, False]
 
 
-def test_the_order_of_a_file_says_nothing_of_time(read: Read) -> None:
+def test_the_order_of_rows_in_a_file_is_not_used_as_time(read: Read) -> None:
     files = {
         "samples.csv": "sample,patient,day\ns3,p1,20\ns2,p1,-2\ns1,p1,-10\n",
         "blood.csv": "patient,day,IL6\np1,-3,2\np1,6,3\np1,-9,1\n",
@@ -208,17 +208,17 @@ def test_blood_of_the_same_visit_may_still_be_too_late(read: Read) -> None:
     assert landmark_table(cohort, LandmarkSpec(landmark=3)).rows["draw"].fillna("").tolist() == ["p1/3/2"]
 
 
-@pytest.mark.parametrize("by", ["patient", "visit"])
+@pytest.mark.parametrize("row_per", ["patient", "visit"])
 @pytest.mark.parametrize("days", [("day", "-2"), ("baseline", "")])
-def test_samples_that_nothing_tells_apart(read: Read, by: Any, days: tuple[str, str]) -> None:
+def test_indistinguishable_samples_are_refused(read: Read, row_per: Any, days: tuple[str, str]) -> None:
     how, day = days
     files = {"samples.csv": f"sample,patient,day\ns4,p2,{day}\ns1,p1,{day}\ns2,p1,{day}\n"}
     samples = {} if how == "day" else {"day": None, "baseline": "before treatment"}
     with pytest.raises(InputError, match=r"samples\.csv, rows 3 and 4: patient 'p1' has several samples .*\(s1, s2\)"):
-        landmark_table(read(files, samples=samples), LandmarkSpec(row_per=by))
+        landmark_table(read(files, samples=samples), LandmarkSpec(row_per=row_per))
 
 
-def test_a_tie_that_stands_for_nobody_is_no_matter(read: Read) -> None:
+def test_indistinguishable_samples_that_represent_nobody_are_accepted(read: Read) -> None:
     cohort = read({"samples.csv": "sample,patient,day\ns1,p1,-9\ns2,p1,-9\ns3,p1,-1\n"})
     assert landmark_table(cohort).rows["sample"].tolist() == ["s3"]
     with pytest.raises(InputError, match="none is first"):
@@ -260,7 +260,7 @@ def test_days_that_contradict_each_other(toy: Cohort, options: dict[str, Any], m
         landmark_table(toy, LandmarkSpec(**options))
 
 
-def test_what_a_cohort_does_not_tell_is_unknown(read: Read) -> None:
+def test_unreported_outcomes_are_unknown(read: Read) -> None:
     rows = landmark_table(read(patients=None, immune=None, outcomes=None, exclude_columns=None)).rows
     for outcome in OUTCOME_IDS:
         assert rows[outcome].isna().all()
@@ -276,7 +276,7 @@ def test_cohort_context(cohorts_dir: Path, toy: Cohort) -> None:
     assert not landmark_table(toy).simulated
 
 
-def test_simulated_data_say_so(read: Read, toy: Cohort) -> None:
+def test_simulated_cohorts_are_marked(read: Read, toy: Cohort) -> None:
     simulated = landmark_table(read(simulated=True, name="made_up"))
     assert simulated.simulated
     assert pool_tables([landmark_table(toy), simulated]).simulated
@@ -315,11 +315,11 @@ def _files(stool: list[Any], blood: list[Any], events: list[Any]) -> dict[str, s
     history=histories(),
     landmark=st.integers(-40, 40),
     sample=st.sampled_from(["first", "last"]),
-    by=st.sampled_from(["patient", "visit"]),
+    row_per=st.sampled_from(["patient", "visit"]),
     change=st.sampled_from(["remove", "alter"]),
 )
 def test_nothing_after_the_landmark_enters(
-    read: Read, history: tuple[Any, Any, Any], landmark: int, sample: Any, by: Any, change: str
+    read: Read, history: tuple[Any, Any, Any], landmark: int, sample: Any, row_per: Any, change: str
 ) -> None:
     stool, blood, events = history
     if change == "remove":
@@ -328,27 +328,33 @@ def test_nothing_after_the_landmark_enters(
         stool = [(p, d, *(9 - v for v in values)) if d > landmark else (p, d, *values) for p, d, *values in stool]
         blood = [(p, d, v + 100) if d > landmark else (p, d, v) for p, d, v in blood]
         later = [stool, blood, events]
-    before = landmark_table(read(_files(*history)), LandmarkSpec(landmark=landmark, sample=sample, row_per=by))
-    after = landmark_table(read(_files(*later)), LandmarkSpec(landmark=landmark, sample=sample, row_per=by))
-    features = [name for name in before.to_frame() if not any(name.endswith(outcome) for outcome in OUTCOME_IDS)]
-    pd.testing.assert_frame_equal(before.to_frame()[features], after.to_frame()[features])
+    without_later_days = landmark_table(
+        read(_files(*history)), LandmarkSpec(landmark=landmark, sample=sample, row_per=row_per)
+    )
+    with_later_days = landmark_table(
+        read(_files(*later)), LandmarkSpec(landmark=landmark, sample=sample, row_per=row_per)
+    )
+    features = [
+        name for name in without_later_days.to_frame() if not any(name.endswith(outcome) for outcome in OUTCOME_IDS)
+    ]
+    pd.testing.assert_frame_equal(without_later_days.to_frame()[features], with_later_days.to_frame()[features])
     at_risk = [f"at_risk_{outcome}" for outcome in OUTCOME_IDS]
-    pd.testing.assert_frame_equal(before.rows[at_risk], after.rows[at_risk])
-    assert (before.rows["sample_day"] <= landmark).all()
-    assert not (before.rows["draw_day"] > landmark).any()
+    pd.testing.assert_frame_equal(without_later_days.rows[at_risk], with_later_days.rows[at_risk])
+    assert (without_later_days.rows["sample_day"] <= landmark).all()
+    assert not (without_later_days.rows["draw_day"] > landmark).any()
 
 
-def test_pooling_stacks_rows_and_notes_what_differs(toy: Cohort, read: Read) -> None:
+def test_pooling_stacks_rows_and_notes_differences(toy: Cohort, read: Read) -> None:
     files = {
         "taxa.csv": "sample,Beta two,Delta four\ns1,50,50\ns2,25,75\ns4,40,60\n",
         "samples.csv": "sample,patient,day\ns1,p1,-10\ns4,p2,0\n",
         "blood.csv": "patient,day,IL10\np1,-9,1\n",
     }
-    other = read(
+    other_cohort = read(
         files, name="other", clock={"name": "day_fmt", "index": "transplant"}, taxa={"profiler": "another"},
         exclude_columns=None, patients={"covariates": {"age": None}},
     )  # fmt: skip
-    tables = [landmark_table(toy), landmark_table(other)]
+    tables = [landmark_table(toy), landmark_table(other_cohort)]
     table = pool_tables(tables)
     assert table.rows["cohort"].tolist() == ["toy"] * 3 + ["other"] * 2
     assert table.taxa.names == ("Alpha_one", "Beta_two", "Gamma_three", "Delta_four")
@@ -365,36 +371,40 @@ def test_pooling_stacks_rows_and_notes_what_differs(toy: Cohort, read: Read) -> 
     pd.testing.assert_frame_equal(table.take(np.arange(3)).rows, tables[0].rows)
 
 
-def test_one_cohort_pools_to_itself_and_alike_ones_need_no_note(toy: Cohort, read: Read) -> None:
+def test_pooling_one_cohort_or_equal_contexts_adds_no_note(toy: Cohort, read: Read) -> None:
     table = landmark_table(toy)
     assert pool_tables([table]) is table
-    both = pool_tables([table, landmark_table(read(name="twin"))])
-    assert not any("differ" in note for note in both.notes)
+    pooled_table = pool_tables([table, landmark_table(read(name="twin"))])
+    assert not any("differ" in note for note in pooled_table.notes)
 
 
 def test_one_clock_name_for_two_events_is_noted(toy: Cohort, read: Read) -> None:
-    other = landmark_table(read(name="twin", clock={"index": "second dose"}))
-    assert any("clocks start at different events" in note for note in pool_tables([landmark_table(toy), other]).notes)
+    other_table = landmark_table(read(name="twin", clock={"index": "second dose"}))
+    assert any(
+        "clocks start at different events" in note for note in pool_tables([landmark_table(toy), other_table]).notes
+    )
 
 
-def test_how_stool_was_measured_goes_with_its_rows(read: Read) -> None:
-    def of(name: str, kits: str) -> FeatureTable:
-        text = "".join(f"s{at},p{at},0,{kit},{100 * at}\n" for at, kit in zip((1, 4), kits, strict=True))
+def test_technical_columns_follow_their_rows(read: Read) -> None:
+    def table_with_kits(name: str, kits: str) -> FeatureTable:
+        text = "".join(f"s{i},p{i},0,{kit},{100 * i}\n" for i, kit in zip((1, 4), kits, strict=True))
         technical = {"kit": {"column": "kit"}} | ({"reads": {"column": "n", "unit": "reads"}} if name == "one" else {})
         sheet = {"samples.csv": "sample,patient,day,kit,n\n" + text.replace("p4", "p2")}
         return landmark_table(read(sheet, name=name, technical=technical))
 
-    one, other = of("one", "AB"), of("other", "BC")
-    assert one.technical.names == ("kit=A", "kit=B", "reads")
-    np.testing.assert_array_equal(one.take(np.array([1])).technical.values, [[0, 1, 400]])
-    both = pool_tables([one, other]).technical
-    # A row of one level of a category has none of the other cohort's; what a cohort did not tell is not known.
-    assert both.names == ("kit=A", "kit=B", "reads", "kit=C")
-    np.testing.assert_array_equal(both.values, [[1, 0, 100, 0], [0, 1, 400, 0], [0, 1, np.nan, 0], [0, 0, np.nan, 1]])
-    assert not [column for column in one.to_frame() if column.startswith("technical")]
+    table, other_table = table_with_kits("one", "AB"), table_with_kits("other", "BC")
+    assert table.technical.names == ("kit=A", "kit=B", "reads")
+    np.testing.assert_array_equal(table.take(np.array([1])).technical.values, [[0, 1, 400]])
+    technical = pool_tables([table, other_table]).technical
+    # A row with a known level is 0 for the levels of the other cohort; an unreported number is NaN.
+    assert technical.names == ("kit=A", "kit=B", "reads", "kit=C")
+    np.testing.assert_array_equal(
+        technical.values, [[1, 0, 100, 0], [0, 1, 400, 0], [0, 1, np.nan, 0], [0, 0, np.nan, 1]]
+    )
+    assert not [column for column in table.to_frame() if column.startswith("technical")]
 
 
-def test_what_cannot_be_pooled(toy: Cohort, read: Read) -> None:
+def test_tables_that_cannot_be_pooled(toy: Cohort, read: Read) -> None:
     table = landmark_table(toy)
     with pytest.raises(InputError, match="named twice"):
         pool_tables([table, table])
@@ -404,7 +414,7 @@ def test_what_cannot_be_pooled(toy: Cohort, read: Read) -> None:
         pool_tables([table, landmark_table(read(name="genera", taxa={"rank": "genus"}))])
 
 
-def test_expression_never_meets_protein(read: Read, toy: Cohort) -> None:
+def test_expression_and_protein_stay_apart(read: Read, toy: Cohort) -> None:
     panel = landmark_table(
         read({"blood.csv": "patient,day,IL6\np1,-1,3\n"}, name="panel", immune={"unit": "log2_expression"})
     )
@@ -453,7 +463,7 @@ def test_write(toy: Cohort, tmp_path: Path, suffix: str) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_parquet_keeps_types_and_says_what_it_is(toy: Cohort, tmp_path: Path) -> None:
+def test_parquet_keeps_types_and_metadata(toy: Cohort, tmp_path: Path) -> None:
     table, path = landmark_table(toy), tmp_path / "rows.parquet"
     table.write(path)
     pd.testing.assert_frame_equal(pd.read_parquet(path), table.to_frame())

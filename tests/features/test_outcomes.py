@@ -27,14 +27,14 @@ def flags(cohort: str, outcome: str, folder: Path) -> pd.Series:
     """Return an outcome of a published cohort's patients with stool; NA is unknown."""
     read = published(cohort, folder)
     patients = pd.Index(read.samples.loc[~read.samples["donor"], "patient"].unique())
-    found = read.labels.outcome(outcome, patients, landmark=0, by_day=None)
-    assert found is not None
-    assert (found[1] == "not checkable").all()
-    return found[0]
+    labels_by_patient = read.labels.outcome(outcome, patients, landmark=0, by_day=None)
+    assert labels_by_patient is not None
+    assert (labels_by_patient[1] == "not checkable").all()
+    return labels_by_patient[0]
 
 
 @pytest.mark.parametrize(
-    ("cohort", "outcome", "yes", "known", "patients"),
+    ("cohort", "outcome", "yes", "reported", "patients"),
     [
         ("lee_2022", "objective_response", 65, 161, 164),
         ("lee_2022", "disease_control", 93, 161, 164),
@@ -54,9 +54,13 @@ def flags(cohort: str, outcome: str, folder: Path) -> pd.Series:
         ("davar_2021", "published_response", 6, 15, 15),
     ],
 )
-def test_published_counts(cohort: str, outcome: str, yes: int, known: int, patients: int, cohorts_dir: Path) -> None:
-    found = flags(cohort, outcome, cohorts_dir)
-    assert (int(found.sum()), int(found.notna().sum()), len(found)) == (yes, known, patients)
+def test_published_counts(cohort: str, outcome: str, yes: int, reported: int, patients: int, cohorts_dir: Path) -> None:
+    labels_by_patient = flags(cohort, outcome, cohorts_dir)
+    assert (int(labels_by_patient.sum()), int(labels_by_patient.notna().sum()), len(labels_by_patient)) == (
+        yes,
+        reported,
+        patients,
+    )
 
 
 def test_stable_disease_counts_differently_in_each_publication(cohorts_dir: Path) -> None:
@@ -76,31 +80,31 @@ def test_unknown_is_never_no_in_lee(cohorts_dir: Path) -> None:
 
 def test_durable_benefit_of_mitox_follows_from_response_and_six_months(cohorts_dir: Path) -> None:
     sheet = pd.read_csv(cohorts_dir / "mitox" / "patients.csv", index_col="patient_id")
-    found = flags("mitox", "durable_benefit", cohorts_dir)
-    for patient, value in found.items():
+    labels = flags("mitox", "durable_benefit", cohorts_dir)
+    for patient, value in labels.items():
         best, lasted = sheet.loc[patient, ["best_overall_response", "pfs_6_months"]]
         expected = {"Yes": True, "No": False}.get(lasted) if best == "SD" else best in {"CR", "PR"}
         assert value is pd.NA if expected is None else value == expected
 
 
-def test_donors_tell_no_outcome(cohorts_dir: Path) -> None:
+def test_donors_have_no_outcome(cohorts_dir: Path) -> None:
     cohort = published("davar_2021", cohorts_dir)
     donors = set(cohort.donors["patient"])
     assert donors
-    for found in cohort.labels.flags.values():
-        assert not donors & set(found.index)
+    for labels_by_patient in cohort.labels.flags.values():
+        assert not donors & set(labels_by_patient.index)
 
 
-def test_dated_events_of_mitox(cohorts_dir: Path) -> None:
+def test_first_events_of_mitox(cohorts_dir: Path) -> None:
     labels = published("mitox", cohorts_dir).labels
-    some = pd.Index(["M065", "M021", "M017", "M042"])
-    label, at_risk = labels.outcome("toxicity_any", some, landmark=0, by_day=None) or pytest.fail("no toxicity")
+    patients = pd.Index(["M065", "M021", "M017", "M042"])
+    label, at_risk = labels.outcome("toxicity_any", patients, landmark=0, by_day=None) or pytest.fail("no toxicity")
     # A delirium before treatment is none; a rash on day 310 is one, whatever the flag says; day 0 is not after day 0.
     assert at_risk.tolist() == ["yes", "yes", "no", "yes"]
     assert label.tolist() == [False, True, pd.NA, True]
-    label, _ = labels.outcome("toxicity_any", some, landmark=0, by_day=180) or pytest.fail("no toxicity")
+    label, _ = labels.outcome("toxicity_any", patients, landmark=0, by_day=180) or pytest.fail("no toxicity")
     assert label.tolist() == [False, False, pd.NA, True]
-    label, at_risk = labels.outcome("toxicity_2", some, landmark=14, by_day=None) or pytest.fail("no toxicity")
+    label, at_risk = labels.outcome("toxicity_2", patients, landmark=14, by_day=None) or pytest.fail("no toxicity")
     assert at_risk.tolist() == ["yes"] * 4
     assert label.tolist() == [False, True, False, True]
 
@@ -126,10 +130,10 @@ def test_first_event_after_the_landmark(
 ) -> None:
     by_day = None if after is None else landmark + after
     frame = pd.DataFrame(events, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
-    found = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
+    outcome = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
         f"toxicity_{grade}", pd.Index(PATIENTS), landmark, by_day
     ) or pytest.fail("no toxicity")
-    for patient, label, at_risk in zip(PATIENTS, *found, strict=True):
+    for patient, label, at_risk in zip(PATIENTS, *outcome, strict=True):
         days = [d for p, g, d in events if p == patient and d >= 0 and g >= (1 if grade == "any" else int(grade))]
         if any(day <= landmark for day in days):
             assert (label, at_risk) == (pd.NA, "no")
@@ -153,10 +157,10 @@ def test_first_event_after_the_landmark(
 def test_a_value_that_no_rule_explains(
     write_cohort: Write, tmp_path: Path, file: str, was: str, becomes: str, row: int, column: str, match: str
 ) -> None:
-    whole = (Path(write_cohort()).parent / file).read_text(encoding="utf-8")
-    assert whole.count(was) == 1
+    text = (Path(write_cohort()).parent / file).read_text(encoding="utf-8")
+    assert text.count(was) == 1
     with pytest.raises(FileError, match=match) as caught:
-        read_cohort(write_cohort({file: whole.replace(was, becomes)}), tmp_path)
+        read_cohort(write_cohort({file: text.replace(was, becomes)}), tmp_path)
     assert (Path(caught.value.file).name, caught.value.row, caught.value.column) == (file, row, column)
 
 
@@ -169,7 +173,7 @@ def test_two_rows_of_a_patient_must_agree(write_cohort: Write, tmp_path: Path) -
     assert (caught.value.row, caught.value.column) == (5, "best")
 
 
-def test_outcomes_defined(cohorts_dir: Path) -> None:
+def test_reported_outcomes(cohorts_dir: Path) -> None:
     assert published("momspi", cohorts_dir).labels.reported_outcomes == ()
     assert published("mitox", cohorts_dir).labels.reported_outcomes == OUTCOME_IDS
     assert published("lee_2022", cohorts_dir).labels.reported_outcomes == (
@@ -180,7 +184,7 @@ def test_outcomes_defined(cohorts_dir: Path) -> None:
     )
 
 
-def test_an_outcome_a_cohort_does_not_tell_is_none() -> None:
+def test_an_unreported_outcome_is_none() -> None:
     labels = OutcomeLabels(
         {}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), first_counted_day=0)
     )
@@ -210,7 +214,7 @@ def test_outcome_id() -> None:
             outcome_id(outcome, grade)
 
 
-def test_every_outcome_has_a_meaning_in_words() -> None:
+def test_every_outcome_has_a_definition() -> None:
     assert len({definition_of(name) for name in OUTCOME_IDS}) == len(OUTCOME_IDS)
     assert [name for name in OUTCOME_IDS if is_toxicity(name)] == ["toxicity_any", "toxicity_2", "toxicity_3"]
 
@@ -224,5 +228,5 @@ def test_every_outcome_has_a_meaning_in_words() -> None:
         ("lee_2022", "durable_benefit", "lee_2022 does not report durable_benefit"),
     ],
 )
-def test_why_a_cohort_is_refused(cohort: str, outcome: str, reason: str) -> None:
+def test_reason_to_exclude_a_cohort(cohort: str, outcome: str, reason: str) -> None:
     assert reason in exclusion_reason(load_manifest(cohort), outcome)

@@ -42,32 +42,32 @@ def read(write_cohort: Write, folder: Path, patients: str = PATIENTS, **survival
     return read_cohort(write_cohort({"patients.csv": patients}, outcomes=changes), folder)
 
 
-def ends(found: pd.DataFrame) -> list[tuple[float, int, str]]:
-    return list(found[["time", "event", "at_risk"]].itertuples(index=False, name=None))
+def ends(times: pd.DataFrame) -> list[tuple[float, int, str]]:
+    return list(times[["time", "event", "at_risk"]].itertuples(index=False, name=None))
 
 
 def test_times_are_counted_from_the_landmark(write_cohort: Write, tmp_path: Path) -> None:
     labels = read(write_cohort, tmp_path).labels
-    some = pd.Index(["p4", "p1", "p2", "p3"])
-    found = time_to_event(labels, "overall_survival", some, landmark=60)
-    assert found["time"].to_numpy() == pytest.approx([5 * MONTH - 60, 10 * MONTH - 60, 2 * MONTH - 60, np.nan],
+    patients = pd.Index(["p4", "p1", "p2", "p3"])
+    times = time_to_event(labels, "overall_survival", patients, landmark=60)
+    assert times["time"].to_numpy() == pytest.approx([5 * MONTH - 60, 10 * MONTH - 60, 2 * MONTH - 60, np.nan],
                                                      nan_ok=True)  # fmt: skip
-    assert found["event"].tolist()[:3] == [EVENT, CENSORED, EVENT]
-    assert found["at_risk"].tolist() == ["yes", "yes", "yes", "unknown"]
+    assert times["event"].tolist()[:3] == [EVENT, CENSORED, EVENT]
+    assert times["at_risk"].tolist() == ["yes", "yes", "yes", "unknown"]
     # A day of progression, or of the last look, that is the landmark's own is over by then.
-    found = time_to_event(labels, "progression_free_survival", some, landmark=30)
-    assert ends(found) == [(-30, EVENT, "no"), (170, EVENT, "yes"), (30, EVENT, "yes"), (0, CENSORED, "no")]
+    times = time_to_event(labels, "progression_free_survival", patients, landmark=30)
+    assert ends(times) == [(-30, EVENT, "no"), (170, EVENT, "yes"), (30, EVENT, "yes"), (0, CENSORED, "no")]
 
 
 def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path: Path) -> None:
     # p1 has events on days 15 and 40 and is alive after ten months, p2 has one on day 0 and dies, p4 dies without any.
     labels = read(write_cohort, tmp_path).labels
-    some = pd.Index(["p1", "p2", "p3", "p4"])
-    found = time_to_event(labels, "time_to_toxicity_any", some, landmark=-1)
-    assert ends(found)[:2] == [(16, EVENT, "yes"), (1, EVENT, "yes")]
-    assert ends(found)[3] == (5 * MONTH + 1, DEATH, "yes")
-    assert found["at_risk"]["p3"] == "unknown"
-    severe = time_to_event(labels, "time_to_toxicity_3", some, landmark=0)
+    patients = pd.Index(["p1", "p2", "p3", "p4"])
+    times = time_to_event(labels, "time_to_toxicity_any", patients, landmark=-1)
+    assert ends(times)[:2] == [(16, EVENT, "yes"), (1, EVENT, "yes")]
+    assert ends(times)[3] == (5 * MONTH + 1, DEATH, "yes")
+    assert times["at_risk"]["p3"] == "unknown"
+    severe = time_to_event(labels, "time_to_toxicity_3", patients, landmark=0)
     assert ends(severe)[:2] == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes")]
 
 
@@ -79,26 +79,26 @@ def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path:
         ("treatment_end", [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (10, CENSORED, "yes")]),
     ],
 )
-def test_progression_and_treatment_end_only_where_asked(
+def test_progression_and_treatment_end_censor_only_on_request(
     write_cohort: Write, tmp_path: Path, censored_at: str, expected: list[tuple[float, int, str]]
 ) -> None:
     labels = read(write_cohort, tmp_path).labels
-    found = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p4"]), 0, censored_at)
-    assert ends(found) == expected
+    times = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p4"]), 0, censored_at)
+    assert ends(times) == expected
 
 
 def test_events_were_recorded_until_the_last_follow_up_where_it_is_named(write_cohort: Write, tmp_path: Path) -> None:
     labels = read(write_cohort, tmp_path, last_follow_up={"time": "off", "unit": "days"}).labels
-    found = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p3", "p4"]), 0)
+    times = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p3", "p4"]), 0)
     # p2's is missing, so that his survival stands for it.
-    assert ends(found) == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (30, CENSORED, "yes"), (10, CENSORED, "yes")]
+    assert ends(times) == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (30, CENSORED, "yes"), (10, CENSORED, "yes")]
 
 
 @given(
     event=st.none() | st.integers(0, 9), death=st.integers(0, 9), died=st.booleans(), followed=st.integers(0, 9),
     landmark=st.integers(-1, 9),
 )  # fmt: skip
-def test_whatever_comes_first_ends_the_wait(
+def test_the_earliest_day_ends_follow_up(
     event: int | None, death: int, died: bool, followed: int, landmark: int
 ) -> None:
     listed = [] if event is None else [("p", 1.0, float(event))]
@@ -114,10 +114,10 @@ def test_whatever_comes_first_ends_the_wait(
     labels = OutcomeLabels({}, AdverseEvents(events, first_counted_day=0), dates)
     time, code, at_risk = ends(time_to_event(labels, "time_to_toxicity_any", pd.Index(["p"]), landmark))[0]
     moments = {DEATH: death if died else np.inf, EVENT: np.inf if event is None else event, CENSORED: followed}
-    first = min(moments.values())
-    assert time == first - landmark
-    assert code == (EVENT if moments[EVENT] == first else DEATH if moments[DEATH] == first else CENSORED)
-    assert at_risk == ("yes" if first > landmark else "no")
+    earliest = min(moments.values())
+    assert time == earliest - landmark
+    assert code == (EVENT if moments[EVENT] == earliest else DEATH if moments[DEATH] == earliest else CENSORED)
+    assert at_risk == ("yes" if earliest > landmark else "no")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_two_rows_of_a_patient_must_agree_on_their_dates(write_cohort: Write, tm
         read(write_cohort, tmp_path, PATIENTS + "p1,60,F,PR,R,,no,11,alive,200,1,120\n")
 
 
-def test_what_tells_an_outcome_may_not_become_a_feature(write_cohort: Write, tmp_path: Path) -> None:
+def test_an_outcome_column_may_not_become_a_feature(write_cohort: Write, tmp_path: Path) -> None:
     for column, told in (("os", "overall_survival"), ("ended", "progression_free_survival"), ("off", "treatment_end")):
         with pytest.raises(ManifestError, match=f"it encodes outcomes.survival.{told}"):
             read_cohort(
@@ -152,13 +152,13 @@ def test_what_tells_an_outcome_may_not_become_a_feature(write_cohort: Write, tmp
                              patients={"covariates": {"x": {"column": column}}}), tmp_path)  # fmt: skip
 
 
-def test_a_word_of_an_event_means_one_thing(write_cohort: Write, tmp_path: Path) -> None:
-    both = {**SURVIVAL["overall_survival"], "no": ["alive", "dead"]}
+def test_a_value_of_an_event_has_one_meaning(write_cohort: Write, tmp_path: Path) -> None:
+    ambiguous = {**SURVIVAL["overall_survival"], "no": ["alive", "dead"]}
     with pytest.raises(ManifestError, match="'dead' stands under yes and under no"):
-        read(write_cohort, tmp_path, overall_survival=both)
+        read(write_cohort, tmp_path, overall_survival=ambiguous)
 
 
-def test_why_a_cohort_is_refused(write_cohort: Write, tmp_path: Path) -> None:
+def test_reason_to_exclude_a_cohort(write_cohort: Write, tmp_path: Path) -> None:
     cohort = read_cohort(write_cohort(), tmp_path)
     for outcome, reason in (
         ("overall_survival", "toy does not date it; if its files do, name outcomes.survival.overall_survival"),
@@ -170,7 +170,7 @@ def test_why_a_cohort_is_refused(write_cohort: Write, tmp_path: Path) -> None:
         assert survival_exclusion_reason(dated.manifest, dated.labels, outcome) is None
 
 
-def test_no_public_cohort_is_said_to_date_what_it_does_not(cohorts_dir: Path) -> None:
+def test_public_cohorts_do_not_date_their_outcomes(cohorts_dir: Path) -> None:
     mitox = read_cohort("mitox", cohorts_dir, fetch=False)
     assert "not until when they were recorded" in str(
         survival_exclusion_reason(mitox.manifest, mitox.labels, "time_to_toxicity_any")
@@ -189,6 +189,8 @@ def test_survival_id() -> None:
     ):
         with pytest.raises(OutcomeError, match=match):
             survival_id(outcome, grade)
-    said = {survival_definition(survival_id(name, "any" if "toxicity" in name else None)) for name in SURVIVAL_OUTCOMES}
-    assert len(said) == len(SURVIVAL_OUTCOMES)
+    definitions = {
+        survival_definition(survival_id(name, "any" if "toxicity" in name else None)) for name in SURVIVAL_OUTCOMES
+    }
+    assert len(definitions) == len(SURVIVAL_OUTCOMES)
     assert "any grade; death competes" in survival_definition("time_to_toxicity_any")

@@ -28,13 +28,13 @@ BLOOD = (
 
 
 @pytest.fixture(scope="module")
-def found(write_cohort):
+def series(write_cohort):
     return trajectories(read_cohort(write_cohort({"blood.csv": BLOOD}), Path()))
 
 
-def test_levels_are_log2_of_the_number_and_of_half_the_limit(found):
-    rows = found.rows.set_index(["analyte", "patient", "time"])
-    assert (found.clock, found.dated, found.unit) == ("day_ici", True, "pg/mL")
+def test_levels_are_log2_of_the_number_and_of_half_the_limit(series):
+    rows = series.rows.set_index(["analyte", "patient", "time"])
+    assert (series.clock, series.dated, series.unit) == ("day_ici", True, "pg/mL")
     assert rows.loc[("IL-6", "p1", 7), "log2"] == 3
     assert tuple(rows.loc[("TNF-a", "p1", -9), ["log2", "limit", "censored"]]) == (0, 1, "below")
     # A published 0 is below the smallest number seen, 1.
@@ -42,15 +42,15 @@ def test_levels_are_log2_of_the_number_and_of_half_the_limit(found):
     assert ("TNF-a", "p2", 200) not in rows.index
 
 
-def test_windows_take_the_last_baseline_and_the_mean_logarithm(found):
-    levels = levels_in_windows(found.rows, WINDOWS)["log2"]
+def test_windows_take_the_last_baseline_and_the_mean_logarithm(series):
+    levels = levels_in_windows(series.rows, WINDOWS)["log2"]
     assert levels["IL-6", "p1"].tolist() == [1, 2, 2]
     assert levels["IL-6", "p2"].tolist() == pytest.approx([math.log2(5), math.log2(10), -1])
     assert levels["IL-6", "p3"].index.tolist() == [1]
 
 
-def test_undetected_twice_is_a_tie_though_the_limits_differ(found):
-    levels = levels_in_windows(found.rows, WINDOWS)
+def test_two_levels_below_different_limits_are_a_tie(series):
+    levels = levels_in_windows(series.rows, WINDOWS)
     early = log2_changes(levels, 1)
     assert tuple(early.loc[("TNF-a", "p2")]) == (0, True, False)
     assert tuple(early.loc[("TNF-a", "p1")]) == (0, False, False)
@@ -59,39 +59,39 @@ def test_undetected_twice_is_a_tie_though_the_limits_differ(found):
     assert log2_changes(levels, 2, 1).loc[("IL-6", "p1"), "change"] == 0
 
 
-def test_a_window_without_draws_has_no_changes(found):
-    assert log2_changes(levels_in_windows(found.rows, (WINDOWS[0], Window("never", 500, 600))), 1).empty
+def test_a_window_without_draws_has_no_changes(series):
+    assert log2_changes(levels_in_windows(series.rows, (WINDOWS[0], Window("never", 500, 600))), 1).empty
 
 
 @pytest.mark.parametrize("windows", [WINDOWS[:1], (WINDOWS[1], WINDOWS[0]), (Window("a", 0, 7), Window("b", 7, 9))])
-def test_windows_that_overlap_are_refused(found, windows):
+def test_windows_that_overlap_are_refused(series, windows):
     with pytest.raises(InputError, match="do not overlap"):
-        levels_in_windows(found.rows, windows)
+        levels_in_windows(series.rows, windows)
 
 
-def test_expression_is_a_logarithm_already(write_cohort):
-    said = {"unit": "log2_expression"}
-    path = write_cohort({"blood.csv": "patient,day,IL6\np1,-9,5\np1,8,0\n"}, immune=said)
+def test_expression_is_not_transformed(write_cohort):
+    expression_unit = {"unit": "log2_expression"}
+    path = write_cohort({"blood.csv": "patient,day,IL6\np1,-9,5\np1,8,0\n"}, immune=expression_unit)
     assert trajectories(read_cohort(path, Path())).rows["log2"].tolist() == [5, 0]
 
 
-def test_without_blood_or_without_time_there_are_none(write_cohort):
+def test_no_trajectories_without_blood_or_time(write_cohort):
     assert trajectories(read_cohort(write_cohort(immune=None), Path())) is None
     path = write_cohort({"blood.csv": "patient,IL6\np1,5\n"}, immune={"day": None, "baseline": "before"})
     assert trajectories(read_cohort(path, Path())) is None
 
 
 def test_momspi_has_visits_and_undetected_values(cohorts_dir):
-    found = trajectories(read_cohort("momspi", cohorts_dir, fetch=False))
-    assert (found.clock, found.dated, found.unit) == ("visit", False, "unstated")
-    one = found.rows[found.rows["analyte"] == "IL-2"]
-    assert (len(one), int((one["censored"] == "below").sum())) == (106, 99)
+    series = trajectories(read_cohort("momspi", cohorts_dir, fetch=False))
+    assert (series.clock, series.dated, series.unit) == ("visit", False, "unstated")
+    il2 = series.rows[series.rows["analyte"] == "IL-2"]
+    assert (len(il2), int((il2["censored"] == "below").sum())) == (106, 99)
     # Nobody stated the limit: half of the smallest of the seven that were seen.
-    seen = one.loc[one["censored"] == "", "log2"].min()
-    np.testing.assert_allclose(one.loc[one["censored"] == "below", "log2"], seen - 1)
-    assert found.rows.groupby("analyte")["censored"].apply(lambda c: (c == "above").sum())["RANTES"] == 63
-    windows = windows_of_visits(found)
-    fifth = log2_changes(levels_in_windows(found.rows, windows), [w.name for w in windows].index("visit 5"))
+    smallest = il2.loc[il2["censored"] == "", "log2"].min()
+    np.testing.assert_allclose(il2.loc[il2["censored"] == "below", "log2"], smallest - 1)
+    assert series.rows.groupby("analyte")["censored"].apply(lambda c: (c == "above").sum())["RANTES"] == 63
+    windows = windows_of_visits(series)
+    fifth = log2_changes(levels_in_windows(series.rows, windows), [w.name for w in windows].index("visit 5"))
     assert (len(fifth.loc["IL-2"]), int(fifth.loc["IL-2", "below"].sum())) == (10, 9)
 
 

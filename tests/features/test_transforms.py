@@ -59,7 +59,7 @@ def test_closure_agrees_with_scikit_bio(X: Matrix) -> None:
     np.testing.assert_allclose(closure(X), np.atleast_2d(composition.closure(X)))
 
 
-def test_closure_of_nothing_is_nothing() -> None:
+def test_closure_of_zeros_is_zeros() -> None:
     np.testing.assert_array_equal(closure(np.zeros((1, 3))), np.zeros((1, 3)))
 
 
@@ -76,8 +76,8 @@ def test_zero_replacement_keeps_ratios_and_closure(X: Matrix) -> None:
     np.testing.assert_allclose(replaced.sum(axis=1), 1)
     assert (replaced > 0).all()
     for row, out in zip(X, replaced, strict=True):
-        found = row > 0
-        np.testing.assert_allclose(out[found] / out[found].sum(), row[found] / row[found].sum())
+        positive = row > 0
+        np.testing.assert_allclose(out[positive] / out[positive].sum(), row[positive] / row[positive].sum())
 
 
 def test_zeros_become_half_the_smallest_proportion_of_the_training_rows() -> None:
@@ -86,7 +86,7 @@ def test_zeros_become_half_the_smallest_proportion_of_the_training_rows() -> Non
     np.testing.assert_allclose(step.transform([[0.001, 99.999, 0]])[0, 2], 0.005)
 
 
-def test_a_sample_in_which_nothing_was_found_is_neutral() -> None:
+def test_a_sample_without_taxa_is_neutral() -> None:
     steps = make_pipeline(ZeroReplacement(), CLR()).fit([[1, 2, 0], [3, 0, 1]])
     np.testing.assert_allclose(steps.transform([[0, 0, 0]]), [[0, 0, 0]], atol=1e-15)
 
@@ -101,7 +101,7 @@ def test_clr(X: Matrix, scale: float, order: list[int]) -> None:
 
 
 @pytest.mark.parametrize("part", [0, -1])
-def test_a_log_ratio_of_nothing_is_refused(part: float) -> None:
+def test_a_log_ratio_of_zero_is_refused(part: float) -> None:
     with pytest.raises(InputError, match=f"got {part}; put ZeroReplacement before CLR"):
         CLR().fit([[1, part]])
     with pytest.raises(InputError, match="parts above zero"):
@@ -114,7 +114,7 @@ def test_alpha_diversity_agrees_with_scikit_bio(X: Matrix) -> None:
     np.testing.assert_allclose(AlphaDiversity().fit_transform(X), expected, atol=1e-12)
 
 
-def test_alpha_diversity_of_nothing_is_none() -> None:
+def test_alpha_diversity_of_an_empty_sample_is_zero() -> None:
     np.testing.assert_array_equal(AlphaDiversity().fit_transform([[0, 0, 0]]), [[0, 0, 0]])
 
 
@@ -137,7 +137,7 @@ def test_ranks_agree_with_pandas_and_do_not_move_with_depth(X: Matrix) -> None:
     np.testing.assert_allclose(Ranks().fit_transform(4 * X), expected)
 
 
-def test_what_nearly_everybody_has_can_be_left_out() -> None:
+def test_common_taxa_can_be_dropped() -> None:
     X = np.array([[1, 0, 1], [1, 1, 1], [1, 0, 1], [1, 1, 0.0]])
     assert PrevalenceFilter(0.1, 0.9).fit(X).get_feature_names_out(["a", "b", "c"]).tolist() == ["b", "c"]
 
@@ -150,7 +150,7 @@ def test_genus_sums_agree_with_pandas(X: Matrix) -> None:
     assert step.get_feature_names_out(SPECIES).tolist() == list(expected)
 
 
-def test_genera_are_named_by_the_species_whatever_comes_in() -> None:
+def test_genera_are_named_by_the_species_whatever_the_input_names() -> None:
     step = GenusSums(SPECIES).fit(np.ones((2, 4)))
     assert step.get_feature_names_out().tolist() == ["Alistipes", "Dialister", "Candidatus_Cibiobacter"]
     assert step.set_output(transform="pandas").transform(np.ones((1, 4))).shape == (1, 3)
@@ -246,8 +246,10 @@ def test_fill_of_momspi(cohorts_dir: Path) -> None:
     filled = CensoredFill().set_output(transform="pandas").fit_transform(table.wide("half_limit"))
     assert not filled.isna().any(axis=None)
     for published, analyte in table.synonyms().items():
-        known = raw[published].where(raw[published] >= 0)
-        expected = known.mask(raw[published] == -2, known.min() / 2).mask(raw[published] == -1, known.max())
+        measured_values = raw[published].where(raw[published] >= 0)
+        expected = measured_values.mask(raw[published] == -2, measured_values.min() / 2).mask(
+            raw[published] == -1, measured_values.max()
+        )
         np.testing.assert_allclose(filled[analyte], expected)
 
 
@@ -267,7 +269,7 @@ def test_median_fill() -> None:
     np.testing.assert_array_equal(MedianFill(0).fit_transform(train), expected)
 
 
-def test_mean_fill_says_nothing_of_yes_and_no() -> None:
+def test_mean_fill_is_uninformative_for_0_and_1() -> None:
     train = np.array([[1, 4.0], [1, np.nan], [0, 5], [np.nan, 9]])
     expected = SimpleImputer(strategy="mean").fit_transform(train)
     np.testing.assert_array_equal(MeanFill(0).fit_transform(train), expected)
@@ -293,25 +295,25 @@ STEP: dict[str, Callable[[], BlockTransformer]] = {
 GAPS = ("CensoredFill", "Log10", "MedianFill", "MeanFill")
 
 
-def test_every_step_is_tried_here() -> None:
+def test_every_step_is_tested() -> None:
     assert set(STEP) == set(STEPS)
 
 
 @pytest.mark.parametrize("name", STEP)
 @settings(max_examples=40)
 @given(data=st.data())
-def test_a_step_restored_from_json_is_the_very_same(name: str, data: st.DataObject) -> None:
+def test_a_step_restored_from_json_transforms_equally(name: str, data: st.DataObject) -> None:
     elements = {"CensoredFill": VALUES | st.sampled_from([np.inf, -np.inf]), "CLR": st.floats(1e-3, 10)}
     inputs = matrices(elements.get(name, VALUES if name in GAPS else PARTS))
     step = STEP[name]().fit(data.draw(inputs))
     X = data.draw(inputs)
     state = json.loads(json.dumps(step.state(), allow_nan=False))
-    again = restore_transformer(state)
-    np.testing.assert_array_equal(again.transform(X), step.transform(X))
-    np.testing.assert_array_equal(again._kernel(X), step.transform(X))
-    assert again.names_out(SPECIES) == step.get_feature_names_out(SPECIES).tolist()
-    assert again.transform(X).shape == (len(X), len(again.names_out(SPECIES)))
-    assert again.state() == state
+    restored = restore_transformer(state)
+    np.testing.assert_array_equal(restored.transform(X), step.transform(X))
+    np.testing.assert_array_equal(restored._kernel(X), step.transform(X))
+    assert restored.names_out(SPECIES) == step.get_feature_names_out(SPECIES).tolist()
+    assert restored.transform(X).shape == (len(X), len(restored.names_out(SPECIES)))
+    assert restored.state() == state
 
 
 @pytest.mark.parametrize("name", STEP)
@@ -334,7 +336,7 @@ def test_scikit_learn_conventions(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", STEP)
-def test_nothing_is_learned_from_the_rows_transformed(name: str) -> None:
+def test_transform_does_not_fit(name: str) -> None:
     rng = np.random.default_rng(0)
     train, X = rng.uniform(0.1, 1, (6, 4)), rng.uniform(5, 9, (5, 4))
     step = STEP[name]().fit(train)
@@ -345,14 +347,14 @@ def test_nothing_is_learned_from_the_rows_transformed(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in STEP if name not in {"GenusSums", "Log10", "CensoredFill"}])
-def test_no_column_may_be_left(name: str) -> None:
+def test_steps_accept_a_matrix_without_columns(name: str) -> None:
     out = STEP[name]().fit(np.empty((2, 0))).transform(np.empty((3, 0)))
     assert out.shape == (3, 3 if name == "AlphaDiversity" else 0)
     assert not np.isnan(out).any()
 
 
 @pytest.mark.parametrize("name", STEP)
-def test_gaps_are_for_the_steps_that_fill_them(name: str) -> None:
+def test_missing_values_are_accepted_only_by_imputing_steps(name: str) -> None:
     X = np.array([[1, 2, 3, np.nan], [1, 2, 3, 4]])
     if name in GAPS:
         assert STEP[name]().fit(X).transform(X).shape[0] == 2

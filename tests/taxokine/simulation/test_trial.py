@@ -55,7 +55,7 @@ def truth(manifest: Path) -> pd.DataFrame:
 # What a cohort reads
 
 
-def test_every_patient_has_a_row_at_the_transplant_and_no_donor_has(cohort: Cohort, table: FeatureTable) -> None:
+def test_every_patient_and_no_donor_has_a_row_at_the_transplant(cohort: Cohort, table: FeatureTable) -> None:
     assert len(table) == table.rows["patient"].nunique() == 120
     assert table.rows["sample_day"].between(-10, -1).all()
     donors = set(cohort.donors["patient"])
@@ -68,7 +68,7 @@ def test_every_patient_has_a_row_at_the_transplant_and_no_donor_has(cohort: Coho
     assert not np.isnan(table.clinical.values).any()
 
 
-def test_it_says_that_it_is_simulated(cohort: Cohort, table: FeatureTable, manifest: Path) -> None:
+def test_every_file_is_marked_as_simulated(cohort: Cohort, table: FeatureTable, manifest: Path) -> None:
     assert cohort.manifest.simulated
     assert table.simulated
     assert "imulated" in cohort.manifest.title
@@ -77,8 +77,8 @@ def test_it_says_that_it_is_simulated(cohort: Cohort, table: FeatureTable, manif
 
 
 def test_stool_is_as_sparse_as_real_stool(cohort: Cohort) -> None:
-    found = (cohort.taxa.values > 0).mean(axis=1)
-    assert 0.25 < np.median(found) < 0.4
+    share_detected = (cohort.taxa.values > 0).mean(axis=1)
+    assert 0.25 < np.median(share_detected) < 0.4
     assert cohort.taxa.unit == "counts"
     assert 15_000 < np.median(cohort.taxa.values.sum(axis=1)) < 25_000
 
@@ -94,7 +94,7 @@ def test_values_beyond_the_assay_are_read_as_such(cohort: Cohort, table: Feature
     assert set(table.immune.names) == set(ANALYTES)
 
 
-def test_some_draws_are_missed(cohort: Cohort, table: FeatureTable) -> None:
+def test_some_blood_draws_are_missing(cohort: Cohort, table: FeatureTable) -> None:
     assert cohort.immune is not None
     draws = len(cohort.immune.rows) / len(ANALYTES)
     assert cohort.labels.dates is not None
@@ -104,18 +104,18 @@ def test_some_draws_are_missed(cohort: Cohort, table: FeatureTable) -> None:
     assert 0 < np.isnan(table.immune.values).all(axis=1).sum() < 30
 
 
-def test_who_had_an_event_by_the_landmark_is_no_longer_at_risk(cohort: Cohort, table: FeatureTable) -> None:
+def test_patients_with_an_event_by_the_landmark_are_not_at_risk(cohort: Cohort, table: FeatureTable) -> None:
     assert cohort.labels.events is not None
     events = cohort.labels.events.frame
     assert events["day"].between(1, Trial().follow_up).all()
     assert set(events["grade"]) == {1, 2, 3, 4}
     assert set(table.rows["at_risk_toxicity_any"]) == {"yes"}
-    first = events.groupby("patient")["day"].min()
-    assert set(table.rows.loc[table.rows["toxicity_any"], "patient"]) == set(first.index)
+    first_day = events.groupby("patient")["day"].min()
+    assert set(table.rows.loc[table.rows["toxicity_any"], "patient"]) == set(first_day.index)
     later = landmark_table(cohort, LandmarkSpec(landmark=60)).rows.set_index("patient")
-    gone = set(first.index[first <= 60])
-    assert gone
-    assert set(later.index[later["at_risk_toxicity_any"] == "no"]) == gone & set(later.index)
+    dead = set(first_day.index[first_day <= 60])
+    assert dead
+    assert set(later.index[later["at_risk_toxicity_any"] == "no"]) == dead & set(later.index)
 
 
 # What was planted
@@ -135,50 +135,52 @@ def test_causes_are_named_and_measured(cohort: Cohort, manifest: Path, table: Fe
 
 
 def test_outcomes_follow_their_causes(table: FeatureTable, manifest: Path) -> None:
-    known = truth(manifest).loc[table.rows["patient"]]
+    true_values = truth(manifest).loc[table.rows["patient"]]
     for outcome, column in (("objective_response", "response_log_odds"), ("toxicity_any", "toxicity_log_rate_ratio")):
         label = table.rows[outcome].to_numpy(dtype=bool)
-        high, low = known.loc[label, column], known.loc[~label, column]
+        high, low = true_values.loc[label, column], true_values.loc[~label, column]
         assert stats.mannwhitneyu(high, low).statistic / (len(high) * len(low)) > 0.75
     il6 = np.log(table.immune.values[:, table.immune.names.index("IL-6")])
-    assert stats.spearmanr(il6, known["response_log_odds"], nan_policy="omit").statistic < -0.2
+    assert stats.spearmanr(il6, true_values["response_log_odds"], nan_policy="omit").statistic < -0.2
 
 
-def test_terms_are_in_population_sds_and_rates_are_as_asked(large: Path) -> None:
-    trial, known = Trial(), truth(large)
+def test_terms_are_in_population_sds_and_rates_are_as_requested(large: Path) -> None:
+    trial, true_values = Trial(), truth(large)
     patients = pd.read_csv(large.parent / "patients.csv")
     for planted, column in (
         (trial.causes.response, "response_log_odds"),
         (trial.causes.toxicity, "toxicity_log_rate_ratio"),
     ):
-        assert known[column].std() == pytest.approx(np.sqrt(sum(b**2 for b in planted.values())), rel=0.05)
+        assert true_values[column].std() == pytest.approx(np.sqrt(sum(b**2 for b in planted.values())), rel=0.05)
     responds = patients["recist"].isin(["CR", "PR"])
     assert responds.mean() == pytest.approx(trial.response_rate, abs=0.03)
-    assert responds.mean() == pytest.approx((1 / (1 + np.exp(-known["response_log_odds"]))).mean(), abs=0.03)
+    assert responds.mean() == pytest.approx((1 / (1 + np.exp(-true_values["response_log_odds"]))).mean(), abs=0.03)
 
 
 def test_time_to_the_first_event_is_exponential_while_alive(large: Path) -> None:
     """Of a patient followed for so long, the expected number of first events is the cumulative hazard until then."""
-    trial, known = Trial(), truth(large)
-    first = pd.read_csv(large.parent / "adverse_events.csv").groupby("patient")["day_fmt"].min().reindex(known.index)
-    until = pd.read_csv(large.parent / "patients.csv", index_col="patient")["events_recorded_until"]
-    rate = -np.log(1 - trial.toxicity_rate) / trial.follow_up * np.exp(known["toxicity_log_rate_ratio"])
+    trial, true_values = Trial(), truth(large)
+    first_day = (
+        pd.read_csv(large.parent / "adverse_events.csv").groupby("patient")["day_fmt"].min().reindex(true_values.index)
+    )
+    last_day = pd.read_csv(large.parent / "patients.csv", index_col="patient")["events_recorded_until"]
+    rate = -np.log(1 - trial.toxicity_rate) / trial.follow_up * np.exp(true_values["toxicity_log_rate_ratio"])
     for since, to in ((0, 30), (30, 90), (90, 180)):
-        exposed = np.fmin(np.fmin(first, until), to).sub(since).clip(lower=0)
+        exposed = np.fmin(np.fmin(first_day, last_day), to).sub(since).clip(lower=0)
         expected = (rate * exposed).sum()
-        assert ((first > since) & (first <= to)).sum() == pytest.approx(expected, abs=4 * np.sqrt(expected))
+        assert ((first_day > since) & (first_day <= to)).sum() == pytest.approx(expected, abs=4 * np.sqrt(expected))
 
 
 def test_survival_has_proportional_hazards_with_the_planted_coefficients(large: Path) -> None:
-    trial, known = Trial(), truth(large)
+    trial, true_values = Trial(), truth(large)
     patients = pd.read_csv(large.parent / "patients.csv", index_col="patient")
     planted = np.sqrt(sum(b**2 for b in trial.causes.survival.values()))
-    assert known["survival_log_hazard_ratio"].std() == pytest.approx(planted, rel=0.05)
+    assert true_values["survival_log_hazard_ratio"].std() == pytest.approx(planted, rel=0.05)
     for time, event, median in (("os_days", "died", trial.median_os),
                                 ("pfs_days", "progressed_or_died", trial.median_pfs)):  # fmt: skip
-        fit = PHReg(patients[time], known[["survival_log_hazard_ratio"]], status=patients[event]).fit()
+        fit = PHReg(patients[time], true_values[["survival_log_hazard_ratio"]], status=patients[event]).fit()
         assert fit.params[0] == pytest.approx(1, abs=4 * fit.bse[0])
-        exposed = (np.log(2) / median * np.exp(known["survival_log_hazard_ratio"]) * (patients[time] - 0.5)).sum()
+        exposed = (np.log(2) / median * np.exp(true_values["survival_log_hazard_ratio"]) * (patients[time] - 0.5)).sum()
         assert patients[event].sum() == pytest.approx(exposed, abs=4 * np.sqrt(exposed))
 
 
@@ -186,8 +188,8 @@ def test_the_better_the_response_the_later_the_progression(large: Path) -> None:
     patients = pd.read_csv(large.parent / "patients.csv")
     median = patients.groupby("recist")["pfs_days"].median()
     assert median["CR"] > median["PR"] > median["SD"] > median["PD"]
-    known = truth(large)["survival_log_hazard_ratio"].to_numpy()
-    alike = np.argsort(known)[1400:1600]
+    true_values = truth(large)["survival_log_hazard_ratio"].to_numpy()
+    alike = np.argsort(true_values)[1400:1600]
     assert stats.kendalltau(patients["recist"].map({"CR": 0, "PR": 1, "SD": 2, "PD": 3})[alike],
                             patients["pfs_days"][alike]).statistic < -0.5  # fmt: skip
 
@@ -215,12 +217,12 @@ def test_dates_agree_with_each_other(cohort: Cohort, manifest: Path) -> None:
         assert (events["day"].to_numpy() > patients.loc[events["patient"], date].to_numpy()).any()
 
 
-def test_without_effect_nothing_is_planted(tmp_path: Path) -> None:
+def test_without_effect_outcomes_are_independent(tmp_path: Path) -> None:
     trial = {"n_patients": 3000, "n_taxa": 30, "visits": (-7,), "effect": 0.0}
     manifest = simulate_trial(tmp_path / "null", **trial)
-    known, patients = truth(manifest), pd.read_csv(tmp_path / "null" / "patients.csv", index_col="patient")
-    assert known["response_log_odds"].nunique() == known["toxicity_log_rate_ratio"].nunique() == 1
-    assert known["survival_log_hazard_ratio"].nunique() == 1
+    true_values, patients = truth(manifest), pd.read_csv(tmp_path / "null" / "patients.csv", index_col="patient")
+    assert true_values["response_log_odds"].nunique() == true_values["toxicity_log_rate_ratio"].nunique() == 1
+    assert true_values["survival_log_hazard_ratio"].nunique() == 1
     assert not any(Trial(effect=0.0).causes.response.values())
     responds = patients["recist"].isin(["CR", "PR"])
     assert responds.mean() == pytest.approx(Trial().response_rate, abs=0.03)
@@ -243,11 +245,11 @@ def test_recipients_approach_their_own_donor_more_than_others(cohort: Cohort, me
     stool = samples[~donor]
     own = subject.to_numpy()[None, :] == subject.loc[stool["donor_sample"]].to_numpy()[:, None]
     excess = np.nanmean(np.where(own, distance, np.nan), axis=1) - np.nanmean(np.where(own, np.nan, distance), axis=1)
-    before = excess[stool["day"] < 0]
-    after = excess[stool["day"] > 50]
-    assert abs(np.median(before)) < np.std(before)
-    assert np.mean(after < 0) > 0.85
-    assert np.median(after) < np.median(before) - np.std(before)
+    excess_before = excess[stool["day"] < 0]
+    excess_after = excess[stool["day"] > 50]
+    assert abs(np.median(excess_before)) < np.std(excess_before)
+    assert np.mean(excess_after < 0) > 0.85
+    assert np.median(excess_after) < np.median(excess_before) - np.std(excess_before)
 
 
 def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
@@ -260,7 +262,7 @@ def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
 
 
 @pytest.mark.parametrize(("transplant", "moves"), [(0.0, False), (1.0, True)])
-def test_without_transplant_nothing_follows_it(tmp_path: Path, transplant: float, moves: bool) -> None:
+def test_without_transplant_later_visits_do_not_differ(tmp_path: Path, transplant: float, moves: bool) -> None:
     manifest = simulate_trial(tmp_path / "trial", transplant=transplant, n_patients=60, n_taxa=40, missed=0.0, seed=3)
     cohort = read(manifest)
     assert (truth(manifest)["engraftment"] > 0).all() == moves
@@ -268,7 +270,8 @@ def test_without_transplant_nothing_follows_it(tmp_path: Path, transplant: float
     row = samples.reset_index().set_index("sample")["index"]
     stool = samples[~samples["donor"]]
     distance = pd.Series(
-        [braycurtis(values[at], values[row[given]]) for at, given in stool["donor_sample"].items()], index=stool.index
+        [braycurtis(values[position], values[row[sample]]) for position, sample in stool["donor_sample"].items()],
+        index=stool.index,
     )
     assert cohort.immune is not None
     blood = cohort.immune.rows[cohort.immune.rows["analyte"] == "TGF-b1"]
@@ -288,8 +291,8 @@ def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: 
     assert all(not frame.empty for frame in vars(course).values())
     assert course.transplants["day"].eq(0).all()
     assert set(course.transplants["donor"]) == set(cohort.donors["patient"])
-    given = cohort.samples[~cohort.samples["donor"]].groupby("patient")["donor_sample"].first()
-    assert (course.transplants.set_index("patient")["batch"].sort_index() == given.sort_index()).all()
+    donor_sample = cohort.samples[~cohort.samples["donor"]].groupby("patient")["donor_sample"].first()
+    assert (course.transplants.set_index("patient")["batch"].sort_index() == donor_sample.sort_index()).all()
     for frame, day in ((course.cycles, "day"), (course.assessments, "day"), (course.measures, "day"),
                        (course.medications, "start"), (course.medications, "end")):  # fmt: skip
         assert not (frame[day].to_numpy() > patients.loc[frame["patient"], "os_days"].to_numpy()).any()
@@ -312,38 +315,38 @@ def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: 
 
 def recist(sums: list[float]) -> list[str]:
     """Return the response at each assessment after the first, from sums of diameters alone (Eisenhauer 2009)."""
-    found = []
+    responses = []
     for at in range(1, len(sums)):
         least = min(sums[:at])
         if sums[at] >= 1.2 * least and sums[at] >= least + 5:
-            found.append("PD")
+            responses.append("PD")
         else:
-            found.append("CR" if sums[at] == 0 else "PR" if sums[at] <= 0.7 * sums[0] else "SD")
-    return found
+            responses.append("CR" if sums[at] == 0 else "PR" if sums[at] <= 0.7 * sums[0] else "SD")
+    return responses
 
 
 def test_sums_of_diameters_give_response_and_progression_back(large: Path) -> None:
     patients = pd.read_csv(large.parent / "patients.csv").to_dict("records")
-    seen = dict(list(read(large).course.assessments.groupby("patient")))
+    assessments = dict(list(read(large).course.assessments.groupby("patient")))
     kinds = set()
     for patient in patients:
-        scans, end = seen[patient["patient"]], patient["pfs_days"]
+        scans, end = assessments[patient["patient"]], patient["pfs_days"]
         sized = scans.dropna(subset="sum_mm")
-        told = recist(sized["sum_mm"].tolist())
+        reported = recist(sized["sum_mm"].tolist())
         assert sized["response"].tolist()[0] == ""
-        assert [{"iUPD": "PD", "iCPD": "PD"}.get(one, one) for one in sized["response"][1:]] == told
+        assert [{"iUPD": "PD", "iCPD": "PD"}.get(one, one) for one in sized["response"][1:]] == reported
         assert set(scans.loc[scans["sum_mm"].isna(), "response"]) <= {"NE"}
         progression = scans[scans["response"].isin(["PD", "iUPD"]) & (scans["day"] >= end)]
         progressed = patient["progressed_or_died"] and not (patient["died"] and end == patient["os_days"])
         assert progression["day"].tolist() == [end] * bool(progressed)
-        best = min(told, key=["CR", "PR", "SD", "PD"].index, default="")
+        best = min(reported, key=["CR", "PR", "SD", "PD"].index, default="")
         if patient["recist"] != "PD":
             assert best == patient["recist"]
         elif "iUPD" not in set(scans.loc[scans["day"] < end, "response"]):
             assert best == "PD"
         else:
             # Unconfirmed: PD at the first assessment ends the best response by RECIST, and not by iRECIST.
-            assert told[0] == "PD"
+            assert reported[0] == "PD"
         kinds |= set(scans["response"])
     assert kinds == {"", "CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE"}
 
@@ -363,15 +366,15 @@ def test_weight_and_albumin_fall_and_crp_rises_before_death(large: Path, tmp_pat
 
 
 @pytest.mark.parametrize("deaths", ["all", "first"])
-def test_five_patients_carry_the_survival_asked_for(tmp_path: Path, deaths: Literal["all", "first"]) -> None:
+def test_five_patients_have_the_reported_survival(tmp_path: Path, deaths: Literal["all", "first"]) -> None:
     cohort = read(simulate_five(tmp_path / "five", deaths, seed=2))
     dates = cohort.labels.dates
     assert dates is not None
-    told = dates.sort_values("overall_survival")
-    assert (told["overall_survival"] / MONTH).round(1).tolist() == [2.5, 7.4, 8.3, 28.5, 52.3]
-    assert told["overall_survival_event"].tolist() == [True] + [deaths == "all"] * 4
+    reported = dates.sort_values("overall_survival")
+    assert (reported["overall_survival"] / MONTH).round(1).tolist() == [2.5, 7.4, 8.3, 28.5, 52.3]
+    assert reported["overall_survival_event"].tolist() == [True] + [deaths == "all"] * 4
     response = pd.read_csv(tmp_path / "five" / "patients.csv", index_col="patient")["recist"]
-    order = response.map({"PD": 0, "SD": 1, "PR": 2, "CR": 3})[told.index]
+    order = response.map({"PD": 0, "SD": 1, "PR": 2, "CR": 3})[reported.index]
     assert order.is_monotonic_increasing
     assert cohort.labels.events is not None
     assert (cohort.labels.events.frame["grade"] < 2).all()
@@ -402,9 +405,9 @@ def test_five_with_other_parameters(tmp_path: Path) -> None:
 @given(st.floats(0.5, 20), st.floats(1.1, 10))
 def test_pulse_peaks_at_one_where_its_docstring_says(rise: float, ratio: float) -> None:
     fall = rise * ratio
-    found = minimize_scalar(lambda t: -float(pulse(t, rise, fall)), bounds=(0, 10 * fall), options={"xatol": 1e-8})
-    assert -found.fun == pytest.approx(1, rel=1e-6)
-    assert found.x == pytest.approx(np.log(fall / rise) / (1 / rise - 1 / fall), rel=1e-3)
+    optimum = minimize_scalar(lambda t: -float(pulse(t, rise, fall)), bounds=(0, 10 * fall), options={"xatol": 1e-8})
+    assert -optimum.fun == pytest.approx(1, rel=1e-6)
+    assert optimum.x == pytest.approx(np.log(fall / rise) / (1 / rise - 1 / fall), rel=1e-3)
     assert pulse([-5, 0], rise, fall).tolist() == [0, 0]
 
 
@@ -417,14 +420,14 @@ def test_engraftment_starts_at_the_transplant_and_tends_to_its_limit() -> None:
 
 
 def test_same_seed_same_bytes(tmp_path: Path) -> None:
-    first, again, other = (
+    trial_a, trial_a_repeated, trial_b = (
         simulate_trial(tmp_path / name, n_patients=8, n_taxa=40, seed=seed).parent
         for name, seed in (("first", 1), ("again", 1), ("other", 2))
     )
-    names = {path.name for path in first.iterdir()}
-    assert names == {path.name for path in again.iterdir()}
-    assert all((first / name).read_bytes() == (again / name).read_bytes() for name in names)
-    assert (first / "stool_counts.tsv").read_bytes() != (other / "stool_counts.tsv").read_bytes()
+    names = {path.name for path in trial_a.iterdir()}
+    assert names == {path.name for path in trial_a_repeated.iterdir()}
+    assert all((trial_a / name).read_bytes() == (trial_a_repeated / name).read_bytes() for name in names)
+    assert (trial_a / "stool_counts.tsv").read_bytes() != (trial_b / "stool_counts.tsv").read_bytes()
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -442,7 +445,7 @@ def test_one_patient_and_one_taxon_of_each_genus_are_enough(tmp_path: Path) -> N
 def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30).is_file()
-    before = sorted(tmp_path.rglob("*"))
+    files_before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match="new or empty folder"):
         simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30)
     (tmp_path / "file").touch()
@@ -451,7 +454,7 @@ def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         simulate_trial(tmp_path / "file" / "below")
     (tmp_path / "file").unlink()
-    assert sorted(tmp_path.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == files_before
 
 
 @pytest.mark.parametrize(
