@@ -25,10 +25,10 @@ def test_net_benefit_is_vickers_and_elkins():
 @given(PATIENTS)
 def test_net_benefit_counts_as_a_loop_does(patients):
     y, probability = np.array(patients, dtype=float).T
-    for at, found in zip(THRESHOLDS, net_benefit(y, probability, THRESHOLDS)[0], strict=True):
-        true = sum(1 for outcome, p in patients if p >= at and outcome)
-        false = sum(1 for outcome, p in patients if p >= at and not outcome)
-        assert found == pytest.approx(true / len(patients) - false / len(patients) * at / (1 - at))
+    for threshold, benefit in zip(THRESHOLDS, net_benefit(y, probability, THRESHOLDS)[0], strict=True):
+        true = sum(1 for outcome, p in patients if p >= threshold and outcome)
+        false = sum(1 for outcome, p in patients if p >= threshold and not outcome)
+        assert benefit == pytest.approx(true / len(patients) - false / len(patients) * threshold / (1 - threshold))
 
 
 @given(PATIENTS, st.integers(0, 1000))
@@ -37,8 +37,8 @@ def test_weights_mean_how_often_a_patient_counts(patients, seed):
     weights = np.random.default_rng(seed).integers(0, 4, len(y))
     weights[0] += 1
     weighted = net_benefit(y, probability, THRESHOLDS, weights[None, :].astype(float))
-    again = net_benefit(np.repeat(y, weights), np.repeat(probability, weights), THRESHOLDS)
-    assert weighted == pytest.approx(again)
+    repeated = net_benefit(np.repeat(y, weights), np.repeat(probability, weights), THRESHOLDS)
+    assert weighted == pytest.approx(repeated)
 
 
 def test_acting_on_all_is_worth_nothing_at_the_prevalence():
@@ -53,22 +53,22 @@ def test_curves_stand_by_cohort():
     cohorts = np.repeat(np.array(["large", "small"], dtype=object), [400, 60])
     y = (rng.random(460) < 0.4).astype(float)
     probability = np.clip(0.3 * y + rng.uniform(0.1, 0.6, 460), 0, 1)
-    found = decision_curves(y, probability, cohorts, n_bootstrap=200)
-    assert [found[name].indicative for name in ("large", "small")] == [False, True]
-    for name, one in found.items():
-        mine = cohorts == name
-        assert (one.patients, one.events) == (mine.sum(), y[mine].sum())
-        assert one.model == pytest.approx(net_benefit(y[mine], probability[mine], THRESHOLDS)[0].tolist())
-        assert one.treat_all[7] == pytest.approx(y[mine].mean() - (1 - y[mine].mean()) * 2 / 3)
-        assert set(one.treat_none) == {0.0}
-        assert all(low <= model <= high for low, model, high in zip(one.low, one.model, one.high, strict=True))
-        json.dumps(asdict(one), allow_nan=False)
-    widths = [np.subtract(found[name].high, found[name].low).mean() for name in ("large", "small")]
+    curves = decision_curves(y, probability, cohorts, n_bootstrap=200)
+    assert [curves[name].indicative for name in ("large", "small")] == [False, True]
+    for name, curve in curves.items():
+        mask = cohorts == name
+        assert (curve.patients, curve.events) == (mask.sum(), y[mask].sum())
+        assert curve.model == pytest.approx(net_benefit(y[mask], probability[mask], THRESHOLDS)[0].tolist())
+        assert curve.treat_all[7] == pytest.approx(y[mask].mean() - (1 - y[mask].mean()) * 2 / 3)
+        assert set(curve.treat_none) == {0.0}
+        assert all(low <= model <= high for low, model, high in zip(curve.low, curve.model, curve.high, strict=True))
+        json.dumps(asdict(curve), allow_nan=False)
+    widths = [np.subtract(curves[name].high, curves[name].low).mean() for name in ("large", "small")]
     assert widths[1] / widths[0] == pytest.approx(np.sqrt(400 / 60), rel=0.3)
 
 
 @pytest.mark.parametrize(("events", "others", "indicative"), [(100, 100, False), (99, 300, True), (300, 99, True)])
-def test_few_events_or_few_others_are_indicative(events, others, indicative):
-    y = np.repeat([1.0, 0.0], [events, others])
-    found = decision_curves(y, y, np.full(len(y), "a", dtype=object), n_bootstrap=2)
-    assert found["a"].indicative is indicative
+def test_few_events_or_few_others_are_indicative(events, non_events, indicative):
+    y = np.repeat([1.0, 0.0], [events, non_events])
+    curves = decision_curves(y, y, np.full(len(y), "a", dtype=object), n_bootstrap=2)
+    assert curves["a"].indicative is indicative

@@ -13,58 +13,62 @@ from training.statistics.distances import bray_curtis
 from training.statistics.donor_convergence import donor_specific_convergence
 
 
-def contrast(scores: np.ndarray, gave: np.ndarray, without: int | None = None) -> pd.Series:
+def own_minus_unrelated(scores: np.ndarray, donor_of: np.ndarray, deleted: int | None = None) -> pd.Series:
     """Each recipient's own minus unrelated, the plain way."""
-    donors = [h for h in range(scores.shape[1]) if h != without]
-    rows = [i for i in range(len(gave)) if gave[i] != without]
-    values = [scores[i, gave[i]] - np.mean([scores[i, h] for h in donors if h != gave[i]]) for i in rows]
-    return pd.Series(values, index=gave[rows])
+    donors = [h for h in range(scores.shape[1]) if h != deleted]
+    rows = [i for i in range(len(donor_of)) if donor_of[i] != deleted]
+    values = [scores[i, donor_of[i]] - np.mean([scores[i, h] for h in donors if h != donor_of[i]]) for i in rows]
+    return pd.Series(values, index=donor_of[rows])
 
 
 def test_estimates_and_jackknife_by_hand() -> None:
     rng = np.random.default_rng(0)
-    scores, gave = rng.normal(size=(9, 6)), np.array([0, 0, 0, 1, 1, 2, 3, 3, 3])
-    found = donor_specific_convergence(scores, gave[:, None] == np.arange(6))
+    scores, donor_of = rng.normal(size=(9, 6)), np.array([0, 0, 0, 1, 1, 2, 3, 3, 3])
+    convergence = donor_specific_convergence(scores, donor_of[:, None] == np.arange(6))
     for estimate, mean in (
-        (found.recipient_mean, lambda c: c.mean()),
-        (found.donor_mean, lambda c: c.groupby(level=0).mean().mean()),
+        (convergence.recipient_mean, lambda c: c.mean()),
+        (convergence.donor_mean, lambda c: c.groupby(level=0).mean().mean()),
     ):
-        value = mean(contrast(scores, gave))
-        left = [mean(contrast(scores, gave, donor)) for donor in range(4)]
-        reach = stats.t.ppf(0.975, 3) * np.sqrt(3 / 4 * sum((one - value) ** 2 for one in left))
-        np.testing.assert_allclose([estimate.value, estimate.low, estimate.high], [value, value - reach, value + reach])
-    assert (found.n, found.n_donors) == (9, 4)
+        value = mean(own_minus_unrelated(scores, donor_of))
+        replicates = [mean(own_minus_unrelated(scores, donor_of, donor)) for donor in range(4)]
+        half_width = stats.t.ppf(0.975, 3) * np.sqrt(3 / 4 * sum((replicate - value) ** 2 for replicate in replicates))
+        np.testing.assert_allclose(
+            [estimate.value, estimate.low, estimate.high], [value, value - half_width, value + half_width]
+        )
+    assert (convergence.n, convergence.n_donors) == (9, 4)
 
 
 def test_donors_are_exchanged_whole() -> None:
     rng = np.random.default_rng(1)
-    scores, gave = rng.normal(size=(7, 4)) - 0.5, np.array([0, 0, 1, 1, 1, 2, 3])
-    found = donor_specific_convergence(scores, gave[:, None] == np.arange(4))
-    values = [abs(contrast(scores, np.array(order)[gave]).mean()) for order in itertools.permutations(range(4))]
-    assert found.p == pytest.approx(np.mean(np.array(values) >= values[0] - 1e-12))
-    assert found.least_p == pytest.approx(1 / 24)
+    scores, donor_of = rng.normal(size=(7, 4)) - 0.5, np.array([0, 0, 1, 1, 1, 2, 3])
+    convergence = donor_specific_convergence(scores, donor_of[:, None] == np.arange(4))
+    values = [
+        abs(own_minus_unrelated(scores, np.array(order)[donor_of]).mean()) for order in itertools.permutations(range(4))
+    ]
+    assert convergence.p == pytest.approx(np.mean(np.array(values) >= values[0] - 1e-12))
+    assert convergence.least_p == pytest.approx(1 / 24)
 
 
 def test_one_donor_has_no_interval_and_two_no_test() -> None:
     scores = np.random.default_rng(2).normal(size=(4, 2))
-    one = donor_specific_convergence(scores, np.array([[True, False]] * 4))
-    assert np.isnan([one.recipient_mean.low, one.donor_mean.high]).all()
-    assert one.n_donors == 1
-    two = donor_specific_convergence(scores, np.array([[True, False], [True, False], [False, True], [False, True]]))
-    assert two.p == two.least_p == 1
+    single = donor_specific_convergence(scores, np.array([[True, False]] * 4))
+    assert np.isnan([single.recipient_mean.low, single.donor_mean.high]).all()
+    assert single.n_donors == 1
+    pair = donor_specific_convergence(scores, np.array([[True, False], [True, False], [False, True], [False, True]]))
+    assert pair.p == pair.least_p == 1
 
 
 def test_false_positives_and_coverage_where_stool_moves_for_everyone_alike() -> None:
-    rng, hits, covered, n = np.random.default_rng(3), 0, 0, 150
+    rng, hits, covering, n = np.random.default_rng(3), 0, 0, 150
     for _ in range(n):
-        host, donors, generic = (1.5 * rng.standard_normal((k, 40)) for k in (15, 6, 1))
-        logs = np.vstack([host, host + 0.5 * generic + rng.standard_normal(host.shape), donors])
+        host, donors, common = (1.5 * rng.standard_normal((k, 40)) for k in (15, 6, 1))
+        logs = np.vstack([host, host + 0.5 * common + rng.standard_normal(host.shape), donors])
         shares = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
         distances = bray_curtis(shares)
-        own = rng.integers(6, size=15)[:, None] == np.arange(6)
-        found = donor_specific_convergence(distances[15:30, 30:] - distances[:15, 30:], own)
-        hits += found.p <= 0.05
-        covered += found.recipient_mean.low <= 0 <= found.recipient_mean.high
+        is_own_donor = rng.integers(6, size=15)[:, None] == np.arange(6)
+        convergence = donor_specific_convergence(distances[15:30, 30:] - distances[:15, 30:], is_own_donor)
+        hits += convergence.p <= 0.05
+        covering += convergence.recipient_mean.low <= 0 <= convergence.recipient_mean.high
     # 0.1% of binomial trials at the nominal level lie beyond.
     assert hits <= stats.binom.ppf(0.999, n, 0.05)
-    assert covered >= stats.binom.ppf(0.001, n, 0.95)
+    assert covering >= stats.binom.ppf(0.001, n, 0.95)

@@ -23,25 +23,25 @@ def delong(y, score_a, score_b):
     """Return the standard error of a difference of two AUROCs (DeLong et al. 1988, Biometrics 44:837-845)."""
 
     def placements(score):
-        above = np.sign(score[y == 1][:, None] - score[y == 0][None, :]) / 2 + 0.5
-        return above.mean(axis=1), above.mean(axis=0)
+        wins = np.sign(score[y == 1][:, None] - score[y == 0][None, :]) / 2 + 0.5
+        return wins.mean(axis=1), wins.mean(axis=0)
 
-    events, others = (a - b for a, b in zip(placements(score_a), placements(score_b), strict=True))
-    return np.sqrt(events.var(ddof=1) / len(events) + others.var(ddof=1) / len(others))
+    events, non_events = (a - b for a, b in zip(placements(score_a), placements(score_b), strict=True))
+    return np.sqrt(events.var(ddof=1) / len(events) + non_events.var(ddof=1) / len(non_events))
 
 
 def test_the_interval_is_as_wide_as_delongs():
     y, a, b = patients(0)
-    one = np.full(200, "a", dtype=object)
-    found = auroc_gain(y, a, b, one, 2000, seed=1)
-    assert found.value == pytest.approx(float(auroc(y, a)[0] - auroc(y, b)[0]))
-    assert found.high - found.low == pytest.approx(2 * 1.96 * delong(y, a, b), rel=0.08)
+    cohort = np.full(200, "a", dtype=object)
+    gain = auroc_gain(y, a, b, cohort, 2000, seed=1)
+    assert gain.value == pytest.approx(float(auroc(y, a)[0] - auroc(y, b)[0]))
+    assert gain.high - gain.low == pytest.approx(2 * 1.96 * delong(y, a, b), rel=0.08)
 
 
 def test_what_patients_have_in_common_cancels():
     y, a, b = patients(1)
-    found, alone = auroc_gain(y, a, b, COHORTS, 500), bootstrap_interval(auroc, y, a, COHORTS)
-    assert found.high - found.low < alone.high - alone.low
+    gain, auroc_interval = auroc_gain(y, a, b, COHORTS, 500), bootstrap_interval(auroc, y, a, COHORTS)
+    assert gain.high - gain.low < auroc_interval.high - auroc_interval.low
 
 
 def test_a_score_gains_nothing_on_itself_and_loses_what_another_gains():
@@ -72,11 +72,11 @@ def test_the_interval_covers_the_truth_at_about_its_rate():
     from scipy.stats import norm
 
     truth = norm.cdf(1.2 / np.sqrt(2.5)) - norm.cdf(0.6 / np.sqrt(2.5))
-    covered = 0
+    hits = 0
     for seed in range(150):
-        found = auroc_gain(*patients(100 + seed), COHORTS, 200, seed=seed)
-        covered += found.low <= truth <= found.high
-    assert 133 <= covered <= 149
+        gain = auroc_gain(*patients(100 + seed), COHORTS, 200, seed=seed)
+        hits += gain.low <= truth <= gain.high
+    assert 133 <= hits <= 149
 
 
 def test_the_same_seed_gives_the_same_numbers():

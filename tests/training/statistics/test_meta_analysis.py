@@ -23,13 +23,13 @@ def test_the_mean_is_metafors():
     """Kacker 2004's example, in R: rma(y, v, method="PM", control=list(tol=1e-9)), metafor."""
     y = np.array([61.0, 61.4, 62.21, 62.3, 62.34, 62.6, 62.7, 62.84, 65.9])
     v = np.array([0.2025, 1.2100, 0.0900, 0.2025, 0.3844, 0.5625, 0.0676, 0.0225, 1.8225])
-    found = random_effects(y, v)
-    assert found.tau2 == pytest.approx(0.705395309224248, abs=1e-8)
-    assert found.mean == pytest.approx(62.4076199113286, abs=1e-8)
+    combined = random_effects(y, v)
+    assert combined.tau2 == pytest.approx(0.705395309224248, abs=1e-8)
+    assert combined.mean == pytest.approx(62.4076199113286, abs=1e-8)
     # metafor's standard error times the t quantile of 8 degrees of freedom, 2.306004.
-    assert found.high - found.mean == pytest.approx(0.338030602684471 * 2.306004135, abs=1e-7)
+    assert combined.high - combined.mean == pytest.approx(0.338030602684471 * 2.306004135, abs=1e-7)
     # From the same run's QE, by Higgins and Thompson's definition.
-    assert found.i2 == pytest.approx((24.801897741835 - 8) / 24.801897741835)
+    assert combined.i2 == pytest.approx((24.801897741835 - 8) / 24.801897741835)
 
 
 def test_the_interval_is_hartung_and_knapps_by_statsmodels():
@@ -40,33 +40,35 @@ def test_the_interval_is_hartung_and_knapps_by_statsmodels():
         v = rng.uniform(0.02, 0.3, k)
         y = rng.normal(0.5, np.sqrt(v + 0.3))
         oracle = combine_effects(y, v, method_re="pm", use_t=True)
-        found = random_effects(y, v)
-        assert found.tau2 == pytest.approx(oracle.tau2, abs=1e-4)
-        assert found.mean == pytest.approx(oracle.mean_effect_re, abs=1e-4)
+        combined = random_effects(y, v)
+        assert combined.tau2 == pytest.approx(oracle.tau2, abs=1e-4)
+        assert combined.mean == pytest.approx(oracle.mean_effect_re, abs=1e-4)
         if oracle.tau2 > 0:
             compared += 1
-            reach = stats.t.ppf(0.975, k - 1) * oracle.sd_eff_w_re_hksj
-            assert (found.low, found.high) == pytest.approx((found.mean - reach, found.mean + reach), abs=1e-3)
+            half_width = stats.t.ppf(0.975, k - 1) * oracle.sd_eff_w_re_hksj
+            assert (combined.low, combined.high) == pytest.approx(
+                (combined.mean - half_width, combined.mean + half_width), abs=1e-3
+            )
     assert compared > 10
 
 
 def test_cohorts_that_happen_to_agree_do_not_shrink_the_interval():
     """Hartung and Knapp's own would have width 0 here."""
-    found = random_effects(np.full(4, 0.2), np.full(4, 0.04))
-    assert found.tau2 == found.i2 == 0
-    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 3) * 0.1)
-    assert found.prediction_low <= found.low < found.high <= found.prediction_high
+    combined = random_effects(np.full(4, 0.2), np.full(4, 0.04))
+    assert combined.tau2 == combined.i2 == 0
+    assert combined.high - combined.low == pytest.approx(2 * stats.t.ppf(0.975, 3) * 0.1)
+    assert combined.prediction_low <= combined.low < combined.high <= combined.prediction_high
 
 
 @pytest.mark.parametrize("k", [3, 6, 12])
 def test_without_sampling_error_the_prediction_is_the_t_interval_of_one_more_value(k):
     y = np.random.default_rng(k).normal(size=k)
-    found = random_effects(y, np.full(k, 1e-9))
-    reach = stats.t.ppf(0.975, k - 1) * y.std(ddof=1) * np.sqrt(1 + 1 / k)
-    assert (found.prediction_low, found.prediction_high) == pytest.approx(
-        (y.mean() - reach, y.mean() + reach), rel=5e-3
+    combined = random_effects(y, np.full(k, 1e-9))
+    half_width = stats.t.ppf(0.975, k - 1) * y.std(ddof=1) * np.sqrt(1 + 1 / k)
+    assert (combined.prediction_low, combined.prediction_high) == pytest.approx(
+        (y.mean() - half_width, y.mean() + half_width), rel=5e-3
     )
-    assert found.tau2 == pytest.approx(y.var(ddof=1), rel=1e-6)
+    assert combined.tau2 == pytest.approx(y.var(ddof=1), rel=1e-6)
 
 
 def test_intervals_cover_the_mean_and_a_new_cohort_at_about_their_rate():
@@ -75,8 +77,8 @@ def test_intervals_cover_the_mean_and_a_new_cohort_at_about_their_rate():
     variances, covered = 1 / (SIZES * 0.24 * 0.33), np.zeros(2)
     for _ in range(200):
         truth = 0.4 + 0.4 * rng.normal(size=7)
-        found = random_effects(truth[:6] + np.sqrt(variances) * rng.normal(size=6), variances)
-        covered += found.low <= 0.4 <= found.high, found.prediction_low <= truth[6] <= found.prediction_high
+        combined = random_effects(truth[:6] + np.sqrt(variances) * rng.normal(size=6), variances)
+        covered += combined.low <= 0.4 <= combined.high, combined.prediction_low <= truth[6] <= combined.prediction_high
     assert (covered >= 181).all()
     assert (covered <= 199).all()
 
@@ -112,29 +114,29 @@ def test_a_cohort_ranked_without_a_fault_has_a_finite_weight(area):
 
 def test_a_cohorts_interval_ends_where_the_auroc_found_is_just_possible():
     y, score, cohorts = one_cohort(4, 6, [3, 5, 8, 9, 1, 2, 4, 6, 7, 0])
-    found = cohort_aurocs(y, score, cohorts)["a"]
-    for end in (found.low, found.high):
-        assert abs(found.value - end) == pytest.approx(1.959964 * np.sqrt(auroc_variance(end, 4, 6)), rel=1e-5)
-    assert 0 < found.low < found.value < found.high < 1
+    interval = cohort_aurocs(y, score, cohorts)["a"]
+    for end in (interval.low, interval.high):
+        assert abs(interval.value - end) == pytest.approx(1.959964 * np.sqrt(auroc_variance(end, 4, 6)), rel=1e-5)
+    assert 0 < interval.low < interval.value < interval.high < 1
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_perfect_ranking_of_few_patients_is_not_certainty(sign):
     y, score, cohorts = one_cohort(3, 12, sign * np.repeat([1, 0], [3, 12]))
-    found = cohort_aurocs(y, score, cohorts)["a"]
-    least = found.low if sign == 1 else 1 - found.high
-    assert found.value == (sign == 1)
-    assert 0.5 < least < 0.8
+    interval = cohort_aurocs(y, score, cohorts)["a"]
+    nearest_limit = interval.low if sign == 1 else 1 - interval.high
+    assert interval.value == (sign == 1)
+    assert 0.5 < nearest_limit < 0.8
 
 
 def test_cohort_intervals_cover_at_about_their_rate():
-    rng, covered = np.random.default_rng(3), 0
+    rng, hits = np.random.default_rng(3), 0
     truth = float(stats.norm.cdf(1 / np.sqrt(2)))
     for _ in range(400):
         y, score, cohorts = one_cohort(8, 14, np.r_[rng.normal(1, 1, 8), rng.normal(0, 1, 14)])
-        found = cohort_aurocs(y, score, cohorts)["a"]
-        covered += found.low <= truth <= found.high
-    assert 368 <= covered <= 394
+        interval = cohort_aurocs(y, score, cohorts)["a"]
+        hits += interval.low <= truth <= interval.high
+    assert 368 <= hits <= 394
 
 
 def test_aurocs_are_combined_as_log_odds_and_one_class_is_left_out():
@@ -143,38 +145,40 @@ def test_aurocs_are_combined_as_log_odds_and_one_class_is_left_out():
     y = (rng.random(160) < 0.4).astype(float)
     y[150:] = 1
     score = y + rng.normal(size=160)
-    found, areas = auroc_random_effects(y, score, cohorts), cohort_aurocs(y, score, cohorts)
-    assert found.k == 3
+    combined, areas = auroc_random_effects(y, score, cohorts), cohort_aurocs(y, score, cohorts)
+    assert combined.k == 3
     assert list(areas) == ["a", "b", "c"]
-    area = np.array([each.value for each in areas.values()])
+    area = np.array([estimate.value for estimate in areas.values()])
     events = np.array([y[cohorts == name].sum() for name in "abc"])
     variance = auroc_variance(area, events, np.array([60, 50, 40]) - events) / (area * (1 - area)) ** 2
-    expected = random_effects(logit(area), variance)
+    on_log_odds = random_effects(logit(area), variance)
     for end in ("mean", "low", "high", "prediction_low", "prediction_high"):
-        assert getattr(found, end) == pytest.approx(float(expit(getattr(expected, end))))
-    assert (found.tau2, found.i2) == pytest.approx((expected.tau2, expected.i2))
+        assert getattr(combined, end) == pytest.approx(float(expit(getattr(on_log_odds, end))))
+    assert (combined.tau2, combined.i2) == pytest.approx((on_log_odds.tau2, on_log_odds.i2))
 
 
 def test_no_measurable_cohort_gives_no_number():
-    found = auroc_random_effects(np.ones(4), np.arange(4.0), np.full(4, "a", dtype=object))
-    assert (found.k, found.mean, found.low) == (0, None, None)
+    combined = auroc_random_effects(np.ones(4), np.arange(4.0), np.full(4, "a", dtype=object))
+    assert (combined.k, combined.mean, combined.low) == (0, None, None)
 
 
 def test_rates_are_combined_as_log_odds_of_half_a_patient_more():
     events, patients = np.array([12.0, 0.0, 30.0, 8.0]), np.array([40.0, 15.0, 62.0, 39.0])
-    found = rate_random_effects(events, patients)
-    had, others = events + 0.5, patients - events + 0.5
-    oracle = combine_effects(logit(had / (had + others)), 1 / had + 1 / others, method_re="pm", use_t=True)
-    assert found.mean == pytest.approx(float(expit(oracle.mean_effect_re)), abs=1e-4)
-    assert found.prediction_low < found.low < found.mean < found.high < found.prediction_high
-    one = rate_random_effects(np.array([3.0]), np.array([9.0]))
-    assert (one.mean, one.low) == (pytest.approx(0.35), None)
+    combined = rate_random_effects(events, patients)
+    with_event, without_event = events + 0.5, patients - events + 0.5
+    oracle = combine_effects(
+        logit(with_event / (with_event + without_event)), 1 / with_event + 1 / without_event, method_re="pm", use_t=True
+    )
+    assert combined.mean == pytest.approx(float(expit(oracle.mean_effect_re)), abs=1e-4)
+    assert combined.prediction_low < combined.low < combined.mean < combined.high < combined.prediction_high
+    single = rate_random_effects(np.array([3.0]), np.array([9.0]))
+    assert (single.mean, single.low) == (pytest.approx(0.35), None)
 
 
 def test_rates_that_differ_by_more_than_chance_widen_the_interval():
     patients = np.full(6, 50.0)
-    alike, apart = (
+    homogeneous, heterogeneous = (
         rate_random_effects(np.array(e, dtype=float), patients) for e in ([20] * 6, [5, 10, 20, 20, 30, 35])
     )
-    assert apart.high - apart.low > 3 * (alike.high - alike.low)
-    assert alike.mean == pytest.approx(20.5 / 51)
+    assert heterogeneous.high - heterogeneous.low > 3 * (homogeneous.high - homogeneous.low)
+    assert homogeneous.mean == pytest.approx(20.5 / 51)

@@ -27,11 +27,11 @@ def test_metrics_agree_with_scikit_learn(pairs):
 def test_weights_mean_how_often_a_sample_counts(pairs, seed):
     y, score = np.array(pairs, dtype=float).T
     weights = np.random.default_rng(seed).integers(0, 4, len(y))
-    y_again, score_again = np.repeat(y, weights), np.repeat(score, weights)
+    repeated_y, repeated_score = np.repeat(y, weights), np.repeat(score, weights)
     for metric in (auroc, auprc):
         weighted = metric(y, score, weights[None, :].astype(float))[0]
-        if 0 < y_again.sum() < len(y_again):
-            assert weighted == pytest.approx(metric(y_again, score_again)[0])
+        if 0 < repeated_y.sum() < len(repeated_y):
+            assert weighted == pytest.approx(metric(repeated_y, repeated_score)[0])
 
 
 def test_one_class_cannot_be_ranked():
@@ -58,17 +58,17 @@ def test_cohorts_count_by_their_patients():
 
 def test_intervals_cover_the_truth_at_about_their_rate():
     """Normal scores one standard deviation apart have an AUROC of 0.760."""
-    rng, covered = np.random.default_rng(0), 0
+    rng, hits = np.random.default_rng(0), 0
     for draw in range(200):
         y = (np.arange(80) % 2).astype(float)
-        found = bootstrap_interval(auroc, y, rng.normal(size=80) + y, np.full(80, "a", dtype=object), seed=draw)
-        covered += found.low <= 0.7602 <= found.high
-        assert found.low <= found.value <= found.high
-    assert 178 <= covered <= 199
+        interval = bootstrap_interval(auroc, y, rng.normal(size=80) + y, np.full(80, "a", dtype=object), seed=draw)
+        hits += interval.low <= 0.7602 <= interval.high
+        assert interval.low <= interval.value <= interval.high
+    assert 178 <= hits <= 199
 
 
 def test_log_loss_is_the_mean_surprise():
     y, margin = np.array([1.0, 0.0]), np.array([[2.0, -1.0], [0.0, 0.0]])
     p = 1 / (1 + np.exp(-margin))
-    expected = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p), axis=1)
-    assert log_loss(y, margin) == pytest.approx(expected)
+    surprise = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p), axis=1)
+    assert log_loss(y, margin) == pytest.approx(surprise)

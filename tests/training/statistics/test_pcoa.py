@@ -18,9 +18,9 @@ def random_proportions(n: int, seed: int = 0, taxa: int = 25) -> np.ndarray:
 def test_coordinates_agree_with_scikit_bio() -> None:
     distances = bray_curtis(random_proportions(14))
     coordinates, explained = principal_coordinates(distances)
-    expected = pcoa(DistanceMatrix(distances), warn_neg_eigval=False)
-    np.testing.assert_allclose(np.abs(coordinates), np.abs(expected.samples.iloc[:, :2]), atol=1e-8)
-    values = np.maximum(expected.eigvals.to_numpy(), 0)
+    skbio_pcoa = pcoa(DistanceMatrix(distances), warn_neg_eigval=False)
+    np.testing.assert_allclose(np.abs(coordinates), np.abs(skbio_pcoa.samples.iloc[:, :2]), atol=1e-8)
+    values = np.maximum(skbio_pcoa.eigvals.to_numpy(), 0)
     np.testing.assert_allclose(explained, values[:2] / values.sum(), rtol=1e-6)
 
 

@@ -51,17 +51,17 @@ def test_permdisp_is_generalized_least_squares_of_correlated_distances() -> None
     correlated = np.where(np.equal.outer(groups, groups), 1 / 9, 0) + 8 / 9 * np.eye(12)
     levels = np.equal.outer(groups, np.arange(3)).astype(float)
     model = sm.GLS(centroid_distances(distances, as_names(groups)), levels, sigma=correlated).fit()
-    expected = model.f_test([[1, -1, 0], [0, 1, -1]])
+    f_test = model.f_test([[1, -1, 0], [0, 1, -1]])
     test = permdisp(distances, as_names(groups))
-    assert test.f == pytest.approx(float(expected.fvalue))
+    assert test.f == pytest.approx(float(f_test.fvalue))
     assert test.p == pytest.approx(stats.f.sf(test.f, 2, 9 * 8 / 9))
 
 
 def test_permdisp_within_patients_agrees_with_scikit_bio_where_patients_do_not_differ() -> None:
     distances = euclidean(np.random.default_rng(8).normal(size=(24, 4)) * np.repeat([1, 2.5], 12)[:, None])
     names, patients = as_names("a" * 12 + "b" * 12), as_names([*range(12)] * 2)
-    expected = skbio_permdisp(DistanceMatrix(distances), list(names), test="centroid", permutations=999, seed=0)
-    assert permdisp(distances, names, blocks=patients).p == pytest.approx(expected["p-value"], abs=0.05)
+    skbio_test = skbio_permdisp(DistanceMatrix(distances), list(names), test="centroid", permutations=999, seed=0)
+    assert permdisp(distances, names, blocks=patients).p == pytest.approx(skbio_test["p-value"], abs=0.05)
 
 
 def test_groups_of_two_rows_are_uninformative() -> None:
@@ -71,10 +71,10 @@ def test_groups_of_two_rows_are_uninformative() -> None:
 def test_distances_to_centroids() -> None:
     values = np.random.default_rng(9).normal(size=(7, 3))
     groups = as_names("aaabbbc")
-    expected = np.concatenate(
+    centroid_distance = np.concatenate(
         [
             np.linalg.norm(rows - rows.mean(axis=0), axis=1) * (len(rows) / (len(rows) - 1)) ** 0.5
             for rows in (values[:3], values[3:6])
         ]
     )
-    np.testing.assert_allclose(centroid_distances(euclidean(values), groups), [*expected, 0], atol=1e-7)
+    np.testing.assert_allclose(centroid_distances(euclidean(values), groups), [*centroid_distance, 0], atol=1e-7)

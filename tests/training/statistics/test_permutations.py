@@ -5,23 +5,23 @@ from training.statistics.permutations import PERMUTATIONS, row_orders, row_order
 
 
 @pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 6), (7, 5040), (8, PERMUTATIONS + 1)])
-def test_orders_begin_with_the_data(n: int, expected: int) -> None:
-    found = row_orders(n)
-    assert found.shape == (expected, n)
-    assert found[0].tolist() == list(range(n))
-    assert (np.sort(found, axis=1) == np.arange(n)).all()
+def test_orders_begin_with_the_data(n: int, n_orders: int) -> None:
+    orders = row_orders(n)
+    assert orders.shape == (n_orders, n)
+    assert orders[0].tolist() == list(range(n))
+    assert (np.sort(orders, axis=1) == np.arange(n)).all()
     if n <= 7:
-        assert len(np.unique(found, axis=0)) == expected
+        assert len(np.unique(orders, axis=0)) == n_orders
 
 
 @pytest.mark.parametrize("pairs", [3, 20])
 def test_orders_within_never_leave_their_block(pairs: int) -> None:
     blocks = np.array([f"b{i % pairs}" for i in range(2 * pairs)], dtype=object)
-    found = row_orders_within_blocks(blocks)
-    assert len(found) == min(2**pairs, PERMUTATIONS + 1)
-    assert found[0].tolist() == list(range(2 * pairs))
-    assert (blocks[found] == blocks).all()
-    assert 0.45 < (found[:, 0] == 0).mean() < 0.55
+    orders = row_orders_within_blocks(blocks)
+    assert len(orders) == min(2**pairs, PERMUTATIONS + 1)
+    assert orders[0].tolist() == list(range(2 * pairs))
+    assert (blocks[orders] == blocks).all()
+    assert 0.45 < (orders[:, 0] == 0).mean() < 0.55
 
 
 def test_signs_are_all_or_random() -> None:

@@ -20,7 +20,7 @@ def test_the_slope_after_the_peak_is_that_of_least_squares():
 def test_after_a_peak_of_noise_there_is_a_fall_which_the_shuffled_null_has_too():
     rng = np.random.default_rng(2)
     noise = [(np.arange(6.0), rng.normal(size=6)) for _ in range(40)]
-    slopes = [post_peak_slope(*one)[1] for one in noise]
+    slopes = [post_peak_slope(*series)[1] for series in noise]
     assert ttest_1samp(slopes, 0).pvalue < 1e-4
     null, p = post_peak_slope_test(noise)
     assert null == pytest.approx(np.mean(slopes), abs=0.15)

@@ -10,7 +10,7 @@ from scipy.stats import binom, pearsonr, permutation_test
 from training.statistics.repeated_measures import detectable_correlation, rmcorr, rmcorr_permutation_test
 
 
-def draws(seed=7):
+def measurements(seed=7):
     rng = np.random.default_rng(seed)
     n = rng.integers(1, 6, 9)
     patient, x = np.repeat(np.arange(9), n), rng.normal(size=n.sum()).round(2)
@@ -19,35 +19,35 @@ def draws(seed=7):
 
 def test_the_correlation_is_pingouins():
     """pingouin 0.7, in an environment of its own: rm_corr(d[of patients with several], x="x", y="y", subject="p")."""
-    found = rmcorr(*draws())
-    assert (found.r, found.df, found.p) == pytest.approx((0.44754, 23, 0.024879), abs=1e-5)
-    assert (found.low, found.high) == pytest.approx((0.06, 0.72), abs=0.005)
+    correlation = rmcorr(*measurements())
+    assert (correlation.r, correlation.df, correlation.p) == pytest.approx((0.44754, 23, 0.024879), abs=1e-5)
+    assert (correlation.low, correlation.high) == pytest.approx((0.06, 0.72), abs=0.005)
 
 
 def test_the_correlation_is_that_of_an_analysis_of_covariance():
-    x, y, patient = draws(8)
-    course = np.arange(len(x)) % 3
-    for labels in ((patient,), (patient, course)):
+    x, y, patient = measurements(8)
+    window = np.arange(len(x)) % 3
+    for labels in ((patient,), (patient, window)):
         # One level of the course is the reference. A patient of one draw has an intercept and a residual of 0.
-        levels = [np.unique(one)[at > 0 :] for at, one in enumerate(labels)]
-        dummies = [one[:, None] == level for one, level in zip(labels, levels, strict=True)]
-        whole = sm.OLS(y, np.column_stack([*dummies, x]).astype(float)).fit()
-        found = rmcorr(x, y, *labels)
-        assert found.df == whole.df_resid
-        assert found.p == pytest.approx(whole.pvalues[-1], rel=1e-6)
-        tvalue = whole.tvalues[-1]
-        assert found.r == pytest.approx(tvalue / np.sqrt(tvalue**2 + whole.df_resid))
+        levels = [np.unique(label)[i > 0 :] for i, label in enumerate(labels)]
+        dummies = [label[:, None] == level for label, level in zip(labels, levels, strict=True)]
+        ancova = sm.OLS(y, np.column_stack([*dummies, x]).astype(float)).fit()
+        correlation = rmcorr(x, y, *labels)
+        assert correlation.df == ancova.df_resid
+        assert correlation.p == pytest.approx(ancova.pvalues[-1], rel=1e-6)
+        tvalue = ancova.tvalues[-1]
+        assert correlation.r == pytest.approx(tvalue / np.sqrt(tvalue**2 + ancova.df_resid))
 
 
 def test_of_one_patient_it_is_pearsons():
-    x, y, _ = draws(9)
-    found, theirs = rmcorr(x, y, np.zeros(len(x))), pearsonr(x, y)
-    assert (found.r, found.p) == pytest.approx((theirs.statistic, theirs.pvalue))
-    assert (found.low, found.high) == pytest.approx(theirs.confidence_interval())
+    x, y, _ = measurements(9)
+    correlation, pearson = rmcorr(x, y, np.zeros(len(x))), pearsonr(x, y)
+    assert (correlation.r, correlation.p) == pytest.approx((pearson.statistic, pearson.pvalue))
+    assert (correlation.low, correlation.high) == pytest.approx(pearson.confidence_interval())
 
 
 def test_differences_between_patients_do_not_count():
-    x, y, patient = draws(10)
+    x, y, patient = measurements(10)
     assert rmcorr(x + 50 * patient, y - 90 * patient, patient).r == pytest.approx(rmcorr(x, y, patient).r)
     assert np.isnan(rmcorr(x[:1], y[:1], patient[:1]).r)
 
@@ -76,14 +76,14 @@ def test_draws_change_places_within_patients_alone():
 
 def test_departures_from_a_common_course_have_their_nominal_error():
     rng, hits, trials = np.random.default_rng(9), 0, 400
-    patient, course = np.repeat(np.arange(5), 5), np.tile([0, 1, 1, 2, 3], 5)
-    pulse = np.array([0.0, 3, 1, -2])[course]
+    patient, window = np.repeat(np.arange(5), 5), np.tile([0, 1, 1, 2, 3], 5)
+    pulse = np.array([0.0, 3, 1, -2])[window]
     for _ in range(trials):
         x, y = 2 * pulse + rng.normal(size=25), pulse + rng.normal(size=25)
-        r, p = rmcorr_permutation_test(x[:, None], y, patient, course, n=199)
+        r, p = rmcorr_permutation_test(x[:, None], y, patient, window, n=199)
         hits += p[0] <= 0.05
     assert binom.ppf(0.001, trials, 0.05) <= hits <= binom.ppf(0.999, trials, 0.05)
-    assert r[0] == pytest.approx(rmcorr(x, y, patient, course).r)
+    assert r[0] == pytest.approx(rmcorr(x, y, patient, window).r)
     assert rmcorr_permutation_test(x[:, None], y, patient, n=199)[1][0] < 0.05
 
 
@@ -97,9 +97,9 @@ def test_what_does_not_vary_within_patients_is_no_link():
 def test_the_smallest_correlation_is_found_in_four_trials_of_five(df, tests):
     n, rng = 10, np.random.default_rng(df)
     patient = np.arange(df + 1 + n) % n
-    rho, found = detectable_correlation(df, tests=tests), 0
+    rho, rejections = detectable_correlation(df, tests=tests), 0
     for _ in range(1500):
         x, e = rng.normal(size=(2, len(patient)))
-        found += rmcorr(x, rho * x + np.sqrt(1 - rho**2) * e, patient).p <= 0.05 / tests
-    assert found / 1500 == pytest.approx(0.8, abs=0.04)
+        rejections += rmcorr(x, rho * x + np.sqrt(1 - rho**2) * e, patient).p <= 0.05 / tests
+    assert rejections / 1500 == pytest.approx(0.8, abs=0.04)
     assert detectable_correlation(1) == 1

@@ -23,59 +23,59 @@ times = st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_s
 
 
 def test_five_deaths_have_a_median_of_8_3_from_2_5_to_not_reached():
-    found = median_survival(kaplan_meier(FIVE, np.ones(5, dtype=bool)))
-    assert (found.value, found.low, found.high) == (8.3, 2.5, np.inf)
+    median = median_survival(kaplan_meier(FIVE, np.ones(5, dtype=bool)))
+    assert (median.value, median.low, median.high) == (8.3, 2.5, np.inf)
 
 
 def test_one_death_of_five_leaves_the_median_not_reached():
-    found = median_survival(kaplan_meier(FIVE, np.arange(5) == 0))
-    assert (found.value, found.low, found.high) == (np.inf, 2.5, np.inf)
+    median = median_survival(kaplan_meier(FIVE, np.arange(5) == 0))
+    assert (median.value, median.low, median.high) == (np.inf, 2.5, np.inf)
 
 
 def test_kaplan_meier_is_lifelines_with_ties_and_censoring():
     # lifelines 0.30: KaplanMeierFitter().fit(WEEKS, RELAPSED).confidence_interval_, and median_survival_times of it.
     curve = kaplan_meier(WEEKS, RELAPSED)
-    at = np.searchsorted(curve.days, [6, 7, 10, 13, 16, 22, 23])
+    steps = np.searchsorted(curve.days, [6, 7, 10, 13, 16, 22, 23])
     np.testing.assert_allclose(
-        curve.estimate[at], [0.857143, 0.806723, 0.752941, 0.690196, 0.627451, 0.537815, 0.448179], atol=1e-6
+        curve.estimate[steps], [0.857143, 0.806723, 0.752941, 0.690196, 0.627451, 0.537815, 0.448179], atol=1e-6
     )
     np.testing.assert_allclose(
-        curve.low[at], [0.619718, 0.563147, 0.5032, 0.43161, 0.367511, 0.267779, 0.188052], atol=1e-6
+        curve.low[steps], [0.619718, 0.563147, 0.5032, 0.43161, 0.367511, 0.267779, 0.188052], atol=1e-6
     )
     np.testing.assert_allclose(
-        curve.high[at], [0.951552, 0.922809, 0.889362, 0.849066, 0.804912, 0.746791, 0.680143], atol=1e-6
+        curve.high[steps], [0.951552, 0.922809, 0.889362, 0.849066, 0.804912, 0.746791, 0.680143], atol=1e-6
     )
-    found = median_survival(curve)
-    assert (found.value, found.low, found.high) == (23, 13, np.inf)
+    median = median_survival(curve)
+    assert (median.value, median.low, median.high) == (23, 13, np.inf)
 
 
 @settings(deadline=None)
 @given(times)
-def test_kaplan_meier_is_statsmodels_and_scipys(drawn):
-    time, event = np.array(drawn, dtype=float).T
+def test_kaplan_meier_is_statsmodels_and_scipys(pairs):
+    time, event = np.array(pairs, dtype=float).T
     event = event.astype(bool)
     curve = kaplan_meier(time, event)
     np.testing.assert_allclose(
         curve.estimate, ecdf(CensoredData(time[event], right=time[~event])).sf.evaluate(curve.days)
     )
-    other = SurvfuncRight(time, event)
-    at = np.searchsorted(curve.days, other.surv_times)
-    np.testing.assert_allclose(curve.estimate[at], other.surv_prob, atol=1e-12)
-    np.testing.assert_array_equal(curve.at_risk[at], other.n_risk)
-    known = np.isfinite(curve.low[at])
-    inner = other.surv_prob[known]
-    width = Z * other.surv_prob_se[known] / inner / np.log(inner)
-    np.testing.assert_allclose(curve.low[at][known], inner ** np.exp(-width), atol=1e-9)
-    np.testing.assert_allclose(curve.high[at][known], inner ** np.exp(width), atol=1e-9)
+    reference = SurvfuncRight(time, event)
+    steps = np.searchsorted(curve.days, reference.surv_times)
+    np.testing.assert_allclose(curve.estimate[steps], reference.surv_prob, atol=1e-12)
+    np.testing.assert_array_equal(curve.at_risk[steps], reference.n_risk)
+    has_interval = np.isfinite(curve.low[steps])
+    survival = reference.surv_prob[has_interval]
+    width = Z * reference.surv_prob_se[has_interval] / survival / np.log(survival)
+    np.testing.assert_allclose(curve.low[steps][has_interval], survival ** np.exp(-width), atol=1e-9)
+    np.testing.assert_allclose(curve.high[steps][has_interval], survival ** np.exp(width), atol=1e-9)
 
 
 @settings(deadline=None)
 @given(times)
-def test_medians_lie_within_their_intervals(drawn):
-    time, event = np.array(drawn, dtype=float).T
-    found = median_survival(kaplan_meier(time, event.astype(bool)))
-    assert found.value <= found.high
-    assert np.isnan(found.low) or found.low <= found.value
+def test_medians_lie_within_their_intervals(pairs):
+    time, event = np.array(pairs, dtype=float).T
+    median = median_survival(kaplan_meier(time, event.astype(bool)))
+    assert median.value <= median.high
+    assert np.isnan(median.low) or median.low <= median.value
 
 
 @settings(deadline=None)
@@ -84,8 +84,8 @@ def test_without_censoring_the_limits_are_clopper_and_pearsons(days):
     time = np.array(days, dtype=float)
     curve = beta_product(time, np.ones(time.size, dtype=bool))
     for day, low, high in zip(curve.days, curve.low, curve.high, strict=True):
-        theirs = binomtest(int((time > day).sum()), time.size).proportion_ci()
-        assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+        clopper_pearson = binomtest(int((time > day).sum()), time.size).proportion_ci()
+        assert (low, high) == pytest.approx((clopper_pearson.low, clopper_pearson.high), abs=1e-9)
 
 
 def test_with_censoring_the_limits_are_quantiles_of_products_of_betas():
@@ -98,23 +98,23 @@ def test_with_censoring_the_limits_are_quantiles_of_products_of_betas():
             product *= rng.beta(n - d + 1, d, product.size)
         followed = (day < WEEKS).sum()
         lower = product * (rng.beta(followed, 1, product.size) if followed else 0)
-        found = curve.estimate_on(day, 1)
-        expected = np.quantile(lower, 0.025), np.quantile(product, 0.975)
+        estimate = curve.estimate_on(day, 1)
+        limits = np.quantile(lower, 0.025), np.quantile(product, 0.975)
         # The moments' beta distribution is near the product's, not it.
-        assert (found.low, found.high) == pytest.approx(expected, abs=0.01)
+        assert (estimate.low, estimate.high) == pytest.approx(limits, abs=0.01)
 
 
 @pytest.mark.parametrize("n", [5, 10, 20])
 def test_nineteen_in_twenty_limits_hold_the_survival_of_few_patients(n):
-    rng, missed = np.random.default_rng(n), np.zeros(3)
+    rng, misses = np.random.default_rng(n), np.zeros(3)
     for _ in range(600):
         death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
         curve = beta_product(np.minimum(death, end), death <= end)
-        for at, time in enumerate((0.2, 0.5, 1)):
-            found = curve.estimate_on(time, 1)
-            missed[at] += found.low > 0.5**time or found.high < 0.5**time
+        for i, time in enumerate((0.2, 0.5, 1)):
+            estimate = curve.estimate_on(time, 1)
+            misses[i] += estimate.low > 0.5**time or estimate.high < 0.5**time
     # 0.05 and 2.6 standard errors of 600 draws.
-    assert (missed / 600).max() < 0.073
+    assert (misses / 600).max() < 0.073
 
 
 def test_where_survival_is_one_half_for_a_while_the_median_is_its_middle():
@@ -143,29 +143,29 @@ def test_incidence_is_statsmodels(seed, n):
     y = np.column_stack([rng.integers(1, 20, n), rng.integers(0, 3, n)]).astype(float)
     # statsmodels numbers the causes it finds and gives no variance once nobody is left.
     y = np.vstack([y, [[0.5, EVENT], [0.5, DEATH], [21, 0]]])
-    other = CumIncidenceRight(y[:, 0], y[:, 1].astype(int))
-    for curve, share, se in zip(aalen_johansen(y), other.cinc, other.cinc_se, strict=True):
-        at = np.searchsorted(curve.days, other.times)
-        np.testing.assert_allclose(curve.estimate[at], share, atol=1e-12)
-        width = Z * se / share / -np.log(share)
-        np.testing.assert_allclose(curve.low[at], share ** np.exp(width), atol=1e-9)
-        np.testing.assert_allclose(curve.high[at], share ** np.exp(-width), atol=1e-9)
+    reference = CumIncidenceRight(y[:, 0], y[:, 1].astype(int))
+    for curve, incidence, se in zip(aalen_johansen(y), reference.cinc, reference.cinc_se, strict=True):
+        steps = np.searchsorted(curve.days, reference.times)
+        np.testing.assert_allclose(curve.estimate[steps], incidence, atol=1e-12)
+        width = Z * se / incidence / -np.log(incidence)
+        np.testing.assert_allclose(curve.low[steps], incidence ** np.exp(width), atol=1e-9)
+        np.testing.assert_allclose(curve.high[steps], incidence ** np.exp(-width), atol=1e-9)
 
 
 def test_without_censoring_incidence_has_the_binomial_variance():
     y = np.column_stack([np.arange(1.0, 21), np.tile([EVENT, DEATH, EVENT, DEATH], 5)])
     curve = aalen_johansen(y)[0]
-    share, low = curve.estimate[9], curve.low[9]
-    se = np.log(np.log(low) / np.log(share)) / Z * share * -np.log(share)
-    assert se == pytest.approx(np.sqrt(share * (1 - share) / 20))
+    incidence, low = curve.estimate[9], curve.low[9]
+    se = np.log(np.log(low) / np.log(incidence)) / Z * incidence * -np.log(incidence)
+    assert se == pytest.approx(np.sqrt(incidence * (1 - incidence) / 20))
 
 
 @pytest.mark.parametrize("n", [5, 10, 20])
 def test_nineteen_in_twenty_intervals_hold_the_median_of_few_patients(n):
-    rng, held = np.random.default_rng(n), []
+    rng, hits = np.random.default_rng(n), []
     for _ in range(800):
         death, end = rng.exponential(1 / np.log(2), n), rng.uniform(0.5, 4, n)
-        found = median_survival(kaplan_meier(np.minimum(death, end), death <= end))
-        held.append(not found.low > 1 and found.high >= 1)
+        median = median_survival(kaplan_meier(np.minimum(death, end), death <= end))
+        hits.append(not median.low > 1 and median.high >= 1)
     # 0.95 less 2.6 standard errors of 800 draws.
-    assert np.mean(held) > 0.93
+    assert np.mean(hits) > 0.93

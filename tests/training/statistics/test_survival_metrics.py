@@ -64,18 +64,18 @@ def test_figures_of_scikit_survival():
 def test_published_transplants():
     """Incidences of scikit-survival 0.25.0 (`cumulative_incidence_competing_risks`) and of statsmodels."""
     days, incidence = cumulative_incidence(BMT)
-    at = np.searchsorted(days, [0, 3, 8, 72])
-    np.testing.assert_allclose(incidence[0, 0, at], [0.028571, 0.145813, 0.237712, 0.272839], atol=5e-7)
-    np.testing.assert_allclose(incidence[1, 0, at], [0.028571, 0.115271, 0.270505, 0.481270], atol=5e-7)
-    other = CumIncidenceRight(BMT[:, 0], BMT[:, 1].astype(int))
-    for mine, theirs in zip(incidence[:, 0], other.cinc, strict=True):
-        np.testing.assert_allclose(mine[np.searchsorted(days, other.times)], theirs)
+    steps = np.searchsorted(days, [0, 3, 8, 72])
+    np.testing.assert_allclose(incidence[0, 0, steps], [0.028571, 0.145813, 0.237712, 0.272839], atol=5e-7)
+    np.testing.assert_allclose(incidence[1, 0, steps], [0.028571, 0.115271, 0.270505, 0.481270], atol=5e-7)
+    reference = CumIncidenceRight(BMT[:, 0], BMT[:, 1].astype(int))
+    for curve, reference_curve in zip(incidence[:, 0], reference.cinc, strict=True):
+        np.testing.assert_allclose(curve[np.searchsorted(days, reference.times)], reference_curve)
 
 
 def test_death_as_censoring_would_overstate_the_event():
     days, incidence = cumulative_incidence(BMT)
-    alone = SurvfuncRight(BMT[:, 0], BMT[:, 1] == EVENT)
-    assert 1 - alone.surv_prob[-1] > incidence[0, 0, -1] + 0.05
+    kaplan_meier = SurvfuncRight(BMT[:, 0], BMT[:, 1] == EVENT)
+    assert 1 - kaplan_meier.surv_prob[-1] > incidence[0, 0, -1] + 0.05
     np.testing.assert_allclose(
         cumulative_incidence_at(BMT, BMT[:, 0], day=8), [incidence[0, 0, np.searchsorted(days, 8)]]
     )
@@ -84,8 +84,10 @@ def test_death_as_censoring_would_overstate_the_event():
 def test_without_death_incidence_is_one_minus_kaplan_and_meier():
     y, _ = censored()
     days, incidence = cumulative_incidence(y)
-    other = SurvfuncRight(y[:, 0], y[:, 1])
-    np.testing.assert_allclose(incidence[0, 0, np.searchsorted(days, other.surv_times)], 1 - other.surv_prob)
+    kaplan_meier = SurvfuncRight(y[:, 0], y[:, 1])
+    np.testing.assert_allclose(
+        incidence[0, 0, np.searchsorted(days, kaplan_meier.surv_times)], 1 - kaplan_meier.surv_prob
+    )
     assert not incidence[1].any()
 
 
@@ -93,14 +95,14 @@ def test_without_censoring_a_day_makes_two_classes():
     rng = np.random.default_rng(1)
     y = np.column_stack([rng.integers(1, 900, 200), rng.choice([EVENT, DEATH], 200)]).astype(float)
     score = np.round(rng.standard_normal(200) - (y[:, 1] == EVENT), 1)
-    came = (y[:, 1] == EVENT) & (y[:, 0] <= DAY)
-    assert cumulative_dynamic_auc(y, score, day=DAY)[0] == pytest.approx(roc_auc_score(came, score))
+    had_event = (y[:, 1] == EVENT) & (y[:, 0] <= DAY)
+    assert cumulative_dynamic_auc(y, score, day=DAY)[0] == pytest.approx(roc_auc_score(had_event, score))
     risk = rng.random(200)
-    assert survival_brier_score(y, risk, day=DAY)[0] == pytest.approx(np.mean((risk - came) ** 2))
+    assert survival_brier_score(y, risk, day=DAY)[0] == pytest.approx(np.mean((risk - had_event) ** 2))
     assert uno_c(y, score)[0] == pytest.approx(harrell_c(y, score)[0])
-    both = np.column_stack([risk, np.full(200, came.mean())])
-    assert survival_brier_skill(y, both, day=DAY)[0] == pytest.approx(
-        1 - np.mean((risk - came) ** 2) / (came.mean() * (1 - came.mean()))
+    risks = np.column_stack([risk, np.full(200, had_event.mean())])
+    assert survival_brier_skill(y, risks, day=DAY)[0] == pytest.approx(
+        1 - np.mean((risk - had_event) ** 2) / (had_event.mean() * (1 - had_event.mean()))
     )
 
 
@@ -108,14 +110,14 @@ def test_concordance_by_its_definition():
     rng = np.random.default_rng(3)
     y = np.column_stack([rng.integers(1, 20, 40), rng.choice([CENSORED, EVENT, DEATH], 40)]).astype(float)
     score = rng.integers(0, 6, 40).astype(float)
-    won = pairs = 0.0
+    concordant = pairs = 0.0
     for i in range(40):
         for j in range(40):
-            (a, how), (b, other) = y[i], y[j]
-            if how == EVENT and (other == DEATH or b > a or (b == a and other == CENSORED)):
+            (a, ending_i), (b, ending_j) = y[i], y[j]
+            if ending_i == EVENT and (ending_j == DEATH or b > a or (b == a and ending_j == CENSORED)):
                 pairs += 1
-                won += 1.0 if score[i] > score[j] else 0.5 if score[i] == score[j] else 0.0
-    assert harrell_c(y, score)[0] == pytest.approx(won / pairs)
+                concordant += 1.0 if score[i] > score[j] else 0.5 if score[i] == score[j] else 0.0
+    assert harrell_c(y, score)[0] == pytest.approx(concordant / pairs)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -125,9 +127,9 @@ def test_a_draw_counts_a_patient_as_often_as_drawn(metric):
     y = np.column_stack([rng.integers(1, 800, 50), rng.choice([CENSORED, EVENT, DEATH], 50)]).astype(float)
     score = rng.standard_normal(50)
     weights = rng.multinomial(50, np.full(50, 1 / 50), size=4).astype(float)
-    drawn = [np.repeat(np.arange(50), row.astype(int)) for row in weights]
-    expected = [metric(y[rows], score[rows])[0] for rows in drawn]
-    np.testing.assert_allclose(metric(y, score, weights), expected)
+    resampled_rows = [np.repeat(np.arange(50), row.astype(int)) for row in weights]
+    values = [metric(y[rows], score[rows])[0] for rows in resampled_rows]
+    np.testing.assert_allclose(metric(y, score, weights), values)
 
 
 def test_beyond_the_last_day_followed_nothing_is_measured():

@@ -25,7 +25,7 @@ from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, 
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 
-PLAN = FitConfig(("xgboost",), ("taxa",), n_folds=2)
+CONFIG = FitConfig(("xgboost",), ("taxa",), n_folds=2)
 SIX = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox", "davar_2021")
 KIT = Block(("kit=A", "reads"), np.column_stack([np.arange(60) % 2, np.linspace(1e6, 9e6, 60)]))
 
@@ -41,68 +41,76 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def write_signature(data: Path, resistance: list[str], response: list[str]) -> None:
     (data / "signatures").mkdir()
-    for which, names in ((1, resistance), (2, response)):
-        lines = ["species_Jan21\tSGB_Jan21", *(f"{name}\tSGB{at}" for at, name in enumerate(names))]
-        (data / "signatures" / f"sig{which}.txt").write_text("\n".join(lines), encoding="utf-8")
+    for number, names in ((1, resistance), (2, response)):
+        lines = ["species_Jan21\tSGB_Jan21", *(f"{name}\tSGB{i}" for i, name in enumerate(names))]
+        (data / "signatures" / f"sig{number}.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
-def left_out(table: FeatureTable, plan: FitConfig = PLAN) -> dict:
+def baseline_predictions(table: FeatureTable, config: FitConfig = CONFIG) -> dict:
     y = outcome_vector(table, "objective_response")
-    return validate_baselines(table, y, plan, outer_folds(table, y, 2, 1, 0), workers=1)
+    return validate_baselines(table, y, config, outer_folds(table, y, 2, 1, 0), workers=1)
 
 
 def test_the_prevalence_is_that_of_the_training_rows(table, data):
     y = outcome_vector(table, "objective_response")
-    found = left_out(table)["prevalence"]
-    assert {one.fold.scheme for one in found} == {"cv", "loco"}
-    for one in found:
-        np.testing.assert_allclose(one.probability, y[one.fold.train].mean())
-        assert not one.margin.any()
+    predictions = baseline_predictions(table)["prevalence"]
+    assert {prediction.fold.scheme for prediction in predictions} == {"cv", "loco"}
+    for prediction in predictions:
+        np.testing.assert_allclose(prediction.probability, y[prediction.fold.train].mean())
+        assert not prediction.margin.any()
 
 
-def test_what_no_row_measured_is_no_baseline(table, data):
+def test_covariates_without_measurements_are_no_baseline(table, data):
     nothing = Block(("kit=A",), np.full((60, 1), np.nan))
-    assert set(left_out(replace(table, clinical=nothing, technical=nothing))) == {"prevalence"}
-    assert set(left_out(replace(table, technical=nothing))) == {"prevalence", "clinical"}
-    assert set(left_out(replace(table, clinical=Block((), np.empty((60, 0))), technical=KIT))) == {
+    assert set(baseline_predictions(replace(table, clinical=nothing, technical=nothing))) == {"prevalence"}
+    assert set(baseline_predictions(replace(table, technical=nothing))) == {"prevalence", "clinical"}
+    assert set(baseline_predictions(replace(table, clinical=Block((), np.empty((60, 0))), technical=KIT))) == {
         "prevalence",
         "technical",
     }
     everything = {"prevalence", "clinical", "technical", "clinical + technical"}
-    assert set(left_out(replace(table, technical=KIT))) == everything
+    assert set(baseline_predictions(replace(table, technical=KIT))) == everything
 
 
-def test_covariates_read_neither_taxa_nor_each_other_nor_the_plans_family(table, data):
-    """In the same folds as the model, whatever the model is."""
-    known = replace(table, technical=KIT)
+def test_a_covariate_baseline_depends_on_its_own_block_alone(table, data):
+    """The folds are those of the model, whatever its family and blocks."""
+    original = replace(table, technical=KIT)
     stool = Block(table.taxa.names, np.roll(table.taxa.values, 1, axis=0))
-    other = replace(known, taxa=stool, clinical=Block(table.clinical.names, np.roll(table.clinical.values, 1, axis=0)))
-    one, two = left_out(known), left_out(other, replace(PLAN, families=("xgboost_forest",), blocks=("immune",)))
+    other_features = replace(
+        original, taxa=stool, clinical=Block(table.clinical.names, np.roll(table.clinical.values, 1, axis=0))
+    )
+    original_predictions, changed_predictions = (
+        baseline_predictions(original),
+        baseline_predictions(other_features, replace(CONFIG, families=("xgboost_forest",), blocks=("immune",))),
+    )
     for name in ("prevalence", "technical"):
-        for a, b in zip(one[name], two[name], strict=True):
+        for a, b in zip(original_predictions[name], changed_predictions[name], strict=True):
             np.testing.assert_array_equal(a.fold.test, b.fold.test)
             np.testing.assert_array_equal(a.margin, b.margin)
             np.testing.assert_array_equal(a.probability, b.probability)
-    assert any((a.margin != b.margin).any() for a, b in zip(one["clinical"], two["clinical"], strict=True))
+    assert any(
+        (a.margin != b.margin).any()
+        for a, b in zip(original_predictions["clinical"], changed_predictions["clinical"], strict=True)
+    )
 
 
-def test_covariates_that_tell_are_heard(table, data):
+def test_an_informative_covariate_predicts(table, data):
     y = outcome_vector(table, "objective_response")
-    told = Block(("reads",), (y + np.random.default_rng(0).normal(0, 0.3, 60))[:, None])
-    for one in left_out(replace(table, technical=told))["technical"]:
-        assert roc_auc_score(y[one.fold.test], one.margin) > 0.9
+    informative = Block(("reads",), (y + np.random.default_rng(0).normal(0, 0.3, 60))[:, None])
+    for prediction in baseline_predictions(replace(table, technical=informative))["technical"]:
+        assert roc_auc_score(y[prediction.fold.test], prediction.margin) > 0.9
 
 
-def test_without_the_lists_there_is_no_signature(table, data):
+def test_without_its_species_lists_there_is_no_signature(table, data):
     assert signature_score(table) is None
-    assert PUBLISHED_SIGNATURE not in left_out(table)
+    assert PUBLISHED_SIGNATURE not in baseline_predictions(table)
     write_signature(data, ["A"], ["B"])
     (data / "signatures" / "sig2.txt").unlink()
     assert signature_score(table) is None
 
 
-def test_the_signature_counts_species_found_among_those_listed(table, data):
-    """A species that no profile names was not found; it is listed all the same."""
+def test_the_signature_is_the_share_of_listed_species_that_are_present(table, data):
+    """A listed species that no profile names is absent, and counts in the denominator."""
     names = ("Alpha_one", "Beta_two", "Gamma_three", "Delta_four")
     stool = np.array([[0.5, 0.5, 0, 0], [0, 0.9, 0.1, 0], [0, 0, 0, 1], [0.2, 0.2, 0.2, 0.4]])
     write_signature(data, ["s__Alpha one", "Omega_six"], ["Beta_two", "Gamma_three", "Nobody_sp"])
@@ -110,24 +118,26 @@ def test_the_signature_counts_species_found_among_those_listed(table, data):
     np.testing.assert_allclose(signature_score(few), [1 / 3 - 1 / 2, 2 / 3, 0, 2 / 3 - 1 / 2])
 
 
-def test_the_signature_is_unfitted_but_for_level_and_slope(table, data):
+def test_only_slope_and_intercept_of_the_signature_are_fitted(table, data):
     names = table.taxa.names
     write_signature(data, list(names[40:50]), list(names[50:]))
     score, y = signature_score(table), outcome_vector(table, "objective_response")
-    for one in left_out(table)[PUBLISHED_SIGNATURE]:
-        np.testing.assert_array_equal(one.margin, score[one.fold.test])
-        said = one.choice.calibration
-        assert said.slope >= 0
-        np.testing.assert_allclose(one.probability, expit(said.slope * one.margin + said.intercept))
-        trained = expit(said.slope * score[one.fold.train] + said.intercept)
-        assert trained.mean() == pytest.approx(y[one.fold.train].mean(), abs=1e-6)
+    for prediction in baseline_predictions(table)[PUBLISHED_SIGNATURE]:
+        np.testing.assert_array_equal(prediction.margin, score[prediction.fold.test])
+        calibration = prediction.choice.calibration
+        assert calibration.slope >= 0
+        np.testing.assert_allclose(
+            prediction.probability, expit(calibration.slope * prediction.margin + calibration.intercept)
+        )
+        train_probability = expit(calibration.slope * score[prediction.fold.train] + calibration.intercept)
+        assert train_probability.mean() == pytest.approx(y[prediction.fold.train].mean(), abs=1e-6)
 
 
 # The published lists on the published cohorts
 
 
 @pytest.fixture(scope="module")
-def published(cohorts_dir: Path) -> Iterator[Path]:
+def published_data(cohorts_dir: Path) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_DATA", str(cohorts_dir))
         settings.cache_clear()
@@ -146,8 +156,8 @@ def labelled(names: tuple[str, ...], data: Path) -> FeatureTable:
 
 
 @pytest.fixture(scope="module")
-def six(published: Path) -> FeatureTable:
-    return labelled(SIX, published)
+def six_cohorts(published_data: Path) -> FeatureTable:
+    return labelled(SIX, published_data)
 
 
 def species_found(folder: Path) -> dict[str, set[str]]:
@@ -156,53 +166,55 @@ def species_found(folder: Path) -> dict[str, set[str]]:
     with path.open(encoding="utf-8") as lines:
         rows = [row for row in csv.reader(lines, delimiter="\t") if not row[0].startswith("#")]
     samples = [name.removeprefix("metaphlan_") for name in rows[0][1:]]
-    found: dict[str, set[str]] = {name: set() for name in samples}
+    species: dict[str, set[str]] = {name: set() for name in samples}
     for clade, *shares in rows[1:]:
-        last = clade.rpartition("|")[2]
-        if last.startswith("s__"):
+        rank = clade.rpartition("|")[2]
+        if rank.startswith("s__"):
             for name, share in zip(samples, shares, strict=True):
                 if float(share) > 0:
-                    found[name].add(last.removeprefix("s__"))
-    return found
+                    species[name].add(rank.removeprefix("s__"))
+    return species
 
 
-def test_the_published_signature_is_its_lists_counted(six, published):
+def test_the_published_signature_agrees_with_the_raw_tables(six_cohorts, published_data):
     resistance, response = (
-        [line.partition("\t")[0] for line in (published / "signatures" / name).read_text().splitlines()[1:]]
+        [line.partition("\t")[0] for line in (published_data / "signatures" / name).read_text().splitlines()[1:]]
         for name in ("sig1.txt", "sig2.txt")
     )
     assert (len(resistance), len(response)) == (37, 45)
-    found = {name: species_found(published / name) for name in SIX}
-    expected = [
-        len(set(response) & found[cohort][sample]) / 45 - len(set(resistance) & found[cohort][sample]) / 37
-        for cohort, sample in zip(six.rows["cohort"], six.rows["sample"], strict=True)
+    species = {name: species_found(published_data / name) for name in SIX}
+    scores = [
+        len(set(response) & species[cohort][sample]) / 45 - len(set(resistance) & species[cohort][sample]) / 37
+        for cohort, sample in zip(six_cohorts.rows["cohort"], six_cohorts.rows["sample"], strict=True)
     ]
-    np.testing.assert_allclose(signature_score(six), expected)
+    np.testing.assert_allclose(signature_score(six_cohorts), scores)
 
 
 def within_cohorts(table: FeatureTable) -> float:
     y, score = outcome_vector(table, "published_response"), signature_score(table)
     cohorts = table.rows["cohort"].to_numpy(dtype=object)
-    found = float(mean_over_seeds(auroc, y, score, cohorts)[0])
-    mine = [cohorts == name for name in SIX]
-    plain = np.average([roc_auc_score(y[one], score[one]) for one in mine], weights=[one.sum() for one in mine])
-    assert found == pytest.approx(float(plain))
-    return found
+    auroc_within = float(mean_over_seeds(auroc, y, score, cohorts)[0])
+    masks = [cohorts == name for name in SIX]
+    mean_auroc = np.average(
+        [roc_auc_score(y[mask], score[mask]) for mask in masks], weights=[mask.sum() for mask in masks]
+    )
+    assert auroc_within == pytest.approx(float(mean_auroc))
+    return auroc_within
 
 
-def test_what_the_published_signature_reaches(six, published):
-    assert len(six) == 430
-    assert within_cohorts(six) == pytest.approx(0.547, abs=5e-4)
+def test_the_auroc_of_the_published_signature(six_cohorts, published_data):
+    assert len(six_cohorts) == 430
+    assert within_cohorts(six_cohorts) == pytest.approx(0.547, abs=5e-4)
 
 
-def test_what_it_reaches_with_the_stool_that_stands_under_two_patients(published, tmp_path):
+def test_what_it_reaches_with_the_stool_that_stands_under_two_patients(published_data, tmp_path):
     """0.548 was measured on 432 patients, before Spencer's manifest left one stool of opposite labels out."""
-    for file in (published / "spencer_2021").iterdir():
+    for file in (published_data / "spencer_2021").iterdir():
         (tmp_path / file.name).symlink_to(file)
-    said = YAML(typ="safe", pure=True).load(manifest_text(load_manifest("spencer_2021")))
-    assert len(said["samples"].pop("exclude_samples")) == 2
-    whole = tmp_path / "manifest.yaml"
-    whole.write_text(json.dumps(said), encoding="utf-8")
-    table = labelled(tuple(str(whole) if name == "spencer_2021" else name for name in SIX), published)
+    manifest = YAML(typ="safe", pure=True).load(manifest_text(load_manifest("spencer_2021")))
+    assert len(manifest["samples"].pop("exclude_samples")) == 2
+    manifest_path = tmp_path / "manifest.yaml"
+    manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
+    table = labelled(tuple(str(manifest_path) if name == "spencer_2021" else name for name in SIX), published_data)
     assert len(table) == 432
     assert within_cohorts(table) == pytest.approx(0.548, abs=5e-4)

@@ -28,24 +28,24 @@ TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 
 
 def by_visit(table: FeatureTable) -> FeatureTable:
-    """Every patient three times, as rows by visit would have it."""
+    """Return a table with three rows of each patient, as of three visits."""
     return table.take(np.repeat(np.arange(len(table)), 3))
 
 
-def parted(table: FeatureTable, cohorts: tuple[str, ...], centre: tuple[str, ...] = ()) -> FeatureTable:
-    """The same patients, dealt out to cohorts and centres in turn."""
+def assign_cohorts(table: FeatureTable, cohorts: tuple[str, ...], centre: tuple[str, ...] = ()) -> FeatureTable:
+    """Return the table with its patients assigned to cohorts and centres in turn."""
     rows, place = table.rows.copy(), np.arange(len(table))
     rows["cohort"] = np.array(cohorts, dtype=object)[place % len(cohorts)]
     rows["centre"] = np.array(centre, dtype=object)[place % len(centre)] if centre else rows["cohort"]
-    about = next(iter(table.cohorts.values()))
-    return replace(table, rows=rows, cohorts=dict.fromkeys(cohorts, about))
+    cohort = next(iter(table.cohorts.values()))
+    return replace(table, rows=rows, cohorts=dict.fromkeys(cohorts, cohort))
 
 
-def left_out_margins(table, y, plan, outer, **options):
-    found = np.full(len(y), np.nan)
-    for one in validate(table, y, plan, outer, **options)[plan.families[0]].held_out:
-        found[one.fold.test] = one.margin
-    return found
+def held_out_margins(table, y, config, outer, **options):
+    margins = np.full(len(y), np.nan)
+    for prediction in validate(table, y, config, outer, **options)[config.families[0]].held_out:
+        margins[prediction.fold.test] = prediction.margin
+    return margins
 
 
 def test_a_patient_never_crosses_a_fold_outer_or_inner(table):
@@ -62,32 +62,32 @@ def test_a_patient_never_crosses_a_fold_outer_or_inner(table):
 
 
 def test_patients_of_the_same_name_in_two_cohorts_are_two_patients(table):
-    rows = parted(table, ("left", "right")).rows
+    rows = assign_cohorts(table, ("left", "right")).rows
     rows["patient"] = "P1"
     assert len(np.unique(patient_groups(rows))) == 2
 
 
-def test_each_cohort_is_left_out_once_and_whole(table):
-    both = parted(table, ("left", "right", "right"))
-    y = outcome_vector(both, "objective_response")
-    found = dict(leave_one_cohort_out(loco_groups(both.rows), y))
-    assert set(found) == {"left", "right"}
-    for name, (train, test) in found.items():
-        assert (both.rows["cohort"].iloc[test] == name).all()
-        assert (both.rows["cohort"].iloc[train] != name).all()
-    assert {fold.name for fold in outer_folds(both, y, 5, 1, 0) if fold.scheme == "loco"} == {"left", "right"}
+def test_each_cohort_is_held_out_once_with_all_its_rows(table):
+    two_cohorts = assign_cohorts(table, ("left", "right", "right"))
+    y = outcome_vector(two_cohorts, "objective_response")
+    splits = dict(leave_one_cohort_out(loco_groups(two_cohorts.rows), y))
+    assert set(splits) == {"left", "right"}
+    for name, (train, test) in splits.items():
+        assert (two_cohorts.rows["cohort"].iloc[test] == name).all()
+        assert (two_cohorts.rows["cohort"].iloc[train] != name).all()
+    assert {fold.name for fold in outer_folds(two_cohorts, y, 5, 1, 0) if fold.scheme == "loco"} == {"left", "right"}
 
 
-def test_centres_of_one_study_are_left_out_and_a_study_among_several_goes_with_all_its_centres(table):
-    alone = parted(table, ("study",), ("study/north", "study/south"))
+def test_one_study_is_divided_by_centre_and_several_studies_by_study(table):
+    alone = assign_cohorts(table, ("study",), ("study/north", "study/south"))
     assert set(loco_groups(alone.rows)) == {"study/north", "study/south"}
-    several = parted(table, ("study", "other"), ("study/north", "other", "study/south", "other"))
+    several = assign_cohorts(table, ("study", "other"), ("study/north", "other", "study/south", "other"))
     assert set(loco_groups(several.rows)) == {"study", "other"}
     assert set(centres(several.rows)) == {"study/north", "study/south", "other"}
 
 
-def test_settings_are_chosen_by_cohort_where_there_are_three(table):
-    three = parted(table.take(np.arange(30)), ("a", "b", "c"))
+def test_inner_validation_leaves_out_cohorts_where_there_are_three(table):
+    three = assign_cohorts(table.take(np.arange(30)), ("a", "b", "c"))
     splits = inner_splits(three.rows, np.tile([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], 5), 5, 0)
     assert [set(three.rows["cohort"].iloc[test]) for _, test in splits] == [{"a"}, {"b"}, {"c"}]
 
@@ -98,108 +98,112 @@ def test_too_few_events_yield_no_fold():
 
 @pytest.mark.parametrize("cohorts", [("one",), ("a", "b", "c")], ids=["by patient", "by cohort"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_left_out_labels_change_nothing_in_what_is_said_of_their_rows(table, family, cohorts):
-    """Whatever the left-out outcomes were, the fold's predictions are the same to the last digit."""
-    table = parted(table, cohorts)
+def test_predictions_do_not_depend_on_held_out_outcomes(table, family, cohorts):
+    """A fold's predictions are identical when its held-out outcomes are flipped."""
+    table = assign_cohorts(table, cohorts)
     y = outcome_vector(table, "objective_response")
-    plan = FitConfig((family,), ("taxa", "clinical"), n_folds=3)
+    config = FitConfig((family,), ("taxa", "clinical"), n_folds=3)
     outer = [outer_folds(table, y, 3, 1, 0)[-1]]
-    lied = y.copy()
-    lied[outer[0].test] = 1 - lied[outer[0].test]
-    told, other = (validate(table, labels, plan, outer)[family].held_out[0] for labels in (y, lied))
-    np.testing.assert_array_equal(told.margin, other.margin)
-    np.testing.assert_array_equal(told.probability, other.probability)
-    assert told.choice.points == other.choice.points
+    changed_y = y.copy()
+    changed_y[outer[0].test] = 1 - changed_y[outer[0].test]
+    original, after_change = (validate(table, labels, config, outer)[family].held_out[0] for labels in (y, changed_y))
+    np.testing.assert_array_equal(original.margin, after_change.margin)
+    np.testing.assert_array_equal(original.probability, after_change.probability)
+    assert original.choice.points == after_change.choice.points
 
 
-def test_a_left_out_row_changes_nothing_for_the_other_rows(table):
+def test_a_held_out_row_does_not_change_the_predictions_of_other_rows(table):
     y = outcome_vector(table, "objective_response")
     outer = outer_folds(table, y, 3, 1, 0)[1:2]
     values = table.taxa.values.copy()
     values[outer[0].test[0]] = np.roll(values[outer[0].test[0]], 7)
-    changed = replace(table, taxa=Block(table.taxa.names, values))
-    one, two = (validate(t, y, TAXA, outer)["elastic_net"].held_out[0] for t in (table, changed))
-    np.testing.assert_array_equal(one.margin[1:], two.margin[1:])
-    assert one.margin[0] != two.margin[0]
+    changed_table = replace(table, taxa=Block(table.taxa.names, values))
+    original, after_change = (validate(t, y, TAXA, outer)["elastic_net"].held_out[0] for t in (table, changed_table))
+    np.testing.assert_array_equal(original.margin[1:], after_change.margin[1:])
+    assert original.margin[0] != after_change.margin[0]
 
 
 def test_the_same_seed_gives_the_same_numbers_on_one_worker_and_on_two(table):
-    table = parted(table, ("a", "b", "c"))
+    table = assign_cohorts(table, ("a", "b", "c"))
     y = outcome_vector(table, "objective_response")
-    plan = FitConfig(tuple(FAMILIES), ("taxa", "clinical"), ("clr", "presence"), n_folds=3)
+    config = FitConfig(tuple(FAMILIES), ("taxa", "clinical"), ("clr", "presence"), n_folds=3)
     outer = outer_folds(table, y, 3, 1, 0)
-    runs = [validate(table, y, plan, outer, refit=True, workers=workers) for workers in (1, 2)]
+    runs = [validate(table, y, config, outer, refit=True, workers=workers) for workers in (1, 2)]
     for family in FAMILIES:
-        one, two = (run[family] for run in runs)
-        for left, right in zip(one.held_out, two.held_out, strict=True):
-            np.testing.assert_array_equal(left.margin, right.margin)
-            np.testing.assert_array_equal(left.probability, right.probability)
-        assert one.fit.setting == two.fit.setting
-        assert one.fit.calibration == two.fit.calibration
+        single, double = (run[family] for run in runs)
+        for a, b in zip(single.held_out, double.held_out, strict=True):
+            np.testing.assert_array_equal(a.margin, b.margin)
+            np.testing.assert_array_equal(a.probability, b.probability)
+        assert single.fit.setting == double.fit.setting
+        assert single.fit.calibration == double.fit.calibration
 
 
-def test_a_fold_of_cohorts_is_what_its_own_rows_alone_would_give(table):
-    """Work is shared between folds by training rows; done for one fold alone, the answers are the same."""
-    table = parted(table, ("a", "b", "c", "d"))
+def test_a_fold_has_the_same_predictions_alone_and_among_others(table):
+    """Folds share grids by training rows, which does not change their predictions."""
+    table = assign_cohorts(table, ("a", "b", "c", "d"))
     y = outcome_vector(table, "objective_response")
     outer = [fold for fold in outer_folds(table, y, 3, 1, 0) if fold.scheme == "loco"]
-    shared = left_out_margins(table, y, TAXA, outer)
+    shared = held_out_margins(table, y, TAXA, outer)
     for fold in outer:
-        alone = left_out_margins(table, y, TAXA, [fold])[fold.test]
-        # More rows asked at once may round the last digit otherwise.
+        alone = held_out_margins(table, y, TAXA, [fold])[fold.test]
+        # Predicting more rows at once may round the last digit differently.
         np.testing.assert_allclose(shared[fold.test], alone, rtol=1e-12, atol=1e-12)
 
 
 def test_a_planted_effect_is_found(table):
     y = outcome_vector(table, "objective_response")
-    assert auroc(y, left_out_margins(table, y, TAXA, outer_folds(table, y, 5, 1, 0)))[0] > 0.6
+    assert auroc(y, held_out_margins(table, y, TAXA, outer_folds(table, y, 5, 1, 0)))[0] > 0.6
 
 
-def test_the_fit_to_all_rows_says_what_its_parts_add_up_to(table):
+def test_the_fit_to_every_row_is_the_weighted_sum_of_its_parts(table):
     y = outcome_vector(table, "objective_response")
-    plan = FitConfig(("elastic_net",), ("taxa", "clinical"), n_folds=3)
-    fitted = validate(table, y, plan, [], refit=True)["elastic_net"].fit
-    margin = fitted.predictor.margin(fitted.encoder.transform(table))
+    config = FitConfig(("elastic_net",), ("taxa", "clinical"), n_folds=3)
+    fit = validate(table, y, config, [], refit=True)["elastic_net"].fit
+    margin = fit.predictor.margin(fit.encoder.transform(table))
     assert margin.mean() == pytest.approx(0, abs=1e-9)
-    assert {"taxa.weight", "clinical.weight", "representation"} <= set(fitted.setting)
-    alone = [validate(table, y, replace(plan, blocks=(block,)), [], refit=True) for block in plan.blocks]
-    taxa, clinical = (one["elastic_net"].fit for one in alone)
-    expected = sum(
-        fitted.setting[f"{block}.weight"] / one.setting["weight"] * one.predictor.margin(one.encoder.transform(table))
-        for block, one in (("taxa", taxa), ("clinical", clinical))
-        if one.setting["weight"]
+    assert {"taxa.weight", "clinical.weight", "representation"} <= set(fit.setting)
+    single_block_fits = [
+        validate(table, y, replace(config, blocks=(block,)), [], refit=True) for block in config.blocks
+    ]
+    taxa, clinical = (part["elastic_net"].fit for part in single_block_fits)
+    sum_of_parts = sum(
+        fit.setting[f"{block}.weight"] / part.setting["weight"] * part.predictor.margin(part.encoder.transform(table))
+        for block, part in (("taxa", taxa), ("clinical", clinical))
+        if part.setting["weight"]
     )
-    np.testing.assert_allclose(margin, expected, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(margin, sum_of_parts, rtol=1e-3, atol=1e-3)
 
 
-def test_a_cohorts_prevalence_teaches_nothing(table):
-    """A taxon that only tells cohorts of many from cohorts of few responders gets no say."""
-    table = parted(table, ("a", "b", "c"))
-    often = table.rows["cohort"].map({"a": 0.9, "b": 0.5, "c": 0.1}).to_numpy(dtype=float)
-    y = (np.random.default_rng(0).random(len(table)) < often).astype(float)
-    taxa = np.column_stack([often + 1e-3, np.full((len(table), 3), 0.2)])
+def test_a_marker_of_the_cohort_does_not_enter_the_model(table):
+    """A taxon that only separates cohorts of high prevalence from cohorts of low prevalence has no effect."""
+    table = assign_cohorts(table, ("a", "b", "c"))
+    prevalence = table.rows["cohort"].map({"a": 0.9, "b": 0.5, "c": 0.1}).to_numpy(dtype=float)
+    y = (np.random.default_rng(0).random(len(table)) < prevalence).astype(float)
+    taxa = np.column_stack([prevalence + 1e-3, np.full((len(table), 3), 0.2)])
     batch = replace(table, taxa=Block(("Batch_marker", "A_a", "B_b", "C_c"), taxa))
     for family in FAMILIES:
-        plan = FitConfig((family,), ("taxa",), n_folds=3)
-        found = validate(batch, y, plan, [f for f in outer_folds(batch, y, 3, 1, 0) if f.scheme == "loco"])[family]
-        for one in found.held_out:
-            assert np.ptp(one.margin) == pytest.approx(0, abs=1e-9)
+        config = FitConfig((family,), ("taxa",), n_folds=3)
+        validated = validate(batch, y, config, [f for f in outer_folds(batch, y, 3, 1, 0) if f.scheme == "loco"])[
+            family
+        ]
+        for prediction in validated.held_out:
+            assert np.ptp(prediction.margin) == pytest.approx(0, abs=1e-9)
 
 
-def test_features_used_are_those_with_a_contribution(table):
+def test_fold_attributions_list_the_features_with_a_contribution(table):
     y = outcome_vector(table, "objective_response")
-    found = validate(table, y, TAXA, outer_folds(table, y, 3, 1, 0))["elastic_net"].held_out
-    used = list(fold_attributions(table, y, TAXA, found, "elastic_net"))
-    assert len(used) == len(found)
-    assert any(used)
-    for one in used:
-        assert all(block == "taxa" and size > 0 for (block, _), size in one.items())
+    held_out = validate(table, y, TAXA, outer_folds(table, y, 3, 1, 0))["elastic_net"].held_out
+    attributions = list(fold_attributions(table, y, TAXA, held_out, "elastic_net"))
+    assert len(attributions) == len(held_out)
+    assert any(attributions)
+    for fold_attribution in attributions:
+        assert all(block == "taxa" and size > 0 for (block, _), size in fold_attribution.items())
 
 
-def test_too_few_events_to_tune_says_the_prevalence(table):
-    few = table.take(np.arange(20))
+def test_with_too_few_events_to_tune_every_probability_is_the_prevalence(table):
+    small = table.take(np.arange(20))
     y = np.zeros(20)
     y[0] = 1
-    fitted = validate(few, y, TAXA, [], refit=True)["elastic_net"].fit
-    probability = fitted.calibration.probability(fitted.predictor.margin(fitted.encoder.transform(few)))
+    fit = validate(small, y, TAXA, [], refit=True)["elastic_net"].fit
+    probability = fit.calibration.probability(fit.predictor.margin(fit.encoder.transform(small)))
     np.testing.assert_allclose(probability, 1 / 20)

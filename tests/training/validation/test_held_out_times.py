@@ -1,4 +1,4 @@
-"""Left-out predictions of times, on simulated cohorts: what was planted is found, and nothing where nothing was."""
+"""Held-out time-to-event predictions on simulated trials, with and without an effect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def simulated(folder: Path, outcome: str = "overall_survival", **parameters: obj
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory):
+def trial_with_effect(tmp_path_factory):
     return simulated(tmp_path_factory.mktemp("planted") / "trial", n_patients=120, n_taxa=40, seed=1)
 
 
@@ -43,81 +43,85 @@ def survival_folds(table, y, n_folds=3, repeats=1):
     return outer_folds(table, (y[:, 1] == EVENT).astype(float), n_folds, repeats, 0)
 
 
-def validated(table, y, n_folds=3, outer=None):
+def validate_taxa(table, y, n_folds=3, outer=None):
     outer = survival_folds(table, y, n_folds) if outer is None else outer
     return validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer)
 
 
-def test_a_planted_effect_is_found_by_each_family(planted):
-    table, y = planted
-    names = loco_groups(table.rows)
-    for left_out in validated(table, y).values():
+def test_each_family_finds_a_simulated_effect(trial_with_effect):
+    table, y = trial_with_effect
+    cohorts = loco_groups(table.rows)
+    for held_out in validate_taxa(table, y).values():
         for scheme in ("cv", "loco"):
-            found = survival_scores(
-                y, names, predictions_by_repeat([one for one in left_out if one.fold.scheme == scheme])
+            scores = survival_scores(
+                y,
+                cohorts,
+                predictions_by_repeat([prediction for prediction in held_out if prediction.fold.scheme == scheme]),
             )
-            assert found["c"].low > 0.5
-            assert found["c"].value > 0.6
-            assert found["auroc_12m"].value > 0.6
-            assert found["brier_skill_12m"].value > 0
+            assert scores["c"].low > 0.5
+            assert scores["c"].value > 0.6
+            assert scores["auroc_12m"].value > 0.6
+            assert scores["brier_skill_12m"].value > 0
 
 
 def test_without_effect_there_is_no_skill(tmp_path):
-    found = {family: [] for family in SURVIVAL_FAMILIES}
+    scores = {family: [] for family in SURVIVAL_FAMILIES}
     for seed in range(3):
         table, y = simulated(tmp_path / str(seed), n_patients=80, n_taxa=30, effect=0.0, seed=seed)
-        names = np.full(len(y), "all", dtype=object)
+        cohorts = np.full(len(y), "all", dtype=object)
         cv = [fold for fold in survival_folds(table, y) if fold.scheme == "cv"]
-        for family, left_out in validated(table, y, outer=cv).items():
-            found[family].append(survival_scores(y, names, predictions_by_repeat(left_out)))
-    for of in found.values():
+        for family, held_out in validate_taxa(table, y, outer=cv).items():
+            scores[family].append(survival_scores(y, cohorts, predictions_by_repeat(held_out)))
+    for family_scores in scores.values():
         # A C of 80 patients has a standard error of about 0.045.
-        assert abs(np.mean([one["c"].value for one in of]) - 0.5) < 0.07
-        assert np.mean([one["brier_skill_12m"].value for one in of]) < 0.03
+        assert abs(np.mean([score["c"].value for score in family_scores]) - 0.5) < 0.07
+        assert np.mean([score["brier_skill_12m"].value for score in family_scores]) < 0.03
 
 
 def test_intervals_cover_the_truth(tmp_path):
-    """Of the planted log-hazard, known to the simulator alone: each 120 of 2400 patients, against all of them."""
+    """Score the true log-hazard in each 120 of 2400 simulated patients, against its concordance in all of them."""
     folder = tmp_path / "trial"
     table, y = simulated(folder, n_patients=2400, n_taxa=30, seed=2)
     truth = pd.read_csv(folder / "truth.csv", index_col="patient")["survival_log_hazard_ratio"]
     margin = truth[table.rows["patient"]].to_numpy()
-    whole = np.mean([harrell_c(y[i::4], margin[i::4])[0] for i in range(4)])
+    true_c = np.mean([harrell_c(y[i::4], margin[i::4])[0] for i in range(4)])
     covered = []
-    for part in np.array_split(np.arange(len(y)), 20):
-        risk = np.full((len(part), len(HORIZONS)), 0.5)
-        one = RepeatPredictions(np.arange(len(part)), margin[part], risk, risk)
-        found = survival_scores(y[part], np.full(len(part), "all", dtype=object), [one])["c"]
-        covered.append(found.low <= whole <= found.high)
-    assert whole > 0.65
+    for rows in np.array_split(np.arange(len(y)), 20):
+        risk = np.full((len(rows), len(HORIZONS)), 0.5)
+        predictions = RepeatPredictions(np.arange(len(rows)), margin[rows], risk, risk)
+        c = survival_scores(y[rows], np.full(len(rows), "all", dtype=object), [predictions])["c"]
+        covered.append(c.low <= true_c <= c.high)
+    assert true_c > 0.65
     assert sum(covered) >= 17
 
 
-def test_left_out_times_change_nothing_in_what_is_said_of_their_rows(planted):
-    table, y = planted
+def test_predictions_do_not_depend_on_held_out_times(trial_with_effect):
+    table, y = trial_with_effect
     outer = survival_folds(table, y)[:1]
-    lied = y.copy()
-    lied[outer[0].test] = np.random.default_rng(0).permutation(lied[outer[0].test])
-    told, other = validated(table, y, outer=outer), validated(table, lied, outer=outer)
+    changed_y = y.copy()
+    changed_y[outer[0].test] = np.random.default_rng(0).permutation(changed_y[outer[0].test])
+    original, after_change = validate_taxa(table, y, outer=outer), validate_taxa(table, changed_y, outer=outer)
     for family in SURVIVAL_FAMILIES:
-        for of in ("margin", "risk", "average"):
-            np.testing.assert_array_equal(getattr(told[family][0], of), getattr(other[family][0], of))
-        assert told[family][0].setting == other[family][0].setting
+        for attribute in ("margin", "risk", "average"):
+            np.testing.assert_array_equal(
+                getattr(original[family][0], attribute), getattr(after_change[family][0], attribute)
+            )
+        assert original[family][0].setting == after_change[family][0].setting
 
 
-def test_a_left_out_row_changes_nothing_for_the_other_rows(planted):
-    table, y = planted
+def test_a_held_out_row_does_not_change_the_predictions_of_other_rows(trial_with_effect):
+    table, y = trial_with_effect
     outer = survival_folds(table, y)[:1]
     values = table.taxa.values.copy()
     values[outer[0].test[0]] = np.roll(values[outer[0].test[0]], 7)
-    changed = replace(table, taxa=Block(table.taxa.names, values))
-    one, two = (validated(t, y, outer=outer)["cox_elastic_net"][0] for t in (table, changed))
-    np.testing.assert_array_equal(one.margin[1:], two.margin[1:])
-    assert one.margin[0] != two.margin[0]
+    changed_table = replace(table, taxa=Block(table.taxa.names, values))
+    original, after_change = (validate_taxa(t, y, outer=outer)["cox_elastic_net"][0] for t in (table, changed_table))
+    np.testing.assert_array_equal(original.margin[1:], after_change.margin[1:])
+    assert original.margin[0] != after_change.margin[0]
 
 
-def test_a_patient_never_crosses_a_fold(planted):
-    table, y = planted
+def test_a_patient_never_crosses_a_fold(trial_with_effect):
+    table, y = trial_with_effect
     visits, times = table.take(np.repeat(np.arange(len(table)), 2)), np.repeat(y, 2, axis=0)
     groups = patient_groups(visits.rows)
     folds = []
@@ -140,36 +144,36 @@ def test_a_patient_never_crosses_a_fold(planted):
     assert len(inner) == 1 + visits.rows["centre"].nunique()
 
 
-def test_same_seed_same_numbers_on_one_worker_and_on_two(planted):
-    table, y = planted
+def test_same_seed_same_numbers_on_one_worker_and_on_two(trial_with_effect):
+    table, y = trial_with_effect
     outer = survival_folds(table, y)[:3]
-    once, again = (
+    single, double = (
         validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer, workers=workers)
         for workers in (1, 2)
     )
     for family in SURVIVAL_FAMILIES:
-        for one, two in zip(once[family], again[family], strict=True):
-            np.testing.assert_array_equal(one.margin, two.margin)
-            np.testing.assert_array_equal(one.risk, two.risk)
+        for a, b in zip(single[family], double[family], strict=True):
+            np.testing.assert_array_equal(a.margin, b.margin)
+            np.testing.assert_array_equal(a.risk, b.risk)
 
 
-def test_repeats_are_measured_one_by_one(planted):
-    """Each repeat is a seed of its own: what is told is their mean, not what their mean prediction reaches."""
-    table, y = planted
+def test_scores_are_averaged_over_repeats(trial_with_effect):
+    """The score is the mean of the repeats' scores, not the score of the repeats' mean prediction."""
+    table, y = trial_with_effect
     outer = [Fold("cv", "x", k, np.arange(60), np.arange(60, 120)) for k in range(2)]
-    left_out = validated(table, y, outer=outer)["xgboost_survival"]
-    names = np.full(len(y), "all", dtype=object)
-    each = [survival_scores(y, names, predictions_by_repeat([one]))["c"].value for one in left_out]
-    assert each[0] != each[1]
-    assert survival_scores(y, names, predictions_by_repeat(left_out))["c"].value == pytest.approx(np.mean(each))
+    held_out = validate_taxa(table, y, outer=outer)["xgboost_survival"]
+    cohorts = np.full(len(y), "all", dtype=object)
+    repeat_c = [survival_scores(y, cohorts, predictions_by_repeat([prediction]))["c"].value for prediction in held_out]
+    assert repeat_c[0] != repeat_c[1]
+    assert survival_scores(y, cohorts, predictions_by_repeat(held_out))["c"].value == pytest.approx(np.mean(repeat_c))
 
 
-def test_of_several_representations_inner_validation_chooses(planted):
-    table, y = planted
+def test_inner_validation_selects_the_representation(trial_with_effect):
+    table, y = trial_with_effect
     encoders = tuple(BlockEncoder(("taxa",), representation) for representation in ("diversity", "clr"))
     config = SurvivalFitConfig(encoders, n_folds=3, seed=0)
-    for family, found in validate_survival(table, y, config, survival_folds(table, y)[:2]).items():
-        for one in found:
-            setting = dict(one.setting)
+    for family, held_out in validate_survival(table, y, config, survival_folds(table, y)[:2]).items():
+        for prediction in held_out:
+            setting = dict(prediction.setting)
             assert setting.pop("representation") == "clr"
             assert setting in SURVIVAL_FAMILIES[family].settings

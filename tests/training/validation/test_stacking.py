@@ -1,4 +1,4 @@
-"""Choosing, weighing and levelling, against SciPy and scikit-learn, and where there is nothing to choose by."""
+"""Selection, stacking weights and calibration against SciPy and scikit-learn, with and without signal."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from training.validation.stacking import (
 
 def problem(n=300, strata=4, seed=0):
     rng = np.random.default_rng(seed)
-    of = rng.integers(strata, size=n)
+    stratum = rng.integers(strata, size=n)
     margin = rng.normal(size=n)
-    y = (rng.random(n) < expit(0.8 * margin + np.linspace(-1, 1, strata)[of])).astype(float)
-    return y, margin, of
+    y = (rng.random(n) < expit(0.8 * margin + np.linspace(-1, 1, strata)[stratum])).astype(float)
+    return y, margin, stratum
 
 
 def best_loss(y, margin, strata):
-    """SciPy's optimum over a slope of at least 0 and an intercept in each stratum."""
+    """Return SciPy's optimum over a slope of at least 0 and an intercept in each stratum."""
     members = np.equal.outer(strata, np.unique(strata)).astype(float)
 
-    def loss(at):
-        fitted = at[0] * margin + members @ at[1:]
-        residual = expit(fitted) - y
-        return float(log_loss(y, fitted)), np.r_[np.mean(residual * margin), members.T @ residual / len(y)]
+    def loss(coefficients):
+        log_odds = coefficients[0] * margin + members @ coefficients[1:]
+        residual = expit(log_odds) - y
+        return float(log_loss(y, log_odds)), np.r_[np.mean(residual * margin), members.T @ residual / len(y)]
 
     bounds = [(0, None)] + [(None, None)] * members.shape[1]
     return minimize(loss, np.zeros(1 + members.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B",
@@ -45,63 +45,65 @@ def test_losses_are_the_optimum(seed):
     y, margin, strata = problem(seed=seed)
     rng = np.random.default_rng(seed)
     margins = np.stack([margin, 30 * margin + 5, -margin, rng.normal(size=len(y)), np.zeros(len(y))])
-    expected = [best_loss(y, one / max(one.std(), 1e-9), strata) for one in margins]
-    np.testing.assert_allclose(stratified_losses(y, margins, strata), expected, atol=1e-5)
+    optima = [best_loss(y, setting_margin / max(setting_margin.std(), 1e-9), strata) for setting_margin in margins]
+    np.testing.assert_allclose(stratified_losses(y, margins, strata), optima, atol=1e-5)
 
 
-def test_telling_strata_apart_is_no_merit():
+def test_separating_strata_does_not_lower_the_loss():
     y, _, strata = problem()
     by_stratum = strata.astype(float)
     losses = stratified_losses(y, np.stack([by_stratum, np.zeros(len(y))]), strata)
     assert losses[0] == pytest.approx(losses[1])
 
 
-def test_strata_of_one_outcome_do_not_count():
+def test_strata_of_one_class_are_dropped():
     y, margin, strata = problem()
-    alone = np.r_[strata, np.full(50, 99)]
-    found = stratified_losses(np.r_[y, np.ones(50)], np.r_[margin, -np.ones(50)][None], alone)
-    np.testing.assert_allclose(found, stratified_losses(y, margin[None], strata), atol=1e-9)
+    strata_with_pure = np.r_[strata, np.full(50, 99)]
+    losses = stratified_losses(np.r_[y, np.ones(50)], np.r_[margin, -np.ones(50)][None], strata_with_pure)
+    np.testing.assert_allclose(losses, stratified_losses(y, margin[None], strata), atol=1e-9)
 
 
 def test_weights_are_logistic_regressions():
     y, margin, strata = problem(n=20_000)
-    other = np.random.default_rng(1).normal(size=len(y))
-    weights, believed = stacking_weights(y, np.stack([margin, other]), strata)
+    noise = np.random.default_rng(1).normal(size=len(y))
+    weights, shrinkage = stacking_weights(y, np.stack([margin, noise]), strata)
     members = np.equal.outer(strata, np.unique(strata)).astype(float)
-    oracle = LogisticRegression(C=1e6, fit_intercept=False).fit(np.column_stack([margin, other, members]), y)
+    oracle = LogisticRegression(C=1e6, fit_intercept=False).fit(np.column_stack([margin, noise, members]), y)
     assert weights[0] == pytest.approx(oracle.coef_[0, 0], abs=0.01)
     assert weights[1] == pytest.approx(max(0.0, oracle.coef_[0, 1]), abs=0.01)
-    assert believed > 0.99
+    assert shrinkage > 0.99
 
 
-def test_what_points_the_wrong_way_is_not_believed():
+def test_log_odds_of_the_wrong_sign_are_shrunk_to_0():
     y, margin, strata = problem()
-    weights, believed = stacking_weights(y, -margin[None], strata)
-    assert believed == 0
+    weights, shrinkage = stacking_weights(y, -margin[None], strata)
+    assert shrinkage == 0
     assert weights[0] > 0
 
 
-def test_noise_is_seldom_believed():
-    """By (chi2 - k) / chi2, half of the noise, where it points upwards by luck, is believed a little."""
-    found = []
+def test_noise_is_mostly_shrunk_to_0():
+    """In half of the noise the slope is positive by chance, and (chi2 - k) / chi2 may be above 0."""
+    shrinkages = []
     for seed in range(200):
         y, _, strata = problem(n=120, seed=seed)
-        found.append(stacking_weights(y, np.random.default_rng(seed + 999).normal(size=(1, 120)), strata)[1])
-    assert np.mean(np.array(found) == 0) > 0.75
-    assert np.mean(found) < 0.15
+        shrinkages.append(stacking_weights(y, np.random.default_rng(seed + 999).normal(size=(1, 120)), strata)[1])
+    assert np.mean(np.array(shrinkages) == 0) > 0.75
+    assert np.mean(shrinkages) < 0.15
 
 
-def test_cross_chosen_log_odds_do_not_know_their_own_outcomes():
+def test_cross_selected_log_odds_do_not_depend_on_their_own_outcomes():
     y, _, strata = problem(n=90)
     margins = np.random.default_rng(3).normal(size=(40, 90))
     groups = np.array_split(np.arange(90), 3)
-    found = cross_selected_margins(y, margins, strata, groups)
-    lied = y.copy()
-    lied[groups[1]] = 1 - lied[groups[1]]
-    np.testing.assert_array_equal(found[groups[1]], cross_selected_margins(lied, margins, strata, groups)[groups[1]])
+    selected = cross_selected_margins(y, margins, strata, groups)
+    changed_y = y.copy()
+    changed_y[groups[1]] = 1 - changed_y[groups[1]]
+    np.testing.assert_array_equal(
+        selected[groups[1]], cross_selected_margins(changed_y, margins, strata, groups)[groups[1]]
+    )
 
 
-def test_the_level_says_the_prevalence_on_average():
+def test_the_intercept_makes_the_mean_probability_the_prevalence():
     y, margin, _ = problem()
     for slope in (0.0, 0.5, 40.0):
         assert expit(slope * margin + calibrating_intercept(y, slope * margin)).mean() == pytest.approx(
@@ -109,8 +111,8 @@ def test_the_level_says_the_prevalence_on_average():
         )
 
 
-def test_spread_leaves_out_what_differs_between_strata():
+def test_spread_within_strata_ignores_differences_between_strata():
     _, margin, strata = problem()
-    expected = within_spread(margin[None], strata)
-    np.testing.assert_allclose(within_spread((margin + 10.0 * strata)[None], strata), expected)
+    spread = within_spread(margin[None], strata)
+    np.testing.assert_allclose(within_spread((margin + 10.0 * strata)[None], strata), spread)
     assert within_spread(strata[None].astype(float), strata) == np.inf
