@@ -152,13 +152,14 @@ def _model(table: FeatureTable, y: Vector) -> Model:
     """
     from models.bundle import Model
     from models.calibration import Calibration, fit_venn_abers
-    from models.evidence_upgrade import upgrade_evidence
+    from models.evidence import PriorExperiments
     from models.reference import fit_reference_set
-    from training.evidence.aggregates import known_outcomes
-    from training.evidence.evidence import Circumstances, evidence_of
+    from training.evidence.assemble import ExperimentContext, summarise
+    from training.evidence.joint_counts import known_outcomes
     from training.validation.config import FitConfig
     from training.validation.folds import outer_folds
     from training.validation.held_out import validate
+    from training.validation.validated_blocks import ValidatedBlocks
 
     outcomes, centres = known_outcomes(table, OUTCOME), table.rows["centre"].to_numpy()
     reference = fit_reference_set(table.taxa.values, table.taxa.names, centres, outcomes)
@@ -167,9 +168,9 @@ def _model(table: FeatureTable, y: Vector) -> Model:
     validated = validate(table, y, config, outer, refit=True)["elastic_net"]
     fit = validated.fit
     assert fit is not None
-    context = Circumstances(OUTCOME, 3, False, table.notes, (), {"experiments": 0, "models": 0}, 0)
-    evidence = evidence_of(table, y, config, "elastic_net", validated.held_out, fit, {}, None, context)
-    summary = upgrade_evidence(evidence.content, OUTCOME)
+    context = ExperimentContext(OUTCOME, 3, False, table.notes, (), PriorExperiments(0, 0), 0)
+    validated_blocks = ValidatedBlocks(config, np.arange(len(y)), table, y, {"elastic_net": validated}, {})
+    evidence = summarise(validated_blocks, "elastic_net", None, context).evidence
     calibration = replace(Calibration(0.8, -0.1), venn_abers=fit_venn_abers(fit.margin, fit.y))
     return Model(
         OUTCOME,
@@ -179,7 +180,7 @@ def _model(table: FeatureTable, y: Vector) -> Model:
         calibration,
         {},
         ("simulated",),
-        summary,
+        evidence,
         "benchmark",
         reference,
     )

@@ -24,7 +24,9 @@ from features.errors import DataMissing
 from features.feature_table import FeatureTable
 from features.settings import settings
 from taxokine.simulation import simulate_trial
-from training.experiment import Experiment, block_sets, eligible, joined_table
+from training.experiment import Experiment
+from training.experiment.eligibility import block_sets, eligible_rows
+from training.experiment.inputs import pooled_table
 from training.statistics.metrics import log_loss
 from training.validation.folds import Fold, outcome_vector, outer_folds
 from training.validation.held_out import validate
@@ -42,7 +44,7 @@ def training_rows() -> list[str]:
     """Return the table's rows: each family, and all of them, on two outer folds; then our whole experiment."""
     outcome, families = EXPERIMENT.outcome, EXPERIMENT.families
     cohorts = _cohorts()
-    table, _ = eligible(joined_table(cohorts, EXPERIMENT), outcome)
+    table, _ = eligible_rows(pooled_table(cohorts, EXPERIMENT), outcome)
     sets, _ = block_sets(table, outcome, EXPERIMENT.blocks)
     y = outcome_vector(table, outcome)
     outer = outer_folds(table, y, EXPERIMENT.n_folds, EXPERIMENT.repeats, EXPERIMENT.seed)
@@ -63,14 +65,14 @@ def training_rows() -> list[str]:
     )
     start = time.perf_counter()
     for blocks in tqdm(sets, desc="training, our whole experiment", leave=False):
-        validate(table, y, EXPERIMENT.plan(blocks), outer, refit=True)
+        validate(table, y, EXPERIMENT.fit_config(blocks), outer, refit=True)
     total = time.perf_counter() - start
     names = "simulated" if table.simulated else ", ".join(table.cohorts)
     return [*rows, f"| whole: {len(table)} patients ({names}), {len(outer)} outer folds | {total:.1f} s | | | | | |"]
 
 
 def _ours(table: FeatureTable, y: Vector, blocks: tuple[str, ...], family: str, outer: Sequence[Fold]) -> list[Vector]:
-    validated = validate(table, y, replace(EXPERIMENT.plan(blocks), families=(family,)), outer)
+    validated = validate(table, y, replace(EXPERIMENT.fit_config(blocks), families=(family,)), outer)
     return [prediction.probability for prediction in validated[family].held_out]
 
 

@@ -1,4 +1,4 @@
-"""How figures look: one palette that the colour-blind can tell apart, one type size, the width of A4."""
+"""Style of figures: one palette for colour-blind readers, one type size, the width of A4."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 DPI = 300
 """Of figures as PNG, at print size."""
 REST = "#d9d9d9"
-"""What is not looked at."""
+"""Background data."""
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
-"""Okabe and Ito's."""
+"""Palette of Okabe and Ito."""
 WIDTH = 7.1
 """Inches: the width of A4 between its margins."""
 STYLE = {
@@ -29,30 +29,30 @@ STYLE = {
     # Text stays text in SVG: it can be searched, read aloud, and takes the page's colour.
     "svg.fonttype": "none",
     "svg.hashsalt": "taxokine",
-    # Names of taxa, analytes and drugs are no formulas.
+    # A $ or _ in the name of a taxon, analyte or drug starts no formula.
     "text.parse_math": False,
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
 """For `matplotlib.rc_context`."""
-_ON_A_PAGE = {
+_PAGE_COLOURS = {
     INK: "currentColor",
     BLUE.lower(): f"var(--blue, {BLUE})",
     REST: f"var(--rest, {REST})",
     "#ffffff": "var(--paper, #ffffff)",
 }
-"""Colours that a page may change with its own, as for the dark."""
+"""Colours that a page may replace with its own, as in dark mode."""
 
 
-def written(folder: Path, name: str, figure: Figure) -> str:
-    """Write a figure as PNG and SVG; return the SVG for a page: without prolog, its ids apart from other figures'."""
+def write_figure(folder: Path, name: str, figure: Figure) -> str:
+    """Write a figure as PNG and SVG, and return the SVG for a page: no prolog, and `name` before each id."""
     figure.savefig(folder / f"{name}.png", dpi=DPI)
-    # Laid out by the first drawing; doing it again takes longer than drawing.
+    # The first drawing lays the figure out; a second layout takes longer than drawing.
     figure.set_layout_engine("none")
     text = StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
-    drawn = text.getvalue()
-    drawn = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", drawn[drawn.index("<svg") :])
-    for colour, shown in _ON_A_PAGE.items():
-        drawn = drawn.replace(colour, shown)
-    return drawn
+    svg = text.getvalue()
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])
+    for colour, variable in _PAGE_COLOURS.items():
+        svg = svg.replace(colour, variable)
+    return svg

@@ -1,4 +1,4 @@
-"""How far long work is, told to whoever shows it."""
+"""Progress of long work, reported to a display."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Progress:
-    """Where long work says how far it is: `begin` takes a step's name and its number of parts."""
+    """Callbacks of long work: `begin` takes the name of a step and its number of parts, `advance` ends one part."""
 
     begin: Callable[[str, int], object] = field(default=lambda name, parts: None)
     advance: Callable[[], object] = field(default=lambda: None)

@@ -1,4 +1,4 @@
-"""What MLflow is told: experiments, runs, data sets, metrics and artefacts. No patient identifier reaches it."""
+"""Experiments, runs, data sets, metrics and artefacts in MLflow. No patient identifier is logged."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ import psutil
 
 from features.feature_table import FeatureTable
 from features.settings import settings
+from models.evidence import PriorExperiments
 from models.registry import client
 
 _PROCESS = "taxokine.process"
 VIEW = "comparison"
-"""The key of a view kept with each experiment: there the MLflow UI shows its runs side by side, the best first."""
+"""Key of a view that each experiment keeps, in which the MLflow UI compares its runs, the best first."""
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
-MODELS = (
+MODEL_COLUMNS = (
     *("metrics.auroc", "metrics.auroc_low", "metrics.auroc_high", "metrics.permutation_best_of_p", "metrics.gain"),
     *("metrics.brier", "metrics.prevalence_brier", "metrics.patients", "metrics.events"),
     *("tags.family", "tags.blocks", "tags.simulated"),
 )
-"""The columns of a view that compares models; runs stand by the first, the best on top."""
+"""Columns of a view that compares models; it sorts runs by the first, largest on top."""
 
 
 @contextmanager
@@ -38,12 +39,12 @@ def experiment_run(
     name: str,
     tags: Mapping[str, str],
     params: Mapping[str, Any],
-    columns: Sequence[str] = MODELS,
+    columns: Sequence[str] = MODEL_COLUMNS,
 ) -> Iterator[str]:
     """Open the parent run of an experiment, or join the one that `mlflow run` has opened.
 
-    Runs of this machine whose process is gone are first marked as killed. `columns` are those of the view of a new
-    experiment, as in ``metrics.auroc``; runs stand by the first, the largest on top.
+    First, runs of this machine whose process has ended are marked as killed. `columns` are those of a new experiment's
+    view, such as ``metrics.auroc``; the view sorts runs by the first, largest on top.
 
     Yields
     ------
@@ -53,14 +54,15 @@ def experiment_run(
     store = client()
     import mlflow
 
-    bury_dead_runs(store)
+    mark_stale_runs_killed(store)
     joined = settings().parent_run
     if joined is None:
         _set_experiment(store, experiment, columns)
         run = mlflow.start_run(run_name=name)
     else:
-        # Its experiment was chosen by whoever started it, and its parameters are logged. MLflow takes the run from the
-        # environment, and out of it: given as an argument it would stay there, and the first child would join it too.
+        # `mlflow run` has chosen the experiment and logged the parameters. MLflow reads the run's id from the
+        # environment and removes it there; passed as an argument it would stay, and the first child run would join the
+        # parent too.
         run = mlflow.start_run()
     known = set(run.data.params)
     with run:
@@ -73,7 +75,7 @@ def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> 
     """Open a run nested in the experiment's."""
     import mlflow
 
-    # Without its experiment, a run nested in one that 'mlflow run' chose would go to another.
+    # Without an experiment id, a child of a run that `mlflow run` opened would go to another experiment.
     parent = mlflow.active_run()
     with mlflow.start_run(run_name=name, nested=True, experiment_id=parent and parent.info.experiment_id) as run:
         _log(client(), run.info.run_id, {}, params, tags)
@@ -93,7 +95,7 @@ def log_folder(run_id: str, folder: Path) -> None:
 def log_table(table: FeatureTable, outcome: str, y: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Log the data set of the active run, by shape and digest, and return the digest.
 
-    The digest is of the measurements and labels, so that two runs can be seen to have learnt from the same rows.
+    Equal digests of measurements and labels show that two runs used the same rows.
     """
     import mlflow
     from mlflow.data.code_dataset_source import CodeDatasetSource
@@ -112,15 +114,15 @@ def log_table(table: FeatureTable, outcome: str, y: np.ndarray[Any, np.dtype[np.
 
 def table_digest(table: FeatureTable, y: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Return a short hash of a table's measurements and labels."""
-    found = hashlib.sha256(np.ascontiguousarray(y).tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(y).tobytes())
     for block in (table.taxa, table.immune, table.clinical):
-        found.update("\n".join(block.names).encode())
-        found.update(np.ascontiguousarray(block.values).tobytes())
-    return found.hexdigest()[:16]
+        digest.update("\n".join(block.names).encode())
+        digest.update(np.ascontiguousarray(block.values).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def masked_patients(table: FeatureTable) -> list[str]:
-    """Return each row's patient as a keyed hash, which only this installation's key can link to a patient."""
+    """Return each row's patient as a keyed hash; linking it to the patient needs this installation's key."""
     key = _mask_key()
     return [
         hmac.new(key, f"{row.cohort}/{row.patient}".encode(), hashlib.sha256).hexdigest()[:24]
@@ -128,24 +130,24 @@ def masked_patients(table: FeatureTable) -> list[str]:
     ]
 
 
-def looks(cohorts: Iterable[str]) -> dict[str, int]:
-    """Return how many experiments this store has finished on any of these cohorts, and how many models they tried.
+def prior_experiments(cohorts: Iterable[str]) -> PriorExperiments:
+    """Count the finished experiments in this store on any of these cohorts, and the models that they trained.
 
-    Whatever was learnt from them may have steered what is tried next, whichever outcome it was.
+    Each may have guided later choices, whichever outcome it predicted.
     """
-    store, wanted = client(), set(cohorts)
-    found = {"experiments": 0, "models": 0}
-    experiments = [e.experiment_id for e in store.search_experiments()]
-    token = None
+    store, names = client(), set(cohorts)
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    n_experiments, n_models, token = 0, 0, None
     while True:
         page = store.search_runs(experiments, "attributes.status = 'FINISHED'", max_results=1000, page_token=token)
         for run in page:
-            if "models" in run.data.tags and wanted & set(run.data.tags.get("cohorts", "").split(",")):
-                found["experiments"] += 1
-                found["models"] += int(run.data.tags["models"])
+            tags = run.data.tags
+            if "models" in tags and names & set(tags.get("cohorts", "").split(",")):
+                n_experiments += 1
+                n_models += int(tags["models"])
         token = page.token
         if not token:
-            return found
+            return PriorExperiments(n_experiments, n_models)
 
 
 def comparisons() -> dict[str, str]:
@@ -157,20 +159,20 @@ def comparisons() -> dict[str, str]:
     }
 
 
-def bury_dead_runs(store: Any) -> int:
-    """Mark runs that this machine left running, and whose process is gone, as killed; return how many."""
-    buried = 0
-    experiments = [e.experiment_id for e in store.search_experiments()]
+def mark_stale_runs_killed(store: Any) -> int:
+    """Mark running runs of this machine whose process has ended as killed; return how many."""
+    n_marked = 0
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     for run in store.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=1000):
         host, _, process = run.data.tags.get(_PROCESS, "").rpartition("/")
         if host == socket.gethostname() and process not in _processes():
             store.set_terminated(run.info.run_id, "KILLED")
-            buried += 1
-    return buried
+            n_marked += 1
+    return n_marked
 
 
 def _processes() -> set[str]:
-    return {f"{p.pid}:{p.info['create_time']:.0f}" for p in psutil.process_iter(["create_time"])}
+    return {f"{process.pid}:{process.info['create_time']:.0f}" for process in psutil.process_iter(["create_time"])}
 
 
 def _log(
@@ -195,15 +197,15 @@ def _set_experiment(store: Any, name: str, columns: Sequence[str]) -> None:
 
     uri = settings().tracking_uri
     if store.get_experiment_by_name(name) is None:
-        # Beside a local store's file; a server decides for itself.
-        beside = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
-        location = beside.as_uri() if uri.startswith("sqlite:///") else None
+        # Artefacts of a local store lie in the folder of its file; a server chooses their location.
+        folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
+        location = folder.as_uri() if uri.startswith("sqlite:///") else None
         store.create_experiment(name, artifact_location=location, tags={_SHARED_VIEW: json.dumps(_view(columns))})
     mlflow.set_experiment(name)
 
 
 def _view(columns: Sequence[str]) -> dict[str, Any]:
-    """Return a view's state as the MLflow UI keeps it, its columns quoted as it quotes them."""
+    """Return the state of a view as the MLflow UI keeps it, with quoted columns."""
     quoted = ["{}.`{}`".format(*column.split(".", 1)) for column in ("attributes.Created", *columns)]
     return {"orderByKey": quoted[1], "orderByAsc": False, "selectedColumns": quoted}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from features.audit.kinds import KINDS, Severity
 from features.cohort import Cohort
@@ -35,11 +35,6 @@ class Finding:
     description: str
     consequence: str
     remedy: str
-
-    @property
-    def shareable(self) -> dict[str, Any]:
-        """The finding as JSON, with the number of its rows in place of the rows."""
-        return {**vars(self), "rows": len(self.rows)}
 
 
 def new_finding(code: str, cohort: str, description: str, rows: Iterable[object] = ()) -> Finding:

@@ -22,8 +22,8 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 @click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
               help="Of any grade, or of this CTCAE grade and above; needed for toxicity and for its time.")  # fmt: skip
 @click.option("--families", default="elastic_net,xgboost_forest,xgboost", show_default=True, metavar="FAMILY,…",
-              callback=choices(("elastic_net", "xgboost_forest", "xgboost")),
-              help="Families of classifiers.")  # fmt: skip
+              callback=comma_separated,
+              help="Families of classifiers; a scikit-learn module:Class is compared, not registered.")  # fmt: skip
 @click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
               callback=choices(("taxa", "immune", "clinical")),
               help="Blocks of features; every set of them is tried.")  # fmt: skip

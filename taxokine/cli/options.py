@@ -11,8 +11,8 @@ COHORT = "A cohort is the name of a shipped manifest (see 'taxokine cohorts list
 
 
 def comma_separated(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
-    """Return the parts of a comma-separated value; a callback of click."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+    """Return the distinct parts of a comma-separated value; a callback of click."""
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
 def choices(names: tuple[str, ...]) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
@@ -23,7 +23,7 @@ def choices(names: tuple[str, ...]) -> Callable[[click.Context, click.Parameter,
         for name in values:
             if name not in names:
                 raise click.BadParameter(f"{name!r} is not one of {', '.join(names)}")
-        return tuple(dict.fromkeys(values))
+        return values
 
     return callback
 

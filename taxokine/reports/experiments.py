@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from models.evidence import Estimate
 from taxokine.terminal import table
 
 if TYPE_CHECKING:
@@ -23,44 +24,39 @@ def result_report(result: Result) -> Iterator[RenderableType]:
         "gain over covariates (95%)", "Brier", numbers=("patients", "events", "p", "Brier"),
     )  # fmt: skip
     for trained in result.trained:
-        validation = trained.evidence.validation
-        mean, null, gain = validation["random_effects"], validation["permutation"], validation["gain"]
-        auroc = trained.evidence.auroc
+        validation = trained.validation
+        evidence, mean, gain = validation.evidence, validation.random_effects, validation.gain
         models.add_row(
-            trained.family,
+            trained.family if trained.model is not None else f"{trained.family} (compared only)",
             "+".join(trained.blocks),
-            str(validation["patients"]),
-            str(validation["events"]),
-            _estimate(auroc.value, auroc.low, auroc.high),
-            _interval(mean["prediction_low"], mean["prediction_high"]),
-            "–" if null is None else f"{null['p']:.3f}",
-            _estimate(gain["value"], gain["low"], gain["high"], "+") if gain else "–",
-            f"{validation['within']['brier']:.3f}",
+            str(evidence.patients),
+            str(evidence.events),
+            _estimate(evidence.held_out_auroc),
+            _interval(mean.prediction_low, mean.prediction_high),
+            "–" if validation.permutation is None else f"{validation.permutation.model.p:.3f}",
+            "–" if gain is None else _estimate(gain.difference, "+"),
+            _number(validation.within_cohorts.brier),
         )
     yield models
     best = result.trained[0]
-    name = f"{best.family} on {'+'.join(best.blocks)}"
-    validation = best.evidence.validation
+    name, validation = f"{best.family} on {'+'.join(best.blocks)}", best.validation
     yield ""
     yield f"{name}: each cohort, and the same patients by the baselines"
     cohorts = table("", "patients", "events", "AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
-    for row in (*validation["per_cohort"], *validation["baselines"]):
-        auroc = row["auroc"]
-        cohorts.add_row(
-            f"  {row['cohort'] if 'cohort' in row else row['name']}",
-            str(row["patients"]),
-            str(row.get("events", "")),
-            _estimate(auroc["value"], auroc["low"], auroc["high"]),
-            f"{row['brier']:.3f}",
-        )
+    for row in validation.per_cohort:
+        estimate = _estimate(row.auroc)
+        cohorts.add_row(f"  {row.cohort}", str(row.patients), str(row.events), estimate, _number(row.brier))
+    for baseline in validation.baselines:
+        estimate = _estimate(baseline.auroc)
+        cohorts.add_row(f"  {baseline.name}", str(baseline.patients), "", estimate, _number(baseline.brier))
     yield cohorts
     yield ""
-    yield f"{result.outcome}: {name} is registered as candidate, version {result.aliases['candidate']}"
-    yield f"evidence: {best.evidence.content['sentence']}"
+    yield _registration(result)
+    yield f"evidence: {validation.evidence.sentence}"
     yield (
-        f"chosen from {best.evidence.content['chosen_from']} models by this same AUROC, which flatters it; "
-        f"{validation['looks']['experiments']} prior experiments on these data tried {validation['looks']['models']} "
-        "more"
+        f"chosen from {validation.evidence.models_compared} models by this same AUROC, which flatters it; "
+        f"{validation.prior_experiments.experiments} prior experiments on these data tried "
+        f"{validation.prior_experiments.models} more"
     )
     yield from (f"note: {note}" for note in result.notes)
     yield f"run {result.run_id}; compare the runs with 'taxokine ui'"
@@ -76,7 +72,7 @@ def survival_report(result: SurvivalResult) -> Iterator[RenderableType]:
             "+".join(trained.blocks),
             str(trained.patients),
             str(trained.events),
-            _estimate(concordance.value, concordance.low, concordance.high),
+            _three_numbers(concordance.value, concordance.low, concordance.high),
         )
     yield models
     yield ""
@@ -84,7 +80,7 @@ def survival_report(result: SurvivalResult) -> Iterator[RenderableType]:
     known = result.incidence.dropna()
     estimates = known[["incidence", "incidence_low", "incidence_high"]].to_numpy(dtype=float).tolist()
     for months, estimate, censoring in zip(known["months"], estimates, known["censoring"], strict=True):
-        incidence.add_row(f"{months:g}", _estimate(*estimate), censoring)
+        incidence.add_row(f"{months:g}", _three_numbers(*estimate), censoring)
     yield incidence
     yield ""
     yield f"evidence: {result.trained[0].sentence}"
@@ -96,10 +92,10 @@ def promotion_report(promotion: Promotion) -> Iterator[RenderableType]:
     """Yield a promotion's gates: the result of each, what it needs, and why a failed gate matters."""
     yield Text(f"{promotion.name}/{promotion.version}{' (simulated data)' if promotion.simulated else ''}", "bold")
     yield ""
-    gates = table("", "gate", "result", "needed", "why it matters")
+    gates = table("", "gate", "result", "required", "reason")
     for gate in promotion.gates:
         mark = Text("pass", "green") if gate.passed else Text("FAIL", "bold red")
-        gates.add_row(mark, gate.name, gate.found, gate.needed, "" if gate.passed else gate.why)
+        gates.add_row(mark, gate.name, gate.result, gate.requirement, "" if gate.passed else gate.reason)
     yield gates
     passed = sum(gate.passed for gate in promotion.gates)
     decision = (
@@ -111,9 +107,26 @@ def promotion_report(promotion: Promotion) -> Iterator[RenderableType]:
     yield f"{passed} of {len(promotion.gates)} gates passed; {decision}"
 
 
+def _registration(result: Result) -> str:
+    """Return which model is registered as candidate."""
+    registered = next((trained for trained in result.trained if trained.model is not None), None)
+    if registered is None:
+        return f"{result.outcome}: no model is registered, since scikit-learn classifiers are compared only"
+    name = f"{registered.family} on {'+'.join(registered.blocks)}"
+    return f"{result.outcome}: {name} is registered as candidate, version {result.aliases['candidate']}"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
 def _interval(low: float | None, high: float | None, sign: str = "") -> str:
     return "–" if low is None or high is None else f"{low:{sign}.3f} to {high:{sign}.3f}"
 
 
-def _estimate(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
+def _estimate(estimate: Estimate, sign: str = "") -> str:
+    return _three_numbers(estimate.value, estimate.low, estimate.high, sign)
+
+
+def _three_numbers(value: float | None, low: float | None, high: float | None, sign: str = "") -> str:
     return "–" if value is None else f"{value:{sign}.3f} ({_interval(low, high, sign)})"

@@ -23,7 +23,7 @@ from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import FAMILIES
 from models.prediction import ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
-from training.evidence.aggregates import distributions
+from training.evidence.distributions import training_distributions
 
 # A busy machine is no failure.
 settings.register_profile("models", deadline=None)
@@ -145,7 +145,7 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
         base,
         calibration=replace(base.calibration, venn_abers=fit_venn_abers(margin, 1 - outcome_of(invented(seed=5)))),
         reference=taxa and fit_reference_set(taxa.values, taxa.names, table.rows["cohort"].tolist(), outcomes),
-        validation=validation_of({"distributions": distributions(table, base.encoder)}),
+        validation=replace(validation_of({}), distributions=training_distributions(table, base.encoder)),
         card_html="<!doctype html><title>A card</title><p>A card, ünïcode",
     )
 

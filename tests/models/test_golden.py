@@ -28,7 +28,8 @@ from models.patient_input import Candidate
 from models.predict import ServedModel, predict
 from models.rates import similar_predictions
 from models.reference import fit_reference_set
-from training.evidence.aggregates import by_answer, distributions
+from training.evidence.distributions import training_distributions
+from training.evidence.rates import outcomes_by_probability
 
 from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of, validation_of
 
@@ -63,11 +64,10 @@ def write_golden() -> None:
                 ["invented"] * 20 + ["invented too"] * 20,
                 {"objective_response": y, "toxicity_any": counterpart},
             ),
-            validation=validation_of(
-                {
-                    "by_answer": by_answer(y, np.linspace(0.1, 0.9, 40)),
-                    "distributions": distributions(table, encoder),
-                }
+            validation=replace(
+                validation_of({}),
+                outcomes_by_probability=outcomes_by_probability(y, np.linspace(0.1, 0.9, 40)),
+                distributions=training_distributions(table, encoder),
             ),
             card_html="<!doctype html><title>A golden bundle</title><p>Invented numbers.",
         )

@@ -134,7 +134,7 @@ def test_features_refuse_an_unknown_kind_of_file(run, trial):
     ("words", "said"),
     [
         (("--outcome", "toxicity"), "toxicity needs a grade"),
-        (("--outcome", "objective_response", "--families", "perceptron"), "'perceptron' is not one of"),
+        (("--outcome", "objective_response", "--families", "perceptron"), "'perceptron' is not a family"),
         (("--outcome", "objective_response", "--blocks", "genes"), "'genes' is not one of"),
         (("--outcome", "happiness"), "'happiness' is not one of"),
     ],

@@ -1,4 +1,4 @@
-"""One real experiment against a real MLflow store, and what it may and may not leave there."""
+"""One experiment against a real MLflow store: its runs, artefacts and registered models, without identifiers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ import pytest
 
 from features.errors import InputError, OutcomeError
 from features.settings import settings
+from models.evidence import PriorExperiments
 from models.registry import served_models
 from training import tracking
-from training.experiment import Experiment, eligible, train
+from training.experiment import Experiment, train
+from training.experiment.eligibility import eligible_rows
 from training.progress import Progress
 
 FAST = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa", "clinical"), "n_folds": 3, "repeats": 1}
@@ -47,49 +49,60 @@ def runs(home):
 
 
 def test_one_parent_and_one_child_for_each_family_and_set_of_blocks(result):
-    found, home, steps = result
+    experiment, home, steps = result
     frame = runs(home)
-    children = frame[frame["tags.mlflow.parentRunId"] == found.run_id]
+    children = frame[frame["tags.mlflow.parentRunId"] == experiment.run_id]
     assert len(frame) == 1 + len(children)
-    named = set(zip(children["tags.family"], children["tags.blocks"], strict=True))
+    models = set(zip(children["tags.family"], children["tags.blocks"], strict=True))
     sets = ("taxa", "clinical", "taxa+clinical")
-    assert named == {(family, blocks) for family in FAST["families"] for blocks in sets}
-    assert set(children["tags.mlflow.runName"]) == {f"{family} · {blocks}" for family, blocks in named}
+    assert models == {(family, blocks) for family in FAST["families"] for blocks in sets}
+    assert set(children["tags.mlflow.runName"]) == {f"{family} · {blocks}" for family, blocks in models}
     assert (frame["status"] == "FINISHED").all()
     assert steps[:2] == ["reading cohorts", "joining and auditing"]
-    assert steps[-2:] == ["refitting 3 permutations", "summing up and logging"]
+    assert steps[-2:] == ["refitting 3 permutations", "summarising and logging"]
     assert len(steps) == 4 + len(sets)
 
 
 def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
-    found, home, _ = result
+    experiment, home, _ = result
     runs(home)
-    for one in found.trained:
-        run = mlflow.get_run(one.run_id)
+    for model in experiment.trained:
+        run = mlflow.get_run(model.run_id)
         for metric in ("within_auroc", "within_auprc", "cv_auroc", "gain"):
             for part in ("", "_low", "_high"):
                 assert np.isfinite(run.data.metrics[metric + part])
         assert {"brier", "prevalence_brier", "permutation_p", "baseline.clinical.auroc"} <= set(run.data.metrics)
         assert run.data.metrics["auroc_low"] <= run.data.metrics["auroc"] <= run.data.metrics["auroc_high"]
         assert run.data.metrics["patients"] == 60
-        names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=one.run_id)}
-        figures = ("forest", "roc", "precision_recall", "calibration", "decision", "shap_summary", "permutation")
+        names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
+        figures = (
+            "forest",
+            "roc",
+            "precision_recall",
+            "calibration",
+            "decision",
+            "permutation",
+            "shap_bar",
+            "shap_beeswarm",
+            "shap_waterfall",
+        )
         assert names == {
             "card.md",
             "card.html",
             "validation.json",
-            "left_out_predictions.parquet",
+            "held_out_predictions.parquet",
+            "shap_values.parquet",
             *(f"{figure}.{kind}" for figure in figures for kind in ("png", "svg")),
         }
         assert run.inputs.dataset_inputs[0].dataset.digest
-        assert "simulated" in mlflow.artifacts.load_text(f"runs:/{one.run_id}/card.md").lower()
+        assert "simulated" in mlflow.artifacts.load_text(f"runs:/{model.run_id}/card.md").lower()
 
 
-def test_left_out_predictions_cover_every_patient_under_a_masked_name(result, trial):
-    found, home, _ = result
+def test_held_out_predictions_cover_every_patient_under_a_masked_name(result, trial):
+    experiment, home, _ = result
     runs(home)
     local = mlflow.artifacts.download_artifacts(
-        run_id=found.trained[0].run_id, artifact_path="left_out_predictions.parquet"
+        run_id=experiment.trained[0].run_id, artifact_path="held_out_predictions.parquet"
     )
     frame = pd.read_parquet(local)
     patients = pd.read_csv(trial.parent / "patients.csv", dtype=str).iloc[:, 0]
@@ -109,57 +122,54 @@ def test_no_patient_identifier_reaches_the_store(result, trial):
 
 
 def test_the_best_is_the_candidate_and_each_set_of_blocks_has_one(result):
-    found, _, _ = result
-    assert set(found.aliases) == {"candidate", "candidate-taxa", "candidate-clinical", "candidate-taxa-clinical"}
+    experiment, _, _ = result
+    assert set(experiment.aliases) == {"candidate", "candidate-taxa", "candidate-clinical", "candidate-taxa-clinical"}
     served = served_models()["objective_response"]
-    assert served[0].model.family == found.trained[0].family
-    assert served[0].run_id == found.trained[0].run_id
-    assert {one.model.blocks for one in served} == {("taxa",), ("clinical",), ("taxa", "clinical")}
-    assert all(one.model.simulated for one in served)
+    assert served[0].model.family == experiment.trained[0].family
+    assert served[0].run_id == experiment.trained[0].run_id
+    assert {version.model.blocks for version in served} == {("taxa",), ("clinical",), ("taxa", "clinical")}
+    assert all(version.model.simulated for version in served)
 
 
 def test_the_ui_has_a_view_with_the_columns_to_compare_by(result):
-    found, home, _ = result
+    experiment, home, _ = result
     frame = runs(home)
-    experiment = mlflow.get_experiment_by_name("objective_response")
+    stored = mlflow.get_experiment_by_name("objective_response")
     path = tracking.comparisons()["objective_response"]
-    assert path == f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey={tracking.VIEW}"
-    view = json.loads(experiment.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
+    assert path == f"/#/experiments/{stored.experiment_id}/runs?viewStateShareKey={tracking.VIEW}"
+    view = json.loads(stored.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
     known = {column.replace("metrics.", "metrics.`").replace("tags.", "tags.`") + "`" for column in frame.columns}
     assert set(view["selectedColumns"]) - {"attributes.`Created`"} <= known
     assert view["orderByKey"] in known
-    assert found.trained[0].run_id in set(frame["run_id"])
+    assert experiment.trained[0].run_id in set(frame["run_id"])
 
 
-def test_evidence_says_what_it_rests_on(result):
-    found, _, _ = result
-    evidence = found.trained[0].model.evidence
-    assert evidence["patients"] == 60
-    assert evidence["chosen_from"] == 6
-    assert "simulated" in evidence["sentence"]
-    assert sum(one["patients"] for one in evidence["per_cohort"]) == 60
-    assert evidence["scheme"] == "each cohort left out in turn"
-    assert 0 <= evidence["left_out_auroc"]["low"] <= evidence["left_out_auroc"]["high"] <= 1
+def test_the_evidence_reports_patients_models_and_scheme(result):
+    experiment, _, _ = result
+    evidence = experiment.trained[0].model.evidence
+    assert evidence.patients == 60
+    assert evidence.models_compared == 6
+    assert "simulated" in evidence.sentence
+    assert sum(cohort.patients for cohort in evidence.per_cohort) == 60
+    assert evidence.scheme == "loco"
+    assert 0 <= evidence.held_out_auroc.low <= evidence.held_out_auroc.high <= 1
 
 
-def test_a_bundle_tells_what_a_clinician_may_compare_with(result):
-    found, _, _ = result
+def test_a_bundle_keeps_rates_distributions_and_reference_outcomes(result):
+    experiment, _, _ = result
     served = served_models()["objective_response"]
-    for one in served:
-        said = one.model.validation
-        assert said["rates"]["overall"]["events"] == said["events"]
-        assert sum(group["patients"] for group in said["by_answer"]) == 60
-        assert {table["toxicity"] for table in said["together"]["tables"]} == {
-            "toxicity_any",
-            "toxicity_2",
-            "toxicity_3",
-        }
-        assert said["distributions"]["patients"] == 60
-        assert (said["distributions"]["taxa"] != {}) == ("taxa" in one.model.blocks)
-        if one.model.reference is not None:
-            assert one.model.reference.outcomes[0] == "objective_response"
-            assert (one.model.reference.labels[:, 0] == 1).sum() == said["events"]
-    card = found.trained[0].model.card
+    for version in served:
+        model, validation = version.model, version.model.validation
+        assert validation.rates.overall.events == validation.evidence.events
+        assert sum(group.outcomes.patients for group in validation.outcomes_by_probability) == 60
+        toxicities = {table.toxicity for table in validation.response_and_toxicity.tables}
+        assert toxicities == {"toxicity_any", "toxicity_2", "toxicity_3"}
+        assert validation.distributions.patients == 60
+        assert (validation.distributions.taxa != {}) == ("taxa" in model.blocks)
+        if model.reference is not None:
+            assert model.reference.outcomes[0] == "objective_response"
+            assert (model.reference.labels[:, 0] == 1).sum() == validation.evidence.events
+    card = experiment.trained[0].model.card
     assert "| all, counted together | 60 |" in card
 
 
@@ -178,18 +188,18 @@ def test_a_digest_follows_measurements_and_labels(table):
     assert tracking.table_digest(table, y) != tracking.table_digest(table, 1 - y)
 
 
-def test_unknown_and_past_events_are_left_out_and_counted(table):
+def test_unknown_outcomes_and_past_events_are_excluded_and_counted(table):
     rows = table.rows.copy()
     rows.loc[:2, "toxicity_any"] = pd.NA
     rows.loc[0, "at_risk_toxicity_any"] = "no"
-    kept, notes = eligible(replace(table, rows=rows), "toxicity_any")
-    assert len(kept) == len(table) - 3
-    assert kept.rows["toxicity_any"].notna().all()
-    assert "2 with unknown outcome, 1 whose event was on or before the landmark" in notes[0]
+    eligible, notes = eligible_rows(replace(table, rows=rows), "toxicity_any")
+    assert len(eligible) == len(table) - 3
+    assert eligible.rows["toxicity_any"].notna().all()
+    assert "2 with unknown outcome, 1 with an event on or before the landmark" in notes[0]
 
 
 @pytest.mark.parametrize(
-    ("cohorts", "outcome", "grade", "words"),
+    ("cohorts", "outcome", "grade", "message"),
     [
         (("lee_2022", "mitox"), "toxicity", "2", "grade 'any' only"),
         (("lee_2022", "matson_2018"), "objective_response", None, "no RECIST"),
@@ -201,30 +211,30 @@ def test_unknown_and_past_events_are_left_out_and_counted(table):
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_reason(
-    cohorts_dir, store, monkeypatch, cohorts, outcome, grade, words
+    cohorts_dir, store, monkeypatch, cohorts, outcome, grade, message
 ):
     monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
     settings.cache_clear()
-    with pytest.raises(OutcomeError, match=words):
+    with pytest.raises(OutcomeError, match=message):
         train(Experiment(cohorts, outcome, grade))
     assert not Path("mlflow.db").exists()
 
 
-def test_leaving_cohorts_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
+def test_leave_one_cohort_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
     monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
     settings.cache_clear()
     options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
-    found = train(Experiment(("lee_2022", "frankel_2017", "mitox"), "objective_response", **options))
-    content = found.trained[0].evidence.content
-    patients = {one["cohort"]: one["patients"] for one in content["per_cohort"]}
+    result = train(Experiment(("lee_2022", "frankel_2017", "mitox"), "objective_response", **options))
+    evidence = result.trained[0].validation.evidence
+    patients = {cohort.cohort: cohort.patients for cohort in evidence.per_cohort}
     assert {name: count for name, count in patients.items() if "/" not in name} == {"frankel_2017": 39, "mitox": 19}
     assert sum(count for name, count in patients.items() if name.startswith("lee_2022/")) == 161
     assert sum(name.startswith("lee_2022/") for name in patients) == 4
-    assert "on cohorts it had not seen" in content["sentence"]
-    metrics = mlflow.get_run(found.trained[0].run_id).data.metrics
+    assert "on held-out cohorts" in evidence.sentence
+    metrics = mlflow.get_run(result.trained[0].run_id).data.metrics
     assert {"auroc.lee_2022.Leeds", "auroc.frankel_2017", "auroc.mitox", "auroc_prediction_high"} <= set(metrics)
-    # A leak would show here: nobody's clinical data tell response this well.
-    assert content["left_out_auroc"]["value"] < 0.7
+    # A leak would raise this AUROC: clinical data do not predict response so well.
+    assert evidence.held_out_auroc.value < 0.7
     for path in Path("mlartifacts").rglob("*"):
         assert path.is_dir() or b"PRIMM0" not in path.read_bytes()
 
@@ -243,8 +253,8 @@ def test_a_killed_run_is_marked_at_the_next_start(store, trial, tmp_path):
     with tracking.experiment_run("objective_response", "next", {}, {}) as run_id:
         statuses = {run.info.run_name: run.info.status for run in _all_runs()}
         assert statuses == {"doomed": "KILLED", "next": "RUNNING"}
-        # A run that is still alive is not buried by a third.
-        assert tracking.bury_dead_runs(mlflow.MlflowClient()) == 0
+        # A run whose process is alive stays running.
+        assert tracking.mark_stale_runs_killed(mlflow.MlflowClient()) == 0
     assert mlflow.get_run(run_id).info.status == "FINISHED"
     with sqlite3.connect(tmp_path / "mlflow.db") as opened:
         assert opened.execute("pragma integrity_check").fetchone() == ("ok",)
@@ -263,21 +273,22 @@ def test_mlflow_run_is_joined_as_the_parent(store, trial, monkeypatch):
     monkeypatch.setenv("MLFLOW_RUN_ID", outer.info.run_id)
     settings.cache_clear()
     options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
-    found = train(Experiment((str(trial),), "objective_response", **options))
-    assert found.run_id == outer.info.run_id
+    result = train(Experiment((str(trial),), "objective_response", **options))
+    assert result.run_id == outer.info.run_id
     children = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{outer.info.run_id}'")
-    assert [run.info.run_id for run in children] == [found.trained[0].run_id]
-    assert client.get_run(found.run_id).data.params["seed"] == "0"
+    assert [run.info.run_id for run in children] == [result.trained[0].run_id]
+    assert client.get_run(result.run_id).data.params["seed"] == "0"
 
 
-def test_earlier_looks_at_the_same_cohorts_are_counted(result, trial):
-    assert tracking.looks([trial.stem]) == {"experiments": 0, "models": 0}
-    found, _, _ = result
-    name = found.trained[0].model.evidence["cohorts"][0]["name"]
-    assert tracking.looks([name, "another"]) == {"experiments": 1, "models": 6}
-    assert found.trained[0].evidence.validation["looks"] == {"experiments": 0, "models": 0}
+def test_prior_experiments_on_the_same_cohorts_are_counted(result, trial):
+    assert tracking.prior_experiments([trial.stem]) == PriorExperiments(0, 0)
+    experiment, _, _ = result
+    validation = experiment.trained[0].validation
+    name = validation.evidence.cohorts[0].name
+    assert tracking.prior_experiments([name, "another"]) == PriorExperiments(1, 6)
+    assert validation.prior_experiments == PriorExperiments(0, 0)
 
 
 def test_an_unknown_waiver_is_refused(trial, store):
-    with pytest.raises(InputError, match="'luck' is no finding of the audit"):
+    with pytest.raises(InputError, match="'luck' is not a finding of the audit"):
         train(Experiment((str(trial),), "objective_response", waive=("luck",)))

@@ -1,4 +1,4 @@
-"""Proofs that the machinery is honest: planted leaks are refused or teach nothing, and intervals hold what they say."""
+"""Honesty of the pipeline: planted leaks are refused or have no effect, and intervals cover the true values."""
 
 from __future__ import annotations
 
@@ -23,14 +23,17 @@ from features.feature_table import Block, FeatureTable
 from features.landmark import landmark_table
 from features.outcomes import OUTCOME_IDS
 from features.settings import settings
+from models.evidence import PriorExperiments
 from taxokine.simulation import simulate_trial
-from training.evidence.evidence import Circumstances, Evidence, evidence_of, scores
+from training.evidence.assemble import ExperimentContext, summarise
+from training.evidence.scores import gather_scores
 from training.experiment import Experiment, Result, train
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.metrics import auroc, bootstrap_interval
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import ValidatedFamily, validate
+from training.validation.validated_blocks import ValidatedBlocks
 
 TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
@@ -54,9 +57,9 @@ def alone(table: FeatureTable) -> FeatureTable:
     return replace(table, rows=table.rows.assign(centre=table.rows["cohort"]))
 
 
-def left_out_auroc(table: FeatureTable, y: np.ndarray, plan: FitConfig = TAXA) -> float:
+def held_out_auroc(table: FeatureTable, y: np.ndarray, plan: FitConfig = TAXA) -> float:
     outer = outer_folds(table, y, 3, 1, 0)
-    return scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].held_out, "cv").aurocs[0]
+    return gather_scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].held_out, "cv").aurocs[0]
 
 
 # Leaks that are refused
@@ -89,7 +92,7 @@ def test_what_is_refused_would_have_been_believed(table):
     table = alone(table)
     y = outcome_vector(table, "objective_response")
     told = Block(("scan",), (y + np.random.default_rng(0).normal(0, 0.3, len(y)))[:, None])
-    assert left_out_auroc(replace(table, clinical=told), y, replace(TAXA, blocks=("clinical",))) > 0.9
+    assert held_out_auroc(replace(table, clinical=told), y, replace(TAXA, blocks=("clinical",))) > 0.9
 
 
 # A filter that has seen the outcome
@@ -110,8 +113,8 @@ def test_taxa_chosen_by_all_rows_flatter_and_the_pipeline_is_not_fooled(table):
     apart = np.abs(log[y == 1].mean(axis=0) - log[y == 0].mean(axis=0))
     chosen = np.argsort(apart)[-20:]
     filtered = Block(tuple(noisy.taxa.names[j] for j in chosen), noisy.taxa.values[:, chosen])
-    assert left_out_auroc(replace(noisy, taxa=filtered), y) > 0.75
-    assert left_out_auroc(noisy, y) < 0.6
+    assert held_out_auroc(replace(noisy, taxa=filtered), y) > 0.75
+    assert held_out_auroc(noisy, y) < 0.6
 
 
 # Three hospitals with nothing to find, of 20, 50 and 80% responders, a taxon of the sequencing batch, and a twin
@@ -163,7 +166,7 @@ def trained(hospitals: list[str], tmp_path_factory: pytest.TempPathFactory) -> l
             options = {**FAST, "waive": ("same-stool",), "permutations": 3, "workers": workers}
             result = train(Experiment(tuple(hospitals), "objective_response", **options))
             local = mlflow.artifacts.download_artifacts(
-                run_id=result.trained[0].run_id, artifact_path="left_out_predictions.parquet"
+                run_id=result.trained[0].run_id, artifact_path="held_out_predictions.parquet"
             )
             found.append(Trained(result, pd.read_parquet(local)))
     settings.cache_clear()
@@ -176,39 +179,38 @@ def test_a_patient_under_two_names_stops_training(store, hospitals, tmp_path):
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_a_waiver_is_told_wherever_the_model_goes(trained):
-    one = trained[0].result.trained[0]
-    (found,) = [said for said in one.evidence.validation["audit"] if said["severity"] == "error"]
-    assert (found["code"], found["waived"], found["rows"]) == ("same-stool", True, 1)
-    assert "**waived**: same-stool" in one.model.card
-    assert one.model.validation["audit"] == one.evidence.validation["audit"]
-    assert not re.search(r"SIM-\d", json.dumps(one.model.validation) + one.model.card)
+def test_a_waiver_is_reported_in_the_record_the_card_and_the_bundle(trained):
+    best = trained[0].result.trained[0]
+    (finding,) = [finding for finding in best.validation.audit_findings if finding.severity == "error"]
+    assert (finding.code, finding.waived, finding.rows) == ("same-stool", True, 1)
+    assert "**waived**: same-stool" in best.model.card
+    assert best.model.validation == best.validation
+    assert not re.search(r"SIM-\d", json.dumps(best.validation.to_json()) + best.model.card)
 
 
 def test_prevalence_that_a_batch_tells_is_no_skill_on_left_out_cohorts(trained, hospitals):
-    found = trained[0].result.trained[0].evidence
+    validation = trained[0].result.trained[0].validation
     frame = trained[0].predictions
     loco = frame[frame["scheme"] == "loco"]
     # Over all cohorts the batch alone tells responders well.
     batch = loco["cohort"].map({"north/1": 0.2, "east/1": 0.5, "south/1": 0.8})
     assert roc_auc_score(loco["outcome"], batch) > 0.7
-    within = found.validation["within"]["auroc"]
-    assert within["low"] < 0.5 < within["high"]
-    counts = [(one["events"], one["patients"] - one["events"]) for one in found.validation["per_cohort"]]
+    within = validation.within_cohorts.auroc
+    assert within.low < 0.5 < within.high
+    counts = [(cohort.events, cohort.patients - cohort.events) for cohort in validation.per_cohort]
     sizes = np.array([a + b for a, b in counts])
     # Mann and Whitney's null of one cohort's AUROC, over the three.
     variances = np.array([(a + b + 1) / (12 * a * b) for a, b in counts])
-    assert abs(within["value"] - 0.5) < 2 * np.sqrt((sizes**2 * variances).sum()) / sizes.sum()
-    assert found.content["beats_chance"] is False
+    assert abs(within.value - 0.5) < 2 * np.sqrt((sizes**2 * variances).sum()) / sizes.sum()
+    assert validation.evidence.beats_chance is False
 
 
 def test_the_same_numbers_on_one_worker_and_on_two_to_the_last_digit(trained):
-    one, two = trained
-    assert len(one.result.trained) == len(two.result.trained) == 1
-    assert one.result.trained[0].evidence.validation == two.result.trained[0].evidence.validation
-    assert one.result.trained[0].evidence.content == two.result.trained[0].evidence.content
-    assert one.result.trained[0].evidence.validation["permutation"]["n"] == 3
-    pd.testing.assert_frame_equal(one.predictions, two.predictions, check_exact=True)
+    single, parallel = trained
+    assert len(single.result.trained) == len(parallel.result.trained) == 1
+    assert single.result.trained[0].validation == parallel.result.trained[0].validation
+    assert single.result.trained[0].validation.permutation.model.n == 3
+    pd.testing.assert_frame_equal(single.predictions, parallel.predictions, check_exact=True)
 
 
 # What is planted is found, and intervals hold the truth
@@ -254,8 +256,8 @@ def test_the_interval_holds_the_auroc_that_a_very_large_sample_shows(population)
         mine, fresh = everybody[:100], everybody[100:]
         table, y = alone(population.table.take(mine)), population.y[mine]
         found = fitted(table, y, "cv")
-        left_out = scores(table, y, found.held_out, "cv")
-        said = bootstrap_interval(auroc, left_out.y, left_out.margin, left_out.cohorts, seed=at)
+        held_out = gather_scores(table, y, found.held_out, "cv")
+        said = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, seed=at)
         truth = roc_auc_score(population.y[fresh], margin(found, population.table.take(fresh)))
         assert truth > 0.6
         held += said.low <= truth <= said.high
@@ -279,8 +281,8 @@ def test_intervals_hold_under_cohort_shift(population):
         ).astype(float)
         table = population.table.take(rows)
         found = fitted(table, y, "loco")
-        left_out = scores(table, y, found.held_out, "loco")
-        said = auroc_random_effects(left_out.y, left_out.margin, left_out.cohorts)
+        held_out = gather_scores(table, y, found.held_out, "loco")
+        said = auroc_random_effects(held_out.y, held_out.margin, held_out.cohorts)
         fresh = rng.choice(np.flatnonzero(~np.isin(centres, seen)), 1000, replace=False)
         score = margin(found, population.table.take(fresh))
         truth = []
@@ -301,15 +303,15 @@ def test_the_planted_taxa_lead_with_the_right_sign_in_nearly_every_fold(populati
     table, y = alone(population.table.take(rows)), population.y[rows]
     found = fitted(table, y, "cv")
     assert found.fit is not None
-    around = Circumstances("objective_response", 1, False, (), (), {"experiments": 0, "models": 0}, 0)
-    evidence: Evidence = evidence_of(table, y, TAXA, "elastic_net", found.held_out, found.fit, {}, None, around)
-    features = evidence.validation["shap"]["features"]
+    context = ExperimentContext("objective_response", 1, False, (), (), PriorExperiments(0, 0), 0)
+    validated = ValidatedBlocks(TAXA, rows, table, y, {"elastic_net": found}, {})
+    features = summarise(validated, "elastic_net", None, context).attribution.features
     balance = population.causes["balances"]["response_balance"]
     planted = {**dict.fromkeys(balance["above"], 1), **dict.fromkeys(balance["below"], -1)}
     assert population.causes["response"]["response_balance"] > 0
     leading = features[: len(planted)]
-    assert len({one["feature"] for one in leading} & set(planted)) >= 5
-    for one in features:
-        if one["feature"] in planted:
-            assert one["direction"] == planted[one["feature"]]
-            assert one["selected"] >= 2 / 3
+    assert len({feature.feature for feature in leading} & set(planted)) >= 5
+    for feature in features:
+        if feature.feature in planted:
+            assert feature.direction == planted[feature.feature]
+            assert feature.selected >= 2 / 3

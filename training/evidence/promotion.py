@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+import numpy as np
 
 from features.errors import InputError
 from models import registry
 from models.evidence import Validation
 
 FEWEST_COHORTS = 3
-"""Cohorts left out below which there is no prediction interval for a new one."""
+"""Held-out cohorts below which there is no prediction interval for a new cohort."""
 ALPHA = 0.05
 SLOPES = (0.8, 1.25)
-"""A calibration slope within these is near enough to 1, though its interval may not hold 1."""
-MOST_OFF = 0.1
+"""Calibration slopes near enough to 1, even where the interval excludes 1."""
+LARGEST_DISTANCE = 0.1
 """Largest mean distance, over patients, of a cohort's mean probability from its prevalence."""
 
 
@@ -26,24 +26,25 @@ class Gate:
     Attributes
     ----------
     name : str
+        Name of the quantity that the gate evaluates.
     passed : bool
-    found, needed, why : str
-        What the evidence says, what it should say, and what a model that fails here would do.
+    result, requirement, reason : str
+        The quantity as measured, as required, and why it is required.
     """
 
     name: str
     passed: bool
-    found: str
-    needed: str
-    why: str
+    result: str
+    requirement: str
+    reason: str
 
     def __str__(self) -> str:
-        return f"{'pass' if self.passed else 'fail'}: {self.found}"
+        return f"{'pass' if self.passed else 'fail'}: {self.result}"
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What came of asking for a promotion."""
+    """Outcome of a promotion: the gates of a registered version."""
 
     name: str
     version: str
@@ -52,7 +53,7 @@ class Promotion:
 
     @property
     def granted(self) -> bool:
-        """Whether every gate was passed, and the version is now the champion."""
+        """Whether the version passed every gate and is now the champion."""
         return all(gate.passed for gate in self.gates)
 
 
@@ -62,12 +63,12 @@ def promote(reference: str) -> Promotion:
     Parameters
     ----------
     reference : str
-        `name`, whose candidate is meant, `name@alias` or `name/version`.
+        `name` for its candidate, `name@alias` or `name/version`.
 
     Raises
     ------
     InputError
-        The reference is a bundle's folder, or the version was trained before its evidence was kept in full.
+        The reference is a bundle's folder, or the version has no validation record.
     ModelMissing, BundleError
     """
     served = registry.find_model(reference if "@" in reference or "/" in reference else f"{reference}@candidate")
@@ -75,143 +76,154 @@ def promote(reference: str) -> Promotion:
         raise InputError(
             f"{reference} is a folder; only a registered model can be promoted, so name NAME or NAME/VERSION"
         )
-    if not served.model.validation:
+    if served.model.validation is None:
         raise InputError(
-            f"{served.name}/{served.version} was trained before bundles kept the evidence that promotion is judged by; "
-            "train it anew"
+            f"{served.name}/{served.version} has no validation record, which the gates of promotion read; train it "
+            "again"
         )
-    result = Promotion(served.name, served.version, served.model.simulated, gates(_content(served.model.validation)))
+    result = Promotion(served.name, served.version, served.model.simulated, gates(served.model.validation))
     tags = {f"gate.{gate.name.replace(' ', '_')}": str(gate) for gate in result.gates}
     registry.promote(result.name, result.version, tags, granted=result.granted)
     return result
 
 
-def _content(validation: Validation) -> dict[str, Any]:
-    """Return what the gates read of a validation record, under the names of the run's `validation.json`."""
-    evidence, null, gain = validation.evidence, validation.permutation, validation.gain
-    slope = validation.calibration_slope
-    return {
-        **validation.to_json(),
-        "scheme": evidence.scheme,
-        "pooled_labels": evidence.pooled_labels,
-        "chosen_from": evidence.models_compared,
-        "within": asdict(validation.within_cohorts),
-        "permutation": null and {**asdict(null.model), "best_of": {**asdict(null.best_of_all), "models": null.models}},
-        "gain": gain and {**asdict(gain.difference), "over": gain.baseline},
-        "calibration": {"slope": slope.value, "slope_low": slope.low, "slope_high": slope.high},
-        "audit": [asdict(finding) for finding in validation.audit_findings],
-        "sample_size": validation.sample_size
-        and asdict(validation.sample_size) | {"had": validation.sample_size.patients},
-    }
+def gates(validation: Validation) -> list[Gate]:
+    """Return every gate, evaluated on a validation record; what was not computed does not pass."""
+    return [
+        _new_cohort_gate(validation),
+        _permutation_gate(validation),
+        _gain_gate(validation),
+        _brier_gate(validation),
+        _calibration_gate(validation),
+        _sample_size_gate(validation),
+        _audit_gate(validation),
+    ]
 
 
-def gates(validation: Mapping[str, Any]) -> list[Gate]:
-    """Return every gate, judged by the evidence in full; what was not computed does not pass."""
-    return [judge(validation) for judge in (_new_cohort, _permutation, _gain, _brier, _calibration, _size, _audit)]
-
-
-def _new_cohort(validation: Mapping[str, Any]) -> Gate:
-    found, left_out = validation["random_effects"], validation["scheme"] == "loco"
-    low, high = found["prediction_low"], found["prediction_high"]
-    if not left_out:
-        said = "no cohort was left out; train on several"
-    elif found["k"] < FEWEST_COHORTS:
-        said = f"only {found['k']} left-out cohorts with both outcomes"
+def _new_cohort_gate(validation: Validation) -> Gate:
+    mean = validation.random_effects
+    if validation.evidence.scheme != "loco":
+        result = "no cohort was held out; train on several"
+    elif mean.k < FEWEST_COHORTS or mean.prediction_low is None:
+        result = f"only {mean.k} held-out cohorts with both outcomes"
     else:
-        said = f"AUROC {low:.3f} to {high:.3f}, from {found['k']} left-out cohorts"
+        result = f"AUROC {mean.prediction_low:.3f} to {mean.prediction_high:.3f}, from {mean.k} held-out cohorts"
     return Gate(
         "prediction interval",
-        left_out and found["k"] >= FEWEST_COHORTS and low > 0.5,
-        said,
-        f"the 95% prediction interval of the AUROC in a new cohort above 0.50, from at least {FEWEST_COHORTS}",
+        validation.evidence.scheme == "loco"
+        and mean.k >= FEWEST_COHORTS
+        and mean.prediction_low is not None
+        and mean.prediction_low > 0.5,
+        result,
+        f"95% prediction interval of the AUROC in a new cohort above 0.50, from at least {FEWEST_COHORTS} cohorts",
         "the next hospital is a new cohort: a mean above chance may still be chance there",
     )
 
 
-def _permutation(validation: Mapping[str, Any]) -> Gate:
-    null, tried = validation["permutation"], validation["chosen_from"]
-    judged = null and (null["best_of"] if tried > 1 else null)
-    if judged is None:
-        said = "not computed" if null is None else f"not computed for the best of {tried} models"
-        said += "; train with --permutations 200"
+def _permutation_gate(validation: Validation) -> Gate:
+    test, n_models = validation.permutation, validation.evidence.models_compared
+    if test is None:
+        null, result = None, "not computed; train with --permutations 200"
+    elif n_models > 1:
+        null = test.best_of_all
+        result = f"p = {null.p:.3g}, {null.n} refits of the best of {test.models} models"
     else:
-        best = f" of the best of {judged['models']} models" if tried > 1 else ""
-        said = f"p = {judged['p']:.3g}, {null['n']} refits{best}"
+        null = test.model
+        result = f"p = {null.p:.3g}, {null.n} refits"
     return Gate(
         "permutation",
-        judged is not None and judged["p"] < ALPHA,
-        said,
+        null is not None and null.p < ALPHA,
+        result,
         f"p below {ALPHA} against the whole pipeline, choice of the best included, refitted to permuted outcomes",
         "the best of several models looks better than chance even where there is nothing to find",
     )
 
 
-def _gain(validation: Mapping[str, Any]) -> Gate:
-    gain = validation["gain"]
-    over = gain["over"] if gain else "clinical and technical covariates"
+def _gain_gate(validation: Validation) -> Gate:
+    gain = validation.gain
+    baseline = "clinical and technical covariates" if gain is None else gain.baseline
+    low = None if gain is None else gain.difference.low
     return Gate(
         "gain",
-        gain is not None and gain["low"] > 0,
-        f"AUROC {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f})" if gain else "not computed",
-        f"the interval of the paired gain over {over} above 0",
-        "what age, treatment or the sequencing kit tell already needs no stool sample",
+        low is not None and low > 0,
+        "not computed"
+        if gain is None
+        else "AUROC {value:+.3f} ({low:+.3f} to {high:+.3f})".format(**vars(gain.difference)),
+        f"interval of the paired gain over {baseline} above 0",
+        "what age, treatment or the sequencing kit predict already needs no stool sample",
     )
 
 
-def _brier(validation: Mapping[str, Any]) -> Gate:
-    within = validation["within"]
+def _brier_gate(validation: Validation) -> Gate:
+    brier, reference = validation.within_cohorts.brier, validation.within_cohorts.prevalence_brier
+    if brier is None or reference is None:
+        passed, result = False, "not computed"
+    else:
+        passed, result = brier <= reference, f"{brier:.3f}; prevalence {reference:.3f}"
     return Gate(
         "Brier score",
-        within["brier"] <= within["prevalence_brier"],
-        f"{within['brier']:.3f}; prevalence {within['prevalence_brier']:.3f}",
-        "no worse than saying each cohort's own prevalence",
-        "a probability that errs more than the prevalence misleads whoever acts on it",
+        passed,
+        result,
+        "no worse than predicting each cohort's own prevalence",
+        "a probability with a larger error than the prevalence misleads whoever acts on it",
     )
 
 
-def _calibration(validation: Mapping[str, Any]) -> Gate:
-    slope, low, high = (validation["calibration"][key] for key in ("slope", "slope_low", "slope_high"))
-    off = mean_off(validation)
-    said = "slope not estimable" if slope is None else f"slope {slope:.2f} ({low:.2f} to {high:.2f})"
-    near = slope is not None and (low <= 1 <= high or SLOPES[0] <= slope <= SLOPES[1])
+def _calibration_gate(validation: Validation) -> Gate:
+    slope, distance = validation.calibration_slope, mean_distance_from_prevalence(validation)
+    if slope.value is None or slope.low is None or slope.high is None:
+        acceptable, result = False, "slope not estimable"
+    else:
+        acceptable = slope.low <= 1 <= slope.high or SLOPES[0] <= slope.value <= SLOPES[1]
+        result = f"slope {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
     return Gate(
         "calibration",
-        near and off <= MOST_OFF,
-        f"{said}; cohorts off by {off:.2f} on average",
-        f"a slope whose interval holds 1, or that is {SLOPES[0]:g} to {SLOPES[1]:g}, and mean probabilities within "
-        f"{MOST_OFF:g} of the cohorts' prevalence on average",
-        "30% must mean three in ten, in a hospital that the model has not seen too",
+        acceptable and distance is not None and distance <= LARGEST_DISTANCE,
+        f"{result}; mean distance from the cohorts' prevalence "
+        + ("not computed" if distance is None else f"{distance:.2f}"),
+        f"a slope whose interval includes 1, or of {SLOPES[0]:g} to {SLOPES[1]:g}, and mean probabilities within "
+        f"{LARGEST_DISTANCE:g} of the cohorts' prevalence on average",
+        "30% must mean three in ten, also in a hospital that is new to the model",
     )
 
 
-def mean_off(validation: Mapping[str, Any]) -> float:
-    """Return the mean over patients of how far their cohort's mean probability is from its prevalence."""
-    each = [(one["patients"], abs(one["calibration"]["in_the_large"])) for one in validation["per_cohort"]]
-    return float(sum(n * off for n, off in each) / sum(n for n, _ in each))
+def mean_distance_from_prevalence(validation: Validation) -> float | None:
+    """Return the mean over patients of the distance of their cohort's mean probability from its prevalence."""
+    patients = [cohort.patients for cohort in validation.per_cohort]
+    distances = [cohort.calibration.in_the_large for cohort in validation.per_cohort]
+    known = [abs(distance) for distance in distances if distance is not None]
+    return float(np.average(known, weights=patients)) if known and len(known) == len(distances) else None
 
 
-def _size(validation: Mapping[str, Any]) -> Gate:
-    size = validation["sample_size"]
-    needed = size["needed"]
+def _sample_size_gate(validation: Validation) -> Gate:
+    size = validation.sample_size
+    if size is None:
+        return Gate("sample size", False, "not computed", "as many patients as Riley's criteria require", _TOO_FEW)
+    needed = "no number suffices, since no effect is expected" if size.needed is None else str(size.needed)
     return Gate(
         "sample size",
-        needed is not None and size["had"] >= needed,
-        f"{size['had']} patients for {size['parameters']} candidate parameters",
-        "patients as Riley's criteria ask: "
-        + ("no number is enough, no effect is expected" if needed is None else str(needed)),
-        "with fewer, what the model learnt is mostly the noise of its own patients",
+        size.needed is not None and size.patients >= size.needed,
+        f"{size.patients} patients for {size.parameters} candidate parameters",
+        f"as many patients as Riley's criteria require: {needed}",
+        _TOO_FEW,
     )
 
 
-def _audit(validation: Mapping[str, Any]) -> Gate:
-    errors = [one for one in validation["audit"] if one["severity"] == "error"]
-    found = [f"{one['code']} in {one['cohort']}{' (waived)' if one['waived'] else ''}" for one in errors]
-    if validation["pooled_labels"]:
-        found.append("labels of different meaning are pooled")
+def _audit_gate(validation: Validation) -> Gate:
+    errors = [
+        f"{finding.code} in {finding.cohort}{' (waived)' if finding.waived else ''}"
+        for finding in validation.audit_findings
+        if finding.severity == "error"
+    ]
+    if validation.evidence.pooled_labels:
+        errors.append("labels of different meaning are pooled")
     return Gate(
         "audit",
-        not found,
-        "; ".join(found) or "no error",
-        "no finding that is an error, waived or not, and one meaning of the outcome",
-        "a waiver lets a model be trained and looked at; it does not mend the data",
+        not errors,
+        "; ".join(errors) or "no error",
+        "no finding that is an error, waived or not, and one definition of the outcome",
+        "a waiver allows a model to be trained and studied; it does not correct the data",
     )
+
+
+_TOO_FEW = "with fewer patients, the model mostly learns the noise of its own patients"

@@ -12,3 +12,5 @@ Names = NDArray[np.object_]
 """Arrays of str, such as each row's cohort."""
 Positions = NDArray[np.intp]
 """Arrays of int that index rows, or number groups of rows."""
+Mask = NDArray[np.bool_]
+"""Arrays of bool that select rows."""

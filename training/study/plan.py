@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 
 from features.errors import InputError
-from training.drawing import STYLE, written
+from training.drawing import STYLE, write_figure
 from training.study.analysis.power import PowerResult
 from training.study.figures.power import power_figure
 from training.study.sentences import write_sentences
@@ -24,6 +24,6 @@ def write_plan(folder: Path, result: PowerResult) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         result.curves.to_csv(folder / "plan.csv", index=False)
         with mpl.rc_context(STYLE):
-            written(folder, "plan", power_figure(result))
+            write_figure(folder, "plan", power_figure(result))
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror}") from error

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from features.audit import Finding
 from features.cohort import Cohort
-from training.drawing import STYLE, written
+from training.drawing import STYLE, write_figure
 from training.study.page import report_page
 from training.study.section import ReportFigure, Section
 
@@ -57,7 +57,7 @@ def _write_figure(folder: Path, name: str, figure: ReportFigure, *, simulated: b
         drawing = figure.draw()
         if simulated:
             mark_simulated(drawing)
-        return written(folder, name, drawing)
+        return write_figure(folder, name, drawing)
 
 
 def mark_simulated(figure: Figure) -> None:

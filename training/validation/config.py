@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, Representation
-from models.families import FAMILIES, Setting
+from models.families import Setting
+from training.validation.sklearn_family import find_family
 
 Part = tuple[str, ...]
 """Blocks that one predictor of a family is fitted to."""
@@ -47,7 +48,7 @@ class FitConfig:
 
     def parts(self, family: str) -> list[Part]:
         """Return the parts whose log-odds a family adds up: each block, or all of them as one part."""
-        return [(block,) for block in self.blocks] if FAMILIES[family].by_block else [self.blocks]
+        return [(block,) for block in self.blocks] if find_family(family).by_block else [self.blocks]
 
     def grid(self, family: str, part: Part) -> list[GridPoint]:
         """Return the candidates of inner validation for one part."""
@@ -55,7 +56,7 @@ class FitConfig:
         return [
             GridPoint(representation, setting)
             for representation in representations
-            for setting in FAMILIES[family].settings
+            for setting in find_family(family).settings
         ]
 
     def encoder(self, blocks: tuple[str, ...], representation: Representation) -> BlockEncoder:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.families import FAMILIES
 from training.statistics.arrays import Matrix, Positions
 from training.validation.config import FitConfig, Part
 from training.validation.folds import Fold, centre_codes
+from training.validation.sklearn_family import find_family
 from training.validation.task import ValidationTask
 
 
@@ -28,7 +28,7 @@ Grid = Mapping[Part, Matrix]
 
 def grid_key(config: FitConfig, family: str, train: Positions, fold: Fold) -> GridKey:
     """Return the key of a grid inside a fold; repeats share the grids of unseeded families."""
-    seed = config.seed + fold.repeat if FAMILIES[family].seeded else config.seed
+    seed = config.seed + fold.repeat if find_family(family).seeded else config.seed
     return GridKey(family, np.sort(train).tobytes(), seed)
 
 
@@ -52,7 +52,7 @@ def fit_grid(task: ValidationTask, family: str, train: Positions, rows: Position
         for representation in dict.fromkeys(point.representation for point in points):
             encoder = task.config.encoder(part, representation)
             X_train, X_test = encoder.fit_transform(train_table), encoder.transform(test_table)
-            margins.append(FAMILIES[family].margins(X_train, task.y[train], strata, X_test, seed))
+            margins.append(find_family(family).margins(X_train, task.y[train], strata, X_test, seed))
         grid[part] = np.full((len(points), len(task.y)), np.nan)
         grid[part][:, rows] = np.vstack(margins)
     return grid

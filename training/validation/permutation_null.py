@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -37,19 +36,6 @@ class NullDistributions:
     values: Vector
     best: Vector
     models: int
-
-    def summary(self, observed: float) -> dict[str, Any]:
-        """Return the observed AUROC against both null distributions, as JSON.
-
-        References
-        ----------
-        Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39, for p.
-        """
-        return {
-            **_comparison(self.values, observed),
-            # Against the best of all models even where this model is not the best.
-            "best_of": {"models": self.models, **_comparison(self.best, observed)},
-        }
 
 
 def permutation_nulls(
@@ -123,15 +109,3 @@ def _held_out_auroc(held_out: Sequence[HeldOut], y: Vector, cohorts: Names) -> f
         margin[prediction.fold.test] = prediction.margin
     predicted = np.isfinite(margin)
     return float(mean_over_seeds(auroc, y[predicted], margin[predicted], cohorts[predicted])[0])
-
-
-def _comparison(null: Vector, observed: float) -> dict[str, Any]:
-    null = null[np.isfinite(null)]
-    return {
-        "n": len(null),
-        "observed": observed,
-        "p": float((1 + (null >= observed).sum()) / (1 + len(null))),
-        "null_mean": float(null.mean()),
-        "null_sd": float(null.std(ddof=1)) if len(null) > 1 else None,
-        "null_95": float(np.quantile(null, 0.95)),
-    }

@@ -10,10 +10,11 @@ import numpy as np
 
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
-from models.families import FAMILIES, LinearPredictor, Predictor
+from models.families import LinearPredictor, Predictor
 from training.statistics.arrays import Vector
 from training.validation.choice import Choice
 from training.validation.folds import centre_codes
+from training.validation.sklearn_family import find_family
 from training.validation.task import ValidationTask
 
 
@@ -24,7 +25,8 @@ class Fit:
     Attributes
     ----------
     encoder : BlockEncoder
-    predictor : Predictor
+    predictor : Predictor or None
+        None for a scikit-learn classifier, which is compared but never served.
     calibration : Calibration
     setting : dict
         Selected settings, by name, and each part's weight.
@@ -33,7 +35,7 @@ class Fit:
     """
 
     encoder: BlockEncoder
-    predictor: Predictor
+    predictor: Predictor | None
     calibration: Calibration
     setting: dict[str, Any]
     y: Vector
@@ -43,7 +45,7 @@ class Fit:
 def refit_choice(task: ValidationTask, family: str, choice: Choice) -> Fit:
     """Fit each part's selected grid point to every row, and combine the parts into one predictor."""
     config, strata, setting = task.config, centre_codes(task.table.rows), dict[str, Any]()
-    taxa_representation, predictors, parts = config.representations[0], list[Predictor](), config.parts(family)
+    taxa_representation, predictors, parts = config.representations[0], list[Predictor | None](), config.parts(family)
     for part, point, weight in zip(parts, choice.points, choice.weights, strict=True):
         representation, part_setting = config.grid(family, part)[point]
         if "taxa" in part:
@@ -52,7 +54,7 @@ def refit_choice(task: ValidationTask, family: str, choice: Choice) -> Fit:
         values = {**part_setting, "weight": round(float(weight), 4)}
         setting |= {f"{prefix}{name}": value for name, value in values.items()}
         X = config.encoder(part, representation).fit_transform(task.table)
-        predictors.append(FAMILIES[family].fit(X, task.y, strata, part_setting, config.seed))
+        predictors.append(find_family(family).fit(X, task.y, strata, part_setting, config.seed))
     if "taxa" in config.blocks:
         setting["representation"] = taxa_representation
     encoder = config.encoder(config.blocks, taxa_representation).fit(task.table)

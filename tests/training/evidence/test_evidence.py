@@ -1,4 +1,4 @@
-"""What evidence says of left-out predictions, in every shape that cohorts come in, and to everyone who reads it."""
+"""Validation records of held-out predictions, for every shape of cohorts, and their readers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,95 +14,105 @@ from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from features.feature_table import Block, FeatureTable
+from models.evidence import Estimate, PriorExperiments, Validation
+from training.evidence.assemble import ExperimentContext, summarise
 from training.evidence.card import model_card
-from training.evidence.evidence import (
-    Circumstances,
-    Evidence,
-    evidence_of,
-    left_out_predictions,
-    main_scheme,
-    run_metrics,
-)
+from training.evidence.metrics import run_metrics
 from training.evidence.promotion import gates
+from training.evidence.scores import held_out_predictions, main_scheme
 from training.validation.baselines import validate_baselines
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import HeldOut, ValidatedFamily, validate
 from training.validation.permutation_null import NullDistributions, best_model_null, permutation_nulls
+from training.validation.validated_blocks import ValidatedBlocks
 
-from .validations import loco
-
-AROUND = Circumstances("objective_response", 2, False, ("a note",), (), {"experiments": 0, "models": 0}, 0)
-LEVEL = NullDistributions(np.full(99, 0.5), np.full(99, 0.5), 2)
-"""A null that any AUROC above a half exceeds: p = 0.01."""
+CONTEXT = ExperimentContext("objective_response", 2, False, ("a note",), (), PriorExperiments(0, 0), 0)
+CONSTANT_NULL = NullDistributions(np.full(99, 0.5), np.full(99, 0.5), 2)
+"""A null that any AUROC above 0.5 exceeds: p = 0.01."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A table with its outcomes, and what was validated on it."""
+    """A validated table, and its permutation null."""
 
-    table: FeatureTable
-    y: np.ndarray
-    plan: FitConfig
-    found: ValidatedFamily
-    beside: dict[str, list[HeldOut]]
+    validated: ValidatedBlocks
     null: NullDistributions | None = None
 
-    def evidence(self, **changes: Any) -> Evidence:
-        said = {"left_out": self.found.held_out, "beside": self.beside, "null": self.null, "around": AROUND, **changes}
-        return evidence_of(self.table, self.y, self.plan, "elastic_net", fit=self.found.fit, **said)
+    @property
+    def table(self) -> FeatureTable:
+        return self.validated.table
+
+    @property
+    def y(self) -> np.ndarray:
+        return self.validated.y
+
+    @property
+    def held_out(self) -> list[HeldOut]:
+        return self.validated.families["elastic_net"].held_out
+
+    def summary(self, held_out: list[HeldOut] | None = None, **changes: Any) -> Validation:
+        """Return the validation record, with other predictions, baselines, null or context."""
+        families = {"elastic_net": ValidatedFamily(held_out or self.held_out, self.validated.family_fit("elastic_net"))}
+        baselines = changes.get("baselines", self.validated.baselines)
+        validated = replace(self.validated, families=families, baselines=baselines)
+        return summarise(validated, "elastic_net", changes.get("null", self.null), changes.get("context", CONTEXT))
 
 
-def dealt(table: FeatureTable, *cohorts: str) -> FeatureTable:
-    """The same patients, dealt out to cohorts in turn."""
+def deal(table: FeatureTable, *cohorts: str) -> FeatureTable:
+    """Return the same patients, assigned to cohorts in turn."""
     names = np.array(cohorts, dtype=object)[np.arange(len(table)) % len(cohorts)]
-    about = next(iter(table.cohorts.values()))
+    context = next(iter(table.cohorts.values()))
     rows = table.rows.assign(cohort=names, centre=names)
-    return replace(table, rows=rows, cohorts=dict.fromkeys(cohorts, about))
+    return replace(table, rows=rows, cohorts=dict.fromkeys(cohorts, context))
 
 
-def validated(table: FeatureTable, plan: FitConfig, y: np.ndarray | None = None, repeats: int = 1, n: int = 0) -> Case:
+def validate_case(
+    table: FeatureTable, config: FitConfig, y: np.ndarray | None = None, repeats: int = 1, n: int = 0
+) -> Case:
     y = outcome_vector(table, "objective_response") if y is None else y
 
-    def main(mine, outcomes):
-        outer = outer_folds(mine, outcomes, 2, repeats, 0)
+    def main_folds(table, outcomes):
+        outer = outer_folds(table, outcomes, 2, repeats, 0)
         return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
-    found = validate(table, y, plan, outer_folds(table, y, 2, repeats, 0), refit=True, workers=1)["elastic_net"]
-    beside, null = validate_baselines(table, y, plan, main(table, y), 1), None
+    families = validate(table, y, config, outer_folds(table, y, 2, repeats, 0), refit=True, workers=1)
+    baselines, null = validate_baselines(table, y, config, main_folds(table, y), 1), None
+    rows = np.arange(len(y))
     if n:
-        rows = np.arange(len(y))
-        drawn = permutation_nulls(table, y, [(plan, rows)], main, n=n, seed=0, workers=1, on_step=lambda: None)
-        null = NullDistributions(next(iter(drawn.values())), best_model_null(drawn), 1) if drawn else None
-    return Case(table, y, plan, found, beside, null)
+        aurocs = permutation_nulls(table, y, [(config, rows)], main_folds, n=n, seed=0, workers=1, on_step=lambda: None)
+        null = NullDistributions(next(iter(aurocs.values())), best_model_null(aurocs), 1) if aurocs else None
+    return Case(ValidatedBlocks(config, rows, table, y, families, baselines), null)
 
 
-TAXA, BOTH = (FitConfig(("elastic_net",), blocks, n_folds=2) for blocks in (("taxa",), ("taxa", "clinical")))
-NOTHING = Block((), np.empty((60, 0)))
+TAXA, TAXA_AND_CLINICAL = (
+    FitConfig(("elastic_net",), blocks, n_folds=2) for blocks in (("taxa",), ("taxa", "clinical"))
+)
+EMPTY_BLOCK = Block((), np.empty((60, 0)))
 
 
 def one_class(table: FeatureTable) -> Case:
-    table = dealt(table, "a", "b", "c")
+    table = deal(table, "a", "b", "c")
     y = outcome_vector(table, "objective_response") * (table.rows["cohort"] != "c").to_numpy()
-    return validated(table, TAXA, y, n=1)
+    return validate_case(table, TAXA, y, n=1)
 
 
 def not_measurable(table: FeatureTable) -> Case:
-    """Of two cohorts one has no event: only it can be left out, and nothing can be ranked in it."""
-    table = dealt(table, "a", "b")
+    """Return two cohorts, one without events: only it can be held out, and its AUROC cannot be computed."""
+    table = deal(table, "a", "b")
     y = outcome_vector(table, "objective_response") * (table.rows["cohort"] == "a").to_numpy()
-    return validated(table, BOTH, y, n=1)
+    return validate_case(table, TAXA_AND_CLINICAL, y, n=1)
 
 
 CASES: dict[str, Callable[[FeatureTable], Case]] = {
-    "one cohort": lambda table: validated(dealt(table, "alone"), BOTH, n=1),
-    "centres": lambda table: validated(table, BOTH, repeats=2),
-    "cohorts": lambda table: validated(dealt(table, "a", "b/x", "c d", "e", "f"), TAXA, n=1),
+    "one cohort": lambda table: validate_case(deal(table, "alone"), TAXA_AND_CLINICAL, n=1),
+    "centres": lambda table: validate_case(table, TAXA_AND_CLINICAL, repeats=2),
+    "cohorts": lambda table: validate_case(deal(table, "a", "b/x", "c d", "e", "f"), TAXA, n=1),
     "a cohort of one class": one_class,
     "not measurable": not_measurable,
-    "no clinical": lambda table: validated(replace(table, clinical=NOTHING), TAXA),
-    "diversity": lambda table: validated(table, replace(TAXA, representations=("diversity",))),
-    "no taxa": lambda table: validated(
+    "no clinical": lambda table: validate_case(replace(table, clinical=EMPTY_BLOCK), TAXA),
+    "diversity": lambda table: validate_case(table, replace(TAXA, representations=("diversity",))),
+    "no taxa": lambda table: validate_case(
         table.take(table.immune.measured_rows), replace(TAXA, blocks=("immune", "clinical"))
     ),
 }
@@ -124,189 +133,168 @@ def cohorts(table: FeatureTable) -> Case:
     return CASES["cohorts"](table)
 
 
-# Whatever the shape
+# Every shape
 
 
-def test_it_is_json_that_card_gates_and_metrics_can_read(case):
-    found = case.evidence()
-    for part in (found.content, found.validation):
-        assert json.loads(json.dumps(part, allow_nan=False)) == part
-    assert "AUROC" in model_card(found.validation)
-    assert len(gates(found.validation)) == 7
-    metrics = run_metrics(found)
-    for name, value in metrics.items():
+def test_card_gates_and_metrics_read_the_record(case):
+    validation = case.summary()
+    content = validation.to_json()
+    assert Validation.from_json(json.loads(json.dumps(content, allow_nan=False))) == validation
+    assert "AUROC" in model_card(validation)
+    assert len(gates(validation)) == 7
+    for name, value in run_metrics(validation).items():
         assert re.fullmatch(r"[\w\-./ ]+", name)
-        assert isinstance(value, float | int)
-    measured = np.isfinite(found.auroc.value)
-    assert all(np.isfinite(value) for name, value in metrics.items() if measured or name not in found.headline())
-    assert ("could not be measured" in found.content["sentence"]) == (not measured)
+        assert np.isfinite(value)
+    evidence = validation.evidence
+    assert ("could not be measured" in evidence.sentence) == (evidence.held_out_auroc.value is None)
 
 
-def test_its_numbers_are_those_of_the_predictions(case):
-    found = case.evidence().validation
-    predictions = left_out_predictions(case.y, case.found.held_out)
-    mine = predictions[predictions["scheme"] == found["scheme"]]
-    names = case.table.rows["centre"].to_numpy()[mine["row"]]
-    for one in found["per_cohort"]:
-        own = mine[names == one["cohort"]]
-        seeds = [part for _, part in own.groupby("repeat")]
-        assert one["patients"] == own["row"].nunique()
-        assert one["brier"] == pytest.approx(
+def test_the_numbers_are_those_of_the_predictions(case):
+    validation = case.summary()
+    predictions = held_out_predictions(case.y, case.held_out)
+    predictions = predictions[predictions["scheme"] == validation.evidence.scheme]
+    names = case.table.rows["centre"].to_numpy()[predictions["row"]]
+    for row in validation.per_cohort:
+        cohort = predictions[names == row.cohort]
+        seeds = [seed for _, seed in cohort.groupby("repeat")]
+        assert row.patients == cohort["row"].nunique()
+        assert row.brier == pytest.approx(
             np.mean([brier_score_loss(seed["outcome"], seed["probability"], pos_label=1) for seed in seeds])
         )
-        if 0 < own["outcome"].mean() < 1:
-            areas = [roc_auc_score(seed["outcome"], seed["margin"]) for seed in seeds]
-            assert one["auroc"]["value"] == pytest.approx(np.mean(areas))
-            assert one["auroc"]["low"] < np.mean(areas) < one["auroc"]["high"]
+        if 0 < cohort["outcome"].mean() < 1:
+            auroc = np.mean([roc_auc_score(seed["outcome"], seed["margin"]) for seed in seeds])
+            assert row.auroc.value == pytest.approx(auroc)
+            assert row.auroc.low < auroc < row.auroc.high
         else:
-            assert set(one["auroc"].values()) == {None}
-    if np.isnan(case.evidence().auroc.value):
-        assert found["gain"] is found["permutation"] is None
-    assert found["seeds"]["n"] == mine["repeat"].nunique()
-    assert sum(one["patients"] for one in found["per_cohort"]) == mine["row"].nunique()
+            assert row.auroc == Estimate(None, None, None)
+    if validation.evidence.held_out_auroc.value is None:
+        assert validation.gain is validation.permutation is None
+    assert validation.seeds.n == predictions["repeat"].nunique()
+    assert sum(row.patients for row in validation.per_cohort) == predictions["row"].nunique()
 
 
 def test_shares_add_up(case):
-    found = case.evidence().validation
-    sizes = sum(one["mean_abs"] for one in found["shap"]["features"])
-    for kind in ("blocks", "clades"):
-        assert sum(one["share"] for one in found["shap"][kind]) <= 1 + 1e-9
-    assert sum(one["share"] for one in found["shap"]["blocks"]) == pytest.approx(1 if sizes else 0)
-    judged = sum(one["patients"] for one in found["trust"])
-    assert judged == (sum(one["patients"] for one in found["per_cohort"]) if "taxa" in case.plan.blocks else 0)
+    validation = case.summary()
+    attribution = validation.attribution
+    total = sum(feature.mean_absolute_shap for feature in attribution.features)
+    assert sum(genus.share for genus in attribution.clades) <= 1 + 1e-9
+    assert sum(block.share for block in attribution.blocks) == pytest.approx(1 if total else 0)
+    patients = sum(row.patients for row in validation.per_cohort) if "taxa" in validation.blocks else 0
+    assert sum(row.patients for row in validation.by_verdict) == patients
 
 
-# Who reads it
-
-
-def test_everything_that_others_read_of_a_models_evidence_is_there(centres):
-    found, sources = centres.evidence(), [*Path("models").glob("*.py"), *Path("serving").glob("*.py")]
-    text = "".join(path.read_text(encoding="utf-8") for path in (*sources, *Path("taxokine").glob("*.py")))
-    read = set(re.findall(r"""evidence(?:\[|\.get\()["'](\w+)["']""", text))
-    assert {"beats_chance", "sentence", "clocks", "landmark", "simulated", "cohorts", "per_cohort"} <= read
-    assert read <= set(found.content)
-    for one in found.content["per_cohort"]:
-        assert set(one) == {"cohort", "patients", "events", "auroc", "auroc_low", "auroc_high"}
-    assert {one["cohort"] for one in found.content["per_cohort"]} == set(centres.table.rows["centre"])
-    assert all("name" in one for one in found.content["cohorts"])
-
-
-def shape(of: Any) -> Any:
-    """The keys of nested mappings, and of a list's first."""
-    if isinstance(of, dict):
-        return {key: shape(value) for key, value in of.items()}
-    return [shape(of[0])] if isinstance(of, list) and of else None
-
-
-def test_the_invented_evidence_of_other_tests_has_the_shape_of_this(cohorts):
-    found, invented = shape(cohorts.evidence().validation), shape(loco())
-    assert set(found) == set(invented)
-    for name in ("within", "calibration", "seeds", "random_effects", "sample_size", "per_cohort", "trust"):
-        assert found[name] == invented[name], name
-    assert set(found["permutation"]) == set(invented["permutation"])
-    assert found["shap"]["features"] == invented["shap"]["features"]
+def test_the_evidence_repeats_every_cohort(centres):
+    evidence = centres.summary().evidence
+    assert {row.cohort for row in evidence.per_cohort} == set(centres.table.rows["centre"])
+    assert [cohort.name for cohort in evidence.cohorts] == list(centres.table.cohorts)
 
 
 # The gain
 
 
-def margins(case: Case, score: np.ndarray) -> list[HeldOut]:
-    """The same folds, with these log-odds left out."""
+def replace_scores(case: Case, score: np.ndarray) -> list[HeldOut]:
+    """Return the same folds with these held-out log-odds."""
     return [
-        replace(one, margin=score[one.fold.test], probability=expit(score[one.fold.test]))
-        for one in case.found.held_out
+        replace(prediction, margin=score[prediction.fold.test], probability=expit(score[prediction.fold.test]))
+        for prediction in case.held_out
     ]
 
 
-def test_the_gain_is_over_the_strongest_covariates_and_over_nothing_else(cohorts):
+def test_the_gain_is_over_the_strongest_covariates_and_no_other_baseline(cohorts):
     rng, y = np.random.default_rng(0), cohorts.y
     weak, strong, strongest = (rng.normal(0, 1, len(y)) + size * y for size in (0.5, 1.5, 4))
-    beside = {"clinical": weak, "technical": strong, "published signature": strongest, "prevalence": 0 * y}
-    beside = {name: margins(cohorts, score) for name, score in beside.items()}
-    found = cohorts.evidence(left_out=margins(cohorts, strongest), beside=beside).validation["gain"]
-    assert found["over"] == "technical"
+    scores = {"clinical": weak, "technical": strong, "published signature": strongest, "prevalence": 0 * y}
+    baselines = {name: replace_scores(cohorts, score) for name, score in scores.items()}
+    gain = cohorts.summary(replace_scores(cohorts, strongest), baselines=baselines).gain
+    assert gain.baseline == "technical"
     names = cohorts.table.rows["centre"].to_numpy()
 
-    def within(score):
-        mine = [names == name for name in set(names)]
-        areas = [roc_auc_score(y[one], score[one]) for one in mine]
-        return np.average(areas, weights=[one.sum() for one in mine])
+    def within_cohorts(score):
+        masks = [names == name for name in set(names)]
+        aurocs = [roc_auc_score(y[mask], score[mask]) for mask in masks]
+        return np.average(aurocs, weights=[mask.sum() for mask in masks])
 
-    assert found["value"] == pytest.approx(within(strongest) - within(strong))
-    assert 0 < found["low"] < found["value"] < found["high"]
-    lost = cohorts.evidence(left_out=margins(cohorts, weak), beside=beside).validation["gain"]
-    assert lost["value"] == pytest.approx(within(weak) - within(strong))
-    alone = {name: beside[name] for name in ("published signature", "prevalence")}
-    assert cohorts.evidence(beside=alone).validation["gain"] is None
-
-
-# Whether it beats chance, and in which words
+    difference = gain.difference
+    assert difference.value == pytest.approx(within_cohorts(strongest) - within_cohorts(strong))
+    assert 0 < difference.low < difference.value < difference.high
+    loss = cohorts.summary(replace_scores(cohorts, weak), baselines=baselines).gain
+    assert loss.difference.value == pytest.approx(within_cohorts(weak) - within_cohorts(strong))
+    without_covariates = {name: baselines[name] for name in ("published signature", "prevalence")}
+    assert cohorts.summary(baselines=without_covariates).gain is None
 
 
-def scored(case: Case, apart: float) -> list[HeldOut]:
-    """Log-odds spread evenly over 0 to 1 in each cohort's events and others, the events' so far above."""
-    score, names = apart * case.y, case.table.rows["centre"].to_numpy()
-    for mine in (np.flatnonzero((names == name) & (case.y == y)) for name in set(names) for y in (0, 1)):
-        score[mine] += np.linspace(0, 1, len(mine))
-    return margins(case, score)
+# Skill and its sentence
 
 
-def test_chance_is_beaten_only_where_interval_and_refitted_null_exclude_it(cohorts):
-    strong, none = scored(cohorts, 0.7), scored(cohorts, 0)
-    best = NullDistributions(LEVEL.values, np.full(99, 0.999), 12)
-    expected = [(strong, LEVEL, True), (strong, None, None), (strong, best, False), (none, LEVEL, False)]
-    for left_out, null, verdict in (*expected, (none, None, False)):
-        found = cohorts.evidence(left_out=left_out, null=null)
-        assert (found.auroc.low > 0.5) == (left_out is strong)
-        assert found.content["beats_chance"] is found.validation["beats_chance"] is verdict
+def separate(case: Case, distance: float) -> list[HeldOut]:
+    """Return log-odds spread evenly over 0 to 1 in each class of each cohort, those of events higher by a distance."""
+    score, names = distance * case.y, case.table.rows["centre"].to_numpy()
+    for rows in (np.flatnonzero((names == name) & (case.y == y)) for name in set(names) for y in (0, 1)):
+        score[rows] += np.linspace(0, 1, len(rows))
+    return replace_scores(case, score)
+
+
+def test_a_model_beats_chance_only_if_interval_and_permutation_null_exclude_it(cohorts):
+    skilled, unskilled = separate(cohorts, 0.7), separate(cohorts, 0)
+    high_null = NullDistributions(CONSTANT_NULL.values, np.full(99, 0.999), 12)
+    expected = [
+        (skilled, CONSTANT_NULL, True),
+        (skilled, None, None),
+        (skilled, high_null, False),
+        (unskilled, CONSTANT_NULL, False),
+        (unskilled, None, False),
+    ]
+    for held_out, null, verdict in expected:
+        evidence = cohorts.summary(held_out, null=null).evidence
+        assert (evidence.held_out_auroc.low > 0.5) == (held_out is skilled)
+        assert evidence.beats_chance is verdict
     # A p of exactly 0.05 is not below it.
-    edge = NullDistributions(np.full(19, 0.5), np.full(19, 0.5), 1)
-    assert cohorts.evidence(left_out=strong, null=edge).content["beats_chance"] is False
+    limit = NullDistributions(np.full(19, 0.5), np.full(19, 0.5), 1)
+    assert cohorts.summary(skilled, null=limit).evidence.beats_chance is False
 
 
-def test_the_sentence_says_which_with_its_numbers(cohorts):
-    def sentence(size: float, **changes: Any) -> str:
-        found = cohorts.evidence(left_out=scored(cohorts, size), **{"null": LEVEL, **changes})
-        assert (
-            f"AUROC {found.auroc.value:.2f}, {found.auroc.low:.2f}-{found.auroc.high:.2f}; 5 cohorts, 60 patients"
-            in (found.content["sentence"])
-        )
-        return found.content["sentence"]
+def test_the_sentence_states_the_verdict_with_its_numbers(cohorts):
+    def sentence(distance: float, **changes: Any) -> str:
+        evidence = cohorts.summary(separate(cohorts, distance), **{"null": CONSTANT_NULL, **changes}).evidence
+        auroc = evidence.held_out_auroc
+        numbers = f"AUROC {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; 5 cohorts, 60 patients"
+        assert numbers in evidence.sentence
+        return evidence.sentence
 
-    assert sentence(0.7).startswith("simulated data: on cohorts it had not seen this model did better than chance (")
-    assert "refitted null p = 0.01" in sentence(0.7)
-    assert "did no better than chance (" in sentence(0)
-    assert "as one of 2 models tried: not confirmed" in sentence(0.7, null=None)
+    assert sentence(0.7).startswith("simulated data: on held-out cohorts this model performed better than chance (")
+    assert "permutation p = 0.01" in sentence(0.7)
+    assert "performed no better than chance (" in sentence(0)
+    assert "as one of 2 models compared: not confirmed" in sentence(0.7, null=None)
     assert "p = " not in sentence(0.7, null=None)
-    again = replace(AROUND, looks={"experiments": 2, "models": 24}, pooled_labels=True)
-    assert "2 earlier experiments had looked at these data; labels of different meaning were pooled" in sentence(
-        3, around=again
-    )
-    assert "earlier" not in sentence(0, around=again)
+    context = replace(CONTEXT, prior_experiments=PriorExperiments(2, 24), pooled_labels=True)
+    limits = "2 prior experiments used these data; labels of different meaning were pooled"
+    assert limits in sentence(3, context=context)
+    assert "prior" not in sentence(0, context=context)
 
 
-def test_of_one_cohort_it_says_that_it_was_never_tried_on_another(table):
-    alone = CASES["one cohort"](table)
-    found = alone.evidence(left_out=scored(alone, 0.7), null=LEVEL)
-    assert found.scheme == "cv"
-    assert "on patients of its own cohort that it had not seen this model did better" in found.content["sentence"]
-    assert found.content["sentence"].endswith("; it was never tried on another cohort")
-    assert found.validation["other_scheme"] is None
-    assert found.validation["random_effects"]["low"] is None
+def test_the_sentence_of_one_cohort_states_that_no_other_was_tested(table):
+    one_cohort = CASES["one cohort"](table)
+    validation = one_cohort.summary(separate(one_cohort, 0.7), null=CONSTANT_NULL)
+    evidence = validation.evidence
+    assert evidence.scheme == "cv"
+    assert "on held-out patients of its own cohort this model performed better" in evidence.sentence
+    assert evidence.sentence.endswith("; it was not tested on another cohort")
+    assert validation.other_scheme is None
+    assert validation.random_effects.low is None
 
 
 def test_real_data_are_not_called_simulated(cohorts):
     contexts = {name: replace(context, simulated=False) for name, context in cohorts.table.cohorts.items()}
-    found = replace(cohorts, table=replace(cohorts.table, cohorts=contexts)).evidence()
-    assert "simulated" not in found.content["sentence"]
-    assert found.content["simulated"] is False
+    table = replace(cohorts.table, cohorts=contexts)
+    evidence = replace(cohorts, validated=replace(cohorts.validated, table=table)).summary().evidence
+    assert "simulated" not in evidence.sentence
+    assert evidence.simulated is False
 
 
-def test_the_headline_is_the_mean_over_cohorts_where_there_are_several(centres):
-    found = centres.evidence()
-    mean = found.validation["random_effects"]
-    assert (found.auroc.value, found.auroc.low, found.auroc.high) == (mean["mean"], mean["low"], mean["high"])
-    assert mean["prediction_low"] <= mean["low"] <= mean["high"] <= mean["prediction_high"]
-    assert found.validation["other_scheme"]["scheme_in_words"] == "patients left out within cohorts"
-    assert found.validation["seeds"]["n"] == 2
-    assert found.content["left_out_auroc"] == {"value": mean["mean"], "low": mean["low"], "high": mean["high"]}
+def test_the_headline_is_the_mean_over_several_cohorts(centres):
+    validation = centres.summary()
+    mean = validation.random_effects
+    assert validation.evidence.held_out_auroc == Estimate(mean.mean, mean.low, mean.high)
+    assert mean.prediction_low <= mean.low <= mean.high <= mean.prediction_high
+    assert validation.other_scheme.scheme == "cv"
+    assert validation.seeds.n == 2

@@ -1,4 +1,4 @@
-"""Gates: a strong model passes every one, and each single fault closes its own and no other."""
+"""Gates of promotion: a strong model passes all of them, and each fault fails its own gate and no other."""
 
 from __future__ import annotations
 
@@ -17,46 +17,31 @@ from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
 from models.bundle import Calibration, Model
 from models.encoder import BlockEncoder
-from models.evidence import Validation
-from models.evidence_upgrade import upgrade_evidence, upgrade_validation
+from models.evidence import Estimate, Validation
 from models.families import LinearPredictor
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
-from training.evidence.promotion import gates, mean_off, promote
+from training.evidence.promotion import gates, mean_distance_from_prevalence, promote
 
-from .validations import loco, single, strong
+from .validations import CONTRADICTION, LOCO, NOT_ESTIMABLE, single, strong
 
 NAMES = ["prediction interval", "permutation", "gain", "Brier score", "calibration", "sample size", "audit"]
 
 
-def closed(validation: dict[str, Any]) -> dict[str, str]:
-    return {gate.name: gate.found for gate in gates(validation) if not gate.passed}
+def failed_gates(validation: Validation) -> dict[str, str]:
+    return {gate.name: gate.result for gate in gates(validation) if not gate.passed}
 
 
-def changed(**path: Any) -> dict[str, Any]:
-    """Return the strong model with `a__b=value` set at `["a"]["b"]`."""
-    found = strong()
-    for name, value in path.items():
-        *parents, last = name.split("__")
-        at = found
-        for parent in parents:
-            at = at[parent]
-        at[last] = value
-    return found
+def changed(**changes: Any) -> Validation:
+    """Return the strong model with `part__field=value` replaced at `part.field`."""
+    return _changed(strong(), changes)
 
 
-def record(content: dict[str, Any]) -> Validation:
-    """Return a validation record of simulated patients."""
-    summary = {**content, "simulated": True, "per_cohort": [], "scheme": "each cohort left out in turn"}
-    evidence = upgrade_evidence(summary, "objective_response")
-    validation = upgrade_validation(content, evidence, "elastic_net")
-    assert validation is not None
-    return validation
-
-
-def error(*, waived: bool) -> dict[str, Any]:
-    return {"code": "inverted-outcome", "severity": "error", "cohort": "mitox", "rows": 2, "description": "",
-            "consequence": "", "remedy": "", "waived": waived}  # fmt: skip
+def _changed(record: Any, changes: dict[str, Any]) -> Any:
+    for path, value in changes.items():
+        field, _, rest = path.partition("__")
+        record = replace(record, **{field: _changed(getattr(record, field), {rest: value}) if rest else value})
+    return record
 
 
 def test_the_gates_are_these():
@@ -64,66 +49,67 @@ def test_the_gates_are_these():
 
 
 def test_a_strong_model_passes_all_and_one_without_skill_none():
-    assert closed(strong()) == {}
-    assert list(closed(loco())) == NAMES
+    assert failed_gates(strong()) == {}
+    assert list(failed_gates(LOCO)) == NAMES
 
 
 @pytest.mark.parametrize(
-    ("gate", "said", "fault"),
+    ("gate", "result", "fault"),
     [
         ("prediction interval", "0.500 to 0.880, from 5", {"random_effects__prediction_low": 0.4999}),
-        ("prediction interval", "only 2 left-out", {"random_effects__k": 2, "random_effects__prediction_low": None}),
-        ("prediction interval", "no cohort was left out", {"scheme": "cv"}),
+        ("prediction interval", "only 2 held-out", {"random_effects__k": 2, "random_effects__prediction_low": None}),
+        ("prediction interval", "no cohort was held out", {"evidence__scheme": "cv"}),
         ("permutation", "not computed; train with --permutations 200", {"permutation": None}),
-        ("permutation", "for the best of 12 models; train", {"permutation__best_of": None}),
-        ("permutation", "p = 0.05, 200 refits of the best of 12", {"permutation__best_of__p": 0.05}),
+        ("permutation", "p = 0.05, 200 refits of the best of 12", {"permutation__best_of_all__p": 0.05}),
         ("gain", "not computed", {"gain": None}),
-        ("gain", "-0.001", {"gain__low": -0.001}),
-        ("Brier score", "0.242; prevalence 0.241", {"within__brier": 0.242}),
-        ("calibration", "slope not estimable", {"calibration__slope": None}),
-        ("calibration", "slope 1.40", {"calibration__slope": 1.4, "calibration__slope_low": 1.01}),
+        ("gain", "-0.001", {"gain__difference__low": -0.001}),
+        ("Brier score", "0.242; prevalence 0.241", {"within_cohorts__brier": 0.242}),
+        ("Brier score", "not computed", {"within_cohorts__brier": None}),
+        ("calibration", "slope not estimable", {"calibration_slope": NOT_ESTIMABLE}),
+        ("calibration", "slope 1.40", {"calibration_slope": Estimate(1.4, 1.01, 1.8)}),
         ("sample size", "185 patients", {"sample_size__needed": 186}),
         ("sample size", "185 patients", {"sample_size__needed": None}),
-        ("audit", "inverted-outcome in mitox", {"audit": [error(waived=False)]}),
-        ("audit", "inverted-outcome in mitox (waived)", {"audit": [error(waived=True)]}),
-        ("audit", "labels of different meaning", {"pooled_labels": True}),
+        ("sample size", "not computed", {"sample_size": None}),
+        ("audit", "outcome-contradiction in frankel", {"audit_findings": (replace(CONTRADICTION, waived=False),)}),
+        ("audit", "outcome-contradiction in frankel_2017 (waived)", {"audit_findings": (CONTRADICTION,)}),
+        ("audit", "labels of different meaning", {"evidence__pooled_labels": True}),
     ],
 )
-def test_each_fault_closes_its_gate_alone(gate, said, fault):
-    found = closed(changed(**fault))
-    assert list(found) == [gate]
-    assert said in found[gate]
+def test_each_fault_fails_its_gate_alone(gate, result, fault):
+    failed = failed_gates(changed(**fault))
+    assert list(failed) == [gate]
+    assert result in failed[gate]
 
 
-def test_a_model_that_was_not_chosen_is_judged_by_its_own_null():
-    alone = changed(chosen_from=1, permutation__best_of=None)
-    assert closed(alone) == {}
-    assert list(closed(changed(chosen_from=1, permutation__best_of=None, permutation__p=0.2))) == ["permutation"]
-    # Chosen from many, its own p does not count.
-    assert closed(changed(permutation__p=0.9)) == {}
+def test_a_model_without_competitors_is_compared_with_its_own_null():
+    own_null = {"evidence__models_compared": 1, "permutation__best_of_all__p": 0.9}
+    assert failed_gates(changed(**own_null)) == {}
+    assert list(failed_gates(changed(**own_null, permutation__model__p=0.2))) == ["permutation"]
+    # A model chosen from many is compared with the null of the best.
+    assert failed_gates(changed(permutation__model__p=0.9)) == {}
 
 
-def test_calibration_in_the_large_is_the_mean_over_patients():
-    off = strong()
-    off["per_cohort"][-1]["calibration"]["in_the_large"] = -0.35
-    sizes = [one["patients"] for one in off["per_cohort"]]
-    expected = np.average([0.02, 0.02, 0.02, 0.02, 0.35], weights=sizes)
-    assert mean_off(off) == pytest.approx(expected)
-    assert list(closed(off)) == ["calibration"]
+def test_distance_from_the_prevalence_is_the_mean_over_patients():
+    *others, last = strong().per_cohort
+    shifted = replace(last, calibration=replace(last.calibration, in_the_large=-0.35))
+    validation = replace(strong(), per_cohort=(*others, shifted))
+    patients = [cohort.patients for cohort in validation.per_cohort]
+    expected = np.average([0.02, 0.02, 0.02, 0.02, 0.35], weights=patients)
+    assert mean_distance_from_prevalence(validation) == pytest.approx(expected)
+    assert list(failed_gates(validation)) == ["calibration"]
 
 
 @given(st.floats(-1, 1), st.floats(0.001, 1.5), st.floats(0.001, 1.5))
-def test_a_slope_passes_if_its_interval_holds_1_or_stays_near(shift, below, above):
-    slope = 1 + shift
-    calibration = {"slope": slope, "slope_low": slope - below, "slope_high": slope + above}
-    holds, near = slope - below <= 1 <= slope + above, 0.8 <= slope <= 1.25
-    assert ("calibration" not in closed(changed(calibration=calibration))) == (holds or near)
+def test_a_slope_passes_if_its_interval_includes_1_or_it_is_near(shift, below, above):
+    slope = Estimate(1 + shift, 1 + shift - below, 1 + shift + above)
+    includes_1, near = slope.low <= 1 <= slope.high, 0.8 <= slope.value <= 1.25
+    assert ("calibration" not in failed_gates(changed(calibration_slope=slope))) == (includes_1 or near)
 
 
-def test_what_one_cohort_leaves_open_does_not_pass():
-    found = closed(single())
-    assert set(found) == {*NAMES} - {"audit"}
-    assert found["prediction interval"].startswith("no cohort was left out")
+def test_results_that_one_cohort_cannot_give_do_not_pass():
+    failed = failed_gates(single())
+    assert set(failed) == {*NAMES} - {"audit"}
+    assert failed["prediction interval"].startswith("no cohort was held out")
 
 
 @pytest.fixture
@@ -139,14 +125,15 @@ def registered(store, table):
         calibration=Calibration(1.0, 0.0),
         units={},
         profilers=(),
-        evidence=record(loco()).evidence,
+        evidence=LOCO.evidence,
         card="# A card\n",
     )
     client().create_experiment("e", artifact_location=(Path.cwd() / "artefacts").as_uri())
-    for validation in (strong(), loco(), None):
+    for validation in (strong(), LOCO, None):
+        evidence = LOCO.evidence if validation is None else validation.evidence
         mlflow.set_experiment("e")
         with mlflow.start_run() as run:
-            uri = log_bundle(replace(model, validation=validation and record(validation)))
+            uri = log_bundle(replace(model, evidence=evidence, validation=validation))
         register("objective_response", [(uri, run.info.run_id, {"blocks": "+".join(BLOCKS)})])
     return client()
 
@@ -167,10 +154,10 @@ def test_promotion_is_granted_refused_and_logged(registered):
     assert tags["gate.gain"] == "fail: AUROC -0.040 (-0.130 to +0.050)"
     assert str(registered.get_registered_model("objective_response").aliases["champion"]) == "1"
 
-    # Without version or alias the candidate is meant, although there is a champion: here the one without evidence.
+    # Without version or alias the reference is the candidate, here the version without a validation record.
     older = CliRunner().invoke(main, ["promote", "objective_response"], catch_exceptions=False)
     assert older.exit_code == 2
-    assert "objective_response/3 was trained before bundles kept the evidence" in older.output
+    assert "objective_response/3 has no validation record" in older.output
     again = CliRunner().invoke(main, ["promote", "objective_response@champion"], catch_exceptions=False)
     assert again.exit_code == 0
 

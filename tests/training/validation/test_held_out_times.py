@@ -17,9 +17,7 @@ from models.encoder import BlockEncoder
 from taxokine.simulation import simulate_trial
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.statistics.survival_metrics import harrell_c
-from training.survival import (
-    at_risk,
-)
+from training.survival.eligibility import rows_at_risk
 from training.validation.folds import Fold, loco_groups, outer_folds, patient_groups
 from training.validation.held_out_times import HORIZONS, SurvivalFitConfig, validate_survival
 from training.validation.survival_scores import RepeatPredictions, predictions_by_repeat, survival_scores
@@ -30,7 +28,7 @@ ENCODER = BlockEncoder(("taxa",))
 def simulated(folder: Path, outcome: str = "overall_survival", **parameters: object):
     """Return a simulated trial's rows at risk, and their times."""
     cohort = read_cohort(simulate_trial(folder, visits=(-7,), **parameters), folder)
-    table, y, _ = at_risk([cohort], landmark_table(cohort), outcome)
+    table, y, _ = rows_at_risk([cohort], landmark_table(cohort), outcome)
     return table, y
 
 

@@ -13,7 +13,8 @@ from scipy.stats import chisquare, monte_carlo_test
 
 from features.feature_table import Block, FeatureTable
 from models.families import ElasticNet
-from training.evidence.evidence import scores
+from training.evidence.performance import permutation_test
+from training.evidence.scores import gather_scores
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import validate
@@ -44,7 +45,7 @@ def two_folds(table, y):
 
 def observed(table, y, config=CONFIG):
     held_out = validate(table, y, config, two_folds(table, y), workers=1)["elastic_net"].held_out
-    return scores(table, y, held_out, "cv").aurocs[0]
+    return gather_scores(table, y, held_out, "cv").aurocs[0]
 
 
 def nulls_of(table, y, n, configs=(CONFIG,), seed=0, rows=None, **options):
@@ -74,8 +75,8 @@ def test_every_order_is_equally_likely():
 def test_p_is_that_of_scipys_monte_carlo_test():
     rng = np.random.default_rng(1)
     values, best, observed_auroc = rng.normal(0.5, 0.05, 199), rng.normal(0.56, 0.04, 199), 0.58
-    summary = NullDistributions(values, best, 12).summary(observed_auroc)
-    for null, comparison in ((values, summary), (best, summary["best_of"])):
+    test = permutation_test(NullDistributions(values, best, 12), observed_auroc)
+    for null, comparison in ((values, test.model), (best, test.best_of_all)):
         scipy_test = monte_carlo_test(
             [observed_auroc],
             lambda size, null=null: null.reshape(size),
@@ -83,16 +84,17 @@ def test_p_is_that_of_scipys_monte_carlo_test():
             n_resamples=199,
             alternative="greater",
         )
-        assert comparison["p"] == pytest.approx(scipy_test.pvalue)
-        assert (comparison["null_mean"], comparison["null_sd"]) == pytest.approx((null.mean(), null.std(ddof=1)))
-        assert comparison["null_95"] == pytest.approx(np.sort(null)[[188, 189]].mean(), abs=0.002)
-    assert summary["best_of"]["models"] == 12
-    assert summary["best_of"]["p"] > summary["p"]
+        assert comparison.p == pytest.approx(scipy_test.pvalue)
+        assert (comparison.mean, comparison.sd) == pytest.approx((null.mean(), null.std(ddof=1)))
+        assert comparison.percentile_95 == pytest.approx(np.sort(null)[[188, 189]].mean(), abs=0.002)
+    assert test.models == 12
+    assert test.best_of_all.p > test.model.p
 
 
 def test_permutations_with_an_undefined_auroc_are_dropped():
-    summary = NullDistributions(np.array([0.4, np.nan, 0.6]), np.array([0.4, 0.5, 0.6]), 2).summary(0.5)
-    assert (summary["n"], summary["p"], summary["best_of"]["n"]) == (2, 2 / 3, 3)
+    null = NullDistributions(np.array([0.4, np.nan, 0.6]), np.array([0.4, 0.5, 0.6]), 2)
+    test = permutation_test(null, 0.5)
+    assert (test.model.n, test.model.p, test.best_of_all.n) == (2, 2 / 3, 3)
 
 
 def test_the_best_model_is_selected_in_each_permutation():
@@ -155,7 +157,7 @@ def test_a_strong_signal_exceeds_the_null(table):
     informative = noisy.clinical.values + 1.5 * y[:, None]
     strong = replace(noisy, clinical=Block(noisy.clinical.names, informative))
     (values,) = nulls_of(strong, y, 9).values()
-    assert NullDistributions(values, values, 1).summary(observed(strong, y))["p"] == pytest.approx(0.1)
+    assert permutation_test(NullDistributions(values, values, 1), observed(strong, y)).model.p == pytest.approx(0.1)
     assert values.max() < 0.8 < observed(strong, y)
 
 
@@ -171,7 +173,7 @@ def test_without_signal_p_is_uniform_and_the_null_is_centred_at_a_half(table, mo
         noisy = noise(table, seed=100 + seed)
         y = outcome_vector(noisy, "objective_response")
         (values,) = nulls_of(noisy, y, 4, seed=seed).values()
-        p_values.append(NullDistributions(values, values, 1).summary(observed(noisy, y))["p"])
+        p_values.append(permutation_test(NullDistributions(values, values, 1), observed(noisy, y)).model.p)
         null_aurocs += values.tolist()
     counts = [sum(np.isclose(p_values, p)) for p in (0.2, 0.4, 0.6, 0.8, 1.0)]
     assert sum(counts) == len(p_values)

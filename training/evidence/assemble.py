@@ -1,0 +1,232 @@
+"""Assemble the validation record of one model from its held-out predictions."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+
+import numpy as np
+
+from features.feature_table import CohortContext, FeatureTable
+from features.outcomes import definition_of
+from models.evidence import (
+    AuditFinding,
+    CohortAuroc,
+    Estimate,
+    Evidence,
+    PermutationNull,
+    PriorExperiments,
+    RandomEffectsSummary,
+    SampleSize,
+    TrainingCohort,
+    Validation,
+)
+from training.evidence.attribution import shap_attribution
+from training.evidence.distributions import training_distributions
+from training.evidence.joint_counts import count_response_and_toxicity, transferable_odds_ratios
+from training.evidence.performance import (
+    baseline_performance,
+    cohort_decision_curves,
+    cohort_performance,
+    gain_over_covariates,
+    other_scheme_performance,
+    permutation_test,
+    pooled_performance,
+    seed_spread,
+)
+from training.evidence.preprocessing import missing_columns, preprocessing_steps
+from training.evidence.rates import outcome_rates, outcomes_by_probability
+from training.evidence.scores import first_seed_folds, gather_scores, main_scheme, reported
+from training.evidence.sentence import evidence_sentence
+from training.evidence.subgroups import subgroup_performance
+from training.evidence.verdicts import held_out_verdicts, performance_by_verdict, verdict_difference
+from training.statistics.arrays import Vector
+from training.statistics.auroc_meta_analysis import auroc_random_effects
+from training.statistics.calibration import calibration_slope
+from training.statistics.meta_analysis import RandomEffects
+from training.statistics.sample_size import development_size, r2_of_auroc
+from training.validation.folds import centres
+from training.validation.permutation_null import NullDistributions
+from training.validation.validated_blocks import ValidatedBlocks
+
+ALPHA = 0.05
+"""Level of the permutation test."""
+
+
+@dataclass(frozen=True)
+class ExperimentContext:
+    """What an experiment knows of all its models.
+
+    Attributes
+    ----------
+    outcome : str
+    models_compared : int
+        Models that the experiment trains, of which the best is chosen.
+    pooled_labels : bool
+        Whether published labels of different meaning are pooled.
+    notes : tuple of str
+        Remarks on the data.
+    audit_findings : tuple of AuditFinding
+    prior_experiments : PriorExperiments
+    seed : int
+    """
+
+    outcome: str
+    models_compared: int
+    pooled_labels: bool
+    notes: tuple[str, ...]
+    audit_findings: tuple[AuditFinding, ...]
+    prior_experiments: PriorExperiments
+    seed: int
+
+
+def summarise(
+    validated: ValidatedBlocks, family: str, null: NullDistributions | None, context: ExperimentContext
+) -> Validation:
+    """Return the validation record of one family on one set of blocks.
+
+    Parameters
+    ----------
+    validated : ValidatedBlocks
+        Rows, held-out predictions of every family and of the baselines, in the same folds.
+    family : str
+    null : NullDistributions or None
+        AUROCs of the pipeline refitted to permuted outcomes; None where not computed.
+    context : ExperimentContext
+    """
+    table, y, config = validated.table, validated.y, validated.config
+    held_out, fit = validated.families[family].held_out, validated.family_fit(family)
+    scheme = main_scheme([prediction.fold for prediction in held_out])
+    scores = gather_scores(table, y, held_out, scheme)
+    baselines = {
+        name: gather_scores(table, y, predictions, scheme) for name, predictions in validated.baselines.items()
+    }
+    meta_analysis = auroc_random_effects(scores.y, scores.margin, scores.cohorts)
+    pooled, per_cohort = pooled_performance(scores), cohort_performance(scores, held_out, scheme)
+    permutation = None if null is None else permutation_test(null, float(np.mean(scores.aurocs)))
+    joint_counts = count_response_and_toxicity(table, context.outcome)
+    verdicts = held_out_verdicts(table, scores, held_out, scheme) if "taxa" in config.blocks else None
+    evidence = _training_evidence(table, y, context)
+    evidence = replace(
+        evidence,
+        scheme=scheme,
+        held_out_auroc=_headline(meta_analysis, pooled.auroc),
+        held_out_brier=pooled.brier,
+        prevalence_brier=pooled.prevalence_brier,
+        per_cohort=tuple(CohortAuroc(row.cohort, row.patients, row.events, row.auroc) for row in per_cohort),
+        odds_ratios=transferable_odds_ratios(joint_counts),
+    )
+    evidence = replace(evidence, beats_chance=_beats_chance(evidence.held_out_auroc, permutation))
+    evidence = replace(
+        evidence, sentence=evidence_sentence(evidence, permutation, context.prior_experiments.experiments)
+    )
+    return Validation(
+        evidence=evidence,
+        family=family,
+        blocks=config.blocks,
+        hyperparameters=fit.setting,
+        n_features=len(fit.encoder.features_),
+        preprocessing=preprocessing_steps(fit.encoder),
+        missing=missing_columns(table, fit.encoder),
+        per_cohort=per_cohort,
+        random_effects=RandomEffectsSummary(**vars(meta_analysis)),
+        within_cohorts=pooled,
+        calibration_slope=reported(calibration_slope(scores.y, scores.probability[0], scores.cohorts)),
+        seeds=seed_spread(scores),
+        other_scheme=other_scheme_performance(table, y, held_out, scheme),
+        permutation=permutation,
+        baselines=baseline_performance(baselines),
+        gain=gain_over_covariates(scores, baselines),
+        decision_curves=cohort_decision_curves(scores),
+        by_verdict=() if verdicts is None else performance_by_verdict(scores, verdicts),
+        verdict_difference=None if verdicts is None else verdict_difference(scores, verdicts),
+        outcomes_by_probability=outcomes_by_probability(scores.y, scores.probability[0]),
+        subgroups=subgroup_performance(table, scores),
+        rates=outcome_rates(y, centres(table.rows)),
+        response_and_toxicity=joint_counts,
+        distributions=training_distributions(table, fit.encoder),
+        attribution=shap_attribution(table, y, config, family, fit, first_seed_folds(held_out, scheme)),
+        sample_size=_sample_size(y, len(fit.encoder.features_), evidence.held_out_auroc),
+        audit_findings=context.audit_findings,
+        prior_experiments=context.prior_experiments,
+        seed=context.seed,
+        software=_software(),
+    )
+
+
+def _training_evidence(table: FeatureTable, y: Vector, context: ExperimentContext) -> Evidence:
+    """Return the evidence as far as the training patients determine it; nothing is known yet of performance."""
+    cohorts = table.cohorts
+    return Evidence(
+        outcome=context.outcome,
+        definition=definition_of(context.outcome),
+        sentence="",
+        beats_chance=None,
+        simulated=table.simulated,
+        pooled_labels=context.pooled_labels,
+        patients=len(table),
+        events=int(y.sum()),
+        cohorts=tuple(_training_cohort(name, cohort) for name, cohort in cohorts.items()),
+        landmark=max(cohort.landmark for cohort in cohorts.values()),
+        window=max(cohort.window for cohort in cohorts.values()),
+        clocks=tuple(sorted({cohort.clock for cohort in cohorts.values()})),
+        scheme="cv",
+        held_out_auroc=Estimate(None, None, None),
+        held_out_brier=None,
+        prevalence_brier=None,
+        per_cohort=(),
+        odds_ratios=(),
+        models_compared=context.models_compared,
+        notes=context.notes,
+        taxokine_version=version("taxokine"),
+    )
+
+
+def _training_cohort(name: str, cohort: CohortContext) -> TrainingCohort:
+    return TrainingCohort(
+        name=name,
+        title=cohort.title,
+        clock=cohort.clock,
+        index_event=cohort.index_event,
+        profiler=cohort.profiler,
+        citation=cohort.citation,
+        licence=cohort.licence,
+        simulated=cohort.simulated,
+    )
+
+
+def _headline(meta_analysis: RandomEffects, within_cohorts: Estimate) -> Estimate:
+    """Return the random-effects mean over cohorts, or the AUROC within cohorts where there is one cohort."""
+    if meta_analysis.low is None:
+        return within_cohorts
+    return Estimate(meta_analysis.mean, meta_analysis.low, meta_analysis.high)
+
+
+def _beats_chance(auroc: Estimate, permutation: PermutationNull | None) -> bool | None:
+    """Return whether interval and permutation null both exclude chance; None where that null was not computed."""
+    if auroc.low is None or not auroc.low > 0.5:
+        return False
+    return None if permutation is None else permutation.best_of_all.p < ALPHA
+
+
+def _sample_size(y: Vector, parameters: int, auroc: Estimate) -> SampleSize:
+    """Return Riley's criteria, with the held-out AUROC as the performance to expect of a well-fitted model."""
+    r2 = 0.0 if auroc.value is None else r2_of_auroc(auroc.value, y.mean())
+    size = development_size(len(y), int(y.sum()), max(1, parameters), r2)
+    return SampleSize(
+        patients=size.patients,
+        parameters=size.parameters,
+        needed=size.needed,
+        events_needed=size.events_needed,
+        criterion=size.criterion,
+        parameters_affordable=size.affordable,
+    )
+
+
+def _software() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "scikit-learn", "scipy")},
+        "xgboost": version("xgboost-cpu"),
+    }

@@ -1,0 +1,213 @@
+"""Held-out performance of a model: by cohort, over cohorts, over seeds, and against permutations and baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from features.feature_table import FeatureTable
+from models.calibration import fit_venn_abers
+from models.evidence import (
+    BaselinePerformance,
+    CohortCalibration,
+    CohortDecisionCurve,
+    CohortPerformance,
+    GainOverBaseline,
+    NullComparison,
+    OtherScheme,
+    PermutationNull,
+    PooledPerformance,
+    RangeCoverage,
+    Scheme,
+    SeedSpread,
+    SetCoverage,
+)
+from training.evidence.scores import HeldOutScores, finite, first_seed_folds, gather_scores, reported
+from training.statistics.arrays import Vector
+from training.statistics.auroc_meta_analysis import cohort_aurocs
+from training.statistics.calibration import brier_skill, calibration_by_cohort
+from training.statistics.conformal import conformal_coverage, conformal_p
+from training.statistics.decision import decision_curves
+from training.statistics.gain import auroc_gain
+from training.statistics.metrics import auprc, bootstrap_interval, brier_score, mean_over_seeds
+from training.statistics.venn_abers import range_coverage
+from training.validation.baselines import COVARIATE_BLOCKS
+from training.validation.held_out import HeldOut
+from training.validation.permutation_null import NullDistributions
+
+CONFORMAL_LEVEL = 0.9
+"""Share of patients whose conformal set should contain their outcome."""
+
+
+def cohort_performance(
+    scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme
+) -> tuple[CohortPerformance, ...]:
+    """Return the held-out performance in each cohort."""
+    aurocs = cohort_aurocs(scores.y, scores.margin, scores.cohorts)
+    calibrations = calibration_by_cohort(scores.y, scores.probability[0], scores.cohorts)
+    venn_abers = _venn_abers_coverage(scores, held_out, scheme)
+    conformal = _conformal_coverage(scores, held_out, scheme)
+    rows = []
+    for name, cohort in scores.by_cohort():
+        calibration = calibrations[name]
+        intercept = calibration.intercept
+        rows.append(
+            CohortPerformance(
+                cohort=name,
+                patients=calibration.patients,
+                events=calibration.events,
+                prevalence=calibration.observed,
+                auroc=reported(aurocs.get(name)),
+                auprc=reported(bootstrap_interval(auprc, cohort.y, cohort.margin, cohort.cohorts)),
+                brier=float(mean_over_seeds(brier_score, cohort.y, cohort.probability, cohort.cohorts)[0]),
+                prevalence_brier=calibration.observed * (1 - calibration.observed),
+                brier_skill=calibration.brier_skill,
+                calibration=CohortCalibration(
+                    in_the_large=calibration.in_the_large,
+                    intercept=None if intercept is None else intercept.value,
+                    slope=reported(calibration.slope),
+                ),
+                venn_abers=venn_abers[name],
+                conformal=conformal[name],
+            )
+        )
+    return tuple(rows)
+
+
+def pooled_performance(scores: HeldOutScores) -> PooledPerformance:
+    """Return the performance within cohorts, averaged over them."""
+    means = {name: cohort.y.mean() for name, cohort in scores.by_cohort()}
+    prevalence = np.array([means[name] for name in scores.cohorts])
+    return PooledPerformance(
+        auroc=reported(scores.auroc),
+        auprc=reported(bootstrap_interval(auprc, scores.y, scores.margin, scores.cohorts)),
+        brier=_brier(scores),
+        prevalence_brier=float(brier_score(scores.y, prevalence)[0]),
+        brier_skill=brier_skill(scores.y, scores.probability[0], scores.cohorts),
+    )
+
+
+def seed_spread(scores: HeldOutScores) -> SeedSpread:
+    """Return the AUROC of each seed, with their mean and standard deviation."""
+    aurocs = scores.aurocs
+    sd = float(np.std(aurocs, ddof=1)) if len(aurocs) > 1 else None
+    return SeedSpread(len(aurocs), finite(float(np.mean(aurocs))), sd, tuple(map(finite, aurocs)))
+
+
+def other_scheme_performance(
+    table: FeatureTable, y: Vector, held_out: Sequence[HeldOut], scheme: Scheme
+) -> OtherScheme | None:
+    """Return the AUROC under the scheme that evidence does not rest on; None where there is no other."""
+    other: Scheme = "cv" if scheme == "loco" else "loco"
+    if not any(prediction.fold.scheme == other for prediction in held_out):
+        return None
+    return OtherScheme(other, reported(gather_scores(table, y, held_out, other).auroc))
+
+
+def permutation_test(null: NullDistributions, observed: float) -> PermutationNull:
+    """Return the observed AUROC against both permutation nulls.
+
+    A model that is not the best of its experiment is compared with the null of the best all the same.
+
+    References
+    ----------
+    Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39, for p.
+    """
+    return PermutationNull(
+        _compare_with_null(null.values, observed), _compare_with_null(null.best, observed), null.models
+    )
+
+
+def baseline_performance(baselines: Mapping[str, HeldOutScores]) -> tuple[BaselinePerformance, ...]:
+    """Return the performance of each baseline."""
+    return tuple(
+        BaselinePerformance(name, len(scores.y), reported(scores.auroc), _brier(scores))
+        for name, scores in baselines.items()
+    )
+
+
+def gain_over_covariates(scores: HeldOutScores, baselines: Mapping[str, HeldOutScores]) -> GainOverBaseline | None:
+    """Return the paired gain over the strongest covariate baseline, since a weak one is easily exceeded.
+
+    None where no covariate baseline predicts the same rows, or AUROC cannot be computed.
+    """
+    covariates = {
+        name: baseline
+        for name, baseline in baselines.items()
+        if name in COVARIATE_BLOCKS and len(baseline.rows) == len(scores.rows)
+    }
+    if not covariates:
+        return None
+    strongest = max(covariates, key=lambda name: np.mean(covariates[name].aurocs))
+    gain = auroc_gain(scores.y, scores.margin, covariates[strongest].margin, scores.cohorts)
+    return GainOverBaseline(strongest, reported(gain)) if np.isfinite(gain.value) else None
+
+
+def cohort_decision_curves(scores: HeldOutScores) -> tuple[CohortDecisionCurve, ...]:
+    """Return the decision curve of each cohort, with the first seed."""
+    return tuple(
+        CohortDecisionCurve(
+            cohort=name,
+            patients=curve.patients,
+            events=curve.events,
+            indicative=curve.indicative,
+            thresholds=tuple(curve.thresholds),
+            model=tuple(curve.model),
+            low=tuple(curve.low),
+            high=tuple(curve.high),
+            treat_all=tuple(curve.treat_all),
+        )
+        for name, curve in decision_curves(scores.y, scores.probability[0], scores.cohorts).items()
+    )
+
+
+def _brier(scores: HeldOutScores) -> float:
+    return float(np.mean([brier_score(scores.y, probability)[0] for probability in scores.probability]))
+
+
+def _compare_with_null(null: Vector, observed: float) -> NullComparison:
+    null = null[np.isfinite(null)]
+    return NullComparison(
+        n=len(null),
+        observed=finite(observed),
+        p=float((1 + (null >= observed).sum()) / (1 + len(null))),
+        mean=float(null.mean()),
+        sd=float(null.std(ddof=1)) if len(null) > 1 else None,
+        percentile_95=float(np.quantile(null, 0.95)),
+    )
+
+
+def _venn_abers_coverage(
+    scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme
+) -> dict[str, RangeCoverage]:
+    """Return each cohort's coverage of the first seed's Venn-Abers ranges, calibrated on each fold's training rows."""
+    low, high = np.zeros(len(scores.rows)), np.ones(len(scores.rows))
+    for prediction, positions, margin in _fold_margins(scores, held_out, scheme):
+        if len(prediction.choice.y):
+            ranges = fit_venn_abers(prediction.choice.margin, prediction.choice.y).range(margin)
+            low[positions], high[positions] = ranges
+    return range_coverage(scores.y, low, high, scores.cohorts)
+
+
+def _conformal_coverage(scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme) -> dict[str, SetCoverage]:
+    """Return each cohort's coverage of the first seed's conformal sets, calibrated on each fold's training rows."""
+    p_event, p_other = np.ones(len(scores.rows)), np.ones(len(scores.rows))
+    for prediction, positions, margin in _fold_margins(scores, held_out, scheme):
+        if len(prediction.choice.y):
+            p_values = conformal_p(prediction.choice.y, prediction.choice.margin, margin)
+            p_event[positions], p_other[positions] = p_values
+    return conformal_coverage(scores.y, p_event, p_other, scores.cohorts, CONFORMAL_LEVEL)
+
+
+def _fold_margins(
+    scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme
+) -> list[tuple[HeldOut, list[int], Vector]]:
+    """Return each first-seed fold with the positions of its test rows in the scores, and their log-odds."""
+    position = {int(row): i for i, row in enumerate(scores.rows)}
+    folds = []
+    for prediction in first_seed_folds(held_out, scheme):
+        scored = [i for i, row in enumerate(prediction.fold.test) if int(row) in position]
+        positions = [position[int(prediction.fold.test[i])] for i in scored]
+        folds.append((prediction, positions, prediction.margin[scored]))
+    return folds

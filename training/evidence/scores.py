@@ -1,0 +1,118 @@
+"""Held-out predictions of one scheme, gathered in the order of a table's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from features.feature_table import FeatureTable
+from models.evidence import Estimate, Scheme
+from training.statistics.arrays import Mask, Matrix, Names, Positions, Vector
+from training.statistics.metrics import Estimate as StatisticalEstimate
+from training.statistics.metrics import auroc, bootstrap_interval, mean_over_seeds
+from training.validation.folds import Fold, centres
+from training.validation.held_out import HeldOut
+
+
+@dataclass(frozen=True)
+class HeldOutScores:
+    """Held-out predictions of one scheme.
+
+    Attributes
+    ----------
+    rows : ndarray of int, (n_rows,)
+        Positions in the table of the rows that every seed held out.
+    y : ndarray, (n_rows,)
+        Outcomes, 0 or 1.
+    cohorts : ndarray of str, (n_rows,)
+        Cohort of each row; centres count as cohorts.
+    margin, probability : ndarray, (n_seeds, n_rows)
+        Log-odds and calibrated probabilities.
+    """
+
+    rows: Positions
+    y: Vector
+    cohorts: Names
+    margin: Matrix
+    probability: Matrix
+
+    @property
+    def aurocs(self) -> list[float]:
+        """AUROC within cohorts of each seed."""
+        return [float(mean_over_seeds(auroc, self.y, margin, self.cohorts)[0]) for margin in self.margin]
+
+    @property
+    def auroc(self) -> StatisticalEstimate:
+        """AUROC within cohorts over all seeds, with its bootstrap interval."""
+        return bootstrap_interval(auroc, self.y, self.margin, self.cohorts)
+
+    def by_cohort(self) -> Iterator[tuple[str, HeldOutScores]]:
+        """Yield each cohort's name and its rows."""
+        for name in dict.fromkeys(self.cohorts.tolist()):
+            yield name, self.take(self.cohorts == name)
+
+    def take(self, mask: Mask) -> HeldOutScores:
+        """Return the rows of a mask, (n_rows,)."""
+        return HeldOutScores(
+            self.rows[mask], self.y[mask], self.cohorts[mask], self.margin[:, mask], self.probability[:, mask]
+        )
+
+
+def main_scheme(outer: Sequence[Fold]) -> Scheme:
+    """Return the scheme that evidence rests on: cohorts held out in turn where possible, else patients."""
+    return "loco" if any(fold.scheme == "loco" for fold in outer) else "cv"
+
+
+def gather_scores(table: FeatureTable, y: Vector, held_out: Sequence[HeldOut], scheme: Scheme) -> HeldOutScores:
+    """Gather the held-out predictions of one scheme."""
+    predictions = [prediction for prediction in held_out if prediction.fold.scheme == scheme]
+    n_seeds = 1 + max((prediction.fold.repeat for prediction in predictions), default=0)
+    margin = np.full((n_seeds, len(y)), np.nan)
+    probability = margin.copy()
+    for prediction in predictions:
+        fold = prediction.fold
+        margin[fold.repeat, fold.test] = prediction.margin
+        probability[fold.repeat, fold.test] = prediction.probability
+    rows = np.flatnonzero(np.isfinite(margin).all(axis=0))
+    return HeldOutScores(rows, y[rows], centres(table.rows)[rows], margin[:, rows], probability[:, rows])
+
+
+def first_seed_folds(held_out: Sequence[HeldOut], scheme: Scheme) -> list[HeldOut]:
+    """Return the predictions of one scheme's folds with the first seed."""
+    return [prediction for prediction in held_out if prediction.fold.scheme == scheme and prediction.fold.repeat == 0]
+
+
+def held_out_predictions(y: Vector, held_out: Sequence[HeldOut]) -> pd.DataFrame:
+    """Return every held-out prediction: `row`, `scheme`, `fold`, `repeat`, `outcome`, `margin`, `probability`."""
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "row": prediction.fold.test,
+                    "scheme": prediction.fold.scheme,
+                    "fold": prediction.fold.name,
+                    "repeat": prediction.fold.repeat,
+                    "outcome": y[prediction.fold.test],
+                    "margin": prediction.margin,
+                    "probability": prediction.probability,
+                }
+            )
+            for prediction in held_out
+        ],
+        ignore_index=True,
+    )
+
+
+def reported(estimate: StatisticalEstimate | None) -> Estimate:
+    """Return an estimate as evidence keeps it: null where it is absent or not finite."""
+    if estimate is None:
+        return Estimate(None, None, None)
+    return Estimate(finite(estimate.value), finite(estimate.low), finite(estimate.high))
+
+
+def finite(value: float) -> float | None:
+    """Return a number, or None where it is not finite."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,122 @@
+"""Eligibility: the cohorts, patients and sets of blocks that an experiment may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from features.cohort import Cohort
+from features.errors import OutcomeError
+from features.feature_table import FeatureTable
+from features.outcomes import definition_of, exclusion_reason
+from training.statistics.arrays import Mask
+from training.validation.folds import outcome_vector
+
+FEWEST_OF_EACH_CLASS = 10
+"""Patients with the outcome, and without, below which a set of blocks is not trained on."""
+COMPARABLE_SHARE = 0.8
+"""Share of the largest set's patients below which a set of blocks is not comparable: it is tested on other patients."""
+
+BlockSets = tuple[list[tuple[str, ...]], list[str]]
+"""Sets of blocks to train on, and why others are skipped."""
+
+
+def require_definition(cohorts: Sequence[Cohort], outcome: str) -> None:
+    """Raise OutcomeError unless every cohort defines the outcome; the message gives each cohort's reason."""
+    reasons = [
+        exclusion_reason(cohort.manifest, outcome)
+        for cohort in cohorts
+        if outcome not in cohort.labels.reported_outcomes
+    ]
+    if reasons:
+        raise OutcomeError(
+            f"{outcome} ({definition_of(outcome)}) is not defined for every cohort: {'; '.join(reasons)}"
+        )
+
+
+def require_one_definition(cohorts: Sequence[Cohort], outcome: str, pool_labels: bool) -> None:
+    """Raise OutcomeError if published labels of different meaning would be pooled without `pool_labels`."""
+    if outcome == "published_response" and len(cohorts) > 1 and not pool_labels:
+        raise OutcomeError(
+            "published_response has another definition in each cohort (some count stable disease, some do not); "
+            "choose objective_response or disease_control, or add --pool-labels to pool them all the same"
+        )
+
+
+def eligible_rows(table: FeatureTable, outcome: str) -> tuple[FeatureTable, list[str]]:
+    """Return the rows at risk with a known outcome, and a note for each cohort that counts the excluded patients."""
+    label, at_risk = table.rows[outcome], table.rows[f"at_risk_{outcome}"]
+    past = at_risk == "no"
+    unknown = label.isna() & ~past
+    notes = []
+    for name in table.cohorts:
+        cohort = table.rows["cohort"] == name
+        if (at_risk[cohort] != "not checkable").any():
+            early_events = f"{(past & cohort).sum()} with an event on or before the landmark"
+        else:
+            early_events = "events on or before the landmark not checkable"
+        notes.append(
+            f"{name}: {cohort.sum()} patients with stool; excluded: {(unknown & cohort).sum()} with unknown outcome, "
+            f"{early_events}"
+        )
+    return table.take((~past & ~unknown).to_numpy(dtype=bool)), notes
+
+
+def complete_rows(table: FeatureTable, blocks: Sequence[str]) -> Mask:
+    """Return which rows have every one of the blocks, (n_rows,)."""
+    return np.asarray(np.logical_and.reduce([table.block(block).measured_rows for block in blocks]))
+
+
+def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> BlockSets:
+    """Return the sets of blocks with enough patients of each class who have all of them.
+
+    Raises
+    ------
+    OutcomeError
+        No set has enough patients.
+    """
+    y = outcome_vector(table, outcome)
+
+    def shortage(complete: Mask) -> str | None:
+        events, others = int(y[complete].sum()), int((1 - y[complete]).sum())
+        if min(events, others) >= FEWEST_OF_EACH_CLASS:
+            return None
+        return (
+            f"{events} patients with the outcome and {others} without have all of it; at least {FEWEST_OF_EACH_CLASS} "
+            "of each are needed"
+        )
+
+    return choose_block_sets(table, outcome, blocks, shortage)
+
+
+def choose_block_sets(
+    table: FeatureTable, outcome: str, blocks: Sequence[str], shortage: Callable[[Mask], str | None]
+) -> BlockSets:
+    """Return every set of blocks whose complete rows suffice, smaller sets first.
+
+    Parameters
+    ----------
+    table : FeatureTable
+    outcome : str
+    blocks : sequence of str
+    shortage : callable
+        Takes the mask of complete rows and returns what they lack, None where they suffice.
+
+    Raises
+    ------
+    OutcomeError
+        No set suffices.
+    """
+    sets, skipped = [], []
+    for size in range(1, len(blocks) + 1):
+        for subset in combinations(blocks, size):
+            reason = shortage(complete_rows(table, subset))
+            if reason is None:
+                sets.append(subset)
+            else:
+                skipped.append(f"{'+'.join(subset)}: not trained, {reason}")
+    if not sets:
+        raise OutcomeError(f"{outcome}: too few patients to train on. {'; '.join(skipped)}")
+    return sets, skipped

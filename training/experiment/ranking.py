@@ -1,0 +1,60 @@
+"""Ranking of an experiment's models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from training.evidence.metrics import interval_metrics
+from training.experiment.eligibility import COMPARABLE_SHARE
+from training.experiment.model_run import TrainedModel
+
+
+def rank_models(trained: Sequence[TrainedModel]) -> list[TrainedModel]:
+    """Return the models, the best first: comparable ones (`COMPARABLE_SHARE`) before others, then by held-out AUROC."""
+    largest = max(model.validation.evidence.patients for model in trained)
+
+    def merit(model: TrainedModel) -> tuple[bool, float]:
+        evidence = model.validation.evidence
+        return evidence.patients >= COMPARABLE_SHARE * largest, evidence.held_out_auroc.value or 0.0
+
+    return sorted(trained, key=merit, reverse=True)
+
+
+def comparison_table(trained: Sequence[TrainedModel]) -> pd.DataFrame:
+    """Return the models as a table, in their order."""
+    return pd.DataFrame(
+        [
+            {
+                "family": model.family,
+                "blocks": "+".join(model.blocks),
+                "patients": model.validation.evidence.patients,
+                "events": model.validation.evidence.events,
+                **interval_metrics("auroc", model.validation.evidence.held_out_auroc),
+                "run_id": model.run_id,
+            }
+            for model in trained
+        ]
+    )
+
+
+def versions_to_register(ranked: Sequence[TrainedModel]) -> list[tuple[str, str, dict[str, str]]]:
+    """Return URI, run and tags of the best model of each set of blocks, the best first, among those with a bundle."""
+    best = dict[tuple[str, ...], TrainedModel]()
+    for model in ranked:
+        if model.model is not None:
+            best.setdefault(model.blocks, model)
+    return [(model.model_uri, model.run_id, _version_tags(model)) for model in best.values()]
+
+
+def _version_tags(model: TrainedModel) -> dict[str, str]:
+    evidence = model.validation.evidence
+    auroc = evidence.held_out_auroc.value
+    return {
+        "family": model.family,
+        "blocks": "+".join(model.blocks),
+        "simulated": str(evidence.simulated).lower(),
+        "held_out_auroc": "not estimable" if auroc is None else f"{auroc:.3f}",
+        "evidence": evidence.sentence,
+    }

@@ -1,0 +1,157 @@
+"""One experiment, from cohorts to registered models; `train` lists its steps in order."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.cohort import Cohort
+from features.feature_table import FeatureTable
+from features.outcomes import definition_of, outcome_id
+from models.evidence import AuditFinding
+from models.registry import register
+from training import tracking
+from training.evidence.assemble import ExperimentContext
+from training.experiment.eligibility import (
+    block_sets,
+    eligible_rows,
+    require_definition,
+    require_one_definition,
+)
+from training.experiment.inputs import (
+    audit_findings,
+    experiment_tags,
+    pooled_table,
+    read_cohorts,
+    require_known_codes,
+    write_inputs,
+)
+from training.experiment.model_run import TrainedModel, log_model
+from training.experiment.ranking import comparison_table, rank_models, versions_to_register
+from training.experiment.spec import Experiment
+from training.experiment.validation import model_nulls, validate_blocks
+from training.progress import Progress
+from training.validation.folds import outcome_vector
+from training.validation.sklearn_family import find_family
+
+
+@dataclass(frozen=True)
+class Result:
+    """Result of an experiment.
+
+    Attributes
+    ----------
+    outcome : str
+        Id of the outcome, which is also the name of the registered model.
+    run_id : str
+        Parent run.
+    trained : list of TrainedModel
+        Models, the best first.
+    aliases : dict of str to str
+        Registered versions by alias; empty where no model has a bundle.
+    notes : tuple of str
+        Remarks on the data.
+    patients : set of (cohort, patient)
+        Training patients.
+    """
+
+    outcome: str
+    run_id: str
+    trained: list[TrainedModel]
+    aliases: dict[str, str]
+    notes: tuple[str, ...]
+    patients: set[tuple[str, str]]
+
+
+def train(experiment: Experiment, progress: Progress | None = None) -> Result:
+    """Audit the data; validate, fit, log and register every family on every set of blocks.
+
+    Raises
+    ------
+    OutcomeError
+        A cohort does not define the outcome, labels of different meaning would be pooled, or too few patients are
+        eligible.
+    AuditError
+        The audit found an error that is not waived.
+    InputError, DataMissing
+        A family or a code to waive is unknown, or as `features.cohort.read_cohort` raises them.
+    """
+    progress = progress or Progress()
+    outcome = outcome_id(experiment.outcome, experiment.grade)
+    require_known_codes(experiment.waive)
+    for family in experiment.families:
+        find_family(family)
+    cohorts = read_cohorts(experiment, progress)
+    require_definition(cohorts, outcome)
+    require_one_definition(cohorts, outcome, experiment.pool_labels)
+    progress.begin("joining and auditing", 1)
+    table, exclusions = eligible_rows(pooled_table(cohorts, experiment), outcome)
+    findings = audit_findings(cohorts, table, outcome, experiment.waive)
+    progress.advance()
+    sets, skipped = block_sets(table, outcome, experiment.blocks)
+    context = ExperimentContext(
+        outcome=outcome,
+        models_compared=len(sets) * len(experiment.families),
+        pooled_labels=experiment.pool_labels,
+        notes=(*table.notes, *exclusions, *skipped),
+        audit_findings=findings,
+        prior_experiments=tracking.prior_experiments(cohort.name for cohort in cohorts),
+        seed=experiment.seed,
+    )
+    description = (f"**{outcome}**: {definition_of(outcome)}", *context.notes)
+    tags = experiment_tags(experiment, cohorts, outcome, context.models_compared, description)
+    name = " + ".join(cohort.name for cohort in cohorts)
+    with tracking.experiment_run(outcome, name, tags, experiment.params()) as parent:
+        tracking.log_table(table, outcome, outcome_vector(table, outcome))
+        trained = _train_models(experiment, table, sets, context, progress)
+        aliases = register(outcome, versions_to_register(trained))
+        _log_experiment(parent, cohorts, table, context.audit_findings, trained)
+    patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
+    return Result(outcome, parent, trained, aliases, context.notes, patients)
+
+
+def _train_models(
+    experiment: Experiment,
+    table: FeatureTable,
+    sets: Sequence[tuple[str, ...]],
+    context: ExperimentContext,
+    progress: Progress,
+) -> list[TrainedModel]:
+    """Validate, fit and log every family on every set of blocks; return the models, the best first."""
+    outcome = context.outcome
+    validated = [validate_blocks(experiment, outcome, table, blocks, progress) for blocks in sets]
+    nulls = model_nulls(experiment, outcome, table, validated, progress)
+    progress.begin("summarising and logging", context.models_compared)
+    trained = []
+    for blocks in validated:
+        for family in experiment.families:
+            trained.append(log_model(blocks, family, nulls.get((family, blocks.blocks)), context))
+            progress.advance()
+    return rank_models(trained)
+
+
+def _log_experiment(
+    run_id: str,
+    cohorts: Sequence[Cohort],
+    table: FeatureTable,
+    findings: Sequence[AuditFinding],
+    trained: Sequence[TrainedModel],
+) -> None:
+    """Log the inputs, the comparison of the models, and the counts of patients and findings."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_inputs(folder, cohorts, findings)
+        comparison_table(trained).to_csv(folder / "comparison.csv", index=False)
+        tracking.log_folder(run_id, folder)
+    severities = [finding.severity for finding in findings]
+    tracking.log_metrics(
+        run_id,
+        {
+            "patients": len(table),
+            "events": float(table.rows[trained[0].validation.evidence.outcome].sum()),
+            "audit_errors": severities.count("error"),
+            "audit_warnings": severities.count("warning"),
+        },
+    )

@@ -1,0 +1,77 @@
+"""Validation of an experiment: every family on every set of blocks, and the permutation nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from features.feature_table import FeatureTable
+from training.evidence.scores import main_scheme
+from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows
+from training.experiment.spec import Experiment
+from training.progress import Progress
+from training.validation.baselines import validate_baselines
+from training.validation.folds import outcome_vector
+from training.validation.held_out import validate
+from training.validation.permutation_null import ModelKey, NullDistributions, best_model_null, permutation_nulls
+from training.validation.validated_blocks import ValidatedBlocks
+
+
+def validate_blocks(
+    experiment: Experiment, outcome: str, table: FeatureTable, blocks: tuple[str, ...], progress: Progress
+) -> ValidatedBlocks:
+    """Validate every family and the baselines on the rows that have all blocks of a set, and fit to these rows."""
+    rows = np.flatnonzero(complete_rows(table, blocks))
+    complete = _without_empty_cohorts(table.take(rows))
+    y, config = outcome_vector(complete, outcome), experiment.fit_config(blocks)
+    outer = experiment.outer_folds(complete, y)
+    families = validate(
+        complete,
+        y,
+        config,
+        outer,
+        refit=True,
+        workers=experiment.workers,
+        on_start=lambda jobs: progress.begin(f"{'+'.join(blocks)}: validating on {len(complete)} patients", jobs),
+        on_step=progress.advance,
+    )
+    main = [fold for fold in outer if fold.scheme == main_scheme(outer)]
+    baselines = validate_baselines(complete, y, config, main, experiment.workers)
+    return ValidatedBlocks(config, rows, complete, y, families, baselines)
+
+
+def model_nulls(
+    experiment: Experiment, outcome: str, table: FeatureTable, validated: Sequence[ValidatedBlocks], progress: Progress
+) -> Mapping[ModelKey, NullDistributions]:
+    """Return each model's permutation null, and that of the best of all comparable models."""
+    if not experiment.permutations:
+        return {}
+    progress.begin(f"refitting {experiment.permutations} permutations", experiment.permutations)
+    aurocs = permutation_nulls(
+        table,
+        outcome_vector(table, outcome),
+        [(blocks.config, blocks.rows) for blocks in validated],
+        experiment.main_folds,
+        n=experiment.permutations,
+        seed=experiment.seed,
+        workers=experiment.workers,
+        on_step=progress.advance,
+    )
+    largest = max(len(blocks.rows) for blocks in validated)
+    comparable_sets = {blocks.blocks for blocks in validated if len(blocks.rows) >= COMPARABLE_SHARE * largest}
+    comparable = {key: values for key, values in aurocs.items() if key[1] in comparable_sets}
+    best = best_model_null(comparable)
+    return {
+        key: NullDistributions(values, best, len(comparable))
+        if key in comparable
+        else NullDistributions(values, values, 1)
+        for key, values in aurocs.items()
+    }
+
+
+def _without_empty_cohorts(table: FeatureTable) -> FeatureTable:
+    """Return the table without the context of cohorts that have no row in it."""
+    cohorts = {name: cohort for name, cohort in table.cohorts.items() if (table.rows["cohort"] == name).any()}
+    return replace(table, cohorts=cohorts)

@@ -1,0 +1,50 @@
+"""One set of blocks, validated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from features.feature_table import FeatureTable
+from training.statistics.arrays import Positions, Vector
+from training.validation.config import FitConfig
+from training.validation.held_out import HeldOut, ValidatedFamily
+from training.validation.refit import Fit
+
+
+@dataclass(frozen=True)
+class ValidatedBlocks:
+    """Rows that have every block of a set, and the held-out predictions for them.
+
+    Attributes
+    ----------
+    config : FitConfig
+        What is fitted, with the set of blocks.
+    rows : ndarray of int, (n_rows,)
+        Positions of the rows in the experiment's table.
+    table : FeatureTable
+        The rows.
+    y : ndarray, (n_rows,)
+        Outcomes, 0 or 1.
+    families : dict of str to ValidatedFamily
+        Held-out predictions and fit of each family.
+    baselines : dict of str to list of HeldOut
+        Held-out predictions of each baseline, in the folds that evidence rests on.
+    """
+
+    config: FitConfig
+    rows: Positions
+    table: FeatureTable
+    y: Vector
+    families: dict[str, ValidatedFamily]
+    baselines: dict[str, list[HeldOut]]
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """The set of blocks."""
+        return self.config.blocks
+
+    def family_fit(self, family: str) -> Fit:
+        """Return a family's fit to all rows."""
+        fit = self.families[family].fit
+        assert fit is not None, "validated without a refit"
+        return fit
