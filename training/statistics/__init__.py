@@ -1,1 +1,1 @@
-"""Numbers of arrays: estimates, intervals, tests and distances; no cohort, no figure, no run."""
+"""Statistics of arrays: estimates, intervals, tests, distances and survival models."""
