@@ -161,9 +161,9 @@ def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excl
         days = f"{clock.name} {spec.landmark - spec.window:g} to {spec.landmark:g}"
         notes.append(f"{n_excluded} patients have no stool from {days}")
     if samples.day is None:
-        notes.append(f"stool is not dated; taken as the publication's word: {samples.baseline or 'by visit'}")
+        notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or 'by visit'}")
     if immune is not None and immune.day is None:
-        notes.append(f"blood is not dated; taken as the publication's word: {immune.baseline or 'by visit'}")
+        notes.append(f"blood is not dated; its time is that of the publication: {immune.baseline or 'by visit'}")
     if not cohort.donors.empty:
         notes.append(f"{len(cohort.donors)} donor samples are no patients")
     return notes

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, fisher_exact
 
+from features.columns import Column
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.evidence import Distributions, LevelDistribution, NumericDistribution
@@ -240,7 +241,9 @@ def _histograms(
             return None
         trained = np.array([level.patients for level in distribution.levels.values()])
         if name not in columns:
-            return trained, np.array([(columns[f"{name}={level}"] == 1).sum() for level in distribution.levels])
+            return trained, np.array(
+                [(columns[Column("clinical", name, level).name] == 1).sum() for level in distribution.levels]
+            )
         # The column is 0 or 1 in training; a larger value counts as 1.
         return trained, np.bincount(columns[name][~np.isnan(columns[name])] > 0, minlength=len(trained))
     if distribution.histogram is None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.analytes import immune_column
-from features.columns import levels_by_field
+from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
 from features.taxon_names import canonical_name
@@ -221,7 +221,7 @@ def _clinical_numbers(fields: Mapping[str, float | str | bool | None], names: tu
         if levels.get(column):
             if value not in levels[column]:
                 raise InputError(f"patient.{column}: expected one of {', '.join(levels[column])}, got {value!r}")
-            numbers |= {f"{column}={level}": float(value == level) for level in levels[column]}
+            numbers |= {Column("clinical", column, level).name: float(value == level) for level in levels[column]}
         elif column in levels and isinstance(value, str):
             raise InputError(f"patient.{column}: expected a number, or true or false, got {value!r}")
         elif isinstance(value, str):

@@ -191,7 +191,7 @@ def test_the_order_of_rows_in_a_file_is_not_used_as_time(read: Read) -> None:
     assert (row["sample"], row["draw"]) == ("s2", "p1/-3")
     undated = {"day": None, "baseline": "before treatment"}
     files["samples.csv"] = "sample,patient,day\ns1,p1,\n"
-    # Stool at the publication's word: the latest draw up to the landmark goes with it.
+    # Undated stool: the latest blood draw up to the landmark goes with it.
     row = landmark_table(read(files, samples=undated), LandmarkSpec(landmark=0)).rows.iloc[0]
     assert row["draw"] == "p1/-3"
     assert np.isnan(row["gap_days"])
@@ -234,8 +234,8 @@ def test_visits_order_samples_without_days(read: Read) -> None:
     assert landmark_table(cohort).rows["sample"].tolist() == ["s2", "s4"]
     assert landmark_table(cohort, LandmarkSpec(row_per="visit")).rows["draw"].fillna("").tolist() == ["p1/2", "", ""]
     notes = landmark_table(cohort).notes
-    assert "toy: stool is not dated; taken as the publication's word: by visit" in notes
-    assert "toy: blood is not dated; taken as the publication's word: by visit" in notes
+    assert "toy: stool is not dated; its time is that of the publication: by visit" in notes
+    assert "toy: blood is not dated; its time is that of the publication: by visit" in notes
 
 
 def test_events_count_by_a_day(toy: Cohort) -> None:

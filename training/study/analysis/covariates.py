@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from features.columns import Column
 from features.manifest import ClinicalField
 
 
@@ -15,6 +16,8 @@ def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> p
         return clinical[name]
     if name in clinical:
         return clinical[name].map({1.0: "yes", 0.0: "no"})
-    indicators = clinical[[column for column in clinical if str(column).startswith(f"{name}=")]]
+    columns = {text: Column.from_name("clinical", str(text)) for text in clinical}
+    levels_by_text = {text: column.level for text, column in columns.items() if column.field == name and column.level}
+    indicators = clinical[list(levels_by_text)]
     levels = indicators[indicators.notna().all(axis=1)].idxmax(axis=1).astype("str")
-    return levels.str.removeprefix(f"{name}=").reindex(clinical.index)
+    return levels.map(levels_by_text).astype("str").reindex(clinical.index)
