@@ -32,7 +32,7 @@ def pool_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
     if len(cohorts) < len(tables):
         raise InputError("a cohort is named twice; name each once")
     for name, context in cohorts.items():
-        if twin := next((other for other in context.same_patients_as if other in cohorts), None):
+        if twin := next((same_cohort for same_cohort in context.same_patients_as if same_cohort in cohorts), None):
             raise InputError(f"{name} holds the same patients as {twin}; use one of the two")
     if ranks := _differences({name: context.rank for name, context in cohorts.items()}):
         raise InputError(f"taxa of different ranks cannot be pooled: {ranks}; state one rank in the manifests")

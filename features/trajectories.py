@@ -97,9 +97,9 @@ def trajectories(cohort: Cohort) -> Trajectories | None:
         # A published 0 is a number too small for the assay, not an amount.
         rows["censored"] = rows["censored"].mask(rows["number"] == 0, "below")
         rows[["number", "limit"]] = np.log2(rows[["number", "limit"]].where(lambda x: x > 0))
-    measured = rows["number"].where(rows["censored"] == "").groupby(rows["analyte"])
+    uncensored = rows["number"].where(rows["censored"] == "").groupby(rows["analyte"])
     is_below, is_above = rows["censored"] == "below", rows["censored"] == "above"
-    smallest, largest = measured.transform("min"), measured.transform("max")
+    smallest, largest = uncensored.transform("min"), uncensored.transform("max")
     limit = rows["limit"].fillna(smallest.where(is_below, largest)).where(is_below | is_above)
     rows["limit"] = limit
     rows["log2"] = rows.pop("number").mask(is_below, limit - 1).mask(is_above, limit)

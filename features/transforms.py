@@ -241,13 +241,13 @@ class CensoredFill(BlockTransformer):
 
     def _learn(self, X: Matrix) -> None:
         check_policy(self.policy)
-        measured = np.isfinite(X)
-        low = np.where(measured, X, np.inf).min(axis=0, initial=np.inf)
-        high = np.where(measured, X, -np.inf).max(axis=0, initial=-np.inf)
+        is_finite = np.isfinite(X)
+        low = np.where(is_finite, X, np.inf).min(axis=0, initial=np.inf)
+        high = np.where(is_finite, X, -np.inf).max(axis=0, initial=-np.inf)
         if self.policy == "half_limit":
             low = np.where(np.isin(np.arange(low.size), self.log2), low - 1, low / 2)
         # An analyte without a number in training was beyond its limit in every row: any constant will do.
-        all_censored = ~measured.any(axis=0)
+        all_censored = ~is_finite.any(axis=0)
         self.low_, self.high_ = np.where(all_censored, 1.0, low), np.where(all_censored, 1.0, high)
 
     def _kernel(self, X: Matrix) -> Matrix:

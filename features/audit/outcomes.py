@@ -133,27 +133,29 @@ def published_label(cohort: Cohort) -> Iterator[Finding]:
 
 def _published_definition(cohort: Cohort) -> str:
     flags = cohort.labels.flags
-    published = flags.get("published_response")
-    if published is None:
+    published_response = flags.get("published_response")
+    if published_response is None:
         return ""
     comparisons = [
         f"is {readable(name)}"
         for name in ("objective_response", "disease_control", "durable_benefit")
-        if name in flags and not published.ne(flags[name]).any()
+        if name in flags and not published_response.ne(flags[name]).any()
     ]
     if "disease_control" in flags:
         stable = (flags["disease_control"] & ~flags["objective_response"]).fillna(False)
-        comparisons.append(f"counts {published[stable].sum()} of {stable.sum()} patients with stable disease")
+        comparisons.append(f"counts {published_response[stable].sum()} of {stable.sum()} patients with stable disease")
     return ", ".join(comparisons)
 
 
 def different_labels(cohorts: Sequence[Cohort], outcome: str | None) -> Iterator[Finding]:
     """Find labels with different definitions under one name."""
-    published = [cohort for cohort in cohorts if "published_response" in cohort.labels.flags]
-    if outcome in (None, "published_response") and len(published) > 1:
-        definitions = [_published_definition(cohort) or "has no RECIST to compare with" for cohort in published]
-        description = f"published response {value_by_cohort(published, definitions)}"
-        yield new_finding("labels-differ", joint_name(published), description)
+    with_published_label = [cohort for cohort in cohorts if "published_response" in cohort.labels.flags]
+    if outcome in (None, "published_response") and len(with_published_label) > 1:
+        definitions = [
+            _published_definition(cohort) or "has no RECIST to compare with" for cohort in with_published_label
+        ]
+        description = f"published response {value_by_cohort(with_published_label, definitions)}"
+        yield new_finding("labels-differ", joint_name(with_published_label), description)
     with_toxicity = [cohort for cohort in cohorts if any(map(is_toxicity, cohort.labels.reported_outcomes))]
     dated = [cohort.name for cohort in with_toxicity if cohort.labels.events is not None]
     if (outcome is None or is_toxicity(outcome)) and 0 < len(dated) < len(with_toxicity):

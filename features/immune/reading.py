@@ -57,8 +57,8 @@ def read_immune(path: str | Path, spec: ImmuneSpec) -> ImmuneTable:
     """
     path = Path(path)
     table = read_text_table(path)
-    published, cells = _wide_cells(table, spec) if spec.layout == "wide" else _long_cells(table, spec)
-    analytes = _analytes_by_published_name(path, _selected_names(path, published, spec), spec.unit)
+    published_names, cells = _wide_cells(table, spec) if spec.layout == "wide" else _long_cells(table, spec)
+    analytes = _analytes_by_published_name(path, _selected_names(path, published_names, spec), spec.unit)
     ranges = _assay_ranges(spec, analytes)
     rows = []
     for cell in cells:
@@ -111,17 +111,17 @@ def _column_positions(table: TextTable, names: Sequence[str]) -> list[int]:
     return [table.header.index(name) for name in names]
 
 
-def _selected_names(path: Path, published: list[str], spec: ImmuneSpec) -> list[str]:
+def _selected_names(path: Path, published_names: list[str], spec: ImmuneSpec) -> list[str]:
     """Return the names that are neither dropped nor excluded; a pattern or name without a match is a mistake."""
     for pattern in spec.drop:
-        if not any(fnmatchcase(name, pattern) for name in published):
+        if not any(fnmatchcase(name, pattern) for name in published_names):
             raise FileError(f"the drop pattern {pattern!r} matches nothing; correct or remove it", file=path)
     for name in spec.exclude:
-        if name not in published:
+        if name not in published_names:
             raise FileError(f"{name!r} is to be excluded but is not in the file; correct or remove it", file=path)
     return [
         name
-        for name in published
+        for name in published_names
         if name not in spec.exclude and not any(fnmatchcase(name, pattern) for pattern in spec.drop)
     ]
 

@@ -49,8 +49,8 @@ def resolve_replicates(
 
 
 def _mean(path: Path, group: pd.DataFrame) -> dict[object, object]:
-    measured = group[group["value"].notna() | (group["censored"] != "")]
-    censoring = set(zip(measured["censored"], measured["limit"].fillna(math.inf), strict=True))
+    reported = group[group["value"].notna() | (group["censored"] != "")]
+    censoring = set(zip(reported["censored"], reported["limit"].fillna(math.inf), strict=True))
     if len(censoring) > 1:
         raise FileError(
             "replicates of one blood draw are partly censored, or at different limits, and have no mean; set "
@@ -59,4 +59,4 @@ def _mean(path: Path, group: pd.DataFrame) -> dict[object, object]:
             column=group["analyte_published"].iloc[0],
             row=int(group["row"].iloc[-1]),
         )
-    return {**(measured if len(measured) else group).iloc[0].to_dict(), "value": measured["value"].mean()}
+    return {**(reported if len(reported) else group).iloc[0].to_dict(), "value": reported["value"].mean()}
