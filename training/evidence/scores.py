@@ -11,7 +11,7 @@ import pandas as pd
 from features.feature_table import FeatureTable
 from models.evidence import Estimate, Scheme
 from training.statistics.arrays import Mask, Matrix, Names, Positions, Vector
-from training.statistics.metrics import Estimate as StatisticalEstimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.metrics import auroc, bootstrap_interval, mean_over_seeds
 from training.validation.folds import Fold, centres
 from training.validation.held_out import HeldOut
@@ -45,7 +45,7 @@ class HeldOutScores:
         return [float(mean_over_seeds(auroc, self.y, margin, self.cohorts)[0]) for margin in self.margin]
 
     @property
-    def auroc(self) -> StatisticalEstimate:
+    def auroc(self) -> IntervalEstimate:
         """AUROC within cohorts over all seeds, with its bootstrap interval."""
         return bootstrap_interval(auroc, self.y, self.margin, self.cohorts)
 
@@ -106,7 +106,7 @@ def held_out_predictions(y: Vector, held_out: Sequence[HeldOut]) -> pd.DataFrame
     )
 
 
-def reported(estimate: StatisticalEstimate | None) -> Estimate:
+def reported(estimate: IntervalEstimate | None) -> Estimate:
     """Return an estimate as evidence keeps it: null where it is absent or not finite."""
     if estimate is None:
         return Estimate(None, None, None)

@@ -8,8 +8,9 @@ from scipy.optimize import brentq
 from scipy.special import logit
 
 from training.statistics.arrays import Matrix, Names, Vector
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.meta_analysis import RandomEffects, random_effects, to_proportions
-from training.statistics.metrics import Estimate, auroc
+from training.statistics.metrics import auroc
 
 
 def auroc_variance(area: Vector | float, events: Vector | float, non_events: Vector | float) -> Vector:
@@ -51,7 +52,7 @@ def logit_auroc(area: Vector, events: Vector, non_events: Vector) -> tuple[Vecto
     return logit(area), auroc_variance(area, events, non_events) / (area * (1 - area)) ** 2
 
 
-def cohort_aurocs(y: Vector, score: Vector | Matrix, cohorts: Names) -> dict[str, Estimate]:
+def cohort_aurocs(y: Vector, score: Vector | Matrix, cohorts: Names) -> dict[str, IntervalEstimate]:
     """Return the AUROC of each cohort that has both classes, with a score interval.
 
     A limit is the AUROC whose own variance, rather than that at the estimate, makes the estimate just compatible with
@@ -68,7 +69,7 @@ def cohort_aurocs(y: Vector, score: Vector | Matrix, cohorts: Names) -> dict[str
     Newcombe 2006, method 5, Statistics in Medicine 25:559-573.
     """
     return {
-        name: Estimate(float(area), _lower_limit(area, *counts), 1 - _lower_limit(1 - area, *counts))
+        name: IntervalEstimate(float(area), _lower_limit(area, *counts), 1 - _lower_limit(1 - area, *counts))
         for name, area, *counts in zip(*_cohorts_with_both_classes(y, score, cohorts), strict=True)
     }
 

@@ -10,7 +10,8 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from training.statistics.arrays import Matrix, Names, Vector
-from training.statistics.metrics import Estimate, brier_score
+from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.metrics import brier_score
 
 Z = float(norm.ppf(0.975))
 CONSTANT_SD = 0.01
@@ -32,10 +33,10 @@ class CalibrationSummary:
         Mean probability.
     in_the_large : float
         Observed minus expected.
-    intercept : Estimate or None
+    intercept : IntervalEstimate or None
         Calibration intercept: the shift of the log-odds, their slope fixed at 1, that fits the outcomes. None for a
         cohort of one class.
-    slope : Estimate or None
+    slope : IntervalEstimate or None
         See `calibration_slope`.
     brier : float
     brier_skill : float or None
@@ -47,8 +48,8 @@ class CalibrationSummary:
     observed: float
     expected: float
     in_the_large: float
-    intercept: Estimate | None
-    slope: Estimate | None
+    intercept: IntervalEstimate | None
+    slope: IntervalEstimate | None
     brier: float
     brier_skill: float | None
 
@@ -65,14 +66,14 @@ def calibration_by_cohort(y: Vector, probability: Vector, cohorts: Names) -> dic
     return {name: _cohort_calibration(y[mask], probability[mask], cohorts[mask]) for name, mask in masks.items()}
 
 
-def calibration_slope(y: Vector, probability: Vector, cohorts: Names) -> Estimate | None:
+def calibration_slope(y: Vector, probability: Vector, cohorts: Names) -> IntervalEstimate | None:
     """Return the slope of the outcomes on the log-odds, common to all cohorts, with a Wald interval.
 
     Each cohort has an intercept of its own.
 
     Returns
     -------
-    Estimate or None
+    IntervalEstimate or None
         None where no cohort has both classes, where log-odds hardly vary within cohorts (`CONSTANT_SD`), or where the
         standard error is too large (`SLOPE_SE`), as it is when the log-odds separate the classes perfectly.
 
@@ -149,5 +150,5 @@ def _logistic_coefficient(y: Vector, design: Matrix, offset: Vector) -> tuple[fl
     return float(fit.params[0]), float(fit.bse[0])
 
 
-def _wald_interval(value: float, error: float) -> Estimate:
-    return Estimate(value, value - Z * error, value + Z * error)
+def _wald_interval(value: float, error: float) -> IntervalEstimate:
+    return IntervalEstimate(value, value - Z * error, value + Z * error)

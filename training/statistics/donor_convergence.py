@@ -10,7 +10,7 @@ from scipy.stats import t
 
 from features.donors import Flags, own_donor_contrast, own_donor_weights
 from training.statistics.arrays import Matrix, Vector
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.permutations import permutation_p_value, row_orders
 
 
@@ -22,9 +22,9 @@ class DonorConvergence:
     ----------
     by_recipient : ndarray, (n_recipients,)
         Each recipient's contrast.
-    recipient_mean : Estimate
+    recipient_mean : IntervalEstimate
         Mean over recipients.
-    donor_mean : Estimate
+    donor_mean : IntervalEstimate
         Mean over donors of the mean over each donor's recipients.
     p : float
         Two-sided, by permutation of whole donors.
@@ -37,8 +37,8 @@ class DonorConvergence:
     """
 
     by_recipient: Vector
-    recipient_mean: Estimate
-    donor_mean: Estimate
+    recipient_mean: IntervalEstimate
+    donor_mean: IntervalEstimate
     p: float
     least_p: float
     n: int
@@ -79,8 +79,8 @@ def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> 
     statistics = np.abs(exchanged[np.arange(n_donors), row_orders(n_donors, seed=seed)].sum(axis=1))
     return DonorConvergence(
         contrast,
-        Estimate(float(estimate[0]), float(low[0]), float(high[0])),
-        Estimate(float(estimate[1]), float(low[1]), float(high[1])),
+        IntervalEstimate(float(estimate[0]), float(low[0]), float(high[0])),
+        IntervalEstimate(float(estimate[1]), float(low[1]), float(high[1])),
         float(permutation_p_value(statistics)),
         float((statistics >= statistics.max() * (1 - 1e-9)).mean()),
         len(scores),

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from training.statistics.arrays import Matrix, Names, Vector
-from training.statistics.metrics import (
-    N_BOOTSTRAP,
-    Estimate,
-    auroc,
-    bootstrap_weights,
-    mean_over_seeds,
-    percentile_interval,
-)
+from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.metrics import N_BOOTSTRAP, auroc, bootstrap_weights, mean_over_seeds, percentile_interval
 
 
 def auroc_gain(
@@ -20,7 +14,7 @@ def auroc_gain(
     cohorts: Names,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
-) -> Estimate:
+) -> IntervalEstimate:
     """Return the within-cohort AUROC of `score_a` minus that of `score_b`, with a paired bootstrap interval.
 
     Patients are resampled within cohort, and both scores are evaluated on the same draws, so that variation common to

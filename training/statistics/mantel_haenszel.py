@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 
 
-def mantel_haenszel(tables: NDArray[np.int_]) -> Estimate | None:
+def mantel_haenszel(tables: NDArray[np.int_]) -> IntervalEstimate | None:
     """Return the common odds ratio of two outcomes over cohorts, with its 95% interval.
 
     Stratifying by cohort removes the association that cohorts of different rates would show in a pooled table. The
@@ -21,7 +21,7 @@ def mantel_haenszel(tables: NDArray[np.int_]) -> Estimate | None:
 
     Returns
     -------
-    Estimate or None
+    IntervalEstimate or None
         None where the odds ratio is 0 or infinite.
 
     References
@@ -38,4 +38,4 @@ def mantel_haenszel(tables: NDArray[np.int_]) -> Estimate | None:
         return None
     table = StratifiedTable(np.array([[both_outcomes, only_first], [only_second, neither]]))
     low, high = table.oddsratio_pooled_confint()
-    return Estimate(float(table.oddsratio_pooled), float(low), float(high))
+    return IntervalEstimate(float(table.oddsratio_pooled), float(low), float(high))

@@ -7,24 +7,15 @@ for each draw.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.statistics.arrays import Matrix, Names, Vector
+from training.statistics.interval_estimate import IntervalEstimate
 
 Metric = Callable[[Vector, Vector, Matrix | None], Vector]
 N_BOOTSTRAP = 1000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auroc(y: Vector, score: Vector, weights: Matrix | None = None) -> Vector:
@@ -111,14 +102,16 @@ def bootstrap_weights(cohorts: Names, n_bootstrap: int = N_BOOTSTRAP, seed: int 
     return weights
 
 
-def percentile_interval(value: float, bootstrap_values: Vector) -> Estimate:
+def percentile_interval(value: float, bootstrap_values: Vector) -> IntervalEstimate:
     """Return a value with the 95% percentile interval of its finite bootstrap values, (n_bootstrap,)."""
     finite = bootstrap_values[np.isfinite(bootstrap_values)]
     low, high = np.quantile(finite, [0.025, 0.975]) if finite.size else (np.nan, np.nan)
-    return Estimate(float(value), float(low), float(high))
+    return IntervalEstimate(float(value), float(low), float(high))
 
 
-def bootstrap_interval(metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: Names, seed: int = 0) -> Estimate:
+def bootstrap_interval(
+    metric: Metric, y: Vector, scores: Vector | Matrix, cohorts: Names, seed: int = 0
+) -> IntervalEstimate:
     """Return `mean_over_seeds` with a bootstrap percentile interval over patients, resampled within cohort.
 
     Predictions are held fixed, so that the interval omits the variation of refitting: in simulated cohorts of 100

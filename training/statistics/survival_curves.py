@@ -10,8 +10,8 @@ from scipy.stats import beta, norm
 
 from features.survival import CENSORED, EVENT
 from training.statistics.arrays import Vector
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.life_table import life_table
-from training.statistics.metrics import Estimate
 
 Z = float(norm.ppf(0.975))
 
@@ -35,14 +35,14 @@ class Curve:
     low: Vector
     high: Vector
 
-    def estimate_on(self, day: float, start: float) -> Estimate:
+    def estimate_on(self, day: float, start: float) -> IntervalEstimate:
         """Return the proportion on a day; `start` before the first step, and NaN after the end of follow-up."""
         if day > self.days[-1]:
-            return Estimate(np.nan, np.nan, np.nan)
+            return IntervalEstimate(np.nan, np.nan, np.nan)
         step = int(np.searchsorted(self.days, day, side="right")) - 1
         if step < 0:
-            return Estimate(start, np.nan, np.nan)
-        return Estimate(float(self.estimate[step]), float(self.low[step]), float(self.high[step]))
+            return IntervalEstimate(start, np.nan, np.nan)
+        return IntervalEstimate(float(self.estimate[step]), float(self.low[step]), float(self.high[step]))
 
 
 def kaplan_meier(time: Vector, event: NDArray[np.bool_]) -> Curve:
@@ -107,7 +107,7 @@ def beta_product(time: Vector, event: NDArray[np.bool_]) -> Curve:
     return Curve(np.append(0, curve.days), n, np.append(1, curve.estimate), low, high)
 
 
-def median_survival(curve: Curve) -> Estimate:
+def median_survival(curve: Curve) -> IntervalEstimate:
     """Return the median survival in days with its 95% interval; infinite where it is not reached.
 
     The limits are the days on which the limits of survival fall to one half; the lower limit is NaN where there is no
@@ -118,7 +118,7 @@ def median_survival(curve: Curve) -> Estimate:
     Brookmeyer and Crowley 1982, Biometrics 38:29-41.
     """
     median, low, high = (_day_of_half(curve.days, values) for values in (curve.estimate, curve.low, curve.high))
-    return Estimate(median, low if np.isfinite(low) else np.nan, high)
+    return IntervalEstimate(median, low if np.isfinite(low) else np.nan, high)
 
 
 def complementary_log_log_limits(proportion: Vector, se: Vector) -> tuple[Vector, Vector]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from features.outcomes import MONTH
 from features.trajectories import WINDOWS, Window
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.rates import ExactRate
 
 
@@ -24,7 +24,7 @@ def rate_text(rate: ExactRate) -> str:
     )
 
 
-def estimate_text(estimate: Estimate, digits: int = 3) -> str:
+def estimate_text(estimate: IntervalEstimate, digits: int = 3) -> str:
     """Return an estimate with its 95% interval, if it has one: ``0.120 (95% interval 0.034 to 0.206)``."""
     # Adding zero drops the sign of a value that rounds to -0.
     value, low, high = (round(number, digits) + 0.0 for number in (estimate.value, estimate.low, estimate.high))
@@ -45,7 +45,7 @@ def windows_text(windows: Sequence[Window]) -> str:
     return f"Measurements were compared in windows of days, {choice}: {names}."
 
 
-def median_text(days: Estimate) -> str:
+def median_text(days: IntervalEstimate) -> str:
     """Return a median survival in months with its interval: ``8.3 months (95% interval 2.5 to not reached)``."""
     value, low, high = (months_text(limit) for limit in (days.value, days.low, days.high))
     interval = "not estimable" if np.isnan(days.low) and np.isinf(days.high) else f"{low} to {high}"

@@ -16,7 +16,7 @@ from models.evidence import Scheme
 from training import tracking
 from training.evidence.scores import main_scheme
 from training.statistics.arrays import Matrix, Names, Positions, Vector
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.survival.figures import write_incidence_figure
 from training.survival.sentence import survival_sentence
 from training.validation.folds import centres
@@ -39,7 +39,7 @@ class SurvivalModel:
     patients, events : int
     scheme : {"loco", "cv"}
         Cohorts, or centres of the one cohort, held out in turn; else patients held out.
-    metrics : dict of str to Estimate
+    metrics : dict of str to IntervalEstimate
         Means over cohorts, such as `loco_c` and `cv_auroc_12m`.
     per_cohort : pandas.DataFrame
         The same of each cohort under `scheme`, with `cohort`, `patients` and `events`.
@@ -53,12 +53,12 @@ class SurvivalModel:
     patients: int
     events: int
     scheme: Scheme
-    metrics: dict[str, Estimate]
+    metrics: dict[str, IntervalEstimate]
     per_cohort: pd.DataFrame
     sentence: str
 
     @property
-    def concordance(self) -> Estimate:
+    def concordance(self) -> IntervalEstimate:
         """Held-out Harrell's C."""
         return self.metrics[f"{self.scheme}_c"]
 
@@ -130,7 +130,7 @@ def log_survival_model(rows: SurvivalRows, family: str, held_out: Sequence[Survi
     )
 
 
-def flat_metrics(metrics: Mapping[str, Estimate]) -> dict[str, float]:
+def flat_metrics(metrics: Mapping[str, IntervalEstimate]) -> dict[str, float]:
     """Return every estimate and the ends of its interval as three metrics."""
     flat = dict[str, float]()
     for name, estimate in metrics.items():

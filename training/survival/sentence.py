@@ -6,12 +6,12 @@ import numpy as np
 
 from features.feature_table import FeatureTable
 from models.evidence import Scheme
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.validation.folds import loco_groups
 
 
 def survival_sentence(
-    table: FeatureTable, concordance: Estimate, scheme: Scheme, events: int, models_compared: int
+    table: FeatureTable, concordance: IntervalEstimate, scheme: Scheme, events: int, models_compared: int
 ) -> str:
     """Return the evidence in one sentence, without a full stop."""
     unit = "cohort" if table.rows["cohort"].nunique() > 1 else "centre"

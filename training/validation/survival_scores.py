@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from features.outcomes import MONTH
 from training.statistics.arrays import Matrix, Names, Positions, Vector
-from training.statistics.metrics import Estimate, Metric, bootstrap_weights, mean_within_cohorts, percentile_interval
+from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.metrics import Metric, bootstrap_weights, mean_within_cohorts, percentile_interval
 from training.statistics.survival_metrics import (
     cumulative_dynamic_auc,
     harrell_c,
@@ -60,7 +61,7 @@ def predictions_by_repeat(held_out: Sequence[SurvivalHeldOut]) -> list[RepeatPre
     ]
 
 
-def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictions]) -> dict[str, Estimate]:
+def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictions]) -> dict[str, IntervalEstimate]:
     """Return the scores of held-out predictions, averaged over repeats, each with a bootstrap interval.
 
     The scores are Harrell's `c`; Uno's `uno_c` up to the last horizon; and for each horizon the cumulative/dynamic

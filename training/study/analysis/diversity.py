@@ -7,7 +7,7 @@ from typing import Literal
 
 from features.transforms import AlphaDiversity
 from training.statistics.arrays import Vector
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.paired_changes import paired_changes
 from training.study.analysis.false_discovery import HypothesisTest, with_q
 from training.study.analysis.stool import StoolSeries
@@ -40,9 +40,9 @@ class DiversityChange(HypothesisTest):
     high: float
 
     @property
-    def estimate(self) -> Estimate:
+    def estimate(self) -> IntervalEstimate:
         """The mean change with its interval."""
-        return Estimate(self.change, self.low, self.high)
+        return IntervalEstimate(self.change, self.low, self.high)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from features.donors import Flags, share_gained, share_lost
 from training.statistics.arrays import Matrix
 from training.statistics.donor_convergence import DonorConvergence
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.donor_panel import DonorPanel, DonorScores
 
 Process = Literal["gained", "lost"]
@@ -43,10 +43,10 @@ class EngraftmentEstimate:
     difference: DonorConvergence
 
     @property
-    def percentage_points(self) -> Estimate:
+    def percentage_points(self) -> IntervalEstimate:
         """The mean difference over recipients, in percentage points."""
         share = self.difference.recipient_mean
-        return Estimate(100 * share.value, 100 * share.low, 100 * share.high)
+        return IntervalEstimate(100 * share.value, 100 * share.low, 100 * share.high)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_exclusion_reason, time_to_event
 from training.statistics.cumulative_incidence import aalen_johansen
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.survival_curves import Curve
 from training.study.codes import Codes
 
@@ -62,7 +62,7 @@ class IncidenceAtDay:
         As of `FirstEvents`.
     day, at_risk : int
         The day, and the patients still followed on it without the event.
-    incidence : Estimate
+    incidence : IntervalEstimate
     died_before : float
         Share of patients who died without the event.
     """
@@ -71,7 +71,7 @@ class IncidenceAtDay:
     censored_at: CensoredAt | None
     day: int
     at_risk: int
-    incidence: Estimate
+    incidence: IntervalEstimate
     died_before: float
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.cohort import Cohort
 from features.outcomes import MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
 from training.study.analysis.arms import has_comparator, has_several_arms
 from training.study.codes import Codes
@@ -31,7 +31,7 @@ class SurvivalAtMonth:
 
     month: int
     at_risk: int
-    share: Estimate
+    share: IntervalEstimate
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class OutcomeSurvival:
         Patients whose time is not known.
     curve : Curve
         Kaplan-Meier by day, with intervals by the beta product confidence procedure.
-    median, follow_up : Estimate
+    median, follow_up : IntervalEstimate
         Median survival, and median follow-up by reverse Kaplan-Meier, in days.
     at_months : tuple of SurvivalAtMonth
         At `MONTHS`, while any patient is followed.
@@ -59,8 +59,8 @@ class OutcomeSurvival:
     event: NDArray[np.bool_]
     unknown: int
     curve: Curve
-    median: Estimate
-    follow_up: Estimate
+    median: IntervalEstimate
+    follow_up: IntervalEstimate
     at_months: tuple[SurvivalAtMonth, ...]
 
     @property

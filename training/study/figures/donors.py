@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
-from training.statistics.metrics import Estimate
+from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.donor_convergence import ConvergenceResults, DistanceCourse
 from training.study.analysis.engraftment import RecipientEngraftment
 from training.study.figures.axes import day_axis
@@ -63,7 +63,7 @@ def convergence_figure(results: ConvergenceResults) -> Figure:
     return figure
 
 
-def _mean_row(axes: Axes, mean: Estimate, y: int, colour: str) -> None:
+def _mean_row(axes: Axes, mean: IntervalEstimate, y: int, colour: str) -> None:
     axes.plot([mean.low, mean.high], [y, y], color=colour)
     axes.plot(mean.value, y, "D", color=colour, markersize=5)
     interval = "" if np.isnan(mean.low) else f" ({mean.low:.3f} to {mean.high:.3f})"
