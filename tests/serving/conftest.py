@@ -75,13 +75,13 @@ def table(n: int = 80, n_taxa: int = 40) -> FeatureTable:
     )
 
 
-def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> Model:
+def save_model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> Model:
     data = table()
     encoder = BlockEncoder(blocks)
     X = encoder.fit_transform(data)
     taxa = data.taxa.values
     y = (taxa[:, 0] + taxa[:, 1] > np.median(taxa[:, 0] + taxa[:, 1])).astype(float)
-    chosen = FAMILIES[family]
+    classifier = FAMILIES[family]
     evidence = {
         "beats_chance": None,
         "sentence": "one cohort only: nothing was left out to test it on",
@@ -98,11 +98,11 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         if outcome == "objective_response"
         else [],
     }
-    fitted = Model(
+    model = Model(
         outcome,
         family,
         encoder,
-        chosen.fit(X, y, np.zeros(len(X), dtype=np.intp), chosen.settings[-1], seed=1),
+        classifier.fit(X, y, np.zeros(len(X), dtype=np.intp), classifier.settings[-1], seed=1),
         Calibration(0.8, -0.1, fit_venn_abers(data.taxa.values[:, 0], y) if family == "xgboost" else None),
         {name: data.units[name] for name in data.immune.names} if "immune" in blocks else {},
         (PROFILER,),
@@ -112,7 +112,7 @@ def model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path) -> M
         None,
         "<!doctype html><title>Card</title>" if family == "xgboost" else "",
     )
-    save_bundle(fitted, folder)
+    save_bundle(model, folder)
     return load_bundle(folder)
 
 
@@ -124,12 +124,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[ServedMod
         ("toxicity_any", "elastic_net", ("taxa", "immune", "clinical")),
         ("toxicity_any", "elastic_net", ("taxa",)),
     ]
-    found: dict[str, list[ServedModel]] = {}
+    models: dict[str, list[ServedModel]] = {}
     root = tmp_path_factory.mktemp("bundles")
     for i, (outcome, family, blocks) in enumerate(plan):
-        served = ServedModel(model(family, outcome, blocks, root / str(i)), outcome, str(i), f"run{i}", "candidate")
-        found.setdefault(outcome, []).append(served)
-    return found
+        served = ServedModel(
+            save_model(family, outcome, blocks, root / str(i)), outcome, str(i), f"run{i}", "candidate"
+        )
+        models.setdefault(outcome, []).append(served)
+    return models
 
 
 @contextmanager
@@ -138,10 +140,10 @@ def running(app: FastAPI) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        until = time.monotonic() + 20
+        deadline = time.monotonic() + 20
         while not server.started:
             assert thread.is_alive()
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
@@ -150,20 +152,20 @@ def running(app: FastAPI) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
+def key_and_accounts(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Accounts]:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path_factory.mktemp('home')}/taxokine.db"))
     return accounts.add_key("tests"), accounts
 
 
 @pytest.fixture(scope="session")
-def address(models: dict[str, list[ServedModel]], made: tuple[str, Accounts]) -> Iterator[str]:
-    with running(create_app(models, made[1])) as url:
+def address(models: dict[str, list[ServedModel]], key_and_accounts: tuple[str, Accounts]) -> Iterator[str]:
+    with running(create_app(models, key_and_accounts[1])) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def client(address: str, made: tuple[str, Accounts]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {made[0]}"}, timeout=30) as http:
+def client(address: str, key_and_accounts: tuple[str, Accounts]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key_and_accounts[0]}"}, timeout=30) as http:
         yield http
 
 
@@ -242,5 +244,5 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the URL of a database that is empty, or absent."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/home/taxokine.db"
-    made: str = request.getfixturevalue("new_postgresql")()
-    return made
+    url: str = request.getfixturevalue("new_postgresql")()
+    return url

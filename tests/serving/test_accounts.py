@@ -93,34 +93,34 @@ def fail(accounts: Accounts, name: str = "anna", times: int = MAX_FAILURES) -> N
         assert accounts.sign_in(name, "a guess or two") is None
 
 
-def kept(engine: Engine) -> str:
-    """Return all that the database holds, as text."""
+def database_text(engine: Engine) -> str:
+    """Return the content of the database as text."""
     with engine.begin() as connection:
         return "\n".join(repr(row) for table in metadata.tables.values() for row in connection.execute(select(table)))
 
 
 @contextmanager
 def queries(engine: Engine) -> Iterator[list[str]]:
-    said: list[str] = []
+    statements: list[str] = []
 
-    def note(*told: object) -> None:
-        said.append(str(told[2]))
+    def note(*arguments: object) -> None:
+        statements.append(str(arguments[2]))
 
     event.listen(engine, "before_cursor_execute", note)
-    yield said
+    yield statements
     event.remove(engine, "before_cursor_execute", note)
 
 
 def test_a_name_and_its_password_open_a_session(accounts: Accounts) -> None:
     accounts.add_user("boris", "researcher", "two pears a night")
-    visitor, other = opened(accounts, signed_in(accounts)), opened(accounts, signed_in(accounts))
+    visitor, second_visitor = opened(accounts, signed_in(accounts)), opened(accounts, signed_in(accounts))
     assert (visitor.name, visitor.role) == ("anna", "clinician")
     assert opened(accounts, signed_in(accounts, "boris", "two pears a night")).role == "researcher"
     assert accounts.sign_in("anna", "two pears a night") is None
     assert accounts.sign_in("boris ", WORDS) is None
     assert accounts.visitor("") is None
     assert len(visitor.csrf) == 64
-    assert visitor.csrf != other.csrf
+    assert visitor.csrf != second_visitor.csrf
 
 
 def test_the_csrf_token_stays_for_a_session(accounts: Accounts) -> None:
@@ -128,14 +128,14 @@ def test_the_csrf_token_stays_for_a_session(accounts: Accounts) -> None:
     assert opened(accounts, token).csrf == opened(accounts, token).csrf
 
 
-def test_names_and_passwords_are_the_same_however_they_are_typed(accounts: Accounts) -> None:
+def test_names_and_passwords_are_normalised(accounts: Accounts) -> None:
     typed, composed = unicodedata.normalize("NFD", "zoë"), unicodedata.normalize("NFC", "zoë")
     accounts.add_user(typed.upper(), "clinician", typed * 4)
     assert opened(accounts, signed_in(accounts, f" {composed} ", composed * 4)).name == composed
     assert accounts.sign_in(composed, composed.upper() * 4) is None
 
 
-def test_nothing_kept_or_shown_opens_anything(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_secret_is_stored_or_logged(uri: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", "sqlalchemy.engine")
     engine = open_database(uri)
     accounts = Accounts(engine, hasher=Quick())
@@ -144,20 +144,20 @@ def test_nothing_kept_or_shown_opens_anything(uri: str, caplog: pytest.LogCaptur
     accounts.sign_in("a password typed for a name", WORDS)
     visitor = opened(accounts, token)
     assert accounts.accept_key(key)
-    text = kept(engine)
-    for held in (token, key):
-        assert repr(hashlib.sha256(held.encode()).digest()) in text
-        assert len(held) == 43
+    text = database_text(engine)
+    for secret in (token, key):
+        assert repr(hashlib.sha256(secret.encode()).digest()) in text
+        assert len(secret) == 43
     assert "$argon2id$" in text
     assert "INSERT INTO sessions" in caplog.text
-    shown = f"{text} {caplog.text} {accounts.users()} {accounts.api_keys()} {visitor} {vars(accounts)}"
+    output = f"{text} {caplog.text} {accounts.users()} {accounts.api_keys()} {visitor} {vars(accounts)}"
     for secret in (token, key, WORDS, visitor.csrf, "typed for a name"):
-        assert secret not in shown
+        assert secret not in output
     assert "argon2" not in repr(accounts.users())
     engine.dispose()
 
 
-def test_a_session_ends_when_it_is_not_used(accounts: Accounts, clock: Clock) -> None:
+def test_an_idle_session_ends(accounts: Accounts, clock: Clock) -> None:
     token = signed_in(accounts)
     assert opened(accounts, token).expires == clock.time + IDLE
     clock.time += IDLE - timedelta(seconds=1)
@@ -166,7 +166,7 @@ def test_a_session_ends_when_it_is_not_used(accounts: Accounts, clock: Clock) ->
     assert accounts.visitor(token) is None
 
 
-def test_a_session_ends_however_much_it_is_used(accounts: Accounts, clock: Clock) -> None:
+def test_a_session_ends_after_its_longest_duration(accounts: Accounts, clock: Clock) -> None:
     token, start = signed_in(accounts), clock.time
     while clock.time < start + SESSION:
         assert opened(accounts, token).expires <= start + SESSION
@@ -174,22 +174,22 @@ def test_a_session_ends_however_much_it_is_used(accounts: Accounts, clock: Clock
     assert accounts.visitor(token) is None
 
 
-def test_a_session_is_written_to_once_a_minute(accounts: Accounts, engine: Engine, clock: Clock) -> None:
+def test_the_last_request_is_stored_once_a_minute(accounts: Accounts, engine: Engine, clock: Clock) -> None:
     token = signed_in(accounts)
-    with queries(engine) as said:
+    with queries(engine) as statements:
         for _ in range(60):
             clock.time += timedelta(seconds=2)
             opened(accounts, token)
-    assert len([statement for statement in said if statement.startswith("UPDATE")]) == 2
+    assert len([statement for statement in statements if statement.startswith("UPDATE")]) == 2
 
 
-def test_ended_sessions_are_not_kept(accounts: Accounts, engine: Engine, clock: Clock) -> None:
+def test_ended_sessions_are_deleted(accounts: Accounts, engine: Engine, clock: Clock) -> None:
     signed_in(accounts)
     clock.time += IDLE
     token = signed_in(accounts)
-    assert kept(engine).count("\n") == 1
+    assert database_text(engine).count("\n") == 1
     accounts.sign_out(token)
-    assert kept(engine).count("\n") == 0
+    assert database_text(engine).count("\n") == 0
     assert accounts.visitor(token) is None
 
 
@@ -204,24 +204,24 @@ def test_ended_sessions_are_not_kept(accounts: Accounts, engine: Engine, clock: 
 )
 def test_a_changed_user_must_sign_in_again(accounts: Accounts, change: Callable[[Accounts], None]) -> None:
     accounts.add_user("boris", "researcher", WORDS)
-    token, other = signed_in(accounts), signed_in(accounts, "boris")
+    token, token_of_boris = signed_in(accounts), signed_in(accounts, "boris")
     change(accounts)
     assert accounts.visitor(token) is None
-    assert opened(accounts, other).name == "boris"
+    assert opened(accounts, token_of_boris).name == "boris"
 
 
-def test_a_changed_password_is_the_only_one(accounts: Accounts) -> None:
+def test_a_changed_password_replaces_the_earlier_one(accounts: Accounts) -> None:
     accounts.set_password("anna", "a pear a night")
     assert accounts.sign_in("anna", WORDS) is None
     signed_in(accounts, "anna", "a pear a night")
 
 
-def test_a_changed_role_is_a_visitors(accounts: Accounts) -> None:
+def test_a_changed_role_applies_to_the_next_session(accounts: Accounts) -> None:
     accounts.set_role("anna", "researcher")
     assert opened(accounts, signed_in(accounts)).role == "researcher"
 
 
-def test_a_removed_user_may_come_back_with_another_password(accounts: Accounts, clock: Clock) -> None:
+def test_a_removed_user_can_be_added_again(accounts: Accounts, clock: Clock) -> None:
     accounts.remove_user("anna")
     assert accounts.sign_in("anna", WORDS) is None
     assert [user.disabled for user in accounts.users()] == [clock.time]
@@ -234,7 +234,7 @@ def test_a_removed_user_may_come_back_with_another_password(accounts: Accounts, 
 
 
 @pytest.mark.parametrize(
-    ("name", "role", "password", "told"),
+    ("name", "role", "password", "message"),
     [
         ("anna", "clinician", WORDS, "the user 'anna' exists already"),
         ("ANNA", "clinician", WORDS, "the user 'anna' exists already"),
@@ -246,30 +246,28 @@ def test_a_removed_user_may_come_back_with_another_password(accounts: Accounts, 
         ("boris.borisov", "clinician", "Boris.Borisov", "the password is the user's name"),
     ],
 )
-def test_a_user_that_will_not_do_is_refused(accounts: Accounts, name: str, role: str, password: str, told: str) -> None:
-    with pytest.raises(InputError, match=told) as caught:
+def test_an_invalid_user_is_refused(accounts: Accounts, name: str, role: str, password: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
         accounts.add_user(name, role, password)  # type: ignore[arg-type]
     assert password not in str(caught.value)
     assert len(accounts.users()) == 1
 
 
-def test_an_unknown_name_costs_what_a_wrong_password_costs(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
+def test_an_unknown_name_takes_as_long_as_a_wrong_password(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
     accounts.add_user("gone", "clinician", WORDS)
     accounts.remove_user("gone")
     costs = []
     for name in ("anna", "nobody", "gone"):
         hasher.computed = 0
-        with queries(engine) as said:
+        with queries(engine) as statements:
             assert accounts.sign_in(name, "a guess or two") is None
-        costs.append((hasher.computed, said))
+        costs.append((hasher.computed, statements))
     assert costs[0][0] == 1
     assert costs[0] == costs[1] == costs[2]
 
 
 @pytest.mark.parametrize("name", ["anna", "nobody"])
-def test_many_failures_lock_a_name_for_a_while_and_no_other(
-    accounts: Accounts, engine: Engine, clock: Clock, name: str
-) -> None:
+def test_many_failures_lock_that_name_for_a_while(accounts: Accounts, engine: Engine, clock: Clock, name: str) -> None:
     accounts.add_user("boris", "clinician", WORDS)
     fail(accounts, name, times=1)
     clock.time += timedelta(minutes=5)
@@ -287,13 +285,13 @@ def test_many_failures_lock_a_name_for_a_while_and_no_other(
     assert (accounts.sign_in(name, WORDS) is None) == (name == "nobody")
 
 
-def test_signing_in_forgets_the_failures_before(accounts: Accounts) -> None:
+def test_a_sign_in_resets_the_failures(accounts: Accounts) -> None:
     for _ in range(3):
         fail(accounts, times=MAX_FAILURES - 1)
         signed_in(accounts)
 
 
-def test_attempts_at_once_are_no_way_round(accounts: Accounts, hasher: Quick) -> None:
+def test_simultaneous_attempts_are_limited_too(accounts: Accounts, hasher: Quick) -> None:
     hasher.computed = 0
 
     def attempt(_: int) -> bool:
@@ -303,11 +301,11 @@ def test_attempts_at_once_are_no_way_round(accounts: Accounts, hasher: Quick) ->
             return False
 
     with ThreadPoolExecutor(8) as pool:
-        judged = sum(pool.map(attempt, range(24)))
-    assert judged == hasher.computed <= MAX_FAILURES
+        checked = sum(pool.map(attempt, range(24)))
+    assert checked == hasher.computed <= MAX_FAILURES
 
 
-def test_a_password_changed_meanwhile_opens_nothing(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
+def test_a_password_changed_during_the_sign_in_is_refused(accounts: Accounts, engine: Engine, hasher: Quick) -> None:
     admin = Accounts(engine, hasher=Quick())
     hasher.meanwhile = lambda: admin.set_password("anna", "a pear a night")
     assert accounts.sign_in("anna", WORDS) is None
@@ -315,7 +313,7 @@ def test_a_password_changed_meanwhile_opens_nothing(accounts: Accounts, engine: 
     assert accounts.sign_in("anna", "a pear a night") is None
 
 
-def test_a_hash_of_another_cost_is_made_anew_at_the_next_signing_in(accounts: Accounts, engine: Engine) -> None:
+def test_a_hash_of_another_cost_is_computed_anew_at_sign_in(accounts: Accounts, engine: Engine) -> None:
     dearer = Accounts(engine, hasher=Quick(time_cost=2))
     hashes = []
     for _ in range(3):
@@ -327,41 +325,41 @@ def test_a_hash_of_another_cost_is_made_anew_at_the_next_signing_in(accounts: Ac
     assert opened(dearer, token).name == "anna"
 
 
-def test_keys_open_until_they_are_revoked(accounts: Accounts, clock: Clock) -> None:
-    first, second = accounts.add_key("ward-3"), accounts.add_key("ward-4")
-    assert accounts.accept_key(first)
-    assert accounts.accept_key(second)
-    for wrong in ("", first[:-1], first + "a", first.swapcase()):
+def test_keys_are_valid_until_they_are_revoked(accounts: Accounts, clock: Clock) -> None:
+    ward_3, ward_4 = accounts.add_key("ward-3"), accounts.add_key("ward-4")
+    assert accounts.accept_key(ward_3)
+    assert accounts.accept_key(ward_4)
+    for wrong in ("", ward_3[:-1], ward_3 + "a", ward_3.swapcase()):
         assert not accounts.accept_key(wrong)
     accounts.revoke_key("ward-3")
-    assert not accounts.accept_key(first)
-    assert accounts.accept_key(second)
-    known = accounts.api_keys()
-    assert [(key.name, key.last_four) for key in known] == [("ward-3", first[-4:]), ("ward-4", second[-4:])]
-    assert [key.revoked for key in known] == [clock.time, None]
+    assert not accounts.accept_key(ward_3)
+    assert accounts.accept_key(ward_4)
+    keys = accounts.api_keys()
+    assert [(key.name, key.last_four) for key in keys] == [("ward-3", ward_3[-4:]), ("ward-4", ward_4[-4:])]
+    assert [key.revoked for key in keys] == [clock.time, None]
 
 
-def test_a_keys_name_is_free_once_it_is_revoked(accounts: Accounts) -> None:
-    first = accounts.add_key("ward-3")
+def test_the_name_of_a_revoked_key_can_be_used_again(accounts: Accounts) -> None:
+    ward_3 = accounts.add_key("ward-3")
     with pytest.raises(InputError, match="the key 'ward-3' exists already; choose another name, or revoke it"):
         accounts.add_key("ward-3")
     accounts.revoke_key("ward-3")
     with pytest.raises(InputError, match="no valid key 'ward-3'; 'taxokine keys list'"):
         accounts.revoke_key("ward-3")
-    second = accounts.add_key("ward-3")
-    assert accounts.accept_key(second)
-    assert not accounts.accept_key(first)
+    ward_4 = accounts.add_key("ward-3")
+    assert accounts.accept_key(ward_4)
+    assert not accounts.accept_key(ward_3)
     with pytest.raises(InputError, match="is not valid"):
         accounts.add_key("ward 3")
 
 
-def test_a_key_revoked_elsewhere_dies_within_seconds(accounts: Accounts, engine: Engine, clock: Clock) -> None:
+def test_a_key_revoked_elsewhere_expires_within_seconds(accounts: Accounts, engine: Engine, clock: Clock) -> None:
     server = Accounts(engine, now=clock)
     key = accounts.add_key("ward-3")
-    with queries(engine) as said:
+    with queries(engine) as statements:
         assert all(server.accept_key(key) for _ in range(100))
         assert not any(server.accept_key("wrong") for _ in range(100))
-    assert sum(statement.startswith("SELECT") for statement in said) == 1
+    assert sum(statement.startswith("SELECT") for statement in statements) == 1
     accounts.revoke_key("ward-3")
     later = accounts.add_key("ward-4")
     clock.time += KEY_CACHE - timedelta(microseconds=1)
@@ -371,12 +369,12 @@ def test_a_key_revoked_elsewhere_dies_within_seconds(accounts: Accounts, engine:
     assert not server.accept_key(key)
     assert server.accept_key(later)
     accounts.revoke_key("ward-4")
-    # Set back by an hour, the clock must not let it live for an hour.
+    # A clock that is set back by an hour must not keep the key valid for an hour.
     clock.time -= timedelta(hours=1)
     assert not server.accept_key(later)
 
 
-def test_the_environments_key_stands_instead_of_those_kept(accounts: Accounts, engine: Engine) -> None:
+def test_the_key_of_the_environment_replaces_those_of_the_database(accounts: Accounts, engine: Engine) -> None:
     key = accounts.add_key("ward-3")
     only = Accounts(engine, "from-the-environment")
     assert only.accept_key("from-the-environment")
@@ -384,12 +382,12 @@ def test_the_environments_key_stands_instead_of_those_kept(accounts: Accounts, e
     assert not accounts.accept_key("from-the-environment")
 
 
-def test_without_keys_none_opens(accounts: Accounts) -> None:
+def test_without_keys_no_key_is_valid(accounts: Accounts) -> None:
     assert accounts.api_keys() == []
     assert not accounts.accept_key("")
 
 
-def test_the_keys_of_an_older_version_are_taken_over_once(accounts: Accounts, tmp_path: Path) -> None:
+def test_the_keys_of_an_older_version_are_imported_once(accounts: Accounts, tmp_path: Path) -> None:
     file = tmp_path / "api_keys.json"
     digests = [hashlib.sha256(key.encode()).hexdigest() for key in ("one", "two", "one")]
     for _ in range(2):
@@ -407,7 +405,7 @@ def test_the_keys_of_an_older_version_are_taken_over_once(accounts: Accounts, tm
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"sha256": ["abc"]}', '{"sha256": [7]}', '{"sha256": ["abcd"]}', "{}"])
-def test_a_damaged_file_of_keys_is_an_error_that_does_not_quote_it(tmp_path: Path, content: str) -> None:
+def test_the_error_of_a_damaged_key_file_does_not_quote_it(tmp_path: Path, content: str) -> None:
     file = tmp_path / "api_keys.json"
     file.write_text(content)
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
@@ -417,7 +415,7 @@ def test_a_damaged_file_of_keys_is_an_error_that_does_not_quote_it(tmp_path: Pat
     assert accounts.api_keys() == []
 
 
-def test_the_settings_name_the_database_and_do_not_show_it(
+def test_the_settings_name_the_database_without_printing_it(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"

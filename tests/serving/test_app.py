@@ -1,4 +1,4 @@
-"""What the API answers, over HTTP."""
+"""The API over HTTP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import httpx
@@ -40,19 +41,19 @@ def failure(response: httpx.Response, status: int, code: str) -> Json:
     assert set(body["error"]) == {"code", "message", "place", "problems"}
     assert body["error"]["code"] == code
     assert body["error"]["message"]
-    found: Json = body["error"]
-    return found
+    error: Json = body["error"]
+    return error
 
 
 def answers(client: httpx.Client, candidate: Json) -> dict[str, Json]:
     response = client.post(PATH, json=candidate)
     assert response.status_code == 200, response.text
-    return {said["outcome"]: said for said in response.json()["answers"]}
+    return {answer["outcome"]: answer for answer in response.json()["answers"]}
 
 
 @contextmanager
 def logged(name: str) -> Iterator[list[str]]:
-    """Collect what a logger writes."""
+    """Collect the messages of a logger."""
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
@@ -63,32 +64,34 @@ def logged(name: str) -> Iterator[list[str]]:
         logging.getLogger(name).removeHandler(handler)
 
 
-def changed(candidate: Json, *keys: str | int, to: Any) -> Json:
+def with_value(candidate: Json, *keys: str | int, value: Any) -> Json:
     candidate = copy.deepcopy(candidate)
     inner: Any = candidate
     for key in keys[:-1]:
         inner = inner[key]
-    inner[keys[-1]] = to
+    inner[keys[-1]] = value
     return candidate
 
 
 def test_contributions_add_up_to_the_margin_and_calibrate_to_the_probability(
     client: httpx.Client, candidate: Json, models: Models
 ) -> None:
-    found = answers(client, candidate)
-    assert list(found) == list(models)
-    for outcome, said in found.items():
+    predictions = answers(client, candidate)
+    assert list(predictions) == list(models)
+    for outcome, prediction in predictions.items():
         model = models[outcome][0].model
-        explained = said["explanation"]
-        shap = [share["shap"] for share in explained["contributions"]]
-        assert math.isclose(explained["base_value"] + math.fsum(shap), explained["value"], abs_tol=1e-9)
-        asked = PredictionRequest.model_validate_json(json.dumps(candidate)).candidate()
-        margin = model.predictor.margin(model.encoder.encode(to_model_input(asked, model.encoder, model.units).values))
-        assert abs(explained["value"] - margin[0]) < 1e-4
-        assert said["probability"] == model.calibration.probability(np.float64(explained["value"]))
-        assert explained["calibration"] == {"slope": 0.8, "intercept": -0.1}
-        assert said["evidence"] == model.evidence.to_json()
-        assert said["trust"]["verdict"] == "use with care"
+        explanation = prediction["explanation"]
+        shap = [share["shap"] for share in explanation["contributions"]]
+        assert math.isclose(explanation["base_value"] + math.fsum(shap), explanation["value"], abs_tol=1e-9)
+        received = PredictionRequest.model_validate_json(json.dumps(candidate)).candidate()
+        margin = model.predictor.margin(
+            model.encoder.encode(to_model_input(received, model.encoder, model.units).values)
+        )
+        assert abs(explanation["value"] - margin[0]) < 1e-4
+        assert prediction["probability"] == model.calibration.probability(np.float64(explanation["value"]))
+        assert explanation["calibration"] == {"slope": 0.8, "intercept": -0.1}
+        assert prediction["evidence"] == model.evidence.to_json()
+        assert prediction["trust"]["verdict"] == "use with care"
 
 
 def test_a_prediction_names_the_patient_and_its_limits(client: httpx.Client, candidate: Json) -> None:
@@ -98,18 +101,18 @@ def test_a_prediction_names_the_patient_and_its_limits(client: httpx.Client, can
     assert "not a medical device" in body["notice"]
 
 
-def test_a_range_and_the_place_of_the_patient_come_with_the_answer(client: httpx.Client, candidate: Json) -> None:
-    found = answers(client, candidate)
-    ranges = {outcome: said["probability_range"] for outcome, said in found.items()}
-    assert {outcome for outcome, one in ranges.items() if one} == {"objective_response"}
+def test_a_prediction_has_a_range_and_a_distance_to_training(client: httpx.Client, candidate: Json) -> None:
+    predictions = answers(client, candidate)
+    ranges = {outcome: prediction["probability_range"] for outcome, prediction in predictions.items()}
+    assert {outcome for outcome, interval in ranges.items() if interval} == {"objective_response"}
     assert 0 <= ranges["objective_response"]["low"] <= ranges["objective_response"]["high"] <= 1
-    for said in found.values():
-        assert said["trust"]["nearest_cohort"] == "made_up"
-        assert said["trust"]["distance"] == pytest.approx(found["disease_control"]["trust"]["distance"])
+    for prediction in predictions.values():
+        assert prediction["trust"]["nearest_cohort"] == "made_up"
+        assert prediction["trust"]["distance"] == pytest.approx(predictions["disease_control"]["trust"]["distance"])
 
 
-def test_a_card_is_a_page_where_nothing_runs(client: httpx.Client, models: Models) -> None:
-    for served in (one for ranked in models.values() for one in ranked):
+def test_a_card_is_a_page_without_scripts(client: httpx.Client, models: Models) -> None:
+    for served in chain.from_iterable(models.values()):
         response = client.get(f"/v1/models/{served.name}/{served.version}/card")
         assert response.status_code == 200
         page = served.model.card_html
@@ -135,7 +138,7 @@ def test_a_card_needs_a_key(address: str) -> None:
 def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -> None:
     body = client.post(PATH, json=candidate).json()
     r, t = (
-        next(said["probability"] for said in body["answers"] if said["outcome"] == outcome)
+        next(answer["probability"] for answer in body["answers"] if answer["outcome"] == outcome)
         for outcome in body["benefit"]["outcomes"]
     )
     assert body["benefit"] == {
@@ -146,29 +149,29 @@ def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -
     }
 
 
-def test_the_four_cells_hold_benefit_and_every_patient(client: httpx.Client, candidate: Json) -> None:
+def test_the_four_cells_contain_benefit_and_add_up_to_one(client: httpx.Client, candidate: Json) -> None:
     body = client.post(PATH, json=candidate).json()
-    found = body["cells"]
-    assert found["outcomes"] == body["benefit"]["outcomes"]
-    assert found["odds_ratio"]["patients"] == 140
+    cells = body["cells"]
+    assert cells["outcomes"] == body["benefit"]["outcomes"]
+    assert cells["odds_ratio"]["patients"] == 140
     ends = ("low", "high")
-    assert [found["response_without_toxicity"][end] for end in ends] == [body["benefit"][end] for end in ends]
+    assert [cells["response_without_toxicity"][end] for end in ends] == [body["benefit"][end] for end in ends]
     names = ("response_without_toxicity", "both", "neither", "toxicity_without_response")
-    assert sum(found[name]["expected"] for name in names) == pytest.approx(1)
-    # In another outcome's evidence there is no odds ratio of these two.
+    assert sum(cells[name]["expected"] for name in names) == pytest.approx(1)
+    # The evidence of the other outcome has no odds ratio of these two.
     body = client.post(PATH, json=candidate | {"outcomes": ["disease_control"]}).json()
     assert body["cells"]["odds_ratio"] is None
     assert body["cells"]["both"]["expected"] is None
 
 
-def test_how_the_nearest_training_patients_did_comes_along(client: httpx.Client, candidate: Json) -> None:
-    found = {outcome: said["nearest"] for outcome, said in answers(client, candidate).items()}
-    assert [one["outcome"] for one in found["objective_response"]] == ["objective_response"]
-    assert found["objective_response"][0]["patients"] == 25
+def test_a_prediction_has_the_outcomes_of_the_nearest_patients(client: httpx.Client, candidate: Json) -> None:
+    nearest = answers(client, candidate)["objective_response"]["nearest"]
+    assert [row["outcome"] for row in nearest] == ["objective_response"]
+    assert nearest[0]["patients"] == 25
 
 
 @pytest.mark.parametrize(
-    ("asked", "answered"),
+    ("requested", "predicted"),
     [
         (["toxicity_any"], ["toxicity_any", "objective_response", "disease_control"]),
         (["disease_control"], ["disease_control", "toxicity_any"]),
@@ -177,38 +180,38 @@ def test_how_the_nearest_training_patients_did_comes_along(client: httpx.Client,
         (None, ["objective_response", "disease_control", "toxicity_any"]),
     ],
 )
-def test_response_and_toxicity_come_side_by_side(
-    client: httpx.Client, candidate: Json, asked: list[str] | None, answered: list[str]
+def test_response_and_toxicity_are_predicted_together(
+    client: httpx.Client, candidate: Json, requested: list[str] | None, predicted: list[str]
 ) -> None:
-    assert list(answers(client, candidate | {"outcomes": asked})) == answered
+    assert list(answers(client, candidate | {"outcomes": requested})) == predicted
 
 
-def test_one_side_alone_says_that_the_other_is_missing(
-    candidate: Json, models: Models, made: tuple[str, Accounts]
+def test_a_missing_side_is_the_reason_for_no_bounds(
+    candidate: Json, models: Models, key_and_accounts: tuple[str, Accounts]
 ) -> None:
-    key, accounts = made
+    key, accounts = key_and_accounts
     with running(create_app({"toxicity_any": models["toxicity_any"]}, accounts)) as url:
         response = httpx.post(url + PATH, json=candidate, headers={"Authorization": f"Bearer {key}"})
     assert response.json()["benefit"]["reason"] == "no model of response is registered"
 
 
-def test_the_blocks_a_candidate_lacks_choose_another_model(client: httpx.Client, candidate: Json) -> None:
+def test_missing_blocks_select_another_model(client: httpx.Client, candidate: Json) -> None:
     assert answers(client, candidate)["toxicity_any"]["model"]["blocks"] == ["taxa", "immune", "clinical"]
-    without = candidate | {"immune": [item | {"value": None} for item in candidate["immune"]]}
-    assert answers(client, without)["toxicity_any"]["model"]["blocks"] == ["taxa"]
+    without_immune = candidate | {"immune": [item | {"value": None} for item in candidate["immune"]]}
+    assert answers(client, without_immune)["toxicity_any"]["model"]["blocks"] == ["taxa"]
 
 
 def test_unknown_taxa_lead_to_abstention(client: httpx.Client, candidate: Json) -> None:
-    strange = changed(candidate, "taxa", "values", to={"Bacillus_terrae": 0.9, "Genus0_species0": 0.1})
-    response = client.post(PATH, json=strange)
+    unknown = with_value(candidate, "taxa", "values", value={"Bacillus_terrae": 0.9, "Genus0_species0": 0.1})
+    response = client.post(PATH, json=unknown)
     assert response.status_code == 200
-    for said in response.json()["answers"]:
-        assert said["probability"] is None
-        assert said["explanation"] is None
-        assert said["trust"]["verdict"] == "abstain"
-        assert any("10%" in reason for reason in said["trust"]["reasons"])
-        assert "Bacillus_terrae" in said["trust"]["unused"]
-        assert said["evidence"]["held_out_auroc"]
+    for answer in response.json()["answers"]:
+        assert answer["probability"] is None
+        assert answer["explanation"] is None
+        assert answer["trust"]["verdict"] == "abstain"
+        assert any("10%" in reason for reason in answer["trust"]["reasons"])
+        assert "Bacillus_terrae" in answer["trust"]["unused"]
+        assert answer["evidence"]["held_out_auroc"]
     assert response.json()["benefit"]["reason"] == "a model abstained"
 
 
@@ -253,10 +256,10 @@ BAD = [
 
 
 @pytest.mark.parametrize(("keys", "value", "place", "words"), BAD)
-def test_what_cannot_be_read_is_refused(
+def test_an_invalid_value_is_refused_with_its_place(
     client: httpx.Client, candidate: Json, keys: tuple[str | int, ...], value: Any, place: str, words: str
 ) -> None:
-    body = json.dumps(changed(candidate, *keys, to=value))
+    body = json.dumps(with_value(candidate, *keys, value=value))
     response = client.post(PATH, content=body, headers={"Content-Type": "application/json"})
     error = failure(response, 422, "invalid_request")
     assert error["place"] == place
@@ -274,7 +277,7 @@ def test_every_problem_is_listed_up_to_ten(client: httpx.Client, candidate: Json
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b'{"patient": {"id": "a"},}', b"\xff\xfe", b"[" * 100_000, b'"\\ud800"'])
-def test_malformed_json(client: httpx.Client, body: bytes) -> None:
+def test_malformed_json_is_refused(client: httpx.Client, body: bytes) -> None:
     response = client.post(PATH, content=body, headers={"Content-Type": "application/json"})
     failure(response, 400, "malformed_json")
 
@@ -322,11 +325,11 @@ def test_a_key_is_required(address: str, candidate: Json, header: str | None, me
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_a_key_in_the_url_opens_nothing(address: str, made: tuple[str, Accounts]) -> None:
-    failure(httpx.get(f"{address}/v1/models?api_key={made[0]}"), 401, "not_authorised")
+def test_a_key_in_the_url_is_not_accepted(address: str, key_and_accounts: tuple[str, Accounts]) -> None:
+    failure(httpx.get(f"{address}/v1/models?api_key={key_and_accounts[0]}"), 401, "not_authorised")
 
 
-def test_unknown_paths_and_methods_have_the_same_shape(client: httpx.Client) -> None:
+def test_unknown_paths_and_methods_have_the_shape_of_errors(client: httpx.Client) -> None:
     failure(client.get("/v2/predictions"), 404, "not_found")
     failure(client.get("/v1/models/"), 404, "not_found")
     failure(client.get("/static-offline-docs/../../x"), 404, "not_found")
@@ -341,8 +344,8 @@ def test_health_needs_no_key(address: str) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
 
 
-def test_without_models_the_server_is_up_and_not_ready(candidate: Json, made: tuple[str, Accounts]) -> None:
-    key, accounts = made
+def test_without_models_the_server_is_up_and_not_ready(candidate: Json, key_and_accounts: tuple[str, Accounts]) -> None:
+    key, accounts = key_and_accounts
     with running(create_app({}, accounts)) as url:
         assert httpx.get(url + "/healthz").status_code == 200
         failure(httpx.get(url + "/readyz"), 503, "model_missing")
@@ -351,15 +354,15 @@ def test_without_models_the_server_is_up_and_not_ready(candidate: Json, made: tu
         assert httpx.get(url + "/v1/models", headers=headers).json() == {"models": []}
 
 
-def test_an_unforeseen_failure_tells_the_log_where_and_nobody_what(
-    candidate: Json, made: tuple[str, Accounts], models: Models
+def test_the_log_of_an_unforeseen_failure_has_no_patient_data(
+    candidate: Json, key_and_accounts: tuple[str, Accounts], models: Models
 ) -> None:
-    key, accounts = made
-    # No model is a number: what fails is real code, on what it never expects.
+    key, accounts = key_and_accounts
+    # A number in place of a model makes the real code fail.
     broken: Any = {"objective_response": [1], "toxicity_any": models["toxicity_any"]}
     with running(create_app(_Late(models, broken), accounts)) as url, logged("uvicorn.error") as lines:
-        asked = {**candidate, "patient": {**candidate["patient"], "id": "a name to keep"}}
-        response = httpx.post(url + PATH, json=asked, headers={"Authorization": f"Bearer {key}"})
+        request = {**candidate, "patient": {**candidate["patient"], "id": "a name to keep"}}
+        response = httpx.post(url + PATH, json=request, headers={"Authorization": f"Bearer {key}"})
     error = failure(response, 500, "internal")
     assert response.headers["x-content-type-options"] == "nosniff"
     number = error["message"].rsplit(" ", 1)[-1]
@@ -371,7 +374,7 @@ def test_an_unforeseen_failure_tells_the_log_where_and_nobody_what(
 
 
 class _Late(dict):  # type: ignore[type-arg]
-    """Models that are sound when the application is made, and broken when it is asked."""
+    """Models that are valid when the application is created, and broken when it predicts."""
 
     def __init__(self, models: Models, broken: Models) -> None:
         super().__init__(models)
@@ -381,7 +384,7 @@ class _Late(dict):  # type: ignore[type-arg]
         return self.broken[outcome]
 
 
-def test_the_docs_bring_their_own_assets(client: httpx.Client) -> None:
+def test_the_documentation_page_loads_local_assets_only(client: httpx.Client) -> None:
     page = client.get("/docs")
     assert page.status_code == 200
     assert "://" not in page.text
@@ -440,13 +443,13 @@ requests = st.fixed_dictionaries(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=requests | anything)
-def test_no_json_whatever_makes_the_server_fail(client: httpx.Client, body: Any) -> None:
+def test_no_json_makes_the_server_fail(client: httpx.Client, body: Any) -> None:
     text = json.dumps(body)
     response = client.post(PATH, content=text, headers={"Content-Type": "application/json"})
     if response.status_code == 200:
-        for said in response.json()["answers"]:
-            assert (said["probability"] is None) == (said["trust"]["verdict"] == "abstain")
-            if said["explanation"]:
-                assert all(share["shap"] is not None for share in said["explanation"]["contributions"])
+        for answer in response.json()["answers"]:
+            assert (answer["probability"] is None) == (answer["trust"]["verdict"] == "abstain")
+            if answer["explanation"]:
+                assert all(share["shap"] is not None for share in answer["explanation"]["contributions"])
     else:
         failure(response, response.status_code, {400: "malformed_json", 422: "invalid_request"}[response.status_code])

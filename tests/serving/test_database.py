@@ -39,14 +39,14 @@ def test_the_migrations_make_the_tables_that_the_code_knows(uri: str) -> None:
             check(connection)
 
 
-def test_a_database_is_opened_again_as_it_is(uri: str) -> None:
+def test_opening_a_database_again_changes_nothing(uri: str) -> None:
     with open_database(uri).begin() as connection:
         connection.execute(insert(api_keys).values(name="a", digest=b"1" * 32, made=datetime.now(UTC)))
     with open_database(uri).begin() as connection:
         assert connection.scalars(select(api_keys.c.name)).all() == ["a"]
 
 
-def test_processes_that_start_at_once_make_the_tables_once_and_wait_for_each_other(uri: str) -> None:
+def test_simultaneous_processes_create_the_tables_once_and_wait(uri: str) -> None:
     code = """
 import sys
 from datetime import UTC, datetime
@@ -81,24 +81,24 @@ def test_a_database_of_a_newer_version_is_refused(uri: str) -> None:
         open_database(uri)
 
 
-def test_a_session_is_of_a_user(uri: str) -> None:
+def test_a_session_needs_a_user(uri: str) -> None:
     now = datetime.now(UTC)
     with pytest.raises(exc.IntegrityError) as caught, open_database(uri).begin() as connection:
         connection.execute(insert(sessions).values(digest=b"#" * 32, user_id=7, made=now, seen=now, expires=now))
     assert "####" not in str(caught.value)
 
 
-def test_moments_come_back_as_they_were_in_utc(uri: str) -> None:
-    made = datetime(2031, 5, 6, 1, 2, 3, 456789, timezone(timedelta(hours=-8)))
+def test_times_are_returned_in_utc(uri: str) -> None:
+    time = datetime(2031, 5, 6, 1, 2, 3, 456789, timezone(timedelta(hours=-8)))
     engine = open_database(uri)
     with engine.begin() as connection:
-        connection.execute(insert(api_keys).values(name="a", digest=b"1" * 32, made=made))
-        found, revoked = connection.execute(select(api_keys.c.made, api_keys.c.revoked)).one()
-        assert connection.scalars(select(api_keys.c.name).where(api_keys.c.made > made - timedelta(seconds=1))).all()
-    assert (found, found.utcoffset(), revoked) == (made, timedelta(0), None)
+        connection.execute(insert(api_keys).values(name="a", digest=b"1" * 32, made=time))
+        stored, revoked = connection.execute(select(api_keys.c.made, api_keys.c.revoked)).one()
+        assert connection.scalars(select(api_keys.c.name).where(api_keys.c.made > time - timedelta(seconds=1))).all()
+    assert (stored, stored.utcoffset(), revoked) == (time, timedelta(0), None)
 
 
-def test_a_file_is_made_for_its_owner_alone_and_read_while_it_is_written(tmp_path: Path) -> None:
+def test_only_the_owner_reads_the_file_also_while_it_is_written(tmp_path: Path) -> None:
     home = tmp_path / "home of 100%"
     engine = open_database(f"sqlite:///{quote(str(home))}/taxokine.db")
     with engine.begin() as connection:
@@ -110,15 +110,15 @@ def test_a_file_is_made_for_its_owner_alone_and_read_while_it_is_written(tmp_pat
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "taxokine.db").write_text("a letter, not a database\n" * 100)
     with pytest.raises(DatabaseError, match=r"taxokine\.db cannot be opened: file is not a database; see that"):
         open_database(f"sqlite:///{tmp_path}/taxokine.db")
 
 
-def test_a_wrong_password_is_told_and_not_shown(new_postgresql: Callable[[], str]) -> None:
-    right = quote(PASSWORD, safe="")
-    wrong = new_postgresql().replace(right, "guessed-secret")
+def test_the_error_of_a_wrong_password_does_not_quote_it(new_postgresql: Callable[[], str]) -> None:
+    password = quote(PASSWORD, safe="")
+    wrong = new_postgresql().replace(password, "guessed-secret")
     with pytest.raises(DatabaseError, match='password authentication failed for user "taxokine"') as caught:
         open_database(wrong)
     assert "guessed-secret" not in f"{caught.value} {caught.value.__cause__}"
@@ -132,7 +132,7 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "told"),
+    ("uri", "message"),
     [
         ("postgresql://user:topsecret@127.0.0.1:1/db", "cannot be opened: .*refused"),
         ("postgresql://user@127.0.0.1:1/db?password=topsecret", "cannot be opened: .*refused"),
@@ -146,8 +146,8 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sqlite:////proc/topsecret/taxokine.db", "cannot be opened: .*No such file"),
     ],
 )
-def test_a_database_that_cannot_be_used_is_an_error_without_its_password(uri: str, told: str) -> None:
-    with pytest.raises((InputError, DatabaseError), match=told) as caught:
+def test_no_error_of_a_database_quotes_its_password(uri: str, message: str) -> None:
+    with pytest.raises((InputError, DatabaseError), match=message) as caught:
         open_database(uri)
     if not uri.startswith("sqlite"):
         assert "secret" not in f"{caught.value} {caught.value.__cause__}"

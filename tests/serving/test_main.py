@@ -23,29 +23,29 @@ def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_no_worker_starts_without_a_key(tmp_path: Path) -> None:
-    done = run("from serving.main import app; app()", tmp_path)
-    assert "NotAuthorised: there is no API key yet; start `taxokine serve` once" in done.stderr
+    process = run("from serving.main import app; app()", tmp_path)
+    assert "NotAuthorised: there is no API key yet; start `taxokine serve` once" in process.stderr
 
 
 def test_importing_the_server_imports_no_mlflow(tmp_path: Path) -> None:
-    done = run("import sys, serving.main; print(*{'mlflow', 'shap', 'matplotlib'} & set(sys.modules))", tmp_path)
-    assert done.returncode == 0
-    assert done.stdout.strip() == ""
+    process = run("import sys, serving.main; print(*{'mlflow', 'shap', 'matplotlib'} & set(sys.modules))", tmp_path)
+    assert process.returncode == 0
+    assert process.stdout.strip() == ""
 
 
-def test_the_welcome_show_a_key_that_opens_and_how_to_let_someone_sign_in(tmp_path: Path) -> None:
+def test_the_welcome_prints_a_valid_key_and_how_to_add_a_user(tmp_path: Path) -> None:
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
-    words = _welcome(accounts, "127.0.0.1", 8123)
-    assert accounts.accept_key(words.split("\n")[2].strip())
-    assert "http://127.0.0.1:8123/v1/predictions" in words
-    assert "taxokine users add NAME" in words
-    # The key is shown once, and the way to the first user until there is one.
+    text = _welcome(accounts, "127.0.0.1", 8123)
+    assert accounts.accept_key(text.split("\n")[2].strip())
+    assert "http://127.0.0.1:8123/v1/predictions" in text
+    assert "taxokine users add NAME" in text
+    # The key is printed once, the way to add a user until there is one.
     assert _welcome(accounts, "127.0.0.1", 8123).startswith("No user can sign in yet")
     accounts.add_user("anna", "clinician", "four words of hers")
     assert _welcome(accounts, "127.0.0.1", 8123) == ""
 
 
-def test_the_environments_key_needs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_in_the_environment_needs_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXOKINE_API_KEY", "from-the-environment")
     settings.cache_clear()
     try:
@@ -58,5 +58,5 @@ def test_the_environments_key_needs_no_other(tmp_path: Path, monkeypatch: pytest
     ("host", "loopback"),
     [("127.0.0.1", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("10.0.0.7", False), ("box", False)],
 )
-def test_only_loopback_is_private(host: str, loopback: bool) -> None:
+def test_only_loopback_addresses_are_private(host: str, loopback: bool) -> None:
     assert _is_loopback(host) is loopback

@@ -48,20 +48,23 @@ def undocumented(value: Any, schema: Json, document: Json, place: str = "") -> l
         return [f"{place}: {value!r} is none of {schema['enum']}"]
     if isinstance(value, list):
         prefix = schema.get("prefixItems", [])
-        items = [*prefix, *[schema.get("items", {})] * (len(value) - len(prefix))]
-        pairs = zip(value, items, strict=True)
-        return [text for i, (item, of) in enumerate(pairs) for text in undocumented(item, of, document, f"{place}.{i}")]
+        schemas = [*prefix, *[schema.get("items", {})] * (len(value) - len(prefix))]
+        items = zip(value, schemas, strict=True)
+        return [text for i, item in enumerate(items) for text in undocumented(*item, document, f"{place}.{i}")]
     if isinstance(value, dict):
-        return _undocumented_keys(value, schema, document, place)
+        return _undocumented_fields(value, schema, document, place)
     return [] if schema.keys() & {"type", "const", "enum"} else [f"{place}: the schema is empty"]
 
 
-def _undocumented_keys(value: Json, schema: Json, document: Json, place: str) -> list[str]:
-    properties, rest = schema.get("properties", {}), schema.get("additionalProperties")
+def _undocumented_fields(value: Json, schema: Json, document: Json, place: str) -> list[str]:
+    properties, additional = schema.get("properties", {}), schema.get("additionalProperties")
     problems = [f"{place}.{key}: missing" for key in schema.get("required", ()) if key not in value]
     for key, item in value.items():
-        of = properties.get(key, rest if isinstance(rest, dict) else None)
-        problems += [f"{place}.{key}: no field"] if of is None else undocumented(item, of, document, f"{place}.{key}")
+        item_schema = properties.get(key, additional if isinstance(additional, dict) else None)
+        if item_schema is None:
+            problems.append(f"{place}.{key}: no field of the schema")
+        else:
+            problems += undocumented(item, item_schema, document, f"{place}.{key}")
     return problems
 
 
@@ -94,12 +97,12 @@ def golden_bundle(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def golden_client(golden_bundle: Path, made: tuple[str, Accounts]) -> Iterator[httpx.Client]:
+def golden_client(golden_bundle: Path, key_and_accounts: tuple[str, Accounts]) -> Iterator[httpx.Client]:
     model = load_bundle(golden_bundle)
     models = {model.outcome: [ServedModel(model, model.outcome, "1", "", "champion")]}
     with (
-        running(create_app(models, made[1])) as url,
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {made[0]}"}) as client,
+        running(create_app(models, key_and_accounts[1])) as url,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key_and_accounts[0]}"}) as client,
     ):
         yield client
 
@@ -173,7 +176,11 @@ def test_the_walk_finds_what_a_schema_does_not_describe(client: httpx.Client, ca
 
 def test_every_field_has_a_description(document: Json) -> None:
     schemas = document["components"]["schemas"]
-    fields = {f"{name}.{field}": of for name, schema in schemas.items() for field, of in schema["properties"].items()}
+    fields = {
+        f"{name}.{field}": field_schema
+        for name, schema in schemas.items()
+        for field, field_schema in schema["properties"].items()
+    }
     assert len(fields) > 100
     assert [field for field, schema in fields.items() if not schema.get("description")] == []
     assert [name for name, schema in schemas.items() if not schema.get("description")] == []

@@ -18,11 +18,11 @@ PASSWORD = "a long enough password"
 
 
 @pytest.fixture(scope="module")
-def site(models, made, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def site(models, key_and_accounts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = simulate_trial(tmp_path_factory.mktemp("trial") / "all", n_patients=12, n_taxa=40, visits=(-7, 28), seed=2)
     for name, role in (("anna", "clinician"), ("ada", "researcher")):
-        made[1].add_user(name, role, PASSWORD)
-    with running(create_app(models, made[1], read_clinic(str(path), 0), "http://127.0.0.1:5000")) as url:
+        key_and_accounts[1].add_user(name, role, PASSWORD)
+    with running(create_app(models, key_and_accounts[1], read_clinic(str(path), 0), "http://127.0.0.1:5000")) as url:
         yield url
 
 

@@ -475,11 +475,11 @@ def test_a_swapped_unit_is_reported(immune_models: Models, blood_draw: dict[str,
     (problem,) = result.problems
     assert (kinds(result), problem.severity, problem.row) == (["swapped_unit"], "stops", 2)
     assert "would lie in pg/mL" in problem.requirement
-    one = [
+    rows = [
         ("analyte", "value", "unit"),
         *((*item, "ng/mL" if item[0] == "IL-6" else "pg/mL") for item in blood_draw.items()),
     ]
-    result = upload(immune_models, "immune", table_bytes(one))
+    result = upload(immune_models, "immune", table_bytes(rows))
     assert [(problem.kind, problem.severity) for problem in result.problems] == [("swapped_unit", "warns")]
     assert "IL-6" in result.problems[0].observed
 

@@ -1,4 +1,4 @@
-"""The visit, walked in a real browser: sign in, list, upload, preview, answer, benefit and risk, print."""
+"""The pages in a real browser: sign-in, candidates, upload, preview, prediction, benefit and risk, print."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ NAME = "dr.who"
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     if CHROMIUM is None:
-        message = "Chromium is not installed (Debian: apt-get install chromium); the pages were not walked"
+        message = "Chromium is not installed (Debian: apt-get install chromium); the pages were not tested"
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
@@ -73,16 +73,16 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextmanager
-def served(home: Path, *words: str) -> Iterator[str]:
+def running_server(home: Path, *options: str) -> Iterator[str]:
     port = _free_port(0)
-    command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), *words]
+    command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), *options]
     with (home / f"server{port}.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "TAXOKINE_API_KEY": "the-key"})
     try:
-        until = time.monotonic() + 90
+        deadline = time.monotonic() + 90
         while not _answers(f"http://127.0.0.1:{port}/readyz"):
             assert process.poll() is None, Path(log.name).read_text()
-            assert time.monotonic() < until
+            assert time.monotonic() < deadline
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -102,26 +102,26 @@ def users(clinic: Path) -> None:
 @pytest.fixture(scope="module", params=["candidate", "champion"])
 def address(request: pytest.FixtureRequest, clinic: Path, users: None) -> Iterator[tuple[str, bool]]:
     """Return where the server is, and whether its models are promoted."""
-    words = ("--clinic", str(clinic / "trial" / "manifest.yaml"), "--alias", request.param)
-    with served(clinic, *words) as url:
+    options = ("--clinic", str(clinic / "trial" / "manifest.yaml"), "--alias", request.param)
+    with running_server(clinic, *options) as url:
         yield url, request.param == "champion"
 
 
 @pytest.fixture
 def page(chromium: Any, address: tuple[str, bool]) -> Iterator[Any]:
-    """A signed-in page that asks nothing of another host and breaks no policy."""
+    """A signed-in page; at its end it must have requested nothing from another host and violated no policy."""
     context = chromium.new_context()
     page = context.new_page()
     complaints: list[str] = []
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     sign_in(page, address[0], NAME)
     yield page
     context.close()
     assert not complaints
-    assert [url for url in asked if not url.startswith((address[0], "data:", "blob:"))] == []
+    assert [url for url in requests if not url.startswith((address[0], "data:", "blob:"))] == []
 
 
 def sign_in(page: Any, url: str, name: str) -> None:
@@ -138,15 +138,15 @@ def no_serious_barrier(page: Any) -> None:
 
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        # The library's own script would be refused by the page's policy; evaluated, it is not.
-        found = Axe().run(page).response["violations"]
-        grave = {one["id"]: [node["html"][:120] for node in one["nodes"]] for one in found
-                 if one["impact"] in {"serious", "critical"}}  # fmt: skip
-        assert grave == {}, scheme
+        # The policy of the page refuses scripts that are loaded, not those that the driver evaluates.
+        violations = Axe().run(page).response["violations"]
+        serious = {rule["id"]: [node["html"][:120] for node in rule["nodes"]] for rule in violations
+                   if rule["impact"] in {"serious", "critical"}}  # fmt: skip
+        assert serious == {}, scheme
     page.emulate_media(color_scheme="light")
 
 
-# The visit
+# The pages
 
 
 def test_the_list_says_who_is_known_and_ranks_only_by_a_promoted_model(page, address):
@@ -156,50 +156,51 @@ def test_the_list_says_who_is_known_and_ranks_only_by_a_promoted_model(page, add
     no_serious_barrier(page)
     if promoted:
         page.get_by_role("link", name="By predicted benefit").click()
-        first, last = (
+        high, low = (
             page.locator("table.candidates tbody tr").nth(i).locator("td.n").first.inner_text() for i in (0, 200)
         )
-        assert int(first[:-1]) > int(last[:-1])
+        assert int(high[:-1]) > int(low[:-1])
     page.get_by_label("Find a patient").fill("SIM-007")
     page.get_by_role("button", name="Find").click()
     assert page.locator("table.candidates tbody tr").count() == 1
-    # Ranking is refused at the server too.
+    # The server ranks promoted models only, whatever the address says.
     page.goto(f"{url}/?sort=benefit")
     names = page.locator("table.candidates tbody th").all_inner_texts()
     assert (names == sorted(names)) is not promoted
 
 
-def test_the_headline_follows_the_evidence(page, address):
+def test_probabilities_come_first_under_promoted_models_only(page, address):
     url, promoted = address
     page.goto(f"{url}/patients/SIM-007")
-    own = page.locator("[data-probability]").first
-    assert own.is_visible() is promoted
+    probability = page.locator("[data-probability]").first
+    assert probability.is_visible() is promoted
     assert page.get_by_text("Association, not cause. Research use").is_visible()
     if not promoted:
         assert "in the cohorts" in page.locator("h2").first.inner_text()
         page.locator("details.research > summary").click()
-    assert own.is_visible()
+    assert probability.is_visible()
     no_serious_barrier(page)
 
 
 def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
     url, _ = address
     page.goto(f"{url}/patients/SIM-007")
-    shown = [float(one.get_attribute("data-probability")) for one in page.locator("[data-probability]").all()]
-    words = [re.match(r"\d+%", one.text_content())[0] for one in page.locator("[data-probability]").all()]
+    figures = page.locator("[data-probability]").all()
+    probabilities = [float(figure.get_attribute("data-probability")) for figure in figures]
+    texts = [re.match(r"\d+%", figure.text_content())[0] for figure in figures]
     cohort = read_cohort(str(clinic / "trial" / "manifest.yaml"), clinic)
-    at = landmark_table(cohort).rows["patient"].tolist().index("SIM-007")
-    said = httpx.post(
-        f"{url}/v1/predictions", json=_request(cohort, at), headers={"Authorization": "Bearer the-key"}
+    index = landmark_table(cohort).rows["patient"].tolist().index("SIM-007")
+    prediction = httpx.post(
+        f"{url}/v1/predictions", json=_request(cohort, index), headers={"Authorization": "Bearer the-key"}
     ).raise_for_status().json()  # fmt: skip
-    assert shown == [one["probability"] for one in said["answers"]]
-    assert words == [f"{100 * one['probability']:.0f}%" for one in said["answers"]]
+    assert probabilities == [answer["probability"] for answer in prediction["answers"]]
+    assert texts == [f"{100 * answer['probability']:.0f}%" for answer in prediction["answers"]]
     for cell in ("response_without_toxicity", "both"):
-        low, high = said["cells"][cell]["low"], said["cells"][cell]["high"]
+        low, high = prediction["cells"][cell]["low"], prediction["cells"][cell]["high"]
         assert f"{100 * low:.0f}%–{100 * high:.0f}%" in page.content()
 
 
-def test_reasons_unfold_and_visits_are_a_course(page, address):
+def test_contributions_unfold_and_visits_have_a_course(page, address):
     url, promoted = address
     page.goto(f"{url}/patients/SIM-007")
     if not promoted:
@@ -213,20 +214,20 @@ def test_reasons_unfold_and_visits_are_a_course(page, address):
     assert "after the model" in page.locator("dl.verdicts").inner_text()
 
 
-def test_benefit_and_risk_are_weighed_under_a_promoted_model_alone(page, address):
+def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):
     url, promoted = address
     page.goto(f"{url}/patients/SIM-007")
     weigh = page.get_by_role("heading", name="Benefit and risk")
     assert (weigh.count() == 1) is promoted
     if promoted:
-        before = page.get_by_role("row", name="this patient, in all").inner_text()
+        unweighted = page.get_by_role("row", name="expected for this patient").inner_text()
         page.locator("input[name=worth]").fill("4")
         page.wait_for_url(re.compile("worth=4"))
-        assert page.get_by_role("row", name="this patient, in all").inner_text() != before
+        assert page.get_by_role("row", name="expected for this patient").inner_text() != unweighted
         no_serious_barrier(page)
 
 
-def test_it_prints_on_a4(page, address, tmp_path):
+def test_the_page_of_a_patient_prints_on_a4(page, address, tmp_path):
     page.goto(f"{address[0]}/patients/SIM-007")
     pdf = page.pdf(prefer_css_page_size=True)
     (tmp_path / "patient.pdf").write_bytes(pdf)
@@ -235,34 +236,34 @@ def test_it_prints_on_a4(page, address, tmp_path):
     assert sizes == {(0, 0, 595, 842)}
 
 
-def test_a_patients_own_files_are_understood_before_anything_is_predicted(page, address, clinic, tmp_path):
+def test_an_upload_is_checked_before_the_prediction(page, address, clinic, tmp_path):
     url, _promoted = address
     profiles = pd.read_csv(clinic / "trial" / "stool_counts.tsv", sep="\t", index_col=0)
-    mine = tmp_path / "profile.tsv"
-    profiles[["SIM-007-V1"]].to_csv(mine, sep="\t")
+    profile = tmp_path / "profile.tsv"
+    profiles[["SIM-007-V1"]].to_csv(profile, sep="\t")
     page.get_by_role("link", name="Upload", exact=True).click()
     no_serious_barrier(page)
-    page.get_by_label("Stool profile").set_input_files(mine)
-    page.get_by_role("button", name="Show what is understood").click()
+    page.get_by_label("Stool profile").set_input_files(profile)
+    page.get_by_role("button", name="Check the files").click()
     assert "nothing has been predicted yet" in page.locator("main").inner_text()
     assert "counts" in page.locator("main").inner_text()
     no_serious_barrier(page)
     page.get_by_role("button", name="Predict").click()
     page.wait_for_url(f"{url}/answer")
     assert page.locator("[data-probability]").count() + page.get_by_text("The model abstains").count() >= 2
-    # Percent that claim to be proportions stop it.
+    # Numbers in percent, stated to be proportions, prevent the prediction.
     shares = 100 * profiles[["SIM-007-V1"]] / profiles["SIM-007-V1"].sum()
-    shares.to_csv(mine, sep="\t")
+    shares.to_csv(profile, sep="\t")
     page.goto(f"{url}/upload")
-    page.get_by_label("Stool profile").set_input_files(mine)
-    page.get_by_text("What the files do not say").click()
+    page.get_by_label("Stool profile").set_input_files(profile)
+    page.get_by_text("State what the files do not report").click()
     page.get_by_label("Unit of the profile").select_option("proportions")
-    page.get_by_role("button", name="Show what is understood").click()
+    page.get_by_role("button", name="Check the files").click()
     assert page.get_by_role("heading", name="Not ready to predict").is_visible()
     assert page.get_by_role("button", name="Predict").count() == 0
 
 
-def test_keys_alone_are_enough(chromium, address):
+def test_the_keyboard_suffices(chromium, address):
     url, promoted = address
     page = chromium.new_page()
     page.goto(f"{url}/")
@@ -289,14 +290,14 @@ def test_keys_alone_are_enough(chromium, address):
     page.close()
 
 
-def test_it_fits_a_phone(chromium, address):
+def test_the_pages_fit_a_phone(chromium, address):
     context = chromium.new_context(viewport={"width": 360, "height": 740})
     page = context.new_page()
     sign_in(page, address[0], NAME)
     for path in ("/", "/patients/SIM-007", "/example", "/upload"):
         page.goto(address[0] + path)
-        for one in page.locator("details").all():
-            one.evaluate("element => element.open = true")
+        for details in page.locator("details").all():
+            details.evaluate("element => element.open = true")
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     context.close()
 
@@ -304,12 +305,12 @@ def test_it_fits_a_phone(chromium, address):
 def test_researchers_see_models_cards_and_drift(chromium, address):
     url, promoted = address
     context = chromium.new_context()
-    other = context.new_page()
-    sign_in(other, url, "ada")
-    other.get_by_role("link", name="Models").click()
-    # Two outcomes; beside the candidate stand the best models of taxa and of blood alone.
-    assert other.get_by_text("Do the candidates look like the training patients?").count() == (2 if promoted else 6)
-    no_serious_barrier(other)
-    other.get_by_role("link", name="model card").first.click()
-    assert "AUROC" in other.content()
+    researcher = context.new_page()
+    sign_in(researcher, url, "ada")
+    researcher.get_by_role("link", name="Models").click()
+    # Two outcomes; with the alias candidate, the best models of taxa and of immune markers alone are served too.
+    assert researcher.get_by_text("Do the candidates resemble the training patients?").count() == (2 if promoted else 6)
+    no_serious_barrier(researcher)
+    researcher.get_by_role("link", name="model card").first.click()
+    assert "AUROC" in researcher.content()
     context.close()
