@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -188,7 +188,7 @@ def _sqlite(url: URL) -> Engine:
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": _WAIT_SECONDS})
 
     @event.listens_for(engine, "connect")
-    def connect(connection: Any, record: object) -> None:
+    def connect(connection: sqlite3.Connection, record: object) -> None:
         # By default the driver begins transactions itself, but none before it creates a table.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")

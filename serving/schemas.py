@@ -6,9 +6,9 @@ The predictions themselves are defined in `models.prediction`, their evidence in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from features.errors import InputError
 from features.measured_values import MeasuredValue, parse_value
@@ -19,7 +19,7 @@ from models.prediction import BenefitBounds, JointOutcome, Prediction
 
 NOTICE = "Association, not cause. Research use: not a medical device."
 
-EXAMPLE: dict[str, Any] = {
+EXAMPLE: dict[str, JsonValue] = {
     "patient": {"id": "candidate-1", "age": 61},
     "taxa": {
         "profiler": "mpa_vOct22_CHOCOPhlAnSGB_202212",

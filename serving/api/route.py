@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -32,7 +31,7 @@ class KeyedRoute(APIRoute):
     FastAPI would read and parse the body before any dependency could refuse the request.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
         """Return the handler of requests."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from datetime import date
-from typing import Any
 from urllib.parse import quote
 
 from fastapi import Request, Response
@@ -43,7 +42,7 @@ def render(request: Request, template: str, status: int = 200, **content: object
 class PageRoute(APIRoute):
     """A route that turns errors into pages, and redirects to the sign-in page where there is no session."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
         """Return the handler of requests."""
         handle = super().get_route_handler()
 

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from serving.upload.report import UnreadableFile
 
@@ -97,9 +96,11 @@ def store(file: UploadedFile, stem: Path) -> StoredFile:
     return _store_text(file, content, stem.with_suffix(".tsv"))
 
 
-def _write(file: UploadedFile, path: Path, content: bytes, **text: Any) -> StoredFile:
+def _write(
+    file: UploadedFile, path: Path, content: bytes, labels: Sequence[str] = (), conversions: Sequence[str] = ()
+) -> StoredFile:
     path.write_bytes(content)
-    return StoredFile(file.name, path, **text)
+    return StoredFile(file.name, path, tuple(labels), tuple(conversions))
 
 
 def _too_large(file: UploadedFile, observed: str, limit: int) -> UnreadableFile:
@@ -200,8 +201,8 @@ def _store_text(file: UploadedFile, content: bytes, path: Path) -> StoredFile:
     buffer = io.StringIO()
     buffer.writelines(line.replace(delimiter, "\t") + "\n" for line in lines[:start])
     csv.writer(buffer, delimiter="\t", lineterminator="\n").writerows(rows)
-    labels = tuple(row[0].strip() for row in rows if row)
-    return _write(file, path, buffer.getvalue().encode(), labels=labels, conversions=tuple(conversions))
+    labels = [row[0].strip() for row in rows if row]
+    return _write(file, path, buffer.getvalue().encode(), labels, conversions)
 
 
 def _decode(file: UploadedFile, content: bytes) -> tuple[str, list[str]]:

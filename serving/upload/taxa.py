@@ -74,9 +74,7 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
     _check_total(report, file, unit, total)
     recognised = _report_recognised(report, file, {name: value / total for name, value in abundances.items()})
     if has_features and not table.lineages and not recognised:
-        observed = f"features without names, such as {next(iter(abundances))!r}"
-        advice = "Add the taxonomy of the table (.qza or TSV)."
-        report.stop("ids_without_names", observed, "names of taxa", advice, file=file.name)
+        _stop_for_taxonomy(report, file, next(iter(abundances)))
     profile: dict[str, JsonValue] = {
         "unit": unit,
         "values": dict(abundances),
@@ -85,6 +83,11 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
         "clock": report.form.clock,
     }
     return {key: value for key, value in profile.items() if value is not None}
+
+
+def _stop_for_taxonomy(report: Report, file: StoredFile, feature: str) -> None:
+    advice = "Add the taxonomy of the table (.qza or TSV)."
+    report.stop("ids_without_names", f"features without names, such as {feature!r}", "names", advice, file=file.name)
 
 
 def _choose_sample(report: Report, file: StoredFile, table: TaxaTable) -> str | None:

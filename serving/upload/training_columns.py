@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 from features.analytes import canonical_analyte
 from features.columns import Column
@@ -63,7 +63,7 @@ class TrainingColumns:
             encoder = model.encoder
             rows = zip(encoder.features_, encoder.low_.tolist(), encoder.high_.tolist(), strict=True)
             for name, low, high in ((feature.name, low, high) for feature, low, high in rows if feature.block == block):
-                unit: Any = model.units.get(name, "unstated")
+                unit = cast(ImmuneUnit, model.units.get(name, "unstated"))
                 if block == "immune" and unit not in LOG2_UNITS:
                     low, high = 10**low, 10**high
                 widest = ranges.setdefault(name, TrainingRange(unit, low, high))
