@@ -18,3 +18,15 @@ def cohorts_dir() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cases_dir(cohorts_dir: Path) -> Path:
+    """Return the folder of the small cases of users' files, beside the published cohorts; absent, it skips likewise."""
+    folder = cohorts_dir.parent / "cases"
+    if not folder.is_dir():
+        message = f"the small cases are not at {folder}, beside the published cohorts"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder

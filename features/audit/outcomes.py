@@ -12,6 +12,7 @@ from scipy.stats import fisher_exact
 from features.audit.findings import ChanceTest, Finding, joint_name, new_finding, readable, value_by_cohort
 from features.audit.patients import MIN_PER_LABEL, AuditedPatients
 from features.cohort import Cohort
+from features.draft import outcome_flag
 from features.outcomes import RESPONSES, is_toxicity
 
 IMPLICATIONS = (
@@ -94,9 +95,20 @@ def _response_columns(cohort: Cohort) -> dict[str, pd.Series[bool]]:
     return columns | {f"PFS at month {months}": column for months, column in progression_free}
 
 
+def _unused_columns(cohort: Cohort) -> dict[str, pd.Series[bool]]:
+    """Return the columns of response or progression that no outcome takes, excluded or not, read as a draft would."""
+    columns: dict[str, pd.Series[bool]] = {}
+    for name, cells in cohort.patient_cells.items():
+        meanings = outcome_flag(str(name), cells)
+        if meanings and name not in cohort.manifest.outcomes.outcome_columns:
+            columns[f"column {name}"] = cells.map(meanings).astype("boolean")
+    return columns
+
+
 def inverted_outcomes(patients: AuditedPatients) -> Iterator[ChanceTest]:
     """Test whether two columns of response are negatively associated."""
-    for (name_a, column_a), (name_b, column_b) in combinations(_response_columns(patients.cohort).items(), 2):
+    columns = _response_columns(patients.cohort) | _unused_columns(patients.cohort)
+    for (name_a, column_a), (name_b, column_b) in combinations(columns.items(), 2):
         complete = column_a.notna() & column_b.notna()
         a, b = column_a[complete].astype(bool), column_b[complete].astype(bool)
         differ = a != b

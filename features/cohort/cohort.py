@@ -51,6 +51,9 @@ class Cohort:
         The immune measurements, a row for each.
     labels : Labels
         The outcomes, by patient.
+    patient_cells : pandas.DataFrame
+        The patients' sheet as text, one row for each patient, with the columns that the manifest does not use or
+        excludes; for audits.
     course : Course
         Treatments, assessments and repeated measures over time; never features.
     notes : tuple of str
@@ -67,6 +70,7 @@ class Cohort:
     centre: pd.Series[str]
     immune: ImmuneTable | None
     labels: OutcomeLabels
+    patient_cells: pd.DataFrame
     course: Course
     notes: tuple[str, ...]
 
@@ -120,6 +124,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         centre=read_centres(manifest.name, sheet, samples.frame),
         immune=immune,
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
+        patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),
         course=read_course(manifest.course, paths, patients),
         notes=samples.notes,
     )

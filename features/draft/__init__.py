@@ -4,6 +4,7 @@ from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, nam
 from features.draft.file_kinds import FileKind, find_file_kind, look_like_taxa, table_at_finest_rank
 from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout, is_analyte
 from features.draft.manifest import draft_manifest
+from features.draft.outcomes import outcome_flag
 from features.draft.patients import CLINICAL_COLUMN
 
 __all__ = [
@@ -21,5 +22,6 @@ __all__ = [
     "is_analyte",
     "look_like_taxa",
     "names_matching",
+    "outcome_flag",
     "table_at_finest_rank",
 ]

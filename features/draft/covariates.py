@@ -63,9 +63,18 @@ _COVARIATES = (
     _Covariate("antibiotics", r"antibiotics?_(current|baseline|prior|before|pre)", decode=_decode_yes_no),
 )
 _EXCLUDED = (
-    (r"toxic|irae|adverse|colitis|pneumonitis", "the outcome itself, or recorded because of it"),
-    (r"(^|_)(response|responder|orr)(_|$)|benefit|recist|^anti_pd_l?1$", "the outcome under another name"),
-    (r"(^|_)(pfs|os|dfs|rfs|ttp)\d*(_|$)|progress|surviv|death|deceased|relapse", "progression or death, known later"),
+    (
+        r"toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse|colitis|pneumonitis",
+        "the outcome itself, or recorded because of it",
+    ),
+    (
+        r"(^|_)(pfs|os|dfs|rfs|efs|ttp)\d*(_|$)|progress|surviv|death|deceased|vital_status|relapse",
+        "progression or death, known later",
+    ),
+    (
+        r"(^|_)(response|responder|orr)(_|$)|benefit|recist|(^|_)bor(_|$)|^anti_pd_l?1$",
+        "the outcome under another name",
+    ),
     (r"change|discontinu|follow_?up|duration|cycles", "measured after treatment began"),
     (r"steroid|prednis|immunosuppress", "may have been given because of toxicity"),
     (r"(^|_)ppi(_|$)|proton_pump", "not dated; may have been given because of toxicity"),

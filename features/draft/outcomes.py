@@ -12,11 +12,19 @@ import pandas as pd
 from features.draft.cells import is_missing, is_number, normalise_word
 from features.draft.columns import columns_matching, find_patient_column, snake_case
 from features.draft.covariates import COVARIATE_COLUMN
+from features.draft.progression import (
+    PROGRESSION_COLUMN,
+    ProgressionFlag,
+    SurvivalColumns,
+    find_progression_flag,
+    find_survival,
+)
 from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
 
 BEST_RESPONSE_COLUMN = r"recist|best_(overall_)?response|(^|_)bor(_|$)"
 STABLE_SIX_MONTHS_COLUMN = r"(^|_)pfs_?0?6(_|$)"
+_RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
 _TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
 _YES_NO_WORDS = (
     {"yes": "yes", "y": "yes", "no": "no", "n": "no"},
@@ -27,11 +35,20 @@ _YES_NO_WORDS = (
 _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
     **{code.casefold(): code for code in ("CR", "PR", "SD", "PD")},
+    **{"icr": "CR", "ipr": "PR", "isd": "SD", "icpd": "PD"},
 }
+"""Words of RECIST 1.1 and iRECIST. Unconfirmed progression (iUPD) is none of the four (Seymour 2017, Lancet Oncol
+18:e143-e152)."""
+_FOOTNOTE = r"[*\u2020\u2021\u00a7#?]\s*$"
+"""Marks after a word whose meaning stands elsewhere, as in 'PR*'."""
 _FLAGS = (
     ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
-    ("published_response", r"(^|_)(response|responder|orr)(_|$)|benefit", "does it count stable disease?"),
-    ("toxicity", r"^(?!.*(treat|steroid|date)).*(toxic|irae|adverse)", "confirm the grade: any, 2 or 3 (and above)"),
+    ("published_response", f"{_RESPONSE_COLUMN}|benefit", "does it count stable disease?"),
+    (
+        "toxicity",
+        r"^(?!.*(treat|steroid|date)).*(toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse)",
+        "confirm the grade: any, 2 or 3 (and above)",
+    ),
 )
 """The outcomes that are published as yes or no, the pattern of their columns, and what the researcher confirms."""
 
@@ -51,6 +68,28 @@ class OutcomesDraft:
         self.lines += [f"  # TODO: {todo}{question}", f"  {outcome}: {in_yaml(rule)}"]
         self.columns |= {values["column"]} if "column" in values else set()
 
+    def add_progression_free(self, flags: Mapping[str, ProgressionFlag]) -> None:
+        """Add the columns of freedom from progression whose names state the number of months."""
+        by_month = {flag.months: (column, flag) for column, flag in flags.items() if flag.months}
+        if by_month:
+            self.lines += ["  # TODO: confirm that yes means free of progression", "  progression_free:"]
+        for months, (column, flag) in sorted(by_month.items()):
+            self.lines.append(f"    {months}: {in_yaml({'column': column, **flag.rule})}")
+            self.columns.add(column)
+
+    def add_survival(self, pairs: Mapping[str, SurvivalColumns]) -> None:
+        """Add the times to events whose unit is stated, and ask for the unit of the others."""
+        stated = {key: columns for key, columns in pairs.items() if columns.unit}
+        for key, columns in pairs.items():
+            if columns.unit is None:
+                names = f"{in_yaml(columns.time)} and {in_yaml(columns.event)}"
+                self.lines.append(f"  # TODO: {names} may be survival.{key}; describe it with the unit, days or months")
+        if stated:
+            self.lines += ["  # TODO: confirm that times count from day 0 of the clock", "  survival:"]
+        for key, columns in stated.items():
+            self.lines.append(f"    {key}: {in_yaml(columns._asdict())}")
+            self.columns |= {columns.time, columns.event}
+
 
 def draft_outcomes(
     columns: Mapping[str, pd.Series[str]], patients: pd.Series[str], events: TextTable | None
@@ -68,25 +107,59 @@ def draft_outcomes(
     """
     responses = {column: groups for column, cells in columns.items() if (groups := _group(cells, _RECIST_WORDS))}
     flags: dict[str, dict[str, list[str]]] = {}
+    progression: dict[str, ProgressionFlag] = {}
     for column, cells in columns.items():
-        groupings = [groups for words in _YES_NO_WORDS if (groups := _group(cells, words))]
-        if column not in responses and groupings:
-            flags[column] = min(groupings, key=lambda groups: len(groups["unknown"]))
+        if flag := find_progression_flag(column, cells):
+            progression[column] = flag
+        if column not in responses and (groups := _best_yes_no(cells)):
+            flags[column] = groups
     best = min(responses, key=lambda column: not re.search(BEST_RESPONSE_COLUMN, snake_case(column)), default=None)
     stable = next((column for column in flags if re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))), None)
     draft = OutcomesDraft()
     if best:
         draft.add("recist", {"column": best, **responses[best]}, "confirm that it is the best overall response")
+    others = {name: snake_case(name) for name in flags if not re.search(PROGRESSION_COLUMN, snake_case(name))}
     for outcome, pattern, todo in _FLAGS:
-        flag = next((name for name in flags if re.search(pattern, snake_case(name)) and name != stable), None)
+        flagged = next((name for name in others if re.search(pattern, others[name])), None)
         if outcome == "toxicity" and events:
             draft.add(outcome, _events_rule(events, patients), "confirm that patients without a row had no event")
-        elif flag:
-            draft.add(outcome, {"column": flag, **_grade_of(outcome, flag), **flags[flag]}, todo)
+        elif flagged:
+            draft.add(outcome, {"column": flagged, **_grade_of(outcome, flagged), **flags[flagged]}, todo)
         elif outcome == "durable_benefit" and best and stable:
             rule = {"stable_six_months": {"column": stable, **flags[stable]}}
             draft.add(outcome, rule, "confirm that it means that stable disease lasted six months")
+    draft.add_progression_free(progression)
+    draft.add_survival(find_survival(columns))
     return draft
+
+
+def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] | None:
+    """Return the meaning of the cells of a column of response or of freedom from progression; None of another column.
+
+    Yes is the better of the two: a response, or no progression.
+    """
+    if flag := find_progression_flag(column, cells):
+        groups: Mapping[str, list[str]] | None = flag.rule
+    elif re.search(f"{_RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", snake_case(column)):
+        groups = _best_yes_no(cells)
+        if responses := _group(cells, _RECIST_WORDS):
+            best = responses["CR"] + responses["PR"]
+            groups = {"yes": best, "no": responses["SD"] + responses["PD"], "unknown": responses["unknown"]}
+    else:
+        groups = None
+    if groups is None or not (groups["yes"] and groups["no"]):
+        return None
+    return {
+        **dict.fromkeys(groups["yes"], True),
+        **dict.fromkeys(groups["no"], False),
+        **dict.fromkeys(groups["unknown"]),
+    }
+
+
+def _best_yes_no(cells: pd.Series[str]) -> dict[str, list[str]] | None:
+    """Return the values of a column by the pair of words of which most have a meaning."""
+    groupings = [groups for words in _YES_NO_WORDS if (groups := _group(cells, words))]
+    return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 
 
 def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[str]] | None:
@@ -94,7 +167,7 @@ def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[st
 
     None where the values of most rows have no meaning, or all of them the same.
     """
-    meanings = {value: words.get(normalise_word(value).removeprefix("recist"), "unknown") for value in cells.unique()}
+    meanings = {value: _meaning(value, words) for value in cells.unique()}
     rows = cells[~cells.map(is_missing)].map(meanings)
     if rows[rows != "unknown"].nunique() < 2 or 2 * (rows == "unknown").sum() >= len(rows):
         return None
@@ -102,6 +175,12 @@ def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[st
         group: [value for value, meaning in meanings.items() if meaning == group]
         for group in (*dict.fromkeys(words.values()), "unknown")
     }
+
+
+def _meaning(cell: str, words: Mapping[str, str]) -> str:
+    if re.search(_FOOTNOTE, cell):
+        return "unknown"
+    return words.get(normalise_word(cell).removeprefix("recist"), "unknown")
 
 
 def _grade_of(outcome: str, column: str) -> dict[str, str]:

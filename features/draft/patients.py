@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Set
 
 import pandas as pd
 
 from features.draft.cells import is_missing
-from features.draft.columns import columns_matching, find_patient_column, snake_case
+from features.draft.columns import columns_matching, find_patient_column
 from features.draft.covariates import (
     COVARIATE_COLUMN,
     EXCLUDED_COLUMN,
@@ -16,7 +15,7 @@ from features.draft.covariates import (
     reason_in_cells,
     reason_in_name,
 )
-from features.draft.outcomes import BEST_RESPONSE_COLUMN, STABLE_SIX_MONTHS_COLUMN, draft_outcomes
+from features.draft.outcomes import BEST_RESPONSE_COLUMN, draft_outcomes
 from features.draft.samples import SamplesDraft
 from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
@@ -56,23 +55,16 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
         lines.append(f"  centre: {in_yaml(centre)}  # guessed: {constant[centre].nunique()} different values")
     lines += ["  covariates:"] if covariates.columns else []
     lines += covariates.lines
-    if outcomes.lines:
-        lines += ["outcomes:", *outcomes.lines]
-    else:
-        lines.append("# TODO: no outcome was recognised; describe 'outcomes'")
+    lines += ["outcomes:"] if outcomes.columns or events else ["# TODO: no outcome was recognised; describe 'outcomes'"]
+    lines += outcomes.lines
     lines += ["exclude_columns:"] if excluded else []
     return lines + [f"  {in_yaml(column)}: {in_yaml(reason)}  # TODO: confirm" for column, reason in excluded.items()]
 
 
 def _excluded_by_name(columns: Iterable[str], drafted: Set[str]) -> dict[str, str]:
     """Return why columns may not become features, by their names, without the columns that were drafted already."""
-    reasons = {}
-    for column in columns:
-        # Progression at six months is an outcome that the draft may use, and yet more than that: exclude it too.
-        is_drafted = column in drafted and not re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))
-        if not is_drafted and (reason := reason_in_name(column)):
-            reasons[column] = reason
-    return reasons
+    reasons = {column: reason_in_name(column) for column in columns if column not in drafted}
+    return {column: reason for column, reason in reasons.items() if reason}
 
 
 def _find_centre(sheet: TextTable, constant: Mapping[str, pd.Series[str]], n_rows: int) -> str | None:

@@ -1,0 +1,150 @@
+"""Columns of progression and death, recognised by their names and cells: flags of freedom from progression, and times.
+
+A flag such as `PFS12` says whether a patient was free of progression after some months; it is never a response.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.columns import snake_case
+
+PROGRESSION_COLUMN = r"pfs|progress|(^|_)(dfs|rfs|efs|ttp)\d*(_|$)|relapse"
+"""The columns of progression, whatever they say of it."""
+_FREE_OF_PROGRESSION = r"(^|_)pfs|pfs(_|$)|progression_?free"
+_PROGRESSED = r"(^|_)progress(ed|ion)(_|$)"
+_NO_FLAG = r"status|event|censor|time|date|day|reason|cause"
+_NUMBER_OF_MONTHS = r"(?<!\d)0*(\d+)_?(m|mo|mos|mth|mths|months?|y|yrs?|years?)?(?=_|$)"
+_YES_NO = {
+    **dict.fromkeys(("yes", "y", "true", "t", "1"), True),
+    **dict.fromkeys(("no", "n", "false", "f", "0"), False),
+}
+_EVENT = ("deceased", "dead", "died", "death", "progressed", "progression", "recurredprogressed", "event")
+_NO_EVENT = ("living", "alive", "censored", "diseasefree", "notprogressed", "progressionfree", "noevent")
+_EVENT_WORDS = {**dict.fromkeys(_EVENT, True), **dict.fromkeys(_NO_EVENT, False)}
+
+
+class ProgressionFlag(NamedTuple):
+    """A column of freedom from progression after a number of months.
+
+    Attributes
+    ----------
+    months : int or None
+        The number of months, None where the column's name states none.
+    yes, no, unknown : list of str
+        The cells that mean free of progression, progressed, and unknown.
+    """
+
+    months: int | None
+    yes: list[str]
+    no: list[str]
+    unknown: list[str]
+
+    @property
+    def rule(self) -> dict[str, list[str]]:
+        """The meaning of the cells by the keys of a manifest."""
+        return {"yes": self.yes, "no": self.no, "unknown": self.unknown}
+
+
+def find_progression_flag(column: str, cells: pd.Series[str]) -> ProgressionFlag | None:
+    """Return how a column flags freedom from progression; None where it does not, or a cell has no obvious meaning."""
+    name = snake_case(column)
+    is_freedom = re.search(_FREE_OF_PROGRESSION, name) is not None
+    if re.search(_NO_FLAG, name) or not (is_freedom or re.search(_PROGRESSED, name)):
+        return None
+    values = list(cells.unique())
+    unknown = [value for value in values if is_missing(value)]
+    meanings = {value: _YES_NO.get(normalise_word(value)) for value in values if value not in unknown}
+    if set(meanings.values()) != {True, False}:
+        return None
+    free = [value for value, meaning in meanings.items() if meaning is is_freedom]
+    progressed = [value for value, meaning in meanings.items() if meaning is not is_freedom]
+    return ProgressionFlag(_months_in_name(name), free, progressed, unknown)
+
+
+def _months_in_name(name: str) -> int | None:
+    counts = re.findall(_NUMBER_OF_MONTHS, name)
+    if len(counts) != 1 or not int(counts[0][0]):
+        return None
+    number, unit = counts[0]
+    return int(number) * (12 if unit.startswith("y") else 1)
+
+
+class SurvivalColumns(NamedTuple):
+    """The columns of a time to an event, and the meaning of their cells.
+
+    Attributes
+    ----------
+    time, event : str
+        The columns of the time, and of whether the event happened.
+    unit : {'days', 'months'} or None
+        The unit of the time, None where the column's name states none.
+    yes, no, unknown : list of str
+        The cells of `event` that mean that it happened, that it did not, and of either column that mean unknown.
+    """
+
+    time: str
+    event: str
+    unit: Literal["days", "months"] | None
+    yes: list[str]
+    no: list[str]
+    unknown: list[str]
+
+
+_SURVIVAL: Mapping[str, tuple[str, str]] = {
+    "overall_survival": (
+        r"(^|_)os(_|$)|overall_survival|^survival(_|$)",
+        r"(^|_)os_(status|event)|overall_survival_(status|event)|^(death|dead|died|deceased)(_event)?$|vital_status",
+    ),
+    "progression_free_survival": (
+        r"(^|_)pfs(_|$)|progression_free_survival",
+        r"(^|_)pfs_(status|event)|progression_free_survival_(status|event)|^(progressed|progression)(_event)?$",
+    ),
+}
+"""The patterns of the columns of time and of event, by the key of the manifest."""
+
+
+def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalColumns]:
+    """Return the columns of each time to an event that are recognised, by the key of the manifest's `survival`."""
+    pairs = {}
+    for key, (time_pattern, event_pattern) in _SURVIVAL.items():
+        times = [
+            name for name, cells in columns.items() if re.search(time_pattern, snake_case(name)) and _is_time(cells)
+        ]
+        for event in (name for name in columns if re.search(event_pattern, snake_case(name))):
+            meanings = {value: _event_meaning(value) for value in columns[event].unique() if not is_missing(value)}
+            time = next((name for name in times if name != event), None)
+            if time is None or None in meanings.values() or set(meanings.values()) != {True, False}:
+                continue
+            unknown = {value for name in (time, event) for value in columns[name].unique() if is_missing(value)}
+            happened = [value for value, meaning in meanings.items() if meaning]
+            censored = [value for value, meaning in meanings.items() if not meaning]
+            pairs[key] = SurvivalColumns(time, event, _unit_in_name(time), happened, censored, sorted(unknown))
+            break
+    return pairs
+
+
+def _event_meaning(cell: str) -> bool | None:
+    """Return whether a cell means that an event happened; cBioPortal writes '1:DECEASED'."""
+    word = normalise_word(re.sub(r"^[01]\s*:", "", cell))
+    return _EVENT_WORDS.get(word, _YES_NO.get(word))
+
+
+def _is_time(cells: pd.Series[str]) -> bool:
+    reported = cells[~cells.map(is_missing)]
+    if reported.empty or not reported.map(is_number).all():
+        return False
+    numbers = pd.to_numeric(reported.str.replace("\N{MINUS SIGN}", "-"))
+    return bool((numbers >= 0).all()) and reported.nunique() > 2
+
+
+def _unit_in_name(column: str) -> Literal["days", "months"] | None:
+    name = snake_case(column)
+    if re.search(r"(^|_)(months?|mos?|mths?|m)(_|$)", name):
+        return "months"
+    return "days" if re.search(r"(^|_)(days?|d)(_|$)", name) else None

@@ -1,0 +1,148 @@
+"""Outcomes in drafts, and the audit of columns of progression that no outcome takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.audit import audit
+from features.cohort import Cohort, read_cohort
+from features.draft import draft_manifest, outcome_flag
+from features.manifest import DatedEvent, Manifest, Toxicity, YesNo, load_manifest
+
+N = 24
+
+
+@pytest.fixture
+def draft_of(tmp_path: Path) -> Callable[..., Manifest]:
+    """Return a function that drafts a manifest from the columns of a patients' sheet of 24 patients."""
+
+    def draft(columns: Mapping[str, Sequence[str]]) -> Manifest:
+        sheet = {"sample": [f"s{i}" for i in range(N)], "patient_id": [f"p{i}" for i in range(N)]}
+        sheet |= {name: [cells[i % len(cells)] for i in range(N)] for name, cells in columns.items()}
+        rows = [",".join(sheet), *(",".join(row) for row in zip(*sheet.values(), strict=True))]
+        (tmp_path / "sheet.csv").write_text("\n".join(rows) + "\n")
+        taxa = [f"{name}," + ",".join(str((i * k) % 7 + 1) for i in range(N)) for k, name in enumerate(TAXA, start=1)]
+        (tmp_path / "taxa.csv").write_text("species," + ",".join(sheet["sample"]) + "\n" + "\n".join(taxa) + "\n")
+        path = tmp_path / "mine.yaml"
+        path.write_text(draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv"], "mine"))
+        return load_manifest(path)
+
+    return draft
+
+
+TAXA = ("s__Bacteroides_uniformis", "s__Roseburia_intestinalis", "s__Alistipes_putredinis", "s__Blautia_wexlerae")
+
+
+@pytest.mark.parametrize(
+    ("column", "months"),
+    [("PFS12", 12), ("pfs_06", 6), ("PFS_1y", 12), ("pfs_at_24_months", 24), ("progression_free_3mo", 3)],
+)
+def test_a_flag_of_pfs_becomes_progression_free_and_no_response(
+    draft_of: Callable[..., Manifest], column: str, months: int
+) -> None:
+    draft = draft_of({column: ["yes", "no", "NA"]})
+    assert draft.outcomes.progression_free == {months: YesNo(column=column, yes=["yes"], no=["no"], unknown=["NA"])}
+    assert draft.outcomes.published_response is None
+
+
+def test_a_flag_of_progression_is_turned_round(draft_of: Callable[..., Manifest]) -> None:
+    rule = draft_of({"progression_by_6_months": ["1", "0"]}).outcomes.progression_free[6]
+    assert (rule.yes, rule.no) == (("0",), ("1",))
+
+
+@pytest.mark.parametrize("column", ["disease_response_pfs", "response_pfs", "progressed", "ORR_after_progression"])
+def test_a_column_of_progression_is_never_a_published_response(draft_of: Callable[..., Manifest], column: str) -> None:
+    draft = draft_of({column: ["yes", "no"]})
+    assert draft.outcomes.published_response is None
+    assert column in draft.exclude_columns
+
+
+@pytest.mark.parametrize(
+    ("time", "event", "words", "unit"),
+    [
+        ("OS_MONTHS", "OS_STATUS", ("1:DECEASED", "0:LIVING"), "months"),
+        ("os_days", "vital_status", ("Dead", "Alive"), "days"),
+        ("overall_survival_months", "death", ("yes", "no"), "months"),
+    ],
+)
+def test_overall_survival_is_drafted_with_its_unit(
+    draft_of: Callable[..., Manifest], time: str, event: str, words: tuple[str, str], unit: str
+) -> None:
+    draft = draft_of({time: ["3.5", "12", "NA", "40"], event: words})
+    assert draft.outcomes.survival is not None
+    expected = DatedEvent(time=time, event=event, unit=unit, yes=[words[0]], no=[words[1]], unknown=["NA"])
+    assert draft.outcomes.survival.overall_survival == expected
+
+
+def test_progression_free_survival_of_cbioportal(draft_of: Callable[..., Manifest]) -> None:
+    draft = draft_of({"PFS_MONTHS": ["3", "9", "14"], "PFS_STATUS": ["1:PROGRESSION", "0:CENSORED"]})
+    assert draft.outcomes.survival is not None
+    rule = draft.outcomes.survival.progression_free_survival
+    assert rule is not None
+    assert (rule.yes, rule.no, rule.unit) == (("1:PROGRESSION",), ("0:CENSORED",), "months")
+    assert draft.outcomes.progression_free == {}
+
+
+def test_a_time_without_a_unit_is_asked_for(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    draft = draft_of({"OS": ["3", "9", "14"], "os_event": ["1", "0"]})
+    assert draft.outcomes.survival is None
+    assert "# TODO: OS and os_event may be survival.overall_survival" in (tmp_path / "mine.yaml").read_text()
+
+
+@pytest.mark.parametrize("column", ["irae_any", "irAE", "ir_ae", "immune_related_adverse_event"])
+def test_a_flag_of_immune_related_events_becomes_toxicity(draft_of: Callable[..., Manifest], column: str) -> None:
+    toxicity = draft_of({column: ["Yes", "No"]}).outcomes.toxicity
+    assert toxicity == Toxicity(column=column, grade="any", yes=["Yes"], no=["No"])
+
+
+def test_irecist_is_read_and_what_it_leaves_open_is_asked(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    words = ["iCR", "iPR", "iSD", "iCPD", "iUPD", "NE", "CR/PR", "PR*", "CR", "PR", "SD", "PD"]
+    recist = draft_of({"best_response": words}).outcomes.recist
+    assert recist is not None
+    assert (recist.CR, recist.PR, recist.SD, recist.PD) == (("iCR", "CR"), ("iPR", "PR"), ("iSD", "SD"), ("iCPD", "PD"))
+    assert recist.unknown == ("iUPD", "NE", "CR/PR", "PR*")
+    question = 'what do [iUPD, CR/PR, "PR*"] mean? Taken as unknown'
+    assert question in (tmp_path / "mine.yaml").read_text()
+
+
+def test_case_20_irecist(cases_dir: Path, tmp_path: Path) -> None:
+    cohort = _drafted_case(cases_dir / "20-irecist", ["patients.csv", "samples.csv", "taxa.tsv"], tmp_path)
+    response = cohort.labels.flags["objective_response"]
+    assert (response.eq(True).sum(), response.eq(False).sum(), response.isna().sum()) == (6, 8, 10)
+
+
+@pytest.mark.parametrize("is_excluded", [True, False])
+def test_case_33_an_inverted_response_is_found_through_pfs(cases_dir: Path, tmp_path: Path, is_excluded: bool) -> None:
+    files = ["profiles.tsv", "sheet.tsv"]
+    cohort = _drafted_case(cases_dir / "33-response-coded-backwards", files, tmp_path, without_progression=is_excluded)
+    assert bool(cohort.manifest.outcomes.progression_free) is not is_excluded
+    (inverted,) = [finding for finding in audit([cohort]) if finding.code == "outcome-inverted"]
+    assert inverted.severity == "error"
+    assert len(inverted.rows) == 40
+
+
+def test_case_33_a_flag_of_pfs_is_no_response(cases_dir: Path, tmp_path: Path) -> None:
+    files = ["profiles.tsv", "sheet_pfs.tsv"]
+    cohort = _drafted_case(cases_dir / "33-response-coded-backwards", files, tmp_path)
+    assert cohort.labels.reported_outcomes == ("objective_response", "disease_control")
+    assert "disease_response_pfs" in cohort.manifest.exclude_columns
+
+
+def test_a_column_of_another_subject_is_no_outcome() -> None:
+    assert outcome_flag("steroids", pd.Series(["yes", "no"])) is None
+    assert outcome_flag("anti_PD_1_response", pd.Series(["R", "NR", ""])) == {"R": True, "NR": False, "": None}
+
+
+def _drafted_case(folder: Path, files: Sequence[str], tmp_path: Path, *, without_progression: bool = False) -> Cohort:
+    for name in files:
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    path = tmp_path / "mine.yaml"
+    text = draft_manifest([tmp_path / name for name in files], "mine")
+    if without_progression:
+        text = text[: text.index("  # TODO: confirm that yes means free")] + "exclude_columns: {PFS12: known later}\n"
+    path.write_text(text)
+    return read_cohort(path, tmp_path)
