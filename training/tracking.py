@@ -55,8 +55,8 @@ def experiment_run(
     import mlflow
 
     mark_stale_runs_killed(store)
-    joined = settings().parent_run
-    if joined is None:
+    parent_run = settings().parent_run
+    if parent_run is None:
         _set_experiment(store, experiment, columns)
         run = mlflow.start_run(run_name=name)
     else:
@@ -64,9 +64,9 @@ def experiment_run(
         # environment and removes it there; passed as an argument it would stay, and the first child run would join the
         # parent too.
         run = mlflow.start_run()
-    known = set(run.data.params)
+    logged_params = set(run.data.params)
     with run:
-        _log(store, run.info.run_id, {}, {k: v for k, v in params.items() if k not in known}, tags)
+        _log(store, run.info.run_id, {}, {k: v for k, v in params.items() if k not in logged_params}, tags)
         yield run.info.run_id
 
 

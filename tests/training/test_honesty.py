@@ -40,20 +40,21 @@ FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_fo
 Sheets = dict[str, Callable[[pd.DataFrame], pd.DataFrame]]
 
 
-def hospital(folder: Path, change: Sheets | None = None, keep: str = "", **parameters: Any) -> Path:
-    """Simulate a cohort named as its folder; change its sheets, and keep one more clinical column."""
+def hospital(folder: Path, change: Sheets | None = None, covariate: str = "", **parameters: Any) -> Path:
+    """Simulate a cohort named as its folder; change its sheets, and add one covariate."""
     path = simulate_trial(folder, n_patients=40, n_taxa=40, visits=(-7, 28), n_centres=1, **parameters)
-    for name, changed in (change or {}).items():
+    for name, edit in (change or {}).items():
         sheet, separator = folder / name, "\t" if name.endswith(".tsv") else ","
-        changed(pd.read_csv(sheet, sep=separator)).to_csv(sheet, sep=separator, index=False)
-    said = path.read_text(encoding="utf-8").replace("name: simulated_fmt_ici", f"name: {folder.name}")
-    kept = f"  keep:\n    {keep}: {{column: {keep}}}\n" if keep else "  keep:\n"
-    path.write_text(said.replace("  keep:\n", kept), encoding="utf-8")
+        edit(pd.read_csv(sheet, sep=separator)).to_csv(sheet, sep=separator, index=False)
+    manifest = path.read_text(encoding="utf-8").replace("name: simulated_fmt_ici", f"name: {folder.name}")
+    if covariate:
+        manifest = manifest.replace("  covariates:\n", f"  covariates:\n    {covariate}: {{column: {covariate}}}\n")
+    path.write_text(manifest, encoding="utf-8")
     return path
 
 
-def alone(table: FeatureTable) -> FeatureTable:
-    """The same patients, of one cohort without centres."""
+def one_cohort(table: FeatureTable) -> FeatureTable:
+    """Return the same patients as one cohort without centres."""
     return replace(table, rows=table.rows.assign(centre=table.rows["cohort"]))
 
 
@@ -89,7 +90,7 @@ def test_training_refuses_what_tells_the_outcome(store, tmp_path, change, column
 
 def test_what_is_refused_would_have_been_believed(table):
     """The audit is needed: no fold can tell a column that knows the outcome from one that foresees it."""
-    table = alone(table)
+    table = one_cohort(table)
     y = outcome_vector(table, "objective_response")
     told = Block(("scan",), (y + np.random.default_rng(0).normal(0, 0.3, len(y)))[:, None])
     assert held_out_auroc(replace(table, clinical=told), y, replace(TAXA, blocks=("clinical",))) > 0.9
@@ -188,7 +189,7 @@ def test_a_waiver_is_reported_in_the_record_the_card_and_the_bundle(trained):
     assert not re.search(r"SIM-\d", json.dumps(best.validation.to_json()) + best.model.card)
 
 
-def test_prevalence_that_a_batch_tells_is_no_skill_on_left_out_cohorts(trained, hospitals):
+def test_prevalence_that_a_batch_marks_is_no_skill_on_held_out_cohorts(trained, hospitals):
     validation = trained[0].result.trained[0].validation
     frame = trained[0].predictions
     loco = frame[frame["scheme"] == "loco"]
@@ -254,7 +255,7 @@ def test_the_interval_holds_the_auroc_that_a_very_large_sample_shows(population)
     for at in range(20):
         everybody = rng.permutation(4000)
         mine, fresh = everybody[:100], everybody[100:]
-        table, y = alone(population.table.take(mine)), population.y[mine]
+        table, y = one_cohort(population.table.take(mine)), population.y[mine]
         found = fitted(table, y, "cv")
         held_out = gather_scores(table, y, found.held_out, "cv")
         said = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, seed=at)
@@ -300,7 +301,7 @@ def test_intervals_hold_under_cohort_shift(population):
 
 def test_the_planted_taxa_lead_with_the_right_sign_in_nearly_every_fold(population):
     rows = np.arange(400)
-    table, y = alone(population.table.take(rows)), population.y[rows]
+    table, y = one_cohort(population.table.take(rows)), population.y[rows]
     found = fitted(table, y, "cv")
     assert found.fit is not None
     context = ExperimentContext("objective_response", 1, False, (), (), PriorExperiments(0, 0), 0)

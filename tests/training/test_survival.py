@@ -73,7 +73,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
         assert not predictions["patient"].str.contains("SIM").any()
 
 
-def test_two_trials_are_left_out_in_turn(trial, tmp_path, store):
+def test_two_trials_are_held_out_in_turn(trial, tmp_path, store):
     other = simulate_trial(tmp_path / "other", n_patients=60, n_taxa=60, visits=(-7,), seed=9)
     other.write_text(other.read_text().replace("name: simulated_fmt_ici", "name: other"))
     changes = {"outcome": "progression_free_survival", "grade": None}

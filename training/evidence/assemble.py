@@ -107,9 +107,8 @@ def summarise(
     permutation = None if null is None else permutation_test(null, float(np.mean(scores.aurocs)))
     joint_counts = count_response_and_toxicity(table, context.outcome)
     verdicts = held_out_verdicts(table, scores, held_out, scheme) if "taxa" in config.blocks else None
-    evidence = _training_evidence(table, y, context)
     evidence = replace(
-        evidence,
+        _training_evidence(table, y, context),
         scheme=scheme,
         held_out_auroc=_headline(meta_analysis, pooled.auroc),
         held_out_brier=pooled.brier,
@@ -117,10 +116,7 @@ def summarise(
         per_cohort=tuple(CohortAuroc(row.cohort, row.patients, row.events, row.auroc) for row in per_cohort),
         odds_ratios=transferable_odds_ratios(joint_counts),
     )
-    evidence = replace(evidence, beats_chance=_beats_chance(evidence.held_out_auroc, permutation))
-    evidence = replace(
-        evidence, sentence=evidence_sentence(evidence, permutation, context.prior_experiments.experiments)
-    )
+    evidence = _concluded(evidence, permutation, context)
     return Validation(
         evidence=evidence,
         family=family,
@@ -194,6 +190,13 @@ def _training_cohort(name: str, cohort: CohortContext) -> TrainingCohort:
         licence=cohort.licence,
         simulated=cohort.simulated,
     )
+
+
+def _concluded(evidence: Evidence, permutation: PermutationNull | None, context: ExperimentContext) -> Evidence:
+    """Return the evidence with its verdict and sentence."""
+    evidence = replace(evidence, beats_chance=_beats_chance(evidence.held_out_auroc, permutation))
+    sentence = evidence_sentence(evidence, permutation, context.prior_experiments.experiments)
+    return replace(evidence, sentence=sentence)
 
 
 def _headline(meta_analysis: RandomEffects, within_cohorts: Estimate) -> Estimate:

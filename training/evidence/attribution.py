@@ -48,7 +48,7 @@ def shap_attribution(
     X = fit.encoder.transform(table)
     shap, _ = fit.predictor.contributions(X)
     mean_absolute = np.abs(shap).mean(axis=0)
-    folds = [set(attributions) for attributions in fold_attributions(table, y, config, first_seed, family)]
+    fold_features = [set(attributions) for attributions in fold_attributions(table, y, config, first_seed, family)]
     features, blocks, genera = list[FeatureAttribution](), dict[str, float](), dict[str, float]()
     for i, feature in enumerate(fit.encoder.features_):
         key, size = (feature.block, feature.name), float(mean_absolute[i])
@@ -63,7 +63,7 @@ def shap_attribution(
                 block=feature.block,
                 mean_absolute_shap=size,
                 direction=_covariance_sign(X[:, i], shap[:, i]),
-                selected=float(np.mean([key in used for used in folds])) if folds else 0.0,
+                selected=float(np.mean([key in selected for selected in fold_features])) if fold_features else 0.0,
             )
         )
     features.sort(key=lambda feature: (-feature.mean_absolute_shap, feature.feature))

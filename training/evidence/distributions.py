@@ -69,24 +69,26 @@ def _clinical_distribution(block: Block, name: str) -> NumericDistribution | Lev
         counts = {
             column.level: int((values == 1).sum()) for column, values in indicators.items() if column.field == name
         }
-    measured = sum(counts.values())
-    if measured < FEWEST:
-        return LevelDistribution(measured, None)
-    return LevelDistribution(measured, {level: LevelCount(count, count / measured) for level, count in counts.items()})
+    n_measured = sum(counts.values())
+    if n_measured < FEWEST:
+        return LevelDistribution(n_measured, None)
+    return LevelDistribution(
+        n_measured, {level: LevelCount(count, count / n_measured) for level, count in counts.items()}
+    )
 
 
 def _numeric_distribution(values: Vector) -> NumericDistribution:
     values = values[~np.isnan(values)]
-    below, above = np.isneginf(values), np.isposinf(values)
-    finite = values[~below & ~above]
+    below_limit, above_limit = np.isneginf(values), np.isposinf(values)
+    finite = values[~below_limit & ~above_limit]
     clipped = np.clip(values, finite.min(initial=np.inf), finite.max(initial=-np.inf)) if finite.size else finite
     deciles = disclosed_quantiles(clipped, DECILES) or {}
     edges = np.unique([decile for decile in deciles.values() if decile is not None])
     patients = np.bincount(np.searchsorted(edges, clipped), minlength=len(edges) + 1)
     return NumericDistribution(
         measured=len(values),
-        below=int(below.sum()),
-        above=int(above.sum()),
+        below=int(below_limit.sum()),
+        above=int(above_limit.sum()),
         quantiles=disclosed_quantiles(clipped),
         histogram=Histogram(tuple(edges.tolist()), tuple(patients.tolist())) if edges.size else None,
     )

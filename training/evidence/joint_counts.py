@@ -28,11 +28,11 @@ def count_response_and_toxicity(table: FeatureTable, outcome: str) -> JointCount
     """Return an outcome cross-classified with each known outcome of the other side, where both are known."""
     outcomes, cohorts = known_outcomes(table, outcome), centres(table.rows)
     tables = []
-    for other in outcomes.keys() - {outcome}:
-        response, toxicity = (other, outcome) if is_toxicity(outcome) else (outcome, other)
-        known = np.isfinite(outcomes[response]) & np.isfinite(outcomes[toxicity])
-        responded, harmed = outcomes[response][known] == 1, outcomes[toxicity][known] == 1
-        tables.append(_joint_table(response, toxicity, responded, harmed, cohorts[known]))
+    for counterpart in outcomes.keys() - {outcome}:
+        response, toxicity = (counterpart, outcome) if is_toxicity(outcome) else (outcome, counterpart)
+        mask = np.isfinite(outcomes[response]) & np.isfinite(outcomes[toxicity])
+        responded, harmed = outcomes[response][mask] == 1, outcomes[toxicity][mask] == 1
+        tables.append(_joint_table(response, toxicity, responded, harmed, cohorts[mask]))
     tables.sort(key=lambda table: (OUTCOME_IDS.index(table.response), OUTCOME_IDS.index(table.toxicity)))
     side = "response" if is_toxicity(outcome) else "toxicity"
     reason = None if tables else f"no cohort reports the {side} of the patients whose {outcome} is known"

@@ -99,10 +99,10 @@ def other_scheme_performance(
     table: FeatureTable, y: Vector, held_out: Sequence[HeldOut], scheme: Scheme
 ) -> OtherScheme | None:
     """Return the AUROC under the scheme that evidence does not rest on; None where there is no other."""
-    other: Scheme = "cv" if scheme == "loco" else "loco"
-    if not any(prediction.fold.scheme == other for prediction in held_out):
+    other_scheme: Scheme = "cv" if scheme == "loco" else "loco"
+    if not any(prediction.fold.scheme == other_scheme for prediction in held_out):
         return None
-    return OtherScheme(other, reported(gather_scores(table, y, held_out, other).auroc))
+    return OtherScheme(other_scheme, reported(gather_scores(table, y, held_out, other_scheme).auroc))
 
 
 def permutation_test(null: NullDistributions, observed: float) -> PermutationNull:

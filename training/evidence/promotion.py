@@ -191,8 +191,9 @@ def mean_distance_from_prevalence(validation: Validation) -> float | None:
     """Return the mean over patients of the distance of their cohort's mean probability from its prevalence."""
     patients = [cohort.patients for cohort in validation.per_cohort]
     distances = [cohort.calibration.in_the_large for cohort in validation.per_cohort]
-    known = [abs(distance) for distance in distances if distance is not None]
-    return float(np.average(known, weights=patients)) if known and len(known) == len(distances) else None
+    absolute = [abs(distance) for distance in distances if distance is not None]
+    complete = absolute and len(absolute) == len(patients)
+    return float(np.average(absolute, weights=patients)) if complete else None
 
 
 def _sample_size_gate(validation: Validation) -> Gate:

@@ -22,11 +22,11 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
         Experiments on these cohorts before this one.
     """
     auroc, held_out_cohorts = evidence.held_out_auroc, evidence.scheme == "loco"
-    where = "on held-out cohorts" if held_out_cohorts else "on held-out patients of its own cohort"
+    rows = "on held-out cohorts" if held_out_cohorts else "on held-out patients of its own cohort"
     n = len(evidence.per_cohort)
     sizes = f"{n} cohort{'s' * (n != 1)}, {evidence.patients} patients"
     if auroc.value is None:
-        return f"the performance of this model {where} could not be measured ({sizes})"
+        return f"the performance of this model {rows} could not be measured ({sizes})"
     numbers = f"AUROC {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; {sizes}"
     if permutation is not None:
         numbers += f"; permutation p = {permutation.best_of_all.p:.2g}"
@@ -35,7 +35,7 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
         limits += f"; {prior_experiments} prior experiment{'s' * (prior_experiments > 1)} used these data"
     if evidence.beats_chance and evidence.pooled_labels:
         limits += "; labels of different meaning were pooled"
-    start = f"{'simulated data: ' if evidence.simulated else ''}{where} this model performed"
+    start = f"{'simulated data: ' if evidence.simulated else ''}{rows} this model performed"
     if evidence.beats_chance is None:
         return (
             f"{start} better than chance by an interval that ignores refitting ({numbers}), as one of "

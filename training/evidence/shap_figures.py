@@ -52,13 +52,13 @@ def write_shap_figures(folder: Path, validation: Validation, explanation: Explan
     highest = int(np.argmax(explanation.values.sum(axis=1)))
     with mpl.rc_context({**STYLE, "text.parse_math": True}), style_context(**_SHAP_STYLE):
         figures = {
-            "shap_bar": _drawn(lambda: shap.plots.bar(explanation, max_display=N_FEATURES, show=False)),
-            "shap_beeswarm": _drawn(
+            "shap_bar": _pyplot_figure(lambda: shap.plots.bar(explanation, max_display=N_FEATURES, show=False)),
+            "shap_beeswarm": _pyplot_figure(
                 lambda: shap.plots.beeswarm(
                     explanation, max_display=N_FEATURES, color=LOW_TO_HIGH, plot_size=None, show=False
                 )
             ),
-            "shap_waterfall": _drawn(
+            "shap_waterfall": _pyplot_figure(
                 lambda: shap.plots.waterfall(explanation[highest], max_display=N_FEATURES, show=False)
             ),
         }
@@ -75,7 +75,7 @@ _SHAP_STYLE = {
 }
 
 
-def _drawn(draw: Callable[[], object]) -> Figure:
+def _pyplot_figure(draw: Callable[[], object]) -> Figure:
     """Return the figure that a function of shap draws on pyplot's current one."""
     figure: Figure = plt.figure(figsize=SIZE)
     draw()

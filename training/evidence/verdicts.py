@@ -52,8 +52,8 @@ def performance_by_verdict(scores: HeldOutScores, verdicts: Names) -> tuple[Verd
 def verdict_difference(scores: HeldOutScores, verdicts: Names) -> VerdictDifference | None:
     """Return the Brier score without the verdict "ok" minus that with it; None below two patients on a side."""
     squared_error = (scores.probability[0] - scores.y) ** 2
-    ok, other = squared_error[verdicts == VERDICTS[0]], squared_error[verdicts != VERDICTS[0]]
-    if min(len(ok), len(other)) < 2:
+    ok, not_ok = squared_error[verdicts == VERDICTS[0]], squared_error[verdicts != VERDICTS[0]]
+    if min(len(ok), len(not_ok)) < 2:
         return None
-    detectable = detectable_difference(len(ok), len(other), float(ok.std(ddof=1)), float(other.std(ddof=1)))
-    return VerdictDifference(float(other.mean() - ok.mean()), detectable)
+    detectable = detectable_difference(len(ok), len(not_ok), float(ok.std(ddof=1)), float(not_ok.std(ddof=1)))
+    return VerdictDifference(float(not_ok.mean() - ok.mean()), detectable)

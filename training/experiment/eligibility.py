@@ -80,12 +80,12 @@ def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> Bloc
     y = outcome_vector(table, outcome)
 
     def shortage(complete: Mask) -> str | None:
-        events, others = int(y[complete].sum()), int((1 - y[complete]).sum())
-        if min(events, others) >= FEWEST_OF_EACH_CLASS:
+        n_events, n_without = int(y[complete].sum()), int((1 - y[complete]).sum())
+        if min(n_events, n_without) >= FEWEST_OF_EACH_CLASS:
             return None
         return (
-            f"{events} patients with the outcome and {others} without have all of it; at least {FEWEST_OF_EACH_CLASS} "
-            "of each are needed"
+            f"{n_events} patients with the outcome and {n_without} without have all of it; at least "
+            f"{FEWEST_OF_EACH_CLASS} of each are needed"
         )
 
     return choose_block_sets(table, outcome, blocks, shortage)

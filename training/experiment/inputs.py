@@ -56,11 +56,11 @@ def audit_findings(
     findings = audit(cohorts, table, outcome)
     errors = [finding for finding in findings if finding.severity == "error" and finding.code not in waive]
     if errors:
-        listed = "; ".join(f"{finding.code} in {finding.cohort}: {finding.description}" for finding in errors)
+        list_of_errors = "; ".join(f"{finding.code} in {finding.cohort}: {finding.description}" for finding in errors)
         codes = ",".join(dict.fromkeys(finding.code for finding in errors))
         raise AuditError(
-            f"the audit found errors that make the result wrong: {listed}. 'taxokine cohorts check' shows the rows and "
-            f"the remedy; to train in spite of them, add --waive {codes}"
+            f"the audit found errors that make the result wrong: {list_of_errors}. 'taxokine cohorts check' shows the "
+            f"rows and the remedy; to train in spite of them, add --waive {codes}"
         )
     return tuple(
         AuditFinding(

@@ -15,16 +15,16 @@ def survival_sentence(
 ) -> str:
     """Return the evidence in one sentence, without a full stop."""
     unit = "cohort" if table.rows["cohort"].nunique() > 1 else "centre"
-    where = f"on held-out {unit}s" if scheme == "loco" else "on held-out patients of its own cohort"
+    rows = f"on held-out {unit}s" if scheme == "loco" else "on held-out patients of its own cohort"
     n = len(set(loco_groups(table.rows)))
     groups = f"{n} {unit}{'s' * (n != 1)}"
     if not np.isfinite(concordance.value):
-        return f"how this model ranks times {where} could not be measured ({groups}, {len(table)} patients)"
+        return f"how this model ranks times {rows} could not be measured ({groups}, {len(table)} patients)"
     numbers = (
         f"Harrell's C {concordance.value:.2f}, {concordance.low:.2f}-{concordance.high:.2f}; {groups}, "
         f"{len(table)} patients, {events} events"
     )
-    start = f"{'simulated data: ' if table.simulated else ''}{where} this model ranked times"
+    start = f"{'simulated data: ' if table.simulated else ''}{rows} this model ranked times"
     if not concordance.low > 0.5:
         return f"{start} no better than chance ({numbers})"
     return (
