@@ -84,7 +84,7 @@ def save_model(family: str, outcome: str, blocks: tuple[str, ...], folder: Path)
     classifier = FAMILIES[family]
     evidence = {
         "beats_chance": None,
-        "sentence": "one cohort only: nothing was left out to test it on",
+        "sentence": "one cohort only: the model was not tested on another one",
         "clocks": ["day_ici"],
         "landmark": 0.0,
         "simulated": True,
