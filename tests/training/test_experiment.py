@@ -20,6 +20,7 @@ from features.errors import InputError, OutcomeError
 from features.settings import settings
 from models.evidence import PriorExperiments
 from models.registry import served_models
+from taxokine.reports.experiments import result_report
 from training import tracking
 from training.experiment import Experiment, train
 from training.experiment.eligibility import eligible_rows
@@ -292,3 +293,20 @@ def test_prior_experiments_on_the_same_cohorts_are_counted(result, trial):
 def test_an_unknown_waiver_is_refused(trial, store):
     with pytest.raises(InputError, match="'luck' is not a finding of the audit"):
         train(Experiment((str(trial),), "objective_response", waive=("luck",)))
+
+
+def test_a_scikit_learn_classifier_is_compared_and_never_registered(store, trial):
+    families = ("sklearn.naive_bayes:GaussianNB", "elastic_net")
+    options = {**FAST, "families": families, "blocks": ("clinical",)}
+    result = train(Experiment((str(trial),), "objective_response", **options))
+    compared = {model.family: model for model in result.trained}
+    assert compared[families[0]].model is None
+    assert compared[families[0]].validation.attribution is None
+    note = mlflow.get_run(compared[families[0]].run_id).data.tags["mlflow.note.content"]
+    assert note.startswith("Compared only, never registered.")
+    assert "card.html" in {file.path for file in mlflow.artifacts.list_artifacts(run_id=compared[families[0]].run_id)}
+    assert {version.model.family for version in served_models()["objective_response"]} == {"elastic_net"}
+    without_native = train(Experiment((str(trial),), "objective_response", **options | {"families": families[:1]}))
+    assert without_native.aliases == {}
+    report = "\n".join(str(line) for line in result_report(without_native))
+    assert "no model is registered" in report

@@ -94,13 +94,14 @@ def _params(validation: Validation) -> dict[str, str | int | float]:
 
 def _tags(validation: Validation, card: str) -> dict[str, str]:
     evidence = validation.evidence
+    registration = "" if validation.attribution is not None else "Compared only, never registered.\n\n"
     return {
         "outcome": evidence.outcome,
         "family": validation.family,
         "blocks": "+".join(validation.blocks),
         "simulated": str(evidence.simulated).lower(),
         "evidence": evidence.sentence,
-        "mlflow.note.content": "\n## ".join(card.split("\n## ")[:3])[:LONGEST_NOTE],
+        "mlflow.note.content": (registration + "\n## ".join(card.split("\n## ")[:3]))[:LONGEST_NOTE],
     }
 
 
