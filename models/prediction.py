@@ -1,8 +1,7 @@
 """The prediction: what the API returns, the pages show and batches tabulate, one dataclass for each of its parts.
 
 Each field is documented by the string below it; pydantic reads these strings into the OpenAPI document
-(`serving.schemas`), so that the shape is written here and nowhere else. orjson writes the dataclasses as they are: they
-have no slots, since orjson writes objects with slots four times as slowly.
+(`serving.schemas`), so that the shape is written here and nowhere else.
 """
 
 from __future__ import annotations

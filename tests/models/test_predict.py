@@ -1,4 +1,4 @@
-"""One answer, and response beside toxicity."""
+"""The prediction of one outcome, and of response and toxicity together."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from itertools import product
 from typing import Any, get_args
 
 import numpy as np
-import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from features.columns import BLOCKS
 from features.errors import InputError
@@ -22,10 +22,12 @@ from models.encoder import Representation
 from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
+from models.prediction import Prediction
 
 from .conftest import PROFILER, complete, invented, prediction_of, trained, validation_of
 from .test_batch import served
 
+PREDICTION = TypeAdapter(Prediction)
 STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percent", PROFILER, -1.0, "day_ici")
 BLOOD = (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),)
 
@@ -42,7 +44,7 @@ def test_contributions_add_up_and_calibrate_to_the_probability(family: str, repr
         assert prediction.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
         assert prediction.probability == float(model.calibration.probability(np.array(explained.value)))
         assert [c.feature for c in explained.contributions] == [f.name for f in model.encoder.features_]
-        orjson.dumps(prediction)
+        PREDICTION.dump_json(prediction)
 
 
 @given(margin=st.floats(-1e6, 1e6), slope=st.floats(-50, 50), intercept=st.floats(-50, 50))
@@ -135,7 +137,7 @@ def test_the_probability_range_describes_patients_together() -> None:
         assert result.method == "Venn-Abers"
         assert "such patients together, not this patient" in result.meaning
         assert "model card" in result.meaning
-        orjson.dumps(prediction)
+        PREDICTION.dump_json(prediction)
     untold = predict([served(replace(model, validation=None))], candidate).probability_range
     assert "card" not in untold.meaning
     assert predict([served(trained("elastic_net"))], candidate).probability_range is None
@@ -146,7 +148,7 @@ def test_a_prediction_repeats_the_evidence_and_not_the_validation_record() -> No
     model = replace(model, validation=replace(validation_of({}), software={"long": "a" * 10_000}))
     prediction = predict([served(model)], next(table_candidates(invented())))
     assert prediction.evidence == model.evidence
-    assert len(orjson.dumps(prediction)) < 10_000
+    assert len(PREDICTION.dump_json(prediction)) < 10_000
 
 
 def test_outcomes_of_the_nearest_come_with_a_prediction_and_not_with_an_abstention() -> None:
