@@ -20,11 +20,6 @@ def is_missing(cell: str) -> bool:
     return cell.casefold() in _MISSING
 
 
-def is_number(cell: str) -> bool:
-    """Tell whether a cell is a number."""
-    return re.fullmatch(r"\s*[-+\N{MINUS SIGN}]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*", cell) is not None
-
-
 def is_measurement(cell: str) -> bool:
     """Tell whether a cell is a measurement, such as ``12.5`` or ``<3.2``, or a code that stands for one."""
     try:

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from features.draft.cells import is_number
+from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
 PATIENT_COLUMN = (

@@ -6,10 +6,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import columns_matching, find_patient_column, find_time_column, snake_case
 from features.draft.immune import UNIT_COLUMN, VALUE_COLUMN
 from features.draft.yaml_lines import in_yaml
+from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
 Rule = Mapping[str, object]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import snake_case
 from features.draft.yaml_lines import in_yaml
+from features.tables.decimals import is_number
 
 Decode = Callable[[str], str | bool | None]
 """A function from a cell to its meaning, None where it has no obvious one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import zipfile
 from collections import Counter
@@ -11,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from features.draft.cells import is_number
 from features.errors import FileError, InputError
-from features.tables.delimited import find_delimiter, open_text
-from features.tables.numbers import DELIMITERS
+from features.tables.decimals import is_number
+from features.tables.layout import OpenTable, open_table
+from features.tables.workbook import is_workbook
 from features.taxa import TaxaTable, read_taxa
 from features.taxon_names import RANKS, Rank
 
@@ -58,14 +57,14 @@ def find_file_kind(file: Path) -> FileKind:
             signature = binary.read(4)
         if signature == b"\x89HDF":
             return "biom"
-        if signature == b"PK\x03\x04":
+        if signature == b"PK\x03\x04" and not is_workbook(file):
             return _archive_kind(file)
     except OSError as error:
         raise FileError(f"the file cannot be read: {error.strerror or error}", file=file) from error
     except zipfile.BadZipFile as error:
         raise FileError(f"expected a QIIME 2 artifact: {error}", file=file) from error
-    with open_text(file) as text:
-        return _text_kind([line for line in islice(text, _LINES_READ) if line.strip()])
+    with open_table(file) as table:
+        return _table_kind(table)
 
 
 def _archive_kind(file: Path) -> FileKind:
@@ -74,20 +73,18 @@ def _archive_kind(file: Path) -> FileKind:
     for member, kind in _ARCHIVE_KINDS.items():
         if member in members:
             return kind
-    raise FileError("expected a QIIME 2 table or taxonomy in this archive; save workbooks as CSV", file=file)
+    raise FileError("expected a QIIME 2 table or taxonomy in this archive; unpack other archives", file=file)
 
 
-def _text_kind(lines: Sequence[str]) -> FileKind:
-    table_lines = [line for line in lines if not line.startswith("#")]
-    if not table_lines:
-        return "sheet"
-    header, *rows = csv.reader(table_lines, delimiter=find_delimiter(table_lines[0], DELIMITERS) or ",")
+def _table_kind(table: OpenTable) -> FileKind:
+    header, rows = table.header.cells, [row.cells for row in islice(table.rows, _LINES_READ)]
     names = [cell.strip().casefold() for cell in header]
     if len(set(names) & set(RANKS)) >= 3 or "taxon" in names[1:]:
         return "taxonomy"
-    labels = [row[0] for row in rows if row]
+    labels = [row[0] for row in rows]
     has_clade_strings = any("|" in label and "__" in label for label in labels)
-    if lines[0].startswith("#mpa_") or header[0] == "clade_name" or has_clade_strings:
+    is_marked = bool(table.comments) and table.comments[0].cells[0].startswith("#mpa_")
+    if is_marked or header[0] == "clade_name" or has_clade_strings:
         return "metaphlan"
     holds_numbers = all(is_number(cell) for row in rows[:20] for cell in row[1:])
     if holds_numbers and look_like_taxa(labels) != look_like_taxa(header[1:]):

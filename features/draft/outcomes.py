@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import columns_matching, find_patient_column, snake_case
 from features.draft.covariates import COVARIATE_COLUMN
 from features.draft.progression import (
@@ -20,6 +20,7 @@ from features.draft.progression import (
     find_survival,
 )
 from features.draft.yaml_lines import in_yaml
+from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
 BEST_RESPONSE_COLUMN = r"recist|best_(overall_)?response|(^|_)bor(_|$)"

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from features.draft.cells import is_missing, is_number, normalise_word
+from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import snake_case
+from features.tables.decimals import is_number
 
 PROGRESSION_COLUMN = r"pfs|progress|(^|_)(dfs|rfs|efs|ttp)\d*(_|$)|relapse"
 """The columns of progression, whatever they say of it."""

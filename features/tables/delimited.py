@@ -1,77 +1,107 @@
-"""Delimited text, as in TSV and CSV files: opened, decoded and parted into rows that know their line."""
+"""Delimited text, as in TSV and CSV files: the delimiter found, and lines parted into rows that know their line."""
 
 from __future__ import annotations
 
 import csv
-import gzip
-import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from features.errors import FileError
+from features.tables.decimals import is_number
 
-_BINARY_FORMATS = {b"PK\x03\x04": "a ZIP archive (.qza, .xlsx)", b"\x89HDF": "an HDF5 file (.biom)"}
-"""Formats that are no text, by the first four bytes of their files."""
+_DELIMITERS = "\t;,|"
+"""The delimiters, in order of precedence; runs of spaces come last, and only where they make a table of numbers."""
 
 
 class Row(NamedTuple):
-    """One row of a text table: the line in which it begins, counted from 1, and its cells as written."""
+    """One row of a table: the line in which it begins, counted from 1, and its cells as written."""
 
     line: int
     cells: list[str]
 
 
-@contextmanager
-def open_text(path: Path) -> Iterator[TextIO]:
-    """Open a text file in UTF-8, with or without a byte order mark, gzip-compressed or not.
+def find_delimiter(lines: Sequence[str]) -> str | None:
+    """Return the delimiter of a table's first lines, the header first; None where it has a single column.
 
-    Whatever goes wrong with the text while it is open is raised as a `FileError` too.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read, is of a binary format, or holds no delimited text in UTF-8.
+    It is the one that gives every row the header's number of cells, or one more, as R's `write.table` does. Tabs come
+    first; of several others, the one that makes most columns. Where none does, it is the most frequent in the header.
     """
+    widths = {delimiter: _widths(lines, delimiter) for delimiter in _DELIMITERS}
+    fitting = [delimiter for delimiter in _DELIMITERS if _fits(widths[delimiter])]
+    if fitting:
+        if widths["\t"][:1] > [1] and "\t" in fitting:
+            return "\t"
+        return max(fitting, key=lambda delimiter: widths[delimiter][0])
+    table = _cells(lines, " ")
+    if table and _fits([len(cells) for cells in table]) and len(table[0]) > 1:
+        holds_numbers = len(table) > 1 and any(is_number(cell) for cell in table[1])
+        if holds_numbers or lines[0].lstrip().startswith('"'):
+            return " "
+    header_widths = {delimiter: width[0] for delimiter, width in widths.items() if width and width[0] > 1}
+    return max(header_widths, key=lambda delimiter: header_widths[delimiter], default=None)
+
+
+def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
+    """Return the number of cells of each row; of a short header that names one column, only where it is no number."""
+    table = _cells(lines, delimiter)
+    widths = [len(cells) for cells in table]
+    if widths and widths[0] == 1 and any(is_number(cells[0]) for cells in table[1:]):
+        return []
+    return widths
+
+
+def _cells(lines: Sequence[str], delimiter: str) -> list[list[str]]:
     try:
-        with path.open("rb") as file:
-            signature = file.read(4)
-        if signature in _BINARY_FORMATS:
-            raise FileError(
-                f"expected a table of text, got {_BINARY_FORMATS[signature]}. State its format, or save it as CSV",
-                file=path,
-            )
-        is_gzip = signature.startswith(b"\x1f\x8b")
-        with gzip.open(path, "rt", encoding="utf-8-sig") if is_gzip else path.open(encoding="utf-8-sig") as text:
-            yield text
-    except (UnicodeDecodeError, csv.Error, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileError(f"expected a table of text in UTF-8: {error}", file=path) from error
-    except OSError as error:
-        raise FileError(f"the file cannot be read: {error.strerror or error}", file=path) from error
+        return [cells for cells in _reader(lines, delimiter, strict=False) if any(cells)]
+    except csv.Error:
+        return []
 
 
-def find_delimiter(header: str, candidates: str) -> str | None:
-    """Return the first of the candidate delimiters that a header line holds, None where it holds none of them."""
-    return next((delimiter for delimiter in candidates if delimiter in header), None)
+def _fits(widths: Sequence[int]) -> bool:
+    if not widths or set(widths) == {1}:
+        return False
+    return set(widths[1:]) in ({widths[0]}, {widths[0] + 1}, set())
 
 
-def read_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[Row]:
+def read_rows(path: Path, lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[Row]:
     """Part lines of text into rows; a quoted cell may hold the delimiter and go over several lines.
 
     Parameters
     ----------
+    path : Path
+        The file, named in errors.
     lines : iterable of str
         The text, line by line.
     delimiter : str
-        The character between two cells.
+        The character between two cells; a space stands for a run of spaces.
     first_line : int
         The number of the first of these lines in the file.
+
+    Raises
+    ------
+    FileError
+        If quotes do not pair.
     """
-    reader, line = csv.reader(lines, delimiter=delimiter, strict=True), first_line
-    for cells in reader:
-        yield Row(line, cells)
-        line = first_line + reader.line_num
+    reader, line = _reader(lines, delimiter, strict=True), first_line
+    try:
+        for cells in reader:
+            yield Row(line, cells)
+            line = first_line + reader.line_num
+    except csv.Error as error:
+        raise FileError(
+            f"expected cells, each within a pair of quotes or without any: {error}. Remove or double the quotes that "
+            "belong to the text",
+            file=path,
+            row=line,
+        ) from error
+
+
+def _reader(lines: Iterable[str], delimiter: str, *, strict: bool) -> csv._reader:  # type: ignore[name-defined]
+    if delimiter == " ":
+        stripped = (line.strip() + "\n" for line in lines)
+        return csv.reader(stripped, delimiter=" ", skipinitialspace=True, strict=strict)
+    return csv.reader(lines, delimiter=delimiter, strict=strict)
 
 
 def unequal_length(path: Path, row: Row, n_columns: int) -> FileError:

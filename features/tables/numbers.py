@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError
-from features.tables.delimited import find_delimiter, open_text, read_rows, unequal_length
+from features.tables.decimals import number_advice, parse_number
+from features.tables.layout import Layout, OpenTable, open_table
 
-DELIMITERS = "\t,;"
-"""The delimiters of tables with taxa, in order of precedence: clade strings hold semicolons, but no tab."""
-_LABEL_COLUMNS = ("clade_name", "ID", "SampleID", "OTU ID", "Feature ID")
 _TAXID_COLUMNS = ("NCBI_tax_id", "clade_taxid")
 _ABUNDANCE_COLUMN = "relative_abundance"
 """The one column of amounts in MetaPhlAn's profile of a single sample; columns of coverage and reads follow it."""
@@ -85,6 +80,8 @@ class NumberTable:
         The labels of the rows that were not wanted.
     comments : list of str
         The lines above the header, without the '#'.
+    layout : Layout
+        How the file writes the table: its encoding, delimiter and decimal mark.
     """
 
     values: NDArray[np.float32]
@@ -92,10 +89,13 @@ class NumberTable:
     columns: Axis
     skipped: list[str]
     comments: list[str]
+    layout: Layout
 
 
 def read_number_table(path: Path, is_wanted: Callable[[str], bool] = lambda label: True) -> NumberTable:
-    """Read a TSV or CSV table of numbers, gzip-compressed or not, whose first column labels the rows.
+    """Read a table of numbers whose first column labels the rows, as `features.tables.layout.open_table` opens it.
+
+    The rows are read one by one: no more than the numbers is held in memory.
 
     Parameters
     ----------
@@ -114,95 +114,67 @@ def read_number_table(path: Path, is_wanted: Callable[[str], bool] = lambda labe
     FileError
         If the file is no such table, or a cell holds no finite number of at least zero.
     """
-    with open_text(path) as text:
-        layout = _read_layout(path, text)
-        return _read_values(path, layout, is_wanted)
+    with open_table(path) as table:
+        columns, first_value = _columns(table)
+        return _read_values(table, columns, first_value, is_wanted)
 
 
-class _Layout(NamedTuple):
-    """The layout of a table, and its lines below the header."""
-
-    columns: Axis
-    first_value: int
-    n_cells: int
-    delimiter: str
-    comments: list[str]
-    lines: Iterable[str]
-    first_line: int
-
-
-def _read_layout(path: Path, text: TextIO) -> _Layout:
-    comments: list[str] = []
-    line = ""
-    for line in text:
-        if line.strip() and not line.startswith("#"):
-            break
-        comments.append(line)
-    else:
-        raise FileError("expected a header and rows of numbers, got no such line: the file is empty", file=path)
-    delimiter = find_delimiter(line, DELIMITERS)
-    if delimiter is None:
-        raise FileError(f"expected columns parted by tab, comma or semicolon, got {line.strip()[:80]!r}", file=path)
-    header, *commented = [next(csv.reader([text_line], delimiter=delimiter)) for text_line in (line, *comments[-1:])]
-    lines: Iterable[str] = text
-    header_line = len(comments) + 1
-    # The text exports of BIOM and QIIME mark the header itself as a comment.
-    if commented and len(commented[0]) == len(header) and header[0] not in _LABEL_COLUMNS:
-        header, lines, header_line = commented[0], itertools.chain([line], text), len(comments)
-        comments.pop()
+def _columns(table: OpenTable) -> tuple[Axis, int]:
+    """Return the columns of numbers, and the position of the first."""
+    header = table.header.cells
+    if len(header) < 2:
+        raise FileError(
+            f"expected columns parted by tab, comma or semicolon, got {''.join(header)[:80]!r}",
+            file=table.path,
+            row=table.header.line,
+        )
     first_value = 2 if len(header) > 2 and header[1] in _TAXID_COLUMNS else 1
     stop = first_value + 1 if header[first_value] == _ABUNDANCE_COLUMN else len(header)
-    columns = Axis([name.strip() for name in header[first_value:stop]], path)
+    columns = Axis(header[first_value:stop], table.path)
     if "" in columns.labels:
         number = first_value + columns.labels.index("") + 1
-        raise FileError(f"column {number} of the header has no name; name it", file=path, row=header_line)
+        raise FileError(f"column {number} of the header has no name; name it", file=table.path, row=table.header.line)
     columns.check_unique(columns.labels, "column")
-    notes = [comment.lstrip("#").strip() for comment in comments]
-    return _Layout(columns, first_value, len(header), delimiter, notes, lines, header_line + 1)
+    return columns, first_value
 
 
-def _read_values(path: Path, layout: _Layout, is_wanted: Callable[[str], bool]) -> NumberTable:
+def _read_values(table: OpenTable, columns: Axis, first_value: int, is_wanted: Callable[[str], bool]) -> NumberTable:
     labels, line_numbers, skipped, values = [], [], [], []
-    stop = layout.first_value + len(layout.columns.labels)
-    for row in read_rows(layout.lines, layout.delimiter, first_line=layout.first_line):
-        if not any(row.cells):
-            continue
-        if len(row.cells) != layout.n_cells:
-            raise unequal_length(path, row, layout.n_cells)
+    stop = first_value + len(columns.labels)
+    for row in table.rows:
         label = row.cells[0].strip()
         if not label:
-            raise FileError("the row has no label in the first column; name it", file=path, row=row.line)
+            raise FileError("the row has no label in the first column; name it", file=table.path, row=row.line)
         if not is_wanted(label):
             skipped.append(label)
             continue
-        values.append(_numbers(row.cells[layout.first_value : stop], layout.columns, row.line))
+        values.append(_numbers(row.cells[first_value:stop], columns, row.line))
         labels.append(label)
         line_numbers.append(row.line)
-    matrix = np.vstack(values) if values else np.empty((0, len(layout.columns.labels)), np.float32)
-    return NumberTable(matrix, Axis(labels, path, line_numbers), layout.columns, skipped, layout.comments)
+    matrix = np.vstack(values) if values else np.empty((0, len(columns.labels)), np.float32)
+    comments = [" ".join(comment.cells).lstrip("#").strip() for comment in table.comments]
+    return NumberTable(matrix, Axis(labels, table.path, line_numbers), columns, skipped, comments, table.layout)
 
 
 def _numbers(cells: list[str], columns: Axis, line: int) -> NDArray[np.float32]:
     # A number too large for float32 becomes infinite, and is refused below.
     with np.errstate(over="ignore"):
+        text = "".join(cells)
         try:
+            if "_" in text or not text.isascii():
+                raise ValueError("Python reads more than numbers")
             numbers = np.array(cells, dtype=np.float32)
         except ValueError:
-            numbers = np.array([_number_or_nan(cell) for cell in cells], dtype=np.float32)
+            numbers = np.array([parse_number(cell) for cell in cells], dtype=np.float32)
     is_valid = (numbers >= 0) & (numbers < np.inf)
     if not is_valid.all():
         position = int(is_valid.argmin())
+        cell = cells[position]
         raise FileError(
-            f"expected a finite number of at least zero, got {cells[position]!r}. Correct it; an absent taxon is 0",
+            f"expected a finite number of at least zero, got {cell!r}{number_advice(cell)}. Correct it; an absent "
+            "taxon is 0",
             file=columns.path,
             column=columns.labels[position],
             row=line,
         )
     return numbers
-
-
-def _number_or_nan(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")

@@ -5,19 +5,18 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from features.errors import FileError
-from features.tables.delimited import find_delimiter, open_text, read_rows, unequal_length
-from features.tables.numbers import DELIMITERS
+from features.tables.layout import open_table
+from features.tables.workbook import is_workbook
 from features.taxon_names import RANKS
 
 if TYPE_CHECKING:
@@ -146,23 +145,16 @@ def read_taxonomy(path: Path) -> dict[str, str]:
     FileError
         If the file is no such table, or lists a feature twice.
     """
-    with _open_taxonomy(path) as text:
-        lines = text.readlines()
-        delimiter = find_delimiter(lines[0] if lines else "", DELIMITERS)
-        if delimiter is None:
-            raise FileError("expected a header with columns parted by tab, comma or semicolon", file=path, row=1)
-        header, *rows = list(read_rows(lines, delimiter))
-    names = [name.strip().lower() for name in header.cells]
+    is_artifact = _read_bytes(path, 2) == b"PK" and not is_workbook(path)
+    content = read_artifact_member(path, _TAXONOMY_TYPES, "taxonomy.tsv") if is_artifact else None
+    with open_table(path, content) as table:
+        names, rows = [name.lower() for name in table.header.cells], list(table.rows)
     taxon_column = next((index for index, name in enumerate(names) if name in ("taxon", "taxonomy")), None)
     rank_columns = [(index, name[0]) for index, name in enumerate(names) if name in ("domain", *RANKS[:7])]
     if taxon_column is None and not rank_columns:
         raise FileError(f"expected a column Taxon, or one for each rank, got the columns {names}", file=path)
     clades: dict[str, str] = {}
     for row in rows:
-        if not row.cells or row.cells[0].startswith("#"):
-            continue
-        if len(row.cells) != len(names):
-            raise unequal_length(path, row, len(names))
         feature = row.cells[0].strip()
         if feature in clades:
             raise FileError(
@@ -173,19 +165,6 @@ def read_taxonomy(path: Path) -> dict[str, str]:
         else:
             clades[feature] = ";".join(f"{rank}__{row.cells[index]}" for index, rank in rank_columns)
     return clades
-
-
-@contextmanager
-def _open_taxonomy(path: Path) -> Iterator[TextIO]:
-    if not _read_bytes(path, 2).startswith(b"PK"):
-        with open_text(path) as text:
-            yield text
-        return
-    content = read_artifact_member(path, _TAXONOMY_TYPES, "taxonomy.tsv")
-    try:
-        yield io.StringIO(content.decode("utf-8-sig"), newline=None)
-    except UnicodeDecodeError as error:
-        raise FileError(f"expected a taxonomy in UTF-8: {error}", file=path) from error
 
 
 def _read_bytes(path: Path, size: int = -1) -> bytes:

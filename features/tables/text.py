@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 
 from features.errors import FileError
-from features.tables.delimited import Row, find_delimiter, open_text, read_rows, unequal_length
+from features.tables.decimals import number_advice, parse_number
+from features.tables.layout import Layout, open_table
 
 T = TypeVar("T")
-
-DELIMITERS = "\t;,"
-"""The delimiters of sheets, in order of precedence: names of columns hold commas more often than semicolons."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,15 @@ class TextTable:
         The cells without surrounding blanks, (n_rows, n_columns).
     line_numbers : tuple of int
         The line of the file in which each row begins, counted from 1 with the header, (n_rows,).
+    layout : Layout
+        How the file writes the table: its encoding, delimiter and decimal mark.
     """
 
     path: Path
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     line_numbers: tuple[int, ...]
+    layout: Layout
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -97,7 +98,9 @@ class TextTable:
         if is_invalid.any():
             position = int(is_invalid.to_numpy().argmax())
             expectation = f"a number or one of {list(missing)}" if missing else "a number"
-            hint = f"; words are explained under the manifest's {values_key!r}" if values_key else ""
+            hint = number_advice(text.iloc[position]) or (
+                f"; words are explained under the manifest's {values_key!r}" if values_key else ""
+            )
             raise self.error(f"expected {expectation}, got {text.iloc[position]!r}{hint}", name, position)
         return values
 
@@ -168,12 +171,12 @@ class TextTable:
 
 
 def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
-    """Read a TSV or CSV file; the delimiter is the tab, else the semicolon, else the comma of its header.
+    """Read a table of text: TSV, CSV or an Excel workbook, as `features.tables.layout.open_table` opens it.
 
     Parameters
     ----------
     path : Path
-        The file, in UTF-8, gzip-compressed or not.
+        The file.
     may_be_empty : bool
         Whether a header without rows is a valid table, as of adverse events when none occurred.
 
@@ -182,36 +185,25 @@ def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
     FileError
         If the file is no such table, a row is not as long as the header, or two columns have one name.
     """
-    with open_text(path) as text:
-        lines = text.readlines()
-        header_line = next((line for line in lines if line.strip()), "")
-        rows = [
-            Row(row.line, [cell.strip() for cell in row.cells])
-            for row in read_rows(lines, find_delimiter(header_line, DELIMITERS) or ",")
-        ]
-    # A row of nothing but delimiters is what a spreadsheet leaves below its table.
-    rows = [row for row in rows if any(row.cells)]
-    if len(rows) < (1 if may_be_empty else 2):
-        raise FileError(f"expected a header and rows, got {len(rows)} lines with text", file=path)
-    header, *rows = rows
-    name, count = Counter(filter(None, header.cells)).most_common(1)[0]
-    if count > 1:
-        raise FileError(
-            f"{count} columns have this name; expected each once, so rename one",
-            file=path,
-            column=name,
-            row=header.line,
-        )
-    for row in rows:
-        if len(row.cells) != len(header.cells):
-            raise unequal_length(path, row, len(header.cells))
-    return TextTable(
-        path, tuple(header.cells), tuple(tuple(row.cells) for row in rows), tuple(row.line for row in rows)
-    )
+    with open_table(path) as table:
+        header = tuple(table.header.cells)
+        names = Counter(filter(None, header))
+        name, count = names.most_common(1)[0] if names else ("", 0)
+        if count > 1:
+            raise FileError(
+                f"{count} columns have this name; expected each once, so rename one",
+                file=path,
+                column=name,
+                row=table.header.line,
+            )
+        rows = [(row.line, tuple(map(str.strip, row.cells))) for row in table.rows]
+    if not rows and not may_be_empty:
+        raise FileError("expected a header and rows, got a header alone", file=path)
+    return TextTable(path, header, tuple(cells for _, cells in rows), tuple(line for line, _ in rows), table.layout)
 
 
 def finite_numbers(text: pd.Series[str]) -> pd.Series[float]:
     """Return the finite number that each text writes, NaN where it writes none."""
     # Publishers typeset minus signs; a table meant for machines has a hyphen.
-    values = pd.to_numeric(text.str.replace("\N{MINUS SIGN}", "-"), errors="coerce").astype(float)
+    values = text.map(parse_number, na_action="ignore").astype(float)
     return values.where(np.isfinite(values))

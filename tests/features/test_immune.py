@@ -306,9 +306,9 @@ def test_limits_by_published_name(read: Read) -> None:
         ("patient,day,IL-10\np1,0,3\np1,0,4\n", {}, "IL-10", 3, "on row 2"),
         ("patient,day,IL-10\np1,0,3\n", {"drop": ["POS_*"]}, None, None, "matches nothing"),
         ("patient,day,IL-10\np1,0,3\n", {"exclude": {"IL-17": "zero"}}, None, None, "not in the file"),
-        ("patient,day,IL-10\n", {}, None, None, "expected a header and rows, got 1"),
-        ("patient,day,IL-10,\np1,0,3,4\n", {}, None, None, "no name"),
-        ("", {}, None, None, "expected a header and rows, got 0"),
+        ("patient,day,IL-10\n", {}, None, None, "expected a header and rows, got a header alone"),
+        ("patient,day,IL-10,\np1,0,3,4\n", {}, None, 1, "Name the column that has no name"),
+        ("", {}, None, None, "expected a header and rows, got no line with text"),
     ],
 )
 def test_file_errors_name_the_place(
@@ -335,12 +335,12 @@ def test_contradicting_arguments(read: Read, arguments: dict[str, Any], match: s
         read("patient,day,IL-10\np1,0,3\n", **(WIDE | arguments))
 
 
-def test_absent_and_undecodable_files(tmp_path: Path) -> None:
+def test_absent_and_binary_files(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="No such file"):
         read_immune(tmp_path / "none.csv", ImmuneSpec(**WIDE))
-    (tmp_path / "latin.csv").write_bytes("patient,day,IL-1β".encode("iso8859_7"))
-    with pytest.raises(FileError, match="UTF-8"):
-        read_immune(tmp_path / "latin.csv", ImmuneSpec(**WIDE))
+    (tmp_path / "binary.csv").write_bytes(b"patient,day,IL-1\x00\n")
+    with pytest.raises(FileError, match="got a NUL byte"):
+        read_immune(tmp_path / "binary.csv", ImmuneSpec(**WIDE))
 
 
 def test_excluded_column_resolves_a_collision_and_stays_visible(read: Read) -> None:

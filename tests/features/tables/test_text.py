@@ -13,7 +13,11 @@ from features.errors import FileError
 from features.tables.text import TextTable, finite_numbers, read_text_table
 
 Read = Callable[..., TextTable]
-CELLS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.just("\n"), max_size=6)
+CELLS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="#0123456789")
+    | st.sampled_from("\n\t;"),
+    max_size=6,
+)
 
 
 @pytest.fixture
@@ -45,9 +49,9 @@ def test_a_compressed_file_is_read_alike(read: Read) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"PK\x03\x04rest", r"got a ZIP archive \(.qza, .xlsx\). State its format, or save it as CSV"),
+        (b"PK\x03\x04rest", "got a ZIP archive. Unpack it"),
         (b"\x89HDFrest", "got an HDF5 file"),
-        (gzip.compress(b"patient,best\np1,PR\n")[:-9], "expected a table of text in UTF-8"),
+        (gzip.compress(b"patient,best\np1,PR\n")[:-9], "expected a complete gzip file"),
     ],
 )
 def test_binary_and_broken_files_are_refused(read: Read, content: bytes, match: str) -> None:
@@ -95,10 +99,9 @@ def test_rows_written_by_csv_are_read_back_with_their_lines(
     ("content", "row", "match"),
     [
         ("a,b\n1,2\n\n1\n", 4, "expected 2 cells, as in the header, got 1"),
-        ("a,b\n1,2,3\n4,5,6\n", 2, "expected 2 cells, as in the header, got 3"),
+        ("a,b\n1,2,3\n4,5\n", 2, "expected 2 cells, as in the header, got 3"),
         ("a,b,a\n1,2,3\n", 1, "column 'a': 2 columns have this name"),
-        ('a,b\n1,"2\n3,4\n', None, "expected a table of text in UTF-8"),
-        ("a,b\n1,\xb5\n".encode("latin-1"), None, "UTF-8"),
+        ('a,b\n1,"2\n3,4\n', 2, "each within a pair of quotes or without any"),
         ("", None, "expected a header and rows"),
         ("a,b\n,\n\n", None, "expected a header and rows"),
     ],
@@ -126,7 +129,7 @@ def test_numbers(read: Read) -> None:
     pd.testing.assert_series_equal(table.numbers("x", ("NA",)), expected)
 
 
-@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999", "3,5", "1_000", "True", "0x1F", "n/a", "NA"])
+@pytest.mark.parametrize("text", ["nan", "inf", "-Infinity", "1e999", "1,234", "1_000", "٣", "True", "0x1F", "NA"])
 def test_cells_that_are_no_number(read: Read, text: str) -> None:
     with pytest.raises(FileError, match="expected a number") as caught:
         read(f"x;y\n1;1\n{text};1\n").numbers("x", ("",))

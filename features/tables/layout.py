@@ -1,0 +1,294 @@
+"""The one door to tables of text: any encoding, delimiter or workbook becomes a header and rows of cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain, islice
+from pathlib import Path
+
+from features.errors import FileError
+from features.tables.decimals import (
+    DecimalMark,
+    find_decimal_mark,
+    has_thousands_mark,
+    is_number,
+    with_decimal_point,
+)
+from features.tables.delimited import Row, find_delimiter, read_rows, unequal_length
+from features.tables.encoding import find_encoding, open_text
+from features.tables.workbook import is_workbook, read_workbook
+
+ROW_NAME = "row_name"
+"""The name of the first column where the header names all columns but this one, as R's `write.table` does."""
+MAX_COLUMNS = 250_000
+"""The most columns; Excel has 16,384, and the widest tables of sequence variants about 100,000."""
+
+_MAX_LINES_ABOVE_HEADER = 10_000
+_MAX_DELIMITERS = 8 * MAX_COLUMNS
+_SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 2**20
+_COMMENTED_HEADERS = {
+    "otuid",
+    "sampleid",
+    "featureid",
+    "asvid",
+    "cladename",
+    "id",
+    "name",
+    "sample",
+    "taxon",
+    "patientid",
+}
+"""First cells of headers that are marked as comments, without case and punctuation."""
+_PLAIN_HEADERS = {"clade_name", "ID", "SampleID"}
+"""First cells of headers above which MetaPhlAn writes comments that look like a header."""
+_KEY_NAME = re.compile(
+    r"(?i)(^|[\W_])(ids?|patients?|subjects?|participants?|sampleid|samples?|tax(on|a)|species|genus|clade|otu|asv|feature"
+    r"|names?|analyte|assay|cytokine|marker|protein|gene)([\W_]|$)|id$"
+)
+"""Names of first columns: a header that begins with one is short of another name."""
+_EXCEL_ERRORS = ("#N/A", "#REF!", "#DIV/0!", "#VALUE!", "#NAME?", "#NUM!", "#NULL!")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file writes its table.
+
+    Attributes
+    ----------
+    encoding : str
+        The encoding, as 'UTF-16', or 'Excel workbook'.
+    delimiter : str
+        The character between two cells; a space stands for a run of spaces, empty in a workbook.
+    decimal_mark : {'.', ','}
+        The decimal mark of the file; cells are returned with a decimal point.
+    notes : tuple of str
+        Whatever else was understood: that the header is one cell short, which sheet of a workbook was read.
+    """
+
+    encoding: str
+    delimiter: str
+    decimal_mark: DecimalMark = "."
+    notes: tuple[str, ...] = ()
+
+    def conversions(self) -> tuple[str, ...]:
+        """Return what was converted to read the table, such as "decimal commas"; empty for plain UTF-8."""
+        encoding = (self.encoding,) if self.encoding != "UTF-8" else ()
+        return (*encoding, *(("decimal commas",) if self.decimal_mark == "," else ()), *self.notes)
+
+
+@dataclass(frozen=True)
+class OpenTable:
+    """A table while its file is open.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    layout : Layout
+        How the file writes it.
+    comments : list of Row
+        The rows that begin with '#' above the header.
+    header : Row
+        The names of the columns.
+    rows : iterator of Row
+        The rows that hold anything, each as long as the header, without comments.
+    """
+
+    path: Path
+    layout: Layout
+    comments: list[Row]
+    header: Row
+    rows: Iterator[Row]
+
+
+@contextmanager
+def open_table(path: Path, content: bytes | None = None) -> Iterator[OpenTable]:
+    """Open a table of text: TSV, CSV or an Excel workbook, compressed by gzip or not.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : bytes, optional
+        The bytes to read instead of those on the disk, as of a table inside an archive.
+
+    Raises
+    ------
+    FileError
+        If the file holds no such table; also if a row that is read while it is open shows this.
+    """
+    if is_workbook(path, content):
+        sheet = read_workbook(path, content=content)
+        unread = f", not {', '.join(sheet.unread)}" if sheet.unread else ""
+        mark = find_decimal_mark(row.cells for row in sheet.rows)
+        layout = Layout("Excel workbook", "", mark, (f"sheet {sheet.name!r}{unread}",))
+        n_comments = next((i for i, row in enumerate(sheet.rows) if not _is_comment(row)), len(sheet.rows))
+        yield _table(path, layout, sheet.rows[:n_comments], iter(sheet.rows[n_comments:]))
+        return
+    encoding = find_encoding(path, content)
+    mark = "."
+    if "," in encoding.may_hold:
+        with open_text(path, encoding, content) as text:
+            lines = _Lines(path, text)
+            if lines.delimiter != "," or '"' in encoding.may_hold:
+                mark = find_decimal_mark(row.cells for row in lines.rows)
+    with open_text(path, encoding, content) as text:
+        lines = _Lines(path, text)
+        yield _table(path, Layout(encoding.name, lines.delimiter, mark), lines.comments, lines.rows)
+
+
+class _Lines:
+    """Lines of text, parted into comments above the header and rows.
+
+    Attributes
+    ----------
+    delimiter : str
+        The character between two cells.
+    comments : list of Row
+        The lines above the first row that begin with '#'.
+    rows : iterator of Row
+        The rows.
+    """
+
+    def __init__(self, path: Path, text: Iterator[str]) -> None:
+        comments: list[tuple[int, str]] = []
+        line, number = "", 0
+        for number, line in enumerate(text, start=1):
+            if number > _MAX_LINES_ABOVE_HEADER:
+                raise FileError(
+                    f"expected a header, got {number - 1:,} empty lines and comments above it; remove them", file=path
+                )
+            if line.startswith("#") and not line.startswith(_EXCEL_ERRORS):
+                comments.append((number, line))
+            elif line.strip():
+                break
+            line = ""
+        if max(map(line.count, "\t;,|")) > _MAX_DELIMITERS:
+            raise _too_wide(path, number, "millions")
+        sample = [line] if line else []
+        n_characters = len(line)
+        while len(sample) <= _SAMPLE_LINES and n_characters < _SAMPLE_CHARACTERS and (line := next(text, "")):
+            sample.append(line)
+            n_characters += len(line)
+        self.delimiter = find_delimiter(sample or [comment for _, comment in comments[-1:]]) or ","
+        self.comments = [Row(position, _comment_cells(path, comment, self.delimiter)) for position, comment in comments]
+        self.rows = read_rows(path, chain(sample, text), self.delimiter, first_line=number)
+
+
+def _comment_cells(path: Path, line: str, delimiter: str) -> list[str]:
+    try:
+        return next(read_rows(path, [line], delimiter)).cells
+    except FileError:
+        return [line.strip()]
+
+
+def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[Row]) -> OpenTable:
+    """Return the table of these rows, the first of which is the header unless a comment is."""
+    rows = (row for row in raw_rows if any(map(str.strip, row.cells)))
+    sample = list(islice(rows, _SAMPLE_LINES))
+    if comments and _is_header(comments, sample):
+        header, comments = comments[-1], comments[:-1]
+    elif sample:
+        header, sample = sample[0], sample[1:]
+    else:
+        raise FileError("expected a header and rows, got no line with text: the file is empty", file=path)
+    names = [name.strip() for name in header.cells]
+    while names and not names[-1]:
+        names.pop()
+    if len(names) > MAX_COLUMNS:
+        raise _too_wide(path, header.line, f"{len(names):,}")
+    body = [row for row in sample if not _is_comment(row)]
+    if _is_short(path, header, names, body):
+        names = [ROW_NAME, *names]
+        layout = replace(layout, notes=(*layout.notes, f"a first column without a name, called {ROW_NAME}"))
+    checked = _checked_rows(path, layout, len(names), chain(sample, rows))
+    return OpenTable(path, layout, comments, Row(header.line, names), checked)
+
+
+def _too_wide(path: Path, line: int, number: str) -> FileError:
+    return FileError(
+        f"expected at most {MAX_COLUMNS:,} columns, got {number}. Write the table with rows and columns swapped",
+        file=path,
+        row=line,
+    )
+
+
+def _is_header(comments: Sequence[Row], rows: Sequence[Row]) -> bool:
+    """Tell whether the last comment is the header, as in the text exports of BIOM and QIIME.
+
+    It is if it has as many cells as the row below, and either begins like such a header, or the row below holds numbers
+    while the comment holds none, or it is the only comment of that length: cBioPortal writes several above its header.
+    """
+    comment_cells = comments[-1].cells
+    if not rows:
+        return len(comment_cells) > 1
+    first_row = rows[0].cells
+    if len(comment_cells) != len(first_row) or len(comment_cells) < 2 or first_row[0].strip() in _PLAIN_HEADERS:
+        return False
+    if re.sub(r"[\W_]", "", comment_cells[0]).casefold() in _COMMENTED_HEADERS:
+        return True
+    numbers_below, numbers_in_comment = (any(map(is_number, cells[1:])) for cells in (first_row, comment_cells))
+    if numbers_below or numbers_in_comment:
+        return numbers_below and not numbers_in_comment
+    return sum(len(comment.cells) == len(first_row) for comment in comments) == 1
+
+
+def _is_comment(row: Row) -> bool:
+    """Tell whether a row is a comment: it begins with '#', but not with '#12' or one of Excel's errors."""
+    label = row.cells[0].lstrip()
+    return label.startswith("#") and not label.startswith(_EXCEL_ERRORS) and not label[1:].isdigit()
+
+
+def _is_short(path: Path, header: Row, names: Sequence[str], rows: Sequence[Row]) -> bool:
+    """Tell whether the header names all columns but the first, as R's `write.table` writes it.
+
+    Raises
+    ------
+    FileError
+        If every row has one cell more than the header, and another column than the first may be without a name.
+    """
+    if not rows or any(len(row.cells) != len(names) + 1 for row in rows) or not any(row.cells[-1] for row in rows):
+        return False
+    labels = [row.cells[0] for row in rows]
+    if _KEY_NAME.search(names[0]) or not all(labels) or len(set(labels)) < len(labels):
+        raise FileError(
+            f"the header names {len(names)} columns, and the rows have {len(names) + 1} cells. Name the column that "
+            "has no name; R writes all names by write.table(..., col.names = NA)",
+            file=path,
+            row=header.line,
+        )
+    return True
+
+
+def _checked_rows(path: Path, layout: Layout, n_columns: int, rows: Iterator[Row]) -> Iterator[Row]:
+    for row in rows:
+        if _is_comment(row):
+            continue
+        cells = row.cells
+        if len(cells) != n_columns:
+            cells = _trimmed(path, row, n_columns)
+        if layout.decimal_mark == ",":
+            cells = _with_decimal_points(path, row.line, cells)
+        yield Row(row.line, cells)
+
+
+def _trimmed(path: Path, row: Row, n_columns: int) -> list[str]:
+    """Return the cells under the names of a header whose last cells, and the row's, are empty."""
+    if len(row.cells) < n_columns or any(map(str.strip, row.cells[n_columns:])):
+        raise unequal_length(path, row, n_columns)
+    return row.cells[:n_columns]
+
+
+def _with_decimal_points(path: Path, line: int, cells: Sequence[str]) -> list[str]:
+    for cell in cells:
+        if "." in cell and has_thousands_mark(cell, ","):
+            raise FileError(
+                f"{cell!r} has marks between thousands in a table with decimal commas; expected '1234,5'. Write the "
+                "number without them",
+                file=path,
+                row=line,
+            )
+    return [with_decimal_point(cell) if "," in cell else cell for cell in cells]
