@@ -1,4 +1,4 @@
-"""Errors as the API returns them: JSON of one shape, `serving.schemas.ErrorResponse`, whatever went wrong."""
+"""Errors: pages for the pages, and JSON of one shape for the API, `serving.schemas.ErrorResponse`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from features.errors import InputError, TaxokineError
 from serving.errors import status_of
+from serving.pages.error_pages import error_page, expects_page
 from serving.schemas import ErrorResponse, Problem
 
 MAX_PROBLEMS = 10
@@ -30,6 +31,15 @@ _CODES = {
     500: "internal",
     503: "model_missing",
 }
+_API_MESSAGES = {
+    404: "there is nothing at this path; /docs lists the paths",
+    405: "this path does not take {method}; /docs lists its methods",
+}
+_PAGE_MESSAGES = {
+    404: "the server has no page at {path}; go back to the candidates",
+    405: "{path} does not take {method} requests; open the page from the menu",
+    400: "the form cannot be read ({detail}); go back and send it again",
+}
 _PLACE = re.compile(r"((?:patient|taxa|immune|outcomes)\b[^:\[]*?)(?:\[|:| sum)")
 # Where a field is a union, pydantic appends the names of the types it tried to the place of the field.
 _PLACE_DEPTH = {"patient": 2, "taxa": 3, "immune": 3}
@@ -38,16 +48,19 @@ _JSON_TYPES = {"dict_type": "an object", "model_attributes_type": "an object", "
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Make an application return every foreseen error as an `ErrorResponse`."""
+    """Make an application return every foreseen error as a page or as an `ErrorResponse`."""
     app.add_exception_handler(TaxokineError, _on_taxokine_error)
     app.add_exception_handler(ValidationError, _on_malformed_json)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
-    for status in (404, 405):
-        app.add_exception_handler(status, _on_unknown_route)
+    app.add_exception_handler(HTTPException, _on_http_error)
 
 
-def error_response(status: int, *problems: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """Return the response that reports these problems, at least one."""
+def error_response(
+    request: Request, status: int, *problems: Problem, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the response that reports these problems, at least one: a page where one is expected, else JSON."""
+    if expects_page(request):
+        return error_page(request, status, "; ".join(problem.message for problem in problems))
     body = ErrorResponse.from_problems(_CODES[status], *problems).model_dump_json()
     return Response(body, status, headers, "application/json")
 
@@ -57,14 +70,14 @@ async def _on_taxokine_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     place = _PLACE.match(str(error)) if isinstance(error, InputError) else None
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return error_response(status, Problem(place=place and place[1], message=str(error)), headers=headers)
+    return error_response(request, status, Problem(place=place and place[1], message=str(error)), headers=headers)
 
 
 async def _on_malformed_json(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
     cause = error.errors(include_url=False)[0]["ctx"]["error"]
     message = f"the body is not JSON: {cause}; send UTF-8 JSON, with null for unknown values"
-    return error_response(400, Problem(place=None, message=message))
+    return error_response(request, 400, Problem(place=None, message=message))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -74,16 +87,16 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
         # The first part of a location says that the field belongs to the body.
         problem = _problem(detail["loc"][1:], detail["type"], detail["input"], detail["msg"])
         problems.setdefault(problem.place, problem)
-    return error_response(422, *list(problems.values())[:MAX_PROBLEMS])
+    return error_response(request, 422, *list(problems.values())[:MAX_PROBLEMS])
 
 
-async def _on_unknown_route(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = {
-        404: "there is nothing at this path; /docs lists the paths",
-        405: f"this path does not take {request.method}; /docs lists its methods",
-    }[error.status_code]
-    return error_response(error.status_code, Problem(place=None, message=message), headers=error.headers)
+    messages = _PAGE_MESSAGES if expects_page(request) else _API_MESSAGES
+    message = messages.get(error.status_code, "{detail}").format(
+        path=request.url.path, method=request.method, detail=error.detail
+    )
+    return error_response(request, error.status_code, Problem(place=None, message=message), headers=error.headers)
 
 
 def _problem(location: tuple[int | str, ...], kind: str, value: object, message: str) -> Problem:

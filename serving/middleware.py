@@ -1,4 +1,4 @@
-"""Middleware: response headers that protect the reader, and the answer to an unforeseen failure."""
+"""Middleware: response headers that protect the reader, and the response to an unforeseen failure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import traceback
 
 from starlette.datastructures import MutableHeaders
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.error_responses import error_response
@@ -62,5 +62,6 @@ class ProtectResponses:
             _LOG.error("request %s failed: %s\n%s", reference, type(error).__name__, trace)
             if not response_started:
                 message = f"the server failed on this request; its log has the place, under {reference}"
-                response = error_response(500, Problem(place=None, message=message))
+                request = Request(scope, receive)
+                response = error_response(request, 500, Problem(place=None, message=message))
                 await response(scope, receive, send_protected)

@@ -1,4 +1,4 @@
-"""Templates, and the route class of pages, whose errors are pages and whose responses no cache stores."""
+"""Templates, and the route class of pages, whose responses no cache stores."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse
 
-from features.errors import TaxokineError
 from serving.accounts import Visitor
-from serving.errors import SignInRequired, status_of
+from serving.errors import SignInRequired
 from serving.pages.filters import FILTERS
 from serving.schemas import NOTICE
 
@@ -39,8 +38,20 @@ def render(request: Request, template: str, status: int = 200, **content: object
     return _TEMPLATES.TemplateResponse(request, f"{template}.html.jinja", content, status_code=status)
 
 
+def protect_page(response: Response) -> Response:
+    """Set the headers of a page: it loads the files of this server only, and no cache stores it."""
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
+    # With "no-referrer", browsers send "Origin: null" with the forms of this server too.
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 class PageRoute(APIRoute):
-    """A route that turns errors into pages, and redirects to the sign-in page where there is no session."""
+    """A route whose responses are pages; it redirects to the sign-in page where there is no session.
+
+    `serving.error_responses` turns its errors into pages.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
         """Return the handler of requests."""
@@ -51,13 +62,7 @@ class PageRoute(APIRoute):
                 response = await handle(request)
             except SignInRequired:
                 response = _redirect_to_sign_in(request)
-            except TaxokineError as error:
-                response = render(request, "error", status_of(error), message=str(error))
-            response.headers.setdefault("Content-Security-Policy", _POLICY)
-            # With "no-referrer", browsers send "Origin: null" with the forms of this server too.
-            response.headers["Referrer-Policy"] = "same-origin"
-            response.headers["Cache-Control"] = "no-store"
-            return response
+            return protect_page(response)
 
         return handle_as_page
 

@@ -17,6 +17,12 @@ from serving.pages.rendering import PageRoute, render
 COOKIE = "taxokine_session"
 
 
+def session_visitor(request: Request) -> Visitor | None:
+    """Return the user of the request's session; None where it belongs to none."""
+    accounts: Accounts = request.app.state.accounts
+    return accounts.visitor(request.cookies.get(COOKIE, ""))
+
+
 def require_visitor(request: Request) -> Visitor:
     """Return the signed-in user.
 
@@ -25,8 +31,7 @@ def require_visitor(request: Request) -> Visitor:
     SignInRequired
         The request belongs to no session.
     """
-    accounts: Accounts = request.app.state.accounts
-    visitor = accounts.visitor(request.cookies.get(COOKIE, ""))
+    visitor = session_visitor(request)
     if visitor is None:
         raise SignInRequired("sign in first")
     request.state.visitor = visitor

@@ -117,6 +117,56 @@ def test_an_unknown_patient_gets_an_error_page(visitor):
     assert "<script>alert" not in response.text
 
 
+BROWSER = {"Accept": "text/html,application/xhtml+xml"}
+
+
+def assert_is_page(response: httpx.Response, status: int, words: str) -> None:
+    assert response.status_code == status
+    assert response.headers["content-type"].startswith("text/html")
+    assert words in response.text
+    assert 'class="brand"' in response.text
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/nowhere", 404, "no page at /nowhere"),
+        ("/patients", 404, "no page at /patients"),
+        ("/static/none.css", 404, "no page at"),
+        ("/patients/nobody", 404, "has no patient"),
+        ("/patients/SIM-001?visit=last", 422, "got &#39;last&#39;"),
+        ("/patients/SIM-001?worth=much", 422, "got &#39;much&#39;"),
+        ("/example?worth=", 422, "Worth: got"),
+        ("/answer", 405, "does not take GET"),
+    ],
+)
+def test_what_a_browser_cannot_open_gets_a_page(visitor, path, status, words):
+    assert_is_page(visitor.get(path, headers=BROWSER), status, words)
+
+
+def test_a_path_that_no_browser_asks_for_gets_json(visitor):
+    assert visitor.get("/nowhere").json()["error"]["code"] == "not_found"
+    assert visitor.get("/v1/nowhere", headers=BROWSER).json()["error"]["code"] == "not_found"
+    assert visitor.get("/v1/models", headers=BROWSER).json()["error"]["code"] == "not_authorised"
+
+
+@pytest.mark.parametrize("worth", ["nan", "inf", "-1", "0", "1e300"])
+def test_every_weight_that_is_a_number_gives_the_page_of_the_patient(visitor, worth):
+    assert visitor.get(f"/patients/SIM-001?worth={worth}").status_code == 200
+
+
+def test_a_crash_gets_a_page_that_quotes_nothing(visitor, monkeypatch):
+    def crash(*_: object) -> None:
+        raise RuntimeError("patient Jane Doe")
+
+    monkeypatch.setattr("serving.pages.routes.patient_view", crash)
+    response = visitor.get("/patients/SIM-001")
+    assert_is_page(response, 500, "its log has the place, under")
+    assert "Jane" not in response.text
+
+
 def test_only_researchers_see_the_models(visitor, site):
     assert visitor.get("/models").status_code == 401
     with httpx.Client(base_url=site, follow_redirects=True) as ada:
