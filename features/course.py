@@ -90,7 +90,8 @@ def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[st
     for name, part in course:
         if part is None:
             continue
-        rows = _Rows(read_text_table(paths[part.file], may_be_empty=True), part, patients)
+        table = read_text_table(paths[part.file], may_be_empty=True).keep_rows(part.keep_rows)
+        rows = _Rows(table, part, patients)
         match part:
             case Transplants():
                 tables[name] = _transplants(rows, part)

@@ -33,6 +33,7 @@ def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str,
     events = None
     if isinstance(outcomes.toxicity, Events):
         table = read_text_table(paths[outcomes.toxicity.events], may_be_empty=True)
+        table = table.keep_rows(outcomes.toxicity.keep_rows)
         events = _read_events(outcomes.toxicity, table, sheet, manifest)
     if sheet is None or manifest.patients is None:
         return OutcomeLabels({}, events)

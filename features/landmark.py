@@ -64,14 +64,14 @@ def landmark_table(cohort: Cohort, spec: LandmarkSpec = BASELINE) -> FeatureTabl
     Raises
     ------
     InputError
-        The days contradict each other, or nothing tells which of a patient's samples is the first or the last.
+        The days contradict each other, nothing tells which undated visits precede day 0, or which of a patient's
+        samples is the first or the last.
     """
     latest_sample = cohort.manifest.clock.latest_sample
     landmark = spec.landmark if latest_sample is None else min(spec.landmark, latest_sample)
     _check_days(landmark, spec)
     recipients = cohort.samples[~cohort.samples["donor"]]
-    days = recipients["day"]
-    eligible = recipients[days.isna() | days.between(landmark - spec.window, landmark)]
+    eligible = recipients[_is_eligible(cohort, recipients, landmark - spec.window, landmark)]
     n_excluded = recipients["patient"].nunique() - eligible["patient"].nunique()
     stool = _representative_samples(cohort, eligible.sort_values(["patient", "day", "visit"], kind="stable"), spec)
     stool = stool.reset_index(names="position")
@@ -103,6 +103,22 @@ def _check_days(landmark: float, spec: LandmarkSpec) -> None:
         raise InputError(
             f"expected a day after the landmark ({landmark:g}) for events to count by, got {spec.by_day:g}"
         )
+
+
+def _is_eligible(cohort: Cohort, samples: pd.DataFrame, first_day: float, last_day: float) -> pd.Series[bool]:
+    """Return which samples are of these days, or undated and taken by day 0 as the manifest says, (n_samples,)."""
+    part, days, visits = cohort.manifest.samples, samples["day"], samples["visit"]
+    if part.needs_baseline_visit and visits.nunique() > 1:
+        numbers = ", ".join(f"{visit:g}" for visit in sorted(visits.unique()))
+        raise InputError(
+            f"{cohort.name}: stool is of visits {numbers}, which are not dated, so that nothing tells which precede "
+            "the landmark. In the manifest's samples, name the last visit on or before day 0, as in 'baseline_visit: "
+            f'1\', or state days, as in \'day: {{column: {part.visit}, labels: {{"1": -7, "2": 42}}}}\''
+        )
+    is_baseline = days.isna()
+    if part.baseline_visit is not None:
+        is_baseline &= visits <= part.baseline_visit
+    return is_baseline | days.between(first_day, last_day)
 
 
 def _representative_samples(cohort: Cohort, samples: pd.DataFrame, spec: LandmarkSpec) -> pd.DataFrame:
@@ -159,9 +175,12 @@ def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excl
         notes.append(f"samples up to {clock.name} {spec.landmark:g} only, not {requested:g}: {reason}")
     if n_excluded:
         days = f"{clock.name} {spec.landmark - spec.window:g} to {spec.landmark:g}"
+        if samples.baseline_visit is not None:
+            days = f"visits up to {samples.baseline_visit:g}"
         notes.append(f"{n_excluded} patients have no stool from {days}")
     if samples.day is None:
-        notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or 'by visit'}")
+        until = "by visit" if samples.baseline_visit is None else f"visits up to {samples.baseline_visit:g}"
+        notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or until}")
     if immune is not None and immune.day is None:
         notes.append(f"blood is not dated; its time is that of the publication: {immune.baseline or 'by visit'}")
     if not cohort.donors.empty:

@@ -98,8 +98,10 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
     training_like = landmark_table(source, LandmarkSpec(landmark=landmark))
     at_landmark = dict(zip(training_like.rows["sample"], table_candidates(training_like), strict=True))
     # Without the last day of samples, each visit is a row, also those that no model may be trained on.
-    open_ended = clock.model_copy(update={"latest_sample": None})
-    everything = replace(source, manifest=source.manifest.model_copy(update={"clock": open_ended}))
+    open_ended: dict[str, object] = {"clock": clock.model_copy(update={"latest_sample": None})}
+    if source.manifest.samples.baseline_visit is not None:
+        open_ended["samples"] = source.manifest.samples.model_copy(update={"baseline_visit": math.inf})
+    everything = replace(source, manifest=source.manifest.model_copy(update=open_ended))
     table = landmark_table(everything, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
     visits: dict[str, list[Visit]] = {}
     baseline: dict[str, int] = {}

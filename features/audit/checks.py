@@ -46,6 +46,7 @@ from features.audit.times import (
     late_baseline,
     stool_after_start,
     undated_samples,
+    unnamed_baseline_visit,
     visits_apart,
 )
 from features.cohort import Cohort
@@ -65,6 +66,7 @@ COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     donors_among_patients,
     late_baseline,
     undated_samples,
+    unnamed_baseline_visit,
     events_before_treatment,
     dates_after_death,
     visits_apart,

@@ -56,6 +56,11 @@ KINDS: Mapping[str, Kind] = {
         "the sample called baseline was taken after day 0, and the treatment may have changed it",
         "let the manifest name the day alone; the landmark then decides which samples enter",
     ),
+    "no-baseline-visit": Kind(
+        "error",
+        "nothing tells which visits precede day 0, and a later one would stand for the patient",
+        "name the last visit on or before day 0 as the manifest's 'samples.baseline_visit', or state days",
+    ),
     "mixed-units": Kind(
         "error",
         "a sample in another unit than its table's is wrong by a factor of a hundred",
@@ -151,8 +156,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "paired-by-label": Kind(
         "warning",
-        "stool and blood of one visit number were taken at different times",
-        "remove 'visit' from the manifest, so that blood is paired by day",
+        "stool and blood of one visit number may have been taken at different times",
+        "compare the visits with the protocol; where both are dated, remove 'visit' from the manifest, so that blood "
+        "is paired by day",
     ),
     "blood-far": Kind(
         "warning",

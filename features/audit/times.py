@@ -15,6 +15,8 @@ from features.tables.text import finite_numbers
 
 MAX_GAP_DAYS = 14.0
 """Days between stool and blood beyond which they do not describe one state of the patient."""
+MIN_SHIFTED_VISITS = 5
+"""Visits from which one and the same shift between the days of stool and blood is no coincidence."""
 
 
 def late_baseline(cohort: Cohort) -> Iterator[Finding]:
@@ -41,6 +43,15 @@ def undated_samples(cohort: Cohort) -> Iterator[Finding]:
         contrast = "; stool is dated" if samples.day else ""
         description = f"blood is not dated ({immune.baseline or 'numbered visits'}){contrast}"
         yield new_finding("undated", cohort.name, description)
+
+
+def unnamed_baseline_visit(cohort: Cohort) -> Iterator[Finding]:
+    """Find undated visits of which none is named as the baseline."""
+    samples = cohort.samples[~cohort.samples["donor"]]
+    visits = sorted(samples["visit"].dropna().unique())
+    if cohort.manifest.samples.needs_baseline_visit and len(visits) > 1:
+        description = f"stool is of {len(visits)} visits without days, and no baseline visit is named"
+        yield new_finding("no-baseline-visit", cohort.name, description, [f"visit {visit:g}" for visit in visits])
 
 
 def stool_after_start(patients: AuditedPatients) -> Iterator[Finding]:
@@ -131,21 +142,46 @@ def events_before_landmark(table: FeatureTable, outcome: str | None) -> Iterator
 
 
 def visits_apart(cohort: Cohort) -> Iterator[Finding]:
-    """Find numbered visits whose stool and blood, both dated, are far apart."""
-    blood, samples = cohort.manifest.immune, cohort.samples
-    if blood is None or cohort.immune is None or not (blood.day and blood.visit and cohort.manifest.samples.day):
+    """Find stool and blood of one visit number that differ in time, or whose visits are numbered differently."""
+    blood, samples = cohort.manifest.immune, cohort.samples[~cohort.samples["donor"]]
+    if blood is None or cohort.immune is None or not blood.visit:
         return
-    draws = cohort.immune.rows[[blood.patient, blood.day, blood.visit]].drop_duplicates()
-    draws = draws.set_axis(["patient", "draw_day", "visit"], axis=1)
-    draws[["draw_day", "visit"]] = draws[["draw_day", "visit"]].apply(finite_numbers)
+    columns = [column for column in (blood.patient, blood.visit, blood.day) if column]
+    draws = (
+        cohort.immune.rows[columns].drop_duplicates().set_axis(["patient", "visit", "draw_day"][: len(columns)], axis=1)
+    )
+    draws = draws.assign(**{name: finite_numbers(draws[name]) for name in draws.columns[1:]})
+    if not (blood.day and cohort.manifest.samples.day):
+        yield from _visit_numbers_differ(cohort, samples, draws)
+        return
     visits = samples.merge(draws, on=["patient", "visit"])
-    gap = (visits["draw_day"] - visits["day"]).abs()
-    if (gap > MAX_GAP_DAYS).any():
+    shift = visits["draw_day"] - visits["day"]
+    far, description = shift.abs() > MAX_GAP_DAYS, ""
+    if far.any():
         description = (
-            f"stool and blood are paired by visit; in {(gap > MAX_GAP_DAYS).sum()} of {len(visits)} visits they are "
-            f"more than {MAX_GAP_DAYS:g} days apart, up to {gap.max():g}"
+            f"in {far.sum()} of {len(visits)} visits they are more than {MAX_GAP_DAYS:g} days apart, "
+            f"up to {shift.abs().max():g}"
         )
-        yield new_finding("paired-by-label", cohort.name, description, visits["sample"][gap > MAX_GAP_DAYS])
+    elif len(shift) >= MIN_SHIFTED_VISITS and shift.nunique() == 1 and shift.iloc[0] != 0:
+        far, description = shift != 0, f"in all {len(visits)} visits blood is dated {shift.iloc[0]:+g} days from stool"
+    if description:
+        description = f"stool and blood are paired by visit; {description}"
+        yield new_finding("paired-by-label", cohort.name, description, visits["sample"][far])
+
+
+def _visit_numbers_differ(cohort: Cohort, samples: pd.DataFrame, draws: pd.DataFrame) -> Iterator[Finding]:
+    """Find undated visits whose numbers differ between stool and blood: one number may mean two times."""
+    with_both = set(samples["patient"]) & set(draws["patient"])
+    of_stool = set(samples["visit"][samples["patient"].isin(with_both)].dropna())
+    of_blood = set(draws["visit"][draws["patient"].isin(with_both)].dropna())
+    if of_stool and of_stool != of_blood:
+        numbers = [", ".join(f"{visit:g}" for visit in sorted(visits)) for visits in (of_stool, of_blood)]
+        description = (
+            f"stool and blood are paired by visit, undated; stool is of visits {numbers[0]}, blood of {numbers[1]}, so "
+            "that one number may mean two times"
+        )
+        rows = [f"visit {visit:g}" for visit in sorted(of_stool ^ of_blood)]
+        yield new_finding("paired-by-label", cohort.name, description, rows)
 
 
 def distant_blood(table: FeatureTable) -> Iterator[Finding]:

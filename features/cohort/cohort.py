@@ -106,9 +106,13 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     """
     manifest = load_manifest(name_or_path)
     paths = locate_files(manifest, data, fetch=fetch)
-    samples_table = read_text_table(paths[manifest.samples.file])
-    samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths))
-    sheet = read_patient_sheet(manifest, paths, samples_table, samples.frame)
+    samples_table = read_text_table(paths[manifest.samples.file]).keep_rows(manifest.samples.keep_rows)
+    patients_table = None
+    if (part := manifest.patients) is not None:
+        patients_table = read_text_table(paths[part.file]).keep_rows(part.keep_rows)
+    dates = None if part is None or patients_table is None else (patients_table, part.patient)
+    samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths), dates)
+    sheet = read_patient_sheet(manifest, patients_table, samples_table, samples.frame)
     patients = frozenset(samples.frame.loc[~samples.frame["donor"], "patient"] if sheet is None else sheet.patients)
     immune = _read_immune(manifest.immune, paths, samples.frame, None if sheet is None else patients)
     _check_excluded_columns(manifest, samples_table, sheet, immune)

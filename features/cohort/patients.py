@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -12,7 +10,7 @@ from features.cohort.samples import donor_rows
 from features.columns import Column
 from features.errors import FileError
 from features.manifest import ClinicalField, Manifest, Patients
-from features.tables.text import TextTable, read_text_table
+from features.tables.text import TextTable
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,9 @@ class Clinical:
 
 
 def read_patient_sheet(
-    manifest: Manifest, paths: Mapping[str, Path], samples_table: TextTable, samples: pd.DataFrame
+    manifest: Manifest, table: TextTable | None, samples_table: TextTable, samples: pd.DataFrame
 ) -> PatientSheet | None:
-    """Read the patients' sheet, None where the manifest names none.
+    """Return the patients of a sheet, None where the manifest names none.
 
     Raises
     ------
@@ -69,11 +67,10 @@ def read_patient_sheet(
         If a patient with stool has no row, or a patient has two values where one is expected.
     """
     part = manifest.patients
-    if part is None:
+    if part is None or table is None:
         return None
-    table = read_text_table(paths[part.file])
-    is_samples_sheet = part.file == manifest.samples.file
-    if is_samples_sheet:
+    is_samples_sheet = part.file == manifest.samples.file and part.keep_rows == manifest.samples.keep_rows
+    if part.file == manifest.samples.file:
         # Donors may have been patients of an earlier trial, with outcomes of their own.
         table = table.select(~donor_rows(manifest.samples, table))
     without_row = samples[~samples["donor"] & ~samples["patient"].isin(table.column(part.patient))]
@@ -114,7 +111,7 @@ def read_clinical(sheet: PatientSheet | None, samples: pd.DataFrame) -> Clinical
 def _covariate_columns(name: str, field: ClinicalField, table: TextTable) -> dict[str, pd.Series[float]]:
     values_key = f"patients.covariates.{name}.values"
     if field.values is None:
-        return {name: table.numbers(field.column, field.missing, values_key)}
+        return {name: _numbers(field, table, values_key)}
     meanings: dict[str, str | bool | None] = {**dict.fromkeys(field.missing), **field.values}
     category = pd.Series(table.decode(field.column, meanings, values_key), index=table.frame.index, dtype=object)
     if all(isinstance(value, bool) for value in field.values.values()):
@@ -125,6 +122,12 @@ def _covariate_columns(name: str, field: ClinicalField, table: TextTable) -> dic
         Column("clinical", name, level).name: (category == level).astype(float).where(category.notna())
         for level in levels
     }
+
+
+def _numbers(field: ClinicalField, table: TextTable, values_key: str) -> pd.Series[float]:
+    """Return a column of numbers, with the number that the manifest states for a cell such as '>89'."""
+    stated = table.column(field.column).map(dict(field.numbers)).astype(float)
+    return stated.fillna(table.numbers(field.column, [*field.missing, *field.numbers], values_key))
 
 
 def read_centres(cohort: str, sheet: PatientSheet | None, samples: pd.DataFrame) -> pd.Series[str]:

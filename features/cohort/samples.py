@@ -11,10 +11,11 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
+from features.cohort.days import sample_days
 from features.columns import Column
 from features.errors import ManifestError
 from features.manifest import Manifest, Samples
-from features.tables.text import TextTable, finite_numbers
+from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
 
@@ -37,8 +38,10 @@ class ProfiledSamples:
     notes: tuple[str, ...]
 
 
-def read_samples(part: Samples, table: TextTable, taxa: TaxaTable) -> ProfiledSamples:
-    """Read the samples' sheet, and match it with the profiles.
+def read_samples(
+    part: Samples, table: TextTable, taxa: TaxaTable, patients: tuple[TextTable, str] | None = None
+) -> ProfiledSamples:
+    """Read the samples' sheet, and match it with the profiles; arguments as of `features.cohort.days.sample_days`.
 
     Raises
     ------
@@ -51,13 +54,14 @@ def read_samples(part: Samples, table: TextTable, taxa: TaxaTable) -> ProfiledSa
     _check_sample_names(part, table, sample_names)
     excluded, reasons = _excluded_samples(part, table, sample_names)
     no_number = pd.Series(np.nan, index=sample_names.index)
+    is_donor = donor_rows(part, table)
     frame = pd.DataFrame(
         {
             "sample": sample_names,
             "patient": table.column(part.patient),
-            "day": no_number if part.day is None else _days(part, table),
+            "day": sample_days(part, table, is_donor, patients),
             "visit": no_number if part.visit is None else table.numbers(part.visit, ()),
-            "donor": donor_rows(part, table),
+            "donor": is_donor,
             "donor_sample": "" if part.donor_sample is None else table.column(part.donor_sample),
             "line": sample_names.index,
         }
@@ -144,19 +148,3 @@ def _excluded_samples(part: Samples, table: TextTable, sample_names: pd.Series[s
         reasons[reason] += len(matches - excluded)
         excluded |= matches
     return excluded, reasons
-
-
-def _days(part: Samples, table: TextTable) -> pd.Series[float]:
-    assert part.day is not None
-    text = table.column(part.day.column)
-    days = finite_numbers(text.str.extract(part.day.pattern, expand=True)["day"])
-    # A donor sample has no day on a recipient's clock.
-    is_invalid = days.isna() & ~donor_rows(part, table)
-    if is_invalid.any():
-        position = int(is_invalid.to_numpy().argmax())
-        raise table.error(
-            f"no day in {text.iloc[position]!r}; samples.day expects {part.day.pattern!r} to find one",
-            part.day.column,
-            position,
-        )
-    return days

@@ -11,6 +11,9 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from features.dates import find_date_order, parse_date
+from features.draft.cells import is_missing
+from features.errors import InputError
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
@@ -18,7 +21,14 @@ PATIENT_COLUMN = (
     r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
 )
 DAY_COLUMN = r"(^|_)days?(_|$)"
-VISIT_COLUMN = r"^(visit|time_?point)(_?(number|no|nr|id))?$"
+VISIT_COLUMN = r"^(visit|time_?point)(_?(number|no|nr|id|name|label))?$"
+DATE_COLUMN = r"(^|_)(date|collected|sampled|collection|sampling|drawn)(_|$)"
+INDEX_DATE_COLUMN = (
+    r"((^|_)(first|start|baseline|index|c1d1)(_|$).*(dose|treatment|therapy|ici|infusion|date|cycle)|"
+    r"(dose|treatment|therapy|ici|infusion|cycle)_(1|one|start|begin)|(^|_)(fmt|transplant(ation)?)(_|$).*date|"
+    r"date.*(fmt|transplant|first|start))"
+)
+"""The columns of the date of day 0: of the first dose, or of the transplant."""
 _DAY_OF_ANOTHER_EVENT = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 
@@ -93,6 +103,25 @@ def find_time_column(frame: pd.DataFrame) -> TimeColumn | None:
         if _holds_numbers_named(str(column), cells, VISIT_COLUMN):
             return TimeColumn("visit", str(column))
     return None
+
+
+def holds_dates(cells: pd.Series[str]) -> bool:
+    """Tell whether every reported cell of a column is a date, its order stated or not."""
+    reported = [cell for cell in cells if not is_missing(cell)]
+    order = find_date_order(reported)
+    try:
+        return bool(reported) and all(parse_date(cell, order) is not None for cell in reported)
+    except InputError:
+        return all(parse_date(cell, "day_first") or parse_date(cell, "month_first") for cell in reported)
+
+
+def day_of_label(label: str) -> float | None:
+    """Return the day that the label of a visit states, as in 'Week 6' or 'baseline'; None where it states none."""
+    word = re.sub(r"[\W_]+", "", label).casefold()
+    if re.fullmatch(r"baseline|bl|pre(treatment|ici|dose|fmt)?|d0|w0|m0", word):
+        return 0.0
+    match = re.fullmatch(r"(?:(d|day|days)|(w|wk|week|weeks))(\d+)", word)
+    return None if match is None else float(match[3]) * (1 if match[1] else 7)
 
 
 def _holds_numbers_named(column: str, cells: pd.Series[str], pattern: str) -> bool:

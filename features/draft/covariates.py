@@ -120,7 +120,12 @@ def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tu
     reported = [value for value in values if value not in missing]
     decode = covariate.decode
     meanings = {value: decode(value) for value in reported} if decode else {}
-    unclear = [value for value in reported if (meanings[value] is None if decode else not is_number(value))]
+    pooled = {value: number for value in reported if covariate.name == "age" and (number := _pooled_age(value))}
+    unclear = [
+        value
+        for value in reported
+        if (meanings[value] is None if decode else value not in pooled and not is_number(value))
+    ]
     if 2 * len(unclear) >= len(values):
         todo = f"{covariate.name} may be {in_yaml(column)}, but {in_yaml(unclear[0])} has no obvious meaning"
         return {}, f"    # TODO: {todo}"
@@ -133,7 +138,24 @@ def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tu
         rule["missing"] = list(dict.fromkeys(["", "NA", *missing, *unclear]))
     if unclear:
         return rule, f"  # TODO: what do {in_yaml(unclear)} mean? Taken as missing"
+    if pooled:
+        rule["numbers"] = pooled
+        return rule, f"  # TODO: confirm the unit, and that {in_yaml(list(pooled))} are ages pooled for privacy"
     return rule, "  # TODO: confirm the unit" if "unit" in rule else ""
+
+
+def _pooled_age(cell: str) -> float | None:
+    """Return the lowest age that a cell such as '>89' or '90+' pools; None of another cell.
+
+    Ages above 89 identify a person, and are published as one group (45 CFR 164.514(b)(2)(i)(C)).
+    """
+    above = re.fullmatch(r"(?:>|over)\s*(89)", cell, re.IGNORECASE)
+    at_least = re.fullmatch(
+        r"(?:>=|\u2265)\s*(89|90)|(89|90)\s*(?:\+|and over|or (?:older|over|above))", cell, re.IGNORECASE
+    )
+    if above:
+        return float(above[1]) + 1
+    return float(at_least[1] or at_least[2]) if at_least else None
 
 
 def reason_in_name(column: str) -> str | None:

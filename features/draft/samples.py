@@ -10,7 +10,19 @@ from pathlib import Path
 import pandas as pd
 
 from features.draft.cells import is_missing
-from features.draft.columns import TimeColumn, columns_matching, find_patient_column, find_time_column, snake_case
+from features.draft.columns import (
+    DATE_COLUMN,
+    INDEX_DATE_COLUMN,
+    VISIT_COLUMN,
+    TimeColumn,
+    columns_matching,
+    day_of_label,
+    find_patient_column,
+    find_time_column,
+    holds_dates,
+    names_matching,
+    snake_case,
+)
 from features.draft.file_kinds import FileKind
 from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
@@ -106,27 +118,70 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
         lines.append(f"  patient: {in_yaml(patient)}  # TODO: no column names patients; each sample is taken as one")
     donor_lines, donor_rows = _draft_donors(sheet)
     recipients = sheet.frame[~donor_rows]
-    time = find_time_column(recipients)
-    lines += [*_time_lines(time, bool(recipients[patient].duplicated().any())), *donor_lines]
-    clock_name, clock_index = _find_clock(time, has_donors=bool(donor_lines))
+    time, dates = find_time_column(recipients), _date_columns(sheet, recipients, patient, sheets)
+    repeats = bool(recipients[patient].duplicated().any())
+    lines += [*_time_lines(time, recipients, dates, has_repeated_patients=repeats), *donor_lines]
+    clock_name, clock_index = _find_clock(time, dates, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
     return SamplesDraft(sheet, patient, patients, donor_rows, match.prefix, clock_name, clock_index, lines)
 
 
-def _time_lines(time: TimeColumn | None, has_repeated_patients: bool) -> list[str]:
-    if time is None:
-        lines = ["  baseline: TODO  # TODO: the publication's words for when stool was sampled"]
-        if has_repeated_patients:
-            lines.append("  # TODO: some patients have several samples; name the column of their 'day' or 'visit'")
-        return lines
-    if time.key == "visit":
-        return [f"  visit: {in_yaml(time.column)}  # guessed: numbers under this name"]
-    day = {"column": time.column, **({"pattern": time.pattern} if time.pattern else {})}
-    return [f"  day: {in_yaml(day)}  # TODO: confirm, and confirm the event at day 0"]
+def _time_lines(
+    time: TimeColumn | None, recipients: pd.DataFrame, dates: tuple[str, str] | None, *, has_repeated_patients: bool
+) -> list[str]:
+    if time is not None and time.key == "day":
+        day = {"column": time.column, **({"pattern": time.pattern} if time.pattern else {})}
+        return [f"  day: {in_yaml(day)}  # TODO: confirm, and confirm the event at day 0"]
+    if dates is not None:
+        day = {"from": dates[0], "index": dates[1]}
+        return [f"  day: {in_yaml(day)}  # guessed: dates under these names; TODO: confirm the event at day 0"]
+    if time is not None:
+        return [
+            f"  visit: {in_yaml(time.column)}  # guessed: numbers under this name",
+            "  # TODO: name the last visit on or before day 0, as in 'baseline_visit: 1', or state days as 'day'",
+        ]
+    labels, lines = _label_column(recipients), []
+    if labels and None not in labels[1].values():
+        rule = {"column": labels[0], "labels": labels[1]}
+        return [f"  day: {in_yaml(rule)}  # guessed from the labels; TODO: confirm each day"]
+    if has_repeated_patients:
+        lines = ["  # TODO: some patients have several samples; name the column of their 'day' or 'visit'"]
+    if labels:
+        known = {label: "TODO" if day is None else day for label, day in labels[1].items()}
+        lines = [f"  # TODO: or state the day of each label: 'day: {in_yaml({'column': labels[0], 'labels': known})}'"]
+    return ["  baseline: TODO  # TODO: the publication's words for when stool was sampled", *lines]
 
 
-def _find_clock(time: TimeColumn | None, *, has_donors: bool) -> tuple[str, str]:
-    words = "fmt" if has_donors else snake_case(time.column) if time else ""
+def _label_column(recipients: pd.DataFrame) -> tuple[str, dict[str, float | None]] | None:
+    """Return the column of the labels of visits, and the day that each states."""
+    for column in names_matching(map(str, recipients), VISIT_COLUMN):
+        labels = list(recipients[column].unique())
+        if 1 < len(labels) <= 20 and not any(map(is_missing, labels)):
+            return column, {label: day_of_label(label) for label in labels}
+    return None
+
+
+def _date_columns(
+    sheet: TextTable, recipients: pd.DataFrame, patient: str, sheets: Sequence[TextTable]
+) -> tuple[str, str] | None:
+    """Return the column of the date of each sample, and that of day 0, which may stand in a sheet of patients."""
+    named = [name for name in names_matching(sheet.header, DATE_COLUMN) if holds_dates(recipients[name])]
+    sampled = [name for name in named if not names_matching([name], INDEX_DATE_COLUMN)]
+    if not sampled:
+        return None
+    patients = set(recipients[patient])
+    for other in (sheet, *(other for other in sheets if other is not sheet)):
+        if other is sheet or find_patient_column(other, patients, one_row_each=True):
+            for column in names_matching(other.header, INDEX_DATE_COLUMN):
+                if column not in sampled and holds_dates(other.frame[column]):
+                    return sampled[0], column
+    return None
+
+
+def _find_clock(time: TimeColumn | None, dates: tuple[str, str] | None, *, has_donors: bool) -> tuple[str, str]:
+    is_dated = time is not None and time.key == "day"
+    words = "fmt" if has_donors else snake_case(dates[1]) if dates and not is_dated else ""
+    words = words or (snake_case(time.column) if time else "")
     for pattern, name, index in _CLOCKS:
         if re.search(pattern, words):
             return name, index

@@ -25,7 +25,7 @@ from features.manifest.files import (
 from features.manifest.manifest import Manifest
 from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.source import SourceFile
-from features.manifest.tables import ClinicalField, Immune, Patients, Samples, Taxa
+from features.manifest.tables import ClinicalField, DayFromDates, DayPattern, Immune, Patients, Samples, Taxa
 
 __all__ = [
     "Assessments",
@@ -33,6 +33,8 @@ __all__ = [
     "CoursePart",
     "Cycles",
     "DatedEvent",
+    "DayFromDates",
+    "DayPattern",
     "Events",
     "Immune",
     "LongMeasures",

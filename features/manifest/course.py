@@ -15,6 +15,8 @@ class CoursePart(ManifestPart):
 
     file: FileName
     """The file of the table."""
+    keep_rows: Mapping[CellText, CellTexts] = {}
+    """The rows to read: by column, the cells of the rows to keep; by default every row."""
     patient: str
     """Column of the patient, never missing."""
     missing: CellTexts = ("", "NA")

@@ -101,7 +101,7 @@ def manifest_text(manifest: Manifest) -> str:
     yaml = YAML()
     yaml.width = 120
     text = io.StringIO()
-    yaml.dump(manifest.model_dump(mode="json", exclude_unset=True), text)
+    yaml.dump(manifest.model_dump(mode="json", by_alias=True, exclude_unset=True), text)
     return text.getvalue()
 
 

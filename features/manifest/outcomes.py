@@ -7,7 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, Tag, model_validator
 
-from features.manifest.base import CellText, CellTexts, FileName, ManifestPart, ValueRule, cell_text, variant_by_key
+from features.manifest.base import (
+    CellText,
+    CellTexts,
+    FileName,
+    ManifestPart,
+    ValueRule,
+    cell_text,
+    variant_by_key,
+)
 
 
 class YesNo(ValueRule):
@@ -68,6 +76,8 @@ class Events(ManifestPart):
 
     events: FileName
     """The file of the table."""
+    keep_rows: Mapping[CellText, CellTexts] = {}
+    """The rows to read: by column, the cells of the rows to keep; by default every row."""
     patient: str
     """Column of the patient."""
     term: str

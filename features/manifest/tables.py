@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, Tag, model_validator
 
-from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart
+from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
 
 
 class Clock(ManifestPart):
@@ -46,16 +46,31 @@ class Taxa(ManifestPart):
 
 
 class DayPattern(ColumnPattern):
-    """A column with a day on the cohort's clock: the whole cell, or the group named `day` of a pattern."""
+    """A column with a day on the cohort's clock: the whole cell, the group named `day` of a pattern, or a label."""
 
     pattern: str = r"^(?P<day>.*)$"
     """The regular expression with a group named `day`, in Python's syntax; by default, the whole cell."""
+    labels: Mapping[CellText, float] = {}
+    """The day that each label means, as in `{baseline: -7, T4: 42}`; instead of a pattern."""
 
     @model_validator(mode="after")
     def _check_group_day(self) -> Self:
         if "day" not in re.compile(self.pattern).groupindex:
             raise ValueError(f"{self.pattern!r} has no group named 'day', as in 'D(?P<day>-?[0-9]+)$'")
+        if self.labels and "pattern" in self.model_fields_set:
+            raise ValueError("a day is found by 'pattern' or by 'labels'; keep one")
         return self
+
+
+class DayFromDates(ManifestPart):
+    """Two columns of dates: the day is the number of days from the date of day 0 to that of the sample."""
+
+    date: str = Field(alias="from")
+    """Column of the date of the sample."""
+    index: str
+    """Column of the date of day 0, in the samples' or in the patients' sheet."""
+    order: Literal["day_first", "month_first"] | None = None
+    """The order of dates such as 03/04/2023; by default that which another date of the column proves."""
 
 
 class Samples(ManifestPart):
@@ -63,18 +78,29 @@ class Samples(ManifestPart):
 
     file: FileName
     """The file of the sheet."""
+    keep_rows: Mapping[CellText, CellTexts] = {}
+    """The rows to read: by column, the cells of the rows to keep; by default every row."""
     sample: str
     """Column of the sample name, as in the taxa table."""
     patient: str
     """Column of the patient."""
     separator: str | None = None
     """The text between several sample names in one cell; the one that has a profile is used."""
-    day: DayPattern | None = None
-    """The day of sampling, where the publication dates its samples."""
+    day: (
+        Annotated[
+            Annotated[DayFromDates, Tag("dates")] | Annotated[DayPattern, Tag("column")],
+            variant_by_key("index", "dates", "column"),
+        ]
+        | None
+    ) = None
+    """The day of sampling, where samples are dated: a column of days or labels, or two columns of dates."""
     baseline: str | None = None
     """Where no sample is dated: the publication's words for when the samples were taken."""
     visit: str | None = None
     """Column of the visit number."""
+    baseline_visit: float | None = None
+    """Where visits are not dated: the last visit on or before day 0. It and lower numbers count as taken by day 0;
+    without it there is no landmark."""
     donor: ColumnPattern | None = None
     """The rows of donor samples, which never become patients."""
     donor_sample: str | None = None
@@ -87,7 +113,14 @@ class Samples(ManifestPart):
     def _check_sampling_time(self) -> Self:
         if self.day is None and self.baseline is None and self.visit is None:
             raise ValueError("state when stool was sampled: 'day', 'visit', or the publication's words as 'baseline'")
+        if self.baseline_visit is not None and (self.visit is None or self.day is not None):
+            raise ValueError("baseline_visit is for a 'visit' without a 'day'; remove it, or state the visits' column")
         return self
+
+    @property
+    def needs_baseline_visit(self) -> bool:
+        """Whether visits are numbered but not dated, and nothing tells which of them precede day 0."""
+        return self.visit is not None and self.day is None and self.baseline_visit is None
 
 
 class Technical(ManifestPart):
@@ -110,6 +143,8 @@ class ClinicalField(ManifestPart):
     """The unit of a number."""
     values: Mapping[CellText, str | bool] | None = None
     """The meaning of each published value: all true or false, or all words."""
+    numbers: Mapping[CellText, float] = {}
+    """The number that stands for a cell that is none, such as `{">89": 90}` for pooled ages."""
     missing: CellTexts = ("", "NA")
     """The cells that mean "not reported"."""
 
@@ -117,6 +152,8 @@ class ClinicalField(ManifestPart):
     def _check_values_of_one_kind(self) -> Self:
         if len({isinstance(value, bool) for value in (self.values or {}).values()}) > 1:
             raise ValueError("expected values that are all true or false, or all words; got both")
+        if self.values is not None and self.numbers:
+            raise ValueError("a column holds numbers ('numbers') or categories ('values'); keep one of the two keys")
         return self
 
 
@@ -125,6 +162,8 @@ class Patients(ManifestPart):
 
     file: FileName
     """The file of the sheet."""
+    keep_rows: Mapping[CellText, CellTexts] = {}
+    """The rows to read: by column, the cells of the rows to keep; by default every row."""
     patient: str
     """Column of the patient."""
     centre: str | None = None

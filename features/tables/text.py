@@ -160,6 +160,31 @@ class TextTable:
                 )
         return self.select(~keys.duplicated())
 
+    def keep_rows(self, cells_by_column: Mapping[str, Sequence[str]]) -> TextTable:
+        """Return the rows that hold, in each of these columns, one of its cells.
+
+        Raises
+        ------
+        FileError
+            If there is no such column, no row has one of the cells, or no row is left.
+        """
+        if not cells_by_column:
+            return self
+        mask = pd.Series(True, index=self.frame.index)
+        for column, cells in cells_by_column.items():
+            values = self.column(column)
+            if absent := [cell for cell in cells if not (values == cell).any()]:
+                raise FileError(
+                    f"keep_rows keeps {absent[0]!r}, which no row holds; the cells are "
+                    f"{', '.join(map(repr, list(dict.fromkeys(values))[:8]))}. Correct or remove it",
+                    file=self.path,
+                    column=column,
+                )
+            mask &= values.isin(cells)
+        if not mask.any():
+            raise FileError(f"keep_rows leaves no row: none has {dict(cells_by_column)}; correct it", file=self.path)
+        return self.select(mask)
+
     def select(self, mask: pd.Series[bool]) -> TextTable:
         """Return the rows at which a mask, (n_rows,), is true."""
         positions = np.flatnonzero(mask)

@@ -340,6 +340,41 @@ def test_records_dated_after_death(spoil: Write, unit: str) -> None:
     assert finding.rows == ("SIM-001",) * (2 if unit == "days" else 1)  # months are rounded
 
 
+@pytest.mark.parametrize("shift", [-3, 2])
+def test_blood_dated_by_one_shift_from_the_stool_of_its_visit(
+    write_cohort: Callable[..., str], tmp_path: Path, shift: int
+) -> None:
+    days = {("p1", 1): -30, ("p1", 2): -20, ("p1", 3): -9, ("p2", 1): -11, ("p2", 2): -4}
+    rows = [f"s{i},{patient},{day},{visit}" for i, ((patient, visit), day) in enumerate(days.items(), start=1)]
+    draws = [f"{patient},{day + shift},{visit},{visit}.5" for (patient, visit), day in days.items()]
+
+    def found(draws: list[str]) -> list[Finding]:
+        files = {
+            "samples.csv": "\n".join(["sample,patient,day,visit", *rows, ""]),
+            "blood.csv": "\n".join(["patient,day,visit,IL6", *draws, ""]),
+        }
+        path = write_cohort(files, samples={"visit": "visit"}, immune={"visit": "visit"})
+        return [finding for finding in audit([read_cohort(path, tmp_path)]) if finding.code == "paired-by-label"]
+
+    (finding,) = found(draws)
+    assert finding.description.endswith(f"in all 5 visits blood is dated {shift:+d} days from stool")
+    assert not found([f"p1,{-30 + shift},1,0.5", *draws[1:-1], "p2,-4,2,1.5"])  # one visit differs: no shift of all
+
+
+def test_undated_visits_that_are_numbered_differently(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+    files = {
+        "samples.csv": "sample,patient,visit\ns1,p1,1\ns2,p1,2\ns3,p1,3\ns4,p2,1\n",
+        "blood.csv": "patient,visit,IL6\np1,1,1\np1,2,2\np2,1,4\n",
+    }
+    parts = {"samples": {"day": None, "donor": None, "visit": "visit"}, "immune": {"day": None, "visit": "visit"}}
+    finding = only(audit([read_cohort(write_cohort(files, **parts), tmp_path)]), "paired-by-label")
+    assert finding.rows == ("visit 3",)
+    agreeing = {**files, "blood.csv": files["blood.csv"] + "p1,3,3\n"}
+    findings = audit([read_cohort(write_cohort(agreeing, **parts), tmp_path)])
+    assert "paired-by-label" not in {finding.code for finding in findings}
+    assert only(findings, "no-baseline-visit").severity == "error"
+
+
 def test_stool_and_blood_paired_by_visit_though_dated(write_cohort: Callable[..., str], tmp_path: Path) -> None:
     files = {
         "samples.csv": "sample,patient,day,visit\ns1,p1,-10,1\ns2,p1,-2,2\ns4,p2,0,1\ns5,p3,-1,1\nd1,D1,,1\n",
@@ -488,7 +523,7 @@ EXPECTED: dict[str, dict[str, int]] = {
         "event-before-treatment": 1,
         "published-label": 1,
     },
-    "momspi": {"undated": 2, "depth-outlier": 1},
+    "momspi": {"undated": 2, "depth-outlier": 1, "paired-by-label": 1},
     "spencer_2021": {
         **UNDATED,
         "published-label": 1,

@@ -2,7 +2,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.cohort import Cohort, read_cohort
+from features.draft import draft_manifest
 from features.errors import InputError, UnitError
 from features.feature_table import CohortContext, FeatureTable
 from features.landmark import LandmarkSpec, landmark_table
@@ -230,12 +231,44 @@ def test_visits_order_samples_without_days(read: Read) -> None:
         "samples.csv": "sample,patient,visit\ns1,p1,2\ns2,p1,10\ns4,p2,1\n",
         "blood.csv": "patient,visit,IL6\np1,2,7\np2,2,9\n",
     }
-    cohort = read(files, samples={"day": None, "visit": "visit"}, immune={"day": None, "visit": "visit"})
+    parts: dict[str, Any] = {"samples": {"day": None, "visit": "visit"}, "immune": {"day": None, "visit": "visit"}}
+    with pytest.raises(InputError, match=r"stool is of visits 1, 2, 10, which are not dated.*'baseline_visit: 1'"):
+        landmark_table(read(files, **parts))
+    parts["samples"]["baseline_visit"] = 2
+    assert landmark_table(read(files, **parts)).rows["sample"].tolist() == ["s1", "s4"]
+    parts["samples"]["baseline_visit"] = 10
+    cohort = read(files, **parts)
     assert landmark_table(cohort).rows["sample"].tolist() == ["s2", "s4"]
     assert landmark_table(cohort, LandmarkSpec(row_per="visit")).rows["draw"].fillna("").tolist() == ["p1/2", "", ""]
     notes = landmark_table(cohort).notes
-    assert "toy: stool is not dated; its time is that of the publication: by visit" in notes
+    assert "toy: stool is not dated; its time is that of the publication: visits up to 10" in notes
     assert "toy: blood is not dated; its time is that of the publication: by visit" in notes
+
+
+@pytest.mark.parametrize("row_per", ["patient", "visit"])
+def test_case_34_the_baseline_visit_is_named_or_there_is_no_landmark(
+    cases_dir: Path, tmp_path: Path, row_per: Literal["patient", "visit"]
+) -> None:
+    for file in (cases_dir / "34-undated-visits").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    path = tmp_path / "mine.yaml"
+    text = draft_manifest([file for file in sorted(tmp_path.iterdir()) if file != path], "mine")
+    path.write_text(text)
+    with pytest.raises(InputError, match="baseline_visit"):
+        landmark_table(read_cohort(path, tmp_path), LandmarkSpec(row_per=row_per))
+    path.write_text(text.replace("  visit: Timepoint", "  baseline_visit: 1\n  visit: Timepoint", 1))
+    rows = landmark_table(read_cohort(path, tmp_path), LandmarkSpec(row_per=row_per)).rows
+    assert set(rows["sample"]) == {f"s{i}v1" for i in range(12)}
+    assert set(rows["draw"]) == {f"p{i}/01" for i in range(12)}
+
+
+def test_labels_state_days(read: Read) -> None:
+    sheet = "sample,patient,time\ns1,p1,T0\ns2,p1,T4\ns4,p2,T0\nd1,D1,given\n"
+    day = {"column": "time", "labels": {"T0": -7, "T4": 42}}
+    rows = landmark_table(read({"samples.csv": sheet}, samples={"day": day}), LandmarkSpec(landmark=50)).rows
+    assert dict(zip(rows["sample"], rows["sample_day"], strict=True)) == {"s2": 42, "s4": -7}
+    with pytest.raises(InputError, match=r"column 'time': no day in 'T0'; samples.day.labels has the days of \['T4'\]"):
+        read({"samples.csv": sheet}, samples={"day": {"column": "time", "labels": {"T4": 42}}})
 
 
 def test_events_count_by_a_day(toy: Cohort) -> None:
