@@ -16,6 +16,10 @@ REST = "#d9d9d9"
 """Background data."""
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
 """Palette of Okabe and Ito."""
+DONOR_COLOUR = GREEN
+"""Of donors and of transplants; no patient has it."""
+PATIENT_COLOURS = tuple(colour for colour in COLOURS if colour not in (DONOR_COLOUR, INK))
+"""Of few patients, each with a colour; means over patients are drawn in `INK`."""
 WIDTH = 7.1
 """Inches: the width of A4 between its margins."""
 STYLE = {

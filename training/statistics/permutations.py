@@ -7,9 +7,10 @@ Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
 from __future__ import annotations
 
 import math
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.statistics.arrays import Matrix, Names, Positions, Vector
 
@@ -55,6 +56,18 @@ def sign_assignments(n: int, *, seed: int = 0) -> Matrix:
     signs = np.random.default_rng(seed).choice((1.0, -1.0), (PERMUTATIONS + 1, n))
     signs[0] = 1
     return signs
+
+
+def group_assignments(group: NDArray[np.bool_], *, seed: int = 0) -> NDArray[np.bool_]:
+    """Return the assignments of rows to a group that keep its size, (n_assignments, n_rows), that of `group` first."""
+    n, size = len(group), int(group.sum())
+    if math.comb(n, size) > PERMUTATIONS:
+        return group[row_orders(n, seed=seed)]
+    members = np.array(list(combinations(range(n), size)), dtype=np.intp).reshape(-1, size)
+    assignments = np.zeros((len(members), n), dtype=bool)
+    np.put_along_axis(assignments, members, True, axis=1)
+    is_given = (assignments == group).all(axis=1)
+    return np.concatenate([assignments[is_given], assignments[~is_given]])
 
 
 def permutation_p_value(statistics: Matrix) -> Vector:

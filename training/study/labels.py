@@ -78,7 +78,7 @@ LABELS: dict[str, Callable[[Any], str]] = {
     function.__name__: function
     for function in (
         *(grade_label, outcome_label, criteria_label, drug_label),
-        *(contrast_label, variant_label, richness_label, unit_label),
+        *(definition_of, contrast_label, variant_label, richness_label, unit_label),
     )
 }
 """The filters of templates, by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import platform
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from features.audit import Finding
 from features.cohort import Cohort
+from training.drawing import WIDTH
 from training.study.analysis.limits import cohort_limits
 from training.study.codes import patient_codes
 from training.study.formatting import count_noun
@@ -27,7 +29,11 @@ from training.study.section import ReportTable, Section
 from training.study.sentences import TEMPLATES, write_sentences
 
 MAX_ROWS = 20
-"""Rows of a table that the page shows; its CSV holds all."""
+"""Rows of a table that the page shows whole; its CSV holds all."""
+FIRST_ROWS = 8
+"""Rows that the page shows of a longer table."""
+NARROW = 64
+"""Characters in a row of a table that takes half the width of a printed page."""
 MAX_WORD = 28
 """Characters of a cell that stays on one line."""
 LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
@@ -82,7 +88,8 @@ def report_page(
         sections=sections,
         svgs=_labelled(svgs, sections),
         files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
-        headlines=[headline for section in sections for headline in section.headlines],
+        lead=write_sentences("limits", cohort_limits(cohort))["headlines"],
+        headlines=[section.headlines for section in sections if section.headlines],
         limits=limits(cohort),
         methods=methods(sections),
         run_id=run_id,
@@ -105,8 +112,8 @@ def methods(sections: Iterable[Section]) -> str:
 
 
 def page_columns(table: ReportTable) -> list[PageColumn]:
-    """Return the first rows of a table by column; an interval stands in the column of its estimate."""
-    frame = table.frame.head(MAX_ROWS)
+    """Return the rows that the page shows, by column; an interval stands in the column of its estimate."""
+    frame = table.frame if len(table.frame) <= MAX_ROWS else table.frame.head(FIRST_ROWS)
     texts = {name: [cell_text(value, name in table.percent_columns) for value in frame[name]] for name in frame}
     names, limits, columns = [str(name) for name in frame], set[str](), []
     for position, name in enumerate(names):
@@ -119,6 +126,23 @@ def page_columns(table: ReportTable) -> list[PageColumn]:
             cells = _with_intervals(cells, texts[following[0]], texts[following[1]])
         columns.append(PageColumn(heading, _kind(frame[name], cells), tuple(cells)))
     return columns
+
+
+def page_tables(section: Section) -> list[tuple[str, ReportTable, list[PageColumn]]]:
+    """Return the tables that the page shows, each with its name and columns; narrow ones first, as two share a line."""
+    tables = [(name, table, page_columns(table)) for name, table in section.tables.items() if not table.supplementary]
+    return sorted(tables, key=lambda entry: not is_narrow(entry[2]))
+
+
+def is_half(svg: str) -> bool:
+    """Return whether a figure takes at most half the width of a printed page."""
+    width = re.search(r'<svg[^>]*\bwidth="([\d.]+)pt"', svg)
+    return width is not None and float(width[1]) <= WIDTH / 2 * 72
+
+
+def is_narrow(columns: Sequence[PageColumn]) -> bool:
+    """Return whether a table takes at most half the width of a printed page."""
+    return sum(2 + max(len(text) for text in (column.heading, *column.cells)) for column in columns) <= NARROW
 
 
 def cell_text(value: object, percent: bool = False) -> str:
@@ -190,6 +214,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"page_columns": page_columns, "as_sentence": as_sentence, "count_noun": count_noun}
+    filters = (as_sentence, count_noun, is_narrow, is_half, page_tables)
+    environment.filters |= {function.__name__: function for function in filters}
     environment.globals |= {"MAX_ROWS": MAX_ROWS}
     return environment.get_template("report.html.jinja")

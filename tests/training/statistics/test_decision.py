@@ -67,7 +67,7 @@ def test_curves_stand_by_cohort():
     assert widths[1] / widths[0] == pytest.approx(np.sqrt(400 / 60), rel=0.3)
 
 
-@pytest.mark.parametrize(("events", "others", "indicative"), [(100, 100, False), (99, 300, True), (300, 99, True)])
+@pytest.mark.parametrize(("events", "non_events", "indicative"), [(100, 100, False), (99, 300, True), (300, 99, True)])
 def test_few_events_or_few_others_are_indicative(events, non_events, indicative):
     y = np.repeat([1.0, 0.0], [events, non_events])
     curves = decision_curves(y, y, np.full(len(y), "a", dtype=object), n_bootstrap=2)

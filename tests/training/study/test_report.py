@@ -18,7 +18,7 @@ from features.cohort import read_cohort
 from features.labels import OutcomeLabels
 from features.manifest import ClinicalField
 from taxokine.simulation import simulate_trial
-from training.study.page import MAX_ROWS, as_sentence, cell_text, limits, methods, page_columns
+from training.study.page import FIRST_ROWS, MAX_ROWS, as_sentence, cell_text, limits, methods, page_columns
 from training.study.report import write_report
 from training.study.section import ReportFigure, ReportTable, Section
 
@@ -137,19 +137,19 @@ def test_figures_and_tables_are_numbered_and_written(folder):
     table = pd.read_csv(folder / "tables" / "one_table.csv")
     assert len(table) == MAX_ROWS + 5
     assert table["p"].iloc[0] == 0.00001
-    assert f"The first {MAX_ROWS} of {MAX_ROWS + 5} rows" in text
-    assert f"P{MAX_ROWS - 1}<" in text
-    assert f"P{MAX_ROWS}<" not in text
-    assert text.count('<td class="number">12.3%</td>') == MAX_ROWS
+    assert f"The first {FIRST_ROWS} of {MAX_ROWS + 5} rows" in text
+    assert f"P{FIRST_ROWS - 1}<" in text
+    assert f"P{FIRST_ROWS}<" not in text
+    assert text.count('<td class="number">12.3%</td>') == FIRST_ROWS
     assert table["of_all"].iloc[0] == 0.1234
     assert ">of all</th>" in text
 
 
-def test_headlines_and_limits_open_the_page(folder):
+def test_what_qualifies_the_results_stands_before_them(folder):
     text = (folder / "report.html").read_text()
-    opening = text[text.index("In short") : text.index("Data and audit</h2>")]
-    assert "1 of 6 patients, 17% (0 to 64%)" in opening
-    assert "Without an ICI-only arm" in opening
+    opening = text[text.index('id="short"') : text.index("Data and audit</h2>")]
+    assert opening.index("6 patients, simulated") < opening.index("Without an ICI-only arm")
+    assert opening.index("Without an ICI-only arm") < opening.index("1 of 6 patients, 17% (0 to 64%)")
 
 
 def test_tables_and_figures_have_labels_for_screen_readers(folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from features.settings import settings
 from features.trajectories import WINDOWS, parse_windows
 from models.registry import client
 from taxokine.cli import trials
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import simulate_five, simulate_trial
 from training import drawing
 from training.progress import Progress
 from training.study.analysis.stopping import LIMIT
@@ -257,6 +258,35 @@ def test_the_page_of_an_incomplete_trial_states_what_is_missing(reduce, missing,
     for section in sections:
         for figure in section.figures.values():
             assert figure.draw().axes
+
+
+@pytest.fixture(scope="module")
+def five_report(tmp_path_factory, store):
+    folder = tmp_path_factory.mktemp("five")
+    manifest = simulate_five(folder / "trial")
+    return run_study(str(manifest), folder / "report").page
+
+
+def test_five_patients_are_in_short_six_bullets_each_with_n(five_report):
+    text = five_report.read_text()
+    opening = text[text.index('id="short"') : text.index('id="data"')]
+    bullets = re.findall("<li>(.*)</li>", opening)
+    assert 4 < len(bullets) <= 6
+    for bullet in bullets:
+        assert re.search(r"\b5 (patients|subjects|recipients)|\b\d subjects|n = \d", bullet), bullet
+
+
+def test_five_patients_take_at_most_twelve_pages(five_report, tmp_path):
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer", f"--user-data-dir={tmp_path}"]
+    printed = tmp_path / "report.pdf"
+    subprocess.run(
+        [chromium, *options, f"--print-to-pdf={printed}", five_report.as_uri()],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    assert len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes())) <= 12
 
 
 def test_a_patient_who_is_a_donor_is_refused_before_anything_is_written(small, store, tmp_path):

@@ -13,8 +13,10 @@ from features.trajectories import Window
 from training.statistics.arrays import Matrix, Vector
 from training.statistics.distances import bray_curtis
 from training.statistics.donor_convergence import DonorConvergence
+from training.statistics.mean_difference import MeanDifference, mean_difference
 from training.study.analysis.donor_panel import DonorPanel, DonorScores
 from training.study.analysis.donor_sensitivity import SensitivityResult, sensitivity
+from training.study.analysis.group_tests import response_outcome
 
 Quantity = Literal["distance", "change"]
 
@@ -91,6 +93,22 @@ class DistanceCourse:
 
 
 @dataclass(frozen=True)
+class ConvergenceByResponse:
+    """Donor-specific convergence of responders minus that of other recipients.
+
+    Attributes
+    ----------
+    outcome : str
+        By which responders are told from others.
+    difference : MeanDifference
+        Responders first.
+    """
+
+    outcome: str
+    difference: MeanDifference
+
+
+@dataclass(frozen=True)
 class ConvergenceResults:
     """Donor-specific convergence by Bray-Curtis distance.
 
@@ -112,6 +130,8 @@ class ConvergenceResults:
         The first is the primary analysis.
     n_donors : int
         Donors with stool.
+    by_response : ConvergenceByResponse or None
+        None where the recipients do not hold both responders and others.
     """
 
     window: str
@@ -123,6 +143,12 @@ class ConvergenceResults:
     courses: tuple[DistanceCourse, ...]
     sensitivity: tuple[SensitivityResult, ...]
     n_donors: int
+    by_response: ConvergenceByResponse | None
+
+    @property
+    def after(self) -> DonorDistance:
+        """Distance in the window of the estimates."""
+        return next(row for row in self.over_time if row.quantity == "distance" and row.window == self.window)
 
     @property
     def variants(self) -> tuple[SensitivityResult, ...]:
@@ -163,7 +189,21 @@ def donor_convergence(panel: DonorPanel, cohort: Cohort) -> ConvergenceResults:
         courses=tuple(_courses(panel, distances)),
         sensitivity=tuple(sensitivity(panel, cohort, distances, windows)),
         n_donors=len(panel.donors),
+        by_response=_by_response(cohort, changes),
     )
+
+
+def _by_response(cohort: Cohort, changes: DonorScores) -> ConvergenceByResponse | None:
+    outcome = response_outcome(cohort)
+    if outcome is None:
+        return None
+    flags = cohort.labels.flags[outcome]
+    response = np.array([flags.get(patient, np.nan) for patient in changes.patients], dtype=float)
+    is_known = ~np.isnan(response)
+    if len(set(response[is_known])) < 2:
+        return None
+    contrast = changes.contrast().by_recipient
+    return ConvergenceByResponse(outcome, mean_difference(contrast[is_known], response[is_known] == 1))
 
 
 def _over_time(panel: DonorPanel, distances: Matrix) -> Iterator[DonorDistance]:

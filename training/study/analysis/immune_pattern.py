@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from features.trajectories import Window, levels_in_windows, log2_changes
-from training.statistics.sign_flip import rise_then_fall_p
+from training.statistics.sign_flip import MeanChange, rise_then_fall_p, sign_flip_test
 from training.study.analysis.false_discovery import HypothesisTest, with_q
 
 
@@ -23,6 +23,9 @@ class PatternTest(HypothesisTest):
         Patients with a draw in all three windows.
     rising, falling, above_baseline : int
         Patients whose level rises by the second window, falls from there to the last one, and ends above baseline.
+    rise, fall, end : MeanChange
+        Mean changes from the first window to the second, from the second to the last, and from the first to the last,
+        log2.
     """
 
     analyte: str
@@ -30,6 +33,9 @@ class PatternTest(HypothesisTest):
     rising: int
     falling: int
     above_baseline: int
+    rise: MeanChange
+    fall: MeanChange
+    end: MeanChange
 
     @property
     def in_every_patient(self) -> bool:
@@ -68,6 +74,9 @@ def pattern_tests(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
                 rising=int((rise > 0).sum()),
                 falling=int((fall < 0).sum()),
                 above_baseline=int((end > 0).sum()),
+                rise=sign_flip_test(rise, seed=seed),
+                fall=sign_flip_test(fall, seed=seed),
+                end=sign_flip_test(end, seed=seed),
                 p=rise_then_fall_p(rise, fall, end, seed=seed),
             )
         )

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
+from training.statistics.sign_flip import MeanChange, sign_flip_test
 from training.study.analysis.false_discovery import HypothesisTest, with_q
 
 MIN_DRAWS = 3
@@ -78,7 +79,7 @@ class FallAfterPeak(HypothesisTest):
     ----------
     analyte : str
     patients : int
-    slope : float
+    slope : MeanChange
         Mean over patients, log2 for 30 days.
     shuffled : float
         Mean slope of the same draws shuffled in time.
@@ -86,7 +87,7 @@ class FallAfterPeak(HypothesisTest):
 
     analyte: str
     patients: int
-    slope: float
+    slope: MeanChange
     shuffled: float
 
 
@@ -115,17 +116,17 @@ def peaks_and_falls(rows: pd.DataFrame, *, seed: int = 0) -> tuple[tuple[Peak, .
             # Half of a high limit of detection is no peak.
             level = later["log2"].mask(later["censored"] == "below", later["log2"].min()).to_numpy()
             time = later["time"].to_numpy()
-            top, slope = post_peak_slope(time / DAYS_A_UNIT, level)
+            top, fall = post_peak_slope(time / DAYS_A_UNIT, level)
             baseline = float(earlier["log2"].iloc[-1]) if len(earlier) else np.nan
-            peaks.append(Peak(str(analyte), str(patient), len(later), level[top] - baseline, float(time[top]), slope))
+            peaks.append(Peak(str(analyte), str(patient), len(later), level[top] - baseline, float(time[top]), fall))
             series.append((time / DAYS_A_UNIT, level))
-            slopes.append(slope)
+            slopes.append(fall)
         if len(series) > 1:
             shuffled, p = post_peak_slope_test(series, seed=seed)
-            test = FallAfterPeak(
-                analyte=str(analyte), patients=len(series), slope=float(np.mean(slopes)), shuffled=shuffled, p=p
+            slope = sign_flip_test(np.array(slopes), seed=seed)
+            family.append(
+                FallAfterPeak(analyte=str(analyte), patients=len(series), slope=slope, shuffled=shuffled, p=p)
             )
-            family.append(test)
     return tuple(peaks), with_q(family)
 
 

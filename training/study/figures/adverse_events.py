@@ -45,7 +45,7 @@ def terms_figure(counts: pd.DataFrame, n: int) -> Figure:
 
 def incidence_figure(result: IncidenceResult) -> Figure:
     """Draw the cumulative incidence of the first event, and of death before it; one panel for each grade."""
-    figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.5), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(result.to_last_follow_up), sharey=True))
     for axes, events in zip(panels, result.to_last_follow_up, strict=True):
         stepped(axes, events.death, 0, PALE, label="death before")

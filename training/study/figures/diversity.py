@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import BLUE, GREEN, PALE, WIDTH
+from training.drawing import BLUE, DONOR_COLOUR, PALE, WIDTH
 from training.statistics.arrays import Vector
 from training.study.analysis.diversity import Diversity
 from training.study.analysis.stool import StoolSeries
@@ -44,7 +44,7 @@ def _courses(axes: Axes, stool: StoolSeries, value: Vector) -> None:
 
 
 def _donors(axes: Axes, value: Vector) -> None:
-    axes.plot(np.linspace(-0.3, 0.3, len(value)), value, "D", color=GREEN, markersize=3)
+    axes.plot(np.linspace(-0.3, 0.3, len(value)), value, "D", color=DONOR_COLOUR, markersize=3)
     axes.set(xlim=(-0.6, 0.6))
     axes.set_xticks([0], ["donors"])
     axes.tick_params(axis="y", labelleft=False, length=0)

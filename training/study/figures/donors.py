@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import BLUE, GREEN, PALE, VERMILION, WIDTH
+from training.drawing import BLUE, DONOR_COLOUR, INK, PALE, WIDTH
 from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.donor_convergence import ConvergenceResults, DistanceCourse
 from training.study.analysis.engraftment import RecipientEngraftment
@@ -30,11 +30,11 @@ def distances_figure(courses: Sequence[DistanceCourse]) -> Figure:
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
         axes.fill_between(course.days, course.low, course.high, color=PALE, alpha=0.25, linewidth=0)
         axes.plot(course.days, course.to_unrelated, color=PALE, marker=".", markersize=3, linewidth=1)
-        axes.plot(course.days, course.to_own, color=GREEN, marker="o", markersize=2.5, linewidth=1.3)
+        axes.plot(course.days, course.to_own, color=DONOR_COLOUR, marker="o", markersize=2.5, linewidth=1.3)
         axes.set_title(f"{course.patient}, donor {', '.join(course.donors)}", loc="left", fontsize=7)
     day_axis(panels[0], np.concatenate([course.days for course in courses]))
     figure.supxlabel("days since transplant", fontsize=8)
-    figure.supylabel("Bray-Curtis distance to donors", fontsize=8)
+    figure.supylabel("Bray-Curtis", fontsize=8)
     return figure
 
 
@@ -48,10 +48,10 @@ def convergence_figure(results: ConvergenceResults) -> Figure:
     for y, index in enumerate(order):
         if y and recipients[index].donors != recipients[order[y - 1]].donors:
             axes.axhline(y - 0.5, color=PALE, linewidth=0.4)
-        axes.plot(values[index], y, "o", color=GREEN, markersize=4)
+        axes.plot(values[index], y, "o", color=BLUE, markersize=4)
     axes.axhline(len(order) - 0.5, color=PALE, linewidth=0.8)
-    _mean_row(axes, results.change.recipient_mean, len(order), VERMILION)
-    _mean_row(axes, results.change.donor_mean, len(order) + 1, BLUE)
+    _mean_row(axes, results.change.recipient_mean, len(order), INK)
+    _mean_row(axes, results.change.donor_mean, len(order) + 1, DONOR_COLOUR)
     labels = [f"{recipients[index].patient}, donor {', '.join(recipients[index].donors)}" for index in order]
     labels += [f"mean of {results.change.n} recipients", f"mean of {results.change.n_donors} donors"]
     axes.set_yticks(range(len(labels)), labels)
@@ -80,7 +80,7 @@ def engraftment_figure(recipients: Sequence[RecipientEngraftment]) -> Figure:
         with_own, with_unrelated = np.array([recipient.shares[process] for recipient in recipients]).T
         axes.hlines(y, with_own, with_unrelated, color=PALE, linewidth=0.8)
         axes.plot(with_unrelated, y, "o", color=PALE, markersize=4, label="unrelated donors")
-        axes.plot(with_own, y, "o", color=GREEN, markersize=4, label="own donor")
+        axes.plot(with_own, y, "o", color=DONOR_COLOUR, markersize=4, label="own donor")
         axes.set(xlabel="share", xlim=(0, None))
         axes.set_title(ENGRAFTMENT_TITLES[process], loc="left")
         axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))

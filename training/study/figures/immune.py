@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from features.trajectories import Trajectories
-from features.units import LOG2_UNITS
-from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
+from features.units import LOG2_UNITS, ImmuneUnit
+from training.drawing import BLUE, INK, PALE, PATIENT_COLOURS, VERMILION, WIDTH
 from training.study.analysis.immune import ImmuneResults
 from training.study.analysis.immune_changes import LevelChange
 
@@ -20,24 +20,36 @@ MAX_WINDOWS = 4
 """Windows that `changes_figure` draws, the first ones."""
 MIN_VISIT_PATIENTS = 3
 """Fewest patients of a numbered visit whose mean is drawn."""
+_UNIT_TITLES: dict[ImmuneUnit, str] = {
+    "pg/mL": "pg/mL",
+    "ng/mL": "ng/mL",
+    "NPX": "NPX (log2)",
+    "log2_expression": "expression (log2)",
+    "unstated": "level, unit not reported",
+}
 
 
 def trajectories_figure(results: ImmuneResults, analytes: Sequence[str]) -> Figure:
-    """Draw the levels of some analytes over time, a panel for each: patients as thin lines, the mean in bold."""
+    """Draw the levels of some analytes over time, a panel for each: patients as thin lines, the mean in bold.
+
+    The unit stands beside the panels, and a dotted line marks day 0.
+    """
     present = set(results.trajectories.rows["patient"])
     patients = [patient for patient in results.codes if patient in present]
-    colours = dict(zip(patients, COLOURS, strict=False)) if len(patients) <= len(COLOURS) else None
+    colours = dict(zip(patients, PATIENT_COLOURS, strict=False)) if len(patients) <= len(PATIENT_COLOURS) else None
     n_columns = min(4, len(analytes))
     n_rows = -(-len(analytes) // n_columns)
-    figure = Figure(figsize=(WIDTH, 0.6 + 1.75 * n_rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.6 + 1.55 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False).ravel()
     for axes in panels[len(analytes) :]:
         axes.axis("off")
     for analyte, axes in zip(analytes, panels, strict=False):
         _trajectory_panel(axes, results, analyte, colours)
-    for axes in panels[max(0, len(analytes) - n_columns) : len(analytes)]:
-        axes.set_xlabel("day" if results.dated else "visit")
         axes.tick_params(labelbottom=True)
+    # Not `supxlabel`, over which a legend outside the panels would be written.
+    for axes in panels[max(0, len(analytes) - n_columns) : len(analytes)]:
+        axes.set_xlabel(results.trajectories.clock if results.dated else "visit")
+    figure.supylabel(_UNIT_TITLES[results.trajectories.unit], fontsize=8)
     if colours is not None:
         for patient in patients:
             panels[0].plot([], [], color=colours[patient], label=results.codes[patient])
@@ -51,6 +63,8 @@ def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours:
     last_time = float(course.rows["time"].max())
     for window in results.windows[1:] if course.dated else ():
         axes.axvspan(window.start, min(window.end, last_time), color=PALE, alpha=0.15, linewidth=0)
+    if course.dated:
+        axes.axvline(0, color=INK, linewidth=0.7, linestyle=":")
     if colours is None:
         _patient_lines(axes, course, rows, PALE, bold=False)
     else:

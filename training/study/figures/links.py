@@ -16,7 +16,7 @@ from training.study.analysis.links import Link, LinkEstimate
 def links_figure(links: Sequence[Link]) -> Figure:
     """Draw two heat maps of correlations: unadjusted, and beyond the common course; dots where significant."""
     taxa, analytes = sorted({link.taxon for link in links}), sorted({link.analyte for link in links})
-    figure = Figure(figsize=(WIDTH, 1.6 + 0.19 * len(taxa)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.15 * len(taxa)), layout="constrained")
     panels = figure.subplots(1, 2, sharey=True)
 
     def heat_map(axes: Axes, title: str, estimate: Callable[[Link], LinkEstimate]) -> AxesImage:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import COLOURS, PALE, WIDTH
+from training.drawing import PALE, PATIENT_COLOURS, WIDTH
 
 
 def measures_figure(rows: pd.DataFrame) -> Figure:
@@ -20,16 +20,16 @@ def measures_figure(rows: pd.DataFrame) -> Figure:
     groups, codes = list(rows.groupby(["name", "unit"], sort=False)), list(dict.fromkeys(rows["patient"]))
     n_columns = min(3, len(groups))
     n_rows = -(-len(groups) // n_columns)
-    figure = Figure(figsize=(WIDTH, 0.3 + 1.8 * n_rows), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.3 + 1.5 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axes in panels[len(groups) :]:
         axes.set_axis_off()
     for axes, ((name, unit), values) in zip(panels, groups, strict=False):
         for code, course in values.groupby("patient", sort=False):
-            if len(codes) > len(COLOURS):
+            if len(codes) > len(PATIENT_COLOURS):
                 axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
             else:
-                _labelled_line(axes, course, str(code), COLOURS[codes.index(str(code))])
+                _labelled_line(axes, course, str(code), PATIENT_COLOURS[codes.index(str(code))])
         axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
         axes.set_xlabel("day")

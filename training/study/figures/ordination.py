@@ -8,20 +8,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import BLUE, COLOURS, GREEN, PALE, WIDTH
+from training.drawing import BLUE, DONOR_COLOUR, PALE, PATIENT_COLOURS, WIDTH
 from training.study.analysis.ordination import Coordinates, Metric
 from training.study.analysis.stool import StoolSeries, by_code
 
 
 def ordination_figure(stool: StoolSeries, ordinations: Mapping[Metric, Coordinates]) -> Figure:
     """Draw all samples, a panel for each distance: patients' before (open) and after (filled), donors in green."""
-    figure = Figure(figsize=(WIDTH, 3.4), layout="constrained")
-    distinct = stool.recipients["patient"].nunique() <= len(COLOURS)
+    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+    distinct = stool.recipients["patient"].nunique() <= len(PATIENT_COLOURS)
     for axes, (metric, coordinates) in zip(figure.subplots(1, len(ordinations)), ordinations.items(), strict=True):
         for index, (_, samples) in enumerate(by_code(stool.recipients).groupby("number")):
-            _patient(axes, stool, coordinates, samples, COLOURS[index] if distinct else None)
+            _patient(axes, stool, coordinates, samples, PATIENT_COLOURS[index] if distinct else None)
         donors = coordinates.points[stool.rows(stool.donors.index)]
-        axes.plot(*donors.T, "D", color=GREEN, markersize=4, linestyle="", label="donors" if len(donors) else None)
+        axes.plot(
+            *donors.T, "D", color=DONOR_COLOUR, markersize=4, linestyle="", label="donors" if len(donors) else None
+        )
         axes.set(
             xlabel=f"axis 1, {coordinates.share[0]:.0%}",
             ylabel=f"axis 2, {coordinates.share[1]:.0%}",
@@ -71,8 +73,8 @@ def _path(axes: Axes, stool: StoolSeries, coordinates: Coordinates, patient: str
         coordinates.points[stool.rows(stool.donors.index[mask])] for mask in (~is_own, is_own)
     )
     axes.plot(*coordinates.points.T, ".", color=PALE, alpha=0.5, markersize=3, markeredgewidth=0)
-    axes.plot(*unrelated_points.T, "D", color=GREEN, markersize=2.5, markerfacecolor="none", markeredgewidth=0.5)
-    axes.plot(*own_points.T, "D", color=GREEN, markersize=4)
+    axes.plot(*unrelated_points.T, "D", color=DONOR_COLOUR, markersize=2.5, markerfacecolor="none", markeredgewidth=0.5)
+    axes.plot(*own_points.T, "D", color=DONOR_COLOUR, markersize=4)
     axes.plot(*path.T, color=BLUE, linewidth=0.9)
     axes.plot(*path[:1].T, "o", color=BLUE, markersize=4, markerfacecolor="white")
     axes.plot(*path[-1:].T, "o", color=BLUE, markersize=4)

@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from features.outcomes import MONTH
-from training.drawing import COLOURS, GREEN, INK, PALE, VERMILION, WIDTH
+from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.study.analysis.response import RECIST
 
 MAX_LABELLED = 15
 """Patients up to whom the spider plot labels each line, and the codes of the waterfall plot are upright."""
-_COLOURS = dict(zip(RECIST, (GREEN, COLOURS[4], COLOURS[5], "#f0a36b", VERMILION, PALE), strict=True))
+_COLOURS = dict(zip(RECIST, (BLUE, COLOURS[4], COLOURS[5], "#f0a36b", VERMILION, PALE), strict=True))
 
 
 def waterfall_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
@@ -30,7 +30,7 @@ def waterfall_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
         Best overall response by patient.
     """
     deepest = changes.groupby("patient")["change"].min().sort_values(ascending=False, kind="stable")
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    figure = Figure(figsize=(_width(deepest.size), 2.4), layout="constrained")
     axes = figure.subplots()
     colours = [_COLOURS[best.get(name, "NE")] for name in deepest.index]
     axes.bar(range(deepest.size), deepest, color=colours, width=0.8)
@@ -41,22 +41,22 @@ def waterfall_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
     axes.tick_params(axis="x", length=0)
     if deepest.size > MAX_LABELLED:
         axes.tick_params(axis="x", labelsize=6, rotation=90)
-    axes.set(ylabel="best change of the sum of lesions, %")
-    _thresholds_and_legend(axes, changes, best)
+    axes.set(ylabel="best change of lesions, %")
+    _thresholds_and_legend(figure, axes, changes, best)
     return figure
 
 
 def spider_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
     """Draw the change of each patient's lesions over time as a line; parameters as of `waterfall_figure`."""
-    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    figure = Figure(figsize=(_width(changes["patient"].nunique()), 2.4), layout="constrained")
     axes, labelled = figure.subplots(), changes["patient"].nunique() <= MAX_LABELLED
     for name, course in changes.groupby("patient", sort=False):
         x, y = np.append(0, course["day"] / MONTH), np.append(0, course["change"])
         axes.plot(x, y, "-o", color=_COLOURS[best.get(str(name), "NE")], markersize=3, linewidth=1.1)
         if labelled:
             axes.annotate(str(name), (x[-1], y[-1]), (4, 0), textcoords="offset points", va="center", fontsize=7)
-    axes.set(xlabel="months from day 0", ylabel="change of the sum of lesions, %")
-    _thresholds_and_legend(axes, changes, best)
+    axes.set(xlabel="months from day 0", ylabel="change of lesions, %")
+    _thresholds_and_legend(figure, axes, changes, best)
     return figure
 
 
@@ -65,7 +65,12 @@ def response_colour(response: str) -> str:
     return _COLOURS["PD" if response == "iCPD" else response or "NE"]
 
 
-def _thresholds_and_legend(axes: Axes, changes: pd.DataFrame, best: Mapping[str, str]) -> None:
+def _width(patients: int) -> float:
+    """Return the width of a figure: few patients take half a page."""
+    return WIDTH if patients > MAX_LABELLED else WIDTH / 2
+
+
+def _thresholds_and_legend(figure: Figure, axes: Axes, changes: pd.DataFrame, best: Mapping[str, str]) -> None:
     axes.axhline(0, color=INK, linewidth=0.8)
     for threshold in (20, -30):
         axes.axhline(threshold, color=PALE, linewidth=0.8, linestyle=":")
@@ -75,4 +80,4 @@ def _thresholds_and_legend(axes: Axes, changes: pd.DataFrame, best: Mapping[str,
         for response, colour in _COLOURS.items()
         if response in present
     ]
-    axes.legend(handles=handles, title="best response", loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))

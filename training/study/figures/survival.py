@@ -23,7 +23,7 @@ Vector = NDArray[np.float64]
 def survival_figure(result: SurvivalByOutcome) -> Figure:
     """Draw survival in months by outcome, with intervals, censoring, medians and the numbers at risk."""
     n_panels = len(result.outcomes)
-    figure = Figure(figsize=(WIDTH if n_panels > 1 else WIDTH * 0.6, 2.9), layout="constrained")
+    figure = Figure(figsize=(WIDTH if n_panels > 1 else WIDTH * 0.6, 2.5), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, n_panels))
     for axes, survival in zip(panels, result.outcomes, strict=True):
         _survival_curve(axes, survival)

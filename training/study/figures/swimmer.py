@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from features.outcomes import MONTH
-from training.drawing import COLOURS, GREEN, INK, PALE, REST, VERMILION, WIDTH
+from training.drawing import COLOURS, DONOR_COLOUR, INK, PALE, REST, VERMILION, WIDTH
 from training.study.analysis.course import CourseResult
 from training.study.analysis.response import RECIST
 from training.study.figures.response import response_colour
@@ -63,7 +63,7 @@ def swimmer_figure(course: CourseResult) -> Figure:
     last_day = course.last_day
     unit, unit_name = (MONTH, "months") if last_day.max() > MAX_DAYS else (1.0, "days")
     n = len(last_day)
-    height = min(0.9 + max(0.14, 0.3 - 0.004 * n) * n, 9.5)
+    height = min(0.9 + max(0.14, 0.24 - 0.003 * n) * n, 9.5)
     figure = Figure(figsize=(WIDTH, height + 0.5), layout="constrained")
     axes = figure.subplots()
     lines = _Lines(axes, {name: position for position, name in enumerate(last_day.index)}, unit)
@@ -94,7 +94,7 @@ def swimmer_figure(course: CourseResult) -> Figure:
 def _marks(lines: _Lines, course: CourseResult) -> None:
     lines.mark(course.stool, ".", "#7a7a7a", "stool", size=3)
     lines.mark(course.cycles, "|", INK, "ICI cycle", size=4)
-    lines.mark(course.transplants, "v", GREEN, "FMT", lift=0.35)
+    lines.mark(course.transplants, "v", DONOR_COLOUR, "FMT", lift=0.35)
     for response in (*RECIST, "iCPD"):
         rows = course.assessments[course.assessments["response"] == response]
         lines.mark(rows, "D" if response == "iCPD" else "o", response_colour(response), response, size=4.5)

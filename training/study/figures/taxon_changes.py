@@ -12,7 +12,7 @@ from training.study.analysis.taxon_changes import TaxonChange
 
 def taxon_changes_figure(changes: Sequence[TaxonChange]) -> Figure:
     """Draw mean changes with their intervals, a row for each; filled where significant."""
-    figure = Figure(figsize=(WIDTH, 0.8 + 0.18 * len(changes)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.155 * len(changes)), layout="constrained")
     axes = figure.subplots()
     axes.axvline(0, color=PALE, linewidth=0.8)
     for y, change in enumerate(changes):

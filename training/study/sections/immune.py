@@ -12,6 +12,7 @@ import pandas as pd
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
 from features.units import LOG2_UNITS
+from training.statistics.sign_flip import MeanChange
 from training.study.analysis.immune import ImmuneAbsence, ImmuneResults, analyse_immune
 from training.study.analysis.immune_changes import LevelChange, LevelEffect, LevelTrend
 from training.study.analysis.immune_pattern import PatternTest
@@ -45,7 +46,7 @@ def _parts(results: ImmuneResults) -> Iterator[Part]:
     yield _trajectories(results)
     yield _changes(results)
     if results.patterns is not None:
-        table = ReportTable(pd.DataFrame([_pattern_row(test) for test in results.patterns]))
+        table = ReportTable(pd.DataFrame([_pattern_row(test) for test in results.patterns]), ("confidence",))
         yield write_part("immune/pattern", results, tables={"pattern": table} if results.patterns else None)
     if results.peaks:
         yield _peaks(results)
@@ -139,9 +140,18 @@ def _pattern_row(test: PatternTest) -> Row:
         "rose": test.rising,
         "fell": test.falling,
         "above": test.above_baseline,
+        **_step_cells("rise", test.rise),
+        **_step_cells("fall", test.fall),
+        **_step_cells("end", test.end),
+        "confidence": test.rise.confidence,
         "p": test.p,
         "q": test.q,
     }
+
+
+def _step_cells(name: str, change: MeanChange) -> Row:
+    """Return the cells of a mean log2 change as a fold change with its interval."""
+    return {name: 2**change.estimate, f"{name}, low": 2**change.low, f"{name}, high": 2**change.high}
 
 
 def _peaks(results: ImmuneResults) -> Part:
@@ -172,7 +182,9 @@ def _fall_row(summary: PeakSummary, fall: FallAfterPeak | None) -> Row:
         "patients": summary.patients,
         "peak": "" if summary.fold is None else _spread_text(summary.fold, ".3g"),
         "day of peak": _spread_text(summary.day, "g"),
-        "slope": math.nan if fall is None else fall.slope,
+        "slope": math.nan if fall is None else fall.slope.estimate,
+        "slope, low": math.nan if fall is None else fall.slope.low,
+        "slope, high": math.nan if fall is None else fall.slope.high,
         "shuffled": math.nan if fall is None else fall.shuffled,
         "p": math.nan if fall is None else fall.p,
         "q": math.nan if fall is None else fall.q,

@@ -102,9 +102,9 @@ def _exposure(cohort: Cohort, codes: Codes) -> Part:
         rows.insert(0, "patient", list(codes.values()))
         tables["exposure"] = ReportTable(rows.reset_index(drop=True))
     if result.transplants:
-        tables["transplants"] = ReportTable(result.transplant_rows)
+        tables["transplants"] = ReportTable(result.transplant_rows, supplementary=True)
     if result.drug_rates:
-        tables["medications"] = ReportTable(result.medication_rows)
+        tables["medications"] = ReportTable(result.medication_rows, supplementary=True)
     return write_part("patients/exposure", result, tables=tables)
 
 

@@ -117,9 +117,7 @@ def _incidence(cohort: Cohort, codes: Codes) -> Part:
         "safety/incidence",
         result,
         figures={"cumulative_incidence": partial(incidence_figure, result)} if result.first_events else {},
-        tables={"incidence": ReportTable(pd.DataFrame(rows), (*RATE_COLUMNS, "incidence", "died before"))}
-        if rows
-        else {},
+        tables={"incidence": ReportTable(pd.DataFrame(rows), supplementary=True)} if rows else {},
     )
 
 
@@ -144,7 +142,7 @@ def _stopping(events: pd.DataFrame, n: int, limit: float) -> Part:
         result,
         figures={"stopping_boundary": partial(boundary_figure, result)},
         tables={
-            "stopping_boundary": ReportTable(steps),
+            "stopping_boundary": ReportTable(steps, supplementary=True),
             "stopping_operating": ReportTable(result.operating, ("true rate", "stopped")),
         },
     )

@@ -41,6 +41,21 @@ def test_davars_recipients_converge_on_their_donors(convergence: ConvergenceResu
     assert change.recipient_mean.low < change.recipient_mean.high < 0
 
 
+def test_davars_recipients_end_no_nearer_to_their_donors_than_to_others(convergence: ConvergenceResults) -> None:
+    after = convergence.after.difference.recipient_mean
+    assert (after.value, after.low, after.high) == pytest.approx((-0.027, -0.139, 0.084), abs=5e-4)
+
+
+def test_davars_convergence_by_response(convergence: ConvergenceResults) -> None:
+    assert convergence.by_response is not None
+    difference = convergence.by_response.difference
+    assert convergence.by_response.outcome == "objective_response"
+    assert difference.n == (3, 12)
+    weighted = np.average(difference.means, weights=difference.n)
+    assert weighted == pytest.approx(convergence.change.recipient_mean.value)
+    assert difference.difference.low < difference.difference.value < difference.difference.high
+
+
 def test_davars_similar_recipients_are_left_out_in_turn(convergence: ConvergenceResults) -> None:
     variants = [result.variant for result in convergence.sensitivity]
     # The audit finds two patients with similar stool.

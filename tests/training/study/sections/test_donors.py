@@ -43,6 +43,16 @@ def test_planted_convergence_is_recovered(trial: Cohort) -> None:
     assert set(section.figures) == {"donor_distance", "donor_approach", "engraftment"}
 
 
+def test_the_distance_after_treatment_stands_before_its_change(trial: Cohort) -> None:
+    first, second, *_ = donors_section(trial).headlines
+    assert first.startswith(
+        "In days 7 to 28, 16 recipients of 6 donors were nearer to their own donor than to unrelated"
+    )
+    assert second.startswith("From baseline to days 7 to 28")
+    far = replace(trial, taxa=replace(trial.taxa, values=np.full_like(trial.taxa.values, 100)))
+    assert "not shown to be nearer to their own donor than to unrelated donors" in donors_section(far).headlines[0]
+
+
 def test_the_section_names_no_subject(trial: Cohort) -> None:
     section = donors_section(trial)
     captions = [table.caption for table in section.tables.values()]

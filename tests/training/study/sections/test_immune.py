@@ -12,6 +12,7 @@ from benchmarks.study_error_rates import blood
 from features.cohort import read_cohort
 from features.trajectories import WINDOWS, Trajectories
 from taxokine.simulation import simulate_trial
+from training.drawing import DONOR_COLOUR
 from training.study.analysis.immune import analyse_trajectories
 from training.study.section import write_part
 from training.study.sections.immune import immune_section
@@ -37,6 +38,36 @@ def test_five_patients_cannot_reach_significance(five):
     assert set(section.tables["levels"].frame["patient"]) == {f"P{i}" for i in range(1, 6)}
     assert "SIM-" not in repr(section)
     assert set(section.figures) == {"trajectories", "changes"}
+
+
+def test_each_part_of_the_pattern_has_its_estimate_interval_and_n(five):
+    section = immune_section(five)
+    pattern = section.tables["pattern"].frame.set_index("analyte")
+    levels = (
+        section.tables["levels"].frame.pivot(index=["analyte", "patient"], columns="window", values="level").dropna()
+    )
+    analyte = next(name for name in pattern.index if f"{name} rose" in section.headlines[0])
+    ratio = levels.loc[analyte]["days 7 to 28"] / levels.loc[analyte]["baseline"]
+    rise = pattern.loc[analyte, "rise"]
+    assert rise == pytest.approx(np.exp(np.log(ratio).mean()))
+    assert f"{analyte} rose × {rise:.2f} (" in section.headlines[0]
+    assert f"(n = {len(ratio)})" in section.headlines[0]
+    assert (pattern["end, low"] <= pattern["end"]).all()
+    falls = section.tables["falls"].frame
+    assert (falls["slope, low"] <= falls["slope"]).all()
+    assert any(re.search(r"log2 for 30 days: .* (-?\d\.\d\d) \(93.8% interval", text) for text in section.summary)
+
+
+def test_the_figure_of_trajectories_has_unit_day_0_and_tick_labels(five):
+    figure = immune_section(five).figures["trajectories"].draw()
+    figure.draw_without_rendering()
+    assert figure.get_supylabel() == "pg/mL"
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    for axes in panels:
+        assert any(list(line.get_xdata()) == [0, 0] for line in axes.lines)
+        assert any(label.get_text() for label in axes.get_xticklabels() if label.get_visible())
+    colours = {line.get_color() for axes in panels for line in axes.lines}
+    assert DONOR_COLOUR not in colours
 
 
 def test_the_table_of_falls_summarises_the_table_of_peaks(five):

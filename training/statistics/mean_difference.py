@@ -1,0 +1,66 @@
+"""Difference of the means of two groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import ttest_ind
+
+from training.statistics.arrays import Vector
+from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.permutations import group_assignments, permutation_p_value
+
+
+@dataclass(frozen=True)
+class MeanDifference:
+    """The mean of a group minus that of the other.
+
+    Attributes
+    ----------
+    difference : IntervalEstimate
+        With Welch's interval; without one where a group has a single value.
+    p : float
+        Two-sided, by permutation of the groups.
+    means : tuple of float
+        Of the group, and of the other.
+    n : tuple of int
+        Values of the group, and of the other.
+    """
+
+    difference: IntervalEstimate
+    p: float
+    means: tuple[float, float]
+    n: tuple[int, int]
+
+
+def mean_difference(values: Vector, group: NDArray[np.bool_], *, seed: int = 0) -> MeanDifference:
+    """Return the difference of two means, with Welch's 95% interval and a permutation test.
+
+    Parameters
+    ----------
+    values : ndarray, (n_patients,)
+    group : ndarray of bool, (n_patients,)
+        Members of the first group; each group has a member.
+    seed : int
+        Of the assignments to groups, where they are too many to enumerate.
+
+    References
+    ----------
+    Welch 1947, Biometrika 34:28-35.
+    """
+    first, second = values[group], values[~group]
+    value = float(first.mean() - second.mean())
+    low = high = np.nan
+    if min(first.size, second.size) > 1 and values.std() > 0:
+        low, high = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    assignments = group_assignments(group, seed=seed)
+    totals = assignments @ values
+    differences = totals / first.size - (values.sum() - totals) / second.size
+    return MeanDifference(
+        IntervalEstimate(value, float(low), float(high)),
+        float(permutation_p_value(np.abs(differences))),
+        (float(first.mean()), float(second.mean())),
+        (first.size, second.size),
+    )
