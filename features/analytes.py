@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 from features.columns import Column
-from features.units import ImmuneUnit, measurement_kind
+from features.units import ImmuneUnit, measurement_kind, split_name_and_unit
 
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "IL-1a": ("IL-1F1",),
@@ -80,6 +80,9 @@ _GREEK = {
     "gamma": "g",
 }
 _GREEK_NAME = re.compile("|".join(_GREEK))
+_PANEL_LABEL = re.compile(r"(?:(?:hu|human)[\s_]+)?(?P<name>.*?)(?:\s*\((?:BR[\s_]?)?\d{1,3}\))?", re.IGNORECASE)
+"""What a bead panel writes around a name: the species before it and the bead region behind, as in ``Hu IL-6 (19)``."""
+_INTERLEUKIN_NAME = re.compile(r"IL-\d+\w?")
 _INTERLEUKIN = re.compile(r"il(\d+)([a-g]?)")
 
 
@@ -101,7 +104,8 @@ def canonical_analyte(name: str) -> str:
     Parameters
     ----------
     name : str
-        The name as published; several names of one protein may stand together (``"IL-8/CXCL8"``).
+        The name as published; several names of one protein may stand together (``"IL-8/CXCL8"``). The species and the
+        bead region of a panel are left out, as in ``"Hu IL-6 (19)"``.
 
     Returns
     -------
@@ -114,9 +118,18 @@ def canonical_analyte(name: str) -> str:
     """
     if analyte := _known_analyte(name):
         return analyte
+    label = _PANEL_LABEL.fullmatch(name.strip())
+    if label is not None and label["name"] and label["name"] != name.strip():
+        return canonical_analyte(label["name"])
     parts = {_known_analyte(part) for part in re.split(r"[/|,()\[\]]", name) if part.strip()}
     shared = parts.pop() if len(parts) == 1 else None
     return shared or name.strip()
+
+
+def is_known_analyte(name: str) -> bool:
+    """Tell whether a name, with or without a unit behind it, is one that `canonical_analyte` knows."""
+    analyte = canonical_analyte(split_name_and_unit(name)[0])
+    return analyte in SYNONYMS or _INTERLEUKIN_NAME.fullmatch(analyte) is not None
 
 
 def _spelling(name: str) -> str:

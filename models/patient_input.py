@@ -101,12 +101,15 @@ class ModelInput:
         Names without effect: not in the training cohorts, or not used by the model.
     columns : dict of str to dict of str to int
         Columns of each block that the model uses, with their positions.
+    readings : dict of str to MeasuredValue
+        Immune measurements that are censored or extrapolated, by name, in the model's unit.
     """
 
     values: dict[str, NDArray[np.float64]]
     recognised: float | None
     unused: tuple[str, ...]
     columns: dict[str, dict[str, int]]
+    readings: dict[str, MeasuredValue] = field(default_factory=dict)
 
     def is_measured(self, block: str) -> NDArray[np.bool_]:
         """Return the mask of a block's used columns that the candidate has a measurement of, (n_used,)."""
@@ -165,9 +168,10 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
     InputError
         A value is invalid: see `closed_proportions`, or its unit, level or type is not the model's.
     """
+    immune = _immune_numbers(candidate.immune, units, encoder.censored)
     numbers: dict[str, dict[str, float]] = {
         "taxa": closed_proportions(candidate.taxa) if candidate.taxa else {},
-        "immune": _immune_numbers(candidate.immune, units, encoder.censored),
+        "immune": {name: number for name, (number, _) in immune.items()},
         "clinical": _clinical_numbers(candidate.clinical, encoder.names_.get("clinical", ())),
     }
     values: dict[str, NDArray[np.float64]] = {}
@@ -182,32 +186,40 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
             row[0, [positions[name] for name in shared]] = [number_by_name[name] for name in shared]
             values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
-    return ModelInput(values, recognised, tuple(unused), encoder.used_)
+    readings = {name: reading for name, (_, reading) in immune.items() if reading.censored or reading.extrapolated}
+    return ModelInput(values, recognised, tuple(unused), encoder.used_, readings)
 
 
 def _immune_numbers(
     measurements: tuple[Measurement, ...], units: Mapping[str, str], policy: CensoredPolicy
-) -> dict[str, float]:
-    """Return measurements by name, in the model's units; missing is NaN, beyond an unstated limit infinite."""
-    numbers: dict[str, float] = {}
+) -> dict[str, tuple[float, MeasuredValue]]:
+    """Return numbers and readings by name, in the model's units.
+
+    The number of a missing measurement is NaN, that of one beyond an unstated limit infinite.
+    """
+    numbers: dict[str, tuple[float, MeasuredValue]] = {}
     for measurement in measurements:
         name = immune_column(measurement.analyte, measurement.unit).name
         if name in numbers:
             raise InputError(f"immune: there are two values of {name}; send one value of each analyte")
-        value, side, limit = measurement.reading
-        number = float(resolve_censored(value, side, limit, policy=policy, unit=measurement.unit))
+        reading = measurement.reading
+        number = float(
+            resolve_censored(reading.value, reading.censored, reading.limit, policy=policy, unit=measurement.unit)
+        )
         lowest = -LARGEST if measurement.unit in LOG2_UNITS else 0.0
-        if math.isfinite(number) and not lowest <= number <= LARGEST:
+        own_numbers = (number, reading.value, reading.limit)
+        if invalid := [own for own in own_numbers if math.isfinite(own) and not lowest <= own <= LARGEST]:
             raise InputError(
-                f"immune: expected {name} from {lowest:g} to {LARGEST:g} {measurement.unit}, got {number:g}"
+                f"immune: expected {name} from {lowest:g} to {LARGEST:g} {measurement.unit}, got {invalid[0]:g}"
             )
         unit = units.get(name)
         if unit is not None and unit != measurement.unit:
             try:
-                number = float(convert(np.array(number), measurement.unit, unit))  # type: ignore[arg-type]
+                number, value, limit = map(float, convert(own_numbers, measurement.unit, unit))  # type: ignore[arg-type]
+                reading = reading._replace(value=value, limit=limit)
             except UnitError as error:
                 raise UnitError(f"immune: the model reads {name} in {unit}: {error}") from error
-        numbers[name] = number
+        numbers[name] = number, reading
     return numbers
 
 

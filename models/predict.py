@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import BundleError
+from features.measured_values import MeasuredValue
 from features.outcomes import definition_of
 from models.applicability import assess_applicability
 from models.bundle import Model
@@ -23,6 +24,7 @@ from models.prediction import (
     PlattCalibration,
     Prediction,
     ProbabilityRange,
+    ReportedValue,
 )
 
 RANGE_MEANS = (
@@ -127,15 +129,31 @@ def _probability_range(model: Model, margin: float) -> ProbabilityRange | None:
     return ProbabilityRange(float(low), float(high), "Venn-Abers", meaning)
 
 
+def _report_readings(contributions: Sequence[Contribution], readings: Mapping[str, MeasuredValue]) -> None:
+    """Report the values of these contributions that are censored or extrapolated as such.
+
+    A censored value has no number: the one that the model reads in its place is no measurement.
+    """
+    for contribution in contributions:
+        reading = readings.get(contribution.feature) if contribution.block == "immune" else None
+        if reading is not None:
+            limit = None if math.isnan(reading.limit) else reading.limit
+            contribution.reported = ReportedValue(reading.text, reading.censored or None, limit)
+            if reading.censored:
+                contribution.value = None
+
+
 def _explain(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]) -> Explanation:
     encoder = model.encoder
     shap, base_value = model.predictor.contributions(encoded)
     values = encoder.display_values(model_input.values, encoded).tolist()
     contributions = [
-        # A value that is missing or beyond a detection limit has no number to show.
+        # A missing value has no number to show.
         Contribution(feature.name, feature.block, value if math.isfinite(value) else None, share)
         for feature, value, share in zip(encoder.features_, values, shap[0].tolist(), strict=True)
     ]
+    if model_input.readings:
+        _report_readings(contributions, model_input.readings)
     # The sum itself, so that the contributions on show add up to the value that was calibrated.
     value = base_value + float(shap.sum())
     if not math.isfinite(value):

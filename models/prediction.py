@@ -19,6 +19,18 @@ Verdict = Literal["ok", "use with care", "abstain"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
+@dataclass(frozen=True)
+class ReportedValue(Documented):
+    """A measurement that is no plain number: beyond a limit of its assay, or extrapolated by the assay's software."""
+
+    text: str
+    """How it reads, in the model's unit: "<3.2", ">1000", "below range" without a known limit, "*0.42" extrapolated."""
+    side: Literal["below", "above"] | None
+    """The side of the assay's range; null where the value lies within it."""
+    limit: float | None
+    """The limit beyond which the value lies, in the model's unit; null where it is not known."""
+
+
 @dataclass
 class Contribution(Documented):
     """What one feature adds to the log-odds.
@@ -31,9 +43,11 @@ class Contribution(Documented):
     block: BlockName
     """The block of measurements that the feature comes from."""
     value: float | None
-    """The measurement, in the model's unit; null where it is missing or lies beyond a detection limit."""
+    """The measurement, in the model's unit; null where it is missing or lies beyond a limit of its assay."""
     shap: float
     """SHAP value, on the explanation's `scale`."""
+    reported: ReportedValue | None = None
+    """The measurement where it lies beyond a limit of its assay, or is extrapolated; null for all others."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from features.cohort.samples import read_samples, read_technical
 from features.course import Course, read_course
 from features.errors import FileError, ManifestError
 from features.fetch import cohort_files
-from features.immune import ImmuneSpec, ImmuneTable, read_immune
+from features.immune import ImmuneSpec, ImmuneTable, SideColumn, read_immune
 from features.label_reading import read_labels
 from features.labels import OutcomeLabels
 from features.manifest import Immune, Manifest, Taxa, load_manifest
@@ -130,7 +130,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
         patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),
         course=read_course(manifest.course, paths, patients),
-        notes=samples.notes,
+        notes=(*samples.notes, *(() if immune is None else immune.notes)),
     )
 
 
@@ -172,6 +172,17 @@ def _read_immune(
         analyte_column=part.analyte,
         value_column=part.value,
         unit_column=part.unit_column,
+        keep_rows=part.keep_rows,
+        missing=part.missing,
+        rename=part.rename,
+        panel_column=part.panel,
+        limit_columns=(part.lower_limit, part.upper_limit),
+        range_column=None
+        if part.range is None
+        else SideColumn(part.range.column, part.range.below, part.range.above, part.range.within),
+        plate_column=part.plates.column if part.plates else None,
+        reference_plate=part.plates.reference if part.plates else None,
+        warning_columns=part.warnings,
     )
     table = read_immune(paths[part.file], spec)
     _check_immune_keys(table, part, paths[part.file], samples, listed_patients)

@@ -1,7 +1,16 @@
 """Serum cytokines and other immune measurements: how a file lays them out, reading it, and the table it becomes."""
 
+from features.immune.exports import ImmuneExport, is_immune_export, read_immune_export
 from features.immune.reading import read_immune
-from features.immune.specification import ImmuneSpec
+from features.immune.specification import ImmuneSpec, SideColumn
 from features.immune.table import ImmuneTable
 
-__all__ = ["ImmuneSpec", "ImmuneTable", "read_immune"]
+__all__ = [
+    "ImmuneExport",
+    "ImmuneSpec",
+    "ImmuneTable",
+    "SideColumn",
+    "is_immune_export",
+    "read_immune",
+    "read_immune_export",
+]

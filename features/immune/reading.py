@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,20 +13,33 @@ import pandas as pd
 
 from features.analytes import canonical_analyte
 from features.errors import FileError, InputError
+from features.gene_dates import gene_date_problem
+from features.immune.exports import ImmuneExport, read_immune_export
+from features.immune.plates import shift_plates
 from features.immune.replicates import resolve_replicates
-from features.immune.specification import ImmuneSpec
+from features.immune.specification import ImmuneSpec, SideColumn
 from features.immune.table import MEASUREMENT_COLUMNS, ImmuneTable
-from features.measured_values import MeasuredValue, parse_value
-from features.tables.text import TextTable, read_text_table
-from features.units import ImmuneUnit, convert, measurement_kind
+from features.measured_values import MISSING_MARKS, CensoredSide, MeasuredValue, parse_value
+from features.tables.text import TextTable
+from features.units import ImmuneUnit, convert, measurement_kind, parse_unit
+
+_PASSED = frozenset({"pass", "passed", "ok", *MISSING_MARKS})
+"""Cells of a column of warnings that are none, without case."""
 
 
 class _Cell(NamedTuple):
+    """One measurement as the file writes it."""
+
     row: int
     draw: tuple[str, ...]
     analyte: str
     text: str
     unit: str | None = None
+    panel: str = ""
+    limits: tuple[str, str] = ("", "")
+    side: str | None = None
+    plate: str = ""
+    warning: str = ""
 
 
 class _AssayRange(NamedTuple):
@@ -39,7 +53,7 @@ def read_immune(path: str | Path, spec: ImmuneSpec) -> ImmuneTable:
     Parameters
     ----------
     path : str or Path
-        A TSV or CSV file, as `features.tables.text.read_text_table` takes it.
+        A table of text, or an export of assay software, as `features.immune.exports.read_immune_export` takes it.
     spec : ImmuneSpec
         How the file lays them out.
 
@@ -56,47 +70,102 @@ def read_immune(path: str | Path, spec: ImmuneSpec) -> ImmuneTable:
         If limits are named for an analyte that the file does not have, or are in the wrong order.
     """
     path = Path(path)
-    table = read_text_table(path)
-    published_names, cells = _wide_cells(table, spec) if spec.layout == "wide" else _long_cells(table, spec)
-    analytes = _analytes_by_published_name(path, _selected_names(path, published_names, spec), spec.unit)
+    export = read_immune_export(path)
+    _check_unit(path, export, spec)
+    table = export.table.keep_rows(spec.keep_rows) if spec.keep_rows else export.table
+    _check_panels(table, spec)
+    cells = list(_wide_cells(table, spec) if spec.layout == "wide" else _long_cells(table, spec))
+    analytes = _analytes_by_published_name(path, _selected_cells(path, cells, spec), spec)
     ranges = _assay_ranges(spec, analytes)
     rows = []
     for cell in cells:
         if empty := [name for name, part in zip(spec.key, cell.draw, strict=True) if not part]:
             raise FileError("is empty; every draw needs its whole key", file=path, column=empty[0], row=cell.row)
-        if (analyte := analytes.get(cell.analyte)) is not None:
+        if (analyte := analytes.get((cell.analyte, cell.panel))) is not None:
             value = _read_cell(path, cell, spec, ranges.get(analyte, _AssayRange()))
-            rows.append((*cell.draw, analyte, cell.analyte, *value, cell.row))
+            rows.append((*cell.draw, analyte, cell.analyte, *value, cell.plate, cell.warning, cell.row))
     if not rows:
         raise FileError("holds no measurement", file=path)
-    text_columns = dict.fromkeys([*spec.key, "analyte", "analyte_published", "censored"], "str")
+    text_columns = dict.fromkeys([*spec.key, "analyte", "analyte_published", "censored", "plate", "warning"], "str")
     frame = pd.DataFrame(rows, columns=[*spec.key, *MEASUREMENT_COLUMNS]).astype(text_columns)
+    notes = _notes(export, len(table.rows))
+    if spec.reference_plate is not None:
+        frame, plate_notes = shift_plates(path, frame, spec.key, spec.reference_plate)
+        notes += plate_notes
     rows_by_draw = resolve_replicates(path, frame, spec.key, spec.duplicates)
-    return ImmuneTable(rows_by_draw, tuple(spec.key), spec.unit, dict(spec.exclude))
+    return ImmuneTable(rows_by_draw, tuple(spec.key), spec.unit, dict(spec.exclude), tuple(notes))
 
 
-def _wide_cells(table: TextTable, spec: ImmuneSpec) -> tuple[list[str], Iterator[_Cell]]:
-    """Return the published names of the analytes, and a cell per blood draw and analyte."""
+def _check_unit(path: Path, export: ImmuneExport, spec: ImmuneSpec) -> None:
+    unit = parse_unit(export.unit) if export.unit else None
+    if unit is not None and unit != spec.unit:
+        raise FileError(
+            f"the export states {export.unit}, the manifest {spec.unit}; expected one unit. Correct immune.unit",
+            file=path,
+        )
+
+
+def _notes(export: ImmuneExport, n_kept: int) -> list[str]:
+    notes = []
+    if export.n_control_rows:
+        notes.append(f"{export.n_control_rows} wells of standards, controls and blanks are left out")
+    if n_left_out := len(export.table.rows) - n_kept:
+        notes.append(f"{n_left_out} of {len(export.table.rows)} rows of immune measurements are left out by keep_rows")
+    return notes
+
+
+def _check_panels(table: TextTable, spec: ImmuneSpec) -> None:
+    """Check that an analyte of several panels is not read as one: their scales are not comparable."""
+    column = next((name for name in table.header if name.casefold() == "panel"), None)
+    if spec.layout == "wide" or spec.panel_column is not None or column is None:
+        return
+    if spec.analyte_column not in table.header:
+        return
+    pairs = table.frame[[spec.analyte_column, column]].drop_duplicates()
+    n_panels = Counter(pairs[spec.analyte_column])
+    if repeated := [str(name) for name, count in n_panels.items() if count > 1]:
+        panels = sorted(pairs.loc[pairs[spec.analyte_column] == repeated[0], column])
+        raise FileError(
+            f"{repeated[0]} is on the panels {' and '.join(map(repr, panels))}, whose scales are not comparable; state "
+            f"immune.panel: {column}, or keep one panel by keep_rows",
+            file=table.path,
+            column=column,
+        )
+
+
+def _wide_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
+    """Yield a cell per blood draw and analyte."""
     key = _column_positions(table, spec.key)
     analytes = {name: i for i, name in enumerate(table.header) if i not in key}
-    cells = (
-        _Cell(line, tuple(row[i] for i in key), name, row[i])
-        for line, row in zip(table.line_numbers, table.rows, strict=True)
-        for name, i in analytes.items()
-    )
-    return list(analytes), cells
+    for line, row in zip(table.line_numbers, table.rows, strict=True):
+        for name, i in analytes.items():
+            yield _Cell(line, tuple(row[j] for j in key), name, row[i])
 
 
-def _long_cells(table: TextTable, spec: ImmuneSpec) -> tuple[list[str], Iterator[_Cell]]:
-    """Return the published names of the analytes, and a cell per row."""
+def _long_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
+    """Yield a cell per row."""
     key = _column_positions(table, spec.key)
     analyte, value = _column_positions(table, [spec.analyte_column, spec.value_column])
-    unit = None if spec.unit_column is None else _column_positions(table, [spec.unit_column])[0]
-    cells = (
-        _Cell(line, tuple(row[i] for i in key), row[analyte], row[value], None if unit is None else row[unit])
-        for line, row in zip(table.line_numbers, table.rows, strict=True)
-    )
-    return list(dict.fromkeys(row[analyte] for row in table.rows)), cells
+    other_columns = [spec.unit_column, *spec.row_columns]
+    named_columns = [column for column in other_columns if column is not None]
+    position = dict(zip(named_columns, _column_positions(table, named_columns), strict=True))
+    lower, upper = spec.limit_columns
+    side_column = spec.range_column.column if spec.range_column else None
+    for line, row in zip(table.line_numbers, table.rows, strict=True):
+        text = {column: row[i] for column, i in position.items()}
+        warnings = [f"{name} {text[name]}" for name in spec.warning_columns if text[name].casefold() not in _PASSED]
+        yield _Cell(
+            line,
+            tuple(row[i] for i in key),
+            row[analyte],
+            row[value],
+            text[spec.unit_column] if spec.unit_column else None,
+            text[spec.panel_column] if spec.panel_column else "",
+            (text[lower] if lower else "", text[upper] if upper else ""),
+            text[side_column] if side_column else None,
+            text[spec.plate_column] if spec.plate_column else "",
+            ", ".join(warnings),
+        )
 
 
 def _column_positions(table: TextTable, names: Sequence[str]) -> list[int]:
@@ -111,49 +180,72 @@ def _column_positions(table: TextTable, names: Sequence[str]) -> list[int]:
     return [table.header.index(name) for name in names]
 
 
-def _selected_names(path: Path, published_names: list[str], spec: ImmuneSpec) -> list[str]:
-    """Return the names that are neither dropped nor excluded; a pattern or name without a match is a mistake."""
+def _selected_cells(path: Path, cells: Sequence[_Cell], spec: ImmuneSpec) -> list[tuple[str, str]]:
+    """Return the analytes and panels that are neither dropped nor excluded; a name without a match is a mistake."""
+    pairs = list(dict.fromkeys((cell.analyte, cell.panel) for cell in cells))
+    published_names = dict.fromkeys(name for name, _ in pairs)
     for pattern in spec.drop:
         if not any(fnmatchcase(name, pattern) for name in published_names):
             raise FileError(f"the drop pattern {pattern!r} matches nothing; correct or remove it", file=path)
-    for name in spec.exclude:
-        if name not in published_names:
-            raise FileError(f"{name!r} is to be excluded but is not in the file; correct or remove it", file=path)
-    return [
-        name
-        for name in published_names
+    for key, names in (("excluded", spec.exclude), ("renamed", spec.rename)):
+        if absent := [name for name in names if name not in published_names]:
+            raise FileError(f"{absent[0]!r} is to be {key} but is not in the file; correct or remove it", file=path)
+    selected = [
+        (name, panel)
+        for name, panel in pairs
         if name not in spec.exclude and not any(fnmatchcase(name, pattern) for pattern in spec.drop)
     ]
+    if problem := gene_date_problem(name for name, _ in selected if name not in spec.rename):
+        raise FileError(
+            f"{problem}. Take the symbols from the file before it was opened in the spreadsheet; write them under "
+            "immune.rename, or list the dates under immune.exclude_analytes with the reason",
+            file=path,
+        )
+    return selected
 
 
-def _analytes_by_published_name(path: Path, names: list[str], unit: ImmuneUnit) -> dict[str, str]:
-    published_name: dict[str, str] = {}
-    for name in names:
+def _analytes_by_published_name(
+    path: Path, selected: Sequence[tuple[str, str]], spec: ImmuneSpec
+) -> dict[tuple[str, str], str]:
+    """Return the analyte of each published name and panel; one that is on several panels bears its panel's name."""
+    canonical = {}
+    for name, panel in selected:
         if not name:
             raise FileError("an analyte has no name; name it, or drop it", file=path)
-        analyte = _analyte(name, unit)
-        if analyte in published_name:
+        canonical[name, panel] = _analyte(spec.rename.get(name, name), spec.unit)
+    panels: dict[str, set[str]] = {}
+    for (_, panel), analyte in canonical.items():
+        panels.setdefault(analyte, set()).add(panel)
+    published_name: dict[str, str] = {}
+    analytes = {}
+    for (name, panel), analyte in canonical.items():
+        full_name = f"{analyte} ({panel})" if len(panels[analyte]) > 1 else analyte
+        if full_name in published_name:
             raise FileError(
-                f"{published_name[analyte]!r} and {name!r} are both {analyte}; list one of them under "
+                f"{published_name[full_name]!r} and {name!r} are both {full_name}; list one of them under "
                 "exclude_analytes, with the reason",
                 file=path,
                 column=name,
             )
-        published_name[analyte] = name
-    return {name: analyte for analyte, name in published_name.items()}
+        published_name[full_name] = name
+        analytes[name, panel] = full_name
+    return analytes
 
 
 def _analyte(name: str, unit: ImmuneUnit) -> str:
     return canonical_analyte(name) if measurement_kind(unit) == "protein" else name
 
 
-def _assay_ranges(spec: ImmuneSpec, analytes: Mapping[str, str]) -> dict[str, _AssayRange]:
+def _assay_ranges(spec: ImmuneSpec, analytes: Mapping[tuple[str, str], str]) -> dict[str, _AssayRange]:
     """Return the limits of quantification by canonical analyte, NaN where not reported."""
     ranges = {}
     for name, limits in spec.limits.items():
         analyte = _analyte(name, spec.unit)
         if analytes and analyte not in analytes.values():
-            raise InputError(f"limits are stated for {name!r}, which is not among the analytes: {', '.join(analytes)}")
+            raise InputError(
+                f"limits are stated for {name!r}, which is not among the analytes: "
+                f"{', '.join(dict.fromkeys(name for name, _ in analytes))}"
+            )
         lloq, uloq = (math.nan if limit is None else float(limit) for limit in limits)
         if lloq >= uloq:
             raise InputError(f"the limits of {name!r} are ({lloq}, {uloq}); expected the lower one first")
@@ -174,13 +266,49 @@ def _read_cell(path: Path, cell: _Cell, spec: ImmuneSpec, assay: _AssayRange) ->
 
 def _measured_value(cell: _Cell, spec: ImmuneSpec, assay: _AssayRange) -> MeasuredValue:
     """Parse a cell in its own unit, and convert it to the table's."""
-    unit: ImmuneUnit = spec.unit
+    unit = spec.unit
     if cell.unit is not None and cell.unit != spec.unit:
-        unit = {"pg/ml": "pg/mL", "ng/ml": "ng/mL", "npx": "NPX"}.get(cell.unit.casefold(), cell.unit)  # type: ignore[assignment]
-        lloq, uloq = convert(assay, spec.unit, unit)
-        assay = _AssayRange(float(lloq), float(uloq))
-    value = parse_value(cell.text, unit=unit, below=spec.below, above=spec.above, lloq=assay.lloq, uloq=assay.uloq)
+        unit = parse_unit(cell.unit) or cell.unit  # type: ignore[assignment]
+        assay = _AssayRange(*map(float, convert(assay, spec.unit, unit)))
+    own_limits = [_own_limit(text) for text in cell.limits]
+    lloq, uloq = (
+        shared if math.isnan(own) else own for own, shared in zip(own_limits, (assay.lloq, assay.uloq), strict=True)
+    )
+    value = parse_value(
+        cell.text, unit=unit, below=spec.below, above=spec.above, missing=spec.missing, lloq=lloq, uloq=uloq
+    )
+    if spec.range_column is not None and cell.side is not None and not value.censored:
+        side = _stated_side(cell.side, value, spec.range_column)
+        limit = {"below": lloq, "above": uloq}.get(side, math.nan)
+        value = MeasuredValue(value.value, side, limit, value.extrapolated)
     if unit == spec.unit:
         return value
     number, limit = convert((value.value, value.limit), unit, spec.unit)
-    return MeasuredValue(float(number), value.censored, float(limit))
+    return MeasuredValue(float(number), value.censored, float(limit), value.extrapolated)
+
+
+def _own_limit(text: str) -> float:
+    """Return the limit that stands on a value's own row, NaN where there is none."""
+    if text.casefold() in MISSING_MARKS:
+        return math.nan
+    try:
+        limit = float(text.replace("\N{MINUS SIGN}", "-"))
+    except ValueError:
+        limit = math.inf
+    if not math.isfinite(limit):
+        raise InputError(f"its limit is {text!r}; expected a number, or nothing")
+    return limit
+
+
+def _stated_side(cell: str, value: MeasuredValue, column: SideColumn) -> CensoredSide:
+    """Return the side that a row states for its value."""
+    if cell in column.below:
+        return "below"
+    if cell in column.above:
+        return "above"
+    if cell in column.within or (not cell and value.is_missing):
+        return ""
+    raise InputError(
+        f"column {column.column!r} states {cell!r}; expected one of {[*column.below, *column.within, *column.above]}. "
+        "Name it under below, within or above of immune.range"
+    )

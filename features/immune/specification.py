@@ -9,9 +9,19 @@ from typing import Literal
 from features.errors import InputError
 from features.immune.table import MEASUREMENT_COLUMNS
 from features.measured_values import normalise_code
-from features.units import ImmuneUnit, measurement_kind
+from features.units import LOG2_UNITS, ImmuneUnit, measurement_kind
 
 Limits = Mapping[str, tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True)
+class SideColumn:
+    """A column that states the side of the assay's range on which each value lies, and what its cells mean."""
+
+    column: str
+    below: Sequence[str]
+    above: Sequence[str]
+    within: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -26,8 +36,8 @@ class ImmuneSpec:
         The columns that together name a blood draw: patient and day or visit, or a sample.
     unit : ImmuneUnit
         The unit of the values, as the source states it.
-    below, above : sequence of float or str
-        The source's codes for values below and above the assay's range.
+    below, above, missing : sequence of float or str
+        The source's codes for values below and above the assay's range, and for values that were not measured.
     drop : sequence of str
         Patterns (``POS_*``) of columns (wide) or analytes (long) that are not measurements: assay controls,
         housekeeping genes, further identifiers.
@@ -42,6 +52,20 @@ class ImmuneSpec:
     duplicates : {"error", "mean", "last"}
         What to do with several values of one analyte in one draw. "mean" averages the numbers, ignores missing values
         and refuses replicates that are partly censored; "last" keeps the last value, missing or not.
+    keep_rows : mapping of str to sequence of str
+        Column → the cells of the rows to read.
+    rename : mapping of str to str
+        Published analyte → the name to read it under.
+    panel_column : str, optional
+        Column of the long layout that names the panel; an analyte of several panels becomes one for each.
+    limit_columns : tuple of str or None
+        Columns of the long layout with the lower and the upper limit of each value, in the unit of the value.
+    range_column : SideColumn, optional
+        Column of the long layout that states the side of each value.
+    plate_column, reference_plate : str, optional
+        Column of the long layout that names the plate, and the plate to whose level the others are shifted.
+    warning_columns : sequence of str
+        Columns of the long layout that hold PASS or a warning.
 
     Raises
     ------
@@ -63,6 +87,15 @@ class ImmuneSpec:
     value_column: str = "value"
     unit_column: str | None = None
     duplicates: Literal["error", "mean", "last"] = "error"
+    keep_rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    missing: Sequence[float | str] = ()
+    rename: Mapping[str, str] = field(default_factory=dict)
+    panel_column: str | None = None
+    limit_columns: tuple[str | None, str | None] = (None, None)
+    range_column: SideColumn | None = None
+    plate_column: str | None = None
+    reference_plate: str | None = None
+    warning_columns: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check that the fields agree."""
@@ -74,3 +107,18 @@ class ImmuneSpec:
         if ambiguous := set(map(normalise_code, self.below)) & set(map(normalise_code, self.above)):
             code = min(ambiguous, key=str)
             raise InputError(f"code {code!r} is named under both below and above; it can mean only one")
+        if self.layout == "wide" and self.row_columns:
+            raise InputError(
+                f"column {self.row_columns[0]!r} describes single values, and a row of the wide layout holds many; "
+                "state layout long, or leave it out"
+            )
+        if self.reference_plate is not None and self.unit not in LOG2_UNITS:
+            raise InputError(
+                f"plates of concentrations are not shifted, and the unit is {self.unit}; leave plates.reference out"
+            )
+
+    @property
+    def row_columns(self) -> tuple[str, ...]:
+        """The columns that describe the single value of each row of the long layout."""
+        names = [self.panel_column, *self.limit_columns, self.plate_column, *self.warning_columns]
+        return tuple(name for name in [*names, self.range_column and self.range_column.column] if name)

@@ -10,7 +10,17 @@ import pandas as pd
 from features.measured_values import CensoredPolicy, resolve_censored
 from features.units import ImmuneUnit, MeasurementKind, measurement_kind
 
-MEASUREMENT_COLUMNS = ("analyte", "analyte_published", "value", "censored", "limit", "row")
+MEASUREMENT_COLUMNS = (
+    "analyte",
+    "analyte_published",
+    "value",
+    "censored",
+    "limit",
+    "extrapolated",
+    "plate",
+    "warning",
+    "row",
+)
 
 
 @dataclass(frozen=True)
@@ -19,23 +29,27 @@ class ImmuneTable:
 
     Attributes
     ----------
-    rows : DataFrame, (n_measurements, len(key) + 6)
+    rows : DataFrame, (n_measurements, len(key) + 9)
         The key columns (str, named as published; together they name a blood draw), then ``analyte`` (canonical),
         ``analyte_published``, ``value`` (float, in `unit`; NaN when missing or censored without a number),
-        ``censored`` (``""``, ``"below"`` or ``"above"``), ``limit`` (float, in `unit`, or NaN) and ``row`` (line of
-        the file, counted from 1 with the header).
+        ``censored`` (``""``, ``"below"`` or ``"above"``), ``limit`` (float, in `unit`, or NaN),
+        ``extrapolated`` (bool, by the assay's software beyond its standards), ``plate`` and ``warning`` (str, empty
+        where there is none) and ``row`` (line of the file, counted from 1 with the header).
     key : tuple of str
         Names of the key columns.
     unit : ImmuneUnit
         The unit of ``value`` and ``limit``.
     excluded : mapping of str to str
         Published analytes that were excluded, and why.
+    notes : tuple of str
+        What was left out by rule, and how plates were shifted.
     """
 
     rows: pd.DataFrame
     key: tuple[str, ...]
     unit: ImmuneUnit
     excluded: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def kind(self) -> MeasurementKind:

@@ -185,6 +185,29 @@ Code = Annotated[float | str, Field(union_mode="left_to_right")]
 """A code that stands for a value outside the range of an assay: a number such as -2, or text such as `OOR<`."""
 
 
+class RangeColumn(ManifestPart):
+    """A column that states on which side of the assay's range each value of a `long` table lies."""
+
+    column: str
+    """The column."""
+    below: CellTexts = ("Below Detection Range", "Below Fit Curve Range")
+    """The cells that mean "below the range"."""
+    above: CellTexts = ("Above Detection Range", "Above Fit Curve Range")
+    """The cells that mean "above the range"."""
+    within: CellTexts = ("In Detection Range",)
+    """The cells that mean "within the range"."""
+
+
+class Plates(ManifestPart):
+    """The plates of a table on a relative scale, such as NPX."""
+
+    column: str
+    """The column that names the plate of each row."""
+    reference: CellText | None = None
+    """The plate to whose level the others are shifted, by the samples measured on both; each analyte is shifted by the
+    median of its differences. Without it, plates are read as they are."""
+
+
 class Immune(ManifestPart):
     """The table of immune measurements. `features.immune.read_immune` reads it."""
 
@@ -208,16 +231,35 @@ class Immune(ManifestPart):
     """For `long`: column of the value."""
     unit_column: str | None = None
     """For `long`: column of the unit of each row; values are converted to `unit`."""
+    keep_rows: Mapping[CellText, CellTexts] = {}
+    """The rows to read: by column, the cells of the rows to keep, as `{Sample_Type: [SAMPLE]}` leaves controls out."""
+    panel: str | None = None
+    """For `long`: column of the panel. An analyte of several panels becomes one for each, `IL-6 (Inflammation)`: the
+    scales of panels are not comparable."""
+    lower_limit: str | None = None
+    """For `long`: column of each value's lower limit of detection or quantification, such as `LOD`."""
+    upper_limit: str | None = None
+    """For `long`: column of each value's upper limit."""
+    range: RangeColumn | None = None
+    """For `long`: the column that states whether a value lies below, within or above the range."""
+    plates: Plates | None = None
+    """For `long`: the plates on which samples were measured."""
+    warnings: tuple[str, ...] = ()
+    """For `long`: columns that hold PASS, or a warning of quality control; the audit counts the warnings."""
     below: tuple[Code, ...] = ()
     """The codes for values below the range of the assay."""
     above: tuple[Code, ...] = ()
     """The codes for values above the range of the assay."""
+    missing: tuple[Code, ...] = ()
+    """The codes for values that were not measured, beside empty cells and NA."""
     limits: Mapping[str, Limits] = {}
     """The limits of quantification by analyte."""
     drop: CellTexts = ()
     """Columns (wide) or analytes (long) that are no measurements, such as controls; `POS_*` names all that begin so."""
     exclude_analytes: Mapping[str, str] = {}
     """Analytes to leave out, each with the reason."""
+    rename: Mapping[CellText, str] = {}
+    """Analytes to read under another name, such as `{2-Sep: SEPTIN2}` for a gene of which a spreadsheet made a date."""
     duplicates: Literal["error", "mean", "last"] = "error"
     """What to do when one analyte of one blood draw has several values."""
 

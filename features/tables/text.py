@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import FileError
+from features.gene_dates import gene_date_problem
 from features.tables.decimals import number_advice, parse_number
 from features.tables.layout import Layout, open_table
 
@@ -215,8 +216,9 @@ def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
         names = Counter(filter(None, header))
         name, count = names.most_common(1)[0] if names else ("", 0)
         if count > 1:
+            hint = f": {problem}" if (problem := gene_date_problem([name])) else ""
             raise FileError(
-                f"{count} columns have this name; expected each once, so rename one",
+                f"{count} columns have this name; expected each once, so rename one{hint}",
                 file=path,
                 column=name,
                 row=table.header.line,

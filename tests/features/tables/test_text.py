@@ -167,3 +167,18 @@ def test_frankel_typesets_its_minus_signs(cohorts_dir: Path) -> None:
     assert text.str.contains("\N{MINUS SIGN}").any()
     change = table.numbers("change_in_tumor_size", ("", "NA", "nan"))
     assert (change[text.str.startswith("\N{MINUS SIGN}")] < 0).all()
+
+
+def test_rows_are_kept_by_the_cells_of_columns(read: Read) -> None:
+    table = read("sample,type,qc\ns1,SAMPLE,PASS\nc1,CONTROL,PASS\ns2,SAMPLE,WARN\ns3,SAMPLE,PASS\n")
+    kept = table.keep_rows({"type": ["SAMPLE"], "qc": ["PASS"]})
+    assert [row[0] for row in kept.rows] == ["s1", "s3"]
+    assert kept.line_numbers == (2, 5)
+    with pytest.raises(
+        FileError, match="keep_rows keeps 'sample', which no row holds; the cells are 'SAMPLE', 'CONTROL'"
+    ):
+        table.keep_rows({"type": ["sample"]})
+    with pytest.raises(FileError, match="keep_rows leaves no row"):
+        table.keep_rows({"type": ["CONTROL"], "qc": ["WARN"]})
+    with pytest.raises(FileError, match="there is no column 'kind'"):
+        table.keep_rows({"kind": ["SAMPLE"]})
