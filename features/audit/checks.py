@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from features.audit.findings import ChanceTest, Finding, significant_findings
 from features.audit.identities import donors_among_patients, shared_samples, similar_profiles
 from features.audit.kinds import SEVERITIES
+from features.audit.manifests import unfinished_manifest
 from features.audit.measurement import (
     different_profilers,
     mixed_batches,
@@ -56,6 +57,7 @@ FALSE_ALARM_RATE = 0.05
 """Probability that an audit of cohorts without errors raises a false alarm (Holm 1979, Scand J Statist 6:65-70)."""
 
 COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
+    unfinished_manifest,
     contradictions,
     response_against_progression,
     published_label,

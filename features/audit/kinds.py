@@ -56,6 +56,11 @@ KINDS: Mapping[str, Kind] = {
         "the sample called baseline was taken after day 0, and the treatment may have changed it",
         "let the manifest name the day alone; the landmark then decides which samples enter",
     ),
+    "unfinished-manifest": Kind(
+        "error",
+        "a draft guesses, and what it could not guess is not stated yet",
+        "write what each of these keys means in place of TODO",
+    ),
     "no-baseline-visit": Kind(
         "error",
         "nothing tells which visits precede day 0, and a later one would stand for the patient",

@@ -104,7 +104,7 @@ def dates_after_death(cohort: Cohort) -> Iterator[Finding]:
     rounding = MONTH / 2 if rule is not None and rule.unit == "months" else 0.0
     death = dates["overall_survival"].where(died) + rounding
     for records, rows in _dated_records(cohort).items():
-        late = rows["patient"][rows["day"] > rows["patient"].map(death)]
+        late = rows["patient"][rows["day"] > rows["patient"].map(death).astype(float)]
         if not late.empty:
             description = f"{len(late)} of {len(rows)} {records} are dated after the patient's death"
             yield new_finding("after-death", cohort.name, description, late)

@@ -14,7 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from features.errors import ManifestError
 from features.manifest.manifest import Manifest, Origin
 from features.manifest.versions import upgrade
-from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml
+from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml, unfinished_keys
 
 _PROBLEMS = {
     "extra_forbidden": "a manifest has no such key here; correct or remove it",
@@ -61,7 +61,7 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     content = _read_mapping(path)
     try:
         hints = tuple(f"{path.name}, {hint}" for hint in upgrade(content))
-        return Manifest.model_validate(content, context=Origin(folder, hints))
+        return Manifest.model_validate(content, context=Origin(folder, hints, tuple(unfinished_keys(content))))
     except ValidationError as error:
         raise ManifestError(_validation_message(path, content, error)) from error
     except ValueError as error:

@@ -26,10 +26,13 @@ class Origin:
         The folder of its file, where the manifest was given as a path.
     hints : tuple of str
         What to change in its file.
+    unfinished : tuple of str
+        The keys whose value is still TODO, each with its line.
     """
 
     folder: Path | None = None
     hints: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
 
 class Manifest(ManifestPart):
@@ -83,6 +86,11 @@ class Manifest(ManifestPart):
     def hints(self) -> tuple[str, ...]:
         """What to change in the manifest's file, which is read all the same."""
         return self._origin.hints
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The keys whose value a draft left as TODO, each with its line, as in 'line 4: title'."""
+        return self._origin.unfinished
 
     @model_validator(mode="after")
     def _check_no_covariate_is_excluded(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from ruamel.yaml import YAML
@@ -62,6 +63,18 @@ def read_yaml(text: str) -> object:
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _TextConstructor
     return yaml.load(text)
+
+
+def unfinished_keys(content: object, location: tuple[str, ...] = (), line: int | None = None) -> Iterator[str]:
+    """Yield each key whose value, or an entry of it, is TODO, with its line, as in 'line 4: title'."""
+    if isinstance(content, str) and re.search(r"\bTODO\b", content):
+        yield f"line {line}: {'.'.join(location)}"
+    elif isinstance(content, LocatedMapping):
+        for key, value in content.items():
+            yield from unfinished_keys(value, (*location, key), content.lines.get(key, line))
+    elif isinstance(content, list):
+        for value in content:
+            yield from unfinished_keys(value, location, line)
 
 
 def line_of(content: object, location: Sequence[str | int]) -> int | None:

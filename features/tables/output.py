@@ -1,11 +1,12 @@
-"""Tables that Taxokine writes, whole or not at all."""
+"""Files that Taxokine writes, whole or not at all."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 
@@ -34,15 +35,36 @@ def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, object])
 
     if path.suffix not in {".csv", ".parquet"}:
         raise InputError(f"{path}: write to a .parquet or a .csv file")
+    with _replacing(path) as file:
+        if path.suffix == ".csv":
+            frame.to_csv(file, index=False)
+        else:
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            schema_metadata = {**(table.schema.metadata or {}), b"taxokine": json.dumps(metadata).encode()}
+            pq.write_table(table.replace_schema_metadata(schema_metadata), file)
+
+
+def write_new_text(text: str, path: Path) -> None:
+    """Write a text to a file that is not there yet.
+
+    Raises
+    ------
+    InputError
+        If the file is there, or cannot be written.
+    """
+    if path.exists():
+        raise InputError(f"{path}: the file is there already, and may hold your edits; name another, or remove it")
+    with _replacing(path) as file:
+        file.write(text.encode())
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Open a file beside the one at a path, which it replaces if nothing goes wrong."""
     partial = path.with_name(path.name + ".partial")
     try:
         with partial.open("wb") as file:
-            if path.suffix == ".csv":
-                frame.to_csv(file, index=False)
-            else:
-                table = pa.Table.from_pandas(frame, preserve_index=False)
-                schema_metadata = {**(table.schema.metadata or {}), b"taxokine": json.dumps(metadata).encode()}
-                pq.write_table(table.replace_schema_metadata(schema_metadata), file)
+            yield file
         partial.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

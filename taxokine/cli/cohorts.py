@@ -48,38 +48,62 @@ def cohorts_fetch(cohort: tuple[str, ...]) -> None:
 
 @cohorts.command("check", epilog=COHORT)
 @click.argument("cohort", nargs=-1, required=True)
+@click.option("--full", is_flag=True, help="Name every patient, sample or key of each finding.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the findings to a .csv or .parquet file, a row for each patient, sample or key.")  # fmt: skip
 @click.pass_context
-def cohorts_check(ctx: click.Context, cohort: tuple[str, ...]) -> None:
+def cohorts_check(ctx: click.Context, cohort: tuple[str, ...], full: bool, out: Path | None) -> None:
     """Read cohorts as their manifests say, report what is in them, and audit them, alone and together.
 
-    The exit status is 1 where an error was found: something that would make a model's result wrong.
+    The exit status is 1 where an error was found: something that would make a model's result wrong, or a manifest that
+    is not finished.
     """
     from features.audit import audit
     from features.cohort import read_cohort
     from features.settings import settings
-    from taxokine.reports.cohorts import audit_report, cohort_report
+    from features.tables.output import write_table
+    from taxokine.reports.cohorts import audit_report, cohort_report, findings_table
     from taxokine.terminal import show
 
     members = [read_cohort(name, settings().data) for name in dict.fromkeys(cohort)]
     for member in members:
         show(cohort_report(member))
     findings = audit(members)
-    show(audit_report(findings))
+    show(audit_report(findings, full=full))
+    if out is not None:
+        write_table(findings_table(findings), out, {})
+        click.echo(f"wrote {out}")
     ctx.exit(any(finding.severity == "error" for finding in findings))
 
 
 @cohorts.command("init")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", default="my_cohort", show_default=True, help="The cohort's name.")
-def cohorts_init(files: tuple[Path, ...], name: str) -> None:
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the draft to this new file, in the folder of FILES, whole or not at all.")  # fmt: skip
+def cohorts_init(files: tuple[Path, ...], name: str, out: Path | None) -> None:
     """Draft a manifest from your own FILES, with what was guessed and what you must finish marked.
 
     \u0008
-    taxokine cohorts init profiles.tsv patients.csv cytokines.csv > mine.yaml
+    taxokine cohorts init profiles.tsv patients.csv cytokines.csv --out mine.yaml
     """
     from features.draft import draft_manifest
+    from features.errors import InputError
+    from features.tables.output import write_new_text
 
-    click.echo(draft_manifest(files, name), nl=False)
+    if out is not None:
+        elsewhere = [file for file in files if file.resolve().parent != out.resolve().parent]
+        if elsewhere:
+            raise InputError(
+                f"{elsewhere[0]} does not lie in the folder of {out}, where the manifest's files are looked for; write "
+                "the draft there, or move the file"
+            )
+    text = draft_manifest(files, name)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write_new_text(text, out)
+        click.echo(f"wrote {out}: settle each TODO, then run 'taxokine cohorts check {out}'")
 
 
 @click.command(epilog=COHORT)

@@ -40,8 +40,16 @@ def cohort_report(cohort: Cohort) -> Iterator[RenderableType]:
     )
 
 
-def audit_report(findings: Sequence[Finding]) -> Iterator[RenderableType]:
-    """Yield what an audit found: errors first, each kind of finding once with why it matters and what to do."""
+def audit_report(findings: Sequence[Finding], *, full: bool = False) -> Iterator[RenderableType]:
+    """Yield what an audit found: errors first, each kind of finding once with why it matters and what to do.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        The findings.
+    full : bool
+        Whether every row of a finding is named, and not only the first `ROWS_SHOWN`.
+    """
     from features.audit import SEVERITIES
 
     for severity in SEVERITIES:
@@ -55,14 +63,24 @@ def audit_report(findings: Sequence[Finding]) -> Iterator[RenderableType]:
             for finding in alike:
                 yield f"  {finding.cohort}: {finding.description}"
                 if finding.rows:
-                    others = len(finding.rows) - ROWS_SHOWN
-                    yield f"    {', '.join(finding.rows[:ROWS_SHOWN])}{f' and {others} more' if others > 0 else ''}"
+                    shown = finding.rows if full else finding.rows[:ROWS_SHOWN]
+                    others = len(finding.rows) - len(shown)
+                    yield f"    {', '.join(shown)}{f' and {others} more' if others else ''}"
             yield f"  why  {alike[0].consequence}"
             yield f"  do   {alike[0].remedy}"
     counts = Counter(finding.severity for finding in findings)
     totals = [f"{counts[severity]} {severity}{'s' * (counts[severity] != 1)}" for severity in SEVERITIES]
     yield ""
     yield f"audit: {', '.join(totals)}"
+
+
+def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
+    """Return a row for each patient, sample, taxon or key that a finding names; one for a finding that names none."""
+    import pandas as pd
+
+    columns = ["severity", "code", "cohort", "row", "description", "consequence", "remedy"]
+    rows = [{**vars(finding), "row": row} for finding in findings for row in finding.rows or ("",)]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def table_report(table: FeatureTable) -> Iterator[RenderableType]:

@@ -59,3 +59,20 @@ def test_the_report_groups_by_kind_and_names_a_few_rows() -> None:
         "",
         "audit: 0 errors, 2 warnings, 1 note",
     ]
+
+
+def test_every_row_of_the_findings_is_named_and_written(trial: Path, tmp_path: Path) -> None:
+    table = trial.parent / "stool_counts.tsv"
+    taxa = pd.read_csv(table, sep="\t")
+    samples = [f"SIM-{i:03}-V1" for i in range(1, 9)]
+    taxa.assign(**dict.fromkeys(samples, 0)).to_csv(table, sep="\t", index=False)
+    assert f"    {', '.join(samples[:5])} and 3 more\n" in check(trial).output
+    out = tmp_path / "findings.csv"
+    result = CliRunner().invoke(
+        main, ["cohorts", "check", str(trial), "--full", "--out", str(out)], catch_exceptions=False
+    )
+    assert result.exit_code == 1, result.output
+    assert f"    {', '.join(samples)}\n" in result.output
+    findings = pd.read_csv(out)
+    assert findings.loc[findings["code"] == "empty-sample", "row"].tolist() == samples
+    assert set(findings["severity"]) >= {"error", "note"}

@@ -100,17 +100,38 @@ def test_check_reports_what_a_cohort_holds(run, cohorts_dir, monkeypatch):
     assert "excluded  treatment: steroids and PPI, given because of toxicity" in report
 
 
-def test_init_drafts_a_manifest_that_can_be_read(run, trial):
+def test_init_drafts_a_manifest_that_passes_once_it_is_finished(run, trial):
     folder = trial.parent
-    drafted = run("cohorts", "init", *(folder / n for n in ("stool_counts.tsv", "samples.csv", "patients.csv")))
-    assert drafted.exit_code == 0
-    assert "TODO" in drafted.output
+    files = [folder / name for name in ("stool_counts.tsv", "samples.csv", "patients.csv")]
+    assert "TODO" in run("cohorts", "init", *files).output
     path = folder / "drafted.yaml"
-    path.write_text(drafted.output)
+    drafted = run("cohorts", "init", *files, "--out", path)
+    assert (drafted.exit_code, f"wrote {path}: settle each TODO" in drafted.output) == (0, True)
+    report = run("cohorts", "check", path)
+    assert report.exit_code == 1
+    assert "error: unfinished-manifest\n  my_cohort: 3 keys of the manifest are TODO\n" in report.output
+    assert "    line 4: title, line 5: source.licence, line 5: source.citation\n" in report.output
+    path.write_text(path.read_text().replace(": TODO", ": stated"))
     report = run("cohorts", "check", path)
     assert report.exit_code == 0, report.output
     assert "50 with" in report.output
     assert "18 donor samples" in report.output
+
+
+def test_a_draft_is_written_whole_into_the_folder_of_its_files_or_not_at_all(run, trial, tmp_path):
+    files = [trial.parent / name for name in ("stool_counts.tsv", "samples.csv")]
+    elsewhere = run("cohorts", "init", *files, "--out", tmp_path / "mine.yaml")
+    assert elsewhere.exit_code == 2
+    assert "does not lie in the folder of" in elsewhere.output
+    (trial.parent / "edited.yaml").write_text("name: mine\n")
+    assert "may hold your edits" in run("cohorts", "init", *files, "--out", trial.parent / "edited.yaml").output
+    assert (trial.parent / "edited.yaml").read_text() == "name: mine\n"
+    (trial.parent / "broken.csv").write_text("sample,sample\n1,2\n")
+    failed = run("cohorts", "init", *files, trial.parent / "broken.csv", "--out", trial.parent / "new.yaml")
+    assert failed.exit_code == 2
+    assert not list(trial.parent.glob("new.yaml*"))
+    (trial.parent / "broken.csv").unlink()
+    (trial.parent / "edited.yaml").unlink()
 
 
 def test_features_are_written_with_what_must_be_known_of_them(run, trial):
