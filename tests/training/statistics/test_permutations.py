@@ -4,7 +4,7 @@ import pytest
 from training.statistics.permutations import PERMUTATIONS, row_orders, row_orders_within_blocks, sign_assignments
 
 
-@pytest.mark.parametrize(("n", "expected"), [(1, 1), (3, 6), (7, 5040), (8, PERMUTATIONS + 1)])
+@pytest.mark.parametrize(("n", "n_orders"), [(1, 1), (3, 6), (7, 5040), (8, PERMUTATIONS + 1)])
 def test_orders_begin_with_the_data(n: int, n_orders: int) -> None:
     orders = row_orders(n)
     assert orders.shape == (n_orders, n)

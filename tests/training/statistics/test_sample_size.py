@@ -32,7 +32,7 @@ def test_development_by_riley_2020():
 
 
 @pytest.mark.parametrize(
-    ("area", "prevalence", "parameters", "expected"),
+    ("area", "prevalence", "parameters", "needed"),
     [(0.89, 0.174, 24, 660), (0.81, 0.18, 6, 266), (0.89, 0.18, 6, 227)],
 )
 def test_r2_from_an_auroc_asks_for_what_pmsampsize_simulates(area, prevalence, parameters, needed):
