@@ -129,6 +129,15 @@ def shared_samples(cohorts: Sequence[Cohort]) -> Iterator[Finding]:
             yield new_finding("shared-accession", joint_name((a, b)), description, accessions)
 
 
+def near_miss_names(cohort: Cohort) -> Iterator[Finding]:
+    """Find listed samples and profiles that are probably one under two spellings."""
+    if pairs := cohort.near_misses:
+        description = (
+            f"{len(pairs)} listed samples have no profile, and resemble profiles that are not listed; they are left out"
+        )
+        yield new_finding("near-miss-names", cohort.name, description, pairs)
+
+
 def donors_among_patients(cohort: Cohort) -> Iterator[Finding]:
     """Find donors' stool that represents a patient."""
     recipients = cohort.samples[~cohort.samples["donor"]]

@@ -87,6 +87,12 @@ KINDS: Mapping[str, Kind] = {
         "would learn that, and be worthless for a new patient",
         "list the column under the manifest's 'exclude_columns', or do not train on this outcome",
     ),
+    "near-miss-names": Kind(
+        "warning",
+        "these samples are left out, though their profiles are probably there under another spelling",
+        "correct the names, or state what to ignore under the manifest's 'samples.ignore_in_names'; export numbers "
+        "such as 1.00E+03 as text",
+    ),
     "response-against-progression": Kind(
         "warning",
         "both columns cannot be right for these patients",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from features.cohort.patients import PatientSheet, read_centres, read_clinical, read_patient_sheet
+from features.cohort.patients import PatientSheet, read_centres, read_clinical, read_patient_sheet, with_names_of
 from features.cohort.samples import read_samples, read_technical
 from features.course import Course, read_course
 from features.errors import FileError, ManifestError
@@ -18,6 +18,7 @@ from features.immune import ImmuneSpec, ImmuneTable, SideColumn, read_immune
 from features.label_reading import read_labels
 from features.labels import OutcomeLabels
 from features.manifest import Immune, Manifest, Taxa, load_manifest
+from features.name_matching import matching_names
 from features.tables.text import TextTable, finite_numbers, read_text_table
 from features.taxa import TaxaTable, read_taxa
 
@@ -58,6 +59,8 @@ class Cohort:
         Treatments, assessments and repeated measures over time; never features.
     notes : tuple of str
         How many samples and profiles were left out, and why.
+    near_misses : tuple of str
+        Pairs of names, as 'S1 and S001', of a listed sample and of a profile that are probably one, and not matched.
     """
 
     manifest: Manifest
@@ -73,6 +76,7 @@ class Cohort:
     patient_cells: pd.DataFrame
     course: Course
     notes: tuple[str, ...]
+    near_misses: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -112,11 +116,13 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     patients_table = None
     if (part := manifest.patients) is not None:
         patients_table = read_text_table(paths[part.file]).keep_rows(part.keep_rows)
+        names = samples_table.column(manifest.samples.patient)
+        patients_table = with_names_of(patients_table, part.patient, names, manifest.samples.ignore_in_names)
     dates = None if part is None or patients_table is None else (patients_table, part.patient)
     samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths), dates)
     sheet = read_patient_sheet(manifest, patients_table, samples_table, samples.frame)
     patients = frozenset(samples.frame.loc[~samples.frame["donor"], "patient"] if sheet is None else sheet.patients)
-    immune = _read_immune(manifest.immune, paths, samples.frame, None if sheet is None else patients)
+    immune = _read_immune(manifest, paths, samples.frame, None if sheet is None else patients)
     _check_excluded_columns(manifest, samples_table, sheet, immune)
     clinical = read_clinical(sheet, samples.frame)
     return Cohort(
@@ -133,6 +139,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),
         course=read_course(manifest.course, paths, patients),
         notes=(*samples.notes, *(() if immune is None else immune.notes)),
+        near_misses=samples.near_misses,
     )
 
 
@@ -156,9 +163,10 @@ def _read_profiles(part: Taxa, paths: Mapping[str, Path]) -> TaxaTable:
 
 
 def _read_immune(
-    part: Immune | None, paths: Mapping[str, Path], samples: pd.DataFrame, listed_patients: frozenset[str] | None
+    manifest: Manifest, paths: Mapping[str, Path], samples: pd.DataFrame, listed_patients: frozenset[str] | None
 ) -> ImmuneTable | None:
     """Read the immune measurements; each is of a patient with stool or of the patients' sheet, where there is one."""
+    part = manifest.immune
     if part is None:
         return None
     spec = ImmuneSpec(
@@ -187,6 +195,10 @@ def _read_immune(
         warning_columns=part.warnings,
     )
     table = read_immune(paths[part.file], spec)
+    if ignored := manifest.samples.ignore_in_names:
+        spelling = matching_names(table.rows[part.patient], [*(listed_patients or ()), *samples["patient"]], ignored)
+        rows = table.rows.assign(**{part.patient: table.rows[part.patient].replace(spelling)})
+        table = replace(table, rows=rows)
     _check_immune_keys(table, part, paths[part.file], samples, listed_patients)
     return table
 

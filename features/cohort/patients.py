@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from features.cohort.samples import donor_rows
 from features.columns import Column
-from features.errors import FileError
+from features.errors import FileError, InputError
 from features.manifest import ClinicalField, Manifest, Patients
+from features.name_matching import NameDifference, matching_names, near_misses
 from features.tables.text import TextTable
 
 
@@ -76,8 +78,10 @@ def read_patient_sheet(
     without_row = samples[~samples["donor"] & ~samples["patient"].isin(table.column(part.patient))]
     if not without_row.empty:
         sample = without_row.iloc[0]
+        similar = dict(near_misses(without_row["patient"], table.column(part.patient))).get(sample["patient"])
+        hint = f"; is it {similar!r}? samples.ignore_in_names states which differences do not count" if similar else ""
         raise FileError(
-            f"patient {sample['patient']!r} has stool here and no row in column {part.patient!r} of {part.file}",
+            f"patient {sample['patient']!r} has stool here and no row in column {part.patient!r} of {part.file}{hint}",
             file=samples_table.path,
             column=manifest.samples.patient,
             row=int(sample["line"]),
@@ -88,6 +92,20 @@ def read_patient_sheet(
     if not is_samples_sheet:
         constant_columns += [field.column for field in part.covariates.values()]
     return PatientSheet(part, table, table.one_row_per(part.patient, constant_columns), is_samples_sheet)
+
+
+def with_names_of(
+    table: TextTable, column: str, patients: Iterable[str], ignored: Sequence[NameDifference]
+) -> TextTable:
+    """Return a table whose patients are spelt as these are, where they differ only in what is ignored."""
+    if not ignored:
+        return table
+    try:
+        spelling = matching_names(table.column(column), patients, ignored)
+    except InputError as error:
+        raise FileError(str(error), file=table.path, column=column) from error
+    i = table.header.index(column)
+    return replace(table, rows=tuple((*row[:i], spelling.get(row[i], row[i]), *row[i + 1 :]) for row in table.rows))
 
 
 def read_clinical(sheet: PatientSheet | None, samples: pd.DataFrame) -> Clinical:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -13,8 +13,9 @@ import pandas as pd
 
 from features.cohort.days import sample_days
 from features.columns import Column
-from features.errors import ManifestError
+from features.errors import FileError, InputError, ManifestError
 from features.manifest import Manifest, Samples
+from features.name_matching import is_number_of_spreadsheet, matching_names, near_misses
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
@@ -31,11 +32,14 @@ class ProfiledSamples:
         Their profiles, in the same order, (n_samples, n_taxa).
     notes : tuple of str
         How many samples were left out, and why; without their names.
+    near_misses : tuple of str
+        Listed samples without a profile whose names resemble that of a profile that is not listed.
     """
 
     frame: pd.DataFrame
     taxa: TaxaTable
     notes: tuple[str, ...]
+    near_misses: tuple[str, ...] = ()
 
 
 def read_samples(
@@ -50,7 +54,7 @@ def read_samples(
     ManifestError
         If `exclude_samples` names no sample, or no sample has a profile.
     """
-    sample_names = _sample_names(part, table, set(taxa.samples))
+    sample_names = _sample_names(part, table, taxa.samples)
     _check_sample_names(part, table, sample_names)
     excluded, reasons = _excluded_samples(part, table, sample_names)
     no_number = pd.Series(np.nan, index=sample_names.index)
@@ -70,9 +74,12 @@ def read_samples(
     profiled = set(taxa.samples) - excluded
     matched = frame[frame["sample"].isin(profiled)].reset_index(drop=True)
     if matched.empty:
+        first = sample_names.iloc[0]
+        spreadsheet = "; a spreadsheet made a number of it, so export it as text" * is_number_of_spreadsheet(first)
         raise ManifestError(
-            f"{table.path}: no value of column {part.sample!r} (such as {sample_names.iloc[0]!r}) names a profile of "
-            f"the taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix"
+            f"{table.path}: no value of column {part.sample!r} (such as {first!r}{spreadsheet}) names a profile of the "
+            f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix, or state under "
+            "samples.ignore_in_names which differences do not count"
         )
     # Samples are counted, not named: notes go where the names of samples may not.
     notes = [f"{count} sample{'s' * (count > 1)} left out: {reason}" for reason, count in reasons.items()]
@@ -80,7 +87,10 @@ def read_samples(
         notes.append(f"{len(frame) - len(matched)} of {len(frame)} listed samples have no profile and are left out")
     if len(matched) < len(profiled):
         notes.append(f"{len(profiled) - len(matched)} of {len(profiled)} profiles are not listed and are left out")
-    return ProfiledSamples(matched, taxa.take(list(matched["sample"])), tuple(notes))
+    unprofiled = [name for name in frame["sample"] if name not in profiled]
+    pairs = near_misses(unprofiled, profiled - set(matched["sample"]))
+    near = tuple(f"{name} and {profile}" for name, profile in pairs)
+    return ProfiledSamples(matched, taxa.take(list(matched["sample"])), tuple(notes), near)
 
 
 def donor_rows(part: Samples, table: TextTable) -> pd.Series[bool]:
@@ -106,17 +116,16 @@ def read_technical(manifest: Manifest, table: TextTable, samples: pd.DataFrame) 
     return pd.DataFrame(columns, index=samples["line"]).reset_index(drop=True)
 
 
-def _sample_names(part: Samples, table: TextTable, profiled: set[str]) -> pd.Series[str]:
+def _sample_names(part: Samples, table: TextTable, profiled: Sequence[str]) -> pd.Series[str]:
+    """Return the name of each row's sample, spelt as its profile is, (n_rows,)."""
     cells = table.column(part.sample)
-    if not part.separator:
-        return cells
-
+    runs = cells.map(lambda cell: [run.strip() for run in cell.split(part.separator)] if part.separator else [cell])
+    try:
+        spelling = matching_names((run for names in runs for run in names if run), profiled, part.ignore_in_names)
+    except InputError as error:
+        raise FileError(str(error), file=table.path, column=part.sample) from error
     # One cell may list several sequencing runs of a sample; the profile carries the name of one of them.
-    def run_with_profile(runs: Iterable[str]) -> str:
-        names = [run.strip() for run in runs]
-        return next((name for name in names if name in profiled), names[0])
-
-    return cells.str.split(part.separator).map(run_with_profile)
+    return runs.map(lambda names: next((spelling[name] for name in names if name in spelling), names[0]))
 
 
 def _check_sample_names(part: Samples, table: TextTable, sample_names: pd.Series[str]) -> None:

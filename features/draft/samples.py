@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +26,7 @@ from features.draft.columns import (
 )
 from features.draft.file_kinds import FileKind
 from features.draft.yaml_lines import in_yaml
+from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
@@ -93,11 +95,12 @@ def taxa_lines(
 
 def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> SamplesDraft:
     """Find the sheet that names the profiles, its patients, days and donors, and draft its lines."""
-    match = _find_sample_column(sheets, profiles)
+    match = _with_ignored_differences(_find_sample_column(sheets, profiles), sheets, profiles)
     sheet = match.sheet
     if sheet is None or match.n_profiles < min(len(profiles), len(sheet.rows)) / 2:
         todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
+        lines += _spreadsheet_hints(sheets)
         return SamplesDraft(None, "TODO", frozenset(), pd.Series(dtype=bool), "", "day_ici", "TODO", lines)
     lines = [
         "samples:",
@@ -105,6 +108,9 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
         f"  sample: {in_yaml(match.column)}  "
         f"# guessed: {match.n_profiles} of {len(profiles)} profile names found in this column",
     ]
+    if match.ignored:
+        reason = f"{match.n_profiles} names agree but for {' and '.join(match.ignored)}".replace("_", " ")
+        lines.append(f"  ignore_in_names: {in_yaml(list(match.ignored))}  # guessed: {reason}; TODO: confirm")
     if match.separator:
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
     patient = find_patient_column(sheet)
@@ -197,6 +203,44 @@ class _SampleColumn:
     sheet: TextTable | None = None
     column: str = ""
     separator: str | None = None
+    ignored: tuple[NameDifference, ...] = ()
+
+
+def _with_ignored_differences(
+    match: _SampleColumn, sheets: Sequence[TextTable], profiles: Sequence[str]
+) -> _SampleColumn:
+    """Return the column that names more profiles where differences of spelling are ignored, as few as do."""
+    choices = [
+        choice
+        for n in range(1, len(NAME_DIFFERENCES) + 1)
+        for choice in combinations(NAME_DIFFERENCES, n)
+        if len({simplified(name, choice) for name in profiles}) == len(profiles)
+    ]
+    for ignored in choices:
+        names = {simplified(name, ignored) for name in profiles}
+        for sheet in sheets:
+            for column, cells in sheet.frame.items():
+                keys = {simplified(cell, ignored) for cell in cells.unique()}
+                is_distinct = len(keys) == cells.nunique()
+                if is_distinct and (n_profiles := len(names & keys)) > match.n_profiles:
+                    match = _SampleColumn(n_profiles, sheet=sheet, column=str(column), ignored=ignored)
+    return match
+
+
+def _splits_number(prefix: str, profiles: Sequence[str]) -> bool:
+    """Tell whether a prefix ends within a number: the 0 of 001 is no prefix."""
+    return prefix[-1:].isdigit() and any(name[len(prefix) :][:1].isdigit() for name in profiles)
+
+
+def _spreadsheet_hints(sheets: Sequence[TextTable]) -> list[str]:
+    """Return a comment for each column in which a spreadsheet made numbers of names."""
+    return [
+        f"  # TODO: {in_yaml(sheet.path.name)}, column {in_yaml(column)}: a spreadsheet made numbers of names, such as "
+        f"{in_yaml(next(cell for cell in cells if is_number_of_spreadsheet(cell)))}; export them as text"
+        for sheet in sheets
+        for column, cells in sheet.frame.items()
+        if cells.map(is_number_of_spreadsheet).any()
+    ]
 
 
 def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _SampleColumn:
@@ -204,7 +248,7 @@ def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) ->
     best = _SampleColumn()
     prefixes = [profiles[0][:length] for length in range(len(profiles[0]))]
     for prefix in prefixes:
-        if not all(name.startswith(prefix) for name in profiles):
+        if not all(name.startswith(prefix) for name in profiles) or _splits_number(prefix, profiles):
             continue
         names = {name.removeprefix(prefix) for name in profiles} - {""}
         for sheet in sheets:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Tag, model_validator
 
 from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
+from features.name_matching import NameDifference
 
 
 class Clock(ManifestPart):
@@ -84,6 +85,9 @@ class Samples(ManifestPart):
     """Column of the sample name, as in the taxa table."""
     patient: str
     """Column of the patient."""
+    ignore_in_names: tuple[NameDifference, ...] = ()
+    """Differences that do not count where names of samples and patients are compared between files: `case`,
+    `separators` (`-._` and blanks) and `leading_zeros`; by default every difference counts."""
     separator: str | None = None
     """The text between several sample names in one cell; the one that has a profile is used."""
     day: (
