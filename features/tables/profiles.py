@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -11,10 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from features.errors import FileError
+from features.tables.encoding import MAX_RATIO, MAX_UNPACKED_AT_ANY_RATIO
+from features.tables.hdf5 import check_biom
 from features.tables.layout import open_table
 from features.tables.workbook import is_workbook
 from features.taxon_names import RANKS
@@ -22,6 +24,11 @@ from features.taxon_names import RANKS
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+_MAX_METADATA = 2**16
+_ARCHIVE_PROBLEMS = (
+    OSError, KeyError, IndexError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError
+)  # fmt: skip
+"""What an archive that is damaged, encrypted or packed in another way raises when it is read."""
 _TABLE_TYPES = ("FeatureTable[Frequency]", "FeatureTable[RelativeFrequency]")
 _TAXONOMY_TYPES = ("FeatureData[Taxonomy]",)
 
@@ -60,6 +67,7 @@ def read_biom(path: Path, *, is_artifact: bool) -> BiomTable:
     from biom.exception import BiomException
 
     content = read_artifact_member(path, _TABLE_TYPES, "feature-table.biom") if is_artifact else _read_bytes(path)
+    check_biom(path, content)
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
             table = Table.from_hdf5(file)
@@ -113,17 +121,30 @@ def read_artifact_member(path: Path, semantic_types: Sequence[str], member: str)
             if len(roots) != 1:
                 raise FileError(f"expected one folder in a QIIME 2 artifact, got {sorted(roots)[:5]}", file=path)
             root = roots.pop()
-            metadata = YAML(typ="safe", pure=True).load(archive.read(f"{root}/metadata.yaml"))
-            semantic_type = metadata.get("type") if isinstance(metadata, dict) else metadata
+            text = _read_member(path, archive, f"{root}/metadata.yaml", _MAX_METADATA).decode()
+            # A line suffices: aliases and tags of YAML can stand for more than memory holds.
+            line = re.search(r"^type:[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE)
+            semantic_type = line[1].strip("\"'") if line else "none"
             if semantic_type not in semantic_types:
                 raise FileError(
                     f"expected a QIIME 2 artifact of type {' or '.join(semantic_types)}, got {semantic_type!r}. Give "
                     "the other artifact",
                     file=path,
                 )
-            return archive.read(f"{root}/data/{member}")
-    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, YAMLError) as error:
+            return _read_member(path, archive, f"{root}/data/{member}", MAX_UNPACKED_AT_ANY_RATIO)
+    except _ARCHIVE_PROBLEMS as error:
         raise FileError(f"expected a QIIME 2 artifact (.qza): {error}", file=path) from error
+
+
+def _read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
+    """Return the content of a file in an archive, which may be larger than a limit only as far as packing explains."""
+    packed_size = archive.getinfo(name).compress_size
+    limit = max(limit, MAX_RATIO * packed_size) if limit > _MAX_METADATA else limit
+    with archive.open(name) as member:
+        content = member.read(limit + 1)
+    if len(content) > limit:
+        raise FileError(f"{name} unpacks to more than {limit:,} bytes; expected a table. Export it again", file=path)
+    return content
 
 
 def read_taxonomy(path: Path) -> dict[str, str]:

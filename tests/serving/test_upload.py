@@ -601,7 +601,7 @@ def test_uploaded_files_give_the_prediction_of_the_same_request(models: Models, 
         ("immune", b" \n\n", "empty"),
         ("immune", b"IL-6 (pg/mL)\tIL-8 (pg/mL)\n", "unreadable"),
         ("taxa", b"clade_name\ta\ns__Blautia_wexlerae\t0\n", "unreadable"),
-        ("taxa", b"%PDF-1.7\x00\x01\x02 binary", "not_a_table"),
+        ("taxa", b"%PDF-1.7\x00\x01\x02 binary", "unreadable"),
         ("taxa", b"\x89HDF\r\n\x1a\n torn", "unreadable"),
         ("taxa", b"PK\x03\x04 torn", "unreadable"),
         ("taxa", b"\x1f\x8b torn", "unreadable"),
@@ -623,10 +623,10 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def test_an_excel_workbook_is_reported(models: Models) -> None:
-    result = upload(models, "immune", zipped({"[Content_Types].xml": b"<x/>", "xl/workbook.xml": b"<x/>"}), "lab.xlsx")
+def test_an_archive_of_other_files_is_reported(models: Models) -> None:
+    result = upload(models, "immune", zipped({"table.csv": b"a,b"}), "lab.zip")
     assert kinds(result) == ["not_a_table"]
-    assert "CSV" in result.problems[0].advice
+    assert "Unpack" in result.problems[0].advice
 
 
 def test_compressed_bombs_are_not_unpacked(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -642,7 +642,9 @@ def test_compressed_bombs_are_not_unpacked(models: Models, monkeypatch: pytest.M
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file.create_dataset("sample/matrix/data", data=np.zeros(2**15), compression="gzip")
-    assert kinds(upload(models, "taxa", buffer.getvalue())) == ["too_large"]
+    result = upload(models, "taxa", buffer.getvalue())
+    assert kinds(result) == ["unreadable"]
+    assert "bytes when unpacked" in result.problems[0].observed
     monkeypatch.setattr(intake, "MAX_BYTES", 2**10)
     assert kinds(upload(models, "taxa", much)) == ["too_large"]
 
@@ -653,7 +655,9 @@ def test_a_sparse_table_that_is_large_in_memory_is_refused(models: Models, monke
     with h5py.File(buffer, "w") as file:
         for axis in ("observation", "sample"):
             file.create_dataset(f"{axis}/ids", data=np.arange(20))
-    assert kinds(upload(models, "taxa", buffer.getvalue())) == ["too_large"]
+    result = upload(models, "taxa", buffer.getvalue())
+    assert kinds(result) == ["unreadable"]
+    assert "400 cells" in result.problems[0].observed
 
 
 def test_hdf5_cannot_read_other_files(models: Models, tmp_path: Path) -> None:
