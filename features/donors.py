@@ -26,8 +26,8 @@ MIN_READS = 1000
 def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     """Return the donors of each recipient, and the donor samples that the recipient received.
 
-    The samples' column `donor_sample` names a donor's sample by its accession or as the donors' column writes it; the
-    transplants of the trial's course name donors.
+    The samples' column `donor_sample` names donors' samples by their accession or as the donors' column writes it, or
+    donors; the transplants of the trial's course name donors.
 
     Returns
     -------
@@ -36,16 +36,21 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
         is known.
     """
     columns, donors = cohort.manifest.samples, cohort.donors
-    position = dict(zip(donors["sample"], donors.index, strict=True))
+    position = {str(donor): int(rows[0]) for donor, rows in donors.groupby("patient").groups.items() if len(rows) == 1}
     if columns.donor is not None:
         names = read_text_table(cohort.paths[columns.file]).column(columns.donor.column).reindex(donors["line"])
-        position = dict(zip(names, donors.index, strict=True)) | position
+        position |= dict(zip(names, donors.index, strict=True))
+    position |= dict(zip(donors["sample"], donors.index, strict=True))
     received: dict[str, dict[str, list[int]]] = {}
     recipients = cohort.samples[~cohort.samples["donor"]]
-    for patient, sample in dict.fromkeys(zip(recipients["patient"], recipients["donor_sample"], strict=True)):
-        if sample in position:
-            donor = str(donors.at[position[sample], "patient"])
-            received.setdefault(patient, {}).setdefault(donor, []).append(int(position[sample]))
+    for patient, cell in dict.fromkeys(zip(recipients["patient"], recipients["donor_sample"], strict=True)):
+        for name in cell.splitlines():
+            if name in position:
+                donor = str(donors.at[position[name], "patient"])
+                samples = received.setdefault(patient, {}).setdefault(donor, [])
+                samples += [int(position[name])] if position[name] not in samples else []
+            elif name in set(donors["patient"]):
+                received.setdefault(patient, {}).setdefault(name, [])
     transplants = cohort.course.transplants
     for patient, donor in zip(transplants["patient"], transplants["donor"], strict=True):
         if donor:

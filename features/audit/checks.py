@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from features.audit.findings import ChanceTest, Finding, significant_findings
-from features.audit.identities import donors_among_patients, near_miss_names, shared_samples, similar_profiles
+from features.audit.identities import (
+    donors_among_patients,
+    donors_named_differently,
+    near_miss_names,
+    shared_samples,
+    similar_profiles,
+)
 from features.audit.kinds import SEVERITIES
 from features.audit.manifests import unfinished_manifest
 from features.audit.measurement import (
@@ -67,6 +73,7 @@ COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     suffixed_taxa,
     near_miss_names,
     donors_among_patients,
+    donors_named_differently,
     late_baseline,
     undated_samples,
     unnamed_baseline_visit,

@@ -14,6 +14,7 @@ from features.audit.findings import Finding, joint_name, new_finding
 from features.audit.patients import first_stool_samples
 from features.audit.profiles import FEW_TAXA, profile_sums, robust_z
 from features.cohort import Cohort
+from features.name_matching import near_misses
 
 EQUAL, SAME_STOOL, SAME_PERSON = 0.9995, 0.98, 0.8
 """Similarities (cosines of log abundances) from which two profiles are equal, of one stool, or of one person. By
@@ -26,6 +27,7 @@ OUTLYING_SIMILARITY = 8.0
 MIN_PATIENTS = 10
 """Smallest number of patients from which the usual similarity of a cohort is estimated."""
 _ACCESSION = re.compile(r"[DES]R[RSX][0-9]{5,}|SAM(N|EA|D)[0-9]{5,}")
+_DONOR_NAME = re.compile(r"(?i)(^|[^a-z])donor")
 
 Person = tuple[str, str]
 """A cohort and a patient in it."""
@@ -139,13 +141,30 @@ def near_miss_names(cohort: Cohort) -> Iterator[Finding]:
 
 
 def donors_among_patients(cohort: Cohort) -> Iterator[Finding]:
-    """Find donors' stool that represents a patient."""
+    """Find donors' stool that represents a patient, under the name by which recipients' rows call it or another."""
     recipients = cohort.samples[~cohort.samples["donor"]]
-    subjects = sorted(set(recipients["patient"]) & set(cohort.donors["patient"]))
+    patients, samples = dict.fromkeys(recipients["patient"]), dict.fromkeys(recipients["sample"])
+    given = {name for cell in cohort.samples["donor_sample"] for name in cell.splitlines()} - set(
+        cohort.donors["sample"]
+    )
+    subjects = sorted(set(patients) & set(cohort.donors["patient"]))
     if subjects:
         description = f"{len(subjects)} subjects are donors and patients"
         yield new_finding("donor-is-patient", cohort.name, description, subjects)
-    samples = sorted(set(cohort.samples["donor_sample"]) & set(recipients["sample"]))
-    if samples:
-        description = f"{len(samples)} samples were transplanted, and are listed as a patient's own"
-        yield new_finding("donor-is-patient", cohort.name, description, samples)
+    if transplanted := sorted(given & set(samples)):
+        description = f"{len(transplanted)} samples were transplanted, and are listed as a patient's own"
+        yield new_finding("donor-is-patient", cohort.name, description, transplanted)
+    donors = given - set(samples) - set(cohort.donors["patient"])
+    named_as_donor = {name for name in patients if _DONOR_NAME.search(name)}
+    alike = {patient for _, patient in near_misses(donors, patients)} | (donors & set(patients))
+    alike |= named_as_donor if len(named_as_donor) < len(patients) else set()
+    if alike := alike - set(subjects):
+        description = f"{len(alike)} patients are named as donors are"
+        yield new_finding("donor-is-patient", cohort.name, description, sorted(alike))
+
+
+def donors_named_differently(cohort: Cohort) -> Iterator[Finding]:
+    """Find donors whom recipients' rows spell otherwise than their own."""
+    if pairs := cohort.donor_near_misses:
+        description = f"{len(pairs)} of the donors' names in recipients' rows were taken for another spelling"
+        yield new_finding("donor-two-names", cohort.name, description, pairs)

@@ -93,6 +93,11 @@ KINDS: Mapping[str, Kind] = {
         "correct the names, or state what to ignore under the manifest's 'samples.ignore_in_names'; export numbers "
         "such as 1.00E+03 as text",
     ),
+    "donor-two-names": Kind(
+        "warning",
+        "if the two names are two donors, recipients are compared with the wrong donor",
+        "confirm the pairs, and write one name for each donor",
+    ),
     "response-against-progression": Kind(
         "warning",
         "both columns cannot be right for these patients",

@@ -37,8 +37,8 @@ class Cohort:
         The stool profiles, (n_samples, n_taxa).
     samples : pandas.DataFrame
         One row for each profiled stool sample, in the order of `taxa`: `sample`, `patient`, `day` (NaN where undated),
-        `visit` (NaN where none), `donor` (bool), `donor_sample` (that the patient received, or ""), `line` (of the
-        samples' sheet).
+        `visit` (NaN where none), `donor` (bool), `donor_sample` (that the patient received, several on a line each, or
+        ""), `line` (of the samples' sheet).
     clinical : pandas.DataFrame
         The clinical covariates, numbers only, one row for each of `samples`: `age`, `sex=male`; NaN where missing. A
         sheet with a row for each sample may give a patient's age anew each time.
@@ -61,6 +61,8 @@ class Cohort:
         How many samples and profiles were left out, and why.
     near_misses : tuple of str
         Pairs of names, as 'S1 and S001', of a listed sample and of a profile that are probably one, and not matched.
+    donor_near_misses : tuple of str
+        Pairs of a donor's name, as a recipient's row states it, and the donor for whom it was taken.
     """
 
     manifest: Manifest
@@ -77,6 +79,7 @@ class Cohort:
     course: Course
     notes: tuple[str, ...]
     near_misses: tuple[str, ...]
+    donor_near_misses: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -140,6 +143,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         course=read_course(manifest.course, paths, patients),
         notes=(*samples.notes, *(() if immune is None else immune.notes)),
         near_misses=samples.near_misses,
+        donor_near_misses=samples.donor_near_misses,
     )
 
 

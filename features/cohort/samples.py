@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from features.cohort.days import sample_days
+from features.cohort.received_donors import received_donors
 from features.columns import Column
 from features.errors import FileError, InputError, ManifestError
 from features.manifest import Manifest, Samples
@@ -34,12 +35,15 @@ class ProfiledSamples:
         How many samples were left out, and why; without their names.
     near_misses : tuple of str
         Listed samples without a profile whose names resemble that of a profile that is not listed.
+    donor_near_misses : tuple of str
+        Names of donors that were taken for another spelling of a donor's.
     """
 
     frame: pd.DataFrame
     taxa: TaxaTable
     notes: tuple[str, ...]
-    near_misses: tuple[str, ...] = ()
+    near_misses: tuple[str, ...]
+    donor_near_misses: tuple[str, ...]
 
 
 def read_samples(
@@ -59,6 +63,7 @@ def read_samples(
     excluded, reasons = _excluded_samples(part, table, sample_names)
     no_number = pd.Series(np.nan, index=sample_names.index)
     is_donor = donor_rows(part, table)
+    received = received_donors(part, table, sample_names, is_donor)
     frame = pd.DataFrame(
         {
             "sample": sample_names,
@@ -66,7 +71,7 @@ def read_samples(
             "day": sample_days(part, table, is_donor, patients),
             "visit": no_number if part.visit is None else table.numbers(part.visit, ()),
             "donor": is_donor,
-            "donor_sample": "" if part.donor_sample is None else table.column(part.donor_sample),
+            "donor_sample": received.names,
             "line": sample_names.index,
         }
     )
@@ -90,7 +95,7 @@ def read_samples(
     unprofiled = [name for name in frame["sample"] if name not in profiled]
     pairs = near_misses(unprofiled, profiled - set(matched["sample"]))
     near = tuple(f"{name} and {profile}" for name, profile in pairs)
-    return ProfiledSamples(matched, taxa.take(list(matched["sample"])), tuple(notes), near)
+    return ProfiledSamples(matched, taxa.take(list(matched["sample"])), tuple(notes), near, received.near_misses)
 
 
 def donor_rows(part: Samples, table: TextTable) -> pd.Series[bool]:

@@ -26,7 +26,7 @@ from features.draft.columns import (
 )
 from features.draft.file_kinds import FileKind
 from features.draft.yaml_lines import in_yaml
-from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
+from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, near_misses, simplified
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
@@ -285,12 +285,14 @@ def _draft_declared_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]
 
 
 def _draft_received_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]] | None:
-    """Find the rows whose names begin as those of the donor samples that recipients received."""
+    """Find the rows whose names begin as those of the donors, or donor samples, that recipients received."""
     for received_column in columns_matching(sheet, _DONOR_SAMPLE_COLUMN):
         received = sheet.frame.loc[~sheet.frame[received_column].map(is_missing), received_column]
         for column in sheet.header:
             names = sheet.frame[column]
-            listed_donors = sorted(set(received) & set(names))
+            listed_donors = sorted(set(received) & set(names)) or [
+                name for _, name in near_misses(received.unique(), names.unique())
+            ]
             prefix = (
                 re.match(r"[A-Za-z]+[_-]?", listed_donors[0]) if column != received_column and listed_donors else None
             )
@@ -299,7 +301,7 @@ def _draft_received_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]
             donor_rows = names.str.startswith(prefix[0])
             if not donor_rows[received.index].any():
                 donor = in_yaml({"column": column, "pattern": f"^{prefix[0]}"})
-                reason = f"{donor_rows.sum()} rows begin like the donor samples in {in_yaml(received_column)}"
+                reason = f"{donor_rows.sum()} rows begin like the donors in {in_yaml(received_column)}"
                 lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
                 return [*lines, f"  donor_sample: {in_yaml(received_column)}"], donor_rows
     return None

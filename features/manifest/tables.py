@@ -107,8 +107,10 @@ class Samples(ManifestPart):
     without it there is no landmark."""
     donor: ColumnPattern | None = None
     """The rows of donor samples, which never become patients."""
-    donor_sample: str | None = None
-    """Column that names the donor sample that the recipient received."""
+    donor_sample: str | tuple[str, ...] | None = None
+    """Column that names the donor sample, or the donor, that the recipient received; several columns as a list."""
+    donor_separator: str | None = None
+    """The text between several donors in one cell of `donor_sample`, as of a pool."""
     exclude_samples: Mapping[CellText, str] = {}
     """Samples to leave out, each with the reason; `*_BRCD` names all that end in `_BRCD`. The reason is published, so
     it must not contain a sample name."""
@@ -120,6 +122,11 @@ class Samples(ManifestPart):
         if self.baseline_visit is not None and (self.visit is None or self.day is not None):
             raise ValueError("baseline_visit is for a 'visit' without a 'day'; remove it, or state the visits' column")
         return self
+
+    @property
+    def donor_sample_columns(self) -> tuple[str, ...]:
+        """The columns of `donor_sample`."""
+        return (self.donor_sample,) if isinstance(self.donor_sample, str) else self.donor_sample or ()
 
     @property
     def needs_baseline_visit(self) -> bool:
