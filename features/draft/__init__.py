@@ -2,7 +2,7 @@
 
 from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, names_matching
 from features.draft.file_kinds import FileKind, find_file_kind, look_like_taxa, table_at_finest_rank
-from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout, is_analyte
+from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout
 from features.draft.manifest import draft_manifest
 from features.draft.outcomes import outcome_flag
 from features.draft.patients import CLINICAL_COLUMN
@@ -19,7 +19,6 @@ __all__ = [
     "draft_manifest",
     "find_file_kind",
     "find_immune_layout",
-    "is_analyte",
     "look_like_taxa",
     "names_matching",
     "outcome_flag",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from features.errors import FileError, InputError
+from features.immune import is_immune_export
 from features.tables.decimals import is_number
 from features.tables.layout import OpenTable, open_table
 from features.tables.workbook import is_workbook
@@ -63,6 +64,8 @@ def find_file_kind(file: Path) -> FileKind:
         raise FileError(f"the file cannot be read: {error.strerror or error}", file=file) from error
     except zipfile.BadZipFile as error:
         raise FileError(f"expected a QIIME 2 artifact: {error}", file=file) from error
+    if is_immune_export(file):
+        return "sheet"
     with open_table(file) as table:
         return _table_kind(table)
 

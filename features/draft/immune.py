@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Literal, cast
 
 import pandas as pd
 
-from features.analytes import SYNONYMS, canonical_analyte
+from features.analytes import is_known_analyte
 from features.draft.cells import is_measurement, is_missing, normalise_word
 from features.draft.columns import (
     DAY_COLUMN,
@@ -20,39 +19,39 @@ from features.draft.columns import (
     names_matching,
     snake_case,
 )
+from features.draft.immune_columns import draft_row_filter, value_column_lines
 from features.draft.patients import CLINICAL_COLUMN
 from features.draft.samples import SamplesDraft
 from features.draft.yaml_lines import in_yaml
+from features.gene_dates import gene_date_problem, genes_of_date, is_date
+from features.immune import read_immune_export
 from features.tables.text import TextTable
+from features.units import LOG2_UNITS, PG_PER_ML, ImmuneUnit, parse_unit, split_name_and_unit
 
 ANALYTE_COLUMN = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$"
-VALUE_COLUMN = r"^(value|concentration|level|result|npx)$"
+VALUE_COLUMN = r"^(value|concentration|level|result|npx|(calc|obs)_conc(entration)?)$"
 UNIT_COLUMN = r"^units?$"
-_UNIT_IN_NAME = r"(?i)[\s_(\[]+(pg|ng)[\s_/]*ml[)\]]*$"
-_CONVERTIBLE_UNITS = {"pg/ml", "ng/ml"}
+MIN_RECURRENCES = 3
+"""Times that a negative number occurs, from which it may be a code."""
 _CONTROLS = ("POS_*", "NEG_*")
 _REFERENCE_GENES = {"ACTB", "B2M", "GAPDH", "GUSB", "HPRT1", "PGK1", "RPLP0", "TBP", "UBC", "YWHAZ"}
 
 
 def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
     """Return the layout of a table of immune measurements; None where the sheet is no such table."""
-    if sum(is_analyte(column) for column in sheet.header) >= 3:
+    if sum(is_known_analyte(column) for column in sheet.header) >= 3:
         return "wide"
     analyte_columns = columns_matching(sheet, ANALYTE_COLUMN)
     if not analyte_columns or not columns_matching(sheet, VALUE_COLUMN):
         return None
-    return "long" if sheet.frame[analyte_columns[0]].map(is_analyte).any() else None
-
-
-def is_analyte(name: str) -> bool:
-    """Tell whether a name, with or without a unit after it, is one that `canonical_analyte` knows."""
-    analyte = canonical_analyte(re.sub(_UNIT_IN_NAME, "", name))
-    return analyte in SYNONYMS or re.fullmatch(r"IL-\d+\w?", analyte) is not None
+    return "long" if sheet.frame[analyte_columns[0]].map(is_known_analyte).any() else None
 
 
 def immune_lines(sheet: TextTable, samples: SamplesDraft) -> list[str]:
     """Return the lines of a table of immune measurements."""
-    layout, frame, time = find_immune_layout(sheet), sheet.frame, find_time_column(sheet.frame)
+    layout = find_immune_layout(sheet)
+    sheet, filter_lines = draft_row_filter(sheet) if layout == "long" else (sheet, [])
+    frame, time = sheet.frame, find_time_column(sheet.frame)
     patient = find_patient_column(sheet, samples.patients) or "TODO"
     n_patients = len(samples.patients & set(frame.get(patient, ())))
     lines = ["immune:", f"  file: {in_yaml(sheet.path.name)}", f"  layout: {layout}"]
@@ -63,37 +62,51 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft) -> list[str]:
         lines.append("  baseline: TODO  # TODO: the publication's words for when blood was drawn")
     else:
         lines.append(f"  {time.key}: {in_yaml(time.column)}  # guessed: numbers under this name")
+    lines += filter_lines
     if layout == "long":
         analyte, value = columns_matching(sheet, ANALYTE_COLUMN)[0], columns_matching(sheet, VALUE_COLUMN)[0]
         lines += [f"  analyte: {in_yaml(analyte)}", f"  value: {in_yaml(value)}"]
         cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
         unit_column = next(iter(columns_matching(sheet, UNIT_COLUMN)), None)
-        units = set(frame[unit_column].str.casefold()) if unit_column else set()
-        if units and units <= _CONVERTIBLE_UNITS:
+        stated = set(frame[unit_column]) if unit_column else {value, *columns_matching(sheet, r"^olink_?id$")}
+        if unit_column and {parse_unit(unit) for unit in stated} <= PG_PER_ML.keys():
             lines.append(f"  unit_column: {in_yaml(unit_column)}")
+        lines += value_column_lines(sheet, patient, analyte)
     else:
         cells = {name: frame[name] for name in sheet.header if name not in (patient, time and time.column)}
-        units = {unit[1].lower() + "/ml" for name in cells if (unit := re.search(_UNIT_IN_NAME, name))}
-    has_controls = any(name.startswith(("POS_", "NEG_")) for name in cells)
-    is_expression = has_controls or "expression" in snake_case(sheet.path.stem)
-    lines.append(_unit_line(units, is_long=layout == "long", is_expression=is_expression))
-    return lines + _measurement_lines(cells, is_wide=layout == "wide", is_expression=is_expression)
+        stated = {unit for name in cells if (unit := split_name_and_unit(name)[1])} or {
+            read_immune_export(sheet.path).unit
+        }
+    unit = _find_unit(cells, stated, sheet.path.stem, is_long=layout == "long")
+    lines.append(_unit_line(unit))
+    return lines + _measurement_lines(cells, is_wide=layout == "wide", unit=unit)
 
 
-def _unit_line(units: set[str], *, is_long: bool, is_expression: bool) -> str:
-    if is_expression:
-        unit = "log2_expression"
-    elif units and units <= _CONVERTIBLE_UNITS and (is_long or len(units) == 1):
-        unit = "ng/mL" if units == {"ng/ml"} else "pg/mL"
-    else:
+def _find_unit(cells: Iterable[str], stated: set[str], file_name: str, *, is_long: bool) -> ImmuneUnit:
+    """Return the unit that the names of analytes, columns or the file state; "unstated" where none does."""
+    words = snake_case(file_name)
+    if any(name.startswith(("POS_", "NEG_")) for name in cells) or "expression" in words:
+        return "log2_expression"
+    units = {parse_unit(text) or text for text in stated if text}
+    if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in stated) or "npx" in words:
+        return "NPX"
+    if units and units <= PG_PER_ML.keys() and (is_long or len(units) == 1):
+        return "ng/mL" if units == {"ng/mL"} else "pg/mL"
+    return "unstated"
+
+
+def _unit_line(unit: ImmuneUnit) -> str:
+    if unit == "unstated":
         return "  unit: unstated  # TODO: state pg/mL, ng/mL or NPX, if the source does"
     return f"  unit: {unit}  # guessed from names; TODO: confirm"
 
 
-def _measurement_lines(cells: Mapping[str, pd.Series[str]], *, is_wide: bool, is_expression: bool) -> list[str]:
-    """Return the lines of `drop`, `exclude_analytes`, and the codes for values out of range."""
+def _measurement_lines(cells: Mapping[str, pd.Series[str]], *, is_wide: bool, unit: ImmuneUnit) -> list[str]:
+    """Return the lines of `drop`, `rename`, `exclude_analytes`, and the codes for values out of range."""
+    is_expression = unit == "log2_expression"
     drop = [pattern for pattern in _CONTROLS if any(fnmatchcase(name, pattern) for name in cells)]
     excluded: dict[str, str] = {}
+    renamed: dict[str, str] = {}
     numbers: dict[str, pd.Series[float]] = {}
     for name, column in cells.items():
         if any(fnmatchcase(name, pattern) for pattern in drop):
@@ -103,33 +116,49 @@ def _measurement_lines(cells: Mapping[str, pd.Series[str]], *, is_wide: bool, is
         is_reference_gene = is_expression and name in _REFERENCE_GENES
         if is_other_column or is_reference_gene or 2 * reported.map(is_measurement).sum() < len(reported):
             drop.append(name)
+        elif is_date(name) and len(genes := genes_of_date(name)) == 1:
+            renamed[name] = genes[0].partition(" ")[0]
+        elif is_date(name):
+            excluded[name] = gene_date_problem([name])
         elif reported.map(normalise_word).isin(["0"]).all():
             excluded[name] = "zero or missing in every sample"
         else:
             numbers[name] = pd.to_numeric(reported, errors="coerce")
     lines = [f"  drop: {in_yaml(drop)}  # guessed: no measurements; TODO: confirm"] if drop else []
+    if renamed:
+        lines.append(f"  rename: {in_yaml(renamed)}  # guessed: a spreadsheet made dates of genes; TODO: confirm")
     lines += [f"  exclude_analytes: {in_yaml(excluded)}"] if excluded else []
-    return lines if is_expression or not numbers else lines + _code_lines(numbers)
+    return lines if unit in LOG2_UNITS or not numbers else lines + _code_lines(numbers)
 
 
 def _is_no_measurement(name: str) -> bool:
     pattern = f"{CLINICAL_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}"
-    return not is_analyte(name) and bool(names_matching([name], pattern))
+    return not is_known_analyte(name) and bool(names_matching([name], pattern))
 
 
 def _code_lines(numbers: Mapping[str, pd.Series[float]]) -> list[str]:
     """Return the lines of negative codes, each with the side of the range that it most likely means.
 
-    A code that occurs most in one of the most abundant analytes more likely means above range than below it.
+    A code is one value that recurs; negative numbers that mostly differ are values on a log scale. A code that occurs
+    most in one of the most abundant analytes more likely means above range than below it.
     """
     values = pd.concat(numbers, names=["analyte"]).reset_index(level="analyte", name="number")
+    counts = values.loc[values["number"] < 0, "number"].value_counts()
+    codes = counts[counts >= MIN_RECURRENCES].sort_index()
+    if 2 * codes.sum() <= counts.sum():
+        if counts.empty:
+            return []
+        return [
+            f"  # TODO: {counts.sum()} values are negative, {len(counts)} of them distinct, and no concentration is: "
+            "on a log2 scale the unit is NPX or log2_expression"
+        ]
     medians = values[values["number"] > 0].groupby("analyte")["number"].median()
     sides: dict[str, list[float]] = {"below": [], "above": []}
     lines = []
-    for code, rows in values[values["number"] < 0].groupby("number"):
-        analyte = rows["analyte"].mode()[0]
+    for code, count in codes.items():
+        analyte = values.loc[values["number"] == code, "analyte"].mode()[0]
         side = "above" if medians.get(analyte, 0) >= medians.quantile(0.9) else "below"
-        sides[side].append(cast(float, code))
-        count = f"{code:g} occurs {len(rows)} times, most often in {in_yaml(analyte)}"
-        lines.append(f"  # TODO: {count}: does it mean {side} range?")
+        sides[side].append(float(cast(float, code)))
+        occurrences = f"{code:g} occurs {count} times, most often in {in_yaml(analyte)}"
+        lines.append(f"  # TODO: {occurrences}: does it mean {side} range?")
     return lines + [f"  {side}: {in_yaml(codes)}" for side, codes in sides.items() if codes]

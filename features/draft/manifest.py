@@ -20,7 +20,8 @@ from features.draft.patients import CLINICAL_COLUMN, patient_lines
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
 from features.draft.yaml_lines import in_yaml
 from features.errors import InputError
-from features.tables.text import TextTable, read_text_table
+from features.immune import read_immune_export
+from features.tables.text import TextTable
 
 
 def draft_manifest(files: Sequence[Path], name: str) -> str:
@@ -51,7 +52,9 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     kinds = find_file_kinds(list(map(Path, files)))
     taxa, taxonomy = find_taxa_files(kinds)
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
-    roles = _assign_roles([read_text_table(file) for file, kind in kinds.items() if kind == "sheet"], table.samples)
+    roles = _assign_roles(
+        [read_immune_export(file).table for file, kind in kinds.items() if kind == "sheet"], table.samples
+    )
     samples, patients = roles.samples, roles.patients
     course = course_lines(roles.other_sheets, samples.patients)
     sheets = (samples.sheet, patients, roles.immune, roles.events)

@@ -100,8 +100,10 @@ def _software_of_rows(rows: Sequence[list[str]]) -> str:
     if "olinkid" in first_cells and {"assay", "panel"} <= set(first_cells):
         return "Olink NPX Manager"
     header = next((i for i, cells in enumerate(rows) if _is_header(cells)), 0)
-    # Above a plain table stand no rows but comments.
-    return "a header block" if any(not cells[0].startswith("#") for cells in rows[:header]) else ""
+    # Above a plain table stand no rows but comments; notes are shorter than the header.
+    n_names = sum(map(bool, rows[header]))
+    notes = [sum(map(bool, cells)) for cells in rows[:header] if not cells[0].startswith("#")]
+    return "a header block" if notes and max(notes) < n_names else ""
 
 
 def _is_header(cells: Sequence[str]) -> bool:

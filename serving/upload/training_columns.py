@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
-from features.analytes import canonical_analyte
+from features.analytes import canonical_analyte, is_known_analyte
 from features.columns import Column
-from features.draft import is_analyte
 from features.units import LOG2_UNITS, ImmuneUnit
 from models.predict import ServedModel
 
@@ -54,7 +53,7 @@ class TrainingColumns:
     def is_analyte(self, name: str) -> bool:
         """Return whether a name is a known analyte, or one that a model reads."""
         transcript = Column("immune", name, unit="log2_expression").name
-        return is_analyte(name) or not self.units.keys().isdisjoint({canonical_analyte(name), transcript})
+        return is_known_analyte(name) or not self.units.keys().isdisjoint({canonical_analyte(name), transcript})
 
     def ranges(self, block: str) -> dict[str, TrainingRange]:
         """Return the range of each column that a model reads, over all models; of "immune" in `units`."""
