@@ -44,11 +44,13 @@ def parse_date(text: str, order: DateOrder | None = None) -> date | None:
     if match := _YEAR_FIRST.fullmatch(text):
         return _date(int(match[1]), int(match[3]), int(match[4]))
     if match := _IN_NUMBERS.fullmatch(text):
-        first, second, year = int(match[1]), int(match[3]), int(match[4])
-        if order is None and first <= 12 and second <= 12 and first != second:
-            raise InputError(f"{text!r} may be {year}-{second:02}-{first:02} or {year}-{first:02}-{second:02}")
-        is_day_first = order == "day_first" or (order is None and second <= 12)
-        return _date(year, second, first) if is_day_first else _date(year, first, second)
+        number_1, number_2, year = int(match[1]), int(match[3]), int(match[4])
+        if order is None and number_1 <= 12 and number_2 <= 12 and number_1 != number_2:
+            raise InputError(
+                f"{text!r} may be {year}-{number_2:02}-{number_1:02} or {year}-{number_1:02}-{number_2:02}"
+            )
+        is_day_first = order == "day_first" or (order is None and number_2 <= 12)
+        return _date(year, number_2, number_1) if is_day_first else _date(year, number_1, number_2)
     for pattern in _MONTH_IN_WORDS:
         if (match := pattern.fullmatch(text)) and (month := match["month"][:3].casefold()) in _MONTHS:
             return _date(int(match["year"]), _MONTHS.index(month) + 1, int(match["day"]))

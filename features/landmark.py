@@ -179,8 +179,8 @@ def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excl
             days = f"visits up to {samples.baseline_visit:g}"
         notes.append(f"{n_excluded} patients have no stool from {days}")
     if samples.day is None:
-        until = "by visit" if samples.baseline_visit is None else f"visits up to {samples.baseline_visit:g}"
-        notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or until}")
+        visit_words = "by visit" if samples.baseline_visit is None else f"visits up to {samples.baseline_visit:g}"
+        notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or visit_words}")
     if immune is not None and immune.day is None:
         notes.append(f"blood is not dated; its time is that of the publication: {immune.baseline or 'by visit'}")
     if not cohort.donors.empty:

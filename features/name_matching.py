@@ -43,29 +43,29 @@ def matching_names(
     InputError
         If two names, or two references, differ only in what is ignored, so that the match is ambiguous.
     """
-    distinct, known = dict.fromkeys(names), dict.fromkeys(references)
-    matches = {name: name for name in distinct if name in known}
+    distinct_names, distinct_references = dict.fromkeys(names), dict.fromkeys(references)
+    matches = {name: name for name in distinct_names if name in distinct_references}
     by_key: dict[str, str] = {}
-    for reference in known:
+    for reference in distinct_references:
         key = simplified(reference, ignored)
         if key in by_key:
             raise InputError(_ambiguity(by_key[key], reference, ignored))
         by_key[key] = reference
     spellings = {reference: name for name, reference in matches.items()}
-    for name in distinct:
-        found = by_key.get(simplified(name, ignored))
-        if name in matches or found is None:
+    for name in distinct_names:
+        reference_of_name = by_key.get(simplified(name, ignored))
+        if name in matches or reference_of_name is None:
             continue
-        if found in spellings:
-            raise InputError(_ambiguity(spellings[found], name, ignored))
-        matches[name], spellings[found] = found, name
+        if reference_of_name in spellings:
+            raise InputError(_ambiguity(spellings[reference_of_name], name, ignored))
+        matches[name], spellings[reference_of_name] = reference_of_name, name
     return matches
 
 
-def _ambiguity(name: str, other: str, ignored: Sequence[NameDifference]) -> str:
+def _ambiguity(name: str, similar_name: str, ignored: Sequence[NameDifference]) -> str:
     return (
-        f"{name!r} and {other!r} differ only in {', '.join(ignored)}, which samples.ignore_in_names ignores; rename "
-        "one, or ignore less"
+        f"{name!r} and {similar_name!r} differ only in {', '.join(ignored)}, which samples.ignore_in_names ignores; "
+        "rename one, or ignore less"
     )
 
 
@@ -83,10 +83,12 @@ def near_misses(names: Iterable[str], references: Iterable[str]) -> list[tuple[s
         (_spelling_key, _end_keys),
         (_end_keys, _spelling_key),
     ):
-        found = _unique_pairs(left_names, left_references, keys_of_name, keys_of_reference)
-        pairs += found
-        left_names = [name for name in left_names if name not in dict(found)]
-        left_references = [reference for reference in left_references if reference not in {ref for _, ref in found}]
+        unique_pairs = _unique_pairs(left_names, left_references, keys_of_name, keys_of_reference)
+        pairs += unique_pairs
+        left_names = [name for name in left_names if name not in dict(unique_pairs)]
+        left_references = [
+            reference for reference in left_references if reference not in {ref for _, ref in unique_pairs}
+        ]
     return pairs
 
 
@@ -98,11 +100,11 @@ def _unique_pairs(
     for reference in references:
         for key in keys_of_reference(reference):
             by_key.setdefault(key, set()).add(reference)
-    found = {name: {ref for key in keys_of_name(name) for ref in by_key.get(key, ())} for name in names}
-    counts = Counter(reference for matches in found.values() for reference in matches)
+    references_of_name = {name: {ref for key in keys_of_name(name) for ref in by_key.get(key, ())} for name in names}
+    counts = Counter(reference for matches in references_of_name.values() for reference in matches)
     return [
         (name, reference)
-        for name, matches in found.items()
+        for name, matches in references_of_name.items()
         if len(matches) == 1 and counts[reference := next(iter(matches))] == 1
     ]
 

@@ -144,8 +144,8 @@ def _covariate_columns(name: str, field: ClinicalField, table: TextTable) -> dic
 
 def _numbers(field: ClinicalField, table: TextTable, values_key: str) -> pd.Series[float]:
     """Return a column of numbers, with the number that the manifest states for a cell such as '>89'."""
-    stated = table.column(field.column).map(dict(field.numbers)).astype(float)
-    return stated.fillna(table.numbers(field.column, [*field.missing, *field.numbers], values_key))
+    number_by_cell = table.column(field.column).map(dict(field.numbers)).astype(float)
+    return number_by_cell.fillna(table.numbers(field.column, [*field.missing, *field.numbers], values_key))
 
 
 def read_centres(cohort: str, sheet: PatientSheet | None, samples: pd.DataFrame) -> pd.Series[str]:

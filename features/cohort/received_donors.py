@@ -50,8 +50,8 @@ def received_donors(
     kinds = [table.column(part.patient)[is_donor], samples[is_donor]]
     if part.donor is not None:
         kinds.append(table.column(part.donor.column)[is_donor])
-    known = {name for kind in kinds for name in kind}
-    unknown = dict.fromkeys(name for names in cells for name in names if name not in known)
+    listed_names = {name for kind in kinds for name in kind}
+    unknown = dict.fromkeys(name for names in cells for name in names if name not in listed_names)
     spelling: dict[str, str] = {}
     # The names of donors, of their samples and of their rows are apart: 'd1' may be the sample of 'D1'.
     for kind in kinds:

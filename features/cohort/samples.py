@@ -79,11 +79,11 @@ def read_samples(
     profiled = set(taxa.samples) - excluded
     matched = frame[frame["sample"].isin(profiled)].reset_index(drop=True)
     if matched.empty:
-        first = sample_names.iloc[0]
-        spreadsheet = "; a spreadsheet made a number of it, so export it as text" * is_number_of_spreadsheet(first)
+        first_name = sample_names.iloc[0]
+        spreadsheet = "; a spreadsheet made a number of it, so export it as text" * is_number_of_spreadsheet(first_name)
         raise ManifestError(
-            f"{table.path}: no value of column {part.sample!r} (such as {first!r}{spreadsheet}) names a profile of the "
-            f"taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix, or state under "
+            f"{table.path}: no value of column {part.sample!r} (such as {first_name!r}{spreadsheet}) names a profile "
+            f"of the taxa table (such as {taxa.samples[0]!r}); check samples.sample and taxa.prefix, or state under "
             "samples.ignore_in_names which differences do not count"
         )
     # Samples are counted, not named: notes go where the names of samples may not.
@@ -138,7 +138,11 @@ def _check_sample_names(part: Samples, table: TextTable, sample_names: pd.Series
         is_empty = table.column(column) == ""
         if is_empty.any():
             position = int(is_empty.to_numpy().argmax())
-            raise table.error("is empty; a sample needs a name and a patient", column, position)
+            raise table.error(
+                "is empty; a sample needs a name and a patient. Rows of other things are left out by keep_rows",
+                column,
+                position,
+            )
     is_repeated = sample_names.duplicated()
     if is_repeated.any():
         position = int(is_repeated.to_numpy().argmax())

@@ -20,6 +20,8 @@ from features.tables.text import TextTable
 PATIENT_COLUMN = (
     r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
 )
+_RECORD_COLUMN = r"^(record_id|study_id|usubjid|case_id)$"
+"""The columns by which REDCap and trial databases name a patient."""
 DAY_COLUMN = r"(^|_)days?(_|$)"
 VISIT_COLUMN = r"^(visit|time_?point)(_?(number|no|nr|id|name|label))?$"
 DATE_COLUMN = r"(^|_)(date|collected|sampled|collection|sampling|drawn)(_|$)"
@@ -79,7 +81,8 @@ def find_patient_column(sheet: TextTable, patients: Iterable[str] = (), *, one_r
         Whether the column must hold each patient once, and more than half of the known patients.
     """
     patient_set = set(patients)
-    column = next(iter(columns_matching(sheet, PATIENT_COLUMN)), None)
+    named_columns = [*columns_matching(sheet, PATIENT_COLUMN), *columns_matching(sheet, _RECORD_COLUMN)]
+    column = next(iter(named_columns), None)
     if patient_set:
         shared = {name: len(patient_set & set(sheet.frame[name])) for name in sheet.header}
         best = max(shared, key=lambda name: shared[name])

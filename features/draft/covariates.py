@@ -149,12 +149,12 @@ def _pooled_age(cell: str) -> float | None:
 
     Ages above 89 identify a person, and are published as one group (45 CFR 164.514(b)(2)(i)(C)).
     """
-    above = re.fullmatch(r"(?:>|over)\s*(89)", cell, re.IGNORECASE)
+    above_89 = re.fullmatch(r"(?:>|over)\s*(89)", cell, re.IGNORECASE)
     at_least = re.fullmatch(
         r"(?:>=|\u2265)\s*(89|90)|(89|90)\s*(?:\+|and over|or (?:older|over|above))", cell, re.IGNORECASE
     )
-    if above:
-        return float(above[1]) + 1
+    if above_89:
+        return float(above_89[1]) + 1
     return float(at_least[1] or at_least[2]) if at_least else None
 
 

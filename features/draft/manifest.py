@@ -17,6 +17,7 @@ from features.draft.file_kinds import find_file_kinds, find_taxa_files, table_at
 from features.draft.immune import find_immune_layout, immune_lines
 from features.draft.outcomes import find_event_columns
 from features.draft.patients import CLINICAL_COLUMN, patient_lines
+from features.draft.redcap import refuse_repeating_export
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
 from features.draft.yaml_lines import in_yaml
 from features.errors import InputError
@@ -52,13 +53,14 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     kinds = find_file_kinds(list(map(Path, files)))
     taxa, taxonomy = find_taxa_files(kinds)
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
-    roles = _assign_roles(
-        [read_immune_export(file).table for file, kind in kinds.items() if kind == "sheet"], table.samples
-    )
+    sheets = [read_immune_export(file).table for file, kind in kinds.items() if kind == "sheet"]
+    for sheet in sheets:
+        refuse_repeating_export(sheet)
+    roles = _assign_roles(sheets, table.samples)
     samples, patients = roles.samples, roles.patients
     course = course_lines(roles.other_sheets, samples.patients)
-    sheets = (samples.sheet, patients, roles.immune, roles.events)
-    used_files = {taxa, taxonomy, *(sheet.path for sheet in sheets if sheet), *course}
+    sheets_with_role = (samples.sheet, patients, roles.immune, roles.events)
+    used_files = {taxa, taxonomy, *(sheet.path for sheet in sheets_with_role if sheet), *course}
     lines = [
         "# A draft: confirm what is guessed, settle each TODO, and run 'taxokine cohorts check' on this file.",
         "manifest_version: 2",

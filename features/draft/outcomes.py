@@ -80,14 +80,14 @@ class OutcomesDraft:
 
     def add_survival(self, pairs: Mapping[str, SurvivalColumns]) -> None:
         """Add the times to events whose unit is stated, and ask for the unit of the others."""
-        stated = {key: columns for key, columns in pairs.items() if columns.unit}
+        with_unit = {key: columns for key, columns in pairs.items() if columns.unit}
         for key, columns in pairs.items():
             if columns.unit is None:
                 names = f"{in_yaml(columns.time)} and {in_yaml(columns.event)}"
                 self.lines.append(f"  # TODO: {names} may be survival.{key}; describe it with the unit, days or months")
-        if stated:
+        if with_unit:
             self.lines += ["  # TODO: confirm that times count from day 0 of the clock", "  survival:"]
-        for key, columns in stated.items():
+        for key, columns in with_unit.items():
             self.lines.append(f"    {key}: {in_yaml(columns._asdict())}")
             self.columns |= {columns.time, columns.event}
 
@@ -119,9 +119,9 @@ def draft_outcomes(
     draft = OutcomesDraft()
     if best:
         draft.add("recist", {"column": best, **responses[best]}, "confirm that it is the best overall response")
-    others = {name: snake_case(name) for name in flags if not re.search(PROGRESSION_COLUMN, snake_case(name))}
+    snake_names = {name: snake_case(name) for name in flags if not re.search(PROGRESSION_COLUMN, snake_case(name))}
     for outcome, pattern, todo in _FLAGS:
-        flagged = next((name for name in others if re.search(pattern, others[name])), None)
+        flagged = next((name for name in snake_names if re.search(pattern, snake_names[name])), None)
         if outcome == "toxicity" and events:
             draft.add(outcome, _events_rule(events, patients), "confirm that patients without a row had no event")
         elif flagged:

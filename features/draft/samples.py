@@ -153,8 +153,10 @@ def _time_lines(
     if has_repeated_patients:
         lines = ["  # TODO: some patients have several samples; name the column of their 'day' or 'visit'"]
     if labels:
-        known = {label: "TODO" if day is None else day for label, day in labels[1].items()}
-        lines = [f"  # TODO: or state the day of each label: 'day: {in_yaml({'column': labels[0], 'labels': known})}'"]
+        label_days = {label: "TODO" if day is None else day for label, day in labels[1].items()}
+        lines = [
+            f"  # TODO: or state the day of each label: 'day: {in_yaml({'column': labels[0], 'labels': label_days})}'"
+        ]
     return ["  baseline: TODO  # TODO: the publication's words for when stool was sampled", *lines]
 
 
@@ -171,15 +173,15 @@ def _date_columns(
     sheet: TextTable, recipients: pd.DataFrame, patient: str, sheets: Sequence[TextTable]
 ) -> tuple[str, str] | None:
     """Return the column of the date of each sample, and that of day 0, which may stand in a sheet of patients."""
-    named = [name for name in names_matching(sheet.header, DATE_COLUMN) if holds_dates(recipients[name])]
-    sampled = [name for name in named if not names_matching([name], INDEX_DATE_COLUMN)]
+    date_columns = [name for name in names_matching(sheet.header, DATE_COLUMN) if holds_dates(recipients[name])]
+    sampled = [name for name in date_columns if not names_matching([name], INDEX_DATE_COLUMN)]
     if not sampled:
         return None
     patients = set(recipients[patient])
-    for other in (sheet, *(other for other in sheets if other is not sheet)):
-        if other is sheet or find_patient_column(other, patients, one_row_each=True):
-            for column in names_matching(other.header, INDEX_DATE_COLUMN):
-                if column not in sampled and holds_dates(other.frame[column]):
+    for other_sheet in (sheet, *(other_sheet for other_sheet in sheets if other_sheet is not sheet)):
+        if other_sheet is sheet or find_patient_column(other_sheet, patients, one_row_each=True):
+            for column in names_matching(other_sheet.header, INDEX_DATE_COLUMN):
+                if column not in sampled and holds_dates(other_sheet.frame[column]):
                     return sampled[0], column
     return None
 

@@ -1,0 +1,95 @@
+"""Sheets as trial databases export them: REDCap, cBioPortal, rows of several kinds, labels of visits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.cohort import read_cohort
+from features.draft import draft_manifest
+from features.errors import FileError
+from features.manifest import DatedEvent, Manifest, load_manifest
+
+TAXA = "species,s1,s2,s3,s4\ns__Roseburia_hominis,1,2,3,4\ns__Blautia_wexlerae,5,2,1,4\ns__Alistipes_shahii,2,2,9,1\n"
+
+
+@pytest.fixture
+def draft(tmp_path: Path) -> Callable[..., tuple[str, Manifest]]:
+    def write(**sheets: str) -> tuple[str, Manifest]:
+        for name, text in {"taxa": TAXA, **sheets}.items():
+            (tmp_path / f"{name}.csv").write_text(text)
+        text = draft_manifest(sorted(tmp_path.glob("*.csv")), "mine")
+        (tmp_path / "mine.yaml").write_text(text)
+        return text, load_manifest(tmp_path / "mine.yaml")
+
+    return write
+
+
+def _drafted_case(folder: Path, tmp_path: Path) -> str:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    text = draft_manifest(sorted(tmp_path.iterdir()), "mine")
+    (tmp_path / "mine.yaml").write_text(text)
+    return text
+
+
+def test_case_18_four_comment_rows_above_the_header(cases_dir: Path, tmp_path: Path) -> None:
+    _drafted_case(cases_dir / "18-cbioportal-header", tmp_path)
+    cohort = read_cohort(tmp_path / "mine.yaml", tmp_path)
+    assert len(cohort.characteristics) == 24
+    assert cohort.characteristics.loc["P003"].to_dict() == {"age": 70, "sex=male": 1, "sex=female": 0}
+    assert set(cohort.samples["day"]) == {-5}
+    assert cohort.manifest.outcomes.survival is not None
+    assert cohort.manifest.outcomes.survival.overall_survival == DatedEvent(
+        time="OS_MONTHS", event="OS_STATUS", unit="months", yes=["1:DECEASED"], no=["0:LIVING"]
+    )
+
+
+def test_case_19_a_repeating_redcap_export_says_what_to_export(cases_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileError) as refusal:
+        _drafted_case(cases_dir / "19-redcap-repeating", tmp_path)
+    problem = str(refusal.value)
+    assert "several rows for each record_id" in problem
+    assert "stool_arm_1 holds stool_id, stool_day" in problem
+    assert "Make one report in REDCap for the stool samples" in problem
+    assert "followup_arm_1 adverse_events holds ae_term, ae_grade, ae_day" in problem
+
+
+def test_a_redcap_export_of_one_row_a_record_is_read(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    rows = "".join(f"R{i},baseline_arm_1,{50 + i},s{i},{-i}\n" for i in range(1, 5))
+    _, manifest = draft(redcap="record_id,redcap_event_name,age,stool_id,stool_day\n" + rows)
+    assert (manifest.samples.patient, manifest.samples.sample) == ("record_id", "stool_id")
+
+
+def test_rows_are_kept_by_a_column(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+    sheet = "sample,patient,day,event\ns1,p1,-10,stool\n,p1,,follow-up\ns4,p2,0,stool\n,p2,,follow-up\n"
+    parts: dict[str, Any] = {"samples": {"keep_rows": {"event": ["stool"]}, "donor": None}}
+    cohort = read_cohort(write_cohort({"samples.csv": sheet}, **parts), tmp_path)
+    assert cohort.samples["sample"].tolist() == ["s1", "s4"]
+    with pytest.raises(FileError, match=r"row 3, column 'sample': is empty.*keep_rows"):
+        read_cohort(write_cohort({"samples.csv": sheet}, samples={"donor": None}), tmp_path)
+    misspelt: dict[str, Any] = {"samples": {"keep_rows": {"event": ["stol"]}}}
+    with pytest.raises(FileError, match="'stol', which no row holds; the cells are 'stool', 'follow-up'"):
+        read_cohort(write_cohort({"samples.csv": sheet}, **misspelt), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "days"),
+    [(("baseline", "Week 6"), (0, 42)), (("Pre-treatment", "D21"), (0, 21)), (("BL", "wk12"), (0, 84))],
+)
+def test_labels_that_state_days_are_drafted(
+    draft: Callable[..., tuple[str, Manifest]], labels: tuple[str, str], days: tuple[float, float]
+) -> None:
+    sheet = f"sample,patient_id,timepoint\ns1,p1,{labels[0]}\ns2,p1,{labels[1]}\ns3,p2,{labels[0]}\ns4,p2,{labels[1]}\n"
+    _, manifest = draft(samples=sheet)
+    assert manifest.samples.day is not None
+    assert getattr(manifest.samples.day, "labels", None) == dict(zip(labels, days, strict=True))
+
+
+def test_labels_without_days_are_asked_for(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    text, manifest = draft(samples="sample,patient_id,timepoint\ns1,p1,T0\ns2,p1,T4\ns3,p2,T0\ns4,p2,T4\n")
+    assert manifest.samples.day is None
+    assert "state the day of each label: 'day: {column: timepoint, labels: {T0: TODO, T4: TODO}}'" in text
