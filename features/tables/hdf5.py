@@ -74,18 +74,18 @@ def _datasets(path: Path, file: Any) -> dict[str, int]:
         # Groups may contain each other.
         n_entries += len(group)
         if n_entries > _MAX_ENTRIES:
-            raise _invalid(path, f"more than {_MAX_ENTRIES} entries", "a table")
+            raise _invalid(path, f"more than {_MAX_ENTRIES} entries", f"at most {_MAX_ENTRIES}")
         for name in group:
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.ExternalLink):
-                raise _invalid(path, "an HDF5 file that refers to other files", "one without references")
+                raise _invalid(path, "an HDF5 file that refers to other files", "no references")
             if not isinstance(link, h5py.HardLink):
                 continue
             entry = group[name]
             if isinstance(entry, h5py.Group):
                 groups.append(entry)
             elif entry.external or entry.is_virtual:
-                raise _invalid(path, "an HDF5 file that refers to other files", "one without references")
+                raise _invalid(path, "an HDF5 file that refers to other files", "no references")
             else:
                 sizes[entry.name] = entry.nbytes
     return sizes

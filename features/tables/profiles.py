@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import re
 import zipfile
 import zlib
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 _MAX_METADATA = 2**16
 _ARCHIVE_PROBLEMS = (
-    OSError, KeyError, IndexError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError
+    OSError, KeyError, IndexError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
 )  # fmt: skip
 """What an archive that is damaged, encrypted or packed in another way raises when it is read."""
 _TABLE_TYPES = ("FeatureTable[Frequency]", "FeatureTable[RelativeFrequency]")
@@ -138,13 +137,13 @@ def read_artifact_member(path: Path, semantic_types: Sequence[str], member: str)
 
 def _read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     """Return the content of a file in an archive, which may be larger than a limit only as far as packing explains."""
-    packed_size = archive.getinfo(name).compress_size
-    limit = max(limit, MAX_RATIO * packed_size) if limit > _MAX_METADATA else limit
-    with archive.open(name) as member:
-        content = member.read(limit + 1)
-    if len(content) > limit:
+    info = archive.getinfo(name)
+    limit = max(limit, MAX_RATIO * info.compress_size) if limit > _MAX_METADATA else limit
+    if info.file_size > limit:
         raise FileError(f"{name} unpacks to more than {limit:,} bytes; expected a table. Export it again", file=path)
-    return content
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise FileError(f"{name} is packed in another way than QIIME 2 packs. Export it again", file=path)
+    return archive.read(info)
 
 
 def read_taxonomy(path: Path) -> dict[str, str]:

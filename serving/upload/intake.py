@@ -82,6 +82,8 @@ def store(file: UploadedFile, stem: Path) -> StoredFile:
         raise _too_large(file, f"{len(content):,} bytes", MAX_BYTES)
     if content.startswith(b"\x1f\x8b"):
         content = _unzip(file)
+        if content.startswith(b"\x1f\x8b"):
+            raise _damaged(file, "a file that gzip packed twice", "a table, packed once")
     if not content.strip():
         raise UnreadableFile("empty", "the file is empty", "a table", "Choose another file.", file=file.name)
     path = stem.with_suffix(".table")
@@ -156,6 +158,8 @@ def _repack(file: UploadedFile, path: Path, content: bytes) -> bytes:
             if len(members) > _MAX_MEMBERS:
                 raise _damaged(file, f"an archive of {len(members)} tables", "one QIIME 2 artifact")
             for info in members:
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise _damaged(file, "an archive that is packed in another way than QIIME 2 packs", "a .qza file")
                 limit = _MAX_METADATA if info.filename.endswith(".yaml") else MAX_UNPACKED
                 with archive.open(info) as stream:
                     data = stream.read(limit + 1)
