@@ -129,16 +129,14 @@ def _request(cohort: Cohort, position: int, landmark: float = 0) -> dict[str, An
         "taxa": {"profiler": stool.profiler, "unit": stool.unit, "day": stool.day, "clock": stool.clock,
                  "values": dict(stool.values)},
         "immune": [
-            {"analyte": one.analyte, "unit": one.unit, "day": one.day, "value": _said(one.reading)}
+            {"analyte": one.analyte, "unit": one.unit, "day": one.day, "value": _reported(one.reading)}
             for one in candidate.immune
         ],
     }  # fmt: skip
 
 
-def _said(reading: Any) -> float | str:
-    if reading.censored:
-        return "OOR<" if reading.censored == "below" else "OOR>"
-    return float(reading.value)
+def _reported(reading: Any) -> float | str:
+    return str(reading.text) if reading.censored else float(reading.value)
 
 
 @contextmanager

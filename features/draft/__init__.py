@@ -3,6 +3,7 @@
 from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, names_matching
 from features.draft.file_kinds import FileKind, find_file_kind, look_like_taxa, table_at_finest_rank
 from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout
+from features.draft.immune_columns import LIMIT_COLUMNS, RANGE_COLUMN, draft_row_filter
 from features.draft.manifest import draft_manifest
 from features.draft.outcomes import outcome_flag
 from features.draft.patients import CLINICAL_COLUMN
@@ -12,11 +13,14 @@ __all__ = [
     "CLINICAL_COLUMN",
     "DAY_COLUMN",
     "FileKind",
+    "LIMIT_COLUMNS",
     "PATIENT_COLUMN",
+    "RANGE_COLUMN",
     "UNIT_COLUMN",
     "VALUE_COLUMN",
     "VISIT_COLUMN",
     "draft_manifest",
+    "draft_row_filter",
     "find_file_kind",
     "find_immune_layout",
     "look_like_taxa",

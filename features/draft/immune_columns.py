@@ -16,10 +16,11 @@ from features.tables.text import TextTable
 
 _SAMPLE_TYPE = r"^(sample|assay)_?type$"
 _KEPT_TYPES = {"sample", "unknown", "assay"}
-_LIMITS = {
+LIMIT_COLUMNS = {
     "lower_limit": r"^(lod|lloq|llod|loq|max_lod|plate_lod|detection_limits_calc_low|lower_limit)$",
     "upper_limit": r"^(uloq|ulod|detection_limits_calc_high|upper_limit)$",
 }
+RANGE_COLUMN = r"^detection_range$"
 _QUALITY = r"^(qc|assay|sample)_?(qc|warning)$"
 _MANY_BRIDGES = 8
 """Samples measured on both plates from which plates are compared; OlinkAnalyze advises 8 to 16."""
@@ -53,11 +54,11 @@ def value_column_lines(sheet: TextTable, patient: str, analyte: str) -> list[str
     panel = next(iter(columns_matching(sheet, r"^panel$")), None)
     if panel and _n_most_values(frame, analyte, panel) > 1:
         lines.append(f"  panel: {in_yaml(panel)}  # guessed: some analytes are on several panels, and stay apart")
-    for key, pattern in _LIMITS.items():
+    for key, pattern in LIMIT_COLUMNS.items():
         column = next((name for name in columns_matching(sheet, pattern) if _holds_numbers(frame[name])), None)
         if column:
             lines.append(f"  {key}: {in_yaml(column)}  # guessed from its name")
-    for column in columns_matching(sheet, r"^detection_range$"):
+    for column in columns_matching(sheet, RANGE_COLUMN):
         lines += _range_lines(column, map(str, frame[column].unique()))
     for column in columns_matching(sheet, r"^plate(_?(id|name))?$"):
         if frame[column].nunique() > 1:

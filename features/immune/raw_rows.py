@@ -12,7 +12,7 @@ from features.tables.delimited import Row, read_rows
 from features.tables.encoding import find_encoding, open_binary, open_text
 from features.tables.layout import Layout
 from features.tables.text import TextTable
-from features.tables.workbook import is_workbook, read_workbook
+from features.tables.workbook import MAX_CELLS, is_workbook, read_workbook
 
 PARQUET = b"PAR1"
 """The first bytes of a Parquet file."""
@@ -70,6 +70,13 @@ def read_parquet(path: Path) -> TextTable:
     import pyarrow.parquet as pq
 
     try:
+        size = pq.read_metadata(path)
+        if size.num_rows * size.num_columns > MAX_CELLS:
+            raise FileError(
+                f"expected at most {MAX_CELLS:,} cells, got {size.num_rows:,} rows of {size.num_columns} columns. Keep "
+                "the rows of the cohort",
+                file=path,
+            )
         columns = pq.read_table(path).to_pydict()
     except (pa.ArrowException, OSError) as error:
         raise FileError(f"expected a Parquet file: {error}. Export it again, or save it as CSV", file=path) from error

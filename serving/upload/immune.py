@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from features.analytes import immune_column
-from features.draft import ANALYTE_COLUMN, DAY_COLUMN, PATIENT_COLUMN, VALUE_COLUMN, VISIT_COLUMN, names_matching
+from features.analytes import canonical_analyte, immune_column
+from features.draft import (
+    ANALYTE_COLUMN,
+    DAY_COLUMN,
+    LIMIT_COLUMNS,
+    PATIENT_COLUMN,
+    RANGE_COLUMN,
+    VALUE_COLUMN,
+    VISIT_COLUMN,
+    draft_row_filter,
+    names_matching,
+)
 from features.errors import InputError
-from features.measured_values import MISSING_MARKS, MeasuredValue, parse_value
-from features.tables.text import TextTable, read_text_table
+from features.immune import read_immune_export
+from features.measured_values import MISSING_MARKS, MeasuredValue, find_side, parse_value
+from features.tables.text import TextTable
 from features.units import PG_PER_ML, ImmuneUnit, convert, parse_unit, split_name_and_unit
 from serving.upload.form import DESCRIPTIONS
 from serving.upload.intake import StoredFile
@@ -35,6 +47,8 @@ class _MeasurementCell(NamedTuple):
     text: str
     unit: str
     day: str
+    limits: tuple[str, str] = ("", "")
+    side: str = ""
 
     def place(self, file: StoredFile) -> Place:
         return {"file": file.name, "row": self.row, "column": self.column}
@@ -50,7 +64,7 @@ class _ReadMeasurement(NamedTuple):
     day: float | None
 
     def __str__(self) -> str:
-        text = self.cell.text if self.value.censored else f"{self.value.value:g}"
+        text = self.value.text if self.value.censored else f"{self.value.value:g}"
         return f"{self.name} {text}" + (f" {self.unit}" if self.unit else "")
 
     def fits(self, training_range: TrainingRange, unit: ImmuneUnit) -> bool:
@@ -70,13 +84,18 @@ def read_measurements(report: Report, file: StoredFile) -> list[JsonValue]:
         The file cannot be read.
     """
     check_file_kind("immune", report, file)
-    table = read_text_table(file.path)
+    export = read_immune_export(file.path)
+    table = draft_row_filter(export.table).sheet
     check_one_patient(table, file)
     columns = {column: split_name_and_unit(column)[0] for column in table.header}
     is_long = all(names_matching(columns.values(), pattern) for pattern in (ANALYTE_COLUMN, VALUE_COLUMN))
     cells = _long_cells(table, columns) if is_long else _wide_cells(report, table, columns, file)
+    if export.unit:
+        cells = [cell._replace(unit=cell.unit or export.unit) for cell in cells]
     note = "one row a measurement" if is_long else "one column an analyte"
     report.interpret("file", "table of immune measurements", note, file.name)
+    if n_left_out := export.n_control_rows + len(export.table.rows) - len(table.rows):
+        report.interpret("file", f"{n_left_out} rows of controls", "left out: no samples", file.name)
     recognised = [cell for cell in cells if report.training.is_analyte(cell.analyte)]
     if unknown := [cell for cell in cells if cell not in recognised]:
         requirement = f"names such as {', '.join(sorted(report.training.units)[:5]) or 'IL-6'}"
@@ -94,11 +113,21 @@ def _long_cells(table: TextTable, columns: Mapping[str, str]) -> list[_Measureme
         return next((column for column, name in columns.items() if names_matching([name], pattern)), "")
 
     analyte, value, unit, day = map(column, (ANALYTE_COLUMN, VALUE_COLUMN, r"^units?$", DAY_COLUMN))
+    lower, upper, side, panel = map(column, (*LIMIT_COLUMNS.values(), RANGE_COLUMN, r"^panel$"))
+    panels: dict[str, set[str]] = {}
+    for texts in table.frame.to_dict("records"):
+        panels.setdefault(texts[analyte], set()).add(texts.get(panel, ""))
+    is_npx = bool(names_matching(columns, r"^olink_?id$"))
     cells = []
     for row, texts in zip(table.frame.index.tolist(), table.frame.to_dict("records"), strict=True):
         name, unit_in_name = split_name_and_unit(texts[analyte])
-        unit_text = texts.get(unit) or unit_in_name or split_name_and_unit(value)[1]
-        cells.append(_MeasurementCell(row, value, name, texts[value], unit_text, texts.get(day, "")))
+        unit_text = texts.get(unit) or unit_in_name or split_name_and_unit(value)[1] or ("NPX" if is_npx else "")
+        limits = (texts.get(lower, ""), texts.get(upper, ""))
+        if len(panels[texts[analyte]]) > 1:
+            # The scales of panels are not comparable: each is an analyte of its own, named as in training.
+            name = f"{canonical_analyte(name)} ({texts[panel]})"
+        side_text = texts.get(side, "")
+        cells.append(_MeasurementCell(row, value, name, texts[value], unit_text, texts.get(day, ""), limits, side_text))
     return cells
 
 
@@ -138,7 +167,7 @@ def _read_cells(report: Report, file: StoredFile, cells: Sequence[_MeasurementCe
     """Return the measurements, each analyte once, and report the cells that cannot be read."""
     measurements: dict[str, _ReadMeasurement] = {}
     for cell in cells:
-        if cell.text.casefold() in MISSING_MARKS:
+        if cell.text.casefold() in MISSING_MARKS and not find_side(cell.side):
             continue
         place = cell.place(file)
         unit = parse_unit(cell.unit) if cell.unit else report.form.immune_unit
@@ -151,7 +180,7 @@ def _read_cells(report: Report, file: StoredFile, cells: Sequence[_MeasurementCe
         if cell.day and day is None:
             report.stop("value", f"day {cell.day!r}", "a number of days", "Correct it.", **place)
         try:
-            value = parse_value(cell.text, unit=unit or "unstated")
+            value = _measured_value(cell, unit or "unstated")
         except InputError:
             report.stop("value", f"{cell.analyte} of {cell.text!r}", _VALUE, _VALUE_ADVICE, **place)
             continue
@@ -163,6 +192,24 @@ def _read_cells(report: Report, file: StoredFile, cells: Sequence[_MeasurementCe
             continue
         measurements[name] = _ReadMeasurement(cell, name, value, unit, day)
     return list(measurements.values())
+
+
+def _measured_value(cell: _MeasurementCell, unit: ImmuneUnit) -> MeasuredValue:
+    """Return the value of a cell; its side and limits stand in the text, or in further columns of its row.
+
+    Raises
+    ------
+    InputError
+        The cell is no measurement, or its column of sides states something else than a side.
+    """
+    lloq, uloq = (math.nan if (limit := finite_number(text)) is None else limit for text in cell.limits)
+    value = parse_value(cell.text, unit=unit, lloq=lloq, uloq=uloq)
+    side = find_side(cell.side)
+    if cell.side and not side and cell.side.casefold() != "in detection range":
+        raise InputError(f"{cell.side!r} states no side of the assay's range")
+    if not side or value.censored:
+        return value
+    return MeasuredValue(value.value, side, lloq if side == "below" else uloq)
 
 
 def _usable_measurements(report: Report, file: StoredFile, measurements: Sequence[_ReadMeasurement]) -> list[JsonValue]:
@@ -195,10 +242,18 @@ def _request_item(measurement: _ReadMeasurement, unit: ImmuneUnit) -> dict[str, 
     day: dict[str, JsonValue] = {} if measurement.day is None else {"day": measurement.day}
     return {
         "analyte": measurement.cell.analyte if unit == "log2_expression" else measurement.name,
-        "value": measurement.cell.text if measurement.value.censored else measurement.value.value,
+        "value": _request_value(measurement.value),
         "unit": unit,
         **day,
     }
+
+
+def _request_value(value: MeasuredValue) -> str | float:
+    """Return a value as a request writes it: censored with its side and limit, extrapolated with a star."""
+    if value.censored:
+        sign = "<" if value.censored == "below" else ">"
+        return f"OOR{sign}" if math.isnan(value.limit) else f"{sign}{value.limit:.15g}"
+    return f"*{value.value:.15g}" if value.extrapolated else value.value
 
 
 def _note(measurement: _ReadMeasurement, training_range: TrainingRange | None) -> str:

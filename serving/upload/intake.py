@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import FileError
+from features.immune import is_immune_export
 from features.tables.hdf5 import check_biom
 from features.tables.layout import open_table
 from features.tables.workbook import is_workbook
@@ -105,6 +106,8 @@ def _stored(file: UploadedFile, path: Path, content: bytes) -> StoredFile:
         if not is_workbook(path):
             return StoredFile(file.name, path)
         _check_workbook(file, content)
+    if is_immune_export(path):
+        return StoredFile(file.name, path)
     with open_table(path) as table:
         labels = (table.header.cells[0], *(row.cells[0].strip() for row in table.rows))
         return StoredFile(file.name, path, labels, table.layout.conversions())

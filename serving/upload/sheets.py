@@ -6,8 +6,9 @@ import math
 
 from features.columns import levels_by_field
 from features.draft import CLINICAL_COLUMN, PATIENT_COLUMN, FileKind, find_file_kind, find_immune_layout, names_matching
+from features.immune import read_immune_export
 from features.measured_values import MISSING_MARKS
-from features.tables.text import TextTable, read_text_table
+from features.tables.text import TextTable
 from features.units import split_name_and_unit
 from serving.upload.form import DESCRIPTIONS, Field
 from serving.upload.intake import StoredFile
@@ -31,7 +32,7 @@ def check_file_kind(field: Field, report: Report, file: StoredFile) -> FileKind:
     kind = find_file_kind(file.path)
     possible_fields: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
     if kind == "sheet":
-        possible_fields = _possible_fields(read_text_table(file.path), report.training)
+        possible_fields = _possible_fields(read_immune_export(file.path).table, report.training)
     if possible_fields and field not in possible_fields:
         observed = f"what looks like {DESCRIPTIONS[possible_fields[0]].partition(':')[0]}"
         advice = "Choose it in the field where it belongs."

@@ -54,5 +54,12 @@ def _reasons(explanation: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
     yield "log-odds", f"{explanation['base_value']:+.2f} on average, {explanation['value']:+.2f} for this candidate, by"
     largest = sorted(explanation["contributions"], key=lambda contribution: -abs(contribution["shap"]))
     for contribution in largest[:CONTRIBUTIONS_SHOWN]:
-        value = "not measured" if contribution["value"] is None else f"{contribution['value']:.4g}"
-        yield "", f"{contribution['shap']:+.3f}  {contribution['feature']} ({contribution['block']}) = {value}"
+        name = f"{contribution['feature']} ({contribution['block']})"
+        yield "", f"{contribution['shap']:+.3f}  {name}: {_value_text(contribution)}"
+
+
+def _value_text(contribution: dict[str, Any]) -> str:
+    """Return a measurement as reported: a number, "<3.2", "*0.42 (extrapolated)" or "not measured"."""
+    if reported := contribution.get("reported"):
+        return f"{reported['text']}{' (extrapolated)' if reported['side'] is None else ''}"
+    return "not measured" if contribution["value"] is None else f"{contribution['value']:.4g}"

@@ -22,7 +22,7 @@ from models.encoder import Representation
 from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
-from models.prediction import Prediction
+from models.prediction import Prediction, ReportedValue
 
 from .conftest import PROFILER, complete, invented, prediction_of, trained, validation_of
 from .test_batch import served
@@ -66,6 +66,25 @@ def test_values_are_shown_as_measured() -> None:
     assert values["IL-8"] == pytest.approx(3.0)
     assert values["CD40L"] is None
     assert (values["age"], values["sex=female"], values["sex=male"]) == (None, 1, 0)
+
+
+def test_a_censored_value_stays_one_and_is_in_the_models_unit() -> None:
+    blood = (
+        Measurement("IL-6", MeasuredValue(float("nan"), "below", 3.2), "pg/mL"),
+        Measurement("IL-8", MeasuredValue(float("nan"), "above", 4000.0), "pg/mL"),
+        Measurement("CD40L", MeasuredValue(0.42, extrapolated=True), "NPX"),
+    )
+    explanation = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood)).explanation
+    shown = {c.feature: (c.value, c.reported) for c in explanation.contributions if c.block == "immune"}
+    assert shown["IL-6"] == (None, ReportedValue("<3.2", "below", 3.2))
+    assert shown["IL-8"] == (None, ReportedValue(">4", "above", 4.0))
+    assert shown["CD40L"] == (pytest.approx(0.42), ReportedValue("*0.42", None, None))
+    without_limit = replace(blood[0], reading=MeasuredValue(float("nan"), "below"))
+    explanation = predict(
+        [served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, (without_limit, *blood[1:]))
+    ).explanation
+    shown = {c.feature: (c.value, c.reported) for c in explanation.contributions if c.block == "immune"}
+    assert shown["IL-6"] == (None, ReportedValue("below range", "below", None))
 
 
 def test_a_computed_feature_shows_what_was_computed() -> None:

@@ -451,6 +451,37 @@ def test_the_day_in_the_table_takes_precedence_over_the_form(immune_models: Mode
     assert {item["day"] for item in result.request["immune"]} == {-5.0}
 
 
+XPONENT = (
+    '"Program","xPONENT"\n"DataType:","Median"\n"Location","Sample","IL-6","IL-8"\n"1(1,A1)","p","9","9"\n'
+    '"DataType:","Result"\n"Location","Sample","IL-6","IL-8"\n"1(1,A1)","Standard1","1000","1000"\n'
+    '"2(1,B1)","p","<3.2","12"\n"DataType:","Units"\n"Units:","pg/ml","pg/ml"\n'
+)
+MSD = (
+    "Sample,Assay,Calc. Concentration,Detection Range,Detection Limits: Calc. Low,Detection Limits: Calc. High\n"
+    "p,IL-6,NaN,Below Detection Range,3.2,488\np,IL-8,12,In Detection Range,0.06,488\n"
+)
+BIO_PLEX = "Sample,Hu IL-6 (19),Hu IL-8 (54)\np,<3.2,12\n"
+
+
+@pytest.mark.parametrize("content", [XPONENT, MSD, BIO_PLEX])
+def test_exports_of_assay_software_are_read_as_in_training(immune_models: Models, content: str) -> None:
+    result = upload(immune_models, "immune", content.encode(), "blood.csv", immune_unit="pg/mL")
+    assert result.request is not None
+    sent = {item["analyte"]: (item["value"], item["unit"]) for item in result.request["immune"]}
+    assert sent["IL-6"][1] == "pg/mL"
+    assert sent["IL-6"][0] == "<3.2"
+    assert sent["IL-8"] == (12, "pg/mL")
+
+
+def test_olink_is_npx_without_its_controls_and_keeps_its_limit(immune_models: Models) -> None:
+    header = "SampleID;OlinkID;Assay;Panel;LOD;NPX;Sample_Type\n"
+    rows = "p;OID1;IL6;Inflammation;0.5;-0.25;SAMPLE\nc;OID1;IL6;Inflammation;0.5;4;CONTROL\n"
+    result = upload(immune_models, "immune", (header + rows).encode(), "npx.csv")
+    assert "analyte_twice" not in kinds(result)
+    assert list(values_of(result, "analyte")) == ["IL-6 <0.5 NPX"]
+    assert "1 rows of controls" in values_of(result, "file")
+
+
 def test_censored_and_missing_values_are_kept_as_such(immune_models: Models, blood_draw: dict[str, str]) -> None:
     values = {**blood_draw, "IL-6": "<3.2", "IL-8": ">1000", "IL-10": "NA"}
     result = upload(immune_models, "immune", table_bytes([[f"{name} (pg/mL)" for name in values], values.values()]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taxokine.reports.experiments import promotion_report
+from taxokine.reports.predictions import _reasons
 from taxokine.terminal import WIDTH, bars, facts, show
 from training.evidence.promotion import Gate, Promotion
 
@@ -42,6 +43,26 @@ def test_long_facts_fit_the_width(capsys):
     lines = printed([facts([("note", "word " * WIDTH)])], capsys).splitlines()
     assert len(lines) > 1
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_a_censored_value_is_printed_as_reported():
+    explanation = {
+        "base_value": 0.1,
+        "value": 0.5,
+        "contributions": [
+            {"feature": "IL-6", "block": "immune", "value": None, "shap": 0.3,
+             "reported": {"text": "<3.2", "side": "below", "limit": 3.2}},
+            {"feature": "IL-8", "block": "immune", "value": 0.42, "shap": 0.2,
+             "reported": {"text": "*0.42", "side": None, "limit": None}},
+            {"feature": "TNF-a", "block": "immune", "value": None, "shap": 0.1, "reported": None},
+        ],
+    }  # fmt: skip
+    lines = [text for _, text in _reasons(explanation)]
+    assert lines[1:] == [
+        "+0.300  IL-6 (immune): <3.2",
+        "+0.200  IL-8 (immune): *0.42 (extrapolated)",
+        "+0.100  TNF-a (immune): not measured",
+    ]
 
 
 @pytest.mark.parametrize("parts", [1, 3])

@@ -10,7 +10,7 @@ from itertools import accumulate
 from features.columns import Column
 from features.transforms import genus_of
 from models.evidence import Distributions, LevelDistribution, NumericDistribution, TaxonDistribution
-from models.prediction import Contribution, Explanation
+from models.prediction import Contribution, Explanation, ReportedValue
 from serving.pages.drawings.strip import Strip, training_strip
 
 MAX_STEPS = 8
@@ -29,7 +29,9 @@ class FeatureShare:
     ----------
     feature, block : str
     value : float or None
-        The measurement; None where it is missing or beyond a detection limit.
+        The measurement; None where it is missing or beyond a limit of its assay.
+    reported : ReportedValue or None
+        How a measurement beyond a limit, or an extrapolated one, reads.
     shap : float
         Calibrated SHAP value, in log-odds.
     strip : Strip or None
@@ -39,6 +41,7 @@ class FeatureShare:
     feature: str
     block: str
     value: float | None
+    reported: ReportedValue | None
     shap: float
     strip: Strip | None
 
@@ -141,6 +144,7 @@ def _largest(
             item.feature,
             item.block,
             item.value,
+            item.reported,
             slope * item.shap,
             training_strip(_distribution(distributions, item), item.value, logarithmic=item.block != "clinical"),
         )
