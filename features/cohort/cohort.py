@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.cohort.patients import PatientSheet, read_centres, read_clinical, read_patient_sheet, with_names_of
+from features.cohort.patients import (
+    PatientSheet,
+    read_arms,
+    read_centres,
+    read_clinical,
+    read_patient_sheet,
+    with_names_of,
+)
 from features.cohort.samples import read_samples, read_technical
 from features.course import Course, read_course
 from features.errors import FileError, ManifestError
@@ -48,6 +55,9 @@ class Cohort:
         How each of `samples` was measured, numbers only: `reads`, `kit=Qiagen`; NaN where missing.
     centre : pandas.Series
         Each patient's centre or subcohort; the cohort's name where it has none.
+    arm : pandas.Series
+        The arm to which each patient was assigned, by patient; without patients in whom it is not reported, and empty
+        where the manifest states no arms.
     immune : ImmuneTable or None
         The immune measurements, a row for each.
     labels : Labels
@@ -73,6 +83,7 @@ class Cohort:
     characteristics: pd.DataFrame
     technical: pd.DataFrame
     centre: pd.Series[str]
+    arm: pd.Series[str]
     immune: ImmuneTable | None
     labels: OutcomeLabels
     patient_cells: pd.DataFrame
@@ -137,6 +148,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         characteristics=clinical.by_patient,
         technical=read_technical(manifest, samples_table, samples.frame),
         centre=read_centres(manifest.name, sheet, samples.frame),
+        arm=read_arms(sheet),
         immune=immune,
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
         patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),

@@ -89,6 +89,8 @@ def read_patient_sheet(
     constant_columns = list(manifest.outcomes.outcome_columns)
     if part.centre is not None:
         constant_columns.append(part.centre)
+    if part.arms is not None:
+        constant_columns.append(part.arms.column)
     if not is_samples_sheet:
         constant_columns += [field.column for field in part.covariates.values()]
     return PatientSheet(part, table, table.one_row_per(part.patient, constant_columns), is_samples_sheet)
@@ -146,6 +148,17 @@ def _numbers(field: ClinicalField, table: TextTable, values_key: str) -> pd.Seri
     """Return a column of numbers, with the number that the manifest states for a cell such as '>89'."""
     number_by_cell = table.column(field.column).map(dict(field.numbers)).astype(float)
     return number_by_cell.fillna(table.numbers(field.column, [*field.missing, *field.numbers], values_key))
+
+
+def read_arms(sheet: PatientSheet | None) -> pd.Series[str]:
+    """Return the arm of each patient in whom it is reported, by patient; empty where the manifest states no arms."""
+    if sheet is None or sheet.part.arms is None:
+        return pd.Series(dtype="str")
+    part = sheet.part.arms
+    meanings = {**dict.fromkeys(part.missing, ""), **{name: name for name in part.roles}}
+    names = sheet.by_patient.decode(part.column, meanings, "patients.arms.roles")
+    arms = pd.Series(names, index=sheet.patients, dtype="str")
+    return arms[arms != ""]
 
 
 def read_centres(cohort: str, sheet: PatientSheet | None, samples: pd.DataFrame) -> pd.Series[str]:

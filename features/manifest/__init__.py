@@ -25,9 +25,21 @@ from features.manifest.files import (
 from features.manifest.manifest import Manifest
 from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.source import SourceFile
-from features.manifest.tables import ClinicalField, DayFromDates, DayPattern, Immune, Patients, Samples, Taxa
+from features.manifest.tables import (
+    ArmRole,
+    Arms,
+    ClinicalField,
+    DayFromDates,
+    DayPattern,
+    Immune,
+    Patients,
+    Samples,
+    Taxa,
+)
 
 __all__ = [
+    "ArmRole",
+    "Arms",
     "Assessments",
     "ClinicalField",
     "CoursePart",

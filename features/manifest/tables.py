@@ -168,6 +168,32 @@ class ClinicalField(ManifestPart):
         return self
 
 
+ArmRole = Literal["fmt_ici", "ici", "sham"]
+"""What an arm received: FMT and ICI, ICI alone, or ICI with a sham transplant (placebo or autologous stool)."""
+
+
+class Arms(ManifestPart):
+    """The arms of a trial, as assigned."""
+
+    column: str
+    """Column of the patients' sheet with the arm that each patient was assigned to."""
+    roles: Mapping[CellText, ArmRole]
+    """What each arm received: `fmt_ici` (FMT and ICI), `ici` (ICI alone), or `sham` (ICI with a placebo or autologous
+    transplant). The arms `ici` and `sham` are controls."""
+    randomised: bool = False
+    """Whether patients were assigned to arms at random."""
+    missing: CellTexts = ("", "NA")
+    """The cells that mean "not reported"."""
+
+    @model_validator(mode="after")
+    def _check_roles(self) -> Self:
+        if "fmt_ici" not in self.roles.values() or len({*self.roles.values()}) < 2:
+            raise ValueError(
+                f"expected an arm with FMT ('fmt_ici') and a control ('ici' or 'sham'); got {dict(self.roles)}"
+            )
+        return self
+
+
 class Patients(ManifestPart):
     """The patients' sheet, with the clinical data."""
 
@@ -179,6 +205,8 @@ class Patients(ManifestPart):
     """Column of the patient."""
     centre: str | None = None
     """Column of the centre or subcohort."""
+    arms: Arms | None = None
+    """The arms of a trial, which the study compares; they are no features."""
     covariates: Mapping[str, ClinicalField] = {}
     """The clinical columns that may become features, by the name of the feature."""
 

@@ -106,7 +106,9 @@ def plan(out: Path, **options: Any) -> None:
 @click.option("--seed", type=int, help="Two trials of one seed are equal to the byte.  [default: 0]")
 @click.option("--five", type=click.Choice(["all", "first"]),
               help="Five patients who live 2.5, 7.4, 8.3, 28.5 and 52.3 months; all die, or the first.")  # fmt: skip
-def simulate(out: Path, five: Literal["all", "first"] | None, **options: Any) -> None:
+@click.option("--arms", is_flag=True,
+              help="A randomised trial of FMT or a sham transplant, like TACITO: 45 patients.")  # fmt: skip
+def simulate(out: Path, five: Literal["all", "first"] | None, arms: bool, **options: Any) -> None:
     """Simulate an FMT + ICI trial with known causes, and write its files and manifest into OUT.
 
     \u0008
@@ -116,7 +118,12 @@ def simulate(out: Path, five: Literal["all", "first"] | None, **options: Any) ->
     Besides the files that a hospital would have, causes.json and truth.csv hold the planted effects. Every file is
     marked as simulated.
     """
-    from taxokine.simulation import simulate_five, simulate_trial
+    from taxokine.simulation import simulate_arms, simulate_five, simulate_trial
 
     overrides = {name: value for name, value in options.items() if value is not None}
-    click.echo(simulate_trial(out, **overrides) if five is None else simulate_five(out, five, **overrides))
+    if five is not None and arms:
+        raise click.UsageError("--five and --arms are two different trials; give one of them")
+    if five is not None:
+        click.echo(simulate_five(out, five, **overrides))
+    else:
+        click.echo((simulate_arms if arms else simulate_trial)(out, **overrides))

@@ -51,12 +51,19 @@ class Trial:
         0 later visits differ from the first by chance alone.
     response_rate : float
         Expected share of objective responses, in (0, 1).
+    control_share : float
+        Share of patients in a control arm, who receive a sham transplant, in [0, 1); at 0 there is one arm.
+    control_response_rate : float
+        As `response_rate`, of the control arm.
+    hazard_ratio : float
+        Factor of FMT on the hazards of progression and of death, beside the control arm.
     toxicity_rate : float
         Probability of an adverse event within `follow_up` for a patient of average risk who lives that long, in (0, 1).
     follow_up : int
         Days over which adverse events are recorded.
     median_pfs, median_os : float
-        Median days of progression-free and of overall survival of a patient of average risk; the first is shorter.
+        Median days of progression-free and of overall survival of a patient of average risk who received FMT; the first
+        is shorter.
     followed : tuple of int
         The shortest and the longest follow-up in days, of patients who are alive; uniform between, as after a steady
         accrual.
@@ -106,6 +113,9 @@ class Trial:
     effect: float = 1.0
     transplant: float = 1.0
     response_rate: float = 0.4
+    control_share: float = 0.0
+    control_response_rate: float = 0.32
+    hazard_ratio: float = 0.5
     toxicity_rate: float = 0.45
     follow_up: int = 180
     median_pfs: float = 240.0
@@ -145,10 +155,10 @@ class Trial:
             raise InputError(f"survival is {self.survival!r}; expected (months, died) for each of {self.n_patients}")
 
     def _check_shares(self) -> None:
-        for name in ("response_rate", "toxicity_rate", "engraftment"):
+        for name in ("response_rate", "control_response_rate", "toxicity_rate", "engraftment"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a share between 0 and 1")
-        for name in ("missed", "guild"):
+        for name in ("control_share", "missed", "guild"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a share from 0 to below 1")
         if not 0 <= self.transplant <= 1:
@@ -172,6 +182,8 @@ class Trial:
                 f"median_pfs is {self.median_pfs!r}, median_os {self.median_os!r} and followed {self.followed!r}; "
                 "expected 0 < median_pfs < median_os, and days from the least to the most"
             )
+        if not self.hazard_ratio > 0:
+            raise InputError(f"hazard_ratio is {self.hazard_ratio!r}; expected a factor above 0")
         if not 0 < self.rise_days < self.fall_days or not self.engraftment_days > 0 or not self.concentration > 0:
             raise InputError("expected 0 < rise_days < fall_days, engraftment_days > 0 and concentration > 0")
 

@@ -34,7 +34,7 @@ patients:
   file: patients.csv
   patient: patient
   centre: centre
-  covariates:
+{arms}  covariates:
     age: {{column: age, unit: years}}
     sex: {{column: sex, values: {{male: male, female: female}}}}
     bmi: {{column: bmi, unit: kg/m2}}
@@ -104,6 +104,11 @@ notes:
 """
 
 
+_ARMS = """\
+  arms: {column: arm, roles: {FMT + ICI: fmt_ici, sham FMT + ICI: sham}, randomised: true}
+"""
+
+
 def write_trial(simulated: SimulatedTrial, folder: Path) -> Path:
     """Write a simulated trial to a new or empty folder, whole or not at all, and return the path of its manifest.
 
@@ -138,7 +143,9 @@ def _file_texts(simulated: SimulatedTrial) -> dict[str, str]:
     )
     causes = {"simulated": True, **asdict(trial.causes), "trial": asdict(trial)}
     return {
-        "manifest.yaml": _MANIFEST.format(seed=trial.seed, limits="\n".join(limits)),
+        "manifest.yaml": _MANIFEST.format(
+            seed=trial.seed, limits="\n".join(limits), arms=_ARMS if "arm" in simulated.tables["patients"] else ""
+        ),
         "causes.json": json.dumps(causes, indent=2) + "\n",
         "stool_counts.tsv": profiles.to_csv(sep="\t", lineterminator="\n"),
         "truth.csv": simulated.truth.to_csv(index=False, lineterminator="\n"),

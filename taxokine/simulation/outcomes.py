@@ -66,17 +66,18 @@ class BestResponse:
     rank: Matrix
 
 
-def risks(trial: Trial, terms: Mapping[str, Matrix]) -> Risks:
-    """Return the linear predictors from the standardised terms, (n_patients,) each, by name."""
+def risks(trial: Trial, terms: Mapping[str, Matrix], treated: NDArray[np.bool_]) -> Risks:
+    """Return the linear predictors from the arm and the standardised terms, (n_patients,) each, by name."""
     causes, n = trial.causes, trial.n_patients
     # The variance of the terms pulls the marginal rate towards a half; the intercept makes up for it.
     attenuation = 16 * math.sqrt(3) / (15 * math.pi)
     stretch = math.sqrt(1 + attenuation**2 * sum(slope**2 for slope in causes.response.values()))
-    intercept = float(logit(trial.response_rate)) * stretch
+    intercept = logit(np.where(treated, trial.response_rate, trial.control_response_rate)) * stretch
+    control_log_hazard = -math.log(trial.hazard_ratio) * ~treated
     return Risks(
         intercept + _linear_predictor(causes.response, terms, n),
         _linear_predictor(causes.toxicity, terms, n),
-        _linear_predictor(causes.survival, terms, n),
+        control_log_hazard + _linear_predictor(causes.survival, terms, n),
     )
 
 

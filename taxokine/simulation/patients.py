@@ -36,6 +36,8 @@ class Enrolment:
         The donor's stool sample that the patient receives.
     engraftment : ndarray
         The donor's share of the patient's stool in the long run.
+    treated : ndarray of bool
+        Whether the patient receives FMT, and not a sham transplant.
     """
 
     ids: NDArray[Any]
@@ -45,6 +47,7 @@ class Enrolment:
     donor: NDArray[np.intp]
     donor_sample: NDArray[Any]
     engraftment: Matrix
+    treated: NDArray[np.bool_]
 
     @property
     def centre(self) -> NDArray[np.intp]:
@@ -73,7 +76,19 @@ def enrol(trial: Trial, rng: np.random.Generator) -> Enrolment:
     batch = rng.integers(BATCHES, size=n)
     engraftment = trial.transplant * rng.beta(8 * trial.engraftment, 8 * (1 - trial.engraftment), size=n)
     donor_sample = np.array([f"{donor_ids[i]}-B{b + 1}" for i, b in zip(donor, batch, strict=True)])
-    return Enrolment(ids, donor_ids, age, table, donor, donor_sample, engraftment)
+    treated = _treated(trial, rng)
+    if not treated.all():
+        table["arm"] = np.where(treated, "FMT + ICI", "sham FMT + ICI")
+    return Enrolment(
+        ids, donor_ids, age, table, donor, np.where(treated, donor_sample, ""), engraftment * treated, treated
+    )
+
+
+def _treated(trial: Trial, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which patients receive FMT, (n_patients,): all, or a random part of the stated size."""
+    treated = np.arange(trial.n_patients) >= round(trial.control_share * trial.n_patients)
+    # A generator of its own keeps the draws of trials with one arm as they are.
+    return treated if treated.all() else rng.spawn(1)[0].permutation(treated)
 
 
 def visit_days(trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

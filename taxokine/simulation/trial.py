@@ -56,7 +56,7 @@ def simulate(trial: Trial) -> SimulatedTrial:
     counts = read_counts(trial, rng, abundances, stool, enrolment)
     level = rng.standard_normal((trial.n_patients, len(ANALYTES)))
     cytokines = cytokine_table(trial, rng, enrolment, level)
-    predictors = risks(trial, _terms(trial, enrolment, abundances, level))
+    predictors = risks(trial, _terms(trial, enrolment, abundances, level), enrolment.treated)
     response = best_response(rng, predictors.response)
     events = adverse_events(trial, rng, enrolment, predictors.toxicity)
     severe_event_day = _severe_event_day(events, enrolment)
@@ -105,6 +105,7 @@ def _transplants(enrolment: Enrolment) -> pd.DataFrame:
             "batch": enrolment.donor_sample,
         }
     )
+    transplants = transplants[enrolment.treated]
     return transplants.assign(dose=250, unit="mL", route="colonoscopy", bowel_preparation="polyethylene glycol, 4 L")
 
 

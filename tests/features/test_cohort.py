@@ -283,3 +283,32 @@ def test_excluding_a_sample_that_does_not_exist_is_an_error(read: Read) -> None:
     samples = {**read().manifest.samples.model_dump(exclude_none=True), "exclude_samples": {"nobody": "typing"}}
     with pytest.raises(ManifestError, match="'nobody', which is no sample"):
         read(samples=samples)
+
+
+ARMS = {"column": "label", "roles": {"R": "fmt_ici", "NR": "sham"}}
+
+
+def test_arms_are_those_assigned(read: Read) -> None:
+    arm = read(patients={"arms": ARMS}).arm
+    assert dict(arm) == {"p1": "R", "p2": "NR", "p4": "NR"}
+    assert read().arm.empty
+
+
+@pytest.mark.parametrize(
+    ("files", "arms", "match"),
+    [
+        ({}, {**ARMS, "column": "arms"}, "no column 'arms'"),
+        ({"patients.csv": "patient,age,sex,best,label\np1,60,F,PR,X\np2,71,M,SD,NR\np3,,F,,\np4,50,M,PD,NR\n"}, ARMS,
+         r"'X'; the manifest's 'patients\.arms\.roles'"),
+        ({}, {**ARMS, "roles": {"R": "fmt_ici", "NR": "fmt_ici"}}, r"a control \('ici' or 'sham'\); got"),
+        ({}, {**ARMS, "roles": {"R": "ici", "NR": "sham"}}, "expected an arm with FMT"),
+        ({}, {**ARMS, "roles": {"R": "fmt_ici", "NR": "placebo"}}, "sham"),
+        ({"patients.csv": "patient,age,sex,label\np1,6,F,R\np1,6,F,NR\np2,7,M,NR\np3,,F,\np4,5,M,NR\n"}, ARMS, "label"),
+    ],
+)  # fmt: skip
+def test_arms_that_cannot_be_read_are_named(
+    read: Read, files: dict[str, str], arms: dict[str, Any], match: str
+) -> None:
+    changes: dict[str, Any] = {"outcomes": None, "exclude_columns": None}
+    with pytest.raises((FileError, ManifestError), match=match):
+        read(files, patients={"arms": arms}, **changes)

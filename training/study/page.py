@@ -32,6 +32,8 @@ MAX_ROWS = 20
 """Rows of a table that the page shows whole; its CSV holds all."""
 FIRST_ROWS = 8
 """Rows that the page shows of a longer table."""
+MAX_BULLETS = 6
+"""Bullets that open the page: one for each of the first sections that have results."""
 NARROW = 64
 """Characters in a row of a table that takes half the width of a printed page."""
 MAX_WORD = 28
@@ -89,7 +91,7 @@ def report_page(
         svgs=_labelled(svgs, sections),
         files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
         lead=write_sentences("limits", cohort_limits(cohort))["headlines"],
-        headlines=[section.headlines for section in sections if section.headlines],
+        headlines=[section.headlines for section in sections if section.headlines][:MAX_BULLETS],
         limits=limits(cohort),
         methods=methods(sections),
         run_id=run_id,

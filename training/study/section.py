@@ -67,7 +67,7 @@ class Part:
     summary : tuple of str
         The results in sentences, with numbers, intervals and n; and what they cannot show.
     headlines : tuple of str
-        The sentences that open the report: one bullet for each section, so that there are at most six.
+        The sentences that open the report: one bullet for each section.
     figures : dict of str to ReportFigure
         By file name without suffix.
     tables : dict of str to ReportTable

@@ -68,6 +68,7 @@ def study_sections(windows: Sequence[Window] = WINDOWS, stop_above: float = LIMI
     stop_above : float
         The share of patients with an adverse event of grade 3 or above that a data safety board would not accept.
     """
+    from training.study.sections.arms import arms_section
     from training.study.sections.donors import donors_section
     from training.study.sections.immune import immune_section
     from training.study.sections.links import links_section
@@ -77,6 +78,7 @@ def study_sections(windows: Sequence[Window] = WINDOWS, stop_above: float = LIMI
 
     return {
         "patients and outcomes": patients_section,
+        "arms": arms_section,
         "safety": partial(safety_section, limit=stop_above),
         "immune trajectories": partial(immune_section, windows=windows),
         "microbiome": partial(microbiome_section, windows=windows),

@@ -182,7 +182,7 @@ def test_no_identifier_reaches_mlflow_or_the_report(name, small, store, tmp_path
     manifest = str(small) if name == "simulated" else name
     study = run_study(manifest, tmp_path / "out")
     assert [section.name for section in study.sections] == [
-        "patients", "safety", "immune", "microbiome", "donors", "links"
+        "patients", "arms", "safety", "immune", "microbiome", "donors", "links"
     ]  # fmt: skip
     assert len(study.sections) == len(study_sections())
     (tmp_path / "mlflow").mkdir()

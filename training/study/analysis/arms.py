@@ -10,11 +10,25 @@ from training.study.analysis.covariates import characteristic
 
 
 def arms(cohort: Cohort) -> pd.Series[str]:
-    """Return the arm of each patient in whom it is known, by patient; empty without an `arm` in the covariates."""
+    """Return the arm of each patient in whom it is known, by patient.
+
+    It is empty in a cohort whose manifest states neither `patients.arms` nor a covariate `arm`.
+    """
     patients = cohort.manifest.patients
-    if patients is None or "arm" not in patients.covariates:
-        return pd.Series(dtype="str")
+    if patients is None or patients.arms is not None or "arm" not in patients.covariates:
+        return cohort.arm
     return characteristic(cohort.characteristics, "arm", patients.covariates["arm"]).dropna().astype("str")
+
+
+def is_treated(cohort: Cohort) -> pd.Series[bool]:
+    """Return whether each patient was assigned to an arm with FMT, by patient, in the order of the sheet.
+
+    A sham transplant, of placebo or autologous stool, is a control. It is empty where the manifest states no
+    `patients.arms`.
+    """
+    stated = None if cohort.manifest.patients is None else cohort.manifest.patients.arms
+    roles = {} if stated is None else stated.roles
+    return cohort.arm.map(lambda name: roles[name] == "fmt_ici").astype(bool)
 
 
 def has_several_arms(cohort: Cohort) -> bool:
@@ -23,7 +37,13 @@ def has_several_arms(cohort: Cohort) -> bool:
 
 
 def has_comparator(cohort: Cohort) -> bool:
-    """Return whether one of several arms received no FMT; without any record of FMT, several arms are enough."""
+    """Return whether one of several arms is a control: by its stated role, else since none of it received FMT.
+
+    Without roles and without any record of FMT, several arms are enough.
+    """
+    treated = is_treated(cohort)
+    if len(treated):
+        return min(int(treated.sum()), int((~treated).sum())) > 1
     recipients = set(donor_samples_given(cohort)) | set(cohort.course.transplants["patient"])
     arm = arms(cohort)
     arm = arm[arm.map(arm.value_counts()) > 1]

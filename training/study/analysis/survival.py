@@ -14,7 +14,7 @@ from features.outcomes import MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
-from training.study.analysis.arms import has_comparator, has_several_arms
+from training.study.analysis.arms import has_comparator, has_several_arms, is_treated
 from training.study.codes import Codes
 
 Outcome = Literal["overall_survival", "progression_free_survival"]
@@ -90,12 +90,15 @@ class SurvivalByOutcome:
     excluded : dict of str to (str or None)
         Outcomes without survival, each with the reason, or None where no patient's time is known.
     has_several_arms, has_comparator : bool
+    arms_compared : bool
+        Whether the section of the arms compares survival.
     """
 
     outcomes: tuple[OutcomeSurvival, ...]
     excluded: dict[Outcome, str | None]
     has_several_arms: bool
     has_comparator: bool
+    arms_compared: bool
 
 
 def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
@@ -113,7 +116,9 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
             continue
         days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
         outcomes.append(outcome_survival(outcome, days, event, len(codes) - days.size))
-    return SurvivalByOutcome(tuple(outcomes), excluded, has_several_arms(cohort), has_comparator(cohort))
+    comparator = has_comparator(cohort)
+    arms_compared = comparator and not is_treated(cohort).empty
+    return SurvivalByOutcome(tuple(outcomes), excluded, has_several_arms(cohort), comparator, arms_compared)
 
 
 def outcome_survival(outcome: Outcome, days: Vector, event: NDArray[np.bool_], unknown: int = 0) -> OutcomeSurvival:

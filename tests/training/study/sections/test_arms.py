@@ -1,0 +1,129 @@
+"""The section of the arms, of simulated trials and of arms by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.duration.hazard_regression import PHReg
+from statsmodels.duration.survfunc import SurvfuncRight, survdiff
+
+from features.cohort import Cohort, read_cohort
+from features.outcomes import MONTH
+from taxokine.simulation import simulate_arms
+from training.study.analysis.arm_comparison import arm_comparison, rate_by_arm
+from training.study.analysis.arms import has_comparator, is_treated
+from training.study.analysis.limits import cohort_limits
+from training.study.codes import patient_codes
+from training.study.sections.arms import arms_section
+from training.study.sections.patients import patients_section
+
+
+@pytest.fixture(scope="module")
+def trial(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    folder = tmp_path_factory.mktemp("arms") / "trial"
+    return read_cohort(simulate_arms(folder, n_taxa=40, seed=3), folder)
+
+
+@pytest.fixture(scope="module")
+def sheet(trial: Cohort) -> pd.DataFrame:
+    return pd.read_csv(trial.paths["patients.csv"], index_col="patient")
+
+
+def with_roles(cohort: Cohort, **roles: str) -> Cohort:
+    """Return the cohort with the roles of its two arms, `first` and `second`, changed."""
+    patients = cohort.manifest.patients
+    assert patients is not None
+    assert patients.arms is not None
+    names = dict(zip(patients.arms.roles, roles.values(), strict=True))
+    part = patients.arms.model_copy(update={"roles": names, "randomised": False})
+    manifest = cohort.manifest.model_copy(update={"patients": patients.model_copy(update={"arms": part})})
+    return replace(cohort, manifest=manifest)
+
+
+def test_a_sham_transplant_is_a_control(trial: Cohort, sheet: pd.DataFrame) -> None:
+    treated = is_treated(trial)
+    assert treated.sum() == 23
+    assert (~treated).sum() == 22
+    assert (sheet.loc[treated.index[treated], "arm"] == "FMT + ICI").all()
+    assert has_comparator(trial)
+    # Where controls receive a sham transplant from a donor too, the stated role decides.
+    transplants = trial.course.transplants.iloc[:1]
+    given = pd.concat([transplants.assign(patient=name) for name in treated.index])
+    assert has_comparator(replace(trial, course=replace(trial.course, transplants=given)))
+    assert cohort_limits(trial).has_comparator
+
+
+def test_response_is_that_of_all_patients_assigned(trial: Cohort, sheet: pd.DataFrame) -> None:
+    table = arms_section(trial).tables["arm_rates"].frame.set_index("patients with")
+    responds = sheet["recist"].isin(["CR", "PR"]).groupby(sheet["arm"]).agg(["sum", "size"])
+    expected = responds.loc["FMT + ICI"], responds.loc["sham FMT + ICI"]
+    row = table.loc["Objective response"]
+    assert row["FMT + ICI, patients"] == f"{expected[0]['sum']} of 23"
+    assert row["control, patients"] == f"{expected[1]['sum']} of 22"
+    assert row["difference"] == pytest.approx(expected[0]["sum"] / 23 - expected[1]["sum"] / 22)
+    assert row["95% low"] < row["difference"] < row["95% high"]
+    assert arms_section(trial).metrics["objective_response_difference"] == row["difference"]
+
+
+def test_survival_agrees_with_statsmodels(trial: Cohort, sheet: pd.DataFrame) -> None:
+    tables = arms_section(trial).tables
+    table = tables["arm_survival"].frame.set_index("outcome").loc["Progression-free survival"]
+    days, event, treated = sheet["pfs_days"], sheet["progressed_or_died"], sheet["arm"] == "FMT + ICI"
+    fit = PHReg(days, treated.to_numpy(float)[:, None], status=event, ties="efron").fit()
+    assert table["hazard ratio"] == pytest.approx(np.exp(fit.params[0]))
+    assert [table["95% low"], table["95% high"]] == pytest.approx(np.exp(fit.conf_int()[0]))
+    assert table["log-rank p"] == pytest.approx(survdiff(days, event, treated)[1], abs=0.03)
+    at_months = tables["arm_survival_at"].frame.set_index(["outcome", "arm", "month"])["share"]
+    for arm, members in (("FMT + ICI", treated), ("control", ~treated)):
+        curve = SurvfuncRight(days[members], event[members])
+        share = curve.surv_prob[np.searchsorted(curve.surv_times, 12 * MONTH, side="right") - 1]
+        assert at_months["Progression-free survival", arm, 12] == pytest.approx(share)
+
+
+def test_adverse_events_are_compared_by_grade(trial: Cohort) -> None:
+    events = pd.read_csv(trial.paths["adverse_events.csv"])
+    severe = set(events.loc[events["ctcae_grade"] >= 3, "patient"])
+    treated = is_treated(trial)
+    comparison = arm_comparison(trial, patient_codes(trial))
+    assert comparison is not None
+    rate = comparison.adverse_events[3]
+    assert (rate.treated.events, rate.treated.n) == (len(severe & {*treated.index[treated]}), 23)
+    assert (rate.control.events, rate.control.n) == (len(severe & {*treated.index[~treated]}), 22)
+
+
+def test_the_sentences_state_assignment_estimates_and_n(trial: Cohort) -> None:
+    section = arms_section(trial)
+    assert (
+        section.headlines[0]
+        == "23 patients were assigned to FMT + ICI (FMT + ICI) and 22 to a control (sham FMT + ICI)."
+    )
+    assert "hazard ratio" in section.headlines[-1]
+    assert "at 12 months" in section.headlines[-1]
+    observational = " ".join(arms_section(with_roles(trial, first="fmt_ici", second="ici")).summary)
+    assert "not at random" in observational
+    assert any("the section of the arms compares them" in text for text in patients_section(trial).summary)
+    assert section.figures["arm_survival"].draw().axes
+
+
+def test_patients_whose_arm_is_not_reported_are_in_no_comparison(trial: Cohort) -> None:
+    comparison = arm_comparison(replace(trial, arm=trial.arm.iloc[5:]), patient_codes(trial))
+    assert comparison is not None
+    assert comparison.unassigned == 5
+    assert comparison.n_treated + comparison.n_control == 40
+
+
+def test_without_two_controls_the_section_states_what_it_takes(trial: Cohort) -> None:
+    treated = is_treated(trial)
+    alone = replace(trial, arm=trial.arm[treated | (treated.index == treated.index[~treated][0])])
+    assert arms_section(alone).missing == ("comparison of arms: it takes two patients with FMT and two controls",)
+    assert not has_comparator(alone)
+
+
+def test_rates_of_arms_by_hand() -> None:
+    treated = np.repeat([True, False], [70, 80])
+    rate = rate_by_arm(np.repeat([True, False, True, False], [56, 14, 48, 32]), treated)
+    assert (rate.treated.value, rate.control.value) == (0.8, 0.6)
+    assert rate.difference.difference.value == pytest.approx(0.2)

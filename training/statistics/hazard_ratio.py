@@ -1,0 +1,39 @@
+"""Hazard ratio of two arms."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from training.statistics.arrays import Vector
+from training.statistics.interval_estimate import IntervalEstimate
+
+Z = float(norm.ppf(0.975))
+
+
+def hazard_ratio(time: Vector, event: NDArray[np.bool_], group: NDArray[np.bool_]) -> IntervalEstimate:
+    """Return the hazard of a group over that of the others, by Cox regression with Efron's ties and Wald's interval.
+
+    It is NaN where an arm has no event, since the likelihood then has no maximum. A single ratio describes the arms
+    only where their hazards are proportional.
+
+    Parameters
+    ----------
+    time : ndarray, (n_patients,)
+        Days.
+    event, group : ndarray of bool, (n_patients,)
+
+    References
+    ----------
+    Cox 1972, Journal of the Royal Statistical Society B 34:187-220; Efron 1977, Journal of the American Statistical
+    Association 72:557-565.
+    """
+    if not event[group].any() or not event[~group].any():
+        return IntervalEstimate(np.nan, np.nan, np.nan)
+    # Imported here: statsmodels takes about a second to import.
+    from statsmodels.duration.hazard_regression import PHReg
+
+    fit = PHReg(time, group[:, None].astype(float), status=event.astype(int), ties="efron").fit()
+    value, half_width = float(fit.params[0]), Z * float(fit.bse[0])
+    return IntervalEstimate(float(np.exp(value)), float(np.exp(value - half_width)), float(np.exp(value + half_width)))

@@ -1,0 +1,96 @@
+"""The section of the arms: response, survival and adverse events with FMT and in the controls."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pandas as pd
+
+from features.cohort import Cohort
+from features.outcomes import MONTH
+from training.study.analysis.arm_comparison import ArmComparison, RateByArm, SurvivalByArm, arm_comparison
+from training.study.codes import patient_codes
+from training.study.figures.arms import arms_figure
+from training.study.formatting import initial_capital
+from training.study.labels import outcome_label
+from training.study.section import ReportTable, Section, join_parts, write_part
+from training.study.sections.rates import Row
+
+SHARES = ("FMT + ICI", "control", "difference", "95% low", "95% high")
+"""Columns that are shown in percent."""
+
+
+def arms_section(cohort: Cohort) -> Section:
+    """Return the comparison of arms: empty, with what is missing, where the cohort states no arms with a control."""
+    comparison = arm_comparison(cohort, patient_codes(cohort))
+    if comparison is None:
+        return join_parts("arms", "Arms", [write_part("arms/missing", cohort)])
+    rates = {initial_capital(outcome_label(outcome)): rate for outcome, rate in comparison.response.items()}
+    events = {f"Adverse event, grade {grade} or above": rate for grade, rate in comparison.adverse_events.items()}
+    tables = {}
+    if rates or events:
+        rows = [_rate_row(name, rate) for name, rate in (rates | events).items()]
+        tables["arm_rates"] = ReportTable(pd.DataFrame(rows), SHARES)
+    if comparison.survival:
+        survival = [_survival_row(row) for row in comparison.survival]
+        tables["arm_survival"] = ReportTable(pd.DataFrame(survival))
+        months = [row for outcome in comparison.survival for row in _month_rows(outcome)]
+        tables["arm_survival_at"] = ReportTable(pd.DataFrame(months), ("share", "95% low", "95% high"))
+    figures = {"arm_survival": partial(arms_figure, comparison)} if comparison.survival else {}
+    part = write_part("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
+    return join_parts("arms", "Arms", [part])
+
+
+def _rate_row(name: str, rate: RateByArm) -> Row:
+    return {
+        "patients with": name,
+        "FMT + ICI, patients": f"{rate.treated.events} of {rate.treated.n}",
+        "FMT + ICI": rate.treated.value,
+        "control, patients": f"{rate.control.events} of {rate.control.n}",
+        "control": rate.control.value,
+        "difference": rate.difference.difference.value,
+        "95% low": rate.difference.difference.low,
+        "95% high": rate.difference.difference.high,
+        "p": rate.difference.p,
+    }
+
+
+def _survival_row(survival: SurvivalByArm) -> Row:
+    mean = survival.restricted_mean
+    return {
+        "outcome": initial_capital(outcome_label(survival.outcome)),
+        "events, FMT + ICI": f"{survival.treated.events} of {survival.treated.n}",
+        "events, control": f"{survival.control.events} of {survival.control.n}",
+        "hazard ratio": survival.hazard_ratio.value,
+        "95% low": survival.hazard_ratio.low,
+        "95% high": survival.hazard_ratio.high,
+        "log-rank p": survival.log_rank.p,
+        "by": survival.log_rank.method,
+        "restricted mean, months more": mean.difference.value / MONTH,
+        "restricted mean, 95% low": mean.difference.low / MONTH,
+        "restricted mean, 95% high": mean.difference.high / MONTH,
+        "up to month": mean.until / MONTH,
+    }
+
+
+def _month_rows(survival: SurvivalByArm) -> list[Row]:
+    return [
+        {
+            "outcome": initial_capital(outcome_label(survival.outcome)),
+            "arm": arm,
+            "month": at_month.month,
+            "at risk": at_month.at_risk,
+            "share": at_month.share.value,
+            "95% low": at_month.share.low,
+            "95% high": at_month.share.high,
+        }
+        for arm, side in (("FMT + ICI", survival.treated), ("control", survival.control))
+        for at_month in side.at_months
+    ]
+
+
+def _metrics(comparison: ArmComparison) -> dict[str, float]:
+    metrics = {f"{survival.outcome}_hazard_ratio": survival.hazard_ratio.value for survival in comparison.survival}
+    for outcome, rate in comparison.response.items():
+        metrics[f"{outcome}_difference"] = rate.difference.difference.value
+    return metrics
