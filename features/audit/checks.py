@@ -18,6 +18,7 @@ from features.audit.identities import (
     shared_samples,
     similar_profiles,
 )
+from features.audit.immune import limits_as_values, plates_apart, quality_warnings
 from features.audit.kinds import SEVERITIES
 from features.audit.manifests import unfinished_manifest
 from features.audit.measurement import (
@@ -82,6 +83,9 @@ COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     visits_apart,
     profiler_not_stated,
     mixed_batches,
+    limits_as_values,
+    plates_apart,
+    quality_warnings,
 )
 PATIENT_CHECKS: tuple[Callable[[AuditedPatients], Iterable[Finding]], ...] = (stool_after_start, strongest_technical)
 CROSS_COHORT_CHECKS: tuple[Callable[[Sequence[Cohort]], Iterable[Finding]], ...] = (

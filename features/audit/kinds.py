@@ -196,6 +196,31 @@ KINDS: Mapping[str, Kind] = {
         "the profile of a new patient is comparable only with profiles made in the same way",
         "state 'taxa.profiler' in the manifest",
     ),
+    "ceiling-as-value": Kind(
+        "warning",
+        "a value at the top of the assay's range may be far higher, and a model takes it for exact",
+        "state a uloq a little below it under the manifest's 'immune.limits', or its code under 'immune.above'",
+    ),
+    "floor-as-value": Kind(
+        "warning",
+        "a limit, or a fraction of one, that stands for every value below it is taken for exact by a model",
+        "state a lloq a little above it under the manifest's 'immune.limits', or its code under 'immune.below'",
+    ),
+    "plates-apart": Kind(
+        "warning",
+        "a relative scale differs between plates, and with it every value of the patients on them",
+        "shift the plates by bridging samples ('immune.plates.reference'), or train on one plate",
+    ),
+    "assay-warnings": Kind(
+        "warning",
+        "the assay's quality control doubts these values",
+        "leave them out by the manifest's 'immune.keep_rows', or train without them too and compare",
+    ),
+    "extrapolated-values": Kind(
+        "note",
+        "the assay's software extrapolated them, and they are less precise than the others",
+        "nothing, or state the limits of quantification under 'immune.limits', beyond which values are censored",
+    ),
     "published-label": Kind(
         "note",
         "a label that counts stable disease is closer to disease control than to response",

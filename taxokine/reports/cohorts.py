@@ -121,7 +121,8 @@ def _immune(cohort: Cohort) -> Iterator[tuple[str, str]]:
     yield (
         "immune",
         f"{rows['analyte'].nunique()} analytes ({cohort.immune.kind}, {cohort.immune.unit}); "
-        f"{sides.get('below', 0)} values below and {sides.get('above', 0)} above their range",
+        f"{sides.get('below', 0)} values below and {sides.get('above', 0)} above their range"
+        + (f", {n_extrapolated} extrapolated" if (n_extrapolated := int(rows["extrapolated"].sum())) else ""),
     )
     renamed = [f"{name} read as {analyte}" for name, analyte in cohort.immune.synonyms().items() if name != analyte]
     if renamed:
