@@ -52,10 +52,13 @@ def _widths(lines: Sequence[str], delimiter: str) -> list[int]:
 
 
 def _cells(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Return the cells of each row that holds anything; none if quotes do not pair, but for a last row that is cut."""
+    rows: list[list[str]] = []
     try:
-        return [cells for cells in _reader(lines, delimiter, strict=False) if any(cells)]
-    except csv.Error:
-        return []
+        rows.extend(cells for cells in _reader(lines, delimiter) if any(cells))
+    except csv.Error as error:
+        return rows if "end of data" in str(error) else []
+    return rows
 
 
 def _fits(widths: Sequence[int]) -> bool:
@@ -83,7 +86,7 @@ def read_rows(path: Path, lines: Iterable[str], delimiter: str, *, first_line: i
     FileError
         If quotes do not pair.
     """
-    reader, line = _reader(lines, delimiter, strict=True), first_line
+    reader, line = _reader(lines, delimiter), first_line
     try:
         for cells in reader:
             yield Row(line, cells)
@@ -97,11 +100,11 @@ def read_rows(path: Path, lines: Iterable[str], delimiter: str, *, first_line: i
         ) from error
 
 
-def _reader(lines: Iterable[str], delimiter: str, *, strict: bool) -> csv._reader:  # type: ignore[name-defined]
+def _reader(lines: Iterable[str], delimiter: str) -> csv._reader:  # type: ignore[name-defined]
     if delimiter == " ":
         stripped = (line.strip() + "\n" for line in lines)
-        return csv.reader(stripped, delimiter=" ", skipinitialspace=True, strict=strict)
-    return csv.reader(lines, delimiter=delimiter, strict=strict)
+        return csv.reader(stripped, delimiter=" ", skipinitialspace=True, strict=True)
+    return csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def unequal_length(path: Path, row: Row, n_columns: int) -> FileError:
