@@ -72,8 +72,8 @@ def _months_and_numbers(name: str) -> list[tuple[int, int]]:
     if match := _ISO_DATE.fullmatch(text):
         return [(int(match[1]), int(match[2]))]
     if match := _SLASHED_DATE.fullmatch(text):
-        first, second = int(match[1]), int(match[2])
-        return [(month, number) for month, number in {(first, second), (second, first)} if month <= 12]
+        parts = int(match[1]), int(match[2])
+        return [(month, number) for month, number in dict.fromkeys([parts, parts[::-1]]) if month <= 12]
     if _SERIAL_DAY.fullmatch(text) and _FIRST_SERIAL_DAY <= int(text) <= _LAST_SERIAL_DAY:
         day = dt.date(1899, 12, 30) + dt.timedelta(days=int(text))
         return [(day.month, day.day)]

@@ -110,7 +110,7 @@ def _is_header(cells: Sequence[str]) -> bool:
     if sum(map(is_known_analyte, cells)) >= 3:
         return True
     names = {cell.strip().casefold() for cell in cells}
-    return all(names & wanted for wanted in _LONG_TABLE)
+    return all(names & alternatives for alternatives in _LONG_TABLE)
 
 
 # xPONENT
@@ -126,8 +126,8 @@ def _read_xponent(path: Path, rows: Sequence[Row]) -> ImmuneExport:
         )
     header, *wells = blocks[RESULT_BLOCK]
     names = [name.strip() for name in header.cells]
-    kept = [i for i, name in enumerate(names) if name and name.casefold() not in {"total events", "notes"}]
-    if short := next((well for well in wells if len(well.cells) <= kept[-1]), None):
+    positions = [i for i, name in enumerate(names) if name and name.casefold() not in {"total events", "notes"}]
+    if short := next((well for well in wells if len(well.cells) <= positions[-1]), None):
         raise FileError(
             f"expected {len(names)} cells, as in the block's header, got {len(short.cells)}", file=path, row=short.line
         )
@@ -136,7 +136,10 @@ def _read_xponent(path: Path, rows: Sequence[Row]) -> ImmuneExport:
         raise FileError("the block Result has no column 'Sample'; export it again", file=path, row=header.line)
     samples = [well for well in wells if not _CONTROL_WELL.fullmatch(well.cells[position].strip())]
     table = to_text_table(
-        path, [names[i] for i in kept], [Row(well.line, [well.cells[i] for i in kept]) for well in samples], "xPONENT"
+        path,
+        [names[i] for i in positions],
+        [Row(well.line, [well.cells[i] for i in positions]) for well in samples],
+        "xPONENT",
     )
     return ImmuneExport(table, "xPONENT", _xponent_unit(path, blocks), len(wells) - len(samples))
 
@@ -208,19 +211,19 @@ def _read_olink_wide(path: Path, rows: Sequence[Row]) -> TextTable:
     start = max(labels.index(label) for label in header) + 1
     width = len(header["assay"])
     # Warnings and plates stand in columns of their own, which some versions name on the row of panels alone.
-    named = {
+    sample_columns = {
         i: _SAMPLE_COLUMNS[name]
         for i in range(1, width)
         for label in ("assay", "panel")
         if (name := header[label][i].strip().casefold()) in _SAMPLE_COLUMNS
     }
-    assays = [i for i in range(1, width) if i not in named and header["olinkid"][i].strip()]
+    assays = [i for i in range(1, width) if i not in sample_columns and header["olinkid"][i].strip()]
     footer = {label: row for label, row in zip(labels[start:], rows[start:], strict=True) if _FOOTER.fullmatch(label)}
     limits = next((footer[label].cells for label in _LIMIT_ROWS if label in footer), None)
     names = [
         "SampleID",
         *[name for label, name in _ASSAY_ROWS.items() if label in header],
-        *sorted(set(named.values())),
+        *sorted(set(sample_columns.values())),
     ]
     names += ["NPX", *(["LOD"] if limits else [])]
     long_rows = []
@@ -229,7 +232,7 @@ def _read_olink_wide(path: Path, rows: Sequence[Row]) -> TextTable:
         if _FOOTER.fullmatch(sample):
             continue
         cells = [*row.cells, *[""] * (width - len(row.cells))]
-        of_sample = {name: cells[i] for i, name in sorted(named.items())}
+        of_sample = {name: cells[i] for i, name in sorted(sample_columns.items())}
         for i in assays:
             entry = {"SampleID": sample, "NPX": cells[i], "LOD": limits[i] if limits else ""} | of_sample
             entry |= {name: header[label][i] for label, name in _ASSAY_ROWS.items() if label in header}

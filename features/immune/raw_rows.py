@@ -52,8 +52,6 @@ def read_raw_rows(path: Path, content: bytes | None = None) -> list[Row]:
             lines = list(text)
         sample = "".join(lines[:_LINES_SAMPLED])
         rows = list(read_rows(path, lines, max("\t;,|", key=sample.count)))
-    if find_decimal_mark(row.cells for row in rows) == ",":
-        rows = [Row(row.line, [with_decimal_point(cell) for cell in row.cells]) for row in rows]
     return [Row(row.line, [cell.strip() for cell in row.cells]) for row in rows if row.cells]
 
 
@@ -99,7 +97,11 @@ def to_text_table(path: Path, names: Sequence[str], rows: Iterable[Row], softwar
         If there is no row, or two columns have one name.
     """
     layout = Layout("UTF-8", "", notes=(f"an export of {software}",))
-    cells = [(row.line, tuple(cell.strip() for cell in row.cells)) for row in rows]
+    table_rows = list(rows)
+    # The notes above a table hold numbers of versions and dates, which tell nothing of its decimal mark.
+    if find_decimal_mark(row.cells for row in table_rows) == ",":
+        table_rows = [Row(row.line, [with_decimal_point(cell) for cell in row.cells]) for row in table_rows]
+    cells = [(row.line, tuple(cell.strip() for cell in row.cells)) for row in table_rows]
     if not cells:
         raise FileError("expected measurements of samples, got a header alone", file=path)
     name, count = Counter(names).most_common(1)[0]

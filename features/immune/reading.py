@@ -272,7 +272,8 @@ def _measured_value(cell: _Cell, spec: ImmuneSpec, assay: _AssayRange) -> Measur
         assay = _AssayRange(*map(float, convert(assay, spec.unit, unit)))
     own_limits = [_own_limit(text) for text in cell.limits]
     lloq, uloq = (
-        shared if math.isnan(own) else own for own, shared in zip(own_limits, (assay.lloq, assay.uloq), strict=True)
+        assay_limit if math.isnan(limit) else limit
+        for limit, assay_limit in zip(own_limits, (assay.lloq, assay.uloq), strict=True)
     )
     value = parse_value(
         cell.text, unit=unit, below=spec.below, above=spec.above, missing=spec.missing, lloq=lloq, uloq=uloq

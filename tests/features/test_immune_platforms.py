@@ -233,6 +233,34 @@ def test_standards_are_left_out_and_the_unit_is_checked(tmp_path: Path) -> None:
         read_immune(path, ImmuneSpec("wide", ["Sample"], "ng/mL", drop=["Location"]))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_exports_are_read_in_any_encoding_and_with_decimal_commas(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "xponent.csv"
+    text = XPONENT.replace("<1.2", "<1,2").replace(">900", "900,5").replace('","', '";"')
+    path.write_bytes(text.encode(encoding))
+    table = read_immune(path, ImmuneSpec("wide", ["Sample"], "pg/mL", drop=["Location"]))
+    assert reading(table, "p1", "IL-6")[1:] == ("below", 1.2)
+    assert reading(table, "p1", "IL-8")[0] == 900.5
+
+
+def test_a_workbook_with_notes_above_its_table_is_read(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    workbook = Workbook()
+    for row in ["Plate,7", "Operator,A", "Sample,IL-6,IL-8,IL-10", "p1,<1.2,8,9.5"]:
+        workbook.active.append(row.split(","))
+    workbook.save(tmp_path / "results.xlsx")
+    table = read_immune(tmp_path / "results.xlsx", ImmuneSpec("wide", ["Sample"], "pg/mL"))
+    assert reading(table, "p1", "IL-6")[1:] == ("below", 1.2)
+    assert reading(table, "p1", "IL-10")[0] == 9.5
+
+
+def test_a_large_plain_table_is_no_export(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},1,IL-8,CXCL8 and IL-6\n" for i in range(9000))
+    path = write(tmp_path / "plain.csv", "patient,value,analyte,synonyms\n" + rows)
+    assert not is_immune_export(path)
+
+
 def test_an_export_without_results_says_what_to_export(tmp_path: Path) -> None:
     path = write(tmp_path / "xponent.csv", XPONENT.replace('"Result"', '"Net MFI"'))
     with pytest.raises(FileError, match="has the blocks median, net mfi, units and none named Result"):
