@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from features.errors import InputError
 from features.measured_values import check_policy
+from features.taxon_names import is_placeholder
 
 Matrix = NDArray[np.float64]
 
@@ -364,7 +365,10 @@ def closure(X: Matrix) -> Matrix:
 def genus_of(species: str) -> str:
     """Return the genus in a species' canonical name: its first word, or two in `Candidatus_Cibiobacter_qucibialis`.
 
-    The genus of `unclassified_Lachnospiraceae` is unknown; the name stays whole, apart from other unclassified taxa.
+    The genus of `unclassified_Lachnospiraceae` or `uncultured_Lachnospiraceae` is unknown; the name stays whole, apart
+    from other such taxa.
     """
     words = species.split("_")
+    if is_placeholder(species):
+        return species
     return "_".join(words[:2]) if words[0] in {"Candidatus", "unclassified"} else words[0]

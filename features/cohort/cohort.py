@@ -153,7 +153,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
         patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),
         course=read_course(manifest.course, paths, patients),
-        notes=(*samples.notes, *(() if immune is None else immune.notes)),
+        notes=(*samples.notes, *samples.taxa.notes, *(() if immune is None else immune.notes)),
         near_misses=samples.near_misses,
         donor_near_misses=samples.donor_near_misses,
     )
@@ -173,6 +173,7 @@ def _read_profiles(part: Taxa, paths: Mapping[str, Path]) -> TaxaTable:
         unit=part.unit,
         taxonomy=paths[part.taxonomy] if part.taxonomy else None,
         prefix=part.prefix,
+        suffix=part.suffix,
         sample_axis=part.sample_axis,
         profiler=part.profiler,
     )

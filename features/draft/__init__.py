@@ -1,7 +1,7 @@
 """Drafts of manifests from a researcher's own files, and how files and columns are recognised."""
 
 from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, names_matching
-from features.draft.file_kinds import FileKind, find_file_kind, look_like_taxa, table_at_finest_rank
+from features.draft.file_kinds import FileKind, find_file_kind, needs_taxonomy, table_at_finest_rank
 from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout
 from features.draft.immune_columns import LIMIT_COLUMNS, RANGE_COLUMN, draft_row_filter
 from features.draft.manifest import draft_manifest
@@ -23,8 +23,8 @@ __all__ = [
     "draft_row_filter",
     "find_file_kind",
     "find_immune_layout",
-    "look_like_taxa",
     "names_matching",
+    "needs_taxonomy",
     "outcome_flag",
     "table_at_finest_rank",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import gzip
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,19 +16,35 @@ from features.errors import FileError, InputError
 from features.immune import is_immune_export
 from features.tables.decimals import is_number
 from features.tables.layout import OpenTable, open_table
+from features.tables.profiles import read_taxonomy
+from features.tables.taxa_layouts import Head, TaxaLayout, find_layout, is_annotation, read_head
+from features.tables.text import TextTable, read_text_table
 from features.tables.workbook import is_workbook
-from features.taxa import TaxaTable, read_taxa
-from features.taxon_names import RANKS, Rank
+from features.taxa import TableRank, TaxaTable, read_taxa
+from features.taxon_names import are_feature_ids, is_clade_string, is_feature_id, look_like_taxa, stated_rank
 
-FileKind = Literal["sheet", "taxonomy", "metaphlan", "biom", "qza", "table/columns", "table/rows"]
+FileKind = Literal["sheet", "taxonomy", "metaphlan", "kraken", "bracken", "biom", "qza", "table/columns", "table/rows"]
 """The kind of a file: a taxa table is named by its format of `features.taxa.read_taxa` and the axis of its samples."""
 
-_TAXON = r"(^|[|;]\s*)[dkpcofgst]__|^\W?[A-Z][a-z]+\W?[ _][a-z]{2}"
-_COMMON_GUT_GENERA = {
-    "Bacteroides", "Faecalibacterium", "Blautia", "Prevotella", "Bifidobacterium", "Akkermansia", "Roseburia"
-}  # fmt: skip
 _ARCHIVE_KINDS: Mapping[str, FileKind] = {"data/taxonomy.tsv": "taxonomy", "data/feature-table.biom": "qza"}
-_LINES_READ = 500
+_SAVE_R = (
+    "an R object; save its tables in R: write.csv(as(otu_table(x), 'matrix'), 'otu_table.csv') and "
+    "write.csv(as(tax_table(x), 'matrix'), 'tax_table.csv'), or write.csv(x, 'table.csv') for a data frame"
+)
+_UNREADABLE = {
+    b"RDX": _SAVE_R,
+    b"RDA": _SAVE_R,
+    b"X\n\x00\x00": _SAVE_R,
+    b"A\n": _SAVE_R,
+    b"BZh": "a bzip2 file; unpack it with: bunzip2 FILE",
+    b"\xfd7zXZ": "an xz file; unpack it with: unxz FILE, or, if R wrote it, save its tables with write.csv",
+    b"ARROW1": "a Feather file; convert it in Python: pandas.read_feather('FILE').to_csv('FILE.csv')",
+    b"SQLite format 3": "an SQLite database; export the table with: sqlite3 -header -csv FILE 'SELECT * FROM table'",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook of before 2007; save the sheet as CSV",
+    b"%PDF": "a PDF; ask for the table itself, as CSV",
+}
+"""Files that are not read, by how they begin, with the command that makes a readable one."""
+_SEQUENCES = "sequences, not a table; profile them first, for example with MetaPhlAn, or DADA2 in QIIME 2"
 
 
 def find_file_kinds(files: Sequence[Path]) -> dict[Path, FileKind]:
@@ -46,28 +64,64 @@ def find_file_kinds(files: Sequence[Path]) -> dict[Path, FileKind]:
 
 
 def find_file_kind(file: Path) -> FileKind:
-    """Return the kind of a file.
+    """Return the kind of a file, by its signature, else by its header.
 
     Raises
     ------
     FileError
-        If the file cannot be read, or is of no kind that a manifest can name.
+        If the file cannot be read, or is of no kind that a manifest can name; the message names the command that makes
+        a readable file of it.
     """
     try:
         with file.open("rb") as binary:
-            signature = binary.read(4)
-        if signature == b"\x89HDF":
-            return "biom"
-        if signature == b"PK\x03\x04" and not is_workbook(file):
+            begin = binary.read(512)
+        if begin.startswith(b"\x89HDF"):
+            return _hdf5_kind(file)
+        if begin.startswith(b"PK\x03\x04") and not is_workbook(file):
             return _archive_kind(file)
     except OSError as error:
         raise FileError(f"the file cannot be read: {error.strerror or error}", file=file) from error
     except zipfile.BadZipFile as error:
         raise FileError(f"expected a QIIME 2 artifact: {error}", file=file) from error
+    _check_readable(file, begin)
+    if begin.lstrip().startswith(b"{"):
+        return _json_kind(file, begin)
     if is_immune_export(file):
         return "sheet"
     with open_table(file) as table:
         return _table_kind(table)
+
+
+def _check_readable(file: Path, begin: bytes) -> None:
+    if begin.startswith(b"\x1f\x8b"):
+        with suppress(OSError, EOFError, zlib.error), gzip.open(file) as unzipped:
+            begin = unzipped.read(16)
+    for signature, advice in _UNREADABLE.items():
+        if begin.startswith(signature):
+            raise FileError(f"this is {advice}", file=file)
+    lines = begin.split(b"\n")
+    is_fastq = begin.startswith(b"@") and len(lines) > 2 and lines[2].startswith(b"+")
+    if is_fastq or (begin.startswith(b">") and b"\t" not in lines[0]):
+        raise FileError(f"these are {_SEQUENCES}", file=file)
+
+
+def _hdf5_kind(file: Path) -> FileKind:
+    import h5py
+
+    with suppress(OSError, ValueError, RuntimeError), h5py.File(file, "r") as opened:
+        if {"obs", "var"} <= set(opened):
+            raise FileError(
+                'this is an AnnData object (.h5ad); convert it with: python -c "import anndata; '
+                "anndata.read_h5ad('FILE').to_df().to_csv('FILE.csv')\"",
+                file=file,
+            )
+    return "biom"
+
+
+def _json_kind(file: Path, begin: bytes) -> FileKind:
+    if b"Biological Observation Matrix" in begin or b'"matrix_type"' in begin or b'"rows"' in begin:
+        return "biom"
+    raise FileError("this is JSON, but no BIOM 1.0 table; export the table as TSV or CSV", file=file)
 
 
 def _archive_kind(file: Path) -> FileKind:
@@ -76,29 +130,71 @@ def _archive_kind(file: Path) -> FileKind:
     for member, kind in _ARCHIVE_KINDS.items():
         if member in members:
             return kind
+    if any(member.startswith("data/level-") for member in members):
+        raise FileError(
+            f"this is a QIIME 2 bar plot; get its tables with: qiime tools export --input-path {file.name} "
+            "--output-path barplot, and give barplot/level-7.csv",
+            file=file,
+        )
+    if "data/dna-sequences.fasta" in members:
+        raise FileError(
+            f"these are {_SEQUENCES}. Give the feature table and the taxonomy that belong to them", file=file
+        )
+    if any(member.startswith("data/") for member in members):
+        raise FileError(
+            "this QIIME 2 artifact holds neither a feature table nor a taxonomy; see what it holds with: qiime tools "
+            f"peek {file.name}",
+            file=file,
+        )
     raise FileError("expected a QIIME 2 table or taxonomy in this archive; unpack other archives", file=file)
 
 
 def _table_kind(table: OpenTable) -> FileKind:
-    header, rows = table.header.cells, [row.cells for row in islice(table.rows, _LINES_READ)]
-    names = [cell.strip().casefold() for cell in header]
-    if len(set(names) & set(RANKS)) >= 3 or "taxon" in names[1:]:
+    head = read_head(table)
+    try:
+        layout = find_layout(table.path, head)
+    except FileError:
+        return "sheet"
+    if layout.name != "table":
+        return layout.name
+    labels = [row.cells[0].strip() for row in head.first_rows if row.cells]
+    if _is_taxonomy(head, layout):
         return "taxonomy"
-    labels = [row[0] for row in rows]
-    has_clade_strings = any("|" in label and "__" in label for label in labels)
-    is_marked = bool(table.comments) and table.comments[0].cells[0].startswith("#mpa_")
-    if is_marked or header[0] == "clade_name" or has_clade_strings:
+    has_clade_strings = any("|" in label and stated_rank(label) for label in labels)
+    is_marked = bool(head.comments) and head.comments[0].startswith("mpa_")
+    if is_marked or head.header[0].lstrip("#") == "clade_name" or has_clade_strings:
         return "metaphlan"
-    holds_numbers = all(is_number(cell) for row in rows[:20] for cell in row[1:])
-    if holds_numbers and look_like_taxa(labels) != look_like_taxa(header[1:]):
-        return "table/columns" if look_like_taxa(labels) else "table/rows"
+    rows = [row.cells for row in head.first_rows[:20] if len(row.cells) == layout.n_cells]
+    rows = [cells for cells in rows if not layout.is_set_aside(cells[0])]
+    if not all(is_number(cells[position]) for cells in rows for position in layout.positions):
+        return "sheet"
+    if layout.has_taxonomy:
+        return "table/columns"
+    for are_features in (look_like_taxa, are_feature_ids):
+        rows_are_features, columns_are_features = are_features(labels), are_features(layout.column_names)
+        if rows_are_features != columns_are_features:
+            return "table/columns" if rows_are_features else "table/rows"
     return "sheet"
 
 
-def look_like_taxa(labels: Sequence[str]) -> bool:
-    """Tell whether labels look like the names of taxa."""
-    n_taxa = sum(bool(re.search(_TAXON, label)) for label in labels)
-    return len(_COMMON_GUT_GENERA & set(labels)) >= 2 or 2 * n_taxa > len(labels)
+def _is_taxonomy(head: Head, layout: TaxaLayout) -> bool:
+    """Tell whether a table lists lineages of features, and no numbers of samples."""
+    rows = [row.cells for row in head.first_rows if len(row.cells) == layout.n_cells]
+    if len(head.header) in (2, 3) and is_clade_string(head.header[1]):
+        return True
+    if layout.taxonomy_column is not None:
+        taxa = [cells[layout.taxonomy_column].strip() for cells in rows]
+        is_listed = 2 * sum(";" in taxon or "|" in taxon or stated_rank(taxon) is not None for taxon in taxa) > len(
+            taxa
+        )
+    else:
+        is_listed = len(layout.rank_columns) >= 3
+    samples = [
+        position
+        for position, name in zip(layout.positions, layout.column_names, strict=True)
+        if not is_annotation(name) and rows and all(is_number(cells[position]) for cells in rows)
+    ]
+    return is_listed and not samples
 
 
 def find_taxa_files(kinds: Mapping[Path, FileKind]) -> tuple[Path, Path | None]:
@@ -113,17 +209,52 @@ def find_taxa_files(kinds: Mapping[Path, FileKind]) -> tuple[Path, Path | None]:
     taxonomies = [file for file, kind in kinds.items() if kind == "taxonomy"]
     if not tables:
         raise InputError(
-            "there is no taxa table among the files; expected a merged MetaPhlAn table, a BIOM or QIIME 2 table, or a "
-            "TSV or CSV table of numbers with taxa such as 's__Akkermansia_muciniphila' along one side"
+            "there is no taxa table among the files; expected a merged MetaPhlAn table, a Kraken or Bracken report, a "
+            "BIOM or QIIME 2 table, or a TSV or CSV table of numbers with taxa such as 's__Akkermansia_muciniphila', "
+            "or features with a taxonomy, along one side"
         )
     for files, noun in ((tables, "taxa table"), (taxonomies, "taxonomy")):
         if len(files) > 1:
             names = " and ".join(file.name for file in files)
-            raise InputError(f"a cohort has one {noun}, and {names} look like one each; give one of them")
-    return tables[0], taxonomies[0] if taxonomies and kinds[tables[0]] in ("biom", "qza") else None
+            raise InputError(
+                f"a cohort has one {noun}, and {names} look like one each; give one of them. Single samples are "
+                "merged by merge_metaphlan_tables.py, combine_kreports.py, combine_bracken_outputs.py or 'qiime "
+                "feature-table merge'"
+            )
+    has_taxonomy = bool(taxonomies) and needs_taxonomy(tables[0], kinds[tables[0]], taxonomies[0])
+    return tables[0], taxonomies[0] if has_taxonomy else None
 
 
-def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> tuple[Rank, TaxaTable]:
+def needs_taxonomy(table: Path, kind: FileKind, taxonomy: Path) -> bool:
+    """Tell whether the features of a table are those of a taxonomy."""
+    if kind in ("biom", "qza"):
+        return True
+    if not kind.startswith("table"):
+        return False
+    with open_table(table) as opened:
+        head = read_head(opened)
+    labels = head.header[1:] if kind == "table/rows" else [row.cells[0] for row in head.first_rows if row.cells]
+    return not read_taxonomy(taxonomy).keys().isdisjoint(label.strip() for label in labels)
+
+
+def metadata_sheet(file: Path, kind: FileKind) -> TextTable | None:
+    """Return the columns of a taxa table that are of samples or patients, as a sheet; None where it has none."""
+    if kind != "table/rows":
+        return None
+    with open_table(file) as opened:
+        set_aside = find_layout(file, read_head(opened)).set_aside
+    if not set_aside:
+        return None
+    table = read_text_table(file)
+    positions = [0, *(table.header.index(name) for name in set_aside if name in table.header[1:])]
+    return replace(
+        table,
+        header=tuple(table.header[position] for position in positions),
+        rows=tuple(tuple(cells[position] for position in positions) for cells in table.rows),
+    )
+
+
+def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> tuple[TableRank, TaxaTable]:
     """Return a taxa table at the finest rank at which at least half of it has a name, and that rank.
 
     Parameters
@@ -133,7 +264,7 @@ def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> t
     kind : FileKind
         Its kind.
     taxonomy : Path, optional
-        The taxonomy of its features.
+        The taxonomy of its features; without one, features with ids are read under these, at the rank 'feature'.
 
     Raises
     ------
@@ -143,7 +274,7 @@ def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> t
     format, _, sample_axis = kind.partition("/")
     options: dict[str, Any] = {"format": format, "taxonomy": taxonomy, "sample_axis": sample_axis or None}
     error_of_finest_rank: FileError | None = None
-    ranks: tuple[Rank, ...] = ("species", "genus", "family", "order", "class", "phylum")
+    ranks: tuple[TableRank, ...] = ("species", "genus", "family", "order", "class", "phylum")
     for rank in ranks:
         try:
             table = read_taxa(file, rank=rank, **options)
@@ -153,12 +284,15 @@ def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> t
                 raise
             error_of_finest_rank = error_of_finest_rank or error
             continue
-        has_no_taxonomy = format in ("biom", "qza") and not table.lineages
         has_name = [
             not taxon.startswith("unclassified_") and (rank != "species" or "_" in taxon) for taxon in table.taxa
         ]
-        if has_no_taxonomy or table.values[:, has_name].sum() >= table.values.sum() / 2:
+        if table.values[:, has_name].sum() >= table.values.sum() / 2:
             return rank, table
+    if taxonomy is None and format in ("biom", "qza", "table"):
+        table = read_taxa(file, rank="feature", **options)
+        if 2 * sum(map(is_feature_id, table.taxa)) > len(table.taxa):
+            return "feature", table
     raise error_of_finest_rank or FileError(
         "less than half of it has a name at any rank; give a fuller taxonomy", file=file
     )

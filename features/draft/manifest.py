@@ -13,7 +13,7 @@ from pathlib import Path
 
 from features.draft.columns import columns_matching, find_patient_column
 from features.draft.course import course_lines
-from features.draft.file_kinds import find_file_kinds, find_taxa_files, table_at_finest_rank
+from features.draft.file_kinds import find_file_kinds, find_taxa_files, metadata_sheet, table_at_finest_rank
 from features.draft.immune import find_immune_layout, immune_lines
 from features.draft.outcomes import find_event_columns
 from features.draft.patients import CLINICAL_COLUMN, patient_lines
@@ -53,7 +53,9 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     kinds = find_file_kinds(list(map(Path, files)))
     taxa, taxonomy = find_taxa_files(kinds)
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
+    metadata = metadata_sheet(taxa, kinds[taxa])
     sheets = [read_immune_export(file).table for file, kind in kinds.items() if kind == "sheet"]
+    sheets += [metadata] if metadata else []
     for sheet in sheets:
         refuse_repeating_export(sheet)
     roles = _assign_roles(sheets, table.samples)
@@ -70,7 +72,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         "clock:",
         f"  name: {samples.clock_name}  # TODO: confirm; day_ici, day_fmt, or the cohort's own",
         f"  index: {samples.clock_index}  # TODO: confirm the event at day 0",
-        *taxa_lines(taxa, kinds[taxa], taxonomy, rank, table, samples.prefix),
+        *taxa_lines(taxa, kinds[taxa], taxonomy, rank, table, samples.prefix, samples.suffix),
         *samples.lines,
     ]
     if patients:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import pandas as pd
@@ -52,8 +52,8 @@ class SamplesDraft:
         The patients with stool, without donors.
     donor_rows : pandas.Series of bool
         The rows of donor samples, (n_rows,).
-    prefix : str
-        The text before every sample name in the taxa table that the sheet does not have.
+    prefix, suffix : str
+        The text before and behind every sample name in the taxa table that the sheet does not have.
     clock_name, clock_index : str
         The name of the clock and the event at its day 0, or TODO.
     lines : list of str
@@ -65,27 +65,31 @@ class SamplesDraft:
     patients: frozenset[str]
     donor_rows: pd.Series[bool]
     prefix: str
+    suffix: str
     clock_name: str
     clock_index: str
     lines: list[str]
 
 
 def taxa_lines(
-    file: Path, kind: FileKind, taxonomy: Path | None, rank: str, table: TaxaTable, prefix: str
+    file: Path, kind: FileKind, taxonomy: Path | None, rank: str, table: TaxaTable, prefix: str, suffix: str
 ) -> list[str]:
-    """Return the lines of the taxa table; `prefix` is that of `SamplesDraft`."""
+    """Return the lines of the taxa table; `prefix` and `suffix` are those of `SamplesDraft`."""
     format, _, sample_axis = kind.partition("/")
     lines = ["taxa:", f"  file: {in_yaml(file.name)}", f"  format: {format}"]
     if sample_axis:
         lines.append(f"  sample_axis: {sample_axis}  # guessed: the other axis names taxa")
     if taxonomy:
         lines.append(f"  taxonomy: {in_yaml(taxonomy.name)}")
-    lines.append(f"  rank: {rank}  # guessed: the finest rank at which most of the table has a name")
+    reason = "the features have ids" if rank == "feature" else "the finest rank at which most of the table has a name"
+    lines.append(f"  rank: {rank}  # guessed: {reason}")
     lines.append(f"  unit: {table.unit}  # guessed: the largest sample sums to {table.values.sum(axis=1).max():g}")
     if prefix:
         lines.append(f"  prefix: {in_yaml(prefix)}  # guessed: profiles' names begin with it, the sheet's do not")
-    if format in ("biom", "qza") and not table.lineages:
-        lines.append("  # TODO: the features have no taxonomy and keep their ids; name the file of it as 'taxonomy'")
+    if suffix:
+        lines.append(f"  suffix: {in_yaml(suffix)}  # guessed: profiles' names end with it, the sheet's do not")
+    if rank == "feature":
+        lines.append("  # TODO: the features have ids, no names; add 'taxonomy', the file of it, and state a rank")
     if table.profiler:
         lines.append(f"  # the file names its profiler: {in_yaml(table.profiler)}")
     else:
@@ -101,7 +105,7 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
         todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
         lines += _spreadsheet_hints(sheets)
-        return SamplesDraft(None, "TODO", frozenset(), pd.Series(dtype=bool), "", "day_ici", "TODO", lines)
+        return SamplesDraft(None, "TODO", frozenset(), pd.Series(dtype=bool), "", "", "day_ici", "TODO", lines)
     lines = [
         "samples:",
         f"  file: {in_yaml(sheet.path.name)}",
@@ -129,7 +133,9 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
     lines += [*_time_lines(time, recipients, dates, has_repeated_patients=repeats), *donor_lines]
     clock_name, clock_index = _find_clock(time, dates, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
-    return SamplesDraft(sheet, patient, patients, donor_rows, match.prefix, clock_name, clock_index, lines)
+    return SamplesDraft(
+        sheet, patient, patients, donor_rows, match.prefix, match.suffix, clock_name, clock_index, lines
+    )
 
 
 def _time_lines(
@@ -202,6 +208,7 @@ class _SampleColumn:
 
     n_profiles: int = 0
     prefix: str = ""
+    suffix: str = ""
     sheet: TextTable | None = None
     column: str = ""
     separator: str | None = None
@@ -246,20 +253,23 @@ def _spreadsheet_hints(sheets: Sequence[TextTable]) -> list[str]:
 
 
 def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _SampleColumn:
-    """Return the column, with the prefix and the separator, that names most profiles."""
+    """Return the column, with the prefix, the suffix and the separator, that names most profiles."""
     best = _SampleColumn()
-    prefixes = [profiles[0][:length] for length in range(len(profiles[0]))]
-    for prefix in prefixes:
-        if not all(name.startswith(prefix) for name in profiles) or _splits_number(prefix, profiles):
+    profile = profiles[0]
+    prefixes = [profile[:n] for n in range(len(profile)) if all(name.startswith(profile[:n]) for name in profiles)]
+    ends = [profile[n:] for n, letter in enumerate(profile) if n and letter in "._-"]
+    suffixes = ["", *(end for end in ends if all(name.endswith(end) for name in profiles))]
+    for suffix, prefix in product(suffixes, prefixes):
+        names = {name.removesuffix(suffix).removeprefix(prefix) for name in profiles} - {""}
+        if len(names) <= best.n_profiles or _splits_number(prefix, profiles):
             continue
-        names = {name.removeprefix(prefix) for name in profiles} - {""}
         for sheet in sheets:
             for column, values in sheet.frame.items():
                 for separator in (None, ";", ",", "|"):
                     cells = values.str.split(separator, regex=False).explode().str.strip() if separator else values
                     n_profiles = len(names & set(cells))
                     if n_profiles > best.n_profiles:
-                        best = _SampleColumn(n_profiles, prefix, sheet, str(column), separator)
+                        best = _SampleColumn(n_profiles, prefix, suffix, sheet, str(column), separator)
     return best
 
 

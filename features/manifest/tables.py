@@ -30,16 +30,19 @@ class Taxa(ManifestPart):
 
     file: FileName
     """The file of the taxa table."""
-    format: Literal["metaphlan", "biom", "qza", "table"]
-    """A merged MetaPhlAn table, BIOM 2.1, a QIIME 2 artifact, or a TSV or CSV table of numbers."""
-    rank: Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "strain"] = "species"
-    """The taxonomic rank to read."""
+    format: Literal["metaphlan", "kraken", "bracken", "biom", "qza", "table"]
+    """A merged MetaPhlAn table, Kraken or Bracken reports, BIOM, a QIIME 2 artifact, or a TSV or CSV table of numbers.
+    """
+    rank: Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "strain", "feature"] = "species"
+    """The taxonomic rank to read; `feature` reads features under their own ids, such as `OTU_12`."""
     unit: Literal["counts", "proportions", "percent"]
     """The unit of the numbers in the file."""
     taxonomy: FileName | None = None
-    """For `biom` and `qza`: the file with the taxonomy of the features."""
+    """For `table`, `biom` and `qza`: the file with the taxonomy of the features."""
     prefix: str = ""
     """Text before every sample name of this file that the samples' sheet does not have."""
+    suffix: str = ""
+    """Text behind every sample name of this file that the samples' sheet does not have, such as `_profile`."""
     sample_axis: Literal["columns", "rows"] | None = None
     """For `table`: whether samples are columns or rows; by default, opposite the names that look like taxa."""
     profiler: str | None = None

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError
 from features.tables.decimals import number_advice, parse_number
-from features.tables.layout import Layout, OpenTable, open_table
-
-_TAXID_COLUMNS = ("NCBI_tax_id", "clade_taxid")
-_ABUNDANCE_COLUMN = "relative_abundance"
-"""The one column of amounts in MetaPhlAn's profile of a single sample; columns of coverage and reads follow it."""
+from features.tables.delimited import Row
+from features.tables.kraken import KrakenReport
+from features.tables.layout import Layout, open_table
+from features.tables.taxa_layouts import LayoutName, TaxaLayout, find_layout, read_head
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,11 @@ class Axis:
                     position,
                 )
 
+    def take(self, positions: Sequence[int]) -> Axis:
+        """Return the labels at some positions."""
+        lines = None if self.line_numbers is None else [self.line_numbers[position] for position in positions]
+        return Axis([self.labels[position] for position in positions], self.path, lines)
+
     def _place(self, position: int) -> str:
         line = f" on row {self.line_numbers[position]}" if self.line_numbers else ""
         return f"{self.labels[position]!r}{line}"
@@ -76,26 +81,42 @@ class NumberTable:
         Finite numbers not below zero, (n_rows, n_columns).
     rows, columns : Axis
         The labels.
+    clades : list of str or None
+        The clade string of each row, where columns of the table state it.
+    report : str
+        What the file is: a plain table, or a report of Bracken or Kraken.
+    layout : Layout
+        How the file writes its text.
     skipped : list of str
         The labels of the rows that were not wanted.
+    set_aside : list of str
+        The names of columns and rows that are neither a sample's nor a taxon's.
     comments : list of str
         The lines above the header, without the '#'.
-    layout : Layout
-        How the file writes the table: its encoding, delimiter and decimal mark.
     """
 
     values: NDArray[np.float32]
     rows: Axis
     columns: Axis
-    skipped: list[str]
-    comments: list[str]
+    clades: list[str] | None
+    report: LayoutName
     layout: Layout
+    skipped: list[str]
+    set_aside: list[str]
+    comments: list[str]
+
+
+class _LabelledRow(NamedTuple):
+    """A row of a table: its line, its label, the cells of its numbers, and its clade string where columns state it."""
+
+    line: int
+    label: str
+    cells: Sequence[str]
+    clade: str
 
 
 def read_number_table(path: Path, is_wanted: Callable[[str], bool] = lambda label: True) -> NumberTable:
-    """Read a table of numbers whose first column labels the rows, as `features.tables.layout.open_table` opens it.
-
-    The rows are read one by one: no more than the numbers is held in memory.
+    """Read a TSV or CSV table of numbers, gzip-compressed or not, in any of the layouts of taxa tables.
 
     Parameters
     ----------
@@ -115,48 +136,54 @@ def read_number_table(path: Path, is_wanted: Callable[[str], bool] = lambda labe
         If the file is no such table, or a cell holds no finite number of at least zero.
     """
     with open_table(path) as table:
-        columns, first_value = _columns(table)
-        return _read_values(table, columns, first_value, is_wanted)
+        head = read_head(table)
+        return _read_values(path, table.layout, find_layout(path, head), head.rows(), is_wanted)
 
 
-def _columns(table: OpenTable) -> tuple[Axis, int]:
-    """Return the columns of numbers, and the position of the first."""
-    header = table.header.cells
-    if len(header) < 2:
-        raise FileError(
-            f"expected columns parted by tab, comma or semicolon, got {''.join(header)[:80]!r}",
-            file=table.path,
-            row=table.header.line,
-        )
-    first_value = 2 if len(header) > 2 and header[1] in _TAXID_COLUMNS else 1
-    stop = first_value + 1 if header[first_value] == _ABUNDANCE_COLUMN else len(header)
-    columns = Axis(header[first_value:stop], table.path)
-    if "" in columns.labels:
-        number = first_value + columns.labels.index("") + 1
-        raise FileError(f"column {number} of the header has no name; name it", file=table.path, row=table.header.line)
+def _read_values(
+    path: Path, text_layout: Layout, layout: TaxaLayout, rows: Iterator[Row], is_wanted: Callable[[str], bool]
+) -> NumberTable:
+    columns = Axis(layout.column_names, path)
     columns.check_unique(columns.labels, "column")
-    return columns, first_value
+    labels, line_numbers, clades, values = [], [], [], []
+    skipped: list[str] = []
+    set_aside = list(layout.set_aside)
+    for row in _labelled_rows(path, layout, rows):
+        if layout.is_set_aside(row.label):
+            set_aside.append(row.label)
+        elif not is_wanted(row.label):
+            skipped.append(row.label)
+        else:
+            values.append(_numbers(row.cells, columns, row.line))
+            labels.append(row.label)
+            line_numbers.append(row.line)
+            clades.append(row.clade)
+    return NumberTable(
+        np.vstack(values) if values else np.empty((0, len(columns.labels)), np.float32),
+        Axis(labels, path, line_numbers),
+        columns,
+        clades if layout.has_taxonomy else None,
+        layout.name,
+        text_layout,
+        skipped,
+        set_aside,
+        layout.comments,
+    )
 
 
-def _read_values(table: OpenTable, columns: Axis, first_value: int, is_wanted: Callable[[str], bool]) -> NumberTable:
-    labels, line_numbers, skipped, values = [], [], [], []
-    stop = first_value + len(columns.labels)
-    for row in table.rows:
-        label = row.cells[0].strip()
+def _labelled_rows(path: Path, layout: TaxaLayout, rows: Iterator[Row]) -> Iterator[_LabelledRow]:
+    report = KrakenReport() if layout.name == "kraken" else None
+    for row in rows:
+        label = layout.label_of(row)
+        if report is not None:
+            label = report.clade_string(row.cells[layout.rank_column], row.cells[-1])
         if not label:
-            raise FileError("the row has no label in the first column; name it", file=table.path, row=row.line)
-        if not is_wanted(label):
-            skipped.append(label)
-            continue
-        values.append(_numbers(row.cells[first_value:stop], columns, row.line))
-        labels.append(label)
-        line_numbers.append(row.line)
-    matrix = np.vstack(values) if values else np.empty((0, len(columns.labels)), np.float32)
-    comments = [" ".join(comment.cells).lstrip("#").strip() for comment in table.comments]
-    return NumberTable(matrix, Axis(labels, table.path, line_numbers), columns, skipped, comments, table.layout)
+            raise FileError("the row has no label in the first column; name it", file=path, row=row.line)
+        cells = [row.cells[position] for position in layout.positions]
+        yield _LabelledRow(row.line, label, cells, layout.clade_of(row.cells))
 
 
-def _numbers(cells: list[str], columns: Axis, line: int) -> NDArray[np.float32]:
+def _numbers(cells: Sequence[str], columns: Axis, line: int) -> NDArray[np.float32]:
     # A number too large for float32 becomes infinite, and is refused below.
     with np.errstate(over="ignore"):
         text = "".join(cells)

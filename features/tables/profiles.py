@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from features.errors import FileError
+from features.tables.delimited import Row
 from features.tables.encoding import MAX_RATIO, MAX_UNPACKED_AT_ANY_RATIO
 from features.tables.hdf5 import check_biom
 from features.tables.layout import open_table
+from features.tables.taxa_layouts import clade_string_of_ranks, find_rank_columns, find_taxonomy_column
 from features.tables.workbook import is_workbook
-from features.taxon_names import RANKS
+from features.taxon_names import is_clade_string
 
 if TYPE_CHECKING:
+    from biom import Table
     from scipy.sparse import csr_matrix
 
 _MAX_METADATA = 2**16
@@ -43,7 +47,7 @@ class BiomTable:
     features, samples : list of str
         The ids.
     clades : list of str or None
-        The taxonomy of each feature as 'k__...;p__...', where the table carries one.
+        The taxonomy of each feature as 'k__...;p__...', where the table carries one; '' for a feature without.
     """
 
     values: csr_matrix
@@ -53,29 +57,15 @@ class BiomTable:
 
 
 def read_biom(path: Path, *, is_artifact: bool) -> BiomTable:
-    """Read a BIOM 2.1 table, from a file of its own or from a QIIME 2 artifact.
+    """Read a BIOM table, 2.1 (HDF5) or 1.0 (JSON), from a file of its own or from a QIIME 2 artifact.
 
     Raises
     ------
     FileError
-        If this is no BIOM 2.1 table of finite numbers of at least zero.
+        If this is no BIOM table of finite numbers of at least zero.
     """
-    # biom-format takes a second to import, and most tables are text.
-    import h5py
-    from biom import Table
-    from biom.exception import BiomException
-
     content = read_artifact_member(path, _TABLE_TYPES, "feature-table.biom") if is_artifact else _read_bytes(path)
-    check_biom(path, content)
-    try:
-        with h5py.File(io.BytesIO(content), "r") as file:
-            table = Table.from_hdf5(file)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, BiomException) as error:
-        raise FileError(
-            f"expected a BIOM 2.1 table (HDF5), got something else ({error}). Convert older tables with "
-            "'biom convert --to-hdf5'",
-            file=path,
-        ) from error
+    table = _parse_json(path, content) if content.lstrip()[:1] == b"{" else _parse_hdf5(path, content)
     values = table.matrix_data.tocsr()
     features, samples = ([str(name) for name in table.ids(axis)] for axis in ("observation", "sample"))
     if not values.shape[0] or not values.shape[1]:
@@ -89,12 +79,54 @@ def read_biom(path: Path, *, is_artifact: bool) -> BiomTable:
             file=path,
             column=samples[values.indices[position]],
         )
-    metadata = table.metadata(axis="observation")
-    clades = None
-    if metadata and all(entry and entry.get("taxonomy") for entry in metadata):
-        taxonomies = [entry["taxonomy"] for entry in metadata]
-        clades = [taxonomy if isinstance(taxonomy, str) else ";".join(taxonomy) for taxonomy in taxonomies]
-    return BiomTable(values, features, samples, clades)
+    clades = [_clade_of(entry or {}) for entry in table.metadata(axis="observation") or ()]
+    return BiomTable(values, features, samples, clades if any(clades) else None)
+
+
+def _parse_hdf5(path: Path, content: bytes) -> Table:
+    # biom-format takes a second to import, and most tables are text.
+    import h5py
+    from biom import Table
+    from biom.exception import BiomException
+
+    check_biom(path, content)
+    try:
+        with h5py.File(io.BytesIO(content), "r") as file:
+            return Table.from_hdf5(file)
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, BiomException) as error:
+        raise FileError(
+            f"expected a BIOM table, 2.1 (HDF5) or 1.0 (JSON), got something else ({error}). Make one with "
+            "'biom convert -i TABLE -o table.biom --to-hdf5'",
+            file=path,
+        ) from error
+
+
+def _parse_json(path: Path, content: bytes) -> Table:
+    from biom import Table
+    from biom.exception import BiomException
+
+    try:
+        fields = json.loads(content)
+        shape = (len(fields["rows"]), len(fields["columns"]))
+        if tuple(fields["shape"]) != shape:
+            raise ValueError(f"its shape is stated as {fields['shape']}, but it has {shape} rows and columns")
+        return Table.from_json(fields)
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, BiomException) as error:
+        raise FileError(
+            f"expected a BIOM 1.0 table (JSON), which this is not ({error}). Convert the original table with "
+            "'biom convert -i TABLE -o table.biom --to-hdf5'",
+            file=path,
+        ) from error
+
+
+def _clade_of(metadata: Mapping[str, Any]) -> str:
+    """Return the clade string in a feature's metadata: under `taxonomy` or `Taxon`, or under a key for each rank."""
+    keys = list(metadata)
+    position = find_taxonomy_column(["", *keys])
+    if position is None:
+        return clade_string_of_ranks([str(metadata[key]) for key in keys], find_rank_columns(keys))
+    taxonomy = metadata[keys[position - 1]]
+    return taxonomy if isinstance(taxonomy, str) else ";".join(map(str, taxonomy or ()))
 
 
 def read_artifact_member(path: Path, semantic_types: Sequence[str], member: str) -> bytes:
@@ -153,7 +185,8 @@ def read_taxonomy(path: Path) -> dict[str, str]:
     ----------
     path : Path
         A TSV or CSV file whose first column is the feature's id, with either a column `Taxon` (QIIME 2) or a column for
-        each rank; or a QIIME 2 artifact of type FeatureData[Taxonomy].
+        each rank (`Genus`, or phyloseq's `Rank6`), or without a header, as reference databases have it; or a QIIME 2
+        artifact of type FeatureData[Taxonomy].
 
     Returns
     -------
@@ -168,9 +201,11 @@ def read_taxonomy(path: Path) -> dict[str, str]:
     is_artifact = _read_bytes(path, 2) == b"PK" and not is_workbook(path)
     content = read_artifact_member(path, _TAXONOMY_TYPES, "taxonomy.tsv") if is_artifact else None
     with open_table(path, content) as table:
-        names, rows = [name.lower() for name in table.header.cells], list(table.rows)
-    taxon_column = next((index for index, name in enumerate(names) if name in ("taxon", "taxonomy")), None)
-    rank_columns = [(index, name[0]) for index, name in enumerate(names) if name in ("domain", *RANKS[:7])]
+        header, rows = table.header, list(table.rows)
+    if len(header.cells) > 1 and is_clade_string(header.cells[1]):
+        header, rows = Row(0, ["", "Taxon", *header.cells[2:]]), [header, *rows]
+    names = [name.strip() for name in header.cells]
+    taxon_column, rank_columns = find_taxonomy_column(names), find_rank_columns(["", *names[1:]])
     if taxon_column is None and not rank_columns:
         raise FileError(f"expected a column Taxon, or one for each rank, got the columns {names}", file=path)
     clades: dict[str, str] = {}
@@ -180,10 +215,8 @@ def read_taxonomy(path: Path) -> dict[str, str]:
             raise FileError(
                 f"feature {feature!r} is listed above; expected once. Remove one row", file=path, row=row.line
             )
-        if taxon_column is not None:
-            clades[feature] = row.cells[taxon_column]
-        else:
-            clades[feature] = ";".join(f"{rank}__{row.cells[index]}" for index, rank in rank_columns)
+        is_ranked = taxon_column is None
+        clades[feature] = clade_string_of_ranks(row.cells, rank_columns) if is_ranked else row.cells[taxon_column or 0]
     return clades
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 import zipfile
 import zlib
@@ -106,6 +107,9 @@ def _stored(file: UploadedFile, path: Path, content: bytes) -> StoredFile:
         if not is_workbook(path):
             return StoredFile(file.name, path)
         _check_workbook(file, content)
+    if content.lstrip().startswith(b"{"):
+        _check_json(file, content)
+        return StoredFile(file.name, path)
     if is_immune_export(path):
         return StoredFile(file.name, path)
     with open_table(path) as table:
@@ -177,3 +181,16 @@ def _repack(file: UploadedFile, path: Path, content: bytes) -> bytes:
         observed, advice = "another archive", "Unpack it, and upload the table."
         raise UnreadableFile("not_a_table", observed, _READABLE, advice, file=file.name)
     return buffer.getvalue()
+
+
+def _check_json(file: UploadedFile, content: bytes) -> None:
+    """Raise an error if JSON is no BIOM 1.0 table, or is too large in memory."""
+    try:
+        fields = json.loads(content)
+        cells = len(fields["rows"]) * len(fields["columns"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise _damaged(
+            file, f"JSON that is no BIOM table ({error})", "a BIOM 1.0 table, or the table as TSV"
+        ) from error
+    if cells > MAX_CELLS:
+        raise _too_large(file, f"{cells:,} cells, samples times features", MAX_CELLS)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 import numpy as np
 from pydantic import JsonValue
 
-from features.draft import FileKind, look_like_taxa, table_at_finest_rank
+from features.draft import FileKind, needs_taxonomy, table_at_finest_rank
 from features.errors import FileError
 from features.tables.numbers import read_number_table
 from features.tables.text import read_text_table
 from features.taxa import TaxaTable
-from features.taxon_names import RANKS, UNEXPLAINED, canonical_name
+from features.taxon_names import RANKS, canonical_name, look_like_taxa, stated_rank
 from models.applicability import CARE_TOTAL
 from models.patient_input import PROFILE_TOTAL, TaxaUnit
 from serving.upload.form import DESCRIPTIONS
@@ -25,8 +24,13 @@ from serving.upload.training_columns import TrainingColumns
 
 Abundances = dict[str, float]
 
-_FORMATS = {"metaphlan": "MetaPhlAn profile", "biom": "BIOM table", "qza": "QIIME 2 feature table"}
-_RANK = re.compile(r"(?:^|[|;]\s*)([dkpcofgst])__[^|;]*$")
+_FORMATS = {
+    "metaphlan": "MetaPhlAn profile",
+    "kraken": "Kraken report",
+    "bracken": "Bracken report",
+    "biom": "BIOM table",
+    "qza": "QIIME 2 feature table",
+}
 
 
 def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) -> dict[str, JsonValue] | None:
@@ -48,8 +52,7 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
     kind = check_file_kind("taxa", report, file)
     kind = _table_orientation(file, report.training) if kind == "sheet" else kind
     format = kind.partition("/")[0]
-    has_features = format in ("biom", "qza")
-    if taxonomy and not has_features:
+    if taxonomy and not needs_taxonomy(file.path, kind, taxonomy.path):
         advice = "Ignored: this table names its taxa itself."
         report.warn("needless_taxonomy", "a taxonomy", "none for such a table", advice, file=taxonomy.name)
         taxonomy = None
@@ -65,15 +68,17 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
         return None
     abundances = _abundances(table, sample)
     unit = _decide_unit(report, file, table.unit, abundances, format)
-    if table.lineages or not has_features:
+    if rank != "feature":
         report.interpret("rank", rank, _rank_note(file), file.name)
-    if format == "metaphlan":
-        abundances = _rescale_without_unexplained(report, file, sample, abundances, unit)
+    for note in table.notes:
+        report.interpret("file", "read in part", note, file.name)
+    abundances = _rescale_without_left_out(report, file, table, sample, abundances, unit)
     total = math.fsum(abundances.values())
     report.interpret("taxa", f"{len(abundances)} detected", f"they sum to {total:.6g}", file.name)
     _check_total(report, file, unit, total)
     recognised = _report_recognised(report, file, {name: value / total for name, value in abundances.items()})
-    if has_features and not table.lineages and not recognised:
+    has_ids = rank == "feature" or (format in ("biom", "qza") and not table.lineages)
+    if has_ids and not recognised:
         _stop_for_taxonomy(report, file, next(iter(abundances)))
     profile: dict[str, JsonValue] = {
         "unit": unit,
@@ -180,26 +185,25 @@ def _check_total(report: Report, file: StoredFile, unit: TaxaUnit, total: float)
 
 
 def _rank_note(file: StoredFile) -> str:
-    prefixes = {match[1] for label in file.labels if (match := _RANK.search(label))}
-    if len(prefixes) > 1:
-        return f"of {len(prefixes)} ranks in the file"
+    ranks = {stated_rank(label) for label in file.labels} - {None}
+    if len(ranks) > 1:
+        return f"of {len(ranks)} ranks in the file"
     return "the finest rank at which most taxa have a name"
 
 
-def _rescale_without_unexplained(
-    report: Report, file: StoredFile, sample: str, abundances: Abundances, unit: TaxaUnit
+def _rescale_without_left_out(
+    report: Report, file: StoredFile, table: TaxaTable, sample: str, abundances: Abundances, unit: TaxaUnit
 ) -> Abundances:
-    """Return abundances without the row of unclassified reads, scaled to their total, as in training."""
-    if unit not in PROFILE_TOTAL or UNEXPLAINED.isdisjoint(file.labels):
+    """Return abundances scaled to their total with the reads that are of no microbe, as in training."""
+    position = table.samples.index(sample)
+    shares = {kind: float(of_samples[position]) for kind, of_samples in table.left_out.items() if of_samples[position]}
+    for kind, share in shares.items():
+        note = "ignored, and the taxa scaled to their total, as in training"
+        report.interpret("taxa", f"{share:.0%} {kind}", note, file.name)
+    kept = 1 - math.fsum(shares.values())
+    if unit not in PROFILE_TOTAL or not shares or kept <= 0:
         return abundances
-    grid = read_number_table(file.path, lambda label: label in UNEXPLAINED)
-    unexplained = float(grid.values[:, grid.columns.labels.index(sample)].sum())
-    total, full_total = math.fsum(abundances.values()), PROFILE_TOTAL[unit]
-    if not unexplained or abs(total + unexplained - full_total) > 0.02 * full_total:
-        return abundances
-    note = "ignored, and the taxa scaled to their total, as in training"
-    report.interpret("taxa", f"{unexplained / full_total:.0%} unclassified", note, file.name)
-    return {name: value * full_total / total for name, value in abundances.items()}
+    return {name: value / kept for name, value in abundances.items()}
 
 
 def _choose_profiler(report: Report, file: StoredFile, file_profiler: str | None) -> str | None:

@@ -221,7 +221,8 @@ def test_one_sheet_holds_samples_patients_and_cytokines(write: Callable[..., Pat
     }
     files = [tmp_path / "table.biom", write("all.csv", sheet)]
     text, draft = drafted(files)
-    assert "features have no taxonomy" in text
+    assert "rank: feature" in text
+    assert "the features have ids, no names; add 'taxonomy'" in text
     assert set(draft.exclude_columns) == {"PFS months"}
     assert draft.immune is not None
     assert draft.immune.unit == "pg/mL"

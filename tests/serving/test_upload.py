@@ -273,7 +273,7 @@ def test_a_metaphlan_profile_is_rescaled_without_unclassified_reads(stool_models
     assert profile["values"]["Ruminococcus_bromii"] == pytest.approx(
         species_of(merged)["s__Ruminococcus_bromii"], rel=1e-3
     )
-    assert "40% unclassified" in values_of(result, "taxa")
+    assert "40% unassigned" in values_of(result, "taxa")
 
 
 def test_counts_of_a_biom_table_are_recognised_as_counts(stool_models: Models, cohorts_dir: Path) -> None:
