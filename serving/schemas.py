@@ -76,7 +76,7 @@ class ImmuneRequest(_Strict):
     analyte: Name
     """Name of the analyte; common synonyms are recognised."""
     value: Number | Annotated[str, Field(max_length=40)] | None
-    """A number, "<limit", ">limit", "OOR<", "OOR>", or null where not measurement."""
+    """A number, "<limit", ">limit", "OOR<", "OOR>", "*number" for an extrapolated one, or null where not measured."""
     unit: ImmuneUnit
     """Unit of `value`."""
     day: Number | None = None
