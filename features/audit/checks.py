@@ -57,6 +57,7 @@ from features.audit.times import (
     unnamed_baseline_visit,
     visits_apart,
 )
+from features.audit.tubes import swapped_tubes
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
 
@@ -75,6 +76,7 @@ COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     near_miss_names,
     donors_among_patients,
     donors_named_differently,
+    swapped_tubes,
     late_baseline,
     undated_samples,
     unnamed_baseline_visit,

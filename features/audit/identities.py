@@ -53,9 +53,7 @@ def similar_pairs(cohorts: Sequence[Cohort]) -> dict[frozenset[Person], float]:
     """
     persons = [(cohort.name, patient) for cohort in cohorts for patient in cohort.samples["patient"]]
     identifiers = {person: i for i, person in enumerate(dict.fromkeys(persons))}
-    nearest, similarity = _nearest_other_person(
-        _log_abundances(cohorts), pd.Series(persons).map(identifiers).to_numpy()
-    )
+    nearest, similarity = _nearest_other_person(log_abundances(cohorts), pd.Series(persons).map(identifiers).to_numpy())
     pairs: dict[frozenset[Person], float] = {}
     for i in np.flatnonzero(_suspect_samples(cohorts, similarity)):
         pair = frozenset((persons[i], persons[nearest[i]]))
@@ -92,7 +90,7 @@ def _undeclared_pairs(
     return groups
 
 
-def _log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
+def log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
     """Return log abundances over the taxa of all cohorts, (n_samples, n_taxa), each row of length 1."""
     names = dict.fromkeys(name for cohort in cohorts for name in cohort.taxa.taxa)
     position = {name: i for i, name in enumerate(names)}

@@ -119,6 +119,11 @@ KINDS: Mapping[str, Kind] = {
         "of a fold",
         "ask the cohort's owners; train without these patients too and compare",
     ),
+    "swapped-tube": Kind(
+        "warning",
+        "a tube under the wrong name gives a patient another person's microbiota, and perhaps its outcome",
+        "compare the two samples' tubes and dates with the records; exclude the sample if nothing explains it",
+    ),
     "open-profiles": Kind(
         "warning",
         "the share of unclassified reads differs between samples, and closing the profile to 1 hides it",

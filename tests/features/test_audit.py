@@ -18,6 +18,7 @@ from features.audit import KINDS, SEVERITIES, Finding, audit
 from features.audit.findings import ChanceTest, new_finding, significant_findings
 from features.audit.measurement import single_column_predictors
 from features.audit.patients import audited_patients, first_stool_samples
+from features.audit.tubes import swapped_tubes
 from features.cohort import Cohort, read_cohort
 from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
@@ -619,3 +620,24 @@ def test_no_text_of_a_finding_names_a_patient_or_a_sample(cohorts_dir: Path) -> 
         text = json.dumps({**vars(finding), "rows": len(finding.rows)})
         assert not names & set(re.findall(r"[\w.-]+", text))
         assert (finding.severity, finding.consequence, finding.remedy) == KINDS[finding.code]
+
+
+@pytest.mark.parametrize("name", ["davar_2021", "mitox"])
+def test_two_swapped_tubes_are_named(cohorts_dir: Path, name: str) -> None:
+    cohort = published(name, cohorts_dir)
+    repeated = cohort.samples[~cohort.samples["donor"]].groupby("patient").filter(lambda rows: len(rows) > 2)
+    (_, rows), (_, others) = list(repeated.groupby("patient"))[:2]
+    i, j = rows.index[1], others.index[1]
+    order = np.arange(len(cohort.samples))
+    order[[i, j]] = j, i
+    names = cohort.taxa.samples
+    taxa = replace(cohort.taxa.take([names[k] for k in order]), samples=names)
+    (finding,) = swapped_tubes(replace(cohort, taxa=taxa))
+    named = " ".join(finding.rows)
+    assert all(f"{cohort.samples['sample'][k]} of {cohort.samples['patient'][k]} and " in named for k in (i, j))
+    assert finding.severity == "warning"
+    assert len(finding.rows) <= 3
+
+
+def test_stool_of_recipients_of_one_donor_is_no_swapped_tube(clean: Cohort) -> None:
+    assert list(swapped_tubes(clean)) == []
