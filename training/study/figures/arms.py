@@ -38,5 +38,5 @@ def _curves(axes: Axes, survival: SurvivalByArm) -> None:
     ticks = [tick for tick in axes.get_xticks() if tick <= axes.get_xlim()[1]]
     at_risk = ["\n".join(str(int((side.days / MONTH >= tick).sum())) for _, side, _ in sides) for tick in ticks]
     axes.set_xticks(ticks, [f"{tick:g}\n{counts}" for tick, counts in zip(ticks, at_risk, strict=True)])
-    axes.set(ylim=(0, 1.04), ylabel="share", xlabel="months from day 0; below: at risk, FMT + ICI then control")
+    axes.set(ylim=(0, 1.04), ylabel="share", xlabel="months; below: at risk, FMT + ICI, control")
     axes.set_title(initial_capital(outcome_label(survival.outcome)), loc="left")
