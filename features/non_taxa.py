@@ -6,7 +6,15 @@ import re
 from typing import Literal
 
 from features.analytes import SYNONYMS, canonical_analyte
-from features.taxon_names import Lineage, canonical_name, is_clade_string, lineage_of, looks_like_taxon, stated_rank
+from features.taxon_names import (
+    Lineage,
+    canonical_name,
+    is_between_ranks,
+    is_clade_string,
+    lineage_of,
+    looks_like_taxon,
+    stated_rank,
+)
 
 NonMicrobe = Literal["unassigned", "organelles", "animals", "plants"]
 """What reads are of that are no part of the microbial whole."""
@@ -56,7 +64,7 @@ _UNCAPITALISED_TAXA = re.compile(
 def unexplained(label: str) -> bool:
     """Tell whether a label stands for the reads that no clade explains, such as MetaPhlAn's UNCLASSIFIED."""
     name = re.sub(r"\s+", "_", label.strip()).casefold()
-    return name in _UNASSIGNED or not any(lineage_of(label))
+    return name in _UNASSIGNED or not (is_between_ranks(label) or any(lineage_of(label)))
 
 
 def non_microbe(lineage: Lineage) -> NonMicrobe | None:

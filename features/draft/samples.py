@@ -257,7 +257,7 @@ def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) ->
     best = _SampleColumn()
     profile = profiles[0]
     prefixes = [profile[:n] for n in range(len(profile)) if all(name.startswith(profile[:n]) for name in profiles)]
-    ends = [profile[n:] for n, letter in enumerate(profile) if n and letter in "._-"]
+    ends = [profile[n:] for n in range(len(profile) - 1, 0, -1) if profile[n] in "._-"]
     suffixes = ["", *(end for end in ends if all(name.endswith(end) for name in profiles))]
     for suffix, prefix in product(suffixes, prefixes):
         names = {name.removesuffix(suffix).removeprefix(prefix) for name in profiles} - {""}

@@ -1,0 +1,274 @@
+"""Taxa tables as the labs' pipelines write them: the shared cases, and further examples of each kind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from features.draft import draft_manifest, find_file_kind
+from features.errors import FileError
+from features.taxa import read_taxa
+from features.taxon_names import canonical_name
+from features.transforms import genus_of
+
+SPECIES = (
+    "Bacteroides_uniformis",
+    "Phocaeicola_vulgatus",
+    "Alistipes_putredinis",
+    "Parabacteroides_distasonis",
+    "Faecalibacterium_prausnitzii",
+)
+COUNTS_OF_P001 = [0, 1233, 8317, 7937, 3639]
+"""The counts of the first sample in the cases that hold counts."""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+# The shared cases
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "kind", "options"),
+    [
+        ("3-collapsed-qza", "table-l7.qza", "qza", {}),
+        ("4-biom-json-v1", "table.biom", "biom", {}),
+        ("7-q2-barplot-csv", "level-7.csv", "table/rows", {}),
+        ("7b-q2-barplot-numeric-metadata", "level-7.csv", "table/rows", {}),
+        ("8-otu-tsv-taxonomy-column", "otu_table.txt", "table/columns", {}),
+        ("9-dada2-seqtab", "seqtab_nochim.csv", "table/rows", {"taxonomy": "taxa.csv"}),
+        ("10-bracken-combined", "combined.txt", "bracken", {"suffix": ".bracken"}),
+        ("25-phyloseq-rank-columns", "table.qza", "qza", {"taxonomy": "tax_table.csv"}),
+        ("29-r-mangled-names", "taxa.csv", "table/rows", {}),
+        ("29-r-mangled-names", "binomial.csv", "table/rows", {}),
+        ("32-taxa-and-clinical-in-one-table", "counts_and_metadata.csv", "table/rows", {}),
+    ],
+)
+def test_one_table_of_counts_reads_alike_in_every_format(
+    cases_dir: Path, case: str, file: str, kind: str, options: dict[str, str]
+) -> None:
+    folder = cases_dir / case
+    assert find_file_kind(folder / file) == kind
+    taxonomy = folder / options["taxonomy"] if "taxonomy" in options else None
+    table = read_taxa(
+        folder / file,
+        format=kind.partition("/")[0],  # type: ignore[arg-type]
+        taxonomy=taxonomy,
+        suffix=options.get("suffix", ""),
+    )
+    assert (len(table.samples), table.samples[0], table.unit) == (24, "P001_S", "counts")
+    assert (len(table.taxa), table.taxa[:5]) == (14, SPECIES)
+    np.testing.assert_array_equal(table.values[0, :5], COUNTS_OF_P001)
+    assert table.values.sum(dtype=np.float64) == 1_355_054
+
+
+@pytest.mark.parametrize(
+    ("case", "file", "columns"),
+    [
+        ("7-q2-barplot-csv", "level-7.csv", "patient_id, day_ici, age, sex, best_response, irae_any"),
+        ("7b-q2-barplot-numeric-metadata", "level-7.csv", "day_ici, age"),
+        ("32-taxa-and-clinical-in-one-table", "counts_and_metadata.csv", "age, bmi, days_since_surgery"),
+    ],
+)
+def test_columns_that_are_no_taxa_are_named_and_set_aside(cases_dir: Path, case: str, file: str, columns: str) -> None:
+    notes = read_taxa(cases_dir / case / file, format="table").notes
+    assert notes[0].endswith(f"are no taxa and are set aside: {columns}")
+
+
+def test_metaphlan_of_every_age(cases_dir: Path) -> None:
+    second_header = read_taxa(cases_dir / "1-metaphlan2-second-header" / "merged.txt", format="metaphlan")
+    np.testing.assert_allclose(second_header.values[0, :3], [0, 3.10298, 20.93064], rtol=1e-6)
+    suffixed = read_taxa(cases_dir / "2-column-suffix" / "merged.tsv", format="metaphlan", suffix="_profile")
+    gtdb = read_taxa(cases_dir / "22-sgb-to-gtdb" / "merged.tsv", format="metaphlan")
+    for table in (suffixed, gtdb):
+        assert table.samples[0] == "P001_S"
+        assert table.taxa == second_header.taxa
+        np.testing.assert_allclose(table.values, second_header.values * 0.8, atol=2e-5)
+        np.testing.assert_allclose(table.left_out["unassigned"], 0.2, atol=1e-5)
+
+
+def test_placeholders_have_one_name_in_every_file(cases_dir: Path) -> None:
+    taxa = {
+        letter: read_taxa(folder / "table.qza", format="qza", taxonomy=folder / "taxonomy.tsv", rank="genus").taxa
+        for letter in "abc"
+        for folder in [cases_dir / f"6-silva-uncultured-{letter}"]
+    }
+    assert {"uncultured_Lachnospiraceae", "uncultured_Ruminococcaceae", "Incertae_Sedis_Lachnospiraceae"} < set(
+        taxa["a"]
+    )
+    assert {"uncultured_Lachnospiraceae", "Incertae_Sedis_Ruminococcaceae"} < set(taxa["b"])
+    assert "uncultured_Ruminococcaceae" in taxa["c"]
+    assert not any("uncultured" in taxa[letter] for letter in "abc")
+
+
+def test_silva_prefixes_are_ranks(cases_dir: Path) -> None:
+    folder = cases_dir / "5-silva-D-prefix"
+    table = read_taxa(folder / "table.qza", format="qza", taxonomy=folder / "taxonomy.tsv")
+    assert table.taxa[:2] == ("uncultured_bacterium_Bacteroides", "Phocaeicola_vulgatus")
+    np.testing.assert_array_equal(table.values[0, :5], COUNTS_OF_P001)
+
+
+def test_hosts_organelles_and_unassigned_reads_leave_the_whole_and_are_stated(cases_dir: Path) -> None:
+    folder = cases_dir / "23-host-organelles-unassigned"
+    table = read_taxa(folder / "table.qza", format="qza", taxonomy=folder / "taxonomy.tsv", rank="genus")
+    assert len(table.taxa) == 14
+    assert table.values.sum(dtype=np.float64) == 1_355_054
+    assert set(table.left_out) == {"organelles", "unassigned"}
+    assert table.notes[-1].startswith("left out of the whole, median share of a sample: organelles 36.1%")
+
+
+def test_ids_without_a_taxonomy_are_never_species(cases_dir: Path) -> None:
+    file = cases_dir / "9-dada2-seqtab" / "seqtab_nochim.csv"
+    with pytest.raises(FileError, match=r"14 of the 14 features have ids, such as 'CCGTAATG.*taxa\.taxonomy"):
+        read_taxa(file, format="table")
+    assert len(read_taxa(file, format="table", rank="feature").taxa[0]) == 60
+
+
+@pytest.mark.parametrize(
+    ("case", "line"),
+    [
+        ("2-column-suffix", 'suffix: "_profile"'),
+        ("10-bracken-combined", 'suffix: ".bracken"'),
+        ("9-dada2-seqtab", "taxonomy: taxa.csv"),
+    ],
+)
+def test_drafts_name_the_suffix_and_the_taxonomy(cases_dir: Path, case: str, line: str) -> None:
+    files = [file for file in sorted((cases_dir / case).iterdir()) if file.suffix in (".txt", ".tsv", ".csv")]
+    text = draft_manifest(files, "mine")
+    assert line in text
+    assert "rank: species" in text
+
+
+def test_the_metadata_of_a_bar_plot_is_a_sheet_of_samples(cases_dir: Path) -> None:
+    folder = cases_dir / "7-q2-barplot-csv"
+    text = draft_manifest([folder / "level-7.csv", folder / "patients.csv"], "mine")
+    assert "  sample: index" in text
+    assert "  patient: patient_id" in text
+
+
+# Further examples
+
+
+@pytest.mark.parametrize(
+    ("clade", "name"),
+    [
+        ("sk__Bacteria;k__;p__Firmicutes;c__Clostridia", "Clostridia"),
+        ("d__Bacteria|k__Bacillati|p__Bacillota", "Bacillota"),
+        (
+            "D_0__Bacteria;D_4__Lachnospiraceae;D_5__Roseburia;D_6__human gut metagenome",
+            "human_gut_metagenome_Roseburia",
+        ),
+        ("d__Bacteria;o__Clostridia_X;f__uncultured;g__uncultured", "uncultured_Clostridia_X"),
+        ("f__Lachnospiraceae;g__Lachnospiraceae_unclassified", "unclassified_Lachnospiraceae"),
+        (
+            "Bacteria(100);Firmicutes(99);Lachnospiraceae(98);Lachnospiraceae_unclassified(98);",
+            "unclassified_Lachnospiraceae",
+        ),
+        ("k__Bacteria.p__Firmicutes.g__Blautia.s__Blautia.wexlerae", "Blautia_wexlerae"),
+        ("X.Clostridium..leptum", "Clostridium_leptum"),
+        ("Akkermansia muciniphila [ref_mOTU_v3_01234]", "Akkermansia_muciniphila"),
+        ("k__Bacteria;f__Lachnospiraceae;g__[Ruminococcus]", "Ruminococcus_Lachnospiraceae"),
+        ("g__Roseburia;s__sp.", "Roseburia_sp."),
+        ("f__Lachnospiraceae;g__;s__intestinalis", "intestinalis_Lachnospiraceae"),
+        ("d__Bacteria;__;__;__", "unclassified_Bacteria"),
+    ],
+)
+def test_a_name_is_a_function_of_the_lineage(clade: str, name: str) -> None:
+    assert canonical_name(clade) == name
+    assert canonical_name(name) == name
+
+
+def test_genera_of_placeholders_stay_apart() -> None:
+    assert genus_of("uncultured_Lachnospiraceae") == "uncultured_Lachnospiraceae"
+    assert genus_of("Blautia_wexlerae") == "Blautia"
+
+
+def test_a_kraken_report(write: Callable[[str, str], Path]) -> None:
+    rows = [
+        (10, 100, 100, "U", 0, "unclassified"),
+        (90, 900, 0, "R", 1, "root"),
+        (88, 880, 5, "D", 2, "  Bacteria"),
+        (80, 800, 0, "G", 816, "    Bacteroides"),
+        (60, 600, 600, "S", 820, "      Bacteroides uniformis"),
+        (20, 200, 200, "S", 817, "      Bacteroides fragilis"),
+        (2, 20, 20, "S", 9606, "  Homo sapiens"),
+    ]
+    path = write("P1.kreport", "".join("\t".join(map(str, row)) + "\n" for row in rows))
+    assert find_file_kind(path) == "kraken"
+    table = read_taxa(path, format="kraken")
+    assert table.taxa == ("Bacteroides_uniformis", "Bacteroides_fragilis")
+    np.testing.assert_array_equal(table.values, [[600, 200]])
+    assert {kind: round(float(share[0]) * 920) for kind, share in table.left_out.items()} == {
+        "animals": 20,
+        "unassigned": 100,
+    }
+
+
+def test_a_single_bracken_report(write: Callable[[str, str], Path]) -> None:
+    header = (
+        "name\ttaxonomy_id\ttaxonomy_lvl\tkraken_assigned_reads\tadded_reads\tnew_est_reads\tfraction_total_reads\n"
+    )
+    path = write(
+        "P1.bracken",
+        header + "Bacteroides uniformis\t820\tS\t600\t50\t650\t0.65\nBlautia obeum\t1\tS\t300\t50\t350\t0.35\n",
+    )
+    table = read_taxa(path, format="bracken")
+    assert (table.taxa, table.unit) == (("Bacteroides_uniformis", "Blautia_obeum"), "counts")
+    np.testing.assert_array_equal(table.values, [[650, 350]])
+
+
+def test_one_feature_without_a_taxonomy_costs_only_itself(write: Callable[[str, str], Path]) -> None:
+    rows = [{"id": "otu1", "metadata": {"taxonomy": ["k__Bacteria", "g__Blautia"]}}]
+    rows += [{"id": "otu2", "metadata": None}, {"id": "otu3", "metadata": {"taxonomy": "k__Bacteria;g__Dorea"}}]
+    content: dict[str, Any] = {
+        "id": None, "format": "Biological Observation Matrix 1.0.0", "format_url": "", "type": "OTU table",
+        "generated_by": "a test", "date": "2026-01-01T00:00:00", "rows": rows, "matrix_type": "dense",
+        "columns": [{"id": "A", "metadata": None}], "matrix_element_type": "int", "shape": [3, 1],
+        "data": [[300], [100], [600]],
+    }  # fmt: skip
+    table = read_taxa(write("t.biom", json.dumps(content)), format="biom", rank="genus")
+    assert table.taxa == ("Blautia", "Dorea")
+    np.testing.assert_array_equal(table.values, [[300, 600]])
+    np.testing.assert_allclose(table.left_out["unassigned"], [0.1])
+
+
+def test_genera_of_several_lineages_are_summed_and_said(write: Callable[[str, str], Path]) -> None:
+    text = "#OTU ID\tA\nk__B;f__Clostridiaceae;g__Clostridium\t300\nk__B;f__Lachnospiraceae;g__Clostridium\t200\n"
+    table = read_taxa(write("t.tsv", text), format="table", rank="genus")
+    assert (table.taxa, table.values.tolist()) == (("Clostridium",), [[500]])
+    assert "summed: Clostridium" in table.notes[0]
+
+
+def test_a_collapsed_table_with_a_family_beside_its_genera_is_not_stacked(write: Callable[[str, str], Path]) -> None:
+    rows = {"": 100, ";g__Blautia": 500, ";g__Dorea": 400}
+    text = "id,A\n" + "".join(f"k__B;f__Lachnospiraceae{clade},{count}\n" for clade, count in rows.items())
+    table = read_taxa(write("t.csv", text), format="table", rank="genus")
+    assert table.taxa == ("unclassified_Lachnospiraceae", "Blautia", "Dorea")
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"RDX3\nX\n", "write.csv"),
+        (b"\xd0\xcf\x11\xe0rest", "save the sheet as CSV"),
+        (b">seq1\nACGT\n", "profile them first"),
+        (b'{"a": 1}', "export the table as TSV or CSV"),
+    ],
+)
+def test_what_is_not_read_is_named_with_the_way_on(tmp_path: Path, content: bytes, advice: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=advice):
+        find_file_kind(path)
