@@ -145,7 +145,9 @@ def _read_values(
 ) -> NumberTable:
     columns = Axis(layout.column_names, path)
     columns.check_unique(columns.labels, "column")
-    labels, line_numbers, clades, values = [], [], [], []
+    labels, line_numbers, clades = [], [], []
+    # One buffer that grows, since stacking rows would hold every number twice.
+    numbers = bytearray()
     skipped: list[str] = []
     set_aside = list(layout.set_aside)
     for row in _labelled_rows(path, layout, rows):
@@ -154,12 +156,12 @@ def _read_values(
         elif not is_wanted(row.label):
             skipped.append(row.label)
         else:
-            values.append(_numbers(row.cells, columns, row.line))
+            numbers += _numbers(row.cells, columns, row.line).tobytes()
             labels.append(row.label)
             line_numbers.append(row.line)
             clades.append(row.clade)
     return NumberTable(
-        np.vstack(values) if values else np.empty((0, len(columns.labels)), np.float32),
+        np.frombuffer(numbers, np.float32).reshape(len(labels), len(columns.labels)),
         Axis(labels, path, line_numbers),
         columns,
         clades if layout.has_taxonomy else None,
