@@ -40,6 +40,11 @@ class Settings:
         The registry's alias to serve instead of `champion`, else `candidate` (`TAXOKINE_ALIAS`).
     clinic : str or None
         The cohort whose candidates the pages list (`TAXOKINE_CLINIC`).
+    server_url : str or None
+        Address at which people open the server, to which MLflow runs link (`TAXOKINE_SERVER_URL`).
+    mlflow_url : str or None
+        Address at which people open the MLflow UI, to which the pages link (`TAXOKINE_MLFLOW_URL`; default the store's,
+        if it is a server, or that of `taxokine ui`).
     """
 
     home: Path
@@ -50,6 +55,8 @@ class Settings:
     api_key: str | None = field(repr=False)
     alias: str | None
     clinic: str | None
+    server_url: str | None
+    mlflow_url: str | None
 
 
 @cache
@@ -66,4 +73,6 @@ def settings() -> Settings:
         api_key=env.get("TAXOKINE_API_KEY") or None,
         alias=env.get("TAXOKINE_ALIAS") or None,
         clinic=env.get("TAXOKINE_CLINIC") or None,
+        server_url=env.get("TAXOKINE_SERVER_URL", "").rstrip("/") or None,
+        mlflow_url=env.get("TAXOKINE_MLFLOW_URL", "").rstrip("/") or None,
     )

@@ -50,6 +50,8 @@ class ServedModel:
         MLflow run that trained it, or "".
     alias : str
         Alias under which it was loaded, or "".
+    experiment_id : str
+        MLflow experiment of the run, or "".
     """
 
     model: Model
@@ -57,6 +59,7 @@ class ServedModel:
     version: str
     run_id: str
     alias: str
+    experiment_id: str = ""
 
     @cached_property
     def reference(self) -> ModelReference:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
+from features.outcomes import definition_of
 from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
@@ -53,7 +54,7 @@ def log_bundle(model: Model) -> str:
         folder = Path(scratch) / "bundle"
         save_bundle(model, folder)
         logged = mlflow.pyfunc.log_model(
-            name="model",
+            name="-".join((model.outcome, model.family, *model.blocks)),
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"bundle": str(folder)},
             signature=ModelSignature(inputs=Schema(blocks), outputs=outputs),
@@ -101,7 +102,7 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
 
     store = client()
     try:
-        store.create_registered_model(outcome, tags={_OUTCOME_TAG: outcome})
+        store.create_registered_model(outcome, {_OUTCOME_TAG: outcome}, definition_of(outcome))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -180,6 +181,11 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     return models
 
 
+def registered_names() -> list[str]:
+    """Return the names of the registered models that are Taxokine's."""
+    return [model.name for model in client().search_registered_models() if _OUTCOME_TAG in model.tags]
+
+
 def load_version(name: str, version: str, alias: str) -> ServedModel:
     """Load one version of a registered model.
 
@@ -190,12 +196,18 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
         The alias under which it is loaded.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     registered = client().get_model_version(name, version)
     with tempfile.TemporaryDirectory() as folder:
         local = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/artifacts/bundle", dst_path=folder)
         model = load_bundle(Path(local))
-    return ServedModel(model, name, version, registered.run_id or "", alias)
+    run_id, experiment_id = registered.run_id or "", ""
+    if run_id:
+        # A model outlives its run, which may have been purged from the store.
+        with suppress(MlflowException):
+            experiment_id = str(client().get_run(run_id).info.experiment_id)
+    return ServedModel(model, name, version, run_id, alias, experiment_id)
 
 
 def find_model(reference: str) -> ServedModel:

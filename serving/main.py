@@ -98,7 +98,7 @@ def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> Fas
     configuration = settings()
     landmark = min(served.model.evidence.landmark for ranked in models.values() for served in ranked)
     clinic = read_clinic(configuration.clinic, landmark) if configuration.clinic else None
-    return create_app(models, accounts, clinic, _mlflow_ui(configuration.tracking_uri))
+    return create_app(models, accounts, clinic, configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri))
 
 
 def _mlflow_ui(tracking_uri: str) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from features.errors import InputError
 from features.settings import settings
-from training.tracking import comparisons
+from models.registry import registered_names
+from training.tracking import MODE, comparison_paths
 
 
 def ui_command(port: int) -> list[str]:
@@ -27,9 +28,11 @@ def ui_command(port: int) -> list[str]:
     ]
 
 
-def ui_addresses(port: int) -> str:
-    """Return the addresses of the UI and of each experiment's comparison in it."""
-    address = f"http://127.0.0.1:{port}"
-    return "\n".join(
-        [f"MLflow UI {address}", *(f"  compare {name}: {address}{path}" for name, path in comparisons().items())]
-    )
+def comparison_addresses(ui: str) -> dict[str, str]:
+    """Return the address of each experiment's comparison in the UI at an address, by experiment."""
+    return {name: f"{ui}{path}" for name, path in comparison_paths().items()}
+
+
+def registry_addresses(ui: str) -> dict[str, str]:
+    """Return the address of each registered model's versions in the UI at an address, by outcome."""
+    return {name: f"{ui}/#/models/{name}?{MODE}" for name in registered_names()}

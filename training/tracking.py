@@ -22,6 +22,11 @@ from models.evidence import PriorExperiments
 from models.registry import client
 
 _PROCESS = "taxokine.process"
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag by which the MLflow UI opens an experiment as one of machine learning, not of generative AI."""
+MODE = "workflowType=machine_learning"
+"""Query of an address of the MLflow UI, by which it opens for machine learning."""
+_DESCRIPTION = "mlflow.note.content"
 VIEW = "comparison"
 """Key of a view that each experiment keeps, in which the MLflow UI compares its runs, the best first."""
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
@@ -40,11 +45,13 @@ def experiment_run(
     tags: Mapping[str, str],
     params: Mapping[str, Any],
     columns: Sequence[str] = MODEL_COLUMNS,
+    description: str = "",
 ) -> Iterator[str]:
     """Open the parent run of an experiment, or join the one that `mlflow run` has opened.
 
     First, runs of this machine whose process has ended are marked as killed. `columns` are those of a new experiment's
-    view, such as ``metrics.auroc``; the view sorts runs by the first, largest on top.
+    view, such as ``metrics.auroc``; the view sorts runs by the first, largest on top. `description` is shown above the
+    experiment's runs.
 
     Yields
     ------
@@ -57,7 +64,7 @@ def experiment_run(
     mark_stale_runs_killed(store)
     parent_run = settings().parent_run
     if parent_run is None:
-        _set_experiment(store, experiment, columns)
+        _set_experiment(store, experiment, columns, description)
         run = mlflow.start_run(run_name=name)
     else:
         # `mlflow run` has chosen the experiment and logged the parameters. MLflow reads the run's id from the
@@ -85,6 +92,26 @@ def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> 
 def log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
     """Log a run's finite metrics in one call."""
     _log(client(), run_id, {k: v for k, v in metrics.items() if np.isfinite(v)}, {}, {})
+
+
+def log_best_model(run_id: str, name: str, metrics: Mapping[str, float]) -> None:
+    """Log an experiment's best model on the parent run: its name as a tag, its metrics as the run's own."""
+    _log(client(), run_id, {k: v for k, v in metrics.items() if np.isfinite(v)}, {}, {"best": name})
+
+
+def link_model_cards(run_ids: Iterable[str]) -> None:
+    """Link runs and their registered versions to the model card on the server whose address the settings know."""
+    server = settings().server_url
+    if server is None:
+        return
+    store = client()
+    for run_id in run_ids:
+        for version in store.search_model_versions(f"run_id = '{run_id}'"):
+            address = f"{server}/models/{version.name}/{version.version}/card"
+            store.update_model_version(version.name, version.version, f"Model card: {address}")
+            note = store.get_run(run_id).data.tags.get(_DESCRIPTION, "")
+            link = f"[Model card, version {version.version}]({address})"
+            _log(store, run_id, {}, {}, {"model_card": address, _DESCRIPTION: f"{link}\n\n{note}"})
 
 
 def log_folder(run_id: str, folder: Path) -> None:
@@ -150,10 +177,10 @@ def prior_experiments(cohorts: Iterable[str]) -> PriorExperiments:
             return PriorExperiments(n_experiments, n_models)
 
 
-def comparisons() -> dict[str, str]:
+def comparison_paths() -> dict[str, str]:
     """Return, for each experiment that has one, the path of its comparison in the MLflow UI."""
     return {
-        experiment.name: f"/#/experiments/{experiment.experiment_id}/runs?viewStateShareKey={VIEW}"
+        experiment.name: f"/#/experiments/{experiment.experiment_id}/runs?{MODE}&viewStateShareKey={VIEW}"
         for experiment in client().search_experiments()
         if _SHARED_VIEW in experiment.tags
     }
@@ -192,7 +219,7 @@ def _log(
     )
 
 
-def _set_experiment(store: Any, name: str, columns: Sequence[str]) -> None:
+def _set_experiment(store: Any, name: str, columns: Sequence[str], description: str) -> None:
     import mlflow
 
     uri = settings().tracking_uri
@@ -200,7 +227,8 @@ def _set_experiment(store: Any, name: str, columns: Sequence[str]) -> None:
         # Artefacts of a local store lie in the folder of its file; a server chooses their location.
         folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
         location = folder.as_uri() if uri.startswith("sqlite:///") else None
-        store.create_experiment(name, artifact_location=location, tags={_SHARED_VIEW: json.dumps(_view(columns))})
+        tags = {**KIND, _SHARED_VIEW: json.dumps(_view(columns)), _DESCRIPTION: description}
+        store.create_experiment(name, artifact_location=location, tags=tags)
     mlflow.set_experiment(name)
 
 

@@ -116,9 +116,12 @@ def predict(model: str, source: str, out: Path, **landmark: Any) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
 def ui(port: int) -> None:
     """Open the MLflow UI on the store that MLFLOW_TRACKING_URI names, on this machine only."""
-    from taxokine.ui import ui_addresses, ui_command
+    from taxokine.ui import comparison_addresses, registry_addresses, ui_command
 
-    command = ui_command(port)
-    click.echo(ui_addresses(port))
+    command, address = ui_command(port), f"http://127.0.0.1:{port}"
+    for name, comparison in comparison_addresses(address).items():
+        click.echo(f"compare {name}: {comparison}")
+    for name, versions in registry_addresses(address).items():
+        click.echo(f"registered versions of {name}: {versions}")
     sys.stdout.flush()
     os.execv(command[0], command)

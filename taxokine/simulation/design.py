@@ -40,6 +40,8 @@ class Trial:
 
     Attributes
     ----------
+    name : str
+        Of the cohort.
     n_patients, n_taxa, n_donors, n_centres : int
         The numbers of each; every donor gives to the same number of patients, nearly.
     seed : int
@@ -105,6 +107,7 @@ class Trial:
         A parameter is out of its range.
     """
 
+    name: str = "simulated_fmt_ici"
     n_patients: int = 120
     n_taxa: int = 300
     n_donors: int = 6

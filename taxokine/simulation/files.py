@@ -15,7 +15,7 @@ from taxokine.simulation.trial import SimulatedTrial
 
 _MANIFEST = """\
 manifest_version: 2
-name: simulated_fmt_ici
+name: {name}
 title: Simulated trial of fecal microbiota transplantation with immune checkpoint inhibitors, seed {seed}
 simulated: true
 source:
@@ -144,7 +144,10 @@ def _file_texts(simulated: SimulatedTrial) -> dict[str, str]:
     causes = {"simulated": True, **asdict(trial.causes), "trial": asdict(trial)}
     return {
         "manifest.yaml": _MANIFEST.format(
-            seed=trial.seed, limits="\n".join(limits), arms=_ARMS if "arm" in simulated.tables["patients"] else ""
+            name=trial.name,
+            seed=trial.seed,
+            limits="\n".join(limits),
+            arms=_ARMS if "arm" in simulated.tables["patients"] else "",
         ),
         "causes.json": json.dumps(causes, indent=2) + "\n",
         "stool_counts.tsv": profiles.to_csv(sep="\t", lineterminator="\n"),

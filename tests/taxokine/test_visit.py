@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,31 +18,13 @@ from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.settings import settings
 from models.registry import client
-from taxokine.demo import _answers, _free_port, _request
+from taxokine.demo.candidates import prediction_request
+from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import simulate_trial
 from training.experiment import Experiment, train
 
-playwright = pytest.importorskip("playwright.sync_api")
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PASSWORD = "a long enough password"
 NAME = "dr.who"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    if CHROMIUM is None:
-        message = "Chromium is not installed (Debian: apt-get install chromium); the pages were not tested"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -74,20 +53,13 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @contextmanager
 def running_server(home: Path, *options: str) -> Iterator[str]:
-    port = _free_port(0)
-    command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), *options]
-    with (home / f"server{port}.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "TAXOKINE_API_KEY": "the-key"})
-    try:
-        deadline = time.monotonic() + 90
-        while not _answers(f"http://127.0.0.1:{port}/readyz"):
-            assert process.poll() is None, Path(log.name).read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
+    with reserved_port(0) as (port, release):
+        release()
+        command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), *options]
+        log = home / f"server{port}.log"
+        with background_process("server", command, log, {"TAXOKINE_API_KEY": "the-key"}) as wait_until_ready:
+            wait_until_ready(f"http://127.0.0.1:{port}/readyz")
+            yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +163,7 @@ def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
     cohort = read_cohort(str(clinic / "trial" / "manifest.yaml"), clinic)
     index = landmark_table(cohort).rows["patient"].tolist().index("SIM-007")
     prediction = httpx.post(
-        f"{url}/v1/predictions", json=_request(cohort, index), headers={"Authorization": "Bearer the-key"}
+        f"{url}/v1/predictions", json=prediction_request(cohort, index), headers={"Authorization": "Bearer the-key"}
     ).raise_for_status().json()  # fmt: skip
     assert probabilities == [answer["probability"] for answer in prediction["answers"]]
     assert texts == [f"{100 * answer['probability']:.0f}%" for answer in prediction["answers"]]

@@ -101,8 +101,13 @@ def _tags(validation: Validation, card: str) -> dict[str, str]:
         "blocks": "+".join(validation.blocks),
         "simulated": str(evidence.simulated).lower(),
         "evidence": evidence.sentence,
-        "mlflow.note.content": (registration + "\n## ".join(card.split("\n## ")[:3]))[:LONGEST_NOTE],
+        "mlflow.note.content": (registration + _card_opening(card))[:LONGEST_NOTE],
     }
+
+
+def _card_opening(card: str) -> str:
+    """Return the first sections of a card, without the title, which the run's name repeats."""
+    return "\n## ".join(card.split("\n## ")[:3]).partition("\n")[2].lstrip()
 
 
 def _write_artefacts(

@@ -14,6 +14,7 @@ from models.evidence import AuditFinding
 from models.registry import register
 from training import tracking
 from training.evidence.assemble import ExperimentContext
+from training.evidence.metrics import run_metrics
 from training.experiment.eligibility import (
     block_sets,
     eligible_rows,
@@ -103,10 +104,11 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
     description = (f"**{outcome}**: {definition_of(outcome)}", *context.notes)
     tags = experiment_tags(experiment, cohorts, outcome, context.models_compared, description)
     name = " + ".join(cohort.name for cohort in cohorts)
-    with tracking.experiment_run(outcome, name, tags, experiment.params()) as parent:
+    with tracking.experiment_run(outcome, name, tags, experiment.params(), description=description[0]) as parent:
         tracking.log_table(table, outcome, outcome_vector(table, outcome))
         trained = _train_models(experiment, table, sets, context, progress)
         aliases = register(outcome, versions_to_register(trained))
+        tracking.link_model_cards(model.run_id for model in trained)
         _log_experiment(parent, cohorts, table, context.audit_findings, trained)
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     return Result(outcome, parent, trained, aliases, context.notes, patients)
@@ -145,6 +147,8 @@ def _log_experiment(
         write_inputs(folder, cohorts, findings)
         comparison_table(trained).to_csv(folder / "comparison.csv", index=False)
         tracking.log_folder(run_id, folder)
+    best = trained[0]
+    tracking.log_best_model(run_id, f"{best.family} · {'+'.join(best.blocks)}", run_metrics(best.validation))
     severities = [finding.severity for finding in findings]
     tracking.log_metrics(
         run_id,

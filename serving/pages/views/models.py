@@ -50,7 +50,11 @@ class ModelList:
         return ModelsView(tuple(self._panel(served) for served in self._catalogue.served), self._clinic)
 
     def _panel(self, served: ServedModel) -> ModelPanel:
-        run_url = f"{self._mlflow_ui}/#/runs/{served.run_id}" if self._mlflow_ui and served.run_id else None
+        run_url = None
+        if self._mlflow_ui and served.experiment_id:
+            path = f"experiments/{served.experiment_id}/runs/{served.run_id}"
+            # Without its query, MLflow opens for generative AI.
+            run_url = f"{self._mlflow_ui}/#/{path}?workflowType=machine_learning"
         return ModelPanel(served, side_of(served.model.outcome), run_url, self._drift(served.name, served.version))
 
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:

@@ -1,0 +1,129 @@
+"""The demo's cohorts: whom its models learn from, and the candidates whom they predict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.cohort import Cohort, read_cohort
+from features.errors import OutcomeError
+from features.landmark import LandmarkSpec, landmark_table
+from features.measured_values import MeasuredValue
+from features.settings import settings
+from models.batch import table_candidates
+from taxokine.simulation import simulate_trial
+from training.experiment import Experiment
+
+_CANDIDATES = 12
+_PERMUTATIONS = 24
+"""Refits of the promoted outcome's pipeline: the smallest p is 1 / 25, below the gate's 0.05."""
+_LATER_LANDMARK = 30.0
+"""Day by which a published cohort has samples of patients who had none before treatment."""
+
+
+@dataclass(frozen=True)
+class ShownCandidate:
+    """The candidate whose prediction the demo prints.
+
+    Attributes
+    ----------
+    cohort : str
+        Cohort of the candidate, whose patients the pages list.
+    request : dict
+        The body of `POST /v1/predictions`.
+    unseen : bool
+        Whether no model was trained on the candidate.
+    """
+
+    cohort: str
+    request: dict[str, Any]
+    unseen: bool
+
+
+def simulate_cohorts(folder: Path) -> tuple[str, str]:
+    """Simulate the training trial and, with another seed, the candidates' trial; return their manifests.
+
+    The training trial has enough patients, centres and effect for promotion: by Riley's criteria 36 candidate
+    parameters need 673 patients with stool and blood.
+    """
+    species, visits = {"n_taxa": 30, "effect": 1.5, "response_rate": 0.5}, (-7, 14, 28, 56)
+    trial = simulate_trial(folder / "trial", n_patients=800, n_centres=4, visits=(-7, 28), **species)
+    clinic = simulate_trial(
+        folder / "candidates", name="simulated_candidates", n_patients=_CANDIDATES, seed=1, visits=visits, **species
+    )
+    return str(trial), str(clinic)
+
+
+def simulated_experiments(cohort: str) -> Iterator[Experiment]:
+    """Yield the experiments on the simulated trial: of response with permutations, as promotion needs them."""
+    families, blocks = ("elastic_net",), ("taxa", "immune")
+    yield Experiment(
+        (cohort,), "objective_response", None, families, blocks, n_folds=3, repeats=1, permutations=_PERMUTATIONS
+    )
+    yield Experiment((cohort,), "toxicity", "any", families, blocks, n_folds=3, repeats=1)
+
+
+def cohort_experiments(cohorts: Sequence[str]) -> tuple[list[Experiment], list[str]]:
+    """Return the experiments on published cohorts, each on those that define its outcome, and notes on the others.
+
+    Raises
+    ------
+    OutcomeError
+        No cohort defines an outcome.
+    """
+    read = [(name, read_cohort(name, settings().data)) for name in cohorts]
+    experiments, notes = [], []
+    for outcome, grade, outcome_id in (
+        ("objective_response", None, "objective_response"),
+        ("toxicity", "any", "toxicity_any"),
+    ):
+        defining = tuple(name for name, cohort in read if outcome_id in cohort.labels.reported_outcomes)
+        if not defining:
+            raise OutcomeError(
+                f"none of {', '.join(cohorts)} defines {outcome_id}; 'taxokine cohorts list' shows the outcomes of each"
+            )
+        if others := [name for name in cohorts if name not in defining]:
+            notes.append(f"{outcome_id} is not defined by {', '.join(others)}: not trained on for this outcome")
+        experiments.append(Experiment(defining, outcome, grade, families=("elastic_net", "xgboost"), repeats=1))
+    return experiments, notes
+
+
+def simulated_candidate(clinic: str) -> ShownCandidate:
+    """Return the first patient of the simulated candidates."""
+    return ShownCandidate(clinic, prediction_request(read_cohort(clinic, settings().data), 0), unseen=True)
+
+
+def cohort_candidate(cohorts: Sequence[str], trained: Set[tuple[str, str]]) -> ShownCandidate:
+    """Return a patient of the cohorts on whom no model was trained or, where there is none, the first patient."""
+    for name in cohorts:
+        cohort = read_cohort(name, settings().data)
+        rows = landmark_table(cohort, LandmarkSpec(landmark=_LATER_LANDMARK)).rows
+        for position, patient in enumerate(zip(rows["cohort"], rows["patient"], strict=True)):
+            if patient not in trained:
+                return ShownCandidate(name, prediction_request(cohort, position, _LATER_LANDMARK), unseen=True)
+    request = prediction_request(read_cohort(cohorts[0], settings().data), 0)
+    return ShownCandidate(cohorts[0], request, unseen=False)
+
+
+def prediction_request(cohort: Cohort, position: int, landmark: float = 0) -> dict[str, Any]:
+    """Return the API's request for one row of a cohort at the landmark."""
+    table = landmark_table(cohort, LandmarkSpec(landmark=landmark))
+    candidate = list(table_candidates(table))[position]
+    profile = candidate.taxa
+    assert profile is not None
+    return {
+        "patient": {"id": str(table.rows["patient"].iloc[position]), **candidate.clinical},
+        "taxa": {"profiler": profile.profiler, "unit": profile.unit, "day": profile.day, "clock": profile.clock,
+                 "values": dict(profile.values)},
+        "immune": [
+            {"analyte": measurement.analyte, "unit": measurement.unit, "day": measurement.day,
+             "value": _reported(measurement.reading)}
+            for measurement in candidate.immune
+        ],
+    }  # fmt: skip
+
+
+def _reported(reading: MeasuredValue) -> float | str:
+    return str(reading.text) if reading.censored else float(reading.value)
