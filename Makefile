@@ -6,7 +6,7 @@ ONCE ?=
 
 .PHONY: demo test check docs bench lock clean
 
-demo: .venv/installed  ## simulate (or read COHORTS), train, register, serve and explain one candidate; ONCE=1 ends after printing
+demo: .venv/installed  ## simulate (or read COHORTS), train, promote and serve; prints where to sign in; ONCE=1 ends after printing
 	$(BIN)/taxokine demo $(if $(COHORTS),--cohorts "$(COHORTS)") $(if $(ONCE),--once)
 
 test: .venv/installed  ## run the tests

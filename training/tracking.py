@@ -95,7 +95,7 @@ def log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
 
 
 def log_best_model(run_id: str, name: str, metrics: Mapping[str, float]) -> None:
-    """Log an experiment's best model on the parent run: its name as a tag, its metrics as the run's own."""
+    """Log an experiment's best model on the parent run: its name as a tag, and metrics."""
     _log(client(), run_id, {k: v for k, v in metrics.items() if np.isfinite(v)}, {}, {"best": name})
 
 

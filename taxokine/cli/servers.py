@@ -35,10 +35,13 @@ def serve(**options: Any) -> None:
 
 
 @click.command()
-@click.option("--cohorts", default="", help="Real cohorts instead of a simulated trial, parted by spaces.")
-@click.option("--once", is_flag=True, help="End after printing one explained answer.")
+@click.option("--cohorts", default="", help="Published cohorts instead of simulated ones, separated by spaces.")
+@click.option("--once", is_flag=True, help="End after printing, instead of serving.")
 def demo(cohorts: str, once: bool) -> None:
-    """Do it all once: read or simulate, train, register, serve, and explain one candidate's answer."""
+    """Do it all once: simulate or read cohorts, train, promote, serve, and print where to sign in and one prediction.
+
+    The server and the MLflow UI run until Ctrl-C; everything lies in the folder .demo, which each start empties.
+    """
     from taxokine.demo import run_demo
 
     run_demo(tuple(cohorts.split()), once=once)

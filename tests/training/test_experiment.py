@@ -19,7 +19,7 @@ import pytest
 from features.errors import InputError, OutcomeError
 from features.settings import settings
 from models.evidence import PriorExperiments
-from models.registry import served_models
+from models.registry import client, served_models
 from taxokine.reports.experiments import result_report
 from training import tracking
 from training.experiment import Experiment, train
@@ -136,13 +136,45 @@ def test_the_ui_has_a_view_with_the_columns_to_compare_by(result):
     experiment, home, _ = result
     frame = runs(home)
     stored = mlflow.get_experiment_by_name("objective_response")
-    path = tracking.comparisons()["objective_response"]
-    assert path == f"/#/experiments/{stored.experiment_id}/runs?viewStateShareKey={tracking.VIEW}"
+    path = tracking.comparison_paths()["objective_response"]
+    view = f"workflowType=machine_learning&viewStateShareKey={tracking.VIEW}"
+    assert path == f"/#/experiments/{stored.experiment_id}/runs?{view}"
+    assert stored.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert stored.tags["mlflow.note.content"].startswith("**objective_response**: complete or partial response")
     view = json.loads(stored.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
     known = {column.replace("metrics.", "metrics.`").replace("tags.", "tags.`") + "`" for column in frame.columns}
     assert set(view["selectedColumns"]) - {"attributes.`Created`"} <= known
     assert view["orderByKey"] in known
     assert experiment.trained[0].run_id in set(frame["run_id"])
+
+
+def test_the_parent_run_has_the_metrics_of_the_best_model(result):
+    experiment, _, _ = result
+    best, store = experiment.trained[0], client()
+    parent = store.get_run(experiment.run_id).data
+    assert parent.tags["best"] == f"{best.family} · {'+'.join(best.blocks)}"
+    child = store.get_run(best.run_id).data
+    assert parent.metrics["auroc"] == child.metrics["auroc"]
+    assert parent.metrics["brier"] == child.metrics["brier"]
+    names = {store.get_logged_model(model.model_uri.removeprefix("models:/")).name for model in experiment.trained}
+    assert names == {f"objective_response-{model.family}-{'-'.join(model.blocks)}" for model in experiment.trained}
+
+
+def test_runs_and_versions_link_to_the_card_on_a_known_server(result, monkeypatch):
+    experiment, _, _ = result
+    best, store = experiment.trained[0], client()
+    assert "model_card" not in store.get_run(best.run_id).data.tags
+    monkeypatch.setenv("TAXOKINE_SERVER_URL", "http://ward.example/")
+    settings.cache_clear()
+    tracking.link_model_cards([best.run_id])
+    version = experiment.aliases["candidate"]
+    address = f"http://ward.example/models/objective_response/{version}/card"
+    tags = store.get_run(best.run_id).data.tags
+    assert tags["model_card"] == address
+    assert tags["mlflow.note.content"].startswith(f"[Model card, version {version}]({address})\n\n")
+    assert store.get_model_version("objective_response", version).description == f"Model card: {address}"
+    monkeypatch.undo()
+    settings.cache_clear()
 
 
 def test_the_evidence_reports_patients_models_and_scheme(result):

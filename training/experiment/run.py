@@ -148,13 +148,14 @@ def _log_experiment(
         comparison_table(trained).to_csv(folder / "comparison.csv", index=False)
         tracking.log_folder(run_id, folder)
     best = trained[0]
-    tracking.log_best_model(run_id, f"{best.family} · {'+'.join(best.blocks)}", run_metrics(best.validation))
     severities = [finding.severity for finding in findings]
-    tracking.log_metrics(
+    tracking.log_best_model(
         run_id,
+        f"{best.family} · {'+'.join(best.blocks)}",
         {
+            **run_metrics(best.validation),
             "patients": len(table),
-            "events": float(table.rows[trained[0].validation.evidence.outcome].sum()),
+            "events": float(table.rows[best.validation.evidence.outcome].sum()),
             "audit_errors": severities.count("error"),
             "audit_warnings": severities.count("warning"),
         },

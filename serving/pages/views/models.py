@@ -51,8 +51,9 @@ class ModelList:
 
     def _panel(self, served: ServedModel) -> ModelPanel:
         run_url = None
-        if self._mlflow_ui and served.experiment_id:
-            path = f"experiments/{served.experiment_id}/runs/{served.run_id}"
+        if self._mlflow_ui and served.run_id:
+            experiment = f"experiments/{served.experiment_id}/" if served.experiment_id else ""
+            path = f"{experiment}runs/{served.run_id}"
             # Without its query, MLflow opens for generative AI.
             run_url = f"{self._mlflow_ui}/#/{path}?workflowType=machine_learning"
         return ModelPanel(served, side_of(served.model.outcome), run_url, self._drift(served.name, served.version))
