@@ -57,11 +57,11 @@ def cohort_performance(
                 cohort=name,
                 patients=calibration.patients,
                 events=calibration.events,
-                prevalence=calibration.observed,
+                prevalence=calibration.prevalence,
                 auroc=reported(aurocs.get(name)),
                 auprc=reported(bootstrap_interval(auprc, cohort.y, cohort.margin, cohort.cohorts)),
                 brier=float(mean_over_seeds(brier_score, cohort.y, cohort.probability, cohort.cohorts)[0]),
-                prevalence_brier=calibration.observed * (1 - calibration.observed),
+                prevalence_brier=calibration.prevalence * (1 - calibration.prevalence),
                 brier_skill=calibration.brier_skill,
                 calibration=CohortCalibration(
                     in_the_large=calibration.in_the_large,

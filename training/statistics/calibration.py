@@ -27,12 +27,9 @@ class CalibrationSummary:
     Attributes
     ----------
     patients, events : int
-    observed : float
-        Prevalence.
-    expected : float
-        Mean probability.
+    prevalence, mean_probability : float
     in_the_large : float
-        Observed minus expected.
+        Prevalence minus mean probability.
     intercept : IntervalEstimate or None
         Calibration intercept: the shift of the log-odds, their slope fixed at 1, that fits the outcomes. None for a
         cohort of one class.
@@ -45,8 +42,8 @@ class CalibrationSummary:
 
     patients: int
     events: int
-    observed: float
-    expected: float
+    prevalence: float
+    mean_probability: float
     in_the_large: float
     intercept: IntervalEstimate | None
     slope: IntervalEstimate | None
@@ -108,16 +105,16 @@ def brier_skill(y: Vector, probability: Vector, cohorts: Names) -> float | None:
 
 
 def _cohort_calibration(y: Vector, probability: Vector, cohort: Names) -> CalibrationSummary:
-    observed, expected = float(y.mean()), float(probability.mean())
+    prevalence, mean_probability = float(y.mean()), float(probability.mean())
     intercept = None
-    if 0 < observed < 1:
+    if 0 < prevalence < 1:
         intercept = _wald_interval(*_logistic_coefficient(y, np.ones((len(y), 1)), _log_odds(probability)))
     return CalibrationSummary(
         patients=len(y),
         events=int(y.sum()),
-        observed=observed,
-        expected=expected,
-        in_the_large=observed - expected,
+        prevalence=prevalence,
+        mean_probability=mean_probability,
+        in_the_large=prevalence - mean_probability,
         intercept=intercept,
         slope=calibration_slope(y, probability, cohort),
         brier=float(brier_score(y, probability)[0]),
