@@ -262,9 +262,9 @@ def _alike(rng: np.random.Generator, n: int) -> dict[Name, float]:
     host, donor_logs, shared = (1.5 * rng.standard_normal((k, 40)) for k in (n, donors, 1))
     logs = np.vstack([host, host + 0.5 * shared + rng.standard_normal(host.shape), donor_logs])
     distances = bray_curtis(np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True))
-    own = rng.integers(donors, size=n)[:, None] == np.arange(donors)
+    is_own_donor = rng.integers(donors, size=n)[:, None] == np.arange(donors)
     convergence = donor_specific_convergence(
-        distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], own, seed=int(rng.integers(2**31))
+        distances[n : 2 * n, 2 * n :] - distances[:n, 2 * n :], is_own_donor, seed=int(rng.integers(2**31))
     )
     estimates = {"by recipient": convergence.recipient_mean, "by donor": convergence.donor_mean}
     misses = {

@@ -45,14 +45,14 @@ class DonorConvergence:
     n_donors: int
 
 
-def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> DonorConvergence:
+def donor_specific_convergence(scores: Matrix, is_own_donor: Flags, *, seed: int = 0) -> DonorConvergence:
     """Return the contrast of the own donor with unrelated donors, with jackknife intervals and a permutation test.
 
     Parameters
     ----------
     scores : ndarray, (n_recipients, n_donors)
         Such as the change of a recipient's distance to each donor.
-    own : ndarray of bool, (n_recipients, n_donors)
+    is_own_donor : ndarray of bool, (n_recipients, n_donors)
         Which donors each recipient received.
     seed : int
         Of the permutations, where they are too many to enumerate.
@@ -69,13 +69,13 @@ def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> 
     ----------
     MacKinnon, Nielsen and Webb 2023, Journal of Econometrics 232:272-299, for jackknives of few clusters.
     """
-    contrast, donors = own_donor_contrast(scores, own), np.flatnonzero(own.any(axis=0))
-    n_donors = own.shape[1]
-    estimate = np.array(_means(scores, own))
-    replicates = np.array([_means(*_without_donor(scores, own, int(donor))) for donor in donors])
+    contrast, donors = own_donor_contrast(scores, is_own_donor), np.flatnonzero(is_own_donor.any(axis=0))
+    n_donors = is_own_donor.shape[1]
+    estimate = np.array(_means(scores, is_own_donor))
+    replicates = np.array([_means(*_without_donor(scores, is_own_donor, int(donor))) for donor in donors])
     low, high = _jackknife_interval(estimate, replicates)
     # Entry (i, j): the contrast of donor i's recipients were donor j theirs, summed.
-    exchanged = scores.T @ own_donor_weights(own)
+    exchanged = scores.T @ own_donor_weights(is_own_donor)
     statistics = np.abs(exchanged[np.arange(n_donors), row_orders(n_donors, seed=seed)].sum(axis=1))
     return DonorConvergence(
         contrast,
@@ -88,18 +88,18 @@ def donor_specific_convergence(scores: Matrix, own: Flags, *, seed: int = 0) -> 
     )
 
 
-def _without_donor(scores: Matrix, own: Flags, donor: int) -> tuple[Matrix, Flags]:
+def _without_donor(scores: Matrix, is_own_donor: Flags, donor: int) -> tuple[Matrix, Flags]:
     """Return the scores and own donors without a donor and its recipients."""
-    unaffected = ~own[:, donor]
-    return np.delete(scores[unaffected], donor, axis=1), np.delete(own[unaffected], donor, axis=1)
+    unaffected = ~is_own_donor[:, donor]
+    return np.delete(scores[unaffected], donor, axis=1), np.delete(is_own_donor[unaffected], donor, axis=1)
 
 
-def _means(scores: Matrix, own: Flags) -> tuple[float, float]:
+def _means(scores: Matrix, is_own_donor: Flags) -> tuple[float, float]:
     """Return the mean contrast over recipients, and over donors; NaN where a recipient has no unrelated donor."""
-    if not len(own) or own.all(axis=1).any():
+    if not len(is_own_donor) or is_own_donor.all(axis=1).any():
         return math.nan, math.nan
-    contrast = own_donor_contrast(scores, own)
-    members = own[:, own.any(axis=0)]
+    contrast = own_donor_contrast(scores, is_own_donor)
+    members = is_own_donor[:, is_own_donor.any(axis=0)]
     return float(contrast.mean()), float((contrast @ members / members.sum(axis=0)).mean())
 
 

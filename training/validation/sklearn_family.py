@@ -40,15 +40,15 @@ class SklearnFamily:
     by_block: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
 
-    def margins(self, X: Matrix, y: Vector, strata: Positions, other: Matrix, seed: int) -> Matrix:
-        """Fit to `X` and `y`, and return the log-odds, or else the decision function, of `other`, (1, n_other)."""
+    def margins(self, X: Matrix, y: Vector, strata: Positions, X_new: Matrix, seed: int) -> Matrix:
+        """Fit to `X` and `y`, and return the log-odds, or else the decision function, of `X_new`, (1, n_new)."""
         estimator = self.classifier()
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=seed)
         pipeline = make_pipeline(StandardScaler(), estimator).fit(X, y)
         if hasattr(pipeline, "decision_function"):
-            return np.asarray(pipeline.decision_function(other), dtype=np.float64)[None]
-        probability = pipeline.predict_proba(other)[:, 1]
+            return np.asarray(pipeline.decision_function(X_new), dtype=np.float64)[None]
+        probability = pipeline.predict_proba(X_new)[:, 1]
         return np.asarray(logit(np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)))[None]
 
     def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> None:
