@@ -63,9 +63,9 @@ def audit_report(findings: Sequence[Finding], *, full: bool = False) -> Iterator
             for finding in alike:
                 yield f"  {finding.cohort}: {finding.description}"
                 if finding.rows:
-                    shown = finding.rows if full else finding.rows[:ROWS_SHOWN]
-                    others = len(finding.rows) - len(shown)
-                    yield f"    {', '.join(shown)}{f' and {others} more' if others else ''}"
+                    rows = finding.rows if full else finding.rows[:ROWS_SHOWN]
+                    n_hidden = len(finding.rows) - len(rows)
+                    yield f"    {', '.join(rows)}{f' and {n_hidden} more' if n_hidden else ''}"
             yield f"  why  {alike[0].consequence}"
             yield f"  do   {alike[0].remedy}"
     counts = Counter(finding.severity for finding in findings)
@@ -133,26 +133,26 @@ def _outcomes(cohort: Cohort) -> Iterator[tuple[str, str]]:
     patients = set(cohort.samples.loc[~cohort.samples["donor"], "patient"])
     for outcome, flags in cohort.labels.flags.items():
         labels = flags[flags.index.isin(patients)]
-        known = labels.dropna().astype(bool)
-        counts = f"{known.sum()} yes, {(~known).sum()} no, {labels.isna().sum()} unknown"
+        known_labels = labels.dropna().astype(bool)
+        counts = f"{known_labels.sum()} yes, {(~known_labels).sum()} no, {labels.isna().sum()} unknown"
         yield "outcome", f"{outcome}: {counts} ({definition_of(outcome)})"
     events = cohort.labels.events
     if events is not None:
-        before = int((events.frame["day"] < events.first_counted_day).sum())
+        n_early = int((events.frame["day"] < events.first_counted_day).sum())
         yield (
             "outcome",
             f"toxicity: {len(events.frame)} dated events of {events.frame['patient'].nunique()} patients, "
-            f"{before} before day {events.first_counted_day:g}, not counted",
+            f"{n_early} before day {events.first_counted_day:g}, not counted",
         )
 
 
 def _risk(outcome: str, rows: pd.DataFrame) -> str:
     labels, at_risk = rows[outcome], rows[f"at_risk_{outcome}"]
-    known = labels.dropna().astype(bool)
+    flags = labels.dropna().astype(bool)
     risk = "at risk not checkable"
     if (at_risk != "not checkable").any():
         risk = f"{(at_risk == 'yes').sum()} at risk at the landmark"
     return (
-        f"  {outcome}: {known.sum()} yes, {(~known).sum()} no, {labels.isna().sum()} unknown or before the landmark; "
+        f"  {outcome}: {flags.sum()} yes, {(~flags).sum()} no, {labels.isna().sum()} unknown or before the landmark; "
         f"{risk}"
     )

@@ -77,9 +77,9 @@ def survival_report(result: SurvivalResult) -> Iterator[RenderableType]:
     yield models
     yield ""
     incidence = table("month", f"{result.outcome}, cumulative incidence (95%)", "", numbers=("month",))
-    known = result.incidence.dropna()
-    estimates = known[["incidence", "incidence_low", "incidence_high"]].to_numpy(dtype=float).tolist()
-    for months, estimate, censoring in zip(known["months"], estimates, known["censoring"], strict=True):
+    estimable = result.incidence.dropna()
+    estimates = estimable[["incidence", "incidence_low", "incidence_high"]].to_numpy(dtype=float).tolist()
+    for months, estimate, censoring in zip(estimable["months"], estimates, estimable["censoring"], strict=True):
         incidence.add_row(f"{months:g}", _three_numbers(*estimate), censoring)
     yield incidence
     yield ""
