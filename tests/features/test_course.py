@@ -145,15 +145,15 @@ def test_parts_absent_from_the_manifest_are_empty_frames_of_equal_types(read: Ca
         for name, part in COURSE.items()
     }
     bare["measures"]["missing"] = ["<5"]
-    least = read(course=bare).course
+    minimal = read(course=bare).course
     for name, frame in vars(complete).items():
-        for other in (vars(absent)[name], vars(least)[name], vars(Course())[name]):
-            assert list(other.columns) == list(frame.columns)
-            assert other.dtypes.to_dict() == frame.dtypes.to_dict()
+        for typed_frame in (vars(absent)[name], vars(minimal)[name], vars(Course())[name]):
+            assert list(typed_frame.columns) == list(frame.columns)
+            assert typed_frame.dtypes.to_dict() == frame.dtypes.to_dict()
         assert vars(absent)[name].empty
-        assert len(vars(least)[name]) == len(frame)
-    assert set(least.transplants["route"]) == {""}
-    assert least.transplants["dose"].isna().all()
+        assert len(vars(minimal)[name]) == len(frame)
+    assert set(minimal.transplants["route"]) == {""}
+    assert minimal.transplants["dose"].isna().all()
 
 
 def test_a_table_without_rows_is_valid(read: Callable[..., Cohort]) -> None:
@@ -206,8 +206,8 @@ def test_without_a_sheet_of_patients_those_with_stool_are_accepted(read: Callabl
 
 
 def test_files_of_the_course_belong_to_the_cohort(write_cohort: Write) -> None:
-    named = [file.name for file in load_manifest(write_cohort(course=COURSE)).source_files]
-    assert named[-5:] == ["transplants.csv", "cycles.csv", "scans.csv", "drugs.csv", "long.csv"]
+    names = [file.name for file in load_manifest(write_cohort(course=COURSE)).source_files]
+    assert names[-5:] == ["transplants.csv", "cycles.csv", "scans.csv", "drugs.csv", "long.csv"]
 
 
 @pytest.mark.parametrize(
@@ -228,14 +228,14 @@ def test_a_manifest_that_does_not_fit_is_refused(write_cohort: Write, part: dict
 
 
 def test_the_course_does_not_change_the_features(read: Callable[..., Cohort]) -> None:
-    with_course, without = (
+    complete, course_free = (
         landmark_table(read(course=COURSE), LandmarkSpec(landmark=0)),
         landmark_table(read(), LandmarkSpec(landmark=0)),
     )
     for block in ("taxa", "immune", "clinical"):
-        ours, theirs = getattr(with_course, block), getattr(without, block)
-        assert ours.names == theirs.names
-        np.testing.assert_array_equal(ours.values, theirs.values)
+        block_with_course, block_without_course = getattr(complete, block), getattr(course_free, block)
+        assert block_with_course.names == block_without_course.names
+        np.testing.assert_array_equal(block_with_course.values, block_without_course.values)
 
 
 # Adverse events
@@ -246,12 +246,12 @@ def test_events_keep_their_term_cause_and_organism(read: Callable[..., Cohort]) 
         "patient,term,grade,day,cause,sae,found\np1,rash,1,15,ipilimumab,no,\n"
         "p1,bacteraemia,3,40,stool,yes,Escherichia coli\np2,fall,2,3,,,\n"
     )
-    said = {
+    rules = {
         "attribution": {"column": "cause", "values": {"ipilimumab": "ICI", "stool": "FMT", "": ""}},
         "serious": {"column": "sae", "yes": ["yes"], "no": ["no"], "unknown": [""]},
         "organism": "found",
     }
-    events = read({"events.csv": text}, outcomes={"toxicity": said}).labels.events
+    events = read({"events.csv": text}, outcomes={"toxicity": rules}).labels.events
     assert events is not None
     assert events.frame[["term", "attribution", "organism"]].to_numpy().tolist() == [
         ["rash", "ICI", ""],

@@ -48,16 +48,16 @@ def test_a_cohort_without_donors_has_no_donor_samples(write_cohort: Callable[...
 def test_donor_samples_of_davar(cohorts_dir: Path) -> None:
     donors = donor_samples_given(read_cohort("davar_2021", cohorts_dir, fetch=False))
     assert len(donors) == 15
-    assert all(len(by) == 1 for by in donors.values())
-    assert len({donor for by in donors.values() for donor in by}) == 7
+    assert all(len(samples) == 1 for samples in donors.values())
+    assert len({donor for samples in donors.values() for donor in samples}) == 7
     assert list(donors["PT-19-0024"]) == list(donors["PT-19-0026"]) == ["PT-18-0014"]
 
 
 def test_detection_probability_is_hypergeometric() -> None:
     rng = np.random.default_rng(0)
     counts = rng.multinomial([1500, 4000, 2500], rng.dirichlet(np.full(30, 0.3))).astype(float)
-    expected = 1 - hypergeom.pmf(0, counts.sum(axis=1, keepdims=True).astype(int), counts.astype(int), 1500)
-    np.testing.assert_allclose(detection_probability(counts, counts=True), expected, atol=1e-9)
+    probability = 1 - hypergeom.pmf(0, counts.sum(axis=1, keepdims=True).astype(int), counts.astype(int), 1500)
+    np.testing.assert_allclose(detection_probability(counts, counts=True), probability, atol=1e-9)
     np.testing.assert_array_equal(detection_probability(counts, counts=True)[0], counts[0] > 0)
 
 
@@ -88,25 +88,25 @@ def test_shares_gained_and_lost_agree_with_sets(
         for share in (share_gained, share_lost)
     ]
     for i in range(3):
-        was, now = (set(np.flatnonzero(part[i])) for part in (detected_before, detected_after))
+        taxa_before, taxa_after = (set(np.flatnonzero(part[i])) for part in (detected_before, detected_after))
         for h in range(3):
-            of = set(np.flatnonzero(donors[h]))
+            donor_taxa = set(np.flatnonzero(donors[h]))
             for value, n_total, part in (
-                (shares[0], of - was, (of - was) & now),
-                (shares[1], was - of, (was - of) - now),
+                (shares[0], donor_taxa - taxa_before, (donor_taxa - taxa_before) & taxa_after),
+                (shares[1], taxa_before - donor_taxa, (taxa_before - donor_taxa) - taxa_after),
             ):
-                expected = len(part) / len(n_total) if n_total else np.nan
-                np.testing.assert_allclose(value[i, h], expected)
+                set_share = len(part) / len(n_total) if n_total else np.nan
+                np.testing.assert_allclose(value[i, h], set_share)
 
 
 @given(arrays(float, (4, 5), elements=st.floats(-10, 10)), st.floats(-5, 5))
 def test_a_shift_common_to_all_donors_cancels(scores: np.ndarray, shift: float) -> None:
     is_own = np.array([[1, 0, 0, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 0, 0], [0, 1, 0, 1, 0]], bool)
-    expected = [
+    contrasts = [
         row[is_own_donor].mean() - row[~is_own_donor].mean() for row, is_own_donor in zip(scores, is_own, strict=True)
     ]
-    np.testing.assert_allclose(own_donor_contrast(scores, is_own), expected, atol=1e-12)
-    np.testing.assert_allclose(own_donor_contrast(scores + shift, is_own), expected, atol=1e-10)
+    np.testing.assert_allclose(own_donor_contrast(scores, is_own), contrasts, atol=1e-12)
+    np.testing.assert_allclose(own_donor_contrast(scores + shift, is_own), contrasts, atol=1e-10)
 
 
 @pytest.mark.parametrize("planted", [0.0, 0.6])

@@ -78,12 +78,12 @@ def test_transcripts_are_named_mrna(cohorts_dir: Path) -> None:
 
 @pytest.mark.parametrize("sample", ["first", "last"])
 @pytest.mark.parametrize("landmark", [0, 30, 400])
-@pytest.mark.parametrize("by", ["patient", "visit"])
+@pytest.mark.parametrize("row_per", ["patient", "visit"])
 def test_davar_has_recipients_before_the_transplant_and_no_donor(
-    sample: Any, landmark: float, by: Any, cohorts_dir: Path
+    sample: Any, landmark: float, row_per: Any, cohorts_dir: Path
 ) -> None:
     cohort = published("davar_2021", cohorts_dir)
-    table = landmark_table(cohort, LandmarkSpec(landmark=landmark, sample=sample, row_per=by))
+    table = landmark_table(cohort, LandmarkSpec(landmark=landmark, sample=sample, row_per=row_per))
     assert table.rows["patient"].nunique() == 15
     assert not set(table.rows["patient"]) & set(cohort.donors["patient"])
     assert not set(table.rows["sample"]) & set(cohort.donors["sample"])
@@ -99,9 +99,9 @@ def test_momspi_joins_blood_of_the_same_visit(cohorts_dir: Path) -> None:
     assert (len(table), len(pairs), pairs["patient"].nunique()) == (353, 93, 68)
     raw = pd.read_csv(cohorts_dir / "momspi" / "blood_cytokines.csv").set_index(["subject_id", "visit_number"])
     blood = table.take(pairs.index.to_numpy())
-    expected = raw.loc[list(zip(pairs["patient"], pairs["visit"], strict=True))]
+    published_values = raw.loc[list(zip(pairs["patient"], pairs["visit"], strict=True))]
     for published_name, name in (("RANTES", "RANTES"), ("IL-2", "IL-2"), ("TNF-a", "TNF-a")):
-        values = expected[published_name].to_numpy()
+        values = published_values[published_name].to_numpy()
         coded = np.where(values == -2, -np.inf, np.where(values == -1, np.inf, values))
         np.testing.assert_allclose(blood.immune.values[:, table.immune.names.index(name)], coded)
     assert not np.isin(table.immune.values, [-1, -2]).any()
@@ -125,7 +125,7 @@ def test_one_row_for_each_patient_in_the_toy(toy: Cohort) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "expected"),
+    ("options", "sample_of"),
     [
         ({"sample": "first"}, {"p1": "s1", "p2": "s4", "p3": "s5"}),
         ({"landmark": 20}, {"p1": "s3", "p2": "s4", "p3": "s5"}),
@@ -137,9 +137,9 @@ def test_one_row_for_each_patient_in_the_toy(toy: Cohort) -> None:
         ({"window": 0}, {"p2": "s4"}),
     ],
 )
-def test_the_sample_that_represents_a_patient(toy: Cohort, options: dict[str, Any], expected: dict[str, str]) -> None:
+def test_the_sample_that_represents_a_patient(toy: Cohort, options: dict[str, Any], sample_of: dict[str, str]) -> None:
     rows = landmark_table(toy, LandmarkSpec(**options)).rows
-    assert dict(zip(rows["patient"], rows["sample"], strict=True)) == expected
+    assert dict(zip(rows["patient"], rows["sample"], strict=True)) == sample_of
 
 
 def test_by_visit_there_is_a_row_for_each_sample_up_to_the_landmark(toy: Cohort) -> None:
@@ -322,10 +322,10 @@ VALUE = st.integers(0, 9)
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Any], list[Any], list[Any]]:
     """Stool (patient, day, three counts), blood (patient, day, two values) and events (patient, day, grade)."""
-    who = st.sampled_from(["p1", "p2", "p3"])
-    stool = draw(st.lists(st.tuples(who, DAY, VALUE, VALUE), min_size=1, max_size=7, unique_by=lambda row: row[:2]))
-    blood = draw(st.lists(st.tuples(who, DAY, VALUE), max_size=7, unique_by=lambda row: row[:2]))
-    events = draw(st.lists(st.tuples(who, DAY, st.integers(1, 5)), max_size=4))
+    patient = st.sampled_from(["p1", "p2", "p3"])
+    stool = draw(st.lists(st.tuples(patient, DAY, VALUE, VALUE), min_size=1, max_size=7, unique_by=lambda row: row[:2]))
+    blood = draw(st.lists(st.tuples(patient, DAY, VALUE), max_size=7, unique_by=lambda row: row[:2]))
+    events = draw(st.lists(st.tuples(patient, DAY, st.integers(1, 5)), max_size=4))
     return stool, blood, events
 
 
@@ -468,12 +468,12 @@ def test_pooled_published_cohorts(cohorts_dir: Path) -> None:
 def test_take_keeps_blocks_in_step(toy: Cohort) -> None:
     table = landmark_table(toy)
     for positions in (np.array([2, 0]), np.array([True, False, True])):
-        taken = table.take(positions)
-        assert taken.rows["patient"].tolist() == table.rows["patient"][positions].tolist()
-        np.testing.assert_array_equal(taken.taxa.values, table.taxa.values[positions])
-        np.testing.assert_array_equal(taken.immune.values, table.immune.values[positions])
-        np.testing.assert_array_equal(taken.clinical.values, table.clinical.values[positions])
-        assert taken.rows.index.tolist() == [0, 1]
+        subset = table.take(positions)
+        assert subset.rows["patient"].tolist() == table.rows["patient"][positions].tolist()
+        np.testing.assert_array_equal(subset.taxa.values, table.taxa.values[positions])
+        np.testing.assert_array_equal(subset.immune.values, table.immune.values[positions])
+        np.testing.assert_array_equal(subset.clinical.values, table.clinical.values[positions])
+        assert subset.rows.index.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])

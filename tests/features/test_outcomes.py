@@ -82,9 +82,9 @@ def test_durable_benefit_of_mitox_follows_from_response_and_six_months(cohorts_d
     sheet = pd.read_csv(cohorts_dir / "mitox" / "patients.csv", index_col="patient_id")
     labels = flags("mitox", "durable_benefit", cohorts_dir)
     for patient, value in labels.items():
-        best, lasted = sheet.loc[patient, ["best_overall_response", "pfs_6_months"]]
-        expected = {"Yes": True, "No": False}.get(lasted) if best == "SD" else best in {"CR", "PR"}
-        assert value is pd.NA if expected is None else value == expected
+        best, six_months = sheet.loc[patient, ["best_overall_response", "pfs_6_months"]]
+        benefit = {"Yes": True, "No": False}.get(six_months) if best == "SD" else best in {"CR", "PR"}
+        assert value is pd.NA if benefit is None else value == benefit
 
 
 def test_donors_have_no_outcome(cohorts_dir: Path) -> None:
@@ -122,13 +122,13 @@ def test_durable_benefit_where_stable_disease_is_of_unknown_length(write_cohort:
 @given(
     events=st.lists(st.tuples(st.sampled_from(PATIENTS), st.integers(1, 5), st.integers(-5, 9)), max_size=6),
     landmark=st.integers(-2, 6),
-    after=st.none() | st.integers(1, 5),
+    horizon=st.none() | st.integers(1, 5),
     grade=st.sampled_from(["any", "2", "3"]),
 )
 def test_first_event_after_the_landmark(
-    events: list[tuple[str, int, int]], landmark: int, after: int | None, grade: str
+    events: list[tuple[str, int, int]], landmark: int, horizon: int | None, grade: str
 ) -> None:
-    by_day = None if after is None else landmark + after
+    by_day = None if horizon is None else landmark + horizon
     frame = pd.DataFrame(events, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
     outcome = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
         f"toxicity_{grade}", pd.Index(PATIENTS), landmark, by_day

@@ -72,7 +72,7 @@ def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("censored_at", "expected"),
+    ("censored_at", "follow_ups"),
     [
         # p2's progression is his death, within the rounding of months; p4 progressed on day 0, and stopped on day 10.
         ("progression", [(40, EVENT, "yes"), (60, CENSORED, "yes"), (0, CENSORED, "no")]),
@@ -80,11 +80,11 @@ def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path:
     ],
 )
 def test_progression_and_treatment_end_censor_only_on_request(
-    write_cohort: Write, tmp_path: Path, censored_at: str, expected: list[tuple[float, int, str]]
+    write_cohort: Write, tmp_path: Path, censored_at: str, follow_ups: list[tuple[float, int, str]]
 ) -> None:
     labels = read(write_cohort, tmp_path).labels
     times = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p4"]), 0, censored_at)
-    assert ends(times) == expected
+    assert ends(times) == follow_ups
 
 
 def test_events_were_recorded_until_the_last_follow_up_where_it_is_named(write_cohort: Write, tmp_path: Path) -> None:
@@ -145,8 +145,12 @@ def test_two_rows_of_a_patient_must_agree_on_their_dates(write_cohort: Write, tm
 
 
 def test_an_outcome_column_may_not_become_a_feature(write_cohort: Write, tmp_path: Path) -> None:
-    for column, told in (("os", "overall_survival"), ("ended", "progression_free_survival"), ("off", "treatment_end")):
-        with pytest.raises(ManifestError, match=f"it encodes outcomes.survival.{told}"):
+    for column, outcome in (
+        ("os", "overall_survival"),
+        ("ended", "progression_free_survival"),
+        ("off", "treatment_end"),
+    ):
+        with pytest.raises(ManifestError, match=f"it encodes outcomes.survival.{outcome}"):
             read_cohort(
                 write_cohort({"patients.csv": PATIENTS}, outcomes={"survival": SURVIVAL},
                              patients={"covariates": {"x": {"column": column}}}), tmp_path)  # fmt: skip

@@ -110,8 +110,8 @@ def test_a_log_ratio_of_zero_is_refused(part: float) -> None:
 
 @given(compositions())
 def test_alpha_diversity_agrees_with_scikit_bio(X: Matrix) -> None:
-    expected = [[sobs(row), shannon(row, base=np.e), simpson(row)] for row in X]
-    np.testing.assert_allclose(AlphaDiversity().fit_transform(X), expected, atol=1e-12)
+    indices = [[sobs(row), shannon(row, base=np.e), simpson(row)] for row in X]
+    np.testing.assert_allclose(AlphaDiversity().fit_transform(X), indices, atol=1e-12)
 
 
 def test_alpha_diversity_of_an_empty_sample_is_zero() -> None:
@@ -132,9 +132,9 @@ def test_presence_absence() -> None:
 
 @given(matrices(PARTS))
 def test_ranks_agree_with_pandas_and_do_not_move_with_depth(X: Matrix) -> None:
-    expected = pd.DataFrame(X).rank(axis=1).to_numpy() / X.shape[1]
-    np.testing.assert_allclose(Ranks().fit_transform(X), expected)
-    np.testing.assert_allclose(Ranks().fit_transform(4 * X), expected)
+    ranks = pd.DataFrame(X).rank(axis=1).to_numpy() / X.shape[1]
+    np.testing.assert_allclose(Ranks().fit_transform(X), ranks)
+    np.testing.assert_allclose(Ranks().fit_transform(4 * X), ranks)
 
 
 def test_common_taxa_can_be_dropped() -> None:
@@ -145,9 +145,9 @@ def test_common_taxa_can_be_dropped() -> None:
 @given(matrices(PARTS))
 def test_genus_sums_agree_with_pandas(X: Matrix) -> None:
     step = GenusSums(SPECIES).fit(X)
-    expected = pd.DataFrame(X, columns=SPECIES).T.groupby(genus_of, sort=False).sum().T
-    np.testing.assert_allclose(step.transform(X), expected)
-    assert step.get_feature_names_out(SPECIES).tolist() == list(expected)
+    sums = pd.DataFrame(X, columns=SPECIES).T.groupby(genus_of, sort=False).sum().T
+    np.testing.assert_allclose(step.transform(X), sums)
+    assert step.get_feature_names_out(SPECIES).tolist() == list(sums)
 
 
 def test_genera_are_named_by_the_species_whatever_the_input_names() -> None:
@@ -187,12 +187,12 @@ def test_fill_learns_from_the_training_rows_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "log2", "expected"),
+    ("policy", "log2", "filled"),
     [("limit", [0], [-2, 3]), ("half_limit", [0], [-3, 3]), ("half_limit", [], [-1, 3]), ("missing", [], [np.nan] * 2)],
 )
-def test_fill_policies(policy: str, log2: list[int], expected: list[float]) -> None:
+def test_fill_policies(policy: str, log2: list[int], filled: list[float]) -> None:
     fill = CensoredFill(policy, log2).fit([[-2.0], [3.0]])
-    np.testing.assert_array_equal(fill.transform([[-np.inf], [np.inf]]).ravel(), expected)
+    np.testing.assert_array_equal(fill.transform([[-np.inf], [np.inf]]).ravel(), filled)
 
 
 def test_fill_halves_each_column_on_its_own_scale() -> None:
@@ -247,10 +247,10 @@ def test_fill_of_momspi(cohorts_dir: Path) -> None:
     assert not filled.isna().any(axis=None)
     for published, analyte in table.synonyms().items():
         measured_values = raw[published].where(raw[published] >= 0)
-        expected = measured_values.mask(raw[published] == -2, measured_values.min() / 2).mask(
+        values = measured_values.mask(raw[published] == -2, measured_values.min() / 2).mask(
             raw[published] == -1, measured_values.max()
         )
-        np.testing.assert_allclose(filled[analyte], expected)
+        np.testing.assert_allclose(filled[analyte], values)
 
 
 def test_log10_of_chosen_columns() -> None:
@@ -265,14 +265,14 @@ def test_median_fill() -> None:
     step = MedianFill(0.5).fit(train)
     assert step.get_feature_names_out(list("abcd")).tolist() == ["a", "d"]
     np.testing.assert_array_equal(step.transform([[np.nan, 1, 1, np.nan], [9, 1, 1, 2]]), [[3, 3], [9, 2]])
-    expected = SimpleImputer(strategy="median").fit_transform(train)
-    np.testing.assert_array_equal(MedianFill(0).fit_transform(train), expected)
+    imputed = SimpleImputer(strategy="median").fit_transform(train)
+    np.testing.assert_array_equal(MedianFill(0).fit_transform(train), imputed)
 
 
 def test_mean_fill_is_uninformative_for_0_and_1() -> None:
     train = np.array([[1, 4.0], [1, np.nan], [0, 5], [np.nan, 9]])
-    expected = SimpleImputer(strategy="mean").fit_transform(train)
-    np.testing.assert_array_equal(MeanFill(0).fit_transform(train), expected)
+    imputed = SimpleImputer(strategy="mean").fit_transform(train)
+    np.testing.assert_array_equal(MeanFill(0).fit_transform(train), imputed)
 
 
 def test_a_column_never_measured_is_dropped_whatever_the_share() -> None:
