@@ -31,9 +31,9 @@ def run(*words: str, typed: str = "", status: int = 0) -> str:
 
 
 def test_a_user_is_added_changed_and_removed(home: Path) -> None:
-    asked = run("users", "add", "Anna", typed=f"{WORDS}\n{WORDS}\n")
-    assert "Anna can sign in, as clinician" in asked
-    assert WORDS not in asked
+    output = run("users", "add", "Anna", typed=f"{WORDS}\n{WORDS}\n")
+    assert "Anna can sign in, as clinician" in output
+    assert WORDS not in output
     assert open_accounts().sign_in("anna", WORDS)
     assert (home / "taxokine.db").exists()
     run("users", "role", "anna", "researcher")
@@ -51,13 +51,13 @@ def test_a_user_is_added_changed_and_removed(home: Path) -> None:
 
 
 def test_a_password_typed_in_two_ways_is_asked_for_again() -> None:
-    asked = run("users", "add", "anna", typed=f"{WORDS}\nan apple a dya\n{WORDS}\n{WORDS}\n")
-    assert "do not match" in asked
+    output = run("users", "add", "anna", typed=f"{WORDS}\nan apple a dya\n{WORDS}\n{WORDS}\n")
+    assert "do not match" in output
     assert open_accounts().sign_in("anna", WORDS)
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ("users add boris", "the password is too short; use at least 12 characters"),
         ("users add dr/boris", "the name 'dr/boris' is not valid"),
@@ -69,12 +69,12 @@ def test_a_password_typed_in_two_ways_is_asked_for_again() -> None:
         ("keys add ward/3", "the name 'ward/3' is not valid"),
     ],
 )
-def test_an_invalid_command_prints_one_message_and_the_remedy(words: str, told: str) -> None:
+def test_an_invalid_command_prints_one_message_and_the_remedy(words: str, message: str) -> None:
     password = "too short" if words == "users add boris" else WORDS
     typed = ["--password-stdin"] if words.split()[1] in ("add", "password") and words.startswith("users") else []
-    said = run(*words.split(), *typed, typed=password, status=2)
-    assert told in said
-    assert "Traceback" not in said
+    output = run(*words.split(), *typed, typed=password, status=2)
+    assert message in output
+    assert "Traceback" not in output
 
 
 def test_keys_are_made_listed_and_revoked() -> None:
@@ -93,7 +93,7 @@ def test_keys_are_made_listed_and_revoked() -> None:
 def test_a_databases_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXOKINE_DATABASE", "postgresql://taxokine:top-secret@127.0.0.1:1/taxokine")
     settings.cache_clear()
-    told = run("users", "list", status=1)
-    assert "postgresql+psycopg://taxokine:***@127.0.0.1:1/taxokine cannot be opened" in told
-    for said in (told, *(run(group, "--help") for group in ("users", "keys", "serve"))):
-        assert "top-secret" not in said
+    message = run("users", "list", status=1)
+    assert "postgresql+psycopg://taxokine:***@127.0.0.1:1/taxokine cannot be opened" in message
+    for output in (message, *(run(group, "--help") for group in ("users", "keys", "serve"))):
+        assert "top-secret" not in output

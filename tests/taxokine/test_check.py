@@ -39,9 +39,9 @@ def test_an_error_in_the_data_is_exit_status_1_and_a_wrong_manifest_2(trial: Pat
 
 
 def test_the_report_groups_by_kind_and_names_a_few_rows() -> None:
-    one = Finding("b", "warning", "first", tuple("123456789"), "nine of them", "it matters", "mend it")
+    warning = Finding("b", "warning", "first", tuple("123456789"), "nine of them", "it matters", "mend it")
     note = Finding("a", "note", "first", (), "a fact", "so", "nothing")
-    report = audit_report([one, note, Finding(**{**vars(one), "cohort": "second"})])
+    report = audit_report([warning, note, Finding(**{**vars(warning), "cohort": "second"})])
     assert [str(line) for line in report] == [
         "",
         "warning: b",

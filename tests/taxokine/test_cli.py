@@ -39,8 +39,8 @@ def trial(tmp_path_factory):
 
 def commands(command=main, words=()):
     yield pytest.param(words, command, id=" ".join(("taxokine", *words)))
-    for name, one in getattr(command, "commands", {}).items():
-        yield from commands(one, (*words, name))
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from commands(subcommand, (*words, name))
 
 
 @pytest.mark.parametrize(("words", "command"), list(commands()))
@@ -48,9 +48,9 @@ def test_every_command_says_what_it_does(run, words, command):
     result = run(*words, "--help")
     assert result.exit_code == 0
     # Click wraps lines anew, and takes out the mark of a paragraph that it shall not wrap.
-    said = "".join(command.help.replace("\b", "").split())
-    assert said
-    assert said in "".join(result.output.split())
+    description = "".join(command.help.replace("\b", "").split())
+    assert description
+    assert description in "".join(result.output.split())
 
 
 def test_module_and_script_are_the_same_command():
@@ -76,8 +76,8 @@ def test_help_imports_nothing_heavy():
 def test_cohorts_are_listed_and_shown(run):
     listed = run("cohorts", "list").output
     assert [line.split()[0] for line in listed.splitlines()] == manifest_names()
-    shown = run("cohorts", "show", "mitox").output
-    Path("mitox.yaml").write_text(shown)
+    manifest = run("cohorts", "show", "mitox").output
+    Path("mitox.yaml").write_text(manifest)
     assert load_manifest("mitox.yaml").outcomes == load_manifest("mitox").outcomes
 
 
@@ -140,8 +140,8 @@ def test_features_are_written_with_what_must_be_known_of_them(run, trial):
     frame = pd.read_parquet("rows.parquet")
     assert len(frame) == 50
     assert {"sample", "sample_day", "draw", "draw_day", "gap_days", "at_risk_toxicity_any"} <= set(frame)
-    about = json.loads(pq.read_schema("rows.parquet").metadata[b"taxokine"])
-    assert about["cohorts"]["simulated_fmt_ici"]["simulated"] is True
+    metadata = json.loads(pq.read_schema("rows.parquet").metadata[b"taxokine"])
+    assert metadata["cohorts"]["simulated_fmt_ici"]["simulated"] is True
 
 
 def test_features_refuse_an_unknown_kind_of_file(run, trial):
@@ -152,7 +152,7 @@ def test_features_refuse_an_unknown_kind_of_file(run, trial):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--outcome", "toxicity"), "toxicity needs a grade"),
         (("--outcome", "objective_response", "--families", "perceptron"), "'perceptron' is not a family"),
@@ -160,10 +160,10 @@ def test_features_refuse_an_unknown_kind_of_file(run, trial):
         (("--outcome", "happiness"), "'happiness' is not one of"),
     ],
 )
-def test_train_refuses_what_it_does_not_know(run, trial, words, said):
+def test_train_refuses_what_it_does_not_know(run, trial, words, message):
     result = run("train", "--cohorts", trial, *words)
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
 
 
 def test_from_training_to_answers_for_many(run, trial):
@@ -175,12 +175,12 @@ def test_from_training_to_answers_for_many(run, trial):
     assert answered.exit_code == 0, answered.output
     assert "the model was trained on simulated_fmt_ici: these predictions do not test it" in answered.output
     run("features", trial, "--out", "rows.parquet")
-    again = run("predict", "objective_response@candidate", "rows.parquet", "--out", "again.parquet")
-    assert again.exit_code == 0, again.output
-    one, two = pd.read_csv("answers.csv"), pd.read_parquet("again.parquet")
-    assert len(one) == 50
-    np.testing.assert_allclose(one["probability"], two["probability"], atol=1e-9)
-    assert one["simulated"].all()
+    repeated = run("predict", "objective_response@candidate", "rows.parquet", "--out", "again.parquet")
+    assert repeated.exit_code == 0, repeated.output
+    predictions, repeated_predictions = pd.read_csv("answers.csv"), pd.read_parquet("again.parquet")
+    assert len(predictions) == 50
+    np.testing.assert_allclose(predictions["probability"], repeated_predictions["probability"], atol=1e-9)
+    assert predictions["simulated"].all()
     assert list(Path.cwd().glob("*.partial")) == []
     missing = run("predict", "toxicity_any", trial, "--out", "answers.csv")
     assert missing.exit_code == 1

@@ -71,6 +71,6 @@ def test_each_step_of_long_work_is_named_with_its_count(parts, capsys):
     progress.begin("reading cohorts", parts)
     for _ in range(parts):
         progress.advance()
-    shown = capsys.readouterr().err
-    assert "reading cohorts" in shown
-    assert f"{parts}/{parts}" in shown
+    output = capsys.readouterr().err
+    assert "reading cohorts" in output
+    assert f"{parts}/{parts}" in output

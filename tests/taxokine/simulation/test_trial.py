@@ -165,10 +165,10 @@ def test_time_to_the_first_event_is_exponential_while_alive(large: Path) -> None
     )
     last_day = pd.read_csv(large.parent / "patients.csv", index_col="patient")["events_recorded_until"]
     rate = -np.log(1 - trial.toxicity_rate) / trial.follow_up * np.exp(true_values["toxicity_log_rate_ratio"])
-    for since, to in ((0, 30), (30, 90), (90, 180)):
-        exposed = np.fmin(np.fmin(first_day, last_day), to).sub(since).clip(lower=0)
-        expected = (rate * exposed).sum()
-        assert ((first_day > since) & (first_day <= to)).sum() == pytest.approx(expected, abs=4 * np.sqrt(expected))
+    for start, end in ((0, 30), (30, 90), (90, 180)):
+        exposed = np.fmin(np.fmin(first_day, last_day), end).sub(start).clip(lower=0)
+        n_events = (rate * exposed).sum()
+        assert ((first_day > start) & (first_day <= end)).sum() == pytest.approx(n_events, abs=4 * np.sqrt(n_events))
 
 
 def test_survival_has_proportional_hazards_with_the_planted_coefficients(large: Path) -> None:
@@ -243,8 +243,10 @@ def test_recipients_approach_their_own_donor_more_than_others(cohort: Cohort, me
     distance = cdist(values[~donor], values[donor], "euclidean" if metric == "aitchison" else metric)
     subject = samples.loc[donor, ["sample", "patient"]].set_index("sample")["patient"]
     stool = samples[~donor]
-    own = subject.to_numpy()[None, :] == subject.loc[stool["donor_sample"]].to_numpy()[:, None]
-    excess = np.nanmean(np.where(own, distance, np.nan), axis=1) - np.nanmean(np.where(own, np.nan, distance), axis=1)
+    is_own_donor = subject.to_numpy()[None, :] == subject.loc[stool["donor_sample"]].to_numpy()[:, None]
+    excess = np.nanmean(np.where(is_own_donor, distance, np.nan), axis=1) - np.nanmean(
+        np.where(is_own_donor, np.nan, distance), axis=1
+    )
     excess_before = excess[stool["day"] < 0]
     excess_after = excess[stool["day"] > 50]
     assert abs(np.median(excess_before)) < np.std(excess_before)
@@ -276,8 +278,11 @@ def test_without_transplant_later_visits_do_not_differ(tmp_path: Path, transplan
     assert cohort.immune is not None
     blood = cohort.immune.rows[cohort.immune.rows["analyte"] == "TGF-b1"]
     level, day = np.log(blood["value"]), pd.to_numeric(blood["day_fmt"])
-    for value, patient, after in ((distance, stool["patient"], stool["day"] > 0), (level, blood["patient"], day > 0)):
-        mean = value.groupby([patient, after]).mean().unstack().dropna()
+    for value, patient, is_later in (
+        (distance, stool["patient"], stool["day"] > 0),
+        (level, blood["patient"], day > 0),
+    ):
+        mean = value.groupby([patient, is_later]).mean().unstack().dropna()
         p = stats.ttest_rel(mean[True], mean[False]).pvalue
         assert p < 1e-6 if moves else p > 0.01
 
@@ -316,12 +321,12 @@ def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: 
 def recist(sums: list[float]) -> list[str]:
     """Return the response at each assessment after the first, from sums of diameters alone (Eisenhauer 2009)."""
     responses = []
-    for at in range(1, len(sums)):
-        least = min(sums[:at])
-        if sums[at] >= 1.2 * least and sums[at] >= least + 5:
+    for i in range(1, len(sums)):
+        smallest = min(sums[:i])
+        if sums[i] >= 1.2 * smallest and sums[i] >= smallest + 5:
             responses.append("PD")
         else:
-            responses.append("CR" if sums[at] == 0 else "PR" if sums[at] <= 0.7 * sums[0] else "SD")
+            responses.append("CR" if sums[i] == 0 else "PR" if sums[i] <= 0.7 * sums[0] else "SD")
     return responses
 
 
@@ -334,7 +339,7 @@ def test_sums_of_diameters_give_response_and_progression_back(large: Path) -> No
         sized = scans.dropna(subset="sum_mm")
         reported = recist(sized["sum_mm"].tolist())
         assert sized["response"].tolist()[0] == ""
-        assert [{"iUPD": "PD", "iCPD": "PD"}.get(one, one) for one in sized["response"][1:]] == reported
+        assert [{"iUPD": "PD", "iCPD": "PD"}.get(response, response) for response in sized["response"][1:]] == reported
         assert set(scans.loc[scans["sum_mm"].isna(), "response"]) <= {"NE"}
         progression = scans[scans["response"].isin(["PD", "iUPD"]) & (scans["day"] >= end)]
         progressed = patient["progressed_or_died"] and not (patient["died"] and end == patient["os_days"])
@@ -388,9 +393,9 @@ def test_five_patients_cytokines_rise_fast_fall_slowly_and_end_above_baseline(tm
     window = pd.cut(rows["day"], [-20, 0, 10, 35, 500], labels=["before", "rise", "peak", "late"])
     mean = rows.groupby(["analyte", window], observed=True)["log"].mean().unstack()
     for analyte in ("IL-2", "IL-10", "TGF-b1"):
-        before, rise, peak, late = mean.loc[analyte]
-        assert min(rise, peak) > late > before
-        assert rise > before + 0.3
+        baseline, rise, peak, late = mean.loc[analyte]
+        assert min(rise, peak) > late > baseline
+        assert rise > baseline + 0.3
 
 
 def test_five_with_other_parameters(tmp_path: Path) -> None:
