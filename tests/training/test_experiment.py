@@ -142,9 +142,9 @@ def test_the_ui_has_a_view_with_the_columns_to_compare_by(result):
     assert stored.tags["mlflow.experimentKind"] == "custom_model_development"
     assert stored.tags["mlflow.note.content"].startswith("**objective_response**: complete or partial response")
     view = json.loads(stored.tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
-    known = {column.replace("metrics.", "metrics.`").replace("tags.", "tags.`") + "`" for column in frame.columns}
-    assert set(view["selectedColumns"]) - {"attributes.`Created`"} <= known
-    assert view["orderByKey"] in known
+    columns = {column.replace("metrics.", "metrics.`").replace("tags.", "tags.`") + "`" for column in frame.columns}
+    assert set(view["selectedColumns"]) - {"attributes.`Created`"} <= columns
+    assert view["orderByKey"] in columns
     assert experiment.trained[0].run_id in set(frame["run_id"])
 
 

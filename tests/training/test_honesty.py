@@ -92,8 +92,8 @@ def test_what_is_refused_would_have_been_believed(table):
     """The audit is needed: no fold can tell a column that knows the outcome from one that foresees it."""
     table = one_cohort(table)
     y = outcome_vector(table, "objective_response")
-    told = Block(("scan",), (y + np.random.default_rng(0).normal(0, 0.3, len(y)))[:, None])
-    assert held_out_auroc(replace(table, clinical=told), y, replace(TAXA, blocks=("clinical",))) > 0.9
+    scan = Block(("scan",), (y + np.random.default_rng(0).normal(0, 0.3, len(y)))[:, None])
+    assert held_out_auroc(replace(table, clinical=scan), y, replace(TAXA, blocks=("clinical",))) > 0.9
 
 
 # A filter that has seen the outcome
@@ -111,9 +111,9 @@ def noise(table: FeatureTable, seed: int, n: int = 90, n_taxa: int = 300) -> tup
 def test_taxa_chosen_by_all_rows_flatter_and_the_pipeline_is_not_fooled(table):
     noisy, y = noise(table, seed=1)
     log = np.log(noisy.taxa.values)
-    apart = np.abs(log[y == 1].mean(axis=0) - log[y == 0].mean(axis=0))
-    chosen = np.argsort(apart)[-20:]
-    filtered = Block(tuple(noisy.taxa.names[j] for j in chosen), noisy.taxa.values[:, chosen])
+    separation = np.abs(log[y == 1].mean(axis=0) - log[y == 0].mean(axis=0))
+    positions = np.argsort(separation)[-20:]
+    filtered = Block(tuple(noisy.taxa.names[j] for j in positions), noisy.taxa.values[:, positions])
     assert held_out_auroc(replace(noisy, taxa=filtered), y) > 0.75
     assert held_out_auroc(noisy, y) < 0.6
 
@@ -142,19 +142,19 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
             hospital(
                 folder / name,
                 {"stool_counts.tsv": partial(sequenced, rate)},
-                seed=at,
+                seed=seed,
                 effect=0,
                 response_rate=rate,
             )
         )
-        for at, (name, rate) in enumerate((("north", 0.2), ("east", 0.5), ("south", 0.8)))
+        for seed, (name, rate) in enumerate((("north", 0.2), ("east", 0.5), ("south", 0.8)))
     ]
 
 
 @pytest.fixture(scope="module")
 def trained(hospitals: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
     """The same experiment into two stores, on one worker and on two."""
-    found = []
+    runs = []
     home = tmp_path_factory.mktemp("home")
     for workers in (1, 2):
         with pytest.MonkeyPatch.context() as patch:
@@ -169,9 +169,9 @@ def trained(hospitals: list[str], tmp_path_factory: pytest.TempPathFactory) -> l
             local = mlflow.artifacts.download_artifacts(
                 run_id=result.trained[0].run_id, artifact_path="held_out_predictions.parquet"
             )
-            found.append(Trained(result, pd.read_parquet(local)))
+            runs.append(Trained(result, pd.read_parquet(local)))
     settings.cache_clear()
-    return found
+    return runs
 
 
 def test_a_patient_under_two_names_stops_training(store, hospitals, tmp_path):
@@ -196,13 +196,13 @@ def test_prevalence_that_a_batch_marks_is_no_skill_on_held_out_cohorts(trained, 
     # Over all cohorts the batch alone tells responders well.
     batch = loco["cohort"].map({"north/1": 0.2, "east/1": 0.5, "south/1": 0.8})
     assert roc_auc_score(loco["outcome"], batch) > 0.7
-    within = validation.within_cohorts.auroc
-    assert within.low < 0.5 < within.high
+    within_cohorts = validation.within_cohorts.auroc
+    assert within_cohorts.low < 0.5 < within_cohorts.high
     counts = [(cohort.events, cohort.patients - cohort.events) for cohort in validation.per_cohort]
     sizes = np.array([a + b for a, b in counts])
     # Mann and Whitney's null of one cohort's AUROC, over the three.
     variances = np.array([(a + b + 1) / (12 * a * b) for a, b in counts])
-    assert abs(within.value - 0.5) < 2 * np.sqrt((sizes**2 * variances).sum()) / sizes.sum()
+    assert abs(within_cohorts.value - 0.5) < 2 * np.sqrt((sizes**2 * variances).sum()) / sizes.sum()
     assert validation.evidence.beats_chance is False
 
 
@@ -239,30 +239,30 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Population:
     return Population(replace(table, rows=rows), y, truth[rows["patient"]].to_numpy(), causes)
 
 
-def fitted(table: FeatureTable, y: np.ndarray, scheme: str) -> ValidatedFamily:
+def validated_family(table: FeatureTable, y: np.ndarray, scheme: str) -> ValidatedFamily:
     outer = [fold for fold in outer_folds(table, y, 3, 1, 0) if fold.scheme == scheme]
     return validate(table, y, replace(TAXA, n_folds=2), outer, refit=True, workers=1)["elastic_net"]
 
 
-def margin(found: ValidatedFamily, table: FeatureTable) -> np.ndarray:
-    assert found.fit is not None
-    return found.fit.predictor.margin(found.fit.encoder.transform(table))
+def margin(validated: ValidatedFamily, table: FeatureTable) -> np.ndarray:
+    assert validated.fit is not None
+    return validated.fit.predictor.margin(validated.fit.encoder.transform(table))
 
 
 def test_the_interval_holds_the_auroc_that_a_very_large_sample_shows(population):
     """Predictions are held fixed in the interval, so that it holds a little less often than the 95% it is named for."""
-    rng, held = np.random.default_rng(1), 0
-    for at in range(20):
+    rng, n_covered = np.random.default_rng(1), 0
+    for seed in range(20):
         everybody = rng.permutation(4000)
-        mine, fresh = everybody[:100], everybody[100:]
-        table, y = one_cohort(population.table.take(mine)), population.y[mine]
-        found = fitted(table, y, "cv")
-        held_out = gather_scores(table, y, found.held_out, "cv")
-        said = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, seed=at)
-        truth = roc_auc_score(population.y[fresh], margin(found, population.table.take(fresh)))
+        training_rows, new_rows = everybody[:100], everybody[100:]
+        table, y = one_cohort(population.table.take(training_rows)), population.y[training_rows]
+        validated = validated_family(table, y, "cv")
+        held_out = gather_scores(table, y, validated.held_out, "cv")
+        interval = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, seed=seed)
+        truth = roc_auc_score(population.y[new_rows], margin(validated, population.table.take(new_rows)))
         assert truth > 0.6
-        held += said.low <= truth <= said.high
-    assert held >= 16
+        n_covered += interval.low <= truth <= interval.high
+    assert n_covered >= 16
 
 
 def test_intervals_hold_under_cohort_shift(population):
@@ -270,42 +270,46 @@ def test_intervals_hold_under_cohort_shift(population):
     rng, centres = np.random.default_rng(2), population.table.rows["centre"].to_numpy()
     names, standard = sorted(set(centres)), population.log_odds / population.log_odds.std()
 
-    def chance(rows: np.ndarray, tells: float) -> np.ndarray:
-        return expit(rng.normal(0, 0.7) + tells * standard[rows])
+    def chance(rows: np.ndarray, slope: float) -> np.ndarray:
+        return expit(rng.normal(0, 0.7) + slope * standard[rows])
 
-    means, new = [], []
+    mean_covered, share_covered = [], []
     for _ in range(12):
-        seen = rng.choice(names, 5, replace=False)
-        rows = np.concatenate([rng.choice(np.flatnonzero(centres == name), 50, replace=False) for name in seen])
+        training_centres = rng.choice(names, 5, replace=False)
+        rows = np.concatenate(
+            [rng.choice(np.flatnonzero(centres == name), 50, replace=False) for name in training_centres]
+        )
         y = np.concatenate(
-            [rng.random(50) < chance(rows[50 * at : 50 * (at + 1)], rng.normal(1.6, 0.6)) for at in range(5)]
+            [rng.random(50) < chance(rows[50 * i : 50 * (i + 1)], rng.normal(1.6, 0.6)) for i in range(5)]
         ).astype(float)
         table = population.table.take(rows)
-        found = fitted(table, y, "loco")
-        held_out = gather_scores(table, y, found.held_out, "loco")
-        said = auroc_random_effects(held_out.y, held_out.margin, held_out.cohorts)
-        fresh = rng.choice(np.flatnonzero(~np.isin(centres, seen)), 1000, replace=False)
-        score = margin(found, population.table.take(fresh))
-        truth = []
-        for tells in rng.normal(1.6, 0.6, 30):
-            p = chance(fresh, tells)
+        validated = validated_family(table, y, "loco")
+        held_out = gather_scores(table, y, validated.held_out, "loco")
+        summary = auroc_random_effects(held_out.y, held_out.margin, held_out.cohorts)
+        new_rows = rng.choice(np.flatnonzero(~np.isin(centres, training_centres)), 1000, replace=False)
+        score = margin(validated, population.table.take(new_rows))
+        true_aurocs = []
+        for slope in rng.normal(1.6, 0.6, 30):
+            p = chance(new_rows, slope)
             # Each patient counts as an event with the chance of one: the AUROC without the luck of the draw.
-            truth.append(
+            true_aurocs.append(
                 float(auroc(np.repeat([1.0, 0.0], 1000), np.tile(score, 2), np.concatenate([p, 1 - p])[None])[0])
             )
-        means.append(said.low <= np.mean(truth) <= said.high)
-        new.append(np.mean([said.prediction_low <= one <= said.prediction_high for one in truth]))
-    assert np.sum(means) >= 10
-    assert np.mean(new) >= 0.85
+        mean_covered.append(summary.low <= np.mean(true_aurocs) <= summary.high)
+        share_covered.append(
+            np.mean([summary.prediction_low <= true_auroc <= summary.prediction_high for true_auroc in true_aurocs])
+        )
+    assert np.sum(mean_covered) >= 10
+    assert np.mean(share_covered) >= 0.85
 
 
 def test_the_planted_taxa_lead_with_the_right_sign_in_nearly_every_fold(population):
     rows = np.arange(400)
     table, y = one_cohort(population.table.take(rows)), population.y[rows]
-    found = fitted(table, y, "cv")
-    assert found.fit is not None
+    family = validated_family(table, y, "cv")
+    assert family.fit is not None
     context = ExperimentContext("objective_response", 1, False, (), (), PriorExperiments(0, 0), 0)
-    validated = ValidatedBlocks(TAXA, rows, table, y, {"elastic_net": found}, {})
+    validated = ValidatedBlocks(TAXA, rows, table, y, {"elastic_net": family}, {})
     features = summarise(validated, "elastic_net", None, context).attribution.features
     balance = population.causes["balances"]["response_balance"]
     planted = {**dict.fromkeys(balance["above"], 1), **dict.fromkeys(balance["below"], -1)}

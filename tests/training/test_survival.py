@@ -74,10 +74,10 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
 
 
 def test_two_trials_are_held_out_in_turn(trial, tmp_path, store):
-    other = simulate_trial(tmp_path / "other", n_patients=60, n_taxa=60, visits=(-7,), seed=9)
-    other.write_text(other.read_text().replace("name: simulated_fmt_ici", "name: other"))
+    second_trial = simulate_trial(tmp_path / "other", n_patients=60, n_taxa=60, visits=(-7,), seed=9)
+    second_trial.write_text(second_trial.read_text().replace("name: simulated_fmt_ici", "name: other"))
     changes = {"outcome": "progression_free_survival", "grade": None}
-    result = train_survival(experiment(trial, other, **changes), Progress())
+    result = train_survival(experiment(trial, second_trial, **changes), Progress())
     for model in result.trained:
         assert {name.partition("/")[0] for name in model.per_cohort["cohort"]} == {"simulated_fmt_ici", "other"}
         assert "on held-out cohorts" in model.sentence

@@ -237,14 +237,14 @@ def separate(case: Case, distance: float) -> list[HeldOut]:
 def test_a_model_beats_chance_only_if_interval_and_permutation_null_exclude_it(cohorts):
     skilled, unskilled = separate(cohorts, 0.7), separate(cohorts, 0)
     high_null = NullDistributions(CONSTANT_NULL.values, np.full(99, 0.999), 12)
-    expected = [
+    cases = [
         (skilled, CONSTANT_NULL, True),
         (skilled, None, None),
         (skilled, high_null, False),
         (unskilled, CONSTANT_NULL, False),
         (unskilled, None, False),
     ]
-    for held_out, null, verdict in expected:
+    for held_out, null, verdict in cases:
         evidence = cohorts.summary(held_out, null=null).evidence
         assert (evidence.held_out_auroc.low > 0.5) == (held_out is skilled)
         assert evidence.beats_chance is verdict

@@ -32,15 +32,15 @@ def failed_gates(validation: Validation) -> dict[str, str]:
     return {gate.name: gate.result for gate in gates(validation) if not gate.passed}
 
 
-def changed(**changes: Any) -> Validation:
+def strong_model_with(**changes: Any) -> Validation:
     """Return the strong model with `part__field=value` replaced at `part.field`."""
-    return _changed(strong(), changes)
+    return _with_changes(strong(), changes)
 
 
-def _changed(record: Any, changes: dict[str, Any]) -> Any:
+def _with_changes(record: Any, changes: dict[str, Any]) -> Any:
     for path, value in changes.items():
         field, _, rest = path.partition("__")
-        record = replace(record, **{field: _changed(getattr(record, field), {rest: value}) if rest else value})
+        record = replace(record, **{field: _with_changes(getattr(record, field), {rest: value}) if rest else value})
     return record
 
 
@@ -76,26 +76,26 @@ def test_a_strong_model_passes_all_and_one_without_skill_none():
     ],
 )
 def test_each_fault_fails_its_gate_alone(gate, result, fault):
-    failed = failed_gates(changed(**fault))
+    failed = failed_gates(strong_model_with(**fault))
     assert list(failed) == [gate]
     assert result in failed[gate]
 
 
 def test_a_model_without_competitors_is_compared_with_its_own_null():
     own_null = {"evidence__models_compared": 1, "permutation__best_of_all__p": 0.9}
-    assert failed_gates(changed(**own_null)) == {}
-    assert list(failed_gates(changed(**own_null, permutation__model__p=0.2))) == ["permutation"]
+    assert failed_gates(strong_model_with(**own_null)) == {}
+    assert list(failed_gates(strong_model_with(**own_null, permutation__model__p=0.2))) == ["permutation"]
     # A model chosen from many is compared with the null of the best.
-    assert failed_gates(changed(permutation__model__p=0.9)) == {}
+    assert failed_gates(strong_model_with(permutation__model__p=0.9)) == {}
 
 
 def test_distance_from_the_prevalence_is_the_mean_over_patients():
-    *others, last = strong().per_cohort
+    *cohorts, last = strong().per_cohort
     shifted = replace(last, calibration=replace(last.calibration, in_the_large=-0.35))
-    validation = replace(strong(), per_cohort=(*others, shifted))
+    validation = replace(strong(), per_cohort=(*cohorts, shifted))
     patients = [cohort.patients for cohort in validation.per_cohort]
-    expected = np.average([0.02, 0.02, 0.02, 0.02, 0.35], weights=patients)
-    assert mean_distance_from_prevalence(validation) == pytest.approx(expected)
+    mean_distance = np.average([0.02, 0.02, 0.02, 0.02, 0.35], weights=patients)
+    assert mean_distance_from_prevalence(validation) == pytest.approx(mean_distance)
     assert list(failed_gates(validation)) == ["calibration"]
 
 
@@ -103,7 +103,7 @@ def test_distance_from_the_prevalence_is_the_mean_over_patients():
 def test_a_slope_passes_if_its_interval_includes_1_or_it_is_near(shift, below, above):
     slope = Estimate(1 + shift, 1 + shift - below, 1 + shift + above)
     includes_1, near = slope.low <= 1 <= slope.high, 0.8 <= slope.value <= 1.25
-    assert ("calibration" not in failed_gates(changed(calibration_slope=slope))) == (includes_1 or near)
+    assert ("calibration" not in failed_gates(strong_model_with(calibration_slope=slope))) == (includes_1 or near)
 
 
 def test_results_that_one_cohort_cannot_give_do_not_pass():
@@ -158,8 +158,8 @@ def test_promotion_is_granted_refused_and_logged(registered):
     older = CliRunner().invoke(main, ["promote", "objective_response"], catch_exceptions=False)
     assert older.exit_code == 2
     assert "objective_response/3 has no validation record" in older.output
-    again = CliRunner().invoke(main, ["promote", "objective_response@champion"], catch_exceptions=False)
-    assert again.exit_code == 0
+    champion = CliRunner().invoke(main, ["promote", "objective_response@champion"], catch_exceptions=False)
+    assert champion.exit_code == 0
 
 
 def test_a_folder_and_a_stranger_are_refused(registered, tmp_path):

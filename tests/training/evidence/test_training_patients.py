@@ -68,14 +68,14 @@ def test_response_and_toxicity_are_counted_as_a_crosstab_does(cohorts_dir):
                 index=TRUE_FALSE, columns=TRUE_FALSE, fill_value=0
             )
             benefit, harm = cells.response_without_toxicity.events, cells.toxicity_without_response.events
-            both, neither = cells.both.events, cells.neither.events
-            assert [[both, benefit], [harm, neither]] == cross.to_numpy().tolist()
-            assert cells.patients == len(subset) == benefit + both + neither + harm
+            response_and_toxicity, neither = cells.both.events, cells.neither.events
+            assert [[response_and_toxicity, benefit], [harm, neither]] == cross.to_numpy().tolist()
+            assert cells.patients == len(subset) == benefit + response_and_toxicity + neither + harm
         assert sum(cohort.cells.patients for cohort in joint.cohorts) == joint.overall.patients
         # The same counts for an outcome of the other side.
-        known = table.take(table.rows[joint.toxicity].notna().to_numpy())
-        reverse = count_response_and_toxicity(known, joint.toxicity).tables
-        assert next(other for other in reverse if other.response == OUTCOME) == joint
+        table_with_toxicity = table.take(table.rows[joint.toxicity].notna().to_numpy())
+        reverse = count_response_and_toxicity(table_with_toxicity, joint.toxicity).tables
+        assert next(reversed_table for reversed_table in reverse if reversed_table.response == OUTCOME) == joint
 
 
 def test_the_odds_ratio_is_pooled_within_cohorts(table):
@@ -89,10 +89,10 @@ def test_the_odds_ratio_is_pooled_within_cohorts(table):
     )
     joint = next(joint for joint in counts.tables if joint.toxicity == "toxicity_any")
     strata = [pd.crosstab(response[mask], harm[mask]).to_numpy() for mask in (~second, second)]
-    expected = StratifiedTable([stratum.astype(float) for stratum in strata])
+    stratified = StratifiedTable([stratum.astype(float) for stratum in strata])
     odds_ratio = joint.odds_ratio
-    assert odds_ratio.value == pytest.approx(expected.oddsratio_pooled)
-    assert (odds_ratio.low, odds_ratio.high) == pytest.approx(expected.oddsratio_pooled_confint(), rel=1e-6)
+    assert odds_ratio.value == pytest.approx(stratified.oddsratio_pooled)
+    assert (odds_ratio.low, odds_ratio.high) == pytest.approx(stratified.oddsratio_pooled_confint(), rel=1e-6)
     crude = sum(strata)
     assert crude[0, 0] * crude[1, 1] / crude[0, 1] / crude[1, 0] > 3 * odds_ratio.value
     (transferable,) = [ratio for ratio in transferable_odds_ratios(counts) if ratio.toxicity == "toxicity_any"]
@@ -106,14 +106,14 @@ def test_the_odds_ratio_is_pooled_within_cohorts(table):
 
 def test_an_odds_ratio_of_few_patients_is_not_transferred(table):
     rng = np.random.default_rng(1)
-    for n, expected in ((99, 0), (100, 1)):
+    for n, n_odds_ratios in ((99, 0), (100, 1)):
         toxicity = np.where(np.arange(120) < n, rng.random(120) < 0.5, None)
         labelled = label(
             table.take(np.arange(120) % len(table)),
             **{OUTCOME: rng.random(120) < 0.5, "toxicity_any": toxicity},
             **dict.fromkeys(("toxicity_2", "toxicity_3"), [None] * 120),
         )
-        assert len(transferable_odds_ratios(count_response_and_toxicity(labelled, OUTCOME))) == expected
+        assert len(transferable_odds_ratios(count_response_and_toxicity(labelled, OUTCOME))) == n_odds_ratios
 
 
 def test_cohorts_that_report_one_side_only_have_no_table(table):

@@ -84,18 +84,18 @@ def test_intervals_cover_the_mean_and_a_new_cohort_at_about_their_rate():
 
 
 def test_too_few_cohorts_have_no_interval():
-    none, one, two = (random_effects(np.arange(float(k)), np.ones(k)) for k in range(3))
-    assert (none.k, none.mean) == (0, None)
-    assert (one.mean, one.low, one.tau2, one.prediction_low) == (0.0, None, None, None)
-    assert two.high - two.low == pytest.approx(2 * 12.7062047 * np.sqrt(0.5))
-    assert two.prediction_low is two.prediction_high is None
+    no_cohort, one_cohort, two_cohorts = (random_effects(np.arange(float(k)), np.ones(k)) for k in range(3))
+    assert (no_cohort.k, no_cohort.mean) == (0, None)
+    assert (one_cohort.mean, one_cohort.low, one_cohort.tau2, one_cohort.prediction_low) == (0.0, None, None, None)
+    assert two_cohorts.high - two_cohorts.low == pytest.approx(2 * 12.7062047 * np.sqrt(0.5))
+    assert two_cohorts.prediction_low is two_cohorts.prediction_high is None
 
 
 def test_newcombes_variance_is_the_scatter_of_aurocs():
     """Normal scores 1.2 standard deviations apart; Newcombe's formula was made for about this."""
     rng = np.random.default_rng(2)
-    events, others = rng.normal(1.2, 1, (4000, 25)), rng.normal(0, 1, (4000, 40))
-    areas = (events[:, :, None] > others[:, None, :]).mean(axis=(1, 2))
+    events, non_events = rng.normal(1.2, 1, (4000, 25)), rng.normal(0, 1, (4000, 40))
+    areas = (events[:, :, None] > non_events[:, None, :]).mean(axis=(1, 2))
     assert float(auroc_variance(float(stats.norm.cdf(1.2 / np.sqrt(2))), 25, 40)) == pytest.approx(areas.var(), rel=0.1)
 
 

@@ -20,8 +20,8 @@ def test_a_classifier_ranks_a_planted_effect(name):
     assert margin.shape == (100,)
     assert np.isfinite(margin).all()
     assert margin[y == 1].mean() > margin[y == 0].mean()
-    (again,) = family.margins(X, y, np.zeros(100, dtype=np.intp), X, seed=1)
-    np.testing.assert_array_equal(margin, again)
+    (repeated,) = family.margins(X, y, np.zeros(100, dtype=np.intp), X, seed=1)
+    np.testing.assert_array_equal(margin, repeated)
 
 
 def test_native_families_keep_their_names():
