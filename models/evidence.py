@@ -787,7 +787,8 @@ class Validation(Documented):
         return cast(dict[str, JsonValue], _validation_adapter().dump_python(self, mode="json"))
 
 
-# Building an adapter takes longer than importing everything else here: only who reads or writes records pays for it.
+# Building an adapter takes longer than importing everything else here, so it is built when a record is first read or
+# written.
 @cache
 def _evidence_adapter() -> TypeAdapter[Evidence]:
     return TypeAdapter(Evidence)

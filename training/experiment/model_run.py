@@ -136,7 +136,7 @@ def _write_artefacts(
 
 
 def served_model(validated: ValidatedBlocks, validation: Validation, card: str, page: str) -> Model | None:
-    """Return the model that the service can load; None for a classifier that has no native bundle."""
+    """Return the model that the server can load; None for a classifier that has no native bundle."""
     fit, table = validated.family_fit(validation.family), validated.table
     if fit.predictor is None:
         return None
