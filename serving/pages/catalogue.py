@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, cast
 
+from features.measured_values import MeasuredValue
 from features.outcomes import is_toxicity
+from features.units import ImmuneUnit
 from models.evidence import JointTable, NumericDistribution
-from models.patient_input import Candidate, StoolProfile
+from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 from models.prediction import Prediction
 from serving.errors import NotServed
@@ -85,8 +88,15 @@ class Catalogue:
         return max(tables, key=lambda table: table.overall.patients, default=None)
 
     def example_candidate(self) -> Candidate:
-        """Return a candidate with the median of the most prevalent taxa and of the clinical numbers in training."""
+        """Return a candidate with the median of the most prevalent taxa, and of the analytes and clinical numbers.
+
+        Raises
+        ------
+        NotServed
+            The models report no median, as of few training patients.
+        """
         taxa: dict[str, float] = {}
+        immune: dict[str, Measurement] = {}
         clinical: dict[str, float | str | bool | None] = {}
         for served in self.best:
             if served.model.validation is None:
@@ -99,10 +109,21 @@ class Catalogue:
             for column, distribution in distributions.clinical.items():
                 if isinstance(distribution, NumericDistribution) and distribution.quantiles:
                     clinical.setdefault(column, distribution.quantiles[50])
+            for analyte, measured in distributions.immune.items():
+                if (median := (measured.quantiles or {}).get(50)) is not None:
+                    reading = MeasuredValue(median, "", math.nan)
+                    immune.setdefault(analyte, Measurement(analyte, reading, cast(ImmuneUnit, measured.unit)))
+        if not taxa and not immune and not clinical:
+            raise NotServed(
+                "the models report no medians to make an example of, since they were trained on too few patients; "
+                "upload a patient's files instead"
+            )
         total = sum(taxa.values())
         profilers = [profiler for served in self.best for profiler in served.model.profilers]
         proportions = {name: median / total for name, median in taxa.items()}
-        return Candidate(clinical, StoolProfile(proportions, "proportions", profilers[0]) if taxa else None)
+        profiler = profilers[0] if profilers else None
+        profile = StoolProfile(proportions, "proportions", profiler) if taxa else None
+        return Candidate(clinical, profile, tuple(immune.values()))
 
 
 def is_promoted(alias: str) -> bool:

@@ -117,6 +117,11 @@ def test_an_unknown_patient_gets_an_error_page(visitor):
     assert "<script>alert" not in response.text
 
 
+def test_models_of_few_patients_have_no_example(visitor):
+    # The models of these tests keep no validation, so no median.
+    assert_is_page(visitor.get("/example"), 404, "too few patients")
+
+
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
 

@@ -147,8 +147,10 @@ def test_probabilities_come_first_under_promoted_models_only(page, address):
     probability = page.locator("[data-probability]").first
     assert probability.is_visible() is promoted
     assert page.get_by_text("Association, not cause. Research use").is_visible()
+    assert page.locator("[data-verdict]").count() == 2
+    assert "Evidence" in page.locator("[data-verdict]").first.inner_text()
     if not promoted:
-        assert "in the cohorts" in page.locator("h2").first.inner_text()
+        assert "in the cohorts" in page.locator(".panel h2").first.inner_text()
         page.locator("details.research > summary").click()
     assert probability.is_visible()
     no_serious_barrier(page)
@@ -180,6 +182,13 @@ def test_contributions_unfold_and_visits_have_a_course(page, address):
     step = page.locator(".reasons details").first
     step.locator("summary").click()
     assert step.locator("table").is_visible()
+    # Both outcomes share the axis, from the average training patient to this one.
+    labels = [figure.text_content().split() for figure in page.locator(".reasons svg:has(text)").all()]
+    assert labels
+    assert all(label == labels[0] for label in labels)
+    for details in page.locator("details").all():
+        details.evaluate("element => element.open = true")
+    no_serious_barrier(page)
     assert page.get_by_role("heading", name="Over the visits").is_visible()
     page.get_by_role("navigation", name="Visits").get_by_role("link").nth(1).click()
     page.wait_for_url(re.compile("visit=1"))
@@ -233,6 +242,23 @@ def test_an_upload_is_checked_before_the_prediction(page, address, clinic, tmp_p
     page.get_by_role("button", name="Check the files").click()
     assert page.get_by_role("heading", name="Not ready to predict").is_visible()
     assert page.get_by_role("button", name="Predict").count() == 0
+
+
+def test_the_example_has_a_prediction_of_both_outcomes(page, address):
+    assert page.goto(f"{address[0]}/example").status == 200
+    assert page.locator("[data-probability]").count() == 2
+    no_serious_barrier(page)
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/patients/nobody", "/patients/SIM-007?visit=last"])
+def test_an_error_is_a_page_without_barriers(chromium, address, path):
+    context = chromium.new_context()
+    page = context.new_page()
+    sign_in(page, address[0], NAME)
+    assert page.goto(address[0] + path).status in {404, 422}
+    assert page.get_by_role("link", name="Back to the candidates").is_visible()
+    no_serious_barrier(page)
+    context.close()
 
 
 def test_the_keyboard_suffices(chromium, address):

@@ -1,11 +1,12 @@
-"""The waterfall: an explanation from the log-odds of the average training patient to those of this patient."""
+"""The waterfall: an explanation from the probability of the average training patient to that of this patient."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from features.columns import Column
 from features.transforms import genus_of
@@ -17,6 +18,11 @@ MAX_STEPS = 8
 """Groups of features with a step each; one last step sums the others. Also the most features largest of a step."""
 MIN_STEP = 0.005
 """Log-odds below which a group has no step of its own."""
+
+TICK = 0.1
+"""Probability between two possible labels of the axis."""
+MAX_TICKS = 5
+"""Steps of `TICK` above which every second label is left out."""
 
 _Group = tuple[str, str]
 
@@ -59,7 +65,7 @@ class Step:
     shap : float
         Sum of the calibrated SHAP values, in log-odds.
     start, stop : float
-        Positions of both ends, as shares of the width.
+        Probability before and after the step; their difference depends on the order of the steps, their sum does not.
     n_features : int
     features : tuple of FeatureShare
         The features with the largest absolute SHAP values, largest first.
@@ -73,6 +79,11 @@ class Step:
     n_features: int
     features: tuple[FeatureShare, ...]
 
+    @property
+    def change(self) -> float:
+        """Change of the probability."""
+        return self.stop - self.start
+
 
 @dataclass(frozen=True)
 class Waterfall:
@@ -80,14 +91,48 @@ class Waterfall:
 
     Attributes
     ----------
-    block_sums : dict of str to float
-        Sum of the calibrated SHAP values of each block, in log-odds.
+    start, stop : float
+        Probability of the average training patient, and of this patient.
     steps : tuple of Step
         Largest absolute sum first; empty where no group reaches `MIN_STEP`.
     """
 
-    block_sums: dict[str, float]
+    start: float
+    stop: float
     steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis that all waterfalls of a page share.
+
+    Attributes
+    ----------
+    low, high : float
+        Probabilities at both ends, multiples of `TICK`.
+    ticks : tuple of float
+        Probabilities with a label.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def position(self, probability: float) -> float:
+        """Return the position of a probability, as a share of the width."""
+        return (probability - self.low) / (self.high - self.low)
+
+
+def shared_axis(waterfalls: Sequence[Waterfall]) -> Axis:
+    """Return the shortest axis on which all steps lie, from 0% to 100% where there are none."""
+    edges = [edge for drawing in waterfalls for step in drawing.steps for edge in (step.start, step.stop)] or [0.0, 1.0]
+    first, last = math.floor(min(edges) / TICK), math.ceil(max(edges) / TICK)
+    last = max(last, first + 1)
+    spacing = 1 if last - first <= MAX_TICKS else 2
+    ticks = [*range(first, last, spacing), last]
+    if len(ticks) > 2 and ticks[-1] - ticks[-2] < spacing:
+        del ticks[-2]
+    return Axis(first * TICK, last * TICK, tuple(tick * TICK for tick in ticks))
 
 
 def waterfall(explanation: Explanation, distributions: Distributions | None) -> Waterfall:
@@ -113,19 +158,21 @@ def waterfall(explanation: Explanation, distributions: Distributions | None) -> 
     if largest and remaining:
         contributions = [item for group in remaining for item in groups[group]]
         parts.append((("", ""), math.fsum(sums[group] for group in remaining), contributions))
-    edges = list(accumulate((shap for _, shap, _ in parts), initial=slope * explanation.base_value))
-    low, width = min(edges), (max(edges) - min(edges)) or 1.0
-    positions = [(edge - low) / width for edge in edges]
-    block_sums: defaultdict[str, float] = defaultdict(float)
-    for (block, _), shap in sums.items():
-        block_sums[block] += shap
+    base = slope * explanation.base_value + explanation.calibration.intercept
+    log_odds = list(accumulate((shap for _, shap, _ in parts), initial=base))
+    edges = [_probability(value) for value in log_odds]
     return Waterfall(
-        dict(block_sums),
-        tuple(
+        start=edges[0],
+        stop=_probability(slope * explanation.value + explanation.calibration.intercept),
+        steps=tuple(
             Step(name, block, shap, start, stop, len(items), _largest(items, slope, distributions))
-            for ((block, name), shap, items), start, stop in zip(parts, positions[:-1], positions[1:], strict=True)
+            for ((block, name), shap, items), (start, stop) in zip(parts, pairwise(edges), strict=True)
         ),
     )
+
+
+def _probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds)) if log_odds >= 0 else 1 - 1 / (1 + math.exp(log_odds))
 
 
 def _group_name(contribution: Contribution) -> str:

@@ -16,7 +16,8 @@ from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.pages.drawings.course import Course, VisitPrediction, draw_course
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
-from serving.pages.drawings.waterfall import Waterfall, waterfall
+from serving.pages.drawings.waterfall import Axis, Waterfall, shared_axis, waterfall
+from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 
@@ -38,6 +39,8 @@ class SideView:
     nearest : NearestOutcomes or None
         Outcomes of the training patients with the nearest profiles.
     waterfall : Waterfall or None
+        None where the model abstains, or cannot tell the patient from others.
+    verdict : OutcomeVerdict
     reservations : tuple of str
         Reasons against "ok", without the sentence of the evidence, which the page shows elsewhere.
     decision_curves : tuple of DecisionCurveDrawing
@@ -50,6 +53,7 @@ class SideView:
     similar: EventRate | None
     nearest: NearestOutcomes | None
     waterfall: Waterfall | None
+    verdict: OutcomeVerdict
     reservations: tuple[str, ...]
     decision_curves: tuple[DecisionCurveDrawing, ...]
 
@@ -75,6 +79,8 @@ class PredictionsView:
     plane_cohorts : tuple of PlaneCohort
     weighing : Weighing or None
         None unless both models are promoted and were trained on enough patients.
+    axis : Axis
+        Axis of both waterfalls.
     simulated : bool
         Whether any model was trained on simulated patients.
     """
@@ -89,6 +95,7 @@ class PredictionsView:
     plane_patient: PlanePatient | None
     plane_cohorts: tuple[PlaneCohort, ...]
     weighing: Weighing | None
+    axis: Axis
     simulated: bool
 
 
@@ -174,6 +181,7 @@ def predictions_view(catalogue: Catalogue, candidate: Candidate, worth: float) -
         plane_patient=plane_patient,
         plane_cohorts=plane_cohorts(counts),
         weighing=weighing,
+        axis=shared_axis([side.waterfall for side in sides if side.waterfall]),
         simulated=any(prediction.simulated for prediction in predictions),
     )
 
@@ -183,16 +191,21 @@ def _side_view(catalogue: Catalogue, prediction: Prediction) -> SideView:
     probability, explanation = prediction.probability, prediction.explanation
     group = None if probability is None else similar_predictions(validation, probability)
     distributions = validation.distributions if validation else None
-    sentence = prediction.evidence.sentence
+    evidence, rates = prediction.evidence, validation.rates if validation else None
+    rate = evidence.events / evidence.patients if evidence.patients else None
+    rate = rates.overall.rate if rates else rate
+    drawing = None if explanation is None else waterfall(explanation, distributions)
+    verdict = outcome_verdict(probability, rate, evidence, drawing)
     return SideView(
         side=side_of(prediction.outcome),
         prediction=prediction,
         promoted=is_promoted(prediction.model.alias),
-        rates=validation.rates if validation else None,
+        rates=rates,
         similar=group.outcomes if group else None,
         nearest=next((item for item in prediction.nearest if item.outcome == prediction.outcome), None),
-        waterfall=None if explanation is None else waterfall(explanation, distributions),
-        reservations=tuple(reason for reason in prediction.trust.reasons if reason != sentence),
+        waterfall=None if verdict.chance == "indistinct" else drawing,
+        verdict=verdict,
+        reservations=tuple(reason for reason in prediction.trust.reasons if reason != evidence.sentence),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
     )
 

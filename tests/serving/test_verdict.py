@@ -1,0 +1,105 @@
+"""The verdict and the waterfall of a page: fixed rules, and steps that add up to the probability."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from models.evidence import Estimate
+from models.evidence_upgrade import upgrade_evidence
+from models.prediction import Contribution, Explanation, PlattCalibration
+from serving.pages.drawings.waterfall import Step, Waterfall, shared_axis, waterfall
+from serving.pages.rendering import _ENVIRONMENT
+from serving.pages.verdict import outcome_verdict
+
+EVIDENCE = replace(
+    upgrade_evidence(
+        {"beats_chance": None, "sentence": "", "clocks": ["day_ici"], "landmark": 0.0, "simulated": False,
+         "left_out_auroc": {"value": 0.7, "low": 0.5, "high": 0.9}, "cohorts": [], "patients": 100, "events": 42,
+         "odds_ratios": []}, "objective_response",
+    ),
+    scheme="loco",
+)  # fmt: skip
+
+
+def steps(*changes: float, start: float = 0.4) -> Waterfall:
+    edges = [start]
+    for change in changes:
+        edges.append(edges[-1] + change)
+    parts = pairwise(edges)
+    return Waterfall(
+        edges[0], edges[-1], tuple(Step(f"Genus{i}", "taxa", b - a, a, b, 1, ()) for i, (a, b) in enumerate(parts))
+    )
+
+
+@pytest.mark.parametrize(
+    ("probability", "rate", "drawing", "chance"),
+    [
+        (0.30, 0.42, steps(-0.12), "about average"),
+        (0.26, 0.42, steps(-0.16), "below average"),
+        (0.60, 0.42, steps(0.2), "above average"),
+        (0.60, None, steps(0.2), "about average"),
+        (0.405, 0.42, steps(0.004, 0.001), "indistinct"),
+        (0.70, 0.42, steps(0.004, 0.001), "indistinct"),
+        # Two groups that cancel do tell the patient from others.
+        (0.40, 0.42, steps(0.05, -0.05), "about average"),
+        (None, 0.42, None, "no prediction"),
+    ],
+)
+def test_the_chance_follows_fixed_rules(probability, rate, drawing, chance):
+    verdict = outcome_verdict(probability, rate, EVIDENCE, drawing)
+    assert verdict.chance == chance
+    assert (verdict.probability is None) == (chance in {"indistinct", "no prediction"}) == (verdict.driver is None)
+
+
+@pytest.mark.parametrize(
+    ("beats_chance", "scheme", "low", "strength"),
+    [
+        (True, "loco", 0.7, "strong"), (True, "loco", 0.55, "moderate"), (True, "cv", 0.8, "moderate"),
+        (False, "loco", 0.8, "weak"), (None, "loco", 0.8, "weak"), (True, "loco", None, "moderate"),
+    ],
+)  # fmt: skip
+def test_the_strength_of_the_evidence_follows_fixed_rules(beats_chance, scheme, low, strength):
+    evidence = replace(EVIDENCE, beats_chance=beats_chance, scheme=scheme, held_out_auroc=Estimate(0.8, low, 0.9))
+    assert outcome_verdict(0.3, 0.4, evidence, steps(0.1)).strength == strength
+
+
+def test_the_sentence_states_chance_evidence_and_driver():
+    evidence = replace(EVIDENCE, beats_chance=False)
+    verdict = outcome_verdict(0.3, 0.42, evidence, steps(0.02, -0.12))
+    text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
+    assert str(text).strip() == (
+        "About average for response (30%; cohort 42%). Evidence weak: no better than chance on unseen cohorts. "
+        "Main driver: <i>Genus1</i>, which lowers it."
+    )
+
+
+def test_the_main_driver_pushes_the_way_the_chance_goes():
+    driver = outcome_verdict(0.2, 0.46, EVIDENCE, steps(0.2, -0.25, -0.15)).driver
+    assert (driver.name, driver.raises) == ("Genus1", False)
+
+
+def test_steps_lead_from_the_average_patient_to_the_probability():
+    shares = [("Blautia_obeum", "taxa", 0.9), ("IL-6", "immune", -0.4), ("age", "clinical", 0.05)]
+    explanation = Explanation(
+        "log-odds", -0.3, 0.25, [Contribution(name, block, 1.0, shap) for name, block, shap in shares],
+        PlattCalibration(0.8, -0.1),
+    )  # fmt: skip
+    drawing = waterfall(explanation, None)
+    assert drawing.start == pytest.approx(1 / (1 + math.exp(0.8 * 0.3 + 0.1)))
+    assert drawing.stop == pytest.approx(1 / (1 + math.exp(-(0.8 * 0.25 - 0.1))))
+    assert math.fsum(step.change for step in drawing.steps) == pytest.approx(drawing.stop - drawing.start)
+    assert [step.change > 0 for step in drawing.steps] == [True, False, True]
+
+
+def test_both_outcomes_share_one_axis():
+    axis = shared_axis([steps(0.1, start=0.15), steps(-0.13, start=0.72)])
+    assert (axis.low, axis.high) == (pytest.approx(0.1), pytest.approx(0.8))
+    assert axis.position(0.1) == pytest.approx(0)
+    assert axis.position(0.8) == pytest.approx(1)
+    assert axis.ticks[0] == pytest.approx(0.1)
+    assert axis.ticks[-1] == pytest.approx(0.8)
+    assert shared_axis([]).high == 1
