@@ -291,7 +291,13 @@ def _draft_declared_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]
             continue
         donor = in_yaml({"column": column, "pattern": f"^{cells[donor_rows].iloc[0]}$"})
         lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
-        received = [name for name in columns_matching(sheet, _DONOR_SAMPLE_COLUMN) if name != column]
+        # "day_fmt" resembles the name of such a column too: its cells must name donors.
+        donor_names = set(sheet.frame[donor_rows].to_numpy().ravel()) - {""}
+        received = [
+            name
+            for name in columns_matching(sheet, _DONOR_SAMPLE_COLUMN)
+            if name != column and donor_names & set(sheet.frame.loc[~donor_rows, name])
+        ]
         return lines + [f"  donor_sample: {in_yaml(name)}" for name in received[:1]], donor_rows
     return None
 
