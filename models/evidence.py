@@ -651,7 +651,7 @@ class FeatureAttribution(Documented):
 
 
 @dataclass(frozen=True)
-class Attribution(Documented):
+class ModelAttribution(Documented):
     """Contributions of features, clades and blocks to the model's predictions."""
 
     blocks: tuple[ShapShare, ...]
@@ -764,7 +764,7 @@ class Validation(Documented):
     """Response and toxicity of the training patients, counted together."""
     distributions: Distributions
     """Training distribution of each column that the model reads."""
-    attribution: Attribution | None
+    attribution: ModelAttribution | None
     """SHAP attribution; null for a model that is compared but not served."""
     sample_size: SampleSize | None
     """Riley's criteria; null for bundles older than this record."""

@@ -68,27 +68,27 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft) -> list[str]:
         lines += [f"  analyte: {in_yaml(analyte)}", f"  value: {in_yaml(value)}"]
         cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
         unit_column = next(iter(columns_matching(sheet, UNIT_COLUMN)), None)
-        stated = set(frame[unit_column]) if unit_column else {value, *columns_matching(sheet, r"^olink_?id$")}
-        if unit_column and {parse_unit(unit) for unit in stated} <= PG_PER_ML.keys():
+        unit_texts = set(frame[unit_column]) if unit_column else {value, *columns_matching(sheet, r"^olink_?id$")}
+        if unit_column and {parse_unit(unit) for unit in unit_texts} <= PG_PER_ML.keys():
             lines.append(f"  unit_column: {in_yaml(unit_column)}")
         lines += value_column_lines(sheet, patient, analyte)
     else:
         cells = {name: frame[name] for name in sheet.header if name not in (patient, time and time.column)}
-        stated = {unit for name in cells if (unit := split_name_and_unit(name)[1])} or {
+        unit_texts = {unit for name in cells if (unit := split_name_and_unit(name)[1])} or {
             read_immune_export(sheet.path).unit
         }
-    unit = _find_unit(cells, stated, sheet.path.stem, is_long=layout == "long")
+    unit = _find_unit(cells, unit_texts, sheet.path.stem, is_long=layout == "long")
     lines.append(_unit_line(unit))
     return lines + _measurement_lines(cells, is_wide=layout == "wide", unit=unit)
 
 
-def _find_unit(cells: Iterable[str], stated: set[str], file_name: str, *, is_long: bool) -> ImmuneUnit:
+def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str, *, is_long: bool) -> ImmuneUnit:
     """Return the unit that the names of analytes, columns or the file state; "unstated" where none does."""
     words = snake_case(file_name)
     if any(name.startswith(("POS_", "NEG_")) for name in cells) or "expression" in words:
         return "log2_expression"
-    units = {parse_unit(text) or text for text in stated if text}
-    if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in stated) or "npx" in words:
+    units = {parse_unit(text) or text for text in unit_texts if text}
+    if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in unit_texts) or "npx" in words:
         return "NPX"
     if units and units <= PG_PER_ML.keys() and (is_long or len(units) == 1):
         return "ng/mL" if units == {"ng/mL"} else "pg/mL"

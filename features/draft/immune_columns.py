@@ -35,17 +35,17 @@ class RowFilter(NamedTuple):
 
 def draft_row_filter(sheet: TextTable) -> RowFilter:
     """Return a table of samples alone, where a column tells samples from controls."""
-    kept: dict[str, list[str]] = {}
+    filters: dict[str, list[str]] = {}
     for column in columns_matching(sheet, _SAMPLE_TYPE):
         cells = [str(cell) for cell in sheet.frame[column].unique()]
         samples = [cell for cell in cells if cell.casefold() in _KEPT_TYPES]
         if samples and len(samples) < len(cells):
-            kept[column] = samples
-    if not kept:
+            filters[column] = samples
+    if not filters:
         return RowFilter(sheet, [])
-    filtered = sheet.keep_rows(kept)
+    filtered = sheet.keep_rows(filters)
     count = f"{len(sheet.rows) - len(filtered.rows)} of {len(sheet.rows)} rows are no samples"
-    return RowFilter(filtered, [f"  keep_rows: {in_yaml(kept)}  # guessed: {count}"])
+    return RowFilter(filtered, [f"  keep_rows: {in_yaml(filters)}  # guessed: {count}"])
 
 
 def value_column_lines(sheet: TextTable, patient: str, analyte: str) -> list[str]:

@@ -49,8 +49,8 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
     lines = []
     if covariates.lines or outcomes.lines or centre:
         n_patients = len(samples.patients & set(rows[patient]))
-        found = f"guessed: {n_patients} of {len(samples.patients)} patients found here"
-        lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}", f"  patient: {in_yaml(patient)}  # {found}"]
+        note = f"guessed: {n_patients} of {len(samples.patients)} patients found here"
+        lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}", f"  patient: {in_yaml(patient)}  # {note}"]
     if centre:
         lines.append(f"  centre: {in_yaml(centre)}  # guessed: {constant[centre].nunique()} different values")
     lines += ["  covariates:"] if covariates.columns else []

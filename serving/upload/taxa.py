@@ -200,10 +200,10 @@ def _rescale_without_left_out(
     for kind, share in shares.items():
         note = "ignored, and the taxa scaled to their total, as in training"
         report.interpret("taxa", f"{share:.0%} {kind}", note, file.name)
-    kept = 1 - math.fsum(shares.values())
-    if unit not in PROFILE_TOTAL or not shares or kept <= 0:
+    microbial_share = 1 - math.fsum(shares.values())
+    if unit not in PROFILE_TOTAL or not shares or microbial_share <= 0:
         return abundances
-    return {name: value / kept for name, value in abundances.items()}
+    return {name: value / microbial_share for name, value in abundances.items()}
 
 
 def _choose_profiler(report: Report, file: StoredFile, file_profiler: str | None) -> str | None:

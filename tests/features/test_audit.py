@@ -198,7 +198,7 @@ def test_one_sample_in_two_cohorts(spoil: Write, clean: Cohort) -> None:
     assert alarms(findings) == set()
     assert len(only(findings, "declared-twins").rows) == len(clean.samples)
 
-    accessions = {name: f"SRR{10**6 + at}" for at, name in enumerate(clean.samples["sample"])}
+    accessions = {name: f"SRR{10**6 + index}" for index, name in enumerate(clean.samples["sample"])}
     renamed = {
         "samples.csv": lambda sheet: sheet.replace({"sample": accessions, "given": accessions}),
         "stool_counts.tsv": lambda taxa: taxa.rename(columns=accessions),
@@ -234,9 +234,9 @@ def test_units_closure_and_empty_samples(
     write_cohort: Callable[..., str], tmp_path: Path, table: str, unit: str, code: str
 ) -> None:
     cohort = read_cohort(write_cohort({"taxa.csv": TABLE + table}, taxa={"unit": unit}, immune=None), tmp_path)
-    found = only(audit([cohort]), code)
-    assert found.severity == KINDS[code][0]
-    assert set(found.rows) <= {"s1", "s2", "s4", "s5", "Alpha"}
+    finding = only(audit([cohort]), code)
+    assert finding.severity == KINDS[code][0]
+    assert set(finding.rows) <= {"s1", "s2", "s4", "s5", "Alpha"}
 
 
 def test_outlying_depth_and_nearly_empty_profiles(spoil: Write, tmp_path: Path) -> None:
@@ -247,8 +247,8 @@ def test_outlying_depth_and_nearly_empty_profiles(spoil: Write, tmp_path: Path) 
     assert only(audit([spoil({"stool_counts.tsv": lose})]), "depth-outlier").rows == ("SIM-002-V1",)
     folder = simulate_trial(tmp_path / "large", n_patients=20, n_taxa=300, visits=(-7, 28)).parent
     lose(pd.read_csv(folder / "stool_counts.tsv", sep="\t")).to_csv(folder / "stool_counts.tsv", sep="\t", index=False)
-    found = audit([read_cohort(folder / "manifest.yaml", tmp_path)])
-    assert only(found, "nearly-empty").rows == ("SIM-001-V1",)
+    findings = audit([read_cohort(folder / "manifest.yaml", tmp_path)])
+    assert only(findings, "nearly-empty").rows == ("SIM-001-V1",)
 
 
 def test_taxa_under_two_names_and_few_shared_taxa(clean: Cohort, spoil: Write) -> None:
@@ -349,7 +349,7 @@ def test_blood_dated_by_one_shift_from_the_stool_of_its_visit(
     rows = [f"s{i},{patient},{day},{visit}" for i, ((patient, visit), day) in enumerate(days.items(), start=1)]
     draws = [f"{patient},{day + shift},{visit},{visit}.5" for (patient, visit), day in days.items()]
 
-    def found(draws: list[str]) -> list[Finding]:
+    def label_findings(draws: list[str]) -> list[Finding]:
         files = {
             "samples.csv": "\n".join(["sample,patient,day,visit", *rows, ""]),
             "blood.csv": "\n".join(["patient,day,visit,IL6", *draws, ""]),
@@ -357,9 +357,11 @@ def test_blood_dated_by_one_shift_from_the_stool_of_its_visit(
         path = write_cohort(files, samples={"visit": "visit"}, immune={"visit": "visit"})
         return [finding for finding in audit([read_cohort(path, tmp_path)]) if finding.code == "paired-by-label"]
 
-    (finding,) = found(draws)
+    (finding,) = label_findings(draws)
     assert finding.description.endswith(f"in all 5 visits blood is dated {shift:+d} days from stool")
-    assert not found([f"p1,{-30 + shift},1,0.5", *draws[1:-1], "p2,-4,2,1.5"])  # one visit differs: no shift of all
+    assert not label_findings(
+        [f"p1,{-30 + shift},1,0.5", *draws[1:-1], "p2,-4,2,1.5"]
+    )  # one visit differs: no shift of all
 
 
 def test_undated_visits_that_are_numbered_differently(write_cohort: Callable[..., str], tmp_path: Path) -> None:
@@ -445,8 +447,8 @@ def test_a_column_recorded_because_of_the_outcome(spoil: Write, missing: bool) -
 
 def test_missing_blood_that_predicts_the_outcome(trial: Path, spoil: Write) -> None:
     patients = pd.read_csv(trial.parent / "patients.csv")
-    drawn = patients.loc[~responders(patients) | (np.arange(len(patients)) % 4 == 0), "patient"]
-    cohort = spoil({"cytokines.csv": lambda blood: blood[blood["patient"].isin(drawn)]})
+    with_blood = patients.loc[~responders(patients) | (np.arange(len(patients)) % 4 == 0), "patient"]
+    cohort = spoil({"cytokines.csv": lambda blood: blood[blood["patient"].isin(with_blood)]})
     finding = only(audit([cohort], outcome="objective_response"), "predicts-outcome")
     assert finding.description.startswith("blood missing alone reaches AUROC 0.8")
 
@@ -456,7 +458,7 @@ def test_p_values_agree_with_permutation_tests(clean: Cohort) -> None:
     rows = first_stool_samples(clean)
     label = clean.labels.flags["objective_response"].reindex(rows["patient"]).to_numpy(bool)
     reads = clean.taxa.values.sum(axis=1)[rows.index]
-    (found,) = [test for test in tests if test.column == "reads counted"]
+    (test,) = [test for test in tests if test.column == "reads counted"]
     exact = permutation_test(
         (reads[label], reads[~label]),
         lambda a, b: abs(roc_auc_score(np.r_[np.ones(len(a)), np.zeros(len(b))], np.r_[a, b]) - 0.5),
@@ -464,17 +466,17 @@ def test_p_values_agree_with_permutation_tests(clean: Cohort) -> None:
         alternative="greater",
         rng=np.random.default_rng(0),
     )
-    assert found.p == pytest.approx(exact.pvalue, abs=0.05)
-    assert found.n == 60
+    assert test.p == pytest.approx(exact.pvalue, abs=0.05)
+    assert test.n == 60
 
 
 def test_holm_adjustment_agrees_with_statsmodels(clean: Cohort) -> None:
     rng = np.random.default_rng(3)
     for _ in range(5):
         p = rng.beta(0.3, 4, 12)
-        tests = [ChanceTest(float(x), new_finding("predicts-outcome", "a", "", [at])) for at, x in enumerate(p)]
-        found = sorted(int(finding.rows[0]) for finding in significant_findings(tests, 0.05))
-        assert found == list(np.flatnonzero(multipletests(p, 0.05, "holm")[0]))
+        tests = [ChanceTest(float(x), new_finding("predicts-outcome", "a", "", [index])) for index, x in enumerate(p)]
+        rows = sorted(int(finding.rows[0]) for finding in significant_findings(tests, 0.05))
+        assert rows == list(np.flatnonzero(multipletests(p, 0.05, "holm")[0]))
 
 
 # Where nothing is wrong
@@ -592,8 +594,8 @@ def test_definitions_of_published_labels(name: str, manifest_dict: str, cohorts_
 
 def test_findings_across_published_cohorts(cohorts_dir: Path) -> None:
     findings = audit([published(name, cohorts_dir) for name in sorted(EXPECTED)])
-    across = [f.code for f in findings if " + " in f.cohort or f.code == "few-taxa-shared"]
-    assert {code: across.count(code) for code in across} == {
+    codes = [f.code for f in findings if " + " in f.cohort or f.code == "few-taxa-shared"]
+    assert {code: codes.count(code) for code in codes} == {
         "labels-differ": 2,
         "clocks-differ": 1,
         "profilers-differ": 1,
@@ -633,8 +635,8 @@ def test_two_swapped_tubes_are_named(cohorts_dir: Path, name: str) -> None:
     names = cohort.taxa.samples
     taxa = replace(cohort.taxa.take([names[k] for k in order]), samples=names)
     (finding,) = swapped_tubes(replace(cohort, taxa=taxa))
-    named = " ".join(finding.rows)
-    assert all(f"{cohort.samples['sample'][k]} of {cohort.samples['patient'][k]} and " in named for k in (i, j))
+    swaps = " ".join(finding.rows)
+    assert all(f"{cohort.samples['sample'][k]} of {cohort.samples['patient'][k]} and " in swaps for k in (i, j))
     assert finding.severity == "warning"
     assert len(finding.rows) <= 3
 

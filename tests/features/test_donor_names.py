@@ -67,11 +67,13 @@ def test_a_recipient_of_several_donors(
     assert list(donor_samples_given(read(*cells, **samples))["p1"]) == ["D1", "D2"]
 
 
-@pytest.mark.parametrize("given", ["Donor1", "STUDY__Donor1"])
+@pytest.mark.parametrize("donor_name", ["Donor1", "STUDY__Donor1"])
 def test_donors_who_would_become_patients_are_an_error(
-    write_cohort: Callable[..., str], tmp_path: Path, given: str
+    write_cohort: Callable[..., str], tmp_path: Path, donor_name: str
 ) -> None:
-    sheet = f"sample,patient,day,given\ns1,p1,-10,{given}\ns4,p2,0,\nd1,Donor1,,\n".replace("Donor1,,", "Donor1,0,")
+    sheet = f"sample,patient,day,given\ns1,p1,-10,{donor_name}\ns4,p2,0,\nd1,Donor1,,\n".replace(
+        "Donor1,,", "Donor1,0,"
+    )
     samples = {"donor": None, "donor_sample": "given"}
     cohort = read_cohort(write_cohort({"samples.csv": sheet}, **{**PARTS, "samples": samples}), tmp_path)
     (finding,) = findings_of(cohort, "donor-is-patient")

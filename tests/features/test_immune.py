@@ -42,10 +42,8 @@ def read(tmp_path: Path) -> Read:
     return write_and_read
 
 
-def same(left: MeasuredValue, right: MeasuredValue) -> bool:
-    return left.censored == right.censored and np.array_equal(
-        [left.value, left.limit], [right.value, right.limit], equal_nan=True
-    )
+def same(a: MeasuredValue, b: MeasuredValue) -> bool:
+    return a.censored == b.censored and np.array_equal([a.value, a.limit], [b.value, b.limit], equal_nan=True)
 
 
 @pytest.mark.parametrize(

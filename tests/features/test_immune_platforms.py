@@ -56,7 +56,7 @@ def reading(table: ImmuneTable, draw: str, analyte: str) -> tuple[float, str, fl
 
 
 @pytest.mark.parametrize(
-    ("text", "expected", "shown"),
+    ("text", "expected", "text_form"),
     [
         ("*0.42", MeasuredValue(0.42, extrapolated=True), "*0.42"),
         ("* 5", MeasuredValue(5.0, extrapolated=True), "*5"),
@@ -75,10 +75,10 @@ def reading(table: ImmuneTable, draw: str, analyte: str) -> tuple[float, str, fl
         ("7.10", MeasuredValue(7.1), "7.1"),
     ],
 )
-def test_flags_of_assay_software(text: str, expected: MeasuredValue, shown: str) -> None:
+def test_flags_of_assay_software(text: str, expected: MeasuredValue, text_form: str) -> None:
     value = parse_value(text, unit="pg/mL")
     assert np.array_equal([value.value, value.limit], [expected.value, expected.limit], equal_nan=True)
-    assert (value.censored, value.extrapolated, value.text) == (expected.censored, expected.extrapolated, shown)
+    assert (value.censored, value.extrapolated, value.text) == (expected.censored, expected.extrapolated, text_form)
 
 
 @pytest.mark.parametrize("text", ["0.42*", "**3", "*", "ND", "<ULOQ", ">LOD", "* high"])

@@ -75,16 +75,16 @@ def test_a_censored_value_stays_one_and_is_in_the_models_unit() -> None:
         Measurement("CD40L", MeasuredValue(0.42, extrapolated=True), "NPX"),
     )
     explanation = predict([served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, blood)).explanation
-    shown = {c.feature: (c.value, c.reported) for c in explanation.contributions if c.block == "immune"}
-    assert shown["IL-6"] == (None, ReportedValue("<3.2", "below", 3.2))
-    assert shown["IL-8"] == (None, ReportedValue(">4", "above", 4.0))
-    assert shown["CD40L"] == (pytest.approx(0.42), ReportedValue("*0.42", None, None))
+    reported = {c.feature: (c.value, c.reported) for c in explanation.contributions if c.block == "immune"}
+    assert reported["IL-6"] == (None, ReportedValue("<3.2", "below", 3.2))
+    assert reported["IL-8"] == (None, ReportedValue(">4", "above", 4.0))
+    assert reported["CD40L"] == (pytest.approx(0.42), ReportedValue("*0.42", None, None))
     without_limit = replace(blood[0], reading=MeasuredValue(float("nan"), "below"))
     explanation = predict(
         [served(trained("elastic_net"))], Candidate({"sex": "female"}, STOOL, (without_limit, *blood[1:]))
     ).explanation
-    shown = {c.feature: (c.value, c.reported) for c in explanation.contributions if c.block == "immune"}
-    assert shown["IL-6"] == (None, ReportedValue("below range", "below", None))
+    reported = {c.feature: (c.value, c.reported) for c in explanation.contributions if c.block == "immune"}
+    assert reported["IL-6"] == (None, ReportedValue("below range", "below", None))
 
 
 def test_a_computed_feature_shows_what_was_computed() -> None:

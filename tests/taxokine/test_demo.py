@@ -168,15 +168,18 @@ def test_interrupted_while_it_trains_it_leaves_nothing_running(tmp_path: Path, n
 
 
 def test_published_cohorts_instead_of_simulated_ones(tmp_path: Path, cohorts_dir: Path) -> None:
-    done = run_demo(tmp_path, "--cohorts", "mitox lee_2022", TAXOKINE_DATA=str(cohorts_dir))
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "(simulated)" not in done.stdout
-    assert "on cohorts it had not seen this model" in done.stdout or "on held-out cohorts this model" in done.stdout
-    assert "on whom no model was trained" in done.stdout
+    completed = run_demo(tmp_path, "--cohorts", "mitox lee_2022", TAXOKINE_DATA=str(cohorts_dir))
+    assert completed.returncode == 0, completed.stderr[-2000:]
+    assert "(simulated)" not in completed.stdout
+    assert (
+        "on cohorts it had not seen this model" in completed.stdout
+        or "on held-out cohorts this model" in completed.stdout
+    )
+    assert "on whom no model was trained" in completed.stdout
     assert processes_in(tmp_path) == []
 
 
 def test_cohorts_without_outcomes_are_refused(tmp_path: Path, cohorts_dir: Path) -> None:
-    done = run_demo(tmp_path, "--cohorts", "momspi", TAXOKINE_DATA=str(cohorts_dir))
-    assert done.returncode == 2
-    assert "none of momspi defines objective_response" in done.stderr
+    completed = run_demo(tmp_path, "--cohorts", "momspi", TAXOKINE_DATA=str(cohorts_dir))
+    assert completed.returncode == 2
+    assert "none of momspi defines objective_response" in completed.stderr

@@ -9,7 +9,7 @@ import numpy as np
 
 from features.feature_table import FeatureTable
 from features.transforms import genus_of
-from models.evidence import Attribution, FeatureAttribution, ShapShare
+from models.evidence import FeatureAttribution, ModelAttribution, ShapShare
 from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 from training.validation.fold_attributions import fold_attributions
@@ -27,7 +27,7 @@ N_SHARES = 30
 
 def shap_attribution(
     table: FeatureTable, y: Vector, config: FitConfig, family: str, fit: Fit, first_seed: Sequence[HeldOut]
-) -> Attribution | None:
+) -> ModelAttribution | None:
     """Return the attribution of a model fitted to a table; None for a model without exact SHAP values.
 
     Parameters
@@ -67,7 +67,7 @@ def shap_attribution(
             )
         )
     features.sort(key=lambda feature: (-feature.mean_absolute_shap, feature.feature))
-    return Attribution(_shares(blocks), _shares(genera), tuple(features[:N_FEATURES]))
+    return ModelAttribution(_shares(blocks), _shares(genera), tuple(features[:N_FEATURES]))
 
 
 def shap_explanation(table: FeatureTable, fit: Fit) -> Explanation | None:

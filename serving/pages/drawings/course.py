@@ -56,7 +56,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Course:
+class CourseDrawing:
     """The drawing, and its numbers.
 
     Attributes
@@ -81,7 +81,7 @@ class Course:
     has_days: bool
 
 
-def draw_course(visits: Sequence[VisitPrediction], sides: Sequence[str]) -> Course:
+def draw_course(visits: Sequence[VisitPrediction], sides: Sequence[str]) -> CourseDrawing:
     """Place the predictions of at least two visits.
 
     Parameters
@@ -98,7 +98,7 @@ def draw_course(visits: Sequence[VisitPrediction], sides: Sequence[str]) -> Cour
     positions = list(zip(xs, visits, strict=True))
     later = [x for x, visit in positions if not visit.usable]
     last_usable = max((x for x, visit in positions if visit.usable), default=0)
-    return Course(
+    return CourseDrawing(
         visits=tuple(visits),
         lines=tuple(_line(side, index, positions) for index, side in enumerate(sides)),
         abstentions=tuple(x for x, visit in positions if None in visit.probabilities),

@@ -13,7 +13,7 @@ from models.prediction import NearestOutcomes, Prediction
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
-from serving.pages.drawings.course import Course, VisitPrediction, draw_course
+from serving.pages.drawings.course import CourseDrawing, VisitPrediction, draw_course
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
 from serving.pages.drawings.waterfall import Axis, Waterfall, shared_axis, waterfall
@@ -109,7 +109,7 @@ class PatientView:
     predictions: PredictionsView
     visits: tuple[str, ...] = ()
     visit: int = 0
-    course: Course | None = None
+    course: CourseDrawing | None = None
     clinic: Clinic | None = None
     request_json: str = ""
 
@@ -215,7 +215,7 @@ def _has_enough_patients(prediction: Prediction) -> bool:
     return min(events, patients - events) >= MIN_PATIENTS
 
 
-def _course(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> Course:
+def _course(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> CourseDrawing:
     visits = []
     for visit in patient.visits:
         predictions: Sequence[Prediction] = catalogue.predict(visit.candidate)

@@ -105,8 +105,8 @@ def test_immune_tables_and_sheets_read_alike(rows: list[list[str]], style: Style
     with TemporaryDirectory() as folder:
         for path in paths_of_doors(style.write(rows), Path(folder)):
             sheet = read_text_table(path)
-            shown = [[re.sub(r"\.0$", "", cell) for cell in row] for row in sheet.rows]
-            assert shown == [[re.sub(r"\.0$", "", cell) for cell in row] for row in rows[1:]]
+            cells = [[re.sub(r"\.0$", "", cell) for cell in row] for row in sheet.rows]
+            assert cells == [[re.sub(r"\.0$", "", cell) for cell in row] for row in rows[1:]]
             values = read_immune(path, spec).rows
             assert len(values) == sum(len(row) - 1 for row in rows[1:])
             assert set(values["censored"]) <= {"", "below", "above"}

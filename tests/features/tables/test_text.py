@@ -171,9 +171,9 @@ def test_frankel_typesets_its_minus_signs(cohorts_dir: Path) -> None:
 
 def test_rows_are_kept_by_the_cells_of_columns(read: Read) -> None:
     table = read("sample,type,qc\ns1,SAMPLE,PASS\nc1,CONTROL,PASS\ns2,SAMPLE,WARN\ns3,SAMPLE,PASS\n")
-    kept = table.keep_rows({"type": ["SAMPLE"], "qc": ["PASS"]})
-    assert [row[0] for row in kept.rows] == ["s1", "s3"]
-    assert kept.line_numbers == (2, 5)
+    filtered = table.keep_rows({"type": ["SAMPLE"], "qc": ["PASS"]})
+    assert [row[0] for row in filtered.rows] == ["s1", "s3"]
+    assert filtered.line_numbers == (2, 5)
     with pytest.raises(
         FileError, match="keep_rows keeps 'sample', which no row holds; the cells are 'SAMPLE', 'CONTROL'"
     ):

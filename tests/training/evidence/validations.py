@@ -8,7 +8,6 @@ import numpy as np
 
 from models.evidence import (
     AnalyteDistribution,
-    Attribution,
     AuditFinding,
     BaselinePerformance,
     CellRates,
@@ -28,6 +27,7 @@ from models.evidence import (
     LevelCount,
     LevelDistribution,
     MissingColumn,
+    ModelAttribution,
     NullComparison,
     OtherScheme,
     PermutationNull,
@@ -189,7 +189,7 @@ JOINT_COUNTS = JointCounts(
     ),
     reason=None,
 )
-ATTRIBUTION = Attribution(
+ATTRIBUTION = ModelAttribution(
     blocks=(ShapShare("taxa", 0.84), ShapShare("clinical", 0.16)),
     clades=(ShapShare("Lachnospiraceae", 0.41), ShapShare("Bacteroides", 0.22), ShapShare("not placed", 0.21)),
     features=(
@@ -360,7 +360,9 @@ def single() -> Validation:
         distributions=Distributions(
             24, {"IL-6": AnalyteDistribution(24, 0, 0, {25: 1.2, 50: 3.25, 75: 9.0}, None, "pg/mL")}, {}, {}
         ),
-        attribution=Attribution((ShapShare("immune", 0.0),), (), (FeatureAttribution("IL-6", "immune", 0.0, 0, 0.0),)),
+        attribution=ModelAttribution(
+            (ShapShare("immune", 0.0),), (), (FeatureAttribution("IL-6", "immune", 0.0, 0, 0.0),)
+        ),
         sample_size=SampleSize(24, 9, 640, 1316, "shrinkage", 0),
         audit_findings=(),
         prior_experiments=PriorExperiments(0, 0),

@@ -51,8 +51,8 @@ def test_a_sham_transplant_is_a_control(trial: Cohort, sheet: pd.DataFrame) -> N
     assert has_comparator(trial)
     # Where controls receive a sham transplant from a donor too, the stated role decides.
     transplants = trial.course.transplants.iloc[:1]
-    given = pd.concat([transplants.assign(patient=name) for name in treated.index])
-    assert has_comparator(replace(trial, course=replace(trial.course, transplants=given)))
+    transplants_to_all = pd.concat([transplants.assign(patient=name) for name in treated.index])
+    assert has_comparator(replace(trial, course=replace(trial.course, transplants=transplants_to_all)))
     assert cohort_limits(trial).has_comparator
 
 

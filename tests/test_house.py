@@ -1,0 +1,69 @@
+"""The house rules that a program can check: names, lengths, and one meaning for each class name."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = ("features", "models", "training", "serving", "taxokine", "benchmarks", "docs", "tests")
+WORDS = """
+one ones found said told mine at of given left kept seen judged about around beside among by into off it its
+they them this that these those such each asked shown taken made done drawn named held chosen tried beaten
+become became got came gone went here there whole again twice wanted meant thing things what who whom whose
+which without upon along across stated fitted bounded masked spelled reached averaged placed born called moved
+changed knows tells says stands
+"""
+VAGUE = frozenset(WORDS.split())
+"""Pronouns, participles and prepositions: they do not say what a variable holds."""
+LONGEST = 60
+
+
+def sources():
+    return [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+
+
+def bindings(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_names_say_what_they_hold(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert [f"line {line}: {name}" for line, name in bindings(tree) if name.strip("_") in VAGUE] == []
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_functions_fit_a_screen(path):
+    functions = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    lengths = {node.name: node.end_lineno - node.lineno + 1 - _docstring_lines(node) for node in functions}
+    assert {name: length for name, length in lengths.items() if length > LONGEST} == {}
+
+
+def test_no_two_public_classes_share_a_name():
+    places = defaultdict(list)
+    for path in sources():
+        if "tests" not in path.relative_to(ROOT).parts:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places[node.name].append(path.relative_to(ROOT).as_posix())
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def _docstring_lines(node):
+    first = node.body[0]
+    is_docstring = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return first.end_lineno - first.lineno + 1 if is_docstring else 0
