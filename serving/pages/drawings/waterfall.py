@@ -103,7 +103,7 @@ class Waterfall:
 
 
 @dataclass(frozen=True)
-class Axis:
+class PercentAxis:
     """The axis that all waterfalls of a page share.
 
     Attributes
@@ -123,7 +123,7 @@ class Axis:
         return (probability - self.low) / (self.high - self.low)
 
 
-def shared_axis(waterfalls: Sequence[Waterfall]) -> Axis:
+def shared_axis(waterfalls: Sequence[Waterfall]) -> PercentAxis:
     """Return the shortest axis on which all steps lie, from 0% to 100% where there are none."""
     edges = [edge for drawing in waterfalls for step in drawing.steps for edge in (step.start, step.stop)] or [0.0, 1.0]
     first, last = math.floor(min(edges) / TICK), math.ceil(max(edges) / TICK)
@@ -132,7 +132,7 @@ def shared_axis(waterfalls: Sequence[Waterfall]) -> Axis:
     ticks = [*range(first, last, spacing), last]
     if len(ticks) > 2 and ticks[-1] - ticks[-2] < spacing:
         del ticks[-2]
-    return Axis(first * TICK, last * TICK, tuple(tick * TICK for tick in ticks))
+    return PercentAxis(first * TICK, last * TICK, tuple(tick * TICK for tick in ticks))
 
 
 def waterfall(explanation: Explanation, distributions: Distributions | None) -> Waterfall:

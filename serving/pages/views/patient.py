@@ -16,7 +16,7 @@ from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.pages.drawings.course import CourseDrawing, VisitPrediction, draw_course
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
-from serving.pages.drawings.waterfall import Axis, Waterfall, shared_axis, waterfall
+from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis, waterfall
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
@@ -79,8 +79,8 @@ class PredictionsView:
     plane_cohorts : tuple of PlaneCohort
     weighing : Weighing or None
         None unless both models are promoted and were trained on enough patients.
-    axis : Axis
-        Axis of both waterfalls.
+    axis : PercentAxis
+        PercentAxis of both waterfalls.
     simulated : bool
         Whether any model was trained on simulated patients.
     """
@@ -95,7 +95,7 @@ class PredictionsView:
     plane_patient: PlanePatient | None
     plane_cohorts: tuple[PlaneCohort, ...]
     weighing: Weighing | None
-    axis: Axis
+    axis: PercentAxis
     simulated: bool
 
 
