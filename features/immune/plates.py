@@ -40,6 +40,9 @@ def shift_plates(path: Path, rows: pd.DataFrame, key: Sequence[str], reference: 
     Notes
     -----
     Bridging as Olink describes it, `olink_normalization` in OlinkAnalyze, which advises 8 to 16 bridging samples.
+
+    The shifts are fitted outside the folds and to draws of any day. Each difference is one draw's against itself, so it
+    holds the plates' difference and no biology: neither an outcome, nor another fold, nor a later day enters a feature.
     """
     names = list(dict.fromkeys(rows["plate"]))
     if reference not in names:

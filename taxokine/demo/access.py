@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from pydantic import TypeAdapter
+
 from serving.accounts import open_accounts
+from serving.schemas import PredictionResponse
 
 USER = "demo"
 KEY_FILE = "key"
@@ -50,11 +53,10 @@ def open_access(server: str, mlflow: str, folder: Path) -> Access:
     return access
 
 
-def request_prediction(access: Access, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a request as a file, send it to the server, and return the response's body."""
+def request_prediction(access: Access, request: Mapping[str, Any]) -> PredictionResponse:
+    """Write a request as a file, send it to the server, and return its response, checked against the contract."""
     body = json.dumps(request, allow_nan=False, indent=1).encode()
     (access.folder / REQUEST_FILE).write_bytes(body + b"\n")
     headers = {"Authorization": f"Bearer {access.key}", "Content-Type": "application/json"}
     with urlopen(Request(f"{access.server}/v1/predictions", body, headers), timeout=60) as response:
-        content: dict[str, Any] = json.load(response)
-    return content
+        return TypeAdapter(PredictionResponse).validate_json(response.read())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from os.path import relpath
-from typing import Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from serving.schemas import PredictionResponse
 from taxokine.demo.access import KEY_FILE, REQUEST_FILE, Access
 from taxokine.demo.candidates import ShownCandidate
 from taxokine.reports.experiments import promotion_report, result_report
@@ -22,13 +22,13 @@ from training.experiment import Result
 def demo_report(
     access: Access,
     candidate: ShownCandidate,
-    prediction: dict[str, Any],
+    response: PredictionResponse,
     trained: Sequence[tuple[Result, Promotion]],
 ) -> Iterator[RenderableType]:
     """Yield where to sign in, one candidate's prediction, where to compare the models, and the models."""
     yield ""
     yield Text("One candidate on whom no model was trained" if candidate.unseen else _TRAINED_ON, "bold")
-    yield from prediction_report(prediction)
+    yield from prediction_report(response)
     for result, promotion in trained:
         yield ""
         yield Text(f"Models of {result.outcome}", "bold")

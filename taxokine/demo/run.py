@@ -72,9 +72,9 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
         command = [sys.executable, "-m", "taxokine", "serve", "--port", str(server_port), "--clinic", candidate.cohort]
         server_ready = stack.enter_context(background_process("server", command, folder / "server.log"))
         server_ready(f"{access.server}/readyz")
-        prediction = request_prediction(access, candidate.request)
+        response = request_prediction(access, candidate.request)
         mlflow_ready(f"{access.mlflow}/health")
-        show(demo_report(access, candidate, prediction, trained))
+        show(demo_report(access, candidate, response, trained))
         if not once:
             click.secho(f"\nOpen {access.server}; Ctrl-C ends the demo.", bold=True)
             _wait()

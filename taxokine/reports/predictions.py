@@ -3,63 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
 
 from taxokine.terminal import facts
 
+if TYPE_CHECKING:
+    from models.prediction import Contribution, Explanation, Prediction
+    from serving.schemas import PredictionResponse
+
 CONTRIBUTIONS_SHOWN = 8
 
 
-def prediction_report(response: dict[str, Any]) -> Iterator[RenderableType]:
-    """Yield the server's response for one candidate, with the largest contributions to each prediction.
-
-    Parameters
-    ----------
-    response : dict
-        The body of `POST /v1/predictions`, as the OpenAPI document describes it.
-    """
-    yield Text(f"candidate {response['patient']['id']}{' (simulated)' if response['simulated'] else ''}", "bold")
-    for prediction in response["answers"]:
+def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
+    """Yield the server's response for one candidate, with the largest contributions to each prediction."""
+    yield Text(f"candidate {response.patient.id}{' (simulated)' if response.simulated else ''}", "bold")
+    for prediction in response.answers:
         yield ""
-        probability = "abstains" if prediction["probability"] is None else f"{prediction['probability']:.0%}"
-        yield f"{prediction['outcome']}: {probability}   ({prediction['definition']})"
-        yield facts([*_standing(prediction), *_reasons(prediction["explanation"])])
+        probability = "abstains" if prediction.probability is None else f"{prediction.probability:.0%}"
+        yield f"{prediction.outcome}: {probability}   ({prediction.definition})"
+        yield facts([*_standing(prediction), *_reasons(prediction.explanation)])
     yield ""
-    benefit = response["benefit"]
+    benefit = response.benefit
     bounds = (
-        f"not bounded, {benefit['reason']}"
-        if benefit["low"] is None
-        else f"between {benefit['low']:.0%} and {benefit['high']:.0%}"
+        f"not bounded, {benefit.reason}"
+        if benefit.low is None or benefit.high is None
+        else f"between {benefit.low:.0%} and {benefit.high:.0%}"
     )
     yield f"benefit (response without toxicity): {bounds}"
     yield ""
-    yield response["notice"]
+    yield response.notice
 
 
-def _standing(prediction: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    model, sentence = prediction["model"], prediction["evidence"]["sentence"]
-    yield "model", f"{model['name']}/{model['version']}, {model['family']} on {' + '.join(model['blocks'])}"
+def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
+    model, sentence = prediction.model, prediction.evidence.sentence
+    yield "model", f"{model.name}/{model.version}, {model.family} on {' + '.join(model.blocks)}"
     yield "evidence", sentence
     # The evidence's own sentence is among the reasons too, where it limits trust.
-    reasons = [reason for reason in prediction["trust"]["reasons"] if reason != sentence]
-    yield "trust", "\n- ".join([prediction["trust"]["verdict"], *reasons])
+    reasons = [reason for reason in prediction.trust.reasons if reason != sentence]
+    yield "trust", "\n- ".join([prediction.trust.verdict, *reasons])
 
 
-def _reasons(explanation: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
+def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:
     if explanation is None:
         return
-    yield "log-odds", f"{explanation['base_value']:+.2f} on average, {explanation['value']:+.2f} for this candidate, by"
-    largest = sorted(explanation["contributions"], key=lambda contribution: -abs(contribution["shap"]))
+    yield "log-odds", f"{explanation.base_value:+.2f} on average, {explanation.value:+.2f} for this candidate, by"
+    largest = sorted(explanation.contributions, key=lambda contribution: -abs(contribution.shap))
     for contribution in largest[:CONTRIBUTIONS_SHOWN]:
-        name = f"{contribution['feature']} ({contribution['block']})"
-        yield "", f"{contribution['shap']:+.3f}  {name}: {_value_text(contribution)}"
+        name = f"{contribution.feature} ({contribution.block})"
+        yield "", f"{contribution.shap:+.3f}  {name}: {_value_text(contribution)}"
 
 
-def _value_text(contribution: dict[str, Any]) -> str:
+def _value_text(contribution: Contribution) -> str:
     """Return a measurement as reported: a number, "<3.2", "*0.42 (extrapolated)" or "not measured"."""
-    if reported := contribution.get("reported"):
-        return f"{reported['text']}{' (extrapolated)' if reported['side'] is None else ''}"
-    return "not measured" if contribution["value"] is None else f"{contribution['value']:.4g}"
+    if reported := contribution.reported:
+        return f"{reported.text}{' (extrapolated)' if reported.side is None else ''}"
+    return "not measured" if contribution.value is None else f"{contribution.value:.4g}"
