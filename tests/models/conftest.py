@@ -14,7 +14,7 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from features.columns import BLOCKS
-from features.feature_table import Block, CohortContext, FeatureTable
+from features.feature_table import Block, FeatureTable
 from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representation
@@ -24,6 +24,8 @@ from models.families import FAMILIES
 from models.prediction import ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
 from training.evidence.distributions import training_distributions
+
+from ..invented import cohort_context
 
 # A busy machine is no failure.
 settings.register_profile("models", deadline=None)
@@ -72,23 +74,7 @@ def invented(n: int = 60, n_taxa: int = 25, seed: int = 0) -> FeatureTable:
         clinical=Block(("age", "sex=female", "sex=male"), clinical),
         technical=Block((), np.empty((n, 0))),
         units=dict(UNITS),
-        cohorts={
-            "invented": CohortContext(
-                title="Invented",
-                simulated=True,
-                same_patients_as=(),
-                clock="day_ici",
-                index_event="first dose",
-                landmark=0.0,
-                window=90.0,
-                dated=True,
-                profiler=PROFILER,
-                rank="species",
-                outcomes={},
-                citation="",
-                licence="",
-            )
-        },
+        cohorts={"invented": cohort_context(profiler=PROFILER)},
         notes=(),
     )
 

@@ -24,7 +24,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from features.feature_table import Block, CohortContext, FeatureTable
+from features.feature_table import Block, FeatureTable
 from models.bundle import Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
@@ -35,6 +35,8 @@ from models.reference import fit_reference_set
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.database import open_database
+
+from ..invented import cohort_context
 
 PASSWORD = "of/the d@tabase?"
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
@@ -54,23 +56,7 @@ def table(n: int = 80, n_taxa: int = 40) -> FeatureTable:
         clinical=Block(("age", "sex=female", "sex=male"), clinical),
         technical=Block((), np.empty((n, 0))),
         units=dict.fromkeys(("IL-6", "IL-8", "IL-10", "TNF-a"), "pg/mL"),
-        cohorts={
-            "made_up": CohortContext(
-                title="Invented",
-                simulated=True,
-                same_patients_as=(),
-                clock="day_ici",
-                index_event="first dose",
-                landmark=0.0,
-                window=90.0,
-                dated=True,
-                profiler=None,
-                rank="species",
-                outcomes={},
-                citation="",
-                licence="",
-            )
-        },
+        cohorts={"made_up": cohort_context()},
         notes=(),
     )
 

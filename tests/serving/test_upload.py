@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.feature_table import Block, CohortContext, FeatureTable
+from features.feature_table import Block, FeatureTable
 from features.immune import ImmuneSpec, read_immune
 from features.taxa import read_taxa
 from models.bundle import Model
@@ -28,6 +28,8 @@ from models.predict import ServedModel, predict
 from models.reference import fit_reference_set
 from serving.schemas import PredictionRequest
 from serving.upload import Field, Form, Upload, UploadedFile, intake, understand
+
+from ..invented import cohort_context
 
 Models = dict[str, list[ServedModel]]
 METAPHLAN = "mpa_vOct22_CHOCOPhlAnSGB_202212"
@@ -41,23 +43,7 @@ def table(blocks: dict[str, Block], units: dict[str, Any]) -> FeatureTable:
         rows=pd.DataFrame({"patient": range(n)}),
         **{name: blocks.get(name, none) for name in ("taxa", "immune", "clinical", "technical")},
         units=units,
-        cohorts={
-            "real": CohortContext(
-                title="Invented",
-                simulated=True,
-                same_patients_as=(),
-                clock="day_ici",
-                index_event="first dose",
-                landmark=0.0,
-                window=90.0,
-                dated=True,
-                profiler=None,
-                rank="species",
-                outcomes={},
-                citation="",
-                licence="",
-            )
-        },
+        cohorts={"real": cohort_context()},
         notes=(),
     )
 
