@@ -20,6 +20,7 @@ from features.immune.replicates import resolve_replicates
 from features.immune.specification import ImmuneSpec, SideColumn
 from features.immune.table import MEASUREMENT_COLUMNS, ImmuneTable
 from features.measured_values import MISSING_MARKS, CensoredSide, MeasuredValue, parse_value
+from features.tables.decimals import is_number, parse_number
 from features.tables.text import TextTable
 from features.units import ImmuneUnit, convert, measurement_kind, parse_unit
 
@@ -292,13 +293,9 @@ def _own_limit(text: str) -> float:
     """Return the limit that stands on a value's own row, NaN where there is none."""
     if text.casefold() in MISSING_MARKS:
         return math.nan
-    try:
-        limit = float(text.replace("\N{MINUS SIGN}", "-"))
-    except ValueError:
-        limit = math.inf
-    if not math.isfinite(limit):
+    if not is_number(text):
         raise InputError(f"its limit is {text!r}; expected a number, or nothing")
-    return limit
+    return parse_number(text)
 
 
 def _stated_side(cell: str, value: MeasuredValue, column: SideColumn) -> CensoredSide:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from features.columns import levels_by_field
 from features.draft import CLINICAL_COLUMN, PATIENT_COLUMN, FileKind, find_file_kind, find_immune_layout, names_matching
 from features.immune import read_immune_export
 from features.measured_values import MISSING_MARKS
+from features.tables.decimals import is_number, parse_number
 from features.tables.text import TextTable
 from features.units import split_name_and_unit
 from serving.upload.form import DESCRIPTIONS, Field
@@ -61,11 +60,7 @@ def check_one_patient(table: TextTable, file: StoredFile) -> None:
 
 def finite_number(text: str) -> float | None:
     """Return the number that a cell contains; None if it contains none."""
-    try:
-        number = float(text.replace("\N{MINUS SIGN}", "-"))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+    return parse_number(text) if is_number(text) else None
 
 
 def _possible_fields(table: TextTable, training: TrainingColumns) -> list[Field]:

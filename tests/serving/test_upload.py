@@ -567,6 +567,7 @@ def test_clinical_fields_are_read(models: Models) -> None:
     [
         (b"age,sex\n61,other\n", "value", "sex"),
         (b"age,sex\nold,male\n", "value", "age"),
+        (b"age,sex\n6_1,male\n", "value", "age"),
         (b"age,sex\n610,male\n", "out_of_range", "age"),
         (b"age,sex,shoe size\n61,male,44\n", "unknown_column", "shoe size"),
         (b"patient,age,sex\na,61,male\nb,62,male\n", "several_patients", "patient"),
