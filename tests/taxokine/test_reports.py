@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from models.prediction import Contribution, Explanation, PlattCalibration, ReportedValue
 from taxokine.reports.experiments import promotion_report
 from taxokine.reports.predictions import _reasons
 from taxokine.terminal import WIDTH, bars, facts, show
@@ -46,17 +47,12 @@ def test_long_facts_fit_the_width(capsys):
 
 
 def test_a_censored_value_is_printed_as_reported():
-    explanation = {
-        "base_value": 0.1,
-        "value": 0.5,
-        "contributions": [
-            {"feature": "IL-6", "block": "immune", "value": None, "shap": 0.3,
-             "reported": {"text": "<3.2", "side": "below", "limit": 3.2}},
-            {"feature": "IL-8", "block": "immune", "value": 0.42, "shap": 0.2,
-             "reported": {"text": "*0.42", "side": None, "limit": None}},
-            {"feature": "TNF-a", "block": "immune", "value": None, "shap": 0.1, "reported": None},
-        ],
-    }  # fmt: skip
+    contributions = [
+        Contribution("IL-6", "immune", None, 0.3, ReportedValue("<3.2", "below", 3.2)),
+        Contribution("IL-8", "immune", 0.42, 0.2, ReportedValue("*0.42", None, None)),
+        Contribution("TNF-a", "immune", None, 0.1),
+    ]
+    explanation = Explanation("log-odds", 0.1, 0.5, contributions, PlattCalibration(1.0, 0.0))
     lines = [text for _, text in _reasons(explanation)]
     assert lines[1:] == [
         "+0.300  IL-6 (immune): <3.2",

@@ -105,6 +105,12 @@ def sign_in(page: Any, url: str, name: str) -> None:
     page.wait_for_url(f"{url}/")
 
 
+def follow(page: Any, control: Any) -> None:
+    """Click a link or a button, and wait until the page that it leads to is loaded."""
+    with page.expect_event("load"):
+        control.click()
+
+
 def no_serious_barrier(page: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
@@ -127,13 +133,13 @@ def test_the_list_says_who_is_known_and_ranks_only_by_a_promoted_model(page, add
     assert (page.get_by_role("link", name="By predicted benefit").count() == 1) is promoted
     no_serious_barrier(page)
     if promoted:
-        page.get_by_role("link", name="By predicted benefit").click()
+        follow(page, page.get_by_role("link", name="By predicted benefit"))
         high, low = (
             page.locator("table.candidates tbody tr").nth(i).locator("td.n").first.inner_text() for i in (0, 200)
         )
         assert int(high[:-1]) > int(low[:-1])
     page.get_by_label("Find a patient").fill("SIM-007")
-    page.get_by_role("button", name="Find").click()
+    follow(page, page.get_by_role("button", name="Find"))
     assert page.locator("table.candidates tbody tr").count() == 1
     # The server ranks promoted models only, whatever the address says.
     page.goto(f"{url}/?sort=benefit")
@@ -222,14 +228,14 @@ def test_an_upload_is_checked_before_the_prediction(page, address, clinic, tmp_p
     profiles = pd.read_csv(clinic / "trial" / "stool_counts.tsv", sep="\t", index_col=0)
     profile = tmp_path / "profile.tsv"
     profiles[["SIM-007-V1"]].to_csv(profile, sep="\t")
-    page.get_by_role("link", name="Upload", exact=True).click()
+    follow(page, page.get_by_role("link", name="Upload", exact=True))
     no_serious_barrier(page)
     page.get_by_label("Stool profile").set_input_files(profile)
-    page.get_by_role("button", name="Check the files").click()
+    follow(page, page.get_by_role("button", name="Check the files"))
     assert "nothing has been predicted yet" in page.locator("main").inner_text()
     assert "counts" in page.locator("main").inner_text()
     no_serious_barrier(page)
-    page.get_by_role("button", name="Predict").click()
+    follow(page, page.get_by_role("button", name="Predict"))
     page.wait_for_url(f"{url}/answer")
     assert page.locator("[data-probability]").count() + page.get_by_text("The model abstains").count() >= 2
     # Numbers in percent, stated to be proportions, prevent the prediction.
@@ -239,7 +245,7 @@ def test_an_upload_is_checked_before_the_prediction(page, address, clinic, tmp_p
     page.get_by_label("Stool profile").set_input_files(profile)
     page.get_by_text("State what the files do not report").click()
     page.get_by_label("Unit of the profile").select_option("proportions")
-    page.get_by_role("button", name="Check the files").click()
+    follow(page, page.get_by_role("button", name="Check the files"))
     assert page.get_by_role("heading", name="Not ready to predict").is_visible()
     assert page.get_by_role("button", name="Predict").count() == 0
 
@@ -305,10 +311,10 @@ def test_researchers_see_models_cards_and_drift(chromium, address):
     context = chromium.new_context()
     researcher = context.new_page()
     sign_in(researcher, url, "ada")
-    researcher.get_by_role("link", name="Models").click()
+    follow(researcher, researcher.get_by_role("link", name="Models"))
     # Two outcomes; with the alias candidate, the best models of taxa and of immune markers alone are served too.
     assert researcher.get_by_text("Do the candidates resemble the training patients?").count() == (2 if promoted else 6)
     no_serious_barrier(researcher)
-    researcher.get_by_role("link", name="model card").first.click()
+    follow(researcher, researcher.get_by_role("link", name="model card").first)
     assert "AUROC" in researcher.content()
     context.close()

@@ -1,0 +1,72 @@
+"""What every record of evidence is made of: documented fields, estimates with their interval, rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+Scheme = Literal["loco", "cv"]
+"""How rows are held out: each cohort in turn (leave one cohort out), or patients within cohorts (cross-validation)."""
+Severity = Literal["error", "warning", "note"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Documented:
+    """A record whose fields are documented by the string below each, and whose JSON holds these fields only."""
+
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Estimate(Documented):
+    """An estimate with its 95% confidence interval; all null where it cannot be estimated."""
+
+    value: float | None
+    """Point estimate."""
+    low: float | None
+    """Lower end of the interval."""
+    high: float | None
+    """Upper end of the interval."""
+
+
+@dataclass(frozen=True)
+class EventRate(Documented):
+    """Share of patients who had the outcome, with its exact 95% interval (Clopper and Pearson)."""
+
+    patients: int
+    """Patients whose outcome is known."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    rate: Share | None
+    """Their share; null without patients."""
+    low: Share
+    """Lower end of the interval."""
+    high: Share
+    """Upper end of the interval."""
+
+
+@dataclass(frozen=True)
+class RandomEffectsSummary(Documented):
+    """Random-effects meta-analysis over cohorts, on the scale of the estimate.
+
+    Intervals are null below two cohorts, the prediction interval below three.
+    """
+
+    k: int
+    """Cohorts in which the quantity can be estimated."""
+    mean: float | None
+    """Random-effects mean."""
+    low: float | None
+    """Lower end of its 95% interval (Hartung and Knapp)."""
+    high: float | None
+    """Upper end of the interval."""
+    prediction_low: float | None
+    """Lower end of the 95% prediction interval for a new cohort."""
+    prediction_high: float | None
+    """Upper end of the prediction interval."""
+    tau2: float | None
+    """Variance between cohorts, on the scale of the log-odds (Paule and Mandel)."""
+    i2: float | None
+    """Share of the total variance that lies between cohorts."""

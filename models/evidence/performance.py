@@ -1,0 +1,253 @@
+"""Performance of a model on held-out patients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.evidence.estimates import Documented, Estimate, EventRate, Scheme, Share
+
+
+@dataclass(frozen=True)
+class CohortCalibration(Documented):
+    """Calibration of the held-out probabilities in one cohort."""
+
+    in_the_large: float | None
+    """Observed prevalence minus mean predicted probability; null where an old bundle does not report it."""
+    intercept: float | None
+    """What must be added to the log-odds at a slope of 1; null in a cohort of one class."""
+    slope: Estimate
+    """Calibration slope of the log-odds; 1 is ideal."""
+
+
+@dataclass(frozen=True)
+class RangeCoverage(Documented):
+    """Coverage of the Venn-Abers ranges on held-out patients of one cohort."""
+
+    low: float
+    """Mean lower end of the ranges."""
+    high: float
+    """Mean upper end of the ranges."""
+    observed: float
+    """Prevalence."""
+    inside: bool
+    """Whether the prevalence lies within the mean range."""
+    width: float
+    """Mean width of the ranges."""
+
+
+@dataclass(frozen=True)
+class SetCoverage(Documented):
+    """Coverage of the conformal prediction sets on held-out patients of one cohort."""
+
+    level: Share
+    """Share of patients whose set should contain their outcome."""
+    coverage: Share
+    """Share of patients whose set contains their outcome."""
+    single: Share
+    """Share of patients whose set holds one label."""
+    both: Share
+    """Share of patients whose set holds both labels."""
+    none: Share
+    """Share of patients whose set is empty."""
+
+
+@dataclass(frozen=True)
+class CohortPerformance(Documented):
+    """Held-out performance in one cohort."""
+
+    cohort: str
+    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    patients: int
+    """Held-out patients."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    prevalence: float | None
+    """Share of them who had the outcome; null where an old bundle does not report it."""
+    auroc: Estimate
+    """Area under the ROC curve."""
+    auprc: Estimate
+    """Area under the precision-recall curve (average precision)."""
+    brier: float | None
+    """Brier score."""
+    prevalence_brier: float | None
+    """Brier score of predicting the cohort's own prevalence."""
+    brier_skill: float | None
+    """Share by which the first Brier score is below the second; null in a cohort of one class."""
+    calibration: CohortCalibration
+    """Calibration of the probabilities."""
+    venn_abers: RangeCoverage | None
+    """Coverage of the Venn-Abers ranges; null where not computed."""
+    conformal: SetCoverage | None
+    """Coverage of the conformal sets; null where not computed."""
+
+
+@dataclass(frozen=True)
+class PooledPerformance(Documented):
+    """Held-out performance within cohorts, averaged over them with their patients as weights."""
+
+    auroc: Estimate
+    """Area under the ROC curve."""
+    auprc: Estimate
+    """Area under the precision-recall curve."""
+    brier: float | None
+    """Brier score."""
+    prevalence_brier: float | None
+    """Brier score of predicting each cohort's own prevalence."""
+    brier_skill: float | None
+    """Share by which the first Brier score is below the second."""
+
+
+@dataclass(frozen=True)
+class SeedSpread(Documented):
+    """Held-out AUROC of the whole pipeline, repeated with other seeds."""
+
+    n: int
+    """Seeds."""
+    mean: float | None
+    """Mean AUROC."""
+    sd: float | None
+    """Standard deviation; null with one seed."""
+    values: tuple[float | None, ...]
+    """AUROC of each seed."""
+
+
+@dataclass(frozen=True)
+class OtherScheme(Documented):
+    """Held-out AUROC under the other scheme of holding out."""
+
+    scheme: Scheme
+    """The other scheme."""
+    auroc: Estimate
+    """Held-out AUROC within cohorts."""
+
+
+@dataclass(frozen=True)
+class NullComparison(Documented):
+    """Observed AUROC against a permutation null."""
+
+    n: int
+    """Permutations whose AUROC could be computed."""
+    observed: float | None
+    """Held-out AUROC with the outcomes as observed."""
+    p: float
+    """Share of AUROCs that reach the observed one, this one counted (Phipson and Smyth)."""
+    mean: float
+    """Mean of the null."""
+    sd: float | None
+    """Standard deviation of the null."""
+    percentile_95: float
+    """95th percentile of the null."""
+
+
+@dataclass(frozen=True)
+class PermutationNull(Documented):
+    """The pipeline refitted to outcomes permuted within cohort."""
+
+    model: NullComparison
+    """Against this model's own null."""
+    best_of_all: NullComparison
+    """Against the best of all models that compete, chosen anew for each permutation."""
+    models: int
+    """Models that compete."""
+
+
+@dataclass(frozen=True)
+class BaselinePerformance(Documented):
+    """Held-out performance of a baseline on the same folds."""
+
+    name: str
+    """Name of the baseline."""
+    patients: int
+    """Held-out patients."""
+    auroc: Estimate
+    """AUROC within cohorts."""
+    brier: float | None
+    """Brier score."""
+
+
+@dataclass(frozen=True)
+class GainOverBaseline(Documented):
+    """Difference of AUROC between the model and the strongest covariate baseline, on the same patients."""
+
+    baseline: str
+    """Name of the baseline."""
+    difference: Estimate
+    """AUROC of the model minus that of the baseline, with its paired bootstrap interval."""
+
+
+@dataclass(frozen=True)
+class CohortDecisionCurve(Documented):
+    """Net benefit in one cohort, per patient, over threshold probabilities."""
+
+    cohort: str
+    """Name of the cohort."""
+    patients: int
+    """Held-out patients."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    indicative: bool
+    """Whether the curve is indicative only: fewer than 100 events, or than 100 patients without one."""
+    thresholds: tuple[float, ...]
+    """Threshold probabilities."""
+    model: tuple[float, ...]
+    """Net benefit of acting on the model."""
+    low: tuple[float, ...]
+    """Lower end of its 95% bootstrap band."""
+    high: tuple[float, ...]
+    """Upper end of the band."""
+    treat_all: tuple[float, ...]
+    """Net benefit of acting on everyone."""
+
+
+@dataclass(frozen=True)
+class VerdictPerformance(Documented):
+    """Held-out performance among patients whose profile received one verdict of the applicability domain."""
+
+    verdict: str
+    """Verdict: ok, use with care or abstain."""
+    patients: int
+    """Held-out patients."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    auroc: float | None
+    """AUROC within cohorts."""
+    brier: float | None
+    """Brier score."""
+
+
+@dataclass(frozen=True)
+class VerdictDifference(Documented):
+    """Difference of the Brier score between patients with and without the verdict "ok"."""
+
+    brier_difference: float
+    """Brier score without "ok" minus Brier score with it."""
+    detectable: float
+    """Smallest difference that so many patients show with a power of 80%."""
+
+
+@dataclass(frozen=True)
+class ProbabilityGroup(Documented):
+    """Held-out patients whose predicted probability lies in one interval, and their outcomes."""
+
+    probability_from: Share
+    """Lower end of the interval, which belongs to it."""
+    probability_to: Share
+    """Upper end of the interval, which belongs to the next one; the last group includes 1."""
+    outcomes: EventRate
+    """Outcomes of these patients."""
+
+
+@dataclass(frozen=True)
+class Subgroup(Documented):
+    """Held-out AUROC in one subgroup."""
+
+    column: str
+    """Column that defines the subgroup, such as sex."""
+    level: str
+    """Level of the column, or side of its median."""
+    patients: int
+    """Held-out patients."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    auroc: Estimate
+    """AUROC within cohorts."""

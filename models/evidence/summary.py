@@ -1,0 +1,135 @@
+"""The summary of a model's evidence that a bundle keeps and each prediction repeats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+from pydantic import JsonValue, TypeAdapter
+
+from models.evidence.estimates import Documented, Estimate, Scheme
+
+
+@dataclass(frozen=True)
+class TrainingCohort(Documented):
+    """A published or local cohort that the model was trained on."""
+
+    name: str
+    """Name of the cohort's manifest."""
+    title: str
+    """Title of the cohort."""
+    clock: str
+    """Clock on which its days are counted, such as day_ici."""
+    index_event: str
+    """Event on day 0 of the clock, such as the first dose."""
+    profiler: str | None
+    """Profiler and database of its taxa; null where not reported."""
+    citation: str
+    """Publication to cite."""
+    licence: str
+    """Licence of its data."""
+    simulated: bool
+    """Whether its patients are simulated."""
+
+
+@dataclass(frozen=True)
+class CohortAuroc(Documented):
+    """Held-out AUROC of the model in one cohort."""
+
+    cohort: str
+    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    patients: int
+    """Held-out patients."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    auroc: Estimate
+    """Held-out AUROC; all null in a cohort in which everyone or no one had the outcome."""
+
+
+@dataclass(frozen=True)
+class PooledOddsRatio(Documented):
+    """Odds ratio of response and toxicity, pooled over the training cohorts (Mantel and Haenszel)."""
+
+    response: str
+    """Id of the response."""
+    toxicity: str
+    """Id of the toxicity."""
+    patients: int
+    """Training patients whose response and toxicity are both known; at least 100."""
+    value: float
+    """Pooled odds ratio."""
+    low: float
+    """Lower end of the 95% interval."""
+    high: float
+    """Upper end of the 95% interval."""
+
+
+@dataclass(frozen=True)
+class Evidence(Documented):
+    """Summary of what a model was trained on and how it performed on held-out patients."""
+
+    outcome: str
+    """Id of the outcome, such as objective_response or toxicity_3."""
+    definition: str
+    """Clinical definition of the outcome."""
+    sentence: str
+    """The evidence in one sentence, without a full stop."""
+    beats_chance: bool | None
+    """Whether the held-out AUROC exceeds chance by its interval and by the permutation null; null without that null."""
+    simulated: bool
+    """Whether any training patient is simulated."""
+    pooled_labels: bool
+    """Whether published labels of different meaning were pooled."""
+    patients: int
+    """Training patients; 0 where an old bundle does not report it."""
+    events: int
+    """Training patients who had the outcome."""
+    cohorts: tuple[TrainingCohort, ...]
+    """Training cohorts."""
+    landmark: float
+    """Last day, on the model's clock, on which a measurement may enter."""
+    window: float
+    """Most days by which a measurement may precede the landmark."""
+    clocks: tuple[str, ...]
+    """Clocks of the training cohorts."""
+    scheme: Scheme
+    """How patients were held out: "loco", each cohort in turn; "cv", patients within cohorts."""
+    held_out_auroc: Estimate
+    """Held-out AUROC: the random-effects mean over cohorts, or the one cohort's."""
+    held_out_brier: float | None
+    """Held-out Brier score."""
+    prevalence_brier: float | None
+    """Brier score of predicting each cohort's own prevalence, for comparison."""
+    per_cohort: tuple[CohortAuroc, ...]
+    """Held-out AUROC in each cohort."""
+    odds_ratios: tuple[PooledOddsRatio, ...]
+    """Odds ratios of this outcome with those of the other side (response, toxicity)."""
+    models_compared: int
+    """Models that the experiment trained, of which the best is chosen."""
+    notes: tuple[str, ...]
+    """Remarks on the training data."""
+    taxokine_version: str
+    """Version of Taxokine that trained the model."""
+
+    @staticmethod
+    def from_json(content: JsonValue) -> Evidence:
+        """Read evidence.
+
+        Raises
+        ------
+        ValueError
+            A field is unknown, missing or of another type; the message names each.
+        """
+        return _evidence_adapter().validate_python(content)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the evidence as JSON."""
+        return cast(dict[str, JsonValue], _evidence_adapter().dump_python(self, mode="json"))
+
+
+# Building an adapter takes longer than importing everything else here, so it is built when a record is first read or
+# written.
+@cache
+def _evidence_adapter() -> TypeAdapter[Evidence]:
+    return TypeAdapter(Evidence)
