@@ -17,13 +17,12 @@ A bundle contains no pickle, and loading refuses a folder with any other file. E
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from pydantic import JsonValue, TypeAdapter
@@ -35,12 +34,12 @@ from models.encoder import BlockEncoder, EncoderState, absent
 from models.evidence import Documented, Evidence, Validation
 from models.evidence_upgrade import Json, upgrade_evidence, upgrade_validation
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
-from models.reference import Array, ReferenceSet, ReferenceState
+from models.hashed_folder import json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
+from models.reference import ReferenceSet, ReferenceState
 
 PROTOCOL = 3
 _SINCE_2 = {"reference.npz", "validation.json", "card.html"}
-_ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md", "hashes.json"} | _SINCE_2
-_LARGEST = 512 * 2**20
+_ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md"} | _SINCE_2
 _FORMER_FAMILIES = {"random_forest": "xgboost_forest"}
 """Families by the names under which older bundles were written."""
 
@@ -154,17 +153,13 @@ def save_bundle(model: Model, folder: Path) -> None:
     contents = {
         "card.md": model.card.encode(),
         "card.html": model.card_html.encode(),
-        "validation.json": _json(model.validation.to_json() if model.validation else None),
-        "bundle.json": _json(_description_adapter().dump_python(description, mode="json")),
+        "validation.json": json_bytes(model.validation.to_json() if model.validation else None),
+        "bundle.json": json_bytes(_description_adapter().dump_python(description, mode="json")),
         **_predictor_file(model.predictor),
     }
     if model.reference is not None:
-        contents["reference.npz"] = _npz(**model.reference.arrays())
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    contents["hashes.json"] = _json(hashes)
-    folder.mkdir(parents=True)
-    for name, content in contents.items():
-        (folder / name).write_bytes(content)
+        contents["reference.npz"] = npz_bytes(**model.reference.arrays())
+    write_hashed(contents, folder)
 
 
 def load_bundle(folder: Path) -> Model:
@@ -175,9 +170,9 @@ def load_bundle(folder: Path) -> Model:
     BundleError
         The folder contains anything but a bundle's files, a hash does not match, or the protocol is unknown.
     """
-    contents = _checked_contents(folder)
+    contents = read_hashed(folder, _ALLOWED)
     try:
-        content = _parsed(contents["bundle.json"])
+        content = cast(Json, parse_json(contents["bundle.json"]))
         protocol = content["protocol"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleError(f"{folder}/bundle.json does not name its protocol: {error}") from error
@@ -225,7 +220,7 @@ def _model(description: BundleDescription, contents: Mapping[str, bytes]) -> Mod
 def _evidence(
     description: BundleDescription, family: str, contents: Mapping[str, bytes]
 ) -> tuple[Evidence, Validation | None]:
-    record = _parsed(contents["validation.json"]) if description.protocol > 1 else None
+    record = cast(Json | None, parse_json(contents["validation.json"])) if description.protocol > 1 else None
     if description.protocol < 3:
         evidence = upgrade_evidence(description.evidence, description.outcome)  # type: ignore[arg-type]
         return evidence, upgrade_validation(record or {}, evidence, family)
@@ -255,7 +250,7 @@ def _predictor_file(predictor: Predictor) -> dict[str, bytes]:
         return {"trees.ubj": predictor.ubj()}
     if isinstance(predictor, LinearPredictor):
         intercept = np.array(predictor.intercept)
-        return {"linear.npz": _npz(intercept=intercept, coef=predictor.coef, mean=predictor.mean)}
+        return {"linear.npz": npz_bytes(intercept=intercept, coef=predictor.coef, mean=predictor.mean)}
     raise TypeError(f"a bundle cannot keep a {type(predictor).__name__}")
 
 
@@ -270,49 +265,3 @@ def _check_parts_fit(model: Model) -> None:
     margin = base_value + shap.sum()
     if not np.isfinite([margin, model.calibration.probability(margin)]).all():
         raise ValueError("its parameters are not finite")
-
-
-def _checked_contents(folder: Path) -> dict[str, bytes]:
-    """Return the files of a folder by name, once their names, sizes and hashes are those of a bundle."""
-    if not folder.is_dir():
-        raise BundleError(f"{folder} is not a folder")
-    names = {path.name for path in folder.iterdir()}
-    if unexpected := names - _ALLOWED:
-        raise BundleError(
-            f"{folder} contains files that a bundle may not contain: {', '.join(sorted(unexpected))}; it was not read"
-        )
-    contents = {}
-    for name in names:
-        path = folder / name
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
-            raise BundleError(f"{path} is not a plain file of a bundle's size; it was not read")
-        contents[name] = path.read_bytes()
-    try:
-        hashes: Mapping[str, str] = json.loads(contents.pop("hashes.json"))
-    except (KeyError, ValueError, RecursionError) as error:
-        raise BundleError(f"{folder}/hashes.json is missing or damaged: {error}") from error
-    if not isinstance(hashes, dict) or hashes.keys() != contents.keys():
-        raise BundleError(f"{folder}: hashes.json does not list the files of the folder; the bundle was not read")
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != hashes[name]:
-            raise BundleError(f"{folder}/{name} has changed since the bundle was written; it was not read")
-    return contents
-
-
-def _parsed(content: bytes) -> Json:
-    parsed: Json = json.loads(content, parse_constant=_refuse_constant)
-    return parsed
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a number in JSON")
-
-
-def _json(content: object) -> bytes:
-    return json.dumps(content, allow_nan=False, indent=1).encode()
-
-
-def _npz(**arrays: Array) -> bytes:
-    buffer = BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
