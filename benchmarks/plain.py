@@ -19,12 +19,11 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from xgboost import XGBClassifier
 
+from features.arrays import Vector
 from features.feature_table import FeatureTable
 from features.transforms import CLR, MedianFill, PrevalenceFilter, ZeroReplacement
 from models.families import FAMILIES
 from training.validation.folds import Fold, inner_splits
-
-Vector = NDArray[np.float64]
 
 
 def held_out_probability(

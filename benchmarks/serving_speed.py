@@ -29,9 +29,9 @@ from tqdm import tqdm
 from benchmarks.markdown import print_table
 
 if TYPE_CHECKING:
+    from features.arrays import Vector
     from features.feature_table import FeatureTable
     from models.bundle import Model
-    from training.statistics.arrays import Vector
 
 KEY, OUTCOME = "benchmark", "objective_response"
 HEADER = (

@@ -23,15 +23,13 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist, pdist
 
+from features.arrays import Matrix
 from features.cohort import Cohort, read_cohort
 from features.donors import donor_samples_given
 from taxokine.simulation import ANALYTES, AS_PUBLISHED, simulate_trial
 from training.drawing import GREEN, PALE, STYLE, VERMILION, WIDTH
-
-Matrix = NDArray[np.float64]
 
 WITHOUT_TRANSPLANT = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox")
 SIMULATED: dict[str, dict[str, Any]] = {

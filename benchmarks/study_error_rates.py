@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 from scipy.stats import binomtest, false_discovery_control, ttest_1samp
 
+from features.arrays import Matrix, Vector
 from features.cohort import read_cohort
 from features.outcomes import MONTH
 from features.trajectories import WINDOWS
@@ -59,8 +59,6 @@ RECOVERED = ("changes", "pattern", "falls", "taxa", "groups", "donor_distance", 
 P_VALUES = {"p": "", "PERMANOVA p": "PERMANOVA", "spread p": "spread", f"p{BEYOND_COURSE}": BEYOND_COURSE.strip()}
 """Columns of p-values, and the suffix that names their test."""
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
 Name = tuple[str, str]
 """A section of the report, and one of its tests."""
 ReadTrial = Callable[[np.random.Generator, int], Mapping[Name, float]]

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 from joblib.externals.loky import get_reusable_executor
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.markdown import print_table
 from benchmarks.plain import held_out_probability
+from features.arrays import Vector
 from features.cohort import Cohort, read_cohort
 from features.errors import DataMissing
 from features.feature_table import FeatureTable
@@ -31,7 +31,6 @@ from training.statistics.metrics import log_loss
 from training.validation.folds import Fold, outcome_vector, outer_folds
 from training.validation.held_out import validate
 
-Vector = NDArray[np.float64]
 EXPERIMENT = Experiment(
     ("lee_2022", "frankel_2017", "mitox", "davar_2021"), "objective_response", blocks=("taxa", "clinical"), repeats=1
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Positions
 from features.cohort import Cohort
 from features.columns import Column
 from features.feature_table import Block
@@ -80,7 +81,7 @@ def pair_blood(
 
 def _nearest_draws(
     times: pd.DataFrame, samples: pd.DataFrame, first_day: NDArray[np.float64], last_day: NDArray[np.float64]
-) -> NDArray[np.intp]:
+) -> Positions:
     """Return the position in `times` of the draw that goes with each sample, (n_rows,); -1 where none does."""
     ordered = times.sort_values(["day", "visit"])
     position, days, visits = (np.asarray(part) for part in (ordered.index, ordered["day"], ordered["visit"]))
@@ -98,7 +99,7 @@ def _nearest_draws(
     return draw_index
 
 
-def _nearest(draws: NDArray[np.intp], days: NDArray[np.float64], day: float) -> int:
+def _nearest(draws: Positions, days: NDArray[np.float64], day: float) -> int:
     """Return the draw nearest to a day, of draws in the order of time; the latest where days are not known."""
     distance = np.abs(days - day)
     return int(draws[-1 if np.isnan(distance).all() else np.nanargmin(distance)])

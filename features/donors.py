@@ -8,14 +8,11 @@ donors with whom the recipient's own donor is compared.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from features.arrays import Mask, Matrix
 from features.cohort import Cohort
 from features.tables.text import read_text_table
-
-Matrix = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 DETECTION_LIMIT = 1e-4
 """Proportion from which a taxon counts as detected in a profile without counts."""
@@ -58,7 +55,7 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     return received
 
 
-def own_donor_contrast(scores: Matrix, is_own: Flags) -> Matrix:
+def own_donor_contrast(scores: Matrix, is_own: Mask) -> Matrix:
     """Return each recipient's score with the own donor minus the mean with unrelated donors, (n_recipients,).
 
     Parameters
@@ -70,7 +67,7 @@ def own_donor_contrast(scores: Matrix, is_own: Flags) -> Matrix:
     return np.asarray((scores * own_donor_weights(is_own)).sum(axis=1))
 
 
-def own_donor_weights(is_own: Flags) -> Matrix:
+def own_donor_weights(is_own: Mask) -> Matrix:
     """Return the weights of `own_donor_contrast`, (n_recipients, n_donors); each row sums to 0."""
     return np.asarray(is_own / is_own.sum(axis=1, keepdims=True) - ~is_own / (~is_own).sum(axis=1, keepdims=True))
 

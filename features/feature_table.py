@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Mask, Positions
 from features.columns import BLOCKS, Column
 from features.tables.output import write_table
 
@@ -31,11 +32,11 @@ class Block:
     values: NDArray[np.float64]
 
     @property
-    def measured_rows(self) -> NDArray[np.bool_]:
+    def measured_rows(self) -> Mask:
         """Mask of the rows with at least one measurement, (n_rows,)."""
         return np.asarray((~np.isnan(self.values)).any(axis=1))
 
-    def take(self, positions: NDArray[np.intp] | NDArray[np.bool_]) -> Block:
+    def take(self, positions: Positions | Mask) -> Block:
         """Return the rows at these positions."""
         return Block(self.names, self.values[positions])
 
@@ -124,7 +125,7 @@ class FeatureTable:
         block: Block = getattr(self, name)
         return block
 
-    def take(self, positions: NDArray[np.intp] | NDArray[np.bool_]) -> FeatureTable:
+    def take(self, positions: Positions | Mask) -> FeatureTable:
         """Return the rows at these positions, each with its measurements."""
         return replace(
             self,

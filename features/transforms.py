@@ -15,11 +15,10 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from features.arrays import Matrix, Names
 from features.errors import InputError
 from features.measured_values import check_policy
 from features.taxon_names import is_placeholder
-
-Matrix = NDArray[np.float64]
 
 
 class BlockTransformer(TransformerMixin, BaseEstimator):
@@ -46,7 +45,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         """Return the names of the columns that come out when `names` go in."""
         return names
 
-    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> Names:
         """Return `names_out` in scikit-learn's form."""
         check_is_fitted(self, "n_features_in_")
         if input_features is None:

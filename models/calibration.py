@@ -8,9 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from features.arrays import Vector
 from models.evidence import Documented
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import false_discovery_control, fisher_exact
 
+from features.arrays import Counts, Vector
 from features.columns import Column
 from models.applicability import assess_applicability
 from models.bundle import Model
@@ -19,8 +19,6 @@ from models.patient_input import Candidate, to_model_input
 from models.prediction import Verdict
 from models.reference import VERDICTS
 
-Vector = NDArray[np.float64]
-Counts = NDArray[np.int_]
 DriftReading = Literal["no drift detected", "some drift", "much drift"]
 
 SOME_DRIFT, MUCH_DRIFT = 0.1, 0.25

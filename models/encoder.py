@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from features.arrays import Matrix
 from features.feature_table import FeatureTable
 from features.measured_values import CensoredPolicy
 from features.transforms import (
@@ -31,7 +32,6 @@ from features.units import LOG2_UNITS
 from models.evidence import Documented
 from models.transformer_state import TransformerState
 
-Matrix = NDArray[np.float64]
 Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]
 
 

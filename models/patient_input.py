@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.analytes import immune_column
+from features.arrays import Mask
 from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
@@ -111,10 +112,10 @@ class ModelInput:
     columns: dict[str, dict[str, int]]
     readings: dict[str, MeasuredValue] = field(default_factory=dict)
 
-    def is_measured(self, block: str) -> NDArray[np.bool_]:
+    def is_measured(self, block: str) -> Mask:
         """Return the mask of a block's used columns that the candidate has a measurement of, (n_used,)."""
         values = self.values[block][0, list(self.columns[block].values())]
-        mask: NDArray[np.bool_] = values > 0 if block == "taxa" else ~np.isnan(values)
+        mask: Mask = values > 0 if block == "taxa" else ~np.isnan(values)
         return mask
 
 

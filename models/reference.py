@@ -10,14 +10,13 @@ from typing import Self, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from features.arrays import Matrix, Names, Positions, Vector
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement
 from models.evidence import Documented
 from models.prediction import NearestOutcomes, Verdict
 from models.rates import exact_interval
 from models.transformer_state import TransformerState
 
-Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
 Array = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.intp] | NDArray[np.int8]
 
 NEIGHBOURS = 5
@@ -92,7 +91,7 @@ class ReferenceSet:
     taxa: tuple[str, ...]
     steps: tuple[BlockTransformer, ...]
     profiles: NDArray[np.float32]
-    cohort_positions: NDArray[np.intp]
+    cohort_positions: Positions
     cohorts: tuple[str, ...]
     held_out_distances: Vector
     richness: NDArray[np.intp]
@@ -220,7 +219,7 @@ class ReferenceSet:
 def fit_reference_set(
     taxa: Matrix,
     names: Sequence[str],
-    cohorts: Sequence[str] | NDArray[np.object_],
+    cohorts: Sequence[str] | Names,
     outcomes: Mapping[str, Vector] | None = None,
 ) -> ReferenceSet:
     """Return the reference set of training profiles.

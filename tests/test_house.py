@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -61,6 +62,16 @@ def test_no_two_public_classes_share_a_name():
                 if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                     places[node.name].append(path.relative_to(ROOT).as_posix())
     assert {name: files for name, files in places.items() if len(files) > 1} == {}
+
+
+def test_types_of_arrays_are_defined_once():
+    aliases = re.compile(r"^(\w+) = NDArray\[[\w.]+\]$", re.M)
+    places = {
+        path.relative_to(ROOT).as_posix(): aliases.findall(path.read_text(encoding="utf-8")) for path in sources()
+    }
+    assert {file: names for file, names in places.items() if names} == {
+        "features/arrays.py": ["Vector", "Matrix", "Names", "Positions", "Counts", "Mask", "Labels"]
+    }
 
 
 def _docstring_lines(node):

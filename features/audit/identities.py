@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Mask, Positions
 from features.audit.findings import Finding, joint_name, new_finding
 from features.audit.patients import first_stool_samples
 from features.audit.profiles import FEW_TAXA, profile_sums, robust_z
@@ -61,7 +62,7 @@ def similar_pairs(cohorts: Sequence[Cohort]) -> dict[frozenset[Person], float]:
     return pairs
 
 
-def _suspect_samples(cohorts: Sequence[Cohort], similarity: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _suspect_samples(cohorts: Sequence[Cohort], similarity: NDArray[np.float64]) -> Mask:
     """Return the mask of the samples that are too similar to another person's, (n_samples,)."""
     suspect, start = similarity > EQUAL, 0
     for cohort in cohorts:
@@ -104,9 +105,7 @@ def log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
     return np.asarray(logs / np.maximum(np.linalg.norm(logs, axis=1, keepdims=True), 1e-30))
 
 
-def _nearest_other_person(
-    X: NDArray[np.float32], person: NDArray[np.intp]
-) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _nearest_other_person(X: NDArray[np.float32], person: Positions) -> tuple[Positions, NDArray[np.float64]]:
     """Return each sample's most similar sample of another person, and the similarity; -1 where there is no other."""
     nearest, similarity = np.zeros(len(X), np.intp), np.full(len(X), -1.0)
     for start in range(0, len(X), 1024):  # so that 5,000 samples take 20 MB, not 100

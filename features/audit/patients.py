@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import fisher_exact, mannwhitneyu
 
+from features.arrays import Mask, Positions
 from features.audit.profiles import profile_sums
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
@@ -57,9 +58,9 @@ class AuditedPatients:
     """
 
     cohort: Cohort
-    sample_positions: NDArray[np.intp]
+    sample_positions: Positions
     labels: dict[str, NDArray[np.float64]]
-    has_blood: NDArray[np.bool_]
+    has_blood: Mask
 
     @cached_property
     def column_tests(self) -> list[ColumnTest]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Mask, Positions
 from features.audit.findings import Finding, new_finding
 from features.audit.identities import EQUAL, MIN_PATIENTS, SAME_PERSON, log_abundances
 from features.audit.profiles import robust_z
@@ -29,7 +30,7 @@ class _Nearest(NamedTuple):
 
     same_person: NDArray[np.float64]
     other_person: NDArray[np.float64]
-    other_position: NDArray[np.intp]
+    other_position: Positions
 
 
 def swapped_tubes(cohort: Cohort) -> Iterator[Finding]:
@@ -82,7 +83,7 @@ def _nearest_samples(cohort: Cohort) -> _Nearest:
     return nearest
 
 
-def _related_persons(cohort: Cohort, persons: pd.Index[str]) -> NDArray[np.bool_]:
+def _related_persons(cohort: Cohort, persons: pd.Index[str]) -> Mask:
     """Return which persons gave stool to one another or share a donor, (n_persons, n_persons)."""
     received = np.zeros((len(persons), len(persons)), dtype=bool)
     for patient, donors in donor_samples_given(cohort).items():

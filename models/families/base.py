@@ -15,12 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from features.arrays import Matrix, Positions, Vector
 
-Matrix = NDArray[np.float64]
-Vector = NDArray[np.float64]
-Strata = NDArray[np.intp]
 Setting = Mapping[str, float]
 """Hyperparameters of one fit, by name."""
 
@@ -58,8 +54,8 @@ class Family(Protocol):
     def seeded(self) -> bool:
         """Whether a fit depends on its seed."""
 
-    def margins(self, X: Matrix, y: Vector, strata: Strata, X_new: Matrix, seed: int) -> Matrix:
+    def margins(self, X: Matrix, y: Vector, strata: Positions, X_new: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
 
-    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: Setting, seed: int) -> Predictor:
+    def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> Predictor:
         """Fit one setting."""

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.families.base import Matrix, Setting, Strata, Vector
+from features.arrays import Matrix, Positions, Vector
+from models.families.base import Setting
 
 
 @dataclass(frozen=True)
@@ -68,17 +69,17 @@ class ElasticNet:
         {"l1_ratio": l1_ratio, "lambda_ratio": ratio} for l1_ratio, ratio in product(_l1_ratios, _ratios.tolist())
     ]
 
-    def margins(self, X: Matrix, y: Vector, strata: Strata, X_new: Matrix, seed: int) -> Matrix:
+    def margins(self, X: Matrix, y: Vector, strata: Positions, X_new: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
         fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio, self._ratios)]
         return np.stack([fit.margin(X_new) for fit in fits])
 
-    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: Setting, seed: int) -> LinearPredictor:
+    def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> LinearPredictor:
         """Fit one setting, warm-started along the path of stronger penalties."""
         ratios = self._ratios[self._ratios > setting["lambda_ratio"]]
         return self._path(X, y, strata, setting["l1_ratio"], np.append(ratios, setting["lambda_ratio"]))[-1]
 
-    def _path(self, X: Matrix, y: Vector, strata: Strata, l1_ratio: float, ratios: Vector) -> list[LinearPredictor]:
+    def _path(self, X: Matrix, y: Vector, strata: Positions, l1_ratio: float, ratios: Vector) -> list[LinearPredictor]:
         mean = X.mean(axis=0)
         centred = X - _stratum_means(X, strata)[strata]
         # The spread of a feature that is constant within strata is rounding error, which must not be scaled up.
@@ -89,7 +90,7 @@ class ElasticNet:
 
 
 def logistic_elastic_net_path(
-    X: Matrix, y: Vector, l1_ratio: float, ratios: Vector, strata: Strata
+    X: Matrix, y: Vector, l1_ratio: float, ratios: Vector, strata: Positions
 ) -> tuple[Vector, Matrix]:
     r"""Return intercepts and slopes of penalised logistic regression along a path of penalties.
 
@@ -139,7 +140,7 @@ def logistic_elastic_net_path(
 
 
 def _newton_step(
-    X: Matrix, y: Vector, strata: Strata, intercept: Vector, slopes: Vector, l1_ratio: float, penalty: float
+    X: Matrix, y: Vector, strata: Positions, intercept: Vector, slopes: Vector, l1_ratio: float, penalty: float
 ) -> tuple[Vector, Vector]:
     """Return intercepts and slopes after one proximal Newton step: a weighted least squares elastic net."""
     from sklearn.linear_model import enet_path
@@ -167,14 +168,14 @@ def _newton_step(
     return z_mean - x_mean @ new_slopes, new_slopes
 
 
-def _informative(X: Matrix, y: Vector, strata: Strata) -> tuple[Matrix, Vector, Strata]:
+def _informative(X: Matrix, y: Vector, strata: Positions) -> tuple[Matrix, Vector, Positions]:
     """Return the rows of the strata in which both outcomes occur, with the strata renumbered."""
     events, size = np.bincount(strata, y), np.bincount(strata)
     mask = ((events > 0) & (events < size))[strata]
     return X[mask], y[mask], np.unique(strata[mask], return_inverse=True)[1]
 
 
-def _stratum_means(values: NDArray[np.float64], strata: Strata, weight: Vector | None = None) -> NDArray[np.float64]:
+def _stratum_means(values: NDArray[np.float64], strata: Positions, weight: Vector | None = None) -> NDArray[np.float64]:
     """Return weighted means of rows by stratum, (n_strata, ...)."""
     members = np.equal.outer(np.arange(strata.max(initial=-1) + 1), strata) * (1.0 if weight is None else weight)
     total: NDArray[np.float64] = (members / members.sum(axis=1, keepdims=True)) @ values

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from models.families.base import Matrix, Predictor, Setting, Strata, Vector
+from features.arrays import Matrix, Positions, Vector
+from models.families.base import Predictor, Setting
 from models.families.linear import LinearPredictor
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class TreeFamily:
         """The grid."""
         return [{"max_depth": depth, "rounds": rounds} for depth in self.depths for rounds in self.rounds]
 
-    def margins(self, X: Matrix, y: Vector, strata: Strata, X_new: Matrix, seed: int) -> Matrix:
+    def margins(self, X: Matrix, y: Vector, strata: Positions, X_new: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
         if not X.shape[1]:
             return np.zeros((len(self.settings), len(X_new)))
@@ -107,14 +108,14 @@ class TreeFamily:
             margins += [booster.predict(rows, output_margin=True, iteration_range=(0, k)) for k in self.rounds]
         return np.asarray(margins, dtype=np.float64)
 
-    def fit(self, X: Matrix, y: Vector, strata: Strata, setting: Setting, seed: int) -> Predictor:
+    def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> Predictor:
         """Fit one setting."""
         if not X.shape[1]:
             # There is no feature to learn from, and XGBoost refuses a matrix without columns.
             return LinearPredictor(0.0, np.zeros(0), np.zeros(0))
         return TreePredictor(self._train(X, y, strata, int(setting["max_depth"]), int(setting["rounds"]), seed))
 
-    def _train(self, X: Matrix, y: Vector, strata: Strata, depth: int, rounds: int, seed: int) -> xgboost.Booster:
+    def _train(self, X: Matrix, y: Vector, strata: Positions, depth: int, rounds: int, seed: int) -> xgboost.Booster:
         import xgboost
 
         # Cohorts have hundreds of patients: 32 bins lose nothing, and fit several times as fast as 256.

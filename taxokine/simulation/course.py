@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float64]
+from features.arrays import Mask, Matrix
 
 FIRST_DOSE, DAYS_PER_CYCLE, DAYS_BETWEEN_ASSESSMENTS = 7, 21, 63
 """Day of the checkpoint inhibitor's first dose; days between its doses, and between assessments of the tumour."""
@@ -127,9 +127,7 @@ def medications(rng: np.random.Generator, patients: pd.DataFrame, severe_event_d
     return table.astype({"first_day": "Int64", "last_day": "Int64"})
 
 
-def measures(
-    rng: np.random.Generator, patients: pd.DataFrame, day: NDArray[np.int64], attended: NDArray[np.bool_]
-) -> pd.DataFrame:
+def measures(rng: np.random.Generator, patients: pd.DataFrame, day: NDArray[np.int64], attended: Mask) -> pd.DataFrame:
     """Return weight, laboratory values, ECOG and quality of life at the attended visits, (n_patients, n_visits)."""
     n = len(patients)
     died, os_days, bmi, ecog = (patients[[name]].to_numpy() for name in ("died", "os_days", "bmi", "ecog"))

@@ -15,13 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays import Matrix
 from taxokine.simulation.design import Trial
 from taxokine.simulation.kinetics import pulse, saturation
 from taxokine.simulation.patients import Enrolment, visit_days
-
-Matrix = NDArray[np.float64]
 
 
 class Analyte(NamedTuple):

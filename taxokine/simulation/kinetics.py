@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Matrix = NDArray[np.float64]
+from features.arrays import Matrix
 
 
 def saturation(day: ArrayLike, limit: ArrayLike, time_constant: float) -> Matrix:

@@ -22,11 +22,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from features.arrays import Mask, Matrix
 from features.outcomes import MONTH
 from taxokine.simulation.design import Trial
 from taxokine.simulation.patients import Enrolment
-
-Matrix = NDArray[np.float64]
 
 TERMS = ("Colitis", "Rash maculo-papular", "Hypothyroidism", "Pneumonitis", "Arthritis", "Fever")
 RECORDED = 3
@@ -66,7 +65,7 @@ class BestResponse:
     rank: Matrix
 
 
-def risks(trial: Trial, terms: Mapping[str, Matrix], treated: NDArray[np.bool_]) -> Risks:
+def risks(trial: Trial, terms: Mapping[str, Matrix], treated: Mask) -> Risks:
     """Return the linear predictors from the arm and the standardised terms, (n_patients,) each, by name."""
     causes, n = trial.causes, trial.n_patients
     # The variance of the terms pulls the marginal rate towards a half; the intercept makes up for it.

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Mask, Matrix, Positions
 from taxokine.simulation.design import Trial
-
-Matrix = NDArray[np.float64]
 
 BATCHES = 3
 """Stool samples of each donor, of which a recipient receives one."""
@@ -44,13 +43,13 @@ class Enrolment:
     donor_ids: NDArray[Any]
     age: Matrix
     table: pd.DataFrame
-    donor: NDArray[np.intp]
+    donor: Positions
     donor_sample: NDArray[Any]
     engraftment: Matrix
-    treated: NDArray[np.bool_]
+    treated: Mask
 
     @property
-    def centre(self) -> NDArray[np.intp]:
+    def centre(self) -> Positions:
         """Position of each patient's centre, (n_patients,)."""
         return self.table["centre"].to_numpy() - 1
 
@@ -84,14 +83,14 @@ def enrol(trial: Trial, rng: np.random.Generator) -> Enrolment:
     )
 
 
-def _treated(trial: Trial, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _treated(trial: Trial, rng: np.random.Generator) -> Mask:
     """Return which patients receive FMT, (n_patients,): all, or a random part of the stated size."""
     treated = np.arange(trial.n_patients) >= round(trial.control_share * trial.n_patients)
     # A generator of its own keeps the draws of trials with one arm as they are.
     return treated if treated.all() else rng.spawn(1)[0].permutation(treated)
 
 
-def visit_days(trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def visit_days(trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.int64], Mask]:
     """Return the day of each visit, and whether the patient attended, (n_patients, n_visits) both."""
     shape = trial.n_patients, len(trial.visits)
     day = np.array(trial.visits) + rng.integers(-trial.jitter, trial.jitter, size=shape, endpoint=True)

@@ -28,12 +28,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from features.arrays import Matrix, Positions
 from taxokine.simulation.causes import Balance
 from taxokine.simulation.design import GENERA, Trial
 from taxokine.simulation.kinetics import saturation
 from taxokine.simulation.patients import BATCHES, Enrolment, visit_days
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class StoolSamples:
     """
 
     sheet: pd.DataFrame
-    host: NDArray[np.intp]
+    host: Positions
     donor_share: Matrix
 
 

@@ -15,14 +15,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Matrix
 from taxokine.simulation import course
 from taxokine.simulation.cytokines import ANALYTES, cytokine_table
 from taxokine.simulation.design import Trial
 from taxokine.simulation.outcomes import Risks, adverse_events, best_response, risks, survival_dates
 from taxokine.simulation.patients import Enrolment, enrol, visit_days
 from taxokine.simulation.stool import log_abundances, read_counts, standardised_balance, stool_samples
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

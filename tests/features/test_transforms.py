@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from numpy.typing import NDArray
 from skbio.diversity.alpha import shannon, simpson, sobs
 from skbio.stats import composition
 from sklearn.base import clone
@@ -18,6 +17,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from features.arrays import Matrix
 from features.errors import InputError
 from features.immune import ImmuneSpec, read_immune
 from features.transforms import (
@@ -39,7 +39,6 @@ from features.transforms import (
     restore_transformer,
 )
 
-Matrix = NDArray[np.float64]
 SPECIES = ["Alistipes_putredinis", "Alistipes_shahii", "Dialister_invisus", "Candidatus_Cibiobacter_qucibialis"]
 PARTS = st.one_of(st.just(0.0), st.floats(1e-4, 100))
 VALUES = st.one_of(st.floats(0, 1e6, allow_subnormal=False), st.just(np.nan))

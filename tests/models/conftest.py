@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 from numpy.typing import NDArray
 
+from features.arrays import Positions
 from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
 from models.bundle import Model
@@ -93,7 +94,7 @@ def outcome_of(table: FeatureTable) -> NDArray[np.float64]:
     return (score > np.median(score)).astype(np.float64)
 
 
-def one_stratum(X: NDArray[np.float64]) -> NDArray[np.intp]:
+def one_stratum(X: NDArray[np.float64]) -> Positions:
     return np.zeros(len(X), dtype=np.intp)
 
 

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
+from features.arrays import Matrix, Positions
 from models.families import FAMILIES, LinearPredictor, TreePredictor, logistic_elastic_net_path
 
-Matrix = NDArray[np.float64]
 RATIOS = np.geomspace(1, 0.05, 15)
 
 
@@ -29,7 +28,7 @@ def problem(n: int = 80, d: int = 12, seed: int = 0, intercept: float = 0.0) -> 
     return X, y
 
 
-def single(y: Matrix) -> NDArray[np.intp]:
+def single(y: Matrix) -> Positions:
     """All in one stratum."""
     return np.zeros(len(y), dtype=np.intp)
 

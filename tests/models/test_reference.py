@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from scipy.stats import binomtest
 from skbio.stats.composition import clr
 
+from features.arrays import Matrix
 from models.applicability import assess_applicability
 from models.batch import numbers_candidate
 from models.patient_input import to_model_input
@@ -28,7 +28,6 @@ from models.reference import (
 
 from .conftest import invented, trained
 
-Matrix = NDArray[np.float64]
 N_TAXA = 30
 NAMES = [f"Genus{i}_species" for i in range(N_TAXA)]
 COHORTS = np.array(["b"] * 20 + ["a"] * 12 + ["c"] * 3)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
+from features.arrays import Vector
 from features.feature_table import CohortContext, FeatureTable
 from features.outcomes import definition_of
 from models.evidence import (
@@ -41,7 +42,6 @@ from training.evidence.scores import first_seed_folds, gather_scores, main_schem
 from training.evidence.sentence import evidence_sentence
 from training.evidence.subgroups import subgroup_performance
 from training.evidence.verdicts import held_out_verdicts, performance_by_verdict, verdict_difference
-from training.statistics.arrays import Vector
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.calibration import calibration_slope
 from training.statistics.meta_analysis import RandomEffects

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from features.arrays import Vector
 from features.feature_table import FeatureTable
 from features.transforms import genus_of
 from models.evidence import FeatureAttribution, ModelAttribution, ShapShare
-from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 from training.validation.fold_attributions import fold_attributions
 from training.validation.held_out import HeldOut

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.statistics.arrays import Vector
+from features.arrays import Vector
 
 FEWEST = 20
 FEWEST_BEYOND = 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.arrays import Vector
 from features.columns import Column, levels_by_field
 from features.feature_table import Block, FeatureTable
 from models.encoder import BlockEncoder
@@ -17,7 +18,6 @@ from models.evidence import (
     TaxonDistribution,
 )
 from training.evidence.disclosure import FEWEST, disclosed_quantiles
-from training.statistics.arrays import Vector
 
 DECILES = tuple(range(10, 100, 10))
 

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from features.arrays import Positions, Vector
 from models.evidence import Estimate, Validation
 from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_figure
 from training.evidence.scores import HeldOutScores
 from training.evidence.sentence import SCHEME_DESCRIPTIONS
-from training.statistics.arrays import Positions, Vector
 from training.validation.permutation_null import NullDistributions
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.arrays import Mask, Names, Vector
 from features.feature_table import FeatureTable
 from features.outcomes import OUTCOME_IDS, is_toxicity
 from models.evidence import CellRates, CohortCells, JointCounts, JointTable, PooledOddsRatio
 from models.rates import event_rate
 from training.evidence.scores import reported
-from training.statistics.arrays import Mask, Names, Vector
 from training.statistics.mantel_haenszel import mantel_haenszel
 from training.validation.folds import centres
 

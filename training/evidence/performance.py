@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from features.arrays import Vector
 from features.feature_table import FeatureTable
 from models.calibration import fit_venn_abers
 from models.evidence import (
@@ -24,7 +25,6 @@ from models.evidence import (
     SetCoverage,
 )
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds, gather_scores, reported
-from training.statistics.arrays import Vector
 from training.statistics.auroc_meta_analysis import cohort_aurocs
 from training.statistics.calibration import brier_skill, calibration_by_cohort
 from training.statistics.conformal import conformal_coverage, conformal_p

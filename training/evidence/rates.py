@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from features.arrays import Names, Vector
 from models.evidence import CohortRate, EventRate, OutcomeRates, ProbabilityGroup, RandomEffectsSummary
 from models.rates import event_rate
 from training.evidence.disclosure import FEWEST
-from training.statistics.arrays import Names, Vector
 from training.statistics.meta_analysis import rate_random_effects
 
 MOST_GROUPS = 5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from features.arrays import Mask, Matrix, Names, Positions, Vector
 from features.feature_table import FeatureTable
 from models.evidence import Estimate, Scheme
-from training.statistics.arrays import Mask, Matrix, Names, Positions, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.metrics import auroc, bootstrap_interval, mean_over_seeds
 from training.validation.folds import Fold, centres

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from features.arrays import Mask, Positions
 from features.columns import Column
 from features.feature_table import FeatureTable
 from models.evidence import Subgroup
 from training.evidence.scores import HeldOutScores, reported
-from training.statistics.arrays import Mask, Positions
 
 FEWEST_OF_EACH_CLASS = 20
 """Patients with the outcome, and without, below which a subgroup is not reported."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from features.arrays import Names
 from features.feature_table import FeatureTable
 from models.evidence import Scheme, VerdictDifference, VerdictPerformance
 from models.reference import VERDICTS, fit_reference_set, profile_verdicts
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds
-from training.statistics.arrays import Names
 from training.statistics.metrics import auroc, mean_over_seeds
 from training.statistics.sample_size import detectable_difference
 from training.validation.folds import centres

@@ -7,11 +7,11 @@ from itertools import combinations
 
 import numpy as np
 
+from features.arrays import Mask
 from features.cohort import Cohort
 from features.errors import OutcomeError
 from features.feature_table import FeatureTable
 from features.outcomes import definition_of, exclusion_reason
-from training.statistics.arrays import Mask
 from training.validation.folds import outcome_vector
 
 FEWEST_OF_EACH_CLASS = 10

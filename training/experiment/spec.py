@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from features.arrays import Vector
 from features.columns import BLOCKS
 from features.feature_table import FeatureTable
 from features.landmark import DEFAULT_WINDOW, LandmarkSpec
@@ -12,7 +13,6 @@ from features.measured_values import CensoredPolicy
 from models.encoder import Representation
 from models.families import FAMILIES
 from training.evidence.scores import main_scheme
-from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, outer_folds
 

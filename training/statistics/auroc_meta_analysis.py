@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import logit
 
-from training.statistics.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.meta_analysis import RandomEffects, random_effects, to_proportions
 from training.statistics.metrics import auroc

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import norm
 
-from training.statistics.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.metrics import brier_score
 

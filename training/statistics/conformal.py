@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.arrays import Names, Vector
 from models.evidence import SetCoverage
-from training.statistics.arrays import Names, Vector
 
 
 def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vector) -> tuple[Vector, Vector]:

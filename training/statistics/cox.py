@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Mask, Matrix, Positions, Vector
 from features.survival import EVENT
-from training.statistics.arrays import Matrix, Positions, Vector
 
 
 class _RiskSets:
@@ -123,7 +122,7 @@ def cox_elastic_net_path(
     return path
 
 
-def _run_bounds(starts_run: NDArray[np.bool_]) -> tuple[Positions, Positions]:
+def _run_bounds(starts_run: Mask) -> tuple[Positions, Positions]:
     """Return where each row's run starts, and where it stops, both (n_rows,)."""
     starts, run = np.flatnonzero(starts_run), np.cumsum(starts_run) - 1
     return starts[run], np.append(starts[1:], len(starts_run))[run]

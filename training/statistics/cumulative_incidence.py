@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.arrays import Matrix, Vector
 from features.survival import DEATH, EVENT
-from training.statistics.arrays import Matrix, Vector
 from training.statistics.life_table import draw_weights, followed_beyond, life_table, ratio_or_zero
 from training.statistics.survival_curves import Curve, complementary_log_log_limits
 

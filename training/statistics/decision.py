@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.statistics.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.metrics import N_BOOTSTRAP, bootstrap_weights
 
 THRESHOLDS = np.arange(1, 20) / 20

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
+from features.arrays import Matrix, Positions
 from features.transforms import CLR, PrevalenceFilter, ZeroReplacement
-from training.statistics.arrays import Matrix, Positions
 
 MIN_PREVALENCE = 0.1
 """Share of the samples in which a taxon must be present to enter log-ratios."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from features.donors import Flags, own_donor_contrast, own_donor_weights
-from training.statistics.arrays import Matrix, Vector
+from features.arrays import Mask, Matrix, Vector
+from features.donors import own_donor_contrast, own_donor_weights
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.permutations import permutation_p_value, row_orders
 
@@ -45,7 +45,7 @@ class DonorConvergence:
     n_donors: int
 
 
-def donor_specific_convergence(scores: Matrix, is_own_donor: Flags, *, seed: int = 0) -> DonorConvergence:
+def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int = 0) -> DonorConvergence:
     """Return the contrast of the own donor with unrelated donors, with jackknife intervals and a permutation test.
 
     Parameters
@@ -88,13 +88,13 @@ def donor_specific_convergence(scores: Matrix, is_own_donor: Flags, *, seed: int
     )
 
 
-def _without_donor(scores: Matrix, is_own_donor: Flags, donor: int) -> tuple[Matrix, Flags]:
+def _without_donor(scores: Matrix, is_own_donor: Mask, donor: int) -> tuple[Matrix, Mask]:
     """Return the scores and own donors without a donor and its recipients."""
     unaffected = ~is_own_donor[:, donor]
     return np.delete(scores[unaffected], donor, axis=1), np.delete(is_own_donor[unaffected], donor, axis=1)
 
 
-def _means(scores: Matrix, is_own_donor: Flags) -> tuple[float, float]:
+def _means(scores: Matrix, is_own_donor: Mask) -> tuple[float, float]:
     """Return the mean contrast over recipients, and over donors; NaN where a recipient has no unrelated donor."""
     if not len(is_own_donor) or is_own_donor.all(axis=1).any():
         return math.nan, math.nan

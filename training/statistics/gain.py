@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.statistics.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.metrics import N_BOOTSTRAP, auroc, bootstrap_weights, mean_over_seeds, percentile_interval
 

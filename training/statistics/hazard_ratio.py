@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 
-from training.statistics.arrays import Vector
+from features.arrays import Mask, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 
 Z = float(norm.ppf(0.975))
 
 
-def hazard_ratio(time: Vector, event: NDArray[np.bool_], group: NDArray[np.bool_]) -> IntervalEstimate:
+def hazard_ratio(time: Vector, event: Mask, group: Mask) -> IntervalEstimate:
     """Return the hazard of a group over that of the others, by Cox regression with Efron's ties and Wald's interval.
 
     It is NaN where an arm has no event, since the likelihood then has no maximum. A single ratio describes the arms

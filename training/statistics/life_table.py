@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Mask, Matrix, Vector
 from features.survival import CENSORED, DEATH, EVENT
-from training.statistics.arrays import Matrix, Vector
 
 
 def life_table(y: Matrix, weights: Matrix) -> tuple[Vector, Matrix, Matrix]:
@@ -40,7 +39,7 @@ def draw_weights(y: Matrix, weights: Matrix | None) -> Matrix:
     return np.ones((1, len(y))) if weights is None else weights
 
 
-def followed_beyond(y: Matrix, weights: Matrix | None, day: float) -> NDArray[np.bool_]:
+def followed_beyond(y: Matrix, weights: Matrix | None, day: float) -> Mask:
     """Return in which draws at least one patient is followed beyond a day, (n_draws,)."""
     return np.asarray((draw_weights(y, weights) * (y[:, 0] > day)).any(axis=1))
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from features.arrays import Mask, Vector
 from features.survival import CENSORED, EVENT
-from training.statistics.arrays import Vector
 from training.statistics.life_table import life_table
 from training.statistics.permutations import group_assignments, permutation_p_value
 
@@ -37,7 +36,7 @@ class LogRank:
     method: Literal["permutation", "chi-squared"]
 
 
-def log_rank(time: Vector, event: NDArray[np.bool_], group: NDArray[np.bool_], *, seed: int = 0) -> LogRank:
+def log_rank(time: Vector, event: Mask, group: Mask, *, seed: int = 0) -> LogRank:
     r"""Return the log-rank test of a group against the others.
 
     The observed minus the expected events of the group are the sum of its patients' scores

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import ttest_ind
 
-from training.statistics.arrays import Vector
+from features.arrays import Mask, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.permutations import group_assignments, permutation_p_value
 
@@ -35,7 +34,7 @@ class MeanDifference:
     n: tuple[int, int]
 
 
-def mean_difference(values: Vector, group: NDArray[np.bool_], *, seed: int = 0) -> MeanDifference:
+def mean_difference(values: Vector, group: Mask, *, seed: int = 0) -> MeanDifference:
     """Return the difference of two means, with Welch's 95% interval and a permutation test.
 
     Parameters

@@ -9,7 +9,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
-from training.statistics.arrays import Vector
+from features.arrays import Vector
 
 N_LEVELS = 400
 """Levels of the confidence distribution of tau² over which the prediction interval averages."""

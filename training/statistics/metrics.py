@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from training.statistics.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 
 Metric = Callable[[Vector, Vector, Matrix | None], Vector]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import t as student
 
-from training.statistics.arrays import Matrix, Vector
+from features.arrays import Matrix, Vector
 from training.statistics.sign_flip import MeanChange
 
 LEVEL = 0.95

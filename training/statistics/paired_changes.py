@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from training.statistics.arrays import Matrix
+from features.arrays import Matrix
 from training.statistics.sign_flip import sign_flip_p_values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.statistics.arrays import Matrix, Vector
+from features.arrays import Matrix, Vector
 
 
 def gower_centred(distances: Matrix) -> Matrix:

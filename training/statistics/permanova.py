@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.statistics.arrays import Matrix, Names
+from features.arrays import Matrix, Names
 from training.statistics.permutation_design import PermutationDesign, PseudoFTest
 
 

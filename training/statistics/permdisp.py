@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import f as f_distribution
 
-from training.statistics.arrays import Matrix, Names, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.pcoa import gower_centred
 from training.statistics.permutation_design import PermutationDesign
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import orth
 
-from training.statistics.arrays import Matrix, Names, Positions, Vector
+from features.arrays import Matrix, Names, Positions, Vector
 from training.statistics.permutations import permutation_p_value, row_orders, row_orders_within_blocks
 
 

@@ -10,9 +10,8 @@ import math
 from itertools import combinations, permutations, product
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.statistics.arrays import Matrix, Names, Positions, Vector
+from features.arrays import Mask, Matrix, Names, Positions, Vector
 
 PERMUTATIONS = 9999
 """Permutations are enumerated up to this number; above it, this many random ones follow the identity."""
@@ -58,7 +57,7 @@ def sign_assignments(n: int, *, seed: int = 0) -> Matrix:
     return signs
 
 
-def group_assignments(group: NDArray[np.bool_], *, seed: int = 0) -> NDArray[np.bool_]:
+def group_assignments(group: Mask, *, seed: int = 0) -> Mask:
     """Return the assignments of rows to a group that keep its size, (n_assignments, n_rows), that of `group` first."""
     n, size = len(group), int(group.sum())
     if math.comb(n, size) > PERMUTATIONS:

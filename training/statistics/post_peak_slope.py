@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.statistics.arrays import Matrix, Vector
+from features.arrays import Matrix, Vector
 
 
 def post_peak_slope(time: Vector, level: Vector) -> tuple[int, float]:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import orth
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from training.statistics.arrays import Matrix, Vector
-
-Labels = NDArray[Any]
-"""A label for each measurement, such as its patient or its time window, (n_measurements,)."""
+from features.arrays import Labels, Mask, Matrix, Vector
 
 ALPHA, POWER = 0.05, 0.8
 _CHUNK = 500
@@ -131,7 +126,7 @@ def detectable_correlation(df: int, *, tests: int = 1) -> float:
     return float(np.tanh((norm.isf(ALPHA / 2 / tests) + norm.ppf(POWER)) / np.sqrt(df - 1)))
 
 
-def repeatedly_measured(patient: Labels) -> tuple[NDArray[np.bool_], int]:
+def repeatedly_measured(patient: Labels) -> tuple[Mask, int]:
     """Return a mask of the measurements of patients with several, (n_measurements,), and its degrees of freedom."""
     _, code, count = np.unique(patient, return_inverse=True, return_counts=True)
     mask = count[code] > 1

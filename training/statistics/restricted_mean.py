@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 
+from features.arrays import Mask, Vector
 from features.survival import CENSORED, EVENT
-from training.statistics.arrays import Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.life_table import life_table
 
@@ -37,9 +36,7 @@ class RestrictedMeanDifference:
     p: float
 
 
-def restricted_mean_difference(
-    time: Vector, event: NDArray[np.bool_], group: NDArray[np.bool_]
-) -> RestrictedMeanDifference:
+def restricted_mean_difference(time: Vector, event: Mask, group: Mask) -> RestrictedMeanDifference:
     """Return the difference of restricted mean survival times, up to the smaller of the groups' longest times.
 
     Parameters
@@ -64,7 +61,7 @@ def restricted_mean_difference(
     return RestrictedMeanDifference(until, (mean, control_mean), interval, p)
 
 
-def restricted_mean(time: Vector, event: NDArray[np.bool_], until: float) -> tuple[float, float]:
+def restricted_mean(time: Vector, event: Mask, until: float) -> tuple[float, float]:
     r"""Return the area under the Kaplan-Meier curve up to a day, and its variance.
 
     .. math:: \widehat{\mathrm{var}} = \sum_{t_i \le \tau} \Bigl[\int_{t_i}^{\tau} \hat S\Bigr]^2

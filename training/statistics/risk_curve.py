@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from features.arrays import Matrix, Positions, Vector
 from features.survival import CENSORED, DEATH, EVENT
-from training.statistics.arrays import Matrix, Positions, Vector
 from training.statistics.cox import log_partial_likelihood
 
 

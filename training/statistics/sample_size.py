@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import logit
 from scipy.stats import norm
 
-from training.statistics.arrays import Vector
+from features.arrays import Vector
 
 SHRINKAGE = 0.9
 MARGIN = 0.05

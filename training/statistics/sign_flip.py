@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.statistics.arrays import Matrix, Vector
+from features.arrays import Matrix, Vector
 from training.statistics.permutations import permutation_p_value, sign_assignments
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import beta, norm
 
+from features.arrays import Mask, Vector
 from features.survival import CENSORED, EVENT
-from training.statistics.arrays import Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.life_table import life_table
 
@@ -45,7 +44,7 @@ class Curve:
         return IntervalEstimate(float(self.estimate[step]), float(self.low[step]), float(self.high[step]))
 
 
-def kaplan_meier(time: Vector, event: NDArray[np.bool_]) -> Curve:
+def kaplan_meier(time: Vector, event: Mask) -> Curve:
     r"""Return the Kaplan-Meier survival curve, with Greenwood's variance and complementary log-log intervals.
 
     .. math:: \hat S^{\exp(\pm z\, s / \ln \hat S)}, \qquad s^2 = \sum_i \frac{d_i}{n_i (n_i - d_i)},
@@ -75,7 +74,7 @@ def kaplan_meier(time: Vector, event: NDArray[np.bool_]) -> Curve:
     return Curve(days, at_risk, survival, *complementary_log_log_limits(survival, survival * np.sqrt(variance)))
 
 
-def beta_product(time: Vector, event: NDArray[np.bool_]) -> Curve:
+def beta_product(time: Vector, event: Mask) -> Curve:
     r"""Return the Kaplan-Meier curve from day 0 on, with beta product intervals, which hold with few events.
 
     With :math:`n_i` patients at risk and :math:`d_i` events on day :math:`i`, and :math:`m` patients followed further,
@@ -130,7 +129,7 @@ def complementary_log_log_limits(proportion: Vector, se: Vector) -> tuple[Vector
     return low, high
 
 
-def _events_by_day(time: Vector, event: NDArray[np.bool_]) -> tuple[Vector, Vector, Vector]:
+def _events_by_day(time: Vector, event: Mask) -> tuple[Vector, Vector, Vector]:
     """Return the days on which any time ends, and the patients at risk and events on each, all (n_days,)."""
     y = np.column_stack([time, np.where(event, EVENT, CENSORED)])
     days, at_risk, endings = life_table(y, np.ones((1, len(y))))

@@ -13,8 +13,8 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from features.arrays import Matrix, Positions, Vector
 from features.survival import EVENT
-from training.statistics.arrays import Matrix, Positions, Vector
 from training.statistics.cox import cox_elastic_net_path
 
 Setting = dict[str, float]

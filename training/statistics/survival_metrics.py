@@ -9,13 +9,12 @@ Kaplan and Meier.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Mask, Matrix, Vector
 from features.survival import CENSORED, DEATH, EVENT
-from training.statistics.arrays import Matrix, Vector
 from training.statistics.life_table import draw_weights, followed_beyond, life_table, ratio_or_zero
 
-Pairs = NDArray[np.bool_]
+Pairs = Mask
 """Which patient, by row, is compared with which, by column, (n_samples, n_samples)."""
 
 
@@ -104,7 +103,7 @@ def _probability_uncensored(y: Matrix, weights: Matrix, days: Vector, *, through
     return np.asarray(probability[:, position], dtype=np.float64)
 
 
-def _event_by_day(y: Matrix, day: float) -> NDArray[np.bool_]:
+def _event_by_day(y: Matrix, day: float) -> Mask:
     return np.asarray((y[:, 1] == EVENT) & (y[:, 0] <= day))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from features.arrays import Names, Vector
 from models.evidence import RangeCoverage
-from training.statistics.arrays import Names, Vector
 
 
 def range_coverage(y: Vector, low: Vector, high: Vector, cohorts: Names) -> dict[str, RangeCoverage]:

@@ -8,6 +8,7 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 
+from features.arrays import Mask, Matrix
 from features.cohort import Cohort
 from features.errors import InputError, OutcomeError
 from features.feature_table import FeatureTable
@@ -20,7 +21,6 @@ from features.survival import (
 )
 from training.experiment import Experiment
 from training.experiment.eligibility import BlockSets, choose_block_sets
-from training.statistics.arrays import Mask, Matrix
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 
 FEWEST_EVENTS = 10

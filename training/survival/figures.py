@@ -9,10 +9,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from features.arrays import Matrix
 from features.outcomes import MONTH
 from features.survival import DEATH, EVENT
 from training.drawing import COLOURS, STYLE, WIDTH, write_figure
-from training.statistics.arrays import Matrix
 from training.statistics.cumulative_incidence import cumulative_incidence
 from training.statistics.metrics import bootstrap_weights
 

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from features.arrays import Matrix
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
 from features.outcomes import MONTH
 from features.survival import CENSORED_AT, DEATH, EVENT, CensoredAt
-from training.statistics.arrays import Matrix
 from training.statistics.cumulative_incidence import cumulative_incidence_at
 from training.statistics.metrics import bootstrap_weights, mean_within_cohorts, percentile_interval
 from training.survival.eligibility import rows_at_risk

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from features.arrays import Matrix, Names, Positions, Vector
 from features.feature_table import FeatureTable
 from features.survival import EVENT
 from models.evidence import Scheme
 from training import tracking
 from training.evidence.scores import main_scheme
-from training.statistics.arrays import Matrix, Names, Positions, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.survival.figures import write_incidence_figure
 from training.survival.sentence import survival_sentence

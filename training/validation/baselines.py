@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from features.arrays import Vector
 from features.feature_table import FeatureTable
 from features.settings import settings
 from features.tables.text import read_text_table
 from features.taxon_names import canonical_name
 from models.calibration import Calibration
-from training.statistics.arrays import Vector
 from training.validation.choice import Choice
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centre_codes

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.arrays import Vector
 from models.calibration import Calibration
-from training.statistics.arrays import Vector
 from training.validation.folds import Fold, Split, centre_codes
 from training.validation.grid import Grid, GridKey, grid_key
 from training.validation.stacking import (

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from features.arrays import Vector
 from features.feature_table import FeatureTable
-from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 from training.validation.held_out import HeldOut
 from training.validation.refit import refit_choice

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold
 
+from features.arrays import Names, Positions, Vector
 from features.feature_table import FeatureTable
-from training.statistics.arrays import Names, Positions, Vector
 
 Split = tuple[Positions, Positions]
 """Positions of the training rows and of the test rows."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.statistics.arrays import Matrix, Positions
+from features.arrays import Matrix, Positions
 from training.validation.config import FitConfig, Part
 from training.validation.folds import Fold, centre_codes
 from training.validation.sklearn_family import find_family

@@ -15,8 +15,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
+from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
-from training.statistics.arrays import Positions, Vector
 from training.validation.choice import Choice, select
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, Split, inner_splits

@@ -11,11 +11,11 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
+from features.arrays import Matrix, Positions, Vector
 from features.feature_table import FeatureTable
 from features.outcomes import MONTH
 from features.survival import EVENT
 from models.encoder import BlockEncoder
-from training.statistics.arrays import Matrix, Positions, Vector
 from training.statistics.cox import log_partial_likelihood
 from training.statistics.risk_curve import risk_curve
 from training.statistics.survival_families import SURVIVAL_FAMILIES

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 
+from features.arrays import Names, Positions, Vector
 from features.feature_table import FeatureTable
-from training.statistics.arrays import Names, Positions, Vector
 from training.statistics.metrics import auroc, mean_over_seeds
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres

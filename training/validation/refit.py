@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from features.arrays import Vector
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
 from models.families import LinearPredictor, Predictor
-from training.statistics.arrays import Vector
 from training.validation.choice import Choice
 from training.validation.folds import centre_codes
 from training.validation.sklearn_family import find_family

@@ -14,9 +14,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from features.arrays import Matrix, Positions, Vector
 from features.errors import InputError
 from models.families import FAMILIES, Family, Setting
-from training.statistics.arrays import Matrix, Positions, Vector
 
 SMALLEST_PROBABILITY = 1e-6
 """Probabilities are clipped to this distance from 0 and 1, so that log-odds stay finite."""

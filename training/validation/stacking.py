@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq, minimize
 from scipy.special import expit
 
-from training.statistics.arrays import Matrix, Positions, Vector
+from features.arrays import Matrix, Positions, Vector
 from training.statistics.metrics import log_loss
 
 NEWTON_STEPS = 12

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
+from features.arrays import Mask, Matrix, Names, Positions, Vector
 from features.outcomes import MONTH
-from training.statistics.arrays import Matrix, Names, Positions, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.metrics import Metric, bootstrap_weights, mean_within_cohorts, percentile_interval
 from training.statistics.survival_metrics import (
@@ -40,7 +39,7 @@ class RepeatPredictions:
     risk: Matrix
     average: Matrix
 
-    def take(self, mask: NDArray[np.bool_]) -> RepeatPredictions:
+    def take(self, mask: Mask) -> RepeatPredictions:
         """Return the predictions of some rows; `mask` is (n_rows,)."""
         return RepeatPredictions(self.rows[mask], self.margin[mask], self.risk[mask], self.average[mask])
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from features.arrays import Vector
 from features.feature_table import FeatureTable
-from training.statistics.arrays import Vector
 from training.validation.config import FitConfig
 
 

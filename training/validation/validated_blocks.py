@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
-from training.statistics.arrays import Positions, Vector
 from training.validation.config import FitConfig
 from training.validation.held_out import HeldOut, ValidatedFamily
 from training.validation.refit import Fit

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Mask
 from features.cohort import Cohort
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.hazard_ratio import hazard_ratio
@@ -115,7 +116,7 @@ def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
     )
 
 
-def rate_by_arm(has_event: NDArray[np.bool_], treated: NDArray[np.bool_]) -> RateByArm:
+def rate_by_arm(has_event: Mask, treated: Mask) -> RateByArm:
     """Return the shares of patients with an event, (n_patients,) both, and their difference."""
     events, n = int(has_event[treated].sum()), int(treated.sum())
     control_events, control_n = int(has_event[~treated].sum()), int((~treated).sum())
@@ -126,9 +127,7 @@ def rate_by_arm(has_event: NDArray[np.bool_], treated: NDArray[np.bool_]) -> Rat
     )
 
 
-def survival_by_arm(
-    outcome: Outcome, days: NDArray[np.float64], event: NDArray[np.bool_], treated: NDArray[np.bool_]
-) -> SurvivalByArm:
+def survival_by_arm(outcome: Outcome, days: NDArray[np.float64], event: Mask, treated: Mask) -> SurvivalByArm:
     """Return survival of each arm and its comparison; arrays (n_patients,)."""
     return SurvivalByArm(
         outcome=outcome,

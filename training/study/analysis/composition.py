@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from features.arrays import Matrix, Vector
 from features.cohort import Cohort
-from training.statistics.arrays import Matrix, Vector
 from training.study.analysis.genera import Rank, genus_profiles
 from training.study.analysis.stool import StoolSeries, by_code
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from features.arrays import Vector
 from features.transforms import AlphaDiversity
-from training.statistics.arrays import Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.paired_changes import paired_changes
 from training.study.analysis.false_discovery import HypothesisTest, with_q

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from features.arrays import Matrix, Vector
 from features.cohort import Cohort
 from features.trajectories import Window
-from training.statistics.arrays import Matrix, Vector
 from training.statistics.distances import bray_curtis
 from training.statistics.donor_convergence import DonorConvergence
 from training.statistics.mean_difference import MeanDifference, mean_difference

@@ -8,12 +8,11 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays import Mask, Matrix, Positions, Vector
 from features.cohort import Cohort
-from features.donors import Flags, donor_samples_given
+from features.donors import donor_samples_given
 from features.trajectories import Window
-from training.statistics.arrays import Matrix, Vector
 from training.statistics.donor_convergence import DonorConvergence, donor_specific_convergence
 from training.study.analysis.stool import StoolSeries, stool_series
 from training.study.codes import donor_codes, patient_codes
@@ -47,7 +46,7 @@ class DonorScores:
     """
 
     values: Matrix
-    is_own: Flags
+    is_own: Mask
     patients: tuple[str, ...]
 
     def contrast(self) -> DonorConvergence:
@@ -61,7 +60,7 @@ class DonorScores:
         )
         return to_own, to_unrelated
 
-    def select(self, recipients: NDArray[np.bool_]) -> DonorScores:
+    def select(self, recipients: Mask) -> DonorScores:
         """Return the scores of some recipients."""
         patients = tuple(np.array(self.patients, dtype=object)[recipients])
         return DonorScores(self.values[recipients], self.is_own[recipients], patients)
@@ -100,9 +99,9 @@ class DonorPanel:
     stool: StoolSeries
     recipients: tuple[str, ...]
     donors: tuple[str, ...]
-    is_own: Flags
+    is_own: Mask
     weights: Matrix
-    donated: Mapping[str, NDArray[np.intp]]
+    donated: Mapping[str, Positions]
     codes: Mapping[str, str]
 
     def to_donors(self, distances: Matrix) -> Matrix:
@@ -146,7 +145,7 @@ class DonorPanel:
         patients = tuple(self.recipients[row] for row in rows)
         return DonorScores(scores.loc[list(patients)].to_numpy(dtype=float), self.is_own[rows], patients)
 
-    def donor_codes(self, is_own: NDArray[np.bool_]) -> tuple[str, ...]:
+    def donor_codes(self, is_own: Mask) -> tuple[str, ...]:
         """Return the codes of the donors that a row of `is_own` marks."""
         return tuple(self.codes[self.donors[index]] for index in np.flatnonzero(is_own))
 

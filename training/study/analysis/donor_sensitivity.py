@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
+from features.arrays import Matrix
 from features.audit import similar_pairs
 from features.cohort import Cohort
 from features.trajectories import Window
 from features.transforms import PrevalenceFilter, closure
-from training.statistics.arrays import Matrix
 from training.statistics.distances import aitchison, bray_curtis
 from training.statistics.donor_convergence import DonorConvergence
 from training.study.analysis.donor_panel import DonorPanel

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from features.donors import Flags, share_gained, share_lost
-from training.statistics.arrays import Matrix
+from features.arrays import Mask, Matrix
+from features.donors import share_gained, share_lost
 from training.statistics.donor_convergence import DonorConvergence
 from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.donor_panel import DonorPanel, DonorScores
@@ -114,7 +114,7 @@ def engraftment(panel: DonorPanel) -> EngraftmentResults | EngraftmentAbsence:
 
 
 def _by_recipient(
-    panel: DonorPanel, shares: dict[Process, DonorScores], is_own: Flags, detected: Matrix, own_donors: Matrix
+    panel: DonorPanel, shares: dict[Process, DonorScores], is_own: Mask, detected: Matrix, own_donors: Matrix
 ) -> Iterator[RecipientEngraftment]:
     """Yield each recipient's taxa.
 
@@ -139,7 +139,7 @@ def _by_recipient(
         )
 
 
-def _defined_everywhere(scores: DonorScores) -> Flags:
+def _defined_everywhere(scores: DonorScores) -> Mask:
     """Return the recipients of known score with every donor."""
     return np.asarray(np.isfinite(scores.values).all(axis=1))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from features.arrays import Matrix
 from features.cohort import Cohort
 from features.transforms import GenusSums
-from training.statistics.arrays import Matrix
 
 Rank = Literal["genera", "taxa"]
 """Rank of profiles: genera, or taxa as read."""

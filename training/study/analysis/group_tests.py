@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from features.arrays import Names
 from features.cohort import Cohort
 from features.donors import donor_samples_given
 from features.outcomes import RESPONSES
 from features.trajectories import Window
-from training.statistics.arrays import Names
 from training.statistics.permanova import permanova
 from training.statistics.permdisp import Permdisp, permdisp
 from training.statistics.permutation_design import PseudoFTest

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.arrays import Vector
 from features.cohort import Cohort
 from features.outcomes import GRADES, Grade
 from features.survival import EVENT, CensoredAt, survival_exclusion_reason, time_to_event
@@ -18,8 +19,6 @@ from training.study.codes import Codes
 
 DAYS = (30, 90, 180, 365)
 """Days at which cumulative incidence is tabled."""
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

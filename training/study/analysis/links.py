@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from features.arrays import Labels, Matrix
 from features.cohort import Cohort
 from features.trajectories import trajectories
-from training.statistics.arrays import Matrix
 from training.statistics.repeated_measures import (
     detectable_correlation,
     repeatedly_measured,
@@ -17,7 +17,7 @@ from training.statistics.repeated_measures import (
     rmcorr_permutation_test,
 )
 from training.study.analysis.false_discovery import HypothesisTest, with_q
-from training.study.analysis.paired_draws import MAX_GAP, MIN_PREVALENCE, STRETCHES, Labels, PairedDraws, paired_draws
+from training.study.analysis.paired_draws import MAX_GAP, MIN_PREVALENCE, STRETCHES, PairedDraws, paired_draws
 
 MAX_STATED = 6
 """Most links that the report states in sentences."""

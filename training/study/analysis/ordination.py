@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from training.statistics.arrays import Matrix, Vector
+from features.arrays import Matrix, Vector
 from training.statistics.distances import aitchison, bray_curtis
 from training.statistics.pcoa import principal_coordinates
 from training.study.analysis.stool import StoolSeries

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays import Labels, Matrix
 from features.cohort import Cohort
 from features.trajectories import Trajectories
-from training.statistics.arrays import Matrix
 from training.statistics.distances import log_ratios
 from training.study.analysis.genera import Rank, genus_profiles
-
-Labels = NDArray[Any]
 
 MAX_GAP = 7.0
 """Most days between the stool sample and the blood draw of a pair."""

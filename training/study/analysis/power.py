@@ -13,15 +13,12 @@ from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy.stats import binom, binomtest, norm, rankdata, t
 
+from features.arrays import Mask, Matrix
 from training.statistics.auroc_meta_analysis import auroc_variance
 from training.statistics.sign_flip import sign_flip_p_values
 from training.study.analysis.trial_design import TrialDesign
-
-Matrix = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 EFFECT_SHARES = {1.0: "as stated", 0.75: "three quarters of it", 0.0: "none"}
 """Shares of the stated effect for which power is simulated, and their names in `PowerResult.curves`."""
@@ -114,7 +111,7 @@ def critical_counts(n: int, rate: float, alpha: float) -> tuple[int, int]:
     return int(low.max(initial=-1)), int(high.min(initial=n + 1))
 
 
-def _response_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Flags:
+def _response_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Mask:
     gain = design.response_rate - design.historical_rate
     responders = rng.binomial(n, design.historical_rate + share * gain, design.simulations)
     max_low, min_high = critical_counts(n, design.historical_rate, design.alpha)
@@ -122,7 +119,7 @@ def _response_rejections(design: TrialDesign, n: int, share: float, rng: np.rand
     return np.asarray(low | high if share == 0 else (high if gain > 0 else low))
 
 
-def _auroc_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Flags:
+def _auroc_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Mask:
     # Two normal distributions of one SD with this difference of means have this AUROC.
     difference = np.sqrt(2) * norm.ppf(0.5 + share * (design.auroc - 0.5))
     y = rng.random((design.simulations, n)) < design.response_rate
@@ -138,7 +135,7 @@ def _auroc_rejections(design: TrialDesign, n: int, share: float, rng: np.random.
     return np.asarray(defined & ((np.abs(z) if share == 0 else z) > norm.isf(design.alpha / 2)))
 
 
-def _convergence_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Flags:
+def _convergence_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Mask:
     n_donors = -(-n // design.per_donor)
     donor = np.arange(n) % n_donors
     patient_part = np.sqrt(1 - design.donor_correlation) * rng.standard_normal((design.simulations, n))
@@ -148,14 +145,14 @@ def _convergence_rejections(design: TrialDesign, n: int, share: float, rng: np.r
     return _mean_rejections(donor_means, design.alpha, np.sign(mean))
 
 
-def _cytokine_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Flags:
+def _cytokine_rejections(design: TrialDesign, n: int, share: float, rng: np.random.Generator) -> Mask:
     sd = np.hypot(design.between_sd, np.sqrt(2) * design.within_sd)
     mean = share * np.log2(design.fold_change)
     changes = mean + sd * rng.standard_normal((design.simulations, n))
     return _mean_rejections(changes, design.alpha, np.sign(mean))
 
 
-def _mean_rejections(values: Matrix, alpha: float, direction: float) -> Flags:
+def _mean_rejections(values: Matrix, alpha: float, direction: float) -> Mask:
     """Return in which simulations the mean of `values`, (n_simulations, n_units), differs from 0.
 
     A difference counts only in the direction of the effect, or in both where `direction` is 0.
@@ -170,7 +167,7 @@ def _t_p_values(values: Matrix) -> Matrix:
     return np.asarray(2 * t.sf(np.abs(values.mean(axis=1)) / (values.std(axis=1, ddof=1) / np.sqrt(n)), n - 1))
 
 
-GOALS: Mapping[str, Callable[[TrialDesign, int, float, np.random.Generator], Flags]] = MappingProxyType(
+GOALS: Mapping[str, Callable[[TrialDesign, int, float, np.random.Generator], Mask]] = MappingProxyType(
     {
         "response": _response_rejections,
         "auroc": _auroc_rejections,

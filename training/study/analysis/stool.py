@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from features.arrays import Matrix, Positions
 from features.cohort import Cohort
 from features.donors import detection_probability
 from features.trajectories import WINDOWS, Window
 from features.transforms import closure
-from training.statistics.arrays import Matrix, Positions
 from training.study.codes import donor_codes, patient_codes
 
 

@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import beta
 
+from features.arrays import Vector
+
 LIMIT = 0.3
 """The share of patients with an event of grade 3 or above that a board would not accept."""
 CERTAINTY = 0.9
@@ -16,8 +18,6 @@ CERTAINTY = 0.9
 PLANNED = 20
 """Patients up to which the boundary is shown, if the trial has fewer."""
 TRUE_RATES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from features.arrays import Mask, Vector
 from features.cohort import Cohort
 from features.outcomes import MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
@@ -21,8 +21,6 @@ Outcome = Literal["overall_survival", "progression_free_survival"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 MONTHS = (3, 6, 12, 24, 36, 48, 60)
 """Months at which survival is tabled."""
-
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class OutcomeSurvival:
 
     outcome: Outcome
     days: Vector
-    event: NDArray[np.bool_]
+    event: Mask
     unknown: int
     curve: Curve
     median: IntervalEstimate
@@ -121,7 +119,7 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
     return SurvivalByOutcome(tuple(outcomes), excluded, has_several_arms(cohort), comparator, arms_compared)
 
 
-def outcome_survival(outcome: Outcome, days: Vector, event: NDArray[np.bool_], unknown: int = 0) -> OutcomeSurvival:
+def outcome_survival(outcome: Outcome, days: Vector, event: Mask, unknown: int = 0) -> OutcomeSurvival:
     """Return survival by one outcome, with its estimates; parameters as the fields of `OutcomeSurvival`."""
     curve = beta_product(days, event)
     estimates = {month: curve.estimate_on(month * MONTH, 1) for month in MONTHS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from training.statistics.arrays import Vector
+from features.arrays import Vector
 
 
 def day_axis(axes: Axes, days: Vector) -> None:

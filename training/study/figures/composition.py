@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from features.arrays import Matrix, Vector
 from training.drawing import COLOURS, INK, REST, WIDTH
-from training.statistics.arrays import Matrix, Vector
 from training.study.analysis.composition import Composition
 
 BARS = 60

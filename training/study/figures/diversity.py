@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from features.arrays import Vector
 from training.drawing import BLUE, DONOR_COLOUR, PALE, WIDTH
-from training.statistics.arrays import Vector
 from training.study.analysis.diversity import Diversity
 from training.study.analysis.stool import StoolSeries
 from training.study.figures.axes import day_axis

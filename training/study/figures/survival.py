@@ -8,16 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
+from features.arrays import Vector
 from features.outcomes import MONTH
 from training.drawing import BLUE, PALE, WIDTH
 from training.statistics.survival_curves import Curve
 from training.study.analysis.survival import OutcomeSurvival, SurvivalByOutcome
 from training.study.formatting import count_noun, initial_capital
 from training.study.labels import outcome_label
-
-Vector = NDArray[np.float64]
 
 
 def survival_figure(result: SurvivalByOutcome) -> Figure:
