@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
+"""Predicted probabilities beyond which pages and texts state the limit instead; the API returns the number."""
+
 
 def readable(name: str) -> str:
     """Return an identifier, such as a taxon or a column, with spaces: `sex=female` as `sex: female`."""
@@ -20,6 +23,17 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}%"
 
 
+def chance(probability: float | None) -> str:
+    """Return a predicted probability in percent, within `LEAST_CHANCE` and `MOST_CHANCE`; a dash for None.
+
+    If all of sixty held-out patients with a similar probability had the outcome, the exact interval of their rate would
+    still reach down to 94%: held-out patients could hardly confirm a more extreme probability.
+    """
+    if probability is None or LEAST_CHANCE <= probability <= MOST_CHANCE:
+        return percent(probability)
+    return f"<{percent(LEAST_CHANCE)}" if probability < LEAST_CHANCE else f">{percent(MOST_CHANCE)}"
+
+
 def decimals(value: float | None, digits: int = 2) -> str:
     """Return a number with so many decimals; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
@@ -31,6 +45,6 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
-    function.__name__: function for function in (readable, sentence, percent, decimals, signed)
+    function.__name__: function for function in (readable, sentence, percent, chance, decimals, signed)
 }
 """The filters by the name that templates use."""

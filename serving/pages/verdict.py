@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from models.evidence import Evidence
+from models.evidence import EventRate, Evidence
 from serving.pages.drawings.waterfall import Step, Waterfall
 
 Chance = Literal["no prediction", "indistinct", "below average", "about average", "above average"]
@@ -51,6 +51,8 @@ class OutcomeVerdict:
     chance : Chance
     probability : float or None
         None where the model abstains, or predicts nearly the same for every patient.
+    similar : EventRate or None
+        Outcomes of the held-out patients with a similar probability.
     rate : float or None
         Rate in the training cohorts.
     strength : Strength
@@ -63,6 +65,7 @@ class OutcomeVerdict:
 
     chance: Chance
     probability: float | None
+    similar: EventRate | None
     rate: float | None
     strength: Strength
     unseen: bool
@@ -71,14 +74,23 @@ class OutcomeVerdict:
 
 
 def outcome_verdict(
-    probability: float | None, rate: float | None, evidence: Evidence, waterfall: Waterfall | None
+    probability: float | None,
+    similar: EventRate | None,
+    rate: float | None,
+    evidence: Evidence,
+    waterfall: Waterfall | None,
 ) -> OutcomeVerdict:
     """Return the verdict on one predicted outcome.
+
+    A chance is above or below average where the predicted probability is, and the held-out patients with a similar
+    probability do not contradict it.
 
     Parameters
     ----------
     probability : float or None
         None where the model abstains.
+    similar : EventRate or None
+        Outcomes of the held-out patients with a similar probability.
     rate : float or None
         Rate in the training cohorts.
     evidence : Evidence
@@ -90,7 +102,7 @@ def outcome_verdict(
         chance = "no prediction"
     elif is_indistinct(waterfall):
         chance = "indistinct"
-    elif rate is None or abs(probability - rate) < MIN_DIFFERENCE:
+    elif rate is None or abs(probability - rate) < MIN_DIFFERENCE or _contradicts(similar, probability, rate):
         chance = "about average"
     else:
         chance = "above average" if probability > rate else "below average"
@@ -98,12 +110,18 @@ def outcome_verdict(
     return OutcomeVerdict(
         chance=chance,
         probability=probability if distinct else None,
+        similar=similar if distinct else None,
         rate=rate,
         strength=_strength(evidence),
         unseen=evidence.scheme == "loco",
         beats_chance=evidence.beats_chance,
         driver=_driver(waterfall) if distinct and waterfall else None,
     )
+
+
+def _contradicts(similar: EventRate | None, probability: float, rate: float) -> bool:
+    """Return whether the held-out patients with a similar probability lie on the other side of the cohorts' rate."""
+    return similar is not None and similar.rate is not None and (similar.rate - rate) * (probability - rate) <= 0
 
 
 def is_indistinct(waterfall: Waterfall) -> bool:

@@ -10,10 +10,15 @@ import pytest
 
 from models.evidence import Estimate
 from models.evidence_upgrade import upgrade_evidence
-from models.prediction import Contribution, Explanation, PlattCalibration
+from models.prediction import Contribution, Explanation, NearestOutcomes, PlattCalibration
+from models.rates import event_rate
 from serving.pages.drawings.waterfall import Step, Waterfall, shared_axis, waterfall
+from serving.pages.filters import chance
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.verdict import outcome_verdict
+from serving.pages.views.comparison import compare
+
+from ..models.conftest import prediction_of
 
 EVIDENCE = replace(
     upgrade_evidence(
@@ -50,7 +55,7 @@ def steps(*changes: float, start: float = 0.4) -> Waterfall:
     ],
 )
 def test_the_chance_follows_fixed_rules(probability, rate, drawing, chance):
-    verdict = outcome_verdict(probability, rate, EVIDENCE, drawing)
+    verdict = outcome_verdict(probability, None, rate, EVIDENCE, drawing)
     assert verdict.chance == chance
     assert (verdict.probability is None) == (chance in {"indistinct", "no prediction"}) == (verdict.driver is None)
 
@@ -64,21 +69,49 @@ def test_the_chance_follows_fixed_rules(probability, rate, drawing, chance):
 )  # fmt: skip
 def test_the_strength_of_the_evidence_follows_fixed_rules(beats_chance, scheme, low, strength):
     evidence = replace(EVIDENCE, beats_chance=beats_chance, scheme=scheme, held_out_auroc=Estimate(0.8, low, 0.9))
-    assert outcome_verdict(0.3, 0.4, evidence, steps(0.1)).strength == strength
+    assert outcome_verdict(0.3, None, 0.4, evidence, steps(0.1)).strength == strength
 
 
 def test_the_sentence_states_chance_evidence_and_driver():
     evidence = replace(EVIDENCE, beats_chance=False)
-    verdict = outcome_verdict(0.3, 0.42, evidence, steps(0.02, -0.12))
+    verdict = outcome_verdict(0.3, event_rate(20, 55), 0.42, evidence, steps(0.02, -0.12))
     text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
     assert str(text).strip() == (
-        "About average for response (30%; cohort 42%). Evidence weak: no better than chance on unseen cohorts. "
+        "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded; "
+        "42% of the cohort. Evidence weak: no better than chance on unseen cohorts. "
         "Main driver: <i>Genus1</i>, which lowers it."
     )
 
 
+@pytest.mark.parametrize(
+    ("events", "chance"), [(10, "below average"), (22, "below average"), (24, "about average"), (50, "about average")]
+)
+def test_held_out_patients_can_take_back_a_chance_that_differs_from_the_average(events, chance):
+    verdict = outcome_verdict(0.2, event_rate(events, 55), 0.42, EVIDENCE, steps(-0.2))
+    assert verdict.chance == chance
+
+
+@pytest.mark.parametrize(("events", "agreement"), [(0, "too high"), (20, "agrees"), (50, "too low")])
+def test_the_comparison_labels_each_number_and_says_whether_held_out_patients_confirm_the_prediction(events, agreement):
+    prediction = replace(prediction_of("objective_response", 0.3), evidence=EVIDENCE)
+    nearest = NearestOutcomes("objective_response", 25, 10, 0.4, 0.21, 0.61)
+    comparison = compare(prediction, event_rate(events, 55), nearest, None)
+    assert comparison.agreement == agreement
+    sources = [(row.source, row.outcomes and row.outcomes.patients) for row in comparison.rates]
+    assert sources == [("model", None), ("held-out patients", 55), ("nearest patients", 25), ("training patients", 100)]
+    assert compare(replace(prediction, probability=None), None, None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(0.0, "<5%"), (0.0499, "<5%"), (0.05, "5%"), (0.494, "49%"), (0.95, "95%"), (0.9501, ">95%"), (None, "–")],
+)
+def test_no_probability_is_shown_that_held_out_patients_could_not_confirm(probability, text):
+    assert chance(probability) == text
+
+
 def test_the_main_driver_pushes_the_way_the_chance_goes():
-    driver = outcome_verdict(0.2, 0.46, EVIDENCE, steps(0.2, -0.25, -0.15)).driver
+    driver = outcome_verdict(0.2, None, 0.46, EVIDENCE, steps(0.2, -0.25, -0.15)).driver
     assert (driver.name, driver.raises) == ("Genus1", False)
 
 

@@ -18,6 +18,7 @@ from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.settings import settings
 from models.registry import client
+from serving.pages.filters import chance
 from taxokine.demo.candidates import prediction_request
 from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import simulate_trial
@@ -167,14 +168,14 @@ def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
     page.goto(f"{url}/patients/SIM-007")
     figures = page.locator("[data-probability]").all()
     probabilities = [float(figure.get_attribute("data-probability")) for figure in figures]
-    texts = [re.match(r"\d+%", figure.text_content())[0] for figure in figures]
+    texts = [figure.text_content().split()[0] for figure in figures]
     cohort = read_cohort(str(clinic / "trial" / "manifest.yaml"), clinic)
     index = landmark_table(cohort).rows["patient"].tolist().index("SIM-007")
     prediction = httpx.post(
         f"{url}/v1/predictions", json=prediction_request(cohort, index), headers={"Authorization": "Bearer the-key"}
     ).raise_for_status().json()  # fmt: skip
     assert probabilities == [answer["probability"] for answer in prediction["answers"]]
-    assert texts == [f"{100 * answer['probability']:.0f}%" for answer in prediction["answers"]]
+    assert texts == [chance(answer["probability"]) for answer in prediction["answers"]]
     for cell in ("response_without_toxicity", "both"):
         low, high = prediction["cells"][cell]["low"], prediction["cells"][cell]["high"]
         assert f"{100 * low:.0f}%–{100 * high:.0f}%" in page.content()

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from models.evidence import EventRate, JointTable, OutcomeRates, PooledOddsRatio
+from models.evidence import JointTable, OutcomeRates, PooledOddsRatio
 from models.joint import joint_outcome
 from models.patient_input import Candidate
-from models.prediction import NearestOutcomes, Prediction
+from models.prediction import Prediction
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
@@ -18,6 +18,7 @@ from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_dec
 from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
 from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis, waterfall
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
+from serving.pages.views.comparison import Comparison, compare
 from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 
@@ -34,10 +35,9 @@ class SideView:
         Whether the model is promoted, so that its prediction comes first.
     rates : OutcomeRates or None
         Outcome rates of the training patients.
-    similar : EventRate or None
-        Outcomes of the held-out patients with a similar probability.
-    nearest : NearestOutcomes or None
-        Outcomes of the training patients with the nearest profiles.
+    comparison : Comparison or None
+        The probability beside the outcomes of patients; None where the model abstains, or cannot tell the patient from
+        others.
     waterfall : Waterfall or None
         None where the model abstains, or cannot tell the patient from others.
     verdict : OutcomeVerdict
@@ -50,8 +50,7 @@ class SideView:
     prediction: Prediction
     promoted: bool
     rates: OutcomeRates | None
-    similar: EventRate | None
-    nearest: NearestOutcomes | None
+    comparison: Comparison | None
     waterfall: Waterfall | None
     verdict: OutcomeVerdict
     reservations: tuple[str, ...]
@@ -167,7 +166,7 @@ def predictions_view(catalogue: Catalogue, candidate: Candidate, worth: float) -
     plane_patient = weighing = None
     if len(probabilities) == 2:
         response, toxicity = probabilities
-        plane_patient = PlanePatient(response, toxicity, sides[0].similar, sides[1].similar)
+        plane_patient = PlanePatient(response, toxicity, sides[0].verdict.similar, sides[1].verdict.similar)
         if promoted and all(_has_enough_patients(prediction) for prediction in predictions):
             weighing = weigh(response, toxicity, counts, worth)
     return PredictionsView(
@@ -195,15 +194,17 @@ def _side_view(catalogue: Catalogue, prediction: Prediction) -> SideView:
     rate = evidence.events / evidence.patients if evidence.patients else None
     rate = rates.overall.rate if rates else rate
     drawing = None if explanation is None else waterfall(explanation, distributions)
-    verdict = outcome_verdict(probability, rate, evidence, drawing)
+    similar = group.outcomes if group else None
+    nearest = next((item for item in prediction.nearest if item.outcome == prediction.outcome), None)
+    verdict = outcome_verdict(probability, similar, rate, evidence, drawing)
+    indistinct = verdict.chance == "indistinct"
     return SideView(
         side=side_of(prediction.outcome),
         prediction=prediction,
         promoted=is_promoted(prediction.model.alias),
         rates=rates,
-        similar=group.outcomes if group else None,
-        nearest=next((item for item in prediction.nearest if item.outcome == prediction.outcome), None),
-        waterfall=None if verdict.chance == "indistinct" else drawing,
+        comparison=None if indistinct else compare(prediction, similar, nearest, rates),
+        waterfall=None if indistinct else drawing,
         verdict=verdict,
         reservations=tuple(reason for reason in prediction.trust.reasons if reason != evidence.sentence),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),

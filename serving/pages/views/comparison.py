@@ -1,0 +1,93 @@
+"""The numbers that bear on one outcome, side by side: each answers another question, and is labelled with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from models.evidence import EventRate, OutcomeRates
+from models.prediction import NearestOutcomes, Prediction
+from models.rates import event_rate
+
+Source = Literal["model", "held-out patients", "nearest patients", "training patients"]
+Agreement = Literal["agrees", "too high", "too low"]
+
+
+@dataclass(frozen=True)
+class ComparedRate:
+    """One number of the comparison.
+
+    Attributes
+    ----------
+    source : Source
+    rate : float
+        The model's probability, or the share of the patients who had the outcome.
+    low, high : float or None
+        Exact 95% interval of the share; the Venn-Abers range of the model's probability, None where there is none.
+    outcomes : EventRate or None
+        The patients who were counted; None for the model.
+    """
+
+    source: Source
+    rate: float
+    low: float | None
+    high: float | None
+    outcomes: EventRate | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The numbers that bear on one outcome.
+
+    Attributes
+    ----------
+    rates : tuple of ComparedRate
+        The model's probability first.
+    agreement : Agreement or None
+        Whether the model's probability lies within the interval of the held-out patients with a similar probability, or
+        above or below it; None where there are no such patients.
+    """
+
+    rates: tuple[ComparedRate, ...]
+    agreement: Agreement | None
+
+
+def compare(
+    prediction: Prediction, similar: EventRate | None, nearest: NearestOutcomes | None, rates: OutcomeRates | None
+) -> Comparison | None:
+    """Return the comparison of a prediction with the outcomes of patients; None where the model abstains.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    similar : EventRate, optional
+        Outcomes of the held-out patients with a similar probability.
+    nearest : NearestOutcomes, optional
+        Outcomes of the training patients with the nearest profiles.
+    rates : OutcomeRates, optional
+        Outcomes of the training patients.
+    """
+    probability, probability_range = prediction.probability, prediction.probability_range
+    if probability is None:
+        return None
+    low, high = (probability_range.low, probability_range.high) if probability_range else (None, None)
+    evidence = prediction.evidence
+    training = rates.overall if rates else event_rate(evidence.events, evidence.patients)
+    counted: list[tuple[Source, EventRate | None]] = [
+        ("held-out patients", similar),
+        ("nearest patients", event_rate(nearest.events, nearest.patients) if nearest else None),
+        ("training patients", training),
+    ]
+    shares = [
+        ComparedRate(source, outcomes.rate, outcomes.low, outcomes.high, outcomes)
+        for source, outcomes in counted
+        if outcomes is not None and outcomes.rate is not None
+    ]
+    model = ComparedRate("model", probability, low, high, None)
+    return Comparison((model, *shares), None if similar is None else _agreement(probability, similar))
+
+
+def _agreement(probability: float, similar: EventRate) -> Agreement:
+    if similar.low <= probability <= similar.high:
+        return "agrees"
+    return "too high" if probability > similar.high else "too low"
