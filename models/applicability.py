@@ -6,6 +6,7 @@ against the prediction, each with its verdict. The gravest verdict counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -40,8 +41,9 @@ _ROUNDING = 1e-9
 
 
 class Reason(NamedTuple):
-    """A reason against a prediction, and the verdict that it alone would lead to."""
+    """A reason against a prediction: the name of the rule, and the verdict that it alone would lead to."""
 
+    rule: str
     verdict: Verdict
     sentence: str
 
@@ -76,6 +78,8 @@ class _Neighbourhood:
     cohort: str
     auroc: Estimate
     outcomes: tuple[NearestOutcomes, ...]
+    similarity: float | None
+    is_training_profile: bool | None
 
 
 @dataclass(frozen=True)
@@ -103,9 +107,9 @@ def assess_applicability(
     """Decide whether a model may predict for a candidate.
 
     The rules, in the order of their reasons: missing blocks; coverage, profiler, clock, day and total of the stool
-    profile; its distance to the training profiles, its richness, and the model's AUROC in the nearest cohort; day,
-    completeness and units of the immune measurements; completeness of the clinical columns; values outside the
-    training range; evidence that does not exclude chance; simulated training data.
+    profile; whether it is a training patient's; its distance to the training profiles, its richness, and the model's
+    AUROC in the nearest cohort; day, completeness and units of the immune measurements; completeness of the clinical
+    columns; values outside the training range; evidence that does not exclude chance; simulated training data.
 
     Parameters
     ----------
@@ -138,6 +142,9 @@ def assess_applicability(
         nearest_cohort_auroc=near.auroc if near else None,
         unit_unstated=facts.unit_unstated,
         out_of_range=tuple(feature.name for feature in facts.outside),
+        decisive=tuple(dict.fromkeys(reason.rule for reason in reasons if reason.verdict == verdict)),
+        training_similarity=near.similarity if near else None,
+        in_training_set=near.is_training_profile if near else None,
     )
     decisive = tuple(reason.sentence for reason in reasons if reason.verdict == verdict)
     return Assessment(trust, decisive, near.outcomes if near and verdict != "abstain" else ())
@@ -179,6 +186,8 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
     distance = float(nearest_mean(distances))
     cohort = reference.nearest_cohort(distances)
     aurocs = {row.cohort: row.auroc for row in model.evidence.per_cohort}
+    similarity = float(reference.similarity(taxa)[0])
+    is_comparable = not math.isnan(similarity)
     return _Neighbourhood(
         distance=distance,
         distance_percentile=float(reference.percentile(distance)),
@@ -186,12 +195,14 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
         cohort=cohort,
         auroc=aurocs.get(cohort, Estimate(None, None, None)),
         outcomes=reference.nearest_outcomes(distances),
+        similarity=similarity if is_comparable else None,
+        is_training_profile=similarity > reference.same_stool_similarity if is_comparable else None,
     )
 
 
 def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts: _Facts) -> list[Reason]:
     reasons = [
-        Reason("abstain", f"the model needs the {block} block, and none of it was reported")
+        Reason("missing block", "abstain", f"the model needs the {block} block, and none of it was reported")
         for block in facts.missing_blocks
     ]
     if facts.profile is not None:
@@ -201,20 +212,21 @@ def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts:
         reasons += _sampling_rules(facts.profile, model.evidence.clocks, model.evidence.landmark)
         reasons += _total_rule(facts.profile)
     if facts.neighbourhood is not None:
+        reasons += _training_patient_rule(facts.neighbourhood)
         reasons += _distance_rule(facts.neighbourhood.distance_percentile)
         reasons += _richness_rule(facts.neighbourhood.richness_percentile)
         reasons += _nearest_cohort_rule(facts.neighbourhood.cohort, facts.neighbourhood.auroc)
     if "immune" in model.blocks:
         reasons += _immune_rules(candidate, model.evidence.landmark, facts)
     if 0 < (share := facts.present.get("clinical", 1.0)) < 1:
-        reasons.append(Reason("use with care", f"only {share:.0%} of the model's clinical columns were reported"))
+        sentence = f"only {share:.0%} of the model's clinical columns were reported"
+        reasons.append(Reason("missing clinical columns", "use with care", sentence))
     reasons += _range_rule(model_input, facts.outside)
     if model.evidence.beats_chance is not True:
-        reasons.append(Reason("use with care", model.evidence.sentence))
+        reasons.append(Reason("evidence", "use with care", model.evidence.sentence))
     if model.simulated:
-        reasons.append(
-            Reason("use with care", "the model was trained on simulated patients: it says nothing about real patients")
-        )
+        sentence = "the model was trained on simulated patients: it says nothing about real patients"
+        reasons.append(Reason("simulated", "use with care", sentence))
     return reasons
 
 
@@ -222,30 +234,30 @@ def _coverage_rule(coverage: float) -> list[Reason]:
     if not (grade := coverage_grade(coverage)):
         return []
     sentence = f"only {coverage:.0%} of the profile's abundance lies in taxa of the training cohorts"
-    return [Reason(VERDICTS[grade], sentence)]
+    return [Reason("coverage", VERDICTS[grade], sentence)]
 
 
 def _profiler_rule(profiler: str | None, profilers: Collection[str], coverage: float) -> list[Reason]:
     if profiler is None:
-        return [Reason("use with care", "the profile's profiler was not reported")]
+        return [Reason("profiler", "use with care", "the profile's profiler was not reported")]
     if profiler in profilers:
         return []
     training_profilers = " or ".join(profilers) or "an unreported profiler"
     sentence = f"the profile was made with {profiler}, the training profiles with {training_profilers}"
     # Two versions of one database share nearly all names; two taxonomies share some, of taxa that may differ.
     if coverage < CARE_RECOGNISED:
-        return [Reason("abstain", f"{sentence}, and the two name taxa differently")]
-    return [Reason("use with care", sentence)]
+        return [Reason("profiler", "abstain", f"{sentence}, and the two name taxa differently")]
+    return [Reason("profiler", "use with care", sentence)]
 
 
 def _sampling_rules(profile: StoolProfile, clocks: Collection[str], landmark: float) -> list[Reason]:
     reasons = []
     if profile.clock is not None and profile.clock not in clocks:
         sentence = f"the stool sample's day is counted on {profile.clock}, the model's days on {' and '.join(clocks)}"
-        reasons.append(Reason("use with care", sentence))
+        reasons.append(Reason("clock", "use with care", sentence))
     if profile.day is not None and profile.day > landmark:
         sentence = f"the stool sample was taken on day {profile.day:g}, after the model's landmark, day {landmark:g}"
-        reasons.append(Reason("use with care", sentence))
+        reasons.append(Reason("day", "use with care", sentence))
     return reasons
 
 
@@ -254,7 +266,17 @@ def _total_rule(profile: StoolProfile) -> list[Reason]:
     if total is None or (share := sum(profile.values.values()) / total) >= CARE_TOTAL:
         return []
     verdict: Verdict = "abstain" if share < MIN_RECOGNISED else "use with care"
-    return [Reason(verdict, f"the profile sums to {share:.0%} of its total; part of it may be missing")]
+    return [Reason("total", verdict, f"the profile sums to {share:.0%} of its total; part of it may be missing")]
+
+
+def _training_patient_rule(near: _Neighbourhood) -> list[Reason]:
+    if not near.is_training_profile:
+        return []
+    sentence = (
+        f"this patient's profile is in the training set (similarity {near.similarity:.3f} of 1): the model has learnt "
+        "the outcome, so that the prediction tests nothing"
+    )
+    return [Reason("training patient", "use with care", sentence)]
 
 
 def _distance_rule(percentile: float) -> list[Reason]:
@@ -262,22 +284,26 @@ def _distance_rule(percentile: float) -> list[Reason]:
         return []
     share = "all" if percentile == 100 else f"{percentile:.0f}%"
     sentence = f"the profile is farther from the training patients' than {share} of theirs are when held out"
-    return [Reason(VERDICTS[grade], sentence)]
+    return [Reason("distance", VERDICTS[grade], sentence)]
 
 
 def _richness_rule(percentile: float) -> list[Reason]:
     if not (grade := richness_grade(percentile)):
         return []
-    return [Reason(VERDICTS[grade], f"only {percentile:.0f}% of training patients have as few of the model's taxa")]
+    return [
+        Reason(
+            "richness", VERDICTS[grade], f"only {percentile:.0f}% of training patients have as few of the model's taxa"
+        )
+    ]
 
 
 def _nearest_cohort_rule(cohort: str, auroc: Estimate) -> list[Reason]:
     subject = f"in held-out patients of {cohort}, the cohort with the nearest profiles, the model's AUROC"
     if auroc.value is None or auroc.low is None or auroc.high is None:
-        return [Reason("use with care", f"{subject} could not be estimated")]
+        return [Reason("nearest cohort", "use with care", f"{subject} could not be estimated")]
     if auroc.low <= 0.5:
         interval = f"{auroc.value:.2f}, 95% interval {auroc.low:.2f} to {auroc.high:.2f}"
-        return [Reason("use with care", f"{subject} was no better than chance ({interval})")]
+        return [Reason("nearest cohort", "use with care", f"{subject} was no better than chance ({interval})")]
     return []
 
 
@@ -286,14 +312,14 @@ def _immune_rules(candidate: Candidate, landmark: float, facts: _Facts) -> list[
     latest = max((measurement.day for measurement in candidate.immune if measurement.day is not None), default=None)
     if latest is not None and latest > landmark:
         sentence = f"blood was drawn on day {latest:g}, after the model's landmark, day {landmark:g}"
-        reasons.append(Reason("use with care", sentence))
+        reasons.append(Reason("day", "use with care", sentence))
     if 0 < (share := facts.present["immune"]) < 1:
         verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"
-        reasons.append(Reason(verdict, f"only {share:.0%} of the model's analytes were measured"))
+        reasons.append(Reason("missing analytes", verdict, f"only {share:.0%} of the model's analytes were measured"))
     if facts.unit_unstated:
         names = ", ".join(facts.unit_unstated)
         sentence = f"the unit of {names} was not reported and may differ from the training cohorts'"
-        reasons.append(Reason("use with care", sentence))
+        reasons.append(Reason("unit", "use with care", sentence))
     return reasons
 
 
@@ -305,5 +331,5 @@ def _range_rule(model_input: ModelInput, outside: Sequence[Feature]) -> list[Rea
     sentence = f"outside the range of all training patients: {', '.join(feature.name for feature in outside)}"
     if n_outside > MAX_OUT_OF_RANGE * n_measured:
         check = f"{n_outside} of the {n_measured} measured analytes are outside: check their units"
-        return [Reason("abstain", f"{sentence}; {check}")]
-    return [Reason("use with care", sentence)]
+        return [Reason("range", "abstain", f"{sentence}; {check}")]
+    return [Reason("range", "use with care", sentence)]

@@ -149,6 +149,12 @@ class Trust(Documented):
     """Measured analytes whose unit was not reported."""
     out_of_range: tuple[str, ...]
     """Analytes and clinical numbers outside the range of all training patients."""
+    decisive: tuple[str, ...] = ()
+    """Names of the rules that led to the verdict, such as coverage or distance; empty where it is "ok"."""
+    training_similarity: float | None = None
+    """Similarity (cosine of log abundances) to the most similar training profile; null below 10 detected taxa."""
+    in_training_set: bool | None = None
+    """Whether the profile is that of a training patient's stool sample; null where it cannot be compared."""
 
 
 @dataclass(frozen=True)

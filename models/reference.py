@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays import Matrix, Names, Positions, Vector
+from features.profile_similarity import FEW_TAXA, SAME_STOOL, outlying_similarity, unit_log_abundances
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement
 from models.evidence import Documented
 from models.prediction import NearestOutcomes, Verdict
@@ -134,6 +135,44 @@ class ReferenceSet:
         percentage: Vector = 100 * np.searchsorted(self.richness, detected, side="right") / len(self.richness)
         return percentage
 
+    def similarity(self, taxa: Matrix) -> Vector:
+        """Return each profile's similarity to the most similar training profile, (n_profiles,).
+
+        The similarity is the audit's, the cosine of log abundances, over the taxa that count in the distance. It is NaN
+        for a profile with fewer than 10 of them, which resembles others by chance.
+
+        Parameters
+        ----------
+        taxa : ndarray, (n_profiles, n_taxa)
+            Proportions, in the order of `self.taxa`.
+        """
+        counted = self.steps[0]._kernel(taxa)
+        logs = unit_log_abundances(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300))
+        highest: Vector = np.einsum("ij,kj->ik", logs, self._unit_logs).max(axis=1)
+        highest[np.count_nonzero(counted, axis=1) < 2 * FEW_TAXA] = np.nan
+        return highest
+
+    @cached_property
+    def same_stool_similarity(self) -> float:
+        """Similarity from which a profile is that of a training patient's stool sample.
+
+        As in the audit: that of one stool, unless the training patients' profiles resemble each other as much, as those
+        of few taxa or of a high rank do.
+        """
+        similarity = self._unit_logs @ self._unit_logs.T
+        np.fill_diagonal(similarity, -1)
+        return max(SAME_STOOL, outlying_similarity(similarity.max(axis=1)))
+
+    @cached_property
+    def _unit_logs(self) -> Matrix:
+        """Log abundances of the training profiles, each row of length 1, (n_training, n_coordinates)."""
+        parts = np.exp(self.profiles.astype(np.float64))
+        parts /= parts.sum(axis=1, keepdims=True)
+        # The CLR coordinates hold the replaced zeros, which are half the smallest proportion of all training samples.
+        replaced_zero = self.steps[1].delta_
+        parts[parts < 1.5 * replaced_zero] = 0
+        return unit_log_abundances(parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300))
+
     def nearest_cohort(self, distances: Vector) -> str:
         """Return the cohort with the smallest mean distance to its nearest patients.
 
@@ -203,6 +242,7 @@ class ReferenceSet:
             self.profiles.shape[:1] == self.cohort_positions.shape == distances.shape == richness.shape
             and set(self.cohort_positions.tolist()) == set(range(len(self.cohorts)))
             and np.isfinite([*distances, *richness, *self.distances(np.zeros((1, len(self.taxa))))]).all()
+            and np.isfinite(self.same_stool_similarity)
             and (np.diff([distances, richness]) >= 0).all()
             and labels.shape == (len(self.profiles), len(self.outcomes))
             and np.isin(labels, (-1, 0, 1)).all()

@@ -13,20 +13,18 @@ from numpy.typing import NDArray
 from features.arrays import Mask, Positions
 from features.audit.findings import Finding, joint_name, new_finding
 from features.audit.patients import first_stool_samples
-from features.audit.profiles import FEW_TAXA, profile_sums, robust_z
+from features.audit.profiles import profile_sums
 from features.cohort import Cohort
 from features.name_matching import near_misses
+from features.profile_similarity import (
+    EQUAL,
+    FEW_TAXA,
+    SAME_PERSON,
+    SAME_STOOL,
+    outlying_similarity,
+    unit_log_abundances,
+)
 
-EQUAL, SAME_STOOL, SAME_PERSON = 0.9995, 0.98, 0.8
-"""Similarities (cosines of log abundances) from which two profiles are equal, of one stool, or of one person. By
-species, the stools of one person have medians of 0.82 and 0.88 and at most 0.97 in the two public cohorts that repeat
-them; those of two persons at most 0.72 in all of them, except for the reported pairs."""
-DETECTION_LIMIT = 1e-5
-"""Proportion below which a taxon is hardly detected: log abundance is log(1 + proportion / DETECTION_LIMIT)."""
-OUTLYING_SIMILARITY = 8.0
-"""Robust SDs above the usual similarity of a cohort from which a pair is reported."""
-MIN_PATIENTS = 10
-"""Smallest number of patients from which the usual similarity of a cohort is estimated."""
 _ACCESSION = re.compile(r"[DES]R[RSX][0-9]{5,}|SAM(N|EA|D)[0-9]{5,}")
 _DONOR_NAME = re.compile(r"(?i)(^|[^a-z])donor")
 
@@ -69,9 +67,7 @@ def _suspect_samples(cohorts: Sequence[Cohort], similarity: NDArray[np.float64])
         has_few_taxa = (cohort.taxa.values > 0).sum(axis=1) < 2 * FEW_TAXA
         suspect[start : start + len(has_few_taxa)] &= ~has_few_taxa
         baseline = start + first_stool_samples(cohort).index.to_numpy()
-        if len(baseline) >= MIN_PATIENTS:
-            z = robust_z(np.arctanh(np.minimum(similarity[baseline], EQUAL)))
-            suspect[baseline] |= (z > OUTLYING_SIMILARITY) & (similarity[baseline] > SAME_PERSON)
+        suspect[baseline] |= similarity[baseline] > max(outlying_similarity(similarity[baseline]), SAME_PERSON)
         start += len(has_few_taxa)
     return suspect
 
@@ -100,9 +96,9 @@ def log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
     for cohort in cohorts:
         proportions = cohort.taxa.values / np.maximum(profile_sums(cohort), 1e-300)[:, None]
         columns = [position[name] for name in cohort.taxa.taxa]
-        logs[start : start + len(proportions), columns] = np.log1p(proportions / DETECTION_LIMIT)
+        logs[start : start + len(proportions), columns] = unit_log_abundances(proportions)
         start += len(proportions)
-    return np.asarray(logs / np.maximum(np.linalg.norm(logs, axis=1, keepdims=True), 1e-30))
+    return logs
 
 
 def _nearest_other_person(X: NDArray[np.float32], person: Positions) -> tuple[Positions, NDArray[np.float64]]:

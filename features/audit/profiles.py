@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from features.audit.findings import Finding, joint_name, new_finding
 from features.cohort import Cohort
+from features.profile_similarity import FEW_TAXA
 from features.transforms import genus_of
 
 OUTLYING_DEPTH = 5.0
 """Robust SDs of log reads beyond which a sample is an outlier."""
 MIN_READS = 1000
 """Reads below which a sample is too shallow, whatever the depth of the others."""
-FEW_TAXA = 5
-"""Number of taxa up to which a profile is nearly empty, where the cohort's median is ten times as large."""
 
 # GTDB splits genera and species by a suffix: Blautia_A obeum, Faecalibacterium prausnitzii_C.
 _SUFFIX = re.compile(r"(?<=[a-z]{3})(?<!_clade)_[A-Z]{1,2}(?=_[a-z]|$)")

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from features.arrays import Mask, Positions
 from features.audit.findings import Finding, new_finding
-from features.audit.identities import EQUAL, MIN_PATIENTS, SAME_PERSON, log_abundances
+from features.audit.identities import log_abundances
 from features.audit.profiles import robust_z
 from features.cohort import Cohort
 from features.donors import donor_samples_given
+from features.profile_similarity import EQUAL, MIN_PATIENTS, SAME_PERSON
 
 MIN_LOSS = 0.1
 """How much less similar a sample is to its own person's nearest sample than to another person's, at least."""

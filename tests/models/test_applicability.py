@@ -39,6 +39,10 @@ def patients() -> list[Candidate]:
     return list(table_candidates(replace(invented(), units=STATED)))
 
 
+def strangers() -> list[Candidate]:
+    return list(table_candidates(replace(invented(seed=5), units=STATED)))
+
+
 def stool(values: dict[str, float] | None = None, **changes: Any) -> Candidate:
     fields = {"unit": "percent", "profiler": PROFILER, "day": -3.0, "clock": "day_ici", **changes}
     return Candidate({}, StoolProfile(values or FULL, **fields))
@@ -301,7 +305,7 @@ def test_a_patient_near_the_training_patients_gets_a_prediction_and_a_nearest_co
 def test_far_from_every_patient(quantile: float, verdict: str | None, sentence: str) -> None:
     predictor_model = model_with_reference()
     assert predictor_model.reference is not None
-    candidate = patients()[0]
+    candidate = strangers()[0]
     distance = assess(candidate, predictor_model).trust.distance
     # The cloud is scaled so that this patient falls where the rule is to be tried.
     held_out = np.linspace(0, distance / quantile, 100, endpoint=quantile > 1)
@@ -312,6 +316,24 @@ def test_far_from_every_patient(quantile: float, verdict: str | None, sentence: 
     assert len(reasons) == (verdict is not None)
     assert sentence in "".join(reasons)
     assert assessment.trust.verdict == (verdict or "ok")
+    assert assessment.trust.decisive == (("distance",) if verdict else ())
+
+
+def test_a_training_patients_own_profile_is_recognised_whatever_the_name() -> None:
+    trust = assess(patients()[0], model_with_reference()).trust
+    assert trust.in_training_set is True
+    assert trust.training_similarity == pytest.approx(1)
+    assert trust.verdict == "use with care"
+    assert trust.decisive == ("training patient",)
+    assert "this patient's profile is in the training set (similarity 1.000 of 1)" in trust.reasons[0]
+
+
+def test_a_strangers_profile_is_not_recognised_and_a_bare_one_is_not_compared() -> None:
+    trust = assess(strangers()[0], model_with_reference()).trust
+    assert trust.in_training_set is False
+    assert 0 < trust.training_similarity < 0.98
+    bare = assess(stool(), model_with_reference()).trust
+    assert (bare.in_training_set, bare.training_similarity) == (None, None)
 
 
 def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:

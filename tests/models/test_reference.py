@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from skbio.stats.composition import clr
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import normalize
 
 from features.arrays import Matrix
+from features.cohort import read_cohort
+from features.landmark import LandmarkSpec, landmark_table
 from models.applicability import assess_applicability
 from models.batch import numbers_candidate
 from models.patient_input import to_model_input
@@ -71,6 +76,44 @@ def test_distances_are_those_of_plain_loops(cloud: ReferenceSet) -> None:
     np.testing.assert_allclose(cloud.distances(new), reference_distances, rtol=1e-5)
     np.testing.assert_allclose(cloud.profiles, points, rtol=1e-5, atol=1e-6)
     assert cloud.profiles.dtype == np.float32
+
+
+def test_similarities_are_the_audits(cloud: ReferenceSet) -> None:
+    training, new = profiles(len(COHORTS), 0), profiles(8, 1)
+    counted = (training > 0).mean(axis=0) >= 0.1
+
+    def unit_rows(taxa: Matrix) -> Matrix:
+        shares = taxa[:, counted] / taxa[:, counted].sum(axis=1, keepdims=True)
+        return normalize(np.log1p(shares / 1e-5))
+
+    rows = np.vstack([new, training])
+    has_ten = np.count_nonzero(rows[:, counted], axis=1) >= 10
+    similarity = cosine_similarity(unit_rows(rows), unit_rows(training)).max(axis=1)
+    np.testing.assert_allclose(cloud.similarity(rows)[has_ten], similarity[has_ten], rtol=1e-5)
+    np.testing.assert_allclose(cloud.similarity(training)[has_ten[8:]], 1, atol=1e-5)
+    assert 0 < has_ten.sum() < len(rows)
+    assert np.isnan(cloud.similarity(rows)[~has_ten]).all()
+
+
+def test_profiles_that_all_resemble_each_other_are_not_one_stool() -> None:
+    rng = np.random.default_rng(0)
+    alike = 1 / N_TAXA * rng.lognormal(0, 0.3, (40, N_TAXA))
+    close = fit_reference_set(alike / alike.sum(axis=1, keepdims=True), NAMES, ["x"] * 40)
+    stranger = rng.lognormal(0, 0.3, (1, N_TAXA))
+    assert close.similarity(stranger / stranger.sum())[0] > 0.98
+    assert close.similarity(stranger / stranger.sum())[0] < close.same_stool_similarity
+
+
+def test_a_later_stool_of_a_real_patient_is_not_the_same_and_the_same_one_is(cohorts_dir: Path) -> None:
+    mitox = read_cohort("mitox", cohorts_dir)
+    training = landmark_table(mitox)
+    reference = fit_reference_set(training.taxa.values, training.taxa.names, ["mitox"] * len(training))
+    every_visit = landmark_table(mitox, LandmarkSpec(landmark=1e6, window=2e6, row_per="visit"))
+    assert every_visit.taxa.names == training.taxa.names
+    matches = reference.similarity(every_visit.taxa.values) > reference.same_stool_similarity
+    assert set(every_visit.rows["sample"][matches]) == set(training.rows["sample"])
+    later = every_visit.rows["patient"].isin(training.rows["patient"]) & ~matches
+    assert later.sum() == 25
 
 
 def test_a_patients_own_distance_is_to_other_cohorts(cloud: ReferenceSet) -> None:
