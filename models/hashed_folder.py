@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from features.errors import BundleError
 
+Array = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.intp] | NDArray[np.int8]
 HASHES = "hashes.json"
 _LARGEST = 512 * 2**20
 
@@ -76,7 +77,7 @@ def json_bytes(content: object) -> bytes:
     return json.dumps(content, allow_nan=False, indent=1).encode()
 
 
-def npz_bytes(**arrays: NDArray[np.generic]) -> bytes:
+def npz_bytes(**arrays: Array) -> bytes:
     """Return arrays as an uncompressed NPZ archive."""
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)

@@ -14,11 +14,10 @@ from features.arrays import Matrix, Names, Positions, Vector
 from features.profile_similarity import FEW_TAXA, SAME_STOOL, outlying_similarity, unit_log_abundances
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement
 from models.evidence import Documented
+from models.hashed_folder import Array
 from models.prediction import NearestOutcomes, Verdict
 from models.rates import exact_interval
 from models.transformer_state import TransformerState
-
-Array = NDArray[np.float32] | NDArray[np.float64] | NDArray[np.intp] | NDArray[np.int8]
 
 NEIGHBOURS = 5
 """The distance of a profile is its mean distance to this many nearest training patients."""

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
@@ -20,11 +20,21 @@ from features.outcomes import definition_of
 from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
+from models.engraftment import EngraftmentBundle, load_engraftment, save_engraftment
 from models.predict import ServedModel
 
 ALIASES = ("champion", "candidate")
+ENGRAFTMENT = "engraftment"
+"""Name of the registered engraftment model."""
 _OUTCOME_TAG = "taxokine.outcome"
 """Tag that marks a registered model as one of Taxokine's, with its outcome."""
+
+
+class ServedEngraftment(NamedTuple):
+    """An engraftment model with its version in the registry; "" for a bundle outside it."""
+
+    bundle: EngraftmentBundle
+    version: str
 
 
 def client() -> Any:
@@ -233,6 +243,75 @@ def find_model(reference: str) -> ServedModel:
                 f"model {name!r} has no alias {alias or ' or '.join(ALIASES)}; it has {', '.join(aliases)}"
             )
         return load_version(name, str(aliases[registered_alias]), registered_alias)
+
+
+def log_engraftment(bundle: EngraftmentBundle) -> str:
+    """Log an engraftment model's bundle as an MLflow model of the active run, and return its URI.
+
+    An input row has the profiles `before` and `donor`, each a mapping of taxa to proportions.
+    """
+    import mlflow
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, DataType, Map, Schema
+
+    profile, example = Map(DataType.double), dict.fromkeys(bundle.model.taxa[:10], 0.1)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "bundle"
+        save_engraftment(bundle, folder)
+        logged = mlflow.pyfunc.log_model(
+            name=ENGRAFTMENT,
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"bundle": str(folder)},
+            signature=ModelSignature(
+                inputs=Schema([ColSpec(profile, "before"), ColSpec(profile, "donor")]),
+                outputs=Schema([ColSpec(profile, "expected"), ColSpec(profile, "presence")]),
+            ),
+            input_example=pd.DataFrame([{"before": example, "donor": example}]),
+            pip_requirements=["taxokine"],
+            metadata={"simulated": bundle.evidence.simulated},
+        )
+    return str(logged.model_uri)
+
+
+def register_engraftment(uri: str, run_id: str, tags: Mapping[str, str]) -> str:
+    """Register an engraftment model as the candidate, and return its version."""
+    from mlflow.exceptions import MlflowException
+
+    store = client()
+    try:
+        store.create_registered_model(ENGRAFTMENT, {}, "Stool after a transplant, from the recipient's and the donor's")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    model_id = uri.removeprefix("models:/")
+    version = str(store.create_model_version(ENGRAFTMENT, uri, run_id, tags=dict(tags), model_id=model_id).version)
+    store.set_registered_model_alias(ENGRAFTMENT, "candidate", version)
+    return version
+
+
+def find_engraftment(reference: str = "") -> ServedEngraftment:
+    """Load an engraftment model from a folder, or a registered version; by default the candidate.
+
+    Raises
+    ------
+    ModelMissing, BundleError
+    """
+    import mlflow
+
+    path = Path(reference)
+    if reference and path.is_dir():
+        bundle = path / "artifacts" / "bundle"
+        return ServedEngraftment(load_engraftment(bundle if bundle.is_dir() else path), "")
+    advice = "'taxokine engraftment train COHORT' registers one"
+    with _missing(f"no engraftment model {reference or 'candidate'!r} ({advice})"):
+        version = reference.removeprefix(f"{ENGRAFTMENT}/")
+        if not version:
+            version = str(client().get_model_version_by_alias(ENGRAFTMENT, "candidate").version)
+        with tempfile.TemporaryDirectory() as folder:
+            source = f"models:/{ENGRAFTMENT}/{version}/artifacts/bundle"
+            local = mlflow.artifacts.download_artifacts(source, dst_path=folder)
+            return ServedEngraftment(load_engraftment(Path(local)), version)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import click
 from features.errors import InputError, TaxokineError
 from taxokine.cli.accounts import keys, users
 from taxokine.cli.cohorts import cohorts, features
+from taxokine.cli.donors import engraftment
 from taxokine.cli.experiments import predict, promote, train, ui
 from taxokine.cli.servers import demo, serve
 from taxokine.cli.trials import plan, simulate, study
@@ -45,5 +46,20 @@ def main() -> None:
     """
 
 
-for command in (cohorts, features, train, promote, predict, ui, study, plan, simulate, serve, users, keys, demo):
+for command in (
+    cohorts,
+    features,
+    train,
+    promote,
+    predict,
+    ui,
+    engraftment,
+    study,
+    plan,
+    simulate,
+    serve,
+    users,
+    keys,
+    demo,
+):
     main.add_command(command)
