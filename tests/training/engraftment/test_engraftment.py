@@ -144,9 +144,9 @@ def test_a_trained_model_is_registered_and_predicts_alike_everywhere(path, store
     with pytest.raises(InputError, match="was trained on"):
         evaluate_engraftment("1", str(path))
     other = simulate_trial(tmp_path / "other", name="other_trial", n_patients=6, n_donors=3, n_taxa=90, seed=8)
-    judged = evaluate_engraftment("1", str(other)).evidence.validations[-1]
-    assert judged.scheme == "another trial"
-    assert judged.transplants <= 6
+    validation = evaluate_engraftment("1", str(other)).evidence.validations[-1]
+    assert validation.scheme == "another trial"
+    assert validation.transplants <= 6
     other.write_text(other.read_text().replace("profiler: simulated", "profiler: another"))
     with pytest.raises(InputError, match="the model: simulated; other_trial: another"):
         evaluate_engraftment("1", str(other))
