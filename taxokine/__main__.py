@@ -2,4 +2,5 @@
 
 from taxokine.cli import main
 
-main(prog_name="taxokine")
+if __name__ == "__main__":
+    main(prog_name="taxokine")

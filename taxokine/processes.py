@@ -1,4 +1,4 @@
-"""Servers as processes beside this one: their ports, their start, and their end."""
+"""Servers and calls as processes beside this one: their ports, their start, and their end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import TypeVar
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -19,6 +22,7 @@ START_SECONDS = 180
 """Longest wait for a server to start; a busy machine needs minutes for what an idle one does in seconds."""
 _END_SECONDS = 10
 _LOG_SHOWN = 2000
+R = TypeVar("R")
 
 
 @contextmanager
@@ -88,6 +92,56 @@ def background_process(
     finally:
         with _ignored(signal.SIGINT, signal.SIGTERM):
             _end_session(process)
+
+
+@contextmanager
+def background_call(call: Callable[[], R]) -> Iterator[Callable[[], R]]:
+    """Call a function of a module, or a `partial` of one, in a process beside this one; end the process on leaving.
+
+    Yields
+    ------
+    wait_for_result : callable
+        Returns what the function returns.
+
+    Raises
+    ------
+    TaxokineError
+        From `wait_for_result`: as the function raises it, or the process has ended without a result.
+    """
+    # Started afresh: a copy of this process would share its connections to the store.
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_send_result, args=(sender, call), daemon=True)
+    # Ctrl-C reaches both processes; this one ends the other.
+    with _ignored(signal.SIGINT):
+        process.start()
+    sender.close()
+
+    def wait_for_result() -> R:
+        try:
+            result: R | TaxokineError = receiver.recv()
+        except EOFError:
+            process.join()
+            raise TaxokineError(f"a process beside this one ended with status {process.exitcode}") from None
+        if isinstance(result, TaxokineError):
+            raise result
+        return result
+
+    try:
+        yield wait_for_result
+    finally:
+        with _ignored(signal.SIGINT, signal.SIGTERM):
+            process.terminate()
+            process.join(_END_SECONDS)
+            process.kill()
+            process.join()
+
+
+def _send_result(sender: Connection, call: Callable[[], object]) -> None:
+    try:
+        sender.send(call())
+    except TaxokineError as error:
+        sender.send(TaxokineError(str(error)))
 
 
 @contextmanager

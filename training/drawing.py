@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 INK, PALE = "#1b1b1f", "#9a9a9a"
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 DPI = 300
-"""Of figures as PNG, at print size."""
+"""Of figures as PNG, and of the many points that an SVG holds as an image."""
 REST = "#d9d9d9"
 """Background data."""
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
@@ -48,12 +48,17 @@ _PAGE_COLOURS = {
 
 
 def write_figure(folder: Path, name: str, figure: Figure) -> str:
-    """Write a figure as PNG and SVG, and return the SVG for a page: no prolog, and `name` before each id."""
+    """Write a figure as PNG and SVG, and return the SVG as `write_svg` does."""
     figure.savefig(folder / f"{name}.png", dpi=DPI)
     # The first drawing lays the figure out; a second layout takes longer than drawing.
     figure.set_layout_engine("none")
-    text = StringIO()
-    figure.savefig(text, format="svg", transparent=True, metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
+    return write_svg(folder, name, figure)
+
+
+def write_svg(folder: Path, name: str, figure: Figure) -> str:
+    """Write a figure as SVG, and return it for a page: no prolog, and `name` before each id."""
+    text, metadata = StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(text, format="svg", transparent=True, metadata=metadata, dpi=DPI)
     (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
     svg = text.getvalue()
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,13 @@ def simulate_cohorts(folder: Path) -> tuple[str, str]:
     return str(trial), str(clinic)
 
 
-def simulated_experiments(cohort: str) -> Iterator[Experiment]:
-    """Yield the experiments on the simulated trial: of response with permutations, as promotion needs them."""
+def simulated_experiments(cohort: str) -> tuple[Experiment, Experiment]:
+    """Return the experiments on the simulated trial: of response with permutations, as promotion needs them."""
     families, blocks = ("elastic_net",), ("taxa", "immune")
-    yield Experiment(
+    response = Experiment(
         (cohort,), "objective_response", None, families, blocks, n_folds=3, repeats=1, permutations=_PERMUTATIONS
     )
-    yield Experiment((cohort,), "toxicity", "any", families, blocks, n_folds=3, repeats=1)
+    return response, Experiment((cohort,), "toxicity", "any", families, blocks, n_folds=3, repeats=1)
 
 
 def cohort_experiments(cohorts: Sequence[str]) -> tuple[list[Experiment], list[str]]:

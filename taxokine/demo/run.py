@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -25,7 +26,7 @@ from taxokine.demo.candidates import (
 )
 from taxokine.demo.folder import demo_folder
 from taxokine.demo.report import demo_report
-from taxokine.processes import background_process, reserved_port
+from taxokine.processes import background_call, background_process, reserved_port
 from taxokine.terminal import bars, show
 from taxokine.ui import ui_command
 from training.evidence.promotion import Promotion, promote
@@ -83,24 +84,26 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
 def _train_simulated(folder: Path) -> tuple[ShownCandidate, list[tuple[Result, Promotion]]]:
     click.secho("Simulating an FMT + ICI trial with known causes. No real patient is in it.", bold=True)
     trial, clinic = simulate_cohorts(folder)
-    trained = [_train_and_promote(experiment) for experiment in simulated_experiments(trial)]
-    return simulated_candidate(clinic), trained
+    return simulated_candidate(clinic), _train_and_promote(simulated_experiments(trial))
 
 
 def _train_published(cohorts: Sequence[str]) -> tuple[ShownCandidate, list[tuple[Result, Promotion]]]:
     experiments, notes = cohort_experiments(cohorts)
     for note in notes:
         click.echo(note)
-    trained = [_train_and_promote(experiment) for experiment in experiments]
+    trained = _train_and_promote(experiments)
     patients = {patient for result, _ in trained for patient in result.patients}
     return cohort_candidate(cohorts, patients), trained
 
 
-def _train_and_promote(experiment: Experiment) -> tuple[Result, Promotion]:
-    click.secho(f"Training {experiment.outcome} {experiment.grade or ''}", bold=True)
-    result = train(experiment, bars())
-    promotion = promote(result.outcome)
-    return result, promotion
+def _train_and_promote(experiments: Sequence[Experiment]) -> list[tuple[Result, Promotion]]:
+    """Train the first experiment in this process and each other one in a process of its own; promote the models."""
+    names = [" ".join(filter(None, (experiment.outcome, experiment.grade))) for experiment in experiments]
+    click.secho(f"Training {' and, beside it, '.join(names)}", bold=True)
+    with ExitStack() as stack:
+        results = [stack.enter_context(background_call(partial(train, experiment))) for experiment in experiments[1:]]
+        trained = [train(experiments[0], bars()), *(wait_for_result() for wait_for_result in results)]
+    return [(result, promote(result.outcome)) for result in trained]
 
 
 def _address(port: int, preferred: int) -> str:

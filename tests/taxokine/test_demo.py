@@ -58,7 +58,8 @@ def processes_in(folder: Path) -> list[str]:
     commands = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.cwd() == str(folder):
+            # Python's own tracker of resources ends by itself, a moment after the process that it belongs to.
+            if process.cwd() == str(folder) and "resource_tracker" not in " ".join(process.cmdline()):
                 commands.append(" ".join(process.cmdline()))
     return commands
 

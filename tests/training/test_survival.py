@@ -55,7 +55,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
     mlflow.set_tracking_uri(store)
     assert not client().search_registered_models()
     parent = {file.path for file in mlflow.artifacts.list_artifacts(run_id=result.run_id)}
-    assert parent == {"audit.json", "comparison.csv", "cumulative_incidence.csv", "cumulative_incidence.png",
+    assert parent == {"audit.json", "comparison.csv", "cumulative_incidence.csv",
                       "cumulative_incidence.svg", "simulated_fmt_ici.yaml"}  # fmt: skip
     for model in result.trained:
         assert model.sentence.startswith("simulated data: on held-out centres this model ranked times")
@@ -65,7 +65,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
         assert run.data.metrics["c"] == run.data.metrics["loco_c"] == model.concordance.value
         assert {"cv_uno_c_low", "loco_auroc_3m_high", "cv_brier_3m"} <= set(run.data.metrics)
         files = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
-        assert files == {"incidence_by_risk.png", "incidence_by_risk.svg", "held_out_predictions.parquet",
+        assert files == {"incidence_by_risk.svg", "held_out_predictions.parquet",
                          "per_cohort.csv", "settings.csv"}  # fmt: skip
         path = mlflow.artifacts.download_artifacts(run_id=model.run_id, artifact_path="held_out_predictions.parquet")
         predictions = pd.read_parquet(path)

@@ -15,7 +15,7 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from features.arrays import Positions, Vector
 from models.evidence import Estimate, Validation
-from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_figure
+from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_svg
 from training.evidence.scores import HeldOutScores
 from training.evidence.sentence import SCHEME_DESCRIPTIONS
 from training.validation.permutation_null import NullDistributions
@@ -24,7 +24,7 @@ from training.validation.permutation_null import NullDistributions
 def write_figures(
     folder: Path, validation: Validation, scores: HeldOutScores, null: NullDistributions | None = None
 ) -> dict[str, str]:
-    """Write a run's figures, each as PNG and as SVG, and return the SVG texts by name, for the card.
+    """Write a run's figures, as SVG, and return their texts by name, for the card.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def write_figures(
             figures["seeds"] = _seeds(validation)
         for figure in figures.values():
             figure.suptitle(figure_title(validation), fontsize=8, x=0.01, ha="left")
-        return {name: write_figure(folder, name, figure) for name, figure in figures.items()}
+        return {name: write_svg(folder, name, figure) for name, figure in figures.items()}
 
 
 def figure_title(validation: Validation) -> str:

@@ -16,7 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from models.evidence import Validation
-from training.drawing import BLUE, PALE, STYLE, VERMILION, write_figure
+from training.drawing import BLUE, PALE, STYLE, VERMILION, write_svg
 from training.evidence.figures import figure_title
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", [BLUE, PALE, VERM
 
 
 def write_shap_figures(folder: Path, validation: Validation, explanation: Explanation) -> dict[str, str]:
-    """Write the beeswarm, bar and waterfall figures, and return the SVG texts by name.
+    """Write the beeswarm, bar and waterfall figures as SVG, and return their texts by name.
 
     The bar figure averages over patients. The beeswarm and the waterfall, of the patient with the highest log-odds,
     show values of single patients: they belong to the run, not to the model's card.
@@ -64,7 +64,7 @@ def write_shap_figures(folder: Path, validation: Validation, explanation: Explan
         }
         for figure in figures.values():
             figure.suptitle(figure_title(validation), fontsize=8, x=0.01, ha="left")
-        return {name: write_figure(folder, name, figure) for name, figure in figures.items()}
+        return {name: write_svg(folder, name, figure) for name, figure in figures.items()}
 
 
 _SHAP_STYLE = {

@@ -12,9 +12,8 @@ from features.landmark import DEFAULT_WINDOW, LandmarkSpec
 from features.measured_values import CensoredPolicy
 from models.encoder import Representation
 from models.families import FAMILIES
-from training.evidence.scores import main_scheme
 from training.validation.config import FitConfig
-from training.validation.folds import Fold, outer_folds
+from training.validation.folds import Fold, main_folds, outer_folds
 
 
 @dataclass(frozen=True)
@@ -96,5 +95,4 @@ class Experiment:
 
     def main_folds(self, table: FeatureTable, y: Vector) -> list[Fold]:
         """Return the first repeat's folds of the scheme that evidence rests on, for refits to permuted outcomes."""
-        outer = outer_folds(table, y, self.n_folds, 1, self.seed)
-        return [fold for fold in outer if fold.scheme == main_scheme(outer)]
+        return main_folds(table, y, self.n_folds, self.seed)

@@ -7,6 +7,7 @@ for each draw.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +94,19 @@ def mean_over_seeds(
 
 def bootstrap_weights(cohorts: Names, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
     """Return how often each patient is drawn, with replacement within the cohort, (n_bootstrap, n_samples)."""
-    rng = np.random.default_rng(seed)
-    weights = np.empty((n_bootstrap, len(cohorts)))
-    for name in dict.fromkeys(cohorts.tolist()):
+    return _drawn_weights(tuple(cohorts.tolist()), n_bootstrap, seed)
+
+
+# Every metric of a model is resampled by the same weights, and drawing them takes longer than most metrics.
+@lru_cache(maxsize=8)
+def _drawn_weights(names: tuple[str, ...], n_bootstrap: int, seed: int) -> Matrix:
+    rng, cohorts = np.random.default_rng(seed), np.array(names, dtype=object)
+    weights = np.empty((n_bootstrap, len(names)))
+    for name in dict.fromkeys(names):
         mask = cohorts == name
         n = int(mask.sum())
         weights[:, mask] = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
+    weights.flags.writeable = False
     return weights
 
 

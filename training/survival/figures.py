@@ -12,24 +12,24 @@ from matplotlib.figure import Figure
 from features.arrays import Matrix
 from features.outcomes import MONTH
 from features.survival import DEATH, EVENT
-from training.drawing import COLOURS, STYLE, WIDTH, write_figure
+from training.drawing import COLOURS, STYLE, WIDTH, write_svg
 from training.statistics.cumulative_incidence import cumulative_incidence
 from training.statistics.metrics import bootstrap_weights
 
 
 def write_incidence_figure(folder: Path, name: str, title: str, curves: Mapping[str, Matrix]) -> None:
-    """Write cumulative incidence over time, with 95% bootstrap bands, as PNG and SVG.
+    """Write cumulative incidence over time, with 95% bootstrap bands, as SVG.
 
     Parameters
     ----------
     folder : Path
     name, title : str
-        Name of the files without suffix, and title of the figure.
+        Name of the file without suffix, and title of the figure.
     curves : mapping of str to ndarray, (n_samples, 2)
         Times and ends by label. Where patients die before the event, a dashed curve shows their share.
     """
     with mpl.rc_context(STYLE):
-        write_figure(folder, name, _incidence_figure(title, curves))
+        write_svg(folder, name, _incidence_figure(title, curves))
 
 
 def _incidence_figure(title: str, curves: Mapping[str, Matrix]) -> Figure:

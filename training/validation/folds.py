@@ -54,19 +54,30 @@ def outer_folds(table: FeatureTable, y: Vector, n_folds: int, repeats: int, seed
     n_folds, repeats, seed : int
         Each repeat has a seed of its own, `seed` plus its number.
     """
-    patients, cohorts = patient_groups(table.rows), loco_groups(table.rows)
-    folds = [
+    return [*_cv_folds(table, y, n_folds, repeats, seed), *_loco_folds(table, y, repeats)]
+
+
+def main_folds(table: FeatureTable, y: Vector, n_folds: int, seed: int) -> list[Fold]:
+    """Return the first repeat's folds of the scheme that evidence rests on: cohorts where possible, else patients."""
+    return _loco_folds(table, y, 1) or _cv_folds(table, y, n_folds, 1, seed)
+
+
+def _cv_folds(table: FeatureTable, y: Vector, n_folds: int, repeats: int, seed: int) -> list[Fold]:
+    patients = patient_groups(table.rows)
+    return [
         Fold("cv", f"{repeat}.{k}", repeat, train, test)
         for repeat in range(repeats)
         for k, (train, test) in enumerate(patient_folds(y, patients, n_folds, seed + repeat))
     ]
-    if len(set(cohorts)) > 1:
-        folds += [
-            Fold("loco", name, repeat, train, test)
-            for repeat in range(repeats)
-            for name, (train, test) in leave_one_cohort_out(cohorts, y)
-        ]
-    return folds
+
+
+def _loco_folds(table: FeatureTable, y: Vector, repeats: int) -> list[Fold]:
+    cohorts = loco_groups(table.rows)
+    return [
+        Fold("loco", name, repeat, train, test)
+        for repeat in range(repeats)
+        for name, (train, test) in leave_one_cohort_out(cohorts, y)
+    ]
 
 
 def inner_splits(rows: pd.DataFrame, y: Vector, n_folds: int, seed: int) -> list[Split]:

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 from scipy.stats import beta
 from shap import Explanation
 
 from models.evidence import Validation
+from training.drawing import WIDTH, write_figure
 from training.evidence.figures import probability_groups, write_figures
 from training.evidence.shap_figures import write_shap_figures
 from training.validation.permutation_null import NullDistributions
@@ -43,15 +45,24 @@ def texts(svg: str) -> list[str]:
     return ["".join(element.itertext()) for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 
 
-def test_each_figure_is_written_as_png_at_print_size_and_as_svg(figures):
+def test_each_figure_is_written_as_svg(figures):
     svgs, folder = figures
     assert set(svgs) == ALWAYS | {"permutation", "seeds"}
-    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for name in svgs for kind in ("png", "svg")}
+    assert {path.name for path in folder.iterdir()} == {f"{name}.svg" for name in svgs}
     for name in svgs:
-        pixels = image.imread(folder / f"{name}.png")
-        assert pixels.shape[1] == 2130
-        assert 0 < (pixels[..., :3] < 0.9).any(axis=-1).mean() < 0.5
-    ET.parse(folder / "forest.svg")
+        root = ET.parse(folder / f"{name}.svg").getroot()
+        # A4 between its margins: 7.1 inches of 72 points.
+        assert root.attrib["width"] == "511.2pt"
+
+
+def test_a_figure_of_a_report_is_also_written_as_png_at_print_size(tmp_path):
+    figure = Figure(figsize=(WIDTH, 1), layout="constrained")
+    figure.subplots().plot([0, 1], [0, 1])
+    write_figure(tmp_path, "line", figure)
+    pixels = image.imread(tmp_path / "line.png")
+    assert pixels.shape[1] == 2130
+    assert 0 < (pixels[..., :3] < 0.9).any(axis=-1).mean() < 0.5
+    assert (tmp_path / "line.svg").exists()
 
 
 @pytest.mark.parametrize("name", ["roc", "precision_recall", "calibration", "decision"])
@@ -101,7 +112,7 @@ def test_shap_figures_name_the_features_with_the_largest_values(tmp_path, explan
         labels = " ".join(texts(svg))
         assert "taxon_5" in labels
         assert "SIMULATED DATA" in labels
-    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".svg"}
 
 
 def test_a_model_without_features_has_no_shap_figures(tmp_path, explanation):

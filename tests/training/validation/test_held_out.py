@@ -17,6 +17,7 @@ from training.validation.folds import (
     inner_splits,
     leave_one_cohort_out,
     loco_groups,
+    main_folds,
     outcome_vector,
     outer_folds,
     patient_folds,
@@ -76,6 +77,14 @@ def test_each_cohort_is_held_out_once_with_all_its_rows(table):
         assert (two_cohorts.rows["cohort"].iloc[test] == name).all()
         assert (two_cohorts.rows["cohort"].iloc[train] != name).all()
     assert {fold.name for fold in outer_folds(two_cohorts, y, 5, 1, 0) if fold.scheme == "loco"} == {"left", "right"}
+    assert [fold.name for fold in main_folds(two_cohorts, y, 5, 0)] == ["left", "right"]
+
+
+def test_evidence_rests_on_patients_where_no_cohort_can_be_held_out(table):
+    table = assign_cohorts(table, ("one",))
+    y = outcome_vector(table, "objective_response")
+    folds, outer = main_folds(table, y, 3, 7), outer_folds(table, y, 3, 2, 7)
+    assert [(fold.scheme, fold.test.tolist()) for fold in folds] == [("cv", fold.test.tolist()) for fold in outer[:3]]
 
 
 def test_one_study_is_divided_by_centre_and_several_studies_by_study(table):
