@@ -14,6 +14,7 @@ from benchmarks.markdown import print_table
 
 HEADER = "features|time|peak memory|ratio"
 SAMPLES, TAXA = 5_000, 2_000
+MANY_SAMPLES, MANY_TAXA = 20_000, 3_000
 _MANIFEST = """\
 manifest_version: 2
 name: large
@@ -33,11 +34,13 @@ def feature_rows() -> list[str]:
     """Return the table's rows: each reader's seconds, peak memory, and seconds as a multiple of pandas'."""
     with tempfile.TemporaryDirectory() as scratch:
         _run("write", scratch)
-        plain, ours = (json.loads(_run(side, scratch)) for side in ("plain", "ours"))
+        plain, ours, wide = (json.loads(_run(side, scratch)) for side in ("plain", "ours", "wide"))
     size, ratio = f"{SAMPLES:,} samples × {TAXA:,} taxa", ours[0] / plain[0]
     return [
         f"| {size}: `read_cohort` + `landmark_table` | {ours[0]:.1f} s | {ours[1]:.0f} MB | {ratio:.1f} × |",
         f"| the same table: `pandas.read_csv` alone | {plain[0]:.1f} s | {plain[1]:.0f} MB | 1 × |",
+        f"| {MANY_SAMPLES:,} samples × {MANY_TAXA:,} taxa, {4 * MANY_SAMPLES * MANY_TAXA / 1e6:.0f} MB of numbers: "
+        f"`read_taxa` | {wide[0]:.1f} s | {wide[1]:.0f} MB | |",
     ]
 
 
@@ -65,6 +68,10 @@ def _write_cohort(folder: Path) -> None:
         "age": np.repeat(rng.integers(30, 90, SAMPLES // 2), 2),
         "recist": np.repeat(rng.choice(["CR", "PR", "SD", "PD"], SAMPLES // 2), 2),
     }
+    with (folder / "many.tsv").open("w") as file:
+        print("sample", *(f"s__Genus{i % 300}_species{i}" for i in range(MANY_TAXA)), sep="\t", file=file)
+        for i in range(MANY_SAMPLES):
+            print(f"sample{i}", *rng.negative_binomial(0.2, 0.002, MANY_TAXA).tolist(), sep="\t", file=file)
     pd.DataFrame(sheet).to_csv(folder / "sheet.csv", index=False)
     (folder / "manifest.yaml").write_text(_MANIFEST)
 
@@ -75,11 +82,14 @@ def _measure(side: str, folder: Path) -> tuple[float, float]:
 
     from features.cohort import read_cohort
     from features.landmark import landmark_table
+    from features.taxa import read_taxa
 
     start = time.perf_counter()
     if side == "ours":
         table = landmark_table(read_cohort(folder / "manifest.yaml", folder))
         assert table.taxa.values.shape == (SAMPLES // 2, TAXA)
+    elif side == "wide":
+        assert read_taxa(folder / "many.tsv", format="table").values.shape == (MANY_SAMPLES, MANY_TAXA)
     else:
         assert pd.read_csv(folder / "counts.tsv", sep="\t", index_col=0).shape == (TAXA, SAMPLES)
     seconds = time.perf_counter() - start

@@ -123,7 +123,7 @@ def choose_rank(
     taxa = [canonical_name(label) for label in microbes.labels]
     _check_labels(microbes, taxa)
     lineages = {taxon: label for taxon, label in zip(taxa, microbes.labels, strict=True) if is_clade_string(label)}
-    return _merge(values[:, positions], samples, taxa, lineages, left_out)
+    return _merge(_columns(values, positions), samples, taxa, lineages, left_out)
 
 
 def sum_to_rank(
@@ -171,13 +171,18 @@ def sum_to_rank(
     sums = _group_sums(values, group_of_feature, len(groups))
     left_out = {group: sums[:, i].astype(np.float64) for group, i in groups.items() if isinstance(group, str)}
     taxa = [lineage_name(lineage) for lineage in names]
-    is_lineage = [isinstance(group, tuple) for group in groups]
     strings = {
         taxon: clade_string_of(lineage)
         for taxon, lineage in zip(taxa, names, strict=True)
         if clades is not None or any(lineage[:-1])
     }
-    return _merge(sums[:, is_lineage], samples, taxa, strings, left_out)
+    positions = [i for group, i in groups.items() if isinstance(group, tuple)]
+    return _merge(_columns(sums, positions), samples, taxa, strings, left_out)
+
+
+def _columns(values: NDArray[np.float32], positions: Sequence[int]) -> NDArray[np.float32]:
+    """Return some columns, without a copy where these are all."""
+    return values if len(positions) == values.shape[1] else values[:, positions]
 
 
 def _lineage_of_label(label: str) -> Lineage:

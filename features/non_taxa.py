@@ -100,5 +100,5 @@ def is_no_taxon_among_taxa(name: str) -> bool:
 
 
 def _is_analyte(name: str) -> bool:
-    bare = re.sub(r"[\s_]*(pg|ng|ug)[/_. ]?ml$|\(.*\)$", "", name.strip(), flags=re.IGNORECASE)
+    bare = re.sub(r"(?<![\s_])[\s_]*+(pg|ng|ug)[/_. ]?ml$|\([^()]*\)$", "", name.strip(), flags=re.IGNORECASE)
     return canonical_analyte(bare) in SYNONYMS

@@ -7,7 +7,7 @@ is the one conversion, made on purpose.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -16,18 +16,16 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from features.clades import Profiles, choose_rank, find_sample_axis, is_stacked, sum_to_rank
+from features.clades import Profiles
 from features.errors import FileError, InputError, UnitError
-from features.tables.numbers import Axis, NumberTable, read_number_table
-from features.tables.profiles import read_biom, read_taxonomy
-from features.tables.taxa_layouts import LayoutName
-from features.taxon_names import RANKS, Rank, is_feature_id, stated_rank
+from features.tables.numbers import Axis
+from features.taxa_source import Format, SampleAxis, TableRank, open_taxa
+from features.taxon_names import RANKS, is_feature_id
 
-Format = Literal["metaphlan", "kraken", "bracken", "biom", "qza", "table"]
-TableRank = Literal[Rank, "feature"]
-"""A taxonomic rank, or the features of the file under their own ids."""
 Unit = Literal["counts", "proportions", "percent"]
-SampleAxis = Literal["columns", "rows"]
+
+_ROWS_OF_BLOCK = 512
+_FINEST_RANKS: tuple[TableRank, ...] = ("species", "genus", "family", "order", "class", "phylum")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +92,10 @@ class TaxaTable:
                 f"sample {sample!r} holds none of the {len(self.taxa)} taxa: a proportion of nothing has no "
                 "meaning. Leave the sample out"
             )
-        return replace(self, values=(self.values / sums).astype(np.float32), unit="proportions")
+        values = np.empty_like(self.values)
+        for rows in _row_blocks(values):
+            values[rows] = self.values[rows] / sums[rows]
+        return replace(self, values=values, unit="proportions")
 
     def take(self, samples: Sequence[str]) -> TaxaTable:
         """Return the named samples, in the order named.
@@ -193,13 +194,61 @@ def read_taxa(
         raise InputError(f"a taxonomy applies to 'table', 'biom' and 'qza'; {file} is read as {format!r}, with names")
     if sample_axis is not None and format != "table":
         raise InputError(f"sample_axis applies to the format 'table'; {file} is read as {format!r}")
-    taxonomy_file = None if taxonomy is None else Path(taxonomy)
-    file_profiler = None
-    if format in ("biom", "qza"):
-        profiles = _read_feature_profiles(file, format == "qza", rank, taxonomy_file)
-    else:
-        profiles, file_profiler = _read_text_profiles(file, format, rank, taxonomy_file, sample_axis)
-    profiler = _agreed_profiler(file_profiler, profiler, file)
+    source = open_taxa(file, format, rank, None if taxonomy is None else Path(taxonomy), sample_axis)
+    profiles = source.at_rank(rank)
+    profiler = _agreed_profiler(source.profiler, profiler, file)
+    return _taxa_table(profiles, unit, profiler, prefix, suffix)
+
+
+def read_taxa_at_finest_rank(
+    path: str | PathLike[str],
+    *,
+    format: Format,
+    taxonomy: str | PathLike[str] | None = None,
+    sample_axis: SampleAxis | None = None,
+) -> tuple[TableRank, TaxaTable]:
+    """Return stool profiles at the finest rank at which at least half of them has a name, and that rank.
+
+    Arguments are those of `read_taxa`. Without a taxonomy, features with ids are read under these, at the rank
+    'feature'.
+
+    Raises
+    ------
+    FileError
+        If the file is no such table, or less than half of it has a name at any rank.
+    """
+    file, taxonomy_file = Path(path), None if taxonomy is None else Path(taxonomy)
+    # Of a MetaPhlAn table one rank at a time is read, other files once.
+    source = None if format == "metaphlan" else open_taxa(file, format, "species", taxonomy_file, sample_axis)
+    error_of_finest_rank: FileError | None = None
+    for rank in _FINEST_RANKS:
+        try:
+            if source is None or format == "metaphlan":
+                source = open_taxa(file, format, rank, taxonomy_file, sample_axis)
+            table = _taxa_table(source.at_rank(rank), None, source.profiler)
+        except FileError as error:
+            # A rank that the whole file lacks is an error without a place; an error with a place is one at any rank.
+            if error.row is not None or error.column is not None:
+                raise
+            error_of_finest_rank = error_of_finest_rank or error
+            continue
+        has_name = [
+            not taxon.startswith("unclassified_") and (rank != "species" or "_" in taxon) for taxon in table.taxa
+        ]
+        if table.values[:, has_name].sum() >= table.values.sum() / 2:
+            return rank, table
+    if taxonomy is None and source is not None and format in ("biom", "qza", "table"):
+        table = _taxa_table(source.at_rank("feature"), None, source.profiler)
+        if 2 * sum(map(is_feature_id, table.taxa)) > len(table.taxa):
+            return "feature", table
+    raise error_of_finest_rank or FileError(
+        "less than half of it has a name at any rank; give a fuller taxonomy", file=file
+    )
+
+
+def _taxa_table(
+    profiles: Profiles, unit: Unit | None, profiler: str | None, prefix: str = "", suffix: str = ""
+) -> TaxaTable:
     names = _bare_sample_names(profiles.samples, prefix, suffix)
     profiles.samples.check_unique(names, "sample")
     totals = profiles.values.sum(axis=1, dtype=np.float64) + sum(profiles.left_out.values())
@@ -210,109 +259,10 @@ def read_taxa(
     return TaxaTable(profiles.values, tuple(names), taxa, unit, profiler, profiles.lineages, shares, notes)
 
 
-def _read_text_profiles(
-    file: Path, format: Format, rank: TableRank, taxonomy: Path | None, sample_axis: SampleAxis | None
-) -> tuple[Profiles, str | None]:
-    """Return the profiles of a text file, and the profiler that it names."""
-    # MetaPhlAn stacks all ranks in one table.
-    is_one_rank = format == "metaphlan" and rank != "feature"
-    table = read_number_table(file, (lambda label: stated_rank(label) in (rank, None)) if is_one_rank else _any_label)
-    ranks = {stated_rank(label) for label in table.skipped}
-    if is_one_rank and not table.rows.labels and len(ranks) == 1:
-        # A table of species alone may be read at any wider rank.
-        table = read_number_table(file)
-        format = "table"
-    _check_layout(file, format, table.report)
-    clades = table.clades
-    taxonomy_clades = read_taxonomy(taxonomy) if taxonomy else {}
-    if format != "table" or clades is not None:
-        axis: str = "columns"
-    else:
-        axis = sample_axis or _axis_beside(taxonomy_clades, table) or find_sample_axis(table.rows, table.columns)
-    samples, features, values = (
-        (table.columns, table.rows, table.values.T) if axis == "columns" else (table.rows, table.columns, table.values)
-    )
-    if taxonomy:
-        clades = _clades_of(features.labels, taxonomy_clades, taxonomy, file)
-    if rank == "feature":
-        profiles = _profiles_of_features(values, samples, features)
-    elif (clades is None and format != "table") or (clades is None and is_stacked(features.labels, values)):
-        profiles = choose_rank(values, samples, features, rank, table.skipped)
-    else:
-        if clades is None:
-            _check_names(features)
-        profiles = sum_to_rank(values, samples, features, clades, rank)
-    profiler = next((comment for comment in table.comments if comment.startswith("mpa_")), None)
-    if table.set_aside:
-        names = ", ".join(table.set_aside[:8]) + (" and others" if len(table.set_aside) > 8 else "")
-        note = f"{len(table.set_aside)} columns of the taxa table are no taxa and are set aside: {names}"
-        profiles = replace(profiles, notes=(*profiles.notes, note))
-    return profiles, profiler
-
-
-def _any_label(label: str) -> bool:
-    return True
-
-
-def _check_layout(file: Path, format: Format, layout: LayoutName) -> None:
-    """Raise an error if the manifest states another format than a report's header shows."""
-    if layout != format and (layout != "table" or format in ("bracken", "kraken")):
-        reports = {"bracken": "a Bracken report", "kraken": "a Kraken report", "table": "no Bracken or Kraken report"}
-        format_name = layout if layout != "table" else "metaphlan or table"
-        raise FileError(
-            f"the format is stated to be {format!r}, but this is {reports[layout]}. State {format_name}", file=file
-        )
-
-
-def _axis_beside(taxonomy_clades: Mapping[str, str], table: NumberTable) -> SampleAxis | None:
-    """Return where the samples are: opposite the labels that a taxonomy lists."""
-    n_rows, n_columns = (sum(label in taxonomy_clades for label in axis.labels) for axis in (table.rows, table.columns))
-    return None if n_rows == n_columns else "columns" if n_rows > n_columns else "rows"
-
-
-def _read_feature_profiles(file: Path, is_artifact: bool, rank: TableRank, taxonomy: Path | None) -> Profiles:
-    table = read_biom(file, is_artifact=is_artifact)
-    samples, features = Axis(table.samples, file), Axis(table.features, file)
-    clades = table.clades if taxonomy is None else _clades_of(table.features, read_taxonomy(taxonomy), taxonomy, file)
-    if rank == "feature":
-        return _profiles_of_features(table.values.T.astype(np.float32).toarray(), samples, features)
-    if clades is None:
-        _check_names(features)
-        dense = table.values.T.astype(np.float32).toarray()
-        if is_stacked(features.labels, dense):
-            return choose_rank(dense, samples, features, rank, ())
-        return sum_to_rank(dense, samples, features, None, rank)
-    return sum_to_rank(table.values.T, samples, features, clades, rank)
-
-
-def _profiles_of_features(values: NDArray[np.float32], samples: Axis, features: Axis) -> Profiles:
-    features.check_unique(features.labels, "feature")
-    return Profiles(np.ascontiguousarray(values, np.float32), samples, features.labels, {})
-
-
-def _check_names(features: Axis) -> None:
-    """Raise an error if features have ids instead of names."""
-    n_ids = sum(map(is_feature_id, features.labels))
-    if 2 * n_ids > len(features.labels):
-        raise FileError(
-            f"{n_ids} of the {len(features.labels)} features have ids, such as {features.labels[0][:40]!r}, and no "
-            "names. Name the file with their taxonomy as taxa.taxonomy, or read them by their ids, with rank: feature",
-            file=features.path,
-        )
-
-
-def _clades_of(features: Sequence[str], clades: Mapping[str, str], taxonomy: Path, file: Path) -> list[str]:
-    """Return each feature's clade string, '' for one that the taxonomy does not list."""
-    # R writes an X before a name that begins with a digit.
-    names = [name if name in clades or not name.startswith("X") else name.removeprefix("X") for name in features]
-    unlisted = [name for name in names if name not in clades]
-    if 2 * len(unlisted) > len(names):
-        raise FileError(
-            f"{len(unlisted)} of the {len(features)} features of {file} are not listed, as {unlisted[0]!r}; expected "
-            "all. Give the taxonomy that was made with the table",
-            file=taxonomy,
-        )
-    return [clades.get(name, "") for name in names]
+def _row_blocks(values: NDArray[Any]) -> Iterator[slice]:
+    """Yield blocks of rows, so that a step in between takes little memory beside a large table's own."""
+    for start in range(0, len(values), _ROWS_OF_BLOCK):
+        yield slice(start, start + _ROWS_OF_BLOCK)
 
 
 def _left_out_shares(profiles: Profiles) -> dict[str, NDArray[np.float64]]:
@@ -354,7 +304,7 @@ def _agreed_profiler(in_file: str | None, in_manifest: str | None, file: Path) -
 def _agreed_unit(values: NDArray[Any], sums: NDArray[np.float64], stated_unit: Unit | None, samples: Axis) -> Unit:
     """Return the stated unit if the numbers, and their sums with what is left out, can be in it, else theirs."""
     largest = int(sums.argmax())
-    are_whole = bool((values == np.rint(values)).all())
+    are_whole = all(bool((values[rows] == np.rint(values[rows])).all()) for rows in _row_blocks(values))
     is_possible: dict[Unit, bool] = {
         "proportions": sums[largest] <= 1.01,
         "percent": 1.5 < sums[largest] <= 101,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Literal, get_args
 
 Rank = Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "strain"]
@@ -13,13 +14,15 @@ RANKS: tuple[Rank, ...] = get_args(Rank)
 Lineage = tuple[str, ...]
 """The names of a taxon and its ancestors, one for each of the first `RANKS`; '' where a rank has no name."""
 
+_CACHED_NAMES = 2**17
+"""Names kept with what they mean: more than any table has, since a table is tried at several ranks."""
 _RANK_LETTERS = "kpcofgst"
 _GENUS, _SPECIES = RANKS.index("genus"), RANKS.index("species")
 _PREFIX = r"(?:(?P<letter>[dkpcofgst]|sk)|D_(?P<number>\d{1,2})|[a-z]{1,2})__"
 _RANK_PREFIX = re.compile(rf"\s*{_PREFIX}")
 _BETWEEN_RANKS = -1
 _ANY_PREFIX = r"(?:[a-z]{1,2}|D_\d{1,2})?__"
-_SEPARATOR = re.compile(rf"[|;]|(?:(?<!^)\.+|,\s*)(?={_ANY_PREFIX})")
+_SEPARATOR = re.compile(rf"[|;]|(?:(?<!^)(?<!\.)\.++|,\s*+)(?={_ANY_PREFIX})")
 """What parts the clades of a clade string. R's `make.names` turns '|', ';' and blanks into dots."""
 _MOTU = re.compile(r"^(.*?)_?((?:ref|meta|ext)_mOTU_v\d+_\d+)$")
 _MOTHUR_CONFIDENCE = re.compile(r"\(\d{1,3}(\.\d+)?\)\s*$")
@@ -46,7 +49,7 @@ _ID = re.compile(
     r"(?i:(?:[a-z]*(?:otu|asv|esv|zotu|sotu)s?|denovo|sv|seq|sequence|feature|amplicon|contig|cluster|tax(?:on)?)"
     r"[._-]?[a-z]?[._-]?\d+(?:[;_]?size=\d+;?)?|new\.(?:cleanup\.)?reference(?:otu)?\d+|[acgtn]{20,}"
     r"|x?(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{64})|x?\d+(?:\.0)?|gc[af]_\d+(?:\.\d+)?|mgyg-?(?:hgut-)?\d+"
-    r"|n[rz]_\d+(?:\.\d+)?|(?:semibin|metabat2?|maxbin2?|concoct|vamb|das_?tool|bin|mag)s?[._-]?\S*\d\S*)"
+    r"|n[rz]_\d+(?:\.\d+)?|(?:semibin|metabat2?|maxbin2?|concoct|vamb|das_?tool|bin|mag)s?(?=\S*\d)\S+)"
 )
 
 
@@ -81,6 +84,7 @@ def canonical_name(name: str) -> str:
     return lineage_name(tuple(_names_by_rank(name).values()))
 
 
+@lru_cache(maxsize=_CACHED_NAMES)
 def lineage_of(clade_string: str) -> Lineage:
     """Return the lineage that a clade string writes, one name for each of `RANKS`."""
     names = _names_by_rank(clade_string)
@@ -100,6 +104,7 @@ def clade_string_of(lineage: Lineage) -> str:
     return "|".join(f"{letter}__{name}" for letter, name in zip(_RANK_LETTERS, lineage, strict=False))
 
 
+@lru_cache(maxsize=_CACHED_NAMES)
 def stated_rank(label: str) -> Rank | None:
     """Return the rank that the prefix of a label's last clade states, None without a prefix of a rank."""
     prefix = _RANK_PREFIX.match(_SEPARATOR.split(label.rstrip("|; "))[-1])
@@ -160,7 +165,7 @@ def _position(prefix: re.Match[str]) -> int:
 
 def _clades(clade_string: str) -> Iterator[tuple[int, str, bool]]:
     """Yield the rank's position, the bare name and whether it stands in brackets of each clade of a clade string."""
-    parts = _SEPARATOR.split(re.sub(r"[|;\s]+$", "", clade_string))
+    parts = _SEPARATOR.split(clade_string.rstrip("|; \t"))
     is_from_r = "." in clade_string and not re.search("[|; ]", clade_string)
     order = 0
     for part in parts:
@@ -177,7 +182,8 @@ def _clades(clade_string: str) -> Iterator[tuple[int, str, bool]]:
             yield rank, bare, re.fullmatch(r"\[[^\[\]]+\]", text) is not None
 
 
-def _names_by_rank(clade_string: str) -> dict[int, str]:
+@lru_cache(maxsize=_CACHED_NAMES)
+def _names_by_rank(clade_string: str) -> Mapping[int, str]:
     """Return the canonical names in a clade string by position in `RANKS`, '' where unnamed; by order if no prefix."""
     names: dict[int, str] = {}
     ancestors: list[str] = []

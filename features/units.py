@@ -23,7 +23,7 @@ WHY_NOT_CONVERTED = {
 }
 
 _UNIT = r"npx|log2[\s_]*expression|(mc|[mkuµμnpf])?(g|i?u|mol)[\s_/]*(per[\s_]*)?[mdu]?l([\s_]*-1)?"
-_NAME_AND_UNIT = re.compile(rf"(?P<name>.*?)[\s_(\[,]+(?P<unit>{_UNIT})[)\]\s]*", re.IGNORECASE)
+_NAME_AND_UNIT = re.compile(rf"(?P<name>.*?)(?<![\s_(\[,])[\s_(\[,]++(?P<unit>{_UNIT})[)\]\s]*", re.IGNORECASE)
 _UNITS: dict[str, ImmuneUnit] = {
     "pgml": "pg/mL",
     "ngl": "pg/mL",

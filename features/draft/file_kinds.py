@@ -20,8 +20,9 @@ from features.tables.profiles import read_taxonomy
 from features.tables.taxa_layouts import Head, TaxaLayout, find_layout, is_annotation, read_head
 from features.tables.text import TextTable, read_text_table
 from features.tables.workbook import is_workbook
-from features.taxa import TableRank, TaxaTable, read_taxa
-from features.taxon_names import are_feature_ids, is_clade_string, is_feature_id, look_like_taxa, stated_rank
+from features.taxa import TaxaTable, read_taxa_at_finest_rank
+from features.taxa_source import TableRank
+from features.taxon_names import are_feature_ids, is_clade_string, look_like_taxa, stated_rank
 
 FileKind = Literal["sheet", "taxonomy", "metaphlan", "kraken", "bracken", "biom", "qza", "table/columns", "table/rows"]
 """The kind of a file: a taxa table is named by its format of `features.taxa.read_taxa` and the axis of its samples."""
@@ -273,26 +274,4 @@ def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> t
     """
     format, _, sample_axis = kind.partition("/")
     options: dict[str, Any] = {"format": format, "taxonomy": taxonomy, "sample_axis": sample_axis or None}
-    error_of_finest_rank: FileError | None = None
-    ranks: tuple[TableRank, ...] = ("species", "genus", "family", "order", "class", "phylum")
-    for rank in ranks:
-        try:
-            table = read_taxa(file, rank=rank, **options)
-        except FileError as error:
-            # A rank that the whole file lacks is an error without a place; an error with a place is one at any rank.
-            if error.row is not None or error.column is not None:
-                raise
-            error_of_finest_rank = error_of_finest_rank or error
-            continue
-        has_name = [
-            not taxon.startswith("unclassified_") and (rank != "species" or "_" in taxon) for taxon in table.taxa
-        ]
-        if table.values[:, has_name].sum() >= table.values.sum() / 2:
-            return rank, table
-    if taxonomy is None and format in ("biom", "qza", "table"):
-        table = read_taxa(file, rank="feature", **options)
-        if 2 * sum(map(is_feature_id, table.taxa)) > len(table.taxa):
-            return "feature", table
-    raise error_of_finest_rank or FileError(
-        "less than half of it has a name at any rank; give a fuller taxonomy", file=file
-    )
+    return read_taxa_at_finest_rank(file, **options)

@@ -8,7 +8,7 @@ from typing import Literal
 
 DecimalMark = Literal[".", ","]
 
-_SIGN = r"\s*(?:OOR)?\s*[<>]?\s*=?\s*[-+\N{MINUS SIGN}]?"
+_SIGN = r"\s*+(?:OOR)?\s*+[<>]?\s*+=?\s*+[-+\N{MINUS SIGN}]?"
 _EXPONENT = r"(?:[eE][-+]?\d+)?\s*"
 _NUMBER = re.compile(rf"\s*[-+\N{{MINUS SIGN}}]?(?:\d+\.?\d*|\.\d+){_EXPONENT}", re.ASCII)
 _COMMA_NUMBER = re.compile(rf"{_SIGN}(\d*),(\d+){_EXPONENT}", re.ASCII)

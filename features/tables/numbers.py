@@ -17,6 +17,9 @@ from features.tables.kraken import KrakenReport
 from features.tables.layout import Layout, open_table
 from features.tables.taxa_layouts import LayoutName, TaxaLayout, find_layout, read_head
 
+MAX_LABELS = 100_000
+"""The most rows, and the most columns, of a table of numbers; stool profiles have at most some 40,000 taxa."""
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -145,6 +148,8 @@ def _read_values(
 ) -> NumberTable:
     columns = Axis(layout.column_names, path)
     columns.check_unique(columns.labels, "column")
+    if len(columns.labels) > MAX_LABELS:
+        raise _too_many(path, "columns", f"{len(columns.labels):,}")
     labels, line_numbers, clades = [], [], []
     # One buffer that grows, since stacking rows would hold every number twice.
     numbers = bytearray()
@@ -158,6 +163,8 @@ def _read_values(
         else:
             numbers += _numbers(row.cells, columns, row.line).tobytes()
             labels.append(row.label)
+            if len(labels) > MAX_LABELS:
+                raise _too_many(path, "rows", "more", row.line)
             line_numbers.append(row.line)
             clades.append(row.clade)
     return NumberTable(
@@ -170,6 +177,15 @@ def _read_values(
         skipped,
         set_aside,
         layout.comments,
+    )
+
+
+def _too_many(path: Path, noun: str, number: str, line: int | None = None) -> FileError:
+    return FileError(
+        f"expected at most {MAX_LABELS:,} {noun} of numbers, got {number}. Sum features to species or genera, as "
+        "'qiime taxa collapse' does, or give a BIOM table",
+        file=path,
+        row=line,
     )
 
 

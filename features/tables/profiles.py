@@ -154,8 +154,8 @@ def read_artifact_member(path: Path, semantic_types: Sequence[str], member: str)
             root = roots.pop()
             text = _read_member(path, archive, f"{root}/metadata.yaml", _MAX_METADATA).decode()
             # A line suffices: aliases and tags of YAML can stand for more than memory holds.
-            line = re.search(r"^type:[ \t]*(.*?)[ \t\r]*$", text, re.MULTILINE)
-            semantic_type = line[1].strip("\"'") if line else "none"
+            line = re.search(r"^type:(.*)$", text, re.MULTILINE)
+            semantic_type = line[1].strip().strip("\"'") if line else "none"
             if semantic_type not in semantic_types:
                 raise FileError(
                     f"expected a QIIME 2 artifact of type {' or '.join(semantic_types)}, got {semantic_type!r}. Give "

@@ -3,11 +3,18 @@
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from features import taxa_source
+from features.draft.file_kinds import table_at_finest_rank
 from features.errors import FileError
+from features.tables import numbers
 from features.tables.numbers import read_number_table
 
 MAX_SECONDS, MAX_MEGABYTES = 2.0, 300.0
@@ -84,3 +91,53 @@ def test_every_hostile_file_is_read_or_refused_alike_at_each_door(outcomes: dict
 def test_numbers_of_other_scripts_and_languages_are_refused(cases_dir: Path, name: str) -> None:
     with pytest.raises(FileError, match="expected a finite number of at least zero"):
         read_number_table(cases_dir / "hostile" / name)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: "id;s1\n" + "".join(f"s__T{i};{' ' * n},\n" for i in range(20)),
+        lambda n: "id;s1\n" + "".join(f"s__T{i};{' ' * n}1,2\n" for i in range(20)),
+        lambda n: "id\ts1\n" + "".join(f"s__T{i}{'.' * n}x{' ' * n}y\t1\n" for i in range(20)),
+        lambda n: f"id\ts1{'(' * n}a{' _' * n}b\ns__T1\t1\n",
+        lambda n: "id\ts1\n" + "".join(f"bin{'9' * n}{i} x\t1\n" for i in range(20)),
+    ],
+    ids=["blanks", "blanks and a number", "dots and blanks in a name", "brackets in a header", "digits in a name"],
+)
+def test_runs_of_one_character_cost_time_in_proportion(tmp_path: Path, make: Callable[[int], str]) -> None:
+    path = tmp_path / "runs.txt"
+    path.write_text(make(4000))
+    start = time.process_time()
+    with suppress(FileError):
+        table_at_finest_rank(path, "table/columns", None)
+    assert time.process_time() - start < MAX_SECONDS
+
+
+@pytest.mark.parametrize("is_header", [False, True])
+def test_names_and_rows_beyond_their_limit_are_refused_with_it(tmp_path: Path, is_header: bool) -> None:
+    path, name = tmp_path / "t.tsv", "s__" + "x" * 10_000
+    path.write_text(f"id\t{name}\ns__A\t1\n" if is_header else f"id\ts1\n{name}\t1\n")
+    with pytest.raises(FileError, match="at most 10,000 characters, got one of 10,003") as caught:
+        read_number_table(path)
+    assert caught.value.row == (1 if is_header else 2)
+
+
+def test_rows_beyond_their_limit_are_refused_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numbers, "MAX_LABELS", 50)
+    path = tmp_path / "t.tsv"
+    path.write_text("id\ts1\n" + "".join(f"s__T{i}\t1\n" for i in range(51)))
+    with pytest.raises(FileError, match=r"at most 50 rows of numbers, got more\. Sum features") as caught:
+        read_number_table(path)
+    assert caught.value.row == 52
+    path.write_text("id\t" + "\t".join(f"s__T{i}" for i in range(51)) + "\nA" + "\t1" * 51 + "\n")
+    with pytest.raises(FileError, match="at most 50 columns of numbers, got 51"):
+        read_number_table(path)
+
+
+def test_a_table_is_read_once_whatever_its_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, reads, read = tmp_path / "t.tsv", [], taxa_source.read_number_table
+    path.write_text("id\ts1\ts2\nOTU_1\t1\t0\nOTU_2\t2\t0\nOTU_3\t2\t5\n")
+    monkeypatch.setattr(taxa_source, "read_number_table", lambda *words: reads.append(words) or read(*words))
+    rank, table = table_at_finest_rank(path, "table/columns", None)
+    assert (rank, len(reads)) == ("feature", 1)
+    np.testing.assert_array_equal(table.values, [[1, 2, 2], [0, 0, 5]])
