@@ -7,11 +7,14 @@ donors with whom the recipient's own donor is compared.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import gammaln
 
 from features.arrays import Mask, Matrix
 from features.cohort import Cohort
+from features.errors import FileError
 from features.tables.text import read_text_table
 
 DETECTION_LIMIT = 1e-4
@@ -53,6 +56,69 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
         if donor:
             received.setdefault(patient, {}).setdefault(donor, [])
     return received
+
+
+@dataclass(frozen=True)
+class ScreenedDonor:
+    """A donor of a cohort.
+
+    Attributes
+    ----------
+    name : str
+    samples : tuple of int
+        Positions in `cohort.samples` of the donor's stool.
+    exclusion : str or None
+        Why the donor may not be compared with others; None for a donor who was cleared by screening.
+    """
+
+    name: str
+    samples: tuple[int, ...]
+    exclusion: str | None
+
+
+def screened_donors(cohort: Cohort) -> tuple[ScreenedDonor, ...]:
+    """Return a cohort's donors, each with the result of screening.
+
+    Without a record, a donor counts as cleared who gave stool to a recipient.
+
+    Raises
+    ------
+    FileError
+        A cell of `samples.donor_cleared` has no meaning, or two rows of a donor contradict each other.
+    """
+    giving_donors = {donor for donors in donor_samples_given(cohort).values() for donor in donors}
+    record = _screening_record(cohort)
+    screened = []
+    for name, rows in cohort.donors.groupby("patient").groups.items():
+        if record is None:
+            exclusion = None if name in giving_donors else "no record of screening, and gave stool to no recipient"
+        else:
+            exclusion = {"yes": None, "no": "not cleared by screening"}.get(
+                record[str(name)], "the result of screening is not known"
+            )
+        screened.append(ScreenedDonor(str(name), tuple(map(int, rows)), exclusion))
+    return tuple(screened)
+
+
+def _screening_record(cohort: Cohort) -> dict[str, str] | None:
+    """Return "yes", "no" or "unknown" by donor."""
+    part = cohort.manifest.samples
+    rule, donors = part.donor_cleared, cohort.donors
+    if rule is None:
+        return None
+    table = read_text_table(cohort.paths[part.file])
+    meanings = {cell: word for word in ("yes", "no", "unknown") for cell in getattr(rule, word)}
+    record: dict[str, str] = {}
+    cells = table.column(rule.column).reindex(donors["line"])
+    for donor, line, cell in zip(donors["patient"], donors["line"], cells, strict=True):
+        problem = None
+        if cell not in meanings:
+            problem = f"{cell!r} is not listed under samples.donor_cleared; list it under yes, no or unknown"
+        elif record.setdefault(donor, meanings[cell]) != meanings[cell]:
+            problem = f"donor {donor!r} is {record[donor]!r} in another row, and {meanings[cell]!r} here; correct one"
+        if problem:
+            raise FileError(problem, file=table.path, column=rule.column, row=int(line))
+    return record
 
 
 def own_donor_contrast(scores: Matrix, is_own: Mask) -> Matrix:

@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 import numpy as np
 import pandas as pd
 
+from features.cohort import Cohort
 from features.columns import BLOCKS, Column
+from features.donors import screened_donors
 from features.errors import InputError
 from features.feature_table import FeatureTable
 from features.measured_values import MeasuredValue
 from features.units import ImmuneUnit
+from models.donors import DonorStool
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 
@@ -37,6 +40,18 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
             context.clock,
         )
         yield Candidate(candidate.clinical, profile, candidate.immune)
+
+
+def cohort_donors(cohort: Cohort) -> tuple[DonorStool, ...]:
+    """Return a cohort's donors, each with the mean of all samples of the donor's stool."""
+    proportions = cohort.taxa.proportions().values.astype(np.float64)
+    donors = []
+    for donor in screened_donors(cohort):
+        mean = proportions[list(donor.samples)].mean(axis=0)
+        values = {cohort.taxa.taxa[i]: float(mean[i]) for i in np.flatnonzero(mean).tolist()}
+        profile = StoolProfile(values, "proportions", cohort.taxa.profiler)
+        donors.append(DonorStool(donor.name, profile, donor.exclusion))
+    return tuple(donors)
 
 
 def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[Candidate]:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, Tag, model_validator
 
 from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
+from features.manifest.outcomes import YesNo
 from features.name_matching import NameDifference
 
 
@@ -110,6 +111,9 @@ class Samples(ManifestPart):
     without it there is no landmark."""
     donor: ColumnPattern | None = None
     """The rows of donor samples, which never become patients."""
+    donor_cleared: YesNo | None = None
+    """Whether each donor was cleared by screening, in the rows of donor samples. Without it, a donor counts as cleared
+    who gave stool to a recipient of the cohort."""
     donor_sample: str | tuple[str, ...] | None = None
     """Column that names the donor sample, or the donor, that the recipient received; several columns as a list."""
     donor_separator: str | None = None

@@ -1,6 +1,6 @@
 """The engraftment model: what a recipient's stool becomes after a transplant from a donor."""
 
-from models.engraftment.bundle import EngraftmentBundle, load_engraftment, save_engraftment
+from models.engraftment.bundle import EngraftmentBundle, HeldOutTransplants, load_engraftment, save_engraftment
 from models.engraftment.evidence import EngraftmentEvidence, EngraftmentValidation, MethodAccuracy
 from models.engraftment.model import BASELINES, EngraftmentModel, ExpectedProfile, expect_by_name
 
@@ -11,6 +11,7 @@ __all__ = [
     "EngraftmentModel",
     "EngraftmentValidation",
     "ExpectedProfile",
+    "HeldOutTransplants",
     "MethodAccuracy",
     "expect_by_name",
     "load_engraftment",

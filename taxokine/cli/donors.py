@@ -1,4 +1,4 @@
-"""Donors: `taxokine engraftment`."""
+"""Donors: `taxokine engraftment` and `taxokine donors`."""
 
 from __future__ import annotations
 
@@ -46,3 +46,30 @@ def engraftment_evaluate(model: str, cohort: str) -> None:
     from training.engraftment import evaluate_engraftment
 
     show(engraftment_report(evaluate_engraftment(model, cohort)))
+
+
+@click.group()
+def donors() -> None:
+    """Compare donors for a recipient."""
+
+
+@donors.command("compare", epilog=COHORT)
+@click.argument("cohort")
+@click.option("--patient", required=True, help="The recipient, as the cohort names the patient.")
+@click.option("--landmark", type=float, default=0, show_default=True, metavar="DAYS",
+              help="Last day of the recipient's measurements, on the cohort's clock.")  # fmt: skip
+def donors_compare(cohort: str, patient: str, landmark: float) -> None:
+    """Compare the cleared donors of COHORT for one recipient, by the stool expected after a transplant from each.
+
+    \u0008
+    taxokine donors compare davar_2021 --patient PT-18-0007
+
+    It needs a trained engraftment model and, for response and toxicity, served models that read taxa. The differences
+    are model-implied, not effects of transplant. Donors are put in an order only if the engraftment model beat its
+    baselines with donors left out, and the outcome models are promoted.
+    """
+    from taxokine.donors import compare_cohort_donors
+    from taxokine.reports.donors import comparison_report
+    from taxokine.terminal import show
+
+    show(comparison_report(patient, compare_cohort_donors(cohort, patient, landmark)))

@@ -9,7 +9,7 @@ import click
 from features.errors import InputError, TaxokineError
 from taxokine.cli.accounts import keys, users
 from taxokine.cli.cohorts import cohorts, features
-from taxokine.cli.donors import engraftment
+from taxokine.cli.donors import donors, engraftment
 from taxokine.cli.experiments import predict, promote, train, ui
 from taxokine.cli.servers import demo, serve
 from taxokine.cli.trials import plan, simulate, study
@@ -54,6 +54,7 @@ for command in (
     predict,
     ui,
     engraftment,
+    donors,
     study,
     plan,
     simulate,

@@ -1,4 +1,4 @@
-"""Reports of the engraftment model."""
+"""Reports of the engraftment model, and of donors compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.console import RenderableType
 from taxokine.terminal import table
 
 if TYPE_CHECKING:
+    from models.donors import DonorComparison, OutcomeChange
+    from taxokine.donors import CohortComparison
     from training.engraftment import EngraftmentResult
 
 
@@ -43,3 +45,66 @@ def engraftment_report(result: EngraftmentResult) -> Iterator[RenderableType]:
     if evidence.simulated:
         yield "note: trained on simulated transplants: it says nothing about real ones"
     yield f"run {result.run_id}; 'taxokine ui' shows it"
+
+
+def comparison_report(patient: str, compared: CohortComparison) -> Iterator[RenderableType]:
+    """Yield what the models make of the stool expected after a transplant from each donor."""
+    comparison = compared.comparison
+    order = "in the order of the response" if comparison.ordered else "by name; no order"
+    yield f"donors for {patient}, {order}"
+    yield f"({comparison.meaning})"
+    yield ""
+    rows = table("donor", "outcome", "now", "after", "difference (95%), points", "trust", "taxa that drive it")
+    for donor in comparison.donors:
+        for change in donor.changes:
+            taxa = ", ".join(f"{driver.taxon} {driver.shap_change:+.2f}" for driver in change.drivers[:2])
+            probabilities = map(_percent, (change.probability_before, change.probability_after))
+            rows.add_row(donor.donor, change.outcome, *probabilities, _difference(change), change.trust.verdict, taxa)
+    if rows.row_count:
+        yield rows
+        reasons = _reasons(comparison)
+        yield from (f"no difference in {outcome}: {reason}" for outcome, reason in reasons)
+        yield ""
+    for donor in comparison.donors:
+        expected = ", ".join(f"{taxon.taxon} {taxon.expected:.1%}" for taxon in donor.expected[:5])
+        yield f"expected after {donor.donor}: {expected}"
+    yield ""
+    yield from _indistinguishable(comparison)
+    yield from (f"no order: {reason}" for reason in comparison.no_order_reasons)
+    for reason in dict.fromkeys(donor.reason for donor in comparison.excluded):
+        names = [donor.donor for donor in comparison.excluded if donor.reason == reason]
+        yield f"not compared, {reason}: {', '.join(names)}"
+    yield (
+        f"learnt from {comparison.transplants} transplants of {comparison.training_donors} donors; stool after is "
+        f"expected by: {comparison.engraftment_method}"
+    )
+    yield from (f"caution: {caution}" for caution in compared.cautions)
+    if comparison.simulated:
+        yield "trained on simulated patients: it says nothing about real ones"
+
+
+def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:
+    """Return each outcome without a difference, with the reason, once."""
+    changes = (change for donor in comparison.donors for change in donor.changes)
+    return dict.fromkeys((change.outcome, change.reason) for change in changes if change.reason)
+
+
+def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
+    """Yield which donors' intervals of the response overlap."""
+    overlapping = [donor for donor in comparison.donors if donor.indistinguishable_from]
+    if overlapping and all(len(donor.indistinguishable_from) == len(comparison.donors) - 1 for donor in overlapping):
+        yield "indistinguishable: the intervals of all donors overlap"
+        return
+    for donor in overlapping:
+        yield f"indistinguishable from {donor.donor}, by intervals: {', '.join(donor.indistinguishable_from)}"
+
+
+def _percent(probability: float | None) -> str:
+    return "–" if probability is None else f"{probability:.0%}"
+
+
+def _difference(change: OutcomeChange) -> str:
+    if change.difference is None or change.low is None or change.high is None:
+        return "–"
+    points = (100 * value for value in (change.difference, change.low, change.high))
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*points)

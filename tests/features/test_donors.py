@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +17,12 @@ from features.donors import (
     detection_probability,
     donor_samples_given,
     own_donor_contrast,
+    screened_donors,
     share_gained,
     share_lost,
 )
+from features.errors import FileError
+from taxokine.simulation import simulate_trial
 
 SAMPLES = (
     "sample,patient,day,role,given\n"
@@ -120,3 +125,43 @@ def test_a_planted_share_of_the_donor_is_gained(planted: float) -> None:
     ).mean()
     # Unrelated donors share three taxa in ten with the own one, and so seem to give them.
     assert excess == pytest.approx(planted * 0.7, abs=0.05)
+
+
+class TestScreening:
+    @pytest.fixture
+    def path(self, tmp_path):
+        return simulate_trial(tmp_path / "trial", n_patients=4, n_donors=3, n_taxa=40, seed=1)
+
+    def with_record(self, path, results):
+        samples = pd.read_csv(path.parent / "samples.csv", keep_default_na=False)
+        samples["screening"] = samples["subject"].map(results).fillna("")
+        samples.to_csv(path.parent / "samples.csv", index=False)
+        rule = '  donor_cleared: {column: screening, yes: [passed], no: [failed], unknown: [""]}\n'
+        path.write_text(path.read_text().replace("  donor_sample: given\n", f"{rule}  donor_sample: given\n"))
+        return read_cohort(path, path.parent)
+
+    def test_without_a_record_those_who_gave_stool_are_cleared(self, path):
+        cohort = read_cohort(path, path.parent)
+        assert [donor.exclusion for donor in screened_donors(cohort)] == [None, None, None]
+        receiver = cohort.samples["donor_sample"].str.startswith("SIM-D03")
+        course = replace(cohort.course, transplants=cohort.course.transplants.iloc[:0])
+        fewer = replace(
+            cohort,
+            samples=cohort.samples.assign(donor_sample=cohort.samples["donor_sample"].mask(receiver, "")),
+            course=course,
+        )
+        assert [donor.name for donor in screened_donors(fewer) if donor.exclusion] == ["SIM-D03"]
+
+    def test_the_record_decides_where_there_is_one(self, path):
+        cohort = self.with_record(path, {"SIM-D01": "passed", "SIM-D02": "failed"})
+        exclusions = {donor.name: donor.exclusion for donor in screened_donors(cohort)}
+        assert exclusions == {
+            "SIM-D01": None,
+            "SIM-D02": "not cleared by screening",
+            "SIM-D03": "the result of screening is not known",
+        }
+
+    def test_a_result_without_a_meaning_is_an_error(self, path):
+        cohort = self.with_record(path, {"SIM-D01": "perhaps"})
+        with pytest.raises(FileError, match=r"samples.csv, row \d+, column 'screening': 'perhaps' is not listed"):
+            screened_donors(cohort)

@@ -187,3 +187,25 @@ def test_from_training_to_answers_for_many(run, trial):
     assert "no model 'toxicity_any'" in missing.output
     wrong = run("predict", "objective_response", "answers.csv", "--out", "more.csv")
     assert "no column is named 'taxa:" in wrong.output
+
+
+def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
+    path = simulate_trial(tmp_path / "transplants", n_patients=8, n_donors=3, n_taxa=40, seed=5)
+    assert "no engraftment model" in run("donors", "compare", path, "--patient", "SIM-001").output
+    report = run("engraftment", "train", path).output
+    assert "donors left out: 7 transplants, 3 left out in turn" in report
+    assert "mean of others after" in report
+    comparison = run("donors", "compare", path, "--patient", "SIM-001").output
+    for line in (
+        "donors for SIM-001, by name; no order",
+        "not an effect of transplant",
+        "expected after SIM-D01: ",
+        "no order: no model of response that reads taxa is served",
+        "learnt from 7 transplants of 3 donors",
+        "caution: the engraftment model was trained on simulated_fmt_ici",
+        "it says nothing about real ones",
+    ):
+        assert line in comparison
+    unknown = run("donors", "compare", path, "--patient", "SIM-999")
+    assert unknown.exit_code == 2
+    assert "no patient 'SIM-999' with stool by day 0; it has SIM-001" in unknown.output

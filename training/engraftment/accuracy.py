@@ -21,6 +21,9 @@ METHODS: tuple[Method, ...] = ("regression", *BASELINES)
 MIN_PREVALENCE = 0.1
 """Share of the training profiles in which a taxon must be present to enter the Aitchison distance."""
 
+FEWEST_TO_FIT = 3
+"""Transplants below which no model is fitted; two transplants that leave fewer are not compared by presence of taxa."""
+
 ModelWithout = Callable[[Mask], EngraftmentModel]
 """Returns a regression that did not learn from the masked transplants."""
 
@@ -69,6 +72,8 @@ def held_out_accuracy(profiles: TransplantProfiles, together: Mask, model_withou
     wins, comparisons = np.zeros((len(METHODS), n, n)), np.zeros((n, n))
     for i in range(n):
         for j in range(i + 1, n):
+            if n - (together[i] | together[j]).sum() < FEWEST_TO_FIT:
+                continue
             model = model_without(together[i] | together[j])
             scores = np.stack([_presence_scores(profiles, row, model) for row in (i, j)], axis=1)
             for first, second, order in ((i, j, 1), (j, i, -1)):

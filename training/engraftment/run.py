@@ -30,7 +30,13 @@ from models.engraftment.model import Method
 from models.evidence import Estimate
 from models.registry import find_engraftment, log_engraftment, register_engraftment
 from training import tracking
-from training.engraftment.accuracy import ModelWithout, best_method, held_out_accuracy, summarise_accuracy
+from training.engraftment.accuracy import (
+    FEWEST_TO_FIT,
+    ModelWithout,
+    best_method,
+    held_out_accuracy,
+    summarise_accuracy,
+)
 from training.engraftment.fit import fit_engraftment
 from training.engraftment.sentences import card, verdict
 from training.progress import Progress
@@ -38,8 +44,6 @@ from training.progress import Progress
 EXPERIMENT = "engraftment"
 FEWEST_TRANSPLANTS = 5
 """Transplants below which no model is trained."""
-FEWEST_TO_FIT = 3
-"""Transplants below which a fold is not fitted, so that the donors it leaves out cannot be predicted."""
 RUN_COLUMNS = (
     *("metrics.transplants", "metrics.donors", "metrics.donors_left_out/regression/bray_curtis"),
     *("metrics.donors_left_out/regression/aitchison", "metrics.donors_left_out/regression/presence_auroc"),
@@ -195,9 +199,8 @@ def _evidence(
 
 
 def _can_leave_donors_out(profiles: TransplantProfiles) -> bool:
-    """Return whether transplants enough remain when those of any two donors are left out."""
-    shares = profiles.shares_donor
-    remaining = (~(shares[:, None] | shares[None])).sum(axis=-1)
+    """Return whether transplants enough remain when those of any donor are left out."""
+    remaining = (~profiles.shares_donor).sum(axis=1)
     return bool(remaining.min() >= FEWEST_TO_FIT)
 
 

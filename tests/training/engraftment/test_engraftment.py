@@ -47,8 +47,8 @@ def test_the_expected_profile_is_a_composition_that_follows_the_donor(profiles, 
     expected = model.expect(profiles.stool_before[0], profiles.donor[0])
     assert expected.proportion.sum() == pytest.approx(1)
     assert ((expected.presence >= 0) & (expected.presence <= 1)).all()
-    without = np.where(np.arange(80) == 3, 0, profiles.donor[0])
-    less = model.expect(profiles.stool_before[0], without / without.sum())
+    donor = np.where(np.arange(80) == 3, 0, profiles.donor[0])
+    less = model.expect(profiles.stool_before[0], donor / donor.sum())
     assert less.presence[3] <= expected.presence[3]
     assert less.proportion[3] < expected.proportion[3]
 
@@ -78,9 +78,9 @@ def test_held_out_predictions_do_not_know_what_was_left_out(profiles):
     same_donor = profiles.shares_donor[0]
     altered = profiles.stool_after.copy()
     altered[0] = altered[0, ::-1]
-    changed = replace(profiles, stool_after=altered)
+    altered_profiles = replace(profiles, stool_after=altered)
     train = np.flatnonzero(~same_donor)
-    first, second = (fit_engraftment(item, train) for item in (profiles, changed))
+    first, second = (fit_engraftment(item, train) for item in (profiles, altered_profiles))
     for i in np.flatnonzero(same_donor):
         assert np.array_equal(
             first.expect(profiles.stool_before[i], profiles.donor[i]).proportion,

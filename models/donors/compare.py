@@ -1,0 +1,343 @@
+"""Donors compared for one recipient: the stool expected after a transplant from each, and what the models make of it.
+
+The estimate of an outcome is the mean log-odds of random profiles after, drawn from the engraftment model; only the
+stool changes, blood and clinical data stay. Its interval comes from the training transplants: for each, the log-odds of
+the profile that was observed after lie some distance from the estimate by a model that knew neither its recipient nor
+its donor. The root mean square of these distances, times Student's quantile, is half the interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy.stats import t
+
+from features.arrays import Matrix, Vector
+from features.errors import InputError
+from features.outcomes import definition_of, is_toxicity
+from features.transplants import aligned_to, require_one_profiler
+from models.applicability import assess_applicability
+from models.donors.records import (
+    ComparedDonor,
+    DonorComparison,
+    DriverTaxon,
+    ExcludedDonor,
+    ExpectedTaxon,
+    OutcomeChange,
+)
+from models.encoder import BlockEncoder
+from models.engraftment import EngraftmentBundle, EngraftmentModel, ExpectedProfile, HeldOutTransplants
+from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions, to_model_input
+from models.predict import ServedModel, select_model
+from models.prediction import Trust
+
+MEANING = (
+    "a model-implied difference, not an effect of transplant: the outcome models learnt from stool before treatment, "
+    "and are asked here about stool that was never observed"
+)
+"""What every comparison states."""
+DRAWS = 100
+"""Random profiles after, for each donor."""
+N_DRIVERS = 5
+"""Taxa listed as drivers of a difference."""
+LISTED = 0.001
+"""Proportion from which a taxon is listed in an expected profile."""
+
+
+@dataclass(frozen=True)
+class DonorStool:
+    """A donor who may be compared.
+
+    Attributes
+    ----------
+    name : str
+    profile : StoolProfile
+    exclusion : str or None
+        Why the donor may not give stool; None for a donor who was cleared by screening.
+    """
+
+    name: str
+    profile: StoolProfile
+    exclusion: str | None = None
+
+
+def compare_donors(
+    bundle: EngraftmentBundle,
+    models: Mapping[str, Sequence[ServedModel]],
+    candidate: Candidate,
+    donors: Sequence[DonorStool],
+) -> DonorComparison:
+    """Compare donors for one recipient.
+
+    Parameters
+    ----------
+    bundle : EngraftmentBundle
+    models : mapping of str to sequence of ServedModel
+        Models of each outcome, best first; of each side (response, toxicity) the first outcome counts.
+    candidate : Candidate
+        The recipient, with stool.
+    donors : sequence of DonorStool
+
+    Raises
+    ------
+    InputError
+        The recipient has no stool, profiles were made by different profilers, no donor was cleared by screening, or
+        two donors have one name.
+    """
+    stool = candidate.taxa
+    if stool is None:
+        raise InputError("taxa: donors are compared by what becomes of the recipient's stool; send a stool profile")
+    cleared = [donor for donor in donors if donor.exclusion is None]
+    _check_donors(donors, cleared)
+    profilers = {"the engraftment model": bundle.evidence.profiler, "the recipient": stool.profiler}
+    require_one_profiler(profilers | {f"donor {donor.name}": donor.profile.profiler for donor in cleared})
+    question = _Question.from_profiles(bundle, candidate, stool, [donor.profile for donor in cleared])
+    outcome_models = [_OutcomeQuestion(question, served) for served in _taxa_models(models, candidate)]
+    expected = [question.expect(i) for i in range(len(cleared))]
+    changes = [tuple(outcome.change(profile) for outcome in outcome_models) for profile in expected]
+    compared = [
+        ComparedDonor(donor.name, question.expected_taxa(i, profile), change, _overlapping(change, i, changes, cleared))
+        for i, (donor, profile, change) in enumerate(zip(cleared, expected, changes, strict=True))
+    ]
+    reasons = _no_order_reasons(bundle, outcome_models, changes)
+    compared.sort(key=(lambda item: item.donor) if reasons else _negative_response)
+    return DonorComparison(
+        donors=tuple(compared),
+        ordered=not reasons,
+        no_order_reasons=reasons,
+        excluded=tuple(ExcludedDonor(donor.name, donor.exclusion) for donor in donors if donor.exclusion),
+        transplants=bundle.evidence.transplants,
+        training_donors=bundle.evidence.donors,
+        engraftment_method=bundle.model.method,
+        beaten_baselines=_beaten_baselines(bundle),
+        simulated=bundle.evidence.simulated or any(item.served.model.simulated for item in outcome_models),
+        meaning=MEANING,
+    )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """The profiles of one comparison on common taxa: those of the model, the recipient and the donors."""
+
+    model: EngraftmentModel
+    candidate: Candidate
+    stool: StoolProfile
+    recipient: Vector
+    donors: Matrix
+    held_out: HeldOutTransplants
+
+    @classmethod
+    def from_profiles(
+        cls, bundle: EngraftmentBundle, candidate: Candidate, stool: StoolProfile, donors: Sequence[StoolProfile]
+    ) -> _Question:
+        proportions = [closed_proportions(profile) for profile in (stool, *donors)]
+        model = bundle.model.with_taxa([name for profile in proportions for name in profile])
+        rows = np.array([[profile.get(taxon, 0.0) for taxon in model.taxa] for profile in proportions])
+        return cls(model, candidate, stool, rows[0], rows[1:], bundle.held_out)
+
+    def expect(self, i: int) -> ExpectedProfile:
+        return self.model.expect(self.recipient, self.donors[i])
+
+    def draws(self, expected: ExpectedProfile, seed: int = 0) -> Matrix:
+        """Return random profiles after, (n_draws, n_taxa): of a baseline, its one profile."""
+        if self.model.method != "regression":
+            return expected.proportion[None]
+        return expected.draws(DRAWS, np.random.default_rng(seed))
+
+    def expected_taxa(self, i: int, expected: ExpectedProfile) -> tuple[ExpectedTaxon, ...]:
+        low, high = expected.limits()
+        order = np.argsort(-expected.proportion, kind="stable")
+        columns = np.stack(
+            [self.recipient, self.donors[i], expected.proportion, low, high, expected.presence], axis=1
+        ).tolist()
+        return tuple(
+            ExpectedTaxon(self.model.taxa[j], *columns[j]) for j in order.tolist() if expected.proportion[j] >= LISTED
+        )
+
+
+class _OutcomeQuestion:
+    """What one outcome model makes of profiles, with the recipient's other measurements."""
+
+    def __init__(self, question: _Question, served: ServedModel) -> None:
+        self.question = question
+        self.served = served
+        self.model_input = to_model_input(question.candidate, served.model.encoder, served.model.units)
+
+    @property
+    def _encoder(self) -> BlockEncoder:
+        return self.served.model.encoder
+
+    def _encoded(self, profiles: Matrix, taxa: Sequence[str]) -> Matrix:
+        values = {name: np.repeat(row, len(profiles), axis=0) for name, row in self.model_input.values.items()}
+        values["taxa"] = aligned_to(self._encoder.names_["taxa"], taxa, profiles)
+        return self._encoder.encode(values)
+
+    def _log_odds(self, profiles: Matrix) -> Vector:
+        # The training profiles lack the taxa that only the recipient or a donor has, which come last.
+        n_known = profiles.shape[1]
+        return self.served.model.predictor.margin(self._encoded(profiles, self.question.model.taxa[:n_known]))
+
+    @cached_property
+    def _half_width(self) -> float:
+        """Half of the 95% interval of the log-odds after, from the held-out training transplants."""
+        question = self.question
+        estimates = [
+            self._log_odds(question.draws(expected, seed)).mean()
+            for seed, expected in enumerate(question.held_out.expected)
+        ]
+        residuals = self._log_odds(question.held_out.stool_after) - np.array(estimates)
+        return float(t.ppf(0.975, len(residuals)) * np.sqrt((residuals**2).mean()))
+
+    def change(self, expected: ExpectedProfile) -> OutcomeChange:
+        """Return what the model makes of an expected profile."""
+        model, question = self.served.model, self.question
+        now = self._encoded(question.recipient[None], question.model.taxa)
+        trust_now = assess_applicability(model, question.candidate, self.model_input, now).trust
+        trust = trust_now if trust_now.verdict == "abstain" else self._trust(expected)
+        reason = self._reason(trust)
+        log_odds_now = float(model.predictor.margin(now)[0])
+        probability_now = None if trust_now.verdict == "abstain" else self._probability(log_odds_now)
+        change = OutcomeChange(
+            outcome=model.outcome,
+            definition=definition_of(model.outcome),
+            model=self.served.reference,
+            probability_before=probability_now,
+            probability_after=None,
+            difference=None,
+            low=None,
+            high=None,
+            reason=reason,
+            drivers=(),
+            trust=trust,
+        )
+        if reason is not None or probability_now is None:
+            return change
+        draws = self._encoded(question.draws(expected), question.model.taxa)
+        log_odds = float(model.predictor.margin(draws).mean())
+        probability_after = self._probability(log_odds)
+        ends = (self._probability(log_odds + side * self._half_width) - probability_now for side in (-1, 1))
+        low, high = sorted(ends)
+        return replace(
+            change,
+            probability_after=probability_after,
+            difference=probability_after - probability_now,
+            low=low,
+            high=high,
+            drivers=self._drivers(now, draws),
+        )
+
+    def _probability(self, log_odds: float) -> float:
+        return float(self.served.model.calibration.probability(np.array(log_odds)))
+
+    def _reason(self, trust: Trust) -> str | None:
+        """Return why the model has no difference to report."""
+        if trust.verdict == "abstain":
+            return f"the model abstains: {'; '.join(trust.reasons)}"
+        if self.served.model.calibration.slope == 0:
+            return "the model gives every patient the same probability, and cannot tell donors apart"
+        return None
+
+    def _trust(self, expected: ExpectedProfile) -> Trust:
+        """Return whether the model applies to the stool expected after, as the taxa that are more likely than not."""
+        question = self.question
+        proportions = np.where(expected.presence >= 0.5, expected.proportion, 0.0)
+        if not proportions.any():
+            proportions = expected.proportion
+        positions = np.flatnonzero(proportions).tolist()
+        total = float(proportions.sum())
+        values = {question.model.taxa[j]: float(proportions[j]) / total for j in positions}
+        profile = StoolProfile(values, "proportions", question.stool.profiler)
+        hypothetical = replace(question.candidate, taxa=profile)
+        model_input: ModelInput = to_model_input(hypothetical, self._encoder, self.served.model.units)
+        encoded = self._encoder.encode(model_input.values)
+        return assess_applicability(self.served.model, hypothetical, model_input, encoded).trust
+
+    def _drivers(self, now: Matrix, draws: Matrix) -> tuple[DriverTaxon, ...]:
+        predictor = self.served.model.predictor
+        change = predictor.contributions(draws)[0].mean(axis=0) - predictor.contributions(now)[0][0]
+        order = np.argsort(-np.abs(change), kind="stable").tolist()
+        features = self._encoder.features_
+        moved_taxa = [i for i in order if features[i].block == "taxa" and change[i] != 0]
+        return tuple(DriverTaxon(features[i].name, float(change[i])) for i in moved_taxa[:N_DRIVERS])
+
+
+def _taxa_models(models: Mapping[str, Sequence[ServedModel]], candidate: Candidate) -> list[ServedModel]:
+    """Return the model of the first response and of the first toxicity, among those that read taxa."""
+    readers = {
+        outcome: [served for served in ranked if "taxa" in served.model.blocks] for outcome, ranked in models.items()
+    }
+    outcomes = [
+        next((outcome for outcome, ranked in readers.items() if ranked and is_toxicity(outcome) == toxic), None)
+        for toxic in (False, True)
+    ]
+    return [select_model(readers[outcome], candidate)[0] for outcome in outcomes if outcome is not None]
+
+
+def _check_donors(donors: Sequence[DonorStool], cleared: Sequence[DonorStool]) -> None:
+    names = [donor.name for donor in donors]
+    if twin := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"donors: {twin!r} is sent twice; send each donor once, with one stool profile")
+    if not cleared:
+        reasons = "; ".join(f"{donor.name}: {donor.exclusion}" for donor in donors) or "none was sent"
+        raise InputError(f"donors: expected at least one donor cleared by screening, got none ({reasons})")
+
+
+def _no_order_reasons(
+    bundle: EngraftmentBundle, outcome_models: Sequence[_OutcomeQuestion], changes: Sequence[tuple[OutcomeChange, ...]]
+) -> tuple[str, ...]:
+    validation, reasons = bundle.evidence.donors_left_out, []
+    if validation is None:
+        reasons.append("the engraftment model learnt from too few donors to leave each out in turn")
+    elif not validation.beats_all or bundle.model.method != "regression":
+        missed = [item.method for item in validation.methods[1:] if item.method not in validation.beaten_baselines]
+        reasons.append(
+            "with donors left out, the engraftment model is not shown to beat "
+            + (f"its baselines ({', '.join(missed)})" if missed else "its baselines")
+        )
+    outcomes = [item.served.model.outcome for item in outcome_models]
+    for side, is_of_side in (("response", False), ("toxicity", True)):
+        if not any(is_toxicity(outcome) == is_of_side for outcome in outcomes):
+            reasons.append(f"no model of {side} that reads taxa is served")
+    reasons += [
+        f"the model of {item.served.model.outcome} is not promoted"
+        for item in outcome_models
+        if item.served.alias.partition("-")[0] != "champion"
+    ]
+    silent = {change.outcome for donor_changes in changes for change in donor_changes if change.difference is None}
+    reasons += [f"the model of {outcome} has no difference to report for a donor" for outcome in sorted(silent)]
+    return tuple(reasons)
+
+
+def _response(changes: Sequence[OutcomeChange]) -> OutcomeChange | None:
+    return next((change for change in changes if not is_toxicity(change.outcome)), None)
+
+
+def _negative_response(donor: ComparedDonor) -> float:
+    change = _response(donor.changes)
+    return -(change.difference or 0.0) if change else 0.0
+
+
+def _overlapping(
+    own_changes: Sequence[OutcomeChange],
+    i: int,
+    changes: Sequence[Sequence[OutcomeChange]],
+    donors: Sequence[DonorStool],
+) -> tuple[str, ...]:
+    """Return the other donors whose interval of the response overlaps."""
+    own_response = _response(own_changes)
+    names = []
+    for j, (donor, other_changes) in enumerate(zip(donors, changes, strict=True)):
+        response = _response(other_changes)
+        if j == i or own_response is None or response is None or None in (own_response.low, response.low):
+            continue
+        if own_response.low <= response.high and response.low <= own_response.high:  # type: ignore[operator]
+            names.append(donor.name)
+    return tuple(names)
+
+
+def _beaten_baselines(bundle: EngraftmentBundle) -> tuple[str, ...]:
+    validation = bundle.evidence.donors_left_out
+    return validation.beaten_baselines if validation else ()

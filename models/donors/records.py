@@ -1,0 +1,119 @@
+"""The comparison of donors: what the API returns and the pages show, one dataclass for each of its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.evidence import Documented
+from models.prediction import ModelReference, Probability, Trust
+
+
+@dataclass(frozen=True)
+class ExpectedTaxon(Documented):
+    """A taxon of the stool expected after the transplant."""
+
+    taxon: str
+    """Canonical name."""
+    recipient: float
+    """Proportion in the recipient's stool before."""
+    donor: float
+    """Proportion in the donor's stool."""
+    expected: float
+    """Expected proportion after."""
+    low: float
+    """Lower limit of the middle 80% of what is expected."""
+    high: float
+    """Upper limit."""
+    presence: Probability
+    """Probability that the taxon is detected after."""
+
+
+@dataclass(frozen=True)
+class DriverTaxon(Documented):
+    """A taxon that moves the model-implied difference."""
+
+    taxon: str
+    """Canonical name."""
+    shap_change: float
+    """Mean SHAP value in the stool expected after, minus that in the stool before, in log-odds."""
+
+
+@dataclass(frozen=True)
+class OutcomeChange(Documented):
+    """What one outcome model makes of the stool expected after, beside the stool before.
+
+    Where the model cannot tell, the probability after and the difference are null, and `reason` says why.
+    """
+
+    outcome: str
+    """Id of the outcome."""
+    definition: str
+    """Clinical definition of the outcome."""
+    model: ModelReference
+    """The model."""
+    probability_before: Probability | None
+    """Calibrated probability with the recipient's stool before."""
+    probability_after: Probability | None
+    """Calibrated probability with the stool expected after."""
+    difference: float | None
+    """`probability_after` minus `probability_before`."""
+    low: float | None
+    """Lower end of the 95% interval of the difference."""
+    high: float | None
+    """Upper end of the interval."""
+    reason: str | None
+    """Why there is no difference; null where there is one."""
+    drivers: tuple[DriverTaxon, ...]
+    """The taxa that move the difference most."""
+    trust: Trust
+    """Whether the model applies to the stool expected after; where it abstains on the stool before, to that."""
+
+
+@dataclass(frozen=True)
+class ComparedDonor(Documented):
+    """One donor."""
+
+    donor: str
+    """Name of the donor."""
+    expected: tuple[ExpectedTaxon, ...]
+    """Taxa expected at 0.1% or more, the most abundant first."""
+    changes: tuple[OutcomeChange, ...]
+    """Response and toxicity."""
+    indistinguishable_from: tuple[str, ...]
+    """Donors whose interval of the response overlaps with this one's."""
+
+
+@dataclass(frozen=True)
+class ExcludedDonor(Documented):
+    """A donor who was not compared."""
+
+    donor: str
+    """Name of the donor."""
+    reason: str
+    """Why not."""
+
+
+@dataclass(frozen=True)
+class DonorComparison(Documented):
+    """Donors compared for one recipient."""
+
+    donors: tuple[ComparedDonor, ...]
+    """Donors cleared by screening; in the order of the response where there is an order, else by name."""
+    ordered: bool
+    """Whether the order of `donors` has a meaning."""
+    no_order_reasons: tuple[str, ...]
+    """Why there is no order; empty where there is."""
+    excluded: tuple[ExcludedDonor, ...]
+    """Donors who were not compared."""
+    transplants: int
+    """Transplants that the engraftment model learnt from."""
+    training_donors: int
+    """Donors of these transplants."""
+    engraftment_method: str
+    """What expects the stool after: the regression, or the baseline that came nearest to held-out stool."""
+    beaten_baselines: tuple[str, ...]
+    """Baselines that the regression beat with donors left out."""
+    simulated: bool
+    """Whether any of the models was trained on simulated patients."""
+    meaning: str
+    """How to read the differences."""

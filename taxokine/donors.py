@@ -1,0 +1,60 @@
+"""Donors of a cohort compared for one of its patients, with the registered models."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from features.cohort import read_cohort
+from features.errors import InputError, ModelMissing
+from features.landmark import LandmarkSpec, landmark_table
+from features.settings import settings
+from models.batch import cohort_donors, table_candidates
+from models.donors import DonorComparison, compare_donors
+from models.registry import find_engraftment, served_models
+
+
+class CohortComparison(NamedTuple):
+    """A comparison of a cohort's donors, and what a reader must know of the cohort."""
+
+    comparison: DonorComparison
+    cautions: tuple[str, ...]
+
+
+def compare_cohort_donors(name: str, patient: str, landmark: float = 0.0) -> CohortComparison:
+    """Compare a cohort's donors for one of its patients.
+
+    Parameters
+    ----------
+    name : str
+        Name or path of a manifest.
+    patient : str
+    landmark : float
+        Last day of the patient's measurements that enter.
+
+    Raises
+    ------
+    InputError
+        The cohort has no such patient with stool by the landmark, or profiles were made by different profilers.
+    ModelMissing
+        No engraftment model is registered.
+    """
+    bundle = find_engraftment().bundle
+    cohort = read_cohort(name, settings().data)
+    table = landmark_table(cohort, LandmarkSpec(landmark=landmark))
+    patients = table.rows["patient"].tolist()
+    if patient not in patients:
+        raise InputError(
+            f"{cohort.name} has no patient {patient!r} with stool by day {landmark:g}; it has {', '.join(patients[:8])}"
+            + (" and others" if len(patients) > 8 else "")
+        )
+    candidate = next(table_candidates(table.take(np.array([patients.index(patient)]))))
+    try:
+        models = served_models()
+    except ModelMissing:
+        models = {}
+    cautions: tuple[str, ...] = ()
+    if cohort.name in bundle.evidence.cohorts:
+        cautions = (f"the engraftment model was trained on {cohort.name}: what it expects here does not test it",)
+    return CohortComparison(compare_donors(bundle, models, candidate, cohort_donors(cohort)), cautions)

@@ -1,0 +1,218 @@
+"""Donors compared for one recipient: what the models make of expected stool, and when there is no order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from features.errors import InputError
+from features.transplants import Transplant, TransplantProfiles
+from models.calibration import Calibration
+from models.donors import DonorStool, compare_donors
+from models.donors.compare import DRAWS
+from models.evidence import Estimate
+from models.patient_input import Candidate, StoolProfile
+from models.predict import ServedModel, predict
+from training.engraftment.run import validated_bundle
+from training.progress import Progress
+
+from .conftest import PROFILER, complete, invented, trained
+
+TABLE = invented(36)
+TAXA = TABLE.taxa.names
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    """Return the engraftment model of twelve transplants from four donors."""
+    rng = np.random.default_rng(3)
+    recipients, donors = TABLE.taxa.values[:12], TABLE.taxa.values[12:16][np.arange(12) % 4]
+    # A mean of logarithms, which no baseline of proportions expects.
+    logs = 0.7 * np.log(recipients + 1e-4) + 0.2 * np.log(donors + 1e-4)
+    stool_after = np.exp(logs + 0.2 * rng.standard_normal(logs.shape)) * ((recipients > 0) | (donors > 0))
+    stool_after /= stool_after.sum(axis=1, keepdims=True)
+    rows = tuple(Transplant("invented", f"p{i}", (f"invented/d{i % 4}",), 28.0) for i in range(12))
+    profiles = TransplantProfiles(rows, TAXA, recipients, donors, stool_after, PROFILER, "species", True, ())
+    return validated_bundle(profiles, ("invented",), Progress())
+
+
+@pytest.fixture(scope="module")
+def convincing(bundle):
+    """Return the bundle with evidence that it beats every baseline."""
+    validation = bundle.evidence.donors_left_out
+    above_0 = Estimate(0.1, 0.05, 0.15)
+    methods = [replace(item, bray_curtis_excess=above_0, aitchison_excess=above_0) for item in validation.methods]
+    validations = (bundle.evidence.validations[0], replace(validation, methods=tuple(methods)))
+    return replace(bundle, evidence=replace(bundle.evidence, validations=validations))
+
+
+def stool(row, profiler=PROFILER):
+    values = {name: float(value) for name, value in zip(TAXA, TABLE.taxa.values[row], strict=True) if value}
+    return StoolProfile(values, "proportions", profiler)
+
+
+def served(alias="champion"):
+    models = {
+        "objective_response": trained("elastic_net", ("taxa",), outcome="objective_response"),
+        "toxicity_any": trained("xgboost", ("taxa", "clinical")),
+    }
+    return {name: [ServedModel(model, name, "1", "", alias)] for name, model in models.items()}
+
+
+RECIPIENT = Candidate({"age": 60.0, "sex": "female"}, stool(20))
+DONORS = [DonorStool(f"donor {i}", stool(24 + i)) for i in range(3)]
+
+
+def test_the_probabilities_are_those_of_the_served_models(bundle):
+    comparison = compare_donors(bundle, served(), RECIPIENT, DONORS)
+    response, toxicity = comparison.donors[0].changes
+    assert (response.outcome, toxicity.outcome) == ("objective_response", "toxicity_any")
+    draws = bundle.model.expect(TABLE.taxa.values[20], TABLE.taxa.values[24]).draws(DRAWS, np.random.default_rng(0))
+    for change in comparison.donors[0].changes:
+        ranked = served()[change.outcome]
+        assert change.probability_before == pytest.approx(predict(ranked, RECIPIENT).probability, abs=1e-6)
+        log_odds = []
+        for draw in draws[:: DRAWS // 20]:
+            values = {name: float(value) for name, value in zip(TAXA, draw, strict=True) if value}
+            candidate = replace(RECIPIENT, taxa=StoolProfile(values, "proportions", PROFILER))
+            explanation = predict(ranked, candidate).explanation
+            log_odds.append(explanation.value if explanation else np.nan)
+        calibration = ranked[0].model.calibration
+        estimate = (np.log(change.probability_after / (1 - change.probability_after)) - calibration.intercept) / (
+            calibration.slope
+        )
+        assert np.nanmean(log_odds) == pytest.approx(estimate, abs=4 * np.nanstd(log_odds) / np.sqrt(20))
+        assert change.low <= change.difference <= change.high
+        assert change.difference == pytest.approx(change.probability_after - change.probability_before)
+
+
+def test_the_interval_is_that_of_the_held_out_transplants(bundle):
+    comparison = compare_donors(bundle, served(), RECIPIENT, DONORS)
+    model = served()["objective_response"][0].model
+    residuals = []
+    for seed, (expected, observed) in enumerate(
+        zip(bundle.held_out.expected, bundle.held_out.stool_after, strict=True)
+    ):
+        draws = expected.draws(DRAWS, np.random.default_rng(seed))
+        log_odds = [model.predictor.margin(model.encoder.encode({"taxa": x})) for x in (observed[None], draws)]
+        residuals.append(log_odds[0][0] - log_odds[1].mean())
+    half = 2.179 * np.sqrt(np.mean(np.square(residuals)))
+    change = comparison.donors[0].changes[0]
+    centre = np.log(change.probability_after / (1 - change.probability_after))
+    high = expit(centre + model.calibration.slope * half) - change.probability_before
+    assert change.high == pytest.approx(high, abs=1e-4)
+
+
+def test_shap_values_of_a_linear_model_add_up_to_the_change_of_log_odds(bundle, monkeypatch):
+    monkeypatch.setattr("models.donors.compare.N_DRIVERS", 10_000)
+    change = compare_donors(bundle, served(), RECIPIENT, DONORS).donors[0].changes[0]
+    calibration = served()["objective_response"][0].model.calibration
+    before, after = (np.log(p / (1 - p)) for p in (change.probability_before, change.probability_after))
+    assert sum(driver.shap_change for driver in change.drivers) == pytest.approx(
+        (after - before) / calibration.slope, abs=1e-6
+    )
+
+
+def test_donors_are_ordered_only_where_both_models_have_earned_it(bundle, convincing):
+    ordered = compare_donors(convincing, served(), RECIPIENT, DONORS)
+    assert ordered.ordered
+    assert ordered.no_order_reasons == ()
+    differences = [donor.changes[0].difference for donor in ordered.donors]
+    assert differences == sorted(differences, reverse=True)
+    candidates = compare_donors(convincing, served("candidate"), RECIPIENT, DONORS)
+    assert not candidates.ordered
+    assert "the model of objective_response is not promoted" in candidates.no_order_reasons
+    assert [donor.donor for donor in candidates.donors] == ["donor 0", "donor 1", "donor 2"]
+    recipients_only = replace(bundle, evidence=replace(bundle.evidence, validations=bundle.evidence.validations[:1]))
+    reasons = compare_donors(recipients_only, served(), RECIPIENT, DONORS).no_order_reasons
+    assert reasons == ("the engraftment model learnt from too few donors to leave each out in turn",)
+    baseline = replace(convincing, model=convincing.model.with_method("recipient unchanged"))
+    assert (
+        "not shown to beat its baselines" in compare_donors(baseline, served(), RECIPIENT, DONORS).no_order_reasons[0]
+    )
+    without_toxicity = {"objective_response": served()["objective_response"]}
+    reasons = compare_donors(convincing, without_toxicity, RECIPIENT, DONORS).no_order_reasons
+    assert reasons == ("no model of toxicity that reads taxa is served",)
+
+
+def test_equal_donors_are_indistinguishable(convincing):
+    twins = [DonorStool("a", stool(24)), DonorStool("b", stool(24))]
+    first, second = compare_donors(convincing, served(), RECIPIENT, twins).donors
+    assert (first.indistinguishable_from, second.indistinguishable_from) == (("b",), ("a",))
+    assert first.changes[0].difference == second.changes[0].difference
+
+
+def test_a_baseline_expects_its_own_profile(bundle):
+    baseline = replace(bundle, model=bundle.model.with_method("recipient unchanged"))
+    comparison = compare_donors(baseline, served(), RECIPIENT, DONORS)
+    change = comparison.donors[0].changes[0]
+    assert change.difference == pytest.approx(0, abs=1e-9)
+    assert change.low < 0 < change.high
+    assert comparison.engraftment_method == "recipient unchanged"
+
+
+def test_only_cleared_donors_are_compared(bundle):
+    excluded = DonorStool("donor 9", stool(30), "not cleared by screening")
+    comparison = compare_donors(bundle, served(), RECIPIENT, [*DONORS, excluded])
+    assert "donor 9" not in {donor.donor for donor in comparison.donors}
+    assert [(donor.donor, donor.reason) for donor in comparison.excluded] == [("donor 9", "not cleared by screening")]
+    with pytest.raises(InputError, match="at least one donor cleared by screening"):
+        compare_donors(bundle, served(), RECIPIENT, [excluded])
+
+
+@pytest.mark.parametrize("profiler", ["another", None])
+def test_other_profilers_are_refused(bundle, profiler):
+    with pytest.raises(InputError, match="donor x"):
+        compare_donors(bundle, served(), RECIPIENT, [*DONORS, DonorStool("x", stool(30, profiler))])
+    with pytest.raises(InputError, match="the recipient"):
+        compare_donors(bundle, served(), Candidate({}, stool(20, profiler)), DONORS)
+
+
+def test_a_recipient_needs_stool_and_each_donor_one_name(bundle):
+    with pytest.raises(InputError, match="send a stool profile"):
+        compare_donors(bundle, served(), Candidate(), DONORS)
+    with pytest.raises(InputError, match="sent twice"):
+        compare_donors(bundle, served(), RECIPIENT, [*DONORS, DONORS[0]])
+
+
+def test_no_probability_where_the_model_abstains(bundle):
+    """The stool of the recipient lies far from every training patient's."""
+    model = replace(complete("elastic_net", ("taxa",)), outcome="objective_response")
+    models = {"objective_response": [ServedModel(model, "objective_response", "1", "", "champion")]}
+    strange = StoolProfile({f"Unheard_of_{i}": 1.0 for i in range(9)} | {TAXA[0]: 1.0}, "counts", PROFILER)
+    comparison = compare_donors(bundle, models, Candidate({}, strange), DONORS)
+    for donor in comparison.donors:
+        change = donor.changes[0]
+        assert change.trust.verdict == "abstain"
+        assert change.reason.startswith("the model abstains: ")
+        assert (change.probability_before, change.probability_after, change.difference, change.drivers) == (
+            *[None] * 3,
+            (),
+        )
+    assert "the model of objective_response has no difference to report for a donor" in comparison.no_order_reasons
+
+
+def test_expected_taxa_are_listed_with_their_spread(bundle):
+    donor = compare_donors(bundle, {}, RECIPIENT, DONORS).donors[0]
+    proportions = [taxon.expected for taxon in donor.expected]
+    assert proportions == sorted(proportions, reverse=True)
+    assert donor.changes == ()
+    position = TAXA.index(donor.expected[0].taxon)
+    assert donor.expected[0].recipient == pytest.approx(TABLE.taxa.values[20, position])
+    assert donor.expected[0].donor == pytest.approx(TABLE.taxa.values[24, position])
+    assert all(taxon.low <= taxon.high and 0 < taxon.presence <= 1 for taxon in donor.expected)
+
+
+def test_a_model_that_gives_everyone_one_probability_tells_no_donors_apart(convincing):
+    models = served()
+    flat = replace(models["objective_response"][0].model, calibration=Calibration(0.0, -0.4))
+    models["objective_response"] = [replace(models["objective_response"][0], model=flat)]
+    comparison = compare_donors(convincing, models, RECIPIENT, DONORS)
+    change = comparison.donors[0].changes[0]
+    assert change.probability_before == pytest.approx(expit(-0.4))
+    assert (change.difference, change.low, change.high) == (None, None, None)
+    assert "the same probability" in change.reason
+    assert not comparison.ordered
