@@ -33,6 +33,10 @@ from models.evidence import Documented
 from models.transformer_state import TransformerState
 
 Representation = Literal["clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"]
+Representations = Representation | tuple[Representation, ...]
+"""One representation of the taxa, or several side by side."""
+Chain = list[BlockTransformer]
+"""Transformers of one encoding of a block, in order."""
 
 
 class Feature(NamedTuple):
@@ -63,8 +67,8 @@ class EncoderState(Documented):
 
     blocks: tuple[str, ...]
     """Blocks that it reads."""
-    representation: Representation
-    """Representation of the taxa."""
+    representation: Representations
+    """Representation of the taxa, or a list of several side by side."""
     min_prevalence: float
     """Share of training samples in which a taxon must be detected."""
     censored: CensoredPolicy
@@ -72,7 +76,7 @@ class EncoderState(Documented):
     names: dict[str, tuple[str, ...]]
     """Columns of each block in training."""
     steps: dict[str, tuple[TransformerState, ...]]
-    """Fitted transformers of each block, in order."""
+    """Fitted transformers of each block, in order; of taxa in several representations by `taxa.clr`, `taxa.rank`, …"""
     range: tuple[tuple[float, ...], tuple[float, ...]]
     """Minimum and maximum of each feature in training."""
 
@@ -84,8 +88,8 @@ class BlockEncoder(BaseEstimator):
     ----------
     blocks : sequence of str
         The blocks to use.
-    representation : {"clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"}
-        Representation of the taxa.
+    representation : {"clr", "presence", "rank", "genus_clr", "genus_presence", "diversity"} or tuple of these
+        Representation of the taxa, or several side by side.
     min_prevalence : float
         Share of training samples in which a taxon must be detected.
     censored : {"half_limit", "limit", "missing"}
@@ -96,7 +100,11 @@ class BlockEncoder(BaseEstimator):
     names_ : dict of str to tuple of str
         Columns of each block in training; of taxa, all that occur in the training cohorts.
     features_ : list of Feature
-        Columns of the encoded matrix.
+        Columns of the encoded matrix. Side by side, several columns represent one taxon.
+    explained_ : list of Feature
+        What a prediction is explained by: each taxon, analyte and clinical column once.
+    encodings_ : dict of str to list of slice
+        Columns of each encoding of a block, by block.
     positions_ : dict of str to dict of str to int
         Position of each of `names_`, by block.
     used_ : dict of str to dict of str to int
@@ -108,7 +116,7 @@ class BlockEncoder(BaseEstimator):
     def __init__(
         self,
         blocks: Sequence[str] = ("taxa",),
-        representation: Representation = "clr",
+        representation: Representations = "clr",
         min_prevalence: float = 0.1,
         censored: CensoredPolicy = "half_limit",
     ) -> None:
@@ -125,14 +133,14 @@ class BlockEncoder(BaseEstimator):
     def fit_transform(self, table: FeatureTable, y: object = None) -> Matrix:
         """Learn from the training rows and return them encoded, (n_rows, n_features)."""
         self.names_ = {name: table.block(name).names for name in self.blocks}
-        self._steps: dict[str, list[BlockTransformer]] = {}
+        self._steps = {name: self._plan(name, table) for name in self.blocks}
         encoded = []
-        for name in self.blocks:
-            X, self._steps[name] = table.block(name).values, []
-            for step in self._plan(name, table):
-                X = step.fit_transform(X)
-                self._steps[name].append(step)
-            encoded.append(X)
+        for name, chains in self._steps.items():
+            for chain in chains:
+                X = table.block(name).values
+                for step in chain:
+                    X = step.fit_transform(X)
+                encoded.append(X)
         self._finish()
         matrix = np.hstack(encoded)
         self.low_, self.high_ = matrix.min(axis=0, initial=np.inf), matrix.max(axis=0, initial=-np.inf)
@@ -158,14 +166,29 @@ class BlockEncoder(BaseEstimator):
         """Return the encoded matrix of blocks whose columns are in the order of `names_`."""
         encoded = []
         for name in self.blocks:
-            X = values[name]
-            for step in self._steps[name]:
-                X = step._kernel(X)
-            encoded.append(X)
+            for chain in self._steps[name]:
+                X = values[name]
+                for step in chain:
+                    X = step._kernel(X)
+                encoded.append(X)
         return np.hstack(encoded)
 
+    def sum_by_feature(self, terms: Matrix) -> Matrix:
+        """Return SHAP values, (n_rows, n_columns), summed by `explained_` feature, (n_rows, n_explained).
+
+        The sum is the SHAP value of a feature that enters or leaves the model with all its columns where the columns'
+        terms add up, as in a linear model; in trees it is the sum of the columns' own SHAP values.
+        """
+        if len(self.explained_) == len(self.features_):
+            return terms
+        return np.asarray(np.add.reduceat(terms[:, self._column_order], self._starts, axis=1))
+
+    def explained_columns(self, encoded: Matrix) -> Matrix:
+        """Return the first column of each `explained_` feature, (n_rows, n_explained)."""
+        return encoded[:, self._column_order[self._starts]]
+
     def display_values(self, values: Mapping[str, Matrix], encoded: Matrix) -> NDArray[np.float64]:
-        """Return the value to show for each feature of one row, (n_features,).
+        """Return the value to show for each `explained_` feature of one row, (n_explained,).
 
         It is the measurement, or the encoded value where the feature is computed from several measurements.
         """
@@ -180,7 +203,11 @@ class BlockEncoder(BaseEstimator):
             min_prevalence=self.min_prevalence,
             censored=self.censored,
             names=self.names_,
-            steps={name: tuple(map(TransformerState.from_transformer, steps)) for name, steps in self._steps.items()},
+            steps={
+                key: tuple(map(TransformerState.from_transformer, chain))
+                for block, chains in self._steps.items()
+                for key, chain in zip(self._keys(block), chains, strict=True)
+            },
             range=(tuple(self.low_.tolist()), tuple(self.high_.tolist())),
         )
 
@@ -189,47 +216,83 @@ class BlockEncoder(BaseEstimator):
         """Return the encoder of this state."""
         encoder = cls(state.blocks, state.representation, state.min_prevalence, state.censored)
         encoder.names_ = dict(state.names)
-        encoder._steps = {name: [step.restore() for step in steps] for name, steps in state.steps.items()}
+        encoder._steps = {
+            block: [[step.restore() for step in state.steps[key]] for key in encoder._keys(block)]
+            for block in state.blocks
+        }
         encoder.low_, encoder.high_ = (np.asarray(end, dtype=np.float64) for end in state.range)
         encoder._finish()
         return encoder
 
     def _finish(self) -> None:
-        self.features_ = []
+        self.features_: list[Feature] = []
+        self.encodings_: dict[str, list[slice[int, int, int]]] = {}
         self.used_: dict[str, dict[str, int]] = {}
         self.positions_ = {block: {name: i for i, name in enumerate(columns)} for block, columns in self.names_.items()}
         for block, columns in self.names_.items():
-            names, position = list(columns), self.positions_[block]
-            for step in self._steps[block]:
-                names = step.names_out(names)
-            self.features_ += [Feature(block, name, position.get(name, -1)) for name in names]
-            computed = any(name not in position for name in names)
-            self.used_[block] = position if computed else {name: position[name] for name in names}
-        # Position of each feature's value in a row of all measurements followed by all encoded features.
+            position, block_names = self.positions_[block], list[str]()
+            self.encodings_[block] = []
+            for chain in self._steps[block]:
+                names = list(columns)
+                for step in chain:
+                    names = step.names_out(names)
+                start = len(self.features_)
+                self.features_ += [Feature(block, name, position.get(name, -1)) for name in names]
+                self.encodings_[block].append(slice(start, len(self.features_)))
+                block_names += names
+            computed = any(name not in position for name in block_names)
+            self.used_[block] = position if computed else {name: position[name] for name in block_names}
+        self._finish_explained()
+
+    def _finish_explained(self) -> None:
+        """Set what the columns explain: several columns of one name in a block are one feature."""
+        index = {feature: i for i, feature in enumerate(dict.fromkeys(self.features_))}
+        self.explained_ = list(index)
+        explained = np.array([index[feature] for feature in self.features_], dtype=np.intp)
+        self._column_order = np.argsort(explained, kind="stable")
+        self._starts = np.searchsorted(explained[self._column_order], np.arange(len(self.explained_)))
+        # Position of each feature's value in a row of all measurements followed by all encoded columns.
         starts = dict(zip(self.names_, np.cumsum([0, *map(len, self.names_.values())]), strict=False))
         n_measurements = sum(map(len, self.names_.values()))
+        first = self._column_order[self._starts].tolist()
         self._display = np.array(
-            [n_measurements + i if f.source < 0 else starts[f.block] + f.source for i, f in enumerate(self.features_)],
+            [
+                n_measurements + column if feature.source < 0 else starts[feature.block] + feature.source
+                for feature, column in zip(self.explained_, first, strict=True)
+            ],
             dtype=np.intp,
         )
 
-    def _plan(self, block: str, table: FeatureTable) -> list[BlockTransformer]:
+    def _taxa_representations(self) -> tuple[Representation, ...]:
+        return self.representation if isinstance(self.representation, tuple) else (self.representation,)
+
+    def _keys(self, block: str) -> list[str]:
+        """Return the key of each encoding of a block in `EncoderState.steps`."""
+        if block == "taxa" and isinstance(self.representation, tuple):
+            return [f"{block}.{representation}" for representation in self.representation]
+        return [block]
+
+    def _plan(self, block: str, table: FeatureTable) -> list[Chain]:
+        """Return the unfitted transformers of each encoding of a block."""
         if block == "immune":
             logarithms = [i for i, name in enumerate(table.immune.names) if table.units[name] in LOG2_UNITS]
             concentrations = [i for i in range(len(table.immune.names)) if i not in logarithms]
-            return [CensoredFill(self.censored, logarithms), Log10(concentrations), MedianFill()]
+            return [[CensoredFill(self.censored, logarithms), Log10(concentrations), MedianFill()]]
         if block == "technical":
-            return [Log10([i for i, name in enumerate(table.technical.names) if name == "reads"]), MeanFill()]
+            return [[Log10([i for i, name in enumerate(table.technical.names) if name == "reads"]), MeanFill()]]
         if block == "clinical":
-            return [MeanFill()]
-        if self.representation == "diversity":
+            return [[MeanFill()]]
+        return [self._taxa_chain(representation, table) for representation in self._taxa_representations()]
+
+    def _taxa_chain(self, representation: Representation, table: FeatureTable) -> Chain:
+        if representation == "diversity":
             return [AlphaDiversity()]
-        sums = [GenusSums(list(table.taxa.names))] if self.representation.startswith("genus_") else []
-        if self.representation.endswith("presence"):
+        sums: Chain = [GenusSums(list(table.taxa.names))] if representation.startswith("genus_") else []
+        if representation.endswith("presence"):
             # A taxon that nearly everyone carries is as uninformative as one that nearly no one carries.
             return [*sums, PrevalenceFilter(self.min_prevalence, 1 - self.min_prevalence), PresenceAbsence()]
         prevalence = PrevalenceFilter(self.min_prevalence)
-        if self.representation == "rank":
+        if representation == "rank":
             return [*sums, prevalence, Ranks()]
         return [*sums, prevalence, ZeroReplacement(), CLR()]
 

@@ -149,11 +149,12 @@ def _report_readings(contributions: Sequence[Contribution], readings: Mapping[st
 def _explain(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]) -> Explanation:
     encoder = model.encoder
     shap, base_value = model.predictor.contributions(encoded)
+    shares = encoder.sum_by_feature(shap)[0]
     values = encoder.display_values(model_input.values, encoded).tolist()
     contributions = [
         # A missing value has no number to show.
         Contribution(feature.name, feature.block, value if math.isfinite(value) else None, share)
-        for feature, value, share in zip(encoder.features_, values, shap[0].tolist(), strict=True)
+        for feature, value, share in zip(encoder.explained_, values, shares.tolist(), strict=True)
     ]
     if model_input.readings:
         _report_readings(contributions, model_input.readings)

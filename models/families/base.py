@@ -1,9 +1,10 @@
 """The contract of a family of classifiers, and of what it fits.
 
-A family fits a grid of settings that is fixed beforehand. `margins` fits the whole grid to the training rows and
-returns the log-odds of other rows for each setting, so that settings share work; `fit` fits one setting. The fitted
-predictor returns log-odds, and contributions that add up to them. A bundle keeps it as arrays or as XGBoost's UBJ,
-never as a pickle.
+A family fits a grid of settings that is fixed beforehand. `fit_average` fits all that it would choose from, and
+averages with weights that are fixed beforehand too: nothing is selected. For selection by inner validation, `margins`
+fits the whole grid to the training rows and returns the log-odds of other rows for each setting, so that settings share
+work, and `fit` fits one setting. The fitted predictor returns log-odds, and contributions that add up to them. A bundle
+keeps it as arrays or as XGBoost's UBJ, never as a pickle.
 
 Training rows are stratified by cohort, and each stratum has an intercept of its own. So differences of the response
 rate between hospitals do not teach a model how their stool samples differ. A new patient belongs to no stratum: the
@@ -13,12 +14,30 @@ log-odds are relative to the training rows' mean, and calibration sets their lev
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from features.arrays import Matrix, Positions, Vector
 
 Setting = Mapping[str, float]
 """Hyperparameters of one fit, by name."""
+
+
+@dataclass(frozen=True)
+class BlockColumns:
+    """The columns of an encoded matrix that describe one block.
+
+    Attributes
+    ----------
+    encodings : tuple of slice
+        Columns of each encoding of the block.
+    signs : tuple of int or None
+        Of a block of few covariates, the sign that the slope of each column may have: 1, -1, or 0 for either. None for
+        a block of many measurements, none of which is expected to matter.
+    """
+
+    encodings: tuple[slice[int, int, int], ...]
+    signs: tuple[int, ...] | None = None
 
 
 class Predictor(Protocol):
@@ -59,3 +78,19 @@ class Family(Protocol):
 
     def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> Predictor:
         """Fit one setting."""
+
+    def fit_average(
+        self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int
+    ) -> Predictor:
+        """Fit every candidate, and average them with weights fixed beforehand.
+
+        Parameters
+        ----------
+        X : ndarray, (n_samples, n_features)
+        y : ndarray, (n_samples,)
+            0 or 1.
+        strata : ndarray of int, (n_samples,)
+        blocks : sequence of BlockColumns
+            Columns of `X`, block by block.
+        seed : int
+        """

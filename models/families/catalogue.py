@@ -16,6 +16,7 @@ FAMILIES: dict[str, Family] = {
             {"num_parallel_tree": 200, "learning_rate": 1, "subsample": 0.632},
             depths=(6,),
             rounds=(1,),
+            average_setting={"max_depth": 6, "rounds": 1},
             subsample_features=True,
         ),
         TreeFamily(
@@ -23,6 +24,8 @@ FAMILIES: dict[str, Family] = {
             {"learning_rate": 0.1, "subsample": 0.8, "colsample_bytree": 0.5, "min_child_weight": 2},
             depths=(2, 4),
             rounds=(5, 15, 30, 60),
+            # As many trees as the grid fits, of middling depth and number of rounds.
+            average_setting={"max_depth": 3, "rounds": 30, "num_parallel_tree": 4},
         ),
     )
 }

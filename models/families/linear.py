@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.arrays import Matrix, Positions, Vector
-from models.families.base import Setting
+from models.families.base import BlockColumns, Setting
+from models.families.signed_ridge import signed_ridge
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class ElasticNet:
 
     def margins(self, X: Matrix, y: Vector, strata: Positions, X_new: Matrix, seed: int) -> Matrix:
         """Fit every setting to `X` and `y`, and return the log-odds of `X_new`, (n_settings, n_new)."""
-        fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio, self._ratios)]
+        fits = [fit for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio)]
         return np.stack([fit.margin(X_new) for fit in fits])
 
     def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> LinearPredictor:
@@ -79,12 +80,41 @@ class ElasticNet:
         ratios = self._ratios[self._ratios > setting["lambda_ratio"]]
         return self._path(X, y, strata, setting["l1_ratio"], np.append(ratios, setting["lambda_ratio"]))[-1]
 
-    def _path(self, X: Matrix, y: Vector, strata: Positions, l1_ratio: float, ratios: Vector) -> list[LinearPredictor]:
-        mean = X.mean(axis=0)
-        centred = X - _stratum_means(X, strata)[strata]
-        # The spread of a feature that is constant within strata is rounding error, which must not be scaled up.
-        scale = centred.std(axis=0)
-        scale = np.where(scale > 1e-9, scale, np.inf)
+    def fit_average(
+        self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int
+    ) -> LinearPredictor:
+        """Average every penalty and encoding of each block, and add the blocks up.
+
+        A block of many measurements is the average of all settings on all of its encodings, each divided by the
+        standard deviation of its log-odds within the strata of the training rows, so that each has the same vote,
+        strongly penalised or not. A block of covariates is one ridge regression, whose penalty and signs are fixed
+        beforehand. The average of linear models is a linear model of all columns.
+
+        References
+        ----------
+        Dawes 1979, American Psychologist 34:571-582, for equal weights. Genest and Zidek 1986, Statistical Science
+        1:114-135, for averages of log-odds.
+        """
+        coef, mean = np.zeros(X.shape[1]), X.mean(axis=0)
+        for block in blocks:
+            for encoding in block.encodings:
+                coef[encoding] = self._average_slopes(X[:, encoding], y, strata, block.signs) / len(block.encodings)
+        return LinearPredictor(float(-coef @ mean), coef, mean)
+
+    def _average_slopes(self, X: Matrix, y: Vector, strata: Positions, signs: tuple[int, ...] | None) -> Vector:
+        """Return the average slopes of one encoding, (n_features,)."""
+        if signs is not None:
+            scale = _within_stratum_spread(X, strata)
+            return signed_ridge((X - X.mean(axis=0)) / scale, y, strata, signs) / scale
+        fits = [fit.coef for l1_ratio in self._l1_ratios for fit in self._path(X, y, strata, l1_ratio)]
+        slopes = np.stack(fits)
+        spread = _within_stratum_spread(X @ slopes.T, strata)
+        return np.asarray((slopes / spread[:, None]).mean(axis=0))
+
+    def _path(
+        self, X: Matrix, y: Vector, strata: Positions, l1_ratio: float, ratios: Vector = _ratios
+    ) -> list[LinearPredictor]:
+        mean, scale = X.mean(axis=0), _within_stratum_spread(X, strata)
         _, coefs = logistic_elastic_net_path((X - mean) / scale, y, l1_ratio, ratios, strata)
         return [LinearPredictor(float(-w @ mean), w, mean) for w in coefs / scale]
 
@@ -177,6 +207,13 @@ def _informative(X: Matrix, y: Vector, strata: Positions) -> tuple[Matrix, Vecto
     events, size = np.bincount(strata, y), np.bincount(strata)
     mask = ((events > 0) & (events < size))[strata]
     return X[mask], y[mask], np.unique(strata[mask], return_inverse=True)[1]
+
+
+def _within_stratum_spread(X: Matrix, strata: Positions) -> Vector:
+    """Return the standard deviation of each column within strata, (n_columns,); infinite where it is constant."""
+    scale = (X - _stratum_means(X, strata)[strata]).std(axis=0)
+    # The spread of a column that is constant within strata is rounding error, which must not be scaled up.
+    return np.where(scale > 1e-9, scale, np.inf)
 
 
 def _stratum_means(values: NDArray[np.float64], strata: Positions, weight: Vector | None = None) -> NDArray[np.float64]:

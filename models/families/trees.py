@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from features.arrays import Matrix, Positions, Vector
-from models.families.base import Predictor, Setting
+from models.families.base import BlockColumns, Predictor, Setting
 from models.families.linear import LinearPredictor
 
 if TYPE_CHECKING:
@@ -77,6 +77,9 @@ class TreeFamily:
         Parameters of XGBoost that all settings share.
     depths, rounds : tuple of int
         Depths of the trees and numbers of boosting rounds, which the grid crosses.
+    average_setting : mapping of str to float
+        The setting of `fit_average`. Each round averages `num_parallel_tree` trees, each grown on its own sample of
+        rows and features.
     subsample_features : bool
         Whether each tree draws a quarter of the features, and each node about the square root of all.
     """
@@ -85,6 +88,7 @@ class TreeFamily:
     params: Mapping[str, float]
     depths: tuple[int, ...]
     rounds: tuple[int, ...]
+    average_setting: Setting
     subsample_features: bool = False
     by_block: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
@@ -103,7 +107,7 @@ class TreeFamily:
         rows = xgboost.DMatrix(X_new, nthread=1)
         margins = []
         for depth in self.depths:
-            booster = self._train(X, y, strata, depth, max(self.rounds), seed)
+            booster = self._train(X, y, strata, {"max_depth": depth, "rounds": max(self.rounds)}, seed)
             # The first k rounds of a longer fit are the fit of k rounds.
             margins += [booster.predict(rows, output_margin=True, iteration_range=(0, k)) for k in self.rounds]
         return np.asarray(margins, dtype=np.float64)
@@ -113,9 +117,20 @@ class TreeFamily:
         if not X.shape[1]:
             # There is no feature to learn from, and XGBoost refuses a matrix without columns.
             return LinearPredictor(0.0, np.zeros(0), np.zeros(0))
-        return TreePredictor(self._train(X, y, strata, int(setting["max_depth"]), int(setting["rounds"]), seed))
+        return TreePredictor(self._train(X, y, strata, setting, seed))
 
-    def _train(self, X: Matrix, y: Vector, strata: Positions, depth: int, rounds: int, seed: int) -> xgboost.Booster:
+    def fit_average(
+        self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int
+    ) -> Predictor:
+        """Fit one bagged ensemble to the columns of all blocks and encodings.
+
+        References
+        ----------
+        Breiman 1996, Machine Learning 24:123-140.
+        """
+        return self.fit(X, y, strata, self.average_setting, seed)
+
+    def _train(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> xgboost.Booster:
         import xgboost
 
         # Cohorts have hundreds of patients: 32 bins lose nothing, and fit several times as fast as 256.
@@ -126,5 +141,5 @@ class TreeFamily:
             sampled = {"colsample_bytree": 0.25, "colsample_bynode": min(1.0, 4 * X.shape[1] ** -0.5)}
         prevalence = (np.bincount(strata, y) + 0.5) / (np.bincount(strata) + 1)
         data = xgboost.DMatrix(X, y, base_margin=np.log(prevalence / (1 - prevalence))[strata], nthread=1)
-        params = {**fixed, **self.params, **sampled, "max_depth": depth, "seed": seed}
-        return xgboost.train(params, data, num_boost_round=rounds)
+        params = {**fixed, **self.params, **sampled, **setting, "seed": seed}
+        return xgboost.train(params, data, num_boost_round=int(params.pop("rounds")))

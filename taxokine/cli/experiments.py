@@ -28,9 +28,11 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               callback=choices(("taxa", "immune", "clinical")),
               help="Blocks of features; every set of them is tried.")  # fmt: skip
 @landmark_options
-@click.option("--representation", default="clr", show_default=True, metavar="REPRESENTATION,…",
+@click.option("--representation", default="", show_default="all but diversity", metavar="REPRESENTATION,…",
               callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),
-              help="How taxa are represented; of several, the best on the inner held-out rows.")  # fmt: skip
+              help="How taxa are represented; several are averaged. Times take one, clr unless named.")  # fmt: skip
+@click.option("--selection", default="average", show_default=True, type=click.Choice(["average", "inner"]),
+              help="Average every candidate, or let inner validation select one (several times slower).")  # fmt: skip
 @click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Share of training samples in which a taxon must be found.")  # fmt: skip
 @click.option("--pool-labels", is_flag=True, help="Pool published labels although they differ in meaning.")

@@ -18,10 +18,10 @@ from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
 from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
-from models.encoder import BlockEncoder, Representation
+from models.encoder import BlockEncoder, Representations
 from models.evidence import PooledOddsRatio, Validation
 from models.evidence_upgrade import upgrade_evidence, upgrade_validation
-from models.families import FAMILIES
+from models.families import FAMILIES, BlockColumns
 from models.prediction import ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
 from training.evidence.distributions import training_distributions
@@ -100,19 +100,22 @@ def one_stratum(X: NDArray[np.float64]) -> Positions:
 
 @cache
 def trained(
-    family: str, blocks: Sequence[str] = BLOCKS, representation: Representation = "clr", outcome: str = "toxicity_any"
+    family: str, blocks: Sequence[str] = BLOCKS, representation: Representations = "clr", outcome: str = "toxicity_any"
 ) -> Model:
     table = invented()
     encoder = BlockEncoder(blocks, representation)
     X = encoder.fit_transform(table)
-    family_to_fit = FAMILIES[family]
+    family_to_fit, y, strata = FAMILIES[family], outcome_of(table), one_stratum(X)
+    if isinstance(representation, tuple):
+        columns = [BlockColumns(tuple(encodings)) for encodings in encoder.encodings_.values()]
+        predictor = family_to_fit.fit_average(X, y, strata, columns, seed=1)
+    else:
+        predictor = family_to_fit.fit(X, y, strata, family_to_fit.settings[SIMPLE[family]], seed=1)
     return Model(
         outcome=outcome,
         family=family,
         encoder=encoder,
-        predictor=family_to_fit.fit(
-            X, outcome_of(table), one_stratum(X), family_to_fit.settings[SIMPLE[family]], seed=1
-        ),
+        predictor=predictor,
         calibration=Calibration(0.8, -0.1),
         units={name: UNITS[name] for name in encoder.names_.get("immune", ())},
         profilers=(PROFILER,),
@@ -122,7 +125,7 @@ def trained(
 
 
 @cache
-def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Representation = "clr") -> Model:
+def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Representations = "clr") -> Model:
     """Return a model with all that protocol 2 added."""
     table, base = invented(), trained(family, blocks, representation)
     margin = base.predictor.margin(base.encoder.transform(table))

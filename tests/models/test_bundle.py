@@ -64,7 +64,7 @@ def npz(**arrays: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("representation", get_args(Representation))
+@pytest.mark.parametrize("representation", [*get_args(Representation), ("clr", "rank", "genus_presence")], ids=str)
 def test_a_loaded_model_predicts_as_the_saved_one(tmp_path: Path, family: str, representation: Any) -> None:
     saved = complete(family, representation=representation)
     save_bundle(saved, tmp_path / "deep" / "bundle")

@@ -15,12 +15,13 @@ from skbio.stats.composition import clr, multi_replace
 from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
 from features.measured_values import CensoredPolicy
-from models.encoder import BlockEncoder, EncoderState, Representation, absent
+from models.encoder import BlockEncoder, EncoderState, Representation, Representations, absent
 
 from .conftest import UNITS, invented
 
 POLICIES = get_args(CensoredPolicy)
 REPRESENTATIONS = get_args(Representation)
+SIDE_BY_SIDE: tuple[Representation, ...] = ("clr", "rank", "genus_clr", "genus_presence")
 
 
 STATE = TypeAdapter(EncoderState)
@@ -39,9 +40,9 @@ def encoding(encoder: BlockEncoder, table: FeatureTable, name: str) -> np.ndarra
     return encoder.transform(table)[:, column]
 
 
-@pytest.mark.parametrize("representation", REPRESENTATIONS)
+@pytest.mark.parametrize("representation", [*REPRESENTATIONS, SIDE_BY_SIDE], ids=str)
 @pytest.mark.parametrize("censored", POLICIES)
-def test_json_keeps_the_encoder(representation: Representation, censored: CensoredPolicy) -> None:
+def test_json_keeps_the_encoder(representation: Representations, censored: CensoredPolicy) -> None:
     table = invented()
     original = BlockEncoder(BLOCKS, representation, 0.2, censored)
     X = original.fit_transform(table)
@@ -209,3 +210,27 @@ def test_no_column_may_stand() -> None:
 def test_whatever_was_measured_the_encoding_is_finite(values: list[float]) -> None:
     encoder = BlockEncoder(("immune",)).fit(invented())
     assert np.isfinite(encoder.encode({"immune": np.array([values])})).all()
+
+
+def test_side_by_side_each_representation_is_encoded_as_alone() -> None:
+    table, rows = invented(), invented(seed=4)
+    encoder = BlockEncoder(BLOCKS, SIDE_BY_SIDE).fit(table)
+    X = encoder.transform(rows)
+    for representation, columns in zip(SIDE_BY_SIDE, encoder.encodings_["taxa"], strict=True):
+        single = BlockEncoder(("taxa",), representation).fit(table)
+        np.testing.assert_array_equal(X[:, columns], single.transform(rows))
+        assert encoder.features_[columns] == single.features_
+    assert sum(len(encoder.encodings_[block]) for block in BLOCKS) == len(SIDE_BY_SIDE) + 2
+
+
+def test_a_taxon_side_by_side_is_explained_once_by_the_sum_of_its_columns() -> None:
+    encoder = BlockEncoder(BLOCKS, SIDE_BY_SIDE).fit(invented())
+    names = [(feature.block, feature.name) for feature in encoder.explained_]
+    assert len(set(names)) == len(names) < len(encoder.features_)
+    terms = np.random.default_rng(0).normal(size=(3, len(encoder.features_)))
+    summed = encoder.sum_by_feature(terms)
+    for i, feature in enumerate(encoder.explained_):
+        columns = [j for j, other in enumerate(encoder.features_) if other == feature]
+        np.testing.assert_allclose(summed[:, i], terms[:, columns].sum(axis=1))
+    first = encoder.explained_columns(np.arange(len(encoder.features_), dtype=float)[None])[0].astype(int)
+    assert [encoder.features_[i] for i in first] == encoder.explained_

@@ -14,7 +14,15 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from features.arrays import Matrix, Positions
-from models.families import FAMILIES, LinearPredictor, TreePredictor, logistic_elastic_net_path
+from models.families import (
+    FAMILIES,
+    BlockColumns,
+    ElasticNet,
+    LinearPredictor,
+    TreePredictor,
+    logistic_elastic_net_path,
+)
+from models.families.signed_ridge import PRIOR_SD, signed_ridge
 
 RATIOS = np.geomspace(1, 0.05, 15)
 
@@ -275,3 +283,50 @@ def test_a_seed_decides(family: str) -> None:
 def test_settings_are_plain_json_numbers(family: str) -> None:
     for setting in FAMILIES[family].settings:
         assert all(type(value) in (int, float) for value in setting.values())
+
+
+def test_an_average_is_the_mean_of_every_candidate_each_with_the_same_spread() -> None:
+    X, y = problem(90, 14)
+    strata = np.arange(90, dtype=np.intp) % 3
+    family, halves = ElasticNet(), (slice(0, 6), slice(6, 14))
+    average = family.fit_average(X, y, strata, [BlockColumns(halves)], seed=0)
+    candidates = []
+    for columns in halves:
+        for setting in family.settings:
+            margin = family.fit(X[:, columns], y, strata, setting, seed=0).margin(X[:, columns])
+            means = np.bincount(strata, margin) / np.bincount(strata)
+            spread = (margin - means[strata]).std()
+            candidates.append((margin - margin.mean()) / spread if spread > 1e-9 else np.zeros(90))
+    np.testing.assert_allclose(average.margin(X), np.mean(candidates, axis=0), atol=2e-3)
+
+
+def test_the_average_of_several_blocks_is_the_sum_of_their_averages() -> None:
+    X, y = problem(90, 14)
+    measurements, covariates = BlockColumns((slice(0, 10),)), BlockColumns((slice(10, 14),), (0, 0, 0, 0))
+    together = ElasticNet().fit_average(X, y, single(y), [measurements, covariates], seed=0)
+    apart = [ElasticNet().fit_average(X, y, single(y), [block], seed=0) for block in (measurements, covariates)]
+    np.testing.assert_allclose(together.margin(X), sum(fit.margin(X) for fit in apart), atol=1e-9)
+
+
+def test_a_ridge_regression_of_covariates_agrees_with_scikit_learn() -> None:
+    X, y = problem(120, 5, intercept=0.4)
+    slopes = signed_ridge(standardised(X), y, single(y), (0,) * 5)
+    reference = LogisticRegression(C=PRIOR_SD**2, tol=1e-10, max_iter=1000).fit(standardised(X), y)
+    np.testing.assert_allclose(slopes, reference.coef_[0], atol=1e-4)
+
+
+def test_a_slope_keeps_the_sign_that_the_field_agrees_on_or_is_0() -> None:
+    X, y = problem(120, 4)
+    free = signed_ridge(standardised(X), y, single(y), (0, 0, 0, 0))
+    assert free[0] > 0 > free[3]
+    signed = signed_ridge(standardised(X), y, single(y), (-1, 0, 0, -1))
+    assert signed[0] == 0 > signed[3]
+
+
+def test_a_ridge_regression_learns_nothing_from_a_stratum_of_one_outcome() -> None:
+    X, y = problem(80, 3)
+    strata = np.repeat([0, 1], 40)
+    y[strata == 1] = 1
+    slopes = signed_ridge(X, y, strata, (0, 0, 0))
+    np.testing.assert_allclose(slopes, signed_ridge(X[:40], y[:40], strata[:40], (0, 0, 0)), atol=2e-3)
+    assert not signed_ridge(np.zeros((80, 0)), y, strata, ()).size

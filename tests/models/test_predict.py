@@ -32,7 +32,7 @@ STOOL = StoolProfile({"Genus0_species0": 60.0, "Genus1_species1": 40.0}, "percen
 BLOOD = (Measurement("IL-6", MeasuredValue(3.0), "pg/mL"),)
 
 
-@pytest.mark.parametrize("representation", get_args(Representation))
+@pytest.mark.parametrize("representation", [*get_args(Representation), ("clr", "rank", "genus_presence")], ids=str)
 def test_contributions_add_up_and_calibrate_to_the_probability(family: str, representation: Any) -> None:
     model = trained(family, representation=representation)
     for candidate in list(table_candidates(invented(seed=9)))[:20]:
@@ -43,7 +43,7 @@ def test_contributions_add_up_and_calibrate_to_the_probability(family: str, repr
         log_odds = calibration.slope * explained.value + calibration.intercept
         assert prediction.probability == pytest.approx(1 / (1 + np.exp(-log_odds)), abs=1e-12)
         assert prediction.probability == float(model.calibration.probability(np.array(explained.value)))
-        assert [c.feature for c in explained.contributions] == [f.name for f in model.encoder.features_]
+        assert [c.feature for c in explained.contributions] == [f.name for f in model.encoder.explained_]
         PREDICTION.dump_json(prediction)
 
 

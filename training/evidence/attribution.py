@@ -46,11 +46,11 @@ def shap_attribution(
     if fit.predictor is None:
         return None
     X = fit.encoder.transform(table)
-    shap, _ = fit.predictor.contributions(X)
+    shap, columns = fit.encoder.sum_by_feature(fit.predictor.contributions(X)[0]), fit.encoder.explained_columns(X)
     mean_absolute = np.abs(shap).mean(axis=0)
     fold_features = [set(attributions) for attributions in fold_attributions(table, y, config, first_seed, family)]
     features, blocks, genera = list[FeatureAttribution](), dict[str, float](), dict[str, float]()
-    for i, feature in enumerate(fit.encoder.features_):
+    for i, feature in enumerate(fit.encoder.explained_):
         key, size = (feature.block, feature.name), float(mean_absolute[i])
         blocks[feature.block] = blocks.get(feature.block, 0.0) + size
         # Diversity indices belong to no genus.
@@ -62,7 +62,7 @@ def shap_attribution(
                 feature=feature.name,
                 block=feature.block,
                 mean_absolute_shap=size,
-                direction=_covariance_sign(X[:, i], shap[:, i]),
+                direction=_covariance_sign(columns[:, i], shap[:, i]),
                 selected=float(np.mean([key in selected for selected in fold_features])) if fold_features else 0.0,
             )
         )
@@ -73,7 +73,8 @@ def shap_attribution(
 def shap_explanation(table: FeatureTable, fit: Fit) -> Explanation | None:
     """Return the SHAP values of a table's rows as the shap package takes them; None without exact SHAP values.
 
-    Values are on the log-odds scale, before calibration; `data` are the features as the model reads them.
+    Values are on the log-odds scale, before calibration; `data` are the features as the model reads them,
+    in the first of several representations.
     """
     if fit.predictor is None:
         return None
@@ -82,8 +83,13 @@ def shap_explanation(table: FeatureTable, fit: Fit) -> Explanation | None:
 
     X = fit.encoder.transform(table)
     shap, base_value = fit.predictor.contributions(X)
-    names = [feature.name for feature in fit.encoder.features_]
-    return Explanation(values=shap, base_values=np.full(len(X), base_value), data=X, feature_names=names)
+    names = [feature.name for feature in fit.encoder.explained_]
+    return Explanation(
+        values=fit.encoder.sum_by_feature(shap),
+        base_values=np.full(len(X), base_value),
+        data=fit.encoder.explained_columns(X),
+        feature_names=names,
+    )
 
 
 def _covariance_sign(x: Vector, z: Vector) -> Literal[-1, 0, 1]:

@@ -10,10 +10,15 @@ from features.columns import BLOCKS
 from features.feature_table import FeatureTable
 from features.landmark import DEFAULT_WINDOW, LandmarkSpec
 from features.measured_values import CensoredPolicy
+from features.outcomes import outcome_id
 from models.encoder import Representation
 from models.families import FAMILIES
-from training.validation.config import FitConfig
+from training.experiment.expected_signs import expected_signs
+from training.validation.config import FitConfig, Selection
 from training.validation.folds import Fold, main_folds, outer_folds
+
+DEFAULT_REPRESENTATIONS: tuple[Representation, ...] = ("clr", "presence", "rank", "genus_clr", "genus_presence")
+"""Representations of the taxa that an experiment uses unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,10 @@ class Experiment:
     landmark, window, by_day, sample, censored
         As in `features.landmark.LandmarkSpec`.
     representation : tuple of str
-        Representations of the taxa, as `models.encoder.BlockEncoder` takes them; inner validation chooses one.
+        Representations of the taxa, as `models.encoder.BlockEncoder` takes them. They are averaged, or inner validation
+        selects one; without any, all of `DEFAULT_REPRESENTATIONS`, or `clr` for the time to an event.
+    selection : {"average", "inner"}
+        Whether to average every candidate, or to let inner validation select one.
     min_prevalence : float
         As `models.encoder.BlockEncoder` takes it.
     pool_labels : bool
@@ -57,7 +65,8 @@ class Experiment:
     by_day: float | None = None
     sample: Literal["first", "last"] = "last"
     censored: CensoredPolicy = "half_limit"
-    representation: tuple[Representation, ...] = ("clr",)
+    representation: tuple[Representation, ...] = ()
+    selection: Selection = "average"
     min_prevalence: float = 0.1
     pool_labels: bool = False
     waive: tuple[str, ...] = ()
@@ -86,7 +95,15 @@ class Experiment:
     def fit_config(self, blocks: tuple[str, ...]) -> FitConfig:
         """Return what is fitted to one set of blocks."""
         return FitConfig(
-            self.families, blocks, self.representation, self.min_prevalence, self.censored, self.n_folds, self.seed
+            self.families,
+            blocks,
+            self.representation or DEFAULT_REPRESENTATIONS,
+            self.min_prevalence,
+            self.censored,
+            self.n_folds,
+            self.seed,
+            self.selection,
+            expected_signs(outcome_id(self.outcome, self.grade)),
         )
 
     def outer_folds(self, table: FeatureTable, y: Vector) -> list[Fold]:

@@ -29,6 +29,7 @@ UNUSED_OPTIONS: Mapping[str, str] = {
     "families": f"time to event has its own families, {' and '.join(SURVIVAL_FAMILIES)}, and fits all of them",
     "by_day": "every event counts at its time",
     "pool_labels": "dates need no labels",
+    "selection": "times are predicted by the candidate that inner validation selects",
     "permutations": "no model is refitted to permuted outcomes, and none is promoted",
 }
 """Options of an experiment that change nothing here, and why."""

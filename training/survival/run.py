@@ -157,7 +157,7 @@ def _train_blocks(experiment: Experiment, rows: SurvivalRows, progress: Progress
     table, y = rows.table, rows.y
     outer = outer_folds(table, early_events(y), experiment.n_folds, experiment.repeats, experiment.seed)
     progress.begin(f"{'+'.join(rows.blocks)}: validating on {len(table)} patients", len(outer))
-    (representation,) = experiment.representation
+    (representation,) = experiment.representation or ("clr",)
     encoder = BlockEncoder(rows.blocks, representation, experiment.min_prevalence, experiment.censored)
     config = SurvivalFitConfig((encoder,), experiment.n_folds, experiment.seed)
     held_out = validate_survival(table, y, config, outer, workers=experiment.workers, on_step=progress.advance)

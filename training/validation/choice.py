@@ -1,4 +1,4 @@
-"""What inner validation selects for one family, from the training rows of one fold alone."""
+"""What inner validation selects or calibrates for one family, from the training rows of one fold alone."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.arrays import Vector
+from features.arrays import Positions, Vector
 from models.calibration import Calibration
 from training.validation.folds import Fold, Split, centre_codes
 from training.validation.grid import Grid, GridKey, grid_key
 from training.validation.stacking import (
     calibrating_intercept,
     cross_selected_margins,
+    expected_slope,
     stacking_weights,
     stratified_losses,
     within_spread,
@@ -23,7 +24,7 @@ from training.validation.task import ValidationTask
 
 @dataclass(frozen=True)
 class Choice:
-    """Selected grid points, their weights and the calibration.
+    """Selected grid points, their weights and the calibration; an average is one point of weight 1.
 
     Attributes
     ----------
@@ -32,7 +33,7 @@ class Choice:
     weights : ndarray, (n_parts,)
         Weight of each part in the sum of log-odds.
     calibration : Calibration
-        Shrinkage slope of the sum, and the intercept at which the training rows' mean probability is their prevalence.
+        Slope of the sum, and the intercept at which the training rows' mean probability is their prevalence.
     y, margin : ndarray, (n_calibration,)
         Outcomes of the training rows, and their weighted inner held-out log-odds.
     """
@@ -49,6 +50,8 @@ def select(
 ) -> Choice:
     """Select each part's grid point, and weight and calibrate the parts, on inner held-out log-odds.
 
+    Of an average nothing is selected: it is calibrated.
+
     Parameters
     ----------
     task : ValidationTask
@@ -63,6 +66,11 @@ def select(
     y, strata, parts = task.y[rows], centre_codes(task.table.rows)[rows], task.config.parts(family)
     if not 0 < y.sum() < len(y):
         return _prevalence_alone(task, fold, len(parts))
+    if task.config.averages:
+        margin = np.full(len(task.y), np.nan)
+        for train, test in inner:
+            margin[test] = grids[grid_key(task.config, family, train, fold)][task.config.blocks][0, test]
+        return _calibrated_average(y, margin[rows], strata)
     groups = [np.searchsorted(rows, test) for _, test in inner]
     points, crossed, spreads = [], [], []
     for part in parts:
@@ -79,6 +87,21 @@ def select(
     calibration = Calibration(shrinkage, calibrating_intercept(y, shrinkage * margin))
     # Weights refer to a standard deviation of log-odds, since grid points differ in scale.
     return Choice(tuple(points), weights / np.array(spreads), calibration, y, margin)
+
+
+def uncalibrated(task: ValidationTask, fold: Fold) -> Choice:
+    """Return the average as it is, around the training rows' prevalence: enough to rank, without an inner fit."""
+    intercept = calibrating_intercept(task.y[fold.train], np.zeros(len(fold.train)))
+    return Choice((0,), np.ones(1), Calibration(1.0, intercept), np.zeros(0), np.zeros(0))
+
+
+def _calibrated_average(y: Vector, margin: Vector, strata: Positions) -> Choice:
+    """Return the calibration of an average on its inner held-out log-odds, (n_calibration,)."""
+    # The slope of log-odds in standard deviations; constant log-odds have slope 0.
+    spread = float(within_spread(margin[None], strata)[0])
+    slope = expected_slope(y, margin / spread, strata) / spread
+    calibration = Calibration(slope, calibrating_intercept(y, slope * margin))
+    return Choice((0,), np.ones(1), calibration, y, margin)
 
 
 def _prevalence_alone(task: ValidationTask, fold: Fold, n_parts: int) -> Choice:

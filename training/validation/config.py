@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from features.measured_values import CensoredPolicy
-from models.encoder import BlockEncoder, Representation
+from models.encoder import BlockEncoder, Representation, Representations
 from models.families import Setting
 from training.validation.sklearn_family import find_family
 
+Selection = Literal["average", "inner"]
+"""Whether every candidate is averaged, or inner validation selects one."""
 Part = tuple[str, ...]
 """Blocks that one predictor of a family is fitted to."""
 
@@ -17,7 +20,7 @@ Part = tuple[str, ...]
 class GridPoint(NamedTuple):
     """One candidate of inner validation: a representation of the taxa and a family's setting."""
 
-    representation: Representation
+    representation: Representations
     setting: Setting
 
 
@@ -30,12 +33,15 @@ class FitConfig:
     families, blocks : tuple of str
         Each family is fitted to all of the blocks.
     representations : tuple of str
-        Representations of the taxa, of which inner validation selects one.
+        Representations of the taxa, which are averaged, or of which inner validation selects one.
     min_prevalence, censored
         As `models.encoder.BlockEncoder` takes them.
     n_folds : int
         Folds of inner validation by patient.
     seed : int
+    selection : {"average", "inner"}
+    signs : mapping of str to int
+        Sign, 1 or -1, that the slope of a clinical column may have in an average; columns not named may have either.
     """
 
     families: tuple[str, ...]
@@ -45,13 +51,23 @@ class FitConfig:
     censored: CensoredPolicy = "half_limit"
     n_folds: int = 5
     seed: int = 0
+    selection: Selection = "average"
+    signs: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def averages(self) -> bool:
+        """Whether candidates are averaged."""
+        return self.selection == "average"
 
     def parts(self, family: str) -> list[Part]:
-        """Return the parts whose log-odds a family adds up: each block, or all of them as one part."""
-        return [(block,) for block in self.blocks] if find_family(family).by_block else [self.blocks]
+        """Return the parts whose log-odds a family weights and adds up: each block, or all of them as one part."""
+        by_block = find_family(family).by_block and not self.averages
+        return [(block,) for block in self.blocks] if by_block else [self.blocks]
 
     def grid(self, family: str, part: Part) -> list[GridPoint]:
-        """Return the candidates of inner validation for one part."""
+        """Return the candidates of inner validation for one part; of an average, it is the only one."""
+        if self.averages:
+            return [GridPoint(self.representations, {})]
         representations = self.representations if "taxa" in part else self.representations[:1]
         return [
             GridPoint(representation, setting)
@@ -59,6 +75,8 @@ class FitConfig:
             for setting in find_family(family).settings
         ]
 
-    def encoder(self, blocks: tuple[str, ...], representation: Representation) -> BlockEncoder:
+    def encoder(self, blocks: tuple[str, ...], representation: Representations) -> BlockEncoder:
         """Return an unfitted encoder."""
+        if isinstance(representation, tuple) and len(representation) == 1:
+            representation = representation[0]
         return BlockEncoder(blocks, representation, self.min_prevalence, self.censored)

@@ -24,5 +24,5 @@ def fold_attributions(
         fit = refit_choice(ValidationTask(train_table, y[train], config), family, prediction.choice)
         assert fit.predictor is not None
         shap, _ = fit.predictor.contributions(fit.encoder.transform(train_table))
-        features, size = fit.encoder.features_, np.abs(shap).mean(axis=0)
+        features, size = fit.encoder.explained_, np.abs(fit.encoder.sum_by_feature(shap)).mean(axis=0)
         yield {(f.block, f.name): float(value) for f, value in zip(features, size, strict=True) if value > 0}

@@ -1,4 +1,4 @@
-"""A family's whole grid, fitted to one set of training rows."""
+"""A family's whole grid, or its average, fitted to one set of training rows."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from features.arrays import Matrix, Positions
+from training.validation.average import fit_average
 from training.validation.config import FitConfig, Part
 from training.validation.folds import Fold, centre_codes
 from training.validation.sklearn_family import find_family
@@ -33,7 +34,7 @@ def grid_key(config: FitConfig, family: str, train: Positions, fold: Fold) -> Gr
 
 
 def fit_grid(task: ValidationTask, family: str, train: Positions, rows: Positions, seed: int) -> Grid:
-    """Fit a family's whole grid to training rows, and return the log-odds of other rows.
+    """Fit a family's whole grid, or its average, to training rows, and return the log-odds of other rows.
 
     Parameters
     ----------
@@ -45,7 +46,12 @@ def fit_grid(task: ValidationTask, family: str, train: Positions, rows: Position
     """
     train = np.sort(train)
     train_table, test_table = task.table.take(train), task.table.take(rows)
-    strata = centre_codes(task.table.rows.iloc[train])
+    if task.config.averages:
+        encoder, predictor = fit_average(task.config, family, train_table, task.y[train], seed)
+        margin = np.full((1, len(task.y)), np.nan)
+        margin[0, rows] = predictor.margin(encoder.transform(test_table))
+        return {task.config.blocks: margin}
+    strata = centre_codes(train_table.rows)
     grid = {}
     for part in task.config.parts(family):
         points, margins = task.config.grid(family, part), []

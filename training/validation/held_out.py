@@ -17,15 +17,15 @@ from threadpoolctl import threadpool_limits
 
 from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
-from training.validation.choice import Choice, select
+from training.validation.choice import Choice, select, uncalibrated
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, Split, inner_splits
 from training.validation.grid import Grid, GridKey, fit_grid, grid_key
 from training.validation.refit import Fit, refit_choice
 from training.validation.task import ValidationTask
 
-NestedFold = tuple[Fold, list[Split]]
-"""An outer fold with its inner splits, as positions in the table."""
+NestedFold = tuple[Fold, list[Split] | None]
+"""An outer fold with its inner splits, as positions in the table; None where it is not calibrated."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ def validate(
     outer: Sequence[Fold],
     *,
     refit: bool = False,
+    calibrate: bool = True,
     workers: int = -1,
     on_start: Callable[[int], object] = lambda jobs: None,
     on_step: Callable[[], object] = lambda: None,
@@ -78,6 +79,9 @@ def validate(
     outer : sequence of Fold
     refit : bool
         Whether to fit each family to every row too.
+    calibrate : bool
+        Without calibration an average ranks the patients of a fold alike, and needs no inner fit. Selection by inner
+        validation needs them in any case.
     workers : int
         Threads; -1 is one for each core. The results do not depend on it.
     on_start, on_step : callable
@@ -89,10 +93,11 @@ def validate(
         By family.
     """
     task, every_row = ValidationTask(table, y, config), np.arange(len(y))
-    nested = [(fold, _inner_splits(task, fold)) for fold in outer]
+    calibrate = calibrate or not config.averages
+    nested: list[NestedFold] = [(fold, _inner_splits(task, fold, outer) if calibrate else None) for fold in outer]
     all_rows = Fold("all", "all", 0, every_row, every_row[:0])
-    all_rows_nested = (all_rows, _inner_splits(task, all_rows)) if refit else None
-    required = _required_grids(task, nested if all_rows_nested is None else [*nested, all_rows_nested])
+    all_rows_splits = _inner_splits(task, all_rows, outer) if refit else []
+    required = _required_grids(task, [*nested, (all_rows, all_rows_splits)])
     on_start(len(required))
     grids: dict[GridKey, Grid] = {}
     # Threads: the solvers release the interpreter's lock, and new processes would spend seconds on imports before the
@@ -109,16 +114,26 @@ def validate(
         for family in config.families:
             held_out = [_held_out(task, family, fold, inner, grids) for fold, inner in nested]
             fit = None
-            if all_rows_nested is not None:
-                fit = refit_choice(task, family, select(task, family, *all_rows_nested, grids))
+            if refit:
+                fit = refit_choice(task, family, select(task, family, all_rows, all_rows_splits, grids))
             validated[family] = ValidatedFamily(held_out, fit)
         return validated
 
 
-def _inner_splits(task: ValidationTask, fold: Fold) -> list[Split]:
-    """Return a fold's inner splits, as positions in the table."""
-    rows, config = task.table.rows.iloc[fold.train], task.config
-    splits = inner_splits(rows, task.y[fold.train], config.n_folds, config.seed + fold.repeat)
+def _inner_splits(task: ValidationTask, fold: Fold, outer: Sequence[Fold]) -> list[Split]:
+    """Return a fold's inner splits, as positions in the table.
+
+    An average is calibrated on the other folds of the same scheme and repeat, if there are two: so fold A without the
+    rows of B, and fold B without the rows of A, share one fit.
+    """
+    config, y = task.config, task.y
+    others = [other for other in outer if (other.scheme, other.repeat) == (fold.scheme, fold.repeat)]
+    others = [other for other in others if other.name != fold.name]
+    if config.averages and len(others) > 1:
+        splits = [(np.setdiff1d(fold.train, other.test), np.intersect1d(fold.train, other.test)) for other in others]
+        return [(train, test) for train, test in splits if 0 < y[train].sum() < len(train)]
+    rows = task.table.rows.iloc[fold.train]
+    splits = inner_splits(rows, y[fold.train], config.n_folds, config.seed + fold.repeat)
     return [(fold.train[train], fold.train[test]) for train, test in splits]
 
 
@@ -126,7 +141,7 @@ def _required_grids(task: ValidationTask, nested: Sequence[NestedFold]) -> dict[
     """Return the training rows of every grid to fit, and the rows that it predicts."""
     required: dict[GridKey, tuple[Positions, set[int]]] = {}
     for fold, inner in nested:
-        for train, test in (*inner, *([(fold.train, fold.test)] if len(fold.test) else ())):
+        for train, test in (*(inner or ()), *([(fold.train, fold.test)] if len(fold.test) else ())):
             for family in task.config.families:
                 key = grid_key(task.config, family, train, fold)
                 required.setdefault(key, (train, set()))[1].update(test.tolist())
@@ -134,9 +149,9 @@ def _required_grids(task: ValidationTask, nested: Sequence[NestedFold]) -> dict[
 
 
 def _held_out(
-    task: ValidationTask, family: str, fold: Fold, inner: list[Split], grids: Mapping[GridKey, Grid]
+    task: ValidationTask, family: str, fold: Fold, inner: list[Split] | None, grids: Mapping[GridKey, Grid]
 ) -> HeldOut:
-    choice = select(task, family, fold, inner, grids)
+    choice = uncalibrated(task, fold) if inner is None else select(task, family, fold, inner, grids)
     grid = grids[grid_key(task.config, family, fold.train, fold)]
     parts = zip(task.config.parts(family), choice.points, strict=True)
     margin = choice.weights @ np.stack([grid[part][point, fold.test] for part, point in parts])

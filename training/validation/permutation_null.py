@@ -75,7 +75,7 @@ def permutation_nulls(
         permuted, aurocs = permute_within_centres(y, all_centres, np.random.default_rng(stream)), {}
         for config, rows, model_table in tables:
             outer, outcomes = outer_folds_of(model_table, permuted[rows]), permuted[rows]
-            for family, result in validate(model_table, outcomes, config, outer, workers=1).items():
+            for family, result in validate(model_table, outcomes, config, outer, calibrate=False, workers=1).items():
                 aurocs[family, config.blocks] = _held_out_auroc(result.held_out, outcomes, all_centres[rows])
         return aurocs
 

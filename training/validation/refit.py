@@ -10,11 +10,12 @@ import numpy as np
 
 from features.arrays import Vector
 from models.calibration import Calibration
-from models.encoder import BlockEncoder
+from models.encoder import BlockEncoder, Representations
 from models.families import LinearPredictor, Predictor
+from training.validation.average import fit_average
 from training.validation.choice import Choice
 from training.validation.folds import centre_codes
-from training.validation.sklearn_family import find_family
+from training.validation.sklearn_family import FittedClassifier, find_family
 from training.validation.task import ValidationTask
 
 
@@ -43,9 +44,12 @@ class Fit:
 
 
 def refit_choice(task: ValidationTask, family: str, choice: Choice) -> Fit:
-    """Fit each part's selected grid point to every row, and combine the parts into one predictor."""
+    """Fit the average, or each part's selected grid point, to every row, and combine the parts into one predictor."""
+    if task.config.averages:
+        return _refit_average(task, family, choice)
     config, strata, setting = task.config, centre_codes(task.table.rows), dict[str, Any]()
-    taxa_representation, predictors, parts = config.representations[0], list[Predictor | None](), config.parts(family)
+    taxa_representation: Representations = config.representations[0]
+    predictors, parts = list[Predictor | None](), config.parts(family)
     for part, point, weight in zip(parts, choice.points, choice.weights, strict=True):
         representation, part_setting = config.grid(family, part)[point]
         if "taxa" in part:
@@ -67,6 +71,16 @@ def refit_choice(task: ValidationTask, family: str, choice: Choice) -> Fit:
     margin = choice.margin / weight if weight > 0 else np.zeros_like(choice.margin)
     calibration = Calibration(weight * choice.calibration.slope, choice.calibration.intercept)
     return Fit(encoder, predictors[0], calibration, setting, choice.y, margin)
+
+
+def _refit_average(task: ValidationTask, family: str, choice: Choice) -> Fit:
+    config = task.config
+    encoder, predictor = fit_average(config, family, task.table, task.y, config.seed)
+    setting: dict[str, Any] = {"selection": config.selection}
+    if "taxa" in config.blocks:
+        setting["representation"] = ",".join(config.representations)
+    served = None if isinstance(predictor, FittedClassifier) else predictor
+    return Fit(encoder, served, choice.calibration, setting, choice.y, choice.margin)
 
 
 def _weighted_sum(predictors: Sequence[LinearPredictor], weights: Vector) -> LinearPredictor:

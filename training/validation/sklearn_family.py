@@ -11,15 +11,29 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.special import logit
 from sklearn.base import ClassifierMixin
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from features.arrays import Matrix, Positions, Vector
 from features.errors import InputError
-from models.families import FAMILIES, Family, Setting
+from models.families import FAMILIES, BlockColumns, Family, Setting
 
 SMALLEST_PROBABILITY = 1e-6
 """Probabilities are clipped to this distance from 0 and 1, so that log-odds stay finite."""
+
+
+@dataclass(frozen=True)
+class FittedClassifier:
+    """A fitted scikit-learn pipeline."""
+
+    pipeline: Pipeline
+
+    def margin(self, X: Matrix) -> Vector:
+        """Return the log-odds, or else the decision function, (n_samples,)."""
+        if hasattr(self.pipeline, "decision_function"):
+            return np.asarray(self.pipeline.decision_function(X), dtype=np.float64)
+        probability = self.pipeline.predict_proba(X)[:, 1]
+        return np.asarray(logit(np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)))
 
 
 @dataclass(frozen=True)
@@ -42,14 +56,16 @@ class SklearnFamily:
 
     def margins(self, X: Matrix, y: Vector, strata: Positions, X_new: Matrix, seed: int) -> Matrix:
         """Fit to `X` and `y`, and return the log-odds, or else the decision function, of `X_new`, (1, n_new)."""
+        return self.fit_average(X, y, strata, (), seed).margin(X_new)[None]
+
+    def fit_average(
+        self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int
+    ) -> FittedClassifier:
+        """Fit the classifier, of which there is one candidate, to the columns of all blocks and encodings."""
         estimator = self.classifier()
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=seed)
-        pipeline = make_pipeline(StandardScaler(), estimator).fit(X, y)
-        if hasattr(pipeline, "decision_function"):
-            return np.asarray(pipeline.decision_function(X_new), dtype=np.float64)[None]
-        probability = pipeline.predict_proba(X_new)[:, 1]
-        return np.asarray(logit(np.clip(probability, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)))[None]
+        return FittedClassifier(make_pipeline(StandardScaler(), estimator).fit(X, y))
 
     def fit(self, X: Matrix, y: Vector, strata: Positions, setting: Setting, seed: int) -> None:
         """Return None: the classifier has no native form to serve."""

@@ -16,6 +16,10 @@ from features.arrays import Matrix, Positions, Vector
 from training.statistics.metrics import log_loss
 
 NEWTON_STEPS = 12
+SLOPES = np.linspace(0, 6, 241)
+"""Slopes over which an expected slope is taken: log-odds for one standard deviation of a margin."""
+SLOPE_PRIOR_SD = 1.0
+"""Standard deviation of the normal distribution whose positive half is the prior of a slope."""
 CONSTANT_SD = 1e-12
 """Log-odds whose standard deviation is not larger count as constant."""
 
@@ -138,6 +142,42 @@ def stacking_weights(y: Vector, margins: Matrix, strata: Positions) -> tuple[Vec
     if not k:
         weights = np.ones(n_parts)
     return np.asarray(weights / scale), shrinkage
+
+
+def expected_slope(y: Vector, margin: Vector, strata: Positions) -> float:
+    """Return the posterior mean of the slope of held-out log-odds.
+
+    The prior is half-normal, so that the slope is small where the held-out log-odds hardly rank patients, but never 0
+    for want of belief: the served probabilities rank patients as the log-odds do. Each stratum has an intercept of its
+    own, at its most probable value for each slope.
+
+    Parameters
+    ----------
+    y : ndarray, (n_samples,)
+    margin : ndarray, (n_samples,)
+        Held-out log-odds in units of their standard deviation within strata.
+    strata : ndarray of int, (n_samples,)
+
+    References
+    ----------
+    Copas 1983, Journal of the Royal Statistical Society B 45:311-354, for the shrinkage of predictions; Gelman et al.
+    2008, Annals of Applied Statistics 2:1360-1383, for weakly informative priors of logistic slopes.
+    """
+    log_posterior = -(SLOPES**2) / (2 * SLOPE_PRIOR_SD**2)
+    for stratum in np.unique(strata):
+        labels, scaled = y[strata == stratum], SLOPES[:, None] * margin[strata == stratum]
+        events = labels.sum()
+        if 0 < events < len(labels):
+            # Bisection: at -bound every probability is too small for the number of events, at bound too large.
+            bound = 10 + np.abs(scaled).max(axis=1)
+            low, high = -bound, bound
+            for _ in range(40):
+                middle = (low + high) / 2
+                is_low = expit(scaled + middle[:, None]).sum(axis=1) < events
+                low, high = np.where(is_low, middle, low), np.where(is_low, high, middle)
+            log_posterior = log_posterior - len(labels) * log_loss(labels, scaled + middle[:, None])
+    density = np.exp(log_posterior - log_posterior.max())
+    return float(density @ SLOPES / density.sum())
 
 
 def calibrating_intercept(y: Vector, margin: Vector) -> float:

@@ -105,17 +105,19 @@ def test_too_few_events_yield_no_fold():
     assert list(patient_folds(np.array([1.0, 0, 0, 0]), np.arange(4), 5, 0)) == []
 
 
+@pytest.mark.parametrize("selection", ["average", "inner"])
 @pytest.mark.parametrize("cohorts", [("one",), ("a", "b", "c")], ids=["by patient", "by cohort"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_predictions_do_not_depend_on_held_out_outcomes(table, family, cohorts):
+def test_predictions_do_not_depend_on_held_out_outcomes(table, family, cohorts, selection):
     """A fold's predictions are identical when its held-out outcomes are flipped."""
     table = assign_cohorts(table, cohorts)
     y = outcome_vector(table, "objective_response")
-    config = FitConfig((family,), ("taxa", "clinical"), n_folds=3)
-    outer = [outer_folds(table, y, 3, 1, 0)[-1]]
+    config = FitConfig((family,), ("taxa", "clinical"), n_folds=3, selection=selection)
+    folds = outer_folds(table, y, 3, 1, 0)
+    outer = [fold for fold in folds if fold.scheme == folds[-1].scheme]
     changed_y = y.copy()
-    changed_y[outer[0].test] = 1 - changed_y[outer[0].test]
-    original, after_change = (validate(table, labels, config, outer)[family].held_out[0] for labels in (y, changed_y))
+    changed_y[outer[-1].test] = 1 - changed_y[outer[-1].test]
+    original, after_change = (validate(table, labels, config, outer)[family].held_out[-1] for labels in (y, changed_y))
     np.testing.assert_array_equal(original.margin, after_change.margin)
     np.testing.assert_array_equal(original.probability, after_change.probability)
     assert original.choice.points == after_change.choice.points
@@ -130,6 +132,44 @@ def test_a_held_out_row_does_not_change_the_predictions_of_other_rows(table):
     original, after_change = (validate(t, y, TAXA, outer)["elastic_net"].held_out[0] for t in (table, changed_table))
     np.testing.assert_array_equal(original.margin[1:], after_change.margin[1:])
     assert original.margin[0] != after_change.margin[0]
+
+
+def test_without_calibration_an_average_ranks_each_fold_alike(table):
+    table = assign_cohorts(table, ("a", "b", "c"))
+    y = outcome_vector(table, "objective_response")
+    config = FitConfig(("elastic_net",), ("taxa", "clinical"), ("clr", "presence"), n_folds=3)
+    outer = [fold for fold in outer_folds(table, y, 3, 1, 0) if fold.scheme == "loco"]
+    calibrated, ranked = (
+        validate(table, y, config, outer, calibrate=flag)["elastic_net"].held_out for flag in (True, False)
+    )
+    for with_inner_fits, without_inner_fits in zip(calibrated, ranked, strict=True):
+        assert with_inner_fits.choice.calibration.slope > 0
+        np.testing.assert_allclose(with_inner_fits.margin, without_inner_fits.margin, atol=1e-12)
+        np.testing.assert_array_equal(
+            np.argsort(with_inner_fits.probability, kind="stable"), np.argsort(with_inner_fits.margin, kind="stable")
+        )
+
+
+def test_folds_of_one_repeat_calibrate_each_other_and_share_their_fits(table):
+    """Of k folds there are k fits, and one more for each pair."""
+    y = outcome_vector(table, "objective_response")
+    outer, jobs = [fold for fold in outer_folds(table, y, 4, 2, 0) if fold.scheme == "cv"], []
+    validate(table, y, TAXA, outer, on_start=jobs.append)
+    assert jobs == [2 * (4 + 6)]
+    validate(table, y, TAXA, outer, calibrate=False, on_start=jobs.append)
+    assert jobs[-1] == 2 * 4
+
+
+def test_an_average_is_served_as_it_was_held_out(table):
+    """The fit to the training rows of a fold gives the held-out log-odds of the fold."""
+    y = outcome_vector(table, "objective_response")
+    config = FitConfig(("elastic_net",), ("taxa", "clinical"), ("clr", "rank", "genus_presence"), n_folds=3)
+    fold = outer_folds(table, y, 3, 1, 0)[0]
+    (held_out,) = validate(table, y, config, [fold])["elastic_net"].held_out
+    train = np.sort(fold.train)
+    fit = validate(table.take(train), y[train], config, [], refit=True)["elastic_net"].fit
+    margin = fit.predictor.margin(fit.encoder.transform(table.take(fold.test)))
+    np.testing.assert_allclose(margin, held_out.margin, atol=1e-9)
 
 
 def test_the_same_seed_gives_the_same_numbers_on_one_worker_and_on_two(table):
@@ -166,7 +206,7 @@ def test_a_planted_effect_is_found(table):
 
 def test_the_fit_to_every_row_is_the_weighted_sum_of_its_parts(table):
     y = outcome_vector(table, "objective_response")
-    config = FitConfig(("elastic_net",), ("taxa", "clinical"), n_folds=3)
+    config = FitConfig(("elastic_net",), ("taxa", "clinical"), n_folds=3, selection="inner")
     fit = validate(table, y, config, [], refit=True)["elastic_net"].fit
     margin = fit.predictor.margin(fit.encoder.transform(table))
     assert margin.mean() == pytest.approx(0, abs=1e-9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
@@ -12,6 +12,7 @@ from training.statistics.metrics import log_loss
 from training.validation.stacking import (
     calibrating_intercept,
     cross_selected_margins,
+    expected_slope,
     stacking_weights,
     stratified_losses,
     within_spread,
@@ -116,3 +117,36 @@ def test_spread_within_strata_ignores_differences_between_strata():
     spread = within_spread(margin[None], strata)
     np.testing.assert_allclose(within_spread((margin + 10.0 * strata)[None], strata), spread)
     assert within_spread(strata[None].astype(float), strata) == np.inf
+
+
+def test_an_expected_slope_is_the_mean_of_its_posterior():
+    """Beside the same mean by quadrature over slope and best intercept."""
+    rng = np.random.default_rng(3)
+    margin, strata = rng.standard_normal(60), np.arange(60) % 2
+    y = (rng.random(60) < expit(0.7 * margin + strata)).astype(float)
+
+    def stratum_loss(intercept, slope, rows):
+        return rows.sum() * log_loss(y[rows], slope * margin[rows] + intercept)
+
+    def profile(slope):
+        optima = (
+            minimize_scalar(stratum_loss, args=(slope, rows), bounds=(-8, 8), method="bounded")
+            for rows in (strata == 0, strata == 1)
+        )
+        return sum(optimum.fun for optimum in optima)
+
+    def density(slope):
+        return np.exp(-profile(slope) - slope**2 / 2 + 40)
+
+    slopes = np.linspace(0, 6, 121)
+    weights = np.array([density(slope) for slope in slopes])
+    assert expected_slope(y, margin, strata) == pytest.approx(weights @ slopes / weights.sum(), abs=0.005)
+
+
+@pytest.mark.parametrize(("planted", "least", "most"), [(0, 0.01, 0.25), (2, 1.4, 2.4)])
+def test_an_expected_slope_is_small_but_never_0_without_signal(planted, least, most):
+    rng = np.random.default_rng(planted)
+    margin, strata = rng.standard_normal(300), np.arange(300) % 3
+    y = (rng.random(300) < expit(planted * margin)).astype(float)
+    assert least < expected_slope(y, margin, strata) < most
+    assert 0 < expected_slope(1 - y, margin, strata) < 0.25
