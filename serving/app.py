@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 
+from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.api import create_api
@@ -22,7 +23,11 @@ from serving.schemas import NOTICE
 
 
 def create_app(
-    models: Mapping[str, Sequence[ServedModel]], accounts: Accounts, clinic: Clinic | None = None, mlflow_ui: str = ""
+    models: Mapping[str, Sequence[ServedModel]],
+    accounts: Accounts,
+    clinic: Clinic | None = None,
+    mlflow_ui: str = "",
+    engraftment: EngraftmentBundle | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -36,6 +41,8 @@ def create_app(
         Cohort whose patients the pages list.
     mlflow_ui : str
         Address of the MLflow UI, for links to runs; without it there are no links.
+    engraftment : EngraftmentBundle, optional
+        Expects the stool after a transplant; without it no donors are compared.
     """
     app = FastAPIOffline(
         title="Taxokine",
@@ -50,8 +57,8 @@ def create_app(
     app.state.accounts = accounts
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
-    app.include_router(create_api(models))
-    app.include_router(create_pages(models, clinic, mlflow_ui))
+    app.include_router(create_api(models, engraftment))
+    app.include_router(create_pages(models, clinic, mlflow_ui, engraftment))
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app
 

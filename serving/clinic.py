@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from features.cohort import read_cohort
 from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
-from models.batch import table_candidates
+from models.batch import cohort_donors, table_candidates
+from models.donors import DonorStool
 from models.patient_input import Candidate
 
 _ALL_DAYS = 1e6
@@ -68,6 +69,8 @@ class Clinic:
     simulated : bool
     patients : mapping of str to Patient
         By id, in the order of the cohort's files.
+    donors : tuple of DonorStool
+        The cohort's donors with stool, with the result of their screening.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Clinic:
     last_day: float
     simulated: bool
     patients: Mapping[str, Patient]
+    donors: tuple[DonorStool, ...]
 
 
 def read_clinic(cohort: str, landmark: float) -> Clinic:
@@ -122,4 +126,5 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
         last_day=landmark if clock.latest_sample is None else min(landmark, clock.latest_sample),
         simulated=source.manifest.simulated,
         patients={name: Patient(name, tuple(visits[name]), baseline.get(name, 0)) for name in visits},
+        donors=cohort_donors(source),
     )

@@ -11,7 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 import uvicorn
 from fastapi import FastAPI
 
+from features.errors import ModelMissing
 from features.settings import settings
+from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
@@ -98,7 +100,18 @@ def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> Fas
     configuration = settings()
     landmark = min(served.model.evidence.landmark for ranked in models.values() for served in ranked)
     clinic = read_clinic(configuration.clinic, landmark) if configuration.clinic else None
-    return create_app(models, accounts, clinic, configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri))
+    mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
+    return create_app(models, accounts, clinic, mlflow_ui, _engraftment())
+
+
+def _engraftment() -> EngraftmentBundle | None:
+    """Return the registered engraftment model, if there is one."""
+    from models.registry import find_engraftment
+
+    try:
+        return find_engraftment().bundle
+    except ModelMissing:
+        return None
 
 
 def _mlflow_ui(tracking_uri: str) -> str:

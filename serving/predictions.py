@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from features.errors import InputError
+from features.errors import InputError, ModelMissing
 from features.outcomes import definition_of, is_toxicity
+from models.donors import compare_donors
+from models.engraftment import EngraftmentBundle
 from models.joint import benefit_bounds, joint_outcome
 from models.predict import ServedModel, predict
 from serving.schemas import (
     NOTICE,
+    DonorComparisonRequest,
+    DonorComparisonResponse,
     ModelDescription,
     ModelsResponse,
     PatientReference,
@@ -38,6 +42,31 @@ def predict_candidate(models: Mapping[str, Sequence[ServedModel]], request: Pred
         simulated=any(prediction.simulated for prediction in predictions),
         notice=NOTICE,
     )
+
+
+def compare_request(
+    models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None, request: DonorComparisonRequest
+) -> DonorComparisonResponse:
+    """Compare the donors of a request.
+
+    Raises
+    ------
+    ModelMissing
+        No engraftment model is served.
+    InputError
+        A value cannot be read, or the donors cannot be compared: see `models.donors.compare_donors`.
+    """
+    comparison = compare_donors(require_engraftment(engraftment), models, request.candidate(), request.donor_stools())
+    return DonorComparisonResponse(PatientReference(request.patient.id), comparison, NOTICE)
+
+
+def require_engraftment(engraftment: EngraftmentBundle | None) -> EngraftmentBundle:
+    """Return the engraftment model, or raise ModelMissing where none is served."""
+    if engraftment is None:
+        raise ModelMissing(
+            "no engraftment model is loaded; 'taxokine engraftment train COHORT' registers one, then restart the server"
+        )
+    return engraftment
 
 
 def describe_models(models: Mapping[str, Sequence[ServedModel]]) -> ModelsResponse:

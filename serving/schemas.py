@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from features.errors import InputError
 from features.measured_values import MeasuredValue, parse_value
 from features.units import ImmuneUnit
+from models.donors import DonorComparison, DonorStool
 from models.evidence import Documented, Evidence
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
 from models.prediction import BenefitBounds, JointOutcome, Prediction
@@ -69,6 +70,10 @@ class TaxaRequest(_Strict):
     values: Annotated[dict[Name, Annotated[float, Field(ge=0, le=LARGEST)]], Field(min_length=1)]
     """Abundance by taxon, in `unit`; a taxon that is missing was not detected."""
 
+    def profile(self) -> StoolProfile:
+        """Return the profile that the models read."""
+        return StoolProfile(self.values, self.unit, self.profiler, self.day, self.clock)
+
 
 class ImmuneRequest(_Strict):
     """One immune measurement."""
@@ -83,19 +88,13 @@ class ImmuneRequest(_Strict):
     """Day of the blood draw, on the clock of the stool sample."""
 
 
-class PredictionRequest(_Strict):
-    """A candidate patient; leave out what is not known."""
-
-    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
-
+class _CandidateRequest(_Strict):
     patient: PatientRequest
     """The patient."""
     taxa: TaxaRequest | None = None
     """Stool profile."""
     immune: list[ImmuneRequest] = []
     """Immune measurements, each analyte once."""
-    outcomes: Annotated[list[Name], Field(min_length=1)] | None = None
-    """Outcomes to predict, by default all; a response and a toxicity are always predicted together."""
 
     def candidate(self) -> Candidate:
         """Return the candidate that the models read.
@@ -106,16 +105,47 @@ class PredictionRequest(_Strict):
             The value of an immune measurement cannot be read.
         """
         clinical = {name: value for name, value in (self.patient.__pydantic_extra__ or {}).items() if value is not None}
-        taxa = None
-        if self.taxa is not None:
-            profile = self.taxa
-            taxa = StoolProfile(profile.values, profile.unit, profile.profiler, profile.day, profile.clock)
+        taxa = None if self.taxa is None else self.taxa.profile()
         immune = [
             Measurement(item.analyte, value, item.unit, item.day)
             for index, item in enumerate(self.immune)
             if (value := _measured_value(item, f"immune.{index}.value")).censored or value.value == value.value
         ]
         return Candidate(clinical, taxa, tuple(immune))
+
+
+class PredictionRequest(_CandidateRequest):
+    """A candidate patient; leave out what is not known."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
+    outcomes: Annotated[list[Name], Field(min_length=1)] | None = None
+    """Outcomes to predict, by default all; a response and a toxicity are always predicted together."""
+
+
+class DonorRequest(_Strict):
+    """A donor of stool."""
+
+    id: Name
+    """Id or name of the donor, as the client chooses."""
+    cleared: bool
+    """Whether screening cleared the donor; other donors are listed, and not compared."""
+    taxa: TaxaRequest
+    """Stool profile, by the profiler of the recipient's."""
+
+
+class DonorComparisonRequest(_CandidateRequest):
+    """A recipient with stool, and donors to compare."""
+
+    donors: Annotated[list[DonorRequest], Field(min_length=1, max_length=100)]
+    """The donors, each once."""
+
+    def donor_stools(self) -> list[DonorStool]:
+        """Return the donors as `models.donors` compares them."""
+        return [
+            DonorStool(donor.id, donor.taxa.profile(), None if donor.cleared else "not cleared by screening")
+            for donor in self.donors
+        ]
 
 
 def _measured_value(item: ImmuneRequest, place: str) -> MeasuredValue:
@@ -150,6 +180,18 @@ class PredictionResponse(Documented):
     """Probabilities of response and toxicity together, for the first response and the first toxicity of `answers`."""
     simulated: bool
     """Whether any of the models was trained on simulated patients."""
+    notice: str
+    """Limits of use."""
+
+
+@dataclass(frozen=True)
+class DonorComparisonResponse(Documented):
+    """Donors compared for one recipient."""
+
+    patient: PatientReference
+    """The patient of the request."""
+    comparison: DonorComparison
+    """The donors, and what the models make of the stool expected after a transplant from each."""
     notice: str
     """Limits of use."""
 

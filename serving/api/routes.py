@@ -5,29 +5,42 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Response, Security
+from starlette.concurrency import run_in_threadpool
 
 from features.errors import ModelMissing
+from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.api.route import BEARER, KeyedRoute
 from serving.card import card_response
 from serving.errors import NotServed
-from serving.predictions import describe_models, predict_candidate
-from serving.schemas import ErrorResponse, ModelsResponse, PredictionRequest, PredictionResponse, State
+from serving.predictions import compare_request, describe_models, predict_candidate
+from serving.schemas import (
+    DonorComparisonRequest,
+    DonorComparisonResponse,
+    ErrorResponse,
+    ModelsResponse,
+    PredictionRequest,
+    PredictionResponse,
+    State,
+)
 
 _Responses = dict[int | str, dict[str, object]]
 
 
-def create_api(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def create_api(models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None) -> APIRouter:
     """Return the routes of the API.
 
     Parameters
     ----------
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
+    engraftment : EngraftmentBundle or None
+        What expects the stool after a transplant; None where no such model is registered.
     """
     api = APIRouter()
     api.include_router(_health_checks(models))
     api.include_router(_keyed_routes(models))
+    api.include_router(_donor_routes(models, engraftment))
     return api
 
 
@@ -77,6 +90,21 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     async def create_prediction(candidate: PredictionRequest) -> PredictionResponse:
         _require_models(models)
         return predict_candidate(models, candidate)
+
+    return router
+
+
+def _donor_routes(models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None) -> APIRouter:
+    router = APIRouter(prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=_errors(401))
+
+    @router.post(
+        "/donor-comparisons",
+        summary="Compare donors for a recipient, by the stool expected after a transplant from each",
+        responses=_errors(400, 413, 415, 422, 503),
+    )
+    async def create_comparison(comparison: DonorComparisonRequest) -> DonorComparisonResponse:
+        # Thousands of random profiles take a tenth of a second or more, in which the server answers others.
+        return await run_in_threadpool(compare_request, models, engraftment, comparison)
 
     return router
 

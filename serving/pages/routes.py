@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.card import card_response
 from serving.clinic import Clinic, Patient
@@ -17,12 +18,19 @@ from serving.pages.forms import number_field, previewed_request, read_form, text
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
+from serving.pages.views.donors import donors_view
 from serving.pages.views.models import ModelList
 from serving.pages.views.patient import example_view, patient_view, upload_view
+from serving.predictions import require_engraftment
 from serving.upload import Form, UploadChoices, understand
 
 
-def create_pages(models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | None, mlflow_ui: str) -> APIRouter:
+def create_pages(
+    models: Mapping[str, Sequence[ServedModel]],
+    clinic: Clinic | None,
+    mlflow_ui: str,
+    engraftment: EngraftmentBundle | None,
+) -> APIRouter:
     """Return the routes of the pages.
 
     Parameters
@@ -33,11 +41,14 @@ def create_pages(models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | N
         Cohort whose patients the pages list.
     mlflow_ui : str
         Address of the MLflow UI, for links to runs; empty for no links.
+    engraftment : EngraftmentBundle or None
+        Expects the stool after a transplant, to compare the cohort's donors.
     """
     catalogue = Catalogue(models)
     pages = APIRouter(include_in_schema=False)
     pages.include_router(session_routes())
     pages.include_router(_patient_routes(catalogue, clinic))
+    pages.include_router(_donor_routes(catalogue, clinic, engraftment))
     pages.include_router(_upload_routes(catalogue))
     pages.include_router(_model_routes(catalogue, clinic, mlflow_ui))
     return pages
@@ -59,6 +70,18 @@ def _patient_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
     @router.get("/example")
     def example(request: Request, worth: float = 1.0) -> Response:
         return render(request, "patient", view=example_view(catalogue, worth))
+
+    return router
+
+
+def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
+    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
+
+    @router.get("/donors/{patient_id:path}")
+    def donors(request: Request, patient_id: str) -> Response:
+        cohort, patient = _find_patient(clinic, patient_id)
+        view = donors_view(catalogue, cohort, patient, require_engraftment(engraftment))
+        return render(request, "donors", view=view)
 
     return router
 

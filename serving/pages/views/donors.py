@@ -1,0 +1,100 @@
+"""The page that compares donors for one recipient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from models.donors import DonorComparison, OutcomeChange, compare_donors
+from models.engraftment import EngraftmentBundle
+from serving.clinic import Clinic, Patient
+from serving.pages.catalogue import Catalogue, Side, side_of
+
+MOST_TAXA = 12
+"""Taxa of an expected profile that the page shows."""
+
+
+@dataclass(frozen=True)
+class ChangeMark:
+    """Positions of a difference and its interval on an axis around 0, as shares of its width."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ChangeView:
+    """One outcome of one donor; `mark` is None where the model reports no difference."""
+
+    side: Side
+    change: OutcomeChange
+    mark: ChangeMark | None
+
+
+@dataclass(frozen=True)
+class DonorsView:
+    """The content of the page.
+
+    Attributes
+    ----------
+    title : str
+        The patient.
+    sample : str
+        The visit whose stool is the recipient's.
+    comparison : DonorComparison
+    changes : tuple of tuple of ChangeView
+        By donor, in the order of the comparison.
+    limit : int
+        Percentage points at both ends of the axis.
+    cohort : str
+        The clinic's cohort.
+    learnt_from_cohort : bool
+        Whether the engraftment model was trained on that cohort.
+    most_taxa : int
+    """
+
+    title: str
+    sample: str
+    comparison: DonorComparison
+    changes: tuple[tuple[ChangeView, ...], ...]
+    limit: int
+    cohort: str
+    learnt_from_cohort: bool
+    most_taxa: int = MOST_TAXA
+
+
+def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftment: EngraftmentBundle) -> DonorsView:
+    """Return the comparison of a clinic's donors for one of its patients.
+
+    Raises
+    ------
+    InputError
+        The donors cannot be compared: see `models.donors.compare_donors`.
+    """
+    visit = patient.visits[patient.baseline]
+    models = {outcome: catalogue.models[outcome] for outcome in catalogue.pair}
+    comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
+    changes = [change for donor in comparison.donors for change in donor.changes]
+    ends = [abs(end) for change in changes for end in (change.low, change.high) if end is not None]
+    # Five points at least, so that a difference of nothing is not drawn as wide as the page.
+    limit = 5 * ceil(max([0.05, *ends]) / 0.05 - 1e-9)
+    return DonorsView(
+        title=patient.id,
+        sample=visit.label,
+        comparison=comparison,
+        changes=tuple(
+            tuple(ChangeView(side_of(change.outcome), change, _mark(change, limit / 100)) for change in donor.changes)
+            for donor in comparison.donors
+        ),
+        limit=limit,
+        cohort=clinic.name,
+        learnt_from_cohort=clinic.name in engraftment.evidence.cohorts,
+    )
+
+
+def _mark(change: OutcomeChange, limit: float) -> ChangeMark | None:
+    if change.difference is None or change.low is None or change.high is None:
+        return None
+    value, low, high = ((end + limit) / (2 * limit) for end in (change.difference, change.low, change.high))
+    return ChangeMark(value, low, high)

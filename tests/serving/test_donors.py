@@ -1,0 +1,134 @@
+"""Donors compared over HTTP: the API, its document, and the page of a clinic's donors."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+import httpx
+import numpy as np
+import pytest
+
+from features.cohort import read_cohort
+from features.transplants import Transplant, TransplantProfiles, cohort_transplants
+from models.donors import DonorStool, compare_donors
+from models.predict import ServedModel
+from serving.app import create_app
+from serving.clinic import read_clinic
+from serving.schemas import DonorComparisonRequest
+from taxokine.simulation import simulate_trial
+from training.engraftment.run import validated_bundle
+from training.progress import Progress
+
+from .conftest import PROFILER, running, table
+from .test_openapi import response_schema, undocumented
+
+COMPARISONS = "/v1/donor-comparisons"
+PASSWORD = "a long enough password"
+
+
+@pytest.fixture(scope="module")
+def engraftment():
+    rng, stool = np.random.default_rng(1), table().taxa
+    recipients, donors = stool.values[:9], stool.values[9:12][np.arange(9) % 3]
+    later = (0.7 * recipients + 0.3 * donors) * np.exp(0.3 * rng.standard_normal(recipients.shape))
+    later /= later.sum(axis=1, keepdims=True)
+    rows = tuple(Transplant("invented", f"p{i}", (f"invented/d{i % 3}",), 28.0) for i in range(9))
+    profiles = TransplantProfiles(rows, stool.names, recipients, donors, later, PROFILER, "species", True, ())
+    return validated_bundle(profiles, ("invented",), Progress())
+
+
+@pytest.fixture(scope="module")
+def http(models, key_and_accounts, engraftment):
+    key, accounts = key_and_accounts
+    with (
+        running(create_app(models, accounts, engraftment=engraftment)) as url,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def request_body(candidate):
+    stool = table().taxa
+    donors = []
+    for i in range(3):
+        values = {name: float(value) for name, value in zip(stool.names, stool.values[20 + i], strict=True) if value}
+        donor = {"id": f"d{i}", "cleared": i < 2}
+        donors.append({**donor, "taxa": {"profiler": PROFILER, "unit": "proportions", "values": values}})
+    return {**candidate, "donors": donors}
+
+
+def test_every_field_of_a_comparison_is_documented_and_equals_that_of_the_models(
+    http, request_body, models, engraftment
+):
+    response = http.post(COMPARISONS, json=request_body)
+    assert response.status_code == 200, response.text
+    document = http.get("/openapi.json").json()
+    assert undocumented(response.json(), response_schema(document, "post", COMPARISONS), document) == []
+    comparison = response.json()["comparison"]
+    assert [donor["donor"] for donor in comparison["donors"]] == ["d0", "d1"]
+    assert comparison["excluded"] == [{"donor": "d2", "reason": "not cleared by screening"}]
+    assert "not an effect of transplant" in comparison["meaning"]
+    assert comparison["transplants"] == 9
+    request = DonorComparisonRequest.model_validate(request_body)
+    expected = compare_donors(engraftment, models, request.candidate(), request.donor_stools())
+    changes = expected.donors[0].changes
+    assert [change["difference"] for change in comparison["donors"][0]["changes"]] == [
+        change.difference for change in changes
+    ]
+
+
+def test_what_cannot_be_compared_is_an_error_that_says_what_to_do(http, request_body, client):
+    other = copy.deepcopy(request_body)
+    other["donors"][1]["taxa"]["profiler"] = "kraken2"
+    for body, message in (
+        (other, "donor d1: kraken2"),
+        ({**request_body, "taxa": None}, "send a stool profile"),
+        ({**request_body, "donors": []}, "at least 1 item"),
+        ({**request_body, "donors": [request_body["donors"][2]]}, "at least one donor cleared by screening"),
+        ({**request_body, "donors": [request_body["donors"][0]] * 2}, "sent twice"),
+    ):
+        response = http.post(COMPARISONS, json=body)
+        assert response.status_code == 422
+        assert message in response.text
+    assert client.post(COMPARISONS, json=request_body).status_code == 503
+    assert "taxokine engraftment train" in client.post(COMPARISONS, json=request_body).text
+    assert httpx.post(str(http.base_url).rstrip("/") + COMPARISONS, json=request_body).status_code == 401
+
+
+def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, models):
+    accounts = key_and_accounts[1]
+    path = simulate_trial(tmp_path / "trial", n_patients=9, n_donors=3, n_taxa=40, seed=2)
+    bundle = validated_bundle(cohort_transplants(read_cohort(path, path.parent)), ("simulated_fmt_ici",), Progress())
+    accounts.add_user("dora", "clinician", PASSWORD)
+    clinic = read_clinic(str(path), 0)
+    served = {outcome: [ServedModel(r[-1].model, outcome, "1", "", "candidate")] for outcome, r in models.items()}
+    with (
+        running(create_app(served, accounts, clinic, engraftment=bundle)) as url,
+        httpx.Client(base_url=url, follow_redirects=True, timeout=30) as visitor,
+    ):
+        assert httpx.get(f"{url}/donors/SIM-001").status_code == 303
+        visitor.post("/sign-in", data={"name": "dora", "password": PASSWORD, "to": "/"})
+        assert 'href="/donors/SIM-001"' in visitor.get("/patients/SIM-001").text
+        page = visitor.get("/donors/SIM-001")
+        assert page.status_code == 200
+        assert re.findall(r"<h2>(SIM-D\d+)</h2>", page.text) == ["SIM-D01", "SIM-D02", "SIM-D03"]
+        for words in (
+            "A model-implied difference, not an effect of transplant",
+            "No donor is put before another.",
+            "transplants of 3 donors",
+            "does not test the model",
+            "the model abstains",
+            "simulated data",
+        ):
+            assert words in page.text
+        assert visitor.get("/donors/SIM-999").status_code == 404
+
+
+def test_the_clinic_knows_its_donors(tmp_path):
+    path = simulate_trial(tmp_path / "trial", n_patients=4, n_donors=2, n_taxa=40, seed=2)
+    donors = read_clinic(str(path), 0).donors
+    assert [donor.name for donor in donors] == ["SIM-D01", "SIM-D02"]
+    assert all(isinstance(donor, DonorStool) for donor in donors)
+    assert sum(donors[0].profile.values.values()) == pytest.approx(1, abs=1e-5)
