@@ -16,6 +16,7 @@ from features.measured_values import MeasuredValue
 from features.outcomes import definition_of
 from models.applicability import assess_applicability
 from models.bundle import Model
+from models.evidence import ExternalValidation
 from models.patient_input import Candidate, ModelInput, to_model_input
 from models.prediction import (
     Contribution,
@@ -52,6 +53,8 @@ class ServedModel:
         Alias under which it was loaded, or "".
     experiment_id : str
         MLflow experiment of the run, or "".
+    external_validations : tuple of ExternalValidation
+        The latest validation on each cohort that the model had not seen.
     """
 
     model: Model
@@ -60,6 +63,7 @@ class ServedModel:
     run_id: str
     alias: str
     experiment_id: str = ""
+    external_validations: tuple[ExternalValidation, ...] = ()
 
     @cached_property
     def reference(self) -> ModelReference:

@@ -21,11 +21,16 @@ from features.settings import settings
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
 from models.engraftment import EngraftmentBundle, load_engraftment, save_engraftment
+from models.evidence import ExternalValidation
 from models.predict import ServedModel
 
 ALIASES = ("champion", "candidate")
 ENGRAFTMENT = "engraftment"
 """Name of the registered engraftment model."""
+EXTERNAL_VALIDATION = "external_validation.json"
+"""Artefact of a run that validated a version on a cohort."""
+_VALIDATED = "validated."
+"""Beginning of the tags that name a version's validations elsewhere, before the cohort's name."""
 _OUTCOME_TAG = "taxokine.outcome"
 """Tag that marks a registered model as one of Taxokine's, with its outcome."""
 
@@ -149,6 +154,27 @@ def promote(name: str, version: str, tags: Mapping[str, str], *, granted: bool) 
         store.set_registered_model_alias(name, "champion", version)
 
 
+def record_external_validation(name: str, version: str, cohort: str, run_id: str) -> None:
+    """Tag a version with the run of its latest validation on a cohort, from which `load_version` reads it."""
+    client().set_model_version_tag(name, version, f"{_VALIDATED}{cohort}", run_id)
+
+
+def demote(name: str, version: str, reason: str) -> bool:
+    """Remove the alias `champion` from a version, and tag it with the reason.
+
+    Returns
+    -------
+    bool
+        Whether the version was the champion; another champion stays.
+    """
+    store = client()
+    store.set_model_version_tag(name, version, "demoted", reason)
+    if str(store.get_registered_model(name).aliases.get("champion", "")) != version:
+        return False
+    store.delete_registered_model_alias(name, "champion")
+    return True
+
+
 def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     """Load every outcome's models.
 
@@ -217,7 +243,19 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
         # A model outlives its run, which may have been purged from the store.
         with suppress(MlflowException):
             experiment_id = str(client().get_run(run_id).info.experiment_id)
-    return ServedModel(model, name, version, run_id, alias, experiment_id)
+    validations = tuple(_external_validations(registered.tags))
+    return ServedModel(model, name, version, run_id, alias, experiment_id, validations)
+
+
+def _external_validations(tags: Mapping[str, str]) -> Iterator[ExternalValidation]:
+    """Yield the validations of a version, as its tags name their runs; a purged run's is left out."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    for tag, run_id in sorted(tags.items()):
+        if tag.startswith(_VALIDATED):
+            with suppress(MlflowException):
+                yield ExternalValidation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{EXTERNAL_VALIDATION}"))
 
 
 def find_model(reference: str) -> ServedModel:

@@ -85,6 +85,7 @@ def _describe(served: ServedModel) -> ModelDescription:
         profilers=model.profilers,
         evidence=model.evidence,
         simulated=model.simulated,
+        external_validations=served.external_validations,
     )
 
 

@@ -14,7 +14,7 @@ from features.errors import InputError
 from features.measured_values import MeasuredValue, parse_value
 from features.units import ImmuneUnit
 from models.donors import DonorComparison, DonorStool
-from models.evidence import Documented, Evidence
+from models.evidence import Documented, Evidence, ExternalValidation
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 
@@ -226,6 +226,8 @@ class ModelDescription(Documented):
     """What the model was trained on, and how it performed on held-out patients."""
     simulated: bool
     """Whether the model was trained on simulated patients."""
+    external_validations: tuple[ExternalValidation, ...]
+    """The latest validation on each cohort that the model had not seen."""
 
 
 @dataclass(frozen=True)

@@ -114,13 +114,28 @@ def link_model_cards(run_ids: Iterable[str]) -> None:
             _log(store, run_id, {}, {}, {"model_card": address, _DESCRIPTION: f"{link}\n\n{note}"})
 
 
+def link_model(run_id: str, name: str, version: str) -> None:
+    """Link a run to a registered version as a model that it used, as the MLflow UI shows it on both."""
+    from mlflow.entities import LoggedModelInput
+
+    store = client()
+    # The store keeps the logged model as the version's source alone.
+    prefix, _, model_id = store.get_model_version(name, version).source.rpartition("models:/")
+    if model_id and not prefix:
+        store.log_inputs(run_id, models=[LoggedModelInput(model_id)])
+
+
 def log_folder(run_id: str, folder: Path) -> None:
     """Log a folder's files as the run's artefacts."""
     client().log_artifacts(run_id, str(folder))
 
 
-def log_table(table: FeatureTable, outcome: str, y: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+def log_table(
+    table: FeatureTable, outcome: str, y: np.ndarray[Any, np.dtype[np.float64]], context: str = "training"
+) -> str:
     """Log the data set of the active run, by shape and digest, and return the digest.
+
+    `context` is what the run used it for.
 
     Equal digests of measurements and labels show that two runs used the same rows.
     """
@@ -135,7 +150,7 @@ def log_table(table: FeatureTable, outcome: str, y: np.ndarray[Any, np.dtype[np.
         name=f"{outcome}: {cohorts}"[:200],
         digest=digest,
     )
-    mlflow.log_input(dataset, context="training")
+    mlflow.log_input(dataset, context=context)
     return digest
 
 

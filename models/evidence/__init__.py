@@ -6,6 +6,13 @@ type, naming it. `models.evidence_upgrade` reads what older bundles kept.
 """
 
 from models.evidence.estimates import Documented, Estimate, EventRate, RandomEffectsSummary, Scheme, Severity, Share
+from models.evidence.external import (
+    AbstentionReason,
+    CentrePerformance,
+    ExternalPerformance,
+    ExternalValidation,
+    Recalibration,
+)
 from models.evidence.performance import (
     BaselinePerformance,
     CohortCalibration,
@@ -52,10 +59,12 @@ from models.evidence.validation import (
 )
 
 __all__ = [
+    "AbstentionReason",
     "AnalyteDistribution",
     "AuditFinding",
     "BaselinePerformance",
     "CellRates",
+    "CentrePerformance",
     "CohortAuroc",
     "CohortCalibration",
     "CohortCells",
@@ -67,6 +76,8 @@ __all__ = [
     "Estimate",
     "EventRate",
     "Evidence",
+    "ExternalPerformance",
+    "ExternalValidation",
     "FeatureAttribution",
     "GainOverBaseline",
     "Histogram",
@@ -87,6 +98,7 @@ __all__ = [
     "ProbabilityGroup",
     "RandomEffectsSummary",
     "RangeCoverage",
+    "Recalibration",
     "SampleSize",
     "Scheme",
     "SeedSpread",

@@ -11,8 +11,8 @@ from features.errors import ModelMissing
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.api.route import BEARER, KeyedRoute
-from serving.card import card_response
 from serving.errors import NotServed
+from serving.pages.views.card import card_response
 from serving.predictions import compare_request, describe_models, predict_candidate
 from serving.schemas import (
     DonorComparisonRequest,
@@ -64,7 +64,7 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
 def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     router = APIRouter(prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=_errors(401))
     descriptions = describe_models(models)
-    cards = {(served.name, served.version): served.model for ranked in models.values() for served in ranked}
+    cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
 
     @router.get("/models", summary="The served models: what each reads, and its evidence")
     async def list_models() -> ModelsResponse:
@@ -77,10 +77,10 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         responses={200: {"content": {"text/html": {}, "text/plain": {}}}, **_errors(404, 422)},
     )
     async def card(name: str, version: str) -> Response:
-        model = cards.get((name, version))
-        if model is None:
+        served = cards.get((name, version))
+        if served is None:
             raise NotServed(f"no model {name!r} of version {version!r} is served; GET /v1/models lists the models")
-        return card_response(model)
+        return card_response(served)
 
     @router.post(
         "/predictions",

@@ -38,6 +38,11 @@ def render(request: Request, template: str, status: int = 200, **content: object
     return _TEMPLATES.TemplateResponse(request, f"{template}.html.jinja", content, status_code=status)
 
 
+def render_fragment(template: str, **content: object) -> str:
+    """Return the HTML of a template that is part of another page."""
+    return _ENVIRONMENT.get_template(f"{template}.html.jinja").render(content)
+
+
 def protect_page(response: Response) -> Response:
     """Set the headers of a page: it loads the files of this server only, and no cache stores it."""
     response.headers.setdefault("Content-Security-Policy", _POLICY)

@@ -10,7 +10,6 @@ from starlette.concurrency import run_in_threadpool
 
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
-from serving.card import card_response
 from serving.clinic import Clinic, Patient
 from serving.errors import NotServed
 from serving.pages.catalogue import Catalogue
@@ -18,6 +17,7 @@ from serving.pages.forms import number_field, previewed_request, read_form, text
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
+from serving.pages.views.card import card_response
 from serving.pages.views.donors import donors_view
 from serving.pages.views.models import ModelList
 from serving.pages.views.patient import example_view, patient_view, upload_view
@@ -124,7 +124,7 @@ def _model_routes(catalogue: Catalogue, clinic: Clinic | None, mlflow_ui: str) -
 
     @router.get("/models/{name}/{version}/card")
     def card(name: str, version: str) -> Response:
-        return card_response(catalogue.find(name, version).model)
+        return card_response(catalogue.find(name, version))
 
     return router
 

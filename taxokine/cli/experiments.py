@@ -1,4 +1,4 @@
-"""Experiments: `taxokine train`, `promote`, `predict` and `ui`."""
+"""Experiments: `taxokine train`, `promote`, `validate`, `predict` and `ui`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 
 from taxokine.cli.options import COHORT, choices, comma_separated, landmark_options
 
+MODEL = "MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder."
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
 TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 
@@ -100,7 +101,42 @@ def promote(ctx: click.Context, model: str) -> None:
     ctx.exit(0 if promotion.granted else 1)
 
 
-@click.command(epilog="MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder.")
+@click.command(epilog=f"{MODEL} {COHORT}")
+@click.argument("model")
+@click.argument("cohort")
+@click.option("--by-day", type=float, metavar="DAYS",
+              help="Last day on which a dated adverse event counts, if the model was trained with one.")  # fmt: skip
+@click.option("--waive", default="", callback=comma_separated, metavar="CODE,…",
+              help="Errors of the audit to validate in spite of.")  # fmt: skip
+@click.option("--recalibrate", is_flag=True,
+              help="Report the performance after recalibration in the large too; the model stays.")  # fmt: skip
+@click.option("--demote", is_flag=True, help="Take the alias champion from a model that the cohort contradicts.")
+def validate(model: str, cohort: str, **options: Any) -> None:
+    """Validate a registered model on the labelled patients of a COHORT that it has not seen.
+
+    \u0008
+    taxokine validate objective_response mitox
+    taxokine validate toxicity_any@champion mine.yaml --recalibrate --demote
+
+    Each patient is predicted as the server does. Reported are the patients predicted and those for whom the model
+    abstained, with the rules; AUROC and Brier score beside that of the cohort's own prevalence; calibration in the
+    large and slope; the decision curve; each centre; every number with its interval. MLflow keeps it as a run, and the
+    model's card and page show it.
+
+    Patients whose stool profile is in the training set are left out, whatever the cohort's name; above a tenth of the
+    patients the cohort is refused.
+
+    A cohort contradicts a model where the 95% interval of the AUROC lies below 0.5, or that of the calibration slope
+    below 0, with at least 10 patients of each outcome.
+    """
+    from taxokine.reports.external import external_report
+    from taxokine.terminal import bars, show
+    from training.external.run import validate_elsewhere
+
+    show(external_report(validate_elsewhere(model, cohort, bars(), **options)))
+
+
+@click.command(epilog=MODEL)
 @click.argument("model")
 @click.argument("source", metavar="COHORT_OR_FILE")
 @landmark_options

@@ -10,7 +10,7 @@ from features.errors import InputError, TaxokineError
 from taxokine.cli.accounts import keys, users
 from taxokine.cli.cohorts import cohorts, features
 from taxokine.cli.donors import donors, engraftment
-from taxokine.cli.experiments import predict, promote, train, ui
+from taxokine.cli.experiments import predict, promote, train, ui, validate
 from taxokine.cli.servers import demo, serve
 from taxokine.cli.trials import plan, simulate, study
 
@@ -39,6 +39,7 @@ def main() -> None:
       taxokine train --cohorts mine.yaml --outcome objective_response
       taxokine train --cohorts mine.yaml --outcome toxicity --grade any
       taxokine ui                                  compare the runs
+      taxokine validate objective_response other.yaml    on patients that the model has not seen
       taxokine users add anna                      let a user sign in
       taxokine serve --clinic mine.yaml            predictions for candidate patients
 
@@ -51,6 +52,7 @@ for command in (
     features,
     train,
     promote,
+    validate,
     predict,
     ui,
     engraftment,

@@ -29,7 +29,7 @@ def model_card(validation: Validation) -> str:
     Each figure is a paragraph "Figure `name.svg`: caption", which `card_html` replaces by the drawing.
     """
     evaluated = gates(validation)
-    card = _templates().get_template("card.md.jinja").render(
+    card = template_environment(TEMPLATES).get_template("card.md.jinja").render(
         evidence=validation.evidence,
         validation=validation,
         gates=evaluated,
@@ -66,9 +66,10 @@ def card_html(markdown: str, figures: Mapping[str, str]) -> str:
 
 
 @cache
-def _templates() -> Environment:
+def template_environment(folder: Path) -> Environment:
+    """Return the environment of a folder of Markdown templates: their filters, and text from others escaped."""
     templates = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -60,7 +60,7 @@ def audit_findings(
         codes = ",".join(dict.fromkeys(finding.code for finding in errors))
         raise AuditError(
             f"the audit found errors that make the result wrong: {list_of_errors}. 'taxokine cohorts check' shows the "
-            f"rows and the remedy; to train in spite of them, add --waive {codes}"
+            f"rows and the remedy; to go on in spite of them, add --waive {codes}"
         )
     return tuple(
         AuditFinding(

@@ -62,6 +62,13 @@ def brier_score(y: Vector, probability: Vector, weights: Matrix | None = None) -
     return mean
 
 
+def calibration_in_the_large(y: Vector, probability: Vector, weights: Matrix | None = None) -> Vector:
+    """Return the prevalence minus the mean probability, with the arrays of `auroc`."""
+    weights = np.ones((1, len(y))) if weights is None else weights
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(weights @ (y - probability) / weights.sum(axis=1))
+
+
 def log_loss(y: Vector, margin: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean log loss of log-odds along the last axis, (..., n_samples) to (...)."""
     return np.asarray(np.mean(np.logaddexp(0, margin) - y * margin, axis=-1))

@@ -1,0 +1,144 @@
+"""Performance of a registered model on a cohort that it had not seen: validated elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+from pydantic import JsonValue, TypeAdapter
+
+from models.evidence.estimates import Documented, Estimate, EventRate
+from models.evidence.performance import CohortDecisionCurve
+
+
+@dataclass(frozen=True)
+class AbstentionReason(Documented):
+    """Patients without a prediction by the rule that led to it; one patient may count for several rules."""
+
+    rule: str
+    """Name of the rule of the applicability domain, such as coverage."""
+    patients: int
+    """Patients."""
+
+
+@dataclass(frozen=True)
+class CentrePerformance(Documented):
+    """Performance in one centre of the cohort."""
+
+    centre: str
+    """Name of the centre."""
+    patients: int
+    """Predicted patients."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    auroc: Estimate
+    """AUROC of the served probability; null in a centre of one class."""
+    brier: Estimate
+    """Brier score of the served probability."""
+    prevalence_brier: float
+    """Brier score of predicting the centre's own prevalence."""
+
+
+@dataclass(frozen=True)
+class Recalibration(Documented):
+    """Recalibration in the large: the log-odds of all patients shifted so that the mean probability is the prevalence.
+
+    The registered model is not changed.
+    """
+
+    shift: Estimate
+    """What is added to the log-odds, fitted to all predicted patients."""
+    brier: Estimate
+    """Brier score after it; each patient's shift is fitted to the other patients."""
+    brier_difference: Estimate
+    """That Brier score minus that of the prevalence, each patient's by the other patients too."""
+
+
+@dataclass(frozen=True)
+class ExternalPerformance(Documented):
+    """Performance of the served probability among the patients with a prediction.
+
+    Intervals are of the patients: the model is fixed.
+    """
+
+    outcomes: EventRate
+    """Outcomes of the predicted patients; their rate is the cohort's own prevalence."""
+    distinct_probabilities: int
+    """Different probabilities among them; 1 where the model cannot tell patients apart."""
+    auroc: Estimate
+    """AUROC, ties counting half; patients are ranked within centres."""
+    brier: Estimate
+    """Brier score."""
+    prevalence_brier: float
+    """Brier score of predicting the cohort's own prevalence."""
+    brier_difference: Estimate
+    """The first Brier score minus the second; below 0 is better than the prevalence."""
+    in_the_large: Estimate
+    """Calibration in the large: observed prevalence minus mean probability."""
+    intercept: Estimate
+    """Calibration intercept: what must be added to the log-odds at a slope of 1."""
+    slope: Estimate
+    """Calibration slope; 1 is ideal. Null where the probabilities hardly vary or the patients are too few."""
+    decision_curve: CohortDecisionCurve
+    """Net benefit over threshold probabilities."""
+    by_centre: tuple[CentrePerformance, ...]
+    """Each centre, where the cohort has several."""
+
+
+@dataclass(frozen=True)
+class ExternalValidation(Documented):
+    """A registered model on the labelled patients of a cohort that it had not seen."""
+
+    cohort: str
+    """Name of the cohort."""
+    title: str
+    """Title of the cohort."""
+    outcome: str
+    """Id of the outcome."""
+    simulated: bool
+    """Whether its patients are simulated."""
+    labelled: int
+    """Patients with stool by the landmark and a known outcome."""
+    training_patients: int
+    """Of these patients, those excluded since their profile is in the training set."""
+    predicted: int
+    """Of the others, those with a prediction."""
+    with_care: int
+    """Of the predicted patients, those whose prediction calls for care."""
+    abstained: int
+    """Patients for whom the model abstained."""
+    abstentions: tuple[AbstentionReason, ...]
+    """Rules that led to abstention, the most frequent first."""
+    performance: ExternalPerformance | None
+    """Performance among the predicted patients; null without any."""
+    recalibration: Recalibration | None
+    """Recalibration in the large; null where not asked for, or not estimable."""
+    contradictions: tuple[str, ...]
+    """Rules of demotion that this validation meets, each as a sentence; a champion that meets one can be demoted."""
+    sentence: str
+    """The validation in one sentence, without a full stop."""
+    notes: tuple[str, ...]
+    """Remarks on the data."""
+    taxokine_version: str
+    """Version of Taxokine that validated the model."""
+
+    @staticmethod
+    def from_json(content: str) -> ExternalValidation:
+        """Read a validation from the text of its JSON.
+
+        Raises
+        ------
+        ValueError
+            A field is unknown, missing or of another type; the message names each.
+        """
+        return _adapter().validate_json(content)
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the validation as JSON."""
+        return cast(dict[str, JsonValue], _adapter().dump_python(self, mode="json"))
+
+
+@cache
+def _adapter() -> TypeAdapter[ExternalValidation]:
+    return TypeAdapter(ExternalValidation)

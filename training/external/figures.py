@@ -1,0 +1,83 @@
+"""Figures of a validation elsewhere: calibration and decision curve of the served probability."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from features.arrays import Vector
+from models.evidence import ExternalPerformance, ExternalValidation
+from models.rates import event_rate
+from training.drawing import BLUE, PALE, STYLE, VERMILION, WIDTH, write_figure
+from training.evidence.figures import probability_groups
+
+
+def write_external_figures(
+    folder: Path, validation: ExternalValidation, y: Vector, probability: Vector
+) -> dict[str, str]:
+    """Write the figures as PNG and SVG, and return the SVG texts by name; none without predicted patients.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder.
+    validation : ExternalValidation
+    y, probability : ndarray, (n_predicted,)
+        Outcomes, and served probabilities.
+    """
+    performance = validation.performance
+    if performance is None:
+        return {}
+    with mpl.rc_context(STYLE):
+        figures = {
+            "external_calibration": _calibration(performance, y, probability),
+            "external_decision": _decision(performance),
+        }
+        simulated = " · SIMULATED DATA" if validation.simulated else ""
+        for figure in figures.values():
+            title = f"{validation.outcome}, validated on {validation.cohort}{simulated}"
+            figure.suptitle(title, fontsize=8, x=0.01, ha="left")
+        return {name: write_figure(folder, name, figure) for name, figure in figures.items()}
+
+
+def _calibration(performance: ExternalPerformance, y: Vector, probability: Vector) -> Figure:
+    figure, axes = _panel()
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
+    for group in probability_groups(probability):
+        mean, rate = float(probability[group].mean()), event_rate(int(y[group].sum()), len(group))
+        axes.plot([mean, mean], [rate.low, rate.high], color=BLUE, linewidth=1.2)
+        axes.plot(mean, rate.rate, "o", color=BLUE, markersize=4)
+    counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
+    axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
+    slope = performance.slope
+    label = "not estimable" if slope.value is None else f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+    axes.set_title(
+        f"{performance.outcomes.patients} patients, {performance.outcomes.events} events; slope {label}", loc="left"
+    )
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.27, 1.02), yticks=np.linspace(0, 1, 6))
+    axes.set(xlabel="predicted probability; below: its histogram", ylabel="observed share, 95% intervals")
+    return figure
+
+
+def _decision(performance: ExternalPerformance) -> Figure:
+    figure, axes = _panel()
+    curve = performance.decision_curve
+    axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0)
+    axes.plot(curve.thresholds, curve.model, color=BLUE, label="by the model")
+    axes.plot(curve.thresholds, curve.treat_all, color=VERMILION, linestyle="--", label="everyone")
+    axes.axhline(0, color=PALE, linewidth=1, label="no one")
+    if curve.indicative:
+        axes.set_title("indicative only: fewer than 100 events, or than 100 patients without", loc="left")
+    axes.set(xlim=(0, 1), ylim=(max(-0.2, min(curve.model)) - 0.05, max(curve.model + curve.treat_all) + 0.05))
+    axes.set(xlabel="threshold probability", ylabel="net benefit, 95% band")
+    axes.legend(title="act on", alignment="left")
+    return figure
+
+
+def _panel() -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH / 2, 3.2), layout="constrained")
+    return figure, figure.subplots()

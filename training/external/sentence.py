@@ -1,0 +1,35 @@
+"""A validation elsewhere in one sentence."""
+
+from __future__ import annotations
+
+from models.evidence import ExternalPerformance
+
+
+def validation_sentence(
+    cohort: str, performance: ExternalPerformance | None, *, abstained: int, simulated: bool
+) -> str:
+    """Return the validation in one sentence, without a full stop."""
+    start = "simulated data: " if simulated else ""
+    if performance is None:
+        return f"{start}on {cohort} the model abstained for all {abstained} labelled patients: nothing was measured"
+    outcomes = performance.outcomes
+    abstentions = f", {abstained} more without a prediction" if abstained else ""
+    return (
+        f"{start}on {cohort}, which it had not seen, {_discrimination(performance)}; Brier score "
+        f"{performance.brier.value:.3f}, of the cohort's own prevalence {performance.prevalence_brier:.3f} "
+        f"({outcomes.patients} patients, {outcomes.events} events{abstentions})"
+    )
+
+
+def _discrimination(performance: ExternalPerformance) -> str:
+    auroc = performance.auroc
+    if performance.distinct_probabilities == 1:
+        return "the model gave every patient the same probability, which ranks none"
+    if auroc.value is None or auroc.low is None or auroc.high is None:
+        return "discrimination could not be measured, since all patients had one outcome"
+    numbers = f"AUROC {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}"
+    if auroc.low > 0.5:
+        return f"the model ranked patients better than chance ({numbers})"
+    if auroc.high < 0.5:
+        return f"the model ranked patients worse than chance ({numbers})"
+    return f"no discrimination was shown ({numbers})"
