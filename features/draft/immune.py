@@ -77,12 +77,12 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft) -> list[str]:
         unit_texts = {unit for name in cells if (unit := split_name_and_unit(name)[1])} or {
             read_immune_export(sheet.path).unit
         }
-    unit = _find_unit(cells, unit_texts, sheet.path.stem, is_long=layout == "long")
+    unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
     return lines + _measurement_lines(cells, is_wide=layout == "wide", unit=unit)
 
 
-def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str, *, is_long: bool) -> ImmuneUnit:
+def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str) -> ImmuneUnit:
     """Return the unit that the names of analytes, columns or the file state; "unstated" where none does."""
     words = snake_case(file_name)
     if any(name.startswith(("POS_", "NEG_")) for name in cells) or "expression" in words:
@@ -90,7 +90,7 @@ def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str, *, is
     units = {parse_unit(text) or text for text in unit_texts if text}
     if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in unit_texts) or "npx" in words:
         return "NPX"
-    if units and units <= PG_PER_ML.keys() and (is_long or len(units) == 1):
+    if units and units <= PG_PER_ML.keys():
         return "ng/mL" if units == {"ng/mL"} else "pg/mL"
     return "unstated"
 

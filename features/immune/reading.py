@@ -22,7 +22,7 @@ from features.immune.table import MEASUREMENT_COLUMNS, ImmuneTable
 from features.measured_values import MISSING_MARKS, CensoredSide, MeasuredValue, parse_value
 from features.tables.decimals import is_number, parse_number
 from features.tables.text import TextTable
-from features.units import ImmuneUnit, convert, measurement_kind, parse_unit
+from features.units import ImmuneUnit, convert, measurement_kind, parse_unit, split_name_and_unit
 
 _PASSED = frozenset({"pass", "passed", "ok", *MISSING_MARKS})
 """Cells of a column of warnings that are none, without case."""
@@ -135,12 +135,21 @@ def _check_panels(table: TextTable, spec: ImmuneSpec) -> None:
 
 
 def _wide_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
-    """Yield a cell per blood draw and analyte."""
+    """Yield a cell per blood draw and analyte, in the unit of its column's name, where that states one."""
     key = _column_positions(table, spec.key)
     analytes = {name: i for i, name in enumerate(table.header) if i not in key}
+    units = {name: _column_unit(name, spec.unit) for name in analytes}
     for line, row in zip(table.line_numbers, table.rows, strict=True):
         for name, i in analytes.items():
-            yield _Cell(line, tuple(row[j] for j in key), name, row[i])
+            yield _Cell(line, tuple(row[j] for j in key), name, row[i], units[name])
+
+
+def _column_unit(name: str, unit: ImmuneUnit) -> str | None:
+    """Return the unit that a column's name states, as "ng/mL" for "CRP (ng/mL)", where it is not the table's."""
+    column_unit = split_name_and_unit(name)[1]
+    if not column_unit or unit in ("unstated", "log2_expression") or parse_unit(column_unit) == unit:
+        return None
+    return column_unit
 
 
 def _long_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
@@ -234,7 +243,8 @@ def _analytes_by_published_name(
 
 
 def _analyte(name: str, unit: ImmuneUnit) -> str:
-    return canonical_analyte(name) if measurement_kind(unit) == "protein" else name
+    """Return the analyte of a published name, without the unit that may stand behind it."""
+    return canonical_analyte(split_name_and_unit(name)[0]) if measurement_kind(unit) == "protein" else name
 
 
 def _assay_ranges(spec: ImmuneSpec, analytes: Mapping[tuple[str, str], str]) -> dict[str, _AssayRange]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError
+from features.tables.name_lengths import check_lengths
 
 MAX_BYTES = 8 * 2**30
 """Bytes of all that a file holds, unpacked."""
@@ -53,6 +54,9 @@ def check_biom(path: Path, content: bytes, *, max_bytes: int = MAX_BYTES, max_ce
                 raise _invalid(
                     path, f"a shape of {shape} and {tuple(n_ids.values())} ids", "one id a feature and sample"
                 )
+            for axis in _AXES:
+                # biom-format pads every id to the longest.
+                check_lengths(path, file[f"{axis}/ids"][:].tolist())
             for axis, other in zip(_AXES, reversed(_AXES), strict=True):
                 _check_matrix(path, file[f"{axis}/matrix"], n_ids[axis], n_ids[other])
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, RecursionError) as error:

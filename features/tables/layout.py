@@ -19,15 +19,13 @@ from features.tables.decimals import (
 )
 from features.tables.delimited import Row, find_delimiter, read_rows, unequal_length
 from features.tables.encoding import find_encoding, open_text
+from features.tables.name_lengths import check_lengths
 from features.tables.workbook import is_workbook, read_workbook
 
 ROW_NAME = "row_name"
 """The name of the first column where the header names all columns but this one, as R's `write.table` does."""
 MAX_COLUMNS = 250_000
 """The most columns; Excel has 16,384, and the widest tables of sequence variants about 100,000."""
-
-MAX_NAME = 10_000
-"""The most characters of the name of a column or row; sequences that serve as names have at most 2,000."""
 
 _MAX_LINES_ABOVE_HEADER = 10_000
 _MAX_DELIMITERS = 8 * MAX_COLUMNS
@@ -203,8 +201,7 @@ def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[R
         names.pop()
     if len(names) > MAX_COLUMNS:
         raise _too_wide(path, header.line, f"{len(names):,}")
-    if long_name := next((name for name in names if len(name) > MAX_NAME), None):
-        raise _too_long(path, header.line, long_name)
+    check_lengths(path, names, header.line)
     body = [row for row in sample if not _is_comment(row)]
     if _is_short(path, header, names, body):
         names = [ROW_NAME, *names]
@@ -216,15 +213,6 @@ def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[R
 def _too_wide(path: Path, line: int, number: str) -> FileError:
     return FileError(
         f"expected at most {MAX_COLUMNS:,} columns, got {number}. Write the table with rows and columns swapped",
-        file=path,
-        row=line,
-    )
-
-
-def _too_long(path: Path, line: int, name: str) -> FileError:
-    return FileError(
-        f"expected names of at most {MAX_NAME:,} characters, got one of {len(name):,} that begins with "
-        f"{name[:20]!r}. Shorten it",
         file=path,
         row=line,
     )
@@ -282,8 +270,7 @@ def _checked_rows(path: Path, layout: Layout, n_columns: int, rows: Iterator[Row
         if _is_comment(row):
             continue
         cells = row.cells
-        if len(cells[0]) > MAX_NAME:
-            raise _too_long(path, row.line, cells[0])
+        check_lengths(path, cells[:1], row.line)
         if len(cells) != n_columns:
             cells = _trimmed(path, row, n_columns)
         if layout.decimal_mark == ",":

@@ -62,12 +62,15 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
         _check_unprefixed_ranks(file, kind)
         raise
     report.samples = table.samples
-    report.interpret("file", _FORMATS.get(format, "table of taxa"), f"samples: {len(table.samples)}", file.name)
+    # Kraken's mpa-style reports have MetaPhlAn's clades, with counts.
+    has_clade_counts = format == "metaphlan" and table.unit == "counts" and table.profiler is None
+    name = "table of clades" if has_clade_counts else _FORMATS.get(format, "table of taxa")
+    report.interpret("file", name, f"samples: {len(table.samples)}", file.name)
     sample = _choose_sample(report, file, table)
     if sample is None:
         return None
     abundances = _abundances(table, sample)
-    unit = _decide_unit(report, file, table.unit, abundances, format)
+    unit = _decide_unit(report, file, table.unit, abundances, "table" if has_clade_counts else format)
     if rank != "feature":
         report.interpret("rank", rank, _rank_note(file), file.name)
     for note in table.notes:

@@ -7,11 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-# A busy machine is no failure.
-settings.register_profile("features", deadline=None)
-settings.load_profile("features")
 
 FILES = {
     "taxa.csv": (

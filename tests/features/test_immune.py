@@ -405,3 +405,24 @@ def test_mitox_panel(cohorts_dir: Path) -> None:
     assert table.kind == "expression"
     assert wide.shape == (32, 93 - 14 - 5)
     np.testing.assert_array_equal(wide, raw.loc[wide.index, wide.columns])
+
+
+def test_the_unit_in_a_columns_name_is_read_and_is_no_part_of_the_analyte(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text("patient,IL-6 (pg/mL),TNF-a [ng/L],CRP_ng/mL,Ferritin (ug/L),IL-8\np1,<3.2,4,1.5,2,7\n")
+    rows = read_immune(path, ImmuneSpec(layout="wide", key=["patient"], unit="pg/mL", limits={"IL-8": (8, None)})).rows
+    assert dict(zip(rows["analyte"], rows["value"].fillna(-1), strict=True)) == {
+        "IL-6": -1, "TNF-a": 4, "CRP": 1500, "Ferritin": 2000, "IL-8": 7
+    }  # fmt: skip
+    assert dict(zip(rows["analyte"], rows["limit"].fillna(-1), strict=True))["IL-6"] == 3.2
+    with pytest.raises(FileError, match="NPX") as caught:
+        read_immune(path, ImmuneSpec(layout="wide", key=["patient"], unit="NPX"))
+    assert caught.value.column == "IL-6 (pg/mL)"
+
+
+def test_a_unit_in_a_columns_name_that_cannot_be_converted_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wide.csv"
+    path.write_text("patient,IL-6 (pg/mL),CRP (mg/L)\np1,3,4\n")
+    with pytest.raises(FileError, match="mg/L") as caught:
+        read_immune(path, ImmuneSpec(layout="wide", key=["patient"], unit="pg/mL"))
+    assert (caught.value.column, caught.value.row) == ("CRP (mg/L)", 2)

@@ -17,13 +17,16 @@ from hypothesis import strategies as st
 from features.draft.file_kinds import find_file_kind, table_at_finest_rank
 from features.errors import FileError
 from features.immune import ImmuneSpec, read_immune
+from features.measured_values import MeasuredValue, parse_value
 from features.tables.text import read_text_table
 from features.taxa import read_taxa
+from serving.upload import Form, understand
 from serving.upload.intake import UploadedFile, store
 from serving.upload.report import UnreadableFile
 
 SPECIES = ["s__Blautia_wexlerae", "s__Roseburia_hominis", "s__Alistipes_onderdonkii", "s__Müllerella_außeria"]
 ANALYTES = ["IL-6", "IL-8", "TNF-a", "IL-10"]
+FORM = Form(immune_unit="pg/mL")
 ENCODINGS = ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 
 
@@ -68,7 +71,7 @@ STYLES = st.builds(
     st.sampled_from(["plain", "plain", "gz", "xlsx"]),
 )
 # One decimal: a comma before three may part thousands, and is asked.
-AMOUNTS = st.integers(10, 200).map(lambda tenths: f"{tenths / 10:.1f}")
+AMOUNTS = st.integers(100, 240).map(lambda tenths: f"{tenths / 10:.1f}")
 
 
 @st.composite
@@ -96,6 +99,11 @@ def test_taxa_read_alike(rows: list[list[str]], style: Style, is_transposed: boo
             assert table.taxa == tuple(name.removeprefix("s__") for name in rows[0][1:])
             np.testing.assert_array_equal(table.values, expected)
             assert find_file_kind(path) == f"table/{axis}"
+        form = Form(sample="S0", taxa_unit=table.unit)
+        result = understand({"taxa": UploadedFile("table.txt", style.write(written))}, form, {})
+        assert result.request is not None, result.problems
+        uploaded = result.request["taxa"]["values"]
+        assert list(uploaded.values()) == [float(str(value)) for value in table.values[0] if value]
 
 
 @given(tables(ANALYTES), STYLES, st.sampled_from(["", "<", ">"]))
@@ -110,6 +118,35 @@ def test_immune_tables_and_sheets_read_alike(rows: list[list[str]], style: Style
             values = read_immune(path, spec).rows
             assert len(values) == sum(len(row) - 1 for row in rows[1:])
             assert set(values["censored"]) <= {"", "below", "above"}
+        result = understand({"immune": UploadedFile("table.txt", style.write([rows[0], rows[-1]]))}, FORM, {})
+        assert result.request is not None, result.problems
+        last = values[values["sample"] == "S9"]
+        uploaded = [parse_value(item["value"]) for item in result.request["immune"]]
+        assert [value.text for value in uploaded] == [
+            MeasuredValue(*parts).text for parts in zip(last["value"], last["censored"], last["limit"], strict=True)
+        ]
+
+
+CLINICAL_CELLS = st.one_of(
+    AMOUNTS,
+    st.integers(0, 120).map(str),
+    st.sampled_from(["", "NA", "female", "Müller", "2024-03-31", "yes", "a, b", "c; d", 'the "old" one', ">89"]),
+)
+
+
+@given(st.lists(st.lists(CLINICAL_CELLS, min_size=3, max_size=3), min_size=1, max_size=4), STYLES)
+def test_patient_tables_read_alike(body: list[list[str]], style: Style) -> None:
+    rows = [["patient", "age", "größe", "note"], *([f"P{i}", *cells] for i, cells in enumerate(body))]
+    written = style.write(rows)
+    with TemporaryDirectory() as folder:
+        for path in paths_of_doors(written, Path(folder)):
+            table = read_text_table(path)
+            assert table.header == tuple(rows[0])
+            # A workbook holds numbers, not their digits.
+            cells, expected = (
+                [[re.sub(r"\.0$", "", cell) for cell in row] for row in sheet] for sheet in (table.rows, rows[1:])
+            )
+            assert cells == expected
 
 
 TEXTS = st.text('ab1,;\t\n\r"#. |_-<\0é', max_size=60)

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import biom
+import h5py
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from features.draft.file_kinds import table_at_finest_rank
 from features.errors import FileError
 from features.tables import numbers
 from features.tables.numbers import read_number_table
+from features.tables.profiles import read_biom
 
 MAX_SECONDS, MAX_MEGABYTES = 2.0, 300.0
 TABLES = {"formula.tsv", "ok.biom", "ok.qza", "traversal.qza", "utf16be.tsv", "utf16le.tsv", "utf32.tsv", "xss.tsv"}
@@ -141,3 +144,15 @@ def test_a_table_is_read_once_whatever_its_rank(tmp_path: Path, monkeypatch: pyt
     rank, table = table_at_finest_rank(path, "table/columns", None)
     assert (rank, len(reads)) == ("feature", 1)
     np.testing.assert_array_equal(table.values, [[1, 2, 2], [0, 0, 5]])
+
+
+@pytest.mark.parametrize("is_json", [False, True])
+def test_long_ids_of_biom_tables_are_refused(tmp_path: Path, is_json: bool) -> None:
+    path, table = tmp_path / "t.biom", biom.Table(np.ones((2, 1)), ["x" * 20_000, "y"], ["s1"])
+    if is_json:
+        path.write_text(table.to_json("a test"))
+    else:
+        with h5py.File(path, "w") as file:
+            table.to_hdf5(file, "a test")
+    with pytest.raises(FileError, match="at most 10,000 characters, got one of 20,000"):
+        read_biom(path, is_artifact=False)
