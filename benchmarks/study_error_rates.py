@@ -45,7 +45,7 @@ from training.study.sections.links import BEYOND_COURSE
 from training.study.study import study_sections
 
 SIZES = (5, 10, 20)
-ALPHA = 0.05
+NOMINAL_LEVEL = 0.05
 DAYS = np.array([-7.0, 7, 14, 28, 56, 90, 120])
 LIMIT = -1.0
 """log2 of the limit of detection: near a sixth of the simulated draws lie below it."""
@@ -343,7 +343,7 @@ def rejected(kind: Trials, n: int, seed: int = 0) -> dict[Name, tuple[int, int]]
     rejections: dict[Name, list[bool]] = defaultdict(list)
     for name, p in (test for trial in trials for test in trial.items()):
         if not np.isnan(p):
-            rejections[name].append(p <= ALPHA)
+            rejections[name].append(p <= NOMINAL_LEVEL)
     return {name: (sum(hits), len(hits)) for name, hits in rejections.items()}
 
 

@@ -8,7 +8,7 @@ from scipy.special import betaincinv
 
 from models.evidence import EventRate, ProbabilityGroup, Validation
 
-ALPHA = 0.05
+INTERVAL_ALPHA = 0.05
 """One minus the confidence level of the intervals."""
 
 
@@ -21,8 +21,8 @@ def exact_interval(events: int, patients: int) -> tuple[float, float]:
     Clopper and Pearson 1934, Biometrika 26:404-413.
     """
     without_event = patients - events
-    low = betaincinv(events, without_event + 1, ALPHA / 2) if events else 0.0
-    high = betaincinv(events + 1, without_event, 1 - ALPHA / 2) if without_event else 1.0
+    low = betaincinv(events, without_event + 1, INTERVAL_ALPHA / 2) if events else 0.0
+    high = betaincinv(events + 1, without_event, 1 - INTERVAL_ALPHA / 2) if without_event else 1.0
     return float(low), float(high)
 
 

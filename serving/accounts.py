@@ -26,14 +26,14 @@ from serving.errors import TooManyAttempts
 
 Role = Literal["clinician", "researcher"]
 
-SESSION = timedelta(hours=8)
+LONGEST_SESSION = timedelta(hours=8)
 """How long a session lasts at most."""
-IDLE = timedelta(hours=1)
+LONGEST_IDLE = timedelta(hours=1)
 """How long a session lasts without a request."""
-WINDOW = timedelta(minutes=15)
+FAILURE_WINDOW = timedelta(minutes=15)
 """How long a failed attempt to sign in counts."""
 MAX_FAILURES = 5
-"""Failed attempts under one name within `WINDOW`, after which further attempts are refused without a check."""
+"""Failed attempts under one name within `FAILURE_WINDOW`, after which further attempts are refused without a check."""
 KEY_CACHE = timedelta(seconds=5)
 """How long the hashes of the keys stay in memory: how long a key still works after another process revokes it."""
 MIN_PASSWORD_LENGTH = 12
@@ -141,7 +141,7 @@ class Accounts:
         Raises
         ------
         TooManyAttempts
-            `MAX_FAILURES` attempts under this name, whether or not there is such a user, failed within `WINDOW`.
+            `MAX_FAILURES` attempts under this name failed within `FAILURE_WINDOW`, whether or not there is such a user.
         """
         name, now = _user_name(name), self._now()
         name_digest = _digest(name)
@@ -162,32 +162,34 @@ class Accounts:
             if not connection.execute(update(users).where(unchanged).values(password=password_hash)).rowcount:
                 return None
             connection.execute(delete(attempts).where(attempts.c.name_digest == name_digest))
-            connection.execute(delete(sessions).where((sessions.c.expires <= now) | (sessions.c.seen <= now - IDLE)))
+            connection.execute(
+                delete(sessions).where((sessions.c.expires <= now) | (sessions.c.seen <= now - LONGEST_IDLE))
+            )
             connection.execute(
                 insert(sessions).values(
-                    digest=_digest(token), user_id=user.id, made=now, seen=now, expires=now + SESSION
+                    digest=_digest(token), user_id=user.id, made=now, seen=now, expires=now + LONGEST_SESSION
                 )
             )
         return token
 
     def visitor(self, token: str) -> Visitor | None:
         """Return the user whose session has this token, or None if there is no such session or it has ended."""
-        now, of_token = self._now(), sessions.c.digest == _digest(token)
-        active = (sessions.c.expires > now) & (sessions.c.seen > now - IDLE)
+        now, has_token = self._now(), sessions.c.digest == _digest(token)
+        active = (sessions.c.expires > now) & (sessions.c.seen > now - LONGEST_IDLE)
         with self._engine.begin() as connection:
             session = connection.execute(
                 select(users.c.name, users.c.role, sessions.c.seen, sessions.c.expires)
                 .join_from(sessions, users)
-                .where(of_token, active)
+                .where(has_token, active)
             ).one_or_none()
             if session is None:
                 return None
             last_request = session.seen
             if now - last_request >= _UPDATE_LAST_REQUEST:
                 last_request = now
-                connection.execute(update(sessions).where(of_token).values(seen=now))
+                connection.execute(update(sessions).where(has_token).values(seen=now))
         csrf = hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
-        return Visitor(session.name, session.role, csrf, min(session.expires, last_request + IDLE))
+        return Visitor(session.name, session.role, csrf, min(session.expires, last_request + LONGEST_IDLE))
 
     def sign_out(self, token: str) -> None:
         """End a session."""
@@ -341,20 +343,20 @@ class Accounts:
         file.unlink(missing_ok=True)
 
     def _count_attempt(self, name_digest: bytes, now: datetime) -> None:
-        of_name = attempts.c.name_digest == name_digest
+        has_name = attempts.c.name_digest == name_digest
         # Count the attempt before checking it: otherwise many simultaneous attempts all pass before the first counts.
         with self._engine.begin() as connection:
-            connection.execute(delete(attempts).where(attempts.c.at <= now - WINDOW))
+            connection.execute(delete(attempts).where(attempts.c.at <= now - FAILURE_WINDOW))
             attempt_id = connection.scalar(
                 insert(attempts).values(name_digest=name_digest, at=now).returning(attempts.c.id)
             )
         with self._engine.begin() as connection:
-            times = connection.scalars(select(attempts.c.at).where(of_name).order_by(attempts.c.at)).all()
+            times = connection.scalars(select(attempts.c.at).where(has_name).order_by(attempts.c.at)).all()
             if len(times) <= MAX_FAILURES:
                 return
             # A refused attempt must not prolong the wait.
             connection.execute(delete(attempts).where(attempts.c.id == attempt_id))
-        minutes = -((now - WINDOW - times[-MAX_FAILURES - 1]) // timedelta(minutes=1))
+        minutes = -((now - FAILURE_WINDOW - times[-MAX_FAILURES - 1]) // timedelta(minutes=1))
         raise TooManyAttempts(f"signing in under this name failed {MAX_FAILURES} times; try again in {minutes} min")
 
     def _verify(self, password_hash: str, password: str) -> bool:
@@ -371,11 +373,11 @@ class Accounts:
     def _change(self, name: str, **values: object) -> None:
         name = _user_name(name)
         active = (users.c.name == name) & users.c.disabled.is_(None)
-        of_user = sessions.c.user_id == select(users.c.id).where(users.c.name == name).scalar_subquery()
+        has_user = sessions.c.user_id == select(users.c.id).where(users.c.name == name).scalar_subquery()
         with self._engine.begin() as connection:
             if not connection.execute(update(users).where(active).values(**values)).rowcount:
                 raise InputError(f"there is no user {name!r}; 'taxokine users list' lists the users")
-            connection.execute(delete(sessions).where(of_user))
+            connection.execute(delete(sessions).where(has_user))
 
     def _valid_digests(self) -> frozenset[bytes]:
         cached, now = self._cached_digests, self._now()

@@ -16,14 +16,14 @@ from taxokine.reports.predictions import prediction_report
 from taxokine.terminal import facts
 from taxokine.ui import comparison_addresses, registry_addresses
 from training.evidence.promotion import Promotion
-from training.experiment import Result
+from training.experiment import ExperimentResult
 
 
 def demo_report(
     access: Access,
     candidate: ShownCandidate,
     response: PredictionResponse,
-    trained: Sequence[tuple[Result, Promotion]],
+    trained: Sequence[tuple[ExperimentResult, Promotion]],
 ) -> Iterator[RenderableType]:
     """Yield where to sign in, one candidate's prediction, where to compare the models, and the models."""
     yield ""

@@ -30,7 +30,7 @@ from taxokine.processes import background_call, background_process, reserved_por
 from taxokine.terminal import bars, show
 from taxokine.ui import ui_command
 from training.evidence.promotion import Promotion, promote
-from training.experiment import Experiment, Result, train
+from training.experiment import Experiment, ExperimentResult, train
 
 SERVER_PORT, MLFLOW_PORT = 8000, 5000
 
@@ -81,13 +81,13 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
             _wait()
 
 
-def _train_simulated(folder: Path) -> tuple[ShownCandidate, list[tuple[Result, Promotion]]]:
+def _train_simulated(folder: Path) -> tuple[ShownCandidate, list[tuple[ExperimentResult, Promotion]]]:
     click.secho("Simulating an FMT + ICI trial with known causes. No real patient is in it.", bold=True)
     trial, clinic = simulate_cohorts(folder)
     return simulated_candidate(clinic), _train_and_promote(simulated_experiments(trial))
 
 
-def _train_published(cohorts: Sequence[str]) -> tuple[ShownCandidate, list[tuple[Result, Promotion]]]:
+def _train_published(cohorts: Sequence[str]) -> tuple[ShownCandidate, list[tuple[ExperimentResult, Promotion]]]:
     experiments, notes = cohort_experiments(cohorts)
     for note in notes:
         click.echo(note)
@@ -96,7 +96,7 @@ def _train_published(cohorts: Sequence[str]) -> tuple[ShownCandidate, list[tuple
     return cohort_candidate(cohorts, patients), trained
 
 
-def _train_and_promote(experiments: Sequence[Experiment]) -> list[tuple[Result, Promotion]]:
+def _train_and_promote(experiments: Sequence[Experiment]) -> list[tuple[ExperimentResult, Promotion]]:
     """Train the first experiment in this process and each other one in a process of its own; promote the models."""
     names = [" ".join(filter(None, (experiment.outcome, experiment.grade))) for experiment in experiments]
     click.secho(f"Training {' and, beside it, '.join(names)}", bold=True)

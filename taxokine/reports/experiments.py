@@ -13,11 +13,11 @@ from taxokine.terminal import table
 
 if TYPE_CHECKING:
     from training.evidence.promotion import Promotion
-    from training.experiment import Result
+    from training.experiment import ExperimentResult
     from training.survival import SurvivalResult
 
 
-def result_report(result: Result) -> Iterator[RenderableType]:
+def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     """Yield an experiment's models as a table, the best first, and what limits what they show."""
     models = table(
         "family", "blocks", "patients", "events", "held-out AUROC (95%)", "new cohort (95%)", "p",
@@ -107,7 +107,7 @@ def promotion_report(promotion: Promotion) -> Iterator[RenderableType]:
     yield f"{passed} of {len(promotion.gates)} gates passed; {decision}"
 
 
-def _registration(result: Result) -> str:
+def _registration(result: ExperimentResult) -> str:
     """Return which model is registered as candidate."""
     registered = next((trained for trained in result.trained if trained.model is not None), None)
     if registered is None:

@@ -17,7 +17,16 @@ from sqlalchemy import Engine, event, select
 
 from features.errors import InputError
 from features.settings import settings
-from serving.accounts import IDLE, KEY_CACHE, MAX_FAILURES, SESSION, WINDOW, Accounts, Visitor, open_accounts
+from serving.accounts import (
+    FAILURE_WINDOW,
+    KEY_CACHE,
+    LONGEST_IDLE,
+    LONGEST_SESSION,
+    MAX_FAILURES,
+    Accounts,
+    Visitor,
+    open_accounts,
+)
 from serving.database import metadata, open_database, users
 from serving.errors import TooManyAttempts
 
@@ -159,17 +168,17 @@ def test_no_secret_is_stored_or_logged(uri: str, caplog: pytest.LogCaptureFixtur
 
 def test_an_idle_session_ends(accounts: Accounts, clock: Clock) -> None:
     token = signed_in(accounts)
-    assert opened(accounts, token).expires == clock.time + IDLE
-    clock.time += IDLE - timedelta(seconds=1)
-    assert opened(accounts, token).expires == clock.time + IDLE
-    clock.time += IDLE
+    assert opened(accounts, token).expires == clock.time + LONGEST_IDLE
+    clock.time += LONGEST_IDLE - timedelta(seconds=1)
+    assert opened(accounts, token).expires == clock.time + LONGEST_IDLE
+    clock.time += LONGEST_IDLE
     assert accounts.visitor(token) is None
 
 
 def test_a_session_ends_after_its_longest_duration(accounts: Accounts, clock: Clock) -> None:
     token, start = signed_in(accounts), clock.time
-    while clock.time < start + SESSION:
-        assert opened(accounts, token).expires <= start + SESSION
+    while clock.time < start + LONGEST_SESSION:
+        assert opened(accounts, token).expires <= start + LONGEST_SESSION
         clock.time += timedelta(minutes=30)
     assert accounts.visitor(token) is None
 
@@ -185,7 +194,7 @@ def test_the_last_request_is_stored_once_a_minute(accounts: Accounts, engine: En
 
 def test_ended_sessions_are_deleted(accounts: Accounts, engine: Engine, clock: Clock) -> None:
     signed_in(accounts)
-    clock.time += IDLE
+    clock.time += LONGEST_IDLE
     token = signed_in(accounts)
     assert database_text(engine).count("\n") == 1
     accounts.sign_out(token)
@@ -278,7 +287,7 @@ def test_many_failures_lock_that_name_for_a_while(accounts: Accounts, engine: En
         with pytest.raises(TooManyAttempts, match="failed 5 times; try again in 10 min"):
             worker.sign_in(name.upper(), WORDS)
     signed_in(worker, "boris")
-    clock.time += WINDOW - timedelta(minutes=5, seconds=1)
+    clock.time += FAILURE_WINDOW - timedelta(minutes=5, seconds=1)
     with pytest.raises(TooManyAttempts, match="try again in 1 min"):
         accounts.sign_in(name, WORDS)
     clock.time += timedelta(seconds=1)

@@ -27,7 +27,7 @@ from models.evidence import PriorExperiments
 from taxokine.simulation import simulate_trial
 from training.evidence.assemble import ExperimentContext, summarise
 from training.evidence.scores import gather_scores
-from training.experiment import Experiment, Result, train
+from training.experiment import Experiment, ExperimentResult, train
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.metrics import auroc, bootstrap_interval
 from training.validation.config import FitConfig
@@ -122,7 +122,7 @@ def test_taxa_chosen_by_all_rows_flatter_and_the_pipeline_is_not_fooled(table):
 
 
 class Trained(NamedTuple):
-    result: Result
+    result: ExperimentResult
     predictions: pd.DataFrame
 
 

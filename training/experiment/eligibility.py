@@ -14,7 +14,7 @@ from features.feature_table import FeatureTable
 from features.outcomes import definition_of, exclusion_reason
 from training.validation.folds import outcome_vector
 
-FEWEST_OF_EACH_CLASS = 10
+FEWEST_OF_EACH_CLASS_TO_TRAIN = 10
 """Patients with the outcome, and without, below which a set of blocks is not trained on."""
 COMPARABLE_SHARE = 0.8
 """Share of the largest set's patients below which a set of blocks is not comparable: it is tested on other patients."""
@@ -81,11 +81,11 @@ def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> Bloc
 
     def shortage(complete: Mask) -> str | None:
         n_events, n_without = int(y[complete].sum()), int((1 - y[complete]).sum())
-        if min(n_events, n_without) >= FEWEST_OF_EACH_CLASS:
+        if min(n_events, n_without) >= FEWEST_OF_EACH_CLASS_TO_TRAIN:
             return None
         return (
             f"{n_events} patients with the outcome and {n_without} without have all of it; at least "
-            f"{FEWEST_OF_EACH_CLASS} of each are needed"
+            f"{FEWEST_OF_EACH_CLASS_TO_TRAIN} of each are needed"
         )
 
     return choose_block_sets(table, outcome, blocks, shortage)

@@ -39,8 +39,8 @@ from training.validation.sklearn_family import find_family
 
 
 @dataclass(frozen=True)
-class Result:
-    """Result of an experiment.
+class ExperimentResult:
+    """ExperimentResult of an experiment.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Result:
     patients: set[tuple[str, str]]
 
 
-def train(experiment: Experiment, progress: Progress | None = None) -> Result:
+def train(experiment: Experiment, progress: Progress | None = None) -> ExperimentResult:
     """Audit the data; validate, fit, log and register every family on every set of blocks.
 
     Raises
@@ -111,7 +111,7 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Result:
         tracking.link_model_cards(model.run_id for model in trained)
         _log_experiment(parent, cohorts, table, context.audit_findings, trained)
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
-    return Result(outcome, parent, trained, aliases, context.notes, patients)
+    return ExperimentResult(outcome, parent, trained, aliases, context.notes, patients)
 
 
 def _train_models(

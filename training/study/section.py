@@ -7,7 +7,7 @@ A section has three sources, which never share a file:
 - `training/study/templates` holds the sentences that state results: one file of Jinja blocks for each topic.
 
 A module of `training.study.sections` brings them together: it runs the analysis, arranges results in tables, and calls
-`write_part` with the name of the template.
+`write_topic` with the name of the template.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class ReportTable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """The report of one topic.
+class Topic:
+    """What the report says of one topic.
 
     Attributes
     ----------
@@ -93,21 +93,21 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section(Part):
-    """The joined parts of one section, with its title and its short name for files: `safety`."""
+class Section(Topic):
+    """The joined topics of one section, with its title and its short name for files: `safety`."""
 
     name: str
     title: str
 
 
-def write_part(
+def write_topic(
     template: str,
     results: object,
     *,
     figures: Mapping[str, Callable[[], Figure]] | None = None,
     tables: Mapping[str, ReportTable] | None = None,
     metrics: Mapping[str, float] | None = None,
-) -> Part:
+) -> Topic:
     """Return the report of one topic: sentences and captions are rendered from results by a template.
 
     Parameters
@@ -133,7 +133,7 @@ def write_part(
     captions = write_captions(template, results, [f"figure_{name}" for name in figures])
     captions |= write_captions(template, results, [f"table_{name}" for name in tables])
     sentences = write_sentences(template, results)
-    return Part(
+    return Topic(
         **sentences,
         figures={name: ReportFigure(captions[f"figure_{name}"], draw) for name, draw in figures.items()},
         tables={name: replace(table, caption=captions[f"table_{name}"]) for name, table in tables.items()},
@@ -141,12 +141,12 @@ def write_part(
     )
 
 
-def join_parts(name: str, title: str, parts: Iterable[Part]) -> Section:
-    """Return the section that holds the contents of all parts, in their order."""
-    parts = list(parts)
+def join_topics(name: str, title: str, topics: Iterable[Topic]) -> Section:
+    """Return the section that holds the contents of all topics, in their order."""
+    topics = list(topics)
 
     def sentences(kind: str) -> tuple[str, ...]:
-        return tuple(sentence for part in parts for sentence in getattr(part, kind))
+        return tuple(sentence for topic in topics for sentence in getattr(topic, kind))
 
     return Section(
         name=name,
@@ -156,7 +156,7 @@ def join_parts(name: str, title: str, parts: Iterable[Part]) -> Section:
         notes=sentences("notes"),
         methods=sentences("methods"),
         missing=sentences("missing"),
-        figures={key: figure for part in parts for key, figure in part.figures.items()},
-        tables={key: table for part in parts for key, table in part.tables.items()},
-        metrics={key: value for part in parts for key, value in part.metrics.items()},
+        figures={key: figure for topic in topics for key, figure in topic.figures.items()},
+        tables={key: table for topic in topics for key, table in topic.tables.items()},
+        metrics={key: value for topic in topics for key, value in topic.metrics.items()},
     )

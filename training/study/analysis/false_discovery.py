@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from scipy.stats import false_discovery_control
 
-ALPHA = 0.05
+FALSE_DISCOVERY_RATE = 0.05
 """False discovery rate at which a result counts as significant."""
 
 
@@ -29,8 +29,8 @@ class HypothesisTest:
 
     @property
     def significant(self) -> bool:
-        """Whether q is at most `ALPHA`."""
-        return self.q <= ALPHA
+        """Whether q is at most `FALSE_DISCOVERY_RATE`."""
+        return self.q <= FALSE_DISCOVERY_RATE
 
 
 T = TypeVar("T", bound=HypothesisTest)

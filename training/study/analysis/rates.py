@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.rates import ALPHA, exact_interval
+from models.rates import INTERVAL_ALPHA, exact_interval
 
 
 @dataclass(frozen=True)
@@ -37,4 +37,4 @@ def one_sided_bound(n: int) -> float:
     ----------
     Hanley and Lippman-Hand 1983, JAMA 249:1743-1745.
     """
-    return float(1 - ALPHA ** (1 / n))
+    return float(1 - INTERVAL_ALPHA ** (1 / n))

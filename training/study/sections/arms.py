@@ -13,7 +13,7 @@ from training.study.codes import patient_codes
 from training.study.figures.arms import arms_figure
 from training.study.formatting import initial_capital
 from training.study.labels import outcome_label
-from training.study.section import ReportTable, Section, join_parts, write_part
+from training.study.section import ReportTable, Section, join_topics, write_topic
 from training.study.sections.rates import Row
 
 SHARES = ("FMT + ICI", "control", "difference", "95% low", "95% high")
@@ -24,7 +24,7 @@ def arms_section(cohort: Cohort) -> Section:
     """Return the comparison of arms: empty, with what is missing, where the cohort states no arms with a control."""
     comparison = arm_comparison(cohort, patient_codes(cohort))
     if comparison is None:
-        return join_parts("arms", "Arms", [write_part("arms/missing", cohort)])
+        return join_topics("arms", "Arms", [write_topic("arms/missing", cohort)])
     rates = {initial_capital(outcome_label(outcome)): rate for outcome, rate in comparison.response.items()}
     events = {f"Adverse event, grade {grade} or above": rate for grade, rate in comparison.adverse_events.items()}
     tables = {}
@@ -37,8 +37,8 @@ def arms_section(cohort: Cohort) -> Section:
         months = [row for outcome in comparison.survival for row in _month_rows(outcome)]
         tables["arm_survival_at"] = ReportTable(pd.DataFrame(months), ("share", "95% low", "95% high"))
     figures = {"arm_survival": partial(arms_figure, comparison)} if comparison.survival else {}
-    part = write_part("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
-    return join_parts("arms", "Arms", [part])
+    topic = write_topic("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
+    return join_topics("arms", "Arms", [topic])
 
 
 def _rate_row(name: str, rate: RateByArm) -> Row:

@@ -23,7 +23,7 @@ from training.study.analysis.engraftment import (
 )
 from training.study.figures.donors import convergence_figure, distances_figure, engraftment_figure
 from training.study.labels import variant_label
-from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
 OWN, UNRELATED = "own donor", "unrelated donors"
@@ -40,24 +40,24 @@ def donors_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         Of days, fixed before the analysis, the baseline first.
     """
     results = analyse_donors(cohort, windows)
-    parts = [write_part("donors/missing", results)] if isinstance(results, DonorAbsence) else _parts(results)
-    return join_parts("donors", "Donors", parts)
+    parts = [write_topic("donors/missing", results)] if isinstance(results, DonorAbsence) else _topics(results)
+    return join_topics("donors", "Donors", parts)
 
 
-def _parts(results: DonorResults) -> Iterator[Part]:
+def _topics(results: DonorResults) -> Iterator[Topic]:
     yield _convergence(results)
     if isinstance(results.engraftment, EngraftmentAbsence):
-        yield write_part("donors/engraftment_missing", results.engraftment)
+        yield write_topic("donors/engraftment_missing", results.engraftment)
     else:
         yield _engraftment(results, results.engraftment)
 
 
-def _convergence(results: DonorResults) -> Part:
+def _convergence(results: DonorResults) -> Topic:
     convergence = results.convergence
     over_time = pd.DataFrame([_distance_row(distance) for distance in convergence.over_time])
     recipients = pd.DataFrame([_change_row(recipient) for recipient in convergence.recipients])
     sensitivity = pd.DataFrame([_sensitivity_row(result) for result in convergence.sensitivity])
-    return write_part(
+    return write_topic(
         "donors/convergence",
         results,
         figures={
@@ -117,11 +117,11 @@ def _difference(difference: DonorConvergence, heading: str) -> Row:
     }
 
 
-def _engraftment(results: DonorResults, engraftment: EngraftmentResults) -> Part:
+def _engraftment(results: DonorResults, engraftment: EngraftmentResults) -> Topic:
     recipients = pd.DataFrame([_recipient_row(recipient) for recipient in engraftment.recipients])
     estimates = pd.DataFrame([_estimate_row(estimate) for estimate in engraftment.estimates])
     counts = ("", "recipients", "donors", "p")
-    return write_part(
+    return write_topic(
         "donors/engraftment",
         results,
         figures={"engraftment": partial(engraftment_figure, engraftment.recipients)},

@@ -18,7 +18,7 @@ from training.study.analysis.immune_changes import LevelChange, LevelEffect, Lev
 from training.study.analysis.immune_pattern import PatternTest
 from training.study.analysis.immune_peaks import FallAfterPeak, Peak, PeakSummary, Spread, summarise_peaks
 from training.study.figures.immune import changes_figure, trajectories_figure
-from training.study.section import Part, ReportFigure, ReportTable, Section, join_parts, write_part
+from training.study.section import ReportFigure, ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 from training.study.sentences import write_captions
 
@@ -38,38 +38,38 @@ def immune_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Secti
         Of days, fixed before the analysis, the baseline first.
     """
     results = analyse_immune(cohort, windows)
-    parts = [write_part("immune/missing", results)] if isinstance(results, ImmuneAbsence) else _parts(results)
-    return join_parts("immune", "Immune trajectories", parts)
+    topics = [write_topic("immune/missing", results)] if isinstance(results, ImmuneAbsence) else _topics(results)
+    return join_topics("immune", "Immune trajectories", topics)
 
 
-def _parts(results: ImmuneResults) -> Iterator[Part]:
+def _topics(results: ImmuneResults) -> Iterator[Topic]:
     yield _trajectories(results)
     yield _changes(results)
     if results.patterns is not None:
         table = ReportTable(pd.DataFrame([_pattern_row(test) for test in results.patterns]), ("confidence",))
-        yield write_part("immune/pattern", results, tables={"pattern": table} if results.patterns else None)
+        yield write_topic("immune/pattern", results, tables={"pattern": table} if results.patterns else None)
     if results.peaks:
         yield _peaks(results)
     if results.trends:
         table = ReportTable(pd.DataFrame([_trend_row(trend) for trend in results.trends]))
-        yield write_part("immune/trends", results, tables={"trend": table})
-    yield write_part("immune/attribution", results)
+        yield write_topic("immune/trends", results, tables={"trend": table})
+    yield write_topic("immune/attribution", results)
 
 
-def _trajectories(results: ImmuneResults) -> Part:
+def _trajectories(results: ImmuneResults) -> Topic:
     pages = [results.analytes[start : start + PANELS] for start in range(0, len(results.analytes), PANELS)]
     figures = {
         f"trajectories{f'_{number}' if number > 1 else ''}": partial(trajectories_figure, results, page)
         for number, page in enumerate(pages, 1)
     }
-    part = write_part(
+    topic = write_topic(
         "immune/trajectories",
         results,
         tables={"levels": ReportTable(_level_frame(results), supplementary=True)},
         metrics={"analytes": float(results.draws.analytes), "undetected": float(len(results.censored))},
     )
     caption = write_captions("immune/trajectories", results, ["figure_trajectories"])["figure_trajectories"]
-    return replace(part, figures={name: ReportFigure(caption, figure) for name, figure in figures.items()})
+    return replace(topic, figures={name: ReportFigure(caption, figure) for name, figure in figures.items()})
 
 
 def _level_frame(results: ImmuneResults) -> pd.DataFrame:
@@ -87,11 +87,11 @@ def _level_frame(results: ImmuneResults) -> pd.DataFrame:
     )
 
 
-def _changes(results: ImmuneResults) -> Part:
+def _changes(results: ImmuneResults) -> Topic:
     changes = results.changes if results.dated else sorted(results.changes, key=lambda change: change.p)
     plotted = [change for change in results.changes if results.dated or change.patients >= MIN_VISIT_PATIENTS]
     table = ReportTable(pd.DataFrame([_change_row(change) for change in changes]))
-    return write_part(
+    return write_topic(
         "immune/changes",
         results,
         figures={"changes": partial(changes_figure, plotted)} if plotted else None,
@@ -154,11 +154,11 @@ def _step_cells(name: str, change: MeanChange) -> Row:
     return {name: 2**change.estimate, f"{name}, low": 2**change.low, f"{name}, high": 2**change.high}
 
 
-def _peaks(results: ImmuneResults) -> Part:
+def _peaks(results: ImmuneResults) -> Topic:
     peaks = pd.DataFrame([_peak_row(peak, results.codes[peak.patient]) for peak in results.peaks])
     tests = {fall.analyte: fall for fall in results.falls}
     falls = [_fall_row(summary, tests.get(summary.analyte)) for summary in summarise_peaks(results.peaks)]
-    return write_part(
+    return write_topic(
         "immune/peaks",
         results,
         tables={"peaks": ReportTable(peaks, supplementary=True), "falls": ReportTable(pd.DataFrame(falls))},

@@ -9,7 +9,7 @@ import pandas as pd
 from features.cohort import Cohort
 from training.study.analysis.links import Link, LinkEstimate, LinkResults, analyse_links
 from training.study.figures.links import links_figure
-from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
 BEYOND_COURSE = " beyond course"
@@ -19,13 +19,13 @@ BEYOND_COURSE = " beyond course"
 def links_section(cohort: Cohort) -> Section:
     """Return the section of correlations of taxa with analytes within patients."""
     results = analyse_links(cohort)
-    part = write_part("links/missing", results) if results is None else _links(results)
-    return join_parts("links", "Microbe-immune links", [part])
+    topic = write_topic("links/missing", results) if results is None else _links(results)
+    return join_topics("links", "Microbe-immune links", [topic])
 
 
-def _links(results: LinkResults) -> Part:
+def _links(results: LinkResults) -> Topic:
     rows = sorted(results.links, key=lambda link: (link.beyond_course.p, link.taxon))
-    return write_part(
+    return write_topic(
         "links/links",
         results,
         figures={"links": partial(links_figure, results.links)},

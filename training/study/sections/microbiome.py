@@ -18,7 +18,7 @@ from training.study.figures.diversity import SHANNON, diversity_figure
 from training.study.figures.ordination import ordination_figure, paths_figure
 from training.study.figures.taxon_changes import taxon_changes_figure
 from training.study.labels import contrast_label, richness_label
-from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
 MAX_PATHS = 60
@@ -38,15 +38,15 @@ def microbiome_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> S
     """
     results = analyse_microbiome(cohort, windows)
     topics = (_composition, _diversity, _ordination, _groups, _taxa)
-    parts = [write_part("microbiome/missing", results)] if results is None else [topic(results) for topic in topics]
-    return join_parts("microbiome", "Microbiome", parts)
+    parts = [write_topic("microbiome/missing", results)] if results is None else [topic(results) for topic in topics]
+    return join_topics("microbiome", "Microbiome", parts)
 
 
-def _composition(results: MicrobiomeResults) -> Part:
+def _composition(results: MicrobiomeResults) -> Topic:
     composition = results.composition
     frame = pd.DataFrame({"subject": composition.subjects, "time": composition.times})
     taxa = pd.DataFrame(composition.proportions, columns=list(composition.taxa)).assign(other=composition.remainder)
-    return write_part(
+    return write_topic(
         "microbiome/composition",
         results,
         figures={"composition": partial(composition_figure, composition)},
@@ -54,11 +54,11 @@ def _composition(results: MicrobiomeResults) -> Part:
     )
 
 
-def _diversity(results: MicrobiomeResults) -> Part:
+def _diversity(results: MicrobiomeResults) -> Topic:
     richness = richness_label(results.stool.counts)
     labels: dict[Index, str] = {"shannon": SHANNON, "richness": richness}
     rows = [_diversity_row(change, labels[change.index]) for change in results.diversity.changes]
-    return write_part(
+    return write_topic(
         "microbiome/diversity",
         results,
         figures={"diversity": partial(diversity_figure, results.stool, results.diversity, richness)},
@@ -80,19 +80,19 @@ def _diversity_row(change: DiversityChange, label: str) -> Row:
     }
 
 
-def _ordination(results: MicrobiomeResults) -> Part:
+def _ordination(results: MicrobiomeResults) -> Topic:
     figures = {}
     if results.ordinations:
         figures["ordination"] = partial(ordination_figure, results.stool, results.ordinations)
         if len(results.patients) <= MAX_PATHS:
             coordinates = results.ordinations["Bray-Curtis"]
             figures["paths"] = partial(paths_figure, results.stool, coordinates, results.patients, results.donors_of)
-    return write_part("microbiome/ordination", results, figures=figures)
+    return write_topic("microbiome/ordination", results, figures=figures)
 
 
-def _groups(results: MicrobiomeResults) -> Part:
+def _groups(results: MicrobiomeResults) -> Topic:
     table = ReportTable(pd.DataFrame([_group_row(test) for test in results.community_tests]))
-    return write_part("microbiome/groups", results, tables={"groups": table} if results.community_tests else None)
+    return write_topic("microbiome/groups", results, tables={"groups": table} if results.community_tests else None)
 
 
 def _group_row(test: CommunityTest) -> Row:
@@ -111,12 +111,12 @@ def _group_row(test: CommunityTest) -> Row:
     }
 
 
-def _taxa(results: MicrobiomeResults) -> Part:
+def _taxa(results: MicrobiomeResults) -> Topic:
     changes = results.taxon_changes
     if not changes:
-        return write_part("microbiome/taxa_missing", results)
+        return write_topic("microbiome/taxa_missing", results)
     frame = pd.DataFrame([_taxon_row(change) for change in changes])
-    return write_part(
+    return write_topic(
         "microbiome/taxa",
         results,
         figures={"taxa": partial(taxon_changes_figure, changes[:DRAWN_CHANGES])},

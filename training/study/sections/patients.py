@@ -28,7 +28,7 @@ from training.study.figures.survival import survival_figure
 from training.study.figures.swimmer import swimmer_figure
 from training.study.formatting import initial_capital, median_text, months_text
 from training.study.labels import criteria_label, drug_label, outcome_label
-from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
 
 _EVENT_COLUMNS = {"overall_survival": "died", "progression_free_survival": "progressed or died"}
@@ -39,11 +39,11 @@ _RATE_METRICS = {"objective_response": "orr", "disease_control": "dcr"}
 def patients_section(cohort: Cohort) -> Section:
     """Return Table 1, exposure, courses, survival, response and measures of a cohort's patients."""
     codes = patient_codes(cohort)
-    parts = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _measures)
-    return join_parts("patients", "Patients and outcomes", [part(cohort, codes) for part in parts])
+    topics = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _measures)
+    return join_topics("patients", "Patients and outcomes", [topic(cohort, codes) for topic in topics])
 
 
-def _characteristics(cohort: Cohort, codes: Codes) -> Part:
+def _characteristics(cohort: Cohort, codes: Codes) -> Topic:
     result = characteristics_result(cohort, codes)
     tables = {}
     if result.summaries:
@@ -52,7 +52,7 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Part:
     if len(rows.columns):
         rows.insert(0, "patient", list(codes.values()))
         tables["patients"] = ReportTable(rows.reset_index(drop=True))
-    return write_part("patients/characteristics", result, tables=tables, metrics={"patients": float(result.n)})
+    return write_topic("patients/characteristics", result, tables=tables, metrics={"patients": float(result.n)})
 
 
 def table_one(summaries: tuple[CharacteristicSummary, ...]) -> pd.DataFrame:
@@ -94,7 +94,7 @@ def _integers(values: pd.Series[Any]) -> pd.Series[Any]:
     return values.astype("Int64") if is_whole else values
 
 
-def _exposure(cohort: Cohort, codes: Codes) -> Part:
+def _exposure(cohort: Cohort, codes: Codes) -> Topic:
     result = exposure_result(cohort, codes)
     tables = {}
     rows = _exposure_rows(result, codes)
@@ -105,7 +105,7 @@ def _exposure(cohort: Cohort, codes: Codes) -> Part:
         tables["transplants"] = ReportTable(result.transplant_rows, supplementary=True)
     if result.drug_rates:
         tables["medications"] = ReportTable(result.medication_rows, supplementary=True)
-    return write_part("patients/exposure", result, tables=tables)
+    return write_topic("patients/exposure", result, tables=tables)
 
 
 def _exposure_rows(result: ExposureResult, codes: Codes) -> pd.DataFrame:
@@ -128,16 +128,16 @@ def _spans(drugs: pd.DataFrame) -> str:
     return "; ".join(f"{name} {span}" for name, span in zip(drugs["name"], spans, strict=True))
 
 
-def _courses(cohort: Cohort, codes: Codes) -> Part:
+def _courses(cohort: Cohort, codes: Codes) -> Topic:
     result = course_result(cohort, codes)
     figures = {} if result.last_day.empty else {"swimmer": partial(swimmer_figure, result)}
-    return write_part("patients/course", result, figures=figures)
+    return write_topic("patients/course", result, figures=figures)
 
 
-def _survival(cohort: Cohort, codes: Codes) -> Part:
+def _survival(cohort: Cohort, codes: Codes) -> Topic:
     result = survival_result(cohort, codes)
     if not result.outcomes:
-        return write_part("patients/survival", result)
+        return write_topic("patients/survival", result)
     tables = {"survival": ReportTable(pd.DataFrame([_median_row(survival) for survival in result.outcomes]))}
     at_months = [row for survival in result.outcomes for row in _month_rows(survival)]
     if at_months:
@@ -149,7 +149,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Part:
         if np.isfinite(survival.median.value):
             metrics[f"{short_name}_median_months"] = survival.median.value / MONTH
     figures = {"survival": partial(survival_figure, result)}
-    return write_part("patients/survival", result, figures=figures, tables=tables, metrics=metrics)
+    return write_topic("patients/survival", result, figures=figures, tables=tables, metrics=metrics)
 
 
 def _median_row(survival: OutcomeSurvival) -> Row:
@@ -178,15 +178,15 @@ def _month_rows(survival: OutcomeSurvival) -> list[Row]:
     ]
 
 
-def _response(cohort: Cohort, codes: Codes) -> Part:
+def _response(cohort: Cohort, codes: Codes) -> Topic:
     result = response_result(cohort, codes)
     if not result.rates:
-        return write_part("patients/response", result)
+        return write_topic("patients/response", result)
     counts = pd.DataFrame({criteria_label(str(name)): result.best[name].value_counts() for name in result.best})
     counts = counts.reindex([*RECIST, ""]).dropna(how="all").fillna(0).astype(int)
     counts.insert(0, "best response", [response or "not assessed" for response in counts.index])
     rates = [row for rate in result.rates for row in _response_rows(rate)]
-    return write_part(
+    return write_topic(
         "patients/response",
         result,
         tables={
@@ -207,11 +207,11 @@ def _response_rows(rate: ResponseRate) -> list[Row]:
     return rows
 
 
-def _lesions(cohort: Cohort, codes: Codes) -> Part:
+def _lesions(cohort: Cohort, codes: Codes) -> Topic:
     result = lesion_result(cohort, codes)
     if not result.n:
-        return write_part("patients/lesions", result)
-    return write_part(
+        return write_topic("patients/lesions", result)
+    return write_topic(
         "patients/lesions",
         result,
         figures={
@@ -222,13 +222,13 @@ def _lesions(cohort: Cohort, codes: Codes) -> Part:
     )
 
 
-def _measures(cohort: Cohort, codes: Codes) -> Part:
+def _measures(cohort: Cohort, codes: Codes) -> Topic:
     result = measures_result(cohort, codes)
     if not result.measures:
-        return write_part("patients/measures", result)
+        return write_topic("patients/measures", result)
     table = pd.DataFrame([_measure_row(measure) for measure in result.measures])
     figures = {"measures": partial(measures_figure, result.rows)}
-    return write_part("patients/measures", result, figures=figures, tables={"measures": ReportTable(table)})
+    return write_topic("patients/measures", result, figures=figures, tables={"measures": ReportTable(table)})
 
 
 def _measure_row(measure: MeasureChange) -> Row:

@@ -23,7 +23,7 @@ from training.study.analysis.stopping import LIMIT, stopping_result
 from training.study.codes import Codes, patient_codes
 from training.study.figures.adverse_events import boundary_figure, incidence_figure, terms_figure
 from training.study.labels import grade_label
-from training.study.section import Part, ReportTable, Section, join_parts, write_part
+from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
 
 _INFECTION_COLUMNS = ["patient", "term", "grade", "day", "organism", "attribution"]
@@ -40,31 +40,31 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
     """
     codes, recorded = patient_codes(cohort), treatment_events(cohort)
     if recorded is None:
-        return join_parts("safety", "Safety", [_flags(cohort, codes)])
+        return join_topics("safety", "Safety", [_flags(cohort, codes)])
     parts = (
         _grades(recorded.rows, len(codes)),
         _terms(recorded.rows, codes),
         _causes(recorded.rows, codes),
         _incidence(cohort, codes),
-        write_part("safety/preceding", recorded),
+        write_topic("safety/preceding", recorded),
         _stopping(recorded.rows, len(codes), limit),
     )
-    return join_parts("safety", "Safety", parts)
+    return join_topics("safety", "Safety", parts)
 
 
-def _flags(cohort: Cohort, codes: Codes) -> Part:
+def _flags(cohort: Cohort, codes: Codes) -> Topic:
     toxicity = published_toxicity(cohort, codes)
     rows = [
         rate_row(f"immune-related adverse event, {grade_label(grade)}, as published", rate)
         for grade, rate in toxicity.rates.items()
     ]
     tables = {"grades": ReportTable(pd.DataFrame(rows), RATE_COLUMNS)} if rows else {}
-    return write_part("safety/flags", toxicity, tables=tables)
+    return write_topic("safety/flags", toxicity, tables=tables)
 
 
-def _grades(events: pd.DataFrame, n: int) -> Part:
+def _grades(events: pd.DataFrame, n: int) -> Topic:
     rates = grade_rates(events, n)
-    return write_part(
+    return write_topic(
         "safety/grades",
         rates,
         tables={"grades": ReportTable(pd.DataFrame(_grade_rows(rates)), RATE_COLUMNS)},
@@ -80,15 +80,15 @@ def _grade_rows(rates: GradeRates) -> list[Row]:
     ]
 
 
-def _terms(events: pd.DataFrame, codes: Codes) -> Part:
+def _terms(events: pd.DataFrame, codes: Codes) -> Topic:
     terms = event_terms(events, codes)
     if terms.counts is None:
-        return write_part("safety/terms", terms)
+        return write_topic("safety/terms", terms)
     counts = pd.concat([worst_grades(events), terms.counts])
     table = counts.rename(columns=lambda grade: f"grade {grade}").reset_index(names="term")
     table["patients"] = counts.sum(axis=1).to_numpy()
     table["share"] = table["patients"] / terms.n
-    return write_part(
+    return write_topic(
         "safety/terms",
         terms,
         figures={"adverse_events": partial(terms_figure, terms.counts, terms.n)},
@@ -96,7 +96,7 @@ def _terms(events: pd.DataFrame, codes: Codes) -> Part:
     )
 
 
-def _causes(events: pd.DataFrame, codes: Codes) -> Part:
+def _causes(events: pd.DataFrame, codes: Codes) -> Topic:
     causes = event_causes(events, codes)
     tables = {}
     if causes.attribution:
@@ -107,13 +107,13 @@ def _causes(events: pd.DataFrame, codes: Codes) -> Part:
         tables["attribution"] = ReportTable(pd.DataFrame(rows), RATE_COLUMNS)
     if len(causes.infections):
         tables["infections"] = ReportTable(causes.infections[_INFECTION_COLUMNS])
-    return write_part("safety/causes", causes, tables=tables)
+    return write_topic("safety/causes", causes, tables=tables)
 
 
-def _incidence(cohort: Cohort, codes: Codes) -> Part:
+def _incidence(cohort: Cohort, codes: Codes) -> Topic:
     result = incidence_result(cohort, codes)
     rows = [_incidence_row(row) for row in result.by_day]
-    return write_part(
+    return write_topic(
         "safety/incidence",
         result,
         figures={"cumulative_incidence": partial(incidence_figure, result)} if result.first_events else {},
@@ -134,10 +134,10 @@ def _incidence_row(row: IncidenceAtDay) -> Row:
     }
 
 
-def _stopping(events: pd.DataFrame, n: int, limit: float) -> Part:
+def _stopping(events: pd.DataFrame, n: int, limit: float) -> Topic:
     result = stopping_result(events, n, limit)
     steps = pd.DataFrame(result.boundary.steps(), columns=["stop if at least", "from patient", "to patient"])
-    return write_part(
+    return write_topic(
         "safety/stopping",
         result,
         figures={"stopping_boundary": partial(boundary_figure, result)},

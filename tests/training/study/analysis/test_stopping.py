@@ -13,7 +13,7 @@ from scipy.integrate import quad
 from scipy.stats import beta
 
 from training.study.analysis.stopping import above_limit, operating_characteristics, stopping_boundary, stopping_result
-from training.study.section import write_part
+from training.study.section import write_topic
 
 
 def test_the_posterior_is_the_likelihood_times_the_prior():
@@ -53,4 +53,4 @@ def test_operating_characteristics_agree_with_the_enumeration_of_all_trials(rate
 
 def test_with_one_patient_no_number_stops_a_trial():
     result = stopping_result(pd.DataFrame({"patient": ["a"], "grade": [3.0]}), 1)
-    assert "of 1 patient no number would stop the trial" in write_part("safety/stopping", result).summary[0]
+    assert "of 1 patient no number would stop the trial" in write_topic("safety/stopping", result).summary[0]

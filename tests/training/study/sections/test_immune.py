@@ -14,7 +14,7 @@ from features.trajectories import WINDOWS, Trajectories
 from taxokine.simulation import simulate_trial
 from training.drawing import DONOR_COLOUR
 from training.study.analysis.immune import analyse_trajectories
-from training.study.section import write_part
+from training.study.section import write_topic
 from training.study.sections.immune import immune_section
 
 
@@ -108,7 +108,7 @@ def test_the_summary_counts_the_changes_of_few_patients():
     rows = blood(np.random.default_rng(1), 12)
     rows = rows[(rows["time"] < 90) | rows["patient"].isin(["p00", "p01", "p02", "p03"])]
     results = analyse_trajectories(Trajectories(rows, "day_fmt", True, "pg/mL"), WINDOWS, {}, comparator=False)
-    summary = write_part("immune/changes", results).summary
+    summary = write_topic("immune/changes", results).summary
     assert summary[-1].startswith("1 of the 2 changes are of fewer than 6 patients")
 
 
