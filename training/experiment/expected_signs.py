@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 RESPONSE_SIGNS = {
-    # Dall'Olio et al. 2020, Lung Cancer 145:95-104; Diem et al. 2016, British Journal of Cancer 114:256-261; Gershenwald
-    # et al. 2017, CA 67:472-492.
+    # Dall'Olio et al. 2020, Lung Cancer 145:95-104; Diem et al. 2016, British Journal of Cancer 114:256-261;
+    # Gershenwald et al. 2017, CA 67:472-492.
     "ecog": -1,
     "ldh": -1,
     "stage=IV": -1,

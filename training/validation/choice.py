@@ -70,7 +70,7 @@ def select(
         margin = np.full(len(task.y), np.nan)
         for train, test in inner:
             margin[test] = grids[grid_key(task.config, family, train, fold)][task.config.blocks][0, test]
-        return _calibrated_average(y, margin[rows], strata)
+        return calibrate_average(y, margin[rows], strata)
     groups = [np.searchsorted(rows, test) for _, test in inner]
     points, crossed, spreads = [], [], []
     for part in parts:
@@ -95,7 +95,7 @@ def uncalibrated(task: ValidationTask, fold: Fold) -> Choice:
     return Choice((0,), np.ones(1), Calibration(1.0, intercept), np.zeros(0), np.zeros(0))
 
 
-def _calibrated_average(y: Vector, margin: Vector, strata: Positions) -> Choice:
+def calibrate_average(y: Vector, margin: Vector, strata: Positions) -> Choice:
     """Return the calibration of an average on its inner held-out log-odds, (n_calibration,)."""
     # The slope of log-odds in standard deviations; constant log-odds have slope 0.
     spread = float(within_spread(margin[None], strata)[0])
