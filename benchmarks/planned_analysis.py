@@ -41,7 +41,7 @@ PERMUTATIONS = 199
 COVARIATES = "clinical covariates alone"
 HEADER = (
     "pipeline|served AUROC (95%)|margin's AUROC|Brier − prevalence's|worst AUROC, without|gain over covariates (95%)|"
-    "worst gain, without|conditional p|"
+    "worst gain, without|conditional p"
 )
 EXPERIMENTS = (
     Experiment(
