@@ -258,10 +258,13 @@ class _OutcomeQuestion:
     def _drivers(self, now: Matrix, draws: Matrix) -> tuple[DriverTaxon, ...]:
         predictor = self.served.model.predictor
         change = predictor.contributions(draws)[0].mean(axis=0) - predictor.contributions(now)[0][0]
-        order = np.argsort(-np.abs(change), kind="stable").tolist()
-        features = self._encoder.features_
-        moved_taxa = [i for i in order if features[i].block == "taxa" and change[i] != 0]
-        return tuple(DriverTaxon(features[i].name, float(change[i])) for i in moved_taxa[:N_DRIVERS])
+        # One taxon may be several features, such as its log-ratio and its presence.
+        by_taxon: dict[str, float] = {}
+        for feature, share in zip(self._encoder.features_, change.tolist(), strict=True):
+            if feature.block == "taxa":
+                by_taxon[feature.name] = by_taxon.get(feature.name, 0.0) + share
+        largest = sorted(by_taxon.items(), key=lambda item: -abs(item[1]))
+        return tuple(DriverTaxon(name, share) for name, share in largest[:N_DRIVERS] if share)
 
 
 def _taxa_models(models: Mapping[str, Sequence[ServedModel]], candidate: Candidate) -> list[ServedModel]:

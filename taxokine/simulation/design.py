@@ -96,6 +96,9 @@ class Trial:
         analyte.
     assay_sd : float
         SD of repeated measurements of one analyte.
+    best_donor : float
+        SDs of hosts by which the first donor has more of the taxa `above` the balance of response, and less of those
+        below it; at 0 no donor is better than another but by chance.
     engraftment, engraftment_days : float
         Mean share of the donor's stool in the long run, in (0, 1), and the time constant.
     rise_days, fall_days : float
@@ -141,6 +144,7 @@ class Trial:
     centre_shift: float = 0.3
     assay_shift: float = 0.1
     assay_sd: float = 0.15
+    best_donor: float = 0.0
     engraftment: float = 0.5
     engraftment_days: float = 10.0
     rise_days: float = 4.0

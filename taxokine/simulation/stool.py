@@ -84,12 +84,15 @@ def log_abundances(trial: Trial, rng: np.random.Generator) -> Matrix:
     curve = _species_curve(trial)
     shape = trial.n_patients + trial.n_donors, trial.n_taxa
     deviation = rng.standard_normal(shape)
-    for balance in trial.causes.balances.values():
+    for guild in trial.causes.balances.values():
         guild_axis = math.sqrt(trial.guild) * rng.standard_normal((shape[0], 1))
-        for side, sign in ((_positions(trial, balance.above), 1), (_positions(trial, balance.below), -1)):
+        for side, sign in ((_positions(trial, guild.above), 1), (_positions(trial, guild.below), -1)):
             deviation[:, side] = math.sqrt(1 - trial.guild) * deviation[:, side] + sign * guild_axis
     log = trial.species_sd * curve + trial.host_sd * deviation
     log[trial.n_patients :] += trial.donor_shift * rng.standard_normal(trial.n_taxa)
+    balance = trial.causes.balances["response_balance"]
+    log[trial.n_patients, _positions(trial, balance.above)] += trial.best_donor * trial.host_sd
+    log[trial.n_patients, _positions(trial, balance.below)] -= trial.best_donor * trial.host_sd
     present = rng.random(shape) < ndtr(curve - 0.4)
     present[:, : len(GENERA)] = True
     return np.where(present, log, -np.inf)
