@@ -16,7 +16,8 @@ from features.arrays import Mask
 from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
-from features.taxon_names import canonical_name
+from features.non_taxa import non_microbe, unexplained
+from features.taxon_names import canonical_name, lineage_of
 from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.encoder import BlockEncoder, absent
 
@@ -122,10 +123,12 @@ class ModelInput:
 def closed_proportions(profile: StoolProfile) -> dict[str, float]:
     """Return a profile's proportions by canonical taxon name, closed to 1.
 
+    As in training, what is of no microbe (UNCLASSIFIED, organelles, hosts) is no part of the whole.
+
     Raises
     ------
     InputError
-        An abundance is negative or too large, no taxon was detected, two names mean one taxon, or the sum contradicts
+        An abundance is negative or too large, no microbe was detected, two names mean one taxon, or the sum contradicts
         the unit.
     """
     abundances: dict[str, float] = {}
@@ -150,7 +153,16 @@ def closed_proportions(profile: StoolProfile) -> dict[str, float]:
         )
     if profile.unit == "percent" and total <= 1.02 and len(abundances) > 1:
         raise InputError(f"taxa.values sum to {total:.6g}: they look like proportions; send unit 'proportions'")
-    return {name: value / total for name, value in abundances.items()}
+    microbes = {_canonical_name(name): value for name, value in profile.values.items() if _is_microbe(name)}
+    microbial_total = math.fsum(microbes.values())
+    if microbial_total <= 0:
+        raise InputError("taxa.values: no microbe has an abundance above 0, only what is unassigned, or of hosts")
+    return {name: value / microbial_total for name, value in microbes.items()}
+
+
+@lru_cache(maxsize=2**14)
+def _is_microbe(name: str) -> bool:
+    return not unexplained(name) and non_microbe(lineage_of(name)) is None
 
 
 def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, str]) -> ModelInput:

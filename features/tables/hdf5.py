@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError
-from features.tables.name_lengths import check_lengths
+from features.tables.names import check_names
 
 MAX_BYTES = 8 * 2**30
 """Bytes of all that a file holds, unpacked."""
@@ -56,7 +56,7 @@ def check_biom(path: Path, content: bytes, *, max_bytes: int = MAX_BYTES, max_ce
                 )
             for axis in _AXES:
                 # biom-format pads every id to the longest.
-                check_lengths(path, file[f"{axis}/ids"][:].tolist())
+                check_names(path, file[f"{axis}/ids"][:].tolist())
             for axis, other in zip(_AXES, reversed(_AXES), strict=True):
                 _check_matrix(path, file[f"{axis}/matrix"], n_ids[axis], n_ids[other])
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, RecursionError) as error:

@@ -19,7 +19,7 @@ from features.tables.decimals import (
 )
 from features.tables.delimited import Row, find_delimiter, read_rows, unequal_length
 from features.tables.encoding import find_encoding, open_text
-from features.tables.name_lengths import check_lengths
+from features.tables.names import check_names
 from features.tables.workbook import is_workbook, read_workbook
 
 ROW_NAME = "row_name"
@@ -201,7 +201,7 @@ def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[R
         names.pop()
     if len(names) > MAX_COLUMNS:
         raise _too_wide(path, header.line, f"{len(names):,}")
-    check_lengths(path, names, header.line)
+    check_names(path, names, header.line)
     body = [row for row in sample if not _is_comment(row)]
     if _is_short(path, header, names, body):
         names = [ROW_NAME, *names]
@@ -270,7 +270,7 @@ def _checked_rows(path: Path, layout: Layout, n_columns: int, rows: Iterator[Row
         if _is_comment(row):
             continue
         cells = row.cells
-        check_lengths(path, cells[:1], row.line)
+        check_names(path, cells[:1], row.line)
         if len(cells) != n_columns:
             cells = _trimmed(path, row, n_columns)
         if layout.decimal_mark == ",":

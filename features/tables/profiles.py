@@ -19,7 +19,7 @@ from features.tables.delimited import Row
 from features.tables.encoding import MAX_RATIO, MAX_UNPACKED_AT_ANY_RATIO
 from features.tables.hdf5 import check_biom
 from features.tables.layout import open_table
-from features.tables.name_lengths import check_lengths
+from features.tables.names import check_names
 from features.tables.taxa_layouts import clade_string_of_ranks, find_rank_columns, find_taxonomy_column
 from features.tables.workbook import is_workbook
 from features.taxon_names import is_clade_string
@@ -111,7 +111,7 @@ def _parse_json(path: Path, content: bytes) -> Table:
         shape = (len(fields["rows"]), len(fields["columns"]))
         if tuple(fields["shape"]) != shape:
             raise ValueError(f"its shape is stated as {fields['shape']}, but it has {shape} rows and columns")
-        check_lengths(path, (str(entry["id"]) for entry in (*fields["rows"], *fields["columns"])))
+        check_names(path, (str(entry["id"]) for entry in (*fields["rows"], *fields["columns"])))
         return Table.from_json(fields)
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError, BiomException) as error:
         raise FileError(

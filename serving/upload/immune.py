@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import NamedTuple
 
 from pydantic import JsonValue
@@ -33,6 +34,9 @@ from serving.upload.training_columns import TrainingRange
 
 MAX_SWAPPED = 0.5
 """Share of the comparable analytes that fit the training range only in another unit, above which no model predicts."""
+
+MAX_MEASUREMENTS = 20_000
+"""The most measurements of a blood draw; the largest panels of proteins have about 11,000."""
 
 _VALUE = "a number of at least zero, '<limit', '>limit', 'OOR<', 'OOR>' or nothing"
 _VALUE_ADVICE = "Correct it. Write a laboratory's code for below range as 'OOR<', for above range as 'OOR>'."
@@ -86,6 +90,7 @@ def read_measurements(report: Report, file: StoredFile) -> list[JsonValue]:
     check_file_kind("immune", report, file)
     export = read_immune_export(file.path)
     table = draft_row_filter(export.table).sheet
+    _check_size(table, file)
     check_one_patient(table, file)
     columns = {column: split_name_and_unit(column)[0] for column in table.header}
     is_long = all(names_matching(columns.values(), pattern) for pattern in (ANALYTE_COLUMN, VALUE_COLUMN))
@@ -96,8 +101,9 @@ def read_measurements(report: Report, file: StoredFile) -> list[JsonValue]:
     report.interpret("file", "table of immune measurements", note, file.name)
     if n_left_out := export.n_control_rows + len(export.table.rows) - len(table.rows):
         report.interpret("file", f"{n_left_out} rows of controls", "left out: no samples", file.name)
-    recognised = [cell for cell in cells if report.training.is_analyte(cell.analyte)]
-    if unknown := [cell for cell in cells if cell not in recognised]:
+    is_known = [report.training.is_analyte(cell.analyte) for cell in cells]
+    recognised = list(compress(cells, is_known))
+    if unknown := [cell for cell, known in zip(cells, is_known, strict=True) if not known]:
         requirement = f"names such as {', '.join(sorted(report.training.units)[:5]) or 'IL-6'}"
         advice = "Ignored; correct the names of those that are analytes."
         observed = _abridge([cell.analyte for cell in unknown])
@@ -106,6 +112,14 @@ def read_measurements(report: Report, file: StoredFile) -> list[JsonValue]:
         advice = "Name the analytes in a column or in the header."
         raise UnreadableFile("no_analyte", "no known analyte", DESCRIPTIONS["immune"], advice, file=file.name)
     return _usable_measurements(report, file, _read_cells(report, file, recognised))
+
+
+def _check_size(table: TextTable, file: StoredFile) -> None:
+    n_measurements = max(len(table.rows), len(table.header))
+    if n_measurements > MAX_MEASUREMENTS:
+        advice = "Upload the measurements of this patient's blood draw only."
+        observed, requirement = f"{n_measurements:,} measurements", f"at most {MAX_MEASUREMENTS:,}"
+        raise UnreadableFile("too_large", observed, requirement, advice, file=file.name)
 
 
 def _long_cells(table: TextTable, columns: Mapping[str, str]) -> list[_MeasurementCell]:

@@ -75,12 +75,19 @@ def audit_report(findings: Sequence[Finding], *, full: bool = False) -> Iterator
 
 
 def findings_table(findings: Sequence[Finding]) -> pd.DataFrame:
-    """Return a row for each patient, sample, taxon or key that a finding names; one for a finding that names none."""
+    """Return a row for each patient, sample, taxon or key that a finding names; one for a finding that names none.
+
+    A text that a spreadsheet would run as a formula, as a sample named "=1+1", begins with an apostrophe.
+    """
     import pandas as pd
 
     columns = ["severity", "code", "cohort", "row", "description", "consequence", "remedy"]
     rows = [{**vars(finding), "row": row} for finding in findings for row in finding.rows or ("",)]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=columns).map(_without_formula)
+
+
+def _without_formula(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def table_report(table: FeatureTable) -> Iterator[RenderableType]:

@@ -59,6 +59,13 @@ def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> Non
     assert closed_proportions(profile) == pytest.approx({"a": 0.25, "b": 0.75})
 
 
+@pytest.mark.parametrize("unit", ["counts", "percent"])
+def test_what_is_no_microbe_is_no_part_of_the_whole_as_in_training(unit: Any) -> None:
+    values = {"UNCLASSIFIED": 30, "d__Bacteria;o__Rickettsiales;f__Mitochondria": 10, "Homo sapiens": 20, "a": 10}
+    profile = StoolProfile({**values, "Blautia_wexlerae": 30}, unit)
+    assert closed_proportions(profile) == pytest.approx({"a": 0.25, "Blautia_wexlerae": 0.75})
+
+
 @pytest.mark.parametrize(
     ("values", "unit", "message"),
     [
@@ -73,6 +80,7 @@ def test_every_unit_closes_to_the_same_proportions(profile: StoolProfile) -> Non
         ({"a": 1e300, "b": 1e300}, "counts", "from 0"),
         ({"a": 10**400}, "counts", "from 0"),
         ({"a": 0.0, "b": 0.0}, "percent", "no taxon has an abundance above 0"),
+        ({"UNCLASSIFIED": 60.0, "k__Animalia|s__Homo_sapiens": 40.0}, "percent", "no microbe has an abundance above 0"),
         ({}, "percent", "no taxon has an abundance above 0"),
         ({"s__Alpha one": 0.5, "Alpha_one": 0.5}, "proportions", "each taxon once"),
         ({"k__B|g__Alpha|s__Alpha_one": 0.0, "Alpha one": 0.5}, "proportions", "Alpha_one"),

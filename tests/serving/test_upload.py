@@ -709,3 +709,15 @@ def test_no_file_remains_on_the_disk(
 
 def test_no_file_at_all(models: Models) -> None:
     assert kinds(understand({}, Form(), models)) == ["empty"]
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_more_measurements_than_a_blood_draw_has_are_refused(is_wide: bool) -> None:
+    names = [f"IL-{i}" for i in range(1, 20_003)]
+    long = "analyte,value,unit\n" + "".join(f"{name},1,pg/mL\n" for name in names)
+    wide = ",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n"
+    file = UploadedFile("blood.csv", (wide if is_wide else long).encode())
+    (problem,) = understand({"immune": file}, Form(), {}).problems
+    assert (problem.kind, problem.observed, problem.requirement) == (
+        "too_large", "20,002 measurements", "at most 20,000"
+    )  # fmt: skip

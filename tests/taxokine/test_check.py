@@ -6,7 +6,7 @@ from click.testing import CliRunner, Result
 
 from features.audit import Finding
 from taxokine.cli import main
-from taxokine.reports.cohorts import audit_report
+from taxokine.reports.cohorts import audit_report, findings_table
 from taxokine.simulation import simulate_trial
 
 
@@ -76,3 +76,9 @@ def test_every_row_of_the_findings_is_named_and_written(trial: Path, tmp_path: P
     findings = pd.read_csv(out)
     assert findings.loc[findings["code"] == "empty-sample", "row"].tolist() == samples
     assert set(findings["severity"]) >= {"error", "note"}
+
+
+def test_no_cell_of_the_findings_is_a_formula_of_a_spreadsheet() -> None:
+    names = ("=cmd|'/c calc'!A0", "+1", "-1", "@SUM(1)", "\t=1", "S-1")
+    table = findings_table([Finding("b", "warning", "first", names, "what", "why", "do")])
+    assert table["row"].tolist() == ["'=cmd|'/c calc'!A0", "'+1", "'-1", "'@SUM(1)", "'\t=1", "S-1"]

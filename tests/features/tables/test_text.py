@@ -14,7 +14,7 @@ from features.tables.text import TextTable, finite_numbers, read_text_table
 
 Read = Callable[..., TextTable]
 CELLS = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="#0123456789")
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs"], exclude_characters="#0123456789")
     | st.sampled_from("\n\t;"),
     max_size=6,
 )
@@ -182,3 +182,12 @@ def test_rows_are_kept_by_the_cells_of_columns(read: Read) -> None:
         table.keep_rows({"type": ["CONTROL"], "qc": ["WARN"]})
     with pytest.raises(FileError, match="there is no column 'kind'"):
         table.keep_rows({"kind": ["SAMPLE"]})
+
+
+@pytest.mark.parametrize("content", ["id,age\nP\u200b1,3\n", "id,a\u202ege\nP1,3\n", "id,age\nP\u00ad1,3\n"])
+def test_characters_that_are_not_seen_are_refused_in_names(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(FileError, match=r"characters that are not seen, U\+(200B|202E|00AD); expected none") as caught:
+        read_text_table(path)
+    assert caught.value.row in (1, 2)
