@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from features.cohort import read_cohort
 from features.landmark import LandmarkSpec, landmark_table
+from features.patient_course import PatientCourse, patient_courses
 from features.settings import settings
 from models.batch import cohort_donors, table_candidates
 from models.donors import DonorStool
@@ -47,11 +48,14 @@ class Patient:
     baseline : int
         Index of the visit that predictions use by default: the last sample up to the landmark, as in training, or the
         first visit where no sample is that early.
+    course : PatientCourse
+        Treatments, and distance to the own donor and immune markers over time.
     """
 
     id: str
     visits: tuple[Visit, ...]
     baseline: int
+    course: PatientCourse
 
 
 @dataclass(frozen=True)
@@ -119,12 +123,13 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
         else:
             label = f"sample {len(patient_visits) + 1}" if math.isnan(number) else f"visit {number:g}"
         patient_visits.append(Visit(label, float(day) if has_day else None, at_landmark.get(sample, candidate)))
+    courses = patient_courses(source)
     return Clinic(
         name=source.name,
         title=source.manifest.title,
         clock=clock.name,
         last_day=landmark if clock.latest_sample is None else min(landmark, clock.latest_sample),
         simulated=source.manifest.simulated,
-        patients={name: Patient(name, tuple(visits[name]), baseline.get(name, 0)) for name in visits},
+        patients={name: Patient(name, tuple(visits[name]), baseline.get(name, 0), courses[name]) for name in visits},
         donors=cohort_donors(source),
     )

@@ -56,6 +56,8 @@ class OutcomeVerdict:
     rate : float or None
         Rate in the training cohorts.
     strength : Strength
+    without_transplants : bool
+        Whether the patient received a transplant, and the model learnt from no patient who did.
     unseen : bool
         Whether the evidence comes from held-out cohorts, not only from held-out patients of the training cohorts.
     beats_chance : bool or None
@@ -68,6 +70,7 @@ class OutcomeVerdict:
     similar: EventRate | None
     rate: float | None
     strength: Strength
+    without_transplants: bool
     unseen: bool
     beats_chance: bool | None
     driver: Driver | None
@@ -79,6 +82,8 @@ def outcome_verdict(
     rate: float | None,
     evidence: Evidence,
     waterfall: Waterfall | None,
+    *,
+    is_recipient: bool = False,
 ) -> OutcomeVerdict:
     """Return the verdict on one predicted outcome.
 
@@ -96,6 +101,8 @@ def outcome_verdict(
     evidence : Evidence
     waterfall : Waterfall or None
         None where the model abstains.
+    is_recipient : bool
+        Whether the patient received a fecal transplant.
     """
     chance: Chance
     if probability is None or waterfall is None:
@@ -113,6 +120,7 @@ def outcome_verdict(
         similar=similar if distinct else None,
         rate=rate,
         strength=_strength(evidence),
+        without_transplants=is_recipient and _without_transplants(evidence),
         unseen=evidence.scheme == "loco",
         beats_chance=evidence.beats_chance,
         driver=_driver(waterfall) if distinct and waterfall else None,
@@ -128,6 +136,14 @@ def is_indistinct(waterfall: Waterfall) -> bool:
     """Return whether no group of features moves the probability by `MIN_CHANGE`, nor all of them by twice as much."""
     total = abs(waterfall.stop - waterfall.start)
     return total < 2 * MIN_CHANGE and all(abs(step.change) < MIN_CHANGE for step in waterfall.steps)
+
+
+def _without_transplants(evidence: Evidence) -> bool:
+    """Return whether day 0 of no training cohort is a transplant; False for old bundles, which keep no cohorts."""
+    transplant = [
+        cohort.clock == "day_fmt" or "transplant" in cohort.index_event.casefold() for cohort in evidence.cohorts
+    ]
+    return bool(transplant) and not any(transplant)
 
 
 def _strength(evidence: Evidence) -> Strength:

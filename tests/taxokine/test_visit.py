@@ -196,8 +196,10 @@ def test_contributions_unfold_and_visits_have_a_course(page, address):
     for details in page.locator("details").all():
         details.evaluate("element => element.open = true")
     no_serious_barrier(page)
-    assert page.get_by_role("heading", name="Over the visits").is_visible()
-    page.get_by_role("navigation", name="Visits").get_by_role("link").nth(1).click()
+    assert page.get_by_role("heading", name="The course").is_visible()
+    visits = page.get_by_role("navigation", name="Visits")
+    visits.get_by_label("Stool sample of").select_option("1")
+    visits.get_by_role("button", name="Show").click()
     page.wait_for_url(re.compile("visit=1"))
     assert "after the model" in page.locator("dl.verdicts").inner_text()
 

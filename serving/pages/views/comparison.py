@@ -73,14 +73,14 @@ def compare(
     low, high = (probability_range.low, probability_range.high) if probability_range else (None, None)
     evidence = prediction.evidence
     training = rates.overall if rates else event_rate(evidence.events, evidence.patients)
-    counted: list[tuple[Source, EventRate | None]] = [
+    outcomes_by_source: list[tuple[Source, EventRate | None]] = [
         ("held-out patients", similar),
         ("nearest patients", event_rate(nearest.events, nearest.patients) if nearest else None),
         ("training patients", training),
     ]
     shares = [
         ComparedRate(source, outcomes.rate, outcomes.low, outcomes.high, outcomes)
-        for source, outcomes in counted
+        for source, outcomes in outcomes_by_source
         if outcomes is not None and outcomes.rate is not None
     ]
     model = ComparedRate("model", probability, low, high, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,12 +12,12 @@ from models.prediction import Prediction
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
-from serving.pages.drawings.course import CourseDrawing, VisitPrediction, draw_course
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
 from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis, waterfall
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import Comparison, compare
+from serving.pages.views.course import CourseView, course_view
 from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 
@@ -100,7 +99,23 @@ class PredictionsView:
 
 @dataclass(frozen=True)
 class PatientView:
-    """The content of the page; `visit` is the index of the visit shown, `request_json` the request of an upload."""
+    """The content of the page.
+
+    Attributes
+    ----------
+    kind : {"patient", "example", "upload"}
+    title : str
+    facts : PatientFacts
+    predictions : PredictionsView
+    visits : tuple of str
+        Labels of the patient's visits.
+    visit, baseline : int
+        Index of the visit that is shown, and of that which is shown by default.
+    course : CourseView or None
+    clinic : Clinic or None
+    request_json : str
+        Request of an upload.
+    """
 
     kind: Literal["patient", "example", "upload"]
     title: str
@@ -108,7 +123,8 @@ class PatientView:
     predictions: PredictionsView
     visits: tuple[str, ...] = ()
     visit: int = 0
-    course: CourseDrawing | None = None
+    baseline: int = 0
+    course: CourseView | None = None
     clinic: Clinic | None = None
     request_json: str = ""
 
@@ -134,10 +150,11 @@ def patient_view(
         "patient",
         patient.id,
         patient_facts(current.candidate, current.label),
-        predictions_view(catalogue, current.candidate, worth),
+        predictions_view(catalogue, current.candidate, worth, is_recipient=patient.course.received_transplant),
         visits=tuple(item.label for item in patient.visits),
         visit=index,
-        course=_course(catalogue, clinic, patient) if len(patient.visits) > 1 else None,
+        baseline=patient.baseline,
+        course=course_view(catalogue, clinic, patient),
         clinic=clinic,
     )
 
@@ -155,10 +172,12 @@ def upload_view(catalogue: Catalogue, name: str, candidate: Candidate, worth: fl
     return PatientView("upload", name, patient_facts(candidate), predictions, request_json=request_json)
 
 
-def predictions_view(catalogue: Catalogue, candidate: Candidate, worth: float) -> PredictionsView:
+def predictions_view(
+    catalogue: Catalogue, candidate: Candidate, worth: float, *, is_recipient: bool = False
+) -> PredictionsView:
     """Predict response and toxicity for a candidate, and collect what the page shows of both."""
     predictions = catalogue.predict(candidate)
-    sides = tuple(_side_view(catalogue, prediction) for prediction in predictions)
+    sides = tuple(_side_view(catalogue, prediction, is_recipient) for prediction in predictions)
     joint = joint_outcome(predictions)
     counts = catalogue.joint_counts()
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
@@ -185,7 +204,7 @@ def predictions_view(catalogue: Catalogue, candidate: Candidate, worth: float) -
     )
 
 
-def _side_view(catalogue: Catalogue, prediction: Prediction) -> SideView:
+def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool) -> SideView:
     validation = catalogue.find(prediction.model.name, prediction.model.version).model.validation
     probability, explanation = prediction.probability, prediction.explanation
     group = None if probability is None else similar_predictions(validation, probability)
@@ -196,7 +215,7 @@ def _side_view(catalogue: Catalogue, prediction: Prediction) -> SideView:
     drawing = None if explanation is None else waterfall(explanation, distributions)
     similar = group.outcomes if group else None
     nearest = next((item for item in prediction.nearest if item.outcome == prediction.outcome), None)
-    verdict = outcome_verdict(probability, similar, rate, evidence, drawing)
+    verdict = outcome_verdict(probability, similar, rate, evidence, drawing, is_recipient=is_recipient)
     indistinct = verdict.chance == "indistinct"
     return SideView(
         side=side_of(prediction.outcome),
@@ -214,14 +233,3 @@ def _side_view(catalogue: Catalogue, prediction: Prediction) -> SideView:
 def _has_enough_patients(prediction: Prediction) -> bool:
     patients, events = prediction.evidence.patients, prediction.evidence.events
     return min(events, patients - events) >= MIN_PATIENTS
-
-
-def _course(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> CourseDrawing:
-    visits = []
-    for visit in patient.visits:
-        predictions: Sequence[Prediction] = catalogue.predict(visit.candidate)
-        usable = visit.day is None or visit.day <= clinic.last_day
-        probabilities = tuple(prediction.probability for prediction in predictions)
-        verdicts = tuple(prediction.trust.verdict for prediction in predictions)
-        visits.append(VisitPrediction(visit.label, visit.day, usable, probabilities, verdicts))
-    return draw_course(visits, [side_of(outcome) for outcome in catalogue.pair])

@@ -1,0 +1,184 @@
+"""The timeline: lanes of marks, spans and curves above one time axis. Positions are percentages of the width."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MAX_TICKS = 8
+"""Labels of the time axis, at most."""
+CURVE_HEIGHT = 56
+"""Height of a lane with a curve."""
+
+
+@dataclass(frozen=True)
+class TimeTick:
+    """A label of the time axis at the position `x`."""
+
+    x: float
+    text: str
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """The time axis that all lanes share.
+
+    Attributes
+    ----------
+    start, stop : float
+        Times at both ends; the second is later.
+    ticks : tuple of TimeTick
+    zero_x : float or None
+        Position of time 0; None where it lies outside, or visits are not dated.
+    end_x : float or None
+        Position after which samples are later than the last day of the models; None where there are none.
+    dated : bool
+        Whether time is in days; else visits are equally spaced.
+    """
+
+    start: float
+    stop: float
+    ticks: tuple[TimeTick, ...]
+    zero_x: float | None
+    end_x: float | None
+    dated: bool
+
+    def position(self, time: float) -> float:
+        """Return the position of a time; an earlier one than the axis is at its start, a later one at its end."""
+        share = (time - self.start) / (self.stop - self.start)
+        return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+@dataclass(frozen=True)
+class LaneMark:
+    """One event; a hollow mark is of a sample that no prediction may use. A text replaces the symbol."""
+
+    x: float
+    label: str
+    text: str = ""
+    hollow: bool = False
+
+
+@dataclass(frozen=True)
+class LaneSpan:
+    """One period, from `x` over `width`."""
+
+    x: float
+    width: float
+    label: str
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One point of a curve; a hollow one is censored, or later than the last day of the models."""
+
+    x: float
+    y: float
+    label: str
+    hollow: bool
+
+
+@dataclass(frozen=True)
+class LaneCurve:
+    """Points joined in the order of time; `name` says of what, and is part of the class of its style."""
+
+    name: str
+    points: tuple[CurvePoint, ...]
+
+
+@dataclass(frozen=True)
+class LaneBand:
+    """The horizontal band from the height `top` to `bottom`: a training range, the inner one darker."""
+
+    top: float
+    bottom: float
+    inner: bool
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One line of the timeline.
+
+    Attributes
+    ----------
+    kind : str
+        What it shows, for its name and its symbols.
+    title : str
+        Its name where the kind has none, such as that of an analyte.
+    unit : str
+    summary : str
+        First and last value, or how many events.
+    marks : tuple of LaneMark
+    spans : tuple of LaneSpan
+    curves : tuple of LaneCurve
+    bands : tuple of LaneBand
+    limit_y : float or None
+        Height of the lower limit of quantification.
+    ends : tuple of str
+        Values at the bottom and at the top of the curves; empty without curves.
+    """
+
+    kind: str
+    title: str = ""
+    unit: str = ""
+    summary: str = ""
+    marks: tuple[LaneMark, ...] = ()
+    spans: tuple[LaneSpan, ...] = ()
+    curves: tuple[LaneCurve, ...] = ()
+    bands: tuple[LaneBand, ...] = ()
+    limit_y: float | None = None
+    ends: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ValueScale:
+    """The vertical scale of a lane, from `low` at its bottom to `high` at its top."""
+
+    low: float
+    high: float
+
+    def height(self, value: float) -> float:
+        """Return the height of a value, within the lane."""
+        share = (value - self.low) / (self.high - self.low)
+        return round(CURVE_HEIGHT * (1 - min(max(share, 0.0), 1.0)), 1)
+
+
+def day_axis(days: Sequence[float], last_day: float) -> TimeAxis:
+    """Return the axis of days, from the earliest to the latest.
+
+    Parameters
+    ----------
+    days : sequence of float
+        At least one.
+    last_day : float
+        Last day of samples that a prediction may use.
+    """
+    start = min(days)
+    stop = max(*days, start + 1)
+    axis = TimeAxis(start, stop, (), None, None, dated=True)
+    step = _tick_step(stop - start)
+    tick_days = [step * i for i in range(math.ceil(start / step), math.floor(stop / step) + 1)]
+    return TimeAxis(
+        start,
+        stop,
+        tuple(TimeTick(axis.position(day), f"{day:g}") for day in tick_days),
+        axis.position(0) if start <= 0 <= stop else None,
+        axis.position(last_day) if start <= last_day < stop else None,
+        dated=True,
+    )
+
+
+def visit_axis(labels: Sequence[str]) -> TimeAxis:
+    """Return the axis of visits without days, equally spaced; their times are 0, 1, 2 and so on."""
+    stop = max(len(labels) - 1, 1)
+    axis = TimeAxis(0, stop, (), None, None, dated=False)
+    spacing = math.ceil(len(labels) / MAX_TICKS)
+    ticks = [TimeTick(axis.position(i), labels[i]) for i in range(0, len(labels), spacing)]
+    return TimeAxis(0, stop, tuple(ticks), None, None, dated=False)
+
+
+def _tick_step(width: float) -> float:
+    """Return the smallest of 1, 2, 5, 10, 20, 50 and so on with at most `MAX_TICKS` steps in the width."""
+    power = 10.0 ** math.floor(math.log10(width / MAX_TICKS))
+    return max(next(power * factor for factor in (1, 2, 5, 10) if width <= MAX_TICKS * power * factor), 1.0)
