@@ -115,7 +115,7 @@ def row(name: str, scores: HeldOutScores, covariates: HeldOutScores, p: float | 
     brier = float(np.mean([brier_score(y, probability)[0] for probability in served]))
     prevalence = np.array([y[centres == centre].mean() for centre in centres])
     worst_auroc, worst_gain = (
-        min((_without(centre, scores, baseline), centre) for centre in dict.fromkeys(centres.tolist()))
+        min((_auroc_less_centre(centre, scores, baseline), centre) for centre in dict.fromkeys(centres.tolist()))
         for baseline in (None, covariates)
     )
     cells = [
@@ -131,7 +131,7 @@ def row(name: str, scores: HeldOutScores, covariates: HeldOutScores, p: float | 
     return f"| {' | '.join(cells)} |"
 
 
-def _without(centre: str, scores: HeldOutScores, covariates: HeldOutScores | None) -> float:
+def _auroc_less_centre(centre: str, scores: HeldOutScores, covariates: HeldOutScores | None) -> float:
     """Return the AUROC, or the gain over covariates, without the patients of one centre."""
     rest = scores.take(scores.cohorts != centre)
     if covariates is None:
