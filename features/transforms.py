@@ -41,6 +41,10 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "n_features_in_")
         return self._kernel(self._checked(X, reset=False))
 
+    def kernel(self, X: Matrix) -> Matrix:
+        """Return the transformed rows without the checks of `transform`, for callers that have checked them."""
+        return self._kernel(X)
+
     def names_out(self, names: list[str]) -> list[str]:
         """Return the names of the columns that come out when `names` go in."""
         return names

@@ -169,7 +169,7 @@ class BlockEncoder(BaseEstimator):
             for chain in self._steps[name]:
                 X = values[name]
                 for step in chain:
-                    X = step._kernel(X)
+                    X = step.kernel(X)
                 encoded.append(X)
         return np.hstack(encoded)
 
