@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.arrays import Positions
 from features.cohort import Cohort
 from features.columns import Column
-from features.feature_table import Block
+from features.feature_table import Block, CensoredLimits
 from features.measured_values import CensoredPolicy
 from features.tables.text import finite_numbers
 
@@ -26,12 +26,15 @@ class PairedBlood:
         `draw`, the key of the blood draw in its table; `draw_day`; `gap_days`, from the stool sample to the draw.
     immune : Block
         The measurements, (n_rows, n_analytes); NaN where no draw goes with the row.
+    limits : CensoredLimits
+        The limits beyond which measurements lie, (n_rows, n_analytes).
     units : dict of str to str
         The unit of each measurement.
     """
 
     draws: pd.DataFrame
     immune: Block
+    limits: CensoredLimits
     units: dict[str, str]
 
 
@@ -61,7 +64,8 @@ def pair_blood(
     draws["gap_days"] = np.nan
     columns, table = cohort.manifest.immune, cohort.immune
     if columns is None or table is None:
-        return PairedBlood(draws, Block((), np.empty((len(samples), 0))), {})
+        nothing = np.empty((len(samples), 0))
+        return PairedBlood(draws, Block((), nothing), CensoredLimits(nothing, nothing), {})
     measurements = table.wide(policy)
     keys = measurements.index.to_frame(index=False)
     times = pd.DataFrame({"patient": keys[columns.patient], "day": np.nan, "visit": np.nan})
@@ -70,13 +74,21 @@ def pair_blood(
             times[name] = finite_numbers(keys[column])
     draw_index = _nearest_draws(times, samples, first_day, last_day)
     has_draw = draw_index >= 0
-    values = np.full((len(samples), measurements.shape[1]), np.nan)
-    values[has_draw] = measurements.to_numpy()[draw_index[has_draw]]
+    values, below, above = (
+        _rows_at(wide, draw_index) for wide in (measurements, table.wide_limits("below"), table.wide_limits("above"))
+    )
     draws.loc[has_draw, "draw"] = [_key_text(measurements.index[i]) for i in draw_index[has_draw]]
     draws.loc[has_draw, "draw_day"] = times["day"].to_numpy()[draw_index[has_draw]]
     draws["gap_days"] = draws["draw_day"] - samples["sample_day"]
     names = tuple(Column("immune", analyte, unit=table.unit).name for analyte in measurements.columns)
-    return PairedBlood(draws, Block(names, values), dict.fromkeys(names, table.unit))
+    return PairedBlood(draws, Block(names, values), CensoredLimits(below, above), dict.fromkeys(names, table.unit))
+
+
+def _rows_at(wide: pd.DataFrame, positions: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the rows at some positions, NaN for -1."""
+    values = np.full((len(positions), wide.shape[1]), np.nan)
+    values[positions >= 0] = wide.to_numpy()[positions[positions >= 0]]
+    return values
 
 
 def _nearest_draws(

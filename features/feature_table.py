@@ -42,6 +42,24 @@ class Block:
 
 
 @dataclass(frozen=True)
+class CensoredLimits:
+    """The reported limits beyond which immune measurements lie; NaN where a value is not beyond one.
+
+    Attributes
+    ----------
+    below, above : ndarray of float64, (n_rows, n_names)
+        Limits of quantification, in the unit of each measurement, by the side on which the value lies.
+    """
+
+    below: NDArray[np.float64]
+    above: NDArray[np.float64]
+
+    def take(self, positions: NDArray[np.intp] | NDArray[np.bool_]) -> CensoredLimits:
+        """Return the rows at these positions."""
+        return CensoredLimits(self.below[positions], self.above[positions])
+
+
+@dataclass(frozen=True)
 class CohortContext:
     """What a reader of a feature table must know of a cohort in it.
 
@@ -101,6 +119,9 @@ class FeatureTable:
         The context of each cohort, by name.
     notes : tuple of str
         What a reader must know: what was excluded, and where clocks or profilers differ.
+    limits : CensoredLimits or None
+        The limits beyond which values of `immune` lie, so that a reader sees "<3.2" and no half of it; None where
+        they are not kept.
     """
 
     rows: pd.DataFrame
@@ -111,6 +132,7 @@ class FeatureTable:
     units: dict[str, str]
     cohorts: dict[str, CohortContext]
     notes: tuple[str, ...]
+    limits: CensoredLimits | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -134,6 +156,7 @@ class FeatureTable:
             immune=self.immune.take(positions),
             clinical=self.clinical.take(positions),
             technical=self.technical.take(positions),
+            limits=None if self.limits is None else self.limits.take(positions),
         )
 
     def to_frame(self) -> pd.DataFrame:

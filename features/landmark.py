@@ -91,6 +91,7 @@ def landmark_table(cohort: Cohort, spec: LandmarkSpec = BASELINE) -> FeatureTabl
         units=blood.units,
         cohorts={cohort.name: _cohort_context(cohort, landmark, spec.window)},
         notes=tuple(f"{cohort.name}: {note}" for note in notes),
+        limits=blood.limits,
     )
 
 

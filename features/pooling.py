@@ -9,7 +9,7 @@ import pandas as pd
 
 from features.columns import Column
 from features.errors import InputError, UnitError
-from features.feature_table import Block, FeatureTable
+from features.feature_table import Block, CensoredLimits, FeatureTable
 
 
 def pool_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
@@ -50,6 +50,7 @@ def pool_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
         units=units,
         cohorts=cohorts,
         notes=tuple(notes),
+        limits=_stack_limits(tables),
     )
 
 
@@ -82,6 +83,16 @@ def _stack_blocks(blocks: Sequence[Block], absent: float) -> Block:
         values[start:stop, [position[name] for name in block.names]] = block.values
         start = stop
     return Block(tuple(names), values)
+
+
+def _stack_limits(tables: Sequence[FeatureTable]) -> CensoredLimits:
+    sides: list[tuple[Block, Block]] = []
+    for table in tables:
+        nothing = np.full(table.immune.values.shape, np.nan)
+        limits = table.limits or CensoredLimits(nothing, nothing)
+        sides.append((Block(table.immune.names, limits.below), Block(table.immune.names, limits.above)))
+    below, above = (_stack_blocks(blocks, absent=np.nan).values for blocks in zip(*sides, strict=True))
+    return CensoredLimits(below, above)
 
 
 def _complete_levels(block: Block) -> Block:

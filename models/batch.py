@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,7 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
     """Yield each row of a feature table as a candidate."""
     cohorts, days = table.rows["cohort"], table.rows["sample_day"].to_numpy(dtype=np.float64)
     candidates = frame_candidates(table.to_frame(), table.units)
-    for cohort, day, candidate in zip(cohorts, days.tolist(), candidates, strict=True):
+    for i, (cohort, day, candidate) in enumerate(zip(cohorts, days.tolist(), candidates, strict=True)):
         context = table.cohorts[cohort]
         assert candidate.taxa is not None
         profile = StoolProfile(
@@ -39,7 +40,25 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
             None if math.isnan(day) else day,
             context.clock,
         )
-        yield Candidate(candidate.clinical, profile, candidate.immune)
+        yield Candidate(candidate.clinical, profile, _with_limits(candidate.immune, table, i))
+
+
+def _with_limits(measurements: Sequence[Measurement], table: FeatureTable, row: int) -> tuple[Measurement, ...]:
+    """Return a row's measurements, those beyond a reported limit with its side instead of a number."""
+    if table.limits is None:
+        return tuple(measurements)
+    is_measured = ~np.isnan(table.immune.values[row])
+    below, above = (limits[row, is_measured].tolist() for limits in (table.limits.below, table.limits.above))
+    return tuple(
+        replace(measurement, reading=_beyond(measurement.reading, low, high))
+        for measurement, low, high in zip(measurements, below, above, strict=True)
+    )
+
+
+def _beyond(reading: MeasuredValue, low: float, high: float) -> MeasuredValue:
+    if not math.isnan(low):
+        return MeasuredValue(math.nan, "below", low)
+    return reading if math.isnan(high) else MeasuredValue(math.nan, "above", high)
 
 
 def cohort_donors(cohort: Cohort) -> tuple[DonorStool, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.measured_values import CensoredPolicy, resolve_censored
 from features.units import ImmuneUnit, MeasurementKind, measurement_kind
@@ -76,7 +79,16 @@ class ImmuneTable:
             and above a limit that is not reported, for `CensoredFill` to resolve inside the fold.
         """
         rows = self.rows
-        numbers = resolve_censored(rows["value"], rows["censored"], rows["limit"], policy=policy, unit=self.unit)
+        return self._pivot(
+            resolve_censored(rows["value"], rows["censored"], rows["limit"], policy=policy, unit=self.unit)
+        )
+
+    def wide_limits(self, side: Literal["below", "above"]) -> pd.DataFrame:
+        """Return the reported limits beyond which values lie on one side, as `wide` does; NaN for other values."""
+        return self._pivot(self.rows["limit"].where(self.rows["censored"] == side).to_numpy())
+
+    def _pivot(self, numbers: NDArray[np.float64]) -> pd.DataFrame:
+        rows = self.rows
         wide = rows.assign(number=numbers).pivot(index=list(self.key), columns="analyte", values="number")
         draws = pd.MultiIndex.from_frame(rows[list(self.key)].drop_duplicates())
         index = draws if len(self.key) > 1 else draws.get_level_values(0)

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from features.feature_table import CohortContext, FeatureTable
 from features.landmark import LandmarkSpec, landmark_table
 from features.outcomes import OUTCOME_IDS
 from features.pooling import pool_tables
+from models.batch import table_candidates
 
 Read = Callable[..., Cohort]
 Join = Callable[..., FeatureTable]
@@ -547,3 +549,22 @@ def test_two_tables_of_the_same_patients_are_not_pooled(cohorts_dir):
     tables = [landmark_table(read_cohort(name, cohorts_dir)) for name in ("frankel_2017", "frankel_2017_qiime2")]
     with pytest.raises(InputError, match="same patients as frankel_2017"):
         pool_tables(tables)
+
+
+def test_values_beyond_a_limit_keep_their_side_and_limit(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+    blood = "patient,day,IL6,TNF\np1,-3,<3.2,>500\np2,-1,2,OOR<\np3,-1,7,9\n"
+    cohort = read_cohort(write_cohort({"blood.csv": blood}), tmp_path)
+    table = landmark_table(cohort)
+    assert table.limits is not None
+    np.testing.assert_array_equal(table.limits.below, [[3.2, np.nan], [np.nan] * 2, [np.nan] * 2])
+    np.testing.assert_array_equal(table.limits.above, [[np.nan, 500], [np.nan] * 2, [np.nan] * 2])
+    pooled = pool_tables([table, replace(table, cohorts={"other": table.cohorts["toy"]}, limits=None)])
+    for part in (pooled, pooled.take(np.array([0, 3]))):
+        candidates = list(table_candidates(part))
+        texts = [[measurement.reading.text for measurement in candidate.immune] for candidate in candidates]
+        assert texts[0] == ["<3.2", ">500"]
+        assert texts[len(texts) // 2] == ["1.6", "500"]
+    assert [measurement.reading.text for measurement in list(table_candidates(pooled))[1].immune] == [
+        "2",
+        "below range",
+    ]

@@ -27,7 +27,7 @@ from models.families import FAMILIES
 from models.predict import ServedModel, predict
 from models.reference import fit_reference_set
 from serving.schemas import PredictionRequest
-from serving.upload import Field, Form, Upload, UploadedFile, intake, understand
+from serving.upload import Field, Form, Upload, UploadedFile, immune, intake, understand
 
 from ..invented import cohort_context
 
@@ -712,12 +712,13 @@ def test_no_file_at_all(models: Models) -> None:
 
 
 @pytest.mark.parametrize("is_wide", [False, True])
-def test_more_measurements_than_a_blood_draw_has_are_refused(is_wide: bool) -> None:
-    names = [f"IL-{i}" for i in range(1, 20_003)]
+def test_more_measurements_than_a_blood_draw_has_are_refused(is_wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(immune, "MAX_MEASUREMENTS", 50)
+    names = [f"IL-{i}" for i in range(1, 53)]
     long = "analyte,value,unit\n" + "".join(f"{name},1,pg/mL\n" for name in names)
     wide = ",".join(names) + "\n" + ",".join(["1"] * len(names)) + "\n"
     file = UploadedFile("blood.csv", (wide if is_wide else long).encode())
     (problem,) = understand({"immune": file}, Form(), {}).problems
     assert (problem.kind, problem.observed, problem.requirement) == (
-        "too_large", "20,002 measurements", "at most 20,000"
+        "too_large", "52 measurements", "at most 50"
     )  # fmt: skip
