@@ -56,7 +56,7 @@ class Assessment:
     ----------
     trust : Trust
         Verdict, reasons and facts, as the prediction reports them.
-    decisive : tuple of str
+    decisive : tuple of Reason
         The reasons that led to the verdict; the other reasons alone would have led to a better one.
     nearest : tuple of NearestOutcomes
         Outcomes of the nearest training patients. Empty where the model abstains, since they would be a prediction by
@@ -64,7 +64,7 @@ class Assessment:
     """
 
     trust: Trust
-    decisive: tuple[str, ...]
+    decisive: tuple[Reason, ...]
     nearest: tuple[NearestOutcomes, ...]
 
 
@@ -146,7 +146,7 @@ def assess_applicability(
         training_similarity=near.similarity if near else None,
         in_training_set=near.is_training_profile if near else None,
     )
-    decisive = tuple(reason.sentence for reason in reasons if reason.verdict == verdict)
+    decisive = tuple(reason for reason in reasons if reason.verdict == verdict)
     return Assessment(trust, decisive, near.outcomes if near and verdict != "abstain" else ())
 
 

@@ -16,6 +16,7 @@ from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
 from serving.accounts import Visitor
 from serving.errors import NotAuthorised, TooLarge
+from serving.pages.kept_files import unpack
 from serving.schemas import PredictionRequest
 from serving.upload import Field, Form, UploadedFile
 
@@ -80,18 +81,20 @@ def number_field(form: FormData, name: str) -> float | None:
 
 
 async def uploaded_files(form: FormData) -> dict[Field, UploadedFile]:
-    """Return the chosen files.
+    """Return the chosen files and, in fields where none was chosen, those that the preview of an upload kept.
 
     Raises
     ------
     InputError
-        No file was chosen.
+        No file was chosen, or the form does not hold what the preview kept.
     """
     files: dict[Field, UploadedFile] = {}
     for field in get_args(Field):
         part = form.get(field)
         if isinstance(part, UploadFile) and part.filename:
             files[field] = UploadedFile(part.filename, await part.read())
+        elif packed := text_field(form, f"kept_{field}"):
+            files[field] = unpack(packed)
     if not files:
         raise InputError("no file was chosen; choose a stool profile, a table of cytokines, or both")
     return files

@@ -14,6 +14,7 @@ from serving.clinic import Clinic, Patient
 from serving.errors import NotServed
 from serving.pages.catalogue import Catalogue
 from serving.pages.forms import number_field, previewed_request, read_form, text_field, upload_form, uploaded_files
+from serving.pages.kept_files import keep_files
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
@@ -92,7 +93,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
 
     @router.get("/upload")
     def upload_page(request: Request) -> Response:
-        return render(request, "upload", form=Form(), upload=None, choices=choices)
+        return render(request, "upload", form=Form(), upload=None, choices=choices, kept={})
 
     @router.post("/upload")
     async def preview(request: Request) -> Response:
@@ -100,7 +101,10 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
         files, form = await uploaded_files(posted), upload_form(posted)
         upload = await run_in_threadpool(understand, files, form, catalogue.models)
         request_json = json.dumps(upload.request) if upload.request else ""
-        return render(request, "preview", form=form, upload=upload, choices=choices, request_json=request_json)
+        return render(
+            request, "preview", form=form, upload=upload, choices=choices, kept=keep_files(files),
+            request_json=request_json,
+        )  # fmt: skip
 
     @router.post("/answer")
     async def predict_upload(request: Request) -> Response:

@@ -30,6 +30,7 @@ from serving.upload.form import DESCRIPTIONS
 from serving.upload.intake import StoredFile
 from serving.upload.report import Place, Report, UnreadableFile
 from serving.upload.sheets import NO_MEASUREMENT, check_file_kind, check_one_patient, finite_number
+from serving.upload.titles import ProblemKind
 from serving.upload.training_columns import TrainingRange
 
 MAX_SWAPPED = 0.5
@@ -158,7 +159,7 @@ def _wide_cells(
     if len(rows) > 1:
         # `check_one_patient` has checked the column of patients, if there is one.
         of_one_patient = bool(names_matching(columns, PATIENT_COLUMN))
-        kind = "several_draws" if of_one_patient else "several_patients"
+        kind: ProblemKind = "several_draws" if of_one_patient else "several_patients"
         observed = f"{len(rows)} {'blood draws' if of_one_patient else 'patients, or blood draws of one patient'}"
         advice = "Keep one row of values in the table."
         raise UnreadableFile(kind, observed, "one row of values", advice, file=file.name, row=rows[1][0])

@@ -29,6 +29,8 @@ from serving.upload.taxa import read_profile
 from serving.upload.training_columns import TrainingColumns
 
 Json = dict[str, JsonValue]
+_REPORTED_RULES = frozenset({"coverage", "profiler", "richness", "total"})
+"""Rules of the applicability domain that have a problem of their own in the report."""
 T = TypeVar("T")
 
 
@@ -45,12 +47,15 @@ class Upload:
         Those that prevent the prediction come first.
     samples : tuple of str
         Samples of the stool table.
+    abstains : bool
+        Whether every model will abstain.
     """
 
     request: Json | None
     interpretations: tuple[Interpretation, ...]
     problems: tuple[UploadProblem, ...]
     samples: tuple[str, ...]
+    abstains: bool
 
 
 def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[str, Sequence[ServedModel]]) -> Upload:
@@ -84,7 +89,8 @@ def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[
         report.stop("empty", "a taxonomy alone" if files else "no file", requirement, "Choose a file.")
     checked = _check_request(report, request, models)
     problems = sorted(_merge_outcomes(report.problems), key=lambda problem: problem.severity != "stops")
-    return Upload(checked, tuple(report.interpretations), tuple(problems), report.samples)
+    abstaining = {outcome for problem in problems if problem.kind == "abstains" for outcome in problem.outcomes}
+    return Upload(checked, tuple(report.interpretations), tuple(problems), report.samples, abstaining >= models.keys())
 
 
 def _store_files(report: Report, files: Mapping[Field, UploadedFile], folder: Path) -> dict[Field, StoredFile]:
@@ -151,7 +157,8 @@ def _check_applicability(report: Report, outcome: str, ranked: Sequence[ServedMo
         profilers = " or ".join(model.profilers) or "not reported"
         _check_profile(report, outcome, assessment.trust, candidate.taxa.profiler, profilers)
     if assessment.trust.verdict == "abstain":
-        observed = f"the model will abstain: {'; '.join(assessment.decisive)}"
+        reasons = [reason.sentence for reason in assessment.decisive if reason.rule not in _REPORTED_RULES]
+        observed = "; ".join(reasons) or "the reasons above"
         advice = "Without a correction there will be no probability."
         requirement = "a patient who resembles the training patients"
         report.warn("abstains", observed, requirement, advice, outcomes=(outcome,))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypedDict, Unpack
 
 from serving.upload.form import Form
+from serving.upload.titles import TITLES, ProblemKind
 from serving.upload.training_columns import TrainingColumns
 
 Topic = Literal["file", "encoding", "sample", "rank", "unit", "taxa", "profiler", "recognised", "analyte", "clinical"]
@@ -52,7 +53,7 @@ class UploadProblem:
 
     Attributes
     ----------
-    kind : str
+    kind : ProblemKind
         Code of the problem, such as "swapped_unit".
     severity : {'stops', 'warns'}
         Whether the problem prevents the prediction.
@@ -68,7 +69,7 @@ class UploadProblem:
         Outcomes whose models are concerned; empty for all.
     """
 
-    kind: str
+    kind: ProblemKind
     severity: Literal["stops", "warns"]
     observed: str
     requirement: str
@@ -78,11 +79,16 @@ class UploadProblem:
     column: str | None = None
     outcomes: tuple[str, ...] = ()
 
+    @property
+    def title(self) -> str:
+        """What is wrong, in a line."""
+        return TITLES[self.kind]
+
 
 class UnreadableFile(Exception):
     """A file cannot be read further because of this problem."""
 
-    def __init__(self, kind: str, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
+    def __init__(self, kind: ProblemKind, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
         super().__init__(observed)
         self.problem = UploadProblem(kind, "stops", observed, requirement, advice, **place)
 
@@ -112,10 +118,10 @@ class Report:
         """Add how an item was read."""
         self.interpretations.append(Interpretation(topic, value, note, file, tuple(models)))
 
-    def stop(self, kind: str, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
+    def stop(self, kind: ProblemKind, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
         """Add a problem that prevents the prediction."""
         self.problems.append(UploadProblem(kind, "stops", observed, requirement, advice, **place))
 
-    def warn(self, kind: str, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
+    def warn(self, kind: ProblemKind, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
         """Add a problem that does not prevent the prediction."""
         self.problems.append(UploadProblem(kind, "warns", observed, requirement, advice, **place))

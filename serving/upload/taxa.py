@@ -81,8 +81,10 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
     _check_total(report, file, unit, total)
     recognised = _report_recognised(report, file, {name: value / total for name, value in abundances.items()})
     has_ids = rank == "feature" or (format in ("biom", "qza") and not table.lineages)
-    if has_ids and not recognised:
+    if not recognised and has_ids:
         _stop_for_taxonomy(report, file, next(iter(abundances)))
+    elif not recognised and report.training.names("taxa"):
+        _stop_for_unknown_taxa(report, file, abundances)
     profile: dict[str, JsonValue] = {
         "unit": unit,
         "values": dict(abundances),
@@ -96,6 +98,14 @@ def read_profile(report: Report, file: StoredFile, taxonomy: StoredFile | None) 
 def _stop_for_taxonomy(report: Report, file: StoredFile, feature: str) -> None:
     advice = "Add the taxonomy of the table (.qza or TSV)."
     report.stop("ids_without_names", f"features without names, such as {feature!r}", "names", advice, file=file.name)
+
+
+def _stop_for_unknown_taxa(report: Report, file: StoredFile, abundances: Abundances) -> None:
+    profilers = {profiler for served in report.training.served for profiler in served.model.profilers}
+    examples = ", ".join(sorted(abundances, key=lambda taxon: -abundances[taxon])[:3])
+    requirement = f"taxa as named by {' or '.join(sorted(profilers)) or 'the profiler of the training cohorts'}"
+    advice = "Profile the reads with that program and database, or correct the names."
+    report.stop("unknown_taxa", f"{len(abundances)} taxa, such as {examples}", requirement, advice, file=file.name)
 
 
 def _choose_sample(report: Report, file: StoredFile, table: TaxaTable) -> str | None:

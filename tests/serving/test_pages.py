@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import re
+import zlib
 from collections.abc import Iterator
 
 import httpx
+import numpy as np
 import pytest
 
 from serving.app import create_app
 from serving.clinic import read_clinic
+from serving.pages.kept_files import MAX_PACKED, keep_files, unpack
+from serving.upload import UploadedFile
 from taxokine.simulation import simulate_trial
 
 from .conftest import running
@@ -188,6 +193,43 @@ def test_only_a_previewed_request_is_predicted(visitor, body):
     response = visitor.post("/answer", data={"csrf": csrf(page), "request": body})
     assert response.status_code == 422
     assert "upload the files again" in response.text
+
+
+def test_files_are_kept_while_the_form_is_corrected(visitor):
+    file = {"taxa": ("<mine>.tsv", b"taxon\tabundance\nGenus0_species0\t100\n")}
+    preview = visitor.post("/upload", data={"csrf": csrf(visitor.get("/upload"))}, files=file).text
+    assert "The profiler is not known" in preview
+    assert "&lt;mine&gt;.tsv is kept" in preview
+    packed = re.search(r'name="kept_taxa" value="([^"]+)"', preview)[1]
+    fields = {"csrf": csrf(visitor.get("/upload")), "kept_taxa": packed, "profiler": "metaphlan4"}
+    preview = visitor.post("/upload", data=fields).text
+    assert "&lt;mine&gt;.tsv is kept" in preview
+    assert "The profiler is not known" not in preview
+    # A file that is chosen replaces the one that was kept.
+    other = {"taxa": ("other.tsv", b"taxon\tabundance\nGenus0_species0\t100\n")}
+    assert "other.tsv is kept" in visitor.post("/upload", data=fields, files=other).text
+
+
+@pytest.mark.parametrize("packed", ["%%%", "aGVsbG8=", base64.b64encode(zlib.compress(b"\0" * 2**25)).decode()])
+def test_only_kept_files_are_unpacked(visitor, packed):
+    response = visitor.post("/upload", data={"csrf": csrf(visitor.get("/upload")), "kept_taxa": packed})
+    assert response.status_code == 422
+    assert "choose the files again" in response.text
+
+
+def test_large_files_are_not_kept_in_the_page():
+    noise = np.random.default_rng(0).bytes(MAX_PACKED)
+    assert keep_files({"taxa": UploadedFile("a", noise)}) == {}
+    files = keep_files({"taxa": UploadedFile("a", noise[:1000])})
+    assert unpack(files["taxa"].packed) == UploadedFile("a", noise[:1000])
+
+
+def test_a_profile_of_unknown_taxa_alone_offers_no_prediction(visitor):
+    file = {"taxa": ("a.tsv", b"taxon\tabundance\nUnheard_of\t60\nUnseen_of\t40\n")}
+    preview = visitor.post("/upload", data={"csrf": csrf(visitor.get("/upload"))}, files=file).text
+    assert "None of these taxa occurs in the training cohorts" in preview
+    assert "Not ready to predict" in preview
+    assert 'action="/answer"' not in preview
 
 
 def test_invalid_form_fields_get_an_explanation(visitor):

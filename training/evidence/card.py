@@ -60,6 +60,8 @@ def card_html(markdown: str, figures: Mapping[str, str]) -> str:
     body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
     body = re.sub(r"<p>Figure <code>(\w+)\.svg</code>: (.*?)</p>", figure, body)
     body = re.sub(r"<td>(pass|fail)</td>", r'<td class="\1">\1</td>', body)
+    # A table wider than the screen scrolls, by the keyboard too.
+    body = body.replace("<table>", '<table tabindex="0">')
     title = html.escape(markdown.partition("\n")[0].removeprefix("# "))
     page = (TEMPLATES / "card.html").read_text(encoding="utf-8")
     return Template(page).substitute(title=title, body=body)
