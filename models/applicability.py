@@ -303,7 +303,7 @@ def _nearest_cohort_rule(cohort: str, auroc: Estimate) -> list[Reason]:
         return [Reason("nearest cohort", "use with care", f"{subject} could not be estimated")]
     if auroc.low <= 0.5:
         interval = f"{auroc.value:.2f}, 95% interval {auroc.low:.2f} to {auroc.high:.2f}"
-        return [Reason("nearest cohort", "use with care", f"{subject} was no better than chance ({interval})")]
+        return [Reason("nearest cohort", "use with care", f"{subject} was not shown to exceed chance ({interval})")]
     return []
 
 

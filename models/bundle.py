@@ -12,7 +12,7 @@
 ====================  ====================================================================================
 
 A bundle contains no pickle, and loading refuses a folder with any other file. Evidence and validation record follow
-`models.evidence` since protocol 3; `models.evidence_upgrade` reads those of protocols 1 and 2, for ever.
+`models.evidence` since protocol 4; `models.evidence_upgrade` reads those of protocols 1 to 3, for ever.
 """
 
 from __future__ import annotations
@@ -32,12 +32,18 @@ from features.outcomes import OUTCOME_IDS
 from models.calibration import Calibration, CalibrationState
 from models.encoder import BlockEncoder, EncoderState, absent
 from models.evidence import Documented, Evidence, Validation
-from models.evidence_upgrade import Json, upgrade_evidence, upgrade_validation
+from models.evidence_upgrade import (
+    Json,
+    upgrade_evidence,
+    upgrade_protocol_3_evidence,
+    upgrade_protocol_3_validation,
+    upgrade_validation,
+)
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
 from models.hashed_folder import json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
 from models.reference import ReferenceSet, ReferenceState
 
-PROTOCOL = 3
+PROTOCOL = 4
 _SINCE_2 = {"reference.npz", "validation.json", "card.html"}
 _ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md"} | _SINCE_2
 _FORMER_FAMILIES = {"random_forest": "xgboost_forest"}
@@ -117,7 +123,7 @@ class BundleDescription(Documented):
     profilers: tuple[str, ...]
     """Profilers of the training cohorts."""
     evidence: JsonValue
-    """Evidence; since protocol 3 that of `models.evidence`."""
+    """Evidence; since protocol 4 that of `models.evidence`."""
     encoder: EncoderState
     """Fitted encoder."""
     reference: ReferenceState | None = None
@@ -224,6 +230,9 @@ def _evidence(
     if description.protocol < 3:
         evidence = upgrade_evidence(description.evidence, description.outcome)  # type: ignore[arg-type]
         return evidence, upgrade_validation(record or {}, evidence, family)
+    if description.protocol == 3:
+        evidence = upgrade_protocol_3_evidence(description.evidence)  # type: ignore[arg-type]
+        return evidence, None if record is None else upgrade_protocol_3_validation(record)
     return Evidence.from_json(description.evidence), None if record is None else Validation.from_json(record)
 
 

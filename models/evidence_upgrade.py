@@ -1,6 +1,7 @@
 """Read the evidence that older bundles kept, in the words of their time.
 
-Protocols 1 and 2 kept evidence as free JSON. What such a bundle does not report becomes null, empty or 0.
+Protocols 1 and 2 kept evidence as free JSON. What such a bundle does not report becomes null, empty or 0. Every AUROC
+of protocols 1 to 3 ranks patients by the margin, which the upgraded evidence states.
 """
 
 from __future__ import annotations
@@ -23,6 +24,27 @@ _NO_PERFORMANCE: Json = {
     **dict.fromkeys(("auroc", "auprc"), _NO_ESTIMATE),
     **dict.fromkeys(("brier", "prevalence_brier", "brier_skill")),
 }
+
+
+def upgrade_protocol_3_evidence(content: Json) -> Evidence:
+    """Read the evidence of a bundle of protocol 3; errors as in `Evidence.from_json`."""
+    return Evidence.from_json({**content, "auroc_of": "margin", "margin_auroc": content["held_out_auroc"]})
+
+
+def upgrade_protocol_3_validation(content: Json) -> Validation:
+    """Read the validation record of a bundle of protocol 3; errors as in `Validation.from_json`."""
+    gain = content["gain"]
+    return Validation.from_json(
+        {
+            **content,
+            "evidence": upgrade_protocol_3_evidence(content["evidence"]).to_json(),
+            "per_cohort": [_with_margin_auroc(row) for row in content["per_cohort"]],
+            "within_cohorts": _with_margin_auroc(content["within_cohorts"]),
+            "margin_random_effects": _NO_META_ANALYSIS,
+            "gain": gain and {**gain, "random_effects": _NO_META_ANALYSIS},
+            "without_cohort": [],
+        }
+    )
 
 
 def upgrade_evidence(content: Json, outcome: str) -> Evidence:
@@ -57,6 +79,8 @@ def upgrade_evidence(content: Json, outcome: str) -> Evidence:
             # Patients held out within cohorts are the weaker claim of the two.
             "scheme": _SCHEMES.get(content.get("scheme", ""), "cv"),
             "held_out_auroc": content.get("left_out_auroc", _NO_ESTIMATE),
+            "auroc_of": "margin",
+            "margin_auroc": content.get("left_out_auroc", _NO_ESTIMATE),
             "held_out_brier": content.get("left_out_brier"),
             "prevalence_brier": content.get("prevalence_brier"),
             "per_cohort": [_cohort_auroc(row) for row in content.get("per_cohort", ())],
@@ -99,13 +123,15 @@ def upgrade_validation(content: Json, evidence: Evidence, family: str) -> Valida
             "missing": [_renamed(row, filled="imputation") for row in content.get("missing", ())],
             "per_cohort": [_cohort_performance(row) for row in content.get("per_cohort", ())],
             "random_effects": content.get("random_effects", _NO_META_ANALYSIS),
-            "within_cohorts": content.get("within", _NO_PERFORMANCE),
+            "margin_random_effects": _NO_META_ANALYSIS,
+            "within_cohorts": _with_margin_auroc(content.get("within", _NO_PERFORMANCE)),
             "calibration_slope": _slope(content.get("calibration")),
             "seeds": content.get("seeds", {"n": 0, "mean": None, "sd": None, "values": []}),
             "other_scheme": scheme and {"scheme": _SCHEMES[scheme["scheme_in_words"]], "auroc": scheme["auroc"]},
             "permutation": _permutation(content.get("permutation")),
             "baselines": content.get("baselines", []),
             "gain": _gain(content.get("gain")),
+            "without_cohort": [],
             "decision_curves": [_decision_curve(row) for row in content.get("decision", ())],
             "by_verdict": content.get("trust", []),
             "verdict_difference": _renamed(content.get("trust_difference"), care_minus_ok_brier="brier_difference"),
@@ -134,6 +160,10 @@ def _renamed(row: Any, **names: str) -> Any:
     return row and {names.get(key, key): value for key, value in row.items()}
 
 
+def _with_margin_auroc(row: Json) -> Json:
+    return {**row, "margin_auroc": row["auroc"]}
+
+
 def _cohort_auroc(row: Json) -> Json:
     auroc = {"value": row["auroc"], "low": row["auroc_low"], "high": row["auroc_high"]}
     return {"cohort": row["cohort"], "patients": row.get("patients", 0), "events": row.get("events", 0), "auroc": auroc}
@@ -147,6 +177,7 @@ def _cohort_performance(row: Json) -> Json:
         "patients": row.get("patients", 0),
         "events": row.get("events", 0),
         "auroc": row.get("auroc") or _NO_ESTIMATE,
+        "margin_auroc": row.get("auroc") or _NO_ESTIMATE,
         "auprc": row.get("auprc") or _NO_ESTIMATE,
         "calibration": {
             "in_the_large": calibration.get("in_the_large"),
@@ -178,6 +209,7 @@ def _gain(content: Json | None) -> Json | None:
     return content and {
         "baseline": content["over"],
         "difference": {end: content[end] for end in ("value", "low", "high")},
+        "random_effects": _NO_META_ANALYSIS,
     }
 
 

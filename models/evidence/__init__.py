@@ -5,7 +5,16 @@ Training fills both, bundles keep them as JSON, and `from_json` refuses a field 
 type, naming it. `models.evidence_upgrade` reads what older bundles kept.
 """
 
-from models.evidence.estimates import Documented, Estimate, EventRate, RandomEffectsSummary, Scheme, Severity, Share
+from models.evidence.estimates import (
+    Documented,
+    Estimate,
+    EventRate,
+    RandomEffectsSummary,
+    RankedBy,
+    Scheme,
+    Severity,
+    Share,
+)
 from models.evidence.external import (
     AbstentionReason,
     CentrePerformance,
@@ -30,6 +39,7 @@ from models.evidence.performance import (
     Subgroup,
     VerdictDifference,
     VerdictPerformance,
+    WithoutCohort,
 )
 from models.evidence.summary import CohortAuroc, Evidence, PooledOddsRatio, TrainingCohort
 from models.evidence.training_patients import (
@@ -99,6 +109,7 @@ __all__ = [
     "RandomEffectsSummary",
     "RangeCoverage",
     "Recalibration",
+    "RankedBy",
     "SampleSize",
     "Scheme",
     "SeedSpread",
@@ -112,4 +123,5 @@ __all__ = [
     "Validation",
     "VerdictDifference",
     "VerdictPerformance",
+    "WithoutCohort",
 ]

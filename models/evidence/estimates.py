@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 
 Scheme = Literal["loco", "cv"]
 """How rows are held out: each cohort in turn (leave one cohort out), or patients within cohorts (cross-validation)."""
+RankedBy = Literal["probability", "margin"]
+"""What an AUROC ranks patients by: the probability as served, or the margin, its log-odds before calibration."""
 Severity = Literal["error", "warning", "note"]
 Share = Annotated[float, Field(ge=0, le=1)]
 

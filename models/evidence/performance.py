@@ -1,10 +1,14 @@
-"""Performance of a model on held-out patients."""
+"""Performance of a model on held-out patients.
+
+An AUROC ranks patients by the probability as served (`Evidence.auroc_of`), ties counting half, among patients of one
+centre whom one fold's model predicted. A cohort whose manifest names no centres is one centre.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.evidence.estimates import Documented, Estimate, EventRate, Scheme, Share
+from models.evidence.estimates import Documented, Estimate, EventRate, RandomEffectsSummary, Scheme, Share
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ class SetCoverage(Documented):
 
 @dataclass(frozen=True)
 class CohortPerformance(Documented):
-    """Held-out performance in one cohort."""
+    """Held-out performance in one centre, which is the cohort where its manifest names none."""
 
     cohort: str
     """Name of the cohort, or of the cohort and centre, joined by a slash."""
@@ -64,7 +68,9 @@ class CohortPerformance(Documented):
     prevalence: float | None
     """Share of them who had the outcome; null where an old bundle does not report it."""
     auroc: Estimate
-    """Area under the ROC curve."""
+    """Area under the ROC curve of the probability."""
+    margin_auroc: Estimate
+    """Area under the ROC curve of the margin."""
     auprc: Estimate
     """Area under the precision-recall curve (average precision)."""
     brier: float | None
@@ -83,23 +89,25 @@ class CohortPerformance(Documented):
 
 @dataclass(frozen=True)
 class PooledPerformance(Documented):
-    """Held-out performance within cohorts, averaged over them with their patients as weights."""
+    """Held-out performance within centres, averaged over them with their patients as weights."""
 
     auroc: Estimate
-    """Area under the ROC curve."""
+    """Area under the ROC curve of the probability."""
+    margin_auroc: Estimate
+    """Area under the ROC curve of the margin."""
     auprc: Estimate
     """Area under the precision-recall curve."""
     brier: float | None
     """Brier score."""
     prevalence_brier: float | None
-    """Brier score of predicting each cohort's own prevalence."""
+    """Brier score of predicting each centre's own prevalence."""
     brier_skill: float | None
     """Share by which the first Brier score is below the second."""
 
 
 @dataclass(frozen=True)
 class SeedSpread(Documented):
-    """Held-out AUROC of the whole pipeline, repeated with other seeds."""
+    """Held-out AUROC of the probability, within centres, of the whole pipeline repeated with other seeds."""
 
     n: int
     """Seeds."""
@@ -113,12 +121,12 @@ class SeedSpread(Documented):
 
 @dataclass(frozen=True)
 class OtherScheme(Documented):
-    """Held-out AUROC under the other scheme of holding out."""
+    """Held-out AUROC of the probability under the other scheme of holding out."""
 
     scheme: Scheme
     """The other scheme."""
     auroc: Estimate
-    """Held-out AUROC within cohorts."""
+    """Held-out AUROC within centres."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +136,7 @@ class NullComparison(Documented):
     n: int
     """Permutations whose AUROC could be computed."""
     observed: float | None
-    """Held-out AUROC with the outcomes as observed."""
+    """Held-out AUROC with the data as observed: the mean within centres."""
     p: float
     """Share of AUROCs that reach the observed one, this one counted (Phipson and Smyth)."""
     mean: float
@@ -160,19 +168,42 @@ class BaselinePerformance(Documented):
     patients: int
     """Held-out patients."""
     auroc: Estimate
-    """AUROC within cohorts."""
+    """AUROC of its probability, within centres."""
     brier: float | None
     """Brier score."""
 
 
 @dataclass(frozen=True)
 class GainOverBaseline(Documented):
-    """Difference of AUROC between the model and the strongest covariate baseline, on the same patients."""
+    """Difference of the probabilities' AUROC between the model and a baseline, on the same patients."""
 
     baseline: str
     """Name of the baseline."""
     difference: Estimate
-    """AUROC of the model minus that of the baseline, with its paired bootstrap interval."""
+    """AUROC of the model minus that of the baseline, within centres, with its paired bootstrap interval."""
+    random_effects: RandomEffectsSummary
+    """Random-effects meta-analysis of the centres' differences; k is 0 in bundles older than protocol 4."""
+
+
+@dataclass(frozen=True)
+class WithoutCohort(Documented):
+    """Held-out performance without the patients of one cohort (of one centre, where there is one cohort).
+
+    It is computed anew from the same held-out predictions: no model is refitted without the cohort.
+    """
+
+    cohort: str
+    """Name of the cohort that is left aside."""
+    patients: int
+    """Held-out patients of the others."""
+    events: int
+    """Of these patients, those who had the outcome."""
+    auroc: Estimate
+    """Held-out AUROC of the probability: the random-effects mean over the centres that remain."""
+    gain: Estimate
+    """Paired gain over the covariate baseline of the whole record, within the centres that remain."""
+    permutation_p: float | None
+    """p against the model's own permutation null without the cohort; null where not computed."""
 
 
 @dataclass(frozen=True)
@@ -180,7 +211,7 @@ class CohortDecisionCurve(Documented):
     """Net benefit in one cohort, per patient, over threshold probabilities."""
 
     cohort: str
-    """Name of the cohort."""
+    """Name of the cohort, or of the cohort and centre, joined by a slash."""
     patients: int
     """Held-out patients."""
     events: int
@@ -210,7 +241,7 @@ class VerdictPerformance(Documented):
     events: int
     """Of these patients, those who had the outcome."""
     auroc: float | None
-    """AUROC within cohorts."""
+    """AUROC of the probability, within centres."""
     brier: float | None
     """Brier score."""
 
@@ -239,7 +270,7 @@ class ProbabilityGroup(Documented):
 
 @dataclass(frozen=True)
 class Subgroup(Documented):
-    """Held-out AUROC in one subgroup."""
+    """Held-out AUROC of the probability in one subgroup."""
 
     column: str
     """Column that defines the subgroup, such as sex."""
@@ -250,4 +281,4 @@ class Subgroup(Documented):
     events: int
     """Of these patients, those who had the outcome."""
     auroc: Estimate
-    """AUROC within cohorts."""
+    """AUROC of the probability, within centres."""

@@ -8,7 +8,7 @@ from typing import cast
 
 from pydantic import JsonValue, TypeAdapter
 
-from models.evidence.estimates import Documented, Estimate, Scheme
+from models.evidence.estimates import Documented, Estimate, RankedBy, Scheme
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class CohortAuroc(Documented):
     events: int
     """Of these patients, those who had the outcome."""
     auroc: Estimate
-    """Held-out AUROC; all null in a cohort in which everyone or no one had the outcome."""
+    """Held-out AUROC, within folds; all null in a cohort in which everyone or no one had the outcome."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +96,18 @@ class Evidence(Documented):
     scheme: Scheme
     """How patients were held out: "loco", each cohort in turn; "cv", patients within cohorts."""
     held_out_auroc: Estimate
-    """Held-out AUROC: the random-effects mean over cohorts, or the one cohort's."""
+    """Held-out AUROC: the random-effects mean over centres, or that of one centre; a cohort that names none is one."""
+    auroc_of: RankedBy
+    """What every AUROC here ranks patients by: the probability as served, ties counting half; or, in bundles older than
+    protocol 4, the margin, which ranks patients also where the model serves one probability for all of them."""
+    margin_auroc: Estimate
+    """Held-out AUROC of the margin, over the same centres: secondary, since the margin is not served."""
     held_out_brier: float | None
     """Held-out Brier score."""
     prevalence_brier: float | None
     """Brier score of predicting each cohort's own prevalence, for comparison."""
     per_cohort: tuple[CohortAuroc, ...]
-    """Held-out AUROC in each cohort."""
+    """Held-out AUROC in each centre; a cohort that names none is one centre."""
     odds_ratios: tuple[PooledOddsRatio, ...]
     """Odds ratios of this outcome with those of the other side (response, toxicity)."""
     models_compared: int

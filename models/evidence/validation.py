@@ -25,6 +25,7 @@ from models.evidence.performance import (
     Subgroup,
     VerdictDifference,
     VerdictPerformance,
+    WithoutCohort,
 )
 from models.evidence.summary import Evidence
 from models.evidence.training_patients import Distributions, JointCounts, MissingColumn, OutcomeRates
@@ -137,11 +138,13 @@ class Validation(Documented):
     missing: tuple[MissingColumn, ...]
     """Columns that some training patients lack."""
     per_cohort: tuple[CohortPerformance, ...]
-    """Held-out performance in each cohort."""
+    """Held-out performance in each centre."""
     random_effects: RandomEffectsSummary
-    """Random-effects meta-analysis of the cohorts' AUROCs."""
+    """Random-effects meta-analysis of the centres' AUROCs of the probability."""
+    margin_random_effects: RandomEffectsSummary
+    """The same of the margin; k is 0 in bundles older than protocol 4, whose other AUROCs are of the margin."""
     within_cohorts: PooledPerformance
-    """Performance within cohorts, averaged over them."""
+    """Performance within centres, averaged over them."""
     calibration_slope: Estimate
     """One calibration slope, with an intercept for each cohort."""
     seeds: SeedSpread
@@ -154,6 +157,8 @@ class Validation(Documented):
     """Baselines on the same folds."""
     gain: GainOverBaseline | None
     """Gain over the strongest covariate baseline; null where not computed."""
+    without_cohort: tuple[WithoutCohort, ...]
+    """Performance without each cohort in turn; empty with one centre, and in bundles older than protocol 4."""
     decision_curves: tuple[CohortDecisionCurve, ...]
     """Decision curve of each cohort."""
     by_verdict: tuple[VerdictPerformance, ...]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from models.evidence import Estimate
+from models.evidence import Estimate, Validation
 from taxokine.terminal import table
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     """Yield an experiment's models as a table, the best first, and what limits what they show."""
     models = table(
-        "family", "blocks", "patients", "events", "held-out AUROC (95%)", "new cohort (95%)", "p",
-        "gain over covariates (95%)", "Brier", numbers=("patients", "events", "p", "Brier"),
+        "family", "blocks", "patients", "events", "served AUROC (95%)", "of the margin", "new centre (95%)", "p",
+        "gain over covariates (95%)", "Brier", numbers=("patients", "events", "of the margin", "p", "Brier"),
     )  # fmt: skip
     for trained in result.trained:
         validation = trained.validation
@@ -32,6 +32,7 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
             str(evidence.patients),
             str(evidence.events),
             _estimate(evidence.held_out_auroc),
+            _number(evidence.margin_auroc.value),
             _interval(mean.prediction_low, mean.prediction_high),
             "–" if validation.permutation is None else f"{validation.permutation.model.p:.3f}",
             "–" if gain is None else _estimate(gain.difference, "+"),
@@ -41,16 +42,21 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     best = result.trained[0]
     name, validation = f"{best.family} on {'+'.join(best.blocks)}", best.validation
     yield ""
-    yield f"{name}: each cohort, and the same patients by the baselines"
-    cohorts = table("", "patients", "events", "AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
+    yield f"{name}: each centre, and the same patients by the baselines"
+    cohorts = table("", "patients", "events", "served AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
     for row in validation.per_cohort:
         estimate = _estimate(row.auroc)
         cohorts.add_row(f"  {row.cohort}", str(row.patients), str(row.events), estimate, _number(row.brier))
+    prevalence = _number(validation.within_cohorts.prevalence_brier)
+    cohorts.add_row("  each centre's own prevalence", str(validation.evidence.patients), "", "0.500", prevalence)
     for baseline in validation.baselines:
         estimate = _estimate(baseline.auroc)
         cohorts.add_row(f"  {baseline.name}", str(baseline.patients), "", estimate, _number(baseline.brier))
     yield cohorts
     yield ""
+    if validation.without_cohort:
+        yield from _without_cohort(name, validation)
+        yield ""
     yield _registration(result)
     yield f"evidence: {validation.evidence.sentence}"
     yield (
@@ -105,6 +111,17 @@ def promotion_report(promotion: Promotion) -> Iterator[RenderableType]:
     )
     yield ""
     yield f"{passed} of {len(promotion.gates)} gates passed; {decision}"
+
+
+def _without_cohort(name: str, validation: Validation) -> Iterator[RenderableType]:
+    """Yield the held-out performance of a model without each cohort in turn."""
+    yield f"{name}: the same predictions without each cohort's patients"
+    columns = ("patients", "served AUROC (95%)", "gain over covariates (95%)", "p")
+    rows = table("without", *columns, numbers=("patients", "p"))
+    for row in validation.without_cohort:
+        p = _number(row.permutation_p)
+        rows.add_row(f"  {row.cohort}", str(row.patients), _estimate(row.auroc), _estimate(row.gain, "+"), p)
+    yield rows
 
 
 def _registration(result: ExperimentResult) -> str:

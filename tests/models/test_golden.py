@@ -56,7 +56,7 @@ def write_golden() -> None:
             calibration=Calibration(0.9, 0.2, fit_venn_abers(predictor.margin(X), (y + (np.arange(40) % 5 == 0)) % 2)),
             units=dict(UNITS),
             profilers=(PROFILER,),
-            evidence=replace(EVIDENCE, outcome="objective_response", simulated=True),
+            evidence=replace(EVIDENCE, outcome="objective_response", simulated=True, auroc_of="probability"),
             card="# A golden bundle\n\nInvented numbers.\n",
             reference=fit_reference_set(
                 table.taxa.values,
@@ -178,3 +178,13 @@ def test_an_old_bundle_predicts_as_it_did(golden: Path) -> None:
 @pytest.mark.parametrize("golden", KEPT, ids=lambda path: path.stem)
 def test_a_golden_bundle_is_small(golden: Path) -> None:
     assert sum(path.stat().st_size for path in golden.with_suffix("").iterdir()) < 60_000
+
+
+@pytest.mark.parametrize("golden", KEPT, ids=lambda path: path.stem)
+def test_an_old_bundle_says_that_its_auroc_is_of_the_margin(golden: Path) -> None:
+    model = load_bundle(golden.with_suffix(""))
+    protocol = int(golden.stem.split("_")[1])
+    evidence = model.evidence
+    assert evidence.auroc_of == ("margin" if protocol < 4 else "probability")
+    if protocol < 4:
+        assert evidence.margin_auroc == evidence.held_out_auroc

@@ -114,7 +114,7 @@ def test_from_the_printed_address_to_a_candidates_prediction(demo: Any, chromium
 
 def test_models_of_both_standings_are_served(demo: Any) -> None:
     _, output, _ = demo
-    assert "7 of 7 gates passed; promoted: this version is now the champion" in output
+    assert "9 of 9 gates passed; promoted: this version is now the champion" in output
     assert "refused: the alias champion does not move" in output
     # The prediction comes before the tables.
     assert output.index("objective_response: ") < output.index("gates passed")

@@ -22,6 +22,7 @@ from models.evidence import PriorExperiments
 from models.registry import client, served_models
 from taxokine.reports.experiments import result_report
 from training import tracking
+from training.evidence.metrics import HEADLINE
 from training.experiment import Experiment, train
 from training.experiment.eligibility import eligible_rows
 from training.progress import Progress
@@ -69,11 +70,18 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
     runs(home)
     for model in experiment.trained:
         run = mlflow.get_run(model.run_id)
-        for metric in ("within_auroc", "within_auprc", "cv_auroc", "gain"):
+        for metric in (
+            "served_auroc_within_centres",
+            "served_auprc_within_centres",
+            "served_auroc_within_centres_cv",
+            "gain_within_centres",
+        ):
             for part in ("", "_low", "_high"):
                 assert np.isfinite(run.data.metrics[metric + part])
-        assert {"brier", "prevalence_brier", "permutation_p", "baseline.clinical.auroc"} <= set(run.data.metrics)
-        assert run.data.metrics["auroc_low"] <= run.data.metrics["auroc"] <= run.data.metrics["auroc_high"]
+        assert {"brier", "prevalence_brier", "permutation_p", "baseline.clinical.served_auroc_within_centres"} <= set(
+            run.data.metrics
+        )
+        assert run.data.metrics[f"{HEADLINE}_low"] <= run.data.metrics[HEADLINE] <= run.data.metrics[f"{HEADLINE}_high"]
         assert run.data.metrics["patients"] == 60
         names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
         figures = (
@@ -154,7 +162,7 @@ def test_the_parent_run_has_the_metrics_of_the_best_model(result):
     parent = store.get_run(experiment.run_id).data
     assert parent.tags["best"] == f"{best.family} · {'+'.join(best.blocks)}"
     child = store.get_run(best.run_id).data
-    assert parent.metrics["auroc"] == child.metrics["auroc"]
+    assert parent.metrics[HEADLINE] == child.metrics[HEADLINE]
     assert parent.metrics["brier"] == child.metrics["brier"]
     names = {store.get_logged_model(model.model_uri.removeprefix("models:/")).name for model in experiment.trained}
     assert names == {f"objective_response-{model.family}-{'-'.join(model.blocks)}" for model in experiment.trained}

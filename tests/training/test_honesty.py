@@ -60,7 +60,8 @@ def one_cohort(table: FeatureTable) -> FeatureTable:
 
 def held_out_auroc(table: FeatureTable, y: np.ndarray, plan: FitConfig = TAXA) -> float:
     outer = outer_folds(table, y, 3, 1, 0)
-    return gather_scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].held_out, "cv").aurocs[0]
+    scores = gather_scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].held_out, "cv")
+    return scores.mean_auroc(scores.margin)
 
 
 # Leaks that are refused
@@ -258,7 +259,7 @@ def test_the_interval_holds_the_auroc_that_a_very_large_sample_shows(population)
         table, y = one_cohort(population.table.take(training_rows)), population.y[training_rows]
         validated = validated_family(table, y, "cv")
         held_out = gather_scores(table, y, validated.held_out, "cv")
-        interval = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, seed=seed)
+        interval = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, held_out.folds, seed)
         truth = roc_auc_score(population.y[new_rows], margin(validated, population.table.take(new_rows)))
         assert truth > 0.6
         n_covered += interval.low <= truth <= interval.high
@@ -285,7 +286,7 @@ def test_intervals_hold_under_cohort_shift(population):
         table = population.table.take(rows)
         validated = validated_family(table, y, "loco")
         held_out = gather_scores(table, y, validated.held_out, "loco")
-        summary = auroc_random_effects(held_out.y, held_out.margin, held_out.cohorts)
+        summary = auroc_random_effects(held_out.ranked_centres(held_out.margin))
         new_rows = rng.choice(np.flatnonzero(~np.isin(centres, training_centres)), 1000, replace=False)
         score = margin(validated, population.table.take(new_rows))
         true_aurocs = []

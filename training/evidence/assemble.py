@@ -6,8 +6,6 @@ import platform
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-import numpy as np
-
 from features.arrays import Vector
 from features.feature_table import CohortContext, FeatureTable
 from features.outcomes import definition_of
@@ -30,11 +28,13 @@ from training.evidence.performance import (
     baseline_performance,
     cohort_decision_curves,
     cohort_performance,
-    gain_over_covariates,
+    gain_over,
+    headline,
     other_scheme_performance,
     permutation_test,
     pooled_performance,
     seed_spread,
+    strongest_covariates,
 )
 from training.evidence.preprocessing import missing_columns, preprocessing_steps
 from training.evidence.rates import outcome_rates, outcomes_by_probability
@@ -42,9 +42,9 @@ from training.evidence.scores import first_seed_folds, gather_scores, main_schem
 from training.evidence.sentence import evidence_sentence
 from training.evidence.subgroups import subgroup_performance
 from training.evidence.verdicts import held_out_verdicts, performance_by_verdict, verdict_difference
+from training.evidence.without_cohort import performance_without_cohorts
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.calibration import calibration_slope
-from training.statistics.meta_analysis import RandomEffects
 from training.statistics.sample_size import development_size, r2_of_auroc
 from training.validation.folds import centres
 from training.validation.permutation_null import NullDistributions
@@ -102,15 +102,19 @@ def summarise(
     baselines = {
         name: gather_scores(table, y, predictions, scheme) for name, predictions in validated.baselines.items()
     }
-    meta_analysis = auroc_random_effects(scores.y, scores.margin, scores.cohorts)
+    served, margin = (
+        auroc_random_effects(scores.ranked_centres(score)) for score in (scores.probability, scores.margin)
+    )
+    covariates = strongest_covariates(scores, baselines)
     pooled, per_cohort = pooled_performance(scores), cohort_performance(scores, held_out, scheme)
-    permutation = None if null is None else permutation_test(null, float(np.mean(scores.aurocs)))
+    permutation = None if null is None else permutation_test(null, scores.mean_auroc(scores.probability))
     joint_counts = count_response_and_toxicity(table, context.outcome)
     verdicts = held_out_verdicts(table, scores, held_out, scheme) if "taxa" in config.blocks else None
     evidence = replace(
         _training_evidence(table, y, context),
         scheme=scheme,
-        held_out_auroc=_headline(meta_analysis, pooled.auroc),
+        held_out_auroc=headline(scores, scores.probability),
+        margin_auroc=headline(scores, scores.margin),
         held_out_brier=pooled.brier,
         prevalence_brier=pooled.prevalence_brier,
         per_cohort=tuple(CohortAuroc(row.cohort, row.patients, row.events, row.auroc) for row in per_cohort),
@@ -126,14 +130,18 @@ def summarise(
         preprocessing=preprocessing_steps(fit.encoder),
         missing=missing_columns(table, fit.encoder),
         per_cohort=per_cohort,
-        random_effects=RandomEffectsSummary(**vars(meta_analysis)),
+        random_effects=RandomEffectsSummary(**vars(served)),
+        margin_random_effects=RandomEffectsSummary(**vars(margin)),
         within_cohorts=pooled,
         calibration_slope=reported(calibration_slope(scores.y, scores.probability[0], scores.cohorts)),
         seeds=seed_spread(scores),
         other_scheme=other_scheme_performance(table, y, held_out, scheme),
         permutation=permutation,
         baselines=baseline_performance(baselines),
-        gain=gain_over_covariates(scores, baselines),
+        gain=None if covariates is None else gain_over(scores, covariates, baselines[covariates]),
+        without_cohort=performance_without_cohorts(
+            table, scores, baselines.get(covariates or ""), None if null is None else null.model
+        ),
         decision_curves=cohort_decision_curves(scores),
         by_verdict=() if verdicts is None else performance_by_verdict(scores, verdicts),
         verdict_difference=None if verdicts is None else verdict_difference(scores, verdicts),
@@ -169,6 +177,8 @@ def _training_evidence(table: FeatureTable, y: Vector, context: ExperimentContex
         clocks=tuple(sorted({cohort.clock for cohort in cohorts.values()})),
         scheme="cv",
         held_out_auroc=Estimate(None, None, None),
+        auroc_of="probability",
+        margin_auroc=Estimate(None, None, None),
         held_out_brier=None,
         prevalence_brier=None,
         per_cohort=(),
@@ -197,13 +207,6 @@ def _concluded(evidence: Evidence, permutation: PermutationNull | None, context:
     evidence = replace(evidence, beats_chance=_beats_chance(evidence.held_out_auroc, permutation))
     sentence = evidence_sentence(evidence, permutation, context.prior_experiments.experiments)
     return replace(evidence, sentence=sentence)
-
-
-def _headline(meta_analysis: RandomEffects, within_cohorts: Estimate) -> Estimate:
-    """Return the random-effects mean over cohorts, or the AUROC within cohorts where there is one cohort."""
-    if meta_analysis.low is None:
-        return within_cohorts
-    return Estimate(meta_analysis.mean, meta_analysis.low, meta_analysis.high)
 
 
 def _beats_chance(auroc: Estimate, permutation: PermutationNull | None) -> bool | None:

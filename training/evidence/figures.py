@@ -32,8 +32,8 @@ def write_figures(
         An existing folder.
     validation : Validation
     scores : HeldOutScores
-        Held-out predictions, of which the first seed is drawn. ROC and precision-recall curves rank log-odds, since
-        calibration without skill turns every probability into the prevalence.
+        Held-out predictions, of which the first seed is drawn. Curves rank probabilities as they would be served: where
+        calibration without skill turns all of them into the prevalence, the ROC curve is the diagonal.
     null : NullDistributions, optional
         AUROCs of the pipeline refitted to permuted outcomes.
     """
@@ -84,7 +84,7 @@ def _forest(validation: Validation) -> Figure:
     axes.set(
         ylim=(n_rows - 0.5, -0.6),
         xlim=(0, 1),
-        xlabel="held-out AUROC, 95% intervals; square size follows the patients of the cohort",
+        xlabel="held-out AUROC of the probability, 95% intervals; square size follows the patients of the centre",
     )
     axes.tick_params(axis="y", length=0)
     return figure
@@ -101,7 +101,7 @@ def _draw_meta_analysis(axes: Any, row: int, validation: Validation) -> list[str
     else:
         axes.plot([mean.prediction_low, mean.prediction_high], [row + 1] * 2, color=VERMILION, linewidth=2.5)
         _write_beside(axes, row + 1, f"{mean.prediction_low:.2f} to {mean.prediction_high:.2f}")
-    return [f"random-effects mean of {mean.k}", "prediction interval, a new cohort"]
+    return [f"random-effects mean of {mean.k} centres", "prediction interval, a new centre"]
 
 
 def _draw_estimate(axes: Any, row: int, estimate: Estimate, colour: str, marker: str, size: float) -> None:
@@ -129,8 +129,8 @@ def _roc(scores: HeldOutScores) -> Figure:
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="1 - specificity", ylabel="sensitivity")
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
     for colour, (name, cohort) in zip(cycle(COLOURS), scores.by_cohort(), strict=False):
-        y, margin = cohort.y, cohort.margin[0]
-        x, height = roc_curve(y, margin)[:2] if 0 < y.sum() < len(y) else ([], [])
+        y, probability = cohort.y, cohort.probability[0]
+        x, height = roc_curve(y, probability)[:2] if 0 < y.sum() < len(y) else ([], [])
         axes.plot(x, height, color=colour, label=f"{name}\n{_counts(y)}")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -140,8 +140,8 @@ def _precision_recall(scores: HeldOutScores) -> Figure:
     figure, axes = _single_panel(3.6)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="recall; on the right: prevalence", ylabel="precision")
     for colour, (name, cohort) in zip(cycle(COLOURS), scores.by_cohort(), strict=False):
-        y, margin = cohort.y, cohort.margin[0]
-        precision, recall = precision_recall_curve(y, margin)[:2] if y.any() else ([], [])
+        y, probability = cohort.y, cohort.probability[0]
+        precision, recall = precision_recall_curve(y, probability)[:2] if y.any() else ([], [])
         axes.plot(recall, precision, color=colour, label=f"{name}\n{_counts(y)}")
         axes.plot([1, 1.02], [y.mean()] * 2, color=colour, clip_on=False)
     axes.legend(loc="center left", bbox_to_anchor=(1.03, 0.5))
@@ -196,7 +196,7 @@ def _permutation(validation: Validation, null: NullDistributions) -> Figure:
     test = validation.permutation
     assert test is not None
     rows = [
-        ("this model", null.values, test.model, BLUE),
+        ("this model", null.model.values, test.model, BLUE),
         (f"the best of {test.models} models", null.best, test.best_of_all, GREEN),
     ]
     figure = Figure(figsize=(WIDTH, 0.6 + 1.5 * len(rows)), layout="constrained")
@@ -210,7 +210,7 @@ def _permutation(validation: Validation, null: NullDistributions) -> Figure:
         axes.set_title(f"{name}: p = {comparison.p:.3g}, {len(values)} refits to permuted outcomes", loc="left")
         axes.set_ylabel("refits")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    panels[-1].set_xlabel("held-out AUROC")
+    panels[-1].set_xlabel("held-out AUROC of the probability, mean within centres")
     return figure
 
 
@@ -227,7 +227,7 @@ def _seeds(validation: Validation) -> Figure:
         xlim=(min(0.45, *values) - 0.01, max(0.65, *values) + 0.01),
         ylim=(-0.6, 0.6),
         yticks=[],
-        xlabel="held-out AUROC, one point per seed; line and band: mean ± SD",
+        xlabel="held-out AUROC of the probability, within centres; one point per seed; line and band: mean ± SD",
     )
     axes.set_title(f"{seeds.n} seeds: {mean:.3f} ± {sd:.3f}", loc="left")
     return figure

@@ -1,38 +1,54 @@
-"""Metrics of a run, as MLflow's columns show them."""
+"""Metrics of a run, as MLflow's columns show them.
+
+A name says what ranks the patients, `served_auroc` (the probability as served) or `margin_auroc` (the log-odds before
+calibration), and what it is a mean of: `over_centres` is the random-effects mean, `within_centres` the mean weighted by
+patients. A cohort whose manifest names no centres is one centre.
+"""
 
 from __future__ import annotations
 
 from models.evidence import Estimate, Validation
+
+HEADLINE = "served_auroc_over_centres"
+"""Name of the metric by which models are compared."""
 
 
 def run_metrics(validation: Validation) -> dict[str, float]:
     """Return the metrics of a run by name, those that are known."""
     evidence, pooled, mean = validation.evidence, validation.within_cohorts, validation.random_effects
     metrics: dict[str, float | None] = {
-        **interval_metrics("auroc", evidence.held_out_auroc),
+        **interval_metrics(HEADLINE, evidence.held_out_auroc),
+        **interval_metrics("margin_auroc_over_centres", evidence.margin_auroc),
         "patients": evidence.patients,
         "events": evidence.events,
-        "auroc_prediction_low": mean.prediction_low,
-        "auroc_prediction_high": mean.prediction_high,
-        "auroc_seeds_mean": validation.seeds.mean,
-        "auroc_seeds_sd": validation.seeds.sd,
+        "served_auroc_new_centre_low": mean.prediction_low,
+        "served_auroc_new_centre_high": mean.prediction_high,
+        "served_auroc_within_centres_seeds_mean": validation.seeds.mean,
+        "served_auroc_within_centres_seeds_sd": validation.seeds.sd,
         "brier": pooled.brier,
         "prevalence_brier": pooled.prevalence_brier,
         "brier_skill": pooled.brier_skill,
         "calibration_slope": validation.calibration_slope.value,
-        **interval_metrics("within_auroc", pooled.auroc),
-        **interval_metrics("within_auprc", pooled.auprc),
+        **interval_metrics("served_auroc_within_centres", pooled.auroc),
+        **interval_metrics("margin_auroc_within_centres", pooled.margin_auroc),
+        **interval_metrics("served_auprc_within_centres", pooled.auprc),
         **_comparison_metrics(validation),
     }
     for cohort in validation.per_cohort:
         name = cohort.cohort.replace("/", ".")
-        metrics[f"auroc.{name}"] = cohort.auroc.value
+        metrics[f"served_auroc.{name}"] = cohort.auroc.value
+        metrics[f"margin_auroc.{name}"] = cohort.margin_auroc.value
         metrics[f"brier.{name}"] = cohort.brier
         metrics[f"calibration_in_the_large.{name}"] = cohort.calibration.in_the_large
     for baseline in validation.baselines:
         name = baseline.name.replace(" + ", "_").replace(" ", "_")
-        metrics[f"baseline.{name}.auroc"] = baseline.auroc.value
+        metrics[f"baseline.{name}.served_auroc_within_centres"] = baseline.auroc.value
         metrics[f"baseline.{name}.brier"] = baseline.brier
+    for row in validation.without_cohort:
+        name = row.cohort.replace("/", ".")
+        metrics[f"without.{name}.{HEADLINE}"] = row.auroc.value
+        metrics[f"without.{name}.gain_within_centres"] = row.gain.value
+        metrics[f"without.{name}.permutation_p"] = row.permutation_p
     return {name: value for name, value in metrics.items() if value is not None}
 
 
@@ -45,7 +61,7 @@ def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
     """Return the metrics of the other scheme, the permutation null and the gain, where computed."""
     metrics = dict[str, float | None]()
     if validation.other_scheme is not None:
-        metrics |= interval_metrics("cv_auroc", validation.other_scheme.auroc)
+        metrics |= interval_metrics("served_auroc_within_centres_cv", validation.other_scheme.auroc)
     if validation.permutation is not None:
         null = validation.permutation.model
         metrics |= {
@@ -56,5 +72,7 @@ def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
             "permutation_best_of_p": validation.permutation.best_of_all.p,
         }
     if validation.gain is not None:
-        metrics |= interval_metrics("gain", validation.gain.difference)
+        gain, mean = validation.gain, validation.gain.random_effects
+        metrics |= interval_metrics("gain_within_centres", gain.difference)
+        metrics |= interval_metrics("gain_over_centres", Estimate(mean.mean, mean.low, mean.high))
     return metrics

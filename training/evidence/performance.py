@@ -1,4 +1,8 @@
-"""Held-out performance of a model: by cohort, over cohorts, over seeds, and against permutations and baselines."""
+"""Held-out performance of a model: by centre, over centres, over seeds, and against permutations and baselines.
+
+Every AUROC ranks patients by the probability that would be served: one for all of them where inner validation believed
+nothing. The AUROC of the margin stands beside it under its own name.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from features.arrays import Vector
+from features.arrays import Matrix, Vector
 from features.feature_table import FeatureTable
 from models.calibration import fit_venn_abers
 from models.evidence import (
@@ -14,37 +18,50 @@ from models.evidence import (
     CohortCalibration,
     CohortDecisionCurve,
     CohortPerformance,
+    Estimate,
     GainOverBaseline,
     NullComparison,
     OtherScheme,
     PermutationNull,
     PooledPerformance,
+    RandomEffectsSummary,
     RangeCoverage,
     Scheme,
     SeedSpread,
     SetCoverage,
 )
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds, gather_scores, reported
-from training.statistics.auroc_meta_analysis import cohort_aurocs
+from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.calibration import brier_skill, calibration_by_cohort
 from training.statistics.conformal import conformal_coverage, conformal_p
 from training.statistics.decision import decision_curves
-from training.statistics.gain import auroc_gain
+from training.statistics.gain import auroc_gain, gain_random_effects
 from training.statistics.metrics import auprc, bootstrap_interval, brier_score, mean_over_seeds
 from training.statistics.venn_abers import range_coverage
 from training.validation.baselines import COVARIATE_BLOCKS
 from training.validation.held_out import HeldOut
 from training.validation.permutation_null import NullDistributions
 
+TIE = 1e-9
+"""AUROCs that differ by less are equal: of one probability for every patient each is a half, up to the last digits."""
 CONFORMAL_LEVEL = 0.9
 """Share of patients whose conformal set should contain their outcome."""
+
+
+def headline(scores: HeldOutScores, score: Matrix) -> Estimate:
+    """Return a score's random-effects mean AUROC over centres, or the AUROC within the centre where there is one."""
+    mean = auroc_random_effects(scores.ranked_centres(score))
+    return reported(scores.auroc(score)) if mean.low is None else Estimate(mean.mean, mean.low, mean.high)
 
 
 def cohort_performance(
     scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme
 ) -> tuple[CohortPerformance, ...]:
-    """Return the held-out performance in each cohort."""
-    aurocs = cohort_aurocs(scores.y, scores.margin, scores.cohorts)
+    """Return the held-out performance in each centre."""
+    aurocs, margin_aurocs = (
+        {ranked.name: ranked.interval() for ranked in scores.ranked_centres(score)}
+        for score in (scores.probability, scores.margin)
+    )
     calibrations = calibration_by_cohort(scores.y, scores.probability[0], scores.cohorts)
     venn_abers = _venn_abers_coverage(scores, held_out, scheme)
     conformal = _conformal_coverage(scores, held_out, scheme)
@@ -59,7 +76,8 @@ def cohort_performance(
                 events=calibration.events,
                 prevalence=calibration.prevalence,
                 auroc=reported(aurocs.get(name)),
-                auprc=reported(bootstrap_interval(auprc, cohort.y, cohort.margin, cohort.cohorts)),
+                margin_auroc=reported(margin_aurocs.get(name)),
+                auprc=_auprc(cohort),
                 brier=float(mean_over_seeds(brier_score, cohort.y, cohort.probability, cohort.cohorts)[0]),
                 prevalence_brier=calibration.prevalence * (1 - calibration.prevalence),
                 brier_skill=calibration.brier_skill,
@@ -76,12 +94,13 @@ def cohort_performance(
 
 
 def pooled_performance(scores: HeldOutScores) -> PooledPerformance:
-    """Return the performance within cohorts, averaged over them."""
+    """Return the performance within centres, averaged over them."""
     means = {name: cohort.y.mean() for name, cohort in scores.by_cohort()}
     prevalence = np.array([means[name] for name in scores.cohorts])
     return PooledPerformance(
-        auroc=reported(scores.auroc),
-        auprc=reported(bootstrap_interval(auprc, scores.y, scores.margin, scores.cohorts)),
+        auroc=reported(scores.auroc(scores.probability)),
+        margin_auroc=reported(scores.auroc(scores.margin)),
+        auprc=_auprc(scores),
         brier=_brier(scores),
         prevalence_brier=float(brier_score(scores.y, prevalence)[0]),
         brier_skill=brier_skill(scores.y, scores.probability[0], scores.cohorts),
@@ -90,7 +109,7 @@ def pooled_performance(scores: HeldOutScores) -> PooledPerformance:
 
 def seed_spread(scores: HeldOutScores) -> SeedSpread:
     """Return the AUROC of each seed, with their mean and standard deviation."""
-    aurocs = scores.aurocs
+    aurocs = scores.seed_aurocs(scores.probability)
     sd = float(np.std(aurocs, ddof=1)) if len(aurocs) > 1 else None
     return SeedSpread(len(aurocs), finite(float(np.mean(aurocs))), sd, tuple(map(finite, aurocs)))
 
@@ -102,7 +121,8 @@ def other_scheme_performance(
     other_scheme: Scheme = "cv" if scheme == "loco" else "loco"
     if not any(prediction.fold.scheme == other_scheme for prediction in held_out):
         return None
-    return OtherScheme(other_scheme, reported(gather_scores(table, y, held_out, other_scheme).auroc))
+    scores = gather_scores(table, y, held_out, other_scheme)
+    return OtherScheme(other_scheme, reported(scores.auroc(scores.probability)))
 
 
 def permutation_test(null: NullDistributions, observed: float) -> PermutationNull:
@@ -115,33 +135,53 @@ def permutation_test(null: NullDistributions, observed: float) -> PermutationNul
     Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39, for p.
     """
     return PermutationNull(
-        _compare_with_null(null.values, observed), _compare_with_null(null.best, observed), null.models
+        compare_with_null(null.model.values, observed), compare_with_null(null.best, observed), null.models
+    )
+
+
+def compare_with_null(null: Vector, observed: float) -> NullComparison:
+    """Return an observed AUROC against the AUROCs of a null, (n,), of which the undefined ones are dropped."""
+    null = null[np.isfinite(null)]
+    return NullComparison(
+        n=len(null),
+        observed=finite(observed),
+        p=float((1 + (null >= observed - TIE).sum()) / (1 + len(null))),
+        mean=float(null.mean()),
+        sd=float(null.std(ddof=1)) if len(null) > 1 else None,
+        percentile_95=float(np.quantile(null, 0.95)),
     )
 
 
 def baseline_performance(baselines: Mapping[str, HeldOutScores]) -> tuple[BaselinePerformance, ...]:
     """Return the performance of each baseline."""
     return tuple(
-        BaselinePerformance(name, len(scores.y), reported(scores.auroc), _brier(scores))
+        BaselinePerformance(name, len(scores.y), reported(scores.auroc(scores.probability)), _brier(scores))
         for name, scores in baselines.items()
     )
 
 
-def gain_over_covariates(scores: HeldOutScores, baselines: Mapping[str, HeldOutScores]) -> GainOverBaseline | None:
-    """Return the paired gain over the strongest covariate baseline, since a weak one is easily exceeded.
+def strongest_covariates(scores: HeldOutScores, baselines: Mapping[str, HeldOutScores]) -> str | None:
+    """Return the covariate baseline with the largest AUROC, since a weak one is easily exceeded.
 
     None where no covariate baseline predicts the same rows, or AUROC cannot be computed.
     """
-    covariates = {
-        name: baseline
+    aurocs = {
+        name: baseline.mean_auroc(baseline.probability)
         for name, baseline in baselines.items()
         if name in COVARIATE_BLOCKS and len(baseline.rows) == len(scores.rows)
     }
-    if not covariates:
-        return None
-    strongest = max(covariates, key=lambda name: np.mean(covariates[name].aurocs))
-    gain = auroc_gain(scores.y, scores.margin, covariates[strongest].margin, scores.cohorts)
-    return GainOverBaseline(strongest, reported(gain)) if np.isfinite(gain.value) else None
+    strongest = max(aurocs, key=lambda name: aurocs[name], default=None)
+    return strongest if strongest and np.isfinite(aurocs[strongest]) else None
+
+
+def gain_over(scores: HeldOutScores, name: str, baseline: HeldOutScores) -> GainOverBaseline:
+    """Return the paired gain over a baseline on the same rows and folds: pooled, and by random effects over centres."""
+    model, covariates = scores.probability, baseline.probability
+    return GainOverBaseline(
+        name,
+        reported(auroc_gain(scores.y, model, covariates, scores.cohorts, folds=scores.folds)),
+        RandomEffectsSummary(**vars(gain_random_effects(scores.y, model, covariates, scores.cohorts, scores.folds))),
+    )
 
 
 def cohort_decision_curves(scores: HeldOutScores) -> tuple[CohortDecisionCurve, ...]:
@@ -162,20 +202,12 @@ def cohort_decision_curves(scores: HeldOutScores) -> tuple[CohortDecisionCurve, 
     )
 
 
+def _auprc(scores: HeldOutScores) -> Estimate:
+    return reported(bootstrap_interval(auprc, scores.y, scores.probability, scores.cohorts, scores.folds))
+
+
 def _brier(scores: HeldOutScores) -> float:
     return float(np.mean([brier_score(scores.y, probability)[0] for probability in scores.probability]))
-
-
-def _compare_with_null(null: Vector, observed: float) -> NullComparison:
-    null = null[np.isfinite(null)]
-    return NullComparison(
-        n=len(null),
-        observed=finite(observed),
-        p=float((1 + (null >= observed).sum()) / (1 + len(null))),
-        mean=float(null.mean()),
-        sd=float(null.std(ddof=1)) if len(null) > 1 else None,
-        percentile_95=float(np.quantile(null, 0.95)),
-    )
 
 
 def _venn_abers_coverage(

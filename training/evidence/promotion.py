@@ -10,8 +10,8 @@ from features.errors import InputError
 from models import registry
 from models.evidence import Validation
 
-FEWEST_COHORTS = 3
-"""Held-out cohorts below which there is no prediction interval for a new cohort."""
+FEWEST_CENTRES = 3
+"""Held-out centres below which there is no prediction interval for a new centre."""
 ALPHA = 0.05
 SLOPES = (0.8, 1.25)
 """Calibration slopes near enough to 1, even where the interval excludes 1."""
@@ -90,9 +90,11 @@ def promote(reference: str) -> Promotion:
 def gates(validation: Validation) -> list[Gate]:
     """Return every gate, evaluated on a validation record; what was not computed does not pass."""
     return [
+        _served_gate(validation),
         _new_cohort_gate(validation),
         _permutation_gate(validation),
         _gain_gate(validation),
+        _drop_one_gate(validation),
         _brier_gate(validation),
         _calibration_gate(validation),
         _sample_size_gate(validation),
@@ -100,22 +102,33 @@ def gates(validation: Validation) -> list[Gate]:
     ]
 
 
+def _served_gate(validation: Validation) -> Gate:
+    served = validation.evidence.auroc_of == "probability"
+    return Gate(
+        "served probability",
+        served,
+        "scored" if served else "its AUROCs are of the margin; train it again",
+        "every AUROC ranks patients by the probability that is served",
+        "the margin ranks patients also where the model serves one probability for all of them",
+    )
+
+
 def _new_cohort_gate(validation: Validation) -> Gate:
     mean = validation.random_effects
     if validation.evidence.scheme != "loco":
         result = "no cohort was held out; train on several"
-    elif mean.k < FEWEST_COHORTS or mean.prediction_low is None:
-        result = f"only {mean.k} held-out cohorts with both outcomes"
+    elif mean.k < FEWEST_CENTRES or mean.prediction_low is None:
+        result = f"only {mean.k} held-out centres with both outcomes"
     else:
-        result = f"AUROC {mean.prediction_low:.3f} to {mean.prediction_high:.3f}, from {mean.k} held-out cohorts"
+        result = f"AUROC {mean.prediction_low:.3f} to {mean.prediction_high:.3f}, from {mean.k} held-out centres"
     return Gate(
         "prediction interval",
         validation.evidence.scheme == "loco"
-        and mean.k >= FEWEST_COHORTS
+        and mean.k >= FEWEST_CENTRES
         and mean.prediction_low is not None
         and mean.prediction_low > 0.5,
         result,
-        f"95% prediction interval of the AUROC in a new cohort above 0.50, from at least {FEWEST_COHORTS} cohorts",
+        f"95% prediction interval of the AUROC in a new centre above 0.50, from at least {FEWEST_CENTRES} centres",
         "the next hospital is a new cohort: a mean above chance may still be chance there",
     )
 
@@ -154,6 +167,28 @@ def _gain_gate(validation: Validation) -> Gate:
     )
 
 
+def _drop_one_gate(validation: Validation) -> Gate:
+    rows = [row for row in validation.without_cohort if row.auroc.low is not None and row.auroc.value is not None]
+    worst = min(rows, key=lambda row: row.auroc.low or 0.0, default=None)
+    least = min((row.gain.value for row in rows if row.gain.value is not None), default=None)
+    complete = 0 < len(rows) == len(validation.without_cohort)
+    if worst is None or not complete:
+        result = "not computed: there is one centre, or an AUROC is not estimable"
+    else:
+        gain = "not computed" if least is None else f"{least:+.3f}"
+        result = (
+            f"AUROC {worst.auroc.value:.3f} ({worst.auroc.low:.3f} to {worst.auroc.high:.3f}) without {worst.cohort}; "
+            f"least gain {gain}"
+        )
+    return Gate(
+        "drop one cohort",
+        complete and worst is not None and (worst.auroc.low or 0.0) > 0.5 and least is not None and least > 0,
+        result,
+        "without any one cohort, the interval of the AUROC still above 0.50 and the gain still above 0",
+        "what one cohort carries may be how that cohort was sampled, sequenced or labelled",
+    )
+
+
 def _brier_gate(validation: Validation) -> Gate:
     brier, reference = validation.within_cohorts.brier, validation.within_cohorts.prevalence_brier
     if brier is None or reference is None:
@@ -164,7 +199,7 @@ def _brier_gate(validation: Validation) -> Gate:
         "Brier score",
         passed,
         result,
-        "no worse than predicting each cohort's own prevalence",
+        "no worse than predicting each centre's own prevalence",
         "a probability with a larger error than the prevalence misleads whoever acts on it",
     )
 

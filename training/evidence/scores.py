@@ -11,8 +11,9 @@ import pandas as pd
 from features.arrays import Mask, Matrix, Names, Positions, Vector
 from features.feature_table import FeatureTable
 from models.evidence import Estimate, Scheme
+from training.statistics.auroc_meta_analysis import RankedCohort, ranked_cohorts
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.metrics import auroc, bootstrap_interval, mean_over_seeds
+from training.statistics.metrics import auroc, bootstrap_interval, mean_within_cohorts
 from training.validation.folds import Fold, centres
 from training.validation.held_out import HeldOut
 
@@ -28,26 +29,38 @@ class HeldOutScores:
     y : ndarray, (n_rows,)
         Outcomes, 0 or 1.
     cohorts : ndarray of str, (n_rows,)
-        Cohort of each row; centres count as cohorts.
+        Centre of each row; the cohort where its manifest names no centres.
+    folds : ndarray of int, (n_seeds, n_rows)
+        Number of the fold whose model predicted a row.
     margin, probability : ndarray, (n_seeds, n_rows)
-        Log-odds and calibrated probabilities.
+        Log-odds before calibration, and the probabilities that would be served.
     """
 
     rows: Positions
     y: Vector
     cohorts: Names
+    folds: Positions
     margin: Matrix
     probability: Matrix
 
-    @property
-    def aurocs(self) -> list[float]:
-        """AUROC within cohorts of each seed."""
-        return [float(mean_over_seeds(auroc, self.y, margin, self.cohorts)[0]) for margin in self.margin]
+    def seed_aurocs(self, score: Matrix) -> list[float]:
+        """Return each seed's AUROC of a score, (n_seeds, n_rows), within centres and folds."""
+        return [
+            float(mean_within_cohorts(auroc, self.y, values, self.cohorts, folds=folds)[0])
+            for values, folds in zip(score, self.folds, strict=True)
+        ]
 
-    @property
-    def auroc(self) -> IntervalEstimate:
-        """AUROC within cohorts over all seeds, with its bootstrap interval."""
-        return bootstrap_interval(auroc, self.y, self.margin, self.cohorts)
+    def mean_auroc(self, score: Matrix) -> float:
+        """Return the mean over seeds of `seed_aurocs`."""
+        return float(np.mean(self.seed_aurocs(score)))
+
+    def auroc(self, score: Matrix) -> IntervalEstimate:
+        """Return `mean_auroc` with its bootstrap interval."""
+        return bootstrap_interval(auroc, self.y, score, self.cohorts, self.folds)
+
+    def ranked_centres(self, score: Matrix) -> list[RankedCohort]:
+        """Return each centre's AUROC of a score, (n_seeds, n_rows)."""
+        return ranked_cohorts(self.y, score, self.cohorts, self.folds)
 
     def by_cohort(self) -> Iterator[tuple[str, HeldOutScores]]:
         """Yield each cohort's name and its rows."""
@@ -57,7 +70,12 @@ class HeldOutScores:
     def take(self, mask: Mask) -> HeldOutScores:
         """Return the rows of a mask, (n_rows,)."""
         return HeldOutScores(
-            self.rows[mask], self.y[mask], self.cohorts[mask], self.margin[:, mask], self.probability[:, mask]
+            self.rows[mask],
+            self.y[mask],
+            self.cohorts[mask],
+            self.folds[:, mask],
+            self.margin[:, mask],
+            self.probability[:, mask],
         )
 
 
@@ -71,13 +89,16 @@ def gather_scores(table: FeatureTable, y: Vector, held_out: Sequence[HeldOut], s
     predictions = [prediction for prediction in held_out if prediction.fold.scheme == scheme]
     n_seeds = 1 + max((prediction.fold.repeat for prediction in predictions), default=0)
     margin = np.full((n_seeds, len(y)), np.nan)
-    probability = margin.copy()
-    for prediction in predictions:
+    probability, folds = margin.copy(), np.zeros(margin.shape, dtype=np.intp)
+    for number, prediction in enumerate(predictions):
         fold = prediction.fold
+        folds[fold.repeat, fold.test] = number
         margin[fold.repeat, fold.test] = prediction.margin
         probability[fold.repeat, fold.test] = prediction.probability
     rows = np.flatnonzero(np.isfinite(margin).all(axis=0))
-    return HeldOutScores(rows, y[rows], centres(table.rows)[rows], margin[:, rows], probability[:, rows])
+    return HeldOutScores(
+        rows, y[rows], centres(table.rows)[rows], folds[:, rows], margin[:, rows], probability[:, rows]
+    )
 
 
 def first_seed_folds(held_out: Sequence[HeldOut], scheme: Scheme) -> list[HeldOut]:

@@ -23,7 +23,7 @@ def subgroup_performance(table: FeatureTable, scores: HeldOutScores) -> tuple[Su
         subgroup = scores.take(mask)
         patients, events = len(subgroup.y), int(subgroup.y.sum())
         if min(events, patients - events) >= FEWEST_OF_EACH_CLASS:
-            subgroups.append(Subgroup(column, level, patients, events, reported(subgroup.auroc)))
+            subgroups.append(Subgroup(column, level, patients, events, reported(subgroup.auroc(subgroup.probability))))
     return tuple(subgroups)
 
 

@@ -11,7 +11,6 @@ from features.feature_table import FeatureTable
 from models.evidence import Scheme, VerdictDifference, VerdictPerformance
 from models.reference import VERDICTS, fit_reference_set, profile_verdicts
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds
-from training.statistics.metrics import auroc, mean_over_seeds
 from training.statistics.sample_size import detectable_difference
 from training.validation.folds import centres
 from training.validation.held_out import HeldOut
@@ -41,7 +40,7 @@ def performance_by_verdict(scores: HeldOutScores, verdicts: Names) -> tuple[Verd
         if not len(subset.y):
             rows.append(VerdictPerformance(verdict, 0, 0, None, None))
             continue
-        value = float(mean_over_seeds(auroc, subset.y, subset.margin, subset.cohorts)[0])
+        value = subset.mean_auroc(subset.probability)
         squared_error = (subset.probability[0] - subset.y) ** 2
         rows.append(
             VerdictPerformance(verdict, len(subset.y), int(subset.y.sum()), finite(value), float(squared_error.mean()))

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from training.evidence.metrics import interval_metrics
+from training.evidence.metrics import HEADLINE, interval_metrics
 from training.experiment.eligibility import COMPARABLE_SHARE
 from training.experiment.model_run import TrainedModel
 
 
 def rank_models(trained: Sequence[TrainedModel]) -> list[TrainedModel]:
-    """Return the models, the best first: comparable ones (`COMPARABLE_SHARE`) before others, then by held-out AUROC."""
+    """Return the models, the best first: comparable ones (`COMPARABLE_SHARE`) before others, then by held-out AUROC.
+
+    The AUROC is that of the probability as served, as in all evidence.
+    """
     largest = max(model.validation.evidence.patients for model in trained)
 
     def merit(model: TrainedModel) -> tuple[bool, float]:
@@ -31,7 +34,7 @@ def comparison_table(trained: Sequence[TrainedModel]) -> pd.DataFrame:
                 "blocks": "+".join(model.blocks),
                 "patients": model.validation.evidence.patients,
                 "events": model.validation.evidence.events,
-                **interval_metrics("auroc", model.validation.evidence.held_out_auroc),
+                **interval_metrics(HEADLINE, model.validation.evidence.held_out_auroc),
                 "run_id": model.run_id,
             }
             for model in trained

@@ -49,7 +49,7 @@ def model_nulls(
     if not experiment.permutations:
         return {}
     progress.begin(f"refitting {experiment.permutations} permutations", experiment.permutations)
-    aurocs = permutation_nulls(
+    nulls = permutation_nulls(
         table,
         outcome_vector(table, outcome),
         [(blocks.config, blocks.rows) for blocks in validated],
@@ -61,13 +61,13 @@ def model_nulls(
     )
     largest = max(len(blocks.rows) for blocks in validated)
     comparable_sets = {blocks.blocks for blocks in validated if len(blocks.rows) >= COMPARABLE_SHARE * largest}
-    comparable = {key: values for key, values in aurocs.items() if key[1] in comparable_sets}
+    comparable = {key: null for key, null in nulls.items() if key[1] in comparable_sets}
     best = best_model_null(comparable)
     return {
-        key: NullDistributions(values, best, len(comparable))
+        key: NullDistributions(null, best, len(comparable))
         if key in comparable
-        else NullDistributions(values, values, 1)
-        for key, values in aurocs.items()
+        else NullDistributions(null, null.values, 1)
+        for key, null in nulls.items()
     }
 
 

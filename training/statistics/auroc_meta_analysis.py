@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import logit
 
-from features.arrays import Matrix, Names, Vector
+from features.arrays import Mask, Matrix, Names, Positions, Vector
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.meta_analysis import RandomEffects, random_effects, to_proportions
 from training.statistics.metrics import auroc
@@ -40,73 +43,110 @@ def auroc_variance(area: Vector | float, events: Vector | float, non_events: Vec
     return variance
 
 
-def logit_auroc(area: Vector, events: Vector, non_events: Vector) -> tuple[Vector, Vector]:
-    """Return log-odds of AUROCs and their variances, by the delta method from `auroc_variance`.
+@dataclass(frozen=True)
+class RankedCohort:
+    """The AUROC of a cohort that has both classes.
 
-    An AUROC of 0 or 1, whose log-odds are infinite, is moved inwards by half of one pair of patients. The variance of
-    the log-odds grows without bound towards 0 and 1, so that a small cohort with a nearly perfect ranking has little
-    weight.
+    Attributes
+    ----------
+    name : str
+    area : float
+        Mean over seeds.
+    events, non_events : ndarray, (n_folds,)
+        Patients with and without the event in each fold of the first seed: pairs of different folds are not ranked.
     """
-    half_pair = 0.5 / (events * non_events)
-    area = np.clip(area, half_pair, 1 - half_pair)
-    return logit(area), auroc_variance(area, events, non_events) / (area * (1 - area)) ** 2
+
+    name: str
+    area: float
+    events: Vector
+    non_events: Vector
+
+    def variance(self, area: float) -> float:
+        """Return the sampling variance of the cohort's AUROC if it is expected to be `area`.
+
+        The AUROC is the mean over folds, weighted by their pairs, of independent AUROCs.
+        """
+        pairs = self.events * self.non_events
+        mixed = pairs > 0
+        weights = pairs[mixed] / pairs.sum()
+        return float(weights**2 @ auroc_variance(area, self.events[mixed], self.non_events[mixed]))
+
+    def log_odds(self) -> tuple[float, float]:
+        """Return the log-odds of the AUROC and their variance, by the delta method.
+
+        An AUROC of 0 or 1, whose log-odds are infinite, is moved inwards by half of one pair of patients. The variance
+        of the log-odds grows without bound towards 0 and 1, so that a small cohort with a nearly perfect ranking has
+        little weight.
+        """
+        half_pair = 0.5 / float(self.events @ self.non_events)
+        area = min(max(self.area, half_pair), 1 - half_pair)
+        return float(logit(area)), self.variance(area) / (area * (1 - area)) ** 2
+
+    def interval(self) -> IntervalEstimate:
+        """Return the AUROC with its score interval.
+
+        A limit is the AUROC whose own variance, rather than that at the estimate, makes the estimate just compatible
+        with it: a perfect ranking of few patients has no narrow interval.
+
+        References
+        ----------
+        Newcombe 2006, method 5, Statistics in Medicine 25:559-573.
+        """
+        return IntervalEstimate(self.area, self._lower_limit(self.area), 1 - self._lower_limit(1 - self.area))
+
+    def _lower_limit(self, area: float) -> float:
+        """Return the smallest AUROC whose 95% sampling interval contains `area`."""
+
+        def gap(limit: float) -> float:
+            return area - limit - float(stats.norm.ppf(0.975)) * float(np.sqrt(self.variance(limit)))
+
+        # The bracket ends just below the estimate: at 1 the variance is 0, and 1 would be a root.
+        return float(brentq(gap, 0, area * (1 - 1e-9))) if area else 0.0
 
 
-def cohort_aurocs(y: Vector, score: Vector | Matrix, cohorts: Names) -> dict[str, IntervalEstimate]:
-    """Return the AUROC of each cohort that has both classes, with a score interval.
-
-    A limit is the AUROC whose own variance, rather than that at the estimate, makes the estimate just compatible with
-    it: a perfect ranking of few patients has no narrow interval.
+def ranked_cohorts(
+    y: Vector, score: Vector | Matrix, cohorts: Names, folds: Positions | None = None
+) -> list[RankedCohort]:
+    """Return the AUROC of each cohort in which a fold has both classes.
 
     Parameters
     ----------
     y : ndarray, (n_samples,)
     score : ndarray, (n_samples,) or (n_seeds, n_samples)
     cohorts : ndarray of str, (n_samples,)
-
-    References
-    ----------
-    Newcombe 2006, method 5, Statistics in Medicine 25:559-573.
+    folds : ndarray of int, of the shape of `score`, optional
+        Folds of different models, whose scores are not ranked against each other.
     """
-    return {
-        name: IntervalEstimate(float(area), _lower_limit(area, *counts), 1 - _lower_limit(1 - area, *counts))
-        for name, area, *counts in zip(*_cohorts_with_both_classes(y, score, cohorts), strict=True)
-    }
-
-
-def auroc_random_effects(y: Vector, score: Vector | Matrix, cohorts: Names) -> RandomEffects:
-    """Return the random-effects mean of the cohorts' AUROCs, combined as log-odds.
-
-    Cohorts of one class are dropped. Under leave-one-cohort-out the cohorts' models share most of their training
-    patients, so that the AUROCs are not quite independent; a refitted permutation null accounts for this, the
-    interval here does not.
-
-    Parameters
-    ----------
-    y, score, cohorts
-        As `cohort_aurocs` takes them.
-    """
-    _, area, events, non_events = _cohorts_with_both_classes(y, score, cohorts)
-    return to_proportions(random_effects(*logit_auroc(area, events, non_events)))
-
-
-def _lower_limit(area: float, events: float, non_events: float) -> float:
-    """Return the smallest AUROC whose 95% sampling interval contains `area`."""
-
-    def gap(limit: float) -> float:
-        return float(area - limit - stats.norm.ppf(0.975) * np.sqrt(auroc_variance(limit, events, non_events)))
-
-    # The bracket ends just below the estimate: at 1 the variance is 0, and 1 would be a root.
-    return float(brentq(gap, 0, area * (1 - 1e-9))) if area else 0.0
-
-
-def _cohorts_with_both_classes(
-    y: Vector, score: Vector | Matrix, cohorts: Names
-) -> tuple[list[str], Vector, Vector, Vector]:
-    """Return the names, AUROCs (the mean over seeds), events and non-events of cohorts with both classes."""
-    masks = {name: cohorts == name for name in dict.fromkeys(cohorts.tolist())}
-    masks = {name: mask for name, mask in masks.items() if 0 < y[mask].sum() < mask.sum()}
     seeds = np.atleast_2d(score)
-    area = np.array([np.mean([auroc(y[mask], seed_score[mask]) for seed_score in seeds]) for mask in masks.values()])
-    events = np.array([y[mask].sum() for mask in masks.values()])
-    return list(masks), area, events, np.array([mask.sum() for mask in masks.values()]) - events
+    seed_folds = np.zeros(seeds.shape, dtype=np.intp) if folds is None else np.atleast_2d(folds)
+    ranked = []
+    for name in dict.fromkeys(cohorts.tolist()):
+        mask = cohorts == name
+        area = float(
+            np.mean(
+                [
+                    auroc(y[mask], values[mask], folds=groups[mask])
+                    for values, groups in zip(seeds, seed_folds, strict=True)
+                ]
+            )
+        )
+        if np.isfinite(area):
+            events, non_events = _fold_counts(y, seed_folds[0], mask)
+            ranked.append(RankedCohort(name, area, events, non_events))
+    return ranked
+
+
+def auroc_random_effects(ranked: Sequence[RankedCohort]) -> RandomEffects:
+    """Return the random-effects mean of cohorts' AUROCs, combined as log-odds.
+
+    Under leave-one-cohort-out the cohorts' models share most of their training patients, so that the AUROCs are not
+    quite independent; a refitted permutation null accounts for this, the interval here does not.
+    """
+    log_odds = np.array([cohort.log_odds() for cohort in ranked]).reshape(-1, 2)
+    return to_proportions(random_effects(log_odds[:, 0], log_odds[:, 1]))
+
+
+def _fold_counts(y: Vector, folds: Positions, mask: Mask) -> tuple[Vector, Vector]:
+    """Return the events and non-events of each fold among the patients of a mask, both (n_folds,)."""
+    _, codes = np.unique(folds[mask], return_inverse=True)
+    return np.bincount(codes, y[mask]).astype(np.float64), np.bincount(codes, 1 - y[mask]).astype(np.float64)

@@ -24,10 +24,10 @@ def survival_sentence(
         f"Harrell's C {concordance.value:.2f}, {concordance.low:.2f}-{concordance.high:.2f}; {groups}, "
         f"{len(table)} patients, {events} events"
     )
-    start = f"{'simulated data: ' if table.simulated else ''}{rows} this model ranked times"
+    start = f"{'simulated data: ' if table.simulated else ''}{rows} this model"
     if not concordance.low > 0.5:
-        return f"{start} no better than chance ({numbers})"
+        return f"{start} was not shown to rank times better than chance ({numbers})"
     return (
-        f"{start} better than chance by an interval that ignores refitting ({numbers}), as one of {models_compared} "
-        "models compared: not confirmed"
+        f"{start} ranked times better than chance by an interval that ignores refitting ({numbers}), as one of "
+        f"{models_compared} models compared: not confirmed"
     )

@@ -33,8 +33,9 @@ def validate_baselines(
 ) -> dict[str, list[HeldOut]]:
     """Return the held-out predictions of each baseline.
 
-    The baselines are the training rows' prevalence; an elastic net on each set of covariates of which any row has a
-    measurement; and the TOPOSCORE, where its species lists are available.
+    The baselines are an elastic net on each set of covariates of which any row has a measurement, and the TOPOSCORE,
+    where its species lists are available. The prevalence is no baseline here: Brier scores are compared with that of
+    each centre's own prevalence.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def validate_baselines(
     workers : int
         Threads, as `training.validation.held_out.validate` takes them.
     """
-    predictions = {"prevalence": [_calibrated_score(y, np.zeros(len(y)), table, fold) for fold in outer]}
+    predictions = dict[str, list[HeldOut]]()
     for name, blocks in COVARIATE_BLOCKS.items():
         if all(table.block(block).measured_rows.any() for block in blocks):
             covariates = replace(config, families=("elastic_net",), blocks=blocks)

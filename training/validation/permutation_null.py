@@ -1,31 +1,52 @@
-"""The permutation null: held-out AUROCs of the whole pipeline, model selection included, refitted without signal."""
+"""The permutation null: held-out AUROCs of the whole pipeline, model selection included, refitted without signal.
+
+The AUROC is that of the probability that would be served, as in the evidence.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from joblib import Parallel, delayed
 
 from features.arrays import Names, Positions, Vector
 from features.feature_table import FeatureTable
-from training.statistics.metrics import auroc, mean_over_seeds
+from training.statistics.metrics import auroc, mean_within_cohorts
 from training.validation.config import FitConfig
-from training.validation.folds import Fold, centres
+from training.validation.folds import Fold, centres, loco_groups
 from training.validation.held_out import HeldOut, validate
 
 ModelKey = tuple[str, tuple[str, ...]]
 """A model's family and blocks."""
+_ALL = ""
+"""Key of the AUROC of all rows; no cohort has this name."""
 
 
 @dataclass(frozen=True)
-class NullDistributions:
-    """Held-out AUROCs of pipelines refitted to permuted outcomes.
+class ModelNull:
+    """Held-out AUROCs of one pipeline, refitted to permuted data.
 
     Attributes
     ----------
     values : ndarray, (n_permutations,)
+    without : mapping of str to ndarray, (n_permutations,)
+        The same without the patients of one cohort, by cohort (by centre where there is one cohort). Nothing is fitted
+        anew for it.
+    """
+
+    values: Vector
+    without: Mapping[str, Vector] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NullDistributions:
+    """Held-out AUROCs of pipelines refitted to permuted data.
+
+    Attributes
+    ----------
+    model : ModelNull
         Of this model.
     best : ndarray, (n_permutations,)
         Of the best of all competing models, selected anew in each permutation.
@@ -33,7 +54,7 @@ class NullDistributions:
         Number of competing models.
     """
 
-    values: Vector
+    model: ModelNull
     best: Vector
     models: int
 
@@ -48,8 +69,8 @@ def permutation_nulls(
     seed: int,
     workers: int,
     on_step: Callable[[], object],
-) -> dict[ModelKey, Vector]:
-    """Return each model's held-out AUROCs on permuted outcomes, (n,); models whose AUROC is undefined are dropped.
+) -> dict[ModelKey, ModelNull]:
+    """Return each model's held-out AUROCs on permuted outcomes; models whose AUROC is undefined are dropped.
 
     Outcomes are permuted over the whole table, so that models of different blocks share the permutations.
 
@@ -71,12 +92,12 @@ def permutation_nulls(
     all_centres = centres(table.rows)
     tables = [(config, rows, table.take(rows)) for config, rows in competing]
 
-    def permutation_aurocs(stream: np.random.SeedSequence) -> dict[ModelKey, float]:
+    def permutation_aurocs(stream: np.random.SeedSequence) -> dict[ModelKey, dict[str, float]]:
         permuted, aurocs = permute_within_centres(y, all_centres, np.random.default_rng(stream)), {}
         for config, rows, model_table in tables:
             outer, outcomes = outer_folds_of(model_table, permuted[rows]), permuted[rows]
             for family, result in validate(model_table, outcomes, config, outer, calibrate=False, workers=1).items():
-                aurocs[family, config.blocks] = _held_out_auroc(result.held_out, outcomes, all_centres[rows])
+                aurocs[family, config.blocks] = _held_out_aurocs(result.held_out, outcomes, model_table)
         return aurocs
 
     jobs = (delayed(permutation_aurocs)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
@@ -85,8 +106,8 @@ def permutation_nulls(
         permutations.append(aurocs)
         on_step()
     models = permutations[0] if permutations else {}
-    nulls = {model: np.array([aurocs[model] for aurocs in permutations]) for model in models}
-    return {model: null for model, null in nulls.items() if np.isfinite(null).any()}
+    nulls = {model: _model_null([aurocs[model] for aurocs in permutations]) for model in models}
+    return {model: null for model, null in nulls.items() if np.isfinite(null.values).any()}
 
 
 def permute_within_centres(y: Vector, cohorts: Names, rng: np.random.Generator) -> Vector:
@@ -98,14 +119,24 @@ def permute_within_centres(y: Vector, cohorts: Names, rng: np.random.Generator) 
     return permuted
 
 
-def best_model_null(nulls: Mapping[ModelKey, Vector]) -> Vector:
+def best_model_null(nulls: Mapping[ModelKey, ModelNull]) -> Vector:
     """Return the best AUROC of all models in each permutation, (n,); empty without models."""
-    return np.asarray(np.fmax.reduce(list(nulls.values()))) if nulls else np.zeros(0)
+    return np.asarray(np.fmax.reduce([null.values for null in nulls.values()])) if nulls else np.zeros(0)
 
 
-def _held_out_auroc(held_out: Sequence[HeldOut], y: Vector, cohorts: Names) -> float:
-    margin = np.full(len(y), np.nan)
-    for prediction in held_out:
-        margin[prediction.fold.test] = prediction.margin
-    predicted = np.isfinite(margin)
-    return float(mean_over_seeds(auroc, y[predicted], margin[predicted], cohorts[predicted])[0])
+def _held_out_aurocs(held_out: Sequence[HeldOut], y: Vector, table: FeatureTable) -> dict[str, float]:
+    """Return the AUROC of all predicted rows under `_ALL`, and without each cohort under the cohort's name."""
+    probability, folds = np.full(len(y), np.nan), np.zeros(len(y), dtype=np.intp)
+    for number, prediction in enumerate(held_out):
+        probability[prediction.fold.test], folds[prediction.fold.test] = prediction.probability, number
+    predicted, cohorts, groups = np.isfinite(probability), centres(table.rows), loco_groups(table.rows)
+    masks = {_ALL: predicted, **{name: predicted & (groups != name) for name in dict.fromkeys(groups.tolist())}}
+    return {
+        name: float(mean_within_cohorts(auroc, y[mask], probability[mask], cohorts[mask], folds=folds[mask])[0])
+        for name, mask in masks.items()
+    }
+
+
+def _model_null(permutations: Sequence[Mapping[str, float]]) -> ModelNull:
+    aurocs = {name: np.array([permutation[name] for permutation in permutations]) for name in permutations[0]}
+    return ModelNull(aurocs.pop(_ALL), aurocs)

@@ -41,9 +41,9 @@ def test_tables_have_as_many_cells_in_each_row(name):
 
 def test_the_top_summarises_the_evidence():
     top = model_card(LOCO).partition("\n## ")[0]
-    assert "**No better than chance.** On held-out cohorts this model performed no better than chance" in top
+    assert "**Not shown to be better than chance.** On held-out cohorts this model was not shown to perform" in top
     for text in ("0.52 (0.44 to 0.60), random-effects mean of 5", "AUROC 0.410 to 0.630", "p = 0.42, 200 refits",
-                 "AUROC -0.040 (-0.130 to +0.050)", "0.251; prevalence 0.241", "| 7, with 84 models |", "0 of 7",
+                 "AUROC -0.040 (-0.130 to +0.050)", "0.251; prevalence 0.241", "| 7, with 84 models |", "1 of 9",
                  "Research use. Not a medical device. Associations, not causes."):  # fmt: skip
         assert text in top
 
@@ -69,7 +69,7 @@ def test_every_section_names_its_checklist_items():
 def test_every_section_reports_its_numbers():
     markdown = model_card(LOCO)
     assert "| lee_2022/Leeds | 18 | 9 | 0.61 (0.34 to 0.84) |" in section(markdown, "Held-out performance")
-    assert "prediction interval for a new cohort 0.41 to 0.63" in section(markdown, "Held-out performance")
+    assert "prediction interval for a new centre 0.41 to 0.63" in section(markdown, "Held-out performance")
     assert "0.515 ± 0.012" in section(markdown, "Seeds")
     assert "The best of the 12 models compared" in section(markdown, "Permutations")
     assert "exploratory" in section(markdown, "Permutations")
@@ -113,8 +113,8 @@ def test_rates_are_reported_as_counts():
 
 def test_missing_results_are_reported_as_missing():
     markdown = model_card(single())
-    assert "held-out AUROC, on patients | 0.61 (0.34 to 0.84) |" in markdown
-    assert "prediction interval for a new cohort | no cohort was held out" in markdown
+    assert "AUROC of the probability, patients held out | 0.61 (0.34 to 0.84) |" in markdown
+    assert "prediction interval for a new centre | no cohort was held out" in markdown
     assert "not estimable" in section(markdown, "Calibration")
     assert "| mine | not computed |" in section(markdown, "Ranges and sets")
     assert "--permutations 200" in section(markdown, "Permutations")
@@ -181,13 +181,13 @@ def test_the_page_is_well_formed_and_self_contained(name):
 def test_a_figure_that_is_not_drawn_remains_a_reference():
     page = card_html(model_card(LOCO), {"forest": SVG})
     assert page.count("<figure>") == 1
-    assert '<svg role="img" aria-label="AUROC of each cohort' in page
+    assert '<svg role="img" aria-label="AUROC of each centre' in page
     assert "Figure <code>calibration.svg</code>" in page
 
 
 def test_gates_are_marked_and_the_page_has_print_and_dark_styles():
     page = card_html(model_card(LOCO), {})
-    assert page.count('<td class="fail">fail</td>') == 7
+    assert page.count('<td class="fail">fail</td>') == 8
     assert "prefers-color-scheme: dark" in page
     assert "size: A4" in page
     assert "<title>objective_response: elastic_net on taxa + clinical</title>" in page

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import expit
 from sklearn.metrics import brier_score_loss, roc_auc_score
@@ -24,11 +25,20 @@ from training.validation.baselines import validate_baselines
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import HeldOut, ValidatedFamily, validate
-from training.validation.permutation_null import NullDistributions, best_model_null, permutation_nulls
+from training.validation.permutation_null import ModelNull, NullDistributions, best_model_null, permutation_nulls
 from training.validation.validated_blocks import ValidatedBlocks
 
 CONTEXT = ExperimentContext("objective_response", 2, False, ("a note",), (), PriorExperiments(0, 0), 0)
-CONSTANT_NULL = NullDistributions(np.full(99, 0.5), np.full(99, 0.5), 2)
+NAMES = ("a", "b/x", "c d", "e", "f")
+
+
+def constant_null(n: int, models: int, best: float = 0.5) -> NullDistributions:
+    """Return a null whose AUROCs are all a half, also without any of `NAMES`."""
+    halves = np.full(n, 0.5)
+    return NullDistributions(ModelNull(halves, dict.fromkeys(NAMES, halves)), np.full(n, best), models)
+
+
+CONSTANT_NULL = constant_null(99, 2)
 """A null that any AUROC above 0.5 exceeds: p = 0.01."""
 
 
@@ -107,7 +117,7 @@ def not_measurable(table: FeatureTable) -> Case:
 CASES: dict[str, Callable[[FeatureTable], Case]] = {
     "one cohort": lambda table: validate_case(deal(table, "alone"), TAXA_AND_CLINICAL, n=1),
     "centres": lambda table: validate_case(table, TAXA_AND_CLINICAL, repeats=2),
-    "cohorts": lambda table: validate_case(deal(table, "a", "b/x", "c d", "e", "f"), TAXA, n=1),
+    "cohorts": lambda table: validate_case(deal(table, *NAMES), TAXA, n=1),
     "a cohort of one class": one_class,
     "not measurable": not_measurable,
     "no clinical": lambda table: validate_case(replace(table, clinical=EMPTY_BLOCK), TAXA),
@@ -141,12 +151,23 @@ def test_card_gates_and_metrics_read_the_record(case):
     content = validation.to_json()
     assert Validation.from_json(json.loads(json.dumps(content, allow_nan=False))) == validation
     assert "AUROC" in model_card(validation)
-    assert len(gates(validation)) == 7
+    assert len(gates(validation)) == 9
     for name, value in run_metrics(validation).items():
         assert re.fullmatch(r"[\w\-./ ]+", name)
         assert np.isfinite(value)
     evidence = validation.evidence
     assert ("could not be measured" in evidence.sentence) == (evidence.held_out_auroc.value is None)
+
+
+def auroc_by_fold(predictions: pd.DataFrame, score: str) -> float:
+    """Return the AUROC of each fold by scikit-learn, weighted by the pairs of the fold."""
+    areas, pairs = [], []
+    for _, fold in predictions.groupby("fold"):
+        events = fold["outcome"].sum()
+        if n_pairs := events * (len(fold) - events):
+            areas.append(roc_auc_score(fold["outcome"], fold[score]))
+            pairs.append(n_pairs)
+    return float(np.average(areas, weights=pairs))
 
 
 def test_the_numbers_are_those_of_the_predictions(case):
@@ -162,9 +183,10 @@ def test_the_numbers_are_those_of_the_predictions(case):
             np.mean([brier_score_loss(seed["outcome"], seed["probability"], pos_label=1) for seed in seeds])
         )
         if 0 < cohort["outcome"].mean() < 1:
-            auroc = np.mean([roc_auc_score(seed["outcome"], seed["margin"]) for seed in seeds])
-            assert row.auroc.value == pytest.approx(auroc)
-            assert row.auroc.low < auroc < row.auroc.high
+            for estimate, name in ((row.auroc, "probability"), (row.margin_auroc, "margin")):
+                auroc = np.mean([auroc_by_fold(seed, name) for seed in seeds])
+                assert estimate.value == pytest.approx(auroc)
+                assert estimate.low < auroc < estimate.high
         else:
             assert row.auroc == Estimate(None, None, None)
     if validation.evidence.held_out_auroc.value is None:
@@ -203,7 +225,7 @@ def replace_scores(case: Case, score: np.ndarray) -> list[HeldOut]:
 def test_the_gain_is_over_the_strongest_covariates_and_no_other_baseline(cohorts):
     rng, y = np.random.default_rng(0), cohorts.y
     weak, strong, strongest = (rng.normal(0, 1, len(y)) + size * y for size in (0.5, 1.5, 4))
-    scores = {"clinical": weak, "technical": strong, "published signature": strongest, "prevalence": 0 * y}
+    scores = {"clinical": weak, "technical": strong, "published signature": strongest}
     baselines = {name: replace_scores(cohorts, score) for name, score in scores.items()}
     gain = cohorts.summary(replace_scores(cohorts, strongest), baselines=baselines).gain
     assert gain.baseline == "technical"
@@ -219,7 +241,7 @@ def test_the_gain_is_over_the_strongest_covariates_and_no_other_baseline(cohorts
     assert 0 < difference.low < difference.value < difference.high
     loss = cohorts.summary(replace_scores(cohorts, weak), baselines=baselines).gain
     assert loss.difference.value == pytest.approx(within_cohorts(weak) - within_cohorts(strong))
-    without_covariates = {name: baselines[name] for name in ("published signature", "prevalence")}
+    without_covariates = {name: baselines[name] for name in ("published signature",)}
     assert cohorts.summary(baselines=without_covariates).gain is None
 
 
@@ -236,7 +258,7 @@ def separate(case: Case, distance: float) -> list[HeldOut]:
 
 def test_a_model_beats_chance_only_if_interval_and_permutation_null_exclude_it(cohorts):
     skilled, unskilled = separate(cohorts, 0.7), separate(cohorts, 0)
-    high_null = NullDistributions(CONSTANT_NULL.values, np.full(99, 0.999), 12)
+    high_null = constant_null(99, 12, best=0.999)
     cases = [
         (skilled, CONSTANT_NULL, True),
         (skilled, None, None),
@@ -249,7 +271,7 @@ def test_a_model_beats_chance_only_if_interval_and_permutation_null_exclude_it(c
         assert (evidence.held_out_auroc.low > 0.5) == (held_out is skilled)
         assert evidence.beats_chance is verdict
     # A p of exactly 0.05 is not below it.
-    limit = NullDistributions(np.full(19, 0.5), np.full(19, 0.5), 1)
+    limit = constant_null(19, 1)
     assert cohorts.summary(skilled, null=limit).evidence.beats_chance is False
 
 
@@ -257,13 +279,15 @@ def test_the_sentence_states_the_verdict_with_its_numbers(cohorts):
     def sentence(distance: float, **changes: Any) -> str:
         evidence = cohorts.summary(separate(cohorts, distance), **{"null": CONSTANT_NULL, **changes}).evidence
         auroc = evidence.held_out_auroc
-        numbers = f"AUROC {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; 5 cohorts, 60 patients"
+        numbers = (
+            f"AUROC of the probability {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; 5 cohorts, 60 patients"
+        )
         assert numbers in evidence.sentence
         return evidence.sentence
 
     assert sentence(0.7).startswith("simulated data: on held-out cohorts this model performed better than chance (")
     assert "permutation p = 0.01" in sentence(0.7)
-    assert "performed no better than chance (" in sentence(0)
+    assert "was not shown to perform better than chance (" in sentence(0)
     assert "as one of 2 models compared: not confirmed" in sentence(0.7, null=None)
     assert "p = " not in sentence(0.7, null=None)
     context = replace(CONTEXT, prior_experiments=PriorExperiments(2, 24), pooled_labels=True)
@@ -298,3 +322,74 @@ def test_the_headline_is_the_mean_over_several_cohorts(centres):
     assert mean.prediction_low <= mean.low <= mean.high <= mean.prediction_high
     assert validation.other_scheme.scheme == "cv"
     assert validation.seeds.n == 2
+
+
+# The served probability, the margin, and fragility
+
+
+def serve_one_probability(held_out: list[HeldOut], *cohorts: str) -> list[HeldOut]:
+    """Return predictions of which those for some cohorts, when held out, are one probability for every patient."""
+    return [
+        replace(prediction, probability=np.full_like(prediction.probability, 0.4))
+        if prediction.fold.name in cohorts
+        else prediction
+        for prediction in held_out
+    ]
+
+
+def test_where_one_probability_is_served_to_all_the_margin_gives_no_credit(cohorts):
+    held_out = serve_one_probability(separate(cohorts, 0.7), "a", "e")
+    validation = cohorts.summary(held_out)
+    rows = {row.cohort: row for row in validation.per_cohort}
+    for name in NAMES:
+        assert (rows[name].auroc.value == 0.5) == (name in ("a", "e"))
+        assert rows[name].margin_auroc.value > 0.8
+    evidence = validation.evidence
+    assert evidence.auroc_of == "probability"
+    assert evidence.held_out_auroc.value < evidence.margin_auroc.value - 0.05
+    assert validation.within_cohorts.auroc.value < validation.within_cohorts.margin_auroc.value - 0.05
+    metrics = run_metrics(validation)
+    assert metrics["served_auroc_over_centres"] == evidence.held_out_auroc.value
+    assert metrics["margin_auroc_over_centres"] == evidence.margin_auroc.value
+    assert metrics["served_auroc.a"] == 0.5
+    card = model_card(validation)
+    assert f"| AUROC of the probability, cohorts held out | {evidence.held_out_auroc.value:.2f}" in card
+    assert f"| the same of the margin, which is not served | {evidence.margin_auroc.value:.2f}" in card
+
+
+def test_everything_that_is_tested_is_the_served_probability(cohorts):
+    held_out = serve_one_probability(separate(cohorts, 0.7), *NAMES)
+    baselines = {"clinical": replace_scores(cohorts, np.random.default_rng(2).normal(size=len(cohorts.y)))}
+    validation = cohorts.summary(held_out, null=CONSTANT_NULL, baselines=baselines)
+    assert validation.evidence.held_out_auroc.value == pytest.approx(0.5)
+    assert validation.evidence.margin_auroc.value > 0.8
+    assert (validation.permutation.model.p, validation.seeds.mean) == (1.0, pytest.approx(0.5))
+    assert validation.gain.difference.value == pytest.approx(0.5 - validation.baselines[0].auroc.value)
+    assert validation.evidence.beats_chance is False
+
+
+def test_without_a_cohort_the_numbers_are_those_of_the_others(cohorts):
+    rng = np.random.default_rng(3)
+    held_out = serve_one_probability(separate(cohorts, 0.7), "f")
+    baselines = {"clinical": replace_scores(cohorts, rng.normal(size=len(cohorts.y)))}
+    nulls = {name: rng.uniform(0.3, 0.9, 99) for name in NAMES}
+    null = NullDistributions(ModelNull(rng.uniform(0.3, 0.9, 99), nulls), rng.uniform(0.3, 0.9, 99), 2)
+    validation = cohorts.summary(held_out, baselines=baselines, null=null)
+    assert [row.cohort for row in validation.without_cohort] == list(NAMES)
+    names = cohorts.table.rows["centre"].to_numpy()
+    per_cohort = {row.cohort: row for row in validation.per_cohort}
+    for row in validation.without_cohort:
+        assert row.patients == (names != row.cohort).sum()
+        areas = [per_cohort[name].auroc.value for name in NAMES if name != row.cohort]
+        assert min(areas) <= row.auroc.value <= max(areas)
+        sizes = [per_cohort[name].patients for name in NAMES if name != row.cohort]
+        observed = np.average(areas, weights=sizes)
+        assert row.permutation_p == (1 + (nulls[row.cohort] >= observed).sum()) / 100
+    best = max(validation.without_cohort, key=lambda row: row.auroc.value)
+    assert best.cohort == "f"
+    assert run_metrics(validation)["without.f.served_auroc_over_centres"] == best.auroc.value
+    assert f"| f | {best.patients} |" in model_card(validation)
+
+
+def test_one_centre_cannot_be_left_aside(table):
+    assert CASES["one cohort"](table).summary().without_cohort == ()

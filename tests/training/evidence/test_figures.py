@@ -75,7 +75,7 @@ def test_cohorts_are_named_with_their_patients_and_events(figures, name):
 
 def test_the_forest_plot_names_every_cohort_and_baseline_with_its_numbers(figures):
     labels = texts(figures[0]["forest"])
-    for label in ("lee_2022/Leeds  (18 patients, 9 events)", "0.61 (0.34 to 0.84)", "random-effects mean of 5",
+    for label in ("lee_2022/Leeds  (18 patients, 9 events)", "0.61 (0.34 to 0.84)", "random-effects mean of 5 centres",
                   "0.52 (0.44 to 0.60)", "0.41 to 0.63", "baseline: published signature  (185 patients)"):  # fmt: skip
         assert label in labels
 

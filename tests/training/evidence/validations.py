@@ -46,15 +46,16 @@ from models.evidence import (
     Validation,
     VerdictDifference,
     VerdictPerformance,
+    WithoutCohort,
 )
 from models.rates import event_rate
 from training.evidence.rates import outcome_rates
 from training.evidence.scores import HeldOutScores
-from training.validation.permutation_null import NullDistributions
+from training.validation.permutation_null import ModelNull, NullDistributions
 
 NOT_ESTIMABLE = Estimate(None, None, None)
 RNG = np.random.default_rng(0)
-NULL = NullDistributions(RNG.normal(0.5, 0.04, 200), RNG.normal(0.56, 0.03, 200), 12)
+NULL = NullDistributions(ModelNull(RNG.normal(0.5, 0.04, 200)), RNG.normal(0.56, 0.03, 200), 12)
 
 
 def cohort_performance(name: str, patients: int, events: int, auroc: Estimate) -> CohortPerformance:
@@ -65,6 +66,7 @@ def cohort_performance(name: str, patients: int, events: int, auroc: Estimate) -
         events=events,
         prevalence=prevalence,
         auroc=auroc,
+        margin_auroc=auroc,
         auprc=Estimate(prevalence + 0.05, prevalence - 0.1, prevalence + 0.2),
         brier=prevalence * (1 - prevalence) + 0.006,
         prevalence_brier=prevalence * (1 - prevalence),
@@ -129,8 +131,8 @@ PER_COHORT = (
 EVIDENCE = Evidence(
     outcome="objective_response",
     definition="complete or partial response (RECIST)",
-    sentence="on held-out cohorts this model performed no better than chance (AUROC 0.52, 0.44-0.60; 5 cohorts, 185 "
-    "patients)",
+    sentence="on held-out cohorts this model was not shown to perform better than chance (AUROC of the probability "
+    "0.52, 0.44-0.60; 5 centres of 4 cohorts, 185 patients)",
     beats_chance=False,
     simulated=False,
     pooled_labels=False,
@@ -147,6 +149,8 @@ EVIDENCE = Evidence(
     clocks=("day_ici",),
     scheme="loco",
     held_out_auroc=Estimate(0.52, 0.44, 0.60),
+    auroc_of="probability",
+    margin_auroc=Estimate(0.56, 0.48, 0.64),
     held_out_brier=0.251,
     prevalence_brier=0.241,
     per_cohort=tuple(map(cohort_auroc, PER_COHORT)),
@@ -233,7 +237,10 @@ LOCO = Validation(
     missing=(MissingColumn("clinical", "ecog", 0.42, "training median"),),
     per_cohort=PER_COHORT,
     random_effects=RandomEffectsSummary(5, 0.52, 0.44, 0.60, 0.41, 0.63, 0.02, 0.11),
-    within_cohorts=PooledPerformance(Estimate(0.519, 0.44, 0.59), Estimate(0.47, 0.40, 0.55), 0.251, 0.241, -0.041),
+    margin_random_effects=RandomEffectsSummary(5, 0.56, 0.48, 0.64, 0.45, 0.67, 0.02, 0.11),
+    within_cohorts=PooledPerformance(
+        Estimate(0.519, 0.44, 0.59), Estimate(0.55, 0.47, 0.62), Estimate(0.47, 0.40, 0.55), 0.251, 0.241, -0.041
+    ),
     calibration_slope=Estimate(0.22, -0.19, 0.63),
     seeds=SeedSpread(10, 0.515, 0.012, (0.519, 0.498, 0.531, 0.512, 0.509, 0.525, 0.520, 0.497, 0.516, 0.523)),
     other_scheme=OtherScheme("cv", Estimate(0.56, 0.48, 0.64)),
@@ -243,13 +250,27 @@ LOCO = Validation(
         models=12,
     ),
     baselines=(
-        BaselinePerformance("prevalence", 185, Estimate(0.5, None, None), 0.241),
         BaselinePerformance("clinical", 185, Estimate(0.57, 0.49, 0.65), 0.24),
         BaselinePerformance("technical", 127, Estimate(0.53, 0.43, 0.62), 0.245),
         BaselinePerformance("clinical + technical", 185, Estimate(0.56, 0.48, 0.63), 0.243),
         BaselinePerformance("published signature", 185, Estimate(0.55, 0.47, 0.62), None),
     ),
-    gain=GainOverBaseline("clinical + technical", Estimate(-0.04, -0.13, 0.05)),
+    gain=GainOverBaseline(
+        "clinical + technical",
+        Estimate(-0.04, -0.13, 0.05),
+        RandomEffectsSummary(5, -0.035, -0.16, 0.09, -0.21, 0.14, 0.004, 0.2),
+    ),
+    without_cohort=tuple(
+        WithoutCohort(
+            name, 185 - n, 78 - events, Estimate(0.51, low, 0.61), Estimate(gain, gain - 0.1, gain + 0.1), 0.35
+        )
+        for name, n, events, low, gain in (
+            ("lee_2022", 49, 23, 0.43, -0.05),
+            ("frankel_2017", 39, 19, 0.42, -0.04),
+            ("matson_2018", 39, 15, 0.41, -0.07),
+            ("mitox", 58, 21, 0.45, 0.01),
+        )
+    ),
     decision_curves=tuple(map(decision_curve, PER_COHORT)),
     by_verdict=(
         VerdictPerformance("ok", 88, 37, 0.53, 0.248),
@@ -294,8 +315,9 @@ def strong() -> Validation:
             simulated=True,
             beats_chance=True,
             held_out_auroc=Estimate(0.81, 0.77, 0.85),
-            sentence="simulated data: on held-out cohorts this model performed better than chance (AUROC 0.81, "
-            "0.77-0.85; 5 cohorts, 185 patients)",
+            margin_auroc=Estimate(0.81, 0.77, 0.85),
+            sentence="simulated data: on held-out cohorts this model performed better than chance (AUROC of the "
+            "probability 0.81, 0.77-0.85; 5 centres of 4 cohorts, 185 patients)",
         ),
         per_cohort=tuple(replace(row, **better) for row in PER_COHORT),
         random_effects=RandomEffectsSummary(5, 0.81, 0.77, 0.85, 0.72, 0.88, 0.02, 0.11),
@@ -306,7 +328,11 @@ def strong() -> Validation:
             best_of_all=replace(test.best_of_all, observed=0.81, p=0.005),
         ),
         calibration_slope=Estimate(1.05, 0.8, 1.3),
-        gain=GainOverBaseline("clinical + technical", Estimate(0.27, 0.19, 0.35)),
+        gain=replace(LOCO.gain, difference=Estimate(0.27, 0.19, 0.35)),
+        without_cohort=tuple(
+            replace(row, auroc=Estimate(0.8, 0.72, 0.86), gain=Estimate(0.25, 0.15, 0.35), permutation_p=0.005)
+            for row in LOCO.without_cohort
+        ),
         sample_size=replace(LOCO.sample_size, needed=180, parameters=12),
         audit_findings=(CONFOUNDED,),
     )
@@ -331,23 +357,28 @@ def single() -> Validation:
             cohorts=(training_cohort("mine", profiler=None),),
             per_cohort=(cohort_auroc(row),),
             held_out_auroc=Estimate(0.61, 0.34, 0.84),
+            margin_auroc=Estimate(0.61, 0.34, 0.84),
             models_compared=1,
             notes=(),
-            sentence="on held-out patients of its own cohort this model performed no better than chance (AUROC 0.61, "
-            "0.34-0.84; 1 cohort, 24 patients); it was not tested on another cohort",
+            sentence="on held-out patients of its own cohort this model was not shown to perform better than chance "
+            "(AUROC of the probability 0.61, 0.34-0.84; 1 cohort, 24 patients); it was not tested on another cohort",
         ),
         blocks=("immune",),
         preprocessing={"immune": ("concentrations and counts as log10",)},
         missing=(),
         per_cohort=(row,),
         random_effects=RandomEffectsSummary(1, 0.61, None, None, None, None, None, None),
-        within_cohorts=PooledPerformance(Estimate(0.61, 0.34, 0.84), Estimate(0.55, 0.4, 0.7), 0.25, 0.248, -0.008),
+        margin_random_effects=RandomEffectsSummary(1, 0.61, None, None, None, None, None, None),
+        within_cohorts=PooledPerformance(
+            *[Estimate(0.61, 0.34, 0.84)] * 2, Estimate(0.55, 0.4, 0.7), 0.25, 0.248, -0.008
+        ),
         calibration_slope=NOT_ESTIMABLE,
         seeds=SeedSpread(1, 0.61, None, (0.61,)),
         other_scheme=None,
         permutation=None,
-        baselines=(BaselinePerformance("prevalence", 24, Estimate(0.5, None, None), 0.248),),
+        baselines=(),
         gain=None,
+        without_cohort=(),
         decision_curves=(decision_curve(row),),
         by_verdict=(VerdictPerformance("ok", 24, 11, 0.61, 0.25),),
         verdict_difference=None,
@@ -378,4 +409,5 @@ def held_out_scores(validation: Validation, seed: int = 0) -> HeldOutScores:
     shift = 1.2 if validation.within_cohorts.auroc.value > 0.7 else 0.1
     margin = rng.normal(0, 1, len(y)) + shift * (y - 0.5)
     probability = 1 / (1 + np.exp(-(margin * shift - 0.3)))
-    return HeldOutScores(np.arange(len(y)), y, names, margin[None], probability[None])
+    folds = np.unique(names.astype(str), return_inverse=True)[1][None]
+    return HeldOutScores(np.arange(len(y)), y, names, folds, margin[None], probability[None])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.statistics.gain import auroc_gain
+from training.statistics.gain import auroc_gain, gain_random_effects
+from training.statistics.meta_analysis import random_effects
 from training.statistics.metrics import auroc, bootstrap_interval
 
 COHORTS = np.repeat(np.array(["a", "b"], dtype=object), [120, 80])
@@ -83,3 +84,46 @@ def test_the_same_seed_gives_the_same_numbers():
     y, a, b = patients(5)
     assert auroc_gain(y, a, b, COHORTS, 100, seed=3) == auroc_gain(y, a, b, COHORTS, 100, seed=3)
     assert auroc_gain(y, a, b, COHORTS, 100, seed=3) != auroc_gain(y, a, b, COHORTS, 100, seed=4)
+
+
+def test_the_random_effects_of_gains_are_those_of_delongs_errors():
+    """One patient's worth of caution hardly changes the variance of a hundred patients."""
+    y, a, b = patients(5)
+    combined = gain_random_effects(y, a, b, COHORTS)
+    masks = [name == COHORTS for name in "ab"]
+    gains = np.array([float(auroc(y[mask], a[mask])[0] - auroc(y[mask], b[mask])[0]) for mask in masks])
+    variances = np.array([delong(y[mask], a[mask], b[mask]) ** 2 for mask in masks])
+    expected = random_effects(gains, variances)
+    assert combined.mean == pytest.approx(expected.mean, abs=0.005)
+    assert combined.high - combined.low == pytest.approx(expected.high - expected.low, rel=0.12)
+
+
+def test_a_cohort_in_which_scores_rank_alike_does_not_have_all_the_weight():
+    y, a, b = patients(6)
+    a = np.where(COHORTS == "b", b, a)
+    combined = gain_random_effects(y, a, b, COHORTS)
+    assert combined.mean > 0.005
+    nothing = gain_random_effects(y, b, b, COHORTS)
+    assert nothing.mean == pytest.approx(0)
+    assert nothing.low < 0 < nothing.high
+
+
+def test_the_gain_in_a_cohort_is_the_mean_over_its_folds_by_pairs():
+    y, a, b = patients(7)
+    folds, cohort = np.arange(200) % 5, np.full(200, "a", dtype=object)
+    single = gain_random_effects(y, a + 50 * folds, b - 50 * folds, cohort, folds)
+    assert single.mean == pytest.approx(float(auroc(y, a, folds=folds)[0] - auroc(y, b, folds=folds)[0]))
+    assert (single.k, single.low) == (1, None)
+
+
+def test_the_random_effects_interval_covers_the_mean_gain_at_about_its_rate():
+    """Six cohorts whose true gain is 0, since both scores tell as much, or differs between them around 0."""
+    rng, cohorts, covered = np.random.default_rng(8), np.repeat(np.array(list("abcdef"), dtype=object), 40), 0
+    for _ in range(200):
+        y = (rng.random(240) < 0.4).astype(float)
+        shift = np.repeat(rng.normal(0, 0.3, 6), 40)
+        noise = rng.normal(size=240)
+        a, b = ((0.5 + sign * shift) * y + noise + rng.normal(size=240) for sign in (1, -1))
+        combined = gain_random_effects(y, a, b, cohorts)
+        covered += combined.low <= 0 <= combined.high
+    assert 183 <= covered <= 199

@@ -72,3 +72,28 @@ def test_log_loss_is_the_mean_surprise():
     p = 1 / (1 + np.exp(-margin))
     surprise = -np.mean(y * np.log(p) + (1 - y) * np.log(1 - p), axis=1)
     assert log_loss(y, margin) == pytest.approx(surprise)
+
+
+def test_patients_of_different_folds_are_not_ranked():
+    rng = np.random.default_rng(6)
+    y, score, folds = (rng.random(60) < 0.4).astype(float), rng.normal(size=60), np.arange(60) % 4
+    pairs = np.equal.outer(folds[y == 1], folds[y == 0])
+    wins = np.sign(np.subtract.outer(score[y == 1], score[y == 0])) / 2 + 0.5
+    assert auroc(y, score, folds=folds)[0] == pytest.approx(wins[pairs].mean())
+    assert auroc(y, score + 100 * folds, folds=folds)[0] == pytest.approx(wins[pairs].mean())
+    precision = np.average(
+        [average_precision_score(y[folds == fold], score[folds == fold]) for fold in range(4)],
+        weights=[y[folds == fold].sum() for fold in range(4)],
+    )
+    assert auprc(y, score, folds=folds)[0] == pytest.approx(precision)
+    cohort = np.full(60, "a", dtype=object)
+    interval = bootstrap_interval(auroc, y, score + 100 * folds, cohort, folds)
+    assert interval.low < interval.value < interval.high
+
+
+def test_predicting_each_folds_prevalence_is_neither_skill_nor_its_opposite():
+    """The prevalence of the training rows is the lower the more events are held out."""
+    y, folds = np.repeat([1.0, 0, 1, 0], [12, 8, 8, 12]), np.repeat([0, 1], 20)
+    prevalence = np.where(folds == 0, 0.4, 0.6)
+    assert auroc(y, prevalence, folds=folds)[0] == 0.5
+    assert auroc(y, prevalence)[0] < 0.45

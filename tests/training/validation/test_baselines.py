@@ -51,24 +51,14 @@ def baseline_predictions(table: FeatureTable, config: FitConfig = CONFIG) -> dic
     return validate_baselines(table, y, config, outer_folds(table, y, 2, 1, 0), workers=1)
 
 
-def test_the_prevalence_is_that_of_the_training_rows(table, data):
-    y = outcome_vector(table, "objective_response")
-    predictions = baseline_predictions(table)["prevalence"]
-    assert {prediction.fold.scheme for prediction in predictions} == {"cv", "loco"}
-    for prediction in predictions:
-        np.testing.assert_allclose(prediction.probability, y[prediction.fold.train].mean())
-        assert not prediction.margin.any()
-
-
 def test_covariates_without_measurements_are_no_baseline(table, data):
     nothing = Block(("kit=A",), np.full((60, 1), np.nan))
-    assert set(baseline_predictions(replace(table, clinical=nothing, technical=nothing))) == {"prevalence"}
-    assert set(baseline_predictions(replace(table, technical=nothing))) == {"prevalence", "clinical"}
+    assert set(baseline_predictions(replace(table, clinical=nothing, technical=nothing))) == set()
+    assert set(baseline_predictions(replace(table, technical=nothing))) == {"clinical"}
     assert set(baseline_predictions(replace(table, clinical=Block((), np.empty((60, 0))), technical=KIT))) == {
-        "prevalence",
-        "technical",
+        "technical"
     }
-    everything = {"prevalence", "clinical", "technical", "clinical + technical"}
+    everything = {"clinical", "technical", "clinical + technical"}
     assert set(baseline_predictions(replace(table, technical=KIT))) == everything
 
 
@@ -83,11 +73,10 @@ def test_a_covariate_baseline_depends_on_its_own_block_alone(table, data):
         baseline_predictions(original),
         baseline_predictions(other_features, replace(CONFIG, families=("xgboost_forest",), blocks=("immune",))),
     )
-    for name in ("prevalence", "technical"):
-        for a, b in zip(original_predictions[name], changed_predictions[name], strict=True):
-            np.testing.assert_array_equal(a.fold.test, b.fold.test)
-            np.testing.assert_array_equal(a.margin, b.margin)
-            np.testing.assert_array_equal(a.probability, b.probability)
+    for a, b in zip(original_predictions["technical"], changed_predictions["technical"], strict=True):
+        np.testing.assert_array_equal(a.fold.test, b.fold.test)
+        np.testing.assert_array_equal(a.margin, b.margin)
+        np.testing.assert_array_equal(a.probability, b.probability)
     assert any(
         (a.margin != b.margin).any()
         for a, b in zip(original_predictions["clinical"], changed_predictions["clinical"], strict=True)

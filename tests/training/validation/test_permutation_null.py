@@ -19,6 +19,7 @@ from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import validate
 from training.validation.permutation_null import (
+    ModelNull,
     NullDistributions,
     best_model_null,
     permutation_nulls,
@@ -45,7 +46,8 @@ def two_folds(table, y):
 
 def observed(table, y, config=CONFIG):
     held_out = validate(table, y, config, two_folds(table, y), workers=1)["elastic_net"].held_out
-    return gather_scores(table, y, held_out, "cv").aurocs[0]
+    scores = gather_scores(table, y, held_out, "cv")
+    return scores.mean_auroc(scores.probability)
 
 
 def nulls_of(table, y, n, configs=(CONFIG,), seed=0, rows=None, **options):
@@ -75,7 +77,7 @@ def test_every_order_is_equally_likely():
 def test_p_is_that_of_scipys_monte_carlo_test():
     rng = np.random.default_rng(1)
     values, best, observed_auroc = rng.normal(0.5, 0.05, 199), rng.normal(0.56, 0.04, 199), 0.58
-    test = permutation_test(NullDistributions(values, best, 12), observed_auroc)
+    test = permutation_test(NullDistributions(ModelNull(values), best, 12), observed_auroc)
     for null, comparison in ((values, test.model), (best, test.best_of_all)):
         scipy_test = monte_carlo_test(
             [observed_auroc],
@@ -92,13 +94,13 @@ def test_p_is_that_of_scipys_monte_carlo_test():
 
 
 def test_permutations_with_an_undefined_auroc_are_dropped():
-    null = NullDistributions(np.array([0.4, np.nan, 0.6]), np.array([0.4, 0.5, 0.6]), 2)
+    null = NullDistributions(ModelNull(np.array([0.4, np.nan, 0.6])), np.array([0.4, 0.5, 0.6]), 2)
     test = permutation_test(null, 0.5)
     assert (test.model.n, test.model.p, test.best_of_all.n) == (2, 2 / 3, 3)
 
 
 def test_the_best_model_is_selected_in_each_permutation():
-    nulls = {("a", ()): np.array([0.4, 0.7, np.nan]), ("b", ()): np.array([0.5, 0.6, 0.3])}
+    nulls = {("a", ()): ModelNull(np.array([0.4, 0.7, np.nan])), ("b", ()): ModelNull(np.array([0.5, 0.6, 0.3]))}
     np.testing.assert_array_equal(best_model_null(nulls), [0.5, 0.7, 0.3])
 
 
@@ -126,18 +128,18 @@ def test_models_of_different_blocks_share_the_permutations(table):
     separate = nulls_of(noisy, y, 2, (technical,), seed=3, rows=subset) | nulls_of(noisy, y, 2, seed=3)
     assert set(together) == set(separate) == {("elastic_net", ("clinical",)), ("elastic_net", ("technical",))}
     for name, values in together.items():
-        np.testing.assert_array_equal(values, separate[name])
+        np.testing.assert_array_equal(values.values, separate[name].values)
 
 
 def test_the_null_does_not_depend_on_the_workers_or_on_the_number_of_permutations(table):
     noisy, steps = noise(table, seed=1), []
     y = outcome_vector(noisy, "objective_response")
     name = ("elastic_net", ("clinical",))
-    single = nulls_of(noisy, y, 3)[name]
-    double = nulls_of(noisy, y, 4, workers=2, on_step=lambda: steps.append(1))[name]
+    single = nulls_of(noisy, y, 3)[name].values
+    double = nulls_of(noisy, y, 4, workers=2, on_step=lambda: steps.append(1))[name].values
     np.testing.assert_array_equal(single, double[:3])
     assert len(steps) == 4
-    assert (nulls_of(noisy, y, 3, seed=1)[name] != single).any()
+    assert (nulls_of(noisy, y, 3, seed=1)[name].values != single).any()
     assert nulls_of(noisy, y, 0) == {}
 
 
@@ -148,7 +150,7 @@ def test_the_whole_pipeline_is_refitted(table):
     (stream,) = np.random.SeedSequence(5).spawn(1)
     outcomes = permute_within_centres(y, noisy.rows["centre"].to_numpy(dtype=object), np.random.default_rng(stream))
     (aurocs,) = nulls_of(noisy, y, 1, seed=5).values()
-    assert aurocs[0] == pytest.approx(observed(noisy, outcomes))
+    assert aurocs.values[0] == pytest.approx(observed(noisy, outcomes))
 
 
 def test_a_strong_signal_exceeds_the_null(table):
@@ -156,9 +158,9 @@ def test_a_strong_signal_exceeds_the_null(table):
     y = outcome_vector(noisy, "objective_response")
     informative = noisy.clinical.values + 1.5 * y[:, None]
     strong = replace(noisy, clinical=Block(noisy.clinical.names, informative))
-    (values,) = nulls_of(strong, y, 9).values()
-    assert permutation_test(NullDistributions(values, values, 1), observed(strong, y)).model.p == pytest.approx(0.1)
-    assert values.max() < 0.8 < observed(strong, y)
+    (null,) = nulls_of(strong, y, 9).values()
+    assert permutation_test(NullDistributions(null, null.values, 1), observed(strong, y)).model.p == pytest.approx(0.1)
+    assert null.values.max() < 0.8 < observed(strong, y)
 
 
 def test_without_signal_p_is_uniform_and_the_null_is_centred_at_a_half(table, monkeypatch):
@@ -172,9 +174,9 @@ def test_without_signal_p_is_uniform_and_the_null_is_centred_at_a_half(table, mo
     for seed in range(20):
         noisy = noise(table, seed=100 + seed)
         y = outcome_vector(noisy, "objective_response")
-        (values,) = nulls_of(noisy, y, 4, seed=seed).values()
-        p_values.append(permutation_test(NullDistributions(values, values, 1), observed(noisy, y)).model.p)
-        null_aurocs += values.tolist()
+        (null,) = nulls_of(noisy, y, 4, seed=seed).values()
+        p_values.append(permutation_test(NullDistributions(null, null.values, 1), observed(noisy, y)).model.p)
+        null_aurocs += null.values.tolist()
     counts = [sum(np.isclose(p_values, p)) for p in (0.2, 0.4, 0.6, 0.8, 1.0)]
     assert sum(counts) == len(p_values)
     assert chisquare(counts).pvalue > 0.01, counts
