@@ -23,7 +23,7 @@ from models.bundle import PROTOCOL, Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
 from models.drift import drift
 from models.encoder import BlockEncoder
-from models.families import FAMILIES, ElasticNet, Family
+from models.families import FAMILIES, BlockColumns, ElasticNet, Family, Predictor
 from models.patient_input import Candidate
 from models.predict import ServedModel, predict
 from models.rates import similar_predictions
@@ -35,22 +35,29 @@ from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_
 
 Numbers = dict[str, dict[str, float]]
 GOLDEN = Path(__file__).with_name("golden")
+AVERAGE = "elastic_net_average"
+"""The elastic net's average over two representations side by side."""
 _SETTING = {"elastic_net": -1, "xgboost_forest": 0, "xgboost": 1}
 KEPT = sorted(GOLDEN.glob("protocol_*_*.json"))
 
 
 def write_golden() -> None:
     """Write a bundle of each family, trained on invented numbers, with predictions for five candidates."""
-    for name, family in FAMILIES.items():
+    for name in (*FAMILIES, AVERAGE):
         folder = GOLDEN / f"protocol_{PROTOCOL}_{name}"
         table = invented(40, 8)
-        encoder = BlockEncoder(BLOCKS)
+        encoder = BlockEncoder(BLOCKS, ("clr", "genus_presence") if name == AVERAGE else "clr")
         X, y = encoder.fit_transform(table), outcome_of(table)
         counterpart = np.where(np.arange(40) % 4 == 0, np.nan, np.arange(40) % 3 == 0)
-        predictor = _small(family).fit(X, y, one_stratum(X), family.settings[_SETTING[name]], seed=0)
+        if name == AVERAGE:
+            columns = [BlockColumns(tuple(encodings)) for encodings in encoder.encodings_.values()]
+            predictor: Predictor = ElasticNet().fit_average(X, y, one_stratum(X), columns, seed=0)
+        else:
+            family = FAMILIES[name]
+            predictor = _small(family).fit(X, y, one_stratum(X), family.settings[_SETTING[name]], seed=0)
         model = Model(
             outcome="objective_response",
-            family=name,
+            family=name.removesuffix("_average"),
             encoder=encoder,
             predictor=predictor,
             calibration=Calibration(0.9, 0.2, fit_venn_abers(predictor.margin(X), (y + (np.arange(40) % 5 == 0)) % 2)),
@@ -137,6 +144,8 @@ def _predict(model: Model, numbers: Numbers) -> dict[str, Any]:
 
 def test_every_family_has_a_golden_bundle_of_every_protocol() -> None:
     expected_names = {f"protocol_{protocol}_{name}" for protocol in range(1, PROTOCOL + 1) for name in FAMILIES}
+    # Averages came with protocol 3.
+    expected_names |= {f"protocol_{protocol}_{AVERAGE}" for protocol in range(3, PROTOCOL + 1)}
     # Before protocol 3, XGBoost's forest was called a random forest.
     expected_names = {
         name.replace("2_xgboost_forest", "2_random_forest").replace("1_xgboost_forest", "1_random_forest")
