@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -259,7 +259,7 @@ def _taxa_table(
     return TaxaTable(profiles.values, tuple(names), taxa, unit, profiler, profiles.lineages, shares, notes)
 
 
-def _row_blocks(values: NDArray[Any]) -> Iterator[slice]:
+def _row_blocks(values: NDArray[np.number]) -> Iterator[slice]:
     """Yield blocks of rows, so that a step in between takes little memory beside a large table's own."""
     for start in range(0, len(values), _ROWS_OF_BLOCK):
         yield slice(start, start + _ROWS_OF_BLOCK)
@@ -301,7 +301,9 @@ def _agreed_profiler(in_file: str | None, in_manifest: str | None, file: Path) -
     return in_file or in_manifest
 
 
-def _agreed_unit(values: NDArray[Any], sums: NDArray[np.float64], stated_unit: Unit | None, samples: Axis) -> Unit:
+def _agreed_unit(
+    values: NDArray[np.number], sums: NDArray[np.float64], stated_unit: Unit | None, samples: Axis
+) -> Unit:
     """Return the stated unit if the numbers, and their sums with what is left out, can be in it, else theirs."""
     largest = int(sums.argmax())
     are_whole = all(bool((values[rows] == np.rint(values[rows])).all()) for rows in _row_blocks(values))

@@ -75,7 +75,7 @@ def audited_patients(cohort: Cohort, table: FeatureTable | None, outcome: str | 
         in_cohort = (table.rows["cohort"] == cohort.name).to_numpy()
         rows = table.rows[in_cohort]
         positions = pd.Index(cohort.samples["sample"]).get_indexer(pd.Index(rows["sample"]))
-        labels: dict[str, Any] = {name: rows[name] for name in outcomes if name in rows}
+        labels: dict[str, pd.Series[Any]] = {name: rows[name] for name in outcomes if name in rows}
         has_blood = table.immune.measured_rows[in_cohort]
     else:
         rows = first_stool_samples(cohort)

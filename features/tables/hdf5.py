@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import FileError
 from features.tables.names import check_names
+
+if TYPE_CHECKING:
+    import h5py
 
 MAX_BYTES = 8 * 2**30
 """Bytes of all that a file holds, unpacked."""
@@ -67,7 +70,7 @@ def check_biom(path: Path, content: bytes, *, max_bytes: int = MAX_BYTES, max_ce
         ) from error
 
 
-def _datasets(path: Path, file: Any) -> dict[str, int]:
+def _datasets(path: Path, file: h5py.File) -> dict[str, int]:
     """Return the bytes of each dataset, unpacked; none of them may lie in another file."""
     import h5py
 
@@ -95,7 +98,7 @@ def _datasets(path: Path, file: Any) -> dict[str, int]:
     return sizes
 
 
-def _check_matrix(path: Path, matrix: Any, n_rows: int, n_columns: int) -> None:
+def _check_matrix(path: Path, matrix: h5py.Group, n_rows: int, n_columns: int) -> None:
     """Check one of the two sparse matrices, which hold the table by features and by samples."""
     data, indices, starts = (matrix[name] for name in ("data", "indices", "indptr"))
     if data.dtype.kind not in "iuf" or indices.dtype.kind not in "iu" or starts.dtype.kind not in "iu":

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -121,7 +121,7 @@ def _parse_json(path: Path, content: bytes) -> Table:
         ) from error
 
 
-def _clade_of(metadata: Mapping[str, Any]) -> str:
+def _clade_of(metadata: Mapping[str, str | Sequence[str] | None]) -> str:
     """Return the clade string in a feature's metadata: under `taxonomy` or `Taxon`, or under a key for each rank."""
     keys = list(metadata)
     position = find_taxonomy_column(["", *keys])

@@ -34,7 +34,7 @@ BASELINE_ASSESSMENT = -10
 """Day of the assessment before the transplant."""
 
 
-def event_assessments(rng: np.random.Generator, events: pd.DataFrame) -> dict[str, NDArray[Any]]:
+def event_assessments(rng: np.random.Generator, events: pd.DataFrame) -> dict[str, NDArray[np.str_]]:
     """Return what investigators add to each adverse event: `attributed_to`, `serious` and `organism`."""
     cause, gravity, culture = rng.random((3, len(events)))
     gut, grade = events["term"].isin(["Colitis", "Fever"]), events["ctcae_grade"]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.arrays import Mask, Matrix, Positions
+from features.arrays import Mask, Matrix, Names, Positions
 from taxokine.simulation.design import Trial
 
 BATCHES = 3
@@ -39,12 +38,12 @@ class Enrolment:
         Whether the patient receives FMT, and not a sham transplant.
     """
 
-    ids: NDArray[Any]
-    donor_ids: NDArray[Any]
+    ids: Names
+    donor_ids: Names
     age: Matrix
     table: pd.DataFrame
     donor: Positions
-    donor_sample: NDArray[Any]
+    donor_sample: Names
     engraftment: Matrix
     treated: Mask
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -90,13 +90,13 @@ def _forest(validation: Validation) -> Figure:
     return figure
 
 
-def _draw_meta_analysis(axes: Any, row: int, validation: Validation) -> list[str]:
+def _draw_meta_analysis(axes: Axes, row: int, validation: Validation) -> list[str]:
     """Draw the random-effects mean as a diamond and its prediction interval as a bar; return their labels."""
     mean = validation.random_effects
     corners = [(mean.low, row), (mean.mean, row - 0.3), (mean.high, row), (mean.mean, row + 0.3)]
     axes.fill(*zip(*corners, strict=True), color=VERMILION)
     _write_estimate(axes, row, Estimate(mean.mean, mean.low, mean.high))
-    if mean.prediction_low is None:
+    if mean.prediction_low is None or mean.prediction_high is None:
         _write_beside(axes, row + 1, "needs 3 cohorts")
     else:
         axes.plot([mean.prediction_low, mean.prediction_high], [row + 1] * 2, color=VERMILION, linewidth=2.5)
@@ -104,15 +104,15 @@ def _draw_meta_analysis(axes: Any, row: int, validation: Validation) -> list[str
     return [f"random-effects mean of {mean.k} centres", "prediction interval, a new centre"]
 
 
-def _draw_estimate(axes: Any, row: int, estimate: Estimate, colour: str, marker: str, size: float) -> None:
+def _draw_estimate(axes: Axes, row: int, estimate: Estimate, colour: str, marker: str, size: float) -> None:
     if estimate.value is not None:
-        if estimate.low is not None:
+        if estimate.low is not None and estimate.high is not None:
             axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=1.2)
         axes.plot(estimate.value, row, marker, color=colour, markersize=size)
     _write_estimate(axes, row, estimate)
 
 
-def _write_estimate(axes: Any, row: int, estimate: Estimate) -> None:
+def _write_estimate(axes: Axes, row: int, estimate: Estimate) -> None:
     value, low, high = estimate.value, estimate.low, estimate.high
     if value is None:
         _write_beside(axes, row, "one outcome only")
@@ -120,7 +120,7 @@ def _write_estimate(axes: Any, row: int, estimate: Estimate) -> None:
         _write_beside(axes, row, f"{value:.2f}" if low is None else f"{value:.2f} ({low:.2f} to {high:.2f})")
 
 
-def _write_beside(axes: Any, row: float, text: str) -> None:
+def _write_beside(axes: Axes, row: float, text: str) -> None:
     axes.text(1.02, row, text, transform=axes.get_yaxis_transform(), va="center")
 
 
@@ -233,12 +233,12 @@ def _seeds(validation: Validation) -> Figure:
     return figure
 
 
-def _single_panel(height: float) -> tuple[Figure, Any]:
+def _single_panel(height: float) -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
 
 
-def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Any]]:
+def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Axes]]:
     """Return a figure with a panel for each cohort, three in a row, and shared axes from 0 to 1.
 
     `extra` is the height that a longer title adds to a panel, in inches.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from features.arrays import Vector
@@ -50,7 +50,7 @@ def _calibration(performance: ExternalPerformance, y: Vector, probability: Vecto
     for group in probability_groups(probability):
         mean, rate = float(probability[group].mean()), event_rate(int(y[group].sum()), len(group))
         axes.plot([mean, mean], [rate.low, rate.high], color=BLUE, linewidth=1.2)
-        axes.plot(mean, rate.rate, "o", color=BLUE, markersize=4)
+        axes.plot(mean, float(y[group].mean()), "o", color=BLUE, markersize=4)
     counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
     axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
     slope = performance.slope
@@ -78,6 +78,6 @@ def _decision(performance: ExternalPerformance) -> Figure:
     return figure
 
 
-def _panel() -> tuple[Figure, Any]:
+def _panel() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(WIDTH / 2, 3.2), layout="constrained")
     return figure, figure.subplots()

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.stats import t as student
 
-from features.arrays import Matrix, Vector
+from features.arrays import Matrix, Names, Vector
 from training.statistics.sign_flip import MeanChange
 
 LEVEL = 0.95
 
 
-def mixed_slope(y: Vector, x: Vector, patient: NDArray[Any]) -> MeanChange:
+def mixed_slope(y: Vector, x: Vector, patient: Names) -> MeanChange:
     r"""Return the mean slope of `y` on `x` over patients whose intercepts and slopes differ.
 
     .. math:: y_{it} = \beta_0 + b_{0i} + (\beta_1 + b_{1i})\, x_{it} + e_{it}, \qquad b_i \sim N(0, \sigma^2 \Psi)
