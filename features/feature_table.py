@@ -107,8 +107,8 @@ class FeatureTable:
     ----------
     rows : pandas.DataFrame
         `cohort`, `centre`, `patient`, `sample`, `sample_day`, `draw`, `draw_day`, `gap_days` (blood draw minus stool
-        sample), `visit`, `clock`, `landmark`, and for each outcome its label (nullable boolean) and
-        `at_risk_<outcome>`.
+        sample), `visit`, `clock`, `landmark`, `tumour_type`, `treatment_line` and `drug_class` ("" where not reported),
+        and for each outcome its label (nullable boolean) and `at_risk_<outcome>`.
     taxa, immune, clinical : Block
         The measurements, aligned with `rows`.
     technical : Block

@@ -149,6 +149,7 @@ def _sample_rows(cohort: Cohort, stool: pd.DataFrame, landmark: float) -> pd.Dat
             "visit": stool["visit"],
             "clock": cohort.manifest.clock.name,
             "landmark": float(landmark),
+            **{field: values.reindex(stool["patient"]).to_numpy() for field, values in cohort.population.items()},
         }
     )
 

@@ -7,16 +7,17 @@ against the prediction, each with its verdict. The gravest verdict counts.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.population import POPULATION_FIELDS, Population
 from models.bundle import Model
 from models.encoder import Feature
-from models.evidence import Estimate
+from models.evidence import Estimate, TrainingPopulation
 from models.patient_input import PROFILE_TOTAL, Candidate, ModelInput, StoolProfile
 from models.prediction import NearestOutcomes, Trust, Verdict
 from models.reference import (
@@ -36,6 +37,8 @@ MAX_OUT_OF_RANGE = 0.5
 """Share of the measured analytes outside their training range above which the model abstains; above 0: with care."""
 CARE_TOTAL = 0.8
 """Share of its total below which a profile's sum calls for care; below `MIN_RECOGNISED` the model abstains."""
+FEW_PATIENTS = 20
+"""Training patients of the same tumour type, line or drug class below which a prediction calls for care."""
 _ROUNDING = 1e-9
 """Rounding error that converting a value from another unit may add at the end of a range."""
 
@@ -106,10 +109,11 @@ def assess_applicability(
 ) -> Assessment:
     """Decide whether a model may predict for a candidate.
 
-    The rules, in the order of their reasons: missing blocks; coverage, profiler, clock, day and total of the stool
-    profile; whether it is a training patient's; its distance to the training profiles, its richness, and the model's
-    AUROC in the nearest cohort; day, completeness and units of the immune measurements; completeness of the clinical
-    columns; values outside the training range; evidence that does not exclude chance; simulated training data.
+    The rules, in the order of their reasons: tumour type, line of treatment and class of drugs; missing blocks;
+    coverage, profiler, clock, day and total of the stool profile; whether it is a training patient's; its distance to
+    the training profiles, its richness, and the model's AUROC in the nearest cohort; day, completeness and units of the
+    immune measurements; completeness of the clinical columns; values outside the training range; evidence that does not
+    exclude chance; simulated training data.
 
     Parameters
     ----------
@@ -121,6 +125,7 @@ def assess_applicability(
         `model_input`, encoded.
     """
     facts = _facts(model, candidate, model_input, encoded)
+    counts = _training_patients(candidate.population, model.population)
     reasons = _reasons(model, candidate, model_input, facts)
     verdict: Verdict = max((reason.verdict for reason in reasons), key=VERDICTS.index, default="ok")
     profile, near = facts.profile, facts.neighbourhood
@@ -143,6 +148,9 @@ def assess_applicability(
         unit_unstated=facts.unit_unstated,
         out_of_range=tuple(feature.name for feature in facts.outside),
         decisive=tuple(dict.fromkeys(reason.rule for reason in reasons if reason.verdict == verdict)),
+        tumour_type_patients=counts["tumour_type"],
+        treatment_line_patients=counts["treatment_line"],
+        drug_class_patients=counts["drug_class"],
         training_similarity=near.similarity if near else None,
         in_training_set=near.is_training_profile if near else None,
     )
@@ -201,7 +209,8 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
 
 
 def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts: _Facts) -> list[Reason]:
-    reasons = [
+    reasons = _population_rules(candidate.population, model.population)
+    reasons += [
         Reason("missing block", "abstain", f"the model needs the {block} block, and none of it was reported")
         for block in facts.missing_blocks
     ]
@@ -227,6 +236,36 @@ def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts:
     if model.simulated:
         sentence = "the model was trained on simulated patients: it says nothing about real patients"
         reasons.append(Reason("simulated", "use with care", sentence))
+    return reasons
+
+
+def _training_patients(population: Population, training: TrainingPopulation | None) -> dict[str, int | None]:
+    """Return the training patients with the patient's value of each field; None where either is not reported."""
+    counts: dict[str, int | None] = {}
+    for name in POPULATION_FIELDS:
+        value: str | None = getattr(population, name)
+        patients: Mapping[str, int] = getattr(training, name) if training is not None else {}
+        counts[name] = patients.get(value, 0) if value is not None and patients else None
+    return counts
+
+
+def _population_rules(population: Population, training: TrainingPopulation | None) -> list[Reason]:
+    """Abstain for a tumour type without training patients; another line or drug class calls for care."""
+    if training is None:
+        return []
+    reasons = []
+    for name, patients in _training_patients(population, training).items():
+        value, levels = getattr(population, name), " and ".join(getattr(training, name))
+        subject, sentence = name.replace("_", " "), None
+        if patients == 0:
+            sentence = f"the patient's {subject} is {value}; the model was trained on {levels} alone"
+        elif patients is not None and patients < FEW_PATIENTS:
+            sentence = f"only {patients} training patients have the patient's {subject}, {value}"
+        elif value is None and levels and name == "tumour_type":
+            sentence = f"the patient's tumour type was not reported; the model was trained on {levels}"
+        if sentence is not None:
+            is_foreign = patients == 0 and name == "tumour_type"
+            reasons.append(Reason(subject, "abstain" if is_foreign else "use with care", sentence))
     return reasons
 
 

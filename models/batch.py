@@ -15,6 +15,7 @@ from features.donors import screened_donors
 from features.errors import InputError
 from features.feature_table import FeatureTable
 from features.measured_values import MeasuredValue
+from features.population import POPULATION_FIELDS, population_of
 from features.units import ImmuneUnit
 from models.donors import DonorStool
 from models.patient_input import Candidate, Measurement, StoolProfile
@@ -40,7 +41,7 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
             None if math.isnan(day) else day,
             context.clock,
         )
-        yield Candidate(candidate.clinical, profile, _with_limits(candidate.immune, table, i))
+        yield replace(candidate, taxa=profile, immune=_with_limits(candidate.immune, table, i))
 
 
 def _with_limits(measurements: Sequence[Measurement], table: FeatureTable, row: int) -> tuple[Measurement, ...]:
@@ -86,7 +87,7 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
     Raises
     ------
     InputError
-        A cell of a block's column is not a number.
+        A cell of a block's column is not a number, or a tumour type, line or drug class is none of its values.
     """
     columns: dict[str, list[str]] = {block: [] for block in BLOCKS}
     for column in map(str, frame.columns):
@@ -97,10 +98,15 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
         values = {block: frame[names].to_numpy(dtype=np.float64) for block, names in texts.items()}
     except (TypeError, ValueError):
         raise _not_a_number(frame[[name for names in texts.values() for name in names]]) from None
-    for i in range(len(frame)):
-        yield numbers_candidate(
-            *(dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS), units=units
-        )
+    reported = [field for field in POPULATION_FIELDS if field in frame.columns]
+    populations = frame[reported].fillna("").astype(str).to_dict("records")
+    for i, population in enumerate(populations):
+        numbers = (dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS)
+        try:
+            belonging = population_of(**{str(field): value for field, value in population.items()})
+        except InputError as error:
+            raise InputError(f"candidate {i + 1}: {error}") from error
+        yield replace(numbers_candidate(*numbers, units=units), population=belonging)
 
 
 def numbers_candidate(

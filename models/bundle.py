@@ -31,7 +31,7 @@ from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
 from models.calibration import Calibration, CalibrationState
 from models.encoder import BlockEncoder, EncoderState, absent
-from models.evidence import Documented, Evidence, Validation
+from models.evidence import Documented, Evidence, TrainingPopulation, Validation
 from models.evidence_upgrade import (
     Json,
     upgrade_evidence,
@@ -80,6 +80,8 @@ class Model:
         Validation record; None in protocol 1.
     card_html : str
         The model card as a page; empty in protocol 1.
+    population : TrainingPopulation or None
+        Whom the training patients belong to; None in bundles older than this record.
     """
 
     outcome: str
@@ -94,6 +96,7 @@ class Model:
     reference: ReferenceSet | None = None
     validation: Validation | None = None
     card_html: str = ""
+    population: TrainingPopulation | None = None
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -128,6 +131,8 @@ class BundleDescription(Documented):
     """Fitted encoder."""
     reference: ReferenceState | None = None
     """Training reference set; null without taxa, missing in protocol 1."""
+    population: TrainingPopulation | None = None
+    """Whom the training patients belong to; missing in bundles older than this record."""
 
 
 @cache
@@ -155,6 +160,7 @@ def save_bundle(model: Model, folder: Path) -> None:
         evidence=model.evidence.to_json(),
         encoder=model.encoder.state(),
         reference=model.reference.state() if model.reference else None,
+        population=model.population,
     )
     contents = {
         "card.md": model.card.encode(),
@@ -218,6 +224,7 @@ def _model(description: BundleDescription, contents: Mapping[str, bytes]) -> Mod
         reference=_reference(encoder, description.reference, contents) if since_2 else None,
         validation=validation,
         card_html=contents["card.html"].decode() if since_2 else "",
+        population=description.population,
     )
     _check_parts_fit(model)
     return model

@@ -17,6 +17,7 @@ from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
 from features.non_taxa import non_microbe, unexplained
+from features.population import NOT_REPORTED, Population
 from features.taxon_names import canonical_name, lineage_of
 from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.encoder import BlockEncoder, absent
@@ -82,11 +83,14 @@ class Candidate:
         Clinical columns; an unknown one is omitted, or None.
     taxa : StoolProfile or None
     immune : tuple of Measurement
+    population : Population
+        Tumour type, line of treatment and class of drugs.
     """
 
     clinical: Mapping[str, float | str | bool | None] = field(default_factory=dict)
     taxa: StoolProfile | None = None
     immune: tuple[Measurement, ...] = ()
+    population: Population = NOT_REPORTED
 
 
 @dataclass(frozen=True)

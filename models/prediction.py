@@ -153,6 +153,12 @@ class Trust(Documented):
     """Names of the rules that led to the verdict, such as coverage or distance; empty where it is "ok"."""
     training_similarity: float | None = None
     """Similarity (cosine of log abundances) to the most similar training profile; null below 10 detected taxa."""
+    tumour_type_patients: int | None = None
+    """Training patients with the patient's tumour type; null where it is not reported, or an old bundle lacks it."""
+    treatment_line_patients: int | None = None
+    """Training patients with the patient's line of treatment; null as above."""
+    drug_class_patients: int | None = None
+    """Training patients with the patient's class of drugs; null as above."""
     in_training_set: bool | None = None
     """Whether the profile is that of a training patient's stool sample; null where it cannot be compared."""
 

@@ -84,6 +84,7 @@ def _describe(served: ServedModel) -> ModelDescription:
         units=model.units,
         profilers=model.profilers,
         evidence=model.evidence,
+        population=model.population,
         simulated=model.simulated,
         external_validations=served.external_validations,
     )

@@ -12,16 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from features.errors import InputError
 from features.measured_values import MeasuredValue, parse_value
+from features.population import DrugClass, Population, TreatmentLine, TumourType
 from features.units import ImmuneUnit
 from models.donors import DonorComparison, DonorStool
-from models.evidence import Documented, Evidence, ExternalValidation
+from models.evidence import Documented, Evidence, ExternalValidation, TrainingPopulation
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 
 NOTICE = "Association, not cause. Research use: not a medical device."
 
 EXAMPLE: dict[str, JsonValue] = {
-    "patient": {"id": "candidate-1", "age": 61},
+    "patient": {"id": "candidate-1", "tumour_type": "melanoma", "age": 61},
     "taxa": {
         "profiler": "mpa_vOct22_CHOCOPhlAnSGB_202212",
         "unit": "percent",
@@ -54,6 +55,12 @@ class PatientRequest(_Strict):
 
     id: Name
     """Id or name of the patient, as the client chooses."""
+    tumour_type: TumourType | None = None
+    """Type of the tumour; a model abstains for a type without training patients."""
+    treatment_line: TreatmentLine | None = None
+    """Whether a systemic therapy of the advanced tumour came before: first line, or a later one."""
+    drug_class: DrugClass | None = None
+    """Class of the immune checkpoint inhibitors that the patient is to receive."""
 
 
 class TaxaRequest(_Strict):
@@ -111,7 +118,9 @@ class _CandidateRequest(_Strict):
             for index, item in enumerate(self.immune)
             if (value := _measured_value(item, f"immune.{index}.value")).censored or value.value == value.value
         ]
-        return Candidate(clinical, taxa, tuple(immune))
+        patient = self.patient
+        population = Population(patient.tumour_type, patient.treatment_line, patient.drug_class)
+        return Candidate(clinical, taxa, tuple(immune), population)
 
 
 class PredictionRequest(_CandidateRequest):
@@ -224,6 +233,8 @@ class ModelDescription(Documented):
     """Profilers of the training cohorts."""
     evidence: Evidence
     """What the model was trained on, and how it performed on held-out patients."""
+    population: TrainingPopulation | None
+    """Whom the training patients belong to; null for bundles older than this record."""
     simulated: bool
     """Whether the model was trained on simulated patients."""
     external_validations: tuple[ExternalValidation, ...]

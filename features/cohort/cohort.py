@@ -15,6 +15,7 @@ from features.cohort.patients import (
     read_centres,
     read_clinical,
     read_patient_sheet,
+    read_population,
     with_names_of,
 )
 from features.cohort.samples import read_samples, read_technical
@@ -58,6 +59,9 @@ class Cohort:
     arm : pandas.Series
         The arm to which each patient was assigned, by patient; without patients in whom it is not reported, and empty
         where the manifest states no arms.
+    population : pandas.DataFrame
+        Whom each patient with stool belongs to, by patient: `tumour_type`, `treatment_line`, `drug_class`; "" where it
+        is not reported.
     immune : ImmuneTable or None
         The immune measurements, a row for each.
     labels : Labels
@@ -84,6 +88,7 @@ class Cohort:
     technical: pd.DataFrame
     centre: pd.Series[str]
     arm: pd.Series[str]
+    population: pd.DataFrame
     immune: ImmuneTable | None
     labels: OutcomeLabels
     patient_cells: pd.DataFrame
@@ -149,6 +154,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         technical=read_technical(manifest, samples_table, samples.frame),
         centre=read_centres(manifest.name, sheet, samples.frame),
         arm=read_arms(sheet),
+        population=read_population(manifest.population, sheet, pd.Index(samples.frame["patient"].unique())),
         immune=immune,
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),
         patient_cells=pd.DataFrame() if sheet is None else sheet.by_patient.frame.set_axis(sheet.patients, axis=0),

@@ -10,7 +10,7 @@ import pandas as pd
 from features.cohort.samples import donor_rows
 from features.columns import Column
 from features.errors import FileError, InputError
-from features.manifest import ClinicalField, Manifest, Patients
+from features.manifest import ClinicalField, Manifest, ManifestPopulation, Patients, PopulationColumn
 from features.name_matching import NameDifference, matching_names, near_misses
 from features.tables.text import TextTable
 
@@ -91,6 +91,7 @@ def read_patient_sheet(
         constant_columns.append(part.centre)
     if part.arms is not None:
         constant_columns.append(part.arms.column)
+    constant_columns += [value.column for _, value in manifest.population if isinstance(value, PopulationColumn)]
     if not is_samples_sheet:
         constant_columns += [field.column for field in part.covariates.values()]
     return PatientSheet(part, table, table.one_row_per(part.patient, constant_columns), is_samples_sheet)
@@ -159,6 +160,21 @@ def read_arms(sheet: PatientSheet | None) -> pd.Series[str]:
     names = sheet.by_patient.decode(part.column, meanings, "patients.arms.roles")
     arms = pd.Series(names, index=sheet.patients, dtype="str")
     return arms[arms != ""]
+
+
+def read_population(
+    population: ManifestPopulation, sheet: PatientSheet | None, patients: pd.Index[str]
+) -> pd.DataFrame:
+    """Return whom each patient belongs to, by patient: a column for each field, "" where it is not reported."""
+    columns = {}
+    for field, value in population:
+        if not isinstance(value, PopulationColumn):
+            columns[field] = pd.Series(value or "", index=patients, dtype="str")
+        elif sheet is not None:
+            meanings = {**dict.fromkeys(value.missing, ""), **value.values}
+            cells = sheet.by_patient.decode(value.column, meanings, f"population.{field}.values")
+            columns[field] = pd.Series(cells, index=sheet.patients, dtype="str").reindex(patients, fill_value="")
+    return pd.DataFrame(columns, index=patients)
 
 
 def read_centres(cohort: str, sheet: PatientSheet | None, samples: pd.DataFrame) -> pd.Series[str]:

@@ -24,6 +24,7 @@ from features.manifest.files import (
 )
 from features.manifest.manifest import Manifest
 from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
+from features.manifest.population import ManifestPopulation, PopulationColumn
 from features.manifest.source import SourceFile
 from features.manifest.tables import (
     ArmRole,
@@ -51,8 +52,10 @@ __all__ = [
     "Immune",
     "LongMeasures",
     "Manifest",
+    "ManifestPopulation",
     "Medications",
     "Patients",
+    "PopulationColumn",
     "Recist",
     "Samples",
     "SourceFile",

@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from features.manifest.base import CellTexts, ManifestPart
 from features.manifest.course import TrialCourse
 from features.manifest.outcomes import Events, Outcomes
+from features.manifest.population import ManifestPopulation, PopulationColumn
 from features.manifest.source import Source, SourceFile
 from features.manifest.tables import Clock, Immune, Patients, Samples, Taxa, Technical
 
@@ -60,6 +61,8 @@ class Manifest(ManifestPart):
     """How samples were measured, such as `reads` or `kit`; for audits and for a baseline, never features."""
     patients: Patients | None = None
     """The patients' sheet."""
+    population: ManifestPopulation = ManifestPopulation()
+    """Tumour type, line of treatment and class of drugs: who may be predicted by a model of this cohort."""
     immune: Immune | None = None
     """The table of immune measurements."""
     outcomes: Outcomes = Outcomes()
@@ -111,6 +114,13 @@ class Manifest(ManifestPart):
     def _check_outcomes_have_patients(self) -> Self:
         if self.patients is None and self.outcomes != Outcomes():
             raise ValueError("outcomes need 'patients', the sheet that lists the patients; add it")
+        return self
+
+    @model_validator(mode="after")
+    def _check_population_columns_have_patients(self) -> Self:
+        columns = [field for field, value in self.population if isinstance(value, PopulationColumn)]
+        if self.patients is None and columns:
+            raise ValueError(f"population.{columns[0]} names a column of 'patients', the patients' sheet; add it")
         return self
 
     @model_validator(mode="after")

@@ -57,6 +57,7 @@ from models.evidence.training_patients import (
     NumericDistribution,
     OutcomeRates,
     TaxonDistribution,
+    TrainingPopulation,
 )
 from models.evidence.validation import (
     AuditFinding,
@@ -120,6 +121,7 @@ __all__ = [
     "Subgroup",
     "TaxonDistribution",
     "TrainingCohort",
+    "TrainingPopulation",
     "Validation",
     "VerdictDifference",
     "VerdictPerformance",

@@ -165,6 +165,18 @@ class Distributions(Documented):
 
 
 @dataclass(frozen=True)
+class TrainingPopulation(Documented):
+    """Whom the training patients belong to: patients by value, without those in whom it was not reported."""
+
+    tumour_type: dict[str, int]
+    """Training patients by tumour type."""
+    treatment_line: dict[str, int]
+    """Training patients by line of treatment."""
+    drug_class: dict[str, int]
+    """Training patients by class of immune checkpoint inhibitors."""
+
+
+@dataclass(frozen=True)
 class MissingColumn(Documented):
     """A column that the model reads and that some training patients lack."""
 

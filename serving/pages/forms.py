@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from features.errors import InputError
+from features.population import POPULATION_FIELDS, population_of
 from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
 from serving.accounts import Visitor
@@ -116,6 +117,7 @@ def upload_form(form: FormData) -> Form:
         immune_unit=cast(ImmuneUnit | None, _choice(form, "immune_unit", get_args(ImmuneUnit))),
         day=number_field(form, "day"),
         clock=text_field(form, "clock").strip() or None,
+        population=population_of(**{field: text_field(form, field) for field in POPULATION_FIELDS}),
     )
 
 

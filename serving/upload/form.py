@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from features.columns import levels_by_field
+from features.population import NOT_REPORTED, POPULATION_FIELDS, Population
 from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
 from models.predict import ServedModel
@@ -42,6 +43,8 @@ class Form:
         Day of the stool sample and of the blood draw; a day in the immune table takes precedence.
     clock : str, optional
         Clock of the day.
+    population : Population
+        Tumour type, line of treatment and class of drugs.
     """
 
     patient: str = "candidate"
@@ -51,17 +54,19 @@ class Form:
     immune_unit: ImmuneUnit | None = None
     day: float | None = None
     clock: str | None = None
+    population: Population = NOT_REPORTED
 
 
 @dataclass(frozen=True)
 class UploadChoices:
-    """What the form offers: profilers, clocks and clinical fields of the served models, and all units."""
+    """What the form offers: profilers, clocks and clinical fields of the served models, all units, all populations."""
 
     profilers: tuple[str, ...]
     clocks: tuple[str, ...]
     fields: tuple[str, ...]
     taxa_units: tuple[str, ...]
     immune_units: tuple[str, ...]
+    populations: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def from_models(cls, served_models: Sequence[ServedModel]) -> Self:
@@ -74,4 +79,5 @@ class UploadChoices:
             fields=tuple(levels_by_field(clinical)),
             taxa_units=get_args(TaxaUnit),
             immune_units=get_args(ImmuneUnit),
+            populations=POPULATION_FIELDS,
         )

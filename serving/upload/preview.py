@@ -13,6 +13,7 @@ from typing import TypeVar
 from pydantic import JsonValue, ValidationError
 
 from features.errors import FileError, InputError
+from features.population import Population
 from models.applicability import assess_applicability
 from models.patient_input import Candidate
 from models.predict import ServedModel, select_model
@@ -80,7 +81,11 @@ def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[
         kind = _read_file(report, stored, "taxonomy", partial(check_file_kind, "taxonomy"))
         taxonomy = stored["taxonomy"] if kind else None
         request: Json = {
-            "patient": {"id": form.patient, **(_read_file(report, stored, "clinical", read_clinical_fields) or {})},
+            "patient": {
+                "id": form.patient,
+                **_reported(form.population),
+                **(_read_file(report, stored, "clinical", read_clinical_fields) or {}),
+            },
             "taxa": _read_file(report, stored, "taxa", partial(read_profile, taxonomy=taxonomy)),
             "immune": _read_file(report, stored, "immune", read_measurements) or [],
         }
@@ -192,3 +197,8 @@ def _merge_outcomes(problems: Sequence[UploadProblem]) -> list[UploadProblem]:
         shared = replace(problem, outcomes=())
         outcomes[shared] = outcomes.get(shared, ()) + problem.outcomes
     return [replace(problem, outcomes=merged) for problem, merged in outcomes.items()]
+
+
+def _reported(population: Population) -> dict[str, str]:
+    """Return what is known of whom the patient belongs to, under the names of the request."""
+    return {field: value for field, value in vars(population).items() if value is not None}

@@ -30,6 +30,9 @@ samples:
   day: {{column: day_fmt}}
   donor: {{column: role, pattern: "^donor$"}}
   donor_sample: given
+population:
+  tumour_type: melanoma
+  treatment_line: {{column: prior_therapy, values: {{yes: later, no: first}}}}
 patients:
   file: patients.csv
   patient: patient

@@ -11,13 +11,15 @@ import pytest
 
 from features.cohort import Cohort, read_cohort
 from features.columns import BLOCKS
+from features.errors import InputError
 from features.landmark import landmark_table
 from features.measured_values import MeasuredValue, parse_value
+from features.population import Population
 from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
-from models.batch import table_candidates
-from models.bundle import Model
+from models.batch import frame_candidates, table_candidates
+from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
-from models.evidence import CohortAuroc, Estimate
+from models.evidence import CohortAuroc, Estimate, TrainingPopulation
 from models.patient_input import Candidate, Measurement, StoolProfile, to_model_input
 from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference_set
 
@@ -334,6 +336,48 @@ def test_a_strangers_profile_is_not_recognised_and_a_bare_one_is_not_compared() 
     assert 0 < trust.training_similarity < 0.98
     bare = assess(stool(), model_with_reference()).trust
     assert (bare.in_training_set, bare.training_similarity) == (None, None)
+
+
+POPULATION = TrainingPopulation({"melanoma": 40, "urothelial": 12}, {"first": 50}, {})
+
+
+@pytest.mark.parametrize(
+    ("population", "verdict", "rule", "sentence", "counts"),
+    [
+        (Population("melanoma", "first"), "ok", None, "", (40, 50, None)),
+        (Population("renal_cell"), "abstain", "tumour type", "is renal_cell; the model was trained on melanoma and uro",
+         (0, None, None)),
+        (Population("urothelial"), "use with care", "tumour type", "only 12 training patients have", (12, None, None)),
+        (Population(), "use with care", "tumour type", "tumour type was not reported", (None, None, None)),
+        (Population("melanoma", "later"), "use with care", "treatment line", "treatment line is later", (40, 0, None)),
+        (Population("melanoma", None, "anti-PD-1"), "ok", None, "", (40, None, None)),
+    ],
+)  # fmt: skip
+def test_another_tumour_type_abstains_and_another_line_calls_for_care(population, verdict, rule, sentence, counts):
+    trust = assess(replace(stool(), population=population), replace(model(), population=POPULATION)).trust
+    assert (trust.verdict, trust.decisive) == (verdict, (rule,) if rule else ())
+    assert sentence in "".join(trust.reasons[:1])
+    assert (trust.tumour_type_patients, trust.treatment_line_patients, trust.drug_class_patients) == counts
+
+
+def test_a_model_that_does_not_report_its_patients_has_no_rule_on_them():
+    trust = assess(replace(stool(), population=Population("renal_cell"))).trust
+    assert (trust.verdict, trust.tumour_type_patients) == ("ok", None)
+
+
+def test_a_bundle_keeps_whom_it_was_trained_on(tmp_path):
+    save_bundle(replace(model(), population=POPULATION), tmp_path / "bundle")
+    assert load_bundle(tmp_path / "bundle").population == POPULATION
+
+
+def test_a_table_of_features_states_whom_its_patients_belong_to():
+    frame = invented(3).to_frame().assign(tumour_type=["melanoma", "", np.nan], drug_class="anti-PD-1")
+    candidates = list(frame_candidates(frame, STATED))
+    assert [candidate.population for candidate in candidates] == [
+        Population("melanoma", None, "anti-PD-1"), *[Population(None, None, "anti-PD-1")] * 2,
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"candidate 2: tumour_type: expected one of .*, got 'skin'"):
+        list(frame_candidates(frame.assign(tumour_type=["melanoma", "skin", ""]), STATED))
 
 
 def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:

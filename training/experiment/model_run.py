@@ -21,6 +21,7 @@ from training.evidence.card import card_html, model_card
 from training.evidence.figures import write_figures
 from training.evidence.joint_counts import known_outcomes
 from training.evidence.metrics import run_metrics
+from training.evidence.population import training_population
 from training.evidence.scores import gather_scores, held_out_predictions
 from training.evidence.shap_figures import write_shap_figures
 from training.validation.folds import centres
@@ -160,4 +161,5 @@ def served_model(validated: ValidatedBlocks, validation: Validation, card: str, 
         reference=reference,
         validation=validation,
         card_html=page,
+        population=training_population(table),
     )

@@ -25,7 +25,7 @@ from models.batch import table_candidates
 from models.bundle import Model, save_bundle
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
-from models.evidence import Estimate, ExternalValidation, TrainingCohort
+from models.evidence import AbstentionReason, Estimate, ExternalValidation, TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.families import FAMILIES
 from models.predict import predict
@@ -33,6 +33,7 @@ from models.reference import fit_reference_set
 from taxokine.cli import main
 from taxokine.simulation import simulate_trial
 from training import tracking
+from training.evidence.population import training_population
 from training.external.demotion import FEWEST_OF_EACH_CLASS, contradictions
 from training.external.patients import predict_unseen
 from training.external.performance import external_performance, recalibrated_performance
@@ -76,6 +77,7 @@ def model_of(table):
         profilers=(),
         evidence=replace(upgrade_evidence(content, OUTCOME), cohorts=(cohort,)),
         card="# A card\n",
+        population=training_population(table),
         reference=fit_reference_set(table.taxa.values, table.taxa.names, [name] * len(y), {OUTCOME: y}),
     )
 
@@ -187,6 +189,16 @@ def test_other_questions_are_refused(other, folder, run, cohorts_dir):
         validate_elsewhere(OUTCOME, other_clock)
     with pytest.raises(OutcomeError, match="matson_2018 reports no RECIST"):
         validate_elsewhere(OUTCOME, "matson_2018")
+
+
+def test_on_another_tumour_type_the_model_abstains_and_nothing_is_measured(other, folder, served):
+    save_bundle(served.model, folder / "bundle")
+    foreign = changed_manifest(other, folder / "foreign", r"tumour_type: melanoma", "tumour_type: renal_cell")
+    validation = validate_elsewhere(str(folder / "bundle"), foreign, recalibrate=True).validation
+    assert (validation.predicted, validation.abstained) == (0, 50)
+    assert validation.abstentions[0] == AbstentionReason("tumour type", 50)
+    assert (validation.performance, validation.recalibration, validation.contradictions) == (None, None, ())
+    assert "the model abstained for all 50 labelled patients: nothing was measured" in validation.sentence
 
 
 def test_without_a_labelled_patient_there_is_nothing_to_validate(other, folder, run):
