@@ -1,4 +1,4 @@
-"""Experiments: `taxokine train`, `promote`, `validate`, `predict` and `ui`."""
+"""Experiments: `taxokine train`, `promote`, `validate`, `card`, `predict` and `ui`."""
 
 from __future__ import annotations
 
@@ -134,6 +134,37 @@ def validate(model: str, cohort: str, **options: Any) -> None:
     from training.external.run import validate_elsewhere
 
     show(external_report(validate_elsewhere(model, cohort, bars(), **options)))
+
+
+@click.command(epilog=MODEL)
+@click.argument("model")
+@click.option("--tripod", is_flag=True, help="Print the 52 sub-items of TRIPOD+AI with their answers instead.")
+@click.option("--form", type=click.Path(dir_okay=False, path_type=Path),
+              help="What only you can say, a YAML file; a new one is written to be filled once a project.")  # fmt: skip
+def card(model: str, tripod: bool, form: Path | None) -> None:
+    """Print a model's card, or its answers to the reporting checklist TRIPOD+AI.
+
+    \u0008
+    taxokine card objective_response
+    taxokine card objective_response --tripod --form tripod.yaml > checklist.md
+
+    Each sub-item is answered from the run, is not applicable, or is one that only you can answer: --form writes these
+    into a new file, and merges the answers of a file that is there.
+    """
+    from models.registry import find_model
+    from training.evidence.tripod import answer_checklist, read_form, tripod_report, write_form
+
+    if form is not None and not tripod:
+        raise click.UsageError("--form is for --tripod; add it")
+    served = find_model(model)
+    if not tripod:
+        click.echo(served.model.card, nl=False)
+        return
+    if form is not None and not form.exists():
+        write_form(form)
+        click.echo(f"wrote {form}: fill it in, and run this again", err=True)
+    name = f"{served.name}/{served.version}" if served.version else served.name
+    click.echo(tripod_report(name, answer_checklist(served, read_form(form) if form else {})), nl=False)
 
 
 @click.command(epilog=MODEL)

@@ -10,7 +10,7 @@ from features.errors import InputError, TaxokineError
 from taxokine.cli.accounts import keys, users
 from taxokine.cli.cohorts import cohorts, features
 from taxokine.cli.donors import donors, engraftment
-from taxokine.cli.experiments import predict, promote, train, ui, validate
+from taxokine.cli.experiments import card, predict, promote, train, ui, validate
 from taxokine.cli.servers import demo, serve
 from taxokine.cli.trials import plan, simulate, study
 
@@ -53,6 +53,7 @@ for command in (
     train,
     promote,
     validate,
+    card,
     predict,
     ui,
     engraftment,

@@ -1,7 +1,7 @@
 """The model card: what a model is and how well it performs, in Markdown and as a self-contained page.
 
-Its sections name the items of TRIPOD+AI (Collins et al. 2024, BMJ 385:e078378) and of STORMS (Mirzayi et al. 2021,
-Nature Medicine 27:1885-1892) that they report.
+Its sections name the items that they report: of TRIPOD+AI (Collins et al. 2024, BMJ 385:e078378) by number, of STORMS
+(Mirzayi et al. 2021, Nature Medicine 27:1885-1892) by name.
 """
 
 from __future__ import annotations

@@ -56,10 +56,10 @@ def test_every_section_names_its_checklist_items():
         "Subgroups": "14",
         "Patients and outcome": "8a",
         "Characteristics": "20b",
-        "Preparation of the data": "STORMS 7.1",
+        "Preparation of the data": "12b",
         "Sample size": "10",
         "The model": "12c",
-        "Audit of the data": "STORMS 4.13",
+        "Audit of the data": "STORMS: batch effects",
         "Limits": "26",
     }
     for title, item in items.items():
