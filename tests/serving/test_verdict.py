@@ -78,7 +78,7 @@ def test_the_sentence_states_chance_evidence_and_driver():
     text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
     assert str(text).strip() == (
         "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded; "
-        "42% of the cohort. Evidence weak: no better than chance on unseen cohorts. "
+        "42% of the cohort. Evidence weak: not shown to be better than chance on unseen cohorts. "
         "Main driver: <i>Genus1</i>, which lowers it."
     )
 
