@@ -117,6 +117,9 @@ class FeatureTable:
         The unit of each immune measurement.
     cohorts : dict of str to CohortContext
         The context of each cohort, by name.
+    donor : Block or None
+        How near the stool is to the donor's (`features.donor_features`), aligned with `rows`; None where no cohort
+        tells of donors.
     notes : tuple of str
         What a reader must know: what was excluded, and where clocks or profilers differ.
     limits : CensoredLimits or None
@@ -133,6 +136,7 @@ class FeatureTable:
     cohorts: dict[str, CohortContext]
     notes: tuple[str, ...]
     limits: CensoredLimits | None = None
+    donor: Block | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -144,8 +148,8 @@ class FeatureTable:
 
     def block(self, name: str) -> Block:
         """Return a block by its name."""
-        block: Block = getattr(self, name)
-        return block
+        block: Block | None = getattr(self, name)
+        return Block((), np.empty((len(self), 0))) if block is None else block
 
     def take(self, positions: Positions | Mask) -> FeatureTable:
         """Return the rows at these positions, each with its measurements."""
@@ -157,6 +161,7 @@ class FeatureTable:
             clinical=self.clinical.take(positions),
             technical=self.technical.take(positions),
             limits=None if self.limits is None else self.limits.take(positions),
+            donor=None if self.donor is None else self.donor.take(positions),
         )
 
     def to_frame(self) -> pd.DataFrame:

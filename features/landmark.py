@@ -10,6 +10,7 @@ import pandas as pd
 
 from features.blood_pairing import pair_blood
 from features.cohort import Cohort
+from features.donor_features import donor_block
 from features.errors import InputError
 from features.feature_table import Block, CohortContext, FeatureTable
 from features.measured_values import CensoredPolicy
@@ -92,6 +93,7 @@ def landmark_table(cohort: Cohort, spec: LandmarkSpec = BASELINE) -> FeatureTabl
         cohorts={cohort.name: _cohort_context(cohort, landmark, spec.window)},
         notes=tuple(f"{cohort.name}: {note}" for note in notes),
         limits=blood.limits,
+        donor=donor_block(cohort, rows, stool["position"].tolist(), landmark),
     )
 
 

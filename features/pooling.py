@@ -51,6 +51,9 @@ def pool_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
         cohorts=cohorts,
         notes=tuple(notes),
         limits=_stack_limits(tables),
+        donor=_stack_blocks([table.block("donor") for table in tables], absent=np.nan)
+        if any(table.donor is not None for table in tables)
+        else None,
     )
 
 

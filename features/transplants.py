@@ -103,7 +103,12 @@ def cohort_transplants(cohort: Cohort) -> TransplantProfiles:
     received = _received_samples(cohort)
     proportions = cohort.taxa.proportions().values.astype(np.float64)
     proportions /= proportions.sum(axis=1, keepdims=True)
-    transplant_day = _transplant_days(cohort)
+    transplant_day = transplant_days(cohort)
+    if transplant_day is None:
+        raise InputError(
+            f"{cohort.name}: days are counted on {cohort.manifest.clock.name}, and nothing tells on which of them "
+            "stool was transplanted; state course.transplants with its 'day', or the clock day_fmt"
+        )
     by_patient = dict(iter(cohort.samples[~cohort.samples["donor"]].groupby("patient")))
     rows, stool, lacking = [], [], Counter[str]()
     for patient, donor_samples in received.items():
@@ -209,17 +214,15 @@ def _received_samples(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
     return received
 
 
-def _transplant_days(cohort: Cohort) -> pd.Series[float]:
-    """Return the day of each patient's first transplant, by patient; NaN where it is not known."""
+def transplant_days(cohort: Cohort) -> pd.Series[float] | None:
+    """Return the day of each patient's first transplant, by patient; NaN where it is not known.
+
+    It is that of the trial's course, else day 0 of the clock `day_fmt`; None where nothing tells it.
+    """
     transplants, patients = cohort.course.transplants, cohort.samples["patient"].unique()
     if transplants["day"].notna().any():
         return transplants.groupby("patient")["day"].min().reindex(patients)
-    if cohort.manifest.clock.name != "day_fmt":
-        raise InputError(
-            f"{cohort.name}: days are counted on {cohort.manifest.clock.name}, and nothing tells on which of them "
-            "stool was transplanted; state course.transplants with its 'day', or the clock day_fmt"
-        )
-    return pd.Series(0.0, index=patients)
+    return pd.Series(0.0, index=patients) if cohort.manifest.clock.name == "day_fmt" else None
 
 
 def _profile_rows(cohort: Cohort, days: pd.Series[float], donor_samples: dict[str, list[int]]) -> dict[str, list[int]]:

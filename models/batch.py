@@ -110,7 +110,12 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
 
 
 def numbers_candidate(
-    taxa: Mapping[str, float], immune: Mapping[str, float], clinical: Mapping[str, float], *, units: Mapping[str, str]
+    taxa: Mapping[str, float],
+    immune: Mapping[str, float],
+    clinical: Mapping[str, float],
+    donor: Mapping[str, float] | None = None,
+    *,
+    units: Mapping[str, str],
 ) -> Candidate:
     """Return a candidate from numbers by block, named as in a feature table; NaN is not measured."""
     # NaN compares false; a negative abundance stays, so that it is refused later.
@@ -119,6 +124,7 @@ def numbers_candidate(
         clinical=_clinical(clinical),
         taxa=StoolProfile(detected, "proportions") if detected else None,
         immune=tuple(_measurement(name, value, units) for name, value in immune.items() if not math.isnan(value)),
+        donor={name: value for name, value in (donor or {}).items() if not math.isnan(value)},
     )
 
 

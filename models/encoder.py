@@ -45,7 +45,7 @@ class Feature(NamedTuple):
     Attributes
     ----------
     block : str
-        `taxa`, `immune` or `clinical`.
+        `taxa`, `immune`, `clinical` or `donor`.
     name : str
         Name of the taxon, analyte, clinical column or diversity index.
     source : int
@@ -280,7 +280,7 @@ class BlockEncoder(BaseEstimator):
             return [[CensoredFill(self.censored, logarithms), Log10(concentrations), MedianFill()]]
         if block == "technical":
             return [[Log10([i for i, name in enumerate(table.technical.names) if name == "reads"]), MeanFill()]]
-        if block == "clinical":
+        if block in ("clinical", "donor"):
             return [[MeanFill()]]
         return [self._taxa_chain(representation, table) for representation in self._taxa_representations()]
 

@@ -85,12 +85,15 @@ class Candidate:
     immune : tuple of Measurement
     population : Population
         Tumour type, line of treatment and class of drugs.
+    donor : mapping of str to float
+        Donor features (`features.donor_features`) by name.
     """
 
     clinical: Mapping[str, float | str | bool | None] = field(default_factory=dict)
     taxa: StoolProfile | None = None
     immune: tuple[Measurement, ...] = ()
     population: Population = NOT_REPORTED
+    donor: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
         "taxa": closed_proportions(candidate.taxa) if candidate.taxa else {},
         "immune": {name: number for name, (number, _) in immune.items()},
         "clinical": _clinical_numbers(candidate.clinical, encoder.names_.get("clinical", ())),
+        "donor": dict(candidate.donor),
     }
     values: dict[str, NDArray[np.float64]] = {}
     unused: list[str] = []

@@ -88,15 +88,15 @@ def synthetic_example(encoder: BlockEncoder) -> Any:
     middles: dict[str, list[tuple[str, float]]] = {feature.block: [] for feature in encoder.features_}
     for feature, low, high in zip(encoder.features_, encoder.low_, encoder.high_, strict=True):
         middles[feature.block].append((feature.name, round(float(low + high) / 2, 3)))
-    return pd.DataFrame(
-        [
-            {
-                "taxa": dict.fromkeys(encoder.names_.get("taxa", ())[:10], 0.1),
-                "immune": {name: 1.0 for name, _ in middles.get("immune", [])},
-                "clinical": dict(middles.get("clinical", [])),
-            }
-        ]
-    )
+    example: dict[str, dict[str, float]] = {
+        "taxa": dict.fromkeys(encoder.names_.get("taxa", ())[:10], 0.1),
+        "immune": {name: 1.0 for name, _ in middles.get("immune", [])},
+        "clinical": dict(middles.get("clinical", [])),
+    }
+    # Most cohorts have no donors.
+    if "donor" in middles:
+        example["donor"] = dict(middles["donor"])
+    return pd.DataFrame([example])
 
 
 def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) -> dict[str, str]:

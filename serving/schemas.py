@@ -5,18 +5,21 @@ The predictions themselves are defined in `models.prediction`, their evidence in
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from features.donor_features import donor_numbers_by_name
 from features.errors import InputError
 from features.measured_values import MeasuredValue, parse_value
 from features.population import DrugClass, Population, TreatmentLine, TumourType
+from features.transplants import require_one_profiler
 from features.units import ImmuneUnit
 from models.donors import DonorComparison, DonorStool
 from models.evidence import Documented, Evidence, ExternalValidation, TrainingPopulation
-from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit
+from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit, closed_proportions
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 
 NOTICE = "Association, not cause. Research use: not a medical device."
@@ -95,6 +98,15 @@ class ImmuneRequest(_Strict):
     """Day of the blood draw, on the clock of the stool sample."""
 
 
+class DonorFeaturesRequest(_Strict):
+    """The donor of a recipient, for models that read the donor block."""
+
+    taxa: TaxaRequest
+    """Stool profile of the donor, by the profiler of the recipient's."""
+    recipient_before: TaxaRequest | None = None
+    """The recipient's stool before the transplant, where `taxa` of the request is a later sample."""
+
+
 class _CandidateRequest(_Strict):
     patient: PatientRequest
     """The patient."""
@@ -102,6 +114,8 @@ class _CandidateRequest(_Strict):
     """Stool profile."""
     immune: list[ImmuneRequest] = []
     """Immune measurements, each analyte once."""
+    donor: DonorFeaturesRequest | None = None
+    """The recipient's donor; without it, models that need the donor block do not predict."""
 
     def candidate(self) -> Candidate:
         """Return the candidate that the models read.
@@ -120,7 +134,26 @@ class _CandidateRequest(_Strict):
         ]
         patient = self.patient
         population = Population(patient.tumour_type, patient.treatment_line, patient.drug_class)
-        return Candidate(clinical, taxa, tuple(immune), population)
+        return Candidate(clinical, taxa, tuple(immune), population, self._donor_features())
+
+    def _donor_features(self) -> dict[str, float]:
+        if self.donor is None:
+            return {}
+        if self.taxa is None:
+            raise InputError("donor: the distance to a donor needs the recipient's stool; send 'taxa' too")
+        profiles = {
+            "taxa": self.taxa,
+            "donor.taxa": self.donor.taxa,
+            "donor.recipient_before": self.donor.recipient_before,
+        }
+        require_one_profiler({place: profile.profiler for place, profile in profiles.items() if profile is not None})
+        stool, donor, before = (
+            None if profile is None else closed_proportions(profile.profile()) for profile in profiles.values()
+        )
+        assert stool is not None
+        assert donor is not None
+        numbers = donor_numbers_by_name(stool, donor, before)
+        return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 
 class PredictionRequest(_CandidateRequest):

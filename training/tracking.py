@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from features.columns import BLOCKS
 from features.feature_table import FeatureTable
 from features.settings import settings
 from models.evidence import PriorExperiments
@@ -158,7 +159,7 @@ def log_table(
 def table_digest(table: FeatureTable, y: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     """Return a short hash of a table's measurements and labels."""
     digest = hashlib.sha256(np.ascontiguousarray(y).tobytes())
-    for block in (table.taxa, table.immune, table.clinical):
+    for block in (table.block(name) for name in BLOCKS if name != "donor" or table.donor is not None):
         digest.update("\n".join(block.names).encode())
         digest.update(np.ascontiguousarray(block.values).tobytes())
     return digest.hexdigest()[:16]

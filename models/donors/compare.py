@@ -3,7 +3,8 @@
 The estimate of an outcome is the mean log-odds of random profiles after, drawn from the engraftment model; only the
 stool changes, blood and clinical data stay. Its interval comes from the training transplants: for each, the log-odds of
 the profile that was observed after lie some distance from the estimate by a model that knew neither its recipient nor
-its donor. The root mean square of these distances, times Student's quantile, is half the interval.
+its donor. The root mean square of these distances, times Student's quantile, is half the interval. Transplants from one
+donor err alike, so that the degrees of freedom are the donors that were left out, not the transplants.
 """
 
 from __future__ import annotations
@@ -189,7 +190,7 @@ class _OutcomeQuestion:
             for seed, expected in enumerate(question.held_out.expected)
         ]
         residuals = self._log_odds(question.held_out.stool_after) - np.array(estimates)
-        return float(t.ppf(0.975, len(residuals)) * np.sqrt((residuals**2).mean()))
+        return float(t.ppf(0.975, question.held_out.units) * np.sqrt((residuals**2).mean()))
 
     def change(self, expected: ExpectedProfile) -> OutcomeChange:
         """Return what the model makes of an expected profile."""

@@ -42,10 +42,13 @@ class HeldOutTransplants:
     stool_after : ndarray, (n_transplants, n_taxa)
         Observed proportions.
     expected : tuple of ExpectedProfile
+    units : int
+        Donors that were left out in turn; recipients where there were too few donors.
     """
 
     stool_after: Matrix
     expected: tuple[ExpectedProfile, ...]
+    units: int
 
 
 @dataclass(frozen=True)
@@ -180,5 +183,8 @@ def _bundle(contents: Mapping[str, bytes]) -> EngraftmentBundle:
     # A model whose parts do not fit each other fails here, and not at a patient's question.
     model.expect(arrays["stool_after"][0], arrays["stool_after"][0])
     return EngraftmentBundle(
-        model, description.evidence, HeldOutTransplants(arrays["stool_after"], expected), contents["card.md"].decode()
+        model,
+        description.evidence,
+        HeldOutTransplants(arrays["stool_after"], expected, description.evidence.validations[-1].units),
+        contents["card.md"].decode(),
     )

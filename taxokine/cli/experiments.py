@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from features.columns import BLOCKS
 from taxokine.cli.options import COHORT, choices, comma_separated, landmark_options
 
 MODEL = "MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder."
@@ -26,8 +27,8 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               callback=comma_separated,
               help="Families of classifiers; a scikit-learn module:Class is compared, not registered.")  # fmt: skip
 @click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
-              callback=choices(("taxa", "immune", "clinical")),
-              help="Blocks of features; every set of them is tried.")  # fmt: skip
+              callback=choices(BLOCKS),
+              help="Blocks of features (taxa, immune, clinical, donor); every set of them is tried.")  # fmt: skip
 @landmark_options
 @click.option("--representation", default="", show_default="all but diversity", metavar="REPRESENTATION,…",
               callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),

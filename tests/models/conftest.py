@@ -14,7 +14,6 @@ from hypothesis import settings
 from numpy.typing import NDArray
 
 from features.arrays import Positions
-from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
 from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
@@ -32,6 +31,7 @@ from ..invented import cohort_context
 settings.register_profile("models", deadline=None)
 settings.load_profile("models")
 
+BLOCKS = ("taxa", "immune", "clinical")
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 UNITS = {"IL-6": "pg/mL", "IL-8": "ng/mL", "IL-10": "unstated", "CD40L": "NPX", "IL6 mRNA": "log2_expression"}
 SIMPLE = {"elastic_net": 15, "xgboost_forest": 0, "xgboost": 7}

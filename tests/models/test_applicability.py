@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from features.columns import BLOCKS
 from features.errors import InputError
 from features.landmark import landmark_table
 from features.measured_values import MeasuredValue, parse_value
@@ -23,7 +22,7 @@ from models.evidence import CohortAuroc, Estimate, TrainingPopulation
 from models.patient_input import Candidate, Measurement, StoolProfile, to_model_input
 from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference_set
 
-from .conftest import PROFILER, UNITS, complete, invented, trained
+from .conftest import BLOCKS, PROFILER, UNITS, complete, invented, trained
 
 KNOWN = ("Genus0_species0", "Genus1_species1", "Genus2_species2")
 STATED = {**UNITS, "IL-10": "pg/mL"}

@@ -10,14 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.columns import BLOCKS
 from features.errors import InputError
 from models.batch import COLUMNS, TOP, frame_candidates, numbers_candidate, predictions, table_candidates
 from models.bundle import Model
 from models.patient_input import Candidate, to_model_input
 from models.predict import ServedModel, predict
 
-from .conftest import PROFILER, UNITS, invented, trained
+from .conftest import BLOCKS, PROFILER, UNITS, invented, trained
 
 
 def served(model: Model, name: str = "toxicity_any") -> ServedModel:

@@ -99,7 +99,7 @@ def test_the_interval_is_that_of_the_held_out_transplants(bundle):
         draws = expected.draws(DRAWS, np.random.default_rng(seed))
         log_odds = [model.predictor.margin(model.encoder.encode({"taxa": x})) for x in (observed[None], draws)]
         residuals.append(log_odds[0][0] - log_odds[1].mean())
-    half = 2.179 * np.sqrt(np.mean(np.square(residuals)))
+    half = 2.776 * np.sqrt(np.mean(np.square(residuals)))
     change = comparison.donors[0].changes[0]
     centre = np.log(change.probability_after / (1 - change.probability_after))
     high = expit(centre + model.calibration.slope * half) - change.probability_before

@@ -12,12 +12,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from skbio.stats.composition import clr, multi_replace
 
-from features.columns import BLOCKS
 from features.feature_table import Block, FeatureTable
 from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, EncoderState, Representation, Representations, absent
 
-from .conftest import UNITS, invented
+from .conftest import BLOCKS, UNITS, invented
 
 POLICIES = get_args(CensoredPolicy)
 REPRESENTATIONS = get_args(Representation)

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.columns import BLOCKS
 from models.batch import numbers_candidate
 from models.bundle import PROTOCOL, Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
@@ -31,7 +30,7 @@ from models.reference import fit_reference_set
 from training.evidence.distributions import training_distributions
 from training.evidence.rates import outcomes_by_probability
 
-from .conftest import EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of, validation_of
+from .conftest import BLOCKS, EVIDENCE, PROFILER, UNITS, invented, one_stratum, outcome_of, validation_of
 
 Numbers = dict[str, dict[str, float]]
 GOLDEN = Path(__file__).with_name("golden")
@@ -109,7 +108,7 @@ def _numbers(i: int) -> Numbers:
 
 
 def _candidate(model: Model, numbers: Numbers) -> Candidate:
-    return numbers_candidate(*(numbers[block] for block in BLOCKS), units=model.units)
+    return numbers_candidate(*(numbers.get(block, {}) for block in BLOCKS), units=model.units)
 
 
 def _drift(model: Model, candidates: Sequence[Numbers]) -> list[list[Any]]:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from features.columns import BLOCKS
 from features.errors import InputError
 from features.measured_values import MeasuredValue
 from features.outcomes import OUTCOME_IDS, is_toxicity
@@ -24,7 +23,7 @@ from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 from models.prediction import Prediction, ReportedValue
 
-from .conftest import PROFILER, complete, invented, prediction_of, trained, validation_of
+from .conftest import BLOCKS, PROFILER, complete, invented, prediction_of, trained, validation_of
 from .test_batch import served
 
 PREDICTION = TypeAdapter(Prediction)

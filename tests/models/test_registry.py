@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.columns import BLOCKS
+from features import columns
 from features.errors import BundleError, InputError, ModelMissing
 from features.measured_values import MeasuredValue
 from features.settings import settings
@@ -36,7 +36,7 @@ from models.registry import (
     synthetic_example,
 )
 
-from .conftest import PROFILER, UNITS, invented, trained
+from .conftest import BLOCKS, PROFILER, UNITS, invented, trained
 
 ROOT = Path(__file__).parents[2]
 OUTCOME = "toxicity_any"
@@ -185,7 +185,7 @@ def test_the_logged_model_says_what_it_is(logged: dict[str, tuple[str, str]], ho
 
     info = mlflow.models.get_model_info(logged["elastic_net"][0])
     assert info.metadata == {"outcome": OUTCOME, "simulated": False}
-    assert info.signature.inputs.input_names() == list(BLOCKS)
+    assert info.signature.inputs.input_names() == list(columns.BLOCKS)
     assert info.signature.outputs.input_names() == ["probability", "margin", "verdict"]
     # Nothing that only Python's pickle could read lies beside the bundle.
     version = [path.suffix for path in (home / "artefacts").rglob("*") if path.is_file()]

@@ -175,7 +175,10 @@ def validated_bundle(profiles: TransplantProfiles, cohorts: tuple[str, ...], pro
         )
         model = fit_engraftment(profiles, np.arange(n)).with_method(method)
     return EngraftmentBundle(
-        model, evidence, HeldOutTransplants(profiles.stool_after, expected), card(evidence, method)
+        model,
+        evidence,
+        HeldOutTransplants(profiles.stool_after, expected, validations[-1].units),
+        card(evidence, method),
     )
 
 

@@ -22,7 +22,7 @@ STEPS = {
     "MeanFill": "rarely measured columns dropped, gaps filled with the training mean",
 }
 """Description of each transformer, with its parameters in braces."""
-IMPUTATION = {"clinical": "training mean", "immune": "training median"}
+IMPUTATION = {"clinical": "training mean", "immune": "training median", "donor": "training mean"}
 """What fills a gap in each block; taxa have none."""
 
 

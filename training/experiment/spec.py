@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from features.arrays import Vector
-from features.columns import BLOCKS
 from features.feature_table import FeatureTable
 from features.landmark import DEFAULT_WINDOW, LandmarkSpec
 from features.measured_values import CensoredPolicy
@@ -59,7 +58,7 @@ class Experiment:
     outcome: str
     grade: str | None = None
     families: tuple[str, ...] = tuple(FAMILIES)
-    blocks: tuple[str, ...] = BLOCKS
+    blocks: tuple[str, ...] = ("taxa", "immune", "clinical")
     landmark: float = 0.0
     window: float = DEFAULT_WINDOW
     by_day: float | None = None

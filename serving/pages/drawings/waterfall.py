@@ -193,7 +193,9 @@ def _largest(
             item.value,
             item.reported,
             slope * item.shap,
-            training_strip(_distribution(distributions, item), item.value, logarithmic=item.block != "clinical"),
+            training_strip(
+                _distribution(distributions, item), item.value, logarithmic=item.block in ("taxa", "immune")
+            ),
         )
         for item in largest
         if item.shap
@@ -208,6 +210,8 @@ def _distribution(
         return None
     if contribution.block == "taxa":
         return distributions.taxa.get(contribution.feature)
+    if contribution.block not in ("immune", "clinical"):
+        return None
     block = distributions.immune if contribution.block == "immune" else distributions.clinical
     distribution = block.get(contribution.feature)
     return None if isinstance(distribution, LevelDistribution) else distribution
