@@ -14,7 +14,7 @@ import pandas as pd
 
 from features.arrays import Mask, Matrix, Vector
 from features.cohort import Cohort
-from features.donors import DETECTION_LIMIT, donor_samples_given
+from features.donors import DETECTION_LIMIT, donor_samples_given, stool_proportions
 from features.feature_table import Block
 from features.transplants import LONGEST_BEFORE, transplant_days
 
@@ -89,11 +89,11 @@ def donor_block(cohort: Cohort, rows: pd.DataFrame, positions: Sequence[int], la
     received, transplant_day = donor_samples_given(cohort), transplant_days(cohort)
     if not received or transplant_day is None:
         return None
-    proportions = cohort.taxa.proportions().values.astype(np.float64)
+    proportions = stool_proportions(cohort)
     values = np.full((len(rows), len(DONOR_FEATURES)), math.nan)
     for i, (patient, day, position) in enumerate(zip(rows["patient"], rows["sample_day"], positions, strict=True)):
         given_day = transplant_day.get(patient, math.nan)
-        stool = _donor_rows(cohort, received.get(patient, {}))
+        stool = [row for row in _donor_rows(cohort, received.get(patient, {})) if np.isfinite(proportions[row]).all()]
         if not given_day <= landmark or not stool:
             continue
         before = _row_before(cohort, patient, given_day) if day > given_day else None

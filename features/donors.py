@@ -121,6 +121,16 @@ def _screening_record(cohort: Cohort) -> dict[str, str] | None:
     return record
 
 
+def stool_proportions(cohort: Cohort) -> Matrix:
+    """Return the proportions of a cohort's samples, (n_samples, n_taxa); NaN for a sample without any of the taxa.
+
+    Such a sample of one person must not keep the others from being compared, as `TaxaTable.proportions` would.
+    """
+    values = cohort.taxa.values.astype(np.float64)
+    sums = values.sum(axis=1, keepdims=True)
+    return np.asarray(np.divide(values, sums, out=np.full_like(values, np.nan), where=sums > 0))
+
+
 def own_donor_contrast(scores: Matrix, is_own: Mask) -> Matrix:
     """Return each recipient's score with the own donor minus the mean with unrelated donors, (n_recipients,).
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from features.arrays import Mask, Matrix
 from features.cohort import Cohort
-from features.donors import donor_samples_given
+from features.donors import donor_samples_given, stool_proportions
 from features.errors import InputError
 
 TARGET_DAY = 28.0
@@ -101,8 +101,8 @@ def cohort_transplants(cohort: Cohort) -> TransplantProfiles:
         Stool or transplants are not dated, no recipient's donor is named, or no recipient has all three profiles.
     """
     received = _received_samples(cohort)
-    proportions = cohort.taxa.proportions().values.astype(np.float64)
-    proportions /= proportions.sum(axis=1, keepdims=True)
+    proportions = stool_proportions(cohort)
+    is_empty: Mask = np.asarray(np.isnan(proportions).any(axis=1))
     transplant_day = transplant_days(cohort)
     if transplant_day is None:
         raise InputError(
@@ -114,7 +114,7 @@ def cohort_transplants(cohort: Cohort) -> TransplantProfiles:
     for patient, donor_samples in received.items():
         samples = by_patient.get(patient, cohort.samples.iloc[:0])
         days = samples["day"] - transplant_day[patient]
-        profiles = _profile_rows(cohort, days, donor_samples)
+        profiles = _profile_rows(cohort, days[~is_empty[days.index]], donor_samples, is_empty)
         lacking.update(kind for kind, positions in profiles.items() if not positions)
         if all(profiles.values()):
             names = tuple(f"{cohort.name}/{donor}" for donor in donor_samples)
@@ -225,10 +225,12 @@ def transplant_days(cohort: Cohort) -> pd.Series[float] | None:
     return pd.Series(0.0, index=patients) if cohort.manifest.clock.name == "day_fmt" else None
 
 
-def _profile_rows(cohort: Cohort, days: pd.Series[float], donor_samples: dict[str, list[int]]) -> dict[str, list[int]]:
+def _profile_rows(
+    cohort: Cohort, days: pd.Series[float], donor_samples: dict[str, list[int]], is_empty: Mask
+) -> dict[str, list[int]]:
     """Return the rows of a recipient's profiles; `days` are those of the recipient's samples from the transplant.
 
-    Of a donor whose received sample is not known, all samples count.
+    Of a donor whose received sample is not known, all samples count; those without any taxon count never.
     """
     earlier = days[(days <= 0) & (days >= -LONGEST_BEFORE)]
     later = (days[(days >= FIRST_DAY) & (days <= LAST_DAY)] - TARGET_DAY).abs()
@@ -236,7 +238,7 @@ def _profile_rows(cohort: Cohort, days: pd.Series[float], donor_samples: dict[st
     stool = [row for donor, rows in donor_samples.items() for row in rows or donors.index[donors == donor].tolist()]
     return {
         "before": earlier.index[earlier == earlier.max()].tolist()[-1:],
-        "of the donor": stool,
+        "of the donor": [row for row in stool if not is_empty[row]],
         "after": later.index[later == later.min()].tolist()[:1],
     }
 

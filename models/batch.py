@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.cohort import Cohort
 from features.columns import BLOCKS, Column
-from features.donors import screened_donors
+from features.donors import screened_donors, stool_proportions
 from features.errors import InputError
 from features.feature_table import FeatureTable
 from features.measured_values import MeasuredValue
@@ -64,13 +64,16 @@ def _beyond(reading: MeasuredValue, low: float, high: float) -> MeasuredValue:
 
 def cohort_donors(cohort: Cohort) -> tuple[DonorStool, ...]:
     """Return a cohort's donors, each with the mean of all samples of the donor's stool."""
-    proportions = cohort.taxa.proportions().values.astype(np.float64)
+    proportions = stool_proportions(cohort)
     donors = []
     for donor in screened_donors(cohort):
-        mean = proportions[list(donor.samples)].mean(axis=0)
+        samples = proportions[list(donor.samples)]
+        samples = samples[np.isfinite(samples).all(axis=1)]
+        mean = samples.mean(axis=0) if len(samples) else np.zeros(len(cohort.taxa.taxa))
         values = {cohort.taxa.taxa[i]: float(mean[i]) for i in np.flatnonzero(mean).tolist()}
         profile = StoolProfile(values, "proportions", cohort.taxa.profiler)
-        donors.append(DonorStool(donor.name, profile, donor.exclusion))
+        exclusion = donor.exclusion if values else "no taxon was detected in the donor's stool"
+        donors.append(DonorStool(donor.name, profile, exclusion))
     return tuple(donors)
 
 

@@ -101,3 +101,14 @@ def test_names_in_any_order_give_the_same_numbers():
     assert donor_numbers_by_name(stool, donor, {"a": 1.0}) == pytest.approx(numbers)
     assert numbers["engrafted_share"] == 0.5
     assert (numbers["shared_taxa"], numbers["donor_only_taxa"], numbers["recipient_only_taxa"]) == (1, 1, 1)
+
+
+def test_an_empty_sample_keeps_no_one_else_from_being_compared(cohort):
+    table = landmark_table(cohort, AT_0)
+    values = cohort.taxa.values.copy()
+    used = set(table.rows["sample"])
+    received = set(cohort.samples["donor_sample"])
+    unused = ~cohort.samples["sample"].isin(used | received) & ~cohort.samples["donor"]
+    values[cohort.samples.index[unused][0]] = 0
+    emptied = landmark_table(replace(cohort, taxa=replace(cohort.taxa, values=values)), AT_0)
+    assert np.array_equal(emptied.donor.values, table.donor.values)
