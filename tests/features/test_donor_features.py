@@ -88,11 +88,11 @@ def test_a_transplant_after_the_landmark_is_not_known(cohort):
 def test_a_cohort_without_donors_pools_with_one_that_has_them(cohort):
     table = landmark_table(cohort, AT_0)
     context = {"another": replace(next(iter(table.cohorts.values())))}
-    without = replace(table, rows=table.rows.assign(cohort="another"), cohorts=context, donor=None)
-    pooled = pool_tables([table, without])
+    donorless = replace(table, rows=table.rows.assign(cohort="another"), cohorts=context, donor=None)
+    pooled = pool_tables([table, donorless])
     assert np.isnan(pooled.donor.values[len(table) :]).all()
     assert np.array_equal(pooled.donor.values[: len(table)], table.donor.values)
-    assert pool_tables([without, replace(without, cohorts={"third": context["another"]})]).donor is None
+    assert pool_tables([donorless, replace(donorless, cohorts={"third": context["another"]})]).donor is None
 
 
 def test_names_in_any_order_give_the_same_numbers():

@@ -251,7 +251,7 @@ BAD = [
     (("patient",), None, "patient", "object"),
     (("outcomes",), ["survival"], "outcomes.0", "objective_response, disease_control, toxicity_any"),
     (("outcomes",), [], "outcomes", "at least 1"),
-    (("donor",), {}, "donor", "remove it"),
+    (("sibling",), {}, "sibling", "remove it"),
 ]
 
 
