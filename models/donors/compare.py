@@ -269,9 +269,13 @@ class _OutcomeQuestion:
 
 
 def _taxa_models(models: Mapping[str, Sequence[ServedModel]], candidate: Candidate) -> list[ServedModel]:
-    """Return the model of the first response and of the first toxicity, among those that read taxa."""
+    """Return the model of the first response and of the first toxicity, among those that read taxa.
+
+    A model of the donor block learnt from recipients of known donors, by distances that this comparison changes.
+    """
     readers = {
-        outcome: [served for served in ranked if "taxa" in served.model.blocks] for outcome, ranked in models.items()
+        outcome: [served for served in ranked if "taxa" in served.model.blocks and "donor" not in served.model.blocks]
+        for outcome, ranked in models.items()
     }
     outcomes = [
         next((outcome for outcome, ranked in readers.items() if ranked and is_toxicity(outcome) == toxic), None)
@@ -304,7 +308,7 @@ def _no_order_reasons(
     outcomes = [item.served.model.outcome for item in outcome_models]
     for side, is_of_side in (("response", False), ("toxicity", True)):
         if not any(is_toxicity(outcome) == is_of_side for outcome in outcomes):
-            reasons.append(f"no model of {side} that reads taxa is served")
+            reasons.append(f"no model of {side} that reads taxa, and not the donor block, is served")
     reasons += [
         f"the model of {item.served.model.outcome} is not promoted"
         for item in outcome_models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -135,7 +136,7 @@ def test_donors_are_ordered_only_where_both_models_have_earned_it(bundle, convin
     )
     without_toxicity = {"objective_response": served()["objective_response"]}
     reasons = compare_donors(convincing, without_toxicity, RECIPIENT, DONORS).no_order_reasons
-    assert reasons == ("no model of toxicity that reads taxa is served",)
+    assert reasons == ("no model of toxicity that reads taxa, and not the donor block, is served",)
 
 
 def test_equal_donors_are_indistinguishable(convincing):
@@ -216,3 +217,14 @@ def test_a_model_that_gives_everyone_one_probability_tells_no_donors_apart(convi
     assert (change.difference, change.low, change.high) == (None, None, None)
     assert "the same probability" in change.reason
     assert not comparison.ordered
+
+
+def test_a_model_that_reads_the_donor_block_is_not_asked(convincing):
+    models = served()
+    model = models["objective_response"][0].model
+    encoder = copy.copy(model.encoder)
+    encoder.blocks = ("taxa", "donor")
+    with_donor = replace(models["objective_response"][0], model=replace(model, encoder=encoder), version="2")
+    models["objective_response"].insert(0, with_donor)
+    change = compare_donors(convincing, models, RECIPIENT, DONORS).donors[0].changes[0]
+    assert change.model.version == "1"

@@ -200,7 +200,7 @@ def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
         "donors for SIM-001, by name; no order",
         "not an effect of transplant",
         "expected after SIM-D01: ",
-        "no order: no model of response that reads taxa is served",
+        "no order: no model of response that reads taxa, and not the donor block, is served",
         "learnt from 7 transplants of 3 donors",
         "caution: the engraftment model was trained on simulated_fmt_ici",
         "it says nothing about real ones",
