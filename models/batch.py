@@ -21,7 +21,7 @@ from models.donors import DonorStool
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 
-COLUMNS = ("probability", "margin", "verdict", "reasons", "contributions", "model", "simulated")
+COLUMNS = ("probability", "margin", "verdict", "reasons", "contributions", "model", "simulated", "in_training_set")
 """Columns of the table of predictions."""
 TOP = 5
 """Number of contributions in a row of the table."""
@@ -157,6 +157,7 @@ def predictions(served: ServedModel, candidates: Iterable[Candidate]) -> pd.Data
                 "; ".join(f"{contribution.feature} {contribution.shap:+.3f}" for contribution in largest),
                 f"{served.name}/{served.version}",
                 prediction.simulated,
+                prediction.trust.in_training_set,
             )
         )
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -14,6 +14,7 @@ from features.manifest import manifest_names
 from features.settings import settings
 from features.tables.output import write_table
 from models.batch import frame_candidates, predictions, table_candidates
+from models.bundle import Model
 from models.registry import find_model
 
 _KEYS = ("cohort", "patient", "sample", "sample_day", "draw", "draw_day", "visit")
@@ -55,8 +56,7 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
     result = pd.concat([keys.reset_index(drop=True), predicted], axis=1)
     provenance = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence.to_json()}
     write_table(result, out, provenance)
-    training = {cohort.name for cohort in served.model.evidence.cohorts} & set(keys.get("cohort", ()))
-    cautions = [f"the model was trained on {name}: these predictions do not test it" for name in sorted(training)]
+    cautions = _training_patients(served.model, predicted, keys)
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in predicted["verdict"].value_counts().items())
     return "\n".join(
         [
@@ -66,6 +66,17 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
             f"wrote {out}",
         ]
     )
+
+
+def _training_patients(model: Model, predicted: pd.DataFrame, keys: pd.DataFrame) -> list[str]:
+    """Return how many patients the model was trained on: by their profiles, or by cohort where it keeps none."""
+    if model.reference is not None:
+        n_training = int((predicted["in_training_set"] == True).sum())  # noqa: E712, as None is neither
+        if not n_training:
+            return []
+        return [f"{n_training} patients are in the training set by their profiles: their predictions test nothing"]
+    names = sorted({cohort.name for cohort in model.evidence.cohorts} & set(keys.get("cohort", ())))
+    return [f"the model was trained on {name}: these predictions do not test it" for name in names]
 
 
 def _read_features(path: Path) -> pd.DataFrame:

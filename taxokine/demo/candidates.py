@@ -113,8 +113,9 @@ def prediction_request(cohort: Cohort, position: int, landmark: float = 0) -> di
     candidate = list(table_candidates(table))[position]
     profile = candidate.taxa
     assert profile is not None
+    patient = str(table.rows["patient"].iloc[position])
     return {
-        "patient": {"id": str(table.rows["patient"].iloc[position]), **candidate.clinical},
+        "patient": {"id": patient, **candidate.clinical, **vars(candidate.population)},
         "taxa": {"profiler": profile.profiler, "unit": profile.unit, "day": profile.day, "clock": profile.clock,
                  "values": dict(profile.values)},
         "immune": [

@@ -173,7 +173,7 @@ def test_from_training_to_answers_for_many(run, trial):
     assert "registered as candidate" in trained.output
     answered = run("predict", "objective_response", trial, "--out", "answers.csv")
     assert answered.exit_code == 0, answered.output
-    assert "the model was trained on simulated_fmt_ici: these predictions do not test it" in answered.output
+    assert "patients are in the training set by their profiles: their predictions test nothing" in answered.output
     run("features", trial, "--out", "rows.parquet")
     repeated = run("predict", "objective_response@candidate", "rows.parquet", "--out", "again.parquet")
     assert repeated.exit_code == 0, repeated.output
@@ -181,6 +181,7 @@ def test_from_training_to_answers_for_many(run, trial):
     assert len(predictions) == 50
     np.testing.assert_allclose(predictions["probability"], repeated_predictions["probability"], atol=1e-9)
     assert predictions["simulated"].all()
+    assert predictions["in_training_set"].sum() > 30
     assert list(Path.cwd().glob("*.partial")) == []
     missing = run("predict", "toxicity_any", trial, "--out", "answers.csv")
     assert missing.exit_code == 1
