@@ -75,7 +75,8 @@ class ServedModel:
 def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
     """Predict one outcome for one candidate.
 
-    The first model predicts of which the candidate has a measurement in every block. If there is none, the prediction
+    The first model predicts of which the candidate has a measurement in every block; models whose landmark precedes the
+    day of the stool sample come last. If there is none, the prediction
     is the first model's abstention.
 
     Parameters
@@ -120,7 +121,10 @@ def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[S
     InputError
         A value of the candidate cannot be read.
     """
-    pairs = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in models)
+    day = candidate.taxa.day if candidate.taxa else None
+    # A model may read what was measured by its landmark: for later stool, those of later landmarks come first.
+    ranked = sorted(models, key=lambda served: day is not None and day > served.model.evidence.landmark)
+    pairs = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in ranked)
     preferred = next(pairs)
     for served, model_input in chain([preferred], pairs):
         if all(model_input.is_measured(block).any() for block in served.model.blocks):

@@ -99,14 +99,23 @@ def synthetic_example(encoder: BlockEncoder) -> Any:
     return pd.DataFrame([example])
 
 
-def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) -> dict[str, str]:
-    """Register an experiment's models under an outcome's name.
+def registered_name(outcome: str, landmark: float) -> str:
+    """Return the name of an outcome's model at a landmark: `toxicity_any`, or `toxicity_any_day_28` after day 0."""
+    return outcome if landmark == 0 else f"{outcome}_day_{landmark:g}"
+
+
+def register(
+    outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]], landmark: float = 0.0
+) -> dict[str, str]:
+    """Register an experiment's models under the name of their outcome and landmark.
 
     Parameters
     ----------
     outcome : str
     versions : sequence of (model URI, run id, tags)
         One for each set of blocks, which the tag `blocks` names; the best first.
+    landmark : float
+        Last day whose measurements the models read. Models of two landmarks are different registered models.
 
     Returns
     -------
@@ -115,25 +124,25 @@ def register(outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]]) 
     """
     from mlflow.exceptions import MlflowException
 
-    store = client()
+    store, registered = client(), registered_name(outcome, landmark)
     try:
-        store.create_registered_model(outcome, {_OUTCOME_TAG: outcome}, definition_of(outcome))
+        store.create_registered_model(registered, {_OUTCOME_TAG: outcome}, definition_of(outcome))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     aliases: dict[str, str] = {}
     for i, (uri, run_id, tags) in enumerate(versions):
         model_id = uri.removeprefix("models:/")
-        version = str(store.create_model_version(outcome, uri, run_id, tags=tags, model_id=model_id).version)
+        version = str(store.create_model_version(registered, uri, run_id, tags=tags, model_id=model_id).version)
         if i == 0:
             aliases["candidate"] = version
         aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version
     # Aliases of an earlier experiment must not serve its models together with these.
-    for stale in store.get_registered_model(outcome).aliases:
+    for stale in store.get_registered_model(registered).aliases:
         if stale.startswith("candidate-") and stale not in aliases:
-            store.delete_registered_model_alias(outcome, stale)
+            store.delete_registered_model_alias(registered, stale)
     for alias, version in aliases.items():
-        store.set_registered_model_alias(outcome, alias, version)
+        store.set_registered_model_alias(registered, alias, version)
     return aliases
 
 
@@ -186,7 +195,8 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     Returns
     -------
     dict of str to list of ServedModel
-        Models by outcome: first that of the alias, then those of other sets of blocks, the larger sets first.
+        Models by outcome, those of the earliest landmark first: that of the alias, then those of other sets of blocks,
+        the larger sets first.
 
     Raises
     ------
@@ -207,7 +217,10 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
             for name in (main_alias, *sorted(block_aliases, key=lambda a: -a.count("-"))):
                 if str(registered.aliases[name]) not in versions.values():
                     versions[name] = str(registered.aliases[name])
-            models[outcome] = [load_version(registered.name, version, name) for name, version in versions.items()]
+            loaded = (load_version(registered.name, version, name) for name, version in versions.items())
+            models.setdefault(outcome, []).extend(loaded)
+    for ranked in models.values():
+        ranked.sort(key=lambda served: served.model.evidence.landmark)
     if not models:
         raise ModelMissing(
             f"no model is registered as {alias or ' or '.join(ALIASES)} in "

@@ -57,7 +57,8 @@ def train(grade: str, **options: Any) -> None:
 
     The data are audited first. Each family is fitted to each set of blocks, one MLflow run each, under one parent run,
     beside the baselines. Validation is nested cross-validation by patient, and leave-one-cohort-out where there are
-    several cohorts or centres. The best is registered under the outcome's name with the alias "candidate".
+    several cohorts or centres. The best is registered under the outcome's name with the alias "candidate"; at another
+    landmark than day 0, under a name of its own, such as objective_response_day_28.
 
     Survival and the time to toxicity need cohorts that date events; their models are compared, and not registered.
     """

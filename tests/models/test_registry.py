@@ -218,6 +218,15 @@ def test_larger_sets_of_blocks_come_first(store: Any, logged: dict[str, tuple[st
     assert result[0].model.family == "xgboost_forest"
 
 
+def test_models_of_two_landmarks_are_two_registered_models(store: Any, logged: dict[str, tuple[str, str]]) -> None:
+    put(logged, TAXA)
+    register(OUTCOME, [(*logged["xgboost"], {"blocks": ALL})], 28.0)
+    assert {OUTCOME, f"{OUTCOME}_day_28"} <= {model.name for model in store.search_registered_models()}
+    # The bundles of the test are of landmark 0; both registered models are served under one outcome.
+    assert [served.name for served in served_models()[OUTCOME]] == [OUTCOME, f"{OUTCOME}_day_28"]
+    assert find_model(f"{OUTCOME}_day_28").model.family == "xgboost"
+
+
 def test_a_champion_is_served_before_a_candidate(store: Any, logged: dict[str, tuple[str, str]]) -> None:
     put(logged, "xgboost", TAXA)
     put(logged, "elastic_net", outcome="objective_response")

@@ -107,7 +107,7 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Experimen
     with tracking.experiment_run(outcome, name, tags, experiment.params(), description=description[0]) as parent:
         tracking.log_table(table, outcome, outcome_vector(table, outcome))
         trained = _train_models(experiment, table, sets, context, progress)
-        aliases = register(outcome, versions_to_register(trained))
+        aliases = register(outcome, versions_to_register(trained), experiment.landmark)
         tracking.link_model_cards(model.run_id for model in trained)
         _log_experiment(parent, cohorts, table, context.audit_findings, trained)
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
