@@ -60,7 +60,10 @@ _COVARIATES = (
     _Covariate("stage", r"^((ajcc|tumou?r|disease)_)?stage$", decode=_decode_stage),
     _Covariate("ldh", r"^ldh(_|$)", unit="U/L"),
     _Covariate("regimen", r"^(treatment|regimen|therapy|drug)s?$", decode=_decode_regimen),
-    _Covariate("prior_therapy", r"^(prior|previous|history_of)_\w*(therapy|treatment)$", decode=_decode_yes_no),
+    _Covariate("prior_immunotherapy", r"^(prior|previous|history_of)_immuno_?therapy$", decode=_decode_yes_no),
+    _Covariate(
+        "prior_therapy", r"^(prior|previous|history_of)_(?!\w*immuno)\w*(therapy|treatment)$", decode=_decode_yes_no
+    ),
     _Covariate("antibiotics", r"antibiotics?_(current|baseline|prior|before|pre)", decode=_decode_yes_no),
 )
 _EXCLUDED = (

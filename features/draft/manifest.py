@@ -72,6 +72,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         "clock:",
         f"  name: {samples.clock_name}  # TODO: confirm; day_ici, day_fmt, or the cohort's own",
         f"  index: {samples.clock_index}  # TODO: confirm the event at day 0",
+        "# TODO: who may be predicted, as in 'population: {tumour_type: melanoma, treatment_line: first}'",
         *taxa_lines(taxa, kinds[taxa], taxonomy, rank, table, samples.prefix, samples.suffix),
         *samples.lines,
     ]

@@ -13,6 +13,7 @@ import pytest
 
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest, find_file_kind
+from features.draft.covariates import draft_covariates
 from features.errors import FileError, InputError
 from features.manifest import Manifest, Recist, load_manifest
 from taxokine.simulation import simulate_trial
@@ -371,3 +372,13 @@ def test_invalid_names_of_cohorts_and_files(write: Callable[..., Path], tmp_path
         draft_manifest([table], "my cohort")
     with pytest.raises(InputError, match=r"2 files are named 'table.tsv'"):
         draft_manifest([table, tmp_path / "other" / "table.tsv"], "mine")
+
+
+def test_prior_immunotherapy_is_not_drafted_as_any_prior_therapy():
+    sheet = {
+        "prior_immunotherapy": pd.Series(["Yes", "No", "Yes"]),
+        "previous_therapy": pd.Series(["yes", "no", "no"]),
+    }
+    names = [line.split(":")[0].strip() for line in draft_covariates(sheet).lines]
+    assert names == ["prior_immunotherapy", "prior_therapy"]
+    assert "column: previous_therapy" in draft_covariates(sheet).lines[1]
