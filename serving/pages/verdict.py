@@ -11,7 +11,7 @@ from typing import Literal
 from models.evidence import EventRate, Evidence
 from serving.pages.drawings.waterfall import Step, Waterfall
 
-Chance = Literal["no prediction", "indistinct", "below average", "about average", "above average"]
+Chance = Literal["no prediction", "training patient", "indistinct", "below average", "about average", "above average"]
 Strength = Literal["weak", "moderate", "strong"]
 
 MIN_DIFFERENCE = 0.15
@@ -50,7 +50,7 @@ class OutcomeVerdict:
     ----------
     chance : Chance
     probability : float or None
-        None where the model abstains, or predicts nearly the same for every patient.
+        None where the model abstains, learnt from the patient, or predicts nearly the same for every patient.
     similar : EventRate or None
         Outcomes of the held-out patients with a similar probability.
     rate : float or None
@@ -83,6 +83,7 @@ def outcome_verdict(
     evidence: Evidence,
     waterfall: Waterfall | None,
     *,
+    in_training_set: bool = False,
     is_recipient: bool = False,
 ) -> OutcomeVerdict:
     """Return the verdict on one predicted outcome.
@@ -101,19 +102,23 @@ def outcome_verdict(
     evidence : Evidence
     waterfall : Waterfall or None
         None where the model abstains.
+    in_training_set : bool
+        Whether the model learnt from the patient, so that its probability repeats the outcome.
     is_recipient : bool
         Whether the patient received a fecal transplant.
     """
     chance: Chance
     if probability is None or waterfall is None:
         chance = "no prediction"
+    elif in_training_set:
+        chance = "training patient"
     elif is_indistinct(waterfall):
         chance = "indistinct"
     elif rate is None or abs(probability - rate) < MIN_DIFFERENCE or _contradicts(similar, probability, rate):
         chance = "about average"
     else:
         chance = "above average" if probability > rate else "below average"
-    distinct = chance not in {"no prediction", "indistinct"}
+    distinct = chance not in {"no prediction", "training patient", "indistinct"}
     return OutcomeVerdict(
         chance=chance,
         probability=probability if distinct else None,

@@ -110,6 +110,13 @@ def test_no_probability_is_shown_that_held_out_patients_could_not_confirm(probab
     assert chance(probability) == text
 
 
+def test_a_patient_from_whom_the_model_learnt_gets_no_forecast():
+    verdict = outcome_verdict(0.9, None, 0.42, EVIDENCE, steps(0.4), in_training_set=True)
+    assert (verdict.chance, verdict.probability, verdict.driver) == ("training patient", None, None)
+    text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
+    assert "%" not in str(text).replace("cohort 42%", "")
+
+
 def test_the_main_driver_pushes_the_way_the_chance_goes():
     driver = outcome_verdict(0.2, None, 0.46, EVIDENCE, steps(0.2, -0.25, -0.15)).driver
     assert (driver.name, driver.raises) == ("Genus1", False)

@@ -31,7 +31,7 @@ NAME = "dr.who"
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A simulated cohort, and a store with models of its response and toxicity, as candidate and as champion."""
+    """Simulated candidates, and a store with models of another cohort's outcomes, as candidate and as champion."""
     home = tmp_path_factory.mktemp("clinic")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(home))
@@ -39,7 +39,9 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(home)
         settings.cache_clear()
-        path = simulate_trial(home / "trial", n_patients=300, n_taxa=40, visits=(-7, 28), response_rate=0.5, seed=3)
+        species: dict[str, Any] = {"n_taxa": 40, "visits": (-7, 28), "response_rate": 0.5}
+        path = simulate_trial(home / "training", name="training", n_patients=300, seed=3, **species)
+        simulate_trial(home / "trial", n_patients=60, seed=4, **species)
         for outcome, grade in (("objective_response", None), ("toxicity", "any")):
             train(
                 Experiment(
@@ -132,13 +134,13 @@ def no_barrier(page: Any) -> None:
 
 def test_the_list_says_who_is_known_and_ranks_only_by_a_promoted_model(page, address):
     url, promoted = address
-    assert page.locator("table.candidates tbody tr").count() == 300
+    assert page.locator("table.candidates tbody tr").count() == 60
     assert (page.get_by_role("link", name="By predicted benefit").count() == 1) is promoted
     no_barrier(page)
     if promoted:
         follow(page, page.get_by_role("link", name="By predicted benefit"))
         high, low = (
-            page.locator("table.candidates tbody tr").nth(i).locator("td.n").first.inner_text() for i in (0, 200)
+            page.locator("table.candidates tbody tr").nth(i).locator("td.n").first.inner_text() for i in (0, 40)
         )
         assert int(high[:-1]) > int(low[:-1])
     page.get_by_label("Find a patient").fill("SIM-007")
@@ -181,6 +183,18 @@ def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
     for cell in ("response_without_toxicity", "both"):
         low, high = prediction["cells"][cell]["low"], prediction["cells"][cell]["high"]
         assert f"{100 * low:.0f}%–{100 * high:.0f}%" in page.content()
+
+
+def test_a_training_patient_gets_no_forecast(chromium, clinic, users):
+    with running_server(clinic, "--clinic", str(clinic / "training" / "manifest.yaml"), "--alias", "champion") as url:
+        page = chromium.new_page()
+        sign_in(page, url, NAME)
+        assert "%" not in page.locator("table.candidates tbody td.n").first.inner_text()
+        page.goto(f"{url}/patients/SIM-007")
+        assert "in the training set" in page.locator("[data-verdict]").first.inner_text()
+        assert page.locator("[data-probability]").count() == 0
+        assert page.locator(".reasons").count() == 0
+        page.close()
 
 
 def test_contributions_unfold_and_visits_have_a_course(page, address):

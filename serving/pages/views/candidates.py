@@ -9,7 +9,15 @@ from models.joint import joint_outcome
 from models.prediction import Verdict
 from serving.clinic import Clinic
 from serving.pages.catalogue import Catalogue, Side, side_of
-from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, evidence_note, patient_facts
+from serving.pages.views.parts import (
+    CellView,
+    EvidenceNote,
+    PatientFacts,
+    cell_views,
+    evidence_note,
+    forecasts,
+    patient_facts,
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class CandidateList:
         assert self._clinic is not None
         patient = self._clinic.patients[name]
         visit = patient.visits[patient.baseline]
-        predictions = self._catalogue.predict(visit.candidate)
+        predictions = forecasts(self._catalogue.predict(visit.candidate))
         cells = cell_views(joint_outcome(predictions))
         return CandidateRow(
             patient=name,

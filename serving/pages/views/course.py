@@ -27,6 +27,7 @@ from serving.pages.drawings.timeline import (
     visit_axis,
 )
 from serving.pages.filters import chance
+from serving.pages.views.parts import forecasts
 
 FIRST_ANALYTES = ("IL-2", "IL-10", "TGF-b1", "IL-6")
 """Analytes whose lanes come first; the others unfold."""
@@ -124,7 +125,7 @@ def course_view(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> Cours
 def _visit_predictions(catalogue: Catalogue, clinic: Clinic, patient: Patient, *, dated: bool) -> list[VisitPrediction]:
     visits = []
     for index, visit in enumerate(patient.visits):
-        predictions = catalogue.predict(visit.candidate)
+        predictions = forecasts(catalogue.predict(visit.candidate))
         visits.append(
             VisitPrediction(
                 visit.label,

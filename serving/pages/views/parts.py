@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from models.joint import CELLS
 from models.patient_input import Candidate
 from models.predict import ServedModel
-from models.prediction import Cell, JointOutcome
+from models.prediction import Cell, JointOutcome, Prediction
 from serving.pages.catalogue import Side, is_promoted, side_of
 
 
@@ -58,6 +59,14 @@ def evidence_note(served: ServedModel) -> EvidenceNote:
     """Return the evidence of a model."""
     evidence = served.model.evidence
     return EvidenceNote(side_of(served.model.outcome), evidence.sentence, is_promoted(served.alias))
+
+
+def forecasts(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions, without the probability where the model learnt from the patient: it is no forecast."""
+    return [
+        replace(prediction, probability=None) if prediction.trust.in_training_set else prediction
+        for prediction in predictions
+    ]
 
 
 def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:

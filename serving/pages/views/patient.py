@@ -18,7 +18,7 @@ from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import Comparison, compare
 from serving.pages.views.course import CourseView, course_view
-from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, patient_facts
+from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, forecasts, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 
 
@@ -35,10 +35,9 @@ class SideView:
     rates : OutcomeRates or None
         Outcome rates of the training patients.
     comparison : Comparison or None
-        The probability beside the outcomes of patients; None where the model abstains, or cannot tell the patient from
-        others.
+        The probability beside the outcomes of patients; None as the waterfall is.
     waterfall : Waterfall or None
-        None where the model abstains, or cannot tell the patient from others.
+        None where the model abstains, learnt from the patient, or cannot tell the patient from others.
     verdict : OutcomeVerdict
     reservations : tuple of str
         Reasons against "ok", without the sentence of the evidence, which the page shows elsewhere.
@@ -178,10 +177,12 @@ def predictions_view(
     """Predict response and toxicity for a candidate, and collect what the page shows of both."""
     predictions = catalogue.predict(candidate)
     sides = tuple(_side_view(catalogue, prediction, is_recipient) for prediction in predictions)
-    joint = joint_outcome(predictions)
+    joint = joint_outcome(forecasts(predictions))
     counts = catalogue.joint_counts()
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
-    probabilities = [prediction.probability for prediction in predictions if prediction.probability is not None]
+    probabilities = [
+        prediction.probability for prediction in forecasts(predictions) if prediction.probability is not None
+    ]
     plane_patient = weighing = None
     if len(probabilities) == 2:
         response, toxicity = probabilities
@@ -193,7 +194,9 @@ def predictions_view(
         promoted=promoted,
         evidence=tuple(EvidenceNote(side.side, side.prediction.evidence.sentence, side.promoted) for side in sides),
         cells=cell_views(joint),
-        no_cells_reason=joint.reason,
+        no_cells_reason="the model learnt from this patient"
+        if any(side.verdict.chance == "training patient" for side in sides)
+        else joint.reason,
         odds_ratio=joint.odds_ratio,
         counts=counts,
         plane_patient=plane_patient,
@@ -215,15 +218,23 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
     drawing = None if explanation is None else waterfall(explanation, distributions)
     similar = group.outcomes if group else None
     nearest = next((item for item in prediction.nearest if item.outcome == prediction.outcome), None)
-    verdict = outcome_verdict(probability, similar, rate, evidence, drawing, is_recipient=is_recipient)
-    indistinct = verdict.chance == "indistinct"
+    verdict = outcome_verdict(
+        probability,
+        similar,
+        rate,
+        evidence,
+        drawing,
+        in_training_set=bool(prediction.trust.in_training_set),
+        is_recipient=is_recipient,
+    )
+    without_drawing = verdict.chance in {"indistinct", "training patient"}
     return SideView(
         side=side_of(prediction.outcome),
         prediction=prediction,
         promoted=is_promoted(prediction.model.alias),
         rates=rates,
-        comparison=None if indistinct else compare(prediction, similar, nearest, rates),
-        waterfall=None if indistinct else drawing,
+        comparison=None if without_drawing else compare(prediction, similar, nearest, rates),
+        waterfall=None if without_drawing else drawing,
         verdict=verdict,
         reservations=tuple(reason for reason in prediction.trust.reasons if reason != evidence.sentence),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
