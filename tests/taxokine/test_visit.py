@@ -41,7 +41,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         settings.cache_clear()
         species: dict[str, Any] = {"n_taxa": 40, "visits": (-7, 28), "response_rate": 0.5}
         path = simulate_trial(home / "training", name="training", n_patients=300, seed=3, **species)
-        simulate_trial(home / "trial", n_patients=60, seed=4, **species)
+        simulate_trial(home / "trial", n_patients=60, seed=5, **species)
         for outcome, grade in (("objective_response", None), ("toxicity", "any")):
             train(
                 Experiment(
