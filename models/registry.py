@@ -113,9 +113,7 @@ def register(
     ----------
     outcome : str
     versions : sequence of (model URI, run id, tags)
-        One for each set of blocks, which the tag `blocks` names; the best first.
-    landmark : float
-        Last day whose measurements the models read. Models of two landmarks are different registered models.
+        One for each set of blocks, which the tag `blocks` names; the best first. The tag `evidence` describes it.
 
     Returns
     -------
@@ -133,7 +131,11 @@ def register(
     aliases: dict[str, str] = {}
     for i, (uri, run_id, tags) in enumerate(versions):
         model_id = uri.removeprefix("models:/")
-        version = str(store.create_model_version(registered, uri, run_id, tags=tags, model_id=model_id).version)
+        version = str(
+            store.create_model_version(
+                registered, uri, run_id, tags=tags, description=tags.get("evidence"), model_id=model_id
+            ).version
+        )
         if i == 0:
             aliases["candidate"] = version
         aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version

@@ -14,6 +14,8 @@ DPI = 300
 """Of figures as PNG, and of the many points that an SVG holds as an image."""
 REST = "#d9d9d9"
 """Background data."""
+RAISES, LOWERS = "#a84300", "#00629b"
+"""Of what raises and lowers a prediction, as on the pages of the server; of nothing else."""
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
 """Palette of Okabe and Ito."""
 DONOR_COLOUR = GREEN

@@ -110,7 +110,11 @@ def link_model_cards(run_ids: Iterable[str]) -> None:
     for run_id in run_ids:
         for version in store.search_model_versions(f"run_id = '{run_id}'"):
             address = f"{server}/models/{version.name}/{version.version}/card"
-            store.update_model_version(version.name, version.version, f"Model card: {address}")
+            store.update_model_version(
+                version.name,
+                version.version,
+                "\n\n".join(filter(None, (version.description, f"Model card: {address}"))),
+            )
             note = store.get_run(run_id).data.tags.get(_DESCRIPTION, "")
             link = f"[Model card, version {version.version}]({address})"
             _log(store, run_id, {}, {}, {"model_card": address, _DESCRIPTION: f"{link}\n\n{note}"})

@@ -180,7 +180,7 @@ def test_runs_and_versions_link_to_the_card_on_a_known_server(result, monkeypatc
     tags = store.get_run(best.run_id).data.tags
     assert tags["model_card"] == address
     assert tags["mlflow.note.content"].startswith(f"[Model card, version {version}]({address})\n\n")
-    assert store.get_model_version("objective_response", version).description == f"Model card: {address}"
+    assert store.get_model_version("objective_response", version).description.endswith(f"\n\nModel card: {address}")
     monkeypatch.undo()
     settings.cache_clear()
 

@@ -1,6 +1,7 @@
 """SHAP figures of a run, drawn by the shap package from one `shap.Explanation`.
 
-Vermilion always means higher, blue lower: of a feature's value in the beeswarm, of the log-odds in the others.
+A colour means what it means on the server's pages: what raises a prediction, and what lowers it. Sizes and values of
+features are grey.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from models.evidence import Validation
-from training.drawing import BLUE, PALE, STYLE, VERMILION, write_svg
+from training.drawing import INK, LOWERS, RAISES, STYLE, write_svg
 from training.evidence.figures import figure_title
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ N_FEATURES = 15
 """Features that a figure shows; the rest are summed in one row."""
 SIZE = (8, 7)
 """Inches. shap sets its own type size, for which the width of A4 is too narrow."""
-LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", [BLUE, PALE, VERMILION])
+SIZE_GREY = "#6c757e"
+LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", ["#c4c4c4", INK])
 
 
 def write_shap_figures(folder: Path, validation: Validation, explanation: Explanation) -> dict[str, str]:
@@ -50,9 +52,11 @@ def write_shap_figures(folder: Path, validation: Validation, explanation: Explan
     from shap.plots._style import style_context
 
     highest = int(np.argmax(explanation.values.sum(axis=1)))
-    with mpl.rc_context({**STYLE, "text.parse_math": True}), style_context(**_SHAP_STYLE):
+    with mpl.rc_context({**STYLE, "text.parse_math": True}), style_context(**_colours(RAISES, LOWERS)):
+        with style_context(**_colours(SIZE_GREY, SIZE_GREY)):
+            bar = _pyplot_figure(lambda: shap.plots.bar(explanation, max_display=N_FEATURES, show=False))
         figures = {
-            "shap_bar": _pyplot_figure(lambda: shap.plots.bar(explanation, max_display=N_FEATURES, show=False)),
+            "shap_bar": bar,
             "shap_beeswarm": _pyplot_figure(
                 lambda: shap.plots.beeswarm(
                     explanation, max_display=N_FEATURES, color=LOW_TO_HIGH, plot_size=None, show=False
@@ -67,12 +71,13 @@ def write_shap_figures(folder: Path, validation: Validation, explanation: Explan
         return {name: write_svg(folder, name, figure) for name, figure in figures.items()}
 
 
-_SHAP_STYLE = {
-    "primary_color_positive": VERMILION,
-    "primary_color_negative": BLUE,
-    "secondary_color_positive": VERMILION,
-    "secondary_color_negative": BLUE,
-}
+def _colours(positive: str, negative: str) -> dict[str, str]:
+    return {
+        "primary_color_positive": positive,
+        "primary_color_negative": negative,
+        "secondary_color_positive": positive,
+        "secondary_color_negative": negative,
+    }
 
 
 def _pyplot_figure(draw: Callable[[], object]) -> Figure:

@@ -16,7 +16,7 @@ from scipy.stats import beta
 from shap import Explanation
 
 from models.evidence import Validation
-from training.drawing import WIDTH, write_figure
+from training.drawing import LOWERS, RAISES, WIDTH, write_figure
 from training.evidence.figures import probability_groups, write_figures
 from training.evidence.shap_figures import write_shap_figures
 from training.validation.permutation_null import NullDistributions
@@ -113,6 +113,18 @@ def test_shap_figures_name_the_features_with_the_largest_values(tmp_path, explan
         assert "taxon_5" in labels
         assert "SIMULATED DATA" in labels
     assert {path.suffix for path in tmp_path.iterdir()} == {".svg"}
+
+
+def test_colours_of_raises_and_lowers_are_those_of_the_pages(tmp_path, explanation):
+    style = (Path(__file__).parents[3] / "serving" / "static" / "style.css").read_text()
+    assert f"--raises: {RAISES}; --lowers: {LOWERS};" in style
+    svgs = write_shap_figures(tmp_path, strong(), explanation)
+    assert RAISES in svgs["shap_waterfall"]
+    assert LOWERS in svgs["shap_waterfall"]
+    # Sizes and values of features neither raise nor lower.
+    for name in ("shap_bar", "shap_beeswarm"):
+        assert RAISES not in svgs[name]
+        assert LOWERS not in svgs[name]
 
 
 def test_a_model_without_features_has_no_shap_figures(tmp_path, explanation):
