@@ -42,10 +42,10 @@ def check_names(path: Path, names: Iterable[str | bytes], line: int | None = Non
             # 'Cf': marks of direction, blanks of no width, and others that make equal looks of unequal names.
             if invisible := [character for character in text if unicodedata.category(character) == "Cf"]:
                 codes = ", ".join(dict.fromkeys(f"U+{ord(character):04X}" for character in invisible))
-                seen = "".join(character for character in text if character not in invisible)
+                visible = "".join(character for character in text if character not in invisible)
                 raise FileError(
-                    f"the name {seen[:80]!r} holds characters that are not seen, {codes}; expected none, as no other "
-                    "file will match it. Remove them",
+                    f"the name {visible[:80]!r} holds characters that are not seen, {codes}; expected none, as no "
+                    "other file will match it. Remove them",
                     file=path,
                     row=line,
                 )

@@ -12,9 +12,11 @@ from features.outcomes import definition_of
 from models.evidence import (
     AuditFinding,
     CohortAuroc,
+    CohortPerformance,
     Estimate,
     Evidence,
     PermutationNull,
+    PooledPerformance,
     PriorExperiments,
     RandomEffectsSummary,
     SampleSize,
@@ -38,7 +40,7 @@ from training.evidence.performance import (
 )
 from training.evidence.preprocessing import missing_columns, preprocessing_steps
 from training.evidence.rates import outcome_rates, outcomes_by_probability
-from training.evidence.scores import first_seed_folds, gather_scores, main_scheme, reported
+from training.evidence.scores import HeldOutScores, first_seed_folds, gather_scores, main_scheme, reported
 from training.evidence.sentence import evidence_sentence
 from training.evidence.subgroups import subgroup_performance
 from training.evidence.verdicts import held_out_verdicts, performance_by_verdict, verdict_difference
@@ -111,16 +113,9 @@ def summarise(
     joint_counts = count_response_and_toxicity(table, context.outcome)
     verdicts = held_out_verdicts(table, scores, held_out, scheme) if "taxa" in config.blocks else None
     evidence = replace(
-        _training_evidence(table, y, context),
-        scheme=scheme,
-        held_out_auroc=headline(scores, scores.probability),
-        margin_auroc=headline(scores, scores.margin),
-        held_out_brier=pooled.brier,
-        prevalence_brier=pooled.prevalence_brier,
-        per_cohort=tuple(CohortAuroc(row.cohort, row.patients, row.events, row.auroc) for row in per_cohort),
-        odds_ratios=transferable_odds_ratios(joint_counts),
+        _training_evidence(table, y, context), scheme=scheme, odds_ratios=transferable_odds_ratios(joint_counts)
     )
-    evidence = _concluded(evidence, permutation, context)
+    evidence = _concluded(_with_performance(evidence, scores, pooled, per_cohort), permutation, context)
     return Validation(
         evidence=evidence,
         family=family,
@@ -156,6 +151,19 @@ def summarise(
         prior_experiments=context.prior_experiments,
         seed=context.seed,
         software=_software(),
+    )
+
+
+def _with_performance(
+    evidence: Evidence, scores: HeldOutScores, pooled: PooledPerformance, per_cohort: tuple[CohortPerformance, ...]
+) -> Evidence:
+    return replace(
+        evidence,
+        held_out_auroc=headline(scores, scores.probability),
+        margin_auroc=headline(scores, scores.margin),
+        held_out_brier=pooled.brier,
+        prevalence_brier=pooled.prevalence_brier,
+        per_cohort=tuple(CohortAuroc(row.cohort, row.patients, row.events, row.auroc) for row in per_cohort),
     )
 
 

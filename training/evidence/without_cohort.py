@@ -34,10 +34,14 @@ def performance_without_cohorts(
     """
     groups = loco_groups(table.rows)[scores.rows]
     names = list(dict.fromkeys(groups.tolist()))
-    return tuple(_without(scores, covariates, null, name, groups != name) for name in names) if len(names) > 1 else ()
+    return (
+        tuple(_performance_without(scores, covariates, null, name, groups != name) for name in names)
+        if len(names) > 1
+        else ()
+    )
 
 
-def _without(
+def _performance_without(
     scores: HeldOutScores,
     covariates: HeldOutScores | None,
     null: ModelNull | None,
@@ -49,6 +53,6 @@ def _without(
     if covariates is not None:
         baseline = covariates.take(mask).probability
         gain = reported(auroc_gain(rest.y, rest.probability, baseline, rest.cohorts, folds=rest.folds))
-    if null is not None and np.isfinite(null.without[name]).any():
-        p = compare_with_null(null.without[name], rest.mean_auroc(rest.probability)).p
+    if null is not None and np.isfinite(null.without_cohort[name]).any():
+        p = compare_with_null(null.without_cohort[name], rest.mean_auroc(rest.probability)).p
     return WithoutCohort(name, len(rest.y), int(rest.y.sum()), headline(rest, rest.probability), gain, p)

@@ -31,13 +31,13 @@ class ModelNull:
     Attributes
     ----------
     values : ndarray, (n_permutations,)
-    without : mapping of str to ndarray, (n_permutations,)
+    without_cohort : mapping of str to ndarray, (n_permutations,)
         The same without the patients of one cohort, by cohort (by centre where there is one cohort). Nothing is fitted
         anew for it.
     """
 
     values: Vector
-    without: Mapping[str, Vector] = field(default_factory=dict)
+    without_cohort: Mapping[str, Vector] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
