@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.anchor_regression import anchor_held_out
 from benchmarks.markdown import print_table
-from features.arrays import Names, Vector
+from features.arrays import Names, Positions, Vector
 from features.feature_table import Block, FeatureTable
 from features.outcomes import outcome_id
 from models.families import FAMILIES
@@ -28,9 +28,10 @@ from training.experiment.inputs import audit_findings, pooled_table, read_cohort
 from training.progress import Progress
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.gain import auroc_gain
-from training.statistics.metrics import auroc, brier_score, mean_over_seeds
+from training.statistics.metrics import brier_score
 from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, validate_baselines
 from training.validation.choice import calibrate_average
+from training.validation.config import Selection
 from training.validation.folds import Fold, centre_codes, outcome_vector
 from training.validation.held_out import HeldOut, validate
 from training.validation.stacking import within_spread
@@ -73,7 +74,7 @@ class Analysis:
     y: Vector
     folds: list[Fold]
 
-    def held_out(self, family: str, blocks: tuple[str, ...], selection: str = "average") -> list[HeldOut]:
+    def held_out(self, family: str, blocks: tuple[str, ...], selection: Selection = "average") -> list[HeldOut]:
         """Return a family's held-out predictions; one seed where it draws no number."""
         config = replace(self.experiment.fit_config(blocks), families=(family,), selection=selection)
         folds = [fold for fold in self.folds if fold.repeat == 0 or FAMILIES[family].seeded]
@@ -110,7 +111,7 @@ def read_analysis(experiment: Experiment) -> Analysis:
 def row(name: str, scores: HeldOutScores, covariates: HeldOutScores, p: float | None = None) -> str:
     """Return one pipeline's row of the table."""
     y, centres, served = scores.y, scores.cohorts, scores.probability
-    pooled = auroc_random_effects(y, served, centres)
+    pooled = auroc_random_effects(scores.ranked_centres(served))
     gain = auroc_gain(y, served, covariates.probability, centres)
     brier = float(np.mean([brier_score(y, probability)[0] for probability in served]))
     prevalence = np.array([y[centres == centre].mean() for centre in centres])
@@ -121,7 +122,7 @@ def row(name: str, scores: HeldOutScores, covariates: HeldOutScores, p: float | 
     cells = [
         name,
         f"{pooled.mean:.3f} ({pooled.low:.3f} to {pooled.high:.3f})",
-        f"{auroc_random_effects(y, scores.margin, centres).mean:.3f}",
+        f"{auroc_random_effects(scores.ranked_centres(scores.margin)).mean:.3f}",
         f"{brier - brier_score(y, prevalence)[0]:+.3f}",
         f"{worst_auroc[0]:.3f}, {worst_auroc[1]}",
         f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})",
@@ -135,10 +136,14 @@ def _auroc_less_centre(centre: str, scores: HeldOutScores, covariates: HeldOutSc
     """Return the AUROC, or the gain over covariates, without the patients of one centre."""
     rest = scores.take(scores.cohorts != centre)
     if covariates is None:
-        return float(auroc_random_effects(rest.y, rest.probability, rest.cohorts).mean or np.nan)
+        return _served_auroc(rest)
     baseline = covariates.take(covariates.cohorts != centre)
-    aurocs = [mean_over_seeds(auroc, rest.y, s.probability, rest.cohorts)[0] for s in (rest, baseline)]
-    return float(aurocs[0] - aurocs[1])
+    return rest.mean_auroc(rest.probability) - baseline.mean_auroc(baseline.probability)
+
+
+def _served_auroc(scores: HeldOutScores) -> float:
+    """Return the random-effects mean over centres of the served probability's AUROC."""
+    return float(auroc_random_effects(scores.ranked_centres(scores.probability)).mean or np.nan)
 
 
 def _rows(analysis: Analysis) -> list[str]:
@@ -170,19 +175,18 @@ def _rows(analysis: Analysis) -> list[str]:
 def conditional_p(analysis: Analysis, observed: HeldOutScores) -> float:
     """Return the share of refits to profiles exchanged within centres whose AUROC is at least the observed one."""
     table, rng = analysis.table, np.random.default_rng(0)
-    statistic = auroc_random_effects(observed.y, observed.probability, observed.cohorts).mean or np.nan
+    statistic = _served_auroc(observed)
     config = replace(analysis.experiment.fit_config(BLOCKS), families=("elastic_net",))
     folds, as_high = [fold for fold in analysis.folds if fold.repeat == 0], 0
     for _ in tqdm(range(PERMUTATIONS), desc="conditional permutations"):
         order = _permutation_within(observed.cohorts, rng)
         exchanged = replace(table, taxa=Block(table.taxa.names, table.taxa.values[order]))
         held_out = validate(exchanged, analysis.y, config, folds, calibrate=False)["elastic_net"].held_out
-        null = analysis.scores(held_out)
-        as_high += (auroc_random_effects(null.y, null.probability, null.cohorts).mean or 0.0) >= statistic
+        as_high += _served_auroc(analysis.scores(held_out)) >= statistic
     return (1 + as_high) / (1 + PERMUTATIONS)
 
 
-def _permutation_within(centres: Names, rng: np.random.Generator) -> Vector:
+def _permutation_within(centres: Names, rng: np.random.Generator) -> Positions:
     """Return the patients' positions, exchanged within centres, (n_rows,)."""
     order = np.arange(len(centres))
     for centre in dict.fromkeys(centres.tolist()):
