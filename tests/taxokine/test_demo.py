@@ -139,7 +139,7 @@ def test_the_mlflow_addresses_open_for_machine_learning(demo: Any, chromium: Any
         page.get_by_role("link", name=run).wait_for()
     assert "complete or partial response" in page.content()
     assert "workflowType=machine_learning" in page.url
-    assert "orderByKey=metrics.%60auroc%60" in page.url
+    assert "orderByKey=metrics.%60served_auroc_over_centres%60" in page.url
     page.goto(printed(output, "registered versions of objective_response:"))
     page.get_by_text("@ champion").wait_for()
     context.close()
