@@ -26,7 +26,8 @@ from training.validation.folds import Fold, loco_groups
 from training.validation.held_out import HeldOut
 from training.validation.task import ValidationTask
 
-SEEDS = 3
+SEEDS = 1
+"""A seed takes three minutes."""
 LARGEST_PROBABILITY = 1 - 1e-6
 
 
@@ -38,7 +39,7 @@ def main() -> None:
         covariates = analysis.scores(analysis.held_out("elastic_net", ("clinical",)))
         held_out = [_held_out(analysis, fold) for fold in analysis.folds]
         print(f"\n## {outcome_id(experiment.outcome, experiment.grade)}; beside {COVARIATES}\n")
-        print_table(HEADER, [row(f"DEBIAS-M, online, taxa, {SEEDS} seeds", analysis.scores(held_out), covariates)])
+        print_table(HEADER, [row(f"DEBIAS-M, online, taxa, seeds: {SEEDS}", analysis.scores(held_out), covariates)])
 
 
 def _held_out(analysis: Analysis, fold: Fold) -> HeldOut:
