@@ -36,9 +36,14 @@ def test_a_call_that_ends_its_process_is_an_error():
 
 
 def test_interrupted_here_the_call_ends_too():
+    # A shell that runs the tests in the background makes them ignore interrupts.
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = psutil.Process().children()
-    with pytest.raises(KeyboardInterrupt):
-        _interrupt_beside_a_call()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            _interrupt_beside_a_call()
+    finally:
+        signal.signal(signal.SIGINT, previous)
     assert [child for child in psutil.Process().children() if child not in before and _is_call(child)] == []
 
 
