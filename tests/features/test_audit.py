@@ -270,6 +270,7 @@ def test_donors_listed_as_patients(spoil: Write, clean: Cohort) -> None:
         del (
             manifest_dict["samples"]["donor"],
             manifest_dict["patients"],
+            manifest_dict["population"],
             manifest_dict["outcomes"],
             manifest_dict["immune"],
         )

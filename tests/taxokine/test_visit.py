@@ -297,6 +297,8 @@ def test_the_keyboard_suffices(chromium, address):
     url, promoted = address
     page = chromium.new_page()
     page.goto(f"{url}/")
+    # The browser moves the focus to the first field, which it may do after the page is loaded.
+    page.locator("input[name=name]:focus").wait_for()
     page.keyboard.type(NAME)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)

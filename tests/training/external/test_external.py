@@ -183,10 +183,11 @@ def test_few_training_patients_are_left_out_and_counted(served, other, table):
     assert list(patients.table.rows["patient"]) == list(cohort.rows["patient"][4:])
 
 
-def test_other_questions_are_refused(other, folder, run, cohorts_dir):
+def test_other_questions_are_refused(other, folder, run, cohorts_dir, monkeypatch):
     other_clock = changed_manifest(other, folder / "clock", r"name: day_\w+", "name: day_surgery")
     with pytest.raises(InputError, match="counts its days on day_surgery, the model on"):
         validate_elsewhere(OUTCOME, other_clock)
+    monkeypatch.setattr("training.external.run.settings", lambda: replace(settings(), data=cohorts_dir))
     with pytest.raises(OutcomeError, match="matson_2018 reports no RECIST"):
         validate_elsewhere(OUTCOME, "matson_2018")
 
