@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from benchmarks.anchor_regression import anchor_held_out
 from benchmarks.markdown import print_table
-from features.arrays import Names, Positions, Vector
-from features.feature_table import Block, FeatureTable
+from features.arrays import Vector
+from features.feature_table import FeatureTable
 from features.outcomes import outcome_id
 from models.families import FAMILIES
 from training.evidence.scores import HeldOutScores, gather_scores
@@ -31,9 +31,11 @@ from training.statistics.gain import auroc_gain
 from training.statistics.metrics import brier_score
 from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, validate_baselines
 from training.validation.choice import calibrate_average
+from training.validation.conditional_null import permute_profiles
 from training.validation.config import Selection
 from training.validation.folds import Fold, centre_codes, outcome_vector
 from training.validation.held_out import HeldOut, validate
+from training.validation.permutation_null import order_within_centres
 from training.validation.stacking import within_spread
 
 BLOCKS = ("taxa", "clinical")
@@ -173,26 +175,16 @@ def _rows(analysis: Analysis) -> list[str]:
 
 
 def conditional_p(analysis: Analysis, observed: HeldOutScores) -> float:
-    """Return the share of refits to profiles exchanged within centres whose AUROC is at least the observed one."""
+    """Return the share of refits to profiles permuted within centres whose AUROC is at least the observed one."""
     table, rng = analysis.table, np.random.default_rng(0)
     statistic = _served_auroc(observed)
     config = replace(analysis.experiment.fit_config(BLOCKS), families=("elastic_net",))
     folds, as_high = [fold for fold in analysis.folds if fold.repeat == 0], 0
     for _ in tqdm(range(PERMUTATIONS), desc="conditional permutations"):
-        order = _permutation_within(observed.cohorts, rng)
-        exchanged = replace(table, taxa=Block(table.taxa.names, table.taxa.values[order]))
-        held_out = validate(exchanged, analysis.y, config, folds, calibrate=False)["elastic_net"].held_out
+        permuted = permute_profiles(table, order_within_centres(observed.cohorts, rng))
+        held_out = validate(permuted, analysis.y, config, folds, calibrate=False)["elastic_net"].held_out
         as_high += _served_auroc(analysis.scores(held_out)) >= statistic
     return (1 + as_high) / (1 + PERMUTATIONS)
-
-
-def _permutation_within(centres: Names, rng: np.random.Generator) -> Positions:
-    """Return the patients' positions, exchanged within centres, (n_rows,)."""
-    order = np.arange(len(centres))
-    for centre in dict.fromkeys(centres.tolist()):
-        rows = np.flatnonzero(centres == centre)
-        order[rows] = rng.permutation(rows)
-    return order
 
 
 def _with_component(analysis: Analysis, prediction: HeldOut, score: Vector) -> HeldOut:

@@ -33,7 +33,7 @@ VIEW = "comparison"
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
 MODEL_COLUMNS = (
     *(f"metrics.served_auroc_over_centres{end}" for end in ("", "_low", "_high")),
-    *("metrics.permutation_best_of_p", "metrics.gain_within_centres"),
+    *("metrics.permutation_best_of_p", "metrics.permutation_conditional_p", "metrics.gain_within_centres"),
     *("metrics.brier", "metrics.prevalence_brier", "metrics.patients", "metrics.events"),
     *("tags.family", "tags.blocks", "tags.simulated"),
 )

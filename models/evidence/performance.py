@@ -149,7 +149,7 @@ class NullComparison(Documented):
 
 @dataclass(frozen=True)
 class PermutationNull(Documented):
-    """The pipeline refitted to outcomes permuted within cohort."""
+    """The pipeline refitted to outcomes permuted within centre, and to profiles permuted within it."""
 
     model: NullComparison
     """Against this model's own null."""
@@ -157,6 +157,9 @@ class PermutationNull(Documented):
     """Against the best of all models that compete, chosen anew for each permutation."""
     models: int
     """Models that compete."""
+    conditional: NullComparison | None = None
+    """Against this model refitted to permuted profiles, covariates kept; null for a model of profiles or of covariates
+    alone, and in bundles older than this test."""
 
 
 @dataclass(frozen=True)

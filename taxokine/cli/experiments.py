@@ -45,7 +45,7 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               help="Repeats of the whole validation, each with another seed.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--permutations", type=click.IntRange(0), default=0, show_default=True,
-              help="Permutations of the outcomes, each refitted; promotion needs about 200.")  # fmt: skip
+              help="Refits to permuted outcomes, and to permuted profiles; promotion needs about 200.")  # fmt: skip
 @click.option("--workers", type=int, default=-1, show_default="one a core",
               help="Threads; the results are the same whatever their number.")  # fmt: skip
 def train(grade: str, **options: Any) -> None:

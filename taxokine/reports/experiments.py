@@ -21,11 +21,13 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     """Yield an experiment's models as a table, the best first, and what limits what they show."""
     models = table(
         "family", "blocks", "patients", "events", "served AUROC (95%)", "of the margin", "new centre (95%)", "p",
-        "gain over covariates (95%)", "Brier", numbers=("patients", "events", "of the margin", "p", "Brier"),
+        "gain over covariates (95%)", "conditional p", "Brier",
+        numbers=("patients", "events", "of the margin", "p", "conditional p", "Brier"),
     )  # fmt: skip
     for trained in result.trained:
         validation = trained.validation
         evidence, mean, gain = validation.evidence, validation.random_effects, validation.gain
+        test = validation.permutation
         models.add_row(
             trained.family if trained.model is not None else f"{trained.family} (compared only)",
             "+".join(trained.blocks),
@@ -34,8 +36,9 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
             _estimate(evidence.held_out_auroc),
             _number(evidence.margin_auroc.value),
             _interval(mean.prediction_low, mean.prediction_high),
-            "–" if validation.permutation is None else f"{validation.permutation.model.p:.3f}",
+            "–" if test is None else f"{test.model.p:.3f}",
             "–" if gain is None else _estimate(gain.difference, "+"),
+            "–" if test is None or test.conditional is None else f"{test.conditional.p:.3f}",
             _number(validation.within_cohorts.brier),
         )
     yield models

@@ -61,8 +61,9 @@ def test_one_parent_and_one_child_for_each_family_and_set_of_blocks(result):
     assert set(children["tags.mlflow.runName"]) == {f"{family} · {blocks}" for family, blocks in models}
     assert (frame["status"] == "FINISHED").all()
     assert steps[:2] == ["reading cohorts", "joining and auditing"]
-    assert steps[-2:] == ["refitting 3 permutations", "summarising and logging"]
-    assert len(steps) == 4 + len(sets)
+    permutations = [f"refitting 3 permutations of {data}" for data in ("outcomes", "profiles")]
+    assert steps[-3:] == [*permutations, "summarising and logging"]
+    assert len(steps) == 5 + len(sets)
 
 
 def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
@@ -82,6 +83,7 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
             run.data.metrics
         )
         assert run.data.metrics[f"{HEADLINE}_low"] <= run.data.metrics[HEADLINE] <= run.data.metrics[f"{HEADLINE}_high"]
+        assert ("permutation_conditional_p" in run.data.metrics) == (model.blocks == ("taxa", "clinical"))
         assert run.data.metrics["patients"] == 60
         names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
         figures = (

@@ -196,18 +196,20 @@ def _permutation(validation: Validation, null: NullDistributions) -> Figure:
     test = validation.permutation
     assert test is not None
     rows = [
-        ("this model", null.model.values, test.model, BLUE),
-        (f"the best of {test.models} models", null.best, test.best_of_all, GREEN),
+        ("this model", null.model.values, test.model, BLUE, "permuted outcomes"),
+        (f"the best of {test.models} models", null.best, test.best_of_all, GREEN, "permuted outcomes"),
     ]
+    if null.conditional is not None and test.conditional is not None:
+        rows.append(("conditional", null.conditional, test.conditional, BLUE, "permuted profiles"))
     figure = Figure(figsize=(WIDTH, 0.6 + 1.5 * len(rows)), layout="constrained")
     panels = figure.subplots(len(rows), sharex=True, squeeze=False)[:, 0]
-    bins = np.histogram_bin_edges(np.concatenate([values for _, values, _, _ in rows]), 30)
-    for axes, (name, values, comparison, colour) in zip(panels, rows, strict=True):
+    bins = np.histogram_bin_edges(np.concatenate([values for _, values, *_ in rows]), 30)
+    for axes, (name, values, comparison, colour, permuted) in zip(panels, rows, strict=True):
         axes.hist(values, bins, color=colour, alpha=0.6)
         limit, observed = comparison.percentile_95, comparison.observed
         axes.axvline(limit, color=PALE, linestyle="--", label=f"95th percentile {limit:.2f}")
         axes.axvline(observed, color=VERMILION, linewidth=2, label=f"observed {observed:.2f}")
-        axes.set_title(f"{name}: p = {comparison.p:.3g}, {len(values)} refits to permuted outcomes", loc="left")
+        axes.set_title(f"{name}: p = {comparison.p:.3g}, {len(values)} refits to {permuted}", loc="left")
         axes.set_ylabel("refits")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     panels[-1].set_xlabel("held-out AUROC of the probability, mean within centres")

@@ -71,6 +71,12 @@ def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
             "permutation_null_95": null.percentile_95,
             "permutation_best_of_p": validation.permutation.best_of_all.p,
         }
+        if (conditional := validation.permutation.conditional) is not None:
+            metrics |= {
+                "permutation_conditional_p": conditional.p,
+                "permutation_conditional_null_mean": conditional.mean,
+                "permutation_conditional_null_95": conditional.percentile_95,
+            }
     if validation.gain is not None:
         gain, mean = validation.gain, validation.gain.random_effects
         metrics |= interval_metrics("gain_within_centres", gain.difference)

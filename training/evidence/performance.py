@@ -126,7 +126,7 @@ def other_scheme_performance(
 
 
 def permutation_test(null: NullDistributions, observed: float) -> PermutationNull:
-    """Return the observed AUROC against both permutation nulls.
+    """Return the observed AUROC against the permutation nulls.
 
     A model that is not the best of its experiment is compared with the null of the best all the same.
 
@@ -135,7 +135,10 @@ def permutation_test(null: NullDistributions, observed: float) -> PermutationNul
     Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39, for p.
     """
     return PermutationNull(
-        compare_with_null(null.model.values, observed), compare_with_null(null.best, observed), null.models
+        compare_with_null(null.model.values, observed),
+        compare_with_null(null.best, observed),
+        null.models,
+        None if null.conditional is None else compare_with_null(null.conditional, observed),
     )
 
 

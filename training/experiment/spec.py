@@ -49,7 +49,8 @@ class Experiment:
     n_folds, repeats, seed : int
         Folds by patient; repeats of the whole validation, each with its own seed; the first seed.
     permutations : int
-        Permutations of the outcomes to which the pipeline is refitted.
+        Permutations of the outcomes to which the pipeline is refitted, and as many of the profiles for models that
+        read covariates too.
     workers : int
         Threads, -1 for one per core; the results do not depend on their number.
     """

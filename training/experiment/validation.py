@@ -13,6 +13,7 @@ from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows
 from training.experiment.spec import Experiment
 from training.progress import Progress
 from training.validation.baselines import validate_baselines
+from training.validation.conditional_null import conditional_nulls, has_conditional_null
 from training.validation.folds import outcome_vector
 from training.validation.held_out import validate
 from training.validation.permutation_null import ModelKey, NullDistributions, best_model_null, permutation_nulls
@@ -45,28 +46,31 @@ def validate_blocks(
 def model_nulls(
     experiment: Experiment, outcome: str, table: FeatureTable, validated: Sequence[ValidatedBlocks], progress: Progress
 ) -> Mapping[ModelKey, NullDistributions]:
-    """Return each model's permutation null, and that of the best of all comparable models."""
-    if not experiment.permutations:
+    """Return each model's permutation nulls, and that of the best of all comparable models."""
+    n = experiment.permutations
+    if not n:
         return {}
-    progress.begin(f"refitting {experiment.permutations} permutations", experiment.permutations)
-    nulls = permutation_nulls(
-        table,
-        outcome_vector(table, outcome),
-        [(blocks.config, blocks.rows) for blocks in validated],
-        experiment.main_folds,
-        n=experiment.permutations,
-        seed=experiment.seed,
-        workers=experiment.workers,
-        on_step=progress.advance,
+    y, models = outcome_vector(table, outcome), [(blocks.config, blocks.rows) for blocks in validated]
+    seed, workers, on_step = experiment.seed, experiment.workers, progress.advance
+    progress.begin(f"refitting {n} permutations of outcomes", n)
+    nulls = permutation_nulls(table, y, models, experiment.main_folds, n=n, seed=seed, workers=workers, on_step=on_step)
+    models = [(config, rows) for config, rows in models if has_conditional_null(config.blocks)]
+    if models:
+        progress.begin(f"refitting {n} permutations of profiles", n)
+    conditional = conditional_nulls(
+        table, y, models, experiment.main_folds, n=n if models else 0, seed=seed, workers=workers, on_step=on_step
     )
     largest = max(len(blocks.rows) for blocks in validated)
     comparable_sets = {blocks.blocks for blocks in validated if len(blocks.rows) >= COMPARABLE_SHARE * largest}
     comparable = {key: null for key, null in nulls.items() if key[1] in comparable_sets}
     best = best_model_null(comparable)
     return {
-        key: NullDistributions(null, best, len(comparable))
-        if key in comparable
-        else NullDistributions(null, null.values, 1)
+        key: replace(
+            NullDistributions(null, best, len(comparable))
+            if key in comparable
+            else NullDistributions(null, null.values, 1),
+            conditional=conditional[key].values if key in conditional else None,
+        )
         for key, null in nulls.items()
     }
 

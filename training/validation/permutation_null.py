@@ -20,6 +20,8 @@ from training.validation.held_out import HeldOut, validate
 
 ModelKey = tuple[str, tuple[str, ...]]
 """A model's family and blocks."""
+RefitAurocs = dict[ModelKey, dict[str, float]]
+"""Held-out AUROCs of models refitted to one permutation: of all rows, and without each cohort."""
 _ALL = ""
 """Key of the AUROC of all rows; no cohort has this name."""
 
@@ -52,11 +54,14 @@ class NullDistributions:
         Of the best of all competing models, selected anew in each permutation.
     models : int
         Number of competing models.
+    conditional : ndarray, (n_permutations,), or None
+        Of this model, refitted to permuted profiles (`training.validation.conditional_null`); None without covariates.
     """
 
     model: ModelNull
     best: Vector
     models: int
+    conditional: Vector | None = None
 
 
 def permutation_nulls(
@@ -92,15 +97,35 @@ def permutation_nulls(
     all_centres = centres(table.rows)
     tables = [(config, rows, table.take(rows)) for config, rows in competing]
 
-    def permutation_aurocs(stream: np.random.SeedSequence) -> dict[ModelKey, dict[str, float]]:
-        permuted, aurocs = permute_within_centres(y, all_centres, np.random.default_rng(stream)), {}
+    def permutation_aurocs(stream: np.random.SeedSequence) -> RefitAurocs:
+        permuted = y[order_within_centres(all_centres, np.random.default_rng(stream))]
+        aurocs: RefitAurocs = {}
         for config, rows, model_table in tables:
-            outer, outcomes = outer_folds_of(model_table, permuted[rows]), permuted[rows]
-            for family, result in validate(model_table, outcomes, config, outer, calibrate=False, workers=1).items():
-                aurocs[family, config.blocks] = _held_out_aurocs(result.held_out, outcomes, model_table)
+            outer = outer_folds_of(model_table, permuted[rows])
+            aurocs |= refit_aurocs(model_table, permuted[rows], config, outer)
         return aurocs
 
-    jobs = (delayed(permutation_aurocs)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
+    return collect_nulls(permutation_aurocs, n=n, seed=seed, workers=workers, on_step=on_step)
+
+
+def collect_nulls(
+    aurocs_of: Callable[[np.random.SeedSequence], RefitAurocs],
+    *,
+    n: int,
+    seed: int,
+    workers: int,
+    on_step: Callable[[], object],
+) -> dict[ModelKey, ModelNull]:
+    """Return each model's AUROCs over permutations; models whose AUROC is undefined are dropped.
+
+    Parameters
+    ----------
+    aurocs_of : callable
+        Refits the models to one permutation, drawn from a stream of its own.
+    n, seed, workers, on_step
+        As `permutation_nulls` takes them.
+    """
+    jobs = (delayed(aurocs_of)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
     permutations = []
     for aurocs in Parallel(workers, prefer="threads", return_as="generator")(jobs):
         permutations.append(aurocs)
@@ -110,13 +135,19 @@ def permutation_nulls(
     return {model: null for model, null in nulls.items() if np.isfinite(null.values).any()}
 
 
-def permute_within_centres(y: Vector, cohorts: Names, rng: np.random.Generator) -> Vector:
-    """Return outcomes permuted within each centre, (n_rows,)."""
-    permuted = y.copy()
-    for name in dict.fromkeys(cohorts.tolist()):
-        rows = np.flatnonzero(cohorts == name)
-        permuted[rows] = y[rng.permutation(rows)]
-    return permuted
+def refit_aurocs(table: FeatureTable, y: Vector, config: FitConfig, outer: Sequence[Fold]) -> RefitAurocs:
+    """Return each family's held-out AUROCs on one set of blocks."""
+    families = validate(table, y, config, outer, calibrate=False, workers=1)
+    return {(family, config.blocks): _held_out_aurocs(result.held_out, y, table) for family, result in families.items()}
+
+
+def order_within_centres(centre_names: Names, rng: np.random.Generator) -> Positions:
+    """Return the positions of the rows, permuted within each centre, (n_rows,)."""
+    order = np.arange(len(centre_names))
+    for name in dict.fromkeys(centre_names.tolist()):
+        rows = np.flatnonzero(centre_names == name)
+        order[rows] = rng.permutation(rows)
+    return order
 
 
 def best_model_null(nulls: Mapping[ModelKey, ModelNull]) -> Vector:

@@ -11,7 +11,7 @@ import pytest
 from features.feature_table import FeatureTable
 from features.transforms import STEPS as TRANSFORMERS
 from models.encoder import BlockEncoder
-from models.evidence import CohortDecisionCurve
+from models.evidence import CohortDecisionCurve, Validation
 from training.evidence.card import TEMPLATES, card_html, model_card, useful_thresholds
 from training.evidence.preprocessing import STEPS, preprocessing_steps
 
@@ -109,6 +109,15 @@ def test_rates_are_reported_as_counts():
     one_cohort = model_card(single())
     assert "No cohort reports the toxicity" in section(one_cohort, "Response and toxicity together")
     assert "Too few held-out patients" in section(one_cohort, "Outcomes by predicted probability")
+
+
+def test_the_conditional_permutation_is_reported_for_a_model_that_has_one():
+    markdown = model_card(LOCO)
+    assert "| profiles beyond covariates, conditional permutation | p = 0.94, 200 refits |" in markdown
+    assert "200 times: mean 0.57, 95th percentile 0.62; observed 0.52, p = 0.94." in section(markdown, "Permutations")
+    older_record = LOCO.to_json()
+    del older_record["permutation"]["conditional"]
+    assert "onditional" not in section(model_card(Validation.from_json(older_record)), "Permutations")
 
 
 def test_missing_results_are_reported_as_missing():

@@ -135,6 +135,7 @@ def test_the_permutation_null_is_drawn_with_the_observed_auroc(figures):
     labels = texts(figures[0]["permutation"])
     assert "this model: p = 0.31, 200 refits to permuted outcomes" in labels
     assert "the best of 12 models: p = 0.42, 200 refits to permuted outcomes" in labels
+    assert "conditional: p = 0.94, 200 refits to permuted profiles" in labels
     assert {"observed 0.52", "observed 0.56"} <= {*labels}
 
 
