@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from features.outcomes import Grade, definition_of
 from features.units import ImmuneUnit
@@ -69,16 +68,22 @@ def richness_label(counts: bool) -> str:
     return "expected number of taxa at equal depth" if counts else "taxa of a proportion of at least 0.0001"
 
 
+def stool_measure_label(measure: str, counts: bool) -> str:
+    """Return a measure of stool that arms are compared by: ``Shannon, nats``."""
+    names = {"shannon": "Shannon, nats", "distance to donors": "Bray-Curtis distance to donors"}
+    return names.get(measure, richness_label(counts))
+
+
 def unit_label(unit: ImmuneUnit) -> str:
     """Return in which unit levels are: ``in pg/mL``."""
     return "in a unit that the source does not report" if unit == "unstated" else f"in {unit}"
 
 
-LABELS: dict[str, Callable[[Any], str]] = {
+LABELS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
         *(grade_label, outcome_label, criteria_label, drug_label),
-        *(definition_of, contrast_label, variant_label, richness_label, unit_label),
+        *(definition_of, contrast_label, variant_label, richness_label, unit_label, stool_measure_label),
     )
 }
 """The filters of templates, by name."""

@@ -78,7 +78,7 @@ def study_sections(windows: Sequence[Window] = WINDOWS, stop_above: float = LIMI
 
     return {
         "patients and outcomes": patients_section,
-        "arms": arms_section,
+        "arms": partial(arms_section, windows=windows),
         "safety": partial(safety_section, limit=stop_above),
         "immune trajectories": partial(immune_section, windows=windows),
         "microbiome": partial(microbiome_section, windows=windows),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
+from scipy.sparse.csgraph import connected_components
 
 from features.cohort import Cohort
 from features.donors import donor_samples_given
@@ -29,6 +31,21 @@ def is_treated(cohort: Cohort) -> pd.Series[bool]:
     arm_roles = None if cohort.manifest.patients is None else cohort.manifest.patients.arms
     roles = {} if arm_roles is None else arm_roles.roles
     return cohort.arm.map(lambda name: roles[name] == "fmt_ici").astype(bool)
+
+
+def donor_clusters(cohort: Cohort) -> pd.Series[int]:
+    """Return the cluster of each patient with an arm: recipients who share a donor are one, each other patient is one.
+
+    Patients of an arm without FMT are clusters of their own, since an autologous transplant shares no donor.
+    """
+    received, treated = donor_samples_given(cohort), is_treated(cohort)
+    donors = [set(received.get(str(name), {})) if is_fmt else set() for name, is_fmt in treated.items()]
+    names = sorted(set().union(*donors))
+    member = np.zeros((len(donors), len(names)), dtype=int)
+    for row, subjects in enumerate(donors):
+        member[row, [names.index(name) for name in subjects]] = 1
+    _, cluster = connected_components(member @ member.T, directed=False)
+    return pd.Series(cluster, index=treated.index)
 
 
 def has_several_arms(cohort: Cohort) -> bool:

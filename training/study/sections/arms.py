@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
 
 from features.cohort import Cohort
 from features.outcomes import MONTH
+from features.trajectories import WINDOWS, Window
 from training.study.analysis.arm_comparison import ArmComparison, RateByArm, SurvivalByArm, arm_comparison
+from training.study.analysis.arm_levels import LevelByArm, LevelsByArm, levels_by_arm
 from training.study.codes import patient_codes
-from training.study.figures.arms import arms_figure
+from training.study.figures.arms import arms_figure, levels_figure
 from training.study.formatting import initial_capital
-from training.study.labels import outcome_label
-from training.study.section import ReportTable, Section, join_topics, write_topic
+from training.study.labels import outcome_label, stool_measure_label
+from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
 SHARES = ("FMT + ICI", "control", "difference", "95% low", "95% high")
 """Columns that are shown in percent."""
 
 
-def arms_section(cohort: Cohort) -> Section:
-    """Return the comparison of arms: empty, with what is missing, where the cohort states no arms with a control."""
+def arms_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section:
+    """Return the comparison of arms: empty, with what is missing, where the cohort states no arms with a control.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    windows : sequence of Window
+        Of days, fixed before the analysis, the baseline first.
+    """
     comparison = arm_comparison(cohort, patient_codes(cohort))
     if comparison is None:
         return join_topics("arms", "Arms", [write_topic("arms/missing", cohort)])
+    return join_topics("arms", "Arms", [_outcomes(comparison), _levels(levels_by_arm(cohort, windows))])
+
+
+def _outcomes(comparison: ArmComparison) -> Topic:
+    """Return response, survival and adverse events by arm."""
     rates = {initial_capital(outcome_label(outcome)): rate for outcome, rate in comparison.response.items()}
     events = {f"Adverse event, grade {grade} or above": rate for grade, rate in comparison.adverse_events.items()}
     tables = {}
@@ -37,8 +52,59 @@ def arms_section(cohort: Cohort) -> Section:
         months = [row for outcome in comparison.survival for row in _month_rows(outcome)]
         tables["arm_survival_at"] = ReportTable(pd.DataFrame(months), ("share", "95% low", "95% high"))
     figures = {"arm_survival": partial(arms_figure, comparison)} if comparison.survival else {}
-    topic = write_topic("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
-    return join_topics("arms", "Arms", [topic])
+    return write_topic("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
+
+
+def _levels(levels: LevelsByArm) -> Topic:
+    """Return cytokines, diversity and distance to donors by arm."""
+    tables = {}
+    if levels.analytes:
+        tables["arm_analytes"] = ReportTable(pd.DataFrame([_analyte_row(level) for level in levels.analytes]))
+    if levels.stool:
+        rows = [_stool_row(level, counts=levels.counts) for level in levels.stool]
+        tables["arm_stool"] = ReportTable(pd.DataFrame(rows))
+    figures = {"arm_analytes": partial(levels_figure, levels.analytes)} if levels.analytes else {}
+    metrics = {"levels_changed": float(len(levels.significant))}
+    return write_topic("arms/levels", levels, figures=figures, tables=tables, metrics=metrics)
+
+
+def _analyte_row(level: LevelByArm) -> Row:
+    ratio = {
+        "ratio": 2**level.difference.value,
+        "95% low": 2**level.difference.low,
+        "95% high": 2**level.difference.high,
+    }
+    return {
+        "analyte": level.measure,
+        "window": level.window,
+        **_arm_counts(level),
+        **ratio,
+        "df": level.degrees_of_freedom,
+        "p": level.p,
+        "q": level.q,
+    }
+
+
+def _stool_row(level: LevelByArm, *, counts: bool) -> Row:
+    difference = {
+        "difference": level.difference.value,
+        "95% low": level.difference.low,
+        "95% high": level.difference.high,
+    }
+    label = stool_measure_label(level.measure, counts)
+    return {
+        "": label,
+        "window": level.window,
+        **_arm_counts(level),
+        **difference,
+        "df": level.degrees_of_freedom,
+        "p": level.p,
+        "q": level.q,
+    }
+
+
+def _arm_counts(level: LevelByArm) -> Row:
+    return {"FMT + ICI": level.n_treated, "donors": level.n_clusters, "control": level.n_control}
 
 
 def _rate_row(name: str, rate: RateByArm) -> Row:

@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
 
 from features.cohort import Cohort, read_cohort
 from features.outcomes import MONTH
+from features.trajectories import WINDOWS, levels_in_windows, trajectories
 from taxokine.simulation import simulate_arms
 from training.study.analysis.arm_comparison import arm_comparison, rate_by_arm
-from training.study.analysis.arms import has_comparator, is_treated
+from training.study.analysis.arms import donor_clusters, has_comparator, is_treated
 from training.study.analysis.limits import cohort_limits
 from training.study.codes import patient_codes
 from training.study.sections.arms import arms_section
@@ -127,3 +130,34 @@ def test_rates_of_arms_by_hand() -> None:
     rate = rate_by_arm(np.repeat([True, False, True, False], [56, 14, 48, 32]), treated)
     assert (rate.treated.value, rate.control.value) == (0.8, 0.6)
     assert rate.difference.difference.value == pytest.approx(0.2)
+
+
+def test_levels_are_compared_at_equal_baseline_as_by_statsmodels(trial: Cohort) -> None:
+    """With each recipient's donor its own cluster, the estimate is that of ordinary least squares."""
+    row = arms_section(trial).tables["arm_analytes"].frame.set_index(["analyte", "window"]).loc["IL-10", "days 7 to 28"]
+    course = trajectories(trial)
+    assert course is not None
+    levels = levels_in_windows(course.rows, WINDOWS).loc["IL-10"]["log2"].unstack("window")[[0, 1]].dropna()
+    treated = is_treated(trial)[levels.index].to_numpy(float)
+    fit = OLS(levels[1].to_numpy(), add_constant(np.column_stack([treated, levels[0]]))).fit()
+    assert row["ratio"] == pytest.approx(2 ** fit.params[1])
+    assert row["FMT + ICI"] + row["control"] == len(levels)
+    assert row["donors"] == 6
+    assert row["95% low"] > 1.5
+
+
+def test_recipients_come_nearer_to_donors_than_controls_do(trial: Cohort) -> None:
+    section = arms_section(trial)
+    table = section.tables["arm_stool"].frame.set_index(["", "window"])
+    row = table.loc["Bray-Curtis distance to donors", "days 7 to 28"]
+    assert row["95% high"] < 0
+    assert any("Bray-Curtis distance to donors" in sentence for sentence in section.summary)
+    assert section.figures["arm_analytes"].draw().axes
+
+
+def test_recipients_who_share_a_donor_are_one_cluster_and_controls_are_none(trial: Cohort) -> None:
+    clusters, treated = donor_clusters(trial), is_treated(trial)
+    assert clusters[treated].nunique() == 6
+    assert clusters[~treated].is_unique
+    assert not set(clusters[treated]) & set(clusters[~treated])
+    assert donor_clusters(with_roles(trial, first="ici", second="fmt_ici")).is_unique

@@ -1,0 +1,92 @@
+"""Difference of two groups adjusted for the baseline, with recipients of one donor as a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from features.arrays import Mask, Matrix, Positions, Vector
+from training.statistics.interval_estimate import IntervalEstimate
+
+
+@dataclass(frozen=True)
+class AdjustedDifference:
+    """The mean of a group minus that of the other, at equal baseline.
+
+    Attributes
+    ----------
+    difference : IntervalEstimate
+        Without an interval where either group has fewer than two clusters.
+    p : float
+        Two-sided; NaN without an interval.
+    degrees_of_freedom : float
+        Of the t distribution of the interval and of p.
+    """
+
+    difference: IntervalEstimate
+    p: float
+    degrees_of_freedom: float
+
+
+def adjusted_difference(y: Vector, baseline: Vector | None, group: Mask, cluster: Positions) -> AdjustedDifference:
+    r"""Return the effect of a group in the analysis of covariance, with cluster-robust standard errors.
+
+    .. math:: y_i = \beta_0 + \beta_1 g_i + \beta_2 x_i + e_i
+
+    is fitted by least squares. The standard error is CR2, whose residuals are adjusted so that it is unbiased where
+    errors are independent and of one variance, and the degrees of freedom are Satterthwaite's. Where each patient is a
+    cluster, this is the HC2 error of unequal variances. Where the patients of one group share donors and those of the
+    other do not, the donors are the clusters of the first group alone (a partially nested trial).
+
+    Parameters
+    ----------
+    y : ndarray, (n_patients,)
+    baseline : ndarray or None, (n_patients,)
+        None for the difference of means.
+    group : ndarray of bool, (n_patients,)
+        Both groups have patients.
+    cluster : ndarray of int, (n_patients,)
+        Such as the donor of each treated patient; each control is a cluster alone.
+
+    References
+    ----------
+    Vickers and Altman 2001, BMJ 323:1123-1124, for the analysis of covariance; Bell and McCaffrey 2002, Survey
+    Methodology 28:169-181, and Pustejovsky and Tipton 2018, Journal of Business and Economic Statistics 36:672-683, for
+    the error and its degrees of freedom; Roberts and Roberts 2005, Clinical Trials 2:152-162, for partially nested
+    trials.
+    """
+    columns = [np.ones(len(y)), group.astype(float)]
+    if baseline is not None and np.ptp(baseline) > 0:
+        columns.append((baseline - baseline.mean()) / baseline.std())
+    X = np.column_stack(columns)
+    gram_inverse = np.linalg.pinv(X.T @ X)
+    beta = gram_inverse @ X.T @ y
+    residual_maker = np.eye(len(y)) - X @ gram_inverse @ X.T
+    value = float(beta[1])
+    clusters = [cluster == name for name in np.unique(cluster)]
+    too_few = min(len(np.unique(cluster[side])) for side in (group, ~group)) < 2
+    if too_few or len(y) <= X.shape[1] or np.ptp(residual_maker @ y) <= 1e-12 * np.abs(y).max():
+        return AdjustedDifference(IntervalEstimate(value, np.nan, np.nan), np.nan, np.nan)
+    # Column g holds how the errors of all patients enter the score of cluster g.
+    scores = np.column_stack(
+        [
+            residual_maker[:, members] @ _inverse_root(residual_maker[np.ix_(members, members)]) @ X[members]
+            @ gram_inverse[:, 1]
+            for members in clusters
+        ]
+    )  # fmt: skip
+    error = float(np.sqrt(((y @ scores) ** 2).sum()))
+    inner = scores.T @ scores
+    degrees = float(np.trace(inner) ** 2 / (inner**2).sum())
+    half_width = float(student.ppf(0.975, degrees)) * error
+    p = float(2 * student.sf(abs(value) / error, degrees)) if error else np.nan
+    return AdjustedDifference(IntervalEstimate(value, value - half_width, value + half_width), p, degrees)
+
+
+def _inverse_root(symmetric: Matrix) -> Matrix:
+    """Return the symmetric square root of the pseudo-inverse of a positive semidefinite matrix, (n, n)."""
+    values, vectors = np.linalg.eigh(symmetric)
+    roots = np.where(values > 1e-9, 1 / np.sqrt(np.maximum(values, 1e-9)), 0)
+    return np.asarray((vectors * roots) @ vectors.T)
