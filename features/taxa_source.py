@@ -140,7 +140,7 @@ def _set_aside_notes(columns: Sequence[str]) -> tuple[str, ...]:
     if not columns:
         return ()
     names = ", ".join(columns[:8]) + (" and others" if len(columns) > 8 else "")
-    return (f"{len(columns)} columns of the taxa table are no taxa and are set aside: {names}",)
+    return (f"{len(columns)} columns or rows of the taxa table are no taxa and are set aside: {names}",)
 
 
 def _check_layout(file: Path, format: Format, layout: LayoutName) -> None:

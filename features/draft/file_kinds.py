@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zipfile
 import zlib
 from collections import Counter
@@ -45,6 +46,13 @@ _UNREADABLE = {
     b"%PDF": "a PDF; ask for the table itself, as CSV",
 }
 """Files that are not read, by how they begin, with the command that makes a readable one."""
+_FUNCTION_HEADER = re.compile(
+    r"(?i)#?\s*(functions?|ko|kegg\w*|ec|pathways?|gene[ _]famil(y|ies)|(otu|feature)?[ _]?ids?|)"
+)
+_FUNCTION = re.compile(
+    r"K\d{5}\b|(EC:)?\d+\.\d+\.\d+\.\w+|UniRef\d+_|COG\d{4}|PF\d{5}|map\d{5}|M\d{5}$|[A-Z0-9+-]*PWY\w*\b"
+)
+"""Functions of genes: KEGG orthologs, modules and pathways, enzymes, families of proteins, MetaCyc pathways."""
 _SEQUENCES = "sequences, not a table; profile them first, for example with MetaPhlAn, or DADA2 in QIIME 2"
 
 
@@ -159,6 +167,7 @@ def _table_kind(table: OpenTable) -> FileKind:
     if layout.name != "table":
         return layout.name
     labels = [row.cells[0].strip() for row in head.first_rows if row.cells]
+    _check_no_functions(table.path, head.header, labels)
     if _is_taxonomy(head, layout):
         return "taxonomy"
     has_clade_strings = any("|" in label and stated_rank(label) for label in labels)
@@ -178,11 +187,24 @@ def _table_kind(table: OpenTable) -> FileKind:
     return "sheet"
 
 
+def _check_no_functions(path: Path, header: Sequence[str], labels: Sequence[str]) -> None:
+    """Raise an error if a table is of functions of genes: they are predicted from taxa, or counted beside them."""
+    is_named = _FUNCTION_HEADER.fullmatch(header[0].strip()) is not None
+    n_functions = sum(_FUNCTION.match(label) is not None for label in labels)
+    if is_named and 2 * n_functions > len(labels):
+        raise FileError(
+            f"these are functions of genes, such as {labels[-1][:40]!r}, as PICRUSt and HUMAnN write, and no taxa. "
+            "Give the table of taxa made with them: the feature table and its taxonomy, or MetaPhlAn's profile",
+            file=path,
+        )
+
+
 def _is_taxonomy(head: Head, layout: TaxaLayout) -> bool:
     """Tell whether a table lists lineages of features, and no numbers of samples."""
     rows = [row.cells for row in head.first_rows if len(row.cells) == layout.n_cells]
     if len(head.header) in (2, 3) and is_clade_string(head.header[1]):
-        return True
+        # Without a header every row has a lineage; a header of lineages has numbers below.
+        return all(is_clade_string(cells[1]) for cells in rows)
     if layout.taxonomy_column is not None:
         taxa = [cells[layout.taxonomy_column].strip() for cells in rows]
         is_listed = 2 * sum(";" in taxon or "|" in taxon or stated_rank(taxon) is not None for taxon in taxa) > len(

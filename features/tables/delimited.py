@@ -109,9 +109,11 @@ def _reader(lines: Iterable[str], delimiter: str) -> csv._reader:  # type: ignor
 
 def unequal_length(path: Path, row: Row, n_columns: int) -> FileError:
     """Return the error for a row that has not as many cells as the header."""
+    is_title = n_columns == 1 < len(row.cells)
+    advice = "Remove the lines above the names of the columns" if is_title else "Add or remove cells"
     return FileError(
-        f"expected {n_columns} cells, as in the header, got {len(row.cells)}. Add or remove cells, or put a cell that "
-        "holds the delimiter in quotes",
+        f"expected {n_columns} cells, as in the header, got {len(row.cells)}. {advice}, or put a cell that holds the "
+        "delimiter in quotes",
         file=path,
         row=row.line,
     )

@@ -40,7 +40,10 @@ MAX_MEASUREMENTS = 20_000
 """The most measurements of a blood draw; the largest panels of proteins have about 11,000."""
 
 _VALUE = "a number of at least zero, '<limit', '>limit', 'OOR<', 'OOR>' or nothing"
-_VALUE_ADVICE = "Correct it. Write a laboratory's code for below range as 'OOR<', for above range as 'OOR>'."
+_VALUE_ADVICE = (
+    "Correct it. Write a laboratory's code for below range as 'OOR<', for above range as 'OOR>'; leave a cell empty if "
+    "nothing was measured."
+)
 
 
 class _MeasurementCell(NamedTuple):

@@ -426,3 +426,14 @@ def test_a_unit_in_a_columns_name_that_cannot_be_converted_is_refused(tmp_path: 
     with pytest.raises(FileError, match="mg/L") as caught:
         read_immune(path, ImmuneSpec(layout="wide", key=["patient"], unit="pg/mL"))
     assert (caught.value.column, caught.value.row) == ("CRP (mg/L)", 2)
+
+
+@pytest.mark.parametrize("mark", [".", "#N/A", "null", "NaN", "NA", "---", ""])
+def test_marks_of_missing_values_are_missing(mark: str) -> None:
+    assert parse_value(mark).is_missing
+
+
+@pytest.mark.parametrize("mark", ["ND", "n.d.", "-", "<0", "12.5%", "1,5"])
+def test_marks_that_may_mean_a_side_or_nothing_are_asked(mark: str) -> None:
+    with pytest.raises(InputError):
+        parse_value(mark)

@@ -265,6 +265,11 @@ def test_a_collapsed_table_with_a_family_beside_its_genera_is_not_stacked(write:
         (b"\xd0\xcf\x11\xe0rest", "save the sheet as CSV"),
         (b">seq1\nACGT\n", "profile them first"),
         (b'{"a": 1}', "export the table as TSV or CSV"),
+        (b"<Header>\nFileVersion,1.7\n</Header>\n", "Export the counts of all samples from nSolver"),
+        (b'<?xml version="1.0"?>\n<Workbook>\n', "save it as .xlsx or CSV"),
+        (b"function\tS1\tS2\nK00001\t10.5\t20\nK00002\t100\t2\n", "functions of genes, such as 'K00002'"),
+        (b"function\tdescription\tS1\nEC:1.1.1.1\tAlcohol dehydrogenase\t10.5\n", "Give the table of taxa"),
+        (b"# Pathway\tS1\nUNMAPPED\t1\nPWY-5100: x\t10\nPWY-5100: x|g__Dorea\t5\n", "functions of genes"),
     ],
 )
 def test_what_is_not_read_is_named_with_the_way_on(tmp_path: Path, content: bytes, advice: str) -> None:
@@ -272,3 +277,39 @@ def test_what_is_not_read_is_named_with_the_way_on(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(FileError, match=advice):
         find_file_kind(path)
+
+
+MOTUS = """# motus version 3.0.3 | call: python motus profile
+#consensus_taxonomy\tNCBI_tax_id\tS1\tS2
+Bacteroides uniformis [ref_mOTU_v3_00855]\t820\t50\t40
+Akkermansia muciniphila [ref_mOTU_v3_03591]\t239935\t130\t40
+Lachnospiraceae species incertae sedis [meta_mOTU_v3_12345]\tNA\t20\t10
+unassigned\tNA\t100\t10
+"""
+CURATED = "k__Bacteria|p__P|c__C|o__O|f__F|g__{0}|s__{0}_{1}"
+
+
+def test_a_table_of_motus(write: Callable[[str, str], Path]) -> None:
+    path = write("motus.txt", MOTUS)
+    assert find_file_kind(path) == "table/columns"
+    table = read_taxa(path, format="table")
+    assert table.taxa[:2] == ("Bacteroides_uniformis", "Akkermansia_muciniphila")
+    assert table.taxa[2].endswith("meta_mOTU_v3_12345")
+    np.testing.assert_array_equal(table.values, [[50, 130, 20], [40, 40, 10]])
+    np.testing.assert_allclose(table.left_out["unassigned"], [1 / 3, 0.1])
+
+
+def test_an_export_of_curated_metagenomic_data(write: Callable[[str, str], Path]) -> None:
+    rows = [("Bacteroides", "uniformis", 60.5, 40), ("Blautia", "wexlerae", 39.5, 60)]
+    lines = [f'"{CURATED.format(genus, species)}",{a},{b}' for genus, species, a, b in rows]
+    path = write("relative_abundance.csv", "\n".join(['"","S1","S2"', *lines]) + "\n")
+    table = read_taxa(path, format=find_file_kind(path))  # type: ignore[arg-type]
+    assert (table.taxa, table.unit) == (("Bacteroides_uniformis", "Blautia_wexlerae"), "percent")
+    np.testing.assert_array_equal(table.values, np.float32([[60.5, 39.5], [40, 60]]))
+
+
+def test_a_table_with_two_columns_of_lineages_is_no_taxonomy(write: Callable[[str, str], Path]) -> None:
+    names = ["d__Bacteria.g__Blautia_A.s__Blautia_A.wexlerae", "d__Bacteria.g__Bacteroides.s__Bacteroides.uniformis"]
+    path = write("gtdb.csv", f"sample,{','.join(names)}\nS1,300,700\nS2,600,400\n")
+    assert find_file_kind(path) == "table/rows"
+    assert read_taxa(path, format="table").taxa == ("Blautia_A_wexlerae", "Bacteroides_uniformis")
