@@ -7,9 +7,9 @@ import numpy as np
 from features.arrays import Matrix, Positions, Vector
 from features.feature_table import FeatureTable
 from models.encoder import BlockEncoder
-from training.validation.choice import calibrate_average
 from training.validation.folds import Fold, centre_codes, inner_splits, loco_groups
 from training.validation.held_out import HeldOut
+from training.validation.inner_validation import calibrate_average
 
 GAMMA = 5.0
 """Weight of the part of the residuals that the anchors explain; 1 is ordinary ridge regression."""
@@ -31,9 +31,9 @@ def anchor_held_out(table: FeatureTable, y: Vector, fold: Fold, blocks: tuple[st
     train_table, inner_margin = table.take(train), np.zeros(len(train))
     for inner_train, inner_test in inner_splits(train_table.rows, y[train], n_folds=5, seed=0):
         inner_margin[inner_test] = _margins(train_table, y[train], inner_train, inner_test, blocks)
-    choice = calibrate_average(y[train], inner_margin, centre_codes(train_table.rows))
+    inner_validation = calibrate_average(y[train], inner_margin, centre_codes(train_table.rows))
     margin = _margins(table, y, train, fold.test, blocks)
-    return HeldOut(fold, margin, choice.calibration.probability(margin), choice)
+    return HeldOut(fold, margin, inner_validation.calibration.probability(margin), inner_validation)
 
 
 def anchor_slopes(X: Matrix, y: Vector, anchors: Positions, gamma: float = GAMMA) -> Vector:

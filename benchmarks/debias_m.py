@@ -21,9 +21,9 @@ from benchmarks.markdown import print_table
 from benchmarks.planned_analysis import COVARIATES, EXPERIMENTS, HEADER, Analysis, read_analysis, row
 from features.outcomes import outcome_id
 from features.transforms import PrevalenceFilter
-from training.validation.choice import uncalibrated
 from training.validation.folds import Fold, loco_groups
 from training.validation.held_out import HeldOut
+from training.validation.inner_validation import uncalibrated_average
 from training.validation.task import ValidationTask
 
 SEEDS = 1
@@ -59,7 +59,7 @@ def _held_out(analysis: Analysis, fold: Fold) -> HeldOut:
     probability = classifier.predict_proba(np.column_stack([new_study, counts[test]]))[:, 1].astype(np.float64)
     margin = logit(np.clip(probability, 1 - LARGEST_PROBABILITY, LARGEST_PROBABILITY))
     task = ValidationTask(table, analysis.y, analysis.experiment.fit_config(("taxa",)))
-    return HeldOut(fold, margin, probability, uncalibrated(task, fold))
+    return HeldOut(fold, margin, probability, uncalibrated_average(task, fold))
 
 
 if __name__ == "__main__":

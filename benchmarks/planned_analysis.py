@@ -30,11 +30,11 @@ from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.gain import auroc_gain
 from training.statistics.metrics import brier_score
 from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, validate_baselines
-from training.validation.choice import calibrate_average
 from training.validation.conditional_null import permute_profiles
 from training.validation.config import Selection
 from training.validation.folds import Fold, centre_codes, outcome_vector
 from training.validation.held_out import HeldOut, validate
+from training.validation.inner_validation import calibrate_average
 from training.validation.permutation_null import order_within_centres
 from training.validation.stacking import within_spread
 
@@ -193,10 +193,10 @@ def _with_component(analysis: Analysis, prediction: HeldOut, score: Vector) -> H
     strata = centre_codes(analysis.table.rows)[train]
     standardised = score / within_spread(score[None, train], strata)[0]
     standardised -= standardised[train].mean()
-    inner_margin = prediction.choice.margin + standardised[train]
-    choice = calibrate_average(analysis.y[train], inner_margin, strata)
+    inner_margin = prediction.inner_validation.margin + standardised[train]
+    inner_validation = calibrate_average(analysis.y[train], inner_margin, strata)
     margin = prediction.margin + standardised[prediction.fold.test]
-    return HeldOut(prediction.fold, margin, choice.calibration.probability(margin), choice)
+    return HeldOut(prediction.fold, margin, inner_validation.calibration.probability(margin), inner_validation)
 
 
 def _report_progress(step: str) -> None:

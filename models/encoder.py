@@ -39,6 +39,11 @@ Chain = list[BlockTransformer]
 """Transformers of one encoding of a block, in order."""
 
 
+def representation_name(representations: Representations) -> str:
+    """Return one representation's name, or those of several joined by commas."""
+    return representations if isinstance(representations, str) else ",".join(representations)
+
+
 class Feature(NamedTuple):
     """One column of the encoded matrix.
 

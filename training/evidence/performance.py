@@ -219,8 +219,8 @@ def _venn_abers_coverage(
     """Return each cohort's coverage of the first seed's Venn-Abers ranges, calibrated on each fold's training rows."""
     low, high = np.zeros(len(scores.rows)), np.ones(len(scores.rows))
     for prediction, positions, margin in _fold_margins(scores, held_out, scheme):
-        if len(prediction.choice.y):
-            ranges = fit_venn_abers(prediction.choice.margin, prediction.choice.y).range(margin)
+        if len(prediction.inner_validation.y):
+            ranges = fit_venn_abers(prediction.inner_validation.margin, prediction.inner_validation.y).range(margin)
             low[positions], high[positions] = ranges
     return range_coverage(scores.y, low, high, scores.cohorts)
 
@@ -229,8 +229,8 @@ def _conformal_coverage(scores: HeldOutScores, held_out: Sequence[HeldOut], sche
     """Return each cohort's coverage of the first seed's conformal sets, calibrated on each fold's training rows."""
     p_event, p_other = np.ones(len(scores.rows)), np.ones(len(scores.rows))
     for prediction, positions, margin in _fold_margins(scores, held_out, scheme):
-        if len(prediction.choice.y):
-            p_values = conformal_p(prediction.choice.y, prediction.choice.margin, margin)
+        if len(prediction.inner_validation.y):
+            p_values = conformal_p(prediction.inner_validation.y, prediction.inner_validation.margin, margin)
             p_event[positions], p_other[positions] = p_values
     return conformal_coverage(scores.y, p_event, p_other, scores.cohorts, CONFORMAL_LEVEL)
 

@@ -13,10 +13,10 @@ from features.settings import settings
 from features.tables.text import read_text_table
 from features.taxon_names import canonical_name
 from models.calibration import Calibration
-from training.validation.choice import Choice
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centre_codes
 from training.validation.held_out import HeldOut, validate
+from training.validation.inner_validation import InnerValidation
 from training.validation.stacking import calibrating_intercept, stacking_weights
 
 COVARIATE_BLOCKS = {
@@ -94,5 +94,5 @@ def _calibrated_score(y: Vector, score: Vector, table: FeatureTable, fold: Fold)
     weights, shrinkage = stacking_weights(y[train], score[None, train], strata[train])
     slope = shrinkage * float(weights[0])
     calibration = Calibration(slope, calibrating_intercept(y[train], slope * score[train]))
-    choice = Choice((0,), weights, calibration, y[train], score[train])
-    return HeldOut(fold, score[fold.test], calibration.probability(score[fold.test]), choice)
+    inner_validation = InnerValidation((0,), weights, calibration, y[train], score[train])
+    return HeldOut(fold, score[fold.test], calibration.probability(score[fold.test]), inner_validation)

@@ -13,7 +13,7 @@ from training.validation.sklearn_family import find_family
 
 Selection = Literal["average", "inner"]
 """Whether every candidate is averaged, or inner validation selects one."""
-Part = tuple[str, ...]
+PredictorBlocks = tuple[str, ...]
 """Blocks that one predictor of a family is fitted to."""
 
 
@@ -59,16 +59,16 @@ class FitConfig:
         """Whether candidates are averaged."""
         return self.selection == "average"
 
-    def parts(self, family: str) -> list[Part]:
-        """Return the parts whose log-odds a family weights and adds up: each block, or all of them as one part."""
+    def predictor_blocks(self, family: str) -> list[PredictorBlocks]:
+        """Return the blocks of each predictor whose log-odds a family adds up: one predictor a block, or one of all."""
         by_block = find_family(family).by_block and not self.averages
         return [(block,) for block in self.blocks] if by_block else [self.blocks]
 
-    def grid(self, family: str, part: Part) -> list[GridPoint]:
-        """Return the candidates of inner validation for one part; of an average, it is the only one."""
+    def grid(self, family: str, blocks: PredictorBlocks) -> list[GridPoint]:
+        """Return the candidates of inner validation for one predictor; an average is the only candidate."""
         if self.averages:
             return [GridPoint(self.representations, {})]
-        representations = self.representations if "taxa" in part else self.representations[:1]
+        representations = self.representations if "taxa" in blocks else self.representations[:1]
         return [
             GridPoint(representation, setting)
             for representation in representations

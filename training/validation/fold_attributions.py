@@ -10,7 +10,7 @@ from features.arrays import Vector
 from features.feature_table import FeatureTable
 from training.validation.config import FitConfig
 from training.validation.held_out import HeldOut
-from training.validation.refit import refit_choice
+from training.validation.refit import refit_on_all_rows
 from training.validation.task import ValidationTask
 
 
@@ -21,7 +21,7 @@ def fold_attributions(
     for prediction in held_out:
         train = np.sort(prediction.fold.train)
         train_table = table.take(train)
-        fit = refit_choice(ValidationTask(train_table, y[train], config), family, prediction.choice)
+        fit = refit_on_all_rows(ValidationTask(train_table, y[train], config), family, prediction.inner_validation)
         assert fit.predictor is not None
         shap, _ = fit.predictor.contributions(fit.encoder.transform(train_table))
         features, size = fit.encoder.explained_, np.abs(fit.encoder.sum_by_feature(shap)).mean(axis=0)

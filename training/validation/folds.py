@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from features.arrays import Names, Positions, Vector
 from features.feature_table import FeatureTable
+from models.evidence import Scheme
 
 Split = tuple[Positions, Positions]
 """Positions of the training rows and of the test rows."""
@@ -31,7 +33,7 @@ class Fold:
         Positions in the table.
     """
 
-    scheme: str
+    scheme: Scheme | Literal["all"]
     name: str
     repeat: int
     train: Positions

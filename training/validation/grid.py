@@ -9,7 +9,7 @@ import numpy as np
 
 from features.arrays import Matrix, Positions
 from training.validation.average import fit_average
-from training.validation.config import FitConfig, Part
+from training.validation.config import FitConfig, PredictorBlocks
 from training.validation.folds import Fold, centre_codes
 from training.validation.sklearn_family import find_family
 from training.validation.task import ValidationTask
@@ -23,8 +23,8 @@ class GridKey(NamedTuple):
     seed: int
 
 
-Grid = Mapping[Part, Matrix]
-"""Each part's log-odds at every grid point, (n_points, n_rows); NaN for rows that no fold predicts."""
+Grid = Mapping[PredictorBlocks, Matrix]
+"""Each blocks's log-odds at every grid point, (n_points, n_rows); NaN for rows that no fold predicts."""
 
 
 def grid_key(config: FitConfig, family: str, train: Positions, fold: Fold) -> GridKey:
@@ -53,12 +53,12 @@ def fit_grid(task: ValidationTask, family: str, train: Positions, rows: Position
         return {task.config.blocks: margin}
     strata = centre_codes(train_table.rows)
     grid = {}
-    for part in task.config.parts(family):
-        points, margins = task.config.grid(family, part), []
+    for blocks in task.config.predictor_blocks(family):
+        points, margins = task.config.grid(family, blocks), []
         for representation in dict.fromkeys(point.representation for point in points):
-            encoder = task.config.encoder(part, representation)
+            encoder = task.config.encoder(blocks, representation)
             X_train, X_test = encoder.fit_transform(train_table), encoder.transform(test_table)
             margins.append(find_family(family).margins(X_train, task.y[train], strata, X_test, seed))
-        grid[part] = np.full((len(points), len(task.y)), np.nan)
-        grid[part][:, rows] = np.vstack(margins)
+        grid[blocks] = np.full((len(points), len(task.y)), np.nan)
+        grid[blocks][:, rows] = np.vstack(margins)
     return grid

@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
-from training.validation.choice import Choice, select, uncalibrated
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, Split, inner_splits
 from training.validation.grid import Grid, GridKey, fit_grid, grid_key
-from training.validation.refit import Fit, refit_choice
+from training.validation.inner_validation import InnerValidation, uncalibrated_average, validate_inside
+from training.validation.refit import Fit, refit_on_all_rows
 from training.validation.task import ValidationTask
 
 NestedFold = tuple[Fold, list[Split] | None]
@@ -39,13 +39,13 @@ class HeldOut:
         Log-odds relative to the mean of the training rows, so that folds compare.
     probability : ndarray, (n_test,)
         Calibrated.
-    choice : Choice
+    inner_validation : InnerValidation
     """
 
     fold: Fold
     margin: Vector
     probability: Vector
-    choice: Choice
+    inner_validation: InnerValidation
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def validate(
             held_out = [_held_out(task, family, fold, inner, grids) for fold, inner in nested]
             fit = None
             if refit:
-                fit = refit_choice(task, family, select(task, family, all_rows, all_rows_splits, grids))
+                fit = refit_on_all_rows(task, family, validate_inside(task, family, all_rows, all_rows_splits, grids))
             validated[family] = ValidatedFamily(held_out, fit)
         return validated
 
@@ -151,8 +151,10 @@ def _required_grids(task: ValidationTask, nested: Sequence[NestedFold]) -> dict[
 def _held_out(
     task: ValidationTask, family: str, fold: Fold, inner: list[Split] | None, grids: Mapping[GridKey, Grid]
 ) -> HeldOut:
-    choice = uncalibrated(task, fold) if inner is None else select(task, family, fold, inner, grids)
+    inner_validation = (
+        uncalibrated_average(task, fold) if inner is None else validate_inside(task, family, fold, inner, grids)
+    )
     grid = grids[grid_key(task.config, family, fold.train, fold)]
-    parts = zip(task.config.parts(family), choice.points, strict=True)
-    margin = choice.weights @ np.stack([grid[part][point, fold.test] for part, point in parts])
-    return HeldOut(fold, margin, choice.calibration.probability(margin), choice)
+    points = zip(task.config.predictor_blocks(family), inner_validation.points, strict=True)
+    margin = inner_validation.weights @ np.stack([grid[blocks][point, fold.test] for blocks, point in points])
+    return HeldOut(fold, margin, inner_validation.calibration.probability(margin), inner_validation)

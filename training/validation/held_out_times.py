@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -15,7 +14,7 @@ from features.arrays import Matrix, Positions, Vector
 from features.feature_table import FeatureTable
 from features.outcomes import MONTH
 from features.survival import EVENT
-from models.encoder import BlockEncoder
+from models.encoder import BlockEncoder, representation_name
 from training.statistics.cox import log_partial_likelihood
 from training.statistics.risk_curve import risk_curve
 from training.statistics.survival_families import SURVIVAL_FAMILIES
@@ -41,10 +40,10 @@ class SurvivalFitConfig:
     n_folds: int
     seed: int
 
-    def grid(self, family: str) -> list[dict[str, Any]]:
+    def grid(self, family: str) -> list[dict[str, int | float | str]]:
         """Return the settings of a family at every representation, in the order of its margins."""
         return [
-            {"representation": encoder.representation, **setting}
+            {"representation": representation_name(encoder.representation), **setting}
             for encoder in self.encoders
             for setting in SURVIVAL_FAMILIES[family].settings
         ]
@@ -71,7 +70,7 @@ class SurvivalHeldOut:
     margin: Vector
     risk: Matrix
     average: Matrix
-    setting: dict[str, Any]
+    setting: dict[str, int | float | str]
 
 
 def validate_survival(

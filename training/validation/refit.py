@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from features.arrays import Vector
 from models.calibration import Calibration
-from models.encoder import BlockEncoder, Representations
+from models.encoder import BlockEncoder, Representations, representation_name
 from models.families import LinearPredictor, Predictor
 from training.validation.average import fit_average
-from training.validation.choice import Choice
 from training.validation.folds import centre_codes
+from training.validation.inner_validation import InnerValidation
 from training.validation.sklearn_family import FittedClassifier, find_family
 from training.validation.task import ValidationTask
 
@@ -30,7 +29,7 @@ class Fit:
         None for a scikit-learn classifier, which is compared but never served.
     calibration : Calibration
     setting : dict
-        Selected settings, by name, and each part's weight.
+        Selected settings, by name, and each blocks's weight.
     y, margin : ndarray, (n_calibration,)
         Outcomes and inner held-out log-odds that the calibration was fitted to, on the predictor's scale.
     """
@@ -38,49 +37,51 @@ class Fit:
     encoder: BlockEncoder
     predictor: Predictor | None
     calibration: Calibration
-    setting: dict[str, Any]
+    setting: dict[str, int | float | str]
     y: Vector
     margin: Vector
 
 
-def refit_choice(task: ValidationTask, family: str, choice: Choice) -> Fit:
-    """Fit the average, or each part's selected grid point, to every row, and combine the parts into one predictor."""
+def refit_on_all_rows(task: ValidationTask, family: str, inner_validation: InnerValidation) -> Fit:
+    """Fit the average, or each predictor's selected grid point, to every row, and combine the predictors into one."""
     if task.config.averages:
-        return _refit_average(task, family, choice)
-    config, strata, setting = task.config, centre_codes(task.table.rows), dict[str, Any]()
+        return _refit_average(task, family, inner_validation)
+    config, strata, setting = task.config, centre_codes(task.table.rows), dict[str, int | float | str]()
     taxa_representation: Representations = config.representations[0]
-    predictors, parts = list[Predictor | None](), config.parts(family)
-    for part, point, weight in zip(parts, choice.points, choice.weights, strict=True):
-        representation, part_setting = config.grid(family, part)[point]
-        if "taxa" in part:
+    predictors, predictor_blocks = list[Predictor | None](), config.predictor_blocks(family)
+    for blocks, point, weight in zip(predictor_blocks, inner_validation.points, inner_validation.weights, strict=True):
+        representation, point_setting = config.grid(family, blocks)[point]
+        if "taxa" in blocks:
             taxa_representation = representation
-        prefix = f"{part[0]}." if len(parts) > 1 else ""
-        values = {**part_setting, "weight": round(float(weight), 4)}
+        prefix = f"{blocks[0]}." if len(predictor_blocks) > 1 else ""
+        values = {**point_setting, "weight": round(float(weight), 4)}
         setting |= {f"{prefix}{name}": value for name, value in values.items()}
-        X = config.encoder(part, representation).fit_transform(task.table)
-        predictors.append(find_family(family).fit(X, task.y, strata, part_setting, config.seed))
+        X = config.encoder(blocks, representation).fit_transform(task.table)
+        predictors.append(find_family(family).fit(X, task.y, strata, point_setting, config.seed))
     if "taxa" in config.blocks:
-        setting["representation"] = taxa_representation
+        setting["representation"] = representation_name(taxa_representation)
     encoder = config.encoder(config.blocks, taxa_representation).fit(task.table)
     linear = [predictor for predictor in predictors if isinstance(predictor, LinearPredictor)]
     if len(linear) == len(predictors):
-        predictor = _weighted_sum(linear, choice.weights)
-        return Fit(encoder, predictor, choice.calibration, setting, choice.y, choice.margin)
+        predictor = _weighted_sum(linear, inner_validation.weights)
+        return Fit(
+            encoder, predictor, inner_validation.calibration, setting, inner_validation.y, inner_validation.margin
+        )
     # The weight of trees goes into the calibration, since trees cannot be scaled.
-    weight = float(choice.weights[0])
-    margin = choice.margin / weight if weight > 0 else np.zeros_like(choice.margin)
-    calibration = Calibration(weight * choice.calibration.slope, choice.calibration.intercept)
-    return Fit(encoder, predictors[0], calibration, setting, choice.y, margin)
+    weight = float(inner_validation.weights[0])
+    margin = inner_validation.margin / weight if weight > 0 else np.zeros_like(inner_validation.margin)
+    calibration = Calibration(weight * inner_validation.calibration.slope, inner_validation.calibration.intercept)
+    return Fit(encoder, predictors[0], calibration, setting, inner_validation.y, margin)
 
 
-def _refit_average(task: ValidationTask, family: str, choice: Choice) -> Fit:
+def _refit_average(task: ValidationTask, family: str, inner_validation: InnerValidation) -> Fit:
     config = task.config
     encoder, predictor = fit_average(config, family, task.table, task.y, config.seed)
-    setting: dict[str, Any] = {"selection": config.selection}
+    setting: dict[str, int | float | str] = {"selection": config.selection}
     if "taxa" in config.blocks:
-        setting["representation"] = ",".join(config.representations)
+        setting["representation"] = representation_name(config.representations)
     served = None if isinstance(predictor, FittedClassifier) else predictor
-    return Fit(encoder, served, choice.calibration, setting, choice.y, choice.margin)
+    return Fit(encoder, served, inner_validation.calibration, setting, inner_validation.y, inner_validation.margin)
 
 
 def _weighted_sum(predictors: Sequence[LinearPredictor], weights: Vector) -> LinearPredictor:

@@ -1,7 +1,7 @@
-"""Stacking: from inner held-out log-odds to the selected setting, the parts' weights and the calibration.
+"""Stacking: from inner held-out log-odds to the selected setting, the predictors' weights and the calibration.
 
 Every comparison is within strata, the training cohorts. Each stratum has an intercept of its own, so that telling
-cohorts apart counts neither for a setting nor for a part.
+cohorts apart counts neither for a setting nor for a predictor.
 """
 
 from __future__ import annotations
@@ -89,25 +89,25 @@ def cross_selected_margins(y: Vector, margins: Matrix, strata: Positions, groups
 
 
 def stacking_weights(y: Vector, margins: Matrix, strata: Positions) -> tuple[Vector, float]:
-    r"""Return each part's weight in the sum of log-odds, and the shrinkage factor of the sum.
+    r"""Return each predictor's weight in the sum of log-odds, and the shrinkage factor of the sum.
 
-    The weights are those of a logistic regression on the parts' held-out log-odds, with coefficients of at least 0, an
-    intercept for each stratum and Platt's smoothed targets. The shrinkage factor is van Houwelingen and le Cessie's,
-    :math:`\max(0, (\chi^2 - k) / \chi^2)`, where :math:`\chi^2` is the likelihood-ratio statistic of the :math:`k`
-    parts with a positive weight. Where the parts improve the likelihood no more than chance would, it is 0, and every
-    probability is the prevalence.
+    The weights are those of a logistic regression on the predictors' held-out log-odds, with coefficients of at least
+    0, an intercept for each stratum and Platt's smoothed targets. The shrinkage factor is van Houwelingen and le
+    Cessie's, :math:`\max(0, (\chi^2 - k) / \chi^2)`, where :math:`\chi^2` is the likelihood-ratio statistic of the
+    :math:`k` predictors with a positive weight. Where they improve the likelihood no more than chance would, it is 0,
+    and every probability is the prevalence.
 
     Parameters
     ----------
     y : ndarray, (n_samples,)
-    margins : ndarray, (n_parts, n_samples)
+    margins : ndarray, (n_predictors, n_samples)
     strata : ndarray of int, (n_samples,)
 
     Returns
     -------
-    weights : ndarray, (n_parts,)
-        Where every coefficient is 0, each part has the same weight per standard deviation, so that the held-out ranking
-        is still that of the model.
+    weights : ndarray, (n_predictors,)
+        Where every coefficient is 0, each predictor has the same weight per standard deviation, so that the held-out
+        ranking is still that of the model.
     shrinkage : float
         From 0 to 1.
 
@@ -119,28 +119,28 @@ def stacking_weights(y: Vector, margins: Matrix, strata: Positions) -> tuple[Vec
     members = _indicators(strata)
     events, size = members.T @ y, members.sum(axis=0)
     target = np.where(y == 1, ((events + 1) / (events + 2)) @ members.T, (1 / (size - events + 2)) @ members.T)
-    n_parts, n = len(margins), len(y)
+    n_predictors, n = len(margins), len(y)
     spread = margins.std(axis=1)
     scale = np.where(spread > CONSTANT_SD, spread, np.inf)
     scaled = margins / scale[:, None]
     mean_target = (members.T @ target) / size
 
     def loss(coefficients: Vector) -> tuple[float, Vector]:
-        weights, intercepts = coefficients[:n_parts], coefficients[n_parts:]
+        weights, intercepts = coefficients[:n_predictors], coefficients[n_predictors:]
         margin = weights @ scaled + members @ intercepts
         residual = expit(margin) - target
         value = float(np.mean(np.logaddexp(0, margin) - target * margin) + 1e-6 * (weights**2).sum())
         return value, np.concatenate([scaled @ residual / n + 2e-6 * weights, members.T @ residual / n])
 
-    start = np.concatenate([np.zeros(n_parts), np.log(mean_target / (1 - mean_target))])
-    bounds = [(0, None)] * n_parts + [(None, None)] * len(mean_target)
+    start = np.concatenate([np.zeros(n_predictors), np.log(mean_target / (1 - mean_target))])
+    bounds = [(0, None)] * n_predictors + [(None, None)] * len(mean_target)
     optimum = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    weights = optimum.x[:n_parts]
+    weights = optimum.x[:n_predictors]
     chi2 = 2 * n * (loss(start)[0] - float(optimum.fun))
     k = int((weights > 0).sum())
     shrinkage = max(0.0, (chi2 - k) / chi2) if chi2 > 0 else 0.0
     if not k:
-        weights = np.ones(n_parts)
+        weights = np.ones(n_predictors)
     return np.asarray(weights / scale), shrinkage
 
 

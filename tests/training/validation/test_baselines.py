@@ -113,7 +113,7 @@ def test_only_slope_and_intercept_of_the_signature_are_fitted(table, data):
     score, y = signature_score(table), outcome_vector(table, "objective_response")
     for prediction in baseline_predictions(table)[PUBLISHED_SIGNATURE]:
         np.testing.assert_array_equal(prediction.margin, score[prediction.fold.test])
-        calibration = prediction.choice.calibration
+        calibration = prediction.inner_validation.calibration
         assert calibration.slope >= 0
         np.testing.assert_allclose(
             prediction.probability, expit(calibration.slope * prediction.margin + calibration.intercept)

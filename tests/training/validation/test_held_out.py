@@ -120,7 +120,7 @@ def test_predictions_do_not_depend_on_held_out_outcomes(table, family, cohorts, 
     original, after_change = (validate(table, labels, config, outer)[family].held_out[-1] for labels in (y, changed_y))
     np.testing.assert_array_equal(original.margin, after_change.margin)
     np.testing.assert_array_equal(original.probability, after_change.probability)
-    assert original.choice.points == after_change.choice.points
+    assert original.inner_validation.points == after_change.inner_validation.points
 
 
 def test_a_held_out_row_does_not_change_the_predictions_of_other_rows(table):
@@ -143,7 +143,7 @@ def test_without_calibration_an_average_ranks_each_fold_alike(table):
         validate(table, y, config, outer, calibrate=flag)["elastic_net"].held_out for flag in (True, False)
     )
     for with_inner_fits, without_inner_fits in zip(calibrated, ranked, strict=True):
-        assert with_inner_fits.choice.calibration.slope > 0
+        assert with_inner_fits.inner_validation.calibration.slope > 0
         np.testing.assert_allclose(with_inner_fits.margin, without_inner_fits.margin, atol=1e-12)
         np.testing.assert_array_equal(
             np.argsort(with_inner_fits.probability, kind="stable"), np.argsort(with_inner_fits.margin, kind="stable")

@@ -23,15 +23,15 @@ from training.validation.task import ValidationTask
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Selected grid points, their weights and the calibration; an average is one point of weight 1.
+class InnerValidation:
+    """Result of inner validation: selected grid points, their weights and the calibration; an average is one point.
 
     Attributes
     ----------
     points : tuple of int
-        Position in the grid of the point selected for each part.
-    weights : ndarray, (n_parts,)
-        Weight of each part in the sum of log-odds.
+        Position in the grid of the point selected for each predictor.
+    weights : ndarray, (n_predictors,)
+        Weight of each predictor in the sum of log-odds.
     calibration : Calibration
         Slope of the sum, and the intercept at which the training rows' mean probability is their prevalence.
     y, margin : ndarray, (n_calibration,)
@@ -45,12 +45,12 @@ class Choice:
     margin: Vector
 
 
-def select(
+def validate_inside(
     task: ValidationTask, family: str, fold: Fold, inner: Sequence[Split], grids: Mapping[GridKey, Grid]
-) -> Choice:
-    """Select each part's grid point, and weight and calibrate the parts, on inner held-out log-odds.
+) -> InnerValidation:
+    """Select each predictor's grid point, and weight and calibrate the predictors, on inner held-out log-odds.
 
-    Of an average nothing is selected: it is calibrated.
+    An average has no setting to select: it is only calibrated.
 
     Parameters
     ----------
@@ -63,9 +63,13 @@ def select(
         The family's grids fitted to the training rows of every inner split.
     """
     rows = np.sort(np.concatenate([test for _, test in inner])) if inner else np.zeros(0, dtype=np.intp)
-    y, strata, parts = task.y[rows], centre_codes(task.table.rows)[rows], task.config.parts(family)
+    y, strata, predictor_blocks = (
+        task.y[rows],
+        centre_codes(task.table.rows)[rows],
+        task.config.predictor_blocks(family),
+    )
     if not 0 < y.sum() < len(y):
-        return _prevalence_alone(task, fold, len(parts))
+        return _prevalence_alone(task, fold, len(predictor_blocks))
     if task.config.averages:
         margin = np.full(len(task.y), np.nan)
         for train, test in inner:
@@ -73,10 +77,10 @@ def select(
         return calibrate_average(y, margin[rows], strata)
     groups = [np.searchsorted(rows, test) for _, test in inner]
     points, crossed, spreads = [], [], []
-    for part in parts:
-        margins = np.empty((len(task.config.grid(family, part)), len(rows)))
+    for blocks in predictor_blocks:
+        margins = np.empty((len(task.config.grid(family, blocks)), len(rows)))
         for (train, test), group in zip(inner, groups, strict=True):
-            margins[:, group] = grids[grid_key(task.config, family, train, fold)][part][:, test]
+            margins[:, group] = grids[grid_key(task.config, family, train, fold)][blocks][:, test]
         spread = within_spread(margins, strata)
         best = int(np.argmin(stratified_losses(y, margins, strata)))
         points.append(best)
@@ -86,25 +90,27 @@ def select(
     margin = weights @ np.stack(crossed)
     calibration = Calibration(shrinkage, calibrating_intercept(y, shrinkage * margin))
     # Weights refer to a standard deviation of log-odds, since grid points differ in scale.
-    return Choice(tuple(points), weights / np.array(spreads), calibration, y, margin)
+    return InnerValidation(tuple(points), weights / np.array(spreads), calibration, y, margin)
 
 
-def uncalibrated(task: ValidationTask, fold: Fold) -> Choice:
+def uncalibrated_average(task: ValidationTask, fold: Fold) -> InnerValidation:
     """Return the average as it is, around the training rows' prevalence: enough to rank, without an inner fit."""
     intercept = calibrating_intercept(task.y[fold.train], np.zeros(len(fold.train)))
-    return Choice((0,), np.ones(1), Calibration(1.0, intercept), np.zeros(0), np.zeros(0))
+    return InnerValidation((0,), np.ones(1), Calibration(1.0, intercept), np.zeros(0), np.zeros(0))
 
 
-def calibrate_average(y: Vector, margin: Vector, strata: Positions) -> Choice:
+def calibrate_average(y: Vector, margin: Vector, strata: Positions) -> InnerValidation:
     """Return the calibration of an average on its inner held-out log-odds, (n_calibration,)."""
     # The slope of log-odds in standard deviations; constant log-odds have slope 0.
     spread = float(within_spread(margin[None], strata)[0])
     slope = expected_slope(y, margin / spread, strata) / spread
     calibration = Calibration(slope, calibrating_intercept(y, slope * margin))
-    return Choice((0,), np.ones(1), calibration, y, margin)
+    return InnerValidation((0,), np.ones(1), calibration, y, margin)
 
 
-def _prevalence_alone(task: ValidationTask, fold: Fold, n_parts: int) -> Choice:
+def _prevalence_alone(task: ValidationTask, fold: Fold, n_predictors: int) -> InnerValidation:
     """Return the first grid points without weight, where there are too few events for inner validation."""
     intercept = calibrating_intercept(task.y[fold.train], np.zeros(len(fold.train)))
-    return Choice((0,) * n_parts, np.zeros(n_parts), Calibration(0.0, intercept), np.zeros(0), np.zeros(0))
+    return InnerValidation(
+        (0,) * n_predictors, np.zeros(n_predictors), Calibration(0.0, intercept), np.zeros(0), np.zeros(0)
+    )
