@@ -12,6 +12,7 @@ import pandas as pd
 from features.cohort.patients import (
     PatientSheet,
     read_arms,
+    read_assignment,
     read_centres,
     read_clinical,
     read_patient_sheet,
@@ -59,6 +60,9 @@ class Cohort:
     arm : pandas.Series
         The arm to which each patient was assigned, by patient; without patients in whom it is not reported, and empty
         where the manifest states no arms.
+    assignment : pandas.DataFrame
+        How each patient with an arm was assigned, by patient: `day`, `stratum` ("" without strata), and `per_protocol`
+        ("yes", "no" or "unknown"; "yes" where the manifest does not tell).
     population : pandas.DataFrame
         Whom each patient with stool belongs to, by patient: `tumour_type`, `treatment_line`, `drug_class`; "" where it
         is not reported.
@@ -88,6 +92,7 @@ class Cohort:
     technical: pd.DataFrame
     centre: pd.Series[str]
     arm: pd.Series[str]
+    assignment: pd.DataFrame
     population: pd.DataFrame
     immune: ImmuneTable | None
     labels: OutcomeLabels
@@ -154,6 +159,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         technical=read_technical(manifest, samples_table, samples.frame),
         centre=read_centres(manifest.name, sheet, samples.frame),
         arm=read_arms(sheet),
+        assignment=read_assignment(sheet),
         population=read_population(manifest.population, sheet, pd.Index(samples.frame["patient"].unique())),
         immune=immune,
         labels=read_labels(manifest, None if sheet is None else sheet.by_patient, paths),

@@ -10,7 +10,7 @@ import pandas as pd
 from features.cohort.samples import donor_rows
 from features.columns import Column
 from features.errors import FileError, InputError
-from features.manifest import ClinicalField, Manifest, ManifestPopulation, Patients, PopulationColumn
+from features.manifest import Arms, ClinicalField, Manifest, ManifestPopulation, Patients, PopulationColumn
 from features.name_matching import NameDifference, matching_names, near_misses
 from features.tables.text import TextTable
 
@@ -90,7 +90,7 @@ def read_patient_sheet(
     if part.centre is not None:
         constant_columns.append(part.centre)
     if part.arms is not None:
-        constant_columns.append(part.arms.column)
+        constant_columns += arm_columns(part.arms)
     constant_columns += [value.column for _, value in manifest.population if isinstance(value, PopulationColumn)]
     if not is_samples_sheet:
         constant_columns += [field.column for field in part.covariates.values()]
@@ -151,6 +151,13 @@ def _numbers(field: ClinicalField, table: TextTable, values_key: str) -> pd.Seri
     return number_by_cell.fillna(table.numbers(field.column, [*field.missing, *field.numbers], values_key))
 
 
+def arm_columns(part: Arms) -> list[str]:
+    """Return the columns of the patients' sheet that describe a patient's arm."""
+    columns = [part.column, *part.strata]
+    columns += [] if part.assigned_on is None else [part.assigned_on]
+    return columns if part.per_protocol is None else [*columns, part.per_protocol.column]
+
+
 def read_arms(sheet: PatientSheet | None) -> pd.Series[str]:
     """Return the arm of each patient in whom it is reported, by patient; empty where the manifest states no arms."""
     if sheet is None or sheet.part.arms is None:
@@ -160,6 +167,39 @@ def read_arms(sheet: PatientSheet | None) -> pd.Series[str]:
     names = sheet.by_patient.decode(part.column, meanings, "patients.arms.roles")
     arms = pd.Series(names, index=sheet.patients, dtype="str")
     return arms[arms != ""]
+
+
+def read_assignment(sheet: PatientSheet | None) -> pd.DataFrame:
+    """Return how each patient with an arm was assigned, by patient: `day`, `stratum` and `per_protocol`.
+
+    Raises
+    ------
+    FileError
+        The day of a patient with an arm is missing or no number, or a cell of `per_protocol` is not listed.
+    """
+    arm = read_arms(sheet)
+    if sheet is None or sheet.part.arms is None:
+        return pd.DataFrame({"day": [], "stratum": [], "per_protocol": []}, index=arm.index)
+    part, table = sheet.part.arms, sheet.by_patient
+    frame = pd.DataFrame({"day": 0.0, "stratum": "", "per_protocol": "yes"}, index=sheet.patients)
+    if part.assigned_on is not None:
+        day = table.numbers(part.assigned_on, part.missing, "patients.arms.missing").set_axis(sheet.patients)
+        unknown = day.isna() & sheet.patients.isin(arm.index)
+        if unknown.any():
+            raise table.error(
+                "the day of the assignment is missing of a patient with an arm; state it, or leave out the arm",
+                part.assigned_on,
+                int(unknown.to_numpy().argmax()),
+            )
+        frame["day"] = day
+    if part.strata:
+        columns = [table.column(name) for name in part.strata]
+        frame["stratum"] = [", ".join(cells) for cells in zip(*columns, strict=True)]
+    if part.per_protocol is not None:
+        rule = part.per_protocol
+        meanings = {cell: word for word in ("yes", "no", "unknown") for cell in getattr(rule, word)}
+        frame["per_protocol"] = table.decode(rule.column, meanings, "patients.arms.per_protocol")
+    return frame.loc[arm.index]
 
 
 def read_population(

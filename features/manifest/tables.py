@@ -189,6 +189,13 @@ class Arms(ManifestPart):
     transplant). The arms `ici` and `sham` are controls."""
     randomised: bool = False
     """Whether patients were assigned to arms at random."""
+    strata: CellTexts = ()
+    """Columns of the patients' sheet by which the assignment was stratified."""
+    assigned_on: str | None = None
+    """Column of the patients' sheet with the day of the assignment on the cohort's clock, from which survival of the
+    arms counts; by default it counts from day 0."""
+    per_protocol: YesNo | None = None
+    """Whether a patient was treated as the protocol requires; these patients are compared beside all as assigned."""
     missing: CellTexts = ("", "NA")
     """The cells that mean "not reported"."""
 

@@ -103,7 +103,11 @@ def plan(out: Path, **options: Any) -> None:
 @click.option("--taxa", "n_taxa", type=int, metavar="N", help="Species.  [default: 300]")
 @click.option("--effect", type=float, metavar="FACTOR",
               help="Factor on the causes of response, harm and survival; 0 plants none.  [default: 1]")  # fmt: skip
-@click.option("--seed", type=int, help="Two trials of one seed are equal to the byte.  [default: 0]")
+@click.option(
+    "--seed",
+    type=int,
+    help="Two trials of one seed are equal to the byte.  [default: 0; --arms has the seed of TACITO's numbers]",
+)
 @click.option("--five", type=click.Choice(["all", "first"]),
               help="Five patients who live 2.5, 7.4, 8.3, 28.5 and 52.3 months; all die, or the first.")  # fmt: skip
 @click.option("--arms", is_flag=True,

@@ -22,10 +22,12 @@ TACITO: Mapping[str, Any] = {
     "median_pfs": 680.0,
     "median_os": 2000.0,
     "effect": 0.0,
+    "seed": 1762,
 }
 """Fields of `Trial` for a trial like TACITO, which reported that 52% against 32% respond, that 70% against 41% are free
 of progression at 12 months, and a hazard ratio of 0.50. Constant hazards with these shares have a ratio of 0.40; 0.50
-is planted."""
+is planted. Of the seeds up to 3300, this one's trial is nearest to the report: 12 of 23 against 7 of 22, 70% against
+41%, and 0.49."""
 
 
 def simulate_trial(folder: Path, **parameters: Any) -> Path:
@@ -57,8 +59,8 @@ def simulate_arms(folder: Path, **parameters: Any) -> Path:
     """Simulate a randomised trial of FMT beside a sham transplant, both with ICI, with what TACITO reported.
 
     45 patients; expected response 52% against 32%, 12-month progression-free survival about 70% against 45%, and a
-    hazard ratio of 0.5; a trial of this size scatters widely around them. No other cause is planted unless `effect` is
-    given.
+    hazard ratio of 0.5. A trial of this size scatters widely around them; the default seed's has what TACITO reported.
+    No other cause is planted unless `effect` is given.
 
     Parameters
     ----------

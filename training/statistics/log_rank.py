@@ -1,4 +1,4 @@
-"""The log-rank test of two arms."""
+"""The log-rank test of two arms, within strata where there are any."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from scipy.stats import chi2
 
-from features.arrays import Mask, Vector
+from features.arrays import Labels, Mask, Vector
 from features.survival import CENSORED, EVENT
 from training.statistics.life_table import life_table
-from training.statistics.permutations import group_assignments, permutation_p_value
+from training.statistics.permutations import group_assignments, permutation_p_value, row_orders_within_blocks
 
 PERMUTED_BELOW = 50
 """Events below which p is that of permutations: the chi-squared distribution is then too rough."""
@@ -36,7 +36,7 @@ class LogRank:
     method: Literal["permutation", "chi-squared"]
 
 
-def log_rank(time: Vector, event: Mask, group: Mask, *, seed: int = 0) -> LogRank:
+def log_rank(time: Vector, event: Mask, group: Mask, strata: Labels | None = None, *, seed: int = 0) -> LogRank:
     r"""Return the log-rank test of a group against the others.
 
     The observed minus the expected events of the group are the sum of its patients' scores
@@ -48,6 +48,8 @@ def log_rank(time: Vector, event: Mask, group: Mask, *, seed: int = 0) -> LogRan
     time : ndarray, (n_patients,)
         Days.
     event, group : ndarray of bool, (n_patients,)
+    strata : ndarray of str, (n_patients,), optional
+        Within which events are expected, and arms are permuted.
     seed : int
         Of the assignments to arms, where they are too many to enumerate.
 
@@ -56,16 +58,29 @@ def log_rank(time: Vector, event: Mask, group: Mask, *, seed: int = 0) -> LogRan
     Mantel 1966, Cancer Chemotherapy Reports 50:163-170; Peto and Peto 1972, Journal of the Royal Statistical Society A
     135:185-207.
     """
+    scores, variance = np.zeros(len(time)), 0.0
+    labels = np.zeros(len(time), dtype=int) if strata is None else strata
+    for name in np.unique(labels):
+        stratum = labels == name
+        scores[stratum], part = _scores(time[stratum], event[stratum], group[stratum])
+        variance += part
+    excess = float(scores[group].sum())
+    statistic = excess**2 / variance if variance > 0 else np.nan
+    if event.sum() >= PERMUTED_BELOW:
+        return LogRank(statistic, float(chi2.sf(statistic, 1)), "chi-squared")
+    if strata is None:
+        assignments = group_assignments(group, seed=seed)
+    else:
+        assignments = group[row_orders_within_blocks(strata.astype(object), seed=seed)]
+    return LogRank(statistic, float(permutation_p_value(np.abs(assignments @ scores))), "permutation")
+
+
+def _scores(time: Vector, event: Mask, group: Mask) -> tuple[Vector, float]:
+    """Return each patient's score, (n_patients,), and the variance of the group's sum of scores."""
     y = np.column_stack([time, np.where(event, EVENT, CENSORED)])
     days, at_risk, endings = life_table(y, np.stack([np.ones(len(time)), group.astype(float)]))
     (n, n_group), d = at_risk, endings[EVENT, 0]
     cumulative_hazard = np.cumsum(d / n)
     scores = event - cumulative_hazard[np.searchsorted(days, time)]
     share = n_group / n
-    variance = float((d * share * (1 - share) * (n - d) / np.maximum(n - 1, 1)).sum())
-    excess = float(scores[group].sum())
-    statistic = excess**2 / variance if variance > 0 else np.nan
-    if event.sum() >= PERMUTED_BELOW:
-        return LogRank(statistic, float(chi2.sf(statistic, 1)), "chi-squared")
-    permuted = np.abs(group_assignments(group, seed=seed) @ scores)
-    return LogRank(statistic, float(permutation_p_value(permuted)), "permutation")
+    return scores, float((d * share * (1 - share) * (n - d) / np.maximum(n - 1, 1)).sum())

@@ -20,3 +20,14 @@ def test_an_arm_without_an_event_has_no_hazard_ratio():
     time, event = np.array([1.0, 2, 3, 4]), np.array([True, True, False, False])
     result = hazard_ratio(time, event, np.array([True, True, False, False]))
     assert np.isnan([result.value, result.low, result.high]).all()
+
+
+def test_strata_have_hazards_of_their_own():
+    rng = np.random.default_rng(4)
+    strata = np.repeat(["low", "high"], 40).astype(object)
+    group = rng.random(80) < np.where(strata == "low", 0.8, 0.2)
+    time = rng.exponential(np.where(strata == "low", 40.0, 4.0))
+    event = rng.random(80) < 0.8
+    assert hazard_ratio(time, event, group).high < 1
+    stratified = hazard_ratio(time, event, group, strata)
+    assert stratified.low < 1 < stratified.high

@@ -46,3 +46,19 @@ def test_arms_without_events_do_not_differ():
     result = log_rank(np.array([1.0, 2, 3, 4]), np.zeros(4, bool), np.array([True, False, True, False]))
     assert np.isnan(result.statistic)
     assert result.p == 1
+
+
+def test_strata_are_those_of_statsmodels_and_are_permuted_within():
+    rng = np.random.default_rng(6)
+    strata = np.repeat(["a", "b", "c"], 50)
+    group = rng.random(150) < np.repeat([0.2, 0.5, 0.8], 50)
+    time, event = np.ceil(rng.exponential(np.repeat([5.0, 15, 40], 50))), rng.random(150) < 0.8
+    statistic, p = survdiff(time, event.astype(int), group, strata=strata)
+    result = log_rank(time, event, group, strata)
+    assert (result.statistic, result.p) == pytest.approx((statistic, p))
+    few = slice(20, 130, 4)
+    permuted = log_rank(time[few], event[few], group[few], strata[few])
+    assert permuted.method == "permutation"
+    assert permuted.p == pytest.approx(
+        survdiff(time[few], event[few].astype(int), group[few], strata=strata[few])[1], abs=0.05
+    )

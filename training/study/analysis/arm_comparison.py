@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.arrays import Mask
 from features.cohort import Cohort
+from features.errors import InputError
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.hazard_ratio import hazard_ratio
 from training.statistics.interval_estimate import IntervalEstimate
@@ -17,6 +18,7 @@ from training.statistics.log_rank import LogRank, log_rank
 from training.statistics.restricted_mean import RestrictedMeanDifference, restricted_mean_difference
 from training.statistics.risk_difference import RiskDifference, risk_difference
 from training.study.analysis.adverse_events import treatment_events
+from training.study.analysis.arm_variants import ArmVariant, response_variants, survival_variants
 from training.study.analysis.arms import has_comparator, is_treated
 from training.study.analysis.rates import ExactRate, exact_rate
 from training.study.analysis.response import RECIST, best_responses
@@ -78,11 +80,17 @@ class ArmComparison:
     unassigned : int
         Patients whose arm is not reported, who are in no comparison.
     randomised : bool
+    strata : tuple of str
+        Columns by which the assignment was stratified.
+    from_assignment : bool
+        Whether survival counts from the day of the assignment; else from day 0.
     response : dict of str to RateByArm
         By outcome; empty where no response is known.
     survival : tuple of SurvivalByArm
     adverse_events : dict of int to RateByArm
         Patients with an event of at least a grade, by grade; empty where events are not dated and graded.
+    variants : tuple of ArmVariant
+        Response and survival by every analysis; empty where the cohort allows but the one of all as assigned.
     """
 
     treated_names: tuple[str, ...]
@@ -91,9 +99,12 @@ class ArmComparison:
     n_control: int
     unassigned: int
     randomised: bool
+    strata: tuple[str, ...]
+    from_assignment: bool
     response: dict[str, RateByArm]
     survival: tuple[SurvivalByArm, ...]
     adverse_events: dict[int, RateByArm]
+    variants: tuple[ArmVariant, ...]
 
 
 def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
@@ -103,6 +114,7 @@ def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
         return None
     treated = is_treated(cohort)
     treated = treated[treated.index.isin(list(codes))]
+    times_by_outcome = _times(cohort, treated)
     return ArmComparison(
         treated_names=tuple(name for name, role in part.roles.items() if role == "fmt_ici"),
         control_names=tuple(name for name, role in part.roles.items() if role != "fmt_ici"),
@@ -110,9 +122,12 @@ def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
         n_control=int((~treated).sum()),
         unassigned=len(codes) - len(treated),
         randomised=part.randomised,
+        strata=part.strata,
+        from_assignment=part.assigned_on is not None,
         response=_response(cohort, codes, treated),
-        survival=tuple(_survival(cohort, treated)),
+        survival=tuple(_survival(outcome, times, treated) for outcome, times in times_by_outcome.items()),
         adverse_events=_adverse_events(cohort, treated),
+        variants=_variants(cohort, codes, treated, times_by_outcome),
     )
 
 
@@ -140,28 +155,58 @@ def survival_by_arm(outcome: Outcome, days: NDArray[np.float64], event: Mask, tr
 
 
 def _response(cohort: Cohort, codes: Codes, treated: pd.Series[bool]) -> dict[str, RateByArm]:
-    """Return response rates by the first criteria; a patient without an assessment counts as one without response."""
+    """Return response rates by the first criteria."""
+    return {
+        outcome: rate_by_arm(responds.to_numpy(), treated.to_numpy())
+        for outcome, responds in _responders(cohort, codes, treated).items()
+    }
+
+
+def _responders(cohort: Cohort, codes: Codes, treated: pd.Series[bool]) -> dict[str, pd.Series[bool]]:
+    """Return who responded, by outcome; a patient without an assessment counts as one without response."""
     best = best_responses(cohort, codes)
     if not len(best.columns):
         return {}
     responses = best.iloc[:, 0].reindex(treated.index)
-    return {
-        outcome: rate_by_arm(responses.isin(counting).to_numpy(), treated.to_numpy())
-        for outcome, counting in RESPONDING.items()
-    }
+    return {outcome: responses.isin(counting) for outcome, counting in RESPONDING.items()}
 
 
-def _survival(cohort: Cohort, treated: pd.Series[bool]) -> list[SurvivalByArm]:
-    comparisons = []
+def _times(cohort: Cohort, treated: pd.Series[bool]) -> dict[Outcome, pd.DataFrame]:
+    """Return `time_to_event` from the assignment of the patients whose time is known, where both arms have some."""
+    times_by_outcome: dict[Outcome, pd.DataFrame] = {}
     for outcome in OUTCOMES:
         if survival_exclusion_reason(cohort.manifest, cohort.labels, outcome):
             continue
         times = time_to_event(cohort.labels, outcome, pd.Index(treated.index), 0).dropna(subset=["time"])
-        is_treated_patient = treated[times.index].to_numpy()
-        if is_treated_patient.any() and not is_treated_patient.all():
-            days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
-            comparisons.append(survival_by_arm(outcome, days, event, is_treated_patient))
-    return comparisons
+        day = cohort.assignment["day"][times.index]
+        times = times.assign(time=times["time"] - day)
+        if (times["time"] < 0).any():
+            patient = times.index[times["time"] < 0][0]
+            end = times.at[patient, "time"] + day[patient]
+            raise InputError(
+                f"{cohort.name}: {outcome} of patient {patient!r} ends on day {end:g}, "
+                f"before the day of the assignment, {day[patient]:g}; correct one of them in the patients' sheet"
+            )
+        if treated[times.index].nunique() > 1:
+            times_by_outcome[outcome] = times
+    return times_by_outcome
+
+
+def _survival(outcome: Outcome, times: pd.DataFrame, treated: pd.Series[bool]) -> SurvivalByArm:
+    days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
+    return survival_by_arm(outcome, days, event, treated[times.index].to_numpy())
+
+
+def _variants(
+    cohort: Cohort, codes: Codes, treated: pd.Series[bool], times_by_outcome: dict[Outcome, pd.DataFrame]
+) -> tuple[ArmVariant, ...]:
+    variants = []
+    for outcome, responds in _responders(cohort, codes, treated).items():
+        if outcome == "objective_response":
+            variants += response_variants(cohort, outcome, responds, treated)
+    for name, times in times_by_outcome.items():
+        variants += survival_variants(cohort, name, times, treated)
+    return tuple(variants) if any(variant.analysis != "as assigned" for variant in variants) else ()
 
 
 def _adverse_events(cohort: Cohort, treated: pd.Series[bool]) -> dict[int, RateByArm]:

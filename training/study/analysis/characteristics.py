@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -44,6 +44,8 @@ class CharacteristicSummary:
         Of a measurement.
     levels : dict of str to int
         Patients by level, of a category or a score.
+    by_arm : dict of str to CharacteristicSummary
+        The same of each arm; empty where the manifest states no arms.
     """
 
     name: str
@@ -52,6 +54,7 @@ class CharacteristicSummary:
     n_missing: int
     range: MedianRange | None
     levels: dict[str, int]
+    by_arm: dict[str, CharacteristicSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def characteristics_result(cohort: Cohort, codes: Codes) -> CharacteristicsResul
         title=cohort.manifest.title,
         n=patients.size,
         donors=len(donor_codes(cohort)),
-        summaries=characteristic_summaries(clinical, covariates),
+        summaries=characteristic_summaries(clinical, covariates, cohort.arm),
         values={name: characteristic(clinical, name, field) for name, field in covariates.items()},
         best_response=best.iloc[:, 0] if len(best.columns) else None,
         survival={
@@ -111,7 +114,7 @@ def had_event(times: pd.DataFrame) -> pd.Series[str]:
 
 
 def characteristic_summaries(
-    clinical: pd.DataFrame, covariates: Mapping[str, ClinicalField]
+    clinical: pd.DataFrame, covariates: Mapping[str, ClinicalField], arm: pd.Series[str] | None = None
 ) -> tuple[CharacteristicSummary, ...]:
     """Return medians and ranges of measurements, and counts of categories and scores.
 
@@ -121,20 +124,38 @@ def characteristic_summaries(
         One row a patient, columns as in `Cohort.clinical`.
     covariates : mapping of str to ClinicalField
         The manifest's `patients.covariates`.
+    arm : pandas.Series, optional
+        Each patient's arm, where it is known.
     """
-    return tuple(_summary(name, field, characteristic(clinical, name, field)) for name, field in covariates.items())
+    arm_names = [] if arm is None else list(dict.fromkeys(arm))
+    summaries = []
+    for name, column in covariates.items():
+        values = characteristic(clinical, name, column)
+        is_measurement = _is_measurement(values, column)
+        by_arm = {
+            arm_name: _summary(name, column, values[values.index.isin(arm.index[arm == arm_name])], is_measurement)
+            for arm_name in arm_names
+            if arm is not None
+        }
+        summaries.append(replace(_summary(name, column, values, is_measurement), by_arm=by_arm))
+    return tuple(summaries)
 
 
-def _summary(name: str, field: ClinicalField, values: pd.Series[Any]) -> CharacteristicSummary:
+def _summary(name: str, column: ClinicalField, values: pd.Series[Any], is_measurement: bool) -> CharacteristicSummary:
     reported = values.dropna()
     median_range, levels = None, {}
-    if reported.size and pd.api.types.is_numeric_dtype(reported) and not _is_score(reported, field):
+    if is_measurement and reported.size:
         median_range = MedianRange(reported.median(), reported.min(), reported.max())
-    else:
+    elif not is_measurement:
         counts = reported.value_counts().sort_index()
         levels = {f"{level:g}" if isinstance(level, float) else str(level): int(n) for level, n in counts.items()}
-    return CharacteristicSummary(name, field.unit, reported.size, values.size - reported.size, median_range, levels)
+    return CharacteristicSummary(name, column.unit, reported.size, values.size - reported.size, median_range, levels)
 
 
-def _is_score(values: pd.Series[float], field: ClinicalField) -> bool:
-    return field.unit is None and bool((values % 1 == 0).all()) and values.nunique() <= MAX_LEVELS
+def _is_measurement(values: pd.Series[Any], column: ClinicalField) -> bool:
+    """Return whether a characteristic is summarised by its median; a score, such as ECOG, has levels."""
+    reported = values.dropna()
+    if not reported.size or not pd.api.types.is_numeric_dtype(reported):
+        return False
+    is_score = column.unit is None and bool((reported % 1 == 0).all()) and reported.nunique() <= MAX_LEVELS
+    return not is_score

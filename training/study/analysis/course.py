@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from features.cohort import Cohort
+from training.study.analysis.arms import is_treated
 from training.study.analysis.exposure import transplants
 from training.study.analysis.response import best_responses
 from training.study.codes import Codes
@@ -23,7 +24,10 @@ class CourseResult:
     day_zero : str
         The event on day 0.
     last_day : pandas.Series
-        By patient with any record, ascending: the day of death or last follow-up; without these, of the last record.
+        By patient with any record: the day of death or last follow-up; without these, of the last record. Arm by arm,
+        ascending within.
+    arm : mapping of str to str
+        By patient with a known arm.
     follow_up_dated : bool
         Whether deaths or follow-up are dated.
     best_response : mapping of str to str
@@ -42,6 +46,7 @@ class CourseResult:
     codes: Mapping[str, str]
     day_zero: str
     last_day: pd.Series[float]
+    arm: Mapping[str, str]
     follow_up_dated: bool
     best_response: Mapping[str, str]
     treatment_end: pd.Series[float] | None
@@ -60,6 +65,8 @@ def course_result(cohort: Cohort, codes: Codes) -> CourseResult:
     course, dates, events = cohort.course, cohort.labels.dates, cohort.labels.events
     best = best_responses(cohort, codes)
     last_day = last_days(cohort, codes).dropna().sort_values(kind="stable")
+    # Controls below, patients without a known arm above.
+    last_day = last_day.loc[last_day.index.to_series().map(is_treated(cohort)).sort_values(kind="stable").index]
     treatment_end = None
     if dates is not None and "treatment_end" in dates:
         treatment_end = dates["treatment_end"].reindex(last_day.index).fillna(last_day).clip(upper=last_day)
@@ -67,6 +74,7 @@ def course_result(cohort: Cohort, codes: Codes) -> CourseResult:
         codes=codes,
         day_zero=cohort.manifest.clock.index,
         last_day=last_day,
+        arm=dict(zip(cohort.arm.index, cohort.arm, strict=True)),
         follow_up_dated=dates is not None and bool({"overall_survival", "last_follow_up"} & set(dates)),
         best_response=dict(zip(best.index, best.iloc[:, 0], strict=True)) if len(best.columns) else {},
         treatment_end=treatment_end,

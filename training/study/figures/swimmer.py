@@ -81,6 +81,7 @@ def swimmer_figure(course: CourseResult) -> Figure:
             va="center",
             fontsize=7,
         )
+    _separate_arms(lines, course)
     axes.set_yticks(list(lines.position.values()), [course.codes[name] for name in lines.position])
     axes.tick_params(axis="y", length=0, labelsize=min(8.0, 420 * height / 9.5 / max(n, 1)))
     axes.set(xlabel=f"{unit_name} from day 0: {course.day_zero}", ylim=(-0.8, n - 0.2))
@@ -89,6 +90,18 @@ def swimmer_figure(course: CourseResult) -> Figure:
     axes.spines["left"].set_visible(False)
     figure.legend(handles=lines.legend, loc="outside lower center", ncols=5, columnspacing=1.2, handletextpad=0.4)
     return figure
+
+
+def _separate_arms(lines: _Lines, course: CourseResult) -> None:
+    """Draw a line between arms, and name each above its first patient, at the right."""
+    names = [course.arm.get(patient, "arm not known") for patient in lines.position]
+    if len(set(names)) < 2:
+        return
+    for position, (name, above) in enumerate(zip(names, [*names[1:], None], strict=True)):
+        if name != above:
+            style: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 7, "color": INK}
+            lines.axes.text(1, position + 0.5, name, transform=lines.axes.get_yaxis_transform(), **style)
+            lines.axes.axhline(position + 0.5, color=PALE, linewidth=0.8)
 
 
 def _marks(lines: _Lines, course: CourseResult) -> None:

@@ -12,6 +12,7 @@ from features.outcomes import MONTH
 from features.trajectories import WINDOWS, Window
 from training.study.analysis.arm_comparison import ArmComparison, RateByArm, SurvivalByArm, arm_comparison
 from training.study.analysis.arm_levels import LevelByArm, LevelsByArm, levels_by_arm
+from training.study.analysis.arm_variants import ArmVariant
 from training.study.codes import patient_codes
 from training.study.figures.arms import arms_figure, levels_figure
 from training.study.formatting import initial_capital
@@ -19,7 +20,9 @@ from training.study.labels import outcome_label, stool_measure_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
-SHARES = ("FMT + ICI", "control", "difference", "95% low", "95% high")
+SHARES = tuple(
+    f"{name}{limit}" for name in ("FMT + ICI", "control", "difference") for limit in ("", ", 95% low", ", 95% high")
+)
 """Columns that are shown in percent."""
 
 
@@ -51,6 +54,8 @@ def _outcomes(comparison: ArmComparison) -> Topic:
         tables["arm_survival"] = ReportTable(pd.DataFrame(survival))
         months = [row for outcome in comparison.survival for row in _month_rows(outcome)]
         tables["arm_survival_at"] = ReportTable(pd.DataFrame(months), ("share", "95% low", "95% high"))
+    if comparison.variants:
+        tables["arm_analyses"] = ReportTable(pd.DataFrame([_variant_row(variant) for variant in comparison.variants]))
     figures = {"arm_survival": partial(arms_figure, comparison)} if comparison.survival else {}
     return write_topic("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
 
@@ -112,12 +117,30 @@ def _rate_row(name: str, rate: RateByArm) -> Row:
         "patients with": name,
         "FMT + ICI, patients": f"{rate.treated.events} of {rate.treated.n}",
         "FMT + ICI": rate.treated.value,
+        "FMT + ICI, 95% low": rate.treated.low,
+        "FMT + ICI, 95% high": rate.treated.high,
         "control, patients": f"{rate.control.events} of {rate.control.n}",
         "control": rate.control.value,
+        "control, 95% low": rate.control.low,
+        "control, 95% high": rate.control.high,
         "difference": rate.difference.difference.value,
-        "95% low": rate.difference.difference.low,
-        "95% high": rate.difference.difference.high,
+        "difference, 95% low": rate.difference.difference.low,
+        "difference, 95% high": rate.difference.difference.high,
         "p": rate.difference.p,
+    }
+
+
+def _variant_row(variant: ArmVariant) -> Row:
+    return {
+        "outcome": initial_capital(outcome_label(variant.outcome)),
+        "analysis": variant.analysis,
+        "FMT + ICI": variant.n_treated,
+        "control": variant.n_control,
+        "estimate of": variant.estimand,
+        "estimate": variant.estimate.value,
+        "95% low": variant.estimate.low,
+        "95% high": variant.estimate.high,
+        "p": variant.p,
     }
 
 

@@ -56,22 +56,36 @@ def _characteristics(cohort: Cohort, codes: Codes) -> Topic:
 
 
 def table_one(summaries: tuple[CharacteristicSummary, ...]) -> pd.DataFrame:
-    """Return Table 1: `characteristic`, `level`, `value`, `known` (patients in whom it is) and `missing`."""
-    columns = ["characteristic", "level", "value", "known", "missing"]
+    """Return Table 1: `characteristic`, `level`, `value`, each arm, `known` (patients in whom it is) and `missing`."""
+    arms = [arm for summary in summaries[:1] for arm in summary.by_arm]
+    columns = ["characteristic", "level", "value", *arms, "known", "missing"]
     return pd.DataFrame([row for summary in summaries for row in _table_one_rows(summary)], columns=columns)
 
 
 def _table_one_rows(summary: CharacteristicSummary) -> list[Row]:
     heading = _heading(summary.name) + (f", {summary.unit}" if summary.unit else "")
-    if not summary.n_known:
-        values = {"": "unknown"}
-    elif summary.range is not None:
-        median, low, high = (f"{value:.4g}" for value in (summary.range.median, summary.range.low, summary.range.high))
-        values = {"median (range)": f"{median} ({low} to {high})"}
-    else:
-        values = {level: f"{count} ({count / summary.n_known:.0%})" for level, count in summary.levels.items()}
     counts = {"known": summary.n_known, "missing": summary.n_missing}
-    return [{"characteristic": heading, "level": level, "value": value, **counts} for level, value in values.items()]
+    levels = ["median (range)"] if summary.range is not None else [*summary.levels] if summary.n_known else [""]
+    return [
+        {
+            "characteristic": heading,
+            "level": level,
+            "value": _level_text(summary, level),
+            **{arm: _level_text(part, level) for arm, part in summary.by_arm.items()},
+            **counts,
+        }
+        for level in levels
+    ]
+
+
+def _level_text(summary: CharacteristicSummary, level: str) -> str:
+    if not summary.n_known:
+        return "unknown"
+    if summary.range is not None:
+        median, low, high = (f"{value:.4g}" for value in (summary.range.median, summary.range.low, summary.range.high))
+        return f"{median} ({low} to {high})"
+    count = summary.levels.get(level, 0)
+    return f"{count} ({count / summary.n_known:.0%})"
 
 
 def _heading(name: str) -> str:

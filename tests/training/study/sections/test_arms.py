@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,7 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.tools import add_constant
 
 from features.cohort import Cohort, read_cohort
+from features.errors import FileError, InputError
 from features.outcomes import MONTH
 from features.trajectories import WINDOWS, levels_in_windows, trajectories
 from taxokine.simulation import simulate_arms
@@ -67,7 +70,7 @@ def test_response_is_that_of_all_patients_assigned(trial: Cohort, sheet: pd.Data
     assert row["FMT + ICI, patients"] == f"{expected[0]['sum']} of 23"
     assert row["control, patients"] == f"{expected[1]['sum']} of 22"
     assert row["difference"] == pytest.approx(expected[0]["sum"] / 23 - expected[1]["sum"] / 22)
-    assert row["95% low"] < row["difference"] < row["95% high"]
+    assert row["difference, 95% low"] < row["difference"] < row["difference, 95% high"]
     assert arms_section(trial).metrics["objective_response_difference"] == row["difference"]
 
 
@@ -161,3 +164,75 @@ def test_recipients_who_share_a_donor_are_one_cluster_and_controls_are_none(tria
     assert clusters[~treated].is_unique
     assert not set(clusters[treated]) & set(clusters[~treated])
     assert donor_clusters(with_roles(trial, first="ici", second="fmt_ici")).is_unique
+
+
+@pytest.fixture(scope="module")
+def stratified(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    """Return a trial assigned a week before day 0, by centre and prior therapy, of whom five were not treated so."""
+    folder = tmp_path_factory.mktemp("stratified") / "trial"
+    manifest = simulate_arms(folder, n_taxa=40, seed=3, n_centres=2)
+    sheet = pd.read_csv(folder / "patients.csv", dtype=str)
+    sheet = sheet.assign(day_randomised="-7", treated_as_planned=["no" if row < 5 else "yes" for row in range(45)])
+    sheet.to_csv(folder / "patients.csv", index=False)
+    extra = "strata: [centre, prior_therapy], assigned_on: day_randomised, per_protocol: " + (
+        "{column: treated_as_planned, yes: [yes], no: [no]}"
+    )
+    manifest.write_text(manifest.read_text().replace("randomised: true", f"randomised: true, {extra}"))
+    return read_cohort(manifest, folder)
+
+
+def test_time_counts_from_the_day_of_the_assignment(stratified: Cohort, trial: Cohort) -> None:
+    table = arms_section(stratified).tables["arm_survival_at"].frame
+    assert (table.loc[table["month"] == 12, "share"] >= 0.3).all()
+    comparison = arm_comparison(stratified, patient_codes(stratified))
+    assert comparison is not None
+    assert comparison.from_assignment
+    plain = pd.read_csv(stratified.paths["patients.csv"], index_col="patient")
+    treated = is_treated(stratified)
+    assert sorted(comparison.survival[0].treated.days) == sorted(plain.loc[treated.index[treated], "os_days"] + 7)
+    assert any("Time counts from the day of the assignment" in note for note in arms_section(stratified).notes)
+
+
+def test_strata_and_protocol_are_analyses_beside_that_of_all_as_assigned(stratified: Cohort) -> None:
+    section = arms_section(stratified)
+    table = section.tables["arm_analyses"].frame.set_index(["outcome", "analysis"])
+    sheet = pd.read_csv(stratified.paths["patients.csv"], index_col="patient")
+    group = (sheet["arm"] == "FMT + ICI").to_numpy(float)[:, None]
+    strata = (sheet["centre"].astype(str) + sheet["prior_therapy"]).to_numpy()
+    fit = PHReg(sheet["pfs_days"] + 7, group, status=sheet["progressed_or_died"], strata=strata, ties="efron").fit()
+    row = table.loc[("Progression-free survival", "stratified")]
+    assert row["estimate"] == pytest.approx(np.exp(fit.params[0]))
+    kept = table.loc[("Objective response", "per protocol")]
+    assert kept["FMT + ICI"] + kept["control"] == 40
+    assert table.loc[("Objective response", "donors as clusters"), "p"] > 0
+    assert any("stratified" in sentence and "per protocol" in sentence for sentence in section.summary)
+
+
+def test_an_end_before_the_assignment_is_refused(stratified: Cohort) -> None:
+    assignment = stratified.assignment.assign(day=5000.0)
+    with pytest.raises(InputError, match="before the day of the assignment, 5000"):
+        arms_section(replace(stratified, assignment=assignment))
+
+
+def test_the_day_of_the_assignment_is_not_missing(stratified: Cohort, tmp_path: Path) -> None:
+    folder = tmp_path / "trial"
+    shutil.copytree(stratified.paths["patients.csv"].parent, folder)
+    sheet = pd.read_csv(folder / "patients.csv", dtype=str)
+    sheet.loc[3, "day_randomised"] = ""
+    sheet.to_csv(folder / "patients.csv", index=False)
+    with pytest.raises(FileError, match="day of the assignment is missing") as caught:
+        read_cohort(folder / "manifest.yaml", folder)
+    assert "row 5" in str(caught.value) or "line 5" in str(caught.value)
+
+
+def test_table_one_and_courses_are_by_arm(trial: Cohort, sheet: pd.DataFrame) -> None:
+    section = patients_section(trial)
+    table = section.tables["table_one"].frame
+    rows = table.set_index(["characteristic", "level"])
+    female = sheet.groupby("arm")["sex"].apply(lambda sex: (sex == "female").sum())
+    for arm in ("FMT + ICI", "sham FMT + ICI"):
+        assert rows.loc[("sex", "female"), arm].startswith(f"{female[arm]} (")
+    ages = sheet.loc[sheet["arm"] == "FMT + ICI", "age"]
+    assert rows.loc[("age, years", "median (range)"), "FMT + ICI"].startswith(f"{ages.median():.4g} ({ages.min()}")
+    labels = [text.get_text() for text in section.figures["swimmer"].draw().axes[0].texts]
+    assert {"FMT + ICI", "sham FMT + ICI"} <= set(labels)
