@@ -202,8 +202,8 @@ def test_strata_and_protocol_are_analyses_beside_that_of_all_as_assigned(stratif
     fit = PHReg(sheet["pfs_days"] + 7, group, status=sheet["progressed_or_died"], strata=strata, ties="efron").fit()
     row = table.loc[("Progression-free survival", "stratified")]
     assert row["estimate"] == pytest.approx(np.exp(fit.params[0]))
-    kept = table.loc[("Objective response", "per protocol")]
-    assert kept["FMT + ICI"] + kept["control"] == 40
+    per_protocol = table.loc[("Objective response", "per protocol")]
+    assert per_protocol["FMT + ICI"] + per_protocol["control"] == 40
     assert table.loc[("Objective response", "donors as clusters"), "p"] > 0
     assert any("stratified" in sentence and "per protocol" in sentence for sentence in section.summary)
 
