@@ -10,7 +10,7 @@ from hypothesis import settings
 
 # A busy machine is no failure. HYPOTHESIS_PROFILE=thorough tries many more examples.
 settings.register_profile("quick", deadline=None)
-settings.register_profile("thorough", deadline=None, max_examples=25_000)
+settings.register_profile("thorough", deadline=None, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 

@@ -30,22 +30,24 @@ def parse_number(cell: str) -> float:
     return float(cell.replace("\N{MINUS SIGN}", "-")) if _NUMBER.fullmatch(cell) else float("nan")
 
 
-def find_decimal_mark(rows: Iterable[Sequence[str]]) -> DecimalMark:
-    """Return the decimal mark of a table's cells.
+def find_decimal_mark(rows: Iterable[Sequence[str]]) -> DecimalMark | None:
+    """Return the decimal mark that a table's cells show; None where no cell shows it.
 
     It is the comma where a comma stands in a number in which it cannot part thousands ('0,123', '12,5'), and no number
-    has a decimal point; in ``1,234`` alone either may be meant, and such a cell remains a text.
+    has a decimal point; in ``1,234`` or ``1.234`` alone either may be meant.
     """
     has_decimal_comma = False
     for cells in rows:
         for cell in cells:
             if "," in cell:
+                if "." in cell and _COMMAS_IN_THOUSANDS.fullmatch(cell):
+                    return "."
                 number = _COMMA_NUMBER.fullmatch(cell)
                 is_european = "." in cell and _POINTS_IN_THOUSANDS.fullmatch(cell) is not None
                 has_decimal_comma |= is_european or (number is not None and not _may_part_thousands(number))
             elif "." in cell and (number := _POINT_NUMBER.fullmatch(cell)) and not _may_part_thousands(number):
                 return "."
-    return "," if has_decimal_comma else "."
+    return "," if has_decimal_comma else None
 
 
 def _may_part_thousands(number: re.Match[str]) -> bool:

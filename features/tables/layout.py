@@ -18,7 +18,7 @@ from features.tables.decimals import (
     with_decimal_point,
 )
 from features.tables.delimited import Row, find_delimiter, read_rows, unequal_length
-from features.tables.encoding import find_encoding, open_text
+from features.tables.encoding import Encoding, find_encoding, open_text
 from features.tables.names import check_names
 from features.tables.workbook import is_workbook, read_workbook
 
@@ -30,19 +30,14 @@ MAX_COLUMNS = 250_000
 _MAX_LINES_ABOVE_HEADER = 10_000
 _MAX_DELIMITERS = 8 * MAX_COLUMNS
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 200, 2**20
-_COMMENTED_HEADERS = {
-    "otuid",
-    "sampleid",
-    "featureid",
-    "asvid",
-    "cladename",
-    "id",
-    "name",
-    "sample",
-    "taxon",
-    "patientid",
-}
-"""First cells of headers that are marked as comments, without case and punctuation."""
+_HEADER_NAMES = frozenset(
+    [
+        *("id", "name", "names", "sample", "samples", "sampleid", "patient", "patientid", "subject", "subjectid"),
+        *("participant", "participantid", "otu", "otuid", "asv", "asvid", "feature", "featureid", "taxon", "taxa"),
+        *("taxonomy", "cladename", "species", "genus", "analyte", "marker", "protein", "gene"),
+    ]
+)
+"""First cells of headers, without case and punctuation."""
 _PLAIN_HEADERS = {"clade_name", "ID", "SampleID"}
 """First cells of headers above which MetaPhlAn writes comments that look like a header."""
 _KEY_NAME = re.compile(
@@ -122,23 +117,22 @@ def open_table(path: Path, content: bytes | None = None) -> Iterator[OpenTable]:
         If the file holds no such table; also if a row that is read while it is open shows this.
     """
     if is_workbook(path, content):
-        sheet = read_workbook(path, content=content)
-        unread = f", not {', '.join(sheet.unread)}" if sheet.unread else ""
-        mark = find_decimal_mark(row.cells for row in sheet.rows)
-        layout = Layout("Excel workbook", "", mark, (f"sheet {sheet.name!r}{unread}",))
-        n_comments = next((i for i, row in enumerate(sheet.rows) if not _is_comment(row)), len(sheet.rows))
-        yield _table(path, layout, sheet.rows[:n_comments], iter(sheet.rows[n_comments:]))
+        yield _workbook_table(path, content)
         return
     encoding = find_encoding(path, content)
-    mark = "."
-    if "," in encoding.may_hold:
-        with open_text(path, encoding, content) as text:
-            lines = _Lines(path, text)
-            if lines.delimiter != "," or '"' in encoding.may_hold:
-                mark = find_decimal_mark(row.cells for row in lines.rows)
+    mark = _decimal_mark(path, encoding, content)
     with open_text(path, encoding, content) as text:
         lines = _Lines(path, text)
         yield _table(path, Layout(encoding.name, lines.delimiter, mark), lines.comments, lines.rows)
+
+
+def _workbook_table(path: Path, content: bytes | None) -> OpenTable:
+    sheet = read_workbook(path, content=content)
+    unread = f", not {', '.join(sheet.unread)}" if sheet.unread else ""
+    mark = find_decimal_mark(row.cells for row in sheet.rows) or "."
+    layout = Layout("Excel workbook", "", mark, (f"sheet {sheet.name!r}{unread}",))
+    n_comments = next((i for i, row in enumerate(sheet.rows) if not _is_comment(row)), len(sheet.rows))
+    return _table(path, layout, sheet.rows[:n_comments], iter(sheet.rows[n_comments:]))
 
 
 class _Lines:
@@ -177,6 +171,42 @@ class _Lines:
         self.delimiter = find_delimiter(sample or [comment for _, comment in comments[-1:]]) or ","
         self.comments = [Row(position, _comment_cells(path, comment, self.delimiter)) for position, comment in comments]
         self.rows = read_rows(path, chain(sample, text), self.delimiter, first_line=number)
+
+
+def _decimal_mark(path: Path, encoding: Encoding, content: bytes | None) -> DecimalMark:
+    """Return the decimal mark of a text file.
+
+    Raises
+    ------
+    FileError
+        If semicolons part the cells, as beside decimal commas, and no number shows what its points mean.
+    """
+    with open_text(path, encoding, content) as text:
+        lines = _Lines(path, text)
+        has_semicolons = lines.delimiter == ";"
+        has_commas = "," in encoding.may_hold and (lines.delimiter != "," or '"' in encoding.may_hold)
+        if not has_commas and not has_semicolons:
+            return "."
+        mark = find_decimal_mark(row.cells for row in lines.rows)
+    if mark is None and has_semicolons:
+        with open_text(path, encoding, content) as text:
+            _check_no_points_in_thousands(path, _Lines(path, text).rows)
+    return mark or "."
+
+
+def _check_no_points_in_thousands(path: Path, rows: Iterator[Row]) -> None:
+    """Raise an error at the first number whose point may part thousands; the first column holds names."""
+    for row in rows:
+        for cell in row.cells[1:]:
+            if has_thousands_mark(cell, ","):
+                decimal, whole = cell.strip(), cell.strip().replace(".", "")
+                raise FileError(
+                    f"the point of {decimal!r} may part thousands or decimals, since semicolons part the cells and no "
+                    f"number shows which. Write {whole!r} if it parts thousands; else write one number with another "
+                    f"number of decimals, as '{decimal}0', or part the cells by tabs",
+                    file=path,
+                    row=row.line,
+                )
 
 
 def _comment_cells(path: Path, line: str, delimiter: str) -> list[str]:
@@ -221,8 +251,9 @@ def _too_wide(path: Path, line: int, number: str) -> FileError:
 def _is_header(comments: Sequence[Row], rows: Sequence[Row]) -> bool:
     """Tell whether the last comment is the header, as in the text exports of BIOM and QIIME.
 
-    It is if it has as many cells as the row below, and either begins like such a header, or the row below holds numbers
-    while the comment holds none, or it is the only comment of that length: cBioPortal writes several above its header.
+    It is if it has as many cells as the row below, and either begins like such a header, or the row below does not and
+    holds numbers while the comment holds none, or it is the only comment of that length: cBioPortal writes several
+    above its header.
     """
     comment_cells = comments[-1].cells
     if not rows:
@@ -230,12 +261,18 @@ def _is_header(comments: Sequence[Row], rows: Sequence[Row]) -> bool:
     first_row = rows[0].cells
     if len(comment_cells) != len(first_row) or len(comment_cells) < 2 or first_row[0].strip() in _PLAIN_HEADERS:
         return False
-    if re.sub(r"[\W_]", "", comment_cells[0]).casefold() in _COMMENTED_HEADERS:
+    if _is_header_name(comment_cells[0]):
         return True
+    if _is_header_name(first_row[0]) or not comment_cells[0].strip("# "):
+        return False
     numbers_below, numbers_in_comment = (any(map(is_number, cells[1:])) for cells in (first_row, comment_cells))
     if numbers_below or numbers_in_comment:
         return numbers_below and not numbers_in_comment
     return sum(len(comment.cells) == len(first_row) for comment in comments) == 1
+
+
+def _is_header_name(cell: str) -> bool:
+    return re.sub(r"[\W_]", "", cell).casefold() in _HEADER_NAMES
 
 
 def _is_comment(row: Row) -> bool:

@@ -156,6 +156,62 @@ def test_points_between_thousands_are_refused_beside_decimal_commas(write: Write
         read_text_table(write(f"patient;cells\np1;0,5\np2;{cell}\n"))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        # As many words, or cells, as columns.
+        '# made by pipeline\n"patient" "IL-6" "note"\n"p1" "1.5" "a"\n',
+        "# run,of,a lab\npatient,IL-6,note\np1,1.5,a\n",
+        "# run,of,a lab\nPatient ID,6,note\np1,1.5,a\n",
+    ],
+)
+def test_a_comment_as_wide_as_the_table_is_no_header(write: Write, content: str) -> None:
+    table = read_text_table(write(content))
+    assert (table.header[2], table.rows) == ("note", (("p1", "1.5", "a"),))
+
+
+@pytest.mark.parametrize(
+    "content", ["#patient\tsex\tage\np1\tF\tNA\np2\tM\t61\n", "#Person\tsex\tage\npatient_1\tF\t7\np2\tM\t61\n"]
+)
+def test_a_comment_that_names_the_columns_is_the_header(write: Write, content: str) -> None:
+    assert len(read_text_table(write(content)).rows) == 2
+
+
+@pytest.mark.parametrize("cells", [["1.234", "12.345"], ["1.234", "5"], ["<1.234", ""], ["1.234.567", "1"]])
+@pytest.mark.parametrize("read", [read_text_table, read_number_table])
+def test_points_that_may_part_thousands_between_semicolons_are_asked(
+    write: Write, cells: list[str], read: Callable[[Path], object]
+) -> None:
+    path = write(f"patient;IL-6;IL-8\np1;{';'.join(cells)}\np2;3;4\n")
+    with pytest.raises(FileError, match=r"row 2: the point of '.*' may part thousands or decimals") as caught:
+        read(path)
+    assert repr(cells[0].replace(".", "")) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers"),
+    [
+        # One number in which a point cannot part thousands decides.
+        ("p1;1.234\np2;12.5\n", [1.234, 12.5]),
+        ("p1;1.234\np2;0.125\n", [1.234, 0.125]),
+        ("p1;1.234\np2;12.3450\n", [1.234, 12.345]),
+        ("p1;1234.567\np2;1.234\n", [1234.567, 1.234]),
+        ("p1;1,5\np2;1234\n", [1.5, 1234]),
+        # Names of samples decide nothing, and are not asked about.
+        ("101.001;5\n101.002;6\n", [5, 6]),
+    ],
+)
+def test_one_number_decides_what_points_mean(write: Write, rows: str, numbers: list[float]) -> None:
+    assert list(read_text_table(write(f"patient;value\n{rows}")).numbers("value", ())) == numbers
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", "|"])
+def test_points_are_decimals_where_no_semicolons_part_cells(write: Write, delimiter: str) -> None:
+    lines = ["patient~value", "p1~1.234", "p2~12.345"]
+    table = read_text_table(write("\n".join(lines).replace("~", delimiter)))
+    assert list(table.numbers("value", ())) == [1.234, 12.345]
+
+
 def test_commas_beside_decimal_points_stay_text(write: Write) -> None:
     table = read_text_table(write("patient\tage\tlesions\np1\t61.5\t1,2\np2\t58\t3\n"))
     assert list(table.column("lesions")) == ["1,2", "3"]
