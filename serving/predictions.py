@@ -11,6 +11,7 @@ from models.donors import compare_donors
 from models.engraftment import EngraftmentBundle
 from models.joint import benefit_bounds, joint_outcome
 from models.predict import ServedModel, predict
+from models.what_if import expected_stool, what_if
 from serving.schemas import (
     NOTICE,
     DonorComparisonRequest,
@@ -20,6 +21,8 @@ from serving.schemas import (
     PatientReference,
     PredictionRequest,
     PredictionResponse,
+    WhatIfRequest,
+    WhatIfResponse,
 )
 
 
@@ -58,6 +61,25 @@ def compare_request(
     """
     comparison = compare_donors(require_engraftment(engraftment), models, request.candidate(), request.donor_stools())
     return DonorComparisonResponse(PatientReference(request.patient.id), comparison, NOTICE)
+
+
+def compare_changes(
+    models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None, request: WhatIfRequest
+) -> WhatIfResponse:
+    """Compare the candidate of a request with one who has other measurements.
+
+    Raises
+    ------
+    ModelMissing
+        A donor's stool was sent, and no engraftment model is served.
+    InputError
+        A value cannot be read, or a measurement cannot be changed: see `models.what_if.what_if`.
+    """
+    candidate, stool_after = request.candidate(), None
+    if request.donor_stool is not None:
+        stool_after = expected_stool(require_engraftment(engraftment), candidate, request.donor_stool.profile())
+    comparison = what_if(models, candidate, request.changes, stool_after)
+    return WhatIfResponse(PatientReference(request.patient.id), comparison, NOTICE)
 
 
 def require_engraftment(engraftment: EngraftmentBundle | None) -> EngraftmentBundle:

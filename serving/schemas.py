@@ -21,6 +21,7 @@ from models.donors import DonorComparison, DonorStool
 from models.evidence import Documented, Evidence, ExternalValidation, TrainingPopulation
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit, closed_proportions
 from models.prediction import BenefitBounds, JointOutcome, Prediction
+from models.what_if import WhatIf
 
 NOTICE = "Association, not cause. Research use: not a medical device."
 
@@ -190,6 +191,15 @@ class DonorComparisonRequest(_CandidateRequest):
         ]
 
 
+class WhatIfRequest(_CandidateRequest):
+    """A candidate, and measurements to put to other values."""
+
+    changes: Annotated[list[Name], Field(min_length=1, max_length=100)]
+    """What is changed, as block:name: taxa:Coprococcus (all taxa of a genus), taxa:Coprococcus_comes, immune:IL-6."""
+    donor_stool: TaxaRequest | None = None
+    """Puts the taxa to what is expected after a transplant of this stool; without it, all go to the training median."""
+
+
 def _measured_value(item: ImmuneRequest, place: str) -> MeasuredValue:
     try:
         measurement = parse_value(item.value, unit=item.unit)
@@ -234,6 +244,18 @@ class DonorComparisonResponse(Documented):
     """The patient of the request."""
     comparison: DonorComparison
     """The donors, and what the models make of the stool expected after a transplant from each."""
+    notice: str
+    """Limits of use."""
+
+
+@dataclass(frozen=True)
+class WhatIfResponse(Documented):
+    """A candidate compared with one who has other measurements."""
+
+    patient: PatientReference
+    """The patient of the request."""
+    comparison: WhatIf
+    """What was changed, and what the models predict with it."""
     notice: str
     """Limits of use."""
 

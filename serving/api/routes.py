@@ -13,7 +13,7 @@ from models.predict import ServedModel
 from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
 from serving.pages.views.card import card_response
-from serving.predictions import compare_request, describe_models, predict_candidate
+from serving.predictions import compare_changes, compare_request, describe_models, predict_candidate
 from serving.schemas import (
     DonorComparisonRequest,
     DonorComparisonResponse,
@@ -22,6 +22,8 @@ from serving.schemas import (
     PredictionRequest,
     PredictionResponse,
     State,
+    WhatIfRequest,
+    WhatIfResponse,
 )
 
 _Responses = dict[int | str, dict[str, object]]
@@ -40,7 +42,7 @@ def create_api(models: Mapping[str, Sequence[ServedModel]], engraftment: Engraft
     api = APIRouter()
     api.include_router(_health_checks(models))
     api.include_router(_keyed_routes(models))
-    api.include_router(_donor_routes(models, engraftment))
+    api.include_router(_hypothetical_routes(models, engraftment))
     return api
 
 
@@ -94,7 +96,9 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     return router
 
 
-def _donor_routes(models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None) -> APIRouter:
+def _hypothetical_routes(
+    models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None
+) -> APIRouter:
     router = APIRouter(prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=_errors(401))
 
     @router.post(
@@ -105,6 +109,15 @@ def _donor_routes(models: Mapping[str, Sequence[ServedModel]], engraftment: Engr
     async def create_comparison(comparison: DonorComparisonRequest) -> DonorComparisonResponse:
         # Thousands of random profiles take a tenth of a second or more, in which the server answers others.
         return await run_in_threadpool(compare_request, models, engraftment, comparison)
+
+    @router.post(
+        "/what-if",
+        summary="Compare a candidate with one whose chosen measurements are typical, or as expected after a transplant",
+        responses=_errors(400, 413, 415, 422, 503),
+    )
+    async def create_what_if(changes: WhatIfRequest) -> WhatIfResponse:
+        _require_models(models)
+        return compare_changes(models, engraftment, changes)
 
     return router
 

@@ -44,7 +44,15 @@ def signed(value: float, digits: int = 2) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
+def points(share: float) -> str:
+    """Return a difference of probabilities in whole percentage points; a minus sign in place of a hyphen.
+
+    A cohort of a few hundred patients tells a rate to within several points: tenths of a point would only seem exact.
+    """
+    return "0" if abs(share) < 0.005 else f"{100 * share:+.0f}".replace("-", "−")
+
+
 FILTERS: dict[str, Callable[..., str]] = {
-    function.__name__: function for function in (readable, sentence, percent, chance, decimals, signed)
+    function.__name__: function for function in (readable, sentence, percent, chance, decimals, signed, points)
 }
 """The filters by the name that templates use."""

@@ -47,7 +47,7 @@ async def read_form(request: Request, visitor: Visitor | None = None) -> FormDat
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise NotAuthorised("this form was sent from another site; open the page here and send it again")
-    form = await request.form(max_files=4, max_fields=20, max_part_size=4 * 2**20)
+    form = await request.form(max_files=4, max_fields=60, max_part_size=4 * 2**20)
     if visitor is not None:
         token = text_field(form, "csrf").encode("ascii", "replace").decode()
         if not compare_digest(visitor.csrf, token):

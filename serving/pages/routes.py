@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +14,8 @@ from models.predict import ServedModel
 from serving.clinic import Clinic, Patient
 from serving.errors import NotServed
 from serving.pages.catalogue import Catalogue
-from serving.pages.forms import number_field, previewed_request, read_form, text_field, upload_form, uploaded_files
+from serving.pages.choices import Choices, choices_of_form, choices_of_query
+from serving.pages.forms import previewed_request, read_form, text_field, upload_form, uploaded_files
 from serving.pages.kept_files import keep_files
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
@@ -22,8 +24,11 @@ from serving.pages.views.card import card_response
 from serving.pages.views.donors import donors_view
 from serving.pages.views.models import ModelList
 from serving.pages.views.patient import example_view, patient_view, upload_view
+from serving.pages.views.what_if import Donors
 from serving.predictions import require_engraftment
 from serving.upload import Form, UploadChoices, understand
+
+_Choices = Annotated[Choices, Depends(choices_of_query)]
 
 
 def create_pages(
@@ -48,14 +53,14 @@ def create_pages(
     catalogue = Catalogue(models)
     pages = APIRouter(include_in_schema=False)
     pages.include_router(session_routes())
-    pages.include_router(_patient_routes(catalogue, clinic))
+    pages.include_router(_patient_routes(catalogue, clinic, engraftment))
     pages.include_router(_donor_routes(catalogue, clinic, engraftment))
     pages.include_router(_upload_routes(catalogue))
     pages.include_router(_model_routes(catalogue, clinic, mlflow_ui))
     return pages
 
 
-def _patient_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
+def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
     candidate_list = CandidateList(catalogue, clinic)
 
@@ -64,13 +69,14 @@ def _patient_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
         return render(request, "candidates", view=candidate_list.view(sort, find))
 
     @router.get("/patients/{patient_id:path}")
-    def patient(request: Request, patient_id: str, visit: int | None = None, worth: float = 1.0) -> Response:
+    def patient(request: Request, patient_id: str, choices: _Choices, visit: int | None = None) -> Response:
         cohort, current = _find_patient(clinic, patient_id)
-        return render(request, "patient", view=patient_view(catalogue, cohort, current, visit, worth))
+        donors = Donors(cohort.donors, engraftment)
+        return render(request, "patient", view=patient_view(catalogue, cohort, current, visit, choices, donors))
 
     @router.get("/example")
-    def example(request: Request, worth: float = 1.0) -> Response:
-        return render(request, "patient", view=example_view(catalogue, worth))
+    def example(request: Request, choices: _Choices) -> Response:
+        return render(request, "patient", view=example_view(catalogue, choices))
 
     return router
 
@@ -110,9 +116,9 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
     async def predict_upload(request: Request) -> Response:
         posted = await read_form(request, request.state.visitor)
         previewed = previewed_request(posted)
-        worth = number_field(posted, "worth") or 1.0
+        choices = choices_of_form(posted)
         name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
-        view = await run_in_threadpool(upload_view, catalogue, name, candidate, worth, request_json)
+        view = await run_in_threadpool(upload_view, catalogue, name, candidate, choices, request_json)
         return render(request, "patient", view=view)
 
     return router

@@ -1,4 +1,35 @@
-// Everything works without this: it spares a press of the button, and keeps what was unfolded when a form reloads.
+// Everything works without this: it spares a press of the button, and keeps the reader's place when a form reloads.
+const PLACE = "place";
+const folds = () => [...document.querySelectorAll("main details")];
+// A comparison brings a fold of its own, so that a fold is known by its section and its place there.
+const nameOf = (fold) => {
+  const section = fold.closest("section");
+  const inside = section ? [...section.querySelectorAll("details")] : folds();
+  return `${section?.getAttribute("aria-labelledby") ?? ""} ${inside.indexOf(fold)}`;
+};
+const controls = () => [...document.querySelectorAll("main form[data-stay] :is(input, select, button):not([type=hidden])")];
+
+for (const form of document.querySelectorAll("form[data-stay]")) {
+  form.addEventListener("submit", () => {
+    const place = {
+      path: location.pathname,
+      top: scrollY,
+      folds: Object.fromEntries(folds().map((fold) => [nameOf(fold), fold.open])),
+      focus: controls().indexOf(document.activeElement),
+    };
+    sessionStorage.setItem(PLACE, JSON.stringify(place));
+  });
+}
+
+const place = JSON.parse(sessionStorage.getItem(PLACE) ?? "null");
+sessionStorage.removeItem(PLACE);
+if (place?.path === location.pathname) {
+  history.scrollRestoration = "manual";
+  for (const fold of folds()) fold.open = place.folds[nameOf(fold)] ?? fold.open;
+  controls()[place.focus]?.focus({ preventScroll: true });
+  scrollTo(0, place.top);
+}
+
 for (const form of document.querySelectorAll("form[data-at-once]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }

@@ -23,7 +23,7 @@ from training.progress import Progress
 from .conftest import PROFILER, running, table
 from .test_openapi import response_schema, undocumented
 
-COMPARISONS = "/v1/donor-comparisons"
+COMPARISONS, WHAT_IF = "/v1/donor-comparisons", "/v1/what-if"
 PASSWORD = "a long enough password"
 
 
@@ -77,6 +77,29 @@ def test_every_field_of_a_comparison_is_documented_and_equals_that_of_the_models
     assert [change["difference"] for change in comparison["donors"][0]["changes"]] == [
         change.difference for change in changes
     ]
+
+
+def test_the_stool_after_a_transplant_can_be_put_into_a_prediction(http, request_body, client):
+    body = {name: request_body[name] for name in ("patient", "taxa", "immune")}
+    body |= {"changes": ["taxa:Genus0"], "donor_stool": request_body["donors"][0]["taxa"]}
+    response = http.post(WHAT_IF, json=body)
+    assert response.status_code == 200, response.text
+    document = http.get("/openapi.json").json()
+    assert undocumented(response.json(), response_schema(document, "post", WHAT_IF), document) == []
+    comparison = response.json()["comparison"]
+    assert "association, not effect" in comparison["meaning"]
+    assert {item["patients"] for item in comparison["changes"]} == {9}
+    before = http.post("/v1/predictions", json={name: body[name] for name in ("patient", "taxa", "immune")}).json()
+    assert [shift["probability_before"] for shift in comparison["shifts"]] == [
+        answer["probability"] for answer in before["answers"]
+    ]
+    # These models keep no validation, and so no median.
+    del body["donor_stool"]
+    assert "no model reports a training median" in http.post(WHAT_IF, json=body).text
+    body["donor_stool"] = {**request_body["donors"][0]["taxa"], "profiler": "kraken2"}
+    assert "the donor: kraken2" in http.post(WHAT_IF, json=body).text
+    body["donor_stool"] = request_body["donors"][0]["taxa"]
+    assert "taxokine engraftment train" in client.post(WHAT_IF, json=body).text
 
 
 def test_what_cannot_be_compared_is_an_error_that_says_what_to_do(http, request_body, client):

@@ -115,6 +115,11 @@ def follow(page: Any, control: Any) -> None:
         control.click()
 
 
+def unfold_research(page: Any, promoted: bool) -> None:
+    if not promoted:
+        page.locator("details.research > summary").click()
+
+
 def no_barrier(page: Any) -> None:
     """Assert that axe finds nothing of any impact, in light and dark, with everything unfolded."""
     from axe_playwright_python.sync_playwright import Axe
@@ -185,6 +190,48 @@ def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
         assert f"{100 * low:.0f}%–{100 * high:.0f}%" in page.content()
 
 
+def test_what_if_shows_the_numbers_of_the_api(page, address, clinic):
+    url, promoted = address
+    page.goto(f"{url}/patients/SIM-007")
+    unfold_research(page, promoted)
+    page.get_by_label("IL-6 immune").check()
+    fold = page.locator(".reasons details").first
+    fold.locator("summary").click()
+    button = page.get_by_role("button", name="Compare")
+    button.scroll_into_view_if_needed()
+    top = page.evaluate("scrollY")
+    follow(page, button)
+    # The reader keeps the place, the focus and what was unfolded.
+    assert page.evaluate("scrollY") == top > 0
+    assert button.evaluate("button => button === document.activeElement")
+    assert page.locator(".reasons details").first.evaluate("details => details.open")
+    assert page.get_by_label("IL-6 immune").is_checked()
+    assert page.get_by_text("Association, not effect.").is_visible()
+    no_barrier(page)
+    differences = [float(row.get_attribute("data-shift")) for row in page.locator("[data-shift]").all()]
+    cohort = read_cohort(str(clinic / "trial" / "manifest.yaml"), clinic)
+    index = landmark_table(cohort).rows["patient"].tolist().index("SIM-007")
+    request = {**prediction_request(cohort, index), "changes": ["immune:IL-6"]}
+    response = httpx.post(f"{url}/v1/what-if", json=request, headers={"Authorization": "Bearer the-key"})
+    shifts = response.raise_for_status().json()["comparison"]["shifts"]
+    assert differences == [shift["difference"] for shift in shifts]
+    assert any(differences)
+    assert [f"{shift['difference'] * 100:+.0f}".replace("-", "−") + " points" for shift in shifts] == [
+        row.locator(".n").inner_text() for row in page.locator("[data-shift]").all()
+    ]
+
+
+def test_what_if_needs_no_script(chromium, address):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    sign_in(page, address[0], NAME)
+    page.goto(f"{address[0]}/patients/SIM-007?change=immune:IL-6")
+    assert page.locator("[data-shift]").count() == 2
+    page.goto(f"{address[0]}/patients/SIM-007?change=taxa:Unheard_of")
+    assert "no model reports a training median of 'taxa:Unheard_of'" in page.locator("main").text_content()
+    context.close()
+
+
 def test_a_training_patient_gets_no_forecast(chromium, clinic, users):
     with running_server(clinic, "--clinic", str(clinic / "training" / "manifest.yaml"), "--alias", "champion") as url:
         page = chromium.new_page()
@@ -225,8 +272,15 @@ def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):
     assert (weigh.count() == 1) is promoted
     if promoted:
         unweighted = page.get_by_role("row", name="expected for this patient").inner_text()
-        page.locator("input[name=worth]").fill("4")
+        page.locator(".reasons details").first.locator("summary").click()
+        slider = page.locator("input[type=range]")
+        slider.scroll_into_view_if_needed()
+        top = page.evaluate("scrollY")
+        slider.fill("4")
         page.wait_for_url(re.compile("worth=4"))
+        page.locator("input[type=range]:focus").wait_for()
+        assert page.evaluate("scrollY") == top > 0
+        assert page.locator(".reasons details").first.evaluate("details => details.open")
         assert page.get_by_role("row", name="expected for this patient").inner_text() != unweighted
         no_barrier(page)
 

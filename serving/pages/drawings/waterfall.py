@@ -16,8 +16,8 @@ from serving.pages.drawings.strip import Strip, training_strip
 
 MAX_STEPS = 8
 """Groups of features with a step each; one last step sums the others. Also the most features largest of a step."""
-MIN_STEP = 0.005
-"""Log-odds below which a group has no step of its own."""
+MIN_STEP = 0.02
+"""Log-odds below which a group has no step of its own: at most half a percentage point of probability."""
 
 TICK = 0.1
 """Probability between two possible labels of the axis."""

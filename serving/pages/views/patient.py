@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from models.evidence import JointTable, OutcomeRates, PooledOddsRatio
 from models.joint import joint_outcome
 from models.patient_input import Candidate
+from models.predict import ServedModel
 from models.prediction import Prediction
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
+from serving.pages.choices import Choices
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
 from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis, waterfall
@@ -20,6 +22,7 @@ from serving.pages.views.comparison import Comparison, compare
 from serving.pages.views.course import CourseView, course_view
 from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, forecasts, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
+from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,8 @@ class PredictionsView:
     plane_cohorts : tuple of PlaneCohort
     weighing : Weighing or None
         None unless both models are promoted and were trained on enough patients.
+    what_if : WhatIfView or None
+        None where no reason can be changed.
     axis : PercentAxis
         PercentAxis of both waterfalls.
     simulated : bool
@@ -92,6 +97,7 @@ class PredictionsView:
     plane_patient: PlanePatient | None
     plane_cohorts: tuple[PlaneCohort, ...]
     weighing: Weighing | None
+    what_if: WhatIfView | None
     axis: PercentAxis
     simulated: bool
 
@@ -110,8 +116,10 @@ class PatientView:
         Labels of the patient's visits.
     visit, baseline : int
         Index of the visit that is shown, and of that which is shown by default.
+    choices : Choices
     course : CourseView or None
     clinic : Clinic or None
+    donors : Donors
     request_json : str
         Request of an upload.
     """
@@ -120,16 +128,18 @@ class PatientView:
     title: str
     facts: PatientFacts
     predictions: PredictionsView
+    choices: Choices
     visits: tuple[str, ...] = ()
     visit: int = 0
     baseline: int = 0
     course: CourseView | None = None
     clinic: Clinic | None = None
+    donors: Donors = field(default_factory=Donors)
     request_json: str = ""
 
 
 def patient_view(
-    catalogue: Catalogue, clinic: Clinic, patient: Patient, visit: int | None, worth: float
+    catalogue: Catalogue, clinic: Clinic, patient: Patient, visit: int | None, choices: Choices, donors: Donors
 ) -> PatientView:
     """Return the page of a patient of the clinic.
 
@@ -140,8 +150,9 @@ def patient_view(
     patient : Patient
     visit : int, optional
         Index of the visit; by default, and for an index that does not exist, the patient's baseline.
-    worth : float
-        Number of toxicities that one response is worth.
+    choices : Choices
+    donors : Donors
+        Of the clinic.
     """
     index = patient.baseline if visit is None or not 0 <= visit < len(patient.visits) else visit
     current = patient.visits[index]
@@ -149,35 +160,47 @@ def patient_view(
         "patient",
         patient.id,
         patient_facts(current.candidate, current.label),
-        predictions_view(catalogue, current.candidate, worth, is_recipient=patient.course.received_transplant),
+        predictions_view(
+            catalogue, current.candidate, choices, donors, is_recipient=patient.course.received_transplant
+        ),
+        choices,
         visits=tuple(item.label for item in patient.visits),
         visit=index,
         baseline=patient.baseline,
         course=course_view(catalogue, clinic, patient),
         clinic=clinic,
+        donors=donors,
     )
 
 
-def example_view(catalogue: Catalogue, worth: float) -> PatientView:
+def example_view(catalogue: Catalogue, choices: Choices) -> PatientView:
     """Return the page of an invented patient, who has the median of the training patients."""
     candidate = catalogue.example_candidate()
-    predictions = predictions_view(catalogue, candidate, worth)
-    return PatientView("example", "An invented patient", patient_facts(candidate), predictions)
+    predictions = predictions_view(catalogue, candidate, choices)
+    return PatientView("example", "An invented patient", patient_facts(candidate), predictions, choices)
 
 
-def upload_view(catalogue: Catalogue, name: str, candidate: Candidate, worth: float, request_json: str) -> PatientView:
+def upload_view(
+    catalogue: Catalogue, name: str, candidate: Candidate, choices: Choices, request_json: str
+) -> PatientView:
     """Return the page of an uploaded patient."""
-    predictions = predictions_view(catalogue, candidate, worth)
-    return PatientView("upload", name, patient_facts(candidate), predictions, request_json=request_json)
+    predictions = predictions_view(catalogue, candidate, choices)
+    return PatientView("upload", name, patient_facts(candidate), predictions, choices, request_json=request_json)
 
 
 def predictions_view(
-    catalogue: Catalogue, candidate: Candidate, worth: float, *, is_recipient: bool = False
+    catalogue: Catalogue,
+    candidate: Candidate,
+    choices: Choices,
+    donors: Donors | None = None,
+    *,
+    is_recipient: bool = False,
 ) -> PredictionsView:
     """Predict response and toxicity for a candidate, and collect what the page shows of both."""
     predictions = catalogue.predict(candidate)
     sides = tuple(_side_view(catalogue, prediction, is_recipient) for prediction in predictions)
     joint = joint_outcome(forecasts(predictions))
+    waterfalls = [side.waterfall for side in sides if side.waterfall]
     counts = catalogue.joint_counts()
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
     probabilities = [
@@ -188,7 +211,7 @@ def predictions_view(
         response, toxicity = probabilities
         plane_patient = PlanePatient(response, toxicity, sides[0].verdict.similar, sides[1].verdict.similar)
         if promoted and all(_has_enough_patients(prediction) for prediction in predictions):
-            weighing = weigh(response, toxicity, counts, worth)
+            weighing = weigh(response, toxicity, counts, choices.worth)
     return PredictionsView(
         sides=sides,
         promoted=promoted,
@@ -202,13 +225,20 @@ def predictions_view(
         plane_patient=plane_patient,
         plane_cohorts=plane_cohorts(counts),
         weighing=weighing,
-        axis=shared_axis([side.waterfall for side in sides if side.waterfall]),
+        what_if=what_if_view(
+            {prediction.outcome: _model_of(catalogue, prediction) for prediction in predictions},
+            candidate,
+            waterfalls,
+            choices,
+            donors or Donors(),
+        ),
+        axis=shared_axis(waterfalls),
         simulated=any(prediction.simulated for prediction in predictions),
     )
 
 
 def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool) -> SideView:
-    validation = catalogue.find(prediction.model.name, prediction.model.version).model.validation
+    validation = _model_of(catalogue, prediction).model.validation
     probability, explanation = prediction.probability, prediction.explanation
     group = None if probability is None else similar_predictions(validation, probability)
     distributions = validation.distributions if validation else None
@@ -239,6 +269,10 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         reservations=tuple(reason for reason in prediction.trust.reasons if reason != evidence.sentence),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
     )
+
+
+def _model_of(catalogue: Catalogue, prediction: Prediction) -> ServedModel:
+    return catalogue.find(prediction.model.name, prediction.model.version)
 
 
 def _has_enough_patients(prediction: Prediction) -> bool:
