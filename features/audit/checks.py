@@ -19,6 +19,7 @@ from features.audit.identities import (
     similar_profiles,
 )
 from features.audit.immune import limits_as_values, plates_apart, quality_warnings
+from features.audit.inverted_outcomes import inverted_outcomes
 from features.audit.kinds import SEVERITIES
 from features.audit.manifests import unfinished_manifest
 from features.audit.measurement import (
@@ -31,7 +32,6 @@ from features.audit.measurement import (
 from features.audit.outcomes import (
     contradictions,
     different_labels,
-    inverted_outcomes,
     published_label,
     response_against_progression,
     unknown_as_no,

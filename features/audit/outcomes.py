@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations, permutations
-from typing import Any
+from itertools import permutations
 
 import pandas as pd
 from scipy.stats import fisher_exact
 
 from features.audit.findings import ChanceTest, Finding, joint_name, new_finding, readable, value_by_cohort
+from features.audit.outcome_columns import contingency_table, response_columns
 from features.audit.patients import MIN_PER_LABEL, AuditedPatients
 from features.cohort import Cohort
-from features.draft import outcome_flag
 from features.outcomes import RESPONSES, is_toxicity
 
 IMPLICATIONS = (
@@ -70,7 +69,7 @@ def response_against_progression(cohort: Cohort) -> Iterator[Finding]:
         early = months <= 3
         early_outcomes = ["objective_response", "durable_benefit", "published_response"] if early else []
         for name in early_outcomes if months < 6 else ["durable_benefit", "disease_control"]:
-            response = _response_columns(cohort).get(name)
+            response = response_columns(cohort).get(name)
             if response is None:
                 continue
             patients = response.eq(early).fillna(False) & progression_free.notna()
@@ -84,46 +83,13 @@ def response_against_progression(cohort: Cohort) -> Iterator[Finding]:
                 yield new_finding("response-against-progression", cohort.name, description, rows)
 
 
-def _response_columns(cohort: Cohort) -> dict[str, pd.Series[bool]]:
-    """Return the distinct columns of response, and freedom from progression by month."""
-    columns: dict[str, pd.Series[bool]] = {}
-    for name in RESPONSES:  # a publication's own label comes last
-        flag = cohort.labels.flags.get(name)
-        if flag is not None and not any(flag.equals(column) for column in columns.values()):
-            columns[name] = flag
-    progression_free = cohort.labels.progression_free.items()
-    return columns | {f"PFS at month {months}": column for months, column in progression_free}
-
-
-def _unused_columns(cohort: Cohort) -> dict[str, pd.Series[bool]]:
-    """Return the columns of response or progression that no outcome takes, excluded or not, read as a draft would."""
-    columns: dict[str, pd.Series[bool]] = {}
-    for name, cells in cohort.patient_cells.items():
-        meanings = outcome_flag(str(name), cells)
-        if meanings and name not in cohort.manifest.outcomes.outcome_columns:
-            columns[f"column {name}"] = cells.map(meanings).astype("boolean")
-    return columns
-
-
-def inverted_outcomes(patients: AuditedPatients) -> Iterator[ChanceTest]:
-    """Test whether two columns of response are negatively associated."""
-    columns = _response_columns(patients.cohort) | _unused_columns(patients.cohort)
-    for (name_a, column_a), (name_b, column_b) in combinations(columns.items(), 2):
-        complete = column_a.notna() & column_b.notna()
-        a, b = column_a[complete].astype(bool), column_b[complete].astype(bool)
-        differ = a != b
-        description = f"{readable(name_a)} and {readable(name_b)} disagree in {differ.sum()} of {len(a)} patients"
-        p = fisher_exact(_contingency_table(a, b), alternative="less").pvalue
-        yield ChanceTest(p, new_finding("outcome-inverted", patients.cohort.name, description, a.index[differ]))
-
-
 def unknown_as_no(patients: AuditedPatients) -> Iterator[ChanceTest]:
     """Test whether a column is "no" more often in patients whose response is unknown by another column."""
-    for (name_a, column_a), (name_b, column_b) in permutations(_response_columns(patients.cohort).items(), 2):
+    for (name_a, column_a), (name_b, column_b) in permutations(response_columns(patients.cohort).items(), 2):
         known_b = column_b.dropna()
         unknown_a, no_b = column_a.isna()[known_b.index], known_b.eq(False)
         if name_a in RESPONSES and unknown_a.sum() >= MIN_PER_LABEL:
-            table = _contingency_table(unknown_a, no_b)
+            table = contingency_table(unknown_a, no_b)
             description = (
                 f'{name_b} is "no" in {table[0][0]} of {unknown_a.sum()} patients whose {readable(name_a)} is unknown, '
                 f"and in {table[1][0]} of {(~unknown_a).sum()} others"
@@ -131,10 +97,6 @@ def unknown_as_no(patients: AuditedPatients) -> Iterator[ChanceTest]:
             p = fisher_exact(table, alternative="greater").pvalue
             rows = known_b.index[unknown_a & no_b]
             yield ChanceTest(p, new_finding("unknown-as-no", patients.cohort.name, description, rows))
-
-
-def _contingency_table(x: Any, y: Any) -> list[list[int]]:
-    return [[int((x & y).sum()), int((x & ~y).sum())], [int((~x & y).sum()), int((~x & ~y).sum())]]
 
 
 def published_label(cohort: Cohort) -> Iterator[Finding]:

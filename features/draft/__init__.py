@@ -5,8 +5,9 @@ from features.draft.file_kinds import FileKind, find_file_kind, needs_taxonomy, 
 from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout
 from features.draft.immune_columns import LIMIT_COLUMNS, RANGE_COLUMN, draft_row_filter
 from features.draft.manifest import draft_manifest
-from features.draft.outcomes import outcome_flag
+from features.draft.outcomes import outcome_flag, toxicity_flag
 from features.draft.patients import CLINICAL_COLUMN
+from features.draft.progression import find_event_flag, find_survival, is_time_to_event
 
 __all__ = [
     "ANALYTE_COLUMN",
@@ -21,10 +22,14 @@ __all__ = [
     "VISIT_COLUMN",
     "draft_manifest",
     "draft_row_filter",
+    "find_event_flag",
     "find_file_kind",
     "find_immune_layout",
+    "find_survival",
+    "is_time_to_event",
     "names_matching",
     "needs_taxonomy",
     "outcome_flag",
     "table_at_finest_rank",
+    "toxicity_flag",
 ]

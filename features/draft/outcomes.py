@@ -13,6 +13,7 @@ from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import columns_matching, find_patient_column, snake_case
 from features.draft.covariates import COVARIATE_COLUMN
 from features.draft.progression import (
+    DATE_COLUMN,
     PROGRESSION_COLUMN,
     ProgressionFlag,
     SurvivalColumns,
@@ -42,12 +43,13 @@ _RECIST_WORDS = {
 18:e143-e152)."""
 _FOOTNOTE = r"[*\u2020\u2021\u00a7#?]\s*$"
 """Marks after a word whose meaning stands elsewhere, as in 'PR*'."""
+_TOXICITY_COLUMN, _NO_TOXICITY = r"toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse", r"treat|steroid"
 _FLAGS = (
     ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
     ("published_response", f"{_RESPONSE_COLUMN}|benefit", "does it count stable disease?"),
     (
         "toxicity",
-        r"^(?!.*(treat|steroid|date)).*(toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse)",
+        f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})",
         "confirm the grade: any, 2 or 3 (and above)",
     ),
 )
@@ -148,6 +150,24 @@ def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] |
             groups = {"yes": best, "no": responses["SD"] + responses["PD"], "unknown": responses["unknown"]}
     else:
         groups = None
+    return _meanings(groups)
+
+
+def toxicity_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] | None:
+    """Return which cells of a column of toxicity mean that it happened; None of another column.
+
+    A column that dates or grades toxicity, and is empty for other patients, means so where it is not empty.
+    """
+    name = snake_case(column)
+    if re.search(_NO_TOXICITY, name) or not re.search(_TOXICITY_COLUMN, name):
+        return None
+    if re.search(DATE_COLUMN, name):
+        values = {value: not is_missing(value) for value in cells.unique()}
+        return {**values} if len(set(values.values())) == 2 else None
+    return _meanings(_best_yes_no(cells))
+
+
+def _meanings(groups: Mapping[str, list[str]] | None) -> dict[str, bool | None] | None:
     if groups is None or not (groups["yes"] and groups["no"]):
         return None
     return {

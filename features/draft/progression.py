@@ -19,6 +19,8 @@ PROGRESSION_COLUMN = r"pfs|progress|(^|_)(dfs|rfs|efs|ttp)\d*(_|$)|relapse"
 """The columns of progression, whatever they say of it."""
 _FREE_OF_PROGRESSION = r"(^|_)pfs|pfs(_|$)|progression_?free"
 _PROGRESSED = r"(^|_)progress(ed|ion)(_|$)"
+DATE_COLUMN = r"(^|_)(dates?|days?|onset)(_|$)"
+"""The columns that date an event."""
 _NO_FLAG = r"status|event|censor|time|date|day|reason|cause"
 _NUMBER_OF_MONTHS = r"(?<!\d)0*(\d+)_?(m|mo|mos|mth|mths|months?|y|yrs?|years?)?(?=_|$)"
 _YES_NO = {
@@ -27,6 +29,15 @@ _YES_NO = {
 }
 _EVENT = ("deceased", "dead", "died", "death", "progressed", "progression", "recurredprogressed", "event")
 _NO_EVENT = ("living", "alive", "censored", "diseasefree", "notprogressed", "progressionfree", "noevent")
+_UNFAVOURABLE_EVENT = r"(^|_)(progress(ed|ion)?|death|dead|died|deceased)(_|$)|vital_status"
+_EVENT_OF_TIME = (
+    r"(^|_)(os|pfs|dfs|rfs|efs|ttp)_?(status|event)(_|$)|(status|event)_(os|pfs|dfs|rfs|efs|ttp)(_|$)"
+    r"|survival_(status|event)"
+)
+_TIME_TO_EVENT = (
+    r"(^|_)(os|pfs|dfs|rfs|efs|ttp)(_|$)|survival"
+    r"|(time|days|weeks|months|years)_to_(death|progression|treatment_failure)"
+)
 _EVENT_WORDS = {**dict.fromkeys(_EVENT, True), **dict.fromkeys(_NO_EVENT, False)}
 
 
@@ -128,6 +139,29 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             pairs[key] = SurvivalColumns(time, event, _unit_in_name(time), happened, censored, sorted(unknown))
             break
     return pairs
+
+
+def find_event_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] | None:
+    """Return whether cells mean that a patient progressed or died; None of another column.
+
+    A column that dates such an event, and is empty for other patients, means so where it is not empty.
+    """
+    name = snake_case(column)
+    is_event = re.search(_UNFAVOURABLE_EVENT, name) and not re.search(_FREE_OF_PROGRESSION, name)
+    if re.search(r"censor|reason|cause", name) or not (is_event or re.search(_EVENT_OF_TIME, name)):
+        return None
+    values = {value: is_missing(value) for value in cells.unique()}
+    if is_event and re.search(DATE_COLUMN, name) and set(values.values()) == {True, False}:
+        return {value: not missing for value, missing in values.items()}
+    meanings = {value: None if missing else _event_meaning(value) for value, missing in values.items()}
+    return meanings if {meanings[value] for value, missing in values.items() if not missing} == {True, False} else None
+
+
+def is_time_to_event(column: str, cells: pd.Series[str]) -> bool:
+    """Tell whether a column holds times to death or progression, or until then to the last day without it."""
+    name = snake_case(column)
+    is_survival = re.search(_TIME_TO_EVENT, name) and not re.search(r"status|event|censor", name)
+    return bool(is_survival) and _is_time(cells)
 
 
 def _event_meaning(cell: str) -> bool | None:

@@ -117,6 +117,123 @@ def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
     )
 
 
+def early(patients: pd.DataFrame) -> np.ndarray:
+    """Return times that are shorter in responders."""
+    return np.where(responders(patients), 2.0, 14.0) + np.arange(len(patients)) / 10
+
+
+def present(values: Any, condition: Any) -> np.ndarray:
+    return np.where(condition, np.asarray(values).astype(str), "")
+
+
+INVERTED_RESPONSES: dict[str, Callable[[pd.DataFrame], dict[str, Any]]] = {
+    "a flag of progression-free survival": lambda patients: {"PFS12": yes_no(~responders(patients))},
+    "the same as 0 and 1": lambda patients: {"pfs_6_months": (~responders(patients)).astype(int)},
+    "progression": lambda patients: {"progressed": yes_no(responders(patients))},
+    "times alone": lambda patients: {"PFS.months": early(patients)},
+    "survival and its event": lambda patients: {
+        "OS_MONTHS": early(patients),
+        "OS_STATUS": np.where(np.arange(len(patients)) % 4, "1:DECEASED", "0:LIVING"),
+    },
+    "time to progression": lambda patients: {"time_to_progression": early(patients)},
+    "vital status": lambda patients: {"vital_status": np.where(responders(patients), "Dead", "Alive")},
+    "an event without its time": lambda patients: {"PFS_event": responders(patients).astype(int)},
+    "a date of progression": lambda patients: {
+        "progression_date": present(np.full(len(patients), "2021-03-04"), responders(patients))
+    },
+    "days to death of those who died": lambda patients: {
+        "days_to_death": present(early(patients), responders(patients))
+    },
+    "best response": lambda patients: {"best_response": np.where(responders(patients), "PD", "PR")},
+}
+"""Columns that contradict the trial's response, by what they hold."""
+
+
+@pytest.mark.parametrize("is_excluded", [True, False])
+@pytest.mark.parametrize("kind", INVERTED_RESPONSES)
+def test_an_inverted_response_is_found_through_a_column_that_no_outcome_takes(
+    spoil: Write, kind: str, is_excluded: bool
+) -> None:
+    contradicting = INVERTED_RESPONSES[kind]
+    names: list[str] = []
+
+    def add(patients: pd.DataFrame) -> pd.DataFrame:
+        names.extend(contradicting(patients))
+        return patients.drop(columns=["os_days", "pfs_days", "died", "progressed_or_died"]).assign(
+            **contradicting(patients)
+        )
+
+    def without_survival(manifest: dict[str, Any]) -> None:
+        del manifest["outcomes"]["survival"], manifest["course"]
+        if is_excluded:
+            manifest["exclude_columns"] = dict.fromkeys(names, "known later")
+
+    cohort = spoil({"patients.csv": add}, without_survival)
+    findings = [finding for finding in audit([cohort]) if finding.code == "outcome-inverted"]
+    assert any(
+        "objective response" in finding.description and names[0] in finding.description.replace(" ", "_")
+        for finding in findings
+    )
+    assert {finding.severity for finding in findings} == {"error"}
+
+
+@pytest.mark.parametrize("dates", ["survival", "course"])
+def test_an_inverted_response_is_found_through_what_the_manifest_dates(spoil: Write, dates: str) -> None:
+    swapped = {"CR": "PD", "PR": "PD", "PD": "CR", "SD": "SD"}
+
+    def keep_only(manifest: dict[str, Any]) -> None:
+        if dates == "survival":
+            del manifest["course"]
+        else:
+            del manifest["outcomes"]["survival"]
+
+    def swap(patients: pd.DataFrame) -> pd.DataFrame:
+        kept = (
+            patients
+            if dates == "survival"
+            else patients.drop(columns=["os_days", "pfs_days", "died", "progressed_or_died"])
+        )
+        return kept.assign(recist=patients["recist"].map(swapped))
+
+    findings = audit([spoil({"patients.csv": swap}, keep_only)])
+    named = "progression free survival" if dates == "survival" else "response in an assessment"
+    assert any(finding.code == "outcome-inverted" and named in finding.description for finding in findings)
+
+
+@pytest.mark.parametrize("kind", ["onset", "grade", "events"])
+def test_an_inverted_toxicity_is_found(spoil: Write, trial: Path, kind: str) -> None:
+    events = pd.read_csv(trial.parent / "adverse_events.csv")
+
+    def add(patients: pd.DataFrame) -> pd.DataFrame:
+        toxic = patients["patient"].isin(events["patient"]) if kind == "events" else responders(patients)
+        columns = {
+            "onset": {"irae_onset_day": present(np.full(len(patients), 30), toxic)},
+            "grade": {"worst_toxicity_grade": np.where(toxic, np.arange(len(patients)) % 3 + 1, 0)},
+            "events": {},
+        }[kind]
+        return patients.assign(any_irae=yes_no(~toxic), **columns)
+
+    def report_flag(manifest: dict[str, Any]) -> None:
+        if kind != "events":
+            flag("toxicity", "any_irae", grade="any")(manifest)
+
+    inverted = only(audit([spoil({"patients.csv": add}, report_flag)]), "outcome-inverted")
+    assert "disagree in 60 of 60 patients" in inverted.description
+
+
+def test_columns_that_agree_with_the_response_are_no_finding(spoil: Write) -> None:
+    def add(patients: pd.DataFrame) -> pd.DataFrame:
+        return patients.assign(
+            PFS12=yes_no(responders(patients)),
+            OS_MONTHS=20 - early(patients) % 20,
+            death_date=present(np.full(len(patients), "2021-03-04"), ~responders(patients)),
+            time_to_response=early(patients),
+            reason_of_death=yes_no(responders(patients)),
+        )
+
+    assert not [finding for finding in audit([spoil({"patients.csv": add})]) if finding.code == "outcome-inverted"]
+
+
 def test_freedom_from_progression_ends_with_death(clean: Cohort) -> None:
     dates = pd.DataFrame({"progression_free_survival": [100.0, 90.0], "overall_survival": [80.0, 90.0]}, ["p1", "p2"])
     dates["progression_free_survival_event"] = False
