@@ -112,7 +112,7 @@ def read_analysis(experiment: Experiment) -> Analysis:
 
 def row(name: str, scores: HeldOutScores, covariates: HeldOutScores, p: float | None = None) -> str:
     """Return one pipeline's row of the table."""
-    y, centres, served = scores.y, scores.cohorts, scores.probability
+    y, centres, served = scores.y, scores.centres, scores.probability
     pooled = auroc_random_effects(scores.ranked_centres(served))
     gain = auroc_gain(y, served, covariates.probability, centres)
     brier = float(np.mean([brier_score(y, probability)[0] for probability in served]))
@@ -136,7 +136,7 @@ def row(name: str, scores: HeldOutScores, covariates: HeldOutScores, p: float | 
 
 def _auroc_less_centre(centre: str, scores: HeldOutScores, covariates: HeldOutScores | None) -> float:
     """Return the AUROC, or the gain over covariates, without the patients of one centre."""
-    rest = scores.take(scores.cohorts != centre)
+    rest = scores.take(scores.centres != centre)
     if covariates is None:
         return _served_auroc(rest)
     baseline = covariates.take(covariates.cohorts != centre)
@@ -181,7 +181,7 @@ def conditional_p(analysis: Analysis, observed: HeldOutScores) -> float:
     config = replace(analysis.experiment.fit_config(BLOCKS), families=("elastic_net",))
     folds, as_high = [fold for fold in analysis.folds if fold.repeat == 0], 0
     for _ in tqdm(range(PERMUTATIONS), desc="conditional permutations"):
-        permuted = permute_profiles(table, order_within_centres(observed.cohorts, rng))
+        permuted = permute_profiles(table, order_within_centres(observed.centres, rng))
         held_out = validate(permuted, analysis.y, config, folds, calibrate=False)["elastic_net"].held_out
         as_high += _served_auroc(analysis.scores(held_out)) >= statistic
     return (1 + as_high) / (1 + PERMUTATIONS)

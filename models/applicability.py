@@ -143,8 +143,8 @@ def assess_applicability(
         distance=near.distance if near else None,
         distance_percentile=near.distance_percentile if near else None,
         richness_percentile=near.richness_percentile if near else None,
-        nearest_cohort=near.cohort if near else None,
-        nearest_cohort_auroc=near.auroc if near else None,
+        nearest_centre=near.cohort if near else None,
+        nearest_centre_auroc=near.auroc if near else None,
         unit_unstated=facts.unit_unstated,
         out_of_range=tuple(feature.name for feature in facts.outside),
         decisive=tuple(dict.fromkeys(reason.rule for reason in reasons if reason.verdict == verdict)),
@@ -192,8 +192,8 @@ def _is_among(name: str | None, names: Collection[str]) -> bool | None:
 def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float64]) -> _Neighbourhood:
     distances = reference.to_patients(taxa)[0]
     distance = float(nearest_mean(distances))
-    cohort = reference.nearest_cohort(distances)
-    aurocs = {row.cohort: row.auroc for row in model.evidence.per_cohort}
+    cohort = reference.nearest_centre(distances)
+    aurocs = {row.centre: row.auroc for row in model.evidence.per_centre}
     similarity = float(reference.similarity(taxa)[0])
     is_comparable = not math.isnan(similarity)
     return _Neighbourhood(

@@ -12,7 +12,7 @@
 ====================  ====================================================================================
 
 A bundle contains no pickle, and loading refuses a folder with any other file. Evidence and validation record follow
-`models.evidence` since protocol 4; `models.evidence_upgrade` reads those of protocols 1 to 3, for ever.
+`models.evidence`; `models.evidence_upgrade` reads those of former protocols, for ever.
 """
 
 from __future__ import annotations
@@ -37,13 +37,15 @@ from models.evidence_upgrade import (
     upgrade_evidence,
     upgrade_protocol_3_evidence,
     upgrade_protocol_3_validation,
+    upgrade_protocol_4_evidence,
+    upgrade_protocol_4_validation,
     upgrade_validation,
 )
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
 from models.hashed_folder import json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
 from models.reference import ReferenceSet, ReferenceState
 
-PROTOCOL = 4
+PROTOCOL = 5
 _SINCE_2 = {"reference.npz", "validation.json", "card.html"}
 _ALLOWED = {"bundle.json", "linear.npz", "trees.ubj", "card.md"} | _SINCE_2
 _FORMER_FAMILIES = {"random_forest": "xgboost_forest"}
@@ -126,7 +128,7 @@ class BundleDescription(Documented):
     profilers: tuple[str, ...]
     """Profilers of the training cohorts."""
     evidence: JsonValue
-    """Evidence; since protocol 4 that of `models.evidence`."""
+    """Evidence; since protocol 3 that of `models.evidence`, whose field names may change with the protocol."""
     encoder: EncoderState
     """Fitted encoder."""
     reference: ReferenceState | None = None
@@ -240,6 +242,9 @@ def _evidence(
     if description.protocol == 3:
         evidence = upgrade_protocol_3_evidence(description.evidence)  # type: ignore[arg-type]
         return evidence, None if record is None else upgrade_protocol_3_validation(record)
+    if description.protocol == 4:
+        evidence = upgrade_protocol_4_evidence(description.evidence)  # type: ignore[arg-type]
+        return evidence, None if record is None else upgrade_protocol_4_validation(record)
     return Evidence.from_json(description.evidence), None if record is None else Validation.from_json(record)
 
 

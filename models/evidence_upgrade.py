@@ -1,7 +1,8 @@
 """Read the evidence that older bundles kept, in the words of their time.
 
 Protocols 1 and 2 kept evidence as free JSON. What such a bundle does not report becomes null, empty or 0. Every AUROC
-of protocols 1 to 3 ranks patients by the margin, which the upgraded evidence states.
+of protocols 1 to 3 ranks patients by the margin, which the upgraded evidence states. Protocols 1 to 4 called every
+centre a cohort.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ Json = dict[str, Any]
 """A JSON object as an old bundle holds it: its shape is not known before it is read."""
 
 _SCHEMES = {"each cohort left out in turn": "loco", "patients left out within cohorts": "cv"}
+_CENTRES = {"per_cohort": "per_centre", "cohorts": "centres"}
 _NO_ESTIMATE: Json = {"value": None, "low": None, "high": None}
 _NO_META_ANALYSIS: Json = {
     "k": 0,
@@ -26,24 +28,50 @@ _NO_PERFORMANCE: Json = {
 }
 
 
+def upgrade_protocol_4_evidence(content: Json) -> Evidence:
+    """Read the evidence of a bundle of protocol 4; errors as in `Evidence.from_json`."""
+    return Evidence.from_json(_with_centres(content, "per_cohort"))
+
+
+def upgrade_protocol_4_validation(content: Json) -> Validation:
+    """Read the validation record of a bundle of protocol 4; errors as in `Validation.from_json`."""
+    return _read_validation(content, upgrade_protocol_4_evidence(content["evidence"]))
+
+
+def _read_validation(content: Json, evidence: Evidence) -> Validation:
+    """Read a validation record that calls centres cohorts, with evidence of today."""
+    rates, together = content["rates"], content["response_and_toxicity"]
+    return Validation.from_json(
+        {
+            **_renamed(_with_centres(content, "per_cohort"), within_cohorts="within_centres"),
+            "evidence": evidence.to_json(),
+            "rates": rates and _with_centres(rates, "cohorts"),
+            "response_and_toxicity": {
+                **together,
+                "tables": [_with_centres(table, "cohorts") for table in together["tables"]],
+            },
+        }
+    )
+
+
 def upgrade_protocol_3_evidence(content: Json) -> Evidence:
     """Read the evidence of a bundle of protocol 3; errors as in `Evidence.from_json`."""
-    return Evidence.from_json({**content, "auroc_of": "margin", "margin_auroc": content["held_out_auroc"]})
+    return upgrade_protocol_4_evidence({**content, "auroc_of": "margin", "margin_auroc": content["held_out_auroc"]})
 
 
 def upgrade_protocol_3_validation(content: Json) -> Validation:
     """Read the validation record of a bundle of protocol 3; errors as in `Validation.from_json`."""
     gain = content["gain"]
-    return Validation.from_json(
+    return _read_validation(
         {
             **content,
-            "evidence": upgrade_protocol_3_evidence(content["evidence"]).to_json(),
             "per_cohort": [_with_margin_auroc(row) for row in content["per_cohort"]],
             "within_cohorts": _with_margin_auroc(content["within_cohorts"]),
             "margin_random_effects": _NO_META_ANALYSIS,
             "gain": gain and {**gain, "random_effects": _NO_META_ANALYSIS},
             "without_cohort": [],
-        }
+        },
+        upgrade_protocol_3_evidence(content["evidence"]),
     )
 
 
@@ -62,7 +90,7 @@ def upgrade_evidence(content: Json, outcome: str) -> Evidence:
     KeyError, TypeError, ValueError
         Something without which a model cannot be served is missing, or of another type.
     """
-    return Evidence.from_json(
+    return upgrade_protocol_4_evidence(
         {
             "outcome": content.get("outcome", outcome),
             "definition": content.get("definition", definition_of(outcome)),
@@ -112,9 +140,8 @@ def upgrade_validation(content: Json, evidence: Evidence, family: str) -> Valida
     if not content:
         return None
     scheme = content.get("other_scheme")
-    return Validation.from_json(
+    return _read_validation(
         {
-            "evidence": evidence.to_json(),
             "family": family,
             "blocks": content.get("blocks", []),
             "hyperparameters": content.get("setting", {}),
@@ -151,13 +178,21 @@ def upgrade_validation(content: Json, evidence: Evidence, family: str) -> Valida
             "prior_experiments": content.get("looks", {"experiments": 0, "models": 0}),
             "seed": content.get("seed", 0),
             "software": content.get("software", {}),
-        }
+        },
+        evidence,
     )
 
 
 def _renamed(row: Any, **names: str) -> Any:
     """Return a JSON object with keys renamed, old to new; null stays null."""
     return row and {names.get(key, key): value for key, value in row.items()}
+
+
+def _with_centres(content: Json, name: str) -> Json:
+    """Return a JSON object whose list of centres, formerly called cohorts, has the name of today."""
+    rows = [_renamed(row, cohort="centre") for row in content[name]]
+    others = {key: value for key, value in content.items() if key != name}
+    return {**others, _CENTRES[name]: rows}
 
 
 def _with_margin_auroc(row: Json) -> Json:

@@ -141,9 +141,9 @@ class Trust(Documented):
     """Percentage of the training patients' held-out distances that are smaller; 100 is beyond all of them."""
     richness_percentile: float | None
     """Percentage of training patients in whom no more taxa were detected."""
-    nearest_cohort: str | None
+    nearest_centre: str | None
     """Training cohort whose profiles are nearest."""
-    nearest_cohort_auroc: Estimate | None
+    nearest_centre_auroc: Estimate | None
     """Held-out AUROC of the model in the nearest cohort."""
     unit_unstated: tuple[str, ...]
     """Measured analytes whose unit was not reported."""

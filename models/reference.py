@@ -172,7 +172,7 @@ class ReferenceSet:
         parts[parts < 1.5 * replaced_zero] = 0
         return unit_log_abundances(parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300))
 
-    def nearest_cohort(self, distances: Vector) -> str:
+    def nearest_centre(self, distances: Vector) -> str:
         """Return the cohort with the smallest mean distance to its nearest patients.
 
         Parameters

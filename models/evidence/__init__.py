@@ -17,16 +17,16 @@ from models.evidence.estimates import (
 )
 from models.evidence.external import (
     AbstentionReason,
-    CentrePerformance,
+    ExternalCentrePerformance,
     ExternalPerformance,
     ExternalValidation,
     Recalibration,
 )
 from models.evidence.performance import (
     BaselinePerformance,
-    CohortCalibration,
-    CohortDecisionCurve,
-    CohortPerformance,
+    CentreCalibration,
+    CentreDecisionCurve,
+    CentrePerformance,
     GainOverBaseline,
     NullComparison,
     OtherScheme,
@@ -41,12 +41,12 @@ from models.evidence.performance import (
     VerdictPerformance,
     WithoutCohort,
 )
-from models.evidence.summary import CohortAuroc, Evidence, PooledOddsRatio, TrainingCohort
+from models.evidence.summary import CentreAuroc, Evidence, PooledOddsRatio, TrainingCohort
 from models.evidence.training_patients import (
     AnalyteDistribution,
     CellRates,
-    CohortCells,
-    CohortRate,
+    CentreCells,
+    CentreRate,
     Distributions,
     Histogram,
     JointCounts,
@@ -75,13 +75,13 @@ __all__ = [
     "AuditFinding",
     "BaselinePerformance",
     "CellRates",
+    "ExternalCentrePerformance",
+    "CentreAuroc",
+    "CentreCalibration",
+    "CentreCells",
+    "CentreDecisionCurve",
     "CentrePerformance",
-    "CohortAuroc",
-    "CohortCalibration",
-    "CohortCells",
-    "CohortDecisionCurve",
-    "CohortPerformance",
-    "CohortRate",
+    "CentreRate",
     "Distributions",
     "Documented",
     "Estimate",

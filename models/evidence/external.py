@@ -9,7 +9,7 @@ from typing import cast
 from pydantic import JsonValue, TypeAdapter
 
 from models.evidence.estimates import Documented, Estimate, EventRate
-from models.evidence.performance import CohortDecisionCurve
+from models.evidence.performance import CentreDecisionCurve
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class AbstentionReason(Documented):
 
 
 @dataclass(frozen=True)
-class CentrePerformance(Documented):
+class ExternalCentrePerformance(Documented):
     """Performance in one centre of the cohort."""
 
     centre: str
@@ -80,9 +80,9 @@ class ExternalPerformance(Documented):
     """Calibration intercept: what must be added to the log-odds at a slope of 1."""
     slope: Estimate
     """Calibration slope; 1 is ideal. Null where the probabilities hardly vary or the patients are too few."""
-    decision_curve: CohortDecisionCurve
+    decision_curve: CentreDecisionCurve
     """Net benefit over threshold probabilities."""
-    by_centre: tuple[CentrePerformance, ...]
+    by_centre: tuple[ExternalCentrePerformance, ...]
     """Each centre, where the cohort has several."""
 
 

@@ -7,25 +7,28 @@ centre whom one fold's model predicted. A cohort whose manifest names no centres
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AliasChoices, Field
 
 from models.evidence.estimates import Documented, Estimate, EventRate, RandomEffectsSummary, Scheme, Share
 
 
 @dataclass(frozen=True)
-class CohortCalibration(Documented):
-    """Calibration of the held-out probabilities in one cohort."""
+class CentreCalibration(Documented):
+    """Calibration of the held-out probabilities in one centre."""
 
     in_the_large: float | None
     """Observed prevalence minus mean predicted probability; null where an old bundle does not report it."""
     intercept: float | None
-    """What must be added to the log-odds at a slope of 1; null in a cohort of one class."""
+    """What must be added to the log-odds at a slope of 1; null in a centre of one class."""
     slope: Estimate
     """Calibration slope of the log-odds; 1 is ideal."""
 
 
 @dataclass(frozen=True)
 class RangeCoverage(Documented):
-    """Coverage of the Venn-Abers ranges on held-out patients of one cohort."""
+    """Coverage of the Venn-Abers ranges on held-out patients of one centre."""
 
     low: float
     """Mean lower end of the ranges."""
@@ -41,7 +44,7 @@ class RangeCoverage(Documented):
 
 @dataclass(frozen=True)
 class SetCoverage(Documented):
-    """Coverage of the conformal prediction sets on held-out patients of one cohort."""
+    """Coverage of the conformal prediction sets on held-out patients of one centre."""
 
     level: Share
     """Share of patients whose set should contain their outcome."""
@@ -56,11 +59,11 @@ class SetCoverage(Documented):
 
 
 @dataclass(frozen=True)
-class CohortPerformance(Documented):
+class CentrePerformance(Documented):
     """Held-out performance in one centre, which is the cohort where its manifest names none."""
 
-    cohort: str
-    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    centre: str
+    """Name of the cohort and centre, joined by a slash; of the cohort where its manifest names no centres."""
     patients: int
     """Held-out patients."""
     events: int
@@ -76,10 +79,10 @@ class CohortPerformance(Documented):
     brier: float | None
     """Brier score."""
     prevalence_brier: float | None
-    """Brier score of predicting the cohort's own prevalence."""
+    """Brier score of predicting the centre's own prevalence."""
     brier_skill: float | None
-    """Share by which the first Brier score is below the second; null in a cohort of one class."""
-    calibration: CohortCalibration
+    """Share by which the first Brier score is below the second; null in a centre of one class."""
+    calibration: CentreCalibration
     """Calibration of the probabilities."""
     venn_abers: RangeCoverage | None
     """Coverage of the Venn-Abers ranges; null where not computed."""
@@ -210,11 +213,12 @@ class WithoutCohort(Documented):
 
 
 @dataclass(frozen=True)
-class CohortDecisionCurve(Documented):
-    """Net benefit in one cohort, per patient, over threshold probabilities."""
+class CentreDecisionCurve(Documented):
+    """Net benefit in one centre, per patient, over threshold probabilities."""
 
-    cohort: str
-    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    # Records of external validations outlive bundle protocols; those before protocol 5 call it a cohort.
+    centre: Annotated[str, Field(validation_alias=AliasChoices("centre", "cohort"))]
+    """Name of the cohort and centre, joined by a slash; of the cohort where its manifest names no centres."""
     patients: int
     """Held-out patients."""
     events: int

@@ -34,17 +34,17 @@ class TrainingCohort(Documented):
 
 
 @dataclass(frozen=True)
-class CohortAuroc(Documented):
-    """Held-out AUROC of the model in one cohort."""
+class CentreAuroc(Documented):
+    """Held-out AUROC of the model in one centre."""
 
-    cohort: str
-    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    centre: str
+    """Name of the cohort and centre, joined by a slash; of the cohort where its manifest names no centres."""
     patients: int
     """Held-out patients."""
     events: int
     """Of these patients, those who had the outcome."""
     auroc: Estimate
-    """Held-out AUROC, within folds; all null in a cohort in which everyone or no one had the outcome."""
+    """Held-out AUROC, within folds; all null in a centre in which everyone or no one had the outcome."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,8 @@ class Evidence(Documented):
     held_out_brier: float | None
     """Held-out Brier score."""
     prevalence_brier: float | None
-    """Brier score of predicting each cohort's own prevalence, for comparison."""
-    per_cohort: tuple[CohortAuroc, ...]
+    """Brier score of predicting each centre's own prevalence, for comparison."""
+    per_centre: tuple[CentreAuroc, ...]
     """Held-out AUROC in each centre; a cohort that names none is one centre."""
     odds_ratios: tuple[PooledOddsRatio, ...]
     """Odds ratios of this outcome with those of the other side (response, toxicity)."""

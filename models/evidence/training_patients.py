@@ -11,11 +11,11 @@ from models.evidence.estimates import Documented, Estimate, EventRate, RandomEff
 
 
 @dataclass(frozen=True)
-class CohortRate(Documented):
-    """Outcome rate in one cohort."""
+class CentreRate(Documented):
+    """Outcome rate in one centre."""
 
-    cohort: str
-    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    centre: str
+    """Name of the cohort and centre, joined by a slash; of the cohort where its manifest names no centres."""
     outcomes: EventRate
     """Outcomes of its training patients."""
 
@@ -24,12 +24,12 @@ class CohortRate(Documented):
 class OutcomeRates(Documented):
     """Outcome rates of the training patients."""
 
-    cohorts: tuple[CohortRate, ...]
-    """Rate in each cohort."""
+    centres: tuple[CentreRate, ...]
+    """Rate in each centre."""
     overall: EventRate
     """Rate of all patients, counted together; as an estimate for another hospital, its interval is too narrow."""
     random_effects: RandomEffectsSummary
-    """Mean rate over cohorts, and what to expect of a new one."""
+    """Mean rate over centres, and what to expect of a new one."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ class CellRates(Documented):
 
 
 @dataclass(frozen=True)
-class CohortCells(Documented):
-    """Cross-classification of one cohort's patients."""
+class CentreCells(Documented):
+    """Cross-classification of one centre's patients."""
 
-    cohort: str
-    """Name of the cohort, or of the cohort and centre, joined by a slash."""
+    centre: str
+    """Name of the cohort and centre, joined by a slash; of the cohort where its manifest names no centres."""
     cells: CellRates
     """The four cells."""
 
@@ -66,12 +66,12 @@ class JointTable(Documented):
     """Id of the response."""
     toxicity: str
     """Id of the toxicity."""
-    cohorts: tuple[CohortCells, ...]
-    """The four cells in each cohort."""
+    centres: tuple[CentreCells, ...]
+    """The four cells in each centre."""
     overall: CellRates
-    """The four cells over all cohorts."""
+    """The four cells over all centres."""
     odds_ratio: Estimate | None
-    """Odds ratio, pooled over cohorts (Mantel and Haenszel); null where it cannot be estimated."""
+    """Odds ratio, pooled over centres (Mantel and Haenszel); null where it cannot be estimated."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from pydantic import JsonValue, TypeAdapter
 from models.evidence.estimates import Documented, Estimate, RandomEffectsSummary, Severity, Share
 from models.evidence.performance import (
     BaselinePerformance,
-    CohortDecisionCurve,
-    CohortPerformance,
+    CentreDecisionCurve,
+    CentrePerformance,
     GainOverBaseline,
     OtherScheme,
     PermutationNull,
@@ -137,16 +137,16 @@ class Validation(Documented):
     """Steps that transform each block, in order, in words."""
     missing: tuple[MissingColumn, ...]
     """Columns that some training patients lack."""
-    per_cohort: tuple[CohortPerformance, ...]
+    per_centre: tuple[CentrePerformance, ...]
     """Held-out performance in each centre."""
     random_effects: RandomEffectsSummary
     """Random-effects meta-analysis of the centres' AUROCs of the probability."""
     margin_random_effects: RandomEffectsSummary
     """The same of the margin; k is 0 in bundles older than protocol 4, whose other AUROCs are of the margin."""
-    within_cohorts: PooledPerformance
+    within_centres: PooledPerformance
     """Performance within centres, averaged over them."""
     calibration_slope: Estimate
-    """One calibration slope, with an intercept for each cohort."""
+    """One calibration slope, with an intercept for each centre."""
     seeds: SeedSpread
     """Repeats with other seeds."""
     other_scheme: OtherScheme | None
@@ -159,8 +159,8 @@ class Validation(Documented):
     """Gain over the strongest covariate baseline; null where not computed."""
     without_cohort: tuple[WithoutCohort, ...]
     """Performance without each cohort in turn; empty with one centre, and in bundles older than protocol 4."""
-    decision_curves: tuple[CohortDecisionCurve, ...]
-    """Decision curve of each cohort."""
+    decision_curves: tuple[CentreDecisionCurve, ...]
+    """Decision curve of each centre."""
     by_verdict: tuple[VerdictPerformance, ...]
     """Performance by verdict of the applicability domain; empty without taxa."""
     verdict_difference: VerdictDifference | None

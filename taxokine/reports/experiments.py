@@ -39,23 +39,23 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
             "–" if test is None else f"{test.model.p:.3f}",
             "–" if gain is None else _estimate(gain.difference, "+"),
             "–" if test is None or test.conditional is None else f"{test.conditional.p:.3f}",
-            _number(validation.within_cohorts.brier),
+            _number(validation.within_centres.brier),
         )
     yield models
     best = result.trained[0]
     name, validation = f"{best.family} on {'+'.join(best.blocks)}", best.validation
     yield ""
     yield f"{name}: each centre, and the same patients by the baselines"
-    cohorts = table("", "patients", "events", "served AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
-    for row in validation.per_cohort:
+    centres = table("", "patients", "events", "served AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
+    for row in validation.per_centre:
         estimate = _estimate(row.auroc)
-        cohorts.add_row(f"  {row.cohort}", str(row.patients), str(row.events), estimate, _number(row.brier))
-    prevalence = _number(validation.within_cohorts.prevalence_brier)
-    cohorts.add_row("  each centre's own prevalence", str(validation.evidence.patients), "", "0.500", prevalence)
+        centres.add_row(f"  {row.centre}", str(row.patients), str(row.events), estimate, _number(row.brier))
+    prevalence = _number(validation.within_centres.prevalence_brier)
+    centres.add_row("  each centre's own prevalence", str(validation.evidence.patients), "", "0.500", prevalence)
     for baseline in validation.baselines:
         estimate = _estimate(baseline.auroc)
-        cohorts.add_row(f"  {baseline.name}", str(baseline.patients), "", estimate, _number(baseline.brier))
-    yield cohorts
+        centres.add_row(f"  {baseline.name}", str(baseline.patients), "", estimate, _number(baseline.brier))
+    yield centres
     yield ""
     if validation.without_cohort:
         yield from _without_cohort(name, validation)

@@ -18,7 +18,7 @@ from models.applicability import MIN_ANALYTES, Assessment, assess_applicability
 from models.batch import frame_candidates, table_candidates
 from models.bundle import Model, load_bundle, save_bundle
 from models.encoder import BlockEncoder
-from models.evidence import CohortAuroc, Estimate, TrainingPopulation
+from models.evidence import CentreAuroc, Estimate, TrainingPopulation
 from models.patient_input import Candidate, Measurement, StoolProfile, to_model_input
 from models.reference import CARE_PERCENTILE, CARE_RECOGNISED, MIN_RECOGNISED, fit_reference_set
 
@@ -282,18 +282,18 @@ def test_clinical_numbers_beyond_their_range_call_for_care() -> None:
     assert assessment.trust.reasons == ("outside the range of all training patients: age",)
 
 
-COHORT = CohortAuroc("invented", 0, 0, Estimate(0.8, 0.7, 0.9))
+CENTRE = CentreAuroc("invented", 0, 0, Estimate(0.8, 0.7, 0.9))
 
 
-def model_with_reference(**cohort: Any) -> Model:
-    assessment = model("taxa", per_cohort=(replace(COHORT, cohort="another"), replace(COHORT, **cohort)))
+def model_with_reference(**centre: Any) -> Model:
+    assessment = model("taxa", per_centre=(replace(CENTRE, centre="another"), replace(CENTRE, **centre)))
     return replace(assessment, reference=complete("elastic_net", ("taxa",)).reference)
 
 
-def test_a_patient_near_the_training_patients_gets_a_prediction_and_a_nearest_cohort() -> None:
+def test_a_patient_near_the_training_patients_gets_a_prediction_and_a_nearest_centre() -> None:
     assessment = assess(next(candidate for candidate in patients() if candidate.taxa), model_with_reference())
-    assert assessment.trust.nearest_cohort == "invented"
-    assert assessment.trust.nearest_cohort_auroc == Estimate(0.8, 0.7, 0.9)
+    assert assessment.trust.nearest_centre == "invented"
+    assert assessment.trust.nearest_centre_auroc == Estimate(0.8, 0.7, 0.9)
     assert assessment.trust.distance > 0
     assert 0 <= assessment.trust.distance_percentile <= CARE_PERCENTILE
     assert "distance" not in " ".join(assessment.trust.reasons)
@@ -388,7 +388,7 @@ def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cohort", "sentence"),
+    ("centre", "sentence"),
     [
         (
             {"auroc": Estimate(0.55, 0.45, 0.65)},
@@ -399,11 +399,11 @@ def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
             "was not shown to exceed chance (0.30, 95% interval 0.20 to 0.40)",
         ),
         ({"auroc": Estimate(None, None, None)}, "could not be estimated"),
-        ({"cohort": "a third"}, "could not be estimated"),
+        ({"centre": "a third"}, "could not be estimated"),
     ],
 )
-def test_no_skill_in_the_nearest_cohort_calls_for_care(cohort: dict[str, Any], sentence: str) -> None:
-    assessment = assess(next(candidate for candidate in patients() if candidate.taxa), model_with_reference(**cohort))
+def test_no_skill_in_the_nearest_centre_calls_for_care(centre: dict[str, Any], sentence: str) -> None:
+    assessment = assess(next(candidate for candidate in patients() if candidate.taxa), model_with_reference(**centre))
     assert assessment.trust.verdict == "use with care"
     assert any("invented" in reason and sentence in reason for reason in assessment.trust.reasons)
 
@@ -416,7 +416,7 @@ def profile_of(cohort: Cohort, i: int) -> StoolProfile:
 def test_every_profile_of_another_taxonomy_leads_to_abstention(cohorts_dir: Path) -> None:
     table = landmark_table(read_cohort("spencer_2021", cohorts_dir, fetch=False))
     encoder = BlockEncoder(("taxa",)).fit(table)
-    assessment = model("taxa", per_cohort=(replace(COHORT, cohort="spencer_2021"),))
+    assessment = model("taxa", per_centre=(replace(CENTRE, centre="spencer_2021"),))
     reference = fit_reference_set(table.taxa.values, table.taxa.names, table.rows["cohort"].tolist())
     predictor_model = replace(
         assessment, encoder=encoder, reference=reference, profilers=(table.cohorts["spencer_2021"].profiler,)

@@ -135,7 +135,7 @@ def _predict(model: Model, numbers: Numbers) -> dict[str, Any]:
         "verdict": trust.verdict,
         "range": probability_range and [probability_range.low, probability_range.high],
         "distance": trust.distance,
-        "nearest_cohort": trust.nearest_cohort,
+        "nearest_centre": trust.nearest_centre,
         "nearest": [[row.outcome, row.events, row.patients] for row in prediction.nearest],
         "like": group and [group.outcomes.events, group.outcomes.patients],
     }
@@ -160,9 +160,9 @@ def test_an_old_bundle_predicts_as_it_did(golden: Path) -> None:
     content = json.loads(golden.read_text())
     for numbers, expected_prediction in zip(content["candidates"], content["answers"], strict=True):
         now = _predict(model, numbers)
-        assert (now["verdict"], now["nearest_cohort"]) == (
+        assert (now["verdict"], now["nearest_centre"]) == (
             expected_prediction["verdict"],
-            expected_prediction.get("nearest_cohort"),
+            expected_prediction.get("nearest_centre"),
         )
         assert (now["nearest"], now["like"]) == (
             expected_prediction.get("nearest", []),

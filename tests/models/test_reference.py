@@ -140,13 +140,13 @@ def test_fewer_patients_than_neighbours_are_all_taken() -> None:
     assert few.distances(training[:1])[0] == pytest.approx(
         np.mean([np.linalg.norm(points[0] - p) for p in points]), rel=1e-5
     )
-    assert few.nearest_cohort(few.to_patients(training[2:])[0]) == "y"
+    assert few.nearest_centre(few.to_patients(training[2:])[0]) == "y"
 
 
 def test_a_cohort_of_its_own_is_nearest() -> None:
     training = np.vstack([profiles(20, 5), profiles(20, 6, shift=6.0)])
     two_cohorts = fit_reference_set(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
-    percentiles = [two_cohorts.nearest_cohort(row) for row in two_cohorts.to_patients(profiles(10, 7, shift=6.0))]
+    percentiles = [two_cohorts.nearest_centre(row) for row in two_cohorts.to_patients(profiles(10, 7, shift=6.0))]
     assert percentiles == ["shifted"] * 10
 
 

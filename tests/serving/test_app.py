@@ -107,7 +107,7 @@ def test_a_prediction_has_a_range_and_a_distance_to_training(client: httpx.Clien
     assert {outcome for outcome, interval in ranges.items() if interval} == {"objective_response"}
     assert 0 <= ranges["objective_response"]["low"] <= ranges["objective_response"]["high"] <= 1
     for prediction in predictions.values():
-        assert prediction["trust"]["nearest_cohort"] == "made_up"
+        assert prediction["trust"]["nearest_centre"] == "made_up"
         assert prediction["trust"]["distance"] == pytest.approx(predictions["disease_control"]["trust"]["distance"])
 
 

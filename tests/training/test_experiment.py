@@ -193,7 +193,7 @@ def test_the_evidence_reports_patients_models_and_scheme(result):
     assert evidence.patients == 60
     assert evidence.models_compared == 6
     assert "simulated" in evidence.sentence
-    assert sum(cohort.patients for cohort in evidence.per_cohort) == 60
+    assert sum(cohort.patients for cohort in evidence.per_centre) == 60
     assert evidence.scheme == "loco"
     assert 0 <= evidence.held_out_auroc.low <= evidence.held_out_auroc.high <= 1
 
@@ -269,7 +269,7 @@ def test_leave_one_cohort_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
     options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
     result = train(Experiment(("lee_2022", "frankel_2017", "mitox"), "objective_response", **options))
     evidence = result.trained[0].validation.evidence
-    patients = {cohort.cohort: cohort.patients for cohort in evidence.per_cohort}
+    patients = {cohort.cohort: cohort.patients for cohort in evidence.per_centre}
     assert {name: count for name, count in patients.items() if "/" not in name} == {"frankel_2017": 39, "mitox": 19}
     assert sum(count for name, count in patients.items() if name.startswith("lee_2022/")) == 161
     assert sum(name.startswith("lee_2022/") for name in patients) == 4

@@ -197,13 +197,13 @@ def test_prevalence_that_a_batch_marks_is_no_skill_on_held_out_cohorts(trained, 
     # Over all cohorts the batch alone tells responders well.
     batch = loco["cohort"].map({"north/1": 0.2, "east/1": 0.5, "south/1": 0.8})
     assert roc_auc_score(loco["outcome"], batch) > 0.7
-    within_cohorts = validation.within_cohorts.auroc
-    assert within_cohorts.low < 0.5 < within_cohorts.high
-    counts = [(cohort.events, cohort.patients - cohort.events) for cohort in validation.per_cohort]
+    within_centres = validation.within_centres.auroc
+    assert within_centres.low < 0.5 < within_centres.high
+    counts = [(cohort.events, cohort.patients - cohort.events) for cohort in validation.per_centre]
     sizes = np.array([a + b for a, b in counts])
     # Mann and Whitney's null of one cohort's AUROC, over the three.
     variances = np.array([(a + b + 1) / (12 * a * b) for a, b in counts])
-    assert abs(within_cohorts.value - 0.5) < 2 * np.sqrt((sizes**2 * variances).sum()) / sizes.sum()
+    assert abs(within_centres.value - 0.5) < 2 * np.sqrt((sizes**2 * variances).sum()) / sizes.sum()
     assert validation.evidence.beats_chance is False
 
 

@@ -59,14 +59,14 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
                       "cumulative_incidence.svg", "simulated_fmt_ici.yaml"}  # fmt: skip
     for model in result.trained:
         assert model.sentence.startswith("simulated data: on held-out centres this model ")
-        assert set(model.per_cohort["cohort"]) == {f"simulated_fmt_ici/{k}" for k in (1, 2, 3)}
+        assert set(model.per_centre["cohort"]) == {f"simulated_fmt_ici/{k}" for k in (1, 2, 3)}
         run = mlflow.get_run(model.run_id)
         assert run.data.tags["mlflow.parentRunId"] == result.run_id
         assert run.data.metrics["c"] == run.data.metrics["loco_c"] == model.concordance.value
         assert {"cv_uno_c_low", "loco_auroc_3m_high", "cv_brier_3m"} <= set(run.data.metrics)
         files = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
         assert files == {"incidence_by_risk.svg", "held_out_predictions.parquet",
-                         "per_cohort.csv", "settings.csv"}  # fmt: skip
+                         "per_centre.csv", "settings.csv"}  # fmt: skip
         path = mlflow.artifacts.download_artifacts(run_id=model.run_id, artifact_path="held_out_predictions.parquet")
         predictions = pd.read_parquet(path)
         assert len(predictions) == model.patients
@@ -79,7 +79,7 @@ def test_two_trials_are_held_out_in_turn(trial, tmp_path, store):
     changes = {"outcome": "progression_free_survival", "grade": None}
     result = train_survival(experiment(trial, second_trial, **changes), Progress())
     for model in result.trained:
-        assert {name.partition("/")[0] for name in model.per_cohort["cohort"]} == {"simulated_fmt_ici", "other"}
+        assert {name.partition("/")[0] for name in model.per_centre["cohort"]} == {"simulated_fmt_ici", "other"}
         assert "on held-out cohorts" in model.sentence
         assert "2 cohorts, 120 patients" in model.sentence
         assert model.patients == 120

@@ -11,8 +11,8 @@ from features.feature_table import CohortContext, FeatureTable
 from features.outcomes import definition_of
 from models.evidence import (
     AuditFinding,
-    CohortAuroc,
-    CohortPerformance,
+    CentreAuroc,
+    CentrePerformance,
     Estimate,
     Evidence,
     PermutationNull,
@@ -28,8 +28,8 @@ from training.evidence.distributions import training_distributions
 from training.evidence.joint_counts import count_response_and_toxicity, transferable_odds_ratios
 from training.evidence.performance import (
     baseline_performance,
-    cohort_decision_curves,
-    cohort_performance,
+    centre_decision_curves,
+    centre_performance,
     gain_over,
     headline,
     other_scheme_performance,
@@ -108,14 +108,14 @@ def summarise(
         auroc_random_effects(scores.ranked_centres(score)) for score in (scores.probability, scores.margin)
     )
     covariates = strongest_covariates(scores, baselines)
-    pooled, per_cohort = pooled_performance(scores), cohort_performance(scores, held_out, scheme)
+    pooled, per_centre = pooled_performance(scores), centre_performance(scores, held_out, scheme)
     permutation = None if null is None else permutation_test(null, scores.mean_auroc(scores.probability))
     joint_counts = count_response_and_toxicity(table, context.outcome)
     verdicts = held_out_verdicts(table, scores, held_out, scheme) if "taxa" in config.blocks else None
     evidence = replace(
         _training_evidence(table, y, context), scheme=scheme, odds_ratios=transferable_odds_ratios(joint_counts)
     )
-    evidence = _concluded(_with_performance(evidence, scores, pooled, per_cohort), permutation, context)
+    evidence = _concluded(_with_performance(evidence, scores, pooled, per_centre), permutation, context)
     return Validation(
         evidence=evidence,
         family=family,
@@ -124,11 +124,11 @@ def summarise(
         n_features=len(fit.encoder.features_),
         preprocessing=preprocessing_steps(fit.encoder),
         missing=missing_columns(table, fit.encoder),
-        per_cohort=per_cohort,
+        per_centre=per_centre,
         random_effects=RandomEffectsSummary(**vars(served)),
         margin_random_effects=RandomEffectsSummary(**vars(margin)),
-        within_cohorts=pooled,
-        calibration_slope=reported(calibration_slope(scores.y, scores.probability[0], scores.cohorts)),
+        within_centres=pooled,
+        calibration_slope=reported(calibration_slope(scores.y, scores.probability[0], scores.centres)),
         seeds=seed_spread(scores),
         other_scheme=other_scheme_performance(table, y, held_out, scheme),
         permutation=permutation,
@@ -137,7 +137,7 @@ def summarise(
         without_cohort=performance_without_cohorts(
             table, scores, baselines.get(covariates or ""), None if null is None else null.model
         ),
-        decision_curves=cohort_decision_curves(scores),
+        decision_curves=centre_decision_curves(scores),
         by_verdict=() if verdicts is None else performance_by_verdict(scores, verdicts),
         verdict_difference=None if verdicts is None else verdict_difference(scores, verdicts),
         outcomes_by_probability=outcomes_by_probability(scores.y, scores.probability[0]),
@@ -155,7 +155,7 @@ def summarise(
 
 
 def _with_performance(
-    evidence: Evidence, scores: HeldOutScores, pooled: PooledPerformance, per_cohort: tuple[CohortPerformance, ...]
+    evidence: Evidence, scores: HeldOutScores, pooled: PooledPerformance, per_centre: tuple[CentrePerformance, ...]
 ) -> Evidence:
     return replace(
         evidence,
@@ -163,7 +163,7 @@ def _with_performance(
         margin_auroc=headline(scores, scores.margin),
         held_out_brier=pooled.brier,
         prevalence_brier=pooled.prevalence_brier,
-        per_cohort=tuple(CohortAuroc(row.cohort, row.patients, row.events, row.auroc) for row in per_cohort),
+        per_centre=tuple(CentreAuroc(row.centre, row.patients, row.events, row.auroc) for row in per_centre),
     )
 
 
@@ -189,7 +189,7 @@ def _training_evidence(table: FeatureTable, y: Vector, context: ExperimentContex
         margin_auroc=Estimate(None, None, None),
         held_out_brier=None,
         prevalence_brier=None,
-        per_cohort=(),
+        per_centre=(),
         odds_ratios=(),
         models_compared=context.models_compared,
         notes=context.notes,

@@ -16,7 +16,7 @@ from string import Template
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from models.evidence import CohortDecisionCurve, Estimate, EventRate, RandomEffectsSummary, Validation
+from models.evidence import CentreDecisionCurve, Estimate, EventRate, RandomEffectsSummary, Validation
 from training.evidence.promotion import gates
 from training.evidence.sentence import SCHEME_DESCRIPTIONS
 
@@ -128,7 +128,7 @@ def estimate(quantity: Estimate) -> str:
     return number(quantity.value) + ("" if quantity.low is None else f" ({interval(quantity)})")
 
 
-def useful_thresholds(curve: CohortDecisionCurve) -> str:
+def useful_thresholds(curve: CentreDecisionCurve) -> str:
     """Return the thresholds at which the whole band lies above acting on everyone and on no one."""
     points = zip(curve.thresholds, curve.low, curve.treat_all, strict=True)
     useful = [threshold for threshold, low, treat_all in points if low > max(treat_all, 0)]

@@ -1,4 +1,4 @@
-"""Figures of a run: held-out performance cohort by cohort, and calibration, decisions, seeds and permutations."""
+"""Figures of a run: held-out performance centre by centre, and calibration, decisions, seeds and permutations."""
 
 from __future__ import annotations
 
@@ -63,17 +63,17 @@ def figure_title(validation: Validation) -> str:
 
 
 def _forest(validation: Validation) -> Figure:
-    cohorts, mean = validation.per_cohort, validation.random_effects
+    centres, mean = validation.per_centre, validation.random_effects
     baselines = [baseline for baseline in validation.baselines if baseline.auroc.value is not None]
-    n_rows = len(cohorts) + (2 if mean.k > 1 else 0) + len(baselines)
+    n_rows = len(centres) + (2 if mean.k > 1 else 0) + len(baselines)
     figure, axes = _single_panel(1.1 + 0.24 * n_rows)
     axes.axvline(0.5, color=PALE, linewidth=0.8)
-    largest = max(cohort.patients for cohort in cohorts)
+    largest = max(centre.patients for centre in centres)
     labels: list[str] = []
-    for cohort in cohorts:
-        size = 3 + 4 * (cohort.patients / largest) ** 0.5
-        _draw_estimate(axes, len(labels), cohort.auroc, BLUE, "s", size)
-        labels.append(f"{cohort.cohort}  ({cohort.patients} patients, {cohort.events} events)")
+    for centre in centres:
+        size = 3 + 4 * (centre.patients / largest) ** 0.5
+        _draw_estimate(axes, len(labels), centre.auroc, BLUE, "s", size)
+        labels.append(f"{centre.centre}  ({centre.patients} patients, {centre.events} events)")
     if mean.k > 1:
         labels += _draw_meta_analysis(axes, len(labels), validation)
     axes.axhline(len(labels) - 0.5, color=PALE, linewidth=0.5)
@@ -128,8 +128,8 @@ def _roc(scores: HeldOutScores) -> Figure:
     figure, axes = _single_panel(3.6)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="1 - specificity", ylabel="sensitivity")
     axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
-    for colour, (name, cohort) in zip(cycle(COLOURS), scores.by_cohort(), strict=False):
-        y, probability = cohort.y, cohort.probability[0]
+    for colour, (name, centre) in zip(cycle(COLOURS), scores.by_centre(), strict=False):
+        y, probability = centre.y, centre.probability[0]
         x, height = roc_curve(y, probability)[:2] if 0 < y.sum() < len(y) else ([], [])
         axes.plot(x, height, color=colour, label=f"{name}\n{_counts(y)}")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -139,8 +139,8 @@ def _roc(scores: HeldOutScores) -> Figure:
 def _precision_recall(scores: HeldOutScores) -> Figure:
     figure, axes = _single_panel(3.6)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="recall; on the right: prevalence", ylabel="precision")
-    for colour, (name, cohort) in zip(cycle(COLOURS), scores.by_cohort(), strict=False):
-        y, probability = cohort.y, cohort.probability[0]
+    for colour, (name, centre) in zip(cycle(COLOURS), scores.by_centre(), strict=False):
+        y, probability = centre.y, centre.probability[0]
         precision, recall = precision_recall_curve(y, probability)[:2] if y.any() else ([], [])
         axes.plot(recall, precision, color=colour, label=f"{name}\n{_counts(y)}")
         axes.plot([1, 1.02], [y.mean()] * 2, color=colour, clip_on=False)
@@ -149,9 +149,9 @@ def _precision_recall(scores: HeldOutScores) -> Figure:
 
 
 def _calibration(validation: Validation, scores: HeldOutScores) -> Figure:
-    figure, panels = _panels(len(validation.per_cohort), "predicted probability", "observed share", 0.35)
-    for row, (name, cohort), axes in zip(validation.per_cohort, scores.by_cohort(), panels, strict=True):
-        y, probability = cohort.y, cohort.probability[0]
+    figure, panels = _panels(len(validation.per_centre), "predicted probability", "observed share", 0.35)
+    for row, (name, centre), axes in zip(validation.per_centre, scores.by_centre(), panels, strict=True):
+        y, probability = centre.y, centre.probability[0]
         axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
         for group in probability_groups(probability):
             mean, events = float(probability[group].mean()), y[group]
@@ -183,7 +183,7 @@ def _decision(validation: Validation) -> Figure:
         axes.plot(curve.thresholds, curve.model, color=BLUE, label="by the model")
         axes.plot(curve.thresholds, curve.treat_all, color=VERMILION, linestyle="--", label="everyone")
         axes.axhline(0, color=PALE, linewidth=1, label="no one")
-        lines = [curve.cohort, f"{curve.patients} patients, {curve.events} events"]
+        lines = [curve.centre, f"{curve.patients} patients, {curve.events} events"]
         axes.set_title("\n".join([*lines, *(["indicative only"] if curve.indicative else [])]), loc="left")
     lowest = max(-0.2, min(min(curve.model) for curve in curves))
     highest = max(max(curve.model + curve.treat_all) for curve in curves)
@@ -241,7 +241,7 @@ def _single_panel(height: float) -> tuple[Figure, Axes]:
 
 
 def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a panel for each cohort, three in a row, and shared axes from 0 to 1.
+    """Return a figure with a panel for each centre, three in a row, and shared axes from 0 to 1.
 
     `extra` is the height that a longer title adds to a panel, in inches.
     """

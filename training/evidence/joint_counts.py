@@ -7,7 +7,7 @@ import numpy as np
 from features.arrays import Mask, Names, Vector
 from features.feature_table import FeatureTable
 from features.outcomes import OUTCOME_IDS, is_toxicity
-from models.evidence import CellRates, CohortCells, JointCounts, JointTable, PooledOddsRatio
+from models.evidence import CellRates, CentreCells, JointCounts, JointTable, PooledOddsRatio
 from models.rates import event_rate
 from training.evidence.scores import reported
 from training.statistics.mantel_haenszel import mantel_haenszel
@@ -26,13 +26,13 @@ def known_outcomes(table: FeatureTable, outcome: str) -> dict[str, Vector]:
 
 def count_response_and_toxicity(table: FeatureTable, outcome: str) -> JointCounts:
     """Return an outcome cross-classified with each known outcome of the other side, where both are known."""
-    outcomes, cohorts = known_outcomes(table, outcome), centres(table.rows)
+    outcomes, centre_names = known_outcomes(table, outcome), centres(table.rows)
     tables = []
     for counterpart in outcomes.keys() - {outcome}:
         response, toxicity = (counterpart, outcome) if is_toxicity(outcome) else (outcome, counterpart)
         mask = np.isfinite(outcomes[response]) & np.isfinite(outcomes[toxicity])
         responded, harmed = outcomes[response][mask] == 1, outcomes[toxicity][mask] == 1
-        tables.append(_joint_table(response, toxicity, responded, harmed, cohorts[mask]))
+        tables.append(_joint_table(response, toxicity, responded, harmed, centre_names[mask]))
     tables.sort(key=lambda table: (OUTCOME_IDS.index(table.response), OUTCOME_IDS.index(table.toxicity)))
     side = "response" if is_toxicity(outcome) else "toxicity"
     reason = None if tables else f"no cohort reports the {side} of the patients whose {outcome} is known"
@@ -54,16 +54,16 @@ def transferable_odds_ratios(joint_counts: JointCounts) -> tuple[PooledOddsRatio
     return tuple(odds_ratios)
 
 
-def _joint_table(response: str, toxicity: str, responded: Mask, harmed: Mask, cohorts: Names) -> JointTable:
+def _joint_table(response: str, toxicity: str, responded: Mask, harmed: Mask, centre_names: Names) -> JointTable:
     counts = {
-        name: _cell_counts(responded[cohorts == name], harmed[cohorts == name])
-        for name in dict.fromkeys(cohorts.tolist())
+        name: _cell_counts(responded[centre_names == name], harmed[centre_names == name])
+        for name in dict.fromkeys(centre_names.tolist())
     }
     odds_ratio = mantel_haenszel(np.array(list(counts.values())))
     return JointTable(
         response=response,
         toxicity=toxicity,
-        cohorts=tuple(CohortCells(name, _cell_rates(cells)) for name, cells in counts.items()),
+        centres=tuple(CentreCells(name, _cell_rates(cells)) for name, cells in counts.items()),
         overall=_cell_rates(_cell_counts(responded, harmed)),
         odds_ratio=None if odds_ratio is None else reported(odds_ratio),
     )

@@ -15,7 +15,7 @@ HEADLINE = "served_auroc_over_centres"
 
 def run_metrics(validation: Validation) -> dict[str, float]:
     """Return the metrics of a run by name, those that are known."""
-    evidence, pooled, mean = validation.evidence, validation.within_cohorts, validation.random_effects
+    evidence, pooled, mean = validation.evidence, validation.within_centres, validation.random_effects
     metrics: dict[str, float | None] = {
         **interval_metrics(HEADLINE, evidence.held_out_auroc),
         **interval_metrics("margin_auroc_over_centres", evidence.margin_auroc),
@@ -34,12 +34,12 @@ def run_metrics(validation: Validation) -> dict[str, float]:
         **interval_metrics("served_auprc_within_centres", pooled.auprc),
         **_comparison_metrics(validation),
     }
-    for cohort in validation.per_cohort:
-        name = cohort.cohort.replace("/", ".")
-        metrics[f"served_auroc.{name}"] = cohort.auroc.value
-        metrics[f"margin_auroc.{name}"] = cohort.margin_auroc.value
-        metrics[f"brier.{name}"] = cohort.brier
-        metrics[f"calibration_in_the_large.{name}"] = cohort.calibration.in_the_large
+    for centre in validation.per_centre:
+        name = centre.centre.replace("/", ".")
+        metrics[f"served_auroc.{name}"] = centre.auroc.value
+        metrics[f"margin_auroc.{name}"] = centre.margin_auroc.value
+        metrics[f"brier.{name}"] = centre.brier
+        metrics[f"calibration_in_the_large.{name}"] = centre.calibration.in_the_large
     for baseline in validation.baselines:
         name = baseline.name.replace(" + ", "_").replace(" ", "_")
         metrics[f"baseline.{name}.served_auroc_within_centres"] = baseline.auroc.value

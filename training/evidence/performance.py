@@ -15,9 +15,9 @@ from features.feature_table import FeatureTable
 from models.calibration import fit_venn_abers
 from models.evidence import (
     BaselinePerformance,
-    CohortCalibration,
-    CohortDecisionCurve,
-    CohortPerformance,
+    CentreCalibration,
+    CentreDecisionCurve,
+    CentrePerformance,
     Estimate,
     GainOverBaseline,
     NullComparison,
@@ -32,7 +32,7 @@ from models.evidence import (
 )
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds, gather_scores, reported
 from training.statistics.auroc_meta_analysis import auroc_random_effects
-from training.statistics.calibration import brier_skill, calibration_by_cohort
+from training.statistics.calibration import brier_skill, calibration_by_centre
 from training.statistics.conformal import conformal_coverage, conformal_p
 from training.statistics.decision import decision_curves
 from training.statistics.gain import auroc_gain, gain_random_effects
@@ -54,34 +54,34 @@ def headline(scores: HeldOutScores, score: Matrix) -> Estimate:
     return reported(scores.auroc(score)) if mean.low is None else Estimate(mean.mean, mean.low, mean.high)
 
 
-def cohort_performance(
+def centre_performance(
     scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme
-) -> tuple[CohortPerformance, ...]:
+) -> tuple[CentrePerformance, ...]:
     """Return the held-out performance in each centre."""
     aurocs, margin_aurocs = (
         {ranked.name: ranked.interval() for ranked in scores.ranked_centres(score)}
         for score in (scores.probability, scores.margin)
     )
-    calibrations = calibration_by_cohort(scores.y, scores.probability[0], scores.cohorts)
+    calibrations = calibration_by_centre(scores.y, scores.probability[0], scores.centres)
     venn_abers = _venn_abers_coverage(scores, held_out, scheme)
     conformal = _conformal_coverage(scores, held_out, scheme)
     rows = []
-    for name, cohort in scores.by_cohort():
+    for name, centre in scores.by_centre():
         calibration = calibrations[name]
         intercept = calibration.intercept
         rows.append(
-            CohortPerformance(
-                cohort=name,
+            CentrePerformance(
+                centre=name,
                 patients=calibration.patients,
                 events=calibration.events,
                 prevalence=calibration.prevalence,
                 auroc=reported(aurocs.get(name)),
                 margin_auroc=reported(margin_aurocs.get(name)),
-                auprc=_auprc(cohort),
-                brier=float(mean_over_seeds(brier_score, cohort.y, cohort.probability, cohort.cohorts)[0]),
+                auprc=_auprc(centre),
+                brier=float(mean_over_seeds(brier_score, centre.y, centre.probability, centre.centres)[0]),
                 prevalence_brier=calibration.prevalence * (1 - calibration.prevalence),
                 brier_skill=calibration.brier_skill,
-                calibration=CohortCalibration(
+                calibration=CentreCalibration(
                     in_the_large=calibration.in_the_large,
                     intercept=None if intercept is None else intercept.value,
                     slope=reported(calibration.slope),
@@ -95,15 +95,15 @@ def cohort_performance(
 
 def pooled_performance(scores: HeldOutScores) -> PooledPerformance:
     """Return the performance within centres, averaged over them."""
-    means = {name: cohort.y.mean() for name, cohort in scores.by_cohort()}
-    prevalence = np.array([means[name] for name in scores.cohorts])
+    means = {name: centre.y.mean() for name, centre in scores.by_centre()}
+    prevalence = np.array([means[name] for name in scores.centres])
     return PooledPerformance(
         auroc=reported(scores.auroc(scores.probability)),
         margin_auroc=reported(scores.auroc(scores.margin)),
         auprc=_auprc(scores),
         brier=_brier(scores),
         prevalence_brier=float(brier_score(scores.y, prevalence)[0]),
-        brier_skill=brier_skill(scores.y, scores.probability[0], scores.cohorts),
+        brier_skill=brier_skill(scores.y, scores.probability[0], scores.centres),
     )
 
 
@@ -182,16 +182,16 @@ def gain_over(scores: HeldOutScores, name: str, baseline: HeldOutScores) -> Gain
     model, covariates = scores.probability, baseline.probability
     return GainOverBaseline(
         name,
-        reported(auroc_gain(scores.y, model, covariates, scores.cohorts, folds=scores.folds)),
-        RandomEffectsSummary(**vars(gain_random_effects(scores.y, model, covariates, scores.cohorts, scores.folds))),
+        reported(auroc_gain(scores.y, model, covariates, scores.centres, folds=scores.folds)),
+        RandomEffectsSummary(**vars(gain_random_effects(scores.y, model, covariates, scores.centres, scores.folds))),
     )
 
 
-def cohort_decision_curves(scores: HeldOutScores) -> tuple[CohortDecisionCurve, ...]:
-    """Return the decision curve of each cohort, with the first seed."""
+def centre_decision_curves(scores: HeldOutScores) -> tuple[CentreDecisionCurve, ...]:
+    """Return the decision curve of each centre, with the first seed."""
     return tuple(
-        CohortDecisionCurve(
-            cohort=name,
+        CentreDecisionCurve(
+            centre=name,
             patients=curve.patients,
             events=curve.events,
             indicative=curve.indicative,
@@ -201,12 +201,12 @@ def cohort_decision_curves(scores: HeldOutScores) -> tuple[CohortDecisionCurve, 
             high=tuple(curve.high),
             treat_all=tuple(curve.treat_all),
         )
-        for name, curve in decision_curves(scores.y, scores.probability[0], scores.cohorts).items()
+        for name, curve in decision_curves(scores.y, scores.probability[0], scores.centres).items()
     )
 
 
 def _auprc(scores: HeldOutScores) -> Estimate:
-    return reported(bootstrap_interval(auprc, scores.y, scores.probability, scores.cohorts, scores.folds))
+    return reported(bootstrap_interval(auprc, scores.y, scores.probability, scores.centres, scores.folds))
 
 
 def _brier(scores: HeldOutScores) -> float:
@@ -216,23 +216,23 @@ def _brier(scores: HeldOutScores) -> float:
 def _venn_abers_coverage(
     scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme
 ) -> dict[str, RangeCoverage]:
-    """Return each cohort's coverage of the first seed's Venn-Abers ranges, calibrated on each fold's training rows."""
+    """Return each centre's coverage of the first seed's Venn-Abers ranges, calibrated on each fold's training rows."""
     low, high = np.zeros(len(scores.rows)), np.ones(len(scores.rows))
     for prediction, positions, margin in _fold_margins(scores, held_out, scheme):
         if len(prediction.inner_validation.y):
             ranges = fit_venn_abers(prediction.inner_validation.margin, prediction.inner_validation.y).range(margin)
             low[positions], high[positions] = ranges
-    return range_coverage(scores.y, low, high, scores.cohorts)
+    return range_coverage(scores.y, low, high, scores.centres)
 
 
 def _conformal_coverage(scores: HeldOutScores, held_out: Sequence[HeldOut], scheme: Scheme) -> dict[str, SetCoverage]:
-    """Return each cohort's coverage of the first seed's conformal sets, calibrated on each fold's training rows."""
+    """Return each centre's coverage of the first seed's conformal sets, calibrated on each fold's training rows."""
     p_event, p_other = np.ones(len(scores.rows)), np.ones(len(scores.rows))
     for prediction, positions, margin in _fold_margins(scores, held_out, scheme):
         if len(prediction.inner_validation.y):
             p_values = conformal_p(prediction.inner_validation.y, prediction.inner_validation.margin, margin)
             p_event[positions], p_other[positions] = p_values
-    return conformal_coverage(scores.y, p_event, p_other, scores.cohorts, CONFORMAL_LEVEL)
+    return conformal_coverage(scores.y, p_event, p_other, scores.centres, CONFORMAL_LEVEL)
 
 
 def _fold_margins(

@@ -16,7 +16,7 @@ ALPHA = 0.05
 SLOPES = (0.8, 1.25)
 """Calibration slopes near enough to 1, even where the interval excludes 1."""
 LARGEST_DISTANCE = 0.1
-"""Largest mean distance, over patients, of a cohort's mean probability from its prevalence."""
+"""Largest mean distance, over patients, of a centre's mean probability from its prevalence."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def _drop_one_gate(validation: Validation) -> Gate:
 
 
 def _brier_gate(validation: Validation) -> Gate:
-    brier, reference = validation.within_cohorts.brier, validation.within_cohorts.prevalence_brier
+    brier, reference = validation.within_centres.brier, validation.within_centres.prevalence_brier
     if brier is None or reference is None:
         passed, result = False, "not computed"
     else:
@@ -214,18 +214,18 @@ def _calibration_gate(validation: Validation) -> Gate:
     return Gate(
         "calibration",
         acceptable and distance is not None and distance <= LARGEST_DISTANCE,
-        f"{result}; mean distance from the cohorts' prevalence "
+        f"{result}; mean distance from the centres' prevalence "
         + ("not computed" if distance is None else f"{distance:.2f}"),
         f"a slope whose interval includes 1, or of {SLOPES[0]:g} to {SLOPES[1]:g}, and mean probabilities within "
-        f"{LARGEST_DISTANCE:g} of the cohorts' prevalence on average",
+        f"{LARGEST_DISTANCE:g} of the centres' prevalence on average",
         "30% must mean three in ten, also in a hospital that is new to the model",
     )
 
 
 def mean_distance_from_prevalence(validation: Validation) -> float | None:
-    """Return the mean over patients of the distance of their cohort's mean probability from its prevalence."""
-    patients = [cohort.patients for cohort in validation.per_cohort]
-    distances = [cohort.calibration.in_the_large for cohort in validation.per_cohort]
+    """Return the mean over patients of the distance of their centre's mean probability from its prevalence."""
+    patients = [centre.patients for centre in validation.per_centre]
+    distances = [centre.calibration.in_the_large for centre in validation.per_centre]
     absolute = [abs(distance) for distance in distances if distance is not None]
     complete = absolute and len(absolute) == len(patients)
     return float(np.average(absolute, weights=patients)) if complete else None

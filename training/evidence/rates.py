@@ -1,4 +1,4 @@
-"""Outcome rates: of the training cohorts, and of held-out patients by predicted probability."""
+"""Outcome rates: of the training centres, and of held-out patients by predicted probability."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from features.arrays import Names, Vector
-from models.evidence import CohortRate, EventRate, OutcomeRates, ProbabilityGroup, RandomEffectsSummary
+from models.evidence import CentreRate, EventRate, OutcomeRates, ProbabilityGroup, RandomEffectsSummary
 from models.rates import event_rate
 from training.evidence.disclosure import FEWEST
 from training.statistics.meta_analysis import rate_random_effects
@@ -16,8 +16,8 @@ MOST_GROUPS = 5
 """Largest number of groups of rising probability."""
 
 
-def outcome_rates(y: Vector, cohorts: Names) -> OutcomeRates:
-    """Return the outcome rate in each cohort, in all patients, and what to expect of a new cohort.
+def outcome_rates(y: Vector, centres: Names) -> OutcomeRates:
+    """Return the outcome rate in each centre, in all patients, and what to expect of a new centre.
 
     The overall rate counts patients as they are, with an exact interval, so that it can be checked by hand. As an
     estimate for another hospital its interval is too narrow, since hospitals differ by more than chance; the
@@ -27,13 +27,13 @@ def outcome_rates(y: Vector, cohorts: Names) -> OutcomeRates:
     ----------
     y : ndarray, (n_rows,)
         Outcomes, 0 or 1.
-    cohorts : ndarray of str, (n_rows,)
+    centres : ndarray of str, (n_rows,)
     """
-    outcomes = {name: y[cohorts == name] for name in dict.fromkeys(cohorts.tolist())}
+    outcomes = {name: y[centres == name] for name in dict.fromkeys(centres.tolist())}
     events = np.array([values.sum() for values in outcomes.values()], dtype=np.float64)
     patients = np.array([len(values) for values in outcomes.values()], dtype=np.float64)
     return OutcomeRates(
-        cohorts=tuple(CohortRate(name, count_outcomes(values)) for name, values in outcomes.items()),
+        centres=tuple(CentreRate(name, count_outcomes(values)) for name, values in outcomes.items()),
         overall=count_outcomes(y),
         random_effects=RandomEffectsSummary(**vars(rate_random_effects(events, patients))),
     )

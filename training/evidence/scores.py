@@ -11,9 +11,9 @@ import pandas as pd
 from features.arrays import Mask, Matrix, Names, Positions, Vector
 from features.feature_table import FeatureTable
 from models.evidence import Estimate, Scheme
-from training.statistics.auroc_meta_analysis import RankedCohort, ranked_cohorts
+from training.statistics.auroc_meta_analysis import RankedCentre, ranked_centres
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.metrics import auroc, bootstrap_interval, mean_within_cohorts
+from training.statistics.metrics import auroc, bootstrap_interval, mean_within_centres
 from training.validation.folds import Fold, centres
 from training.validation.held_out import HeldOut
 
@@ -28,7 +28,7 @@ class HeldOutScores:
         Positions in the table of the rows that every seed held out.
     y : ndarray, (n_rows,)
         Outcomes, 0 or 1.
-    cohorts : ndarray of str, (n_rows,)
+    centres : ndarray of str, (n_rows,)
         Centre of each row; the cohort where its manifest names no centres.
     folds : ndarray of int, (n_seeds, n_rows)
         Number of the fold whose model predicted a row.
@@ -38,7 +38,7 @@ class HeldOutScores:
 
     rows: Positions
     y: Vector
-    cohorts: Names
+    centres: Names
     folds: Positions
     margin: Matrix
     probability: Matrix
@@ -46,7 +46,7 @@ class HeldOutScores:
     def seed_aurocs(self, score: Matrix) -> list[float]:
         """Return each seed's AUROC of a score, (n_seeds, n_rows), within centres and folds."""
         return [
-            float(mean_within_cohorts(auroc, self.y, values, self.cohorts, folds=folds)[0])
+            float(mean_within_centres(auroc, self.y, values, self.centres, folds=folds)[0])
             for values, folds in zip(score, self.folds, strict=True)
         ]
 
@@ -56,23 +56,23 @@ class HeldOutScores:
 
     def auroc(self, score: Matrix) -> IntervalEstimate:
         """Return `mean_auroc` with its bootstrap interval."""
-        return bootstrap_interval(auroc, self.y, score, self.cohorts, self.folds)
+        return bootstrap_interval(auroc, self.y, score, self.centres, self.folds)
 
-    def ranked_centres(self, score: Matrix) -> list[RankedCohort]:
+    def ranked_centres(self, score: Matrix) -> list[RankedCentre]:
         """Return each centre's AUROC of a score, (n_seeds, n_rows)."""
-        return ranked_cohorts(self.y, score, self.cohorts, self.folds)
+        return ranked_centres(self.y, score, self.centres, self.folds)
 
-    def by_cohort(self) -> Iterator[tuple[str, HeldOutScores]]:
-        """Yield each cohort's name and its rows."""
-        for name in dict.fromkeys(self.cohorts.tolist()):
-            yield name, self.take(self.cohorts == name)
+    def by_centre(self) -> Iterator[tuple[str, HeldOutScores]]:
+        """Yield each centre's name and its rows."""
+        for name in dict.fromkeys(self.centres.tolist()):
+            yield name, self.take(self.centres == name)
 
     def take(self, mask: Mask) -> HeldOutScores:
         """Return the rows of a mask, (n_rows,)."""
         return HeldOutScores(
             self.rows[mask],
             self.y[mask],
-            self.cohorts[mask],
+            self.centres[mask],
             self.folds[:, mask],
             self.margin[:, mask],
             self.probability[:, mask],
@@ -80,7 +80,7 @@ class HeldOutScores:
 
 
 def main_scheme(outer: Sequence[Fold]) -> Scheme:
-    """Return the scheme that evidence rests on: cohorts held out in turn where possible, else patients."""
+    """Return the scheme that evidence rests on: centres held out in turn where possible, else patients."""
     return "loco" if any(fold.scheme == "loco" for fold in outer) else "cv"
 
 

@@ -48,6 +48,6 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
 
 def cohort_counts(evidence: Evidence) -> str:
     """Return how many cohorts were held out, and how many centres they have where that is another number."""
-    n_centres, n_cohorts = len(evidence.per_cohort), len(evidence.cohorts)
+    n_centres, n_cohorts = len(evidence.per_centre), len(evidence.cohorts)
     cohorts = f"{n_cohorts} cohort{'s' * (n_cohorts != 1)}"
     return cohorts if n_centres == n_cohorts else f"{n_centres} centres of {cohorts}"

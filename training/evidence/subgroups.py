@@ -17,7 +17,7 @@ FEWEST_OF_EACH_CLASS = 20
 
 
 def subgroup_performance(table: FeatureTable, scores: HeldOutScores) -> tuple[Subgroup, ...]:
-    """Return the AUROC within cohorts in each subgroup with enough patients."""
+    """Return the AUROC within centres in each subgroup with enough patients."""
     subgroups = []
     for column, level, mask in _subgroup_masks(table, scores.rows):
         subgroup = scores.take(mask)

@@ -52,7 +52,7 @@ def _performance_without(
     gain, p = Estimate(None, None, None), None
     if covariates is not None:
         baseline = covariates.take(mask).probability
-        gain = reported(auroc_gain(rest.y, rest.probability, baseline, rest.cohorts, folds=rest.folds))
+        gain = reported(auroc_gain(rest.y, rest.probability, baseline, rest.centres, folds=rest.folds))
     if null is not None and np.isfinite(null.without_cohort[name]).any():
         p = compare_with_null(null.without_cohort[name], rest.mean_auroc(rest.probability)).p
     return WithoutCohort(name, len(rest.y), int(rest.y.sum()), headline(rest, rest.probability), gain, p)

@@ -6,10 +6,10 @@ import numpy as np
 from scipy.special import expit, logit
 
 from features.arrays import Matrix, Names, Vector
-from models.evidence import CentrePerformance, CohortDecisionCurve, Estimate, ExternalPerformance, Recalibration
+from models.evidence import CentreDecisionCurve, Estimate, ExternalCentrePerformance, ExternalPerformance, Recalibration
 from training.evidence.rates import count_outcomes
 from training.evidence.scores import reported
-from training.statistics.calibration import calibration_by_cohort
+from training.statistics.calibration import calibration_by_centre
 from training.statistics.decision import decision_curves
 from training.statistics.metrics import (
     Metric,
@@ -34,7 +34,7 @@ def external_performance(y: Vector, probability: Vector, cohort: str, centres: N
         Centre of each patient.
     """
     groups = np.full(len(y), cohort, dtype=object)
-    calibration = calibration_by_cohort(y, probability, groups)[cohort]
+    calibration = calibration_by_centre(y, probability, groups)[cohort]
     return ExternalPerformance(
         outcomes=count_outcomes(y),
         distinct_probabilities=len(np.unique(probability)),
@@ -61,7 +61,7 @@ def recalibrated_performance(y: Vector, probability: Vector, cohort: str) -> Rec
     if min(y.sum(), len(y) - y.sum()) < 2:
         return None
     groups = np.full(len(y), cohort, dtype=object)
-    shift = calibration_by_cohort(y, probability, groups)[cohort].intercept
+    shift = calibration_by_centre(y, probability, groups)[cohort].intercept
     log_odds = logit(np.clip(probability, 1e-6, 1 - 1e-6))
     recalibrated = expit(log_odds + held_out_shifts(y, log_odds))
     return Recalibration(
@@ -89,10 +89,10 @@ def _prevalence_brier(y: Vector) -> float:
     return float(y.mean() * (1 - y.mean()))
 
 
-def _decision_curve(y: Vector, probability: Vector, groups: Names) -> CohortDecisionCurve:
+def _decision_curve(y: Vector, probability: Vector, groups: Names) -> CentreDecisionCurve:
     ((cohort, curve),) = decision_curves(y, probability, groups).items()
-    return CohortDecisionCurve(
-        cohort=cohort,
+    return CentreDecisionCurve(
+        centre=cohort,
         patients=curve.patients,
         events=curve.events,
         indicative=curve.indicative,
@@ -104,13 +104,13 @@ def _decision_curve(y: Vector, probability: Vector, groups: Names) -> CohortDeci
     )
 
 
-def _by_centre(y: Vector, probability: Vector, centres: Names) -> tuple[CentrePerformance, ...]:
+def _by_centre(y: Vector, probability: Vector, centres: Names) -> tuple[ExternalCentrePerformance, ...]:
     names = dict.fromkeys(centres.tolist())
     if len(names) < 2:
         return ()
     masks = {name: centres == name for name in names}
     return tuple(
-        CentrePerformance(
+        ExternalCentrePerformance(
             centre=name,
             patients=int(mask.sum()),
             events=int(y[mask].sum()),

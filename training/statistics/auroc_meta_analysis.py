@@ -1,4 +1,4 @@
-"""Random-effects meta-analysis of AUROCs over cohorts."""
+"""Random-effects meta-analysis of AUROCs over centres."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def auroc_variance(area: Vector | float, events: Vector | float, non_events: Vec
     .. math:: \frac{A (1 - A)}{m n} \left[ 1 + N^* \frac{1 - A}{2 - A} + N^* \frac{A}{1 + A} \right],
         \qquad N^* = \frac{m + n}{2} - 1
 
-    DeLong's variance, which uses the patients' ranks, is 0 in a cohort that is ranked perfectly and unstable with three
-    events, so it cannot weight cohorts.
+    DeLong's variance, which uses the patients' ranks, is 0 in a centre that is ranked perfectly and unstable with three
+    events, so it cannot weight centres.
 
     Parameters
     ----------
-    area : ndarray, (n_cohorts,), or float
+    area : ndarray, (n_centres,), or float
         :math:`A`.
-    events, non_events : ndarray, (n_cohorts,), or float
+    events, non_events : ndarray, (n_centres,), or float
         :math:`m` and :math:`n`, patients with and without the event.
 
     References
@@ -44,8 +44,8 @@ def auroc_variance(area: Vector | float, events: Vector | float, non_events: Vec
 
 
 @dataclass(frozen=True)
-class RankedCohort:
-    """The AUROC of a cohort that has both classes.
+class RankedCentre:
+    """The AUROC of a centre that has both classes.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class RankedCohort:
     non_events: Vector
 
     def variance(self, area: float) -> float:
-        """Return the sampling variance of the cohort's AUROC if it is expected to be `area`.
+        """Return the sampling variance of the centre's AUROC if it is expected to be `area`.
 
         The AUROC is the mean over folds, weighted by their pairs, of independent AUROCs.
         """
@@ -75,7 +75,7 @@ class RankedCohort:
         """Return the log-odds of the AUROC and their variance, by the delta method.
 
         An AUROC of 0 or 1, whose log-odds are infinite, is moved inwards by half of one pair of patients. The variance
-        of the log-odds grows without bound towards 0 and 1, so that a small cohort with a nearly perfect ranking has
+        of the log-odds grows without bound towards 0 and 1, so that a small centre with a nearly perfect ranking has
         little weight.
         """
         half_pair = 0.5 / float(self.events @ self.non_events)
@@ -104,24 +104,24 @@ class RankedCohort:
         return float(brentq(gap, 0, area * (1 - 1e-9))) if area else 0.0
 
 
-def ranked_cohorts(
-    y: Vector, score: Vector | Matrix, cohorts: Names, folds: Positions | None = None
-) -> list[RankedCohort]:
-    """Return the AUROC of each cohort in which a fold has both classes.
+def ranked_centres(
+    y: Vector, score: Vector | Matrix, centres: Names, folds: Positions | None = None
+) -> list[RankedCentre]:
+    """Return the AUROC of each centre in which a fold has both classes.
 
     Parameters
     ----------
     y : ndarray, (n_samples,)
     score : ndarray, (n_samples,) or (n_seeds, n_samples)
-    cohorts : ndarray of str, (n_samples,)
+    centres : ndarray of str, (n_samples,)
     folds : ndarray of int, of the shape of `score`, optional
         Folds of different models, whose scores are not ranked against each other.
     """
     seeds = np.atleast_2d(score)
     seed_folds = np.zeros(seeds.shape, dtype=np.intp) if folds is None else np.atleast_2d(folds)
     ranked = []
-    for name in dict.fromkeys(cohorts.tolist()):
-        mask = cohorts == name
+    for name in dict.fromkeys(centres.tolist()):
+        mask = centres == name
         area = float(
             np.mean(
                 [
@@ -132,17 +132,17 @@ def ranked_cohorts(
         )
         if np.isfinite(area):
             events, non_events = _fold_counts(y, seed_folds[0], mask)
-            ranked.append(RankedCohort(name, area, events, non_events))
+            ranked.append(RankedCentre(name, area, events, non_events))
     return ranked
 
 
-def auroc_random_effects(ranked: Sequence[RankedCohort]) -> RandomEffects:
-    """Return the random-effects mean of cohorts' AUROCs, combined as log-odds.
+def auroc_random_effects(ranked: Sequence[RankedCentre]) -> RandomEffects:
+    """Return the random-effects mean of centres' AUROCs, combined as log-odds.
 
-    Under leave-one-cohort-out the cohorts' models share most of their training patients, so that the AUROCs are not
+    Under leave-one-cohort-out the centres' models share most of their training patients, so that the AUROCs are not
     quite independent; a refitted permutation null accounts for this, the interval here does not.
     """
-    log_odds = np.array([cohort.log_odds() for cohort in ranked]).reshape(-1, 2)
+    log_odds = np.array([centre.log_odds() for centre in ranked]).reshape(-1, 2)
     return to_proportions(random_effects(log_odds[:, 0], log_odds[:, 1]))
 
 

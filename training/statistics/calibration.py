@@ -1,4 +1,4 @@
-"""Calibration of held-out probabilities, cohort by cohort."""
+"""Calibration of held-out probabilities, centre by centre."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from training.statistics.metrics import brier_score
 
 Z = float(norm.ppf(0.975))
 CONSTANT_SD = 0.01
-"""Log-odds whose standard deviation within cohorts is smaller count as constant, and have no calibration slope."""
+"""Log-odds whose standard deviation within centres is smaller count as constant, and have no calibration slope."""
 SLOPE_SE = 1.0
 """A slope with a larger standard error is uninformative: around the ideal 1 its interval would contain 0 and 2."""
 
 
 @dataclass(frozen=True)
 class CalibrationSummary:
-    """Calibration of the probabilities of one cohort's patients.
+    """Calibration of the probabilities of one centre's patients.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class CalibrationSummary:
         Prevalence minus mean probability.
     intercept : IntervalEstimate or None
         Calibration intercept: the shift of the log-odds, their slope fixed at 1, that fits the outcomes. None for a
-        cohort of one class.
+        centre of one class.
     slope : IntervalEstimate or None
         See `calibration_slope`.
     brier : float
@@ -51,60 +51,60 @@ class CalibrationSummary:
     brier_skill: float | None
 
 
-def calibration_by_cohort(y: Vector, probability: Vector, cohorts: Names) -> dict[str, CalibrationSummary]:
-    """Return each cohort's calibration.
+def calibration_by_centre(y: Vector, probability: Vector, centres: Names) -> dict[str, CalibrationSummary]:
+    """Return each centre's calibration.
 
     Parameters
     ----------
     y, probability : ndarray, (n_samples,)
-    cohorts : ndarray of str, (n_samples,)
+    centres : ndarray of str, (n_samples,)
     """
-    masks = {name: cohorts == name for name in dict.fromkeys(cohorts.tolist())}
-    return {name: _cohort_calibration(y[mask], probability[mask], cohorts[mask]) for name, mask in masks.items()}
+    masks = {name: centres == name for name in dict.fromkeys(centres.tolist())}
+    return {name: _centre_calibration(y[mask], probability[mask], centres[mask]) for name, mask in masks.items()}
 
 
-def calibration_slope(y: Vector, probability: Vector, cohorts: Names) -> IntervalEstimate | None:
-    """Return the slope of the outcomes on the log-odds, common to all cohorts, with a Wald interval.
+def calibration_slope(y: Vector, probability: Vector, centres: Names) -> IntervalEstimate | None:
+    """Return the slope of the outcomes on the log-odds, common to all centres, with a Wald interval.
 
-    Each cohort has an intercept of its own.
+    Each centre has an intercept of its own.
 
     Returns
     -------
     IntervalEstimate or None
-        None where no cohort has both classes, where log-odds hardly vary within cohorts (`CONSTANT_SD`), or where the
+        None where no centre has both classes, where log-odds hardly vary within centres (`CONSTANT_SD`), or where the
         standard error is too large (`SLOPE_SE`), as it is when the log-odds separate the classes perfectly.
 
     References
     ----------
     Cox 1958, Biometrika 45:562-565.
     """
-    prevalence = _cohort_means(y, cohorts)
+    prevalence = _centre_means(y, centres)
     mixed = (prevalence > 0) & (prevalence < 1)
-    y, log_odds, cohorts = y[mixed], _log_odds(probability[mixed]), cohorts[mixed]
-    centred = log_odds - _cohort_means(log_odds, cohorts)
+    y, log_odds, centres = y[mixed], _log_odds(probability[mixed]), centres[mixed]
+    centred = log_odds - _centre_means(log_odds, centres)
     if not mixed.any() or centred.std() < CONSTANT_SD:
         return None
-    intercepts = cohorts[:, None] == np.unique(cohorts)
+    intercepts = centres[:, None] == np.unique(centres)
     slope, error = _logistic_coefficient(y, np.column_stack([centred, intercepts]), np.zeros(len(y)))
     return _wald_interval(slope, error) if error <= SLOPE_SE else None
 
 
-def brier_skill(y: Vector, probability: Vector, cohorts: Names) -> float | None:
-    r"""Return the Brier skill score against the prevalence of each cohort, :math:`1 - B / B_{prevalence}`.
+def brier_skill(y: Vector, probability: Vector, centres: Names) -> float | None:
+    r"""Return the Brier skill score against the prevalence of each centre, :math:`1 - B / B_{prevalence}`.
 
-    A cohort's prevalence is known only after its outcomes are: a model that was trained without the cohort may score
+    A centre's prevalence is known only after its outcomes are: a model that was trained without the centre may score
     below 0 for that reason alone.
 
     Returns
     -------
     float or None
-        At most 1; None when every cohort has one class, so that the reference score is 0.
+        At most 1; None when every centre has one class, so that the reference score is 0.
     """
-    reference = float(brier_score(y, _cohort_means(y, cohorts))[0])
+    reference = float(brier_score(y, _centre_means(y, centres))[0])
     return 1 - float(brier_score(y, probability)[0]) / reference if reference else None
 
 
-def _cohort_calibration(y: Vector, probability: Vector, cohort: Names) -> CalibrationSummary:
+def _centre_calibration(y: Vector, probability: Vector, centre: Names) -> CalibrationSummary:
     prevalence, mean_probability = float(y.mean()), float(probability.mean())
     intercept = None
     if 0 < prevalence < 1:
@@ -116,15 +116,15 @@ def _cohort_calibration(y: Vector, probability: Vector, cohort: Names) -> Calibr
         mean_probability=mean_probability,
         in_the_large=prevalence - mean_probability,
         intercept=intercept,
-        slope=calibration_slope(y, probability, cohort),
+        slope=calibration_slope(y, probability, centre),
         brier=float(brier_score(y, probability)[0]),
-        brier_skill=brier_skill(y, probability, cohort),
+        brier_skill=brier_skill(y, probability, centre),
     )
 
 
-def _cohort_means(values: Vector, cohorts: Names) -> Vector:
-    """Return for each patient the mean over the patients of the same cohort, (n_samples,)."""
-    _, code = np.unique(cohorts, return_inverse=True)
+def _centre_means(values: Vector, centres: Names) -> Vector:
+    """Return for each patient the mean over the patients of the same centre, (n_samples,)."""
+    _, code = np.unique(centres, return_inverse=True)
     return np.asarray((np.bincount(code, values) / np.bincount(code))[code])
 
 

@@ -1,4 +1,4 @@
-"""Conformal prediction sets of the two labels, and their coverage in each cohort."""
+"""Conformal prediction sets of the two labels, and their coverage in each centre."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def conformal_p(calibration_y: Vector, calibration_margin: Vector, margin: Vecto
 
 
 def conformal_coverage(
-    y: Vector, p_event: Vector, p_no_event: Vector, cohorts: Names, level: float = 0.9
+    y: Vector, p_event: Vector, p_no_event: Vector, centres: Names, level: float = 0.9
 ) -> dict[str, SetCoverage]:
-    """Return each cohort's coverage by the sets of labels whose p-value is above 1 - `level`.
+    """Return each centre's coverage by the sets of labels whose p-value is above 1 - `level`.
 
     Parameters
     ----------
     y, p_event, p_no_event : ndarray, (n_samples,)
-    cohorts : ndarray of str, (n_samples,)
+    centres : ndarray of str, (n_samples,)
     level : float
         Share of patients whose set should contain their outcome.
     """
     included = np.stack([p_no_event, p_event]) > 1 - level
     hit, n_labels = np.where(y == 1, included[1], included[0]), included.sum(axis=0)
     coverage = {}
-    for name in dict.fromkeys(cohorts.tolist()):
-        mask = cohorts == name
+    for name in dict.fromkeys(centres.tolist()):
+        mask = centres == name
         coverage[name] = SetCoverage(
             level=level,
             coverage=float(hit[mask].mean()),

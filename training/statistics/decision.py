@@ -16,7 +16,7 @@ FEW = 100
 
 @dataclass(frozen=True)
 class DecisionCurve:
-    """Net benefit in one cohort, per patient, over threshold probabilities.
+    """Net benefit in one centre, per patient, over threshold probabilities.
 
     Attributes
     ----------
@@ -73,12 +73,12 @@ def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Mat
 
 
 def decision_curves(
-    y: Vector, probability: Vector, cohorts: Names, n_bootstrap: int = N_BOOTSTRAP
+    y: Vector, probability: Vector, centres: Names, n_bootstrap: int = N_BOOTSTRAP
 ) -> dict[str, DecisionCurve]:
-    """Return each cohort's decision curve; its band resamples the cohort's patients and holds predictions fixed."""
-    weights, curves = bootstrap_weights(cohorts, n_bootstrap), {}
-    for name in dict.fromkeys(cohorts.tolist()):
-        mask = cohorts == name
+    """Return each centre's decision curve; its band resamples the centre's patients and holds predictions fixed."""
+    weights, curves = bootstrap_weights(centres, n_bootstrap), {}
+    for name in dict.fromkeys(centres.tolist()):
+        mask = centres == name
         n, events = int(mask.sum()), int(y[mask].sum())
         bootstrap_values = net_benefit(y[mask], probability[mask], THRESHOLDS, weights[:, mask])
         low, high = np.quantile(bootstrap_values, [0.025, 0.975], axis=0)

@@ -1,4 +1,4 @@
-"""The gain in AUROC of one score over another on the same patients: pooled, and over cohorts by random effects."""
+"""The gain in AUROC of one score over another on the same patients: pooled, and over centres by random effects."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def auroc_gain(
     y: Vector,
     score_a: Vector | Matrix,
     score_b: Vector | Matrix,
-    cohorts: Names,
+    centres: Names,
     n_bootstrap: int = N_BOOTSTRAP,
     seed: int = 0,
     *,
     folds: Positions | None = None,
 ) -> IntervalEstimate:
-    """Return the within-cohort AUROC of `score_a` minus that of `score_b`, with a paired bootstrap interval.
+    """Return the within-centre AUROC of `score_a` minus that of `score_b`, with a paired bootstrap interval.
 
-    Patients are resampled within cohort, and both scores are evaluated on the same draws, so that variation common to
+    Patients are resampled within centre, and both scores are evaluated on the same draws, so that variation common to
     both cancels. Predictions are held fixed.
 
     Parameters
@@ -33,28 +33,28 @@ def auroc_gain(
     y : ndarray, (n_samples,)
     score_a, score_b : ndarray, (n_samples,) or (n_seeds, n_samples)
         With several seeds, the mean of their AUROCs is compared; the numbers of seeds may differ without folds.
-    cohorts : ndarray of str, (n_samples,)
+    centres : ndarray of str, (n_samples,)
     folds : ndarray of int, (n_samples,) or (n_seeds, n_samples), optional
         Folds of different models, the same for both scores; patients are ranked within them.
     n_bootstrap, seed : int
     """
     gain, bootstrap_gains = (
         np.subtract(
-            mean_over_seeds(auroc, y, score_a, cohorts, weights, folds),
-            mean_over_seeds(auroc, y, score_b, cohorts, weights, folds),
+            mean_over_seeds(auroc, y, score_a, centres, weights, folds),
+            mean_over_seeds(auroc, y, score_b, centres, weights, folds),
         )
-        for weights in (None, bootstrap_weights(cohorts, n_bootstrap, seed))
+        for weights in (None, bootstrap_weights(centres, n_bootstrap, seed))
     )
     return percentile_interval(gain[0], bootstrap_gains)
 
 
 def gain_random_effects(
-    y: Vector, score_a: Vector | Matrix, score_b: Vector | Matrix, cohorts: Names, folds: Positions | None = None
+    y: Vector, score_a: Vector | Matrix, score_b: Vector | Matrix, centres: Names, folds: Positions | None = None
 ) -> RandomEffects:
-    """Return the random-effects mean over cohorts of the AUROC of `score_a` minus that of `score_b`.
+    """Return the random-effects mean over centres of the AUROC of `score_a` minus that of `score_b`.
 
-    The pooled interval of `auroc_gain` is that of these cohorts; this one allows for gains that differ between cohorts.
-    A cohort's variance is DeLong's of a paired difference (see `_fold_gain`). Parameters are those of `auroc_gain`.
+    The pooled interval of `auroc_gain` is that of these centres; this one allows for gains that differ between centres.
+    A centre's variance is DeLong's of a paired difference (see `_fold_gain`). Parameters are those of `auroc_gain`.
 
     References
     ----------
@@ -63,10 +63,10 @@ def gain_random_effects(
     seeds_a, seeds_b = np.atleast_2d(score_a), np.atleast_2d(score_b)
     seed_folds = np.zeros(seeds_a.shape, dtype=np.intp) if folds is None else np.atleast_2d(folds)
     gains = []
-    for name in dict.fromkeys(cohorts.tolist()):
-        mask = cohorts == name
+    for name in dict.fromkeys(centres.tolist()):
+        mask = centres == name
         seeds = [
-            _cohort_gain(y[mask], a[mask], b[mask], fold[mask])
+            _centre_gain(y[mask], a[mask], b[mask], fold[mask])
             for a, b, fold in zip(seeds_a, seeds_b, seed_folds, strict=True)
         ]
         gain, variance = np.mean(seeds, axis=0)
@@ -76,8 +76,8 @@ def gain_random_effects(
     return random_effects(estimates, variances)
 
 
-def _cohort_gain(y: Vector, score_a: Vector, score_b: Vector, folds: Positions) -> tuple[float, float]:
-    """Return a cohort's gain and its variance: the mean over folds, weighted by their pairs; NaN without a pair."""
+def _centre_gain(y: Vector, score_a: Vector, score_b: Vector, folds: Positions) -> tuple[float, float]:
+    """Return a centre's gain and its variance: the mean over folds, weighted by their pairs; NaN without a pair."""
     masks = [folds == fold for fold in np.unique(folds)]
     pairs = np.array([y[mask].sum() * (1 - y[mask]).sum() for mask in masks])
     if not pairs.any():
@@ -96,7 +96,7 @@ def _fold_gain(y: Vector, score_a: Vector, score_b: Vector) -> tuple[float, floa
 
     DeLong's variance is :math:`s_{10}^2 / m + s_{01}^2 / n`, where :math:`s_{10}^2` is the variance over the :math:`m`
     events of the difference of their placement values, and :math:`s_{01}^2` that over the :math:`n` non-events. It is 0
-    where the two scores rank all patients alike, and the cohort would have all the weight. Each variance therefore
+    where the two scores rank all patients alike, and the centre would have all the weight. Each variance therefore
     counts as though one more patient had been seen whose two placement values are independent.
 
     References

@@ -90,23 +90,23 @@ def log_loss(y: Vector, margin: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.mean(np.logaddexp(0, margin) - y * margin, axis=-1))
 
 
-def mean_within_cohorts(
+def mean_within_centres(
     metric: Metric,
     y: Vector,
     score: Vector,
-    cohorts: Names,
+    centres: Names,
     weights: Matrix | None = None,
     folds: Positions | None = None,
 ) -> Vector:
-    """Return the mean of a metric over cohorts, weighted by their number of patients, (n_draws,).
+    """Return the mean of a metric over centres, weighted by their number of patients, (n_draws,).
 
-    Patients of different cohorts are never ranked against each other, since a difference in prevalence between cohorts
-    would then count as skill; nor, given folds, are those that different models predicted. A cohort in which the metric
+    Patients of different centres are never ranked against each other, since a difference in prevalence between centres
+    would then count as skill; nor, given folds, are those that different models predicted. A centre in which the metric
     is undefined has no weight.
     """
     total, size = np.zeros(1), np.zeros(1)
-    for name in dict.fromkeys(cohorts.tolist()):
-        mask = cohorts == name
+    for name in dict.fromkeys(centres.tolist()):
+        mask = centres == name
         of_folds = () if folds is None else (folds[mask],)
         value = metric(y[mask], score[mask], None if weights is None else weights[:, mask], *of_folds)
         total = total + np.where(np.isfinite(value), value, 0) * mask.sum()
@@ -118,32 +118,32 @@ def mean_over_seeds(
     metric: Metric,
     y: Vector,
     scores: Vector | Matrix,
-    cohorts: Names,
+    centres: Names,
     weights: Matrix | None = None,
     folds: Positions | None = None,
 ) -> Vector:
-    """Return `mean_within_cohorts` averaged over seeds; scores and folds are (n_samples,) or (n_seeds, n_samples)."""
+    """Return `mean_within_centres` averaged over seeds; scores and folds are (n_samples,) or (n_seeds, n_samples)."""
     seeds = np.atleast_2d(scores)
     folds_by_seed = [None] * len(seeds) if folds is None else np.atleast_2d(folds)
     values = [
-        mean_within_cohorts(metric, y, score, cohorts, weights, seed_folds)
+        mean_within_centres(metric, y, score, centres, weights, seed_folds)
         for score, seed_folds in zip(seeds, folds_by_seed, strict=True)
     ]
     return np.asarray(np.mean(values, axis=0))
 
 
-def bootstrap_weights(cohorts: Names, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
-    """Return how often each patient is drawn, with replacement within the cohort, (n_bootstrap, n_samples)."""
-    return _drawn_weights(tuple(cohorts.tolist()), n_bootstrap, seed)
+def bootstrap_weights(centres: Names, n_bootstrap: int = N_BOOTSTRAP, seed: int = 0) -> Matrix:
+    """Return how often each patient is drawn, with replacement within the centre, (n_bootstrap, n_samples)."""
+    return _drawn_weights(tuple(centres.tolist()), n_bootstrap, seed)
 
 
 # Every metric of a model is resampled by the same weights, and drawing them takes longer than most metrics.
 @lru_cache(maxsize=8)
 def _drawn_weights(names: tuple[str, ...], n_bootstrap: int, seed: int) -> Matrix:
-    rng, cohorts = np.random.default_rng(seed), np.array(names, dtype=object)
+    rng, centres = np.random.default_rng(seed), np.array(names, dtype=object)
     weights = np.empty((n_bootstrap, len(names)))
     for name in dict.fromkeys(names):
-        mask = cohorts == name
+        mask = centres == name
         n = int(mask.sum())
         weights[:, mask] = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
     weights.setflags(write=False)
@@ -161,17 +161,17 @@ def bootstrap_interval(
     metric: Metric,
     y: Vector,
     scores: Vector | Matrix,
-    cohorts: Names,
+    centres: Names,
     folds: Positions | None = None,
     seed: int = 0,
 ) -> IntervalEstimate:
-    """Return `mean_over_seeds` with a bootstrap percentile interval over patients, resampled within cohort.
+    """Return `mean_over_seeds` with a bootstrap percentile interval over patients, resampled within centre.
 
-    Predictions are held fixed, so that the interval omits the variation of refitting: in simulated cohorts of 100
+    Predictions are held fixed, so that the interval omits the variation of refitting: in simulated centres of 100
     patients it contained the model's true AUROC in 88%.
     """
-    weights = bootstrap_weights(cohorts, seed=seed)
-    value, bootstrap_values = (mean_over_seeds(metric, y, scores, cohorts, draws, folds) for draws in (None, weights))
+    weights = bootstrap_weights(centres, seed=seed)
+    value, bootstrap_values = (mean_over_seeds(metric, y, scores, centres, draws, folds) for draws in (None, weights))
     return percentile_interval(value[0], bootstrap_values)
 
 

@@ -14,7 +14,7 @@ from features.feature_table import FeatureTable
 from features.outcomes import MONTH
 from features.survival import CENSORED_AT, DEATH, EVENT, CensoredAt
 from training.statistics.cumulative_incidence import cumulative_incidence_at
-from training.statistics.metrics import bootstrap_weights, mean_within_cohorts, percentile_interval
+from training.statistics.metrics import bootstrap_weights, mean_within_centres, percentile_interval
 from training.survival.eligibility import rows_at_risk
 from training.validation.folds import centres
 from training.validation.held_out_times import HORIZONS
@@ -40,8 +40,8 @@ def incidence_table(curves: Mapping[str, tuple[FeatureTable, Matrix]]) -> pd.Dat
         weights = bootstrap_weights(names)
         for months in HORIZONS:
             metric = partial(cumulative_incidence_at, day=months * MONTH)
-            value = mean_within_cohorts(metric, y, no_score, names)
-            draws = mean_within_cohorts(metric, y, no_score, names, weights)
+            value = mean_within_centres(metric, y, no_score, names)
+            draws = mean_within_centres(metric, y, no_score, names, weights)
             estimate = percentile_interval(value[0], draws)
             rows.append(
                 {

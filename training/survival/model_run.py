@@ -41,7 +41,7 @@ class SurvivalModel:
         Cohorts, or centres of the one cohort, held out in turn; else patients held out.
     metrics : dict of str to IntervalEstimate
         Means over cohorts, such as `loco_c` and `cv_auroc_12m`.
-    per_cohort : pandas.DataFrame
+    per_centre : pandas.DataFrame
         The same of each cohort under `scheme`, with `cohort`, `patients` and `events`.
     sentence : str
         The evidence in one sentence.
@@ -54,7 +54,7 @@ class SurvivalModel:
     events: int
     scheme: Scheme
     metrics: dict[str, IntervalEstimate]
-    per_cohort: pd.DataFrame
+    per_centre: pd.DataFrame
     sentence: str
 
     @property
@@ -103,7 +103,7 @@ def log_survival_model(rows: SurvivalRows, family: str, held_out: Sequence[Survi
         for name, predictions in repeats.items()
         for metric, estimate in survival_scores(rows.y, names, predictions).items()
     }
-    per_cohort = _per_cohort(rows, names, repeats[scheme])
+    per_centre = _per_cohort(rows, names, repeats[scheme])
     concordance = metrics[f"{scheme}_c"]
     sentence = survival_sentence(rows.table, concordance, scheme, rows.events, rows.models_compared)
     params = {"family": family, "blocks": "+".join(rows.blocks)}
@@ -120,13 +120,13 @@ def log_survival_model(rows: SurvivalRows, family: str, held_out: Sequence[Survi
         tracking.log_table(rows.table, rows.outcome, rows.y)
         headline = flat_metrics({**metrics, "c": concordance})
         tracking.log_metrics(run_id, {"patients": len(rows.table), "events": rows.events, **headline})
-        per_cohort.to_csv(folder / "per_cohort.csv", index=False)
+        per_centre.to_csv(folder / "per_centre.csv", index=False)
         _prediction_table(rows, names, repeats[scheme]).to_parquet(folder / "held_out_predictions.parquet", index=False)
         _settings_table(held_out).to_csv(folder / "settings.csv", index=False)
         _write_incidence_by_risk(folder, rows, name, names, repeats[scheme][0])
         tracking.log_folder(run_id, folder)
     return SurvivalModel(
-        family, rows.blocks, run_id, len(rows.table), rows.events, scheme, metrics, per_cohort, sentence
+        family, rows.blocks, run_id, len(rows.table), rows.events, scheme, metrics, per_centre, sentence
     )
 
 

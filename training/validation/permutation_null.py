@@ -13,7 +13,7 @@ from joblib import Parallel, delayed
 
 from features.arrays import Names, Positions, Vector
 from features.feature_table import FeatureTable
-from training.statistics.metrics import auroc, mean_within_cohorts
+from training.statistics.metrics import auroc, mean_within_centres
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres, loco_groups
 from training.validation.held_out import HeldOut, validate
@@ -163,7 +163,7 @@ def _held_out_aurocs(held_out: Sequence[HeldOut], y: Vector, table: FeatureTable
     predicted, cohorts, groups = np.isfinite(probability), centres(table.rows), loco_groups(table.rows)
     masks = {_ALL: predicted, **{name: predicted & (groups != name) for name in dict.fromkeys(groups.tolist())}}
     return {
-        name: float(mean_within_cohorts(auroc, y[mask], probability[mask], cohorts[mask], folds=folds[mask])[0])
+        name: float(mean_within_centres(auroc, y[mask], probability[mask], cohorts[mask], folds=folds[mask])[0])
         for name, mask in masks.items()
     }
 

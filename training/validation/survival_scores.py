@@ -11,7 +11,7 @@ import numpy as np
 from features.arrays import Mask, Matrix, Names, Positions, Vector
 from features.outcomes import MONTH
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.metrics import Metric, bootstrap_weights, mean_within_cohorts, percentile_interval
+from training.statistics.metrics import Metric, bootstrap_weights, mean_within_centres, percentile_interval
 from training.statistics.survival_metrics import (
     cumulative_dynamic_auc,
     harrell_c,
@@ -81,7 +81,7 @@ def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictio
         value, bootstrap_values = (
             np.mean(
                 [
-                    mean_within_cohorts(metric, y[repeat.rows], score, cohorts[repeat.rows], weights[:, repeat.rows])
+                    mean_within_centres(metric, y[repeat.rows], score, cohorts[repeat.rows], weights[:, repeat.rows])
                     for repeat, score in zip(repeats, scores, strict=True)
                 ],
                 axis=0,

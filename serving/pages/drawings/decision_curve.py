@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from models.evidence import CohortDecisionCurve
+from models.evidence import CentreDecisionCurve
 
 WIDTH, HEIGHT = 200, 120
 """Size of the drawing."""
@@ -19,7 +19,7 @@ class DecisionCurveDrawing:
 
     Attributes
     ----------
-    curve : CohortDecisionCurve
+    curve : CentreDecisionCurve
     model_points, treat_all_points : str
         Points of an SVG polyline.
     zero_y : float
@@ -30,7 +30,7 @@ class DecisionCurveDrawing:
         Threshold, net benefit of the model and of treating all, at each 10%.
     """
 
-    curve: CohortDecisionCurve
+    curve: CentreDecisionCurve
     model_points: str
     treat_all_points: str
     zero_y: float
@@ -38,7 +38,7 @@ class DecisionCurveDrawing:
     rows: tuple[tuple[float, float, float], ...]
 
 
-def draw_decision_curve(curve: CohortDecisionCurve) -> DecisionCurveDrawing:
+def draw_decision_curve(curve: CentreDecisionCurve) -> DecisionCurveDrawing:
     """Place a decision curve; net benefit far below 0 is cut off, as it changes no decision."""
     top = max(MIN_TOP, *curve.model, *curve.treat_all)
     bottom = -top / 2

@@ -18,23 +18,23 @@ class PlanePatient:
 
 
 @dataclass(frozen=True)
-class PlaneCohort:
-    """The rates of response and toxicity in one training cohort."""
+class PlaneCentre:
+    """The rates of response and toxicity in one training centre."""
 
-    cohort: str
+    centre: str
     response: float
     toxicity: float
 
 
-def plane_cohorts(counts: JointTable | None) -> tuple[PlaneCohort, ...]:
-    """Return the rates of each cohort in which response and toxicity of the same patients are known."""
-    cohorts = counts.cohorts if counts else ()
+def plane_centres(counts: JointTable | None) -> tuple[PlaneCentre, ...]:
+    """Return the rates of each centre in which response and toxicity of the same patients are known."""
+    centres = counts.centres if counts else ()
     return tuple(
-        PlaneCohort(
-            row.cohort,
+        PlaneCentre(
+            row.centre,
             response=(row.cells.response_without_toxicity.rate or 0) + (row.cells.both.rate or 0),
             toxicity=(row.cells.toxicity_without_response.rate or 0) + (row.cells.both.rate or 0),
         )
-        for row in cohorts
+        for row in centres
         if row.cells.patients
     )

@@ -15,7 +15,7 @@ from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.pages.choices import Choices
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
-from serving.pages.drawings.plane import PlaneCohort, PlanePatient, plane_cohorts
+from serving.pages.drawings.plane import PlaneCentre, PlanePatient, plane_centres
 from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis, waterfall
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import Comparison, compare
@@ -76,7 +76,7 @@ class PredictionsView:
     counts : JointTable or None
         Training patients cross-classified by response and toxicity.
     plane_patient : PlanePatient or None
-    plane_cohorts : tuple of PlaneCohort
+    plane_centres : tuple of PlaneCentre
     weighing : Weighing or None
         None unless both models are promoted and were trained on enough patients.
     what_if : WhatIfView or None
@@ -95,7 +95,7 @@ class PredictionsView:
     odds_ratio: PooledOddsRatio | None
     counts: JointTable | None
     plane_patient: PlanePatient | None
-    plane_cohorts: tuple[PlaneCohort, ...]
+    plane_centres: tuple[PlaneCentre, ...]
     weighing: Weighing | None
     what_if: WhatIfView | None
     axis: PercentAxis
@@ -223,7 +223,7 @@ def predictions_view(
         odds_ratio=joint.odds_ratio,
         counts=counts,
         plane_patient=plane_patient,
-        plane_cohorts=plane_cohorts(counts),
+        plane_centres=plane_centres(counts),
         weighing=weighing,
         what_if=what_if_view(
             {prediction.outcome: _model_of(catalogue, prediction) for prediction in predictions},

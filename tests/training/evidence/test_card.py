@@ -11,7 +11,7 @@ import pytest
 from features.feature_table import FeatureTable
 from features.transforms import STEPS as TRANSFORMERS
 from models.encoder import BlockEncoder
-from models.evidence import CohortDecisionCurve, Validation
+from models.evidence import CentreDecisionCurve, Validation
 from training.evidence.card import TEMPLATES, card_html, model_card, useful_thresholds
 from training.evidence.preprocessing import STEPS, preprocessing_steps
 
@@ -145,7 +145,7 @@ def test_simulated_data_and_pooled_labels_warn():
 
 def test_useful_thresholds_have_the_whole_band_above_both_alternatives():
     thresholds, band, treat_all = (0.1, 0.2, 0.3, 0.4), (0.3, 0.2, 0.1, -0.1), (0.4, 0.1, 0.05, -0.3)
-    curve = CohortDecisionCurve("mitox", 58, 21, True, thresholds, band, band, band, treat_all)
+    curve = CentreDecisionCurve("mitox", 58, 21, True, thresholds, band, band, band, treat_all)
     assert useful_thresholds(curve) == "0.20 to 0.30"
 
 
@@ -208,7 +208,7 @@ def test_markup_in_text_from_others_is_escaped():
     validation = replace(
         LOCO,
         evidence=replace(LOCO.evidence, cohorts=cohorts, notes=(hostile,)),
-        per_cohort=(replace(LOCO.per_cohort[0], cohort=hostile),),
+        per_centre=(replace(LOCO.per_centre[0], centre=hostile),),
     )
     html = card_html(model_card(validation), {})
     page = Page(html)

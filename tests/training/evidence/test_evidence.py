@@ -175,8 +175,8 @@ def test_the_numbers_are_those_of_the_predictions(case):
     predictions = held_out_predictions(case.y, case.held_out)
     predictions = predictions[predictions["scheme"] == validation.evidence.scheme]
     names = case.table.rows["centre"].to_numpy()[predictions["row"]]
-    for row in validation.per_cohort:
-        cohort = predictions[names == row.cohort]
+    for row in validation.per_centre:
+        cohort = predictions[names == row.centre]
         seeds = [seed for _, seed in cohort.groupby("repeat")]
         assert row.patients == cohort["row"].nunique()
         assert row.brier == pytest.approx(
@@ -192,7 +192,7 @@ def test_the_numbers_are_those_of_the_predictions(case):
     if validation.evidence.held_out_auroc.value is None:
         assert validation.gain is validation.permutation is None
     assert validation.seeds.n == predictions["repeat"].nunique()
-    assert sum(row.patients for row in validation.per_cohort) == predictions["row"].nunique()
+    assert sum(row.patients for row in validation.per_centre) == predictions["row"].nunique()
 
 
 def test_shares_add_up(case):
@@ -201,13 +201,13 @@ def test_shares_add_up(case):
     total = sum(feature.mean_absolute_shap for feature in attribution.features)
     assert sum(genus.share for genus in attribution.clades) <= 1 + 1e-9
     assert sum(block.share for block in attribution.blocks) == pytest.approx(1 if total else 0)
-    patients = sum(row.patients for row in validation.per_cohort) if "taxa" in validation.blocks else 0
+    patients = sum(row.patients for row in validation.per_centre) if "taxa" in validation.blocks else 0
     assert sum(row.patients for row in validation.by_verdict) == patients
 
 
 def test_the_evidence_repeats_every_cohort(centres):
     evidence = centres.summary().evidence
-    assert {row.cohort for row in evidence.per_cohort} == set(centres.table.rows["centre"])
+    assert {row.centre for row in evidence.per_centre} == set(centres.table.rows["centre"])
     assert [cohort.name for cohort in evidence.cohorts] == list(centres.table.cohorts)
 
 
@@ -231,16 +231,16 @@ def test_the_gain_is_over_the_strongest_covariates_and_no_other_baseline(cohorts
     assert gain.baseline == "technical"
     names = cohorts.table.rows["centre"].to_numpy()
 
-    def within_cohorts(score):
+    def within_centres(score):
         masks = [names == name for name in set(names)]
         aurocs = [roc_auc_score(y[mask], score[mask]) for mask in masks]
         return np.average(aurocs, weights=[mask.sum() for mask in masks])
 
     difference = gain.difference
-    assert difference.value == pytest.approx(within_cohorts(strongest) - within_cohorts(strong))
+    assert difference.value == pytest.approx(within_centres(strongest) - within_centres(strong))
     assert 0 < difference.low < difference.value < difference.high
     loss = cohorts.summary(replace_scores(cohorts, weak), baselines=baselines).gain
-    assert loss.difference.value == pytest.approx(within_cohorts(weak) - within_cohorts(strong))
+    assert loss.difference.value == pytest.approx(within_centres(weak) - within_centres(strong))
     without_covariates = {name: baselines[name] for name in ("published signature",)}
     assert cohorts.summary(baselines=without_covariates).gain is None
 
@@ -340,14 +340,14 @@ def serve_one_probability(held_out: list[HeldOut], *cohorts: str) -> list[HeldOu
 def test_where_one_probability_is_served_to_all_the_margin_gives_no_credit(cohorts):
     held_out = serve_one_probability(separate(cohorts, 0.7), "a", "e")
     validation = cohorts.summary(held_out)
-    rows = {row.cohort: row for row in validation.per_cohort}
+    rows = {row.centre: row for row in validation.per_centre}
     for name in NAMES:
         assert (rows[name].auroc.value == 0.5) == (name in ("a", "e"))
         assert rows[name].margin_auroc.value > 0.8
     evidence = validation.evidence
     assert evidence.auroc_of == "probability"
     assert evidence.held_out_auroc.value < evidence.margin_auroc.value - 0.05
-    assert validation.within_cohorts.auroc.value < validation.within_cohorts.margin_auroc.value - 0.05
+    assert validation.within_centres.auroc.value < validation.within_centres.margin_auroc.value - 0.05
     metrics = run_metrics(validation)
     assert metrics["served_auroc_over_centres"] == evidence.held_out_auroc.value
     assert metrics["margin_auroc_over_centres"] == evidence.margin_auroc.value
@@ -377,12 +377,12 @@ def test_without_a_cohort_the_numbers_are_those_of_the_others(cohorts):
     validation = cohorts.summary(held_out, baselines=baselines, null=null)
     assert [row.cohort for row in validation.without_cohort] == list(NAMES)
     names = cohorts.table.rows["centre"].to_numpy()
-    per_cohort = {row.cohort: row for row in validation.per_cohort}
+    per_centre = {row.centre: row for row in validation.per_centre}
     for row in validation.without_cohort:
         assert row.patients == (names != row.cohort).sum()
-        areas = [per_cohort[name].auroc.value for name in NAMES if name != row.cohort]
+        areas = [per_centre[name].auroc.value for name in NAMES if name != row.cohort]
         assert min(areas) <= row.auroc.value <= max(areas)
-        sizes = [per_cohort[name].patients for name in NAMES if name != row.cohort]
+        sizes = [per_centre[name].patients for name in NAMES if name != row.cohort]
         observed = np.average(areas, weights=sizes)
         assert row.permutation_p == (1 + (nulls[row.cohort] >= observed).sum()) / 100
     best = max(validation.without_cohort, key=lambda row: row.auroc.value)

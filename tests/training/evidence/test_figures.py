@@ -32,7 +32,7 @@ def draw(validation: Validation, folder: Path, null: NullDistributions | None = 
 
 def two_cohorts(validation: Validation) -> Validation:
     """Return the same record of two cohorts, which is drawn faster."""
-    return replace(validation, per_cohort=validation.per_cohort[:2], decision_curves=validation.decision_curves[:2])
+    return replace(validation, per_centre=validation.per_centre[:2], decision_curves=validation.decision_curves[:2])
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +68,9 @@ def test_a_figure_of_a_report_is_also_written_as_png_at_print_size(tmp_path):
 @pytest.mark.parametrize("name", ["roc", "precision_recall", "calibration", "decision"])
 def test_cohorts_are_named_with_their_patients_and_events(figures, name):
     labels = texts(figures[0][name])
-    for cohort in LOCO.per_cohort:
-        assert cohort.cohort in labels
-        assert f"{cohort.patients} patients, {cohort.events} events" in labels
+    for centre in LOCO.per_centre:
+        assert centre.centre in labels
+        assert f"{centre.patients} patients, {centre.events} events" in labels
 
 
 def test_the_forest_plot_names_every_cohort_and_baseline_with_its_numbers(figures):
@@ -82,11 +82,11 @@ def test_the_forest_plot_names_every_cohort_and_baseline_with_its_numbers(figure
 
 def test_indicative_curves_and_missing_estimates_are_labelled(tmp_path, figures):
     assert texts(figures[0]["decision"]).count("indicative only") == 5
-    first, second = LOCO.per_cohort[:2]
+    first, second = LOCO.per_centre[:2]
     validation = replace(
         LOCO,
         decision_curves=tuple(replace(curve, indicative=False) for curve in LOCO.decision_curves[:2]),
-        per_cohort=(
+        per_centre=(
             replace(first, calibration=replace(first.calibration, slope=NOT_ESTIMABLE)),
             replace(second, auroc=NOT_ESTIMABLE),
         ),
@@ -146,9 +146,9 @@ def test_a_single_cohort_has_fewer_figures(tmp_path):
 
 
 def test_a_cohort_of_one_outcome_is_drawn_without_warning(tmp_path):
-    first, second = LOCO.per_cohort[:2]
+    first, second = LOCO.per_centre[:2]
     no_events = replace(second, events=0, prevalence=0.0, auroc=NOT_ESTIMABLE)
-    validation = replace(two_cohorts(LOCO), per_cohort=(first, no_events))
+    validation = replace(two_cohorts(LOCO), per_centre=(first, no_events))
     assert set(draw(validation, tmp_path)) == ALWAYS | {"seeds"}
 
 

@@ -88,8 +88,8 @@ def fragile(**changes: Estimate) -> tuple[WithoutCohort, ...]:
         ),
         ("drop one cohort", "least gain -0.001", {"without_cohort": fragile(gain=Estimate(-0.001, -0.1, 0.1))}),
         ("drop one cohort", "not computed", {"without_cohort": fragile(auroc=NOT_ESTIMABLE)}),
-        ("Brier score", "0.242; prevalence 0.241", {"within_cohorts__brier": 0.242}),
-        ("Brier score", "not computed", {"within_cohorts__brier": None}),
+        ("Brier score", "0.242; prevalence 0.241", {"within_centres__brier": 0.242}),
+        ("Brier score", "not computed", {"within_centres__brier": None}),
         ("calibration", "slope not estimable", {"calibration_slope": NOT_ESTIMABLE}),
         ("calibration", "slope 1.40", {"calibration_slope": Estimate(1.4, 1.01, 1.8)}),
         ("sample size", "185 patients", {"sample_size__needed": 186}),
@@ -115,10 +115,10 @@ def test_a_model_without_competitors_is_compared_with_its_own_null():
 
 
 def test_distance_from_the_prevalence_is_the_mean_over_patients():
-    *cohorts, last = strong().per_cohort
+    *cohorts, last = strong().per_centre
     shifted = replace(last, calibration=replace(last.calibration, in_the_large=-0.35))
-    validation = replace(strong(), per_cohort=(*cohorts, shifted))
-    patients = [cohort.patients for cohort in validation.per_cohort]
+    validation = replace(strong(), per_centre=(*cohorts, shifted))
+    patients = [cohort.patients for cohort in validation.per_centre]
     mean_distance = np.average([0.02, 0.02, 0.02, 0.02, 0.35], weights=patients)
     assert mean_distance_from_prevalence(validation) == pytest.approx(mean_distance)
     assert list(failed_gates(validation)) == ["calibration"]

@@ -16,7 +16,7 @@ from features.feature_table import Block
 from features.landmark import landmark_table
 from features.pooling import pool_tables
 from models.encoder import BlockEncoder
-from models.evidence import CohortRate, JointCounts, LevelDistribution, ProbabilityGroup
+from models.evidence import CentreRate, JointCounts, LevelDistribution, ProbabilityGroup
 from models.rates import event_rate, similar_predictions
 from training.evidence.disclosure import FEWEST, FEWEST_BEYOND, PERCENTAGES
 from training.evidence.distributions import training_distributions
@@ -41,7 +41,7 @@ def test_rates_count_each_cohort_and_all():
     y = np.array([1, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0], dtype=float)
     cohorts = np.array(["b"] * 5 + ["a"] * 6, dtype=object)
     rates = outcome_rates(y, cohorts)
-    assert rates.cohorts == (CohortRate("b", event_rate(2, 5)), CohortRate("a", event_rate(1, 6)))
+    assert rates.centres == (CentreRate("b", event_rate(2, 5)), CentreRate("a", event_rate(1, 6)))
     assert rates.overall == event_rate(3, 11)
     assert rates.random_effects.k == 2
     assert rates.random_effects.low < rates.random_effects.mean < rates.random_effects.high
@@ -62,7 +62,7 @@ def test_response_and_toxicity_are_counted_as_a_crosstab_does(cohorts_dir):
     assert [(joint.response, joint.toxicity) for joint in counts.tables] == [(OUTCOME, name) for name in toxicities]
     for joint in counts.tables:
         rows = table.rows[table.rows[joint.toxicity].notna()]
-        cohorts = [(cohort.cells, rows[rows["centre"] == cohort.cohort]) for cohort in joint.cohorts]
+        cohorts = [(centre.cells, rows[rows["centre"] == centre.centre]) for centre in joint.centres]
         for cells, subset in ((joint.overall, rows), *cohorts):
             cross = pd.crosstab(subset[OUTCOME], subset[joint.toxicity]).reindex(
                 index=TRUE_FALSE, columns=TRUE_FALSE, fill_value=0
@@ -71,7 +71,7 @@ def test_response_and_toxicity_are_counted_as_a_crosstab_does(cohorts_dir):
             response_and_toxicity, neither = cells.both.events, cells.neither.events
             assert [[response_and_toxicity, benefit], [harm, neither]] == cross.to_numpy().tolist()
             assert cells.patients == len(subset) == benefit + response_and_toxicity + neither + harm
-        assert sum(cohort.cells.patients for cohort in joint.cohorts) == joint.overall.patients
+        assert sum(centre.cells.patients for centre in joint.centres) == joint.overall.patients
         # The same counts for an outcome of the other side.
         table_with_toxicity = table.take(table.rows[joint.toxicity].notna().to_numpy())
         reverse = count_response_and_toxicity(table_with_toxicity, joint.toxicity).tables

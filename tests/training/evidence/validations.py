@@ -11,11 +11,11 @@ from models.evidence import (
     AuditFinding,
     BaselinePerformance,
     CellRates,
-    CohortAuroc,
-    CohortCalibration,
-    CohortCells,
-    CohortDecisionCurve,
-    CohortPerformance,
+    CentreAuroc,
+    CentreCalibration,
+    CentreCells,
+    CentreDecisionCurve,
+    CentrePerformance,
     Distributions,
     Estimate,
     Evidence,
@@ -63,10 +63,10 @@ NULL = NullDistributions(
 )
 
 
-def cohort_performance(name: str, patients: int, events: int, auroc: Estimate) -> CohortPerformance:
+def centre_performance(name: str, patients: int, events: int, auroc: Estimate) -> CentrePerformance:
     prevalence = events / patients
-    return CohortPerformance(
-        cohort=name,
+    return CentrePerformance(
+        centre=name,
         patients=patients,
         events=events,
         prevalence=prevalence,
@@ -76,14 +76,14 @@ def cohort_performance(name: str, patients: int, events: int, auroc: Estimate) -
         brier=prevalence * (1 - prevalence) + 0.006,
         prevalence_brier=prevalence * (1 - prevalence),
         brier_skill=-0.025,
-        calibration=CohortCalibration(prevalence - 0.43, 0.1, Estimate(0.31, -0.4, 1.02)),
+        calibration=CentreCalibration(prevalence - 0.43, 0.1, Estimate(0.31, -0.4, 1.02)),
         venn_abers=RangeCoverage(0.38, 0.47, prevalence, 0.38 <= prevalence <= 0.47, 0.09),
         conformal=SetCoverage(0.9, 0.89, 0.12, 0.88, 0.0),
     )
 
 
-def cohort_auroc(row: CohortPerformance) -> CohortAuroc:
-    return CohortAuroc(row.cohort, row.patients, row.events, row.auroc)
+def centre_auroc(row: CentrePerformance) -> CentreAuroc:
+    return CentreAuroc(row.centre, row.patients, row.events, row.auroc)
 
 
 def training_cohort(name: str, **changes: object) -> TrainingCohort:
@@ -100,12 +100,12 @@ def training_cohort(name: str, **changes: object) -> TrainingCohort:
     return replace(cohort, **changes)
 
 
-def decision_curve(row: CohortPerformance) -> CohortDecisionCurve:
+def decision_curve(row: CentrePerformance) -> CentreDecisionCurve:
     thresholds = np.linspace(0.05, 0.8, 16)
     treat_all = row.prevalence - (1 - row.prevalence) * thresholds / (1 - thresholds)
     model = np.maximum(treat_all, 0.02 * (1 - thresholds))
-    return CohortDecisionCurve(
-        cohort=row.cohort,
+    return CentreDecisionCurve(
+        centre=row.centre,
         patients=row.patients,
         events=row.events,
         indicative=row.events < 100,
@@ -117,21 +117,21 @@ def decision_curve(row: CohortPerformance) -> CohortDecisionCurve:
     )
 
 
-def rates(rows: tuple[CohortPerformance, ...]):
+def rates(rows: tuple[CentrePerformance, ...]):
     y = np.concatenate([np.arange(row.patients) < row.events for row in rows]).astype(float)
-    return outcome_rates(y, np.array([row.cohort for row in rows for _ in range(row.patients)], dtype=object))
+    return outcome_rates(y, np.array([row.centre for row in rows for _ in range(row.patients)], dtype=object))
 
 
 def cells(*counts: int) -> CellRates:
     return CellRates(sum(counts), *(event_rate(count, sum(counts)) for count in counts))
 
 
-PER_COHORT = (
-    cohort_performance("lee_2022/Leeds", 18, 9, Estimate(0.61, 0.34, 0.84)),
-    cohort_performance("lee_2022/Manchester", 31, 14, Estimate(0.47, 0.28, 0.67)),
-    cohort_performance("frankel_2017", 39, 19, Estimate(0.55, 0.37, 0.72)),
-    cohort_performance("matson_2018", 39, 15, Estimate(0.58, 0.39, 0.75)),
-    cohort_performance("mitox", 58, 21, Estimate(0.44, 0.29, 0.60)),
+PER_CENTRE = (
+    centre_performance("lee_2022/Leeds", 18, 9, Estimate(0.61, 0.34, 0.84)),
+    centre_performance("lee_2022/Manchester", 31, 14, Estimate(0.47, 0.28, 0.67)),
+    centre_performance("frankel_2017", 39, 19, Estimate(0.55, 0.37, 0.72)),
+    centre_performance("matson_2018", 39, 15, Estimate(0.58, 0.39, 0.75)),
+    centre_performance("mitox", 58, 21, Estimate(0.44, 0.29, 0.60)),
 )
 EVIDENCE = Evidence(
     outcome="objective_response",
@@ -158,7 +158,7 @@ EVIDENCE = Evidence(
     margin_auroc=Estimate(0.56, 0.48, 0.64),
     held_out_brier=0.251,
     prevalence_brier=0.241,
-    per_cohort=tuple(map(cohort_auroc, PER_COHORT)),
+    per_centre=tuple(map(centre_auroc, PER_CENTRE)),
     odds_ratios=(),
     models_compared=12,
     notes=("lee_2022: 60 patients with stool; excluded: 11 with unknown outcome",),
@@ -181,9 +181,9 @@ JOINT_COUNTS = JointCounts(
         JointTable(
             response="objective_response",
             toxicity="toxicity_any",
-            cohorts=(
-                CohortCells("mitox", cells(9, 12, 23, 14)),
-                CohortCells("lee_2022/Manchester", cells(5, 9, 17, 16)),
+            centres=(
+                CentreCells("mitox", cells(9, 12, 23, 14)),
+                CentreCells("lee_2022/Manchester", cells(5, 9, 17, 16)),
             ),
             overall=cells(14, 21, 40, 30),
             odds_ratio=Estimate(1.94, 0.84, 4.51),
@@ -191,7 +191,7 @@ JOINT_COUNTS = JointCounts(
         JointTable(
             response="objective_response",
             toxicity="toxicity_3",
-            cohorts=(CohortCells("mitox", cells(21, 0, 37, 0)),),
+            centres=(CentreCells("mitox", cells(21, 0, 37, 0)),),
             overall=cells(21, 0, 37, 0),
             odds_ratio=None,
         ),
@@ -240,10 +240,10 @@ LOCO = Validation(
         "clinical": ("rarely measured columns dropped, gaps filled with the training mean",),
     },
     missing=(MissingColumn("clinical", "ecog", 0.42, "training median"),),
-    per_cohort=PER_COHORT,
+    per_centre=PER_CENTRE,
     random_effects=RandomEffectsSummary(5, 0.52, 0.44, 0.60, 0.41, 0.63, 0.02, 0.11),
     margin_random_effects=RandomEffectsSummary(5, 0.56, 0.48, 0.64, 0.45, 0.67, 0.02, 0.11),
-    within_cohorts=PooledPerformance(
+    within_centres=PooledPerformance(
         Estimate(0.519, 0.44, 0.59), Estimate(0.55, 0.47, 0.62), Estimate(0.47, 0.40, 0.55), 0.251, 0.241, -0.041
     ),
     calibration_slope=Estimate(0.22, -0.19, 0.63),
@@ -277,7 +277,7 @@ LOCO = Validation(
             ("mitox", 58, 21, 0.45, 0.01),
         )
     ),
-    decision_curves=tuple(map(decision_curve, PER_COHORT)),
+    decision_curves=tuple(map(decision_curve, PER_CENTRE)),
     by_verdict=(
         VerdictPerformance("ok", 88, 37, 0.53, 0.248),
         VerdictPerformance("use with care", 91, 39, 0.50, 0.253),
@@ -294,7 +294,7 @@ LOCO = Validation(
         Subgroup("age", "above median", 90, 40, Estimate(0.52, 0.41, 0.63)),
         Subgroup("regimen", "anti-CTLA-4", 3, 0, NOT_ESTIMABLE),
     ),
-    rates=rates(PER_COHORT),
+    rates=rates(PER_CENTRE),
     response_and_toxicity=JOINT_COUNTS,
     distributions=DISTRIBUTIONS,
     attribution=ATTRIBUTION,
@@ -311,7 +311,7 @@ def strong() -> Validation:
     """Return a simulated model that passes every gate."""
     better = {
         "auroc": Estimate(0.81, 0.68, 0.91),
-        "calibration": CohortCalibration(0.02, 0.1, Estimate(1.1, 0.6, 1.6)),
+        "calibration": CentreCalibration(0.02, 0.1, Estimate(1.1, 0.6, 1.6)),
     }
     test = LOCO.permutation
     return replace(
@@ -325,9 +325,9 @@ def strong() -> Validation:
             sentence="simulated data: on held-out cohorts this model performed better than chance (AUROC of the "
             "probability 0.81, 0.77-0.85; 5 centres of 4 cohorts, 185 patients)",
         ),
-        per_cohort=tuple(replace(row, **better) for row in PER_COHORT),
+        per_centre=tuple(replace(row, **better) for row in PER_CENTRE),
         random_effects=RandomEffectsSummary(5, 0.81, 0.77, 0.85, 0.72, 0.88, 0.02, 0.11),
-        within_cohorts=replace(LOCO.within_cohorts, auroc=Estimate(0.81, 0.75, 0.87), brier=0.178, brier_skill=0.26),
+        within_centres=replace(LOCO.within_centres, auroc=Estimate(0.81, 0.75, 0.87), brier=0.178, brier_skill=0.26),
         permutation=replace(
             test,
             model=replace(test.model, observed=0.81, p=0.005),
@@ -347,9 +347,9 @@ def strong() -> Validation:
 def single() -> Validation:
     """Return a model without skill on one small cohort."""
     row = replace(
-        cohort_performance("mine", 24, 11, Estimate(0.61, 0.34, 0.84)),
+        centre_performance("mine", 24, 11, Estimate(0.61, 0.34, 0.84)),
         brier_skill=None,
-        calibration=CohortCalibration(0.0, None, NOT_ESTIMABLE),
+        calibration=CentreCalibration(0.0, None, NOT_ESTIMABLE),
         venn_abers=None,
         conformal=None,
     )
@@ -361,7 +361,7 @@ def single() -> Validation:
             patients=24,
             events=11,
             cohorts=(training_cohort("mine", profiler=None),),
-            per_cohort=(cohort_auroc(row),),
+            per_centre=(centre_auroc(row),),
             held_out_auroc=Estimate(0.61, 0.34, 0.84),
             margin_auroc=Estimate(0.61, 0.34, 0.84),
             models_compared=1,
@@ -372,10 +372,10 @@ def single() -> Validation:
         blocks=("immune",),
         preprocessing={"immune": ("concentrations and counts as log10",)},
         missing=(),
-        per_cohort=(row,),
+        per_centre=(row,),
         random_effects=RandomEffectsSummary(1, 0.61, None, None, None, None, None, None),
         margin_random_effects=RandomEffectsSummary(1, 0.61, None, None, None, None, None, None),
-        within_cohorts=PooledPerformance(
+        within_centres=PooledPerformance(
             *[Estimate(0.61, 0.34, 0.84)] * 2, Estimate(0.55, 0.4, 0.7), 0.25, 0.248, -0.008
         ),
         calibration_slope=NOT_ESTIMABLE,
@@ -409,10 +409,10 @@ def single() -> Validation:
 def held_out_scores(validation: Validation, seed: int = 0) -> HeldOutScores:
     """Return held-out predictions of as many patients and events as each cohort has."""
     rng = np.random.default_rng(seed)
-    cohorts = validation.per_cohort
-    y = np.concatenate([np.arange(cohort.patients) < cohort.events for cohort in cohorts]).astype(float)
-    names = np.array([cohort.cohort for cohort in cohorts for _ in range(cohort.patients)], dtype=object)
-    shift = 1.2 if validation.within_cohorts.auroc.value > 0.7 else 0.1
+    centres = validation.per_centre
+    y = np.concatenate([np.arange(centre.patients) < centre.events for centre in centres]).astype(float)
+    names = np.array([centre.centre for centre in centres for _ in range(centre.patients)], dtype=object)
+    shift = 1.2 if validation.within_centres.auroc.value > 0.7 else 0.1
     margin = rng.normal(0, 1, len(y)) + shift * (y - 0.5)
     probability = 1 / (1 + np.exp(-(margin * shift - 0.3)))
     folds = np.unique(names.astype(str), return_inverse=True)[1][None]

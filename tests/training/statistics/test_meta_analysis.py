@@ -8,7 +8,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from statsmodels.stats.meta_analysis import combine_effects
 
-from training.statistics.auroc_meta_analysis import RankedCohort, auroc_random_effects, auroc_variance, ranked_cohorts
+from training.statistics.auroc_meta_analysis import RankedCentre, auroc_random_effects, auroc_variance, ranked_centres
 from training.statistics.meta_analysis import random_effects, rate_random_effects
 
 SIZES = np.array([160, 134, 39, 38, 42, 15])
@@ -107,14 +107,14 @@ def test_auroc_variance_by_hand():
 @pytest.mark.parametrize("area", [0.0, 1.0])
 def test_a_cohort_ranked_without_a_fault_has_a_finite_weight(area):
     counts = np.array([3.0]), np.array([12.0])
-    log_odds, variance = RankedCohort("a", area, *counts).log_odds()
+    log_odds, variance = RankedCentre("a", area, *counts).log_odds()
     assert np.isfinite([log_odds, variance]).all()
-    assert variance > RankedCohort("a", 0.9, *counts).log_odds()[1]
+    assert variance > RankedCentre("a", 0.9, *counts).log_odds()[1]
 
 
 def test_a_cohorts_interval_ends_where_the_auroc_found_is_just_possible():
     y, score, cohorts = one_cohort(4, 6, [3, 5, 8, 9, 1, 2, 4, 6, 7, 0])
-    interval = ranked_cohorts(y, score, cohorts)[0].interval()
+    interval = ranked_centres(y, score, cohorts)[0].interval()
     for end in (interval.low, interval.high):
         assert abs(interval.value - end) == pytest.approx(1.959964 * np.sqrt(auroc_variance(end, 4, 6)), rel=1e-5)
     assert 0 < interval.low < interval.value < interval.high < 1
@@ -123,7 +123,7 @@ def test_a_cohorts_interval_ends_where_the_auroc_found_is_just_possible():
 @pytest.mark.parametrize("sign", [1, -1])
 def test_perfect_ranking_of_few_patients_is_not_certainty(sign):
     y, score, cohorts = one_cohort(3, 12, sign * np.repeat([1, 0], [3, 12]))
-    interval = ranked_cohorts(y, score, cohorts)[0].interval()
+    interval = ranked_centres(y, score, cohorts)[0].interval()
     nearest_limit = interval.low if sign == 1 else 1 - interval.high
     assert interval.value == (sign == 1)
     assert 0.5 < nearest_limit < 0.8
@@ -134,7 +134,7 @@ def test_cohort_intervals_cover_at_about_their_rate():
     truth = float(stats.norm.cdf(1 / np.sqrt(2)))
     for _ in range(400):
         y, score, cohorts = one_cohort(8, 14, np.r_[rng.normal(1, 1, 8), rng.normal(0, 1, 14)])
-        interval = ranked_cohorts(y, score, cohorts)[0].interval()
+        interval = ranked_centres(y, score, cohorts)[0].interval()
         hits += interval.low <= truth <= interval.high
     assert 368 <= hits <= 394
 
@@ -145,7 +145,7 @@ def test_aurocs_are_combined_as_log_odds_and_one_class_is_left_out():
     y = (rng.random(160) < 0.4).astype(float)
     y[150:] = 1
     score = y + rng.normal(size=160)
-    ranked = ranked_cohorts(y, score, cohorts)
+    ranked = ranked_centres(y, score, cohorts)
     combined = auroc_random_effects(ranked)
     assert combined.k == 3
     assert [cohort.name for cohort in ranked] == ["a", "b", "c"]
@@ -159,7 +159,7 @@ def test_aurocs_are_combined_as_log_odds_and_one_class_is_left_out():
 
 
 def test_no_measurable_cohort_gives_no_number():
-    combined = auroc_random_effects(ranked_cohorts(np.ones(4), np.arange(4.0), np.full(4, "a", dtype=object)))
+    combined = auroc_random_effects(ranked_centres(np.ones(4), np.arange(4.0), np.full(4, "a", dtype=object)))
     assert (combined.k, combined.mean, combined.low) == (0, None, None)
 
 
@@ -188,7 +188,7 @@ def test_rates_that_differ_by_more_than_chance_widen_the_interval():
 def test_the_variance_within_folds_is_the_scatter_of_aurocs_within_folds():
     rng, folds = np.random.default_rng(9), np.arange(40) % 4
     y, cohort = (np.arange(40) // 4 % 5 < 2).astype(float), np.full(40, "a", dtype=object)
-    ranked = [ranked_cohorts(y, rng.normal(0.8 * y, 1), cohort, folds)[0] for _ in range(2000)]
+    ranked = [ranked_centres(y, rng.normal(0.8 * y, 1), cohort, folds)[0] for _ in range(2000)]
     areas = np.array([single.area for single in ranked])
     assert ranked[0].variance(float(areas.mean())) == pytest.approx(areas.var(), rel=0.15)
     hits = sum(single.interval().low <= areas.mean() <= single.interval().high for single in ranked[:400])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from training.statistics.metrics import auprc, auroc, bootstrap_interval, brier_score, log_loss, mean_within_cohorts
+from training.statistics.metrics import auprc, auroc, bootstrap_interval, brier_score, log_loss, mean_within_centres
 
 PAIRS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 5)), min_size=2, max_size=40).filter(
     lambda pairs: 0 < sum(y for y, _ in pairs) < len(pairs)
@@ -45,7 +45,7 @@ def test_cohorts_are_never_ranked_against_each_other():
     y = np.concatenate([np.arange(50) < 45, np.arange(50) < 5]).astype(float)
     score = np.repeat([1.0, 0.0], 50)
     assert roc_auc_score(y, score) > 0.85
-    assert mean_within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(0.5)
+    assert mean_within_centres(auroc, y, score, cohorts)[0] == pytest.approx(0.5)
 
 
 def test_cohorts_count_by_their_patients():
@@ -53,7 +53,7 @@ def test_cohorts_count_by_their_patients():
     y = np.array([0, 0, 1, 1, 1, 0, 1, 1, 1], dtype=float)
     score = np.array([0, 1, 2, 3, 0, 1, 0, 1, 2], dtype=float)
     # a: 1, b: 0, c: one class only, left out.
-    assert mean_within_cohorts(auroc, y, score, cohorts)[0] == pytest.approx(4 / 6)
+    assert mean_within_centres(auroc, y, score, cohorts)[0] == pytest.approx(4 / 6)
 
 
 def test_intervals_cover_the_truth_at_about_their_rate():

@@ -179,7 +179,7 @@ def test_the_published_signature_agrees_with_the_raw_tables(six_cohorts, publish
     np.testing.assert_allclose(signature_score(six_cohorts), scores)
 
 
-def within_cohorts(table: FeatureTable) -> float:
+def within_centres(table: FeatureTable) -> float:
     y, score = outcome_vector(table, "published_response"), signature_score(table)
     cohorts = table.rows["cohort"].to_numpy(dtype=object)
     auroc_within = float(mean_over_seeds(auroc, y, score, cohorts)[0])
@@ -193,7 +193,7 @@ def within_cohorts(table: FeatureTable) -> float:
 
 def test_the_auroc_of_the_published_signature(six_cohorts, published_data):
     assert len(six_cohorts) == 430
-    assert within_cohorts(six_cohorts) == pytest.approx(0.547, abs=5e-4)
+    assert within_centres(six_cohorts) == pytest.approx(0.547, abs=5e-4)
 
 
 def test_what_it_reaches_with_the_stool_that_stands_under_two_patients(published_data, tmp_path):
@@ -206,4 +206,4 @@ def test_what_it_reaches_with_the_stool_that_stands_under_two_patients(published
     manifest_path.write_text(json.dumps(manifest), encoding="utf-8")
     table = labelled(tuple(str(manifest_path) if name == "spencer_2021" else name for name in SIX), published_data)
     assert len(table) == 432
-    assert within_cohorts(table) == pytest.approx(0.548, abs=5e-4)
+    assert within_centres(table) == pytest.approx(0.548, abs=5e-4)
