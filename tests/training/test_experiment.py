@@ -269,7 +269,7 @@ def test_leave_one_cohort_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
     options = {**FAST, "families": ("elastic_net",), "blocks": ("clinical",)}
     result = train(Experiment(("lee_2022", "frankel_2017", "mitox"), "objective_response", **options))
     evidence = result.trained[0].validation.evidence
-    patients = {cohort.cohort: cohort.patients for cohort in evidence.per_centre}
+    patients = {centre.centre: centre.patients for centre in evidence.per_centre}
     assert {name: count for name, count in patients.items() if "/" not in name} == {"frankel_2017": 39, "mitox": 19}
     assert sum(count for name, count in patients.items() if name.startswith("lee_2022/")) == 161
     assert sum(name.startswith("lee_2022/") for name in patients) == 4
