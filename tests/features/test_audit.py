@@ -179,7 +179,7 @@ def test_an_inverted_response_is_found_through_a_column_that_no_outcome_takes(
 
 @pytest.mark.parametrize("dates", ["survival", "course"])
 def test_an_inverted_response_is_found_through_what_the_manifest_dates(spoil: Write, dates: str) -> None:
-    swapped = {"CR": "PD", "PR": "PD", "PD": "CR", "SD": "SD"}
+    opposite = {"CR": "PD", "PR": "PD", "PD": "CR", "SD": "SD"}
 
     def keep_only(manifest: dict[str, Any]) -> None:
         if dates == "survival":
@@ -188,16 +188,14 @@ def test_an_inverted_response_is_found_through_what_the_manifest_dates(spoil: Wr
             del manifest["outcomes"]["survival"]
 
     def swap(patients: pd.DataFrame) -> pd.DataFrame:
-        kept = (
-            patients
-            if dates == "survival"
-            else patients.drop(columns=["os_days", "pfs_days", "died", "progressed_or_died"])
-        )
-        return kept.assign(recist=patients["recist"].map(swapped))
+        recoded = patients.assign(recist=patients["recist"].map(opposite))
+        if dates == "survival":
+            return recoded
+        return recoded.drop(columns=["os_days", "pfs_days", "died", "progressed_or_died"])
 
     findings = audit([spoil({"patients.csv": swap}, keep_only)])
-    named = "progression free survival" if dates == "survival" else "response in an assessment"
-    assert any(finding.code == "outcome-inverted" and named in finding.description for finding in findings)
+    name = "progression free survival" if dates == "survival" else "response in an assessment"
+    assert any(finding.code == "outcome-inverted" and name in finding.description for finding in findings)
 
 
 @pytest.mark.parametrize("kind", ["onset", "grade", "events"])
