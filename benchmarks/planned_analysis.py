@@ -155,8 +155,8 @@ def _rows(analysis: Analysis) -> list[str]:
         "**average, taxa + clinical**": average,
         "average, taxa": analysis.held_out("elastic_net", ("taxa",)),
         COVARIATES: analysis.held_out("elastic_net", ("clinical",)),
-        "one candidate by inner validation": analysis.held_out("elastic_net", BLOCKS, "inner"),
-        "one candidate by inner validation, taxa": analysis.held_out("elastic_net", ("taxa",), "inner"),
+        "one variant by inner validation": analysis.held_out("elastic_net", BLOCKS, "inner"),
+        "one variant by inner validation, taxa": analysis.held_out("elastic_net", ("taxa",), "inner"),
     }
     first_seed = [fold for fold in analysis.folds if fold.repeat == 0]
     signature = signature_score(table)

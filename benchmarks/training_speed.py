@@ -36,7 +36,7 @@ EXPERIMENT = Experiment(
     "objective_response",
     blocks=("taxa", "clinical"),
     repeats=1,
-    # Plain scikit-learn selects one candidate, so both do.
+    # Plain scikit-learn selects one variant, so both do.
     representation=("clr",),
     selection="inner",
 )
@@ -78,7 +78,7 @@ def training_rows() -> list[str]:
 
 
 def _selection_rows(table: FeatureTable, y: Vector) -> list[str]:
-    """Return the processor time of the elastic net's average of 150 candidates, beside inner selection of one."""
+    """Return the processor time of the elastic net's average of 150 variants, beside inner selection of one."""
     experiment = replace(EXPERIMENT, representation=(), families=("elastic_net",), repeats=2)
     config = experiment.fit_config(("taxa", "clinical"))
     folds = {
@@ -95,7 +95,7 @@ def _selection_rows(table: FeatureTable, y: Vector) -> list[str]:
             seconds[selection] = time.process_time() - start
         ratio = seconds["inner"] / seconds["average"]
         rows.append(
-            f"| {name}, 150 candidates averaged beside one selected, processor time | {seconds['average']:.1f} s | "
+            f"| {name}, 150 variants averaged beside one selected, processor time | {seconds['average']:.1f} s | "
             f"{seconds['inner']:.1f} s (inner selection) | {ratio:.1f} × | | | |"
         )
     return rows

@@ -33,7 +33,7 @@ class ReportedValue(Documented):
 
 @dataclass
 class Contribution(Documented):
-    """What one feature adds to the log-odds.
+    """What one feature adds to the margin.
 
     Not frozen: a prediction holds hundreds, and a frozen dataclass takes four times as long to create.
     """
@@ -45,31 +45,31 @@ class Contribution(Documented):
     value: float | None
     """The measurement, in the model's unit; null where it is missing or lies beyond a limit of its assay."""
     shap: float
-    """SHAP value, on the explanation's `scale`."""
+    """SHAP value: its part of the margin; multiplied by the calibration's slope, of the log-odds of the probability."""
     reported: ReportedValue | None = None
     """The measurement where it lies beyond a limit of its assay, or is extrapolated; null for all others."""
 
 
 @dataclass(frozen=True)
 class PlattCalibration(Documented):
-    """Platt's calibration: probability = 1 / (1 + exp(-(slope * value + intercept)))."""
+    """Platt's calibration of a margin: probability = 1 / (1 + exp(-(slope * margin + intercept)))."""
 
     slope: float
-    """Multiplies the log-odds."""
+    """Multiplies the margin."""
     intercept: float
     """Added to the product."""
 
 
 @dataclass(frozen=True)
 class Explanation(Documented):
-    """SHAP explanation: `base_value` and all `shap` add up to `value`, whose calibration is the probability."""
+    """SHAP explanation: `base_value` and all `shap` add up to `value`, of which `calibration` makes the probability."""
 
     scale: Literal["log-odds"]
-    """The scale of `base_value`, `value` and every SHAP value."""
+    """The scale of `base_value`, `value` and every SHAP value: log-odds before calibration."""
     base_value: float
-    """Log-odds of the average training patient."""
+    """Margin of the average training patient; 0 for a linear model. Its calibration is no prevalence."""
     value: float
-    """Log-odds of this patient, before calibration."""
+    """Margin of this patient."""
     contributions: list[Contribution]
     """One for each feature of the model, in the model's order."""
     calibration: PlattCalibration
@@ -78,7 +78,7 @@ class Explanation(Documented):
 
 @dataclass(frozen=True)
 class ProbabilityRange(Documented):
-    """Venn-Abers range of the probability, for all patients with this score together."""
+    """Venn-Abers range: two calibrated probabilities of all patients with this margin; no confidence interval."""
 
     low: Probability
     """Lower end."""

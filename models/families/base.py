@@ -82,7 +82,7 @@ class Family(Protocol):
     def fit_average(
         self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int
     ) -> Predictor:
-        """Fit every candidate, and average them with weights fixed beforehand.
+        """Fit every setting to every representation, and average them with weights fixed beforehand.
 
         Parameters
         ----------

@@ -11,7 +11,10 @@ from typing import Literal
 from models.evidence import EventRate, Evidence
 from serving.pages.drawings.waterfall import Step, Waterfall
 
-Chance = Literal["no prediction", "training patient", "indistinct", "below average", "about average", "above average"]
+Chance = Literal[
+    "no prediction", "training patient", "indistinct", "contradicted", "below average", "about average", "above average"
+]
+"""Level of the predicted probability beside the rate of the training patients, or why no level is stated."""
 Strength = Literal["weak", "moderate", "strong"]
 
 MIN_DIFFERENCE = 0.15
@@ -88,8 +91,8 @@ def outcome_verdict(
 ) -> OutcomeVerdict:
     """Return the verdict on one predicted outcome.
 
-    A chance is above or below average where the predicted probability is, and the held-out patients with a similar
-    probability do not contradict it.
+    A chance is above or below average where the predicted probability is; it is contradicted where the held-out
+    patients with a similar probability lie on the other side of the average.
 
     Parameters
     ----------
@@ -114,8 +117,10 @@ def outcome_verdict(
         chance = "training patient"
     elif is_indistinct(waterfall):
         chance = "indistinct"
-    elif rate is None or abs(probability - rate) < MIN_DIFFERENCE or _contradicts(similar, probability, rate):
+    elif rate is None or abs(probability - rate) < MIN_DIFFERENCE:
         chance = "about average"
+    elif _contradicts(similar, probability, rate):
+        chance = "contradicted"
     else:
         chance = "above average" if probability > rate else "below average"
     distinct = chance not in {"no prediction", "training patient", "indistinct"}

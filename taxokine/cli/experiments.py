@@ -34,7 +34,7 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),
               help="How taxa are represented; several are averaged. Times take one, clr unless named.")  # fmt: skip
 @click.option("--selection", default="average", show_default=True, type=click.Choice(["average", "inner"]),
-              help="Average every candidate, or let inner validation select one (several times slower).")  # fmt: skip
+              help="Average all settings and representations, or select one by inner validation (slower).")  # fmt: skip
 @click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
               help="Share of training samples in which a taxon must be found.")  # fmt: skip
 @click.option("--pool-labels", is_flag=True, help="Pool published labels although they differ in meaning.")

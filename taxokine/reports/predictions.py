@@ -49,11 +49,16 @@ def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
 def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:
     if explanation is None:
         return
-    yield "log-odds", f"{explanation.base_value:+.2f} on average, {explanation.value:+.2f} for this candidate, by"
+    calibration = explanation.calibration
+    average, candidate = (
+        calibration.slope * margin + calibration.intercept for margin in (explanation.base_value, explanation.value)
+    )
+    yield "log-odds", f"{average:+.2f} for the average training patient, {candidate:+.2f} for this candidate, by"
     largest = sorted(explanation.contributions, key=lambda contribution: -abs(contribution.shap))
     for contribution in largest[:CONTRIBUTIONS_SHOWN]:
         name = f"{contribution.feature} ({contribution.block})"
-        yield "", f"{contribution.shap:+.3f}  {name}: {_value_text(contribution)}"
+        shift = calibration.slope * contribution.shap
+        yield "", f"{shift:+.3f}  {name}: {_value_text(contribution)}"
 
 
 def _value_text(contribution: Contribution) -> str:

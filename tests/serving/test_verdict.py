@@ -78,17 +78,22 @@ def test_the_sentence_states_chance_evidence_and_driver():
     text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
     assert str(text).strip() == (
         "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded; "
-        "42% of the cohort. Evidence weak: not shown to be better than chance on unseen cohorts. "
+        "42% of the training patients. Evidence weak: not shown to be better than chance on unseen cohorts. "
         "Main driver: <i>Genus1</i>, which lowers it."
     )
 
 
 @pytest.mark.parametrize(
-    ("events", "chance"), [(10, "below average"), (22, "below average"), (24, "about average"), (50, "about average")]
+    ("events", "chance"), [(10, "below average"), (22, "below average"), (24, "contradicted"), (50, "contradicted")]
 )
 def test_held_out_patients_can_take_back_a_chance_that_differs_from_the_average(events, chance):
     verdict = outcome_verdict(0.2, event_rate(events, 55), 0.42, EVIDENCE, steps(-0.2))
     assert verdict.chance == chance
+    text = str(_ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")).strip()
+    observed = f"{events / 55:.0%} of the 55 held-out patients"
+    start = "Not confirmed for response: 20% predicted, but" if chance == "contradicted" else "Below average for"
+    assert text.startswith(start)
+    assert observed in text
 
 
 @pytest.mark.parametrize(("events", "agreement"), [(0, "too high"), (20, "agrees"), (50, "too low")])
@@ -114,7 +119,7 @@ def test_a_patient_from_whom_the_model_learnt_gets_no_forecast():
     verdict = outcome_verdict(0.9, None, 0.42, EVIDENCE, steps(0.4), in_training_set=True)
     assert (verdict.chance, verdict.probability, verdict.driver) == ("training patient", None, None)
     text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
-    assert "%" not in str(text).replace("cohort 42%", "")
+    assert "%" not in str(text).replace("42% of the training patients", "")
 
 
 def test_the_main_driver_pushes_the_way_the_chance_goes():

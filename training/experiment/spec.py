@@ -39,7 +39,7 @@ class Experiment:
         Representations of the taxa, as `models.encoder.BlockEncoder` takes them. They are averaged, or inner validation
         selects one; without any, all of `DEFAULT_REPRESENTATIONS`, or `clr` for the time to an event.
     selection : {"average", "inner"}
-        Whether to average every candidate, or to let inner validation select one.
+        Whether to average every setting and representation, or to let inner validation select one.
     min_prevalence : float
         As `models.encoder.BlockEncoder` takes it.
     pool_labels : bool

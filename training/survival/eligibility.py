@@ -29,7 +29,7 @@ UNUSED_OPTIONS: Mapping[str, str] = {
     "families": f"time to event has its own families, {' and '.join(SURVIVAL_FAMILIES)}, and fits all of them",
     "by_day": "every event counts at its time",
     "pool_labels": "dates need no labels",
-    "selection": "times are predicted by the candidate that inner validation selects",
+    "selection": "times are predicted by the variant that inner validation selects",
     "permutations": "no model is refitted to permuted outcomes, and none is promoted",
 }
 """Options of an experiment that change nothing here, and why."""
@@ -47,8 +47,8 @@ def refuse_unused_options(experiment: Experiment) -> None:
 
 def require_dates(cohorts: Sequence[Cohort], outcome: str) -> None:
     """Raise OutcomeError unless every cohort dates the outcome; the message gives each cohort's reason."""
-    candidates = (survival_exclusion_reason(cohort.manifest, cohort.labels, outcome) for cohort in cohorts)
-    reasons = [reason for reason in candidates if reason]
+    all_reasons = (survival_exclusion_reason(cohort.manifest, cohort.labels, outcome) for cohort in cohorts)
+    reasons = [reason for reason in all_reasons if reason]
     if reasons:
         raise OutcomeError(
             f"{outcome} ({survival_definition(outcome)}) is not dated in every cohort: {'; '.join(reasons)}"

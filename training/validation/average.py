@@ -1,4 +1,4 @@
-"""One family's average of all candidates, fitted to a table."""
+"""One family's average of all settings and representations, fitted to a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COVARIATE_BLOCKS = ("clinical", "technical")
 def fit_average(
     config: FitConfig, family: str, table: FeatureTable, y: Vector, seed: int
 ) -> tuple[BlockEncoder, Predictor | FittedClassifier]:
-    """Fit the encoder of every block and representation, and the family's average of all candidates.
+    """Fit the encoder of every block and representation, and the family's average of all settings.
 
     Parameters
     ----------

@@ -12,13 +12,13 @@ from models.families import Setting
 from training.validation.sklearn_family import find_family
 
 Selection = Literal["average", "inner"]
-"""Whether every candidate is averaged, or inner validation selects one."""
+"""Whether every setting and representation is averaged, or inner validation selects one."""
 PredictorBlocks = tuple[str, ...]
 """Blocks that one predictor of a family is fitted to."""
 
 
 class GridPoint(NamedTuple):
-    """One candidate of inner validation: a representation of the taxa and a family's setting."""
+    """One variant of a family: a representation of the taxa and a family's setting."""
 
     representation: Representations
     setting: Setting
@@ -56,7 +56,7 @@ class FitConfig:
 
     @property
     def averages(self) -> bool:
-        """Whether candidates are averaged."""
+        """Whether variants are averaged."""
         return self.selection == "average"
 
     def predictor_blocks(self, family: str) -> list[PredictorBlocks]:
@@ -65,7 +65,7 @@ class FitConfig:
         return [(block,) for block in self.blocks] if by_block else [self.blocks]
 
     def grid(self, family: str, blocks: PredictorBlocks) -> list[GridPoint]:
-        """Return the candidates of inner validation for one predictor; an average is the only candidate."""
+        """Return the variants of one predictor, of which inner validation selects; an average counts as one."""
         if self.averages:
             return [GridPoint(self.representations, {})]
         representations = self.representations if "taxa" in blocks else self.representations[:1]

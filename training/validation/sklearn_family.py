@@ -61,7 +61,7 @@ class SklearnFamily:
     def fit_average(
         self, X: Matrix, y: Vector, strata: Positions, blocks: Sequence[BlockColumns], seed: int
     ) -> FittedClassifier:
-        """Fit the classifier, of which there is one candidate, to the columns of all blocks and encodings."""
+        """Fit the classifier, which has one setting, to the columns of all blocks and encodings."""
         estimator = self.classifier()
         if "random_state" in estimator.get_params():
             estimator.set_params(random_state=seed)
