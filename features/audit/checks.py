@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from features.audit.findings import ChanceTest, Finding, significant_findings
 from features.audit.identities import (
+    donor_labels,
     donors_among_patients,
     donors_named_differently,
     near_miss_names,
@@ -76,6 +77,7 @@ COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     near_miss_names,
     donors_among_patients,
     donors_named_differently,
+    donor_labels,
     swapped_tubes,
     late_baseline,
     undated_samples,

@@ -15,6 +15,7 @@ from features.audit.findings import Finding, joint_name, new_finding
 from features.audit.patients import first_stool_samples
 from features.audit.profiles import profile_sums
 from features.cohort import Cohort
+from features.donor_naming import name_donors_from_stool
 from features.name_matching import near_misses
 from features.profile_similarity import (
     EQUAL,
@@ -161,3 +162,23 @@ def donors_named_differently(cohort: Cohort) -> Iterator[Finding]:
     if pairs := cohort.donor_near_misses:
         description = f"{len(pairs)} of the donors' names in recipients' rows were taken for another spelling"
         yield new_finding("donor-two-names", cohort.name, description, pairs)
+
+
+def donor_labels(cohort: Cohort) -> Iterator[Finding]:
+    """Find recipients whose stool came near to another donor's than the recorded one, where stool names donors."""
+    stool = name_donors_from_stool(cohort)
+    if stool is None or not stool.naming.suspect.size:
+        return
+    naming = stool.naming
+    rows = [
+        f"{stool.patients[row]}: recorded {stool.donors[recorded]}, by stool {stool.donors[likely]}"
+        for row, recorded, likely in zip(
+            naming.suspect, naming.recorded[naming.suspect], naming.likely[naming.suspect], strict=True
+        )
+    ]
+    subject = "1 recipient has" if len(rows) == 1 else f"{len(rows)} recipients have"
+    description = (
+        f"{subject} stool that came near to another donor's than the recorded one's (stool names the recorded donor of "
+        f"{naming.n_right} of {len(naming.recorded)} recipients, {naming.by_chance:.1f} by chance, p = {naming.p:.2g})"
+    )
+    yield new_finding("donor-label", cohort.name, description, rows)

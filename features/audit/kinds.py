@@ -93,6 +93,11 @@ KINDS: Mapping[str, Kind] = {
         "correct the names, or state what to ignore under the manifest's 'samples.ignore_in_names'; export numbers "
         "such as 1.00E+03 as text",
     ),
+    "donor-label": Kind(
+        "warning",
+        "a recipient compared with another's donor dilutes engraftment and approach, and a model of donors learns it",
+        "compare the label with the record of the transplant and of the tube; analyse without the patients too",
+    ),
     "donor-two-names": Kind(
         "warning",
         "if the two names are two donors, recipients are compared with the wrong donor",

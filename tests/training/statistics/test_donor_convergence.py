@@ -49,11 +49,38 @@ def test_donors_are_exchanged_whole() -> None:
     assert convergence.least_p == pytest.approx(1 / 24)
 
 
+def test_recipients_are_exchanged_between_donors() -> None:
+    rng = np.random.default_rng(1)
+    donor_of = np.array([0, 0, 0, 1, 1, 1])
+    scores = rng.normal(size=(6, 2)) + np.array([3, 0]) - 1.5 * (donor_of[:, None] == np.arange(2))
+    convergence = donor_specific_convergence(scores, donor_of[:, None] == np.arange(2))
+    means = np.array(
+        [own_minus_unrelated(scores, donor_of[list(order)]).mean() for order in itertools.permutations(range(6))]
+    )
+    distance = np.abs(means - means.mean())
+    assert convergence.exchanged_p == pytest.approx(np.mean(distance >= distance[0] - 1e-9))
+    assert convergence.p == 1
+    assert convergence.least_exchanged_p == pytest.approx(2 * 36 / 720, abs=0.051)
+
+
+def test_the_exchange_of_recipients_keeps_its_level_where_all_move_alike_and_has_power_with_two_donors() -> None:
+    rng, donor_of = np.random.default_rng(7), np.array([0] * 8 + [1] * 4)
+    is_own = donor_of[:, None] == np.arange(2)
+    null, planted = [], []
+    for _ in range(60):
+        scores = rng.normal(size=(12, 2)) + np.array([4, 0])
+        null.append(donor_specific_convergence(scores, is_own).exchanged_p)
+        planted.append(donor_specific_convergence(scores - 2 * is_own, is_own).exchanged_p)
+    assert np.mean(np.array(null) <= 0.05) <= 0.15
+    assert np.mean(np.array(planted) <= 0.05) > 0.8
+
+
 def test_one_donor_has_no_interval_and_two_no_test() -> None:
     scores = np.random.default_rng(2).normal(size=(4, 2))
     single = donor_specific_convergence(scores, np.array([[True, False]] * 4))
     assert np.isnan([single.recipient_mean.low, single.donor_mean.high]).all()
     assert single.n_donors == 1
+    assert single.exchanged_p == single.least_exchanged_p == 1
     pair = donor_specific_convergence(scores, np.array([[True, False], [True, False], [False, True], [False, True]]))
     assert pair.p == pair.least_p == 1
 

@@ -14,7 +14,7 @@ from training.statistics.donor_convergence import DonorConvergence
 from training.study.analysis.donor_convergence import DonorDistance, RecipientChange
 from training.study.analysis.donor_panel import DonorAbsence
 from training.study.analysis.donor_sensitivity import SensitivityResult
-from training.study.analysis.donors import DonorResults, analyse_donors
+from training.study.analysis.donors import DonorResults, NamedDonors, analyse_donors
 from training.study.analysis.engraftment import (
     EngraftmentAbsence,
     EngraftmentEstimate,
@@ -27,6 +27,7 @@ from training.study.section import ReportTable, Section, Topic, join_topics, wri
 from training.study.sections.rates import Row
 
 OWN, UNRELATED = "own donor", "unrelated donors"
+EXCHANGED = "p, donors exchanged between recipients"
 DIFFERENCE = "difference, by recipient"
 
 
@@ -50,6 +51,8 @@ def _topics(results: DonorResults) -> Iterator[Topic]:
         yield write_topic("donors/engraftment_missing", results.engraftment)
     else:
         yield _engraftment(results, results.engraftment)
+    if results.naming is not None:
+        yield _naming(results.naming)
 
 
 def _convergence(results: DonorResults) -> Topic:
@@ -99,7 +102,7 @@ def _change_row(recipient: RecipientChange) -> Row:
 
 def _sensitivity_row(result: SensitivityResult) -> Row:
     row = {"": variant_label(result), **_difference(result.difference, "by recipient")}
-    return row if result.exchangeable else row | {"p": math.nan}
+    return row if result.exchangeable else row | {"p": math.nan, EXCHANGED: math.nan}
 
 
 def _difference(difference: DonorConvergence, heading: str) -> Row:
@@ -114,13 +117,14 @@ def _difference(difference: DonorConvergence, heading: str) -> Row:
         "by donor, 95% low": difference.donor_mean.low,
         "by donor, 95% high": difference.donor_mean.high,
         "p": difference.p,
+        EXCHANGED: difference.exchanged_p,
     }
 
 
 def _engraftment(results: DonorResults, engraftment: EngraftmentResults) -> Topic:
     recipients = pd.DataFrame([_recipient_row(recipient) for recipient in engraftment.recipients])
     estimates = pd.DataFrame([_estimate_row(estimate) for estimate in engraftment.estimates])
-    counts = ("", "recipients", "donors", "p")
+    counts = ("", "recipients", "donors", "p", EXCHANGED)
     return write_topic(
         "donors/engraftment",
         results,
@@ -132,6 +136,21 @@ def _engraftment(results: DonorResults, engraftment: EngraftmentResults) -> Topi
             ),
         },
     )
+
+
+def _naming(naming: NamedDonors) -> Topic:
+    rows = [
+        {
+            "patient": recipient.patient,
+            "recorded": recipient.recorded,
+            "by stool": recipient.likely,
+            "probability of the recorded": recipient.probability,
+        }
+        for recipient in naming.recipients
+    ]
+    table = ReportTable(pd.DataFrame(rows))
+    metrics = {"suspect_donor_labels": float(len(naming.suspect))}
+    return write_topic("donors/naming", naming, tables={"donor_by_stool": table}, metrics=metrics)
 
 
 def _recipient_row(recipient: RecipientEngraftment) -> Row:
