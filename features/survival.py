@@ -81,7 +81,7 @@ def time_to_event(
 
     Parameters
     ----------
-    labels : Labels
+    labels : OutcomeLabels
         Of a cohort that `survival_exclusion_reason` does not exclude.
     outcome : str
         As `survival_id` returns it.

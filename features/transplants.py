@@ -1,4 +1,4 @@
-"""TransplantProfiles: the stool of each recipient before and after, and that of the donor."""
+"""Profiles of transplants: the stool of each recipient before and after, and that of the donor."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Transplant(NamedTuple):
 
 @dataclass(frozen=True)
 class TransplantProfiles:
-    """TransplantProfiles with all three profiles, as proportions, (n_transplants, n_taxa) each.
+    """Transplants with all three profiles, as proportions, (n_transplants, n_taxa) each.
 
     Attributes
     ----------

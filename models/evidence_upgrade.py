@@ -43,12 +43,14 @@ def _read_validation(content: Json, evidence: Evidence) -> Validation:
     rates, together = content["rates"], content["response_and_toxicity"]
     return Validation.from_json(
         {
-            **_renamed(_with_centres(content, "per_cohort"), within_cohorts="within_centres"),
+            **{key: value for key, value in content.items() if key not in ("per_cohort", "within_cohorts")},
+            "within_centres": content["within_cohorts"],
+            "per_centre": [_with_named_sets(_renamed(row, cohort="centre")) for row in content["per_cohort"]],
             "evidence": evidence.to_json(),
             "rates": rates and _with_centres(rates, "cohorts"),
             "response_and_toxicity": {
                 **together,
-                "tables": [_with_centres(table, "cohorts") for table in together["tables"]],
+                "tables": [_with_named_cells(table) for table in together["tables"]],
             },
         }
     )
@@ -193,6 +195,19 @@ def _with_centres(content: Json, name: str) -> Json:
     rows = [_renamed(row, cohort="centre") for row in content[name]]
     others = {key: value for key, value in content.items() if key != name}
     return {**others, _CENTRES[name]: rows}
+
+
+def _with_named_cells(table: Json) -> Json:
+    """Return a joint table whose cells, formerly `both` and `neither`, have the names of today."""
+    names = {"both": "response_with_toxicity", "neither": "no_response_no_toxicity"}
+    table = _with_centres(table, "cohorts")
+    centres = [{**row, "cells": _renamed(row["cells"], **names)} for row in table["centres"]]
+    return {**table, "centres": centres, "overall": _renamed(table["overall"], **names)}
+
+
+def _with_named_sets(row: Json) -> Json:
+    """Return a centre's performance whose shares of conformal sets have the names of today."""
+    return {**row, "conformal": _renamed(row["conformal"], single="one_label", both="two_labels", none="no_label")}
 
 
 def _with_margin_auroc(row: Json) -> Json:

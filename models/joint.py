@@ -9,7 +9,7 @@ from features.outcomes import is_toxicity
 from models.evidence import PooledOddsRatio
 from models.prediction import BenefitBounds, Cell, JointOutcome, Prediction
 
-CELLS = ("response_without_toxicity", "both", "neither", "toxicity_without_response")
+CELLS = ("response_without_toxicity", "response_with_toxicity", "no_response_no_toxicity", "toxicity_without_response")
 """The four cells of the 2 x 2, named as the fields of `JointOutcome`."""
 ODDS_RATIO_MEANS = (
     "each cell under the assumption that response and toxicity depend on each other in this patient as they do in the "

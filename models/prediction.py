@@ -232,9 +232,9 @@ class JointOutcome(Documented):
     """Why there are no probabilities; null where there are."""
     response_without_toxicity: Cell
     """Response without toxicity: benefit."""
-    both: Cell
+    response_with_toxicity: Cell
     """Response with toxicity."""
-    neither: Cell
+    no_response_no_toxicity: Cell
     """Neither response nor toxicity."""
     toxicity_without_response: Cell
     """Toxicity without response: harm alone."""

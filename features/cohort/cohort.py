@@ -68,7 +68,7 @@ class Cohort:
         is not reported.
     immune : ImmuneTable or None
         The immune measurements, a row for each.
-    labels : Labels
+    labels : OutcomeLabels
         The outcomes, by patient.
     patient_cells : pandas.DataFrame
         The patients' sheet as text, one row for each patient, with the columns that the manifest does not use or

@@ -50,11 +50,11 @@ class SetCoverage(Documented):
     """Share of patients whose set should contain their outcome."""
     coverage: Share
     """Share of patients whose set contains their outcome."""
-    single: Share
+    one_label: Share
     """Share of patients whose set holds one label."""
-    both: Share
+    two_labels: Share
     """Share of patients whose set holds both labels."""
-    none: Share
+    no_label: Share
     """Share of patients whose set is empty."""
 
 

@@ -40,9 +40,9 @@ class CellRates(Documented):
     """Patients whose response and toxicity are both known."""
     response_without_toxicity: EventRate
     """Response without toxicity: benefit."""
-    both: EventRate
+    response_with_toxicity: EventRate
     """Response with toxicity."""
-    neither: EventRate
+    no_response_no_toxicity: EventRate
     """Neither response nor toxicity."""
     toxicity_without_response: EventRate
     """Toxicity without response: harm alone."""

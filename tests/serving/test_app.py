@@ -156,12 +156,17 @@ def test_the_four_cells_contain_benefit_and_add_up_to_one(client: httpx.Client, 
     assert cells["odds_ratio"]["patients"] == 140
     ends = ("low", "high")
     assert [cells["response_without_toxicity"][end] for end in ends] == [body["benefit"][end] for end in ends]
-    names = ("response_without_toxicity", "both", "neither", "toxicity_without_response")
+    names = (
+        "response_without_toxicity",
+        "response_with_toxicity",
+        "no_response_no_toxicity",
+        "toxicity_without_response",
+    )
     assert sum(cells[name]["expected"] for name in names) == pytest.approx(1)
     # The evidence of the other outcome has no odds ratio of these two.
     body = client.post(PATH, json=candidate | {"outcomes": ["disease_control"]}).json()
     assert body["cells"]["odds_ratio"] is None
-    assert body["cells"]["both"]["expected"] is None
+    assert body["cells"]["response_with_toxicity"]["expected"] is None
 
 
 def test_a_prediction_has_the_outcomes_of_the_nearest_patients(client: httpx.Client, candidate: Json) -> None:

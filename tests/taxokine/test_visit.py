@@ -185,7 +185,7 @@ def test_the_page_shows_the_numbers_of_the_api(page, address, clinic):
     ).raise_for_status().json()  # fmt: skip
     assert probabilities == [answer["probability"] for answer in prediction["answers"]]
     assert texts == [chance(answer["probability"]) for answer in prediction["answers"]]
-    for cell in ("response_without_toxicity", "both"):
+    for cell in ("response_without_toxicity", "response_with_toxicity"):
         low, high = prediction["cells"][cell]["low"], prediction["cells"][cell]["high"]
         assert f"{100 * low:.0f}%–{100 * high:.0f}%" in page.content()
 

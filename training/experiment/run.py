@@ -40,7 +40,7 @@ from training.validation.sklearn_family import find_family
 
 @dataclass(frozen=True)
 class ExperimentResult:
-    """ExperimentResult of an experiment.
+    """The models of an experiment, best first.
 
     Attributes
     ----------

@@ -54,8 +54,8 @@ def conformal_coverage(
         coverage[name] = SetCoverage(
             level=level,
             coverage=float(hit[mask].mean()),
-            single=float((n_labels[mask] == 1).mean()),
-            both=float((n_labels[mask] == 2).mean()),
-            none=float((n_labels[mask] == 0).mean()),
+            one_label=float((n_labels[mask] == 1).mean()),
+            two_labels=float((n_labels[mask] == 2).mean()),
+            no_label=float((n_labels[mask] == 0).mean()),
         )
     return coverage

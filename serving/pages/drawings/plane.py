@@ -32,8 +32,8 @@ def plane_centres(counts: JointTable | None) -> tuple[PlaneCentre, ...]:
     return tuple(
         PlaneCentre(
             row.centre,
-            response=(row.cells.response_without_toxicity.rate or 0) + (row.cells.both.rate or 0),
-            toxicity=(row.cells.toxicity_without_response.rate or 0) + (row.cells.both.rate or 0),
+            response=(row.cells.response_without_toxicity.rate or 0) + (row.cells.response_with_toxicity.rate or 0),
+            toxicity=(row.cells.toxicity_without_response.rate or 0) + (row.cells.response_with_toxicity.rate or 0),
         )
         for row in centres
         if row.cells.patients

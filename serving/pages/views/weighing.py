@@ -50,8 +50,8 @@ def weigh(response: float, toxicity: float, counts: JointTable | None, worth: fl
     worth = min(max(worth, MIN_WORTH), MAX_WORTH)
     cell_values = {
         "response_without_toxicity": 1.0,
-        "both": 1 - 1 / worth,
-        "neither": 0.0,
+        "response_with_toxicity": 1 - 1 / worth,
+        "no_response_no_toxicity": 0.0,
         "toxicity_without_response": -1 / worth,
     }
     cohorts = None

@@ -68,7 +68,7 @@ def test_response_and_toxicity_are_counted_as_a_crosstab_does(cohorts_dir):
                 index=TRUE_FALSE, columns=TRUE_FALSE, fill_value=0
             )
             benefit, harm = cells.response_without_toxicity.events, cells.toxicity_without_response.events
-            response_and_toxicity, neither = cells.both.events, cells.neither.events
+            response_and_toxicity, neither = cells.response_with_toxicity.events, cells.no_response_no_toxicity.events
             assert [[response_and_toxicity, benefit], [harm, neither]] == cross.to_numpy().tolist()
             assert cells.patients == len(subset) == benefit + response_and_toxicity + neither + harm
         assert sum(centre.cells.patients for centre in joint.centres) == joint.overall.patients

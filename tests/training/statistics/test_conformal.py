@@ -55,16 +55,16 @@ def test_sets_are_counted_by_cohort():
     coverage = conformal_coverage(y, p_event, p_no_event, np.array(["a", "a", "a", "a", "b", "b"], dtype=object))
     # a: {event} right, {both} right, {} wrong, {other} right.
     assert coverage["a"].coverage == 0.75
-    assert (coverage["a"].single, coverage["a"].both, coverage["a"].none) == (0.5, 0.25, 0.25)
-    assert (coverage["b"].coverage, coverage["b"].single) == (0.5, 1)
+    assert (coverage["a"].one_label, coverage["a"].two_labels, coverage["a"].no_label) == (0.5, 0.25, 0.25)
+    assert (coverage["b"].coverage, coverage["b"].one_label) == (0.5, 1)
     json.dumps({name: asdict(cohort_coverage) for name, cohort_coverage in coverage.items()}, allow_nan=False)
 
 
 def test_a_higher_level_asks_for_larger_sets():
     p = np.array([0.15])
     coverage = conformal_coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.8)["a"]
-    assert (coverage.none, coverage.coverage) == (1, 0)
-    assert conformal_coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.9)["a"].both == 1
+    assert (coverage.no_label, coverage.coverage) == (1, 0)
+    assert conformal_coverage(np.ones(1), p, p, np.array(["a"], dtype=object), level=0.9)["a"].two_labels == 1
 
 
 def test_ranges_stand_beside_the_outcome():
