@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import zipfile
 import zlib
 from collections import Counter
@@ -17,6 +16,7 @@ from features.errors import FileError, InputError
 from features.immune import is_immune_export
 from features.tables.decimals import is_number
 from features.tables.layout import OpenTable, open_table
+from features.tables.other_outputs import check_holds_abundances
 from features.tables.profiles import read_taxonomy
 from features.tables.taxa_layouts import Head, TaxaLayout, find_layout, is_annotation, read_head
 from features.tables.text import TextTable, read_text_table
@@ -46,13 +46,6 @@ _UNREADABLE = {
     b"%PDF": "a PDF; ask for the table itself, as CSV",
 }
 """Files that are not read, by how they begin, with the command that makes a readable one."""
-_FUNCTION_HEADER = re.compile(
-    r"(?i)#?\s*(functions?|ko|kegg\w*|ec|pathways?|gene[ _]famil(y|ies)|(otu|feature)?[ _]?ids?|)"
-)
-_FUNCTION = re.compile(
-    r"K\d{5}\b|(EC:)?\d+\.\d+\.\d+\.\w+|UniRef\d+_|COG\d{4}|PF\d{5}|map\d{5}|M\d{5}$|[A-Z0-9+-]*PWY\w*\b"
-)
-"""Functions of genes: KEGG orthologs, modules and pathways, enzymes, families of proteins, MetaCyc pathways."""
 _SEQUENCES = "sequences, not a table; profile them first, for example with MetaPhlAn, or DADA2 in QIIME 2"
 
 
@@ -160,14 +153,14 @@ def _archive_kind(file: Path) -> FileKind:
 
 def _table_kind(table: OpenTable) -> FileKind:
     head = read_head(table)
+    check_holds_abundances(table.path, head.header, head.labels)
     try:
         layout = find_layout(table.path, head)
     except FileError:
         return "sheet"
     if layout.name != "table":
         return layout.name
-    labels = [row.cells[0].strip() for row in head.first_rows if row.cells]
-    _check_no_functions(table.path, head.header, labels)
+    labels = head.labels
     if _is_taxonomy(head, layout):
         return "taxonomy"
     has_clade_strings = any("|" in label and stated_rank(label) for label in labels)
@@ -185,18 +178,6 @@ def _table_kind(table: OpenTable) -> FileKind:
         if rows_are_features != columns_are_features:
             return "table/columns" if rows_are_features else "table/rows"
     return "sheet"
-
-
-def _check_no_functions(path: Path, header: Sequence[str], labels: Sequence[str]) -> None:
-    """Raise an error if a table is of functions of genes: they are predicted from taxa, or counted beside them."""
-    is_named = _FUNCTION_HEADER.fullmatch(header[0].strip()) is not None
-    n_functions = sum(_FUNCTION.match(label) is not None for label in labels)
-    if is_named and 2 * n_functions > len(labels):
-        raise FileError(
-            f"these are functions of genes, such as {labels[-1][:40]!r}, as PICRUSt and HUMAnN write, and no taxa. "
-            "Give the table of taxa made with them: the feature table and its taxonomy, or MetaPhlAn's profile",
-            file=path,
-        )
 
 
 def _is_taxonomy(head: Head, layout: TaxaLayout) -> bool:

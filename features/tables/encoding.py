@@ -35,13 +35,18 @@ _OTHER_FORMATS = {
     b"PAR1": ("a Parquet file", "Save it as CSV"),
     b"\x89PNG": ("an image", "Give the table"),
     b"<Header>": ("one lane of NanoString (.RCC)", "Export the counts of all samples from nSolver as CSV"),
-    b"<?xml": ("XML, as some instruments write .xls", "Open it in a spreadsheet, and save it as .xlsx or CSV"),
-    b"<html": ("a web page, as some instruments write .xls", "Open it in a spreadsheet, and save it as .xlsx or CSV"),
+    b"BAM\x01": ("alignments of reads (.bam)", "Profile the reads first, for example with MetaPhlAn"),
+    b"@HD\t": ("alignments of reads (.sam)", "Profile the reads first, for example with MetaPhlAn"),
+    b"@SQ\t": ("alignments of reads (.sam)", "Profile the reads first, for example with MetaPhlAn"),
+    b"##fileformat=VCF": ("variants of genomes (.vcf)", "Give the table"),
+    b"((": ("a tree (Newick)", "Give the feature table and its taxonomy"),
+    b"FCS": ("events of a flow cytometer (.fcs)", "Export the frequencies of the gated cells as CSV"),
     b"%PDF": ("a PDF", "Give the table as CSV"),
     b"RDX": ("R's own data (.RData)", "Write the table by write.csv"),
     b"X\n\x00\x00": ("R's own data (.rds)", "Write the table by write.csv"),
 }
 """Formats that are no text: what they are, and what to do, by the first bytes of their files."""
+_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", re.IGNORECASE)
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -153,6 +158,12 @@ def find_encoding(path: Path, content: bytes | None = None) -> Encoding:
 
 
 def _check_is_text(path: Path, start: bytes) -> None:
+    if _MARKUP.match(start):
+        raise FileError(
+            "expected a table of text, got a web page or XML. Open what an instrument wrote as .xls in a spreadsheet, "
+            "and save it as .xlsx or CSV; of a chart, such as Krona's, give the table that it was drawn from",
+            file=path,
+        )
     for signature, (name, advice) in _OTHER_FORMATS.items():
         if start.startswith(signature):
             raise FileError(f"expected a table of text, got {name}. {advice}", file=path)

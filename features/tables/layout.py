@@ -199,10 +199,10 @@ def _check_no_points_in_thousands(path: Path, rows: Iterator[Row]) -> None:
     for row in rows:
         for cell in row.cells[1:]:
             if has_thousands_mark(cell, ","):
-                decimal, whole = cell.strip(), cell.strip().replace(".", "")
+                decimal, number = cell.strip(), cell.strip().replace(".", "")
                 raise FileError(
                     f"the point of {decimal!r} may part thousands or decimals, since semicolons part the cells and no "
-                    f"number shows which. Write {whole!r} if it parts thousands; else write one number with another "
+                    f"number shows which. Write {number!r} if it parts thousands; else write one number with another "
                     f"number of decimals, as '{decimal}0', or part the cells by tabs",
                     file=path,
                     row=row.line,

@@ -15,6 +15,7 @@ from features.tables.decimals import number_advice, parse_number
 from features.tables.delimited import Row
 from features.tables.kraken import KrakenReport
 from features.tables.layout import Layout, open_table
+from features.tables.other_outputs import check_holds_abundances
 from features.tables.taxa_layouts import LayoutName, TaxaLayout, find_layout, read_head
 
 MAX_LABELS = 100_000
@@ -140,6 +141,7 @@ def read_number_table(path: Path, is_wanted: Callable[[str], bool] = lambda labe
     """
     with open_table(path) as table:
         head = read_head(table)
+        check_holds_abundances(path, head.header, head.labels)
         return _read_values(path, table.layout, find_layout(path, head), head.rows(), is_wanted)
 
 
@@ -215,9 +217,13 @@ def _numbers(cells: Sequence[str], columns: Axis, line: int) -> NDArray[np.float
     if not is_valid.all():
         position = int(is_valid.argmin())
         cell = cells[position]
+        advice = (
+            "Give the amounts before a log or a log-ratio (CLR) was taken"
+            if parse_number(cell) < 0
+            else "Correct it; an absent taxon is 0"
+        )
         raise FileError(
-            f"expected a finite number of at least zero, got {cell!r}{number_advice(cell)}. Correct it; an absent "
-            "taxon is 0",
+            f"expected a finite number of at least zero, got {cell!r}{number_advice(cell)}. {advice}",
             file=columns.path,
             column=columns.labels[position],
             row=line,

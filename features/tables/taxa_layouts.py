@@ -27,6 +27,8 @@ _ABUNDANCE_COLUMN = "relative_abundance"
 """The one column of amounts in MetaPhlAn's profile of a single sample; columns of coverage and reads follow it."""
 _BRACKEN_COLUMNS = ["name", "taxonomy_id", "taxonomy_lvl"]
 _BRACKEN_READS = "new_est_reads"
+_MOTHUR_COLUMNS = ["label", "Group", "numOtus"]
+"""The columns before the OTUs in mothur's shared file: the distance of its OTUs, the sample, and the number of OTUs."""
 _RANK_LETTERS = "kpcofgs"
 _TAXONOMY_COLUMN = re.compile(
     r"(consensus[ _.]?)?(taxonomy|taxonomies|taxon|lineage|classification)|full[ _.]taxonomy|tax|clade[ _]?string",
@@ -72,6 +74,11 @@ class Head:
     first_rows: list[Row]
     other_rows: Iterator[Row]
     comments: list[str]
+
+    @property
+    def labels(self) -> list[str]:
+        """The first cells of the first rows."""
+        return [row.cells[0].strip() for row in self.first_rows if row.cells]
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows, once."""
@@ -232,10 +239,12 @@ def _bracken_layout(names: list[str], comments: list[str]) -> TaxaLayout:
 
 
 def _plain_layout(path: Path, head: Head, names: list[str]) -> TaxaLayout:
+    if names[:3] == _MOTHUR_COLUMNS:
+        return TaxaLayout("table", len(names), list(range(3, len(names))), names[3:], label_column=1)
     rank_columns, taxonomy_column = find_rank_columns(names), find_taxonomy_column(names)
     if taxonomy_column is not None:
         rank_columns = ()
-    labels = [row.cells[0].strip() for row in head.first_rows if row.cells and row.cells[0].strip()]
+    labels = [label for label in head.labels if label]
     rows_are_taxa = bool(rank_columns) or taxonomy_column is not None or look_like_taxa(labels)
     label_column = None if rank_columns and rank_columns[0].position == 0 else 0
     other_positions = {0, taxonomy_column, *(column.position for column in rank_columns)}

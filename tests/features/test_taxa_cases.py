@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import numpy as np
 import pytest
 
 from features.draft import draft_manifest, find_file_kind
+from features.draft.file_kinds import find_file_kinds
 from features.errors import FileError
 from features.taxa import read_taxa
 from features.taxon_names import canonical_name
@@ -267,6 +271,13 @@ def test_a_collapsed_table_with_a_family_beside_its_genera_is_not_stacked(write:
         (b'{"a": 1}', "export the table as TSV or CSV"),
         (b"<Header>\nFileVersion,1.7\n</Header>\n", "Export the counts of all samples from nSolver"),
         (b'<?xml version="1.0"?>\n<Workbook>\n', "save it as .xlsx or CSV"),
+        (b"<!DOCTYPE html>\n<html><head><title>Krona</title></head></html>\n", "such as Krona's, give the table"),
+        (gzip.compress(b"BAM\1" + bytes(30)), "Profile the reads first"),
+        (b"@HD\tVN:1.6\nr1\t0\tchr1\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n", "Profile the reads first"),
+        (gzip.compress(b"@r1\nACGT\n+\nIIII\n"), "profile them first"),
+        (b"((Otu1:0.1,Otu2:0.2):0.3,Otu3:0.1);\n", "Give the feature table and its taxonomy"),
+        (b"##fileformat=VCFv4.2\n#CHROM\tPOS\n1\t100\n", "variants of genomes"),
+        (b"FCS3.1         256    1545", "frequencies of the gated cells"),
         (b"function\tS1\tS2\nK00001\t10.5\t20\nK00002\t100\t2\n", "functions of genes, such as 'K00002'"),
         (b"function\tdescription\tS1\nEC:1.1.1.1\tAlcohol dehydrogenase\t10.5\n", "Give the table of taxa"),
         (b"# Pathway\tS1\nUNMAPPED\t1\nPWY-5100: x\t10\nPWY-5100: x|g__Dorea\t5\n", "functions of genes"),
@@ -277,6 +288,73 @@ def test_what_is_not_read_is_named_with_the_way_on(tmp_path: Path, content: byte
     path.write_bytes(content)
     with pytest.raises(FileError, match=advice):
         find_file_kind(path)
+
+
+GTDB = "d__Bacteria;f__Bacteroidaceae;g__Bacteroides;s__Bacteroides uniformis"
+OTHER_OUTPUTS = [
+    (f"user_genome\tclassification\tmsa_percent\twarnings\nbin.1\t{GTDB}\t90.1\tN/A\n", "cut -f1,2"),
+    ("Bin Id\tMarker lineage\tCompleteness\tContamination\nbin.1\tk__Bacteria\t98.1\t0.2\n", "as CoverM writes them"),
+    ("Name\tCompleteness\tContamination\tGC_Content\nbin.1\t98.1\t0.2\t0.4\n", "as CoverM writes them"),
+    ("name\ttaxID\ttaxRank\tnumReads\tnumUniqueReads\nroot\t1\tno rank\t10\t5\n", "centrifuge-kreport"),
+    (f"tax_id\tabundance\tspecies\testimated counts\n820\t0.6\t{GTDB}\t600\n", "emu combine-outputs"),
+    ("intersect_bp,f_unique_weighted,name\n1000,0.1,GCF_1\n", "sourmash tax metagenome"),
+    ("Geneid\tChr\tStart\tEnd\tLength\ts1.bam\nENSG1\t1\t1\t100\t100\t5\n", "counts of genes"),
+    ("file\tpercent\treads\ttaxon_name\nS1\t60\t600\tBlautia obeum\n", "xtabs(`percent` ~ `taxon_name` + `file`, x)"),
+    (f"sample\tcoverage\ttaxonomy\nS1\t5.2\t{GTDB}\nS2\t3.1\t{GTDB}\n", "xtabs(`coverage` ~ `taxonomy` + `sample`"),
+    ('"","OTU","Sample","Abundance","Genus"\n"1","ASV1","S1",600,"Blautia"\n', "xtabs(`Abundance` ~ `OTU` + `Sample`"),
+    ("sample_id,taxon,count\nS1,g__Blautia,5\nS1,g__Dorea,6\n", "xtabs(`count` ~ `taxon` + `sample_id`"),
+    ("taxon,lfc_(Intercept),lfc_armB\ng__Blautia,0.1,0.2\ng__Dorea,0.1,0.2\n", "results of a statistical test"),
+    (
+        ",baseMean,log2FoldChange,lfcSE,pvalue,padj\ng__Blautia,100.1,1.2,0.3,0.01,0.02\n",
+        "results of a statistical test",
+    ),
+    ("feature\tmetadata\tcoef\tpval\tqval\ng__Blautia\tresponse\t0.1\t0.02\t0.1\n", "results of a statistical test"),
+    ("\tS1\tS2\nS1\t0\t0.5\nS2\t0.5\t0\n", "as of distances between samples"),
+    ("C\tread1\t820\nU\tread2\t0\nC\tread3\t820\n", "kraken2 --report"),
+]
+
+
+@pytest.mark.parametrize(("content", "advice"), OTHER_OUTPUTS)
+def test_outputs_beside_abundances_are_named_at_every_door(
+    write: Callable[[str, str], Path], content: str, advice: str
+) -> None:
+    path = write("output.tsv", content)
+    for read in (find_file_kind, partial(read_taxa, format="table"), partial(read_taxa, format="metaphlan")):
+        with pytest.raises(FileError, match=re.escape(advice)):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        # Phyla begin like columns of p values; a patient, an arm and a count are no taxon of a sample.
+        ("sample,p__Firmicutes,p__Bacteroidota", "table/rows"),
+        ("sample,group,count", "sheet"),
+        ("sample_id,protein,value", "sheet"),
+        ("sample,Q,P", "sheet"),
+    ],
+)
+def test_tables_like_other_outputs_are_read(write: Callable[[str, str], Path], header: str, kind: str) -> None:
+    assert find_file_kind(write("t.csv", f"{header}\nS1,7,3\nS2,6,4\n")) == kind
+
+
+def test_abundances_of_genomes_and_their_taxonomy(write: Callable[[str, str], Path]) -> None:
+    taxonomy = write("gtdb.tsv", f"user_genome\tclassification\nbin.1\t{GTDB}\nbin.2\t{GTDB}\n")
+    path = write("coverm.tsv", "Genome\tS1\tS2\nunmapped\t20\t30\nbin.1\t50\t60\nbin.2\t30\t10\n")
+    table = read_taxa(path, format="table", taxonomy=taxonomy)
+    assert (table.taxa, table.values.tolist()) == (("Bacteroides_uniformis",), [[80], [70]])
+    np.testing.assert_allclose(table.left_out["unassigned"], [0.2, 0.3])
+
+
+def test_a_shared_file_of_mothur_and_its_consensus_taxonomy(write: Callable[[str, str], Path]) -> None:
+    ranks = "Bacteria(100);Firmicutes(100);Clostridia(100);Clostridiales(100);Lachnospiraceae(100)"
+    lines = [f"Otu1\t7\t{ranks};Blautia(98);", f"Otu2\t9\t{ranks};Lachnospiraceae_unclassified(90);"]
+    taxonomy = write("final.cons.taxonomy", "\n".join(["OTU\tSize\tTaxonomy", *lines]) + "\n")
+    path = write("final.shared", "label\tGroup\tnumOtus\tOtu1\tOtu2\n0.03\tS1\t2\t5\t30\n0.03\tS2\t2\t2\t60\n")
+    assert find_file_kinds([path, taxonomy]) == {path: "table/rows", taxonomy: "taxonomy"}
+    table = read_taxa(path, format="table", rank="genus", taxonomy=taxonomy)
+    assert (table.samples, table.taxa) == (("S1", "S2"), ("Blautia", "unclassified_Lachnospiraceae"))
+    np.testing.assert_array_equal(table.values, [[5, 30], [2, 60]])
 
 
 MOTUS = """# motus version 3.0.3 | call: python motus profile
