@@ -39,6 +39,7 @@ from models.evidence.performance import (
     Subgroup,
     VerdictDifference,
     VerdictPerformance,
+    WithoutBlock,
     WithoutCohort,
 )
 from models.evidence.summary import CentreAuroc, Evidence, PooledOddsRatio, TrainingCohort
@@ -49,6 +50,7 @@ from models.evidence.training_patients import (
     CentreRate,
     Distributions,
     Histogram,
+    IncompleteCohort,
     JointCounts,
     JointTable,
     LevelCount,
@@ -92,6 +94,7 @@ __all__ = [
     "FeatureAttribution",
     "GainOverBaseline",
     "Histogram",
+    "IncompleteCohort",
     "JointCounts",
     "JointTable",
     "LevelCount",
@@ -125,5 +128,6 @@ __all__ = [
     "Validation",
     "VerdictDifference",
     "VerdictPerformance",
+    "WithoutBlock",
     "WithoutCohort",
 ]

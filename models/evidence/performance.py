@@ -213,6 +213,20 @@ class WithoutCohort(Documented):
 
 
 @dataclass(frozen=True)
+class WithoutBlock(Documented):
+    """Held-out performance of the same family without one block, on the same patients in the same folds."""
+
+    block: str
+    """Block that is left out."""
+    auroc: Estimate
+    """Held-out AUROC of its probability: the random-effects mean over centres, or that of one centre."""
+    brier: float | None
+    """Its Brier score."""
+    gain: Estimate
+    """AUROC of the model with the block minus that without it, within centres, with its paired bootstrap interval."""
+
+
+@dataclass(frozen=True)
 class CentreDecisionCurve(Documented):
     """Net benefit in one centre, per patient, over threshold probabilities."""
 

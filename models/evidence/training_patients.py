@@ -165,6 +165,22 @@ class Distributions(Documented):
 
 
 @dataclass(frozen=True)
+class IncompleteCohort(Documented):
+    """A cohort of the experiment of which some patients, or all, lack a block that the model reads."""
+
+    cohort: str
+    """Name of the cohort."""
+    patients: int
+    """Its patients with a known outcome."""
+    excluded: int
+    """Of these patients, those who lack a block; where it is all of them, the model knows nothing of the cohort."""
+    blocks: tuple[str, ...]
+    """Blocks that they lack."""
+    columns: tuple[str, ...]
+    """Columns of these blocks that other cohorts measured, of which they have none."""
+
+
+@dataclass(frozen=True)
 class TrainingPopulation(Documented):
     """Whom the training patients belong to: patients by value, without those in whom it was not reported."""
 

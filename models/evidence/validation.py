@@ -25,10 +25,11 @@ from models.evidence.performance import (
     Subgroup,
     VerdictDifference,
     VerdictPerformance,
+    WithoutBlock,
     WithoutCohort,
 )
 from models.evidence.summary import Evidence
-from models.evidence.training_patients import Distributions, JointCounts, MissingColumn, OutcomeRates
+from models.evidence.training_patients import Distributions, IncompleteCohort, JointCounts, MissingColumn, OutcomeRates
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,10 @@ class Validation(Documented):
     """First random seed."""
     software: dict[str, str]
     """Versions of Python and of the packages that fitted the model."""
+    without_block: tuple[WithoutBlock, ...] = ()
+    """The same family without each block in turn, on the same patients; empty with one block, and in older bundles."""
+    incomplete_cohorts: tuple[IncompleteCohort, ...] = ()
+    """Cohorts of which patients lack a block; empty in older bundles too."""
 
     @staticmethod
     def from_json(content: JsonValue) -> Validation:

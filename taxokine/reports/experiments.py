@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
-from models.evidence import Estimate, Validation
+from models.evidence import Estimate, IncompleteCohort, Validation
 from taxokine.terminal import table
+from training.evidence.sentence import cohort_counts
+
+COLUMNS_SHOWN = 12
+"""Columns that are named of those that a cohort lacks."""
 
 if TYPE_CHECKING:
     from training.evidence.promotion import Promotion
@@ -45,7 +49,7 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     best = result.trained[0]
     name, validation = f"{best.family} on {'+'.join(best.blocks)}", best.validation
     yield ""
-    yield f"{name}: each centre, and the same patients by the baselines"
+    yield f"{name}, {cohort_counts(validation.evidence)}: each centre, and the same patients by the baselines"
     centres = table("", "patients", "events", "served AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
     for row in validation.per_centre:
         estimate = _estimate(row.auroc)
@@ -55,7 +59,12 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     for baseline in validation.baselines:
         estimate = _estimate(baseline.auroc)
         centres.add_row(f"  {baseline.name}", str(baseline.patients), "", estimate, _number(baseline.brier))
+    for block in validation.without_block:
+        patients, events = str(validation.evidence.patients), str(validation.evidence.events)
+        estimate = _estimate(block.auroc)
+        centres.add_row(f"  the model without {block.block}", patients, events, estimate, _number(block.brier))
     yield centres
+    yield from map(_incomplete_cohort, validation.incomplete_cohorts)
     yield ""
     if validation.without_cohort:
         yield from _without_cohort(name, validation)
@@ -125,6 +134,17 @@ def _without_cohort(name: str, validation: Validation) -> Iterator[RenderableTyp
         p = _number(row.permutation_p)
         rows.add_row(f"  {row.cohort}", str(row.patients), _estimate(row.auroc), _estimate(row.gain, "+"), p)
     yield rows
+
+
+def _incomplete_cohort(cohort: IncompleteCohort) -> str:
+    """Return which patients of a cohort a model does not know, and which columns they lack."""
+    columns, n_more = ", ".join(cohort.columns[:COLUMNS_SHOWN]), len(cohort.columns) - COLUMNS_SHOWN
+    wanted = f"{' and '.join(cohort.blocks)} measurements (any of {columns}{f' and {n_more} more' * (n_more > 0)})"
+    if cohort.excluded == cohort.patients:
+        return f"not in this model: {cohort.cohort}, none of its {cohort.patients} patients has {wanted}"
+    return (
+        f"{cohort.cohort}: {cohort.excluded} of its {cohort.patients} patients are not in this model without {wanted}"
+    )
 
 
 def _registration(result: ExperimentResult) -> str:

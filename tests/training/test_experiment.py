@@ -22,9 +22,12 @@ from models.evidence import PriorExperiments
 from models.registry import client, served_models
 from taxokine.reports.experiments import result_report
 from training import tracking
+from training.evidence.assemble import ExperimentContext, summarise
+from training.evidence.card import model_card
 from training.evidence.metrics import HEADLINE
 from training.experiment import Experiment, train
 from training.experiment.eligibility import eligible_rows
+from training.experiment.validation import validate_block_sets
 from training.progress import Progress
 
 FAST = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa", "clinical"), "n_folds": 3, "repeats": 1}
@@ -214,6 +217,43 @@ def test_a_bundle_keeps_rates_distributions_and_reference_outcomes(result):
             assert (model.reference.labels[:, 0] == 1).sum() == validation.evidence.events
     card = experiment.trained[0].model.card
     assert "| all, counted together | 60 |" in card
+
+
+def test_the_same_patients_are_predicted_without_each_block(result):
+    models = {(model.family, model.blocks): model.validation for model in result[0].trained}
+    for family in FAST["families"]:
+        rows = {row.block: row for row in models[family, ("taxa", "clinical")].without_block}
+        # Every patient has both blocks here: what the smaller models predict is not fitted twice.
+        assert rows["clinical"].auroc == models[family, ("taxa",)].evidence.held_out_auroc
+        assert rows["taxa"].auroc == models[family, ("clinical",)].evidence.held_out_auroc
+        assert not models[family, ("taxa",)].without_block
+
+
+def test_a_cohort_without_clinical_data_is_named_with_the_columns_that_it_lacks(table, store):
+    rows, values = table.rows, table.clinical.values.copy()
+    names = np.where(np.arange(len(rows)) % 3, "complete", "lacking")
+    values[names == "lacking"] = np.nan
+    values[np.flatnonzero(names == "complete")[:2]] = np.nan
+    cohorts = dict.fromkeys(("complete", "lacking"), next(iter(table.cohorts.values())))
+    clinical = replace(table.clinical, values=values)
+    partial = replace(table, rows=rows.assign(cohort=names, centre=names), clinical=clinical, cohorts=cohorts)
+    experiment = Experiment(("complete", "lacking"), "objective_response", **{**FAST, "families": ("elastic_net",)})
+    sets = [("taxa",), ("taxa", "clinical")]
+    taxa, both = validate_block_sets(experiment, "objective_response", partial, sets, Progress())
+    assert taxa.incomplete_cohorts == ()
+    complete, lacking = both.incomplete_cohorts
+    assert (complete.cohort, complete.patients, complete.excluded) == ("complete", 40, 2)
+    assert (lacking.cohort, lacking.patients, lacking.excluded) == ("lacking", 20, 20)
+    assert lacking.blocks == ("clinical",)
+    assert {"age", "sex"} <= set(lacking.columns)
+    assert not any("=" in column for column in lacking.columns)
+    # The taxa model has other patients, so that its predictions are none of these.
+    held_out = [prediction.fold.test for prediction in both.without_block["clinical"]["elastic_net"]]
+    assert len(np.concatenate(held_out)) == 38
+    context = ExperimentContext("objective_response", 2, False, (), (), PriorExperiments(0, 0), 0)
+    card = model_card(summarise(both, "elastic_net", None, context))
+    assert "- lacking is not in this model: none of its 20 patients has clinical measurements (any of " in card
+    assert "- complete: 2 of its 40 patients are not in this model without clinical measurements" in card
 
 
 def test_the_mask_needs_the_key(table, store, tmp_path):

@@ -33,6 +33,7 @@ from training.evidence.performance import (
     gain_over,
     headline,
     other_scheme_performance,
+    performance_without_blocks,
     permutation_test,
     pooled_performance,
     seed_spread,
@@ -151,6 +152,14 @@ def summarise(
         prior_experiments=context.prior_experiments,
         seed=context.seed,
         software=_software(),
+        without_block=performance_without_blocks(
+            scores,
+            {
+                block: gather_scores(table, y, families[family], scheme)
+                for block, families in validated.without_block.items()
+            },
+        ),
+        incomplete_cohorts=validated.incomplete_cohorts,
     )
 
 

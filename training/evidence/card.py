@@ -77,7 +77,18 @@ def template_environment(folder: Path) -> Environment:
         lstrip_blocks=True,
         finalize=_escape_markdown,
     )
-    filters = (number, percent, interval, prediction_interval, rate, quartiles, estimate, useful_thresholds, sentence)
+    filters = (
+        number,
+        percent,
+        interval,
+        prediction_interval,
+        rate,
+        quartiles,
+        estimate,
+        signed_estimate,
+        useful_thresholds,
+        sentence,
+    )
     templates.filters |= {function.__name__: function for function in filters}
     return templates
 
@@ -126,6 +137,14 @@ def estimate(quantity: Estimate) -> str:
     if quantity.value is None:
         return "not estimable"
     return number(quantity.value) + ("" if quantity.low is None else f" ({interval(quantity)})")
+
+
+def signed_estimate(quantity: Estimate) -> str:
+    """Return a difference with its sign and its interval."""
+    if quantity.value is None:
+        return "not estimable"
+    span = "" if quantity.low is None else f" ({quantity.low:+.2f} to {quantity.high:+.2f})"
+    return f"{quantity.value:+.2f}{span}"
 
 
 def useful_thresholds(curve: CentreDecisionCurve) -> str:

@@ -21,6 +21,8 @@ def run_metrics(validation: Validation) -> dict[str, float]:
         **interval_metrics("margin_auroc_over_centres", evidence.margin_auroc),
         "patients": evidence.patients,
         "events": evidence.events,
+        "cohorts": len(evidence.cohorts),
+        "centres": len(evidence.per_centre),
         "served_auroc_new_centre_low": mean.prediction_low,
         "served_auroc_new_centre_high": mean.prediction_high,
         "served_auroc_within_centres_seeds_mean": validation.seeds.mean,
@@ -44,6 +46,9 @@ def run_metrics(validation: Validation) -> dict[str, float]:
         name = baseline.name.replace(" + ", "_").replace(" ", "_")
         metrics[f"baseline.{name}.served_auroc_within_centres"] = baseline.auroc.value
         metrics[f"baseline.{name}.brier"] = baseline.brier
+    for block in validation.without_block:
+        metrics[f"without_block.{block.block}.{HEADLINE}"] = block.auroc.value
+        metrics[f"without_block.{block.block}.gain_within_centres"] = block.gain.value
     for row in validation.without_cohort:
         name = row.cohort.replace("/", ".")
         metrics[f"without.{name}.{HEADLINE}"] = row.auroc.value

@@ -29,6 +29,7 @@ from models.evidence import (
     Scheme,
     SeedSpread,
     SetCoverage,
+    WithoutBlock,
 )
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds, gather_scores, reported
 from training.statistics.auroc_meta_analysis import auroc_random_effects
@@ -184,6 +185,29 @@ def gain_over(scores: HeldOutScores, name: str, baseline: HeldOutScores) -> Gain
         name,
         reported(auroc_gain(scores.y, model, covariates, scores.centres, folds=scores.folds)),
         RandomEffectsSummary(**vars(gain_random_effects(scores.y, model, covariates, scores.centres, scores.folds))),
+    )
+
+
+def performance_without_blocks(
+    scores: HeldOutScores, without_block: Mapping[str, HeldOutScores]
+) -> tuple[WithoutBlock, ...]:
+    """Return the performance of the same family without each block, on the same rows and folds.
+
+    Parameters
+    ----------
+    scores : HeldOutScores
+        Of the model, with all its blocks.
+    without_block : mapping of str to HeldOutScores
+        Without each block, by block.
+    """
+    return tuple(
+        WithoutBlock(
+            block,
+            headline(rest, rest.probability),
+            _brier(rest),
+            reported(auroc_gain(scores.y, scores.probability, rest.probability, scores.centres, folds=scores.folds)),
+        )
+        for block, rest in without_block.items()
     )
 
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from features.arrays import Mask
 from features.cohort import Cohort
+from features.columns import Column
 from features.errors import OutcomeError
 from features.feature_table import FeatureTable
 from features.outcomes import definition_of, exclusion_reason
+from models.evidence import IncompleteCohort
 from training.validation.folds import outcome_vector
 
 FEWEST_OF_EACH_CLASS_TO_TRAIN = 10
@@ -67,6 +69,24 @@ def eligible_rows(table: FeatureTable, outcome: str) -> tuple[FeatureTable, list
 def complete_rows(table: FeatureTable, blocks: Sequence[str]) -> Mask:
     """Return which rows have every one of the blocks, (n_rows,)."""
     return np.asarray(np.logical_and.reduce([table.block(block).measured_rows for block in blocks]))
+
+
+def incomplete_cohorts(table: FeatureTable, blocks: Sequence[str]) -> tuple[IncompleteCohort, ...]:
+    """Return the cohorts of which rows lack one of the blocks, with the columns that would have to be measured."""
+    complete, cohorts = complete_rows(table, blocks), []
+    for name in table.cohorts:
+        is_cohort = (table.rows["cohort"] == name).to_numpy(dtype=bool)
+        excluded = is_cohort & ~complete
+        if not excluded.any():
+            continue
+        lacking = [block for block in blocks if not table.block(block).measured_rows[excluded].all()]
+        columns = dict.fromkeys(
+            Column.from_name(block, column).field for block in lacking for column in table.block(block).names
+        )
+        cohorts.append(
+            IncompleteCohort(name, int(is_cohort.sum()), int(excluded.sum()), tuple(lacking), tuple(columns))
+        )
+    return tuple(cohorts)
 
 
 def block_sets(table: FeatureTable, outcome: str, blocks: Sequence[str]) -> BlockSets:

@@ -32,7 +32,7 @@ from training.experiment.inputs import (
 from training.experiment.model_run import TrainedModel, log_model
 from training.experiment.ranking import comparison_table, rank_models, versions_to_register
 from training.experiment.spec import Experiment
-from training.experiment.validation import model_nulls, validate_blocks
+from training.experiment.validation import model_nulls, validate_block_sets
 from training.progress import Progress
 from training.validation.folds import outcome_vector
 from training.validation.sklearn_family import find_family
@@ -123,7 +123,7 @@ def _train_models(
 ) -> list[TrainedModel]:
     """Validate, fit and log every family on every set of blocks; return the models, the best first."""
     outcome = context.outcome
-    validated = [validate_blocks(experiment, outcome, table, blocks, progress) for blocks in sets]
+    validated = validate_block_sets(experiment, outcome, table, sets, progress)
     nulls = model_nulls(experiment, outcome, table, validated, progress)
     progress.begin("summarising and logging", context.models_compared)
     trained = []

@@ -9,18 +9,30 @@ import numpy as np
 
 from features.feature_table import FeatureTable
 from training.evidence.scores import main_scheme
-from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows
+from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows, incomplete_cohorts
 from training.experiment.spec import Experiment
 from training.progress import Progress
 from training.validation.baselines import validate_baselines
 from training.validation.conditional_null import conditional_nulls, has_conditional_null
-from training.validation.folds import outcome_vector
-from training.validation.held_out import validate
+from training.validation.folds import Fold, outcome_vector
+from training.validation.held_out import HeldOut, validate
 from training.validation.permutation_null import ModelKey, NullDistributions, best_model_null, permutation_nulls
 from training.validation.validated_blocks import ValidatedBlocks
 
 
-def validate_blocks(
+def validate_block_sets(
+    experiment: Experiment, outcome: str, table: FeatureTable, sets: Sequence[tuple[str, ...]], progress: Progress
+) -> list[ValidatedBlocks]:
+    """Validate every set of blocks, each on the rows that have all of it, and on these rows without each block."""
+    validated: list[ValidatedBlocks] = []
+    for blocks in sets:
+        result = _validate_blocks(experiment, outcome, table, blocks, progress)
+        without_block = _validate_without_blocks(experiment, result, validated, progress)
+        validated.append(replace(result, without_block=without_block))
+    return validated
+
+
+def _validate_blocks(
     experiment: Experiment, outcome: str, table: FeatureTable, blocks: tuple[str, ...], progress: Progress
 ) -> ValidatedBlocks:
     """Validate every family and the baselines on the rows that have all blocks of a set, and fit to these rows."""
@@ -38,9 +50,40 @@ def validate_blocks(
         on_start=lambda jobs: progress.begin(f"{'+'.join(blocks)}: validating on {len(complete)} patients", jobs),
         on_step=progress.advance,
     )
-    main = [fold for fold in outer if fold.scheme == main_scheme(outer)]
-    baselines = validate_baselines(complete, y, config, main, experiment.workers)
-    return ValidatedBlocks(config, rows, complete, y, families, baselines)
+    baselines = validate_baselines(complete, y, config, _main_folds(outer), experiment.workers)
+    return ValidatedBlocks(
+        config, rows, complete, y, families, baselines, incomplete_cohorts=incomplete_cohorts(table, blocks)
+    )
+
+
+def _validate_without_blocks(
+    experiment: Experiment, result: ValidatedBlocks, earlier: Sequence[ValidatedBlocks], progress: Progress
+) -> dict[str, dict[str, list[HeldOut]]]:
+    """Return each family's held-out predictions for the rows of a set without each of its blocks, by block.
+
+    A smaller set that was validated on the same rows has them already.
+    """
+    if len(result.blocks) == 1:
+        return {}
+    main = _main_folds(experiment.outer_folds(result.table, result.y))
+    predictions = dict[str, dict[str, list[HeldOut]]]()
+    for block in result.blocks:
+        rest = tuple(name for name in result.blocks if name != block)
+        same_rows = (other for other in earlier if other.blocks == rest and np.array_equal(other.rows, result.rows))
+        smaller_set = next(same_rows, None)
+        if smaller_set is not None:
+            families = smaller_set.families
+        else:
+            config = replace(result.config, blocks=rest)
+            progress.begin(f"{'+'.join(rest)}: validating on the same {len(result.y)} patients", 1)
+            families = validate(result.table, result.y, config, main, workers=experiment.workers)
+            progress.advance()
+        predictions[block] = {family: validation.held_out for family, validation in families.items()}
+    return predictions
+
+
+def _main_folds(outer: Sequence[Fold]) -> list[Fold]:
+    return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
 
 def model_nulls(

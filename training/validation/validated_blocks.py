@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
+from models.evidence import IncompleteCohort
 from training.validation.config import FitConfig
 from training.validation.held_out import HeldOut, ValidatedFamily
 from training.validation.refit import Fit
@@ -29,6 +30,11 @@ class ValidatedBlocks:
         Held-out predictions and fit of each family.
     baselines : dict of str to list of HeldOut
         Held-out predictions of each baseline, in the folds that evidence rests on.
+    without_block : dict of str to dict of str to list of HeldOut
+        Held-out predictions of each family for the same rows without one block, by block, in these folds; empty with
+        one block.
+    incomplete_cohorts : tuple of IncompleteCohort
+        Cohorts of which rows lack a block.
     """
 
     config: FitConfig
@@ -37,6 +43,8 @@ class ValidatedBlocks:
     y: Vector
     families: dict[str, ValidatedFamily]
     baselines: dict[str, list[HeldOut]]
+    without_block: dict[str, dict[str, list[HeldOut]]] = field(default_factory=dict)
+    incomplete_cohorts: tuple[IncompleteCohort, ...] = ()
 
     @property
     def blocks(self) -> tuple[str, ...]:

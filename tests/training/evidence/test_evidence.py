@@ -245,6 +245,34 @@ def test_the_gain_is_over_the_strongest_covariates_and_no_other_baseline(cohorts
     assert cohorts.summary(baselines=without_covariates).gain is None
 
 
+def test_a_block_is_judged_on_the_same_patients_without_it(cohorts):
+    rng, y = np.random.default_rng(1), cohorts.y
+    with_block, without = (rng.normal(0, 1, len(y)) + size * y for size in (3, 0.5))
+    without_block = {"clinical": {"elastic_net": replace_scores(cohorts, without)}}
+    validated = replace(cohorts.validated, without_block=without_block)
+    validation = replace(cohorts, validated=validated).summary(replace_scores(cohorts, with_block))
+    (row,) = validation.without_block
+    assert row.block == "clinical"
+    assert row.auroc == cohorts.summary(replace_scores(cohorts, without)).evidence.held_out_auroc
+    assert row.brier == cohorts.summary(replace_scores(cohorts, without)).within_centres.brier
+    assert 0 < row.gain.low < row.gain.value < row.gain.high
+    for shown in (f"| clinical | {row.auroc.value:.2f} (", f"gain by clinical {row.gain.value:+.2f}"):
+        assert shown in model_card(validation)
+    assert run_metrics(validation)["without_block.clinical.gain_within_centres"] == row.gain.value
+
+
+def test_centres_and_cohorts_are_counted_as_such(table):
+    centres = [f"{name}/{side}" for name in "ab" for side in ("left", "right")]
+    of_cohorts = deal(table, *centres)
+    names = of_cohorts.rows["cohort"].str[0]
+    context = next(iter(table.cohorts.values()))
+    of_cohorts = replace(of_cohorts, rows=of_cohorts.rows.assign(cohort=names), cohorts=dict.fromkeys("ab", context))
+    validation = validate_case(of_cohorts, TAXA).summary()
+    metrics = run_metrics(validation)
+    assert (metrics["cohorts"], metrics["centres"]) == (2, 4)
+    assert "4 centres of 2 cohorts, 60 patients" in validation.evidence.sentence
+
+
 # Skill and its sentence
 
 
