@@ -139,12 +139,12 @@ def _without_cohort(name: str, validation: Validation) -> Iterator[RenderableTyp
 def _incomplete_cohort(cohort: IncompleteCohort) -> str:
     """Return which patients of a cohort a model does not know, and which columns they lack."""
     columns, n_more = ", ".join(cohort.columns[:COLUMNS_SHOWN]), len(cohort.columns) - COLUMNS_SHOWN
-    wanted = f"{' and '.join(cohort.blocks)} measurements (any of {columns}{f' and {n_more} more' * (n_more > 0)})"
-    if cohort.excluded == cohort.patients:
-        return f"not in this model: {cohort.cohort}, none of its {cohort.patients} patients has {wanted}"
-    return (
-        f"{cohort.cohort}: {cohort.excluded} of its {cohort.patients} patients are not in this model without {wanted}"
+    measurements = (
+        f"{' and '.join(cohort.blocks)} measurements (any of {columns}{f' and {n_more} more' * (n_more > 0)})"
     )
+    if cohort.excluded == cohort.patients:
+        return f"not in this model: {cohort.cohort}, none of its {cohort.patients} patients has {measurements}"
+    return f"{cohort.cohort}: {cohort.excluded} of its {cohort.patients} patients are not in this model without {measurements}"
 
 
 def _registration(result: ExperimentResult) -> str:

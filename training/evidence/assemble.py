@@ -20,6 +20,7 @@ from models.evidence import (
     PriorExperiments,
     RandomEffectsSummary,
     SampleSize,
+    Scheme,
     TrainingCohort,
     Validation,
 )
@@ -152,15 +153,17 @@ def summarise(
         prior_experiments=context.prior_experiments,
         seed=context.seed,
         software=_software(),
-        without_block=performance_without_blocks(
-            scores,
-            {
-                block: gather_scores(table, y, families[family], scheme)
-                for block, families in validated.without_block.items()
-            },
-        ),
+        without_block=performance_without_blocks(scores, _scores_without_blocks(validated, family, scheme)),
         incomplete_cohorts=validated.incomplete_cohorts,
     )
+
+
+def _scores_without_blocks(validated: ValidatedBlocks, family: str, scheme: Scheme) -> dict[str, HeldOutScores]:
+    """Return one family's held-out predictions for the same rows without each block, by block."""
+    return {
+        block: gather_scores(validated.table, validated.y, families[family], scheme)
+        for block, families in validated.without_block.items()
+    }
 
 
 def _with_performance(

@@ -247,17 +247,17 @@ def test_the_gain_is_over_the_strongest_covariates_and_no_other_baseline(cohorts
 
 def test_a_block_is_judged_on_the_same_patients_without_it(cohorts):
     rng, y = np.random.default_rng(1), cohorts.y
-    with_block, without = (rng.normal(0, 1, len(y)) + size * y for size in (3, 0.5))
-    without_block = {"clinical": {"elastic_net": replace_scores(cohorts, without)}}
+    informative, weak = (rng.normal(0, 1, len(y)) + size * y for size in (3, 0.5))
+    without_block = {"clinical": {"elastic_net": replace_scores(cohorts, weak)}}
     validated = replace(cohorts.validated, without_block=without_block)
-    validation = replace(cohorts, validated=validated).summary(replace_scores(cohorts, with_block))
+    validation = replace(cohorts, validated=validated).summary(replace_scores(cohorts, informative))
     (row,) = validation.without_block
     assert row.block == "clinical"
-    assert row.auroc == cohorts.summary(replace_scores(cohorts, without)).evidence.held_out_auroc
-    assert row.brier == cohorts.summary(replace_scores(cohorts, without)).within_centres.brier
+    assert row.auroc == cohorts.summary(replace_scores(cohorts, weak)).evidence.held_out_auroc
+    assert row.brier == cohorts.summary(replace_scores(cohorts, weak)).within_centres.brier
     assert 0 < row.gain.low < row.gain.value < row.gain.high
-    for shown in (f"| clinical | {row.auroc.value:.2f} (", f"gain by clinical {row.gain.value:+.2f}"):
-        assert shown in model_card(validation)
+    for text in (f"| clinical | {row.auroc.value:.2f} (", f"gain by clinical {row.gain.value:+.2f}"):
+        assert text in model_card(validation)
     assert run_metrics(validation)["without_block.clinical.gain_within_centres"] == row.gain.value
 
 
