@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
-"""Floating-point array of one dimension."""
+"""Floating-point array of one dimension, such as a number for each patient."""
 Matrix = NDArray[np.float64]
-"""Floating-point array of two or more dimensions."""
+"""Floating-point array of two or more dimensions. To a type checker it is a `Vector`: the names are for readers."""
 Names = NDArray[np.object_]
 """Array of str, such as each row's cohort."""
 Positions = NDArray[np.intp]

@@ -114,7 +114,7 @@ def _without_empty_columns(values: Matrix) -> Block | None:
 
 def _donor_rows(cohort: Cohort, donor_samples: Mapping[str, list[int]]) -> list[int]:
     """Return the rows of a recipient's donors; of a donor whose received sample is not known, all samples."""
-    donors = cohort.donors["patient"]
+    donors = cohort.donor_samples["patient"]
     return [row for donor, rows in donor_samples.items() for row in rows or donors.index[donors == donor].tolist()]
 
 

@@ -88,7 +88,8 @@ def name_donors_from_stool(cohort: Cohort) -> StoolNaming | None:
     recorded = [transplants.rows[i].donors[0].removeprefix(f"{cohort.name}/") for i in rows]
     proportions = stool_proportions(cohort)
     samples = {
-        donor: proportions[cohort.donors.index[cohort.donors["patient"] == donor]] for donor in dict.fromkeys(recorded)
+        donor: proportions[cohort.donor_samples.index[cohort.donor_samples["patient"] == donor]]
+        for donor in dict.fromkeys(recorded)
     }
     means = [profiles[~np.isnan(profiles).any(axis=1)].mean(axis=0) for profiles in samples.values()]
     is_own = np.array([[name == donor for donor in samples] for name in recorded], dtype=bool)

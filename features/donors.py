@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from features.arrays import Mask, Matrix
+from features.arrays import Mask, Matrix, Vector
 from features.cohort import Cohort
 from features.errors import FileError
 from features.tables.text import read_text_table
@@ -35,7 +35,7 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
         By patient, then by donor: the positions in `cohort.samples` of the samples received; empty where only the donor
         is known.
     """
-    columns, donors = cohort.manifest.samples, cohort.donors
+    columns, donors = cohort.manifest.samples, cohort.donor_samples
     position = {str(donor): int(rows[0]) for donor, rows in donors.groupby("patient").groups.items() if len(rows) == 1}
     if columns.donor is not None:
         names = read_text_table(cohort.paths[columns.file]).column(columns.donor.column).reindex(donors["line"])
@@ -79,7 +79,8 @@ class ScreenedDonor:
 def screened_donors(cohort: Cohort) -> tuple[ScreenedDonor, ...]:
     """Return a cohort's donors, each with the result of screening.
 
-    Without a record, a donor counts as cleared who gave stool to a recipient.
+    Where the manifest names no `samples.donor_cleared`, every donor who gave stool to a recipient counts as cleared,
+    and every other donor does not.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def screened_donors(cohort: Cohort) -> tuple[ScreenedDonor, ...]:
     giving_donors = {donor for donors in donor_samples_given(cohort).values() for donor in donors}
     record = _screening_record(cohort)
     screened = []
-    for name, rows in cohort.donors.groupby("patient").groups.items():
+    for name, rows in cohort.donor_samples.groupby("patient").groups.items():
         if record is None:
             exclusion = None if name in giving_donors else "no record of screening, and gave stool to no recipient"
         else:
@@ -103,7 +104,7 @@ def screened_donors(cohort: Cohort) -> tuple[ScreenedDonor, ...]:
 def _screening_record(cohort: Cohort) -> dict[str, str] | None:
     """Return "yes", "no" or "unknown" by donor."""
     part = cohort.manifest.samples
-    rule, donors = part.donor_cleared, cohort.donors
+    rule, donors = part.donor_cleared, cohort.donor_samples
     if rule is None:
         return None
     table = read_text_table(cohort.paths[part.file])
@@ -124,14 +125,14 @@ def _screening_record(cohort: Cohort) -> dict[str, str] | None:
 def stool_proportions(cohort: Cohort) -> Matrix:
     """Return the proportions of a cohort's samples, (n_samples, n_taxa); NaN for a sample without any of the taxa.
 
-    Such a sample of one person must not keep the others from being compared, as `TaxaTable.proportions` would.
+    `TaxaTable.proportions` refuses such a sample, and with it the comparison of all the others.
     """
     values = cohort.taxa.values.astype(np.float64)
     sums = values.sum(axis=1, keepdims=True)
     return np.asarray(np.divide(values, sums, out=np.full_like(values, np.nan), where=sums > 0))
 
 
-def own_donor_contrast(scores: Matrix, is_own: Mask) -> Matrix:
+def own_donor_contrast(scores: Matrix, is_own: Mask) -> Vector:
     """Return each recipient's score with the own donor minus the mean with unrelated donors, (n_recipients,).
 
     Parameters
@@ -179,14 +180,15 @@ def detection_probability(values: Matrix, *, counts: bool) -> Matrix:
     return np.where(deep, 1 - np.where(other_reads < depth, 0.0, missed), np.nan)
 
 
-def share_gained(detected_before: Matrix, detected_after: Matrix, donors: Matrix) -> Matrix:
+def share_gained(detected_before: Matrix, detected_after: Matrix, detected_in_donor: Matrix) -> Matrix:
     """Return the share of donor-only taxa that a recipient has after the transplant, (n_recipients, n_donors).
 
     Parameters
     ----------
     detected_before, detected_after : ndarray, (n_recipients, n_taxa)
-        Detection probabilities; `detection_probability`.
-    donors : ndarray, (n_donors, n_taxa)
+        Probability that each taxon is detected in a recipient's stool; `detection_probability`.
+    detected_in_donor : ndarray, (n_donors, n_taxa)
+        The same in each donor's stool.
 
     Returns
     -------
@@ -196,12 +198,12 @@ def share_gained(detected_before: Matrix, detected_after: Matrix, donors: Matrix
         detection limit.
     """
     absent_before = 1 - detected_before
-    return _ratio((absent_before * detected_after) @ donors.T, absent_before @ donors.T)
+    return _ratio((absent_before * detected_after) @ detected_in_donor.T, absent_before @ detected_in_donor.T)
 
 
-def share_lost(detected_before: Matrix, detected_after: Matrix, donors: Matrix) -> Matrix:
+def share_lost(detected_before: Matrix, detected_after: Matrix, detected_in_donor: Matrix) -> Matrix:
     """Return the share of recipient-only taxa that are lost after the transplant; arguments as of `share_gained`."""
-    absent_in_donor = 1 - donors.T
+    absent_in_donor = 1 - detected_in_donor.T
     lost = detected_before * (1 - detected_after)
     return _ratio(lost @ absent_in_donor, detected_before @ absent_in_donor)
 

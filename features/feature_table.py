@@ -54,7 +54,7 @@ class CensoredLimits:
     below: NDArray[np.float64]
     above: NDArray[np.float64]
 
-    def take(self, positions: NDArray[np.intp] | NDArray[np.bool_]) -> CensoredLimits:
+    def take(self, positions: Positions | Mask) -> CensoredLimits:
         """Return the rows at these positions."""
         return CensoredLimits(self.below[positions], self.above[positions])
 
@@ -108,23 +108,25 @@ class FeatureTable:
     rows : pandas.DataFrame
         `cohort`, `centre`, `patient`, `sample`, `sample_day`, `draw`, `draw_day`, `gap_days` (blood draw minus stool
         sample), `visit`, `clock`, `landmark`, `tumour_type`, `treatment_line` and `drug_class` ("" where not reported),
-        and for each outcome its label (nullable boolean) and `at_risk_<outcome>`.
+        and for each outcome its label (nullable boolean) and `at_risk_<outcome>`, "yes", "no" or
+        "unknown" as in `features.labels.LabelAndRisk`, missing where the cohort does not report the outcome.
     taxa, immune, clinical : Block
         The measurements, aligned with `rows`.
     technical : Block
-        How each stool sample was measured, aligned with `rows`; for audits and for a baseline, never features.
+        How each stool sample was measured, aligned with `rows`; for audits, and for the model that predicts from
+        them alone. A model to be served has none of them.
     units : dict of str to str
         The unit of each immune measurement.
     cohorts : dict of str to CohortContext
         The context of each cohort, by name.
     donor : Block or None
         How near the stool is to the donor's (`features.donor_features`), aligned with `rows`; None where no cohort
-        tells of donors.
+        has donors.
     notes : tuple of str
         What a reader must know: what was excluded, and where clocks or profilers differ.
     limits : CensoredLimits or None
-        The limits beyond which values of `immune` lie, so that a reader sees "<3.2" and no half of it; None where
-        they are not kept.
+        The limits beyond which values of `immune` lie, so that pages print "<3.2" and not the number that a
+        model reads in its place; None where they are not kept.
     """
 
     rows: pd.DataFrame

@@ -40,7 +40,7 @@ def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str,
     patients = pd.Index(sheet.column(manifest.patients.patient))
     recist = None if outcomes.recist is None else _best_response(sheet, outcomes.recist, patients)
     return OutcomeLabels(
-        flags=_read_flags(outcomes, sheet, patients, recist),
+        label_by_outcome=_read_labels(outcomes, sheet, patients, recist),
         events=events,
         dates=_read_dates(outcomes.survival, sheet, patients) if outcomes.survival else None,
         progression_free={
@@ -51,26 +51,26 @@ def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str,
     )
 
 
-def _read_flags(
+def _read_labels(
     outcomes: Outcomes, sheet: TextTable, patients: pd.Index[str], recist: pd.Series[str] | None
 ) -> dict[str, pd.Series[bool]]:
     """Return True, False or NA by patient for each outcome that is a column or follows from RECIST."""
-    flags: dict[str, pd.Series[bool]] = {}
+    labels: dict[str, pd.Series[bool]] = {}
     if recist is not None:
-        flags |= {
+        labels |= {
             name: recist.isin(best).where(recist.notna()).astype("boolean") for name, best in _BEST_RESPONSES.items()
         }
     if outcomes.published_response:
-        flags["published_response"] = _flag(sheet, outcomes.published_response, patients, "published_response")
+        labels["published_response"] = _flag(sheet, outcomes.published_response, patients, "published_response")
     if isinstance(outcomes.durable_benefit, YesNo):
-        flags["durable_benefit"] = _flag(sheet, outcomes.durable_benefit, patients, "durable_benefit")
+        labels["durable_benefit"] = _flag(sheet, outcomes.durable_benefit, patients, "durable_benefit")
     elif isinstance(outcomes.durable_benefit, StableSixMonths) and recist is not None:
         rule = outcomes.durable_benefit.stable_six_months
         stable_six_months = _flag(sheet, rule, patients, "durable_benefit.stable_six_months")
-        flags["durable_benefit"] = stable_six_months.where(recist == "SD", flags["objective_response"])
+        labels["durable_benefit"] = stable_six_months.where(recist == "SD", labels["objective_response"])
     if isinstance(outcomes.toxicity, Toxicity):
-        flags[f"toxicity_{outcomes.toxicity.grade}"] = _flag(sheet, outcomes.toxicity, patients, "toxicity")
-    return flags
+        labels[f"toxicity_{outcomes.toxicity.grade}"] = _flag(sheet, outcomes.toxicity, patients, "toxicity")
+    return labels
 
 
 def _best_response(sheet: TextTable, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:

@@ -43,7 +43,8 @@ class LabelAndRisk(NamedTuple):
     label : pandas.Series
         Nullable boolean; NA is unknown, and never "no".
     at_risk : pandas.Series
-        "yes", "no", or "not checkable" where the cohort does not date the outcome.
+        Whether a first event can still occur after the landmark: "yes", "no", or "unknown" where the cohort does not
+        date the outcome.
     """
 
     label: pd.Series[bool]
@@ -56,8 +57,8 @@ class OutcomeLabels:
 
     Attributes
     ----------
-    flags : mapping of str to pandas.Series
-        For each outcome that the cohort reports as a column: True, False or NA by patient.
+    label_by_outcome : mapping of str to pandas.Series
+        For each outcome that the cohort reports as a column, or that follows from RECIST: True, False or NA by patient.
     events : AdverseEvents or None
         Dated events, from which toxicity is counted after the landmark.
     dates : pandas.DataFrame or None
@@ -70,7 +71,7 @@ class OutcomeLabels:
         Each patient's best overall response, CR, PR, SD or PD, NaN where unknown; for the study report.
     """
 
-    flags: Mapping[str, pd.Series[bool]]
+    label_by_outcome: Mapping[str, pd.Series[bool]]
     events: AdverseEvents | None
     dates: pd.DataFrame | None = None
     progression_free: Mapping[int, pd.Series[bool]] = field(default_factory=dict)
@@ -79,9 +80,11 @@ class OutcomeLabels:
     @property
     def reported_outcomes(self) -> tuple[str, ...]:
         """The outcomes, of `OUTCOME_IDS`, that the cohort reports."""
-        return tuple(name for name in OUTCOME_IDS if name in self.flags or (self.events and is_toxicity(name)))
+        return tuple(
+            name for name in OUTCOME_IDS if name in self.label_by_outcome or (self.events and is_toxicity(name))
+        )
 
-    def outcome(
+    def at_landmark(
         self, outcome: str, patients: pd.Index[str], landmark: float, by_day: float | None
     ) -> LabelAndRisk | None:
         """Return an outcome at the landmark; None where the cohort does not report it.
@@ -96,8 +99,8 @@ class OutcomeLabels:
         by_day : float, optional
             Last day on which a dated event counts.
         """
-        if outcome in self.flags:
-            return LabelAndRisk(self.flags[outcome].reindex(patients), pd.Series("not checkable", index=patients))
+        if outcome in self.label_by_outcome:
+            return LabelAndRisk(self.label_by_outcome[outcome].reindex(patients), pd.Series("unknown", index=patients))
         if self.events is None or not is_toxicity(outcome):
             return None
         event_day = self.events.first_event_day(outcome, patients)

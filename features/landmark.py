@@ -104,12 +104,17 @@ def _check_days(landmark: float, spec: LandmarkSpec) -> None:
         )
     if spec.by_day is not None and not spec.by_day > landmark:
         raise InputError(
-            f"expected a day after the landmark ({landmark:g}) for events to count by, got {spec.by_day:g}"
+            f"expected the last day on which an adverse event counts to be later than the landmark ({landmark:g}), got "
+            f"{spec.by_day:g}"
         )
 
 
 def _is_eligible(cohort: Cohort, samples: pd.DataFrame, first_day: float, last_day: float) -> pd.Series[bool]:
-    """Return which samples are of these days, or undated and taken by day 0 as the manifest says, (n_samples,)."""
+    """Return which samples were taken between these days, or are undated and presumed to be, (n_samples,).
+
+    An undated sample is presumed in time if its visit is at most `baseline_visit`; where the manifest names none and
+    all stool is of one visit, every undated sample is.
+    """
     part, days, visits = cohort.manifest.samples, samples["day"], samples["visit"]
     if part.needs_baseline_visit and visits.nunique() > 1:
         numbers = ", ".join(f"{visit:g}" for visit in sorted(visits.unique()))
@@ -118,10 +123,10 @@ def _is_eligible(cohort: Cohort, samples: pd.DataFrame, first_day: float, last_d
             "the landmark. In the manifest's samples, name the last visit on or before day 0, as in 'baseline_visit: "
             f'1\', or state days, as in \'day: {{column: {part.visit}, labels: {{"1": -7, "2": 42}}}}\''
         )
-    is_baseline = days.isna()
+    is_presumed = days.isna()
     if part.baseline_visit is not None:
-        is_baseline &= visits <= part.baseline_visit
-    return is_baseline | days.between(first_day, last_day)
+        is_presumed &= visits <= part.baseline_visit
+    return is_presumed | days.between(first_day, last_day)
 
 
 def _representative_samples(cohort: Cohort, samples: pd.DataFrame, spec: LandmarkSpec) -> pd.DataFrame:
@@ -159,7 +164,7 @@ def _sample_rows(cohort: Cohort, stool: pd.DataFrame, landmark: float) -> pd.Dat
 def _outcome_columns(cohort: Cohort, rows: pd.DataFrame, landmark: float, by_day: float | None) -> pd.DataFrame:
     columns: dict[str, pd.Series[bool] | pd.Series[str]] = {}
     for outcome in OUTCOME_IDS:
-        reported = cohort.labels.outcome(outcome, pd.Index(rows["patient"]), landmark, by_day)
+        reported = cohort.labels.at_landmark(outcome, pd.Index(rows["patient"]), landmark, by_day)
         label, at_risk = reported if reported is not None else (pd.NA, pd.NA)
         columns[outcome] = pd.Series(getattr(label, "array", label), index=rows.index, dtype="boolean")
         columns[f"at_risk_{outcome}"] = pd.Series(getattr(at_risk, "array", at_risk), index=rows.index, dtype="str")
@@ -171,7 +176,7 @@ def _block(frame: pd.DataFrame) -> Block:
 
 
 def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excluded: int) -> list[str]:
-    """Return what a reader must know of the join; `requested` is the landmark before the manifest limited it."""
+    """Return what a reader must know of the join; `requested` is the landmark before `latest_sample` limits it."""
     manifest, notes = cohort.manifest, []
     clock, samples, immune = manifest.clock, manifest.samples, manifest.immune
     if spec.landmark < requested:
@@ -187,8 +192,8 @@ def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excl
         notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or visit_words}")
     if immune is not None and immune.day is None:
         notes.append(f"blood is not dated; its time is that of the publication: {immune.baseline or 'by visit'}")
-    if not cohort.donors.empty:
-        notes.append(f"{len(cohort.donors)} donor samples are no patients")
+    if not cohort.donor_samples.empty:
+        notes.append(f"stool samples of donors, which give no row: {len(cohort.donor_samples)}")
     return notes
 
 

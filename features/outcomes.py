@@ -72,6 +72,8 @@ def exclusion_reason(manifest: Manifest, outcome: str) -> str:
         if isinstance(toxicity, Toxicity):
             return f"{manifest.name} reports toxicity of grade {toxicity.grade!r} only, without the events' grades"
         return f"{manifest.name} reports no toxicity"
+    if outcome == "published_response":
+        return f"{manifest.name} states no label of response of its own"
     if manifest.outcomes.recist is None:
         return f"{manifest.name} reports no RECIST, from which {outcome} is derived"
     return f"{manifest.name} does not report {outcome}"

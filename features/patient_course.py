@@ -179,7 +179,7 @@ def _donor_distances(cohort: Cohort) -> defaultdict[str, list[SampleDonorDistanc
     Bray and Curtis 1957, Ecological Monographs 27:325-349.
     """
     distances: defaultdict[str, list[SampleDonorDistance]] = defaultdict(list)
-    samples, donors = cohort.samples, cohort.donors
+    samples, donors = cohort.samples, cohort.donor_samples
     dated = samples[~samples["donor"] & samples["day"].notna()].sort_values("day", kind="stable")
     if donors.empty or dated.empty:
         return distances

@@ -10,8 +10,8 @@ EQUAL, SAME_STOOL, SAME_PERSON = 0.9995, 0.98, 0.8
 """Similarities (cosines of log abundances) from which two profiles are equal, of one stool, or of one person. By
 species, the stools of one person have medians of 0.82 and 0.88 and at most 0.97 in the two public cohorts that repeat
 them; those of two persons at most 0.72 in all of them, except for the reported pairs."""
-DETECTION_LIMIT = 1e-5
-"""Proportion below which a taxon is hardly detected: log abundance is log(1 + proportion / DETECTION_LIMIT)."""
+PSEUDO_PROPORTION = 1e-5
+"""Proportion that keeps logarithms finite: log abundance is log(1 + proportion / PSEUDO_PROPORTION)."""
 OUTLYING_SIMILARITY = 8.0
 """Robust SDs above the usual similarity of a cohort from which a pair is reported."""
 MIN_PATIENTS = 10
@@ -28,7 +28,7 @@ def unit_log_abundances(proportions: Matrix) -> Matrix:
     ----------
     proportions : ndarray, (n_profiles, n_taxa)
     """
-    logs = np.log1p(proportions / DETECTION_LIMIT)
+    logs = np.log1p(proportions / PSEUDO_PROPORTION)
     return np.asarray(logs / np.maximum(np.linalg.norm(logs, axis=1, keepdims=True), 1e-30))
 
 

@@ -96,7 +96,8 @@ def time_to_event(
     -------
     pandas.DataFrame
         By patient: `time`, days from the landmark; `event`, of `CENSORED`, `EVENT` and `DEATH`; `at_risk`, "yes",
-        "no" or "unknown". Adverse events on the day of death count; those after the last day of follow-up do not.
+        "no", or "unknown" where follow-up is not dated. Adverse events on the day of death count; those after the last
+        day of follow-up do not.
     """
     assert labels.dates is not None
     dates = labels.dates.reindex(patients)

@@ -31,14 +31,14 @@ class Transplant(NamedTuple):
     cohort, patient : str
     donors : tuple of str
         Donor subjects, each as `cohort/donor`; several where stool was pooled or given in turn.
-    day : float
-        Day of the profile after, from the transplant.
+    profile_day : float
+        Day of the profile after, counted from the transplant.
     """
 
     cohort: str
     patient: str
     donors: tuple[str, ...]
-    day: float
+    profile_day: float
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ def _profile_rows(
     """
     earlier = days[(days <= 0) & (days >= -LONGEST_BEFORE)]
     later = (days[(days >= FIRST_DAY) & (days <= LAST_DAY)] - TARGET_DAY).abs()
-    donors = cohort.donors["patient"]
+    donors = cohort.donor_samples["patient"]
     stool = [row for donor, rows in donor_samples.items() for row in rows or donors.index[donors == donor].tolist()]
     return {
         "before": earlier.index[earlier == earlier.max()].tolist()[-1:],

@@ -139,16 +139,16 @@ def donors_among_patients(cohort: Cohort) -> Iterator[Finding]:
     recipients = cohort.samples[~cohort.samples["donor"]]
     patients, samples = dict.fromkeys(recipients["patient"]), dict.fromkeys(recipients["sample"])
     donor_names = {name for cell in cohort.samples["donor_sample"] for name in cell.splitlines()} - set(
-        cohort.donors["sample"]
+        cohort.donor_samples["sample"]
     )
-    subjects = sorted(set(patients) & set(cohort.donors["patient"]))
+    subjects = sorted(set(patients) & set(cohort.donor_samples["patient"]))
     if subjects:
         description = f"{len(subjects)} subjects are donors and patients"
         yield new_finding("donor-is-patient", cohort.name, description, subjects)
     if transplanted := sorted(donor_names & set(samples)):
         description = f"{len(transplanted)} samples were transplanted, and are listed as a patient's own"
         yield new_finding("donor-is-patient", cohort.name, description, transplanted)
-    donors = donor_names - set(samples) - set(cohort.donors["patient"])
+    donors = donor_names - set(samples) - set(cohort.donor_samples["patient"])
     named_as_donor = {name for name in patients if _DONOR_NAME.search(name)}
     alike = {patient for _, patient in near_misses(donors, patients)} | (donors & set(patients))
     alike |= named_as_donor if len(named_as_donor) < len(patients) else set()

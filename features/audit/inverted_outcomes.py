@@ -25,7 +25,9 @@ def inverted_outcomes(patients: AuditedPatients) -> Iterator[ChanceTest]:
                 yield _opposite_flags(patients.cohort.name, (name_a, flag_a), (name_b, flag_b))
     for name, flag in columns.favourable.items():
         for time_name, times in columns.times.items():
-            if name in reported.flags and (test := _shorter_times(patients.cohort.name, name, flag, time_name, times)):
+            if name in reported.label_by_outcome and (
+                test := _shorter_times(patients.cohort.name, name, flag, time_name, times)
+            ):
                 yield test
 
 

@@ -69,7 +69,7 @@ def response_columns(cohort: Cohort) -> dict[str, pd.Series[bool]]:
     """Return the distinct outcomes of response, and freedom from progression by month."""
     columns: dict[str, pd.Series[bool]] = {}
     for name in RESPONSES:  # a publication's own label comes last
-        flag = cohort.labels.flags.get(name)
+        flag = cohort.labels.label_by_outcome.get(name)
         if flag is not None and not any(flag.equals(column) for column in columns.values()):
             columns[name] = flag
     progression_free = cohort.labels.progression_free.items()
@@ -89,7 +89,7 @@ def _survival_times(cohort: Cohort) -> dict[str, EventTimes]:
 
 
 def _toxicity_columns(cohort: Cohort) -> dict[str, pd.Series[bool]]:
-    columns = {name: flag for name, flag in cohort.labels.flags.items() if is_toxicity(name)}
+    columns = {name: flag for name, flag in cohort.labels.label_by_outcome.items() if is_toxicity(name)}
     events = cohort.labels.events
     if events is not None:
         patients = cohort.patient_cells.index

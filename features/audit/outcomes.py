@@ -26,7 +26,7 @@ progression as the best response is none (Eisenhauer 2009, Eur J Cancer 45:228-2
 
 def contradictions(cohort: Cohort) -> Iterator[Finding]:
     """Find responses that exclude each other, and survival times that do."""
-    flags = cohort.labels.flags
+    flags = cohort.labels.label_by_outcome
     for stronger, weaker in IMPLICATIONS:
         if stronger in flags and weaker in flags:
             has_stronger = flags[stronger].eq(True).fillna(False)
@@ -106,7 +106,7 @@ def published_label(cohort: Cohort) -> Iterator[Finding]:
 
 
 def _published_definition(cohort: Cohort) -> str:
-    flags = cohort.labels.flags
+    flags = cohort.labels.label_by_outcome
     published_response = flags.get("published_response")
     if published_response is None:
         return ""
@@ -123,7 +123,7 @@ def _published_definition(cohort: Cohort) -> str:
 
 def different_labels(cohorts: Sequence[Cohort], outcome: str | None) -> Iterator[Finding]:
     """Find labels with different definitions under one name."""
-    with_published_label = [cohort for cohort in cohorts if "published_response" in cohort.labels.flags]
+    with_published_label = [cohort for cohort in cohorts if "published_response" in cohort.labels.label_by_outcome]
     if outcome in (None, "published_response") and len(with_published_label) > 1:
         definitions = [
             _published_definition(cohort) or "has no RECIST to compare with" for cohort in with_published_label

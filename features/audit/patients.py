@@ -80,7 +80,7 @@ def audited_patients(cohort: Cohort, table: FeatureTable | None, outcome: str | 
     else:
         rows = first_stool_samples(cohort)
         positions, patients = rows.index.to_numpy(), pd.Index(rows["patient"])
-        reported = {name: cohort.labels.outcome(name, patients, -np.inf, None) for name in outcomes}
+        reported = {name: cohort.labels.at_landmark(name, patients, -np.inf, None) for name in outcomes}
         labels = {name: label_and_risk[0] for name, label_and_risk in reported.items() if label_and_risk is not None}
         columns, immune = cohort.manifest.immune, cohort.immune
         has_blood = np.zeros(len(rows), dtype=bool)

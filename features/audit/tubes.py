@@ -44,7 +44,7 @@ def swapped_tubes(cohort: Cohort) -> Iterator[Finding]:
     samples = cohort.samples
     nearest = _nearest_samples(cohort)
     # A transplant changes stool at once, so that of two samples, before and after it, neither shows whose the other is.
-    n_compared = 2 if cohort.donors.empty and cohort.course.transplants.empty else 3
+    n_compared = 2 if cohort.donor_samples.empty and cohort.course.transplants.empty else 3
     is_repeated = samples.groupby("patient")["sample"].transform("size").to_numpy() >= n_compared
     repeated = np.flatnonzero(is_repeated & (nearest.same_person >= 0) & (nearest.other_person >= 0))
     if samples["patient"].iloc[repeated].nunique() < MIN_PATIENTS:

@@ -64,8 +64,8 @@ class Cohort:
         How each patient with an arm was assigned, by patient: `day`, `stratum` ("" without strata), and `per_protocol`
         ("yes", "no" or "unknown"; "yes" where the manifest does not tell).
     population : pandas.DataFrame
-        Whom each patient with stool belongs to, by patient: `tumour_type`, `treatment_line`, `drug_class`; "" where it
-        is not reported.
+        Tumour and treatment of each patient with stool, by patient: `tumour_type`, `treatment_line`, `drug_class`; ""
+        where it is not reported.
     immune : ImmuneTable or None
         The immune measurements, a row for each.
     labels : OutcomeLabels
@@ -108,7 +108,7 @@ class Cohort:
         return self.manifest.name
 
     @cached_property
-    def donors(self) -> pd.DataFrame:
+    def donor_samples(self) -> pd.DataFrame:
         """The rows of `samples` that are donor samples."""
         return self.samples[self.samples["donor"]]
 
@@ -142,8 +142,8 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         patients_table = read_text_table(paths[part.file]).keep_rows(part.keep_rows)
         names = samples_table.column(manifest.samples.patient)
         patients_table = with_names_of(patients_table, part.patient, names, manifest.samples.ignore_in_names)
-    dates = None if part is None or patients_table is None else (patients_table, part.patient)
-    samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths), dates)
+    patient_key = None if part is None or patients_table is None else (patients_table, part.patient)
+    samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths), patient_key)
     sheet = read_patient_sheet(manifest, patients_table, samples_table, samples.frame)
     patients = frozenset(samples.frame.loc[~samples.frame["donor"], "patient"] if sheet is None else sheet.patients)
     immune = _read_immune(manifest, paths, samples.frame, None if sheet is None else patients)

@@ -110,7 +110,7 @@ def table_report(table: FeatureTable) -> Iterator[RenderableType]:
 def _tables(cohort: Cohort) -> Iterator[tuple[str, str]]:
     manifest, samples = cohort.manifest, cohort.samples
     patients = samples.loc[~samples["donor"], "patient"]
-    donors = f"; {len(cohort.donors)} donor samples" if len(cohort.donors) else ""
+    donors = f"; {len(cohort.donor_samples)} donor samples" if len(cohort.donor_samples) else ""
     yield "patients", f"{patients.nunique()} with {len(patients)} stool samples{donors}"
     profiler = cohort.taxa.profiler or "not stated"
     yield "taxa", f"{len(cohort.taxa.taxa)} ({manifest.taxa.rank}), {cohort.taxa.unit}, profiler {profiler}"
@@ -138,7 +138,7 @@ def _immune(cohort: Cohort) -> Iterator[tuple[str, str]]:
 
 def _outcomes(cohort: Cohort) -> Iterator[tuple[str, str]]:
     patients = set(cohort.samples.loc[~cohort.samples["donor"], "patient"])
-    for outcome, flags in cohort.labels.flags.items():
+    for outcome, flags in cohort.labels.label_by_outcome.items():
         labels = flags[flags.index.isin(patients)]
         known_labels = labels.dropna().astype(bool)
         counts = f"{known_labels.sum()} yes, {(~known_labels).sum()} no, {labels.isna().sum()} unknown"
@@ -157,7 +157,7 @@ def _risk(outcome: str, rows: pd.DataFrame) -> str:
     labels, at_risk = rows[outcome], rows[f"at_risk_{outcome}"]
     flags = labels.dropna().astype(bool)
     risk = "at risk not checkable"
-    if (at_risk != "not checkable").any():
+    if (at_risk != "unknown").any():
         risk = f"{(at_risk == 'yes').sum()} at risk at the landmark"
     return (
         f"  {outcome}: {flags.sum()} yes, {(~flags).sum()} no, {labels.isna().sum()} unknown or before the landmark; "

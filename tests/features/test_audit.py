@@ -534,7 +534,7 @@ def test_a_batch_that_predicts_the_outcome(trial: Path, spoil: Write, share: flo
     cohort = spoil({"samples.csv": measured}, lambda manifest_dict: manifest_dict.update(technical=technical[kind]))
     finding = only([f for f in audit([cohort], outcome="objective_response") if f.code.endswith("outcome")], code)
     first = cohort.samples[~cohort.samples["donor"]].drop_duplicates("patient")["patient"]
-    label = cohort.labels.flags["objective_response"].reindex(first).astype(bool)
+    label = cohort.labels.label_by_outcome["objective_response"].reindex(first).astype(bool)
     auroc = roc_auc_score(label, first.map(batch).astype(float))
     assert f"AUROC {auroc:.2f}" in finding.description
     # The same from the table that a model would learn from, and the note says the same figure.
@@ -572,7 +572,7 @@ def test_missing_blood_that_predicts_the_outcome(trial: Path, spoil: Write) -> N
 def test_p_values_agree_with_permutation_tests(clean: Cohort) -> None:
     tests = audited_patients(clean, None, "objective_response").column_tests
     rows = first_stool_samples(clean)
-    label = clean.labels.flags["objective_response"].reindex(rows["patient"]).to_numpy(bool)
+    label = clean.labels.label_by_outcome["objective_response"].reindex(rows["patient"]).to_numpy(bool)
     reads = clean.taxa.values.sum(axis=1)[rows.index]
     (test,) = [test for test in tests if test.column == "reads counted"]
     exact = permutation_test(

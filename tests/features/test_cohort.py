@@ -49,13 +49,13 @@ def test_davar_separates_donors_from_recipients(cohorts_dir: Path) -> None:
     cohort = read_cohort("davar_2021", cohorts_dir, fetch=False)
     recipients = cohort.samples[~cohort.samples["donor"]]
     assert recipients["patient"].nunique() == 15
-    assert cohort.donors["patient"].nunique() == 18
-    assert not set(recipients["patient"]) & set(cohort.donors["patient"])
+    assert cohort.donor_samples["patient"].nunique() == 18
+    assert not set(recipients["patient"]) & set(cohort.donor_samples["patient"])
     assert recipients["day"].notna().all()
     sheet = pd.read_csv(cohorts_dir / "davar_2021" / "metadata.tsv", sep="\t", index_col="ncbi_accession")
     days = sheet.loc[recipients["sample"], "sample_id"].str.split("D").str[1].astype(float)
     np.testing.assert_array_equal(recipients["day"], days)
-    donors = cohort.donors.set_index(sheet.loc[cohort.donors["sample"], "sample_id"].to_numpy())
+    donors = cohort.donor_samples.set_index(sheet.loc[cohort.donor_samples["sample"], "sample_id"].to_numpy())
     assert donors.loc[sorted(set(recipients["donor_sample"]) & set(donors.index)), "patient"].nunique() == 7
     assert cohort.clinical[cohort.samples["donor"].to_numpy()].isna().all(axis=None)
 
@@ -133,7 +133,7 @@ def test_progression_is_read_by_month(read: Read) -> None:
     labels = read(outcomes={"progression_free": free}).labels
     known_labels = labels.progression_free[6].dropna()
     assert known_labels.to_dict() == {"p2": True, "p4": False}
-    assert "progression_free" not in labels.flags
+    assert "progression_free" not in labels.label_by_outcome
 
 
 @pytest.mark.parametrize("name", ["lee_2022", "spencer_2021", "frankel_2017", "matson_2018"])

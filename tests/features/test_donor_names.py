@@ -85,9 +85,9 @@ def test_case_35_donors_are_no_patients(cases_dir: Path, tmp_path: Path) -> None
         (tmp_path / file.name).write_bytes(file.read_bytes())
     (tmp_path / "mine.yaml").write_text(draft_manifest(sorted(tmp_path.iterdir()), "mine"))
     cohort = read_cohort(tmp_path / "mine.yaml", tmp_path)
-    assert set(cohort.donors["patient"]) == {"Donor1", "Donor2"}
-    assert list(cohort.labels.flags["objective_response"].index) == [f"R{i}" for i in range(7)]
-    assert cohort.labels.flags["objective_response"].sum() == 3
+    assert set(cohort.donor_samples["patient"]) == {"Donor1", "Donor2"}
+    assert list(cohort.labels.label_by_outcome["objective_response"].index) == [f"R{i}" for i in range(7)]
+    assert cohort.labels.label_by_outcome["objective_response"].sum() == 3
     assert {patient: list(donors) for patient, donors in donor_samples_given(cohort).items()} == {
         f"R{i}": ["Donor1"] for i in range(7)
     }

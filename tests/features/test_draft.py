@@ -166,7 +166,7 @@ def test_several_names_in_one_cell_a_prefix_and_every_placeholder(write: Callabl
     for placeholder in ("title: TODO", "licence: TODO", "citation: TODO", "index: TODO", "baseline: TODO"):
         assert placeholder in text
     cohort = read(files)
-    assert list(cohort.labels.flags["published_response"]) == [True, False, True, False]
+    assert list(cohort.labels.label_by_outcome["published_response"]) == [True, False, True, False]
 
 
 def test_a_genus_table_with_samples_in_rows_graded_toxicity_and_long_cytokines(write: Callable[..., Path]) -> None:
@@ -197,7 +197,7 @@ def test_a_genus_table_with_samples_in_rows_graded_toxicity_and_long_cytokines(w
     assert "confirm the grade" in text
     cohort = read(files)
     assert cohort.samples["day"].tolist() == [0, -3, 14]
-    assert cohort.labels.flags["toxicity_any"].to_dict() == {"1": False, "2": True}
+    assert cohort.labels.label_by_outcome["toxicity_any"].to_dict() == {"1": False, "2": True}
     assert cohort.clinical["age"].isna().tolist() == [False, True, False]
     assert cohort.clinical["sex=male"].tolist() == [0, 1, 1]
     assert cohort.immune is not None
@@ -230,8 +230,8 @@ def test_one_sheet_holds_samples_patients_and_cytokines(write: Callable[..., Pat
     cohort = read(files)
     assert cohort.immune is not None
     assert set(cohort.immune.rows["analyte_published"]) == {name for name in sheet if "pg/mL" in name}
-    assert cohort.labels.flags["objective_response"].to_dict() == {"a": True, "b": False}
-    assert cohort.labels.flags["toxicity_any"].to_dict() == {"a": True, "b": False}
+    assert cohort.labels.label_by_outcome["objective_response"].to_dict() == {"a": True, "b": False}
+    assert cohort.labels.label_by_outcome["toxicity_any"].to_dict() == {"a": True, "b": False}
 
 
 @pytest.mark.parametrize("value", VALUES_WITH_A_MEANING_IN_YAML)
@@ -243,7 +243,7 @@ def test_a_value_without_obvious_meaning_is_unknown_and_marked(write: Callable[.
     assert rule is not None
     assert (rule.yes, rule.no, rule.unknown) == (("R",), ("NR",), (value,))
     assert "mean? Taken as unknown" in text
-    assert read(files).labels.flags["published_response"].isna().sum() == 1
+    assert read(files).labels.label_by_outcome["published_response"].isna().sum() == 1
 
 
 def test_columns_recorded_because_of_the_outcome_are_excluded(write: Callable[..., Path]) -> None:

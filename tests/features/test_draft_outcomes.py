@@ -111,7 +111,7 @@ def test_irecist_is_read_and_what_it_leaves_open_is_asked(draft_of: Callable[...
 
 def test_case_20_irecist(cases_dir: Path, tmp_path: Path) -> None:
     cohort = _drafted_case(cases_dir / "20-irecist", ["patients.csv", "samples.csv", "taxa.tsv"], tmp_path)
-    response = cohort.labels.flags["objective_response"]
+    response = cohort.labels.label_by_outcome["objective_response"]
     assert (response.eq(True).sum(), response.eq(False).sum(), response.isna().sum()) == (6, 8, 10)
 
 

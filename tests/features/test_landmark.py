@@ -87,8 +87,8 @@ def test_davar_has_recipients_before_the_transplant_and_no_donor(
     cohort = published("davar_2021", cohorts_dir)
     table = landmark_table(cohort, LandmarkSpec(landmark=landmark, sample=sample, row_per=row_per))
     assert table.rows["patient"].nunique() == 15
-    assert not set(table.rows["patient"]) & set(cohort.donors["patient"])
-    assert not set(table.rows["sample"]) & set(cohort.donors["sample"])
+    assert not set(table.rows["patient"]) & set(cohort.donor_samples["patient"])
+    assert not set(table.rows["sample"]) & set(cohort.donor_samples["sample"])
     assert (table.rows["sample_day"] <= 0).all()
     assert (table.rows["landmark"] == 0).all()
     noted = any("samples up to day_fmt 0 only" in note for note in table.notes)
@@ -120,10 +120,10 @@ def test_one_row_for_each_patient_in_the_toy(toy: Cohort) -> None:
     np.testing.assert_array_equal(table.clinical.values, [[60, 1, 0], [71, 0, 1], [np.nan, 1, 0]])
     assert rows["objective_response"].tolist() == [True, False, pd.NA]
     assert rows["durable_benefit"].tolist() == [True, True, pd.NA]
-    assert rows["at_risk_objective_response"].tolist() == ["not checkable"] * 3
+    assert rows["at_risk_objective_response"].tolist() == ["unknown"] * 3
     assert rows["at_risk_toxicity_any"].tolist() == ["yes", "no", "yes"]
     assert rows["toxicity_any"].tolist() == [True, pd.NA, False]
-    assert "toy: 1 donor samples are no patients" in table.notes
+    assert "toy: stool samples of donors, which give no row: 1" in table.notes
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_events_count_by_a_day(toy: Cohort) -> None:
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"by_day": 0}, r"a day after the landmark \(0\) for events to count by, got 0"),
+        ({"by_day": 0}, r"counts to be later than the landmark \(0\), got 0"),
         ({"landmark": 30, "by_day": 14}, "got 14"),
         ({"window": -1}, "a window of at least 0 days, got 0 and -1"),
         ({"window": float("nan")}, "got 0 and nan"),

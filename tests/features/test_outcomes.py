@@ -27,9 +27,9 @@ def flags(cohort: str, outcome: str, folder: Path) -> pd.Series:
     """Return an outcome of a published cohort's patients with stool; NA is unknown."""
     read = published(cohort, folder)
     patients = pd.Index(read.samples.loc[~read.samples["donor"], "patient"].unique())
-    labels_by_patient = read.labels.outcome(outcome, patients, landmark=0, by_day=None)
+    labels_by_patient = read.labels.at_landmark(outcome, patients, landmark=0, by_day=None)
     assert labels_by_patient is not None
-    assert (labels_by_patient[1] == "not checkable").all()
+    assert (labels_by_patient[1] == "unknown").all()
     return labels_by_patient[0]
 
 
@@ -89,22 +89,22 @@ def test_durable_benefit_of_mitox_follows_from_response_and_six_months(cohorts_d
 
 def test_donors_have_no_outcome(cohorts_dir: Path) -> None:
     cohort = published("davar_2021", cohorts_dir)
-    donors = set(cohort.donors["patient"])
+    donors = set(cohort.donor_samples["patient"])
     assert donors
-    for labels_by_patient in cohort.labels.flags.values():
+    for labels_by_patient in cohort.labels.label_by_outcome.values():
         assert not donors & set(labels_by_patient.index)
 
 
 def test_first_events_of_mitox(cohorts_dir: Path) -> None:
     labels = published("mitox", cohorts_dir).labels
     patients = pd.Index(["M065", "M021", "M017", "M042"])
-    label, at_risk = labels.outcome("toxicity_any", patients, landmark=0, by_day=None) or pytest.fail("no toxicity")
+    label, at_risk = labels.at_landmark("toxicity_any", patients, landmark=0, by_day=None) or pytest.fail("no toxicity")
     # A delirium before treatment is none; a rash on day 310 is one, whatever the flag says; day 0 is not after day 0.
     assert at_risk.tolist() == ["yes", "yes", "no", "yes"]
     assert label.tolist() == [False, True, pd.NA, True]
-    label, _ = labels.outcome("toxicity_any", patients, landmark=0, by_day=180) or pytest.fail("no toxicity")
+    label, _ = labels.at_landmark("toxicity_any", patients, landmark=0, by_day=180) or pytest.fail("no toxicity")
     assert label.tolist() == [False, False, pd.NA, True]
-    label, at_risk = labels.outcome("toxicity_2", patients, landmark=14, by_day=None) or pytest.fail("no toxicity")
+    label, at_risk = labels.at_landmark("toxicity_2", patients, landmark=14, by_day=None) or pytest.fail("no toxicity")
     assert at_risk.tolist() == ["yes"] * 4
     assert label.tolist() == [False, True, False, True]
 
@@ -114,9 +114,17 @@ def test_durable_benefit_where_stable_disease_is_of_unknown_length(write_cohort:
     cases = [("CR", ""), ("PR", "no"), ("SD", "yes"), ("SD", "no"), ("SD", ""), ("PD", "yes"), ("", "yes")]
     rows = "".join(f"p{i},60,F,{best},R,{lasting},no\n" for i, (best, lasting) in enumerate(cases, start=1))
     cohort = read_cohort(write_cohort({"patients.csv": text + rows}), tmp_path)
-    assert cohort.labels.flags["durable_benefit"].tolist() == [True, True, True, False, pd.NA, False, pd.NA]
-    assert cohort.labels.flags["disease_control"].tolist() == [True, True, True, True, True, False, pd.NA]
-    assert cohort.labels.flags["objective_response"].tolist() == [True, True, False, False, False, False, pd.NA]
+    assert cohort.labels.label_by_outcome["durable_benefit"].tolist() == [True, True, True, False, pd.NA, False, pd.NA]
+    assert cohort.labels.label_by_outcome["disease_control"].tolist() == [True, True, True, True, True, False, pd.NA]
+    assert cohort.labels.label_by_outcome["objective_response"].tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        False,
+        pd.NA,
+    ]
 
 
 @given(
@@ -130,7 +138,7 @@ def test_first_event_after_the_landmark(
 ) -> None:
     by_day = None if horizon is None else landmark + horizon
     frame = pd.DataFrame(events, columns=["patient", "grade", "day"]).astype({"grade": float, "day": float})
-    outcome = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
+    outcome = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).at_landmark(
         f"toxicity_{grade}", pd.Index(PATIENTS), landmark, by_day
     ) or pytest.fail("no toxicity")
     for patient, label, at_risk in zip(PATIENTS, *outcome, strict=True):
@@ -188,13 +196,13 @@ def test_an_unreported_outcome_is_none() -> None:
     labels = OutcomeLabels(
         {}, AdverseEvents(pd.DataFrame({"patient": [], "grade": [], "day": []}), first_counted_day=0)
     )
-    assert labels.outcome("disease_control", pd.Index(PATIENTS), 0, None) is None
-    assert OutcomeLabels({}, None).outcome("toxicity_any", pd.Index(PATIENTS), 0, None) is None
+    assert labels.at_landmark("disease_control", pd.Index(PATIENTS), 0, None) is None
+    assert OutcomeLabels({}, None).at_landmark("toxicity_any", pd.Index(PATIENTS), 0, None) is None
 
 
 def test_no_event_is_no_toxicity_and_not_unknown() -> None:
     frame = pd.DataFrame({"patient": np.array([], dtype=str), "grade": [], "day": []})
-    label, at_risk = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).outcome(
+    label, at_risk = OutcomeLabels({}, AdverseEvents(frame, first_counted_day=0)).at_landmark(
         "toxicity_3", pd.Index(PATIENTS), 0, None
     ) or pytest.fail("no toxicity")
     assert label.tolist() == [False] * 3
@@ -226,6 +234,7 @@ def test_every_outcome_has_a_definition() -> None:
         ("spencer_2021", "toxicity_any", "spencer_2021 reports no toxicity"),
         ("spencer_2021", "objective_response", "spencer_2021 reports no RECIST"),
         ("lee_2022", "durable_benefit", "lee_2022 does not report durable_benefit"),
+        ("momspi", "published_response", "momspi states no label of response of its own"),
     ],
 )
 def test_reason_to_exclude_a_cohort(cohort: str, outcome: str, reason: str) -> None:

@@ -185,7 +185,7 @@ def validated_bundle(profiles: TransplantProfiles, cohorts: tuple[str, ...], pro
 def _evidence(
     profiles: TransplantProfiles, cohorts: tuple[str, ...], validations: tuple[EngraftmentValidation, ...]
 ) -> EngraftmentEvidence:
-    days = [row.day for row in profiles.rows]
+    days = [row.profile_day for row in profiles.rows]
     return EngraftmentEvidence(
         cohorts=cohorts,
         transplants=len(profiles),

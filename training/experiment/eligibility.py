@@ -55,7 +55,7 @@ def eligible_rows(table: FeatureTable, outcome: str) -> tuple[FeatureTable, list
     notes = []
     for name in table.cohorts:
         cohort = table.rows["cohort"] == name
-        if (at_risk[cohort] != "not checkable").any():
+        if (at_risk[cohort] != "unknown").any():
             early_events = f"{(past & cohort).sum()} with an event on or before the landmark"
         else:
             early_events = "events on or before the landmark not checkable"

@@ -19,20 +19,22 @@ def patient_codes(cohort: Cohort) -> dict[str, str]:
     centre, then in the tables of stool, blood, adverse events and the treatment course. Donors have codes of their own.
     """
     labels, blood = cohort.labels, cohort.manifest.immune
-    names = [name for flag in labels.flags.values() for name in flag.index]
+    names = [name for flag in labels.label_by_outcome.values() for name in flag.index]
     names += [*([] if labels.dates is None else labels.dates.index), *cohort.centre.index]
     if cohort.immune is not None and blood is not None:
         names += list(cohort.immune.rows[blood.patient])
     if labels.events is not None:
         names += list(labels.events.frame["patient"])
     names += [name for table in vars(cohort.course).values() for name in table["patient"]]
-    donors = set(cohort.donors["patient"])
+    donors = set(cohort.donor_samples["patient"])
     return _numbered("P", [name for name in names if name not in donors])
 
 
 def donor_codes(cohort: Cohort) -> dict[str, str]:
     """Return the code of each donor, D1, D2 ..., by identifier: first those with stool, then those of transplants."""
-    return _numbered("D", [name for name in (*cohort.donors["patient"], *cohort.course.transplants["donor"]) if name])
+    return _numbered(
+        "D", [name for name in (*cohort.donor_samples["patient"], *cohort.course.transplants["donor"]) if name]
+    )
 
 
 def by_code(frame: pd.DataFrame, codes: Codes, day: str = "day") -> pd.DataFrame:

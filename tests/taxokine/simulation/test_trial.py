@@ -58,10 +58,10 @@ def truth(manifest: Path) -> pd.DataFrame:
 def test_every_patient_and_no_donor_has_a_row_at_the_transplant(cohort: Cohort, table: FeatureTable) -> None:
     assert len(table) == table.rows["patient"].nunique() == 120
     assert table.rows["sample_day"].between(-10, -1).all()
-    donors = set(cohort.donors["patient"])
+    donors = set(cohort.donor_samples["patient"])
     assert len(donors) == 6
     assert donors.isdisjoint(table.rows["patient"])
-    assert set(cohort.samples.loc[~cohort.samples["donor"], "donor_sample"]) <= set(cohort.donors["sample"])
+    assert set(cohort.samples.loc[~cohort.samples["donor"], "donor_sample"]) <= set(cohort.donor_samples["sample"])
     assert table.rows["objective_response"].notna().all()
     assert table.rows["centre"].nunique() == 3
     assert {"age", "bmi", "ecog", "prior_therapy", "sex=male"} <= set(table.clinical.names)
@@ -295,7 +295,7 @@ def test_the_course_is_read_and_agrees_with_the_dates(cohort: Cohort, manifest: 
     course = cohort.course
     assert all(not frame.empty for frame in vars(course).values())
     assert course.transplants["day"].eq(0).all()
-    assert set(course.transplants["donor"]) == set(cohort.donors["patient"])
+    assert set(course.transplants["donor"]) == set(cohort.donor_samples["patient"])
     donor_sample = cohort.samples[~cohort.samples["donor"]].groupby("patient")["donor_sample"].first()
     assert (course.transplants.set_index("patient")["batch"].sort_index() == donor_sample.sort_index()).all()
     for frame, day in ((course.cycles, "day"), (course.assessments, "day"), (course.measures, "day"),

@@ -208,7 +208,7 @@ def one_patient(cohort):
     name = cohort.samples["patient"].iloc[0]
     blood = cohort.immune.rows[cohort.immune.rows["patient"] == name]
     events = replace(cohort.labels.events, frame=cohort.labels.events.frame[:0])
-    flags = {key: flag[[name]] for key, flag in cohort.labels.flags.items()}
+    flags = {key: flag[[name]] for key, flag in cohort.labels.label_by_outcome.items()}
     labels = replace(
         cohort.labels,
         events=events,

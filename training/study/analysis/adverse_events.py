@@ -157,7 +157,7 @@ def published_toxicity(cohort: Cohort, codes: Codes) -> PublishedToxicity:
     """Return the rates of toxicity that a cohort publishes as flags."""
     rates: dict[Grade, ExactRate] = {}
     for grade in GRADES:
-        flag = cohort.labels.flags.get(f"toxicity_{grade}")
+        flag = cohort.labels.label_by_outcome.get(f"toxicity_{grade}")
         flag = None if flag is None else flag.reindex(list(codes)).dropna()
         if flag is not None and flag.size:
             rates[grade] = exact_rate(int(flag.sum()), flag.size)

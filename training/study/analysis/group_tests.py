@@ -119,7 +119,7 @@ def community_tests(stool: StoolSeries, cohort: Cohort, distances: Distances) ->
 
 def response_outcome(cohort: Cohort) -> str | None:
     """Return the outcome by which responders are told from other patients; None where the cohort reports none."""
-    return next((name for name in RESPONSES if name in cohort.labels.flags), None)
+    return next((name for name in RESPONSES if name in cohort.labels.label_by_outcome), None)
 
 
 def contrasts(stool: StoolSeries, cohort: Cohort) -> Iterator[Groups]:
@@ -132,7 +132,7 @@ def contrasts(stool: StoolSeries, cohort: Cohort) -> Iterator[Groups]:
     yield from _by_visit(stool.windows, rows)
     outcome = response_outcome(cohort)
     if outcome is not None:
-        response = cohort.labels.flags[outcome].dropna().map({True: "yes", False: "no"})
+        response = cohort.labels.label_by_outcome[outcome].dropna().map({True: "yes", False: "no"})
         yield from _by_patient_group("response", response, rows)
     yield from _by_patient_group("arm", arms(cohort), rows)
     donor = {patient: next(iter(donors)) for patient, donors in donor_samples_given(cohort).items() if len(donors) == 1}

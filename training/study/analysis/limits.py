@@ -42,12 +42,12 @@ class CohortLimits:
 
 def cohort_limits(cohort: Cohort) -> CohortLimits:
     """Return the limits of a cohort."""
-    transplants = not cohort.donors.empty or not cohort.course.transplants.empty
+    transplants = not cohort.donor_samples.empty or not cohort.course.transplants.empty
     return CohortLimits(
         simulated=cohort.manifest.simulated,
         has_several_arms=has_several_arms(cohort),
         has_comparator=has_comparator(cohort),
         has_transplants=transplants or cohort.manifest.clock.name == "day_fmt",
-        has_outcomes=cohort.labels.dates is not None or bool(cohort.labels.flags.keys() & set(RESPONSES)),
+        has_outcomes=cohort.labels.dates is not None or bool(cohort.labels.label_by_outcome.keys() & set(RESPONSES)),
         n=len(patient_codes(cohort)),
     )

@@ -76,7 +76,7 @@ def test_davars_changes_agree_with_distances_by_hand(
 
     expected = []
     for index in range(len(convergence.recipients)):
-        patient = list(dict.fromkeys(davar.labels.flags["objective_response"].index))[index]
+        patient = list(dict.fromkeys(davar.labels.label_by_outcome["objective_response"].index))[index]
         rows = samples[samples["patient"] == patient]
         own_donor = subject[sheet.loc[rows["sample"], "fmt_id"].dropna().iloc[0]]
         later = [to_donors(row) for row in rows.index[rows["day"].between(7, 28)]]

@@ -62,7 +62,7 @@ def test_the_section_names_no_subject(trial: Cohort) -> None:
 
 
 def test_the_section_states_what_is_missing(trial: Cohort) -> None:
-    samples, first_donor = trial.samples, trial.donors["patient"].iloc[0]
+    samples, first_donor = trial.samples, trial.donor_samples["patient"].iloc[0]
     everyone = samples["patient"].notna()
     for cohort, reason in (
         (with_samples(trial, ~samples["donor"]), "no donor's stool"),
@@ -84,7 +84,7 @@ def test_where_everyone_has_every_taxon_none_is_gained(trial: Cohort) -> None:
 
 
 def test_a_recipient_of_every_donor_has_no_unrelated_donor(trial: Cohort) -> None:
-    donors = list(dict.fromkeys(trial.donors["patient"]))
+    donors = list(dict.fromkeys(trial.donor_samples["patient"]))
     recipients = list(dict.fromkeys(trial.samples.loc[~trial.samples["donor"], "patient"]))
     transplants = pd.DataFrame(
         [(recipient, 0.0, donor) for recipient in recipients for donor in donors], columns=["patient", "day", "donor"]
