@@ -18,7 +18,6 @@ from models.evidence import (
     PermutationNull,
     PooledPerformance,
     PriorExperiments,
-    RandomEffectsSummary,
     SampleSize,
     Scheme,
     TrainingCohort,
@@ -50,12 +49,10 @@ from training.evidence.without_cohort import performance_without_cohorts
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.calibration import calibration_slope
 from training.statistics.sample_size import development_size, r2_of_auroc
+from training.statistics.significance import ALPHA
 from training.validation.folds import centres
 from training.validation.permutation_null import NullDistributions
 from training.validation.validated_blocks import ValidatedBlocks
-
-ALPHA = 0.05
-"""Level of the permutation test."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +124,8 @@ def summarise(
         preprocessing=preprocessing_steps(fit.encoder),
         missing=missing_columns(table, fit.encoder),
         per_centre=per_centre,
-        random_effects=RandomEffectsSummary(**vars(served)),
-        margin_random_effects=RandomEffectsSummary(**vars(margin)),
+        random_effects=served,
+        margin_random_effects=margin,
         within_centres=pooled,
         calibration_slope=reported(calibration_slope(scores.y, scores.probability[0], scores.centres)),
         seeds=seed_spread(scores),

@@ -24,7 +24,6 @@ from models.evidence import (
     OtherScheme,
     PermutationNull,
     PooledPerformance,
-    RandomEffectsSummary,
     RangeCoverage,
     Scheme,
     SeedSpread,
@@ -184,7 +183,7 @@ def gain_over(scores: HeldOutScores, name: str, baseline: HeldOutScores) -> Gain
     return GainOverBaseline(
         name,
         reported(auroc_gain(scores.y, model, covariates, scores.centres, folds=scores.folds)),
-        RandomEffectsSummary(**vars(gain_random_effects(scores.y, model, covariates, scores.centres, scores.folds))),
+        gain_random_effects(scores.y, model, covariates, scores.centres, scores.folds),
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from features.errors import InputError
 from models import registry
 from models.evidence import Validation
+from training.statistics.significance import ALPHA
 
 FEWEST_CENTRES = 3
 """Held-out centres below which there is no prediction interval for a new centre."""
-ALPHA = 0.05
 SLOPES = (0.8, 1.25)
 """Calibration slopes near enough to 1, even where the interval excludes 1."""
 LARGEST_DISTANCE = 0.1

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from features.arrays import Names, Vector
-from models.evidence import CentreRate, EventRate, OutcomeRates, ProbabilityGroup, RandomEffectsSummary
+from models.evidence import CentreRate, EventRate, OutcomeRates, ProbabilityGroup
 from models.rates import event_rate
 from training.evidence.disclosure import FEWEST
 from training.statistics.meta_analysis import rate_random_effects
@@ -35,7 +35,7 @@ def outcome_rates(y: Vector, centres: Names) -> OutcomeRates:
     return OutcomeRates(
         centres=tuple(CentreRate(name, count_outcomes(values)) for name, values in outcomes.items()),
         overall=count_outcomes(y),
-        random_effects=RandomEffectsSummary(**vars(rate_random_effects(events, patients))),
+        random_effects=rate_random_effects(events, patients),
     )
 
 

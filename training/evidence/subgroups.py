@@ -12,8 +12,9 @@ from features.feature_table import FeatureTable
 from models.evidence import Subgroup
 from training.evidence.scores import HeldOutScores, reported
 
-FEWEST_OF_EACH_CLASS = 20
-"""Patients with the outcome, and without, below which a subgroup is not reported."""
+MIN_SUBGROUP_CLASS_SIZE = 20
+"""Patients with the outcome, and without, below which a subgroup is not reported: with fewer, the interval of its AUROC
+spans most of 0 to 1, and a chance extreme among several subgroups reads as a finding."""
 
 
 def subgroup_performance(table: FeatureTable, scores: HeldOutScores) -> tuple[Subgroup, ...]:
@@ -22,7 +23,7 @@ def subgroup_performance(table: FeatureTable, scores: HeldOutScores) -> tuple[Su
     for column, level, mask in _subgroup_masks(table, scores.rows):
         subgroup = scores.take(mask)
         patients, events = len(subgroup.y), int(subgroup.y.sum())
-        if min(events, patients - events) >= FEWEST_OF_EACH_CLASS:
+        if min(events, patients - events) >= MIN_SUBGROUP_CLASS_SIZE:
             subgroups.append(Subgroup(column, level, patients, events, reported(subgroup.auroc(subgroup.probability))))
     return tuple(subgroups)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from models.evidence import ExternalPerformance
 
-FEWEST_OF_EACH_CLASS = 10
+MIN_CLASS_SIZE_TO_CONTRADICT = 10
 """Patients with the outcome, and without, below which no validation contradicts a model: bootstrap intervals of fewer
 are too narrow."""
 
@@ -20,7 +20,7 @@ def contradictions(performance: ExternalPerformance | None) -> tuple[str, ...]:
     if performance is None:
         return ()
     patients, events = performance.outcomes.patients, performance.outcomes.events
-    if min(events, patients - events) < FEWEST_OF_EACH_CLASS:
+    if min(events, patients - events) < MIN_CLASS_SIZE_TO_CONTRADICT:
         return ()
     reasons = []
     for name, estimate, bound in (("AUROC", performance.auroc, 0.5), ("calibration slope", performance.slope, 0.0)):

@@ -11,8 +11,9 @@ from scipy.optimize import brentq
 from scipy.special import logit
 
 from features.arrays import Mask, Matrix, Names, Positions, Vector
+from models.evidence import RandomEffectsSummary
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.meta_analysis import RandomEffects, random_effects, to_proportions
+from training.statistics.meta_analysis import random_effects, to_proportions
 from training.statistics.metrics import auroc
 
 
@@ -136,7 +137,7 @@ def ranked_centres(
     return ranked
 
 
-def auroc_random_effects(ranked: Sequence[RankedCentre]) -> RandomEffects:
+def auroc_random_effects(ranked: Sequence[RankedCentre]) -> RandomEffectsSummary:
     """Return the random-effects mean of centres' AUROCs, combined as log-odds.
 
     Under leave-one-cohort-out the centres' models share most of their training patients, so that the AUROCs are not

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from features.arrays import Matrix, Names, Positions, Vector
+from models.evidence import RandomEffectsSummary
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.meta_analysis import RandomEffects, random_effects
+from training.statistics.meta_analysis import random_effects
 from training.statistics.metrics import N_BOOTSTRAP, auroc, bootstrap_weights, mean_over_seeds, percentile_interval
 
 INDEPENDENT_VARIANCE = 1 / 6
@@ -50,7 +51,7 @@ def auroc_gain(
 
 def gain_random_effects(
     y: Vector, score_a: Vector | Matrix, score_b: Vector | Matrix, centres: Names, folds: Positions | None = None
-) -> RandomEffects:
+) -> RandomEffectsSummary:
     """Return the random-effects mean over centres of the AUROC of `score_a` minus that of `score_b`.
 
     The pooled interval of `auroc_gain` is that of these centres; this one allows for gains that differ between centres.

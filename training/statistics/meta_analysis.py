@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -10,43 +10,13 @@ from scipy.optimize import brentq
 from scipy.special import expit, ndtr
 
 from features.arrays import Vector
+from models.evidence import RandomEffectsSummary
 
 N_LEVELS = 400
 """Levels of the confidence distribution of tau² over which the prediction interval averages."""
 
 
-@dataclass(frozen=True)
-class RandomEffects:
-    """A random-effects mean over cohorts.
-
-    Attributes
-    ----------
-    k : int
-        Number of cohorts.
-    mean : float or None
-        None without cohorts.
-    low, high : float or None
-        95% interval of the mean; None with fewer than two cohorts.
-    prediction_low, prediction_high : float or None
-        95% prediction interval for a new cohort; None with fewer than three cohorts.
-    tau2 : float or None
-        Variance between cohorts, on the scale that was combined (log-odds for AUROCs and rates); None with fewer than
-        two cohorts.
-    i2 : float or None
-        Share, 0 to 1, of the variation between estimates that is not sampling error; None with fewer than two cohorts.
-    """
-
-    k: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    prediction_low: float | None
-    prediction_high: float | None
-    tau2: float | None
-    i2: float | None
-
-
-def random_effects(estimates: Vector, variances: Vector) -> RandomEffects:
+def random_effects(estimates: Vector, variances: Vector) -> RandomEffectsSummary:
     r"""Return the random-effects mean of independent estimates, on their own scale.
 
     Paule and Mandel's :math:`\tau^2` solves :math:`Q(\tau^2) = k - 1`, where
@@ -82,20 +52,20 @@ def random_effects(estimates: Vector, variances: Vector) -> RandomEffects:
     """
     k = len(estimates)
     if k < 2:
-        return RandomEffects(k, float(estimates[0]) if k else None, *[None] * 6)
+        return RandomEffectsSummary(k, float(estimates[0]) if k else None, *[None] * 6)
     tau2 = _tau2_at_q(estimates, variances, np.array([k - 1.0]))
     mean, error = (float(value[0]) for value in _weighted_mean(estimates, variances, tau2))
     half_width = float(stats.t.ppf(0.975, k - 1)) * error
     low, high = mean - half_width, mean + half_width
     excess = max(0.0, float(_cochran_q(estimates, variances, np.zeros(1))[0]) - (k - 1))
-    combined = RandomEffects(k, mean, low, high, None, None, float(tau2[0]), excess / (excess + k - 1))
+    combined = RandomEffectsSummary(k, mean, low, high, None, None, float(tau2[0]), excess / (excess + k - 1))
     if k < 3:
         return combined
     prediction_low, prediction_high = _prediction_interval(estimates, variances)
     return replace(combined, prediction_low=min(low, prediction_low), prediction_high=max(high, prediction_high))
 
 
-def rate_random_effects(events: Vector, patients: Vector) -> RandomEffects:
+def rate_random_effects(events: Vector, patients: Vector) -> RandomEffectsSummary:
     """Return the random-effects mean of cohorts' event rates, combined as log-odds.
 
     Half a patient is added to the events and to the non-events of each cohort. This removes most of the small-sample
@@ -113,7 +83,7 @@ def rate_random_effects(events: Vector, patients: Vector) -> RandomEffects:
     return to_proportions(random_effects(np.log(events / non_events), 1 / events + 1 / non_events))
 
 
-def to_proportions(log_odds: RandomEffects) -> RandomEffects:
+def to_proportions(log_odds: RandomEffectsSummary) -> RandomEffectsSummary:
     """Return a mean of log-odds and its intervals as proportions; tau² and I² stay on the scale of log-odds."""
     return replace(
         log_odds,

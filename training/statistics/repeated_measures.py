@@ -10,8 +10,10 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from features.arrays import Labels, Mask, Matrix, Vector
+from training.statistics.significance import ALPHA
 
-ALPHA, POWER = 0.05, 0.8
+POWER = 0.8
+"""Probability with which a correlation is shown."""
 _CHUNK = 500
 """Permutations that are held in memory at a time."""
 

@@ -34,7 +34,7 @@ from taxokine.cli import main
 from taxokine.simulation import simulate_trial
 from training import tracking
 from training.evidence.population import training_population
-from training.external.demotion import FEWEST_OF_EACH_CLASS, contradictions
+from training.external.demotion import MIN_CLASS_SIZE_TO_CONTRADICT, contradictions
 from training.external.patients import predict_unseen
 from training.external.performance import external_performance, recalibrated_performance
 from training.external.run import validate_elsewhere
@@ -251,7 +251,7 @@ def test_a_reversed_model_is_contradicted_and_one_of_few_patients_or_without_ski
     ]
     assert contradictions(simulated_performance(80)[2]) == ()
     assert contradictions(None) == ()
-    few = simulated_performance(FEWEST_OF_EACH_CLASS + 6, reverse=True)[2]
+    few = simulated_performance(MIN_CLASS_SIZE_TO_CONTRADICT + 6, reverse=True)[2]
     assert few.auroc.high < 0.5
     assert contradictions(few) == ()
     useless = replace(simulated_performance(80)[2], auroc=Estimate(0.45, 0.33, 0.58), slope=Estimate(-0.2, -0.9, 0.5))
