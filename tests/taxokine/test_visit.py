@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from pypdf import PdfReader
 
 from features.cohort import read_cohort
 from features.landmark import landmark_table
@@ -286,12 +287,16 @@ def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):
 
 
 def test_the_page_of_a_patient_prints_on_a4(page, address, tmp_path):
-    page.goto(f"{address[0]}/patients/SIM-007")
-    pdf = page.pdf(prefer_css_page_size=True)
-    (tmp_path / "patient.pdf").write_bytes(pdf)
-    assert pdf.startswith(b"%PDF")
-    sizes = {tuple(round(float(x)) for x in box.split()) for box in re.findall(rb"/MediaBox\s*\[([^]]*)\]", pdf)}
-    assert sizes == {(0, 0, 595, 842)}
+    page.goto(f"{address[0]}/patients/SIM-007?change=immune:IL-6")
+    unfold_research(page, address[1])
+    page.pdf(path=tmp_path / "patient.pdf", prefer_css_page_size=True)
+    reader = PdfReader(tmp_path / "patient.pdf")
+    assert len(reader.pages) <= 2
+    for number, sheet in enumerate(reader.pages, start=1):
+        assert [round(float(side)) for side in sheet.mediabox] == [0, 0, 595, 842]
+        text = sheet.extract_text()
+        assert f"SIM-007 · simulated fmt ici · printed by {NAME} on " in text
+        assert f"page {number} of {len(reader.pages)}" in text
 
 
 def test_an_upload_is_checked_before_the_prediction(page, address, clinic, tmp_path):
