@@ -210,7 +210,9 @@ class GenusSums(BlockTransformer):
 
 
 class AlphaDiversity(BlockTransformer):
-    """Richness, Shannon's entropy (nats) and Simpson's index of each sample; all 0 in a sample without taxa."""
+    """Richness, Shannon's entropy (nats) and the Gini-Simpson index, 1 minus the sum of squares, of each sample.
+
+    All are 0 in a sample without taxa. Bundles name the third `simpson`."""
 
     def _kernel(self, X: Matrix) -> Matrix:
         p = closure(X)

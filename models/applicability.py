@@ -73,12 +73,15 @@ class Assessment:
 
 @dataclass(frozen=True)
 class _Neighbourhood:
-    """Where a profile lies among the training profiles; the fields are those of `Trust`."""
+    """Where a profile lies among the training profiles.
+
+    `centre` is the nearest centre and `auroc` the model's there; `outcomes` are those of the nearest training patients.
+    """
 
     distance: float
     distance_percentile: float
     richness_percentile: float
-    cohort: str
+    centre: str
     auroc: Estimate
     outcomes: tuple[NearestOutcomes, ...]
     similarity: float | None
@@ -111,7 +114,7 @@ def assess_applicability(
 
     The rules, in the order of their reasons: tumour type, line of treatment and class of drugs; missing blocks;
     coverage, profiler, clock, day and total of the stool profile; whether it is a training patient's; its distance to
-    the training profiles, its richness, and the model's AUROC in the nearest cohort; day, completeness and units of the
+    the training profiles, its richness, and the model's AUROC in the nearest centre; day, completeness and units of the
     immune measurements; completeness of the clinical columns; values outside the training range; evidence that does not
     exclude chance; simulated training data.
 
@@ -143,7 +146,7 @@ def assess_applicability(
         distance=near.distance if near else None,
         distance_percentile=near.distance_percentile if near else None,
         richness_percentile=near.richness_percentile if near else None,
-        nearest_centre=near.cohort if near else None,
+        nearest_centre=near.centre if near else None,
         nearest_centre_auroc=near.auroc if near else None,
         unit_unstated=facts.unit_unstated,
         out_of_range=tuple(feature.name for feature in facts.outside),
@@ -192,7 +195,7 @@ def _is_among(name: str | None, names: Collection[str]) -> bool | None:
 def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float64]) -> _Neighbourhood:
     distances = reference.to_patients(taxa)[0]
     distance = float(nearest_mean(distances))
-    cohort = reference.nearest_centre(distances)
+    centre = reference.nearest_centre(distances)
     aurocs = {row.centre: row.auroc for row in model.evidence.per_centre}
     similarity = float(reference.similarity(taxa)[0])
     is_comparable = not math.isnan(similarity)
@@ -200,8 +203,8 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
         distance=distance,
         distance_percentile=float(reference.percentile(distance)),
         richness_percentile=float(reference.richness_percentile(taxa)[0]),
-        cohort=cohort,
-        auroc=aurocs.get(cohort, Estimate(None, None, None)),
+        centre=centre,
+        auroc=aurocs.get(centre, Estimate(None, None, None)),
         outcomes=reference.nearest_outcomes(distances),
         similarity=similarity if is_comparable else None,
         is_training_profile=similarity > reference.same_stool_similarity if is_comparable else None,
@@ -224,7 +227,7 @@ def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts:
         reasons += _training_patient_rule(facts.neighbourhood)
         reasons += _distance_rule(facts.neighbourhood.distance_percentile)
         reasons += _richness_rule(facts.neighbourhood.richness_percentile)
-        reasons += _nearest_cohort_rule(facts.neighbourhood.cohort, facts.neighbourhood.auroc)
+        reasons += _nearest_centre_rule(facts.neighbourhood.centre, facts.neighbourhood.auroc)
     if "immune" in model.blocks:
         reasons += _immune_rules(candidate, model.evidence.landmark, facts)
     if 0 < (share := facts.present.get("clinical", 1.0)) < 1:
@@ -322,7 +325,7 @@ def _distance_rule(percentile: float) -> list[Reason]:
     if not (grade := distance_grade(percentile)):
         return []
     share = "all" if percentile == 100 else f"{percentile:.0f}%"
-    sentence = f"the profile is farther from the training patients' than {share} of theirs are when held out"
+    sentence = f"this stool profile is more unusual than {share} of the training patients' profiles"
     return [Reason("distance", VERDICTS[grade], sentence)]
 
 
@@ -336,13 +339,13 @@ def _richness_rule(percentile: float) -> list[Reason]:
     ]
 
 
-def _nearest_cohort_rule(cohort: str, auroc: Estimate) -> list[Reason]:
-    subject = f"in held-out patients of {cohort}, the cohort with the nearest profiles, the model's AUROC"
+def _nearest_centre_rule(centre: str, auroc: Estimate) -> list[Reason]:
+    subject = f"in held-out patients of {centre}, the centre with the nearest profiles, the model's AUROC"
     if auroc.value is None or auroc.low is None or auroc.high is None:
-        return [Reason("nearest cohort", "use with care", f"{subject} could not be estimated")]
+        return [Reason("nearest centre", "use with care", f"{subject} could not be estimated")]
     if auroc.low <= 0.5:
         interval = f"{auroc.value:.2f}, 95% interval {auroc.low:.2f} to {auroc.high:.2f}"
-        return [Reason("nearest cohort", "use with care", f"{subject} was not shown to exceed chance ({interval})")]
+        return [Reason("nearest centre", "use with care", f"{subject} was not shown to exceed chance ({interval})")]
     return []
 
 

@@ -30,7 +30,7 @@ from pydantic import JsonValue, TypeAdapter
 from features.errors import BundleError
 from features.outcomes import OUTCOME_IDS
 from models.calibration import Calibration, CalibrationState
-from models.encoder import BlockEncoder, EncoderState, absent
+from models.encoder import BlockEncoder, EncoderState, missing_value
 from models.evidence import Documented, Evidence, TrainingPopulation, Validation
 from models.evidence_upgrade import (
     Json,
@@ -277,7 +277,9 @@ def _predictor_file(predictor: Predictor) -> dict[str, bytes]:
 
 def _check_parts_fit(model: Model) -> None:
     """Raise unless encoder, predictor and calibration together predict for a patient without measurements."""
-    unmeasured = {name: np.full((1, len(columns)), absent(name)) for name, columns in model.encoder.names_.items()}
+    unmeasured = {
+        name: np.full((1, len(columns)), missing_value(name)) for name, columns in model.encoder.names_.items()
+    }
     encoded = model.encoder.encode(unmeasured)
     # XGBoost ends the whole process where the numbers of columns differ.
     if not encoded.shape[1] == len(model.encoder.features_) == model.predictor.n_features:

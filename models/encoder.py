@@ -161,7 +161,7 @@ class BlockEncoder(BaseEstimator):
                 values = block.values
             else:
                 position = {column: i for i, column in enumerate(block.names)}
-                values = np.full((len(table), len(self.names_[name])), absent(name))
+                values = np.full((len(table), len(self.names_[name])), missing_value(name))
                 shared = [(i, position[n]) for i, n in enumerate(self.names_[name]) if n in position]
                 values[:, [i for i, _ in shared]] = block.values[:, [j for _, j in shared]]
             encoded.append(values)
@@ -302,6 +302,6 @@ class BlockEncoder(BaseEstimator):
         return [*sums, prevalence, ZeroReplacement(), CLR()]
 
 
-def absent(block: str) -> float:
+def missing_value(block: str) -> float:
     """Return the value of a missing measurement: 0 for a taxon, which was not detected, and NaN for all else."""
     return 0.0 if block == "taxa" else np.nan

@@ -20,7 +20,7 @@ from features.non_taxa import non_microbe, unexplained
 from features.population import NOT_REPORTED, Population
 from features.taxon_names import canonical_name, lineage_of
 from features.units import LOG2_UNITS, ImmuneUnit, convert
-from models.encoder import BlockEncoder, absent
+from models.encoder import BlockEncoder, missing_value
 
 TaxaUnit = Literal["counts", "proportions", "percent"]
 # Every profile contains the same few hundred names; parsing each of them again would cost more than the prediction.
@@ -107,7 +107,7 @@ class ModelInput:
     recognised : float or None
         Share of the profile's abundance in taxa that occur in the training cohorts.
     unused : tuple of str
-        Names without effect: not in the training cohorts, or not used by the model.
+        Names without effect: absent from the training cohorts, or known there and not used by the model.
     columns : dict of str to dict of str to int
         Columns of each block that the model uses, with their positions.
     readings : dict of str to MeasuredValue
@@ -121,7 +121,10 @@ class ModelInput:
     readings: dict[str, MeasuredValue] = field(default_factory=dict)
 
     def is_measured(self, block: str) -> Mask:
-        """Return the mask of a block's used columns that the candidate has a measurement of, (n_used,)."""
+        """Return the mask of a block's used columns with a value other than zero or missing, (n_used,).
+
+        Of taxa, those detected: one that a profile lacks was measured as 0.
+        """
         values = self.values[block][0, list(self.columns[block].values())]
         mask: Mask = values > 0 if block == "taxa" else ~np.isnan(values)
         return mask
@@ -202,7 +205,7 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
         unused += [name for name in number_by_name if name not in columns]
         if positions is not None:
             # A profile names fewer taxa than a model: the loop runs over the shorter of the two.
-            row = np.full((1, len(positions)), absent(block))
+            row = np.full((1, len(positions)), missing_value(block))
             shared = [name for name in number_by_name if name in positions]
             row[0, [positions[name] for name in shared]] = [number_by_name[name] for name in shared]
             values[block] = row

@@ -142,9 +142,9 @@ class Trust(Documented):
     richness_percentile: float | None
     """Percentage of training patients in whom no more taxa were detected."""
     nearest_centre: str | None
-    """Training cohort whose profiles are nearest."""
+    """Training centre whose profiles are nearest; a cohort whose manifest names no centres is one."""
     nearest_centre_auroc: Estimate | None
-    """Held-out AUROC of the model in the nearest cohort."""
+    """Held-out AUROC of the model in the nearest centre."""
     unit_unstated: tuple[str, ...]
     """Measured analytes whose unit was not reported."""
     out_of_range: tuple[str, ...]
@@ -156,9 +156,9 @@ class Trust(Documented):
     tumour_type_patients: int | None = None
     """Training patients with the patient's tumour type; null where it is not reported, or an old bundle lacks it."""
     treatment_line_patients: int | None = None
-    """Training patients with the patient's line of treatment; null as above."""
+    """Training patients with the patient's line of treatment; null where it is not reported, or an old bundle lacks it."""
     drug_class_patients: int | None = None
-    """Training patients with the patient's class of drugs; null as above."""
+    """Training patients with the patient's class of drugs; null where it is not reported, or an old bundle lacks it."""
     in_training_set: bool | None = None
     """Whether the profile is that of a training patient's stool sample; null where it cannot be compared."""
 

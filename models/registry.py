@@ -82,7 +82,10 @@ def log_bundle(model: Model) -> str:
 
 
 def synthetic_example(encoder: BlockEncoder) -> Any:
-    """Return a synthetic input row: ten taxa of equal proportions, and the middle of the other training ranges."""
+    """Return a synthetic input row.
+
+    Ten taxa have equal proportions and immune measurements the value 1; others lie in the middle of the training range.
+    """
     import pandas as pd
 
     middles: dict[str, list[tuple[str, float]]] = {feature.block: [] for feature in encoder.features_}

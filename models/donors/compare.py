@@ -57,7 +57,7 @@ class DonorStool:
     name : str
     profile : StoolProfile
     exclusion : str or None
-        Why the donor may not give stool; None for a donor who was cleared by screening.
+        Why the donor is not compared: not cleared by screening, or without a detected taxon; None for one who is.
     """
 
     name: str

@@ -141,7 +141,7 @@ class NullComparison(Documented):
     observed: float | None
     """Held-out AUROC with the data as observed: the mean within centres."""
     p: float
-    """Share of AUROCs that reach the observed one, this one counted (Phipson and Smyth)."""
+    """(1 + permutations whose AUROC is at least the observed) / (1 + permutations) (Phipson and Smyth)."""
     mean: float
     """Mean of the null."""
     sd: float | None

@@ -131,7 +131,7 @@ class Validation(Documented):
     blocks: tuple[str, ...]
     """Blocks of measurements that the model reads."""
     hyperparameters: dict[str, int | float | str]
-    """Hyperparameters that inner validation chose."""
+    """Hyperparameters of the fit; of an average, which representations it averages."""
     n_features: int
     """Features of the fitted model."""
     preprocessing: dict[str, tuple[str, ...]]

@@ -125,8 +125,8 @@ def logistic_elastic_net_path(
     r"""Return intercepts and slopes of penalised logistic regression along a path of penalties.
 
     Minimises :math:`\frac1n\sum_i \log(1 + e^{-\tilde y_i \eta_i}) + \lambda(\rho\lVert\beta\rVert_1 +
-    \frac{1-\rho}2\lVert\beta\rVert_2^2)` with an unpenalised intercept for each stratum. A stratum with
-    one outcome only is uninformative about slopes and is dropped.
+    \frac{1-\rho}2\lVert\beta\rVert_2^2)`, where :math:`\tilde y_i = 2 y_i - 1`, with an unpenalised intercept for each
+    stratum. A stratum with one outcome only is uninformative about slopes and is dropped.
 
     Parameters
     ----------

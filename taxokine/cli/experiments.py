@@ -86,8 +86,9 @@ def promote(ctx: click.Context, model: str) -> None:
     taxokine promote objective_response/3          version 3
     taxokine promote toxicity_any@candidate-taxa   whatever an alias names
 
-    The gates: the prediction interval of the AUROC in a new cohort lies above 0.5; permuted outcomes seldom give as
-    high an AUROC (train with --permutations 200); taxa and immune blocks add to clinical and technical covariates; the
+    The gates: every AUROC is of the served probability; the prediction interval of the AUROC in a new centre lies above
+    0.5; permuted outcomes seldom give as high an AUROC (train with --permutations 200); AUROC and gain hold without any
+    one cohort; taxa and immune blocks add to clinical and technical covariates; the
     Brier score is no worse than the prevalence's; probabilities are calibrated; the patients suffice by Riley's
     criteria; the audit of the data found no error, waived or not.
 

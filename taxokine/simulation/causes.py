@@ -16,7 +16,7 @@ SURVIVAL = {"response_balance": -0.8, "IL-6": 0.4, "age": 0.2}
 
 @dataclass(frozen=True)
 class Balance:
-    """Mean log-abundance of the taxa `above` minus that of the taxa `below`.
+    """Mean log-abundance of the taxa `above` minus that of the taxa `below`: a balance without its normalising factor.
 
     References
     ----------

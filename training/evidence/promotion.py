@@ -107,7 +107,7 @@ def _served_gate(validation: Validation) -> Gate:
     return Gate(
         "served probability",
         served,
-        "scored" if served else "its AUROCs are of the margin; train it again",
+        "its AUROCs are of the probability" if served else "its AUROCs are of the margin; train it again",
         "every AUROC ranks patients by the probability that is served",
         "the margin ranks patients also where the model serves one probability for all of them",
     )
@@ -129,7 +129,7 @@ def _new_cohort_gate(validation: Validation) -> Gate:
         and mean.prediction_low > 0.5,
         result,
         f"95% prediction interval of the AUROC in a new centre above 0.50, from at least {FEWEST_CENTRES} centres",
-        "the next hospital is a new cohort: a mean above chance may still be chance there",
+        "the mean may exceed 0.5 while a particular hospital does not",
     )
 
 

@@ -11,7 +11,7 @@ from training.validation.folds import centre_codes
 from training.validation.sklearn_family import FittedClassifier, find_family
 
 COVARIATE_BLOCKS = ("clinical", "technical")
-"""Blocks of few columns, each of which may matter."""
+"""Blocks of few columns, to which one ridge regression is fitted instead of an average of variants."""
 
 
 def fit_average(

@@ -34,7 +34,7 @@ PROFILE_BLOCKS = frozenset({"taxa", "immune", "donor"})
 
 
 def has_conditional_null(blocks: tuple[str, ...]) -> bool:
-    """Return whether a model reads profiles beside covariates; of others, permuted outcomes ask the same question."""
+    """Return whether a model reads profiles beside covariates; for others, the permutation of outcomes suffices."""
     return bool(PROFILE_BLOCKS.intersection(blocks)) and not PROFILE_BLOCKS.issuperset(blocks)
 
 
