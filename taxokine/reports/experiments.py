@@ -144,7 +144,8 @@ def _incomplete_cohort(cohort: IncompleteCohort) -> str:
     )
     if cohort.excluded == cohort.patients:
         return f"not in this model: {cohort.cohort}, none of its {cohort.patients} patients has {measurements}"
-    return f"{cohort.cohort}: {cohort.excluded} of its {cohort.patients} patients are not in this model without {measurements}"
+    patients = f"{cohort.excluded} of its {cohort.patients} patients"
+    return f"{cohort.cohort}: {patients} are not in this model without {measurements}"
 
 
 def _registration(result: ExperimentResult) -> str:
