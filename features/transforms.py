@@ -212,7 +212,8 @@ class GenusSums(BlockTransformer):
 class AlphaDiversity(BlockTransformer):
     """Richness, Shannon's entropy (nats) and the Gini-Simpson index, 1 minus the sum of squares, of each sample.
 
-    All are 0 in a sample without taxa. Bundles name the third `simpson`."""
+    All are 0 in a sample without taxa. Bundles name the third `simpson`.
+    """
 
     def _kernel(self, X: Matrix) -> Matrix:
         p = closure(X)

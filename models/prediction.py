@@ -156,7 +156,7 @@ class Trust(Documented):
     tumour_type_patients: int | None = None
     """Training patients with the patient's tumour type; null where it is not reported, or an old bundle lacks it."""
     treatment_line_patients: int | None = None
-    """Training patients with the patient's line of treatment; null where it is not reported, or an old bundle lacks it."""
+    """Training patients with the patient's line of treatment; null where not reported, or an old bundle lacks it."""
     drug_class_patients: int | None = None
     """Training patients with the patient's class of drugs; null where it is not reported, or an old bundle lacks it."""
     in_training_set: bool | None = None

@@ -16,9 +16,9 @@ def signed_ridge(X: Matrix, y: Vector, strata: Positions, signs: Sequence[int]) 
     r"""Return the slopes of a penalised logistic regression with an unpenalised intercept for each stratum.
 
     Minimises :math:`\sum_i \log(1 + e^{-\tilde y_i \eta_i}) + \lVert\beta\rVert_2^2 / (2\sigma^2)`, where
-    :math:`\tilde y_i = 2 y_i - 1` and each :math:`\beta_j` may be restricted to one sign: the most probable slopes under
-    independent normal priors of standard deviation :math:`\sigma` (`PRIOR_SD`), cut off at 0 on the side that the field
-    excludes.
+    :math:`\tilde y_i = 2 y_i - 1` and each :math:`\beta_j` may be restricted to one sign: the most probable slopes
+    under independent normal priors of standard deviation :math:`\sigma` (`PRIOR_SD`), cut off at 0 on the side that the
+    field excludes.
 
     Parameters
     ----------

@@ -301,7 +301,11 @@ def test_a_patient_near_the_training_patients_gets_a_prediction_and_a_nearest_ce
 
 @pytest.mark.parametrize(
     ("quantile", "verdict", "sentence"),
-    [(0.5, None, ""), (0.97, "use with care", "than 97% of theirs"), (2.0, "abstain", "than all of theirs")],
+    [
+        (0.5, None, ""),
+        (0.97, "use with care", "than 97% of the training"),
+        (2.0, "abstain", "than all of the training"),
+    ],
 )
 def test_far_from_every_patient(quantile: float, verdict: str | None, sentence: str) -> None:
     predictor_model = model_with_reference()

@@ -209,8 +209,8 @@ class Locale:
 
     def text(self, thousandths: int, n_decimals: int) -> str:
         """Return a number of so many thousandths, cut to some decimals."""
-        whole, decimals = f"{thousandths // 1000:,}", f"{thousandths % 1000:03d}"[:n_decimals]
-        return whole.replace(",", self.thousands_mark) + (self.decimal_mark + decimals if decimals else "")
+        integer_digits, decimals = f"{thousandths // 1000:,}", f"{thousandths % 1000:03d}"[:n_decimals]
+        return integer_digits.replace(",", self.thousands_mark) + (self.decimal_mark + decimals if decimals else "")
 
 
 LOCALES = [
