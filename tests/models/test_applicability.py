@@ -317,7 +317,7 @@ def test_far_from_every_patient(quantile: float, verdict: str | None, sentence: 
     assessment = assess(
         candidate, replace(predictor_model, reference=replace(predictor_model.reference, held_out_distances=held_out))
     )
-    reasons = [reason for reason in assessment.trust.reasons if "farther" in reason]
+    reasons = [reason for reason in assessment.trust.reasons if "more unusual" in reason]
     assert len(reasons) == (verdict is not None)
     assert sentence in "".join(reasons)
     assert assessment.trust.verdict == (verdict or "ok")
