@@ -27,6 +27,8 @@ class Catalogue:
     ----------
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
+    mlflow_ui : str
+        Address of the MLflow UI, for links to runs; empty for no links.
 
     Attributes
     ----------
@@ -37,8 +39,9 @@ class Catalogue:
         The first response and the first toxicity that have models, in this order; at most two outcomes.
     """
 
-    def __init__(self, models: Mapping[str, Sequence[ServedModel]]) -> None:
+    def __init__(self, models: Mapping[str, Sequence[ServedModel]], mlflow_ui: str = "") -> None:
         self.models = models
+        self._mlflow_ui = mlflow_ui
         self.served = tuple(served for ranked in models.values() for served in ranked)
         sides = [[outcome for outcome in models if is_toxicity(outcome) == toxic] for toxic in (False, True)]
         self.pair = tuple(outcomes[0] for outcomes in sides if outcomes)
@@ -65,6 +68,14 @@ class Catalogue:
         if (name, version) not in self._by_version:
             raise NotServed(f"no model {name!r} of version {version!r} is served")
         return self._by_version[name, version]
+
+    def run_url(self, served: ServedModel) -> str | None:
+        """Return the address of the run that trained a model; None without an MLflow UI."""
+        if not self._mlflow_ui or not served.run_id:
+            return None
+        experiment = f"experiments/{served.experiment_id}/" if served.experiment_id else ""
+        # Without its query, MLflow opens for generative AI.
+        return f"{self._mlflow_ui}/#/{experiment}runs/{served.run_id}?workflowType=machine_learning"
 
     def predict(self, candidate: Candidate) -> tuple[Prediction, ...]:
         """Predict each outcome of the pair.

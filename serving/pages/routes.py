@@ -50,13 +50,13 @@ def create_pages(
     engraftment : EngraftmentBundle or None
         Expects the stool after a transplant, to compare the cohort's donors.
     """
-    catalogue = Catalogue(models)
+    catalogue = Catalogue(models, mlflow_ui)
     pages = APIRouter(include_in_schema=False)
     pages.include_router(session_routes())
     pages.include_router(_patient_routes(catalogue, clinic, engraftment))
     pages.include_router(_donor_routes(catalogue, clinic, engraftment))
     pages.include_router(_upload_routes(catalogue))
-    pages.include_router(_model_routes(catalogue, clinic, mlflow_ui))
+    pages.include_router(_model_routes(catalogue, clinic))
     return pages
 
 
@@ -124,9 +124,9 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
     return router
 
 
-def _model_routes(catalogue: Catalogue, clinic: Clinic | None, mlflow_ui: str) -> APIRouter:
+def _model_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_researcher)])
-    model_list = ModelList(catalogue, clinic, mlflow_ui)
+    model_list = ModelList(catalogue, clinic)
 
     @router.get("/models")
     def models_page(request: Request) -> Response:

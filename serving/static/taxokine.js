@@ -33,6 +33,21 @@ if (place?.path === location.pathname) {
 for (const form of document.querySelectorAll("form[data-at-once]")) {
   form.addEventListener("change", () => form.requestSubmit());
 }
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  const text = document.getElementById(button.dataset.copy);
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    const status = button.nextElementSibling;
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      status.textContent = "Copied.";
+    } catch {
+      // Without TLS a browser gives no access to the clipboard.
+      getSelection().selectAllChildren(text);
+      status.textContent = "Selected: press Ctrl+C.";
+    }
+  });
+}
 for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());

@@ -6,6 +6,8 @@ import base64
 import re
 import zlib
 from collections.abc import Iterator
+from datetime import date
+from html import unescape
 
 import httpx
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.pages.kept_files import MAX_PACKED, keep_files, unpack
+from serving.schemas import NOTICE
 from serving.upload import UploadedFile
 from taxokine.simulation import simulate_trial
 
@@ -175,6 +178,34 @@ def test_a_crash_gets_a_page_that_quotes_nothing(visitor, monkeypatch):
     response = visitor.get("/patients/SIM-001")
     assert_is_page(response, 500, "its log has the place, under")
     assert "Jane" not in response.text
+
+
+def test_the_page_as_text_says_what_the_page_says(visitor):
+    page = visitor.get("/patients/SIM-001").text
+    text = unescape(re.search(r'<pre id="board">(.*?)</pre>', page, re.DOTALL)[1])
+    assert len(text.splitlines()) <= 25
+    assert "<" not in re.sub(r"<5%|<\d", "", text)
+    assert text.splitlines()[0].startswith("SIM-001: ")
+    assert f"{date.today():%d %B %Y}. {NOTICE}" in text
+    for verdict in re.findall(r'<p data-verdict="\w+"><strong>\w+\.</strong> (.*?)</p>', page):
+        assert unescape(re.sub("<[^>]+>", "", verdict)) in text
+    assert len(re.findall(r"^Model: .* version \d, .*, not promoted: research output\.$", text, re.MULTILINE)) == 2
+    assert len(re.findall(r"^Evidence: one cohort only", text, re.MULTILINE)) == 2
+
+
+def test_without_an_engraftment_model_no_link_leads_to_donors(visitor):
+    page = visitor.get("/patients/SIM-001").text
+    assert "/donors/" not in page
+    assert "no engraftment model is served" in page
+
+
+def test_a_researcher_gets_from_a_patient_to_the_runs(visitor, site):
+    assert "Run in MLflow" not in visitor.get("/patients/SIM-001").text
+    with httpx.Client(base_url=site, follow_redirects=True) as ada:
+        signed_in(ada, "ada")
+        runs = re.findall(r'href="([^"]*)">Run in MLflow', ada.get("/patients/SIM-001").text)
+    address = "http://127.0.0.1:5000/#/runs/{}?workflowType=machine_learning"
+    assert runs == [address.format("run0"), address.format("run2")]
 
 
 def test_only_researchers_see_the_models(visitor, site):

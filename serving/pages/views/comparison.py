@@ -23,7 +23,8 @@ class ComparedRate:
     rate : float
         The model's probability, or the share of the patients who had the outcome.
     low, high : float or None
-        Exact 95% interval of the share; the Venn-Abers range of the model's probability, None where there is none.
+        Exact 95% interval of the share; None for the model, whose Venn-Abers range is fitted apart from its probability
+        and need not hold it, so that a reader would take the two for a contradiction.
     outcomes : EventRate or None
         The patients who were counted; None for the model.
     """
@@ -67,10 +68,9 @@ def compare(
     rates : OutcomeRates, optional
         Outcomes of the training patients.
     """
-    probability, probability_range = prediction.probability, prediction.probability_range
+    probability = prediction.probability
     if probability is None:
         return None
-    low, high = (probability_range.low, probability_range.high) if probability_range else (None, None)
     evidence = prediction.evidence
     training = rates.overall if rates else event_rate(evidence.events, evidence.patients)
     outcomes_by_source: list[tuple[Source, EventRate | None]] = [
@@ -83,7 +83,7 @@ def compare(
         for source, outcomes in outcomes_by_source
         if outcomes is not None and outcomes.rate is not None
     ]
-    model = ComparedRate("model", probability, low, high, None)
+    model = ComparedRate("model", probability, None, None, None)
     return Comparison((model, *shares), None if similar is None else _agreement(probability, similar))
 
 

@@ -37,12 +37,10 @@ class ModelList:
     catalogue : Catalogue
     clinic : Clinic, optional
         Cohort whose patients are compared with the training patients.
-    mlflow_ui : str
-        Address of the MLflow UI; empty for no links.
     """
 
-    def __init__(self, catalogue: Catalogue, clinic: Clinic | None, mlflow_ui: str) -> None:
-        self._catalogue, self._clinic, self._mlflow_ui = catalogue, clinic, mlflow_ui
+    def __init__(self, catalogue: Catalogue, clinic: Clinic | None) -> None:
+        self._catalogue, self._clinic = catalogue, clinic
         self._drift = cache(self._compute_drift)
 
     def view(self) -> ModelsView:
@@ -50,12 +48,7 @@ class ModelList:
         return ModelsView(tuple(self._panel(served) for served in self._catalogue.served), self._clinic)
 
     def _panel(self, served: ServedModel) -> ModelPanel:
-        run_url = None
-        if self._mlflow_ui and served.run_id:
-            experiment = f"experiments/{served.experiment_id}/" if served.experiment_id else ""
-            path = f"{experiment}runs/{served.run_id}"
-            # Without its query, MLflow opens for generative AI.
-            run_url = f"{self._mlflow_ui}/#/{path}?workflowType=machine_learning"
+        run_url = self._catalogue.run_url(served)
         return ModelPanel(served, side_of(served.model.outcome), run_url, self._drift(served.name, served.version))
 
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:

@@ -45,6 +45,8 @@ class SideView:
     reservations : tuple of str
         Reasons against "ok", without the sentence of the evidence, which the page shows elsewhere.
     decision_curves : tuple of DecisionCurveDrawing
+    run_url : str or None
+        Address of the run that trained the model.
     """
 
     side: Side
@@ -56,6 +58,7 @@ class SideView:
     verdict: OutcomeVerdict
     reservations: tuple[str, ...]
     decision_curves: tuple[DecisionCurveDrawing, ...]
+    run_url: str | None
 
 
 @dataclass(frozen=True)
@@ -238,7 +241,8 @@ def predictions_view(
 
 
 def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool) -> SideView:
-    validation = _model_of(catalogue, prediction).model.validation
+    served = _model_of(catalogue, prediction)
+    validation = served.model.validation
     probability, explanation = prediction.probability, prediction.explanation
     group = None if probability is None else similar_predictions(validation, probability)
     distributions = validation.distributions if validation else None
@@ -268,6 +272,7 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         verdict=verdict,
         reservations=tuple(reason for reason in prediction.trust.reasons if reason != evidence.sentence),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
+        run_url=catalogue.run_url(served),
     )
 
 
