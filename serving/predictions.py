@@ -118,7 +118,9 @@ def _outcomes(requested: Sequence[str] | None, models: Mapping[str, Sequence[Ser
         return list(models)
     for index, outcome in enumerate(requested):
         if outcome not in models:
-            raise InputError(f"outcomes.{index}: no model predicts {outcome!r}; the served are {', '.join(models)}")
+            raise InputError(
+                f"outcomes.{index}: no model predicts {outcome!r}; this server predicts only {', '.join(models)}"
+            )
     sides = {is_toxicity(outcome) for outcome in requested}
     missing_side = (outcome for outcome in models if is_toxicity(outcome) not in sides)
     return list(dict.fromkeys([*requested, *missing_side]))

@@ -21,7 +21,7 @@ class ExpectedTaxon(Documented):
     expected: float
     """Expected proportion after."""
     low: float
-    """Lower limit of the middle 80% of what is expected."""
+    """Lower limit of the 80% prediction interval."""
     high: float
     """Upper limit."""
     presence: Probability

@@ -20,14 +20,14 @@ Strength = Literal["weak", "moderate", "strong"]
 MIN_DIFFERENCE = 0.15
 """Difference from the cohorts' rate from which a chance is above or below average."""
 MIN_CHANGE = 0.01
-"""Change of the probability by a group of features below which the group does not tell a patient from others."""
+"""Change of the probability by a group of features below which the group is negligible."""
 STRONG_AUROC = 0.7
 """Lower end of the AUROC's interval in unseen cohorts from which the evidence is strong."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """The group of features that moves the probability most in the direction in which all of them move it.
+    """Of the groups of features that push the probability the way the whole prediction moves, the one that pushes most.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class OutcomeVerdict:
     rate : float or None
         Rate in the training cohorts.
     strength : Strength
-    without_transplants : bool
-        Whether the patient received a transplant, and the model learnt from no patient who did.
-    unseen : bool
+    lacks_recipients : bool
+        Whether the patient received a transplant, and no training patient of the model did.
+    from_loco : bool
         Whether the evidence comes from held-out cohorts, not only from held-out patients of the training cohorts.
     beats_chance : bool or None
         As in `Evidence`.
@@ -73,8 +73,8 @@ class OutcomeVerdict:
     similar: EventRate | None
     rate: float | None
     strength: Strength
-    without_transplants: bool
-    unseen: bool
+    lacks_recipients: bool
+    from_loco: bool
     beats_chance: bool | None
     driver: Driver | None
 
@@ -130,8 +130,8 @@ def outcome_verdict(
         similar=similar if distinct else None,
         rate=rate,
         strength=_strength(evidence),
-        without_transplants=is_recipient and _without_transplants(evidence),
-        unseen=evidence.scheme == "loco",
+        lacks_recipients=is_recipient and _has_no_recipients(evidence),
+        from_loco=evidence.scheme == "loco",
         beats_chance=evidence.beats_chance,
         driver=_driver(waterfall) if distinct and waterfall else None,
     )
@@ -148,7 +148,7 @@ def is_indistinct(waterfall: Waterfall) -> bool:
     return total < 2 * MIN_CHANGE and all(abs(step.change) < MIN_CHANGE for step in waterfall.steps)
 
 
-def _without_transplants(evidence: Evidence) -> bool:
+def _has_no_recipients(evidence: Evidence) -> bool:
     """Return whether day 0 of no training cohort is a transplant; False for old bundles, which keep no cohorts."""
     transplant = [
         cohort.clock == "day_fmt" or "transplant" in cohort.index_event.casefold() for cohort in evidence.cohorts
@@ -164,7 +164,7 @@ def _strength(evidence: Evidence) -> Strength:
 
 
 def _driver(waterfall: Waterfall) -> Driver | None:
-    """Return the group that moves the probability most in the direction in which all of them move it."""
+    """Return the group that pushes most, of those that push the way the whole prediction moves; None without any."""
     rises = waterfall.stop > waterfall.start
     steps = [step for step in waterfall.steps if step.name and (step.change > 0) == rises]
     step = max(steps, key=lambda item: abs(item.change), default=None)

@@ -54,7 +54,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
     yield f"donors for {patient}, {order}"
     yield f"({comparison.meaning})"
     yield ""
-    rows = table("donor", "outcome", "now", "after", "difference (95%), points", "trust", "taxa that drive it")
+    rows = table("donor", "outcome", "now", "after", "difference (95%), points", "trust", "largest contributions")
     for donor in comparison.donors:
         for change in donor.changes:
             taxa = ", ".join(f"{driver.taxon} {driver.shap_change:+.2f}" for driver in change.drivers[:2])
@@ -75,8 +75,8 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
         names = [donor.donor for donor in comparison.excluded if donor.reason == reason]
         yield f"not compared, {reason}: {', '.join(names)}"
     yield (
-        f"learnt from {comparison.transplants} transplants of {comparison.training_donors} donors; stool after is "
-        f"expected by: {comparison.engraftment_method}"
+        f"learnt from {comparison.transplants} transplants of {comparison.training_donors} donors; the stool "
+        f"after a transplant is predicted by the method '{comparison.engraftment_method}'"
     )
     yield from (f"caution: {caution}" for caution in compared.cautions)
     if comparison.simulated:

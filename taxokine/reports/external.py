@@ -60,8 +60,8 @@ def _performance(performance: ExternalPerformance) -> Iterator[RenderableType]:
     yield rows
     if performance.by_centre:
         yield ""
-        centres = table("centre", "patients", "events", "AUROC (95%)", "Brier (95%)", "of its prevalence",
-                        numbers=("patients", "events", "of its prevalence"))  # fmt: skip
+        centres = table("centre", "patients", "events", "AUROC (95%)", "Brier (95%)", "Brier of the prevalence alone",
+                        numbers=("patients", "events", "Brier of the prevalence alone"))  # fmt: skip
         for row in performance.by_centre:
             counts = str(row.patients), str(row.events)
             centres.add_row(

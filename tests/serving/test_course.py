@@ -131,7 +131,7 @@ COHORT = TrainingCohort("lee", "Lee", "day_ici", "first dose", None, "", "", sim
 def test_a_recipient_learns_that_the_model_knows_no_transplant(cohorts, is_recipient, warned):
     evidence = replace(EVIDENCE, cohorts=cohorts)
     verdict = outcome_verdict(None, None, 0.4, evidence, None, is_recipient=is_recipient)
-    assert verdict.without_transplants is warned
+    assert verdict.lacks_recipients is warned
 
 
 @pytest.fixture(scope="module")

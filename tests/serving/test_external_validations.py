@@ -52,7 +52,7 @@ def test_the_api_and_both_kinds_of_card_show_what_was_measured_elsewhere(models,
     for part in (
         "Validated elsewhere",
         f"{PERFORMANCE.auroc.value:.2f} (",
-        "nothing was measured",
+        "no patient was predicted",
         "the wrong way &lt;round",
     ):
         assert part in page

@@ -79,7 +79,7 @@ def test_the_sentence_states_chance_evidence_and_driver():
     assert str(text).strip() == (
         "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded; "
         "42% of the training patients. Evidence weak: not shown to be better than chance on unseen cohorts. "
-        "Main driver: <i>Genus1</i>, which lowers it."
+        "Largest contribution in the model: <i>Genus1</i>, which lowers the prediction."
     )
 
 

@@ -272,7 +272,7 @@ def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):
     weigh = page.get_by_role("heading", name="Benefit and risk")
     assert (weigh.count() == 1) is promoted
     if promoted:
-        unweighted = page.get_by_role("row", name="expected for this patient").inner_text()
+        unweighted = page.get_by_role("row", name="expected value for this patient").inner_text()
         page.locator(".reasons details").first.locator("summary").click()
         slider = page.locator("input[type=range]")
         slider.scroll_into_view_if_needed()
@@ -282,7 +282,7 @@ def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):
         page.locator("input[type=range]:focus").wait_for()
         assert page.evaluate("scrollY") == top > 0
         assert page.locator(".reasons details").first.evaluate("details => details.open")
-        assert page.get_by_role("row", name="expected for this patient").inner_text() != unweighted
+        assert page.get_by_role("row", name="expected value for this patient").inner_text() != unweighted
         no_barrier(page)
 
 

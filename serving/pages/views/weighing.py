@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from models.evidence import JointTable
 from models.joint import CELLS
 
 MIN_PATIENTS = 100
 """Training patients with the outcome, and without it, below which benefit and risk are not weighed."""
-MIN_WORTH, MAX_WORTH = 0.25, 20.0
+MIN_WORTH, MAX_WORTH = 0.25, 10.0
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Weighing:
     Attributes
     ----------
     worth : float
-        Number of toxicities that one response is worth.
+        Number of toxicities that one response is worth, from `min_worth` to `max_worth`.
     cell_values : dict of str to float
         Value of each cell.
     patient : float
@@ -33,6 +34,8 @@ class Weighing:
     cell_values: dict[str, float]
     patient: float
     cohorts: float | None
+    min_worth: ClassVar[float] = MIN_WORTH
+    max_worth: ClassVar[float] = MAX_WORTH
 
 
 def weigh(response: float, toxicity: float, counts: JointTable | None, worth: float) -> Weighing:
