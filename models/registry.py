@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -265,15 +266,34 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
     return ServedModel(model, name, version, run_id, alias, experiment_id, validations)
 
 
+def external_validations(name: str, version: str) -> tuple[ExternalValidation, ...]:
+    """Return the validations of a registered version on cohorts that it had not seen.
+
+    Raises
+    ------
+    ModelMissing
+        The registry has no such version.
+    """
+    with _missing(f"no model '{name}/{version}'"):
+        return tuple(_external_validations(client().get_model_version(name, version).tags))
+
+
 def _external_validations(tags: Mapping[str, str]) -> Iterator[ExternalValidation]:
     """Yield the validations of a version, as its tags name their runs; a purged run's is left out."""
-    import mlflow
     from mlflow.exceptions import MlflowException
 
     for tag, run_id in sorted(tags.items()):
         if tag.startswith(_VALIDATED):
             with suppress(MlflowException):
-                yield ExternalValidation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{EXTERNAL_VALIDATION}"))
+                yield _external_validation(run_id)
+
+
+@cache
+def _external_validation(run_id: str) -> ExternalValidation:
+    """Return the validation that a run has logged, and that no other run changes."""
+    import mlflow
+
+    return ExternalValidation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{EXTERNAL_VALIDATION}"))
 
 
 def find_model(reference: str) -> ServedModel:

@@ -20,6 +20,7 @@ from serving.error_responses import add_error_handlers
 from serving.middleware import ProtectResponses
 from serving.pages import create_pages
 from serving.schemas import NOTICE
+from serving.validation_jobs import ValidationJobs
 
 
 def create_app(
@@ -28,6 +29,7 @@ def create_app(
     clinic: Clinic | None = None,
     mlflow_ui: str = "",
     engraftment: EngraftmentBundle | None = None,
+    jobs: ValidationJobs | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -43,6 +45,8 @@ def create_app(
         Address of the MLflow UI, for links to runs; without it there are no links.
     engraftment : EngraftmentBundle, optional
         Expects the stool after a transplant; without it no donors are compared.
+    jobs : ValidationJobs, optional
+        Starts validations from the page of the models; without it the page names the command.
     """
     app = FastAPIOffline(
         title="Taxokine",
@@ -58,7 +62,7 @@ def create_app(
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models, engraftment))
-    app.include_router(create_pages(models, clinic, mlflow_ui, engraftment))
+    app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app
 

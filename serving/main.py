@@ -20,6 +20,7 @@ from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.errors import NotAuthorised
 from serving.schemas import EXAMPLE
+from serving.validation_jobs import ValidationJobs
 
 
 def app() -> FastAPI:
@@ -101,7 +102,9 @@ def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> Fas
     landmark = min(served.model.evidence.landmark for ranked in models.values() for served in ranked)
     clinic = read_clinic(configuration.clinic, landmark) if configuration.clinic else None
     mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
-    return create_app(models, accounts, clinic, mlflow_ui, _engraftment())
+    cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
+    jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
+    return create_app(models, accounts, clinic, mlflow_ui, _engraftment(), jobs)
 
 
 def _engraftment() -> EngraftmentBundle | None:

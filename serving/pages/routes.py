@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse
 
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
@@ -27,6 +28,7 @@ from serving.pages.views.patient import example_view, patient_view, upload_view
 from serving.pages.views.what_if import Donors
 from serving.predictions import require_engraftment
 from serving.upload import Form, UploadChoices, understand
+from serving.validation_jobs import ValidationJobs
 
 _Choices = Annotated[Choices, Depends(choices_of_query)]
 
@@ -36,6 +38,7 @@ def create_pages(
     clinic: Clinic | None,
     mlflow_ui: str,
     engraftment: EngraftmentBundle | None,
+    jobs: ValidationJobs | None,
 ) -> APIRouter:
     """Return the routes of the pages.
 
@@ -49,6 +52,8 @@ def create_pages(
         Address of the MLflow UI, for links to runs; empty for no links.
     engraftment : EngraftmentBundle or None
         Expects the stool after a transplant, to compare the cohort's donors.
+    jobs : ValidationJobs, optional
+        Starts validations from the page of the models.
     """
     catalogue = Catalogue(models, mlflow_ui)
     pages = APIRouter(include_in_schema=False)
@@ -56,7 +61,7 @@ def create_pages(
     pages.include_router(_patient_routes(catalogue, clinic, engraftment))
     pages.include_router(_donor_routes(catalogue, clinic, engraftment))
     pages.include_router(_upload_routes(catalogue))
-    pages.include_router(_model_routes(catalogue, clinic))
+    pages.include_router(_model_routes(catalogue, clinic, jobs))
     return pages
 
 
@@ -124,9 +129,9 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
     return router
 
 
-def _model_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
+def _model_routes(catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJobs | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_researcher)])
-    model_list = ModelList(catalogue, clinic)
+    model_list = ModelList(catalogue, clinic, jobs)
 
     @router.get("/models")
     def models_page(request: Request) -> Response:
@@ -134,7 +139,15 @@ def _model_routes(catalogue: Catalogue, clinic: Clinic | None) -> APIRouter:
 
     @router.get("/models/{name}/{version}/card")
     def card(name: str, version: str) -> Response:
-        return card_response(catalogue.find(name, version))
+        return card_response(model_list.with_validations(catalogue.find(name, version)))
+
+    @router.post("/models/{name}/{version}/validations")
+    async def start_validation(request: Request, name: str, version: str) -> Response:
+        posted = await read_form(request, request.state.visitor)
+        if jobs is None:
+            raise NotServed("this server starts no validations; run 'taxokine validate' instead")
+        await run_in_threadpool(jobs.start, catalogue.find(name, version), text_field(posted, "cohort"))
+        return RedirectResponse("/models", status_code=303)
 
     return router
 

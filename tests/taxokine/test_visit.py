@@ -39,9 +39,10 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(home)
+        patch.setenv("TAXOKINE_DATA", str(home / "cohorts"))
         settings.cache_clear()
         species: dict[str, Any] = {"n_taxa": 40, "visits": (-7, 28), "response_rate": 0.5}
-        path = simulate_trial(home / "training", name="training", n_patients=300, seed=3, **species)
+        path = simulate_trial(home / "cohorts" / "training", name="training", n_patients=300, seed=3, **species)
         simulate_trial(home / "trial", n_patients=60, seed=5, **species)
         for outcome, grade in (("objective_response", None), ("toxicity", "any")):
             train(
@@ -412,3 +413,37 @@ def test_researchers_see_models_cards_and_drift(chromium, address):
     assert "AUROC" in researcher.content()
     no_barrier(researcher)
     context.close()
+
+
+def test_researchers_validate_a_model_from_its_page(chromium, address):
+    url, _ = address
+    context = chromium.new_context(bypass_csp=True)
+    researcher = context.new_page()
+    sign_in(researcher, url, "ada")
+    follow(researcher, researcher.get_by_role("link", name="Models"))
+    name = validate_on(researcher, "simulated_fmt_ici")
+    assert researcher.get_by_text("The validation on simulated_fmt_ici, started").count() == 1
+    row = researcher.get_by_role("row").filter(has=researcher.get_by_role("rowheader", name="simulated fmt ici (simulated)"))
+    assert row.first.inner_text().split("\t")[1].endswith("events)")
+    no_barrier(researcher)
+    # The card has it at once, and MLflow the run.
+    follow(researcher, researcher.get_by_role("link", name="model card").first)
+    assert "Validated elsewhere" in researcher.content()
+    model, version = name.split("/")
+    assert "validated.simulated_fmt_ici" in client().get_model_version(model, version).tags
+    # Patients whom the model learnt from are refused, and the page says why.
+    researcher.goto(f"{url}/models")
+    validate_on(researcher, "training/manifest.yaml")
+    assert "patients are in the model's training set" in researcher.get_by_role("alert").inner_text()
+    context.close()
+
+
+def validate_on(page: Any, cohort: str) -> str:
+    """Validate the first model of the page on a cohort, wait until it has ended, and return the model's name."""
+    form = page.locator("form[action$='/validations']").first
+    name = form.get_attribute("action").removeprefix("/models/").removesuffix("/validations")
+    form.get_by_label("Validate on").select_option(cohort)
+    form.get_by_role("button", name="Validate").click()
+    page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=60_000)
+    page.locator("form[action$='/validations']").first.wait_for(timeout=120_000)
+    return name

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from models.drift import DriftReport, drift
 from models.predict import ServedModel
 from serving.clinic import Clinic
 from serving.pages.catalogue import Catalogue, Side, side_of
+from serving.validation_jobs import ValidationJob, ValidationJobs
 
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model; `run_url` is the address of its run in the MLflow UI, `drift` is None without a clinic."""
+    """One model; `run_url` is the address of its run in the MLflow UI, `drift` is None without a clinic.
+
+    `job` is the last validation that this page started; None where there is none.
+    """
 
     served: ServedModel
     side: Side
     run_url: str | None
     drift: DriftReport | None
+    job: ValidationJob | None
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,12 @@ class ModelsView:
 
     panels: tuple[ModelPanel, ...]
     clinic: Clinic | None
+    cohorts: tuple[str, ...]
+
+    @property
+    def is_validating(self) -> bool:
+        """Whether a validation runs, so that the page reloads itself."""
+        return any(panel.job is not None and panel.job.state == "running" for panel in self.panels)
 
 
 class ModelList:
@@ -37,19 +48,29 @@ class ModelList:
     catalogue : Catalogue
     clinic : Clinic, optional
         Cohort whose patients are compared with the training patients.
+    jobs : ValidationJobs, optional
+        Validations that the page can start; None for none.
     """
 
-    def __init__(self, catalogue: Catalogue, clinic: Clinic | None) -> None:
-        self._catalogue, self._clinic = catalogue, clinic
+    def __init__(self, catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJobs | None) -> None:
+        self._catalogue, self._clinic, self._jobs = catalogue, clinic, jobs
         self._drift = cache(self._compute_drift)
 
     def view(self) -> ModelsView:
         """Return the content of the page."""
-        return ModelsView(tuple(self._panel(served) for served in self._catalogue.served), self._clinic)
+        panels = tuple(self._panel(self.with_validations(served)) for served in self._catalogue.served)
+        return ModelsView(panels, self._clinic, () if self._jobs is None else tuple(self._jobs.cohorts()))
+
+    def with_validations(self, served: ServedModel) -> ServedModel:
+        """Return a model with its validations elsewhere, those since the server's start included."""
+        if self._jobs is None:
+            return served
+        return replace(served, external_validations=self._jobs.validations(served))
 
     def _panel(self, served: ServedModel) -> ModelPanel:
         run_url = self._catalogue.run_url(served)
-        return ModelPanel(served, side_of(served.model.outcome), run_url, self._drift(served.name, served.version))
+        job = None if self._jobs is None else self._jobs.latest(served)
+        return ModelPanel(served, side_of(served.model.outcome), run_url, self._drift(served.name, served.version), job)
 
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:
         if self._clinic is None:
