@@ -13,14 +13,17 @@ import pytest
 
 from features.cohort import read_cohort
 from features.measured_values import MeasuredValue
-from features.patient_course import AnalyteSeries, PatientCourse, SerialReading, patient_courses
+from features.patient_course import AnalyteSeries, PatientCourse, SerialReading, TreatmentEvent, patient_courses
+from features.population import NOT_REPORTED, Population
 from models.evidence import TrainingCohort
 from serving.app import create_app
 from serving.clinic import Clinic, read_clinic
 from serving.pages.catalogue import Catalogue
 from serving.pages.drawings.timeline import day_axis, visit_axis
+from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.verdict import outcome_verdict
 from serving.pages.views.course import course_view
+from serving.pages.views.parts import patient_facts
 from taxokine.simulation import simulate_five
 
 from .conftest import running
@@ -148,3 +151,25 @@ def test_the_page_draws_the_course_and_tabulates_it(visitor):
     for words in ("checkpoint inhibitor doses", "distance to own donor", "pantoprazole", "batch", "TGF-b1"):
         assert words in page
     assert 'value="0" selected>day -4, used by default</option>' in page
+
+
+def test_texts_of_assessments_do_not_lie_over_each_other(five):
+    clinic = read_clinic(str(five), 0)
+    patient = next(iter(clinic.patients.values()))
+    assessments = [TreatmentEvent("assessment", day, f"SD {i}") for i, day in enumerate((10.0, 11.0, 30.0, 60.0, 60.5))]
+    course = replace(patient.course, events=tuple(assessments))
+    view = course_view(Catalogue({}), clinic, replace(patient, course=course))
+    lane = next(lane for lane in view.lanes if lane.kind == "assessment")
+    assert [mark.text for mark in lane.marks] == ["SD 0", "", "SD 2", "SD 3", ""]
+    # What has no text on the axis has it in its label.
+    assert [mark.label for mark in lane.marks] == [f"day {e.day:g}: {e.label}" for e in assessments]
+
+
+def test_the_facts_of_a_patient_name_diagnosis_line_and_drugs(clinic):
+    candidate = replace(
+        next(iter(clinic.patients.values())).visits[0].candidate,
+        population=Population("renal_cell", "later", "anti-PD-1"),
+    )
+    module = _ENVIRONMENT.get_template("parts.jinja").module
+    assert "renal cell · after earlier lines · anti-PD-1 · " in module.fact_list(patient_facts(candidate, "day 0"))
+    assert "None" not in module.fact_list(patient_facts(replace(candidate, population=NOT_REPORTED)))

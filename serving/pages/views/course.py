@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from features.analytes import immune_column
 from features.errors import UnitError
-from features.patient_course import AnalyteSeries, PatientCourse, SampleDonorDistance, SerialReading
+from features.patient_course import AnalyteSeries, PatientCourse, SampleDonorDistance, SerialReading, TreatmentEvent
 from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.evidence import AnalyteDistribution
 from models.prediction import Verdict
@@ -33,6 +33,8 @@ FIRST_ANALYTES = ("IL-2", "IL-10", "TGF-b1", "IL-6")
 """Analytes whose lanes come first; the others unfold."""
 EVENT_KINDS = ("transplant", "cycle", "assessment")
 MEDICATION_KINDS = ("antibiotic", "steroid", "ppi", "other")
+MIN_TEXT_DISTANCE = 8
+"""Percent of the axis between the texts of two marks."""
 _TRAINING_RANGE = (5, 25, 75, 95)
 
 
@@ -153,15 +155,7 @@ def _axis_days(course: PatientCourse, visit_days: Sequence[float]) -> list[float
 def _treatment_lanes(axis: TimeAxis, course: PatientCourse) -> list[Lane]:
     lanes = []
     for kind in EVENT_KINDS:
-        marks = [
-            LaneMark(
-                axis.position(event.day),
-                f"day {event.day:g}: {event.label or kind}",
-                event.label.split(",")[0].removeprefix("target lesions ") if kind == "assessment" else "",
-            )
-            for event in course.events
-            if event.kind == kind
-        ]
+        marks = _event_marks(axis, [event for event in course.events if event.kind == kind])
         if marks:
             donors = f": {', '.join(course.donors)}" if kind == "transplant" and course.donors else ""
             lanes.append(Lane(kind, summary=f"{len(marks)}{donors}", marks=tuple(marks)))
@@ -176,6 +170,18 @@ def _treatment_lanes(axis: TimeAxis, course: PatientCourse) -> list[Lane]:
             names = ", ".join(dict.fromkeys(item.name for item in course.medications if item.kind == medication))
             lanes.append(Lane(medication, summary=names, spans=tuple(spans)))
     return lanes
+
+
+def _event_marks(axis: TimeAxis, events: Sequence[TreatmentEvent]) -> list[LaneMark]:
+    """Return the marks of events by day; a text that would lie over the one before is left to the mark's label."""
+    marks, text_x = [], -math.inf
+    for event in events:
+        x = axis.position(event.day)
+        text = event.label.split(",")[0].removeprefix("target lesions ") if event.kind == "assessment" else ""
+        text = text if x - text_x >= MIN_TEXT_DISTANCE else ""
+        text_x = x if text else text_x
+        marks.append(LaneMark(x, f"day {event.day:g}: {event.label or event.kind}", text))
+    return marks
 
 
 def _period(start: float | None, end: float | None) -> str:

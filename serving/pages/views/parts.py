@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from features.population import Population
 from models.joint import CELLS
 from models.patient_input import Candidate
 from models.predict import ServedModel
@@ -23,10 +24,23 @@ class EvidenceNote:
 
 @dataclass(frozen=True)
 class PatientFacts:
-    """What is known of a patient; `sample` is the label of the stool sample, `n_taxa` is None without one."""
+    """What is known of a patient.
+
+    Attributes
+    ----------
+    age, sex : float, str, bool or None
+    population : Population
+        Tumour type, line of treatment and class of drugs.
+    sample : str
+        Label of the stool sample.
+    n_taxa : int or None
+        None without a stool sample.
+    n_immune : int
+    """
 
     age: float | str | bool | None
     sex: float | str | bool | None
+    population: Population
     sample: str
     n_taxa: int | None
     n_immune: int
@@ -73,7 +87,9 @@ def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:
     """Return what is known of a patient."""
     clinical, taxa = candidate.clinical, candidate.taxa
     n_taxa = None if taxa is None else len(taxa.values)
-    return PatientFacts(clinical.get("age"), clinical.get("sex"), sample, n_taxa, len(candidate.immune))
+    return PatientFacts(
+        clinical.get("age"), clinical.get("sex"), candidate.population, sample, n_taxa, len(candidate.immune)
+    )
 
 
 def cell_views(joint: JointOutcome) -> tuple[CellView, ...] | None:
