@@ -9,7 +9,6 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from fastapi_offline import FastAPIOffline
 
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
@@ -48,14 +47,15 @@ def create_app(
     jobs : ValidationJobs, optional
         Starts validations from the page of the models; without it the page names the command.
     """
-    app = FastAPIOffline(
+    app = FastAPI(
         title="Taxokine",
         description="Explained predictions of response to immunotherapy and of its toxicity. " + NOTICE,
         version="1",
+        # The page of the reference is one of ours: it loads nothing and runs no script of others.
+        docs_url=None,
         redoc_url=None,
         # A redirect would contain the host name that the client sent, whatever it is.
         redirect_slashes=False,
-        swagger_ui_parameters={"validatorUrl": None},
         lifespan=_lifespan,
     )
     app.state.accounts = accounts

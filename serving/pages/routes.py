@@ -14,6 +14,7 @@ from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.clinic import Clinic, Patient
 from serving.errors import NotServed
+from serving.pages.api_reference import reference_routes
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices, choices_of_form, choices_of_query
 from serving.pages.forms import previewed_request, read_form, text_field, upload_form, uploaded_files
@@ -58,6 +59,7 @@ def create_pages(
     catalogue = Catalogue(models, mlflow_ui)
     pages = APIRouter(include_in_schema=False)
     pages.include_router(session_routes())
+    pages.include_router(reference_routes())
     pages.include_router(_patient_routes(catalogue, clinic, engraftment))
     pages.include_router(_donor_routes(catalogue, clinic, engraftment))
     pages.include_router(_upload_routes(catalogue))

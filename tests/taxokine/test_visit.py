@@ -342,6 +342,14 @@ def test_the_example_has_a_prediction_of_both_outcomes(page, address):
     no_barrier(page)
 
 
+def test_the_reference_of_the_api_has_no_barriers(page, address):
+    assert page.goto(f"{address[0]}/docs").status == 200
+    follow_to = page.get_by_role("link", name="POST /v1/what-if")
+    follow_to.click()
+    assert page.get_by_role("heading", name="POST /v1/what-if").is_visible()
+    no_barrier(page)
+
+
 @pytest.mark.parametrize("path", ["/nowhere", "/patients/nobody", "/patients/SIM-007?visit=last"])
 def test_an_error_is_a_page_without_barriers(chromium, address, path):
     context = chromium.new_context()
