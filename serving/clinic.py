@@ -15,7 +15,7 @@ from models.donors import DonorStool
 from models.patient_input import Candidate
 
 _ALL_DAYS = 1e6
-"""Days: later than any visit, and before the landmark longer than any, so that the table holds every visit."""
+"""Landmark and window, in days, so large that no visit is excluded."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Patient:
     id : str
     visits : tuple of Visit
         In order of time; at least one.
-    baseline : int
-        Index of the visit that predictions use by default: the last sample up to the landmark, as in training, or the
-        first visit where no sample is that early.
+    default_visit : int
+        Index in `visits` of the visit that predictions use by default: the last sample up to the landmark, as in
+        training, or the first visit where no sample is that early.
     course : PatientCourse
         Treatments, and distance to the own donor and immune markers over time.
     """
 
     id: str
     visits: tuple[Visit, ...]
-    baseline: int
+    default_visit: int
     course: PatientCourse
 
 
@@ -68,8 +68,8 @@ class Clinic:
     clock : str
         Name of the clock on which days are counted, such as day_ici.
     last_day : float
-        Last day of samples that a prediction may use: the models' landmark, or the cohort's last day before the
-        treatment or the donor shows in stool, if that is earlier.
+        Last day whose stool a prediction may use: the models' landmark, or the manifest's `clock.latest_sample` if that
+        is earlier.
     simulated : bool
     patients : mapping of str to Patient
         By id, in the order of the cohort's files.
@@ -103,21 +103,21 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
     """
     source = read_cohort(cohort, settings().data)
     clock = source.manifest.clock
-    training_like = landmark_table(source, LandmarkSpec(landmark=landmark))
-    at_landmark = dict(zip(training_like.rows["sample"], table_candidates(training_like), strict=True))
-    # Without the last day of samples, each visit is a row, also those that no model may be trained on.
-    open_ended: dict[str, object] = {"clock": clock.model_copy(update={"latest_sample": None})}
+    landmark_rows = landmark_table(source, LandmarkSpec(landmark=landmark))
+    at_landmark = dict(zip(landmark_rows.rows["sample"], table_candidates(landmark_rows), strict=True))
+    # Without the manifest's limits, each visit is a row, also those that no model may be trained on.
+    limits: dict[str, object] = {"clock": clock.model_copy(update={"latest_sample": None})}
     if source.manifest.samples.baseline_visit is not None:
-        open_ended["samples"] = source.manifest.samples.model_copy(update={"baseline_visit": math.inf})
-    everything = replace(source, manifest=source.manifest.model_copy(update=open_ended))
-    table = landmark_table(everything, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
+        limits["samples"] = source.manifest.samples.model_copy(update={"baseline_visit": math.inf})
+    all_visits_cohort = replace(source, manifest=source.manifest.model_copy(update=limits))
+    table = landmark_table(all_visits_cohort, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
     visits: dict[str, list[Visit]] = {}
-    baseline: dict[str, int] = {}
+    default_visit: dict[str, int] = {}
     rows = table.rows[["patient", "sample", "sample_day", "visit"]].itertuples(index=False)
     for (patient, sample, day, number), candidate in zip(rows, table_candidates(table), strict=True):
         patient_visits, has_day = visits.setdefault(patient, []), not math.isnan(day)
         if sample in at_landmark:
-            baseline[patient] = len(patient_visits)
+            default_visit[patient] = len(patient_visits)
         if has_day:
             label = f"day {day:g}"
         else:
@@ -130,6 +130,8 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
         clock=clock.name,
         last_day=landmark if clock.latest_sample is None else min(landmark, clock.latest_sample),
         simulated=source.manifest.simulated,
-        patients={name: Patient(name, tuple(visits[name]), baseline.get(name, 0), courses[name]) for name in visits},
+        patients={
+            name: Patient(name, tuple(visits[name]), default_visit.get(name, 0), courses[name]) for name in visits
+        },
         donors=cohort_donors(source),
     )

@@ -22,6 +22,7 @@ MAX_PROBLEMS = 10
 _CODES = {
     400: "malformed_json",
     401: "not_authorised",
+    403: "not_permitted",
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",

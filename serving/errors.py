@@ -6,11 +6,15 @@ from features.errors import BundleError, DataMissing, InputError, ModelMissing, 
 
 
 class NotAuthorised(TaxokineError):
-    """The request has no valid API key, or the signed-in user may not do this."""
+    """The request has no valid API key."""
 
 
 class SignInRequired(NotAuthorised):
     """The page is for signed-in users, and the request belongs to no session."""
+
+
+class NotPermitted(TaxokineError):
+    """The signed-in user may not open this page, or the form comes from another site or session."""
 
 
 class NotServed(TaxokineError):
@@ -30,11 +34,12 @@ class TooManyAttempts(TaxokineError):
 
 
 class DatabaseError(TaxokineError):
-    """The database cannot be opened, or a newer version of Taxokine has upgraded it."""
+    """The database cannot be opened, was upgraded by a newer version of Taxokine, or holds no API key."""
 
 
 STATUS: dict[type[TaxokineError], int] = {
     NotAuthorised: 401,
+    NotPermitted: 403,
     NotServed: 404,
     DataMissing: 404,
     TooLarge: 413,

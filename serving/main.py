@@ -18,7 +18,7 @@ from models.predict import ServedModel
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
 from serving.clinic import read_clinic
-from serving.errors import NotAuthorised
+from serving.errors import DatabaseError
 from serving.schemas import EXAMPLE
 from serving.validation_jobs import ValidationJobs
 
@@ -30,7 +30,7 @@ def app() -> FastAPI:
     ------
     ModelMissing
         The registry has no model with this alias.
-    NotAuthorised
+    DatabaseError
         The database has no valid API key.
     """
     # The registry imports MLflow, which takes seconds.
@@ -38,7 +38,7 @@ def app() -> FastAPI:
 
     accounts = open_accounts()
     if not _has_key(accounts):
-        raise NotAuthorised("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
+        raise DatabaseError("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
     return _app(served_models(settings().alias), accounts)
 
 

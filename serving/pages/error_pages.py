@@ -11,7 +11,7 @@ from serving.pages.session import session_visitor
 
 HEADINGS = {
     400: "The form cannot be read",
-    401: "You may not open this page",
+    403: "You may not open this page",
     404: "There is no such page",
     405: "This page takes no such request",
     413: "The files are too large",

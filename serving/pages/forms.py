@@ -16,8 +16,8 @@ from features.population import POPULATION_FIELDS, population_of
 from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
 from serving.accounts import Visitor
-from serving.errors import NotAuthorised, TooLarge
-from serving.pages.kept_files import unpack
+from serving.errors import NotPermitted, TooLarge
+from serving.pages.form_files import unpack
 from serving.schemas import PredictionRequest
 from serving.upload import Field, Form, UploadedFile
 
@@ -38,7 +38,7 @@ async def read_form(request: Request, visitor: Visitor | None = None) -> FormDat
     ------
     TooLarge
         The form is larger than `MAX_UPLOAD`, or does not report its length.
-    NotAuthorised
+    NotPermitted
         The form was sent from another site or belongs to another session.
     """
     length = request.headers.get("content-length", "")
@@ -46,12 +46,12 @@ async def read_form(request: Request, visitor: Visitor | None = None) -> FormDat
         raise TooLarge(f"the form is larger than {MAX_UPLOAD // 2**20} MB; send the files of one patient only")
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise NotAuthorised("this form was sent from another site; open the page here and send it again")
+        raise NotPermitted("this form was sent from another site; open the page here and send it again")
     form = await request.form(max_files=4, max_fields=60, max_part_size=4 * 2**20)
     if visitor is not None:
         token = text_field(form, "csrf").encode("ascii", "replace").decode()
         if not compare_digest(visitor.csrf, token):
-            raise NotAuthorised("this form belongs to another session; open the page again and send it from there")
+            raise NotPermitted("this form belongs to another session; open the page again and send it from there")
     return form
 
 
@@ -82,12 +82,12 @@ def number_field(form: FormData, name: str) -> float | None:
 
 
 async def uploaded_files(form: FormData) -> dict[Field, UploadedFile]:
-    """Return the chosen files and, in fields where none was chosen, those that the preview of an upload kept.
+    """Return the chosen files and, in fields where none was chosen, those that the preview's form holds.
 
     Raises
     ------
     InputError
-        No file was chosen, or the form does not hold what the preview kept.
+        No file was chosen, or the form does not hold the files of the preview.
     """
     files: dict[Field, UploadedFile] = {}
     for field in get_args(Field):

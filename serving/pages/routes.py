@@ -17,8 +17,8 @@ from serving.errors import NotServed
 from serving.pages.api_reference import reference_routes
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices, choices_of_form, choices_of_query
+from serving.pages.form_files import pack_files
 from serving.pages.forms import previewed_request, read_form, text_field, upload_form, uploaded_files
-from serving.pages.kept_files import keep_files
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
@@ -77,9 +77,10 @@ def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: En
 
     @router.get("/patients/{patient_id:path}")
     def patient(request: Request, patient_id: str, choices: _Choices, visit: int | None = None) -> Response:
-        cohort, current = _find_patient(clinic, patient_id)
-        donors = Donors(cohort.donors, engraftment)
-        return render(request, "patient", view=patient_view(catalogue, cohort, current, visit, choices, donors))
+        served_clinic, current_patient = _find_patient(clinic, patient_id)
+        donors = Donors(served_clinic.donors, engraftment)
+        view = patient_view(catalogue, served_clinic, current_patient, visit, choices, donors)
+        return render(request, "patient", view=view)
 
     @router.get("/example")
     def example(request: Request, choices: _Choices) -> Response:
@@ -93,8 +94,8 @@ def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: Engr
 
     @router.get("/donors/{patient_id:path}")
     def donors(request: Request, patient_id: str) -> Response:
-        cohort, patient = _find_patient(clinic, patient_id)
-        view = donors_view(catalogue, cohort, patient, require_engraftment(engraftment))
+        served_clinic, patient = _find_patient(clinic, patient_id)
+        view = donors_view(catalogue, served_clinic, patient, require_engraftment(engraftment))
         return render(request, "donors", view=view)
 
     return router
@@ -106,7 +107,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
 
     @router.get("/upload")
     def upload_page(request: Request) -> Response:
-        return render(request, "upload", form=Form(), upload=None, choices=choices, kept={})
+        return render(request, "upload", form=Form(), upload=None, choices=choices, form_files={})
 
     @router.post("/upload")
     async def preview(request: Request) -> Response:
@@ -115,7 +116,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
         upload = await run_in_threadpool(understand, files, form, catalogue.models)
         request_json = json.dumps(upload.request) if upload.request else ""
         return render(
-            request, "preview", form=form, upload=upload, choices=choices, kept=keep_files(files),
+            request, "preview", form=form, upload=upload, choices=choices, form_files=pack_files(files),
             request_json=request_json,
         )  # fmt: skip
 

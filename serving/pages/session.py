@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from serving.accounts import Accounts, Visitor
-from serving.errors import NotAuthorised, SignInRequired, TooManyAttempts
+from serving.errors import NotPermitted, SignInRequired, TooManyAttempts
 from serving.pages.forms import read_form, text_field
 from serving.pages.rendering import PageRoute, render
 
@@ -45,12 +45,12 @@ def require_researcher(request: Request) -> Visitor:
     ------
     SignInRequired
         The request belongs to no session.
-    NotAuthorised
+    NotPermitted
         The user is not a researcher.
     """
     visitor = require_visitor(request)
     if visitor.role != "researcher":
-        raise NotAuthorised("this page is for researchers; 'taxokine users role NAME researcher' makes a user one")
+        raise NotPermitted("this page is for researchers; 'taxokine users role NAME researcher' makes a user one")
     return visitor
 
 

@@ -93,7 +93,7 @@ def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[
         requirement = "a stool profile, a table of immune measurements or a clinical table"
         report.stop("empty", "a taxonomy alone" if files else "no file", requirement, "Choose a file.")
     checked = _check_request(report, request, models)
-    problems = sorted(_merge_outcomes(report.problems), key=lambda problem: problem.severity != "stops")
+    problems = sorted(_merge_outcomes(report.problems), key=lambda problem: problem.severity != "error")
     abstaining = {outcome for problem in problems if problem.kind == "abstains" for outcome in problem.outcomes}
     return Upload(checked, tuple(report.interpretations), tuple(problems), report.samples, abstaining >= models.keys())
 
@@ -134,7 +134,7 @@ def _read_file(
 
 def _check_request(report: Report, request: Json, models: Mapping[str, Sequence[ServedModel]]) -> Json | None:
     """Return the request if no problem prevents the prediction, checked as the API checks it."""
-    if any(problem.severity == "stops" for problem in report.problems):
+    if any(problem.severity == "error" for problem in report.problems):
         return None
     request = {name: part for name, part in request.items() if part}
     advice = "Correct the file or the form."

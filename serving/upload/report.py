@@ -55,8 +55,8 @@ class UploadProblem:
     ----------
     kind : ProblemKind
         Code of the problem, such as "swapped_unit".
-    severity : {'stops', 'warns'}
-        Whether the problem prevents the prediction.
+    severity : {'error', 'warning'}
+        An error prevents the prediction, a warning does not.
     observed, requirement, advice : str
         What the file has, what was expected, and what to do.
     file : str, optional
@@ -70,7 +70,7 @@ class UploadProblem:
     """
 
     kind: ProblemKind
-    severity: Literal["stops", "warns"]
+    severity: Literal["error", "warning"]
     observed: str
     requirement: str
     advice: str
@@ -90,7 +90,7 @@ class UnreadableFile(Exception):
 
     def __init__(self, kind: ProblemKind, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
         super().__init__(observed)
-        self.problem = UploadProblem(kind, "stops", observed, requirement, advice, **place)
+        self.problem = UploadProblem(kind, "error", observed, requirement, advice, **place)
 
 
 @dataclass
@@ -120,8 +120,8 @@ class Report:
 
     def stop(self, kind: ProblemKind, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
         """Add a problem that prevents the prediction."""
-        self.problems.append(UploadProblem(kind, "stops", observed, requirement, advice, **place))
+        self.problems.append(UploadProblem(kind, "error", observed, requirement, advice, **place))
 
     def warn(self, kind: ProblemKind, observed: str, requirement: str, advice: str, **place: Unpack[Place]) -> None:
         """Add a problem that does not prevent the prediction."""
-        self.problems.append(UploadProblem(kind, "warns", observed, requirement, advice, **place))
+        self.problems.append(UploadProblem(kind, "warning", observed, requirement, advice, **place))

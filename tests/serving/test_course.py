@@ -85,7 +85,7 @@ def test_the_lanes_show_treatments_stool_predictions_distance_and_the_first_anal
 
 def test_a_patient_with_one_sample_and_nothing_else_has_no_course(models, clinic):
     patient = clinic.patients["SIM-001"]
-    bare = replace(patient, visits=patient.visits[:1], baseline=0, course=PatientCourse())
+    bare = replace(patient, visits=patient.visits[:1], default_visit=0, course=PatientCourse())
     assert course_view(Catalogue(models), clinic, bare) is None
     undated = replace(bare, visits=tuple(replace(visit, day=None) for visit in patient.visits))
     view = course_view(Catalogue(models), clinic, undated)

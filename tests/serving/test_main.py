@@ -24,7 +24,7 @@ def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
 
 def test_no_worker_starts_without_a_key(tmp_path: Path) -> None:
     process = run("from serving.main import app; app()", tmp_path)
-    assert "NotAuthorised: there is no API key yet; start `taxokine serve` once" in process.stderr
+    assert "DatabaseError: there is no API key yet; start `taxokine serve` once" in process.stderr
 
 
 def test_importing_the_server_imports_no_mlflow(tmp_path: Path) -> None:

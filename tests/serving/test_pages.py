@@ -15,7 +15,7 @@ import pytest
 
 from serving.app import create_app
 from serving.clinic import read_clinic
-from serving.pages.kept_files import MAX_PACKED, keep_files, unpack
+from serving.pages.form_files import MAX_PACKED, pack_files, unpack
 from serving.schemas import NOTICE
 from serving.upload import UploadedFile
 from taxokine.simulation import simulate_trial
@@ -97,10 +97,10 @@ def test_sign_out_ends_the_session(site):
 def test_a_form_needs_the_token_of_the_session_and_this_origin(visitor):
     file = {"taxa": ("a.tsv", b"taxon\tabundance\nGenus0_species0\t1\n")}
     page = visitor.get("/upload")
-    assert visitor.post("/upload", files=file).status_code == 401
-    assert visitor.post("/upload", data={"csrf": "é" * 64}, files=file).status_code == 401
+    assert visitor.post("/upload", files=file).status_code == 403
+    assert visitor.post("/upload", data={"csrf": "é" * 64}, files=file).status_code == 403
     form = {"data": {"csrf": csrf(page)}, "files": file}
-    assert visitor.post("/upload", **form, headers={"Origin": "https://elsewhere.test"}).status_code == 401
+    assert visitor.post("/upload", **form, headers={"Origin": "https://elsewhere.test"}).status_code == 403
     assert visitor.post("/upload", **form).status_code == 200
 
 
@@ -209,7 +209,7 @@ def test_a_researcher_gets_from_a_patient_to_the_runs(visitor, site):
 
 
 def test_only_researchers_see_the_models(visitor, site):
-    assert visitor.get("/models").status_code == 401
+    assert visitor.get("/models").status_code == 403
     with httpx.Client(base_url=site, follow_redirects=True) as ada:
         page = signed_in(ada, "ada") and ada.get("/models")
         assert page.text.count("run in MLflow") == 4
@@ -230,19 +230,19 @@ def test_files_are_kept_while_the_form_is_corrected(visitor):
     file = {"taxa": ("<mine>.tsv", b"taxon\tabundance\nGenus0_species0\t100\n")}
     preview = visitor.post("/upload", data={"csrf": csrf(visitor.get("/upload"))}, files=file).text
     assert "The profiler is not known" in preview
-    assert "&lt;mine&gt;.tsv is kept" in preview
+    assert "&lt;mine&gt;.tsv is in this form" in preview
     packed = re.search(r'name="kept_taxa" value="([^"]+)"', preview)[1]
     fields = {"csrf": csrf(visitor.get("/upload")), "kept_taxa": packed, "profiler": "metaphlan4"}
     preview = visitor.post("/upload", data=fields).text
-    assert "&lt;mine&gt;.tsv is kept" in preview
+    assert "&lt;mine&gt;.tsv is in this form" in preview
     assert "The profiler is not known" not in preview
-    # A file that is chosen replaces the one that was kept.
+    # A file that is chosen replaces the one in the form.
     other = {"taxa": ("other.tsv", b"taxon\tabundance\nGenus0_species0\t100\n")}
-    assert "other.tsv is kept" in visitor.post("/upload", data=fields, files=other).text
+    assert "other.tsv is in this form" in visitor.post("/upload", data=fields, files=other).text
 
 
 @pytest.mark.parametrize("packed", ["%%%", "aGVsbG8=", base64.b64encode(zlib.compress(b"\0" * 2**25)).decode()])
-def test_only_kept_files_are_unpacked(visitor, packed):
+def test_only_packed_files_are_unpacked(visitor, packed):
     response = visitor.post("/upload", data={"csrf": csrf(visitor.get("/upload")), "kept_taxa": packed})
     assert response.status_code == 422
     assert "choose the files again" in response.text
@@ -250,8 +250,8 @@ def test_only_kept_files_are_unpacked(visitor, packed):
 
 def test_large_files_are_not_kept_in_the_page():
     noise = np.random.default_rng(0).bytes(MAX_PACKED)
-    assert keep_files({"taxa": UploadedFile("a", noise)}) == {}
-    files = keep_files({"taxa": UploadedFile("a", noise[:1000])})
+    assert pack_files({"taxa": UploadedFile("a", noise)}) == {}
+    files = pack_files({"taxa": UploadedFile("a", noise[:1000])})
     assert unpack(files["taxa"].packed) == UploadedFile("a", noise[:1000])
 
 

@@ -131,7 +131,7 @@ def upload(models: Models, field: Field, content: bytes, name: str = "mine.tsv",
 def kinds(result: Upload) -> list[str]:
     assert all(problem.observed and problem.requirement and problem.advice for problem in result.problems)
     assert all("/tmp" not in f"{problem.observed}{problem.requirement}" for problem in result.problems)
-    assert (result.request is None) == any(problem.severity == "stops" for problem in result.problems)
+    assert (result.request is None) == any(problem.severity == "error" for problem in result.problems)
     return [problem.kind for problem in result.problems]
 
 
@@ -493,14 +493,14 @@ def test_a_swapped_unit_is_reported(immune_models: Models, blood_draw: dict[str,
     rows = [("analyte", "value", "unit"), *((*item, "ng/mL") for item in blood_draw.items())]
     result = upload(immune_models, "immune", table_bytes(rows))
     (problem,) = result.problems
-    assert (kinds(result), problem.severity, problem.row) == (["swapped_unit"], "stops", 2)
+    assert (kinds(result), problem.severity, problem.row) == (["swapped_unit"], "error", 2)
     assert "would lie in pg/mL" in problem.requirement
     rows = [
         ("analyte", "value", "unit"),
         *((*item, "ng/mL" if item[0] == "IL-6" else "pg/mL") for item in blood_draw.items()),
     ]
     result = upload(immune_models, "immune", table_bytes(rows))
-    assert [(problem.kind, problem.severity) for problem in result.problems] == [("swapped_unit", "warns")]
+    assert [(problem.kind, problem.severity) for problem in result.problems] == [("swapped_unit", "warning")]
     assert "IL-6" in result.problems[0].observed
 
 
@@ -518,13 +518,13 @@ def test_a_missing_unit_is_reported_with_hints(immune_models: Models, blood_draw
 @pytest.mark.parametrize(
     ("row", "kind", "severity"),
     [
-        (("Unobtainium", "3", "pg/mL"), "unknown_analyte", "warns"),
-        (("CRP", "3", "mg/L"), "unknown_unit", "warns"),
-        (("IL-6", "3", "NPX"), "other_unit", "warns"),
-        (("IL-6", "-3", "pg/mL"), "value", "stops"),
-        (("IL-6", "high", "pg/mL"), "value", "stops"),
-        (("IL-6", "1,234", "pg/mL"), "value", "stops"),
-        (("Interleukin-8", "3", "pg/mL"), "analyte_twice", "stops"),
+        (("Unobtainium", "3", "pg/mL"), "unknown_analyte", "warning"),
+        (("CRP", "3", "mg/L"), "unknown_unit", "warning"),
+        (("IL-6", "3", "NPX"), "other_unit", "warning"),
+        (("IL-6", "-3", "pg/mL"), "value", "error"),
+        (("IL-6", "high", "pg/mL"), "value", "error"),
+        (("IL-6", "1,234", "pg/mL"), "value", "error"),
+        (("Interleukin-8", "3", "pg/mL"), "analyte_twice", "error"),
     ],
 )
 def test_a_problem_of_one_row_has_its_place(

@@ -1,4 +1,4 @@
-"""The list of candidates: one row a patient, predicted at the baseline visit."""
+"""The list of candidates: one row a patient, predicted at the default visit."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class CandidateList:
     def _predict_row(self, name: str) -> CandidateRow:
         assert self._clinic is not None
         patient = self._clinic.patients[name]
-        visit = patient.visits[patient.baseline]
+        visit = patient.visits[patient.default_visit]
         predictions = forecasts(self._catalogue.predict(visit.candidate))
         cells = cell_views(joint_outcome(predictions))
         return CandidateRow(

@@ -72,7 +72,7 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
     InputError
         The donors cannot be compared: see `models.donors.compare_donors`.
     """
-    visit = patient.visits[patient.baseline]
+    visit = patient.visits[patient.default_visit]
     models = {outcome: catalogue.models[outcome] for outcome in catalogue.pair}
     comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
     changes = [change for donor in comparison.donors for change in donor.changes]

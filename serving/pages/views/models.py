@@ -75,5 +75,5 @@ class ModelList:
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:
         if self._clinic is None:
             return None
-        candidates = [patient.visits[patient.baseline].candidate for patient in self._clinic.patients.values()]
+        candidates = [patient.visits[patient.default_visit].candidate for patient in self._clinic.patients.values()]
         return drift(self._catalogue.find(name, version).model, candidates)

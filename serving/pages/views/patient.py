@@ -117,7 +117,7 @@ class PatientView:
     predictions : PredictionsView
     visits : tuple of str
         Labels of the patient's visits.
-    visit, baseline : int
+    visit, default_visit : int
         Index of the visit that is shown, and of that which is shown by default.
     choices : Choices
     course : CourseView or None
@@ -134,7 +134,7 @@ class PatientView:
     choices: Choices
     visits: tuple[str, ...] = ()
     visit: int = 0
-    baseline: int = 0
+    default_visit: int = 0
     course: CourseView | None = None
     clinic: Clinic | None = None
     donors: Donors = field(default_factory=Donors)
@@ -152,12 +152,12 @@ def patient_view(
     clinic : Clinic
     patient : Patient
     visit : int, optional
-        Index of the visit; by default, and for an index that does not exist, the patient's baseline.
+        Index of the visit; by default, and for an index that does not exist, the patient's default visit.
     choices : Choices
     donors : Donors
         Of the clinic.
     """
-    index = patient.baseline if visit is None or not 0 <= visit < len(patient.visits) else visit
+    index = patient.default_visit if visit is None or not 0 <= visit < len(patient.visits) else visit
     current = patient.visits[index]
     return PatientView(
         "patient",
@@ -169,7 +169,7 @@ def patient_view(
         choices,
         visits=tuple(item.label for item in patient.visits),
         visit=index,
-        baseline=patient.baseline,
+        default_visit=patient.default_visit,
         course=course_view(catalogue, clinic, patient),
         clinic=clinic,
         donors=donors,

@@ -1,4 +1,4 @@
-"""Files of an upload that the preview's form keeps, so that they need not be chosen again.
+"""Files of an upload inside the preview's form, so that they need not be chosen again.
 
 The page carries them, packed, and the browser sends them back: the server stores nothing, and treats them as it treats
 files that were just chosen.
@@ -22,21 +22,21 @@ MAX_UNPACKED = 20 * 2**20
 
 
 @dataclass(frozen=True)
-class KeptFile:
+class FormFile:
     """A file in a form: its name, and its packed name and content."""
 
     name: str
     packed: str
 
 
-def keep_files(files: Mapping[Field, UploadedFile]) -> dict[Field, KeptFile]:
+def pack_files(files: Mapping[Field, UploadedFile]) -> dict[Field, FormFile]:
     """Return the files packed for a form; none where they are too large together."""
-    packed_files = {field: KeptFile(file.name, _pack(file)) for field, file in files.items()}
+    packed_files = {field: FormFile(file.name, _pack(file)) for field, file in files.items()}
     return packed_files if sum(len(file.packed) for file in packed_files.values()) <= MAX_PACKED else {}
 
 
 def unpack(packed: str) -> UploadedFile:
-    """Return a file that `keep_files` packed.
+    """Return a file that `pack_files` packed.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def unpack(packed: str) -> UploadedFile:
             raise ValueError("the file is too large, or incomplete")
         return UploadedFile(name.decode(), content)
     except (binascii.Error, zlib.error, ValueError) as error:
-        raise InputError("the form does not hold the files that the preview kept; choose the files again") from error
+        raise InputError("the form does not hold the files of the preview; choose the files again") from error
 
 
 def _pack(file: UploadedFile) -> str:
