@@ -431,7 +431,9 @@ def test_researchers_validate_a_model_from_its_page(chromium, address):
     follow(researcher, researcher.get_by_role("link", name="Models"))
     name = validate_on(researcher, "simulated_fmt_ici")
     assert researcher.get_by_text("The validation on simulated_fmt_ici, started").count() == 1
-    row = researcher.get_by_role("row").filter(has=researcher.get_by_role("rowheader", name="simulated fmt ici (simulated)"))
+    row = researcher.get_by_role("row").filter(
+        has=researcher.get_by_role("rowheader", name="simulated fmt ici (simulated)")
+    )
     assert row.first.inner_text().split("\t")[1].endswith("events)")
     no_barrier(researcher)
     # The card has it at once, and MLflow the run.
