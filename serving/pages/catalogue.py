@@ -53,8 +53,8 @@ class Catalogue:
         return tuple(self.models[outcome][0] for outcome in self.pair)
 
     @property
-    def can_rank(self) -> bool:
-        """Whether patients may be ranked by predicted benefit: both best models are promoted."""
+    def is_pair_promoted(self) -> bool:
+        """Whether both best models are promoted, without which no patient is ranked or weighed."""
         return len(self.pair) == 2 and all(is_promoted(served.alias) for served in self.best)
 
     def find(self, name: str, version: str) -> ServedModel:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from models.joint import joint_outcome
 from models.prediction import Verdict
 from serving.clinic import Clinic
-from serving.pages.catalogue import Catalogue, Side, side_of
+from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.pages.views.parts import (
     CellView,
     EvidenceNote,
@@ -32,7 +33,11 @@ class SideSummary:
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """One patient; `benefit` is the probability of response without toxicity, None where a model abstains."""
+    """One patient.
+
+    `benefit` is the Plackett estimate of response without toxicity; None where a model abstains, or where no odds
+    ratio of the training cohorts is known: the middle of bounds is no estimate.
+    """
 
     patient: str
     n_visits: int
@@ -44,11 +49,11 @@ class CandidateRow:
 
 @dataclass(frozen=True)
 class CandidatesView:
-    """The content of the page."""
+    """The content of the page; `no_ranking_reason` is why patients are not ranked by benefit, else empty."""
 
     clinic: Clinic | None
     rows: tuple[CandidateRow, ...]
-    can_rank: bool
+    no_ranking_reason: str
     sort: str
     search: str
     evidence: tuple[EvidenceNote, ...]
@@ -74,23 +79,38 @@ class CandidateList:
         Parameters
         ----------
         sort : {"", "benefit"}
-            Order of the cohort, or by predicted benefit, highest first, for which both models must be promoted.
+            Order of the cohort, or by predicted benefit, highest first, unless there is a `no_ranking_reason`.
         search : str
             Part of a patient's name, in any case.
         """
         names = self._clinic.patients if self._clinic else ()
         rows = [self._row(name) for name in names if search.casefold() in name.casefold()]
-        if sort == "benefit" and self._catalogue.can_rank:
+        no_ranking_reason = self._no_ranking_reason(rows)
+        if sort == "benefit" and not no_ranking_reason:
             rows.sort(key=lambda row: -1.0 if row.benefit is None else row.benefit, reverse=True)
         return CandidatesView(
             clinic=self._clinic,
             rows=tuple(rows),
-            can_rank=self._catalogue.can_rank,
+            no_ranking_reason=no_ranking_reason,
             sort=sort,
             search=search,
             evidence=tuple(map(evidence_note, self._catalogue.best)),
             has_models=bool(self._catalogue.pair),
         )
+
+    def _no_ranking_reason(self, rows: Sequence[CandidateRow]) -> str:
+        if not self._catalogue.is_pair_promoted:
+            unpromoted = [
+                side_of(served.model.outcome) for served in self._catalogue.best if not is_promoted(served.alias)
+            ]
+            return (
+                "the models are not promoted"
+                if len(unpromoted) != 1
+                else f"the model of {unpromoted[0]} is not promoted"
+            )
+        if any(row.cells for row in rows) and all(row.benefit is None for row in rows):
+            return "response without toxicity has bounds and no estimate"
+        return ""
 
     def _predict_row(self, name: str) -> CandidateRow:
         assert self._clinic is not None
@@ -112,5 +132,5 @@ class CandidateList:
                 for prediction in predictions
             ),
             cells=cells,
-            benefit=cells[0].middle if cells else None,
+            benefit=cells[0].expected if cells else None,
         )

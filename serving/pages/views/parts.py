@@ -57,16 +57,13 @@ class CellView:
     low, high : float
         Fréchet bounds.
     expected : float or None
-        Plackett estimate.
-    middle : float
-        The Plackett estimate, or else the middle of the bounds.
+        Plackett estimate; None where no odds ratio of the training cohorts is known.
     """
 
     name: str
     low: float
     high: float
     expected: float | None
-    middle: float
 
 
 def evidence_note(served: ServedModel) -> EvidenceNote:
@@ -103,5 +100,4 @@ def cell_views(joint: JointOutcome) -> tuple[CellView, ...] | None:
 def _cell_view(name: str, cell: Cell) -> CellView:
     assert cell.low is not None
     assert cell.high is not None
-    middle = (cell.low + cell.high) / 2 if cell.expected is None else cell.expected
-    return CellView(name, cell.low, cell.high, cell.expected, middle)
+    return CellView(name, cell.low, cell.high, cell.expected)
