@@ -19,6 +19,8 @@ SUSPECT_BELOW = 0.0005
 
 In 30 simulated trials of 24 recipients and six donors with the engraftment of Davar 2021, one trial had a false
 suspicion, and 29 of 30 planted swaps were found, in 18 both recipients."""
+MIN_RECIPIENTS = 6
+"""Fewest recipients of one donor each, of whom stool names the donors; exchanges of fewer allow hardly any small p."""
 LEVEL = 0.01
 """Level at which stool must name donors better than chance before any label is suspect."""
 
@@ -78,7 +80,8 @@ class StoolNaming:
 def name_donors_from_stool(cohort: Cohort) -> StoolNaming | None:
     """Return the donor of each recipient as named from stool; None where the cohort's stool cannot tell.
 
-    It takes dated stool before and after the transplant of at least four recipients, and two donors with recipients.
+    It takes dated stool before and after the transplant of at least six recipients of one donor each, and two donors
+    with recipients.
     """
     try:
         transplants = cohort_transplants(cohort)
@@ -93,7 +96,7 @@ def name_donors_from_stool(cohort: Cohort) -> StoolNaming | None:
     }
     means = [profiles[~np.isnan(profiles).any(axis=1)].mean(axis=0) for profiles in samples.values()]
     is_own = np.array([[name == donor for donor in samples] for name in recorded], dtype=bool)
-    if len(rows) < 4 or len(samples) < 2:
+    if len(rows) < MIN_RECIPIENTS or len(samples) < 2:
         return None
     scores = change_along_donors(transplants.stool_before[rows], transplants.stool_after[rows], np.array(means))
     patients = tuple(transplants.rows[i].patient for i in rows)

@@ -25,17 +25,27 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
     \u0008
     taxokine study davar_2021 --out report/
     taxokine study mine.yaml --out report/
+    taxokine study davar_2021,mine.yaml --out pooled/
 
     The report is one page that reads on screen and prints to A4, with every figure as SVG and PNG and every table as
     CSV beside it. A section appears when its data exist; a line says what is missing otherwise. Each number has its
     method, its n and its interval, and the methods are written out for a paper. MLflow keeps the same files in one run.
+
+    Of several trials, separated by commas, the report pools the approach to the own donor by random effects, with
+    heterogeneity and a forest plot.
     """
     from features.trajectories import parse_windows
     from taxokine.reports.trials import study_report
     from taxokine.terminal import bars, show
+    from training.study.pooled import run_pooled_study
     from training.study.study import run_study
 
-    show(study_report(run_study(cohort, out, bars(), windows=parse_windows(windows), stop_above=stop_above)))
+    days = parse_windows(windows)
+    if "," in cohort:
+        result = run_pooled_study([name.strip() for name in cohort.split(",")], out, bars(), days)
+    else:
+        result = run_study(cohort, out, bars(), windows=days, stop_above=stop_above)
+    show(study_report(result))
 
 
 @click.command()

@@ -65,6 +65,18 @@ def random_effects(estimates: Vector, variances: Vector) -> RandomEffectsSummary
     return replace(combined, prediction_low=min(low, prediction_low), prediction_high=max(high, prediction_high))
 
 
+def heterogeneity_p(estimates: Vector, variances: Vector) -> float:
+    """Return p of Cochran's Q, that independent estimates, (n_cohorts,), of these variances share one mean.
+
+    With few cohorts it rejects seldom: a large p is no evidence that they agree.
+
+    References
+    ----------
+    Cochran 1954, Biometrics 10:101-129.
+    """
+    return float(stats.chi2.sf(_cochran_q(estimates, variances, np.zeros(1))[0], len(estimates) - 1))
+
+
 def rate_random_effects(events: Vector, patients: Vector) -> RandomEffectsSummary:
     """Return the random-effects mean of cohorts' event rates, combined as log-odds.
 

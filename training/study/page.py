@@ -82,7 +82,7 @@ def report_page(
     run_id : str
         The tracked run that holds the same files.
     """
-    return _template().render(
+    return _template("report").render(
         cohort=cohort,
         patients=len(patient_codes(cohort)),
         notes=(*cohort.notes, *cohort.manifest.notes),
@@ -95,6 +95,32 @@ def report_page(
         limits=limits(cohort),
         methods=methods(sections),
         run_id=run_id,
+        today=date.today(),
+        version=version("taxokine"),
+    )
+
+
+def pooled_page(
+    names: Sequence[str], sections: Sequence[Section], svgs: Mapping[str, str], run_id: str, *, simulated: bool
+) -> str:
+    """Return the report of several trials; parameters as of `report_page`.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The trials.
+    sections, svgs, run_id
+        As of `report_page`.
+    simulated : bool
+        Whether any of the trials is simulated.
+    """
+    return _template("pooled").render(
+        names=names,
+        sections=sections,
+        svgs=_labelled(svgs, sections),
+        methods=methods(sections),
+        run_id=run_id,
+        simulated=simulated,
         today=date.today(),
         version=version("taxokine"),
     )
@@ -208,7 +234,7 @@ def _sha256(path: Path) -> str:
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -219,4 +245,4 @@ def _template() -> Template:
     filters = (as_sentence, count_noun, is_narrow, is_half, page_tables)
     environment.filters |= {function.__name__: function for function in filters}
     environment.globals |= {"MAX_ROWS": MAX_ROWS}
-    return environment.get_template("report.html.jinja")
+    return environment.get_template(f"{name}.html.jinja")

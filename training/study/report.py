@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from features.audit import Finding
 from features.cohort import Cohort
 from training.drawing import STYLE, write_figure
-from training.study.page import report_page
+from training.study.page import pooled_page, report_page
 from training.study.section import ReportFigure, Section
 
 
@@ -37,6 +37,28 @@ def write_report(
     on_figure_done : callable
         Called after each figure.
     """
+    svgs = _write_files(folder, sections, simulated=cohort.manifest.simulated, on_figure_done=on_figure_done)
+    page = report_page(cohort, findings, sections, svgs, run_id)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def write_pooled_report(
+    folder: Path, names: Sequence[str], sections: Sequence[Section], run_id: str, *, simulated: bool
+) -> None:
+    """Write the report of several trials, with the files of `write_report`."""
+    svgs = _write_files(folder, sections, simulated=simulated)
+    page = pooled_page(names, sections, svgs, run_id, simulated=simulated)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def _write_files(
+    folder: Path,
+    sections: Sequence[Section],
+    *,
+    simulated: bool,
+    on_figure_done: Callable[[], object] = lambda: None,
+) -> dict[str, str]:
+    """Write the figures and tables of sections, and return the SVG of each figure."""
     figures, tables = folder / "figures", folder / "tables"
     figures.mkdir()
     tables.mkdir()
@@ -44,12 +66,11 @@ def write_report(
     for section in sections:
         for name, figure in section.figures.items():
             file_name = f"{section.name}_{name}"
-            svgs[file_name] = _write_figure(figures, file_name, figure, simulated=cohort.manifest.simulated)
+            svgs[file_name] = _write_figure(figures, file_name, figure, simulated=simulated)
             on_figure_done()
         for name, table in section.tables.items():
             table.frame.to_csv(tables / f"{section.name}_{name}.csv", index=False)
-    page = report_page(cohort, findings, sections, svgs, run_id)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    return svgs
 
 
 def _write_figure(folder: Path, name: str, figure: ReportFigure, *, simulated: bool) -> str:

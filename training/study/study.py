@@ -119,8 +119,9 @@ def run_study(
         As of `features.cohort.read_cohort`.
     """
     progress = progress or Progress()
-    with _replacing(out) as folder:
-        cohort, findings = _audited_cohort(name, progress)
+    with replaced_report(out) as folder:
+        progress.begin("reading and auditing the cohort", 2)
+        cohort, findings = audited_cohort(name, progress)
         tags = {
             "cohorts": cohort.name,
             "simulated": str(cohort.manifest.simulated).lower(),
@@ -152,8 +153,14 @@ def run_metrics(sections: Sequence[Section]) -> dict[str, float]:
     }
 
 
-def _audited_cohort(name: str, progress: Progress) -> tuple[Cohort, list[Finding]]:
-    progress.begin("reading and auditing the cohort", 2)
+def audited_cohort(name: str, progress: Progress) -> tuple[Cohort, list[Finding]]:
+    """Return a cohort and its audit; two steps of progress.
+
+    Raises
+    ------
+    InputError
+        A donor is listed as a patient, which makes every comparison with donors wrong.
+    """
     cohort = read_cohort(name, settings().data)
     progress.advance()
     findings = audit([cohort])
@@ -183,7 +190,7 @@ def _write_record(folder: Path, cohort: Cohort, run_id: str, metrics: Mapping[st
 
 
 @contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
+def replaced_report(out: Path) -> Iterator[Path]:
     """Yield a new folder, which takes the place of `out` unless an error is raised."""
     if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / RECORD).is_file())):
         raise InputError(

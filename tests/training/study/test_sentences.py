@@ -14,7 +14,7 @@ from training.study.sentences import KINDS, TEMPLATES, write_captions, write_sen
 NAMES = sorted(
     path.relative_to(TEMPLATES).as_posix().removesuffix(".jinja")
     for path in TEMPLATES.rglob("*.jinja")
-    if path.name != "report.html.jinja"
+    if not path.name.endswith(".html.jinja")
 )
 
 

@@ -75,7 +75,7 @@ class DonorResults:
     engraftment : EngraftmentResults or EngraftmentAbsence
         Or what the samples lack for it.
     naming : NamedDonors or None
-        None where stool cannot tell: fewer than four recipients of one donor each, or two donors with recipients.
+        None where stool cannot tell: fewer than six recipients of one donor each, or two donors with recipients.
     """
 
     baseline: str

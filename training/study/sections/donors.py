@@ -27,7 +27,7 @@ from training.study.section import ReportTable, Section, Topic, join_topics, wri
 from training.study.sections.rates import Row
 
 OWN, UNRELATED = "own donor", "unrelated donors"
-EXCHANGED = "p, donors exchanged between recipients"
+EXCHANGED = "p, recipients"
 DIFFERENCE = "difference, by recipient"
 
 
@@ -148,7 +148,7 @@ def _naming(naming: NamedDonors) -> Topic:
         }
         for recipient in naming.recipients
     ]
-    table = ReportTable(pd.DataFrame(rows))
+    table = ReportTable(pd.DataFrame(rows), supplementary=True)
     metrics = {"suspect_donor_labels": float(len(naming.suspect))}
     return write_topic("donors/naming", naming, tables={"donor_by_stool": table}, metrics=metrics)
 
