@@ -164,7 +164,7 @@ def _spreads(cohort: Cohort) -> dict[str, str]:
     rows = cohort.immune.rows[(cohort.immune.rows["censored"] == "") & (cohort.immune.rows["value"] > 0)]
     spreads = {}
     for analyte, rows_of_analyte in rows.groupby("analyte"):
-        log = np.log(rows_of_analyte["value"]).groupby(rows_of_analyte[cohort.manifest.immune.patient])
+        log = np.log(rows_of_analyte["value"]).groupby(rows_of_analyte["patient"])
         n, persons = len(rows_of_analyte), log.ngroups
         if n - persons < 20:
             continue

@@ -62,16 +62,15 @@ def pair_blood(
     """
     draws = pd.DataFrame({"draw": pd.Series(pd.NA, index=samples.index, dtype="str"), "draw_day": np.nan})
     draws["gap_days"] = np.nan
-    columns, table = cohort.manifest.immune, cohort.immune
-    if columns is None or table is None:
+    table = cohort.immune
+    if table is None:
         nothing = np.empty((len(samples), 0))
         return PairedBlood(draws, Block((), nothing), CensoredLimits(nothing, nothing), {})
     measurements = table.wide(policy)
     keys = measurements.index.to_frame(index=False)
-    times = pd.DataFrame({"patient": keys[columns.patient], "day": np.nan, "visit": np.nan})
-    for name, column in (("day", columns.day), ("visit", columns.visit)):
-        if column is not None:
-            times[name] = finite_numbers(keys[column])
+    times = pd.DataFrame({"patient": keys["patient"], "day": np.nan, "visit": np.nan})
+    for name in table.key[1:]:
+        times[name] = finite_numbers(keys[name])
     draw_index = _nearest_draws(times, samples, first_day, last_day)
     has_draw = draw_index >= 0
     values, below, above = (

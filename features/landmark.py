@@ -190,7 +190,7 @@ def _landmark_notes(cohort: Cohort, spec: LandmarkSpec, requested: float, n_excl
     if samples.day is None:
         visit_words = "by visit" if samples.baseline_visit is None else f"visits up to {samples.baseline_visit:g}"
         notes.append(f"stool is not dated; its time is that of the publication: {samples.baseline or visit_words}")
-    if immune is not None and immune.day is None:
+    if immune is not None and immune.sample is None and immune.day is None:
         notes.append(f"blood is not dated; its time is that of the publication: {immune.baseline or 'by visit'}")
     if not cohort.donor_samples.empty:
         notes.append(f"stool samples of donors, which give no row: {len(cohort.donor_samples)}")

@@ -202,11 +202,11 @@ def _donor_distances(cohort: Cohort) -> defaultdict[str, list[SampleDonorDistanc
 def _analyte_series(cohort: Cohort) -> defaultdict[str, list[AnalyteSeries]]:
     series: defaultdict[str, list[AnalyteSeries]] = defaultdict(list)
     part, table = cohort.manifest.immune, cohort.immune
-    if part is None or table is None or part.day is None:
+    if part is None or table is None or "day" not in table.key:
         return series
     rows = table.rows[table.rows["value"].notna() | (table.rows["censored"] != "")]
-    rows = rows.assign(day=rows[part.day].astype(float)).sort_values("day", kind="stable")
-    for (patient, analyte), group in rows.groupby([part.patient, "analyte"], sort=True):
+    rows = rows.assign(day=rows["day"].astype(float)).sort_values("day", kind="stable")
+    for (patient, analyte), group in rows.groupby(["patient", "analyte"], sort=True):
         limits = part.limits.get(group["analyte_published"].iloc[0])
         series[str(patient)].append(
             AnalyteSeries(

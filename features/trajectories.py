@@ -78,14 +78,15 @@ class Trajectories:
 
 def trajectories(cohort: Cohort) -> Trajectories | None:
     """Return a cohort's immune measurements over time; None where it has none, or neither days nor visits."""
-    columns, table = cohort.manifest.immune, cohort.immune
-    if columns is None or table is None or (column := columns.day or columns.visit) is None:
+    table = cohort.immune
+    column = next((name for name in ("day", "visit") if table is not None and name in table.key), None)
+    if table is None or column is None:
         return None
     is_log2 = table.unit in LOG2_UNITS
     rows = pd.DataFrame(
         {
             "analyte": table.rows["analyte"],
-            "patient": table.rows[columns.patient],
+            "patient": table.rows["patient"],
             "time": table.rows[column].astype(float),
             "number": table.rows["value"].astype(float),
             "censored": table.rows["censored"],
@@ -104,8 +105,8 @@ def trajectories(cohort: Cohort) -> Trajectories | None:
     rows["limit"] = limit
     rows["log2"] = rows.pop("number").mask(is_below, limit - 1).mask(is_above, limit)
     rows = rows.sort_values(["analyte", "patient", "time"], kind="stable", ignore_index=True)
-    clock = cohort.manifest.clock.name if columns.day else "visit"
-    return Trajectories(rows, clock, columns.day is not None, table.unit)
+    clock = cohort.manifest.clock.name if column == "day" else "visit"
+    return Trajectories(rows, clock, column == "day", table.unit)
 
 
 def windows_of_visits(series: Trajectories) -> tuple[Window, ...]:

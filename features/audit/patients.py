@@ -82,10 +82,10 @@ def audited_patients(cohort: Cohort, table: FeatureTable | None, outcome: str | 
         positions, patients = rows.index.to_numpy(), pd.Index(rows["patient"])
         reported = {name: cohort.labels.at_landmark(name, patients, -np.inf, None) for name in outcomes}
         labels = {name: label_and_risk[0] for name, label_and_risk in reported.items() if label_and_risk is not None}
-        columns, immune = cohort.manifest.immune, cohort.immune
+        immune = cohort.immune
         has_blood = np.zeros(len(rows), dtype=bool)
-        if columns is not None and immune is not None:
-            has_blood = patients.isin(immune.rows[columns.patient])
+        if immune is not None:
+            has_blood = patients.isin(immune.rows["patient"])
     numbers = {name: label.to_numpy(np.float64, na_value=np.nan) for name, label in labels.items()}
     return AuditedPatients(cohort, positions, numbers, has_blood)
 

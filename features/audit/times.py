@@ -27,11 +27,11 @@ def late_baseline(cohort: Cohort) -> Iterator[Finding]:
         description = f"{len(stool)} stool samples called {samples.baseline!r} were taken after day 0"
         yield new_finding("late-baseline", cohort.name, description, stool["sample"])
     if immune and immune.baseline and immune.day and cohort.immune:
-        rows = cohort.immune.rows[[immune.patient, immune.day]].drop_duplicates()
-        late = rows[finite_numbers(rows[immune.day]) > 0]
+        rows = cohort.immune.rows[["patient", "day"]].drop_duplicates()
+        late = rows[finite_numbers(rows["day"]) > 0]
         if not late.empty:
             description = f"{len(late)} blood draws called {immune.baseline!r} were taken after day 0"
-            yield new_finding("late-baseline", cohort.name, description, late[immune.patient])
+            yield new_finding("late-baseline", cohort.name, description, late["patient"])
 
 
 def undated_samples(cohort: Cohort) -> Iterator[Finding]:
@@ -39,7 +39,7 @@ def undated_samples(cohort: Cohort) -> Iterator[Finding]:
     samples, immune = cohort.manifest.samples, cohort.manifest.immune
     if samples.day is None:
         yield new_finding("undated", cohort.name, f"stool is not dated ({samples.baseline or 'numbered visits'})")
-    if immune is not None and immune.day is None:
+    if immune is not None and immune.sample is None and immune.day is None:
         contrast = "; stool is dated" if samples.day else ""
         description = f"blood is not dated ({immune.baseline or 'numbered visits'}){contrast}"
         yield new_finding("undated", cohort.name, description)
@@ -112,7 +112,7 @@ def dates_after_death(cohort: Cohort) -> Iterator[Finding]:
 
 def _dated_records(cohort: Cohort) -> dict[str, pd.DataFrame]:
     """Return `patient` and `day` of every dated record, by kind of record."""
-    course, blood = cohort.course, cohort.manifest.immune
+    course = cohort.course
     dated = {
         "stool samples": cohort.samples[~cohort.samples["donor"]],
         "transplants": course.transplants,
@@ -123,8 +123,8 @@ def _dated_records(cohort: Cohort) -> dict[str, pd.DataFrame]:
     }
     if cohort.labels.events is not None:
         dated["adverse events"] = cohort.labels.events.frame
-    if cohort.immune is not None and blood is not None and blood.day:
-        draws = cohort.immune.rows[[blood.patient, blood.day]].set_axis(["patient", "day"], axis=1).drop_duplicates()
+    if cohort.immune is not None and "day" in cohort.immune.key:
+        draws = cohort.immune.rows[["patient", "day"]].drop_duplicates()
         dated["blood draws"] = draws.assign(day=finite_numbers(draws["day"]))
     return dated
 
@@ -146,10 +146,7 @@ def visits_apart(cohort: Cohort) -> Iterator[Finding]:
     blood, samples = cohort.manifest.immune, cohort.samples[~cohort.samples["donor"]]
     if blood is None or cohort.immune is None or not blood.visit:
         return
-    columns = [column for column in (blood.patient, blood.visit, blood.day) if column]
-    draws = (
-        cohort.immune.rows[columns].drop_duplicates().set_axis(["patient", "visit", "draw_day"][: len(columns)], axis=1)
-    )
+    draws = cohort.immune.rows[list(cohort.immune.key)].drop_duplicates().rename(columns={"day": "draw_day"})
     draws = draws.assign(**{name: finite_numbers(draws[name]) for name in draws.columns[1:]})
     if not (blood.day and cohort.manifest.samples.day):
         yield from _visit_numbers_differ(cohort, samples, draws)

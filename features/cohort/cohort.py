@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from features.cohort.blood import read_blood
 from features.cohort.patients import (
     PatientSheet,
     read_arms,
@@ -21,14 +22,13 @@ from features.cohort.patients import (
 )
 from features.cohort.samples import read_samples, read_technical
 from features.course import Course, read_course
-from features.errors import FileError, ManifestError
+from features.errors import ManifestError
 from features.fetch import cohort_files
-from features.immune import ImmuneSpec, ImmuneTable, SideColumn, read_immune
+from features.immune import ImmuneTable
 from features.label_reading import read_labels
 from features.labels import OutcomeLabels
-from features.manifest import Immune, Manifest, Taxa, load_manifest
-from features.name_matching import matching_names
-from features.tables.text import TextTable, finite_numbers, read_text_table
+from features.manifest import Manifest, Taxa, load_manifest
+from features.tables.text import TextTable, read_text_table
 from features.taxa import TaxaTable, read_taxa
 
 
@@ -146,7 +146,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
     samples = read_samples(manifest.samples, samples_table, _read_profiles(manifest.taxa, paths), patient_key)
     sheet = read_patient_sheet(manifest, patients_table, samples_table, samples.frame)
     patients = frozenset(samples.frame.loc[~samples.frame["donor"], "patient"] if sheet is None else sheet.patients)
-    immune = _read_immune(manifest, paths, samples.frame, None if sheet is None else patients)
+    immune = read_blood(manifest, paths, samples.frame, None if sheet is None else patients, patient_key)
     _check_excluded_columns(manifest, samples_table, sheet, immune)
     clinical = read_clinical(sheet, samples.frame)
     return Cohort(
@@ -189,74 +189,6 @@ def _read_profiles(part: Taxa, paths: Mapping[str, Path]) -> TaxaTable:
         sample_axis=part.sample_axis,
         profiler=part.profiler,
     )
-
-
-def _read_immune(
-    manifest: Manifest, paths: Mapping[str, Path], samples: pd.DataFrame, listed_patients: frozenset[str] | None
-) -> ImmuneTable | None:
-    """Read the immune measurements; each is of a patient with stool or of the patients' sheet, where there is one."""
-    part = manifest.immune
-    if part is None:
-        return None
-    spec = ImmuneSpec(
-        layout=part.layout,
-        key=[column for column in (part.patient, part.day, part.visit) if column is not None],
-        unit=part.unit,
-        below=part.below,
-        above=part.above,
-        drop=part.drop,
-        limits={name: (limits.lloq, limits.uloq) for name, limits in part.limits.items()},
-        exclude=part.exclude_analytes,
-        duplicates=part.duplicates,
-        analyte_column=part.analyte,
-        value_column=part.value,
-        unit_column=part.unit_column,
-        keep_rows=part.keep_rows,
-        missing=part.missing,
-        rename=part.rename,
-        panel_column=part.panel,
-        limit_columns=(part.lower_limit, part.upper_limit),
-        range_column=None
-        if part.range is None
-        else SideColumn(part.range.column, part.range.below, part.range.above, part.range.within),
-        plate_column=part.plates.column if part.plates else None,
-        reference_plate=part.plates.reference if part.plates else None,
-        warning_columns=part.warnings,
-    )
-    table = read_immune(paths[part.file], spec)
-    if ignored := manifest.samples.ignore_in_names:
-        spelling = matching_names(table.rows[part.patient], [*(listed_patients or ()), *samples["patient"]], ignored)
-        rows = table.rows.assign(**{part.patient: table.rows[part.patient].replace(spelling)})
-        table = replace(table, rows=rows)
-    _check_immune_keys(table, part, paths[part.file], samples, listed_patients)
-    return table
-
-
-def _check_immune_keys(
-    table: ImmuneTable, part: Immune, path: Path, samples: pd.DataFrame, listed_patients: frozenset[str] | None
-) -> None:
-    for column in filter(None, (part.day, part.visit)):
-        is_invalid = finite_numbers(table.rows[column]).isna()
-        if is_invalid.any():
-            row = table.rows[is_invalid].iloc[0]
-            raise FileError(f"expected a number, got {row[column]!r}", file=path, column=column, row=int(row["row"]))
-    patients = table.rows[part.patient]
-    if not patients.isin(samples["patient"]).any():
-        raise ManifestError(
-            f"{path}: no value of column {part.patient!r} (such as {patients.iloc[0]!r}) names a patient with stool "
-            f"(such as {samples['patient'].iloc[0]!r}); check immune.patient"
-        )
-    if listed_patients is None:
-        return
-    is_unknown = ~patients.isin({*listed_patients, *samples["patient"]})
-    if is_unknown.any():
-        row = table.rows[is_unknown].iloc[0]
-        raise FileError(
-            f"{row[part.patient]!r} is not one of the cohort's patients; correct the name, or list the patient",
-            file=path,
-            column=part.patient,
-            row=int(row["row"]),
-        )
 
 
 def _check_excluded_columns(

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pandas as pd
 
-from features.cohort.days import sample_days
+from features.cohort.days import DayRule
 from features.cohort.received_donors import received_donors
 from features.columns import Column
 from features.errors import FileError, InputError, ManifestError
@@ -49,7 +49,7 @@ class ProfiledSamples:
 def read_samples(
     part: Samples, table: TextTable, taxa: TaxaTable, patients: tuple[TextTable, str] | None = None
 ) -> ProfiledSamples:
-    """Read the samples' sheet, and match it with the profiles; arguments as of `features.cohort.days.sample_days`.
+    """Read the samples' sheet, and match it with the profiles; `patients` as of `features.cohort.days.DayRule.days`.
 
     Raises
     ------
@@ -68,7 +68,9 @@ def read_samples(
         {
             "sample": sample_names,
             "patient": table.column(part.patient),
-            "day": sample_days(part, table, is_donor, patients),
+            "day": no_number
+            if part.day is None
+            else DayRule("samples.day", part.day, part.patient).days(table, is_donor, patients),
             "visit": no_number if part.visit is None else table.numbers(part.visit, ()),
             "donor": is_donor,
             "donor_sample": received.names,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, cast
 
@@ -13,6 +13,7 @@ from features.draft.cells import is_measurement, is_missing, normalise_word
 from features.draft.columns import (
     DAY_COLUMN,
     VISIT_COLUMN,
+    TimeColumn,
     columns_matching,
     find_patient_column,
     find_time_column,
@@ -22,6 +23,7 @@ from features.draft.columns import (
 from features.draft.immune_columns import draft_row_filter, value_column_lines
 from features.draft.patients import CLINICAL_COLUMN
 from features.draft.samples import SamplesDraft
+from features.draft.times import date_columns, label_column
 from features.draft.yaml_lines import in_yaml
 from features.gene_dates import gene_date_problem, genes_of_date, is_date
 from features.immune import read_immune_export
@@ -47,21 +49,25 @@ def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
     return "long" if sheet.frame[analyte_columns[0]].map(is_known_analyte).any() else None
 
 
-def immune_lines(sheet: TextTable, samples: SamplesDraft) -> list[str]:
-    """Return the lines of a table of immune measurements."""
+def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextTable]) -> list[str]:
+    """Return the lines of a table of immune measurements; a date of day 0 may stand in any of the sheets."""
     layout = find_immune_layout(sheet)
     sheet, filter_lines = draft_row_filter(sheet) if layout == "long" else (sheet, [])
     frame, time = sheet.frame, find_time_column(sheet.frame)
-    patient = find_patient_column(sheet, samples.patients) or "TODO"
-    n_patients = len(samples.patients & set(frame.get(patient, ())))
+    patient = find_patient_column(sheet, samples.patients)
+    sample = None if patient else _find_sample_column(sheet, samples)
     lines = ["immune:", f"  file: {in_yaml(sheet.path.name)}", f"  layout: {layout}"]
-    lines.append(
-        f"  patient: {in_yaml(patient)}  # guessed: {n_patients} of {len(samples.patients)} patients found here"
-    )
-    if time is None or time.pattern:
-        lines.append("  baseline: TODO  # TODO: the publication's words for when blood was drawn")
+    if sample is not None:
+        lines.append(f"  sample: {in_yaml(sample)}  # guessed: it names stool samples, whose patients and days count")
+        time_columns = {sample}
     else:
-        lines.append(f"  {time.key}: {in_yaml(time.column)}  # guessed: numbers under this name")
+        patient = patient or "TODO"
+        n_patients = len(samples.patients & set(frame.get(patient, ())))
+        lines.append(
+            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} of {len(samples.patients)} patients found here"
+        )
+        line, time_columns = _draft_time(sheet, time, patient, sheets)
+        lines.append(line)
     lines += filter_lines
     if layout == "long":
         analyte, value = columns_matching(sheet, ANALYTE_COLUMN)[0], columns_matching(sheet, VALUE_COLUMN)[0]
@@ -71,15 +77,43 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft) -> list[str]:
         unit_texts = set(frame[unit_column]) if unit_column else {value, *columns_matching(sheet, r"^olink_?id$")}
         if unit_column and {parse_unit(unit) for unit in unit_texts} <= PG_PER_ML.keys():
             lines.append(f"  unit_column: {in_yaml(unit_column)}")
-        lines += value_column_lines(sheet, patient, analyte)
+        lines += value_column_lines(sheet, patient or sample or "TODO", analyte)
     else:
-        cells = {name: frame[name] for name in sheet.header if name not in (patient, time and time.column)}
+        cells = {name: frame[name] for name in sheet.header if name not in {patient, *time_columns}}
         unit_texts = {unit for name in cells if (unit := split_name_and_unit(name)[1])} or {
             read_immune_export(sheet.path).unit
         }
     unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
     return lines + _measurement_lines(cells, is_wide=layout == "wide", unit=unit)
+
+
+def _find_sample_column(sheet: TextTable, samples: SamplesDraft) -> str | None:
+    """Return the column that names stool samples, in a table that names no patients; None where none does."""
+    if samples.sheet is None:
+        return None
+    names = set(samples.sheet.frame[samples.sample_column])
+    n_shared = {column: len(names & set(sheet.frame[column])) for column in sheet.header}
+    best = max(n_shared, key=lambda column: n_shared[column])
+    return best if 2 * n_shared[best] >= min(len(names), sheet.frame[best].nunique()) else None
+
+
+def _draft_time(
+    sheet: TextTable, time: TimeColumn | None, patient: str, sheets: Sequence[TextTable]
+) -> tuple[str, set[str]]:
+    """Return the line of when blood was drawn, and the columns that it names."""
+    if time is not None and not time.pattern:
+        return f"  {time.key}: {in_yaml(time.column)}  # guessed: numbers under this name", {time.column}
+    if patient in sheet.header and (dates := date_columns(sheet, sheet.frame, patient, sheets)):
+        day = {"from": dates[0], "index": dates[1]}
+        return f"  day: {in_yaml(day)}  # guessed: dates under these names; TODO: confirm the event at day 0", set(
+            dates
+        )
+    labels = label_column(sheet.frame)
+    if labels and None not in labels[1].values():
+        rule = {"column": labels[0], "labels": labels[1]}
+        return f"  day: {in_yaml(rule)}  # guessed from the labels; TODO: confirm each day", {labels[0]}
+    return "  baseline: TODO  # TODO: the publication's words for when blood was drawn", set()
 
 
 def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str) -> ImmuneUnit:

@@ -81,7 +81,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     else:
         lines.append("# TODO: no sheet of patients was recognised")
     if roles.immune:
-        lines += immune_lines(roles.immune, samples)
+        lines += immune_lines(roles.immune, samples, sheets)
     if course:
         lines += ["course:", *course.values()]
     lines += [

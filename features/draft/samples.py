@@ -12,19 +12,14 @@ import pandas as pd
 
 from features.draft.cells import is_missing
 from features.draft.columns import (
-    DATE_COLUMN,
-    INDEX_DATE_COLUMN,
-    VISIT_COLUMN,
     TimeColumn,
     columns_matching,
-    day_of_label,
     find_patient_column,
     find_time_column,
-    holds_dates,
-    names_matching,
     snake_case,
 )
 from features.draft.file_kinds import FileKind
+from features.draft.times import date_columns, label_column
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, near_misses, simplified
 from features.tables.text import TextTable
@@ -46,8 +41,8 @@ class SamplesDraft:
     ----------
     sheet : TextTable or None
         The sheet that names the profiles; None where none does.
-    patient_column : str
-        Its column of the patient.
+    sample_column, patient_column : str
+        Its columns of the sample and of the patient.
     patients : frozenset of str
         The patients with stool, without donors.
     donor_rows : pandas.Series of bool
@@ -61,6 +56,7 @@ class SamplesDraft:
     """
 
     sheet: TextTable | None
+    sample_column: str
     patient_column: str
     patients: frozenset[str]
     donor_rows: pd.Series[bool]
@@ -105,7 +101,7 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
         todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
         lines += _spreadsheet_hints(sheets)
-        return SamplesDraft(None, "TODO", frozenset(), pd.Series(dtype=bool), "", "", "day_ici", "TODO", lines)
+        return SamplesDraft(None, "TODO", "TODO", frozenset(), pd.Series(dtype=bool), "", "", "day_ici", "TODO", lines)
     lines = [
         "samples:",
         f"  file: {in_yaml(sheet.path.name)}",
@@ -128,13 +124,13 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
         lines.append(f"  patient: {in_yaml(patient)}  # TODO: no column names patients; each sample is taken as one")
     donor_lines, donor_rows = _draft_donors(sheet)
     recipients = sheet.frame[~donor_rows]
-    time, dates = find_time_column(recipients), _date_columns(sheet, recipients, patient, sheets)
+    time, dates = find_time_column(recipients), date_columns(sheet, recipients, patient, sheets)
     repeats = bool(recipients[patient].duplicated().any())
     lines += [*_time_lines(time, recipients, dates, has_repeated_patients=repeats), *donor_lines]
     clock_name, clock_index = _find_clock(time, dates, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
     return SamplesDraft(
-        sheet, patient, patients, donor_rows, match.prefix, match.suffix, clock_name, clock_index, lines
+        sheet, match.column, patient, patients, donor_rows, match.prefix, match.suffix, clock_name, clock_index, lines
     )
 
 
@@ -152,7 +148,7 @@ def _time_lines(
             f"  visit: {in_yaml(time.column)}  # guessed: numbers under this name",
             "  # TODO: name the last visit on or before day 0, as in 'baseline_visit: 1', or state days as 'day'",
         ]
-    labels, lines = _label_column(recipients), []
+    labels, lines = label_column(recipients), []
     if labels and None not in labels[1].values():
         rule = {"column": labels[0], "labels": labels[1]}
         return [f"  day: {in_yaml(rule)}  # guessed from the labels; TODO: confirm each day"]
@@ -164,32 +160,6 @@ def _time_lines(
             f"  # TODO: or state the day of each label: 'day: {in_yaml({'column': labels[0], 'labels': label_days})}'"
         ]
     return ["  baseline: TODO  # TODO: the publication's words for when stool was sampled", *lines]
-
-
-def _label_column(recipients: pd.DataFrame) -> tuple[str, dict[str, float | None]] | None:
-    """Return the column of the labels of visits, and the day that each states."""
-    for column in names_matching(map(str, recipients), VISIT_COLUMN):
-        labels = list(recipients[column].unique())
-        if 1 < len(labels) <= 20 and not any(map(is_missing, labels)):
-            return column, {label: day_of_label(label) for label in labels}
-    return None
-
-
-def _date_columns(
-    sheet: TextTable, recipients: pd.DataFrame, patient: str, sheets: Sequence[TextTable]
-) -> tuple[str, str] | None:
-    """Return the column of the date of each sample, and that of day 0, which may stand in a sheet of patients."""
-    date_columns = [name for name in names_matching(sheet.header, DATE_COLUMN) if holds_dates(recipients[name])]
-    sampled = [name for name in date_columns if not names_matching([name], INDEX_DATE_COLUMN)]
-    if not sampled:
-        return None
-    patients = set(recipients[patient])
-    for other_sheet in (sheet, *(other_sheet for other_sheet in sheets if other_sheet is not sheet)):
-        if other_sheet is sheet or find_patient_column(other_sheet, patients, one_row_each=True):
-            for column in names_matching(other_sheet.header, INDEX_DATE_COLUMN):
-                if column not in sampled and holds_dates(other_sheet.frame[column]):
-                    return sampled[0], column
-    return None
 
 
 def _find_clock(time: TimeColumn | None, dates: tuple[str, str] | None, *, has_donors: bool) -> tuple[str, str]:

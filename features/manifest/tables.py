@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
 from features.manifest.outcomes import YesNo
@@ -261,6 +261,13 @@ class Plates(ManifestPart):
     median of its differences. Without it, plates are read as they are."""
 
 
+def _tag_of_day(part: object) -> str:
+    if isinstance(part, str):
+        return "name"
+    has_index = "index" in part if isinstance(part, Mapping) else hasattr(part, "index")
+    return "dates" if has_index else "column"
+
+
 class Immune(ManifestPart):
     """The table of immune measurements. `features.immune.read_immune` reads it."""
 
@@ -270,10 +277,20 @@ class Immune(ManifestPart):
     """`wide`: a row for each blood draw and a column for each analyte; `long`: a row for each measurement."""
     unit: Literal["pg/mL", "ng/mL", "NPX", "log2_expression", "unstated"]
     """The unit of the values, as the source states it."""
-    patient: str
+    patient: str | None = None
     """Column of the patient."""
-    day: str | None = None
-    """Column of the day of the blood draw."""
+    sample: str | None = None
+    """Column of the stool sample that was taken with the blood, as in `samples`, where the table names no patients:
+    patient, day and visit are those of the sample."""
+    day: (
+        Annotated[
+            Annotated[str, Tag("name")] | Annotated[DayFromDates, Tag("dates")] | Annotated[DayPattern, Tag("column")],
+            Discriminator(_tag_of_day),
+        ]
+        | None
+    ) = None
+    """The day of the blood draw: a column of numbers, a column of days or labels with their rule, or two columns of
+    dates."""
     visit: str | None = None
     """Column of the visit number."""
     baseline: str | None = None
@@ -317,7 +334,15 @@ class Immune(ManifestPart):
     """What to do when one analyte of one blood draw has several values."""
 
     @model_validator(mode="after")
-    def _check_draw_time(self) -> Self:
+    def _check_draw(self) -> Self:
+        times = {"day": self.day, "visit": self.visit, "baseline": self.baseline}
+        if self.sample is not None:
+            keys = [key for key, value in {"patient": self.patient, **times}.items() if value is not None]
+            if keys:
+                raise ValueError(f"'{keys[0]}' is that of the sample, which 'sample' names; keep one of the two")
+            return self
+        if self.patient is None:
+            raise ValueError("name the column of the 'patient', or of the 'sample' where the table has none")
         if self.day is None and self.baseline is None and self.visit is None:
             raise ValueError("state when blood was drawn: 'day', 'visit', or the publication's words as 'baseline'")
         return self

@@ -18,11 +18,11 @@ def patient_codes(cohort: Cohort) -> dict[str, str]:
     Patients are numbered in the order in which they first appear: in the patients' table where it holds an outcome or a
     centre, then in the tables of stool, blood, adverse events and the treatment course. Donors have codes of their own.
     """
-    labels, blood = cohort.labels, cohort.manifest.immune
+    labels = cohort.labels
     names = [name for flag in labels.label_by_outcome.values() for name in flag.index]
     names += [*([] if labels.dates is None else labels.dates.index), *cohort.centre.index]
-    if cohort.immune is not None and blood is not None:
-        names += list(cohort.immune.rows[blood.patient])
+    if cohort.immune is not None:
+        names += list(cohort.immune.rows["patient"])
     if labels.events is not None:
         names += list(labels.events.frame["patient"])
     names += [name for table in vars(cohort.course).values() for name in table["patient"]]

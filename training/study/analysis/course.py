@@ -91,13 +91,13 @@ def course_result(cohort: Cohort, codes: Codes) -> CourseResult:
 
 def last_days(cohort: Cohort, codes: Codes) -> pd.Series[float]:
     """Return the day of death or last follow-up of each patient; where neither is dated, of the last record."""
-    course, blood = cohort.course, cohort.manifest.immune
+    course = cohort.course
     frames = [cohort.samples, course.transplants, course.cycles, course.assessments, course.measures]
     if cohort.labels.events is not None:
         frames.append(cohort.labels.events.frame)
-    if cohort.immune is not None and blood is not None and blood.day is not None:
+    if cohort.immune is not None and "day" in cohort.immune.key:
         rows = cohort.immune.rows
-        frames.append(pd.DataFrame({"patient": rows[blood.patient], "day": pd.to_numeric(rows[blood.day])}))
+        frames.append(pd.DataFrame({"patient": rows["patient"], "day": pd.to_numeric(rows["day"])}))
     days = pd.concat([frame[["patient", "day"]] for frame in frames if not frame.empty], ignore_index=True)
     last_day = days.groupby("patient")["day"].max().reindex(list(codes))
     dates = cohort.labels.dates
