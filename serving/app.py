@@ -19,6 +19,8 @@ from serving.error_responses import add_error_handlers
 from serving.middleware import ProtectResponses
 from serving.pages import create_pages
 from serving.schemas import NOTICE
+from serving.upload.child import start_reader
+from serving.upload.folder import delete_abandoned_folders
 from serving.validation_jobs import ValidationJobs
 
 
@@ -69,6 +71,8 @@ def create_app(
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    delete_abandoned_folders()
+    start_reader()
     # Models and libraries stay in memory: searching them for garbage again and again would delay one request in many.
     gc.collect()
     gc.freeze()

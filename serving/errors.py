@@ -33,6 +33,10 @@ class TooManyAttempts(TaxokineError):
     """Too many recent attempts to sign in under this name failed."""
 
 
+class Busy(TaxokineError):
+    """The server has more work than it accepts; the same request may succeed later."""
+
+
 class DatabaseError(TaxokineError):
     """The database cannot be opened, was upgraded by a newer version of Taxokine, or holds no API key."""
 
@@ -49,6 +53,7 @@ STATUS: dict[type[TaxokineError], int] = {
     BundleError: 500,
     DatabaseError: 500,
     ModelMissing: 503,
+    Busy: 503,
 }
 """HTTP status of each error class; a subclass has the status of its nearest base in this table."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from hmac import compare_digest
 from typing import cast, get_args
 from urllib.parse import urlsplit
@@ -81,8 +82,20 @@ def number_field(form: FormData, name: str) -> float | None:
     return number
 
 
-async def uploaded_files(form: FormData) -> dict[Field, UploadedFile]:
+async def chosen_uploads(form: FormData) -> dict[Field, UploadedFile]:
+    """Return the files that were chosen in a form."""
+    parts = {field: form.get(field) for field in get_args(Field)}
+    return {
+        field: UploadedFile(part.filename, await part.read())
+        for field, part in parts.items()
+        if isinstance(part, UploadFile) and part.filename
+    }
+
+
+def uploaded_files(form: FormData, chosen_files: Mapping[Field, UploadedFile]) -> dict[Field, UploadedFile]:
     """Return the chosen files and, in fields where none was chosen, those that the preview's form holds.
+
+    Unpacking takes up to a second: call this in a thread.
 
     Raises
     ------
@@ -91,9 +104,8 @@ async def uploaded_files(form: FormData) -> dict[Field, UploadedFile]:
     """
     files: dict[Field, UploadedFile] = {}
     for field in get_args(Field):
-        part = form.get(field)
-        if isinstance(part, UploadFile) and part.filename:
-            files[field] = UploadedFile(part.filename, await part.read())
+        if field in chosen_files:
+            files[field] = chosen_files[field]
         elif packed := text_field(form, f"kept_{field}"):
             files[field] = unpack(packed)
     if not files:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
@@ -13,12 +14,12 @@ from starlette.responses import RedirectResponse
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.clinic import Clinic, Patient
-from serving.errors import NotServed
+from serving.errors import Busy, NotServed
 from serving.pages.api_reference import reference_routes
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices, choices_of_form, choices_of_query
 from serving.pages.form_files import pack_files
-from serving.pages.forms import previewed_request, read_form, text_field, upload_form, uploaded_files
+from serving.pages.forms import chosen_uploads, previewed_request, read_form, text_field, upload_form, uploaded_files
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
@@ -29,7 +30,13 @@ from serving.pages.views.patient import example_view, patient_view, upload_view
 from serving.pages.views.what_if import Donors
 from serving.predictions import require_engraftment
 from serving.upload import Form, UploadChoices, understand
+from serving.upload.child import read_in_child
 from serving.validation_jobs import ValidationJobs
+
+MAX_UPLOADS = 2
+"""Uploads that are read at once; each may take `serving.upload.child.MAX_MEMORY`."""
+MAX_WAITING_UPLOADS = 10
+"""Uploads that wait for their turn; further ones are refused."""
 
 _Choices = Annotated[Choices, Depends(choices_of_query)]
 
@@ -104,6 +111,8 @@ def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: Engr
 def _upload_routes(catalogue: Catalogue) -> APIRouter:
     router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
     choices = UploadChoices.from_models(catalogue.served)
+    # Threads of their own: files that take long must not keep the other pages waiting.
+    readers = CapacityLimiter(MAX_UPLOADS)
 
     @router.get("/upload")
     def upload_page(request: Request) -> Response:
@@ -112,22 +121,31 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
     @router.post("/upload")
     async def preview(request: Request) -> Response:
         posted = await read_form(request, request.state.visitor)
-        files, form = await uploaded_files(posted), upload_form(posted)
-        upload = await run_in_threadpool(understand, files, form, catalogue.models)
-        request_json = json.dumps(upload.request) if upload.request else ""
-        return render(
-            request, "preview", form=form, upload=upload, choices=choices, form_files=pack_files(files),
-            request_json=request_json,
-        )  # fmt: skip
+        chosen_files = await chosen_uploads(posted)
+
+        def preview_page() -> Response:
+            files, form = uploaded_files(posted, chosen_files), upload_form(posted)
+            upload = understand(files, form, catalogue.models, read_in_child)
+            request_json = json.dumps(upload.request) if upload.request else ""
+            return render(
+                request, "preview", form=form, upload=upload, choices=choices, form_files=pack_files(files),
+                request_json=request_json,
+            )  # fmt: skip
+
+        if readers.statistics().tasks_waiting >= MAX_WAITING_UPLOADS:
+            raise Busy("too many files are being read already; upload yours again in a minute")
+        return await to_thread.run_sync(preview_page, limiter=readers)
 
     @router.post("/answer")
     async def predict_upload(request: Request) -> Response:
         posted = await read_form(request, request.state.visitor)
-        previewed = previewed_request(posted)
-        choices = choices_of_form(posted)
-        name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
-        view = await run_in_threadpool(upload_view, catalogue, name, candidate, choices, request_json)
-        return render(request, "patient", view=view)
+
+        def patient_page() -> Response:
+            previewed, choices = previewed_request(posted), choices_of_form(posted)
+            name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
+            return render(request, "patient", view=upload_view(catalogue, name, candidate, choices, request_json))
+
+        return await run_in_threadpool(patient_page)
 
     return router
 

@@ -1,38 +1,29 @@
-"""Read the files of an upload, check the request as the API does, and compare it with the served models."""
+"""Check the request that the files of an upload hold, as the API does, and compare it with the served models."""
 
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TypeVar
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
-from features.errors import FileError, InputError
-from features.population import Population
+from features.errors import InputError
 from models.applicability import assess_applicability
 from models.patient_input import Candidate
 from models.predict import ServedModel, select_model
 from models.prediction import Trust
 from models.reference import CARE_RECOGNISED, richness_grade
 from serving.schemas import PredictionRequest
-from serving.upload.clinical import read_clinical_fields
-from serving.upload.form import DESCRIPTIONS, Field, Form
-from serving.upload.immune import read_measurements
-from serving.upload.intake import StoredFile, UploadedFile, store
-from serving.upload.report import Interpretation, Place, Report, UnreadableFile, UploadProblem
-from serving.upload.sheets import check_file_kind
-from serving.upload.taxa import read_profile
+from serving.upload.folder import upload_folder
+from serving.upload.form import Field, Form
+from serving.upload.intake import UploadedFile
+from serving.upload.reading import FileReader, Json, read_files
+from serving.upload.report import Interpretation, Report, UploadProblem
 from serving.upload.training_columns import TrainingColumns
 
-Json = dict[str, JsonValue]
 _REPORTED_RULES = frozenset({"coverage", "profiler", "richness", "total"})
 """Rules of the applicability domain that have a problem of their own in the report."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,12 @@ class Upload:
     abstains: bool
 
 
-def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[str, Sequence[ServedModel]]) -> Upload:
+def understand(
+    files: Mapping[Field, UploadedFile],
+    form: Form,
+    models: Mapping[str, Sequence[ServedModel]],
+    read: FileReader = read_files,
+) -> Upload:
     """Read a patient's files, without predicting and without storing them beyond this call.
 
     Parameters
@@ -70,66 +66,24 @@ def understand(files: Mapping[Field, UploadedFile], form: Form, models: Mapping[
     form : Form
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
+    read : callable
+        Reads the files: in this process, or `serving.upload.child.read_in_child` where nobody vouches for them.
 
     Notes
     -----
     The files lie in a temporary folder during the call. A large table takes seconds: call this in a thread.
     """
-    report = Report(form, TrainingColumns(models))
-    with TemporaryDirectory(prefix="taxokine-") as folder:
-        stored = _store_files(report, files, Path(folder))
-        kind = _read_file(report, stored, "taxonomy", partial(check_file_kind, "taxonomy"))
-        taxonomy = stored["taxonomy"] if kind else None
-        request: Json = {
-            "patient": {
-                "id": form.patient,
-                **_reported(form.population),
-                **(_read_file(report, stored, "clinical", read_clinical_fields) or {}),
-            },
-            "taxa": _read_file(report, stored, "taxa", partial(read_profile, taxonomy=taxonomy)),
-            "immune": _read_file(report, stored, "immune", read_measurements) or [],
-        }
+    training = TrainingColumns(models)
+    with upload_folder() as folder:
+        reading = read(files, form, training, folder)
+    report = Report(form, training, list(reading.interpretations), list(reading.problems), reading.samples)
     if not files.keys() - {"taxonomy"}:
         requirement = "a stool profile, a table of immune measurements or a clinical table"
         report.stop("empty", "a taxonomy alone" if files else "no file", requirement, "Choose a file.")
-    checked = _check_request(report, request, models)
+    checked = _check_request(report, reading.request, models)
     problems = sorted(_merge_outcomes(report.problems), key=lambda problem: problem.severity != "error")
     abstaining = {outcome for problem in problems if problem.kind == "abstains" for outcome in problem.outcomes}
     return Upload(checked, tuple(report.interpretations), tuple(problems), report.samples, abstaining >= models.keys())
-
-
-def _store_files(report: Report, files: Mapping[Field, UploadedFile], folder: Path) -> dict[Field, StoredFile]:
-    stored: dict[Field, StoredFile] = {}
-    for field, file in files.items():
-        try:
-            stored[field] = store(file, folder / field)
-        except UnreadableFile as error:
-            report.problems.append(error.problem)
-        else:
-            for conversion in stored[field].conversions:
-                report.interpret("encoding", conversion, "converted", file.name)
-    return stored
-
-
-def _read_file(
-    report: Report, stored: Mapping[Field, StoredFile], field: Field, reader: Callable[[Report, StoredFile], T]
-) -> T | None:
-    """Return the content of a file; None, with a problem in the report, where it cannot be read."""
-    if field not in stored:
-        return None
-    try:
-        return reader(report, stored[field])
-    except UnreadableFile as error:
-        report.problems.append(error.problem)
-    except FileError as error:
-        observed, source = error.problem, field
-        for other_field, file in stored.items():
-            # Errors name the temporary file: give it the name that the user knows.
-            observed = observed.replace(str(file.path), file.name)
-            source = other_field if error.file == str(file.path) else source
-        place: Place = {"file": stored[source].name, "row": error.row, "column": error.column}
-        report.stop("unreadable", observed, DESCRIPTIONS[source], "Correct the file, and upload it again.", **place)
-    return None
 
 
 def _check_request(report: Report, request: Json, models: Mapping[str, Sequence[ServedModel]]) -> Json | None:
@@ -197,8 +151,3 @@ def _merge_outcomes(problems: Sequence[UploadProblem]) -> list[UploadProblem]:
         shared = replace(problem, outcomes=())
         outcomes[shared] = outcomes.get(shared, ()) + problem.outcomes
     return [replace(problem, outcomes=merged) for problem, merged in outcomes.items()]
-
-
-def _reported(population: Population) -> dict[str, str]:
-    """Return what is known of whom the patient belongs to, under the names of the request."""
-    return {field: value for field, value in vars(population).items() if value is not None}

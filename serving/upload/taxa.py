@@ -101,7 +101,7 @@ def _stop_for_taxonomy(report: Report, file: StoredFile, feature: str) -> None:
 
 
 def _stop_for_unknown_taxa(report: Report, file: StoredFile, abundances: Abundances) -> None:
-    profilers = {profiler for served in report.training.served for profiler in served.model.profilers}
+    profilers = report.training.profilers
     examples = ", ".join(sorted(abundances, key=lambda taxon: -abundances[taxon])[:3])
     requirement = f"taxa as named by {' or '.join(sorted(profilers)) or 'the profiler of the training cohorts'}"
     advice = "Profile the reads with that program and database, or correct the names."
@@ -232,11 +232,7 @@ def _choose_profiler(report: Report, file: StoredFile, file_profiler: str | None
 
 def _report_recognised(report: Report, file: StoredFile, proportions: Mapping[str, float]) -> bool:
     """Report the share of the profile that each model recognises; return whether any model recognises a taxon."""
-    models_by_taxa: dict[tuple[str, ...], list[str]] = {}
-    for served in report.training.served:
-        if names := served.model.encoder.names_.get("taxa"):
-            models_by_taxa.setdefault(names, []).append(f"{served.name} {served.version}")
-    for names, models in models_by_taxa.items():
+    for names, models in report.training.models_by_taxa.items():
         unknown = sorted(proportions.keys() - set(names), key=lambda name: -proportions[name])
         recognised = 1 - math.fsum(proportions[name] for name in unknown)
         n_recognised = len(proportions) - len(unknown)

@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 from features.analytes import canonical_analyte, is_known_analyte
 from features.columns import Column
 from features.units import LOG2_UNITS, ImmuneUnit
+from models.bundle import Model
 from models.predict import ServedModel
 
 
@@ -28,7 +29,7 @@ class TrainingRange(NamedTuple):
 
 
 class TrainingColumns:
-    """The columns of all served models.
+    """The columns of all served models: plain data, which another process can hold without the models.
 
     Parameters
     ----------
@@ -37,18 +38,31 @@ class TrainingColumns:
 
     Attributes
     ----------
-    served : list of ServedModel
     units : dict of str to str
         Unit of each analyte, in the first model that reads it.
+    profilers : frozenset of str
+        Profilers of the training cohorts.
+    models_by_taxa : dict of tuple of str to list of str
+        The models, such as "toxicity_any 3", that have the same taxa.
     """
 
     def __init__(self, models: Mapping[str, Sequence[ServedModel]]) -> None:
-        self.served = [served for ranked in models.values() for served in ranked]
-        self.units = {name: unit for served in reversed(self.served) for name, unit in served.model.units.items()}
+        served_models = [served for ranked in models.values() for served in ranked]
+        self.units = {name: unit for served in reversed(served_models) for name, unit in served.model.units.items()}
+        self.profilers = frozenset(profiler for served in served_models for profiler in served.model.profilers)
+        self.models_by_taxa: dict[tuple[str, ...], list[str]] = {}
+        self._names: dict[str, set[str]] = {}
+        self._ranges: dict[str, dict[str, TrainingRange]] = {}
+        for served in served_models:
+            for block, names in served.model.encoder.names_.items():
+                self._names.setdefault(block, set()).update(names)
+            if taxa := served.model.encoder.names_.get("taxa"):
+                self.models_by_taxa.setdefault(taxa, []).append(f"{served.name} {served.version}")
+            self._widen_ranges(served.model)
 
     def names(self, block: str) -> set[str]:
         """Return the columns of a block that occur in the training cohorts of any model."""
-        return {name for served in self.served for name in served.model.encoder.names_.get(block, ())}
+        return self._names.get(block, set())
 
     def is_analyte(self, name: str) -> bool:
         """Return whether a name is a known analyte, or one that a model reads."""
@@ -57,15 +71,15 @@ class TrainingColumns:
 
     def ranges(self, block: str) -> dict[str, TrainingRange]:
         """Return the range of each column that a model reads, over all models; of "immune" in `units`."""
-        ranges: dict[str, TrainingRange] = {}
-        for model in (served.model for served in self.served):
-            encoder = model.encoder
-            rows = zip(encoder.features_, encoder.low_.tolist(), encoder.high_.tolist(), strict=True)
-            for name, low, high in ((feature.name, low, high) for feature, low, high in rows if feature.block == block):
-                unit = cast(ImmuneUnit, model.units.get(name, "unstated"))
-                if block == "immune" and unit not in LOG2_UNITS:
-                    low, high = 10**low, 10**high
-                widest = ranges.setdefault(name, TrainingRange(unit, low, high))
-                if widest.unit == unit:
-                    ranges[name] = TrainingRange(unit, min(low, widest.low), max(high, widest.high))
-        return ranges
+        return self._ranges.get(block, {})
+
+    def _widen_ranges(self, model: Model) -> None:
+        encoder = model.encoder
+        for feature, low, high in zip(encoder.features_, encoder.low_.tolist(), encoder.high_.tolist(), strict=True):
+            ranges = self._ranges.setdefault(feature.block, {})
+            unit = cast(ImmuneUnit, model.units.get(feature.name, "unstated"))
+            if feature.block == "immune" and unit not in LOG2_UNITS:
+                low, high = 10**low, 10**high
+            widest = ranges.setdefault(feature.name, TrainingRange(unit, low, high))
+            if widest.unit == unit:
+                ranges[feature.name] = TrainingRange(unit, min(low, widest.low), max(high, widest.high))

@@ -1,0 +1,150 @@
+"""Uploaded files are read in a process of their own, with limits on its time and memory.
+
+Nobody vouches for an uploaded file. One that exhausts the memory, never ends, or crashes a library written in C stops
+this process alone, and its user gets a report; the server goes on. What the process found comes back as JSON, which
+cannot run code as a pickle can.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from threading import Timer
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+
+from serving.upload.form import Field, Form
+from serving.upload.intake import UploadedFile
+from serving.upload.reading import UploadContent, read_files
+from serving.upload.report import UploadProblem
+from serving.upload.titles import ProblemKind
+from serving.upload.training_columns import TrainingColumns
+
+MAX_SECONDS = 10
+"""How long the files of one upload may take."""
+MAX_MEMORY = 400 * 2**20
+"""Bytes that reading may take beyond those of the process before it reads."""
+
+_MAX_CONTENT = 2**26
+_OUT_OF_MEMORY, _FAILED = 3, 4
+# Fork from a process without threads: a lock that another thread holds would stay locked in the child for ever.
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload([__name__, "h5py"])
+_CONTENT = TypeAdapter(UploadContent)
+_LOG = logging.getLogger("uvicorn.error")
+
+
+@dataclass(frozen=True)
+class ReaderLimits:
+    """Seconds on the clock and of computing, and bytes beyond those of the process before it reads."""
+
+    seconds: int
+    memory: int
+
+
+def start_reader() -> None:
+    """Start the process that forks one for each upload, so that the first upload need not wait for its imports."""
+    forkserver.ensure_running()
+
+
+def read_in_child(
+    files: Mapping[Field, UploadedFile], form: Form, training: TrainingColumns, folder: Path
+) -> UploadContent:
+    """Read the files of an upload as `read_files` does, in a process that is killed at the limits.
+
+    Returns
+    -------
+    UploadContent
+        With one problem, where the files exceed the limits or crash the process.
+
+    Raises
+    ------
+    RuntimeError
+        The reader failed for a reason of its own; the log has the place.
+    """
+    limits = ReaderLimits(MAX_SECONDS, MAX_MEMORY)
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_read, args=(sender, limits, files, form, training, folder), daemon=True)
+    process.start()
+    sender.close()
+    timer = Timer(limits.seconds, process.kill)
+    timer.start()
+    try:
+        content = receiver.recv_bytes(_MAX_CONTENT)
+    except (EOFError, OSError):
+        content = None
+    finally:
+        receiver.close()
+        exit_code = _end(process, limits)
+        timer.cancel()
+    if content is not None:
+        return _CONTENT.validate_json(content)
+    return UploadContent({}, problems=(_problem(exit_code, ", ".join(file.name for file in files.values()), limits),))
+
+
+def _end(process: ForkServerProcess, limits: ReaderLimits) -> int:
+    process.join(limits.seconds)
+    process.kill()
+    process.join()
+    exit_code = process.exitcode
+    process.close()
+    return exit_code or 0
+
+
+def _problem(exit_code: int, name: str, limits: ReaderLimits) -> UploadProblem:
+    kind: ProblemKind = "too_large"
+    advice = "Upload a table of this patient's samples only."
+    if exit_code in {-signal.SIGKILL, -signal.SIGXCPU}:
+        limit = f"{limits.seconds} s"
+        observed, requirement = f"a file that takes longer than {limit} to read", f"at most {limit}"
+        advice += " If the file is small, the server is busy: try again."
+    elif exit_code == _OUT_OF_MEMORY:
+        limit = f"{limits.memory // 2**20} MB"
+        observed, requirement = f"a file that takes more than {limit} of memory to read", f"at most {limit}"
+    elif exit_code < 0:
+        kind, observed, requirement = "unreadable", "a damaged file, at which reading broke off", "an undamaged table"
+        advice = "Export the table again, and upload the new file."
+    else:
+        raise RuntimeError(f"the reader of uploads ended with exit code {exit_code}")
+    return UploadProblem(kind, "error", observed, requirement, advice, file=name)
+
+
+def _read(
+    sender: Connection,
+    limits: ReaderLimits,
+    files: Mapping[Field, UploadedFile],
+    form: Form,
+    training: TrainingColumns,
+    folder: Path,
+) -> None:
+    _apply(limits)
+    try:
+        sender.send_bytes(to_json(read_files(files, form, training, folder), inf_nan_mode="constants"))
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)
+    except Exception as error:
+        # As in the log of the server: never the message, which may quote a patient's values.
+        _LOG.error("an upload failed: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        os._exit(_FAILED)
+
+
+def _apply(limits: ReaderLimits) -> None:
+    # A core file would hold the patient's data.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 1))
+    if sys.platform == "linux":
+        # Other systems neither report the address space this way nor enforce its limit.
+        address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (address_space + limits.memory,) * 2)
