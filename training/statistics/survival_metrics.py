@@ -3,14 +3,15 @@
 An outcome is `y`, (n_samples, 2): days, and how they end, as in `features.survival`. A patient who dies first never has
 the event, and counts as free of it from then on. Metrics take and return arrays as `training.statistics.metrics.auroc`
 does, so that the same bootstrap applies; the probability of being uncensored is estimated anew in each draw, by
-Kaplan and Meier.
+Kaplan and Meier. Given folds, (n_samples,), only patients whom one fold's model predicted are compared: a fold's
+log-hazards have a baseline of their own.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from features.arrays import Mask, Matrix, Vector
+from features.arrays import Mask, Matrix, Positions, Vector
 from features.survival import CENSORED, DEATH, EVENT
 from training.statistics.life_table import draw_weights, followed_beyond, life_table, ratio_or_zero
 
@@ -18,7 +19,7 @@ Pairs = Mask
 """Which patient, by row, is compared with which, by column, (n_samples, n_samples)."""
 
 
-def harrell_c(y: Matrix, score: Vector, weights: Matrix | None = None) -> Vector:
+def harrell_c(y: Matrix, score: Vector, weights: Matrix | None = None, folds: Positions | None = None) -> Vector:
     """Return Harrell's concordance: the share of comparable pairs in which the earlier event has the higher score.
 
     Ties of the score count half.
@@ -33,10 +34,17 @@ def harrell_c(y: Matrix, score: Vector, weights: Matrix | None = None) -> Vector
     Epidemiology 20:555-561, with competing risks.
     """
     weights, (outlived, dead) = draw_weights(y, weights), _comparable_pairs(y)
-    return _concordance([(weights, outlived | dead, weights)], score)
+    return _concordance([(weights, outlived | dead, weights)], score, folds)
 
 
-def uno_c(y: Matrix, score: Vector, weights: Matrix | None = None, *, horizon: float = np.inf) -> Vector:
+def uno_c(
+    y: Matrix,
+    score: Vector,
+    weights: Matrix | None = None,
+    folds: Positions | None = None,
+    *,
+    horizon: float = np.inf,
+) -> Vector:
     """Return Uno's concordance: Harrell's, weighted by the inverse probability of being uncensored.
 
     Only events before the horizon, in days, count.
@@ -50,10 +58,12 @@ def uno_c(y: Matrix, score: Vector, weights: Matrix | None = None, *, horizon: f
     uncensored = _probability_uncensored(y, weights, y[:, 0], through=False)
     ipcw = ratio_or_zero(weights, uncensored)
     early = ipcw * (y[:, 0] < horizon)
-    return _concordance([(ratio_or_zero(early, uncensored), outlived, weights), (early, dead, ipcw)], score)
+    return _concordance([(ratio_or_zero(early, uncensored), outlived, weights), (early, dead, ipcw)], score, folds)
 
 
-def cumulative_dynamic_auc(y: Matrix, score: Vector, weights: Matrix | None = None, *, day: float) -> Vector:
+def cumulative_dynamic_auc(
+    y: Matrix, score: Vector, weights: Matrix | None = None, folds: Positions | None = None, *, day: float
+) -> Vector:
     """Return the cumulative/dynamic AUC: patients with the event by a day against patients without.
 
     NaN in a draw in which no patient is followed beyond the day.
@@ -65,7 +75,7 @@ def cumulative_dynamic_auc(y: Matrix, score: Vector, weights: Matrix | None = No
     """
     ipcw = _ipcw(y, draw_weights(y, weights), day)
     event = _event_by_day(y, day)
-    area = _concordance([(ipcw, event[:, None] & ~event, ipcw)], score)
+    area = _concordance([(ipcw, event[:, None] & ~event, ipcw)], score, folds)
     return np.where(followed_beyond(y, weights, day), area, np.nan)
 
 
@@ -130,15 +140,17 @@ def _comparable_pairs(y: Matrix) -> tuple[Pairs, Pairs]:
     return outlived, dead
 
 
-def _concordance(parts: list[tuple[Matrix, Pairs, Matrix]], score: Vector) -> Vector:
-    """Return the weighted share of pairs whose first patient has the higher score, (n_draws,).
+def _concordance(parts: list[tuple[Matrix, Pairs, Matrix]], score: Vector, folds: Positions | None) -> Vector:
+    """Return the weighted share of pairs of one fold whose first patient has the higher score, (n_draws,).
 
     Each part holds the weights of the first patients, the pairs, and the weights of the second patients.
     """
     higher = (score[:, None] > score) + (score[:, None] == score) / 2
     concordant: Vector = np.zeros(1)
     total: Vector = np.zeros(1)
-    for first_weights, pairs, second_weights in parts:
+    is_comparable = True if folds is None else folds[:, None] == folds
+    for first_weights, all_pairs, second_weights in parts:
+        pairs = all_pairs & is_comparable
         concordant = concordant + ((first_weights @ (pairs * higher)) * second_weights).sum(axis=1)
         total = total + ((first_weights @ pairs) * second_weights).sum(axis=1)
     return np.asarray(np.divide(concordant, total, out=np.full(total.shape, np.nan), where=total > 0))

@@ -30,18 +30,23 @@ class RepeatPredictions:
     ----------
     rows : ndarray of int, (n_rows,)
         Positions in the table.
+    folds : ndarray of int, (n_rows,)
+        Number of the fold whose model predicted a row.
     margin, risk, average : ndarray
         As in `training.validation.held_out_times.SurvivalHeldOut`.
     """
 
     rows: Positions
+    folds: Positions
     margin: Vector
     risk: Matrix
     average: Matrix
 
     def take(self, mask: Mask) -> RepeatPredictions:
         """Return the predictions of some rows; `mask` is (n_rows,)."""
-        return RepeatPredictions(self.rows[mask], self.margin[mask], self.risk[mask], self.average[mask])
+        return RepeatPredictions(
+            self.rows[mask], self.folds[mask], self.margin[mask], self.risk[mask], self.average[mask]
+        )
 
 
 def predictions_by_repeat(held_out: Sequence[SurvivalHeldOut]) -> list[RepeatPredictions]:
@@ -52,6 +57,7 @@ def predictions_by_repeat(held_out: Sequence[SurvivalHeldOut]) -> list[RepeatPre
     return [
         RepeatPredictions(
             np.concatenate([prediction.fold.test for prediction in folds]),
+            np.repeat(np.arange(len(folds)), [len(prediction.fold.test) for prediction in folds]),
             np.concatenate([prediction.margin for prediction in folds]),
             np.concatenate([prediction.risk for prediction in folds]),
             np.concatenate([prediction.average for prediction in folds]),
@@ -65,7 +71,8 @@ def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictio
 
     The scores are Harrell's `c`; Uno's `uno_c` up to the last horizon; and for each horizon the cumulative/dynamic
     `auroc`, the `brier` score and its `brier_skill` over the average risk, named such as `auroc_12m`. Patients are
-    compared within cohorts, and the cohorts' scores are averaged, weighted by their patients. The bootstrap resamples
+    compared within cohorts, and ranked within the fold whose model predicted them; the cohorts' scores are averaged,
+    weighted by their patients. The bootstrap resamples
     patients within cohorts and holds predictions fixed, so that the intervals omit the variation of refitting.
 
     Parameters
@@ -78,10 +85,18 @@ def survival_scores(y: Matrix, cohorts: Names, repeats: Sequence[RepeatPredictio
     original, bootstrap = np.ones((1, len(y))), bootstrap_weights(cohorts)
     estimates = {}
     for name, (metric, scores) in _metrics(repeats).items():
+        ranks = not name.startswith("brier")
         value, bootstrap_values = (
             np.mean(
                 [
-                    mean_within_centres(metric, y[repeat.rows], score, cohorts[repeat.rows], weights[:, repeat.rows])
+                    mean_within_centres(
+                        metric,
+                        y[repeat.rows],
+                        score,
+                        cohorts[repeat.rows],
+                        weights[:, repeat.rows],
+                        repeat.folds if ranks else None,
+                    )
                     for repeat, score in zip(repeats, scores, strict=True)
                 ],
                 axis=0,

@@ -76,6 +76,21 @@ def test_without_effect_there_is_no_skill(tmp_path):
         assert np.mean([score["brier_skill_12m"].value for score in family_scores]) < 0.03
 
 
+def test_log_hazards_of_different_folds_are_not_ranked_against_each_other():
+    """A fold's log-hazards have their own baseline: a shift between folds neither adds nor costs concordance."""
+    rng, n = np.random.default_rng(0), 60
+    margin, rows = rng.normal(size=n), np.arange(n)
+    y = np.column_stack([rng.exponential(np.exp(-margin)), np.full(n, EVENT)])
+    folds, cohorts = rows % 3, np.full(n, "all", dtype=object)
+    risk = np.full((n, len(HORIZONS)), 0.5)
+    by_fold = [harrell_c(y[folds == fold], margin[folds == fold])[0] for fold in range(3)]
+    for shifts in (0.0, 10.0 * folds, -10.0 * folds):
+        predictions = RepeatPredictions(rows, folds, margin + shifts, risk, risk)
+        scores = survival_scores(y, cohorts, [predictions])
+        # Folds of as many patients have as many pairs here, where everyone has the event.
+        assert scores["c"].value == pytest.approx(np.mean(by_fold))
+
+
 def test_intervals_cover_the_truth(tmp_path):
     """Score the true log-hazard in each 120 of 2400 simulated patients, against its concordance in all of them."""
     folder = tmp_path / "trial"
@@ -86,7 +101,7 @@ def test_intervals_cover_the_truth(tmp_path):
     covered = []
     for rows in np.array_split(np.arange(len(y)), 20):
         risk = np.full((len(rows), len(HORIZONS)), 0.5)
-        predictions = RepeatPredictions(np.arange(len(rows)), margin[rows], risk, risk)
+        predictions = RepeatPredictions(np.arange(len(rows)), np.zeros(len(rows), dtype=int), margin[rows], risk, risk)
         c = survival_scores(y[rows], np.full(len(rows), "all", dtype=object), [predictions])["c"]
         covered.append(c.low <= true_c <= c.high)
     assert true_c > 0.65
