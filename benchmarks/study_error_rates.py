@@ -26,7 +26,7 @@ from scipy.stats import binomtest, false_discovery_control, ttest_1samp
 
 from features.arrays import Matrix, Vector
 from features.cohort import read_cohort
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS
 from taxokine.simulation import AS_PUBLISHED, Trial, simulate_trial
 from training.statistics.distances import bray_curtis, log_ratios
@@ -127,7 +127,7 @@ def misses(section: Section, trial: Trial) -> Iterator[tuple[str, float]]:
     death, event = np.log(2) / trial.median_os, -np.log1p(-trial.toxicity_rate) / trial.follow_up
     ends = {"Overall survival": death, "Progression-free survival": np.log(2) / trial.median_pfs}
     for row in tables.get("survival_at", ()):
-        truth = np.exp(-ends[row["outcome"]] * row["month"] * MONTH)
+        truth = np.exp(-ends[row["outcome"]] * row["month"] * DAYS_PER_MONTH)
         yield (
             f"{row['outcome']} at {row['month']} months, interval",
             misses_truth(row["95% low"], row["95% high"], truth),

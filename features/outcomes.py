@@ -16,7 +16,7 @@ Grade = Literal["any", "2", "3"]
 GRADES: tuple[Grade, ...] = ("any", "2", "3")
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
-MONTH = 365.25 / 12
+DAYS_PER_MONTH = 365.25 / 12
 """Days of a mean month."""
 
 _DEFINITIONS = {

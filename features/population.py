@@ -1,6 +1,6 @@
-"""Whom a patient belongs to: tumour type, line of treatment and class of drugs, in words that cohorts share.
+"""The disease and treatment of a patient: tumour type, line of treatment, class of drugs, in words that cohorts share.
 
-They decide who may be predicted; they are no features.
+They decide which patients a model may predict; they are no features.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ DrugClass = Literal["anti-PD-1", "anti-PD-L1", "anti-CTLA-4", "anti-PD-1 + anti-
 
 @dataclass(frozen=True)
 class Population:
-    """What is known of whom a patient belongs to; None where it is not reported.
+    """The disease and treatment of a patient; None where it is not reported.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Population:
 
 
 NOT_REPORTED = Population()
-"""Nothing is known of whom the patient belongs to."""
+"""Neither disease nor treatment is reported."""
 
 POPULATION_FIELDS: dict[str, tuple[str, ...]] = {
     "tumour_type": get_args(TumourType),

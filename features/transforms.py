@@ -1,7 +1,7 @@
 """Transformers of the blocks: scikit-learn estimators, fitted inside folds.
 
-The fitted state of a transformer is numbers and names (`learned`), so that a bundle stores it as JSON and the server
-runs the same kernels without pickle. Arrays are (n_samples, n_features); taxa enter as proportions.
+The fitted state of a transformer is numbers and names (`fitted_attributes`), so that a bundle stores it as JSON and the
+server runs the same kernels without pickle. Arrays are (n_samples, n_features); taxa enter as proportions.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from features.taxon_names import is_placeholder
 class BlockTransformer(TransformerMixin, BaseEstimator):
     """A transformer of one block whose fitted state is JSON.
 
-    Subclasses list their fitted attributes in `learned` and compute in `_kernel`.
+    Subclasses list their fitted attributes in `fitted_attributes` and compute in `_kernel`.
     """
 
-    learned: ClassVar[tuple[str, ...]] = ()
+    fitted_attributes: ClassVar[tuple[str, ...]] = ()
     _finite: ClassVar[bool | str] = True
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
@@ -41,7 +41,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "n_features_in_")
         return self._kernel(self._checked(X, reset=False))
 
-    def kernel(self, X: Matrix) -> Matrix:
+    def transform_unchecked(self, X: Matrix) -> Matrix:
         """Return the transformed rows without the checks of `transform`, for callers that have checked them."""
         return self._kernel(X)
 
@@ -58,7 +58,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
 
     def state(self) -> dict[str, Any]:
         """Return parameters and fitted attributes as JSON-ready values."""
-        learned = {name: np.asarray(getattr(self, name)).tolist() for name in self.learned}
+        learned = {name: np.asarray(getattr(self, name)).tolist() for name in self.fitted_attributes}
         return {
             "step": type(self).__name__,
             "params": self.get_params(),
@@ -94,7 +94,7 @@ class PrevalenceFilter(BlockTransformer):
         Shares of training samples with a value above zero, in [0, 1].
     """
 
-    learned = ("kept_",)
+    fitted_attributes = ("kept_",)
 
     def __init__(self, min_prevalence: float = 0.1, max_prevalence: float = 1.0) -> None:
         self.min_prevalence = min_prevalence
@@ -115,20 +115,20 @@ class PrevalenceFilter(BlockTransformer):
 class ZeroReplacement(BlockTransformer):
     r"""Replace zeros multiplicatively by half the smallest proportion of the training samples.
 
-    A row is closed to 1, its zeros become :math:`\delta`, and its other parts shrink by the factor
-    :math:`1 - \delta\, n_0`, so that the row stays closed and their ratios do not change.
+    A row is closed to 1, its :math:`n_0` zeros become :math:`\delta`, and its other parts shrink by the factor
+    :math:`1 - \delta\, n_0`, so that the row stays closed and the ratios of the other parts do not change. With
+    :math:`D` taxa, :math:`\delta` is at most :math:`1 / (2 D)`, so that zeros never make up more than half of a row.
 
     References
     ----------
     Martín-Fernández, Barceló-Vidal and Pawlowsky-Glahn 2003, Mathematical Geology 35:253-278.
     """
 
-    learned = ("delta_",)
+    fitted_attributes = ("delta_",)
 
     def _learn(self, X: Matrix) -> None:
         closed = closure(X)
         positive = closed[closed > 0]
-        # At most half a row consists of replaced zeros.
         self.delta_ = min(float(positive.min()) / 2 if positive.size else 1.0, 0.5 / max(X.shape[1], 1))
 
     def _kernel(self, X: Matrix) -> Matrix:
@@ -163,7 +163,7 @@ class CLR(BlockTransformer):
 
 
 class PresenceAbsence(BlockTransformer):
-    """1 where a taxon was detected, else 0."""
+    """1 where a taxon's proportion is above 0, else 0."""
 
     def _kernel(self, X: Matrix) -> Matrix:
         return (X > 0).astype(np.float64)
@@ -180,15 +180,16 @@ class Ranks(BlockTransformer):
 
 
 class GenusSums(BlockTransformer):
-    """Sum species into genera, by the first word of their names.
+    """Sum species into genera, by `genus_of` their names; the first step of a chain.
 
     Parameters
     ----------
     species : list of str
-        The canonical names of the columns that come in, in their order.
+        The canonical names of the columns that come in, in their order. They are a parameter, since an array has no
+        names; `names_out` depends on them alone.
     """
 
-    learned = ("genus_of_",)
+    fitted_attributes = ("genus_of_",)
 
     def __init__(self, species: list[str]) -> None:
         self.species = species
@@ -226,20 +227,22 @@ class AlphaDiversity(BlockTransformer):
 
 
 class CensoredFill(BlockTransformer):
-    """Give a number to measurements below or above a limit that is not reported.
+    """Give a number to measurements below or above a limit of quantification that is not reported.
 
-    They are -inf (below) and inf (above) in the input. Below becomes the smallest number of the training rows, or half
-    of it; above becomes the largest. NaN, not measured, stays NaN.
+    They are -inf (below) and inf (above) in the input. Where limits are reported, `features.measured_values` has
+    applied the policy already; here the smallest and the largest number of the training rows stand for the limits.
+    NaN, not measured, stays NaN.
 
     Parameters
     ----------
     policy : {"half_limit", "limit", "missing"}
-        `missing` makes both NaN.
+        Below becomes half of the smallest training number (`half_limit`) or that number (`limit`), in the unit of the
+        column; above becomes the largest. `missing` makes both NaN.
     log2 : sequence of int
         Columns on a log2 scale, on which half is one less.
     """
 
-    learned = ("low_", "high_")
+    fitted_attributes = ("low_", "high_")
     _finite = False
 
     def __init__(self, policy: str = "half_limit", log2: Sequence[int] = ()) -> None:
@@ -272,7 +275,7 @@ class Log10(BlockTransformer):
         Positions of the columns of concentrations.
     """
 
-    learned = ("floor_",)
+    fitted_attributes = ("floor_",)
     _finite = "allow-nan"
 
     def __init__(self, columns: list[int]) -> None:
@@ -281,7 +284,8 @@ class Log10(BlockTransformer):
     def _learn(self, X: Matrix) -> None:
         concentrations = X[:, self.columns]
         positive = np.where(concentrations > 0, concentrations, np.inf).min(axis=0, initial=np.inf)
-        # A published 0 is a rounded small number: half the smallest positive one.
+        # A published 0 is a rounded small number: half the smallest positive one of training, in the column's unit, or
+        # 1 where training has none.
         self.floor_ = np.where(np.isfinite(positive), positive / 2, 1.0)
 
     def _kernel(self, X: Matrix) -> Matrix:
@@ -299,7 +303,7 @@ class MedianFill(BlockTransformer):
         Share of training rows in which a column must have been measured.
     """
 
-    learned = ("kept_", "median_")
+    fitted_attributes = ("kept_", "median_")
     _finite = "allow-nan"
 
     def __init__(self, min_observed: float = 0.5) -> None:
@@ -308,9 +312,9 @@ class MedianFill(BlockTransformer):
     def _learn(self, X: Matrix) -> None:
         observed = np.isfinite(X).mean(axis=0)
         self.kept_ = np.flatnonzero((observed >= self.min_observed) & (observed > 0))
-        self.median_ = self._middle(X[:, self.kept_]) if self.kept_.size else np.zeros(0)
+        self.median_ = self._fill_values(X[:, self.kept_]) if self.kept_.size else np.zeros(0)
 
-    def _middle(self, X: Matrix) -> NDArray[np.float64]:
+    def _fill_values(self, X: Matrix) -> NDArray[np.float64]:
         return np.asarray(np.nanmedian(X, axis=0))
 
     def _kernel(self, X: Matrix) -> Matrix:
@@ -329,13 +333,13 @@ class MeanFill(MedianFill):
     uninformative.
     """
 
-    def _middle(self, X: Matrix) -> NDArray[np.float64]:
+    def _fill_values(self, X: Matrix) -> NDArray[np.float64]:
         return np.asarray(np.nanmean(X, axis=0))
 
 
-STEPS = {
-    step.__name__: step
-    for step in (
+TRANSFORMERS = {
+    transformer.__name__: transformer
+    for transformer in (
         PrevalenceFilter,
         ZeroReplacement,
         CLR,
@@ -353,7 +357,7 @@ STEPS = {
 
 def restore_transformer(state: dict[str, Any]) -> BlockTransformer:
     """Return the fitted transformer that `BlockTransformer.state` described."""
-    step: BlockTransformer = STEPS[state["step"]](**state["params"])
+    step: BlockTransformer = TRANSFORMERS[state["step"]](**state["params"])
     step.n_features_in_ = state["n_features_in"]
     for name, value in state["learned"].items():
         array = np.asarray(value)
@@ -369,10 +373,19 @@ def closure(X: Matrix) -> Matrix:
 
 
 def genus_of(species: str) -> str:
-    """Return the genus in a species' canonical name: its first word, or two in `Candidatus_Cibiobacter_qucibialis`.
+    """Return the genus in a species' canonical name.
 
-    The genus of `unclassified_Lachnospiraceae` or `uncultured_Lachnospiraceae` is unknown; the name stays whole, apart
-    from other such taxa.
+    It is the first word, or the first two where the name begins with `Candidatus` or `unclassified`. A placeholder has
+    no known genus: its name stays whole, apart from other such taxa.
+
+    Examples
+    --------
+    >>> genus_of("Akkermansia_muciniphila")
+    'Akkermansia'
+    >>> genus_of("Candidatus_Cibiobacter_qucibialis")
+    'Candidatus_Cibiobacter'
+    >>> genus_of("unclassified_Lachnospiraceae")
+    'unclassified_Lachnospiraceae'
     """
     words = species.split("_")
     if is_placeholder(species):

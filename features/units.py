@@ -61,6 +61,7 @@ def parse_unit(text: str) -> ImmuneUnit | None:
     letters = (
         unicodedata.normalize("NFKC", text).casefold().replace("\N{GREEK SMALL LETTER MU}", "u").replace("per", "")
     )
+    # "pg per mL", "pg/mL" and "pg·mL⁻¹" (whose exponent, normalised, leaves a 1) become "pgml".
     return _UNITS.get(re.sub(r"[\W_]", "", letters).removesuffix("1"))
 
 

@@ -106,10 +106,10 @@ def frame_candidates(frame: pd.DataFrame, units: Mapping[str, str]) -> Iterator[
     for i, population in enumerate(populations):
         numbers = (dict(zip(columns[block], values[block][i].tolist(), strict=True)) for block in BLOCKS)
         try:
-            belonging = population_of(**{str(field): value for field, value in population.items()})
+            disease_and_treatment = population_of(**{str(field): value for field, value in population.items()})
         except InputError as error:
             raise InputError(f"candidate {i + 1}: {error}") from error
-        yield replace(numbers_candidate(*numbers, units=units), population=belonging)
+        yield replace(numbers_candidate(*numbers, units=units), population=disease_and_treatment)
 
 
 def numbers_candidate(

@@ -83,7 +83,7 @@ class Model:
     card_html : str
         The model card as a page; empty in protocol 1.
     population : TrainingPopulation or None
-        Whom the training patients belong to; None in bundles older than this record.
+        Disease and treatment of the training patients; None in bundles older than this record.
     """
 
     outcome: str
@@ -134,7 +134,7 @@ class BundleDescription(Documented):
     reference: ReferenceState | None = None
     """Training reference set; null without taxa, missing in protocol 1."""
     population: TrainingPopulation | None = None
-    """Whom the training patients belong to; missing in bundles older than this record."""
+    """Disease and treatment of the training patients; missing in bundles older than this record."""
 
 
 @cache

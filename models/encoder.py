@@ -174,7 +174,7 @@ class BlockEncoder(BaseEstimator):
             for chain in self._steps[name]:
                 X = values[name]
                 for step in chain:
-                    X = step.kernel(X)
+                    X = step.transform_unchecked(X)
                 encoded.append(X)
         return np.hstack(encoded)
 

@@ -112,7 +112,7 @@ class ReferenceSet:
         """
         X = taxa
         for step in self.steps:
-            X = step.kernel(X)
+            X = step.transform_unchecked(X)
         # Products are several times as fast as differences, at a rounding error of about 1e-6 of a distance; einsum
         # computes them, since BLAS would wake other threads.
         coordinates, squares = self._coordinates
@@ -130,7 +130,7 @@ class ReferenceSet:
 
     def richness_percentile(self, taxa: Matrix) -> Vector:
         """Return the percentage of training profiles in which no more taxa were detected, (n_profiles,)."""
-        detected = np.count_nonzero(self.steps[0].kernel(taxa), axis=1)
+        detected = np.count_nonzero(self.steps[0].transform_unchecked(taxa), axis=1)
         percentage: Vector = 100 * np.searchsorted(self.richness, detected, side="right") / len(self.richness)
         return percentage
 
@@ -145,7 +145,7 @@ class ReferenceSet:
         taxa : ndarray, (n_profiles, n_taxa)
             Proportions, in the order of `self.taxa`.
         """
-        counted = self.steps[0].kernel(taxa)
+        counted = self.steps[0].transform_unchecked(taxa)
         logs = unit_log_abundances(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300))
         highest: Vector = np.einsum("ij,kj->ik", logs, self._unit_logs).max(axis=1)
         highest[np.count_nonzero(counted, axis=1) < 2 * FEW_TAXA] = np.nan

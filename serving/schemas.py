@@ -289,7 +289,7 @@ class ModelDescription(Documented):
     evidence: Evidence
     """What the model was trained on, and how it performed on held-out patients."""
     population: TrainingPopulation | None
-    """Whom the training patients belong to; null for bundles older than this record."""
+    """Disease and treatment of the training patients; null for bundles older than this record."""
     simulated: bool
     """Whether the model was trained on simulated patients."""
     external_validations: tuple[ExternalValidation, ...]

@@ -63,7 +63,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "no-baseline-visit": Kind(
         "error",
-        "nothing tells which visits precede day 0, and a later one would stand for the patient",
+        "the manifest does not state which visits precede day 0, and a later one would stand for the patient",
         "name the last visit on or before day 0 as the manifest's 'samples.baseline_visit', or state days",
     ),
     "mixed-units": Kind(
@@ -106,7 +106,7 @@ KINDS: Mapping[str, Kind] = {
     "response-against-progression": Kind(
         "warning",
         "both columns cannot be right for these patients",
-        "find out from the publication which of them is right; expect as many of the labels to be wrong",
+        "find out from the publication which column is right; until then expect that many wrong labels",
     ),
     "unknown-as-no": Kind(
         "warning",

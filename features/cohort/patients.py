@@ -205,7 +205,7 @@ def read_assignment(sheet: PatientSheet | None) -> pd.DataFrame:
 def read_population(
     population: ManifestPopulation, sheet: PatientSheet | None, patients: pd.Index[str]
 ) -> pd.DataFrame:
-    """Return whom each patient belongs to, by patient: a column for each field, "" where it is not reported."""
+    """Return the disease and treatment, by patient: a column for each field, "" where it is not reported."""
     columns = {}
     for field, value in population:
         if not isinstance(value, PopulationColumn):

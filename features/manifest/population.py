@@ -1,4 +1,4 @@
-"""The part of a manifest that says whom the patients belong to."""
+"""The part of a manifest that states the patients' disease and treatment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OneOrColumn = Annotated[Value | PopulationColumn[Value], Field(union_mode="left_
 
 
 class ManifestPopulation(ManifestPart):
-    """Whom the patients belong to: one value for the whole cohort, or a column; what is not reported is left out."""
+    """The patients' disease and treatment: one value for all, or a column; leave out what is not reported."""
 
     tumour_type: OneOrColumn[TumourType] | None = None
     """The type of the tumour."""

@@ -182,7 +182,7 @@ class IncompleteCohort(Documented):
 
 @dataclass(frozen=True)
 class TrainingPopulation(Documented):
-    """Whom the training patients belong to: patients by value, without those in whom it was not reported."""
+    """Disease and treatment of the training patients: patients by value, without those in whom it was not reported."""
 
     tumour_type: dict[str, int]
     """Training patients by tumour type."""

@@ -114,5 +114,5 @@ def _read_file(
 
 
 def _reported(population: Population) -> dict[str, str]:
-    """Return what is known of whom the patient belongs to, under the names of the request."""
+    """Return the patient's known disease and treatment, under the names of the request."""
     return {field: value for field, value in vars(population).items() if value is not None}

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from features.arrays import Mask, Matrix
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from taxokine.simulation.design import Trial
 from taxokine.simulation.patients import Enrolment
 
@@ -148,7 +148,7 @@ def _reported_survival(trial: Trial, rank: Matrix) -> tuple[NDArray[np.int64], M
     """Return the days of follow-up and of death in `Trial.survival`; the better the response, the longer."""
     months, died = np.array(sorted(trial.survival)).T
     order = np.argsort(np.argsort(-rank))
-    follow_up = np.rint(months * MONTH).astype(int)[order]
+    follow_up = np.rint(months * DAYS_PER_MONTH).astype(int)[order]
     return follow_up, np.where(died[order] == 1, follow_up, np.inf)
 
 

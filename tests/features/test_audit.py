@@ -22,7 +22,7 @@ from features.audit.tubes import swapped_tubes
 from features.cohort import Cohort, read_cohort
 from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.pooling import pool_tables
 from taxokine.simulation import simulate_trial
 
@@ -439,7 +439,7 @@ def test_records_dated_after_death(spoil: Write, unit: str) -> None:
         first = patients["patient"] == "SIM-001"
         days = patients["os_days"].mask(first, 365).where(first | (patients["died"] == 0), 9_000)
         return patients.assign(
-            died=patients["died"].mask(first, 1), os_days=(days / MONTH).round(1) if unit == "months" else days
+            died=patients["died"].mask(first, 1), os_days=(days / DAYS_PER_MONTH).round(1) if unit == "months" else days
         )
 
     def afterwards(events: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, ManifestError, OutcomeError
 from features.labels import AdverseEvents, OutcomeLabels
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.survival import (
     CENSORED,
     DEATH,
@@ -50,8 +50,8 @@ def test_times_are_counted_from_the_landmark(write_cohort: Write, tmp_path: Path
     labels = read(write_cohort, tmp_path).labels
     patients = pd.Index(["p4", "p1", "p2", "p3"])
     times = time_to_event(labels, "overall_survival", patients, landmark=60)
-    assert times["time"].to_numpy() == pytest.approx([5 * MONTH - 60, 10 * MONTH - 60, 2 * MONTH - 60, np.nan],
-                                                     nan_ok=True)  # fmt: skip
+    expected_days = [*(np.array([5, 10, 2]) * DAYS_PER_MONTH - 60), np.nan]
+    assert times["time"].to_numpy() == pytest.approx(expected_days, nan_ok=True)
     assert times["event"].tolist()[:3] == [EVENT, CENSORED, EVENT]
     assert times["at_risk"].tolist() == ["yes", "yes", "yes", "unknown"]
     # A day of progression, or of the last look, that is the landmark's own is over by then.
@@ -65,10 +65,10 @@ def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path:
     patients = pd.Index(["p1", "p2", "p3", "p4"])
     times = time_to_event(labels, "time_to_toxicity_any", patients, landmark=-1)
     assert ends(times)[:2] == [(16, EVENT, "yes"), (1, EVENT, "yes")]
-    assert ends(times)[3] == (5 * MONTH + 1, DEATH, "yes")
+    assert ends(times)[3] == (5 * DAYS_PER_MONTH + 1, DEATH, "yes")
     assert times["at_risk"]["p3"] == "unknown"
     severe = time_to_event(labels, "time_to_toxicity_3", patients, landmark=0)
-    assert ends(severe)[:2] == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes")]
+    assert ends(severe)[:2] == [(40, EVENT, "yes"), (2 * DAYS_PER_MONTH, DEATH, "yes")]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path:
     [
         # p2's progression is his death, within the rounding of months; p4 progressed on day 0, and stopped on day 10.
         ("progression", [(40, EVENT, "yes"), (60, CENSORED, "yes"), (0, CENSORED, "no")]),
-        ("treatment_end", [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (10, CENSORED, "yes")]),
+        ("treatment_end", [(40, EVENT, "yes"), (2 * DAYS_PER_MONTH, DEATH, "yes"), (10, CENSORED, "yes")]),
     ],
 )
 def test_progression_and_treatment_end_censor_only_on_request(
@@ -91,7 +91,12 @@ def test_events_were_recorded_until_the_last_follow_up_where_it_is_named(write_c
     labels = read(write_cohort, tmp_path, last_follow_up={"time": "off", "unit": "days"}).labels
     times = time_to_event(labels, "time_to_toxicity_3", pd.Index(["p1", "p2", "p3", "p4"]), 0)
     # p2's is missing, so that his survival stands for it.
-    assert ends(times) == [(40, EVENT, "yes"), (2 * MONTH, DEATH, "yes"), (30, CENSORED, "yes"), (10, CENSORED, "yes")]
+    assert ends(times) == [
+        (40, EVENT, "yes"),
+        (2 * DAYS_PER_MONTH, DEATH, "yes"),
+        (30, CENSORED, "yes"),
+        (10, CENSORED, "yes"),
+    ]
 
 
 @given(

@@ -22,7 +22,7 @@ from features.errors import InputError
 from features.immune import ImmuneSpec, read_immune
 from features.transforms import (
     CLR,
-    STEPS,
+    TRANSFORMERS,
     AlphaDiversity,
     BlockTransformer,
     CensoredFill,
@@ -295,7 +295,7 @@ GAPS = ("CensoredFill", "Log10", "MedianFill", "MeanFill")
 
 
 def test_every_step_is_tested() -> None:
-    assert set(STEP) == set(STEPS)
+    assert set(STEP) == set(TRANSFORMERS)
 
 
 @pytest.mark.parametrize("name", STEP)

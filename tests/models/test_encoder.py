@@ -14,7 +14,7 @@ from skbio.stats.composition import clr, multi_replace
 
 from features.feature_table import Block, FeatureTable
 from features.measured_values import CensoredPolicy
-from models.encoder import BlockEncoder, EncoderState, Representation, Representations, absent
+from models.encoder import BlockEncoder, EncoderState, Representation, Representations, missing_value
 
 from .conftest import BLOCKS, UNITS, invented
 
@@ -114,7 +114,7 @@ def test_a_taxon_that_is_missing_was_not_found_and_anything_else_is_unknown() ->
         block = table.block(name)
         fewer = with_block(fewer, name, Block(block.names[1:], block.values[:, 1:]))
         values = block.values.copy()
-        values[:, 0] = absent(name)
+        values[:, 0] = missing_value(name)
         spelled_out = with_block(spelled_out, name, Block(block.names, values))
     np.testing.assert_array_equal(encoder.transform(fewer), encoder.transform(spelled_out))
     nothing = table

@@ -13,7 +13,7 @@ from statsmodels.duration.hazard_regression import PHReg
 from statsmodels.duration.survfunc import SurvfuncRight, survdiff
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.settings import settings
 from taxokine.cli.main import main
 from training import drawing
@@ -81,12 +81,12 @@ def test_progression_free_survival_is_that_of_statsmodels(report: Path, sheet: p
     areas, until = [], min(days[treated].max(), days[~treated].max())
     for arm, members in (("FMT + ICI", treated), ("control", ~treated)):
         curve = SurvfuncRight(days[members], event[members])
-        share = curve.surv_prob[np.searchsorted(curve.surv_times, 12 * MONTH, side="right") - 1]
+        share = curve.surv_prob[np.searchsorted(curve.surv_times, 12 * DAYS_PER_MONTH, side="right") - 1]
         assert at_months["Progression-free survival", arm, 12] == pytest.approx(float(share), abs=1e-9)
         edges = np.append(np.append(0, curve.surv_times[curve.surv_times < until]), until)
         heights = np.append(1, curve.surv_prob[curve.surv_times < until])
         areas.append(float(heights @ np.diff(edges)))
-    assert row["restricted mean, months more"] == pytest.approx((areas[0] - areas[1]) / MONTH, rel=1e-6)
+    assert row["restricted mean, months more"] == pytest.approx((areas[0] - areas[1]) / DAYS_PER_MONTH, rel=1e-6)
 
 
 def test_severe_adverse_events_are_those_of_the_sheet(report: Path, sheet: pd.DataFrame) -> None:

@@ -1,4 +1,4 @@
-"""Whom the training patients belong to: tumour types, lines of treatment, classes of drugs."""
+"""Disease and treatment of the training patients: tumour types, lines of treatment, classes of drugs."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS, Window
 from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.rates import ExactRate
@@ -54,7 +54,7 @@ def median_text(days: IntervalEstimate) -> str:
 
 def months_text(days: float) -> str:
     """Return days as months; infinity is ``not reached``, NaN ``not estimable``."""
-    return "not estimable" if np.isnan(days) else "not reached" if np.isinf(days) else f"{days / MONTH:.1f}"
+    return "not estimable" if np.isnan(days) else "not reached" if np.isinf(days) else f"{days / DAYS_PER_MONTH:.1f}"
 
 
 def percent_text(share: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from features.arrays import Matrix
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.survival import DEATH, EVENT
 from training.drawing import COLOURS, STYLE, WIDTH, write_svg
 from training.statistics.cumulative_incidence import cumulative_incidence
@@ -40,7 +40,7 @@ def _incidence_figure(title: str, curves: Mapping[str, Matrix]) -> Figure:
         weights = bootstrap_weights(np.full(len(y), label, dtype=object))
         (days, incidence), (_, draws) = cumulative_incidence(y), cumulative_incidence(y, weights)
         low, high = np.quantile(draws[0], [0.025, 0.975], axis=0)
-        (event, death), months = incidence[:, 0], np.append(0, days / MONTH)
+        (event, death), months = incidence[:, 0], np.append(0, days / DAYS_PER_MONTH)
         legend = f"{label}: {(y[:, 1] == EVENT).sum()} events, n={len(y)}"
         axes.step(months, np.append(0, event), where="post", color=colour, linewidth=width, label=legend)
         axes.fill_between(months[1:], low, high, step="post", color=colour, alpha=0.15, linewidth=0)

@@ -11,7 +11,7 @@ import pandas as pd
 from features.arrays import Matrix
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.survival import CENSORED_AT, DEATH, EVENT, CensoredAt
 from training.statistics.cumulative_incidence import cumulative_incidence_at
 from training.statistics.metrics import bootstrap_weights, mean_within_centres, percentile_interval
@@ -39,7 +39,7 @@ def incidence_table(curves: Mapping[str, tuple[FeatureTable, Matrix]]) -> pd.Dat
         names, no_score = centres(table.rows), np.zeros(len(y))
         weights = bootstrap_weights(names)
         for months in HORIZONS:
-            metric = partial(cumulative_incidence_at, day=months * MONTH)
+            metric = partial(cumulative_incidence_at, day=months * DAYS_PER_MONTH)
             value = mean_within_centres(metric, y, no_score, names)
             draws = mean_within_centres(metric, y, no_score, names, weights)
             estimate = percentile_interval(value[0], draws)

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from features.arrays import Matrix, Positions, Vector
 from features.feature_table import FeatureTable
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.survival import EVENT
 from models.encoder import BlockEncoder, representation_name
 from training.statistics.cox import log_partial_likelihood
@@ -170,6 +170,6 @@ def _selected(y: Matrix, strata: Positions, margins: Matrix) -> tuple[int, tuple
 def _risks(y: Matrix, strata: Positions, inner_margin: Vector, margin: Vector) -> tuple[Matrix, Matrix]:
     """Return the risks of held-out log-hazards at `HORIZONS`, and the average risks, both (n_test, n_horizons)."""
     calibrated, average = risk_curve(y, strata, inner_margin), risk_curve(y, strata, np.zeros(len(y)))
-    days = [months * MONTH for months in HORIZONS]
+    days = [months * DAYS_PER_MONTH for months in HORIZONS]
     risk, average_risk = (np.column_stack([curve.risk(margin, day) for day in days]) for curve in (calibrated, average))
     return risk, average_risk

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from features.arrays import Mask, Matrix, Names, Positions, Vector
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.metrics import Metric, bootstrap_weights, mean_within_centres, percentile_interval
 from training.statistics.survival_metrics import (
@@ -112,10 +112,10 @@ def _metrics(repeats: Sequence[RepeatPredictions]) -> dict[str, tuple[Metric, li
     margins = [repeat.margin for repeat in repeats]
     metrics: dict[str, tuple[Metric, list[Matrix]]] = {
         "c": (harrell_c, margins),
-        "uno_c": (partial(uno_c, horizon=HORIZONS[-1] * MONTH), margins),
+        "uno_c": (partial(uno_c, horizon=HORIZONS[-1] * DAYS_PER_MONTH), margins),
     }
     for k, months in enumerate(HORIZONS):
-        day = months * MONTH
+        day = months * DAYS_PER_MONTH
         risks = [repeat.risk[:, k] for repeat in repeats]
         risks_and_averages = [np.column_stack([repeat.risk[:, k], repeat.average[:, k]]) for repeat in repeats]
         metrics[f"auroc_{months}m"] = partial(cumulative_dynamic_auc, day=day), margins

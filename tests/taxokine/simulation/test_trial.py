@@ -19,7 +19,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import InputError
 from features.feature_table import FeatureTable
 from features.landmark import LandmarkSpec, landmark_table
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from taxokine.simulation import ANALYTES, AS_PUBLISHED, GENERA, Trial, pulse, saturation, simulate_five, simulate_trial
 
 
@@ -376,7 +376,7 @@ def test_five_patients_have_the_reported_survival(tmp_path: Path, deaths: Litera
     dates = cohort.labels.dates
     assert dates is not None
     reported = dates.sort_values("overall_survival")
-    assert (reported["overall_survival"] / MONTH).round(1).tolist() == [2.5, 7.4, 8.3, 28.5, 52.3]
+    assert (reported["overall_survival"] / DAYS_PER_MONTH).round(1).tolist() == [2.5, 7.4, 8.3, 28.5, 52.3]
     assert reported["overall_survival_event"].tolist() == [True] + [deaths == "all"] * 4
     response = pd.read_csv(tmp_path / "five" / "patients.csv", index_col="patient")["recist"]
     order = response.map({"PD": 0, "SD": 1, "PR": 2, "CR": 3})[reported.index]

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from features.feature_table import FeatureTable
-from features.transforms import STEPS as TRANSFORMERS
+from features.transforms import TRANSFORMERS
 from models.encoder import BlockEncoder
 from models.evidence import CentreDecisionCurve, Validation
 from training.evidence.card import TEMPLATES, card_html, model_card, useful_thresholds

@@ -10,7 +10,7 @@ import pandas as pd
 
 from features.arrays import Mask, Vector
 from features.cohort import Cohort
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
@@ -122,7 +122,7 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
 def outcome_survival(outcome: Outcome, days: Vector, event: Mask, unknown: int = 0) -> OutcomeSurvival:
     """Return survival by one outcome, with its estimates; parameters as the fields of `OutcomeSurvival`."""
     curve = beta_product(days, event)
-    estimates = {month: curve.estimate_on(month * MONTH, 1) for month in MONTHS}
+    estimates = {month: curve.estimate_on(month * DAYS_PER_MONTH, 1) for month in MONTHS}
     return OutcomeSurvival(
         outcome=outcome,
         days=days,
@@ -132,7 +132,7 @@ def outcome_survival(outcome: Outcome, days: Vector, event: Mask, unknown: int =
         median=median_survival(kaplan_meier(days, event)),
         follow_up=median_survival(kaplan_meier(days, ~event)),
         at_months=tuple(
-            SurvivalAtMonth(month, int((days >= month * MONTH).sum()), share)
+            SurvivalAtMonth(month, int((days >= month * DAYS_PER_MONTH).sum()), share)
             for month, share in estimates.items()
             if np.isfinite(share.value)
         ),

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from training.drawing import BLUE, PALE, VERMILION, WIDTH
 from training.study.analysis.arm_comparison import ArmComparison, SurvivalByArm
 from training.study.analysis.arm_levels import LevelByArm
@@ -32,14 +32,16 @@ def arms_figure(comparison: ArmComparison) -> Figure:
 def _curves(axes: Axes, survival: SurvivalByArm) -> None:
     sides = (("FMT + ICI", survival.treated, BLUE), ("control", survival.control, VERMILION))
     for label, side, colour in sides:
-        months = side.days / MONTH
-        stepped(axes, replace(side.curve, days=side.curve.days / MONTH), 1, colour, f"{label}, n = {side.n}")
+        months = side.days / DAYS_PER_MONTH
+        stepped(axes, replace(side.curve, days=side.curve.days / DAYS_PER_MONTH), 1, colour, f"{label}, n = {side.n}")
         censored = np.unique(side.days[~side.event])
         shares = [side.curve.estimate_on(day, 1).value for day in censored]
-        axes.plot(censored / MONTH, shares, "|", color=colour, markersize=6)
+        axes.plot(censored / DAYS_PER_MONTH, shares, "|", color=colour, markersize=6)
         axes.set_xlim(0, max(axes.get_xlim()[1], months.max() * 1.04))
     ticks = [tick for tick in axes.get_xticks() if tick <= axes.get_xlim()[1]]
-    at_risk = ["\n".join(str(int((side.days / MONTH >= tick).sum())) for _, side, _ in sides) for tick in ticks]
+    at_risk = [
+        "\n".join(str(int((side.days / DAYS_PER_MONTH >= tick).sum())) for _, side, _ in sides) for tick in ticks
+    ]
     axes.set_xticks(ticks, [f"{tick:g}\n{counts}" for tick, counts in zip(ticks, at_risk, strict=True)])
     axes.set(ylim=(0, 1.04), ylabel="share", xlabel="months; below: at risk, FMT + ICI, control")
     axes.set_title(initial_capital(outcome_label(survival.outcome)), loc="left")

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from training.drawing import BLUE, COLOURS, INK, PALE, VERMILION, WIDTH
 from training.study.analysis.response import RECIST
 
@@ -51,7 +51,7 @@ def spider_figure(changes: pd.DataFrame, best: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(_width(changes["patient"].nunique()), 2.4), layout="constrained")
     axes, labelled = figure.subplots(), changes["patient"].nunique() <= MAX_LABELLED
     for name, course in changes.groupby("patient", sort=False):
-        x, y = np.append(0, course["day"] / MONTH), np.append(0, course["change"])
+        x, y = np.append(0, course["day"] / DAYS_PER_MONTH), np.append(0, course["change"])
         axes.plot(x, y, "-o", color=_COLOURS[best.get(str(name), "NE")], markersize=3, linewidth=1.1)
         if labelled:
             axes.annotate(str(name), (x[-1], y[-1]), (4, 0), textcoords="offset points", va="center", fontsize=7)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from features.arrays import Vector
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from training.drawing import BLUE, PALE, WIDTH
 from training.statistics.survival_curves import Curve
 from training.study.analysis.survival import OutcomeSurvival, SurvivalByOutcome
@@ -50,12 +50,12 @@ def numbers_at_risk(axes: Axes, time: Vector) -> None:
 
 
 def _survival_curve(axes: Axes, survival: OutcomeSurvival) -> None:
-    months = survival.days / MONTH
-    stepped(axes, replace(survival.curve, days=survival.curve.days / MONTH), 1, BLUE)
+    months = survival.days / DAYS_PER_MONTH
+    stepped(axes, replace(survival.curve, days=survival.curve.days / DAYS_PER_MONTH), 1, BLUE)
     censored = np.unique(survival.days[~survival.event])
     shares = [survival.curve.estimate_on(day, 1).value for day in censored]
-    axes.plot(censored / MONTH, shares, "|", color=BLUE, markersize=7)
-    median = survival.median.value / MONTH
+    axes.plot(censored / DAYS_PER_MONTH, shares, "|", color=BLUE, markersize=7)
+    median = survival.median.value / DAYS_PER_MONTH
     if np.isfinite(median):
         axes.plot([0, median, median], [0.5, 0.5, 0], color=PALE, linewidth=0.8, linestyle=":")
     axes.set(xlim=(0, max(months.max() * 1.04, 1)), ylim=(0, 1.04), xlabel="months from day 0")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from training.drawing import COLOURS, DONOR_COLOUR, INK, PALE, REST, VERMILION, WIDTH
 from training.study.analysis.course import CourseResult
 from training.study.analysis.response import RECIST
@@ -61,7 +61,7 @@ class _Lines:
 def swimmer_figure(course: CourseResult) -> Figure:
     """Draw the course of each patient, the longest on top."""
     last_day = course.last_day
-    unit, unit_name = (MONTH, "months") if last_day.max() > MAX_DAYS else (1.0, "days")
+    unit, unit_name = (DAYS_PER_MONTH, "months") if last_day.max() > MAX_DAYS else (1.0, "days")
     n = len(last_day)
     height = min(0.9 + max(0.14, 0.24 - 0.003 * n) * n, 9.5)
     figure = Figure(figsize=(WIDTH, height + 0.5), layout="constrained")

@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 
 from features.cohort import Cohort
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS, Window
 from training.study.analysis.arm_comparison import ArmComparison, RateByArm, SurvivalByArm, arm_comparison
 from training.study.analysis.arm_levels import LevelByArm, LevelsByArm, levels_by_arm
@@ -155,10 +155,10 @@ def _survival_row(survival: SurvivalByArm) -> Row:
         "95% high": survival.hazard_ratio.high,
         "log-rank p": survival.log_rank.p,
         "by": survival.log_rank.method,
-        "restricted mean, months more": mean.difference.value / MONTH,
-        "restricted mean, 95% low": mean.difference.low / MONTH,
-        "restricted mean, 95% high": mean.difference.high / MONTH,
-        "up to month": mean.until / MONTH,
+        "restricted mean, months more": mean.difference.value / DAYS_PER_MONTH,
+        "restricted mean, 95% low": mean.difference.low / DAYS_PER_MONTH,
+        "restricted mean, 95% high": mean.difference.high / DAYS_PER_MONTH,
+        "up to month": mean.until / DAYS_PER_MONTH,
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.cohort import Cohort
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from training.study.analysis.characteristics import (
     CharacteristicsResult,
     CharacteristicSummary,
@@ -97,7 +97,7 @@ def _patient_rows(result: CharacteristicsResult) -> pd.DataFrame:
     if result.best_response is not None:
         columns["best response"] = result.best_response.mask(result.best_response == "", "not assessed")
     for outcome, times in result.survival.items():
-        columns[f"{initial_capital(outcome_label(outcome))}, months"] = (times["time"] / MONTH).round(1)
+        columns[f"{initial_capital(outcome_label(outcome))}, months"] = (times["time"] / DAYS_PER_MONTH).round(1)
         columns[_EVENT_COLUMNS[outcome]] = had_event(times)
     return pd.DataFrame(columns)
 
@@ -161,7 +161,7 @@ def _survival(cohort: Cohort, codes: Codes) -> Topic:
         short_name = _SHORT_NAMES[survival.outcome]
         metrics |= {f"{short_name}_events": float(survival.events), f"{short_name}_patients": float(survival.n)}
         if np.isfinite(survival.median.value):
-            metrics[f"{short_name}_median_months"] = survival.median.value / MONTH
+            metrics[f"{short_name}_median_months"] = survival.median.value / DAYS_PER_MONTH
     figures = {"survival": partial(survival_figure, result)}
     return write_topic("patients/survival", result, figures=figures, tables=tables, metrics=metrics)
 

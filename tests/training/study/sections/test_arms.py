@@ -16,7 +16,7 @@ from statsmodels.tools import add_constant
 
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, InputError
-from features.outcomes import MONTH
+from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS, levels_in_windows, trajectories
 from taxokine.simulation import simulate_arms
 from training.study.analysis.arm_comparison import arm_comparison, rate_by_arm
@@ -85,7 +85,7 @@ def test_survival_agrees_with_statsmodels(trial: Cohort, sheet: pd.DataFrame) ->
     at_months = tables["arm_survival_at"].frame.set_index(["outcome", "arm", "month"])["share"]
     for arm, members in (("FMT + ICI", treated), ("control", ~treated)):
         curve = SurvfuncRight(days[members], event[members])
-        share = curve.surv_prob[np.searchsorted(curve.surv_times, 12 * MONTH, side="right") - 1]
+        share = curve.surv_prob[np.searchsorted(curve.surv_times, 12 * DAYS_PER_MONTH, side="right") - 1]
         assert at_months["Progression-free survival", arm, 12] == pytest.approx(share)
 
 
