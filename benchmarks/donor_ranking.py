@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,11 +40,11 @@ DAY = 28
 N_TRIALS = 20
 N_COMPARED = 4
 PROFILER = "simulated"
-STILL: Mapping[str, Any] = {"n_centres": 1, "centre_shift": 0.0}
-SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "strong engraftment, best donor + 2 SD": {"best_donor": 2.0},
-    "strong engraftment, no best donor": {},
-    "as published, best donor + 2 SD": {**AS_PUBLISHED, "n_taxa": 300, "best_donor": 2.0},
+ONE_CENTRE = Trial(n_centres=1, centre_shift=0.0)
+SETTINGS: Mapping[str, Trial] = {
+    "strong engraftment, best donor + 2 SD": replace(ONE_CENTRE, best_donor=2.0),
+    "strong engraftment, no best donor": ONE_CENTRE,
+    "as published, best donor + 2 SD": replace(AS_PUBLISHED, n_centres=1, centre_shift=0.0, n_taxa=300, best_donor=2.0),
 }
 
 
@@ -68,17 +67,16 @@ class Hosts:
         return counts / counts.sum(axis=1, keepdims=True)
 
 
-def simulated_hosts(seed: int, **parameters: Any) -> tuple[Hosts, np.random.Generator]:
+def simulated_hosts(trial: Trial) -> tuple[Hosts, np.random.Generator]:
     """Return the hosts of a trial, and the generator of their stool."""
-    trial = Trial(seed=seed, **{**STILL, **parameters})
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(trial.seed)
     enrolment = enrol(trial, rng)
     return Hosts(trial, enrolment, log_abundances(trial, rng)), rng
 
 
 def outcome_model(n_taxa: int) -> ServedModel:
     """Return an elastic net of response, trained on stool before treatment of 400 simulated patients."""
-    hosts, rng = simulated_hosts(999, n_patients=400, n_taxa=n_taxa)
+    hosts, rng = simulated_hosts(replace(ONE_CENTRE, seed=999, n_patients=400, n_taxa=n_taxa))
     trial, n = hosts.trial, 400
     every, none = np.arange(n), np.zeros(n)
     stool = hosts.stool(rng, every, hosts.enrolment.donor, none)
@@ -127,9 +125,9 @@ def profile(taxa: tuple[str, ...], proportions: Vector) -> StoolProfile:
     return StoolProfile(values, "proportions", PROFILER)
 
 
-def compared(seed: int, served: ServedModel, **parameters: Any) -> tuple[bool, list[bool], list[int]]:
+def compared(trial: Trial, served: ServedModel) -> tuple[bool, list[bool], list[int]]:
     """Return, of one trial, whether the regression predicts, which intervals hold, and the ranks of the first donor."""
-    hosts, rng = simulated_hosts(seed, n_patients=40, n_donors=2 * N_COMPARED, **parameters)
+    hosts, rng = simulated_hosts(replace(trial, n_patients=40, n_donors=2 * N_COMPARED))
     trial, model = hosts.trial, served.model
     donors = np.arange(N_COMPARED)
     is_training = hosts.enrolment.donor >= N_COMPARED
@@ -162,9 +160,9 @@ def compared(seed: int, served: ServedModel, **parameters: Any) -> tuple[bool, l
 
 def table_rows() -> Iterator[str]:
     """Yield a row of the table for each setting."""
-    for name, parameters in SETTINGS.items():
-        served = outcome_model(parameters.get("n_taxa", 300))
-        trials = [compared(seed, served, **parameters) for seed in range(N_TRIALS)]
+    for name, trial in SETTINGS.items():
+        served = outcome_model(trial.n_taxa)
+        trials = [compared(replace(trial, seed=seed), served) for seed in range(N_TRIALS)]
         coverage = np.array([np.mean(holds) for _, holds, _ in trials])
         first = np.array([np.mean([rank == 1 for rank in ranks]) for _, _, ranks in trials])
         top = np.mean([np.mean(ranks) < (N_COMPARED + 1) / 2 for _, _, ranks in trials])

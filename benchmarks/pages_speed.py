@@ -72,9 +72,9 @@ def _row(measurement: str, seconds: float, target: float, ratio: str) -> str:
 
 def _prepare(folder: Path, environment: dict[str, str]) -> Path:
     """Simulate a clinic, train a model of response and one of toxicity, and add a user."""
-    from taxokine.simulation import simulate_trial
+    from taxokine.simulation import Trial, simulate_trial
 
-    trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=300, visits=(-7,))
+    trial = simulate_trial(folder / "trial", Trial(n_patients=PATIENTS, n_taxa=300, visits=(-7,)))
     train = ["train", "--cohorts", str(trial), "--families", "elastic_net", "--blocks", "taxa", "--repeats", "1"]
     for outcome_options in (["--outcome", "objective_response"], ["--outcome", "toxicity", "--grade", "any"]):
         _run([*train, *outcome_options], environment)

@@ -137,10 +137,10 @@ def _fit_subjects(folder: Path) -> list[Subject]:
 def _simulated_table(folder: Path) -> tuple[FeatureTable, Vector]:
     from features.cohort import read_cohort
     from features.landmark import landmark_table
-    from taxokine.simulation import simulate_trial
+    from taxokine.simulation import Trial, simulate_trial
     from training.validation.folds import outcome_vector
 
-    trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,))
+    trial = simulate_trial(folder / "trial", Trial(n_patients=PATIENTS, n_taxa=TAXA, visits=(-7,)))
     table = landmark_table(read_cohort(trial, folder))
     return table, outcome_vector(table, OUTCOME)
 

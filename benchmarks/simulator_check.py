@@ -14,11 +14,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -28,15 +27,15 @@ from scipy.spatial.distance import cdist, pdist
 from features.arrays import Matrix
 from features.cohort import Cohort, read_cohort
 from features.donors import donor_samples_given
-from taxokine.simulation import ANALYTES, AS_PUBLISHED, simulate_trial
+from taxokine.simulation import ANALYTES, AS_PUBLISHED, Trial, simulate_trial
 from training.drawing import GREEN, PALE, STYLE, VERMILION, WIDTH
 
 WITHOUT_TRANSPLANT = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox")
-SIMULATED: dict[str, dict[str, Any]] = {
-    "simulated": {},
-    "simulated, still": {"transplant": 0.0},
-    "simulated as published": {**AS_PUBLISHED},
-    "simulated as published, still": {**AS_PUBLISHED, "transplant": 0.0},
+SIMULATED = {
+    "simulated": Trial(),
+    "simulated, still": Trial(transplant=0.0),
+    "simulated as published": AS_PUBLISHED,
+    "simulated as published, still": replace(AS_PUBLISHED, transplant=0.0),
 }
 HEADS = (
     "cohort", "patients", "species found per sample", "their share of all", "SD of ln abundance, species",
@@ -130,8 +129,8 @@ def main() -> None:
     data = Path(os.environ.get("TAXOKINE_DATA", Path(__file__).parents[2] / "shared" / "cohorts"))
     with tempfile.TemporaryDirectory() as scratch:
         cohorts = {name: read_cohort(name, data, fetch=False) for name in (*WITHOUT_TRANSPLANT, "davar_2021", "momspi")}
-        for name, parameters in SIMULATED.items():
-            path = simulate_trial(Path(scratch) / name, **parameters)
+        for name, trial in SIMULATED.items():
+            path = simulate_trial(Path(scratch) / name, trial)
             cohorts[name] = read_cohort(path, data, fetch=False)
         stools = [
             Stool(name, cohort, np.inf if name in WITHOUT_TRANSPLANT or "still" in name else 0)

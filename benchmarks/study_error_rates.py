@@ -16,6 +16,7 @@ import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,10 +50,10 @@ NOMINAL_LEVEL = 0.05
 DAYS = np.array([-7.0, 7, 14, 28, 56, 90, 120])
 LIMIT = -1.0
 """log2 of the limit of detection: near a sixth of the simulated draws lie below it."""
-NULL: Mapping[str, Any] = {"transplant": 0.0, "effect": 0.0, "donor_shift": 0.0, "n_centres": 1, "n_taxa": 100}
-PLANTED: Mapping[str, Mapping[str, Any]] = {
-    "as in the demo": {"n_centres": 1, "n_taxa": 100},
-    "as published": {**AS_PUBLISHED, "n_centres": 1},
+NULL = Trial(transplant=0.0, effect=0.0, donor_shift=0.0, n_centres=1, n_taxa=100)
+PLANTED: Mapping[str, Trial] = {
+    "as in the demo": Trial(n_centres=1, n_taxa=100),
+    "as published": replace(AS_PUBLISHED, n_centres=1),
 }
 RECOVERED = ("changes", "pattern", "falls", "taxa", "groups", "donor_distance", "engraftment_estimates", "links")
 """Tables whose power is estimated; no link is simulated."""
@@ -84,17 +85,15 @@ def misses_truth(low: float, high: float, truth: float) -> float:
     return float(not (low > truth or high < truth))
 
 
-def report_p_values(rng: np.random.Generator, n: int, **parameters: Any) -> dict[Name, float]:
+def report_p_values(rng: np.random.Generator, n: int, trial: Trial) -> dict[Name, float]:
     """Return each p-value, smallest q and missed interval of the report of a simulated trial with few donors."""
-    trial_parameters = {"n_patients": n, "n_donors": 3 + n // 5, "seed": int(rng.integers(2**31)), **parameters}
+    trial = replace(trial, n_patients=n, n_donors=3 + n // 5, seed=int(rng.integers(2**31)))
     with tempfile.TemporaryDirectory() as folder:
-        cohort = read_cohort(simulate_trial(Path(folder) / "trial", **trial_parameters), None, fetch=False)
+        cohort = read_cohort(simulate_trial(Path(folder) / "trial", trial), None, fetch=False)
         sections = [make(cohort) for make in study_sections().values()]
     p_by_test = {(section.name, test): p for section in sections for test, p in p_values(section)}
-    if not parameters.get("transplant", 1):
-        p_by_test |= {
-            (section.name, test): p for section in sections for test, p in misses(section, Trial(**trial_parameters))
-        }
+    if not trial.transplant:
+        p_by_test |= {(section.name, test): p for section in sections for test, p in misses(section, trial)}
     return p_by_test
 
 
@@ -315,7 +314,7 @@ def _median(rng: np.random.Generator, n: int) -> float:
 
 
 TESTS: list[Trials] = [
-    Trials(lambda rng, n: report_p_values(rng, n, **NULL), 400),
+    Trials(lambda rng, n: report_p_values(rng, n, NULL), 400),
     single_test("patients", "median survival, a third censored, interval", _median),
     single_test("immune", "change, sign-flip, heavy tails", _skewed),
     single_test("immune", "change between windows, a sixth undetected, draws missed", _changes, 1000),
@@ -373,12 +372,10 @@ def main() -> None:
     print("## Nothing to find: share of trials in which a test rejects at 5%\n")
     for row in table(TESTS):
         print(row, flush=True)
-    for name, parameters in PLANTED.items():
+    for name, planted in PLANTED.items():
 
-        def read_trial(
-            rng: np.random.Generator, n: int, parameters: Mapping[str, Any] = parameters
-        ) -> dict[Name, float]:
-            p_by_test = report_p_values(rng, n, **parameters)
+        def read_trial(rng: np.random.Generator, n: int, trial: Trial = planted) -> dict[Name, float]:
+            p_by_test = report_p_values(rng, n, trial)
             return {key: p for key, p in p_by_test.items() if key[1].partition(":")[0] in RECOVERED}
 
         print(f"\n## Planted {name}: share of trials in which a test rejects at 5%\n")

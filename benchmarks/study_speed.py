@@ -26,9 +26,9 @@ def study_rows() -> list[str]:
 
 
 def _report_row(folder: Path) -> str:
-    from taxokine.simulation import simulate_trial
+    from taxokine.simulation import Trial, simulate_trial
 
-    trial = simulate_trial(folder / "trial", n_patients=PATIENTS, n_taxa=TAXA, n_donors=8, visits=VISITS)
+    trial = simulate_trial(folder / "trial", Trial(n_patients=PATIENTS, n_taxa=TAXA, n_donors=8, visits=VISITS))
     samples = len((folder / "trial" / "samples.csv").read_text().splitlines()) - 1
     environment = {**os.environ, "TAXOKINE_HOME": str(folder), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
     command = [sys.executable, "-m", "taxokine", "study", str(trial), "--out", str(folder / "report")]

@@ -23,7 +23,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import DataMissing
 from features.feature_table import FeatureTable
 from features.settings import settings
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment
 from training.experiment.eligibility import block_sets, eligible_rows
 from training.experiment.inputs import pooled_table
@@ -150,7 +150,9 @@ def _cohorts() -> list[Cohort]:
     cohorts = []
     with tempfile.TemporaryDirectory() as scratch:
         for seed, size in enumerate(SIZES):
-            manifest = simulate_trial(Path(scratch) / str(seed), n_patients=size, n_taxa=1000, visits=(-7,), seed=seed)
+            manifest = simulate_trial(
+                Path(scratch) / str(seed), Trial(n_patients=size, n_taxa=1000, visits=(-7,), seed=seed)
+            )
             manifest.write_text(manifest.read_text().replace("simulated_fmt_ici", f"simulated_{seed}"))
             cohorts.append(read_cohort(manifest, Path(scratch)))
     return cohorts

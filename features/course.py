@@ -10,7 +10,6 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -165,7 +164,7 @@ class _Rows:
         return pd.Series(codes, index=self.table.frame.index, dtype="str")
 
 
-def _dated(rows: _Rows, day: str, **columns: pd.Series[Any]) -> pd.DataFrame:
+def _dated(rows: _Rows, day: str, **columns: pd.Series[float] | pd.Series[str] | pd.Series[bool]) -> pd.DataFrame:
     frame = pd.DataFrame({"patient": rows.patient(), "day": rows.table.numbers(day, ()), **columns})
     return frame.sort_values("day", kind="stable", ignore_index=True)
 

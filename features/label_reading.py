@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -90,7 +89,7 @@ def _flag(sheet: TextTable, rule: YesNo | DatedEvent, patients: pd.Index[str], m
 
 
 def _read_dates(survival: Survival, sheet: TextTable, patients: pd.Index[str]) -> pd.DataFrame:
-    dates: dict[str, pd.Series[Any]] = {}
+    dates: dict[str, pd.Series[float] | pd.Series[bool]] = {}
     for name, rule in survival:
         if rule is None:
             continue

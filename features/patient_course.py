@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -139,15 +138,15 @@ def patient_courses(cohort: Cohort) -> dict[str, PatientCourse]:
 def _events(cohort: Cohort) -> defaultdict[str, list[TreatmentEvent]]:
     events: defaultdict[str, list[TreatmentEvent]] = defaultdict(list)
     course = cohort.course
-    for patient, day, donor, batch, dose, unit, route in _cells(
-        course.transplants, "patient", "day", "donor", "batch", "dose", "unit", "route"
-    ):
+    transplants = course.transplants[["patient", "day", "donor", "batch", "dose", "unit", "route"]]
+    for patient, day, donor, batch, dose, unit, route in transplants.to_numpy(object).tolist():
         amount = "" if math.isnan(dose) else f"{dose:g} {unit}".strip()
         parts = [f"donor {donor}" if donor else "", f"batch {batch}" if batch else "", amount, route]
         events[patient].append(TreatmentEvent("transplant", day, ", ".join(filter(None, parts))))
-    for patient, day, drug in _cells(course.cycles, "patient", "day", "drug"):
+    for patient, day, drug in course.cycles[["patient", "day", "drug"]].to_numpy(object).tolist():
         events[patient].append(TreatmentEvent("cycle", day, drug))
-    for patient, day, response, sum_mm in _cells(course.assessments, "patient", "day", "response", "sum_mm"):
+    assessments = course.assessments[["patient", "day", "response", "sum_mm"]]
+    for patient, day, response, sum_mm in assessments.to_numpy(object).tolist():
         size = "" if math.isnan(sum_mm) else f"target lesions {sum_mm:g} mm"
         events[patient].append(TreatmentEvent("assessment", day, ", ".join(filter(None, [response, size]))))
     return events
@@ -155,14 +154,10 @@ def _events(cohort: Cohort) -> defaultdict[str, list[TreatmentEvent]]:
 
 def _medications(cohort: Cohort) -> defaultdict[str, list[MedicationPeriod]]:
     medications: defaultdict[str, list[MedicationPeriod]] = defaultdict(list)
-    for patient, kind, name, start, end in _cells(cohort.course.medications, "patient", "kind", "name", "start", "end"):
+    rows = cohort.course.medications[["patient", "kind", "name", "start", "end"]]
+    for patient, kind, name, start, end in rows.to_numpy(object).tolist():
         medications[patient].append(MedicationPeriod(kind, name, _reported_day(start), _reported_day(end)))
     return medications
-
-
-def _cells(frame: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, ...]]:
-    """Yield the cells of these columns, row by row."""
-    return zip(*(frame[column].tolist() for column in columns), strict=True)
 
 
 def _reported_day(day: float) -> float | None:

@@ -6,11 +6,12 @@ server runs the same kernels without pickle. Arrays are (n_samples, n_features);
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import JsonValue
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,6 +20,15 @@ from features.arrays import Matrix, Names
 from features.errors import InputError
 from features.measured_values import check_policy
 from features.taxon_names import is_placeholder
+
+
+class FittedState(TypedDict):
+    """A fitted transformer as JSON: its class, parameters, number of columns read, and fitted attributes."""
+
+    step: str
+    params: dict[str, JsonValue]
+    n_features_in: int
+    learned: dict[str, JsonValue]
 
 
 class BlockTransformer(TransformerMixin, BaseEstimator):
@@ -56,7 +66,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
             input_features = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
         return np.asarray(self.names_out([str(n) for n in np.asarray(input_features)]), dtype=object)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> FittedState:
         """Return parameters and fitted attributes as JSON-ready values."""
         learned = {name: np.asarray(getattr(self, name)).tolist() for name in self.fitted_attributes}
         return {
@@ -66,7 +76,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
             "learned": learned,
         }
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> object:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self._finite is not True
         return tags
@@ -355,9 +365,10 @@ TRANSFORMERS = {
 }
 
 
-def restore_transformer(state: dict[str, Any]) -> BlockTransformer:
+def restore_transformer(state: FittedState) -> BlockTransformer:
     """Return the fitted transformer that `BlockTransformer.state` described."""
-    step: BlockTransformer = TRANSFORMERS[state["step"]](**state["params"])
+    constructor: Callable[..., BlockTransformer] = TRANSFORMERS[state["step"]]
+    step = constructor(**state["params"])
     step.n_features_in_ = state["n_features_in"]
     for name, value in state["learned"].items():
         array = np.asarray(value)

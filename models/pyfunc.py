@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -19,14 +18,14 @@ from models.bundle import load_bundle
 from models.engraftment import EngraftmentBundle, expect_by_name, load_engraftment
 from models.predict import ServedModel
 
-Row = dict[Hashable, Any]
-"""An input row: a mapping of names to numbers in each column."""
+Row = dict[Hashable, dict[str, float | None] | None]
+"""An input row: a mapping of names to numbers in each column; None where MLflow fills in a column."""
 
 
 class BundleModel(mlflow.pyfunc.PythonModel):
     """Predicts with the bundle that it is kept with: an outcome of patients, or stool after transplants."""
 
-    def load_context(self, context: Any) -> None:
+    def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
         """Check and read the bundle."""
         folder = Path(context.artifacts["bundle"])
         if (folder / "engraftment.json").exists():
@@ -36,7 +35,12 @@ class BundleModel(mlflow.pyfunc.PythonModel):
             served = ServedModel(load_bundle(folder), "bundle", "", "", "")
             self._table = partial(_outcome_table, served)
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self,
+        context: mlflow.pyfunc.PythonModelContext,
+        model_input: pd.DataFrame,
+        params: dict[str, object] | None = None,
+    ) -> pd.DataFrame:
         """Return a row for each row of mappings of names to numbers.
 
         For an outcome, rows of `taxa`, `immune` and `clinical` give `probability`, `margin` and `verdict`: taxa are

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
@@ -24,6 +24,10 @@ from models.encoder import BlockEncoder
 from models.engraftment import EngraftmentBundle, load_engraftment, save_engraftment
 from models.evidence import ExternalValidation
 from models.predict import ServedModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
 
 ALIASES = ("champion", "candidate")
 ENGRAFTMENT = "engraftment"
@@ -43,7 +47,7 @@ class ServedEngraftment(NamedTuple):
     version: str
 
 
-def client() -> Any:
+def client() -> MlflowClient:
     """Return a client of the store that the settings name."""
     # MLflow takes two seconds to import, and the settings must turn its telemetry off before.
     import mlflow
@@ -82,7 +86,7 @@ def log_bundle(model: Model) -> str:
     return str(logged.model_uri)
 
 
-def synthetic_example(encoder: BlockEncoder) -> Any:
+def synthetic_example(encoder: BlockEncoder) -> pd.DataFrame:
     """Return a synthetic input row.
 
     Ten taxa have equal proportions and immune measurements the value 1; others lie in the middle of the training range.

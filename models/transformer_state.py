@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 from pydantic import JsonValue
 
-from features.transforms import BlockTransformer, restore_transformer
+from features.transforms import BlockTransformer, FittedState, restore_transformer
 from models.evidence import Documented
 
 
@@ -31,4 +30,6 @@ class TransformerState(Documented):
 
     def restore(self) -> BlockTransformer:
         """Return the fitted transformer."""
-        return restore_transformer(cast(dict[str, object], vars(self)))
+        return restore_transformer(
+            FittedState(step=self.step, params=self.params, n_features_in=self.n_features_in, learned=self.learned)
+        )

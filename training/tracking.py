@@ -11,16 +11,20 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
+from features.arrays import Vector
 from features.columns import BLOCKS
 from features.feature_table import FeatureTable
 from features.settings import settings
 from models.evidence import PriorExperiments
 from models.registry import client
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _PROCESS = "taxokine.process"
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -45,7 +49,7 @@ def experiment_run(
     experiment: str,
     name: str,
     tags: Mapping[str, str],
-    params: Mapping[str, Any],
+    params: Mapping[str, object],
     columns: Sequence[str] = MODEL_COLUMNS,
     description: str = "",
 ) -> Iterator[str]:
@@ -80,7 +84,7 @@ def experiment_run(
 
 
 @contextmanager
-def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> Iterator[str]:
+def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, object]) -> Iterator[str]:
     """Open a run nested in the experiment's."""
     import mlflow
 
@@ -136,9 +140,7 @@ def log_folder(run_id: str, folder: Path) -> None:
     client().log_artifacts(run_id, str(folder))
 
 
-def log_table(
-    table: FeatureTable, outcome: str, y: np.ndarray[Any, np.dtype[np.float64]], context: str = "training"
-) -> str:
+def log_table(table: FeatureTable, outcome: str, y: Vector, context: str = "training") -> str:
     """Log the data set of the active run, by shape and digest, and return the digest.
 
     `context` is what the run used it for.
@@ -160,7 +162,7 @@ def log_table(
     return digest
 
 
-def table_digest(table: FeatureTable, y: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+def table_digest(table: FeatureTable, y: Vector) -> str:
     """Return a short hash of a table's measurements and labels."""
     digest = hashlib.sha256(np.ascontiguousarray(y).tobytes())
     for block in (table.block(name) for name in BLOCKS if name != "donor" or table.donor is not None):
@@ -207,7 +209,7 @@ def comparison_paths() -> dict[str, str]:
     }
 
 
-def mark_stale_runs_killed(store: Any) -> int:
+def mark_stale_runs_killed(store: MlflowClient) -> int:
     """Mark running runs of this machine whose process has ended as killed; return how many."""
     n_marked = 0
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
@@ -224,7 +226,11 @@ def _processes() -> set[str]:
 
 
 def _log(
-    store: Any, run_id: str, metrics: Mapping[str, float], params: Mapping[str, Any], tags: Mapping[str, str]
+    store: MlflowClient,
+    run_id: str,
+    metrics: Mapping[str, float],
+    params: Mapping[str, object],
+    tags: Mapping[str, str],
 ) -> None:
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.time import get_current_time_millis
@@ -240,7 +246,7 @@ def _log(
     )
 
 
-def _set_experiment(store: Any, name: str, columns: Sequence[str], description: str) -> None:
+def _set_experiment(store: MlflowClient, name: str, columns: Sequence[str], description: str) -> None:
     import mlflow
 
     uri = settings().tracking_uri
@@ -253,7 +259,7 @@ def _set_experiment(store: Any, name: str, columns: Sequence[str], description: 
     mlflow.set_experiment(name)
 
 
-def _view(columns: Sequence[str]) -> dict[str, Any]:
+def _view(columns: Sequence[str]) -> dict[str, object]:
     """Return the state of a view as the MLflow UI keeps it, with quoted columns."""
     quoted = ["{}.`{}`".format(*column.split(".", 1)) for column in ("attributes.Created", *columns)]
     return {"orderByKey": quoted[1], "orderByAsc": False, "selectedColumns": quoted}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -75,7 +75,7 @@ def audited_patients(cohort: Cohort, table: FeatureTable | None, outcome: str | 
         in_cohort = (table.rows["cohort"] == cohort.name).to_numpy()
         rows = table.rows[in_cohort]
         positions = pd.Index(cohort.samples["sample"]).get_indexer(pd.Index(rows["sample"]))
-        labels: dict[str, pd.Series[Any]] = {name: rows[name] for name in outcomes if name in rows}
+        labels: dict[str, pd.Series[bool]] = {name: rows[name] for name in outcomes if name in rows}
         has_blood = table.immune.measured_rows[in_cohort]
     else:
         rows = first_stool_samples(cohort)
@@ -86,7 +86,9 @@ def audited_patients(cohort: Cohort, table: FeatureTable | None, outcome: str | 
         has_blood = np.zeros(len(rows), dtype=bool)
         if immune is not None:
             has_blood = patients.isin(immune.rows["patient"])
-    numbers = {name: label.to_numpy(np.float64, na_value=np.nan) for name, label in labels.items()}
+    numbers = {
+        name: np.asarray(label.to_numpy(np.float64, na_value=np.nan), np.float64) for name, label in labels.items()
+    }
     return AuditedPatients(cohort, positions, numbers, has_blood)
 
 

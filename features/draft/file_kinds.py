@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, cast
 
 from features.errors import FileError, InputError
 from features.immune import is_immune_export
@@ -22,7 +22,7 @@ from features.tables.taxa_layouts import Head, TaxaLayout, find_layout, is_annot
 from features.tables.text import TextTable, read_text_table
 from features.tables.workbook import is_workbook
 from features.taxa import TaxaTable, read_taxa_at_finest_rank
-from features.taxa_source import TableRank
+from features.taxa_source import Format, SampleAxis, TableRank
 from features.taxon_names import are_feature_ids, is_clade_string, look_like_taxa, stated_rank
 
 FileKind = Literal["sheet", "taxonomy", "metaphlan", "kraken", "bracken", "biom", "qza", "table/columns", "table/rows"]
@@ -276,5 +276,9 @@ def table_at_finest_rank(file: Path, kind: FileKind, taxonomy: Path | None) -> t
         If the file is no such table, or less than half of it has a name at any rank.
     """
     format, _, sample_axis = kind.partition("/")
-    options: dict[str, Any] = {"format": format, "taxonomy": taxonomy, "sample_axis": sample_axis or None}
-    return read_taxa_at_finest_rank(file, **options)
+    return read_taxa_at_finest_rank(
+        file,
+        format=cast(Format, format),
+        taxonomy=taxonomy,
+        sample_axis=cast(SampleAxis, sample_axis) if sample_axis else None,
+    )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -63,13 +62,14 @@ class OutcomesDraft:
     lines: list[str] = field(default_factory=list)
     columns: set[str] = field(default_factory=set)
 
-    def add(self, outcome: str, rule: Mapping[str, Any], todo: str) -> None:
-        """Add the rule of one outcome."""
-        values: Mapping[str, Any] = rule.get("stable_six_months", rule)
-        unclear = [value for value in values.get("unknown", ()) if not is_missing(value)]
+    def add(
+        self, outcome: str, rule: Mapping[str, object], todo: str, column: str = "", unknown: Sequence[str] = ()
+    ) -> None:
+        """Add the rule of one outcome, which reads a column of flags, some of whose values are `unknown`."""
+        unclear = [value for value in unknown if not is_missing(value)]
         question = f"; what do {in_yaml(unclear)} mean? Taken as unknown" if unclear else ""
         self.lines += [f"  # TODO: {todo}{question}", f"  {outcome}: {in_yaml(rule)}"]
-        self.columns |= {values["column"]} if "column" in values else set()
+        self.columns |= {column} - {""}
 
     def add_progression_free(self, flags: Mapping[str, ProgressionFlag]) -> None:
         """Add the columns of freedom from progression whose names state the number of months."""
@@ -120,17 +120,35 @@ def draft_outcomes(
     stable = next((column for column in flags if re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))), None)
     draft = OutcomesDraft()
     if best:
-        draft.add("recist", {"column": best, **responses[best]}, "confirm that it is the best overall response")
+        draft.add(
+            "recist",
+            {"column": best, **responses[best]},
+            "confirm that it is the best overall response",
+            best,
+            responses[best]["unknown"],
+        )
     snake_names = {name: snake_case(name) for name in flags if not re.search(PROGRESSION_COLUMN, snake_case(name))}
     for outcome, pattern, todo in _FLAGS:
         flagged = next((name for name in snake_names if re.search(pattern, snake_names[name])), None)
         if outcome == "toxicity" and events:
             draft.add(outcome, _events_rule(events, patients), "confirm that patients without a row had no event")
         elif flagged:
-            draft.add(outcome, {"column": flagged, **_grade_of(outcome, flagged), **flags[flagged]}, todo)
+            draft.add(
+                outcome,
+                {"column": flagged, **_grade_of(outcome, flagged), **flags[flagged]},
+                todo,
+                flagged,
+                flags[flagged]["unknown"],
+            )
         elif outcome == "durable_benefit" and best and stable:
             rule = {"stable_six_months": {"column": stable, **flags[stable]}}
-            draft.add(outcome, rule, "confirm that it means that stable disease lasted six months")
+            draft.add(
+                outcome,
+                rule,
+                "confirm that it means that stable disease lasted six months",
+                stable,
+                flags[stable]["unknown"],
+            )
     draft.add_progression_free(progression)
     draft.add_survival(find_survival(columns))
     return draft

@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from features.errors import FileError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 MAX_LINE = 64 * 2**20
 """Bytes of the longest line; 20,000 samples of 20 bytes take a hundredth of it."""
@@ -123,8 +126,9 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any, /) -> int:
-        content = self._stream.read(len(buffer))
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer).cast("B")
+        content = self._stream.read(len(view))
         self._size += len(content)
         if self._size > self._limit:
             raise FileError(
@@ -132,7 +136,7 @@ class _Unpacked(io.RawIOBase):
                 "by hand and look at it",
                 file=self._path,
             )
-        buffer[: len(content)] = content
+        view[: len(content)] = content
         return len(content)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Literal, Unpack
 
 import click
 
-from taxokine.cli.options import COHORT, landmark_options
+from taxokine.cli.options import COHORT, LandmarkOptions, landmark_options
 
 
 @click.group()
@@ -113,7 +113,9 @@ def cohorts_init(files: tuple[Path, ...], name: str, out: Path | None) -> None:
               help="One row per patient, or one per stool sample.")  # fmt: skip
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="A .parquet or .csv file.")  # fmt: skip
-def features(cohort: tuple[str, ...], out: Path, **landmark: Any) -> None:
+def features(
+    cohort: tuple[str, ...], out: Path, row_per: Literal["patient", "visit"], **landmark: Unpack[LandmarkOptions]
+) -> None:
     """Join each COHORT's taxa, immune measurements and clinical data, one row per patient."""
     from features.cohort import read_cohort
     from features.landmark import LandmarkSpec, landmark_table
@@ -122,7 +124,7 @@ def features(cohort: tuple[str, ...], out: Path, **landmark: Any) -> None:
     from taxokine.reports.cohorts import table_report
     from taxokine.terminal import show
 
-    spec = LandmarkSpec(**landmark)
+    spec = LandmarkSpec(row_per=row_per, **landmark)
     table = pool_tables([landmark_table(read_cohort(name, settings().data), spec) for name in cohort])
     table.write(out)
     show(table_report(table))

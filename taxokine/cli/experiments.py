@@ -5,16 +5,39 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from features.columns import BLOCKS
-from taxokine.cli.options import COHORT, choices, comma_separated, landmark_options
+from taxokine.cli.options import COHORT, LandmarkOptions, choices, comma_separated, landmark_options
+
+if TYPE_CHECKING:
+    from models.encoder import Representation
+    from training.validation.config import Selection
 
 MODEL = "MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder."
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
 TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
+
+
+class _ExperimentOptions(LandmarkOptions):
+    """The values of the options of `train`, as `training.experiment.Experiment` takes them; the grade is apart."""
+
+    cohorts: tuple[str, ...]
+    outcome: str
+    families: tuple[str, ...]
+    blocks: tuple[str, ...]
+    representation: tuple[Representation, ...]
+    selection: Selection
+    min_prevalence: float
+    pool_labels: bool
+    waive: tuple[str, ...]
+    n_folds: int
+    repeats: int
+    seed: int
+    permutations: int
+    workers: int
 
 
 @click.command(epilog=COHORT)
@@ -48,7 +71,7 @@ TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
               help="Refits to permuted outcomes, and to permuted profiles; promotion needs about 200.")  # fmt: skip
 @click.option("--workers", type=int, default=-1, show_default="one a core",
               help="Threads; the results are the same whatever their number.")  # fmt: skip
-def train(grade: str, **options: Any) -> None:
+def train(grade: str, **options: Unpack[_ExperimentOptions]) -> None:
     """Launch one tracked experiment: validate, fit, log and register.
 
     \u0008
@@ -114,7 +137,9 @@ def promote(ctx: click.Context, model: str) -> None:
 @click.option("--recalibrate", is_flag=True,
               help="Report the performance after recalibration in the large too; the model stays.")  # fmt: skip
 @click.option("--demote", is_flag=True, help="Take the alias champion from a model that the cohort contradicts.")
-def validate(model: str, cohort: str, **options: Any) -> None:
+def validate(
+    model: str, cohort: str, by_day: float | None, waive: tuple[str, ...], recalibrate: bool, demote: bool
+) -> None:
     """Validate a registered model on the labelled patients of a COHORT that it has not seen.
 
     \u0008
@@ -136,7 +161,8 @@ def validate(model: str, cohort: str, **options: Any) -> None:
     from taxokine.terminal import bars, show
     from training.external.run import validate_elsewhere
 
-    show(external_report(validate_elsewhere(model, cohort, bars(), **options)))
+    run = validate_elsewhere(model, cohort, bars(), by_day=by_day, waive=waive, recalibrate=recalibrate, demote=demote)
+    show(external_report(run))
 
 
 @click.command(epilog=MODEL)
@@ -176,7 +202,7 @@ def card(model: str, tripod: bool, form: Path | None) -> None:
 @landmark_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="A .parquet or .csv file.")  # fmt: skip
-def predict(model: str, source: str, out: Path, **landmark: Any) -> None:
+def predict(model: str, source: str, out: Path, **landmark: Unpack[LandmarkOptions]) -> None:
     """Answer for many patients: a cohort, or a file that 'taxokine features' wrote."""
     from features.landmark import LandmarkSpec
     from taxokine.batch import write_predictions

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from features.errors import InputError, TaxokineError
@@ -18,7 +16,7 @@ from taxokine.cli.trials import plan, simulate, study
 class _Commands(click.Group):
     """Show errors that a user can correct as one message, without a traceback."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except TaxokineError as error:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
+
+if TYPE_CHECKING:
+    from features.measured_values import CensoredPolicy
 
 DAYS = "DAYS"
 COHORT = "A cohort is the name of a shipped manifest (see 'taxokine cohorts list') or the path of a manifest of yours."
@@ -26,6 +30,16 @@ def choices(names: tuple[str, ...]) -> Callable[[click.Context, click.Parameter,
         return values
 
     return callback
+
+
+class LandmarkOptions(TypedDict):
+    """The values of `landmark_options`, as `features.landmark.LandmarkSpec` takes them."""
+
+    landmark: float
+    window: float
+    sample: Literal["first", "last"]
+    by_day: float | None
+    censored: CensoredPolicy
 
 
 def landmark_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from taxokine.cli.options import COHORT
@@ -15,7 +13,7 @@ from taxokine.cli.options import COHORT
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each of one thread.")
 @click.option("--alias", help='Serve this registry alias; "champion", else "candidate", when left out.')
 @click.option("--clinic", metavar="COHORT", help="List this cohort's patients as candidates on the pages.")
-def serve(**options: Any) -> None:
+def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | None) -> None:
     """Serve explained predictions, to people as pages and to programs over HTTP, on this machine only unless told.
 
     \u0008
@@ -31,7 +29,7 @@ def serve(**options: Any) -> None:
     """
     from serving.main import serve
 
-    serve(**options)
+    serve(host, port, workers, alias, clinic)
 
 
 @click.command()

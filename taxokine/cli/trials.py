@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict, Unpack, cast
 
 import click
 
 from taxokine.cli.options import COHORT
+
+
+class _DesignOptions(TypedDict):
+    """The values of the options of `plan`, as `training.study.analysis.trial_design.TrialDesign` takes them."""
+
+    response_rate: float
+    historical_rate: float
+    auroc: float
+    convergence: float
+    per_donor: int
+    donor_correlation: float
+    fold_change: float
+    between_sd: float
+    within_sd: float
+    alpha: float
+    power: float
+    max_patients: int
+    simulations: int
+    seed: int
+
+
+class _TrialOptions(TypedDict, total=False):
+    """The options of `simulate` that were given, as `taxokine.simulation.Trial` takes them."""
+
+    n_patients: int
+    n_donors: int
+    n_taxa: int
+    effect: float
+    seed: int
 
 
 @click.command(epilog=COHORT)
@@ -81,7 +111,7 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="plan", show_default=True,
               help="Folder of plan.svg, plan.png and plan.csv.")  # fmt: skip
-def plan(out: Path, **options: Any) -> None:
+def plan(out: Path, **options: Unpack[_DesignOptions]) -> None:
     """How many patients the next trial needs to show an effect, by simulation, as curves.
 
     \u0008
@@ -122,7 +152,7 @@ def plan(out: Path, **options: Any) -> None:
               help="Five patients who live 2.5, 7.4, 8.3, 28.5 and 52.3 months; all die, or the first.")  # fmt: skip
 @click.option("--arms", is_flag=True,
               help="A randomised trial of FMT or a sham transplant, like TACITO: 45 patients.")  # fmt: skip
-def simulate(out: Path, five: Literal["all", "first"] | None, arms: bool, **options: Any) -> None:
+def simulate(out: Path, five: Literal["all", "first"] | None, arms: bool, **options: float | None) -> None:
     """Simulate an FMT + ICI trial with known causes, and write its files and manifest into OUT.
 
     \u0008
@@ -132,12 +162,10 @@ def simulate(out: Path, five: Literal["all", "first"] | None, arms: bool, **opti
     Besides the files that a hospital would have, causes.json and truth.csv hold the planted effects. Every file is
     marked as simulated.
     """
-    from taxokine.simulation import simulate_arms, simulate_five, simulate_trial
+    from taxokine.simulation import TACITO, Trial, five_patients, simulate_trial
 
-    overrides = {name: value for name, value in options.items() if value is not None}
     if five is not None and arms:
         raise click.UsageError("--five and --arms are two different trials; give one of them")
-    if five is not None:
-        click.echo(simulate_five(out, five, **overrides))
-    else:
-        click.echo((simulate_arms if arms else simulate_trial)(out, **overrides))
+    trial = five_patients(five) if five is not None else TACITO if arms else Trial()
+    changes = cast(_TrialOptions, {name: value for name, value in options.items() if value is not None})
+    click.echo(simulate_trial(out, replace(trial, **changes)))

@@ -8,10 +8,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.request import Request, urlopen
 
-from pydantic import TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 
 from serving.accounts import open_accounts
 from serving.schemas import PredictionResponse
@@ -53,7 +52,7 @@ def open_access(server: str, mlflow: str, folder: Path) -> Access:
     return access
 
 
-def request_prediction(access: Access, request: Mapping[str, Any]) -> PredictionResponse:
+def request_prediction(access: Access, request: Mapping[str, JsonValue]) -> PredictionResponse:
     """Write a request as a file, send it to the server, and return its response, checked against the contract."""
     body = json.dumps(request, allow_nan=False, indent=1).encode()
     (access.folder / REQUEST_FILE).write_bytes(body + b"\n")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from features.cohort import Cohort, read_cohort
 from features.errors import OutcomeError
@@ -13,7 +14,7 @@ from features.landmark import LandmarkSpec, landmark_table
 from features.measured_values import MeasuredValue
 from features.settings import settings
 from models.batch import table_candidates
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment
 
 _CANDIDATES = 12
@@ -38,7 +39,7 @@ class ShownCandidate:
     """
 
     cohort: str
-    request: dict[str, Any]
+    request: dict[str, JsonValue]
     unseen: bool
 
 
@@ -48,10 +49,11 @@ def simulate_cohorts(folder: Path) -> tuple[str, str]:
     The training trial has enough patients, centres and effect for promotion: by Riley's criteria 36 candidate
     parameters need 673 patients with stool and blood.
     """
-    species, visits = {"n_taxa": 30, "effect": 1.5, "response_rate": 0.5}, (-7, 14, 28, 56)
-    trial = simulate_trial(folder / "trial", n_patients=800, n_centres=4, visits=(-7, 28), **species)
+    species = Trial(n_taxa=30, effect=1.5, response_rate=0.5)
+    trial = simulate_trial(folder / "trial", replace(species, n_patients=800, n_centres=4, visits=(-7, 28)))
     clinic = simulate_trial(
-        folder / "candidates", name="simulated_candidates", n_patients=_CANDIDATES, seed=1, visits=visits, **species
+        folder / "candidates",
+        replace(species, name="simulated_candidates", n_patients=_CANDIDATES, seed=1, visits=(-7, 14, 28, 56)),
     )
     return str(trial), str(clinic)
 
@@ -114,7 +116,7 @@ def cohort_candidate(cohorts: Sequence[str], trained: Set[tuple[str, str]]) -> S
     return ShownCandidate(cohorts[0], request, unseen=False)
 
 
-def prediction_request(cohort: Cohort, position: int, landmark: float = 0) -> dict[str, Any]:
+def prediction_request(cohort: Cohort, position: int, landmark: float = 0) -> dict[str, JsonValue]:
     """Return the API's request for one row of a cohort at the landmark."""
     table = landmark_table(cohort, LandmarkSpec(landmark=landmark))
     candidate = list(table_candidates(table))[position]

@@ -8,16 +8,16 @@ simulator follow the trial: `design` (parameters) and `causes` (planted effects)
 from taxokine.simulation.cytokines import ANALYTES
 from taxokine.simulation.design import AS_PUBLISHED, GENERA, Trial
 from taxokine.simulation.kinetics import pulse, saturation
-from taxokine.simulation.simulate import simulate_arms, simulate_five, simulate_trial
+from taxokine.simulation.simulate import TACITO, five_patients, simulate_trial
 
 __all__ = [
     "ANALYTES",
     "AS_PUBLISHED",
+    "TACITO",
+    "five_patients",
     "GENERA",
     "Trial",
     "pulse",
     "saturation",
-    "simulate_arms",
-    "simulate_five",
     "simulate_trial",
 ]

@@ -18,8 +18,6 @@ dose. Sizes are of the order that clinics see, fitted to no cohort.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -60,22 +58,24 @@ def cycles(rng: np.random.Generator, patients: pd.DataFrame, planned_treatment: 
 
 def tumour_assessments(rng: np.random.Generator, patients: pd.DataFrame, jitter: int) -> pd.DataFrame:
     """Return each patient's assessments of the tumour: day, response and sum of diameters in mm."""
+    # A patient who died on the day on which progression-free survival ended had no progression before.
+    died_first = patients["died"].astype(bool) & (patients["pfs_days"] == patients["os_days"])
+    outcomes = patients[["patient", "recist", "pfs_days", "os_days"]].assign(
+        progresses=patients["progressed_or_died"].astype(bool) & ~died_first
+    )
     rows = [
-        (patient["patient"], *assessment)
-        for patient in patients.to_dict("records")
-        for assessment in _assessments_of_patient(rng, patient, jitter)
+        (patient, *assessment)
+        for patient, best, end, os_days, progresses in outcomes.to_numpy(object).tolist()
+        for assessment in _assessments_of_patient(rng, best, end, os_days, progresses, jitter)
     ]
     table = pd.DataFrame(rows, columns=["patient", "day_fmt", "response", "sum_of_diameters_mm"])
     return table.assign(sum_of_diameters_mm=table["sum_of_diameters_mm"].astype("Int64"))
 
 
 def _assessments_of_patient(
-    rng: np.random.Generator, patient: dict[Any, Any], jitter: int
+    rng: np.random.Generator, best: str, end: int, os_days: int, progresses: bool, jitter: int
 ) -> list[tuple[int, str, float]]:
     baseline = np.rint(np.clip(60 * np.exp(0.5 * rng.standard_normal()), 20, 250))
-    best, end, os_days = patient["recist"], patient["pfs_days"], patient["os_days"]
-    # A patient who died on the day on which progression-free survival ended had no progression before.
-    progresses = bool(patient["progressed_or_died"] and not (patient["died"] and end == os_days))
     planned = np.arange(DAYS_BETWEEN_ASSESSMENTS, end + DAYS_BETWEEN_ASSESSMENTS, DAYS_BETWEEN_ASSESSMENTS)
     planned += rng.integers(-jitter, jitter, size=len(planned), endpoint=True)
     days = [int(day) for day in planned if day < end]

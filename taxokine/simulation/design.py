@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from features.errors import InputError
 from taxokine.simulation.causes import Causes, planted_causes
@@ -19,9 +17,6 @@ GENERA = (
     "Eggerthella",
 )  # fmt: skip
 """Real gut genera; the first simulated species of each is common and lives in everyone."""
-AS_PUBLISHED: Mapping[str, Any] = {"n_taxa": 1000, "engraftment": 0.15, "assay_sd": 0.6}
-"""Fields of `Trial` for planning. With them, recipients approach their own donor as in Davar 2021 (by 0.08 of
-Bray-Curtis, against unrelated donors), and the cytokines of one person vary between visits as in MOMS-PI."""
 _MINIMUM = {
     "n_patients": 1,
     "n_donors": 1,
@@ -203,3 +198,8 @@ class Trial:
     def causes(self) -> Causes:
         """The planted causes; the same for every seed."""
         return planted_causes(self.effect)
+
+
+AS_PUBLISHED = Trial(n_taxa=1000, engraftment=0.15, assay_sd=0.6)
+"""A trial for planning: recipients approach their own donor as in Davar 2021 (by 0.08 of Bray-Curtis, against unrelated
+donors), and the cytokines of one person vary between visits as in MOMS-PI."""

@@ -24,14 +24,14 @@ from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
 from features.outcomes import DAYS_PER_MONTH
 from features.pooling import pool_tables
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 Write = Callable[..., Cohort]
 
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_trial(tmp_path_factory.mktemp("trial") / "clean", n_patients=60, n_taxa=60, effect=0)
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "clean", Trial(n_patients=60, n_taxa=60, effect=0))
 
 
 @pytest.fixture
@@ -291,7 +291,9 @@ def test_one_stool_under_two_patients(spoil: Write) -> None:
 
 
 def test_one_person_under_two_names(tmp_path: Path) -> None:
-    folder = simulate_trial(tmp_path / "large", n_patients=40, n_taxa=300, effect=0, seed=4, visits=(-7, 28)).parent
+    folder = simulate_trial(
+        tmp_path / "large", Trial(n_patients=40, n_taxa=300, effect=0, seed=4, visits=(-7, 28))
+    ).parent
     manifest, table = folder / "manifest.yaml", folder / "stool_counts.tsv"
     assert alarms(audit([read_cohort(manifest, tmp_path)])) == set()
     taxa = pd.read_csv(table, sep="\t")
@@ -360,7 +362,7 @@ def test_outlying_depth_and_nearly_empty_profiles(spoil: Write, tmp_path: Path) 
         return taxa.assign(**{"SIM-001-V1": taxa["SIM-001-V1"].where(first, 0), "SIM-002-V1": taxa["SIM-002-V1"] * 90})
 
     assert only(audit([spoil({"stool_counts.tsv": lose})]), "depth-outlier").rows == ("SIM-002-V1",)
-    folder = simulate_trial(tmp_path / "large", n_patients=20, n_taxa=300, visits=(-7, 28)).parent
+    folder = simulate_trial(tmp_path / "large", Trial(n_patients=20, n_taxa=300, visits=(-7, 28))).parent
     lose(pd.read_csv(folder / "stool_counts.tsv", sep="\t")).to_csv(folder / "stool_counts.tsv", sep="\t", index=False)
     findings = audit([read_cohort(folder / "manifest.yaml", tmp_path)])
     assert only(findings, "nearly-empty").rows == ("SIM-001-V1",)
@@ -602,7 +604,7 @@ def test_clean_cohorts_raise_a_false_alarm_in_at_most_one_audit_of_twenty(tmp_pa
     alarmed = []
     for seed in range(20):
         size: dict[str, Any] = {"n_patients": 40 + seed, "n_taxa": 40 + 10 * (seed % 5), "effect": seed % 2}
-        path = simulate_trial(tmp_path / str(seed), seed=seed, visits=(-7, 28), **size)
+        path = simulate_trial(tmp_path / str(seed), Trial(seed=seed, visits=(-7, 28), **size))
         cohort = read_cohort(path, tmp_path)
         alarmed += [alarms(audit([cohort]))] if seed % 2 else [alarms(audit([cohort], landmark_table(cohort)))]
     assert sum(map(bool, alarmed)) <= 1, alarmed

@@ -13,14 +13,16 @@ from features.cohort import read_cohort
 from features.donor_features import DONOR_FEATURES, donor_numbers, donor_numbers_by_name
 from features.landmark import LandmarkSpec, landmark_table
 from features.pooling import pool_tables
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 AT_0, AT_28 = LandmarkSpec(landmark=0), LandmarkSpec(landmark=30)
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    path = simulate_trial(tmp_path_factory.mktemp("donor") / "trial", n_patients=10, n_donors=3, n_taxa=60, seed=4)
+    path = simulate_trial(
+        tmp_path_factory.mktemp("donor") / "trial", Trial(n_patients=10, n_donors=3, n_taxa=60, seed=4)
+    )
     return read_cohort(path, path.parent)
 
 

@@ -17,7 +17,7 @@ from taxokine.simulation import AS_PUBLISHED, simulate_trial
 
 def simulated(folder: Path, **parameters: object) -> Cohort:
     sizes = {"n_patients": 24, "n_donors": 6, "seed": 0, "visits": (-7, 28)}
-    return read_cohort(simulate_trial(folder / "trial", **{**AS_PUBLISHED, **sizes, **parameters}), folder)
+    return read_cohort(simulate_trial(folder / "trial", replace(AS_PUBLISHED, **{**sizes, **parameters})), folder)
 
 
 def with_swapped_donors(cohort: Cohort, first: str, second: str) -> Cohort:

@@ -22,7 +22,7 @@ from features.donors import (
     share_lost,
 )
 from features.errors import FileError
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 SAMPLES = (
     "sample,patient,day,role,given\n"
@@ -130,7 +130,7 @@ def test_a_planted_share_of_the_donor_is_gained(planted: float) -> None:
 class TestScreening:
     @pytest.fixture
     def path(self, tmp_path):
-        return simulate_trial(tmp_path / "trial", n_patients=4, n_donors=3, n_taxa=40, seed=1)
+        return simulate_trial(tmp_path / "trial", Trial(n_patients=4, n_donors=3, n_taxa=40, seed=1))
 
     def with_record(self, path, results):
         samples = pd.read_csv(path.parent / "samples.csv", keep_default_na=False)

@@ -16,7 +16,7 @@ from features.draft import draft_manifest, find_file_kind
 from features.draft.covariates import draft_covariates
 from features.errors import FileError, InputError
 from features.manifest import Manifest, Recist, load_manifest
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 METAPHLAN = """#mpa_vJun23_CHOCOPhlAnSGB_202307
 clade_name\tx_A1\tx_B1\tx_C1\tx_D1
@@ -278,7 +278,7 @@ def test_a_draft_of_a_taxa_table_alone_asks_for_the_sheet(write: Callable[..., P
 
 
 def test_the_drafted_course_of_a_simulated_trial_equals_its_manifest(tmp_path: Path) -> None:
-    path = simulate_trial(tmp_path / "trial", n_patients=12, n_taxa=40, seed=1)
+    path = simulate_trial(tmp_path / "trial", Trial(n_patients=12, n_taxa=40, seed=1))
     files = [file for file in path.parent.iterdir() if file.suffix in (".csv", ".tsv") and file.name != "truth.csv"]
     text, draft = drafted(sorted(files))
     shipped = load_manifest(path).course

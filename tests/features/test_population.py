@@ -9,12 +9,12 @@ from features.errors import FileError, InputError, ManifestError
 from features.landmark import landmark_table
 from features.manifest import load_manifest, manifest_names
 from features.population import population_of
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory):
-    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", n_patients=12, n_taxa=40)
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", Trial(n_patients=12, n_taxa=40))
 
 
 def rewritten(manifest, old, new):

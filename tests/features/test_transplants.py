@@ -10,12 +10,12 @@ import pytest
 from features.cohort import read_cohort
 from features.errors import InputError
 from features.transplants import cohort_transplants, pool_transplants, require_one_profiler
-from taxokine.simulation import simulate_arms, simulate_trial
+from taxokine.simulation import TACITO, Trial, simulate_trial
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    path = simulate_trial(tmp_path_factory.mktemp("transplants") / "trial", n_patients=8, n_taxa=40, seed=1)
+    path = simulate_trial(tmp_path_factory.mktemp("transplants") / "trial", Trial(n_patients=8, n_taxa=40, seed=1))
     return read_cohort(path, path.parent)
 
 
@@ -58,7 +58,7 @@ def test_a_measurement_moved_beyond_day_90_is_no_profile_after(cohort, profiles)
 
 
 def test_controls_of_a_trial_are_no_recipients(tmp_path):
-    path = simulate_arms(tmp_path / "arms", n_taxa=30, seed=2)
+    path = simulate_trial(tmp_path / "arms", replace(TACITO, n_taxa=30, seed=2))
     arms = read_cohort(path, path.parent)
     # A sham may be recorded with a donor, as autologous stool is.
     samples = arms.samples.assign(donor_sample=arms.samples["donor_sample"].replace("", "SIM-D01-B1"))

@@ -24,7 +24,7 @@ from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.verdict import outcome_verdict
 from serving.pages.views.course import course_view
 from serving.pages.views.parts import patient_facts
-from taxokine.simulation import simulate_five
+from taxokine.simulation import five_patients, simulate_trial
 
 from .conftest import running
 from .test_pages import PASSWORD
@@ -33,7 +33,7 @@ from .test_verdict import EVIDENCE
 
 @pytest.fixture(scope="module")
 def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_five(tmp_path_factory.mktemp("five") / "trial", "first", n_taxa=40)
+    return simulate_trial(tmp_path_factory.mktemp("five") / "trial", replace(five_patients("first"), n_taxa=40))
 
 
 @pytest.fixture(scope="module")

@@ -20,14 +20,16 @@ from models.families import FAMILIES
 from models.predict import ServedModel, predict
 from models.registry import synthetic_example
 from serving.schemas import PredictionRequest
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 BLOCKS = ("taxa", "donor")
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    path = simulate_trial(tmp_path_factory.mktemp("donor") / "trial", n_patients=24, n_donors=3, n_taxa=40, seed=4)
+    path = simulate_trial(
+        tmp_path_factory.mktemp("donor") / "trial", Trial(n_patients=24, n_donors=3, n_taxa=40, seed=4)
+    )
     return read_cohort(path, path.parent)
 
 

@@ -16,7 +16,7 @@ from models.predict import ServedModel
 from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.schemas import DonorComparisonRequest
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.engraftment.run import validated_bundle
 from training.progress import Progress
 
@@ -122,7 +122,7 @@ def test_what_cannot_be_compared_is_an_error_that_says_what_to_do(http, request_
 
 def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, models):
     accounts = key_and_accounts[1]
-    path = simulate_trial(tmp_path / "trial", n_patients=9, n_donors=3, n_taxa=40, seed=2)
+    path = simulate_trial(tmp_path / "trial", Trial(n_patients=9, n_donors=3, n_taxa=40, seed=2))
     bundle = validated_bundle(cohort_transplants(read_cohort(path, path.parent)), ("simulated_fmt_ici",), Progress())
     accounts.add_user("dora", "clinician", PASSWORD)
     clinic = read_clinic(str(path), 0)
@@ -150,7 +150,7 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
 
 
 def test_the_clinic_knows_its_donors(tmp_path):
-    path = simulate_trial(tmp_path / "trial", n_patients=4, n_donors=2, n_taxa=40, seed=2)
+    path = simulate_trial(tmp_path / "trial", Trial(n_patients=4, n_donors=2, n_taxa=40, seed=2))
     donors = read_clinic(str(path), 0).donors
     assert [donor.name for donor in donors] == ["SIM-D01", "SIM-D02"]
     assert all(isinstance(donor, DonorStool) for donor in donors)

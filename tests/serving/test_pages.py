@@ -18,7 +18,7 @@ from serving.clinic import read_clinic
 from serving.pages.form_files import MAX_PACKED, pack_files, unpack
 from serving.schemas import NOTICE
 from serving.upload import UploadedFile
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 from .conftest import running
 
@@ -27,7 +27,9 @@ PASSWORD = "a long enough password"
 
 @pytest.fixture(scope="module")
 def site(models, key_and_accounts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = simulate_trial(tmp_path_factory.mktemp("trial") / "all", n_patients=12, n_taxa=40, visits=(-7, 28), seed=2)
+    path = simulate_trial(
+        tmp_path_factory.mktemp("trial") / "all", Trial(n_patients=12, n_taxa=40, visits=(-7, 28), seed=2)
+    )
     for name, role in (("anna", "clinician"), ("ada", "researcher")):
         key_and_accounts[1].add_user(name, role, PASSWORD)
     with running(create_app(models, key_and_accounts[1], read_clinic(str(path), 0), "http://127.0.0.1:5000")) as url:

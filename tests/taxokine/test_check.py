@@ -7,12 +7,12 @@ from click.testing import CliRunner, Result
 from features.audit import Finding
 from taxokine.cli import main
 from taxokine.reports.cohorts import audit_report, findings_table
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 
 @pytest.fixture
 def trial(tmp_path: Path) -> Path:
-    return simulate_trial(tmp_path / "trial", n_patients=30, n_taxa=40, visits=(-7, 28))
+    return simulate_trial(tmp_path / "trial", Trial(n_patients=30, n_taxa=40, visits=(-7, 28)))
 
 
 def check(*paths: Path) -> Result:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from features.manifest import load_manifest, manifest_names
 from features.settings import settings
 from taxokine.cli import main
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,7 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
-    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", n_patients=50, n_taxa=50, seed=5)
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", Trial(n_patients=50, n_taxa=50, seed=5))
 
 
 def commands(command=main, words=()):
@@ -191,7 +191,7 @@ def test_from_training_to_answers_for_many(run, trial):
 
 
 def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
-    path = simulate_trial(tmp_path / "transplants", n_patients=8, n_donors=3, n_taxa=40, seed=5)
+    path = simulate_trial(tmp_path / "transplants", Trial(n_patients=8, n_donors=3, n_taxa=40, seed=5))
     assert "no engraftment model" in run("donors", "compare", path, "--patient", "SIM-001").output
     report = run("engraftment", "train", path).output
     assert "donors left out: 7 transplants, 3 left out in turn" in report

@@ -23,7 +23,7 @@ from models.registry import client
 from serving.pages.filters import chance
 from taxokine.demo.candidates import prediction_request
 from taxokine.processes import background_process, reserved_port
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, train
 
 PASSWORD = "a long enough password"
@@ -42,8 +42,8 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("TAXOKINE_DATA", str(home / "cohorts"))
         settings.cache_clear()
         species: dict[str, Any] = {"n_taxa": 40, "visits": (-7, 28), "response_rate": 0.5}
-        path = simulate_trial(home / "cohorts" / "training", name="training", n_patients=300, seed=3, **species)
-        simulate_trial(home / "trial", n_patients=60, seed=5, **species)
+        path = simulate_trial(home / "cohorts" / "training", Trial(name="training", n_patients=300, seed=3, **species))
+        simulate_trial(home / "trial", Trial(n_patients=60, seed=5, **species))
         for outcome, grade in (("objective_response", None), ("toxicity", "any")):
             train(
                 Experiment(

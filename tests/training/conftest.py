@@ -11,12 +11,12 @@ from features.cohort import read_cohort
 from features.feature_table import FeatureTable
 from features.landmark import landmark_table
 from features.settings import settings
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", n_patients=60, n_taxa=60, seed=3)
+    return simulate_trial(tmp_path_factory.mktemp("trial") / "trial", Trial(n_patients=60, n_taxa=60, seed=3))
 
 
 @pytest.fixture(scope="session")

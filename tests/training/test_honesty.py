@@ -24,7 +24,7 @@ from features.landmark import landmark_table
 from features.outcomes import OUTCOME_IDS
 from features.settings import settings
 from models.evidence import PriorExperiments
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.evidence.assemble import ExperimentContext, summarise
 from training.evidence.scores import gather_scores
 from training.experiment import Experiment, ExperimentResult, train
@@ -42,7 +42,7 @@ Sheets = dict[str, Callable[[pd.DataFrame], pd.DataFrame]]
 
 def hospital(folder: Path, change: Sheets | None = None, covariate: str = "", **parameters: Any) -> Path:
     """Simulate a cohort named as its folder; change its sheets, and add one covariate."""
-    path = simulate_trial(folder, n_patients=40, n_taxa=40, visits=(-7, 28), n_centres=1, **parameters)
+    path = simulate_trial(folder, Trial(n_patients=40, n_taxa=40, visits=(-7, 28), n_centres=1, **parameters))
     for name, edit in (change or {}).items():
         sheet, separator = folder / name, "\t" if name.endswith(".tsv") else ","
         edit(pd.read_csv(sheet, sep=separator)).to_csv(sheet, sep=separator, index=False)
@@ -230,7 +230,8 @@ class Population(NamedTuple):
 @pytest.fixture(scope="module")
 def population(tmp_path_factory: pytest.TempPathFactory) -> Population:
     path = simulate_trial(
-        tmp_path_factory.mktemp("population") / "all", n_patients=4000, n_taxa=40, n_centres=40, seed=9, visits=(-7, 28)
+        tmp_path_factory.mktemp("population") / "all",
+        Trial(n_patients=4000, n_taxa=40, n_centres=40, seed=9, visits=(-7, 28)),
     )
     table = landmark_table(read_cohort(path, path.parent))
     truth = pd.read_csv(path.parent / "truth.csv").set_index("patient")["response_log_odds"]

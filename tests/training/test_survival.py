@@ -14,7 +14,7 @@ from features.errors import InputError, OutcomeError
 from features.landmark import landmark_table
 from features.survival import EVENT
 from models.registry import client
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment
 from training.progress import Progress
 from training.statistics.survival_families import SURVIVAL_FAMILIES
@@ -74,7 +74,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
 
 
 def test_two_trials_are_held_out_in_turn(trial, tmp_path, store):
-    second_trial = simulate_trial(tmp_path / "other", n_patients=60, n_taxa=60, visits=(-7,), seed=9)
+    second_trial = simulate_trial(tmp_path / "other", Trial(n_patients=60, n_taxa=60, visits=(-7,), seed=9))
     second_trial.write_text(second_trial.read_text().replace("name: simulated_fmt_ici", "name: other"))
     changes = {"outcome": "progression_free_survival", "grade": None}
     result = train_survival(experiment(trial, second_trial, **changes), Progress())

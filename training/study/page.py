@@ -13,7 +13,6 @@ from functools import cache
 from importlib.metadata import version
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -212,7 +211,7 @@ def _with_intervals(estimates: list[str], lows: list[str], highs: list[str]) -> 
     return [estimate if {low, high} == {"–"} else f"{estimate} ({low} to {high})" for estimate, low, high in rows]
 
 
-def _kind(values: pd.Series[Any], cells: list[str]) -> str:
+def _kind(values: pd.Series[float] | pd.Series[str] | pd.Series[bool], cells: list[str]) -> str:
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
         return "number"
     return "word" if max(map(len, cells), default=0) <= MAX_WORD else "text"

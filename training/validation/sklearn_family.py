@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.special import logit
@@ -49,7 +49,7 @@ class SklearnFamily:
     """
 
     name: str
-    classifier: type[Any]
+    classifier: type[ClassifierMixin]
     settings: ClassVar[Sequence[Setting]] = ({},)
     by_block: ClassVar[bool] = False
     seeded: ClassVar[bool] = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,13 +13,13 @@ from statsmodels.duration.hazard_regression import PHReg
 from features.cohort import read_cohort
 from features.errors import InputError
 from taxokine.cli.main import main
-from taxokine.simulation import simulate_arms, simulate_trial
+from taxokine.simulation import TACITO, Trial, simulate_trial
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    return simulate_arms(
-        tmp_path_factory.mktemp("large") / "trial", n_patients=1500, n_taxa=30, visits=(-7, 14), seed=3
+    return simulate_trial(
+        tmp_path_factory.mktemp("large") / "trial", replace(TACITO, n_patients=1500, n_taxa=30, visits=(-7, 14), seed=3)
     )
 
 
@@ -48,7 +50,7 @@ def test_controls_receive_neither_stool_nor_its_effects(large):
 
 
 def test_a_trial_of_one_arm_names_no_arms(tmp_path):
-    manifest = simulate_trial(tmp_path / "trial", n_patients=4, n_taxa=30)
+    manifest = simulate_trial(tmp_path / "trial", Trial(n_patients=4, n_taxa=30))
     assert "arms" not in manifest.read_text()
     assert read_cohort(manifest, tmp_path).arm.empty
 
@@ -58,7 +60,7 @@ def test_a_trial_of_one_arm_names_no_arms(tmp_path):
 )
 def test_a_parameter_out_of_range_is_named(tmp_path, name, value):
     with pytest.raises(InputError, match=f"{name} is {value}"):
-        simulate_arms(tmp_path / "trial", **{name: value})
+        simulate_trial(tmp_path / "trial", replace(TACITO, **{name: value}))
 
 
 def test_the_command_writes_two_arms_and_refuses_two_trials(tmp_path):

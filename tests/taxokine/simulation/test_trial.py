@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,7 @@ from features.errors import InputError
 from features.feature_table import FeatureTable
 from features.landmark import LandmarkSpec, landmark_table
 from features.outcomes import DAYS_PER_MONTH
-from taxokine.simulation import ANALYTES, AS_PUBLISHED, GENERA, Trial, pulse, saturation, simulate_five, simulate_trial
+from taxokine.simulation import ANALYTES, AS_PUBLISHED, GENERA, Trial, five_patients, pulse, saturation, simulate_trial
 
 
 def read(manifest: Path) -> Cohort:
@@ -45,7 +46,9 @@ def table(cohort: Cohort) -> FeatureTable:
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Many patients with little to measure, where rates and effects can be told from chance."""
-    return simulate_trial(tmp_path_factory.mktemp("large") / "trial", n_patients=3000, n_taxa=30, visits=(-7,), seed=5)
+    return simulate_trial(
+        tmp_path_factory.mktemp("large") / "trial", Trial(n_patients=3000, n_taxa=30, visits=(-7,), seed=5)
+    )
 
 
 def truth(manifest: Path) -> pd.DataFrame:
@@ -219,7 +222,7 @@ def test_dates_agree_with_each_other(cohort: Cohort, manifest: Path) -> None:
 
 def test_without_effect_outcomes_are_independent(tmp_path: Path) -> None:
     trial = {"n_patients": 3000, "n_taxa": 30, "visits": (-7,), "effect": 0.0}
-    manifest = simulate_trial(tmp_path / "null", **trial)
+    manifest = simulate_trial(tmp_path / "null", Trial(**trial))
     true_values, patients = truth(manifest), pd.read_csv(tmp_path / "null" / "patients.csv", index_col="patient")
     assert true_values["response_log_odds"].nunique() == true_values["toxicity_log_rate_ratio"].nunique() == 1
     assert true_values["survival_log_hazard_ratio"].nunique() == 1
@@ -265,7 +268,9 @@ def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
 
 @pytest.mark.parametrize(("transplant", "moves"), [(0.0, False), (1.0, True)])
 def test_without_transplant_later_visits_do_not_differ(tmp_path: Path, transplant: float, moves: bool) -> None:
-    manifest = simulate_trial(tmp_path / "trial", transplant=transplant, n_patients=60, n_taxa=40, missed=0.0, seed=3)
+    manifest = simulate_trial(
+        tmp_path / "trial", Trial(transplant=transplant, n_patients=60, n_taxa=40, missed=0.0, seed=3)
+    )
     cohort = read(manifest)
     assert (truth(manifest)["engraftment"] > 0).all() == moves
     samples, values = cohort.samples, cohort.taxa.proportions().values.astype(float)
@@ -362,7 +367,7 @@ def test_weight_and_albumin_fall_and_crp_rises_before_death(large: Path, tmp_pat
     soon = patients.loc[wide.index].eval("died == 1 and os_days < 60")
     for name, way in (("albumin", "less"), ("CRP", "greater"), ("ECOG", "greater"), ("quality of life", "less")):
         assert stats.mannwhitneyu(wide.loc[soon, name], wide.loc[~soon, name], alternative=way).pvalue < 1e-4
-    cohort = read(simulate_trial(tmp_path / "dying", n_taxa=30, median_pfs=60, median_os=90, missed=0.0))
+    cohort = read(simulate_trial(tmp_path / "dying", Trial(n_taxa=30, median_pfs=60, median_os=90, missed=0.0)))
     kg = cohort.course.measures[cohort.course.measures["name"] == "weight"].groupby("patient")["value"]
     assert (kg.last() / kg.first() - 1)[kg.size() >= 3].mean() < -0.01
 
@@ -372,7 +377,7 @@ def test_weight_and_albumin_fall_and_crp_rises_before_death(large: Path, tmp_pat
 
 @pytest.mark.parametrize("deaths", ["all", "first"])
 def test_five_patients_have_the_reported_survival(tmp_path: Path, deaths: Literal["all", "first"]) -> None:
-    cohort = read(simulate_five(tmp_path / "five", deaths, seed=2))
+    cohort = read(simulate_trial(tmp_path / "five", replace(five_patients(deaths), seed=2)))
     dates = cohort.labels.dates
     assert dates is not None
     reported = dates.sort_values("overall_survival")
@@ -387,7 +392,7 @@ def test_five_patients_have_the_reported_survival(tmp_path: Path, deaths: Litera
 
 
 def test_five_patients_cytokines_rise_fast_fall_slowly_and_end_above_baseline(tmp_path: Path) -> None:
-    immune = read(simulate_five(tmp_path / "five")).immune
+    immune = read(simulate_trial(tmp_path / "five", five_patients())).immune
     assert immune is not None
     rows = immune.rows.assign(day=pd.to_numeric(immune.rows["day_fmt"]), log=np.log(immune.rows["value"]))
     window = pd.cut(rows["day"], [-20, 0, 10, 35, 500], labels=["before", "rise", "peak", "late"])
@@ -399,7 +404,7 @@ def test_five_patients_cytokines_rise_fast_fall_slowly_and_end_above_baseline(tm
 
 
 def test_five_with_other_parameters(tmp_path: Path) -> None:
-    cohort = read(simulate_five(tmp_path / "five", n_taxa=40, visits=(-7, 28), missed=0.0))
+    cohort = read(simulate_trial(tmp_path / "five", replace(five_patients(), n_taxa=40, visits=(-7, 28), missed=0.0)))
     assert len(cohort.taxa.taxa) == 40
     assert cohort.samples.groupby("patient")["day"].count().max() == 2
 
@@ -426,7 +431,7 @@ def test_engraftment_starts_at_the_transplant_and_tends_to_its_limit() -> None:
 
 def test_same_seed_same_bytes(tmp_path: Path) -> None:
     trial_a, trial_a_repeated, trial_b = (
-        simulate_trial(tmp_path / name, n_patients=8, n_taxa=40, seed=seed).parent
+        simulate_trial(tmp_path / name, Trial(n_patients=8, n_taxa=40, seed=seed)).parent
         for name, seed in (("first", 1), ("again", 1), ("other", 2))
     )
     names = {path.name for path in trial_a.iterdir()}
@@ -437,22 +442,22 @@ def test_same_seed_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_five_patients_are_enough(tmp_path: Path, seed: int) -> None:
-    manifest = simulate_trial(tmp_path / "trial", n_patients=5, n_donors=2, seed=seed)
+    manifest = simulate_trial(tmp_path / "trial", Trial(n_patients=5, n_donors=2, seed=seed))
     assert len(landmark_table(read(manifest))) == 5
 
 
 def test_one_patient_and_one_taxon_of_each_genus_are_enough(tmp_path: Path) -> None:
-    cohort = read(simulate_trial(tmp_path / "trial", n_patients=1, n_donors=1, n_taxa=30))
+    cohort = read(simulate_trial(tmp_path / "trial", Trial(n_patients=1, n_donors=1, n_taxa=30)))
     assert len(cohort.course.transplants) == 1
     assert len(cohort.course.assessments) >= 2
 
 
 def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30).is_file()
+    assert simulate_trial(tmp_path / "empty", Trial(n_patients=2, n_taxa=30)).is_file()
     files_before = sorted(tmp_path.rglob("*"))
     with pytest.raises(InputError, match="new or empty folder"):
-        simulate_trial(tmp_path / "empty", n_patients=2, n_taxa=30)
+        simulate_trial(tmp_path / "empty", Trial(n_patients=2, n_taxa=30))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="new or empty folder"):
         simulate_trial(tmp_path / "file")
@@ -482,24 +487,24 @@ def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
 )
 def test_parameters_out_of_range_are_refused(tmp_path: Path, parameters: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(parameters))):
-        simulate_trial(tmp_path / "trial", **parameters)
+        simulate_trial(tmp_path / "trial", Trial(**parameters))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_trial_without_any_event_is_read_as_none(tmp_path: Path) -> None:
-    manifest = simulate_trial(tmp_path / "trial", n_patients=5, toxicity_rate=1e-9)
+    manifest = simulate_trial(tmp_path / "trial", Trial(n_patients=5, toxicity_rate=1e-9))
     table = landmark_table(read_cohort(manifest, tmp_path))
     assert not table.rows["toxicity_any"].any()
     assert (table.rows["at_risk_toxicity_any"] == "yes").all()
 
 
 def test_as_published_draws_of_one_person_differ_more(tmp_path: Path) -> None:
-    size = {"n_patients": 60, "missed": 0.0, "transplant": 0.0}
     spread = {}
-    for name, parameters in (("default", {}), ("published", {**AS_PUBLISHED, "n_taxa": 30})):
-        immune = read(simulate_trial(tmp_path / name, **{"n_taxa": 30, **size, **parameters})).immune
+    for name, trial in (("default", Trial()), ("published", AS_PUBLISHED)):
+        still = replace(trial, n_taxa=30, n_patients=60, missed=0.0, transplant=0.0)
+        immune = read(simulate_trial(tmp_path / name, still)).immune
         assert immune is not None
         tgf = immune.rows[immune.rows["analyte"] == "TGF-b1"]
         spread[name] = np.log(tgf["value"]).groupby(tgf["patient"]).std().median()
     assert spread["default"] == pytest.approx(Trial().assay_sd, rel=0.2)
-    assert spread["published"] == pytest.approx(AS_PUBLISHED["assay_sd"], rel=0.2)
+    assert spread["published"] == pytest.approx(AS_PUBLISHED.assay_sd, rel=0.2)

@@ -17,7 +17,7 @@ from features.transplants import cohort_transplants
 from models.engraftment import expect_by_name, load_engraftment, save_engraftment
 from models.registry import find_engraftment
 from taxokine.reports.donors import engraftment_report
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.engraftment import evaluate_engraftment, train_engraftment
 from training.engraftment.accuracy import METHODS, best_method, held_out_accuracy, summarise_accuracy
 from training.engraftment.fit import fit_engraftment
@@ -29,7 +29,7 @@ from training.progress import Progress
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     return simulate_trial(
-        tmp_path_factory.mktemp("engraftment") / "trial", n_patients=10, n_donors=4, n_taxa=80, seed=5
+        tmp_path_factory.mktemp("engraftment") / "trial", Trial(n_patients=10, n_donors=4, n_taxa=80, seed=5)
     )
 
 
@@ -143,7 +143,7 @@ def test_a_trained_model_is_registered_and_predicts_alike_everywhere(path, store
         load_engraftment(folder)
     with pytest.raises(InputError, match="was trained on"):
         evaluate_engraftment("1", str(path))
-    other = simulate_trial(tmp_path / "other", name="other_trial", n_patients=6, n_donors=3, n_taxa=90, seed=8)
+    other = simulate_trial(tmp_path / "other", Trial(name="other_trial", n_patients=6, n_donors=3, n_taxa=90, seed=8))
     validation = evaluate_engraftment("1", str(other)).evidence.validations[-1]
     assert validation.scheme == "another trial"
     assert validation.transplants <= 6
@@ -153,11 +153,11 @@ def test_a_trained_model_is_registered_and_predicts_alike_everywhere(path, store
 
 
 def test_with_one_donor_nothing_is_claimed_of_a_new_donor(tmp_path, store):
-    path = simulate_trial(tmp_path / "trial", n_patients=6, n_donors=1, n_taxa=40, seed=5)
+    path = simulate_trial(tmp_path / "trial", Trial(n_patients=6, n_donors=1, n_taxa=40, seed=5))
     bundle = validated_bundle(cohort_transplants(read_cohort(path, path.parent)), ("trial",), Progress())
     assert bundle.evidence.donors_left_out is None
     assert "too few donors" in verdict(bundle.evidence)
-    small = simulate_trial(tmp_path / "small", n_patients=3, n_taxa=40, seed=5)
+    small = simulate_trial(tmp_path / "small", Trial(n_patients=3, n_taxa=40, seed=5))
     with pytest.raises(InputError, match="expected at least 5"):
         train_engraftment([str(small)], Progress())
 
@@ -165,7 +165,7 @@ def test_with_one_donor_nothing_is_claimed_of_a_new_donor(tmp_path, store):
 def test_a_model_that_beats_nothing_says_so_and_serves_the_best_baseline(tmp_path):
     """Without engraftment, the recipient unchanged is the truth with the noise of two visits."""
     still = simulate_trial(
-        tmp_path / "still", n_patients=10, n_donors=4, n_taxa=80, transplant=0.0, visit_sd=0.05, seed=5
+        tmp_path / "still", Trial(n_patients=10, n_donors=4, n_taxa=80, transplant=0.0, visit_sd=0.05, seed=5)
     )
     profiles = cohort_transplants(read_cohort(still, still.parent))
     bundle = validated_bundle(profiles, ("still",), Progress())

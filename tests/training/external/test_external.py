@@ -31,7 +31,7 @@ from models.families import FAMILIES
 from models.predict import predict
 from models.reference import fit_reference_set
 from taxokine.cli import main
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training import tracking
 from training.evidence.population import training_population
 from training.external.demotion import MIN_CLASS_SIZE_TO_CONTRADICT, contradictions
@@ -84,7 +84,7 @@ def model_of(table):
 
 @pytest.fixture(scope="module")
 def other(folder):
-    return simulate_trial(folder / "other", name="other_hospital", n_patients=50, n_taxa=60, seed=8)
+    return simulate_trial(folder / "other", Trial(name="other_hospital", n_patients=50, n_taxa=60, seed=8))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import InputError
 from features.settings import settings
 from taxokine.cli.main import main
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training import drawing
 from training.study.analysis.pooled_convergence import pooled_convergence
 from training.study.pooled import run_pooled_study
@@ -31,7 +31,8 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("pooled")
     return [
         simulate_trial(
-            folder / name, name=name, n_patients=n, n_donors=donors, n_taxa=200, visits=(-7, 14), missed=0.0, seed=i
+            folder / name,
+            Trial(name=name, n_patients=n, n_donors=donors, n_taxa=200, visits=(-7, 14), missed=0.0, seed=i),
         )
         for i, (name, (n, donors)) in enumerate(zip(("first", "second", "third"), SIZES, strict=True))
     ]

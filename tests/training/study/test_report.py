@@ -17,7 +17,7 @@ from features.audit import KINDS, Finding
 from features.cohort import read_cohort
 from features.labels import OutcomeLabels
 from features.manifest import ClinicalField
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.page import FIRST_ROWS, MAX_ROWS, as_sentence, cell_text, limits, methods, page_columns
 from training.study.report import write_report
 from training.study.section import ReportFigure, ReportTable, Section
@@ -60,7 +60,7 @@ def plot(label):
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
-    return read_cohort(simulate_trial(tmp_path_factory.mktemp("t") / "trial", n_patients=6, n_taxa=30), None)
+    return read_cohort(simulate_trial(tmp_path_factory.mktemp("t") / "trial", Trial(n_patients=6, n_taxa=30)), None)
 
 
 @pytest.fixture(scope="module")

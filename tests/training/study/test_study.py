@@ -24,7 +24,7 @@ from features.settings import settings
 from features.trajectories import WINDOWS, parse_windows
 from models.registry import client
 from taxokine.cli import trials
-from taxokine.simulation import simulate_five, simulate_trial
+from taxokine.simulation import Trial, five_patients, simulate_trial
 from training import drawing
 from training.progress import Progress
 from training.study.analysis.stopping import LIMIT
@@ -61,7 +61,7 @@ def broken(cohort):
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    return simulate_trial(tmp_path_factory.mktemp("small") / "trial", n_patients=6, n_taxa=40, seed=2)
+    return simulate_trial(tmp_path_factory.mktemp("small") / "trial", Trial(n_patients=6, n_taxa=40, seed=2))
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ def test_the_page_of_an_incomplete_trial_states_what_is_missing(reduce, missing,
 @pytest.fixture(scope="module")
 def five_report(tmp_path_factory, store):
     folder = tmp_path_factory.mktemp("five")
-    manifest = simulate_five(folder / "trial")
+    manifest = simulate_trial(folder / "trial", five_patients())
     return run_study(str(manifest), folder / "report").page
 
 

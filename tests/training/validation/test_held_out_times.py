@@ -14,7 +14,7 @@ from features.feature_table import Block
 from features.landmark import landmark_table
 from features.survival import EVENT
 from models.encoder import BlockEncoder
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.statistics.survival_metrics import harrell_c
 from training.survival.eligibility import rows_at_risk
@@ -27,7 +27,7 @@ ENCODER = BlockEncoder(("taxa",))
 
 def simulated(folder: Path, outcome: str = "overall_survival", **parameters: object):
     """Return a simulated trial's rows at risk, and their times."""
-    cohort = read_cohort(simulate_trial(folder, visits=(-7,), **parameters), folder)
+    cohort = read_cohort(simulate_trial(folder, Trial(visits=(-7,), **parameters)), folder)
     table, y, _ = rows_at_risk([cohort], landmark_table(cohort), outcome)
     return table, y
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pandas as pd
 
 from features.cohort import Cohort
 from features.manifest import ClinicalField
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
-from training.study.analysis.covariates import characteristic
+from training.study.analysis.covariates import Characteristic, characteristic
 from training.study.analysis.response import best_responses
 from training.study.analysis.survival import OUTCOMES, Outcome
 from training.study.codes import Codes, donor_codes
@@ -81,7 +80,7 @@ class CharacteristicsResult:
     n: int
     donors: int
     summaries: tuple[CharacteristicSummary, ...]
-    values: dict[str, pd.Series[Any]]
+    values: dict[str, Characteristic]
     best_response: pd.Series[str] | None
     survival: dict[Outcome, pd.DataFrame]
 
@@ -141,18 +140,19 @@ def characteristic_summaries(
     return tuple(summaries)
 
 
-def _summary(name: str, column: ClinicalField, values: pd.Series[Any], is_measurement: bool) -> CharacteristicSummary:
+def _summary(name: str, column: ClinicalField, values: Characteristic, is_measurement: bool) -> CharacteristicSummary:
     reported = values.dropna()
     median_range, levels = None, {}
     if is_measurement and reported.size:
-        median_range = MedianRange(reported.median(), reported.min(), reported.max())
+        numbers = reported.astype("float64")
+        median_range = MedianRange(numbers.median(), numbers.min(), numbers.max())
     elif not is_measurement:
         counts = reported.value_counts().sort_index()
         levels = {f"{level:g}" if isinstance(level, float) else str(level): int(n) for level, n in counts.items()}
     return CharacteristicSummary(name, column.unit, reported.size, values.size - reported.size, median_range, levels)
 
 
-def _is_measurement(values: pd.Series[Any], column: ClinicalField) -> bool:
+def _is_measurement(values: Characteristic, column: ClinicalField) -> bool:
     """Return whether a characteristic is summarised by its median; a score, such as ECOG, has levels."""
     reported = values.dropna()
     if not reported.size or not pd.api.types.is_numeric_dtype(reported):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeAlias
 
 import pandas as pd
 
 from features.columns import Column
 from features.manifest import ClinicalField
 
+Characteristic: TypeAlias = "pd.Series[float] | pd.Series[str]"
+"""A characteristic of each patient: numbers, or words; NaN where it is not known."""
 
-def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> pd.Series[Any]:
+
+def characteristic(clinical: pd.DataFrame, name: str, field: ClinicalField) -> Characteristic:
     """Return one characteristic, decoded from its columns of `clinical`: numbers or words, NaN where unknown."""
     if field.values is None:
         return clinical[name]

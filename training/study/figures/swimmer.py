@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -53,9 +52,12 @@ class _Lines:
         if rows.empty:
             return
         y = rows["patient"].map(self.position) + lift
-        style: dict[str, Any] = {"color": colour, "markersize": size, "linestyle": "", "markeredgewidth": 0.8}
-        self.axes.plot(rows["day"] / self.unit, y, marker, clip_on=False, **style)
-        self.legend.append(Line2D([], [], marker=marker, label=label, **style))
+        self.axes.plot(
+            rows["day"] / self.unit, y, marker, color=colour, markersize=size, markeredgewidth=0.8, clip_on=False
+        )
+        self.legend.append(
+            Line2D([], [], linestyle="", marker=marker, color=colour, markersize=size, markeredgewidth=0.8, label=label)
+        )
 
 
 def swimmer_figure(course: CourseResult) -> Figure:
@@ -99,8 +101,8 @@ def _separate_arms(lines: _Lines, course: CourseResult) -> None:
         return
     for position, (name, above) in enumerate(zip(names, [*names[1:], None], strict=True)):
         if name != above:
-            style: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": 7, "color": INK}
-            lines.axes.text(1, position + 0.5, name, transform=lines.axes.get_yaxis_transform(), **style)
+            right_edge = lines.axes.get_yaxis_transform()
+            lines.axes.text(1, position + 0.5, name, transform=right_edge, ha="right", va="top", fontsize=7, color=INK)
             lines.axes.axhline(position + 0.5, color=PALE, linewidth=0.8)
 
 

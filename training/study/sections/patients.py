@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ from training.study.analysis.characteristics import (
     had_event,
 )
 from training.study.analysis.course import course_result
+from training.study.analysis.covariates import Characteristic
 from training.study.analysis.exposure import DRUG_KINDS, ExposureResult, exposure_result
 from training.study.analysis.measures import MeasureChange, measures_result
 from training.study.analysis.response import RECIST, ResponseRate, lesion_result, response_result
@@ -93,7 +93,9 @@ def _heading(name: str) -> str:
 
 
 def _patient_rows(result: CharacteristicsResult) -> pd.DataFrame:
-    columns: dict[str, pd.Series[Any]] = {_heading(name): _integers(values) for name, values in result.values.items()}
+    columns: dict[str, pd.Series[int] | pd.Series[float] | pd.Series[str] | pd.Series[bool]] = {
+        _heading(name): _integers(values) for name, values in result.values.items()
+    }
     if result.best_response is not None:
         columns["best response"] = result.best_response.mask(result.best_response == "", "not assessed")
     for outcome, times in result.survival.items():
@@ -102,7 +104,7 @@ def _patient_rows(result: CharacteristicsResult) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _integers(values: pd.Series[Any]) -> pd.Series[Any]:
+def _integers(values: Characteristic) -> pd.Series[int] | Characteristic:
     """Return whole numbers as integers, other values as they are."""
     is_whole = pd.api.types.is_numeric_dtype(values) and bool((values.dropna() % 1 == 0).all())
     return values.astype("Int64") if is_whole else values

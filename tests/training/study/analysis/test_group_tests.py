@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 
 from features.cohort import Cohort, read_cohort
 from features.manifest import ClinicalField
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.analysis.group_tests import CommunityTest, community_tests
 from training.study.analysis.ordination import stool_distances
 from training.study.analysis.stool import stool_series
@@ -19,7 +19,7 @@ from training.study.analysis.stool import stool_series
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder: Path = tmp_path_factory.mktemp("groups") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=8, n_taxa=60, n_donors=3, seed=2), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=8, n_taxa=60, n_donors=3, seed=2)), folder)
 
 
 def grouped(cohort: Cohort) -> tuple[CommunityTest, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from features.cohort import read_cohort
 from features.trajectories import trajectories
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.analysis.links import correlate
 from training.study.analysis.paired_draws import MAX_GAP, PairedDraws, paired_draws
 
@@ -18,7 +18,7 @@ from training.study.analysis.paired_draws import MAX_GAP, PairedDraws, paired_dr
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("links") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=8, n_taxa=60, seed=4), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=8, n_taxa=60, seed=4)), folder)
 
 
 def test_pairs_are_near_in_time(trial):

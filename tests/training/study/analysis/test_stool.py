@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.analysis.stool import stool_series
 
 
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder: Path = tmp_path_factory.mktemp("stool") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=8, n_taxa=60, n_donors=3, seed=2), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=8, n_taxa=60, n_donors=3, seed=2)), folder)
 
 
 def test_the_baseline_holds_the_last_sample_and_later_windows_hold_all(cohort: Cohort) -> None:

@@ -12,7 +12,7 @@ from skbio.stats.composition import clr, multi_replace
 from statsmodels.stats.multitest import multipletests
 
 from features.cohort import Cohort, read_cohort
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.analysis.stool import stool_series
 from training.study.analysis.taxon_changes import taxon_changes
 
@@ -20,7 +20,7 @@ from training.study.analysis.taxon_changes import taxon_changes
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("taxa") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=8, n_taxa=60, n_donors=3, seed=2), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=8, n_taxa=60, n_donors=3, seed=2)), folder)
 
 
 def with_values(cohort: Cohort, values: np.ndarray) -> Cohort:

@@ -18,7 +18,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import FileError, InputError
 from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS, levels_in_windows, trajectories
-from taxokine.simulation import simulate_arms
+from taxokine.simulation import TACITO, simulate_trial
 from training.study.analysis.arm_comparison import arm_comparison, rate_by_arm
 from training.study.analysis.arms import donor_clusters, has_comparator, is_treated
 from training.study.analysis.limits import cohort_limits
@@ -30,7 +30,7 @@ from training.study.sections.patients import patients_section
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("arms") / "trial"
-    return read_cohort(simulate_arms(folder, n_taxa=40, seed=3), folder)
+    return read_cohort(simulate_trial(folder, replace(TACITO, n_taxa=40, seed=3)), folder)
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ def test_recipients_who_share_a_donor_are_one_cluster_and_controls_are_none(tria
 def stratified(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     """Return a trial assigned a week before day 0, by centre and prior therapy, of whom five were not treated so."""
     folder = tmp_path_factory.mktemp("stratified") / "trial"
-    manifest = simulate_arms(folder, n_taxa=40, seed=3, n_centres=2)
+    manifest = simulate_trial(folder, replace(TACITO, n_taxa=40, seed=3, n_centres=2))
     sheet = pd.read_csv(folder / "patients.csv", dtype=str)
     sheet = sheet.assign(day_randomised="-7", treated_as_planned=["no" if row < 5 else "yes" for row in range(45)])
     sheet.to_csv(folder / "patients.csv", index=False)

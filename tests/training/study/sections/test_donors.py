@@ -8,7 +8,7 @@ import pytest
 
 from features.cohort import Cohort, read_cohort
 from features.course import Course
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.section import Section
 from training.study.sections.donors import donors_section
 
@@ -16,7 +16,7 @@ from training.study.sections.donors import donors_section
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("donors") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=18, n_taxa=80, n_donors=6, seed=5), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=18, n_taxa=80, n_donors=6, seed=5)), folder)
 
 
 def with_samples(cohort: Cohort, mask: pd.Series, **columns: object) -> Cohort:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.study_error_rates import blood
 from features.cohort import read_cohort
 from features.trajectories import WINDOWS, Trajectories
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.drawing import DONOR_COLOUR
 from training.study.analysis.immune import analyse_trajectories
 from training.study.section import write_topic
@@ -21,7 +21,7 @@ from training.study.sections.immune import immune_section
 @pytest.fixture(scope="module")
 def five(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=5, n_taxa=40, n_donors=2, missed=0.0, seed=2), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=5, n_taxa=40, n_donors=2, missed=0.0, seed=2)), folder)
 
 
 def with_immune_rows(cohort, change):

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 
 from features.cohort import read_cohort
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.sections.links import links_section
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("links") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=8, n_taxa=60, seed=4), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=8, n_taxa=60, seed=4)), folder)
 
 
 def test_the_section_states_the_smallest_detectable_correlation(trial):

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from taxokine.simulation import simulate_trial
+from taxokine.simulation import Trial, simulate_trial
 from training.study.sections.microbiome import microbiome_section
 
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("microbiome") / "trial"
-    return read_cohort(simulate_trial(folder, n_patients=8, n_taxa=60, n_donors=3, seed=2), folder)
+    return read_cohort(simulate_trial(folder, Trial(n_patients=8, n_taxa=60, n_donors=3, seed=2)), folder)
 
 
 def with_patients(cohort: Cohort, patients: list[str]) -> Cohort:
