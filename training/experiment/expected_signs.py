@@ -18,6 +18,8 @@ RESPONSE_SIGNS = {
     "antibiotics": -1,
     # Response rates are lower after an earlier treatment has failed. Ribas et al. 2016, JAMA 315:1600-1609.
     "prior_therapy": -1,
+    # Not prior_immunotherapy: after an inhibitor failed, responses are rarer, but the column also holds patients who
+    # completed one in the adjuvant setting and relapsed later. It may have either sign.
     # Larkin et al. 2019, New England Journal of Medicine 381:1535-1546; Robert et al. 2015, same journal 372:2521-2532.
     "regimen=combination": 1,
     "regimen=anti-CTLA-4": -1,
