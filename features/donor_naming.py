@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from features.arrays import Mask, Matrix, Positions
+from features.arrays import Mask, Matrix, Positions, Vector
 from features.cohort import Cohort
 from features.donors import DETECTION_LIMIT, stool_proportions
 from features.errors import InputError
@@ -35,17 +36,18 @@ class DonorNaming:
         Positions of the recorded donor, and of the one that is most probable from stool; -1 where all are alike.
     probability : ndarray, (n_recipients, n_donors)
         Of each donor to be the recipient's own.
-    by_chance : float
-        Recipients expected to be named right if donors were exchanged between recipients.
-    p : float
-        Of so many named right, by exchanging donors between recipients.
+    scores : ndarray, (n_recipients, n_donors)
+    is_own : ndarray of bool, (n_recipients, n_donors)
+    seed : int
+        Of the exchanges.
     """
 
     recorded: Positions
     likely: Positions
     probability: Matrix
-    by_chance: float
-    p: float
+    scores: Matrix
+    is_own: Mask
+    seed: int
 
     @property
     def n_right(self) -> int:
@@ -53,10 +55,33 @@ class DonorNaming:
         return int((self.recorded == self.likely).sum())
 
     @property
+    def by_chance(self) -> float:
+        """Recipients expected to be named right if donors were exchanged between recipients."""
+        return float(self._exchanged_right.mean())
+
+    @property
+    def p(self) -> float:
+        """The p-value of so many named right, by exchanging donors between recipients."""
+        return float((1 + (self._exchanged_right >= self.n_right).sum()) / (PERMUTATIONS + 1))
+
+    @property
     def suspect(self) -> Positions:
         """Rows of recipients whose recorded donor is improbable, where stool names donors better than chance."""
         recorded = self.probability[np.arange(len(self.recorded)), self.recorded]
-        return np.flatnonzero((recorded < SUSPECT_BELOW) & (self.p <= LEVEL))
+        improbable = np.flatnonzero(recorded < SUSPECT_BELOW)
+        # The exchanges of a large cohort take seconds, and most cohorts need none.
+        return improbable if improbable.size and self.p <= LEVEL else improbable[:0]
+
+    @cached_property
+    def _exchanged_right(self) -> Vector:
+        """Recipients who are named right in each exchange of donors, (n_permutations,)."""
+        rng = np.random.default_rng(self.seed)
+        right = np.empty(PERMUTATIONS)
+        for i in range(PERMUTATIONS):
+            exchanged = rng.permutation(len(self.recorded))
+            names = _most_probable(_probabilities(self.scores, self.is_own[exchanged]))
+            right[i] = (names == self.recorded[exchanged]).sum()
+        return right
 
 
 @dataclass(frozen=True)
@@ -155,16 +180,7 @@ def name_donors(scores: Matrix, is_own: Mask, *, seed: int = 0) -> DonorNaming:
     """
     recorded = is_own.argmax(axis=1)
     probability = _probabilities(scores, is_own)
-    likely = _most_probable(probability)
-    rng = np.random.default_rng(seed)
-    exchanged_right = np.empty(PERMUTATIONS)
-    for i in range(PERMUTATIONS):
-        exchanged = rng.permutation(len(recorded))
-        names = _most_probable(_probabilities(scores, is_own[exchanged]))
-        exchanged_right[i] = (names == recorded[exchanged]).sum()
-    at_least = (exchanged_right >= (likely == recorded).sum()).sum()
-    p = float((1 + at_least) / (PERMUTATIONS + 1))
-    return DonorNaming(recorded, likely, probability, float(exchanged_right.mean()), p)
+    return DonorNaming(recorded, _most_probable(probability), probability, scores, is_own, seed)
 
 
 def _probabilities(scores: Matrix, is_own: Mask) -> Matrix:
