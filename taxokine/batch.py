@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -14,14 +16,40 @@ from features.manifest import manifest_names
 from features.settings import settings
 from features.tables.output import write_table
 from models.batch import frame_candidates, predictions, table_candidates
-from models.bundle import Model
 from models.registry import find_model
+
+
+@dataclass(frozen=True)
+class WrittenPredictions:
+    """What a file of predictions holds.
+
+    Attributes
+    ----------
+    path : Path
+    outcome : str
+    verdict_counts : mapping of str to int
+        Patients by verdict on applicability.
+    evidence : str
+        The model's evidence, in a sentence.
+    training_profiles : int or None
+        Patients whose stool profile is in the training set; None where the model keeps no profiles.
+    training_cohorts : tuple of str
+        Where it keeps none: the cohorts of these patients on which the model was trained.
+    """
+
+    path: Path
+    outcome: str
+    verdict_counts: Mapping[str, int]
+    evidence: str
+    training_profiles: int | None
+    training_cohorts: tuple[str, ...]
+
 
 _KEYS = ("cohort", "patient", "sample", "sample_day", "draw", "draw_day", "visit")
 
 
-def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) -> str:
-    """Write one row for each patient and return a summary, in words.
+def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) -> WrittenPredictions:
+    """Write one row for each patient.
 
     Parameters
     ----------
@@ -56,27 +84,17 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
     result = pd.concat([keys.reset_index(drop=True), predicted], axis=1)
     provenance = {"model": f"{served.name}/{served.version}", "evidence": served.model.evidence.to_json()}
     write_table(result, out, provenance)
-    cautions = _training_patients(served.model, predicted, keys)
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in predicted["verdict"].value_counts().items())
-    return "\n".join(
-        [
-            f"{served.model.outcome} for {len(result)} patients: {verdicts}",
-            f"evidence: {served.model.evidence.sentence}",
-            *cautions,
-            f"wrote {out}",
-        ]
+    has_profiles = served.model.reference is not None
+    trained = {cohort.name for cohort in served.model.evidence.cohorts} & set(keys.get("cohort", ()))
+    return WrittenPredictions(
+        path=out,
+        outcome=served.model.outcome,
+        verdict_counts={str(verdict): int(count) for verdict, count in predicted["verdict"].value_counts().items()},
+        evidence=served.model.evidence.sentence,
+        # Where the model abstains before it compares profiles, the value is None, which is neither True nor False.
+        training_profiles=int(predicted["in_training_set"].eq(True).sum()) if has_profiles else None,
+        training_cohorts=() if has_profiles else tuple(sorted(trained)),
     )
-
-
-def _training_patients(model: Model, predicted: pd.DataFrame, keys: pd.DataFrame) -> list[str]:
-    """Return how many patients the model was trained on: by their profiles, or by cohort where it keeps none."""
-    if model.reference is not None:
-        n_training = int((predicted["in_training_set"] == True).sum())  # noqa: E712, as None is neither
-        if not n_training:
-            return []
-        return [f"{n_training} patients are in the training set by their profiles: their predictions test nothing"]
-    names = sorted({cohort.name for cohort in model.evidence.cohorts} & set(keys.get("cohort", ())))
-    return [f"the model was trained on {name}: these predictions do not test it" for name in names]
 
 
 def _read_features(path: Path) -> pd.DataFrame:

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from training.validation.config import Selection
 
 MODEL = "MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder."
+# Copies of those in `features.outcomes` and `features.survival`, whose import would slow every --help; a test compares
+# them.
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
-TIMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
+SURVIVAL_OUTCOMES = ("overall_survival", "progression_free_survival", "time_to_toxicity")
 
 
 class _ExperimentOptions(LandmarkOptions):
@@ -42,7 +44,7 @@ class _ExperimentOptions(LandmarkOptions):
 
 @click.command(epilog=COHORT)
 @click.option("--cohorts", required=True, callback=comma_separated, metavar="COHORT,…", help="Cohorts to learn from.")
-@click.option("--outcome", required=True, type=click.Choice([*RESPONSES, "toxicity", *TIMES]),
+@click.option("--outcome", required=True, type=click.Choice([*RESPONSES, "toxicity", *SURVIVAL_OUTCOMES]),
               help="What to predict.")  # fmt: skip
 @click.option("--grade", type=click.Choice(["any", "2", "3", ""]), default="", show_default=False,
               help="Of any grade, or of this CTCAE grade and above; needed for toxicity and for its time.")  # fmt: skip
@@ -55,7 +57,7 @@ class _ExperimentOptions(LandmarkOptions):
 @landmark_options
 @click.option("--representation", default="", show_default="all but diversity", metavar="REPRESENTATION,…",
               callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),
-              help="How taxa are represented; several are averaged. Times take one, clr unless named.")  # fmt: skip
+              help="How taxa are represented; several are averaged; of times, one (clr).")  # fmt: skip
 @click.option("--selection", default="average", show_default=True, type=click.Choice(["average", "inner"]),
               help="Average all settings and representations, or select one by inner validation (slower).")  # fmt: skip
 @click.option("--min-prevalence", type=click.FloatRange(0, 1), default=0.1, show_default=True,
@@ -90,7 +92,7 @@ def train(grade: str, **options: Unpack[_ExperimentOptions]) -> None:
     from training.experiment import Experiment, train
 
     experiment = Experiment(grade=grade or None, **options)
-    if experiment.outcome in TIMES:
+    if experiment.outcome in SURVIVAL_OUTCOMES:
         from training.survival import train_survival
 
         show(survival_report(train_survival(experiment, bars())))
@@ -169,7 +171,7 @@ def validate(
 @click.argument("model")
 @click.option("--tripod", is_flag=True, help="Print the 52 sub-items of TRIPOD+AI with their answers instead.")
 @click.option("--form", type=click.Path(dir_okay=False, path_type=Path),
-              help="What only you can say, a YAML file; a new one is written to be filled once a project.")  # fmt: skip
+              help="YAML file of the answers that no run can give; written, to be filled in, if missing.")  # fmt: skip
 def card(model: str, tripod: bool, form: Path | None) -> None:
     """Print a model's card, or its answers to the reporting checklist TRIPOD+AI.
 
@@ -203,11 +205,13 @@ def card(model: str, tripod: bool, form: Path | None) -> None:
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="A .parquet or .csv file.")  # fmt: skip
 def predict(model: str, source: str, out: Path, **landmark: Unpack[LandmarkOptions]) -> None:
-    """Answer for many patients: a cohort, or a file that 'taxokine features' wrote."""
+    """Predict many patients: those of a cohort, or of a file that 'taxokine features' wrote."""
     from features.landmark import LandmarkSpec
     from taxokine.batch import write_predictions
+    from taxokine.reports.predictions import batch_report
+    from taxokine.terminal import show
 
-    click.echo(write_predictions(model, source, out, LandmarkSpec(**landmark)))
+    show(batch_report(write_predictions(model, source, out, LandmarkSpec(**landmark))))
 
 
 @click.command()

@@ -17,8 +17,8 @@ def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | N
     """Serve explained predictions, to people as pages and to programs over HTTP, on this machine only unless told.
 
     \u0008
-    taxokine users add anna                      let someone sign in
-    taxokine serve --clinic mine.yaml            her patients at http://127.0.0.1:8000
+    taxokine users add anna                      a user who may sign in
+    taxokine serve --clinic mine.yaml            the patients of a cohort at http://127.0.0.1:8000
 
     Programs need an API key: at the first start one is made and shown once, 'taxokine keys' makes more, and
     TAXOKINE_API_KEY sets one instead. People sign in: 'taxokine users add NAME' lets them.

@@ -13,6 +13,7 @@ from taxokine.terminal import facts
 if TYPE_CHECKING:
     from models.prediction import Contribution, Explanation, Prediction
     from serving.schemas import PredictionResponse
+    from taxokine.batch import WrittenPredictions
 
 CONTRIBUTIONS_SHOWN = 8
 
@@ -35,6 +36,18 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     yield f"benefit (response without toxicity): {bounds}"
     yield ""
     yield response.notice
+
+
+def batch_report(written: WrittenPredictions) -> Iterator[RenderableType]:
+    """Yield what a file of predictions holds, and which of its patients the model was trained on."""
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in written.verdict_counts.items())
+    yield f"{written.outcome} for {sum(written.verdict_counts.values())} patients: {verdicts}"
+    yield f"evidence: {written.evidence}"
+    if n := written.training_profiles:
+        yield f"{n} patients are in the training set by their profiles: their predictions test nothing"
+    for name in written.training_cohorts:
+        yield f"the model was trained on {name}: these predictions do not test it"
+    yield f"wrote {written.path}"
 
 
 def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-RESPONSE = {"response_balance": 2.4, "IL-6": -1.3, "IL-10": 0.9, "age": -0.3}
-TOXICITY = {"toxicity_balance": -1.2, "IL-6": 0.8}
-SURVIVAL = {"response_balance": -0.8, "IL-6": 0.4, "age": 0.2}
+RESPONSE_LOG_ODDS = {"response_balance": 2.4, "IL-6": -1.3, "IL-10": 0.9, "age": -0.3}
+TOXICITY_LOG_RATE = {"toxicity_balance": -1.2, "IL-6": 0.8}
+SURVIVAL_LOG_HAZARD = {"response_balance": -0.8, "IL-6": 0.4, "age": 0.2}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Causes:
 def planted_causes(effect: float) -> Causes:
     """Return the planted causes with every coefficient multiplied by `effect`."""
     response, toxicity, survival = (
-        {name: slope * effect for name, slope in slopes.items()} for slopes in (RESPONSE, TOXICITY, SURVIVAL)
+        {name: slope * effect for name, slope in slopes.items()}
+        for slopes in (RESPONSE_LOG_ODDS, TOXICITY_LOG_RATE, SURVIVAL_LOG_HAZARD)
     )
     return Causes(response, toxicity, survival, BALANCES)

@@ -1,4 +1,4 @@
-"""The two curves of a response over time: a rise to a plateau, and a pulse."""
+"""The two time courses after a transplant: a rise to a plateau, and a pulse."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from features.arrays import Matrix
 
 
 def saturation(day: ArrayLike, limit: ArrayLike, time_constant: float) -> Matrix:
-    """Return a rise to a limit at a constant rate, ``limit * (1 - exp(-day / time_constant))``; 0 before day 0."""
+    """Return a first-order approach to a limit, ``limit * (1 - exp(-day / time_constant))``; 0 before day 0."""
     return np.asarray(limit) * -np.expm1(-np.maximum(day, 0) / time_constant)
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from features.arrays import Mask, Matrix
+from features.arrays import Mask, Vector
 from features.outcomes import DAYS_PER_MONTH
 from taxokine.simulation.design import Trial
 from taxokine.simulation.patients import Enrolment
@@ -44,9 +44,9 @@ class Risks:
         Log-rate ratio of adverse events, and log-hazard ratio of progression and of death.
     """
 
-    response: Matrix
-    toxicity: Matrix
-    survival: Matrix
+    response: Vector
+    toxicity: Vector
+    survival: Vector
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,16 @@ class BestResponse:
     ----------
     recist : ndarray of str
         CR, PR, SD or PD.
-    rank : ndarray
-        The uniform of which it is a function; the smaller, the better the response and the later the progression.
+    response_quantile : ndarray
+        Uniform on (0, 1), given the log-odds; the best response is a function of it. The smaller, the better the
+        response and the later the progression.
     """
 
     recist: NDArray[np.str_]
-    rank: Matrix
+    response_quantile: Vector
 
 
-def risks(trial: Trial, terms: Mapping[str, Matrix], treated: Mask) -> Risks:
+def risks(trial: Trial, terms: Mapping[str, Vector], treated: Mask) -> Risks:
     """Return the linear predictors from the arm and the standardised terms, (n_patients,) each, by name."""
     causes, n = trial.causes, trial.n_patients
     # The variance of the terms pulls the marginal rate towards a half; the intercept makes up for it.
@@ -80,17 +81,17 @@ def risks(trial: Trial, terms: Mapping[str, Matrix], treated: Mask) -> Risks:
     )
 
 
-def best_response(rng: np.random.Generator, log_odds: Matrix) -> BestResponse:
-    """Simulate each patient's best response, and its rank among all that the patient could have had."""
+def best_response(rng: np.random.Generator, log_odds: Vector) -> BestResponse:
+    """Simulate each patient's best response, and the uniform draw that it is a function of."""
     probability = expit(log_odds)
     responds = rng.random(len(log_odds)) < probability
     depth = rng.random(len(log_odds))
     recist = np.where(responds, np.where(depth < 0.25, "CR", "PR"), np.where(depth < 0.45, "SD", "PD"))
-    rank = np.where(responds, probability * depth, probability + (1 - probability) * depth)
-    return BestResponse(recist, rank)
+    response_quantile = np.where(responds, probability * depth, probability + (1 - probability) * depth)
+    return BestResponse(recist, response_quantile)
 
 
-def adverse_events(trial: Trial, rng: np.random.Generator, enrolment: Enrolment, log_rate: Matrix) -> pd.DataFrame:
+def adverse_events(trial: Trial, rng: np.random.Generator, enrolment: Enrolment, log_rate: Vector) -> pd.DataFrame:
     """Return each patient's earliest events; the days of a Poisson process are uniform, given their number."""
     mean_number = -math.log1p(-trial.toxicity_rate) * np.exp(log_rate)
     patient = np.repeat(np.arange(trial.n_patients), rng.poisson(mean_number))
@@ -106,7 +107,7 @@ def adverse_events(trial: Trial, rng: np.random.Generator, enrolment: Enrolment,
 
 
 def survival_dates(
-    trial: Trial, rng: np.random.Generator, log_hazard: Matrix, rank: Matrix, severe_event_day: Matrix
+    trial: Trial, rng: np.random.Generator, log_hazard: Vector, response_quantile: Vector, severe_event_day: Vector
 ) -> pd.DataFrame:
     """Return the days of progression, death and the end of treatment, as the patients' sheet has them.
 
@@ -114,8 +115,8 @@ def survival_dates(
     ----------
     trial : Trial
     rng : numpy.random.Generator
-    log_hazard, rank : ndarray, (n_patients,)
-        As in `Risks.survival` and `BestResponse.rank`.
+    log_hazard, response_quantile : ndarray, (n_patients,)
+        As in `Risks.survival` and `BestResponse`.
     severe_event_day : ndarray, (n_patients,)
         Day of the first severe adverse event, or NaN.
     """
@@ -125,8 +126,8 @@ def survival_dates(
     follow_up = rng.integers(*trial.followed, size=trial.n_patients, endpoint=True)
     death_day = np.ceil(rng.exponential(1 / (death_hazard * hazard_ratio)))
     if trial.survival:
-        follow_up, death_day = _reported_survival(trial, rank)
-    progression_day = np.ceil(-np.log(rank) / (progression_hazard * hazard_ratio))
+        follow_up, death_day = _reported_survival(trial, response_quantile)
+    progression_day = np.ceil(-np.log(response_quantile) / (progression_hazard * hazard_ratio))
     os_days = np.minimum(death_day, follow_up)
     pfs_days = np.minimum(progression_day, os_days)
     died, progressed = death_day <= follow_up, progression_day <= os_days
@@ -144,13 +145,13 @@ def survival_dates(
     )
 
 
-def _reported_survival(trial: Trial, rank: Matrix) -> tuple[NDArray[np.int64], Matrix]:
+def _reported_survival(trial: Trial, response_quantile: Vector) -> tuple[NDArray[np.int64], Vector]:
     """Return the days of follow-up and of death in `Trial.survival`; the better the response, the longer."""
     months, died = np.array(sorted(trial.survival)).T
-    order = np.argsort(np.argsort(-rank))
+    order = np.argsort(np.argsort(-response_quantile))
     follow_up = np.rint(months * DAYS_PER_MONTH).astype(int)[order]
     return follow_up, np.where(died[order] == 1, follow_up, np.inf)
 
 
-def _linear_predictor(slopes: Mapping[str, float], terms: Mapping[str, Matrix], n: int) -> Matrix:
+def _linear_predictor(slopes: Mapping[str, float], terms: Mapping[str, Vector], n: int) -> Vector:
     return sum((slope * terms[name] for name, slope in slopes.items()), start=np.zeros(n))

@@ -59,7 +59,7 @@ def simulate(trial: Trial) -> SimulatedTrial:
     response = best_response(rng, predictors.response)
     events = adverse_events(trial, rng, enrolment, predictors.toxicity)
     severe_event_day = _severe_event_day(events, enrolment)
-    dates = survival_dates(trial, rng, predictors.survival, response.rank, severe_event_day)
+    dates = survival_dates(trial, rng, predictors.survival, response.response_quantile, severe_event_day)
     patients = pd.concat([enrolment.table.assign(recist=response.recist), dates], axis=1)
     os_days = dates["os_days"].set_axis(enrolment.ids)
     samples = _until_death(stool.sheet, "subject", os_days)

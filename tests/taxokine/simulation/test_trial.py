@@ -260,7 +260,7 @@ def test_recipients_approach_their_own_donor_more_than_others(cohort: Cohort, me
 def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
     assert cohort.immune is not None
     rows = cohort.immune.rows
-    rows = rows[rows["analyte"] == "IL-10"].assign(day=pd.to_numeric(rows["day_fmt"]), log=np.log(rows["value"]))
+    rows = rows[rows["analyte"] == "IL-10"].assign(day=pd.to_numeric(rows["day"]), log=np.log(rows["value"]))
     window = pd.cut(rows["day"], [-20, 0, 20, 70, 120], labels=["before", "peak", "falling", "last"])
     mean = rows.groupby(window, observed=True)["log"].mean()
     assert mean["peak"] > mean["falling"] > mean["last"] > mean["before"]
@@ -394,7 +394,7 @@ def test_five_patients_have_the_reported_survival(tmp_path: Path, deaths: Litera
 def test_five_patients_cytokines_rise_fast_fall_slowly_and_end_above_baseline(tmp_path: Path) -> None:
     immune = read(simulate_trial(tmp_path / "five", five_patients())).immune
     assert immune is not None
-    rows = immune.rows.assign(day=pd.to_numeric(immune.rows["day_fmt"]), log=np.log(immune.rows["value"]))
+    rows = immune.rows.assign(day=pd.to_numeric(immune.rows["day"]), log=np.log(immune.rows["value"]))
     window = pd.cut(rows["day"], [-20, 0, 10, 35, 500], labels=["before", "rise", "peak", "late"])
     mean = rows.groupby(["analyte", window], observed=True)["log"].mean().unstack()
     for analyte in ("IL-2", "IL-10", "TGF-b1"):
