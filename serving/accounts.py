@@ -21,7 +21,7 @@ from sqlalchemy import Engine, delete, exc, insert, select, update
 
 from features.errors import InputError
 from features.settings import settings
-from serving.database import api_keys, attempts, exclusive, open_database, sessions, users
+from serving.database import api_keys, attempts, exclusive, open_database, read_only, sessions, users
 from serving.errors import TooManyAttempts
 
 Role = Literal["clinician", "researcher"]
@@ -147,7 +147,7 @@ class Accounts:
         name_digest = _digest(name)
         self._count_attempt(name_digest, now)
         active = (users.c.name == name) & users.c.disabled.is_(None)
-        with self._engine.begin() as connection:
+        with read_only(self._engine) as connection:
             user = connection.execute(select(users.c.id, users.c.password).where(active)).one_or_none()
         if user is None:
             self._hash(password)
@@ -176,17 +176,18 @@ class Accounts:
         """Return the user whose session has this token, or None if there is no such session or it has ended."""
         now, has_token = self._now(), sessions.c.digest == _digest(token)
         active = (sessions.c.expires > now) & (sessions.c.seen > now - LONGEST_IDLE)
-        with self._engine.begin() as connection:
+        with read_only(self._engine) as connection:
             session = connection.execute(
                 select(users.c.name, users.c.role, sessions.c.seen, sessions.c.expires)
                 .join_from(sessions, users)
                 .where(has_token, active)
             ).one_or_none()
-            if session is None:
-                return None
-            last_request = session.seen
-            if now - last_request >= _UPDATE_LAST_REQUEST:
-                last_request = now
+        if session is None:
+            return None
+        last_request = session.seen
+        if now - last_request >= _UPDATE_LAST_REQUEST:
+            last_request = now
+            with self._engine.begin() as connection:
                 connection.execute(update(sessions).where(has_token).values(seen=now))
         csrf = hmac.new(token.encode(), b"csrf", hashlib.sha256).hexdigest()
         return Visitor(session.name, session.role, csrf, min(session.expires, last_request + LONGEST_IDLE))
@@ -261,7 +262,7 @@ class Accounts:
     def users(self) -> list[User]:
         """Return all users in the order of their names, removed ones included."""
         query = select(users.c.name, users.c.role, users.c.created, users.c.disabled).order_by(users.c.name)
-        with self._engine.begin() as connection:
+        with read_only(self._engine) as connection:
             return [User(*row) for row in connection.execute(query)]
 
     def accept_key(self, key: str) -> bool:
@@ -273,6 +274,11 @@ class Accounts:
         # A key has 256 random bits, so a fast hash protects it; slow hashes are for passwords. How long a look-up in a
         # set takes reveals nothing: no client can choose a key by the first bits of its hash.
         return _digest(key) in (self._only_digest or self._valid_digests())
+
+    def accept_key_from_memory(self, key: str) -> bool | None:
+        """Return what `accept_key` returns; None where it would have to ask the database."""
+        digests = self._only_digest or self._recent_digests()
+        return None if digests is None else _digest(key) in digests
 
     def add_key(self, name: str) -> str:
         """Add an API key and return it; the key itself is not stored.
@@ -305,7 +311,7 @@ class Accounts:
     def api_keys(self) -> list[Key]:
         """Return the description of all API keys, oldest first, revoked ones included."""
         query = select(api_keys.c.name, api_keys.c.last_four, api_keys.c.made, api_keys.c.revoked)
-        with self._engine.begin() as connection:
+        with read_only(self._engine) as connection:
             return [Key(*row) for row in connection.execute(query.order_by(api_keys.c.id))]
 
     def revoke_key(self, name: str) -> None:
@@ -380,13 +386,18 @@ class Accounts:
             connection.execute(delete(sessions).where(has_user))
 
     def _valid_digests(self) -> frozenset[bytes]:
-        cached, now = self._cached_digests, self._now()
+        digests = self._recent_digests()
+        if digests is None:
+            now = self._now()
+            with read_only(self._engine) as connection:
+                digests = frozenset(connection.scalars(select(api_keys.c.digest).where(api_keys.c.revoked.is_(None))))
+            self._cached_digests = now, digests
+        return digests
+
+    def _recent_digests(self) -> frozenset[bytes] | None:
+        cached = self._cached_digests
         # A clock that is set back must not prolong the cache.
-        if cached is None or not timedelta(0) <= now - cached[0] < KEY_CACHE:
-            with self._engine.begin() as connection:
-                valid = connection.scalars(select(api_keys.c.digest).where(api_keys.c.revoked.is_(None)))
-                self._cached_digests = cached = now, frozenset(valid)
-        return cached[1]
+        return cached[1] if cached and timedelta(0) <= self._now() - cached[0] < KEY_CACHE else None
 
 
 def open_accounts() -> Accounts:

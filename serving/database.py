@@ -38,7 +38,7 @@ from features.errors import InputError
 from serving.errors import DatabaseError
 
 _LOCK = int.from_bytes(b"taxokine")
-_WAIT_SECONDS = 10
+_WAIT_SECONDS = 3
 _EXPECTED = "expected sqlite:////path/of/taxokine.db or postgresql://user:password@host/database"
 
 
@@ -162,6 +162,15 @@ def exclusive(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def read_only(engine: Engine) -> Iterator[Connection]:
+    """Yield a transaction that only reads; on SQLite, it does not wait for one that writes."""
+    with engine.connect() as connection:
+        connection.execution_options(read_only=True)
+        with connection.begin():
+            yield connection
+
+
 def _valid_url(uri: str) -> URL:
     try:
         url = make_url(uri)
@@ -197,15 +206,20 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads before it writes would fail, not wait, while another one writes.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        only_reads = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
 
     return engine
 
 
 def _postgresql(url: URL) -> Engine:
     try:
+        options = f"{url.query.get('options', '')} -c lock_timeout={_WAIT_SECONDS}s".strip()
         return create_engine(
-            url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": _WAIT_SECONDS}
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _WAIT_SECONDS, "options": options},
         )
     except ModuleNotFoundError as error:
         raise InputError("PostgreSQL needs a driver; pip install 'psycopg[binary]'") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import reprlib
 from collections.abc import Mapping
@@ -9,16 +10,21 @@ from collections.abc import Mapping
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 
 from features.errors import InputError, TaxokineError
-from serving.errors import status_of
+from serving.errors import Busy, status_of
 from serving.pages.error_pages import error_page, expects_page
 from serving.schemas import ErrorResponse, Problem
 
 MAX_PROBLEMS = 10
 """The most problems of one request that an error lists."""
 
+RETRY_SECONDS = 5
+"""Seconds after which a client may try again where the server is busy or its database is lost."""
+
+_LOG = logging.getLogger("uvicorn.error")
 _CODES = {
     400: "malformed_json",
     401: "not_authorised",
@@ -51,18 +57,23 @@ _JSON_TYPES = {"dict_type": "an object", "model_attributes_type": "an object", "
 def add_error_handlers(app: FastAPI) -> None:
     """Make an application return every foreseen error as a page or as an `ErrorResponse`."""
     app.add_exception_handler(TaxokineError, _on_taxokine_error)
+    for lost in (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+        app.add_exception_handler(lost, _on_lost_database)
     app.add_exception_handler(ValidationError, _on_malformed_json)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_error)
 
 
-def error_response(
+async def error_response(
     request: Request, status: int, *problems: Problem, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the response that reports these problems, at least one: a page where one is expected, else JSON."""
     if expects_page(request):
-        return error_page(request, status, "; ".join(problem.message for problem in problems))
-    body = ErrorResponse.from_problems(_CODES[status], *problems).model_dump_json()
+        response = await error_page(request, status, "; ".join(problem.message for problem in problems))
+        response.headers.update(headers or {})
+        return response
+    code = "unavailable" if "Retry-After" in (headers or {}) else _CODES[status]
+    body = ErrorResponse.from_problems(code, *problems).model_dump_json()
     return Response(body, status, headers, "application/json")
 
 
@@ -71,14 +82,24 @@ async def _on_taxokine_error(request: Request, error: Exception) -> Response:
     status = status_of(error)
     place = _PLACE.match(str(error)) if isinstance(error, InputError) else None
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    return error_response(request, status, Problem(place=place and place[1], message=str(error)), headers=headers)
+    if isinstance(error, Busy):
+        headers = {"Retry-After": str(RETRY_SECONDS)}
+    return await error_response(request, status, Problem(place=place and place[1], message=str(error)), headers=headers)
+
+
+async def _on_lost_database(request: Request, error: Exception) -> Response:
+    # The error may quote the address of the database and a query.
+    _LOG.error("the database of accounts failed: %s", type(error).__name__)
+    message = f"the server's database is locked or cannot be reached; try again in {RETRY_SECONDS} s"
+    headers = {"Retry-After": str(RETRY_SECONDS)}
+    return await error_response(request, 503, Problem(place=None, message=message), headers=headers)
 
 
 async def _on_malformed_json(request: Request, error: Exception) -> Response:
     assert isinstance(error, ValidationError)
     cause = error.errors(include_url=False)[0]["ctx"]["error"]
     message = f"the body is not JSON: {cause}; send UTF-8 JSON, with null for unknown values"
-    return error_response(request, 400, Problem(place=None, message=message))
+    return await error_response(request, 400, Problem(place=None, message=message))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -88,7 +109,7 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
         # The first part of a location says that the field belongs to the body.
         problem = _problem(detail["loc"][1:], detail["type"], detail["input"], detail["msg"])
         problems.setdefault(problem.place, problem)
-    return error_response(request, 422, *list(problems.values())[:MAX_PROBLEMS])
+    return await error_response(request, 422, *list(problems.values())[:MAX_PROBLEMS])
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
@@ -97,7 +118,7 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
     message = messages.get(error.status_code, "{detail}").format(
         path=request.url.path, method=request.method, detail=error.detail
     )
-    return error_response(request, error.status_code, Problem(place=None, message=message), headers=error.headers)
+    return await error_response(request, error.status_code, Problem(place=None, message=message), headers=error.headers)
 
 
 def _problem(location: tuple[int | str, ...], kind: str, value: object, message: str) -> Problem:

@@ -61,5 +61,5 @@ class ProtectResponses:
             if not response_started:
                 message = f"the server failed on this request; its log has the place, under {reference}"
                 request = Request(scope, receive)
-                response = error_response(request, 500, Problem(place=None, message=message))
+                response = await error_response(request, 500, Problem(place=None, message=message))
                 await response(scope, receive, send_protected)

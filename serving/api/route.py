@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 
+import anyio
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
@@ -14,6 +16,12 @@ from serving.errors import NotAuthorised, TooLarge, UnsupportedMedia
 
 MAX_BODY = 2 * 2**20
 """Bytes of the largest body that is read; a profile of 2,000 taxa takes a twentieth of it."""
+
+MAX_INLINE_BODY = 2**14
+"""Bytes of the largest body that is parsed and answered between other requests, in a few milliseconds; a larger one is
+answered in a thread beside them."""
+MAX_LARGE_REQUESTS = 2
+"""Larger bodies of one route that are answered at once; further ones wait."""
 
 BEARER = HTTPBearer(
     scheme_name="key",
@@ -35,13 +43,22 @@ class KeyedRoute(APIRoute):
         """Return the handler of requests."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        large_requests = CapacityLimiter(MAX_LARGE_REQUESTS)
+
+        async def handle_json(request: Request) -> Response:
+            # FastAPI would report malformed JSON in another way.
+            await request.json()
+            return await handle(request)
 
         async def handle_authorised(request: Request) -> Response:
-            _check_key(request, request.app.state.accounts)
-            if takes_body:
-                request = _JsonRequest(request.scope, request.receive)
-                await request.json()
-            return await handle(request)
+            await _check_key(request, request.app.state.accounts)
+            if not takes_body:
+                return await handle(request)
+            request = _JsonRequest(request.scope, request.receive)
+            if len(await request.body()) <= MAX_INLINE_BODY:
+                return await handle_json(request)
+            # The body is there: nothing of what remains waits for the client, so another loop can do it.
+            return await to_thread.run_sync(anyio.run, handle_json, request, limiter=large_requests)
 
         return handle_authorised
 
@@ -72,11 +89,15 @@ class _JsonRequest(Request):
         return self._json
 
 
-def _check_key(request: Request, accounts: Accounts) -> None:
+async def _check_key(request: Request, accounts: Accounts) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise NotAuthorised("an API key is required; send the header 'Authorization: Bearer <key>'")
-    if not accounts.accept_key(key.strip()):
+    accepted = accounts.accept_key_from_memory(key.strip())
+    if accepted is None:
+        # The database may take its time; other requests must not wait for it.
+        accepted = await to_thread.run_sync(accounts.accept_key, key.strip())
+    if not accepted:
         raise NotAuthorised("this API key is not valid; 'taxokine keys add NAME' makes one that is")
 
 

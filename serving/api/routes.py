@@ -117,7 +117,7 @@ def _hypothetical_routes(
     )
     async def create_what_if(changes: WhatIfRequest) -> WhatIfResponse:
         _require_models(models)
-        return compare_changes(models, engraftment, changes)
+        return await run_in_threadpool(compare_changes, models, engraftment, changes)
 
     return router
 

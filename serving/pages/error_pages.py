@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import Request, Response
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.concurrency import run_in_threadpool
 
 from features.errors import TaxokineError
 from serving.pages.rendering import PageRoute, protect_page, render
@@ -35,7 +38,7 @@ def expects_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith(_API_PATHS)
 
 
-def error_page(request: Request, status: int, message: str) -> Response:
+async def error_page(request: Request, status: int, message: str) -> Response:
     """Return the page of an error.
 
     Parameters
@@ -46,10 +49,11 @@ def error_page(request: Request, status: int, message: str) -> Response:
     message : str
         What was expected, what came and what to do, without a full stop.
     """
-    if getattr(request.state, "visitor", None) is None:
+    if getattr(request.state, "visitor", None) is None and status != 503:
         try:
-            request.state.visitor = session_visitor(request)
+            request.state.visitor = await run_in_threadpool(session_visitor, request)
         except (SQLAlchemyError, TaxokineError):
             # The page of an error must not depend on the database.
             request.state.visitor = None
-    return protect_page(render(request, "error", status, heading=HEADINGS[status], message=message))
+    page = await run_in_threadpool(partial(render, request, "error", status, heading=HEADINGS[status], message=message))
+    return protect_page(page)

@@ -84,7 +84,7 @@ def session_routes() -> APIRouter:
     async def sign_out(request: Request) -> Response:
         await read_form(request, request.state.visitor)
         accounts: Accounts = request.app.state.accounts
-        accounts.sign_out(request.cookies[COOKIE])
+        await run_in_threadpool(accounts.sign_out, request.cookies[COOKIE])
         response = RedirectResponse("/sign-in", status_code=303)
         response.delete_cookie(COOKIE)
         return response

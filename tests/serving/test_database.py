@@ -104,7 +104,7 @@ def test_only_the_owner_reads_the_file_also_while_it_is_written(tmp_path: Path) 
     with engine.begin() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
-        assert connection.scalar(text("PRAGMA busy_timeout")) == 10_000
+        assert connection.scalar(text("PRAGMA busy_timeout")) == 3_000
         files = {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
     assert files == dict.fromkeys(["taxokine.db", "taxokine.db-wal", "taxokine.db-shm"], 0o600)
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
