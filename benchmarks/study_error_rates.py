@@ -27,21 +27,26 @@ from scipy.stats import binomtest, false_discovery_control, ttest_1samp
 
 from features.arrays import Matrix, Vector
 from features.cohort import read_cohort
+from features.donor_naming import name_donors
 from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS
 from taxokine.simulation import AS_PUBLISHED, Trial, simulate_trial
+from training.statistics.ancova import adjusted_difference
 from training.statistics.distances import bray_curtis, log_ratios
 from training.statistics.donor_convergence import donor_specific_convergence
+from training.statistics.log_rank import log_rank
 from training.statistics.mixed_model import mixed_slope
 from training.statistics.paired_changes import paired_changes
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
 from training.statistics.repeated_measures import rmcorr_permutation_test
+from training.statistics.risk_difference import stratified_risk_difference
 from training.statistics.sign_flip import rise_then_fall_p, sign_flip_test
 from training.statistics.survival_curves import kaplan_meier, median_survival
 from training.study.analysis.immune_changes import level_changes
 from training.study.analysis.links import correlate
 from training.study.analysis.paired_draws import PairedDraws
 from training.study.section import Section
+from training.study.sections.donors import EXCHANGED
 from training.study.sections.links import BEYOND_COURSE
 from training.study.study import study_sections
 
@@ -57,7 +62,13 @@ PLANTED: Mapping[str, Trial] = {
 }
 RECOVERED = ("changes", "pattern", "falls", "taxa", "groups", "donor_distance", "engraftment_estimates", "links")
 """Tables whose power is estimated; no link is simulated."""
-P_VALUES = {"p": "", "PERMANOVA p": "PERMANOVA", "spread p": "spread", f"p{BEYOND_COURSE}": BEYOND_COURSE.strip()}
+P_VALUES = {
+    "p": "",
+    "PERMANOVA p": "PERMANOVA",
+    "spread p": "spread",
+    f"p{BEYOND_COURSE}": BEYOND_COURSE.strip(),
+    EXCHANGED: EXCHANGED,
+}
 """Columns of p-values, and the suffix that names their test."""
 
 Name = tuple[str, str]
@@ -313,6 +324,54 @@ def _median(rng: np.random.Generator, n: int) -> float:
     return misses_truth(median_os.low, median_os.high, 1)
 
 
+def _two_donors(rng: np.random.Generator, n: int, approach: float = 0.0) -> dict[Name, float]:
+    """Return p of the approach to the own donor of two, where all come near to the first donor by four SDs."""
+    is_own_donor = rng.permutation(np.arange(n) % 3 == 0)[:, None] == np.array([True, False])
+    scores = rng.standard_normal((n, 2)) - np.array([4, 0]) - approach * is_own_donor
+    seed = int(rng.integers(2**31))
+    convergence = donor_specific_convergence(scores, is_own_donor, seed=seed)
+    return {
+        ("donors", "own donor of two, whole donors exchanged"): convergence.p,
+        ("donors", "own donor of two, donors exchanged between recipients"): convergence.exchanged_p,
+        ("donors", "own donor of two named from stool"): name_donors(scores, is_own_donor, seed=seed).p,
+    }
+
+
+def _arms(rng: np.random.Generator, n: int, effect: float = 0.0) -> dict[Name, float]:
+    """Return p of arms by which treated patients share four donors, in two strata of other risk and share of arms."""
+    strata = np.where(np.arange(n) % 2 == 0, "low", "high").astype(object)
+    group = rng.random(n) < np.where(strata == "low", 0.7, 0.4)
+    group[:4], group[4:8] = True, False
+    baseline, donor_effect = rng.standard_normal(n), 0.7 * rng.standard_normal(4)
+    donor = np.arange(n) % 4
+    y = 0.5 * baseline + group * (donor_effect[donor] + 2 * effect) + rng.standard_normal(n)
+    risk = np.where(strata == "low", 0.3, 0.6)
+    responds = rng.random(n) < np.clip(risk + 0.4 * effect * group, 0, 1)
+    death = rng.exponential(1 / (np.where(strata == "low", 1.0, 3.0) * np.exp(-1.5 * effect * group)))
+    end = rng.uniform(0.3, 2, n)
+    time, event, seed = np.minimum(death, end), death <= end, int(rng.integers(2**31))
+    each_alone = 4 + np.arange(n)
+    clusters = np.where(group, donor, each_alone)
+    return {
+        ("arms", "level at equal baseline, donors as clusters"): adjusted_difference(y, baseline, group, clusters).p,
+        ("not in the report", "the same, patients of one donor as independent"): adjusted_difference(
+            y, baseline, group, each_alone
+        ).p,
+        ("arms", "response within strata, arms permuted"): stratified_risk_difference(
+            responds, group, strata, seed=seed
+        ).p,
+        ("arms", "log-rank within strata, arms permuted"): log_rank(time, event, group, strata, seed=seed).p,
+    }
+
+
+ARMS_AND_DONORS: list[Trials] = [Trials(_two_donors, 600, (10, 20)), Trials(_arms, 600, (10, 20))]
+ARMS_AND_DONORS_PLANTED: list[Trials] = [
+    Trials(lambda rng, n: _two_donors(rng, n, 1.5), 300, (10, 20)),
+    Trials(lambda rng, n: _arms(rng, n, 1.0), 300, (10, 20)),
+]
+"""The tests of arms and of few donors, without an effect and with one: 1.5 SDs of approach, two SDs of a level, 40
+percentage points of response, a hazard ratio of 0.22."""
+
 TESTS: list[Trials] = [
     Trials(lambda rng, n: report_p_values(rng, n, NULL), 400),
     single_test("patients", "median survival, a third censored, interval", _median),
@@ -370,7 +429,10 @@ def main() -> None:
     """Print both tables as Markdown."""
     print(__doc__)
     print("## Nothing to find: share of trials in which a test rejects at 5%\n")
-    for row in table(TESTS):
+    for row in table(TESTS + ARMS_AND_DONORS):
+        print(row, flush=True)
+    print("\n## Planted in arms and donors: share of trials in which a test rejects at 5%\n")
+    for row in table(ARMS_AND_DONORS_PLANTED):
         print(row, flush=True)
     for name, planted in PLANTED.items():
 

@@ -36,9 +36,10 @@ def adjusted_difference(y: Vector, baseline: Vector | None, group: Mask, cluster
     .. math:: y_i = \beta_0 + \beta_1 g_i + \beta_2 x_i + e_i
 
     is fitted by least squares. The standard error is CR2, whose residuals are adjusted so that it is unbiased where
-    errors are independent and of one variance, and the degrees of freedom are Satterthwaite's. Where each patient is a
-    cluster, this is the HC2 error of unequal variances. Where the patients of one group share donors and those of the
-    other do not, the donors are the clusters of the first group alone (a partially nested trial).
+    errors are independent and of one variance. The degrees of freedom are Satterthwaite's, the smaller of those of
+    independent errors and of the two groups' own variances between clusters: few donors who differ leave few. Where
+    each patient is a cluster, this is the HC2 error of unequal variances. Where the patients of one group share donors
+    and those of the other do not, the donors are the clusters of the first group alone (a partially nested trial).
 
     Parameters
     ----------
@@ -77,12 +78,27 @@ def adjusted_difference(y: Vector, baseline: Vector | None, group: Mask, cluster
             for members in clusters
         ]
     )  # fmt: skip
-    error = float(np.sqrt(((y @ scores) ** 2).sum()))
-    inner = scores.T @ scores
-    degrees = float(np.trace(inner) ** 2 / (inner**2).sum())
+    squares = (y @ scores) ** 2
+    error = float(np.sqrt(squares.sum()))
+    in_group = [bool(group[members].all()) for members in clusters]
+    degrees = min(_independent_degrees(scores), _unequal_degrees(squares, in_group))
     half_width = float(student.ppf(0.975, degrees)) * error
     p = float(2 * student.sf(abs(value) / error, degrees)) if error else np.nan
     return AdjustedDifference(IntervalEstimate(value, value - half_width, value + half_width), p, degrees)
+
+
+def _independent_degrees(scores: Matrix) -> float:
+    """Return the degrees of freedom were errors independent and of one variance; scores (n_patients, n_clusters)."""
+    inner = scores.T @ scores
+    return float(np.trace(inner) ** 2 / (inner**2).sum())
+
+
+def _unequal_degrees(squares: Vector, in_group: list[bool]) -> float:
+    """Return Welch and Satterthwaite's degrees of freedom from the squared scores of clusters, (n_clusters,)."""
+    mask = np.array(in_group)
+    variances = np.array([squares[mask].sum(), squares[~mask].sum()])
+    clusters = np.array([mask.sum(), (~mask).sum()])
+    return float(variances.sum() ** 2 / (variances**2 / (clusters - 1)).sum())
 
 
 def _inverse_root(symmetric: Matrix) -> Matrix:

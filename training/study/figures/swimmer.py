@@ -95,14 +95,24 @@ def swimmer_figure(course: CourseResult) -> Figure:
 
 
 def _separate_arms(lines: _Lines, course: CourseResult) -> None:
-    """Draw a line between arms, and name each above its first patient, at the right."""
+    """Draw a line between arms, and name each beside its topmost patient, at the right."""
     names = [course.arm.get(patient, "arm not known") for patient in lines.position]
     if len(set(names)) < 2:
         return
     for position, (name, above) in enumerate(zip(names, [*names[1:], None], strict=True)):
         if name != above:
             right_edge = lines.axes.get_yaxis_transform()
-            lines.axes.text(1, position + 0.5, name, transform=right_edge, ha="right", va="top", fontsize=7, color=INK)
+            lines.axes.text(
+                1.04,
+                position + 0.5,
+                name,
+                transform=right_edge,
+                ha="left",
+                va="top",
+                rotation=270,
+                fontsize=7,
+                color=INK,
+            )
             lines.axes.axhline(position + 0.5, color=PALE, linewidth=0.8)
 
 
