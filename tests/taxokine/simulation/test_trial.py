@@ -282,7 +282,7 @@ def test_without_transplant_later_visits_do_not_differ(tmp_path: Path, transplan
     )
     assert cohort.immune is not None
     blood = cohort.immune.rows[cohort.immune.rows["analyte"] == "TGF-b1"]
-    level, day = np.log(blood["value"]), pd.to_numeric(blood["day_fmt"])
+    level, day = np.log(blood["value"]), pd.to_numeric(blood["day"])
     for value, patient, is_later in (
         (distance, stool["patient"], stool["day"] > 0),
         (level, blood["patient"], day > 0),
