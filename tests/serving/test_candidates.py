@@ -47,10 +47,10 @@ def test_patients_are_ranked_by_an_estimate_and_never_by_the_middle_of_bounds(mo
     assert ranked.no_ranking_reason == ""
     assert len(set(benefit)) > 3
     assert benefit == sorted(benefit, reverse=True)
-    bounded = candidates(models, clinic, "champion-taxa", odds_ratio=False)
-    assert bounded.no_ranking_reason == "response without toxicity has bounds and no estimate"
-    assert [row.patient for row in bounded.rows] == list(clinic.patients)
-    assert any(row.cells for row in bounded.rows)
+    bounds_list = candidates(models, clinic, "champion-taxa", odds_ratio=False)
+    assert bounds_list.no_ranking_reason == "response without toxicity has bounds and no estimate"
+    assert [row.patient for row in bounds_list.rows] == list(clinic.patients)
+    assert any(row.cells for row in bounds_list.rows)
 
 
 def test_patients_are_not_ranked_by_models_that_are_not_promoted(models, clinic):
