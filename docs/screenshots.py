@@ -64,9 +64,9 @@ def _clinic(browser: Browser) -> None:
 
 
 def _mlflow(browser: Browser) -> None:
-    from taxokine.ui import ui_addresses
+    from taxokine.ui import comparison_addresses
 
-    address = ui_addresses(5321).splitlines()[1].rpartition(": ")[2]
+    address = next(iter(comparison_addresses(MLFLOW).values()))
     page = _page(browser)
     page.goto(address)
     page.get_by_text("elastic_net").first.wait_for(timeout=120_000)
