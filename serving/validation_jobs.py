@@ -69,10 +69,10 @@ class ValidationJobs:
 
     def cohorts(self) -> dict[str, str]:
         """Return the cohorts that can be chosen, each with the argument that names it to `taxokine validate`."""
-        published = {name: name for name in manifest_names() if (self._data / name).is_dir()}
+        packaged_manifests = {name: name for name in manifest_names() if (self._data / name).is_dir()}
         manifests = [*self._data.glob("*.yaml"), *self._data.glob("*/*.yaml")]
-        others = {str(path.relative_to(self._data)): str(path) for path in sorted(manifests)}
-        return {**self._clinic, **published, **others}
+        local_manifests = {str(path.relative_to(self._data)): str(path) for path in sorted(manifests)}
+        return {**self._clinic, **packaged_manifests, **local_manifests}
 
     def start(self, served: ServedModel, cohort: str) -> None:
         """Start to validate a model on a cohort.
@@ -114,8 +114,8 @@ class ValidationJobs:
         if status == "0":
             return ValidationJob(**job, state="finished", message="")
         output = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace").strip()
-        before, separator, error = output.rpartition("Error: ")
-        message = (error if separator else before)[-_LONGEST_MESSAGE:] or f"it ended with status {status}"
+        _, separator, error = output.rpartition("Error: ")
+        message = (error if separator else output)[-_LONGEST_MESSAGE:] or f"it ended with status {status}"
         return ValidationJob(**job, state="failed", message=message)
 
     def validations(self, served: ServedModel) -> tuple[ExternalValidation, ...]:
