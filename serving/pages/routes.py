@@ -133,7 +133,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
             )  # fmt: skip
 
         if readers.statistics().tasks_waiting >= MAX_WAITING_UPLOADS:
-            raise Busy("too many files are being read already; upload yours again in a minute")
+            raise Busy("too many files are being read already; upload yours again shortly")
         return await to_thread.run_sync(preview_page, limiter=readers)
 
     @router.post("/answer")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +22,8 @@ from serving import database
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.database import open_database
+from serving.pages import routes
+from serving.upload import child
 
 from .conftest import PROFILER, running
 
@@ -121,3 +126,31 @@ def test_on_sqlite_a_writer_keeps_no_reader_waiting(tmp_path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         assert accounts.accept_key(key)
         assert accounts.users() == []
+
+
+def test_uploads_beyond_those_that_may_wait_are_refused(
+    models: Mapping[str, list[ServedModel]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(child, "MAX_SECONDS", 1)
+    monkeypatch.setattr(routes, "MAX_WAITING_UPLOADS", 1)
+    cells = "\t".join(["0.0625"] * 2000)
+    table = "taxon\t" + "\t".join(f"S{i}" for i in range(2000)) + "\n"
+    table += "".join(f"s__Genus{i}_species{i}\t{cells}\n" for i in range(2000))
+    packed_table = gzip.compress(table.encode(), 1)
+    accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
+    accounts.add_user("anna", "clinician", "a long enough password")
+    with running(create_app(models, accounts)) as address, httpx.Client(base_url=address, timeout=30) as http:
+        http.post("/sign-in", data={"name": "anna", "password": "a long enough password", "to": "/"})
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', http.get("/upload").text)[1]
+
+        def upload(_: int) -> httpx.Response:
+            files = {"taxa": ("table.tsv.gz", packed_table)}
+            return http.post("/upload", data={"csrf": token}, files=files)
+
+        with ThreadPoolExecutor(6) as pool:
+            responses = list(pool.map(upload, range(6)))
+        refused = [response for response in responses if response.status_code == 503]
+        assert 1 <= len(refused) <= 3
+        assert {response.headers["Retry-After"] for response in refused} == {"5"}
+        assert "oo many files are being read already" in refused[0].text
+        assert upload(0).status_code == 200
