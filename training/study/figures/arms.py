@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from features.outcomes import DAYS_PER_MONTH
-from training.drawing import BLUE, PALE, VERMILION, WIDTH
+from training.drawing import BLUE, VERMILION, WIDTH
 from training.study.analysis.arm_comparison import ArmComparison, SurvivalByArm
 from training.study.analysis.arm_levels import LevelByArm
+from training.study.figures.axes import draw_ratio, ratio_panels
 from training.study.figures.immune import MAX_WINDOWS
 from training.study.figures.survival import stepped
 from training.study.formatting import initial_capital
@@ -51,24 +52,11 @@ def levels_figure(levels: Sequence[LevelByArm]) -> Figure:
     """Draw ratios of analytes, the arm with FMT over controls at equal baseline, a panel for each window."""
     windows = list(dict.fromkeys(level.window for level in levels))[:MAX_WINDOWS]
     analytes = list(dict.fromkeys(level.measure for level in levels))
-    figure = Figure(figsize=(WIDTH, 0.8 + 0.19 * len(analytes)), layout="constrained")
-    panels = figure.subplots(1, len(windows), sharex=True, sharey=True, squeeze=False)[0]
-    for window, axes in zip(windows, panels, strict=True):
-        axes.axvline(1, color=PALE, linewidth=0.8)
-        for level in levels:
-            if level.window == window:
-                _ratio_row(axes, level, analytes.index(level.measure))
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_title(window, loc="left")
-        axes.set_xlabel("FMT + ICI / control")
-    panels[0].set_yticks(range(len(analytes)), analytes)
-    panels[0].set_ylim(len(analytes) - 0.5, -0.5)
+    figure, panels = ratio_panels(windows, analytes, "FMT + ICI / control")
+    for level in levels:
+        if level.window in windows:
+            difference, y = level.difference, analytes.index(level.measure)
+            interval = (difference.low, difference.high)
+            axes = panels[windows.index(level.window)]
+            draw_ratio(axes, y, difference.value, interval, significant=level.significant)
     return figure
-
-
-def _ratio_row(axes: Axes, level: LevelByArm, y: int) -> None:
-    colour = VERMILION if level.difference.value > 0 else BLUE
-    axes.plot([2**level.difference.low, 2**level.difference.high], [y, y], color=colour, linewidth=1.2)
-    fill = colour if level.significant else "white"
-    axes.plot(2**level.difference.value, y, "o", color=colour, markerfacecolor=fill)

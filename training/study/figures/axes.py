@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from features.arrays import Vector
+from training.drawing import BLUE, PALE, VERMILION, WIDTH
 
 
 def day_axis(axes: Axes, days: Vector) -> None:
@@ -13,3 +17,26 @@ def day_axis(axes: Axes, days: Vector) -> None:
     ticks = [day for day in (-30, 0, 30, 300) if days.min() - 10 <= day <= 1.4 * max(days.max(), 30)]
     axes.set_xticks(ticks, [f"{day}".replace("-", "−") for day in ticks])
     axes.minorticks_off()
+
+
+def ratio_panels(windows: Sequence[str], names: Sequence[str], label: str) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a panel of ratios for each window, on one scale around 1, and a row for each name."""
+    figure = Figure(figsize=(WIDTH, 0.8 + 0.19 * len(names)), layout="constrained")
+    panels = list(figure.subplots(1, len(windows), sharex=True, sharey=True, squeeze=False)[0])
+    for window, axes in zip(windows, panels, strict=True):
+        axes.axvline(1, color=PALE, linewidth=0.8)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_title(window, loc="left")
+        axes.set_xlabel(label)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    return figure, panels
+
+
+def draw_ratio(axes: Axes, y: int, log2: float, interval: tuple[float, float] | None, *, significant: bool) -> None:
+    """Draw a ratio, given as its base-2 logarithm, with its interval: filled if significant."""
+    colour = VERMILION if log2 > 0 else BLUE
+    if interval is not None:
+        axes.plot([2**end for end in interval], [y, y], color=colour, linewidth=1.2)
+    axes.plot(2**log2, y, "o", color=colour, markerfacecolor=colour if significant else "white")

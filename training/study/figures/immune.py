@@ -12,9 +12,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from features.trajectories import Trajectories
 from features.units import LOG2_UNITS, ImmuneUnit
-from training.drawing import BLUE, INK, PALE, PATIENT_COLOURS, VERMILION, WIDTH
+from training.drawing import INK, PALE, PATIENT_COLOURS, WIDTH
 from training.study.analysis.immune import ImmuneResults
 from training.study.analysis.immune_changes import LevelChange
+from training.study.figures.axes import draw_ratio, ratio_panels
 
 MAX_WINDOWS = 4
 """Windows that `changes_figure` draws, the first ones."""
@@ -133,25 +134,11 @@ def changes_figure(changes: Sequence[LevelChange]) -> Figure:
     """Draw fold changes from the baseline with their intervals, a panel for each window; n beside each row."""
     windows = list(dict.fromkeys(change.window for change in changes))[:MAX_WINDOWS]
     analytes = list(dict.fromkeys(change.analyte for change in changes))
-    figure = Figure(figsize=(WIDTH, 0.8 + 0.19 * len(analytes)), layout="constrained")
-    panels = figure.subplots(1, len(windows), sharex=True, sharey=True, squeeze=False)[0]
-    for window, axes in zip(windows, panels, strict=True):
-        axes.axvline(1, color=PALE, linewidth=0.8)
-        for change in changes:
-            if change.window == window:
-                _change_row(axes, change, analytes.index(change.analyte))
-        axes.set_xscale("log", base=2)
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_title(window, loc="left")
-        axes.set_xlabel("fold change")
-    panels[0].set_yticks(range(len(analytes)), analytes)
-    panels[0].set_ylim(len(analytes) - 0.5, -0.5)
+    figure, panels = ratio_panels(windows, analytes, "fold change")
+    for change in changes:
+        if change.window in windows:
+            axes, y = panels[windows.index(change.window)], analytes.index(change.analyte)
+            interval = (change.low, change.high) if change.has_interval else None
+            draw_ratio(axes, y, change.change, interval, significant=change.significant)
+            axes.text(1.01, y, f"{change.patients}", transform=axes.get_yaxis_transform(), va="center", fontsize=6)
     return figure
-
-
-def _change_row(axes: Axes, change: LevelChange, y: int) -> None:
-    colour = VERMILION if change.change > 0 else BLUE
-    if change.has_interval:
-        axes.plot([2**change.low, 2**change.high], [y, y], color=colour, linewidth=1.2)
-    axes.plot(2**change.change, y, "o", color=colour, markerfacecolor=colour if change.significant else "white")
-    axes.text(1.01, y, f"{change.patients}", transform=axes.get_yaxis_transform(), va="center", fontsize=6)
