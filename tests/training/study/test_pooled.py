@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +14,8 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
-from features.settings import settings
 from taxokine.cli.main import main
 from taxokine.simulation import Trial, simulate_trial
-from training import drawing
 from training.study.analysis.pooled_convergence import pooled_convergence
 from training.study.pooled import run_pooled_study
 from training.study.sections.pooled import pooled_section
@@ -41,19 +38,6 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def trials(manifests: list[Path]) -> list[Cohort]:
     return [read_cohort(path, path.parent) for path in manifests]
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAXOKINE_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        patch.setattr(drawing, "DPI", 30)
-        settings.cache_clear()
-        yield
-    settings.cache_clear()
 
 
 def test_the_pooled_mean_is_that_of_statsmodels(trials: list[Cohort]) -> None:

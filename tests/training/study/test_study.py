@@ -64,20 +64,6 @@ def small(tmp_path_factory):
     return simulate_trial(tmp_path_factory.mktemp("small") / "trial", Trial(n_patients=6, n_taxa=40, seed=2))
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    """Make one store for all tests of this file, which takes seconds; figures as PNG are small."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TAXOKINE_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        patch.delenv("MLFLOW_RUN_ID", raising=False)
-        patch.setattr(drawing, "DPI", 30)
-        settings.cache_clear()
-        yield
-    settings.cache_clear()
-
-
 def identifiers(cohort):
     names = {
         *cohort.samples["patient"],
