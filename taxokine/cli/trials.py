@@ -194,7 +194,7 @@ def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
     Of one arm four effects are planned for: a response rate against a known one, an AUROC against 0.5, the approach to
     the own donor, and a cytokine's change. Of two arms: the difference of response rates, the hazard ratio, the
     approach to the donors and a cytokine's change, all with the donors as clusters. Each result names its test and the
-    assumptions. Besides the effect as stated, the figure shows three quarters of it, since small trials overestimate
+    assumptions. Besides the effect as given, the figure shows three quarters of it, since small trials overestimate
     effects, and none, where the curve is the rate of false positives. Set each effect to the smallest that matters to a
     patient, not to the estimate of a small trial.
     """
@@ -204,14 +204,14 @@ def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
     from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
     from training.study.plan import write_plan
 
-    stated = {name: value for name, value in options.items() if value is not None}
+    parameters = {name: value for name, value in options.items() if value is not None}
     other = (_OneArmOptions if arms else _TwoArmOptions).__annotations__.keys() - _CommonOptions.__annotations__.keys()
-    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in stated if name in other)
+    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in parameters if name in other)
     if foreign and arms:
         raise click.UsageError(f"{foreign}: a trial of two arms has no such parameter; leave it out, or --arms")
     if foreign:
         raise click.UsageError(f"{foreign}: a trial of one arm has no such parameter; add --arms, or leave it out")
-    design = TwoArmDesign(**cast(_TwoArmOptions, stated)) if arms else TrialDesign(**cast(_OneArmOptions, stated))
+    design = TwoArmDesign(**cast(_TwoArmOptions, parameters)) if arms else TrialDesign(**cast(_OneArmOptions, parameters))
     progress = bars()
     progress.begin("simulating trials", 4)
     result = power_result(design, progress.advance)

@@ -223,12 +223,12 @@ def test_the_outcomes_of_the_help_are_those_of_the_features() -> None:
 
 def test_the_help_of_plan_names_the_defaults_of_both_designs() -> None:
     for option in plan.params:
-        stated = re.search(r"\[default: ([^;\]]+)(?:; with --arms ([^\]]+))?\]", option.help or "")
+        match = re.search(r"\[default: ([^;\]]+)(?:; with --arms ([^\]]+))?\]", option.help or "")
         if option.name in ("arms", "out"):
             continue
-        for design, text in zip((TrialDesign(), TwoArmDesign()), stated.group(1, 2), strict=True):
+        for design, text in zip((TrialDesign(), TwoArmDesign()), match.group(1, 2), strict=True):
             if hasattr(design, option.name):
-                assert getattr(design, option.name) == float(text or stated[1]), option.name
+                assert getattr(design, option.name) == float(text or match[1]), option.name
 
 
 @pytest.mark.parametrize(
