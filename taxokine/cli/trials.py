@@ -211,7 +211,9 @@ def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
         raise click.UsageError(f"{foreign}: a trial of two arms has no such parameter; leave it out, or --arms")
     if foreign:
         raise click.UsageError(f"{foreign}: a trial of one arm has no such parameter; add --arms, or leave it out")
-    design = TwoArmDesign(**cast(_TwoArmOptions, parameters)) if arms else TrialDesign(**cast(_OneArmOptions, parameters))
+    design = (
+        TwoArmDesign(**cast(_TwoArmOptions, parameters)) if arms else TrialDesign(**cast(_OneArmOptions, parameters))
+    )
     progress = bars()
     progress.begin("simulating trials", 4)
     result = power_result(design, progress.advance)
