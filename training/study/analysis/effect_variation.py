@@ -123,8 +123,9 @@ def baseline_covariates(cohort: Cohort, patients: pd.Index[str]) -> tuple[pd.Dat
     complete = table.loc[:, usable]
     complete = complete.fillna(complete.median())
     # One of two levels says what the other does.
-    repeats = np.triu(complete.corr().abs().to_numpy(), 1) > 1 - 1e-9
-    return complete.loc[:, ~repeats.any(axis=0)], tuple(str(name) for name in table.columns[~usable])
+    is_repeat = (np.triu(complete.corr().abs().to_numpy(), 1) > 1 - 1e-9).any(axis=0)
+    names = complete.columns[np.asarray(~is_repeat)]
+    return complete[list(names)], tuple(str(name) for name in table.columns[~usable])
 
 
 def _difference(responds: Mask, group: Mask) -> RiskDifference | None:
