@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.audit import audit
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest, find_file_kind
 from features.draft.covariates import draft_covariates
@@ -98,6 +99,12 @@ def finished(draft: str) -> tuple[str, int]:
     return "\n".join(lines) + "\n", n_edited
 
 
+def with_excluded_samples(manifest: str, *samples: str) -> str:
+    """Add the line that excludes samples, as a user does after the audit has named them."""
+    reasons = ", ".join(f"{sample}: one stool sample under two patients" for sample in samples)
+    return manifest.replace("\nsamples:\n", f"\nsamples:\n  exclude_samples: {{{reasons}}}\n")
+
+
 def recist_words(rule: Recist | None) -> dict[str, tuple[str, ...]]:
     assert rule is not None
     return {code: getattr(rule, code) for code in ("CR", "PR", "SD", "PD")}
@@ -111,7 +118,7 @@ def recist_words(rule: Recist | None) -> dict[str, tuple[str, ...]]:
     [
         ("mitox", 42, 88, 3),
         ("lee_2022", 164, 164, 4),
-        ("spencer_2021", 158, 158, 4),
+        ("spencer_2021", 156, 156, 5),
         ("frankel_2017", 39, 39, 4),
         ("matson_2018", 38, 38, 4),
         ("davar_2021", 15, 214, 2),
@@ -144,12 +151,17 @@ def test_draft_of_published_files_agrees_with_the_shipped_manifest_and_reads(
         assert set(draft.exclude_columns) >= set(shipped.exclude_columns)
 
     manifest_text, n_edited = finished(text)
+    if name == "spencer_2021":
+        manifest_text = with_excluded_samples(manifest_text, "SRR16554786", "SRR16554778")
+        n_edited += 1
     (tmp_path / "manifest.yaml").write_text(manifest_text, encoding="utf-8")
     assert n_edited == edits
     assert not load_manifest(tmp_path / "manifest.yaml").unfinished
     cohort = read(files)
     assert cohort.samples.loc[~cohort.samples["donor"], "patient"].nunique() == patients
     assert len(cohort.samples) == samples
+    # With these edits `taxokine cohorts check` passes.
+    assert not [finding for finding in audit([cohort]) if finding.severity == "error"]
 
 
 def test_days_in_sample_names_and_donors_are_recognised(cohorts_dir: Path, tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_probabilities_come_first_under_promoted_models_only(page, address):
     page.goto(f"{url}/patients/SIM-007")
     probability = page.locator("[data-probability]").first
     assert probability.is_visible() is promoted
-    assert page.get_by_text("Association, not cause. Research use").is_visible()
+    assert page.get_by_text("Association, not cause. Research use: not a medical device.", exact=True).is_visible()
     assert page.locator("[data-verdict]").count() == 2
     assert "Evidence" in page.locator("[data-verdict]").first.inner_text()
     if not promoted:
@@ -235,7 +235,9 @@ def test_what_if_needs_no_script(chromium, address):
 
 
 def test_a_training_patient_gets_no_forecast(chromium, clinic, users):
-    with running_server(clinic, "--clinic", str(clinic / "training" / "manifest.yaml"), "--alias", "champion") as url:
+    with running_server(
+        clinic, "--clinic", str(clinic / "cohorts" / "training" / "manifest.yaml"), "--alias", "champion"
+    ) as url:
         page = chromium.new_page()
         sign_in(page, url, NAME)
         assert "%" not in page.locator("table.candidates tbody td.n").first.inner_text()

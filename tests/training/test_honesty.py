@@ -260,7 +260,7 @@ def test_the_interval_holds_the_auroc_that_a_very_large_sample_shows(population)
         table, y = one_cohort(population.table.take(training_rows)), population.y[training_rows]
         validated = validated_family(table, y, "cv")
         held_out = gather_scores(table, y, validated.held_out, "cv")
-        interval = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.cohorts, held_out.folds, seed)
+        interval = bootstrap_interval(auroc, held_out.y, held_out.margin, held_out.centres, held_out.folds, seed)
         truth = roc_auc_score(population.y[new_rows], margin(validated, population.table.take(new_rows)))
         assert truth > 0.6
         n_covered += interval.low <= truth <= interval.high

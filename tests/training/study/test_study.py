@@ -208,11 +208,11 @@ def one_patient(cohort):
     name = cohort.samples["patient"].iloc[0]
     blood = cohort.immune.rows[cohort.immune.rows["patient"] == name]
     events = replace(cohort.labels.events, frame=cohort.labels.events.frame[:0])
-    flags = {key: flag[[name]] for key, flag in cohort.labels.label_by_outcome.items()}
+    label_by_outcome = {key: flag[[name]] for key, flag in cohort.labels.label_by_outcome.items()}
     labels = replace(
         cohort.labels,
         events=events,
-        flags=flags,
+        label_by_outcome=label_by_outcome,
         dates=cohort.labels.dates.loc[[name]],
         recist=cohort.labels.recist[[name]],
     )
