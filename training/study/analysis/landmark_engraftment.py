@@ -101,8 +101,5 @@ def _own_shares_gained(panel: DonorPanel, window: Window) -> pd.Series[float]:
     is_own = panel.is_own[[panel.recipients.index(name) for name in patients]]
     gained = share_gained(baseline.loc[patients].to_numpy(), later.loc[patients].to_numpy(), donors)
     own = np.where(is_own, gained, np.nan)
-    known = np.isfinite(own).any(axis=1)
-    means = [float(np.nanmean(row)) for row in own[known]]
-    return pd.Series(
-        means, index=[name for name, is_known in zip(patients, known, strict=True) if is_known], dtype="float64"
-    )
+    shares = {name: float(np.nanmean(row)) for name, row in zip(patients, own, strict=True) if np.isfinite(row).any()}
+    return pd.Series(shares, dtype="float64")
