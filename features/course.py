@@ -18,6 +18,7 @@ from features.manifest import (
     Assessments,
     CoursePart,
     Cycles,
+    Lesions,
     LongMeasures,
     Medications,
     Transplants,
@@ -46,6 +47,8 @@ class Course:
     assessments : pandas.DataFrame
         `patient`, `day`, `response` ("CR", "PR", "SD", "PD", "iUPD", "iCPD", "NE" or ""), `sum_mm` (of the target
         lesions' diameters).
+    lesions : pandas.DataFrame
+        `patient`, `day`, `lesion` (its number or name), `site`, `diameter_mm`.
     medications : pandas.DataFrame
         `patient`, `name`, `kind` ("antibiotic", "steroid", "ppi" or "other"), `start`, `end`; a day that is NaN is
         unknown, or the medication continues.
@@ -60,6 +63,9 @@ class Course:
     )
     cycles: pd.DataFrame = field(default_factory=partial(_empty, day="float", drug="str"))
     assessments: pd.DataFrame = field(default_factory=partial(_empty, day="float", response="str", sum_mm="float"))
+    lesions: pd.DataFrame = field(
+        default_factory=partial(_empty, day="float", lesion="str", site="str", diameter_mm="float")
+    )
     medications: pd.DataFrame = field(
         default_factory=partial(_empty, name="str", kind="str", start="float", end="float")
     )
@@ -82,8 +88,9 @@ def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[st
     ------
     FileError
         A patient is not one of the cohort's, a day or value is no number, the manifest does not explain a word, an end
-        precedes its start, a sum of diameters is negative, one measure has two units, or a row is a duplicate: a second
-        assessment or measure of one day, or a second dose of one drug on one day.
+        precedes its start, a diameter or a sum of them is negative, a lesion has no name or two sites, one measure has
+        two units, or a row is a duplicate: a second assessment, measure or size of a lesion of one day, or a second
+        dose of one drug on one day.
     """
     tables: dict[str, pd.DataFrame] = {}
     for name, part in course:
@@ -101,6 +108,9 @@ def read_course(course: TrialCourse, paths: Mapping[str, Path], patients: Set[st
             case Assessments():
                 tables[name] = _assessments(rows, part)
                 rows.refuse_duplicates(part.day)
+            case Lesions():
+                tables[name] = _lesions(rows, part)
+                rows.refuse_duplicates(part.day, part.lesion)
             case Medications():
                 tables[name] = _medications(rows, part)
                 rows.refuse_duplicates()
@@ -197,6 +207,22 @@ def _assessments(rows: _Rows, part: Assessments) -> pd.DataFrame:
         meanings = {**dict.fromkeys(part.missing, ""), **part.response.values}
         response = rows.decode(part.response.column, meanings, "assessments.response")
     return _dated(rows, part.day, response=response, sum_mm=sum_mm)
+
+
+def _lesions(rows: _Rows, part: Lesions) -> pd.DataFrame:
+    lesion, site, diameter_mm = rows.text(part.lesion), rows.text(part.site), rows.numbers(part.diameter_mm)
+    first_site = site.groupby([rows.patient(), lesion]).transform("first")
+    for column, is_wrong, expected in (
+        (part.lesion, lesion == "", "the lesion's number or name; give one to each lesion"),
+        (part.site, site == "", "the lesion's site; name it, or write 'unknown'"),
+        (part.site, site != first_site, "the site of this lesion's first row; a lesion elsewhere has another number"),
+        (part.diameter_mm, diameter_mm < 0, "the lesion's diameter in mm, and not a change of it"),
+    ):
+        if column is not None and is_wrong.any():
+            position = int(is_wrong.to_numpy().argmax())
+            cell = rows.table.column(column).iloc[position]
+            raise rows.table.error(f"expected {expected}; got {cell!r}", column, position)
+    return _dated(rows, part.day, lesion=lesion, site=site, diameter_mm=diameter_mm)
 
 
 def _medications(rows: _Rows, part: Medications) -> pd.DataFrame:

@@ -47,6 +47,7 @@ def read_labels(manifest: Manifest, sheet: TextTable | None, paths: Mapping[str,
             for months, rule in outcomes.progression_free.items()
         },
         recist=recist,
+        cause_of_death=_causes_of_death(outcomes.survival, sheet, patients) if outcomes.survival else None,
     )
 
 
@@ -90,11 +91,8 @@ def _flag(sheet: TextTable, rule: YesNo | DatedEvent, patients: pd.Index[str], m
 
 def _read_dates(survival: Survival, sheet: TextTable, patients: pd.Index[str]) -> pd.DataFrame:
     dates: dict[str, pd.Series[float] | pd.Series[bool]] = {}
-    for name, rule in survival:
-        if rule is None:
-            continue
-        dated = isinstance(rule, DatedEvent)
-        time = sheet.numbers(rule.time, rule.unknown if dated else rule.missing)
+    for name, rule in survival.times.items():
+        time = sheet.numbers(rule.time, rule.unknown if isinstance(rule, DatedEvent) else rule.missing)
         if (time < 0).any():
             position = int((time < 0).to_numpy().argmax())
             raise sheet.error(
@@ -104,9 +102,27 @@ def _read_dates(survival: Survival, sheet: TextTable, patients: pd.Index[str]) -
                 position,
             )
         dates[name] = pd.Series(time.to_numpy() * (DAYS_PER_MONTH if rule.unit == "months" else 1.0), index=patients)
-        if dated:
+        if isinstance(rule, DatedEvent):
             dates[f"{name}_event"] = _flag(sheet, rule, patients, f"survival.{name}")
     return pd.DataFrame(dates, index=patients)
+
+
+def _causes_of_death(survival: Survival, sheet: TextTable, patients: pd.Index[str]) -> pd.Series[str] | None:
+    rule, death = survival.cause_of_death, survival.overall_survival
+    if rule is None or death is None:
+        return None
+    causes = sheet.decode(rule.column, rule.values, "outcomes.survival.cause_of_death.values")
+    cause = pd.Series(causes, index=patients, dtype="str")
+    lives = ((cause != "") & ~_flag(sheet, death, patients, "survival.overall_survival").fillna(True)).to_numpy()
+    if lives.any():
+        position = int(lives.argmax())
+        cell = sheet.column(rule.column).iloc[position]
+        raise sheet.error(
+            f"{cell!r} is a cause of death, and {death.event!r} says that the patient did not die; correct one of them",
+            rule.column,
+            position,
+        )
+    return cause
 
 
 def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, manifest: Manifest) -> AdverseEvents:

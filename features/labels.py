@@ -69,6 +69,8 @@ class OutcomeLabels:
         For each number of months that the cohort reports, whether patients were free of progression; for audits.
     recist : pandas.Series or None
         Each patient's best overall response, CR, PR, SD or PD, NaN where unknown; for the study report.
+    cause_of_death : pandas.Series or None
+        "tumour", "treatment" or "other" by patient, "" where unknown or alive; for the study report.
     """
 
     label_by_outcome: Mapping[str, pd.Series[bool]]
@@ -76,6 +78,7 @@ class OutcomeLabels:
     dates: pd.DataFrame | None = None
     progression_free: Mapping[int, pd.Series[bool]] = field(default_factory=dict)
     recist: pd.Series[str] | None = None
+    cause_of_death: pd.Series[str] | None = None
 
     @property
     def reported_outcomes(self) -> tuple[str, ...]:

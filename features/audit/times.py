@@ -118,6 +118,7 @@ def _dated_records(cohort: Cohort) -> dict[str, pd.DataFrame]:
         "transplants": course.transplants,
         "treatment cycles": course.cycles,
         "assessments": course.assessments,
+        "lesions": course.lesions,
         "medications": course.medications.rename(columns={"start": "day"}),
         "measures": course.measures,
     }

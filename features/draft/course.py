@@ -1,4 +1,4 @@
-"""Drafted lines of the course of a trial: transplants, cycles, assessments, medications and repeated measures."""
+"""Drafted lines of the course of a trial: transplants, cycles, assessments, lesions, medications and measures."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ _COLUMNS: Mapping[str, Mapping[str, str]] = {
                     "unit": r"^(dose_)?unit", "route": r"route", "preparation": r"prep"},
     "cycles": {"drug": r"drug|agent|treatment|regimen|therapy|medication"},
     "assessments": {"response": r"response|recist|assessment", "sum_mm": r"diameter|(^|_)(sum|sld)(_|$)"},
+    "lesions": {"lesion": r"^(target_)?lesion(_?(id|no|nr|number|name|label))?$",
+                "site": r"(^|_)(site|location|organ)(_|$)", "diameter_mm": r"diameter|(^|_)size(_|$)"},
     "medications": {"name": r"medic|drug|agent|concomitant", "start": r"start|begin|first|from",
                     "end": r"(^|_)end|stop|last|until"},
     "measures": {"name": r"^(measure|parameter|test|item|variable)(_?name)?$", "value": VALUE_COLUMN,
                  "unit": UNIT_COLUMN},
 }  # fmt: skip
 """The patterns of columns, by the part of the course and the manifest's key."""
-_NUMERIC_KEYS = {"dose", "sum_mm", "start", "end", "value"}
+_NUMERIC_KEYS = {"dose", "sum_mm", "diameter_mm", "start", "end", "value"}
+_NAME_OR_NUMBER = {"lesion"}
 _CHECKPOINT_INHIBITORS = r"(?i)nivo|pembro|atezo|durva|cemip|avelu|ipili|treme|relatl|pd-?l?1|ctla"
 _KINDS_OF_MEDICATION = (
     ("antibiotic", r"(?i)cillin|floxacin|cyclin|mycin|micin|(^|\W)cef|penem|nidazole|rifax|sulfameth|antibiotic"),
@@ -80,7 +83,11 @@ def _find_columns(sheet: TextTable, part: str, *, is_dated: bool = True) -> dict
             cells = sheet.frame[column]
             reported = [cell for cell in cells if not is_missing(cell)]
             is_numeric = all(map(is_number, reported))
-            if column not in columns.values() and reported and is_numeric == (key in _NUMERIC_KEYS):
+            if (
+                column not in columns.values()
+                and reported
+                and (key in _NAME_OR_NUMBER or is_numeric == (key in _NUMERIC_KEYS))
+            ):
                 columns.setdefault(key, column)
     return columns
 
@@ -107,6 +114,11 @@ def _assessments(sheet: TextTable) -> Rule:
         return {}
     meanings = {value: code or "NE" for value, code in codes.items()}
     return {**columns, "response": {"column": columns["response"], "values": meanings}}
+
+
+def _lesions(sheet: TextTable) -> Rule:
+    columns = _find_columns(sheet, "lesions")
+    return columns if {"lesion", "site"} <= set(columns) else {}
 
 
 def _medications(sheet: TextTable) -> Rule:
@@ -141,6 +153,7 @@ def _unit_in_name(column: str) -> str | None:
 
 _PARTS: Mapping[str, Callable[[TextTable], Rule]] = {
     "transplants": _transplants,
+    "lesions": _lesions,
     "assessments": _assessments,
     "cycles": _cycles,
     "medications": _medications,

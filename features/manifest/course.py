@@ -71,6 +71,19 @@ class Assessments(CoursePart):
     """Column of the sum of the diameters of the target lesions, in mm."""
 
 
+class Lesions(CoursePart):
+    """The tumour's lesions, with a row for each lesion at each assessment."""
+
+    day: str
+    """Column of the day of the assessment, never missing."""
+    lesion: str
+    """Column of the lesion's number or name, one for each of a patient's lesions, never missing."""
+    site: str
+    """Column of where the lesion is, such as brain or lung, never missing."""
+    diameter_mm: str | None = None
+    """Column of the diameter in mm, 0 where the lesion has gone; missing where it was not measured."""
+
+
 class MedicationKind(ManifestPart):
     """A column from which the kind of each medication follows, which may be the column of its name."""
 
@@ -133,6 +146,8 @@ class TrialCourse(ManifestPart):
     """The doses of immune checkpoint inhibitors."""
     assessments: Assessments | None = None
     """The assessments of the tumour."""
+    lesions: Lesions | None = None
+    """The tumour's lesions by site."""
     medications: Medications | None = None
     """The concomitant medications."""
     measures: (

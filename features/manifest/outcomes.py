@@ -124,6 +124,15 @@ class LastDay(ManifestPart):
     """The cells that mean "not reported"."""
 
 
+class CauseOfDeath(ManifestPart):
+    """A column of the patients' sheet with the cause of each death."""
+
+    column: str
+    """The column."""
+    values: Mapping[CellText, Literal["tumour", "treatment", "other", ""]]
+    """The meaning of each value; "" is an unknown cause, or none in a patient who lives."""
+
+
 class Survival(ManifestPart):
     """Times to events, in the patients' sheet."""
 
@@ -136,12 +145,27 @@ class Survival(ManifestPart):
     treatment_end: LastDay | None = None
     """The last day of treatment; missing for a patient whose treatment had not ended."""
 
+    cause_of_death: CauseOfDeath | None = None
+    """The cause of each death, beside `overall_survival`."""
+
+    @model_validator(mode="after")
+    def _check_cause_has_survival(self) -> Self:
+        if self.cause_of_death is not None and self.overall_survival is None:
+            raise ValueError("cause_of_death needs 'overall_survival' beside it, which says who died; add it")
+        return self
+
+    @property
+    def times(self) -> dict[str, DatedEvent | LastDay]:
+        """The columns of times, by name."""
+        return {name: rule for name, rule in self if isinstance(rule, DatedEvent | LastDay)}
+
     @property
     def outcome_columns(self) -> dict[str, str]:
         """The manifest key of the outcome by each column that encodes it."""
-        rules = [(f"survival.{name}", rule) for name, rule in self if rule is not None]
+        rules = [(f"survival.{name}", rule) for name, rule in self.times.items()]
         event_columns = {rule.event: key for key, rule in rules if isinstance(rule, DatedEvent)}
-        return event_columns | {rule.time: key for key, rule in rules}
+        cause = {} if self.cause_of_death is None else {self.cause_of_death.column: "survival.cause_of_death"}
+        return cause | event_columns | {rule.time: key for key, rule in rules}
 
 
 class Outcomes(ManifestPart):

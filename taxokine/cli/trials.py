@@ -11,14 +11,11 @@ import click
 from taxokine.cli.options import COHORT
 
 
-class _DesignOptions(TypedDict):
-    """The values of the options of `plan`, as `training.study.analysis.trial_design.TrialDesign` takes them."""
+class _CommonOptions(TypedDict, total=False):
+    """The options of `plan` that were given, as `training.study.analysis.trial_design.Design` takes them."""
 
     response_rate: float
-    historical_rate: float
-    auroc: float
     convergence: float
-    per_donor: int
     donor_correlation: float
     fold_change: float
     between_sd: float
@@ -28,6 +25,29 @@ class _DesignOptions(TypedDict):
     max_patients: int
     simulations: int
     seed: int
+
+
+class _OneArmOptions(_CommonOptions, total=False):
+    """As `TrialDesign` takes them."""
+
+    historical_rate: float
+    auroc: float
+    per_donor: int
+
+
+class _TwoArmOptions(_CommonOptions, total=False):
+    """As `TwoArmDesign` takes them."""
+
+    control_rate: float
+    hazard_ratio: float
+    control_median: float
+    accrual: float
+    follow_up: float
+    donors: int
+
+
+class _PlanOptions(_OneArmOptions, _TwoArmOptions, total=False):
+    """Every option of `plan` that describes a design; None where it was not given."""
 
 
 class _TrialOptions(TypedDict, total=False):
@@ -79,58 +99,123 @@ def study(cohort: str, out: Path, windows: str, stop_above: float) -> None:
 
 
 @click.command()
-@click.option("--response-rate", type=float, default=0.4, show_default=True, metavar="RATE",
-              help="Expected response rate; also the share of responders for the AUROC.")  # fmt: skip
-@click.option("--historical-rate", type=float, default=0.2, show_default=True, metavar="RATE",
-              help="Response rate known without the treatment.")  # fmt: skip
-@click.option("--auroc", type=float, default=0.75, show_default=True,
-              help="AUROC of a score fixed beforehand, shown against 0.5.")  # fmt: skip
-@click.option("--approach", "convergence", type=float, default=0.5, show_default=True, metavar="SDS",
-              help="Approach to the own donor beyond unrelated donors, in SDs between patients.")  # fmt: skip
-@click.option("--per-donor", type=int, default=2, show_default=True, metavar="N", help="Patients that share a donor.")
-@click.option("--donor-correlation", type=float, default=0.2, show_default=True, metavar="R",
-              help="Correlation of approaches of patients who share a donor.")  # fmt: skip
-@click.option("--fold-change", type=float, default=2, show_default=True, metavar="RATIO",
-              help="Change of a cytokine from baseline.")  # fmt: skip
-@click.option("--between-sd", type=float, default=0.5, show_default=True, metavar="LOG2",
-              help="SD of patients' true changes, of log2 concentrations.")  # fmt: skip
-@click.option("--within-sd", type=float, default=1, show_default=True, metavar="LOG2",
-              help="SD of a patient's repeated draws; 1.0 is the median over the analytes of momspi.")  # fmt: skip
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="Two-sided level of each test.")
-@click.option("--power", type=float, default=0.8, show_default=True, help="Required probability to show the effect.")
+@click.option(
+    "--arms", is_flag=True, help="Plan a randomised trial of FMT and ICI against ICI, half of the patients each."
+)
+@click.option(
+    "--response-rate",
+    type=float,
+    metavar="RATE",
+    help="Expected response rate, also that of the AUROC.  [default: 0.4; with --arms 0.52]",
+)
+@click.option(
+    "--historical-rate",
+    type=float,
+    metavar="RATE",
+    help="One arm: response rate known without the treatment.  [default: 0.2]",
+)
+@click.option(
+    "--auroc",
+    type=float,
+    metavar="AUROC",
+    help="One arm: AUROC of a score fixed beforehand, shown against 0.5.  [default: 0.75]",
+)
+@click.option("--per-donor", type=int, metavar="N", help="One arm: patients that share a donor.  [default: 2]")
+@click.option("--control-rate", type=float, metavar="RATE", help="--arms: response rate of controls.  [default: 0.32]")
+@click.option(
+    "--hazard-ratio",
+    type=float,
+    metavar="RATIO",
+    help="--arms: hazard of progression or death with FMT over that of controls.  [default: 0.5]",
+)
+@click.option(
+    "--control-median",
+    type=float,
+    metavar="MONTHS",
+    help="--arms: median progression-free survival of controls.  [default: 8]",
+)
+@click.option("--accrual", type=float, metavar="MONTHS", help="--arms: time over which patients enter.  [default: 18]")
+@click.option(
+    "--follow-up", type=float, metavar="MONTHS", help="--arms: time from the last entry to the analysis.  [default: 12]"
+)
+@click.option("--donors", type=int, metavar="N", help="--arms: donors who share the patients with FMT.  [default: 4]")
+@click.option(
+    "--approach",
+    "convergence",
+    type=float,
+    metavar="SDS",
+    help="Approach to the own donor beyond unrelated ones; with --arms, beyond controls'.  [default: 0.5]",
+)
+@click.option(
+    "--donor-correlation",
+    type=float,
+    metavar="R",
+    help="Correlation of patients who share a donor.  [default: 0.2; with --arms 0.05]",
+)
+@click.option(
+    "--fold-change",
+    type=float,
+    metavar="RATIO",
+    help="Change of a cytokine from baseline; with --arms beyond that of controls.  [default: 2]",
+)
+@click.option(
+    "--between-sd",
+    type=float,
+    metavar="LOG2",
+    help="SD of patients' true changes, of log2 concentrations.  [default: 0.5]",
+)
+@click.option(
+    "--within-sd",
+    type=float,
+    metavar="LOG2",
+    help="SD of a patient's repeated draws; 1.0 is the median over the analytes of momspi.  [default: 1]",
+)
+@click.option("--alpha", type=float, metavar="LEVEL", help="Two-sided level of each test.  [default: 0.05]")
+@click.option("--power", type=float, metavar="SHARE", help="Required probability to show the effect.  [default: 0.8]")
 @click.option(
     "--most",
     "max_patients",
     type=int,
-    default=200,
-    show_default=True,
     metavar="N",
-    help="Largest number of patients that is simulated.",
+    help="Largest number of patients that is simulated.  [default: 200]",
 )
-@click.option("--simulations", type=int, default=2000, show_default=True, metavar="N", help="Trials for each point.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--simulations", type=int, metavar="N", help="Trials for each point.  [default: 2000]")
+@click.option("--seed", type=int, metavar="N", help="Of the simulated trials.  [default: 0]")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default="plan", show_default=True,
               help="Folder of plan.svg, plan.png and plan.csv.")  # fmt: skip
-def plan(out: Path, **options: Unpack[_DesignOptions]) -> None:
+def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
     """How many patients the next trial needs to show an effect, by simulation, as curves.
 
     \u0008
     taxokine plan --response-rate 0.4 --historical-rate 0.2
     taxokine plan --fold-change 1.5 --within-sd 0.8 --power 0.9
+    taxokine plan --arms --hazard-ratio 0.5 --control-median 8 --donors 3
 
-    Four effects are planned for: a response rate against a known one, an AUROC against 0.5, the approach to the own
-    donor, and a cytokine's change. Each result names its test and the assumptions. Besides the effect as stated, the
-    figure shows three quarters of it, since small trials overestimate effects, and none, where the curve is the rate of
-    false positives. Set each effect to the smallest that matters to a patient, not to the estimate of a small trial.
+    Of one arm four effects are planned for: a response rate against a known one, an AUROC against 0.5, the approach to
+    the own donor, and a cytokine's change. Of two arms: the difference of response rates, the hazard ratio, the
+    approach to the donors and a cytokine's change, all with the donors as clusters. Each result names its test and the
+    assumptions. Besides the effect as given, the figure shows three quarters of it, since small trials overestimate
+    effects, and none, where the curve is the rate of false positives. Set each effect to the smallest that matters to a
+    patient, not to the estimate of a small trial.
     """
     from taxokine.reports.trials import plan_report
     from taxokine.terminal import bars, show
-    from training.study.analysis.power import GOALS, power_result
-    from training.study.analysis.trial_design import TrialDesign
+    from training.study.analysis.power import power_result
+    from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
     from training.study.plan import write_plan
 
-    design, progress = TrialDesign(**options), bars()
-    progress.begin("simulating trials", len(GOALS))
+    parameters = {name: value for name, value in options.items() if value is not None}
+    other = (_OneArmOptions if arms else _TwoArmOptions).__annotations__.keys() - _CommonOptions.__annotations__.keys()
+    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in parameters if name in other)
+    if foreign and arms:
+        raise click.UsageError(f"{foreign}: a trial of two arms has no such parameter; leave it out, or --arms")
+    if foreign:
+        raise click.UsageError(f"{foreign}: a trial of one arm has no such parameter; add --arms, or leave it out")
+    design = (
+        TwoArmDesign(**cast(_TwoArmOptions, parameters)) if arms else TrialDesign(**cast(_OneArmOptions, parameters))
+    )
+    progress = bars()
+    progress.begin("simulating trials", 4)
     result = power_result(design, progress.advance)
     write_plan(out, result)
     show(plan_report(result, out))

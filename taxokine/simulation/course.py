@@ -11,6 +11,9 @@ second assessment, the lesions grow at the first assessment and shrink again: iR
 :math:`40 + 2.5 z_i - 10 w + 1.2 z` g/L, C-reactive protein :math:`6 e^{0.9 z_i + 1.5 w + 0.4 z}` mg/L, ECOG rises by
 :math:`2 w`, and quality of life is :math:`65 + 12 z_i - 25 w + 6 z` of 100.
 
+**Sites.** Each patient has one to three lesions, which share the sum of diameters; a progression
+may bring one in the brain. Most deaths are of the tumour.
+
 **Treatment.** Patients take antibiotics and proton-pump inhibitors at random, without effect. Steroids follow the first
 severe adverse event. The attribution of an event is random too, but never to the checkpoint inhibitor before its first
 dose. Sizes are of the order that clinics see, fitted to no cohort.
@@ -28,6 +31,9 @@ FIRST_DOSE, DAYS_PER_CYCLE, DAYS_BETWEEN_ASSESSMENTS = 7, 21, 63
 """Day of the checkpoint inhibitor's first dose; days between its doses, and between assessments of the tumour."""
 CONFIRMATION_DELAY = 35
 """Days from an unconfirmed progression to its confirmation."""
+_SITES, _SITE_SHARES = ("lymph node", "lung", "skin", "liver", "brain"), (0.35, 0.25, 0.2, 0.1, 0.1)
+_BRAIN_AT_PROGRESSION = 0.2
+"""Probability of a new lesion in the brain where the tumour progresses."""
 BASELINE_ASSESSMENT = -10
 """Day of the assessment before the transplant."""
 
@@ -110,6 +116,28 @@ def _before_progression(rng: np.random.Generator, best: str, baseline: float, n:
 def _progressed_sum(rng: np.random.Generator, smallest: float) -> float:
     """Return a sum of diameters above the smallest by at least a fifth and 5 mm, as RECIST requires of progression."""
     return float(max(np.rint(smallest * rng.uniform(1.25, 1.75)), smallest + 6))
+
+
+def lesions(rng: np.random.Generator, assessments: pd.DataFrame) -> pd.DataFrame:
+    """Return each lesion at each assessment with a known sum of diameters, which its lesions share."""
+    tables = []
+    for patient, rows in assessments.dropna(subset=["sum_of_diameters_mm"]).groupby("patient", sort=False):
+        sites = rng.choice(_SITES, size=rng.integers(1, 3, endpoint=True), p=_SITE_SHARES)
+        shares = rng.dirichlet(np.full(len(sites), 4.0))
+        total, days = rows["sum_of_diameters_mm"].to_numpy(float), rows["day_fmt"].to_numpy()
+        for number, (site, share) in enumerate(zip(sites, shares, strict=True), 1):
+            lesion = {"patient": patient, "day_fmt": days, "lesion": number, "site": site}
+            tables.append(pd.DataFrame(lesion | {"diameter_mm": (total * share).round(1)}))
+        progressed = rows["response"].isin(["PD", "iUPD", "iCPD"]).to_numpy()
+        if rng.random() < _BRAIN_AT_PROGRESSION and progressed.any():
+            lesion = {"patient": patient, "day_fmt": days[progressed], "lesion": len(sites) + 1, "site": "brain"}
+            tables.append(pd.DataFrame(lesion | {"diameter_mm": rng.uniform(4, 12, progressed.sum()).round(1)}))
+    return pd.concat(tables, ignore_index=True).sort_values(["patient", "day_fmt", "lesion"], ignore_index=True)
+
+
+def causes_of_death(rng: np.random.Generator, died: pd.Series[int]) -> NDArray[np.str_]:
+    """Return the cause of each patient's death, (n_patients,); "" for a patient who lives."""
+    return np.where(died == 1, rng.choice(["tumour", "other"], len(died), p=[0.8, 0.2]), "")
 
 
 def medications(rng: np.random.Generator, patients: pd.DataFrame, severe_event_day: Matrix) -> pd.DataFrame:

@@ -66,6 +66,7 @@ outcomes:
     overall_survival: {{time: os_days, event: died, yes: [1], no: [0], unit: days}}
     progression_free_survival: {{time: pfs_days, event: progressed_or_died, yes: [1], no: [0], unit: days}}
     last_follow_up: {{time: events_recorded_until, unit: days}}
+    cause_of_death: {{column: cause_of_death, values: {{tumour: tumour, other: other, "": ""}}}}
     treatment_end: {{time: treatment_end, unit: days}}
 course:
   transplants:
@@ -85,6 +86,7 @@ course:
     day: day_fmt
     response: {{column: response, values: {{CR: CR, PR: PR, SD: SD, PD: PD, iUPD: iUPD, iCPD: iCPD, NE: NE}}}}
     sum_mm: sum_of_diameters_mm
+  lesions: {{file: lesions.csv, patient: patient, day: day_fmt, lesion: lesion, site: site, diameter_mm: diameter_mm}}
   medications:
     file: medications.csv
     patient: patient

@@ -77,6 +77,8 @@ def simulate(trial: Trial) -> SimulatedTrial:
         "medications": course.medications(course_rng, patients, severe_event_day),
         "measures": course.measures(course_rng, patients, *visit_days(trial, course_rng)),
     }
+    tables["lesions"] = course.lesions(course_rng, tables["assessments"])
+    tables["patients"] = patients.assign(cause_of_death=course.causes_of_death(course_rng, patients["died"]))
     return SimulatedTrial(trial, counts[samples.index], tables, _truth(enrolment, predictors))
 
 

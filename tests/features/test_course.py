@@ -28,6 +28,7 @@ FILES = {
     "drugs.csv": (
         "patient,drug,from,to\np1,amoxicillin,-20,-13\np2,omeprazole,NA,NA\np2,prednisone,40,\np3,paracetamol,5,5\n"
     ),
+    "lesions.csv": "patient,day,number,where,mm\np1,60,1,brain,4\np1,-10,1,brain,12\np1,-10,2,lung,NA\n",
     "long.csv": "patient,day,measure,value,unit\np1,0,weight,71.5,kg\np1,-7,CRP,<5,mg/L\np1,0,CRP,12,mg/L\n",
     "wide.csv": "patient,day,kg,ecog\np1,21,70,1\np1,0,71.5,\np2,0,,2\n",
 }
@@ -53,6 +54,14 @@ COURSE: dict[str, Any] = {
             "values": {"partial": "PR", "unconfirmed progression": "iUPD", "confirmed": "iCPD"},
         },
         "sum_mm": "sum",
+    },
+    "lesions": {
+        "file": "lesions.csv",
+        "patient": "patient",
+        "day": "day",
+        "lesion": "number",
+        "site": "where",
+        "diameter_mm": "mm",
     },
     "medications": {
         "file": "drugs.csv",
@@ -118,6 +127,9 @@ def test_each_part_is_read_as_the_manifest_says(read: Callable[..., Cohort]) -> 
         ("p2", "prednisone", "steroid", 40, None),
         ("p2", "omeprazole", "ppi", None, None),
     ]
+    assert rows(course.lesions) == [
+        ("p1", -10, "1", "brain", 12), ("p1", -10, "2", "lung", None), ("p1", 60, "1", "brain", 4),
+    ]  # fmt: skip
     assert rows(course.measures) == [("p1", 0, "weight", 71.5, "kg"), ("p1", 0, "CRP", 12, "mg/L")]
 
 
@@ -141,7 +153,11 @@ def test_a_measure_may_have_any_name(read: Callable[..., Cohort]) -> None:
 def test_parts_absent_from_the_manifest_are_empty_frames_of_equal_types(read: Callable[..., Cohort]) -> None:
     complete, absent = read(course=COURSE).course, read().course
     bare: dict[str, Any] = {
-        name: {key: part[key] for key in ("file", "patient", "day", "name", "kind", "start", "value") if key in part}
+        name: {
+            key: part[key]
+            for key in ("file", "patient", "day", "name", "kind", "start", "value", "lesion", "site")
+            if key in part
+        }
         for name, part in COURSE.items()
     }
     bare["measures"]["missing"] = ["<5"]
@@ -180,6 +196,14 @@ def test_a_table_without_rows_is_valid(read: Callable[..., Cohort]) -> None:
          r"no rule explains 'better'; the manifest's 'course\.assessments\.response\.values'"),
         ("scans.csv", "patient,day,seen,sum\np1,5,,80\np1,9,,-30\n",
          r"row 3, column 'sum': expected the sum of the target lesions' diameters in mm, got -30"),
+        ("lesions.csv", "patient,day,number,where,mm\np1,0,1,brain,-4\n",
+         r"row 2, column 'mm': expected the lesion's diameter in mm, and not a change of it; got '-4'"),
+        ("lesions.csv", "patient,day,number,where,mm\np1,0,1,brain,4\np1,9,1,lung,4\n",
+         r"row 3, column 'where': expected the site of this lesion's first row; .* got 'lung'"),
+        ("lesions.csv", "patient,day,number,where,mm\np1,0,NA,brain,4\n", r"row 2, column 'number': .* got 'NA'"),
+        ("lesions.csv", "patient,day,number,where,mm\np1,0,1,,4\n", r"row 2, column 'where': expected .* site"),
+        ("lesions.csv", "patient,day,number,where,mm\np1,0,1,brain,4\np1,0,1,brain,5\n",
+         r"row 3, column 'number': .* the same in 'day' and 'number'"),
         ("transplants.csv", FILES["transplants.csv"].replace("250", "a lot"),
          r"row 2, column 'amount': expected a number or one of \['', 'NA'\], got 'a lot'"),
         ("long.csv", "patient,day,measure,value,unit\np1,0,weight,71,kg\np1,0,CRP,1,mg/L\np2,0,weight,150,lb\n",
@@ -207,7 +231,7 @@ def test_without_a_sheet_of_patients_those_with_stool_are_accepted(read: Callabl
 
 def test_files_of_the_course_belong_to_the_cohort(write_cohort: Write) -> None:
     names = [file.name for file in load_manifest(write_cohort(course=COURSE)).source_files]
-    assert names[-5:] == ["transplants.csv", "cycles.csv", "scans.csv", "drugs.csv", "long.csv"]
+    assert names[-6:] == ["transplants.csv", "cycles.csv", "scans.csv", "lesions.csv", "drugs.csv", "long.csv"]
 
 
 @pytest.mark.parametrize(

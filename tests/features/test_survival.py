@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from features.cohort import Cohort, read_cohort
 from features.errors import FileError, ManifestError, OutcomeError
 from features.labels import AdverseEvents, OutcomeLabels
+from features.manifest import load_manifest
 from features.outcomes import DAYS_PER_MONTH
 from features.survival import (
     CENSORED,
@@ -203,3 +204,48 @@ def test_survival_id() -> None:
     }
     assert len(definitions) == len(SURVIVAL_OUTCOMES)
     assert "any grade; death competes" in survival_definition("time_to_toxicity_any")
+
+
+CAUSES = {"column": "cause", "values": {"progression": "tumour", "sepsis": "other", "": ""}}
+
+
+def with_causes(*causes: str) -> str:
+    """Return the sheet of patients with a column of the cause of death."""
+    lines = PATIENTS.splitlines()
+    return "".join(f"{line},{cause}\n" for line, cause in zip(lines, ("cause", *causes), strict=True))
+
+
+def test_the_cause_of_death_is_read(write_cohort: Write, tmp_path: Path) -> None:
+    labels = read(write_cohort, tmp_path, with_causes("", "sepsis", "", "progression"), cause_of_death=CAUSES).labels
+    assert labels.cause_of_death is not None
+    assert labels.cause_of_death.to_dict() == {"p1": "", "p2": "other", "p3": "", "p4": "tumour"}
+    assert labels.dates is not None
+    assert "cause_of_death" not in labels.dates
+
+
+@pytest.mark.parametrize(
+    ("causes", "message"),
+    [
+        (
+            ("progression", "", "", ""),
+            r"row 2, column 'cause': 'progression' is a cause of death, and 'died' says that",
+        ),
+        (("", "fall", "", ""), r"no rule explains 'fall'; .*'outcomes\.survival\.cause_of_death\.values'"),
+    ],
+)
+def test_a_cause_of_death_of_the_living_and_an_unexplained_one_are_errors(
+    write_cohort: Write, tmp_path: Path, causes: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(FileError, match=message):
+        read(write_cohort, tmp_path, with_causes(*causes), cause_of_death=CAUSES)
+
+
+def test_a_cause_of_death_needs_the_deaths_and_is_never_a_feature(write_cohort: Write) -> None:
+    sheet = {"patients.csv": with_causes("", "sepsis", "", "")}
+    with pytest.raises(ManifestError, match="cause_of_death needs 'overall_survival' beside it"):
+        load_manifest(write_cohort(sheet, outcomes={"survival": {"cause_of_death": CAUSES}}))
+    covariates = {"covariates": {"x": {"column": "cause"}}}
+    with pytest.raises(ManifestError, match=r"it encodes outcomes\.survival\.cause_of_death"):
+        load_manifest(
+            write_cohort(sheet, outcomes={"survival": {**SURVIVAL, "cause_of_death": CAUSES}}, patients=covariates)
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,9 @@ from features import outcomes, survival
 from features.manifest import load_manifest, manifest_names
 from features.settings import settings
 from taxokine.cli import experiments, main
+from taxokine.cli.trials import plan
 from taxokine.simulation import Trial, simulate_trial
+from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
 
 ROOT = Path(__file__).parents[2]
 
@@ -216,3 +219,27 @@ def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
 def test_the_outcomes_of_the_help_are_those_of_the_features() -> None:
     assert experiments.RESPONSES == outcomes.RESPONSES
     assert experiments.SURVIVAL_OUTCOMES == survival.SURVIVAL_OUTCOMES
+
+
+def test_the_help_of_plan_names_the_defaults_of_both_designs() -> None:
+    for option in plan.params:
+        match = re.search(r"\[default: ([^;\]]+)(?:; with --arms ([^\]]+))?\]", option.help or "")
+        if option.name in ("arms", "out"):
+            continue
+        for design, text in zip((TrialDesign(), TwoArmDesign()), match.group(1, 2), strict=True):
+            if hasattr(design, option.name):
+                assert getattr(design, option.name) == float(text or match[1]), option.name
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--donors", 3], "--donors: a trial of one arm has no such parameter; add --arms"),
+        (["--arms", "--per-donor", 3, "--auroc", 0.7], "--per-donor, --auroc: a trial of two arms has no such"),
+    ],
+)
+def test_plan_refuses_a_parameter_of_the_other_design(run, tmp_path, words, message):
+    result = run("plan", *words, "--out", tmp_path / "plan")
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "plan").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from scipy.stats import t as student
@@ -61,30 +62,69 @@ def adjusted_difference(y: Vector, baseline: Vector | None, group: Mask, cluster
     columns = [np.ones(len(y)), group.astype(float)]
     if baseline is not None and np.ptp(baseline) > 0:
         columns.append((baseline - baseline.mean()) / baseline.std())
-    X = np.column_stack(columns)
-    gram_inverse = np.linalg.pinv(X.T @ X)
-    beta = gram_inverse @ X.T @ y
-    residual_maker = np.eye(len(y)) - X @ gram_inverse @ X.T
-    value = float(beta[1])
-    clusters = [cluster == name for name in np.unique(cluster)]
+    contrast = ClusteredContrast.of_group(np.column_stack(columns), cluster)
+    value = float(contrast.weights @ y)
     too_few = min(len(np.unique(cluster[side])) for side in (group, ~group)) < 2
-    if too_few or len(y) <= X.shape[1] or np.ptp(residual_maker @ y) <= 1e-12 * np.abs(y).max():
+    if too_few or len(y) <= len(columns) or np.ptp(contrast.residuals(y)) <= 1e-12 * np.abs(y).max():
         return AdjustedDifference(IntervalEstimate(value, np.nan, np.nan), np.nan, np.nan)
-    # Column g holds how the errors of all patients enter the score of cluster g.
-    scores = np.column_stack(
-        [
+    (error,), (degrees,) = contrast.errors(y[None])
+    half_width = float(student.ppf(0.975, degrees)) * float(error)
+    p = float(2 * student.sf(abs(value) / error, degrees)) if error else np.nan
+    return AdjustedDifference(IntervalEstimate(value, value - half_width, value + half_width), p, float(degrees))
+
+
+@dataclass(frozen=True)
+class ClusteredContrast:
+    """The coefficient of a group by least squares, with its CR2 error: what depends on the design alone.
+
+    Attributes
+    ----------
+    weights : ndarray, (n_patients,)
+        The coefficient is their product with the outcomes.
+    residual_maker : ndarray, (n_patients, n_patients)
+    scores : ndarray, (n_patients, n_clusters)
+        Column g holds how the outcomes of all patients enter the adjusted score of cluster g.
+    in_group : ndarray of bool, (n_clusters,)
+        Whether every patient of the cluster is in the group.
+    """
+
+    weights: Vector
+    residual_maker: Matrix
+    scores: Matrix
+    in_group: Mask
+
+    @classmethod
+    def of_group(cls, X: Matrix, cluster: Positions) -> Self:
+        """Return the contrast of the second column of a design, (n_patients, n_columns), which is 1 in the group."""
+        gram_inverse = np.linalg.pinv(X.T @ X)
+        residual_maker = np.eye(len(X)) - X @ gram_inverse @ X.T
+        clusters = [cluster == name for name in np.unique(cluster)]
+        scores = [
             residual_maker[:, members] @ _inverse_root(residual_maker[np.ix_(members, members)]) @ X[members]
             @ gram_inverse[:, 1]
             for members in clusters
-        ]
-    )  # fmt: skip
-    squares = (y @ scores) ** 2
-    error = float(np.sqrt(squares.sum()))
-    in_group = [bool(group[members].all()) for members in clusters]
-    degrees = min(_independent_degrees(scores), _unequal_degrees(squares, in_group))
-    half_width = float(student.ppf(0.975, degrees)) * error
-    p = float(2 * student.sf(abs(value) / error, degrees)) if error else np.nan
-    return AdjustedDifference(IntervalEstimate(value, value - half_width, value + half_width), p, degrees)
+        ]  # fmt: skip
+        in_group = np.array([bool(X[members, 1].all()) for members in clusters])
+        return cls(X @ gram_inverse[:, 1], residual_maker, np.column_stack(scores), in_group)
+
+    def residuals(self, y: Vector) -> Vector:
+        """Return what the design leaves unexplained of outcomes, (n_patients,)."""
+        return np.asarray(self.residual_maker @ y)
+
+    def errors(self, y: Matrix) -> tuple[Vector, Vector]:
+        """Return the standard error and its degrees of freedom, NaN without any variance, for each row of outcomes.
+
+        Parameters
+        ----------
+        y : ndarray, (n_trials, n_patients)
+
+        Returns
+        -------
+        errors, degrees_of_freedom : ndarray, (n_trials,)
+        """
+        squares = (y @ self.scores) ** 2
+        degrees = np.minimum(_independent_degrees(self.scores), _unequal_degrees(squares, self.in_group))
+        return np.sqrt(squares.sum(axis=1)), degrees
 
 
 def _independent_degrees(scores: Matrix) -> float:
@@ -93,12 +133,13 @@ def _independent_degrees(scores: Matrix) -> float:
     return float(np.trace(inner) ** 2 / (inner**2).sum())
 
 
-def _unequal_degrees(squares: Vector, in_group: list[bool]) -> float:
-    """Return Welch and Satterthwaite's degrees of freedom from the squared scores of clusters, (n_clusters,)."""
-    mask = np.array(in_group)
-    variances = np.array([squares[mask].sum(), squares[~mask].sum()])
-    clusters = np.array([mask.sum(), (~mask).sum()])
-    return float(variances.sum() ** 2 / (variances**2 / (clusters - 1)).sum())
+def _unequal_degrees(squares: Matrix, in_group: Mask) -> Vector:
+    """Return Welch and Satterthwaite's degrees of freedom from the squared scores of clusters, (..., n_clusters)."""
+    variances = np.stack([squares[..., in_group].sum(axis=-1), squares[..., ~in_group].sum(axis=-1)])
+    clusters = np.array([in_group.sum(), (~in_group).sum()])
+    shape = (2, *[1] * (squares.ndim - 1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(variances.sum(axis=0) ** 2 / (variances**2 / (clusters - 1).reshape(shape)).sum(axis=0))
 
 
 def _inverse_root(symmetric: Matrix) -> Matrix:

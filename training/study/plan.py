@@ -9,13 +9,15 @@ import matplotlib as mpl
 from features.errors import InputError
 from training.drawing import STYLE, write_figure
 from training.study.analysis.power import PowerResult
+from training.study.analysis.trial_design import TwoArmDesign
 from training.study.figures.power import power_figure
 from training.study.sentences import write_sentences
 
 
 def plan_sentences(result: PowerResult) -> tuple[str, ...]:
     """Return the number of patients that each effect requires, a sentence each, with its test and assumptions."""
-    return write_sentences("plan", result)["summary"]
+    template = "plan/two_arms" if isinstance(result.design, TwoArmDesign) else "plan/one_arm"
+    return write_sentences(template, result)["summary"]
 
 
 def write_plan(folder: Path, result: PowerResult) -> None:

@@ -20,8 +20,15 @@ ASSESSED = (
     "KH-0620,-10,,80\nKH-0620,63,iUPD,100\nKH-0620,126,PR,40\n"
     "KH-0702,3,,20\nKH-0702,63,CR,0\nKH-0702,126,CR,0\n"
 )
-
-
+LESIONS = (
+    "patient,day,lesion,site,mm\n"
+    # The earlier assessment of the first patient is not the baseline; the lesion of the brain is new at progression.
+    "KH-0417,-40,1,lung,30\nKH-0417,-10,1,lung,40\nKH-0417,-10,2,lung,10\nKH-0417,70,1,lung,60\nKH-0417,70,3,brain,9\n"
+    "KH-0501,-10,1,brain,15\nKH-0501,-10,2,skin,25\nKH-0501,63,1,brain,6\nKH-0501,126,1,brain,3\n"
+    "KH-0533,-10,1,lung,50\nKH-0533,-10,2,lung,10\nKH-0533,63,1,lung,20\nKH-0533,63,2,lung,10\n"
+    # Not measured at baseline, and no assessment before day 0.
+    "KH-0620,-10,1,liver,NA\nKH-0620,63,1,liver,10\nKH-0702,3,1,brain,8\n"
+)
 _DATED = {"unit": "months", "yes": ["1"], "no": ["0"]}
 _ROW = {"patient": "patient", "day": "day"}
 MANIFEST: dict[str, Any] = {
@@ -66,6 +73,7 @@ MANIFEST: dict[str, Any] = {
         "survival": {
             "overall_survival": {"time": "os", "event": "died", **_DATED},
             "progression_free_survival": {"time": "pfs", "event": "prog", **_DATED},
+            "cause_of_death": {"column": "cause", "values": {"tumour burden": "tumour", "": ""}},
             "treatment_end": {"time": "off", "unit": "months"},
         },
     },
@@ -81,6 +89,7 @@ MANIFEST: dict[str, Any] = {
             },
             "sum_mm": "sum",
         },
+        "lesions": {"file": "lesions.csv", **_ROW, "lesion": "lesion", "site": "site", "diameter_mm": "mm"},
         "medications": {
             "file": "drugs.csv",
             "patient": "patient",
@@ -108,8 +117,11 @@ def five_patients(folder: Path, died: str = "11111", events: str = "", **changes
         ),
         "samples.csv": _lines("sample,patient,day,given", *stool, f"{DONOR}/1,{DONOR},,"),
         "patients.csv": _lines(
-            "patient,age,sex,best,os,died,pfs,prog,off",
-            *(f"{name},{age},{sex},{best},{os},{end},{pfs},1,{pfs}" for name, age, sex, best, os, end, pfs in people),
+            "patient,age,sex,best,os,died,pfs,prog,off,cause",
+            *(
+                f"{name},{age},{sex},{best},{os},{end},{pfs},1,{pfs},{'tumour burden' * int(end)}"
+                for name, age, sex, best, os, end, pfs in people
+            ),
         ),
         "events.csv": "patient,term,grade,day,cause,sae,org\n" + events,
         "transplants.csv": _lines(
@@ -117,6 +129,7 @@ def five_patients(folder: Path, died: str = "11111", events: str = "", **changes
         ),
         "cycles.csv": _lines("patient,day,drug", *(f"{PATIENTS[0]},{day},nivolumab" for day in (7, 28))),
         "assessed.csv": ASSESSED,
+        "lesions.csv": LESIONS,
         "drugs.csv": _lines("patient,name,kind,start,end", f"{PATIENTS[1]},amoxicillin,abx,-20,-12"),
         "measures.csv": _lines(
             "patient,day,kg", *(f"{name},{day},{70 - day}" for name in PATIENTS for day in (-7, 10))

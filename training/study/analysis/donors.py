@@ -11,6 +11,7 @@ from features.trajectories import WINDOWS, Window
 from training.study.analysis.donor_convergence import ConvergenceResults, donor_convergence
 from training.study.analysis.donor_panel import DonorAbsence, donor_panel
 from training.study.analysis.engraftment import EngraftmentAbsence, EngraftmentResults, engraftment
+from training.study.analysis.landmark_engraftment import LandmarkSurvival, landmark_survival
 from training.study.codes import donor_codes, patient_codes
 
 
@@ -76,6 +77,8 @@ class DonorResults:
         Or what the samples lack for it.
     naming : NamedDonors or None
         None where stool cannot tell: fewer than six recipients of one donor each, or two donors with recipients.
+    survival : tuple of LandmarkSurvival
+        By outcome; empty where too few are at risk at the landmark.
     """
 
     baseline: str
@@ -83,6 +86,7 @@ class DonorResults:
     convergence: ConvergenceResults
     engraftment: EngraftmentResults | EngraftmentAbsence
     naming: NamedDonors | None
+    survival: tuple[LandmarkSurvival, ...]
 
 
 def analyse_donors(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> DonorResults | DonorAbsence:
@@ -103,6 +107,7 @@ def analyse_donors(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Donor
         convergence=donor_convergence(panel, cohort),
         engraftment=engraftment(panel),
         naming=named_donors(cohort),
+        survival=landmark_survival(cohort, panel),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,11 @@ from scipy.stats import binom, binomtest, norm, rankdata, t
 from features.arrays import Mask, Matrix
 from training.statistics.auroc_meta_analysis import auroc_variance
 from training.statistics.sign_flip import sign_flip_p_values
-from training.study.analysis.trial_design import TrialDesign
+from training.study.analysis.power_arms import TWO_ARM_GOALS
+from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
+
+_Design = TypeVar("_Design", TrialDesign, TwoArmDesign)
+Goals: TypeAlias = Mapping[str, Callable[[_Design, int, float, np.random.Generator], Mask]]
 
 EFFECT_SHARES = {1.0: "as stated", 0.75: "three quarters of it", 0.0: "none"}
 """Shares of the stated effect for which power is simulated, and their names in `PowerResult.curves`."""
@@ -32,7 +37,7 @@ class PowerResult:
 
     Attributes
     ----------
-    design : TrialDesign
+    design : TrialDesign or TwoArmDesign
     curves : pandas.DataFrame
         `goal`, `effect` (of `EFFECT_SHARES`), `patients`, `power` with its 95% Monte-Carlo interval `low` and `high`.
     required : dict of str to (int or None)
@@ -41,13 +46,13 @@ class PowerResult:
         `MIN_UNITS_FOR_T`.
     """
 
-    design: TrialDesign
+    design: TrialDesign | TwoArmDesign
     curves: pd.DataFrame
     required: dict[str, int | None]
     min_units_for_t: int = MIN_UNITS_FOR_T
 
 
-def power_result(design: TrialDesign, on_goal_done: Callable[[], object] = lambda: None) -> PowerResult:
+def power_result(design: TrialDesign | TwoArmDesign, on_goal_done: Callable[[], object] = lambda: None) -> PowerResult:
     """Return how often simulated trials of each size show each effect, and how many patients are required.
 
     A number of patients is enough where the lower end of its Monte-Carlo interval reaches the required power and where
@@ -55,20 +60,26 @@ def power_result(design: TrialDesign, on_goal_done: Callable[[], object] = lambd
 
     Parameters
     ----------
-    design : TrialDesign
+    design : TrialDesign or TwoArmDesign
     on_goal_done : callable
-        Called after each goal.
+        Called after each of its goals.
 
     References
     ----------
     Morris, White and Crowther 2019, Statistics in Medicine 38:2074-2102, for Monte-Carlo error.
     """
+    if isinstance(design, TwoArmDesign):
+        return _power_result(design, TWO_ARM_GOALS, on_goal_done)
+    return _power_result(design, GOALS, on_goal_done)
+
+
+def _power_result(design: _Design, goals: Goals[_Design], on_goal_done: Callable[[], object]) -> PowerResult:
     rows: list[dict[str, str | int | float]] = []
-    for goal, stream in zip(GOALS, np.random.SeedSequence(design.seed).spawn(len(GOALS)), strict=True):
+    for goal, stream in zip(goals, np.random.SeedSequence(design.seed).spawn(len(goals)), strict=True):
         for share, substream in zip(EFFECT_SHARES, stream.spawn(len(EFFECT_SHARES)), strict=True):
             rng = np.random.default_rng(substream)
             for n in design.sizes.tolist():
-                rejections = int(GOALS[goal](design, n, share, rng).sum())
+                rejections = int(goals[goal](design, n, share, rng).sum())
                 interval = binomtest(rejections, design.simulations).proportion_ci(method="wilson")
                 row = {"goal": goal, "effect": EFFECT_SHARES[share], "patients": n}
                 power = {"power": rejections / design.simulations, "low": interval.low, "high": interval.high}
@@ -76,7 +87,7 @@ def power_result(design: TrialDesign, on_goal_done: Callable[[], object] = lambd
         on_goal_done()
     curves = pd.DataFrame(rows)
     stated_effect = curves[curves["effect"] == EFFECT_SHARES[1.0]]
-    required = {goal: required_patients(stated_effect[stated_effect["goal"] == goal], design.power) for goal in GOALS}
+    required = {goal: required_patients(stated_effect[stated_effect["goal"] == goal], design.power) for goal in goals}
     return PowerResult(design, curves, required)
 
 
@@ -167,7 +178,7 @@ def _t_p_values(values: Matrix) -> Matrix:
     return np.asarray(2 * t.sf(np.abs(values.mean(axis=1)) / (values.std(axis=1, ddof=1) / np.sqrt(n)), n - 1))
 
 
-GOALS: Mapping[str, Callable[[TrialDesign, int, float, np.random.Generator], Mask]] = MappingProxyType(
+GOALS: Goals[TrialDesign] = MappingProxyType(
     {
         "response": _response_rejections,
         "auroc": _auroc_rejections,

@@ -90,6 +90,9 @@ class SurvivalByOutcome:
     has_several_arms, has_comparator : bool
     arms_compared : bool
         Whether the section of the arms compares survival.
+    deaths : dict of str to int
+        Patients who died by cause, "tumour", "treatment", "other" or "" (not reported), the most frequent first; empty
+        where the cohort reports no causes.
     """
 
     outcomes: tuple[OutcomeSurvival, ...]
@@ -97,6 +100,7 @@ class SurvivalByOutcome:
     has_several_arms: bool
     has_comparator: bool
     arms_compared: bool
+    deaths: dict[str, int]
 
 
 def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
@@ -116,7 +120,18 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
         outcomes.append(outcome_survival(outcome, days, event, len(codes) - days.size))
     comparator = has_comparator(cohort)
     arms_compared = comparator and not is_treated(cohort).empty
-    return SurvivalByOutcome(tuple(outcomes), excluded, has_several_arms(cohort), comparator, arms_compared)
+    return SurvivalByOutcome(
+        tuple(outcomes), excluded, has_several_arms(cohort), comparator, arms_compared, _deaths(cohort, codes)
+    )
+
+
+def _deaths(cohort: Cohort, codes: Codes) -> dict[str, int]:
+    causes, dates = cohort.labels.cause_of_death, cohort.labels.dates
+    if causes is None or dates is None:
+        return {}
+    died = dates["overall_survival_event"].reindex(pd.Index(codes)).fillna(False).astype(bool)
+    counts = causes.reindex(pd.Index(codes))[died].value_counts()
+    return {str(cause): int(n) for cause, n in counts.items()}
 
 
 def outcome_survival(outcome: Outcome, days: Vector, event: Mask, unknown: int = 0) -> OutcomeSurvival:

@@ -13,10 +13,11 @@ from training.study.analysis.power import EFFECT_SHARES, PowerResult
 TITLES = {
     "response": "response rate",
     "auroc": "AUROC",
-    "approach": "approach to the own donor",
+    "approach": "approach to donors",
+    "survival": "progression-free survival",
     "cytokine": "cytokine change",
 }
-"""The panels, by goal."""
+"""Titles of panels, by goal."""
 _COLOURS = dict(zip(EFFECT_SHARES.values(), (BLUE, VERMILION, PALE), strict=True))
 
 
@@ -24,10 +25,11 @@ def power_figure(result: PowerResult) -> Figure:
     """Draw power by the number of patients, a panel for each effect and a curve for each share of it."""
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     panels: Sequence[Axes] = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
-    for goal, axes in zip(TITLES, panels, strict=True):
+    for goal, axes in zip(result.required, panels, strict=True):
         _power_curves(axes, result, goal)
     panels[0].set(ylim=(0, 1.02), xlim=(0, result.design.max_patients))
-    panels[0].legend(title="effect", alignment="left", loc="center right")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, [f"effect {label}" for label in labels], loc="outside upper left", ncols=len(labels))
     for axes in panels[2:]:
         axes.set_xlabel("patients")
     for axes in panels[::2]:

@@ -13,6 +13,7 @@ from features.trajectories import WINDOWS, Window
 from training.study.analysis.arm_comparison import ArmComparison, RateByArm, SurvivalByArm, arm_comparison
 from training.study.analysis.arm_levels import LevelByArm, LevelsByArm, levels_by_arm
 from training.study.analysis.arm_variants import ArmVariant
+from training.study.analysis.effect_variation import EffectVariation, effect_variation
 from training.study.codes import patient_codes
 from training.study.figures.arms import arms_figure, levels_figure
 from training.study.formatting import initial_capital
@@ -35,10 +36,12 @@ def arms_section(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Section
     windows : sequence of Window
         Of days, fixed before the analysis, the baseline first.
     """
-    comparison = arm_comparison(cohort, patient_codes(cohort))
+    codes = patient_codes(cohort)
+    comparison = arm_comparison(cohort, codes)
     if comparison is None:
         return join_topics("arms", "Arms", [write_topic("arms/missing", cohort)])
-    return join_topics("arms", "Arms", [_outcomes(comparison), _levels(levels_by_arm(cohort, windows))])
+    variation, levels = effect_variation(cohort, codes), levels_by_arm(cohort, windows)
+    return join_topics("arms", "Arms", [_outcomes(comparison), _variation(variation), _levels(levels)])
 
 
 def _outcomes(comparison: ArmComparison) -> Topic:
@@ -58,6 +61,15 @@ def _outcomes(comparison: ArmComparison) -> Topic:
         tables["arm_analyses"] = ReportTable(pd.DataFrame([_variant_row(variant) for variant in comparison.variants]))
     figures = {"arm_survival": partial(arms_figure, comparison)} if comparison.survival else {}
     return write_topic("arms/comparison", comparison, figures=figures, tables=tables, metrics=_metrics(comparison))
+
+
+def _variation(variation: EffectVariation) -> Topic:
+    """Return the test of variation of the effect, after the average effect."""
+    if variation.p is None or variation.z is None:
+        return write_topic("arms/variation", variation)
+    table = pd.DataFrame({"covariate": list(variation.z), "z": list(variation.z.values())})
+    tables = {"arm_variation": ReportTable(table)}
+    return write_topic("arms/variation", variation, tables=tables, metrics={"effect_variation_p": variation.p})
 
 
 def _levels(levels: LevelsByArm) -> Topic:

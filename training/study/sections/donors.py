@@ -22,7 +22,8 @@ from training.study.analysis.engraftment import (
     RecipientEngraftment,
 )
 from training.study.figures.donors import convergence_figure, distances_figure, engraftment_figure
-from training.study.labels import variant_label
+from training.study.formatting import initial_capital
+from training.study.labels import outcome_label, variant_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
@@ -53,6 +54,8 @@ def _topics(results: DonorResults) -> Iterator[Topic]:
         yield _engraftment(results, results.engraftment)
     if results.naming is not None:
         yield _naming(results.naming)
+    if results.survival:
+        yield _survival(results)
 
 
 def _convergence(results: DonorResults) -> Topic:
@@ -151,6 +154,25 @@ def _naming(naming: NamedDonors) -> Topic:
     table = ReportTable(pd.DataFrame(rows), supplementary=True)
     metrics = {"suspect_donor_labels": float(len(naming.suspect))}
     return write_topic("donors/naming", naming, tables={"donor_by_stool": table}, metrics=metrics)
+
+
+def _survival(results: DonorResults) -> Topic:
+    rows = [
+        {
+            "outcome": initial_capital(outcome_label(survival.outcome)),
+            "from day": survival.landmark,
+            "more engraftment": survival.n_more,
+            "less": survival.n_less,
+            "left out, ended before": survival.earlier,
+            "events": survival.events,
+            "hazard ratio": survival.hazard_ratio.value,
+            "95% low": survival.hazard_ratio.low,
+            "95% high": survival.hazard_ratio.high,
+            "log-rank p": survival.log_rank.p,
+        }
+        for survival in results.survival
+    ]
+    return write_topic("donors/survival", results, tables={"landmark_survival": ReportTable(pd.DataFrame(rows))})
 
 
 def _recipient_row(recipient: RecipientEngraftment) -> Row:

@@ -18,6 +18,7 @@ from training.study.analysis.characteristics import (
 from training.study.analysis.course import course_result
 from training.study.analysis.covariates import Characteristic
 from training.study.analysis.exposure import DRUG_KINDS, ExposureResult, exposure_result
+from training.study.analysis.lesion_sites import SiteSummary, lesion_sites
 from training.study.analysis.measures import MeasureChange, measures_result
 from training.study.analysis.response import RECIST, ResponseRate, lesion_result, response_result
 from training.study.analysis.survival import OutcomeSurvival, survival_result
@@ -39,7 +40,7 @@ _RATE_METRICS = {"objective_response": "orr", "disease_control": "dcr"}
 def patients_section(cohort: Cohort) -> Section:
     """Return Table 1, exposure, courses, survival, response and measures of a cohort's patients."""
     codes = patient_codes(cohort)
-    topics = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _measures)
+    topics = (_characteristics, _exposure, _courses, _survival, _response, _lesions, _sites, _measures)
     return join_topics("patients", "Patients and outcomes", [topic(cohort, codes) for topic in topics])
 
 
@@ -236,6 +237,27 @@ def _lesions(cohort: Cohort, codes: Codes) -> Topic:
         },
         tables={"lesions": ReportTable(result.changes, supplementary=True)},
     )
+
+
+def _sites(cohort: Cohort, codes: Codes) -> Topic:
+    result = lesion_sites(cohort, codes)
+    if not result.sites:
+        return write_topic("patients/sites", result)
+    table = pd.DataFrame([_site_row(site) for site in result.sites])
+    metrics = {"baseline_burden_mm": float(result.burden.median())} if result.burden.size else {}
+    return write_topic("patients/sites", result, tables={"lesion_sites": ReportTable(table)}, metrics=metrics)
+
+
+def _site_row(site: SiteSummary) -> Row:
+    changes = site.changes
+    return {
+        "site": site.site,
+        "patients at baseline": site.with_baseline,
+        "patients with a new lesion": site.with_new,
+        "patients with a change": changes.size,
+        "best change, median": f"{changes.median():+.0f}%" if changes.size else "",
+        "range": f"{changes.min():+.0f} to {changes.max():+.0f}%" if changes.size else "",
+    }
 
 
 def _measures(cohort: Cohort, codes: Codes) -> Topic:

@@ -236,3 +236,32 @@ def test_table_one_and_courses_are_by_arm(trial: Cohort, sheet: pd.DataFrame) ->
     assert rows.loc[("age, years", "median (range)"), "FMT + ICI"].startswith(f"{ages.median():.4g} ({ages.min()}")
     labels = [text.get_text() for text in section.figures["swimmer"].draw().axes[0].texts]
     assert {"FMT + ICI", "sham FMT + ICI"} <= set(labels)
+
+
+def test_variation_of_the_effect_follows_the_average_and_is_tested_before_it_is_learnt(trial: Cohort) -> None:
+    section = arms_section(trial)
+    average, variation = (
+        next(i for i, sentence in enumerate(section.summary) if text in sentence)
+        for text in ("Objective response: ", "varies between patients")
+    )
+    assert average < variation
+    assert "was not shown" in section.summary[variation]
+    table = section.tables["arm_variation"].frame
+    assert list(table["covariate"]) == ["age", "sex=male", "bmi", "ecog", "prior_therapy", "Shannon diversity"]
+    assert 0.05 < section.metrics["effect_variation_p"] <= 1
+
+
+def test_a_planted_variation_is_shown_with_the_effects_of_both_halves(trial: Cohort) -> None:
+    age, treated = trial.characteristics["age"], is_treated(trial)
+    benefits = treated & (age.reindex(treated.index) > age.median())
+    recist = pd.Series(np.where(benefits, "CR", "PD"), index=treated.index)
+    section = arms_section(replace(trial, labels=replace(trial.labels, recist=recist)))
+    sentence = next(text for text in section.summary if "varies between patients" in text)
+    assert "in the half with the larger effect" in sentence
+    assert section.metrics["effect_variation_p"] < 0.01
+
+
+def test_without_randomisation_nobodys_benefit_is_estimated(trial: Cohort) -> None:
+    section = arms_section(with_roles(trial, first="fmt_ici", second="sham"))
+    assert "arm_variation" not in section.tables
+    assert any("prognostic" in sentence for sentence in section.summary)

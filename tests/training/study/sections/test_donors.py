@@ -99,3 +99,33 @@ def test_one_recipient_has_an_estimate_without_an_interval(trial: Cohort) -> Non
     section = donors_section(with_samples(trial, trial.samples["donor"] | (trial.samples["patient"] == recipient)))
     assert change(section)["recipients"] == 1
     assert np.isnan(change(section)["95% low"])
+
+
+def died_by(cohort: Cohort, patients: list[str], day: float) -> Cohort:
+    """Return the cohort in which these patients died on a day."""
+    assert cohort.labels.dates is not None
+    dates = cohort.labels.dates.copy()
+    for outcome in ("overall_survival", "progression_free_survival"):
+        dates.loc[patients, outcome] = day
+        dates.loc[patients, f"{outcome}_event"] = True
+    return replace(cohort, labels=replace(cohort.labels, dates=dates))
+
+
+def test_survival_by_engraftment_counts_from_the_landmark(trial: Cohort) -> None:
+    table = donors_section(trial).tables["landmark_survival"].frame.set_index("outcome")
+    assert (table["from day"] == 28).all()
+    row = table.loc["Overall survival"]
+    assert row["more engraftment"] + row["less"] + row["left out, ended before"] == 16
+    recipients = list(dict.fromkeys(trial.samples.loc[~trial.samples["donor"], "patient"]))[:6]
+    early = donors_section(died_by(trial, recipients, 20)).tables["landmark_survival"].frame.set_index("outcome")
+    # Who died before the landmark is in neither group, whatever the stool was like.
+    assert early.loc["Overall survival", "left out, ended before"] > row["left out, ended before"]
+    assert early.loc["Overall survival", "events"] <= row["events"]
+
+
+def test_stool_after_the_landmark_does_not_change_survival_by_engraftment(trial: Cohort) -> None:
+    values = trial.taxa.values.copy()
+    values[(trial.samples["day"] > 28).to_numpy()] = values[::-1][: (trial.samples["day"] > 28).sum()]
+    altered = donors_section(replace(trial, taxa=replace(trial.taxa, values=values)))
+    expected = donors_section(trial).tables["landmark_survival"].frame
+    pd.testing.assert_frame_equal(altered.tables["landmark_survival"].frame, expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from features.course import Course
 from features.manifest import ClinicalField
 from training.study.analysis.characteristics import characteristic_summaries
 from training.study.analysis.exposure import transplants
+from training.study.analysis.lesion_sites import lesion_sites
 from training.study.analysis.response import best_responses
 from training.study.codes import donor_codes, patient_codes
 from training.study.page import limits
@@ -221,3 +223,27 @@ def test_davars_recipients_received_the_stool_of_seven_donors(cohorts_dir):
     assert any("3 of 15 patients (20%, 95% interval 4 to 48%)" in text for text in section.summary)
     text = texts(section)
     assert not [name for name in (*patient_codes(cohort), *donor_codes(cohort)) if name in text]
+
+
+def test_lesions_are_counted_and_measured_by_site(five: Cohort, section: Section) -> None:
+    sites = {site.site: site for site in lesion_sites(five, patient_codes(five)).sites}
+    assert [(name, site.with_baseline, site.with_new) for name, site in sites.items()] == [
+        ("lung", 2, 0), ("brain", 1, 1), ("liver", 1, 0), ("skin", 1, 0),
+    ]  # fmt: skip
+    # One lesion of the lung of the first patient was not measured again.
+    assert sites["lung"].changes.to_dict() == {"KH-0533": pytest.approx(-50)}
+    assert sites["brain"].changes.to_dict() == {"KH-0501": pytest.approx(-80)}
+    assert sites["liver"].changes.empty
+    summary = " ".join(section.summary)
+    assert (
+        "Lesions at baseline: 7 in 4 patients; sum of their diameters 50 mm (median; range 40 to 60; n = 3)." in summary
+    )
+    assert "brain, 1 patient at baseline and 1 with a new lesion (best change, median -80%, n = 1)" in summary
+    assert "under course.lesions" in " ".join(patients_section(replace(five, course=Course())).missing)
+
+
+def test_causes_of_death_are_counted_over_the_dead(five: Cohort, section: Section, tmp_path: Path) -> None:
+    assert "Causes of the 5 deaths: tumour 5." in section.summary
+    first = patients_section(five_patients(tmp_path, died="10000"))
+    assert "Causes of the 1 deaths" not in " ".join(first.summary)
+    assert "Cause of the 1 death: tumour 1." in first.summary
