@@ -37,7 +37,11 @@ class Inputs:
         candidate, taxa = self.candidate, self.candidate.taxa
         ordered = replace(
             candidate,
-            clinical=dict(sorted(candidate.clinical.items())),
+            # 61 and 61.0 are one number, and two texts.
+            clinical={
+                name: float(value) if type(value) is int else value
+                for name, value in sorted(candidate.clinical.items())
+            },
             taxa=None if taxa is None else _ordered(taxa),
             immune=tuple(sorted(candidate.immune, key=lambda measurement: measurement.analyte)),
             donor=dict(sorted(candidate.donor.items())),
@@ -166,4 +170,4 @@ def recorded_list(models: Iterable[ServedModel]) -> tuple[RecordedProbability, .
 
 
 def _ordered(stool: StoolProfile) -> StoolProfile:
-    return replace(stool, values=dict(sorted(stool.values.items())))
+    return replace(stool, values={taxon: float(value) for taxon, value in sorted(stool.values.items())})

@@ -67,7 +67,8 @@ def audit_verify(head_file: Path | None) -> None:
     if findings:
         click.get_current_context().exit(1)
     proof = f"and holds the head of entry {head.number}" if head else "(no --head: its end may have been removed)"
-    click.echo(f"{store.head().number} entries: the chain is whole {proof}")
+    count = store.head().number
+    click.echo(f"{count} {'entry' if count == 1 else 'entries'}: the chain is whole {proof}")
 
 
 @audit.command("replay")

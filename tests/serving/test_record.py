@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +23,7 @@ from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.app import create_app
+from serving.clinic import read_clinic
 from serving.database import open_database, record_entries, record_patients
 from serving.errors import NotRecorded, NotServed
 from serving.record.chain import RecordHead
@@ -30,10 +33,11 @@ from serving.record.recorder import Recorder
 from serving.record.replay import replay
 from serving.record.store import RecordStore
 from serving.schemas import PredictionRequest
+from taxokine.simulation import Trial, simulate_trial
 
 from .conftest import running
 
-KEY = RecordKey(b"k" * 32)
+KEY, PASSWORD = RecordKey(b"k" * 32), "a long enough password"
 ANSWER = (RecordedProbability("toxicity_any", "as measured", "toxicity", "3", 0.25, "ok"),)
 
 
@@ -238,7 +242,7 @@ def test_a_question_that_cannot_be_recorded_is_an_error_unless_the_operator_chos
 def test_the_digest_is_the_same_in_whatever_order_the_values_are_sent() -> None:
     immune = [Measurement(name, parse_value(text), "pg/mL") for name, text in (("IL-6", "<3.2"), ("IL-8", "7"))]
     taxa = {"A_b": 0.25, "C_d": 0.75}
-    first = Candidate({"age": 61.0, "sex": "female"}, StoolProfile(taxa, "proportions"), tuple(immune))
+    first = Candidate({"age": 61, "sex": "female"}, StoolProfile(taxa, "proportions"), tuple(immune))
     second = Candidate(
         {"sex": "female", "age": 61.0}, StoolProfile(dict(reversed(taxa.items())), "proportions"), tuple(immune[::-1])
     )
@@ -346,3 +350,45 @@ def test_no_answer_leaves_a_server_whose_record_is_locked(
         assert "answers" not in response.text
         assert http.post("/v1/predictions", json=candidate).headers["Taxokine-Record"] == "2"
         assert store.verify() == []
+
+
+def test_what_the_pages_predict_is_recorded_as_asked_by_the_user(
+    tmp_path: Path, models: Mapping[str, list[ServedModel]], candidate: dict[str, object]
+) -> None:
+    path = simulate_trial(tmp_path / "trial", Trial(n_patients=9, n_taxa=40, visits=(-7, 28), seed=2))
+    clinic = read_clinic(str(path), 0)
+    engine = open_database(f"sqlite:///{tmp_path}/a.db")
+    accounts, store = Accounts(engine), RecordStore(engine, KEY, "inputs")
+    accounts.add_user("anna", "clinician", PASSWORD)
+    with (
+        running(create_app(models, accounts, clinic, recorder=Recorder(store))) as url,
+        httpx.Client(base_url=url, follow_redirects=True, timeout=30) as http,
+    ):
+        http.get("/patients/SIM-001")
+        assert store.entries() == []
+        page = http.post("/sign-in", data={"name": "anna", "password": PASSWORD, "to": "/"})
+        http.get("/patients/SIM-001?visit=1")
+        assert http.get("/patients/nobody").status_code == 404
+        token = re.search(r'name="csrf" value="([0-9a-f]+)"', page.text)[1]
+        form = {"csrf": token, "request": json.dumps(candidate)}
+        assert http.post("/answer", data=form).status_code == 200
+        routes = [(entry.asker, entry.route) for entry in store.entries()]
+        assert routes == [
+            ("user anna", "GET /"),
+            ("user anna", "GET /patients/{patient_id:path}"),
+            ("user anna", "POST /answer"),
+        ]
+        assert [entry.number for entry in store.entries("SIM-001")] == [2]
+        assert [entry.number for entry in store.entries("c1")] == [3]
+        by_version = {(served.name, served.version): served for ranked in models.values() for served in ranked}
+        for number in (2, 3):
+            result = replay(store, number, lambda *name: by_version[name])
+            assert len(result.probabilities) == 2
+            assert result.is_same
+        stored = INPUTS.validate_json(store.open_entry(2)[2].inputs or "")
+        assert stored.to_json() == Inputs(clinic.patients["SIM-001"].visits[1].candidate).to_json()
+        # Without its record, no page.
+        with engine.begin():
+            response = http.get("/patients/SIM-001")
+        assert response.status_code == 503
+        assert "cannot be recorded" in response.text
