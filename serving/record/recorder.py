@@ -19,6 +19,10 @@ from serving.record.store import Keep, RecordStore
 MAX_BATCH = 100
 """Questions of one transaction."""
 
+_WITHHELD = (
+    "the question cannot be recorded, so it is not answered; try again shortly, and if that does not help, tell the "
+    "operator that the record of questions cannot be written"
+)
 _LOG = logging.getLogger("uvicorn.error")
 
 
@@ -82,7 +86,7 @@ class Recorder:
             _LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)
             if self._required:
                 for _, future in batch:
-                    future.set_exception(NotRecorded("the question cannot be recorded, so it is not answered"))
+                    future.set_exception(NotRecorded(_WITHHELD))
                 return
             numbers = [None] * len(batch)
         for (_, future), number in zip(batch, numbers, strict=True):
