@@ -25,7 +25,8 @@ class Settings:
     Attributes
     ----------
     home : Path
-        Folder of the database and of the key that masks patient ids (`TAXOKINE_HOME`, default `.taxokine`).
+        Folder of the database, of the key of the record and of the key that masks patient ids (`TAXOKINE_HOME`, default
+        `.taxokine`).
     data : Path
         Folder that holds one subfolder for each cohort (`TAXOKINE_DATA`, default `cohorts` within `home`).
     tracking_uri : str
@@ -34,6 +35,14 @@ class Settings:
         The run that `mlflow run` has opened for this process (`MLFLOW_RUN_ID`).
     database : str
         URL of the database of users, sessions and API keys (`TAXOKINE_DATABASE`, default `taxokine.db` within `home`).
+    record : str
+        What the record of questions keeps of the inputs: "digest", or "inputs", encrypted under a key for each patient
+        (`TAXOKINE_RECORD`, default digest).
+    record_key : str or None
+        Key of the record in 64 hexadecimal digits (`TAXOKINE_RECORD_KEY`, default `record.key` within `home`, which is
+        made at the first start).
+    unrecorded : str
+        Whether to "refuse" or "give" an answer that cannot be recorded (`TAXOKINE_UNRECORDED`, default refuse).
     api_key : str or None
         The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
     alias : str or None
@@ -52,6 +61,9 @@ class Settings:
     tracking_uri: str
     parent_run: str | None
     database: str = field(repr=False)
+    record: str
+    record_key: str | None = field(repr=False)
+    unrecorded: str
     api_key: str | None = field(repr=False)
     alias: str | None
     clinic: str | None
@@ -70,6 +82,9 @@ def settings() -> Settings:
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}",
         parent_run=env.get("MLFLOW_RUN_ID") or None,
         database=env.get("TAXOKINE_DATABASE") or f"sqlite:///{quote(str(home / 'taxokine.db'))}",
+        record=env.get("TAXOKINE_RECORD") or "digest",
+        record_key=env.get("TAXOKINE_RECORD_KEY") or None,
+        unrecorded=env.get("TAXOKINE_UNRECORDED") or "refuse",
         api_key=env.get("TAXOKINE_API_KEY") or None,
         alias=env.get("TAXOKINE_ALIAS") or None,
         clinic=env.get("TAXOKINE_CLINIC") or None,

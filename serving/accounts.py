@@ -9,7 +9,7 @@ import re
 import secrets
 import threading
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -128,10 +128,10 @@ class Accounts:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._engine = engine
-        self._only_digest = None if only_key is None else frozenset({_digest(only_key)})
+        self._only_key = None if only_key is None else {_digest(only_key): "TAXOKINE_API_KEY"}
         self._hasher = hasher or PasswordHasher()
         self._now = now
-        self._cached_digests: tuple[datetime, frozenset[bytes]] | None = None
+        self._cached_keys: tuple[datetime, Mapping[bytes, str]] | None = None
 
     def sign_in(self, name: str, password: str) -> str | None:
         """Start a session and return its token, which is not stored; return None if name or password is wrong.
@@ -265,20 +265,19 @@ class Accounts:
         with read_only(self._engine) as connection:
             return [User(*row) for row in connection.execute(query)]
 
-    def accept_key(self, key: str) -> bool:
-        """Return whether an API key is valid.
+    def accept_key(self, key: str) -> str | None:
+        """Return the name of an API key, or None if the key is not valid.
 
         The hashes of the valid keys are read from the database at most every `KEY_CACHE`; a key that another process
         makes or revokes may be noticed that much later.
         """
         # A key has 256 random bits, so a fast hash protects it; slow hashes are for passwords. How long a look-up in a
-        # set takes reveals nothing: no client can choose a key by the first bits of its hash.
-        return _digest(key) in (self._only_digest or self._valid_digests())
+        # mapping takes reveals nothing: no client can choose a key by the first bits of its hash.
+        return (self._only_key or self._valid_keys()).get(_digest(key))
 
-    def accept_key_from_memory(self, key: str) -> bool | None:
-        """Return what `accept_key` returns; None where it would have to ask the database."""
-        digests = self._only_digest or self._recent_digests()
-        return None if digests is None else _digest(key) in digests
+    def accept_key_from_memory(self, key: str) -> str | None:
+        """Return the name of an API key; None where it is not valid, or where the database would have to be asked."""
+        return (self._only_key or self._recent_keys() or {}).get(_digest(key))
 
     def add_key(self, name: str) -> str:
         """Add an API key and return it; the key itself is not stored.
@@ -305,7 +304,7 @@ class Accounts:
                 connection.execute(insert(api_keys).values(values))
         except exc.IntegrityError:
             raise InputError(f"the key {name!r} exists already; choose another name, or revoke it first") from None
-        self._cached_digests = None
+        self._cached_keys = None
         return key
 
     def api_keys(self) -> list[Key]:
@@ -326,7 +325,7 @@ class Accounts:
         with self._engine.begin() as connection:
             if not connection.execute(update(api_keys).where(valid).values(revoked=self._now())).rowcount:
                 raise InputError(f"there is no valid key {name!r}; 'taxokine keys list' lists the keys")
-        self._cached_digests = None
+        self._cached_keys = None
 
     def adopt_keys(self, file: Path) -> None:
         """Move the keys that an older version stored in a file to the database; do nothing if there is no file.
@@ -385,17 +384,18 @@ class Accounts:
                 raise InputError(f"there is no user {name!r}; 'taxokine users list' lists the users")
             connection.execute(delete(sessions).where(has_user))
 
-    def _valid_digests(self) -> frozenset[bytes]:
-        digests = self._recent_digests()
-        if digests is None:
+    def _valid_keys(self) -> Mapping[bytes, str]:
+        names = self._recent_keys()
+        if names is None:
             now = self._now()
+            query = select(api_keys.c.digest, api_keys.c.name).where(api_keys.c.revoked.is_(None))
             with read_only(self._engine) as connection:
-                digests = frozenset(connection.scalars(select(api_keys.c.digest).where(api_keys.c.revoked.is_(None))))
-            self._cached_digests = now, digests
-        return digests
+                names = {row.digest: row.name for row in connection.execute(query)}
+            self._cached_keys = now, names
+        return names
 
-    def _recent_digests(self) -> frozenset[bytes] | None:
-        cached = self._cached_digests
+    def _recent_keys(self) -> Mapping[bytes, str] | None:
+        cached = self._cached_keys
         # A clock that is set back must not prolong the cache.
         return cached[1] if cached and timedelta(0) <= self._now() - cached[0] < KEY_CACHE else None
 

@@ -18,6 +18,7 @@ from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
 from serving.middleware import ProtectResponses
 from serving.pages import create_pages
+from serving.record.recorder import Recorder
 from serving.schemas import NOTICE
 from serving.upload.child import start_reader
 from serving.upload.folder import delete_abandoned_folders
@@ -31,6 +32,7 @@ def create_app(
     mlflow_ui: str = "",
     engraftment: EngraftmentBundle | None = None,
     jobs: ValidationJobs | None = None,
+    recorder: Recorder | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -48,6 +50,8 @@ def create_app(
         Expects the stool after a transplant; without it no donors are compared.
     jobs : ValidationJobs, optional
         Starts validations from the page of the models; without it the page names the command.
+    recorder : Recorder, optional
+        Records each question before it is answered; without it nothing is recorded.
     """
     app = FastAPI(
         title="Taxokine",
@@ -61,6 +65,7 @@ def create_app(
         lifespan=_lifespan,
     )
     app.state.accounts = accounts
+    app.state.recorder = recorder
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models, engraftment))

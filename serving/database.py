@@ -1,4 +1,4 @@
-"""The database of accounts: its tables, and the connection to it, which upgrades the tables."""
+"""The database of accounts and of the record of questions: its tables, and the connection, which upgrades them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
     create_engine,
     event,
@@ -108,6 +109,29 @@ api_keys = Table(
     Column("last_four", String(4)),
     Column("made", Instant, nullable=False),
     Column("revoked", Instant),
+)
+record_patients = Table(
+    "record_patients",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("pseudonym", LargeBinary(32), unique=True, comment="Keyed hash of the id; null once erased"),
+    Column("wrapped_key", LargeBinary(60), comment="The patient's key, encrypted; null once erased"),
+)
+
+record_entries = Table(
+    "record_entries",
+    metadata,
+    # Without gaps, which a database's own numbers may have.
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("time", Instant, nullable=False),
+    Column("asker", String(80), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("route", String(80), nullable=False),
+    Column("patient_id", ForeignKey("record_patients.id"), nullable=False, index=True),
+    Column("models", Text, nullable=False, comment="Names and versions, as JSON"),
+    Column("digest", LargeBinary(32), nullable=False, comment="Of the inputs, under the patient's key"),
+    Column("sealed", LargeBinary, nullable=False, comment="Answer and inputs, under the patient's key"),
+    Column("link", LargeBinary(32), nullable=False, comment="Keyed hash of the entry and of the link before it"),
 )
 _valid = api_keys.c.revoked.is_(None)
 # A new key may have the name of a revoked one.
@@ -202,6 +226,8 @@ def _sqlite(url: URL) -> Engine:
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted or replaced, such as the key of an erased patient, is overwritten.
+        connection.execute("PRAGMA secure_delete = ON")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

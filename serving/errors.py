@@ -37,6 +37,10 @@ class Busy(TaxokineError):
     """The server has more work than it accepts; the same request may succeed later."""
 
 
+class NotRecorded(Busy):
+    """The question cannot be recorded, and the operator has not chosen to answer it nevertheless."""
+
+
 class DatabaseError(TaxokineError):
     """The database cannot be opened, was upgraded by a newer version of Taxokine, or holds no API key."""
 

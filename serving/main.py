@@ -19,6 +19,7 @@ from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.errors import DatabaseError
+from serving.record.recorder import open_recorder
 from serving.schemas import EXAMPLE
 from serving.validation_jobs import ValidationJobs
 
@@ -104,7 +105,7 @@ def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> Fas
     mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
     cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
     jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
-    return create_app(models, accounts, clinic, mlflow_ui, _engraftment(), jobs)
+    return create_app(models, accounts, clinic, mlflow_ui, _engraftment(), jobs, open_recorder())
 
 
 def _engraftment() -> EngraftmentBundle | None:

@@ -49,7 +49,7 @@ class _Strict(BaseModel):
 
 
 class PatientRequest(_Strict):
-    """The patient: an id, which the response repeats and nothing stores, and clinical fields.
+    """The patient: an id, of which the record of questions keeps a keyed hash, and clinical fields.
 
     `/v1/models` lists the names of the clinical fields.
     """

@@ -93,12 +93,13 @@ async def _check_key(request: Request, accounts: Accounts) -> None:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key:
         raise NotAuthorised("an API key is required; send the header 'Authorization: Bearer <key>'")
-    accepted = accounts.accept_key_from_memory(key.strip())
-    if accepted is None:
+    name = accounts.accept_key_from_memory(key.strip())
+    if name is None:
         # The database may take its time; other requests must not wait for it.
-        accepted = await to_thread.run_sync(accounts.accept_key, key.strip())
-    if not accepted:
+        name = await to_thread.run_sync(accounts.accept_key, key.strip())
+    if name is None:
         raise NotAuthorised("this API key is not valid; 'taxokine keys add NAME' makes one that is")
+    request.state.key_name = name
 
 
 def _check_media_type(request: Request) -> None:

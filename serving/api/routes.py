@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fastapi import APIRouter, Response, Security
+from fastapi import APIRouter, Request, Response, Security
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import ModelMissing
@@ -14,6 +14,8 @@ from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
 from serving.pages.views.card import card_response
 from serving.predictions import compare_changes, compare_request, describe_models, predict_candidate
+from serving.record.asking import RECORD_HEADERS, record_api
+from serving.record.question import Inputs, recorded_changes, recorded_donors, recorded_predictions
 from serving.schemas import (
     DonorComparisonRequest,
     DonorComparisonResponse,
@@ -87,11 +89,16 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     @router.post(
         "/predictions",
         summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
-        responses=_errors(400, 413, 415, 422, 503),
+        responses={200: RECORD_HEADERS, **_errors(400, 413, 415, 422, 503)},
     )
-    async def create_prediction(candidate: PredictionRequest) -> PredictionResponse:
+    async def create_prediction(
+        request: Request, response: Response, candidate: PredictionRequest
+    ) -> PredictionResponse:
         _require_models(models)
-        return predict_candidate(models, candidate)
+        answer = predict_candidate(models, candidate)
+        inputs = Inputs(candidate.candidate())
+        await record_api(request, response, answer.patient.id, inputs, recorded_predictions(answer.answers))
+        return answer
 
     return router
 
@@ -104,20 +111,30 @@ def _hypothetical_routes(
     @router.post(
         "/donor-comparisons",
         summary="Compare donors for a recipient, by the stool expected after a transplant from each",
-        responses=_errors(400, 413, 415, 422, 503),
+        responses={200: RECORD_HEADERS, **_errors(400, 413, 415, 422, 503)},
     )
-    async def create_comparison(comparison: DonorComparisonRequest) -> DonorComparisonResponse:
+    async def create_comparison(
+        request: Request, response: Response, comparison: DonorComparisonRequest
+    ) -> DonorComparisonResponse:
         # Thousands of random profiles take a tenth of a second or more, in which the server answers others.
-        return await run_in_threadpool(compare_request, models, engraftment, comparison)
+        answer = await run_in_threadpool(compare_request, models, engraftment, comparison)
+        stools = {donor.name: donor.profile for donor in comparison.donor_stools()}
+        inputs = Inputs(comparison.candidate(), stools=stools)
+        await record_api(request, response, answer.patient.id, inputs, recorded_donors(answer.comparison))
+        return answer
 
     @router.post(
         "/what-if",
         summary="Compare a candidate with one whose chosen measurements are typical, or as expected after a transplant",
-        responses=_errors(400, 413, 415, 422, 503),
+        responses={200: RECORD_HEADERS, **_errors(400, 413, 415, 422, 503)},
     )
-    async def create_what_if(changes: WhatIfRequest) -> WhatIfResponse:
+    async def create_what_if(request: Request, response: Response, changes: WhatIfRequest) -> WhatIfResponse:
         _require_models(models)
-        return await run_in_threadpool(compare_changes, models, engraftment, changes)
+        answer = await run_in_threadpool(compare_changes, models, engraftment, changes)
+        stools = {} if changes.donor_stool is None else {"donor": changes.donor_stool.profile()}
+        inputs = Inputs(changes.candidate(), tuple(changes.changes), stools)
+        await record_api(request, response, answer.patient.id, inputs, recorded_changes(answer.comparison.shifts))
+        return answer
 
     return router
 

@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from models.engraftment import EngraftmentBundle
+from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel
 from serving.clinic import Clinic, Patient
 from serving.errors import Busy, NotServed
@@ -29,6 +30,8 @@ from serving.pages.views.models import ModelList
 from serving.pages.views.patient import example_view, patient_view, upload_view
 from serving.pages.views.what_if import Donors
 from serving.predictions import require_engraftment
+from serving.record.asking import record_page
+from serving.record.question import Inputs, recorded_donors, recorded_list
 from serving.upload import Form, UploadChoices, understand
 from serving.upload.child import read_in_child
 from serving.validation_jobs import ValidationJobs
@@ -80,13 +83,18 @@ def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: En
 
     @router.get("/")
     def candidates(request: Request, sort: str = "", find: str = "") -> Response:
-        return render(request, "candidates", view=candidate_list.view(sort, find))
+        view = candidate_list.view(sort, find)
+        if clinic is not None:
+            record_page(request, f"cohort {clinic.name}", Inputs(Candidate()), recorded_list(catalogue.best))
+        return render(request, "candidates", view=view)
 
     @router.get("/patients/{patient_id:path}")
     def patient(request: Request, patient_id: str, choices: _Choices, visit: int | None = None) -> Response:
         served_clinic, current_patient = _find_patient(clinic, patient_id)
         donors = Donors(served_clinic.donors, engraftment)
         view = patient_view(catalogue, served_clinic, current_patient, visit, choices, donors)
+        inputs = Inputs(current_patient.visits[view.visit].candidate, choices.changes, _chosen_donor(choices, donors))
+        record_page(request, patient_id, inputs, view.predictions.recorded())
         return render(request, "patient", view=view)
 
     @router.get("/example")
@@ -103,6 +111,9 @@ def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: Engr
     def donors(request: Request, patient_id: str) -> Response:
         served_clinic, patient = _find_patient(clinic, patient_id)
         view = donors_view(catalogue, served_clinic, patient, require_engraftment(engraftment))
+        stools = {donor.name: donor.profile for donor in served_clinic.donors}
+        inputs = Inputs(patient.visits[patient.default_visit].candidate, stools=stools)
+        record_page(request, patient_id, inputs, recorded_donors(view.comparison))
         return render(request, "donors", view=view)
 
     return router
@@ -143,7 +154,9 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
         def patient_page() -> Response:
             previewed, choices = previewed_request(posted), choices_of_form(posted)
             name, candidate, request_json = previewed.patient.id, previewed.candidate(), text_field(posted, "request")
-            return render(request, "patient", view=upload_view(catalogue, name, candidate, choices, request_json))
+            view = upload_view(catalogue, name, candidate, choices, request_json)
+            record_page(request, name, Inputs(candidate, choices.changes), view.predictions.recorded())
+            return render(request, "patient", view=view)
 
         return await run_in_threadpool(patient_page)
 
@@ -171,6 +184,11 @@ def _model_routes(catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJ
         return RedirectResponse("/models", status_code=303)
 
     return router
+
+
+def _chosen_donor(choices: Choices, donors: Donors) -> dict[str, StoolProfile]:
+    donor = donors.cleared.get(choices.donor)
+    return {} if donor is None else {donor.name: donor.profile}
 
 
 def _find_patient(clinic: Clinic | None, patient_id: str) -> tuple[Clinic, Patient]:

@@ -6,6 +6,7 @@ import click
 
 from features.errors import InputError, TaxokineError
 from taxokine.cli.accounts import keys, users
+from taxokine.cli.audit import audit
 from taxokine.cli.cohorts import cohorts, features
 from taxokine.cli.donors import donors, engraftment
 from taxokine.cli.experiments import card, predict, promote, train, ui, validate
@@ -62,6 +63,7 @@ for command in (
     serve,
     users,
     keys,
+    audit,
     demo,
 ):
     main.add_command(command)

@@ -23,6 +23,7 @@ from serving.pages.views.course import CourseView, course_view
 from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, forecasts, patient_facts
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
+from serving.record.question import RecordedProbability, recorded_changes, recorded_predictions
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,12 @@ class PredictionsView:
     what_if: WhatIfView | None
     axis: PercentAxis
     simulated: bool
+
+    def recorded(self) -> tuple[RecordedProbability, ...]:
+        """Return what the record keeps of these predictions, and of what if a measurement were another."""
+        shifts = [view.shift for view in self.what_if.shifts] if self.what_if else []
+        hypothetical = [item for item in recorded_changes(shifts) if item.case == "as changed"]
+        return (*recorded_predictions(side.prediction for side in self.sides), *hypothetical)
 
 
 @dataclass(frozen=True)

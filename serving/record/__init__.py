@@ -1,0 +1,1 @@
+"""The record of every question: who asked about whom, when, by which models, and what was predicted."""

@@ -1,0 +1,130 @@
+"""The writer of the record: one thread a process, which commits together all questions that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+from concurrent.futures import Future
+
+from features.errors import InputError
+from features.settings import settings
+from serving.database import open_database
+from serving.errors import NotRecorded
+from serving.record.keys import read_key
+from serving.record.question import Question
+from serving.record.store import Keep, RecordStore
+
+MAX_BATCH = 100
+"""Questions of one transaction."""
+
+_WITHHELD = (
+    "the question cannot be recorded, so it is not answered; try again shortly, and if that does not help, tell the "
+    "operator that the record of questions cannot be written"
+)
+_LOG = logging.getLogger("uvicorn.error")
+
+
+class Recorder:
+    """Records questions before they are answered.
+
+    Threads may share an object. A transaction lasts as long for ten questions as for one, nearly all of it the wait for
+    the disk; so those that arrive during one are committed together by the next.
+
+    Parameters
+    ----------
+    store : RecordStore
+    required : bool
+        Whether an answer that cannot be recorded is withheld.
+    """
+
+    def __init__(self, store: RecordStore, required: bool = True) -> None:
+        self._store, self._required = store, required
+        self._waiting: queue.SimpleQueue[tuple[Question, Future[int | None]]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    async def record(self, question: Question) -> int | None:
+        """Record a question beside other requests, and return the number of its entry.
+
+        Raises
+        ------
+        NotRecorded
+            It could not be recorded, and must be.
+        """
+        return await asyncio.wrap_future(self._enqueue(question))
+
+    def record_in_thread(self, question: Question) -> int | None:
+        """Record a question as `record` does, while this thread waits."""
+        return self._enqueue(question).result()
+
+    def _enqueue(self, question: Question) -> Future[int | None]:
+        future: Future[int | None] = Future()
+        self._waiting.put((question, future))
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write, name="record", daemon=True)
+                self._thread.start()
+        return future
+
+    def _write(self) -> None:
+        while True:
+            batch = [self._waiting.get()]
+            while len(batch) < MAX_BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get())
+            # A future that runs can no longer be cancelled: its client may go away, its entry stays.
+            batch = [item for item in batch if item[1].set_running_or_notify_cancel()]
+            if batch:
+                self._write_batch(batch)
+
+    def _write_batch(self, batch: list[tuple[Question, Future[int | None]]]) -> None:
+        try:
+            numbers: list[int] | list[None] = self._store.append([question for question, _ in batch])
+        except Exception as error:  # The thread must outlive whatever fails.
+            # The error may quote the address of the database and a query.
+            _LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)
+            if self._required:
+                for _, future in batch:
+                    future.set_exception(NotRecorded(_WITHHELD))
+                return
+            numbers = [None] * len(batch)
+        for (_, future), number in zip(batch, numbers, strict=True):
+            future.set_result(number)
+
+
+def open_store() -> RecordStore:
+    """Return the record in the database that the settings name.
+
+    Raises
+    ------
+    InputError
+        The settings name no database, a key that is none, or a way of keeping that does not exist.
+    DatabaseError
+        The database cannot be opened.
+    """
+    configuration = settings()
+    keep: Keep
+    match configuration.record:
+        case "digest" | "inputs":
+            keep = configuration.record
+        case other:
+            raise InputError(f"TAXOKINE_RECORD is {other!r}; expected digest, or inputs to keep them encrypted too")
+    key = read_key(configuration.record_key, configuration.home / "record.key")
+    return RecordStore(open_database(configuration.database), key, keep)
+
+
+def open_recorder() -> Recorder:
+    """Return the writer of the record that the settings name.
+
+    Raises
+    ------
+    InputError, DatabaseError
+        As `open_store` does; or the settings say of unrecorded answers neither "refuse" nor "give".
+    """
+    unrecorded = settings().unrecorded
+    if unrecorded not in {"refuse", "give"}:
+        raise InputError(
+            f"TAXOKINE_UNRECORDED is {unrecorded!r}; expected refuse, or give to answer also what cannot be recorded"
+        )
+    return Recorder(open_store(), required=unrecorded == "refuse")

@@ -1,0 +1,234 @@
+"""The record in the database: entries appended, read and verified; patients' keys made and destroyed."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import secrets
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Literal
+
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, text, update
+
+from features.errors import InputError
+from serving.database import exclusive, read_only, record_entries, record_patients
+from serving.errors import NotServed
+from serving.record.chain import ERASURE, FIRST_LINK, Entry, RecordHead, chain_findings
+from serving.record.keys import KEY_BYTES, RecordKey, seal, unseal
+from serving.record.question import SEALED, Question, SealedContent
+
+Keep = Literal["digest", "inputs"]
+
+
+class RecordStore:
+    """The record of questions.
+
+    Threads may share an object; processes may share the database, and write one after another.
+
+    Parameters
+    ----------
+    engine : Engine
+        As `serving.database.open_database` returns it.
+    key : RecordKey
+    keep : {"digest", "inputs"}
+        What is kept of the inputs: a digest, or also the inputs, encrypted under the patient's key.
+    """
+
+    def __init__(self, engine: Engine, key: RecordKey, keep: Keep = "digest") -> None:
+        self._engine, self._key, self._keep = engine, key, keep
+
+    def append(self, questions: Sequence[Question]) -> list[int]:
+        """Append an entry for each question, all or none, and return their numbers."""
+        prepared = [(question, question.inputs.to_json()) for question in questions]
+        pseudonyms = [self._key.pseudonym(question.patient) for question in questions]
+        with exclusive(self._engine) as connection:
+            number, link = _end(connection)
+            keys = self._patient_keys(connection, pseudonyms)
+            rows = []
+            for (question, inputs), pseudonym in zip(prepared, pseudonyms, strict=True):
+                number += 1
+                entry = self._entry(number, question, inputs, *keys[pseudonym])
+                link = entry.link(self._key, link)
+                rows.append(vars(entry) | {"link": link})
+            connection.execute(insert(record_entries), rows)
+        return [row["number"] for row in rows]
+
+    def head(self) -> RecordHead:
+        """Return the end of the record."""
+        with read_only(self._engine) as connection:
+            number, link = _end(connection)
+        return RecordHead(number, link.hex())
+
+    def entries(self, patient: str | None = None) -> list[Entry]:
+        """Return the entries by number, of all patients or of one.
+
+        Parameters
+        ----------
+        patient : str, optional
+            Id of the patient, as it was sent.
+        """
+        query = _ENTRIES
+        if patient is not None:
+            has_pseudonym = record_patients.c.pseudonym == self._key.pseudonym(patient)
+            query = query.where(
+                record_entries.c.patient_id == select(record_patients.c.id).where(has_pseudonym).scalar_subquery()
+            )
+        with read_only(self._engine) as connection:
+            return [_entry(row)[0] for row in connection.execute(query)]
+
+    def verify(self, head: RecordHead | None = None) -> list[str]:
+        """Return what is wrong with the record, one sentence each; empty where nothing is.
+
+        Parameters
+        ----------
+        head : RecordHead, optional
+            An earlier end of the record; without one, entries removed from the end leave no trace.
+        """
+        with read_only(self._engine) as connection:
+            rows = connection.execution_options(yield_per=1000).execute(_ENTRIES)
+            findings = chain_findings(self._key, map(_entry, rows), head)
+            is_erasure = record_entries.c.route == ERASURE
+            erased = set(connection.scalars(select(record_entries.c.patient_id).where(is_erasure)))
+            for patient in connection.execute(select(record_patients).order_by(record_patients.c.id)):
+                problem = self._patient_problem(patient, patient.id in erased)
+                if problem:
+                    findings.append(f"patient {patient.id} of the record: {problem}")
+        return findings
+
+    def open_entry(self, number: int) -> tuple[Entry, bytes, SealedContent]:
+        """Return an entry, the key of its patient, and what that key opens.
+
+        Raises
+        ------
+        NotServed
+            There is no entry of this number.
+        InputError
+            The patient was erased, or the entry cannot be opened: the key of the record is another, or it was altered.
+        """
+        query = select(record_patients.c.pseudonym, record_patients.c.wrapped_key)
+        with read_only(self._engine) as connection:
+            row = connection.execute(_ENTRIES.where(record_entries.c.number == number)).one_or_none()
+            if row is None:
+                raise NotServed(f"the record has no entry {number}; 'taxokine audit list' lists the entries")
+            entry = _entry(row)[0]
+            patient = connection.execute(query.where(record_patients.c.id == entry.patient_id)).one()
+        if entry.route == ERASURE:
+            raise InputError(f"entry {number} is the erasure of a patient, not a question")
+        if patient.wrapped_key is None:
+            raise InputError(f"entry {number} is of a patient who was erased; nothing can open it any more")
+        key = self._key.unwrap(patient.wrapped_key, patient.pseudonym)
+        content = None if key is None else unseal(key, entry.sealed, _context(number))
+        if key is None or content is None:
+            raise InputError(
+                f"entry {number} cannot be opened; see that TAXOKINE_RECORD_KEY or record.key is the key of this "
+                "record, and run 'taxokine audit verify'"
+            )
+        return entry, key, SEALED.validate_json(content)
+
+    def erase(self, patient: str, asker: str) -> int:
+        """Destroy the key of a patient, so that nothing opens the entries; return how many there are.
+
+        The entries stay in the chain, and a further one says that the key was destroyed.
+
+        Parameters
+        ----------
+        patient : str
+            Id of the patient, as it was sent.
+        asker : str
+            Who erases.
+
+        Raises
+        ------
+        InputError
+            The record has no such patient.
+        """
+        pseudonym = self._key.pseudonym(patient)
+        with exclusive(self._engine) as connection:
+            has_pseudonym = record_patients.c.pseudonym == pseudonym
+            patient_id = connection.scalar(select(record_patients.c.id).where(has_pseudonym))
+            if patient_id is None:
+                raise InputError("the record has no entry of this patient, or the patient was erased already")
+            of_patient = record_entries.c.patient_id == patient_id
+            count = len(connection.scalars(select(record_entries.c.number).where(of_patient)).all())
+            number, link = _end(connection)
+            request_id = secrets.token_hex(8)
+            entry = Entry(number + 1, datetime.now(UTC), asker, request_id, ERASURE, patient_id, "[]", bytes(32), b"")
+            connection.execute(insert(record_entries).values(vars(entry) | {"link": entry.link(self._key, link)}))
+            connection.execute(update(record_patients).where(has_pseudonym).values(pseudonym=None, wrapped_key=None))
+        self._purge()
+        return count
+
+    def _purge(self) -> None:
+        """Remove from the database's files what an update replaced."""
+        if self._engine.dialect.name == "sqlite":
+            # SQLAlchemy would begin a transaction, in which there is no checkpoint.
+            with closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            with self._engine.connect() as connection:
+                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+                autocommit.execute(text("VACUUM FULL record_patients"))
+
+    def _entry(self, number: int, question: Question, inputs: bytes, patient_id: int, patient_key: bytes) -> Entry:
+        versions = sorted({f"{item.model}/{item.version}" for item in question.answer})
+        content = SealedContent(question.answer, inputs.decode() if self._keep == "inputs" else None)
+        return Entry(
+            number=number,
+            time=datetime.now(UTC),
+            asker=question.asker,
+            request_id=question.request_id,
+            route=question.route,
+            patient_id=patient_id,
+            models=json.dumps(versions),
+            digest=hmac.digest(patient_key, inputs, "sha256"),
+            sealed=seal(patient_key, SEALED.dump_json(content), _context(number)),
+        )
+
+    def _patient_keys(self, connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+        """Return the row and the key of each patient; a new patient gets both."""
+        keys: dict[bytes, tuple[int, bytes]] = {}
+        stored = select(record_patients).where(record_patients.c.pseudonym.in_(set(pseudonyms)))
+        for patient in connection.execute(stored):
+            key = self._key.unwrap(patient.wrapped_key, patient.pseudonym)
+            if key is None:
+                raise InputError("the key of the record is not the one under which patients' keys were stored")
+            keys[patient.pseudonym] = patient.id, key
+        for pseudonym in set(pseudonyms) - keys.keys():
+            key = secrets.token_bytes(KEY_BYTES)
+            values = {"pseudonym": pseudonym, "wrapped_key": self._key.wrap(key, pseudonym)}
+            patient_id = connection.scalar(insert(record_patients).values(values).returning(record_patients.c.id))
+            assert patient_id is not None
+            keys[pseudonym] = patient_id, key
+        return keys
+
+    def _patient_problem(self, patient: Row[tuple[int, bytes | None, bytes | None]], erased: bool) -> str | None:
+        if patient.wrapped_key is None or patient.pseudonym is None:
+            return None if erased else "the key was removed, and no entry says that it was erased"
+        if erased:
+            return "there is a key, and an entry says that it was erased"
+        if self._key.unwrap(patient.wrapped_key, patient.pseudonym) is None:
+            return "the key was altered, or belongs to another key of the record"
+        return None
+
+
+_COLUMNS = [column for column in record_entries.c if column.name != "link"]
+_ENTRIES: Select[tuple[object, ...]] = select(*_COLUMNS, record_entries.c.link).order_by(record_entries.c.number)
+
+
+def _entry(row: Row[tuple[object, ...]]) -> tuple[Entry, bytes]:
+    values = dict(row._mapping)
+    link = values.pop("link")
+    return Entry(**values), link
+
+
+def _end(connection: Connection) -> tuple[int, bytes]:
+    """Return the number and the link of the last entry."""
+    last = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
+    row = connection.execute(last).one_or_none()
+    return (0, FIRST_LINK) if row is None else (row.number, row.link)
+
+
+def _context(number: int) -> bytes:
+    return b"entry %d" % number
