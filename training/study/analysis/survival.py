@@ -90,7 +90,7 @@ class SurvivalByOutcome:
     has_several_arms, has_comparator : bool
     arms_compared : bool
         Whether the section of the arms compares survival.
-    deaths : dict of str to int
+    deaths_by_cause : dict of str to int
         Patients who died by cause, "tumour", "treatment", "other" or "" (not reported), the most frequent first; empty
         where the cohort reports no causes.
     """
@@ -100,7 +100,7 @@ class SurvivalByOutcome:
     has_several_arms: bool
     has_comparator: bool
     arms_compared: bool
-    deaths: dict[str, int]
+    deaths_by_cause: dict[str, int]
 
 
 def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
