@@ -249,6 +249,13 @@ def read_taxa_at_finest_rank(
 def _taxa_table(
     profiles: Profiles, unit: Unit | None, profiler: str | None, prefix: str = "", suffix: str = ""
 ) -> TaxaTable:
+    if not profiles.values.size:
+        n_samples, n_taxa = profiles.values.shape
+        raise FileError(
+            f"expected samples and taxa, got {n_samples} samples and {n_taxa} taxa; give a table with amounts below its "
+            "header",
+            file=profiles.samples.path,
+        )
     names = _bare_sample_names(profiles.samples, prefix, suffix)
     profiles.samples.check_unique(names, "sample")
     totals = profiles.values.sum(axis=1, dtype=np.float64) + sum(profiles.left_out.values())

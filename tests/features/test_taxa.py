@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from features.errors import FileError, InputError, UnitError
-from features.taxa import TaxaTable, read_taxa
+from features.taxa import TaxaTable, read_taxa, read_taxa_at_finest_rank
 from features.taxon_names import canonical_name
 
 STACKED = """#mpa_vJun23_CHOCOPhlAnSGB_202307
@@ -540,3 +540,11 @@ def test_published_artifacts_hold_percent_under_the_name_of_counts(cohorts_dir: 
         read_taxa(folder / "table.qza", format="qza", rank="feature", unit="counts")
     with pytest.raises(FileError, match="Give the other artifact"):
         read_taxa(folder / "taxonomy.qza", format="qza")
+
+
+@pytest.mark.parametrize("text", [";*;,a__", "sample,s__Blautia_obeum\n", "sample;g__Blautia;g__Dorea\n"])
+def test_a_header_without_samples_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(FileError, match="got 0 samples and"):
+        read_taxa_at_finest_rank(path, format="table")

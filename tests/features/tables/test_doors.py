@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import openpyxl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features.draft.file_kinds import find_file_kind, table_at_finest_rank
@@ -251,6 +251,7 @@ TEXTS = st.text('ab1,;\t\n\r"#. |_-<\0é', max_size=60)
 @given(
     st.binary(max_size=60) | st.builds(lambda text, encoding: text.encode(encoding), TEXTS, st.sampled_from(ENCODINGS))
 )
+@example(b";*;,a__")
 def test_any_bytes_are_read_alike_or_refused_at_each_door(content: bytes) -> None:
     check_any_bytes(content)
 
