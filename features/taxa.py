@@ -252,8 +252,8 @@ def _taxa_table(
     if not profiles.values.size:
         n_samples, n_taxa = profiles.values.shape
         raise FileError(
-            f"expected samples and taxa, got {n_samples} samples and {n_taxa} taxa; give a table with amounts below its "
-            "header",
+            f"expected samples and taxa, got {n_samples} samples and {n_taxa} taxa; give a table with amounts below "
+            "its header",
             file=profiles.samples.path,
         )
     names = _bare_sample_names(profiles.samples, prefix, suffix)
