@@ -37,6 +37,7 @@ from training.validation.config import FitConfig
 from training.validation.folds import Fold, main_folds, outcome_vector
 from training.validation.held_out import validate
 from training.validation.permutation_null import permutation_nulls
+from training.workers import Threads
 
 Events = Mapping[str, bool]
 """What happened in one simulated data set: an interval held the truth, or a test rejected."""
@@ -180,11 +181,13 @@ def permutation_tests(scenario: Scenario, seed: int) -> Events:
     """Tell whether the test of permuted outcomes and the conditional one reject."""
     table = simulated_studies(scenario, seed)
     y, rows = outcome_vector(table, "objective_response"), np.arange(len(table))
-    held_out = validate(table, y, CONFIG, _folds(table, y), workers=1)["elastic_net"].held_out
+    held_out = validate(table, y, CONFIG, _folds(table, y), workers=Threads(1))["elastic_net"].held_out
     scores = gather_scores(table, y, held_out, "loco")
     observed, events = scores.mean_auroc(scores.probability), {}
     for name, nulls_of in (("outcomes permuted", permutation_nulls), ("conditional", conditional_nulls)):
-        nulls = nulls_of(table, y, [(CONFIG, rows)], _folds, n=PERMUTATIONS, seed=seed, workers=1, on_step=lambda: None)
+        nulls = nulls_of(
+            table, y, [(CONFIG, rows)], _folds, n=PERMUTATIONS, seed=seed, workers=Threads(1), on_step=lambda: None
+        )
         events[name] = compare_with_null(nulls["elastic_net", CONFIG.blocks].values, observed).p <= LEVEL
     return events
 
@@ -246,9 +249,9 @@ def _print_times() -> None:
     }
     for name, config in configs.items():
         # The first fit compiles.
-        validate(table, y, config, _folds(table, y), workers=1)
+        validate(table, y, config, _folds(table, y), workers=Threads(1))
         start = time.process_time()
-        validate(table, y, config, _folds(table, y), workers=1)
+        validate(table, y, config, _folds(table, y), workers=Threads(1))
         lines.append(f"| {name} | {time.process_time() - start:.2f} |")
     print("## Cost\n\nThree studies of 40, each held out in turn, three representations.\n")
     print_table("pipeline|processor seconds", lines)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -15,6 +18,7 @@ from taxokine.cli.options import COHORT, LandmarkOptions, choices, comma_separat
 if TYPE_CHECKING:
     from models.encoder import Representation
     from training.validation.config import Selection
+    from training.workers import Workers
 
 MODEL = "MODEL is NAME, NAME@ALIAS or NAME/VERSION in the registry, or a bundle's folder."
 # Copies of those in `features.outcomes` and `features.survival`, whose import would slow every --help; a test compares
@@ -39,7 +43,6 @@ class _ExperimentOptions(LandmarkOptions):
     repeats: int
     seed: int
     permutations: int
-    workers: int
 
 
 @click.command(epilog=COHORT)
@@ -73,7 +76,10 @@ class _ExperimentOptions(LandmarkOptions):
               help="Refits to permuted outcomes, and to permuted profiles; promotion needs about 200.")  # fmt: skip
 @click.option("--workers", type=int, default=-1, show_default="one a core",
               help="Threads; the results are the same whatever their number.")  # fmt: skip
-def train(grade: str, **options: Unpack[_ExperimentOptions]) -> None:
+@click.option("--dask", metavar="local|SCHEDULER",
+              help="Run on a Dask cluster: of this machine's cores, or of a scheduler such as tcp://127.0.0.1:8786; "
+              "the results are the same.")  # fmt: skip
+def train(grade: str, workers: int, dask: str | None, **options: Unpack[_ExperimentOptions]) -> None:
     """Launch one tracked experiment: validate, fit, log and register.
 
     \u0008
@@ -92,12 +98,30 @@ def train(grade: str, **options: Unpack[_ExperimentOptions]) -> None:
     from training.experiment import Experiment, train
 
     experiment = Experiment(grade=grade or None, **options)
-    if experiment.outcome in SURVIVAL_OUTCOMES:
-        from training.survival import train_survival
+    with _opened_workers(workers, dask) as opened:
+        if experiment.outcome in SURVIVAL_OUTCOMES:
+            from training.survival import train_survival
 
-        show(survival_report(train_survival(experiment, bars())))
-    else:
-        show(result_report(train(experiment, bars())))
+            show(survival_report(train_survival(experiment, bars(), opened)))
+        else:
+            show(result_report(train(experiment, bars(), opened)))
+
+
+@contextmanager
+def _opened_workers(threads: int, dask: str | None) -> Iterator[Workers]:
+    """Return the threads of this process, or the workers of a Dask cluster, whose dashboard's address is printed."""
+    from training.workers import Threads
+
+    if dask is None:
+        yield Threads(threads)
+        return
+    if find_spec("distributed") is None:
+        raise click.UsageError("--dask needs Dask, which is not installed; run: pip install 'taxokine[dask]'")
+    from training.dask_workers import dask_workers
+
+    with dask_workers(dask) as workers:
+        click.echo(f"Dask shows its workers and their tasks at {workers.dashboard}", err=True)
+        yield workers
 
 
 @click.command()

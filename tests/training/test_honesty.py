@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import re
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,15 +29,18 @@ from features.outcomes import OUTCOME_IDS
 from features.settings import settings
 from models.evidence import PriorExperiments
 from taxokine.simulation import Trial, simulate_trial
+from training.dask_workers import DaskWorkers, dask_workers
 from training.evidence.assemble import ExperimentContext, summarise
 from training.evidence.scores import gather_scores
 from training.experiment import Experiment, ExperimentResult, train
+from training.progress import Progress
 from training.statistics.auroc_meta_analysis import auroc_random_effects
 from training.statistics.metrics import auroc, bootstrap_interval
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import ValidatedFamily, validate
 from training.validation.validated_blocks import ValidatedBlocks
+from training.workers import Threads
 
 TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
@@ -60,7 +67,7 @@ def one_cohort(table: FeatureTable) -> FeatureTable:
 
 def held_out_auroc(table: FeatureTable, y: np.ndarray, plan: FitConfig = TAXA) -> float:
     outer = outer_folds(table, y, 3, 1, 0)
-    scores = gather_scores(table, y, validate(table, y, plan, outer, workers=1)["elastic_net"].held_out, "cv")
+    scores = gather_scores(table, y, validate(table, y, plan, outer, workers=Threads(1))["elastic_net"].held_out, "cv")
     return scores.mean_auroc(scores.margin)
 
 
@@ -154,25 +161,40 @@ def hospitals(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(hospitals: list[str], tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
-    """The same experiment into two stores, on one worker and on two."""
+    """The same experiment into two stores: on a thread, and on processes of a Dask cluster, one of which is killed."""
     runs = []
     home = tmp_path_factory.mktemp("home")
-    for workers in (1, 2):
-        with pytest.MonkeyPatch.context() as patch:
-            folder = tmp_path_factory.mktemp(f"workers{workers}")
+    for on_cluster in (False, True):
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+            workers, progress = Threads(1), Progress()
+            if on_cluster:
+                workers = stack.enter_context(dask_workers("local"))
+                progress = Progress(advance=kill_a_worker_once(workers))
+            folder = tmp_path_factory.mktemp("store")
             patch.setenv("TAXOKINE_HOME", str(home))
             patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
             patch.delenv("MLFLOW_RUN_ID", raising=False)
             patch.chdir(folder)
             settings.cache_clear()
-            options = {**FAST, "waive": ("same-stool",), "permutations": 3, "workers": workers}
-            result = train(Experiment(tuple(hospitals), "objective_response", **options))
+            options = {**FAST, "waive": ("same-stool",), "permutations": 3}
+            result = train(Experiment(tuple(hospitals), "objective_response", **options), progress, workers)
             local = mlflow.artifacts.download_artifacts(
                 run_id=result.trained[0].run_id, artifact_path="held_out_predictions.parquet"
             )
             runs.append(Trained(result, pd.read_parquet(local)))
     settings.cache_clear()
     return runs
+
+
+def kill_a_worker_once(workers: DaskWorkers) -> Callable[[], None]:
+    """Return what kills one process of a cluster when it is called for the third time, amid the folds."""
+    calls = itertools.count(1)
+
+    def advance() -> None:
+        if next(calls) == 3:
+            os.kill(next(iter(workers.client.run(os.getpid).values())), signal.SIGKILL)
+
+    return advance
 
 
 def test_a_patient_under_two_names_stops_training(store, hospitals, tmp_path):
@@ -243,7 +265,7 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Population:
 
 def validated_family(table: FeatureTable, y: np.ndarray, scheme: str) -> ValidatedFamily:
     outer = [fold for fold in outer_folds(table, y, 3, 1, 0) if fold.scheme == scheme]
-    return validate(table, y, replace(TAXA, n_folds=2), outer, refit=True, workers=1)["elastic_net"]
+    return validate(table, y, replace(TAXA, n_folds=2), outer, refit=True, workers=Threads(1))["elastic_net"]
 
 
 def margin(validated: ValidatedFamily, table: FeatureTable) -> np.ndarray:

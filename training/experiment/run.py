@@ -36,6 +36,7 @@ from training.experiment.validation import model_nulls, validate_block_sets
 from training.progress import Progress
 from training.validation.folds import outcome_vector
 from training.validation.sklearn_family import find_family
+from training.workers import EVERY_CORE, Workers
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,15 @@ class ExperimentResult:
     patients: set[tuple[str, str]]
 
 
-def train(experiment: Experiment, progress: Progress | None = None) -> ExperimentResult:
+def train(experiment: Experiment, progress: Progress | None = None, workers: Workers = EVERY_CORE) -> ExperimentResult:
     """Audit the data; validate, fit, log and register every family on every set of blocks.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    progress : Progress, optional
+    workers : Workers
+        What fits; the results do not depend on it.
 
     Raises
     ------
@@ -106,7 +114,7 @@ def train(experiment: Experiment, progress: Progress | None = None) -> Experimen
     name = " + ".join(cohort.name for cohort in cohorts)
     with tracking.experiment_run(outcome, name, tags, experiment.params(), description=description[0]) as parent:
         tracking.log_table(table, outcome, outcome_vector(table, outcome))
-        trained = _train_models(experiment, table, sets, context, progress)
+        trained = _train_models(experiment, table, sets, context, progress, workers)
         aliases = register(outcome, versions_to_register(trained), experiment.landmark)
         tracking.link_model_cards(model.run_id for model in trained)
         _log_experiment(parent, cohorts, table, context.audit_findings, trained)
@@ -120,11 +128,12 @@ def _train_models(
     sets: Sequence[tuple[str, ...]],
     context: ExperimentContext,
     progress: Progress,
+    workers: Workers,
 ) -> list[TrainedModel]:
     """Validate, fit and log every family on every set of blocks; return the models, the best first."""
     outcome = context.outcome
-    validated = validate_block_sets(experiment, outcome, table, sets, progress)
-    nulls = model_nulls(experiment, outcome, table, validated, progress)
+    validated = validate_block_sets(experiment, outcome, table, sets, progress, workers)
+    nulls = model_nulls(experiment, outcome, table, validated, progress, workers)
     progress.begin("summarising and logging", context.models_compared)
     trained = []
     for blocks in validated:

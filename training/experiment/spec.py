@@ -51,8 +51,6 @@ class Experiment:
     permutations : int
         Permutations of the outcomes to which the pipeline is refitted, and as many of the profiles for models that
         read covariates too.
-    workers : int
-        Threads, -1 for one per core; the results do not depend on their number.
     """
 
     cohorts: tuple[str, ...]
@@ -74,12 +72,10 @@ class Experiment:
     repeats: int = 2
     seed: int = 0
     permutations: int = 0
-    workers: int = -1
 
     def params(self) -> dict[str, str]:
         """Return the parameters as MLflow shows them."""
         params = asdict(self) | {"grade": self.grade or ""}
-        del params["workers"]
         return {name: ",".join(value) if isinstance(value, tuple) else str(value) for name, value in params.items()}
 
     def landmark_spec(self) -> LandmarkSpec:

@@ -18,22 +18,33 @@ from training.validation.folds import Fold, outcome_vector
 from training.validation.held_out import HeldOut, validate
 from training.validation.permutation_null import ModelKey, NullDistributions, best_model_null, permutation_nulls
 from training.validation.validated_blocks import ValidatedBlocks
+from training.workers import Workers
 
 
 def validate_block_sets(
-    experiment: Experiment, outcome: str, table: FeatureTable, sets: Sequence[tuple[str, ...]], progress: Progress
+    experiment: Experiment,
+    outcome: str,
+    table: FeatureTable,
+    sets: Sequence[tuple[str, ...]],
+    progress: Progress,
+    workers: Workers,
 ) -> list[ValidatedBlocks]:
     """Validate every set of blocks, each on the rows that have all of it, and on these rows without each block."""
     validated: list[ValidatedBlocks] = []
     for blocks in sets:
-        result = _validate_blocks(experiment, outcome, table, blocks, progress)
-        without_block = _validate_without_blocks(experiment, result, validated, progress)
+        result = _validate_blocks(experiment, outcome, table, blocks, progress, workers)
+        without_block = _validate_without_blocks(experiment, result, validated, progress, workers)
         validated.append(replace(result, without_block=without_block))
     return validated
 
 
 def _validate_blocks(
-    experiment: Experiment, outcome: str, table: FeatureTable, blocks: tuple[str, ...], progress: Progress
+    experiment: Experiment,
+    outcome: str,
+    table: FeatureTable,
+    blocks: tuple[str, ...],
+    progress: Progress,
+    workers: Workers,
 ) -> ValidatedBlocks:
     """Validate every family and the baselines on the rows that have all blocks of a set, and fit to these rows."""
     rows = np.flatnonzero(complete_rows(table, blocks))
@@ -46,18 +57,22 @@ def _validate_blocks(
         config,
         outer,
         refit=True,
-        workers=experiment.workers,
+        workers=workers,
         on_start=lambda jobs: progress.begin(f"{'+'.join(blocks)}: validating on {len(complete)} patients", jobs),
         on_step=progress.advance,
     )
-    baselines = validate_baselines(complete, y, config, _main_folds(outer), experiment.workers)
+    baselines = validate_baselines(complete, y, config, _main_folds(outer), workers)
     return ValidatedBlocks(
         config, rows, complete, y, families, baselines, incomplete_cohorts=incomplete_cohorts(table, blocks)
     )
 
 
 def _validate_without_blocks(
-    experiment: Experiment, result: ValidatedBlocks, earlier: Sequence[ValidatedBlocks], progress: Progress
+    experiment: Experiment,
+    result: ValidatedBlocks,
+    earlier: Sequence[ValidatedBlocks],
+    progress: Progress,
+    workers: Workers,
 ) -> dict[str, dict[str, list[HeldOut]]]:
     """Return each family's held-out predictions for the rows of a set without each of its blocks, by block.
 
@@ -76,7 +91,7 @@ def _validate_without_blocks(
         else:
             config = replace(result.config, blocks=rest)
             progress.begin(f"{'+'.join(rest)}: validating on the same {len(result.y)} patients", 1)
-            families = validate(result.table, result.y, config, main, workers=experiment.workers)
+            families = validate(result.table, result.y, config, main, workers=workers)
             progress.advance()
         predictions[block] = {family: validation.held_out for family, validation in families.items()}
     return predictions
@@ -87,14 +102,19 @@ def _main_folds(outer: Sequence[Fold]) -> list[Fold]:
 
 
 def model_nulls(
-    experiment: Experiment, outcome: str, table: FeatureTable, validated: Sequence[ValidatedBlocks], progress: Progress
+    experiment: Experiment,
+    outcome: str,
+    table: FeatureTable,
+    validated: Sequence[ValidatedBlocks],
+    progress: Progress,
+    workers: Workers,
 ) -> Mapping[ModelKey, NullDistributions]:
     """Return each model's permutation nulls, and that of the best of all comparable models."""
     n = experiment.permutations
     if not n:
         return {}
     y, models = outcome_vector(table, outcome), [(blocks.config, blocks.rows) for blocks in validated]
-    seed, workers, on_step = experiment.seed, experiment.workers, progress.advance
+    seed, on_step = experiment.seed, progress.advance
     progress.begin(f"refitting {n} permutations of outcomes", n)
     nulls = permutation_nulls(table, y, models, experiment.main_folds, n=n, seed=seed, workers=workers, on_step=on_step)
     models = [(config, rows) for config, rows in models if has_conditional_null(config.blocks)]

@@ -39,6 +39,7 @@ from training.survival.incidence import incidence_curves, incidence_table
 from training.survival.model_run import SurvivalModel, SurvivalRows, flat_metrics, log_survival_model
 from training.validation.folds import outer_folds
 from training.validation.held_out_times import SurvivalFitConfig, early_events, validate_survival
+from training.workers import EVERY_CORE, Workers
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,15 @@ class SurvivalResult:
     notes: tuple[str, ...]
 
 
-def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult:
+def train_survival(experiment: Experiment, progress: Progress, workers: Workers = EVERY_CORE) -> SurvivalResult:
     """Validate and log every time-to-event family on every set of blocks.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    progress : Progress
+    workers : Workers
+        What fits; the results do not depend on it.
 
     Raises
     ------
@@ -105,7 +113,7 @@ def train_survival(experiment: Experiment, progress: Progress) -> SurvivalResult
         for blocks in sets:
             complete = complete_rows(table, blocks)
             rows = SurvivalRows(outcome, blocks, table.take(complete), y[complete], models_compared)
-            trained += _train_blocks(experiment, rows, progress)
+            trained += _train_blocks(experiment, rows, progress, workers)
         trained = _rank_models(trained)
         curves = incidence_curves(cohorts, pooled, outcome)
         incidence = incidence_table(curves)
@@ -152,7 +160,9 @@ def _rank_models(trained: Sequence[SurvivalModel]) -> list[SurvivalModel]:
     )
 
 
-def _train_blocks(experiment: Experiment, rows: SurvivalRows, progress: Progress) -> list[SurvivalModel]:
+def _train_blocks(
+    experiment: Experiment, rows: SurvivalRows, progress: Progress, workers: Workers
+) -> list[SurvivalModel]:
     """Validate and log every family on one set of blocks, one child run each."""
     table, y = rows.table, rows.y
     outer = outer_folds(table, early_events(y), experiment.n_folds, experiment.repeats, experiment.seed)
@@ -160,5 +170,5 @@ def _train_blocks(experiment: Experiment, rows: SurvivalRows, progress: Progress
     (representation,) = experiment.representation or ("clr",)
     encoder = BlockEncoder(rows.blocks, representation, experiment.min_prevalence, experiment.censored)
     config = SurvivalFitConfig((encoder,), experiment.n_folds, experiment.seed)
-    held_out = validate_survival(table, y, config, outer, workers=experiment.workers, on_step=progress.advance)
+    held_out = validate_survival(table, y, config, outer, workers=workers, on_step=progress.advance)
     return [log_survival_model(rows, family, predictions) for family, predictions in held_out.items()]

@@ -18,6 +18,7 @@ from training.validation.folds import Fold, centre_codes
 from training.validation.held_out import HeldOut, validate
 from training.validation.inner_validation import InnerValidation
 from training.validation.stacking import calibrating_intercept, stacking_weights
+from training.workers import Workers
 
 COVARIATE_BLOCKS = {
     "clinical": ("clinical",),
@@ -29,7 +30,7 @@ PUBLISHED_SIGNATURE = "published signature"
 
 
 def validate_baselines(
-    table: FeatureTable, y: Vector, config: FitConfig, outer: Sequence[Fold], workers: int
+    table: FeatureTable, y: Vector, config: FitConfig, outer: Sequence[Fold], workers: Workers
 ) -> dict[str, list[HeldOut]]:
     """Return the held-out predictions of each baseline.
 
@@ -45,8 +46,8 @@ def validate_baselines(
     config : FitConfig
         Of the model; the covariate baselines differ from it in family and blocks.
     outer : sequence of Fold
-    workers : int
-        Threads, as `training.validation.held_out.validate` takes them.
+    workers : Workers
+        As `training.validation.held_out.validate` takes them.
     """
     predictions = dict[str, list[HeldOut]]()
     for name, blocks in COVARIATE_BLOCKS.items():

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from training.validation.permutation_null import (
     order_within_centres,
     refit_aurocs,
 )
+from training.workers import Workers
 
 PROFILE_BLOCKS = frozenset({"taxa", "immune", "donor"})
 """Blocks that are permuted together: the donor block is computed from the stool."""
@@ -46,7 +48,7 @@ def conditional_nulls(
     *,
     n: int,
     seed: int,
-    workers: int,
+    workers: Workers,
     on_step: Callable[[], object],
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's held-out AUROCs on permuted profiles; models whose AUROC is undefined are dropped.
@@ -54,17 +56,27 @@ def conditional_nulls(
     Profiles are permuted among the rows of each model, since others lack a profile. All else is as
     `training.validation.permutation_null.permutation_nulls` takes and returns it.
     """
-    tables = [(config, table.take(rows), y[rows]) for config, rows in competing]
-    fitted_to = [(*model, outer_folds_of(*model[1:])) for model in tables]
+    models = [(config, table.take(rows), y[rows]) for config, rows in competing]
+    task = [_RefittedModel(*model, outer_folds_of(*model[1:])) for model in models]
+    return collect_nulls(_permute_profiles, task, n=n, seed=seed, workers=workers, on_step=on_step)
 
-    def permutation_aurocs(stream: np.random.SeedSequence) -> RefitAurocs:
-        aurocs: RefitAurocs = {}
-        for config, model_table, outcomes, outer in fitted_to:
-            order = order_within_centres(centres(model_table.rows), np.random.default_rng(stream))
-            aurocs |= refit_aurocs(permute_profiles(model_table, order), outcomes, config, outer)
-        return aurocs
 
-    return collect_nulls(permutation_aurocs, n=n, seed=seed, workers=workers, on_step=on_step)
+class _RefittedModel(NamedTuple):
+    """A model, and what it is refitted to."""
+
+    config: FitConfig
+    table: FeatureTable
+    y: Vector
+    outer: Sequence[Fold]
+
+
+def _permute_profiles(models: Sequence[_RefittedModel], stream: np.random.SeedSequence) -> RefitAurocs:
+    """Return the held-out AUROCs of every model refitted to one permutation of the profiles."""
+    aurocs: RefitAurocs = {}
+    for config, table, y, outer in models:
+        order = order_within_centres(centres(table.rows), np.random.default_rng(stream))
+        aurocs |= refit_aurocs(permute_profiles(table, order), y, config, outer)
+    return aurocs
 
 
 def permute_profiles(table: FeatureTable, order: Positions) -> FeatureTable:

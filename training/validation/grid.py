@@ -23,6 +23,15 @@ class GridKey(NamedTuple):
     seed: int
 
 
+class GridFit(NamedTuple):
+    """What to fit: the family, its seed, and the positions of the training rows and of the rows to predict."""
+
+    family: str
+    train: Positions
+    rows: Positions
+    seed: int
+
+
 Grid = Mapping[PredictorBlocks, Matrix]
 """Each blocks's log-odds at every grid point, (n_points, n_rows); NaN for rows that no fold predicts."""
 
@@ -33,18 +42,9 @@ def grid_key(config: FitConfig, family: str, train: Positions, fold: Fold) -> Gr
     return GridKey(family, np.sort(train).tobytes(), seed)
 
 
-def fit_grid(task: ValidationTask, family: str, train: Positions, rows: Positions, seed: int) -> Grid:
-    """Fit a family's whole grid, or its average, to training rows, and return the log-odds of other rows.
-
-    Parameters
-    ----------
-    task : ValidationTask
-    family : str
-    train, rows : ndarray of int
-        Positions of the training rows, and of the rows to predict.
-    seed : int
-    """
-    train = np.sort(train)
+def fit_grid(task: ValidationTask, fit: GridFit) -> Grid:
+    """Fit a family's whole grid, or its average, to training rows, and return the log-odds of other rows."""
+    family, rows, seed, train = fit.family, fit.rows, fit.seed, np.sort(fit.train)
     train_table, test_table = task.table.take(train), task.table.take(rows)
     if task.config.averages:
         encoder, predictor = fit_average(task.config, family, train_table, task.y[train], seed)

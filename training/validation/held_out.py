@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from features.arrays import Positions, Vector
 from features.feature_table import FeatureTable
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, Split, inner_splits
-from training.validation.grid import Grid, GridKey, fit_grid, grid_key
+from training.validation.grid import Grid, GridFit, GridKey, fit_grid, grid_key
 from training.validation.inner_validation import InnerValidation, uncalibrated_average, validate_inside
 from training.validation.refit import Fit, refit_on_all_rows
 from training.validation.task import ValidationTask
+from training.workers import EVERY_CORE, Workers
 
 NestedFold = tuple[Fold, list[Split] | None]
 """An outer fold with its inner splits, as positions in the table; None where it is not calibrated."""
@@ -64,7 +64,7 @@ def validate(
     *,
     refit: bool = False,
     calibrate: bool = True,
-    workers: int = -1,
+    workers: Workers = EVERY_CORE,
     on_start: Callable[[int], object] = lambda jobs: None,
     on_step: Callable[[], object] = lambda: None,
 ) -> dict[str, ValidatedFamily]:
@@ -82,8 +82,8 @@ def validate(
     calibrate : bool
         Without calibration an average ranks the patients of a fold alike, and needs no inner fit. Selection by inner
         validation needs them in any case.
-    workers : int
-        Threads; -1 is one for each core. The results do not depend on it.
+    workers : Workers
+        What fits the grids.
     on_start, on_step : callable
         Called with the number of grids to fit, and after each.
 
@@ -100,14 +100,10 @@ def validate(
     required = _required_grids(task, [*nested, (all_rows, all_rows_splits)])
     on_start(len(required))
     grids: dict[GridKey, Grid] = {}
-    # Threads: the solvers release the interpreter's lock, and new processes would spend seconds on imports before the
-    # first fold. BLAS keeps to one thread, since the grids already occupy every core.
+    # BLAS keeps to one thread, since the grids already occupy every core.
     with threadpool_limits(1, "blas"):
-        jobs = (
-            delayed(fit_grid)(task, key.family, train, np.array(sorted(rows)), key.seed)
-            for key, (train, rows) in required.items()
-        )
-        for key, grid in zip(required, Parallel(workers, prefer="threads", return_as="generator")(jobs), strict=True):
+        fits = [GridFit(key.family, train, np.array(sorted(rows)), key.seed) for key, (train, rows) in required.items()]
+        for key, grid in zip(required, workers.run(fit_grid, task, fits), strict=True):
             grids[key] = grid
             on_step()
         validated = {}

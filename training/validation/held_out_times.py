@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
@@ -19,6 +19,7 @@ from training.statistics.cox import log_partial_likelihood
 from training.statistics.risk_curve import risk_curve
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.validation.folds import Fold, centre_codes, inner_splits
+from training.workers import EVERY_CORE, Workers
 
 HORIZONS = (3, 6, 12, 24)
 """Months from the landmark at which risks are predicted and scored, as far as follow-up allows."""
@@ -79,7 +80,7 @@ def validate_survival(
     config: SurvivalFitConfig,
     outer: Sequence[Fold],
     *,
-    workers: int = -1,
+    workers: Workers = EVERY_CORE,
     on_step: Callable[[], object] = lambda: None,
 ) -> dict[str, list[SurvivalHeldOut]]:
     """Predict every fold's held-out rows with every family.
@@ -91,8 +92,8 @@ def validate_survival(
         Days from the landmark, and how they end, as in `features.survival`.
     config : SurvivalFitConfig
     outer : sequence of Fold
-    workers : int
-        Threads; -1 is one for each core. The results do not depend on it.
+    workers : Workers
+        What fits the folds.
     on_step : callable
         Called after each fold.
 
@@ -101,10 +102,9 @@ def validate_survival(
     dict of str to list of SurvivalHeldOut
         By family, in the order of `outer`.
     """
-    jobs = (delayed(_predict_fold)(table, y, config, fold) for fold in outer)
     held_out: dict[str, list[SurvivalHeldOut]] = {family: [] for family in SURVIVAL_FAMILIES}
     with threadpool_limits(1, "blas"):
-        for fold_predictions in Parallel(workers, prefer="threads", return_as="generator")(jobs):
+        for fold_predictions in workers.run(_predict_fold, _SurvivalTask(table, y, config), outer):
             for family, prediction in fold_predictions.items():
                 held_out[family].append(prediction)
             on_step()
@@ -117,7 +117,16 @@ def early_events(y: Matrix) -> Vector:
     return np.asarray(event & (y[:, 0] <= np.median(y[event, 0])), dtype=np.float64)
 
 
-def _predict_fold(table: FeatureTable, y: Matrix, config: SurvivalFitConfig, fold: Fold) -> dict[str, SurvivalHeldOut]:
+class _SurvivalTask(NamedTuple):
+    """A table, the times to its events, and what is fitted to them."""
+
+    table: FeatureTable
+    y: Matrix
+    config: SurvivalFitConfig
+
+
+def _predict_fold(task: _SurvivalTask, fold: Fold) -> dict[str, SurvivalHeldOut]:
+    table, y, config = task
     train, y_train, seed = table.take(fold.train), y[fold.train], config.seed + fold.repeat
     inner = {family: np.full((len(config.grid(family)), len(y_train)), np.nan) for family in SURVIVAL_FAMILIES}
     for inner_train, inner_test in inner_splits(train.rows, early_events(y_train), config.n_folds, seed):

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from features.arrays import Names, Positions, Vector
 from features.feature_table import FeatureTable
@@ -17,6 +17,7 @@ from training.statistics.metrics import auroc, mean_within_centres
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres, loco_groups
 from training.validation.held_out import HeldOut, validate
+from training.workers import Shared, Threads, Workers
 
 ModelKey = tuple[str, tuple[str, ...]]
 """A model's family and blocks."""
@@ -72,7 +73,7 @@ def permutation_nulls(
     *,
     n: int,
     seed: int,
-    workers: int,
+    workers: Workers,
     on_step: Callable[[], object],
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's held-out AUROCs on permuted outcomes; models whose AUROC is undefined are dropped.
@@ -89,45 +90,56 @@ def permutation_nulls(
         Returns the folds of a table with its outcomes.
     n, seed : int
         Number of permutations, and their seed.
-    workers : int
-        Threads; the results do not depend on their number.
+    workers : Workers
+        What refits the models.
     on_step : callable
         Called after each permutation.
     """
-    all_centres = centres(table.rows)
-    tables = [(config, rows, table.take(rows)) for config, rows in competing]
+    task = _OutcomeTask(table, y, competing, outer_folds_of)
+    return collect_nulls(_permute_outcomes, task, n=n, seed=seed, workers=workers, on_step=on_step)
 
-    def permutation_aurocs(stream: np.random.SeedSequence) -> RefitAurocs:
-        permuted = y[order_within_centres(all_centres, np.random.default_rng(stream))]
-        aurocs: RefitAurocs = {}
-        for config, rows, model_table in tables:
-            outer = outer_folds_of(model_table, permuted[rows])
-            aurocs |= refit_aurocs(model_table, permuted[rows], config, outer)
-        return aurocs
 
-    return collect_nulls(permutation_aurocs, n=n, seed=seed, workers=workers, on_step=on_step)
+class _OutcomeTask(NamedTuple):
+    """Arguments of `permutation_nulls`."""
+
+    table: FeatureTable
+    y: Vector
+    competing: Sequence[tuple[FitConfig, Positions]]
+    outer_folds_of: Callable[[FeatureTable, Vector], Sequence[Fold]]
+
+
+def _permute_outcomes(task: _OutcomeTask, stream: np.random.SeedSequence) -> RefitAurocs:
+    """Return the held-out AUROCs of every model refitted to one permutation of the outcomes."""
+    permuted = task.y[order_within_centres(centres(task.table.rows), np.random.default_rng(stream))]
+    aurocs: RefitAurocs = {}
+    for config, rows in task.competing:
+        table = task.table.take(rows)
+        aurocs |= refit_aurocs(table, permuted[rows], config, task.outer_folds_of(table, permuted[rows]))
+    return aurocs
 
 
 def collect_nulls(
-    aurocs_of: Callable[[np.random.SeedSequence], RefitAurocs],
+    refit: Callable[[Shared, np.random.SeedSequence], RefitAurocs],
+    task: Shared,
     *,
     n: int,
     seed: int,
-    workers: int,
+    workers: Workers,
     on_step: Callable[[], object],
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's AUROCs over permutations; models whose AUROC is undefined are dropped.
 
     Parameters
     ----------
-    aurocs_of : callable
-        Refits the models to one permutation, drawn from a stream of its own.
+    refit : callable
+        Refits the models of a task to one permutation, drawn from a stream of its own.
+    task : object
+        First argument of `refit`.
     n, seed, workers, on_step
         As `permutation_nulls` takes them.
     """
-    jobs = (delayed(aurocs_of)(stream) for stream in np.random.SeedSequence(seed).spawn(n))
     permutations = []
-    for aurocs in Parallel(workers, prefer="threads", return_as="generator")(jobs):
+    for aurocs in workers.run(refit, task, np.random.SeedSequence(seed).spawn(n)):
         permutations.append(aurocs)
         on_step()
     models = permutations[0] if permutations else {}
@@ -137,7 +149,7 @@ def collect_nulls(
 
 def refit_aurocs(table: FeatureTable, y: Vector, config: FitConfig, outer: Sequence[Fold]) -> RefitAurocs:
     """Return each family's held-out AUROCs on one set of blocks."""
-    families = validate(table, y, config, outer, calibrate=False, workers=1)
+    families = validate(table, y, config, outer, calibrate=False, workers=Threads(1))
     return {(family, config.blocks): _held_out_aurocs(result.held_out, y, table) for family, result in families.items()}
 
 

@@ -27,6 +27,7 @@ from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import HeldOut, ValidatedFamily, validate
 from training.validation.permutation_null import ModelNull, NullDistributions, best_model_null, permutation_nulls
 from training.validation.validated_blocks import ValidatedBlocks
+from training.workers import Threads
 
 CONTEXT = ExperimentContext("objective_response", 2, False, ("a note",), (), PriorExperiments(0, 0), 0)
 NAMES = ("a", "b/x", "c d", "e", "f")
@@ -86,11 +87,13 @@ def validate_case(
         outer = outer_folds(table, outcomes, 2, repeats, 0)
         return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
-    families = validate(table, y, config, outer_folds(table, y, 2, repeats, 0), refit=True, workers=1)
+    families = validate(table, y, config, outer_folds(table, y, 2, repeats, 0), refit=True, workers=Threads(1))
     baselines, null = validate_baselines(table, y, config, main_folds(table, y), 1), None
     rows = np.arange(len(y))
     if n:
-        aurocs = permutation_nulls(table, y, [(config, rows)], main_folds, n=n, seed=0, workers=1, on_step=lambda: None)
+        aurocs = permutation_nulls(
+            table, y, [(config, rows)], main_folds, n=n, seed=0, workers=Threads(1), on_step=lambda: None
+        )
         null = NullDistributions(next(iter(aurocs.values())), best_model_null(aurocs), 1) if aurocs else None
     return Case(ValidatedBlocks(config, rows, table, y, families, baselines), null)
 

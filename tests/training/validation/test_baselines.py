@@ -24,6 +24,7 @@ from training.statistics.metrics import auroc, mean_over_seeds
 from training.validation.baselines import PUBLISHED_SIGNATURE, signature_score, validate_baselines
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
+from training.workers import Threads
 
 CONFIG = FitConfig(("xgboost",), ("taxa",), n_folds=2)
 SIX = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox", "davar_2021")
@@ -48,7 +49,7 @@ def write_signature(data: Path, resistance: list[str], response: list[str]) -> N
 
 def baseline_predictions(table: FeatureTable, config: FitConfig = CONFIG) -> dict:
     y = outcome_vector(table, "objective_response")
-    return validate_baselines(table, y, config, outer_folds(table, y, 2, 1, 0), workers=1)
+    return validate_baselines(table, y, config, outer_folds(table, y, 2, 1, 0), workers=Threads(1))
 
 
 def test_covariates_without_measurements_are_no_baseline(table, data):

@@ -17,9 +17,10 @@ from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import validate
 from training.validation.permutation_null import NullDistributions, order_within_centres, permutation_nulls
+from training.workers import Threads
 
 CONFIG = FitConfig(("elastic_net",), ("taxa", "clinical"), representations=("clr",), n_folds=2)
-SERIAL = {"workers": 1, "on_step": lambda: None}
+SERIAL = {"workers": Threads(1), "on_step": lambda: None}
 
 
 def patients(table: FeatureTable, seed: int, *, taxa: float, covariates: float, n: int = 80) -> FeatureTable:
@@ -46,7 +47,7 @@ def comparison(table, n=9, seed=0, nulls_of=conditional_nulls):
     y = outcome_vector(table, "objective_response")
     every_row = np.arange(len(y))
     (null,) = nulls_of(table, y, [(CONFIG, every_row)], two_folds, n=n, seed=seed, **SERIAL).values()
-    held_out = validate(table, y, CONFIG, two_folds(table, y), workers=1)["elastic_net"].held_out
+    held_out = validate(table, y, CONFIG, two_folds(table, y), workers=Threads(1))["elastic_net"].held_out
     scores = gather_scores(table, y, held_out, "cv")
     nulls = NullDistributions(null, null.values, 1, conditional=null.values)
     return permutation_test(nulls, scores.mean_auroc(scores.probability)).conditional
@@ -118,7 +119,7 @@ def test_the_null_does_not_depend_on_the_workers_or_on_the_other_models(table):
     competing = [(replace(CONFIG, blocks=("immune", "clinical")), every_row), (CONFIG, every_row[10:])]
     alone = conditional_nulls(patients_of_both, y, competing[1:], two_folds, n=2, seed=1, **SERIAL)
     together = conditional_nulls(
-        patients_of_both, y, competing, two_folds, n=3, seed=1, workers=2, on_step=lambda: steps.append(1)
+        patients_of_both, y, competing, two_folds, n=3, seed=1, workers=Threads(2), on_step=lambda: steps.append(1)
     )
     key = ("elastic_net", CONFIG.blocks)
     assert set(together) == {key, ("elastic_net", ("immune", "clinical"))}

@@ -24,6 +24,7 @@ from training.validation.folds import (
     patient_groups,
 )
 from training.validation.held_out import validate
+from training.workers import Threads
 
 TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 
@@ -177,7 +178,7 @@ def test_the_same_seed_gives_the_same_numbers_on_one_worker_and_on_two(table):
     y = outcome_vector(table, "objective_response")
     config = FitConfig(tuple(FAMILIES), ("taxa", "clinical"), ("clr", "presence"), n_folds=3)
     outer = outer_folds(table, y, 3, 1, 0)
-    runs = [validate(table, y, config, outer, refit=True, workers=workers) for workers in (1, 2)]
+    runs = [validate(table, y, config, outer, refit=True, workers=Threads(workers)) for workers in (1, 2)]
     for family in FAMILIES:
         single, double = (run[family] for run in runs)
         for a, b in zip(single.held_out, double.held_out, strict=True):

@@ -21,6 +21,7 @@ from training.survival.eligibility import rows_at_risk
 from training.validation.folds import Fold, loco_groups, outer_folds, patient_groups
 from training.validation.held_out_times import HORIZONS, SurvivalFitConfig, validate_survival
 from training.validation.survival_scores import RepeatPredictions, predictions_by_repeat, survival_scores
+from training.workers import Threads
 
 ENCODER = BlockEncoder(("taxa",))
 
@@ -161,7 +162,7 @@ def test_same_seed_same_numbers_on_one_worker_and_on_two(trial_with_effect):
     table, y = trial_with_effect
     outer = survival_folds(table, y)[:3]
     single, double = (
-        validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer, workers=workers)
+        validate_survival(table, y, SurvivalFitConfig((ENCODER,), n_folds=3, seed=0), outer, workers=Threads(workers))
         for workers in (1, 2)
     )
     for family in SURVIVAL_FAMILIES:

@@ -25,9 +25,10 @@ from training.validation.permutation_null import (
     order_within_centres,
     permutation_nulls,
 )
+from training.workers import Threads
 
 CONFIG = FitConfig(("elastic_net",), ("clinical",), n_folds=2)
-SERIAL = {"workers": 1, "on_step": lambda: None}
+SERIAL = {"workers": Threads(1), "on_step": lambda: None}
 
 
 def noise(table: FeatureTable, seed: int, n: int = 100, n_columns: int = 4) -> FeatureTable:
@@ -45,7 +46,7 @@ def two_folds(table, y):
 
 
 def observed(table, y, config=CONFIG):
-    held_out = validate(table, y, config, two_folds(table, y), workers=1)["elastic_net"].held_out
+    held_out = validate(table, y, config, two_folds(table, y), workers=Threads(1))["elastic_net"].held_out
     scores = gather_scores(table, y, held_out, "cv")
     return scores.mean_auroc(scores.probability)
 
@@ -136,7 +137,7 @@ def test_the_null_does_not_depend_on_the_workers_or_on_the_number_of_permutation
     y = outcome_vector(noisy, "objective_response")
     name = ("elastic_net", ("clinical",))
     single = nulls_of(noisy, y, 3)[name].values
-    double = nulls_of(noisy, y, 4, workers=2, on_step=lambda: steps.append(1))[name].values
+    double = nulls_of(noisy, y, 4, workers=Threads(2), on_step=lambda: steps.append(1))[name].values
     np.testing.assert_array_equal(single, double[:3])
     assert len(steps) == 4
     assert (nulls_of(noisy, y, 3, seed=1)[name].values != single).any()
