@@ -40,6 +40,13 @@ _OUTCOME_TAG = "taxokine.outcome"
 """Tag that marks a registered model as one of Taxokine's, with its outcome."""
 
 
+class LoggedBundle(NamedTuple):
+    """A model that a run has logged, with its URI."""
+
+    model: Model
+    uri: str
+
+
 class ServedEngraftment(NamedTuple):
     """An engraftment model with its version in the registry; "" for a bundle outside it."""
 
@@ -84,6 +91,24 @@ def log_bundle(model: Model) -> str:
             metadata={"outcome": model.outcome, "simulated": model.simulated},
         )
     return str(logged.model_uri)
+
+
+def load_logged_bundle(run_id: str) -> LoggedBundle | None:
+    """Load the model that a run has logged, registered or not; None where it has logged none."""
+    store = client()
+    outputs = store.get_run(run_id).outputs
+    if outputs is None or not outputs.model_outputs:
+        return None
+    model_id = outputs.model_outputs[0].model_id
+    return LoggedBundle(_download_model(store.get_logged_model(model_id).artifact_location), f"models:/{model_id}")
+
+
+def _download_model(location: str) -> Model:
+    """Load the bundle of an MLflow model, by the URI of its folder."""
+    import mlflow
+
+    with tempfile.TemporaryDirectory() as folder:
+        return load_bundle(Path(mlflow.artifacts.download_artifacts(f"{location}/artifacts/bundle", dst_path=folder)))
 
 
 def synthetic_example(encoder: BlockEncoder) -> pd.DataFrame:
@@ -254,13 +279,10 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
     alias : str
         The alias under which it is loaded.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
 
     registered = client().get_model_version(name, version)
-    with tempfile.TemporaryDirectory() as folder:
-        local = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}/artifacts/bundle", dst_path=folder)
-        model = load_bundle(Path(local))
+    model = _download_model(f"models:/{name}/{version}")
     run_id, experiment_id = registered.run_id or "", ""
     if run_id:
         # A model outlives its run, which may have been purged from the store.

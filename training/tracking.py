@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
+from pydantic import JsonValue
 
 from features.arrays import Vector
 from features.columns import BLOCKS
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PROCESS = "taxokine.process"
+SPECIFICATION = "taxokine.specification"
+"""Tag with the digest of an experiment's options, data and versions."""
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 """Tag by which the MLflow UI opens an experiment as one of machine learning, not of generative AI."""
 MODE = "workflowType=machine_learning"
@@ -52,12 +55,13 @@ def experiment_run(
     params: Mapping[str, object],
     columns: Sequence[str] = MODEL_COLUMNS,
     description: str = "",
+    resumed: str | None = None,
 ) -> Iterator[str]:
     """Open the parent run of an experiment, or join the one that `mlflow run` has opened.
 
     First, runs of this machine whose process has ended are marked as killed. `columns` are those of a new experiment's
     view, such as ``metrics.auroc``; the view sorts runs by the first, largest on top. `description` is shown above the
-    experiment's runs.
+    experiment's runs. `resumed` is an interrupted run to go on with.
 
     Yields
     ------
@@ -71,7 +75,7 @@ def experiment_run(
     parent_run = settings().parent_run
     if parent_run is None:
         _set_experiment(store, experiment, columns, description)
-        run = mlflow.start_run(run_name=name)
+        run = mlflow.start_run(resumed) if resumed else mlflow.start_run(run_name=name)
     else:
         # `mlflow run` has chosen the experiment and logged the parameters. MLflow reads the run's id from the
         # environment and removes it there; passed as an argument it would stay, and the first child run would join the
@@ -81,6 +85,38 @@ def experiment_run(
     with run:
         _log(store, run.info.run_id, {}, {k: v for k, v in params.items() if k not in logged_params}, tags)
         yield run.info.run_id
+
+
+def interrupted_run(experiment: str, specification: str) -> str | None:
+    """Return the last run of an experiment that was interrupted, of those with a specification's digest."""
+    store = client()
+    mark_stale_runs_killed(store)
+    known = store.get_experiment_by_name(experiment)
+    if known is None:
+        return None
+    query = f"tags.`{SPECIFICATION}` = '{specification}' and attributes.status != 'FINISHED'"
+    runs = store.search_runs([known.experiment_id], query, order_by=["attributes.start_time DESC"])
+    return next((run.info.run_id for run in runs if run.info.status != "RUNNING"), None)
+
+
+def keep_finished_models(run_id: str) -> dict[tuple[str, tuple[str, ...]], str]:
+    """Return the finished runs below an experiment's run, by family and blocks, and delete the others."""
+    store, finished = client(), dict[tuple[str, tuple[str, ...]], str]()
+    experiment = store.get_run(run_id).info.experiment_id
+    for run in store.search_runs([experiment], f"tags.mlflow.parentRunId = '{run_id}'", max_results=1000):
+        if run.info.status == "FINISHED":
+            finished[run.data.tags["family"], tuple(run.data.tags["blocks"].split("+"))] = run.info.run_id
+        else:
+            store.delete_run(run.info.run_id)
+    return finished
+
+
+def load_json(run_id: str, name: str) -> JsonValue:
+    """Return what a run's JSON artefact holds."""
+    import mlflow
+
+    content: JsonValue = mlflow.artifacts.load_dict(f"runs:/{run_id}/{name}")
+    return content
 
 
 @contextmanager

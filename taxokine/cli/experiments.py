@@ -79,7 +79,9 @@ class _ExperimentOptions(LandmarkOptions):
 @click.option("--dask", metavar="local|SCHEDULER",
               help="Run on a Dask cluster: of this machine's cores, or of a scheduler such as tcp://127.0.0.1:8786; "
               "the results are the same.")  # fmt: skip
-def train(grade: str, workers: int, dask: str | None, **options: Unpack[_ExperimentOptions]) -> None:
+@click.option("--resume", is_flag=True,
+              help="Go on with the last interrupted experiment of these options and data.")  # fmt: skip
+def train(grade: str, workers: int, dask: str | None, resume: bool, **options: Unpack[_ExperimentOptions]) -> None:
     """Launch one tracked experiment: validate, fit, log and register.
 
     \u0008
@@ -98,13 +100,15 @@ def train(grade: str, workers: int, dask: str | None, **options: Unpack[_Experim
     from training.experiment import Experiment, train
 
     experiment = Experiment(grade=grade or None, **options)
+    if resume and experiment.outcome in SURVIVAL_OUTCOMES:
+        raise click.UsageError("--resume is for classifiers; experiments on times take minutes, begin it anew")
     with _opened_workers(workers, dask) as opened:
         if experiment.outcome in SURVIVAL_OUTCOMES:
             from training.survival import train_survival
 
             show(survival_report(train_survival(experiment, bars(), opened)))
         else:
-            show(result_report(train(experiment, bars(), opened)))
+            show(result_report(train(experiment, bars(), opened, resume=resume)))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from models.bundle import Model
 from models.calibration import fit_venn_abers
 from models.evidence import Validation
 from models.reference import fit_reference_set
-from models.registry import log_bundle
+from models.registry import load_logged_bundle, log_bundle
 from training import tracking
 from training.evidence.assemble import ExperimentContext, summarise
 from training.evidence.attribution import shap_explanation
@@ -28,6 +28,8 @@ from training.validation.folds import centres
 from training.validation.permutation_null import NullDistributions
 from training.validation.validated_blocks import ValidatedBlocks
 
+VALIDATION = "validation.json"
+"""Artefact of a run with the whole validation record."""
 LONGEST_NOTE = 7900
 """Characters of a run's description that MLflow keeps; the whole card is an artefact."""
 
@@ -84,6 +86,14 @@ def log_model(
     return TrainedModel(run_id, validation, model, uri)
 
 
+def logged_model(run_id: str) -> TrainedModel:
+    """Return the model that a run has logged."""
+    logged = load_logged_bundle(run_id)
+    if logged is not None and logged.model.validation is not None:
+        return TrainedModel(run_id, logged.model.validation, logged.model, logged.uri)
+    return TrainedModel(run_id, Validation.from_json(tracking.load_json(run_id, VALIDATION)), None, "")
+
+
 def _params(validation: Validation) -> dict[str, str | int | float]:
     return {
         "family": validation.family,
@@ -132,7 +142,7 @@ def _write_artefacts(
     page = card_html(card, figures)
     (folder / "card.md").write_text(card, encoding="utf-8")
     (folder / "card.html").write_text(page, encoding="utf-8")
-    (folder / "validation.json").write_text(json.dumps(validation.to_json(), indent=1), encoding="utf-8")
+    (folder / VALIDATION).write_text(json.dumps(validation.to_json(), indent=1), encoding="utf-8")
     return page
 
 

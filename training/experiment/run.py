@@ -29,9 +29,15 @@ from training.experiment.inputs import (
     require_known_codes,
     write_inputs,
 )
-from training.experiment.model_run import TrainedModel, log_model
+from training.experiment.model_run import TrainedModel, log_model, logged_model
 from training.experiment.ranking import comparison_table, rank_models, versions_to_register
 from training.experiment.spec import Experiment
+from training.experiment.unfinished import (
+    UnfinishedExperiment,
+    resume_experiment,
+    specification_digest,
+    start_experiment,
+)
 from training.experiment.validation import model_nulls, validate_block_sets
 from training.progress import Progress
 from training.validation.folds import outcome_vector
@@ -67,7 +73,13 @@ class ExperimentResult:
     patients: set[tuple[str, str]]
 
 
-def train(experiment: Experiment, progress: Progress | None = None, workers: Workers = EVERY_CORE) -> ExperimentResult:
+def train(
+    experiment: Experiment,
+    progress: Progress | None = None,
+    workers: Workers = EVERY_CORE,
+    *,
+    resume: bool = False,
+) -> ExperimentResult:
     """Audit the data; validate, fit, log and register every family on every set of blocks.
 
     Parameters
@@ -76,6 +88,9 @@ def train(experiment: Experiment, progress: Progress | None = None, workers: Wor
     progress : Progress, optional
     workers : Workers
         What fits; the results do not depend on it.
+    resume : bool
+        Whether to go on with the last interrupted experiment of the same options, data and versions: its permutations
+        and models that are finished stay.
 
     Raises
     ------
@@ -85,7 +100,8 @@ def train(experiment: Experiment, progress: Progress | None = None, workers: Wor
     AuditError
         The audit found an error that is not waived.
     InputError, DataMissing
-        A family or a code to waive is unknown, or as `features.cohort.read_cohort` raises them.
+        A family or a code to waive is unknown, no such experiment was interrupted, or as `features.cohort.read_cohort`
+        raises them.
     """
     progress = progress or Progress()
     outcome = outcome_id(experiment.outcome, experiment.grade)
@@ -110,14 +126,20 @@ def train(experiment: Experiment, progress: Progress | None = None, workers: Wor
         seed=experiment.seed,
     )
     description = (f"**{outcome}**: {definition_of(outcome)}", *context.notes)
+    digest = specification_digest(experiment, tracking.table_digest(table, outcome_vector(table, outcome)))
+    unfinished = resume_experiment(outcome, digest) if resume else start_experiment(digest)
     tags = experiment_tags(experiment, cohorts, outcome, context.models_compared, description)
+    tags[tracking.SPECIFICATION] = digest
     name = " + ".join(cohort.name for cohort in cohorts)
-    with tracking.experiment_run(outcome, name, tags, experiment.params(), description=description[0]) as parent:
+    with tracking.experiment_run(
+        outcome, name, tags, experiment.params(), description=description[0], resumed=unfinished.run_id
+    ) as parent:
         tracking.log_table(table, outcome, outcome_vector(table, outcome))
-        trained = _train_models(experiment, table, sets, context, progress, workers)
+        trained = _train_models(experiment, table, sets, context, progress, workers, unfinished)
         aliases = register(outcome, versions_to_register(trained), experiment.landmark)
         tracking.link_model_cards(model.run_id for model in trained)
         _log_experiment(parent, cohorts, table, context.audit_findings, trained)
+    unfinished.delete()
     patients = set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     return ExperimentResult(outcome, parent, trained, aliases, context.notes, patients)
 
@@ -129,16 +151,21 @@ def _train_models(
     context: ExperimentContext,
     progress: Progress,
     workers: Workers,
+    unfinished: UnfinishedExperiment,
 ) -> list[TrainedModel]:
     """Validate, fit and log every family on every set of blocks; return the models, the best first."""
     outcome = context.outcome
     validated = validate_block_sets(experiment, outcome, table, sets, progress, workers)
-    nulls = model_nulls(experiment, outcome, table, validated, progress, workers)
+    nulls = model_nulls(experiment, outcome, table, validated, progress, workers, unfinished)
     progress.begin("summarising and logging", context.models_compared)
     trained = []
     for blocks in validated:
         for family in experiment.families:
-            trained.append(log_model(blocks, family, nulls.get((family, blocks.blocks)), context))
+            run_id = unfinished.models.get((family, blocks.blocks))
+            if run_id is None:
+                trained.append(log_model(blocks, family, nulls.get((family, blocks.blocks)), context))
+            else:
+                trained.append(logged_model(run_id))
             progress.advance()
     return rank_models(trained)
 

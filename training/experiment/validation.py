@@ -11,6 +11,7 @@ from features.feature_table import FeatureTable
 from training.evidence.scores import main_scheme
 from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows, incomplete_cohorts
 from training.experiment.spec import Experiment
+from training.experiment.unfinished import UnfinishedExperiment
 from training.progress import Progress
 from training.validation.baselines import validate_baselines
 from training.validation.conditional_null import conditional_nulls, has_conditional_null
@@ -108,6 +109,7 @@ def model_nulls(
     validated: Sequence[ValidatedBlocks],
     progress: Progress,
     workers: Workers,
+    unfinished: UnfinishedExperiment,
 ) -> Mapping[ModelKey, NullDistributions]:
     """Return each model's permutation nulls, and that of the best of all comparable models."""
     n = experiment.permutations
@@ -116,12 +118,30 @@ def model_nulls(
     y, models = outcome_vector(table, outcome), [(blocks.config, blocks.rows) for blocks in validated]
     seed, on_step = experiment.seed, progress.advance
     progress.begin(f"refitting {n} permutations of outcomes", n)
-    nulls = permutation_nulls(table, y, models, experiment.main_folds, n=n, seed=seed, workers=workers, on_step=on_step)
+    nulls = permutation_nulls(
+        table,
+        y,
+        models,
+        experiment.main_folds,
+        n=n,
+        seed=seed,
+        workers=workers,
+        on_step=on_step,
+        finished=unfinished.outcomes,
+    )
     models = [(config, rows) for config, rows in models if has_conditional_null(config.blocks)]
     if models:
         progress.begin(f"refitting {n} permutations of profiles", n)
     conditional = conditional_nulls(
-        table, y, models, experiment.main_folds, n=n if models else 0, seed=seed, workers=workers, on_step=on_step
+        table,
+        y,
+        models,
+        experiment.main_folds,
+        n=n if models else 0,
+        seed=seed,
+        workers=workers,
+        on_step=on_step,
+        finished=unfinished.profiles,
     )
     largest = max(len(blocks.rows) for blocks in validated)
     comparable_sets = {blocks.blocks for blocks in validated if len(blocks.rows) >= COMPARABLE_SHARE * largest}

@@ -22,6 +22,7 @@ from features.feature_table import FeatureTable
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres
 from training.validation.permutation_null import (
+    FinishedRefits,
     ModelKey,
     ModelNull,
     RefitAurocs,
@@ -50,6 +51,7 @@ def conditional_nulls(
     seed: int,
     workers: Workers,
     on_step: Callable[[], object],
+    finished: FinishedRefits | None = None,
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's held-out AUROCs on permuted profiles; models whose AUROC is undefined are dropped.
 
@@ -58,7 +60,7 @@ def conditional_nulls(
     """
     models = [(config, table.take(rows), y[rows]) for config, rows in competing]
     task = [_RefittedModel(*model, outer_folds_of(*model[1:])) for model in models]
-    return collect_nulls(_permute_profiles, task, n=n, seed=seed, workers=workers, on_step=on_step)
+    return collect_nulls(_permute_profiles, task, n=n, seed=seed, workers=workers, on_step=on_step, finished=finished)
 
 
 class _RefittedModel(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,6 +25,18 @@ RefitAurocs = dict[ModelKey, dict[str, float]]
 """Held-out AUROCs of models refitted to one permutation: of all rows, and without each cohort."""
 _ALL = ""
 """Key of the AUROC of all rows; no cohort has this name."""
+
+
+class FinishedRefits(Protocol):
+    """Keeps the AUROCs of permutations that are finished, by the permutation's number."""
+
+    def load(self) -> dict[int, RefitAurocs]:
+        """Return what is kept."""
+        ...
+
+    def save(self, number: int, aurocs: RefitAurocs) -> None:
+        """Keep a permutation's AUROCs."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ def permutation_nulls(
     seed: int,
     workers: Workers,
     on_step: Callable[[], object],
+    finished: FinishedRefits | None = None,
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's held-out AUROCs on permuted outcomes; models whose AUROC is undefined are dropped.
 
@@ -94,9 +107,11 @@ def permutation_nulls(
         What refits the models.
     on_step : callable
         Called after each permutation.
+    finished : FinishedRefits, optional
+        Permutations of an interrupted experiment, which are not refitted again.
     """
     task = _OutcomeTask(table, y, competing, outer_folds_of)
-    return collect_nulls(_permute_outcomes, task, n=n, seed=seed, workers=workers, on_step=on_step)
+    return collect_nulls(_permute_outcomes, task, n=n, seed=seed, workers=workers, on_step=on_step, finished=finished)
 
 
 class _OutcomeTask(NamedTuple):
@@ -126,6 +141,7 @@ def collect_nulls(
     seed: int,
     workers: Workers,
     on_step: Callable[[], object],
+    finished: FinishedRefits | None = None,
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's AUROCs over permutations; models whose AUROC is undefined are dropped.
 
@@ -135,13 +151,20 @@ def collect_nulls(
         Refits the models of a task to one permutation, drawn from a stream of its own.
     task : object
         First argument of `refit`.
-    n, seed, workers, on_step
+    n, seed, workers, on_step, finished
         As `permutation_nulls` takes them.
     """
-    permutations = []
-    for aurocs in workers.run(refit, task, np.random.SeedSequence(seed).spawn(n)):
-        permutations.append(aurocs)
+    aurocs_of = {} if finished is None else finished.load()
+    remaining = [number for number in range(n) if number not in aurocs_of]
+    for _ in range(n - len(remaining)):
         on_step()
+    streams = np.random.SeedSequence(seed).spawn(n)
+    for number, aurocs in zip(remaining, workers.run(refit, task, [streams[i] for i in remaining]), strict=True):
+        aurocs_of[number] = aurocs
+        if finished is not None:
+            finished.save(number, aurocs)
+        on_step()
+    permutations = [aurocs_of[number] for number in range(n)]
     models = permutations[0] if permutations else {}
     nulls = {model: _model_null([aurocs[model] for aurocs in permutations]) for model in models}
     return {model: null for model, null in nulls.items() if np.isfinite(null.values).any()}
