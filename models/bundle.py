@@ -18,7 +18,7 @@ A bundle contains no pickle, and loading refuses a folder with any other file. E
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -42,7 +42,7 @@ from models.evidence_upgrade import (
     upgrade_validation,
 )
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
-from models.hashed_folder import json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
+from models.hashed_folder import folder_digest, json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
 from models.reference import ReferenceSet, ReferenceState
 
 PROTOCOL = 5
@@ -84,6 +84,8 @@ class Model:
         The model card as a page; empty in protocol 1.
     population : TrainingPopulation or None
         Disease and treatment of the training patients; None in bundles older than this record.
+    digest : str
+        SHA-256 of the list of hashes of the bundle's files, in hexadecimal; empty before the model is saved.
     """
 
     outcome: str
@@ -99,6 +101,7 @@ class Model:
     validation: Validation | None = None
     card_html: str = ""
     population: TrainingPopulation | None = None
+    digest: str = ""
 
     @property
     def blocks(self) -> tuple[str, ...]:
@@ -197,7 +200,8 @@ def load_bundle(folder: Path) -> Model:
             f"{folder} contains files that a bundle of protocol 1 may not contain: {', '.join(sorted(unexpected))}"
         )
     try:
-        return _model(_description_adapter().validate_json(contents["bundle.json"], strict=True), contents)
+        model = _model(_description_adapter().validate_json(contents["bundle.json"], strict=True), contents)
+        return replace(model, digest=folder_digest(folder))
     # The hashes of a file match whatever its content is: any error below is an error of the bundle.
     except Exception as error:
         raise BundleError(f"{folder} is not a bundle of protocol {protocol}: {error!r}") from error

@@ -66,6 +66,11 @@ def read_hashed(folder: Path, allowed: Collection[str]) -> dict[str, bytes]:
     return contents
 
 
+def folder_digest(folder: Path) -> str:
+    """Return the SHA-256, in hexadecimal, of the list of hashes of a folder: it names the content of all files."""
+    return hashlib.sha256((folder / HASHES).read_bytes()).hexdigest()
+
+
 def parse_json(content: bytes) -> JsonValue:
     """Return parsed JSON; NaN and infinity are no numbers there."""
     parsed: JsonValue = json.loads(content, parse_constant=_refuse_constant)

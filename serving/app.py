@@ -16,6 +16,7 @@ from serving.accounts import Accounts
 from serving.api import create_api
 from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
+from serving.fhir.routes import fhir_routes
 from serving.middleware import ProtectResponses
 from serving.pages import create_pages
 from serving.record.recorder import Recorder
@@ -69,6 +70,7 @@ def create_app(
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models, engraftment))
+    app.include_router(fhir_routes(models))
     app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app

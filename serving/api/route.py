@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from pydantic import JsonValue, TypeAdapter
+from starlette.types import Receive, Scope
 
 from serving.accounts import Accounts
 from serving.errors import NotAuthorised, TooLarge, UnsupportedMedia
@@ -37,7 +38,14 @@ class KeyedRoute(APIRoute):
     """A route that needs an API key.
 
     FastAPI would read and parse the body before any dependency could refuse the request.
+
+    Attributes
+    ----------
+    media_types : tuple of str
+        Types of the body that the route takes, the preferred one first.
     """
+
+    media_types: tuple[str, ...] = ("application/json",)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[None, None, Response]]:
         """Return the handler of requests."""
@@ -54,7 +62,7 @@ class KeyedRoute(APIRoute):
             await _check_key(request, request.app.state.accounts)
             if not takes_body:
                 return await handle(request)
-            request = _JsonRequest(request.scope, request.receive)
+            request = _JsonRequest(request.scope, request.receive, self.media_types)
             if len(await request.body()) <= MAX_INLINE_BODY:
                 return await handle_json(request)
             # The body is there: nothing of what remains waits for the client, so another loop can do it.
@@ -64,12 +72,16 @@ class KeyedRoute(APIRoute):
 
 
 class _JsonRequest(Request):
-    """A request whose body is JSON of at most `MAX_BODY` bytes."""
+    """A request whose body is JSON of at most `MAX_BODY` bytes, declared as one of `media_types`."""
+
+    def __init__(self, scope: Scope, receive: Receive, media_types: tuple[str, ...]) -> None:
+        super().__init__(scope, receive)
+        self._media_types = media_types
 
     async def body(self) -> bytes:
         """Return the body."""
         if not hasattr(self, "_body"):
-            _check_media_type(self)
+            _check_media_type(self, self._media_types)
             too_large = TooLarge(f"the body is larger than {MAX_BODY:,} bytes; send one candidate, one stool sample")
             length = self.headers.get("content-length", "0")
             if length.isdecimal() and int(length) > MAX_BODY:
@@ -99,13 +111,13 @@ async def _check_key(request: Request, accounts: Accounts) -> None:
         name = await to_thread.run_sync(accounts.accept_key, key.strip())
     if name is None:
         raise NotAuthorised("this API key is not valid; 'taxokine keys add NAME' makes one that is")
-    request.state.key_name = name
+    request.state.asker = f"key {name}"
 
 
-def _check_media_type(request: Request) -> None:
+def _check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type not in media_types:
         content = f"of type {media_type}" if media_type else "of no declared type"
-        raise UnsupportedMedia(f"the body is {content}; send 'Content-Type: application/json'")
+        raise UnsupportedMedia(f"the body is {content}; send 'Content-Type: {media_types[0]}'")
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise UnsupportedMedia(f"the body is encoded as {encoding}; send it without Content-Encoding")

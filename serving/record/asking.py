@@ -37,7 +37,7 @@ async def record_api(
     recorder: Recorder | None = request.app.state.recorder
     if recorder is None:
         return
-    question = Question(f"key {request.state.key_name}", _request_id(request), _route(request), patient, inputs, answer)
+    question = Question(request.state.asker, _request_id(request), _route(request), patient, inputs, answer)
     number = await recorder.record(question)
     response.headers[REQUEST_ID] = question.request_id
     if number is not None:
