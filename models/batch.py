@@ -20,11 +20,7 @@ from features.units import ImmuneUnit
 from models.donors import DonorStool
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
-
-COLUMNS = ("probability", "margin", "verdict", "reasons", "contributions", "model", "simulated", "in_training_set")
-"""Columns of the table of predictions."""
-TOP = 5
-"""Number of contributions in a row of the table."""
+from models.prediction_rows import COLUMNS, prediction_row
 
 
 def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
@@ -142,25 +138,12 @@ def predictions(served: ServedModel, candidates: Iterable[Candidate]) -> pd.Data
     rows = []
     for i, candidate in enumerate(candidates, start=1):
         try:
-            prediction = predict([served], candidate)
+            rows.append(prediction_row(predict([served], candidate)))
         except InputError as error:
             raise InputError(f"candidate {i}: {error}") from error
-        explanation = prediction.explanation
-        contributions = explanation.contributions if explanation else []
-        largest = sorted(contributions, key=lambda contribution: -abs(contribution.shap))[:TOP]
-        rows.append(
-            (
-                math.nan if prediction.probability is None else prediction.probability,
-                explanation.value if explanation else math.nan,
-                prediction.trust.verdict,
-                "; ".join(prediction.trust.reasons),
-                "; ".join(f"{contribution.feature} {contribution.shap:+.3f}" for contribution in largest),
-                f"{served.name}/{served.version}",
-                prediction.simulated,
-                prediction.trust.in_training_set,
-            )
-        )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    # Where the model abstains there is no number.
+    return table.astype({"probability": np.float64, "margin": np.float64})
 
 
 def _not_a_number(frame: pd.DataFrame) -> InputError:

@@ -31,6 +31,7 @@ _CODES = {
     403: "not_permitted",
     404: "not_found",
     405: "method_not_allowed",
+    406: "not_acceptable",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid_request",

@@ -29,6 +29,10 @@ class UnsupportedMedia(TaxokineError):
     """The body of the request is not declared as plain JSON."""
 
 
+class NotAcceptable(TaxokineError):
+    """The server writes its answer in none of the formats that the client accepts."""
+
+
 class TooManyAttempts(TaxokineError):
     """Too many recent attempts to sign in under this name failed."""
 
@@ -50,6 +54,7 @@ STATUS: dict[type[TaxokineError], int] = {
     NotPermitted: 403,
     NotServed: 404,
     DataMissing: 404,
+    NotAcceptable: 406,
     TooLarge: 413,
     UnsupportedMedia: 415,
     InputError: 422,

@@ -35,7 +35,7 @@ def predict_candidate(models: Mapping[str, Sequence[ServedModel]], request: Pred
         A value of the candidate cannot be read, or an outcome has no model.
     """
     candidate = request.candidate()
-    predictions = [predict(models[outcome], candidate) for outcome in _outcomes(request.outcomes, models)]
+    predictions = [predict(models[outcome], candidate) for outcome in requested_outcomes(request.outcomes, models)]
     joint = joint_outcome(predictions)
     return PredictionResponse(
         patient=PatientReference(request.patient.id),
@@ -45,6 +45,26 @@ def predict_candidate(models: Mapping[str, Sequence[ServedModel]], request: Pred
         simulated=any(prediction.simulated for prediction in predictions),
         notice=NOTICE,
     )
+
+
+def requested_outcomes(requested: Sequence[str] | None, models: Mapping[str, Sequence[ServedModel]]) -> list[str]:
+    """Return the requested outcomes, then all outcomes of the side (response, toxicity) that none of them is of.
+
+    Raises
+    ------
+    InputError
+        An outcome has no model.
+    """
+    if requested is None:
+        return list(models)
+    for index, outcome in enumerate(requested):
+        if outcome not in models:
+            raise InputError(
+                f"outcomes.{index}: no model predicts {outcome!r}; this server predicts only {', '.join(models)}"
+            )
+    sides = {is_toxicity(outcome) for outcome in requested}
+    missing_side = (outcome for outcome in models if is_toxicity(outcome) not in sides)
+    return list(dict.fromkeys([*requested, *missing_side]))
 
 
 def compare_request(
@@ -110,17 +130,3 @@ def _describe(served: ServedModel) -> ModelDescription:
         simulated=model.simulated,
         external_validations=served.external_validations,
     )
-
-
-def _outcomes(requested: Sequence[str] | None, models: Mapping[str, Sequence[ServedModel]]) -> list[str]:
-    """Return the requested outcomes, then all outcomes of the side (response, toxicity) that none of them is of."""
-    if requested is None:
-        return list(models)
-    for index, outcome in enumerate(requested):
-        if outcome not in models:
-            raise InputError(
-                f"outcomes.{index}: no model predicts {outcome!r}; this server predicts only {', '.join(models)}"
-            )
-    sides = {is_toxicity(outcome) for outcome in requested}
-    missing_side = (outcome for outcome in models if is_toxicity(outcome) not in sides)
-    return list(dict.fromkeys([*requested, *missing_side]))

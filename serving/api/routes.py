@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter, Request, Response, Security
 from starlette.concurrency import run_in_threadpool
 
-from features.errors import ModelMissing
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
+from serving.api.batch import batch_routes
+from serving.api.responses import error_documents, require_models
 from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
 from serving.pages.views.card import card_response
@@ -19,7 +20,6 @@ from serving.record.question import Inputs, recorded_changes, recorded_donors, r
 from serving.schemas import (
     DonorComparisonRequest,
     DonorComparisonResponse,
-    ErrorResponse,
     ModelsResponse,
     PredictionRequest,
     PredictionResponse,
@@ -27,8 +27,6 @@ from serving.schemas import (
     WhatIfRequest,
     WhatIfResponse,
 )
-
-_Responses = dict[int | str, dict[str, object]]
 
 
 def create_api(models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None) -> APIRouter:
@@ -45,6 +43,7 @@ def create_api(models: Mapping[str, Sequence[ServedModel]], engraftment: Engraft
     api.include_router(_health_checks(models))
     api.include_router(_keyed_routes(models))
     api.include_router(_hypothetical_routes(models, engraftment))
+    api.include_router(batch_routes(models))
     return api
 
 
@@ -55,9 +54,9 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     async def healthz() -> State:
         return State(status="ok")
 
-    @router.get("/readyz", summary="Whether models are loaded", responses=_errors(503))
+    @router.get("/readyz", summary="Whether models are loaded", responses=error_documents(503))
     async def readyz() -> State:
-        _require_models(models)
+        require_models(models)
         return State(status="ready")
 
     return router
@@ -66,7 +65,9 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
 # Each endpoint is a coroutine that computes in line: a prediction takes about a millisecond, and handing it to a thread
 # would cost a fair part of that. More workers use more cores.
 def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
-    router = APIRouter(prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=_errors(401))
+    router = APIRouter(
+        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401)
+    )
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
 
@@ -78,7 +79,7 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         "/models/{name}/{version}/card",
         summary="The card of a model: HTML, or Markdown for bundles without HTML",
         response_class=Response,
-        responses={200: {"content": {"text/html": {}, "text/plain": {}}}, **_errors(404, 422)},
+        responses={200: {"content": {"text/html": {}, "text/plain": {}}}, **error_documents(404, 422)},
     )
     async def card(name: str, version: str) -> Response:
         served = cards.get((name, version))
@@ -89,12 +90,12 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     @router.post(
         "/predictions",
         summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
-        responses={200: RECORD_HEADERS, **_errors(400, 413, 415, 422, 503)},
+        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
     )
     async def create_prediction(
         request: Request, response: Response, candidate: PredictionRequest
     ) -> PredictionResponse:
-        _require_models(models)
+        require_models(models)
         answer = predict_candidate(models, candidate)
         inputs = Inputs(candidate.candidate())
         await record_api(request, response, answer.patient.id, inputs, recorded_predictions(answer.answers))
@@ -106,12 +107,14 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
 def _hypothetical_routes(
     models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None
 ) -> APIRouter:
-    router = APIRouter(prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=_errors(401))
+    router = APIRouter(
+        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401)
+    )
 
     @router.post(
         "/donor-comparisons",
         summary="Compare donors for a recipient, by the stool expected after a transplant from each",
-        responses={200: RECORD_HEADERS, **_errors(400, 413, 415, 422, 503)},
+        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
     )
     async def create_comparison(
         request: Request, response: Response, comparison: DonorComparisonRequest
@@ -126,10 +129,10 @@ def _hypothetical_routes(
     @router.post(
         "/what-if",
         summary="Compare a candidate with one whose chosen measurements are typical, or as expected after a transplant",
-        responses={200: RECORD_HEADERS, **_errors(400, 413, 415, 422, 503)},
+        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
     )
     async def create_what_if(request: Request, response: Response, changes: WhatIfRequest) -> WhatIfResponse:
-        _require_models(models)
+        require_models(models)
         answer = await run_in_threadpool(compare_changes, models, engraftment, changes)
         stools = {} if changes.donor_stool is None else {"donor": changes.donor_stool.profile()}
         inputs = Inputs(changes.candidate(), tuple(changes.changes), stools)
@@ -137,12 +140,3 @@ def _hypothetical_routes(
         return answer
 
     return router
-
-
-def _require_models(models: Mapping[str, Sequence[ServedModel]]) -> None:
-    if not any(models.values()):
-        raise ModelMissing("no model is loaded; train and register one, then restart the server")
-
-
-def _errors(*statuses: int) -> _Responses:
-    return {status: {"model": ErrorResponse} for status in statuses}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastapi import Request, Response
 
+from models.patient_input import Candidate
 from serving.record.question import Inputs, Question, RecordedProbability
 from serving.record.recorder import Recorder
 
@@ -14,14 +17,33 @@ REQUEST_ID = "X-Request-ID"
 """Header by which a client may name its request; the response repeats it."""
 ENTRY = "Taxokine-Record"
 """Header of a response that states the number of its entry in the record."""
+_REQUEST_ID_HEADER = {"description": "Id of the request, as sent or as made here", "schema": {"type": "string"}}
+REQUEST_HEADERS: dict[str, object] = {"headers": {REQUEST_ID: _REQUEST_ID_HEADER}}
+"""What the OpenAPI document says of the headers of a response without an entry of its own."""
 RECORD_HEADERS: dict[str, object] = {
     "headers": {
-        REQUEST_ID: {"description": "Id of the request, as sent or as made here", "schema": {"type": "string"}},
+        REQUEST_ID: _REQUEST_ID_HEADER,
         ENTRY: {"description": "Number of the entry in the record of questions", "schema": {"type": "integer"}},
     }
 }
 
 _VALID_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One patient of a request about several.
+
+    Attributes
+    ----------
+    patient : str
+    candidate : Candidate
+    answer : tuple of RecordedProbability
+    """
+
+    patient: str
+    candidate: Candidate
+    answer: tuple[RecordedProbability, ...]
 
 
 async def record_api(
@@ -37,11 +59,34 @@ async def record_api(
     recorder: Recorder | None = request.app.state.recorder
     if recorder is None:
         return
-    question = Question(request.state.asker, _request_id(request), _route(request), patient, inputs, answer)
+    question = Question(request.state.asker, request_id(request), _route(request), patient, inputs, answer)
     number = await recorder.record(question)
     response.headers[REQUEST_ID] = question.request_id
     if number is not None:
         response.headers[ENTRY] = str(number)
+
+
+async def record_rows(request: Request, name: str, asked: Sequence[Asked]) -> list[int | None]:
+    """Record the questions of one request about several patients, and return the numbers of their entries.
+
+    Parameters
+    ----------
+    request : Request
+    name : str
+        Id of the request.
+    asked : sequence of Asked
+
+    Raises
+    ------
+    NotRecorded
+        At least one could not be recorded, and must be.
+    """
+    recorder: Recorder | None = request.app.state.recorder
+    if recorder is None:
+        return [None] * len(asked)
+    asker, route = request.state.asker, _route(request)
+    questions = [Question(asker, name, route, item.patient, Inputs(item.candidate), item.answer) for item in asked]
+    return await recorder.record_all(questions)
 
 
 def record_page(request: Request, patient: str, inputs: Inputs, answer: tuple[RecordedProbability, ...]) -> None:
@@ -55,11 +100,12 @@ def record_page(request: Request, patient: str, inputs: Inputs, answer: tuple[Re
     recorder: Recorder | None = request.app.state.recorder
     if recorder is not None:
         asker = f"user {request.state.visitor.name}"
-        question = Question(asker, _request_id(request), _route(request), patient, inputs, answer)
+        question = Question(asker, request_id(request), _route(request), patient, inputs, answer)
         recorder.record_in_thread(question)
 
 
-def _request_id(request: Request) -> str:
+def request_id(request: Request) -> str:
+    """Return the id of a request: as the client sent it, or else a new one."""
     sent = request.headers.get(REQUEST_ID, "")
     return sent if _VALID_ID.fullmatch(sent) else secrets.token_hex(8)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import queue
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 
 from features.errors import InputError
@@ -54,6 +55,16 @@ class Recorder:
             It could not be recorded, and must be.
         """
         return await asyncio.wrap_future(self._enqueue(question))
+
+    async def record_all(self, questions: Sequence[Question]) -> list[int | None]:
+        """Record questions as `record` does, and return the numbers of their entries.
+
+        Raises
+        ------
+        NotRecorded
+            At least one could not be recorded, and must be; others may have been.
+        """
+        return list(await asyncio.gather(*(asyncio.wrap_future(self._enqueue(question)) for question in questions)))
 
     def record_in_thread(self, question: Question) -> int | None:
         """Record a question as `record` does, while this thread waits."""

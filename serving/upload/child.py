@@ -129,7 +129,7 @@ def _read(
     training: TrainingColumns,
     folder: Path,
 ) -> None:
-    _apply(limits)
+    apply_limits(limits)
     try:
         sender.send_bytes(to_json(read_files(files, form, training, folder), inf_nan_mode="constants"))
     except MemoryError:
@@ -140,7 +140,8 @@ def _read(
         os._exit(_FAILED)
 
 
-def _apply(limits: ReaderLimits) -> None:
+def apply_limits(limits: ReaderLimits) -> None:
+    """Let this process end at the limits."""
     # A core file would hold the patient's data.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (limits.seconds, limits.seconds + 1))

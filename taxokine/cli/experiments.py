@@ -231,9 +231,17 @@ def card(model: str, tripod: bool, form: Path | None) -> None:
 @click.argument("source", metavar="COHORT_OR_FILE")
 @landmark_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
-              help="A .parquet or .csv file.")  # fmt: skip
+              help="A .parquet, .csv or .arrows file.")  # fmt: skip
 def predict(model: str, source: str, out: Path, **landmark: Unpack[LandmarkOptions]) -> None:
-    """Predict many patients: those of a cohort, or of a file that 'taxokine features' wrote."""
+    """Predict many patients: those of a cohort, or of a file with a row for each.
+
+    \u0008
+    taxokine predict objective_response mine.yaml --out predictions.csv
+    taxokine predict toxicity_any@candidate patients.parquet --out predictions.parquet
+
+    A file is one of 'taxokine features', or has the columns patient, taxa:NAME, 'immune:NAME [unit]', clinical:NAME. A
+    row that cannot be read has its error in the column 'error', and the others their predictions.
+    """
     from features.landmark import LandmarkSpec
     from taxokine.batch import write_predictions
     from taxokine.reports.predictions import batch_report

@@ -43,6 +43,9 @@ def batch_report(written: WrittenPredictions) -> Iterator[RenderableType]:
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in written.verdict_counts.items())
     yield f"{written.outcome} for {sum(written.verdict_counts.values())} patients: {verdicts}"
     yield f"evidence: {written.evidence}"
+    if written.unread:
+        rows = "1 row has" if written.unread == 1 else f"{written.unread} rows have"
+        yield f"{rows} no prediction: the column 'error' says why"
     if n := written.training_profiles:
         yield f"{n} patients are in the training set by their profiles: their predictions test nothing"
     for name in written.training_cohorts:

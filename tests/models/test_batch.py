@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 from features.errors import InputError
-from models.batch import COLUMNS, TOP, frame_candidates, numbers_candidate, predictions, table_candidates
+from models.batch import frame_candidates, numbers_candidate, predictions, table_candidates
 from models.bundle import Model
 from models.patient_input import Candidate, to_model_input
 from models.predict import ServedModel, predict
+from models.prediction_rows import COLUMNS, TOP
 
 from .conftest import BLOCKS, PROFILER, UNITS, invented, trained
 

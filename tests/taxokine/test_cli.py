@@ -191,7 +191,7 @@ def test_from_training_to_answers_for_many(run, trial):
     assert missing.exit_code == 1
     assert "no model 'toxicity_any'" in missing.output
     wrong = run("predict", "objective_response", "answers.csv", "--out", "more.csv")
-    assert "no column is named 'taxa:" in wrong.output
+    assert "answers.csv: no column holds measurements; name them taxa:" in wrong.output
 
 
 def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):

@@ -1,0 +1,62 @@
+"""A prediction as one row of a table: what the batch of the API, the command line and MLflow write of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from models.prediction import Prediction
+
+TOP = 5
+"""Number of contributions in a row."""
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """One prediction.
+
+    Attributes
+    ----------
+    probability, margin : float or None
+        Probability, and the log-odds before calibration; None where the model abstains.
+    verdict : str
+    reasons : str
+        Of the verdict, separated by "; ".
+    contributions : str
+        The `TOP` largest SHAP contributions in log-odds, separated by "; ".
+    model : str
+        Registered name and version, as name/version.
+    simulated : bool
+        Whether the model was trained on simulated patients.
+    in_training_set : bool or None
+        Whether the profile is a training patient's; None where this was not compared.
+    """
+
+    probability: float | None
+    margin: float | None
+    verdict: str
+    reasons: str
+    contributions: str
+    model: str
+    simulated: bool
+    in_training_set: bool | None
+
+
+COLUMNS = tuple(column.name for column in fields(PredictionRow))
+"""Columns of a row."""
+
+
+def prediction_row(prediction: Prediction) -> PredictionRow:
+    """Return a prediction as a row."""
+    explanation, trust = prediction.explanation, prediction.trust
+    contributions = explanation.contributions if explanation else []
+    largest = sorted(contributions, key=lambda contribution: -abs(contribution.shap))[:TOP]
+    return PredictionRow(
+        probability=prediction.probability,
+        margin=explanation.value if explanation else None,
+        verdict=trust.verdict,
+        reasons="; ".join(trust.reasons),
+        contributions="; ".join(f"{contribution.feature} {contribution.shap:+.3f}" for contribution in largest),
+        model=f"{prediction.model.name}/{prediction.model.version}",
+        simulated=prediction.simulated,
+        in_training_set=trust.in_training_set,
+    )

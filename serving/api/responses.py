@@ -1,0 +1,20 @@
+"""What the routes of the API share: the errors that they document, and the models that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from features.errors import ModelMissing
+from models.predict import ServedModel
+from serving.schemas import ErrorResponse
+
+
+def error_documents(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """Return what the OpenAPI document says of responses with these statuses."""
+    return {status: {"model": ErrorResponse} for status in statuses}
+
+
+def require_models(models: Mapping[str, Sequence[ServedModel]]) -> None:
+    """Raise ModelMissing where no model is served."""
+    if not any(models.values()):
+        raise ModelMissing("no model is loaded; train and register one, then restart the server")
