@@ -19,7 +19,7 @@ from serving.batch.formats import MEDIA_TYPES, BatchFormat, format_accepted, for
 from serving.batch.predicting import MAX_ROWS, FileBatch, PredictedRow
 from serving.errors import Busy, NotRecorded, TooLarge, UnsupportedMedia
 from serving.predictions import requested_outcomes
-from serving.record.asking import REQUEST_HEADERS, REQUEST_ID, Asked, record_rows, request_id
+from serving.record.asking import REQUEST_HEADERS, REQUEST_ID, RowQuestion, record_rows, request_id
 from serving.record.question import recorded_predictions
 from serving.schemas import Name
 from serving.upload.folder import upload_folder
@@ -101,8 +101,8 @@ def batch_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
             name = request_id(request)
             parts = _parts(request, name, batch)
             # What is wrong with the file as a whole shows by its first rows, before the response has a status.
-            first = await anext(parts)
-            response = _BatchResponse(first, parts, stack.pop_all(), accepted)
+            first_part = await anext(parts)
+            response = _BatchResponse(first_part, parts, stack.pop_all(), accepted)
             response.headers[REQUEST_ID] = name
             return response
 
@@ -139,13 +139,13 @@ async def _parts(request: Request, name: str, batch: FileBatch) -> AsyncIterator
 
 async def _record(request: Request, name: str, rows: Sequence[PredictedRow]) -> list[tuple[PredictedRow, int | None]]:
     predicted = [row for row in rows if row.patient is not None]
-    asked = [
-        Asked(row.patient.id, row.patient.candidate, recorded_predictions(row.predictions))
+    questions = [
+        RowQuestion(row.patient.id, row.patient.candidate, recorded_predictions(row.predictions))
         for row in predicted
         if row.patient is not None
     ]
     try:
-        numbers = dict(zip((row.number for row in predicted), await record_rows(request, name, asked), strict=True))
+        numbers = dict(zip((row.number for row in predicted), await record_rows(request, name, questions), strict=True))
     except NotRecorded as error:
         if rows[0].number == 1:
             raise
@@ -157,9 +157,9 @@ async def _record(request: Request, name: str, rows: Sequence[PredictedRow]) -> 
 class _BatchResponse(StreamingResponse):
     """A file that is sent as it is predicted; whatever ends it, process, folder and place of the batch are freed."""
 
-    def __init__(self, first: bytes, parts: AsyncIterator[bytes], resources: ExitStack, kind: BatchFormat) -> None:
+    def __init__(self, first_part: bytes, parts: AsyncIterator[bytes], resources: ExitStack, kind: BatchFormat) -> None:
         self._resources = resources
-        super().__init__(_joined(first, parts), media_type=MEDIA_TYPES[kind])
+        super().__init__(_all_parts(first_part, parts), media_type=MEDIA_TYPES[kind])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
@@ -169,7 +169,7 @@ class _BatchResponse(StreamingResponse):
             self._resources.close()
 
 
-async def _joined(first: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
+async def _all_parts(first_part: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first_part
     async for part in parts:
         yield part

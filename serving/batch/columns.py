@@ -101,7 +101,7 @@ def read_columns(
             measurements[position] = _measurement(block, text, header, default_units)
         elif colon and block != "technical":
             raise InputError(
-                f"column {name!r} begins with none of {', '.join(f'{known}:' for known in BLOCKS)}; correct it, or "
+                f"column {name!r} begins with none of {', '.join(f'{start}:' for start in BLOCKS)}; correct it, or "
                 "write it without a colon to have it returned unread"
             )
     if not measurements:
@@ -119,19 +119,19 @@ def read_columns(
 def _measurement(block: str, text: str, header: Header, default_units: Mapping[str, str] | None) -> Column:
     if block != "immune":
         return Column.from_name(block, text)
-    name, written = split_name_and_unit(text)
-    unit: str | None = parse_unit(written) if written else header.units.get(text)
-    if written and unit is None:
-        raise InputError(f"column 'immune:{text}': {written!r} is no unit that is read; {_UNITS_EXPECTED}")
+    name, unit_text = split_name_and_unit(text)
+    unit: str | None = parse_unit(unit_text) if unit_text else header.units.get(text)
+    if unit_text and unit is None:
+        raise InputError(f"column 'immune:{text}': {unit_text!r} is no unit that is read; {_UNITS_EXPECTED}")
     if unit is None and default_units is not None:
         unit = default_units.get(text, "unstated")
     if unit is None:
         raise InputError(f"column 'immune:{text}' states no unit; name it 'immune:{text} [pg/mL]', {_UNITS_EXPECTED}")
     if unit not in get_args(ImmuneUnit):
         raise InputError(f"column 'immune:{text}': the file's schema states the unit {unit!r}; {_UNITS_EXPECTED}")
-    column = Column.from_name(block, name if written else text, unit)
+    column = Column.from_name(block, name if unit_text else text, unit)
     # Without a unit of its own, a name still tells a transcript from the protein.
-    return Column.from_name(block, text) if unit == "unstated" and not written else column
+    return Column.from_name(block, text) if unit == "unstated" and not unit_text else column
 
 
 _UNITS_EXPECTED = f"with one of {', '.join(get_args(ImmuneUnit))}"

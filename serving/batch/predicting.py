@@ -68,7 +68,7 @@ class FileBatch:
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
     path : Path
-    kind, written : BatchFormat
+    kind, answer_kind : BatchFormat
         Format of the file, and of the answer.
     default_units : mapping of str to str, optional
         Unit of each immune measurement whose column states none; without it, such a column is refused.
@@ -86,7 +86,7 @@ class FileBatch:
         models: Mapping[str, Sequence[ServedModel]],
         path: Path,
         kind: BatchFormat,
-        written: BatchFormat,
+        answer_kind: BatchFormat,
         default_units: Mapping[str, str] | None = None,
         max_rows: float = MAX_ROWS,
     ) -> None:
@@ -102,7 +102,7 @@ class FileBatch:
         self._chunks = self._reader.chunks()
         self._next_row = 1
         returned = {header.names[position]: header.kinds[position] for position in self.columns.returned}
-        self.writer = open_writer(written, returned, served)
+        self.writer = open_writer(answer_kind, returned, served)
 
     def close(self) -> None:
         """End the process that reads the file."""
@@ -119,22 +119,22 @@ class FileBatch:
         InputError
             Not even the first row can be read, or there is none.
         """
-        first = self._next_row
+        first_row = self._next_row
         try:
             rows = next(self._chunks, [])
-            if first > self._max_rows and rows:
+            if first_row > self._max_rows and rows:
                 raise InputError(
                     f"a batch has at most {self._max_rows:,} rows; send this row and those after it in another"
                 )
         except InputError as error:
-            if first == 1:
+            if first_row == 1:
                 raise
             self._chunks = iter(())
-            return [PredictedRow((None,) * len(self.columns.returned), first, error=f"from this row on: {error}")]
-        if not rows and first == 1:
+            return [PredictedRow((None,) * len(self.columns.returned), first_row, error=f"from this row on: {error}")]
+        if not rows and first_row == 1:
             raise InputError("the file has no rows; expected a row for each patient")
         self._next_row += len(rows)
-        return [self._predict(row, number) for number, row in enumerate(rows, start=first)]
+        return [self._predict(row, number) for number, row in enumerate(rows, start=first_row)]
 
     def _predict(self, row: Row, number: int) -> PredictedRow:
         cells = {} if isinstance(row, str) else dict(zip(*row, strict=True))

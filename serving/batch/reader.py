@@ -62,7 +62,7 @@ class BatchReader:
 
     def __init__(self, path: Path, kind: BatchFormat) -> None:
         self._receiver, sender = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(target=_read, args=(sender, path, kind), daemon=True)
+        self._process = _CONTEXT.Process(target=_send_rows, args=(sender, path, kind), daemon=True)
         self._process.start()
         sender.close()
         try:
@@ -117,7 +117,7 @@ _LIMIT = (
 )
 
 
-def _read(sender: Connection, path: Path, kind: BatchFormat) -> None:
+def _send_rows(sender: Connection, path: Path, kind: BatchFormat) -> None:
     try:
         if kind != "csv":
             _import_arrow()

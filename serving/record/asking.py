@@ -31,7 +31,7 @@ _VALID_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Asked:
+class RowQuestion:
     """One patient of a request about several.
 
     Attributes
@@ -66,7 +66,7 @@ async def record_api(
         response.headers[ENTRY] = str(number)
 
 
-async def record_rows(request: Request, name: str, asked: Sequence[Asked]) -> list[int | None]:
+async def record_rows(request: Request, name: str, rows: Sequence[RowQuestion]) -> list[int | None]:
     """Record the questions of one request about several patients, and return the numbers of their entries.
 
     Parameters
@@ -74,7 +74,7 @@ async def record_rows(request: Request, name: str, asked: Sequence[Asked]) -> li
     request : Request
     name : str
         Id of the request.
-    asked : sequence of Asked
+    rows : sequence of RowQuestion
 
     Raises
     ------
@@ -83,9 +83,9 @@ async def record_rows(request: Request, name: str, asked: Sequence[Asked]) -> li
     """
     recorder: Recorder | None = request.app.state.recorder
     if recorder is None:
-        return [None] * len(asked)
+        return [None] * len(rows)
     asker, route = request.state.asker, _route(request)
-    questions = [Question(asker, name, route, item.patient, Inputs(item.candidate), item.answer) for item in asked]
+    questions = [Question(asker, name, route, row.patient, Inputs(row.candidate), row.answer) for row in rows]
     return await recorder.record_all(questions)
 
 
