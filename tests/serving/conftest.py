@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import secrets
-import shutil
-import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import httpx
 import numpy as np
 import pandas as pd
-import psycopg
 import pytest
 import uvicorn
 from fastapi import FastAPI
@@ -38,7 +29,6 @@ from serving.database import open_database
 
 from ..invented import cohort_context
 
-PASSWORD = "of/the d@tabase?"
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 
 
@@ -178,51 +168,6 @@ def candidate() -> dict[str, object]:
             {"analyte": "TNF", "value": ">1000", "unit": "pg/mL"},
         ],
     }
-
-
-@pytest.fixture(scope="session")
-def new_postgresql() -> Iterator[Callable[[], str]]:
-    """Start a PostgreSQL server for these tests alone, and yield what makes a database there and returns its URL."""
-    places = [os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))]
-    initdb = shutil.which("initdb", path=os.pathsep.join(places))
-    if initdb is None:
-        message = "PostgreSQL's initdb is neither in PATH nor in /usr/lib/postgresql; apt-get install postgresql"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    # Not in pytest's own folder, which only its owner may enter.
-    folder = Path(tempfile.mkdtemp(prefix="postgresql"))
-    (folder / "password").write_text(PASSWORD)
-    running_as: dict[str, Any] = {}
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        nobody = pwd.getpwnam("nobody")
-        running_as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        for path in (folder, folder / "password"):
-            os.chown(path, nobody.pw_uid, nobody.pw_gid)
-
-    def run(*words: str) -> None:
-        program = Path(initdb).resolve().with_name(words[0])
-        subprocess.run([program, *words[1:]], cwd=folder, check=True, stdout=subprocess.DEVNULL, **running_as)
-
-    def new() -> str:
-        name = f"db_{secrets.token_hex(4)}"
-        with psycopg.connect(
-            host=str(folder), user="taxokine", password=PASSWORD, dbname="postgres", autocommit=True
-        ) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"postgresql://taxokine:{quote(PASSWORD, safe='')}@/{name}?host={folder}"
-
-    try:
-        run("initdb", "-D", "data", "-U", "taxokine", "--pwfile=password", "-A", "scram-sha-256", "-E", "UTF8",
-            "--locale=C", "--no-sync")  # fmt: skip
-        run("pg_ctl", "start", "-D", "data", "-l", "log", "-o", f"-k {folder} -c listen_addresses='' -c fsync=off")
-        try:
-            yield new
-        finally:
-            run("pg_ctl", "stop", "-D", "data", "-m", "immediate")
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
