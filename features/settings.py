@@ -54,6 +54,9 @@ class Settings:
     mlflow_url : str or None
         Address at which people open the MLflow UI, to which the pages link (`TAXOKINE_MLFLOW_URL`; default the store's,
         if it is a server, or that of `taxokine ui`).
+    cds_clients : Path or None
+        File of the clients of CDS Hooks and their public keys; without it there is no CDS Hooks
+        (`TAXOKINE_CDS_CLIENTS`).
     """
 
     home: Path
@@ -69,6 +72,7 @@ class Settings:
     clinic: str | None
     server_url: str | None
     mlflow_url: str | None
+    cds_clients: Path | None
 
 
 @cache
@@ -90,4 +94,5 @@ def settings() -> Settings:
         clinic=env.get("TAXOKINE_CLINIC") or None,
         server_url=env.get("TAXOKINE_SERVER_URL", "").rstrip("/") or None,
         mlflow_url=env.get("TAXOKINE_MLFLOW_URL", "").rstrip("/") or None,
+        cds_clients=Path(env["TAXOKINE_CDS_CLIENTS"]).absolute() if env.get("TAXOKINE_CDS_CLIENTS") else None,
     )

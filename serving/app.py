@@ -14,6 +14,8 @@ from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.api import create_api
+from serving.cds_hooks.routes import add_cds_hooks
+from serving.cds_hooks.service import CdsHooks
 from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
 from serving.fhir.routes import fhir_routes
@@ -34,6 +36,7 @@ def create_app(
     engraftment: EngraftmentBundle | None = None,
     jobs: ValidationJobs | None = None,
     recorder: Recorder | None = None,
+    cds_hooks: CdsHooks | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -53,6 +56,8 @@ def create_app(
         Starts validations from the page of the models; without it the page names the command.
     recorder : Recorder, optional
         Records each question before it is answered; without it nothing is recorded.
+    cds_hooks : CdsHooks, optional
+        Clients of CDS Hooks; without it there are no such routes.
     """
     app = FastAPI(
         title="Taxokine",
@@ -72,6 +77,8 @@ def create_app(
     app.include_router(create_api(models, engraftment))
     app.include_router(fhir_routes(models))
     app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
+    if cds_hooks is not None:
+        add_cds_hooks(app, cds_hooks, models, clinic)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app
 

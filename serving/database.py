@@ -133,6 +133,25 @@ record_entries = Table(
     Column("sealed", LargeBinary, nullable=False, comment="Answer and inputs, under the patient's key"),
     Column("link", LargeBinary(32), nullable=False, comment="Keyed hash of the entry and of the link before it"),
 )
+
+cds_tokens = Table(
+    "cds_tokens",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True, comment="SHA-256 of issuer and id of the token"),
+    Column("expires", Instant, nullable=False),
+)
+
+cds_feedback = Table(
+    "cds_feedback",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("time", Instant, nullable=False),
+    Column("client", String(64), nullable=False),
+    Column("card", String(64), nullable=False, comment="Id of the request in the record of questions"),
+    Column("outcome", String(16), nullable=False),
+    # Without the comment that a clinician may add: it may say anything about the patient.
+    Column("reason", String(64), comment="Code of the reason for which the card was overridden"),
+)
 _valid = api_keys.c.revoked.is_(None)
 # A new key may have the name of a revoked one.
 Index("uq_api_keys_name", api_keys.c.name, unique=True, sqlite_where=_valid, postgresql_where=_valid)

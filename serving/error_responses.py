@@ -32,6 +32,7 @@ _CODES = {
     404: "not_found",
     405: "method_not_allowed",
     406: "not_acceptable",
+    412: "prefetch_missing",
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid_request",

@@ -33,6 +33,10 @@ class NotAcceptable(TaxokineError):
     """The server writes its answer in none of the formats that the client accepts."""
 
 
+class PrefetchMissing(TaxokineError):
+    """A call of CDS Hooks lacks the resources that the service needs (status 412 of the specification)."""
+
+
 class TooManyAttempts(TaxokineError):
     """Too many recent attempts to sign in under this name failed."""
 
@@ -55,6 +59,7 @@ STATUS: dict[type[TaxokineError], int] = {
     NotServed: 404,
     DataMissing: 404,
     NotAcceptable: 406,
+    PrefetchMissing: 412,
     TooLarge: 413,
     UnsupportedMedia: 415,
     InputError: 422,

@@ -17,6 +17,7 @@ from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
+from serving.cds_hooks.service import open_cds_hooks
 from serving.clinic import read_clinic
 from serving.errors import DatabaseError
 from serving.record.recorder import open_recorder
@@ -105,7 +106,7 @@ def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> Fas
     mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
     cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
     jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
-    return create_app(models, accounts, clinic, mlflow_ui, _engraftment(), jobs, open_recorder())
+    return create_app(models, accounts, clinic, mlflow_ui, _engraftment(), jobs, open_recorder(), open_cds_hooks())
 
 
 def _engraftment() -> EngraftmentBundle | None:

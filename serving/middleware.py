@@ -46,7 +46,7 @@ class ProtectResponses:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith(("/v1/", "/fhir/")):
+                if scope["path"].startswith(("/v1/", "/fhir/", "/cds-services")):
                     headers["Cache-Control"] = "no-store"
             await send(message)
 

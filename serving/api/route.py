@@ -59,7 +59,7 @@ class KeyedRoute(APIRoute):
             return await handle(request)
 
         async def handle_authorised(request: Request) -> Response:
-            await _check_key(request, request.app.state.accounts)
+            await self.authorise(request)
             if not takes_body:
                 return await handle(request)
             request = _JsonRequest(request.scope, request.receive, self.media_types)
@@ -69,6 +69,16 @@ class KeyedRoute(APIRoute):
             return await to_thread.run_sync(anyio.run, handle_json, request, limiter=large_requests)
 
         return handle_authorised
+
+    async def authorise(self, request: Request) -> None:
+        """Set `request.state.asker`, or refuse the request.
+
+        Raises
+        ------
+        NotAuthorised
+            It has no valid key.
+        """
+        await _check_key(request, request.app.state.accounts)
 
 
 class _JsonRequest(Request):

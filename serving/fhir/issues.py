@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import JsonValue, ValidationError
 
@@ -55,6 +55,11 @@ class RefusedBundle(InputError):
     def __init__(self, issues: Sequence[Issue]) -> None:
         super().__init__("; ".join(f"{issue.place}: {issue.text}" for issue in issues if issue.severity == "error"))
         self.issues = tuple(issues)
+
+    @classmethod
+    def of_place(cls, place: str, text: str) -> Self:
+        """Return the refusal for one reason."""
+        return cls([Issue("error", "business-rule", place, text)])
 
 
 def validation_issues(error: ValidationError, place: str) -> list[Issue]:

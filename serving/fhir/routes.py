@@ -102,16 +102,14 @@ def _operations(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     return router
 
 
-def answer_bundle(
-    models: Mapping[str, Sequence[ServedModel]], content: dict[str, JsonValue]
-) -> tuple[ReadBundle, PredictionResponse]:
-    """Read a Bundle and predict for its patient.
+def read_question(models: Mapping[str, Sequence[ServedModel]], content: dict[str, JsonValue]) -> ReadBundle:
+    """Return the question that a Bundle asks of the served models.
 
     Raises
     ------
     ModelMissing
         No model is loaded.
-    RefusedBundle, InputError
+    RefusedBundle
         The Bundle, or a value of it, cannot be read.
     """
     served_models = [served for ranked in models.values() for served in ranked]
@@ -120,8 +118,7 @@ def answer_bundle(
     landmark = min(served.model.evidence.landmark for served in served_models)
     levels = [levels_by_field(served.model.encoder.names_.get("clinical", ())).get("sex") for served in served_models]
     sexes = [set(names) for names in levels if names]
-    question = read_bundle(content, landmark, set.intersection(*sexes) if sexes else set())
-    return question, predict_candidate(models, question.request)
+    return read_bundle(content, landmark, set.intersection(*sexes) if sexes else set())
 
 
 def fhir_response(
@@ -135,7 +132,8 @@ def fhir_response(
 def _answer(
     models: Mapping[str, Sequence[ServedModel]], content: dict[str, JsonValue]
 ) -> tuple[ReadBundle, PredictionResponse, dict[str, JsonValue]]:
-    question, answer = answer_bundle(models, content)
+    question = read_question(models, content)
+    answer = predict_candidate(models, question.request)
     return question, answer, response_bundle(question, answer, models)
 
 

@@ -47,9 +47,16 @@ class RowQuestion:
 
 
 async def record_api(
-    request: Request, response: Response, patient: str, inputs: Inputs, answer: tuple[RecordedProbability, ...]
+    request: Request,
+    response: Response,
+    patient: str,
+    inputs: Inputs,
+    answer: tuple[RecordedProbability, ...],
+    question_id: str = "",
 ) -> None:
     """Record a question to the API, and state its entry in the headers of the response.
+
+    The id of the request is `question_id`, else that of its header, else a new one.
 
     Raises
     ------
@@ -59,7 +66,9 @@ async def record_api(
     recorder: Recorder | None = request.app.state.recorder
     if recorder is None:
         return
-    question = Question(request.state.asker, request_id(request), _route(request), patient, inputs, answer)
+    question = Question(
+        request.state.asker, question_id or request_id(request), _route(request), patient, inputs, answer
+    )
     number = await recorder.record(question)
     response.headers[REQUEST_ID] = question.request_id
     if number is not None:
