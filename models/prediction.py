@@ -17,6 +17,11 @@ from models.evidence import Documented, Estimate, Evidence, PooledOddsRatio
 BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]
 Verdict = Literal["ok", "use with care", "abstain"]
 Probability = Annotated[float, Field(ge=0, le=1)]
+PROGNOSTIC = (
+    "Prognostic: no randomised arm stands behind this model. The probability is that of patients like this one under "
+    "the treatments that the training patients had; it does not say what a transplant or another treatment changes."
+)
+"""How to read every probability: no model that is served estimates the difference between randomised arms."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +210,8 @@ class Prediction(Documented):
     """Outcomes of the nearest training patients; empty where the model abstains or has no reference set."""
     simulated: bool
     """Whether the model was trained on simulated patients."""
+    interpretation: str = PROGNOSTIC
+    """What the probability means: prognostic, where no randomised arm stands behind the model."""
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,13 @@ def test_a_prediction_names_the_patient_and_its_limits(client: httpx.Client, can
     assert "not a medical device" in body["notice"]
 
 
+def test_every_answer_says_that_it_is_prognostic(client: httpx.Client, candidate: Json) -> None:
+    unknown = with_value(candidate, "taxa", "values", value={"Bacillus_terrae": 0.9, "Genus0_species0": 0.1})
+    for request in (candidate, unknown):
+        for answer in answers(client, request).values():
+            assert answer["interpretation"].startswith("Prognostic: no randomised arm stands behind this model.")
+
+
 def test_a_prediction_has_a_range_and_a_distance_to_training(client: httpx.Client, candidate: Json) -> None:
     predictions = answers(client, candidate)
     ranges = {outcome: prediction["probability_range"] for outcome, prediction in predictions.items()}

@@ -195,6 +195,12 @@ def test_the_page_as_text_says_what_the_page_says(visitor):
     assert len(re.findall(r"^Evidence: one cohort only", text, re.MULTILINE)) == 2
 
 
+def test_the_page_and_its_text_say_that_probabilities_are_prognostic(visitor):
+    page = visitor.get("/patients/SIM-001").text
+    assert page.count("Prognostic: no randomised arm stands behind this model.") == 2
+    assert "no randomised arm" in page.partition('<pre id="board">')[2].partition("</pre>")[0]
+
+
 def test_without_an_engraftment_model_no_link_leads_to_donors(visitor):
     page = visitor.get("/patients/SIM-001").text
     assert "/donors/" not in page

@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
 from models.evidence import CentreDecisionCurve, Estimate, EventRate, RandomEffectsSummary, Validation
+from models.prediction import PROGNOSTIC
 from training.evidence.promotion import gates
 from training.evidence.sentence import SCHEME_DESCRIPTIONS
 
@@ -35,6 +36,7 @@ def model_card(validation: Validation) -> str:
         gates=evaluated,
         results={gate.name: gate.result for gate in evaluated},
         schemes=SCHEME_DESCRIPTIONS,
+        prognostic=PROGNOSTIC,
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", card).strip() + "\n"
 
