@@ -57,6 +57,14 @@ class Settings:
     cds_clients : Path or None
         File of the clients of CDS Hooks and their public keys; without it there is no CDS Hooks
         (`TAXOKINE_CDS_CLIENTS`).
+    oidc_issuer : str or None
+        Issuer of the OpenID provider at which users may sign in too (`TAXOKINE_OIDC_ISSUER`).
+    oidc_client : str or None
+        Id of this server at the provider (`TAXOKINE_OIDC_CLIENT`).
+    oidc_secret_file : Path or None
+        File of this server's secret at the provider (`TAXOKINE_OIDC_SECRET_FILE`).
+    oidc_role_claim : str
+        Claim that holds a user's role, "clinician" or "researcher" (`TAXOKINE_OIDC_ROLE_CLAIM`, default roles).
     """
 
     home: Path
@@ -73,6 +81,10 @@ class Settings:
     server_url: str | None
     mlflow_url: str | None
     cds_clients: Path | None
+    oidc_issuer: str | None
+    oidc_client: str | None
+    oidc_secret_file: Path | None
+    oidc_role_claim: str
 
 
 @cache
@@ -94,5 +106,14 @@ def settings() -> Settings:
         clinic=env.get("TAXOKINE_CLINIC") or None,
         server_url=env.get("TAXOKINE_SERVER_URL", "").rstrip("/") or None,
         mlflow_url=env.get("TAXOKINE_MLFLOW_URL", "").rstrip("/") or None,
-        cds_clients=Path(env["TAXOKINE_CDS_CLIENTS"]).absolute() if env.get("TAXOKINE_CDS_CLIENTS") else None,
+        cds_clients=_path("TAXOKINE_CDS_CLIENTS"),
+        oidc_issuer=env.get("TAXOKINE_OIDC_ISSUER") or None,
+        oidc_client=env.get("TAXOKINE_OIDC_CLIENT") or None,
+        oidc_secret_file=_path("TAXOKINE_OIDC_SECRET_FILE"),
+        oidc_role_claim=env.get("TAXOKINE_OIDC_ROLE_CLAIM") or "roles",
     )
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value).absolute() if value else None

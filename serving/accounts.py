@@ -17,14 +17,16 @@ from typing import Literal, get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from sqlalchemy import Engine, delete, exc, insert, select, update
+from sqlalchemy import Connection, Engine, delete, exc, insert, select, update
 
 from features.errors import InputError
 from features.settings import settings
-from serving.database import api_keys, attempts, exclusive, open_database, read_only, sessions, users
-from serving.errors import TooManyAttempts
+from serving.database import api_keys, attempts, exclusive, identities, open_database, read_only, sessions, users
+from serving.errors import NotPermitted, TooManyAttempts
 
 Role = Literal["clinician", "researcher"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""The roles; each opens the pages of those before it, and more."""
 
 LONGEST_SESSION = timedelta(hours=8)
 """How long a session lasts at most."""
@@ -146,7 +148,8 @@ class Accounts:
         name, now = _user_name(name), self._now()
         name_digest = _digest(name)
         self._count_attempt(name_digest, now)
-        active = (users.c.name == name) & users.c.disabled.is_(None)
+        # Whoever came from the identity provider has no password here.
+        active = (users.c.name == name) & users.c.disabled.is_(None) & (users.c.password != "")
         with read_only(self._engine) as connection:
             user = connection.execute(select(users.c.id, users.c.password).where(active)).one_or_none()
         if user is None:
@@ -154,7 +157,6 @@ class Accounts:
             return None
         if not self._verify(user.password, password):
             return None
-        token = secrets.token_urlsafe(32)
         password_hash = self._hash(password) if self._hasher.check_needs_rehash(user.password) else user.password
         unchanged = active & (users.c.password == user.password)
         with self._engine.begin() as connection:
@@ -162,15 +164,40 @@ class Accounts:
             if not connection.execute(update(users).where(unchanged).values(password=password_hash)).rowcount:
                 return None
             connection.execute(delete(attempts).where(attempts.c.name_digest == name_digest))
-            connection.execute(
-                delete(sessions).where((sessions.c.expires <= now) | (sessions.c.seen <= now - LONGEST_IDLE))
-            )
-            connection.execute(
-                insert(sessions).values(
-                    digest=_digest(token), user_id=user.id, made=now, seen=now, expires=now + LONGEST_SESSION
-                )
-            )
-        return token
+            return _start_session(connection, user.id, now)
+
+    def sign_in_identity(self, issuer: str, subject: str, name: str, role: Role) -> str:
+        """Start a session of a person whom an identity provider vouches for, and return its token.
+
+        At the first time the person becomes a user without a password. Later the role follows the provider; the name
+        stays. Issuer and subject identify the person, never the name: a provider's "admin" is not the local one.
+
+        Raises
+        ------
+        NotPermitted
+            The user was removed here, the name is not valid, or it is that of another user.
+        """
+        digest, now = _digest(f"{issuer}\n{subject}"), self._now()
+        with exclusive(self._engine) as connection:
+            user = connection.execute(
+                select(users.c.id, users.c.role, users.c.disabled)
+                .join_from(identities, users)
+                .where(identities.c.digest == digest)
+            ).one_or_none()
+            if user is None:
+                return _start_session(connection, self._add_identity(connection, digest, name, role), now)
+            if user.disabled is not None:
+                raise NotPermitted("this user was removed from Taxokine; ask its administrator")
+            if user.role != role:
+                connection.execute(update(users).where(users.c.id == user.id).values(role=role))
+                connection.execute(delete(sessions).where(sessions.c.user_id == user.id))
+            return _start_session(connection, user.id, now)
+
+    def has_identity(self, name: str) -> bool:
+        """Return whether a user comes from an identity provider."""
+        query = select(identities.c.id).join_from(identities, users).where(users.c.name == name)
+        with read_only(self._engine) as connection:
+            return connection.execute(query).first() is not None
 
     def visitor(self, token: str) -> Visitor | None:
         """Return the user whose session has this token, or None if there is no such session or it has ended."""
@@ -347,6 +374,18 @@ class Accounts:
             return
         file.unlink(missing_ok=True)
 
+    def _add_identity(self, connection: Connection, digest: bytes, name: str, role: Role) -> int:
+        try:
+            name = _valid_name(_user_name(name))
+        except InputError as error:
+            raise NotPermitted(str(error)) from error
+        if connection.execute(select(users.c.id).where(users.c.name == name)).first() is not None:
+            raise NotPermitted(f"another user of Taxokine is named {name!r}; ask its administrator to remove that one")
+        values = {"name": name, "role": role, "password": "", "created": self._now()}
+        user_id: int = connection.execute(insert(users).values(values).returning(users.c.id)).scalar_one()
+        connection.execute(insert(identities).values(digest=digest, user_id=user_id))
+        return user_id
+
     def _count_attempt(self, name_digest: bytes, now: datetime) -> None:
         has_name = attempts.c.name_digest == name_digest
         # Count the attempt before checking it: otherwise many simultaneous attempts all pass before the first counts.
@@ -400,6 +439,18 @@ class Accounts:
         return cached[1] if cached and timedelta(0) <= self._now() - cached[0] < KEY_CACHE else None
 
 
+def _start_session(connection: Connection, user_id: int, now: datetime) -> str:
+    """Start a session, delete those that have ended, and return the token."""
+    token = secrets.token_urlsafe(32)
+    connection.execute(delete(sessions).where((sessions.c.expires <= now) | (sessions.c.seen <= now - LONGEST_IDLE)))
+    connection.execute(
+        insert(sessions).values(
+            digest=_digest(token), user_id=user_id, made=now, seen=now, expires=now + LONGEST_SESSION
+        )
+    )
+    return token
+
+
 def open_accounts() -> Accounts:
     """Return the accounts in the database that the settings name, with the API keys of older versions.
 
@@ -436,8 +487,8 @@ def _valid_name(name: str) -> str:
 
 
 def _valid_role(role: str) -> str:
-    if role not in get_args(Role):
-        raise InputError(f"there is no role {role!r}; choose one of {', '.join(get_args(Role))}")
+    if role not in ROLES:
+        raise InputError(f"there is no role {role!r}; choose one of {', '.join(ROLES)}")
     return role
 
 

@@ -20,6 +20,8 @@ from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
 from serving.fhir.routes import fhir_routes
 from serving.middleware import ProtectResponses
+from serving.oidc.provider import Provider
+from serving.oidc.routes import provider_routes
 from serving.pages import create_pages
 from serving.record.recorder import Recorder
 from serving.schemas import NOTICE
@@ -37,6 +39,7 @@ def create_app(
     jobs: ValidationJobs | None = None,
     recorder: Recorder | None = None,
     cds_hooks: CdsHooks | None = None,
+    provider: Provider | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -58,6 +61,8 @@ def create_app(
         Records each question before it is answered; without it nothing is recorded.
     cds_hooks : CdsHooks, optional
         Clients of CDS Hooks; without it there are no such routes.
+    provider : Provider, optional
+        Identity provider at which users may sign in; without it, there are local users only.
     """
     app = FastAPI(
         title="Taxokine",
@@ -72,11 +77,14 @@ def create_app(
     )
     app.state.accounts = accounts
     app.state.recorder = recorder
+    app.state.provider = provider
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models, engraftment))
     app.include_router(fhir_routes(models))
     app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
+    if provider is not None:
+        app.include_router(provider_routes(provider))
     if cds_hooks is not None:
         add_cds_hooks(app, cds_hooks, models, clinic)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))

@@ -152,6 +152,14 @@ cds_feedback = Table(
     # Without the comment that a clinician may add: it may say anything about the patient.
     Column("reason", String(64), comment="Code of the reason for which the card was overridden"),
 )
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of issuer and subject"),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+)
 _valid = api_keys.c.revoked.is_(None)
 # A new key may have the name of a revoked one.
 Index("uq_api_keys_name", api_keys.c.name, unique=True, sqlite_where=_valid, postgresql_where=_valid)

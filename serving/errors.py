@@ -17,6 +17,10 @@ class NotPermitted(TaxokineError):
     """The signed-in user may not open this page, or the form comes from another site or session."""
 
 
+class IdentityRefused(NotPermitted):
+    """The identity provider did not vouch for the person, or gives the person no role."""
+
+
 class NotServed(TaxokineError):
     """The server has no model, patient or cohort of this name."""
 
@@ -43,6 +47,10 @@ class TooManyAttempts(TaxokineError):
 
 class Busy(TaxokineError):
     """The server has more work than it accepts; the same request may succeed later."""
+
+
+class ProviderUnreachable(Busy):
+    """The identity provider cannot be reached, or is not the configured one."""
 
 
 class NotRecorded(Busy):

@@ -20,6 +20,7 @@ from serving.app import create_app
 from serving.cds_hooks.service import open_cds_hooks
 from serving.clinic import read_clinic
 from serving.errors import DatabaseError
+from serving.oidc.provider import open_provider
 from serving.record.recorder import open_recorder
 from serving.schemas import EXAMPLE
 from serving.validation_jobs import ValidationJobs
@@ -106,7 +107,9 @@ def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> Fas
     mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
     cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
     jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
-    return create_app(models, accounts, clinic, mlflow_ui, _engraftment(), jobs, open_recorder(), open_cds_hooks())
+    return create_app(
+        models, accounts, clinic, mlflow_ui, _engraftment(), jobs, open_recorder(), open_cds_hooks(), open_provider()
+    )
 
 
 def _engraftment() -> EngraftmentBundle | None:

@@ -89,6 +89,8 @@ def _page_frame(request: Request) -> dict[str, object]:
         "pages": pages,
         "path": request.url.path,
         "notice": NOTICE,
+        "has_provider": request.app.state.provider is not None,
+        "left_provider": request.query_params.get("left") == "provider",
         "today": f"{date.today():%d %B %Y}",
     }
 

@@ -61,13 +61,13 @@ def session_routes() -> APIRouter:
     @router.get("/sign-in")
     def sign_in_form(request: Request, target: Annotated[str, Query(alias="to")] = "/") -> Response:
         accounts: Accounts = request.app.state.accounts
-        return render(request, "sign_in", target=_local_path(target), refusal="", no_users=not accounts.users())
+        return render(request, "sign_in", target=local_path(target), refusal="", no_users=not accounts.users())
 
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
         accounts: Accounts = request.app.state.accounts
         form = await read_form(request)
-        target = _local_path(text_field(form, "to"))
+        target = local_path(text_field(form, "to"))
         refusal = "The name or the password is wrong."
         try:
             token = await run_in_threadpool(accounts.sign_in, text_field(form, "name"), text_field(form, "password"))
@@ -76,8 +76,7 @@ def session_routes() -> APIRouter:
         if token is None:
             return render(request, "sign_in", status=401, target=target, refusal=refusal, no_users=False)
         response = RedirectResponse(target, status_code=303)
-        # "strict" would ask a user who follows a link from another page to sign in again.
-        response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+        set_session_cookie(request, response, token)
         return response
 
     @router.post("/sign-out", dependencies=[Depends(require_visitor)])
@@ -85,14 +84,21 @@ def session_routes() -> APIRouter:
         await read_form(request, request.state.visitor)
         accounts: Accounts = request.app.state.accounts
         await run_in_threadpool(accounts.sign_out, request.cookies[COOKIE])
-        response = RedirectResponse("/sign-in", status_code=303)
+        comes_from_provider = await run_in_threadpool(accounts.has_identity, request.state.visitor.name)
+        response = RedirectResponse("/sign-in?left=provider" if comes_from_provider else "/sign-in", status_code=303)
         response.delete_cookie(COOKIE)
         return response
 
     return router
 
 
-def _local_path(address: str) -> str:
+def set_session_cookie(request: Request, response: Response, token: str) -> None:
+    """Give the browser the token of its session."""
+    # "strict" would ask a user who follows a link from another page to sign in again.
+    response.set_cookie(COOKIE, token, httponly=True, samesite="lax", secure=request.url.scheme == "https")
+
+
+def local_path(address: str) -> str:
     """Return an address if it is a path of this server, else the first page."""
     parts = urlsplit(address)
     local = not parts.scheme and not parts.netloc and address.startswith("/") and address[1:2] not in {"/", "\\"}
