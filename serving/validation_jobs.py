@@ -9,11 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +25,12 @@ from features.errors import InputError
 from features.manifest import manifest_names
 from models.evidence import ExternalValidation
 from models.predict import ServedModel
+from serving.upload import UploadedFile
+from serving.uploaded_cohort import write_cohort
 
 State = Literal["running", "finished", "failed"]
 _LOCK, _JOB, _OUTPUT, _STATUS = "lock", "job.json", "output.txt", "status"
+_UPLOADED = "uploaded"
 _LONGEST_MESSAGE = 1500
 _STATUS_SECONDS = 1
 
@@ -66,6 +71,10 @@ class ValidationJobs:
 
     def __init__(self, folder: Path, data: Path, clinic: Mapping[str, str]) -> None:
         self._folder, self._data, self._clinic = folder, data, clinic
+        self._uploaded = folder / _UPLOADED
+        if self._uploaded.exists() and not self._is_running():
+            # A server that was killed left them.
+            shutil.rmtree(self._uploaded, ignore_errors=True)
 
     def cohorts(self) -> dict[str, str]:
         """Return the cohorts that can be chosen, each with the argument that names it to `taxokine validate`."""
@@ -85,22 +94,52 @@ class ValidationJobs:
         cohorts = self.cohorts()
         if cohort not in cohorts:
             raise InputError(f"no cohort {cohort!r} to validate on; choose one of {', '.join(cohorts) or 'none'}")
-        folder = self._job_folder(served)
-        folder.mkdir(parents=True, exist_ok=True)
+        with self._turn() as lock:
+            self._launch(served, cohort, cohorts[cohort], lock)
+
+    def start_on_files(self, served: ServedModel, files: Iterable[UploadedFile]) -> None:
+        """Start to validate a model on a cohort's uploaded files, which are deleted when the validation ends.
+
+        Raises
+        ------
+        InputError, ManifestError
+            As `serving.uploaded_cohort.write_cohort` raises them, or another validation runs.
+        """
+        with self._turn() as lock:
+            try:
+                cohort = write_cohort(files, self._uploaded)
+                self._launch(served, cohort.name, str(cohort.path), lock)
+            except Exception:
+                shutil.rmtree(self._uploaded, ignore_errors=True)
+                raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[int]:
+        """Hold the lock while a validation starts, without what a killed server left behind of uploaded files."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         lock = self._lock()
         if lock is None:
             raise InputError("another validation runs; wait until it has ended, and start this one again")
+        try:
+            shutil.rmtree(self._uploaded, ignore_errors=True)
+            yield lock
+        finally:
+            os.close(lock)
+
+    def _launch(self, served: ServedModel, cohort: str, argument: str, lock: int) -> None:
+        folder = self._job_folder(served)
+        folder.mkdir(exist_ok=True)
         (folder / _STATUS).unlink(missing_ok=True)
         started = f"{datetime.now():%d %B %Y, %H:%M}"
         (folder / _JOB).write_text(json.dumps({"cohort": cohort, "started": started}), encoding="utf-8")
-        command = [sys.executable, "-m", "taxokine", "validate", f"{served.name}/{served.version}", cohorts[cohort]]
+        command = [sys.executable, "-m", "taxokine", "validate", f"{served.name}/{served.version}", argument]
         with (folder / _OUTPUT).open("w") as output:
             # The process holds the lock until it ends, even where this one ends before.
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, pass_fds=[lock]
             )
-        os.close(lock)
-        threading.Thread(target=_keep_status, args=(process, folder / _STATUS), daemon=True).start()
+        watcher = threading.Thread(target=_await_end, args=(process, folder / _STATUS, self._uploaded), daemon=True)
+        watcher.start()
 
     def latest(self, served: ServedModel) -> ValidationJob | None:
         """Return the last validation of a model that a page started; None where there is none."""
@@ -114,6 +153,8 @@ class ValidationJobs:
         if status == "0":
             return ValidationJob(**job, state="finished", message="")
         output = (folder / _OUTPUT).read_text(encoding="utf-8", errors="replace").strip()
+        # Where the server keeps uploaded files tells a reader nothing.
+        output = output.replace(f"{self._uploaded}/", "")
         _, separator, error = output.rpartition("Error: ")
         message = (error if separator else output)[-_LONGEST_MESSAGE:] or f"it ended with status {status}"
         return ValidationJob(**job, state="failed", message=message)
@@ -156,9 +197,10 @@ def _status(path: Path) -> str:
     return path.read_text()
 
 
-def _keep_status(process: subprocess.Popen[bytes], path: Path) -> None:
-    """Write the exit status of a process once it has ended."""
+def _await_end(process: subprocess.Popen[bytes], path: Path, uploaded: Path) -> None:
+    """Once a process has ended, delete the uploaded files that it read, and write its exit status."""
     status = process.wait()
+    shutil.rmtree(uploaded, ignore_errors=True)
     draft = path.with_suffix(".part")
     draft.write_text(str(status))
     draft.replace(path)

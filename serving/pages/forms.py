@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import cast, get_args
 from urllib.parse import urlsplit
@@ -22,11 +23,30 @@ from serving.pages.form_files import unpack
 from serving.schemas import PredictionRequest
 from serving.upload import Field, Form, UploadedFile
 
-MAX_UPLOAD = 24 * 2**20
-"""Bytes of all files of one upload."""
+
+@dataclass(frozen=True)
+class FormLimits:
+    """What a form may hold.
+
+    Attributes
+    ----------
+    size : int
+        Bytes of all fields and files.
+    files : int
+    remedy : str
+        What to do with a larger one.
+    """
+
+    size: int
+    files: int
+    remedy: str
 
 
-async def read_form(request: Request, visitor: Visitor | None = None) -> FormData:
+PATIENT_LIMITS = FormLimits(24 * 2**20, 4, "send the files of one patient only")
+COHORT_LIMITS = FormLimits(64 * 2**20, 20, "run 'taxokine validate MODEL MANIFEST' instead")
+
+
+async def read_form(request: Request, visitor: Visitor | None = None, limits: FormLimits = PATIENT_LIMITS) -> FormData:
     """Return a posted form.
 
     Parameters
@@ -34,21 +54,22 @@ async def read_form(request: Request, visitor: Visitor | None = None) -> FormDat
     request : Request
     visitor : Visitor, optional
         The signed-in user, whose session the form must belong to; None for the sign-in form.
+    limits : FormLimits
 
     Raises
     ------
     TooLarge
-        The form is larger than `MAX_UPLOAD`, or does not report its length.
+        The form is larger than the limits, or does not report its length.
     NotPermitted
         The form was sent from another site or belongs to another session.
     """
     length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > MAX_UPLOAD:
-        raise TooLarge(f"the form is larger than {MAX_UPLOAD // 2**20} MB; send the files of one patient only")
+    if not length.isdecimal() or int(length) > limits.size:
+        raise TooLarge(f"the form is larger than {limits.size // 2**20} MB; {limits.remedy}")
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise NotPermitted("this form was sent from another site; open the page here and send it again")
-    form = await request.form(max_files=4, max_fields=60, max_part_size=4 * 2**20)
+    form = await request.form(max_files=limits.files, max_fields=60, max_part_size=4 * 2**20)
     if visitor is not None:
         token = text_field(form, "csrf").encode("ascii", "replace").decode()
         if not compare_digest(visitor.csrf, token):
@@ -80,6 +101,12 @@ def number_field(form: FormData, name: str) -> float | None:
     if not math.isfinite(number):
         raise InputError(f"{name}: expected a number, got {text!r}")
     return number
+
+
+async def cohort_uploads(form: FormData) -> list[UploadedFile]:
+    """Return the files of a cohort that were chosen in a form; empty where none was."""
+    parts = [part for part in form.getlist("files") if isinstance(part, UploadFile) and part.filename]
+    return [UploadedFile(part.filename or "", await part.read()) for part in parts]
 
 
 async def chosen_uploads(form: FormData) -> dict[Field, UploadedFile]:

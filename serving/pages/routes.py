@@ -20,7 +20,16 @@ from serving.pages.api_reference import reference_routes
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices, choices_of_form, choices_of_query
 from serving.pages.form_files import pack_files
-from serving.pages.forms import chosen_uploads, previewed_request, read_form, text_field, upload_form, uploaded_files
+from serving.pages.forms import (
+    COHORT_LIMITS,
+    chosen_uploads,
+    cohort_uploads,
+    previewed_request,
+    read_form,
+    text_field,
+    upload_form,
+    uploaded_files,
+)
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
@@ -177,10 +186,14 @@ def _model_routes(catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJ
 
     @router.post("/models/{name}/{version}/validations")
     async def start_validation(request: Request, name: str, version: str) -> Response:
-        posted = await read_form(request, request.state.visitor)
+        posted = await read_form(request, request.state.visitor, COHORT_LIMITS)
         if jobs is None:
             raise NotServed("this server starts no validations; run 'taxokine validate' instead")
-        await run_in_threadpool(jobs.start, catalogue.find(name, version), text_field(posted, "cohort"))
+        served = catalogue.find(name, version)
+        if "files" in posted:
+            await run_in_threadpool(jobs.start_on_files, served, await cohort_uploads(posted))
+        else:
+            await run_in_threadpool(jobs.start, served, text_field(posted, "cohort"))
         return RedirectResponse("/models", status_code=303)
 
     return router

@@ -425,7 +425,7 @@ def test_researchers_see_models_cards_and_drift(chromium, address):
     context.close()
 
 
-def test_researchers_validate_a_model_from_its_page(chromium, address):
+def test_researchers_validate_a_model_from_its_page(chromium, address, clinic):
     url, _ = address
     context = chromium.new_context(bypass_csp=True)
     researcher = context.new_page()
@@ -447,7 +447,30 @@ def test_researchers_validate_a_model_from_its_page(chromium, address):
     researcher.goto(f"{url}/models")
     validate_on(researcher, "training/manifest.yaml")
     assert "patients are in the model's training set" in researcher.get_by_role("alert").inner_text()
+    # Files of one's own are validated on alike, and deleted.
+    researcher.goto(f"{url}/models")
+    upload_cohort(researcher, clinic / "trial", "another_hospital")
+    assert researcher.get_by_text("The validation on another_hospital, started").count() == 1
+    assert researcher.get_by_role("rowheader", name="another hospital (simulated)").count() >= 1
+    assert not (clinic / "validations" / "uploaded").exists()
+    no_barrier(researcher)
     context.close()
+
+
+def upload_cohort(page: Any, folder: Path, name: str) -> None:
+    """Upload a cohort's files under another name, validate the first model of the page, and wait until it has ended."""
+    manifest = (folder / "manifest.yaml").read_text().replace("name: simulated_fmt_ici", f"name: {name}")
+    files = [{"name": "manifest.yaml", "mimeType": "text/plain", "buffer": manifest.encode()}]
+    files += [
+        {"name": path.name, "mimeType": "text/plain", "buffer": path.read_bytes()}
+        for path in folder.iterdir()
+        if path.name != "manifest.yaml"
+    ]
+    page.get_by_text("Validate on files of yours").first.click()
+    page.get_by_label("A manifest, and the tables that it names").first.set_input_files(files)
+    page.get_by_role("button", name="Upload and validate").first.click()
+    page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=60_000)
+    page.locator("form[action$='/validations']").first.wait_for(timeout=120_000)
 
 
 def validate_on(page: Any, cohort: str) -> str:

@@ -28,11 +28,11 @@ class ModelPanel:
 
 @dataclass(frozen=True)
 class ModelsView:
-    """The content of the page."""
+    """The content of the page; `cohorts` are those to validate on, None where the server starts no validations."""
 
     panels: tuple[ModelPanel, ...]
     clinic: Clinic | None
-    cohorts: tuple[str, ...]
+    cohorts: tuple[str, ...] | None
 
     @property
     def is_validating(self) -> bool:
@@ -59,7 +59,7 @@ class ModelList:
     def view(self) -> ModelsView:
         """Return the content of the page."""
         panels = tuple(self._panel(self.with_validations(served)) for served in self._catalogue.served)
-        return ModelsView(panels, self._clinic, () if self._jobs is None else tuple(self._jobs.cohorts()))
+        return ModelsView(panels, self._clinic, None if self._jobs is None else tuple(self._jobs.cohorts()))
 
     def with_validations(self, served: ServedModel) -> ServedModel:
         """Return a model with its validations elsewhere, those since the server's start included."""

@@ -1,0 +1,70 @@
+"""A cohort's uploaded files: what is missing or wrong is named, and nothing is kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from features.errors import InputError, ManifestError
+from serving.upload import UploadedFile
+from serving.uploaded_cohort import write_cohort
+from serving.validation_jobs import ValidationJobs
+from taxokine.simulation import Trial, simulate_trial
+
+
+@pytest.fixture(scope="module")
+def cohort_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    path = simulate_trial(tmp_path_factory.mktemp("trial"), Trial(n_patients=6, n_taxa=30, visits=(-7,)))
+    return {file.name: file.read_bytes() for file in path.parent.iterdir()}
+
+
+def uploads(files: dict[str, bytes]) -> list[UploadedFile]:
+    return [UploadedFile(name, content) for name, content in files.items()]
+
+
+def test_a_cohort_is_written_under_plain_names(cohort_files, tmp_path):
+    files = {f"C:\\trial\\{name}": content for name, content in cohort_files.items()}
+    cohort = write_cohort(uploads(files), tmp_path / "uploaded")
+    assert cohort.name == "simulated_fmt_ici"
+    assert {file.name: file.read_bytes() for file in cohort.path.parent.iterdir()} == cohort_files
+    assert cohort.path.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stool_counts.tsv": None}, "manifest.yaml names stool_counts.tsv, which you did not choose"),
+        ({"manifest.yaml": None}, "expected one manifest (.yaml) among the files, got none"),
+        ({"second.yml": b"name: x"}, "got manifest.yaml, second.yml"),
+        ({"a/..": b""}, "is not a name for a file; rename it"),
+        ({"tab\t.tsv": b""}, "is not a name for a file; rename it"),
+        ({"a/manifest.yaml": b""}, "two files are called manifest.yaml"),
+    ],
+)
+def test_files_that_are_no_cohort_are_refused_by_name(cohort_files, tmp_path, change, message):
+    files = {name: content for name, content in {**cohort_files, **change}.items() if content is not None}
+    with pytest.raises(InputError) as refused:
+        write_cohort(uploads(files), tmp_path / "uploaded")
+    assert message in str(refused.value)
+
+
+def test_an_invalid_manifest_names_its_line_but_no_folder_of_the_server(cohort_files, tmp_path):
+    files = {**cohort_files, "manifest.yaml": cohort_files["manifest.yaml"].replace(b"\ntaxa:", b"\ntaxas:")}
+    with pytest.raises(ManifestError, match=r"(?m)^manifest\.yaml, line \d+: taxas") as refused:
+        write_cohort(uploads(files), tmp_path / "uploaded")
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_what_a_refused_upload_or_a_killed_server_left_is_deleted(cohort_files, models, tmp_path: Path):
+    folder = tmp_path / "validations"
+    jobs = ValidationJobs(folder, tmp_path, {})
+    served = models["objective_response"][0]
+    del (files := dict(cohort_files))["stool_counts.tsv"]
+    with pytest.raises(InputError):
+        jobs.start_on_files(served, uploads(files))
+    assert not (folder / "uploaded").exists()
+    assert jobs.latest(served) is None
+    write_cohort(uploads(cohort_files), folder / "uploaded")
+    ValidationJobs(folder, tmp_path, {})
+    assert not (folder / "uploaded").exists()
