@@ -73,14 +73,14 @@ def pair_blood(
         times[name] = finite_numbers(keys[name])
     draw_index = _nearest_draws(times, samples, first_day, last_day)
     has_draw = draw_index >= 0
-    values, below, above = (
+    values, lower, upper = (
         _rows_at(wide, draw_index) for wide in (measurements, table.wide_limits("below"), table.wide_limits("above"))
     )
     draws.loc[has_draw, "draw"] = [_key_text(measurements.index[i]) for i in draw_index[has_draw]]
     draws.loc[has_draw, "draw_day"] = times["day"].to_numpy()[draw_index[has_draw]]
     draws["gap_days"] = draws["draw_day"] - samples["sample_day"]
     names = tuple(Column("immune", analyte, unit=table.unit).name for analyte in measurements.columns)
-    return PairedBlood(draws, Block(names, values), CensoredLimits(below, above), dict.fromkeys(names, table.unit))
+    return PairedBlood(draws, Block(names, values), CensoredLimits(lower, upper), dict.fromkeys(names, table.unit))
 
 
 def _rows_at(wide: pd.DataFrame, positions: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -212,7 +212,7 @@ def _assessments(rows: _Rows, part: Assessments) -> pd.DataFrame:
 def _lesions(rows: _Rows, part: Lesions) -> pd.DataFrame:
     lesion, site, diameter_mm = rows.text(part.lesion), rows.text(part.site), rows.numbers(part.diameter_mm)
     first_site = site.groupby([rows.patient(), lesion]).transform("first")
-    for column, is_wrong, expected in (
+    for column, is_wrong, expectation in (
         (part.lesion, lesion == "", "the lesion's number or name; give one to each lesion"),
         (part.site, site == "", "the lesion's site; name it, or write 'unknown'"),
         (part.site, site != first_site, "the site of this lesion's first row; a lesion elsewhere has another number"),
@@ -221,7 +221,7 @@ def _lesions(rows: _Rows, part: Lesions) -> pd.DataFrame:
         if column is not None and is_wrong.any():
             position = int(is_wrong.to_numpy().argmax())
             cell = rows.table.column(column).iloc[position]
-            raise rows.table.error(f"expected {expected}; got {cell!r}", column, position)
+            raise rows.table.error(f"expected {expectation}; got {cell!r}", column, position)
     return _dated(rows, part.day, lesion=lesion, site=site, diameter_mm=diameter_mm)
 
 

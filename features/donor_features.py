@@ -96,20 +96,20 @@ def donor_block(cohort: Cohort, rows: pd.DataFrame, positions: Sequence[int], la
         stool = [row for row in _donor_rows(cohort, received.get(patient, {})) if np.isfinite(proportions[row]).all()]
         if not given_day <= landmark or not stool:
             continue
-        before = _row_before(cohort, patient, given_day) if day > given_day else None
+        row_before = _row_before(cohort, patient, given_day) if day > given_day else None
         numbers = donor_numbers(
             proportions[position],
             proportions[stool].mean(axis=0),
-            None if before is None else proportions[before],
+            None if row_before is None else proportions[row_before],
         )
         values[i] = [numbers.get(name, math.nan) for name in DONOR_FEATURES]
     return _without_empty_columns(values)
 
 
 def _without_empty_columns(values: Matrix) -> Block | None:
-    known: Mask = np.asarray(~np.isnan(values).all(axis=0))
-    names = tuple(name for name, is_known in zip(DONOR_FEATURES, known, strict=True) if is_known)
-    return Block(names, values[:, known]) if names else None
+    is_known: Mask = np.asarray(~np.isnan(values).all(axis=0))
+    names = tuple(name for name, keep in zip(DONOR_FEATURES, is_known, strict=True) if keep)
+    return Block(names, values[:, is_known]) if names else None
 
 
 def _donor_rows(cohort: Cohort, donor_samples: Mapping[str, list[int]]) -> list[int]:

@@ -76,12 +76,12 @@ class DonorNaming:
     def _exchanged_right(self) -> Vector:
         """Recipients who are named right in each exchange of donors, (n_permutations,)."""
         rng = np.random.default_rng(self.seed)
-        right = np.empty(PERMUTATIONS)
+        n_right = np.empty(PERMUTATIONS)
         for i in range(PERMUTATIONS):
             exchanged = rng.permutation(len(self.recorded))
             names = _most_probable(_probabilities(self.scores, self.is_own[exchanged]))
-            right[i] = (names == self.recorded[exchanged]).sum()
-        return right
+            n_right[i] = (names == self.recorded[exchanged]).sum()
+        return n_right
 
 
 @dataclass(frozen=True)
@@ -188,11 +188,11 @@ def _probabilities(scores: Matrix, is_own: Mask) -> Matrix:
     n, n_donors = scores.shape
     excess = _excess(scores, is_own)
     # Entry (r, k): whether recipient k is among those that name the donor of recipient r.
-    others = ~np.eye(n, dtype=bool)
-    approach = -((excess * is_own).sum(axis=2) * others).sum(axis=1) / (n - 1)
+    is_other = ~np.eye(n, dtype=bool)
+    approach = -((excess * is_own).sum(axis=2) * is_other).sum(axis=1) / (n - 1)
     squares = ((excess + is_own * approach[:, None, None]) ** 2).sum(axis=2)
-    variance = (squares * others).sum(axis=1) / ((n - 1) * n_donors)
-    logits = -excess[~others] * (np.maximum(approach, 0) / np.maximum(variance, 1e-300))[:, None]
+    variance = (squares * is_other).sum(axis=1) / ((n - 1) * n_donors)
+    logits = -excess[~is_other] * (np.maximum(approach, 0) / np.maximum(variance, 1e-300))[:, None]
     weights = np.exp(logits - logits.max(axis=1, keepdims=True))
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 

@@ -47,16 +47,16 @@ class CensoredLimits:
 
     Attributes
     ----------
-    below, above : ndarray of float64, (n_rows, n_names)
+    lower, upper : ndarray of float64, (n_rows, n_names)
         Limits of quantification, in the unit of each measurement, by the side on which the value lies.
     """
 
-    below: NDArray[np.float64]
-    above: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
 
     def take(self, positions: Positions | Mask) -> CensoredLimits:
         """Return the rows at these positions."""
-        return CensoredLimits(self.below[positions], self.above[positions])
+        return CensoredLimits(self.lower[positions], self.upper[positions])
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,9 @@ def parse_value(
     text: str | float | None,
     *,
     unit: ImmuneUnit = "unstated",
-    below: Sequence[float | str] = (),
-    above: Sequence[float | str] = (),
-    missing: Sequence[float | str] = (),
+    below_codes: Sequence[float | str] = (),
+    above_codes: Sequence[float | str] = (),
+    missing_codes: Sequence[float | str] = (),
     lloq: float = math.nan,
     uloq: float = math.nan,
 ) -> MeasuredValue:
@@ -102,7 +102,7 @@ def parse_value(
         A cell of a file or a value of a request. None, NaN and `MISSING_MARKS` are missing.
     unit : ImmuneUnit
         The unit of the value. Only log2 scales may be negative.
-    below, above, missing : sequence of float or str
+    below_codes, above_codes, missing_codes : sequence of float or str
         The source's codes for "below range", "above range" and "not measured"; ``-2`` also matches ``"-2.0"``.
     lloq, uloq : float
         The assay's limits of quantification in `unit`, NaN where not reported. A number beyond them stays, and is
@@ -122,11 +122,11 @@ def parse_value(
         raise InputError(f"{text!r} is not a measurement; give a number, '<limit', '>limit' or nothing")
     cell = "" if text is None else str(text).strip().replace("\N{MINUS SIGN}", "-")
     code = normalise_code(cell)
-    if cell.casefold() in MISSING_MARKS or code in map(normalise_code, missing):
+    if cell.casefold() in MISSING_MARKS or code in map(normalise_code, missing_codes):
         return MeasuredValue(math.nan)
-    if code in map(normalise_code, below):
+    if code in map(normalise_code, below_codes):
         return MeasuredValue(math.nan, "below", lloq)
-    if code in map(normalise_code, above):
+    if code in map(normalise_code, above_codes):
         return MeasuredValue(math.nan, "above", uloq)
     if censored := _parse_censored(cell, unit, lloq, uloq):
         return censored

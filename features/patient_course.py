@@ -49,15 +49,15 @@ class SampleDonorDistance:
     Attributes
     ----------
     day : float
-    own : float
+    to_own_donors : float
         Mean to the samples of the patient's donors.
-    unrelated : float or None
+    to_unrelated : float or None
         Mean to the other donors; None where there are none.
     """
 
     day: float
-    own: float
-    unrelated: float | None
+    to_own_donors: float
+    to_unrelated: float | None
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,9 @@ def _donor_distances(cohort: Cohort) -> defaultdict[str, list[SampleDonorDistanc
         sample_columns = [column[position] for positions in own_donors.values() for position in positions]
         if not is_own.any() or np.isnan(row).any():
             continue
-        own = row[sample_columns] if sample_columns else row[is_own]
+        own_distances = row[sample_columns] if sample_columns else row[is_own]
         unrelated = None if is_own.all() else float(row[~is_own].mean())
-        distances[patient].append(SampleDonorDistance(float(day), float(own.mean()), unrelated))
+        distances[patient].append(SampleDonorDistance(float(day), float(own_distances.mean()), unrelated))
     return distances
 
 

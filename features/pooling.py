@@ -93,9 +93,9 @@ def _stack_limits(tables: Sequence[FeatureTable]) -> CensoredLimits:
     for table in tables:
         nothing = np.full(table.immune.values.shape, np.nan)
         limits = table.limits or CensoredLimits(nothing, nothing)
-        sides.append((Block(table.immune.names, limits.below), Block(table.immune.names, limits.above)))
-    below, above = (_stack_blocks(blocks, absent=np.nan).values for blocks in zip(*sides, strict=True))
-    return CensoredLimits(below, above)
+        sides.append((Block(table.immune.names, limits.lower), Block(table.immune.names, limits.upper)))
+    lower, upper = (_stack_blocks(blocks, absent=np.nan).values for blocks in zip(*sides, strict=True))
+    return CensoredLimits(lower, upper)
 
 
 def _complete_levels(block: Block) -> Block:

@@ -45,10 +45,10 @@ def _with_limits(measurements: Sequence[Measurement], table: FeatureTable, row: 
     if table.limits is None:
         return tuple(measurements)
     is_measured = ~np.isnan(table.immune.values[row])
-    below, above = (limits[row, is_measured].tolist() for limits in (table.limits.below, table.limits.above))
+    lower, upper = (limits[row, is_measured].tolist() for limits in (table.limits.lower, table.limits.upper))
     return tuple(
         replace(measurement, reading=_beyond(measurement.reading, low, high))
-        for measurement, low, high in zip(measurements, below, above, strict=True)
+        for measurement, low, high in zip(measurements, lower, upper, strict=True)
     )
 
 

@@ -259,11 +259,11 @@ class BlockEncoder(BaseEstimator):
         # Position of each feature's value in a row of all measurements followed by all encoded columns.
         starts = dict(zip(self.names_, np.cumsum([0, *map(len, self.names_.values())]), strict=False))
         n_measurements = sum(map(len, self.names_.values()))
-        first = self._column_order[self._starts].tolist()
+        first_columns = self._column_order[self._starts].tolist()
         self._display = np.array(
             [
                 n_measurements + column if feature.source < 0 else starts[feature.block] + feature.source
-                for feature, column in zip(self.explained_, first, strict=True)
+                for feature, column in zip(self.explained_, first_columns, strict=True)
             ],
             dtype=np.intp,
         )

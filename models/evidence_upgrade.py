@@ -193,8 +193,8 @@ def _renamed(row: Any, **names: str) -> Any:
 def _with_centres(content: Json, name: str) -> Json:
     """Return a JSON object whose list of centres, formerly called cohorts, has the name of today."""
     rows = [_renamed(row, cohort="centre") for row in content[name]]
-    others = {key: value for key, value in content.items() if key != name}
-    return {**others, _CENTRES[name]: rows}
+    unchanged = {key: value for key, value in content.items() if key != name}
+    return {**unchanged, _CENTRES[name]: rows}
 
 
 def _with_named_cells(table: Json) -> Json:

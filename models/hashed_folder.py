@@ -33,7 +33,7 @@ def write_hashed(contents: Mapping[str, bytes], folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def read_hashed(folder: Path, allowed: Collection[str]) -> dict[str, bytes]:
+def read_hashed(folder: Path, allowed_names: Collection[str]) -> dict[str, bytes]:
     """Return the files of a folder by name, once their names, sizes and hashes are those that were written.
 
     Raises
@@ -44,7 +44,7 @@ def read_hashed(folder: Path, allowed: Collection[str]) -> dict[str, bytes]:
     if not folder.is_dir():
         raise BundleError(f"{folder} is not a folder")
     names = {path.name for path in folder.iterdir()}
-    if unexpected := names - {*allowed, HASHES}:
+    if unexpected := names - {*allowed_names, HASHES}:
         raise BundleError(
             f"{folder} contains files that a bundle may not contain: {', '.join(sorted(unexpected))}; it was not read"
         )

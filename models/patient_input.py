@@ -231,15 +231,15 @@ def _immune_numbers(
             resolve_censored(reading.value, reading.censored, reading.limit, policy=policy, unit=measurement.unit)
         )
         lowest = -LARGEST if measurement.unit in LOG2_UNITS else 0.0
-        own_numbers = (number, reading.value, reading.limit)
-        if invalid := [own for own in own_numbers if math.isfinite(own) and not lowest <= own <= LARGEST]:
+        numbers_sent = (number, reading.value, reading.limit)
+        if invalid := [sent for sent in numbers_sent if math.isfinite(sent) and not lowest <= sent <= LARGEST]:
             raise InputError(
                 f"immune: expected {name} from {lowest:g} to {LARGEST:g} {measurement.unit}, got {invalid[0]:g}"
             )
         unit = units.get(name)
         if unit is not None and unit != measurement.unit:
             try:
-                number, value, limit = map(float, convert(own_numbers, measurement.unit, unit))  # type: ignore[arg-type]
+                number, value, limit = map(float, convert(numbers_sent, measurement.unit, unit))  # type: ignore[arg-type]
                 reading = reading._replace(value=value, limit=limit)
             except UnitError as error:
                 raise UnitError(f"immune: the model reads {name} in {unit}: {error}") from error

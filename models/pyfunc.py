@@ -63,8 +63,8 @@ def _engraftment_table(engraftment: EngraftmentBundle, rows: list[Row]) -> pd.Da
     predicted = []
     for row in rows:
         stool_before, donor = (_without_missing(row[profile]) for profile in ("before", "donor"))
-        taxa, expected = expect_by_name(engraftment.model, stool_before, donor)
-        columns = {"expected": expected.proportion, "presence": expected.presence}
+        taxa, profile = expect_by_name(engraftment.model, stool_before, donor)
+        columns = {"expected": profile.proportion, "presence": profile.presence}
         predicted.append({name: dict(zip(taxa, values.tolist(), strict=True)) for name, values in columns.items()})
     return pd.DataFrame(predicted, columns=["expected", "presence"])
 

@@ -145,10 +145,10 @@ class ReferenceSet:
         taxa : ndarray, (n_profiles, n_taxa)
             Proportions, in the order of `self.taxa`.
         """
-        counted = self.steps[0].transform_unchecked(taxa)
-        logs = unit_log_abundances(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300))
+        proportions = self.steps[0].transform_unchecked(taxa)
+        logs = unit_log_abundances(proportions / np.maximum(proportions.sum(axis=1, keepdims=True), 1e-300))
         highest: Vector = np.einsum("ij,kj->ik", logs, self._unit_logs).max(axis=1)
-        highest[np.count_nonzero(counted, axis=1) < 2 * FEW_TAXA] = np.nan
+        highest[np.count_nonzero(proportions, axis=1) < 2 * FEW_TAXA] = np.nan
         return highest
 
     @cached_property

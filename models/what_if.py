@@ -119,8 +119,8 @@ def expected_stool(bundle: EngraftmentBundle, candidate: Candidate, donor: Stool
         raise InputError("taxa: what is expected after a transplant depends on the recipient's stool; send a profile")
     profilers = {"the engraftment model": bundle.evidence.profiler, "the recipient": candidate.taxa.profiler}
     require_one_profiler(profilers | {"the donor": donor.profiler})
-    taxa, expected = expect_by_name(bundle.model, closed_proportions(candidate.taxa), closed_proportions(donor))
-    likely = np.where(expected.presence >= 0.5, expected.proportion, 0.0).tolist()
+    taxa, profile = expect_by_name(bundle.model, closed_proportions(candidate.taxa), closed_proportions(donor))
+    likely = np.where(profile.presence >= 0.5, profile.proportion, 0.0).tolist()
     return StoolAfter(dict(zip(taxa, likely, strict=True)), bundle.evidence.transplants)
 
 
@@ -167,7 +167,7 @@ def what_if(
     hypothetical = _changed_candidate(candidate, present, list(targets.values()))
     return WhatIf(
         tuple(_changed_measurement(target, present, predictions) for target in targets.values()),
-        tuple(_shift(model, before, hypothetical) for model, before in zip(served, predictions, strict=True)),
+        tuple(_shift(model, prediction, hypothetical) for model, prediction in zip(served, predictions, strict=True)),
         MEANING,
     )
 
@@ -275,11 +275,11 @@ def _changed_candidate(candidate: Candidate, present: Mapping[str, float], targe
 
 def _with_proportions(present: Mapping[str, float], proportions: Mapping[str, float]) -> dict[str, float]:
     """Return the profile with these proportions, in which all other taxa keep their ratios."""
-    others = {name: proportion for name, proportion in present.items() if name not in proportions}
-    remainder, total = 1 - math.fsum(proportions.values()), math.fsum(others.values())
+    unchanged = {name: proportion for name, proportion in present.items() if name not in proportions}
+    remainder, total = 1 - math.fsum(proportions.values()), math.fsum(unchanged.values())
     if total <= 0 or remainder <= 0:
         raise InputError("changes: the chosen taxa leave nothing of the profile; choose fewer")
-    return {name: proportion * remainder / total for name, proportion in others.items()} | dict(proportions)
+    return {name: proportion * remainder / total for name, proportion in unchanged.items()} | dict(proportions)
 
 
 def _changed_measurement(
@@ -293,25 +293,36 @@ def _changed_measurement(
     contributions = (
         item for prediction in predictions if prediction.explanation for item in prediction.explanation.contributions
     )
-    own = next((item for item in contributions if (item.block, item.feature) == (column.block, column.name)), None)
-    return change if own is None else replace(change, before=own.value, reported=own.reported)
+    contribution = next(
+        (item for item in contributions if (item.block, item.feature) == (column.block, column.name)), None
+    )
+    return (
+        change if contribution is None else replace(change, before=contribution.value, reported=contribution.reported)
+    )
 
 
 def _model_of(ranked: Sequence[ServedModel], prediction: Prediction) -> ServedModel:
     return next(item for item in ranked if item.reference == prediction.model)
 
 
-def _shift(served: ServedModel, before: Prediction, hypothetical: Candidate) -> ProbabilityShift:
-    after = predict([served], hypothetical)
+def _shift(served: ServedModel, prediction: Prediction, hypothetical: Candidate) -> ProbabilityShift:
+    shifted_prediction = predict([served], hypothetical)
     reason = None
-    if before.trust.in_training_set:
+    if prediction.trust.in_training_set:
         reason = "the model learnt from this patient, so that its probability repeats the outcome"
-    elif before.probability is None:
-        reason = f"the model abstains: {'; '.join(before.trust.reasons)}"
-    elif after.probability is None:
-        reason = f"the model abstains on the changed measurements: {'; '.join(after.trust.reasons)}"
-    shift = ProbabilityShift(before.outcome, before.model, before.probability, None, None, reason, before.trust)
-    if reason is not None or before.probability is None or after.probability is None:
+    elif prediction.probability is None:
+        reason = f"the model abstains: {'; '.join(prediction.trust.reasons)}"
+    elif shifted_prediction.probability is None:
+        reason = f"the model abstains on the changed measurements: {'; '.join(shifted_prediction.trust.reasons)}"
+    shift = ProbabilityShift(
+        prediction.outcome, prediction.model, prediction.probability, None, None, reason, prediction.trust
+    )
+    if reason is not None or prediction.probability is None or shifted_prediction.probability is None:
         return shift
-    difference = after.probability - before.probability
-    return replace(shift, probability_after=after.probability, difference=difference, trust=after.trust)
+    difference = shifted_prediction.probability - prediction.probability
+    return replace(
+        shift,
+        probability_after=shifted_prediction.probability,
+        difference=difference,
+        trust=shifted_prediction.trust,
+    )

@@ -148,12 +148,12 @@ class _CandidateRequest(_Strict):
             "donor.recipient_before": self.donor.recipient_before,
         }
         require_one_profiler({place: profile.profiler for place, profile in profiles.items() if profile is not None})
-        stool, donor, before = (
+        stool, donor, stool_before = (
             None if profile is None else closed_proportions(profile.profile()) for profile in profiles.values()
         )
         assert stool is not None
         assert donor is not None
-        numbers = donor_numbers_by_name(stool, donor, before)
+        numbers = donor_numbers_by_name(stool, donor, stool_before)
         return {name: value for name, value in numbers.items() if not math.isnan(value)}
 
 

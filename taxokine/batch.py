@@ -88,14 +88,14 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
     ModelMissing
         No such model is registered.
     """
-    written, served, path = format_of_file(out), find_model(model), Path(source)
+    file_format, served, path = format_of_file(out), find_model(model), Path(source)
     if source in manifest_names() or path.suffix not in SUFFIXES:
         table = landmark_table(read_cohort(source, settings().data), spec)
-        chunks, writer = _table_chunks(table, served), open_writer(written, _KEYS, [served])
+        chunks, writer = _table_chunks(table, served), open_writer(file_format, _KEYS, [served])
         return _write(out, served, chunks, writer, cohort_position=0)
     try:
         batch = FileBatch(
-            {served.model.outcome: [served]}, path, format_of_file(path), written, served.model.units, math.inf
+            {served.model.outcome: [served]}, path, format_of_file(path), file_format, served.model.units, math.inf
         )
     except InputError as error:
         raise FileError(str(error), file=path) from error

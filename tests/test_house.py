@@ -20,6 +20,23 @@ changed knows tells says stands
 """
 VAGUE = frozenset(WORDS.split())
 """Pronouns, participles and prepositions: they do not say what a variable holds."""
+PROGRAM = ("features", "models", "training", "serving", "taxokine")
+WORDS_OF_TESTS = """
+above after always before below between counted down expected first for from known last least less listed measured
+mentioned more most never next on once others over own paired read right same second since some sorted to under
+until up used when where with within written
+"""
+VAGUE_IN_PROGRAM = VAGUE | frozenset(WORDS_OF_TESTS.split())
+"""Words that say enough in a test of ten lines (`expected`, `first`), but not in the program."""
+KEYS = {
+    "features/manifest/tables.py": {"below", "above", "within"},
+    "models/donors/records.py": {"expected"},
+    "models/evidence/training_patients.py": {"measured", "below", "above"},
+    "models/prediction.py": {"expected"},
+    "models/what_if.py": {"before", "after"},
+    "serving/pages/views/parts.py": {"expected"},
+}
+"""Names that manifests, bundles and answers already hold, by file."""
 LONGEST = 60
 
 
@@ -39,8 +56,11 @@ def bindings(tree):
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_names_say_what_they_hold(path):
+    file = path.relative_to(ROOT)
+    words = VAGUE_IN_PROGRAM if file.parts[0] in PROGRAM else VAGUE
+    words -= KEYS.get(file.as_posix(), set())
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    assert [f"line {line}: {name}" for line, name in bindings(tree) if name.strip("_") in VAGUE] == []
+    assert [f"line {line}: {name}" for line, name in bindings(tree) if name.strip("_") in words] == []
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -45,8 +45,8 @@ class DaskWorkers:
         self, function: Callable[[Shared, Item], Result], shared: Shared, items: Iterable[Item]
     ) -> Iterator[Result]:
         """Yield results as `training.workers.Workers.run` says."""
-        held = self.client.submit(_hold, shared, pure=False)
-        futures = self.client.map(_run_task, list(items), function=function, shared=held, pure=False)
+        shared_future = self.client.submit(_hold, shared, pure=False)
+        futures = self.client.map(_run_task, list(items), function=function, shared=shared_future, pure=False)
         try:
             for future in futures:
                 yield future.result()
@@ -87,9 +87,13 @@ def dask_workers(address: str) -> Iterator[DaskWorkers]:
 
 def _require_same_versions(client: Client) -> None:
     """Raise an error unless every worker has this process's versions of the packages that compute."""
-    here = package_versions()
-    for worker, there in client.run(package_versions).items():
-        differing = [f"{name} {there[name]} (here {here[name]})" for name in here if there[name] != here[name]]
+    local_versions = package_versions()
+    for worker, versions in client.run(package_versions).items():
+        differing = [
+            f"{name} {versions[name]} (here {local_versions[name]})"
+            for name in local_versions
+            if versions[name] != local_versions[name]
+        ]
         if differing:
             raise InputError(
                 f"the Dask worker {worker} has {', '.join(differing)}; install the same versions, since the results "

@@ -91,11 +91,11 @@ def interrupted_run(experiment: str, specification: str) -> str | None:
     """Return the last run of an experiment that was interrupted, of those with a specification's digest."""
     store = client()
     mark_stale_runs_killed(store)
-    known = store.get_experiment_by_name(experiment)
-    if known is None:
+    stored = store.get_experiment_by_name(experiment)
+    if stored is None:
         return None
     query = f"tags.`{SPECIFICATION}` = '{specification}' and attributes.status != 'FINISHED'"
-    runs = store.search_runs([known.experiment_id], query, order_by=["attributes.start_time DESC"])
+    runs = store.search_runs([stored.experiment_id], query, order_by=["attributes.start_time DESC"])
     return next((run.info.run_id for run in runs if run.info.status != "RUNNING"), None)
 
 

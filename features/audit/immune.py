@@ -21,10 +21,10 @@ def limits_as_values(cohort: Cohort) -> Iterator[Finding]:
     if cohort.immune is None:
         return
     rows = cohort.immune.rows
-    measured = rows[(rows["censored"] == "") & rows["value"].notna() & (rows["value"] != 0)]
+    measured_rows = rows[(rows["censored"] == "") & rows["value"].notna() & (rows["value"] != 0)]
     for code, end in (("ceiling-as-value", "largest"), ("floor-as-value", "smallest")):
         limits = {}
-        for analyte, values in measured.groupby("analyte", sort=False)["value"]:
+        for analyte, values in measured_rows.groupby("analyte", sort=False)["value"]:
             extreme = values.max() if end == "largest" else values.min()
             if _recurs(values, extreme):
                 limits[str(analyte)] = f"{analyte} {extreme:g} in {int((values == extreme).sum())} of {len(values)}"
@@ -39,8 +39,12 @@ def _recurs(values: pd.Series[float], extreme: float) -> bool:
     """Tell whether an extreme value occurs often, and three times as often as any value between the extremes."""
     counts = values.value_counts()
     n_repeats = int(counts[extreme])
-    others = int(counts.drop([values.min(), values.max()]).max()) if len(counts) > 2 else 0
-    return n_repeats >= max(MIN_REPEATS, MIN_SHARE * len(values)) and others > 0 and n_repeats >= 3 * others
+    next_most_frequent = int(counts.drop([values.min(), values.max()]).max()) if len(counts) > 2 else 0
+    return (
+        n_repeats >= max(MIN_REPEATS, MIN_SHARE * len(values))
+        and next_most_frequent > 0
+        and n_repeats >= 3 * next_most_frequent
+    )
 
 
 def plates_apart(cohort: Cohort) -> Iterator[Finding]:
@@ -69,10 +73,10 @@ def quality_warnings(cohort: Cohort) -> Iterator[Finding]:
     rows = cohort.immune.rows
     counts = rows.loc[rows["warning"] != "", "warning"].value_counts()
     if len(counts):
-        listed = ", ".join(f"{warning} in {count}" for warning, count in counts.items())
+        warnings = ", ".join(f"{warning} in {count}" for warning, count in counts.items())
         draws = rows.loc[rows["warning"] != "", list(cohort.immune.key)].drop_duplicates()
         yield new_finding(
-            "assay-warnings", cohort.name, f"{listed} of {len(rows)} values", map("/".join, draws.to_numpy().tolist())
+            "assay-warnings", cohort.name, f"{warnings} of {len(rows)} values", map("/".join, draws.to_numpy().tolist())
         )
     if n_extrapolated := int(rows["extrapolated"].sum()):
         yield new_finding(

@@ -49,17 +49,21 @@ def swapped_tubes(cohort: Cohort) -> Iterator[Finding]:
     repeated = np.flatnonzero(is_repeated & (nearest.same_person >= 0) & (nearest.other_person >= 0))
     if samples["patient"].iloc[repeated].nunique() < MIN_PATIENTS:
         return
-    same, other = nearest.same_person[repeated], nearest.other_person[repeated]
-    loss = np.arctanh(np.minimum(other, EQUAL)) - np.arctanh(np.minimum(same, EQUAL))
+    same_person, other_person = nearest.same_person[repeated], nearest.other_person[repeated]
+    loss = np.arctanh(np.minimum(other_person, EQUAL)) - np.arctanh(np.minimum(same_person, EQUAL))
     is_swapped = (
-        (same < SAME_PERSON) & (other > SAME_PERSON) & (other - same > MIN_LOSS) & (robust_z(loss) > OUTLYING_LOSS)
+        (same_person < SAME_PERSON)
+        & (other_person > SAME_PERSON)
+        & (other_person - same_person > MIN_LOSS)
+        & (robust_z(loss) > OUTLYING_LOSS)
     )
     rows = []
     for i in repeated[is_swapped]:
-        own, foreign = samples.iloc[i], samples.iloc[nearest.other_position[i]]
+        sample, resembled = samples.iloc[i], samples.iloc[nearest.other_position[i]]
         similarities = f"{nearest.other_person[i]:.3f}; {nearest.same_person[i]:.3f} to its own"
         rows.append(
-            f"{own['sample']} of {own['patient']} and {foreign['sample']} of {foreign['patient']} ({similarities})"
+            f"{sample['sample']} of {sample['patient']} and {resembled['sample']} of {resembled['patient']} "
+            f"({similarities})"
         )
     if rows:
         subject = "1 sample resembles" if len(rows) == 1 else f"{len(rows)} samples resemble"

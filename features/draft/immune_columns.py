@@ -77,8 +77,8 @@ def _holds_numbers(cells: pd.Series[str]) -> bool:
 
 
 def _range_lines(column: str, cells: Iterable[str]) -> list[str]:
-    known = RangeColumn(column=column)
-    words = {*known.below, *known.above, *known.within, ""}
+    default = RangeColumn(column=column)
+    words = {*default.below, *default.above, *default.within, ""}
     lines = [f"  range: {in_yaml({'column': column})}  # guessed from its name"]
     if unknown := sorted(set(cells) - words):
         lines.append(f"  # TODO: name {in_yaml(unknown)} under below, above or within of range")

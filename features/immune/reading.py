@@ -287,7 +287,13 @@ def _measured_value(cell: _Cell, spec: ImmuneSpec, assay: _AssayRange) -> Measur
         for limit, assay_limit in zip(own_limits, (assay.lloq, assay.uloq), strict=True)
     )
     value = parse_value(
-        cell.text, unit=unit, below=spec.below, above=spec.above, missing=spec.missing, lloq=lloq, uloq=uloq
+        cell.text,
+        unit=unit,
+        below_codes=spec.below_codes,
+        above_codes=spec.above_codes,
+        missing_codes=spec.missing_codes,
+        lloq=lloq,
+        uloq=uloq,
     )
     if spec.range_column is not None and cell.side is not None and not value.censored:
         side = _stated_side(cell.side, value, spec.range_column)
@@ -310,13 +316,14 @@ def _own_limit(text: str) -> float:
 
 def _stated_side(cell: str, value: MeasuredValue, column: SideColumn) -> CensoredSide:
     """Return the side that a row states for its value."""
-    if cell in column.below:
+    if cell in column.below_codes:
         return "below"
-    if cell in column.above:
+    if cell in column.above_codes:
         return "above"
-    if cell in column.within or (not cell and value.is_missing):
+    if cell in column.within_codes or (not cell and value.is_missing):
         return ""
+    codes = [*column.below_codes, *column.within_codes, *column.above_codes]
     raise InputError(
-        f"column {column.column!r} states {cell!r}; expected one of {[*column.below, *column.within, *column.above]}. "
+        f"column {column.column!r} states {cell!r}; expected one of {codes}. "
         "Name it under below, within or above of immune.range"
     )

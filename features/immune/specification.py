@@ -19,9 +19,9 @@ class SideColumn:
     """A column that states the side of the assay's range on which each value lies, and what its cells mean."""
 
     column: str
-    below: Sequence[str]
-    above: Sequence[str]
-    within: Sequence[str]
+    below_codes: Sequence[str]
+    above_codes: Sequence[str]
+    within_codes: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ImmuneSpec:
         The columns that together name a blood draw: patient and day or visit, or a sample.
     unit : ImmuneUnit
         The unit of the values, as the source states it.
-    below, above, missing : sequence of float or str
+    below_codes, above_codes, missing_codes : sequence of float or str
         The source's codes for values below and above the assay's range, and for values that were not measured.
     drop : sequence of str
         Patterns (``POS_*``) of columns (wide) or analytes (long) that are not measurements: assay controls,
@@ -78,8 +78,8 @@ class ImmuneSpec:
     layout: Literal["wide", "long"]
     key: Sequence[str]
     unit: ImmuneUnit
-    below: Sequence[float | str] = ()
-    above: Sequence[float | str] = ()
+    below_codes: Sequence[float | str] = ()
+    above_codes: Sequence[float | str] = ()
     drop: Sequence[str] = ()
     exclude: Mapping[str, str] = field(default_factory=dict)
     limits: Limits = field(default_factory=dict)
@@ -88,7 +88,7 @@ class ImmuneSpec:
     unit_column: str | None = None
     duplicates: Literal["error", "mean", "last"] = "error"
     keep_rows: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    missing: Sequence[float | str] = ()
+    missing_codes: Sequence[float | str] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
     panel_column: str | None = None
     limit_columns: tuple[str | None, str | None] = (None, None)
@@ -104,7 +104,7 @@ class ImmuneSpec:
             raise InputError("an immune table needs at least one key column: which columns name a blood draw?")
         if reserved := set(self.key) & set(MEASUREMENT_COLUMNS):
             raise InputError(f"key column {min(reserved)!r} is also a column of the result; rename it in the file")
-        if ambiguous := set(map(normalise_code, self.below)) & set(map(normalise_code, self.above)):
+        if ambiguous := set(map(normalise_code, self.below_codes)) & set(map(normalise_code, self.above_codes)):
             code = min(ambiguous, key=str)
             raise InputError(f"code {code!r} is named under both below and above; it can mean only one")
         if self.layout == "wide" and self.row_columns:

@@ -44,7 +44,7 @@ DRAWS = 100
 """Random profiles after, for each donor."""
 N_DRIVERS = 5
 """Taxa listed as drivers of a difference."""
-LISTED = 0.001
+MIN_LISTED = 0.001
 """Proportion from which a taxon is listed in an expected profile."""
 
 
@@ -95,13 +95,15 @@ def compare_donors(
     _check_donors(donors, cleared)
     profilers = {"the engraftment model": bundle.evidence.profiler, "the recipient": stool.profiler}
     require_one_profiler(profilers | {f"donor {donor.name}": donor.profile.profiler for donor in cleared})
-    question = _Question.from_profiles(bundle, candidate, stool, [donor.profile for donor in cleared])
-    outcome_models = [_OutcomeQuestion(question, served) for served in _taxa_models(models, candidate)]
-    expected = [question.expect(i) for i in range(len(cleared))]
-    changes = [tuple(outcome.change(profile) for outcome in outcome_models) for profile in expected]
+    transplants = _Transplants.from_profiles(bundle, candidate, stool, [donor.profile for donor in cleared])
+    outcome_models = [_OutcomeModel(transplants, served) for served in _taxa_models(models, candidate)]
+    profiles = [transplants.expect(i) for i in range(len(cleared))]
+    changes = [tuple(outcome.change(profile) for outcome in outcome_models) for profile in profiles]
     compared = [
-        ComparedDonor(donor.name, question.expected_taxa(i, profile), change, _overlapping(change, i, changes, cleared))
-        for i, (donor, profile, change) in enumerate(zip(cleared, expected, changes, strict=True))
+        ComparedDonor(
+            donor.name, transplants.expected_taxa(i, profile), change, _overlapping(change, i, changes, cleared)
+        )
+        for i, (donor, profile, change) in enumerate(zip(cleared, profiles, changes, strict=True))
     ]
     reasons = _no_order_reasons(bundle, outcome_models, changes)
     compared.sort(key=(lambda item: item.donor) if reasons else _negative_response)
@@ -120,7 +122,7 @@ def compare_donors(
 
 
 @dataclass(frozen=True)
-class _Question:
+class _Transplants:
     """The profiles of one comparison on common taxa: those of the model, the recipient and the donors."""
 
     model: EngraftmentModel
@@ -133,7 +135,7 @@ class _Question:
     @classmethod
     def from_profiles(
         cls, bundle: EngraftmentBundle, candidate: Candidate, stool: StoolProfile, donors: Sequence[StoolProfile]
-    ) -> _Question:
+    ) -> _Transplants:
         proportions = [closed_proportions(profile) for profile in (stool, *donors)]
         model = bundle.model.with_taxa([name for profile in proportions for name in profile])
         rows = np.array([[profile.get(taxon, 0.0) for taxon in model.taxa] for profile in proportions])
@@ -142,30 +144,32 @@ class _Question:
     def expect(self, i: int) -> ExpectedProfile:
         return self.model.expect(self.recipient, self.donors[i])
 
-    def draws(self, expected: ExpectedProfile, seed: int = 0) -> Matrix:
+    def draws(self, profile: ExpectedProfile, seed: int = 0) -> Matrix:
         """Return random profiles after, (n_draws, n_taxa): of a baseline, its one profile."""
         if self.model.method != "regression":
-            return expected.proportion[None]
-        return expected.draws(DRAWS, np.random.default_rng(seed))
+            return profile.proportion[None]
+        return profile.draws(DRAWS, np.random.default_rng(seed))
 
-    def expected_taxa(self, i: int, expected: ExpectedProfile) -> tuple[ExpectedTaxon, ...]:
-        low, high = expected.limits()
-        order = np.argsort(-expected.proportion, kind="stable")
+    def expected_taxa(self, i: int, profile: ExpectedProfile) -> tuple[ExpectedTaxon, ...]:
+        low, high = profile.limits()
+        order = np.argsort(-profile.proportion, kind="stable")
         columns = np.stack(
-            [self.recipient, self.donors[i], expected.proportion, low, high, expected.presence], axis=1
+            [self.recipient, self.donors[i], profile.proportion, low, high, profile.presence], axis=1
         ).tolist()
         return tuple(
-            ExpectedTaxon(self.model.taxa[j], *columns[j]) for j in order.tolist() if expected.proportion[j] >= LISTED
+            ExpectedTaxon(self.model.taxa[j], *columns[j])
+            for j in order.tolist()
+            if profile.proportion[j] >= MIN_LISTED
         )
 
 
-class _OutcomeQuestion:
+class _OutcomeModel:
     """What one outcome model makes of profiles, with the recipient's other measurements."""
 
-    def __init__(self, question: _Question, served: ServedModel) -> None:
-        self.question = question
+    def __init__(self, transplants: _Transplants, served: ServedModel) -> None:
+        self.transplants = transplants
         self.served = served
-        self.model_input = to_model_input(question.candidate, served.model.encoder, served.model.units)
+        self.model_input = to_model_input(transplants.candidate, served.model.encoder, served.model.units)
 
     @property
     def _encoder(self) -> BlockEncoder:
@@ -179,25 +183,25 @@ class _OutcomeQuestion:
     def _log_odds(self, profiles: Matrix) -> Vector:
         # The training profiles lack the taxa that only the recipient or a donor has, which come last.
         n_known = profiles.shape[1]
-        return self.served.model.predictor.margin(self._encoded(profiles, self.question.model.taxa[:n_known]))
+        return self.served.model.predictor.margin(self._encoded(profiles, self.transplants.model.taxa[:n_known]))
 
     @cached_property
     def _half_width(self) -> float:
         """Half of the 95% interval of the log-odds after, from the held-out training transplants."""
-        question = self.question
+        transplants = self.transplants
         estimates = [
-            self._log_odds(question.draws(expected, seed)).mean()
-            for seed, expected in enumerate(question.held_out.expected)
+            self._log_odds(transplants.draws(profile, seed)).mean()
+            for seed, profile in enumerate(transplants.held_out.profiles)
         ]
-        residuals = self._log_odds(question.held_out.stool_after) - np.array(estimates)
-        return float(t.ppf(0.975, question.held_out.units) * np.sqrt((residuals**2).mean()))
+        residuals = self._log_odds(transplants.held_out.stool_after) - np.array(estimates)
+        return float(t.ppf(0.975, transplants.held_out.units) * np.sqrt((residuals**2).mean()))
 
-    def change(self, expected: ExpectedProfile) -> OutcomeChange:
+    def change(self, profile: ExpectedProfile) -> OutcomeChange:
         """Return what the model makes of an expected profile."""
-        model, question = self.served.model, self.question
-        now = self._encoded(question.recipient[None], question.model.taxa)
-        trust_now = assess_applicability(model, question.candidate, self.model_input, now).trust
-        trust = trust_now if trust_now.verdict == "abstain" else self._trust(expected)
+        model, transplants = self.served.model, self.transplants
+        now = self._encoded(transplants.recipient[None], transplants.model.taxa)
+        trust_now = assess_applicability(model, transplants.candidate, self.model_input, now).trust
+        trust = trust_now if trust_now.verdict == "abstain" else self._trust(profile)
         reason = self._reason(trust)
         log_odds_now = float(model.predictor.margin(now)[0])
         probability_now = None if trust_now.verdict == "abstain" else self._probability(log_odds_now)
@@ -216,7 +220,7 @@ class _OutcomeQuestion:
         )
         if reason is not None or probability_now is None:
             return change
-        draws = self._encoded(question.draws(expected), question.model.taxa)
+        draws = self._encoded(transplants.draws(profile), transplants.model.taxa)
         log_odds = float(model.predictor.margin(draws).mean())
         probability_after = self._probability(log_odds)
         ends = (self._probability(log_odds + side * self._half_width) - probability_now for side in (-1, 1))
@@ -241,17 +245,17 @@ class _OutcomeQuestion:
             return "the model gives every patient the same probability, and cannot tell donors apart"
         return None
 
-    def _trust(self, expected: ExpectedProfile) -> Trust:
+    def _trust(self, profile: ExpectedProfile) -> Trust:
         """Return whether the model applies to the stool expected after, as the taxa that are more likely than not."""
-        question = self.question
-        proportions = np.where(expected.presence >= 0.5, expected.proportion, 0.0)
+        transplants = self.transplants
+        proportions = np.where(profile.presence >= 0.5, profile.proportion, 0.0)
         if not proportions.any():
-            proportions = expected.proportion
+            proportions = profile.proportion
         positions = np.flatnonzero(proportions).tolist()
         total = float(proportions.sum())
-        values = {question.model.taxa[j]: float(proportions[j]) / total for j in positions}
-        profile = StoolProfile(values, "proportions", question.stool.profiler)
-        hypothetical = replace(question.candidate, taxa=profile)
+        values = {transplants.model.taxa[j]: float(proportions[j]) / total for j in positions}
+        stool = StoolProfile(values, "proportions", transplants.stool.profiler)
+        hypothetical = replace(transplants.candidate, taxa=stool)
         model_input: ModelInput = to_model_input(hypothetical, self._encoder, self.served.model.units)
         encoded = self._encoder.encode(model_input.values)
         return assess_applicability(self.served.model, hypothetical, model_input, encoded).trust
@@ -294,7 +298,7 @@ def _check_donors(donors: Sequence[DonorStool], cleared: Sequence[DonorStool]) -
 
 
 def _no_order_reasons(
-    bundle: EngraftmentBundle, outcome_models: Sequence[_OutcomeQuestion], changes: Sequence[tuple[OutcomeChange, ...]]
+    bundle: EngraftmentBundle, outcome_models: Sequence[_OutcomeModel], changes: Sequence[tuple[OutcomeChange, ...]]
 ) -> tuple[str, ...]:
     validation, reasons = bundle.evidence.donors_left_out, []
     if validation is None:

@@ -41,13 +41,13 @@ class HeldOutTransplants:
     ----------
     stool_after : ndarray, (n_transplants, n_taxa)
         Observed proportions.
-    expected : tuple of ExpectedProfile
+    profiles : tuple of ExpectedProfile
     units : int
         Donors that were left out in turn; recipients where there were too few donors.
     """
 
     stool_after: Matrix
-    expected: tuple[ExpectedProfile, ...]
+    profiles: tuple[ExpectedProfile, ...]
     units: int
 
 
@@ -128,10 +128,10 @@ def save_engraftment(bundle: EngraftmentBundle, folder: Path) -> None:
         scale=model.scale,
         evidence=bundle.evidence,
     )
-    expected = bundle.held_out.expected
-    arrays = {f"expected_{name}": np.array([getattr(profile, name) for profile in expected]) for name in _EXPECTED}
-    arrays["expected_scale"] = np.array([profile.scale for profile in expected])
-    arrays |= {f"others_{name}": values for name, values in vars(model.others).items()}
+    profiles = bundle.held_out.profiles
+    arrays = {f"expected_{name}": np.array([getattr(profile, name) for profile in profiles]) for name in _EXPECTED}
+    arrays["expected_scale"] = np.array([profile.scale for profile in profiles])
+    arrays |= {f"others_{name}": values for name, values in vars(model.other_recipients).items()}
     contents = {
         "engraftment.json": json_bytes(_adapter().dump_python(description, mode="json")),
         "engraftment.npz": npz_bytes(stool_after=bundle.held_out.stool_after, **arrays),
@@ -171,12 +171,14 @@ def _bundle(contents: Mapping[str, bytes]) -> EngraftmentBundle:
         presence=LinearScore(description.presence.intercept, np.array(description.presence.coef)),
         abundance=LinearScore(description.abundance.intercept, np.array(description.abundance.coef)),
         scale=description.scale,
-        others=OtherRecipients(*(arrays[f"others_{name}"] for name in ("proportion", "log_proportion", "prevalence"))),
+        other_recipients=OtherRecipients(
+            *(arrays[f"others_{name}"] for name in ("proportion", "log_proportion", "prevalence"))
+        ),
     )
     columns = (arrays[f"expected_{name}"] for name in _EXPECTED)
-    profiles = zip(*columns, arrays["expected_scale"].tolist(), strict=True)
-    expected = tuple(ExpectedProfile(*parts) for parts in profiles)
-    if shape != (description.evidence.transplants, len(model.taxa)) or len(expected) != len(arrays["stool_after"]):
+    rows = zip(*columns, arrays["expected_scale"].tolist(), strict=True)
+    profiles = tuple(ExpectedProfile(*row) for row in rows)
+    if shape != (description.evidence.transplants, len(model.taxa)) or len(profiles) != len(arrays["stool_after"]):
         raise ValueError(f"{shape} profiles for {description.evidence.transplants} transplants")
     if not all(np.isfinite(values).all() for values in arrays.values()):
         raise ValueError("its numbers are not finite")
@@ -185,6 +187,6 @@ def _bundle(contents: Mapping[str, bytes]) -> EngraftmentBundle:
     return EngraftmentBundle(
         model,
         description.evidence,
-        HeldOutTransplants(arrays["stool_after"], expected, description.evidence.validations[-1].units),
+        HeldOutTransplants(arrays["stool_after"], profiles, description.evidence.validations[-1].units),
         contents["card.md"].decode(),
     )

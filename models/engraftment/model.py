@@ -73,32 +73,36 @@ def floored_log(proportions: Matrix, floor: float) -> Matrix:
     return np.asarray(np.log(np.maximum(proportions, floor)))
 
 
-def baseline_profiles(stool_before: Matrix, donor: Matrix, others: OtherRecipients) -> dict[Baseline, Matrix]:
+def baseline_profiles(stool_before: Matrix, donor: Matrix, other_recipients: OtherRecipients) -> dict[Baseline, Matrix]:
     """Return what each baseline predicts, as proportions, (..., n_taxa)."""
-    return dict(zip(BASELINES, (stool_before, donor, (stool_before + donor) / 2, others.proportion), strict=True))
+    return dict(
+        zip(BASELINES, (stool_before, donor, (stool_before + donor) / 2, other_recipients.proportion), strict=True)
+    )
 
 
-def baseline_logs(stool_before: Matrix, donor: Matrix, others: OtherRecipients, floor: float) -> dict[Baseline, Matrix]:
+def baseline_logs(
+    stool_before: Matrix, donor: Matrix, other_recipients: OtherRecipients, floor: float
+) -> dict[Baseline, Matrix]:
     """Return what each baseline predicts on the scale of log-ratios, not centred, (..., n_taxa)."""
     recipient_log, donor_log = floored_log(stool_before, floor), floored_log(donor, floor)
-    logs = recipient_log, donor_log, (recipient_log + donor_log) / 2, others.log_proportion
+    logs = recipient_log, donor_log, (recipient_log + donor_log) / 2, other_recipients.log_proportion
     return dict(zip(BASELINES, logs, strict=True))
 
 
-def covariates(stool_before: Matrix, donor: Matrix, others: OtherRecipients, floor: float) -> Matrix:
+def covariates(stool_before: Matrix, donor: Matrix, other_recipients: OtherRecipients, floor: float) -> Matrix:
     """Return the regressions' columns, (..., n_taxa, 8): each baseline's log-proportion, then each one's detection.
 
     The log-proportion of the mean is that of the mean proportion, near the larger of the two; detection by the other
     recipients is their prevalence.
     """
     profiles = np.stack([stool_before, donor, (stool_before + donor) / 2], axis=-1)
-    logs = [floored_log(profiles, floor), others.log_proportion[..., None]]
-    return np.concatenate([*logs, profiles > 0, others.prevalence[..., None]], axis=-1)
+    logs = [floored_log(profiles, floor), other_recipients.log_proportion[..., None]]
+    return np.concatenate([*logs, profiles > 0, other_recipients.prevalence[..., None]], axis=-1)
 
 
-def is_possible(stool_before: Matrix, donor: Matrix, others: OtherRecipients) -> Mask:
+def is_possible(stool_before: Matrix, donor: Matrix, other_recipients: OtherRecipients) -> Mask:
     """Return the taxa that some baseline detects, (..., n_taxa); of any other, nothing says that it will be there."""
-    return np.asarray((stool_before > 0) | (donor > 0) | (others.prevalence > 0))
+    return np.asarray((stool_before > 0) | (donor > 0) | (other_recipients.prevalence > 0))
 
 
 @dataclass(frozen=True)
@@ -172,7 +176,7 @@ class EngraftmentModel:
         Log-odds of presence, and mean log-proportion where present.
     scale : float
         SD of the log-proportion where present.
-    others : OtherRecipients
+    other_recipients : OtherRecipients
         The training recipients after.
     """
 
@@ -182,19 +186,19 @@ class EngraftmentModel:
     presence: LinearScore
     abundance: LinearScore
     scale: float
-    others: OtherRecipients
+    other_recipients: OtherRecipients
 
     def expect(self, stool_before: Vector, donor: Vector) -> ExpectedProfile:
         """Return the predicted profile after; the profiles are proportions of `taxa`, (n_taxa,)."""
-        columns = covariates(stool_before, donor, self.others, self.floor)
-        presence = expit(self.presence.of_columns(columns)) * is_possible(stool_before, donor, self.others)
+        columns = covariates(stool_before, donor, self.other_recipients, self.floor)
+        presence = expit(self.presence.of_columns(columns)) * is_possible(stool_before, donor, self.other_recipients)
         location = self.abundance.of_columns(columns)
         if self.method == "regression":
             proportion = presence * np.exp(location)
             logs = presence * location + (1 - presence) * math.log(self.floor)
             return ExpectedProfile(proportion / proportion.sum(), logs, presence, location, self.scale)
-        proportion = baseline_profiles(stool_before, donor, self.others)[self.method]
-        logs = baseline_logs(stool_before, donor, self.others, self.floor)[self.method]
+        proportion = baseline_profiles(stool_before, donor, self.other_recipients)[self.method]
+        logs = baseline_logs(stool_before, donor, self.other_recipients, self.floor)[self.method]
         return ExpectedProfile(proportion, logs, presence, location, self.scale)
 
     def with_method(self, method: Method) -> Self:
@@ -205,14 +209,14 @@ class EngraftmentModel:
         """Return the model for profiles with further taxa, which no training recipient had after."""
         new = [name for name in dict.fromkeys(names) if name not in set(self.taxa)]
         zeros, logs = np.zeros(len(new)), np.full(len(new), math.log(self.floor))
-        others = self.others
+        other_recipients = self.other_recipients
         return replace(
             self,
             taxa=(*self.taxa, *new),
-            others=OtherRecipients(
-                np.append(others.proportion, zeros),
-                np.append(others.log_proportion, logs),
-                np.append(others.prevalence, zeros),
+            other_recipients=OtherRecipients(
+                np.append(other_recipients.proportion, zeros),
+                np.append(other_recipients.log_proportion, logs),
+                np.append(other_recipients.prevalence, zeros),
             ),
         )
 

@@ -120,10 +120,10 @@ class Catalogue:
             for column, distribution in distributions.clinical.items():
                 if isinstance(distribution, NumericDistribution) and distribution.quantiles:
                     clinical.setdefault(column, distribution.quantiles[50])
-            for analyte, measured in distributions.immune.items():
-                if (median := (measured.quantiles or {}).get(50)) is not None:
+            for analyte, distribution in distributions.immune.items():
+                if (median := (distribution.quantiles or {}).get(50)) is not None:
                     reading = MeasuredValue(median, "", math.nan)
-                    immune.setdefault(analyte, Measurement(analyte, reading, cast(ImmuneUnit, measured.unit)))
+                    immune.setdefault(analyte, Measurement(analyte, reading, cast(ImmuneUnit, distribution.unit)))
         if not taxa and not immune and not clinical:
             raise NotServed(
                 "the models report no medians to make an example of, since they were trained on too few patients; "

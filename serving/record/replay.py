@@ -38,8 +38,8 @@ class ReplayedProbability:
     def is_same(self) -> bool:
         """Whether probability and verdict are those of the record."""
         then, now = self.recorded.probability, self.probability
-        same = then is now if then is None or now is None else abs(then - now) <= TOLERANCE
-        return same and self.recorded.verdict in (None, self.verdict)
+        is_repeated = then is now if then is None or now is None else abs(then - now) <= TOLERANCE
+        return is_repeated and self.recorded.verdict in (None, self.verdict)
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,10 @@ def replay(
         )
     else:
         inputs = INPUTS.validate_json(content.inputs)
-    measured = [item for item in content.answer if item.case == "as measured"]
+    as_measured = [item for item in content.answer if item.case == "as measured"]
     return Replay(
         entry,
-        tuple(_predict_again(item, inputs.candidate, find_model) for item in measured),
+        tuple(_predict_again(item, inputs.candidate, find_model) for item in as_measured),
         tuple(item for item in content.answer if item.case != "as measured"),
     )
 

@@ -225,8 +225,8 @@ def _entry(row: Row[tuple[object, ...]]) -> tuple[Entry, bytes]:
 
 def _end(connection: Connection) -> tuple[int, bytes]:
     """Return the number and the link of the last entry."""
-    last = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
-    row = connection.execute(last).one_or_none()
+    newest = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
+    row = connection.execute(newest).one_or_none()
     return (0, FIRST_LINK) if row is None else (row.number, row.link)
 
 

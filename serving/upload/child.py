@@ -76,7 +76,7 @@ def read_in_child(
     """
     limits = ReaderLimits(MAX_SECONDS, MAX_MEMORY)
     receiver, sender = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_read, args=(sender, limits, files, form, training, folder), daemon=True)
+    process = _CONTEXT.Process(target=_send_reading, args=(sender, limits, files, form, training, folder), daemon=True)
     process.start()
     sender.close()
     timer = Timer(limits.seconds, process.kill)
@@ -121,7 +121,7 @@ def _problem(exit_code: int, name: str, limits: ReaderLimits) -> UploadProblem:
     return UploadProblem(kind, "error", observed, requirement, advice, file=name)
 
 
-def _read(
+def _send_reading(
     sender: Connection,
     limits: ReaderLimits,
     files: Mapping[Field, UploadedFile],

@@ -107,7 +107,7 @@ def read_measurements(report: Report, file: StoredFile) -> list[JsonValue]:
         report.interpret("file", f"{n_left_out} rows of controls", "left out: no samples", file.name)
     is_known = [report.training.is_analyte(cell.analyte) for cell in cells]
     recognised = list(compress(cells, is_known))
-    if unknown := [cell for cell, known in zip(cells, is_known, strict=True) if not known]:
+    if unknown := [cell for cell, keep in zip(cells, is_known, strict=True) if not keep]:
         requirement = f"names such as {', '.join(sorted(report.training.units)[:5]) or 'IL-6'}"
         advice = "Ignored; correct the names of those that are analytes."
         observed = _abridge([cell.analyte for cell in unknown])

@@ -54,7 +54,7 @@ def understand(
     files: Mapping[Field, UploadedFile],
     form: Form,
     models: Mapping[str, Sequence[ServedModel]],
-    read: FileReader = read_files,
+    reader: FileReader = read_files,
 ) -> Upload:
     """Read a patient's files, without predicting and without storing them beyond this call.
 
@@ -66,7 +66,7 @@ def understand(
     form : Form
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
-    read : callable
+    reader : callable
         Reads the files: in this process, or `serving.upload.child.read_in_child` where nobody vouches for them.
 
     Notes
@@ -75,7 +75,7 @@ def understand(
     """
     training = TrainingColumns(models)
     with upload_folder() as folder:
-        reading = read(files, form, training, folder)
+        reading = reader(files, form, training, folder)
     report = Report(form, training, list(reading.interpretations), list(reading.problems), reading.samples)
     if not files.keys() - {"taxonomy"}:
         requirement = "a stool profile, a table of immune measurements or a clinical table"

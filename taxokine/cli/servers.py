@@ -34,12 +34,12 @@ def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | N
 
 @click.command()
 @click.option("--cohorts", default="", help="Published cohorts instead of simulated ones, separated by spaces.")
-@click.option("--once", is_flag=True, help="End after printing, instead of serving.")
-def demo(cohorts: str, once: bool) -> None:
+@click.option("--once", "ends_after_printing", is_flag=True, help="End after printing, instead of serving.")
+def demo(cohorts: str, ends_after_printing: bool) -> None:
     """Do it all once: simulate or read cohorts, train, promote, serve, and print where to sign in and one prediction.
 
     The server and the MLflow UI run until Ctrl-C; everything lies in the folder .demo, which each start empties.
     """
     from taxokine.demo import run_demo
 
-    run_demo(tuple(cohorts.split()), once=once)
+    run_demo(tuple(cohorts.split()), ends_after_printing=ends_after_printing)

@@ -205,8 +205,10 @@ def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
     from training.study.plan import write_plan
 
     parameters = {name: value for name, value in options.items() if value is not None}
-    other = (_OneArmOptions if arms else _TwoArmOptions).__annotations__.keys() - _CommonOptions.__annotations__.keys()
-    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in parameters if name in other)
+    names_elsewhere = (
+        _OneArmOptions if arms else _TwoArmOptions
+    ).__annotations__.keys() - _CommonOptions.__annotations__.keys()
+    foreign = ", ".join(f"--{name.replace('_', '-')}" for name in parameters if name in names_elsewhere)
     if foreign and arms:
         raise click.UsageError(f"{foreign}: a trial of two arms has no such parameter; leave it out, or --arms")
     if foreign:

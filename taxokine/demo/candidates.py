@@ -82,19 +82,19 @@ def cohort_experiments(cohorts: Sequence[str]) -> tuple[list[Experiment], list[s
     OutcomeError
         No cohort defines an outcome.
     """
-    read = [(name, read_cohort(name, settings().data)) for name in cohorts]
+    cohorts_by_name = [(name, read_cohort(name, settings().data)) for name in cohorts]
     experiments, notes = [], []
     for outcome, grade, outcome_id in (
         ("objective_response", None, "objective_response"),
         ("toxicity", "any", "toxicity_any"),
     ):
-        defining = tuple(name for name, cohort in read if outcome_id in cohort.labels.reported_outcomes)
+        defining = tuple(name for name, cohort in cohorts_by_name if outcome_id in cohort.labels.reported_outcomes)
         if not defining:
             raise OutcomeError(
                 f"none of {', '.join(cohorts)} defines {outcome_id}; 'taxokine cohorts list' shows the outcomes of each"
             )
-        if others := [name for name in cohorts if name not in defining]:
-            notes.append(f"{outcome_id} is not defined by {', '.join(others)}: not trained on for this outcome")
+        if undefined := [name for name in cohorts if name not in defining]:
+            notes.append(f"{outcome_id} is not defined by {', '.join(undefined)}: not trained on for this outcome")
         experiments.append(Experiment(defining, outcome, grade, families=("elastic_net", "xgboost"), repeats=1))
     return experiments, notes
 

@@ -35,14 +35,14 @@ from training.experiment import Experiment, ExperimentResult, train
 SERVER_PORT, MLFLOW_PORT = 8000, 5000
 
 
-def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
+def run_demo(cohorts: Sequence[str], *, ends_after_printing: bool) -> None:
     """Run the demo.
 
     Parameters
     ----------
     cohorts : sequence of str
         Published cohorts by name or path; simulated ones when empty.
-    once : bool
+    ends_after_printing : bool
         End after printing, instead of serving until interrupted.
 
     Raises
@@ -76,7 +76,7 @@ def run_demo(cohorts: Sequence[str], *, once: bool) -> None:
         response = request_prediction(access, candidate.request)
         mlflow_ready(f"{access.mlflow}/health")
         show(demo_report(access, candidate, response, trained))
-        if not once:
+        if not ends_after_printing:
             click.secho(f"\nOpen {access.server}; Ctrl-C ends the demo.", bold=True)
             _wait()
 

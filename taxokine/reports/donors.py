@@ -66,8 +66,8 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
         yield from (f"no difference in {outcome}: {reason}" for outcome, reason in reasons)
         yield ""
     for donor in comparison.donors:
-        expected = ", ".join(f"{taxon.taxon} {taxon.expected:.1%}" for taxon in donor.expected[:5])
-        yield f"expected after {donor.donor}: {expected}"
+        abundances = ", ".join(f"{taxon.taxon} {taxon.expected:.1%}" for taxon in donor.expected[:5])
+        yield f"expected after {donor.donor}: {abundances}"
     yield ""
     yield from _indistinguishable(comparison)
     yield from (f"no order: {reason}" for reason in comparison.no_order_reasons)

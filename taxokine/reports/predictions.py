@@ -38,19 +38,19 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     yield response.notice
 
 
-def batch_report(written: WrittenPredictions) -> Iterator[RenderableType]:
+def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:
     """Yield what a file of predictions holds, and which of its patients the model was trained on."""
-    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in written.verdict_counts.items())
-    yield f"{written.outcome} for {sum(written.verdict_counts.values())} patients: {verdicts}"
-    yield f"evidence: {written.evidence}"
-    if written.unread:
-        rows = "1 row has" if written.unread == 1 else f"{written.unread} rows have"
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in batch.verdict_counts.items())
+    yield f"{batch.outcome} for {sum(batch.verdict_counts.values())} patients: {verdicts}"
+    yield f"evidence: {batch.evidence}"
+    if batch.unread:
+        rows = "1 row has" if batch.unread == 1 else f"{batch.unread} rows have"
         yield f"{rows} no prediction: the column 'error' says why"
-    if n := written.training_profiles:
+    if n := batch.training_profiles:
         yield f"{n} patients are in the training set by their profiles: their predictions test nothing"
-    for name in written.training_cohorts:
+    for name in batch.training_cohorts:
         yield f"the model was trained on {name}: these predictions do not test it"
-    yield f"wrote {written.path}"
+    yield f"wrote {batch.path}"
 
 
 def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:

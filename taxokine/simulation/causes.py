@@ -16,15 +16,15 @@ SURVIVAL_LOG_HAZARD = {"response_balance": -0.8, "IL-6": 0.4, "age": 0.2}
 
 @dataclass(frozen=True)
 class Balance:
-    """Mean log-abundance of the taxa `above` minus that of the taxa `below`: a balance without its normalising factor.
+    """Mean log-abundance of the `numerator` taxa minus the `denominator` taxa: a balance not normalised.
 
     References
     ----------
     Egozcue and Pawlowsky-Glahn 2005, Mathematical Geology 37:795-828.
     """
 
-    above: tuple[str, ...]
-    below: tuple[str, ...]
+    numerator: tuple[str, ...]
+    denominator: tuple[str, ...]
 
 
 BALANCES = {

@@ -86,13 +86,13 @@ def log_abundances(trial: Trial, rng: np.random.Generator) -> Matrix:
     deviation = rng.standard_normal(shape)
     for guild in trial.causes.balances.values():
         guild_axis = math.sqrt(trial.guild) * rng.standard_normal((shape[0], 1))
-        for side, sign in ((_positions(trial, guild.above), 1), (_positions(trial, guild.below), -1)):
+        for side, sign in ((_positions(trial, guild.numerator), 1), (_positions(trial, guild.denominator), -1)):
             deviation[:, side] = math.sqrt(1 - trial.guild) * deviation[:, side] + sign * guild_axis
     log = trial.species_sd * curve + trial.host_sd * deviation
     log[trial.n_patients :] += trial.donor_shift * rng.standard_normal(trial.n_taxa)
     balance = trial.causes.balances["response_balance"]
-    log[trial.n_patients, _positions(trial, balance.above)] += trial.best_donor * trial.host_sd
-    log[trial.n_patients, _positions(trial, balance.below)] -= trial.best_donor * trial.host_sd
+    log[trial.n_patients, _positions(trial, balance.numerator)] += trial.best_donor * trial.host_sd
+    log[trial.n_patients, _positions(trial, balance.denominator)] -= trial.best_donor * trial.host_sd
     present = rng.random(shape) < ndtr(curve - 0.4)
     present[:, : len(GENERA)] = True
     return np.where(present, log, -np.inf)
@@ -117,10 +117,10 @@ def read_counts(
 
 def standardised_balance(trial: Trial, abundances: Matrix, balance: Balance) -> Matrix:
     """Return a balance in SDs of the simulated population, (n_hosts,)."""
-    above, below = _positions(trial, balance.above), _positions(trial, balance.below)
+    numerator, denominator = _positions(trial, balance.numerator), _positions(trial, balance.denominator)
     deviation = (abundances - trial.species_sd * _species_curve(trial)) / trial.host_sd
-    sd = math.sqrt((1 - trial.guild) * (1 / len(above) + 1 / len(below)) + 4 * trial.guild)
-    return np.asarray((deviation[:, above].mean(axis=1) - deviation[:, below].mean(axis=1)) / sd)
+    sd = math.sqrt((1 - trial.guild) * (1 / len(numerator) + 1 / len(denominator)) + 4 * trial.guild)
+    return np.asarray((deviation[:, numerator].mean(axis=1) - deviation[:, denominator].mean(axis=1)) / sd)
 
 
 def _species_curve(trial: Trial) -> Matrix:

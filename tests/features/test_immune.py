@@ -23,8 +23,8 @@ MOMSPI: dict[str, Any] = {
     "layout": "wide",
     "key": ["subject_id", "visit_number"],
     "unit": "unstated",
-    "below": [-2],
-    "above": [-1],
+    "below_codes": [-2],
+    "above_codes": [-1],
     "drop": ["sample_id"],
     "exclude": {"FGF basic": "zero throughout", "IL-17": "zero throughout"},
 }
@@ -112,7 +112,7 @@ def test_canonical_names_are_fixed_points(name: str) -> None:
     ],
 )
 def test_parse_value(text: str | float | None, reading: MeasuredValue) -> None:
-    assert same(parse_value(text, unit="pg/mL", below=[-2, "ND"], above=["-1"]), reading)
+    assert same(parse_value(text, unit="pg/mL", below_codes=[-2, "ND"], above_codes=["-1"]), reading)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_parse_value(text: str | float | None, reading: MeasuredValue) -> None:
 )
 def test_parse_value_refuses(text: str | bool) -> None:
     with pytest.raises(InputError, match=r"expected|give|negative") as caught:
-        parse_value(text, unit="pg/mL", below=[-2])
+        parse_value(text, unit="pg/mL", below_codes=[-2])
     assert not isinstance(caught.value, FileError)
 
 
@@ -252,7 +252,7 @@ def test_single_values_need_no_pandas() -> None:
 
 
 def test_read_wide(read: Read) -> None:
-    table = read("patient,IL10,day,TNF\np1,3.5,0,<2\np1,OOR>,14,NA\np2,-2,0,7\n", **WIDE, below=[-2])
+    table = read("patient,IL10,day,TNF\np1,3.5,0,<2\np1,OOR>,14,NA\np2,-2,0,7\n", **WIDE, below_codes=[-2])
     assert table.kind == "protein"
     assert table.synonyms() == {"IL10": "IL-10", "TNF": "TNF-a"}
     expected = pd.DataFrame(
@@ -286,7 +286,7 @@ def test_unit_without_meaning_names_the_row(read: Read) -> None:
 
 def test_limits_by_published_name(read: Read) -> None:
     table = read(
-        "patient,IL10\np1,1\np2,-2\np3,900\n", **{**LONG, "layout": "wide"}, below=[-2], limits={"IL10": (4, 500)}
+        "patient,IL10\np1,1\np2,-2\np3,900\n", **{**LONG, "layout": "wide"}, below_codes=[-2], limits={"IL10": (4, 500)}
     )
     assert table.wide("half_limit")["IL-10"].tolist() == [2, 2, 500]
 
@@ -321,7 +321,7 @@ def test_file_errors_name_the_place(
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"below": [-2], "above": ["-2.0"]}, "only one"),
+        ({"below_codes": [-2], "above_codes": ["-2.0"]}, "only one"),
         ({"key": []}, "at least one key"),
         ({"key": ["patient", "value"]}, "rename it"),
         ({"limits": {"IL-11": (1, 2)}}, "not among the analytes"),
@@ -392,7 +392,7 @@ def test_momspi(cohorts_dir: Path) -> None:
 
 def test_momspi_needs_its_codes_explained(cohorts_dir: Path) -> None:
     with pytest.raises(FileError, match=r"'-1\.0' is negative") as caught:
-        read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", ImmuneSpec(**{**MOMSPI, "above": []}))
+        read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", ImmuneSpec(**{**MOMSPI, "above_codes": []}))
     assert (caught.value.column, caught.value.row) == ("RANTES", 2)
 
 

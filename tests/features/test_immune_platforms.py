@@ -88,7 +88,7 @@ def test_a_flag_of_unknown_meaning_is_refused(text: str) -> None:
 
 
 def test_a_code_may_mean_missing_and_a_known_limit_fills_in_a_word() -> None:
-    assert parse_value("QNS", missing=["QNS"]).is_missing
+    assert parse_value("QNS", missing_codes=["QNS"]).is_missing
     assert parse_value("<LOD", unit="pg/mL", lloq=0.5).text == "<0.5"
 
 

@@ -556,8 +556,8 @@ def test_values_beyond_a_limit_keep_their_side_and_limit(write_cohort: Callable[
     cohort = read_cohort(write_cohort({"blood.csv": blood}), tmp_path)
     table = landmark_table(cohort)
     assert table.limits is not None
-    np.testing.assert_array_equal(table.limits.below, [[3.2, np.nan], [np.nan] * 2, [np.nan] * 2])
-    np.testing.assert_array_equal(table.limits.above, [[np.nan, 500], [np.nan] * 2, [np.nan] * 2])
+    np.testing.assert_array_equal(table.limits.lower, [[3.2, np.nan], [np.nan] * 2, [np.nan] * 2])
+    np.testing.assert_array_equal(table.limits.upper, [[np.nan, 500], [np.nan] * 2, [np.nan] * 2])
     pooled = pool_tables([table, replace(table, cohorts={"other": table.cohorts["toy"]}, limits=None)])
     for part in (pooled, pooled.take(np.array([0, 3]))):
         candidates = list(table_candidates(part))

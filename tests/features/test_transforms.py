@@ -235,8 +235,8 @@ def test_fill_of_momspi(cohorts_dir: Path) -> None:
         layout="wide",
         key=["subject_id", "visit_number"],
         unit="unstated",
-        below=[-2],
-        above=[-1],
+        below_codes=[-2],
+        above_codes=[-1],
         drop=["sample_id"],
         exclude={"FGF basic": "zero throughout", "IL-17": "zero throughout"},
     )

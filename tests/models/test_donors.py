@@ -95,7 +95,7 @@ def test_the_interval_is_that_of_the_held_out_transplants(bundle):
     model = served()["objective_response"][0].model
     residuals = []
     for seed, (expected, observed) in enumerate(
-        zip(bundle.held_out.expected, bundle.held_out.stool_after, strict=True)
+        zip(bundle.held_out.profiles, bundle.held_out.stool_after, strict=True)
     ):
         draws = expected.draws(DRAWS, np.random.default_rng(seed))
         log_odds = [model.predictor.margin(model.encoder.encode({"taxa": x})) for x in (observed[None], draws)]

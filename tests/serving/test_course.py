@@ -61,7 +61,9 @@ def test_a_course_holds_what_the_files_say(five):
     samples = cohort.samples
     row = samples[(samples["patient"] == "SIM-002") & (samples["day"] == course.distances[0].day)].index[0]
     received = samples.index[samples["sample"] == samples.at[row, "donor_sample"]][0]
-    assert course.distances[0].own == pytest.approx(np.abs(proportions[row] - proportions[received]).sum() / 2)
+    assert course.distances[0].to_own_donors == pytest.approx(
+        np.abs(proportions[row] - proportions[received]).sum() / 2
+    )
     below = [item for s in course.analytes if s.analyte == "IL-2" for item in s.readings if item.reading.censored]
     assert below
     assert below[0].reading.text == "<3.2"

@@ -85,8 +85,8 @@ def immune_models(cohorts_dir: Path) -> Models:
         layout="wide",
         key=("subject_id", "visit_number"),
         unit="pg/mL",
-        below=[-2],
-        above=[-1],
+        below_codes=[-2],
+        above_codes=[-1],
         drop=["sample_id", "FGF*", "IL-17", "IL-2", "RANTES"],
     )
     wide = read_immune(cohorts_dir / "momspi" / "blood_cytokines.csv", spec).wide("half_limit")[CYTOKINES]

@@ -69,9 +69,9 @@ def test_an_address_without_a_scheduler_is_an_error():
 def test_sums_of_matrices_have_the_same_last_digit(cluster):
     matrix = np.random.default_rng(0).normal(size=(300, 300))
     with threadpool_limits(1, "blas"):
-        (here,) = Threads(1).run(product, matrix, [2])
-    (there,) = cluster.run(product, matrix, [2])
-    assert np.array_equal(here, there)
+        (local_square,) = Threads(1).run(product, matrix, [2])
+    (remote_square,) = cluster.run(product, matrix, [2])
+    assert np.array_equal(local_square, remote_square)
 
 
 def product(matrix: np.ndarray, power: int) -> np.ndarray:

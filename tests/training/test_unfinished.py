@@ -66,8 +66,8 @@ def evidence_of(result: ExperimentResult) -> dict[str, Any]:
 def test_an_interrupted_experiment_ends_as_one_that_was_not(experiment, home):
     with pytest.raises(Interruption):
         train(experiment, Steps("refitting", 2).progress())
-    (kept,) = (home / "unfinished").iterdir()
-    assert len(kept.read_text().splitlines()) == 2
+    (unfinished_file,) = (home / "unfinished").iterdir()
+    assert len(unfinished_file.read_text().splitlines()) == 2
 
     with pytest.raises(Interruption):
         train(experiment, Steps("summarising", 1).progress(), resume=True)
@@ -93,10 +93,10 @@ def test_an_interrupted_experiment_ends_as_one_that_was_not(experiment, home):
 def test_finished_permutations_are_not_refitted(experiment, home):
     with pytest.raises(Interruption):
         train(experiment, Steps("refitting", 3).progress())
-    (kept,) = (home / "unfinished").iterdir()
-    lines = kept.read_text().splitlines()
+    (unfinished_file,) = (home / "unfinished").iterdir()
+    lines = unfinished_file.read_text().splitlines()
     # A process that is killed may leave half a line.
-    kept.write_text("\n".join([*(line.replace('"": 0.', '"": 9.') for line in lines[:2]), lines[2][:20]]))
+    unfinished_file.write_text("\n".join([*(line.replace('"": 0.', '"": 9.') for line in lines[:2]), lines[2][:20]]))
     result = train(experiment, resume=True)
     values = result.trained[0].validation.permutation.model
     assert values.n == 4

@@ -76,20 +76,22 @@ def held_out_accuracy(profiles: TransplantProfiles, together: Mask, model_withou
                 continue
             model = model_without(together[i] | together[j])
             scores = np.stack([_presence_scores(profiles, row, model) for row in (i, j)], axis=1)
-            for first, second, order in ((i, j, 1), (j, i, -1)):
-                taxa = (profiles.stool_after[first] > 0) & (profiles.stool_after[second] == 0)
+            for winner, loser, order in ((i, j, 1), (j, i, -1)):
+                taxa = (profiles.stool_after[winner] > 0) & (profiles.stool_after[loser] == 0)
                 difference = order * (scores[:, 0, taxa] - scores[:, 1, taxa])
-                wins[:, first, second] = ((difference > 0) + (difference == 0) / 2).sum(axis=1)
-                comparisons[first, second] = taxa.sum()
+                wins[:, winner, loser] = ((difference > 0) + (difference == 0) / 2).sum(axis=1)
+                comparisons[winner, loser] = taxa.sum()
     return HeldOutAccuracy(distances[:, 0].T, distances[:, 1].T, wins, comparisons)
 
 
 def _distances(profiles: TransplantProfiles, row: int, model: EngraftmentModel) -> Matrix:
     """Return Bray-Curtis and Aitchison distances of each method, (2, n_methods)."""
     stool_before, donor, stool_after = profiles.stool_before[row], profiles.donor[row], profiles.stool_after[row]
-    expected = model.expect(stool_before, donor)
-    proportions = [expected.proportion, *baseline_profiles(stool_before, donor, model.others).values()]
-    logs = np.array([expected.log_proportion, *baseline_logs(stool_before, donor, model.others, model.floor).values()])
+    profile = model.expect(stool_before, donor)
+    proportions = [profile.proportion, *baseline_profiles(stool_before, donor, model.other_recipients).values()]
+    logs = np.array(
+        [profile.log_proportion, *baseline_logs(stool_before, donor, model.other_recipients, model.floor).values()]
+    )
     prevalent = prevalent_taxa(profiles)
     difference = logs[:, prevalent] - floored_log(stool_after, model.floor)[prevalent]
     centred = difference - difference.mean(axis=1, keepdims=True)
@@ -105,7 +107,7 @@ def prevalent_taxa(profiles: TransplantProfiles) -> Mask:
 def _presence_scores(profiles: TransplantProfiles, row: int, model: EngraftmentModel) -> Matrix:
     """Return what each method says for the presence of each taxon, (n_methods, n_taxa)."""
     stool_before, donor = profiles.stool_before[row], profiles.donor[row]
-    baselines = (stool_before, donor, (stool_before + donor) / 2, model.others.prevalence)
+    baselines = (stool_before, donor, (stool_before + donor) / 2, model.other_recipients.prevalence)
     return np.array([model.expect(stool_before, donor).presence, *baselines])
 
 

@@ -35,9 +35,9 @@ def fit_engraftment(profiles: TransplantProfiles, train: Positions) -> Engraftme
     """
     stool_before, donor, stool_after = profiles.stool_before[train], profiles.donor[train], profiles.stool_after[train]
     floor = float(min(stool[stool > 0].min() for stool in (stool_before, donor, stool_after))) / 2
-    others = other_recipients(stool_after, floor, _comparable_weights(profiles.shares_donor[np.ix_(train, train)]))
-    possible = is_possible(stool_before, donor, others)
-    columns = covariates(stool_before, donor, others, floor)[possible]
+    other_means = other_recipients(stool_after, floor, _comparable_weights(profiles.shares_donor[np.ix_(train, train)]))
+    possible = is_possible(stool_before, donor, other_means)
+    columns = covariates(stool_before, donor, other_means, floor)[possible]
     is_present, logs = stool_after[possible] > 0, floored_log(stool_after[possible], floor)
     abundance = _ridge(columns[is_present], logs[is_present])
     residuals = logs[is_present] - abundance.of_columns(columns[is_present])
@@ -48,7 +48,7 @@ def fit_engraftment(profiles: TransplantProfiles, train: Positions) -> Engraftme
         presence=_logistic(columns, is_present),
         abundance=abundance,
         scale=float(residuals.std()),
-        others=other_recipients(stool_after, floor, np.full(len(train), 1 / len(train))),
+        other_recipients=other_recipients(stool_after, floor, np.full(len(train), 1 / len(train))),
     )
 
 

@@ -127,8 +127,10 @@ def evaluate_engraftment(reference: str, name: str) -> EngraftmentResult:
     """
     served, cohort = find_engraftment(reference), read_cohort(name, settings().data)
     bundle, profiles = served.bundle, cohort_transplants(cohort)
-    if same := {cohort.name, *cohort.manifest.same_patients_as} & set(bundle.evidence.cohorts):
-        raise InputError(f"the model was trained on {', '.join(same)}, so that {cohort.name} does not test it")
+    if training_cohorts := {cohort.name, *cohort.manifest.same_patients_as} & set(bundle.evidence.cohorts):
+        raise InputError(
+            f"the model was trained on {', '.join(training_cohorts)}, so that {cohort.name} does not test it"
+        )
     require_one_profiler({"the model": bundle.evidence.profiler, cohort.name: profiles.profiler})
     model = bundle.model.with_taxa(profiles.taxa)
     regression, aligned = model.with_method("regression"), profiles.with_taxa(model.taxa)
@@ -169,7 +171,7 @@ def validated_bundle(profiles: TransplantProfiles, cohorts: tuple[str, ...], pro
         evidence = _evidence(profiles, cohorts, tuple(validations))
         method = best_method(validations[-1])
         together = schemes[-1][1]
-        expected = tuple(
+        profiles_after = tuple(
             model_without(together[i]).with_method(method).expect(profiles.stool_before[i], profiles.donor[i])
             for i in range(n)
         )
@@ -177,7 +179,7 @@ def validated_bundle(profiles: TransplantProfiles, cohorts: tuple[str, ...], pro
     return EngraftmentBundle(
         model,
         evidence,
-        HeldOutTransplants(profiles.stool_after, expected, validations[-1].units),
+        HeldOutTransplants(profiles.stool_after, profiles_after, validations[-1].units),
         card(evidence, method),
     )
 

@@ -170,19 +170,23 @@ def _gain_gate(validation: Validation) -> Gate:
 def _drop_one_gate(validation: Validation) -> Gate:
     rows = [row for row in validation.without_cohort if row.auroc.low is not None and row.auroc.value is not None]
     worst = min(rows, key=lambda row: row.auroc.low or 0.0, default=None)
-    least = min((row.gain.value for row in rows if row.gain.value is not None), default=None)
+    smallest_gain = min((row.gain.value for row in rows if row.gain.value is not None), default=None)
     complete = 0 < len(rows) == len(validation.without_cohort)
     if worst is None or not complete:
         result = "not computed: there is one centre, or an AUROC is not estimable"
     else:
-        gain = "not computed" if least is None else f"{least:+.3f}"
+        gain = "not computed" if smallest_gain is None else f"{smallest_gain:+.3f}"
         result = (
             f"AUROC {worst.auroc.value:.3f} ({worst.auroc.low:.3f} to {worst.auroc.high:.3f}) without {worst.cohort}; "
             f"least gain {gain}"
         )
     return Gate(
         "drop one cohort",
-        complete and worst is not None and (worst.auroc.low or 0.0) > 0.5 and least is not None and least > 0,
+        complete
+        and worst is not None
+        and (worst.auroc.low or 0.0) > 0.5
+        and smallest_gain is not None
+        and smallest_gain > 0,
         result,
         "without any one cohort, the interval of the AUROC still above 0.50 and the gain still above 0",
         "what one cohort carries may be how that cohort was sampled, sequenced or labelled",

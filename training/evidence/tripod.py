@@ -146,9 +146,9 @@ def read_form(path: Path) -> dict[str, str]:
         raise FileError(f"cannot be read as a form in YAML: {error}", file=path) from error
     if not isinstance(content, dict):
         raise FileError("expected sub-items with their answers, as in '5b: accrual from 2015 to 2019'", file=path)
-    known = {item.item for item in checklist()}
+    item_numbers = {item.item for item in checklist()}
     for key, answer in content.items():
-        if str(key) not in known:
+        if str(key) not in item_numbers:
             raise FileError(f"{key!r} is no sub-item of TRIPOD+AI; the last is 27c", file=path)
         if answer is not None and not isinstance(answer, str | int | float):
             raise FileError(f"{key}: expected a text, got {type(answer).__name__}; put it in quotes", file=path)

@@ -40,11 +40,11 @@ class PermutationFile:
         """Return the AUROCs by the permutation's number; a line that was not written whole is left out."""
         if not self.path.is_file():
             return {}
-        kept: dict[int, RefitAurocs] = {}
+        finished: dict[int, RefitAurocs] = {}
         for line in self.path.read_text(encoding="utf-8").split("\n")[:-1]:
             number, models = json.loads(line)
-            kept[number] = {(family, tuple(blocks)): aurocs for family, blocks, aurocs in models}
-        return kept
+            finished[number] = {(family, tuple(blocks)): aurocs for family, blocks, aurocs in models}
+        return finished
 
     def save(self, number: int, aurocs: RefitAurocs) -> None:
         """Append a permutation's AUROCs."""

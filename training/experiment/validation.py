@@ -85,7 +85,7 @@ def _validate_without_blocks(
     predictions = dict[str, dict[str, list[HeldOut]]]()
     for block in result.blocks:
         rest = tuple(name for name in result.blocks if name != block)
-        same_rows = (other for other in earlier if other.blocks == rest and np.array_equal(other.rows, result.rows))
+        same_rows = (item for item in earlier if item.blocks == rest and np.array_equal(item.rows, result.rows))
         smaller_set = next(same_rows, None)
         if smaller_set is not None:
             families = smaller_set.families

@@ -49,17 +49,17 @@ def mean_difference(values: Vector, group: Mask, *, seed: int = 0) -> MeanDiffer
     ----------
     Welch 1947, Biometrika 34:28-35.
     """
-    first, second = values[group], values[~group]
-    value = float(first.mean() - second.mean())
+    members, controls = values[group], values[~group]
+    value = float(members.mean() - controls.mean())
     low = high = np.nan
-    if min(first.size, second.size) > 1 and values.std() > 0:
-        low, high = ttest_ind(first, second, equal_var=False).confidence_interval(0.95)
+    if min(members.size, controls.size) > 1 and values.std() > 0:
+        low, high = ttest_ind(members, controls, equal_var=False).confidence_interval(0.95)
     assignments = group_assignments(group, seed=seed)
     totals = assignments @ values
-    differences = totals / first.size - (values.sum() - totals) / second.size
+    differences = totals / members.size - (values.sum() - totals) / controls.size
     return MeanDifference(
         IntervalEstimate(value, float(low), float(high)),
         float(permutation_p_value(np.abs(differences))),
-        (float(first.mean()), float(second.mean())),
-        (first.size, second.size),
+        (float(members.mean()), float(controls.mean())),
+        (members.size, controls.size),
     )

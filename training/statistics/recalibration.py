@@ -26,12 +26,12 @@ def held_out_shifts(y: Vector, log_odds: Vector) -> Vector:
     ----------
     Steyerberg et al. 2004, Statistics in Medicine 23:2567-2586.
     """
-    others = ~np.eye(len(y), dtype=bool)
+    is_other = ~np.eye(len(y), dtype=bool)
     shift = np.zeros(len(y))
     for _ in range(_STEPS):
         probability = expit(log_odds + shift[:, None])
-        residual = ((y - probability) * others).sum(axis=1)
-        information = (probability * (1 - probability) * others).sum(axis=1)
+        residual = ((y - probability) * is_other).sum(axis=1)
+        information = (probability * (1 - probability) * is_other).sum(axis=1)
         # Far from the solution the information vanishes and the step would overshoot.
         shift = shift + np.clip(residual / np.maximum(information, 1e-12), -1, 1)
     return shift

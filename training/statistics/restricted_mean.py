@@ -21,7 +21,7 @@ class RestrictedMeanDifference:
 
     Attributes
     ----------
-    until : float
+    horizon : float
         The day up to which time counts: the last day on which both groups are followed.
     means : tuple of float
         Of the group, and of the others.
@@ -30,7 +30,7 @@ class RestrictedMeanDifference:
         Two-sided, normal approximation.
     """
 
-    until: float
+    horizon: float
     means: tuple[float, float]
     difference: IntervalEstimate
     p: float
@@ -51,17 +51,17 @@ def restricted_mean_difference(time: Vector, event: Mask, group: Mask) -> Restri
     Royston and Parmar 2013, BMC Medical Research Methodology 13:152; Uno et al. 2014, Journal of Clinical Oncology
     32:2380-2385.
     """
-    until = float(min(time[group].max(), time[~group].max()))
+    horizon = float(min(time[group].max(), time[~group].max()))
     (mean, variance), (control_mean, control_variance) = (
-        restricted_mean(time[members], event[members], until) for members in (group, ~group)
+        restricted_mean(time[members], event[members], horizon) for members in (group, ~group)
     )
     value, error = mean - control_mean, float(np.sqrt(variance + control_variance))
     p = float(2 * norm.sf(abs(value) / error)) if error else np.nan
     interval = IntervalEstimate(value, value - Z * error, value + Z * error)
-    return RestrictedMeanDifference(until, (mean, control_mean), interval, p)
+    return RestrictedMeanDifference(horizon, (mean, control_mean), interval, p)
 
 
-def restricted_mean(time: Vector, event: Mask, until: float) -> tuple[float, float]:
+def restricted_mean(time: Vector, event: Mask, horizon: float) -> tuple[float, float]:
     r"""Return the area under the Kaplan-Meier curve up to a day, and its variance.
 
     .. math:: \widehat{\mathrm{var}} = \sum_{t_i \le \tau} \Bigl[\int_{t_i}^{\tau} \hat S\Bigr]^2
@@ -72,15 +72,15 @@ def restricted_mean(time: Vector, event: Mask, until: float) -> tuple[float, flo
     time : ndarray, (n_patients,)
         Days.
     event : ndarray of bool, (n_patients,)
-    until : float
+    horizon : float
     """
     y = np.column_stack([time, np.where(event, EVENT, CENSORED)])
     days, at_risk, endings = life_table(y, np.ones((1, len(y))))
     n, d = at_risk[0], endings[EVENT, 0]
     survival = np.append(1, np.cumprod(1 - d / n))
-    edges = np.minimum(np.concatenate([[0], days, [np.inf]]), until)
+    edges = np.minimum(np.concatenate([[0], days, [np.inf]]), horizon)
     areas = survival * np.diff(edges)
     later_area = areas[::-1].cumsum()[::-1][1:]
-    counts = (days <= until) & (n > d)
+    counts = (days <= horizon) & (n > d)
     variance = float((later_area[counts] ** 2 * d[counts] / (n[counts] * (n[counts] - d[counts]))).sum())
     return float(areas.sum()), variance

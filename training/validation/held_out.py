@@ -123,10 +123,12 @@ def _inner_splits(task: ValidationTask, fold: Fold, outer: Sequence[Fold]) -> li
     rows of B, and fold B without the rows of A, share one fit.
     """
     config, y = task.config, task.y
-    others = [other for other in outer if (other.scheme, other.repeat) == (fold.scheme, fold.repeat)]
-    others = [other for other in others if other.name != fold.name]
-    if config.averages and len(others) > 1:
-        splits = [(np.setdiff1d(fold.train, other.test), np.intersect1d(fold.train, other.test)) for other in others]
+    calibration_folds = [item for item in outer if (item.scheme, item.repeat) == (fold.scheme, fold.repeat)]
+    calibration_folds = [item for item in calibration_folds if item.name != fold.name]
+    if config.averages and len(calibration_folds) > 1:
+        splits = [
+            (np.setdiff1d(fold.train, item.test), np.intersect1d(fold.train, item.test)) for item in calibration_folds
+        ]
         return [(train, test) for train, test in splits if 0 < y[train].sum() < len(train)]
     rows = task.table.rows.iloc[fold.train]
     splits = inner_splits(rows, y[fold.train], config.n_folds, config.seed + fold.repeat)

@@ -126,13 +126,13 @@ class PercentAxis:
 def shared_axis(waterfalls: Sequence[Waterfall]) -> PercentAxis:
     """Return the shortest axis on which all steps lie, from 0% to 100% where there are none."""
     edges = [edge for drawing in waterfalls for step in drawing.steps for edge in (step.start, step.stop)] or [0.0, 1.0]
-    first, last = math.floor(min(edges) / TICK), math.ceil(max(edges) / TICK)
-    last = max(last, first + 1)
-    spacing = 1 if last - first <= MAX_TICKS else 2
-    ticks = [*range(first, last, spacing), last]
+    lowest, highest = math.floor(min(edges) / TICK), math.ceil(max(edges) / TICK)
+    highest = max(highest, lowest + 1)
+    spacing = 1 if highest - lowest <= MAX_TICKS else 2
+    ticks = [*range(lowest, highest, spacing), highest]
     if len(ticks) > 2 and ticks[-1] - ticks[-2] < spacing:
         del ticks[-2]
-    return PercentAxis(first * TICK, last * TICK, tuple(tick * TICK for tick in ticks))
+    return PercentAxis(lowest * TICK, highest * TICK, tuple(tick * TICK for tick in ticks))
 
 
 def waterfall(explanation: Explanation, distributions: Distributions | None) -> Waterfall:

@@ -214,8 +214,8 @@ def _prediction_lane(axis: TimeAxis, visits: Sequence[VisitPrediction], sides: S
 def _distance_lane(axis: TimeAxis, distances: Sequence[SampleDonorDistance]) -> Lane:
     scale = ValueScale(0, 1)
     readers: list[tuple[str, Callable[[SampleDonorDistance], float | None]]] = [
-        ("unrelated donors", lambda item: item.unrelated),
-        ("own donor", lambda item: item.own),
+        ("unrelated donors", lambda item: item.to_unrelated),
+        ("own donor", lambda item: item.to_own_donors),
     ]
     curves = []
     for name, distance_of in readers:
@@ -225,7 +225,7 @@ def _distance_lane(axis: TimeAxis, distances: Sequence[SampleDonorDistance]) -> 
             if (value := distance_of(item)) is not None
         ]
         curves.append(LaneCurve(name.replace(" ", "-"), tuple(points)))
-    summary = f"{distances[0].own:.2f} → {distances[-1].own:.2f}"
+    summary = f"{distances[0].to_own_donors:.2f} → {distances[-1].to_own_donors:.2f}"
     return Lane("donor distance", summary=summary, curves=tuple(curves), ends=("0", "1"))
 
 
@@ -317,7 +317,8 @@ def _rows(course: PatientCourse) -> list[CourseRow]:
             item.day,
             "donor distance",
             "",
-            f"{item.own:.2f}" + ("" if item.unrelated is None else f" (unrelated donors {item.unrelated:.2f})"),
+            f"{item.to_own_donors:.2f}"
+            + ("" if item.to_unrelated is None else f" (unrelated donors {item.to_unrelated:.2f})"),
         )
         for item in course.distances
     ]

@@ -130,11 +130,11 @@ def test_causes_are_named_and_measured(cohort: Cohort, manifest: Path, table: Fe
         assert all(planted.values())
         assert set(planted) <= {*causes.balances, *table.immune.names, *table.clinical.names}
     for balance in causes.balances.values():
-        columns = [cohort.taxa.taxa.index(taxon) for taxon in (*balance.above, *balance.below)]
+        columns = [cohort.taxa.taxa.index(taxon) for taxon in (*balance.numerator, *balance.denominator)]
         assert ((cohort.taxa.values[:, columns] > 0).mean(axis=0) > 0.8).all()
     written = json.loads((manifest.parent / "causes.json").read_text())
     assert written["response"] == causes.response
-    assert written["balances"]["toxicity_balance"]["above"] == list(causes.balances["toxicity_balance"].above)
+    assert written["balances"]["toxicity_balance"]["numerator"] == list(causes.balances["toxicity_balance"].numerator)
 
 
 def test_outcomes_follow_their_causes(table: FeatureTable, manifest: Path) -> None:

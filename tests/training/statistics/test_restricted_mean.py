@@ -21,7 +21,7 @@ def test_without_censoring_it_is_the_mean_of_times_cut_off(until):
 
 def test_with_censoring_it_is_the_area_under_kaplan_and_meiers_curve():
     result = restricted_mean_difference(TIME, EVENT, TREATED)
-    assert result.until == 23
+    assert result.horizon == 23
     for mean, members in zip(result.means, (TREATED, ~TREATED), strict=True):
         curve = SurvfuncRight(TIME[members], EVENT[members].astype(int))
         days = np.arange(0, 23)

@@ -69,7 +69,7 @@ def test_profiles_move_together_within_centres_and_covariates_and_outcomes_stay(
     assert sorted(order) == list(range(len(order)))
     np.testing.assert_array_equal(names[order], names)
     np.testing.assert_array_equal(permuted.taxa.values, original.taxa.values[order])
-    np.testing.assert_array_equal(permuted.limits.above[:, 0], -numbers[order, 0])
+    np.testing.assert_array_equal(permuted.limits.upper[:, 0], -numbers[order, 0])
     np.testing.assert_array_equal(permuted.donor.values, numbers[order])
     assert permuted.clinical is original.clinical
     assert permuted.rows is original.rows

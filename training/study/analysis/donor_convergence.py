@@ -146,7 +146,7 @@ class ConvergenceResults:
     by_response: ConvergenceByResponse | None
 
     @property
-    def after(self) -> DonorDistance:
+    def distance_after(self) -> DonorDistance:
         """Distance in the window of the estimates."""
         return next(row for row in self.over_time if row.quantity == "distance" and row.window == self.window)
 

@@ -71,20 +71,20 @@ def landmark_survival(cohort: Cohort, panel: DonorPanel) -> tuple[LandmarkSurviv
             times = time_to_event(cohort.labels, outcome, pd.Index(shares.index), window.end).dropna(subset=["time"])
             at_risk = times[times["at_risk"] == "yes"]
             share = shares[at_risk.index].to_numpy()
-            more = share > np.median(share) if share.size else np.zeros(0, dtype=bool)
-            if min(more.sum(), (~more).sum()) < MIN_PATIENTS:
+            gained_more = share > np.median(share) if share.size else np.zeros(0, dtype=bool)
+            if min(gained_more.sum(), (~gained_more).sum()) < MIN_PATIENTS:
                 continue
             days, event = at_risk["time"].to_numpy(float), (at_risk["event"] == EVENT).to_numpy()
             results.append(
                 LandmarkSurvival(
                     outcome=outcome,
                     landmark=window.end,
-                    n_more=int(more.sum()),
-                    n_less=int((~more).sum()),
+                    n_more=int(gained_more.sum()),
+                    n_less=int((~gained_more).sum()),
                     earlier=len(times) - len(at_risk),
                     events=int(event.sum()),
-                    hazard_ratio=hazard_ratio(days, event, more),
-                    log_rank=log_rank(days, event, more),
+                    hazard_ratio=hazard_ratio(days, event, gained_more),
+                    log_rank=log_rank(days, event, gained_more),
                 )
             )
     return tuple(results)
@@ -100,6 +100,8 @@ def _own_shares_gained(panel: DonorPanel, window: Window) -> pd.Series[float]:
     donors = np.nan_to_num(panel.weights) @ np.nan_to_num(detected)
     is_own = panel.is_own[[panel.recipients.index(name) for name in patients]]
     gained = share_gained(baseline.loc[patients].to_numpy(), later.loc[patients].to_numpy(), donors)
-    own = np.where(is_own, gained, np.nan)
-    shares = {name: float(np.nanmean(row)) for name, row in zip(patients, own, strict=True) if np.isfinite(row).any()}
+    own_gained = np.where(is_own, gained, np.nan)
+    shares = {
+        name: float(np.nanmean(row)) for name, row in zip(patients, own_gained, strict=True) if np.isfinite(row).any()
+    }
     return pd.Series(shares, dtype="float64")

@@ -56,8 +56,8 @@ def lesion_sites(cohort: Cohort, codes: Codes) -> LesionSites:
     """Return the lesions by site; the baseline is the patient's last assessment on or before day 0."""
     rows = cohort.course.lesions
     rows = rows[rows["patient"].isin(list(codes))].dropna(subset=["day"])
-    before = rows[rows["day"] <= 0]
-    baseline = before[before["day"] == before.groupby("patient")["day"].transform("max")]
+    pretreatment = rows[rows["day"] <= 0]
+    baseline = pretreatment[pretreatment["day"] == pretreatment.groupby("patient")["day"].transform("max")]
     baseline = baseline[baseline["diameter_mm"] != 0]
     by_patient = baseline.groupby("patient")
     sites = [_site(str(site), site_rows, baseline) for site, site_rows in rows.groupby("site", sort=True)]

@@ -130,8 +130,8 @@ def standard_error(convergence: DonorConvergence) -> float:
     The jackknife of two or three donors is itself very uncertain, and may be near 0 by chance; the error between
     recipients is a floor. With one donor it is all there is: it leaves out how donors differ.
     """
-    between = float(convergence.by_recipient.std(ddof=1) / math.sqrt(convergence.n))
+    error_between = float(convergence.by_recipient.std(ddof=1) / math.sqrt(convergence.n))
     interval = convergence.recipient_mean
     if math.isnan(interval.low):
-        return between
-    return max(between, (interval.high - interval.low) / 2 / float(student.ppf(0.975, convergence.n_donors - 1)))
+        return error_between
+    return max(error_between, (interval.high - interval.low) / 2 / float(student.ppf(0.975, convergence.n_donors - 1)))

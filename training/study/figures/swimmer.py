@@ -99,8 +99,8 @@ def _separate_arms(lines: _Lines, course: CourseResult) -> None:
     names = [course.arm.get(patient, "arm not known") for patient in lines.position]
     if len(set(names)) < 2:
         return
-    for position, (name, above) in enumerate(zip(names, [*names[1:], None], strict=True)):
-        if name != above:
+    for position, (name, name_above) in enumerate(zip(names, [*names[1:], None], strict=True)):
+        if name != name_above:
             right_edge = lines.axes.get_yaxis_transform()
             lines.axes.text(
                 1.04,

@@ -170,7 +170,7 @@ def _survival_row(survival: SurvivalByArm) -> Row:
         "restricted mean, months more": mean.difference.value / DAYS_PER_MONTH,
         "restricted mean, 95% low": mean.difference.low / DAYS_PER_MONTH,
         "restricted mean, 95% high": mean.difference.high / DAYS_PER_MONTH,
-        "up to month": mean.until / DAYS_PER_MONTH,
+        "up to month": mean.horizon / DAYS_PER_MONTH,
     }
 
 

@@ -42,7 +42,7 @@ def test_davars_recipients_converge_on_their_donors(convergence: ConvergenceResu
 
 
 def test_davars_recipients_end_no_nearer_to_their_donors_than_to_others(convergence: ConvergenceResults) -> None:
-    after = convergence.after.difference.recipient_mean
+    after = convergence.distance_after.difference.recipient_mean
     assert (after.value, after.low, after.high) == pytest.approx((-0.027, -0.139, 0.084), abs=5e-4)
 
 
