@@ -107,14 +107,14 @@ def proxy(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     threading.Thread(target=mlflow.serve_forever, daemon=True).start()
     with reserved_port(0) as (port, release):
         text = (DEPLOY / "nginx.conf").read_text()
-        for path, here in {
+        for path, replacement in {
             "/etc/taxokine": str(folder),
             "listen 443": f"listen 127.0.0.1:{port}",
             "http://127.0.0.1:8000": address,
             "http://127.0.0.1:5000": f"http://127.0.0.1:{mlflow.server_port}",
         }.items():
             assert path in text
-            text = text.replace(path, here)
+            text = text.replace(path, replacement)
         (folder / "site.conf").write_text(text)
         temporary = "".join(
             f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
