@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ from models.encoder import BlockEncoder
 from models.engraftment import EngraftmentBundle, load_engraftment, save_engraftment
 from models.evidence import ExternalValidation
 from models.predict import ServedModel
+from models.registration import current_aliases, stage_version, sweep, take_effect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +47,35 @@ class LoggedBundle(NamedTuple):
 
     model: Model
     uri: str
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """What the registry says of a version that is served, without its bundle.
+
+    Attributes
+    ----------
+    outcome, name, version : str
+    source : str
+        URI of the model in MLflow, which no other version has.
+    run_id, alias, experiment_id, external_validations
+        As those of `models.predict.ServedModel`.
+    """
+
+    outcome: str
+    name: str
+    version: str
+    source: str
+    run_id: str
+    alias: str
+    experiment_id: str
+    external_validations: tuple[ExternalValidation, ...]
+
+    def with_model(self, model: Model) -> ServedModel:
+        """Return the version with the model of its bundle."""
+        return ServedModel(
+            model, self.name, self.version, self.run_id, self.alias, self.experiment_id, self.external_validations
+        )
 
 
 class ServedEngraftment(NamedTuple):
@@ -140,7 +171,7 @@ def registered_name(outcome: str, landmark: float) -> str:
 def register(
     outcome: str, versions: Sequence[tuple[str, str, dict[str, str]]], landmark: float = 0.0
 ) -> dict[str, str]:
-    """Register an experiment's models under the name of their outcome and landmark.
+    """Register an experiment's models under the name of their outcome and landmark, all or none.
 
     Parameters
     ----------
@@ -153,32 +184,30 @@ def register(
     dict of str to str
         Version by alias.
     """
+    store, registered = client(), registered_name(outcome, landmark)
+    _create_registered_model(registered, {_OUTCOME_TAG: outcome}, definition_of(outcome))
+    aliases: dict[str, str] = {}
+    for uri, run_id, tags in versions:
+        version = stage_version(store, registered, uri, run_id, tags)
+        aliases.setdefault("candidate", version)
+        aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version
+    take_effect(store, registered, aliases)
+    return aliases
+
+
+def sweep_registrations() -> None:
+    """Finish or undo what killed trainers of this machine were registering."""
+    sweep(client())
+
+
+def _create_registered_model(name: str, tags: dict[str, str], description: str) -> None:
     from mlflow.exceptions import MlflowException
 
-    store, registered = client(), registered_name(outcome, landmark)
     try:
-        store.create_registered_model(registered, {_OUTCOME_TAG: outcome}, definition_of(outcome))
+        client().create_registered_model(name, tags, description)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    aliases: dict[str, str] = {}
-    for i, (uri, run_id, tags) in enumerate(versions):
-        model_id = uri.removeprefix("models:/")
-        version = str(
-            store.create_model_version(
-                registered, uri, run_id, tags=tags, description=tags.get("evidence"), model_id=model_id
-            ).version
-        )
-        if i == 0:
-            aliases["candidate"] = version
-        aliases[f"candidate-{tags['blocks'].replace('+', '-')}"] = version
-    # Aliases of an earlier experiment must not serve its models together with these.
-    for stale in store.get_registered_model(registered).aliases:
-        if stale.startswith("candidate-") and stale not in aliases:
-            store.delete_registered_model_alias(registered, stale)
-    for alias, version in aliases.items():
-        store.set_registered_model_alias(registered, alias, version)
-    return aliases
 
 
 def promote(name: str, version: str, tags: Mapping[str, str], *, granted: bool) -> None:
@@ -212,15 +241,16 @@ def demote(name: str, version: str, reason: str) -> bool:
         Whether the version was the champion; another champion stays.
     """
     store = client()
+    is_champion = str(store.get_registered_model(name).aliases.get("champion", "")) == version
+    # First what matters to patients: whoever is killed in between has stopped the version from being served.
+    if is_champion:
+        store.delete_registered_model_alias(name, "champion")
     store.set_model_version_tag(name, version, "demoted", reason)
-    if str(store.get_registered_model(name).aliases.get("champion", "")) != version:
-        return False
-    store.delete_registered_model_alias(name, "champion")
-    return True
+    return is_champion
 
 
-def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
-    """Load every outcome's models.
+def served_versions(alias: str | None = None) -> list[ServedVersion]:
+    """Return every outcome's versions to serve, without loading them.
 
     Parameters
     ----------
@@ -229,9 +259,50 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
 
     Returns
     -------
+    list of ServedVersion
+        For each registered model that of the alias, then those of other sets of blocks, the larger sets first.
+
+    Raises
+    ------
+    ModelMissing
+        No model is registered under the alias, or the store does not respond.
+    """
+    versions: list[ServedVersion] = []
+    with _missing("models cannot be loaded"):
+        for registered in client().search_registered_models():
+            aliases = current_aliases(client(), registered.name)
+            main_alias = next((a for a in ([alias] if alias else ALIASES) if a in aliases), None)
+            outcome = registered.tags.get(_OUTCOME_TAG)
+            if outcome is None or main_alias is None:
+                continue
+            block_aliases = (a for a in aliases if a.startswith(f"{main_alias}-"))
+            by_version: dict[str, str] = {}
+            for name in (main_alias, *sorted(block_aliases, key=lambda a: -a.count("-"))):
+                by_version.setdefault(aliases[name], name)
+            versions += [
+                _served_version(outcome, registered.name, version, name) for version, name in by_version.items()
+            ]
+    if not versions:
+        raise ModelMissing(
+            f"no model is registered as {alias or ' or '.join(ALIASES)} in "
+            f"{_without_password(settings().tracking_uri)}; 'taxokine train' registers one, and MLFLOW_TRACKING_URI "
+            "names another store"
+        )
+    return versions
+
+
+def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
+    """Load every outcome's models.
+
+    Parameters
+    ----------
+    alias : str, optional
+        As for `served_versions`.
+
+    Returns
+    -------
     dict of str to list of ServedModel
-        Models by outcome, those of the earliest landmark first: that of the alias, then those of other sets of blocks,
-        the larger sets first.
+        As `models_by_outcome` orders them.
 
     Raises
     ------
@@ -240,29 +311,18 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
     BundleError
         A bundle has changed since it was written.
     """
-    models: dict[str, list[ServedModel]] = {}
     with _missing("models cannot be loaded"):
-        for registered in client().search_registered_models():
-            outcome = registered.tags.get(_OUTCOME_TAG)
-            main_alias = next((a for a in ([alias] if alias else ALIASES) if a in registered.aliases), None)
-            if outcome is None or main_alias is None:
-                continue
-            block_aliases = (a for a in registered.aliases if a.startswith(f"{main_alias}-"))
-            versions: dict[str, str] = {}
-            for name in (main_alias, *sorted(block_aliases, key=lambda a: -a.count("-"))):
-                if str(registered.aliases[name]) not in versions.values():
-                    versions[name] = str(registered.aliases[name])
-            loaded = (load_version(registered.name, version, name) for name, version in versions.items())
-            models.setdefault(outcome, []).extend(loaded)
-    for ranked in models.values():
+        return models_by_outcome((version.outcome, _load(version)) for version in served_versions(alias))
+
+
+def models_by_outcome(models: Iterable[tuple[str, ServedModel]]) -> dict[str, list[ServedModel]]:
+    """Return models by the outcome that comes with each, those of the earliest landmark first, else in their order."""
+    by_outcome: dict[str, list[ServedModel]] = {}
+    for outcome, served in models:
+        by_outcome.setdefault(outcome, []).append(served)
+    for ranked in by_outcome.values():
         ranked.sort(key=lambda served: served.model.evidence.landmark)
-    if not models:
-        raise ModelMissing(
-            f"no model is registered as {alias or ' or '.join(ALIASES)} in "
-            f"{_without_password(settings().tracking_uri)}; 'taxokine train' registers one, and MLFLOW_TRACKING_URI "
-            "names another store"
-        )
-    return models
+    return by_outcome
 
 
 def registered_names() -> list[str]:
@@ -279,17 +339,45 @@ def load_version(name: str, version: str, alias: str) -> ServedModel:
     alias : str
         The alias under which it is loaded.
     """
+    return _load(_served_version("", name, version, alias))
+
+
+def _load(version: ServedVersion) -> ServedModel:
+    with tempfile.TemporaryDirectory() as folder:
+        return version.with_model(load_bundle(download_bundle(version.name, version.version, Path(folder))))
+
+
+def download_bundle(name: str, version: str, folder: Path) -> Path:
+    """Copy the bundle of a registered version into a folder, and return where it lies there; nothing is checked.
+
+    Raises
+    ------
+    ModelMissing
+        The registry or its artefacts do not respond, or have no such version.
+    """
+    import mlflow
+
+    with _missing(f"the bundle of '{name}/{version}' cannot be read"):
+        source = f"models:/{name}/{version}/artifacts/bundle"
+        return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
+
+
+def _served_version(outcome: str, name: str, version: str, alias: str) -> ServedVersion:
     from mlflow.exceptions import MlflowException
 
     registered = client().get_model_version(name, version)
-    model = _download_model(f"models:/{name}/{version}")
     run_id, experiment_id = registered.run_id or "", ""
     if run_id:
         # A model outlives its run, which may have been purged from the store.
         with suppress(MlflowException):
-            experiment_id = str(client().get_run(run_id).info.experiment_id)
+            experiment_id = _experiment_of(run_id)
     validations = tuple(_external_validations(registered.tags))
-    return ServedModel(model, name, version, run_id, alias, experiment_id, validations)
+    return ServedVersion(outcome, name, version, registered.source or "", run_id, alias, experiment_id, validations)
+
+
+@cache
+def _experiment_of(run_id: str) -> str:
+    return str(client().get_run(run_id).info.experiment_id)
 
 
 def external_validations(name: str, version: str) -> tuple[ExternalValidation, ...]:
@@ -338,13 +426,13 @@ def find_model(reference: str) -> ServedModel:
     with _missing(f"no model {reference!r}"):
         if version:
             return load_version(name, version, "")
-        aliases = client().get_registered_model(name).aliases
+        aliases = current_aliases(client(), name)
         registered_alias = next((a for a in ([alias] if alias else ALIASES) if a in aliases), None)
         if registered_alias is None:
             raise InputError(
                 f"model {name!r} has no alias {alias or ' or '.join(ALIASES)}; it has {', '.join(aliases)}"
             )
-        return load_version(name, str(aliases[registered_alias]), registered_alias)
+        return load_version(name, aliases[registered_alias], registered_alias)
 
 
 def log_engraftment(bundle: EngraftmentBundle) -> str:
@@ -378,17 +466,10 @@ def log_engraftment(bundle: EngraftmentBundle) -> str:
 
 def register_engraftment(uri: str, run_id: str, tags: Mapping[str, str]) -> str:
     """Register an engraftment model as the candidate, and return its version."""
-    from mlflow.exceptions import MlflowException
-
+    _create_registered_model(ENGRAFTMENT, {}, "Stool after a transplant, from the recipient's and the donor's")
     store = client()
-    try:
-        store.create_registered_model(ENGRAFTMENT, {}, "Stool after a transplant, from the recipient's and the donor's")
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
-    model_id = uri.removeprefix("models:/")
-    version = str(store.create_model_version(ENGRAFTMENT, uri, run_id, tags=dict(tags), model_id=model_id).version)
-    store.set_registered_model_alias(ENGRAFTMENT, "candidate", version)
+    version = stage_version(store, ENGRAFTMENT, uri, run_id, tags)
+    take_effect(store, ENGRAFTMENT, {"candidate": version})
     return version
 
 
@@ -399,21 +480,30 @@ def find_engraftment(reference: str = "") -> ServedEngraftment:
     ------
     ModelMissing, BundleError
     """
-    import mlflow
-
     path = Path(reference)
     if reference and path.is_dir():
         bundle = path / "artifacts" / "bundle"
         return ServedEngraftment(load_engraftment(bundle if bundle.is_dir() else path), "")
-    advice = "'taxokine engraftment train COHORT' registers one"
-    with _missing(f"no engraftment model {reference or 'candidate'!r} ({advice})"):
-        version = reference.removeprefix(f"{ENGRAFTMENT}/")
-        if not version:
-            version = str(client().get_model_version_by_alias(ENGRAFTMENT, "candidate").version)
-        with tempfile.TemporaryDirectory() as folder:
-            source = f"models:/{ENGRAFTMENT}/{version}/artifacts/bundle"
-            local = mlflow.artifacts.download_artifacts(source, dst_path=folder)
-            return ServedEngraftment(load_engraftment(Path(local)), version)
+    version = reference.removeprefix(f"{ENGRAFTMENT}/") or engraftment_candidate()
+    with tempfile.TemporaryDirectory() as folder:
+        return ServedEngraftment(load_engraftment(download_bundle(ENGRAFTMENT, version, Path(folder))), version)
+
+
+def engraftment_candidate() -> str:
+    """Return the version of the engraftment model that is the candidate.
+
+    Raises
+    ------
+    ModelMissing
+        There is none, or the store does not respond.
+    """
+    with _missing("no engraftment model 'candidate' ('taxokine engraftment train COHORT' registers one)"):
+        aliases = current_aliases(client(), ENGRAFTMENT)
+        if "candidate" not in aliases:
+            raise ModelMissing(
+                "no engraftment model is the candidate; 'taxokine engraftment train COHORT' registers one"
+            )
+        return aliases["candidate"]
 
 
 @contextmanager

@@ -7,14 +7,12 @@ import hmac
 import json
 import os
 import secrets
-import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import psutil
 from pydantic import JsonValue
 
 from features.arrays import Vector
@@ -22,6 +20,7 @@ from features.columns import BLOCKS
 from features.feature_table import FeatureTable
 from features.settings import settings
 from models.evidence import PriorExperiments
+from models.processes import has_ended, this_process
 from models.registry import client
 
 if TYPE_CHECKING:
@@ -250,15 +249,10 @@ def mark_stale_runs_killed(store: MlflowClient) -> int:
     n_marked = 0
     experiments = [experiment.experiment_id for experiment in store.search_experiments()]
     for run in store.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=1000):
-        host, _, process = run.data.tags.get(_PROCESS, "").rpartition("/")
-        if host == socket.gethostname() and process not in _processes():
+        if has_ended(run.data.tags.get(_PROCESS, "")):
             store.set_terminated(run.info.run_id, "KILLED")
             n_marked += 1
     return n_marked
-
-
-def _processes() -> set[str]:
-    return {f"{process.pid}:{process.info['create_time']:.0f}" for process in psutil.process_iter(["create_time"])}
 
 
 def _log(
@@ -272,8 +266,7 @@ def _log(
     from mlflow.utils.time import get_current_time_millis
 
     now = get_current_time_millis()
-    created = psutil.Process().create_time()
-    tags = {**tags, _PROCESS: f"{socket.gethostname()}/{os.getpid()}:{created:.0f}"}
+    tags = {**tags, _PROCESS: this_process()}
     store.log_batch(
         run_id,
         metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],

@@ -11,7 +11,7 @@ from features.cohort import Cohort
 from features.feature_table import FeatureTable
 from features.outcomes import definition_of, outcome_id
 from models.evidence import AuditFinding
-from models.registry import register
+from models.registry import register, sweep_registrations
 from training import tracking
 from training.evidence.assemble import ExperimentContext
 from training.evidence.metrics import run_metrics
@@ -131,6 +131,7 @@ def train(
     tags = experiment_tags(experiment, cohorts, outcome, context.models_compared, description)
     tags[tracking.SPECIFICATION] = digest
     name = " + ".join(cohort.name for cohort in cohorts)
+    sweep_registrations()
     with tracking.experiment_run(
         outcome, name, tags, experiment.params(), description=description[0], resumed=unfinished.run_id
     ) as parent:
