@@ -80,8 +80,9 @@ _GREEK = {
     "gamma": "g",
 }
 _GREEK_NAME = re.compile("|".join(_GREEK))
-_PANEL_LABEL = re.compile(r"(?:(?:hu|human)[\s_]+)?(?P<name>.*?)(?:\s*\((?:BR[\s_]?)?\d{1,3}\))?", re.IGNORECASE)
-"""What a bead panel writes around a name: the species before it and the bead region behind, as in ``Hu IL-6 (19)``."""
+_SPECIES = re.compile(r"(?:hu|human)[\s_]+", re.IGNORECASE)
+_BEAD_REGION = re.compile(r"\((?:BR[\s_]?)?\d{1,3}\)", re.IGNORECASE)
+"""What a bead panel writes behind a name, as a species before it, in ``Hu IL-6 (19)``."""
 _INTERLEUKIN_NAME = re.compile(r"IL-\d+\w?")
 _INTERLEUKIN = re.compile(r"il(\d+)([a-g]?)")
 
@@ -118,12 +119,21 @@ def canonical_analyte(name: str) -> str:
     """
     if analyte := _known_analyte(name):
         return analyte
-    label = _PANEL_LABEL.fullmatch(name.strip())
-    if label is not None and label["name"] and label["name"] != name.strip():
-        return canonical_analyte(label["name"])
+    name = _without_panel_label(name)
+    if analyte := _known_analyte(name):
+        return analyte
     parts = {_known_analyte(part) for part in re.split(r"[/|,()\[\]]", name) if part.strip()}
     shared = parts.pop() if len(parts) == 1 else None
-    return shared or name.strip()
+    return shared or name
+
+
+def _without_panel_label(name: str) -> str:
+    """Return a name without the species and the bead region, in time that grows as its length does."""
+    name = name.strip()
+    start = species.end() if (species := _SPECIES.match(name)) else 0
+    bracket = name.rfind("(", start)
+    is_region = bracket > start and _BEAD_REGION.fullmatch(name, bracket)
+    return (name[start:bracket] if is_region else name[start:]).strip() or name
 
 
 def is_known_analyte(name: str) -> bool:

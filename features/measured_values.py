@@ -20,7 +20,7 @@ MISSING_MARKS = frozenset({"", ".", "na", "n/a", "#n/a", "nan", "null", "***", "
 """What stands for a missing value, without case; Bio-Plex Manager writes *** for "not available" and --- for a well
 that was marked as an outlier, xPONENT writes NaN or No Value, SAS a point, Excel #N/A."""
 
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BEYOND = re.compile(r"(OOR)?\s*(<|>|\u2264|\u2265|&lt;|&gt;)\s*=?\s*(.*)", re.IGNORECASE)
 _EXTRAPOLATED = re.compile(r"\*\s*([^*\s].*)")
 _LIMIT_WORDS = {

@@ -10,7 +10,7 @@ DecimalMark = Literal[".", ","]
 
 _SIGN = r"\s*+(?:OOR)?\s*+[<>]?\s*+=?\s*+[-+\N{MINUS SIGN}]?"
 _EXPONENT = r"(?:[eE][-+]?\d+)?\s*"
-_NUMBER = re.compile(rf"\s*[-+\N{{MINUS SIGN}}]?(?:\d+\.?\d*|\.\d+){_EXPONENT}", re.ASCII)
+_NUMBER = re.compile(rf"\s*[-+\N{{MINUS SIGN}}]?(?:\d+(?:\.\d*)?|\.\d+){_EXPONENT}", re.ASCII)
 _COMMA_NUMBER = re.compile(rf"{_SIGN}(\d*),(\d+){_EXPONENT}", re.ASCII)
 _POINT_NUMBER = re.compile(rf"{_SIGN}(\d*)\.(\d+){_EXPONENT}", re.ASCII)
 _POINTS_IN_THOUSANDS = re.compile(rf"{_SIGN}\d{{1,3}}(?:\.\d{{3}})+(?:,\d+)?\s*", re.ASCII)
