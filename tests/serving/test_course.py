@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import httpx
@@ -114,10 +115,19 @@ def test_an_analyte_beyond_its_limits_is_drawn_or_left_out_never_an_error(models
 @pytest.mark.parametrize("days", [[0.0], [-9, 365], [-0.5, 0.25], [-4000, 4000]])
 def test_every_axis_has_few_ticks_in_order(days):
     axis = day_axis(days, 0)
-    assert len(axis.ticks) <= 9
-    assert [tick.x for tick in axis.ticks] == sorted(tick.x for tick in axis.ticks)
+    assert [float(tick.text) for tick in axis.ticks] == sorted(float(tick.text) for tick in axis.ticks)
+    assert "0" in [tick.text for tick in axis.ticks]
+    assert all(later.x - tick.x >= 7 for tick, later in pairwise(axis.ticks))
     assert axis.position(min(days) - 100) == 0
     assert len(visit_axis([f"visit {i}" for i in range(34)]).ticks) <= 8
+
+
+def test_the_days_of_samples_have_room_beside_years_of_assessments():
+    axis = day_axis([-10, 0, 14, 55, 950], 0)
+    # In proportion to the days, it would be a seventeenth.
+    assert axis.position(55) - axis.position(0) > 25
+    positions = [axis.position(day) for day in range(-10, 951)]
+    assert positions == sorted(set(positions))
 
 
 COHORT = TrainingCohort("lee", "Lee", "day_ici", "first dose", None, "", "", simulated=False)

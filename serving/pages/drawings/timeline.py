@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MAX_TICKS = 8
-"""Labels of the time axis, at most."""
+"""Labels of an axis of visits, at most."""
+LINEAR_DAYS = 30
+"""Days are drawn as the inverse hyperbolic sine of this share of them: evenly about day 0, where samples are dense, and
+closer and closer beyond."""
+TICK_DAYS = (0, 7, 14, 30, 60, 90, 180, 365, 730, 1460, 2920, 5840)
+"""Days that an axis may label, and the same before day 0."""
+MIN_TICK_DISTANCE = 7
+"""Percent of the axis between two labels."""
 CURVE_HEIGHT = 56
 """Height of a lane with a curve."""
 
@@ -46,8 +53,11 @@ class TimeAxis:
 
     def position(self, time: float) -> float:
         """Return the position of a time; an earlier one than the axis is at its start, a later one at its end."""
-        share = (time - self.start) / (self.stop - self.start)
-        return round(100 * min(max(share, 0.0), 1.0), 2)
+        start, stop, place = (self._place(end) for end in (self.start, self.stop, time))
+        return round(100 * min(max((place - start) / (stop - start), 0.0), 1.0), 2)
+
+    def _place(self, time: float) -> float:
+        return math.asinh(time / LINEAR_DAYS) if self.dated else time
 
 
 @dataclass(frozen=True)
@@ -157,12 +167,10 @@ def day_axis(days: Sequence[float], last_day: float) -> TimeAxis:
     start = min(days)
     stop = max(*days, start + 1)
     axis = TimeAxis(start, stop, (), None, None, dated=True)
-    step = _tick_step(stop - start)
-    tick_days = [step * i for i in range(math.ceil(start / step), math.floor(stop / step) + 1)]
     return TimeAxis(
         start,
         stop,
-        tuple(TimeTick(axis.position(day), f"{day:g}") for day in tick_days),
+        _ticks(axis),
         axis.position(0) if start <= 0 <= stop else None,
         axis.position(last_day) if start <= last_day < stop else None,
         dated=True,
@@ -178,7 +186,11 @@ def visit_axis(labels: Sequence[str]) -> TimeAxis:
     return TimeAxis(0, stop, tuple(ticks), None, None, dated=False)
 
 
-def _tick_step(width: float) -> float:
-    """Return the smallest of 1, 2, 5, 10, 20, 50 and so on with at most `MAX_TICKS` steps in the width."""
-    power = 10.0 ** math.floor(math.log10(width / MAX_TICKS))
-    return max(next(power * factor for factor in (1, 2, 5, 10) if width <= MAX_TICKS * power * factor), 1.0)
+def _ticks(axis: TimeAxis) -> tuple[TimeTick, ...]:
+    """Return the labels of an axis of days: day 0 first, then from it outwards as many as have room."""
+    ticks: list[TimeTick] = []
+    for day in (sign * day for day in TICK_DAYS for sign in (1, -1)):
+        x = axis.position(day)
+        if axis.start <= day <= axis.stop and all(abs(x - tick.x) >= MIN_TICK_DISTANCE for tick in ticks):
+            ticks.append(TimeTick(x, f"{day}"))
+    return tuple(sorted(ticks, key=lambda tick: tick.x))
