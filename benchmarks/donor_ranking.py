@@ -42,9 +42,11 @@ N_COMPARED = 4
 PROFILER = "simulated"
 ONE_CENTRE = Trial(n_centres=1, centre_shift=0.0)
 SETTINGS: Mapping[str, Trial] = {
-    "strong engraftment, best donor + 2 SD": replace(ONE_CENTRE, best_donor=2.0),
+    "strong engraftment, best donor + 2 SD": replace(ONE_CENTRE, best_donor_sds=2.0),
     "strong engraftment, no best donor": ONE_CENTRE,
-    "as published, best donor + 2 SD": replace(AS_PUBLISHED, n_centres=1, centre_shift=0.0, n_taxa=300, best_donor=2.0),
+    "as published, best donor + 2 SD": replace(
+        AS_PUBLISHED, n_centres=1, centre_shift=0.0, n_taxa=300, best_donor_sds=2.0
+    ),
 }
 
 

@@ -33,9 +33,9 @@ from training.drawing import GREEN, PALE, STYLE, VERMILION, WIDTH
 WITHOUT_TRANSPLANT = ("lee_2022", "spencer_2021", "frankel_2017", "matson_2018", "mitox")
 SIMULATED = {
     "simulated": Trial(),
-    "simulated, still": Trial(transplant=0.0),
+    "simulated, still": Trial(transplant_effect=0.0),
     "simulated as published": AS_PUBLISHED,
-    "simulated as published, still": replace(AS_PUBLISHED, transplant=0.0),
+    "simulated as published, still": replace(AS_PUBLISHED, transplant_effect=0.0),
 }
 HEADS = (
     "cohort", "patients", "species found per sample", "their share of all", "SD of ln abundance, species",

@@ -55,7 +55,7 @@ NOMINAL_LEVEL = 0.05
 DAYS = np.array([-7.0, 7, 14, 28, 56, 90, 120])
 LIMIT = -1.0
 """log2 of the limit of detection: near a sixth of the simulated draws lie below it."""
-NULL = Trial(transplant=0.0, effect=0.0, donor_shift=0.0, n_centres=1, n_taxa=100)
+NULL = Trial(transplant_effect=0.0, effect=0.0, donor_shift=0.0, n_centres=1, n_taxa=100)
 PLANTED: Mapping[str, Trial] = {
     "as in the demo": Trial(n_centres=1, n_taxa=100),
     "as published": replace(AS_PUBLISHED, n_centres=1),
@@ -103,7 +103,7 @@ def report_p_values(rng: np.random.Generator, n: int, trial: Trial) -> dict[Name
         cohort = read_cohort(simulate_trial(Path(folder) / "trial", trial), None, fetch=False)
         sections = [make(cohort) for make in study_sections().values()]
     p_by_test = {(section.name, test): p for section in sections for test, p in p_values(section)}
-    if not trial.transplant:
+    if not trial.transplant_effect:
         p_by_test |= {(section.name, test): p for section in sections for test, p in misses(section, trial)}
     return p_by_test
 
@@ -134,7 +134,7 @@ def p_values(section: Section) -> Iterator[tuple[str, float]]:
 def misses(section: Section, trial: Trial) -> Iterator[tuple[str, float]]:
     """Yield the name of each of a section's intervals, with 0 where it misses the truth of a null trial, else 1."""
     tables = {name: listing.frame.to_dict("records") for name, listing in section.tables.items()}
-    death, event = np.log(2) / trial.median_os, -np.log1p(-trial.toxicity_rate) / trial.follow_up
+    death, event = np.log(2) / trial.median_os, -np.log1p(-trial.toxicity_rate) / trial.toxicity_follow_up
     ends = {"Overall survival": death, "Progression-free survival": np.log(2) / trial.median_pfs}
     for row in tables.get("survival_at", ()):
         truth = np.exp(-ends[row["outcome"]] * row["month"] * DAYS_PER_MONTH)

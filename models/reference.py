@@ -41,7 +41,7 @@ VERDICTS: tuple[Verdict, ...] = ("ok", "use with care", "abstain")
 
 _ARRAYS = {
     "profiles": "profiles",
-    "cohorts": "cohort_positions",
+    "cohorts": "centre_positions",
     "left_out": "held_out_distances",
     "richness": "richness",
     "known": "labels",
@@ -56,7 +56,7 @@ class ReferenceState(Documented):
     steps: tuple[TransformerState, ...]
     """Fitted transformers, from proportions to CLR coordinates."""
     cohorts: tuple[str, ...]
-    """Names of the cohorts."""
+    """Names of the centres, under the key of protocol 1."""
     outcomes: tuple[str, ...]
     """Ids of the outcomes."""
 
@@ -73,12 +73,12 @@ class ReferenceSet:
         Fitted transformers, from proportions to CLR coordinates.
     profiles : ndarray of float32, (n_training, n_coordinates)
         CLR coordinates.
-    cohort_positions : ndarray of int, (n_training,)
-        Position of each patient's cohort in `cohorts`.
-    cohorts : tuple of str
-        Names of the cohorts.
+    centre_positions : ndarray of int, (n_training,)
+        Position of each patient's centre in `centres`.
+    centres : tuple of str
+        Names of the centres of all cohorts.
     held_out_distances : ndarray, (n_training,)
-        Distance of each training patient to the nearest patients of other cohorts, or of the same cohort if there is
+        Distance of each training patient to the nearest patients of other centres, or of the same centre if there is
         only one; sorted.
     richness : ndarray of int, (n_training,)
         Number of taxa detected in each training profile, of those that count in the distance; sorted.
@@ -91,8 +91,8 @@ class ReferenceSet:
     taxa: tuple[str, ...]
     steps: tuple[BlockTransformer, ...]
     profiles: NDArray[np.float32]
-    cohort_positions: Positions
-    cohorts: tuple[str, ...]
+    centre_positions: Positions
+    centres: tuple[str, ...]
     held_out_distances: Vector
     richness: NDArray[np.intp]
     outcomes: tuple[str, ...]
@@ -173,18 +173,18 @@ class ReferenceSet:
         return unit_log_abundances(parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300))
 
     def nearest_centre(self, distances: Vector) -> str:
-        """Return the cohort with the smallest mean distance to its nearest patients.
+        """Return the centre with the smallest mean distance to its nearest patients.
 
         Parameters
         ----------
         distances : ndarray, (n_training,)
             Distances of one profile, as `to_patients` returns them.
         """
-        means = [nearest_mean(distances[self.cohort_positions == i]) for i in range(len(self.cohorts))]
-        return self.cohorts[int(np.argmin(means))]
+        means = [nearest_mean(distances[self.centre_positions == i]) for i in range(len(self.centres))]
+        return self.centres[int(np.argmin(means))]
 
     def nearest_outcomes(self, distances: Vector) -> tuple[NearestOutcomes, ...]:
-        """Return the outcomes of the `NEAREST` nearest training patients, whatever their cohort.
+        """Return the outcomes of the `NEAREST` nearest training patients, whatever their centre.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class ReferenceSet:
 
     def state(self) -> ReferenceState:
         """Return what is neither an array nor the names of the taxa, as a bundle keeps it."""
-        return ReferenceState(tuple(map(TransformerState.from_transformer, self.steps)), self.cohorts, self.outcomes)
+        return ReferenceState(tuple(map(TransformerState.from_transformer, self.steps)), self.centres, self.outcomes)
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays by their names in `reference.npz`."""
@@ -228,7 +228,7 @@ class ReferenceSet:
         reference = cls(
             taxa=tuple(taxa),
             steps=tuple(step.restore() for step in state.steps),
-            cohorts=state.cohorts,
+            centres=state.cohorts,
             outcomes=state.outcomes,
             **{attribute: arrays[name] for name, attribute in _ARRAYS.items()},  # type: ignore[arg-type]
         )
@@ -238,8 +238,8 @@ class ReferenceSet:
     def _check(self) -> None:
         distances, richness, labels = self.held_out_distances, self.richness, self.labels
         if not (
-            self.profiles.shape[:1] == self.cohort_positions.shape == distances.shape == richness.shape
-            and set(self.cohort_positions.tolist()) == set(range(len(self.cohorts)))
+            self.profiles.shape[:1] == self.centre_positions.shape == distances.shape == richness.shape
+            and set(self.centre_positions.tolist()) == set(range(len(self.centres)))
             and np.isfinite([*distances, *richness, *self.distances(np.zeros((1, len(self.taxa))))]).all()
             and np.isfinite(self.same_stool_similarity)
             and (np.diff([distances, richness]) >= 0).all()
@@ -258,7 +258,7 @@ class ReferenceSet:
 def fit_reference_set(
     taxa: Matrix,
     names: Sequence[str],
-    cohorts: Sequence[str] | Names,
+    centres: Sequence[str] | Names,
     outcomes: Mapping[str, Vector] | None = None,
 ) -> ReferenceSet:
     """Return the reference set of training profiles.
@@ -269,8 +269,8 @@ def fit_reference_set(
         Proportions of at least two patients.
     names : sequence of str
         Names of the taxa.
-    cohorts : sequence of str
-        Cohort of each patient.
+    centres : sequence of str
+        Centre of each patient.
     outcomes : mapping of str to ndarray, (n_training,), optional
         Labels by outcome: 1, 0, or NaN where unknown.
     """
@@ -278,20 +278,20 @@ def fit_reference_set(
     encoded = taxa
     for step in steps:
         encoded = step.fit_transform(encoded)
-    cohort_names, positions = np.unique(np.asarray(cohorts, dtype=str), return_inverse=True)
+    centre_names, positions = np.unique(np.asarray(centres, dtype=str), return_inverse=True)
     labels = np.array([*(outcomes or {}).values()]).reshape(-1, len(taxa)).T
     reference = ReferenceSet(
         taxa=tuple(names),
         steps=steps,
         profiles=encoded.astype(np.float32),
-        cohort_positions=positions,
-        cohorts=tuple(cohort_names.tolist()),
+        centre_positions=positions,
+        centres=tuple(centre_names.tolist()),
         held_out_distances=np.zeros(0),
         richness=np.sort(np.count_nonzero(steps[0].transform(taxa), axis=1)),
         outcomes=tuple(outcomes or ()),
         labels=np.nan_to_num(labels, nan=-1).astype(np.int8),
     )
-    excluded = positions[:, None] == positions if len(cohort_names) > 1 else np.eye(len(positions), dtype=bool)
+    excluded = positions[:, None] == positions if len(centre_names) > 1 else np.eye(len(positions), dtype=bool)
     distances = [nearest_mean(row[~mask]) for row, mask in zip(reference.to_patients(taxa), excluded, strict=True)]
     return replace(reference, held_out_distances=np.sort(distances))
 

@@ -35,7 +35,7 @@ class Catalogue:
     models : mapping of str to sequence of ServedModel
     served : tuple of ServedModel
         All models.
-    pair : tuple of str
+    shown_outcomes : tuple of str
         The first response and the first toxicity that have models, in this order; at most two outcomes.
     """
 
@@ -44,18 +44,18 @@ class Catalogue:
         self._mlflow_ui = mlflow_ui
         self.served = tuple(served for ranked in models.values() for served in ranked)
         sides = [[outcome for outcome in models if is_toxicity(outcome) == toxic] for toxic in (False, True)]
-        self.pair = tuple(outcomes[0] for outcomes in sides if outcomes)
+        self.shown_outcomes = tuple(outcomes[0] for outcomes in sides if outcomes)
         self._by_version = {(served.name, served.version): served for served in self.served}
 
     @property
     def best(self) -> tuple[ServedModel, ...]:
-        """The best model of each outcome of the pair."""
-        return tuple(self.models[outcome][0] for outcome in self.pair)
+        """The best model of each shown outcome."""
+        return tuple(self.models[outcome][0] for outcome in self.shown_outcomes)
 
     @property
-    def is_pair_promoted(self) -> bool:
+    def are_both_promoted(self) -> bool:
         """Whether both best models are promoted, without which no patient is ranked or weighed."""
-        return len(self.pair) == 2 and all(is_promoted(served.alias) for served in self.best)
+        return len(self.shown_outcomes) == 2 and all(is_promoted(served.alias) for served in self.best)
 
     def find(self, name: str, version: str) -> ServedModel:
         """Return the model of this name and version.
@@ -78,14 +78,14 @@ class Catalogue:
         return f"{self._mlflow_ui}/#/{experiment}runs/{served.run_id}?workflowType=machine_learning"
 
     def predict(self, candidate: Candidate) -> tuple[Prediction, ...]:
-        """Predict each outcome of the pair.
+        """Predict each shown outcome.
 
         Raises
         ------
         InputError
             A value of the candidate cannot be read.
         """
-        return tuple(predict(self.models[outcome], candidate) for outcome in self.pair)
+        return tuple(predict(self.models[outcome], candidate) for outcome in self.shown_outcomes)
 
     def joint_counts(self) -> JointTable | None:
         """Return the training patients cross-classified by the pair, from the model with more of them; None if none."""
@@ -94,7 +94,7 @@ class Catalogue:
             table
             for validation in validations
             for table in validation.response_and_toxicity.tables
-            if (table.response, table.toxicity) == self.pair
+            if (table.response, table.toxicity) == self.shown_outcomes
         ]
         return max(tables, key=lambda table: table.overall.patients, default=None)
 

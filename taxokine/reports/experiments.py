@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from models.evidence import Estimate, IncompleteCohort, Validation
@@ -23,6 +24,29 @@ if TYPE_CHECKING:
 
 def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
     """Yield an experiment's models as a table, the best first, and what limits what they show."""
+    best = result.trained[0]
+    name, validation = f"{best.family} on {'+'.join(best.blocks)}", best.validation
+    yield _models(result)
+    yield ""
+    yield f"{name}, {cohort_counts(validation.evidence)}: each centre, and the same patients by the baselines"
+    yield _centres_and_baselines(validation)
+    yield from map(_incomplete_cohort, validation.incomplete_cohorts)
+    yield ""
+    if validation.without_cohort:
+        yield from _without_cohort(name, validation)
+        yield ""
+    yield _registration(result)
+    yield f"evidence: {validation.evidence.sentence}"
+    yield (
+        f"chosen from {validation.evidence.models_compared} models by this same AUROC, which flatters it; "
+        f"{validation.prior_experiments.experiments} prior experiments on these data tried "
+        f"{validation.prior_experiments.models} more"
+    )
+    yield from (f"note: {note}" for note in result.notes)
+    yield f"run {result.run_id}; compare the runs with 'taxokine ui'"
+
+
+def _models(result: ExperimentResult) -> Table:
     models = table(
         "family", "blocks", "patients", "events", "served AUROC (95%)", "of the margin", "new centre (95%)", "p",
         "gain over covariates (95%)", "conditional p", "Brier",
@@ -45,11 +69,10 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
             "–" if test is None or test.conditional is None else f"{test.conditional.p:.3f}",
             _number(validation.within_centres.brier),
         )
-    yield models
-    best = result.trained[0]
-    name, validation = f"{best.family} on {'+'.join(best.blocks)}", best.validation
-    yield ""
-    yield f"{name}, {cohort_counts(validation.evidence)}: each centre, and the same patients by the baselines"
+    return models
+
+
+def _centres_and_baselines(validation: Validation) -> Table:
     centres = table("", "patients", "events", "served AUROC (95%)", "Brier", numbers=("patients", "events", "Brier"))
     for row in validation.per_centre:
         estimate = _estimate(row.auroc)
@@ -63,21 +86,7 @@ def result_report(result: ExperimentResult) -> Iterator[RenderableType]:
         patients, events = str(validation.evidence.patients), str(validation.evidence.events)
         estimate = _estimate(block.auroc)
         centres.add_row(f"  the model without {block.block}", patients, events, estimate, _number(block.brier))
-    yield centres
-    yield from map(_incomplete_cohort, validation.incomplete_cohorts)
-    yield ""
-    if validation.without_cohort:
-        yield from _without_cohort(name, validation)
-        yield ""
-    yield _registration(result)
-    yield f"evidence: {validation.evidence.sentence}"
-    yield (
-        f"chosen from {validation.evidence.models_compared} models by this same AUROC, which flatters it; "
-        f"{validation.prior_experiments.experiments} prior experiments on these data tried "
-        f"{validation.prior_experiments.models} more"
-    )
-    yield from (f"note: {note}" for note in result.notes)
-    yield f"run {result.run_id}; compare the runs with 'taxokine ui'"
+    return centres
 
 
 def survival_report(result: SurvivalResult) -> Iterator[RenderableType]:

@@ -68,7 +68,7 @@ def cytokine_table(trial: Trial, rng: np.random.Generator, enrolment: Enrolment,
     day, attended = visit_days(trial, rng)
     patient, visit = np.nonzero(attended)
     t = day[patient, visit][:, None]
-    reacts = trial.transplant * enrolment.treated
+    reacts = trial.transplant_effect * enrolment.treated
     strength = (reacts * np.exp(0.3 * rng.standard_normal(trial.n_patients)))[patient, None]
     reaction = peak * pulse(t, trial.rise_days, trial.fall_days) + saturation(t, plateau, trial.rise_days)
     log = np.log(median) + spread * level[patient] + strength * reaction

@@ -23,8 +23,8 @@ _MINIMUM = {
     "n_centres": 1,
     "n_taxa": len(GENERA),
     "seed": 0,
-    "jitter": 0,
-    "follow_up": 1,
+    "visit_jitter": 0,
+    "toxicity_follow_up": 1,
     "depth": 100,
 }
 
@@ -43,7 +43,7 @@ class Trial:
         Two trials of one seed are equal to the byte.
     effect : float
         Factor on every planted coefficient; at 0 no measurement predicts any outcome.
-    transplant : float
+    transplant_effect : float
         Factor on the effects of the transplant (engraftment, and the pulse and plateau of the cytokines), in [0, 1]; at
         0 later visits differ from the first by chance alone.
     response_rate : float
@@ -55,13 +55,14 @@ class Trial:
     hazard_ratio : float
         Factor of FMT on the hazards of progression and of death, beside the control arm.
     toxicity_rate : float
-        Probability of an adverse event within `follow_up` for a patient of average risk who lives that long, in (0, 1).
-    follow_up : int
+        Probability of an adverse event within `toxicity_follow_up` for a patient of average risk who lives that
+        long, in (0, 1).
+    toxicity_follow_up : int
         Days over which adverse events are recorded.
     median_pfs, median_os : float
         Median days of progression-free and of overall survival of a patient of average risk who received FMT; the first
         is shorter.
-    followed : tuple of int
+    survival_follow_up : tuple of int
         The shortest and the longest follow-up in days, of patients who are alive; uniform between, as after a steady
         accrual.
     survival : tuple of (float, bool)
@@ -73,9 +74,9 @@ class Trial:
         Days of treatment, unless progression, a severe adverse event (grade 3 or 4) or death ends it.
     visits : tuple of int
         Planned days; the first, before the transplant, is the baseline.
-    jitter : int
+    visit_jitter : int
         Days by which a visit may be early or late.
-    missed : float
+    missing_share : float
         Share of blood draws, and of stool samples after baseline, that are missing, in [0, 1).
     depth, depth_sd : float
         Median reads of a stool sample, and their SD.
@@ -83,17 +84,17 @@ class Trial:
         Precision of the Dirichlet-multinomial; large is multinomial.
     species_sd, host_sd, visit_sd : float
         SD of the mean abundances of taxa, of hosts around those means, and of a host's visits around the host's mean.
-    guild : float
+    guild_share : float
         Share of the variance between hosts that the taxa of a balance have in common, in [0, 1); it has the opposite
-        sign for the taxa `below`.
+        sign for the taxa of the `denominator`.
     donor_shift, centre_shift, assay_shift : float
         SD of the difference between donors and patients, and between centres, for each taxon; between centres for each
         analyte.
     assay_sd : float
         SD of repeated measurements of one analyte.
-    best_donor : float
-        SDs of hosts by which the first donor has more of the taxa `above` the balance of response, and less of those
-        below it; at 0 no donor is better than another but by chance.
+    best_donor_sds : float
+        SDs of hosts by which the first donor has more of the `numerator` taxa of the balance of response, and less of
+        the `denominator` taxa; at 0 no donor is better than another but by chance.
     engraftment, engraftment_days : float
         Mean share of the donor's stool in the long run, in (0, 1), and the time constant.
     rise_days, fall_days : float
@@ -112,34 +113,34 @@ class Trial:
     n_centres: int = 3
     seed: int = 0
     effect: float = 1.0
-    transplant: float = 1.0
+    transplant_effect: float = 1.0
     response_rate: float = 0.4
     control_share: float = 0.0
     control_response_rate: float = 0.32
     hazard_ratio: float = 0.5
     toxicity_rate: float = 0.45
-    follow_up: int = 180
+    toxicity_follow_up: int = 180
     median_pfs: float = 240.0
     median_os: float = 720.0
-    followed: tuple[int, int] = (360, 1080)
+    survival_follow_up: tuple[int, int] = (360, 1080)
     survival: tuple[tuple[float, bool], ...] = ()
     grades: tuple[float, float, float, float] = (0.45, 0.3, 0.2, 0.05)
     planned_treatment: int = 365
     visits: tuple[int, ...] = (-7, 14, 28, 56, 90)
-    jitter: int = 3
-    missed: float = 0.1
+    visit_jitter: int = 3
+    missing_share: float = 0.1
     depth: float = 20_000.0
     depth_sd: float = 0.4
     concentration: float = 2_000.0
     species_sd: float = 1.8
     host_sd: float = 1.7
     visit_sd: float = 0.6
-    guild: float = 0.6
+    guild_share: float = 0.6
     donor_shift: float = 0.7
     centre_shift: float = 0.3
     assay_shift: float = 0.1
     assay_sd: float = 0.15
-    best_donor: float = 0.0
+    best_donor_sds: float = 0.0
     engraftment: float = 0.5
     engraftment_days: float = 10.0
     rise_days: float = 4.0
@@ -160,28 +161,29 @@ class Trial:
         for name in ("response_rate", "control_response_rate", "toxicity_rate", "engraftment"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a share between 0 and 1")
-        for name in ("control_share", "missed", "guild"):
+        for name in ("control_share", "missing_share", "guild_share"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}; expected a share from 0 to below 1")
-        if not 0 <= self.transplant <= 1:
-            raise InputError(f"transplant is {self.transplant!r}; expected a factor from 0 to 1")
+        if not 0 <= self.transplant_effect <= 1:
+            raise InputError(f"transplant_effect is {self.transplant_effect!r}; expected a factor from 0 to 1")
         if len(self.grades) != 4 or min(self.grades) < 0 or not math.isclose(sum(self.grades), 1):
             raise InputError(f"grades are {self.grades!r}; expected four shares that add up to 1")
 
     def _check_visits(self) -> None:
-        one_baseline = sum(day + self.jitter < 0 for day in self.visits) == 1
-        later_after_day_0 = all(day - self.jitter > 0 for day in self.visits[1:])
-        apart = all(following - day > 2 * self.jitter for day, following in pairwise(self.visits))
+        one_baseline = sum(day + self.visit_jitter < 0 for day in self.visits) == 1
+        later_after_day_0 = all(day - self.visit_jitter > 0 for day in self.visits[1:])
+        apart = all(following - day > 2 * self.visit_jitter for day, following in pairwise(self.visits))
         if not (one_baseline and later_after_day_0 and apart):
             raise InputError(
-                f"visits are {self.visits}, give or take {self.jitter} days; expected one before day 0, then others "
-                "after it, and none to meet another"
+                f"visits are {self.visits}, give or take {self.visit_jitter} days; expected one before day 0, then "
+                "others after it, and none to meet another"
             )
 
     def _check_times(self) -> None:
-        if not 0 < self.median_pfs < self.median_os or not 0 < self.followed[0] <= self.followed[1]:
+        if not 0 < self.median_pfs < self.median_os or not 0 < self.survival_follow_up[0] <= self.survival_follow_up[1]:
             raise InputError(
-                f"median_pfs is {self.median_pfs!r}, median_os {self.median_os!r} and followed {self.followed!r}; "
+                f"median_pfs is {self.median_pfs!r}, median_os {self.median_os!r} and "
+                f"survival_follow_up {self.survival_follow_up!r}; "
                 "expected 0 < median_pfs < median_os, and days from the least to the most"
             )
         if not self.hazard_ratio > 0:

@@ -100,7 +100,7 @@ def adverse_events(trial: Trial, rng: np.random.Generator, enrolment: Enrolment,
             "patient": enrolment.ids[patient],
             "term": rng.choice(TERMS, len(patient)),
             "ctcae_grade": rng.choice([1, 2, 3, 4], len(patient), p=trial.grades),
-            "day_fmt": rng.integers(1, trial.follow_up, size=len(patient), endpoint=True),
+            "day_fmt": rng.integers(1, trial.toxicity_follow_up, size=len(patient), endpoint=True),
         }
     )
     return events.sort_values(["patient", "day_fmt"], kind="stable").groupby("patient").head(RECORDED)
@@ -123,7 +123,7 @@ def survival_dates(
     hazard_ratio = np.exp(log_hazard)
     death_hazard = math.log(2) / trial.median_os
     progression_hazard = math.log(2) / trial.median_pfs - death_hazard
-    follow_up = rng.integers(*trial.followed, size=trial.n_patients, endpoint=True)
+    follow_up = rng.integers(*trial.survival_follow_up, size=trial.n_patients, endpoint=True)
     death_day = np.ceil(rng.exponential(1 / (death_hazard * hazard_ratio)))
     if trial.survival:
         follow_up, death_day = _reported_survival(trial, response_quantile)
@@ -139,7 +139,7 @@ def survival_dates(
             "died": died.astype(int),
             "pfs_days": pfs_days.astype(int),
             "progressed_or_died": (died | progressed).astype(int),
-            "events_recorded_until": np.minimum(trial.follow_up, os_days).astype(int),
+            "events_recorded_until": np.minimum(trial.toxicity_follow_up, os_days).astype(int),
             "treatment_end": np.where((stop_day <= os_days) | died, treatment_end, ""),
         }
     )

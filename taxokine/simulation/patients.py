@@ -72,7 +72,7 @@ def enrol(trial: Trial, rng: np.random.Generator) -> Enrolment:
     )
     donor = rng.permutation(np.arange(n) % trial.n_donors)
     batch = rng.integers(BATCHES, size=n)
-    engraftment = trial.transplant * rng.beta(8 * trial.engraftment, 8 * (1 - trial.engraftment), size=n)
+    engraftment = trial.transplant_effect * rng.beta(8 * trial.engraftment, 8 * (1 - trial.engraftment), size=n)
     donor_sample = np.array([f"{donor_ids[i]}-B{b + 1}" for i, b in zip(donor, batch, strict=True)])
     treated = _treated(trial, rng)
     if not treated.all():
@@ -92,5 +92,5 @@ def _treated(trial: Trial, rng: np.random.Generator) -> Mask:
 def visit_days(trial: Trial, rng: np.random.Generator) -> tuple[NDArray[np.int64], Mask]:
     """Return the day of each visit, and whether the patient attended, (n_patients, n_visits) both."""
     shape = trial.n_patients, len(trial.visits)
-    day = np.array(trial.visits) + rng.integers(-trial.jitter, trial.jitter, size=shape, endpoint=True)
-    return day, rng.random(shape) >= trial.missed
+    day = np.array(trial.visits) + rng.integers(-trial.visit_jitter, trial.visit_jitter, size=shape, endpoint=True)
+    return day, rng.random(shape) >= trial.missing_share

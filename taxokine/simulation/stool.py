@@ -85,14 +85,14 @@ def log_abundances(trial: Trial, rng: np.random.Generator) -> Matrix:
     shape = trial.n_patients + trial.n_donors, trial.n_taxa
     deviation = rng.standard_normal(shape)
     for guild in trial.causes.balances.values():
-        guild_axis = math.sqrt(trial.guild) * rng.standard_normal((shape[0], 1))
+        guild_axis = math.sqrt(trial.guild_share) * rng.standard_normal((shape[0], 1))
         for side, sign in ((_positions(trial, guild.numerator), 1), (_positions(trial, guild.denominator), -1)):
-            deviation[:, side] = math.sqrt(1 - trial.guild) * deviation[:, side] + sign * guild_axis
+            deviation[:, side] = math.sqrt(1 - trial.guild_share) * deviation[:, side] + sign * guild_axis
     log = trial.species_sd * curve + trial.host_sd * deviation
     log[trial.n_patients :] += trial.donor_shift * rng.standard_normal(trial.n_taxa)
     balance = trial.causes.balances["response_balance"]
-    log[trial.n_patients, _positions(trial, balance.numerator)] += trial.best_donor * trial.host_sd
-    log[trial.n_patients, _positions(trial, balance.denominator)] -= trial.best_donor * trial.host_sd
+    log[trial.n_patients, _positions(trial, balance.numerator)] += trial.best_donor_sds * trial.host_sd
+    log[trial.n_patients, _positions(trial, balance.denominator)] -= trial.best_donor_sds * trial.host_sd
     present = rng.random(shape) < ndtr(curve - 0.4)
     present[:, : len(GENERA)] = True
     return np.where(present, log, -np.inf)
@@ -119,7 +119,7 @@ def standardised_balance(trial: Trial, abundances: Matrix, balance: Balance) -> 
     """Return a balance in SDs of the simulated population, (n_hosts,)."""
     numerator, denominator = _positions(trial, balance.numerator), _positions(trial, balance.denominator)
     deviation = (abundances - trial.species_sd * _species_curve(trial)) / trial.host_sd
-    sd = math.sqrt((1 - trial.guild) * (1 / len(numerator) + 1 / len(denominator)) + 4 * trial.guild)
+    sd = math.sqrt((1 - trial.guild_share) * (1 / len(numerator) + 1 / len(denominator)) + 4 * trial.guild_share)
     return np.asarray((deviation[:, numerator].mean(axis=1) - deviation[:, denominator].mean(axis=1)) / sd)
 
 

@@ -73,7 +73,7 @@ def simulate(trial: Trial) -> SimulatedTrial:
         "adverse_events": events.assign(**course.event_assessments(course_rng, events)),
         "transplants": _transplants(enrolment),
         "cycles": course.cycles(course_rng, patients, trial.planned_treatment),
-        "assessments": course.tumour_assessments(course_rng, patients, trial.jitter),
+        "assessments": course.tumour_assessments(course_rng, patients, trial.visit_jitter),
         "medications": course.medications(course_rng, patients, severe_event_day),
         "measures": course.measures(course_rng, patients, *visit_days(trial, course_rng)),
     }

@@ -130,7 +130,7 @@ def test_of_one_cohort_it_is_to_the_other_patients() -> None:
     points = coordinates(training, training)
     reference_distances = [nearest(point, np.delete(points, i, axis=0)) for i, point in enumerate(points)]
     np.testing.assert_allclose(alone.held_out_distances, sorted(reference_distances), rtol=1e-5)
-    assert alone.cohorts == ("only",)
+    assert alone.centres == ("only",)
 
 
 def test_fewer_patients_than_neighbours_are_all_taken() -> None:

@@ -32,9 +32,9 @@ def clinic():
 
 def candidates(models, clinic, alias, *, odds_ratio):
     catalogue = Catalogue(models)
-    ratio = PooledOddsRatio(*catalogue.pair, 120, 0.5, 0.2, 1.2)
+    ratio = PooledOddsRatio(*catalogue.shown_outcomes, 120, 0.5, 0.2, 1.2)
     served = {}
-    for outcome in catalogue.pair:
+    for outcome in catalogue.shown_outcomes:
         best = models[outcome][-1]
         evidence = replace(best.model.evidence, odds_ratios=(ratio,) if odds_ratio else ())
         served[outcome] = [replace(best, alias=alias, model=replace(best.model, evidence=evidence))]

@@ -17,7 +17,13 @@ from training.validation.baselines import validate_baselines
 from training.validation.conditional_null import conditional_nulls, has_conditional_null
 from training.validation.folds import Fold, outcome_vector
 from training.validation.held_out import HeldOut, validate
-from training.validation.permutation_null import ModelKey, NullDistributions, best_model_null, permutation_nulls
+from training.validation.permutation_null import (
+    ModelKey,
+    ModelNull,
+    NullDistributions,
+    best_model_null,
+    permutation_nulls,
+)
 from training.validation.validated_blocks import ValidatedBlocks
 from training.workers import Workers
 
@@ -111,7 +117,7 @@ def model_nulls(
     workers: Workers,
     unfinished: UnfinishedExperiment,
 ) -> Mapping[ModelKey, NullDistributions]:
-    """Return each model's permutation nulls, and that of the best of all comparable models."""
+    """Return each model's permutation nulls, of outcomes and of profiles; none where no permutation is asked for."""
     n = experiment.permutations
     if not n:
         return {}
@@ -143,6 +149,13 @@ def model_nulls(
         on_step=on_step,
         finished=unfinished.profiles,
     )
+    return _with_best_model(nulls, conditional, validated)
+
+
+def _with_best_model(
+    nulls: Mapping[ModelKey, ModelNull], conditional: Mapping[ModelKey, ModelNull], validated: Sequence[ValidatedBlocks]
+) -> Mapping[ModelKey, NullDistributions]:
+    """Return each model's nulls beside that of the best of all models on comparably many patients."""
     largest = max(len(blocks.rows) for blocks in validated)
     comparable_sets = {blocks.blocks for blocks in validated if len(blocks.rows) >= COMPARABLE_SHARE * largest}
     comparable = {key: null for key, null in nulls.items() if key[1] in comparable_sets}

@@ -95,11 +95,11 @@ class CandidateList:
             sort=sort,
             search=search,
             evidence=tuple(map(evidence_note, self._catalogue.best)),
-            has_models=bool(self._catalogue.pair),
+            has_models=bool(self._catalogue.shown_outcomes),
         )
 
     def _no_ranking_reason(self, rows: Sequence[CandidateRow]) -> str:
-        if not self._catalogue.is_pair_promoted:
+        if not self._catalogue.are_both_promoted:
             unpromoted = [
                 side_of(served.model.outcome) for served in self._catalogue.best if not is_promoted(served.alias)
             ]

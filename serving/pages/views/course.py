@@ -114,7 +114,7 @@ def course_view(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> Cours
         lanes=(
             *_treatment_lanes(axis, course),
             _stool_lane(axis, visits),
-            _prediction_lane(axis, visits, [side_of(outcome) for outcome in catalogue.pair]),
+            _prediction_lane(axis, visits, [side_of(outcome) for outcome in catalogue.shown_outcomes]),
             *([_distance_lane(axis, course.distances)] if course.distances else []),
             *analyte_lanes[:n_first],
         ),

@@ -73,7 +73,7 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
         The donors cannot be compared: see `models.donors.compare_donors`.
     """
     visit = patient.visits[patient.default_visit]
-    models = {outcome: catalogue.models[outcome] for outcome in catalogue.pair}
+    models = {outcome: catalogue.models[outcome] for outcome in catalogue.shown_outcomes}
     comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
     changes = [change for donor in comparison.donors for change in donor.changes]
     ends = [abs(end) for change in changes for end in (change.low, change.high) if end is not None]

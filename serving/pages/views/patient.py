@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -212,16 +213,11 @@ def predictions_view(
     joint = joint_outcome(forecasts(predictions))
     waterfalls = [side.waterfall for side in sides if side.waterfall]
     counts = catalogue.joint_counts()
+    plane_patient = _plane_patient(predictions, sides)
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
-    probabilities = [
-        prediction.probability for prediction in forecasts(predictions) if prediction.probability is not None
-    ]
-    plane_patient = weighing = None
-    if len(probabilities) == 2:
-        response, toxicity = probabilities
-        plane_patient = PlanePatient(response, toxicity, sides[0].verdict.similar, sides[1].verdict.similar)
-        if promoted and all(_has_enough_patients(prediction) for prediction in predictions):
-            weighing = weigh(response, toxicity, counts, choices.worth)
+    weighing = None
+    if plane_patient and promoted and all(_has_enough_patients(prediction) for prediction in predictions):
+        weighing = weigh(plane_patient.response, plane_patient.toxicity, counts, choices.worth)
     return PredictionsView(
         sides=sides,
         promoted=promoted,
@@ -245,6 +241,15 @@ def predictions_view(
         axis=shared_axis(waterfalls),
         simulated=any(prediction.simulated for prediction in predictions),
     )
+
+
+def _plane_patient(predictions: Sequence[Prediction], sides: Sequence[SideView]) -> PlanePatient | None:
+    """Return the patient as a point of the plane of both probabilities; None where one of them is missing."""
+    probabilities = [item.probability for item in forecasts(predictions) if item.probability is not None]
+    if len(probabilities) != 2:
+        return None
+    response, toxicity = probabilities
+    return PlanePatient(response, toxicity, sides[0].verdict.similar, sides[1].verdict.similar)
 
 
 def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool) -> SideView:

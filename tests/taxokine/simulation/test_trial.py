@@ -103,14 +103,14 @@ def test_some_blood_draws_are_missing(cohort: Cohort, table: FeatureTable) -> No
     assert cohort.labels.dates is not None
     lived = cohort.labels.dates["overall_survival"].to_numpy()
     planned = int((lived[:, None] > Trial().visits).sum())
-    assert stats.binomtest(int(planned - draws), planned, Trial().missed).pvalue > 1e-4
+    assert stats.binomtest(int(planned - draws), planned, Trial().missing_share).pvalue > 1e-4
     assert 0 < np.isnan(table.immune.values).all(axis=1).sum() < 30
 
 
 def test_patients_with_an_event_by_the_landmark_are_not_at_risk(cohort: Cohort, table: FeatureTable) -> None:
     assert cohort.labels.events is not None
     events = cohort.labels.events.frame
-    assert events["day"].between(1, Trial().follow_up).all()
+    assert events["day"].between(1, Trial().toxicity_follow_up).all()
     assert set(events["grade"]) == {1, 2, 3, 4}
     assert set(table.rows["at_risk_toxicity_any"]) == {"yes"}
     first_day = events.groupby("patient")["day"].min()
@@ -167,7 +167,7 @@ def test_time_to_the_first_event_is_exponential_while_alive(large: Path) -> None
         pd.read_csv(large.parent / "adverse_events.csv").groupby("patient")["day_fmt"].min().reindex(true_values.index)
     )
     last_day = pd.read_csv(large.parent / "patients.csv", index_col="patient")["events_recorded_until"]
-    rate = -np.log(1 - trial.toxicity_rate) / trial.follow_up * np.exp(true_values["toxicity_log_rate_ratio"])
+    rate = -np.log(1 - trial.toxicity_rate) / trial.toxicity_follow_up * np.exp(true_values["toxicity_log_rate_ratio"])
     for start, end in ((0, 30), (30, 90), (90, 180)):
         exposed = np.fmin(np.fmin(first_day, last_day), end).sub(start).clip(lower=0)
         n_events = (rate * exposed).sum()
@@ -203,7 +203,7 @@ def test_dates_agree_with_each_other(cohort: Cohort, manifest: Path) -> None:
     assert (patients["pfs_days"] <= patients["os_days"]).all()
     assert ended[died].all()
     assert (patients.loc[~ended, "pfs_days"] == patients.loc[~ended, "os_days"]).all()
-    assert (patients["events_recorded_until"] == patients["os_days"].clip(upper=Trial().follow_up)).all()
+    assert (patients["events_recorded_until"] == patients["os_days"].clip(upper=Trial().toxicity_follow_up)).all()
     stopped = patients["treatment_end"].dropna()
     assert (stopped <= patients["os_days"][stopped.index]).all()
     assert died[patients["treatment_end"].isna()].sum() == 0
@@ -269,7 +269,7 @@ def test_cytokines_rise_fall_and_end_above_baseline(cohort: Cohort) -> None:
 @pytest.mark.parametrize(("transplant", "moves"), [(0.0, False), (1.0, True)])
 def test_without_transplant_later_visits_do_not_differ(tmp_path: Path, transplant: float, moves: bool) -> None:
     manifest = simulate_trial(
-        tmp_path / "trial", Trial(transplant=transplant, n_patients=60, n_taxa=40, missed=0.0, seed=3)
+        tmp_path / "trial", Trial(transplant_effect=transplant, n_patients=60, n_taxa=40, missing_share=0.0, seed=3)
     )
     cohort = read(manifest)
     assert (truth(manifest)["engraftment"] > 0).all() == moves
@@ -367,7 +367,7 @@ def test_weight_and_albumin_fall_and_crp_rises_before_death(large: Path, tmp_pat
     soon = patients.loc[wide.index].eval("died == 1 and os_days < 60")
     for name, way in (("albumin", "less"), ("CRP", "greater"), ("ECOG", "greater"), ("quality of life", "less")):
         assert stats.mannwhitneyu(wide.loc[soon, name], wide.loc[~soon, name], alternative=way).pvalue < 1e-4
-    cohort = read(simulate_trial(tmp_path / "dying", Trial(n_taxa=30, median_pfs=60, median_os=90, missed=0.0)))
+    cohort = read(simulate_trial(tmp_path / "dying", Trial(n_taxa=30, median_pfs=60, median_os=90, missing_share=0.0)))
     kg = cohort.course.measures[cohort.course.measures["name"] == "weight"].groupby("patient")["value"]
     assert (kg.last() / kg.first() - 1)[kg.size() >= 3].mean() < -0.01
 
@@ -404,7 +404,9 @@ def test_five_patients_cytokines_rise_fast_fall_slowly_and_end_above_baseline(tm
 
 
 def test_five_with_other_parameters(tmp_path: Path) -> None:
-    cohort = read(simulate_trial(tmp_path / "five", replace(five_patients(), n_taxa=40, visits=(-7, 28), missed=0.0)))
+    cohort = read(
+        simulate_trial(tmp_path / "five", replace(five_patients(), n_taxa=40, visits=(-7, 28), missing_share=0.0))
+    )
     assert len(cohort.taxa.taxa) == 40
     assert cohort.samples.groupby("patient")["day"].count().max() == 2
 
@@ -473,14 +475,14 @@ def test_only_a_new_or_empty_folder_is_written(tmp_path: Path) -> None:
         {"n_patients": 0},
         {"n_taxa": len(GENERA) - 1},
         {"response_rate": 1.0},
-        {"missed": 1.0},
+        {"missing_share": 1.0},
         {"visits": (14, 28)},
         {"visits": (-7, 14, 18)},
         {"visits": ()},
         {"rise_days": 30.0},
         {"median_pfs": 800.0},
-        {"followed": (400, 300)},
-        {"transplant": 1.5},
+        {"survival_follow_up": (400, 300)},
+        {"transplant_effect": 1.5},
         {"grades": (0.5, 0.5, 0.5, 0.0)},
         {"survival": ((2.5, True),)},
     ],
@@ -501,7 +503,7 @@ def test_a_trial_without_any_event_is_read_as_none(tmp_path: Path) -> None:
 def test_as_published_draws_of_one_person_differ_more(tmp_path: Path) -> None:
     spread = {}
     for name, trial in (("default", Trial()), ("published", AS_PUBLISHED)):
-        still = replace(trial, n_taxa=30, n_patients=60, missed=0.0, transplant=0.0)
+        still = replace(trial, n_taxa=30, n_patients=60, missing_share=0.0, transplant_effect=0.0)
         immune = read(simulate_trial(tmp_path / name, still)).immune
         assert immune is not None
         tgf = immune.rows[immune.rows["analyte"] == "TGF-b1"]

@@ -165,7 +165,7 @@ def test_with_one_donor_nothing_is_claimed_of_a_new_donor(tmp_path, store):
 def test_a_model_that_beats_nothing_says_so_and_serves_the_best_baseline(tmp_path):
     """Without engraftment, the recipient unchanged is the truth with the noise of two visits."""
     still = simulate_trial(
-        tmp_path / "still", Trial(n_patients=10, n_donors=4, n_taxa=80, transplant=0.0, visit_sd=0.05, seed=5)
+        tmp_path / "still", Trial(n_patients=10, n_donors=4, n_taxa=80, transplant_effect=0.0, visit_sd=0.05, seed=5)
     )
     profiles = cohort_transplants(read_cohort(still, still.parent))
     bundle = validated_bundle(profiles, ("still",), Progress())

@@ -29,7 +29,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [
         simulate_trial(
             folder / name,
-            Trial(name=name, n_patients=n, n_donors=donors, n_taxa=200, visits=(-7, 14), missed=0.0, seed=i),
+            Trial(name=name, n_patients=n, n_donors=donors, n_taxa=200, visits=(-7, 14), missing_share=0.0, seed=i),
         )
         for i, (name, (n, donors)) in enumerate(zip(("first", "second", "third"), SIZES, strict=True))
     ]

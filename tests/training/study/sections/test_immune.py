@@ -21,7 +21,9 @@ from training.study.sections.immune import immune_section
 @pytest.fixture(scope="module")
 def five(tmp_path_factory):
     folder = tmp_path_factory.mktemp("five") / "trial"
-    return read_cohort(simulate_trial(folder, Trial(n_patients=5, n_taxa=40, n_donors=2, missed=0.0, seed=2)), folder)
+    return read_cohort(
+        simulate_trial(folder, Trial(n_patients=5, n_taxa=40, n_donors=2, missing_share=0.0, seed=2)), folder
+    )
 
 
 def with_immune_rows(cohort, change):
