@@ -101,7 +101,7 @@ def _finish(store: MlflowClient, name: str, own_tag: str = "") -> None:
         closed = abandoned | (registrations.keys() & {own_tag})
         if not closed:
             return
-        aliases = _last(registrations)
+        aliases = _latest_aliases(registrations)
         if _candidates(registered.aliases) != aliases:
             _move(store, name, aliases, _candidates(registered.aliases).keys() - aliases.keys())
             continue
@@ -132,7 +132,7 @@ def _registrations(registered: RegisteredModel) -> dict[str, _Registration]:
     }
 
 
-def _last(registrations: Mapping[str, _Registration]) -> dict[str, str]:
+def _latest_aliases(registrations: Mapping[str, _Registration]) -> dict[str, str]:
     """Return the aliases of the registration whose versions are the latest."""
     return max(registrations.values(), key=lambda registration: registration.version).aliases
 
@@ -145,15 +145,15 @@ def _candidates(aliases: Mapping[str, str]) -> dict[str, str]:
 
 def current_aliases(store: MlflowClient, name: str) -> dict[str, str]:
     """Return the version of each alias of a model, once the last registration has taken effect."""
-    before: dict[str, str] | None = None
+    previous: dict[str, str] | None = None
     while True:
         registered = store.get_registered_model(name)
         aliases = {alias: str(version) for alias, version in registered.aliases.items()}
         registrations = _registrations(registered)
         if registrations:
-            others = {alias: aliases[alias] for alias in aliases.keys() - _candidates(aliases).keys()}
-            return {**others, **_last(registrations)}
+            unchanged = {alias: aliases[alias] for alias in aliases.keys() - _candidates(aliases).keys()}
+            return {**unchanged, **_latest_aliases(registrations)}
         # MLflow reads tags and aliases one after the other, between which a registration may begin or end.
-        if aliases == before:
+        if aliases == previous:
             return aliases
-        before = aliases
+        previous = aliases
