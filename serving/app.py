@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -23,6 +23,7 @@ from serving.middleware import ProtectResponses
 from serving.oidc.provider import Provider
 from serving.oidc.routes import provider_routes
 from serving.pages import create_pages
+from serving.predictions import warm_up
 from serving.record.recorder import Recorder
 from serving.schemas import NOTICE
 from serving.upload.child import start_reader
@@ -73,7 +74,7 @@ def create_app(
         redoc_url=None,
         # A redirect would contain the host name that the client sent, whatever it is.
         redirect_slashes=False,
-        lifespan=_lifespan,
+        lifespan=_lifespan(models),
     )
     app.state.accounts = accounts
     app.state.recorder = recorder
@@ -91,12 +92,18 @@ def create_app(
     return app
 
 
-@asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    delete_abandoned_folders()
-    start_reader()
-    # Models and libraries stay in memory: searching them for garbage again and again would delay one request in many.
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+def _lifespan(
+    models: Mapping[str, Sequence[ServedModel]],
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        delete_abandoned_folders()
+        start_reader()
+        warm_up(models)
+        # Models and libraries stay in memory: searching them for garbage again and again would delay requests.
+        gc.collect()
+        gc.freeze()
+        yield
+        gc.unfreeze()
+
+    return lifespan

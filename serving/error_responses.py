@@ -132,6 +132,10 @@ def _problem(location: tuple[int | str, ...], kind: str, value: object, message:
         return Problem(place=place, message=f"{subject} is required; add it")
     if kind == "extra_forbidden":
         return Problem(place=place, message=f"{subject} is not a field of a request; remove it, or correct its name")
+    if kind in {"too_long", "value_error"}:
+        # The value is long, and no part of it is what is wrong.
+        text = message.removeprefix("Value error, ")
+        return Problem(place=place, message=f"{subject}: {text[0].lower()}{text[1:]}")
     return Problem(
         place=place, message=f"{subject}: got {reprlib.repr(value)}; {_expectation(location, kind, message)}"
     )

@@ -13,6 +13,7 @@ from models.joint import benefit_bounds, joint_outcome
 from models.predict import ServedModel, predict
 from models.what_if import expected_stool, what_if
 from serving.schemas import (
+    EXAMPLE,
     NOTICE,
     DonorComparisonRequest,
     DonorComparisonResponse,
@@ -45,6 +46,14 @@ def predict_candidate(models: Mapping[str, Sequence[ServedModel]], request: Pred
         simulated=any(prediction.simulated for prediction in predictions),
         notice=NOTICE,
     )
+
+
+def warm_up(models: Mapping[str, Sequence[ServedModel]]) -> None:
+    """Predict once by each model: the first prediction builds what the later ones use, and takes much longer."""
+    candidate = PredictionRequest.model_validate(EXAMPLE).candidate()
+    for ranked in models.values():
+        for served in ranked:
+            predict([served], candidate)
 
 
 def requested_outcomes(requested: Sequence[str] | None, models: Mapping[str, Sequence[ServedModel]]) -> list[str]:

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from features.donor_features import donor_numbers_by_name
 from features.errors import InputError
@@ -38,6 +38,12 @@ EXAMPLE: dict[str, JsonValue] = {
 }
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
+MAX_TAXA = 20_000
+"""Taxa of the largest profile; a merged table of thousands of samples has fewer species."""
+MAX_ANALYTES = 10_000
+"""The most immune measurements; more than the panels of serum proteins in use."""
+MAX_CLINICAL = 500
+"""The most clinical fields."""
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 
 
@@ -66,6 +72,14 @@ class PatientRequest(_Strict):
     drug_class: DrugClass | None = None
     """Class of the immune checkpoint inhibitors that the patient is to receive."""
 
+    @model_validator(mode="after")
+    def _check_number_of_fields(self) -> Self:
+        if (n_fields := len(self.__pydantic_extra__ or {})) > MAX_CLINICAL:
+            raise ValueError(
+                f"expected at most {MAX_CLINICAL} clinical fields, got {n_fields:,}; send those that a model reads"
+            )
+        return self
+
 
 class TaxaRequest(_Strict):
     """One stool profile, at one taxonomic rank."""
@@ -78,7 +92,7 @@ class TaxaRequest(_Strict):
     """Day of the stool sample, from the index event of `clock`."""
     clock: Name | None = None
     """Clock of `day`, such as day_ici: day 0 is the first dose."""
-    values: Annotated[dict[Name, Annotated[float, Field(ge=0, le=LARGEST)]], Field(min_length=1)]
+    values: Annotated[dict[Name, Annotated[float, Field(ge=0, le=LARGEST)]], Field(min_length=1, max_length=MAX_TAXA)]
     """Abundance by taxon, in `unit`; a taxon that is missing was not detected."""
 
     def profile(self) -> StoolProfile:
@@ -113,7 +127,7 @@ class _CandidateRequest(_Strict):
     """The patient."""
     taxa: TaxaRequest | None = None
     """Stool profile."""
-    immune: list[ImmuneRequest] = []
+    immune: Annotated[list[ImmuneRequest], Field(max_length=MAX_ANALYTES)] = []
     """Immune measurements, each analyte once."""
     donor: DonorFeaturesRequest | None = None
     """The recipient's donor; without it, models that need the donor block do not predict."""
@@ -162,7 +176,7 @@ class PredictionRequest(_CandidateRequest):
 
     model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
-    outcomes: Annotated[list[Name], Field(min_length=1)] | None = None
+    outcomes: Annotated[list[Name], Field(min_length=1, max_length=100)] | None = None
     """Outcomes to predict, by default all; a response and a toxicity are always predicted together."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import sys
@@ -20,7 +21,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from threading import Timer
+from threading import Lock, Timer
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
@@ -42,6 +43,9 @@ _OUT_OF_MEMORY, _FAILED = 3, 4
 # Fork from a process without threads: a lock that another thread holds would stay locked in the child for ever.
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__, "h5py"])
+_START = Lock()
+# What an interpreter and its libraries need.
+_ENVIRONMENT = re.compile(r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|OMP_NUM_THREADS")
 _CONTENT = TypeAdapter(UploadContent)
 _LOG = logging.getLogger("uvicorn.error")
 
@@ -55,8 +59,18 @@ class ReaderLimits:
 
 
 def start_reader() -> None:
-    """Start the process that forks one for each upload, so that the first upload need not wait for its imports."""
-    forkserver.ensure_running()
+    """Start the process that forks one for each upload, so that the first upload need not wait for its imports.
+
+    It inherits the variables of `_ENVIRONMENT` only: not the password of the database, nor the key of the record.
+    """
+    with _START:
+        secrets = {name: value for name, value in os.environ.items() if not _ENVIRONMENT.fullmatch(name)}
+        for name in secrets:
+            del os.environ[name]
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.environ.update(secrets)
 
 
 def read_in_child(
@@ -75,6 +89,8 @@ def read_in_child(
         The reader failed for a reason of its own; the log has the place.
     """
     limits = ReaderLimits(MAX_SECONDS, MAX_MEMORY)
+    # Starting a process would start a forking one that has ended, with the whole environment.
+    start_reader()
     receiver, sender = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_send_reading, args=(sender, limits, files, form, training, folder), daemon=True)
     process.start()

@@ -16,8 +16,8 @@ from features.taxon_names import canonical_name, looks_like_taxon
 SHORT, LONG = 4_000, 16_000
 PATTERNS = (
     " ", "_", ".", ". ", ", ", "[", "(", "|", ";", "1", "a/", "A a", "(1)", "(1) ", " (9", "Hu ", "IL-", "s__", "k__a|",
-    "D_1__", "X.", "sp_", "uncultured_", "metagenome_", "a_bacterium_", "ref_mOTU_v1_1 ", "α", "\u0130", "\t1", "<", "1e", ".1",
-    "1,", "1.000",
+    "D_1__", "X.", "sp_", "uncultured_", "metagenome_", "a_bacterium_", "ref_mOTU_v1_1 ", "α", "\u0130", "\t1", "<",
+    "1e", ".1", "1,", "1.000",
 )  # fmt: skip
 
 

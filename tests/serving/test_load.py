@@ -23,6 +23,7 @@ from serving.accounts import Accounts
 from serving.app import create_app
 from serving.database import open_database
 from serving.pages import routes
+from serving.schemas import MAX_ANALYTES, MAX_CLINICAL, MAX_TAXA
 from serving.upload import child
 
 from .conftest import PROFILER, running
@@ -154,3 +155,19 @@ def test_uploads_beyond_those_that_may_wait_are_refused(
         assert {response.headers["Retry-After"] for response in refused} == {"5"}
         assert "oo many files are being read already" in refused[0].text
         assert upload(0).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (large_request(MAX_TAXA + 1, 1), "taxa.values"),
+        (large_request(1, MAX_ANALYTES + 1), "immune"),
+        ({"patient": {"id": "c1", **{f"f{i}": 1 for i in range(MAX_CLINICAL + 1)}}}, "patient"),
+        ({"patient": {"id": "c1"}, "outcomes": ["toxicity_any"] * 101}, "outcomes"),
+    ],
+)
+def test_a_request_of_too_many_items_is_refused(client: httpx.Client, body: Json, place: str) -> None:
+    response = client.post("/v1/predictions", json=body)
+    assert response.status_code == 422
+    assert response.json()["error"]["place"] == place
+    assert "at most" in response.json()["error"]["message"]

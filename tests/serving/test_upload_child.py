@@ -6,6 +6,8 @@ import gzip
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -118,3 +120,16 @@ def test_only_old_folders_of_uploads_are_swept(tmp_path: Path, monkeypatch: pyte
     assert not (tmp_path / "taxokine-upload-old").exists()
     assert (tmp_path / "taxokine-upload-new" / "taxa").exists()
     assert (tmp_path / "another-old" / "taxa").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_reader_inherits_no_secret() -> None:
+    script = (
+        "from multiprocessing import forkserver; from serving.upload.child import start_reader; start_reader(); "
+        "print(open(f'/proc/{forkserver._forkserver._forkserver_pid}/environ').read())"
+    )
+    secrets = {"TAXOKINE_DATABASE": "postgresql://u:s3cret@h/d", "TAXOKINE_RECORD_KEY": "s3cret", "ODD_TOKEN": "s3cret"}
+    command = [sys.executable, "-c", script]
+    printed = subprocess.run(command, env={**os.environ, **secrets}, capture_output=True, text=True, check=True).stdout
+    assert "PATH=" in printed
+    assert "s3cret" not in printed
