@@ -21,7 +21,6 @@ from features.cohort.patients import (
     with_names_of,
 )
 from features.cohort.samples import read_samples, read_technical
-from features.course import Course, read_course
 from features.errors import ManifestError
 from features.fetch import cohort_files
 from features.immune import ImmuneTable
@@ -30,6 +29,7 @@ from features.labels import OutcomeLabels
 from features.manifest import Manifest, Taxa, load_manifest
 from features.tables.text import TextTable, read_text_table
 from features.taxa import TaxaTable, read_taxa
+from features.trial_course import Course, read_course
 
 
 @dataclass(frozen=True)

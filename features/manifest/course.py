@@ -138,7 +138,7 @@ class WideMeasures(CoursePart):
 
 
 class TrialCourse(ManifestPart):
-    """The course of a trial on the cohort's clock, which never becomes features; `features.course` reads it."""
+    """The course of a trial on the cohort's clock, which never becomes features; `features.trial_course` reads it."""
 
     transplants: Transplants | None = None
     """The fecal microbiota transplants."""

@@ -68,7 +68,7 @@ def donors_compare(cohort: str, patient: str, landmark: float) -> None:
     are model-implied, not effects of transplant. Donors are put in an order only if the engraftment model beat its
     baselines with donors left out, and the outcome models are promoted.
     """
-    from taxokine.donors import compare_cohort_donors
+    from taxokine.donor_comparison import compare_cohort_donors
     from taxokine.reports.donors import comparison_report
     from taxokine.terminal import show
 

@@ -11,7 +11,7 @@ from taxokine.terminal import table
 
 if TYPE_CHECKING:
     from models.donors import DonorComparison, OutcomeChange
-    from taxokine.donors import CohortComparison
+    from taxokine.donor_comparison import CohortComparison
     from training.engraftment import EngraftmentResult
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
-from features.course import Course
 from features.donor_naming import SUSPECT_BELOW, change_along_donors, name_donors, name_donors_from_stool
+from features.trial_course import Course
 from taxokine.simulation import AS_PUBLISHED, simulate_trial
 
 

@@ -17,11 +17,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from features.cohort import read_cohort
-from features.course import Course
 from features.errors import InputError
 from features.manifest import load_manifest
 from features.settings import settings
 from features.trajectories import WINDOWS, parse_windows
+from features.trial_course import Course
 from models.registry import client
 from taxokine.cli import trials
 from taxokine.simulation import Trial, five_patients, simulate_trial

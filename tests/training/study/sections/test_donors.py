@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from features.course import Course
+from features.trial_course import Course
 from taxokine.simulation import Trial, simulate_trial
 from training.study.section import Section
 from training.study.sections.donors import donors_section

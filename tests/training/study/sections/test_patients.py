@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from features.course import Course
 from features.manifest import ClinicalField
+from features.trial_course import Course
 from training.study.analysis.characteristics import characteristic_summaries
 from training.study.analysis.exposure import transplants
 from training.study.analysis.lesion_sites import lesion_sites

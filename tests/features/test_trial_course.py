@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from features.cohort import Cohort, read_cohort
-from features.course import Course
 from features.errors import FileError, ManifestError
 from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest
+from features.trial_course import Course
 
 Write = Callable[..., str]
 
