@@ -60,7 +60,8 @@ def experiment_run(
 
     First, runs of this machine whose process has ended are marked as killed. `columns` are those of a new experiment's
     view, such as ``metrics.auroc``; the view sorts runs by the first, largest on top. `description` is shown above the
-    experiment's runs. `resumed` is an interrupted run to go on with.
+    experiment's runs. The run links to the models on the server whose address the settings know. `resumed` is an
+    interrupted run to go on with.
 
     Yields
     ------
@@ -82,7 +83,8 @@ def experiment_run(
         run = mlflow.start_run()
     logged_params = set(run.data.params)
     with run:
-        _log(store, run.info.run_id, {}, {k: v for k, v in params.items() if k not in logged_params}, tags)
+        new_params = {k: v for k, v in params.items() if k not in logged_params}
+        _log(store, run.info.run_id, {}, new_params, _with_server_link(tags))
         yield run.info.run_id
 
 
@@ -157,6 +159,15 @@ def link_model_cards(run_ids: Iterable[str]) -> None:
             note = store.get_run(run_id).data.tags.get(_DESCRIPTION, "")
             link = f"[Model card, version {version.version}]({address})"
             _log(store, run_id, {}, {}, {"model_card": address, _DESCRIPTION: f"{link}\n\n{note}"})
+
+
+def _with_server_link(tags: Mapping[str, str]) -> Mapping[str, str]:
+    server = settings().server_url
+    if server is None:
+        return tags
+    address = f"{server}/models"
+    note = "\n\n".join(filter(None, (f"[Models on the server]({address})", tags.get(_DESCRIPTION))))
+    return {**tags, "server": address, _DESCRIPTION: note}
 
 
 def link_model(run_id: str, name: str, version: str) -> None:

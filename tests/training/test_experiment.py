@@ -168,7 +168,9 @@ def test_the_parent_run_has_the_metrics_of_the_best_model(result):
     assert parent.tags["best"] == f"{best.family} · {'+'.join(best.blocks)}"
     child = store.get_run(best.run_id).data
     assert parent.metrics[HEADLINE] == child.metrics[HEADLINE]
-    assert parent.metrics["brier"] == child.metrics["brier"]
+    # The scores of a row and the patients in it are of one model; all who could be used are counted apart.
+    assert {name: parent.metrics[name] for name in child.metrics} == child.metrics
+    assert parent.metrics["eligible_patients"] == 60
     names = {store.get_logged_model(model.model_uri.removeprefix("models:/")).name for model in experiment.trained}
     assert names == {f"objective_response-{model.family}-{'-'.join(model.blocks)}" for model in experiment.trained}
 
@@ -186,6 +188,10 @@ def test_runs_and_versions_link_to_the_card_on_a_known_server(result, monkeypatc
     assert tags["model_card"] == address
     assert tags["mlflow.note.content"].startswith(f"[Model card, version {version}]({address})\n\n")
     assert store.get_model_version("objective_response", version).description.endswith(f"\n\nModel card: {address}")
+    with tracking.experiment_run("links", "links", {"mlflow.note.content": "A note."}, {}) as run_id:
+        tags = store.get_run(run_id).data.tags
+    assert tags["server"] == "http://ward.example/models"
+    assert tags["mlflow.note.content"] == "[Models on the server](http://ward.example/models)\n\nA note."
     monkeypatch.undo()
     settings.cache_clear()
 

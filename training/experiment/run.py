@@ -191,8 +191,9 @@ def _log_experiment(
         f"{best.family} · {'+'.join(best.blocks)}",
         {
             **run_metrics(best.validation),
-            "patients": len(table),
-            "events": float(table.rows[best.validation.evidence.outcome].sum()),
+            # The best model's patients and events stand beside its scores.
+            "eligible_patients": len(table),
+            "eligible_events": float(table.rows[best.validation.evidence.outcome].sum()),
             "audit_errors": severities.count("error"),
             "audit_warnings": severities.count("warning"),
         },
