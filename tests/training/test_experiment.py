@@ -29,6 +29,7 @@ from training.experiment import Experiment, train
 from training.experiment.eligibility import eligible_rows
 from training.experiment.validation import validate_block_sets
 from training.progress import Progress
+from training.workers import EVERY_CORE
 
 FAST = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa", "clinical"), "n_folds": 3, "repeats": 1}
 
@@ -245,7 +246,7 @@ def test_a_cohort_without_clinical_data_is_named_with_the_columns_that_it_lacks(
     partial = replace(table, rows=rows.assign(cohort=names, centre=names), clinical=clinical, cohorts=cohorts)
     experiment = Experiment(("complete", "lacking"), "objective_response", **{**FAST, "families": ("elastic_net",)})
     sets = [("taxa",), ("taxa", "clinical")]
-    taxa, both = validate_block_sets(experiment, "objective_response", partial, sets, Progress())
+    taxa, both = validate_block_sets(experiment, "objective_response", partial, sets, Progress(), EVERY_CORE)
     assert taxa.incomplete_cohorts == ()
     complete, lacking = both.incomplete_cohorts
     assert (complete.cohort, complete.patients, complete.excluded) == ("complete", 40, 2)
