@@ -35,7 +35,9 @@ LONGEST_IDLE = timedelta(hours=1)
 FAILURE_WINDOW = timedelta(minutes=15)
 """How long a failed attempt to sign in counts."""
 MAX_FAILURES = 5
-"""Failed attempts under one name within `FAILURE_WINDOW`, after which further attempts are refused without a check."""
+"""Failed attempts under one name from one address within `FAILURE_WINDOW`, after which further ones are refused."""
+MAX_FAILURES_EVERYWHERE = 50
+"""Failed attempts under one name from all addresses together, after which it is refused from everywhere."""
 KEY_CACHE = timedelta(seconds=5)
 """How long the hashes of the keys stay in memory: how long a key still works after another process revokes it."""
 MIN_PASSWORD_LENGTH = 12
@@ -135,19 +137,28 @@ class Accounts:
         self._now = now
         self._cached_keys: tuple[datetime, Mapping[bytes, str]] | None = None
 
-    def sign_in(self, name: str, password: str) -> str | None:
+    def sign_in(self, name: str, password: str, address: str = "") -> str | None:
         """Start a session and return its token, which is not stored; return None if name or password is wrong.
 
         An unknown name takes as long as a wrong password, about a tenth of a second: call this in a thread.
 
+        Parameters
+        ----------
+        name, password : str
+        address : str
+            Network address of the user: who guesses at one address does not lock the user out at another.
+
         Raises
         ------
         TooManyAttempts
-            `MAX_FAILURES` attempts under this name failed within `FAILURE_WINDOW`, whether or not there is such a user.
+            `MAX_FAILURES` attempts under this name from this address, or `MAX_FAILURES_EVERYWHERE` from all, failed
+            within `FAILURE_WINDOW`, whether or not there is such a user.
         """
         name, now = _user_name(name), self._now()
-        name_digest = _digest(name)
-        self._count_attempt(name_digest, now)
+        digest_here = _digest(f"{name}\0{address}")
+        self._count_attempt(digest_here, MAX_FAILURES, now)
+        # Second: what is refused here must not count towards refusing the user elsewhere.
+        attempt_id = self._count_attempt(_digest(name), MAX_FAILURES_EVERYWHERE, now)
         # Whoever came from the identity provider has no password here.
         active = (users.c.name == name) & users.c.disabled.is_(None) & (users.c.password != "")
         with read_only(self._engine) as connection:
@@ -163,7 +174,10 @@ class Accounts:
             # While the hash was computed, another process may have changed the password or removed the user.
             if not connection.execute(update(users).where(unchanged).values(password=password_hash)).rowcount:
                 return None
-            connection.execute(delete(attempts).where(attempts.c.name_digest == name_digest))
+            # Failures elsewhere stay: they may be another's.
+            connection.execute(
+                delete(attempts).where((attempts.c.name_digest == digest_here) | (attempts.c.id == attempt_id))
+            )
             return _start_session(connection, user.id, now)
 
     def sign_in_identity(self, issuer: str, subject: str, name: str, role: Role) -> str:
@@ -386,22 +400,23 @@ class Accounts:
         connection.execute(insert(identities).values(digest=digest, user_id=user_id))
         return user_id
 
-    def _count_attempt(self, name_digest: bytes, now: datetime) -> None:
-        has_name = attempts.c.name_digest == name_digest
+    def _count_attempt(self, digest: bytes, limit: int, now: datetime) -> int:
+        has_digest = attempts.c.name_digest == digest
         # Count the attempt before checking it: otherwise many simultaneous attempts all pass before the first counts.
         with self._engine.begin() as connection:
             connection.execute(delete(attempts).where(attempts.c.at <= now - FAILURE_WINDOW))
-            attempt_id = connection.scalar(
-                insert(attempts).values(name_digest=name_digest, at=now).returning(attempts.c.id)
-            )
+            attempt_id = connection.scalar(insert(attempts).values(name_digest=digest, at=now).returning(attempts.c.id))
         with self._engine.begin() as connection:
-            times = connection.scalars(select(attempts.c.at).where(has_name).order_by(attempts.c.at)).all()
-            if len(times) <= MAX_FAILURES:
-                return
+            times = connection.scalars(select(attempts.c.at).where(has_digest).order_by(attempts.c.at)).all()
+            if len(times) <= limit:
+                return int(attempt_id)
             # A refused attempt must not prolong the wait.
             connection.execute(delete(attempts).where(attempts.c.id == attempt_id))
-        minutes = -((now - FAILURE_WINDOW - times[-MAX_FAILURES - 1]) // timedelta(minutes=1))
-        raise TooManyAttempts(f"signing in under this name failed {MAX_FAILURES} times; try again in {minutes} min")
+        wait = times[-limit - 1] + FAILURE_WINDOW - now
+        minutes = -(-wait // timedelta(minutes=1))
+        raise TooManyAttempts(
+            f"signing in under this name failed {limit} times; try again in {minutes} min", wait.total_seconds()
+        )
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:

@@ -95,7 +95,8 @@ attempts = Table(
     "attempts",
     metadata,
     Column("id", Integer, primary_key=True),
-    # A user may type the password into the field of the name: store no name as typed.
+    # A user may type the password into the field of the name: store no name as typed. Each attempt has two rows, of the
+    # name alone and of the name at an address.
     Column("name_digest", LargeBinary(32), nullable=False, index=True, comment="SHA-256 of the name"),
     Column("at", Instant, nullable=False),
 )

@@ -42,7 +42,17 @@ class PrefetchMissing(TaxokineError):
 
 
 class TooManyAttempts(TaxokineError):
-    """Too many recent attempts to sign in under this name failed."""
+    """Too many recent attempts to sign in under this name failed.
+
+    Attributes
+    ----------
+    wait : float
+        Seconds after which the next attempt is taken.
+    """
+
+    def __init__(self, message: str, wait: float) -> None:
+        super().__init__(message)
+        self.wait = wait
 
 
 class Busy(TaxokineError):

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse
 
 from serving.accounts import Accounts, Visitor
-from serving.errors import NotPermitted, SignInRequired, TooManyAttempts
+from serving.errors import Busy, NotPermitted, SignInRequired, TooManyAttempts
 from serving.pages.forms import read_form, text_field
 from serving.pages.rendering import PageRoute, render
 
 COOKIE = "taxokine_session"
+MAX_SIGN_INS = 4
+"""Passwords that are checked at once; each takes 64 MiB."""
+MAX_WAITING_SIGN_INS = 20
+"""Sign-ins that wait for their turn; further ones are refused."""
 
 
 def session_visitor(request: Request) -> Visitor | None:
@@ -57,6 +63,8 @@ def require_researcher(request: Request) -> Visitor:
 def session_routes() -> APIRouter:
     """Return the routes of sign-in and sign-out."""
     router = APIRouter(route_class=PageRoute)
+    # Threads of their own: the hash of a password takes a tenth of a second, which the other pages must not wait for.
+    checks = CapacityLimiter(MAX_SIGN_INS)
 
     @router.get("/sign-in")
     def sign_in_form(request: Request, target: Annotated[str, Query(alias="to")] = "/") -> Response:
@@ -68,12 +76,19 @@ def session_routes() -> APIRouter:
         accounts: Accounts = request.app.state.accounts
         form = await read_form(request)
         target = local_path(text_field(form, "to"))
-        refusal = "The name or the password is wrong."
+        if checks.statistics().tasks_waiting >= MAX_WAITING_SIGN_INS:
+            raise Busy("too many people are signing in at once; try again shortly")
+        name, password = text_field(form, "name"), text_field(form, "password")
+        address = "" if request.client is None else request.client.host
         try:
-            token = await run_in_threadpool(accounts.sign_in, text_field(form, "name"), text_field(form, "password"))
+            token = await to_thread.run_sync(accounts.sign_in, name, password, address, limiter=checks)
         except TooManyAttempts as error:
-            token, refusal = None, str(error).capitalize() + "."
+            refusal = f"{str(error).capitalize()}."
+            page = render(request, "sign_in", status=429, target=target, refusal=refusal, no_users=False)
+            page.headers["Retry-After"] = str(ceil(error.wait))
+            return page
         if token is None:
+            refusal = "The name or the password is wrong."
             return render(request, "sign_in", status=401, target=target, refusal=refusal, no_users=False)
         response = RedirectResponse(target, status_code=303)
         set_session_cookie(request, response, token)

@@ -23,6 +23,7 @@ from serving.accounts import (
     LONGEST_IDLE,
     LONGEST_SESSION,
     MAX_FAILURES,
+    MAX_FAILURES_EVERYWHERE,
     Accounts,
     Visitor,
     open_accounts,
@@ -292,6 +293,28 @@ def test_many_failures_lock_that_name_for_a_while(accounts: Accounts, engine: En
         accounts.sign_in(name, WORDS)
     clock.time += timedelta(seconds=1)
     assert (accounts.sign_in(name, WORDS) is None) == (name == "nobody")
+
+
+def test_who_guesses_at_one_address_locks_nobody_out_at_another(accounts: Accounts) -> None:
+    for _ in range(MAX_FAILURES):
+        assert accounts.sign_in("anna", "a guess or two", "10.0.0.66") is None
+    for _ in range(2 * MAX_FAILURES_EVERYWHERE):
+        with pytest.raises(TooManyAttempts) as refusal:
+            accounts.sign_in("anna", WORDS, "10.0.0.66")
+    assert refusal.value.wait == FAILURE_WINDOW.total_seconds()
+    assert accounts.sign_in("anna", WORDS, "10.0.0.7")
+    with pytest.raises(TooManyAttempts):
+        accounts.sign_in("anna", WORDS, "10.0.0.66")
+
+
+def test_guesses_from_many_addresses_are_limited_together(accounts: Accounts, clock: Clock) -> None:
+    for i in range(MAX_FAILURES_EVERYWHERE):
+        assert accounts.sign_in("anna", "a guess or two", f"10.0.0.{i // MAX_FAILURES}") is None
+    with pytest.raises(TooManyAttempts, match=f"failed {MAX_FAILURES_EVERYWHERE} times"):
+        accounts.sign_in("anna", WORDS, "10.0.9.9")
+    assert accounts.sign_in("nobody", WORDS, "10.0.0.0") is None
+    clock.time += FAILURE_WINDOW
+    assert accounts.sign_in("anna", WORDS, "10.0.9.9")
 
 
 def test_a_sign_in_resets_the_failures(accounts: Accounts) -> None:

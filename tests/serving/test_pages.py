@@ -82,6 +82,15 @@ def test_a_wrong_name_and_a_wrong_password_get_the_same_response(site):
     assert "set-cookie" not in responses[0].headers
 
 
+def test_a_locked_name_gets_the_time_of_the_next_attempt(site):
+    for _ in range(MAX_FAILURES):
+        assert httpx.post(f"{site}/sign-in", data={"name": "mallory", "password": "wrong"}).status_code == 401
+    response = httpx.post(f"{site}/sign-in", data={"name": "mallory", "password": "wrong"})
+    assert response.status_code == 429
+    assert 0 < int(response.headers["retry-after"]) <= 15 * 60
+    assert "try again in 15 min" in response.text
+
+
 def test_scripts_and_other_sites_cannot_read_the_cookie(site):
     response = httpx.post(f"{site}/sign-in", data={"name": "anna", "password": PASSWORD})
     attributes = {part.strip().lower() for part in response.headers["set-cookie"].split(";")[1:]}
