@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
+from serving.accounts import MAX_FAILURES
 from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.pages.form_files import MAX_PACKED, pack_files, unpack
