@@ -25,8 +25,8 @@ class Settings:
     Attributes
     ----------
     home : Path
-        Folder of the database, of the key of the record and of the key that masks patient ids (`TAXOKINE_HOME`, default
-        `.taxokine`).
+        Folder of the database, of the last good set of models, of the key of the record and of the key that masks
+        patient ids (`TAXOKINE_HOME`, default `.taxokine`).
     data : Path
         Folder that holds one subfolder for each cohort (`TAXOKINE_DATA`, default `cohorts` within `home`).
     tracking_uri : str

@@ -260,35 +260,41 @@ def served_versions(alias: str | None = None) -> list[ServedVersion]:
     Returns
     -------
     list of ServedVersion
-        For each registered model that of the alias, then those of other sets of blocks, the larger sets first.
+        For each registered model that of the alias, then those of other sets of blocks, the larger sets first; empty
+        where no registered model has the alias.
 
     Raises
     ------
     ModelMissing
-        No model is registered under the alias, or the store does not respond.
+        No model is registered, or the store does not respond.
     """
     versions: list[ServedVersion] = []
     with _missing("models cannot be loaded"):
-        for registered in client().search_registered_models():
+        registered_models = [model for model in client().search_registered_models() if _OUTCOME_TAG in model.tags]
+        if not registered_models:
+            raise _none_registered(alias)
+        for registered in registered_models:
             aliases = current_aliases(client(), registered.name)
             main_alias = next((a for a in ([alias] if alias else ALIASES) if a in aliases), None)
-            outcome = registered.tags.get(_OUTCOME_TAG)
-            if outcome is None or main_alias is None:
+            if main_alias is None:
                 continue
             block_aliases = (a for a in aliases if a.startswith(f"{main_alias}-"))
             by_version: dict[str, str] = {}
             for name in (main_alias, *sorted(block_aliases, key=lambda a: -a.count("-"))):
                 by_version.setdefault(aliases[name], name)
+            outcome = registered.tags[_OUTCOME_TAG]
             versions += [
                 _served_version(outcome, registered.name, version, name) for version, name in by_version.items()
             ]
-    if not versions:
-        raise ModelMissing(
-            f"no model is registered as {alias or ' or '.join(ALIASES)} in "
-            f"{_without_password(settings().tracking_uri)}; 'taxokine train' registers one, and MLFLOW_TRACKING_URI "
-            "names another store"
-        )
     return versions
+
+
+def _none_registered(alias: str | None) -> ModelMissing:
+    return ModelMissing(
+        f"no model is registered as {alias or ' or '.join(ALIASES)} in "
+        f"{_without_password(settings().tracking_uri)}; 'taxokine train' registers one, and MLFLOW_TRACKING_URI "
+        "names another store"
+    )
 
 
 def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
@@ -312,7 +318,10 @@ def served_models(alias: str | None = None) -> dict[str, list[ServedModel]]:
         A bundle has changed since it was written.
     """
     with _missing("models cannot be loaded"):
-        return models_by_outcome((version.outcome, _load(version)) for version in served_versions(alias))
+        versions = served_versions(alias)
+        if not versions:
+            raise _none_registered(alias)
+        return models_by_outcome((version.outcome, _load(version)) for version in versions)
 
 
 def models_by_outcome(models: Iterable[tuple[str, ServedModel]]) -> dict[str, list[ServedModel]]:
@@ -484,12 +493,27 @@ def find_engraftment(reference: str = "") -> ServedEngraftment:
     if reference and path.is_dir():
         bundle = path / "artifacts" / "bundle"
         return ServedEngraftment(load_engraftment(bundle if bundle.is_dir() else path), "")
-    version = reference.removeprefix(f"{ENGRAFTMENT}/") or engraftment_candidate()
+    version = reference.removeprefix(f"{ENGRAFTMENT}/") or _engraftment_candidate()
     with tempfile.TemporaryDirectory() as folder:
         return ServedEngraftment(load_engraftment(download_bundle(ENGRAFTMENT, version, Path(folder))), version)
 
 
-def engraftment_candidate() -> str:
+def engraftment_version() -> ServedVersion | None:
+    """Return the engraftment model that is the candidate, without loading it; None where there is none.
+
+    Raises
+    ------
+    ModelMissing
+        The store does not respond.
+    """
+    with _missing("the engraftment model cannot be looked up"):
+        if not any(model.name == ENGRAFTMENT for model in client().search_registered_models()):
+            return None
+        version = current_aliases(client(), ENGRAFTMENT).get("candidate")
+        return None if version is None else _served_version("", ENGRAFTMENT, version, "candidate")
+
+
+def _engraftment_candidate() -> str:
     """Return the version of the engraftment model that is the candidate.
 
     Raises

@@ -25,7 +25,7 @@ from serving.oidc.routes import provider_routes
 from serving.pages import create_pages
 from serving.predictions import warm_up
 from serving.record.recorder import Recorder
-from serving.schemas import NOTICE
+from serving.schemas import NOTICE, Readiness
 from serving.upload.child import start_reader
 from serving.upload.folder import delete_abandoned_folders
 from serving.validation_jobs import ValidationJobs
@@ -41,6 +41,7 @@ def create_app(
     recorder: Recorder | None = None,
     cds_hooks: CdsHooks | None = None,
     provider: Provider | None = None,
+    readiness: Callable[[], Readiness] | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -64,6 +65,8 @@ def create_app(
         Clients of CDS Hooks; without it there are no such routes.
     provider : Provider, optional
         Identity provider at which users may sign in; without it, there are local users only.
+    readiness : callable, optional
+        States whether the models are those of the registry; without it they never change.
     """
     app = FastAPI(
         title="Taxokine",
@@ -81,7 +84,7 @@ def create_app(
     app.state.provider = provider
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
-    app.include_router(create_api(models, engraftment))
+    app.include_router(create_api(models, engraftment, readiness))
     app.include_router(fhir_routes(models))
     app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
     if provider is not None:

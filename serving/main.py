@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
+from functools import cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
-from features.errors import ModelMissing
 from features.settings import settings
-from models.engraftment import EngraftmentBundle
-from models.predict import ServedModel
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
 from serving.cds_hooks.service import open_cds_hooks
 from serving.clinic import read_clinic
 from serving.errors import DatabaseError
+from serving.model_set.live_app import LiveApp
+from serving.model_set.loading import open_loader, start_set
+from serving.model_set.model_set import ModelSet
 from serving.oidc.provider import open_provider
 from serving.record.recorder import open_recorder
-from serving.schemas import EXAMPLE
+from serving.schemas import EXAMPLE, Readiness
 from serving.validation_jobs import ValidationJobs
 
 
-def app() -> FastAPI:
+def app() -> ASGIApp:
     """Return the application, for `uvicorn serving.main:app --factory`.
 
     Raises
@@ -36,13 +37,10 @@ def app() -> FastAPI:
     DatabaseError
         The database has no valid API key.
     """
-    # The registry imports MLflow, which takes seconds.
-    from models.registry import served_models
-
     accounts = open_accounts()
     if not _has_key(accounts):
         raise DatabaseError("there is no API key yet; start `taxokine serve` once, or set TAXOKINE_API_KEY")
-    return _app(served_models(settings().alias), accounts)
+    return _app(accounts)
 
 
 def serve(
@@ -69,15 +67,16 @@ def serve(
     TaxokineError
         The cohort cannot be read.
     """
-    from models.registry import served_models
-
     # Workers are new processes, which inherit the environment only.
     os.environ.update(
         {name: value for name, value in (("TAXOKINE_ALIAS", alias), ("TAXOKINE_CLINIC", clinic)) if value}
     )
+    # A registry that is down is met by the last good set of models, not by minutes of trying again.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     settings.cache_clear()
     # Workers load the models themselves, but uvicorn would restart one that cannot start for ever: fail here first.
-    models = served_models(settings().alias)
+    start_set(open_loader())
     accounts = open_accounts()
     print(_welcome(accounts, host, port), end="", flush=True)
     if not _is_loopback(host):
@@ -87,7 +86,7 @@ def serve(
             flush=True,
         )
     uvicorn.run(
-        _app(models, accounts) if workers == 1 else "serving.main:app",
+        _app(accounts) if workers == 1 else "serving.main:app",
         factory=workers != 1,
         host=host,
         port=port,
@@ -100,26 +99,24 @@ def serve(
     )
 
 
-def _app(models: Mapping[str, Sequence[ServedModel]], accounts: Accounts) -> FastAPI:
+def _app(accounts: Accounts) -> ASGIApp:
+    """Return the application, whose models follow the registry."""
     configuration = settings()
-    landmark = min(served.model.evidence.landmark for ranked in models.values() for served in ranked)
-    clinic = read_clinic(configuration.clinic, landmark) if configuration.clinic else None
     mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
-    cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
-    jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
-    return create_app(
-        models, accounts, clinic, mlflow_ui, _engraftment(), jobs, open_recorder(), open_cds_hooks(), open_provider()
-    )
+    recorder, cds_hooks, provider = open_recorder(), open_cds_hooks(), open_provider()
+    clinic_at = cache(read_clinic)
 
+    def build(model_set: ModelSet, readiness: Callable[[], Readiness]) -> ASGIApp:
+        models = model_set.by_outcome()
+        landmark = min((served.model.evidence.landmark for served in model_set.served), default=0.0)
+        clinic = clinic_at(configuration.clinic, landmark) if configuration.clinic else None
+        cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
+        jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
+        return create_app(
+            models, accounts, clinic, mlflow_ui, model_set.engraftment, jobs, recorder, cds_hooks, provider, readiness
+        )
 
-def _engraftment() -> EngraftmentBundle | None:
-    """Return the registered engraftment model, if there is one."""
-    from models.registry import find_engraftment
-
-    try:
-        return find_engraftment().bundle
-    except ModelMissing:
-        return None
+    return LiveApp(open_loader(), build)
 
 
 def _mlflow_ui(tracking_uri: str) -> str:

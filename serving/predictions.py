@@ -114,9 +114,7 @@ def compare_changes(
 def require_engraftment(engraftment: EngraftmentBundle | None) -> EngraftmentBundle:
     """Return the engraftment model, or raise ModelMissing where none is served."""
     if engraftment is None:
-        raise ModelMissing(
-            "no engraftment model is loaded; 'taxokine engraftment train COHORT' registers one, then restart the server"
-        )
+        raise ModelMissing("no engraftment model is loaded; 'taxokine engraftment train COHORT' registers one")
     return engraftment
 
 

@@ -6,7 +6,9 @@ The predictions themselves are defined in `models.prediction`, their evidence in
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -322,8 +324,22 @@ class ModelsResponse(Documented):
 class State(Documented):
     """State of the server."""
 
-    status: Literal["ok", "ready"]
-    """Either "ok", the server is up, or "ready", models are loaded."""
+    status: Literal["ok"]
+    """The server is up."""
+
+
+@dataclass(frozen=True)
+class Readiness(Documented):
+    """Whether the server's models are those that the registry names."""
+
+    status: Literal["ready", "degraded"]
+    """Either "ready", or "degraded": predictions come from the last good set of models, for a reason in `problems`."""
+    problems: Sequence[str]
+    """Why the models may not be those of the registry; empty where they are."""
+    models: Sequence[str]
+    """Name and version of each served model, by which workers can be compared."""
+    checked: datetime | None
+    """When the registry last named these models; null where it has not since the server started."""
 
 
 class Problem(BaseModel):

@@ -17,4 +17,4 @@ def error_documents(*statuses: int) -> dict[int | str, dict[str, object]]:
 def require_models(models: Mapping[str, Sequence[ServedModel]]) -> None:
     """Raise ModelMissing where no model is served."""
     if not any(models.values()):
-        raise ModelMissing("no model is loaded; train and register one, then restart the server")
+        raise ModelMissing("no model is loaded; 'taxokine train' registers one")

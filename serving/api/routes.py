@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from fastapi import APIRouter, Request, Response, Security
 from starlette.concurrency import run_in_threadpool
@@ -23,13 +23,18 @@ from serving.schemas import (
     ModelsResponse,
     PredictionRequest,
     PredictionResponse,
+    Readiness,
     State,
     WhatIfRequest,
     WhatIfResponse,
 )
 
 
-def create_api(models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None) -> APIRouter:
+def create_api(
+    models: Mapping[str, Sequence[ServedModel]],
+    engraftment: EngraftmentBundle | None,
+    readiness: Callable[[], Readiness] | None = None,
+) -> APIRouter:
     """Return the routes of the API.
 
     Parameters
@@ -38,26 +43,29 @@ def create_api(models: Mapping[str, Sequence[ServedModel]], engraftment: Engraft
         Models of each outcome, best first.
     engraftment : EngraftmentBundle or None
         What expects the stool after a transplant; None where no such model is registered.
+    readiness : callable, optional
+        States whether the models are those of the registry; None where they never change.
     """
     api = APIRouter()
-    api.include_router(_health_checks(models))
+    api.include_router(_health_checks(models, readiness))
     api.include_router(_keyed_routes(models))
     api.include_router(_hypothetical_routes(models, engraftment))
     api.include_router(batch_routes(models))
     return api
 
 
-def _health_checks(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Callable[[], Readiness] | None) -> APIRouter:
     router = APIRouter()
+    names = [f"{served.name}/{served.version}" for ranked in models.values() for served in ranked]
 
     @router.get("/healthz", summary="Whether the server is up")
     async def healthz() -> State:
         return State(status="ok")
 
-    @router.get("/readyz", summary="Whether models are loaded", responses=error_documents(503))
-    async def readyz() -> State:
+    @router.get("/readyz", summary="Whether models are loaded, and current", responses=error_documents(503))
+    async def readyz() -> Readiness:
         require_models(models)
-        return State(status="ready")
+        return Readiness("ready", (), names, None) if readiness is None else readiness()
 
     return router
 

@@ -114,7 +114,7 @@ def read_question(models: Mapping[str, Sequence[ServedModel]], content: dict[str
     """
     served_models = [served for ranked in models.values() for served in ranked]
     if not served_models:
-        raise ModelMissing("no model is loaded; train and register one, then restart the server")
+        raise ModelMissing("no model is loaded; 'taxokine train' registers one")
     landmark = min(served.model.evidence.landmark for served in served_models)
     levels = [levels_by_field(served.model.encoder.names_.get("clinical", ())).get("sex") for served in served_models]
     sexes = [set(names) for names in levels if names]

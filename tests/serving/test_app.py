@@ -353,7 +353,9 @@ def test_unknown_paths_and_methods_have_the_shape_of_errors(client: httpx.Client
 def test_health_needs_no_key(address: str) -> None:
     assert httpx.get(address + "/healthz").json() == {"status": "ok"}
     response = httpx.get(address + "/readyz")
-    assert response.json() == {"status": "ready"}
+    readiness = response.json()
+    assert (readiness["status"], readiness["problems"], readiness["checked"]) == ("ready", [], None)
+    assert readiness["models"][0] == "objective_response/0"
     assert response.headers["x-content-type-options"] == "nosniff"
 
 

@@ -1,0 +1,101 @@
+"""The application whose models are replaced while it runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from features.errors import BundleError, ModelMissing, TaxokineError
+from serving.model_set.loading import SetLoader, start_set
+from serving.model_set.model_set import ModelSet
+from serving.predictions import warm_up
+from serving.schemas import Readiness
+
+CHECK_SECONDS = 5.0
+"""Time between two looks at the registry. A moved alias is served this time plus that of loading its bundles later."""
+
+_LOG = logging.getLogger("uvicorn.error")
+
+
+class LiveApp:
+    """An ASGI application that answers each request with the set of models served when the request arrives.
+
+    A thread looks at the registry, loads another set beside the requests, builds its application, and puts it in the
+    place of the present one; requests that have begun finish with the models they began with.
+
+    Parameters
+    ----------
+    loader : SetLoader
+    build : callable
+        Builds the application of a set of models, given also what states whether it is current.
+
+    Raises
+    ------
+    ModelMissing, BundleError
+        No set can be loaded, neither from the registry nor from disk.
+    """
+
+    def __init__(self, loader: SetLoader, build: Callable[[ModelSet, Callable[[], Readiness]], ASGIApp]) -> None:
+        self._loader, self._build = loader, build
+        self._set, problem = start_set(loader)
+        self._problem = "" if problem is None else _public(problem)
+        self._checked = None if problem else datetime.now(UTC)
+        self._app = build(self._set, self.readiness)
+        self._stop = threading.Event()
+        if problem:
+            _LOG.error("the last good set of models is served: %s", problem)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the server."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        threading.Thread(target=self._follow, name="models", daemon=True).start()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._stop.set()
+
+    def readiness(self) -> Readiness:
+        """Return whether the served models are those of the registry."""
+        problems = [self._problem] if self._problem else []
+        if self._checked and not problems and (datetime.now(UTC) - self._checked).total_seconds() > 6 * CHECK_SECONDS:
+            problems.append("the registry has not responded for half a minute")
+        models = [f"{version.name}/{version.version}" for version in self._set.versions.models]
+        return Readiness("degraded" if problems else "ready", problems, models, self._checked)
+
+    def check(self) -> None:
+        """Serve what the registry names now; if that cannot be loaded, the present set stays."""
+        try:
+            versions = self._loader.versions()
+            if versions != self._set.versions:
+                model_set = self._loader.load(versions, self._set)
+                app = self._build(model_set, self.readiness)
+                warm_up(model_set.by_outcome())
+                self._set, self._app = model_set, app
+                _LOG.info("served from now on: %s", ", ".join(self.readiness().models))
+            self._problem, self._checked = "", datetime.now(UTC)
+        except Exception as error:  # The thread must outlive whatever fails.
+            problem = _public(error)
+            if problem != self._problem:
+                # What is no error of ours may quote an address with a password.
+                text = str(error) if isinstance(error, TaxokineError) else type(error).__name__
+                _LOG.error("the served models stay as they are: %s", text)
+            self._problem = problem
+
+    def _follow(self) -> None:
+        while not self._stop.wait(CHECK_SECONDS):
+            self.check()
+
+
+def _public(error: Exception) -> str:
+    """Return what is wrong without paths and addresses, since /readyz needs no key."""
+    if isinstance(error, BundleError):
+        return "the registry names a bundle that was refused; the log has the reason, and the last good set is served"
+    if isinstance(error, ModelMissing):
+        return "the registry does not respond, or has no models; the last good set is served"
+    return f"the registry's models cannot be loaded ({type(error).__name__}); the last good set is served"
