@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-BLOCKS = ("taxa", "immune", "clinical", "donor")
+BLOCKS = ("taxa", "immune", "clinical", "donor", "over_time")
 """The blocks of measurements that may become features."""
 
 _EXPRESSION = "log2_expression"
@@ -22,7 +22,7 @@ class Column:
     Attributes
     ----------
     block : str
-        "taxa", "immune", "clinical", "donor", or "technical" for how a sample was measured.
+        "taxa", "immune", "clinical", "donor", "over_time", or "technical" for how a sample was measured.
     field : str
         The taxon, the analyte, or the clinical or technical field.
     level : str

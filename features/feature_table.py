@@ -122,6 +122,9 @@ class FeatureTable:
     donor : Block or None
         How near the stool is to the donor's (`features.donor_features`), aligned with `rows`; None where no cohort
         has donors.
+    over_time : Block or None
+        How immune markers move from the baseline to the landmark (`features.over_time`), aligned with `rows`; None
+        where no cohort has dated blood, and at landmarks on day 0 and before.
     notes : tuple of str
         What a reader must know: what was excluded, and where clocks or profilers differ.
     limits : CensoredLimits or None
@@ -139,6 +142,7 @@ class FeatureTable:
     notes: tuple[str, ...]
     limits: CensoredLimits | None = None
     donor: Block | None = None
+    over_time: Block | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -164,6 +168,7 @@ class FeatureTable:
             technical=self.technical.take(positions),
             limits=None if self.limits is None else self.limits.take(positions),
             donor=None if self.donor is None else self.donor.take(positions),
+            over_time=None if self.over_time is None else self.over_time.take(positions),
         )
 
     def to_frame(self) -> pd.DataFrame:

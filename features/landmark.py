@@ -15,6 +15,7 @@ from features.errors import InputError
 from features.feature_table import Block, CohortContext, FeatureTable
 from features.measured_values import CensoredPolicy
 from features.outcomes import OUTCOME_IDS, definition_of
+from features.over_time import over_time_block
 
 DEFAULT_WINDOW = 90.0
 """Days before the landmark in which a stool sample or a blood draw counts by default."""
@@ -94,6 +95,7 @@ def landmark_table(cohort: Cohort, spec: LandmarkSpec = BASELINE) -> FeatureTabl
         notes=tuple(f"{cohort.name}: {note}" for note in notes),
         limits=blood.limits,
         donor=donor_block(cohort, rows, stool["position"].tolist(), landmark),
+        over_time=over_time_block(cohort, rows["patient"].tolist(), landmark, spec.window, spec.censored),
     )
 
 

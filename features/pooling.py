@@ -51,9 +51,8 @@ def pool_tables(tables: Sequence[FeatureTable]) -> FeatureTable:
         cohorts=cohorts,
         notes=tuple(notes),
         limits=_stack_limits(tables),
-        donor=_stack_blocks([table.block("donor") for table in tables], absent=np.nan)
-        if any(table.donor is not None for table in tables)
-        else None,
+        donor=_stack_optional(tables, "donor"),
+        over_time=_stack_optional(tables, "over_time"),
     )
 
 
@@ -86,6 +85,12 @@ def _stack_blocks(blocks: Sequence[Block], absent: float) -> Block:
         values[start:stop, [position[name] for name in block.names]] = block.values
         start = stop
     return Block(tuple(names), values)
+
+
+def _stack_optional(tables: Sequence[FeatureTable], name: str) -> Block | None:
+    """Return a block that not every cohort has, missing in the others; None where none has it."""
+    blocks = [table.block(name) for table in tables]
+    return _stack_blocks(blocks, absent=np.nan) if any(block.names for block in blocks) else None
 
 
 def _stack_limits(tables: Sequence[FeatureTable]) -> CensoredLimits:

@@ -351,8 +351,13 @@ def _nearest_centre_rule(centre: str, auroc: Estimate) -> list[Reason]:
 
 def _immune_rules(candidate: Candidate, landmark: float, facts: _Facts) -> list[Reason]:
     reasons = []
-    latest = max((measurement.day for measurement in candidate.immune if measurement.day is not None), default=None)
-    if latest is not None and latest > landmark:
+    first_days: dict[str, float] = {}
+    for measurement in candidate.immune:
+        # An undated value is read whatever the days of the others.
+        day = -math.inf if measurement.day is None else measurement.day
+        first_days[measurement.analyte] = min(day, first_days.get(measurement.analyte, math.inf))
+    latest = max(first_days.values(), default=-math.inf)
+    if latest > landmark:
         sentence = f"blood was drawn on day {latest:g}, after the model's landmark, day {landmark:g}"
         reasons.append(Reason("day", "use with care", sentence))
     if 0 < (share := facts.present["immune"]) < 1:

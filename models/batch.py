@@ -113,6 +113,7 @@ def numbers_candidate(
     immune: Mapping[str, float],
     clinical: Mapping[str, float],
     donor: Mapping[str, float] | None = None,
+    over_time: Mapping[str, float] | None = None,
     *,
     units: Mapping[str, str],
 ) -> Candidate:
@@ -124,6 +125,7 @@ def numbers_candidate(
         taxa=StoolProfile(detected, "proportions") if detected else None,
         immune=tuple(_measurement(name, value, units) for name, value in immune.items() if not math.isnan(value)),
         donor={name: value for name, value in (donor or {}).items() if not math.isnan(value)},
+        over_time={name: value for name, value in (over_time or {}).items() if not math.isnan(value)},
     )
 
 

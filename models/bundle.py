@@ -43,6 +43,7 @@ from models.evidence_upgrade import (
 )
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
 from models.hashed_folder import folder_digest, json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
+from models.patient_input import Candidate, ModelInput, to_model_input
 from models.reference import ReferenceSet, ReferenceState
 
 PROTOCOL = 5
@@ -107,6 +108,10 @@ class Model:
     def blocks(self) -> tuple[str, ...]:
         """The blocks the model uses."""
         return tuple(self.encoder.blocks)
+
+    def model_input(self, candidate: Candidate) -> ModelInput:
+        """Return what the model reads of a candidate, by its landmark; see `models.patient_input.to_model_input`."""
+        return to_model_input(candidate, self.encoder, self.units, self.evidence.landmark, self.evidence.window)
 
     @property
     def simulated(self) -> bool:

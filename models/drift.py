@@ -15,7 +15,7 @@ from features.columns import Column
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.evidence import Distributions, LevelDistribution, NumericDistribution
-from models.patient_input import Candidate, to_model_input
+from models.patient_input import Candidate
 from models.prediction import Verdict
 from models.reference import VERDICTS
 
@@ -148,7 +148,7 @@ def drift(model: Model, candidates: Sequence[Candidate]) -> DriftReport:
     verdicts: Counter[Verdict] = Counter()
     rows: dict[str, list[Vector]] = {name: [] for name in model.blocks}
     for candidate in candidates:
-        model_input = to_model_input(candidate, model.encoder, model.units)
+        model_input = model.model_input(candidate)
         encoded = model.encoder.encode(model_input.values)
         verdicts[assess_applicability(model, candidate, model_input, encoded).trust.verdict] += 1
         for block, values in model_input.values.items():

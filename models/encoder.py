@@ -50,7 +50,7 @@ class Feature(NamedTuple):
     Attributes
     ----------
     block : str
-        `taxa`, `immune`, `clinical` or `donor`.
+        `taxa`, `immune`, `clinical`, `donor` or `over_time`.
     name : str
         Name of the taxon, analyte, clinical column or diversity index.
     source : int
@@ -285,7 +285,7 @@ class BlockEncoder(BaseEstimator):
             return [[CensoredFill(self.censored, logarithms), Log10(concentrations), MedianFill()]]
         if block == "technical":
             return [[Log10([i for i, name in enumerate(table.technical.names) if name == "reads"]), MeanFill()]]
-        if block in ("clinical", "donor"):
+        if block in ("clinical", "donor", "over_time"):
             return [[MeanFill()]]
         return [self._taxa_chain(representation, table) for representation in self._taxa_representations()]
 

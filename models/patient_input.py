@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from features.analytes import immune_column
 from features.arrays import Mask
 from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
+from features.landmark import DEFAULT_WINDOW
 from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
 from features.non_taxa import non_microbe, unexplained
+from features.over_time import DatedLevel, over_time_numbers
 from features.population import NOT_REPORTED, Population
 from features.taxon_names import canonical_name, lineage_of
 from features.units import LOG2_UNITS, ImmuneUnit, convert
@@ -83,10 +85,17 @@ class Candidate:
         Clinical columns; an unknown one is omitted, or None.
     taxa : StoolProfile or None
     immune : tuple of Measurement
+        Each analyte once, or once a day. A model's immune block reads the undated value, else that by its landmark
+        nearest to the stool sample, else the first; its block over time reads all dated values by the landmark.
     population : Population
         Tumour type, line of treatment and class of drugs.
     donor : mapping of str to float
         Donor features (`features.donor_features`) by name.
+    over_time : mapping of str to float
+        Features over time (`features.over_time`) by name, where they are already computed, as in a feature table;
+        else a model computes them from dated measurements: from `serial`, or from `immune` where that is empty.
+    serial : tuple of Measurement
+        Dated measurements that only the block over time reads, where `immune` holds those of one draw.
     """
 
     clinical: Mapping[str, float | str | bool | None] = field(default_factory=dict)
@@ -94,6 +103,17 @@ class Candidate:
     immune: tuple[Measurement, ...] = ()
     population: Population = NOT_REPORTED
     donor: Mapping[str, float] = field(default_factory=dict)
+    over_time: Mapping[str, float] = field(default_factory=dict)
+    serial: tuple[Measurement, ...] = ()
+
+
+class _Draw(NamedTuple):
+    """One marker in one draw: its number and reading in the model's unit, where the model has one."""
+
+    day: float | None
+    number: float
+    unit: ImmuneUnit
+    reading: MeasuredValue
 
 
 @dataclass(frozen=True)
@@ -175,7 +195,13 @@ def _is_microbe(name: str) -> bool:
     return not unexplained(name) and non_microbe(lineage_of(name)) is None
 
 
-def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[str, str]) -> ModelInput:
+def to_model_input(
+    candidate: Candidate,
+    encoder: BlockEncoder,
+    units: Mapping[str, str],
+    landmark: float = 0.0,
+    window: float = DEFAULT_WINDOW,
+) -> ModelInput:
     """Return what a model's encoder reads of a candidate.
 
     Parameters
@@ -185,19 +211,27 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
         Fitted.
     units : mapping of str to str
         Unit of each immune measurement in the model.
+    landmark, window : float
+        Last day whose blood the model reads, and for how many days before it draws count for its block over time.
 
     Raises
     ------
     InputError
         A value is invalid: see `closed_proportions`, or its unit, level or type is not the model's.
     """
-    immune = _immune_numbers(candidate.immune, units, encoder.censored)
+    draws = _draws(candidate.immune, units, encoder.censored)
+    stool_day = candidate.taxa.day if candidate.taxa is not None else None
+    immune = {name: _current(levels, landmark, stool_day) for name, levels in draws.items()}
     numbers: dict[str, dict[str, float]] = {
         "taxa": closed_proportions(candidate.taxa) if candidate.taxa else {},
-        "immune": {name: number for name, (number, _) in immune.items()},
+        "immune": {name: draw.number for name, draw in immune.items()},
         "clinical": _clinical_numbers(candidate.clinical, encoder.names_.get("clinical", ())),
         "donor": dict(candidate.donor),
+        "over_time": dict(candidate.over_time),
     }
+    if "over_time" in encoder.blocks:
+        serial = _draws(candidate.serial, units, encoder.censored) if candidate.serial else draws
+        numbers["over_time"] |= _over_time(serial, landmark, window)
     values: dict[str, NDArray[np.float64]] = {}
     unused: list[str] = []
     for block, number_by_name in numbers.items():
@@ -210,22 +244,26 @@ def to_model_input(candidate: Candidate, encoder: BlockEncoder, units: Mapping[s
             row[0, [positions[name] for name in shared]] = [number_by_name[name] for name in shared]
             values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
-    readings = {name: reading for name, (_, reading) in immune.items() if reading.censored or reading.extrapolated}
+    readings = {
+        name: draw.reading for name, draw in immune.items() if draw.reading.censored or draw.reading.extrapolated
+    }
     return ModelInput(values, recognised, tuple(unused), encoder.used_, readings)
 
 
-def _immune_numbers(
+def _draws(
     measurements: tuple[Measurement, ...], units: Mapping[str, str], policy: CensoredPolicy
-) -> dict[str, tuple[float, MeasuredValue]]:
-    """Return numbers and readings by name, in the model's units.
+) -> dict[str, list[_Draw]]:
+    """Return each marker's draws, in the model's units.
 
     The number of a missing measurement is NaN, that of one beyond an unstated limit infinite.
     """
-    numbers: dict[str, tuple[float, MeasuredValue]] = {}
+    draws: dict[str, list[_Draw]] = {}
+    days_seen: set[tuple[str, float | None]] = set()
     for measurement in measurements:
         name = immune_column(measurement.analyte, measurement.unit).name
-        if name in numbers:
-            raise InputError(f"immune: there are two values of {name}; send one value of each analyte")
+        if (name, measurement.day) in days_seen:
+            date = "" if measurement.day is None else f" on day {measurement.day:g}"
+            raise InputError(f"immune: there are two values of {name}{date}; send one value of each analyte and day")
         reading = measurement.reading
         number = float(
             resolve_censored(reading.value, reading.censored, reading.limit, policy=policy, unit=measurement.unit)
@@ -236,15 +274,38 @@ def _immune_numbers(
             raise InputError(
                 f"immune: expected {name} from {lowest:g} to {LARGEST:g} {measurement.unit}, got {invalid[0]:g}"
             )
-        unit = units.get(name)
-        if unit is not None and unit != measurement.unit:
+        unit: ImmuneUnit = units.get(name, measurement.unit)  # type: ignore[assignment]
+        if unit != measurement.unit:
             try:
-                number, value, limit = map(float, convert(numbers_sent, measurement.unit, unit))  # type: ignore[arg-type]
+                number, value, limit = map(float, convert(numbers_sent, measurement.unit, unit))
                 reading = reading._replace(value=value, limit=limit)
             except UnitError as error:
                 raise UnitError(f"immune: the model reads {name} in {unit}: {error}") from error
-        numbers[name] = number, reading
-    return numbers
+        days_seen.add((name, measurement.day))
+        draws.setdefault(name, []).append(_Draw(measurement.day, number, unit, reading))
+    return draws
+
+
+def _current(draws: Sequence[_Draw], landmark: float, stool_day: float | None) -> _Draw:
+    """Return the undated draw, else the one by the landmark that is nearest to the stool, else the first.
+
+    The stool of a candidate whose stool is not dated counts as of the landmark, as the last draw does.
+    """
+    if (undated := next((draw for draw in draws if draw.day is None), None)) is not None:
+        return undated
+    ordered = sorted(((draw.day, draw) for draw in draws if draw.day is not None), key=lambda pair: pair[0])
+    known = [pair for pair in ordered if pair[0] <= landmark] or ordered[:1]
+    target = landmark if stool_day is None else stool_day
+    return min(known, key=lambda pair: abs(pair[0] - target))[1]
+
+
+def _over_time(draws: Mapping[str, Sequence[_Draw]], landmark: float, window: float) -> dict[str, float]:
+    dated = {
+        name: [DatedLevel(draw.day, draw.number) for draw in draws_of_marker if draw.day is not None]
+        for name, draws_of_marker in draws.items()
+    }
+    units = {name: draws_of_marker[0].unit for name, draws_of_marker in draws.items()}
+    return over_time_numbers(dated, units, landmark, window)
 
 
 def _clinical_numbers(fields: Mapping[str, float | str | bool | None], names: tuple[str, ...]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from features.outcomes import definition_of
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.evidence import ExternalValidation
-from models.patient_input import Candidate, ModelInput, to_model_input
+from models.patient_input import Candidate, ModelInput
 from models.prediction import (
     Contribution,
     Explanation,
@@ -124,7 +124,7 @@ def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[S
     day = candidate.taxa.day if candidate.taxa else None
     # A model may read what was measured by its landmark: for later stool, those of later landmarks come first.
     ranked = sorted(models, key=lambda served: day is not None and day > served.model.evidence.landmark)
-    pairs = ((served, to_model_input(candidate, served.model.encoder, served.model.units)) for served in ranked)
+    pairs = ((served, served.model.model_input(candidate)) for served in ranked)
     preferred = next(pairs)
     for served, model_input in chain([preferred], pairs):
         if all(model_input.is_measured(block).any() for block in served.model.blocks):

@@ -157,9 +157,10 @@ def synthetic_example(encoder: BlockEncoder) -> pd.DataFrame:
         "immune": {name: 1.0 for name, _ in middles.get("immune", [])},
         "clinical": dict(middles.get("clinical", [])),
     }
-    # Most cohorts have no donors.
-    if "donor" in middles:
-        example["donor"] = dict(middles["donor"])
+    # Most cohorts have neither donors nor serial blood.
+    for block in ("donor", "over_time"):
+        if block in middles:
+            example[block] = dict(middles[block])
     return pd.DataFrame([example])
 
 

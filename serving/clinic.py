@@ -12,7 +12,7 @@ from features.patient_course import PatientCourse, patient_courses
 from features.settings import settings
 from models.batch import cohort_donors, table_candidates
 from models.donors import DonorStool
-from models.patient_input import Candidate
+from models.patient_input import Candidate, Measurement
 
 _ALL_DAYS = 1e6
 """Landmark and window, in days, so large that no visit is excluded."""
@@ -111,6 +111,7 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
         limits["samples"] = source.manifest.samples.model_copy(update={"baseline_visit": math.inf})
     all_visits_cohort = replace(source, manifest=source.manifest.model_copy(update=limits))
     table = landmark_table(all_visits_cohort, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
+    courses = patient_courses(source)
     visits: dict[str, list[Visit]] = {}
     default_visit: dict[str, int] = {}
     rows = table.rows[["patient", "sample", "sample_day", "visit"]].itertuples(index=False)
@@ -122,8 +123,11 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
             label = f"day {day:g}"
         else:
             label = f"sample {len(patient_visits) + 1}" if math.isnan(number) else f"visit {number:g}"
-        patient_visits.append(Visit(label, float(day) if has_day else None, at_landmark.get(sample, candidate)))
-    courses = patient_courses(source)
+        visit_candidate = at_landmark.get(sample, candidate)
+        if has_day:
+            draws = _draws_until(courses[patient], day if sample not in at_landmark else max(day, landmark))
+            visit_candidate = replace(visit_candidate, serial=draws, over_time={})
+        patient_visits.append(Visit(label, float(day) if has_day else None, visit_candidate))
     return Clinic(
         name=source.name,
         title=source.manifest.title,
@@ -134,4 +138,14 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
             name: Patient(name, tuple(visits[name]), default_visit.get(name, 0), courses[name]) for name in visits
         },
         donors=cohort_donors(source),
+    )
+
+
+def _draws_until(course: PatientCourse, last_day: float) -> tuple[Measurement, ...]:
+    """Return a patient's dated immune measurements up to a day, from which models read changes over time."""
+    return tuple(
+        Measurement(series.analyte, item.reading, series.unit, item.day)
+        for series in course.analytes
+        for item in series.readings
+        if item.day <= last_day
     )

@@ -112,7 +112,7 @@ class ImmuneRequest(_Strict):
     unit: ImmuneUnit
     """Unit of `value`."""
     day: Number | None = None
-    """Day of the blood draw, on the clock of the stool sample."""
+    """Day of the blood draw, on the clock of the stool sample; needed where an analyte was measured more than once."""
 
 
 class DonorFeaturesRequest(_Strict):
@@ -130,7 +130,8 @@ class _CandidateRequest(_Strict):
     taxa: TaxaRequest | None = None
     """Stool profile."""
     immune: Annotated[list[ImmuneRequest], Field(max_length=MAX_ANALYTES)] = []
-    """Immune measurements, each analyte once."""
+    """Immune measurements, each analyte once, or once on each `day`: a model reads the value by its landmark that is
+    nearest to the stool sample, and models of the block over_time how the values move until then."""
     donor: DonorFeaturesRequest | None = None
     """The recipient's donor; without it, models that need the donor block do not predict."""
 

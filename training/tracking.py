@@ -211,7 +211,9 @@ def log_table(table: FeatureTable, outcome: str, y: Vector, context: str = "trai
 def table_digest(table: FeatureTable, y: Vector) -> str:
     """Return a short hash of a table's measurements and labels."""
     digest = hashlib.sha256(np.ascontiguousarray(y).tobytes())
-    for block in (table.block(name) for name in BLOCKS if name != "donor" or table.donor is not None):
+    for block in (table.block(name) for name in BLOCKS):
+        if not block.names:
+            continue
         digest.update("\n".join(block.names).encode())
         digest.update(np.ascontiguousarray(block.values).tobytes())
     return digest.hexdigest()[:16]

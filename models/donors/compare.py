@@ -31,7 +31,7 @@ from models.donors.records import (
 )
 from models.encoder import BlockEncoder
 from models.engraftment import EngraftmentBundle, EngraftmentModel, ExpectedProfile, HeldOutTransplants
-from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions, to_model_input
+from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions
 from models.predict import ServedModel, select_model
 from models.prediction import Trust
 
@@ -169,7 +169,7 @@ class _OutcomeModel:
     def __init__(self, transplants: _Transplants, served: ServedModel) -> None:
         self.transplants = transplants
         self.served = served
-        self.model_input = to_model_input(transplants.candidate, served.model.encoder, served.model.units)
+        self.model_input = served.model.model_input(transplants.candidate)
 
     @property
     def _encoder(self) -> BlockEncoder:
@@ -256,7 +256,7 @@ class _OutcomeModel:
         values = {transplants.model.taxa[j]: float(proportions[j]) / total for j in positions}
         stool = StoolProfile(values, "proportions", transplants.stool.profiler)
         hypothetical = replace(transplants.candidate, taxa=stool)
-        model_input: ModelInput = to_model_input(hypothetical, self._encoder, self.served.model.units)
+        model_input: ModelInput = self.served.model.model_input(hypothetical)
         encoded = self._encoder.encode(model_input.values)
         return assess_applicability(self.served.model, hypothetical, model_input, encoded).trust
 

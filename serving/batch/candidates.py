@@ -53,6 +53,7 @@ def read_patient(row: Row, columns: BatchColumns) -> BatchPatient:
         raise InputError(f"column {PATIENT!r}: expected the id of the patient, 1 to {_MAX_ID} characters")
     taxa: dict[str, float] = {}
     donor: dict[str, float] = {}
+    over_time: dict[str, float] = {}
     clinical: dict[str, float | str | bool | None] = {}
     immune: list[Measurement] = []
     draw_day = _number_field(fields, "draw_day")
@@ -66,13 +67,16 @@ def read_patient(row: Row, columns: BatchColumns) -> BatchPatient:
                 taxa[column.field] = _number(cell, place)
             case "donor":
                 donor[column.field] = _number(cell, place)
+            case "over_time":
+                over_time[column.field] = _number(cell, place)
             case "immune":
                 immune.append(_measurement(cell, column, draw_day, place))
             case _:
                 clinical.update(_clinical(cell, column, columns, place))
     texts = {name: str(fields.get(name, "")) for name in POPULATION_FIELDS}
     profile = _profile(taxa, fields, columns) if taxa else None
-    return BatchPatient(patient_id, Candidate(clinical, profile, tuple(immune), population_of(**texts), donor))
+    candidate = Candidate(clinical, profile, tuple(immune), population_of(**texts), donor, over_time)
+    return BatchPatient(patient_id, candidate)
 
 
 def _profile(taxa: dict[str, float], fields: dict[str, Cell], columns: BatchColumns) -> StoolProfile:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from models.donors import DonorComparison
-from models.patient_input import Candidate, StoolProfile
+from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel
 from models.prediction import Prediction, Verdict
 from models.what_if import ProbabilityShift
@@ -43,11 +43,17 @@ class Inputs:
                 for name, value in sorted(candidate.clinical.items())
             },
             taxa=None if taxa is None else _ordered(taxa),
-            immune=tuple(sorted(candidate.immune, key=lambda measurement: measurement.analyte)),
+            immune=tuple(sorted(candidate.immune, key=_by_analyte_and_day)),
             donor=dict(sorted(candidate.donor.items())),
+            over_time=dict(sorted(candidate.over_time.items())),
+            serial=tuple(sorted(candidate.serial, key=_by_analyte_and_day)),
         )
         stools = {name: _ordered(stool) for name, stool in sorted(self.stools.items())}
         return to_json(Inputs(ordered, tuple(sorted(self.changes)), stools), inf_nan_mode="constants")
+
+
+def _by_analyte_and_day(measurement: Measurement) -> tuple[str, bool, float]:
+    return measurement.analyte, measurement.day is not None, measurement.day or 0.0
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class _ExperimentOptions(LandmarkOptions):
               help="Families of classifiers; a scikit-learn module:Class is compared, not registered.")  # fmt: skip
 @click.option("--blocks", default="taxa,immune,clinical", show_default=True, metavar="BLOCK,…",
               callback=choices(BLOCKS),
-              help="Blocks of features (taxa, immune, clinical, donor); every set of them is tried.")  # fmt: skip
+              help="Blocks (taxa, immune, clinical, donor, over_time); every set of them is tried.")  # fmt: skip
 @landmark_options
 @click.option("--representation", default="", show_default="all but diversity", metavar="REPRESENTATION,…",
               callback=choices(("clr", "presence", "rank", "genus_clr", "genus_presence", "diversity")),

@@ -22,7 +22,8 @@ STEPS = {
     "MeanFill": "rarely measured columns dropped, gaps filled with the training mean",
 }
 """Description of each transformer, with its parameters in braces."""
-IMPUTATION = {"clinical": "training mean", "immune": "training median", "donor": "training mean"}
+IMPUTATION = {"clinical": "training mean", "immune": "training median", "donor": "training mean",
+              "over_time": "training mean"}  # fmt: skip
 """What fills a gap in each block; taxa have none."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from models.bundle import Model
 from models.calibration import fit_venn_abers
+from models.encoder import BlockEncoder
 from models.evidence import Validation
 from models.reference import fit_reference_set
 from models.registry import load_logged_bundle, log_bundle
@@ -146,6 +148,12 @@ def _write_artefacts(
     return page
 
 
+def _units(encoder: BlockEncoder, units: Mapping[str, str]) -> dict[str, str]:
+    """Return the units of what an encoder reads: of every marker where it reads changes over time."""
+    is_serial = "over_time" in encoder.names_
+    return {name: units[name] for name in (units if is_serial else encoder.names_.get("immune", ()))}
+
+
 def served_model(validated: ValidatedBlocks, validation: Validation, card: str, page: str) -> Model | None:
     """Return the model that the server can load; None for a classifier that has no native bundle."""
     fit, table = validated.family_fit(validation.family), validated.table
@@ -164,7 +172,7 @@ def served_model(validated: ValidatedBlocks, validation: Validation, card: str, 
         encoder=fit.encoder,
         predictor=fit.predictor,
         calibration=calibration,
-        units={name: table.units[name] for name in fit.encoder.names_.get("immune", ())},
+        units=_units(fit.encoder, table.units),
         profilers=tuple(dict.fromkeys(profilers)),
         evidence=validation.evidence,
         card=card,

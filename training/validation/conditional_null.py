@@ -32,8 +32,8 @@ from training.validation.permutation_null import (
 )
 from training.workers import Workers
 
-PROFILE_BLOCKS = frozenset({"taxa", "immune", "donor"})
-"""Blocks that are permuted together: the donor block is computed from the stool."""
+PROFILE_BLOCKS = frozenset({"taxa", "immune", "donor", "over_time"})
+"""Blocks that are permuted together: the donor block is computed from the stool, that over time from the blood."""
 
 
 def has_conditional_null(blocks: tuple[str, ...]) -> bool:
@@ -91,4 +91,11 @@ def permute_profiles(table: FeatureTable, order: Positions) -> FeatureTable:
         Positions of all rows, in another order.
     """
     profiles = table.take(order)
-    return replace(table, taxa=profiles.taxa, immune=profiles.immune, donor=profiles.donor, limits=profiles.limits)
+    return replace(
+        table,
+        taxa=profiles.taxa,
+        immune=profiles.immune,
+        donor=profiles.donor,
+        over_time=profiles.over_time,
+        limits=profiles.limits,
+    )
