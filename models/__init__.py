@@ -1,1 +1,1 @@
-"""What a predictor is: families, encoder, bundle, explanation, trust, registry (code, never artefacts)."""
+"""Trained models: families, encoder, calibration, applicability domain, explanation, bundle and registry."""

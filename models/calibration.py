@@ -145,7 +145,7 @@ def fit_venn_abers(margin: Vector, y: Vector) -> VennAbers:
     rows, events = np.bincount(positions).astype(np.float64), np.bincount(positions, weights=y)
 
     def probability(score: int, label: float) -> float:
-        """Return the isotonic fit at a score, once a row with this score and label has joined."""
+        """Return the isotonic fit at a score after a row with this score and label is added."""
         added = np.arange(len(scores)) == score
         weights = rows + added
         return float(isotonic_regression((events + label * added) / weights, weights=weights).x[score])

@@ -1,4 +1,4 @@
-"""What the models make of a candidate with other measurements: association, not the effect of a change.
+"""Predictions for a candidate with some measurements changed: association, not the effect of a change.
 
 Chosen measurements are put to the median of the training patients, or taxa to the proportion that is expected after a
 transplant; all others stay. Taxa that are not chosen keep their ratios to each other, so that the profile still sums

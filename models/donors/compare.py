@@ -1,4 +1,4 @@
-"""Donors compared for one recipient: the stool expected after a transplant from each, and what the models make of it.
+"""Donors compared for one recipient: the stool expected after a transplant from each, and predictions for it.
 
 The estimate of an outcome is the mean log-odds of random profiles after, drawn from the engraftment model; only the
 stool changes, blood and clinical data stay. Its interval comes from the training transplants: for each, the log-odds of
@@ -145,7 +145,7 @@ class _Transplants:
         return self.model.expect(self.recipient, self.donors[i])
 
     def draws(self, profile: ExpectedProfile, seed: int = 0) -> Matrix:
-        """Return random profiles after, (n_draws, n_taxa): of a baseline, its one profile."""
+        """Return random profiles after the transplant, (n_draws, n_taxa); one profile where a baseline predicts."""
         if self.model.method != "regression":
             return profile.proportion[None]
         return profile.draws(DRAWS, np.random.default_rng(seed))
@@ -164,7 +164,7 @@ class _Transplants:
 
 
 class _OutcomeModel:
-    """What one outcome model makes of profiles, with the recipient's other measurements."""
+    """One outcome model, which predicts for stool profiles together with the recipient's other measurements."""
 
     def __init__(self, transplants: _Transplants, served: ServedModel) -> None:
         self.transplants = transplants
@@ -197,7 +197,7 @@ class _OutcomeModel:
         return float(t.ppf(0.975, transplants.held_out.units) * np.sqrt((residuals**2).mean()))
 
     def change(self, profile: ExpectedProfile) -> OutcomeChange:
-        """Return what the model makes of an expected profile."""
+        """Return the change from the prediction for the stool before to that for an expected profile."""
         model, transplants = self.served.model, self.transplants
         now = self._encoded(transplants.recipient[None], transplants.model.taxa)
         trust_now = assess_applicability(model, transplants.candidate, self.model_input, now).trust

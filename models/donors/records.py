@@ -40,7 +40,7 @@ class DriverTaxon(Documented):
 
 @dataclass(frozen=True)
 class OutcomeChange(Documented):
-    """What one outcome model makes of the stool expected after, beside the stool before.
+    """One outcome model's predictions for the stool before the transplant, and for the stool expected after it.
 
     Where the model cannot tell, the probability after and the difference are null, and `reason` says why.
     """

@@ -33,7 +33,7 @@ _EXPECTED = ("proportion", "log_proportion", "presence", "location")
 
 @dataclass(frozen=True)
 class HeldOutTransplants:
-    """The training transplants with their predictions by a model that knew neither recipient nor donor.
+    """The training transplants, each predicted by a model fitted without its recipient and its donor.
 
     They tell how far an outcome model's log-odds lie from those of the profile that was observed.
 

@@ -20,7 +20,7 @@ _NONCE_BYTES = 12
 
 @dataclass(frozen=True)
 class RecordKey:
-    """The secret of the record, `KEY_BYTES` long; it is kept outside the database, which alone opens nothing.
+    """The secret of the record, `KEY_BYTES` long; kept outside the database, so that a copy of that reveals nothing.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class RecordKey:
         return self._hash(b"chain", previous + content)
 
     def pseudonym(self, patient: str) -> bytes:
-        """Return what stands for a patient's id in the database."""
+        """Return the pseudonym that the database holds in place of a patient's id."""
         return self._hash(b"patient", patient.encode())
 
     def wrap(self, patient_key: bytes, pseudonym: bytes) -> bytes:
@@ -57,7 +57,7 @@ def seal(key: bytes, content: bytes, context: bytes) -> bytes:
 
 
 def unseal(key: bytes, sealed: bytes, context: bytes) -> bytes | None:
-    """Return what `seal` encrypted; None where the key or the context is another, or the text was altered."""
+    """Return what `seal` encrypted; None where the key or the context differs, or the text was altered."""
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context)
     except (InvalidTag, ValueError):

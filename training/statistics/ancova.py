@@ -75,7 +75,7 @@ def adjusted_difference(y: Vector, baseline: Vector | None, group: Mask, cluster
 
 @dataclass(frozen=True)
 class ClusteredContrast:
-    """The coefficient of a group by least squares, with its CR2 error: what depends on the design alone.
+    """The least-squares coefficient of a group and its CR2 error, as far as the design alone determines them.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class ClusteredContrast:
         return cls(X @ gram_inverse[:, 1], residual_maker, np.column_stack(scores), in_group)
 
     def residuals(self, y: Vector) -> Vector:
-        """Return what the design leaves unexplained of outcomes, (n_patients,)."""
+        """Return the residuals of outcomes, (n_patients,), on the design."""
         return np.asarray(self.residual_maker @ y)
 
     def errors(self, y: Matrix) -> tuple[Vector, Vector]:

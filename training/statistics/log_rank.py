@@ -11,7 +11,7 @@ from scipy.stats import chi2
 from features.arrays import Labels, Mask, Vector
 from features.survival import CENSORED, EVENT
 from training.statistics.life_table import life_table
-from training.statistics.permutations import group_assignments, permutation_p_value, row_orders_within_blocks
+from training.statistics.permutations import group_assignments, permutation_p_value, row_orders_within_strata
 
 PERMUTED_BELOW = 50
 """Events below which p is that of permutations: the chi-squared distribution is then too rough."""
@@ -71,7 +71,7 @@ def log_rank(time: Vector, event: Mask, group: Mask, strata: Labels | None = Non
     if strata is None:
         assignments = group_assignments(group, seed=seed)
     else:
-        assignments = group[row_orders_within_blocks(strata.astype(object), seed=seed)]
+        assignments = group[row_orders_within_strata(strata.astype(object), seed=seed)]
     return LogRank(statistic, float(permutation_p_value(np.abs(assignments @ scores))), "permutation")
 
 

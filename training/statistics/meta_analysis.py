@@ -66,7 +66,7 @@ def random_effects(estimates: Vector, variances: Vector) -> RandomEffectsSummary
 
 
 def heterogeneity_p(estimates: Vector, variances: Vector) -> float:
-    """Return p of Cochran's Q, that independent estimates, (n_cohorts,), of these variances share one mean.
+    """Return the p-value of Cochran's Q: independent estimates, (n_cohorts,), with these variances have one mean.
 
     With few cohorts it rejects seldom: a large p is no evidence that they agree.
 

@@ -20,7 +20,7 @@ class Permdisp:
     p: float
 
 
-def permdisp(distances: Matrix, groups: Names, *, blocks: Names | None = None, seed: int = 0) -> Permdisp:
+def permdisp(distances: Matrix, groups: Names, *, strata: Names | None = None, seed: int = 0) -> Permdisp:
     r"""Test whether groups differ in dispersion, by analysis of variance of `centroid_distances`.
 
     Two rows lie equally far from their centroid, so that groups of one or two rows carry no information; where there
@@ -28,7 +28,7 @@ def permdisp(distances: Matrix, groups: Names, *, blocks: Names | None = None, s
 
     Parameters
     ----------
-    distances, groups, blocks, seed
+    distances, groups, strata, seed
         As `training.statistics.permanova.permanova` takes them.
 
     See Also
@@ -37,12 +37,12 @@ def permdisp(distances: Matrix, groups: Names, *, blocks: Names | None = None, s
 
     Notes
     -----
-    Without blocks, F has its parametric distribution. Rows of one group share a centroid, so their distances to it
+    Without strata, F has its parametric distribution. Rows of one group share a centroid, so their distances to it
     correlate, by :math:`1 / (n - 1)^2` in a group of :math:`n`. An analysis that takes them as independent rejects in
     11 to 15% of null trials of three groups of three or four rows; the generalised least-squares weights of the group
     means and of the variance within groups correct this.
 
-    With blocks, rows permute within blocks, and centroids are computed anew in each permutation. The group centroids
+    With strata, rows permute within strata, and centroids are computed anew in each permutation. The group centroids
     are first moved onto one another, so that a difference in location does not count as one in dispersion.
 
     References
@@ -50,8 +50,8 @@ def permdisp(distances: Matrix, groups: Names, *, blocks: Names | None = None, s
     Anderson 2006, Biometrics 62:245-253, for the distances; O'Neill and Mathews 2000, Australian & New Zealand Journal
     of Statistics 42:81-100, for their correlation, which does not depend on the dimension of normal rows.
     """
-    if blocks is not None:
-        return _permdisp_within_blocks(distances, groups, blocks, seed)
+    if strata is not None:
+        return _permdisp_within_strata(distances, groups, strata, seed)
     distance = centroid_distances(distances, groups)
     group = np.unique(groups.astype(str), return_inverse=True)[1]
     n = np.bincount(group)
@@ -83,8 +83,8 @@ def centroid_distances(distances: Matrix, groups: Names) -> Vector:
     return distance
 
 
-def _permdisp_within_blocks(distances: Matrix, groups: Names, blocks: Names, seed: int) -> Permdisp:
-    design = PermutationDesign.of_groups(groups, blocks, seed)
+def _permdisp_within_strata(distances: Matrix, groups: Names, strata: Names, seed: int) -> Permdisp:
+    design = PermutationDesign.of_groups(groups, strata, seed)
     size = design.membership.sum(axis=1, keepdims=True)
     align = np.eye(len(groups)) - design.membership.T @ (design.membership / size)
     inner = align @ gower_centred(distances) @ align

@@ -1,4 +1,4 @@
-"""A factor of groups under permutation, free or restricted to blocks, and its pseudo-F test."""
+"""A factor of groups under permutation, free or restricted to strata, and its pseudo-F test."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import orth
 
 from features.arrays import Matrix, Names, Positions, Vector
-from training.statistics.permutations import permutation_p_value, row_orders, row_orders_within_blocks
+from training.statistics.permutations import permutation_p_value, row_orders, row_orders_within_strata
 
 
 @dataclass(frozen=True)
@@ -48,29 +48,29 @@ class PermutationDesign:
     orders : ndarray of int, (n_orders, n_rows)
         Permutations of the rows; the first is the identity.
     residual : ndarray, (n_rows, n_rows)
-        Projector onto what the mean, or the blocks' means, leave of the rows.
+        Projector onto what the mean, or the means of the strata, leave of the rows.
     basis : ndarray, (n_rows, rank), or None
-        Orthonormal basis of the groups after the blocks; None without blocks, where the groups themselves are one.
-    n_blocks : int
+        Orthonormal basis of the groups after the strata; None without strata, where the groups themselves are one.
+    n_strata : int
     """
 
     membership: Matrix
     orders: Positions
     residual: Matrix
     basis: Matrix | None
-    n_blocks: int
+    n_strata: int
 
     @classmethod
-    def of_groups(cls, groups: Names, blocks: Names | None, seed: int) -> PermutationDesign:
-        """Return the design of groups, (n_rows,), whose rows permute freely or, with blocks, (n_rows,), within them."""
+    def of_groups(cls, groups: Names, strata: Names | None, seed: int) -> PermutationDesign:
+        """Return the design of groups, (n_rows,), whose rows permute freely or, with strata, (n_rows,), within them."""
         n = len(groups)
         membership = np.equal.outer(np.unique(groups.astype(str)).astype(object), groups).astype(float)
-        if blocks is None:
+        if strata is None:
             return cls(membership, row_orders(n, seed=seed), np.eye(n) - 1 / n, None, 1)
-        block = np.unique(blocks.astype(str), return_inverse=True)[1]
-        residual = np.eye(n) - np.equal.outer(block, block) / np.bincount(block)[block]
+        stratum = np.unique(strata.astype(str), return_inverse=True)[1]
+        residual = np.eye(n) - np.equal.outer(stratum, stratum) / np.bincount(stratum)[stratum]
         basis = orth(residual @ membership.T, 1e-9)
-        return cls(membership, row_orders_within_blocks(blocks, seed=seed), residual, basis, int(block.max()) + 1)
+        return cls(membership, row_orders_within_strata(strata, seed=seed), residual, basis, int(stratum.max()) + 1)
 
     def permuted_memberships(self) -> Iterator[Matrix]:
         """Yield each group's members in every permutation, (n_orders, n_rows)."""
@@ -85,7 +85,7 @@ class PermutationDesign:
     def pseudo_f_test(self, explained: Vector, total: Vector) -> PseudoFTest:
         """Return the test from the explained and total sums of squares, both (n_orders,), data first."""
         df_groups = len(self.membership) - 1 if self.basis is None else self.basis.shape[1]
-        df_residual = self.orders.shape[1] - self.n_blocks - df_groups
+        df_residual = self.orders.shape[1] - self.n_strata - df_groups
         # R² orders the permutations as F does, and is finite where the residual sum of squares is 0.
         r2 = np.divide(explained, total, out=np.zeros_like(explained), where=total > 0)
         residual = total[0] - explained[0]

@@ -27,23 +27,23 @@ def row_orders(n: int, *, seed: int = 0) -> Positions:
     return orders
 
 
-def row_orders_within_blocks(blocks: Names, *, seed: int = 0) -> Positions:
-    """Return orders of rows that permute within blocks, (n_orders, n_rows): all of them where they are few.
+def row_orders_within_strata(strata: Names, *, seed: int = 0) -> Positions:
+    """Return orders of rows that permute within strata, (n_orders, n_rows): all of them where they are few.
 
     Parameters
     ----------
-    blocks : ndarray of str, (n_rows,)
+    strata : ndarray of str, (n_rows,)
     seed : int
     """
-    block_rows = [np.flatnonzero(blocks == name) for name in dict.fromkeys(blocks.tolist())]
-    rng, total = np.random.default_rng(seed), math.prod(math.factorial(len(rows)) for rows in block_rows)
-    orders = np.tile(np.arange(len(blocks)), (min(total, PERMUTATIONS + 1), 1))
+    stratum_rows = [np.flatnonzero(strata == name) for name in dict.fromkeys(strata.tolist())]
+    rng, total = np.random.default_rng(seed), math.prod(math.factorial(len(rows)) for rows in stratum_rows)
+    orders = np.tile(np.arange(len(strata)), (min(total, PERMUTATIONS + 1), 1))
     if total <= PERMUTATIONS:
-        for i, combination in enumerate(product(*(permutations(rows) for rows in block_rows))):
-            for rows, order in zip(block_rows, combination, strict=True):
+        for i, combination in enumerate(product(*(permutations(rows) for rows in stratum_rows))):
+            for rows, order in zip(stratum_rows, combination, strict=True):
                 orders[i, rows] = order
         return orders
-    for rows in block_rows:
+    for rows in stratum_rows:
         orders[1:, rows] = rng.permuted(orders[1:, rows], axis=1)
     return orders
 

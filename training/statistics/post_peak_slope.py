@@ -1,4 +1,4 @@
-"""The slope of a marker after its peak, tested against the fall that any peak is followed by."""
+"""The slope of a marker after its peak, tested against the fall that follows the maximum of any series."""
 
 from __future__ import annotations
 

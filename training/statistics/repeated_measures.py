@@ -106,11 +106,11 @@ def rmcorr_permutation_test(
     course = _common_course(patient, None if window is None else window[order])
     columns = _unit_residuals(X[order], patient, course)
     target = _unit_residuals(y[order, None], patient, course)[:, 0]
-    block = np.unique(patient, return_inverse=True)[1]
+    patient_number = np.unique(patient, return_inverse=True)[1]
     r, rng, exceedances = target @ columns, np.random.default_rng(seed), np.zeros(X.shape[1])
     for start in range(0, n, _CHUNK):
-        # Sorting block numbers plus uniform keys shuffles within blocks, since blocks are contiguous.
-        permuted = target[np.argsort(block + rng.random((min(_CHUNK, n - start), len(block))), axis=1)]
+        # Sorting each patient's number plus uniform keys shuffles within patients, whose rows are contiguous.
+        permuted = target[np.argsort(patient_number + rng.random((min(_CHUNK, n - start), len(patient))), axis=1)]
         norm_beyond_course = np.sqrt(np.maximum(1 - ((permuted @ course) ** 2).sum(axis=1, keepdims=True), 1e-12))
         exceedances += (np.abs(permuted @ columns) >= (np.abs(r) - 1e-12) * norm_beyond_course).sum(axis=0)
     return np.asarray(r), np.asarray((1 + exceedances) / (1 + n))

@@ -11,7 +11,7 @@ from scipy.stats import fisher_exact, norm
 
 from features.arrays import Labels, Mask
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.permutations import permutation_p_value, row_orders_within_blocks
+from training.statistics.permutations import permutation_p_value, row_orders_within_strata
 
 Z = float(norm.ppf(0.975))
 EDGE = 1e-9
@@ -111,6 +111,6 @@ def stratified_risk_difference(event: Mask, group: Mask, strata: Labels, *, seed
     half_width = Z * math.sqrt(max(0.0, float((value * shared + crossed).sum()))) / total
     # The sum over strata of the group's observed minus expected events, a permutation a row.
     excess = event - ((members * event).sum(axis=1) / n) @ members
-    orders = row_orders_within_blocks(strata.astype(object), seed=seed)
+    orders = row_orders_within_strata(strata.astype(object), seed=seed)
     p = float(permutation_p_value(np.abs(group[orders] @ excess)))
     return RiskDifference(IntervalEstimate(value, value - half_width, value + half_width), p)

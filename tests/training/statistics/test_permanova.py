@@ -56,7 +56,7 @@ def test_permanova_with_patients_as_blocks_is_two_way_anova(n_missing: int) -> N
     rows["y"] = rng.normal(size=len(rows)) + 2 * rows["patient"].str[1:].astype(int)
     anova = anova_lm(smf.ols("y ~ patient + window", rows).fit(), typ=2).loc["window"]
     test = permanova(
-        euclidean(rows["y"].to_numpy()), rows["window"].to_numpy(object), blocks=rows["patient"].to_numpy(object)
+        euclidean(rows["y"].to_numpy()), rows["window"].to_numpy(object), strata=rows["patient"].to_numpy(object)
     )
     assert test.f == pytest.approx(anova["F"])
     if not n_missing:
@@ -67,7 +67,7 @@ def test_permanova_of_pairs_in_one_dimension_is_the_sign_flip_test() -> None:
     rng = np.random.default_rng(5)
     baseline, follow_up = rng.normal(size=8), rng.normal(0.6, 1, 8)
     test = permanova(
-        euclidean(np.concatenate([baseline, follow_up])), as_names("b" * 8 + "a" * 8), blocks=as_names([*range(8)] * 2)
+        euclidean(np.concatenate([baseline, follow_up])), as_names("b" * 8 + "a" * 8), strata=as_names([*range(8)] * 2)
     )
     assert test.permutations == 256
     assert test.p == pytest.approx(sign_flip_p_values((follow_up - baseline)[:, None])[0])

@@ -61,7 +61,7 @@ def test_permdisp_within_patients_agrees_with_scikit_bio_where_patients_do_not_d
     distances = euclidean(np.random.default_rng(8).normal(size=(24, 4)) * np.repeat([1, 2.5], 12)[:, None])
     names, patients = as_names("a" * 12 + "b" * 12), as_names([*range(12)] * 2)
     skbio_test = skbio_permdisp(DistanceMatrix(distances), list(names), test="centroid", permutations=999, seed=0)
-    assert permdisp(distances, names, blocks=patients).p == pytest.approx(skbio_test["p-value"], abs=0.05)
+    assert permdisp(distances, names, strata=patients).p == pytest.approx(skbio_test["p-value"], abs=0.05)
 
 
 def test_groups_of_two_rows_are_uninformative() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training.statistics.permutations import PERMUTATIONS, row_orders, row_orders_within_blocks, sign_assignments
+from training.statistics.permutations import PERMUTATIONS, row_orders, row_orders_within_strata, sign_assignments
 
 
 @pytest.mark.parametrize(("n", "n_orders"), [(1, 1), (3, 6), (7, 5040), (8, PERMUTATIONS + 1)])
@@ -17,7 +17,7 @@ def test_orders_begin_with_the_data(n: int, n_orders: int) -> None:
 @pytest.mark.parametrize("pairs", [3, 20])
 def test_orders_within_never_leave_their_block(pairs: int) -> None:
     blocks = np.array([f"b{i % pairs}" for i in range(2 * pairs)], dtype=object)
-    orders = row_orders_within_blocks(blocks)
+    orders = row_orders_within_strata(blocks)
     assert len(orders) == min(2**pairs, PERMUTATIONS + 1)
     assert orders[0].tolist() == list(range(2 * pairs))
     assert (blocks[orders] == blocks).all()

@@ -38,16 +38,16 @@ class EffectVariation:
     n_treated, n_control : int
         Patients of each arm; 0 where nothing is tested.
     covariates : tuple of str
-        Measured before the treatment: characteristics, and Shannon diversity at baseline.
+        Names of the covariates tested: characteristics before the treatment, and Shannon diversity at baseline.
     incomplete : tuple of str
-        Covariates not used, since a fifth of the patients or more lack them, or too few differ.
+        Covariates not tested: a fifth of the patients or more lack them, or almost all have the same value.
     p : float or None
-        Of the global test; None where nothing is tested.
+        p-value of the global test; None where nothing is tested.
     z : dict of str to float
-        By covariate; above 0, patients with more of it have the larger effect.
+        z statistic of each covariate; above 0 where the effect is larger in patients with higher values.
     larger, smaller : RiskDifference or None
-        The effect in the halves of patients with the larger and the smaller predicted effect, by a learner that did not
-        see them; None unless the global test rejects.
+        The effect in the half of the patients with the larger predicted effect, and in the other half. Each prediction
+        is of a learner fitted without that patient. None unless the global test rejects.
     """
 
     randomised: bool
@@ -105,7 +105,7 @@ def effect_variation(cohort: Cohort, codes: Codes) -> EffectVariation:
 
 
 def baseline_covariates(cohort: Cohort, patients: pd.Index[str]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return what was measured before the treatment, medians where missing, and the names of what is left out.
+    """Return the covariates before the treatment, medians in place of missing values, and the names of those left out.
 
     Returns
     -------
@@ -122,7 +122,7 @@ def baseline_covariates(cohort: Cohort, patients: pd.Index[str]) -> tuple[pd.Dat
     usable = (table.isna().mean() < 0.2) & (table.notna().sum() - commonest >= MIN_LEVEL)
     complete = table.loc[:, usable]
     complete = complete.fillna(complete.median())
-    # One of two levels says what the other does.
+    # The indicator of one of two levels repeats the other.
     is_repeat = (np.triu(complete.corr().abs().to_numpy(), 1) > 1 - 1e-9).any(axis=0)
     names = complete.columns[np.asarray(~is_repeat)]
     return complete[list(names)], tuple(str(name) for name in table.columns[~usable])

@@ -42,7 +42,7 @@ class Groups:
     labels : ndarray of str, (n_rows,)
     unit : str
         What is permuted.
-    blocks : ndarray of str, (n_rows,), optional
+    strata : ndarray of str, (n_rows,), optional
         Patients, within whom samples are permuted.
     """
 
@@ -51,7 +51,7 @@ class Groups:
     rows: tuple[int, ...]
     labels: Names
     unit: PermutationUnit
-    blocks: Names | None = None
+    strata: Names | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ def community_tests(stool: StoolSeries, cohort: Cohort, distances: Distances) ->
         subjects = stool.samples["patient"].iloc[list(groups.rows)].nunique()
         for metric, matrix in distances.items():
             part = matrix[np.ix_(groups.rows, groups.rows)]
-            location = permanova(part, groups.labels, blocks=groups.blocks)
+            location = permanova(part, groups.labels, strata=groups.strata)
             family.append(
                 CommunityTest(
                     contrast=groups.contrast,
@@ -109,7 +109,7 @@ def community_tests(stool: StoolSeries, cohort: Cohort, distances: Distances) ->
                     subjects=subjects,
                     samples=len(groups.rows),
                     location=location,
-                    spread=permdisp(part, groups.labels, blocks=groups.blocks),
+                    spread=permdisp(part, groups.labels, strata=groups.strata),
                     unit=groups.unit,
                     p=location.p,
                 )
@@ -151,7 +151,7 @@ def _by_visit(windows: Sequence[Window], rows: Mapping[Window, Rows]) -> Iterato
                 rows=tuple(row for patient in patients for row in (baseline[patient], rows[window][patient])),
                 labels=_labels(["before", "after"] * len(patients)),
                 unit="within patients",
-                blocks=_labels(np.repeat(patients, 2)),
+                strata=_labels(np.repeat(patients, 2)),
             )
 
 

@@ -1,4 +1,7 @@
-"""Survival after a landmark by engraftment until it: of patients still at risk then, so that no time is immortal."""
+"""Survival from a landmark day on, by engraftment up to that day.
+
+Only patients who are at risk on the landmark day count, which avoids immortal-time bias.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from training.study.analysis.donor_panel import DonorPanel
 from training.study.analysis.survival import OUTCOMES, Outcome
 
 MIN_PATIENTS = 3
-"""Fewest patients above the median, and below it."""
+"""Fewest patients above the median share, and fewest at or below it."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,13 @@ class LandmarkSurvival:
     landmark : float
         The last day of the window in which engraftment was measured.
     n_more, n_less : int
-        Recipients at risk at the landmark above the median share, and the others.
+        Recipients at risk on the landmark day whose share is above the median, and all others at risk.
     earlier : int
-        Recipients of known engraftment whose time ended by the landmark, who are left out.
+        Recipients of known engraftment who had the event or were censored by the landmark day; they do not count.
     events : int
-        After the landmark.
+        Events after the landmark day.
     hazard_ratio : IntervalEstimate
-        Of those with more over the others.
+        Hazard of recipients above the median share over that of the others.
     log_rank : LogRank
     """
 
@@ -54,8 +57,8 @@ class LandmarkSurvival:
 def landmark_survival(cohort: Cohort, panel: DonorPanel) -> tuple[LandmarkSurvival, ...]:
     """Return survival from the end of the first bounded window after day 0, by engraftment in that window.
 
-    Engraftment measured later than the landmark is not used, and time before it is not counted: who dies early cannot
-    engraft late. Empty where visits are not dated, or where fewer than `MIN_PATIENTS` are on a side.
+    Neither engraftment after the landmark day nor survival time before it counts, because a patient who dies early
+    cannot engraft late. Empty where visits are not dated, or where fewer than `MIN_PATIENTS` are on a side.
 
     References
     ----------

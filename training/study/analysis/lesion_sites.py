@@ -18,10 +18,10 @@ class SiteSummary:
     ----------
     site : str
     with_baseline, with_new : int
-        Patients with a lesion there at baseline, and with one first seen later.
+        Patients with a lesion at the site at baseline, and patients with one that was first seen after day 0.
     changes : pandas.Series
-        Best change of the sum of the diameters there, in percent of the baseline, by patient with a baseline above 0
-        mm whose every lesion of the baseline was measured again on one day.
+        Best change of the sum of diameters at the site, in percent of the baseline sum. Its patients have a baseline
+        sum above 0 mm, and a later day on which all of these lesions were measured.
     """
 
     site: str
@@ -39,11 +39,11 @@ class LesionSites:
     n : int
         Patients with any dated lesion.
     burden : pandas.Series
-        Sum of the diameters of the lesions at baseline, in mm, by patient in whom all were measured.
+        Sum of the baseline lesions' diameters in mm, of each patient whose baseline lesions were all measured.
     lesions : pandas.Series
-        Lesions at baseline, by patient with any.
+        Number of baseline lesions of each patient who has any.
     sites : tuple of SiteSummary
-        The most frequent at baseline first.
+        The site of the most patients at baseline comes first.
     """
 
     n: int
@@ -72,7 +72,7 @@ def lesion_sites(cohort: Cohort, codes: Codes) -> LesionSites:
 def _site(site: str, rows: pd.DataFrame, baseline: pd.DataFrame) -> SiteSummary:
     first_day = rows[rows["diameter_mm"] != 0].groupby(["patient", "lesion"])["day"].min()
     is_new = first_day > 0
-    # A later lesion of a patient without an assessment before day 0 may have been there.
+    # Without an assessment before day 0 nothing shows that a later lesion is new.
     assessed = is_new.index.get_level_values("patient").isin(baseline["patient"])
     present = baseline[baseline["site"] == site]
     return SiteSummary(

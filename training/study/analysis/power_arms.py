@@ -1,11 +1,12 @@
 """Power of the next randomised trial, whose patients with FMT share donors.
 
-Patients of one donor are alike, so that more patients of the same donors are worth less and less. Every effect is
-therefore tested with donors as clusters, as in the report of arms: the difference of means of the arms with its CR2
-error (`training.statistics.ancova`), of responses, of log-rank scores, of approaches, and of changes of a cytokine.
+Outcomes of one donor's recipients correlate, so that each further recipient of the same donors adds less information.
+Every test therefore takes donors as clusters, as the report of a trial with arms does: it compares the arms' means with
+their CR2 error (`training.statistics.ancova`). The means are of responses, log-rank scores, approaches to the own
+donor, or changes of a cytokine.
 
-Patients are simulated by a normal score each; those of one donor correlate by `donor_correlation`. A patient responds,
-or progresses later, by that score.
+Each simulated patient has a normal score, and the scores of one donor's recipients correlate by `donor_correlation`.
+The score decides who responds, and how late a patient progresses.
 """
 
 from __future__ import annotations
