@@ -17,7 +17,13 @@ from typing import Any
 
 import psutil
 import pytest
+from starlette.testclient import TestClient
 
+from features.settings import settings
+from models.registry import client, load_version
+from serving.accounts import Accounts
+from serving.app import create_app
+from serving.database import open_database
 from taxokine.processes import responds
 
 COMMAND = [sys.executable, "-m", "taxokine", "demo"]
@@ -110,6 +116,27 @@ def test_from_the_printed_address_to_a_candidates_prediction(demo: Any, chromium
     page.goto(card)
     assert "AUROC" in page.content()
     page.close()
+
+
+def test_the_example_of_every_model_has_a_probability(
+    demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, _ = demo
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/.demo/mlflow.db")
+    settings.cache_clear()
+    accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
+    accounts.add_user("ada", "researcher", "a long enough password")
+    versions = client().search_model_versions()
+    # Two outcomes, each from taxa, immune markers, and both.
+    assert len(versions) == 6
+    for version in versions:
+        served = load_version(version.name, version.version, "candidate")
+        with TestClient(create_app({served.model.outcome: [served]}, accounts), "http://127.0.0.1") as visitor:
+            visitor.post("/sign-in", data={"name": "ada", "password": "a long enough password"})
+            page = visitor.get("/example", headers={"Accept": "text/html"})
+        assert page.status_code == 200, page.text
+        assert page.text.count("data-probability") == 1, (version.name, version.version)
+    settings.cache_clear()
 
 
 def test_models_of_both_standings_are_served(demo: Any) -> None:
