@@ -62,16 +62,16 @@ def over_time_numbers(
         days, logs = _daily_logs(levels, unit in LOG2_UNITS, landmark - window, landmark)
         scale = unit if unit in LOG2_UNITS else f"log2 {unit}"
         by_day, end = f"to day {landmark:g}", "log2"
-        before, after = days <= 0, days > 0
-        if before.any():
-            numbers[f"{marker} at baseline ({scale})"] = float(logs[before][-1])
-        if before.any() and after.any():
-            change = logs[after] - logs[before][-1]
+        is_baseline, is_later = days <= 0, days > 0
+        if is_baseline.any():
+            numbers[f"{marker} at baseline ({scale})"] = float(logs[is_baseline][-1])
+        if is_baseline.any() and is_later.any():
+            change = logs[is_later] - logs[is_baseline][-1]
             numbers[f"{marker} change {by_day} ({end})"] = float(change[-1])
             numbers[f"{marker} peak {by_day} ({end})"] = float(change.max())
-            area = np.trapezoid([0.0, *change], [0.0, *days[after]])
+            area = np.trapezoid([0.0, *change], [0.0, *days[is_later]])
             numbers[f"{marker} area {by_day} ({end} x days)"] = float(area)
-        if after.any() and len(days) > 1:
+        if is_later.any() and len(days) > 1:
             centred = days - days.mean()
             numbers[f"{marker} slope {by_day} ({end} per day)"] = float(centred @ logs / (centred @ centred))
     return numbers

@@ -294,9 +294,9 @@ def _current(draws: Sequence[_Draw], landmark: float, stool_day: float | None) -
     if (undated := next((draw for draw in draws if draw.day is None), None)) is not None:
         return undated
     ordered = sorted(((draw.day, draw) for draw in draws if draw.day is not None), key=lambda pair: pair[0])
-    known = [pair for pair in ordered if pair[0] <= landmark] or ordered[:1]
+    by_landmark = [pair for pair in ordered if pair[0] <= landmark] or ordered[:1]
     target = landmark if stool_day is None else stool_day
-    return min(known, key=lambda pair: abs(pair[0] - target))[1]
+    return min(by_landmark, key=lambda pair: abs(pair[0] - target))[1]
 
 
 def _over_time(draws: Mapping[str, Sequence[_Draw]], landmark: float, window: float) -> dict[str, float]:

@@ -73,8 +73,8 @@ def test_a_draw_moved_past_the_landmark_vanishes_from_all_features(cohort):
     days = rows["day"].astype(float)
     is_moved = (rows["patient"] == patient) & (days > 0)
     assert is_moved.any()
-    moved = rows.assign(day=days.where(~is_moved, days + 100).map("{:g}".format))
-    moved_values = values(landmark_table(rows_with(cohort, moved), AT_28))
+    later_rows = rows.assign(day=days.where(~is_moved, days + 100).map("{:g}".format))
+    moved_values = values(landmark_table(rows_with(cohort, later_rows), AT_28))
     reference_values = values(landmark_table(rows_with(cohort, rows[~is_moved]), AT_28))
     assert moved_values.equals(reference_values[moved_values.columns])
     later_features = [name for name in moved_values if "at baseline" not in name]
