@@ -22,6 +22,8 @@ from serving.fhir.routes import fhir_routes
 from serving.middleware import ProtectResponses
 from serving.oidc.provider import Provider
 from serving.oidc.routes import provider_routes
+from serving.outcomes.live import LiveOutcomes
+from serving.outcomes.store import OutcomeStore
 from serving.pages import create_pages
 from serving.predictions import warm_up
 from serving.record.recorder import Recorder
@@ -82,6 +84,7 @@ def create_app(
     app.state.accounts = accounts
     app.state.recorder = recorder
     app.state.provider = provider
+    app.state.outcomes = None if recorder is None else LiveOutcomes(OutcomeStore(recorder.store))
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models, engraftment, readiness))

@@ -1,4 +1,4 @@
-"""The database of accounts and of the record of questions: its tables, and the connection, which upgrades them."""
+"""The database of accounts, questions and outcomes: its tables, and the connection, which upgrades them."""
 
 from __future__ import annotations
 
@@ -160,6 +160,13 @@ identities = Table(
     Column("id", Integer, primary_key=True),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="SHA-256 of issuer and subject"),
     Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+)
+
+outcome_reports = Table(
+    "outcome_reports",
+    metadata,
+    Column("number", ForeignKey("record_entries.number"), primary_key=True, autoincrement=False),
+    Column("prediction", ForeignKey("record_entries.number"), nullable=False, index=True),
 )
 _valid = api_keys.c.revoked.is_(None)
 # A new key may have the name of a revoked one.

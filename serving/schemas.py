@@ -24,6 +24,7 @@ from models.evidence import Documented, Evidence, ExternalValidation, TrainingPo
 from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit, closed_proportions
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 from models.what_if import WhatIf
+from serving.outcomes.performance import LivePerformance
 
 NOTICE = "Association, not cause. Research use: not a medical device."
 
@@ -217,6 +218,29 @@ class WhatIfRequest(_CandidateRequest):
     """Puts the taxa to what is expected after a transplant of this stool; without it, all go to the training median."""
 
 
+class OutcomeReportRequest(_Strict):
+    """What became of a patient after a prediction that the record of questions holds."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "patient": "candidate-1",
+                "assessed": "2027-03-31",
+                "outcomes": {"objective_response": True, "toxicity_any": False},
+            }
+        }
+    )
+
+    record: Annotated[int, Field(ge=1, le=2**31 - 1)] | None = None
+    """Number of the prediction's entry, as the header `Taxokine-Record` or the column `record` of a batch states it."""
+    patient: Name | None = None
+    """Id of the patient, in place of `record`: the last prediction until `assessed` is meant."""
+    assessed: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$", json_schema_extra={"format": "date"})]
+    """Day on which the outcomes were assessed, as 2027-03-31; not before the prediction."""
+    outcomes: Annotated[dict[Name, bool | None], Field(min_length=1, max_length=100)]
+    """Whether each outcome occurred, by the id in the prediction; null withdraws an earlier report."""
+
+
 def _measured_value(item: ImmuneRequest, place: str) -> MeasuredValue:
     try:
         measurement = parse_value(item.value, unit=item.unit)
@@ -319,6 +343,34 @@ class ModelsResponse(Documented):
 
     models: list[ModelDescription]
     """Models by outcome, best first; a prediction uses the first for which the candidate has the measurements."""
+
+
+@dataclass(frozen=True)
+class OutcomeReportResponse(Documented):
+    """A report of outcomes, as it was recorded."""
+
+    record: int
+    """Number of the report's entry in the record of questions."""
+    prediction: int
+    """Number of the entry whose prediction it is about."""
+    outcomes: dict[str, bool | None]
+    """What was reported."""
+
+
+@dataclass(frozen=True)
+class ModelPerformanceResponse(Documented):
+    """A model's performance on the patients whose outcome was reported."""
+
+    model: str
+    """Name in the registry."""
+    versions: list[LivePerformance]
+    """By version and outcome; empty until an outcome is reported."""
+    min_patients: int
+    """Patients below whom nothing is estimated."""
+    min_each: int
+    """Patients with the outcome, and without it, below whom nothing is estimated."""
+    bias: str
+    """What limits every estimate."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.api.batch import batch_routes
+from serving.api.outcomes import outcome_routes
 from serving.api.responses import error_documents, require_models
 from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
@@ -51,6 +52,7 @@ def create_api(
     api.include_router(_keyed_routes(models))
     api.include_router(_hypothetical_routes(models, engraftment))
     api.include_router(batch_routes(models))
+    api.include_router(outcome_routes(models))
     return api
 
 

@@ -16,6 +16,8 @@ from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel
 from serving.clinic import Clinic, Patient
 from serving.errors import Busy, NotServed
+from serving.outcomes.live import LiveOutcomes
+from serving.outcomes.performance import BIAS
 from serving.pages.api_reference import reference_routes
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices, choices_of_form, choices_of_query
@@ -178,7 +180,9 @@ def _model_routes(catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJ
 
     @router.get("/models")
     def models_page(request: Request) -> Response:
-        return render(request, "models", view=model_list.view())
+        outcomes: LiveOutcomes | None = request.app.state.outcomes
+        performance = [] if outcomes is None else outcomes.performance()
+        return render(request, "models", view=model_list.view(performance), bias=BIAS)
 
     @router.get("/models/{name}/{version}/card")
     def card(name: str, version: str) -> Response:

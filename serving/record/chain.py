@@ -16,6 +16,8 @@ FIRST_LINK = bytes(32)
 """What stands in for the link before the first entry."""
 ERASURE = "erasure"
 """The route of the entry that says that a patient's key was destroyed."""
+REPORT = "POST /v1/outcomes"
+"""The route of an entry that reports what became of a patient."""
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,15 @@ class Recorder:
     store : RecordStore
     required : bool
         Whether an answer that cannot be recorded is withheld.
+
+    Attributes
+    ----------
+    store
+        The parameter.
     """
 
     def __init__(self, store: RecordStore, required: bool = True) -> None:
-        self._store, self._required = store, required
+        self.store, self._required = store, required
         self._waiting: queue.SimpleQueue[tuple[Question, Future[int | None]]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -91,7 +96,7 @@ class Recorder:
 
     def _write_batch(self, batch: list[tuple[Question, Future[int | None]]]) -> None:
         try:
-            numbers: list[int] | list[None] = self._store.append([question for question, _ in batch])
+            numbers: list[int] | list[None] = self.store.append([question for question, _ in batch])
         except Exception as error:  # The thread must outlive whatever fails.
             # The error may quote the address of the database and a query.
             _LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Literal
@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, Row, Select, insert, select, text, up
 from features.errors import InputError
 from serving.database import exclusive, read_only, record_entries, record_patients
 from serving.errors import NotServed
-from serving.record.chain import ERASURE, FIRST_LINK, Entry, RecordHead, chain_findings
+from serving.record.chain import ERASURE, FIRST_LINK, REPORT, Entry, RecordHead, chain_findings
 from serving.record.keys import KEY_BYTES, RecordKey, seal, unseal
 from serving.record.question import SEALED, Question, SealedContent
 
@@ -34,30 +34,35 @@ class RecordStore:
     key : RecordKey
     keep : {"digest", "inputs"}
         What is kept of the inputs: a digest, or also the inputs, encrypted under the patient's key.
+
+    Attributes
+    ----------
+    engine, key
+        The parameters.
     """
 
     def __init__(self, engine: Engine, key: RecordKey, keep: Keep = "digest") -> None:
-        self._engine, self._key, self._keep = engine, key, keep
+        self.engine, self.key, self._keep = engine, key, keep
 
     def append(self, questions: Sequence[Question]) -> list[int]:
         """Append an entry for each question, all or none, and return their numbers."""
         prepared = [(question, question.inputs.to_json()) for question in questions]
-        pseudonyms = [self._key.pseudonym(question.patient) for question in questions]
-        with exclusive(self._engine) as connection:
+        pseudonyms = [self.key.pseudonym(question.patient) for question in questions]
+        with exclusive(self.engine) as connection:
             number, link = _end(connection)
             keys = self._patient_keys(connection, pseudonyms)
             rows = []
             for (question, inputs), pseudonym in zip(prepared, pseudonyms, strict=True):
                 number += 1
                 entry = self._entry(number, question, inputs, *keys[pseudonym])
-                link = entry.link(self._key, link)
+                link = entry.link(self.key, link)
                 rows.append(vars(entry) | {"link": link})
             connection.execute(insert(record_entries), rows)
         return [row["number"] for row in rows]
 
     def head(self) -> RecordHead:
         """Return the end of the record."""
-        with read_only(self._engine) as connection:
+        with read_only(self.engine) as connection:
             number, link = _end(connection)
         return RecordHead(number, link.hex())
 
@@ -71,11 +76,11 @@ class RecordStore:
         """
         query = _ENTRIES
         if patient is not None:
-            has_pseudonym = record_patients.c.pseudonym == self._key.pseudonym(patient)
+            has_pseudonym = record_patients.c.pseudonym == self.key.pseudonym(patient)
             query = query.where(
                 record_entries.c.patient_id == select(record_patients.c.id).where(has_pseudonym).scalar_subquery()
             )
-        with read_only(self._engine) as connection:
+        with read_only(self.engine) as connection:
             return [_entry(row)[0] for row in connection.execute(query)]
 
     def verify(self, head: RecordHead | None = None) -> list[str]:
@@ -86,9 +91,9 @@ class RecordStore:
         head : RecordHead, optional
             An earlier end of the record; without one, entries removed from the end leave no trace.
         """
-        with read_only(self._engine) as connection:
+        with read_only(self.engine) as connection:
             rows = connection.execution_options(yield_per=1000).execute(_ENTRIES)
-            findings = chain_findings(self._key, map(_entry, rows), head)
+            findings = chain_findings(self.key, map(_entry, rows), head)
             is_erasure = record_entries.c.route == ERASURE
             erased = set(connection.scalars(select(record_entries.c.patient_id).where(is_erasure)))
             for patient in connection.execute(select(record_patients).order_by(record_patients.c.id)):
@@ -108,7 +113,7 @@ class RecordStore:
             The patient was erased, or the entry cannot be opened: the key of the record is another, or it was altered.
         """
         query = select(record_patients.c.pseudonym, record_patients.c.wrapped_key)
-        with read_only(self._engine) as connection:
+        with read_only(self.engine) as connection:
             row = connection.execute(_ENTRIES.where(record_entries.c.number == number)).one_or_none()
             if row is None:
                 raise NotServed(f"the record has no entry {number}; 'taxokine audit list' lists the entries")
@@ -116,10 +121,12 @@ class RecordStore:
             patient = connection.execute(query.where(record_patients.c.id == entry.patient_id)).one()
         if entry.route == ERASURE:
             raise InputError(f"entry {number} is the erasure of a patient, not a question")
+        if entry.route == REPORT:
+            raise InputError(f"entry {number} reports an outcome, and is no question")
         if patient.wrapped_key is None:
             raise InputError(f"entry {number} is of a patient who was erased; nothing can open it any more")
-        key = self._key.unwrap(patient.wrapped_key, patient.pseudonym)
-        content = None if key is None else unseal(key, entry.sealed, _context(number))
+        key = self.key.unwrap(patient.wrapped_key, patient.pseudonym)
+        content = None if key is None else unseal(key, entry.sealed, entry_context(number))
         if key is None or content is None:
             raise InputError(
                 f"entry {number} cannot be opened; see that TAXOKINE_RECORD_KEY or record.key is the key of this "
@@ -144,30 +151,38 @@ class RecordStore:
         InputError
             The record has no such patient.
         """
-        pseudonym = self._key.pseudonym(patient)
-        with exclusive(self._engine) as connection:
+        pseudonym = self.key.pseudonym(patient)
+        with exclusive(self.engine) as connection:
             has_pseudonym = record_patients.c.pseudonym == pseudonym
             patient_id = connection.scalar(select(record_patients.c.id).where(has_pseudonym))
             if patient_id is None:
                 raise InputError("the record has no entry of this patient, or the patient was erased already")
             of_patient = record_entries.c.patient_id == patient_id
             count = len(connection.scalars(select(record_entries.c.number).where(of_patient)).all())
-            number, link = _end(connection)
-            request_id = secrets.token_hex(8)
-            entry = Entry(number + 1, datetime.now(UTC), asker, request_id, ERASURE, patient_id, "[]", bytes(32), b"")
-            connection.execute(insert(record_entries).values(vars(entry) | {"link": entry.link(self._key, link)}))
+            request_id, now = secrets.token_hex(8), datetime.now(UTC)
+            self.append_entry(
+                connection,
+                lambda number: Entry(number, now, asker, request_id, ERASURE, patient_id, "[]", bytes(32), b""),
+            )
             connection.execute(update(record_patients).where(has_pseudonym).values(pseudonym=None, wrapped_key=None))
         self._purge()
         return count
 
+    def append_entry(self, connection: Connection, entry_of: Callable[[int], Entry]) -> Entry:
+        """Append the entry that a function returns for its number, within an exclusive transaction."""
+        number, link = _end(connection)
+        entry = entry_of(number + 1)
+        connection.execute(insert(record_entries).values(vars(entry) | {"link": entry.link(self.key, link)}))
+        return entry
+
     def _purge(self) -> None:
         """Remove from the database's files what an update replaced."""
-        if self._engine.dialect.name == "sqlite":
+        if self.engine.dialect.name == "sqlite":
             # SQLAlchemy would begin a transaction, in which there is no checkpoint.
-            with closing(self._engine.raw_connection()) as connection:
+            with closing(self.engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
         else:
-            with self._engine.connect() as connection:
+            with self.engine.connect() as connection:
                 autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
                 autocommit.execute(text("VACUUM FULL record_patients"))
 
@@ -183,7 +198,7 @@ class RecordStore:
             patient_id=patient_id,
             models=json.dumps(versions),
             digest=hmac.digest(patient_key, inputs, "sha256"),
-            sealed=seal(patient_key, SEALED.dump_json(content), _context(number)),
+            sealed=seal(patient_key, SEALED.dump_json(content), entry_context(number)),
         )
 
     def _patient_keys(self, connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
@@ -191,13 +206,13 @@ class RecordStore:
         keys: dict[bytes, tuple[int, bytes]] = {}
         stored = select(record_patients).where(record_patients.c.pseudonym.in_(set(pseudonyms)))
         for patient in connection.execute(stored):
-            key = self._key.unwrap(patient.wrapped_key, patient.pseudonym)
+            key = self.key.unwrap(patient.wrapped_key, patient.pseudonym)
             if key is None:
                 raise InputError("the key of the record is not the one under which patients' keys were stored")
             keys[patient.pseudonym] = patient.id, key
         for pseudonym in set(pseudonyms) - keys.keys():
             key = secrets.token_bytes(KEY_BYTES)
-            values = {"pseudonym": pseudonym, "wrapped_key": self._key.wrap(key, pseudonym)}
+            values = {"pseudonym": pseudonym, "wrapped_key": self.key.wrap(key, pseudonym)}
             patient_id = connection.scalar(insert(record_patients).values(values).returning(record_patients.c.id))
             assert patient_id is not None
             keys[pseudonym] = patient_id, key
@@ -208,7 +223,7 @@ class RecordStore:
             return None if erased else "the key was removed, and no entry says that it was erased"
         if erased:
             return "there is a key, and an entry says that it was erased"
-        if self._key.unwrap(patient.wrapped_key, patient.pseudonym) is None:
+        if self.key.unwrap(patient.wrapped_key, patient.pseudonym) is None:
             return "the key was altered, or belongs to another key of the record"
         return None
 
@@ -230,5 +245,6 @@ def _end(connection: Connection) -> tuple[int, bytes]:
     return (0, FIRST_LINK) if row is None else (row.number, row.link)
 
 
-def _context(number: int) -> bytes:
+def entry_context(number: int) -> bytes:
+    """Return what the sealed content of an entry is bound to."""
     return b"entry %d" % number

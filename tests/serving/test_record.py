@@ -24,7 +24,7 @@ from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.clinic import read_clinic
-from serving.database import open_database, record_entries, record_patients
+from serving.database import open_database, outcome_reports, record_entries, record_patients
 from serving.errors import NotRecorded, NotServed
 from serving.record.chain import RecordHead
 from serving.record.keys import RecordKey, read_key
@@ -226,6 +226,7 @@ def test_questions_that_wait_are_committed_together(engine: Engine) -> None:
 def test_a_question_that_cannot_be_recorded_is_an_error_unless_the_operator_chose_otherwise(uri: str) -> None:
     engine = open_database(uri)
     with engine.begin() as connection:
+        outcome_reports.drop(connection)
         record_entries.drop(connection)
     store = RecordStore(engine, KEY)
     recorder = Recorder(store)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
 from models.drift import DriftReport, drift
 from models.predict import ServedModel
 from serving.clinic import Clinic
+from serving.outcomes.performance import LivePerformance
 from serving.pages.catalogue import Catalogue, Side, side_of
 from serving.validation_jobs import ValidationJob, ValidationJobs
 
@@ -16,7 +18,8 @@ from serving.validation_jobs import ValidationJob, ValidationJobs
 class ModelPanel:
     """One model; `run_url` is the address of its run in the MLflow UI, `drift` is None without a clinic.
 
-    `job` is the last validation that this page started; None where there is none.
+    `job` is the last validation that this page started, None where there is none; `live` its performance on patients
+    whose outcome was reported, None where there is no such patient.
     """
 
     served: ServedModel
@@ -24,6 +27,7 @@ class ModelPanel:
     run_url: str | None
     drift: DriftReport | None
     job: ValidationJob | None
+    live: LivePerformance | None
 
 
 @dataclass(frozen=True)
@@ -56,9 +60,19 @@ class ModelList:
         self._catalogue, self._clinic, self._jobs = catalogue, clinic, jobs
         self._drift = cache(self._compute_drift)
 
-    def view(self) -> ModelsView:
-        """Return the content of the page."""
-        panels = tuple(self._panel(self.with_validations(served)) for served in self._catalogue.served)
+    def view(self, performance: Sequence[LivePerformance] = ()) -> ModelsView:
+        """Return the content of the page.
+
+        Parameters
+        ----------
+        performance : sequence of LivePerformance
+            Of the patients whose outcome was reported.
+        """
+        live = {(item.model, item.version): item for item in performance}
+        panels = tuple(
+            self._panel(self.with_validations(served), live.get((served.name, served.version)))
+            for served in self._catalogue.served
+        )
         return ModelsView(panels, self._clinic, None if self._jobs is None else tuple(self._jobs.cohorts()))
 
     def with_validations(self, served: ServedModel) -> ServedModel:
@@ -67,10 +81,11 @@ class ModelList:
             return served
         return replace(served, external_validations=self._jobs.validations(served))
 
-    def _panel(self, served: ServedModel) -> ModelPanel:
+    def _panel(self, served: ServedModel, live: LivePerformance | None) -> ModelPanel:
         run_url = self._catalogue.run_url(served)
         job = None if self._jobs is None else self._jobs.latest(served)
-        return ModelPanel(served, side_of(served.model.outcome), run_url, self._drift(served.name, served.version), job)
+        report = self._drift(served.name, served.version)
+        return ModelPanel(served, side_of(served.model.outcome), run_url, report, job, live)
 
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:
         if self._clinic is None:

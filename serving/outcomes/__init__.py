@@ -1,0 +1,1 @@
+"""What became of patients after their predictions, and how the served models perform on them."""
