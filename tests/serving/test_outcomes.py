@@ -68,9 +68,9 @@ def test_a_report_is_an_entry_about_a_prediction_and_a_later_one_corrects_it(
     store: OutcomeStore, record: RecordStore
 ) -> None:
     assert report(store, {"objective_response": True, "toxicity_any": False}, patient="p1") == 4
-    found = {(item.entry, item.prediction.outcome): item.occurred for item in store.reported()}
+    occurrences = {(item.entry, item.prediction.outcome): item.occurred for item in store.reported()}
     # The last prediction until then.
-    assert found == {(3, "objective_response"): True, (3, "toxicity_any"): False}
+    assert occurrences == {(3, "objective_response"): True, (3, "toxicity_any"): False}
     assert report(store, {"objective_response": False}, number=3) == 5
     assert report(store, {"toxicity_any": None}, number=3) == 6
     (item,) = store.reported()
