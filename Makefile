@@ -4,7 +4,7 @@ BIN := .venv/bin
 COHORTS ?=
 ONCE ?=
 
-.PHONY: demo test check docs bench lock clean
+.PHONY: demo test check docs bench chaos lock clean
 
 demo: .venv/installed  ## simulate (or read COHORTS), train, promote and serve; prints where to sign in; ONCE=1 ends after printing
 	$(BIN)/taxokine demo $(if $(COHORTS),--cohorts "$(COHORTS)") $(if $(ONCE),--once)
@@ -22,6 +22,9 @@ check: .venv/installed  ## format, lint, strict types, import contracts, dead co
 
 docs: .venv/installed  ## build the documents into site/, links checked; open site/index.html
 	DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --quiet --strict
+
+chaos: .venv/installed  ## a deployment under load while its parts fail, ten times each; prints what was lost
+	TAXOKINE_CHAOS_ROUNDS=10 $(BIN)/python -m pytest -s tests/chaos
 
 bench: .venv/installed  ## ratios side by side, as the table in the README
 	$(BIN)/python -m benchmarks

@@ -21,7 +21,7 @@ from features.errors import InputError
 from serving.database import api_keys, metadata, open_database, sessions
 from serving.errors import DatabaseError
 
-from ..conftest import PASSWORD
+from ..postgresql import PASSWORD
 
 
 def check(connection: Connection) -> None:

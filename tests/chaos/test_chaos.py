@@ -1,0 +1,244 @@
+"""A deployment under load, while parts of it fail: no answer is wrong or unrecorded, and all comes back by itself.
+
+``make chaos`` repeats each event many times and prints what was lost; among the other tests each happens once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import psutil
+import pytest
+
+from features.cohort import read_cohort
+from features.settings import settings
+from serving.model_set.live_app import CHECK_SECONDS
+from taxokine.demo.candidates import prediction_request
+from taxokine.processes import background_process, reserved_port, responds
+from taxokine.simulation import Trial, simulate_trial
+
+from ..postgresql import PostgresServer
+from .load import NO_ANSWER, Load, load
+
+ROUNDS = int(os.environ.get("TAXOKINE_CHAOS_ROUNDS", "1"))
+"""How often each event happens."""
+KEY = "the-key"
+WORKERS = 2
+
+
+class Deployment(NamedTuple):
+    """Two workers of the server, with registry and database as servers of their own."""
+
+    address: str
+    home: Path
+    question: dict[str, Any]
+    registry: Registry
+    database: PostgresServer
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes that answer."""
+        port = int(self.address.rpartition(":")[2])
+        (supervisor,) = {
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if {"serve", str(port)} <= set(process.info["cmdline"] or ())
+        }
+        running = (child for child in supervisor.children() if child.status() != psutil.STATUS_ZOMBIE)
+        return [child for child in running if "spawn_main" in " ".join(child.cmdline())]
+
+    def load(self, clients: int = 4) -> Any:
+        """Ask one question after another until the context is left."""
+        return load(self.address, KEY, self.question, clients)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the server answers a question."""
+        deadline = time.monotonic() + 120
+        while httpx.post(
+            f"{self.address}/v1/predictions", json=self.question, headers={"Authorization": f"Bearer {KEY}"}, timeout=60
+        ).is_error:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+class Registry:
+    """An MLflow server that can be stopped and started."""
+
+    def __init__(self, port: int, store: str, folder: Path) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self._command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+            *("--backend-store-uri", store, "--serve-artifacts", "--artifacts-destination", str(folder / "artefacts")),
+        ]
+        self._log = folder / "mlflow.log"
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        self._running.enter_context(background_process("MLflow server", self._command, self._log))(
+            f"{self.address}/health"
+        )
+
+    def stop(self) -> None:
+        self._running.close()
+
+
+def run(*words: str) -> str:
+    """Run a command of Taxokine, and return what it prints."""
+    command = [sys.executable, "-m", "taxokine", *words]
+    finished = subprocess.run(command, capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+def train(manifest: Path, seed: int) -> None:
+    """Train and register a version; the last one is the candidate."""
+    run(
+        *("train", "--cohorts", str(manifest), "--outcome", "objective_response", "--families", "elastic_net"),
+        *("--blocks", "taxa", "--folds", "2", "--repeats", "1", "--seed", str(seed)),
+    )
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer) -> Iterator[Deployment]:
+    home = tmp_path_factory.mktemp("deployment")
+    with pytest.MonkeyPatch.context() as patch, reserved_port(0) as (registry_port, release_registry):
+        release_registry()
+        store = postgres_server.new_database().replace("postgresql://", "postgresql+psycopg://")
+        registry = Registry(registry_port, store, home)
+        for name, value in {
+            "TAXOKINE_HOME": str(home),
+            "TAXOKINE_DATABASE": postgres_server.new_database(),
+            "TAXOKINE_API_KEY": KEY,
+            "MLFLOW_TRACKING_URI": registry.address,
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        }.items():
+            patch.setenv(name, value)
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        patch.chdir(home)
+        settings.cache_clear()
+        registry.start()
+        try:
+            species: dict[str, Any] = {"n_taxa": 40, "visits": (-7, 28)}
+            manifest = simulate_trial(home / "training", Trial(n_patients=80, seed=3, **species))
+            train(manifest, 0)
+            clinic = simulate_trial(home / "clinic", Trial(name="clinic", n_patients=10, seed=5, **species))
+            question = prediction_request(read_cohort(str(clinic), home), 0)
+            with reserved_port(0) as (port, release):
+                release()
+                command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), "--workers", str(WORKERS)]
+                with background_process("server", command, home / "server.log") as wait_until_ready:
+                    address = f"http://127.0.0.1:{port}"
+                    wait_until_ready(f"{address}/readyz")
+                    yield Deployment(address, home, question, registry, postgres_server)
+        finally:
+            registry.stop()
+    settings.cache_clear()
+
+
+def test_a_killed_worker_costs_its_questions_and_no_record(deployment: Deployment) -> None:
+    with deployment.load() as answers:
+        for _ in range(3 * ROUNDS):
+            answers.wait_for(20)
+            os.kill(random.choice(deployment.workers()).pid, signal.SIGKILL)
+        answers.wait_for(50)
+    report("a worker killed", 3 * ROUNDS, answers)
+    assert set(answers.statuses()) <= {200, NO_ANSWER}
+    # What each client had on its way to a killed worker, and while a new connection found none.
+    assert answers.statuses()[200] >= 50
+    assert_recorded(answers)
+
+
+def test_a_lost_database_gives_503_and_comes_back(deployment: Deployment) -> None:
+    for _ in range(ROUNDS):
+        with deployment.load() as answers:
+            answers.wait_for(20)
+            deployment.database.stop()
+            answers.wait_for(4)
+            # The server is up, and ready for what needs no database.
+            assert responds(f"{deployment.address}/healthz")
+            deployment.database.start()
+            deployment.wait_until_ready()
+            answers.wait_for(20)
+        report("the database stopped", 1, answers)
+        assert set(answers.statuses()) <= {200, 503}
+        assert_recorded(answers)
+
+
+def test_a_lost_registry_stops_no_answer(deployment: Deployment) -> None:
+    for _ in range(ROUNDS):
+        with deployment.load() as answers:
+            answers.wait_for(20)
+            deployment.registry.stop()
+            answers.wait_for(100)
+            deployment.registry.start()
+            answers.wait_for(20)
+        report("the registry stopped", 1, answers)
+        assert set(answers.statuses()) == {200}
+        assert_recorded(answers)
+
+
+def test_a_moved_alias_is_taken_up_without_a_failed_answer(deployment: Deployment) -> None:
+    for _ in range(ROUNDS):
+        with deployment.load() as answers:
+            answers.wait_for(20)
+            before = answers.versions()[-1]
+            train(deployment.home / "training" / "manifest.yaml", 1)
+            moved = len(answers.answers)
+            time.sleep(2 * CHECK_SECONDS + 5)
+            settled = len(answers.answers)
+            answers.wait_for(50)
+        report("a version rolled out", 1, answers)
+        assert set(answers.statuses()) == {200}
+        after = str(int(before) + 1)
+        assert {version for _, _, version, _ in answers.answers[settled + 4 :]} == {after}
+        assert {version for _, _, version, _ in answers.answers[:moved]} <= {before, after}
+        assert_recorded(answers)
+
+
+def test_slow_clients_hold_nobody(deployment: Deployment) -> None:
+    host, _, port = deployment.address.removeprefix("http://").partition(":")
+    with deployment.load() as alone:
+        alone.wait_for(100)
+    with ExitStack() as stack:
+        # A header that never ends, and a body of which one byte has come.
+        for start in (b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"") * 100:
+            connection = stack.enter_context(socket.create_connection((host, int(port))))
+            connection.sendall(start)
+        with deployment.load() as beside:
+            beside.wait_for(100)
+    report("200 slow clients", 1, beside)
+    assert set(beside.statuses()) == {200}
+    assert median_seconds(beside) < 5 * median_seconds(alone)
+
+
+def median_seconds(answers: Load) -> float:
+    """Return the median time of an answer."""
+    seconds = sorted(seconds for _, seconds, *_ in answers.answers)
+    return seconds[len(seconds) // 2]
+
+
+def assert_recorded(answers: Load) -> None:
+    """Every answer names an entry of its own, and the chain of entries is whole."""
+    records = answers.records()
+    assert len(records) == len(set(records)) == answers.statuses()[200]
+    run("audit", "verify")
+
+
+def report(event: str, times: int, answers: Load) -> None:
+    """Print a line of the table that `make chaos` shows."""
+    statuses = answers.statuses()
+    print(
+        f"| {event} | {times} | {len(answers.answers)} | {statuses[200]} | {statuses[503]} | {statuses[NO_ANSWER]} "
+        f"| {1000 * median_seconds(answers):.0f} ms | {len(answers.records()) - len(set(answers.records()))} |"
+    )
