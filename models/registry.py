@@ -183,8 +183,10 @@ def register(
     Returns
     -------
     dict of str to str
-        Version by alias.
+        Version by alias; empty without a version, and the registry stays as it is.
     """
+    if not versions:
+        return {}
     store, registered = client(), registered_name(outcome, landmark)
     _create_registered_model(registered, {_OUTCOME_TAG: outcome}, definition_of(outcome))
     aliases: dict[str, str] = {}

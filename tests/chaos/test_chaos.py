@@ -194,15 +194,15 @@ def test_a_moved_alias_is_taken_up_without_a_failed_answer(deployment: Deploymen
             answers.wait_for(20)
             before = answers.versions()[-1]
             train(deployment.home / "training" / "manifest.yaml", 1)
-            moved = len(answers.answers)
+            n_until_moved = len(answers.answers)
             time.sleep(2 * CHECK_SECONDS + 5)
-            settled = len(answers.answers)
+            n_until_settled = len(answers.answers)
             answers.wait_for(50)
         report("a version rolled out", 1, answers)
         assert set(answers.statuses()) == {200}
         after = str(int(before) + 1)
-        assert {version for _, _, version, _ in answers.answers[settled + 4 :]} == {after}
-        assert {version for _, _, version, _ in answers.answers[:moved]} <= {before, after}
+        assert {version for _, _, version, _ in answers.answers[n_until_settled + 4 :]} == {after}
+        assert {version for _, _, version, _ in answers.answers[:n_until_moved]} <= {before, after}
         assert_recorded(answers)
 
 
@@ -215,11 +215,11 @@ def test_slow_clients_hold_nobody(deployment: Deployment) -> None:
         for start in (b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"") * 100:
             connection = stack.enter_context(socket.create_connection((host, int(port))))
             connection.sendall(start)
-        with deployment.load() as beside:
-            beside.wait_for(100)
-    report("200 slow clients", 1, beside)
-    assert set(beside.statuses()) == {200}
-    assert median_seconds(beside) < 5 * median_seconds(alone)
+        with deployment.load() as loaded:
+            loaded.wait_for(100)
+    report("200 slow clients", 1, loaded)
+    assert set(loaded.statuses()) == {200}
+    assert median_seconds(loaded) < 5 * median_seconds(alone)
 
 
 def median_seconds(answers: Load) -> float:

@@ -62,7 +62,7 @@ def test_a_planted_swap_is_found_and_named_with_the_right_donors(trial: Cohort) 
 
 
 def test_where_nothing_engrafts_no_label_is_suspect(tmp_path: Path) -> None:
-    cohort = simulated(tmp_path, transplant=0.0)
+    cohort = simulated(tmp_path, transplant_effect=0.0)
     stool = name_donors_from_stool(cohort)
     assert stool is not None
     assert stool.naming.p > 0.01

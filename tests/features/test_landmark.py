@@ -492,6 +492,7 @@ def test_write(toy: Cohort, tmp_path: Path, suffix: str) -> None:
         "clinical:age",
         "clinical:sex=female",
         "clinical:sex=male",
+        *(f"over_time:{name}" for name in table.block("over_time").names),
     ]
     np.testing.assert_allclose(frame["taxa:Gamma_three"], table.taxa.values[:, 2])
     assert frame["at_risk_toxicity_any"].tolist() == table.rows["at_risk_toxicity_any"].tolist()

@@ -214,7 +214,14 @@ def test_the_page_and_its_text_say_that_probabilities_are_prognostic(visitor):
 def test_without_an_engraftment_model_no_link_leads_to_donors(visitor):
     page = visitor.get("/patients/SIM-001").text
     assert "/donors/" not in page
-    assert "no engraftment model is served" in page
+    # Which command registers one is the researchers' business.
+    assert "no engraftment model is served" not in page
+
+
+def test_a_researcher_reads_why_donors_are_not_compared(site):
+    with httpx.Client(base_url=site, follow_redirects=True) as ada:
+        signed_in(ada, "ada")
+        assert "no engraftment model is served" in ada.get("/patients/SIM-001").text
 
 
 def test_a_researcher_gets_from_a_patient_to_the_runs(visitor, site):

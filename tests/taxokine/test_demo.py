@@ -64,9 +64,11 @@ def processes_in(folder: Path) -> list[str]:
     commands = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            # Python's own tracker of resources ends by itself, a moment after the process that it belongs to.
-            if process.cwd() == str(folder) and "resource_tracker" not in " ".join(process.cmdline()):
-                commands.append(" ".join(process.cmdline()))
+            command = " ".join(process.cmdline())
+            # Python's own tracker of resources ends by itself, a moment after the process that it belongs to; a process
+            # that is ending has no command any more.
+            if process.cwd() == str(folder) and command and "resource_tracker" not in command:
+                commands.append(command)
     return commands
 
 

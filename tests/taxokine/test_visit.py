@@ -292,9 +292,14 @@ def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):
 def test_the_page_of_a_patient_prints_on_a4(page, address, tmp_path):
     page.goto(f"{address[0]}/patients/SIM-007?change=immune:IL-6")
     unfold_research(page, address[1])
+    probabilities = [figure.text_content().split()[0] for figure in page.locator("[data-probability]").all()]
     page.pdf(path=tmp_path / "patient.pdf", prefer_css_page_size=True)
     reader = PdfReader(tmp_path / "patient.pdf")
     assert len(reader.pages) <= 2
+    # What is printed are the numbers of the page, which are those of the API.
+    printed = " ".join(sheet.extract_text() for sheet in reader.pages)
+    assert len(probabilities) == 2
+    assert all(f"{probability} predicted" in printed for probability in probabilities)
     for number, sheet in enumerate(reader.pages, start=1):
         assert [round(float(side)) for side in sheet.mediabox] == [0, 0, 595, 842]
         text = sheet.extract_text()
@@ -401,7 +406,7 @@ def test_the_pages_fit_a_phone(chromium, address):
     boxes = [row.locator(cell).bounding_box() for cell in ("th", "td.quiet", "td.drawing", "td.n >> nth=0")]
     assert all(above["y"] + above["height"] <= below["y"] for above, below in pairwise(boxes))
     assert row.locator("td.n").first.inner_text().startswith("response ")
-    for path in ("/", "/patients/SIM-007", "/example", "/upload"):
+    for path in ("/", "/patients/SIM-007", "/example", "/upload", "/docs", "/nowhere"):
         page.goto(address[0] + path)
         for details in page.locator("details").all():
             details.evaluate("element => element.open = true")

@@ -336,7 +336,7 @@ def test_the_planted_taxa_lead_with_the_right_sign_in_nearly_every_fold(populati
     validated = ValidatedBlocks(TAXA, rows, table, y, {"elastic_net": family}, {})
     features = summarise(validated, "elastic_net", None, context).attribution.features
     balance = population.causes["balances"]["response_balance"]
-    planted = {**dict.fromkeys(balance["above"], 1), **dict.fromkeys(balance["below"], -1)}
+    planted = {**dict.fromkeys(balance["numerator"], 1), **dict.fromkeys(balance["denominator"], -1)}
     assert population.causes["response"]["response_balance"] > 0
     leading = features[: len(planted)]
     assert len({feature.feature for feature in leading} & set(planted)) >= 5

@@ -88,7 +88,7 @@ def validate_case(
         return [fold for fold in outer if fold.scheme == main_scheme(outer)]
 
     families = validate(table, y, config, outer_folds(table, y, 2, repeats, 0), refit=True, workers=Threads(1))
-    baselines, null = validate_baselines(table, y, config, main_folds(table, y), 1), None
+    baselines, null = validate_baselines(table, y, config, main_folds(table, y), Threads(1)), None
     rows = np.arange(len(y))
     if n:
         aurocs = permutation_nulls(
