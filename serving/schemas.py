@@ -41,10 +41,10 @@ EXAMPLE: dict[str, JsonValue] = {
 }
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
-MAX_TAXA = 20_000
-"""Taxa of the largest profile; a merged table of thousands of samples has fewer species."""
-MAX_ANALYTES = 10_000
-"""The most immune measurements; more than the panels of serum proteins in use."""
+MAX_TAXA = 50_000
+"""The most taxa of a profile; profiles of amplicons have at most some 40,000."""
+MAX_ANALYTES = 20_000
+"""The most immune measurements of a request, as of an uploaded file."""
 MAX_CLINICAL = 500
 """The most clinical fields."""
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]

@@ -17,6 +17,9 @@ from serving.upload.training_columns import TrainingColumns
 NO_MEASUREMENT = r"(^|_)(id|identifier|sample|date|visit|time_?point|batch|plate)(_|$)"
 """Matches the names, in snake case, of columns that identify or date a row."""
 
+MAX_COLUMNS = 20_000
+"""The most columns of an immune or clinical table; the largest proteomic panels have some 11,000 analytes."""
+
 
 def check_file_kind(field: Field, report: Report, file: StoredFile) -> FileKind:
     """Return the kind of a file.
@@ -24,14 +27,20 @@ def check_file_kind(field: Field, report: Report, file: StoredFile) -> FileKind:
     Raises
     ------
     UnreadableFile
-        The kind belongs in another field of the form.
+        The kind belongs in another field of the form, or the table has more columns than `MAX_COLUMNS`.
     FileError
         The file cannot be read.
     """
     kind = find_file_kind(file.path)
     possible_fields: list[Field] = ["taxonomy"] if kind == "taxonomy" else ["taxa"]
     if kind == "sheet":
-        possible_fields = _possible_fields(read_immune_export(file.path).table, report.training)
+        table = read_immune_export(file.path).table
+        if (n_columns := len(table.header)) > MAX_COLUMNS:
+            advice = "Keep only the columns that a model reads."
+            raise UnreadableFile(
+                "too_large", f"{n_columns:,} columns", f"at most {MAX_COLUMNS:,}", advice, file=file.name
+            )
+        possible_fields = _possible_fields(table, report.training)
     if possible_fields and field not in possible_fields:
         observed = f"what looks like {DESCRIPTIONS[possible_fields[0]].partition(':')[0]}"
         advice = "Choose it in the field where it belongs."

@@ -160,7 +160,10 @@ def test_uploads_beyond_those_that_may_wait_are_refused(
 @pytest.mark.parametrize(
     ("body", "place"),
     [
-        (large_request(MAX_TAXA + 1, 1), "taxa.values"),
+        (
+            {"patient": {"id": "c1"}, "taxa": {"unit": "counts", "values": {f"t{i}": 1 for i in range(MAX_TAXA + 1)}}},
+            "taxa.values",
+        ),
         (large_request(1, MAX_ANALYTES + 1), "immune"),
         ({"patient": {"id": "c1", **{f"f{i}": 1 for i in range(MAX_CLINICAL + 1)}}}, "patient"),
         ({"patient": {"id": "c1"}, "outcomes": ["toxicity_any"] * 101}, "outcomes"),

@@ -21,6 +21,7 @@ from serving.upload import Field, Form, UploadedFile, child, understand
 from serving.upload.child import read_in_child
 from serving.upload.folder import delete_abandoned_folders, upload_folder
 from serving.upload.reading import UploadContent
+from serving.upload.sheets import MAX_COLUMNS
 from serving.upload.training_columns import TrainingColumns
 
 from .conftest import PROFILER
@@ -87,6 +88,16 @@ def test_a_file_that_takes_too_long_is_reported(
     (problem,) = read(large_table, tmp_path).problems
     thread.join()
     assert (problem.kind, problem.observed) == ("too_large", "a file that takes longer than 1 s to read")
+
+
+@pytest.mark.parametrize("field", ["clinical", "immune"])
+def test_a_table_of_too_many_columns_is_reported(field: Field, tmp_path: Path) -> None:
+    names = ["patient", "age", *(f"c{i}" for i in range(MAX_COLUMNS))]
+    table = f"{','.join(names)}\n{','.join('1' for _ in names)}\n"
+    (problem,) = read_in_child(
+        {field: UploadedFile("t.csv", table.encode())}, Form(), TrainingColumns({}), tmp_path
+    ).problems
+    assert (problem.kind, problem.observed, problem.requirement) == ("too_large", "20,002 columns", "at most 20,000")
 
 
 def test_a_crash_of_the_reader_is_reported(large_table: UploadedFile, tmp_path: Path) -> None:
