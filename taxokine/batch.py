@@ -15,7 +15,7 @@ from features.feature_table import FeatureTable
 from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import manifest_names
 from features.settings import settings
-from features.tables.output import _replacing as replacing
+from features.tables.output import replacing
 from models.batch import table_candidates
 from models.predict import ServedModel
 from models.registry import find_model

@@ -35,7 +35,7 @@ def write_table(frame: pd.DataFrame, path: Path, metadata: Mapping[str, object])
 
     if path.suffix not in {".csv", ".parquet"}:
         raise InputError(f"{path}: write to a .parquet or a .csv file")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         if path.suffix == ".csv":
             frame.to_csv(file, index=False)
         else:
@@ -54,12 +54,12 @@ def write_new_text(text: str, path: Path) -> None:
     """
     if path.exists():
         raise InputError(f"{path}: the file is there already, and may hold your edits; name another, or remove it")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(text.encode())
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file beside the one at a path, which it replaces if nothing goes wrong."""
     partial = path.with_name(path.name + ".partial")
     try:
