@@ -88,3 +88,11 @@ def test_the_quickstart_runs(tmp_path, monkeypatch):
         assert result.exit_code == 0, f"{command}\n{result.output}"
     assert (tmp_path / "report" / "report.html").exists()
     settings.cache_clear()
+
+
+def test_each_defence_is_held_by_a_test_that_exists():
+    page = (ROOT / "docs" / "threat-model.md").read_text(encoding="utf-8")
+    rows = [row for row in page.splitlines() if row.startswith("| ") and "`tests/" in row]
+    assert len(rows) == len([row for row in page.splitlines() if row.startswith("| ")]) - 1
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page):
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{name}"
