@@ -290,6 +290,7 @@ def _log(
 
 def _set_experiment(store: MlflowClient, name: str, columns: Sequence[str], description: str) -> None:
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     uri = settings().tracking_uri
     if store.get_experiment_by_name(name) is None:
@@ -297,7 +298,12 @@ def _set_experiment(store: MlflowClient, name: str, columns: Sequence[str], desc
         folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
         location = folder.as_uri() if uri.startswith("sqlite:///") else None
         tags = {**KIND, _SHARED_VIEW: json.dumps(_view(columns)), _DESCRIPTION: description}
-        store.create_experiment(name, artifact_location=location, tags=tags)
+        try:
+            store.create_experiment(name, artifact_location=location, tags=tags)
+        except MlflowException:
+            # Another trainer may have created it meanwhile.
+            if store.get_experiment_by_name(name) is None:
+                raise
     mlflow.set_experiment(name)
 
 
