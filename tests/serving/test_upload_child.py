@@ -135,10 +135,18 @@ def test_only_old_folders_of_uploads_are_swept(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_reader_inherits_no_secret() -> None:
-    script = (
-        "from multiprocessing import forkserver; from serving.upload.child import start_reader; start_reader(); "
-        "print(open(f'/proc/{forkserver._forkserver._forkserver_pid}/environ').read())"
-    )
+    script = """
+import time
+from multiprocessing import forkserver
+from serving.upload.child import start_reader
+start_reader()
+# A process whose program is just being loaded shows no environment yet.
+for _ in range(1000):
+    if environment := open(f"/proc/{forkserver._forkserver._forkserver_pid}/environ").read():
+        break
+    time.sleep(0.01)
+print(environment)
+"""
     secrets = {"TAXOKINE_DATABASE": "postgresql://u:s3cret@h/d", "TAXOKINE_RECORD_KEY": "s3cret", "ODD_TOKEN": "s3cret"}
     command = [sys.executable, "-c", script]
     printed = subprocess.run(command, env={**os.environ, **secrets}, capture_output=True, text=True, check=True).stdout
