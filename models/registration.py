@@ -12,7 +12,8 @@ import json
 import math
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from models.processes import has_ended, this_process
@@ -28,6 +29,8 @@ _REGISTRATION = "taxokine.registration."
 _LONGEST_SECONDS = 60.0
 """Time after which a registration of another machine is abandoned; it takes less than a second."""
 _WAIT_SECONDS = 0.1
+_ATTEMPTS = 5
+"""Calls until an error of the store counts as its own, and not as another trainer's."""
 
 
 def sweep(store: MlflowClient) -> None:
@@ -108,26 +111,37 @@ def _finish(store: MlflowClient, name: str, own_tag: str = "") -> None:
         earliest = min((registrations[tag].version for tag in registrations.keys() - closed), default=math.inf)
         for tag in [tag for tag in closed if registrations[tag].version < earliest]:
             for version in set(registrations[tag].aliases.values()):
-                store.delete_model_version_tag(name, version, _STAGED)
-            store.delete_registered_model_tag(name, tag)
+                _change(partial(store.delete_model_version_tag, name, version, _STAGED))
+            _change(partial(store.delete_registered_model_tag, name, tag))
         if own_tag not in registrations or registrations[own_tag].version < earliest:
             return
         time.sleep(_WAIT_SECONDS)
 
 
 def _move(store: MlflowClient, name: str, aliases: Mapping[str, str], stale: Iterable[str]) -> None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        for alias, version in aliases.items():
-            store.set_registered_model_alias(name, alias, version)
-    except MlflowException:
-        # Of two trainers that set a new alias at one moment, MLflow refuses one; by then the alias is there, and the
-        # caller looks again. A store that is lost raises there.
-        return
+    for alias, version in aliases.items():
+        _change(partial(store.set_registered_model_alias, name, alias, version))
     # Aliases of an earlier experiment must not serve its models together with these.
     for alias in stale:
-        store.delete_registered_model_alias(name, alias)
+        _change(partial(store.delete_registered_model_alias, name, alias))
+
+
+def _change(call: Callable[[], object]) -> None:
+    """Make a call to the store that leaves the same state however often it is made.
+
+    Of two trainers that set or delete one row at one moment, MLflow refuses one, which then finds what the other did.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for remaining in reversed(range(_ATTEMPTS)):
+        try:
+            call()
+        except MlflowException:
+            if not remaining:
+                raise
+            time.sleep(_WAIT_SECONDS)
+        else:
+            return
 
 
 def _registrations(registered: RegisteredModel) -> dict[str, _Registration]:
