@@ -9,20 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
 from features.errors import InputError
-from training.workers import Item, Result, Shared
+from training.workers import Item, Result, Shared, package_versions
 
 LOCAL = "local"
 """Address of a cluster of this machine's cores, which is made for the experiment."""
 CONNECT_SECONDS = 10
 """Time in which a scheduler must answer."""
-NUMERICAL_PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "xgboost-cpu", "taxokine")
-"""Packages on whose version the digits of a result may depend."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +96,6 @@ def _require_same_versions(client: Client) -> None:
                 f"the Dask worker {worker} has {', '.join(differing)}; install the same versions, since the results "
                 "depend on them"
             )
-
-
-def package_versions() -> dict[str, str]:
-    """Return the versions of `NUMERICAL_PACKAGES` in this process."""
-    return {name: version(name) for name in NUMERICAL_PACKAGES}
 
 
 def _hold(shared: Shared) -> Shared:

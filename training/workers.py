@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Protocol, TypeVar
 
 from joblib import Parallel, delayed
@@ -60,3 +61,10 @@ class Threads:
 
 EVERY_CORE = Threads()
 """A thread for each core of this machine."""
+
+_COMPUTING_PACKAGES = ("numpy", "scipy", "pandas", "scikit-learn", "xgboost-cpu", "taxokine")
+
+
+def package_versions() -> dict[str, str]:
+    """Return this process's versions of the packages on which the digits of a result depend."""
+    return {name: version(name) for name in _COMPUTING_PACKAGES}

@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 from features.errors import InputError
@@ -14,14 +13,12 @@ from features.settings import settings
 from training import tracking
 from training.experiment.spec import Experiment
 from training.validation.permutation_null import ModelKey, RefitAurocs
-
-_COMPUTING_PACKAGES = ("numpy", "scipy", "scikit-learn", "xgboost-cpu", "taxokine")
+from training.workers import package_versions
 
 
 def specification_digest(experiment: Experiment, table_digest: str) -> str:
     """Return a short hash of all on which an experiment's numbers depend: options, data, and versions that compute."""
-    versions = {name: version(name) for name in _COMPUTING_PACKAGES}
-    content = json.dumps([experiment.params(), table_digest, versions], sort_keys=True)
+    content = json.dumps([experiment.params(), table_digest, package_versions()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
