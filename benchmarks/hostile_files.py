@@ -176,7 +176,7 @@ samples: {{file: samples.csv, sample: sample, patient: patient, baseline: before
 clock: {{name: day_ici, index: first dose}}
 patients: {{file: samples.csv, patient: patient}}
 outcomes:
-  disease_control: {{column: response, yes: ["yes"], no: ["no"]}}
+  published_response: {{column: response, yes: ["yes"], no: ["no"]}}
 """)
     return manifest
 
