@@ -6,42 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.optimize import brentq
 from scipy.special import logit
 
 from features.arrays import Mask, Matrix, Names, Positions, Vector
+from models.auroc import auroc_variance, score_limits
 from models.evidence import RandomEffectsSummary
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.meta_analysis import random_effects, to_proportions
 from training.statistics.metrics import auroc
-
-
-def auroc_variance(area: Vector | float, events: Vector | float, non_events: Vector | float) -> Vector:
-    r"""Return sampling variances of AUROCs from the AUROC and the two numbers of patients alone.
-
-    .. math:: \frac{A (1 - A)}{m n} \left[ 1 + N^* \frac{1 - A}{2 - A} + N^* \frac{A}{1 + A} \right],
-        \qquad N^* = \frac{m + n}{2} - 1
-
-    DeLong's variance, which uses the patients' ranks, is 0 in a centre that is ranked perfectly and unstable with three
-    events, so it cannot weight centres.
-
-    Parameters
-    ----------
-    area : ndarray, (n_centres,), or float
-        :math:`A`.
-    events, non_events : ndarray, (n_centres,), or float
-        :math:`m` and :math:`n`, patients with and without the event.
-
-    References
-    ----------
-    Newcombe 2006, method 4, Statistics in Medicine 25:559-573; Debray et al. 2019, Statistical Methods in Medical
-    Research 28:2768-2786.
-    """
-    size = (np.asarray(events) + non_events) / 2 - 1
-    spread = 1 + size * (1 - area) / (2 - area) + size * area / (1 + area)
-    variance: Vector = area * (1 - area) * spread / (np.asarray(events) * non_events)
-    return variance
 
 
 @dataclass(frozen=True)
@@ -93,16 +65,7 @@ class RankedCentre:
         ----------
         Newcombe 2006, method 5, Statistics in Medicine 25:559-573.
         """
-        return IntervalEstimate(self.area, self._lower_limit(self.area), 1 - self._lower_limit(1 - self.area))
-
-    def _lower_limit(self, area: float) -> float:
-        """Return the smallest AUROC whose 95% sampling interval contains `area`."""
-
-        def gap(limit: float) -> float:
-            return area - limit - float(stats.norm.ppf(0.975)) * float(np.sqrt(self.variance(limit)))
-
-        # The bracket ends just below the estimate: at 1 the variance is 0, and 1 would be a root.
-        return float(brentq(gap, 0, area * (1 - 1e-9))) if area else 0.0
+        return IntervalEstimate(self.area, *score_limits(self.area, self.variance))
 
 
 def ranked_centres(

@@ -8,7 +8,8 @@ from scipy import stats
 from scipy.special import expit, logit
 from statsmodels.stats.meta_analysis import combine_effects
 
-from training.statistics.auroc_meta_analysis import RankedCentre, auroc_random_effects, auroc_variance, ranked_centres
+from models.auroc import auroc_variance
+from training.statistics.auroc_meta_analysis import RankedCentre, auroc_random_effects, ranked_centres
 from training.statistics.meta_analysis import random_effects, rate_random_effects
 
 SIZES = np.array([160, 134, 39, 38, 42, 15])

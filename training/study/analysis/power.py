@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binom, binomtest, norm, rankdata, t
 
 from features.arrays import Mask, Matrix
-from training.statistics.auroc_meta_analysis import auroc_variance
+from models.auroc import auroc_variance
 from training.statistics.sign_flip import sign_flip_p_values
 from training.study.analysis.power_arms import TWO_ARM_GOALS
 from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
