@@ -111,8 +111,8 @@ def _finish(store: MlflowClient, name: str, own_tag: str = "") -> None:
         earliest = min((registrations[tag].version for tag in registrations.keys() - closed), default=math.inf)
         for tag in [tag for tag in closed if registrations[tag].version < earliest]:
             for version in set(registrations[tag].aliases.values()):
-                _change(partial(store.delete_model_version_tag, name, version, _STAGED))
-            _change(partial(store.delete_registered_model_tag, name, tag))
+                write_shared(partial(store.delete_model_version_tag, name, version, _STAGED))
+            write_shared(partial(store.delete_registered_model_tag, name, tag))
         if own_tag not in registrations or registrations[own_tag].version < earliest:
             return
         time.sleep(_WAIT_SECONDS)
@@ -120,16 +120,16 @@ def _finish(store: MlflowClient, name: str, own_tag: str = "") -> None:
 
 def _move(store: MlflowClient, name: str, aliases: Mapping[str, str], stale: Iterable[str]) -> None:
     for alias, version in aliases.items():
-        _change(partial(store.set_registered_model_alias, name, alias, version))
+        write_shared(partial(store.set_registered_model_alias, name, alias, version))
     # Aliases of an earlier experiment must not serve its models together with these.
     for alias in stale:
-        _change(partial(store.delete_registered_model_alias, name, alias))
+        write_shared(partial(store.delete_registered_model_alias, name, alias))
 
 
-def _change(call: Callable[[], object]) -> None:
-    """Make a call to the store that leaves the same state however often it is made.
+def write_shared(call: Callable[[], object]) -> None:
+    """Make a call that writes to the store what other trainers write too, and that may be made again.
 
-    Of two trainers that set or delete one row at one moment, MLflow refuses one, which then finds what the other did.
+    Of two trainers that write or delete one row at one moment, MLflow refuses one, which then finds what the other did.
     """
     from mlflow.exceptions import MlflowException
 

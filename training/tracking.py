@@ -21,6 +21,7 @@ from features.feature_table import FeatureTable
 from features.settings import settings
 from models.evidence import PriorExperiments
 from models.processes import has_ended, this_process
+from models.registration import write_shared
 from models.registry import client
 
 if TYPE_CHECKING:
@@ -204,7 +205,7 @@ def log_table(table: FeatureTable, outcome: str, y: Vector, context: str = "trai
         name=f"{outcome}: {cohorts}"[:200],
         digest=digest,
     )
-    mlflow.log_input(dataset, context=context)
+    write_shared(lambda: mlflow.log_input(dataset, context=context))
     return digest
 
 
@@ -290,7 +291,6 @@ def _log(
 
 def _set_experiment(store: MlflowClient, name: str, columns: Sequence[str], description: str) -> None:
     import mlflow
-    from mlflow.exceptions import MlflowException
 
     uri = settings().tracking_uri
     if store.get_experiment_by_name(name) is None:
@@ -298,12 +298,12 @@ def _set_experiment(store: MlflowClient, name: str, columns: Sequence[str], desc
         folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
         location = folder.as_uri() if uri.startswith("sqlite:///") else None
         tags = {**KIND, _SHARED_VIEW: json.dumps(_view(columns)), _DESCRIPTION: description}
-        try:
-            store.create_experiment(name, artifact_location=location, tags=tags)
-        except MlflowException:
-            # Another trainer may have created it meanwhile.
-            if store.get_experiment_by_name(name) is None:
-                raise
+        write_shared(
+            lambda: (
+                store.get_experiment_by_name(name)
+                or store.create_experiment(name, artifact_location=location, tags=tags)
+            )
+        )
     mlflow.set_experiment(name)
 
 
