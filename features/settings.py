@@ -51,6 +51,9 @@ class Settings:
         The cohort whose candidates the pages list (`TAXOKINE_CLINIC`).
     server_url : str or None
         Address at which people open the server, to which MLflow runs link (`TAXOKINE_SERVER_URL`).
+    hosts : tuple of str
+        Names under which the server answers, besides those of this machine and that in `server_url` (`TAXOKINE_HOSTS`,
+        separated by commas).
     mlflow_url : str or None
         Address at which people open the MLflow UI, to which the pages link (`TAXOKINE_MLFLOW_URL`; default the store's,
         if it is a server, or that of `taxokine ui`).
@@ -79,6 +82,7 @@ class Settings:
     alias: str | None
     clinic: str | None
     server_url: str | None
+    hosts: tuple[str, ...]
     mlflow_url: str | None
     cds_clients: Path | None
     oidc_issuer: str | None
@@ -105,6 +109,7 @@ def settings() -> Settings:
         alias=env.get("TAXOKINE_ALIAS") or None,
         clinic=env.get("TAXOKINE_CLINIC") or None,
         server_url=env.get("TAXOKINE_SERVER_URL", "").rstrip("/") or None,
+        hosts=tuple(name for text in env.get("TAXOKINE_HOSTS", "").split(",") if (name := text.strip())),
         mlflow_url=env.get("TAXOKINE_MLFLOW_URL", "").rstrip("/") or None,
         cds_clients=_path("TAXOKINE_CDS_CLIENTS"),
         oidc_issuer=env.get("TAXOKINE_OIDC_ISSUER") or None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -14,11 +14,13 @@ from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.api import create_api
+from serving.api.responses import error_documents
 from serving.cds_hooks.routes import add_cds_hooks
 from serving.cds_hooks.service import CdsHooks
 from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
 from serving.fhir.routes import fhir_routes
+from serving.hosts import RequireHost
 from serving.middleware import ProtectResponses
 from serving.oidc.provider import Provider
 from serving.oidc.routes import provider_routes
@@ -44,6 +46,7 @@ def create_app(
     cds_hooks: CdsHooks | None = None,
     provider: Provider | None = None,
     readiness: Callable[[], Readiness] | None = None,
+    hosts: Iterable[str] = (),
 ) -> FastAPI:
     """Return the application.
 
@@ -69,6 +72,8 @@ def create_app(
         Identity provider at which users may sign in; without it, there are local users only.
     readiness : callable, optional
         States whether the models are those of the registry; without it they never change.
+    hosts : iterable of str
+        Names under which the server answers, besides those of this machine.
     """
     app = FastAPI(
         title="Taxokine",
@@ -79,12 +84,15 @@ def create_app(
         redoc_url=None,
         # A redirect would contain the host name that the client sent, whatever it is.
         redirect_slashes=False,
+        responses=error_documents(400),
         lifespan=_lifespan(models),
     )
     app.state.accounts = accounts
     app.state.recorder = recorder
     app.state.provider = provider
     app.state.outcomes = None if recorder is None else LiveOutcomes(OutcomeStore(recorder.store))
+    app.add_middleware(RequireHost, hosts=hosts)
+    # Around the others: their refusals are protected too.
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
     app.include_router(create_api(models, engraftment, readiness))

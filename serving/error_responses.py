@@ -67,14 +67,17 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 async def error_response(
-    request: Request, status: int, *problems: Problem, headers: Mapping[str, str] | None = None
+    request: Request, status: int, *problems: Problem, headers: Mapping[str, str] | None = None, code: str = ""
 ) -> Response:
-    """Return the response that reports these problems, at least one: a page where one is expected, else JSON."""
+    """Return the response that reports these problems, at least one: a page where one is expected, else JSON.
+
+    Without a code, that of the status is reported.
+    """
     if expects_page(request):
         response = await error_page(request, status, "; ".join(problem.message for problem in problems))
         response.headers.update(headers or {})
         return response
-    code = "unavailable" if "Retry-After" in (headers or {}) else _CODES[status]
+    code = code or ("unavailable" if "Retry-After" in (headers or {}) else _CODES[status])
     body = ErrorResponse.from_problems(code, *problems).model_dump_json()
     return Response(body, status, headers, "application/json")
 

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit, urlunsplit
 import uvicorn
 from starlette.types import ASGIApp
 
-from features.settings import settings
+from features.errors import InputError
+from features.settings import Settings, settings
 from serving.accounts import Accounts, open_accounts
 from serving.app import create_app
 from serving.cds_hooks.service import open_cds_hooks
 from serving.clinic import read_clinic
 from serving.errors import DatabaseError
+from serving.hosts import LOOPBACK, host_name
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set
 from serving.model_set.model_set import ModelSet
@@ -75,6 +77,12 @@ def serve(
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     settings.cache_clear()
+    _hosts(settings())
+    if not _is_any_address(host):
+        # Whoever opens the server at this address names it so.
+        name = f"[{host}]" if ":" in host else host
+        os.environ["TAXOKINE_HOSTS"] = ",".join([*settings().hosts, name])
+        settings.cache_clear()
     # Workers load the models themselves, but uvicorn would restart one that cannot start for ever: fail here first.
     start_set(open_loader())
     accounts = open_accounts()
@@ -85,6 +93,7 @@ def serve(
             "unencrypted; put a proxy with TLS in front of it.",
             flush=True,
         )
+        print(f"It answers under these names: {', '.join(_hosts(settings()))}; TAXOKINE_HOSTS adds others.", flush=True)
     uvicorn.run(
         _app(accounts) if workers == 1 else "serving.main:app",
         factory=workers != 1,
@@ -113,8 +122,9 @@ def _app(accounts: Accounts) -> ASGIApp:
         cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
         jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
         return create_app(
-            models, accounts, clinic, mlflow_ui, model_set.engraftment, jobs, recorder, cds_hooks, provider, readiness
-        )
+            models, accounts, clinic, mlflow_ui, model_set.engraftment, jobs, recorder, cds_hooks, provider, readiness,
+            _hosts(configuration),
+        )  # fmt: skip
 
     return LiveApp(open_loader(), build)
 
@@ -129,6 +139,31 @@ def _mlflow_ui(tracking_uri: str) -> str:
 
 def _has_key(accounts: Accounts) -> bool:
     return settings().api_key is not None or any(key.revoked is None for key in accounts.api_keys())
+
+
+def _hosts(configuration: Settings) -> list[str]:
+    """Return the names under which the server answers.
+
+    Raises
+    ------
+    InputError
+        A setting holds something else than a name.
+    """
+    address = urlsplit(configuration.server_url or "").netloc
+    for host in configuration.hosts:
+        if not host_name(host):
+            raise InputError(
+                f"TAXOKINE_HOSTS: {host!r} is no host name; write names as taxokine.example.org, with commas"
+            )
+    return sorted(LOOPBACK | {host_name(host) for host in (*configuration.hosts, address) if host})
+
+
+def _is_any_address(host: str) -> bool:
+    """Return whether a server that listens here listens on all addresses of the machine."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return not host
 
 
 def _is_loopback(host: str) -> bool:

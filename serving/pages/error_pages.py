@@ -13,7 +13,7 @@ from serving.pages.rendering import PageRoute, protect_page, render
 from serving.pages.session import session_visitor
 
 HEADINGS = {
-    400: "The form cannot be read",
+    400: "The request is not valid",
     403: "You may not open this page",
     404: "There is no such page",
     405: "This page takes no such request",

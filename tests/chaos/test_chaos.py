@@ -212,7 +212,7 @@ def test_slow_clients_hold_nobody(deployment: Deployment) -> None:
         alone.wait_for(100)
     with ExitStack() as stack:
         # A header that never ends, and a body of which one byte has come.
-        for start in (b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nX-Slow: ", b"") * 100:
+        for start in (b"POST /v1/predictions HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ", b"") * 100:
             connection = stack.enter_context(socket.create_connection((host, int(port))))
             connection.sendall(start)
         with deployment.load() as loaded:

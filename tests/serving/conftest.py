@@ -135,7 +135,8 @@ def key_and_accounts(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Acc
 
 @pytest.fixture(scope="session")
 def address(models: dict[str, list[ServedModel]], key_and_accounts: tuple[str, Accounts]) -> Iterator[str]:
-    with running(create_app(models, key_and_accounts[1])) as url:
+    # One name of a proxy, as `test_deploy` puts before it.
+    with running(create_app(models, key_and_accounts[1], hosts=["taxokine.example.org"])) as url:
         yield url
 
 
