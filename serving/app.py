@@ -29,6 +29,7 @@ from serving.outcomes.store import OutcomeStore
 from serving.pages import create_pages
 from serving.predictions import warm_up
 from serving.record.recorder import Recorder
+from serving.request_log import RequestLog
 from serving.schemas import NOTICE, Readiness
 from serving.upload.child import start_reader
 from serving.upload.folder import delete_abandoned_folders
@@ -102,6 +103,8 @@ def create_app(
         app.include_router(provider_routes(provider))
     if cds_hooks is not None:
         add_cds_hooks(app, cds_hooks, models, clinic)
+    # Last, and so around all others: each response has the id of its request.
+    app.add_middleware(RequestLog)
     app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
     return app
 

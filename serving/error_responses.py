@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import reprlib
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from features.errors import InputError, TaxokineError
 from serving.errors import Busy, status_of
+from serving.logs import LOG
 from serving.pages.error_pages import error_page, expects_page
 from serving.schemas import ErrorResponse, Problem
 
@@ -24,7 +24,6 @@ MAX_PROBLEMS = 10
 RETRY_SECONDS = 5
 """Seconds after which a client may try again where the server is busy or its database is lost."""
 
-_LOG = logging.getLogger("uvicorn.error")
 _CODES = {
     400: "malformed_json",
     401: "not_authorised",
@@ -94,7 +93,7 @@ async def _on_taxokine_error(request: Request, error: Exception) -> Response:
 
 async def _on_lost_database(request: Request, error: Exception) -> Response:
     # The error may quote the address of the database and a query.
-    _LOG.error("the database of accounts failed: %s", type(error).__name__)
+    LOG.error("the database of accounts failed: %s", type(error).__name__)
     message = f"the server's database is locked or cannot be reached; try again in {RETRY_SECONDS} s"
     headers = {"Retry-After": str(RETRY_SECONDS)}
     return await error_response(request, 503, Problem(place=None, message=message), headers=headers)

@@ -20,6 +20,7 @@ from serving.cds_hooks.service import open_cds_hooks
 from serving.clinic import read_clinic
 from serving.errors import DatabaseError
 from serving.hosts import LOOPBACK, host_name
+from serving.logs import LOG_CONFIG, configure_logging
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set
 from serving.model_set.model_set import ModelSet
@@ -76,6 +77,8 @@ def serve(
     # A registry that is down is met by the last good set of models, not by minutes of trying again.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    # MLflow would print its own lines beside the log.
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     settings.cache_clear()
     _hosts(settings())
     if not _is_any_address(host):
@@ -103,13 +106,17 @@ def serve(
         server_header=False,
         # The supervisor kills a worker that does not respond in time, and a worker responds once its models are loaded.
         timeout_worker_healthcheck=120,
-        # A log line for each request takes half the time of a prediction, and its path may hold a patient's name.
+        log_config=LOG_CONFIG,
+        # The path of a request may hold a patient's name; `serving.request_log` has its template.
         access_log=False,
+        # There are no websockets, of which uvicorn would log the path.
+        ws="none",
     )
 
 
 def _app(accounts: Accounts) -> ASGIApp:
     """Return the application, whose models follow the registry."""
+    configure_logging()
     configuration = settings()
     mlflow_ui = configuration.mlflow_url or _mlflow_ui(configuration.tracking_uri)
     recorder, cds_hooks, provider = open_recorder(), open_cds_hooks(), open_provider()

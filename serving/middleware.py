@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
-import traceback
-
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.error_responses import error_response
+from serving.logs import log_failure
 from serving.schemas import Problem
 
 _HEADERS = {
@@ -18,7 +15,6 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-_LOG = logging.getLogger("uvicorn.error")
 
 
 class ProtectResponses:
@@ -55,11 +51,9 @@ class ProtectResponses:
         except ClientDisconnect:
             return
         except Exception as error:
-            reference = secrets.token_hex(6)
-            trace = "".join(traceback.format_tb(error.__traceback__))
-            _LOG.error("request %s failed: %s\n%s", reference, type(error).__name__, trace)
+            log_failure("a request failed", error)
             if not response_started:
-                message = f"the server failed on this request; its log has the place, under {reference}"
                 request = Request(scope, receive)
+                message = f"the server failed on this request; its log has the place, under {request.state.request_id}"
                 response = await error_response(request, 500, Problem(place=None, message=message))
                 await response(scope, receive, send_protected)

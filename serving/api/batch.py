@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-from anyio import CapacityLimiter, WouldBlock, open_file, to_thread
+from anyio import CancelScope, CapacityLimiter, WouldBlock, open_file, to_thread
 from fastapi import APIRouter, Query, Request, Response, Security
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -19,7 +19,7 @@ from serving.batch.formats import MEDIA_TYPES, BatchFormat, format_accepted, for
 from serving.batch.predicting import MAX_ROWS, FileBatch, PredictedRow
 from serving.errors import Busy, NotRecorded, TooLarge, UnsupportedMedia
 from serving.predictions import requested_outcomes
-from serving.record.asking import REQUEST_HEADERS, REQUEST_ID, RowQuestion, record_rows, request_id
+from serving.record.asking import REQUEST_HEADERS, RowQuestion, record_rows
 from serving.record.question import recorded_predictions
 from serving.schemas import Name
 from serving.upload.folder import upload_folder
@@ -98,13 +98,10 @@ def batch_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
             await _save_body(request, path)
             batch = await to_thread.run_sync(FileBatch, served, path, sent, accepted)
             stack.callback(batch.close)
-            name = request_id(request)
-            parts = _parts(request, name, batch)
+            parts = _parts(request, batch)
             # What is wrong with the file as a whole shows by its first rows, before the response has a status.
             first_part = await anext(parts)
-            response = _BatchResponse(first_part, parts, stack.pop_all(), accepted)
-            response.headers[REQUEST_ID] = name
-            return response
+            return _BatchResponse(first_part, parts, stack.pop_all(), accepted)
 
     return router
 
@@ -129,15 +126,15 @@ async def _save_body(request: Request, path: Path) -> None:
             await file.write(chunk)
 
 
-async def _parts(request: Request, name: str, batch: FileBatch) -> AsyncIterator[bytes]:
+async def _parts(request: Request, batch: FileBatch) -> AsyncIterator[bytes]:
     """Yield the answer, a part at a time; no part leaves before its questions are recorded."""
     while rows := await to_thread.run_sync(batch.predict_chunk):
-        answers = [answer for row, entry in await _record(request, name, rows) for answer in row.answers(entry)]
+        answers = [answer for row, entry in await _record(request, rows) for answer in row.answers(entry)]
         yield await to_thread.run_sync(batch.writer.write, answers)
     yield await to_thread.run_sync(batch.writer.close)
 
 
-async def _record(request: Request, name: str, rows: Sequence[PredictedRow]) -> list[tuple[PredictedRow, int | None]]:
+async def _record(request: Request, rows: Sequence[PredictedRow]) -> list[tuple[PredictedRow, int | None]]:
     predicted = [row for row in rows if row.patient is not None]
     questions = [
         RowQuestion(row.patient.id, row.patient.candidate, recorded_predictions(row.predictions))
@@ -145,7 +142,7 @@ async def _record(request: Request, name: str, rows: Sequence[PredictedRow]) -> 
         if row.patient is not None
     ]
     try:
-        numbers = dict(zip((row.number for row in predicted), await record_rows(request, name, questions), strict=True))
+        numbers = dict(zip((row.number for row in predicted), await record_rows(request, questions), strict=True))
     except NotRecorded as error:
         if rows[0].number == 1:
             raise
@@ -159,17 +156,23 @@ class _BatchResponse(StreamingResponse):
 
     def __init__(self, first_part: bytes, parts: AsyncIterator[bytes], resources: ExitStack, kind: BatchFormat) -> None:
         self._resources = resources
-        super().__init__(_all_parts(first_part, parts), media_type=MEDIA_TYPES[kind])
+        super().__init__(self._all_parts(first_part, parts), media_type=MEDIA_TYPES[kind])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file."""
         try:
             await super().__call__(scope, receive, send)
         finally:
-            self._resources.close()
+            with CancelScope(shield=True):
+                await self._free()
 
+    async def _all_parts(self, first_part: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        yield first_part
+        async for part in parts:
+            yield part
+        # Before the client sees the end: its next batch must not find the place taken.
+        await self._free()
 
-async def _all_parts(first_part: bytes, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first_part
-    async for part in parts:
-        yield part
+    async def _free(self) -> None:
+        # Deleting a large file takes long.
+        await to_thread.run_sync(self._resources.close)

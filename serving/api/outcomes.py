@@ -15,7 +15,6 @@ from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.performance import BIAS, MIN_EACH, MIN_PATIENTS
-from serving.record.asking import request_id
 from serving.schemas import ModelPerformanceResponse, OutcomeReportRequest, OutcomeReportResponse
 
 
@@ -50,7 +49,7 @@ def outcome_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         number, appended = await run_in_threadpool(
             outcomes.store.append,
             request.state.asker,
-            request_id(request),
+            request.state.request_id,
             assessed,
             report.outcomes,
             number=report.record,

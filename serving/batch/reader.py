@@ -6,10 +6,8 @@ whatever Parquet unpacks to.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
-import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +22,8 @@ from pydantic_core import from_json, to_json
 from features.errors import InputError
 from serving.batch.files import Header, Row, read_batch
 from serving.batch.formats import BatchFormat
-from serving.upload.child import ReaderLimits, apply_limits
+from serving.logs import REQUEST_ID
+from serving.upload.child import ReaderLimits, apply_limits, log_child_failure
 
 CPU_SECONDS = 300
 """Seconds of computing that the reading of one file may take; 100,000 rows of 300 taxa take some 20."""
@@ -35,7 +34,6 @@ MAX_MEMORY = 400 * 2**20
 
 _MAX_CHUNK = 2**26
 _CONTEXT = multiprocessing.get_context("forkserver")
-_LOG = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class BatchReader:
 
     def __init__(self, path: Path, kind: BatchFormat) -> None:
         self._receiver, sender = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(target=_send_rows, args=(sender, path, kind), daemon=True)
+        self._process = _CONTEXT.Process(target=_send_rows, args=(sender, path, kind, REQUEST_ID.get()), daemon=True)
         self._process.start()
         sender.close()
         try:
@@ -117,7 +115,7 @@ _LIMIT = (
 )
 
 
-def _send_rows(sender: Connection, path: Path, kind: BatchFormat) -> None:
+def _send_rows(sender: Connection, path: Path, kind: BatchFormat, request_id: str | None) -> None:
     try:
         if kind != "csv":
             _import_arrow()
@@ -133,8 +131,7 @@ def _send_rows(sender: Connection, path: Path, kind: BatchFormat) -> None:
         # The server has ended the batch.
         os._exit(0)
     except Exception as error:
-        # Never the message, which may quote a patient's values.
-        _LOG.error("a batch failed: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        log_child_failure("a batch failed", error, request_id)
         os._exit(1)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import BundleError, ModelMissing, TaxokineError
+from serving.logs import LOG
 from serving.model_set.loading import SetLoader, start_set
 from serving.model_set.model_set import ModelSet
 from serving.predictions import warm_up
@@ -17,8 +17,6 @@ from serving.schemas import Readiness
 
 CHECK_SECONDS = 5.0
 """Time between two looks at the registry. A moved alias is served this time plus that of loading its bundles later."""
-
-_LOG = logging.getLogger("uvicorn.error")
 
 
 class LiveApp:
@@ -47,7 +45,7 @@ class LiveApp:
         self._app = build(self._set, self.readiness)
         self._stop = threading.Event()
         if problem:
-            _LOG.error("the last good set of models is served: %s", problem)
+            LOG.error("the last good set of models is served: %s", problem)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the server."""
@@ -77,14 +75,14 @@ class LiveApp:
                 app = self._build(model_set, self.readiness)
                 warm_up(model_set.by_outcome())
                 self._set, self._app = model_set, app
-                _LOG.info("served from now on: %s", ", ".join(self.readiness().models))
+                LOG.info("served from now on: %s", ", ".join(self.readiness().models))
             self._problem, self._checked = "", datetime.now(UTC)
         except Exception as error:  # The thread must outlive whatever fails.
             problem = _public(error)
             if problem != self._problem:
                 # What is no error of ours may quote an address with a password.
                 text = str(error) if isinstance(error, TaxokineError) else type(error).__name__
-                _LOG.error("the served models stay as they are: %s", text)
+                LOG.error("the served models stay as they are: %s", text)
             self._problem = problem
 
     def _follow(self) -> None:

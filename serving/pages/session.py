@@ -41,6 +41,7 @@ def require_visitor(request: Request) -> Visitor:
     if visitor is None:
         raise SignInRequired("sign in first")
     request.state.visitor = visitor
+    request.state.asker = f"user {visitor.name}"
     return visitor
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import queue
 import threading
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from features.errors import InputError
 from features.settings import settings
 from serving.database import open_database
 from serving.errors import NotRecorded
+from serving.logs import LOG
 from serving.record.keys import read_key
 from serving.record.question import Question
 from serving.record.store import Keep, RecordStore
@@ -24,7 +24,6 @@ _WITHHELD = (
     "the question cannot be recorded, so it is not answered; try again shortly, and if that does not help, tell the "
     "operator that the record of questions cannot be written"
 )
-_LOG = logging.getLogger("uvicorn.error")
 
 
 class Recorder:
@@ -99,7 +98,7 @@ class Recorder:
             numbers: list[int] | list[None] = self.store.append([question for question, _ in batch])
         except Exception as error:  # The thread must outlive whatever fails.
             # The error may quote the address of the database and a query.
-            _LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)
+            LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)
             if self._required:
                 for _, future in batch:
                     future.set_exception(NotRecorded(_WITHHELD))

@@ -7,14 +7,12 @@ cannot run code as a pickle can.
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import re
 import resource
 import signal
 import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -26,6 +24,7 @@ from threading import Lock, Timer
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from serving.logs import REQUEST_ID, configure_logging, log_failure
 from serving.upload.form import Field, Form
 from serving.upload.intake import UploadedFile
 from serving.upload.reading import UploadContent, read_files
@@ -47,7 +46,6 @@ _START = Lock()
 # What an interpreter and its libraries need.
 _ENVIRONMENT = re.compile(r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|OMP_NUM_THREADS")
 _CONTENT = TypeAdapter(UploadContent)
-_LOG = logging.getLogger("uvicorn.error")
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,8 @@ def read_in_child(
     # Starting a process would start a forking one that has ended, with the whole environment.
     start_reader()
     receiver, sender = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_send_reading, args=(sender, limits, files, form, training, folder), daemon=True)
+    question = (REQUEST_ID.get(), files, form, training, folder)
+    process = _CONTEXT.Process(target=_send_reading, args=(sender, limits, *question), daemon=True)
     process.start()
     sender.close()
     timer = Timer(limits.seconds, process.kill)
@@ -140,6 +139,7 @@ def _problem(exit_code: int, name: str, limits: ReaderLimits) -> UploadProblem:
 def _send_reading(
     sender: Connection,
     limits: ReaderLimits,
+    request_id: str | None,
     files: Mapping[Field, UploadedFile],
     form: Form,
     training: TrainingColumns,
@@ -151,8 +151,7 @@ def _send_reading(
     except MemoryError:
         os._exit(_OUT_OF_MEMORY)
     except Exception as error:
-        # As in the log of the server: never the message, which may quote a patient's values.
-        _LOG.error("an upload failed: %s\n%s", type(error).__name__, "".join(traceback.format_tb(error.__traceback__)))
+        log_child_failure("an upload failed", error, request_id)
         os._exit(_FAILED)
 
 
@@ -165,3 +164,10 @@ def apply_limits(limits: ReaderLimits) -> None:
         # Other systems neither report the address space this way nor enforce its limit.
         address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (address_space + limits.memory,) * 2)
+
+
+def log_child_failure(text: str, error: Exception, request_id: str | None) -> None:
+    """Log an unforeseen exception of a child, whose loggers are those of a new process."""
+    configure_logging()
+    REQUEST_ID.set(request_id)
+    log_failure(text, error)

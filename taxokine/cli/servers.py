@@ -26,6 +26,9 @@ def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | N
     Users and keys are kept, as hashes, in the database that TAXOKINE_DATABASE names: a file in the folder that
     TAXOKINE_HOME names when left out, or postgresql://USER:PASSWORD@HOST/DATABASE. Its tables are made, and brought up
     to date, at the start.
+
+    The log goes to standard error, one JSON object a line: for each request its id (X-Request-ID, also that of the
+    record of questions), route, status, time and asker, and nothing that a request says of a patient.
     """
     from serving.main import serve
 

@@ -28,6 +28,7 @@ from serving.app import create_app
 from serving.database import open_database
 
 from ..invented import cohort_context
+from .ehr import Json, patient_view_call
 
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
 
@@ -147,7 +148,7 @@ def client(address: str, key_and_accounts: tuple[str, Accounts]) -> Iterator[htt
 
 
 @pytest.fixture
-def candidate() -> dict[str, object]:
+def candidate() -> Json:
     data = table()
     return {
         "patient": {"id": "c1", "age": 61, "sex": "female"},
@@ -169,6 +170,12 @@ def candidate() -> dict[str, object]:
             {"analyte": "TNF", "value": ">1000", "unit": "pg/mL"},
         ],
     }
+
+
+@pytest.fixture
+def call(candidate: Json) -> Json:
+    """Return the call of CDS Hooks about the candidate."""
+    return patient_view_call(candidate)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -24,6 +24,7 @@ from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.api import MAX_BODY
 from serving.app import create_app
+from serving.logs import JsonFormatter
 from serving.schemas import ErrorResponse, PredictionRequest
 
 from .conftest import running
@@ -54,10 +55,10 @@ def answers(client: httpx.Client, candidate: Json) -> dict[str, Json]:
 
 @contextmanager
 def logged(name: str) -> Iterator[list[str]]:
-    """Collect the messages of a logger."""
+    """Collect the lines of a logger."""
     lines: list[str] = []
     handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: lines.append(JsonFormatter().format(record))  # type: ignore[method-assign]
     logging.getLogger(name).addHandler(handler)
     try:
         yield lines
@@ -375,17 +376,18 @@ def test_the_log_of_an_unforeseen_failure_has_no_patient_data(
     key, accounts = key_and_accounts
     # A number in place of a model makes the real code fail.
     broken: Any = {"objective_response": [1], "toxicity_any": models["toxicity_any"]}
-    with running(create_app(_Late(models, broken), accounts)) as url, logged("uvicorn.error") as lines:
+    with running(create_app(_Late(models, broken), accounts)) as url, logged("taxokine") as lines:
         request = {**candidate, "patient": {**candidate["patient"], "id": "a name to keep"}}
         response = httpx.post(url + PATH, json=request, headers={"Authorization": f"Bearer {key}"})
     error = failure(response, 500, "internal")
     assert response.headers["x-content-type-options"] == "nosniff"
-    number = error["message"].rsplit(" ", 1)[-1]
-    assert len(lines) == 1
-    assert number in lines[0]
-    assert "AttributeError" in lines[0]
-    assert "predict" in lines[0]
-    assert "a name to keep" not in lines[0]
+    failed, answered = map(json.loads, lines)
+    assert failed["error"] == "AttributeError"
+    assert failed["trace"][-1].endswith("in select_model.<locals>.<lambda>")
+    assert (answered["status"], answered["route"], answered["asker"]) == (500, PATH, "key tests")
+    assert {failed["request"], answered["request"]} == {response.headers["x-request-id"]}
+    assert error["message"].endswith(response.headers["x-request-id"])
+    assert "a name to keep" not in "".join(lines)
 
 
 class _Late(dict):  # type: ignore[type-arg]

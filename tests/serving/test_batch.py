@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from serving.accounts import Accounts
 from serving.app import create_app
 from serving.batch import files, predicting, reader
 from serving.batch.formats import MEDIA_TYPES, BatchFormat
+from serving.batch.predicting import FileBatch
 from serving.database import open_database
 from serving.record.keys import RecordKey
 from serving.record.recorder import Recorder
@@ -226,6 +228,18 @@ def test_a_file_that_is_none_is_refused(client: httpx.Client, content: bytes, ki
     response = post(client, content, kind)
     assert response.status_code == 422
     assert message in response.json()["error"]["message"]
+
+
+def test_whoever_has_read_a_batch_may_send_the_next(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = FileBatch.close
+
+    def close_slowly(batch: FileBatch) -> None:
+        time.sleep(0.3)
+        close(batch)
+
+    monkeypatch.setattr(FileBatch, "close", close_slowly)
+    content = encoded(wide_rows()[:2], "csv")
+    assert [post(client, content, "csv").status_code for _ in range(2)] == [200, 200]
 
 
 def test_formats_are_negotiated(client: httpx.Client) -> None:

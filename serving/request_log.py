@@ -1,0 +1,86 @@
+"""Middleware: gives each request its id, and logs it once it is answered."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.logs import LOG, REQUEST_ID
+
+HEADER = "X-Request-ID"
+"""Header by which a client may name its request; the response repeats it, and log and record of questions have it."""
+CLIENT_LEFT = 499
+"""Status in the log of a request whose client left before the response began; none is sent."""
+UNKNOWN_ROUTE = "none"
+
+_VALID_ID = re.compile(r"[\w.:-]{1,64}", re.ASCII)
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class RequestLog:
+    """Give each request its id, and log its method, route, status, time and asker.
+
+    The route is the template of the path: the path itself may hold the id of a patient. Health checks and metrics are
+    logged where they fail.
+
+    Parameters
+    ----------
+    app : ASGI application
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), CLIENT_LEFT
+        sent_name = Headers(scope=scope).get(HEADER, "")
+        state = scope.setdefault("state", {})
+        state["request_id"] = sent_name if _VALID_ID.fullmatch(sent_name) else secrets.token_hex(8)
+        REQUEST_ID.set(state["request_id"])
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                # A route may have given the request another id.
+                MutableHeaders(scope=message)[HEADER] = state["request_id"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_named)
+        finally:
+            _log(scope, status, time.perf_counter() - started)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    route = route_template(scope)
+    if route in _PROBES and status < 400:
+        return
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    fields: dict[str, object] = {
+        "request": scope["state"]["request_id"],
+        "method": method,
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1e3, 1),
+    }
+    if (asker := scope["state"].get("asker")) is not None:
+        fields["asker"] = asker
+    LOG.log(40 if status >= 500 else 20, "request", extra={"fields": fields})
+
+
+def route_template(scope: Scope) -> str:
+    """Return the template of the path that answered a request, such as `/patients/{patient_id:path}`."""
+    route = scope.get("route")
+    if route is not None:
+        return str(route.path)
+    return "/static" if scope.get("endpoint") is not None else UNKNOWN_ROUTE
