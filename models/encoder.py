@@ -108,12 +108,16 @@ class BlockEncoder(BaseEstimator):
         Columns of the encoded matrix. Side by side, several columns represent one taxon.
     explained_ : list of Feature
         What a prediction is explained by: each taxon, analyte and clinical column once.
+    explained_names_ : (list of str, list of str)
+        Names and blocks of `explained_`.
     encodings_ : dict of str to list of slice
         Columns of each encoding of a block, by block.
     positions_ : dict of str to dict of str to int
         Position of each of `names_`, by block.
     used_ : dict of str to dict of str to int
         Columns that reach the encoded matrix, with their positions in `names_`, by block.
+    used_positions_ : dict of str to ndarray of int
+        These positions as arrays.
     low_, high_ : ndarray, (n_features,)
         Range of each feature in training.
     """
@@ -247,12 +251,16 @@ class BlockEncoder(BaseEstimator):
                 block_names += names
             computed = any(name not in position for name in block_names)
             self.used_[block] = position if computed else {name: position[name] for name in block_names}
+        self.used_positions_ = {
+            block: np.fromiter(columns.values(), np.intp, len(columns)) for block, columns in self.used_.items()
+        }
         self._finish_explained()
 
     def _finish_explained(self) -> None:
         """Set what the columns explain: several columns of one name in a block are one feature."""
         index = {feature: i for i, feature in enumerate(dict.fromkeys(self.features_))}
         self.explained_ = list(index)
+        self.explained_names_ = [feature.name for feature in index], [feature.block for feature in index]
         explained = np.array([index[feature] for feature in self.features_], dtype=np.intp)
         self._column_order = np.argsort(explained, kind="stable")
         self._starts = np.searchsorted(explained[self._column_order], np.arange(len(self.explained_)))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.analytes import immune_column
-from features.arrays import Mask
+from features.arrays import Mask, Positions
 from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.landmark import DEFAULT_WINDOW
@@ -25,8 +25,6 @@ from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.encoder import BlockEncoder, missing_value
 
 TaxaUnit = Literal["counts", "proportions", "percent"]
-# Every profile contains the same few hundred names; parsing each of them again would cost more than the prediction.
-_canonical_name = lru_cache(maxsize=2**14)(canonical_name)
 LARGEST = 1e15
 """Largest abundance, measurement or clinical value accepted; XGBoost's float32 turns much larger ones into infinity."""
 PROFILE_TOTAL: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
@@ -130,6 +128,8 @@ class ModelInput:
         Names without effect: absent from the training cohorts, or known there and not used by the model.
     columns : dict of str to dict of str to int
         Columns of each block that the model uses, with their positions.
+    positions : dict of str to ndarray of int
+        The same positions as arrays.
     readings : dict of str to MeasuredValue
         Immune measurements that are censored or extrapolated, by name, in the model's unit.
     """
@@ -138,6 +138,7 @@ class ModelInput:
     recognised: float | None
     unused: tuple[str, ...]
     columns: dict[str, dict[str, int]]
+    positions: dict[str, Positions]
     readings: dict[str, MeasuredValue] = field(default_factory=dict)
 
     def is_measured(self, block: str) -> Mask:
@@ -145,7 +146,7 @@ class ModelInput:
 
         Of taxa, those detected: one that a profile lacks was measured as 0.
         """
-        values = self.values[block][0, list(self.columns[block].values())]
+        values = self.values[block][0, self.positions[block]]
         mask: Mask = values > 0 if block == "taxa" else ~np.isnan(values)
         return mask
 
@@ -162,13 +163,16 @@ def closed_proportions(profile: StoolProfile) -> dict[str, float]:
         the unit.
     """
     abundances: dict[str, float] = {}
+    microbes: dict[str, float] = {}
     for name, value in profile.values.items():
         if not 0 <= value <= LARGEST:
             raise InputError(f"taxa.values[{name!r}]: expected an abundance from 0 to {LARGEST:g}, got {value}")
-        canonical = _canonical_name(name)
+        canonical, is_microbe = _taxon(name)
         if canonical in abundances:
             raise InputError(f"taxa.values: {name!r} and another name both mean {canonical}; send each taxon once")
         abundances[canonical] = value
+        if is_microbe:
+            microbes[canonical] = value
     total = math.fsum(abundances.values())
     if total <= 0:
         raise InputError("taxa.values: no taxon has an abundance above 0; omit 'taxa' if there is no stool sample")
@@ -183,16 +187,23 @@ def closed_proportions(profile: StoolProfile) -> dict[str, float]:
         )
     if profile.unit == "percent" and total <= 1.02 and len(abundances) > 1:
         raise InputError(f"taxa.values sum to {total:.6g}: they look like proportions; send unit 'proportions'")
-    microbes = {_canonical_name(name): value for name, value in profile.values.items() if _is_microbe(name)}
     microbial_total = math.fsum(microbes.values())
     if microbial_total <= 0:
         raise InputError("taxa.values: no microbe has an abundance above 0, only what is unassigned, or of hosts")
     return {name: value / microbial_total for name, value in microbes.items()}
 
 
+class _Taxon(NamedTuple):
+    """What a name in a profile means."""
+
+    canonical: str
+    is_microbe: bool
+
+
+# Every profile contains the same few hundred names; parsing each of them again would cost more than the prediction.
 @lru_cache(maxsize=2**14)
-def _is_microbe(name: str) -> bool:
-    return not unexplained(name) and non_microbe(lineage_of(name)) is None
+def _taxon(name: str) -> _Taxon:
+    return _Taxon(canonical_name(name), not unexplained(name) and non_microbe(lineage_of(name)) is None)
 
 
 def to_model_input(
@@ -240,14 +251,15 @@ def to_model_input(
         if positions is not None:
             # A profile names fewer taxa than a model: the loop runs over the shorter of the two.
             row = np.full((1, len(positions)), missing_value(block))
-            shared = [name for name in number_by_name if name in positions]
-            row[0, [positions[name] for name in shared]] = [number_by_name[name] for name in shared]
+            for name, number in number_by_name.items():
+                if (position := positions.get(name)) is not None:
+                    row[0, position] = number
             values[block] = row
     recognised = float(values["taxa"].sum()) if candidate.taxa and "taxa" in values else None
     readings = {
         name: draw.reading for name, draw in immune.items() if draw.reading.censored or draw.reading.extrapolated
     }
-    return ModelInput(values, recognised, tuple(unused), encoder.used_, readings)
+    return ModelInput(values, recognised, tuple(unused), encoder.used_, encoder.used_positions_, readings)
 
 
 def _draws(

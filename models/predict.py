@@ -158,12 +158,13 @@ def _explain(model: Model, model_input: ModelInput, encoded: NDArray[np.float64]
     encoder = model.encoder
     shap, base_value = model.predictor.contributions(encoded)
     shares = encoder.sum_by_feature(shap)[0]
-    values = encoder.display_values(model_input.values, encoded).tolist()
-    contributions = [
+    numbers = encoder.display_values(model_input.values, encoded)
+    values: list[float | None] = numbers.tolist()
+    for missing in np.flatnonzero(~np.isfinite(numbers)).tolist():
         # A missing value has no number to show.
-        Contribution(feature.name, feature.block, value if math.isfinite(value) else None, share)
-        for feature, value, share in zip(encoder.explained_, values, shares.tolist(), strict=True)
-    ]
+        values[missing] = None
+    names, blocks = encoder.explained_names_
+    contributions = list(map(Contribution, names, blocks, values, shares.tolist()))
     if model_input.readings:
         _report_readings(contributions, model_input.readings)
     # The sum itself, so that the contributions on show add up to the value that was calibrated.

@@ -180,7 +180,7 @@ class ReferenceSet:
         distances : ndarray, (n_training,)
             Distances of one profile, as `to_patients` returns them.
         """
-        means = [nearest_mean(distances[self.centre_positions == i]) for i in range(len(self.centres))]
+        means = [nearest_mean(distances[patients]) for patients in self._patients_of_centres]
         return self.centres[int(np.argmin(means))]
 
     def nearest_outcomes(self, distances: Vector) -> tuple[NearestOutcomes, ...]:
@@ -247,6 +247,10 @@ class ReferenceSet:
             and np.isin(labels, (-1, 0, 1)).all()
         ):
             raise ValueError("the parts of the training reference set do not fit each other")
+
+    @cached_property
+    def _patients_of_centres(self) -> list[NDArray[np.intp]]:
+        return [np.flatnonzero(self.centre_positions == i) for i in range(len(self.centres))]
 
     @cached_property
     def _coordinates(self) -> tuple[Matrix, Vector]:

@@ -96,7 +96,8 @@ def create_app(
     # Around the others: their refusals are protected too.
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
-    app.include_router(create_api(models, engraftment, readiness))
+    for router in create_api(models, engraftment, readiness):
+        app.include_router(router)
     app.include_router(fhir_routes(models))
     app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
     if provider is not None:

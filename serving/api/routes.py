@@ -35,8 +35,8 @@ def create_api(
     models: Mapping[str, Sequence[ServedModel]],
     engraftment: EngraftmentBundle | None,
     readiness: Callable[[], Readiness] | None = None,
-) -> APIRouter:
-    """Return the routes of the API.
+) -> list[APIRouter]:
+    """Return the routes of the API, those of predictions first.
 
     Parameters
     ----------
@@ -47,13 +47,14 @@ def create_api(
     readiness : callable, optional
         States whether the models are those of the registry; None where they never change.
     """
-    api = APIRouter()
-    api.include_router(_health_checks(models, readiness))
-    api.include_router(_keyed_routes(models))
-    api.include_router(_hypothetical_routes(models, engraftment))
-    api.include_router(batch_routes(models))
-    api.include_router(outcome_routes(models))
-    return api
+    # FastAPI matches a path twice for each router around its route: routers in a router would cost every prediction.
+    return [
+        _keyed_routes(models),
+        _hypothetical_routes(models, engraftment),
+        batch_routes(models),
+        outcome_routes(models),
+        _health_checks(models, readiness),
+    ]
 
 
 def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Callable[[], Readiness] | None) -> APIRouter:
@@ -81,6 +82,20 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
 
+    @router.post(
+        "/predictions",
+        summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
+        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
+    )
+    async def create_prediction(
+        request: Request, response: Response, candidate: PredictionRequest
+    ) -> PredictionResponse:
+        require_models(models)
+        answer = predict_candidate(models, candidate)
+        inputs = Inputs(candidate.candidate())
+        await record_api(request, response, answer.patient.id, inputs, recorded_predictions(answer.answers))
+        return answer
+
     @router.get("/models", summary="The served models: what each reads, and its evidence")
     async def list_models() -> ModelsResponse:
         return descriptions
@@ -96,20 +111,6 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         if served is None:
             raise NotServed(f"no model {name!r} of version {version!r} is served; GET /v1/models lists the models")
         return card_response(served)
-
-    @router.post(
-        "/predictions",
-        summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
-        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
-    )
-    async def create_prediction(
-        request: Request, response: Response, candidate: PredictionRequest
-    ) -> PredictionResponse:
-        require_models(models)
-        answer = predict_candidate(models, candidate)
-        inputs = Inputs(candidate.candidate())
-        await record_api(request, response, answer.patient.id, inputs, recorded_predictions(answer.answers))
-        return answer
 
     return router
 

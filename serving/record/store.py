@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, Row, Select, insert, select, text, update
+from sqlalchemy import Connection, Engine, Row, Select, bindparam, insert, select, text, update
 
 from features.errors import InputError
 from serving.database import exclusive, read_only, record_entries, record_patients
@@ -57,7 +57,7 @@ class RecordStore:
                 entry = self._entry(number, question, inputs, *keys[pseudonym])
                 link = entry.link(self.key, link)
                 rows.append(vars(entry) | {"link": link})
-            connection.execute(insert(record_entries), rows)
+            connection.execute(_INSERT_ENTRY, rows)
         return [row["number"] for row in rows]
 
     def head(self) -> RecordHead:
@@ -204,8 +204,7 @@ class RecordStore:
     def _patient_keys(self, connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
         """Return the row and the key of each patient; a new patient gets both."""
         keys: dict[bytes, tuple[int, bytes]] = {}
-        stored = select(record_patients).where(record_patients.c.pseudonym.in_(set(pseudonyms)))
-        for patient in connection.execute(stored):
+        for patient in connection.execute(_PATIENTS, {"pseudonyms": list(set(pseudonyms))}):
             key = self.key.unwrap(patient.wrapped_key, patient.pseudonym)
             if key is None:
                 raise InputError("the key of the record is not the one under which patients' keys were stored")
@@ -228,6 +227,10 @@ class RecordStore:
         return None
 
 
+# Built once: to build and analyse a statement takes longer than SQLite takes to run it.
+_INSERT_ENTRY = insert(record_entries)
+_NEWEST = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
+_PATIENTS = select(record_patients).where(record_patients.c.pseudonym.in_(bindparam("pseudonyms", expanding=True)))
 _COLUMNS = [column for column in record_entries.c if column.name != "link"]
 _ENTRIES: Select[tuple[object, ...]] = select(*_COLUMNS, record_entries.c.link).order_by(record_entries.c.number)
 
@@ -240,8 +243,7 @@ def _entry(row: Row[tuple[object, ...]]) -> tuple[Entry, bytes]:
 
 def _end(connection: Connection) -> tuple[int, bytes]:
     """Return the number and the link of the last entry."""
-    newest = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
-    row = connection.execute(newest).one_or_none()
+    row = connection.execute(_NEWEST).one_or_none()
     return (0, FIRST_LINK) if row is None else (row.number, row.link)
 
 
