@@ -24,10 +24,12 @@ from models.prediction_rows import COLUMNS, prediction_row
 
 
 def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
-    """Yield each row of a feature table as a candidate."""
+    """Yield each row of a feature table as a candidate as of the row's landmark."""
     cohorts, days = table.rows["cohort"], table.rows["sample_day"].to_numpy(dtype=np.float64)
+    landmarks = table.rows["landmark"].astype(float) if "landmark" in table.rows else [None] * len(table)
     candidates = frame_candidates(table.to_frame(), table.units)
-    for i, (cohort, day, candidate) in enumerate(zip(cohorts, days.tolist(), candidates, strict=True)):
+    rows = zip(cohorts, days.tolist(), landmarks, candidates, strict=True)
+    for i, (cohort, day, landmark, candidate) in enumerate(rows):
         context = table.cohorts[cohort]
         assert candidate.taxa is not None
         profile = StoolProfile(
@@ -37,7 +39,7 @@ def table_candidates(table: FeatureTable) -> Iterator[Candidate]:
             None if math.isnan(day) else day,
             context.clock,
         )
-        yield replace(candidate, taxa=profile, immune=_with_limits(candidate.immune, table, i))
+        yield replace(candidate, taxa=profile, immune=_with_limits(candidate.immune, table, i), day=landmark)
 
 
 def _with_limits(measurements: Sequence[Measurement], table: FeatureTable, row: int) -> tuple[Measurement, ...]:

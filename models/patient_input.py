@@ -94,6 +94,10 @@ class Candidate:
         else a model computes them from dated measurements: from `serial`, or from `immune` where that is empty.
     serial : tuple of Measurement
         Dated measurements that only the block over time reads, where `immune` holds those of one draw.
+    day : float or None
+        Day of the last visit; by default that of the last dated measurement.
+    earlier : tuple of EarlierVisit
+        Visits before the present one, which models of an earlier landmark read.
     """
 
     clinical: Mapping[str, float | str | bool | None] = field(default_factory=dict)
@@ -103,6 +107,24 @@ class Candidate:
     donor: Mapping[str, float] = field(default_factory=dict)
     over_time: Mapping[str, float] = field(default_factory=dict)
     serial: tuple[Measurement, ...] = ()
+    day: float | None = None
+    earlier: tuple[EarlierVisit, ...] = ()
+
+
+@dataclass(frozen=True)
+class EarlierVisit:
+    """A patient as measured by an earlier day.
+
+    Attributes
+    ----------
+    day : float
+        The last day of which it holds measurements.
+    candidate : Candidate
+        The measurements by then, without earlier visits.
+    """
+
+    day: float
+    candidate: Candidate
 
 
 class _Draw(NamedTuple):

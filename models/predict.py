@@ -17,10 +17,12 @@ from features.outcomes import definition_of
 from models.applicability import assess_applicability
 from models.bundle import Model
 from models.evidence import ExternalValidation
+from models.landmarks import as_of, landmark_choice, last_visit_day, preference
 from models.patient_input import Candidate, ModelInput
 from models.prediction import (
     Contribution,
     Explanation,
+    LandmarkChoice,
     ModelReference,
     PlattCalibration,
     Prediction,
@@ -72,12 +74,32 @@ class ServedModel:
         return ModelReference(self.name, self.version, self.run_id, self.alias, model.family, model.blocks)
 
 
+@dataclass(frozen=True)
+class SelectedModel:
+    """The model that predicts one outcome for one candidate.
+
+    Attributes
+    ----------
+    served : ServedModel
+    candidate : Candidate
+        The candidate as of the model's landmark.
+    model_input : ModelInput
+        What the model reads of that candidate.
+    landmark : LandmarkChoice
+    """
+
+    served: ServedModel
+    candidate: Candidate
+    model_input: ModelInput
+    landmark: LandmarkChoice
+
+
 def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
     """Predict one outcome for one candidate.
 
-    The first model predicts of which the candidate has a measurement in every block; models whose landmark precedes the
-    day of the stool sample come last. If there is none, the prediction
-    is the first model's abstention.
+    Models are tried by landmark, the latest first that the candidate has reached (`models.landmarks`), and in their
+    order within one landmark. The first predicts of which the candidate has a measurement in every block; if there is
+    none, the prediction is the abstention of the first that was tried.
 
     Parameters
     ----------
@@ -90,7 +112,8 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
     InputError
         A value of the candidate cannot be read.
     """
-    served, model_input = select_model(models, candidate)
+    selected = select_model(models, candidate)
+    served, candidate, model_input = selected.served, selected.candidate, selected.model_input
     model = served.model
     encoded = model.encoder.encode(model_input.values)
     assessment = assess_applicability(model, candidate, model_input, encoded)
@@ -110,10 +133,11 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
         trust=assessment.trust,
         nearest=assessment.nearest,
         simulated=model.simulated,
+        landmark=selected.landmark,
     )
 
 
-def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[ServedModel, ModelInput]:
+def select_model(models: Sequence[ServedModel], candidate: Candidate) -> SelectedModel:
     """Return the model that predicts, chosen as `predict` describes, and what it reads of the candidate.
 
     Raises
@@ -121,15 +145,29 @@ def select_model(models: Sequence[ServedModel], candidate: Candidate) -> tuple[S
     InputError
         A value of the candidate cannot be read.
     """
-    day = candidate.taxa.day if candidate.taxa else None
-    # A model may read what was measured by its landmark: for later stool, those of later landmarks come first.
-    ranked = sorted(models, key=lambda served: day is not None and day > served.model.evidence.landmark)
-    pairs = ((served, served.model.model_input(candidate)) for served in ranked)
-    preferred = next(pairs)
-    for served, model_input in chain([preferred], pairs):
-        if all(model_input.is_measured(block).any() for block in served.model.blocks):
-            return served, model_input
-    return preferred
+    day = last_visit_day(candidate)
+    ranked = sorted(models, key=lambda served: preference(served.model.evidence.landmark, day))
+    readings = ((served, *_read_by_landmark(served.model, candidate)) for served in ranked)
+    preferred = next(readings)
+    served, visit, model_input = next(
+        (
+            reading
+            for reading in chain([preferred], readings)
+            if all(reading[2].is_measured(block).any() for block in reading[0].model.blocks)
+        ),
+        preferred,
+    )
+    landmarks = [other.model.evidence.landmark for other in models]
+    reads_stool = not {"taxa", "donor"}.isdisjoint(served.model.blocks)
+    stool_day = visit.taxa.day if visit.taxa is not None and reads_stool else None
+    choice = landmark_choice(served.model.evidence.landmark, landmarks, day, stool_day)
+    return SelectedModel(served, visit, model_input, choice)
+
+
+def _read_by_landmark(model: Model, candidate: Candidate) -> tuple[Candidate, ModelInput]:
+    """Return a candidate as of a model's landmark, and what the model reads of it."""
+    visit = as_of(candidate, model.evidence.landmark, model.evidence.window)
+    return visit, model.model_input(visit)
 
 
 def _probability_range(model: Model, margin: float) -> ProbabilityRange | None:

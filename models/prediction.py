@@ -187,6 +187,22 @@ class NearestOutcomes(Documented):
 
 
 @dataclass(frozen=True)
+class LandmarkChoice(Documented):
+    """Which landmark the model is of, and why: the latest that the patient has reached by the last visit."""
+
+    day: float
+    """Landmark of the model: the last day whose measurements it was trained on."""
+    served: tuple[float, ...]
+    """Landmarks for which models of this outcome are served, in order."""
+    last_visit: float | None
+    """Day of the patient's last visit, or of the last dated measurement; null where nothing is dated."""
+    stool_day: float | None
+    """Day of the stool sample that the model reads; null where it is not dated, or the model reads none."""
+    reason: str
+    """Why the model of this landmark predicts, in a sentence."""
+
+
+@dataclass(frozen=True)
 class Prediction(Documented):
     """Prediction of one outcome for one patient."""
 
@@ -210,6 +226,8 @@ class Prediction(Documented):
     """Outcomes of the nearest training patients; empty where the model abstains or has no reference set."""
     simulated: bool
     """Whether the model was trained on simulated patients."""
+    landmark: LandmarkChoice
+    """The landmark of the model, and why the model of this one predicts."""
     interpretation: str = PROGNOSTIC
     """What the probability means: prognostic, where no randomised arm stands behind the model."""
 

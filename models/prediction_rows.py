@@ -25,6 +25,10 @@ class PredictionRow:
         The `TOP` largest SHAP contributions in log-odds, separated by "; ".
     model : str
         Registered name and version, as name/version.
+    model_landmark : float
+        Landmark of the model.
+    landmark_reason : str
+        Why the model of this landmark predicts.
     simulated : bool
         Whether the model was trained on simulated patients.
     in_training_set : bool or None
@@ -37,6 +41,8 @@ class PredictionRow:
     reasons: str
     contributions: str
     model: str
+    model_landmark: float
+    landmark_reason: str
     simulated: bool
     in_training_set: bool | None
 
@@ -57,6 +63,8 @@ def prediction_row(prediction: Prediction) -> PredictionRow:
         reasons="; ".join(trust.reasons),
         contributions="; ".join(f"{contribution.feature} {contribution.shap:+.3f}" for contribution in largest),
         model=f"{prediction.model.name}/{prediction.model.version}",
+        model_landmark=prediction.landmark.day,
+        landmark_reason=prediction.landmark.reason,
         simulated=prediction.simulated,
         in_training_set=trust.in_training_set,
     )

@@ -24,7 +24,7 @@ from features.units import ImmuneUnit
 from models.engraftment import EngraftmentBundle, expect_by_name
 from models.evidence import Distributions, Documented, LevelDistribution, NumericDistribution, TaxonDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile, closed_proportions
-from models.predict import ServedModel, predict
+from models.predict import ServedModel, predict, select_model
 from models.prediction import ModelReference, Prediction, Probability, ReportedValue, Trust
 
 PROPORTION = "proportion"
@@ -147,8 +147,12 @@ def what_if(
     InputError
         A value of the candidate cannot be read, a name is not known, or a median of it is not reported.
     """
-    predictions = [predict(ranked, candidate) for ranked in models.values()]
-    served = [_model_of(ranked, item) for ranked, item in zip(models.values(), predictions, strict=True)]
+    selected = [select_model(ranked, candidate) for ranked in models.values()]
+    if selected:
+        # The visit that the first outcome's model reads is the one that is changed.
+        candidate = replace(selected[0].candidate, earlier=())
+    served = [item.served for item in selected]
+    predictions = [predict([model], candidate) for model in served]
     present = closed_proportions(candidate.taxa) if candidate.taxa else {}
     targets: dict[Column, Target] = {}
     for name in dict.fromkeys(names):
@@ -299,10 +303,6 @@ def _changed_measurement(
     return (
         change if contribution is None else replace(change, before=contribution.value, reported=contribution.reported)
     )
-
-
-def _model_of(ranked: Sequence[ServedModel], prediction: Prediction) -> ServedModel:
-    return next(item for item in ranked if item.reference == prediction.model)
 
 
 def _shift(served: ServedModel, prediction: Prediction, hypothetical: Candidate) -> ProbabilityShift:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from features.cohort import read_cohort
+from features.cohort import Cohort, read_cohort
 from features.landmark import LandmarkSpec, landmark_table
 from features.patient_course import PatientCourse, patient_courses
 from features.settings import settings
 from models.batch import cohort_donors, table_candidates
 from models.donors import DonorStool
-from models.patient_input import Candidate, Measurement
+from models.patient_input import Candidate, EarlierVisit, Measurement
 
 _ALL_DAYS = 1e6
 """Landmark and window, in days, so large that no visit is excluded."""
@@ -46,8 +47,8 @@ class Patient:
     visits : tuple of Visit
         In order of time; at least one.
     default_visit : int
-        Index in `visits` of the visit that predictions use by default: the last sample up to the landmark, as in
-        training, or the first visit where no sample is that early.
+        Index in `visits` of the visit that predictions use by default: the last sample up to the earliest landmark, as
+        in training, or the first visit where no sample is that early.
     course : PatientCourse
         Treatments, and distance to the own donor and immune markers over time.
     """
@@ -68,8 +69,8 @@ class Clinic:
     clock : str
         Name of the clock on which days are counted, such as day_ici.
     last_day : float
-        Last day whose stool a prediction may use: the models' landmark, or the manifest's `clock.latest_sample` if that
-        is earlier.
+        Last day whose stool a prediction may use: the models' latest landmark, or the manifest's `clock.latest_sample`
+        if that is earlier.
     simulated : bool
     patients : mapping of str to Patient
         By id, in the order of the cohort's files.
@@ -86,15 +87,15 @@ class Clinic:
     donors: tuple[DonorStool, ...]
 
 
-def read_clinic(cohort: str, landmark: float) -> Clinic:
+def read_clinic(cohort: str, landmarks: Sequence[float]) -> Clinic:
     """Read the patients of a cohort, those of unknown outcome included.
 
     Parameters
     ----------
     cohort : str
         Name of a manifest that Taxokine includes, or path of another.
-    landmark : float
-        Last day, on the models' clock, on which a measurement may enter.
+    landmarks : sequence of float
+        Landmarks of the models, on their clock: at each, a patient is joined as a training patient of that landmark.
 
     Raises
     ------
@@ -102,37 +103,30 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
         The cohort cannot be read.
     """
     source = read_cohort(cohort, settings().data)
-    clock = source.manifest.clock
-    landmark_rows = landmark_table(source, LandmarkSpec(landmark=landmark))
-    at_landmark = dict(zip(landmark_rows.rows["sample"], table_candidates(landmark_rows), strict=True))
-    # Without the manifest's limits, each visit is a row, also those that no model may be trained on.
-    limits: dict[str, object] = {"clock": clock.model_copy(update={"latest_sample": None})}
-    if source.manifest.samples.baseline_visit is not None:
-        limits["samples"] = source.manifest.samples.model_copy(update={"baseline_visit": math.inf})
-    all_visits_cohort = replace(source, manifest=source.manifest.model_copy(update=limits))
-    table = landmark_table(all_visits_cohort, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
+    clock, landmarks = source.manifest.clock, sorted(landmarks)
     courses = patient_courses(source)
+    joined = [_joined_at(source, courses, landmark) for landmark in landmarks]
     visits: dict[str, list[Visit]] = {}
     default_visit: dict[str, int] = {}
-    rows = table.rows[["patient", "sample", "sample_day", "visit"]].itertuples(index=False)
-    for (patient, sample, day, number), candidate in zip(rows, table_candidates(table), strict=True):
-        patient_visits, has_day = visits.setdefault(patient, []), not math.isnan(day)
-        if sample in at_landmark:
+    for sample, visit, patient in _visits(source, courses):
+        patient_visits = visits.setdefault(patient, [])
+        at_landmark = joined[0].get(patient)
+        if at_landmark is not None and at_landmark.sample == sample:
             default_visit[patient] = len(patient_visits)
-        if has_day:
-            label = f"day {day:g}"
-        else:
-            label = f"sample {len(patient_visits) + 1}" if math.isnan(number) else f"visit {number:g}"
-        visit_candidate = at_landmark.get(sample, candidate)
-        if has_day:
-            draws = _draws_until(courses[patient], day if sample not in at_landmark else max(day, landmark))
-            visit_candidate = replace(visit_candidate, serial=draws, over_time={})
-        patient_visits.append(Visit(label, float(day) if has_day else None, visit_candidate))
+            visit = replace(visit, candidate=at_landmark.candidate)
+        earlier = [
+            EarlierVisit(landmark, by_patient[patient].candidate)
+            for landmark, by_patient in zip(landmarks, joined, strict=True)
+            if visit.day is not None and landmark <= visit.day and patient in by_patient
+        ]
+        label = visit.label or f"sample {len(patient_visits) + 1}"
+        patient_visits.append(replace(visit, label=label, candidate=replace(visit.candidate, earlier=tuple(earlier))))
+    last_landmark = landmarks[-1]
     return Clinic(
         name=source.name,
         title=source.manifest.title,
         clock=clock.name,
-        last_day=landmark if clock.latest_sample is None else min(landmark, clock.latest_sample),
+        last_day=last_landmark if clock.latest_sample is None else min(last_landmark, clock.latest_sample),
         simulated=source.manifest.simulated,
         patients={
             name: Patient(name, tuple(visits[name]), default_visit.get(name, 0), courses[name]) for name in visits
@@ -141,8 +135,47 @@ def read_clinic(cohort: str, landmark: float) -> Clinic:
     )
 
 
+class _Joined(NamedTuple):
+    """A patient as joined at a landmark, and the stool sample that represents the patient there."""
+
+    sample: str
+    candidate: Candidate
+
+
+def _joined_at(source: Cohort, courses: Mapping[str, PatientCourse], landmark: float) -> dict[str, _Joined]:
+    table = landmark_table(source, LandmarkSpec(landmark=landmark))
+    rows = table.rows[["patient", "sample", "sample_day"]].itertuples(index=False)
+    return {
+        patient: _Joined(sample, candidate if math.isnan(day) else _with_draws(candidate, courses[patient], landmark))
+        for (patient, sample, day), candidate in zip(rows, table_candidates(table), strict=True)
+    }
+
+
+def _visits(source: Cohort, courses: Mapping[str, PatientCourse]) -> Iterator[tuple[str, Visit, str]]:
+    """Yield every stool sample of a patient as a visit, with its name and patient, in order of time."""
+    # Without the manifest's limits, each visit is a row, also those that no model may be trained on.
+    limits: dict[str, object] = {"clock": source.manifest.clock.model_copy(update={"latest_sample": None})}
+    if source.manifest.samples.baseline_visit is not None:
+        limits["samples"] = source.manifest.samples.model_copy(update={"baseline_visit": math.inf})
+    cohort = replace(source, manifest=source.manifest.model_copy(update=limits))
+    table = landmark_table(cohort, LandmarkSpec(landmark=_ALL_DAYS, window=2 * _ALL_DAYS, row_per="visit"))
+    rows = table.rows[["patient", "sample", "sample_day", "visit"]].itertuples(index=False)
+    for (patient, sample, day, number), candidate in zip(rows, table_candidates(table), strict=True):
+        if math.isnan(day):
+            label = "" if math.isnan(number) else f"visit {number:g}"
+            yield sample, Visit(label, None, replace(candidate, day=None)), patient
+        else:
+            dated = replace(_with_draws(candidate, courses[patient], day), day=float(day))
+            yield sample, Visit(f"day {day:g}", float(day), dated), patient
+
+
+def _with_draws(candidate: Candidate, course: PatientCourse, last_day: float) -> Candidate:
+    """Return a candidate with the dated draws up to a day, from which models read changes over time."""
+    return replace(candidate, serial=_draws_until(course, last_day), over_time={})
+
+
 def _draws_until(course: PatientCourse, last_day: float) -> tuple[Measurement, ...]:
-    """Return a patient's dated immune measurements up to a day, from which models read changes over time."""
+    """Return a patient's dated immune measurements up to a day."""
     return tuple(
         Measurement(series.analyte, item.reading, series.unit, item.day)
         for series in course.analytes

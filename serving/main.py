@@ -124,8 +124,8 @@ def _app(accounts: Accounts) -> ASGIApp:
 
     def build(model_set: ModelSet, readiness: Callable[[], Readiness]) -> ASGIApp:
         models = model_set.by_outcome()
-        landmark = min((served.model.evidence.landmark for served in model_set.served), default=0.0)
-        clinic = clinic_at(configuration.clinic, landmark) if configuration.clinic else None
+        landmarks = tuple(sorted({served.model.evidence.landmark for served in model_set.served})) or (0.0,)
+        clinic = clinic_at(configuration.clinic, landmarks) if configuration.clinic else None
         cohort = {clinic.name: configuration.clinic} if clinic and configuration.clinic else {}
         jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
         return create_app(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -21,7 +21,15 @@ from features.transplants import require_one_profiler
 from features.units import ImmuneUnit
 from models.donors import DonorComparison, DonorStool
 from models.evidence import Documented, Evidence, ExternalValidation, TrainingPopulation
-from models.patient_input import LARGEST, Candidate, Measurement, StoolProfile, TaxaUnit, closed_proportions
+from models.patient_input import (
+    LARGEST,
+    Candidate,
+    EarlierVisit,
+    Measurement,
+    StoolProfile,
+    TaxaUnit,
+    closed_proportions,
+)
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 from models.what_if import WhatIf
 from serving.outcomes.performance import LivePerformance
@@ -45,6 +53,8 @@ MAX_TAXA = 50_000
 """The most taxa of a profile; profiles of amplicons have at most some 40,000."""
 MAX_ANALYTES = 20_000
 """The most immune measurements of a request, as of an uploaded file."""
+MAX_VISITS = 100
+"""The most earlier stool profiles."""
 MAX_CLINICAL = 500
 """The most clinical fields."""
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
@@ -135,6 +145,27 @@ class _CandidateRequest(_Strict):
     nearest to the stool sample, and models of the block over_time how the values move until then."""
     donor: DonorFeaturesRequest | None = None
     """The recipient's donor; without it, models that need the donor block do not predict."""
+    day: Number | None = None
+    """Day of the last visit, which decides the landmark whose model predicts; by default the last `day` of the
+    request's measurements."""
+    earlier_taxa: Annotated[list[TaxaRequest], Field(max_length=MAX_VISITS)] = []
+    """Dated stool profiles before `taxa`, which models of an earlier landmark read in its place. Donors are compared
+    from `taxa` alone."""
+
+    @model_validator(mode="after")
+    def _check_days_of_stool(self) -> Self:
+        last_day = None if self.taxa is None else self.taxa.day
+        days = [profile.day for profile in self.earlier_taxa]
+        if days and self.taxa is not None and last_day is None:
+            raise ValueError("taxa.day is missing; where there is earlier stool, state the day of every profile")
+        for index, day in enumerate(days):
+            if day is None:
+                raise ValueError(f"earlier_taxa.{index}.day is missing; earlier stool needs its day")
+            if days.count(day) > 1 or (last_day is not None and day >= last_day):
+                raise ValueError(
+                    f"earlier_taxa.{index}.day: expected a day of its own, before that of 'taxa'; got {day:g}"
+                )
+        return self
 
     def candidate(self) -> Candidate:
         """Return the candidate that the models read.
@@ -145,7 +176,6 @@ class _CandidateRequest(_Strict):
             The value of an immune measurement cannot be read.
         """
         clinical = {name: value for name, value in (self.patient.__pydantic_extra__ or {}).items() if value is not None}
-        taxa = None if self.taxa is None else self.taxa.profile()
         immune = [
             Measurement(item.analyte, value, item.unit, item.day)
             for index, item in enumerate(self.immune)
@@ -153,15 +183,26 @@ class _CandidateRequest(_Strict):
         ]
         patient = self.patient
         population = Population(patient.tumour_type, patient.treatment_line, patient.drug_class)
-        return Candidate(clinical, taxa, tuple(immune), population, self._donor_features())
+        if self.donor is not None and self.taxa is None:
+            raise InputError("donor: the distance to a donor needs the recipient's stool; send 'taxa' too")
+        candidate = Candidate(clinical, None, tuple(immune), population, day=self.day)
+        earlier = [
+            EarlierVisit(profile.day, self._with_stool(candidate, profile))
+            for profile in self.earlier_taxa
+            if profile.day is not None
+        ]
+        return replace(self._with_stool(candidate, self.taxa), earlier=tuple(earlier))
 
-    def _donor_features(self) -> dict[str, float]:
+    def _with_stool(self, candidate: Candidate, taxa: TaxaRequest | None) -> Candidate:
+        if taxa is None:
+            return candidate
+        return replace(candidate, taxa=taxa.profile(), donor=self._donor_features(taxa))
+
+    def _donor_features(self, taxa: TaxaRequest) -> dict[str, float]:
         if self.donor is None:
             return {}
-        if self.taxa is None:
-            raise InputError("donor: the distance to a donor needs the recipient's stool; send 'taxa' too")
         profiles = {
-            "taxa": self.taxa,
+            "taxa": taxa,
             "donor.taxa": self.donor.taxa,
             "donor.recipient_before": self.donor.recipient_before,
         }

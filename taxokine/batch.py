@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,13 @@ from features.settings import settings
 from features.tables.output import replacing
 from models.batch import table_candidates
 from models.predict import ServedModel
-from models.registry import find_model
+from models.registry import find_model, served_models
 from serving.batch.candidates import BatchPatient
 from serving.batch.files import Kind
 from serving.batch.formats import SUFFIXES, format_of_file
 from serving.batch.predicting import FileBatch, PredictedRow, predict_patient
 from serving.batch.writing import AnswerWriter, open_writer
+from serving.clinic import read_clinic
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class WrittenPredictions:
     path : Path
     outcome : str
     verdict_counts : mapping of str to int
-        Patients by verdict on applicability.
+        Predictions by verdict on applicability.
+    landmark_counts : mapping of float to int
+        Predictions by the landmark of their model.
     evidence : str
         The model's evidence, in a sentence.
     training_profiles : int or None
@@ -49,6 +52,7 @@ class WrittenPredictions:
     path: Path
     outcome: str
     verdict_counts: Mapping[str, int]
+    landmark_counts: Mapping[float, int]
     evidence: str
     training_profiles: int | None
     training_cohorts: tuple[str, ...]
@@ -64,6 +68,7 @@ _KEYS: Mapping[str, Kind] = {
     "draw_day": "number",
     "visit": "number",
 }
+_VISIT_KEYS: Mapping[str, Kind] = {"cohort": "text", "patient": "text", "visit": "text", "sample_day": "number"}
 
 
 def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) -> WrittenPredictions:
@@ -92,7 +97,7 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
     if source in manifest_names() or path.suffix not in SUFFIXES:
         table = landmark_table(read_cohort(source, settings().data), spec)
         chunks, writer = _table_chunks(table, served), open_writer(file_format, _KEYS, [served])
-        return _write(out, served, chunks, writer, cohort_position=0)
+        return _write(out, [served], chunks, writer, cohort_position=0)
     try:
         batch = FileBatch(
             {served.model.outcome: [served]}, path, format_of_file(path), file_format, served.model.units, math.inf
@@ -102,17 +107,60 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
     with closing(batch):
         returned = [batch.columns.header.names[position] for position in batch.columns.returned]
         position = returned.index("cohort") if "cohort" in returned else None
-        return _write(out, served, _file_chunks(batch, path), batch.writer, position)
+        return _write(out, [served], _file_chunks(batch, path), batch.writer, position)
+
+
+def write_visit_predictions(outcome: str, cohort: str, out: Path) -> WrittenPredictions:
+    """Write one row for each visit of a cohort's patients, each predicted by the model of the landmark that is due.
+
+    Parameters
+    ----------
+    outcome : str
+        An outcome, or `outcome@alias`; the models of all its landmarks are used.
+    cohort : str
+        A cohort; a visit is a stool sample.
+    out : Path
+        A .parquet, .csv or .arrows file.
+
+    Raises
+    ------
+    InputError
+        The outcome has no registered model, or the cohort cannot be read.
+    ModelMissing
+        No model is registered.
+    """
+    file_format, (name, _, alias) = format_of_file(out), outcome.partition("@")
+    models = served_models(alias or None)
+    if name not in models:
+        raise InputError(
+            f"expected an outcome that has a registered model, one of {', '.join(models)}, got {name!r}; "
+            "'taxokine predict --by-visit' takes an outcome, and uses the models of all its landmarks"
+        )
+    clinic = read_clinic(cohort, sorted({served.model.evidence.landmark for served in models[name]}))
+    visits = [(patient, visit) for patient in clinic.patients.values() for visit in patient.visits]
+    chunks = (
+        [
+            predict_patient(
+                {name: models[name]},
+                BatchPatient(patient.id, visit.candidate),
+                (clinic.name, patient.id, visit.label, visit.day),
+                number,
+            )
+        ]
+        for number, (patient, visit) in enumerate(visits, start=1)
+    )
+    return _write(out, models[name], chunks, open_writer(file_format, _VISIT_KEYS, models[name]), cohort_position=0)
 
 
 def _write(
     out: Path,
-    served: ServedModel,
-    chunks: Iterator[list[PredictedRow]],
+    models: Sequence[ServedModel],
+    chunks: Iterable[list[PredictedRow]],
     writer: AnswerWriter,
     cohort_position: int | None,
 ) -> WrittenPredictions:
     verdicts: Counter[str] = Counter()
+    landmarks: Counter[float] = Counter()
     cohorts, training_profiles, unread = set(), 0, 0
     with replacing(out) as file:
         for rows in chunks:
@@ -120,22 +168,30 @@ def _write(
             file.write(writer.write(answers))
             predicted = [answer.prediction for answer in answers if answer.prediction is not None]
             verdicts.update(prediction.verdict for prediction in predicted)
+            landmarks.update(prediction.model_landmark for prediction in predicted)
             training_profiles += sum(prediction.in_training_set is True for prediction in predicted)
             unread += len(answers) - len(predicted)
             if cohort_position is not None:
                 cohorts |= {str(answer.returned[cohort_position]) for answer in answers}
         file.write(writer.close())
-    has_profiles = served.model.reference is not None
-    trained = {cohort.name for cohort in served.model.evidence.cohorts} & cohorts
+    has_profiles = all(served.model.reference is not None for served in models)
+    trained = {cohort.name for served in models for cohort in served.model.evidence.cohorts} & cohorts
     return WrittenPredictions(
         path=out,
-        outcome=served.model.outcome,
+        outcome=models[0].model.outcome,
         verdict_counts=dict(verdicts.most_common()),
-        evidence=served.model.evidence.sentence,
+        landmark_counts=dict(sorted(landmarks.items())),
+        evidence="; ".join(dict.fromkeys(_evidence(served, models) for served in models)),
         training_profiles=training_profiles if has_profiles else None,
         training_cohorts=() if has_profiles else tuple(sorted(trained)),
         unread=unread,
     )
+
+
+def _evidence(served: ServedModel, models: Sequence[ServedModel]) -> str:
+    evidence = served.model.evidence
+    landmarks = {other.model.evidence.landmark for other in models}
+    return evidence.sentence if len(landmarks) == 1 else f"{served.name}/{served.version}: {evidence.sentence}"
 
 
 def _file_chunks(batch: FileBatch, path: Path) -> Iterator[list[PredictedRow]]:

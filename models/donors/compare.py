@@ -88,6 +88,8 @@ def compare_donors(
         The recipient has no stool, profiles were made by different profilers, no donor was cleared by screening, or
         two donors have one name.
     """
+    # A transplant follows the last stool, whatever a model of an earlier landmark would read.
+    candidate = replace(candidate, earlier=())
     stool = candidate.taxa
     if stool is None:
         raise InputError("taxa: donors are compared by what becomes of the recipient's stool; send a stool profile")
@@ -285,7 +287,7 @@ def _taxa_models(models: Mapping[str, Sequence[ServedModel]], candidate: Candida
         next((outcome for outcome, ranked in readers.items() if ranked and is_toxicity(outcome) == toxic), None)
         for toxic in (False, True)
     ]
-    return [select_model(readers[outcome], candidate)[0] for outcome in outcomes if outcome is not None]
+    return [select_model(readers[outcome], candidate).served for outcome in outcomes if outcome is not None]
 
 
 def _check_donors(donors: Sequence[DonorStool], cleared: Sequence[DonorStool]) -> None:

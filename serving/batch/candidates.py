@@ -75,7 +75,8 @@ def read_patient(row: Row, columns: BatchColumns) -> BatchPatient:
                 clinical.update(_clinical(cell, column, columns, place))
     texts = {name: str(fields.get(name, "")) for name in POPULATION_FIELDS}
     profile = _profile(taxa, fields, columns) if taxa else None
-    candidate = Candidate(clinical, profile, tuple(immune), population_of(**texts), donor, over_time)
+    day = _number_field(fields, "landmark")
+    candidate = Candidate(clinical, profile, tuple(immune), population_of(**texts), donor, over_time, day=day)
     return BatchPatient(patient_id, candidate)
 
 

@@ -17,7 +17,7 @@ from serving.batch.files import Header
 from serving.batch.writing import ANSWER_COLUMNS
 
 PATIENT = "patient"
-SAMPLE_FIELDS = ("cohort", "profiler", "taxa_unit", "sample_day", "draw_day", "clock")
+SAMPLE_FIELDS = ("cohort", "profiler", "taxa_unit", "sample_day", "draw_day", "clock", "landmark")
 FIELDS = (PATIENT, *SAMPLE_FIELDS, *POPULATION_FIELDS)
 """Columns, other than measurements, that are read."""
 

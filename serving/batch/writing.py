@@ -64,6 +64,7 @@ _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(_PREDICTION, "text"),
     "probability": "number",
     "margin": "number",
+    "model_landmark": "number",
     "simulated": "boolean",
     "in_training_set": "boolean",
     "evidence": "text",

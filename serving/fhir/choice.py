@@ -1,10 +1,11 @@
-"""Which of several measurements of one thing is used: the last one up to the landmark day."""
+"""Which of several measurements of one thing are used: those up to the landmark, or the last where day 0 is unknown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from serving.fhir.entries import Located
 from serving.fhir.issues import Issue
@@ -48,10 +49,12 @@ class ChosenObservation:
     days: int | None
 
 
-def choose_observation(
+def choose_observations(
     items: Sequence[Located[Observation]], landmark: Landmark, name: str
-) -> tuple[ChosenObservation | None, list[Issue]]:
-    """Return the last observation up to the landmark, and why the others are not used.
+) -> tuple[list[ChosenObservation], list[Issue]]:
+    """Return the observations up to the landmark in order of time, and why the others are not used.
+
+    Without the day of the first dose, it is the last one alone, since none can be counted in days.
 
     Parameters
     ----------
@@ -77,12 +80,13 @@ def choose_observation(
     usable = undated + [selection for _, selection in dated]
     if len(usable) > 1 and undated:
         text = f"there are several results of {name} and not all are dated to the day; send dates, or the last one only"
-        return None, [*issues, *(Issue("error", "business-rule", selection.item.place, text) for selection in undated)]
-    if len(dated) > 1 and dated[-1][0] == dated[-2][0]:
-        text = f"there are two results of {name} on {dated[-1][0]}; send the one that is to be used"
-        return None, [*issues, Issue("error", "business-rule", dated[-1][1].item.place, text)]
-    issues += [
-        Issue("information", "business-rule", selection.item.place, f"a later {name} is used instead")
-        for selection in usable[:-1]
-    ]
-    return (usable[-1] if usable else None), issues
+        return [], [*issues, *(Issue("error", "business-rule", selection.item.place, text) for selection in undated)]
+    for (day, _), (next_day, selection) in pairwise(dated):
+        if day == next_day:
+            text = f"there are two results of {name} on {day}; send the one that is to be used"
+            return [], [*issues, Issue("error", "business-rule", selection.item.place, text)]
+    if landmark.day_0 is None:
+        text = f"a later {name} is used instead, since the day of the first dose is not known"
+        issues += [Issue("information", "business-rule", selection.item.place, text) for selection in usable[:-1]]
+        usable = usable[-1:]
+    return usable, issues

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 from pydantic import JsonValue, ValidationError
 
-from serving.fhir.choice import ChosenObservation, Landmark, choose_observation
+from models.landmarks import latest_landmark
+from serving.fhir.choice import ChosenObservation, Landmark, choose_observations
 from serving.fhir.conformance import conformance_issues
 from serving.fhir.diagnosis import read_diagnosis
 from serving.fhir.entries import Located, PatientResources, patient_resources
@@ -58,19 +59,19 @@ class _Collected:
     basis: list[str]
     issues: list[Issue]
     immune: list[JsonValue]
-    taxa: dict[str, JsonValue] | None = None
+    stools: list[JsonValue] = field(default_factory=list)
     bmi: float | None = None
 
 
-def read_bundle(content: dict[str, JsonValue], landmark_day: float, sexes: Collection[str]) -> ReadBundle:
+def read_bundle(content: dict[str, JsonValue], landmarks: Collection[float], sexes: Collection[str]) -> ReadBundle:
     """Return the question that a Bundle asks.
 
     Parameters
     ----------
     content : dict
         A Bundle of any type, in JSON.
-    landmark_day : float
-        The last day, from the first dose, whose measurements the models may read.
+    landmarks : collection of float
+        Landmarks of the models, in days from the first dose: the last whose measurements each may read.
     sexes : collection of str
         Levels of the clinical field `sex` that all models know.
 
@@ -87,7 +88,9 @@ def read_bundle(content: dict[str, JsonValue], landmark_day: float, sexes: Colle
     collected = _Collected(
         [*treatment.basis, *diagnosis.basis], [*resources.issues, *treatment.issues, *diagnosis.issues], []
     )
-    _read_observations(resources, Landmark(treatment.day_0, landmark_day), collected)
+    day = _last_day(resources, treatment.day_0)
+    due = latest_landmark(landmarks, day)
+    _read_observations(resources, Landmark(treatment.day_0, due), collected)
     clinical, patient_issues = _clinical_fields(resources.patient, treatment.day_0, sexes)
     issues = [*patient_issues, *collected.issues]
     if any(issue.severity == "error" for issue in issues):
@@ -100,7 +103,10 @@ def read_bundle(content: dict[str, JsonValue], landmark_day: float, sexes: Colle
         **clinical,
         **({} if collected.bmi is None else {"bmi": collected.bmi}),
     }
-    request = _request({"patient": fields, "taxa": collected.taxa, "immune": collected.immune})
+    *earlier_stools, stool = collected.stools or [None]
+    request = _request(
+        {"patient": fields, "taxa": stool, "earlier_taxa": earlier_stools, "immune": collected.immune, "day": day}
+    )
     return ReadBundle(request, resources.patient.reference, tuple(collected.basis), tuple(issues))
 
 
@@ -109,6 +115,13 @@ def _request(content: dict[str, JsonValue]) -> PredictionRequest:
         return PredictionRequest.model_validate(content)
     except ValidationError as error:
         raise RefusedBundle(validation_issues(error, "request")) from None
+
+
+def _last_day(resources: PatientResources, day_0: date | None) -> float | None:
+    """Return the day of the last observation that has an effect; None where it cannot be counted from day 0."""
+    dates = [item.resource.date for item in resources.observations if _name(item)[0] is not None]
+    last_date = max((day for day in dates if day is not None), default=None)
+    return None if last_date is None or day_0 is None else float((last_date - day_0).days)
 
 
 def _read_observations(resources: PatientResources, landmark: Landmark, collected: _Collected) -> None:
@@ -120,9 +133,9 @@ def _read_observations(resources: PatientResources, landmark: Landmark, collecte
         if name is not None:
             by_name.setdefault(name, []).append(item)
     for name, items in by_name.items():
-        selection, issues = choose_observation(items, landmark, name)
+        selections, issues = choose_observations(items, landmark, name)
         collected.issues += issues
-        if selection is not None:
+        for selection in selections[-1:] if name == _BMI else selections:
             try:
                 _add(name, selection, collected)
             except RefusedBundle as error:
@@ -131,7 +144,7 @@ def _read_observations(resources: PatientResources, landmark: Landmark, collecte
 
 def _add(name: str, selection: ChosenObservation, collected: _Collected) -> None:
     if name == _STOOL:
-        collected.taxa = stool_profile(selection)
+        collected.stools.append(stool_profile(selection))
     elif name == _BMI:
         collected.bmi = body_mass_index(selection)
     else:

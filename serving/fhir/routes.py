@@ -115,10 +115,10 @@ def read_question(models: Mapping[str, Sequence[ServedModel]], content: dict[str
     served_models = [served for ranked in models.values() for served in ranked]
     if not served_models:
         raise ModelMissing("no model is loaded; 'taxokine train' registers one")
-    landmark = min(served.model.evidence.landmark for served in served_models)
+    landmarks = {served.model.evidence.landmark for served in served_models}
     levels = [levels_by_field(served.model.encoder.names_.get("clinical", ())).get("sex") for served in served_models]
     sexes = [set(names) for names in levels if names]
-    return read_bundle(content, landmark, set.intersection(*sexes) if sexes else set())
+    return read_bundle(content, landmarks, set.intersection(*sexes) if sexes else set())
 
 
 def fhir_response(

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from models.donors import DonorComparison
-from models.patient_input import Candidate, Measurement, StoolProfile
+from models.patient_input import Candidate, EarlierVisit, Measurement, StoolProfile
 from models.predict import ServedModel
 from models.prediction import Prediction, Verdict
 from models.what_if import ProbabilityShift
@@ -34,22 +34,12 @@ class Inputs:
 
     def to_json(self) -> bytes:
         """Return the inputs as JSON: the same for the same measurements, in whatever order they were sent."""
-        candidate, taxa = self.candidate, self.candidate.taxa
-        ordered = replace(
-            candidate,
-            # 61 and 61.0 are one number, and two texts.
-            clinical={
-                name: float(value) if type(value) is int else value
-                for name, value in sorted(candidate.clinical.items())
-            },
-            taxa=None if taxa is None else _ordered(taxa),
-            immune=tuple(sorted(candidate.immune, key=_by_analyte_and_day)),
-            donor=dict(sorted(candidate.donor.items())),
-            over_time=dict(sorted(candidate.over_time.items())),
-            serial=tuple(sorted(candidate.serial, key=_by_analyte_and_day)),
-        )
         stools = {name: _ordered(stool) for name, stool in sorted(self.stools.items())}
-        return to_json(Inputs(ordered, tuple(sorted(self.changes)), stools), inf_nan_mode="constants")
+        ordered = Inputs(_ordered_candidate(self.candidate), tuple(sorted(self.changes)), stools)
+        # The digests of entries from before these fields were there stay as they are.
+        absent = {name for name in ("day", "earlier") if getattr(self.candidate, name) in (None, ())}
+        content = INPUTS.dump_python(ordered, exclude={"candidate": absent})
+        return to_json(content, inf_nan_mode="constants")
 
 
 def _by_analyte_and_day(measurement: Measurement) -> tuple[str, bool, float]:
@@ -172,6 +162,26 @@ def recorded_list(models: Iterable[ServedModel]) -> tuple[RecordedProbability, .
     """Return what the record keeps of the list of candidates: the models behind it."""
     return tuple(
         RecordedProbability(served.model.outcome, "list", served.name, served.version, None, None) for served in models
+    )
+
+
+def _ordered_candidate(candidate: Candidate) -> Candidate:
+    taxa = candidate.taxa
+    return replace(
+        candidate,
+        # 61 and 61.0 are one number, and two texts.
+        clinical={
+            name: float(value) if type(value) is int else value for name, value in sorted(candidate.clinical.items())
+        },
+        taxa=None if taxa is None else _ordered(taxa),
+        immune=tuple(sorted(candidate.immune, key=_by_analyte_and_day)),
+        donor=dict(sorted(candidate.donor.items())),
+        over_time=dict(sorted(candidate.over_time.items())),
+        serial=tuple(sorted(candidate.serial, key=_by_analyte_and_day)),
+        earlier=tuple(
+            EarlierVisit(visit.day, _ordered_candidate(visit.candidate))
+            for visit in sorted(candidate.earlier, key=lambda visit: visit.day)
+        ),
     )
 
 

@@ -109,8 +109,8 @@ def _check_request(report: Report, request: Json, models: Mapping[str, Sequence[
 
 def _check_applicability(report: Report, outcome: str, ranked: Sequence[ServedModel], candidate: Candidate) -> None:
     """Add a warning for each reason for which the model of an outcome hardly applies to the candidate, or abstains."""
-    served, model_input = select_model(ranked, candidate)
-    model = served.model
+    selected = select_model(ranked, candidate)
+    model, candidate, model_input = selected.served.model, selected.candidate, selected.model_input
     assessment = assess_applicability(model, candidate, model_input, model.encoder.encode(model_input.values))
     if "taxa" in model.blocks and candidate.taxa:
         profilers = " or ".join(model.profilers) or "not reported"

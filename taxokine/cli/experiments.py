@@ -232,22 +232,31 @@ def card(model: str, tripod: bool, form: Path | None) -> None:
 @landmark_options
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
               help="A .parquet, .csv or .arrows file.")  # fmt: skip
-def predict(model: str, source: str, out: Path, **landmark: Unpack[LandmarkOptions]) -> None:
+@click.option("--by-visit", is_flag=True,
+              help="Predict at each visit of a cohort, by the model of the latest landmark by then.")  # fmt: skip
+def predict(model: str, source: str, out: Path, *, by_visit: bool, **landmark: Unpack[LandmarkOptions]) -> None:
     """Predict many patients: those of a cohort, or of a file with a row for each.
 
     \u0008
     taxokine predict objective_response mine.yaml --out predictions.csv
     taxokine predict toxicity_any@candidate patients.parquet --out predictions.parquet
+    taxokine predict toxicity_any mine.yaml --by-visit --out visits.csv
 
-    A file is one of 'taxokine features', or has the columns patient, taxa:NAME, 'immune:NAME [unit]', clinical:NAME. A
-    row that cannot be read has its error in the column 'error', and the others their predictions.
+    With --by-visit, MODEL is an outcome, and each row says which landmark's model predicts, and why. A file is one of
+    'taxokine features', or has the columns patient, taxa:NAME, 'immune:NAME [unit]', clinical:NAME. A row that cannot
+    be read has its error in the column 'error', and the others their predictions.
     """
     from features.landmark import LandmarkSpec
-    from taxokine.batch import write_predictions
+    from taxokine.batch import write_predictions, write_visit_predictions
     from taxokine.reports.predictions import batch_report
     from taxokine.terminal import show
 
-    show(batch_report(write_predictions(model, source, out, LandmarkSpec(**landmark))))
+    predictions = (
+        write_visit_predictions(model, source, out)
+        if by_visit
+        else write_predictions(model, source, out, LandmarkSpec(**landmark))
+    )
+    show(batch_report(predictions))
 
 
 @click.command()

@@ -41,11 +41,15 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
 def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:
     """Yield what a file of predictions holds, and which of its patients the model was trained on."""
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in batch.verdict_counts.items())
-    yield f"{batch.outcome} for {sum(batch.verdict_counts.values())} patients: {verdicts}"
+    rows = "patients" if len(batch.landmark_counts) == 1 else "visits"
+    yield f"{batch.outcome} for {sum(batch.verdict_counts.values())} {rows}: {verdicts}"
+    if len(batch.landmark_counts) > 1:
+        counts = ", ".join(f"{count} of day {landmark:g}" for landmark, count in batch.landmark_counts.items())
+        yield f"by the models of landmarks: {counts}"
     yield f"evidence: {batch.evidence}"
     if batch.unread:
-        rows = "1 row has" if batch.unread == 1 else f"{batch.unread} rows have"
-        yield f"{rows} no prediction: the column 'error' says why"
+        unread_rows = "1 row has" if batch.unread == 1 else f"{batch.unread} rows have"
+        yield f"{unread_rows} no prediction: the column 'error' says why"
     if n := batch.training_profiles:
         yield f"{n} patients are in the training set by their profiles: their predictions test nothing"
     for name in batch.training_cohorts:

@@ -21,7 +21,7 @@ from models.encoder import BlockEncoder, Representations
 from models.evidence import PooledOddsRatio, Validation
 from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import FAMILIES, BlockColumns
-from models.prediction import ModelReference, Prediction, Trust
+from models.prediction import LandmarkChoice, ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
 from training.evidence.distributions import training_distributions
 
@@ -83,9 +83,10 @@ def invented(n: int = 60, n_taxa: int = 25, seed: int = 0) -> FeatureTable:
 def prediction_of(outcome: str, probability: float | None, odds_ratios: Sequence[PooledOddsRatio] = ()) -> Prediction:
     """Return a prediction of which only the outcome, the probability and the odds ratios matter."""
     trust = Trust("ok", (), (), (), *[None] * 11, (), ())
+    landmark = LandmarkChoice(0.0, (0.0,), None, None, "")
     reference = ModelReference("model", "1", "", "", "elastic_net", ("taxa",))
     evidence = replace(EVIDENCE, odds_ratios=tuple(odds_ratios))
-    return Prediction(outcome, "", probability, None, None, reference, evidence, trust, (), False)
+    return Prediction(outcome, "", probability, None, None, reference, evidence, trust, (), False, landmark)
 
 
 def outcome_of(table: FeatureTable) -> NDArray[np.float64]:

@@ -233,15 +233,3 @@ def test_every_prediction_defines_its_outcome() -> None:
         prediction = predict([served(replace(trained("elastic_net"), outcome=outcome))], Candidate({}, STOOL, BLOOD))
         assert len(prediction.definition) > 10
         assert is_toxicity(outcome) == ("adverse event" in prediction.definition)
-
-
-def test_later_stool_is_read_by_the_model_of_a_later_landmark() -> None:
-    early, late = (
-        ServedModel(replace(model, evidence=replace(model.evidence, landmark=landmark)), name, "1", "", "candidate")
-        for model in [trained("elastic_net", ("taxa",))]
-        for name, landmark in (("day_0", 0.0), ("day_28", 28.0))
-    )
-    values = dict(zip(invented().taxa.names, invented().taxa.values[0].tolist(), strict=True))
-    for day, name in ((None, "day_0"), (-3.0, "day_0"), (0.0, "day_0"), (27.0, "day_28"), (60.0, "day_0")):
-        stool = StoolProfile(values, "proportions", PROFILER, day, "day_ici")
-        assert predict([early, late], Candidate({}, stool)).model.name == name

@@ -39,7 +39,7 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clinic(five: Path) -> Clinic:
-    return read_clinic(str(five), 0)
+    return read_clinic(str(five), (0.0,))
 
 
 def test_a_course_holds_what_the_files_say(five):
@@ -166,7 +166,7 @@ def test_the_page_draws_the_course_and_tabulates_it(visitor):
 
 
 def test_texts_of_assessments_do_not_lie_over_each_other(five):
-    clinic = read_clinic(str(five), 0)
+    clinic = read_clinic(str(five), (0.0,))
     patient = next(iter(clinic.patients.values()))
     assessments = [TreatmentEvent("assessment", day, f"SD {i}") for i, day in enumerate((10.0, 11.0, 30.0, 60.0, 60.5))]
     course = replace(patient.course, events=tuple(assessments))

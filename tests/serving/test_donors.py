@@ -125,7 +125,7 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
     path = simulate_trial(tmp_path / "trial", Trial(n_patients=9, n_donors=3, n_taxa=40, seed=2))
     bundle = validated_bundle(cohort_transplants(read_cohort(path, path.parent)), ("simulated_fmt_ici",), Progress())
     accounts.add_user("dora", "clinician", PASSWORD)
-    clinic = read_clinic(str(path), 0)
+    clinic = read_clinic(str(path), (0.0,))
     served = {outcome: [ServedModel(r[-1].model, outcome, "1", "", "candidate")] for outcome, r in models.items()}
     with (
         running(create_app(served, accounts, clinic, engraftment=bundle)) as url,
@@ -151,7 +151,7 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
 
 def test_the_clinic_knows_its_donors(tmp_path):
     path = simulate_trial(tmp_path / "trial", Trial(n_patients=4, n_donors=2, n_taxa=40, seed=2))
-    donors = read_clinic(str(path), 0).donors
+    donors = read_clinic(str(path), (0.0,)).donors
     assert [donor.name for donor in donors] == ["SIM-D01", "SIM-D02"]
     assert all(isinstance(donor, DonorStool) for donor in donors)
     assert sum(donors[0].profile.values.values()) == pytest.approx(1, abs=1e-5)

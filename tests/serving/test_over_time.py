@@ -108,7 +108,7 @@ def test_table_batch_mlflow_and_request_agree(served, cohort, table):
 
 
 def test_the_clinic_reads_the_same_draws(served, manifest, table):
-    clinic = read_clinic(str(manifest), 28.0)
+    clinic = read_clinic(str(manifest), (28.0,))
     margins = served.model.predictor.margin(served.model.encoder.transform(table))
     for row, patient in enumerate(table.rows["patient"]):
         visits = clinic.patients[patient]

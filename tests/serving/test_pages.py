@@ -33,7 +33,9 @@ def site(models, key_and_accounts, tmp_path_factory: pytest.TempPathFactory) -> 
     )
     for name, role in (("anna", "clinician"), ("ada", "researcher")):
         key_and_accounts[1].add_user(name, role, PASSWORD)
-    with running(create_app(models, key_and_accounts[1], read_clinic(str(path), 0), "http://127.0.0.1:5000")) as url:
+    with running(
+        create_app(models, key_and_accounts[1], read_clinic(str(path), (0.0,)), "http://127.0.0.1:5000")
+    ) as url:
         yield url
 
 

@@ -357,7 +357,7 @@ def test_what_the_pages_predict_is_recorded_as_asked_by_the_user(
     tmp_path: Path, models: Mapping[str, list[ServedModel]], candidate: dict[str, object]
 ) -> None:
     path = simulate_trial(tmp_path / "trial", Trial(n_patients=9, n_taxa=40, visits=(-7, 28), seed=2))
-    clinic = read_clinic(str(path), 0)
+    clinic = read_clinic(str(path), (0.0,))
     engine = open_database(f"sqlite:///{tmp_path}/a.db")
     accounts, store = Accounts(engine), RecordStore(engine, KEY, "inputs")
     accounts.add_user("anna", "clinician", PASSWORD)

@@ -187,6 +187,19 @@ def test_from_training_to_answers_for_many(run, trial):
     assert predictions["simulated"].all()
     assert predictions["in_training_set"].sum() > 30
     assert list(Path.cwd().glob("*.partial")) == []
+    by_visit = run("predict", "objective_response@candidate", trial, "--by-visit", "--out", "visits.csv")
+    assert by_visit.exit_code == 0, by_visit.output
+    visits = pd.read_csv("visits.csv")
+    assert len(visits) > len(predictions)
+    assert (visits["model_landmark"] == 0).all()
+    later = visits[visits["sample_day"] > 0]
+    assert later["landmark_reason"].str.startswith("no landmark after day 0 has a model: on day").all()
+    # After the landmark nothing changes.
+    at_landmark = predictions.set_index("patient")["probability"].reindex(later["patient"])
+    has_row = at_landmark.notna().to_numpy()
+    np.testing.assert_allclose(at_landmark[has_row], later["probability"][has_row], atol=1e-9)
+    unknown = run("predict", "pfs", trial, "--by-visit", "--out", "visits.csv")
+    assert "expected an outcome that has a registered model, one of objective_response, got 'pfs'" in unknown.output
     missing = run("predict", "toxicity_any", trial, "--out", "answers.csv")
     assert missing.exit_code == 1
     assert "no model 'toxicity_any'" in missing.output

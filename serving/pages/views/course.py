@@ -11,7 +11,7 @@ from features.errors import UnitError
 from features.patient_course import AnalyteSeries, PatientCourse, SampleDonorDistance, SerialReading, TreatmentEvent
 from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.evidence import AnalyteDistribution
-from models.prediction import Verdict
+from models.prediction import Prediction, Verdict
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, side_of
 from serving.pages.drawings.timeline import (
@@ -48,19 +48,28 @@ class VisitPrediction:
         Label of the visit.
     time : float
         Day of the sample, or the index of the visit where the visits are not dated.
-    usable : bool
-        Whether the sample is no later than the last day of the models.
+    stool_is_read : bool
+        Whether a model reads the visit's stool, at this visit or a later one.
+    repeats : bool
+        Whether the predictions are those of the visit before, since no further landmark is reached.
     probabilities : tuple of float or None
         One for each predicted outcome; None where the model abstains.
     verdicts : tuple of Verdict
         One for each predicted outcome.
+    models : tuple of str
+        Name and version of the model that predicts each outcome, with its landmark.
+    reasons : tuple of str
+        Why the models of these landmarks predict, each once.
     """
 
     label: str
     time: float
-    usable: bool
+    stool_is_read: bool
+    repeats: bool
     probabilities: tuple[float | None, ...]
     verdicts: tuple[Verdict, ...]
+    models: tuple[str, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +113,7 @@ def course_view(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> Cours
         course = PatientCourse()
     if len(patient.visits) == 1 and course == PatientCourse(donors=course.donors):
         return None
-    visits = _visit_predictions(catalogue, clinic, patient, dated=dated)
+    visits = _visit_predictions(catalogue, patient, dated=dated)
     axis = day_axis(_axis_days(course, days), clinic.last_day) if dated else visit_axis([v.label for v in visits])
     analytes = sorted(course.analytes, key=_order_of_analyte)
     analyte_lanes = [_analyte_lane(axis, series, _training_distribution(catalogue, series)) for series in analytes]
@@ -124,20 +133,32 @@ def course_view(catalogue: Catalogue, clinic: Clinic, patient: Patient) -> Cours
     )
 
 
-def _visit_predictions(catalogue: Catalogue, clinic: Clinic, patient: Patient, *, dated: bool) -> list[VisitPrediction]:
-    visits = []
-    for index, visit in enumerate(patient.visits):
-        predictions = forecasts(catalogue.predict(visit.candidate))
+def _visit_predictions(catalogue: Catalogue, patient: Patient, *, dated: bool) -> list[VisitPrediction]:
+    predicted = [forecasts(catalogue.predict(visit.candidate)) for visit in patient.visits]
+    stool_days = {prediction.landmark.stool_day for predictions in predicted for prediction in predictions}
+    visits: list[VisitPrediction] = []
+    previous: list[tuple[float, float | None]] = []
+    for index, (visit, predictions) in enumerate(zip(patient.visits, predicted, strict=True)):
+        basis = [(prediction.landmark.day, prediction.landmark.stool_day) for prediction in predictions]
         visits.append(
             VisitPrediction(
-                visit.label,
-                visit.day if dated and visit.day is not None else float(index),
-                visit.day is None or visit.day <= clinic.last_day,
-                tuple(prediction.probability for prediction in predictions),
-                tuple(prediction.trust.verdict for prediction in predictions),
+                label=visit.label,
+                time=visit.day if dated and visit.day is not None else float(index),
+                stool_is_read=not dated or visit.day in stool_days,
+                repeats=dated and basis == previous,
+                probabilities=tuple(prediction.probability for prediction in predictions),
+                verdicts=tuple(prediction.trust.verdict for prediction in predictions),
+                models=tuple(_model_text(prediction) for prediction in predictions),
+                reasons=tuple(dict.fromkeys(prediction.landmark.reason for prediction in predictions)),
             )
         )
+        previous = basis
     return visits
+
+
+def _model_text(prediction: Prediction) -> str:
+    model = prediction.model
+    return f"{model.name}/{model.version}, landmark day {prediction.landmark.day:g}"
 
 
 def _axis_days(course: PatientCourse, visit_days: Sequence[float]) -> list[float]:
@@ -189,7 +210,7 @@ def _period(start: float | None, end: float | None) -> str:
 
 
 def _stool_lane(axis: TimeAxis, visits: Sequence[VisitPrediction]) -> Lane:
-    marks = tuple(LaneMark(axis.position(visit.time), visit.label, hollow=not visit.usable) for visit in visits)
+    marks = tuple(LaneMark(axis.position(visit.time), visit.label, hollow=not visit.stool_is_read) for visit in visits)
     return Lane("stool", summary=str(len(marks)), marks=marks)
 
 
@@ -198,7 +219,9 @@ def _prediction_lane(axis: TimeAxis, visits: Sequence[VisitPrediction], sides: S
     curves = []
     for i, side in enumerate(sides):
         points = [
-            CurvePoint(axis.position(v.time), scale.height(p), f"{v.label}: {side} {chance(p)}", not v.usable)
+            CurvePoint(
+                axis.position(v.time), scale.height(p), f"{v.label}: {side} {chance(p)}, {v.models[i]}", v.repeats
+            )
             for v in visits
             if (p := v.probabilities[i]) is not None
         ]

@@ -181,7 +181,6 @@ OTHERS = [
     (medication("A02BC01", "2026-02-01"), "A02BC01 is no immune checkpoint inhibitor"),
     (medication("L01XA02", "2025-02-01"), "not counted: it does not begin within 42 days"),
     ({"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}, "Encounter is not read"),
-    (observation(loinc("26881-3"), "2026-02-01", valueQuantity=quantity(5, "pg/mL")), "a later IL-6 is used instead"),
     (observation(loinc("26881-3"), "2026-05-01", valueQuantity=quantity(9, "pg/mL")), "of day 61, after the landmark"),
     (
         observation(loinc("1988-5"), "2026-02-01", status="entered-in-error", valueQuantity=quantity(9, "?")),
