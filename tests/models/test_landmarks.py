@@ -73,9 +73,9 @@ def test_what_was_measured_after_the_landmark_changes_nothing() -> None:
         prediction = predict(MODELS, visits(-3, 20, later))
         assert (prediction.probability, prediction.landmark.stool_day) == (by_landmark.probability, 20)
         assert prediction.trust == by_landmark.trust
-    moved = predict(MODELS, visits(-3, 29, 45))
-    assert moved.landmark.stool_day == -3
-    assert moved.probability != by_landmark.probability
+    other_stool = predict(MODELS, visits(-3, 29, 45))
+    assert other_stool.landmark.stool_day == -3
+    assert other_stool.probability != by_landmark.probability
 
 
 def test_stool_from_before_the_window_of_the_landmark_is_not_read() -> None:

@@ -48,7 +48,7 @@ def tables(cohort):
     return {landmark: landmark_table(cohort, LandmarkSpec(landmark=landmark)) for landmark in LANDMARKS}
 
 
-def fitted(table, landmark, outcome):
+def fit_model(table, landmark, outcome):
     encoder = BlockEncoder(("taxa", "immune", "over_time") if landmark else ("taxa", "immune"))
     X = encoder.fit_transform(table)
     y = (X[:, 0] > np.median(X[:, 0])).astype(float)
@@ -63,7 +63,7 @@ def fitted(table, landmark, outcome):
 @pytest.fixture(scope="module")
 def models(tables):
     return {
-        outcome: [fitted(tables[landmark], landmark, outcome) for landmark in LANDMARKS]
+        outcome: [fit_model(tables[landmark], landmark, outcome) for landmark in LANDMARKS]
         for outcome in ("objective_response", "toxicity_any")
     }
 
