@@ -21,6 +21,7 @@ from serving.clinic import Clinic
 from serving.error_responses import add_error_handlers
 from serving.fhir.routes import fhir_routes
 from serving.hosts import RequireHost
+from serving.metrics.routes import metrics_routes
 from serving.middleware import ProtectResponses
 from serving.oidc.provider import Provider
 from serving.oidc.routes import provider_routes
@@ -98,6 +99,7 @@ def create_app(
     add_error_handlers(app)
     for router in create_api(models, engraftment, readiness):
         app.include_router(router)
+    app.include_router(metrics_routes(models))
     app.include_router(fhir_routes(models))
     app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
     if provider is not None:

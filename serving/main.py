@@ -21,6 +21,7 @@ from serving.clinic import read_clinic
 from serving.errors import DatabaseError
 from serving.hosts import LOOPBACK, host_name
 from serving.logs import LOG_CONFIG, configure_logging
+from serving.metrics.exposition import shared_metrics
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set
 from serving.model_set.model_set import ModelSet
@@ -97,21 +98,22 @@ def serve(
             flush=True,
         )
         print(f"It answers under these names: {', '.join(_hosts(settings()))}; TAXOKINE_HOSTS adds others.", flush=True)
-    uvicorn.run(
-        _app(accounts) if workers == 1 else "serving.main:app",
-        factory=workers != 1,
-        host=host,
-        port=port,
-        workers=workers,
-        server_header=False,
-        # The supervisor kills a worker that does not respond in time, and a worker responds once its models are loaded.
-        timeout_worker_healthcheck=120,
-        log_config=LOG_CONFIG,
-        # The path of a request may hold a patient's name; `serving.request_log` has its template.
-        access_log=False,
-        # There are no websockets, of which uvicorn would log the path.
-        ws="none",
-    )
+    with shared_metrics(workers):
+        uvicorn.run(
+            _app(accounts) if workers == 1 else "serving.main:app",
+            factory=workers != 1,
+            host=host,
+            port=port,
+            workers=workers,
+            server_header=False,
+            # The supervisor kills a worker that does not respond in time; one responds once its models are loaded.
+            timeout_worker_healthcheck=120,
+            log_config=LOG_CONFIG,
+            # The path of a request may hold a patient's name; `serving.request_log` has its template.
+            access_log=False,
+            # There are no websockets, of which uvicorn would log the path.
+            ws="none",
+        )
 
 
 def _app(accounts: Accounts) -> ASGIApp:

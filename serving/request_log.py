@@ -1,4 +1,4 @@
-"""Middleware: gives each request its id, and logs it once it is answered."""
+"""Middleware: gives each request its id, and counts and logs it once it is answered."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.logs import LOG, REQUEST_ID
+from serving.metrics.instruments import REQUEST_SECONDS, REQUESTS
 
 HEADER = "X-Request-ID"
 """Header by which a client may name its request; the response repeats it, and log and record of questions have it."""
@@ -23,7 +24,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class RequestLog:
-    """Give each request its id, and log its method, route, status, time and asker.
+    """Give each request its id; count it, and log its method, route, status, time and asker.
 
     The route is the template of the path: the path itself may hold the id of a patient. Health checks and metrics are
     logged where they fail.
@@ -58,14 +59,16 @@ class RequestLog:
         try:
             await self._app(scope, receive, send_named)
         finally:
-            _log(scope, status, time.perf_counter() - started)
+            _observe(scope, status, time.perf_counter() - started)
 
 
-def _log(scope: Scope, status: int, seconds: float) -> None:
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    method = scope["method"] if scope["method"] in _METHODS else "other"
     route = route_template(scope)
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(method, route).observe(seconds)
     if route in _PROBES and status < 400:
         return
-    method = scope["method"] if scope["method"] in _METHODS else "other"
     fields: dict[str, object] = {
         "request": scope["state"]["request_id"],
         "method": method,

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import BundleError, ModelMissing, TaxokineError
 from serving.logs import LOG
+from serving.metrics.instruments import MODELS_CHECKED, MODELS_DEGRADED, MODELS_LOADED
 from serving.model_set.loading import SetLoader, start_set
 from serving.model_set.model_set import ModelSet
 from serving.predictions import warm_up
@@ -43,6 +44,8 @@ class LiveApp:
         self._problem = "" if problem is None else _public(problem)
         self._checked = None if problem else datetime.now(UTC)
         self._app = build(self._set, self.readiness)
+        MODELS_LOADED.set_to_current_time()
+        self._report_state()
         self._stop = threading.Event()
         if problem:
             LOG.error("the last good set of models is served: %s", problem)
@@ -75,6 +78,7 @@ class LiveApp:
                 app = self._build(model_set, self.readiness)
                 warm_up(model_set.by_outcome())
                 self._set, self._app = model_set, app
+                MODELS_LOADED.set_to_current_time()
                 LOG.info("served from now on: %s", ", ".join(self.readiness().models))
             self._problem, self._checked = "", datetime.now(UTC)
         except Exception as error:  # The thread must outlive whatever fails.
@@ -84,6 +88,12 @@ class LiveApp:
                 text = str(error) if isinstance(error, TaxokineError) else type(error).__name__
                 LOG.error("the served models stay as they are: %s", text)
             self._problem = problem
+        self._report_state()
+
+    def _report_state(self) -> None:
+        MODELS_DEGRADED.set(bool(self._problem))
+        if self._checked is not None:
+            MODELS_CHECKED.set(self._checked.timestamp())
 
     def _follow(self) -> None:
         while not self._stop.wait(CHECK_SECONDS):

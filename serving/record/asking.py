@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from models.patient_input import Candidate
+from serving.metrics.instruments import count_predictions
 from serving.record.question import Inputs, Question, RecordedProbability
 from serving.record.recorder import Recorder
 from serving.request_log import HEADER, route_template
@@ -60,11 +61,11 @@ async def record_api(
     """
     request.state.request_id = question_id or request.state.request_id
     recorder: Recorder | None = request.app.state.recorder
-    if recorder is None:
-        return
-    number = await recorder.record(_question(request, patient, inputs, answer))
-    if number is not None:
-        response.headers[ENTRY] = str(number)
+    if recorder is not None:
+        number = await recorder.record(_question(request, patient, inputs, answer))
+        if number is not None:
+            response.headers[ENTRY] = str(number)
+    count_predictions(answer)
 
 
 async def record_rows(request: Request, rows: Sequence[RowQuestion]) -> list[int | None]:
@@ -81,11 +82,14 @@ async def record_rows(request: Request, rows: Sequence[RowQuestion]) -> list[int
         At least one could not be recorded, and must be.
     """
     recorder: Recorder | None = request.app.state.recorder
-    if recorder is None:
-        return [None] * len(rows)
-    return await recorder.record_all(
-        [_question(request, row.patient, Inputs(row.candidate), row.answer) for row in rows]
-    )
+    numbers: list[int | None] = [None] * len(rows)
+    if recorder is not None:
+        numbers = await recorder.record_all(
+            [_question(request, row.patient, Inputs(row.candidate), row.answer) for row in rows]
+        )
+    for row in rows:
+        count_predictions(row.answer)
+    return numbers
 
 
 def record_page(request: Request, patient: str, inputs: Inputs, answer: tuple[RecordedProbability, ...]) -> None:
@@ -99,6 +103,7 @@ def record_page(request: Request, patient: str, inputs: Inputs, answer: tuple[Re
     recorder: Recorder | None = request.app.state.recorder
     if recorder is not None:
         recorder.record_in_thread(_question(request, patient, inputs, answer))
+    count_predictions(answer)
 
 
 def _question(request: Request, patient: str, inputs: Inputs, answer: tuple[RecordedProbability, ...]) -> Question:

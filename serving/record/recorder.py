@@ -13,6 +13,7 @@ from features.settings import settings
 from serving.database import open_database
 from serving.errors import NotRecorded
 from serving.logs import LOG
+from serving.metrics.instruments import RECORD_QUEUE, UNRECORDED
 from serving.record.keys import read_key
 from serving.record.question import Question
 from serving.record.store import Keep, RecordStore
@@ -76,6 +77,7 @@ class Recorder:
 
     def _enqueue(self, question: Question) -> Future[int | None]:
         future: Future[int | None] = Future()
+        RECORD_QUEUE.inc()
         self._waiting.put((question, future))
         with self._lock:
             if self._thread is None:
@@ -88,6 +90,7 @@ class Recorder:
             batch = [self._waiting.get()]
             while len(batch) < MAX_BATCH and not self._waiting.empty():
                 batch.append(self._waiting.get())
+            RECORD_QUEUE.dec(len(batch))
             # A future that runs can no longer be cancelled: its client may go away, its entry stays.
             batch = [item for item in batch if item[1].set_running_or_notify_cancel()]
             if batch:
@@ -98,6 +101,7 @@ class Recorder:
             numbers: list[int] | list[None] = self.store.append([question for question, _ in batch])
         except Exception as error:  # The thread must outlive whatever fails.
             # The error may quote the address of the database and a query.
+            UNRECORDED.inc(len(batch))
             LOG.error("%d questions could not be recorded: %s", len(batch), type(error).__name__)
             if self._required:
                 for _, future in batch:

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from serving.logs import REQUEST_ID, configure_logging, log_failure
+from serving.metrics.instruments import UPLOADS
 from serving.upload.form import Field, Form
 from serving.upload.intake import UploadedFile
 from serving.upload.reading import UploadContent, read_files
@@ -105,6 +106,7 @@ def read_in_child(
         exit_code = _end(process, limits)
         timer.cancel()
     if content is not None:
+        UPLOADS.labels("read").inc()
         return _CONTENT.validate_json(content)
     return UploadContent({}, problems=(_problem(exit_code, ", ".join(file.name for file in files.values()), limits),))
 
@@ -123,12 +125,15 @@ def _problem(exit_code: int, name: str, limits: ReaderLimits) -> UploadProblem:
     advice = "Upload a table of this patient's samples only."
     if exit_code in {-signal.SIGKILL, -signal.SIGXCPU}:
         limit = f"{limits.seconds} s"
+        UPLOADS.labels("too_long").inc()
         observed, requirement = f"a file that takes longer than {limit} to read", f"at most {limit}"
         advice += " If the file is small, the server is busy: try again."
     elif exit_code == _OUT_OF_MEMORY:
+        UPLOADS.labels("too_large").inc()
         limit = f"{limits.memory // 2**20} MB"
         observed, requirement = f"a file that takes more than {limit} of memory to read", f"at most {limit}"
     elif exit_code < 0:
+        UPLOADS.labels("damaged").inc()
         kind, observed, requirement = "unreadable", "a damaged file, at which reading broke off", "an undamaged table"
         advice = "Export the table again, and upload the new file."
     else:

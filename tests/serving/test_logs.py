@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import mlflow
 import pytest
 
 from features.settings import settings
 from models.predict import ServedModel
-from models.registry import client as registry_client
-from models.registry import log_bundle, register
 from serving.accounts import Accounts
 from serving.cds_hooks.service import SERVICE
 from serving.database import open_database
@@ -30,6 +27,7 @@ from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import Trial, simulate_trial
 
 from .ehr import BASE, bearer, write_clients
+from .registry import registered
 
 Json = dict[str, Any]
 PASSWORD, GUESS, NAME = "a password of nora's", "a guess at it", "Erika Mustermann"
@@ -74,20 +72,8 @@ class Server(NamedTuple):
 def server(models: dict[str, list[ServedModel]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("logged")
     clinic = simulate_trial(home / "clinic", Trial(n_patients=12, n_taxa=40, visits=(-7, 28), seed=2))
-    with pytest.MonkeyPatch.context() as patch, reserved_port(0) as (port, release):
-        for name, value in {
-            "TAXOKINE_HOME": str(home),
-            "TAXOKINE_CLINIC": str(clinic),
-            "TAXOKINE_CDS_CLIENTS": str(write_clients(home)),
-            "TAXOKINE_SERVER_URL": BASE,
-            "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
-        }.items():
-            patch.setenv(name, value)
-        settings.cache_clear()
-        experiment = registry_client().create_experiment("models", artifact_location=(home / "artefacts").as_uri())
-        for outcome, ranked in models.items():
-            with mlflow.start_run(experiment_id=experiment) as run:
-                register(outcome, [(log_bundle(ranked[0].model), run.info.run_id, {"blocks": "taxa"})])
+    environment = {"TAXOKINE_CLINIC": str(clinic), "TAXOKINE_CDS_CLIENTS": str(write_clients(home))}
+    with registered(models, home, TAXOKINE_SERVER_URL=BASE, **environment), reserved_port(0) as (port, release):
         accounts = Accounts(open_database(settings().database))
         accounts.add_user("nora", "researcher", PASSWORD)
         key, log = accounts.add_key("ward"), home / "server.log"
@@ -97,7 +83,6 @@ def server(models: dict[str, list[ServedModel]], tmp_path_factory: pytest.TempPa
             address = f"http://127.0.0.1:{port}"
             wait_until_ready(f"{address}/readyz")
             yield Server(address, key, log)
-    settings.cache_clear()
 
 
 def csrf(http: httpx.Client) -> str:

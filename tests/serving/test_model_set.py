@@ -19,6 +19,7 @@ from models.registry import client as registry_client
 from models.registry import log_bundle, register
 from serving.accounts import Accounts
 from serving.app import create_app
+from serving.metrics.instruments import REGISTRY
 from serving.model_set import live_app
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set
@@ -117,6 +118,7 @@ def test_a_bad_bundle_is_refused_and_the_last_good_set_keeps_serving_also_after_
     spoil(store)
     live.check()
     for app in (live, new_live_app(key_and_accounts[1])):
+        assert REGISTRY.get_sample_value("taxokine_models_degraded") == 1
         readiness = app.readiness()
         assert readiness.status == "degraded"
         assert list(readiness.models) == [f"{OUTCOME}/2", f"{OTHER}/2"]
@@ -129,6 +131,7 @@ def test_a_bad_bundle_is_refused_and_the_last_good_set_keeps_serving_also_after_
     store.set_registered_model_alias(OUTCOME, "champion", "1")
     live.check()
     assert (live.readiness().status, live.readiness().models[0]) == ("ready", f"{OUTCOME}/1")
+    assert REGISTRY.get_sample_value("taxokine_models_degraded") == 0
 
 
 def test_a_server_starts_while_the_registry_is_down(

@@ -17,6 +17,7 @@ from threading import Thread
 import pytest
 
 from models.predict import ServedModel
+from serving.metrics.instruments import REGISTRY
 from serving.upload import Field, Form, UploadedFile, child, understand
 from serving.upload.child import read_in_child
 from serving.upload.folder import delete_abandoned_folders, upload_folder
@@ -72,22 +73,30 @@ def signal_the_reader(number: signal.Signals) -> Thread:
     return thread
 
 
+def ended_readers(kind: str) -> float:
+    return REGISTRY.get_sample_value("taxokine_uploads_total", {"reader": kind}) or 0.0
+
+
 def test_a_file_that_needs_too_much_memory_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = ended_readers("too_large")
     monkeypatch.setattr(child, "MAX_MEMORY", 40 * 2**20)
     (problem,) = read(UploadedFile("bomb.tsv.gz", gzip.compress(bytes(64 * 2**20))), tmp_path).problems
     assert (problem.kind, problem.severity, problem.file) == ("too_large", "error", "bomb.tsv.gz")
     assert problem.observed == "a file that takes more than 40 MB of memory to read"
+    assert ended_readers("too_large") == before + 1
 
 
 def test_a_file_that_takes_too_long_is_reported(
     large_table: UploadedFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(child, "MAX_SECONDS", 1)
+    before = ended_readers("too_long")
     # A stopped process takes no time to compute, and would never end.
     thread = signal_the_reader(signal.SIGSTOP)
     (problem,) = read(large_table, tmp_path).problems
     thread.join()
     assert (problem.kind, problem.observed) == ("too_large", "a file that takes longer than 1 s to read")
+    assert ended_readers("too_long") == before + 1
 
 
 @pytest.mark.parametrize("field", ["clinical", "immune"])
@@ -101,11 +110,13 @@ def test_a_table_of_too_many_columns_is_reported(field: Field, tmp_path: Path) -
 
 
 def test_a_crash_of_the_reader_is_reported(large_table: UploadedFile, tmp_path: Path) -> None:
+    before = ended_readers("damaged"), ended_readers("read")
     thread = signal_the_reader(signal.SIGSEGV)
     (problem,) = read(large_table, tmp_path).problems
     thread.join()
     assert (problem.kind, problem.file) == ("unreadable", "large.tsv")
     assert read(PROFILE, tmp_path).problems == ()
+    assert (ended_readers("damaged"), ended_readers("read")) == (before[0] + 1, before[1] + 1)
 
 
 def test_nothing_remains_of_an_upload_whose_reader_crashed(

@@ -1,0 +1,1 @@
+"""What Prometheus collects of a server, all workers together."""
