@@ -51,10 +51,16 @@ class Load:
 
 
 @contextmanager
-def load(address: str, key: str, question: dict[str, Any], clients: int = 4) -> Iterator[Load]:
-    """Ask a server by several clients until the context is left; then every question has its answer."""
+def load(
+    address: str, key: str, question: dict[str, Any], clients: int = 4, pause: float = PAUSE_SECONDS, period: float = 0
+) -> Iterator[Load]:
+    """Ask a server by several clients until the context is left; then every question has its answer.
+
+    Each client waits `pause` seconds after an answer, and asks every `period` seconds at most.
+    """
     result, stop = Load(), threading.Event()
-    threads = [threading.Thread(target=_ask, args=(address, key, question, result, stop)) for _ in range(clients)]
+    arguments = (address, key, question, result, stop, pause, period)
+    threads = [threading.Thread(target=_ask, args=arguments) for _ in range(clients)]
     for thread in threads:
         thread.start()
     try:
@@ -65,7 +71,15 @@ def load(address: str, key: str, question: dict[str, Any], clients: int = 4) -> 
             thread.join()
 
 
-def _ask(address: str, key: str, question: dict[str, Any], result: Load, stop: threading.Event) -> None:
+def _ask(
+    address: str,
+    key: str,
+    question: dict[str, Any],
+    result: Load,
+    stop: threading.Event,
+    pause: float,
+    period: float,
+) -> None:
     headers = {"Authorization": f"Bearer {key}"}
     with httpx.Client(base_url=address, headers=headers, timeout=60) as client:
         while not stop.is_set():
@@ -74,7 +88,7 @@ def _ask(address: str, key: str, question: dict[str, Any], result: Load, stop: t
                 answer = client.post("/v1/predictions", json=question)
             except httpx.TransportError:
                 result.answers.append((NO_ANSWER, time.perf_counter() - started, None, None))
-                time.sleep(PAUSE_SECONDS)
+                time.sleep(pause or PAUSE_SECONDS)
                 continue
             seconds, version, record = time.perf_counter() - started, None, None
             if answer.status_code == 200:
@@ -82,4 +96,4 @@ def _ask(address: str, key: str, question: dict[str, Any], result: Load, stop: t
                 record = int(answer.headers["Taxokine-Record"])
             result.answers.append((answer.status_code, seconds, version, record))
             # The machine has other work than to ask.
-            time.sleep(PAUSE_SECONDS)
+            time.sleep(max(pause, started + period - time.perf_counter()))

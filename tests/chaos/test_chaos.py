@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -29,10 +28,14 @@ from taxokine.processes import background_process, reserved_port, responds
 from taxokine.simulation import Trial, simulate_trial
 
 from ..postgresql import PostgresServer
+from .commands import run, train
 from .load import NO_ANSWER, Load, load
 
 ROUNDS = int(os.environ.get("TAXOKINE_CHAOS_ROUNDS", "1"))
 """How often each event happens."""
+SECONDS_AT_80_PERCENT = 180 * ROUNDS if ROUNDS > 1 else 20
+FLAT_BYTES = 20_000_000
+"""By which the workers' memory may grow; 100 bytes lost an answer would be 36 MB in half an hour of 200 answers/s."""
 KEY = "the-key"
 WORKERS = 2
 
@@ -57,9 +60,9 @@ class Deployment(NamedTuple):
         running = (child for child in supervisor.children() if child.status() != psutil.STATUS_ZOMBIE)
         return [child for child in running if "spawn_main" in " ".join(child.cmdline())]
 
-    def load(self, clients: int = 4) -> Any:
+    def load(self, clients: int = 4, **pace: float) -> Any:
         """Ask one question after another until the context is left."""
-        return load(self.address, KEY, self.question, clients)
+        return load(self.address, KEY, self.question, clients, **pace)
 
     def wait_until_ready(self) -> None:
         """Wait until the server answers a question."""
@@ -90,22 +93,6 @@ class Registry:
 
     def stop(self) -> None:
         self._running.close()
-
-
-def run(*words: str) -> str:
-    """Run a command of Taxokine, and return what it prints."""
-    command = [sys.executable, "-m", "taxokine", *words]
-    finished = subprocess.run(command, capture_output=True, text=True)
-    assert finished.returncode == 0, finished.stderr
-    return finished.stdout
-
-
-def train(manifest: Path, seed: int) -> None:
-    """Train and register a version; the last one is the candidate."""
-    run(
-        *("train", "--cohorts", str(manifest), "--outcome", "objective_response", "--families", "elastic_net"),
-        *("--blocks", "taxa", "--folds", "2", "--repeats", "1", "--seed", str(seed)),
-    )
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +207,30 @@ def test_slow_clients_hold_nobody(deployment: Deployment) -> None:
     report("200 slow clients", 1, loaded)
     assert set(loaded.statuses()) == {200}
     assert median_seconds(loaded) < 5 * median_seconds(alone)
+
+
+def test_memory_is_flat_at_80_percent_of_what_the_workers_can_answer(deployment: Deployment) -> None:
+    clients = 4
+    with deployment.load(clients, pause=0) as fastest:
+        fastest.wait_for(200)
+        started, n_before = time.monotonic(), len(fastest.answers)
+        fastest.wait_for(400)
+        per_second = (len(fastest.answers) - n_before) / (time.monotonic() - started)
+    before = resident_bytes(deployment)
+    with deployment.load(clients, pause=0, period=clients / (0.8 * per_second)) as answers:
+        time.sleep(SECONDS_AT_80_PERCENT)
+    grown = resident_bytes(deployment) - before
+    report(f"{SECONDS_AT_80_PERCENT} s at 80% of {per_second:.0f} answers/s, {grown / 1e6:+.1f} MB", 1, answers)
+    assert set(answers.statuses()) == {200}
+    assert grown < FLAT_BYTES
+    assert_recorded(answers)
+
+
+def resident_bytes(deployment: Deployment) -> int:
+    """Return the memory that the workers hold together."""
+    workers = deployment.workers()
+    assert len(workers) == WORKERS
+    return sum(worker.memory_info().rss for worker in workers)
 
 
 def median_seconds(answers: Load) -> float:
