@@ -26,7 +26,7 @@ docs: .venv/installed  ## build the documents into site/, links checked; open si
 chaos: .venv/installed  ## a deployment under load while its parts fail, ten times each; prints what was lost
 	TAXOKINE_CHAOS_ROUNDS=10 $(BIN)/python -m pytest -s tests/chaos
 
-bench: .venv/installed  ## ratios side by side, as the table in the README
+bench: .venv/installed  ## speed as ratios side by side in one run, into docs/benchmarks.md, .json and a chart
 	$(BIN)/python -m benchmarks
 
 lock: .venv/installed  ## resolve the pins anew, for 3.11 and 3.12

@@ -19,25 +19,31 @@ import httpx
 import numpy as np
 import psutil
 
-from benchmarks.markdown import print_table
-from benchmarks.serving_speed import KEY, _answers, _free_port, _model, _simulated_table
+from benchmarks.servers import KEY, free_port, is_ready
+from benchmarks.serving_models import model_frame, simulated_table
+from benchmarks.tables import Table, run_alone
 
 HEADER = "rows|format|file|answer|time|rows/s|server, peak|reader, peak"
 SIZES, TAXA = (1_000, 10_000, 100_000), 300
 MEDIA = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 
 
-def batch_rows() -> Iterator[str]:
+def batch_tables() -> list[Table]:
+    """Return the table of batches over HTTP."""
+    return [Table.from_lines("Batches over HTTP", HEADER, _rows())]
+
+
+def _rows() -> Iterator[str]:
     """Yield the table's rows."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         from models.bundle import save_bundle
 
-        save_bundle(_model(*_simulated_table(folder)), folder / "bundle")
-        port = _free_port()
+        save_bundle(model_frame(*simulated_table(folder)), folder / "bundle")
+        port = free_port()
         server = subprocess.Popen([sys.executable, "-m", "benchmarks.batch_memory", str(folder / "bundle"), str(port)])
         try:
-            while not _answers(port, "/readyz"):
+            while not is_ready(port, "/readyz"):
                 time.sleep(0.2)
             process = psutil.Process(server.pid)
             for kind in MEDIA:
@@ -125,4 +131,4 @@ if __name__ == "__main__":
         case [bundle, port]:
             _serve(Path(bundle), int(port))
         case _:
-            print_table(HEADER, list(batch_rows()))
+            run_alone(batch_tables)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.markdown import print_table
+from benchmarks.tables import Table, run_alone
 
 HEADER = "features|time|peak memory|ratio"
 SAMPLES, TAXA = 5_000, 2_000
@@ -30,7 +30,12 @@ outcomes:
 """
 
 
-def feature_rows() -> list[str]:
+def feature_tables() -> list[Table]:
+    """Return the table of reading large cohorts."""
+    return [Table.from_lines("Reading a large cohort", HEADER, _rows())]
+
+
+def _rows() -> list[str]:
     """Return the table's rows: each reader's seconds, peak memory, and seconds as a multiple of pandas'."""
     with tempfile.TemporaryDirectory() as scratch:
         _run("write", scratch)
@@ -102,7 +107,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["write", folder]:
             _write_cohort(Path(folder))
-        case [side, folder]:
+        case [("plain" | "ours" | "wide") as side, folder]:
             print(json.dumps(_measure(side, Path(folder))))
         case _:
-            print_table(HEADER, feature_rows())
+            run_alone(feature_tables)

@@ -20,7 +20,8 @@ from typing import Any
 import requests
 from tqdm import tqdm
 
-from benchmarks.markdown import print_table
+from benchmarks.servers import free_port
+from benchmarks.tables import Table, run_alone
 
 HEADER = "pages, one worker|time|× the API's prediction|size|size, compressed|target|"
 PATIENTS = 200
@@ -47,7 +48,12 @@ class PageLoad:
     text: str
 
 
-def page_rows() -> list[str]:
+def page_tables() -> list[Table]:
+    """Return the table of every page."""
+    return [Table.from_lines("Pages", HEADER, _rows())]
+
+
+def _rows() -> list[str]:
     """Return the table's rows: the list when first requested and again, a patient's page, and each other page."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -115,9 +121,7 @@ def _run(arguments: list[str], environment: dict[str, str], stdin: str = "") -> 
 
 @contextmanager
 def _server(clinic: Path, environment: dict[str, str]) -> Iterator[str]:
-    from benchmarks.serving_speed import _free_port
-
-    address = f"http://127.0.0.1:{(port := _free_port())}"
+    address = f"http://127.0.0.1:{(port := free_port())}"
     command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port), "--clinic", str(clinic)]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -156,4 +160,4 @@ def _prediction_seconds(visitor: requests.Session, address: str) -> float:
 
 
 if __name__ == "__main__":
-    print_table(HEADER, page_rows())
+    run_alone(page_tables)

@@ -12,17 +12,18 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.markdown import print_table
+from benchmarks.tables import Table, run_alone
 
 HEADER = "a trial's own analysis|ours|other library|ratio|target"
 PATIENTS, TAXA, VISITS = 50, 1000, (-7, 7, 14, 28, 42, 56, 90, 150, 240, 365)
 TARGET = 120.0
 
 
-def study_rows() -> list[str]:
-    """Return the table's rows: the report, PERMANOVA against scikit-bio, the mixed model against statsmodels."""
+def study_tables() -> list[Table]:
+    """Return the table of the report, of PERMANOVA against scikit-bio, and of the mixed model against statsmodels."""
     with tempfile.TemporaryDirectory() as scratch:
-        return [_report_row(Path(scratch)), _permanova_row(), _mixed_model_row()]
+        rows = [_report_row(Path(scratch)), _permanova_row(), _mixed_model_row()]
+    return [Table.from_lines("A study", HEADER, rows)]
 
 
 def _report_row(folder: Path) -> str:
@@ -92,4 +93,4 @@ def _row(analysis: str, ours: float, theirs: float, library: str) -> str:
 
 
 if __name__ == "__main__":
-    print_table(HEADER, study_rows())
+    run_alone(study_tables)
