@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import TypeVar
 
+import numpy as np
+
+from features.arrays import Vector
 from features.outcomes import is_toxicity
 from models.evidence import PooledOddsRatio
 from models.prediction import BenefitBounds, Cell, JointOutcome, Prediction
+
+_Numbers = TypeVar("_Numbers", float, Vector)
 
 CELLS = ("response_without_toxicity", "response_with_toxicity", "no_response_no_toxicity", "toxicity_without_response")
 """The four cells of the 2 x 2, named as the fields of `JointOutcome`."""
@@ -15,7 +20,17 @@ ODDS_RATIO_MEANS = (
     "each cell under the assumption that response and toxicity depend on each other in this patient as they do in the "
     "training cohorts: one odds ratio for all patients. The assumption is untested; the bounds hold without it"
 )
-"""How to read the Plackett estimates."""
+"""How to read the Plackett estimates under an odds ratio of counts."""
+HELD_OUT_MEANS = (
+    "each cell under the odds ratio of response and toxicity given both predictions, which held-out patients showed; "
+    "their predicted cells agree with those observed. One odds ratio for all patients; the bounds hold without it"
+)
+"""How to read them under an odds ratio of held-out predictions."""
+CONTRADICTED_MEANS = (
+    "no estimates: the cells that both models predicted for held-out patients do not agree with those observed; the "
+    "bounds hold for the predicted probabilities, whatever the dependence"
+)
+"""Why there are none where held-out cells contradict them."""
 _NO_CELL = Cell(None, None, None)
 
 
@@ -23,8 +38,9 @@ def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
     """Return the joint 2 x 2 of the first response and the first toxicity among a patient's predictions.
 
     Whatever the dependence, the probability that two events of probabilities p and q both happen lies between
-    max(0, p + q - 1) and min(p, q) (Fréchet). Where the evidence of either model contains the training cohorts' odds
-    ratio of the two outcomes, the Plackett estimate under it, from the model with more patients, completes the bounds.
+    max(0, p + q - 1) and min(p, q) (Fréchet). Where the evidence of either model contains an odds ratio of the two
+    outcomes, the Plackett estimate under it completes the bounds: first one given the held-out predictions of these two
+    models, else one of the training cohorts' counts, each from the model with more patients.
 
     Parameters
     ----------
@@ -44,8 +60,16 @@ def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
     if response.probability is None or toxicity.probability is None:
         return _unknown(outcomes, "a model abstained")
     odds_ratio = _odds_ratio(response, toxicity)
-    cells = _cells(response.probability, toxicity.probability, odds_ratio.value if odds_ratio else None)
-    return JointOutcome(outcomes, None, *cells, odds_ratio, ODDS_RATIO_MEANS if odds_ratio else None)
+    meaning = None if odds_ratio is None else _meaning(odds_ratio)
+    value = None if odds_ratio is None or meaning == CONTRADICTED_MEANS else odds_ratio.value
+    cells = _cells(response.probability, toxicity.probability, value)
+    return JointOutcome(outcomes, None, *cells, odds_ratio, meaning)
+
+
+def _meaning(odds_ratio: PooledOddsRatio) -> str:
+    if odds_ratio.held_out is None:
+        return ODDS_RATIO_MEANS
+    return HELD_OUT_MEANS if odds_ratio.held_out.calibrated else CONTRADICTED_MEANS
 
 
 def benefit_bounds(joint: JointOutcome) -> BenefitBounds:
@@ -54,14 +78,14 @@ def benefit_bounds(joint: JointOutcome) -> BenefitBounds:
     return BenefitBounds(cell.low, cell.high, joint.outcomes, joint.reason)
 
 
-def joint_probability(p: float, q: float, odds_ratio: float) -> float:
+def joint_probability(p: _Numbers, q: _Numbers, odds_ratio: float) -> _Numbers:
     """Return the probability that two events with these probabilities and this odds ratio both happen.
 
     It is the root of Plackett's quadratic, in the form that stays exact at an odds ratio of 1.
 
     Parameters
     ----------
-    p, q : float
+    p, q : float or ndarray, (n,)
         Probabilities of the two events, in [0, 1].
     odds_ratio : float
         Above 0.
@@ -72,8 +96,9 @@ def joint_probability(p: float, q: float, odds_ratio: float) -> float:
     """
     product = odds_ratio * p * q
     total = 1 + (p + q) * (odds_ratio - 1)
-    root = math.sqrt(max(0.0, total**2 - 4 * (odds_ratio - 1) * product))
-    return 2 * product / (total + root) if product else 0.0
+    root = np.sqrt(np.maximum(0.0, total**2 - 4 * (odds_ratio - 1) * product))
+    overlap: _Numbers = 2 * product / (total + root)
+    return overlap
 
 
 def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[Cell, Cell, Cell, Cell]:
@@ -86,7 +111,7 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
     if odds_ratio is None:
         benefit, toxic_response, neither, harm = (Cell(low, high, None) for low, high in bounds)
     else:
-        overlap = joint_probability(response, toxicity, odds_ratio)
+        overlap = float(joint_probability(response, toxicity, odds_ratio))
         estimates = (response - overlap, overlap, 1 - response - toxicity + overlap, toxicity - overlap)
         # Rounding may carry an estimate just beyond its bounds.
         benefit, toxic_response, neither, harm = (
@@ -97,14 +122,16 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
 
 
 def _odds_ratio(response: Prediction, toxicity: Prediction) -> PooledOddsRatio | None:
-    """Return the training cohorts' odds ratio of the two outcomes, of the model that counted more patients."""
+    """Return the odds ratio of the two outcomes: of these models' held-out predictions, else of counts."""
+    pairs = ((response, toxicity), (toxicity, response))
     candidates = [
         ratio
-        for prediction in (response, toxicity)
+        for prediction, other in pairs
         for ratio in prediction.evidence.odds_ratios
         if (ratio.response, ratio.toxicity) == (response.outcome, toxicity.outcome)
+        and (ratio.held_out is None or ratio.held_out.counterpart == f"{other.model.name}/{other.model.version}")
     ]
-    return max(candidates, key=lambda ratio: ratio.patients, default=None)
+    return max(candidates, key=lambda ratio: (ratio.held_out is not None, ratio.patients), default=None)
 
 
 def _unknown(outcomes: tuple[str, ...], reason: str) -> JointOutcome:

@@ -241,7 +241,7 @@ class Cell(Documented):
     high: Probability | None
     """Upper Fréchet bound."""
     expected: Probability | None
-    """Plackett estimate under the training cohorts' odds ratio; null where the odds ratio is not known."""
+    """Plackett estimate under `odds_ratio`; null where it is not known, or held-out cells contradict it."""
 
 
 @dataclass(frozen=True)
@@ -264,9 +264,10 @@ class JointOutcome(Documented):
     toxicity_without_response: Cell
     """Toxicity without response: harm alone."""
     odds_ratio: PooledOddsRatio | None
-    """Odds ratio behind the Plackett estimates; null below 100 patients, and for older bundles."""
+    """Odds ratio behind the Plackett estimates, of held-out predictions where they allow it, else of counts; null below
+    100 patients, and for older bundles."""
     meaning: str | None
-    """How to read the Plackett estimates; null where there are none."""
+    """How to read the Plackett estimates, or why held-out cells forbid them; null without an odds ratio."""
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,16 @@ INTERVAL_ALPHA = 0.05
 
 
 @lru_cache(maxsize=2**12)
-def exact_interval(events: int, patients: int) -> tuple[float, float]:
-    """Return the exact two-sided 95% confidence interval of a proportion; 0 to 1 for no patients.
+def exact_interval(events: int, patients: int, alpha: float = INTERVAL_ALPHA) -> tuple[float, float]:
+    """Return the exact two-sided confidence interval of a proportion, at 95% by default; 0 to 1 for no patients.
 
     References
     ----------
     Clopper and Pearson 1934, Biometrika 26:404-413.
     """
     without_event = patients - events
-    low = betaincinv(events, without_event + 1, INTERVAL_ALPHA / 2) if events else 0.0
-    high = betaincinv(events + 1, without_event, 1 - INTERVAL_ALPHA / 2) if without_event else 1.0
+    low = betaincinv(events, without_event + 1, alpha / 2) if events else 0.0
+    high = betaincinv(events + 1, without_event, 1 - alpha / 2) if without_event else 1.0
     return float(low), float(high)
 
 

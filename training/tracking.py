@@ -7,6 +7,7 @@ import hmac
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,12 @@ from models.registration import write_shared
 from models.registry import client
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
 
 _PROCESS = "taxokine.process"
+HELD_OUT = "held_out_predictions.parquet"
+"""Artefact of a run with the held-out predictions of its model, by masked patient."""
 SPECIFICATION = "taxokine.specification"
 """Tag with the digest of an experiment's options, data and versions."""
 KIND = {"mlflow.experimentKind": "custom_model_development"}
@@ -119,6 +123,19 @@ def load_json(run_id: str, name: str) -> JsonValue:
 
     content: JsonValue = mlflow.artifacts.load_dict(f"runs:/{run_id}/{name}")
     return content
+
+
+def load_held_out(run_id: str) -> pd.DataFrame | None:
+    """Return the held-out predictions that a run has logged, by masked patient; None where it has none."""
+    import mlflow
+    import pandas as pd
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return pd.read_parquet(mlflow.artifacts.download_artifacts(f"runs:/{run_id}/{HELD_OUT}", dst_path=folder))
+        except (MlflowException, OSError):
+            return None
 
 
 @contextmanager

@@ -42,7 +42,7 @@ from models.evidence.performance import (
     WithoutBlock,
     WithoutCohort,
 )
-from models.evidence.summary import CentreAuroc, Evidence, PooledOddsRatio, TrainingCohort
+from models.evidence.summary import CentreAuroc, Evidence, HeldOutCell, HeldOutCells, PooledOddsRatio, TrainingCohort
 from models.evidence.training_patients import (
     AnalyteDistribution,
     CellRates,
@@ -93,6 +93,8 @@ __all__ = [
     "ExternalValidation",
     "FeatureAttribution",
     "GainOverBaseline",
+    "HeldOutCell",
+    "HeldOutCells",
     "Histogram",
     "IncompleteCohort",
     "JointCounts",

@@ -8,7 +8,7 @@ from typing import cast
 
 from pydantic import JsonValue, TypeAdapter
 
-from models.evidence.estimates import Documented, Estimate, RankedBy, Scheme
+from models.evidence.estimates import Documented, Estimate, EventRate, RankedBy, Scheme, Share
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,42 @@ class CentreAuroc(Documented):
 
 
 @dataclass(frozen=True)
+class HeldOutCell(Documented):
+    """One of the four cells of response and toxicity, predicted for held-out patients and observed."""
+
+    name: str
+    """Cell, named as in the joint outcome of a prediction."""
+    predicted: Share
+    """Mean predicted probability."""
+    observed: EventRate
+    """Patients in the cell."""
+
+
+@dataclass(frozen=True)
+class HeldOutCells(Documented):
+    """What the held-out predictions of two models together showed of the four cells."""
+
+    counterpart: str
+    """Model of the other side whose held-out predictions were used, as name/version."""
+    centres: int
+    """Centres; where there are several, each centre's cells are predicted with the odds ratio of the others."""
+    spread: float
+    """Standard deviation of the log odds ratio over centres."""
+    cells: tuple[HeldOutCell, ...]
+    """The four cells."""
+    calibrated: bool
+    """Whether every predicted share lies within exact intervals of the observed ones that hold together at 95%."""
+    log_score_gain: Estimate
+    """By how much the mean log score exceeds that of independent outcomes; above 0 the odds ratio predicts better."""
+
+
+@dataclass(frozen=True)
 class PooledOddsRatio(Documented):
-    """Odds ratio of response and toxicity, pooled over the training cohorts (Mantel and Haenszel)."""
+    """Odds ratio of response and toxicity over the training centres.
+
+    Where enough patients have held-out predictions of both, it is that given these probabilities (Plackett, random
+    effects over centres), else that of the counts (Mantel and Haenszel).
+    """
 
     response: str
     """Id of the response."""
@@ -63,6 +97,8 @@ class PooledOddsRatio(Documented):
     """Lower end of the 95% interval."""
     high: float
     """Upper end of the 95% interval."""
+    held_out: HeldOutCells | None = None
+    """What held-out cells showed; null for an odds ratio of the counts, as in older bundles."""
 
 
 @dataclass(frozen=True)

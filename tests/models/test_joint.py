@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq, linprog
 
-from models.evidence import PooledOddsRatio
-from models.joint import CELLS, ODDS_RATIO_MEANS, joint_outcome, joint_probability
+from models.evidence import Estimate, HeldOutCells, PooledOddsRatio
+from models.joint import (
+    CELLS,
+    CONTRADICTED_MEANS,
+    HELD_OUT_MEANS,
+    ODDS_RATIO_MEANS,
+    joint_outcome,
+    joint_probability,
+)
 from models.prediction import Cell
 
 from .conftest import prediction_of
@@ -89,3 +98,31 @@ def test_without_both_sides_there_are_no_cells() -> None:
     assert [getattr(joint, name) for name in CELLS] == [Cell(None, None, None)] * 4
     assert joint_outcome([]).reason == "no model of response is registered"
     assert joint_outcome([prediction_of("disease_control", 0.1)]).reason == "no model of toxicity is registered"
+
+
+def of_held_out(value: float, counterpart: str, *, calibrated: bool) -> PooledOddsRatio:
+    held_out = HeldOutCells(counterpart, 2, 0.1, (), calibrated, Estimate(None, None, None))
+    return replace(pooled(value, 110), held_out=held_out)
+
+
+def test_the_odds_ratio_of_both_models_held_out_predictions_comes_first() -> None:
+    ratios = [pooled(2.0, 500), of_held_out(5.0, "model/1", calibrated=True)]
+    joint = joint_outcome([prediction_of("objective_response", 0.4), prediction_of("toxicity_any", 0.3, ratios)])
+    assert joint.odds_ratio == ratios[1]
+    assert joint.meaning == HELD_OUT_MEANS
+    assert joint.response_with_toxicity.expected == pytest.approx(joint_probability(0.4, 0.3, 5.0))
+
+
+def test_held_out_predictions_of_another_model_do_not_count() -> None:
+    ratios = [pooled(2.0, 500), of_held_out(5.0, "model/0", calibrated=True)]
+    joint = joint_outcome([prediction_of("objective_response", 0.4), prediction_of("toxicity_any", 0.3, ratios)])
+    assert joint.odds_ratio == ratios[0]
+    assert joint.meaning == ODDS_RATIO_MEANS
+
+
+def test_contradicted_cells_have_bounds_and_no_estimates() -> None:
+    ratios = [pooled(2.0, 500), of_held_out(5.0, "model/1", calibrated=False)]
+    joint = joint_outcome([prediction_of("objective_response", 0.4), prediction_of("toxicity_any", 0.3, ratios)])
+    assert joint.meaning == CONTRADICTED_MEANS
+    assert [getattr(joint, name).expected for name in CELLS] == [None] * 4
+    assert joint.response_with_toxicity.high == 0.3

@@ -15,11 +15,14 @@ import pytest
 from click.testing import CliRunner
 
 from features import outcomes, survival
+from features.cohort import read_cohort
+from features.landmark import landmark_table
 from features.manifest import load_manifest, manifest_names
 from features.settings import settings
 from taxokine.cli import experiments, main
 from taxokine.cli.trials import plan
 from taxokine.simulation import Trial, simulate_trial
+from training.experiment.counterparts import registered_counterparts
 from training.study.analysis.trial_design import TrialDesign, TwoArmDesign
 
 ROOT = Path(__file__).parents[2]
@@ -187,6 +190,14 @@ def test_from_training_to_answers_for_many(run, trial):
     assert predictions["simulated"].all()
     assert predictions["in_training_set"].sum() > 30
     assert list(Path.cwd().glob("*.partial")) == []
+    # What a model of toxicity would be joined to: the held-out predictions of the same patients.
+    table = landmark_table(read_cohort(trial, Path(trial).parent))
+    (counterpart,) = registered_counterparts(table, "toxicity_any", 0.0)
+    assert counterpart.model == "objective_response/1"
+    assert len(counterpart.probability) > 30
+    assert counterpart.probability.keys() <= set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
+    assert registered_counterparts(table, "disease_control", 0.0) == ()
+    assert registered_counterparts(table, "toxicity_any", 28.0) == ()
     by_visit = run("predict", "objective_response@candidate", trial, "--by-visit", "--out", "visits.csv")
     assert by_visit.exit_code == 0, by_visit.output
     visits = pd.read_csv("visits.csv")

@@ -25,6 +25,7 @@ from models.evidence import (
 )
 from training.evidence.attribution import shap_attribution
 from training.evidence.distributions import training_distributions
+from training.evidence.joint_cells import Counterpart, held_out_odds_ratio
 from training.evidence.joint_counts import count_response_and_toxicity, transferable_odds_ratios
 from training.evidence.performance import (
     baseline_performance,
@@ -71,6 +72,8 @@ class ExperimentContext:
     audit_findings : tuple of AuditFinding
     prior_experiments : PriorExperiments
     seed : int
+    counterparts : tuple of Counterpart
+        Held-out predictions of the registered models of the other side (response, toxicity).
     """
 
     outcome: str
@@ -80,6 +83,7 @@ class ExperimentContext:
     audit_findings: tuple[AuditFinding, ...]
     prior_experiments: PriorExperiments
     seed: int
+    counterparts: tuple[Counterpart, ...] = ()
 
 
 def summarise(
@@ -114,6 +118,8 @@ def summarise(
     evidence = replace(
         _training_evidence(table, y, context), scheme=scheme, odds_ratios=transferable_odds_ratios(joint_counts)
     )
+    ratios = (held_out_odds_ratio(table, context.outcome, scores, other) for other in context.counterparts)
+    evidence = replace(evidence, odds_ratios=(*(item for item in ratios if item), *evidence.odds_ratios))
     evidence = _concluded(_with_performance(evidence, scores, pooled, per_centre), permutation, context)
     return Validation(
         evidence=evidence,

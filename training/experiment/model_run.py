@@ -140,7 +140,7 @@ def _write_artefacts(
     predictions = held_out_predictions(y, held_out)
     predictions.insert(0, "patient", predictions["row"].map(dict(enumerate(patients))))
     predictions.insert(1, "cohort", predictions["row"].map(dict(enumerate(centres(table.rows)))))
-    predictions.drop(columns="row").to_parquet(folder / "held_out_predictions.parquet", index=False)
+    predictions.drop(columns="row").to_parquet(folder / tracking.HELD_OUT, index=False)
     page = card_html(card, figures)
     (folder / "card.md").write_text(card, encoding="utf-8")
     (folder / "card.html").write_text(page, encoding="utf-8")

@@ -15,6 +15,7 @@ from models.registry import register, sweep_registrations
 from training import tracking
 from training.evidence.assemble import ExperimentContext
 from training.evidence.metrics import run_metrics
+from training.experiment.counterparts import registered_counterparts
 from training.experiment.eligibility import (
     block_sets,
     eligible_rows,
@@ -124,6 +125,7 @@ def train(
         audit_findings=findings,
         prior_experiments=tracking.prior_experiments(cohort.name for cohort in cohorts),
         seed=experiment.seed,
+        counterparts=registered_counterparts(table, outcome, experiment.landmark),
     )
     description = (f"**{outcome}**: {definition_of(outcome)}", *context.notes)
     digest = specification_digest(experiment, tracking.table_digest(table, outcome_vector(table, outcome)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from models.evidence import JointTable, OutcomeRates, PooledOddsRatio
+from models.evidence import JointTable, OutcomeRates
 from models.joint import joint_outcome
 from models.patient_input import Candidate
 from models.predict import ServedModel
@@ -76,8 +76,8 @@ class PredictionsView:
     cells : tuple of CellView or None
         The joint 2 x 2; None for `no_cells_reason`.
     no_cells_reason : str or None
-    odds_ratio : PooledOddsRatio or None
-        Odds ratio behind the Plackett estimates.
+    cells_meaning : str or None
+        How to read the estimates of the cells, or why there are bounds alone; None without an odds ratio.
     counts : JointTable or None
         Training patients cross-classified by response and toxicity.
     plane_patient : PlanePatient or None
@@ -97,7 +97,7 @@ class PredictionsView:
     evidence: tuple[EvidenceNote, ...]
     cells: tuple[CellView, ...] | None
     no_cells_reason: str | None
-    odds_ratio: PooledOddsRatio | None
+    cells_meaning: str | None
     counts: JointTable | None
     plane_patient: PlanePatient | None
     plane_centres: tuple[PlaneCentre, ...]
@@ -226,7 +226,7 @@ def predictions_view(
         no_cells_reason="the model learnt from this patient"
         if any(side.verdict.chance == "training patient" for side in sides)
         else joint.reason,
-        odds_ratio=joint.odds_ratio,
+        cells_meaning=joint.meaning,
         counts=counts,
         plane_patient=plane_patient,
         plane_centres=plane_centres(counts),
