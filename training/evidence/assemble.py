@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
@@ -16,6 +17,7 @@ from models.evidence import (
     Estimate,
     Evidence,
     PermutationNull,
+    PooledOddsRatio,
     PooledPerformance,
     PriorExperiments,
     SampleSize,
@@ -115,11 +117,8 @@ def summarise(
     permutation = None if null is None else permutation_test(null, scores.mean_auroc(scores.probability))
     joint_counts = count_response_and_toxicity(table, context.outcome)
     verdicts = held_out_verdicts(table, scores, held_out, scheme) if "taxa" in config.blocks else None
-    evidence = replace(
-        _training_evidence(table, y, context), scheme=scheme, odds_ratios=transferable_odds_ratios(joint_counts)
-    )
-    ratios = (held_out_odds_ratio(table, context.outcome, scores, other) for other in context.counterparts)
-    evidence = replace(evidence, odds_ratios=(*(item for item in ratios if item), *evidence.odds_ratios))
+    odds_ratios = (*_held_out_odds_ratios(table, scores, context), *transferable_odds_ratios(joint_counts))
+    evidence = replace(_training_evidence(table, y, context), scheme=scheme, odds_ratios=odds_ratios)
     evidence = _concluded(_with_performance(evidence, scores, pooled, per_centre), permutation, context)
     return Validation(
         evidence=evidence,
@@ -159,6 +158,15 @@ def summarise(
         without_block=performance_without_blocks(scores, _scores_without_blocks(validated, family, scheme)),
         incomplete_cohorts=validated.incomplete_cohorts,
     )
+
+
+def _held_out_odds_ratios(
+    table: FeatureTable, scores: HeldOutScores, context: ExperimentContext
+) -> Iterator[PooledOddsRatio]:
+    for counterpart in context.counterparts:
+        odds_ratio = held_out_odds_ratio(table, context.outcome, scores, counterpart)
+        if odds_ratio is not None:
+            yield odds_ratio
 
 
 def _scores_without_blocks(validated: ValidatedBlocks, family: str, scheme: Scheme) -> dict[str, HeldOutScores]:
