@@ -166,7 +166,7 @@ def _visits(source: Cohort, courses: Mapping[str, PatientCourse]) -> Iterator[tu
             yield sample, Visit(label, None, replace(candidate, day=None)), patient
         else:
             dated = replace(_with_draws(candidate, courses[patient], day), day=float(day))
-            yield sample, Visit(f"day {day:g}", float(day), dated), patient
+            yield sample, Visit(f"day {day:g}".replace("-", "−"), float(day), dated), patient
 
 
 def _with_draws(candidate: Candidate, course: PatientCourse, last_day: float) -> Candidate:

@@ -25,6 +25,8 @@ def ui_command(port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", uri, "--default-artifact-root", str(Path("mlartifacts").absolute())),
+        # An application of our own (`training.tracking_app`), found by its entry point.
+        *("--app-name", "taxokine"),
     ]
 
 

@@ -43,7 +43,7 @@ VIEW = "comparison"
 """Key of a view that each experiment keeps, in which the MLflow UI compares its runs, the best first."""
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
 MODEL_COLUMNS = (
-    *(f"metrics.served_auroc_over_centres{end}" for end in ("", "_low", "_high")),
+    *(f"metrics.auroc{end}" for end in ("", "_low", "_high")),
     *("metrics.permutation_best_of_p", "metrics.permutation_conditional_p", "metrics.gain_within_centres"),
     *("metrics.brier", "metrics.prevalence_brier", "metrics.patients", "metrics.events"),
     *("tags.family", "tags.blocks", "tags.simulated"),

@@ -162,7 +162,7 @@ def test_the_page_draws_the_course_and_tabulates_it(visitor):
     page = visitor.get("/patients/SIM-002").text
     for words in ("checkpoint inhibitor doses", "distance to own donor", "pantoprazole", "batch", "TGF-b1"):
         assert words in page
-    assert 'value="0" selected>day -4, used by default</option>' in page
+    assert 'value="0" selected>day −4, used by default</option>' in page
 
 
 def test_texts_of_assessments_do_not_lie_over_each_other(five):

@@ -108,6 +108,14 @@ def test_the_comparison_labels_each_number_and_says_whether_held_out_patients_co
 
 
 @pytest.mark.parametrize(
+    ("probability", "events", "agreement"), [(0.99, 136, "agrees"), (0.99, 120, "too high"), (0.01, 8, "agrees")]
+)
+def test_an_extreme_probability_is_confirmed_where_the_limit_that_pages_show_is(probability, events, agreement):
+    prediction = replace(prediction_of("objective_response", probability), evidence=EVIDENCE)
+    assert compare(prediction, event_rate(events, 147), None, None).agreement == agreement
+
+
+@pytest.mark.parametrize(
     ("probability", "text"),
     [(0.0, "<5%"), (0.0499, "<5%"), (0.05, "5%"), (0.494, "49%"), (0.95, "95%"), (0.9501, ">95%"), (None, "–")],
 )
@@ -142,9 +150,8 @@ def test_steps_lead_from_the_average_patient_to_the_probability():
 
 def test_both_outcomes_share_one_axis():
     axis = shared_axis([steps(0.1, start=0.15), steps(-0.13, start=0.72)])
-    assert (axis.low, axis.high) == (pytest.approx(0.1), pytest.approx(0.8))
-    assert axis.position(0.1) == pytest.approx(0)
+    assert axis.ticks == pytest.approx((0, 0.2, 0.4, 0.6, 0.8))
+    assert axis.position(0.1) == pytest.approx(0.125)
     assert axis.position(0.8) == pytest.approx(1)
-    assert axis.ticks[0] == pytest.approx(0.1)
-    assert axis.ticks[-1] == pytest.approx(0.8)
+    assert shared_axis([steps(0.1, start=0.15)]).ticks == pytest.approx((0.1, 0.2, 0.3))
     assert shared_axis([]).high == 1

@@ -2,14 +2,15 @@
 
 A name says what ranks the patients, `served_auroc` (the probability as served) or `margin_auroc` (the log-odds before
 calibration), and what it is a mean of: `over_centres` is the random-effects mean, `within_centres` the mean weighted by
-patients. A cohort whose manifest names no centres is one centre.
+patients. A cohort whose manifest names no centres is one centre. The headline, `auroc`, is the served probability's
+mean over centres: the MLflow UI sorts columns by name, and shows this one first.
 """
 
 from __future__ import annotations
 
 from models.evidence import Estimate, Validation
 
-HEADLINE = "served_auroc_over_centres"
+HEADLINE = "auroc"
 """Name of the metric by which models are compared."""
 
 

@@ -124,14 +124,13 @@ class PercentAxis:
 
 
 def shared_axis(waterfalls: Sequence[Waterfall]) -> PercentAxis:
-    """Return the shortest axis on which all steps lie, from 0% to 100% where there are none."""
+    """Return the shortest axis with even labels on which all steps lie, from 0% to 100% where there are none."""
     edges = [edge for drawing in waterfalls for step in drawing.steps for edge in (step.start, step.stop)] or [0.0, 1.0]
     lowest, highest = math.floor(min(edges) / TICK), math.ceil(max(edges) / TICK)
     highest = max(highest, lowest + 1)
     spacing = 1 if highest - lowest <= MAX_TICKS else 2
-    ticks = [*range(lowest, highest, spacing), highest]
-    if len(ticks) > 2 and ticks[-1] - ticks[-2] < spacing:
-        del ticks[-2]
+    lowest, highest = spacing * (lowest // spacing), spacing * math.ceil(highest / spacing)
+    ticks = range(lowest, highest + 1, spacing)
     return PercentAxis(lowest * TICK, highest * TICK, tuple(tick * TICK for tick in ticks))
 
 

@@ -178,7 +178,7 @@ def _treatment_lanes(axis: TimeAxis, course: PatientCourse) -> list[Lane]:
     for kind in EVENT_KINDS:
         marks = _event_marks(axis, [event for event in course.events if event.kind == kind])
         if marks:
-            donors = f": {', '.join(course.donors)}" if kind == "transplant" and course.donors else ""
+            donors = f" from {', '.join(course.donors)}" if kind == "transplant" and course.donors else ""
             lanes.append(Lane(kind, summary=f"{len(marks)}{donors}", marks=tuple(marks)))
     for medication in MEDICATION_KINDS:
         spans = []

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from features.outcomes import definition_of
 from models.drift import DriftReport, drift
 from models.predict import ServedModel
 from serving.clinic import Clinic
@@ -16,14 +17,16 @@ from serving.validation_jobs import ValidationJob, ValidationJobs
 
 @dataclass(frozen=True)
 class ModelPanel:
-    """One model; `run_url` is the address of its run in the MLflow UI, `drift` is None without a clinic.
+    """One model.
 
-    `job` is the last validation that this page started, None where there is none; `live` its performance on patients
-    whose outcome was reported, None where there is no such patient.
+    `definition` is that of its outcome, `run_url` the address of its run in the MLflow UI; `drift` is None without a
+    clinic. `job` is the last validation that this page started, None where there is none; `live` its performance on
+    patients whose outcome was reported, None where there is no such patient.
     """
 
     served: ServedModel
     side: Side
+    definition: str
     run_url: str | None
     drift: DriftReport | None
     job: ValidationJob | None
@@ -85,7 +88,8 @@ class ModelList:
         run_url = self._catalogue.run_url(served)
         job = None if self._jobs is None else self._jobs.latest(served)
         report = self._drift(served.name, served.version)
-        return ModelPanel(served, side_of(served.model.outcome), run_url, report, job, live)
+        outcome = served.model.outcome
+        return ModelPanel(served, side_of(outcome), definition_of(outcome), run_url, report, job, live)
 
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:
         if self._clinic is None:
