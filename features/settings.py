@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from features.errors import InputError
+
 # MLflow reads this when it is first imported, and would otherwise send usage data to its developers.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # MLflow's progress bars and notices would interrupt the ones of Taxokine.
@@ -45,6 +47,9 @@ class Settings:
         Whether to "refuse" or "give" an answer that cannot be recorded (`TAXOKINE_UNRECORDED`, default refuse).
     api_key : str or None
         The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
+    key_rate : int or None
+        Requests that one API key, or one client of CDS Hooks, may make of a worker in a minute (`TAXOKINE_KEY_RATE`,
+        default without limit).
     alias : str or None
         The registry's alias to serve instead of `champion`, else `candidate` (`TAXOKINE_ALIAS`).
     clinic : str or None
@@ -79,6 +84,7 @@ class Settings:
     record_key: str | None = field(repr=False)
     unrecorded: str
     api_key: str | None = field(repr=False)
+    key_rate: int | None
     alias: str | None
     clinic: str | None
     server_url: str | None
@@ -93,7 +99,13 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process."""
+    """Return the settings of this process.
+
+    Raises
+    ------
+    InputError
+        A number is none.
+    """
     env = os.environ
     home = Path(env.get("TAXOKINE_HOME") or ".taxokine").absolute()
     return Settings(
@@ -106,6 +118,7 @@ def settings() -> Settings:
         record_key=env.get("TAXOKINE_RECORD_KEY") or None,
         unrecorded=env.get("TAXOKINE_UNRECORDED") or "refuse",
         api_key=env.get("TAXOKINE_API_KEY") or None,
+        key_rate=_count("TAXOKINE_KEY_RATE"),
         alias=env.get("TAXOKINE_ALIAS") or None,
         clinic=env.get("TAXOKINE_CLINIC") or None,
         server_url=env.get("TAXOKINE_SERVER_URL", "").rstrip("/") or None,
@@ -117,6 +130,15 @@ def settings() -> Settings:
         oidc_secret_file=_path("TAXOKINE_OIDC_SECRET_FILE"),
         oidc_role_claim=env.get("TAXOKINE_OIDC_ROLE_CLAIM") or "roles",
     )
+
+
+def _count(name: str) -> int | None:
+    text = os.environ.get(name, "").strip()
+    if not text:
+        return None
+    if not text.isascii() or not text.isdecimal() or int(text) == 0:
+        raise InputError(f"{name} is {text!r}; expected a whole number from 1 up, or nothing")
+    return int(text)
 
 
 def _path(name: str) -> Path | None:

@@ -29,9 +29,11 @@ from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.store import OutcomeStore
 from serving.pages import create_pages
 from serving.predictions import warm_up
+from serving.rate import PAGES_PER_MINUTE, SIGN_INS_PER_MINUTE, RateLimit, RateLimits
 from serving.record.recorder import Recorder
 from serving.request_log import RequestLog
 from serving.schemas import NOTICE, Readiness
+from serving.turns import RefuseEarly, WaitingRoom
 from serving.upload.child import start_reader
 from serving.upload.folder import delete_abandoned_folders
 from serving.validation_jobs import ValidationJobs
@@ -49,6 +51,7 @@ def create_app(
     provider: Provider | None = None,
     readiness: Callable[[], Readiness] | None = None,
     hosts: Iterable[str] = (),
+    key_rate: int | None = None,
 ) -> FastAPI:
     """Return the application.
 
@@ -76,6 +79,8 @@ def create_app(
         States whether the models are those of the registry; without it they never change.
     hosts : iterable of str
         Names under which the server answers, besides those of this machine.
+    key_rate : int, optional
+        Requests that one key, or one client of CDS Hooks, may make in a minute; without it there is no limit.
     """
     app = FastAPI(
         title="Taxokine",
@@ -93,7 +98,10 @@ def create_app(
     app.state.recorder = recorder
     app.state.provider = provider
     app.state.outcomes = None if recorder is None else LiveOutcomes(OutcomeStore(recorder.store))
+    app.state.waiting_room = WaitingRoom()
+    app.state.rate_limits = RateLimits(RateLimit(key_rate), RateLimit(PAGES_PER_MINUTE), RateLimit(SIGN_INS_PER_MINUTE))
     app.add_middleware(RequireHost, hosts=hosts)
+    app.add_middleware(RefuseEarly, room=app.state.waiting_room)
     # Around the others: their refusals are protected too.
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)

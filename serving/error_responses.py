@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import reprlib
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from sqlalchemy import exc
 from starlette.exceptions import HTTPException
 
 from features.errors import InputError, TaxokineError
-from serving.errors import Busy, status_of
+from serving.errors import Busy, TooManyRequests, status_of
 from serving.logs import LOG
 from serving.pages.error_pages import error_page, expects_page
 from serving.schemas import ErrorResponse, Problem
@@ -35,7 +36,7 @@ _CODES = {
     413: "too_large",
     415: "unsupported_media_type",
     422: "invalid_request",
-    429: "too_many_attempts",
+    429: "too_many_requests",
     500: "internal",
     503: "model_missing",
 }
@@ -76,7 +77,7 @@ async def error_response(
         response = await error_page(request, status, "; ".join(problem.message for problem in problems))
         response.headers.update(headers or {})
         return response
-    code = code or ("unavailable" if "Retry-After" in (headers or {}) else _CODES[status])
+    code = code or ("unavailable" if status == 503 and headers else _CODES[status])
     body = ErrorResponse.from_problems(code, *problems).model_dump_json()
     return Response(body, status, headers, "application/json")
 
@@ -85,10 +86,17 @@ async def _on_taxokine_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, TaxokineError)
     status = status_of(error)
     place = _PLACE.match(str(error)) if isinstance(error, InputError) else None
-    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    problem = Problem(place=place and place[1], message=str(error))
+    return await error_response(request, status, problem, headers=error_headers(error))
+
+
+def error_headers(error: TaxokineError) -> dict[str, str]:
+    """Return the headers of the response that reports an error."""
+    if isinstance(error, TooManyRequests):
+        return {"Retry-After": str(math.ceil(error.wait))}
     if isinstance(error, Busy):
-        headers = {"Retry-After": str(RETRY_SECONDS)}
-    return await error_response(request, status, Problem(place=place and place[1], message=str(error)), headers=headers)
+        return {"Retry-After": str(RETRY_SECONDS)}
+    return {"WWW-Authenticate": "Bearer"} if status_of(error) == 401 else {}
 
 
 async def _on_lost_database(request: Request, error: Exception) -> Response:

@@ -41,18 +41,22 @@ class PrefetchMissing(TaxokineError):
     """A call of CDS Hooks lacks the resources that the service needs (status 412 of the specification)."""
 
 
-class TooManyAttempts(TaxokineError):
-    """Too many recent attempts to sign in under this name failed.
+class TooManyRequests(TaxokineError):
+    """The client asks more often than it may.
 
     Attributes
     ----------
     wait : float
-        Seconds after which the next attempt is taken.
+        Seconds after which the next request is taken.
     """
 
     def __init__(self, message: str, wait: float) -> None:
         super().__init__(message)
         self.wait = wait
+
+
+class TooManyAttempts(TooManyRequests):
+    """Too many recent attempts to sign in under this name failed."""
 
 
 class Busy(TaxokineError):
@@ -81,7 +85,7 @@ STATUS: dict[type[TaxokineError], int] = {
     TooLarge: 413,
     UnsupportedMedia: 415,
     InputError: 422,
-    TooManyAttempts: 429,
+    TooManyRequests: 429,
     BundleError: 500,
     DatabaseError: 500,
     ModelMissing: 503,

@@ -132,7 +132,7 @@ def _app(accounts: Accounts) -> ASGIApp:
         jobs = ValidationJobs(configuration.home / "validations", configuration.data, cohort)
         return create_app(
             models, accounts, clinic, mlflow_ui, model_set.engraftment, jobs, recorder, cds_hooks, provider, readiness,
-            _hosts(configuration),
+            _hosts(configuration), configuration.key_rate,
         )  # fmt: skip
 
     return LiveApp(open_loader(), build)

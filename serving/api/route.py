@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope
 
 from serving.accounts import Accounts
 from serving.errors import NotAuthorised, TooLarge, UnsupportedMedia
+from serving.rate import RateLimits
+from serving.turns import Turns, WaitingRoom
 
 MAX_BODY = 2 * 2**20
 """Bytes of the largest body that is read; a profile of 2,000 taxa takes a twentieth of it."""
@@ -21,8 +23,14 @@ MAX_BODY = 2 * 2**20
 MAX_INLINE_BODY = 2**14
 """Bytes of the largest body that is parsed and answered between other requests, in a few milliseconds; a larger one is
 answered in a thread beside them."""
-MAX_LARGE_REQUESTS = 2
-"""Larger bodies of one route that are answered at once; further ones wait."""
+MAX_LARGE_REQUESTS, MAX_LARGE_WAIT = 2, 30.0
+"""Larger bodies of one route that a worker answers at once, and seconds that a further one waits before status 503."""
+MAX_REQUESTS, MAX_WAIT = 16, 2.0
+"""Other requests of one route that a worker answers at once, and seconds that a further one waits before status 503.
+
+They are as many as one transaction of the record takes up well, and few enough that a health check, which comes between
+them, waits for some milliseconds.
+"""
 
 BEARER = HTTPBearer(
     scheme_name="key",
@@ -51,7 +59,8 @@ class KeyedRoute(APIRoute):
         """Return the handler of requests."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
-        large_requests = CapacityLimiter(MAX_LARGE_REQUESTS)
+        turns, large_turns = Turns(MAX_REQUESTS, MAX_WAIT), Turns(MAX_LARGE_REQUESTS, MAX_LARGE_WAIT)
+        large_threads = CapacityLimiter(MAX_LARGE_REQUESTS)
 
         async def handle_json(request: Request) -> Response:
             # FastAPI would report malformed JSON in another way.
@@ -60,13 +69,21 @@ class KeyedRoute(APIRoute):
 
         async def handle_authorised(request: Request) -> Response:
             await self.authorise(request)
+            limits: RateLimits = request.app.state.rate_limits
+            if asker := getattr(request.state, "asker", ""):
+                limits.keys.count(asker)
+            room: WaitingRoom = request.app.state.waiting_room
             if not takes_body:
-                return await handle(request)
+                async with turns.turn(room):
+                    return await handle(request)
             request = _JsonRequest(request.scope, request.receive, self.media_types)
+            # A slow client holds no turn: it begins once the body is there.
             if len(await request.body()) <= MAX_INLINE_BODY:
-                return await handle_json(request)
-            # The body is there: nothing of what remains waits for the client, so another loop can do it.
-            return await to_thread.run_sync(anyio.run, handle_json, request, limiter=large_requests)
+                async with turns.turn(room):
+                    return await handle_json(request)
+            async with large_turns.turn(room):
+                # Nothing of what remains waits for the client, so another loop can do it.
+                return await to_thread.run_sync(anyio.run, handle_json, request, limiter=large_threads)
 
         return handle_authorised
 

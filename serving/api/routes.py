@@ -77,7 +77,7 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Calla
 # would cost a fair part of that. More workers use more cores.
 def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     router = APIRouter(
-        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401)
+        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 429, 503)
     )
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
@@ -119,7 +119,7 @@ def _hypothetical_routes(
     models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None
 ) -> APIRouter:
     router = APIRouter(
-        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401)
+        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 429, 503)
     )
 
     @router.post(

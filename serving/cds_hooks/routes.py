@@ -107,7 +107,7 @@ def _routes(hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic
         prefix=PATH,
         route_class=CdsRoute,
         dependencies=[Security(_TOKEN)],
-        responses={401: {"model": ErrorResponse}},
+        responses={status: {"model": ErrorResponse} for status in (401, 429, 503)},
         tags=["CDS Hooks 2.0"],
     )
     errors: dict[int | str, dict[str, object]] = {

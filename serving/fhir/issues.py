@@ -11,7 +11,9 @@ from pydantic import JsonValue, ValidationError
 from features.errors import InputError
 
 Severity = Literal["error", "warning", "information"]
-IssueType = Literal["invalid", "code-invalid", "value", "not-supported", "business-rule", "informational", "exception"]
+IssueType = Literal[
+    "invalid", "code-invalid", "value", "not-supported", "business-rule", "informational", "exception", "throttled"
+]
 """Of http://hl7.org/fhir/R4/valueset-issue-type.html."""
 MAX_ISSUES = 20
 """The most errors of one resource that are listed."""

@@ -18,12 +18,12 @@ from features.columns import levels_by_field
 from features.errors import ModelMissing, TaxokineError
 from models.predict import ServedModel
 from serving.api.route import BEARER, KeyedRoute
-from serving.error_responses import RETRY_SECONDS
-from serving.errors import Busy, status_of
+from serving.error_responses import error_headers
+from serving.errors import Busy, TooManyRequests, status_of
 from serving.fhir.assessment import response_bundle
 from serving.fhir.capability import capability_statement
 from serving.fhir.example import EXAMPLE
-from serving.fhir.issues import Issue, RefusedBundle, operation_outcome
+from serving.fhir.issues import Issue, IssueType, RefusedBundle, operation_outcome
 from serving.fhir.reading import ReadBundle, read_bundle
 from serving.predictions import predict_candidate
 from serving.record.asking import RECORD_HEADERS, record_api
@@ -88,7 +88,7 @@ def _operations(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         response_class=Response,
         responses={
             200: {**_CONTENT, **RECORD_HEADERS},
-            **dict.fromkeys((400, 401, 413, 415, 422, 503), _OUTCOME),
+            **dict.fromkeys((400, 401, 413, 415, 422, 429, 503), _OUTCOME),
         },
     )
     async def predict_bundle(request: Request, bundle: _BundleBody) -> Response:
@@ -139,8 +139,6 @@ def _answer(
 
 def _refusal(error: TaxokineError) -> Response:
     status = status_of(error)
-    issues = error.issues if isinstance(error, RefusedBundle) else (Issue("error", "exception", "Bundle", str(error)),)
-    headers = {"Retry-After": str(RETRY_SECONDS)} if isinstance(error, Busy) else {}
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    return fhir_response(operation_outcome(issues), status, headers)
+    code: IssueType = "throttled" if isinstance(error, Busy | TooManyRequests) else "exception"
+    issues = error.issues if isinstance(error, RefusedBundle) else (Issue("error", code, "Bundle", str(error)),)
+    return fhir_response(operation_outcome(issues), status, error_headers(error))

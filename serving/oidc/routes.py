@@ -12,7 +12,7 @@ from serving.errors import IdentityRefused, NotPermitted, ProviderUnreachable, s
 from serving.oidc.attempt import LONGEST_ATTEMPT
 from serving.oidc.provider import Provider
 from serving.pages.rendering import PageRoute, render
-from serving.pages.session import local_path, set_session_cookie
+from serving.pages.session import count_sign_in, local_path, set_session_cookie
 
 _COOKIE = "taxokine_sign_in"
 _PATH = "/sign-in/provider"
@@ -44,6 +44,7 @@ def provider_routes(provider: Provider) -> APIRouter:
     @router.get("/callback")
     def come_back(request: Request, state: str = "", code: str = "") -> Response:
         accounts: Accounts = request.app.state.accounts
+        count_sign_in(request)
         try:
             if not code:
                 raise IdentityRefused("the identity provider did not sign you in")

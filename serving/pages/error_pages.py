@@ -20,7 +20,7 @@ HEADINGS = {
     413: "The files are too large",
     422: "Something in the request cannot be read",
     415: "The server does not read this type of file",
-    429: "Too many attempts",
+    429: "Too many requests",
     500: "The server failed on this page",
     503: "The server is not ready",
 }

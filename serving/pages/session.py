@@ -15,6 +15,7 @@ from serving.accounts import Accounts, Visitor
 from serving.errors import Busy, NotPermitted, SignInRequired, TooManyAttempts
 from serving.pages.forms import read_form, text_field
 from serving.pages.rendering import PageRoute, render
+from serving.rate import RateLimits, network_of
 
 COOKIE = "taxokine_session"
 MAX_SIGN_INS = 4
@@ -36,12 +37,16 @@ def require_visitor(request: Request) -> Visitor:
     ------
     SignInRequired
         The request belongs to no session.
+    TooManyRequests
+        The user has opened too many pages.
     """
     visitor = session_visitor(request)
     if visitor is None:
         raise SignInRequired("sign in first")
     request.state.visitor = visitor
     request.state.asker = f"user {visitor.name}"
+    limits: RateLimits = request.app.state.rate_limits
+    limits.users.count(visitor.name)
     return visitor
 
 
@@ -75,12 +80,12 @@ def session_routes() -> APIRouter:
     @router.post("/sign-in")
     async def sign_in(request: Request) -> Response:
         accounts: Accounts = request.app.state.accounts
+        address = count_sign_in(request)
         form = await read_form(request)
         target = local_path(text_field(form, "to"))
         if checks.statistics().tasks_waiting >= MAX_WAITING_SIGN_INS:
             raise Busy("too many people are signing in at once; try again shortly")
         name, password = text_field(form, "name"), text_field(form, "password")
-        address = "" if request.client is None else request.client.host
         try:
             token = await to_thread.run_sync(accounts.sign_in, name, password, address, limiter=checks)
         except TooManyAttempts as error:
@@ -106,6 +111,20 @@ def session_routes() -> APIRouter:
         return response
 
     return router
+
+
+def count_sign_in(request: Request) -> str:
+    """Count an attempt to sign in by the network address it comes from, and return the address.
+
+    Raises
+    ------
+    TooManyRequests
+        Too many came from there.
+    """
+    address = "" if request.client is None else request.client.host
+    limits: RateLimits = request.app.state.rate_limits
+    limits.sign_ins.count(network_of(address))
+    return address
 
 
 def set_session_cookie(request: Request, response: Response, token: str) -> None:

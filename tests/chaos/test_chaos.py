@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from taxokine.processes import background_process, reserved_port, responds
 from taxokine.simulation import Trial, simulate_trial
 
 from ..postgresql import PostgresServer
+from .bursts import burst, health_checks
 from .commands import run, train
 from .load import NO_ANSWER, Load, load
 
@@ -231,6 +233,30 @@ def resident_bytes(deployment: Deployment) -> int:
     workers = deployment.workers()
     assert len(workers) == WORKERS
     return sum(worker.memory_info().rss for worker in workers)
+
+
+def test_more_clients_than_can_be_answered_are_refused_at_once(deployment: Deployment) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        for _ in range(ROUNDS):
+            with health_checks(deployment.address) as seconds:
+                answers = burst(deployment.address, KEY, "/v1/predictions", deployment.question, clients=1200)
+            statuses = [answer.status for answer in answers]
+            print(
+                f"| 1200 clients at once | 1 | 1200 | {statuses.count(200)} | {statuses.count(503)} | 0 "
+                f"| health: median {1000 * seconds[len(seconds) // 2]:.0f}, worst {1000 * seconds[-1]:.0f} ms | 0 |"
+            )
+            assert set(statuses) == {200, 503}
+            assert all("retry-after: 5" in answer.header.lower() for answer in answers if answer.status == 503)
+            assert seconds[len(seconds) // 2] < 0.1
+            # What was refused took nothing from what comes next.
+            with deployment.load() as afterwards:
+                afterwards.wait_for(20)
+            assert set(afterwards.statuses()) == {200}
+            assert_recorded(afterwards)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def median_seconds(answers: Load) -> float:
