@@ -68,5 +68,9 @@ class BundleError(TaxokineError):
     """A model bundle is damaged, of an unknown protocol, or holds what a bundle may not hold."""
 
 
+class SignatureError(BundleError):
+    """A model bundle is not signed by a key that this server trusts."""
+
+
 class ModelMissing(TaxokineError):
     """No model is registered for this outcome under this alias."""

@@ -47,6 +47,11 @@ class Settings:
         Whether to "refuse" or "give" an answer that cannot be recorded (`TAXOKINE_UNRECORDED`, default refuse).
     api_key : str or None
         The one API key the server accepts instead of those it keeps hashed (`TAXOKINE_API_KEY`).
+    signing_key : Path or None
+        File of the private key by which trained bundles are signed (`TAXOKINE_SIGNING_KEY`).
+    signers : tuple of Path
+        Files of the public keys of which one must have signed each bundle from the registry (`TAXOKINE_SIGNERS`,
+        separated as the folders of `PATH` are); without any, bundles need no signature.
     key_rate : int or None
         Requests that one API key, or one client of CDS Hooks, may make of a worker in a minute (`TAXOKINE_KEY_RATE`,
         default without limit).
@@ -84,6 +89,8 @@ class Settings:
     record_key: str | None = field(repr=False)
     unrecorded: str
     api_key: str | None = field(repr=False)
+    signing_key: Path | None
+    signers: tuple[Path, ...]
     key_rate: int | None
     alias: str | None
     clinic: str | None
@@ -118,6 +125,8 @@ def settings() -> Settings:
         record_key=env.get("TAXOKINE_RECORD_KEY") or None,
         unrecorded=env.get("TAXOKINE_UNRECORDED") or "refuse",
         api_key=env.get("TAXOKINE_API_KEY") or None,
+        signing_key=_path("TAXOKINE_SIGNING_KEY"),
+        signers=tuple(Path(name).absolute() for name in env.get("TAXOKINE_SIGNERS", "").split(os.pathsep) if name),
         key_rate=_count("TAXOKINE_KEY_RATE"),
         alias=env.get("TAXOKINE_ALIAS") or None,
         clinic=env.get("TAXOKINE_CLINIC") or None,

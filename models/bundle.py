@@ -9,6 +9,7 @@
 `reference.npz`       since protocol 2, if the model reads taxa: the training reference set
 `validation.json`     since protocol 2: the validation record
 `card.html`           since protocol 2: the model card as one page that needs no other file
+`signature.json`      if the trainer signed it: the signature of `hashes.json`
 ====================  ====================================================================================
 
 A bundle contains no pickle, and loading refuses a folder with any other file. Evidence and validation record follow
@@ -20,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 from typing import cast
 
@@ -42,7 +42,15 @@ from models.evidence_upgrade import (
     upgrade_validation,
 )
 from models.families import FAMILIES, LinearPredictor, Predictor, TreePredictor
-from models.hashed_folder import folder_digest, json_bytes, npz_bytes, parse_json, read_hashed, write_hashed
+from models.hashed_folder import (
+    folder_digest,
+    json_bytes,
+    npz_bytes,
+    parse_json,
+    read_arrays,
+    read_hashed,
+    write_hashed,
+)
 from models.patient_input import Candidate, ModelInput, to_model_input
 from models.reference import ReferenceSet, ReferenceState
 
@@ -264,15 +272,17 @@ def _reference(
         raise ValueError("a training reference set needs its description and its arrays; one of them is missing")
     if state is None:
         return None
-    with np.load(BytesIO(contents["reference.npz"]), allow_pickle=False) as arrays:
-        return ReferenceSet.from_state(encoder.names_["taxa"], state, arrays)
+    arrays = read_arrays("reference.npz", contents["reference.npz"])
+    return ReferenceSet.from_state(encoder.names_["taxa"], state, arrays)
 
 
 def _predictor(contents: Mapping[str, bytes]) -> Predictor:
     if "trees.ubj" in contents:
         return TreePredictor.from_ubj(contents["trees.ubj"])
-    with np.load(BytesIO(contents["linear.npz"]), allow_pickle=False) as arrays:
-        return LinearPredictor(float(arrays["intercept"]), arrays["coef"], arrays["mean"])
+    arrays = read_arrays("linear.npz", contents["linear.npz"])
+    return LinearPredictor(
+        float(arrays["intercept"]), *(np.asarray(arrays[name], np.float64) for name in ("coef", "mean"))
+    )
 
 
 def _predictor_file(predictor: Predictor) -> dict[str, bytes]:

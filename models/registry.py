@@ -26,6 +26,7 @@ from models.engraftment import EngraftmentBundle, load_engraftment, save_engraft
 from models.evidence import ExternalValidation
 from models.predict import ServedModel
 from models.registration import current_aliases, stage_version, sweep, take_effect
+from models.signature import require_signature, sign_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,6 +112,7 @@ def log_bundle(model: Model) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         save_bundle(model, folder)
+        _sign(folder)
         logged = mlflow.pyfunc.log_model(
             name="-".join((model.outcome, model.family, *model.blocks)),
             python_model=str(Path(__file__).with_name("pyfunc.py")),
@@ -122,6 +124,12 @@ def log_bundle(model: Model) -> str:
             metadata={"outcome": model.outcome, "simulated": model.simulated},
         )
     return str(logged.model_uri)
+
+
+def _sign(folder: Path) -> None:
+    """Sign a bundle where the settings name a key."""
+    if (key := settings().signing_key) is not None:
+        sign_folder(folder, key)
 
 
 def load_logged_bundle(run_id: str) -> LoggedBundle | None:
@@ -360,18 +368,24 @@ def _load(version: ServedVersion) -> ServedModel:
 
 
 def download_bundle(name: str, version: str, folder: Path) -> Path:
-    """Copy the bundle of a registered version into a folder, and return where it lies there; nothing is checked.
+    """Copy the bundle of a registered version into a folder, and return where it lies there.
+
+    Its signature is checked where the settings require one; `load_bundle` checks all else.
 
     Raises
     ------
     ModelMissing
         The registry or its artefacts do not respond, or have no such version.
+    SignatureError
+        It is not signed by a key that the settings name.
     """
     import mlflow
 
     with _missing(f"the bundle of '{name}/{version}' cannot be read"):
         source = f"models:/{name}/{version}/artifacts/bundle"
-        return Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
+        bundle = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(folder)))
+    require_signature(bundle, settings().signers)
+    return bundle
 
 
 def _served_version(outcome: str, name: str, version: str, alias: str) -> ServedVersion:
@@ -461,6 +475,7 @@ def log_engraftment(bundle: EngraftmentBundle) -> str:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "bundle"
         save_engraftment(bundle, folder)
+        _sign(folder)
         logged = mlflow.pyfunc.log_model(
             name=ENGRAFTMENT,
             python_model=str(Path(__file__).with_name("pyfunc.py")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
@@ -48,7 +48,12 @@ def app() -> ASGIApp:
 
 
 def serve(
-    host: str = "127.0.0.1", port: int = 8000, workers: int = 1, alias: str | None = None, clinic: str | None = None
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    alias: str | None = None,
+    clinic: str | None = None,
+    signers: Sequence[str] = (),
 ) -> None:
     """Serve until interrupted. If there is no API key, print a new one; if there is no user, print how to add one.
 
@@ -63,6 +68,8 @@ def serve(
         Alias in the registry of the models to serve, instead of that in the settings.
     clinic : str, optional
         Cohort whose patients the pages list, instead of that in the settings.
+    signers : sequence of str
+        Files of the public keys of which one must have signed each bundle, instead of those in the settings.
 
     Raises
     ------
@@ -72,9 +79,8 @@ def serve(
         The cohort cannot be read.
     """
     # Workers are new processes, which inherit the environment only.
-    os.environ.update(
-        {name: value for name, value in (("TAXOKINE_ALIAS", alias), ("TAXOKINE_CLINIC", clinic)) if value}
-    )
+    options = {"TAXOKINE_ALIAS": alias, "TAXOKINE_CLINIC": clinic, "TAXOKINE_SIGNERS": os.pathsep.join(signers)}
+    os.environ.update({name: value for name, value in options.items() if value})
     # A registry that is down is met by the last good set of models, not by minutes of trying again.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

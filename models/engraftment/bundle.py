@@ -4,6 +4,7 @@
 `engraftment.json`    protocol, method, taxa, regressions, evidence
 `engraftment.npz`     the training recipients after, averaged, and each training transplant with its held-out prediction
 `card.md`             the model card
+`signature.json`      if the trainer signed it: the signature of `hashes.json`
 `hashes.json`         SHA-256 of each of the others
 ====================  ============================================================================================
 """
@@ -13,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from features.errors import BundleError
 from models.engraftment.evidence import EngraftmentEvidence
 from models.engraftment.model import EngraftmentModel, ExpectedProfile, LinearScore, Method, OtherRecipients
 from models.evidence import Documented
-from models.hashed_folder import json_bytes, npz_bytes, read_hashed, write_hashed
+from models.hashed_folder import json_bytes, npz_bytes, read_arrays, read_hashed, write_hashed
 
 PROTOCOL = 1
 _ALLOWED = {"engraftment.json", "engraftment.npz", "card.md"}
@@ -161,8 +161,8 @@ def _bundle(contents: Mapping[str, bytes]) -> EngraftmentBundle:
     description = _adapter().validate_json(contents["engraftment.json"], strict=True)
     if description.protocol != PROTOCOL:
         raise ValueError(f"protocol {description.protocol!r}; this Taxokine reads {PROTOCOL}")
-    with np.load(BytesIO(contents["engraftment.npz"]), allow_pickle=False) as archive:
-        arrays = {name: np.asarray(archive[name], dtype=np.float64) for name in archive.files}
+    archive = read_arrays("engraftment.npz", contents["engraftment.npz"])
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in archive.items()}
     shape = arrays["stool_after"].shape
     model = EngraftmentModel(
         method=description.method,

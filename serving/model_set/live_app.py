@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from features.errors import BundleError, ModelMissing, TaxokineError
+from features.errors import BundleError, ModelMissing, SignatureError, TaxokineError
 from serving.logs import LOG
 from serving.metrics.instruments import MODELS_CHECKED, MODELS_DEGRADED, MODELS_LOADED
 from serving.model_set.loading import SetLoader, start_set
@@ -102,6 +102,8 @@ class LiveApp:
 
 def _public(error: Exception) -> str:
     """Return what is wrong without paths and addresses, since /readyz needs no key."""
+    if isinstance(error, SignatureError):
+        return "the registry names a bundle that no trusted key has signed; the last good set is served"
     if isinstance(error, BundleError):
         return "the registry names a bundle that was refused; the log has the reason, and the last good set is served"
     if isinstance(error, ModelMissing):

@@ -13,7 +13,8 @@ from features.settings import settings
 from models.bundle import Model, load_bundle
 from models.engraftment import EngraftmentBundle, load_engraftment
 from models.predict import ServedModel
-from models.registry import ServedVersion, download_bundle, engraftment_version, served_versions
+from models.registry import ServedVersion, download_bundle, engraftment_version, registered_name, served_versions
+from models.signature import require_signature
 from serving.model_set.kept_set import KeptSet
 from serving.model_set.model_set import ModelSet, SetVersions
 
@@ -55,7 +56,7 @@ class SetLoader:
         Raises
         ------
         BundleError
-            A bundle is damaged or of another outcome; the message names its version.
+            A bundle is damaged, of another outcome or landmark, or not signed; the message names its version.
         ModelMissing
             The registry does not respond.
         """
@@ -84,18 +85,24 @@ class SetLoader:
         """
         versions = self._kept_set.versions()
         served = tuple(
-            _with_its_outcome(version, load_bundle(self._kept_set.bundle(version))) for version in versions.models
+            _with_its_outcome(version, self._load_kept_bundle(version, load_bundle)) for version in versions.models
         )
-        engraftment = load_engraftment(self._kept_set.bundle(versions.engraftment)) if versions.engraftment else None
+        engraftment = self._load_kept_bundle(versions.engraftment, load_engraftment) if versions.engraftment else None
         return ModelSet(versions, served, engraftment)
+
+    def _load_kept_bundle(self, version: ServedVersion, load: Callable[[Path], _Bundle]) -> _Bundle:
+        bundle = self._kept_set.bundle(version)
+        # It was signed when it was kept; but its key may have been withdrawn since, or the disk written to.
+        require_signature(bundle, settings().signers)
+        return load(bundle)
 
     def _download(self, version: ServedVersion, load: Callable[[Path], _Bundle]) -> _Bundle:
         with tempfile.TemporaryDirectory() as folder:
-            bundle = download_bundle(version.name, version.version, Path(folder))
             try:
+                bundle = download_bundle(version.name, version.version, Path(folder))
                 model = load(bundle)
             except BundleError as error:
-                raise BundleError(f"{version.name}/{version.version}: {error}") from error
+                raise type(error)(f"{version.name}/{version.version}: {error}") from error
             self._kept_set.add(version, bundle)
         return model
 
@@ -142,5 +149,9 @@ def _with_its_outcome(version: ServedVersion, model: Model) -> ServedModel:
         raise BundleError(
             f"{version.name}/{version.version} is registered for {version.outcome}, and its bundle predicts "
             f"{model.outcome}; register it under its own outcome"
+        )
+    if version.name != (name := registered_name(model.outcome, model.evidence.landmark)):
+        raise BundleError(
+            f"{version.name}/{version.version} holds a model of day {model.evidence.landmark:g}; register it as {name}"
         )
     return version.with_model(model)

@@ -119,6 +119,26 @@ def keys_add(name: str) -> None:
     click.echo("shown only now; the database holds its hash", err=True)
 
 
+@keys.command("signing")
+@click.argument("file", type=click.Path(dir_okay=False))
+def keys_signing(file: str) -> None:
+    """Make a key that signs trained models: the private key in FILE, the public one in FILE.pub.
+
+    \u0008
+    taxokine keys signing trainer.pem
+    TAXOKINE_SIGNING_KEY=trainer.pem taxokine train --cohorts mine.yaml --outcome objective_response
+    taxokine serve --require-signed trainer.pem.pub
+
+    Keep the private key where models are trained, and nowhere else. To change it, serve with both public keys until no
+    model of the old one is served.
+    """
+    from pathlib import Path
+
+    from models.signature import make_key_pair
+
+    click.echo(f"{file} signs bundles; give {make_key_pair(Path(file))} to the server, and {file} to nobody")
+
+
 @keys.command("list")
 def keys_list() -> None:
     """List the API keys: name, last four characters, since when, and whether revoked."""

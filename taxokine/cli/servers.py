@@ -13,7 +13,9 @@ from taxokine.cli.options import COHORT
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes, each of one thread.")
 @click.option("--alias", help='Serve this registry alias; "champion", else "candidate", when left out.')
 @click.option("--clinic", metavar="COHORT", help="List this cohort's patients as candidates on the pages.")
-def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | None) -> None:
+@click.option("--require-signed", "signers", multiple=True, metavar="PUBLIC_KEY", type=click.Path(dir_okay=False),
+              help="Serve only bundles that this key has signed; may be given for several keys.")  # fmt: skip
+def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | None, signers: tuple[str, ...]) -> None:
     """Serve explained predictions, to people as pages and to programs over HTTP, on this machine only unless told.
 
     \u0008
@@ -29,10 +31,13 @@ def serve(host: str, port: int, workers: int, alias: str | None, clinic: str | N
 
     The log goes to standard error, one JSON object a line: for each request its id (X-Request-ID, also that of the
     record of questions), route, status, time and asker, and nothing that a request says of a patient.
+
+    With --require-signed, a bundle that none of the keys has signed is refused, and the last good one stays:
+    'taxokine keys signing' makes a key, and a trainer signs by the one that TAXOKINE_SIGNING_KEY names.
     """
     from serving.main import serve
 
-    serve(host, port, workers, alias, clinic)
+    serve(host, port, workers, alias, clinic, signers)
 
 
 @click.command()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import pickle
 import shutil
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -221,6 +225,62 @@ def test_links_folders_and_pipes_are_refused(tmp_path: Path) -> None:
         put()
         with pytest.raises(BundleError, match="plain file"):
             load_bundle(bundle)
+
+
+def archive_of(headers: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in headers.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def npy(shape: tuple[int, ...], n_bytes: int = 0) -> bytes:
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": shape})
+    return buffer.getvalue() + bytes(n_bytes)
+
+
+@pytest.mark.parametrize("name", ["linear.npz", "reference.npz"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        # 200 MB of zeros in 200 kB, and 3 GB that are declared only.
+        (
+            archive_of({"coef.npy": npy((25_000_000,), 200_000_000)}, zipfile.ZIP_DEFLATED),
+            "take more bytes than the file",
+        ),
+        (archive_of({"coef.npy": os.urandom(4096)}, zipfile.ZIP_DEFLATED), "coef.npy is compressed"),
+        (archive_of({"coef.npy": npy((2**60,))}), "states a shape of"),
+        (archive_of({"coef.npy": npy((400_000_000,), 8)}), "states a shape of"),
+        (archive_of({"coef.npy": npy((1,), 4096)}), "states a shape of"),
+        (archive_of({"coef.npy": b"PK" * 10}), "magic"),
+        (archive_of({"coef.npy": b""}), "magic"),
+        (gzip.compress(bytes(10_000_000)), "zip"),
+    ],
+)
+def test_an_archive_that_unpacks_to_more_than_it_holds_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    bundle = rehashed(saved_bundle(tmp_path), **{name: content})
+    tracemalloc.start()
+    try:
+        with pytest.raises(BundleError, match=message) as refusal:
+            load_bundle(bundle)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert name in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "validation.json", "card.html", "hashes.json", "linear.npz"])
+def test_a_file_larger_than_its_kind_may_be_is_not_read(tmp_path: Path, name: str) -> None:
+    bundle = saved_bundle(tmp_path)
+    with (bundle / name).open("r+b") as file:
+        # Takes no room on the disk.
+        file.truncate(600 * 2**20 if name.endswith("npz") else 70 * 2**20)
+    with pytest.raises(BundleError, match=rf"{name} is not a plain file of at most [\d,]+ bytes"):
+        load_bundle(bundle)
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:

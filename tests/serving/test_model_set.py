@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from features.errors import BundleError, ModelMissing
+from features.errors import BundleError, ModelMissing, SignatureError
 from features.settings import settings
 from models.predict import ServedModel
 from models.registry import client as registry_client
 from models.registry import log_bundle, register
+from models.signature import make_key_pair
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.metrics.instruments import REGISTRY
@@ -81,6 +83,63 @@ def spoil(store: MlflowClient) -> None:
     root = Path(store.get_logged_model(bad_uri.removeprefix("models:/")).artifact_location.removeprefix("file://"))
     path = next(root.rglob("bundle.json"))
     path.write_text(path.read_text().replace('"slope": 0.8', '"slope": 9.8'))
+
+
+def test_only_signed_bundles_are_served_where_they_must_be(
+    live: LiveApp, store: MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, other = tmp_path / "trainer.pem", tmp_path / "other.pem"
+    public_keys = [str(make_key_pair(path)) for path in (trainer, other)]
+
+    def trust(*keys: str) -> None:
+        monkeypatch.setenv("TAXOKINE_SIGNERS", os.pathsep.join(keys))
+        settings.cache_clear()
+
+    # Unsigned versions, from the registry and as they were kept.
+    trust(public_keys[0])
+    with pytest.raises(SignatureError, match="is not signed"):
+        start_set(open_loader())
+    trust()
+    for outcome in (OUTCOME, OTHER):
+        (served,) = [item for item in start_set(open_loader())[0].served if item.model.outcome == outcome]
+        monkeypatch.setenv("TAXOKINE_SIGNING_KEY", str(trainer))
+        settings.cache_clear()
+        with mlflow.start_run(experiment_id=store.get_experiment_by_name("models").experiment_id) as run:
+            uri = log_bundle(served.model)
+        register(outcome, [(uri, run.info.run_id, {"blocks": "taxa"})])
+    monkeypatch.delenv("TAXOKINE_SIGNING_KEY")
+    trust(public_keys[0])
+    live.check()
+    assert live.readiness().status == "ready"
+    assert live.readiness().models == [f"{OUTCOME}/3", f"{OTHER}/3"]
+
+    # An alias moved back to an unsigned version.
+    store.set_registered_model_alias(OUTCOME, "champion", "1")
+    live.check()
+    assert live.readiness().status == "degraded"
+    assert live.readiness().problems == [
+        "the registry names a bundle that no trusted key has signed; the last good set is served"
+    ]
+    assert live.readiness().models == [f"{OUTCOME}/3", f"{OTHER}/3"]
+    assert [served.version for served in start_set(open_loader())[0].served] == ["3", "3"]
+
+    # The keys change: the old one is trusted until it is withdrawn.
+    trust(public_keys[1], public_keys[0])
+    store.set_registered_model_alias(OUTCOME, "champion", "3")
+    assert start_set(open_loader())[1] is None
+    trust(public_keys[1])
+    with pytest.raises(SignatureError, match="signed by none of the keys"):
+        start_set(open_loader())
+
+
+def test_a_model_of_another_landmark_is_refused(live: LiveApp, store: MlflowClient, logged: Logged) -> None:
+    # As a hand in the registry's page may do it.
+    uri, run_id = logged[OUTCOME]
+    register(OUTCOME, [(uri, run_id, {"blocks": "taxa"})], landmark=28)
+    live.check()
+    assert live.readiness().status == "degraded"
+    with pytest.raises(BundleError, match=f"{OUTCOME}_day_28/1 holds a model of day 0; register it as {OUTCOME}"):
+        open_loader().load(open_loader().versions())
 
 
 def test_a_moved_alias_is_served_without_a_restart_and_without_a_failed_answer(

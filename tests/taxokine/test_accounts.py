@@ -90,6 +90,14 @@ def test_keys_are_made_listed_and_revoked() -> None:
     assert "revoked 2" in run("keys", "list")
 
 
+def test_a_key_that_signs_is_made_once(tmp_path: Path) -> None:
+    file = tmp_path / "trainer.pem"
+    output = run("keys", "signing", str(file))
+    assert f"give {file}.pub to the server" in output
+    assert "PRIVATE" not in output
+    assert "exists already" in run("keys", "signing", str(file), status=2)
+
+
 def test_a_databases_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAXOKINE_DATABASE", "postgresql://taxokine:top-secret@127.0.0.1:1/taxokine")
     settings.cache_clear()
