@@ -235,8 +235,8 @@ def plan(arms: bool, out: Path, **options: Unpack[_PlanOptions]) -> None:
     type=int,
     help="Two trials of one seed are equal to the byte.  [default: 0; --arms has the seed of TACITO's numbers]",
 )
-@click.option("--five", type=click.Choice(["all", "first"]),
-              help="Five patients who live 2.5, 7.4, 8.3, 28.5 and 52.3 months; all die, or the first.")  # fmt: skip
+@click.option("--five", type=click.Choice(["all", "first"]), is_flag=False, flag_value="all",
+              help="Five patients who live 2.5, 7.4, 8.3, 28.5 and 52.3 months; all die, or the 'first'.")  # fmt: skip
 @click.option("--arms", is_flag=True,
               help="A randomised trial of FMT or a sham transplant, like TACITO: 45 patients.")  # fmt: skip
 def simulate(out: Path, five: Literal["all", "first"] | None, arms: bool, **options: float | None) -> None:

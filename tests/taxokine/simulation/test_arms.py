@@ -67,6 +67,16 @@ def test_the_command_writes_two_arms_and_refuses_two_trials(tmp_path):
     written = CliRunner().invoke(main, ["simulate", str(tmp_path / "trial"), "--arms", "--taxa", "30"])
     assert written.exit_code == 0, written.output
     assert "sham FMT + ICI: sham" in (tmp_path / "trial" / "manifest.yaml").read_text()
-    both = CliRunner().invoke(main, ["simulate", str(tmp_path / "other"), "--arms", "--five", "all"])
+    both = CliRunner().invoke(main, ["simulate", str(tmp_path / "other"), "--arms", "--five"])
     assert both.exit_code == 2
     assert "two different trials" in both.output
+
+
+def test_five_patients_need_no_further_word(tmp_path):
+    for words, deaths in ((["--five"], 5), (["--five", "first"], 1)):
+        folder = tmp_path / f"{deaths}"
+        simulated = CliRunner().invoke(main, ["simulate", str(folder), *words])
+        assert simulated.exit_code == 0, simulated.output
+        patients = pd.read_csv(folder / "patients.csv")
+        assert len(patients) == 5
+        assert patients["died"].sum() == deaths
