@@ -69,7 +69,8 @@ def _mlflow(browser: Browser) -> None:
     address = next(iter(comparison_addresses(MLFLOW).values()))
     page = _page(browser)
     page.goto(address)
-    page.get_by_text("elastic_net").first.wait_for(timeout=120_000)
+    # Of the texts with the family's name, only those of the rows are visible.
+    page.get_by_role("link", name="elastic_net").first.wait_for(timeout=600_000)
     _save(page, "runs")
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from .postgresql import PostgresServer, find_initdb
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 # A busy machine is no failure. HYPOTHESIS_PROFILE=thorough tries many more examples.
 settings.register_profile("quick", deadline=None)
@@ -58,3 +62,21 @@ def postgres_server() -> Iterator[PostgresServer]:
 def new_postgresql(postgres_server: PostgresServer) -> Callable[[], str]:
     """Return what makes a database of the tests' PostgreSQL server, and returns its URL."""
     return postgres_server.new_database
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Start Chromium, in which tests open pages as a user does; without it, skip (an error under CI)."""
+    if CHROMIUM is None:
+        message = "Chromium is not installed (Debian: apt-get install chromium); the pages were not tested"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM,
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()

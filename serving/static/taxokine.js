@@ -52,3 +52,4 @@ for (const button of document.querySelectorAll("button[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => window.print());
 }
+if (document.querySelector("[data-reload]")) setTimeout(() => location.reload(), 3000);

@@ -26,6 +26,8 @@ from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, train
 
+from ..barriers import no_barrier
+
 PASSWORD = "a long enough password"
 NAME = "dr.who"
 
@@ -120,20 +122,6 @@ def follow(page: Any, control: Any) -> None:
 def unfold_research(page: Any, promoted: bool) -> None:
     if not promoted:
         page.locator("details.research > summary").click()
-
-
-def no_barrier(page: Any) -> None:
-    """Assert that axe finds nothing of any impact, in light and dark, with everything unfolded."""
-    from axe_playwright_python.sync_playwright import Axe
-
-    page.evaluate("document.querySelectorAll('details').forEach(details => { details.open = true })")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        # The policy of the page refuses scripts that are loaded, not those that the driver evaluates.
-        violations = Axe().run(page).response["violations"]
-        barriers = {rule["id"]: [node["html"][:120] for node in rule["nodes"]] for rule in violations}
-        assert barriers == {}, scheme
-    page.emulate_media(color_scheme="light")
 
 
 # The pages
@@ -479,11 +467,21 @@ def upload_cohort(page: Any, folder: Path, name: str) -> None:
 
 
 def validate_on(page: Any, cohort: str) -> str:
-    """Validate the first model of the page on a cohort, wait until it has ended, and return the model's name."""
+    """Validate the first model of the page on a cohort, wait until it has ended, and return the model's name.
+
+    While it runs, the page has no barrier either.
+    """
     form = page.locator("form[action$='/validations']").first
     name = form.get_attribute("action").removeprefix("/models/").removesuffix("/validations")
     form.get_by_label("Validate on").select_option(cohort)
     form.get_by_role("button", name="Validate").click()
     page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=60_000)
+    running_page = page.context.new_page()
+    # Without its script the page stays as it is.
+    running_page.route("**/*.js", lambda route: route.abort())
+    running_page.goto(page.url)
+    assert running_page.get_by_role("status").get_by_role("link", name="Look again").is_visible()
+    no_barrier(running_page)
+    running_page.close()
     page.locator("form[action$='/validations']").first.wait_for(timeout=120_000)
     return name
