@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -111,3 +112,55 @@ def searchset(resources: list[Json]) -> Json:
         for resource in resources
     ]
     return {"resourceType": "Bundle", "type": "searchset", "total": len(entries), "entry": entries}
+
+
+def patient_resources(request: Json) -> list[Json]:
+    """Return what a hospital holds of a candidate whom a request to the API describes, first the patient.
+
+    Fields of the patient but the id are left out: FHIR states them in other terms.
+    """
+    patient = request["patient"]["id"]
+    taxa, first_dose = request["taxa"], date(2026, 3, 1)
+
+    def observation(name: str, coding: Json, day: float, **fields: object) -> Json:
+        return {
+            "resourceType": "Observation",
+            "id": name,
+            "status": "final",
+            "code": {"coding": [coding]},
+            "subject": {"reference": f"Patient/{patient}"},
+            "effectiveDateTime": (first_dose + timedelta(days=day)).isoformat(),
+            **fields,
+        }
+
+    def component(taxon: str, value: float) -> Json:
+        return {"code": {"text": taxon}, "valueQuantity": {"value": value, "unit": "1", "code": "1"}}
+
+    resources: list[Json] = [
+        {"resourceType": "Patient", "id": patient, "birthDate": "1964-05-20", "gender": "female"},
+        {
+            "resourceType": "MedicationAdministration",
+            "id": "dose",
+            "status": "completed",
+            "medicationCodeableConcept": {"coding": [{"system": "http://www.whocc.no/atc", "code": "L01FF02"}]},
+            "subject": {"reference": f"Patient/{patient}"},
+            "effectiveDateTime": first_dose.isoformat(),
+        },
+        observation(
+            "stool",
+            {"system": "urn:x-taxokine:observation", "code": "stool-profile"},
+            taxa["day"],
+            method={"text": taxa["profiler"]},
+            component=[component(*item) for item in taxa["values"].items()],
+        ),
+    ]
+    for number, item in enumerate(request["immune"]):
+        text = str(item["value"])
+        quantity = {"value": float(text.lstrip("<>")), "unit": item["unit"], "code": item["unit"]}
+        if text[0] in "<>":
+            quantity["comparator"] = text[0]
+        coding = {"system": "urn:x-taxokine:analyte", "code": item["analyte"]}
+        # Of no stated day: drawn when the stool was sampled.
+        day = taxa["day"] if item["day"] is None else item["day"]
+        resources.append(observation(f"analyte-{number}", coding, day, valueQuantity=quantity))
+    return resources

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -23,8 +24,18 @@ from features.settings import settings
 from models.registry import client, load_version
 from serving.accounts import Accounts
 from serving.app import create_app
+from serving.cds_hooks.clients import read_clients
+from serving.cds_hooks.service import SERVICE, CdsHooks
+from serving.cds_hooks.tokens import TokenVerifier
+from serving.clinic import read_clinic
 from serving.database import open_database
+from serving.record.keys import RecordKey
+from serving.record.recorder import Recorder
+from serving.record.store import RecordStore
+from taxokine.demo.candidates import simulated_candidate
 from taxokine.processes import responds
+
+from ..serving.ehr import BASE, bearer, patient_resources, searchset, write_clients
 
 COMMAND = [sys.executable, "-m", "taxokine", "demo"]
 # The browser waits for as long as a slow machine needs.
@@ -139,6 +150,73 @@ def test_the_example_of_every_model_has_a_probability(
         assert page.status_code == 200, page.text
         assert page.text.count("data-probability") == 1, (version.name, version.version)
     settings.cache_clear()
+
+
+def as_batch(request: dict[str, Any]) -> str:
+    """Return a request to the API as a file of one row."""
+    taxa, immune = request["taxa"], request["immune"]
+    row = {
+        "patient": request["patient"]["id"],
+        "profiler": taxa["profiler"],
+        "taxa_unit": taxa["unit"],
+        "sample_day": taxa["day"],
+        "clock": taxa["clock"],
+        "draw_day": "" if immune[0]["day"] is None else immune[0]["day"],
+        **{f"taxa:{name}": repr(value) for name, value in taxa["values"].items()},
+        **{f"immune:{item['analyte']} [{item['unit']}]": item["value"] for item in immune},
+    }
+    return ",".join(row) + "\n" + ",".join(map(str, row.values())) + "\n"
+
+
+def test_page_api_batch_card_and_fhir_state_one_probability_of_each_model(
+    demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _, _ = demo
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/.demo/mlflow.db")
+    settings.cache_clear()
+    manifest = str(folder / ".demo" / "candidates" / "manifest.yaml")
+    clinic, engine = read_clinic(manifest, (0.0,)), open_database(f"sqlite:///{tmp_path}/taxokine.db")
+    request = simulated_candidate(manifest).request
+    accounts, store = Accounts(engine), RecordStore(engine, RecordKey(b"k" * 32), "inputs")
+    accounts.add_user("ada", "clinician", "a long enough password")
+    key, clients = {"Authorization": f"Bearer {accounts.add_key('ward')}"}, read_clients(write_clients(tmp_path))
+    hooks = CdsHooks(clients, TokenVerifier(clients, BASE, engine), BASE, engine)
+    patient, *resources = patient_resources(request)
+    bundle = {"resourceType": "Bundle", "type": "collection"}
+    bundle["entry"] = [{"fullUrl": f"urn:uuid:{i}", "resource": item} for i, item in enumerate([patient, *resources])]
+    call = {
+        "hook": "patient-view",
+        "hookInstance": "00000000-0000-4000-8000-000000000000",
+        "context": {"userId": "Practitioner/1", "patientId": patient["id"]},
+        "prefetch": {"patient": patient, "all": searchset(resources)},
+    }
+    path = f"/cds-services/{SERVICE}"
+    for version in client().search_model_versions():
+        served = load_version(version.name, str(version.version), "candidate")
+        app = create_app({served.model.outcome: [served]}, accounts, clinic, recorder=Recorder(store), cds_hooks=hooks)
+        with TestClient(app, "http://127.0.0.1") as http:
+            (answer,) = http.post("/v1/predictions", json=request, headers=key).json()["answers"]
+            batch_headers = key | {"Content-Type": "text/csv"}
+            batch = http.post("/v1/predictions/batch", content=as_batch(request), headers=batch_headers).text
+            fhir = http.post("/fhir/R4/RiskAssessment/$predict", json=bundle, headers=key).json()
+            (card,) = http.post(path, json=call, headers=bearer(path)).json()["cards"]
+            http.post("/sign-in", data={"name": "ada", "password": "a long enough password"})
+            page = http.get(f"/patients/{patient['id']}?visit=0", headers={"Accept": "text/html"})
+        (shown,) = re.findall(r'data-probability="([^"]+)"', page.text)
+        (recorded,) = store.open_entry(store.entries(patient["id"])[-1].number)[2].answer
+        (row,) = csv.DictReader(batch.splitlines())
+        risks = [item["resource"] for item in fhir["entry"] if item["resource"]["resourceType"] == "RiskAssessment"]
+        (decimal,) = [float(risk["prediction"][0]["probabilityDecimal"]) for risk in risks[:1]]
+        (predicted,) = card["extension"]["taxokine_predictions"]
+        others = [
+            float(shown),
+            recorded.probability,
+            float(row["probability"]),
+            predicted["probability"],
+            decimal / 100,
+        ]
+        assert others == pytest.approx([answer["probability"]] * 5, abs=1e-6), (version.name, version.version)
+        assert {recorded.verdict, row["verdict"], predicted["verdict"]} == {answer["trust"]["verdict"]}
 
 
 def test_models_of_both_standings_are_served(demo: Any) -> None:
