@@ -98,10 +98,26 @@ def write_predictions(model: str, source: str, out: Path, spec: LandmarkSpec) ->
         table = landmark_table(read_cohort(source, settings().data), spec)
         chunks, writer = _table_chunks(table, served), open_writer(file_format, _KEYS, [served])
         return _write(out, [served], chunks, writer, cohort_position=0)
+    return write_file_predictions(served, path, out)
+
+
+def write_file_predictions(served: ServedModel, path: Path, out: Path) -> WrittenPredictions:
+    """Write one row for each row of a file, a chunk at a time.
+
+    Parameters
+    ----------
+    served : ServedModel
+    path, out : Path
+        .parquet, .csv or .arrows files.
+
+    Raises
+    ------
+    FileError
+        The file cannot be read.
+    """
+    models = {served.model.outcome: [served]}
     try:
-        batch = FileBatch(
-            {served.model.outcome: [served]}, path, format_of_file(path), file_format, served.model.units, math.inf
-        )
+        batch = FileBatch(models, path, format_of_file(path), format_of_file(out), served.model.units, math.inf)
     except InputError as error:
         raise FileError(str(error), file=path) from error
     with closing(batch):

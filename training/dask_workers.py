@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import dask
 from distributed import Client, LocalCluster
 from threadpoolctl import threadpool_limits
 
@@ -68,6 +69,8 @@ def dask_workers(address: str) -> Iterator[DaskWorkers]:
     """
     if address == LOCAL:
         with (
+            # Daemons may start no processes, and a task may read its file in one of its own.
+            dask.config.set({"distributed.worker.daemon": False}),
             LocalCluster(threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
             Client(cluster) as client,
         ):

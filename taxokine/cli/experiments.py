@@ -228,34 +228,47 @@ def card(model: str, tripod: bool, form: Path | None) -> None:
 
 @click.command(epilog=MODEL)
 @click.argument("model")
-@click.argument("source", metavar="COHORT_OR_FILE")
+@click.argument("source", metavar="COHORT_FILE_OR_FOLDER")
 @landmark_options
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), required=True,
-              help="A .parquet, .csv or .arrows file.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True,
+              help="A .parquet, .csv or .arrows file; of a folder, a new folder.")  # fmt: skip
 @click.option("--by-visit", is_flag=True,
               help="Predict at each visit of a cohort, by the model of the latest landmark by then.")  # fmt: skip
-def predict(model: str, source: str, out: Path, *, by_visit: bool, **landmark: Unpack[LandmarkOptions]) -> None:
-    """Predict many patients: those of a cohort, or of a file with a row for each.
+@click.option("--dask", metavar="local|SCHEDULER",
+              help="Predict the parts of a folder on a Dask cluster, as in 'taxokine train'.")  # fmt: skip
+def predict(
+    model: str, source: str, out: Path, *, by_visit: bool, dask: str | None, **landmark: Unpack[LandmarkOptions]
+) -> None:
+    """Predict many patients: those of a cohort, or of a file with a row for each, or of a folder of Parquet files.
 
     \u0008
     taxokine predict objective_response mine.yaml --out predictions.csv
     taxokine predict toxicity_any@candidate patients.parquet --out predictions.parquet
     taxokine predict toxicity_any mine.yaml --by-visit --out visits.csv
+    taxokine predict toxicity_any parts/ --out predictions/ --dask local
 
     With --by-visit, MODEL is an outcome, and each row says which landmark's model predicts, and why. A file is one of
     'taxokine features', or has the columns patient, taxa:NAME, 'immune:NAME [unit]', clinical:NAME. A row that cannot
-    be read has its error in the column 'error', and the others their predictions.
+    be read has its error in the column 'error', and the others their predictions. Each .parquet file of a folder is
+    predicted into a file of the same name.
     """
     from features.landmark import LandmarkSpec
     from taxokine.batch import write_predictions, write_visit_predictions
+    from taxokine.part_batch import write_part_predictions
     from taxokine.reports.predictions import batch_report
-    from taxokine.terminal import show
+    from taxokine.terminal import bars, show
 
-    predictions = (
-        write_visit_predictions(model, source, out)
-        if by_visit
-        else write_predictions(model, source, out, LandmarkSpec(**landmark))
-    )
+    if (is_parts := Path(source).is_dir()) and by_visit:
+        raise click.UsageError("--by-visit is for a cohort; leave it out for a folder of files")
+    if dask is not None and not is_parts:
+        raise click.UsageError("--dask is for a folder of .parquet files, one a task; name a folder, or leave it out")
+    if is_parts:
+        with _opened_workers(1, dask) as workers:
+            predictions = write_part_predictions(model, Path(source), out, workers, bars())
+    elif by_visit:
+        predictions = write_visit_predictions(model, source, out)
+    else:
+        predictions = write_predictions(model, source, out, LandmarkSpec(**landmark))
     show(batch_report(predictions))
 
 

@@ -173,6 +173,29 @@ def test_train_refuses_what_it_does_not_know(run, trial, words, message):
     assert message in result.output
 
 
+def _assert_parts_are_predicted_alike(run, predictions):
+    """Predict the rows in three parts, one after another and by Dask: the same numbers, to the last digit."""
+    # The schema holds what the rows were measured with.
+    rows = pq.read_table("rows.parquet")
+    for number, part in enumerate(np.array_split(np.arange(len(rows)), 3)):
+        folder = Path("parts") / f"cohort={number % 2}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows.take(part), folder / f"part-{number}.parquet")
+    for out, options in (("alone", ()), ("by_dask", ("--dask", "local"))):
+        result = run("predict", "objective_response@candidate", "parts", "--out", out, *options)
+        assert result.exit_code == 0, result.output
+        assert f"wrote {out}" in result.output
+        files = sorted(Path(out).rglob("*"), key=lambda path: path.name)
+        parts = [pd.read_parquet(file) for file in files if file.is_file()]
+        joined = pd.concat(parts).set_index("patient").loc[predictions["patient"]].reset_index()
+        pd.testing.assert_frame_equal(joined[predictions.columns].drop(columns="row"), predictions.drop(columns="row"))
+    repeated = run("predict", "objective_response@candidate", "parts", "--out", "alone")
+    assert repeated.exit_code == 2
+    assert "this one has files already; name another" in repeated.output
+    no_parts = run("predict", "objective_response@candidate", "rows.parquet", "--out", "x.csv", "--dask", "local")
+    assert "--dask is for a folder of .parquet files" in no_parts.output
+
+
 def test_from_training_to_answers_for_many(run, trial):
     trained = run("train", "--cohorts", trial, "--outcome", "objective_response", "--families", "elastic_net",
                   "--blocks", "taxa,immune", "--folds", 3, "--repeats", 1)  # fmt: skip
@@ -198,6 +221,7 @@ def test_from_training_to_answers_for_many(run, trial):
     assert counterpart.probability.keys() <= set(zip(table.rows["cohort"], table.rows["patient"], strict=True))
     assert registered_counterparts(table, "disease_control", 0.0) == ()
     assert registered_counterparts(table, "toxicity_any", 28.0) == ()
+    _assert_parts_are_predicted_alike(run, repeated_predictions)
     by_visit = run("predict", "objective_response@candidate", trial, "--by-visit", "--out", "visits.csv")
     assert by_visit.exit_code == 0, by_visit.output
     visits = pd.read_csv("visits.csv")
