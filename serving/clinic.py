@@ -113,7 +113,7 @@ def read_clinic(cohort: str, landmarks: Sequence[float]) -> Clinic:
         at_landmark = joined[0].get(patient)
         if at_landmark is not None and at_landmark.sample == sample:
             default_visit[patient] = len(patient_visits)
-            visit = replace(visit, candidate=at_landmark.candidate)
+            visit = replace(visit, candidate=replace(at_landmark.candidate, day=visit.day))
         earlier = [
             EarlierVisit(landmark, by_patient[patient].candidate)
             for landmark, by_patient in zip(landmarks, joined, strict=True)

@@ -108,6 +108,7 @@ def _notes(prediction: Prediction, notice: str) -> list[str]:
         *(f"Reservation: {reason}" for reason in prediction.trust.reasons if reason != prediction.evidence.sentence),
         *([f"Range: {100 * interval.low:.1f}% to {100 * interval.high:.1f}%: {interval.meaning}"] if interval else []),
         *(["Trained on simulated patients: for no use with real ones."] if prediction.simulated else []),
+        f"Landmark day {prediction.landmark.day:g}: {prediction.landmark.reason}",
         prediction.interpretation,
         notice,
     ]

@@ -51,7 +51,7 @@ def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:
         unread_rows = "1 row has" if batch.unread == 1 else f"{batch.unread} rows have"
         yield f"{unread_rows} no prediction: the column 'error' says why"
     if n := batch.training_profiles:
-        yield f"{n} patients are in the training set by their profiles: their predictions test nothing"
+        yield f"{n} {rows} are in the training set by their profiles: their predictions test nothing"
     for name in batch.training_cohorts:
         yield f"the model was trained on {name}: these predictions do not test it"
     yield f"wrote {batch.path}"
@@ -60,6 +60,7 @@ def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:
 def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
     model, sentence = prediction.model, prediction.evidence.sentence
     yield "model", f"{model.name}/{model.version}, {model.family} on {' + '.join(model.blocks)}"
+    yield "landmark", f"day {prediction.landmark.day:g}: {prediction.landmark.reason}"
     yield "evidence", sentence
     # The evidence's own sentence is among the reasons too, where it limits trust.
     reasons = [reason for reason in prediction.trust.reasons if reason != sentence]

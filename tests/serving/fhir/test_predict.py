@@ -162,6 +162,7 @@ def test_each_assessment_names_its_patient_basis_model_and_evidence(
     notes = str(resources(response, "RiskAssessment")[0]["note"])
     assert "Evidence:" in notes
     assert "not a medical device" in notes
+    assert "Landmark day 0: " in notes
     assert "simulated" in notes
 
 
