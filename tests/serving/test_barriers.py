@@ -40,7 +40,7 @@ PAGES: dict[str, tuple[str, Mapping[str, str]]] = {
 }  # fmt: skip
 """Address and form of a request of each page; besides those of routes, those of errors."""
 ELSEWHERE = {"POST /sign-out", "GET /sign-in/provider/sign-out", "GET /models/{name}/{version}/card"}
-"""Routes that lead to another page, and the card: these models have it as plain text, and `test_visit.py` opens another."""
+"""Routes that lead to another page, and the card: these models have it as plain text."""
 
 
 @pytest.fixture(scope="module")
