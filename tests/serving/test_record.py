@@ -19,7 +19,7 @@ from sqlalchemy import Engine, delete, event, func, insert, select, update
 
 from features.errors import InputError
 from features.measured_values import parse_value
-from models.patient_input import Candidate, Measurement, StoolProfile
+from models.patient_input import Candidate, EarlierVisit, Measurement, StoolProfile
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.app import create_app
@@ -249,6 +249,12 @@ def test_the_digest_is_the_same_in_whatever_order_the_values_are_sent() -> None:
     )
     assert Inputs(first).to_json() == Inputs(second).to_json()
     assert Inputs(first).to_json() != Inputs(replace(first, clinical={"age": 61.0})).to_json()
+    # Fields that a question does not have leave the digests of earlier entries as they are.
+    assert b'"earlier"' not in Inputs(first).to_json()
+    monitored = replace(first, day=30.0, earlier=(EarlierVisit(-3.0, first), EarlierVisit(14.0, second)))
+    reversed_visits = replace(monitored, earlier=monitored.earlier[::-1])
+    assert Inputs(monitored).to_json() == Inputs(reversed_visits).to_json() != Inputs(first).to_json()
+    assert INPUTS.validate_json(Inputs(monitored).to_json()).candidate.earlier[1].day == 14
     restored = INPUTS.validate_json(Inputs(first).to_json()).candidate
     assert (restored.clinical, restored.taxa) == (first.clinical, first.taxa)
     assert [repr(item) for item in restored.immune] == [repr(item) for item in first.immune]
