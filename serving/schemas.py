@@ -47,6 +47,11 @@ EXAMPLE: dict[str, JsonValue] = {
     },
     "immune": [{"analyte": "IL-6", "value": "<3.2", "unit": "pg/mL", "day": -3}],
 }
+_DONOR_STOOL: JsonValue = {
+    "profiler": "mpa_vOct22_CHOCOPhlAnSGB_202212",
+    "unit": "percent",
+    "values": {"Akkermansia_muciniphila": 20.5, "Faecalibacterium_prausnitzii": 79.5},
+}
 
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 MAX_TAXA = 50_000
@@ -239,6 +244,18 @@ class DonorRequest(_Strict):
 class DonorComparisonRequest(_CandidateRequest):
     """A recipient with stool, and donors to compare."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                **EXAMPLE,
+                "donors": [
+                    {"id": "donor-1", "cleared": True, "taxa": _DONOR_STOOL},
+                    {"id": "donor-2", "cleared": False, "taxa": _DONOR_STOOL},
+                ],
+            }
+        }
+    )
+
     donors: Annotated[list[DonorRequest], Field(min_length=1, max_length=100)]
     """The donors, each once."""
 
@@ -252,6 +269,12 @@ class DonorComparisonRequest(_CandidateRequest):
 
 class WhatIfRequest(_CandidateRequest):
     """A candidate, and measurements to put to other values."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {**EXAMPLE, "changes": ["taxa:Akkermansia_muciniphila"], "donor_stool": _DONOR_STOOL}
+        }
+    )
 
     changes: Annotated[list[Name], Field(min_length=1, max_length=100)]
     """What is changed, as block:name: taxa:Coprococcus (all taxa of a genus), taxa:Coprococcus_comes, immune:IL-6."""

@@ -31,6 +31,20 @@ class HookContext(_Lenient):
 class HookRequest(_Lenient):
     """The call of a service. The server fetches nothing: what it needs must come as prefetch."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "hook": "patient-view",
+                "hookInstance": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+                "context": {"userId": "Practitioner/1", "patientId": "candidate-1"},
+                "prefetch": {
+                    "patient": {"resourceType": "Patient", "id": "candidate-1", "gender": "female"},
+                    "stool": None,
+                },
+            }
+        }
+    )
+
     hook: Literal["patient-view"]
     """Name of the hook."""
     hookInstance: ShortText
@@ -63,6 +77,20 @@ class CardFeedback(_Lenient):
 
 class FeedbackRequest(_Lenient):
     """Feedback on cards."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "feedback": [
+                    {
+                        "card": "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
+                        "outcome": "accepted",
+                        "outcomeTimestamp": "2026-03-01T09:30:00Z",
+                    }
+                ]
+            }
+        }
+    )
 
     feedback: Annotated[list[CardFeedback], Field(min_length=1, max_length=100)]
     """Of each card."""

@@ -16,9 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from features.feature_table import Block, FeatureTable
+from features.transplants import Transplant, TransplantProfiles
 from models.bundle import Model, load_bundle, save_bundle
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder
+from models.engraftment import EngraftmentBundle
 from models.evidence_upgrade import upgrade_evidence
 from models.families import FAMILIES
 from models.predict import ServedModel
@@ -26,6 +28,8 @@ from models.reference import fit_reference_set
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.database import open_database
+from training.engraftment.run import validated_bundle
+from training.progress import Progress
 
 from ..invented import cohort_context
 from .ehr import Json, patient_view_call
@@ -176,6 +180,18 @@ def candidate() -> Json:
 def call(candidate: Json) -> Json:
     """Return the call of CDS Hooks about the candidate."""
     return patient_view_call(candidate)
+
+
+@pytest.fixture(scope="session")
+def engraftment() -> EngraftmentBundle:
+    """Return a model of nine transplants whose taxa are those of `table`."""
+    rng, stool = np.random.default_rng(1), table().taxa
+    recipients, donors = stool.values[:9], stool.values[9:12][np.arange(9) % 3]
+    later = (0.7 * recipients + 0.3 * donors) * np.exp(0.3 * rng.standard_normal(recipients.shape))
+    later /= later.sum(axis=1, keepdims=True)
+    rows = tuple(Transplant("invented", f"p{i}", (f"invented/d{i % 3}",), 28.0) for i in range(9))
+    profiles = TransplantProfiles(rows, stool.names, recipients, donors, later, PROFILER, "species", True, ())
+    return validated_bundle(profiles, ("invented",), Progress())
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -6,11 +6,10 @@ import copy
 import re
 
 import httpx
-import numpy as np
 import pytest
 
 from features.cohort import read_cohort
-from features.transplants import Transplant, TransplantProfiles, cohort_transplants
+from features.transplants import cohort_transplants
 from models.donors import DonorStool, compare_donors
 from models.predict import ServedModel
 from serving.app import create_app
@@ -25,17 +24,6 @@ from .test_openapi import response_schema, undocumented
 
 COMPARISONS, WHAT_IF = "/v1/donor-comparisons", "/v1/what-if"
 PASSWORD = "a long enough password"
-
-
-@pytest.fixture(scope="module")
-def engraftment():
-    rng, stool = np.random.default_rng(1), table().taxa
-    recipients, donors = stool.values[:9], stool.values[9:12][np.arange(9) % 3]
-    later = (0.7 * recipients + 0.3 * donors) * np.exp(0.3 * rng.standard_normal(recipients.shape))
-    later /= later.sum(axis=1, keepdims=True)
-    rows = tuple(Transplant("invented", f"p{i}", (f"invented/d{i % 3}",), 28.0) for i in range(9))
-    profiles = TransplantProfiles(rows, stool.names, recipients, donors, later, PROFILER, "species", True, ())
-    return validated_bundle(profiles, ("invented",), Progress())
 
 
 @pytest.fixture(scope="module")
