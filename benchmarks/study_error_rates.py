@@ -1,6 +1,7 @@
 """How often each test of the study's report rejects under the null hypothesis, and under simulated effects.
 
-`python -m benchmarks.study_error_rates > benchmarks/study_error_rates.md` writes the tables, in an hour on two cores.
+`python -m benchmarks.study_error_rates > benchmarks/study_error_rates.md` writes the tables, in an hour on two cores;
+`python -m benchmarks.study_error_rates newest` prints those of the newest tests, in some minutes.
 
 In simulated null trials the transplant has no effect, no feature predicts response, and donors do not differ from
 patients. Every section of the report analyses each trial, and the benchmark records the p-values of its tables: of a
@@ -34,7 +35,9 @@ from taxokine.simulation import AS_PUBLISHED, Trial, simulate_trial
 from training.statistics.ancova import adjusted_difference
 from training.statistics.distances import bray_curtis, log_ratios
 from training.statistics.donor_convergence import donor_specific_convergence
+from training.statistics.effect_variation import effect_variation_test
 from training.statistics.log_rank import log_rank
+from training.statistics.meta_analysis import random_effects
 from training.statistics.mixed_model import mixed_slope
 from training.statistics.paired_changes import paired_changes
 from training.statistics.post_peak_slope import post_peak_slope, post_peak_slope_test
@@ -42,9 +45,14 @@ from training.statistics.repeated_measures import rmcorr_permutation_test
 from training.statistics.risk_difference import stratified_risk_difference
 from training.statistics.sign_flip import rise_then_fall_p, sign_flip_test
 from training.statistics.survival_curves import kaplan_meier, median_survival
+from training.study.analysis.donor_panel import DonorAbsence, donor_panel
 from training.study.analysis.immune_changes import level_changes
+from training.study.analysis.landmark_engraftment import landmark_survival
 from training.study.analysis.links import correlate
 from training.study.analysis.paired_draws import PairedDraws
+from training.study.analysis.pooled_convergence import standard_error
+from training.study.analysis.power_arms import TWO_ARM_GOALS
+from training.study.analysis.trial_design import TwoArmDesign
 from training.study.section import Section
 from training.study.sections.donors import EXCHANGED
 from training.study.sections.links import BEYOND_COURSE
@@ -364,6 +372,83 @@ def _arms(rng: np.random.Generator, n: int, effect: float = 0.0) -> dict[Name, f
     }
 
 
+def _variation(rng: np.random.Generator, n: int, effect: float = 0.0) -> dict[Name, float]:
+    """Return p of the global test that the effect of a randomised treatment varies, with four covariates.
+
+    The first covariate predicts the outcome, and treatment adds the same to everyone and doubles the variance; the
+    second modifies the effect by `effect` for each of its SDs.
+    """
+    X, group = rng.standard_normal((n, 4)), rng.permutation(np.arange(n) % 2 == 0)
+    noise = rng.standard_normal(n) * np.where(group, np.sqrt(2), 1)
+    y = X[:, 0] + group * (0.5 + effect * X[:, 1]) + noise
+    p = effect_variation_test(y, X, group, seed=int(rng.integers(2**31))).p
+    return {("arms", "the effect varies between patients, global test"): p}
+
+
+def _pooled(rng: np.random.Generator, n: int, approach: float = 0.0) -> dict[Name, float]:
+    """Return whether the pooled interval of three trials of n recipients and three donors contains 0.
+
+    Trials differ in their mean approach by half an SD.
+    """
+    estimates = []
+    for _ in range(3):
+        is_own_donor = rng.permutation(np.arange(n) % 3)[:, None] == np.arange(3)
+        mean = approach + 0.5 * rng.standard_normal() * (approach > 0)
+        scores = rng.standard_normal((n, 3)) - mean * is_own_donor
+        estimates.append(donor_specific_convergence(scores, is_own_donor, seed=int(rng.integers(2**31))))
+    values = np.array([estimate.recipient_mean.value for estimate in estimates])
+    pooled = random_effects(values, np.array([standard_error(estimate) for estimate in estimates]) ** 2)
+    excludes_0 = pooled.low is not None and pooled.high is not None and not pooled.low <= 0 <= pooled.high
+    return {("donors", "approach pooled over three trials, interval"): float(not excludes_0)}
+
+
+def _swapped(rng: np.random.Generator, n: int, swapped: int = 0) -> dict[Name, float]:
+    """Return 0 where a donor's label is suspect, else 1; six donors, approach of 3 SDs, `swapped` labels exchanged."""
+    donor = np.arange(n) % 6
+    scores = rng.standard_normal((n, 6)) - 3 * (donor[:, None] == np.arange(6))
+    recorded = donor.copy()
+    recorded[:swapped] = recorded[:swapped][::-1]
+    suspect = name_donors(scores, recorded[:, None] == np.arange(6), seed=int(rng.integers(2**31))).suspect
+    is_found = np.isin(np.arange(swapped), suspect).any() if swapped else suspect.size > 0
+    return {("donors", "a label that stool contradicts, of six donors"): float(not is_found)}
+
+
+def _landmark(rng: np.random.Generator, n: int, trial: Trial) -> dict[Name, float]:
+    """Return p of survival from the landmark on by engraftment until it, in a simulated trial."""
+    trial = replace(trial, n_patients=n, n_donors=4, seed=int(rng.integers(2**31)))
+    with tempfile.TemporaryDirectory() as folder:
+        cohort = read_cohort(simulate_trial(Path(folder) / "trial", trial), None, fetch=False)
+        panel = donor_panel(cohort, WINDOWS)
+        survival = () if isinstance(panel, DonorAbsence) else landmark_survival(cohort, panel)
+    return {("donors", f"{row.outcome} from the landmark by engraftment, log-rank"): row.log_rank.p for row in survival}
+
+
+def _two_arm_plan(rng: np.random.Generator, n: int, share: float = 0.0) -> dict[Name, float]:
+    """Return 1 - rejection of each goal of the plan for two arms, in one simulated trial."""
+    design = TwoArmDesign(simulations=100)
+    return {
+        ("plan", f"two arms, four donors: {goal}"): 1 - float(reject(design, n, share, rng)[0])
+        for goal, reject in TWO_ARM_GOALS.items()
+    }
+
+
+NEWEST_SIZES = (24, 48, 96)
+NEWEST: list[Trials] = [
+    Trials(_variation, 300, NEWEST_SIZES),
+    Trials(_pooled, 300, NEWEST_SIZES),
+    Trials(_swapped, 200, NEWEST_SIZES[:2], nominal="none"),
+    Trials(lambda rng, n: _landmark(rng, n, replace(NULL, transplant_effect=1.0)), 100, NEWEST_SIZES[:2]),
+    Trials(_two_arm_plan, 1000, NEWEST_SIZES),
+]
+NEWEST_PLANTED: list[Trials] = [
+    Trials(lambda rng, n: _variation(rng, n, 1.0), 150, NEWEST_SIZES),
+    Trials(lambda rng, n: _pooled(rng, n, 1.0), 100, NEWEST_SIZES),
+    Trials(lambda rng, n: _swapped(rng, n, 2), 200, NEWEST_SIZES[:2], nominal="none"),
+    Trials(lambda rng, n: _two_arm_plan(rng, n, 1.0), 1000, NEWEST_SIZES),
+]
+"""The newest tests, without an effect and with one: an effect that differs by an SD of the outcome for each SD of a
+covariate, an approach of one SD, two labels swapped, and the effects that the plan assumes."""
+
 ARMS_AND_DONORS: list[Trials] = [Trials(_two_donors, 600, (10, 20)), Trials(_arms, 600, (10, 20))]
 ARMS_AND_DONORS_PLANTED: list[Trials] = [
     Trials(lambda rng, n: _two_donors(rng, n, 1.5), 300, (10, 20)),
@@ -405,14 +490,14 @@ def rejected(kind: Trials, n: int, seed: int = 0) -> dict[Name, tuple[int, int]]
     return {name: (sum(hits), len(hits)) for name, hits in rejections.items()}
 
 
-def table(kinds: list[Trials], seed: int = 0) -> Iterator[str]:
+def table(kinds: list[Trials], sizes: tuple[int, ...] = SIZES, seed: int = 0) -> Iterator[str]:
     """Yield the rows of a Markdown table of rates with Clopper-Pearson 95% intervals; progress goes to stderr."""
-    yield "| section | test | nominal | " + " | ".join(f"n = {n}" for n in SIZES) + " |"
-    yield "|---" * (3 + len(SIZES)) + "|"
+    yield "| section | test | nominal | " + " | ".join(f"n = {n}" for n in sizes) + " |"
+    yield "|---" * (3 + len(sizes)) + "|"
     for kind in kinds:
         rates = {n: rejected(kind, n, seed) for n in kind.sizes}
         for section, name in dict.fromkeys(name for rates_of_size in rates.values() for name in rates_of_size):
-            cells = [_rate_cell(*rates.get(n, {}).get((section, name), (0, 0)), kind.trials) for n in SIZES]
+            cells = [_rate_cell(*rates.get(n, {}).get((section, name), (0, 0)), kind.trials) for n in sizes]
             print(f"{section}: {name}: {' | '.join(cells)}", file=sys.stderr)
             yield f"| {section} | {name} | {kind.nominal} | {' | '.join(cells)} |"
 
@@ -425,8 +510,22 @@ def _rate_cell(hits: int, trials: int, planned: int) -> str:
     return f"{hits / trials:.1%} ({interval.low:.1%} to {interval.high:.1%}){of_trials}"
 
 
+def print_newest() -> None:
+    """Print the tables of the newest tests."""
+    print("## Newest tests, nothing to find: share of trials in which a test rejects at 5%\n")
+    for row in table(NEWEST, NEWEST_SIZES):
+        print(row, flush=True)
+    print("\n## Newest tests, planted: share of trials in which a test rejects at 5%\n")
+    for row in table(NEWEST_PLANTED, NEWEST_SIZES):
+        print(row, flush=True)
+    print("\nWhether a planted best donor is ranked first, and its intervals cover, is in `donor_ranking.md`.")
+
+
 def main() -> None:
-    """Print both tables as Markdown."""
+    """Print the tables as Markdown; of the newest tests alone with the argument `newest`."""
+    if sys.argv[1:] == ["newest"]:
+        print_newest()
+        return
     print(__doc__)
     print("## Nothing to find: share of trials in which a test rejects at 5%\n")
     for row in table(TESTS + ARMS_AND_DONORS):
@@ -443,6 +542,8 @@ def main() -> None:
         print(f"\n## Planted {name}: share of trials in which a test rejects at 5%\n")
         for row in table([Trials(read_trial, 100)]):
             print(row, flush=True)
+    print()
+    print_newest()
 
 
 if __name__ == "__main__":
