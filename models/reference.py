@@ -25,6 +25,8 @@ NEAREST = 25
 """Nearest training patients whose outcomes are counted."""
 FEWEST_NEAREST = 20
 """Patients of known outcome below which no count is reported: a smaller one could identify a patient."""
+MOST_SIMILARITIES = 2**24
+"""Similarities of training patients that are in memory at once."""
 MIN_PREVALENCE = 0.1
 """Share of training profiles in which a taxon must be detected to count in the distance."""
 MIN_RECOGNISED = 0.5
@@ -158,9 +160,16 @@ class ReferenceSet:
         As in the audit: that of one stool, unless the training patients' profiles resemble each other as much, as those
         of few taxa or of a high rank do.
         """
-        similarity = self._unit_logs @ self._unit_logs.T
-        np.fill_diagonal(similarity, -1)
-        return max(SAME_STOOL, outlying_similarity(similarity.max(axis=1)))
+        logs = self._unit_logs
+        highest = np.empty(len(logs))
+        # Of 100,000 patients, all similarities at once would take 80 GB.
+        n_rows = max(1, MOST_SIMILARITIES // max(1, len(logs)))
+        for start in range(0, len(logs), n_rows):
+            similarity = logs[start : start + n_rows] @ logs.T
+            rows = np.arange(len(similarity))
+            similarity[rows, start + rows] = -1
+            highest[start : start + n_rows] = similarity.max(axis=1)
+        return max(SAME_STOOL, outlying_similarity(highest))
 
     @cached_property
     def _unit_logs(self) -> Matrix:

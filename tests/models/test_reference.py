@@ -18,6 +18,7 @@ from sklearn.preprocessing import normalize
 from features.arrays import Matrix
 from features.cohort import read_cohort
 from features.landmark import LandmarkSpec, landmark_table
+from features.profile_similarity import SAME_STOOL
 from models.applicability import assess_applicability
 from models.batch import numbers_candidate
 from models.patient_input import to_model_input
@@ -102,6 +103,17 @@ def test_profiles_that_all_resemble_each_other_are_not_one_stool() -> None:
     stranger = rng.lognormal(0, 0.3, (1, N_TAXA))
     assert close.similarity(stranger / stranger.sum())[0] > 0.98
     assert close.similarity(stranger / stranger.sum())[0] < close.same_stool_similarity
+
+
+def test_many_patients_are_compared_some_at_a_time(monkeypatch) -> None:
+    alike = 1 / N_TAXA * np.random.default_rng(0).lognormal(0, 0.3, (45, N_TAXA))
+    thresholds = []
+    for most_similarities in (2**24, 200, 1):
+        monkeypatch.setattr("models.reference.MOST_SIMILARITIES", most_similarities)
+        reference = fit_reference_set(alike / alike.sum(axis=1, keepdims=True), NAMES, ["x"] * 45)
+        thresholds.append(reference.same_stool_similarity)
+    assert thresholds[0] > SAME_STOOL
+    np.testing.assert_allclose(thresholds[1:], thresholds[0], rtol=1e-9)
 
 
 def test_a_later_stool_of_a_real_patient_is_not_the_same_and_the_same_one_is(cohorts_dir: Path) -> None:
