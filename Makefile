@@ -4,7 +4,7 @@ BIN := .venv/bin
 COHORTS ?=
 ONCE ?=
 
-.PHONY: demo test check docs bench chaos lock clean
+.PHONY: demo test check docs bench chaos sbom lock clean
 
 demo: .venv/installed  ## simulate (or read COHORTS), train, promote and serve; prints where to sign in; ONCE=1 ends after printing
 	$(BIN)/taxokine demo $(if $(COHORTS),--cohorts "$(COHORTS)") $(if $(ONCE),--once)
@@ -29,9 +29,13 @@ chaos: .venv/installed  ## a deployment under load while its parts fail, ten tim
 bench: .venv/installed  ## speed as ratios side by side in one run, into docs/benchmarks.md, .json and a chart
 	$(BIN)/python -m benchmarks
 
-lock: .venv/installed  ## resolve the pins anew, for 3.11 and 3.12
+sbom: .venv/installed  ## what is installed, as CycloneDX in sbom.json, and the licences of what runs in licences.txt
+	$(BIN)/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --mc-type application -o sbom.json .venv
+	$(BIN)/python -m tests.licences > licences.txt
+
+lock: .venv/installed  ## resolve the pins anew with their hashes, for 3.11 and 3.12
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --group dev pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --generate-hashes --group dev pyproject.toml -o requirements.txt
 
 clean:
 	rm -rf .venv .demo
@@ -39,6 +43,6 @@ clean:
 .venv/installed: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taxokine needs Python 3.11 or later; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
