@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+_MAX_CALLS = 50
 LOG = logging.getLogger("taxokine")
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -51,7 +52,8 @@ def _failure(kind: type[BaseException], trace: TracebackType | None) -> dict[str
     """Return what a line says of an exception: its type, and the places of the calls that led to it, the last last."""
     calls = traceback.walk_tb(trace)
     places = [f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_qualname}" for frame, line in calls]
-    return {"error": kind.__name__, "trace": places}
+    # A recursion that never ends has a thousand.
+    return {"error": kind.__name__, "trace": places[-_MAX_CALLS:]}
 
 
 LOG_CONFIG: dict[str, object] = {

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
-from features.errors import InputError, ManifestError
+from features.errors import InputError, ManifestError, TaxokineError
 from features.manifest import load_manifest
 from serving.upload import UploadedFile
+from serving.upload.child import ReaderLimits, limit_reached, run_in_child
+
+MAX_SECONDS = 30
+"""How long reading the files of a cohort may take; they are more than those of a patient."""
+MAX_MEMORY = 1024 * 2**20
+"""Bytes that reading them may take."""
 
 _MANIFEST_ENDINGS = {".yaml", ".yml"}
 
@@ -42,8 +50,8 @@ def write_cohort(files: Iterable[UploadedFile], folder: Path) -> UploadedCohort:
     Raises
     ------
     InputError
-        A name is not one of a file or stands twice, there is not one manifest, or the manifest names a file that is not
-        among them.
+        A name is not one of a file or stands twice, there is not one manifest, the manifest names a file that is not
+        among them, a file does not hold what the manifest says, or reading them exceeds the limits.
     ManifestError
         The manifest is not valid; the message names line and key.
     """
@@ -65,12 +73,44 @@ def write_cohort(files: Iterable[UploadedFile], folder: Path) -> UploadedCohort:
     folder.mkdir(mode=0o700, parents=True)
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    path = folder / manifests[0]
+    return UploadedCohort(_checked_name(folder / manifests[0]), folder / manifests[0])
+
+
+def _checked_name(path: Path) -> str:
+    """Return the name of a cohort, once all of its files were read in a process with limits."""
+    limits = ReaderLimits(MAX_SECONDS, MAX_MEMORY)
+    result = run_in_child(_read_all, (path,), limits)
+    if isinstance(result, int):
+        limit = limit_reached(result, limits)
+        observed = f"take more than {limit} to read" if limit else "are damaged: reading broke off"
+        raise InputError(f"the files {observed}; mend them, or run 'taxokine validate MODEL MANIFEST' instead")
+    reading = _Reading(**json.loads(result))
+    # Where the server keeps uploaded files tells a reader nothing.
+    message = reading.error.replace(f"{path.parent}/", "")
+    if message:
+        raise ManifestError(message) if reading.is_of_manifest else InputError(message)
+    return reading.name
+
+
+class _Reading(NamedTuple):
+    """What the process found: the name of the cohort, or an error."""
+
+    name: str
+    error: str = ""
+    is_of_manifest: bool = False
+
+
+def _read_all(path: Path) -> bytes:
+    from features.cohort import read_cohort
+
     try:
         manifest = load_manifest(path)
-    except ManifestError as error:
-        raise ManifestError(str(error).replace(f"{folder}/", "")) from error
-    missing = [file.name for file in manifest.source_files if file.name not in contents]
-    if missing:
-        raise InputError(f"{path.name} names {', '.join(missing)}, which you did not choose; choose all files together")
-    return UploadedCohort(manifest.name, path)
+        missing = [file.name for file in manifest.source_files if not (path.parent / file.name).is_file()]
+        if missing:
+            names = ", ".join(missing)
+            raise InputError(f"{path.name} names {names}, which you did not choose; choose all files together")
+        read_cohort(path, path.parent, fetch=False)
+        reading = _Reading(manifest.name)
+    except TaxokineError as error:
+        reading = _Reading("", str(error), isinstance(error, ManifestError))
+    return json.dumps(reading._asdict()).encode()

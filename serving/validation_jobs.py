@@ -31,6 +31,7 @@ from serving.uploaded_cohort import write_cohort
 State = Literal["running", "finished", "failed"]
 _LOCK, _JOB, _OUTPUT, _STATUS = "lock", "job.json", "output.txt", "status"
 _UPLOADED = "uploaded"
+_SECRETS = {"TAXOKINE_DATABASE", "TAXOKINE_RECORD_KEY", "TAXOKINE_API_KEY", "TAXOKINE_OIDC_SECRET_FILE"}
 _LONGEST_MESSAGE = 1500
 _STATUS_SECONDS = 1
 
@@ -136,7 +137,13 @@ class ValidationJobs:
         with (folder / _OUTPUT).open("w") as output:
             # The process holds the lock until it ends, even where this one ends before.
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, pass_fds=[lock]
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lock],
+                # It reads what was uploaded, and needs neither accounts nor the record.
+                env={name: value for name, value in os.environ.items() if name not in _SECRETS},
             )
         watcher = threading.Thread(target=_await_end, args=(process, folder / _STATUS, self._uploaded), daemon=True)
         watcher.start()

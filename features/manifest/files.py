@@ -73,6 +73,10 @@ def _read_mapping(path: Path) -> LocatedMapping:
         content = read_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ManifestError(f"{path}: the file cannot be read: {error.strerror}") from error
+    except RecursionError:
+        raise ManifestError(
+            f"{path}: its lists and mappings are nested too deeply; a manifest has few levels"
+        ) from None
     except MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ManifestError(f"{path}{line}: this is not the YAML of a manifest: {error.problem}") from error

@@ -13,7 +13,7 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -88,11 +88,27 @@ def read_in_child(
         The reader failed for a reason of its own; the log has the place.
     """
     limits = ReaderLimits(MAX_SECONDS, MAX_MEMORY)
+    result = run_in_child(_reading, (files, form, training, folder), limits)
+    if isinstance(result, bytes):
+        UPLOADS.labels("read").inc()
+        return _CONTENT.validate_json(result)
+    name = ", ".join(file.name for file in files.values())
+    return UploadContent({}, problems=(_problem(result, name, limits),))
+
+
+def run_in_child(target: Callable[..., bytes], arguments: tuple[object, ...], limits: ReaderLimits) -> bytes | int:
+    """Run a function of a module in a process that is killed at the limits.
+
+    Returns
+    -------
+    bytes or int
+        What the function returns; or the exit code of the process, where it ended before.
+    """
     # Starting a process would start a forking one that has ended, with the whole environment.
     start_reader()
     receiver, sender = _CONTEXT.Pipe(duplex=False)
-    question = (REQUEST_ID.get(), files, form, training, folder)
-    process = _CONTEXT.Process(target=_send_reading, args=(sender, limits, *question), daemon=True)
+    task = (sender, limits, REQUEST_ID.get(), target, arguments)
+    process = _CONTEXT.Process(target=_send_result, args=task, daemon=True)
     process.start()
     sender.close()
     timer = Timer(limits.seconds, process.kill)
@@ -105,10 +121,7 @@ def read_in_child(
         receiver.close()
         exit_code = _end(process, limits)
         timer.cancel()
-    if content is not None:
-        UPLOADS.labels("read").inc()
-        return _CONTENT.validate_json(content)
-    return UploadContent({}, problems=(_problem(exit_code, ", ".join(file.name for file in files.values()), limits),))
+    return exit_code if content is None else content
 
 
 def _end(process: ForkServerProcess, limits: ReaderLimits) -> int:
@@ -121,38 +134,54 @@ def _end(process: ForkServerProcess, limits: ReaderLimits) -> int:
 
 
 def _problem(exit_code: int, name: str, limits: ReaderLimits) -> UploadProblem:
+    limit = limit_reached(exit_code, limits)
     kind: ProblemKind = "too_large"
     advice = "Upload a table of this patient's samples only."
-    if exit_code in {-signal.SIGKILL, -signal.SIGXCPU}:
-        limit = f"{limits.seconds} s"
-        UPLOADS.labels("too_long").inc()
-        observed, requirement = f"a file that takes longer than {limit} to read", f"at most {limit}"
-        advice += " If the file is small, the server is busy: try again."
-    elif exit_code == _OUT_OF_MEMORY:
-        UPLOADS.labels("too_large").inc()
-        limit = f"{limits.memory // 2**20} MB"
-        observed, requirement = f"a file that takes more than {limit} of memory to read", f"at most {limit}"
-    elif exit_code < 0:
+    if not limit:
         UPLOADS.labels("damaged").inc()
         kind, observed, requirement = "unreadable", "a damaged file, at which reading broke off", "an undamaged table"
         advice = "Export the table again, and upload the new file."
+    elif exit_code == _OUT_OF_MEMORY:
+        UPLOADS.labels("too_large").inc()
+        observed, requirement = f"a file that takes more than {limit} to read", f"at most {limit}"
     else:
-        raise RuntimeError(f"the reader of uploads ended with exit code {exit_code}")
+        UPLOADS.labels("too_long").inc()
+        observed, requirement = f"a file that takes longer than {limit} to read", f"at most {limit}"
+        advice += " If the file is small, the server is busy: try again."
     return UploadProblem(kind, "error", observed, requirement, advice, file=name)
 
 
-def _send_reading(
+def limit_reached(exit_code: int, limits: ReaderLimits) -> str:
+    """Return which limit ended a process of this exit code; empty where it broke off.
+
+    Raises
+    ------
+    RuntimeError
+        It failed for a reason of its own; the log has the place.
+    """
+    if exit_code in {-signal.SIGKILL, -signal.SIGXCPU}:
+        return f"{limits.seconds} s"
+    if exit_code == _OUT_OF_MEMORY:
+        return f"{limits.memory // 2**20} MB of memory"
+    if exit_code < 0:
+        return ""
+    raise RuntimeError(f"the reader of uploads ended with exit code {exit_code}")
+
+
+def _reading(files: Mapping[Field, UploadedFile], form: Form, training: TrainingColumns, folder: Path) -> bytes:
+    return to_json(read_files(files, form, training, folder), inf_nan_mode="constants")
+
+
+def _send_result(
     sender: Connection,
     limits: ReaderLimits,
     request_id: str | None,
-    files: Mapping[Field, UploadedFile],
-    form: Form,
-    training: TrainingColumns,
-    folder: Path,
+    target: Callable[..., bytes],
+    arguments: tuple[object, ...],
 ) -> None:
     apply_limits(limits)
     try:
-        sender.send_bytes(to_json(read_files(files, form, training, folder), inf_nan_mode="constants"))
+        sender.send_bytes(target(*arguments))
     except MemoryError:
         os._exit(_OUT_OF_MEMORY)
     except Exception as error:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from features.errors import InputError, ManifestError
+from serving import uploaded_cohort
 from serving.upload import UploadedFile
 from serving.uploaded_cohort import write_cohort
 from serving.validation_jobs import ValidationJobs
@@ -54,6 +58,37 @@ def test_an_invalid_manifest_names_its_line_but_no_folder_of_the_server(cohort_f
     with pytest.raises(ManifestError, match=r"(?m)^manifest\.yaml, line \d+: taxas") as refused:
         write_cohort(uploads(files), tmp_path / "uploaded")
     assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        # YAML whose aliases unfold to 10^9 items, deep nesting, and a manifest of megabytes.
+        ("manifest.yaml", b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
+            b"%c: &%c [%s]\n" % (98 + i, 98 + i, b",".join([b"*%c" % (97 + i)] * 10)) for i in range(8))),
+        ("manifest.yaml", b"[" * 100_000),
+        ("manifest.yaml", b"name: x\n" + b"".join(b"k%d: [1, {a: b}]\n" % i for i in range(100_000))),
+        # Gigabytes in 2 MB, a claim of HDF5, and no end of a line.
+        ("stool_counts.tsv", gzip.compress(bytes(2_000_000_000), 1)),
+        ("stool_counts.tsv", b"\x89HDF\r\n\x1a\n" + bytes(1000)),
+        ("stool_counts.tsv", b"x\t" * 5_000_000),
+    ],
+    ids=["aliases", "nesting", "large", "bomb", "hdf5", "wide"],
+)  # fmt: skip
+def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_path, name, content):
+    before = psutil.Process().memory_info().rss
+    started = time.monotonic()
+    with pytest.raises(InputError) as refused:
+        write_cohort(uploads({**cohort_files, name: content}), tmp_path / "uploaded")
+    assert str(tmp_path) not in str(refused.value)
+    assert time.monotonic() - started < 40
+    assert psutil.Process().memory_info().rss - before < 100e6
+
+
+def test_a_cohort_beyond_the_limits_is_named_with_the_remedy(cohort_files, tmp_path, monkeypatch):
+    monkeypatch.setattr(uploaded_cohort, "MAX_MEMORY", 2**20)
+    with pytest.raises(InputError, match=r"take more than 1 MB of memory to read; .*run 'taxokine validate"):
+        write_cohort(uploads(cohort_files), tmp_path / "uploaded")
 
 
 def test_what_a_refused_upload_or_a_killed_server_left_is_deleted(cohort_files, models, tmp_path: Path):
