@@ -202,8 +202,8 @@ def test_page_api_batch_card_and_fhir_state_one_probability_of_each_model(
             (card,) = http.post(path, json=call, headers=bearer(path)).json()["cards"]
             http.post("/sign-in", data={"name": "ada", "password": "a long enough password"})
             page = http.get(f"/patients/{patient['id']}?visit=0", headers={"Accept": "text/html"})
-        (shown,) = re.findall(r'data-probability="([^"]+)"', page.text)
-        (recorded,) = store.open_entry(store.entries(patient["id"])[-1].number)[2].answer
+        (page_text,) = re.findall(r'data-probability="([^"]+)"', page.text)
+        (record_answer,) = store.open_entry(store.entries(patient["id"])[-1].number)[2].answer
         (row,) = csv.DictReader(batch.splitlines())
         risks = [item["resource"] for item in fhir["entry"] if item["resource"]["resourceType"] == "RiskAssessment"]
         (decimal,) = [float(risk["prediction"][0]["probabilityDecimal"]) for risk in risks[:1]]
@@ -216,7 +216,7 @@ def test_page_api_batch_card_and_fhir_state_one_probability_of_each_model(
             decimal / 100,
         ]
         assert others == pytest.approx([answer["probability"]] * 5, abs=1e-6), (version.name, version.version)
-        assert {recorded.verdict, row["verdict"], predicted["verdict"]} == {answer["trust"]["verdict"]}
+        assert {record_answer.verdict, row["verdict"], predicted["verdict"]} == {answer["trust"]["verdict"]}
 
 
 def test_models_of_both_standings_are_served(demo: Any) -> None:
