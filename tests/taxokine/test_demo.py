@@ -209,8 +209,8 @@ def test_page_api_batch_card_and_fhir_state_one_probability_of_each_model(
         (decimal,) = [float(risk["prediction"][0]["probabilityDecimal"]) for risk in risks[:1]]
         (predicted,) = card["extension"]["taxokine_predictions"]
         others = [
-            float(shown),
-            recorded.probability,
+            float(page_text),
+            record_answer.probability,
             float(row["probability"]),
             predicted["probability"],
             decimal / 100,
