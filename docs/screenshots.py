@@ -35,7 +35,8 @@ def main() -> None:
             _taxokine("train", "--cohorts", "trial/manifest.yaml", "--outcome", *outcome,
                       "--families", "elastic_net,xgboost", "--repeats", "1")  # fmt: skip
         _taxokine("users", "add", NAME, "--password-stdin", typed=PASSWORD)
-        _taxokine("study", "trial/manifest.yaml", "--out", "report")
+        _taxokine("simulate", "arms", "--arms")
+        _taxokine("study", "arms/manifest.yaml", "--out", "report")
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )

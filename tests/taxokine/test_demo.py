@@ -247,7 +247,7 @@ def test_the_mlflow_addresses_open_for_machine_learning(demo: Any, chromium: Any
     assert "complete or partial response" in page.content()
     assert "workflowType=machine_learning" in page.url
     assert "orderByKey=metrics.%60auroc%60" in page.url
-    assert page.get_by_role("columnheader", name="auroc", exact=True).is_visible()
+    assert page.get_by_role("columnheader", name="auroc", exact=True).first.is_visible()
     # A run that is opened from there is one of machine learning too.
     page.get_by_role("link", name="elastic_net · taxa+immune").click()
     page.get_by_text("Model metrics").wait_for()
