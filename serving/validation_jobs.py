@@ -117,7 +117,7 @@ class ValidationJobs:
     @contextmanager
     def _turn(self) -> Iterator[int]:
         """Hold the lock while a validation starts, without what a killed server left behind of uploaded files."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = self._lock()
         if lock is None:
             raise InputError("another validation runs; wait until it has ended, and start this one again")

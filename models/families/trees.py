@@ -11,6 +11,7 @@ import numpy as np
 from features.arrays import Matrix, Positions, Vector
 from models.families.base import BlockColumns, Predictor, Setting
 from models.families.linear import LinearPredictor
+from models.families.tree_check import require_sound_trees
 
 if TYPE_CHECKING:
     # Its import takes a second, and a linear model needs none.
@@ -63,6 +64,7 @@ class TreePredictor:
 
         booster = xgboost.Booster()
         booster.load_model(bytearray(raw))
+        require_sound_trees(booster)
         return cls(booster)
 
 
