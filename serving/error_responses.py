@@ -21,6 +21,7 @@ from serving.schemas import ErrorResponse, Problem
 
 MAX_PROBLEMS = 10
 """The most problems of one request that an error lists."""
+_MAX_READ = 500
 
 RETRY_SECONDS = 5
 """Seconds after which a client may try again where the server is busy or its database is lost."""
@@ -117,11 +118,14 @@ async def _on_malformed_json(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems: dict[str | None, Problem] = {}
-    for detail in error.errors():
+    # There may be tens of thousands, of one place or of many, and others wait for the event loop.
+    for detail in error.errors()[:_MAX_READ]:
         # The first part of a location says that the field belongs to the body.
         problem = _problem(detail["loc"][1:], detail["type"], detail["input"], detail["msg"])
         problems.setdefault(problem.place, problem)
-    return await error_response(request, 422, *list(problems.values())[:MAX_PROBLEMS])
+        if len(problems) == MAX_PROBLEMS:
+            break
+    return await error_response(request, 422, *problems.values())
 
 
 async def _on_http_error(request: Request, error: Exception) -> Response:
