@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import xgboost
 
 _NO_CHILD = -1
-
-
-class _Tree(TypedDict):
-    left_children: Sequence[int]
-    right_children: Sequence[int]
-    split_indices: Sequence[int]
-    split_conditions: Sequence[float]
-    default_left: Sequence[int]
-    categories_nodes: Sequence[int]
-    tree_param: Mapping[str, str]
 
 
 def require_sound_trees(booster: xgboost.Booster) -> None:
@@ -31,7 +21,7 @@ def require_sound_trees(booster: xgboost.Booster) -> None:
     if learner["gradient_booster"]["name"] != "gbtree":
         raise ValueError(f"expected an ensemble of trees, got {learner['gradient_booster']['name']}")
     model = learner["gradient_booster"]["model"]
-    trees: Sequence[_Tree] = model["trees"]
+    trees = model["trees"]
     bounds = model.get("iteration_indptr", [0, len(trees)])
     if any(model["tree_info"]) or len(model["tree_info"]) != len(trees):
         raise ValueError("the trees predict more than one outcome")
@@ -39,20 +29,18 @@ def require_sound_trees(booster: xgboost.Booster) -> None:
         raise ValueError(f"the rounds end at trees {bounds}, of {len(trees)}")
     n_features = int(learner["learner_model_param"]["num_feature"])
     for i, tree in enumerate(trees):
-        if not _is_sound(tree, n_features):
+        if int(tree["tree_param"]["size_leaf_vector"]) > 1 or not _is_sound(tree, n_features):
             raise ValueError(f"tree {i} is damaged: its nodes or features are not those of a tree")
 
 
-def _is_sound(tree: _Tree, n_features: int) -> bool:
-    left, right = tree["left_children"], tree["right_children"]
-    n_nodes = len(left)
-    columns = (right, tree["split_indices"], tree["split_conditions"], tree["default_left"])
-    if n_nodes == 0 or any(len(column) != n_nodes for column in columns):
+def _is_sound(tree: Mapping[str, Sequence[int]], n_features: int) -> bool:
+    pairs = list(zip(tree["left_children"], tree["right_children"], strict=False))
+    n_nodes = len(tree["left_children"])
+    columns = (tree["right_children"], tree["split_indices"], tree["split_conditions"], tree["default_left"])
+    if n_nodes == 0 or any(len(column) != n_nodes for column in columns) or tree["categories_nodes"]:
         return False
-    if tree["categories_nodes"] or int(tree["tree_param"]["size_leaf_vector"]) > 1:
-        return False
-    inner = [i for i in range(n_nodes) if left[i] != _NO_CHILD or right[i] != _NO_CHILD]
-    children = [child for i in inner for child in (left[i], right[i])]
+    inner = [i for i, pair in enumerate(pairs) if pair != (_NO_CHILD, _NO_CHILD)]
+    children = [child for i in inner for child in pairs[i]]
     # Where the root is nobody's child, and no node is the child of two, no way down comes back.
     return (
         all(0 < child < n_nodes for child in children)

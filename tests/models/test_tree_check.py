@@ -25,9 +25,9 @@ def ensemble(change: Callable[[dict[str, Any], dict[str, Any]], object]) -> byte
     document = json.loads(bytes(booster.save_raw("json")))
     model = document["learner"]["gradient_booster"]["model"]
     change(model, model["trees"][0])
-    changed = xgboost.Booster()
-    changed.load_model(bytearray(json.dumps(document).encode()))
-    return bytes(changed.save_raw("ubj"))
+    forgery = xgboost.Booster()
+    forgery.load_model(bytearray(json.dumps(document).encode()))
+    return bytes(forgery.save_raw("ubj"))
 
 
 @pytest.mark.parametrize(
