@@ -34,6 +34,11 @@ def burst(address: str, key: str, path: str, question: dict[str, Any], clients: 
             stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=60))
             for _ in range(clients)
         ]
+        # The event loop accepts one connection at a time, which would spread the questions over time.
+        for connection in connections:
+            connection.sendall(f"GET /healthz HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        for connection in connections:
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         for connection in connections:
             connection.sendall(header.encode() + body)
         answers = []
@@ -51,15 +56,17 @@ def health_checks(address: str) -> Iterator[list[float]]:
     stop = threading.Event()
 
     def check() -> None:
+        # A monitor keeps its connection.
+        connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
         while not stop.is_set():
             started = time.perf_counter()
-            # A connection of its own, which either worker may accept.
-            connection = HTTPConnection(urlsplit(address).netloc, timeout=60)
             connection.request("GET", "/healthz")
-            assert connection.getresponse().status == 200
-            connection.close()
+            response = connection.getresponse()
+            assert response.status == 200
+            response.read()
             seconds.append(time.perf_counter() - started)
             time.sleep(0.01)
+        connection.close()
 
     thread = threading.Thread(target=check)
     thread.start()
