@@ -37,6 +37,7 @@ from training.validation.held_out import HeldOut, validate
 from training.validation.inner_validation import calibrate_average
 from training.validation.permutation_null import order_within_centres
 from training.validation.stacking import within_spread
+from training.workers import Threads
 
 BLOCKS = ("taxa", "clinical")
 SEEDS = 10
@@ -139,7 +140,7 @@ def _auroc_less_centre(centre: str, scores: HeldOutScores, covariates: HeldOutSc
     rest = scores.take(scores.centres != centre)
     if covariates is None:
         return _served_auroc(rest)
-    baseline = covariates.take(covariates.cohorts != centre)
+    baseline = covariates.take(covariates.centres != centre)
     return rest.mean_auroc(rest.probability) - baseline.mean_auroc(baseline.probability)
 
 
@@ -162,7 +163,7 @@ def _rows(analysis: Analysis) -> list[str]:
     signature = signature_score(table)
     if signature is not None:
         config = analysis.experiment.fit_config(BLOCKS)
-        pipelines["TOPOSCORE"] = validate_baselines(table, y, config, first_seed, 1)[PUBLISHED_SIGNATURE]
+        pipelines["TOPOSCORE"] = validate_baselines(table, y, config, first_seed, Threads(1))[PUBLISHED_SIGNATURE]
         pipelines["average + TOPOSCORE"] = [_with_component(analysis, fold, signature) for fold in average]
     pipelines["anchor regression"] = [anchor_held_out(table, y, fold, BLOCKS) for fold in first_seed]
     for family in ("xgboost", "xgboost_forest"):
