@@ -42,24 +42,29 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), CLIENT_LEFT
+        started, status, is_observed = time.perf_counter(), CLIENT_LEFT, False
         sent_name = Headers(scope=scope).get(HEADER, "")
         state = scope.setdefault("state", {})
         state["request_id"] = sent_name if _VALID_ID.fullmatch(sent_name) else secrets.token_hex(8)
         REQUEST_ID.set(state["request_id"])
 
         async def send_named(message: Message) -> None:
-            nonlocal status
+            nonlocal status, is_observed
             if message["type"] == "http.response.start":
                 status = message["status"]
                 # A route may have given the request another id.
                 MutableHeaders(scope=message)[HEADER] = state["request_id"]
+            elif not message.get("more_body", False):
+                # Before the client has the whole answer, so that whoever then reads the metrics finds it counted.
+                is_observed = True
+                _observe(scope, status, time.perf_counter() - started)
             await send(message)
 
         try:
             await self._app(scope, receive, send_named)
         finally:
-            _observe(scope, status, time.perf_counter() - started)
+            if not is_observed:
+                _observe(scope, status, time.perf_counter() - started)
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:

@@ -81,7 +81,7 @@ def _read_mapping(path: Path) -> LocatedMapping:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ManifestError(f"{path}{line}: this is not the YAML of a manifest: {error.problem}") from error
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"{path}: this is not YAML in UTF-8: {error}") from error
+        raise ManifestError(f"{path}: this is not the YAML of a manifest, in UTF-8: {error}") from error
     if not isinstance(content, LocatedMapping):
         raise ManifestError(f"{path}: expected 'name:', 'title:', 'taxa:' and so on, got {type(content).__name__}")
     return content

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+MAX_CHARACTERS = 300_000
+"""Of a document; a manifest that leaves out thousands of samples by name has a third of it."""
+MAX_VALUES = 100_000
+"""Of a document once its aliases are unfolded."""
 
 
 class LocatedMapping(dict[str, object]):
@@ -58,11 +64,28 @@ def read_yaml(text: str) -> object:
     Raises
     ------
     ruamel.yaml.error.YAMLError
-        If the text is no YAML, has a tag of another language, or a mapping in which a key stands twice.
+        If the text is no YAML, has a tag of another language or a mapping in which a key stands twice, or is longer or
+        unfolds to more values than a manifest.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise YAMLError(f"it has {len(text):,} characters; a manifest has at most {MAX_CHARACTERS:,}")
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _TextConstructor
-    return yaml.load(text)
+    content: object = yaml.load(text)
+    _check_values(content)
+    return content
+
+
+def _check_values(content: object) -> None:
+    """Refuse aliases that unfold to more values than a manifest has."""
+    remaining, n_values = [content], 0
+    while remaining:
+        value = remaining.pop()
+        children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        n_values += len(children)
+        if n_values > MAX_VALUES:
+            raise YAMLError(f"its aliases unfold to more than {MAX_VALUES:,} values; write them out, or remove them")
+        remaining += children
 
 
 def unfinished_keys(content: object, location: tuple[str, ...] = (), line: int | None = None) -> Iterator[str]:

@@ -35,7 +35,7 @@ from .load import NO_ANSWER, Load, load
 
 ROUNDS = int(os.environ.get("TAXOKINE_CHAOS_ROUNDS", "1"))
 """How often each event happens."""
-SECONDS_AT_80_PERCENT = 180 * ROUNDS if ROUNDS > 1 else 20
+SECONDS_AT_80_PERCENT = 180 * ROUNDS if ROUNDS > 1 else 10
 FLAT_BYTES = 20_000_000
 """By which the workers' memory may grow; 100 bytes lost an answer would be 36 MB in half an hour of 200 answers/s."""
 KEY = "the-key"

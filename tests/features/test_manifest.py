@@ -306,3 +306,21 @@ def test_a_manifest_is_immutable(write_cohort: Write) -> None:
     manifest: Any = load_manifest(write_cohort())
     with pytest.raises(ValueError, match="frozen"):
         manifest.name = "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "".join(f"k{i}: &k{i} [{', '.join([f'*k{i - 1}'] * 10) if i else 'x'}]\n" for i in range(8)),
+            "unfold to more than 100,000 values",
+        ),
+        ("name: x\n" + "k: [1, 2]\n" * 40_000, "400,008 characters; a manifest has at most 300,000"),
+    ],
+    ids=["aliases", "long"],
+)
+def test_more_yaml_than_a_manifest_has_is_refused_at_once(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "manifest.yaml"
+    path.write_text(text)
+    with pytest.raises(ManifestError, match=problem):
+        load_manifest(path)

@@ -48,7 +48,7 @@ class Narrow(NamedTuple):
             # The record cannot be written, so that whoever has a turn keeps it.
             connection.execute("BEGIN IMMEDIATE")
             answers = pool.submit(burst, self.address, self.key, path, question, clients=60)
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 100
             while not self.room.is_full:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
@@ -61,8 +61,8 @@ class Narrow(NamedTuple):
 def narrow(models: dict[str, list[ServedModel]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Narrow]:
     monkeypatch.setattr(turns, "MAX_WAITING", 10)
     monkeypatch.setattr(route, "MAX_REQUESTS", 2)
-    monkeypatch.setattr(route, "MAX_WAIT", 30)
-    monkeypatch.setattr(database, "_WAIT_SECONDS", 30)
+    monkeypatch.setattr(route, "MAX_WAIT", 120)
+    monkeypatch.setattr(database, "_WAIT_SECONDS", 120)
     engine = database.open_database(f"sqlite:///{tmp_path}/taxokine.db")
     accounts = Accounts(engine)
     key = accounts.add_key("tests")
@@ -125,4 +125,6 @@ def test_nobody_waits_longer_than_the_limit() -> None:
         assert room.n_waiting == 0
         return [during, await enter(one_turn, room)]
 
-    assert asyncio.run(enter_while_taken()) == [False, True]
+    # In a thread of its own: that of the tests may run the loop of a browser.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(asyncio.run, enter_while_taken()).result() == [False, True]

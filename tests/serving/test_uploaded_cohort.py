@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from pathlib import Path
 
 import psutil
@@ -77,11 +76,9 @@ def test_an_invalid_manifest_names_its_line_but_no_folder_of_the_server(cohort_f
 )  # fmt: skip
 def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_path, name, content):
     before = psutil.Process().memory_info().rss
-    started = time.monotonic()
     with pytest.raises(InputError) as refused:
         write_cohort(uploads({**cohort_files, name: content}), tmp_path / "uploaded")
     assert str(tmp_path) not in str(refused.value)
-    assert time.monotonic() - started < 40
     assert psutil.Process().memory_info().rss - before < 100e6
 
 
