@@ -1,7 +1,9 @@
 """DEBIAS-M in its online form, on the patients and folds of the planned analysis.
 
-It needs PyTorch, which Taxokine does not: ``uv run --with debias-m python -m benchmarks.debias_m``. Its probabilities
-are scored as it returns them.
+It needs debias-m 0.0.1 in an environment of its own, where that still imports: its requirements (PyTorch up to 1.13,
+pytorch-lightning up to 1.6) suit neither Python 3.11 nor NumPy 2. It ran with PyTorch 2.5.1, pytorch-lightning 1.6.0,
+torchmetrics 0.11.4 and setuptools below 80, a module `torch._six` with `string_classes`, and `numpy.Inf` set to
+`numpy.inf`. Its probabilities are scored as it returns them.
 
 References
 ----------
@@ -27,7 +29,7 @@ from training.validation.inner_validation import uncalibrated_average
 from training.validation.task import ValidationTask
 
 SEEDS = 1
-"""A seed takes three minutes."""
+"""A seed takes two to three minutes of processor time."""
 LARGEST_PROBABILITY = 1 - 1e-6
 
 
