@@ -77,14 +77,16 @@ def read_yaml(text: str) -> object:
 
 
 def _check_values(content: object) -> None:
-    """Refuse aliases that unfold to more values than a manifest has."""
+    """Refuse more values than a manifest has, counted where they stand and at each alias."""
     remaining, n_values = [content], 0
     while remaining:
         value = remaining.pop()
         children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
         n_values += len(children)
         if n_values > MAX_VALUES:
-            raise YAMLError(f"its aliases unfold to more than {MAX_VALUES:,} values; write them out, or remove them")
+            raise YAMLError(
+                f"it has more than {MAX_VALUES:,} values, those of its aliases counted; a manifest has far fewer"
+            )
         remaining += children
 
 
