@@ -101,6 +101,20 @@ def joint_probability(p: _Numbers, q: _Numbers, odds_ratio: float) -> _Numbers:
     return overlap
 
 
+def cell_probabilities(p: _Numbers, q: _Numbers, odds_ratio: float) -> tuple[_Numbers, _Numbers, _Numbers, _Numbers]:
+    """Return the probabilities of the first event alone, both, neither and the second alone: those of `CELLS`.
+
+    Parameters
+    ----------
+    p, q : float or ndarray, (n,)
+        Probabilities of the two events, in [0, 1].
+    odds_ratio : float
+        Above 0.
+    """
+    overlap = joint_probability(p, q, odds_ratio)
+    return p - overlap, overlap, 1 - p - q + overlap, q - overlap
+
+
 def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[Cell, Cell, Cell, Cell]:
     bounds = (
         (max(0.0, response - toxicity), min(response, 1 - toxicity)),
@@ -111,8 +125,7 @@ def _cells(response: float, toxicity: float, odds_ratio: float | None) -> tuple[
     if odds_ratio is None:
         benefit, toxic_response, neither, harm = (Cell(low, high, None) for low, high in bounds)
     else:
-        overlap = float(joint_probability(response, toxicity, odds_ratio))
-        estimates = (response - overlap, overlap, 1 - response - toxicity + overlap, toxicity - overlap)
+        estimates = map(float, cell_probabilities(response, toxicity, odds_ratio))
         # Rounding may carry an estimate just beyond its bounds.
         benefit, toxic_response, neither, harm = (
             Cell(low, high, min(max(estimate, low), high))

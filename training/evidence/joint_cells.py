@@ -11,11 +11,11 @@ from features.arrays import Mask, Matrix, Names, Vector
 from features.feature_table import FeatureTable
 from features.outcomes import is_toxicity
 from models.evidence import Estimate, HeldOutCell, HeldOutCells, PooledOddsRatio
-from models.joint import CELLS
+from models.joint import CELLS, cell_probabilities
 from models.rates import INTERVAL_ALPHA, event_rate, exact_interval
 from training.evidence.scores import HeldOutScores, reported
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.plackett import PlackettFit, cell_probabilities, fit_plackett
+from training.statistics.plackett import PlackettFit, fit_plackett
 
 FEWEST_PATIENTS = 100
 """Patients with two held-out predictions and both outcomes known, below whom cells are not estimated from them."""
@@ -93,7 +93,8 @@ def _held_out_cells(
         other_centres_fit = (
             fit_plackett(p[~mask], q[~mask], cells[~mask], centre_names[~mask]) if len(distinct) > 1 else None
         )
-        predicted[mask] = cell_probabilities(p[mask], q[mask], (other_centres_fit or fit).odds_ratio)
+        odds_ratio = (other_centres_fit or fit).odds_ratio
+        predicted[mask] = np.stack(cell_probabilities(p[mask], q[mask], odds_ratio), axis=1)
     shares = predicted.mean(axis=0)
     counts, n = cells.sum(axis=0).tolist(), len(cells)
     # Four intervals that hold together at 95% (Bonferroni).
@@ -113,11 +114,10 @@ def _held_out_cells(
 
 def _log_score_gain(p: Vector, q: Vector, cells: Mask, predicted: Matrix) -> Estimate:
     """Return by how much the mean log score exceeds that of independent outcomes, with its t interval over patients."""
-    from scipy.stats import t
+    from scipy.stats import ttest_1samp
 
-    independent = cell_probabilities(p, q, 1.0)
+    independent = np.stack(cell_probabilities(p, q, 1.0), axis=1)
     floor = 1e-6
     gains = np.log(np.maximum(predicted, floor)[cells]) - np.log(np.maximum(independent, floor)[cells])
-    half_width = float(t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / np.sqrt(len(gains)))
-    mean = float(gains.mean())
-    return reported(IntervalEstimate(mean, mean - half_width, mean + half_width))
+    interval = ttest_1samp(gains, 0).confidence_interval()
+    return reported(IntervalEstimate(float(gains.mean()), float(interval.low), float(interval.high)))

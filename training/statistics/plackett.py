@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import expit, logit, logsumexp
 from scipy.stats import chi2, norm
 
 from features.arrays import Mask, Matrix, Names, Vector
-from models.joint import joint_probability
+from models.joint import cell_probabilities
 
 _LOG_RATIOS = np.linspace(-4, 4, 161)
 """Log odds ratios of a centre over which the likelihood is integrated."""
@@ -26,19 +27,6 @@ class PlackettFit(NamedTuple):
     low: float
     high: float
     spread: float
-
-
-def cell_probabilities(p: Vector, q: Vector, odds_ratio: float) -> Matrix:
-    """Return the probabilities of the first event alone, both, neither and the second alone, (n, 4).
-
-    Parameters
-    ----------
-    p, q : ndarray, (n,)
-        Probability of each event.
-    odds_ratio : float
-    """
-    overlap = joint_probability(p, q, odds_ratio)
-    return np.stack([p - overlap, overlap, 1 - p - q + overlap, q - overlap], axis=1)
 
 
 def fit_plackett(p: Vector, q: Vector, cells: Mask, centre_names: Names) -> PlackettFit | None:
@@ -88,17 +76,19 @@ def _centre_log_likelihood(p: Vector, q: Vector, cells: Mask) -> Vector:
         _with_mean(p, float(cells[:, :2].any(axis=1).mean())),
         _with_mean(q, float(cells[:, [1, 3]].any(axis=1).mean())),
     )
-    return np.array([np.log(cell_probabilities(p, q, ratio)[cells]).sum() for ratio in np.exp(_LOG_RATIOS).tolist()])
+    return np.array(
+        [
+            np.log(np.stack(cell_probabilities(p, q, ratio), axis=1)[cells]).sum()
+            for ratio in np.exp(_LOG_RATIOS).tolist()
+        ]
+    )
 
 
 def _with_mean(probability: Vector, rate: float) -> Vector:
     """Return probabilities whose logits are shifted so that their mean is a rate."""
     logits, rate = logit(np.clip(probability, _MARGIN, 1 - _MARGIN)), min(max(rate, _MARGIN), 1 - _MARGIN)
-    low, high = -20.0, 20.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if expit(logits + middle).mean() < rate else (low, middle)
-    shifted: Vector = np.clip(expit(logits + low), _MARGIN, 1 - _MARGIN)
+    shift = brentq(lambda shift: float(expit(logits + shift).mean()) - rate, -20, 20)
+    shifted: Vector = np.clip(expit(logits + shift), _MARGIN, 1 - _MARGIN)
     return shifted
 
 

@@ -9,10 +9,9 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-from models.joint import CELLS
+from models.joint import CELLS, cell_probabilities
 from training.evidence.joint_cells import FEWEST_IN_CELL, Counterpart, held_out_odds_ratio
 from training.evidence.scores import HeldOutScores
-from training.statistics.plackett import cell_probabilities
 
 from ...models.conftest import invented
 
@@ -23,7 +22,7 @@ def trial(n=300, seed=0):
     """Return a table with both outcomes, whose probabilities are known, and these probabilities."""
     rng = np.random.default_rng(seed)
     p, q = expit(rng.normal(0, 0.7, (2, n)))
-    limits = cell_probabilities(p, q, ODDS_RATIO).cumsum(axis=1)
+    limits = np.cumsum(cell_probabilities(p, q, ODDS_RATIO), axis=0).T
     cell = (rng.random(n)[:, None] > limits).sum(axis=1).clip(0, 3)
     table = invented(n)
     rows = table.rows.assign(

@@ -7,7 +7,8 @@ import pytest
 from scipy.special import expit
 from statsmodels.stats.contingency_tables import Table2x2
 
-from training.statistics.plackett import cell_probabilities, fit_plackett
+from models.joint import cell_probabilities
+from training.statistics.plackett import fit_plackett
 
 
 def simulated(n, log_ratios, seed=0, shift=0.0):
@@ -18,7 +19,7 @@ def simulated(n, log_ratios, seed=0, shift=0.0):
     cells = np.empty((len(centres), 4), dtype=bool)
     for i, log_ratio in enumerate(log_ratios):
         mask = centres == f"c{i}"
-        limits = cell_probabilities(p[mask], q[mask], np.exp(log_ratio)).cumsum(axis=1)
+        limits = np.stack(cell_probabilities(p[mask], q[mask], np.exp(log_ratio)), axis=1).cumsum(axis=1)
         cell = (rng.random(mask.sum())[:, None] > limits).sum(axis=1).clip(0, 3)
         cells[mask] = cell[:, None] == np.arange(4)
     logit = np.log(p / (1 - p)) + shift
@@ -27,7 +28,7 @@ def simulated(n, log_ratios, seed=0, shift=0.0):
 
 def test_cells_have_the_margins_and_the_odds_ratio():
     p, q = np.array([0.2, 0.5, 0.9]), np.array([0.7, 0.5, 0.01])
-    cells = cell_probabilities(p, q, 3.5)
+    cells = np.stack(cell_probabilities(p, q, 3.5), axis=1)
     np.testing.assert_allclose(cells.sum(axis=1), 1)
     np.testing.assert_allclose(cells[:, 0] + cells[:, 1], p)
     np.testing.assert_allclose(cells[:, 1] + cells[:, 3], q)
