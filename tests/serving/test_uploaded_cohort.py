@@ -84,9 +84,12 @@ def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_p
 
 def test_a_cohort_beyond_the_limits_is_named_with_the_remedy(cohort_files, tmp_path, monkeypatch):
     monkeypatch.setattr(uploaded_cohort, "MAX_MEMORY", 2**20)
+    # Larger than what a process may have free from before.
+    header, row, *_ = cohort_files["stool_counts.tsv"].splitlines(keepends=True)
+    counts = row.partition(b"\t")[2]
+    large = header + b"".join(b"d__Bacteria;s__Invented_%d\t%b" % (i, counts) for i in range(40_000))
     with pytest.raises(InputError, match=r"take more than 1 MB of memory to read; .*run 'taxokine validate"):
-        # Larger than what a process may have free from before.
-        write_cohort(uploads({**cohort_files, "stool_counts.tsv": b"x" * 100_000_000}), tmp_path / "uploaded")
+        write_cohort(uploads({**cohort_files, "stool_counts.tsv": large}), tmp_path / "uploaded")
 
 
 def test_what_a_refused_upload_or_a_killed_server_left_is_deleted(cohort_files, models, tmp_path: Path):
