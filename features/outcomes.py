@@ -29,6 +29,16 @@ _DEFINITIONS = {
     "toxicity_3": "immune-related adverse event of CTCAE grade 3 or above",
 }
 
+_TERMS = {
+    "objective_response": "CR or PR",
+    "disease_control": "CR, PR or SD",
+    "durable_benefit": "CR, PR, or SD ≥ 6 months",
+    "published_response": "as published",
+    "toxicity_any": "irAE of any grade",
+    "toxicity_2": "irAE of grade ≥ 2",
+    "toxicity_3": "irAE of grade ≥ 3",
+}
+
 
 def outcome_id(outcome: str, grade: str | None) -> str:
     """Return the name under which an outcome is trained, registered and served.
@@ -52,6 +62,15 @@ def outcome_id(outcome: str, grade: str | None) -> str:
 def definition_of(outcome: str) -> str:
     """Return an outcome's definition in words."""
     return _DEFINITIONS[outcome]
+
+
+def term_of(outcome: str) -> str:
+    """Return an outcome's definition in the field's abbreviations, for the head of a column.
+
+    CR, PR and SD are complete response, partial response and stable disease (RECIST); an irAE is an immune-related
+    adverse event, and its grade is of CTCAE.
+    """
+    return _TERMS[outcome]
 
 
 def is_toxicity(outcome: str) -> bool:

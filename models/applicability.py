@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from features.population import POPULATION_FIELDS, Population
 from models.bundle import Model
 from models.encoder import Feature
-from models.evidence import Estimate, TrainingPopulation
+from models.evidence import DEMONSTRATION, Estimate, TrainingPopulation
 from models.patient_input import PROFILE_TOTAL, Candidate, ModelInput, StoolProfile
 from models.prediction import NearestOutcomes, Trust, Verdict
 from models.reference import (
@@ -112,11 +112,11 @@ def assess_applicability(
 ) -> Assessment:
     """Decide whether a model may predict for a candidate.
 
-    The rules, in the order of their reasons: tumour type, line of treatment and class of drugs; missing blocks;
-    coverage, profiler, clock, day and total of the stool profile; whether it is a training patient's; its distance to
-    the training profiles, its richness, and the model's AUROC in the nearest centre; day, completeness and units of the
-    immune measurements; completeness of the clinical columns; values outside the training range; evidence that does not
-    exclude chance; simulated training data.
+    The rules, in the order of their reasons: simulated training data; tumour type, line of treatment and class of
+    drugs; missing blocks; coverage, profiler, clock, day and total of the stool profile; whether it is a training
+    patient's; its distance to the training profiles, its richness, and the model's AUROC in the nearest centre; day,
+    completeness and units of the immune measurements; completeness of the clinical columns; values outside the training
+    range; evidence that does not exclude chance.
 
     Parameters
     ----------
@@ -237,8 +237,8 @@ def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts:
     if model.evidence.beats_chance is not True:
         reasons.append(Reason("evidence", "use with care", model.evidence.sentence))
     if model.simulated:
-        sentence = "the model was trained on simulated patients: it says nothing about real patients"
-        reasons.append(Reason("simulated", "use with care", sentence))
+        # First: whatever else is said of the prediction, it is not for care.
+        reasons.insert(0, Reason("simulated", "use with care", f"the model {DEMONSTRATION}"))
     return reasons
 
 
@@ -345,7 +345,9 @@ def _nearest_centre_rule(centre: str, auroc: Estimate) -> list[Reason]:
         return [Reason("nearest centre", "use with care", f"{subject} could not be estimated")]
     if auroc.low <= 0.5:
         interval = f"{auroc.value:.2f}, 95% interval {auroc.low:.2f} to {auroc.high:.2f}"
-        return [Reason("nearest centre", "use with care", f"{subject} was not shown to exceed chance ({interval})")]
+        return [
+            Reason("nearest centre", "use with care", f"{subject} gives no evidence of discrimination ({interval})")
+        ]
     return []
 
 

@@ -12,10 +12,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from features.columns import BLOCKS
-from models.evidence import Documented, Estimate, Evidence, PooledOddsRatio
+from models.evidence import DEMONSTRATION, Documented, Estimate, Evidence, PooledOddsRatio
 
 BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]
 Verdict = Literal["ok", "use with care", "abstain"]
+Use = Literal["ok", "use with care", "demonstration only", "abstain"]
+"""What pages and texts say of the use of a prediction."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 PROGNOSTIC = (
     "Prognostic: no randomised arm stands behind this model. The probability is that of patients like this one under "
@@ -230,6 +232,17 @@ class Prediction(Documented):
     """The landmark of the model, and why the model of this one predicts."""
     interpretation: str = PROGNOSTIC
     """What the probability means: prognostic, where no randomised arm stands behind the model."""
+
+
+def use_of(verdict: Verdict, *, simulated: bool) -> Use:
+    """Return what a prediction may be used for; one by a model of simulated patients is for demonstration."""
+    return "demonstration only" if simulated and verdict != "abstain" else verdict
+
+
+def reservations(prediction: Prediction) -> tuple[str, ...]:
+    """Return the reasons against "ok" but the evidence and simulated training data, which texts state before them."""
+    other_sentences = {prediction.evidence.sentence, f"the model {DEMONSTRATION}"}
+    return tuple(reason for reason in prediction.trust.reasons if reason not in other_sentences)
 
 
 @dataclass(frozen=True)

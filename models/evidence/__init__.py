@@ -42,6 +42,15 @@ from models.evidence.performance import (
     WithoutBlock,
     WithoutCohort,
 )
+from models.evidence.strength import (
+    DEMONSTRATION,
+    STRENGTH_WORDS,
+    HeldOutUnit,
+    Strength,
+    contradicting_cohorts,
+    evidence_strength,
+    held_out_unit,
+)
 from models.evidence.summary import CentreAuroc, Evidence, HeldOutCell, HeldOutCells, PooledOddsRatio, TrainingCohort
 from models.evidence.training_patients import (
     AnalyteDistribution,
@@ -72,6 +81,8 @@ from models.evidence.validation import (
 )
 
 __all__ = [
+    "DEMONSTRATION",
+    "STRENGTH_WORDS",
     "AbstentionReason",
     "AnalyteDistribution",
     "AuditFinding",
@@ -95,6 +106,7 @@ __all__ = [
     "GainOverBaseline",
     "HeldOutCell",
     "HeldOutCells",
+    "HeldOutUnit",
     "Histogram",
     "IncompleteCohort",
     "JointCounts",
@@ -123,6 +135,7 @@ __all__ = [
     "Severity",
     "ShapShare",
     "Share",
+    "Strength",
     "Subgroup",
     "TaxonDistribution",
     "TrainingCohort",
@@ -132,4 +145,7 @@ __all__ = [
     "VerdictPerformance",
     "WithoutBlock",
     "WithoutCohort",
+    "contradicting_cohorts",
+    "evidence_strength",
+    "held_out_unit",
 ]

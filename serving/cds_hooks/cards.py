@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+from models.evidence import DEMONSTRATION, STRENGTH_WORDS
 from serving.cds_hooks.schemas import Card, CardExtension, CardLink, CardSource, PredictedOutcome
 from serving.fhir.issues import Issue
 from serving.pages.filters import chance, sentence
@@ -17,6 +18,7 @@ _WITHOUT_CHANCE = {
     "training patient": "no forecast, a training patient",
     "indistinct": "cannot tell from others",
 }
+_MEANINGS = {"contradicted": "not confirmed", "not compared": "no level"}
 
 
 def prediction_card(
@@ -39,7 +41,7 @@ def prediction_card(
     """
     return Card(
         uuid=uuid,
-        summary=summary_text([(side.side, side.verdict) for side in view.sides], simulated=view.simulated),
+        summary=summary_text([(side.side, side.verdict) for side in view.sides]),
         detail=_detail(view, issues),
         indicator="warning" if any(is_warning(side) for side in view.sides) else "info",
         source=CardSource("Taxokine", server_url),
@@ -61,37 +63,39 @@ def refusal_card(issues: Sequence[Issue], uuid: str, server_url: str) -> Card:
     )
 
 
-def summary_text(verdicts: Sequence[tuple[str, OutcomeVerdict]], *, simulated: bool) -> str:
+def summary_text(verdicts: Sequence[tuple[str, OutcomeVerdict]]) -> str:
     """Return the summary of response and toxicity together, in at most `schemas.MAX_SUMMARY` characters."""
     text = ". ".join(f"{sentence(side)}: {_verdict_text(verdict)}" for side, verdict in verdicts)
-    return f"SIMULATED. {text}" if simulated else text
+    is_simulated = any(verdict.strength == "simulated" for _, verdict in verdicts)
+    return f"Simulated, not for care. {text}" if is_simulated else text
 
 
 def is_warning(side: SideView) -> bool:
     """Return whether an outcome deserves a warning.
 
-    It is toxicity above average, predicted by a promoted model that applies, with evidence better than weak.
+    It is toxicity above average, predicted by a promoted model that applies, with moderate or strong evidence.
     """
     return (
         side.side == "toxicity"
         and side.promoted
         and side.verdict.chance == "above average"
-        and side.verdict.strength != "weak"
+        and side.verdict.strength in ("moderate", "strong")
         and side.prediction.trust.verdict == "ok"
-        and not side.prediction.simulated
     )
 
 
 def _verdict_text(verdict: OutcomeVerdict) -> str:
-    level = _WITHOUT_CHANCE.get(verdict.chance)
-    if level is None:
-        meaning = "not confirmed" if verdict.chance == "contradicted" else verdict.chance
-        level = f"{chance(verdict.probability)}, {meaning}"
-    return f"{level} ({verdict.strength} evidence)"
+    without_chance = _WITHOUT_CHANCE.get(verdict.chance)
+    if without_chance is not None:
+        return without_chance
+    meaning = _MEANINGS.get(verdict.chance, verdict.chance)
+    level = f"{chance(verdict.probability)}, {meaning}"
+    # The summary begins with what simulated patients are worth.
+    return level if verdict.strength == "simulated" else f"{level} ({STRENGTH_WORDS[verdict.strength]})"
 
 
 def _detail(view: PredictionsView, issues: Sequence[Issue]) -> str:
-    lines = []
+    lines = [f"**{sentence(DEMONSTRATION)}.**", ""] if view.simulated else []
     for side in view.sides:
         prediction = side.prediction
         lines.append(f"**{sentence(side.side)}**: {html.escape(prediction.definition)}.")

@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from pydantic import JsonValue
 
+from models.evidence import DEMONSTRATION
 from models.predict import ServedModel
-from models.prediction import ModelReference, Prediction
+from models.prediction import ModelReference, Prediction, reservations, use_of
 from serving.fhir.codes import TAXOKINE_OUTCOME, UCUM
 from serving.fhir.issues import operation_outcome
 from serving.fhir.reading import ReadBundle
@@ -90,7 +91,9 @@ def _risk_assessment(prediction: Prediction, device: str, notice: str, frame: _F
         predicted["rationale"] = f"The model abstains: {'; '.join(prediction.trust.reasons)}"
     else:
         predicted["probabilityDecimal"] = 100 * prediction.probability
-        predicted["rationale"] = f"Verdict on the use for this patient: {prediction.trust.verdict}"
+        predicted["rationale"] = (
+            f"Use for this patient: {use_of(prediction.trust.verdict, simulated=prediction.simulated)}"
+        )
     family = _FAMILIES.get(prediction.model.family, prediction.model.family)
     return {
         **_assessed(frame, f"{family}, calibrated on held-out patients"),
@@ -104,10 +107,10 @@ def _notes(prediction: Prediction, notice: str) -> list[str]:
     """Return the evidence, the reasons against use, and the limits, one note each."""
     interval = prediction.probability_range
     return [
+        *([f"The model {DEMONSTRATION}"] if prediction.simulated else []),
         f"Evidence: {prediction.evidence.sentence}",
-        *(f"Reservation: {reason}" for reason in prediction.trust.reasons if reason != prediction.evidence.sentence),
+        *(f"Reservation: {reason}" for reason in reservations(prediction)),
         *([f"Range: {100 * interval.low:.1f}% to {100 * interval.high:.1f}%: {interval.meaning}"] if interval else []),
-        *(["Trained on simulated patients: for no use with real ones."] if prediction.simulated else []),
         f"Landmark day {prediction.landmark.day:g}: {prediction.landmark.reason}",
         prediction.interpretation,
         notice,

@@ -53,6 +53,11 @@ class Catalogue:
         return tuple(self.models[outcome][0] for outcome in self.shown_outcomes)
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether any model learnt from simulated patients."""
+        return any(served.model.simulated for served in self.served)
+
+    @property
     def are_both_promoted(self) -> bool:
         """Whether both best models are promoted, without which no patient is ranked or weighed."""
         return len(self.shown_outcomes) == 2 and all(is_promoted(served.alias) for served in self.best)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
-"""Predicted probabilities beyond which pages and texts state the limit instead; the API returns the number."""
+"""Predicted probabilities beyond which pages and texts state about this limit; the API returns the number."""
 
 
 def readable(name: str) -> str:
@@ -24,14 +24,14 @@ def percent(share: float | None, digits: int = 0) -> str:
 
 
 def chance(probability: float | None) -> str:
-    """Return a predicted probability in percent, within `LEAST_CHANCE` and `MOST_CHANCE`; a dash for None.
+    """Return a predicted probability in percent; beyond `LEAST_CHANCE` and `MOST_CHANCE` "about" that limit.
 
     If all of sixty held-out patients with a similar probability had the outcome, the exact interval of their rate would
-    still reach down to 94%: held-out patients could hardly confirm a more extreme probability.
+    still reach down to 94%: held-out patients could hardly confirm a more extreme probability. A dash for None.
     """
     if probability is None or LEAST_CHANCE <= probability <= MOST_CHANCE:
         return percent(probability)
-    return f"<{percent(LEAST_CHANCE)}" if probability < LEAST_CHANCE else f">{percent(MOST_CHANCE)}"
+    return f"about {percent(LEAST_CHANCE if probability < LEAST_CHANCE else MOST_CHANCE)}"
 
 
 def decimals(value: float | None, digits: int = 2) -> str:

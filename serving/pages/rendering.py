@@ -12,6 +12,9 @@ from fastapi.templating import Jinja2Templates
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import RedirectResponse
 
+from features.outcomes import term_of
+from models.evidence import DEMONSTRATION, STRENGTH_WORDS
+from models.prediction import use_of
 from serving.accounts import Visitor
 from serving.errors import SignInRequired
 from serving.pages.filters import FILTERS
@@ -98,4 +101,10 @@ def _page_frame(request: Request) -> dict[str, object]:
 # Escape variables in every template, whatever the suffix of its name.
 _ENVIRONMENT = Environment(loader=PackageLoader("serving"), autoescape=True, undefined=StrictUndefined)
 _ENVIRONMENT.filters |= FILTERS
+_ENVIRONMENT.globals |= {
+    "strength_words": STRENGTH_WORDS,
+    "demonstration": DEMONSTRATION,
+    "term_of": term_of,
+    "use_of": use_of,
+}
 _TEMPLATES = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_page_frame])

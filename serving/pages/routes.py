@@ -138,7 +138,10 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
 
     @router.get("/upload")
     def upload_page(request: Request) -> Response:
-        return render(request, "upload", form=Form(), upload=None, choices=choices, form_files={})
+        return render(
+            request, "upload", form=Form(), upload=None, choices=choices, form_files={},
+            simulated=catalogue.is_simulated,
+        )  # fmt: skip
 
     @router.post("/upload")
     async def preview(request: Request) -> Response:
@@ -151,7 +154,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
             request_json = json.dumps(upload.request) if upload.request else ""
             return render(
                 request, "preview", form=form, upload=upload, choices=choices, form_files=pack_files(files),
-                request_json=request_json,
+                request_json=request_json, simulated=catalogue.is_simulated,
             )  # fmt: skip
 
         if readers.statistics().tasks_waiting >= MAX_WAITING_UPLOADS:

@@ -5,24 +5,36 @@ The template `verdict.jinja` states it in a sentence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from models.evidence import EventRate, Evidence
+from models.evidence import (
+    EventRate,
+    Evidence,
+    ExternalValidation,
+    HeldOutUnit,
+    Strength,
+    contradicting_cohorts,
+    evidence_strength,
+    held_out_unit,
+)
 from serving.pages.drawings.waterfall import Step, Waterfall
 
 Chance = Literal[
-    "no prediction", "training patient", "indistinct", "contradicted", "below average", "about average", "above average"
+    "no prediction",
+    "training patient",
+    "indistinct",
+    "not compared",
+    "contradicted",
+    "below average",
+    "about average",
+    "above average",
 ]
 """Level of the predicted probability beside the rate of the training patients, or why no level is stated."""
-Strength = Literal["weak", "moderate", "strong"]
 
-MIN_DIFFERENCE = 0.15
-"""Difference from the cohorts' rate from which a chance is above or below average."""
 MIN_CHANGE = 0.01
 """Change of the probability by a group of features below which the group is negligible."""
-STRONG_AUROC = 0.7
-"""Lower end of the AUROC's interval in unseen cohorts from which the evidence is strong."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,10 @@ class OutcomeVerdict:
     strength : Strength
     lacks_recipients : bool
         Whether the patient received a transplant, and no training patient of the model did.
-    from_loco : bool
-        Whether the evidence comes from held-out cohorts, not only from held-out patients of the training cohorts.
+    held_out : HeldOutUnit
+        What was held out to measure the evidence.
+    contradicted_by : tuple of str
+        Cohorts, which the model had not seen, whose validation contradicts it.
     beats_chance : bool or None
         As in `Evidence`.
     driver : Driver or None
@@ -74,7 +88,8 @@ class OutcomeVerdict:
     rate: float | None
     strength: Strength
     lacks_recipients: bool
-    from_loco: bool
+    held_out: HeldOutUnit
+    contradicted_by: tuple[str, ...]
     beats_chance: bool | None
     driver: Driver | None
 
@@ -86,13 +101,16 @@ def outcome_verdict(
     evidence: Evidence,
     waterfall: Waterfall | None,
     *,
+    external_validations: Sequence[ExternalValidation] = (),
     in_training_set: bool = False,
     is_recipient: bool = False,
 ) -> OutcomeVerdict:
     """Return the verdict on one predicted outcome.
 
-    A chance is above or below average where the predicted probability is; it is contradicted where the held-out
-    patients with a similar probability lie on the other side of the average.
+    The held-out patients with a similar probability decide the level: above or below average where the exact 95%
+    interval of their rate lies above or below the rate of the training patients, about average where it contains that
+    rate, contradicted where it lies on the other side than the predicted probability. Without such patients there is no
+    level.
 
     Parameters
     ----------
@@ -105,6 +123,8 @@ def outcome_verdict(
     evidence : Evidence
     waterfall : Waterfall or None
         None where the model abstains.
+    external_validations : sequence of ExternalValidation
+        Validations of the model on cohorts that it had not seen.
     in_training_set : bool
         Whether the model learnt from the patient, so that its probability repeats the outcome.
     is_recipient : bool
@@ -117,29 +137,32 @@ def outcome_verdict(
         chance = "training patient"
     elif is_indistinct(waterfall):
         chance = "indistinct"
-    elif rate is None or abs(probability - rate) < MIN_DIFFERENCE:
-        chance = "about average"
-    elif _contradicts(similar, probability, rate):
-        chance = "contradicted"
+    elif similar is None or rate is None:
+        chance = "not compared"
     else:
-        chance = "above average" if probability > rate else "below average"
+        chance = _level(similar, probability, rate)
     distinct = chance not in {"no prediction", "training patient", "indistinct"}
     return OutcomeVerdict(
         chance=chance,
         probability=probability if distinct else None,
         similar=similar if distinct else None,
         rate=rate,
-        strength=_strength(evidence),
+        strength=evidence_strength(evidence, external_validations),
         lacks_recipients=is_recipient and _has_no_recipients(evidence),
-        from_loco=evidence.scheme == "loco",
+        held_out=held_out_unit(evidence),
+        contradicted_by=contradicting_cohorts(external_validations),
         beats_chance=evidence.beats_chance,
         driver=_driver(waterfall) if distinct and waterfall else None,
     )
 
 
-def _contradicts(similar: EventRate | None, probability: float, rate: float) -> bool:
-    """Return whether the held-out patients with a similar probability lie on the other side of the cohorts' rate."""
-    return similar is not None and similar.rate is not None and (similar.rate - rate) * (probability - rate) <= 0
+def _level(similar: EventRate, probability: float, rate: float) -> Chance:
+    if similar.low <= rate <= similar.high:
+        return "about average"
+    is_above = similar.low > rate
+    if is_above != (probability > rate):
+        return "contradicted"
+    return "above average" if is_above else "below average"
 
 
 def is_indistinct(waterfall: Waterfall) -> bool:
@@ -156,22 +179,15 @@ def _has_no_recipients(evidence: Evidence) -> bool:
     return bool(transplant) and not any(transplant)
 
 
-def _strength(evidence: Evidence) -> Strength:
-    if evidence.beats_chance is not True:
-        return "weak"
-    low = evidence.held_out_auroc.low
-    return "strong" if evidence.scheme == "loco" and low is not None and low >= STRONG_AUROC else "moderate"
-
-
 def _driver(waterfall: Waterfall) -> Driver | None:
     """Return the group that pushes most, of those that push the way the whole prediction moves; None without any."""
     rises = waterfall.stop > waterfall.start
     steps = [step for step in waterfall.steps if step.name and (step.change > 0) == rises]
     step = max(steps, key=lambda item: abs(item.change), default=None)
-    return None if step is None else Driver(step.name, step.block, _level(step), step.change > 0)
+    return None if step is None else Driver(step.name, step.block, _side_of_median(step), step.change > 0)
 
 
-def _level(step: Step) -> Literal["high", "low"] | None:
+def _side_of_median(step: Step) -> Literal["high", "low"] | None:
     """Return the side of the median on which the largest features of a step lie whose values push as the step does."""
     levels: set[Literal["high", "low"]] = set()
     for item in step.features:

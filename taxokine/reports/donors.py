@@ -49,6 +49,8 @@ def engraftment_report(result: EngraftmentResult) -> Iterator[RenderableType]:
 
 def comparison_report(patient: str, compared: CohortComparison) -> Iterator[RenderableType]:
     """Yield what the models make of the stool expected after a transplant from each donor."""
+    from models.prediction import use_of
+
     comparison = compared.comparison
     order = "in the order of the response" if comparison.ordered else "by name; no order"
     yield f"donors for {patient}, {order}"
@@ -59,7 +61,8 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
         for change in donor.changes:
             taxa = ", ".join(f"{driver.taxon} {driver.shap_change:+.2f}" for driver in change.drivers[:2])
             probabilities = map(_percent, (change.probability_before, change.probability_after))
-            rows.add_row(donor.donor, change.outcome, *probabilities, _difference(change), change.trust.verdict, taxa)
+            use = use_of(change.trust.verdict, simulated=comparison.simulated)
+            rows.add_row(donor.donor, change.outcome, *probabilities, _difference(change), use, taxa)
     if rows.row_count:
         yield rows
         reasons = _reasons(comparison)
@@ -80,7 +83,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
     )
     yield from (f"caution: {caution}" for caution in compared.cautions)
     if comparison.simulated:
-        yield "trained on simulated patients: it says nothing about real ones"
+        yield "learnt from simulated patients: for demonstration, not for care"
 
 
 def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:

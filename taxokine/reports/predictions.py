@@ -58,13 +58,14 @@ def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:
 
 
 def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
-    model, sentence = prediction.model, prediction.evidence.sentence
+    from models.prediction import reservations, use_of
+
+    model = prediction.model
     yield "model", f"{model.name}/{model.version}, {model.family} on {' + '.join(model.blocks)}"
     yield "landmark", f"day {prediction.landmark.day:g}: {prediction.landmark.reason}"
-    yield "evidence", sentence
-    # The evidence's own sentence is among the reasons too, where it limits trust.
-    reasons = [reason for reason in prediction.trust.reasons if reason != sentence]
-    yield "trust", "\n- ".join([prediction.trust.verdict, *reasons])
+    yield "evidence", prediction.evidence.sentence
+    use = use_of(prediction.trust.verdict, simulated=prediction.simulated)
+    yield "trust", "\n- ".join([use, *reservations(prediction)])
 
 
 def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:

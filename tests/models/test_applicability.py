@@ -396,11 +396,11 @@ def test_a_bare_profile_is_near_to_everyone_and_calls_for_care() -> None:
     [
         (
             {"auroc": Estimate(0.55, 0.45, 0.65)},
-            "was not shown to exceed chance (0.55, 95% interval 0.45 to 0.65)",
+            "gives no evidence of discrimination (0.55, 95% interval 0.45 to 0.65)",
         ),
         (
             {"auroc": Estimate(0.3, 0.2, 0.4)},
-            "was not shown to exceed chance (0.30, 95% interval 0.20 to 0.40)",
+            "gives no evidence of discrimination (0.30, 95% interval 0.20 to 0.40)",
         ),
         ({"auroc": Estimate(None, None, None)}, "could not be estimated"),
         ({"centre": "a third"}, "could not be estimated"),

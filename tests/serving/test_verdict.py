@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
-from models.evidence import Estimate
+from models.evidence import TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.prediction import Contribution, Explanation, NearestOutcomes, PlattCalibration
 from models.rates import event_rate
 from serving.pages.drawings.waterfall import Step, Waterfall, shared_axis, waterfall
 from serving.pages.filters import chance
 from serving.pages.rendering import _ENVIRONMENT
-from serving.pages.verdict import outcome_verdict
+from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import compare
 
 from ..models.conftest import prediction_of
@@ -29,6 +31,9 @@ EVIDENCE = replace(
     scheme="loco",
 )  # fmt: skip
 
+COHORT = TrainingCohort("one", "One", "day_ici", "first dose", None, "", "", simulated=False)
+TWO_COHORTS = (COHORT, replace(COHORT, name="two"))
+
 
 def steps(*changes: float, start: float = 0.4) -> Waterfall:
     edges = [start]
@@ -40,64 +45,89 @@ def steps(*changes: float, start: float = 0.4) -> Waterfall:
     )
 
 
+AROUND_42 = event_rate(23, 55)
+
+
 @pytest.mark.parametrize(
-    ("probability", "rate", "drawing", "chance"),
+    ("probability", "similar", "rate", "drawing", "chance"),
     [
-        (0.30, 0.42, steps(-0.12), "about average"),
-        (0.26, 0.42, steps(-0.16), "below average"),
-        (0.60, 0.42, steps(0.2), "above average"),
-        (0.60, None, steps(0.2), "about average"),
-        (0.405, 0.42, steps(0.004, 0.001), "indistinct"),
-        (0.70, 0.42, steps(0.004, 0.001), "indistinct"),
+        # The interval of the held-out patients decides, not how far the probability lies from the rate.
+        (0.30, AROUND_42, 0.42, steps(-0.12), "about average"),
+        (0.18, AROUND_42, 0.30, steps(-0.12), "about average"),
+        (0.80, AROUND_42, 0.42, steps(0.4), "about average"),
+        (0.26, event_rate(10, 55), 0.42, steps(-0.16), "below average"),
+        (0.40, event_rate(10, 55), 0.42, steps(-0.16), "below average"),
+        (0.60, event_rate(40, 55), 0.42, steps(0.2), "above average"),
+        (0.20, event_rate(40, 55), 0.42, steps(-0.2), "contradicted"),
+        (0.60, event_rate(10, 55), 0.42, steps(0.2), "contradicted"),
+        (0.60, event_rate(40, 55), None, steps(0.2), "not compared"),
+        (0.60, None, 0.42, steps(0.2), "not compared"),
+        (0.405, AROUND_42, 0.42, steps(0.004, 0.001), "indistinct"),
+        (0.70, AROUND_42, 0.42, steps(0.004, 0.001), "indistinct"),
         # Two groups that cancel do tell the patient from others.
-        (0.40, 0.42, steps(0.05, -0.05), "about average"),
-        (None, 0.42, None, "no prediction"),
+        (0.40, AROUND_42, 0.42, steps(0.05, -0.05), "about average"),
+        (None, None, 0.42, None, "no prediction"),
     ],
 )
-def test_the_chance_follows_fixed_rules(probability, rate, drawing, chance):
-    verdict = outcome_verdict(probability, None, rate, EVIDENCE, drawing)
+def test_the_chance_follows_fixed_rules(probability, similar, rate, drawing, chance):
+    verdict = outcome_verdict(probability, similar, rate, EVIDENCE, drawing)
     assert verdict.chance == chance
     assert (verdict.probability is None) == (chance in {"indistinct", "no prediction"}) == (verdict.driver is None)
 
 
-@pytest.mark.parametrize(
-    ("beats_chance", "scheme", "low", "strength"),
-    [
-        (True, "loco", 0.7, "strong"), (True, "loco", 0.55, "moderate"), (True, "cv", 0.8, "moderate"),
-        (False, "loco", 0.8, "weak"), (None, "loco", 0.8, "weak"), (True, "loco", None, "moderate"),
-    ],
-)  # fmt: skip
-def test_the_strength_of_the_evidence_follows_fixed_rules(beats_chance, scheme, low, strength):
-    evidence = replace(EVIDENCE, beats_chance=beats_chance, scheme=scheme, held_out_auroc=Estimate(0.8, low, 0.9))
-    assert outcome_verdict(0.3, None, 0.4, evidence, steps(0.1)).strength == strength
+def text_of(verdict: OutcomeVerdict, side: str = "response") -> str:
+    return str(_ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, side)).strip()
 
 
-def test_the_sentence_states_chance_evidence_and_driver():
-    evidence = replace(EVIDENCE, beats_chance=False)
+def test_the_sentence_states_chance_rule_evidence_and_driver():
+    evidence = replace(EVIDENCE, beats_chance=False, cohorts=TWO_COHORTS)
     verdict = outcome_verdict(0.3, event_rate(20, 55), 0.42, evidence, steps(0.02, -0.12))
-    text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
-    assert str(text).strip() == (
-        "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded; "
-        "42% of the training patients. Evidence weak: not shown to be better than chance on unseen cohorts. "
-        "Largest contribution in the model: <i>Genus1</i>, which lowers the prediction."
+    assert text_of(verdict) == (
+        "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded, "
+        "and the 95% interval, 24% to 50%, contains the 42% of all training patients. No evidence of discrimination in "
+        "held-out cohorts. Largest contribution in the model: <i>Genus1</i>, which lowers the prediction."
     )
 
 
 @pytest.mark.parametrize(
-    ("events", "chance"), [(10, "below average"), (22, "below average"), (24, "contradicted"), (50, "contradicted")]
+    ("events", "start", "place"),
+    [(10, "Below average", "lies below"), (22, "About average", "contains"), (40, "Not confirmed", "lies above")],
 )
-def test_held_out_patients_can_take_back_a_chance_that_differs_from_the_average(events, chance):
+def test_the_sentence_says_where_the_interval_lies(events, start, place):
     verdict = outcome_verdict(0.2, event_rate(events, 55), 0.42, EVIDENCE, steps(-0.2))
-    assert verdict.chance == chance
-    text = str(_ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")).strip()
-    observed = f"{events / 55:.0%} of the 55 held-out patients"
-    start = "Not confirmed for response: 20% predicted, but" if chance == "contradicted" else "Below average for"
-    assert text.startswith(start)
-    assert observed in text
+    text = text_of(verdict)
+    assert text.startswith(f"{start} for response: 20% predicted")
+    assert f"{events / 55:.0%} of the 55 held-out patients" in text
+    assert f"{place} the 42% of all training patients." in text
 
 
-@pytest.mark.parametrize(("events", "agreement"), [(0, "too high"), (20, "agrees"), (50, "too low")])
-def test_the_comparison_labels_each_number_and_says_whether_held_out_patients_confirm_the_prediction(events, agreement):
+EVERY_EVIDENCE = [
+    replace(EVIDENCE, beats_chance=beats_chance, simulated=simulated, scheme=scheme, cohorts=cohorts)
+    for beats_chance, simulated, scheme, cohorts in itertools.product(
+        (True, False, None), (True, False), ("loco", "cv"), ((), TWO_COHORTS)
+    )
+]
+
+
+@pytest.mark.parametrize("evidence", EVERY_EVIDENCE)
+@pytest.mark.parametrize("similar", [None, event_rate(10, 55), AROUND_42, event_rate(40, 55)])
+def test_no_sentence_contradicts_itself(evidence, similar):
+    text = text_of(outcome_verdict(0.3, similar, 0.42, evidence, steps(-0.12)))
+    exceeds = "exceeds chance" in text
+    assert exceeds == (evidence.beats_chance is not False)
+    assert ("o evidence of discrimination" in text or "no discrimination" in text) == (evidence.beats_chance is False)
+    assert ("which no permutation test confirms" in text) == (evidence.beats_chance is None)
+    # No word of strength for simulated patients, and none but weak inside one cohort.
+    assert ("imulated evidence" in text) == evidence.simulated
+    assert not re.search("[Ss]trong", text)
+    is_real = evidence.beats_chance is True and not evidence.simulated
+    assert ("Moderate evidence" in text) == (is_real and "held-out cohorts" in text)
+    # What was held out is named as it was.
+    assert ("held-out cohorts" in text) == (evidence.scheme == "loco" and len(evidence.cohorts) > 1)
+
+
+@pytest.mark.parametrize(("events", "agreement"), [(0, "above"), (20, "inside"), (50, "below")])
+def test_the_comparison_labels_each_number_and_places_the_prediction_beside_held_out_patients(events, agreement):
     prediction = replace(prediction_of("objective_response", 0.3), evidence=EVIDENCE)
     nearest = NearestOutcomes("objective_response", 25, 10, 0.4, 0.21, 0.61)
     comparison = compare(prediction, event_rate(events, 55), nearest, None)
@@ -108,17 +138,21 @@ def test_the_comparison_labels_each_number_and_says_whether_held_out_patients_co
 
 
 @pytest.mark.parametrize(
-    ("probability", "events", "agreement"), [(0.99, 136, "agrees"), (0.99, 120, "too high"), (0.01, 8, "agrees")]
+    ("probability", "events", "agreement"),
+    [(0.99, 136, "inside"), (0.99, 147, "inside"), (0.99, 120, "above"), (0.01, 8, "inside"), (0.01, 0, "inside")],
 )
-def test_an_extreme_probability_is_confirmed_where_the_limit_that_pages_show_is(probability, events, agreement):
+def test_an_extreme_probability_is_judged_by_the_limit_that_pages_show(probability, events, agreement):
     prediction = replace(prediction_of("objective_response", probability), evidence=EVIDENCE)
     assert compare(prediction, event_rate(events, 147), None, None).agreement == agreement
 
 
 @pytest.mark.parametrize(
     ("probability", "text"),
-    [(0.0, "<5%"), (0.0499, "<5%"), (0.05, "5%"), (0.494, "49%"), (0.95, "95%"), (0.9501, ">95%"), (None, "–")],
-)
+    [
+        (0.0, "about 5%"), (0.0499, "about 5%"), (0.05, "5%"), (0.494, "49%"), (0.95, "95%"), (0.9501, "about 95%"),
+        (None, "–"),
+    ],
+)  # fmt: skip
 def test_no_probability_is_shown_that_held_out_patients_could_not_confirm(probability, text):
     assert chance(probability) == text
 
@@ -126,8 +160,7 @@ def test_no_probability_is_shown_that_held_out_patients_could_not_confirm(probab
 def test_a_patient_from_whom_the_model_learnt_gets_no_forecast():
     verdict = outcome_verdict(0.9, None, 0.42, EVIDENCE, steps(0.4), in_training_set=True)
     assert (verdict.chance, verdict.probability, verdict.driver) == ("training patient", None, None)
-    text = _ENVIRONMENT.get_template("verdict.jinja").module.verdict_text(verdict, "response")
-    assert "%" not in str(text).replace("42% of the training patients", "")
+    assert "%" not in text_of(verdict).replace("42% of the training patients", "")
 
 
 def test_the_main_driver_pushes_the_way_the_chance_goes():

@@ -16,10 +16,19 @@ from string import Template
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from models.evidence import CentreDecisionCurve, Estimate, EventRate, RandomEffectsSummary, Validation
+from models.evidence import (
+    STRENGTH_WORDS,
+    CentreDecisionCurve,
+    Estimate,
+    EventRate,
+    RandomEffectsSummary,
+    Validation,
+    evidence_strength,
+    held_out_unit,
+)
 from models.prediction import PROGNOSTIC
 from training.evidence.promotion import gates
-from training.evidence.sentence import SCHEME_DESCRIPTIONS
+from training.evidence.sentence import scheme_description
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -35,7 +44,10 @@ def model_card(validation: Validation) -> str:
         validation=validation,
         gates=evaluated,
         results={gate.name: gate.result for gate in evaluated},
-        schemes=SCHEME_DESCRIPTIONS,
+        scheme_description=scheme_description,
+        held_out_unit=held_out_unit,
+        strength=evidence_strength(validation.evidence),
+        strength_words=STRENGTH_WORDS,
         prognostic=PROGNOSTIC,
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", card).strip() + "\n"

@@ -17,7 +17,7 @@ from features.arrays import Positions, Vector
 from models.evidence import Estimate, Validation
 from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_svg
 from training.evidence.scores import HeldOutScores
-from training.evidence.sentence import SCHEME_DESCRIPTIONS
+from training.evidence.sentence import scheme_description
 from training.validation.permutation_null import NullDistributions
 
 
@@ -59,7 +59,7 @@ def figure_title(validation: Validation) -> str:
     evidence = validation.evidence
     model = f"{validation.family} on {' + '.join(validation.blocks)}"
     simulated = " · SIMULATED DATA" if evidence.simulated else ""
-    return f"{evidence.outcome}, {model}, {SCHEME_DESCRIPTIONS[evidence.scheme]}{simulated}"
+    return f"{evidence.outcome}, {model}, {scheme_description(evidence)}{simulated}"
 
 
 def _forest(validation: Validation) -> Figure:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from models.evidence import Evidence, PermutationNull, Scheme
+from models.evidence import Evidence, HeldOutUnit, PermutationNull, Scheme, held_out_unit
 
-SCHEME_DESCRIPTIONS: dict[Scheme, str] = {
-    "loco": "each cohort held out in turn",
-    "cv": "patients held out within cohorts",
+_DESCRIPTIONS: dict[HeldOutUnit, str] = {
+    "cohort": "each cohort held out in turn",
+    "centre": "each centre of the cohort held out in turn",
+    "patient": "patients held out within cohorts",
 }
+_HELD_OUT: dict[HeldOutUnit, str] = {
+    "cohort": "on held-out cohorts",
+    "centre": "on held-out centres of its own cohort",
+    "patient": "on held-out patients of its own cohort",
+}
+
+
+def scheme_description(evidence: Evidence, scheme: Scheme | None = None) -> str:
+    """Return how patients were held out, under the evidence's scheme or another one."""
+    return _DESCRIPTIONS[held_out_unit(evidence, scheme)]
 
 
 def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, prior_experiments: int) -> str:
@@ -21,29 +32,28 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
     prior_experiments : int
         Experiments on these cohorts before this one.
     """
-    auroc, held_out_cohorts = evidence.held_out_auroc, evidence.scheme == "loco"
-    rows = "on held-out cohorts" if held_out_cohorts else "on held-out patients of its own cohort"
+    auroc, unit = evidence.held_out_auroc, held_out_unit(evidence)
+    rows = _HELD_OUT[unit]
     sizes = f"{cohort_counts(evidence)}, {evidence.patients} patients"
     if auroc.value is None:
         return f"the performance of this model {rows} could not be measured ({sizes})"
     numbers = f"AUROC of the {evidence.auroc_of} {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; {sizes}"
     if permutation is not None:
         numbers += f"; permutation p = {permutation.best_of_all.p:.2g}"
-    limits = "" if held_out_cohorts else "; it was not tested on another cohort"
+    limits = "" if unit == "cohort" else "; it was not tested on another cohort"
     if evidence.beats_chance and prior_experiments:
         limits += f"; {prior_experiments} prior experiment{'s' * (prior_experiments > 1)} used these data"
     if evidence.beats_chance and evidence.pooled_labels:
         limits += "; labels of different meaning were pooled"
     simulated = "simulated data: " if evidence.simulated else ""
-    start = f"{simulated}{rows} this model performed"
     if evidence.beats_chance is None:
         return (
-            f"{start} better than chance by an interval that ignores refitting ({numbers}), as one of "
-            f"{evidence.models_compared} models compared: not confirmed{limits}"
+            f"{simulated}{rows} this model performed better than chance by an interval that ignores refitting "
+            f"({numbers}), as one of {evidence.models_compared} models compared: not confirmed{limits}"
         )
     if evidence.beats_chance:
-        return f"{start} better than chance ({numbers}){limits}"
-    return f"{simulated}{rows} this model was not shown to perform better than chance ({numbers}){limits}"
+        return f"{simulated}{rows} this model performed better than chance ({numbers}){limits}"
+    return f"{simulated}no evidence of discrimination {rows} ({numbers}){limits}"
 
 
 def cohort_counts(evidence: Evidence) -> str:

@@ -23,7 +23,7 @@ from features.errors import FileError, InputError
 from features.tables.output import write_new_text
 from models.predict import ServedModel
 from training.evidence.card import TEMPLATES, template_environment
-from training.evidence.sentence import SCHEME_DESCRIPTIONS
+from training.evidence.sentence import scheme_description
 
 Source = Literal["the run", "the authors", "the run and the authors", "not applicable", "only you can say"]
 _HEADING = """\
@@ -107,7 +107,7 @@ def answer_checklist(served: ServedModel, authors: Mapping[str, str]) -> tuple[I
         "population": model.population,
         "external": external,
         "recalibrated": [validation for validation in external if validation.recalibration],
-        "schemes": SCHEME_DESCRIPTIONS,
+        "scheme_description": scheme_description,
     }
     answers = []
     for item in checklist():

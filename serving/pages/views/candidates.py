@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from models.joint import joint_outcome
-from models.prediction import Verdict
+from models.prediction import Use, use_of
 from serving.clinic import Clinic
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.pages.views.parts import (
@@ -27,7 +27,7 @@ class SideSummary:
 
     side: Side
     probability: float | None
-    verdict: Verdict
+    use: Use
     reason: str
 
 
@@ -126,7 +126,7 @@ class CandidateList:
                 SideSummary(
                     side_of(prediction.outcome),
                     prediction.probability,
-                    prediction.trust.verdict,
+                    use_of(prediction.trust.verdict, simulated=prediction.simulated),
                     next(iter(prediction.trust.reasons), ""),
                 )
                 for prediction in predictions

@@ -11,7 +11,7 @@ from models.rates import event_rate
 from serving.pages.filters import LEAST_CHANCE, MOST_CHANCE
 
 Source = Literal["model", "held-out patients", "nearest patients", "training patients"]
-Agreement = Literal["agrees", "too high", "too low"]
+Agreement = Literal["inside", "above", "below"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Comparison:
     rates : tuple of ComparedRate
         The model's probability first.
     agreement : Agreement or None
-        Whether the model's probability, as pages show it, lies within the interval of the held-out patients with a
-        similar probability, or above or below it; None where there are no such patients.
+        Whether the model's probability lies inside the interval of the held-out patients with a similar probability,
+        above or below it; None where there are no such patients.
     """
 
     rates: tuple[ComparedRate, ...]
@@ -89,8 +89,7 @@ def compare(
 
 
 def _agreement(probability: float, similar: EventRate) -> Agreement:
-    # Pages state an extreme probability as "<5%" or ">95%"; an interval that reaches that limit does not contradict it.
-    page_probability = min(max(probability, LEAST_CHANCE), MOST_CHANCE)
-    if similar.low <= page_probability <= similar.high:
-        return "agrees"
-    return "too high" if page_probability > similar.high else "too low"
+    # Pages state a probability beyond a limit as about that limit, which stands for all beyond it.
+    if similar.high < min(probability, MOST_CHANCE):
+        return "above"
+    return "below" if similar.low > max(probability, LEAST_CHANCE) else "inside"

@@ -11,7 +11,7 @@ from features.errors import UnitError
 from features.patient_course import AnalyteSeries, PatientCourse, SampleDonorDistance, SerialReading, TreatmentEvent
 from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.evidence import AnalyteDistribution
-from models.prediction import Prediction, Verdict
+from models.prediction import Prediction, Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, side_of
 from serving.pages.drawings.timeline import (
@@ -54,7 +54,7 @@ class VisitPrediction:
         Whether the predictions are those of the visit before, since no further landmark is reached.
     probabilities : tuple of float or None
         One for each predicted outcome; None where the model abstains.
-    verdicts : tuple of Verdict
+    uses : tuple of Use
         One for each predicted outcome.
     models : tuple of str
         Name and version of the model that predicts each outcome, with its landmark.
@@ -67,7 +67,7 @@ class VisitPrediction:
     stool_is_read: bool
     repeats: bool
     probabilities: tuple[float | None, ...]
-    verdicts: tuple[Verdict, ...]
+    uses: tuple[Use, ...]
     models: tuple[str, ...]
     reasons: tuple[str, ...]
 
@@ -147,7 +147,7 @@ def _visit_predictions(catalogue: Catalogue, patient: Patient, *, dated: bool) -
                 stool_is_read=not dated or visit.day in stool_days,
                 repeats=dated and basis == previous,
                 probabilities=tuple(prediction.probability for prediction in predictions),
-                verdicts=tuple(prediction.trust.verdict for prediction in predictions),
+                uses=tuple(use_of(item.trust.verdict, simulated=item.simulated) for item in predictions),
                 models=tuple(_model_text(prediction) for prediction in predictions),
                 reasons=tuple(dict.fromkeys(prediction.landmark.reason for prediction in predictions)),
             )

@@ -15,11 +15,17 @@ from serving.pages.catalogue import Side, is_promoted, side_of
 
 @dataclass(frozen=True)
 class EvidenceNote:
-    """The evidence of the model that predicts one side, in a sentence."""
+    """The evidence of the model that predicts one outcome, in a sentence."""
 
-    side: Side
+    outcome: str
     sentence: str
     promoted: bool
+    simulated: bool
+
+    @property
+    def side(self) -> Side:
+        """The side of the outcome: response or toxicity."""
+        return side_of(self.outcome)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class CellView:
 def evidence_note(served: ServedModel) -> EvidenceNote:
     """Return the evidence of a model."""
     evidence = served.model.evidence
-    return EvidenceNote(side_of(served.model.outcome), evidence.sentence, is_promoted(served.alias))
+    return EvidenceNote(served.model.outcome, evidence.sentence, is_promoted(served.alias), served.model.simulated)
 
 
 def forecasts(predictions: Sequence[Prediction]) -> list[Prediction]:

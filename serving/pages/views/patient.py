@@ -10,7 +10,7 @@ from models.evidence import JointTable, OutcomeRates
 from models.joint import joint_outcome
 from models.patient_input import Candidate
 from models.predict import ServedModel
-from models.prediction import Prediction
+from models.prediction import Prediction, reservations
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
@@ -21,7 +21,15 @@ from serving.pages.drawings.waterfall import PercentAxis, Waterfall, shared_axis
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import Comparison, compare
 from serving.pages.views.course import CourseView, course_view
-from serving.pages.views.parts import CellView, EvidenceNote, PatientFacts, cell_views, forecasts, patient_facts
+from serving.pages.views.parts import (
+    CellView,
+    EvidenceNote,
+    PatientFacts,
+    cell_views,
+    evidence_note,
+    forecasts,
+    patient_facts,
+)
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
 from serving.record.question import RecordedProbability, recorded_changes, recorded_predictions
@@ -45,7 +53,7 @@ class SideView:
         None where the model abstains, learnt from the patient, or cannot tell the patient from others.
     verdict : OutcomeVerdict
     reservations : tuple of str
-        Reasons against "ok", without the sentence of the evidence, which the page shows elsewhere.
+        Reasons against "ok", without the evidence and the simulated training data, which the page states elsewhere.
     decision_curves : tuple of DecisionCurveDrawing
     run_url : str or None
         Address of the run that trained the model.
@@ -221,7 +229,7 @@ def predictions_view(
     return PredictionsView(
         sides=sides,
         promoted=promoted,
-        evidence=tuple(EvidenceNote(side.side, side.prediction.evidence.sentence, side.promoted) for side in sides),
+        evidence=tuple(evidence_note(_model_of(catalogue, prediction)) for prediction in predictions),
         cells=cell_views(joint),
         no_cells_reason="the model learnt from this patient"
         if any(side.verdict.chance == "training patient" for side in sides)
@@ -270,6 +278,7 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         rate,
         evidence,
         drawing,
+        external_validations=served.external_validations,
         in_training_set=bool(prediction.trust.in_training_set),
         is_recipient=is_recipient,
     )
@@ -282,7 +291,7 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         comparison=None if without_drawing else compare(prediction, similar, nearest, rates),
         waterfall=None if without_drawing else drawing,
         verdict=verdict,
-        reservations=tuple(reason for reason in prediction.trust.reasons if reason != evidence.sentence),
+        reservations=reservations(prediction),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
         run_url=catalogue.run_url(served),
     )

@@ -136,7 +136,7 @@ PER_CENTRE = (
 EVIDENCE = Evidence(
     outcome="objective_response",
     definition="complete or partial response (RECIST)",
-    sentence="on held-out cohorts this model was not shown to perform better than chance (AUROC of the probability "
+    sentence="no evidence of discrimination on held-out cohorts (AUROC of the probability "
     "0.52, 0.44-0.60; 5 centres of 4 cohorts, 185 patients)",
     beats_chance=False,
     simulated=False,
@@ -366,7 +366,7 @@ def single() -> Validation:
             margin_auroc=Estimate(0.61, 0.34, 0.84),
             models_compared=1,
             notes=(),
-            sentence="on held-out patients of its own cohort this model was not shown to perform better than chance "
+            sentence="no evidence of discrimination on held-out patients of its own cohort "
             "(AUROC of the probability 0.61, 0.34-0.84; 1 cohort, 24 patients); it was not tested on another cohort",
         ),
         blocks=("immune",),
