@@ -19,9 +19,16 @@ RAISES, LOWERS = "#a84300", "#00629b"
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#56B4E9", "#E69F00", INK)
 """Palette of Okabe and Ito."""
 DONOR_COLOUR = GREEN
-"""Of donors and of transplants; no patient has it."""
-PATIENT_COLOURS = tuple(colour for colour in COLOURS if colour not in (DONOR_COLOUR, INK))
-"""Of few patients, each with a colour; means over patients are drawn in `INK`."""
+"""Of donors and of transplants."""
+PATIENT_COLOURS = ("#332288", "#9a8c00", "#661100", "#2f7f8f", "#7f7fff")
+"""Of few patients, each with a colour that has no other meaning: not that of a donor, a response or an adverse event.
+
+To readers with protanopia or deuteranopia they differ too; means over patients are drawn in `INK`.
+"""
+PATIENT_MARKERS = ("o", "s", "D", "v", "P")
+"""Of the same patients, for readers without colour."""
+PATIENT_COLOUR = PATIENT_COLOURS[0]
+"""Of many patients alike."""
 WIDTH = 7.1
 """Inches: the width of A4 between its margins."""
 STYLE = {
@@ -45,6 +52,7 @@ _PAGE_COLOURS = {
     BLUE.lower(): f"var(--blue, {BLUE})",
     REST: f"var(--rest, {REST})",
     "#ffffff": "var(--paper, #ffffff)",
+    **{colour: f"var(--patient-{number}, {colour})" for number, colour in enumerate(PATIENT_COLOURS, 1)},
 }
 """Colours that a page may replace with its own, as in dark mode."""
 

@@ -9,6 +9,7 @@ import numpy as np
 from features.outcomes import DAYS_PER_MONTH
 from features.trajectories import WINDOWS, Window
 from training.statistics.interval_estimate import IntervalEstimate
+from training.study.analysis.limits import states_p
 from training.study.analysis.rates import ExactRate
 
 
@@ -72,11 +73,11 @@ def number_text(value: float, spec: str = "g") -> str:
     return format(value, spec)
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., str | bool]] = {
     function.__name__: function
     for function in (
         *(count_noun, rate_text, estimate_text, p_text, windows_text, median_text, months_text, percent_text),
-        *(initial_capital, number_text),
+        *(initial_capital, number_text, states_p),
     )
 }
 """The filters of templates, by name."""

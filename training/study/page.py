@@ -24,6 +24,7 @@ from training.drawing import WIDTH
 from training.study.analysis.limits import cohort_limits
 from training.study.codes import patient_codes
 from training.study.formatting import count_noun
+from training.study.opening import opening
 from training.study.section import ReportTable, Section
 from training.study.sentences import TEMPLATES, write_sentences
 
@@ -31,8 +32,6 @@ MAX_ROWS = 20
 """Rows of a table that the page shows whole; its CSV holds all."""
 FIRST_ROWS = 8
 """Rows that the page shows of a longer table."""
-MAX_BULLETS = 6
-"""Bullets that open the page: one for each of the first sections that have results."""
 NARROW = 64
 """Characters in a row of a table that takes half the width of a printed page."""
 MAX_WORD = 28
@@ -89,8 +88,7 @@ def report_page(
         sections=sections,
         svgs=_labelled(svgs, sections),
         files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
-        lead=write_sentences("limits", cohort_limits(cohort))["headlines"],
-        headlines=[section.headlines for section in sections if section.headlines][:MAX_BULLETS],
+        opening=opening(cohort, findings, sections),
         limits=limits(cohort),
         methods=methods(sections),
         run_id=run_id,

@@ -66,8 +66,12 @@ class Topic:
     ----------
     summary : tuple of str
         The results in sentences, with numbers, intervals and n; and what they cannot show.
+    verdict : tuple of str
+        What the study can and cannot say, in one sentence.
+    qualifiers : tuple of str
+        What a reader must know before any result; the report opens with verdict and qualifiers.
     headlines : tuple of str
-        The sentences that open the report: one bullet for each section.
+        Estimates with n and interval: one bullet for each section under verdict and qualifiers.
     figures : dict of str to ReportFigure
         By file name without suffix.
     tables : dict of str to ReportTable
@@ -83,6 +87,8 @@ class Topic:
     """
 
     summary: tuple[str, ...] = ()
+    verdict: tuple[str, ...] = ()
+    qualifiers: tuple[str, ...] = ()
     headlines: tuple[str, ...] = ()
     figures: dict[str, ReportFigure] = field(default_factory=dict)
     tables: dict[str, ReportTable] = field(default_factory=dict)
@@ -113,8 +119,8 @@ def write_topic(
     Parameters
     ----------
     template : str
-        A file of `training/study/templates` without its suffix: ``"survival"``. Its blocks `summary`, `headlines`,
-        `notes`, `methods` and `missing` hold sentences, separated by blank lines. The block ``figure_<name>`` or
+        A file of `training/study/templates` without its suffix: ``"survival"``. Its blocks, named as the
+        fields of `Topic`, hold sentences, separated by blank lines. The block ``figure_<name>`` or
         ``table_<name>`` holds the caption of that figure or table.
     results : dataclass
         The blocks read its attributes by name.
@@ -152,6 +158,8 @@ def join_topics(name: str, title: str, topics: Iterable[Topic]) -> Section:
         name=name,
         title=title,
         summary=sentences("summary"),
+        verdict=sentences("verdict"),
+        qualifiers=sentences("qualifiers"),
         headlines=sentences("headlines"),
         notes=sentences("notes"),
         methods=sentences("methods"),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -18,8 +18,8 @@ from training.study.formatting import FILTERS
 from training.study.labels import LABELS
 
 TEMPLATES = Path(__file__).parent / "templates"
-Kind = Literal["summary", "headlines", "notes", "methods", "missing"]
-KINDS: tuple[Kind, ...] = ("summary", "headlines", "notes", "methods", "missing")
+Kind = Literal["verdict", "qualifiers", "headlines", "summary", "notes", "methods", "missing"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """Blocks of sentences; a template leaves out what its topic does not need."""
 
 

@@ -148,8 +148,9 @@ def test_figures_and_tables_are_numbered_and_written(folder):
 def test_what_qualifies_the_results_stands_before_them(folder):
     text = (folder / "report.html").read_text()
     opening = text[text.index('id="short"') : text.index("Data and audit</h2>")]
-    assert opening.index("6 patients, simulated") < opening.index("Without an ICI-only arm")
-    assert opening.index("Without an ICI-only arm") < opening.index("1 of 6 patients, 17% (0 to 64%)")
+    verdict, simulated = opening.index("it cannot say that FMT caused any of it"), opening.index("are simulated")
+    assert opening.index("<strong>This study can say how its 6 patients ") < verdict < simulated
+    assert simulated < opening.index("<li>1 of 6 patients, 17% (0 to 64%)") < opening.index("With so few patients")
 
 
 def test_tables_and_figures_have_labels_for_screen_readers(folder):

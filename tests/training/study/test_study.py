@@ -236,8 +236,6 @@ def test_the_page_of_an_incomplete_trial_states_what_is_missing(reduce, missing,
     for section in sections:
         reason = missing.get(section.name)
         assert reason is None or any(reason in sentence for sentence in section.missing), section.missing
-        for headline in section.headlines:
-            assert any(sentence.startswith(headline) for sentence in section.summary)
     svgs = {f"{section.name}_{name}": "<svg/>" for section in sections for name in section.figures}
     page = report_page(cohort, [], sections, svgs, "run")
     assert "nan" not in re.sub(r"<[^>]+>", " ", page).lower().split()

@@ -27,6 +27,7 @@ from training.study.codes import Codes
 
 RESPONDING = {"objective_response": RECIST[:2], "disease_control": RECIST[:3]}
 GRADES = (1, 2, 3, 4, 5)
+SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,30 @@ class ArmComparison:
     survival: tuple[SurvivalByArm, ...]
     adverse_events: dict[int, RateByArm]
     variants: tuple[ArmVariant, ...]
+
+    @property
+    def outcomes_with_difference(self) -> tuple[str, ...]:
+        """Outcomes that differ between arms: the 95% interval excludes no effect, and p is at most 5%."""
+        return tuple(outcome for outcome, differs in self._outcomes().items() if differs)
+
+    @property
+    def outcomes_without_difference(self) -> tuple[str, ...]:
+        """Outcomes whose difference between arms was not shown."""
+        return tuple(outcome for outcome, differs in self._outcomes().items() if not differs)
+
+    def _outcomes(self) -> dict[str, bool]:
+        """Return whether objective response and survival differ between arms, by outcome."""
+        rate = self.response.get("objective_response")
+        response = (
+            {} if rate is None else {"objective_response": _is_shown(rate.difference.difference, 0, rate.difference.p)}
+        )
+        return response | {
+            survival.outcome: _is_shown(survival.hazard_ratio, 1, survival.log_rank.p) for survival in self.survival
+        }
+
+
+def _is_shown(effect: IntervalEstimate, no_effect: float, p: float) -> bool:
+    return p <= SIGNIFICANT and (effect.low > no_effect or effect.high < no_effect)
 
 
 def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:

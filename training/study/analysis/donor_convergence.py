@@ -151,6 +151,11 @@ class ConvergenceResults:
         return next(row for row in self.over_time if row.quantity == "distance" and row.window == self.window)
 
     @property
+    def is_nearer_after(self) -> bool:
+        """Whether recipients are nearer to their own donor than to unrelated donors in that window, by the interval."""
+        return self.distance_after.difference.recipient_mean.high < 0
+
+    @property
     def variants(self) -> tuple[SensitivityResult, ...]:
         """Variants of the primary analysis."""
         return self.sensitivity[1:]

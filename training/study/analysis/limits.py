@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
 from training.study.analysis.arms import has_comparator, has_several_arms
+from training.study.analysis.rates import exact_rate
 from training.study.codes import patient_codes
+
+MIN_FOR_P = 20
+"""Patients, or events of survival, from which on the report's opening states a p-value or what is significant.
+
+Of fewer, a p-value tells the size of the study rather than that of an effect.
+"""
+
+
+def states_p(n: int) -> bool:
+    """Return whether the report's opening states p-values of so many patients, or of so many events of survival."""
+    return n >= MIN_FOR_P
 
 
 @dataclass(frozen=True)
@@ -16,38 +31,63 @@ class CohortLimits:
 
     Attributes
     ----------
+    min_for_p : int
+        `MIN_FOR_P`, which sentences state.
     simulated : bool
     has_several_arms, has_comparator : bool
         As of `training.study.analysis.arms`.
     has_transplants : bool
         Whether patients received FMT.
-    has_outcomes : bool
-        Whether survival or response is known.
+    has_response, has_survival, has_immune, has_stool : bool
+        Whether response and survival are known, cytokines measured and stool profiled.
     n : int
         Patients.
+    audit_errors : int
+        Findings of the audit that make a result wrong.
     """
+
+    min_for_p: ClassVar[int] = MIN_FOR_P
 
     simulated: bool
     has_several_arms: bool
     has_comparator: bool
     has_transplants: bool
-    has_outcomes: bool
+    has_response: bool
+    has_survival: bool
+    has_immune: bool
+    has_stool: bool
     n: int
+    audit_errors: int
 
     @property
     def least_exact_p(self) -> float:
         """The smallest p-value of an exact two-sided sign-flip test of n changes."""
         return float(2.0 ** (1 - self.n))
 
+    @property
+    def has_outcomes(self) -> bool:
+        """Whether survival or response is known."""
+        return self.has_response or self.has_survival
 
-def cohort_limits(cohort: Cohort) -> CohortLimits:
-    """Return the limits of a cohort."""
+    @property
+    def half_width(self) -> float:
+        """Half the width of the exact 95% interval of a rate of one half among n patients, the widest there is."""
+        rate = exact_rate(self.n // 2, max(self.n, 1))
+        return (rate.high - rate.low) / 2
+
+
+def cohort_limits(cohort: Cohort, findings: Sequence[Finding] = ()) -> CohortLimits:
+    """Return the limits of a cohort; `findings` are those of its audit."""
     transplants = not cohort.donor_samples.empty or not cohort.course.transplants.empty
     return CohortLimits(
         simulated=cohort.manifest.simulated,
         has_several_arms=has_several_arms(cohort),
         has_comparator=has_comparator(cohort),
         has_transplants=transplants or cohort.manifest.clock.name == "day_fmt",
-        has_outcomes=cohort.labels.dates is not None or bool(cohort.labels.label_by_outcome.keys() & set(RESPONSES)),
+        has_response=bool(cohort.labels.label_by_outcome.keys() & set(RESPONSES)),
+        has_survival=cohort.labels.dates is not None,
+        has_immune=cohort.immune is not None,
+        has_stool=bool(len(cohort.taxa.samples)),
         n=len(patient_codes(cohort)),
+        audit_errors=sum(finding.severity == "error" for finding in findings),
     )

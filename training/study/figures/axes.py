@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from features.arrays import Vector
-from training.drawing import BLUE, PALE, VERMILION, WIDTH
+from training.drawing import INK, PALE, WIDTH
 
 
 def day_axis(axes: Axes, days: Vector) -> None:
@@ -36,7 +36,6 @@ def ratio_panels(windows: Sequence[str], names: Sequence[str], label: str) -> tu
 
 def draw_ratio(axes: Axes, y: int, log2: float, interval: tuple[float, float] | None, *, significant: bool) -> None:
     """Draw a ratio, given as its base-2 logarithm, with its interval: filled if significant."""
-    colour = VERMILION if log2 > 0 else BLUE
     if interval is not None:
-        axes.plot([2**end for end in interval], [y, y], color=colour, linewidth=1.2)
-    axes.plot(2**log2, y, "o", color=colour, markerfacecolor=colour if significant else "white")
+        axes.plot([2**end for end in interval], [y, y], color=INK, linewidth=1.2)
+    axes.plot(2**log2, y, "o", color=INK, markerfacecolor=INK if significant else "white")

@@ -17,7 +17,7 @@ from training.study.analysis.composition import Composition
 BARS = 60
 """Most bars in a row of panels."""
 TAXON_COLOURS = (
-    *COLOURS[:6], "#F0E442", "#332288", "#88CCEE", "#882255", "#999933", "#DDCC77",
+    *COLOURS[:6], "#F0E442", "#AA4499", "#88CCEE", "#882255", "#999933", "#DDCC77",
 )  # fmt: skip
 
 

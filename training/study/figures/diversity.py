@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from features.arrays import Vector
-from training.drawing import BLUE, DONOR_COLOUR, PALE, WIDTH
+from training.drawing import DONOR_COLOUR, PALE, PATIENT_COLOUR, WIDTH
 from training.study.analysis.diversity import Diversity
 from training.study.analysis.stool import StoolSeries
 from training.study.figures.axes import day_axis
@@ -35,7 +35,7 @@ def _courses(axes: Axes, stool: StoolSeries, value: Vector) -> None:
     for _, samples in stool.recipients.groupby("patient"):
         axes.plot(
             samples["time"], value[stool.rows(samples.index)],
-            color=BLUE, alpha=0.5, linewidth=0.8, marker=".", markersize=3,
+            color=PATIENT_COLOUR, alpha=0.5, linewidth=0.8, marker=".", markersize=3,
         )  # fmt: skip
     if stool.dated:
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import BLUE, DONOR_COLOUR, INK, PALE, WIDTH
+from training.drawing import DONOR_COLOUR, INK, PALE, PATIENT_COLOUR, WIDTH
 from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.donor_convergence import ConvergenceResults, DistanceCourse
 from training.study.analysis.engraftment import RecipientEngraftment
@@ -48,7 +48,7 @@ def convergence_figure(results: ConvergenceResults) -> Figure:
     for y, index in enumerate(order):
         if y and recipients[index].donors != recipients[order[y - 1]].donors:
             axes.axhline(y - 0.5, color=PALE, linewidth=0.4)
-        axes.plot(values[index], y, "o", color=BLUE, markersize=4)
+        axes.plot(values[index], y, "o", color=PATIENT_COLOUR, markersize=4)
     axes.axhline(len(order) - 0.5, color=PALE, linewidth=0.8)
     _mean_row(axes, results.change.recipient_mean, len(order), INK)
     _mean_row(axes, results.change.donor_mean, len(order) + 1, DONOR_COLOUR)

@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from features.trajectories import Trajectories
 from features.units import LOG2_UNITS, ImmuneUnit
-from training.drawing import INK, PALE, PATIENT_COLOURS, WIDTH
+from training.drawing import INK, PALE, WIDTH
 from training.study.analysis.immune import ImmuneResults
 from training.study.analysis.immune_changes import LevelChange
 from training.study.figures.axes import draw_ratio, ratio_panels
+from training.study.figures.patients import PatientStyle, patient_styles
 
 MAX_WINDOWS = 4
 """Windows that `changes_figure` draws, the first ones."""
@@ -36,8 +38,7 @@ def trajectories_figure(results: ImmuneResults, analytes: Sequence[str]) -> Figu
     The unit stands beside the panels, and a dotted line marks day 0.
     """
     present = set(results.trajectories.rows["patient"])
-    patients = [patient for patient in results.codes if patient in present]
-    colours = dict(zip(patients, PATIENT_COLOURS, strict=False)) if len(patients) <= len(PATIENT_COLOURS) else None
+    styles = patient_styles(code for patient, code in results.codes.items() if patient in present)
     n_columns = min(4, len(analytes))
     n_rows = -(-len(analytes) // n_columns)
     figure = Figure(figsize=(WIDTH, 0.6 + 1.55 * n_rows), layout="constrained")
@@ -45,20 +46,23 @@ def trajectories_figure(results: ImmuneResults, analytes: Sequence[str]) -> Figu
     for axes in panels[len(analytes) :]:
         axes.axis("off")
     for analyte, axes in zip(analytes, panels, strict=False):
-        _trajectory_panel(axes, results, analyte, colours)
+        _trajectory_panel(axes, results, analyte, styles)
         axes.tick_params(labelbottom=True)
     # Not `supxlabel`, over which a legend outside the panels would be written.
     for axes in panels[max(0, len(analytes) - n_columns) : len(analytes)]:
         axes.set_xlabel(results.trajectories.clock if results.dated else "visit")
     figure.supylabel(_UNIT_TITLES[results.trajectories.unit], fontsize=8)
-    if colours is not None:
-        for patient in patients:
-            panels[0].plot([], [], color=colours[patient], label=results.codes[patient])
-        figure.legend(loc="outside lower left", ncols=len(patients))
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=3.5, label=code)
+        for code, (colour, marker) in styles.items()
+    ]
+    handles.append(Line2D([], [], color=INK, linewidth=2, marker="_", label="geometric mean"))
+    figure.legend(handles=handles, loc="outside lower left", ncols=len(handles))
     return figure
 
 
-def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours: Mapping[str, str] | None) -> None:
+def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, styles: Mapping[str, PatientStyle]) -> None:
+    """Draw one analyte; `styles` are those of each patient by code, empty where there are too many."""
     course = results.trajectories
     rows = course.rows[course.rows["analyte"] == analyte]
     last_time = float(course.rows["time"].max())
@@ -66,11 +70,11 @@ def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours:
         axes.axvspan(window.start, min(window.end, last_time), color=PALE, alpha=0.15, linewidth=0)
     if course.dated:
         axes.axvline(0, color=INK, linewidth=0.7, linestyle=":")
-    if colours is None:
-        _patient_lines(axes, course, rows, PALE, bold=False)
-    else:
+    if styles:
         for patient, draws in rows.groupby("patient", sort=False):
-            _patient_lines(axes, course, draws, colours[str(patient)], bold=True)
+            _patient_lines(axes, course, draws, *styles[results.codes[str(patient)]], bold=True)
+    else:
+        _patient_lines(axes, course, rows, PALE, "o", bold=False)
     _mean_line(axes, results, analyte, rows)
     _scale_axes(axes, course, rows, last_time)
     n_below = int((rows["censored"] == "below").sum())
@@ -78,17 +82,19 @@ def _trajectory_panel(axes: Axes, results: ImmuneResults, analyte: str, colours:
     axes.tick_params(labelsize=6)
 
 
-def _patient_lines(axes: Axes, course: Trajectories, draws: pd.DataFrame, colour: str, *, bold: bool) -> None:
+def _patient_lines(
+    axes: Axes, course: Trajectories, draws: pd.DataFrame, colour: str, marker: str, *, bold: bool
+) -> None:
     """Draw patients' levels: hollow at the limit of detection if below it, a triangle if above the range."""
     level = _linear(course, draws["limit"].fillna(draws["log2"]))
     # A line breaks where the next patient's begins.
     breaks = np.flatnonzero(draws["patient"].to_numpy()[1:] != draws["patient"].to_numpy()[:-1]) + 1
     x, y = (np.insert(values.to_numpy(float), breaks, np.nan) for values in (draws["time"], level))
     axes.plot(x, y, color=colour, linewidth=0.9 if bold else 0.5, alpha=1 if bold else 0.6)
-    for side, marker, fill in (("", "o", colour), ("below", "o", "white"), ("above", "^", colour)):
+    for side, shape, fill in (("", marker, colour), ("below", marker, "white"), ("above", "^", colour)):
         mask = (draws["censored"] == side).to_numpy()
         axes.plot(
-            draws["time"][mask], level[mask], marker, color=colour, markerfacecolor=fill,
+            draws["time"][mask], level[mask], shape, color=colour, markerfacecolor=fill,
             markersize=2.6 if bold else 1.8, markeredgewidth=0.7,
         )  # fmt: skip
 
@@ -106,7 +112,7 @@ def _mean_line(axes: Axes, results: ImmuneResults, analyte: str, rows: pd.DataFr
             means.append(level.mean())
     if times:
         level = _linear(results.trajectories, pd.Series(means))
-        axes.plot(times, level, color=INK, linewidth=2, marker="s", markersize=3.5)
+        axes.plot(times, level, color=INK, linewidth=2, marker="_", markersize=5)
 
 
 def _scale_axes(axes: Axes, course: Trajectories, rows: pd.DataFrame, last_time: float) -> None:

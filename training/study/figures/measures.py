@@ -6,7 +6,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import PALE, PATIENT_COLOURS, WIDTH
+from training.drawing import PALE, WIDTH
+from training.study.figures.patients import PatientStyle, patient_styles
 
 
 def measures_figure(rows: pd.DataFrame) -> Figure:
@@ -17,7 +18,7 @@ def measures_figure(rows: pd.DataFrame) -> Figure:
     rows : pandas.DataFrame
         `patient` (code), `day`, `name`, `unit`, `value`.
     """
-    groups, codes = list(rows.groupby(["name", "unit"], sort=False)), list(dict.fromkeys(rows["patient"]))
+    groups, styles = list(rows.groupby(["name", "unit"], sort=False)), patient_styles(rows["patient"])
     n_columns = min(3, len(groups))
     n_rows = -(-len(groups) // n_columns)
     figure = Figure(figsize=(WIDTH, 0.3 + 1.5 * n_rows), layout="constrained")
@@ -26,17 +27,18 @@ def measures_figure(rows: pd.DataFrame) -> Figure:
         axes.set_axis_off()
     for axes, ((name, unit), values) in zip(panels, groups, strict=False):
         for code, course in values.groupby("patient", sort=False):
-            if len(codes) > len(PATIENT_COLOURS):
-                axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
+            if styles:
+                _labelled_line(axes, course, str(code), styles[str(code)])
             else:
-                _labelled_line(axes, course, str(code), PATIENT_COLOURS[codes.index(str(code))])
+                axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
         axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
         axes.set_xlabel("day")
     return figure
 
 
-def _labelled_line(axes: Axes, course: pd.DataFrame, code: str, colour: str) -> None:
-    axes.plot(course["day"], course["value"], ".-", color=colour, linewidth=0.9, markersize=4)
+def _labelled_line(axes: Axes, course: pd.DataFrame, code: str, style: PatientStyle) -> None:
+    colour, marker = style
+    axes.plot(course["day"], course["value"], marker=marker, color=colour, linewidth=0.9, markersize=3)
     end = course.iloc[-1]
     axes.annotate(code, (end["day"], end["value"]), (3, 0), textcoords="offset points", va="center", fontsize=7)

@@ -8,18 +8,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import BLUE, DONOR_COLOUR, PALE, PATIENT_COLOURS, WIDTH
+from training.drawing import DONOR_COLOUR, PALE, PATIENT_COLOUR, WIDTH
 from training.study.analysis.ordination import Coordinates, Metric
 from training.study.analysis.stool import StoolSeries, by_code
+from training.study.figures.patients import PatientStyle, patient_styles
 
 
 def ordination_figure(stool: StoolSeries, ordinations: Mapping[Metric, Coordinates]) -> Figure:
     """Draw all samples, a panel for each distance: patients' before (open) and after (filled), donors in green."""
     figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
-    distinct = stool.recipients["patient"].nunique() <= len(PATIENT_COLOURS)
+    styles = patient_styles(stool.recipients["code"])
     for axes, (metric, coordinates) in zip(figure.subplots(1, len(ordinations)), ordinations.items(), strict=True):
-        for index, (_, samples) in enumerate(by_code(stool.recipients).groupby("number")):
-            _patient(axes, stool, coordinates, samples, PATIENT_COLOURS[index] if distinct else None)
+        for _, samples in by_code(stool.recipients).groupby("number"):
+            _patient(axes, stool, coordinates, samples, styles.get(samples["code"].iloc[0]))
         donors = coordinates.points[stool.rows(stool.donors.index)]
         axes.plot(
             *donors.T, "D", color=DONOR_COLOUR, markersize=4, linestyle="", label="donors" if len(donors) else None
@@ -31,21 +32,23 @@ def ordination_figure(stool: StoolSeries, ordinations: Mapping[Metric, Coordinat
             yticks=[],
         )
         axes.set_title(metric, loc="left")
-    if distinct or not stool.donors.empty:
+    if styles or not stool.donors.empty:
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
     return figure
 
 
 def _patient(
-    axes: Axes, stool: StoolSeries, coordinates: Coordinates, samples: pd.DataFrame, colour: str | None
+    axes: Axes, stool: StoolSeries, coordinates: Coordinates, samples: pd.DataFrame, style: PatientStyle | None
 ) -> None:
-    """Draw one patient's samples in the order of time; without a colour, as one of many."""
-    points, shade = coordinates.points[stool.rows(samples.index)], colour or BLUE
+    """Draw one patient's samples in the order of time; without a style, as one of many."""
+    points, (colour, marker) = coordinates.points[stool.rows(samples.index)], style or (PATIENT_COLOUR, "o")
     baseline = samples["time"].between(stool.baseline.start, stool.baseline.end).to_numpy()
-    axes.plot(*points.T, color=shade, linewidth=0.6, alpha=0.6 if colour else 0.25)
-    label = samples["code"].iloc[0] if colour else None
-    axes.plot(*points[~baseline].T, "o", color=shade, markersize=3, alpha=0.8 if colour else 0.5, label=label)
-    axes.plot(*points[baseline].T, "o", color=shade, markersize=4, markerfacecolor="white")
+    axes.plot(*points.T, color=colour, linewidth=0.6, alpha=0.6 if style else 0.25)
+    label = samples["code"].iloc[0] if style else None
+    axes.plot(
+        *points[~baseline].T, marker, linestyle="", color=colour, markersize=3, alpha=0.8 if style else 0.5, label=label
+    )
+    axes.plot(*points[baseline].T, marker, linestyle="", color=colour, markersize=4, markerfacecolor="white")
 
 
 def paths_figure(
@@ -75,8 +78,8 @@ def _path(axes: Axes, stool: StoolSeries, coordinates: Coordinates, patient: str
     axes.plot(*coordinates.points.T, ".", color=PALE, alpha=0.5, markersize=3, markeredgewidth=0)
     axes.plot(*unrelated_points.T, "D", color=DONOR_COLOUR, markersize=2.5, markerfacecolor="none", markeredgewidth=0.5)
     axes.plot(*own_points.T, "D", color=DONOR_COLOUR, markersize=4)
-    axes.plot(*path.T, color=BLUE, linewidth=0.9)
-    axes.plot(*path[:1].T, "o", color=BLUE, markersize=4, markerfacecolor="white")
-    axes.plot(*path[-1:].T, "o", color=BLUE, markersize=4)
+    axes.plot(*path.T, color=PATIENT_COLOUR, linewidth=0.9)
+    axes.plot(*path[:1].T, "o", color=PATIENT_COLOUR, markersize=4, markerfacecolor="white")
+    axes.plot(*path[-1:].T, "o", color=PATIENT_COLOUR, markersize=4)
     axes.set(xticks=[], yticks=[])
     axes.set_title(samples["code"].iloc[0], loc="left", fontsize=7)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from training.drawing import BLUE, PALE, VERMILION, WIDTH
+from training.drawing import INK, PALE, WIDTH
 from training.study.analysis.taxon_changes import TaxonChange
 
 
@@ -16,10 +16,9 @@ def taxon_changes_figure(changes: Sequence[TaxonChange]) -> Figure:
     axes = figure.subplots()
     axes.axvline(0, color=PALE, linewidth=0.8)
     for y, change in enumerate(changes):
-        colour = VERMILION if change.change > 0 else BLUE
-        axes.plot([change.low, change.high], [y, y], color=colour, linewidth=1)
-        fill = colour if change.significant else "white"
-        axes.plot(change.change, y, "o", color=colour, markersize=4, markerfacecolor=fill)
+        axes.plot([change.low, change.high], [y, y], color=INK, linewidth=1)
+        fill = INK if change.significant else "white"
+        axes.plot(change.change, y, "o", color=INK, markersize=4, markerfacecolor=fill)
         label = f"q = {change.q:.2g}, n = {change.patients}"
         axes.text(1.01, y, label, transform=axes.get_yaxis_transform(), va="center", fontsize=7)
     names = [f"{change.taxon.replace('_', ' ')}, {change.window}" for change in changes]

@@ -1,0 +1,132 @@
+"""How a report opens: verdict, qualifiers and bullets, of trials of several sizes and designs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.audit import KINDS, Finding
+from features.cohort import Cohort, read_cohort
+from features.labels import OutcomeLabels
+from taxokine.simulation import TACITO, Trial, five_patients, simulate_trial
+from training.statistics.interval_estimate import IntervalEstimate
+from training.study.analysis.arm_comparison import ArmComparison, arm_comparison
+from training.study.analysis.limits import MIN_FOR_P, cohort_limits
+from training.study.codes import patient_codes
+from training.study.opening import MAX_BULLETS, Opening, opening
+from training.study.section import Section
+from training.study.study import study_sections
+
+TRIALS = {
+    "five": replace(five_patients(), n_taxa=30),
+    "eight with donors": Trial(n_patients=8, n_taxa=30, n_donors=3),
+    "two small arms": replace(TACITO, n_patients=12, n_taxa=30),
+    "two arms": replace(TACITO, n_taxa=30, seed=3),
+}
+TEST_WORDS = re.compile(r"\b[pq] [=<]|\bone-sided p\b|significan|false discovery|\btests of groups")
+
+
+@pytest.fixture(scope="module", params=TRIALS)
+def report(request, tmp_path_factory) -> tuple[Cohort, list[Section]]:
+    folder = tmp_path_factory.mktemp("trial") / "trial"
+    cohort = read_cohort(simulate_trial(folder, TRIALS[request.param]), folder)
+    return cohort, [make_section(cohort) for make_section in study_sections().values()]
+
+
+def opening_of(report: tuple[Cohort, list[Section]]) -> Opening:
+    return opening(report[0], [], report[1])
+
+
+def test_the_verdict_is_one_sentence_of_what_the_study_can_and_cannot_say(report):
+    (verdict,) = opening_of(report).verdict
+    assert re.search(r"\b\d+ (patients|patient) ", verdict)
+    assert re.search(r" can say how |comparison of \d+ patients with FMT and \d+ controls", verdict)
+    assert "it cannot say" in verdict
+    assert verdict.count(". ") == 0
+
+
+def test_no_p_value_opens_the_report_of_few_patients(report):
+    first = opening_of(report)
+    few = len(patient_codes(report[0])) < MIN_FOR_P
+    assert ("With so few patients" in first.notes[0]) == few
+    assert "fewer than 20 patients, or events of survival" in first.notes[0]
+    for sentence in (text for bullet in first.bullets for text in bullet):
+        if few:
+            assert not TEST_WORDS.search(sentence), sentence
+        # No bullet of any size begins with a test: the estimate stands before its p.
+        assert not re.match(r"\W*(p|q) [=<]", sentence), sentence
+
+
+def test_at_most_six_bullets_hold_estimates_with_n_that_their_sections_hold_too(report):
+    first = opening_of(report)
+    assert 3 < len(first.bullets) <= MAX_BULLETS
+    for bullet in first.bullets:
+        assert re.search(r"\d+ (patients|patient|recipients|controls|of \d+)|n = \d", " ".join(bullet)), bullet
+    for section in report[1]:
+        held = " ".join([*section.summary, *section.notes])
+        for sentence in (*section.headlines, *section.qualifiers):
+            missing = [number for number in re.findall(r"\d+(?:\.\d+)?", sentence) if number not in held]
+            assert not missing, (sentence, missing)
+
+
+def test_outcomes_of_all_arms_together_are_no_headline_where_arms_are_compared(report):
+    cohort, sections = report
+    compared = arm_comparison(cohort, patient_codes(cohort)) is not None
+    of_all = next(section.headlines for section in sections if section.name == "patients")
+    assert (of_all in opening_of(report).bullets) == (not compared)
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory) -> ArmComparison:
+    folder = tmp_path_factory.mktemp("arms") / "trial"
+    cohort = read_cohort(simulate_trial(folder, TRIALS["two arms"]), folder)
+    result = arm_comparison(cohort, patient_codes(cohort))
+    assert result is not None
+    return result
+
+
+@pytest.mark.parametrize(
+    ("ratio", "p", "shown"),
+    [
+        ((0.4, 0.2, 0.8), 0.01, True),
+        ((2.4, 1.2, 4.8), 0.01, True),
+        ((0.4, 0.2, 0.8), 0.06, False),
+        ((0.4, 0.2, 1.1), 0.04, False),
+        ((np.nan, np.nan, np.nan), 0.01, False),
+    ],
+)
+def test_a_difference_is_shown_by_interval_and_p_together(comparison, ratio, p, shown):
+    survival = comparison.survival[0]
+    changed = replace(survival, hazard_ratio=IntervalEstimate(*ratio), log_rank=replace(survival.log_rank, p=p))
+    result = replace(comparison, survival=(changed,), response={})
+    assert (survival.outcome in result.outcomes_with_difference) == shown
+    assert (survival.outcome in result.outcomes_without_difference) == (not shown)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
+    manifest: Path = simulate_trial(tmp_path_factory.mktemp("t") / "trial", Trial(n_patients=6, n_taxa=30))
+    return read_cohort(manifest, None)
+
+
+def test_errors_of_the_audit_and_simulation_qualify_the_results(small):
+    severity, why, todo = KINDS["undated"]
+    finding = Finding("undated", severity, "x", (), "no day", why, todo)
+    texts = " ".join(opening(small, [replace(finding, severity="error")], []).qualifiers)
+    assert "simulated" in texts
+    assert "1 error in the files" in texts
+    assert "error" not in " ".join(opening(small, [replace(finding, severity="note")], []).qualifiers)
+
+
+def test_the_verdict_names_what_was_measured_and_its_precision(small):
+    (verdict,) = opening(small, [], []).verdict
+    assert "6 patients responded, survived and changed in cytokines and stool" in verdict
+    assert f"up to {100 * cohort_limits(small).half_width:.0f} percentage points" in verdict
+    assert "cannot say that FMT caused any of it" in verdict
+    bare = replace(small, labels=OutcomeLabels({}, None), immune=None)
+    (verdict,) = opening(bare, [], []).verdict
+    assert "6 patients changed in stool; it cannot say" in verdict
