@@ -76,8 +76,8 @@ def test_every_figure_of_five_patients_shows_a_patient_in_the_same_colour(tmp_pa
     cohort = read_cohort(simulate_trial(tmp_path / "trial", trial), tmp_path)
     colours, figures = dict[str, set[str]](), 0
     for make_section in study_sections().values():
-        for drawn in make_section(cohort).figures.values():
-            figure = drawn.draw()
+        for report_figure in make_section(cohort).figures.values():
+            figure = report_figure.draw()
             legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
             entries = [
                 (text, handle)
