@@ -14,7 +14,6 @@ from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.api import create_api
-from serving.api.responses import error_documents
 from serving.cds_hooks.routes import add_cds_hooks
 from serving.cds_hooks.service import CdsHooks
 from serving.clinic import Clinic
@@ -91,7 +90,6 @@ def create_app(
         redoc_url=None,
         # A redirect would contain the host name that the client sent, whatever it is.
         redirect_slashes=False,
-        responses=error_documents(400),
         lifespan=_lifespan(models),
     )
     app.state.accounts = accounts
@@ -105,13 +103,17 @@ def create_app(
     # Around the others: their refusals are protected too.
     app.add_middleware(ProtectResponses)
     add_error_handlers(app)
-    for router in create_api(models, engraftment, readiness):
-        app.include_router(router)
-    app.include_router(metrics_routes(models))
-    app.include_router(fhir_routes(models))
-    app.include_router(create_pages(models, clinic, mlflow_ui, engraftment, jobs))
+    routers = [
+        *create_api(models, engraftment, readiness),
+        metrics_routes(models),
+        fhir_routes(models),
+        *create_pages(models, clinic, mlflow_ui, engraftment, jobs),
+    ]
     if provider is not None:
-        app.include_router(provider_routes(provider))
+        routers.append(provider_routes(provider))
+    for router in routers:
+        # `include_router` would make each route a second time, at the first request, which would wait for it.
+        app.router.routes.extend(router.routes)
     if cds_hooks is not None:
         add_cds_hooks(app, cds_hooks, models, clinic)
     # Last, and so around all others: each response has the id of its request.

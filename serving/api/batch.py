@@ -73,7 +73,10 @@ def batch_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         Models of each outcome, best first.
     """
     router = APIRouter(
-        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 429, 503)
+        prefix="/v1",
+        route_class=KeyedRoute,
+        dependencies=[Security(BEARER)],
+        responses=error_documents(400, 401, 429, 503),
     )
     batches = CapacityLimiter(MAX_BATCHES)
 

@@ -27,7 +27,10 @@ def outcome_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         Models of each outcome, best first.
     """
     router = APIRouter(
-        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 429, 503)
+        prefix="/v1",
+        route_class=KeyedRoute,
+        dependencies=[Security(BEARER)],
+        responses=error_documents(400, 401, 429, 503),
     )
 
     @router.post(

@@ -47,7 +47,6 @@ def create_api(
     readiness : callable, optional
         States whether the models are those of the registry; None where they never change.
     """
-    # FastAPI matches a path twice for each router around its route: routers in a router would cost every prediction.
     return [
         _keyed_routes(models),
         _hypothetical_routes(models, engraftment),
@@ -58,7 +57,7 @@ def create_api(
 
 
 def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Callable[[], Readiness] | None) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(responses=error_documents(400))
     names = [f"{served.name}/{served.version}" for ranked in models.values() for served in ranked]
 
     @router.get("/healthz", summary="Whether the server is up")
@@ -77,7 +76,10 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Calla
 # would cost a fair part of that. More workers use more cores.
 def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     router = APIRouter(
-        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 429, 503)
+        prefix="/v1",
+        route_class=KeyedRoute,
+        dependencies=[Security(BEARER)],
+        responses=error_documents(400, 401, 429, 503),
     )
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
@@ -119,7 +121,10 @@ def _hypothetical_routes(
     models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None
 ) -> APIRouter:
     router = APIRouter(
-        prefix="/v1", route_class=KeyedRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 429, 503)
+        prefix="/v1",
+        route_class=KeyedRoute,
+        dependencies=[Security(BEARER)],
+        responses=error_documents(400, 401, 429, 503),
     )
 
     @router.post(

@@ -97,7 +97,7 @@ def add_cds_hooks(
         Cohort whose patients have pages.
     """
     app.state.cds_hooks = hooks
-    app.include_router(_routes(hooks, models, clinic))
+    app.router.routes.extend(_routes(hooks, models, clinic).routes)
     if hooks.origins:
         app.add_middleware(CrossOrigin, origins=hooks.origins)
 
@@ -107,7 +107,7 @@ def _routes(hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic
         prefix=PATH,
         route_class=CdsRoute,
         dependencies=[Security(_TOKEN)],
-        responses={status: {"model": ErrorResponse} for status in (401, 429, 503)},
+        responses={status: {"model": ErrorResponse} for status in (400, 401, 429, 503)},
         tags=["CDS Hooks 2.0"],
     )
     errors: dict[int | str, dict[str, object]] = {

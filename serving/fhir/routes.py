@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from enum import Enum
 from typing import Annotated, cast
 
 from fastapi import APIRouter, Body, Request, Response, Security
@@ -17,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from features.columns import levels_by_field
 from features.errors import ModelMissing, TaxokineError
 from models.predict import ServedModel
+from serving.api.responses import error_documents
 from serving.api.route import BEARER, KeyedRoute
 from serving.error_responses import error_headers
 from serving.errors import Busy, TooManyRequests, status_of
@@ -32,6 +34,8 @@ from serving.schemas import PredictionResponse
 
 MEDIA_TYPE = "application/fhir+json"
 
+_PATH = "/fhir/R4"
+_TAGS: list[str | Enum] = ["FHIR R4"]
 _CONTENT: dict[str, object] = {"content": {MEDIA_TYPE: {"schema": {"type": "object", "additionalProperties": True}}}}
 _BUNDLE = WithJsonSchema({"type": "object", "additionalProperties": True, "examples": [EXAMPLE]})
 # JsonValue would enter the OpenAPI document as a schema without fields.
@@ -69,18 +73,18 @@ def fhir_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
     """
-    router = APIRouter(prefix="/fhir/R4", tags=["FHIR R4"])
+    router = APIRouter(prefix=_PATH, tags=_TAGS, responses=error_documents(400))
 
     @router.get("/metadata", summary="The CapabilityStatement", response_class=Response, responses={200: _CONTENT})
     async def metadata() -> Response:
         return fhir_response(capability_statement())
 
-    router.include_router(_operations(models))
+    router.routes.extend(_operations(models).routes)
     return router
 
 
 def _operations(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
-    router = APIRouter(route_class=FhirRoute, dependencies=[Security(BEARER)])
+    router = APIRouter(prefix=_PATH, tags=_TAGS, route_class=FhirRoute, dependencies=[Security(BEARER)])
 
     @router.post(
         "/RiskAssessment/$predict",

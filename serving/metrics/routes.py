@@ -31,7 +31,9 @@ def metrics_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
     """
-    router = APIRouter(route_class=MetricsRoute, dependencies=[Security(BEARER)], responses=error_documents(401, 503))
+    router = APIRouter(
+        route_class=MetricsRoute, dependencies=[Security(BEARER)], responses=error_documents(400, 401, 503)
+    )
 
     @router.get(
         "/metrics",

@@ -61,7 +61,7 @@ def create_pages(
     mlflow_ui: str,
     engraftment: EngraftmentBundle | None,
     jobs: ValidationJobs | None,
-) -> APIRouter:
+) -> list[APIRouter]:
     """Return the routes of the pages.
 
     Parameters
@@ -78,18 +78,18 @@ def create_pages(
         Starts validations from the page of the models.
     """
     catalogue = Catalogue(models, mlflow_ui)
-    pages = APIRouter(include_in_schema=False)
-    pages.include_router(session_routes())
-    pages.include_router(reference_routes())
-    pages.include_router(_patient_routes(catalogue, clinic, engraftment))
-    pages.include_router(_donor_routes(catalogue, clinic, engraftment))
-    pages.include_router(_upload_routes(catalogue))
-    pages.include_router(_model_routes(catalogue, clinic, jobs))
-    return pages
+    return [
+        session_routes(),
+        reference_routes(),
+        _patient_routes(catalogue, clinic, engraftment),
+        _donor_routes(catalogue, clinic, engraftment),
+        _upload_routes(catalogue),
+        _model_routes(catalogue, clinic, jobs),
+    ]
 
 
 def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
-    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
+    router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
     candidate_list = CandidateList(catalogue, clinic)
 
     @router.get("/")
@@ -116,7 +116,7 @@ def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: En
 
 
 def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
-    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
+    router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
 
     @router.get("/donors/{patient_id:path}")
     def donors(request: Request, patient_id: str) -> Response:
@@ -131,7 +131,7 @@ def _donor_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: Engr
 
 
 def _upload_routes(catalogue: Catalogue) -> APIRouter:
-    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_visitor)])
+    router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
     choices = UploadChoices.from_models(catalogue.served)
     # Threads of their own: files that take long must not keep the other pages waiting.
     readers = CapacityLimiter(MAX_UPLOADS)
@@ -178,7 +178,7 @@ def _upload_routes(catalogue: Catalogue) -> APIRouter:
 
 
 def _model_routes(catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJobs | None) -> APIRouter:
-    router = APIRouter(route_class=PageRoute, dependencies=[Depends(require_researcher)])
+    router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_researcher)])
     model_list = ModelList(catalogue, clinic, jobs)
 
     @router.get("/models")

@@ -68,7 +68,7 @@ def require_researcher(request: Request) -> Visitor:
 
 def session_routes() -> APIRouter:
     """Return the routes of sign-in and sign-out."""
-    router = APIRouter(route_class=PageRoute)
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
     # Threads of their own: the hash of a password takes a tenth of a second, which the other pages must not wait for.
     checks = CapacityLimiter(MAX_SIGN_INS)
 
