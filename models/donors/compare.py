@@ -21,9 +21,11 @@ from features.errors import InputError
 from features.outcomes import definition_of, is_toxicity
 from features.transplants import aligned_to, require_one_profiler
 from models.applicability import assess_applicability
+from models.donors.differences import donor_differences
 from models.donors.records import (
     ComparedDonor,
     DonorComparison,
+    DonorDifference,
     DriverTaxon,
     ExcludedDonor,
     ExpectedTaxon,
@@ -101,11 +103,12 @@ def compare_donors(
     outcome_models = [_OutcomeModel(transplants, served) for served in _taxa_models(models, candidate)]
     profiles = [transplants.expect(i) for i in range(len(cleared))]
     changes = [tuple(outcome.change(profile) for outcome in outcome_models) for profile in profiles]
+    names = [donor.name for donor in cleared]
+    by_outcome = zip(*changes, strict=True)
+    differences = [model.differences(names, column) for model, column in zip(outcome_models, by_outcome, strict=True)]
     compared = [
-        ComparedDonor(
-            donor.name, transplants.expected_taxa(i, profile), change, _overlapping(change, i, changes, cleared)
-        )
-        for i, (donor, profile, change) in enumerate(zip(cleared, profiles, changes, strict=True))
+        _compared_donor(name, transplants.expected_taxa(i, profiles[i]), changes[i], differences)
+        for i, name in enumerate(names)
     ]
     reasons = _no_order_reasons(bundle, outcome_models, changes)
     compared.sort(key=(lambda item: item.donor) if reasons else _negative_response)
@@ -188,15 +191,28 @@ class _OutcomeModel:
         return self.served.model.predictor.margin(self._encoded(profiles, self.transplants.model.taxa[:n_known]))
 
     @cached_property
-    def _half_width(self) -> float:
-        """Half of the 95% interval of the log-odds after, from the held-out training transplants."""
+    def _error(self) -> float:
+        """Root mean square of the errors of the log-odds after, of the held-out training transplants."""
         transplants = self.transplants
         estimates = [
             self._log_odds(transplants.draws(profile, seed)).mean()
             for seed, profile in enumerate(transplants.held_out.profiles)
         ]
         residuals = self._log_odds(transplants.held_out.stool_after) - np.array(estimates)
-        return float(t.ppf(0.975, transplants.held_out.units) * np.sqrt((residuals**2).mean()))
+        return float(np.sqrt((residuals**2).mean()))
+
+    def differences(self, donors: Sequence[str], changes: Sequence[OutcomeChange]) -> dict[str, list[DonorDifference]]:
+        """Return the differences between donors whose changes have a probability after, by donor."""
+        probabilities = [
+            (donor, change.probability_after)
+            for donor, change in zip(donors, changes, strict=True)
+            if change.probability_after is not None
+        ]
+        if not probabilities:
+            return {}
+        model = self.served.model
+        error = abs(model.calibration.slope) * self._error
+        return donor_differences(model.outcome, probabilities, error, self.transplants.held_out.units)
 
     def change(self, profile: ExpectedProfile) -> OutcomeChange:
         """Return the change from the prediction for the stool before to that for an expected profile."""
@@ -225,7 +241,8 @@ class _OutcomeModel:
         draws = self._encoded(transplants.draws(profile), transplants.model.taxa)
         log_odds = float(model.predictor.margin(draws).mean())
         probability_after = self._probability(log_odds)
-        ends = (self._probability(log_odds + side * self._half_width) - probability_now for side in (-1, 1))
+        half_width = t.ppf(0.975, transplants.held_out.units) * self._error
+        ends = (self._probability(log_odds + side * half_width) - probability_now for side in (-1, 1))
         low, high = sorted(ends)
         return replace(
             change,
@@ -334,22 +351,23 @@ def _negative_response(donor: ComparedDonor) -> float:
     return -(change.difference or 0.0) if change else 0.0
 
 
-def _overlapping(
-    own_changes: Sequence[OutcomeChange],
-    i: int,
-    changes: Sequence[Sequence[OutcomeChange]],
-    donors: Sequence[DonorStool],
-) -> tuple[str, ...]:
-    """Return the other donors whose interval of the response overlaps."""
-    own_response = _response(own_changes)
-    names = []
-    for j, (donor, other_changes) in enumerate(zip(donors, changes, strict=True)):
-        response = _response(other_changes)
-        if j == i or own_response is None or response is None or None in (own_response.low, response.low):
-            continue
-        if own_response.low <= response.high and response.low <= own_response.high:  # type: ignore[operator]
-            names.append(donor.name)
-    return tuple(names)
+def _compared_donor(
+    name: str,
+    expected_taxa: tuple[ExpectedTaxon, ...],
+    changes: tuple[OutcomeChange, ...],
+    differences: Sequence[Mapping[str, Sequence[DonorDifference]]],
+) -> ComparedDonor:
+    """Return one donor of a comparison; `differences` are those of each outcome, by donor."""
+    donor_pairs = [item for outcome in differences for item in outcome.get(name, ())]
+    different_donors = {item.donor for item in donor_pairs if item.low > 0 or item.high < 0}
+    other_donors = dict.fromkeys(item.donor for item in donor_pairs)
+    return ComparedDonor(
+        name,
+        expected_taxa,
+        changes,
+        tuple(donor_pairs),
+        tuple(donor for donor in other_donors if donor not in different_donors),
+    )
 
 
 def _beaten_baselines(bundle: EngraftmentBundle) -> tuple[str, ...]:

@@ -70,6 +70,22 @@ class OutcomeChange(Documented):
 
 
 @dataclass(frozen=True)
+class DonorDifference(Documented):
+    """The probability of one outcome after a transplant from this donor, minus that after one from another donor."""
+
+    donor: str
+    """The other donor."""
+    outcome: str
+    """Id of the outcome."""
+    difference: float
+    """Difference of the probabilities after."""
+    low: float
+    """Lower end of its interval; the intervals of all pairs of donors hold together at 95%."""
+    high: float
+    """Upper end of the interval."""
+
+
+@dataclass(frozen=True)
 class ComparedDonor(Documented):
     """One donor."""
 
@@ -79,8 +95,10 @@ class ComparedDonor(Documented):
     """Taxa expected at 0.1% or more, the most abundant first."""
     changes: tuple[OutcomeChange, ...]
     """Response and toxicity."""
+    differences: tuple[DonorDifference, ...]
+    """Differences from every other donor, of each outcome with a probability after from both."""
     indistinguishable_from: tuple[str, ...]
-    """Donors whose interval of the response overlaps with this one's."""
+    """Donors from whom no outcome differs: every interval of a difference contains 0."""
 
 
 @dataclass(frozen=True)

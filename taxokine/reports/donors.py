@@ -93,13 +93,13 @@ def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:
 
 
 def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
-    """Yield which donors' intervals of the response overlap."""
-    overlapping = [donor for donor in comparison.donors if donor.indistinguishable_from]
-    if overlapping and all(len(donor.indistinguishable_from) == len(comparison.donors) - 1 for donor in overlapping):
-        yield "indistinguishable: the intervals of all donors overlap"
+    """Yield which donors differ in no outcome, by the intervals of the differences between them."""
+    alike = [donor for donor in comparison.donors if donor.indistinguishable_from]
+    if alike and all(len(donor.indistinguishable_from) == len(comparison.donors) - 1 for donor in alike):
+        yield "indistinguishable: between no two donors does an interval of the difference exclude 0"
         return
-    for donor in overlapping:
-        yield f"indistinguishable from {donor.donor}, by intervals: {', '.join(donor.indistinguishable_from)}"
+    for donor in alike:
+        yield f"indistinguishable from {donor.donor}, by differences: {', '.join(donor.indistinguishable_from)}"
 
 
 def _percent(probability: float | None) -> str:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from features.errors import InputError
 from features.transplants import Transplant, TransplantProfiles
 from models.calibration import Calibration
 from models.donors import DonorStool, compare_donors
 from models.donors.compare import DRAWS
+from models.donors.differences import donor_differences
 from models.evidence import Estimate
 from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel, predict
@@ -144,6 +145,63 @@ def test_equal_donors_are_indistinguishable(convincing):
     first, second = compare_donors(convincing, served(), RECIPIENT, twins).donors
     assert (first.indistinguishable_from, second.indistinguishable_from) == (("b",), ("a",))
     assert first.changes[0].difference == second.changes[0].difference
+    for item in (*first.differences, *second.differences):
+        assert item.difference == 0
+        assert item.low == pytest.approx(-item.high)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_donors_are_judged_by_the_difference_of_both_outcomes(bundle, exact):
+    bundle = without_error(bundle) if exact else bundle
+    donors = compare_donors(bundle, served(), RECIPIENT, DONORS).donors
+    by_name = {donor.donor: donor for donor in donors}
+    for donor in donors:
+        assert {item.outcome for item in donor.differences} == {"objective_response", "toxicity_any"}
+        assert len(donor.differences) == 2 * (len(donors) - 1)
+        after = {change.outcome: change.probability_after for change in donor.changes}
+        for item in donor.differences:
+            other = by_name[item.donor]
+            (other_after,) = [c.probability_after for c in other.changes if c.outcome == item.outcome]
+            assert item.difference == pytest.approx(after[item.outcome] - other_after)
+            assert item.low - 1e-9 <= item.difference <= item.high + 1e-9
+            (mirrored,) = [x for x in other.differences if (x.donor, x.outcome) == (donor.donor, item.outcome)]
+            assert (mirrored.difference, mirrored.low, mirrored.high) == (-item.difference, -item.high, -item.low)
+        differing = {item.donor for item in donor.differences if item.low > 0 or item.high < 0}
+        assert {item.donor for item in donor.differences} - differing == set(donor.indistinguishable_from)
+
+
+def test_the_interval_of_a_difference_is_that_of_two_independent_errors_over_all_pairs():
+    probabilities = [("a", 0.3), ("b", 0.6), ("c", 0.35)]
+    differences = donor_differences("toxicity_any", probabilities, error=0.2, units=6)
+    (item,) = [difference for difference in differences["b"] if difference.donor == "a"]
+    # Three pairs: Student's quantile of 1 - 0.025 / 3 with 6 degrees of freedom, and the errors of two donors.
+    half = 3.2875 * np.sqrt(0.2**2 + 0.2**2)
+    log_odds = logit(0.6) - logit(0.3)
+    middle = (logit(0.6) + logit(0.3)) / 2
+    low, high = (expit(middle + x / 2) - expit(middle - x / 2) for x in (log_odds - half, log_odds + half))
+    assert (item.low, item.high) == pytest.approx((low, high), abs=1e-4)
+    assert item.low > 0
+    (near,) = [difference for difference in differences["c"] if difference.donor == "a"]
+    assert near.low < 0 < near.high
+
+
+def without_error(bundle):
+    """Return a bundle that copies the donor, and whose held-out transplants it expected exactly."""
+    held_out = bundle.held_out
+    profiles = [
+        replace(profile, proportion=row) for profile, row in zip(held_out.profiles, held_out.stool_after, strict=True)
+    ]
+    model = bundle.model.with_method("donor copied")
+    return replace(bundle, model=model, held_out=replace(held_out, profiles=tuple(profiles)))
+
+
+def test_every_donor_differs_where_transplants_were_expected_exactly(bundle):
+    twin = DonorStool("twin of donor 0", stool(24))
+    donors = compare_donors(without_error(bundle), served(), RECIPIENT, [*DONORS, twin]).donors
+    alike = {donor.donor: donor.indistinguishable_from for donor in donors}
+    assert alike["donor 0"] == (twin.name,)
+    assert alike[twin.name] == ("donor 0",)
+    assert (alike["donor 1"], alike["donor 2"]) == ((), ())
 
 
 def test_a_baseline_expects_its_own_profile(bundle):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from models.donors import DonorComparison, OutcomeChange, compare_donors
+from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, side_of
@@ -25,11 +25,25 @@ class ChangeMark:
 
 @dataclass(frozen=True)
 class ChangeView:
-    """One outcome of one donor; `mark` is None where the model reports no difference."""
+    """One outcome of one donor.
+
+    Attributes
+    ----------
+    side : Side
+    change : OutcomeChange
+    mark : ChangeMark or None
+        None where the model reports no change.
+    differences : tuple of DonorDifference
+        Of this outcome, from every other donor.
+    shown_differences : tuple of DonorDifference
+        Of these, those whose interval excludes 0.
+    """
 
     side: Side
     change: OutcomeChange
     mark: ChangeMark | None
+    differences: tuple[DonorDifference, ...]
+    shown_differences: tuple[DonorDifference, ...]
 
 
 @dataclass(frozen=True)
@@ -84,13 +98,18 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
         sample=visit.label,
         comparison=comparison,
         changes=tuple(
-            tuple(ChangeView(side_of(change.outcome), change, _mark(change, limit / 100)) for change in donor.changes)
-            for donor in comparison.donors
+            tuple(_change_view(donor, change, limit / 100) for change in donor.changes) for donor in comparison.donors
         ),
         limit=limit,
         cohort=clinic.name,
         learnt_from_cohort=clinic.name in engraftment.evidence.cohorts,
     )
+
+
+def _change_view(donor: ComparedDonor, change: OutcomeChange, limit: float) -> ChangeView:
+    differences = tuple(item for item in donor.differences if item.outcome == change.outcome)
+    shown_differences = tuple(item for item in differences if item.low > 0 or item.high < 0)
+    return ChangeView(side_of(change.outcome), change, _mark(change, limit), differences, shown_differences)
 
 
 def _mark(change: OutcomeChange, limit: float) -> ChangeMark | None:
