@@ -225,7 +225,7 @@ def _prediction_lane(axis: TimeAxis, visits: Sequence[VisitPrediction], sides: S
             for v in visits
             if (p := v.probabilities[i]) is not None
         ]
-        curves.append(LaneCurve(side, tuple(points)))
+        curves.append(LaneCurve(f"{side}-by-visit", tuple(points)))
     abstentions = [
         LaneMark(axis.position(visit.time), f"{visit.label}: a model abstains", "×")
         for visit in visits
