@@ -23,15 +23,20 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}%"
 
 
+def page_probability(probability: float) -> float:
+    """Return a predicted probability within `LEAST_CHANCE` and `MOST_CHANCE`, as pages draw it and compute with it."""
+    return min(max(probability, LEAST_CHANCE), MOST_CHANCE)
+
+
 def chance(probability: float | None) -> str:
-    """Return a predicted probability in percent; beyond `LEAST_CHANCE` and `MOST_CHANCE` "about" that limit.
+    """Return a predicted probability in percent; from `LEAST_CHANCE` or `MOST_CHANCE` on, "about" that limit.
 
     If all of sixty held-out patients with a similar probability had the outcome, the exact interval of their rate would
     still reach down to 94%: held-out patients could hardly confirm a more extreme probability. A dash for None.
     """
-    if probability is None or LEAST_CHANCE <= probability <= MOST_CHANCE:
+    if probability is None or LEAST_CHANCE < probability < MOST_CHANCE:
         return percent(probability)
-    return f"about {percent(LEAST_CHANCE if probability < LEAST_CHANCE else MOST_CHANCE)}"
+    return f"about {percent(page_probability(probability))}"
 
 
 def decimals(value: float | None, digits: int = 2) -> str:

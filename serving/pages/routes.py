@@ -90,7 +90,7 @@ def create_pages(
 
 def _patient_routes(catalogue: Catalogue, clinic: Clinic | None, engraftment: EngraftmentBundle | None) -> APIRouter:
     router = APIRouter(route_class=PageRoute, include_in_schema=False, dependencies=[Depends(require_visitor)])
-    candidate_list = CandidateList(catalogue, clinic)
+    candidate_list = CandidateList(catalogue, clinic, compares_donors=engraftment is not None)
 
     @router.get("/")
     def candidates(request: Request, sort: str = "", find: str = "") -> Response:

@@ -20,6 +20,7 @@ from models.evidence import (
     held_out_unit,
 )
 from serving.pages.drawings.waterfall import Step, Waterfall
+from serving.pages.filters import page_probability
 
 Chance = Literal[
     "no prediction",
@@ -92,6 +93,11 @@ class OutcomeVerdict:
     contradicted_by: tuple[str, ...]
     beats_chance: bool | None
     driver: Driver | None
+
+    @property
+    def is_beyond_limits(self) -> bool:
+        """Whether pages state a limit in place of the probability."""
+        return self.probability is not None and page_probability(self.probability) != self.probability
 
 
 def outcome_verdict(

@@ -18,6 +18,7 @@ from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment
 
 _CANDIDATES = 12
+_TRANSPLANTS = 24
 _PERMUTATIONS = 24
 """Refits of the promoted outcome's pipeline: the smallest p is 1 / 25, below the gate's 0.05."""
 _LATER_LANDMARK = 30.0
@@ -43,19 +44,42 @@ class ShownCandidate:
     unseen: bool
 
 
-def simulate_cohorts(folder: Path) -> tuple[str, str]:
-    """Simulate the training trial and, with another seed, the candidates' trial; return their manifests.
+@dataclass(frozen=True)
+class SimulatedCohorts:
+    """Manifests of the simulated cohorts, which have no patient and no donor in common.
+
+    Attributes
+    ----------
+    trial : str
+        Whom the models of response and toxicity learn from.
+    transplants : str
+        Whom the engraftment model learns from, by their stool alone.
+    clinic : str
+        The candidates, and the donors who are compared for them.
+    """
+
+    trial: str
+    transplants: str
+    clinic: str
+
+
+def simulate_cohorts(folder: Path) -> SimulatedCohorts:
+    """Simulate the three cohorts, each with another seed.
 
     The training trial has enough patients, centres and effect for promotion: by Riley's criteria 36 candidate
     parameters need 673 patients with stool and blood.
     """
     species = Trial(n_taxa=30, effect=1.5, response_rate=0.5)
     trial = simulate_trial(folder / "trial", replace(species, n_patients=800, n_centres=4, visits=(-7, 28)))
+    transplants = simulate_trial(
+        folder / "transplants",
+        replace(species, name="simulated_transplants", n_patients=_TRANSPLANTS, seed=2, visits=(-7, 28)),
+    )
     clinic = simulate_trial(
         folder / "candidates",
         replace(species, name="simulated_candidates", n_patients=_CANDIDATES, seed=1, visits=(-7, 14, 28, 56)),
     )
-    return str(trial), str(clinic)
+    return SimulatedCohorts(str(trial), str(transplants), str(clinic))
 
 
 def simulated_experiments(cohort: str) -> tuple[Experiment, Experiment]:

@@ -29,6 +29,7 @@ from taxokine.demo.report import demo_report
 from taxokine.processes import background_call, background_process, reserved_port
 from taxokine.terminal import bars, show
 from taxokine.ui import ui_command
+from training.engraftment import train_engraftment
 from training.evidence.promotion import Promotion, promote
 from training.experiment import Experiment, ExperimentResult, train
 
@@ -83,8 +84,11 @@ def run_demo(cohorts: Sequence[str], *, ends_after_printing: bool) -> None:
 
 def _train_simulated(folder: Path) -> tuple[ShownCandidate, list[tuple[ExperimentResult, Promotion]]]:
     click.secho("Simulating an FMT + ICI trial with known causes. No real patient is in it.", bold=True)
-    trial, clinic = simulate_cohorts(folder)
-    return simulated_candidate(clinic), _train_and_promote(simulated_experiments(trial))
+    cohorts = simulate_cohorts(folder)
+    with background_call(partial(train_engraftment, (cohorts.transplants,))) as wait_for_engraftment:
+        trained = _train_and_promote(simulated_experiments(cohorts.trial))
+        wait_for_engraftment()
+    return simulated_candidate(cohorts.clinic), trained
 
 
 def _train_published(cohorts: Sequence[str]) -> tuple[ShownCandidate, list[tuple[ExperimentResult, Promotion]]]:

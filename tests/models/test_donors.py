@@ -126,7 +126,7 @@ def test_donors_are_ordered_only_where_both_models_have_earned_it(bundle, convin
     assert differences == sorted(differences, reverse=True)
     candidates = compare_donors(convincing, served("candidate"), RECIPIENT, DONORS)
     assert not candidates.ordered
-    assert "the model of objective_response is not promoted" in candidates.no_order_reasons
+    assert "the model of response is not promoted" in candidates.no_order_reasons
     assert [donor.donor for donor in candidates.donors] == ["donor 0", "donor 1", "donor 2"]
     recipients_only = replace(bundle, evidence=replace(bundle.evidence, validations=bundle.evidence.validations[:1]))
     reasons = compare_donors(recipients_only, served(), RECIPIENT, DONORS).no_order_reasons
@@ -251,7 +251,7 @@ def test_no_probability_where_the_model_abstains(bundle):
             *[None] * 3,
             (),
         )
-    assert "the model of objective_response has no difference to report for a donor" in comparison.no_order_reasons
+    assert "the model of response has no difference to report for a donor" in comparison.no_order_reasons
 
 
 def test_expected_taxa_are_listed_with_their_spread(bundle):

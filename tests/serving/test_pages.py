@@ -202,7 +202,7 @@ def test_the_page_as_text_says_what_the_page_says(visitor):
     assert text.splitlines()[0].startswith("SIM-001: ")
     assert f"{date.today():%d %B %Y}. {NOTICE}" in text
     for verdict in re.findall(
-        r'<p data-verdict="\w+"><strong>\w+</strong> <span class="quiet">[^<]*</span> (.*?)</p>', page
+        r'<p data-verdict="\w+"><strong>\w+</strong><span class="quiet">, [^<]*\.</span> (.*?)</p>', page
     ):
         assert unescape(re.sub("<[^>]+>", "", verdict)) in text
     assert len(re.findall(r"^Model: .* version \d, .*, not promoted: research output\.$", text, re.MULTILINE)) == 2

@@ -21,7 +21,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from features.settings import settings
-from models.registry import client, load_version
+from models.registry import ENGRAFTMENT, client, load_version
 from serving.accounts import Accounts
 from serving.app import create_app
 from serving.cds_hooks.clients import read_clients
@@ -35,6 +35,7 @@ from serving.record.store import RecordStore
 from taxokine.demo.candidates import simulated_candidate
 from taxokine.processes import responds
 
+from ..barriers import no_barrier
 from ..serving.ehr import BASE, bearer, patient_resources, searchset, write_clients
 
 COMMAND = [sys.executable, "-m", "taxokine", "demo"]
@@ -97,6 +98,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, 
             yield folder, output, process
 
 
+def outcome_versions() -> list[Any]:
+    """Return the registered versions of response and toxicity; the engraftment model predicts no outcome."""
+    return [version for version in client().search_model_versions() if version.name != ENGRAFTMENT]
+
+
 def printed(output: str, name: str) -> str:
     match = re.search(rf"^  {name} +(\S+)", output, re.MULTILINE)
     assert match is not None, output
@@ -117,9 +123,28 @@ def test_from_the_printed_address_to_a_candidates_prediction(demo: Any, chromium
     page.wait_for_url(f"{address}/")
     candidates = page.locator("table.candidates tbody tr")
     assert candidates.count() == 12
-    candidates.first.get_by_role("link").first.click()
+    # What simulated patients are worth is said before any number, and nowhere is their evidence graded.
+    assert page.get_by_text("The models learnt from simulated patients: for demonstration, not for care.").is_visible()
+    candidates.first.get_by_role("link", name="compare donors").click()
+    page.wait_for_url(re.compile("/donors/"))
+    donors = page.locator("section.panel h2").all_inner_texts()
+    assert donors == [f"SIM-D0{i}" for i in range(1, 7)]
+    # The model of toxicity is not promoted: the donors have no order, and no number stands out.
+    assert page.get_by_text("No donor is put before another.").is_visible()
+    assert page.locator("section.panel b").count() == 0
+    assert page.get_by_text(re.compile("No difference in toxicity from any other donor was shown")).count() >= 1
+    no_barrier(page)
+    page.get_by_role("link", name="the patient's page").click()
     page.wait_for_url(re.compile("/patients/"))
     assert page.locator("[data-probability]").count() >= 2
+    first_line = page.locator("section.verdict p").first.inner_text()
+    assert first_line == "Learnt from simulated patients: for demonstration, not for care."
+    assert "use with care" not in page.locator("main").inner_text()
+    page.get_by_role("link", name="Compare donors for this patient").click()
+    page.wait_for_url(re.compile("/donors/"))
+    page.goto(f"{address}/upload")
+    note = page.get_by_text("The models learnt from simulated patients: for demonstration, not for care.")
+    assert note.bounding_box()["y"] < page.get_by_role("button", name="Check the files").bounding_box()["y"]
     assert page.goto(f"{address}/example").status == 200
     page.goto(f"{address}/models")
     # Each model links to its run, and the run to the model's card.
@@ -139,7 +164,7 @@ def test_the_example_of_every_model_has_a_probability(
     settings.cache_clear()
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
     accounts.add_user("ada", "researcher", "a long enough password")
-    versions = client().search_model_versions()
+    versions = outcome_versions()
     # Two outcomes, each from taxa, immune markers, and both.
     assert len(versions) == 6
     for version in versions:
@@ -191,7 +216,7 @@ def test_page_api_batch_card_and_fhir_state_one_probability_of_each_model(
         "prefetch": {"patient": patient, "all": searchset(resources)},
     }
     path = f"/cds-services/{SERVICE}"
-    for version in client().search_model_versions():
+    for version in outcome_versions():
         served = load_version(version.name, str(version.version), "candidate")
         app = create_app({served.model.outcome: [served]}, accounts, clinic, recorder=Recorder(store), cds_hooks=hooks)
         with TestClient(app, "http://127.0.0.1") as http:

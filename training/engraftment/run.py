@@ -75,14 +75,14 @@ class EngraftmentResult:
     run_id: str
 
 
-def train_engraftment(names: Sequence[str], progress: Progress) -> EngraftmentResult:
+def train_engraftment(names: Sequence[str], progress: Progress | None = None) -> EngraftmentResult:
     """Train and validate the engraftment model on the transplants of some cohorts, and register it.
 
     Parameters
     ----------
     names : sequence of str
         Names or paths of manifests.
-    progress : Progress
+    progress : Progress, optional
 
     Raises
     ------
@@ -99,7 +99,7 @@ def train_engraftment(names: Sequence[str], progress: Progress) -> EngraftmentRe
     cohort_names = ",".join(cohort.name for cohort in cohorts)
     params = {"cohorts": cohort_names, "transplants": len(profiles)}
     with tracking.experiment_run(EXPERIMENT, cohort_names, _tags(cohorts), params, RUN_COLUMNS) as run_id:
-        bundle = validated_bundle(profiles, tuple(cohort.name for cohort in cohorts), progress)
+        bundle = validated_bundle(profiles, tuple(cohort.name for cohort in cohorts), progress or Progress())
         sentence = verdict(bundle.evidence)
         _log_record(run_id, bundle.evidence, bundle.card)
         uri = log_engraftment(bundle)

@@ -49,7 +49,11 @@ class CandidateRow:
 
 @dataclass(frozen=True)
 class CandidatesView:
-    """The content of the page; `no_ranking_reason` is why patients are not ranked by benefit, else empty."""
+    """The content of the page.
+
+    `no_ranking_reason` is why patients are not ranked by benefit, else empty; `compares_donors`, whether donors can be
+    compared for a patient.
+    """
 
     clinic: Clinic | None
     rows: tuple[CandidateRow, ...]
@@ -58,6 +62,7 @@ class CandidatesView:
     search: str
     evidence: tuple[EvidenceNote, ...]
     has_models: bool
+    compares_donors: bool
 
 
 class CandidateList:
@@ -67,10 +72,13 @@ class CandidateList:
     ----------
     catalogue : Catalogue
     clinic : Clinic, optional
+    compares_donors : bool
+        Whether an engraftment model is served.
     """
 
-    def __init__(self, catalogue: Catalogue, clinic: Clinic | None) -> None:
+    def __init__(self, catalogue: Catalogue, clinic: Clinic | None, *, compares_donors: bool = False) -> None:
         self._catalogue, self._clinic = catalogue, clinic
+        self._compares_donors = compares_donors and clinic is not None and bool(clinic.donors)
         self._row = cache(self._predict_row)
 
     def view(self, sort: str, search: str) -> CandidatesView:
@@ -96,6 +104,7 @@ class CandidateList:
             search=search,
             evidence=tuple(map(evidence_note, self._catalogue.best)),
             has_models=bool(self._catalogue.shown_outcomes),
+            compares_donors=self._compares_donors,
         )
 
     def _no_ranking_reason(self, rows: Sequence[CandidateRow]) -> str:

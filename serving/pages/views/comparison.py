@@ -8,7 +8,7 @@ from typing import Literal
 from models.evidence import EventRate, OutcomeRates
 from models.prediction import NearestOutcomes, Prediction
 from models.rates import event_rate
-from serving.pages.filters import LEAST_CHANCE, MOST_CHANCE
+from serving.pages.filters import page_probability
 
 Source = Literal["model", "held-out patients", "nearest patients", "training patients"]
 Agreement = Literal["inside", "above", "below"]
@@ -84,12 +84,12 @@ def compare(
         for source, outcomes in outcomes_by_source
         if outcomes is not None and outcomes.rate is not None
     ]
-    model = ComparedRate("model", probability, None, None, None)
+    model = ComparedRate("model", page_probability(probability), None, None, None)
     return Comparison((model, *shares), None if similar is None else _agreement(probability, similar))
 
 
 def _agreement(probability: float, similar: EventRate) -> Agreement:
-    # Pages state a probability beyond a limit as about that limit, which stands for all beyond it.
-    if similar.high < min(probability, MOST_CHANCE):
+    # What pages state of a probability beyond a limit, about that limit, stands for all beyond it.
+    if similar.high < min(probability, page_probability(probability)):
         return "above"
-    return "below" if similar.low > max(probability, LEAST_CHANCE) else "inside"
+    return "below" if similar.low > max(probability, page_probability(probability)) else "inside"

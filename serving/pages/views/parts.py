@@ -11,6 +11,7 @@ from models.patient_input import Candidate
 from models.predict import ServedModel
 from models.prediction import Cell, JointOutcome, Prediction
 from serving.pages.catalogue import Side, is_promoted, side_of
+from serving.pages.filters import page_probability
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,18 @@ def evidence_note(served: ServedModel) -> EvidenceNote:
 
 
 def forecasts(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Return the predictions, without the probability where the model learnt from the patient: it is no forecast."""
-    return [
-        replace(prediction, probability=None) if prediction.trust.in_training_set else prediction
-        for prediction in predictions
-    ]
+    """Return the predictions as pages draw them and compute with them.
+
+    Where the model learnt from the patient there is no probability, since it is no forecast; any other one lies within
+    the limits that pages state.
+    """
+    return [replace(prediction, probability=_forecast(prediction)) for prediction in predictions]
+
+
+def _forecast(prediction: Prediction) -> float | None:
+    if prediction.probability is None or prediction.trust.in_training_set:
+        return None
+    return page_probability(prediction.probability)
 
 
 def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:
