@@ -50,11 +50,11 @@ def test_the_verdict_is_one_sentence_of_what_the_study_can_and_cannot_say(report
 
 
 def test_no_p_value_opens_the_report_of_few_patients(report):
-    first = opening_of(report)
+    start = opening_of(report)
     few = len(patient_codes(report[0])) < MIN_FOR_P
-    assert ("With so few patients" in first.notes[0]) == few
-    assert "fewer than 20 patients, or events of survival" in first.notes[0]
-    for sentence in (text for bullet in first.bullets for text in bullet):
+    assert ("With so few patients" in start.notes[0]) == few
+    assert "fewer than 20 patients, or events of survival" in start.notes[0]
+    for sentence in (text for bullet in start.bullets for text in bullet):
         if few:
             assert not TEST_WORDS.search(sentence), sentence
         # No bullet of any size begins with a test: the estimate stands before its p.
@@ -62,14 +62,14 @@ def test_no_p_value_opens_the_report_of_few_patients(report):
 
 
 def test_at_most_six_bullets_hold_estimates_with_n_that_their_sections_hold_too(report):
-    first = opening_of(report)
-    assert 3 < len(first.bullets) <= MAX_BULLETS
-    for bullet in first.bullets:
+    start = opening_of(report)
+    assert 3 < len(start.bullets) <= MAX_BULLETS
+    for bullet in start.bullets:
         assert re.search(r"\d+ (patients|patient|recipients|controls|of \d+)|n = \d", " ".join(bullet)), bullet
     for section in report[1]:
-        held = " ".join([*section.summary, *section.notes])
+        section_text = " ".join([*section.summary, *section.notes])
         for sentence in (*section.headlines, *section.qualifiers):
-            missing = [number for number in re.findall(r"\d+(?:\.\d+)?", sentence) if number not in held]
+            missing = [number for number in re.findall(r"\d+(?:\.\d+)?", sentence) if number not in section_text]
             assert not missing, (sentence, missing)
 
 
@@ -90,7 +90,7 @@ def comparison(tmp_path_factory) -> ArmComparison:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "p", "shown"),
+    ("ratio", "p", "differs"),
     [
         ((0.4, 0.2, 0.8), 0.01, True),
         ((2.4, 1.2, 4.8), 0.01, True),
@@ -99,12 +99,14 @@ def comparison(tmp_path_factory) -> ArmComparison:
         ((np.nan, np.nan, np.nan), 0.01, False),
     ],
 )
-def test_a_difference_is_shown_by_interval_and_p_together(comparison, ratio, p, shown):
+def test_a_difference_is_shown_by_interval_and_p_together(comparison, ratio, p, differs):
     survival = comparison.survival[0]
-    changed = replace(survival, hazard_ratio=IntervalEstimate(*ratio), log_rank=replace(survival.log_rank, p=p))
-    result = replace(comparison, survival=(changed,), response={})
-    assert (survival.outcome in result.outcomes_with_difference) == shown
-    assert (survival.outcome in result.outcomes_without_difference) == (not shown)
+    survival_with_effect = replace(
+        survival, hazard_ratio=IntervalEstimate(*ratio), log_rank=replace(survival.log_rank, p=p)
+    )
+    result = replace(comparison, survival=(survival_with_effect,), response={})
+    assert (survival.outcome in result.outcomes_with_difference) == differs
+    assert (survival.outcome in result.outcomes_without_difference) == (not differs)
 
 
 @pytest.fixture(scope="module")
