@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 from features.arrays import Vector
 from training.drawing import INK, PALE, WIDTH
 
+DAYS = "days from day 0"
+"""Label of an axis of days; the report's head states what day 0 is."""
+
 
 def day_axis(axes: Axes, days: Vector) -> None:
     """Spread the first month, in which most changes happen, on an axis of days."""

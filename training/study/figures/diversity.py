@@ -7,10 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from features.arrays import Vector
-from training.drawing import DONOR_COLOUR, PALE, PATIENT_COLOUR, WIDTH
+from training.drawing import DONOR_COLOUR, PALE, WIDTH
 from training.study.analysis.diversity import Diversity
 from training.study.analysis.stool import StoolSeries
-from training.study.figures.axes import day_axis
+from training.study.figures.axes import DAYS, day_axis
+from training.study.figures.patients import ONE_OF_MANY, patient_styles
 
 SHANNON = "Shannon's entropy, nats"
 """Title of its panels and name of its rows."""
@@ -28,19 +29,25 @@ def diversity_figure(stool: StoolSeries, diversity: Diversity, richness_title: s
         donors.sharey(patients)
         donors.set_visible(has_donors)
         _donors(donors, value[stool.rows(stool.donors.index)])
+    handles, codes = panels[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, codes, loc="outside lower left", ncols=len(handles))
     return figure
 
 
 def _courses(axes: Axes, stool: StoolSeries, value: Vector) -> None:
-    for _, samples in stool.recipients.groupby("patient"):
+    styles = patient_styles(stool.recipients["code"])
+    for code, samples in stool.recipients.groupby("code"):
+        colour, marker = styles.get(str(code), ONE_OF_MANY)
         axes.plot(
-            samples["time"], value[stool.rows(samples.index)],
-            color=PATIENT_COLOUR, alpha=0.5, linewidth=0.8, marker=".", markersize=3,
+            samples["time"], value[stool.rows(samples.index)], color=colour, marker=marker,
+            label=code if styles else None, alpha=0.9 if styles else 0.5, linewidth=0.8,
+            markersize=2.5 if styles else 1.5,
         )  # fmt: skip
     if stool.dated:
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
         day_axis(axes, stool.recipients["time"].to_numpy())
-    axes.set_xlabel("day" if stool.dated else "visit")
+    axes.set_xlabel(DAYS if stool.dated else "visit")
 
 
 def _donors(axes: Axes, value: Vector) -> None:

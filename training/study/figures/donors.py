@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import DONOR_COLOUR, INK, PALE, PATIENT_COLOUR, WIDTH
+from training.drawing import DONOR_COLOUR, INK, PALE, WIDTH
 from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.donor_convergence import ConvergenceResults, DistanceCourse
 from training.study.analysis.engraftment import RecipientEngraftment
 from training.study.figures.axes import day_axis
+from training.study.figures.patients import ONE_OF_MANY, patient_styles
 
 ENGRAFTMENT_TITLES = {"gained": "donor-only taxa gained", "lost": "recipient-only taxa lost"}
 
@@ -43,12 +44,13 @@ def convergence_figure(results: ConvergenceResults) -> Figure:
     recipients, values = results.recipients, results.change.by_recipient
     order = sorted(range(len(recipients)), key=lambda index: (recipients[index].donor_indices, values[index]))
     figure = Figure(figsize=(WIDTH, 0.9 + min(0.19 * (len(recipients) + 3), 8)), layout="constrained")
-    axes = figure.subplots()
+    axes, styles = figure.subplots(), patient_styles(recipient.patient for recipient in recipients)
     axes.axvline(0, color=PALE, linewidth=0.8)
     for y, index in enumerate(order):
         if y and recipients[index].donors != recipients[order[y - 1]].donors:
             axes.axhline(y - 0.5, color=PALE, linewidth=0.4)
-        axes.plot(values[index], y, "o", color=PATIENT_COLOUR, markersize=4)
+        colour, marker = styles.get(recipients[index].patient, ONE_OF_MANY)
+        axes.plot(values[index], y, marker, color=colour, markersize=4)
     axes.axhline(len(order) - 0.5, color=PALE, linewidth=0.8)
     _mean_row(axes, results.change.recipient_mean, len(order), INK)
     _mean_row(axes, results.change.donor_mean, len(order) + 1, DONOR_COLOUR)

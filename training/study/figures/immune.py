@@ -16,7 +16,7 @@ from features.units import LOG2_UNITS, ImmuneUnit
 from training.drawing import INK, PALE, WIDTH
 from training.study.analysis.immune import ImmuneResults
 from training.study.analysis.immune_changes import LevelChange
-from training.study.figures.axes import draw_ratio, ratio_panels
+from training.study.figures.axes import DAYS, draw_ratio, ratio_panels
 from training.study.figures.patients import PatientStyle, patient_styles
 
 MAX_WINDOWS = 4
@@ -50,7 +50,7 @@ def trajectories_figure(results: ImmuneResults, analytes: Sequence[str]) -> Figu
         axes.tick_params(labelbottom=True)
     # Not `supxlabel`, over which a legend outside the panels would be written.
     for axes in panels[max(0, len(analytes) - n_columns) : len(analytes)]:
-        axes.set_xlabel(results.trajectories.clock if results.dated else "visit")
+        axes.set_xlabel(DAYS if results.dated else "visit")
     figure.supylabel(_UNIT_TITLES[results.trajectories.unit], fontsize=8)
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=3.5, label=code)

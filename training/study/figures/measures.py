@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.drawing import PALE, WIDTH
+from training.study.figures.axes import DAYS
 from training.study.figures.patients import PatientStyle, patient_styles
 
 
@@ -33,7 +34,7 @@ def measures_figure(rows: pd.DataFrame) -> Figure:
                 axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
         axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
-        axes.set_xlabel("day")
+        axes.set_xlabel(DAYS)
     return figure
 
 

@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from training.drawing import DONOR_COLOUR, PALE, PATIENT_COLOUR, WIDTH
+from training.drawing import DONOR_COLOUR, PALE, WIDTH
 from training.study.analysis.ordination import Coordinates, Metric
 from training.study.analysis.stool import StoolSeries, by_code
-from training.study.figures.patients import PatientStyle, patient_styles
+from training.study.figures.patients import ONE_OF_MANY, PatientStyle, patient_styles
 
 
 def ordination_figure(stool: StoolSeries, ordinations: Mapping[Metric, Coordinates]) -> Figure:
@@ -41,7 +41,7 @@ def _patient(
     axes: Axes, stool: StoolSeries, coordinates: Coordinates, samples: pd.DataFrame, style: PatientStyle | None
 ) -> None:
     """Draw one patient's samples in the order of time; without a style, as one of many."""
-    points, (colour, marker) = coordinates.points[stool.rows(samples.index)], style or (PATIENT_COLOUR, "o")
+    points, (colour, marker) = coordinates.points[stool.rows(samples.index)], style or ONE_OF_MANY
     baseline = samples["time"].between(stool.baseline.start, stool.baseline.end).to_numpy()
     axes.plot(*points.T, color=colour, linewidth=0.6, alpha=0.6 if style else 0.25)
     label = samples["code"].iloc[0] if style else None
@@ -61,14 +61,22 @@ def paths_figure(
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
     for axes in panels[len(patients) :]:
         axes.set_visible(False)
+    styles = patient_styles(stool.recipients["code"])
     for axes, patient in zip(panels, patients, strict=False):
-        _path(axes, stool, coordinates, patient, donors_of.get(patient, frozenset()))
+        _path(axes, stool, coordinates, patient, donors_of.get(patient, frozenset()), styles)
     figure.supxlabel(f"axis 1, {coordinates.share[0]:.0%}", fontsize=8)
     figure.supylabel(f"axis 2, {coordinates.share[1]:.0%}", fontsize=8)
     return figure
 
 
-def _path(axes: Axes, stool: StoolSeries, coordinates: Coordinates, patient: str, own_donors: frozenset[str]) -> None:
+def _path(
+    axes: Axes,
+    stool: StoolSeries,
+    coordinates: Coordinates,
+    patient: str,
+    own_donors: frozenset[str],
+    styles: Mapping[str, PatientStyle],
+) -> None:
     samples = stool.recipients[stool.recipients["patient"] == patient]
     path = coordinates.points[stool.rows(samples.index)]
     is_own = stool.donors["patient"].isin(own_donors)
@@ -78,8 +86,9 @@ def _path(axes: Axes, stool: StoolSeries, coordinates: Coordinates, patient: str
     axes.plot(*coordinates.points.T, ".", color=PALE, alpha=0.5, markersize=3, markeredgewidth=0)
     axes.plot(*unrelated_points.T, "D", color=DONOR_COLOUR, markersize=2.5, markerfacecolor="none", markeredgewidth=0.5)
     axes.plot(*own_points.T, "D", color=DONOR_COLOUR, markersize=4)
-    axes.plot(*path.T, color=PATIENT_COLOUR, linewidth=0.9)
-    axes.plot(*path[:1].T, "o", color=PATIENT_COLOUR, markersize=4, markerfacecolor="white")
-    axes.plot(*path[-1:].T, "o", color=PATIENT_COLOUR, markersize=4)
+    colour, marker = styles.get(samples["code"].iloc[0], ONE_OF_MANY)
+    axes.plot(*path.T, color=colour, linewidth=0.9)
+    axes.plot(*path[:1].T, marker, color=colour, markersize=4, markerfacecolor="white")
+    axes.plot(*path[-1:].T, marker, color=colour, markersize=4)
     axes.set(xticks=[], yticks=[])
     axes.set_title(samples["code"].iloc[0], loc="left", fontsize=7)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from training.drawing import PATIENT_COLOURS, PATIENT_MARKERS
+from training.drawing import PATIENT_COLOUR, PATIENT_COLOURS, PATIENT_MARKERS
 
 PatientStyle = tuple[str, str]
 """Colour and marker."""
+ONE_OF_MANY: PatientStyle = (PATIENT_COLOUR, "o")
+"""Of each patient where there are more than colours."""
 
 
 def patient_styles(codes: Iterable[str]) -> dict[str, PatientStyle]:

@@ -75,9 +75,11 @@ def test_every_figure_of_five_patients_shows_a_patient_in_the_same_colour(tmp_pa
     trial = replace(five_patients(), n_taxa=30)
     cohort = read_cohort(simulate_trial(tmp_path / "trial", trial), tmp_path)
     colours, figures = dict[str, set[str]](), 0
+    day_labels = set()
     for make_section in study_sections().values():
         for report_figure in make_section(cohort).figures.values():
             figure = report_figure.draw()
+            day_labels |= {axes.get_xlabel() for axes in figure.axes if "day" in axes.get_xlabel()}
             legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes if axes.get_legend())]
             entries = [
                 (text, handle)
@@ -89,4 +91,6 @@ def test_every_figure_of_five_patients_shows_a_patient_in_the_same_colour(tmp_pa
                     figures += 1
                     colours.setdefault(text.get_text(), set()).add(to_hex(handle.get_color()))
     assert colours == {f"P{number}": {colour} for number, colour in enumerate(drawing.PATIENT_COLOURS, 1)}
-    assert figures >= 10
+    # Cytokines, diversity and ordination.
+    assert figures == 15
+    assert day_labels <= {"days from day 0", "days from day 0; below: at risk"}
