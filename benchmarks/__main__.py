@@ -27,6 +27,7 @@ MODULES = (
     "study_speed",
     "training_speed",
     "feature_scale",
+    "profile_scale",
     "batch_speed",
     "batch_memory",
 )

@@ -62,7 +62,7 @@ class Profiles:
     notes: tuple[str, ...] = ()
 
 
-def is_stacked(labels: Sequence[str], values: NDArray[np.float32]) -> bool:
+def is_stacked(labels: Sequence[str], values: NDArray[np.float32] | csr_matrix) -> bool:
     """Tell whether clades of several ranks stand in one table, each the sum of those below it.
 
     A collapsed table may list a family for the reads that no genus explains, beside its genera: there, the family is
@@ -72,12 +72,13 @@ def is_stacked(labels: Sequence[str], values: NDArray[np.float32]) -> bool:
     ----------
     labels : sequence of str
         The labels of the clades, (n_clades,).
-    values : ndarray
+    values : ndarray or sparse matrix
         Their amounts, (n_samples, n_clades).
     """
-    lineages = {tuple(name for name in lineage_of(label) if name): i for i, label in enumerate(labels)}
     if not any(map(is_clade_string, labels)):
         return len({stated_rank(label) for label in labels} - {None}) > 1
+    lineages = {tuple(name for name in lineage_of(label) if name): i for i, label in enumerate(labels)}
+    values = dense_amounts(values)
     child_sums: dict[int, NDArray[np.float64]] = {}
     for lineage, position in lineages.items():
         parent = next((lineages[lineage[:n]] for n in range(len(lineage) - 1, 0, -1) if lineage[:n] in lineages), None)
@@ -180,6 +181,11 @@ def sum_to_rank(
     return _merge(_columns(sums, positions), samples, taxa, strings, left_out)
 
 
+def dense_amounts(values: NDArray[np.float32] | csr_matrix) -> NDArray[np.float32]:
+    """Return amounts as an array, (n_samples, n_features), filled row by row as it lies in memory."""
+    return values if isinstance(values, np.ndarray) else values.tocsr().astype(np.float32).toarray()
+
+
 def _columns(values: NDArray[np.float32], positions: Sequence[int]) -> NDArray[np.float32]:
     """Return some columns, without a copy where these are all."""
     return values if len(positions) == values.shape[1] else values[:, positions]
@@ -243,14 +249,15 @@ def _positions_at_rank(clades: Axis, rank: Rank, skipped: Sequence[str]) -> list
 
 def _group_sums(values: NDArray[np.float32] | csr_matrix, groups: Sequence[int], n_groups: int) -> NDArray[np.float32]:
     """Return sums over the features of each group, (n_samples, n_groups)."""
-    if isinstance(values, np.ndarray) and n_groups == len(groups):
-        return values
+    if n_groups == len(groups):
+        return dense_amounts(values)
     from scipy.sparse import csr_matrix
 
     shape = (len(groups), n_groups)
     membership = csr_matrix((np.ones(len(groups)), (np.arange(len(groups)), np.asarray(groups))), shape=shape)
-    sums = membership.T @ values.T if isinstance(values, np.ndarray) else (values @ membership).toarray().T
-    return np.ascontiguousarray(sums.T, np.float32)
+    if isinstance(values, np.ndarray):
+        return np.ascontiguousarray((membership.T @ values.T).T, np.float32)
+    return dense_amounts(values @ membership)
 
 
 def _merge(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from features.clades import Profiles, choose_rank, find_sample_axis, is_stacked, sum_to_rank
+from features.clades import Profiles, choose_rank, dense_amounts, find_sample_axis, is_stacked, sum_to_rank
 from features.errors import FileError
 from features.tables.numbers import Axis, NumberTable, read_number_table
 from features.tables.profiles import read_biom, read_taxonomy
@@ -61,12 +61,12 @@ class TaxaSource:
     @cached_property
     def dense(self) -> NDArray[np.float32]:
         """The amounts as an array, (n_samples, n_features)."""
-        return self.values if isinstance(self.values, np.ndarray) else self.values.astype(np.float32).toarray()
+        return dense_amounts(self.values)
 
     @cached_property
     def has_stacked_ranks(self) -> bool:
         """Whether clades of several ranks stand in the file, each the sum of those below it."""
-        return self.clades is None and (self.is_report or is_stacked(self.features.labels, self.dense))
+        return self.clades is None and (self.is_report or is_stacked(self.features.labels, self.values))
 
     def at_rank(self, rank: TableRank) -> Profiles:
         """Return the profiles at a rank.

@@ -12,6 +12,7 @@ from typing import ClassVar, Self, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
+from scipy.special import entr
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -20,6 +21,8 @@ from features.arrays import Matrix, Names
 from features.errors import InputError
 from features.measured_values import check_policy
 from features.taxon_names import is_placeholder
+
+_ROWS_OF_BLOCK = 512
 
 
 class FittedState(TypedDict):
@@ -46,10 +49,16 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         self._learn(matrix)
         return self
 
+    def fit_transform(self, X: ArrayLike, y: object = None) -> Matrix:
+        """Fit, and return the transformed training rows; the checks run once."""
+        matrix = self._checked(X, reset=True)
+        self._learn(matrix)
+        return self._in_blocks(matrix)
+
     def transform(self, X: ArrayLike) -> Matrix:
         """Return the transformed rows, (n_samples, n_features_out)."""
         check_is_fitted(self, "n_features_in_")
-        return self._kernel(self._checked(X, reset=False))
+        return self._in_blocks(self._checked(X, reset=False))
 
     def transform_unchecked(self, X: Matrix) -> Matrix:
         """Return the transformed rows without the checks of `transform`, for callers that have checked them."""
@@ -92,7 +101,20 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         """Set the fitted attributes; most transformers have none."""
 
     def _kernel(self, X: Matrix) -> Matrix:
+        """Return the transformed rows; each depends on no other row."""
         raise NotImplementedError
+
+    def _in_blocks(self, X: Matrix) -> Matrix:
+        """Return the transformed rows; of many, a block at a time, whose intermediate results fit into the cache."""
+        if len(X) <= _ROWS_OF_BLOCK:
+            return self._kernel(X)
+        first = self._kernel(X[:_ROWS_OF_BLOCK])
+        transformed = np.empty((len(X), first.shape[1]), first.dtype)
+        transformed[:_ROWS_OF_BLOCK] = first
+        for start in range(_ROWS_OF_BLOCK, len(X), _ROWS_OF_BLOCK):
+            rows = slice(start, start + _ROWS_OF_BLOCK)
+            transformed[rows] = self._kernel(X[rows])
+        return transformed
 
 
 class PrevalenceFilter(BlockTransformer):
@@ -228,8 +250,7 @@ class AlphaDiversity(BlockTransformer):
 
     def _kernel(self, X: Matrix) -> Matrix:
         p = closure(X)
-        log = np.log(p, out=np.zeros_like(p), where=p > 0)
-        return np.column_stack([(X > 0).sum(axis=1), -(p * log).sum(axis=1), (p * (1 - p)).sum(axis=1)])
+        return np.column_stack([np.count_nonzero(p, axis=1), entr(p).sum(axis=1), (p * (1 - p)).sum(axis=1)])
 
     def names_out(self, names: list[str]) -> list[str]:
         """Return the three indices' names."""

@@ -115,7 +115,8 @@ def _check_matrix(path: Path, matrix: h5py.Group, n_rows: int, n_columns: int) -
         raise _invalid(
             path, f"rows that start at {positions[:5].tolist()}...", f"starts that rise from 0 to {data.size}"
         )
-    low, high = (int(indices[:].min()), int(indices[:].max())) if data.size else (0, 0)
+    columns = indices[:]
+    low, high = (int(columns.min()), int(columns.max())) if data.size else (0, 0)
     if low < 0 or high >= max(n_columns, 1):
         raise _invalid(path, f"indices from {low} to {high}", f"indices from 0 to {n_columns - 1}")
 

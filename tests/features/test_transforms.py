@@ -385,3 +385,15 @@ def expected_failures(step: Any) -> dict[str, str]:
 )
 def test_scikit_learn_checks(estimator: Any, check: Callable[[Any], None]) -> None:
     check(estimator)
+
+
+@pytest.mark.parametrize("step", list(TRANSFORMERS.values()), ids=lambda step: step.__name__)
+def test_each_of_many_rows_is_transformed_as_it_is_alone(step: type[BlockTransformer]) -> None:
+    X = np.random.default_rng(0).dirichlet(np.ones(len(SPECIES)), 1_100)
+    params: dict[type, dict[str, Any]] = {GenusSums: {"species": SPECIES}, Log10: {"columns": [0]}}
+    transformer = step(**params.get(step, {})).fit(X)
+    transformed = transformer.transform(X)
+    assert len(transformed) == len(X)
+    np.testing.assert_array_equal(transformer.fit_transform(X), transformed)
+    for row in (0, 511, 512, 1_023, 1_024, 1_099):
+        np.testing.assert_array_equal(transformed[row], transformer.transform_unchecked(X[[row]])[0])
