@@ -77,6 +77,21 @@ class DonorsView:
     learnt_from_cohort: bool
     most_taxa: int = MOST_TAXA
 
+    @property
+    def has_toxicity(self) -> bool:
+        """Whether a model of toxicity is asked."""
+        return any(item.side == "toxicity" for items in self.changes for item in items)
+
+    @property
+    def differences_possible(self) -> bool:
+        """Whether any two donors have a probability of the same outcome."""
+        return any(item.differences for items in self.changes for item in items)
+
+    @property
+    def differences_shown(self) -> bool:
+        """Whether the interval of any difference between donors excludes 0."""
+        return any(item.shown_differences for items in self.changes for item in items)
+
 
 def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftment: EngraftmentBundle) -> DonorsView:
     """Return the comparison of a clinic's donors for one of its patients.
