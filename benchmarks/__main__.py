@@ -26,6 +26,7 @@ MODULES = (
     "pages_speed",
     "study_speed",
     "training_speed",
+    "experiment_speed",
     "feature_scale",
     "profile_scale",
     "batch_speed",

@@ -27,9 +27,17 @@ from training.validation.folds import Fold, inner_splits
 
 
 def held_out_probability(
-    table: FeatureTable, y: Vector, blocks: Sequence[str], family: str, fold: Fold, *, n_folds: int, seed: int
+    table: FeatureTable,
+    y: Vector,
+    blocks: Sequence[str],
+    family: str,
+    fold: Fold,
+    *,
+    n_folds: int,
+    seed: int,
+    calibrate: bool = True,
 ) -> Vector:
-    """Tune, calibrate and fit on a fold's training rows; return the probability of its held-out rows, (n_test,)."""
+    """Tune, fit and calibrate on a fold's training rows; return the probability of its held-out rows, (n_test,)."""
     X = np.hstack([table.block(block).values for block in blocks])
     train, rows = fold.train, table.rows.iloc[fold.train]
     splits = inner_splits(rows, y[train], n_folds, seed + fold.repeat)
@@ -37,8 +45,9 @@ def held_out_probability(
     if grid:
         search = GridSearchCV(model, grid, scoring="neg_log_loss", cv=splits, n_jobs=-1, refit=False)
         model.set_params(**search.fit(X[train], y[train]).best_params_)
-    calibrated = CalibratedClassifierCV(model, cv=splits, ensemble=False, n_jobs=-1).fit(X[train], y[train])
-    return np.asarray(calibrated.predict_proba(X[fold.test])[:, 1])
+    if calibrate:
+        model = CalibratedClassifierCV(model, cv=splits, ensemble=False, n_jobs=-1)
+    return np.asarray(model.fit(X[train], y[train]).predict_proba(X[fold.test])[:, 1])
 
 
 def _model_and_grid(

@@ -53,7 +53,7 @@ def training_tables() -> list[Table]:
 def _rows() -> list[str]:
     """Return the table's rows: each family, and all of them, on two outer folds; then our whole experiment."""
     outcome, families = EXPERIMENT.outcome, EXPERIMENT.families
-    cohorts = _cohorts()
+    cohorts = training_cohorts()
     table, _ = eligible_rows(pooled_table(cohorts, EXPERIMENT), outcome)
     sets, _ = block_sets(table, outcome, EXPERIMENT.blocks)
     y = outcome_vector(table, outcome)
@@ -146,7 +146,7 @@ def _two_fold_times(
     return seconds, losses
 
 
-def _cohorts() -> list[Cohort]:
+def training_cohorts() -> list[Cohort]:
     """Return the experiment's cohorts; where their data are missing, simulated cohorts of the same sizes."""
     try:
         return [read_cohort(name, settings().data, fetch=False) for name in EXPERIMENT.cohorts]
