@@ -256,7 +256,7 @@ def test_engraftment_is_trained_and_donors_are_compared(run, tmp_path):
         "no order: no model of response that reads taxa, and not the donor block, is served",
         "learnt from 7 transplants of 3 donors",
         "caution: the engraftment model was trained on simulated_fmt_ici",
-        "it says nothing about real ones",
+        "learnt from simulated patients: for demonstration, not for care",
     ):
         assert line in comparison
     unknown = run("donors", "compare", path, "--patient", "SIM-999")
