@@ -58,6 +58,8 @@ def run_demo(cohorts: Sequence[str], *, ends_after_printing: bool) -> None:
         signal.signal(ending, _exit)
     with ExitStack() as stack:
         folder = stack.enter_context(demo_folder())
+        # Cohorts that cannot be trained on are refused before anything is started.
+        experiments, notes = cohort_experiments(cohorts) if cohorts else ([], [])
         server_port, release_server = stack.enter_context(reserved_port(SERVER_PORT))
         mlflow_port, release_mlflow = stack.enter_context(reserved_port(MLFLOW_PORT))
         access = open_access(_address(server_port, SERVER_PORT), _address(mlflow_port, MLFLOW_PORT), folder)
@@ -69,7 +71,7 @@ def run_demo(cohorts: Sequence[str], *, ends_after_printing: bool) -> None:
         mlflow_ready = stack.enter_context(
             background_process("MLflow UI", ui_command(mlflow_port), folder / "mlflow.log")
         )
-        candidate, trained = _train_published(cohorts) if cohorts else _train_simulated(folder)
+        candidate, trained = _train_published(cohorts, experiments, notes) if cohorts else _train_simulated(folder)
         release_server()
         command = [sys.executable, "-m", "taxokine", "serve", "--port", str(server_port), "--clinic", candidate.cohort]
         server_ready = stack.enter_context(background_process("server", command, folder / "server.log"))
@@ -91,8 +93,9 @@ def _train_simulated(folder: Path) -> tuple[ShownCandidate, list[tuple[Experimen
     return simulated_candidate(cohorts.clinic), trained
 
 
-def _train_published(cohorts: Sequence[str]) -> tuple[ShownCandidate, list[tuple[ExperimentResult, Promotion]]]:
-    experiments, notes = cohort_experiments(cohorts)
+def _train_published(
+    cohorts: Sequence[str], experiments: Sequence[Experiment], notes: Sequence[str]
+) -> tuple[ShownCandidate, list[tuple[ExperimentResult, Promotion]]]:
     for note in notes:
         click.echo(note)
     trained = _train_and_promote(experiments)
