@@ -10,7 +10,7 @@ demo: .venv/installed  ## simulate (or read COHORTS), train, promote and serve; 
 	$(BIN)/taxokine demo $(if $(COHORTS),--cohorts "$(COHORTS)") $(if $(ONCE),--once)
 
 test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 check: .venv/installed  ## format, lint, strict types, import contracts, dead code, dependency hygiene
 	$(BIN)/ruff format --check .

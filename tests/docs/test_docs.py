@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from features.settings import settings
 from taxokine.cli import main
 
+from ..stores import new_store
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -80,7 +82,7 @@ def test_commands_and_options_exist(command):
 def test_the_quickstart_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(tmp_path))
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     settings.cache_clear()
     for command in commands(ROOT / "docs" / "quickstart.md"):

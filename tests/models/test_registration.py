@@ -21,6 +21,8 @@ from features.settings import settings
 from models.processes import has_ended, this_process
 from models.registry import client, register, served_versions, sweep_registrations
 
+from ..stores import new_store
+
 OUTCOME = "toxicity_any"
 BLOCK_SETS = ("taxa+clinical", "taxa", "clinical")
 KILLS = int(os.environ.get("TAXOKINE_TEST_KILLS", "5"))
@@ -45,7 +47,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the folder of a new SQLite store, which the settings name."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         settings.cache_clear()
         client().create_experiment("models")
         yield folder

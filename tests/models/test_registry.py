@@ -36,6 +36,7 @@ from models.registry import (
     synthetic_example,
 )
 
+from ..stores import new_store
 from .conftest import BLOCKS, PROFILER, UNITS, invented, trained
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return the folder of an SQLite store that the settings name."""
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         settings.cache_clear()
         client().create_experiment("models", artifact_location=(folder / "artefacts").as_uri())
         yield folder

@@ -13,12 +13,14 @@ from features.settings import settings
 from models.predict import ServedModel
 from models.registry import client, log_bundle, register
 
+from ..stores import new_store
+
 
 @contextmanager
 def registered(models: Mapping[str, list[ServedModel]], home: Path, **environment: str) -> Iterator[None]:
     """Register the best model of each outcome in a new store, which the settings name with this environment."""
     with pytest.MonkeyPatch.context() as patch:
-        store = {"TAXOKINE_HOME": str(home), "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db"}
+        store = {"TAXOKINE_HOME": str(home), "MLFLOW_TRACKING_URI": new_store(home)}
         for name, value in (store | environment).items():
             patch.setenv(name, value)
         settings.cache_clear()

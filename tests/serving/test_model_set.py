@@ -26,6 +26,7 @@ from serving.model_set import live_app
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set
 
+from ..stores import new_store
 from .conftest import running
 
 Logged = dict[str, tuple[str, str]]
@@ -37,7 +38,7 @@ def logged(models: dict[str, list[ServedModel]], tmp_path_factory: pytest.TempPa
     """Return URI and run of the best model of each outcome, logged to a new store, which the settings name."""
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         settings.cache_clear()
         experiment = registry_client().create_experiment("models", artifact_location=(folder / "artefacts").as_uri())
         uris = {}

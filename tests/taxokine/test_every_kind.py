@@ -23,6 +23,8 @@ from models.registry import served_models
 from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, train
 
+from ..stores import new_store
+
 LANDMARK = 28.0
 BLOCKS_BY_OUTCOME = {"objective_response": ("donor", "over_time"), "toxicity": ("taxa",)}
 KINDS = [
@@ -40,7 +42,7 @@ def trained(tmp_path_factory):
     manifest = simulate_trial(folder / "trial", Trial(n_patients=180, n_donors=6, n_taxa=30, toxicity_rate=0.4, seed=3))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(folder)
         settings.cache_clear()

@@ -18,6 +18,8 @@ from features.settings import settings
 from taxokine.cli.main import main
 from training import drawing
 
+from ..stores import new_store
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -25,7 +27,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("tacito")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.setattr(drawing, "DPI", 30)
         settings.cache_clear()

@@ -27,6 +27,7 @@ from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, train
 
 from ..barriers import no_barrier
+from ..stores import new_store
 
 PASSWORD = "a long enough password"
 NAME = "dr.who"
@@ -38,7 +39,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("clinic")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(home))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(home))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(home)
         patch.setenv("TAXOKINE_DATA", str(home / "cohorts"))

@@ -13,6 +13,8 @@ from features.landmark import landmark_table
 from features.settings import settings
 from taxokine.simulation import Trial, simulate_trial
 
+from ..stores import new_store
+
 
 @pytest.fixture(scope="session")
 def trial(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,7 +27,14 @@ def table(trial: Path) -> FeatureTable:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def store(absent_store: str, tmp_path: Path) -> str:
+    """Return the URI of a store, which the settings name."""
+    return new_store(tmp_path)
+
+
+@pytest.fixture
+def absent_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Return the URI that the settings name, of a store that is not made yet."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)

@@ -31,6 +31,8 @@ from training.experiment.validation import validate_block_sets
 from training.progress import Progress
 from training.workers import EVERY_CORE
 
+from ..stores import new_store
+
 FAST = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa", "clinical"), "n_folds": 3, "repeats": 1}
 
 
@@ -39,7 +41,7 @@ def result(trial, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("experiment")
         patch.setenv("TAXOKINE_HOME", str(home / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(home))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(home)
         settings.cache_clear()
@@ -301,7 +303,7 @@ def test_unknown_outcomes_and_past_events_are_excluded_and_counted(table):
     ],
 )
 def test_what_cannot_be_trained_is_refused_with_the_reason(
-    cohorts_dir, store, monkeypatch, cohorts, outcome, grade, message
+    cohorts_dir, absent_store, monkeypatch, cohorts, outcome, grade, message
 ):
     monkeypatch.setenv("TAXOKINE_DATA", str(cohorts_dir))
     settings.cache_clear()

@@ -42,6 +42,8 @@ from training.validation.held_out import ValidatedFamily, validate
 from training.validation.validated_blocks import ValidatedBlocks
 from training.workers import Threads
 
+from ..stores import new_store
+
 TAXA = FitConfig(("elastic_net",), ("taxa",), n_folds=3)
 FAST: dict[str, Any] = {"families": ("elastic_net",), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
 Sheets = dict[str, Callable[[pd.DataFrame], pd.DataFrame]]
@@ -87,7 +89,7 @@ def recorded_in_events_alone(patients: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("change", "column"), [(because_of_the_outcome, "scan"), (recorded_in_events_alone, "scan missing")]
 )
-def test_training_refuses_what_tells_the_outcome(store, tmp_path, change, column):
+def test_training_refuses_what_tells_the_outcome(absent_store, tmp_path, change, column):
     path = hospital(tmp_path / "told", {"patients.csv": change}, "scan", seed=1)
     with pytest.raises(
         AuditError, match=rf"tells-outcome in told: {column} alone reaches AUROC .* --waive tells-outcome"
@@ -172,7 +174,7 @@ def trained(hospitals: list[str], tmp_path_factory: pytest.TempPathFactory) -> l
                 progress = Progress(advance=kill_a_worker_once(workers))
             folder = tmp_path_factory.mktemp("store")
             patch.setenv("TAXOKINE_HOME", str(home))
-            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+            patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
             patch.delenv("MLFLOW_RUN_ID", raising=False)
             patch.chdir(folder)
             settings.cache_clear()
@@ -197,7 +199,7 @@ def kill_a_worker_once(workers: DaskWorkers) -> Callable[[], None]:
     return advance
 
 
-def test_a_patient_under_two_names_stops_training(store, hospitals, tmp_path):
+def test_a_patient_under_two_names_stops_training(absent_store, hospitals, tmp_path):
     with pytest.raises(AuditError, match=r"same-stool in .* --waive same-stool"):
         train(Experiment(tuple(hospitals), "objective_response", **FAST))
     assert not (tmp_path / "mlflow.db").exists()

@@ -15,6 +15,8 @@ from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, ExperimentResult, train
 from training.progress import Progress
 
+from ..stores import new_store
+
 OPTIONS: dict[str, Any] = {"families": ("elastic_net", "xgboost"), "blocks": ("taxa",), "n_folds": 3, "repeats": 1}
 
 
@@ -51,7 +53,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(tmp_path))
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     monkeypatch.chdir(tmp_path)
     settings.cache_clear()

@@ -40,6 +40,8 @@ from training.external.performance import external_performance, recalibrated_per
 from training.external.run import validate_elsewhere
 from training.progress import Progress
 
+from ...stores import new_store
+
 OUTCOME = "objective_response"
 
 
@@ -49,7 +51,7 @@ def folder(tmp_path_factory, trial, table):
     home = tmp_path_factory.mktemp("external")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(home / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(home))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.chdir(home)
         settings.cache_clear()

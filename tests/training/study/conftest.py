@@ -9,6 +9,8 @@ import pytest
 from features.settings import settings
 from training import drawing
 
+from ...stores import new_store
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -16,7 +18,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TAXOKINE_HOME", str(folder / "home"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         patch.setattr(drawing, "DPI", 30)
         settings.cache_clear()
