@@ -44,6 +44,11 @@ def decimals(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def significant(value: float) -> str:
+    """Return a number with three significant digits, without an exponent from 1000 on."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
 def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign, and a minus sign in place of a hyphen."""
     return f"{value:+.{digits}f}".replace("-", "−")
@@ -58,6 +63,7 @@ def points(share: float) -> str:
 
 
 FILTERS: dict[str, Callable[..., str]] = {
-    function.__name__: function for function in (readable, sentence, percent, chance, decimals, signed, points)
+    function.__name__: function
+    for function in (readable, sentence, percent, chance, decimals, significant, signed, points)
 }
 """The filters by the name that templates use."""

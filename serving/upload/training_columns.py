@@ -25,7 +25,7 @@ class TrainingRange(NamedTuple):
         return self.low - slack <= number <= self.high + slack
 
     def __str__(self) -> str:
-        return f"{self.low:.3g} to {self.high:.3g} in the training patients"
+        return f"{_text(self.low)} to {_text(self.high)} in the training patients"
 
 
 class TrainingColumns:
@@ -83,3 +83,8 @@ class TrainingColumns:
             widest = ranges.setdefault(feature.name, TrainingRange(unit, low, high))
             if widest.unit == unit:
                 ranges[feature.name] = TrainingRange(unit, min(low, widest.low), max(high, widest.high))
+
+
+def _text(value: float) -> str:
+    """Return a number with three significant digits, without an exponent from 1000 on."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
