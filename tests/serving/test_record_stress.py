@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ SECONDS = float(os.environ.get("TAXOKINE_TEST_SECONDS", "2"))
 KILLS = int(os.environ.get("TAXOKINE_TEST_KILLS", "3"))
 WRITERS, THREADS = 8, 4
 KEY = "k" * 32
-_WRITER = """
-import sys, threading, time
+_WRITERS = """
+import os, sys, threading, time
+from pathlib import Path
 from models.patient_input import Candidate
 from serving.database import open_database
 from serving.record.keys import RecordKey
@@ -32,29 +34,95 @@ from serving.record.question import Inputs, Question
 from serving.record.recorder import Recorder
 from serving.record.store import RecordStore
 
-uri, name, threads, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-recorder = Recorder(RecordStore(open_database(uri), RecordKey(b"k" * 32)))
-output = threading.Lock()
-print("ready", flush=True)
-input()
-end = time.monotonic() + seconds
+uri, threads = sys.argv[1], int(sys.argv[2])
 
-def ask(thread):
-    i = 0
-    while time.monotonic() < end:
-        request_id, i = f"{name}.{thread}.{i}", i + 1
-        question = Question("key a", request_id, "route", f"p{i % 50}", Inputs(Candidate()), ())
-        number = recorder.record_in_thread(question)
-        # What a client has received, once this line is written.
-        with output:
-            print(number, request_id, flush=True)
+def write(name, seconds, may_begin):
+    recorder = Recorder(RecordStore(open_database(uri), RecordKey(b"k" * 32)))
+    output = threading.Lock()
+    print("ready", flush=True)
+    while not may_begin.exists():
+        time.sleep(0.001)
+    end = time.monotonic() + seconds
 
-writers = [threading.Thread(target=ask, args=(thread,)) for thread in range(threads)]
-for writer in writers:
-    writer.start()
-for writer in writers:
-    writer.join()
+    def ask(thread):
+        i = 0
+        while time.monotonic() < end:
+            request_id, i = f"{name}.{thread}.{i}", i + 1
+            question = Question("key a", request_id, "route", f"p{i % 50}", Inputs(Candidate()), ())
+            number = recorder.record_in_thread(question)
+            # What a client has received, once this line is written.
+            with output:
+                print(number, request_id, flush=True)
+
+    writers = [threading.Thread(target=ask, args=(thread,)) for thread in range(threads)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+
+for line in sys.stdin:
+    command, *words = line.split()
+    if command == "wait":
+        print(os.waitstatus_to_exitcode(os.waitpid(int(words[0]), 0)[1]), flush=True)
+    else:
+        file, seconds, may_begin = Path(words[0]), float(words[1]), Path(words[2])
+        writer = os.fork()
+        if writer == 0:
+            sys.stdout = file.open("w")
+            write(file.name, seconds, may_begin)
+            os._exit(0)
+        print(writer, flush=True)
 """
+"""Starts a writer a line, as the libraries take seconds to import, and waits for one."""
+
+
+class Writers:
+    """Processes that write to one record, each from several threads."""
+
+    def __init__(self, uri: str, folder: Path) -> None:
+        self._folder = folder
+        command = [sys.executable, "-c", _WRITERS, uri, str(THREADS)]
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+
+    def start(self, name: str, seconds: float) -> int:
+        """Start a writer of requests with a name, and return its process once it is ready to begin."""
+        output = self._folder / name
+        writer = self._do(f"start {output} {seconds} {self._folder / 'begun'}")
+        while not (output.exists() and output.stat().st_size):
+            time.sleep(0.01)
+        return writer
+
+    def begin(self) -> None:
+        """Let the writers begin, all at once, and those that are started later."""
+        (self._folder / "begun").touch()
+
+    def exit_code(self, writer: int) -> int:
+        """Wait for a writer, and return its exit code."""
+        return self._do(f"wait {writer}")
+
+    def answers(self, name: str) -> dict[int, str]:
+        """Return the request of each number that a writer has written out, of the lines that were written whole."""
+        lines = (self._folder / name).read_text().split("\n")[1:-1]
+        return {int(number): request_id for number, request_id in (line.split() for line in lines)}
+
+    def close(self) -> None:
+        """End the process that starts writers."""
+        self._parent.communicate()
+
+    def _do(self, command: str) -> int:
+        assert self._parent.stdin is not None
+        assert self._parent.stdout is not None
+        self._parent.stdin.write(command + "\n")
+        self._parent.stdin.flush()
+        return int(self._parent.stdout.readline())
+
+
+@pytest.fixture
+def writers(uri: str, store: RecordStore, tmp_path: Path) -> Iterator[Writers]:
+    writers = Writers(uri, tmp_path)
+    yield writers
+    writers.close()
 
 
 @pytest.fixture
@@ -62,15 +130,13 @@ def store(uri: str) -> RecordStore:
     return RecordStore(open_database(uri), RecordKey(KEY.encode()))
 
 
-def test_many_writers_leave_neither_gap_nor_double(uri: str, store: RecordStore, tmp_path: Path) -> None:
+def test_many_writers_leave_neither_gap_nor_double(store: RecordStore, writers: Writers) -> None:
     answered: dict[int, str] = {}
-    outputs = [tmp_path / f"w{i}" for i in range(WRITERS)]
-    writers = [_start(uri, output, SECONDS) for output in outputs]
-    for writer, output in zip(writers, outputs, strict=True):
-        _wait_until_ready(writer, output)
-    _release(*writers)
-    assert [writer.wait() for writer in writers] == [0] * WRITERS
-    for answers in map(_answers, outputs):
+    names = [f"w{i}" for i in range(WRITERS)]
+    processes = [writers.start(name, SECONDS) for name in names]
+    writers.begin()
+    assert [writers.exit_code(process) for process in processes] == [0] * WRITERS
+    for answers in map(writers.answers, names):
         assert not answered.keys() & answers.keys()
         answered |= answers
     entries = store.entries()
@@ -81,18 +147,16 @@ def test_many_writers_leave_neither_gap_nor_double(uri: str, store: RecordStore,
     print(f"{len(entries) / SECONDS:.0f} entries a second, {WRITERS} writers of {THREADS} threads")
 
 
-def test_a_killed_writer_loses_no_answered_question(uri: str, store: RecordStore, tmp_path: Path) -> None:
+def test_a_killed_writer_loses_no_answered_question(store: RecordStore, writers: Writers) -> None:
     chance, answered, unanswered = random.Random(16), dict[int, str](), 0
+    writers.begin()
     for kill in range(KILLS):
         before = len(store.entries())
-        output = tmp_path / f"k{kill}"
-        writer = _start(uri, output, 600)
-        _wait_until_ready(writer, output)
-        _release(writer)
+        writer = writers.start(f"k{kill}", 600)
         time.sleep(chance.uniform(0.0, 0.5))
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.wait()
-        answers = _answers(output)
+        os.kill(writer, signal.SIGKILL)
+        assert writers.exit_code(writer) == -signal.SIGKILL
+        answers = writers.answers(f"k{kill}")
         # The store opens, its chain is whole, and whatever was answered is recorded as it was answered.
         entries = store.entries()
         assert store.verify() == []
@@ -105,31 +169,3 @@ def test_a_killed_writer_loses_no_answered_question(uri: str, store: RecordStore
         unanswered += len(entries) - before - len(answers)
     assert answered
     print(f"{KILLS} kills: {len(answered)} answered and recorded, {unanswered} recorded, whose answers were not sent")
-
-
-def _start(uri: str, output: Path, seconds: float) -> subprocess.Popen[bytes]:
-    """Start a writer, whose requests are named after the file of its answers."""
-    command = [sys.executable, "-c", _WRITER, uri, output.name, str(THREADS), str(seconds)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with output.open("wb") as file:
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=file, env=env)
-
-
-def _wait_until_ready(writer: subprocess.Popen[bytes], output: Path) -> None:
-    while not output.stat().st_size:
-        assert writer.poll() is None
-        time.sleep(0.01)
-
-
-def _release(*writers: subprocess.Popen[bytes]) -> None:
-    """Let writers begin, all at once."""
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write(b"\n")
-        writer.stdin.close()
-
-
-def _answers(output: Path) -> dict[int, str]:
-    """Return the request of each number, of the lines that were written whole."""
-    lines = output.read_text().split("\n")[1:-1]
-    return {int(number): request_id for number, request_id in (line.split() for line in lines)}
