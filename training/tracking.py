@@ -43,7 +43,7 @@ VIEW = "comparison"
 """Key of a view that each experiment keeps, in which the MLflow UI compares its runs, the best first."""
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
 MODEL_COLUMNS = (
-    *(f"metrics.auroc{end}" for end in ("", "_low", "_high")),
+    *(f"metrics.auroc{end}" for end in ("", "_lower", "_upper")),
     *("metrics.permutation_best_of_p", "metrics.permutation_conditional_p", "metrics.gain_within_centres"),
     *("metrics.brier", "metrics.prevalence_brier", "metrics.patients", "metrics.events"),
     *("tags.family", "tags.blocks", "tags.simulated"),
@@ -155,9 +155,25 @@ def log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
     _log(client(), run_id, {k: v for k, v in metrics.items() if np.isfinite(v)}, {}, {})
 
 
-def log_best_model(run_id: str, name: str, metrics: Mapping[str, float]) -> None:
-    """Log an experiment's best model on the parent run: its name as a tag, and metrics."""
-    _log(client(), run_id, {k: v for k, v in metrics.items() if np.isfinite(v)}, {}, {"best": name})
+def log_best_model(run_id: str, name: str, best_run_id: str, best_name: str, metrics: Mapping[str, float]) -> None:
+    """Log an experiment's best model on the parent run: its scores, its name, and a link to its run.
+
+    Parameters
+    ----------
+    run_id, name : str
+        The parent run, and its new name.
+    best_run_id, best_name : str
+        Run and name of the best model.
+    metrics : mapping of str to float
+        Scores of the best model, and counts of the experiment.
+    """
+    store = client()
+    run = store.get_run(run_id)
+    link = f"[{best_name}](#/experiments/{run.info.experiment_id}/runs/{best_run_id}?{MODE})"
+    note = f"The scores of this run are those of its best model, {link}.\n\n{run.data.tags.get(_DESCRIPTION, '')}"
+    finite_metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
+    _log(store, run_id, finite_metrics, {}, {"best": best_name, _DESCRIPTION: note.strip()})
+    store.update_run(run_id, name=name)
 
 
 def link_model_cards(run_ids: Iterable[str]) -> None:
@@ -309,12 +325,16 @@ def _log(
 def _set_experiment(store: MlflowClient, name: str, columns: Sequence[str], description: str) -> None:
     import mlflow
 
-    uri = settings().tracking_uri
-    if store.get_experiment_by_name(name) is None:
+    uri, view = settings().tracking_uri, json.dumps(_view(columns))
+    stored = store.get_experiment_by_name(name)
+    if stored is not None and stored.tags.get(_SHARED_VIEW) != view:
+        # An earlier version compared by other columns.
+        write_shared(lambda: store.set_experiment_tag(stored.experiment_id, _SHARED_VIEW, view))
+    if stored is None:
         # Artefacts of a local store lie in the folder of its file; a server chooses their location.
         folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
         location = folder.as_uri() if uri.startswith("sqlite:///") else None
-        tags = {**KIND, _SHARED_VIEW: json.dumps(_view(columns)), _DESCRIPTION: description}
+        tags = {**KIND, _SHARED_VIEW: view, _DESCRIPTION: description}
         write_shared(
             lambda: (
                 store.get_experiment_by_name(name)

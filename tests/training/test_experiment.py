@@ -29,6 +29,7 @@ from training.experiment import Experiment, train
 from training.experiment.eligibility import eligible_rows
 from training.experiment.validation import validate_block_sets
 from training.progress import Progress
+from training.run_names import model_run_name
 from training.workers import EVERY_CORE
 
 from ..stores import new_store
@@ -64,7 +65,9 @@ def test_one_parent_and_one_child_for_each_family_and_set_of_blocks(result):
     models = set(zip(children["tags.family"], children["tags.blocks"], strict=True))
     sets = ("taxa", "clinical", "taxa+clinical")
     assert models == {(family, blocks) for family in FAST["families"] for blocks in sets}
-    assert set(children["tags.mlflow.runName"]) == {f"{family} · {blocks}" for family, blocks in models}
+    assert set(children["tags.mlflow.runName"]) == {
+        model_run_name(family, blocks.split("+")) for family, blocks in models
+    }
     assert (frame["status"] == "FINISHED").all()
     assert steps[:2] == ["reading cohorts", "joining and auditing"]
     permutations = [f"refitting 3 permutations of {data}" for data in ("outcomes", "profiles")]
@@ -83,12 +86,14 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
             "served_auroc_within_centres_cv",
             "gain_within_centres",
         ):
-            for part in ("", "_low", "_high"):
+            for part in ("", "_lower", "_upper"):
                 assert np.isfinite(run.data.metrics[metric + part])
         assert {"brier", "prevalence_brier", "permutation_p", "baseline.clinical.served_auroc_within_centres"} <= set(
             run.data.metrics
         )
-        assert run.data.metrics[f"{HEADLINE}_low"] <= run.data.metrics[HEADLINE] <= run.data.metrics[f"{HEADLINE}_high"]
+        assert (
+            run.data.metrics[f"{HEADLINE}_lower"] <= run.data.metrics[HEADLINE] <= run.data.metrics[f"{HEADLINE}_upper"]
+        )
         assert ("permutation_conditional_p" in run.data.metrics) == (model.blocks == ("taxa", "clinical"))
         assert run.data.metrics["patients"] == 60
         names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
@@ -167,9 +172,16 @@ def test_the_ui_has_a_view_with_the_columns_to_compare_by(result):
 def test_the_parent_run_has_the_metrics_of_the_best_model(result):
     experiment, _, _ = result
     best, store = experiment.trained[0], client()
-    parent = store.get_run(experiment.run_id).data
-    assert parent.tags["best"] == f"{best.family} · {'+'.join(best.blocks)}"
-    child = store.get_run(best.run_id).data
+    parent, best_run = store.get_run(experiment.run_id).data, store.get_run(best.run_id)
+    best_name = model_run_name(best.family, best.blocks)
+    assert parent.tags["best"] == best_name
+    name = parent.tags["mlflow.runName"]
+    assert name.startswith(f"best of {len(experiment.trained)}: {best_name} · ")
+    link = (
+        f"[{best_name}](#/experiments/{best_run.info.experiment_id}/runs/{best.run_id}?workflowType=machine_learning)"
+    )
+    assert f"are those of its best model, {link}.\n\n" in parent.tags["mlflow.note.content"]
+    child = best_run.data
     assert parent.metrics[HEADLINE] == child.metrics[HEADLINE]
     # The scores of a row and the patients in it are of one model; all who could be used are counted apart.
     assert {name: parent.metrics[name] for name in child.metrics} == child.metrics
@@ -328,7 +340,7 @@ def test_leave_one_cohort_out_on_real_cohorts(cohorts_dir, store, monkeypatch):
         "served_auroc.lee_2022.Leeds",
         "served_auroc.frankel_2017",
         "served_auroc.mitox",
-        "served_auroc_new_centre_high",
+        "served_auroc_new_centre_upper",
     } <= set(metrics)
     # A leak would raise this AUROC: clinical data do not predict response so well.
     assert evidence.held_out_auroc.value < 0.7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import mlflow
@@ -15,6 +16,7 @@ from features.landmark import landmark_table
 from features.survival import EVENT
 from models.registry import client
 from taxokine.simulation import Trial, simulate_trial
+from training import tracking
 from training.experiment import Experiment
 from training.progress import Progress
 from training.statistics.survival_families import SURVIVAL_FAMILIES
@@ -54,6 +56,16 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
     assert any("not registered" in note for note in result.notes)
     mlflow.set_tracking_uri(store)
     assert not client().search_registered_models()
+    best, run = result.trained[0], client().get_run(result.run_id)
+    assert run.info.run_name.startswith(f"best of {len(result.trained)}: ")
+    assert [run.data.metrics[f"c{end}"] for end in ("", "_lower", "_upper")] == [
+        best.concordance.value, best.concordance.low, best.concordance.high
+    ]  # fmt: skip
+    view = json.loads(client().get_experiment_by_name(result.outcome).tags[f"mlflow.sharedViewState.{tracking.VIEW}"])
+    assert (view["orderByKey"], view["selectedColumns"][2:4]) == (
+        "metrics.`c`",
+        ["metrics.`c_lower`", "metrics.`c_upper`"],
+    )
     parent = {file.path for file in mlflow.artifacts.list_artifacts(run_id=result.run_id)}
     assert parent == {"audit.json", "comparison.csv", "cumulative_incidence.csv",
                       "cumulative_incidence.svg", "simulated_fmt_ici.yaml"}  # fmt: skip
@@ -63,7 +75,7 @@ def test_an_experiment_is_logged_and_nothing_is_registered(trial, store):
         run = mlflow.get_run(model.run_id)
         assert run.data.tags["mlflow.parentRunId"] == result.run_id
         assert run.data.metrics["c"] == run.data.metrics["loco_c"] == model.concordance.value
-        assert {"cv_uno_c_low", "loco_auroc_3m_high", "cv_brier_3m"} <= set(run.data.metrics)
+        assert {"cv_uno_c_lower", "loco_auroc_3m_upper", "cv_brier_3m"} <= set(run.data.metrics)
         files = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
         assert files == {"incidence_by_risk.svg", "held_out_predictions.parquet",
                          "per_centre.csv", "settings.csv"}  # fmt: skip

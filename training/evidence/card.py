@@ -28,7 +28,7 @@ from models.evidence import (
 )
 from models.prediction import PROGNOSTIC
 from training.evidence.promotion import gates
-from training.evidence.sentence import scheme_description
+from training.evidence.sentence import scheme_description, source_unit
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,6 +46,7 @@ def model_card(validation: Validation) -> str:
         results={gate.name: gate.result for gate in evaluated},
         scheme_description=scheme_description,
         held_out_unit=held_out_unit,
+        left_out=source_unit(validation.evidence),
         strength=evidence_strength(validation.evidence),
         strength_words=STRENGTH_WORDS,
         prognostic=PROGNOSTIC,
@@ -128,7 +129,7 @@ def interval(quantity: Estimate | RandomEffectsSummary) -> str:
 
 
 def prediction_interval(summary: RandomEffectsSummary) -> str:
-    """Return the 95% prediction interval for a new cohort."""
+    """Return the 95% prediction interval for a new centre."""
     return _span(summary.prediction_low, summary.prediction_high)
 
 

@@ -97,7 +97,7 @@ def _draw_meta_analysis(axes: Axes, row: int, validation: Validation) -> list[st
     axes.fill(*zip(*corners, strict=True), color=VERMILION)
     _write_estimate(axes, row, Estimate(mean.mean, mean.low, mean.high))
     if mean.prediction_low is None or mean.prediction_high is None:
-        _write_beside(axes, row + 1, "needs 3 cohorts")
+        _write_beside(axes, row + 1, "needs 3 centres")
     else:
         axes.plot([mean.prediction_low, mean.prediction_high], [row + 1] * 2, color=VERMILION, linewidth=2.5)
         _write_beside(axes, row + 1, f"{mean.prediction_low:.2f} to {mean.prediction_high:.2f}")

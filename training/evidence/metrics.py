@@ -24,8 +24,8 @@ def run_metrics(validation: Validation) -> dict[str, float]:
         "events": evidence.events,
         "cohorts": len(evidence.cohorts),
         "centres": len(evidence.per_centre),
-        "served_auroc_new_centre_low": mean.prediction_low,
-        "served_auroc_new_centre_high": mean.prediction_high,
+        "served_auroc_new_centre_lower": mean.prediction_low,
+        "served_auroc_new_centre_upper": mean.prediction_high,
         "served_auroc_within_centres_seeds_mean": validation.seeds.mean,
         "served_auroc_within_centres_seeds_sd": validation.seeds.sd,
         "brier": pooled.brier,
@@ -59,8 +59,8 @@ def run_metrics(validation: Validation) -> dict[str, float]:
 
 
 def interval_metrics(name: str, estimate: Estimate) -> dict[str, float | None]:
-    """Return an estimate and the ends of its interval as three metrics."""
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    """Return an estimate and the ends of its interval as three metrics, which the MLflow UI shows in this order."""
+    return {name: estimate.value, f"{name}_lower": estimate.low, f"{name}_upper": estimate.high}
 
 
 def _comparison_metrics(validation: Validation) -> dict[str, float | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from features.errors import InputError
 from models import registry
 from models.evidence import Validation
+from training.evidence.sentence import source_unit
 from training.statistics.significance import ALPHA
 
 FEWEST_CENTRES = 3
@@ -171,7 +172,7 @@ def _drop_one_gate(validation: Validation) -> Gate:
     rows = [row for row in validation.without_cohort if row.auroc.low is not None and row.auroc.value is not None]
     worst = min(rows, key=lambda row: row.auroc.low or 0.0, default=None)
     smallest_gain = min((row.gain.value for row in rows if row.gain.value is not None), default=None)
-    complete = 0 < len(rows) == len(validation.without_cohort)
+    complete, unit = 0 < len(rows) == len(validation.without_cohort), source_unit(validation.evidence)
     if worst is None or not complete:
         result = "not computed: there is one centre, or an AUROC is not estimable"
     else:
@@ -188,8 +189,8 @@ def _drop_one_gate(validation: Validation) -> Gate:
         and smallest_gain is not None
         and smallest_gain > 0,
         result,
-        "without any one cohort, the interval of the AUROC still above 0.50 and the gain still above 0",
-        "what one cohort carries may be how that cohort was sampled, sequenced or labelled",
+        f"without any one {unit}, the interval of the AUROC still above 0.50 and the gain still above 0",
+        f"what one {unit} carries may be how that {unit} was sampled, sequenced or labelled",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from models.evidence import Evidence, HeldOutUnit, PermutationNull, Scheme, held_out_unit
 
 _DESCRIPTIONS: dict[HeldOutUnit, str] = {
@@ -54,6 +56,11 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
     if evidence.beats_chance:
         return f"{simulated}{rows} this model performed better than chance ({numbers}){limits}"
     return f"{simulated}no evidence of discrimination {rows} ({numbers}){limits}"
+
+
+def source_unit(evidence: Evidence) -> Literal["cohort", "centre"]:
+    """Return what the training patients come from that can be left out: cohorts, or the centres of a single one."""
+    return "cohort" if len(evidence.cohorts) > 1 else "centre"
 
 
 def cohort_counts(evidence: Evidence) -> str:

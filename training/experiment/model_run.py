@@ -26,6 +26,7 @@ from training.evidence.metrics import run_metrics
 from training.evidence.population import training_population
 from training.evidence.scores import gather_scores, held_out_predictions
 from training.evidence.shap_figures import write_shap_figures
+from training.run_names import model_run_name
 from training.validation.folds import centres
 from training.validation.permutation_null import NullDistributions
 from training.validation.validated_blocks import ValidatedBlocks
@@ -73,7 +74,7 @@ def log_model(
     """Summarise one family on one set of blocks, and log its run."""
     validation = summarise(validated, family, null, context)
     card = model_card(validation)
-    name = f"{family} · {'+'.join(validated.blocks)}"
+    name = model_run_name(family, validated.blocks)
     with (
         tracking.child_run(name, _tags(validation, card), _params(validation)) as run_id,
         tempfile.TemporaryDirectory() as scratch,

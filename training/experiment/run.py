@@ -41,6 +41,7 @@ from training.experiment.unfinished import (
 )
 from training.experiment.validation import model_nulls, validate_block_sets
 from training.progress import Progress
+from training.run_names import model_run_name, parent_run_name
 from training.validation.folds import outcome_vector
 from training.validation.sklearn_family import find_family
 from training.workers import EVERY_CORE, Workers
@@ -188,9 +189,12 @@ def _log_experiment(
         tracking.log_folder(run_id, folder)
     best = trained[0]
     severities = [finding.severity for finding in findings]
+    best_name = model_run_name(best.family, best.blocks)
     tracking.log_best_model(
         run_id,
-        f"{best.family} · {'+'.join(best.blocks)}",
+        parent_run_name(best_name, len(trained), [cohort.name for cohort in cohorts]),
+        best.run_id,
+        best_name,
         {
             **run_metrics(best.validation),
             # The best model's patients and events stand beside its scores.

@@ -16,6 +16,7 @@ from features.survival import EVENT
 from models.evidence import Scheme
 from training import tracking
 from training.evidence.scores import main_scheme
+from training.run_names import model_run_name
 from training.statistics.interval_estimate import IntervalEstimate
 from training.survival.figures import write_incidence_figure
 from training.survival.sentence import survival_sentence
@@ -114,7 +115,7 @@ def log_survival_model(rows: SurvivalRows, family: str, held_out: Sequence[Survi
         "evidence": sentence,
         "mlflow.note.content": f"{sentence}\n\nNot registered: the service predicts probabilities, not times.",
     }
-    name = f"{family} · {params['blocks']}"
+    name = model_run_name(family, rows.blocks)
     with tracking.child_run(name, tags, params) as run_id, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tracking.log_table(rows.table, rows.outcome, rows.y)
@@ -134,7 +135,7 @@ def flat_metrics(metrics: Mapping[str, IntervalEstimate]) -> dict[str, float]:
     """Return every estimate and the ends of its interval as three metrics."""
     flat = dict[str, float]()
     for name, estimate in metrics.items():
-        flat |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        flat |= {name: estimate.value, f"{name}_lower": estimate.low, f"{name}_upper": estimate.high}
     return flat
 
 

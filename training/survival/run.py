@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from features.cohort import Cohort
 from features.survival import EVENT, survival_definition, survival_id
 from models.encoder import BlockEncoder
 from training import tracking
@@ -26,6 +27,7 @@ from training.experiment.inputs import (
     write_inputs,
 )
 from training.progress import Progress
+from training.run_names import model_run_name, parent_run_name
 from training.statistics.survival_families import SURVIVAL_FAMILIES
 from training.survival.eligibility import (
     UNUSED_OPTIONS,
@@ -40,6 +42,12 @@ from training.survival.model_run import SurvivalModel, SurvivalRows, flat_metric
 from training.validation.folds import outer_folds
 from training.validation.held_out_times import SurvivalFitConfig, early_events, validate_survival
 from training.workers import EVERY_CORE, Workers
+
+RUN_COLUMNS = (
+    *(f"metrics.c{end}" for end in ("", "_lower", "_upper")),
+    *("metrics.patients", "metrics.events", "tags.family", "tags.blocks", "tags.simulated"),
+)
+"""Columns of each model in the MLflow UI: Harrell's C, by which it sorts them, first."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,9 @@ def train_survival(experiment: Experiment, progress: Progress, workers: Workers 
     tags = experiment_tags(experiment, cohorts, outcome, models_compared, description)
     name = " + ".join(cohort.name for cohort in cohorts)
     with (
-        tracking.experiment_run(outcome, name, tags, _params(experiment, outcome)) as parent,
+        tracking.experiment_run(
+            outcome, name, tags, _params(experiment, outcome), RUN_COLUMNS, description=description[0]
+        ) as parent,
         tempfile.TemporaryDirectory() as scratch,
     ):
         folder = Path(scratch)
@@ -124,8 +134,20 @@ def train_survival(experiment: Experiment, progress: Progress, workers: Workers 
         times = {label: times for label, (_, times) in curves.items()}
         write_incidence_figure(folder, "cumulative_incidence", title, times)
         tracking.log_folder(parent, folder)
-        tracking.log_metrics(parent, {"patients": len(table), "events": float((y[:, 1] == EVENT).sum())})
+        _log_best_model(parent, cohorts, trained, len(table), float((y[:, 1] == EVENT).sum()))
     return SurvivalResult(outcome, parent, trained, incidence, notes)
+
+
+def _log_best_model(
+    run_id: str, cohorts: Sequence[Cohort], trained: Sequence[SurvivalModel], patients: int, events: float
+) -> None:
+    """Log the scores of the best model on the parent run, beside the counts of all eligible patients and events."""
+    best = trained[0]
+    best_name = model_run_name(best.family, best.blocks)
+    name = parent_run_name(best_name, len(trained), [cohort.name for cohort in cohorts])
+    scores = {**flat_metrics({**best.metrics, "c": best.concordance}), "patients": best.patients, "events": best.events}
+    counts = {"eligible_patients": patients, "eligible_events": events}
+    tracking.log_best_model(run_id, name, best.run_id, best_name, {**scores, **counts})
 
 
 def comparison_table(trained: Sequence[SurvivalModel]) -> pd.DataFrame:

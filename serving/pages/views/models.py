@@ -1,4 +1,4 @@
-"""The page of the served models: evidence, performance by verdict, and drift of the clinic's patients."""
+"""The page of the served models: which predicts what and how well, then each one's record and drift."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from functools import cache
 
 from features.outcomes import definition_of
 from models.drift import DriftReport, drift
+from models.evidence import HeldOutUnit, Strength, evidence_strength, held_out_unit
 from models.predict import ServedModel
 from serving.clinic import Clinic
 from serving.outcomes.performance import LivePerformance
-from serving.pages.catalogue import Catalogue, Side, side_of
+from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.validation_jobs import ValidationJob, ValidationJobs
 
 
@@ -19,13 +20,20 @@ from serving.validation_jobs import ValidationJob, ValidationJobs
 class ModelPanel:
     """One model.
 
-    `definition` is that of its outcome, `run_url` the address of its run in the MLflow UI; `drift` is None without a
-    clinic. `job` is the last validation that this page started, None where there is none; `live` its performance on
-    patients whose outcome was reported, None where there is no such patient.
+    `is_first` is whether the pages predict by it a patient who has all its blocks, and `alternatives` how many other
+    models of its outcome are served; `strength` and `held_out` are those of its evidence. `definition` is that of its
+    outcome, `run_url` the address of its run in the MLflow UI; `drift` is None without a clinic. `job` is the last
+    validation that this page started, None where there is none; `live` its performance on patients whose outcome was
+    reported, None where there is no such patient.
     """
 
     served: ServedModel
     side: Side
+    is_first: bool
+    alternatives: int
+    is_promoted: bool
+    strength: Strength
+    held_out: HeldOutUnit
     definition: str
     run_url: str | None
     drift: DriftReport | None
@@ -40,6 +48,11 @@ class ModelsView:
     panels: tuple[ModelPanel, ...]
     clinic: Clinic | None
     cohorts: tuple[str, ...] | None
+
+    @property
+    def first_choices(self) -> tuple[ModelPanel, ...]:
+        """The first model of each outcome that the pages show."""
+        return tuple(panel for panel in self.panels if panel.is_first)
 
     @property
     def is_validating(self) -> bool:
@@ -89,7 +102,20 @@ class ModelList:
         job = None if self._jobs is None else self._jobs.latest(served)
         report = self._drift(served.name, served.version)
         outcome = served.model.outcome
-        return ModelPanel(served, side_of(outcome), definition_of(outcome), run_url, report, job, live)
+        return ModelPanel(
+            served=served,
+            side=side_of(outcome),
+            is_first=served.reference in [best.reference for best in self._catalogue.best],
+            alternatives=len(self._catalogue.models[outcome]) - 1,
+            is_promoted=is_promoted(served.alias),
+            strength=evidence_strength(served.model.evidence, served.external_validations),
+            held_out=held_out_unit(served.model.evidence),
+            definition=definition_of(outcome),
+            run_url=run_url,
+            drift=report,
+            job=job,
+            live=live,
+        )
 
     def _compute_drift(self, name: str, version: str) -> DriftReport | None:
         if self._clinic is None:

@@ -1,0 +1,101 @@
+"""The page of the models: which predicts what, how well, and nothing that contradicts it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from models.evidence import STRENGTH_WORDS, Estimate, TrainingCohort, evidence_strength
+from serving.app import create_app
+
+from .conftest import running
+
+PASSWORD = "a password of many words"
+COHORT = TrainingCohort("one", "One", "day_ici", "first dose", None, "", "", simulated=False)
+HELD_OUT = {
+    ("loco", 2): "held-out cohorts",
+    ("loco", 1): "held-out centres of one cohort",
+    ("cv", 2): "held-out patients of the training cohorts",
+    ("cv", 1): "held-out patients of the training cohorts",
+}
+CONTRADICTIONS = {
+    "no evidence of discrimination": r"better than chance|exceeds chance|(strong|moderate|weak) evidence",
+    "weak evidence": r"no evidence|no discrimination|not shown|(strong|moderate) evidence",
+    "moderate evidence": r"no evidence|no discrimination|not shown|not confirmed|(strong|weak) evidence",
+    "simulated evidence": r"no evidence|(strong|moderate|weak) evidence",
+}
+
+
+@pytest.fixture(scope="module")
+def variants(models):
+    """Models of every kind of evidence, whose own sentence says the opposite."""
+    served, kinds = models["objective_response"][0], itertools.product((True, False, None), HELD_OUT, (False, True))
+    made = []
+    for number, (beats_chance, (scheme, n_cohorts), simulated) in enumerate(kinds):
+        evidence = replace(
+            served.model.evidence,
+            beats_chance=beats_chance,
+            sentence="no evidence of discrimination" if beats_chance else "this model performed better than chance",
+            scheme=scheme,
+            cohorts=(COHORT, replace(COHORT, name="two"))[:n_cohorts],
+            simulated=simulated,
+            patients=100 + number,
+            events=40,
+            held_out_auroc=Estimate(0.61, 0.52, 0.7) if number else Estimate(None, None, None),
+        )
+        alias = ("champion", "candidate-taxa")[number % 2]
+        made.append(replace(served, model=replace(served.model, evidence=evidence), version=str(number), alias=alias))
+    return made
+
+
+@pytest.fixture(scope="module")
+def page(variants, models, key_and_accounts):
+    accounts = key_and_accounts[1]
+    accounts.add_user("mary", "researcher", PASSWORD)
+    app = create_app({"objective_response": variants, "toxicity_any": models["toxicity_any"][:1]}, accounts)
+    with running(app) as address, httpx.Client(base_url=address, follow_redirects=True) as client:
+        client.post("/sign-in", data={"name": "mary", "password": PASSWORD, "to": "/"})
+        return client.get("/models").text
+
+
+def text_of(html):
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).strip()
+
+
+def test_the_page_begins_with_the_first_model_of_each_outcome_and_its_interval(page, variants):
+    answer = page[page.index('id="which"') : page.index('<table class="served">')]
+    assert page.index('id="which"') < page.index('<table class="served">') < page.index("Not yet validated elsewhere")
+    first, second = re.findall(r"<p>(.*?)</p>", answer, re.S)
+    assert text_of(first).startswith("Response , complete or partial response (RECIST): ")
+    assert "AUROC not estimable in held-out cohorts, 100 patients." in text_of(first)
+    assert f"the first of the other {len(variants) - 1} models of this outcome" in text_of(first)
+    assert "Toxicity" in second
+    assert "which is not promoted" not in first
+
+
+def test_counts_and_badges_agree(page, variants):
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<tbody>") : page.index("</tbody>")], re.S)
+    sections = re.findall(r'<section class="panel [^"]*" aria-labelledby="m\d+">(.*?)</section>', page, re.S)
+    promoted = sum(">promoted<" in row for row in rows)
+    assert len(rows) == len(sections) == len(variants) + 1
+    assert f"{len(rows)} served, {promoted} promoted" in page
+    assert f"All {len(rows)} served models" in page
+    assert promoted == sum(">promoted<" in section for section in sections) == len(variants) // 2
+    links = re.findall(r'href="#(m\d+)"', page)
+    assert links == re.findall(r'<h2 id="(m\d+)"', page)
+
+
+def test_no_word_contradicts_the_strength_of_the_evidence(page, variants):
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<tbody>") : page.index("</tbody>")], re.S)
+    sections = re.findall(r'<section class="panel [^"]*" aria-labelledby="m\d+">(.*?)</section>', page, re.S)
+    for served, row, section in zip(variants, rows, sections, strict=False):
+        words = STRENGTH_WORDS[evidence_strength(served.model.evidence)]
+        place = HELD_OUT[served.model.evidence.scheme, len(served.model.evidence.cohorts)]
+        for part in (text_of(row), text_of(section).lower()):
+            assert words in part
+            assert place in part
+            assert not re.search(CONTRADICTIONS[words], part.replace(words, "")), part
