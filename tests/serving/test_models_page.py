@@ -34,7 +34,7 @@ CONTRADICTIONS = {
 def variants(models):
     """Models of every kind of evidence, whose own sentence says the opposite."""
     served, kinds = models["objective_response"][0], itertools.product((True, False, None), HELD_OUT, (False, True))
-    made = []
+    versions = []
     for number, (beats_chance, (scheme, n_cohorts), simulated) in enumerate(kinds):
         evidence = replace(
             served.model.evidence,
@@ -48,8 +48,10 @@ def variants(models):
             held_out_auroc=Estimate(0.61, 0.52, 0.7) if number else Estimate(None, None, None),
         )
         alias = ("champion", "candidate-taxa")[number % 2]
-        made.append(replace(served, model=replace(served.model, evidence=evidence), version=str(number), alias=alias))
-    return made
+        versions.append(
+            replace(served, model=replace(served.model, evidence=evidence), version=str(number), alias=alias)
+        )
+    return versions
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ SHOWN = 21
 
 def test_names_differ_in_the_characters_that_the_ui_shows():
     blocks = [name for name in BLOCKS if name != "over_time"]
-    sets = [chosen for size in range(1, 5) for chosen in combinations(blocks, size)]
+    sets = [subset for size in range(1, 5) for subset in combinations(blocks, size)]
     for families in (FAMILIES, SURVIVAL_FAMILIES):
-        names = [model_run_name(family, chosen) for family in families for chosen in sets]
+        names = [model_run_name(family, subset) for family in families for subset in sets]
         assert len({name[:SHOWN] for name in names}) == len(names)
 
 
