@@ -34,12 +34,15 @@ from sqlalchemy import (
     make_url,
     select,
 )
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from features.errors import InputError
 from serving.errors import DatabaseError
 
 _LOCK = int.from_bytes(b"taxokine")
 _WAIT_SECONDS = 3
+# A transaction that reads before it writes would fail, not wait, while another one writes.
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
 _EXPECTED = "expected sqlite:////path/of/taxokine.db or postgresql://user:password@host/database"
 
 
@@ -222,6 +225,22 @@ def exclusive(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def exclusive_cursor(engine: Engine) -> Iterator[DBAPICursor]:
+    """Yield a cursor of the driver in a transaction like that of `exclusive`."""
+    connection = engine.raw_connection()
+    try:
+        cursor = connection.cursor()
+        cursor.execute(
+            f"SELECT pg_advisory_xact_lock({_LOCK})" if engine.dialect.name == "postgresql" else _BEGIN_WRITING
+        )
+        yield cursor
+        connection.commit()
+    finally:
+        # What was not committed is rolled back.
+        connection.close()
+
+
+@contextmanager
 def read_only(engine: Engine) -> Iterator[Connection]:
     """Yield a transaction that only reads; on SQLite, it does not wait for one that writes."""
     with engine.connect() as connection:
@@ -266,9 +285,8 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        # A transaction that reads before it writes would fail, not wait, while another one writes.
         only_reads = connection.get_execution_options().get("read_only", False)
-        connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if only_reads else _BEGIN_WRITING)
 
     return engine
 

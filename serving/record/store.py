@@ -8,12 +8,21 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
-from sqlalchemy import Connection, Engine, Row, Select, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Dialect, Engine, Row, Select, bindparam, insert, select, text, update
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 from features.errors import InputError
-from serving.database import exclusive, read_only, record_entries, record_patients
+from serving.database import (
+    exclusive,
+    exclusive_cursor,
+    read_only,
+    record_entries,
+    record_patients,
+)
+from serving.driver_statement import DriverStatement
 from serving.errors import NotServed
 from serving.record.chain import ERASURE, FIRST_LINK, REPORT, Entry, RecordHead, chain_findings
 from serving.record.keys import KEY_BYTES, RecordKey, seal, unseal
@@ -43,21 +52,24 @@ class RecordStore:
 
     def __init__(self, engine: Engine, key: RecordKey, keep: Keep = "digest") -> None:
         self.engine, self.key, self._keep = engine, key, keep
+        self._newest: DriverStatement[tuple[int, bytes]] = DriverStatement(_NEWEST, engine.dialect)
+        self._insert_patient: DriverStatement[tuple[int]] = DriverStatement(_INSERT_PATIENT, engine.dialect)
+        self._insert_entry: DriverStatement[tuple[()]] = DriverStatement(insert(record_entries), engine.dialect)
 
     def append(self, questions: Sequence[Question]) -> list[int]:
         """Append an entry for each question, all or none, and return their numbers."""
         prepared = [(question, question.inputs.to_json()) for question in questions]
         pseudonyms = [self.key.pseudonym(question.patient) for question in questions]
-        with exclusive(self.engine) as connection:
-            number, link = _end(connection)
-            keys = self._patient_keys(connection, pseudonyms)
+        with exclusive_cursor(self.engine) as cursor:
+            number, link = next(iter(self._newest.run(cursor, {})), (0, FIRST_LINK))
+            keys = self._patient_keys(cursor, pseudonyms)
             rows = []
             for (question, inputs), pseudonym in zip(prepared, pseudonyms, strict=True):
                 number += 1
                 entry = self._entry(number, question, inputs, *keys[pseudonym])
                 link = entry.link(self.key, link)
                 rows.append(vars(entry) | {"link": link})
-            connection.execute(_INSERT_ENTRY, rows)
+            self._insert_entry.run_many(cursor, rows)
         return [row["number"] for row in rows]
 
     def head(self) -> RecordHead:
@@ -201,19 +213,22 @@ class RecordStore:
             sealed=seal(patient_key, SEALED.dump_json(content), entry_context(number)),
         )
 
-    def _patient_keys(self, connection: Connection, pseudonyms: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
+    def _patient_keys(self, cursor: DBAPICursor, pseudonyms: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
         """Return the row and the key of each patient; a new patient gets both."""
         keys: dict[bytes, tuple[int, bytes]] = {}
-        for patient in connection.execute(_PATIENTS, {"pseudonyms": list(set(pseudonyms))}):
-            key = self.key.unwrap(patient.wrapped_key, patient.pseudonym)
+        distinct = set(pseudonyms)
+        patients = _patients(self.engine.dialect, len(distinct))
+        for patient_id, pseudonym, wrapped_key in patients.run(
+            cursor, dict(zip(patients.names, distinct, strict=True))
+        ):
+            key = self.key.unwrap(wrapped_key, pseudonym)
             if key is None:
                 raise InputError("the key of the record is not the one under which patients' keys were stored")
-            keys[patient.pseudonym] = patient.id, key
-        for pseudonym in set(pseudonyms) - keys.keys():
+            keys[pseudonym] = patient_id, key
+        for pseudonym in distinct - keys.keys():
             key = secrets.token_bytes(KEY_BYTES)
             values = {"pseudonym": pseudonym, "wrapped_key": self.key.wrap(key, pseudonym)}
-            patient_id = connection.scalar(insert(record_patients).values(values).returning(record_patients.c.id))
-            assert patient_id is not None
+            ((patient_id,),) = self._insert_patient.run(cursor, values)
             keys[pseudonym] = patient_id, key
         return keys
 
@@ -227,12 +242,20 @@ class RecordStore:
         return None
 
 
-# Built once: to build and analyse a statement takes longer than SQLite takes to run it.
-_INSERT_ENTRY = insert(record_entries)
 _NEWEST = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
-_PATIENTS = select(record_patients).where(record_patients.c.pseudonym.in_(bindparam("pseudonyms", expanding=True)))
+_INSERT_PATIENT = (
+    insert(record_patients)
+    .values(pseudonym=bindparam("pseudonym"), wrapped_key=bindparam("wrapped_key"))
+    .returning(record_patients.c.id)
+)
 _COLUMNS = [column for column in record_entries.c if column.name != "link"]
 _ENTRIES: Select[tuple[object, ...]] = select(*_COLUMNS, record_entries.c.link).order_by(record_entries.c.number)
+
+
+@lru_cache
+def _patients(dialect: Dialect, count: int) -> DriverStatement[tuple[int, bytes, bytes]]:
+    """Return the statement that selects this number of patients by their pseudonyms."""
+    return DriverStatement(select(record_patients).where(record_patients.c.pseudonym.in_([b""] * count)), dialect)
 
 
 def _entry(row: Row[tuple[object, ...]]) -> tuple[Entry, bytes]:
