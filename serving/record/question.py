@@ -38,8 +38,7 @@ class Inputs:
         ordered = Inputs(_ordered_candidate(self.candidate), tuple(sorted(self.changes)), stools)
         # The digests of entries from before these fields were there stay as they are.
         absent = {name for name in ("day", "earlier") if getattr(self.candidate, name) in (None, ())}
-        content = INPUTS.dump_python(ordered, exclude={"candidate": absent})
-        return to_json(content, inf_nan_mode="constants")
+        return to_json(ordered, exclude={"candidate": absent}, inf_nan_mode="constants")
 
 
 def _by_analyte_and_day(measurement: Measurement) -> tuple[str, bool, float]:
@@ -186,4 +185,5 @@ def _ordered_candidate(candidate: Candidate) -> Candidate:
 
 
 def _ordered(stool: StoolProfile) -> StoolProfile:
-    return replace(stool, values={taxon: float(value) for taxon, value in sorted(stool.values.items())})
+    taxa = sorted(stool.values)
+    return replace(stool, values=dict(zip(taxa, map(float, map(stool.values.__getitem__, taxa)), strict=True)))
