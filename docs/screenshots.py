@@ -70,8 +70,7 @@ def _mlflow(browser: Browser) -> None:
     address = next(iter(comparison_addresses(MLFLOW).values()))
     page = _page(browser)
     page.goto(address)
-    # Of the texts with the family's name, only those of the rows are visible.
-    page.get_by_role("link", name="elastic_net").first.wait_for(timeout=600_000)
+    page.get_by_role("link", name="best of").first.wait_for(timeout=600_000)
     _save(page, "runs")
 
 

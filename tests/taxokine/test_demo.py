@@ -274,14 +274,16 @@ def test_the_mlflow_addresses_open_for_machine_learning(demo: Any, chromium: Any
     page = context.new_page()
     page.set_default_timeout(BROWSER_MILLISECONDS)
     page.goto(printed(output, "objective_response:"))
-    for run in ("elastic_net · taxa+immune", "simulated_fmt_ici"):
-        page.get_by_role("link", name=run).wait_for()
+    for run in ("enet taxa+imm", "best of 3: enet taxa+imm · simulated_fmt_ici"):
+        page.get_by_role("link", name=run, exact=True).wait_for()
     assert "complete or partial response" in page.content()
     assert "workflowType=machine_learning" in page.url
     assert "orderByKey=metrics.%60auroc%60" in page.url
     assert page.get_by_role("columnheader", name="auroc", exact=True).first.is_visible()
+    headings = [text.strip() for text in page.get_by_role("columnheader").all_inner_texts()]
+    assert [text for text in headings if text.startswith("auroc")] == ["auroc", "auroc_lower", "auroc_upper"]
     # A run that is opened from there is one of machine learning too.
-    page.get_by_role("link", name="elastic_net · taxa+immune").click()
+    page.get_by_role("link", name="enet taxa+imm", exact=True).click()
     page.get_by_text("Model metrics").wait_for()
     assert page.get_by_text("Evaluation runs").count() == 0
     page.goto(printed(output, "registered versions of objective_response:"))
