@@ -155,7 +155,7 @@ def test_probabilities_come_first_under_promoted_models_only(page, address):
     assert probability.is_visible() is promoted
     assert page.get_by_text("Association, not cause. Research use: not a medical device.", exact=True).is_visible()
     assert page.locator("[data-verdict]").count() == 2
-    assert "Evidence" in page.locator("[data-verdict]").first.inner_text()
+    assert "Simulated evidence: " in page.locator("[data-verdict]").first.inner_text()
     if not promoted:
         assert "among all training patients" in page.locator(".panel h2").first.inner_text()
         page.locator("details.research > summary").click()
