@@ -242,9 +242,12 @@ def exclusive_cursor(engine: Engine) -> Iterator[DBAPICursor]:
 
 @contextmanager
 def read_only(engine: Engine) -> Iterator[Connection]:
-    """Yield a transaction that only reads; on SQLite, it does not wait for one that writes."""
+    """Yield a transaction that only reads, all of it one state of the database; it waits for none that writes."""
     with engine.connect() as connection:
         connection.execution_options(read_only=True)
+        if engine.dialect.name == "postgresql":
+            # By default each query would see what was committed before it.
+            connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
             yield connection
 

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, Row, Select, insert, select
 from features.errors import InputError
 from serving.database import exclusive, outcome_reports, read_only, record_entries, record_patients
 from serving.errors import NotServed
-from serving.record.chain import REPORT, Entry
+from serving.record.chain import REPORT, Entry, entry_context
 from serving.record.keys import seal, unseal
 from serving.record.question import SEALED, RecordedProbability
-from serving.record.store import RecordStore, entry_context
+from serving.record.store import RecordStore
 
 _DAY = timedelta(days=1)
 """Largest difference of the dates of two time zones."""

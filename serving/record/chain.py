@@ -96,6 +96,11 @@ class RecordHead:
 _HEAD: TypeAdapter[RecordHead] = TypeAdapter(RecordHead)
 
 
+def entry_context(number: int) -> bytes:
+    """Return what the sealed content of an entry is bound to."""
+    return b"entry %d" % number
+
+
 def chain_findings(key: RecordKey, links: Iterable[tuple[Entry, bytes]], head: RecordHead | None = None) -> list[str]:
     """Return what is wrong with a record, in the order of its entries; empty where nothing is.
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
 
-from sqlalchemy import Connection, Dialect, Engine, Row, Select, bindparam, insert, select, text, update
+from sqlalchemy import Connection, Dialect, Engine, Row, Select, bindparam, exc, insert, select, text, update
 from sqlalchemy.engine.interfaces import DBAPICursor
 
 from features.errors import InputError
@@ -23,8 +23,9 @@ from serving.database import (
     record_patients,
 )
 from serving.driver_statement import DriverStatement
-from serving.errors import NotServed
-from serving.record.chain import ERASURE, FIRST_LINK, REPORT, Entry, RecordHead, chain_findings
+from serving.errors import DatabaseError, NotServed
+from serving.record.chain import ERASURE, FIRST_LINK, REPORT, Entry, RecordHead, chain_findings, entry_context
+from serving.record.contents import content_findings
 from serving.record.keys import KEY_BYTES, RecordKey, seal, unseal
 from serving.record.question import SEALED, Question, SealedContent
 
@@ -106,13 +107,7 @@ class RecordStore:
         with read_only(self.engine) as connection:
             rows = connection.execution_options(yield_per=1000).execute(_ENTRIES)
             findings = chain_findings(self.key, map(_entry, rows), head)
-            is_erasure = record_entries.c.route == ERASURE
-            erased = set(connection.scalars(select(record_entries.c.patient_id).where(is_erasure)))
-            for patient in connection.execute(select(record_patients).order_by(record_patients.c.id)):
-                problem = self._patient_problem(patient, patient.id in erased)
-                if problem:
-                    findings.append(f"patient {patient.id} of the record: {problem}")
-        return findings
+            return [*findings, *content_findings(self.key, connection)]
 
     def open_entry(self, number: int) -> tuple[Entry, bytes, SealedContent]:
         """Return an entry, the key of its patient, and what that key opens.
@@ -130,14 +125,14 @@ class RecordStore:
             if row is None:
                 raise NotServed(f"the record has no entry {number}; 'taxokine audit list' lists the entries")
             entry = _entry(row)[0]
-            patient = connection.execute(query.where(record_patients.c.id == entry.patient_id)).one()
+            patient = connection.execute(query.where(record_patients.c.id == entry.patient_id)).one_or_none()
         if entry.route == ERASURE:
             raise InputError(f"entry {number} is the erasure of a patient, not a question")
         if entry.route == REPORT:
             raise InputError(f"entry {number} reports an outcome, and is no question")
-        if patient.wrapped_key is None:
+        if patient is not None and patient.wrapped_key is None:
             raise InputError(f"entry {number} is of a patient who was erased; nothing can open it any more")
-        key = self.key.unwrap(patient.wrapped_key, patient.pseudonym)
+        key = None if patient is None else self.key.unwrap(patient.wrapped_key, patient.pseudonym)
         content = None if key is None else unseal(key, entry.sealed, entry_context(number))
         if key is None or content is None:
             raise InputError(
@@ -162,13 +157,23 @@ class RecordStore:
         ------
         InputError
             The record has no such patient.
+        DatabaseError
+            Another program reads the database's files, which therefore still hold the key, encrypted.
         """
-        pseudonym = self.key.pseudonym(patient)
+        count = self._destroy_key(self.key.pseudonym(patient), asker)
+        # Also where the patient was erased already: an earlier purge may have failed.
+        self._purge()
+        if count is None:
+            raise InputError("the record has no entry of this patient, or the patient was erased already")
+        return count
+
+    def _destroy_key(self, pseudonym: bytes, asker: str) -> int | None:
+        """Remove the key of a patient, and return the number of entries; None where there is no such patient."""
         with exclusive(self.engine) as connection:
             has_pseudonym = record_patients.c.pseudonym == pseudonym
             patient_id = connection.scalar(select(record_patients.c.id).where(has_pseudonym))
             if patient_id is None:
-                raise InputError("the record has no entry of this patient, or the patient was erased already")
+                return None
             of_patient = record_entries.c.patient_id == patient_id
             count = len(connection.scalars(select(record_entries.c.number).where(of_patient)).all())
             request_id, now = secrets.token_hex(8), datetime.now(UTC)
@@ -177,7 +182,6 @@ class RecordStore:
                 lambda number: Entry(number, now, asker, request_id, ERASURE, patient_id, "[]", bytes(32), b""),
             )
             connection.execute(update(record_patients).where(has_pseudonym).values(pseudonym=None, wrapped_key=None))
-        self._purge()
         return count
 
     def append_entry(self, connection: Connection, entry_of: Callable[[int], Entry]) -> Entry:
@@ -189,14 +193,24 @@ class RecordStore:
 
     def _purge(self) -> None:
         """Remove from the database's files what an update replaced."""
-        if self.engine.dialect.name == "sqlite":
-            # SQLAlchemy would begin a transaction, in which there is no checkpoint.
-            with closing(self.engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        else:
-            with self.engine.connect() as connection:
-                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-                autocommit.execute(text("VACUUM FULL record_patients"))
+        try:
+            if self.engine.dialect.name == "sqlite":
+                # SQLAlchemy would begin a transaction, in which there is no checkpoint.
+                with closing(self.engine.raw_connection()) as connection:
+                    is_busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            else:
+                with self.engine.connect() as connection:
+                    autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+                    autocommit.execute(text("VACUUM FULL record_patients"))
+                is_busy = False
+        except exc.OperationalError:
+            is_busy = True
+        if is_busy:
+            # SQLite says so in a row, and raises nothing.
+            raise DatabaseError(
+                "the key is removed from the record, but the files of the database still hold it, encrypted, because "
+                "another program is reading them; end that, such as a backup, and erase the patient again"
+            )
 
     def _entry(self, number: int, question: Question, inputs: bytes, patient_id: int, patient_key: bytes) -> Entry:
         versions = sorted({f"{item.model}/{item.version}" for item in question.answer})
@@ -232,15 +246,6 @@ class RecordStore:
             keys[pseudonym] = patient_id, key
         return keys
 
-    def _patient_problem(self, patient: Row[tuple[int, bytes | None, bytes | None]], erased: bool) -> str | None:
-        if patient.wrapped_key is None or patient.pseudonym is None:
-            return None if erased else "the key was removed, and no entry says that it was erased"
-        if erased:
-            return "there is a key, and an entry says that it was erased"
-        if self.key.unwrap(patient.wrapped_key, patient.pseudonym) is None:
-            return "the key was altered, or belongs to another key of the record"
-        return None
-
 
 _NEWEST = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
 _INSERT_PATIENT = (
@@ -268,8 +273,3 @@ def _end(connection: Connection) -> tuple[int, bytes]:
     """Return the number and the link of the last entry."""
     row = connection.execute(_NEWEST).one_or_none()
     return (0, FIRST_LINK) if row is None else (row.number, row.link)
-
-
-def entry_context(number: int) -> bytes:
-    """Return what the sealed content of an entry is bound to."""
-    return b"entry %d" % number

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from features.errors import InputError
 from models.patient_input import Candidate
@@ -117,6 +117,17 @@ def test_a_report_that_is_moved_to_another_prediction_counts_for_none(store: Out
     with record.engine.begin() as connection:
         connection.execute(update(outcome_reports).values(prediction=3))
     assert list(store.reported()) == []
+
+
+def test_a_report_that_the_table_moves_or_loses_is_found(store: OutcomeStore, record: RecordStore) -> None:
+    number = report(store, {"toxicity_any": True}, number=1)
+    assert record.verify() == []
+    with record.engine.begin() as connection:
+        connection.execute(update(outcome_reports).values(prediction=3))
+    assert record.verify() == [f"entry {number} reports on another prediction than the table of reports says"]
+    with record.engine.begin() as connection:
+        connection.execute(delete(outcome_reports))
+    assert record.verify() == [f"entry {number} reports an outcome, and its row in the table of reports was removed"]
 
 
 def test_performance_is_that_of_scikit_learn_and_each_patient_counts_once(tmp_path: Path) -> None:

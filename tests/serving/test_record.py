@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from serving.accounts import Accounts
 from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.database import open_database, outcome_reports, record_entries, record_patients
-from serving.errors import NotRecorded, NotServed
+from serving.errors import DatabaseError, NotRecorded, NotServed
 from serving.record.chain import RecordHead
 from serving.record.keys import RecordKey, read_key
 from serving.record.question import INPUTS, Inputs, Question, RecordedProbability
@@ -38,6 +39,7 @@ from taxokine.simulation import Trial, simulate_trial
 from .conftest import running
 
 KEY, PASSWORD = RecordKey(b"k" * 32), "a long enough password"
+_WITHOUT_CHECKS = "ALTER TABLE record_patients DROP CONSTRAINT pk_record_patients CASCADE"
 ANSWER = (RecordedProbability("toxicity_any", "as measured", "toxicity", "3", 0.25, "ok"),)
 
 
@@ -111,7 +113,8 @@ def test_what_is_removed_reordered_or_inserted_is_found(store: RecordStore, engi
     renumbered = [*rows[:2], *({**row, "number": row["number"] - 1} for row in rows[3:])]
     assert rewritten(renumbered)[0].startswith("entry 3 does not fit")
     swapped = [rows[0], {**rows[2], "number": 2}, {**rows[1], "number": 3}, *rows[3:]]
-    assert [finding.split(" does")[0] for finding in rewritten(swapped)] == ["entry 2", "entry 3", "entry 4"]
+    misplaced = [finding.split(" does")[0] for finding in rewritten(swapped) if "does not fit" in finding]
+    assert misplaced == ["entry 2", "entry 3", "entry 4"]
     assert rewritten([*rows, {**rows[4], "number": 6}])[0].startswith("entry 6 does not fit")
     # The end leaves no trace in the record itself: the head does.
     assert rewritten(rows[:3]) == []
@@ -178,6 +181,47 @@ def test_a_key_that_is_destroyed_without_an_entry_is_found(store: RecordStore, e
         connection.execute(update(record_patients).where(has_pseudonym).values(wrapped_key=None))
     (finding,) = store.verify()
     assert "the key was removed, and no entry says that it was erased" in finding
+
+
+def test_patients_who_are_exchanged_or_removed_are_found(store: RecordStore, engine: Engine) -> None:
+    row_id = record_patients.c.id
+    with engine.begin() as connection:
+        rows = [dict(row) for row in connection.execute(select(record_patients).order_by(row_id)).mappings()]
+        first, second = (int(row.pop("id")) for row in rows[:2])
+        # As a pseudonym is there once, the row that is written first must not meet the other.
+        connection.execute(update(record_patients).where(row_id == first).values(pseudonym=b"", wrapped_key=b""))
+        connection.execute(update(record_patients).where(row_id == second).values(rows[0]))
+        connection.execute(update(record_patients).where(row_id == first).values(rows[1]))
+    findings = store.verify()
+    assert [finding.split(" does not open")[0] for finding in findings] == [
+        f"entry {number}" for number in (1, 2, 3, 5)
+    ]
+    with closing(engine.raw_connection()) as connection:
+        # Who writes to the database may turn off what it checks.
+        turn_off = "PRAGMA foreign_keys = OFF" if engine.dialect.name == "sqlite" else _WITHOUT_CHECKS
+        cursor = connection.cursor()
+        cursor.execute(turn_off)
+        cursor.execute(f"DELETE FROM record_patients WHERE id NOT IN ({first}, {second})")
+        connection.commit()
+    assert "entry 4 cannot be opened: the row of patient 3 was removed" in store.verify()
+    with pytest.raises(InputError, match="entry 4 cannot be opened"):
+        store.open_entry(4)
+
+
+def test_an_erasure_that_a_reader_of_the_files_holds_up_says_so_and_is_finished_later(tmp_path: Path) -> None:
+    file = tmp_path / "taxokine.db"
+    store = RecordStore(open_database(f"sqlite:///{file}"), KEY)
+    store.append([question("p1")])
+    with closing(sqlite3.connect(file)) as reader:
+        (wrapped,) = reader.execute("SELECT wrapped_key FROM record_patients").fetchone()
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM record_patients").fetchone()
+        with pytest.raises(DatabaseError, match=r"still hold it.*erase the patient again"):
+            store.erase("p1", "shell root")
+    with pytest.raises(InputError, match="erased already"):
+        store.erase("p1", "shell root")
+    assert not any(wrapped in path.read_bytes() for path in tmp_path.glob("taxokine.db*"))
+    assert store.verify() == []
 
 
 def test_simultaneous_processes_leave_neither_gap_nor_double(uri: str, store: RecordStore) -> None:
