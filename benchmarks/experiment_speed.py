@@ -7,6 +7,7 @@ permutations nearly all the time of an experiment goes there.
 from __future__ import annotations
 
 import cProfile
+import itertools
 import os
 import pstats
 import tempfile
@@ -26,11 +27,12 @@ from features.arrays import Vector
 from features.feature_table import FeatureTable
 from training.experiment.eligibility import block_sets, eligible_rows
 from training.experiment.inputs import pooled_table
+from training.progress import Progress
 from training.validation.folds import centres, outcome_vector
 from training.validation.permutation_null import order_within_centres, permutation_nulls
 from training.workers import EVERY_CORE
 
-PERMUTATIONS, TARGET, MLFLOW_TARGET = 8, 8.0, 0.05
+PERMUTATIONS, FEW_PERMUTATIONS, TARGET, MLFLOW_TARGET = 8, 2, 8.0, 0.05
 COLUMNS = ("step", "ours", "plain scikit-learn", "plain ÷ ours", "target")
 
 
@@ -80,22 +82,39 @@ def _plain_permutation(table: FeatureTable, y: Vector, sets: Sequence[tuple[str,
     return time.perf_counter() - start
 
 
+class _Phases:
+    """Phases of an experiment, with the time at which each began."""
+
+    def __init__(self) -> None:
+        self._begun: list[tuple[str, float]] = []
+
+    def begin(self, phase: str, parts: int) -> None:
+        """Note when a phase of so many parts begins."""
+        self._begun.append((f"{phase}, {parts} parts", time.perf_counter()))
+
+    def seconds(self, prefix: str) -> float:
+        """Return the seconds of the phases whose names begin with a prefix; none of them is the last."""
+        pairs = itertools.pairwise(self._begun)
+        return sum(end - start for (phase, start), (_, end) in pairs if phase.startswith(prefix))
+
+
 def _mlflow_row() -> tuple[str, str, None, None, str]:
-    """Return MLflow's share of an experiment of few permutations; of one of 200 it is smaller."""
+    """Return MLflow's share of a whole experiment, of which a few permutations are run and 200 counted."""
     # Imported before the profile, so that importing MLflow is no part of it.
     import training.tracking  # noqa: F401
     from training.experiment import train
 
-    experiment = replace(EXPERIMENT, representation=(), selection="average", permutations=PERMUTATIONS)
-    profile = cProfile.Profile()
+    experiment = replace(EXPERIMENT, representation=(), selection="average", permutations=FEW_PERMUTATIONS)
+    profile, phases = cProfile.Profile(), _Phases()
     with tempfile.TemporaryDirectory() as scratch, own_store(Path(scratch)):
         start = time.perf_counter()
-        profile.runcall(train, experiment)
+        profile.runcall(train, experiment, Progress(begin=phases.begin))
         seconds = time.perf_counter() - start
+    seconds += (200 / FEW_PERMUTATIONS - 1) * phases.seconds("refitting")
     mlflow = _seconds_in(profile, f"{os.sep}mlflow{os.sep}")
     verdict = f"≤ {MLFLOW_TARGET:.0%}: {'met' if mlflow <= MLFLOW_TARGET * seconds else 'not met'}"
-    step = f"MLflow's part of a whole experiment by default, {PERMUTATIONS} permutations"
-    return step, f"{mlflow:.1f} s of {seconds:.0f} s, {mlflow / seconds:.1%}", None, None, verdict
+    step = f"MLflow's part of the default experiment with 200 permutations ({FEW_PERMUTATIONS} run)"
+    return step, f"{mlflow:.1f} s of {seconds / 60:.1f} min, {mlflow / seconds:.1%}", None, None, verdict
 
 
 def _seconds_in(profile: cProfile.Profile, package: str) -> float:

@@ -31,7 +31,7 @@ from models.evidence import (
     WithoutBlock,
 )
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds, gather_scores, reported
-from training.statistics.auroc_meta_analysis import auroc_random_effects
+from training.statistics.auroc_meta_analysis import auroc_random_effects, mean_auroc
 from training.statistics.calibration import brier_skill, calibration_by_centre
 from training.statistics.conformal import conformal_coverage, conformal_p
 from training.statistics.decision import decision_curves
@@ -50,8 +50,9 @@ CONFORMAL_LEVEL = 0.9
 
 def headline(scores: HeldOutScores, score: Matrix) -> Estimate:
     """Return a score's random-effects mean AUROC over centres, or the AUROC within the centre where there is one."""
-    mean = auroc_random_effects(scores.ranked_centres(score))
-    return reported(scores.auroc(score)) if mean.low is None else Estimate(mean.mean, mean.low, mean.high)
+    ranked = scores.ranked_centres(score)
+    mean = auroc_random_effects(ranked)
+    return reported(mean_auroc(ranked)) if mean.low is None else Estimate(mean.mean, mean.low, mean.high)
 
 
 def centre_performance(

@@ -11,8 +11,8 @@ from __future__ import annotations
 from models.evidence import ExternalPerformance
 
 MIN_CLASS_SIZE_TO_CONTRADICT = 10
-"""Patients with the outcome, and without, below which no validation contradicts a model: bootstrap intervals of fewer
-are too narrow."""
+"""Patients with the outcome, and without, below which no validation contradicts a model: of fewer, chance differences
+are large."""
 
 
 def contradictions(performance: ExternalPerformance | None) -> tuple[str, ...]:

@@ -6,14 +6,15 @@ import numpy as np
 from scipy.special import expit, logit
 
 from features.arrays import Matrix, Names, Vector
+from models.auroc import auroc_estimate
 from models.evidence import CentreDecisionCurve, Estimate, ExternalCentrePerformance, ExternalPerformance, Recalibration
 from training.evidence.rates import count_outcomes
 from training.evidence.scores import reported
+from training.statistics.auroc_meta_analysis import mean_auroc, ranked_centres
 from training.statistics.calibration import calibration_by_centre
 from training.statistics.decision import decision_curves
 from training.statistics.metrics import (
     Metric,
-    auroc,
     bootstrap_interval,
     brier_score,
     calibration_in_the_large,
@@ -38,7 +39,7 @@ def external_performance(y: Vector, probability: Vector, cohort: str, centres: N
     return ExternalPerformance(
         outcomes=count_outcomes(y),
         distinct_probabilities=len(np.unique(probability)),
-        auroc=_interval(auroc, y, probability, centres),
+        auroc=reported(mean_auroc(ranked_centres(y, probability, centres))),
         brier=_interval(brier_score, y, probability, groups),
         prevalence_brier=_prevalence_brier(y),
         brier_difference=_interval(_brier_above(y.mean()), y, probability, groups),
@@ -114,7 +115,7 @@ def _by_centre(y: Vector, probability: Vector, centres: Names) -> tuple[External
             centre=name,
             patients=int(mask.sum()),
             events=int(y[mask].sum()),
-            auroc=_interval(auroc, y[mask], probability[mask], centres[mask]),
+            auroc=auroc_estimate(y[mask] == 1, probability[mask]),
             brier=_interval(brier_score, y[mask], probability[mask], centres[mask]),
             prevalence_brier=_prevalence_brier(y[mask]),
         )

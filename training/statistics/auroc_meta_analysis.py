@@ -34,6 +34,11 @@ class RankedCentre:
     events: Vector
     non_events: Vector
 
+    @property
+    def patients(self) -> float:
+        """Patients of the centre."""
+        return float(self.events.sum() + self.non_events.sum())
+
     def variance(self, area: float) -> float:
         """Return the sampling variance of the centre's AUROC if it is expected to be `area`.
 
@@ -98,6 +103,29 @@ def ranked_centres(
             events, non_events = _fold_counts(y, seed_folds[0], mask)
             ranked.append(RankedCentre(name, area, events, non_events))
     return ranked
+
+
+def mean_auroc(ranked: Sequence[RankedCentre]) -> IntervalEstimate | None:
+    """Return the mean AUROC of centres, weighted by their patients, with its score interval.
+
+    The interval takes the centres for one population: a limit is an AUROC that all of them may share. A perfect ranking
+    of few patients has no narrow interval, as it has by bootstrap, which never sees a wrongly ranked pair.
+
+    Returns
+    -------
+    IntervalEstimate or None
+        None without a centre that has both classes.
+    """
+    if not ranked:
+        return None
+    patients = np.array([centre.patients for centre in ranked])
+    weights = patients / patients.sum()
+
+    def variance(area: float) -> float:
+        return float(weights**2 @ [centre.variance(area) for centre in ranked])
+
+    mean = min(float(weights @ [centre.area for centre in ranked]), 1.0)
+    return IntervalEstimate(mean, *score_limits(mean, variance))
 
 
 def auroc_random_effects(ranked: Sequence[RankedCentre]) -> RandomEffectsSummary:

@@ -8,8 +8,8 @@ from scipy import stats
 from scipy.special import expit, logit
 from statsmodels.stats.meta_analysis import combine_effects
 
-from models.auroc import auroc_variance
-from training.statistics.auroc_meta_analysis import RankedCentre, auroc_random_effects, ranked_centres
+from models.auroc import auroc_estimate, auroc_variance
+from training.statistics.auroc_meta_analysis import RankedCentre, auroc_random_effects, mean_auroc, ranked_centres
 from training.statistics.meta_analysis import random_effects, rate_random_effects
 
 SIZES = np.array([160, 134, 39, 38, 42, 15])
@@ -194,3 +194,28 @@ def test_the_variance_within_folds_is_the_scatter_of_aurocs_within_folds():
     assert ranked[0].variance(float(areas.mean())) == pytest.approx(areas.var(), rel=0.15)
     hits = sum(single.interval().low <= areas.mean() <= single.interval().high for single in ranked[:400])
     assert 368 <= hits <= 396
+
+
+def test_the_mean_auroc_of_one_centre_is_its_own():
+    y, score, centres = one_cohort(8, 3, [0.9, 0.8, 0.8, 0.7, 0.6, 0.6, 0.5, 0.3, 0.4, 0.2, 0.1])
+    mean, own = mean_auroc(ranked_centres(y, score, centres)), auroc_estimate(y == 1, score)
+    assert (mean.value, mean.low, mean.high) == pytest.approx((own.value, own.low, own.high))
+    assert mean_auroc(ranked_centres(np.ones(3), np.arange(3.0), np.full(3, "a", dtype=object))) is None
+
+
+def test_a_perfect_ranking_of_few_patients_in_two_centres_has_no_narrow_interval():
+    y, score, _ = one_cohort(8, 3, np.linspace(1, 0, 11))
+    halves = np.array(["a", "b"] * 5 + ["a"], dtype=object)
+    perfect = mean_auroc(ranked_centres(y, score, halves))
+    assert perfect.value == perfect.high == 1
+    assert perfect.low < 0.7
+
+
+def test_the_mean_auroc_holds_the_truth_as_often_as_it_states():
+    rng, truth, held = np.random.default_rng(0), float(stats.norm.cdf(1 / np.sqrt(2))), 0
+    for _ in range(400):
+        centres = np.repeat(np.array(["a", "b"], dtype=object), [30, 15])
+        y = np.concatenate([rng.permutation([1.0] * (n // 3) + [0.0] * (n - n // 3)) for n in (30, 15)])
+        interval = mean_auroc(ranked_centres(y, rng.normal(y, 1), centres))
+        held += interval.low <= truth <= interval.high
+    assert 0.93 <= held / 400 <= 0.99
