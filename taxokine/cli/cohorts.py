@@ -77,20 +77,22 @@ def cohorts_check(ctx: click.Context, cohort: tuple[str, ...], full: bool, out: 
 
 
 @cohorts.command("init")
-@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--name", default="my_cohort", show_default=True, help="The cohort's name.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the draft to this new file, in the folder of FILES, whole or not at all.")  # fmt: skip
 def cohorts_init(files: tuple[Path, ...], name: str, out: Path | None) -> None:
-    """Draft a manifest from your own FILES, with what was guessed and what you must finish marked.
+    """Draft a manifest from your own FILES, or from those of a folder: marked are guesses, and what you must finish.
 
     \u0008
     taxokine cohorts init profiles.tsv patients.csv cytokines.csv --out mine.yaml
+    taxokine cohorts init data/ --out data/mine.yaml
     """
     from features.draft import draft_manifest
     from features.errors import InputError
     from features.tables.output import write_new_text
 
+    files = tuple(file for path in files for file in _files_of(path))
     if out is not None:
         elsewhere = [file for file in files if file.resolve().parent != out.resolve().parent]
         if elsewhere:
@@ -104,6 +106,19 @@ def cohorts_init(files: tuple[Path, ...], name: str, out: Path | None) -> None:
     else:
         write_new_text(text, out)
         click.echo(f"wrote {out}: settle each TODO, then run 'taxokine cohorts check {out}'")
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file, or those of a folder but for hidden files and manifests."""
+    from features.errors import InputError
+
+    if path.is_file():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    tables = [file for file in files if file.suffix not in (".yaml", ".yml")]
+    if not tables:
+        raise InputError(f"{path}: has no files; name the folder that holds the tables, or the files themselves")
+    return tables
 
 
 @click.command(epilog=COHORT)

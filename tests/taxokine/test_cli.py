@@ -125,6 +125,21 @@ def test_init_drafts_a_manifest_that_passes_once_it_is_finished(run, trial):
     assert "18 donor samples" in report.output
 
 
+def test_init_takes_a_folder_for_its_files(run, trial, tmp_path):
+    folder = tmp_path / "data"
+    (folder / "results").mkdir(parents=True)
+    for name in ("stool_counts.tsv", "samples.csv", "patients.csv"):
+        (folder / name).write_bytes((trial.parent / name).read_bytes())
+    by_name = run("cohorts", "init", *sorted(folder.glob("*.*"))).output
+    (folder / ".hidden.csv").write_text("a,b\n")
+    (folder / "earlier.yaml").write_text("name: mine\n")
+    assert run("cohorts", "init", folder).output == by_name
+    drafted = run("cohorts", "init", folder, "--out", folder / "mine.yaml")
+    assert (drafted.exit_code, (folder / "mine.yaml").read_text()) == (0, by_name)
+    refused = run("cohorts", "init", folder / "results")
+    assert (refused.exit_code, "has no files; name the folder that holds the tables" in refused.output) == (2, True)
+
+
 def test_a_draft_is_written_whole_into_the_folder_of_its_files_or_not_at_all(run, trial, tmp_path):
     files = [trial.parent / name for name in ("stool_counts.tsv", "samples.csv")]
     elsewhere = run("cohorts", "init", *files, "--out", tmp_path / "mine.yaml")

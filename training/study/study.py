@@ -35,6 +35,8 @@ RUN_COLUMNS = (
     *("tags.cohorts", "tags.simulated"),
 )
 """The columns of each study in the MLflow UI."""
+REFUSED = ("donor-is-patient", "unfinished-manifest")
+"""Findings of the audit with which nothing is analysed; the report names all others."""
 RECORD = "study.json"
 """The file that marks a folder as a report, which a later report may replace."""
 
@@ -113,8 +115,8 @@ def run_study(
     Raises
     ------
     InputError
-        `out` holds something else or cannot be written, a file contradicts the manifest, or a donor is listed as a
-        patient.
+        `out` holds something else or cannot be written, a file contradicts the manifest, or as of
+        `audited_cohort`.
     DataMissing
         As of `features.cohort.read_cohort`.
     """
@@ -159,13 +161,14 @@ def audited_cohort(name: str, progress: Progress) -> tuple[Cohort, list[Finding]
     Raises
     ------
     InputError
-        A donor is listed as a patient, which makes every comparison with donors wrong.
+        A donor is listed as a patient, which makes every comparison with donors wrong; or a key of the manifest is
+        TODO.
     """
     cohort = read_cohort(name, settings().data)
     progress.advance()
     findings = audit([cohort])
     for finding in findings:
-        if finding.code == "donor-is-patient":
+        if finding.code in REFUSED:
             rows = ", ".join(finding.rows)
             raise InputError(
                 f"{cohort.name}: {finding.description} ({rows}), and {finding.consequence}; {finding.remedy}"

@@ -131,4 +131,25 @@ def test_the_verdict_names_what_was_measured_and_its_precision(small):
     assert "cannot say that FMT caused any of it" in verdict
     bare = replace(small, labels=OutcomeLabels({}, None), immune=None)
     (verdict,) = opening(bare, [], []).verdict
-    assert "6 patients changed in stool; it cannot say" in verdict
+    assert "how its 6 patients changed in stool; it cannot say" in verdict
+
+
+def test_one_visit_shows_no_change(small):
+    stool = small.samples["patient"].duplicated() | small.samples["donor"]
+    rows = np.flatnonzero(~stool)
+    taxa = small.taxa.take([small.taxa.samples[row] for row in rows])
+    once = replace(small, samples=small.samples.iloc[rows].reset_index(drop=True), taxa=taxa)
+    (verdict,) = opening(once, [], []).verdict
+    assert "survived and changed in cytokines, and what the stool was at one visit, each rate" in verdict
+    bare = replace(once, labels=OutcomeLabels({}, None), immune=None)
+    (verdict,) = opening(bare, [], []).verdict
+    assert "can say what the stool was at one visit of each of 6 patients; it cannot say" in verdict
+    draws = small.immune.rows.drop_duplicates(["patient", "analyte"])
+    (verdict,) = opening(replace(once, immune=replace(small.immune, rows=draws)), [], []).verdict
+    assert "responded and survived, and what the cytokines and stool were at one visit" in verdict
+
+
+def test_the_precision_is_that_of_the_patients_whose_response_is_known(small):
+    two_flags = small.labels.label_by_outcome["objective_response"].iloc[:2]
+    cohort = replace(small, labels=OutcomeLabels({"objective_response": two_flags}, None))
+    assert cohort_limits(cohort).half_width > cohort_limits(small).half_width

@@ -283,6 +283,16 @@ def test_a_patient_who_is_a_donor_is_refused_before_anything_is_written(small, s
     assert not (tmp_path / "out").exists()
 
 
+def test_an_unfinished_manifest_is_refused(small, store, tmp_path):
+    folder = shutil.copytree(small.parent, tmp_path / "draft")
+    manifest = folder / "manifest.yaml"
+    text = manifest.read_text()
+    manifest.write_text(re.sub("^title: .*$", "title: TODO", text, count=1, flags=re.M))
+    with pytest.raises(InputError, match=r"1 key of the manifest is TODO .*title"):
+        run_study(str(manifest), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_dollar_signs_in_names_are_no_formulas():
     with mpl.rc_context(drawing.STYLE):
         figure = line()

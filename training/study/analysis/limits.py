@@ -9,6 +9,7 @@ from typing import ClassVar
 from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
+from features.trajectories import trajectories
 from training.study.analysis.arms import has_comparator, has_several_arms
 from training.study.analysis.rates import exact_rate
 from training.study.codes import patient_codes
@@ -38,10 +39,16 @@ class CohortLimits:
         As of `training.study.analysis.arms`.
     has_transplants : bool
         Whether patients received FMT.
-    has_response, has_survival, has_immune, has_stool : bool
-        Whether response and survival are known, cytokines measured and stool profiled.
+    has_response, has_survival : bool
+        Whether response and survival are known.
+    serial : tuple of str
+        Of "cytokines" and "stool", those of which a patient has several samples, so that changes can be seen.
+    single : tuple of str
+        Those of which each patient has one sample at most.
     n : int
         Patients.
+    n_assessed : int
+        Patients whose response is known, or whose survival is; of the outcome that is known of most.
     audit_errors : int
         Findings of the audit that make a result wrong.
     """
@@ -54,9 +61,10 @@ class CohortLimits:
     has_transplants: bool
     has_response: bool
     has_survival: bool
-    has_immune: bool
-    has_stool: bool
+    serial: tuple[str, ...]
+    single: tuple[str, ...]
     n: int
+    n_assessed: int
     audit_errors: int
 
     @property
@@ -71,13 +79,14 @@ class CohortLimits:
 
     @property
     def half_width(self) -> float:
-        """Half the width of the exact 95% interval of a rate of one half among n patients, the widest there is."""
-        rate = exact_rate(self.n // 2, max(self.n, 1))
+        """Half the width of the exact 95% interval of a rate of one half, the widest, among assessed patients."""
+        rate = exact_rate(self.n_assessed // 2, max(self.n_assessed, 1))
         return (rate.high - rate.low) / 2
 
 
 def cohort_limits(cohort: Cohort, findings: Sequence[Finding] = ()) -> CohortLimits:
     """Return the limits of a cohort; `findings` are those of its audit."""
+    is_serial = _serial_by_kind(cohort)
     transplants = not cohort.donor_samples.empty or not cohort.course.transplants.empty
     return CohortLimits(
         simulated=cohort.manifest.simulated,
@@ -86,8 +95,30 @@ def cohort_limits(cohort: Cohort, findings: Sequence[Finding] = ()) -> CohortLim
         has_transplants=transplants or cohort.manifest.clock.name == "day_fmt",
         has_response=bool(cohort.labels.label_by_outcome.keys() & set(RESPONSES)),
         has_survival=cohort.labels.dates is not None,
-        has_immune=cohort.immune is not None,
-        has_stool=bool(len(cohort.taxa.samples)),
+        serial=tuple(kind for kind, serial in is_serial.items() if serial),
+        single=tuple(kind for kind, serial in is_serial.items() if not serial),
         n=len(patient_codes(cohort)),
+        n_assessed=_n_assessed(cohort),
         audit_errors=sum(finding.severity == "error" for finding in findings),
     )
+
+
+def _serial_by_kind(cohort: Cohort) -> dict[str, bool]:
+    """Return whether a patient has several blood draws, and several stool samples, where there are any."""
+    kinds = dict[str, bool]()
+    if cohort.immune is not None and len(cohort.immune.rows):
+        course = trajectories(cohort)
+        draws = None if course is None else course.rows[["patient", "time"]].drop_duplicates()
+        kinds["cytokines"] = draws is not None and bool(draws["patient"].duplicated().any())
+    stool = cohort.samples.loc[~cohort.samples["donor"], "patient"]
+    if len(stool):
+        kinds["stool"] = bool(stool.duplicated().any())
+    return kinds
+
+
+def _n_assessed(cohort: Cohort) -> int:
+    known = [
+        int(flag.notna().sum()) for outcome, flag in cohort.labels.label_by_outcome.items() if outcome in RESPONSES
+    ]
+    dates = cohort.labels.dates
+    return max([*counts, *([] if dates is None else [len(dates.dropna(how="all"))])], default=0)
