@@ -117,7 +117,7 @@ def _serial_by_kind(cohort: Cohort) -> dict[str, bool]:
 
 
 def _n_assessed(cohort: Cohort) -> int:
-    known = [
+    counts = [
         int(flag.notna().sum()) for outcome, flag in cohort.labels.label_by_outcome.items() if outcome in RESPONSES
     ]
     dates = cohort.labels.dates
