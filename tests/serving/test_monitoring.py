@@ -233,4 +233,4 @@ def page(models, manifest, key_and_accounts) -> Iterator[str]:
 def test_the_page_tells_the_models_in_a_table(page):
     assert "objective_response_day_28/1, landmark day 28" in page
     assert "why this landmark" in page
-    assert "the model of the latest landmark by then predicts" in page
+    assert "The model of the latest landmark by then reads" in page
