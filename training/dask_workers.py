@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
 from threadpoolctl import threadpool_limits
 
 from features.errors import InputError
@@ -71,7 +71,13 @@ def dask_workers(address: str) -> Iterator[DaskWorkers]:
         with (
             # Daemons may start no processes, and a task may read its file in one of its own.
             dask.config.set({"distributed.worker.daemon": False}),
-            LocalCluster(threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster,
+            LocalCluster(
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                # Who reaches a scheduler runs code as its user, and other users of this machine reach its ports.
+                security=Security.temporary(),
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield DaskWorkers(client)

@@ -6,9 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from distributed import Client, Security
 from threadpoolctl import threadpool_limits
 
 from features.errors import InputError
@@ -58,6 +60,17 @@ def test_an_error_of_a_task_is_raised_and_the_rest_is_given_up(cluster):
     with pytest.raises(ValueError, match="the third item is no good"):
         list(cluster.run(fail_at_three, 1, range(50)))
     assert list(cluster.run(fail_at_three, 1, range(3))) == list(Threads(1).run(fail_at_three, 1, range(3)))
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "tls"])
+def test_another_user_of_this_machine_runs_nothing_on_the_cluster(cluster, protocol):
+    port = urlsplit(cluster.client.scheduler_info()["address"]).port
+    security = Security.temporary() if protocol == "tls" else None
+    with (
+        pytest.raises(OSError, match=r"closed|imed out|TLS certificate does not match"),
+        Client(f"{protocol}://127.0.0.1:{port}", timeout=2, security=security) as client,
+    ):
+        client.submit(os.getpid).result(timeout=5)
 
 
 def test_an_address_without_a_scheduler_is_an_error():
