@@ -36,7 +36,7 @@ RANGE_MEANS = (
     "fitted separately from the probability, which may lie outside it"
 )
 """How to read the range of a probability."""
-RANGE_COVERAGE = ". The model card reports how often the range held in held-out cohorts"
+RANGE_COVERAGE = ". The model card reports how often the range held for held-out patients"
 """Added where the model has a validation."""
 
 
