@@ -19,6 +19,8 @@ MAX_MEMORY = 1024 * 2**20
 """Bytes that reading them may take."""
 
 _MANIFEST_ENDINGS = {".yaml", ".yml"}
+_LONGEST_NAME = 255
+"""Bytes of the longest name that file systems take."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,8 @@ def write_cohort(files: Iterable[UploadedFile], folder: Path) -> UploadedCohort:
     for file in files:
         # Browsers may send the folder of a file too.
         name = PurePath(file.name.replace("\\", "/")).name
-        if name in {"", ".."} or not name.isprintable():
-            raise InputError(f"{file.name!r} is not a name for a file; rename it")
+        if name in {"", ".."} or not name.isprintable() or len(name.encode()) > _LONGEST_NAME:
+            raise InputError(f"{file.name[:80]!r} is not a name for a file; rename it")
         if name in contents:
             raise InputError(f"two files are called {name}; choose each file once")
         contents[name] = file.content

@@ -42,6 +42,7 @@ def test_a_cohort_is_written_under_plain_names(cohort_files, tmp_path):
         ({"second.yml": b"name: x"}, "got manifest.yaml, second.yml"),
         ({"a/..": b""}, "is not a name for a file; rename it"),
         ({"tab\t.tsv": b""}, "is not a name for a file; rename it"),
+        ({f"{130 * 'é'}.tsv": b""}, "is not a name for a file; rename it"),
         ({"a/manifest.yaml": b""}, "two files are called manifest.yaml"),
     ],
 )
