@@ -35,7 +35,7 @@ from .load import NO_ANSWER, Load, load
 
 ROUNDS = int(os.environ.get("TAXOKINE_CHAOS_ROUNDS", "1"))
 """How often each event happens."""
-SECONDS_AT_80_PERCENT = 180 * ROUNDS if ROUNDS > 1 else 10
+SECONDS_AT_80_PERCENT = 180 * ROUNDS if ROUNDS > 1 else 5
 FLAT_BYTES = 20_000_000
 """By which the workers' memory may grow; 100 bytes lost an answer would be 36 MB in half an hour of 200 answers/s."""
 KEY = "the-key"
@@ -184,12 +184,13 @@ def test_a_moved_alias_is_taken_up_without_a_failed_answer(deployment: Deploymen
             before = answers.versions()[-1]
             train(deployment.home / "training" / "manifest.yaml", 1)
             n_until_moved = len(answers.answers)
-            time.sleep(2 * CHECK_SECONDS + 5)
+            after, deadline = str(int(before) + 1), time.monotonic() + 2 * CHECK_SECONDS + 5
+            while set(answers.versions()[-100:]) != {after} and time.monotonic() < deadline:
+                time.sleep(0.1)
             n_until_settled = len(answers.answers)
             answers.wait_for(50)
         report("a version rolled out", 1, answers)
         assert set(answers.statuses()) == {200}
-        after = str(int(before) + 1)
         assert {version for _, _, version, _ in answers.answers[n_until_settled + 4 :]} == {after}
         assert {version for _, _, version, _ in answers.answers[:n_until_moved]} <= {before, after}
         assert_recorded(answers)

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from features.settings import settings
 from taxokine.cli import main
+from training import drawing
 
 from ..stores import new_store
 
@@ -84,6 +85,8 @@ def test_the_quickstart_runs(tmp_path, monkeypatch):
     monkeypatch.setenv("TAXOKINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store(tmp_path))
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    # Figures as PNG are small.
+    monkeypatch.setattr(drawing, "DPI", 30)
     settings.cache_clear()
     for command in commands(ROOT / "docs" / "quickstart.md"):
         result = CliRunner().invoke(main, shlex.split(command)[1:], catch_exceptions=False)

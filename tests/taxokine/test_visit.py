@@ -88,6 +88,10 @@ def address(request: pytest.FixtureRequest, clinic: Path, users: None) -> Iterat
         yield url, request.param == "champion"
 
 
+one_alias = pytest.mark.parametrize("address", ["champion"], indirect=True)
+"""For pages and jobs that do not depend on the alias which is served."""
+
+
 @pytest.fixture
 def page(chromium: Any, address: tuple[str, bool]) -> Iterator[Any]:
     """A signed-in page; at its end it must have requested nothing from another host and violated no policy."""
@@ -339,6 +343,7 @@ def test_the_example_has_a_prediction_of_both_outcomes(page, address):
     no_barrier(page)
 
 
+@one_alias
 def test_the_reference_of_the_api_has_no_barriers(page, address):
     assert page.goto(f"{address[0]}/docs").status == 200
     follow_to = page.get_by_role("link", name="POST /v1/what-if")
@@ -347,6 +352,7 @@ def test_the_reference_of_the_api_has_no_barriers(page, address):
     no_barrier(page)
 
 
+@one_alias
 @pytest.mark.parametrize("path", ["/nowhere", "/patients/nobody", "/patients/SIM-007?visit=last"])
 def test_an_error_is_a_page_without_barriers(chromium, address, path):
     context = chromium.new_context()
@@ -420,6 +426,7 @@ def test_researchers_see_models_cards_and_drift(chromium, address):
     context.close()
 
 
+@one_alias
 def test_researchers_validate_a_model_from_its_page(chromium, address, clinic):
     url, _ = address
     context = chromium.new_context(bypass_csp=True)
