@@ -78,8 +78,16 @@ def read_batch(path: Path, kind: BatchFormat) -> Iterator[Header | list[Row]]:
         yield from {"csv": _read_csv, "parquet": _read_parquet, "arrow": _read_arrow}[kind](path)
     except (InputError, MemoryError):
         raise
-    except (csv.Error, UnicodeDecodeError, OSError, ValueError) as error:
-        # pyarrow's errors are ValueErrors and OSErrors; their texts may quote the file.
+    except (
+        csv.Error,
+        UnicodeDecodeError,
+        OSError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+        NotImplementedError,
+    ) as error:
+        # All of these come from pyarrow, of damaged or nested content; their texts may quote the file.
         raise InputError(f"the file breaks off or is not {kind} ({type(error).__name__}): export it again") from error
 
 

@@ -103,7 +103,7 @@ def audit_replay(number: int, request_file: Path | None) -> None:
 def audit_erase(patient: str) -> None:
     """Destroy the key of PATIENT, the id as it was sent; the entries stay in the chain, and nothing opens them.
 
-    Backups of the database from before still hold the key, encrypted: delete them too, or change the record's key.
+    Backups of the database from before still hold the key, encrypted: delete them too.
     """
     from serving.record.recorder import open_store
 

@@ -14,9 +14,11 @@ import httpx
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from features.errors import InputError
 from models.predict import ServedModel
 from serving.accounts import Accounts
 from serving.app import create_app
@@ -228,6 +230,17 @@ def test_a_file_that_is_none_is_refused(client: httpx.Client, content: bytes, ki
     response = post(client, content, kind)
     assert response.status_code == 422
     assert message in response.json()["error"]["message"]
+
+
+def test_no_content_of_a_file_is_an_error_of_the_reader(tmp_path: Path) -> None:
+    far = pa.table({"patient": ["p"], "clinical:age": pa.array([2**62], pa.timestamp("s"))})
+    nested = pa.table({"patient": ["p"]}).replace_schema_metadata({"taxokine": "[" * 100_000})
+    for number, table in enumerate((far, nested)):
+        path = tmp_path / f"{number}.arrow"
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+            stream.write_table(table)
+        with pytest.raises(InputError, match="is not arrow"):
+            list(files.read_batch(path, "arrow"))
 
 
 def test_whoever_has_read_a_batch_may_send_the_next(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
