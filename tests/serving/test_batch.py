@@ -235,10 +235,10 @@ def test_a_file_that_is_none_is_refused(client: httpx.Client, content: bytes, ki
 def test_no_content_of_a_file_is_an_error_of_the_reader(tmp_path: Path) -> None:
     far = pa.table({"patient": ["p"], "clinical:age": pa.array([2**62], pa.timestamp("s"))})
     nested = pa.table({"patient": ["p"]}).replace_schema_metadata({"taxokine": "[" * 100_000})
-    for number, table in enumerate((far, nested)):
+    for number, content in enumerate((far, nested)):
         path = tmp_path / f"{number}.arrow"
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table)
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, content.schema) as stream:
+            stream.write_table(content)
         with pytest.raises(InputError, match="is not arrow"):
             list(files.read_batch(path, "arrow"))
 
