@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import JsonValue
 from scipy.special import entr
-from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -208,7 +207,13 @@ class Ranks(BlockTransformer):
     """
 
     def _kernel(self, X: Matrix) -> Matrix:
-        return np.asarray(rankdata(X, axis=1) / max(X.shape[1], 1), dtype=np.float64)
+        ranks = np.empty(X.shape)
+        # SciPy's `rankdata` takes three times as long for the one row of a prediction.
+        for row, rank in zip(X, ranks, strict=True):
+            sorted_row = np.sort(row)
+            rank[:] = np.searchsorted(sorted_row, row, "left") + np.searchsorted(sorted_row, row, "right") + 1
+        ranks /= 2 * max(X.shape[1], 1)
+        return ranks
 
 
 class GenusSums(BlockTransformer):
@@ -234,7 +239,8 @@ class GenusSums(BlockTransformer):
 
     def _kernel(self, X: Matrix) -> Matrix:
         sums = np.zeros((X.shape[0], int(self.genus_of_.max(initial=-1)) + 1))
-        np.add.at(sums.T, self.genus_of_, X.T)
+        for row, genera in zip(X, sums, strict=True):
+            genera[:] = np.bincount(self.genus_of_, row, sums.shape[1])
         return sums
 
     def names_out(self, names: list[str]) -> list[str]:
@@ -401,7 +407,7 @@ def restore_transformer(state: FittedState) -> BlockTransformer:
 def closure(X: Matrix) -> Matrix:
     """Return rows divided by their sums; a row of zeros stays zero. (n_samples, n_taxa)."""
     total = X.sum(axis=1, keepdims=True)
-    return np.asarray(np.divide(X, total, out=np.zeros_like(X), where=total > 0))
+    return np.asarray(X / np.where(total > 0, total, 1))
 
 
 def genus_of(species: str) -> str:

@@ -44,6 +44,10 @@ def representation_name(representations: Representations) -> str:
     return representations if isinstance(representations, str) else ",".join(representations)
 
 
+ROWS_AT_ONCE = 256
+"""Rows that are encoded at once, so that what lies between them and their encoding stays in the processor's cache."""
+
+
 class Feature(NamedTuple):
     """One column of the encoded matrix.
 
@@ -173,6 +177,16 @@ class BlockEncoder(BaseEstimator):
 
     def encode(self, values: Mapping[str, Matrix]) -> Matrix:
         """Return the encoded matrix of blocks whose columns are in the order of `names_`."""
+        n_rows = max(len(matrix) for matrix in values.values())
+        if n_rows <= ROWS_AT_ONCE:
+            return self._encode(values)
+        matrix = np.empty((n_rows, len(self.features_)))
+        for start in range(0, n_rows, ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            matrix[rows] = self._encode({name: block[rows] for name, block in values.items()})
+        return matrix
+
+    def _encode(self, values: Mapping[str, Matrix]) -> Matrix:
         encoded = []
         for name in self.blocks:
             for chain in self._steps[name]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from skbio.stats.composition import clr, multi_replace
 
+from features.arrays import Matrix
 from features.feature_table import Block, FeatureTable
 from features.measured_values import CensoredPolicy
 from models.encoder import BlockEncoder, EncoderState, Representation, Representations, missing_value
@@ -53,6 +55,22 @@ def test_json_keeps_the_encoder(representation: Representations, censored: Censo
     assert restored.used_ == original.used_
     assert restored.get_params() == original.get_params()
     np.testing.assert_array_equal([restored.low_, restored.high_], [original.low_, original.high_])
+
+
+def test_rows_are_the_same_however_many_are_encoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, encoder = invented(), BlockEncoder(BLOCKS, SIDE_BY_SIDE)
+    X, shapes = encoder.fit_transform(table), []
+    whole = BlockEncoder._encode
+
+    def recorded(self: BlockEncoder, values: Mapping[str, Matrix]) -> Matrix:
+        shapes.append(len(values["taxa"]))
+        return whole(self, values)
+
+    monkeypatch.setattr(BlockEncoder, "_encode", recorded)
+    monkeypatch.setattr("models.encoder.ROWS_AT_ONCE", 25)
+    np.testing.assert_array_equal(encoder.transform(table), X)
+    assert max(shapes) == 25
+    assert sum(shapes) == len(X)
 
 
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
