@@ -41,6 +41,12 @@ LONG_FILES = (
 """Begun first, the longest first: a file is tested by one worker, whom the others would wait for at the end."""
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return a worker more than there are cores, as tests wait for servers, browsers and databases."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort long files to the front."""
     order = {Path(__file__).parent / file: position for position, file in enumerate(LONG_FILES)}
