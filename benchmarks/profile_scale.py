@@ -119,8 +119,8 @@ def _their_steps(path: Path) -> Iterator[Step]:
         state.update(table=table, values=table.matrix_data.T.toarray())
 
     def keep() -> None:
-        kept = (state["values"] > 0).mean(axis=0) >= MIN_PREVALENCE
-        state.update(kept=state["values"][:, kept])
+        is_prevalent = (state["values"] > 0).mean(axis=0) >= MIN_PREVALENCE
+        state.update(kept=state["values"][:, is_prevalent])
 
     yield "read", read
     values, ids = state["values"], state["table"].ids()

@@ -107,9 +107,9 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         """Return the transformed rows; of many, a block at a time, whose intermediate results fit into the cache."""
         if len(X) <= _ROWS_OF_BLOCK:
             return self._kernel(X)
-        first = self._kernel(X[:_ROWS_OF_BLOCK])
-        transformed = np.empty((len(X), first.shape[1]), first.dtype)
-        transformed[:_ROWS_OF_BLOCK] = first
+        block = self._kernel(X[:_ROWS_OF_BLOCK])
+        transformed = np.empty((len(X), block.shape[1]), block.dtype)
+        transformed[:_ROWS_OF_BLOCK] = block
         for start in range(_ROWS_OF_BLOCK, len(X), _ROWS_OF_BLOCK):
             rows = slice(start, start + _ROWS_OF_BLOCK)
             transformed[rows] = self._kernel(X[rows])

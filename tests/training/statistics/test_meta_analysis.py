@@ -212,10 +212,10 @@ def test_a_perfect_ranking_of_few_patients_in_two_centres_has_no_narrow_interval
 
 
 def test_the_mean_auroc_holds_the_truth_as_often_as_it_states():
-    rng, truth, held = np.random.default_rng(0), float(stats.norm.cdf(1 / np.sqrt(2))), 0
+    rng, truth, n_covered = np.random.default_rng(0), float(stats.norm.cdf(1 / np.sqrt(2))), 0
     for _ in range(400):
         centres = np.repeat(np.array(["a", "b"], dtype=object), [30, 15])
         y = np.concatenate([rng.permutation([1.0] * (n // 3) + [0.0] * (n - n // 3)) for n in (30, 15)])
         interval = mean_auroc(ranked_centres(y, rng.normal(y, 1), centres))
-        held += interval.low <= truth <= interval.high
-    assert 0.93 <= held / 400 <= 0.99
+        n_covered += interval.low <= truth <= interval.high
+    assert 0.93 <= n_covered / 400 <= 0.99
