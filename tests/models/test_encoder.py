@@ -60,11 +60,11 @@ def test_json_keeps_the_encoder(representation: Representations, censored: Censo
 def test_rows_are_the_same_however_many_are_encoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     table, encoder = invented(), BlockEncoder(BLOCKS, SIDE_BY_SIDE)
     X, shapes = encoder.fit_transform(table), []
-    whole = BlockEncoder._encode
+    encode_rows = BlockEncoder._encode
 
     def recorded(self: BlockEncoder, values: Mapping[str, Matrix]) -> Matrix:
         shapes.append(len(values["taxa"]))
-        return whole(self, values)
+        return encode_rows(self, values)
 
     monkeypatch.setattr(BlockEncoder, "_encode", recorded)
     monkeypatch.setattr("models.encoder.ROWS_AT_ONCE", 25)
