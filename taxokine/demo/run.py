@@ -56,6 +56,8 @@ def run_demo(cohorts: Sequence[str], *, ends_after_printing: bool) -> None:
     # Ended by a supervisor or with its terminal, it still ends what it started.
     for ending in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, _exit)
+    # A shell starts a script's background jobs with interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as stack:
         folder = stack.enter_context(demo_folder())
         # Cohorts that cannot be trained on are refused before anything is started.
