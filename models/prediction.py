@@ -16,7 +16,7 @@ from models.evidence import DEMONSTRATION, Documented, Estimate, Evidence, Poole
 
 BlockName = Annotated[str, Field(json_schema_extra={"enum": list(BLOCKS)})]
 Verdict = Literal["ok", "use with care", "abstain"]
-Use = Literal["ok", "use with care", "demonstration only", "abstain"]
+Use = Literal["ok", "use with care", "not shown to work", "demonstration only", "abstain"]
 """What pages and texts say of the use of a prediction."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 PROGNOSTIC = (
@@ -234,9 +234,22 @@ class Prediction(Documented):
     """What the probability means: prognostic, where no randomised arm stands behind the model."""
 
 
-def use_of(verdict: Verdict, *, simulated: bool) -> Use:
-    """Return what a prediction may be used for; one by a model of simulated patients is for demonstration."""
-    return "demonstration only" if simulated and verdict != "abstain" else verdict
+def use_of(verdict: Verdict, *, simulated: bool, beats_chance: bool | None = None) -> Use:
+    """Return what a prediction may be used for.
+
+    Parameters
+    ----------
+    verdict : Verdict
+    simulated : bool
+        Whether the model was trained on simulated patients: then the prediction is for demonstration.
+    beats_chance : bool, optional
+        As in `Evidence`; False is no evidence of discrimination, so that the model is not shown to work for anyone.
+    """
+    if verdict == "abstain":
+        return verdict
+    if simulated:
+        return "demonstration only"
+    return "not shown to work" if beats_chance is False else verdict
 
 
 def reservations(prediction: Prediction) -> tuple[str, ...]:

@@ -37,6 +37,9 @@ Chance = Literal[
 MIN_CHANGE = 0.01
 """Change of the probability by a group of features below which the group is negligible."""
 
+Agreement = Literal["inside", "above", "below"]
+"""Where a predicted probability lies beside the interval of the held-out patients with a similar probability."""
+
 
 @dataclass(frozen=True)
 class Driver:
@@ -69,6 +72,8 @@ class OutcomeVerdict:
         None where the model abstains, learnt from the patient, or predicts nearly the same for every patient.
     similar : EventRate or None
         Outcomes of the held-out patients with a similar probability.
+    agreement : Agreement or None
+        As `agreement` returns.
     rate : float or None
         Rate in the training cohorts.
     strength : Strength
@@ -86,6 +91,7 @@ class OutcomeVerdict:
     chance: Chance
     probability: float | None
     similar: EventRate | None
+    agreement: Agreement | None
     rate: float | None
     strength: Strength
     lacks_recipients: bool
@@ -98,6 +104,11 @@ class OutcomeVerdict:
     def is_beyond_limits(self) -> bool:
         """Whether pages state a limit in place of the probability."""
         return self.probability is not None and page_probability(self.probability) != self.probability
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the held-out patients with a similar probability contradict it, or its side of the average."""
+        return self.chance == "contradicted" or self.agreement in {"above", "below"}
 
 
 def outcome_verdict(
@@ -152,6 +163,7 @@ def outcome_verdict(
         chance=chance,
         probability=probability if distinct else None,
         similar=similar if distinct else None,
+        agreement=agreement(probability, similar) if distinct else None,
         rate=rate,
         strength=evidence_strength(evidence, external_validations),
         lacks_recipients=is_recipient and _has_no_recipients(evidence),
@@ -160,6 +172,30 @@ def outcome_verdict(
         beats_chance=evidence.beats_chance,
         driver=_driver(waterfall) if distinct and waterfall else None,
     )
+
+
+def agreement(probability: float | None, similar: EventRate | None) -> Agreement | None:
+    """Return where a probability lies beside the interval of the held-out patients with a similar probability.
+
+    Parameters
+    ----------
+    probability : float or None
+        None where the model abstains.
+    similar : EventRate or None
+        Outcomes of the held-out patients with a similar probability.
+
+    Returns
+    -------
+    {"inside", "above", "below"} or None
+        None without a probability or such patients. Above or below, the prediction is not confirmed for the patient:
+        pages lead with the observed rate, and compute nothing from the probability.
+    """
+    if probability is None or similar is None:
+        return None
+    # What pages state of a probability beyond a limit, about that limit, stands for all beyond it.
+    if similar.high < min(probability, page_probability(probability)):
+        return "above"
+    return "below" if similar.low > max(probability, page_probability(probability)) else "inside"
 
 
 def _level(similar: EventRate, probability: float, rate: float) -> Chance:

@@ -97,7 +97,10 @@ def test_the_sentence_states_chance_rule_evidence_and_driver():
 def test_the_sentence_says_where_the_interval_lies(events, start, place):
     verdict = outcome_verdict(0.2, event_rate(events, 55), 0.42, EVIDENCE, steps(-0.2))
     text = text_of(verdict)
-    assert text.startswith(f"{start} for response: 20% predicted")
+    observed = f"{events / 55:.0%} of the 55 held-out patients with such a prediction responded"
+    is_unconfirmed = events > 10
+    assert text.startswith(f"{start} for response: {observed if is_unconfirmed else '20% predicted'}")
+    assert ("not the 20% that the model predicted" in text) == is_unconfirmed == verdict.is_unconfirmed
     assert f"{events / 55:.0%} of the 55 held-out patients" in text
     assert f"{place} the 42% of all training patients." in text
 

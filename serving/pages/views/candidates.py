@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from models.joint import joint_outcome
-from models.prediction import Use, use_of
+from models.prediction import Prediction, Use, use_of
+from models.rates import similar_predictions
 from serving.clinic import Clinic
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
+from serving.pages.verdict import agreement
 from serving.pages.views.parts import (
     CellView,
     EvidenceNote,
@@ -18,25 +20,39 @@ from serving.pages.views.parts import (
     evidence_note,
     forecasts,
     patient_facts,
+    unconfirmed_reason,
 )
 
 
 @dataclass(frozen=True)
 class SideSummary:
-    """The prediction of one side; `reason` is the first reason against "ok", or empty."""
+    """The prediction of one side.
+
+    Attributes
+    ----------
+    side : Side
+    probability : float or None
+    use : Use
+    reason : str
+        The first reason against "ok", or empty.
+    is_unconfirmed : bool
+        Whether the probability lies outside the interval of the held-out patients with a similar one.
+    """
 
     side: Side
     probability: float | None
     use: Use
     reason: str
+    is_unconfirmed: bool
 
 
 @dataclass(frozen=True)
 class CandidateRow:
     """One patient.
 
-    `benefit` is the Plackett estimate of response without toxicity; None where a model abstains, or where no odds
-    ratio of the training cohorts is known: the middle of bounds is no estimate.
+    `benefit` is the Plackett estimate of response without toxicity; None where a model abstains, where a prediction is
+    not confirmed, or where no odds ratio of the training cohorts is known: the middle of bounds is no estimate.
+    `no_cells_reason` is why there are no cells although both models predict; None otherwise.
     """
 
     patient: str
@@ -44,6 +60,7 @@ class CandidateRow:
     facts: PatientFacts
     sides: tuple[SideSummary, ...]
     cells: tuple[CellView, ...] | None
+    no_cells_reason: str | None
     benefit: float | None
 
 
@@ -125,21 +142,31 @@ class CandidateList:
         assert self._clinic is not None
         patient = self._clinic.patients[name]
         visit = patient.visits[patient.default_visit]
-        predictions = forecasts(self._catalogue.predict(visit.candidate))
-        cells = cell_views(joint_outcome(predictions))
+        predictions = self._catalogue.predict(visit.candidate)
+        sides = tuple(map(self._side_summary, predictions))
+        no_cells_reason = unconfirmed_reason([summary.side for summary in sides if summary.is_unconfirmed])
+        cells = None if no_cells_reason else cell_views(joint_outcome(forecasts(predictions)))
         return CandidateRow(
             patient=name,
             n_visits=len(patient.visits),
             facts=patient_facts(visit.candidate, visit.label),
-            sides=tuple(
-                SideSummary(
-                    side_of(prediction.outcome),
-                    prediction.probability,
-                    use_of(prediction.trust.verdict, simulated=prediction.simulated),
-                    next(iter(prediction.trust.reasons), ""),
-                )
-                for prediction in predictions
-            ),
+            sides=sides,
             cells=cells,
+            no_cells_reason=no_cells_reason,
             benefit=cells[0].expected if cells else None,
+        )
+
+    def _side_summary(self, prediction: Prediction) -> SideSummary:
+        served = self._catalogue.find(prediction.model.name, prediction.model.version)
+        (forecast,) = forecasts([prediction])
+        probability = None if forecast.probability is None else prediction.probability
+        similar = None if probability is None else similar_predictions(served.model.validation, probability)
+        return SideSummary(
+            side_of(prediction.outcome),
+            forecast.probability,
+            use_of(
+                prediction.trust.verdict, simulated=prediction.simulated, beats_chance=prediction.evidence.beats_chance
+            ),
+            next(iter(prediction.trust.reasons), ""),
+            is_unconfirmed=agreement(probability, similar.outcomes if similar else None) in {"above", "below"},
         )

@@ -9,9 +9,9 @@ from models.evidence import EventRate, OutcomeRates
 from models.prediction import NearestOutcomes, Prediction
 from models.rates import event_rate
 from serving.pages.filters import page_probability
+from serving.pages.verdict import Agreement, agreement
 
 Source = Literal["model", "held-out patients", "nearest patients", "training patients"]
-Agreement = Literal["inside", "above", "below"]
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,4 @@ def compare(
         if outcomes is not None and outcomes.rate is not None
     ]
     model = ComparedRate("model", page_probability(probability), None, None, None)
-    return Comparison((model, *shares), None if similar is None else _agreement(probability, similar))
-
-
-def _agreement(probability: float, similar: EventRate) -> Agreement:
-    # What pages state of a probability beyond a limit, about that limit, stands for all beyond it.
-    if similar.high < min(probability, page_probability(probability)):
-        return "above"
-    return "below" if similar.low > max(probability, page_probability(probability)) else "inside"
+    return Comparison((model, *shares), agreement(probability, similar))

@@ -7,6 +7,7 @@ from math import ceil
 
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle
+from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, side_of
 
@@ -31,6 +32,7 @@ class ChangeView:
     ----------
     side : Side
     change : OutcomeChange
+    use : Use
     mark : ChangeMark or None
         None where the model reports no change.
     differences : tuple of DonorDifference
@@ -41,6 +43,7 @@ class ChangeView:
 
     side: Side
     change: OutcomeChange
+    use: Use
     mark: ChangeMark | None
     differences: tuple[DonorDifference, ...]
     shown_differences: tuple[DonorDifference, ...]
@@ -113,7 +116,8 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
         sample=visit.label,
         comparison=comparison,
         changes=tuple(
-            tuple(_change_view(donor, change, limit / 100) for change in donor.changes) for donor in comparison.donors
+            tuple(_change_view(catalogue, donor, change, limit / 100) for change in donor.changes)
+            for donor in comparison.donors
         ),
         limit=limit,
         cohort=clinic.name,
@@ -121,10 +125,12 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
     )
 
 
-def _change_view(donor: ComparedDonor, change: OutcomeChange, limit: float) -> ChangeView:
+def _change_view(catalogue: Catalogue, donor: ComparedDonor, change: OutcomeChange, limit: float) -> ChangeView:
     differences = tuple(item for item in donor.differences if item.outcome == change.outcome)
     shown_differences = tuple(item for item in differences if item.low > 0 or item.high < 0)
-    return ChangeView(side_of(change.outcome), change, _mark(change, limit), differences, shown_differences)
+    model = catalogue.find(change.model.name, change.model.version).model
+    use = use_of(change.trust.verdict, simulated=model.simulated, beats_chance=model.evidence.beats_chance)
+    return ChangeView(side_of(change.outcome), change, use, _mark(change, limit), differences, shown_differences)
 
 
 def _mark(change: OutcomeChange, limit: float) -> ChangeMark | None:

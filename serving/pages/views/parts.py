@@ -103,6 +103,18 @@ def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:
     )
 
 
+def unconfirmed_reason(sides: Sequence[Side]) -> str | None:
+    """Return why response and toxicity are not combined, where these sides are not confirmed; None where none is.
+
+    A prediction is not confirmed if it lies outside the interval of the held-out patients with a similar one: whatever
+    is computed from it contradicts what such patients had.
+    """
+    if not sides:
+        return None
+    verb = "predictions are" if len(sides) > 1 else "prediction is"
+    return f"the {' and '.join(sides)} {verb} not confirmed for this patient"
+
+
 def cell_views(joint: JointOutcome) -> tuple[CellView, ...] | None:
     """Return the four cells in the order of `models.joint.CELLS`; None where there are no probabilities."""
     if joint.reason is not None:

@@ -29,6 +29,7 @@ from serving.pages.views.parts import (
     evidence_note,
     forecasts,
     patient_facts,
+    unconfirmed_reason,
 )
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
@@ -91,7 +92,7 @@ class PredictionsView:
     plane_patient : PlanePatient or None
     plane_centres : tuple of PlaneCentre
     weighing : Weighing or None
-        None unless both models are promoted and were trained on enough patients.
+        None unless both models are promoted, were trained on enough patients, and are confirmed for this one.
     what_if : WhatIfView or None
         None where no reason can be changed.
     axis : PercentAxis
@@ -221,7 +222,8 @@ def predictions_view(
     joint = joint_outcome(forecasts(predictions))
     waterfalls = [side.waterfall for side in sides if side.waterfall]
     counts = catalogue.joint_counts()
-    plane_patient = _plane_patient(predictions, sides)
+    withheld_reason = _withheld_reason(sides)
+    plane_patient = None if withheld_reason else _plane_patient(predictions, sides)
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
     weighing = None
     if plane_patient and promoted and all(_has_enough_patients(prediction) for prediction in predictions):
@@ -230,11 +232,9 @@ def predictions_view(
         sides=sides,
         promoted=promoted,
         evidence=tuple(evidence_note(_model_of(catalogue, prediction)) for prediction in predictions),
-        cells=cell_views(joint),
-        no_cells_reason="the model learnt from this patient"
-        if any(side.verdict.chance == "training patient" for side in sides)
-        else joint.reason,
-        cells_meaning=joint.meaning,
+        cells=None if withheld_reason else cell_views(joint),
+        no_cells_reason=withheld_reason or joint.reason,
+        cells_meaning=None if withheld_reason else joint.meaning,
         counts=counts,
         plane_patient=plane_patient,
         plane_centres=plane_centres(counts),
@@ -249,6 +249,13 @@ def predictions_view(
         axis=shared_axis(waterfalls),
         simulated=any(prediction.simulated for prediction in predictions),
     )
+
+
+def _withheld_reason(sides: Sequence[SideView]) -> str | None:
+    """Return why no page shows response and toxicity together, although both may have a probability; None if it may."""
+    if any(side.verdict.chance == "training patient" for side in sides):
+        return "the model learnt from this patient"
+    return unconfirmed_reason([side.side for side in sides if side.verdict.is_unconfirmed])
 
 
 def _plane_patient(predictions: Sequence[Prediction], sides: Sequence[SideView]) -> PlanePatient | None:

@@ -1,0 +1,111 @@
+"""A prediction that held-out patients contradict, or of a model without evidence: no page makes more of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.patient_course import PatientCourse
+from models.evidence import PooledOddsRatio, ProbabilityGroup
+from models.patient_input import Candidate, StoolProfile
+from models.prediction import use_of
+from models.rates import event_rate
+from serving.clinic import Clinic, Patient, Visit
+from serving.pages.catalogue import Catalogue
+from serving.pages.choices import Choices
+from serving.pages.rendering import _ENVIRONMENT
+from serving.pages.views.candidates import CandidateList
+from serving.pages.views.patient import example_view, predictions_view
+
+from ..training.evidence.validations import LOCO
+from .conftest import PROFILER, table
+
+
+@pytest.fixture(scope="module")
+def candidate():
+    data = table().taxa
+    between = (data.values[0] + np.roll(data.values, 1, axis=0)[0]) / 2
+    stool = StoolProfile(dict(zip(data.names, between.tolist(), strict=True)), "proportions", PROFILER)
+    return Candidate({"age": 60.0, "sex": "female"}, stool, ())
+
+
+def catalogue_with(models, *, toxicity_events: int | None, beats_chance=None) -> Catalogue:
+    """Return promoted models; of 200 held-out patients with any probability of toxicity, so many had it."""
+    first = Catalogue(models)
+    ratio = PooledOddsRatio(*first.shown_outcomes, 120, 0.5, 0.2, 1.2)
+    served = {}
+    for outcome in first.shown_outcomes:
+        best = models[outcome][-1]
+        is_observed = toxicity_events is not None and outcome.startswith("toxicity")
+        groups = (ProbabilityGroup(0.0, 1.0, event_rate(toxicity_events, 200)),) if is_observed else ()
+        evidence = replace(best.model.evidence, odds_ratios=(ratio,), beats_chance=beats_chance, simulated=False)
+        model = replace(best.model, evidence=evidence, validation=replace(LOCO, outcomes_by_probability=groups))
+        served[outcome] = [replace(best, alias="champion-taxa", model=model)]
+    return Catalogue(served)
+
+
+def probabilities(catalogue: Catalogue, candidate: Candidate) -> list[float | None]:
+    return [prediction.probability for prediction in catalogue.predict(candidate)]
+
+
+REASON = "the toxicity prediction is not confirmed for this patient"
+
+
+def test_nothing_is_computed_from_a_prediction_that_held_out_patients_contradict(models, candidate):
+    predicted = probabilities(catalogue_with(models, toxicity_events=None), candidate)
+    assert None not in predicted
+    agreed = catalogue_with(models, toxicity_events=round(200 * predicted[1]))
+    contradicted = catalogue_with(models, toxicity_events=0 if predicted[1] > 0.3 else 200)
+    assert probabilities(contradicted, candidate) == predicted
+    view = predictions_view(agreed, candidate, Choices())
+    assert view.cells
+    assert view.plane_patient
+    withheld = predictions_view(contradicted, candidate, Choices())
+    assert (withheld.cells, withheld.plane_patient, withheld.weighing) == (None, None, None)
+    assert withheld.no_cells_reason == REASON
+    assert withheld.cells_meaning is None
+
+
+def test_list_page_and_text_withhold_alike(models, candidate):
+    contradicted = catalogue_with(models, toxicity_events=0)
+    if probabilities(contradicted, candidate)[1] < 0.3:
+        contradicted = catalogue_with(models, toxicity_events=200)
+    visit = Visit("day 0", 0.0, candidate)
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": Patient("P1", (visit,), 0, PatientCourse())}, ())
+    (row,) = CandidateList(contradicted, clinic).view("", "").rows
+    assert (row.cells, row.benefit, row.no_cells_reason) == (None, None, REASON)
+    assert [summary.is_unconfirmed for summary in row.sides] == [False, True]
+    view = replace(
+        example_view(contradicted, Choices()), predictions=predictions_view(contradicted, candidate, Choices())
+    )
+    text = str(_ENVIRONMENT.get_template("tumour_board.jinja").module.tumour_board_text(view, "today", ""))
+    assert f"TOGETHER: not shown: {REASON}." in text
+    assert "that the model predicted, and the 95% interval" in text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "simulated", "beats_chance", "use"),
+    [
+        ("use with care", False, False, "not shown to work"),
+        ("ok", False, False, "not shown to work"),
+        ("use with care", False, None, "use with care"),
+        ("ok", False, True, "ok"),
+        ("ok", True, False, "demonstration only"),
+        ("abstain", False, False, "abstain"),
+        ("abstain", True, False, "abstain"),
+    ],
+)
+def test_a_model_without_evidence_is_not_shown_to_work(verdict, simulated, beats_chance, use):
+    assert use_of(verdict, simulated=simulated, beats_chance=beats_chance) == use
+
+
+def test_each_page_calls_a_model_without_evidence_not_shown_to_work(models, candidate):
+    catalogue = catalogue_with(models, toxicity_events=None, beats_chance=False)
+    visit = Visit("day 0", 0.0, candidate)
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": Patient("P1", (visit,), 0, PatientCourse())}, ())
+    (row,) = CandidateList(catalogue, clinic).view("", "").rows
+    simulated = [prediction.simulated for prediction in catalogue.predict(candidate)]
+    expected = ["demonstration only" if item else "not shown to work" for item in simulated]
+    assert [summary.use for summary in row.sides] == expected
