@@ -43,7 +43,7 @@ Agreement = Literal["inside", "above", "below"]
 
 @dataclass(frozen=True)
 class Driver:
-    """Of the groups of features that push the probability the way the whole prediction moves, the one that pushes most.
+    """A group of features that moves the probability most.
 
     Attributes
     ----------
@@ -85,7 +85,9 @@ class OutcomeVerdict:
         Cohorts, which the model had not seen, whose validation contradicts it.
     beats_chance : bool or None
         As in `Evidence`.
-    driver : Driver or None
+    drivers : tuple of Driver
+        First, of the groups that push the way the whole prediction moves, the one that pushes most; then all others
+        that push as much in whole points, or more, in either direction.
     """
 
     chance: Chance
@@ -98,7 +100,7 @@ class OutcomeVerdict:
     held_out: HeldOutUnit
     contradicted_by: tuple[str, ...]
     beats_chance: bool | None
-    driver: Driver | None
+    drivers: tuple[Driver, ...]
 
     @property
     def is_beyond_limits(self) -> bool:
@@ -170,7 +172,7 @@ def outcome_verdict(
         held_out=held_out_unit(evidence),
         contradicted_by=contradicting_cohorts(external_validations),
         beats_chance=evidence.beats_chance,
-        driver=_driver(waterfall) if distinct and waterfall else None,
+        drivers=_drivers(waterfall) if distinct and waterfall else (),
     )
 
 
@@ -221,12 +223,19 @@ def _has_no_recipients(evidence: Evidence) -> bool:
     return bool(transplant) and not any(transplant)
 
 
-def _driver(waterfall: Waterfall) -> Driver | None:
-    """Return the group that pushes most, of those that push the way the whole prediction moves; None without any."""
+def _drivers(waterfall: Waterfall) -> tuple[Driver, ...]:
+    """Return the group that pushes most the way the whole prediction moves, and those that push as much or more."""
     rises = waterfall.stop > waterfall.start
-    steps = [step for step in waterfall.steps if step.name and (step.change > 0) == rises]
-    step = max(steps, key=lambda item: abs(item.change), default=None)
-    return None if step is None else Driver(step.name, step.block, _side_of_median(step), step.change > 0)
+    steps = sorted((step for step in waterfall.steps if step.name), key=lambda step: -abs(step.change))
+    main = next((step for step in steps if (step.change > 0) == rises), None)
+    if main is None:
+        return ()
+    as_large = [step for step in steps if step is not main and _whole_points(step) >= _whole_points(main)]
+    return tuple(Driver(step.name, step.block, _side_of_median(step), step.change > 0) for step in (main, *as_large))
+
+
+def _whole_points(step: Step) -> int:
+    return round(100 * abs(step.change))
 
 
 def _side_of_median(step: Step) -> Literal["high", "low"] | None:

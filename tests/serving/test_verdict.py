@@ -72,7 +72,7 @@ AROUND_42 = event_rate(23, 55)
 def test_the_chance_follows_fixed_rules(probability, similar, rate, drawing, chance):
     verdict = outcome_verdict(probability, similar, rate, EVIDENCE, drawing)
     assert verdict.chance == chance
-    assert (verdict.probability is None) == (chance in {"indistinct", "no prediction"}) == (verdict.driver is None)
+    assert (verdict.probability is None) == (chance in {"indistinct", "no prediction"}) == (not verdict.drivers)
 
 
 def text_of(verdict: OutcomeVerdict, side: str = "response") -> str:
@@ -164,13 +164,31 @@ def test_no_probability_is_shown_that_held_out_patients_could_not_confirm(probab
 
 def test_a_patient_from_whom_the_model_learnt_gets_no_forecast():
     verdict = outcome_verdict(0.9, None, 0.42, EVIDENCE, steps(0.4), in_training_set=True)
-    assert (verdict.chance, verdict.probability, verdict.driver) == ("training patient", None, None)
+    assert (verdict.chance, verdict.probability, verdict.drivers) == ("training patient", None, ())
     assert "%" not in text_of(verdict).replace("42% of the training patients", "")
 
 
 def test_the_main_driver_pushes_the_way_the_chance_goes():
-    driver = outcome_verdict(0.2, None, 0.46, EVIDENCE, steps(0.2, -0.25, -0.15)).driver
+    (driver,) = outcome_verdict(0.2, None, 0.46, EVIDENCE, steps(0.2, -0.25, -0.15)).drivers
     assert (driver.name, driver.raises) == ("Genus1", False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "names", "words"),
+    [
+        ((0.172, -0.168), ["Genus0", "Genus1"], "Genus0</i>, which raises the prediction; <i>Genus1</i>, which lowers"),
+        ((-0.1, 0.05, -0.101), ["Genus2", "Genus0"], "Genus2</i>, which lowers the prediction; <i>Genus0</i>, which"),
+        # The largest of all is named too where it pushes against the whole.
+        ((0.2, -0.15, -0.12), ["Genus1", "Genus0"], "Genus1</i>, which lowers the prediction; <i>Genus0</i>, which"),
+        ((0.172, -0.158), ["Genus0"], "Largest contribution in the model: <i>Genus0</i>"),
+    ],
+)
+def test_contributions_as_large_as_the_largest_are_named_with_it(changes, names, words):
+    verdict = outcome_verdict(0.5, None, 0.46, EVIDENCE, steps(*changes))
+    assert [driver.name for driver in verdict.drivers] == names
+    text = text_of(verdict)
+    assert words in text
+    assert ("Largest contributions" in text) == (len(names) > 1)
 
 
 def test_steps_lead_from_the_average_patient_to_the_probability():
@@ -188,8 +206,24 @@ def test_steps_lead_from_the_average_patient_to_the_probability():
 
 def test_both_outcomes_share_one_axis():
     axis = shared_axis([steps(0.1, start=0.15), steps(-0.13, start=0.72)])
-    assert axis.ticks == pytest.approx((0, 0.2, 0.4, 0.6, 0.8))
-    assert axis.position(0.1) == pytest.approx(0.125)
-    assert axis.position(0.8) == pytest.approx(1)
-    assert shared_axis([steps(0.1, start=0.15)]).ticks == pytest.approx((0.1, 0.2, 0.3))
+    assert axis.ticks == pytest.approx((0, 0.25, 0.5, 0.75))
+    assert axis.position(0.15) == pytest.approx(0.2)
+    assert axis.position(0.75) == pytest.approx(1)
     assert shared_axis([]).high == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "change", "ends"),
+    [
+        (0.66, -0.06, (0.5, 1)),
+        (0.55, 0.02, (0.25, 0.75)),
+        (0.01, 0.02, (0, 0.5)),
+        (0.99, -0.02, (0.5, 1)),
+        (0.5, 0.0, (0.25, 0.75)),
+        (0.3, 0.5, (0.25, 1)),
+    ],
+)
+def test_no_axis_magnifies_a_few_points(start, change, ends):
+    axis = shared_axis([steps(change, start=start)])
+    assert (axis.low, axis.high) == ends
+    assert all(0 <= axis.position(edge) <= 1 for edge in (start, start + change))

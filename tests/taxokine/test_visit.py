@@ -249,7 +249,7 @@ def test_contributions_unfold_and_visits_have_a_course(page, address):
     step = page.locator(".reasons details").first
     step.locator("summary").click()
     assert step.locator("table").is_visible()
-    # Both outcomes share the axis, from the average training patient to this one.
+    # Both outcomes share the axis, from the start of each model to this patient.
     labels = [figure.text_content().split() for figure in page.locator(".reasons svg:has(text)").all()]
     assert labels
     assert all(label == labels[0] for label in labels)

@@ -19,10 +19,10 @@ MAX_STEPS = 8
 MIN_STEP = 0.02
 """Log-odds below which a group has no step of its own: at most half a percentage point of probability."""
 
-TICK = 0.1
-"""Probability between two possible labels of the axis."""
-MAX_TICKS = 5
-"""Steps of `TICK` above which every second label is left out."""
+TICK = 0.25
+"""Probability between two labels of the axis."""
+MIN_TICKS = 2
+"""Steps of `TICK` that the axis spans at least: on a shorter one, a change of a few points looks like an effect."""
 
 _Group = tuple[str, str]
 
@@ -124,14 +124,16 @@ class PercentAxis:
 
 
 def shared_axis(waterfalls: Sequence[Waterfall]) -> PercentAxis:
-    """Return the shortest axis with even labels on which all steps lie, from 0% to 100% where there are none."""
+    """Return the shortest axis of `MIN_TICKS` or more on which all steps lie, from 0% to 100% where there are none."""
     edges = [edge for drawing in waterfalls for step in drawing.steps for edge in (step.start, step.stop)] or [0.0, 1.0]
     lowest, highest = math.floor(min(edges) / TICK), math.ceil(max(edges) / TICK)
-    highest = max(highest, lowest + 1)
-    spacing = 1 if highest - lowest <= MAX_TICKS else 2
-    lowest, highest = spacing * (lowest // spacing), spacing * math.ceil(highest / spacing)
-    ticks = range(lowest, highest + 1, spacing)
-    return PercentAxis(lowest * TICK, highest * TICK, tuple(tick * TICK for tick in ticks))
+    middle = (min(edges) + max(edges)) / (2 * TICK)
+    while highest - lowest < MIN_TICKS:
+        if lowest == 0 or (highest * TICK < 1 and 2 * middle >= lowest + highest):
+            highest += 1
+        else:
+            lowest -= 1
+    return PercentAxis(lowest * TICK, highest * TICK, tuple(tick * TICK for tick in range(lowest, highest + 1)))
 
 
 def waterfall(explanation: Explanation, distributions: Distributions | None) -> Waterfall:

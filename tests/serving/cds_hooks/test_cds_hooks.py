@@ -260,7 +260,7 @@ def test_without_clients_there_are_no_cds_hooks(client: httpx.Client) -> None:
 
 def test_every_summary_is_short_enough() -> None:
     verdicts = [
-        OutcomeVerdict(chance, probability, None, None, 0.5, strength, False, "cohort", (), True, None)
+        OutcomeVerdict(chance, probability, None, None, 0.5, strength, False, "cohort", (), True, ())
         for chance in get_args(Chance)
         for strength in get_args(Strength)
         for probability in (0.001, 0.57, 0.999)
