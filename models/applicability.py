@@ -42,6 +42,8 @@ FEW_PATIENTS = 20
 _ROUNDING = 1e-9
 """Rounding error that converting a value from another unit may add at the end of a range."""
 
+_UNESTIMATED = Estimate(None, None, None)
+
 
 class Reason(NamedTuple):
     """A reason against a prediction: the name of the rule, and the verdict that it alone would lead to."""
@@ -193,18 +195,17 @@ def _is_among(name: str | None, names: Collection[str]) -> bool | None:
 
 
 def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float64]) -> _Neighbourhood:
-    distances = reference.to_patients(taxa)[0]
+    distances, richness_percentile, similarity = reference.locate(taxa)
     distance = float(nearest_mean(distances))
     centre = reference.nearest_centre(distances)
-    aurocs = {row.centre: row.auroc for row in model.evidence.per_centre}
-    similarity = float(reference.similarity(taxa)[0])
+    aurocs = (row.auroc for row in model.evidence.per_centre if row.centre == centre)
     is_comparable = not math.isnan(similarity)
     return _Neighbourhood(
         distance=distance,
         distance_percentile=float(reference.percentile(distance)),
-        richness_percentile=float(reference.richness_percentile(taxa)[0]),
+        richness_percentile=richness_percentile,
         centre=centre,
-        auroc=aurocs.get(centre, Estimate(None, None, None)),
+        auroc=next(aurocs, _UNESTIMATED),
         outcomes=reference.nearest_outcomes(distances),
         similarity=similarity if is_comparable else None,
         is_training_profile=similarity > reference.same_stool_similarity if is_comparable else None,

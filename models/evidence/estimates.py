@@ -18,6 +18,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Documented:
     """A record whose fields are documented by the string below each, and whose JSON holds these fields only."""
 
+    # A class of instances that have slots alone.
+    __slots__ = ()
     __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid", allow_inf_nan=False)
 
 

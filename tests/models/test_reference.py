@@ -170,6 +170,17 @@ def test_a_percentile_is_the_share_of_left_out_distances_below(distances: list[f
     assert ((percentiles == 100) == (np.array(distances) > cloud.held_out_distances[-1])).all()
 
 
+def test_a_location_has_the_distances_richness_and_similarity_of_each_profile(cloud: ReferenceSet) -> None:
+    rows = profiles(12, 9)
+    rows[0] = 0
+    rows[1, 4:] = 0
+    for row in rows[:, None]:
+        distances, richness_percentile, similarity = cloud.locate(row)
+        np.testing.assert_array_equal(distances, cloud.to_patients(row)[0])
+        np.testing.assert_array_equal(similarity, cloud.similarity(row)[0])
+        assert richness_percentile == cloud.richness_percentile(row)[0]
+
+
 def test_richness_is_of_the_taxa_that_count(cloud: ReferenceSet) -> None:
     training, new = profiles(len(COHORTS), 0), profiles(8, 1)
     detected = (training > 0).mean(axis=0) >= 0.1
