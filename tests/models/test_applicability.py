@@ -450,6 +450,6 @@ def test_the_gravest_verdict_counts_and_every_reason_stays() -> None:
     care = stool({"Unheard_of": 55.0, KNOWN[0]: 5.0}, profiler="kraken2", clock="day_fmt", day=9.0)
     assessment = assess(care, model(simulated=True, beats_chance=False, sentence="no better than chance"))
     assert assessment.trust.verdict == "abstain"
-    parts = ("abundance", "kraken2", "day_fmt", "day 9", "sums to 60%", "no better", "simulated")
+    parts = ("simulated", "abundance", "kraken2", "day_fmt", "day 9", "sums to 60%", "no better")
     assert len(assessment.trust.reasons) == len(parts)
     assert all(part in reason for part, reason in zip(parts, assessment.trust.reasons, strict=True))
