@@ -33,6 +33,7 @@ from models.donors.records import (
 )
 from models.encoder import BlockEncoder
 from models.engraftment import EngraftmentBundle, EngraftmentModel, ExpectedProfile, HeldOutTransplants
+from models.engraftment.model import Method
 from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions
 from models.predict import ServedModel, select_model
 from models.prediction import Trust
@@ -48,6 +49,15 @@ N_DRIVERS = 5
 """Taxa listed as drivers of a difference."""
 MIN_LISTED = 0.001
 """Proportion from which a taxon is listed in an expected profile."""
+
+
+_STOOL_EXPECTED: dict[Method, str] = {
+    "regression": "the regression",
+    "recipient unchanged": "the recipient's stool, unchanged",
+    "donor copied": "the donor's stool",
+    "their mean": "the half-and-half mixture of recipient and donor",
+    "mean of others after": "the mean of other recipients' stool after",
+}
 
 
 @dataclass(frozen=True)
@@ -324,9 +334,10 @@ def _no_order_reasons(
         reasons.append("the engraftment model learnt from too few donors to leave each out in turn")
     elif not validation.beats_all or bundle.model.method != "regression":
         missed = [item.method for item in validation.methods[1:] if item.method not in validation.beaten_baselines]
+        rivals = " or ".join(_STOOL_EXPECTED[method] for method in missed) or "each simpler expectation"
         reasons.append(
-            "with donors left out, the engraftment model is not shown to beat "
-            + (f"its baselines ({', '.join(missed)})" if missed else "its baselines")
+            f"with donors left out, the regression is not shown to predict the stool after better than {rivals}; "
+            f"used here: {_STOOL_EXPECTED[bundle.model.method]}"
         )
     outcomes = [item.served.model.outcome for item in outcome_models]
     for side, is_of_side in (("response", False), ("toxicity", True)):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import re
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
 from features.cohort import read_cohort
+from features.patient_course import PatientCourse, TreatmentEvent
 from features.transplants import cohort_transplants
 from models.donors import DonorStool, compare_donors
 from models.predict import ServedModel
 from serving.app import create_app
 from serving.clinic import read_clinic
+from serving.pages.views.donors import ChangeView, DonorsView
+from serving.pages.views.parts import transplant_text
 from serving.schemas import DonorComparisonRequest
 from taxokine.simulation import Trial, simulate_trial
 from training.engraftment.run import validated_bundle
@@ -125,6 +129,11 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
         page = visitor.get("/donors/SIM-001")
         assert page.status_code == 200
         assert re.findall(r"<h2>(SIM-D\d+)</h2>", page.text) == ["SIM-D01", "SIM-D02", "SIM-D03"]
+        course = clinic.patients["SIM-001"].course
+        given = re.findall(r"<h2>(SIM-D\d+)</h2>\s*<p><span class=\"tag\">donor given", page.text)
+        assert given == list(course.donors)
+        assert ("Donors for SIM-001, retrospective</h1>" in page.text) == course.received_transplant
+        assert f"donor {given[0]}" in visitor.get("/").text
         for words in (
             "A model-implied difference, not an effect of transplant",
             "No donor is put before another.",
@@ -143,3 +152,29 @@ def test_the_clinic_knows_its_donors(tmp_path):
     assert [donor.name for donor in donors] == ["SIM-D01", "SIM-D02"]
     assert all(isinstance(donor, DonorStool) for donor in donors)
     assert sum(donors[0].profile.values.values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("course", "clock", "text"),
+    [
+        (PatientCourse(), "day_fmt", ""),
+        (PatientCourse(donors=("D1",)), "day_fmt", "transplant day 0, donor D1"),
+        (PatientCourse(donors=("D1", "D2")), "day_ici", "transplant, donor D1, D2"),
+        (PatientCourse(events=(TreatmentEvent("transplant", -4.0, ""),)), "day_ici", "transplant day −4"),
+    ],
+)
+def test_a_transplant_that_took_place_is_said_with_its_day_and_donor(course, clock, text):
+    assert transplant_text(course, clock) == text
+
+
+@pytest.mark.parametrize(
+    ("differences", "sides"),
+    [((-0.03, -0.011), ("toxicity",)), ((0.02, 0.03), ("toxicity",)), ((-0.03, 0.02), ()), ((-0.03, -0.001), ()),
+     ((-0.03,), ()), ((-0.03, None), ())],
+)  # fmt: skip
+def test_donors_that_all_move_a_prediction_alike_are_said_to(differences, sides):
+    changes = tuple(
+        (ChangeView("toxicity", SimpleNamespace(difference=item), "ok", None, (), ()),) for item in differences
+    )
+    view = DonorsView("P1", "day 0", SimpleNamespace(), changes, 5, "one", False, (), "")
+    assert view.sides_moved_alike == sides

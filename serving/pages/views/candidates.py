@@ -20,6 +20,7 @@ from serving.pages.views.parts import (
     evidence_note,
     forecasts,
     patient_facts,
+    transplant_text,
     unconfirmed_reason,
 )
 
@@ -52,12 +53,14 @@ class CandidateRow:
 
     `benefit` is the Plackett estimate of response without toxicity; None where a model abstains, where a prediction is
     not confirmed, or where no odds ratio of the training cohorts is known: the middle of bounds is no estimate.
+    `transplant` is as `transplant_text` returns.
     `no_cells_reason` is why there are no cells although both models predict; None otherwise.
     """
 
     patient: str
     n_visits: int
     facts: PatientFacts
+    transplant: str
     sides: tuple[SideSummary, ...]
     cells: tuple[CellView, ...] | None
     no_cells_reason: str | None
@@ -150,6 +153,7 @@ class CandidateList:
             patient=name,
             n_visits=len(patient.visits),
             facts=patient_facts(visit.candidate, visit.label),
+            transplant=transplant_text(patient.course, self._clinic.clock),
             sides=sides,
             cells=cells,
             no_cells_reason=no_cells_reason,

@@ -10,6 +10,7 @@ from models.engraftment import EngraftmentBundle
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Side, side_of
+from serving.pages.views.parts import transplant_text
 
 MOST_TAXA = 12
 """Taxa of an expected profile that the page shows."""
@@ -68,6 +69,10 @@ class DonorsView:
         The clinic's cohort.
     learnt_from_cohort : bool
         Whether the engraftment model was trained on that cohort.
+    donors_given : tuple of str
+        Donors whose stool the patient received.
+    transplant : str
+        As `transplant_text` returns: not empty where the comparison is retrospective.
     most_taxa : int
     """
 
@@ -78,12 +83,24 @@ class DonorsView:
     limit: int
     cohort: str
     learnt_from_cohort: bool
+    donors_given: tuple[str, ...]
+    transplant: str
     most_taxa: int = MOST_TAXA
 
     @property
     def has_toxicity(self) -> bool:
         """Whether a model of toxicity is asked."""
         return any(item.side == "toxicity" for items in self.changes for item in items)
+
+    @property
+    def sides_moved_alike(self) -> tuple[Side, ...]:
+        """The sides whose prediction all donors, two or more, move the same way by at least a whole point."""
+        by_side: dict[Side, list[float]] = {}
+        for item in (item for items in self.changes for item in items):
+            by_side.setdefault(item.side, []).append(round(100 * (item.change.difference or 0)))
+        return tuple(
+            side for side, points in by_side.items() if len(points) > 1 and (min(points) > 0 or max(points) < 0)
+        )
 
     @property
     def differences_possible(self) -> bool:
@@ -122,6 +139,8 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
         limit=limit,
         cohort=clinic.name,
         learnt_from_cohort=clinic.name in engraftment.evidence.cohorts,
+        donors_given=patient.course.donors,
+        transplant=transplant_text(patient.course, clinic.clock),
     )
 
 

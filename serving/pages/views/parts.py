@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from features.patient_course import PatientCourse
 from features.population import Population
 from models.joint import CELLS
 from models.patient_input import Candidate
@@ -101,6 +102,24 @@ def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:
     return PatientFacts(
         clinical.get("age"), clinical.get("sex"), candidate.population, sample, n_taxa, len(candidate.immune)
     )
+
+
+def transplant_text(course: PatientCourse, clock: str) -> str:
+    """Return when a patient received a transplant, and of whom; empty without one.
+
+    Parameters
+    ----------
+    course : PatientCourse
+    clock : str
+        Clock of the cohort; on day_fmt, day 0 is the transplant.
+    """
+    if not course.received_transplant:
+        return ""
+    days = [event.day for event in course.events if event.kind == "transplant"]
+    if not days and clock == "day_fmt":
+        days = [0.0]
+    when = f" day {', '.join(f'{day:g}' for day in days)}".replace("-", "−") if days else ""
+    return f"transplant{when}" + (f", donor {', '.join(course.donors)}" if course.donors else "")
 
 
 def unconfirmed_reason(sides: Sequence[Side]) -> str | None:
