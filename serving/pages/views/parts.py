@@ -118,8 +118,8 @@ def transplant_text(course: PatientCourse, clock: str) -> str:
     days = [event.day for event in course.events if event.kind == "transplant"]
     if not days and clock == "day_fmt":
         days = [0.0]
-    when = f" day {', '.join(f'{day:g}' for day in days)}".replace("-", "−") if days else ""
-    return f"transplant{when}" + (f", donor {', '.join(course.donors)}" if course.donors else "")
+    days_text = f" day {', '.join(f'{day:g}' for day in days)}".replace("-", "−") if days else ""
+    return f"transplant{days_text}" + (f", donor {', '.join(course.donors)}" if course.donors else "")
 
 
 def unconfirmed_reason(sides: Sequence[Side]) -> str | None:
