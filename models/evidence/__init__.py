@@ -16,6 +16,7 @@ from models.evidence.estimates import (
     Share,
 )
 from models.evidence.external import (
+    FEWEST_OF_A_CLASS,
     AbstentionReason,
     ExternalCentrePerformance,
     ExternalPerformance,
@@ -82,6 +83,7 @@ from models.evidence.validation import (
 
 __all__ = [
     "DEMONSTRATION",
+    "FEWEST_OF_A_CLASS",
     "STRENGTH_WORDS",
     "AbstentionReason",
     "AnalyteDistribution",

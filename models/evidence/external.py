@@ -11,6 +11,10 @@ from pydantic import JsonValue, TypeAdapter
 from models.evidence.estimates import Documented, Estimate, EventRate
 from models.evidence.performance import CentreDecisionCurve
 
+FEWEST_OF_A_CLASS = 10
+"""Patients with the outcome, and without, below which no validation says that a model ranks patients better or worse
+than chance, nor how steep its probabilities are: of fewer, chance differences are large."""
+
 
 @dataclass(frozen=True)
 class AbstentionReason(Documented):
@@ -79,11 +83,31 @@ class ExternalPerformance(Documented):
     intercept: Estimate
     """Calibration intercept: what must be added to the log-odds at a slope of 1."""
     slope: Estimate
-    """Calibration slope; 1 is ideal. Null where the probabilities hardly vary or the patients are too few."""
+    """Calibration slope; 1 is ideal. Null where the probabilities hardly vary or separate the outcomes completely, or
+    with fewer than 10 patients of an outcome."""
     decision_curve: CentreDecisionCurve
     """Net benefit over threshold probabilities."""
     by_centre: tuple[ExternalCentrePerformance, ...]
     """Each centre, where the cohort has several."""
+
+    @property
+    def has_few_of_a_class(self) -> bool:
+        """Whether fewer than `FEWEST_OF_A_CLASS` patients had the outcome, or were without."""
+        patients, events = self.outcomes.patients, self.outcomes.events
+        return min(events, patients - events) < FEWEST_OF_A_CLASS
+
+    @property
+    def no_slope_reason(self) -> str | None:
+        """Why there is no calibration slope to show, without a full stop; None where there is one."""
+        if self.has_few_of_a_class:
+            return f"no slope: fewer than {FEWEST_OF_A_CLASS} patients of an outcome"
+        if self.auroc.value in (0.0, 1.0):
+            return "no slope: the probabilities separate the outcomes completely"
+        return (
+            "no slope: the probabilities hardly vary, or nearly separate the outcomes"
+            if self.slope.value is None
+            else None
+        )
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def evidence_strength(evidence: Evidence, external_validations: Sequence[Externa
     permutation null of the held-out AUROC includes chance. ``weak``: both exclude it, but inside one cohort only; or no
     permutation null was computed; or a validation elsewhere contradicts the model. ``moderate``: both exclude it in
     held-out cohorts. ``strong``: moreover the interval lies above `STRONG_AUROC`, and that of the AUROC in a real
-    cohort that the model had not seen excludes chance too.
+    cohort that the model had not seen, of at least 10 patients of each outcome, excludes chance too.
 
     Parameters
     ----------
@@ -75,5 +75,7 @@ def contradicting_cohorts(external_validations: Sequence[ExternalValidation]) ->
 
 
 def _exceeds_chance(validation: ExternalValidation) -> bool:
-    low = None if validation.performance is None else validation.performance.auroc.low
-    return not validation.simulated and low is not None and low > 0.5
+    performance = validation.performance
+    if performance is None or validation.simulated or performance.has_few_of_a_class:
+        return False
+    return performance.auroc.low is not None and performance.auroc.low > 0.5

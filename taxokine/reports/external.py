@@ -56,7 +56,7 @@ def _performance(performance: ExternalPerformance) -> Iterator[RenderableType]:
     rows.add_row("  minus the prevalence's", _estimate(performance.brier_difference, "+"), "below 0 is better")
     rows.add_row("calibration in the large", _estimate(performance.in_the_large, "+"), "observed minus expected")
     rows.add_row("calibration intercept", _estimate(performance.intercept, "+"), "0 is ideal")
-    rows.add_row("calibration slope", _estimate(performance.slope), "1 is ideal")
+    rows.add_row("calibration slope", performance.no_slope_reason or _estimate(performance.slope), "1 is ideal")
     yield rows
     if performance.by_centre:
         yield ""

@@ -9,6 +9,7 @@ import pytest
 
 from models.evidence import (
     Estimate,
+    EventRate,
     Evidence,
     ExternalValidation,
     Strength,
@@ -39,6 +40,7 @@ CONFIRMING = ExternalValidation(
     recalibration=None, contradictions=(), sentence="", notes=(), taxokine_version="1",
 )  # fmt: skip
 UNDECIDED = replace(CONFIRMING, performance=replace(PERFORMANCE, auroc=Estimate(0.6, 0.45, 0.75)))
+FEW = replace(CONFIRMING, performance=replace(CONFIRMING.performance, outcomes=EventRate(11, 3, 3 / 11, 0.06, 0.61)))
 UNMEASURED = replace(CONFIRMING, performance=None)
 CONTRADICTING = replace(CONFIRMING, cohort="farther", contradictions=("it ranks patients the wrong way round",))
 
@@ -51,6 +53,7 @@ CONTRADICTING = replace(CONFIRMING, cohort="farther", contradictions=("it ranks 
         # Without another real cohort, or below the limit, evidence is moderate at most.
         ({}, (), "moderate"),
         ({}, (UNDECIDED,), "moderate"),
+        ({}, (FEW,), "moderate"),
         ({}, (UNMEASURED,), "moderate"),
         ({}, (replace(CONFIRMING, simulated=True),), "moderate"),
         ({"held_out_auroc": Estimate(0.8, 0.69, 0.9)}, (CONFIRMING,), "moderate"),

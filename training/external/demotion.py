@@ -10,17 +10,10 @@ from __future__ import annotations
 
 from models.evidence import ExternalPerformance
 
-MIN_CLASS_SIZE_TO_CONTRADICT = 10
-"""Patients with the outcome, and without, below which no validation contradicts a model: of fewer, chance differences
-are large."""
-
 
 def contradictions(performance: ExternalPerformance | None) -> tuple[str, ...]:
     """Return why a validation contradicts the model, a sentence for each rule that it meets, without a full stop."""
-    if performance is None:
-        return ()
-    patients, events = performance.outcomes.patients, performance.outcomes.events
-    if min(events, patients - events) < MIN_CLASS_SIZE_TO_CONTRADICT:
+    if performance is None or performance.has_few_of_a_class:
         return ()
     reasons = []
     for name, estimate, bound in (("AUROC", performance.auroc, 0.5), ("calibration slope", performance.slope, 0.0)):

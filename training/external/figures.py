@@ -54,9 +54,9 @@ def _calibration(performance: ExternalPerformance, y: Vector, probability: Vecto
     counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
     axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
     slope = performance.slope
-    label = "not estimable" if slope.value is None else f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+    label = performance.no_slope_reason or f"slope {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
     axes.set_title(
-        f"{performance.outcomes.patients} patients, {performance.outcomes.events} events; slope {label}", loc="left"
+        f"{performance.outcomes.patients} patients, {performance.outcomes.events} events; {label}", loc="left"
     )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.27, 1.02), yticks=np.linspace(0, 1, 6))
     axes.set(xlabel="predicted probability; below: its histogram", ylabel="observed share, 95% intervals")

@@ -7,7 +7,14 @@ from scipy.special import expit, logit
 
 from features.arrays import Matrix, Names, Vector
 from models.auroc import auroc_estimate
-from models.evidence import CentreDecisionCurve, Estimate, ExternalCentrePerformance, ExternalPerformance, Recalibration
+from models.evidence import (
+    FEWEST_OF_A_CLASS,
+    CentreDecisionCurve,
+    Estimate,
+    ExternalCentrePerformance,
+    ExternalPerformance,
+    Recalibration,
+)
 from training.evidence.rates import count_outcomes
 from training.evidence.scores import reported
 from training.statistics.auroc_meta_analysis import mean_auroc, ranked_centres
@@ -36,6 +43,7 @@ def external_performance(y: Vector, probability: Vector, cohort: str, centres: N
     """
     groups = np.full(len(y), cohort, dtype=object)
     calibration = calibration_by_centre(y, probability, groups)[cohort]
+    has_slope = min(y.sum(), len(y) - y.sum()) >= FEWEST_OF_A_CLASS
     return ExternalPerformance(
         outcomes=count_outcomes(y),
         distinct_probabilities=len(np.unique(probability)),
@@ -45,7 +53,7 @@ def external_performance(y: Vector, probability: Vector, cohort: str, centres: N
         brier_difference=_interval(_brier_above(y.mean()), y, probability, groups),
         in_the_large=_interval(calibration_in_the_large, y, probability, groups),
         intercept=reported(calibration.intercept),
-        slope=reported(calibration.slope),
+        slope=reported(calibration.slope if has_slope else None),
         decision_curve=_decision_curve(y, probability, groups),
         by_centre=_by_centre(y, probability, centres),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.evidence import ExternalPerformance
+from models.evidence import FEWEST_OF_A_CLASS, ExternalPerformance
 
 
 def validation_sentence(
@@ -28,8 +28,26 @@ def _discrimination(performance: ExternalPerformance) -> str:
     if auroc.value is None or auroc.low is None or auroc.high is None:
         return "discrimination could not be measured, since all patients had one outcome"
     numbers = f"AUROC {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}"
+    if performance.has_few_of_a_class:
+        ranked, pairs = _ranked_pairs(performance)
+        patients = performance.outcomes.patients
+        return (
+            f"{ranked:g} of {pairs} pairs of a patient with the outcome and one without were ranked rightly "
+            f"({numbers}); {patients} patients, fewer than {FEWEST_OF_A_CLASS} of an outcome, are too few to tell "
+            "from chance"
+        )
     if auroc.low > 0.5:
         return f"the model ranked patients better than chance ({numbers})"
     if auroc.high < 0.5:
         return f"the model ranked patients worse than chance ({numbers})"
     return f"no discrimination was shown ({numbers})"
+
+
+def _ranked_pairs(performance: ExternalPerformance) -> tuple[float, int]:
+    """Return the pairs ranked rightly, ties counting half, and all pairs of patients of one centre."""
+    outcomes = performance.outcomes
+    centres = [(row.auroc, row.patients, row.events) for row in performance.by_centre]
+    centres = centres or [(performance.auroc, outcomes.patients, outcomes.events)]
+    pairs = [(auroc.value, events * (patients - events)) for auroc, patients, events in centres]
+    ranked = sum(auroc * n for auroc, n in pairs if auroc is not None)
+    return round(2 * ranked) / 2, sum(n for _, n in pairs)

@@ -25,7 +25,7 @@ from models.batch import table_candidates
 from models.bundle import Model, save_bundle
 from models.calibration import Calibration
 from models.encoder import BlockEncoder
-from models.evidence import AbstentionReason, Estimate, ExternalValidation, TrainingCohort
+from models.evidence import FEWEST_OF_A_CLASS, AbstentionReason, Estimate, ExternalValidation, TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.families import FAMILIES
 from models.predict import predict
@@ -34,10 +34,11 @@ from taxokine.cli import main
 from taxokine.simulation import Trial, simulate_trial
 from training import tracking
 from training.evidence.population import training_population
-from training.external.demotion import MIN_CLASS_SIZE_TO_CONTRADICT, contradictions
+from training.external.demotion import contradictions
 from training.external.patients import predict_unseen
 from training.external.performance import external_performance, recalibrated_performance
 from training.external.run import validate_elsewhere
+from training.external.sentence import validation_sentence
 from training.progress import Progress
 
 from ...stores import new_store
@@ -253,7 +254,7 @@ def test_a_reversed_model_is_contradicted_and_one_of_few_patients_or_without_ski
     ]
     assert contradictions(simulated_performance(80)[2]) == ()
     assert contradictions(None) == ()
-    few = simulated_performance(MIN_CLASS_SIZE_TO_CONTRADICT + 6, reverse=True)[2]
+    few = simulated_performance(FEWEST_OF_A_CLASS + 6, reverse=True)[2]
     assert few.auroc.high < 0.5
     assert contradictions(few) == ()
     useless = replace(simulated_performance(80)[2], auroc=Estimate(0.45, 0.33, 0.58), slope=Estimate(-0.2, -0.9, 0.5))
@@ -270,3 +271,40 @@ def test_recalibration_restores_the_level_and_no_one_fits_their_own():
     constant = recalibrated_performance(y, np.full(120, 0.2), "c")
     assert constant.brier_difference.value == pytest.approx(0, abs=1e-9)
     assert recalibrated_performance(np.array([1.0, 0, 0]), shifted[:3], "c") is None
+
+
+@pytest.mark.parametrize(
+    ("events", "others", "text"),
+    [
+        (3, 8, "24 of 24 pairs of a patient with the outcome and one without were ranked rightly (AUROC 1.00, "),
+        (9, 30, "270 of 270 pairs"),
+        (30, 9, "39 patients, fewer than 10 of an outcome, are too few to tell from chance"),
+    ],
+)
+def test_a_perfect_ranking_of_few_patients_is_not_better_than_chance(events, others, text):
+    y = np.array([1.0] * events + [0.0] * others)
+    probability = np.linspace(0.9, 0.1, len(y))
+    performance = external_performance(y, probability, "c", np.full(len(y), "c", dtype=object))
+    sentence = validation_sentence("c", performance, abstained=0, simulated=False)
+    assert text in sentence
+    assert "better than chance" not in sentence
+    assert performance.slope.value is None
+    assert performance.no_slope_reason == "no slope: fewer than 10 patients of an outcome"
+
+
+def test_pairs_are_counted_within_centres_and_a_tie_counts_half():
+    y = np.array([1.0, 0, 0, 1, 0, 1])
+    probability = np.array([0.5, 0.5, 0.2, 0.1, 0.9, 0.4])
+    centres = np.array(["a", "a", "a", "b", "b", "c"], dtype=object)
+    sentence = validation_sentence(
+        "c", external_performance(y, probability, "c", centres), abstained=0, simulated=False
+    )
+    assert "1.5 of 3 pairs" in sentence
+
+
+def test_complete_separation_has_no_slope_and_says_so():
+    y = np.repeat([1.0, 0.0], 15)
+    separated = external_performance(y, np.linspace(0.9, 0.1, 30), "c", np.full(30, "c", dtype=object))
+    assert separated.no_slope_reason == "no slope: the probabilities separate the outcomes completely"
+    assert "better than chance" in validation_sentence("c", separated, abstained=0, simulated=False)
+    assert simulated_performance(80)[2].no_slope_reason is None
