@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -40,7 +39,7 @@ class RequireHost:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] == "http":
-            values = Headers(scope=scope).getlist("host")
+            values = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
             # Of two names, a proxy may have checked the other.
             if len(values) != 1 or host_name(values[0]) not in self._hosts:
                 response = await error_response(

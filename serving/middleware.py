@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -10,11 +9,13 @@ from serving.error_responses import error_response
 from serving.logs import log_failure
 from serving.schemas import Problem
 
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-}
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+"""Headers of each response that does not set them itself; as bytes, since Starlette would encode them every time."""
+_NOT_STORED = (b"cache-control", b"no-store")
 
 
 class ProtectResponses:
@@ -39,11 +40,11 @@ class ProtectResponses:
             nonlocal response_started
             if message["type"] == "http.response.start":
                 response_started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
                 if scope["path"].startswith(("/v1/", "/fhir/", "/cds-services")):
-                    headers["Cache-Control"] = "no-store"
+                    headers = [pair for pair in headers if pair[0] != b"cache-control"] + [_NOT_STORED]
+                names = {name for name, _ in headers}
+                message["headers"] = headers + [pair for pair in _HEADERS if pair[0] not in names]
             await send(message)
 
         try:

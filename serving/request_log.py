@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from functools import cache
 
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.logs import LOG, REQUEST_ID
@@ -14,6 +15,7 @@ from serving.metrics.instruments import REQUEST_SECONDS, REQUESTS
 
 HEADER = "X-Request-ID"
 """Header by which a client may name its request; the response repeats it, and log and record of questions have it."""
+_HEADER = HEADER.lower().encode()
 CLIENT_LEFT = 499
 """Status in the log of a request whose client left before the response began; none is sent."""
 UNKNOWN_ROUTE = "none"
@@ -43,7 +45,8 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         started, status, is_observed = time.perf_counter(), CLIENT_LEFT, False
-        sent_name = Headers(scope=scope).get(HEADER, "")
+        sent_names = (value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER)
+        sent_name = next(sent_names, "")
         state = scope.setdefault("state", {})
         state["request_id"] = sent_name if _VALID_ID.fullmatch(sent_name) else secrets.token_hex(8)
         REQUEST_ID.set(state["request_id"])
@@ -53,7 +56,8 @@ class RequestLog:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 # A route may have given the request another id.
-                MutableHeaders(scope=message)[HEADER] = state["request_id"]
+                headers = [pair for pair in message.get("headers", ()) if pair[0] != _HEADER]
+                message["headers"] = [*headers, (_HEADER, state["request_id"].encode())]
             elif not message.get("more_body", False):
                 # Before the client has the whole answer, so that whoever then reads the metrics finds it counted.
                 is_observed = True
@@ -70,8 +74,9 @@ class RequestLog:
 def _observe(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     route = route_template(scope)
-    REQUESTS.labels(method, route, str(status)).inc()
-    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    count, duration = _instruments(method, route, status)
+    count.inc()
+    duration.observe(seconds)
     if route in _PROBES and status < 400:
         return
     fields: dict[str, object] = {
@@ -84,6 +89,12 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     if (asker := scope["state"].get("asker")) is not None:
         fields["asker"] = asker
     LOG.log(40 if status >= 500 else 20, "request", extra={"fields": fields})
+
+
+# Looking the labels up takes longer than counting. Methods, routes and statuses are few.
+@cache
+def _instruments(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, str(status)), REQUEST_SECONDS.labels(method, route)
 
 
 def route_template(scope: Scope) -> str:
