@@ -10,6 +10,7 @@ from features.outcomes import definition_of, is_toxicity
 from models.donors import compare_donors
 from models.engraftment import EngraftmentBundle
 from models.joint import benefit_bounds, joint_outcome
+from models.patient_input import Candidate
 from models.predict import ServedModel, predict
 from models.what_if import expected_stool, what_if
 from serving.schemas import (
@@ -27,15 +28,24 @@ from serving.schemas import (
 )
 
 
-def predict_candidate(models: Mapping[str, Sequence[ServedModel]], request: PredictionRequest) -> PredictionResponse:
+def predict_candidate(
+    models: Mapping[str, Sequence[ServedModel]], request: PredictionRequest, candidate: Candidate
+) -> PredictionResponse:
     """Predict the requested outcomes, and always both a response and a toxicity where there are models of both.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of ServedModel
+        Models of each outcome, best first.
+    request : PredictionRequest
+    candidate : Candidate
+        The request's, which the record keeps too.
 
     Raises
     ------
     InputError
         A value of the candidate cannot be read, or an outcome has no model.
     """
-    candidate = request.candidate()
     predictions = [predict(models[outcome], candidate) for outcome in requested_outcomes(request.outcomes, models)]
     joint = joint_outcome(predictions)
     return PredictionResponse(

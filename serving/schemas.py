@@ -190,21 +190,25 @@ class _CandidateRequest(_Strict):
         population = Population(patient.tumour_type, patient.treatment_line, patient.drug_class)
         if self.donor is not None and self.taxa is None:
             raise InputError("donor: the distance to a donor needs the recipient's stool; send 'taxa' too")
-        candidate = Candidate(clinical, None, tuple(immune), population, day=self.day)
+        present = Candidate(
+            clinical,
+            None if self.taxa is None else self.taxa.profile(),
+            tuple(immune),
+            population,
+            self._donor_features(self.taxa),
+            day=self.day,
+        )
+        if not self.earlier_taxa:
+            return present
         earlier = [
-            EarlierVisit(profile.day, self._with_stool(candidate, profile))
-            for profile in self.earlier_taxa
-            if profile.day is not None
+            EarlierVisit(stool.day, replace(present, taxa=stool.profile(), donor=self._donor_features(stool)))
+            for stool in self.earlier_taxa
+            if stool.day is not None
         ]
-        return replace(self._with_stool(candidate, self.taxa), earlier=tuple(earlier))
+        return replace(present, earlier=tuple(earlier))
 
-    def _with_stool(self, candidate: Candidate, taxa: TaxaRequest | None) -> Candidate:
-        if taxa is None:
-            return candidate
-        return replace(candidate, taxa=taxa.profile(), donor=self._donor_features(taxa))
-
-    def _donor_features(self, taxa: TaxaRequest) -> dict[str, float]:
-        if self.donor is None:
+    def _donor_features(self, taxa: TaxaRequest | None) -> dict[str, float]:
+        if self.donor is None or taxa is None:
             return {}
         profiles = {
             "taxa": taxa,

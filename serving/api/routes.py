@@ -90,12 +90,12 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
     )
     async def create_prediction(
-        request: Request, response: Response, candidate: PredictionRequest
+        request: Request, response: Response, question: PredictionRequest
     ) -> PredictionResponse:
         require_models(models)
-        answer = predict_candidate(models, candidate)
-        inputs = Inputs(candidate.candidate())
-        await record_api(request, response, answer.patient.id, inputs, recorded_predictions(answer.answers))
+        candidate = question.candidate()
+        answer = predict_candidate(models, question, candidate)
+        await record_api(request, response, answer.patient.id, Inputs(candidate), recorded_predictions(answer.answers))
         return answer
 
     @router.get("/models", summary="The served models: what each reads, and its evidence")

@@ -137,7 +137,7 @@ def _answer(
     models: Mapping[str, Sequence[ServedModel]], content: dict[str, JsonValue]
 ) -> tuple[ReadBundle, PredictionResponse, dict[str, JsonValue]]:
     question = read_question(models, content)
-    answer = predict_candidate(models, question.request)
+    answer = predict_candidate(models, question.request, question.request.candidate())
     return question, answer, response_bundle(question, answer, models)
 
 
