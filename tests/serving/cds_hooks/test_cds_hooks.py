@@ -169,7 +169,8 @@ def test_another_service_is_not_found(hospital: httpx.Client, call: Json) -> Non
 
 STRANGER = ECKey.generate_key("P-384", {"kid": "ec"}, auto_kid=False)
 PUBLIC_AS_SECRET = OctKey.import_key({"kty": "oct", "kid": "ec", "k": EC.as_dict(private=False)["x"]})
-NOW = int(time.time())
+# The tests may run long after this line.
+NOW, DAY = int(time.time()), 86_400
 FORGED: dict[str, Json] = {
     "signed by another key": {"key": STRANGER},
     "an unknown key": {"key": ECKey.generate_key("P-384", {"kid": "other"}, auto_kid=False)},
@@ -179,8 +180,8 @@ FORGED: dict[str, Json] = {
     "another audience": {"aud": "https://evil.example/cds-services"},
     "the audience of another service": {"aud": f"{BASE}/cds-services/other"},
     "expired": {"exp": NOW - 60},
-    "valid for an hour": {"exp": NOW + 3600},
-    "issued in the future": {"iat": NOW + 600, "exp": NOW + 660},
+    "valid for a day": {"exp": NOW + DAY},
+    "issued in the future": {"iat": NOW + DAY, "exp": NOW + DAY + 60},
     "without an expiry": {"exp": None},
     "without an issue time": {"iat": None},
     "without an id": {"jti": None},
