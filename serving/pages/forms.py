@@ -149,7 +149,7 @@ def upload_form(form: FormData) -> Form:
         A field holds a value that it does not offer.
     """
     return Form(
-        patient=text_field(form, "patient").strip() or "candidate",
+        patient=text_field(form, "patient").strip() or None,
         sample=text_field(form, "sample").strip() or None,
         profiler=text_field(form, "profiler").strip() or None,
         taxa_unit=cast(TaxaUnit | None, _choice(form, "taxa_unit", get_args(TaxaUnit))),

@@ -29,8 +29,8 @@ class Form:
 
     Attributes
     ----------
-    patient : str
-        Name of the patient on the page of the prediction.
+    patient : str, optional
+        Name of the patient on the page of the prediction; by default, the sample and the file name it.
     sample : str, optional
         Sample to use, of a stool table that has several.
     profiler : str, optional
@@ -47,7 +47,7 @@ class Form:
         Tumour type, line of treatment and class of drugs.
     """
 
-    patient: str = "candidate"
+    patient: str | None = None
     sample: str | None = None
     profiler: str | None = None
     taxa_unit: TaxaUnit | None = None

@@ -37,7 +37,7 @@ _READABLE = "a table as text, an Excel workbook, a BIOM file, or a QIIME 2 featu
 
 @dataclass(frozen=True)
 class UploadedFile:
-    """An uploaded file; its name appears in reports only."""
+    """An uploaded file; its name appears in reports, and in place of a patient's name that was not given."""
 
     name: str
     content: bytes

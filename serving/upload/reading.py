@@ -22,6 +22,8 @@ from serving.upload.taxa import read_profile
 from serving.upload.training_columns import TrainingColumns
 
 Json = dict[str, JsonValue]
+MAX_NAME = 500
+"""Characters of a patient's name in a request."""
 T = TypeVar("T")
 
 
@@ -67,16 +69,24 @@ def read_files(
     stored = _store_files(report, files, folder)
     kind = _read_file(report, stored, "taxonomy", partial(check_file_kind, "taxonomy"))
     taxonomy = stored["taxonomy"] if kind else None
+    taxa = _read_file(report, stored, "taxa", partial(read_profile, taxonomy=taxonomy))
     request: Json = {
         "patient": {
-            "id": form.patient,
+            "id": form.patient or _unnamed_patient(report, files),
             **_reported(form.population),
             **(_read_file(report, stored, "clinical", read_clinical_fields) or {}),
         },
-        "taxa": _read_file(report, stored, "taxa", partial(read_profile, taxonomy=taxonomy)),
+        "taxa": taxa,
         "immune": _read_file(report, stored, "immune", read_measurements) or [],
     }
     return UploadContent(request, tuple(report.interpretations), tuple(report.problems), report.samples)
+
+
+def _unnamed_patient(report: Report, files: Mapping[Field, UploadedFile]) -> str:
+    """Return what tells the sheets of a patient without a name from those of another: the sample and the first file."""
+    samples = [row.value for row in report.interpretations if row.topic == "sample"]
+    names = [file.name for file in files.values()]
+    return " · ".join(["unnamed patient", *samples[:1], *names[:1]])[:MAX_NAME]
 
 
 def _store_files(report: Report, files: Mapping[Field, UploadedFile], folder: Path) -> dict[Field, StoredFile]:

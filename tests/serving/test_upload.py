@@ -125,7 +125,7 @@ def table_bytes(rows: Sequence[Sequence[object]], delimiter: str = "\t", header:
 
 
 def upload(models: Models, field: Field, content: bytes, name: str = "mine.tsv", **form: Any) -> Upload:
-    return understand({field: UploadedFile(name, content)}, Form(**form), models)
+    return understand({field: UploadedFile(name, content)}, Form(**{"patient": "candidate", **form}), models)
 
 
 def kinds(result: Upload) -> list[str]:
@@ -245,6 +245,13 @@ def test_encodings_are_converted_and_reported(
     assert kinds(result) == []
     assert result.request == plain.request
     assert values_of(result, "encoding") == conversions
+
+
+def test_a_patient_without_a_name_is_told_from_others_by_sample_and_file(stool_models: Models, merged: Any) -> None:
+    content = table_bytes([("taxon", "stool"), *species_of(merged).items()])
+    result = upload(stool_models, "taxa", content, profiler=METAPHLAN, patient=None)
+    assert result.request
+    assert result.request["patient"] == {"id": "unnamed patient · stool · mine.tsv"}
 
 
 def test_a_metaphlan_profile_is_rescaled_without_unclassified_reads(stool_models: Models, merged: Any) -> None:
