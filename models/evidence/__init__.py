@@ -5,6 +5,7 @@ Training fills both, bundles keep them as JSON, and `from_json` refuses a field 
 type, naming it. `models.evidence_upgrade` reads what older bundles kept.
 """
 
+from models.evidence.elsewhere import evidence_sentence_since, other_cohorts_tested
 from models.evidence.estimates import (
     Documented,
     Estimate,
@@ -148,6 +149,8 @@ __all__ = [
     "WithoutBlock",
     "WithoutCohort",
     "contradicting_cohorts",
+    "evidence_sentence_since",
     "evidence_strength",
     "held_out_unit",
+    "other_cohorts_tested",
 ]

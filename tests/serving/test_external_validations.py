@@ -57,4 +57,8 @@ def test_the_api_and_both_kinds_of_card_show_what_was_measured_elsewhere(models,
     ):
         assert part in page
     assert "Abstained by the rule on coverage (3)" in page
-    assert "## Validated elsewhere\n\n- on elsewhere no discrimination was shown" in text
+    assert "Tested on 2 other cohorts, 40 patients." in page
+    assert (
+        "## Validated elsewhere\n\nTested on 1 other cohort, 40 patients.\n\n- on elsewhere no discrimination was shown"
+        in text
+    )

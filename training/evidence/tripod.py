@@ -21,6 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from features.errors import FileError, InputError
 from features.tables.output import write_new_text
+from models.evidence import held_out_unit, other_cohorts_tested
 from models.predict import ServedModel
 from training.evidence.card import TEMPLATES, template_environment
 from training.evidence.sentence import scheme_description
@@ -108,6 +109,8 @@ def answer_checklist(served: ServedModel, authors: Mapping[str, str]) -> tuple[I
         "external": external,
         "recalibrated": [validation for validation in external if validation.recalibration],
         "scheme_description": scheme_description,
+        "held_out_unit": held_out_unit,
+        "other_cohorts_tested": other_cohorts_tested(model.evidence, external),
     }
     answers = []
     for item in checklist():

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from fastapi import Response
 
+from models.evidence import other_cohorts_tested
 from models.predict import ServedModel
 from serving.pages.rendering import render_fragment
 
 # The card is a page of its own, with text, styles and drawings: it runs no script and loads nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
+_OLD_CLAIMS = {
+    "; it was not tested on another cohort": "",
+    "The model was not tested on a cohort other than its training cohort.": (
+        "Its training tested it on no other cohort."
+    ),
+}
 
 
 def card_response(served: ServedModel) -> Response:
@@ -16,11 +23,12 @@ def card_response(served: ServedModel) -> Response:
 
     The bundle's card ends with the training; what was measured elsewhere since is put before its second section.
     """
+    tested = other_cohorts_tested(served.model.evidence, served.external_validations)
     if not served.model.card_html:
-        return _response(_markdown(served), "text/plain")
-    content = served.model.card_html
-    if served.external_validations:
-        section = render_fragment("card_section", validations=served.external_validations)
+        return _response(_markdown(served, tested), "text/plain")
+    content = _without_old_claims(served.model.card_html)
+    if tested:
+        section = render_fragment("card_section", validations=served.external_validations, other_cohorts_tested=tested)
         top, heading, rest = content.partition("<h2>")
         content = f"{top}{section}{heading}{rest}"
     return _response(content, "text/html")
@@ -30,6 +38,16 @@ def _response(content: str, media_type: str) -> Response:
     return Response(content, media_type=media_type, headers={"Content-Security-Policy": _POLICY})
 
 
-def _markdown(served: ServedModel) -> str:
+def _markdown(served: ServedModel, tested: str) -> str:
+    card = _without_old_claims(served.model.card)
+    if not tested:
+        return card
     sentences = [f"- {validation.sentence}" for validation in served.external_validations]
-    return served.model.card + ("\n## Validated elsewhere\n\n" + "\n".join(sentences) + "\n" if sentences else "")
+    return "\n".join([card, "## Validated elsewhere\n", f"{tested[0].upper()}{tested[1:]}.\n", *sentences, ""])
+
+
+def _without_old_claims(card: str) -> str:
+    """Return an older bundle's card without what it says of validations that came after it."""
+    for claim, replacement in _OLD_CLAIMS.items():
+        card = card.replace(claim, replacement)
+    return card

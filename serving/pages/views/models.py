@@ -8,7 +8,7 @@ from functools import cache
 
 from features.outcomes import definition_of
 from models.drift import DriftReport, drift
-from models.evidence import HeldOutUnit, Strength, evidence_strength, held_out_unit
+from models.evidence import HeldOutUnit, Strength, evidence_strength, held_out_unit, other_cohorts_tested
 from models.predict import ServedModel
 from serving.clinic import Clinic
 from serving.outcomes.performance import LivePerformance
@@ -21,10 +21,11 @@ class ModelPanel:
     """One model.
 
     `is_first` is whether the pages predict by it a patient who has all its blocks, and `alternatives` how many other
-    models of its outcome are served; `strength` and `held_out` are those of its evidence. `definition` is that of its
-    outcome, `run_url` the address of its run in the MLflow UI; `drift` is None without a clinic. `job` is the last
-    validation that this page started, None where there is none; `live` its performance on patients whose outcome was
-    reported, None where there is no such patient.
+    models of its outcome are served; `strength` and `held_out` are those of its evidence. `other_cohorts_tested` is on
+    which cohorts it was tested since its training; `definition` is that of its outcome, `run_url` the address of its
+    run in the MLflow UI; `drift` is None without a clinic. `job` is the last validation that this page started, None
+    where there is none; `live` its performance on patients whose outcome was reported, None where there is no such
+    patient.
     """
 
     served: ServedModel
@@ -34,6 +35,7 @@ class ModelPanel:
     is_promoted: bool
     strength: Strength
     held_out: HeldOutUnit
+    other_cohorts_tested: str
     definition: str
     run_url: str | None
     drift: DriftReport | None
@@ -110,6 +112,7 @@ class ModelList:
             is_promoted=is_promoted(served.alias),
             strength=evidence_strength(served.model.evidence, served.external_validations),
             held_out=held_out_unit(served.model.evidence),
+            other_cohorts_tested=other_cohorts_tested(served.model.evidence, served.external_validations),
             definition=definition_of(outcome),
             run_url=run_url,
             drift=report,

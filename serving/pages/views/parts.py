@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from features.patient_course import PatientCourse
 from features.population import Population
+from models.evidence import evidence_sentence_since
 from models.joint import CELLS
 from models.patient_input import Candidate
 from models.predict import ServedModel
@@ -76,8 +77,8 @@ class CellView:
 
 def evidence_note(served: ServedModel) -> EvidenceNote:
     """Return the evidence of a model."""
-    evidence = served.model.evidence
-    return EvidenceNote(served.model.outcome, evidence.sentence, is_promoted(served.alias), served.model.simulated)
+    sentence = evidence_sentence_since(served.model.evidence, served.external_validations)
+    return EvidenceNote(served.model.outcome, sentence, is_promoted(served.alias), served.model.simulated)
 
 
 def forecasts(predictions: Sequence[Prediction]) -> list[Prediction]:

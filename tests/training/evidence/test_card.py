@@ -131,7 +131,7 @@ def test_missing_results_are_reported_as_missing():
     assert "every prediction is the prevalence" in section(markdown, "Feature attribution")
     no_effect = replace(single(), sample_size=replace(single().sample_size, needed=None, events_needed=None))
     assert "no number of patients suffices" in section(model_card(no_effect), "Sample size")
-    assert "not tested on a cohort" in section(markdown, "Limits")
+    assert "tested it on no other cohort" in section(markdown, "Limits")
     assert "random-effects" not in markdown.lower()
 
 

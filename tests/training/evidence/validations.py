@@ -367,7 +367,7 @@ def single() -> Validation:
             models_compared=1,
             notes=(),
             sentence="no evidence of discrimination on held-out patients of its own cohort "
-            "(AUROC of the probability 0.61, 0.34-0.84; 1 cohort, 24 patients); it was not tested on another cohort",
+            "(AUROC of the probability 0.61, 0.34-0.84; 1 cohort, 24 patients)",
         ),
         blocks=("immune",),
         preprocessing={"immune": ("concentrations and counts as log10",)},
