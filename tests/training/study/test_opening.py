@@ -19,6 +19,7 @@ from training.study.analysis.limits import MIN_FOR_P, cohort_limits
 from training.study.codes import patient_codes
 from training.study.opening import MAX_BULLETS, Opening, opening
 from training.study.section import Section
+from training.study.sentences import write_sentences
 from training.study.study import study_sections
 
 TRIALS = {
@@ -107,6 +108,41 @@ def test_a_difference_is_shown_by_interval_and_p_together(comparison, ratio, p, 
     result = replace(comparison, survival=(survival_with_effect,), response={})
     assert (survival.outcome in result.outcomes_with_difference) == differs
     assert (survival.outcome in result.outcomes_without_difference) == (not differs)
+
+
+@pytest.mark.parametrize(("low", "p", "names_it"), [(20.0, 0.03, True), (-5.0, 0.06, False)])
+def test_a_secondary_analysis_that_disagrees_qualifies_the_primary_one(comparison, low, p, names_it):
+    survival = comparison.survival[0]
+    mean = replace(survival.restricted_mean, difference=IntervalEstimate(180.0, low, 340.0), p=p)
+    survival = replace(
+        survival,
+        hazard_ratio=IntervalEstimate(0.5, 0.2, 1.02),
+        log_rank=replace(survival.log_rank, p=0.051),
+        restricted_mean=mean,
+    )
+    sentences = write_sentences("arms/comparison", replace(comparison, survival=(survival,), response={}, variants=()))
+    assert sentences["verdict"][0].startswith("By the primary log-rank test of all patients as assigned")
+    assert "does not show a difference in overall survival" in sentences["verdict"][0]
+    text = " ".join(sentences["qualifiers"])
+    assert ("restricted mean 5.9 months longer with FMT (difference 5.9, 95% interval 0.7 to 11.2" in text) == names_it
+    assert bool(text) == names_it
+
+
+@pytest.mark.parametrize(
+    ("has_response", "has_survival", "expected"),
+    [
+        (True, False, "Response was not shown to be more frequent. Survival was not recorded."),
+        (False, True, "Survival was not shown to be extended. Response was not recorded."),
+        (True, True, "Survival was not shown to be extended, nor response to be more frequent."),
+    ],
+)
+def test_what_was_not_recorded_is_not_called_unshown(small, has_response, has_survival, expected):
+    limits = replace(cohort_limits(small), has_response=has_response, has_survival=has_survival)
+    sentences = write_sentences("limits", limits)
+    assert expected in sentences["qualifiers"]
+    assert any(text.startswith("Without a comparator") and "not recorded" in text for text in sentences["summary"]) == (
+        not (has_response and has_survival)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -113,6 +113,29 @@ class ArmComparison:
         return tuple(outcome for outcome, differs in self._outcomes().items() if differs)
 
     @property
+    def disagreeing_means(self) -> tuple[SurvivalByArm, ...]:
+        """Survival whose difference of restricted means, a secondary analysis, disagrees with the primary one."""
+        primary = self._outcomes()
+        return tuple(
+            survival
+            for survival in self.survival
+            if _is_shown(survival.restricted_mean.difference, 0, survival.restricted_mean.p)
+            != primary[survival.outcome]
+        )
+
+    @property
+    def disagreeing_variants(self) -> tuple[ArmVariant, ...]:
+        """Other analyses of an outcome that disagree with the primary one, of all patients as assigned."""
+        primary = self._outcomes()
+        return tuple(
+            variant
+            for variant in self.variants
+            if variant.analysis != "as assigned"
+            and variant.outcome in primary
+            and _is_shown(variant.estimate, variant.no_effect, variant.p) != primary[variant.outcome]
+        )
+
+    @property
     def outcomes_without_difference(self) -> tuple[str, ...]:
         """Outcomes whose difference between arms was not shown."""
         return tuple(outcome for outcome, differs in self._outcomes().items() if not differs)
@@ -232,6 +255,13 @@ def _variants(
     for name, times in times_by_outcome.items():
         variants += survival_variants(cohort, name, times, treated)
     return tuple(variants) if any(variant.analysis != "as assigned" for variant in variants) else ()
+
+
+def adverse_events_by_arm(cohort: Cohort, codes: Codes) -> dict[int, RateByArm]:
+    """Return rates of patients by worst grade and arm; empty without a control or without dated, graded events."""
+    treated = is_treated(cohort)
+    treated = treated[treated.index.isin(list(codes))]
+    return _adverse_events(cohort, treated) if len(treated) and has_comparator(cohort) else {}
 
 
 def _adverse_events(cohort: Cohort, treated: pd.Series[bool]) -> dict[int, RateByArm]:

@@ -47,6 +47,11 @@ class ArmVariant:
     estimate: IntervalEstimate
     p: float
 
+    @property
+    def no_effect(self) -> float:
+        """The estimate where FMT has no effect."""
+        return 0.0 if self.estimand == "difference" else 1.0
+
 
 def response_variants(
     cohort: Cohort, outcome: str, responds: pd.Series[bool], treated: pd.Series[bool]

@@ -156,6 +156,11 @@ class ConvergenceResults:
         return self.distance_after.difference.recipient_mean.high < 0
 
     @property
+    def is_moved_nearer(self) -> bool:
+        """Whether recipients come nearer to their own donor, relative to unrelated donors, by the interval."""
+        return self.change.recipient_mean.high < 0
+
+    @property
     def variants(self) -> tuple[SensitivityResult, ...]:
         """Variants of the primary analysis."""
         return self.sensitivity[1:]

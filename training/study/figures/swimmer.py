@@ -86,7 +86,8 @@ def swimmer_figure(course: CourseResult) -> Figure:
     _separate_arms(lines, course)
     axes.set_yticks(list(lines.position.values()), [course.codes[name] for name in lines.position])
     axes.tick_params(axis="y", length=0, labelsize=min(8.0, 420 * height / 9.5 / max(n, 1)))
-    axes.set(xlabel=f"{unit_name} from day 0: {course.day_zero}", ylim=(-0.8, n - 0.2))
+    bar_end = "" if course.follow_up_dated else "; bars end at the last record, not at the end of follow-up"
+    axes.set(xlabel=f"{unit_name} from day 0: {course.day_zero}{bar_end}", ylim=(-0.8, n - 0.2))
     axes.axvline(0, color=PALE, linewidth=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.spines["left"].set_visible(False)

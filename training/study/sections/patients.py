@@ -165,7 +165,8 @@ def _survival(cohort: Cohort, codes: Codes) -> Topic:
         metrics |= {f"{short_name}_events": float(survival.events), f"{short_name}_patients": float(survival.n)}
         if np.isfinite(survival.median.value):
             metrics[f"{short_name}_median_months"] = survival.median.value / DAYS_PER_MONTH
-    figures = {"survival": partial(survival_figure, result)}
+    # Curves of all arms together would stand before those that compare the arms.
+    figures = {} if result.arms_compared else {"survival": partial(survival_figure, result)}
     return write_topic("patients/survival", result, figures=figures, tables=tables, metrics=metrics)
 
 

@@ -12,13 +12,13 @@ from training.study.analysis.adverse_events import (
     GradeRates,
     event_causes,
     event_terms,
-    grade_rates,
     published_toxicity,
     treatment_events,
     worst_grades,
 )
 from training.study.analysis.incidence import IncidenceAtDay, incidence_result
 from training.study.analysis.rates import one_sided_bound
+from training.study.analysis.severe_events import grade_rates_by_arm
 from training.study.analysis.stopping import LIMIT, stopping_result
 from training.study.codes import Codes, patient_codes
 from training.study.figures.adverse_events import boundary_figure, incidence_figure, terms_figure
@@ -42,7 +42,7 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
     if recorded is None:
         return join_topics("safety", "Safety", [_flags(cohort, codes)])
     parts = (
-        _grades(recorded.rows, len(codes)),
+        _grades(cohort, recorded.rows, codes),
         _terms(recorded.rows, codes),
         _causes(recorded.rows, codes),
         _incidence(cohort, codes),
@@ -62,8 +62,8 @@ def _flags(cohort: Cohort, codes: Codes) -> Topic:
     return write_topic("safety/flags", toxicity, tables=tables)
 
 
-def _grades(events: pd.DataFrame, n: int) -> Topic:
-    rates = grade_rates(events, n)
+def _grades(cohort: Cohort, events: pd.DataFrame, codes: Codes) -> Topic:
+    rates = grade_rates_by_arm(cohort, events, codes)
     return write_topic(
         "safety/grades",
         rates,

@@ -9,8 +9,10 @@ import pytest
 from features.cohort import Cohort, read_cohort
 from features.trial_course import Course
 from taxokine.simulation import Trial, simulate_trial
+from training.study.analysis.donors import DonorResults, analyse_donors
 from training.study.section import Section
 from training.study.sections.donors import donors_section
+from training.study.sentences import write_sentences
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,19 @@ def test_the_distance_after_treatment_stands_before_its_change(trial: Cohort) ->
     assert donors_section(trial).qualifiers == ()
     far = replace(trial, taxa=replace(trial.taxa, values=np.full_like(trial.taxa.values, 100)))
     assert "not shown to be nearer to their own donor than to unrelated donors" in donors_section(far).qualifiers[0]
+
+
+def test_recipients_who_moved_nearer_without_being_nearer_are_said_to_have_moved(trial: Cohort) -> None:
+    results = analyse_donors(trial)
+    assert isinstance(results, DonorResults)
+    convergence = results.convergence
+    assert convergence.is_moved_nearer
+    after = convergence.distance_after
+    wide = replace(after.difference, recipient_mean=replace(after.difference.recipient_mean, high=0.08))
+    rows = tuple(replace(row, difference=wide) if row is after else row for row in convergence.over_time)
+    not_nearer = replace(results, convergence=replace(convergence, over_time=rows))
+    (qualifier,) = write_sentences("donors/convergence", not_nearer)["qualifiers"]
+    assert "found to have moved towards their own donor since baseline, but not shown to be nearer" in qualifier
 
 
 def test_the_section_names_no_subject(trial: Cohort) -> None:

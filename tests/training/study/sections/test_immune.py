@@ -60,6 +60,17 @@ def test_each_part_of_the_pattern_has_its_estimate_interval_and_n(five):
     assert any(re.search(r"log2 for 30 days: .* (-?\d\.\d\d) \(93.8% interval", text) for text in section.summary)
 
 
+def test_a_pattern_of_each_patient_is_told_from_one_of_the_average(five):
+    headline = " ".join(immune_section(five).headlines)
+    assert re.search(r"analytes\)? rose by days 7 to 28, fell to .* in every one of up to \d patients", headline)
+    assert "On average over patients, " in headline
+    assert re.search(r"The exact interval of \d patients attains [\d.]+%, not 95%", headline)
+    assert re.search(r"With \d patients no test of an average change can reach 5%", headline)
+    # A level that falls is never said to have risen.
+    for factor in re.findall(r" rose × (\d+\.\d+)", headline):
+        assert float(factor) >= 1
+
+
 def test_the_figure_of_trajectories_has_unit_day_0_and_tick_labels(five):
     figure = immune_section(five).figures["trajectories"].draw()
     figure.draw_without_rendering()

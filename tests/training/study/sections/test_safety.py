@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
 from features.cohort import read_cohort
 from features.survival import time_to_event
+from taxokine.simulation import TACITO, simulate_trial
 from training.study.codes import patient_codes
 from training.study.sections.safety import safety_section
 
@@ -80,3 +84,16 @@ def test_without_dated_follow_up_there_is_no_incidence(cohorts_dir):
     assert any("last_follow_up" in text for text in section.missing)
     assert section.metrics == {"grade_1_patients": 16, "grade_2_patients": 12, "grade_3_patients": 2}
     assert not [name for name in patient_codes(cohort) if name in section.tables["events"].frame.to_csv()]
+
+
+def test_the_headline_leads_with_severe_events_of_each_arm(tmp_path):
+    folder = tmp_path / "trial"
+    trial = read_cohort(simulate_trial(folder, replace(TACITO, n_taxa=30, seed=3)), folder)
+    headlines = safety_section(trial).headlines
+    assert re.match(
+        r"Adverse events of grade 3 or above: \d+ of 45 patients \(\d+%, 95% interval .*\); "
+        r"\d+ of 23 \(\d+%\) with FMT and \d+ of 22 \(\d+%\) of controls, .* \(95% interval",
+        headlines[0],
+    )
+    assert headlines[1].startswith("None of 45 patients had an event of grade 5, a fatal one")
+    assert "of controls" not in " ".join(safety_section(five_patients(tmp_path, events=EVENTS)).headlines)
