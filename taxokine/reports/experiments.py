@@ -11,7 +11,7 @@ from rich.text import Text
 
 from models.evidence import Estimate, IncompleteCohort, Validation
 from taxokine.terminal import table
-from training.evidence.sentence import cohort_counts
+from training.evidence.sentence import cohort_counts, source_unit
 
 COLUMNS_SHOWN = 12
 """Columns that are named of those that a cohort lacks."""
@@ -135,8 +135,8 @@ def promotion_report(promotion: Promotion) -> Iterator[RenderableType]:
 
 
 def _without_cohort(name: str, validation: Validation) -> Iterator[RenderableType]:
-    """Yield the held-out performance of a model without each cohort in turn."""
-    yield f"{name}: the same predictions without each cohort's patients"
+    """Yield the held-out performance of a model without each cohort, or each centre of a single one, in turn."""
+    yield f"{name}: the same predictions without each {source_unit(validation.evidence)}'s patients"
     columns = ("patients", "served AUROC (95%)", "gain over covariates (95%)", "p")
     rows = table("without", *columns, numbers=("patients", "p"))
     for row in validation.without_cohort:

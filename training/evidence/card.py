@@ -28,7 +28,7 @@ from models.evidence import (
 )
 from models.prediction import PROGNOSTIC
 from training.evidence.promotion import gates
-from training.evidence.sentence import scheme_description, source_unit
+from training.evidence.sentence import between_centres_caveat, scheme_description, source_unit
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -47,6 +47,7 @@ def model_card(validation: Validation) -> str:
         scheme_description=scheme_description,
         held_out_unit=held_out_unit,
         left_out=source_unit(validation.evidence),
+        between_centres_caveat=between_centres_caveat,
         strength=evidence_strength(validation.evidence),
         strength_words=STRENGTH_WORDS,
         prognostic=PROGNOSTIC,

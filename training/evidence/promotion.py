@@ -9,7 +9,8 @@ import numpy as np
 from features.errors import InputError
 from models import registry
 from models.evidence import Validation
-from training.evidence.sentence import source_unit
+from models.rates import event_rate
+from training.evidence.sentence import between_centres_caveat, source_unit
 from training.statistics.significance import ALPHA
 
 FEWEST_CENTRES = 3
@@ -122,6 +123,10 @@ def _new_cohort_gate(validation: Validation) -> Gate:
         result = f"only {mean.k} held-out centres with both outcomes"
     else:
         result = f"AUROC {mean.prediction_low:.3f} to {mean.prediction_high:.3f}, from {mean.k} held-out centres"
+        if source_unit(validation.evidence) == "centre":
+            result += "; in a new cohort not assessable: one cohort"
+        if caveat := between_centres_caveat(mean):
+            result += f"; {caveat}"
     return Gate(
         "prediction interval",
         validation.evidence.scheme == "loco"
@@ -182,7 +187,7 @@ def _drop_one_gate(validation: Validation) -> Gate:
             f"least gain {gain}"
         )
     return Gate(
-        "drop one cohort",
+        f"drop one {unit}",
         complete
         and worst is not None
         and (worst.auroc.low or 0.0) > 0.5
@@ -216,11 +221,13 @@ def _calibration_gate(validation: Validation) -> Gate:
     else:
         acceptable = slope.low <= 1 <= slope.high or SLOPES[0] <= slope.value <= SLOPES[1]
         result = f"slope {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
+    worst = _worst_calibrated_centre(validation)
     return Gate(
         "calibration",
         acceptable and distance is not None and distance <= LARGEST_DISTANCE,
         f"{result}; mean distance from the centres' prevalence "
-        + ("not computed" if distance is None else f"{distance:.2f}"),
+        + ("not computed" if distance is None else f"{distance:.2f}")
+        + (f"; {worst}" if worst else ""),
         f"a slope whose interval includes 1, or of {SLOPES[0]:g} to {SLOPES[1]:g}, and mean probabilities within "
         f"{LARGEST_DISTANCE:g} of the centres' prevalence on average",
         "30% must mean three in ten, also in a hospital that is new to the model",
@@ -234,6 +241,27 @@ def mean_distance_from_prevalence(validation: Validation) -> float | None:
     absolute = [abs(distance) for distance in distances if distance is not None]
     complete = absolute and len(absolute) == len(patients)
     return float(np.average(absolute, weights=patients)) if complete else None
+
+
+def _worst_calibrated_centre(validation: Validation) -> str | None:
+    """Return the centre whose mean probability is farthest from its prevalence; None with fewer than two centres.
+
+    The interval is the exact one of the observed share, minus the mean probability, which is held fixed.
+    """
+    distances = [
+        (centre, centre.calibration.in_the_large)
+        for centre in validation.per_centre
+        if centre.patients and centre.calibration.in_the_large is not None
+    ]
+    if len(distances) < 2:
+        return None
+    centre, distance = max(distances, key=lambda pair: abs(pair[1]))
+    observed = event_rate(centre.events, centre.patients)
+    mean_probability = centre.events / centre.patients - distance
+    return (
+        f"worst in {centre.centre}, observed − expected {distance:+.2f} ({observed.low - mean_probability:+.2f} to "
+        f"{observed.high - mean_probability:+.2f}, {centre.patients} patients)"
+    )
 
 
 def _sample_size_gate(validation: Validation) -> Gate:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from models.evidence import Evidence, HeldOutUnit, PermutationNull, Scheme, held_out_unit
+from models.evidence import (
+    Evidence,
+    HeldOutUnit,
+    PermutationNull,
+    RandomEffectsSummary,
+    Scheme,
+    held_out_unit,
+)
+
+ENOUGH_CENTRES = 10
+"""Centres from which a τ² of 0 is taken to say that they vary little."""
+NO_VARIATION = 1e-6
+"""τ² below which it counts as 0: the estimate lies at its boundary."""
 
 _DESCRIPTIONS: dict[HeldOutUnit, str] = {
     "cohort": "each cohort held out in turn",
@@ -61,6 +73,16 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
 def source_unit(evidence: Evidence) -> Literal["cohort", "centre"]:
     """Return what the training patients come from that can be left out: cohorts, or the centres of a single one."""
     return "cohort" if len(evidence.cohorts) > 1 else "centre"
+
+
+def between_centres_caveat(summary: RandomEffectsSummary) -> str | None:
+    """Return what the prediction interval of few centres without measured variation cannot know; None for others.
+
+    A τ² of 0 from few centres is no evidence that centres agree: there are too few of them to see their variation.
+    """
+    if summary.tau2 is None or summary.tau2 > NO_VARIATION or summary.k >= ENOUGH_CENTRES:
+        return None
+    return f"variation between centres not estimable from {summary.k} centres; a new centre may lie outside"
 
 
 def cohort_counts(evidence: Evidence) -> str:

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from features.columns import BLOCKS
 from features.errors import InputError, ModelMissing
@@ -21,6 +22,7 @@ from models.evidence import Estimate, Validation, WithoutCohort
 from models.families import LinearPredictor
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
+from training.evidence.card import model_card
 from training.evidence.promotion import gates, mean_distance_from_prevalence, promote
 
 from .validations import CONTRADICTION, LOCO, NOT_ESTIMABLE, single, strong
@@ -124,6 +126,42 @@ def test_distance_from_the_prevalence_is_the_mean_over_patients():
     assert list(failed_gates(validation)) == ["calibration"]
 
 
+def results_of(validation: Validation) -> dict[str, str]:
+    return {gate.name: gate.result for gate in gates(validation)}
+
+
+def test_the_calibration_gate_names_the_worst_centre_with_its_interval():
+    first, *others = strong().per_centre
+    poor = replace(
+        first, patients=40, events=10, calibration=replace(first.calibration, in_the_large=-0.1), centre="mitox/Leeds"
+    )
+    result = results_of(replace(strong(), per_centre=(poor, *others)))["calibration"]
+    exact = binomtest(10, 40).proportion_ci()
+    low, high = (limit - 0.35 for limit in (exact.low, exact.high))
+    assert f"worst in mitox/Leeds, observed − expected -0.10 ({low:+.2f} to {high:+.2f}, 40 patients)" in result
+    assert "worst" not in results_of(replace(strong(), per_centre=(poor,)))["calibration"]
+
+
+def test_centres_of_one_cohort_are_not_called_cohorts():
+    one_cohort = strong_model_with(evidence__cohorts=strong().evidence.cohorts[:1])
+    results = results_of(one_cohort)
+    assert "drop one cohort" not in results
+    assert "drop one centre" in results
+    assert results["prediction interval"].endswith("; in a new cohort not assessable: one cohort")
+    assert "one cohort" not in results_of(strong())["prediction interval"]
+    card = model_card(one_cohort)
+    assert "### Without each centre" in card
+    assert "Without each cohort" not in card
+
+
+@pytest.mark.parametrize(("k", "tau2", "warns"), [(4, 0.0, True), (9, 1e-9, True), (4, 0.02, False), (10, 0.0, False)])
+def test_no_variation_between_few_centres_is_not_taken_for_agreement(k, tau2, warns):
+    validation = strong_model_with(random_effects__k=k, random_effects__tau2=tau2)
+    caveat = f"variation between centres not estimable from {k} centres; a new centre may lie outside"
+    assert (caveat in results_of(validation)["prediction interval"]) is warns
+    assert (caveat in model_card(validation).partition("## Held-out performance")[2]) is warns
+
+
 @given(st.floats(-1, 1), st.floats(0.001, 1.5), st.floats(0.001, 1.5))
 def test_a_slope_passes_if_its_interval_includes_1_or_it_is_near(shift, below, above):
     slope = Estimate(1 + shift, 1 + shift - below, 1 + shift + above)
@@ -133,7 +171,7 @@ def test_a_slope_passes_if_its_interval_includes_1_or_it_is_near(shift, below, a
 
 def test_results_that_one_cohort_cannot_give_do_not_pass():
     failed = failed_gates(single())
-    assert set(failed) == {*NAMES} - {"audit", "served probability"}
+    assert set(failed) == {*NAMES, "drop one centre"} - {"audit", "served probability", "drop one cohort"}
     assert failed["prediction interval"].startswith("no cohort was held out")
 
 
