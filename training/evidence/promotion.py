@@ -204,7 +204,10 @@ def _brier_gate(validation: Validation) -> Gate:
     if brier is None or reference is None:
         passed, result = False, "not computed"
     else:
-        passed, result = brier <= reference, f"{brier:.3f}; prevalence {reference:.3f}"
+        passed, result = (
+            brier <= reference,
+            f"{brier:.3f}; {reference:.3f} if each centre's own rate were given to everyone",
+        )
     return Gate(
         "Brier score",
         passed,

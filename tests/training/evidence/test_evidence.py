@@ -386,7 +386,7 @@ def test_where_one_probability_is_served_to_all_the_margin_gives_no_credit(cohor
     assert metrics["served_auroc.a"] == 0.5
     card = model_card(validation)
     assert f"| AUROC of the probability, cohorts held out | {evidence.held_out_auroc.value:.2f}" in card
-    assert f"| the same of the margin, which is not served | {evidence.margin_auroc.value:.2f}" in card
+    assert f"| the same of the model's raw score, before calibration | {evidence.margin_auroc.value:.2f}" in card
 
 
 def test_everything_that_is_tested_is_the_served_probability(cohorts):
