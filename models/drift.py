@@ -16,7 +16,7 @@ from models.applicability import assess_applicability
 from models.bundle import Model
 from models.evidence import Distributions, LevelDistribution, NumericDistribution
 from models.patient_input import Candidate
-from models.prediction import Verdict
+from models.prediction import Verdict, domain_reasons
 from models.reference import VERDICTS
 
 DriftReading = Literal["no drift detected", "some drift", "much drift"]
@@ -114,7 +114,8 @@ class DriftReport:
     patients : int
         Candidates.
     verdicts : dict of str to int
-        Candidates by the verdict of the applicability rules.
+        Candidates by the verdict of the rules on the patient; the model's evidence and simulated training patients,
+        which concern all of them alike, do not count.
     columns : tuple of ColumnDrift
         Analytes and clinical columns with a value in a candidate, the smallest p first.
     taxa : tuple of TaxonDrift
@@ -150,7 +151,8 @@ def drift(model: Model, candidates: Sequence[Candidate]) -> DriftReport:
     for candidate in candidates:
         model_input = model.model_input(candidate)
         encoded = model.encoder.encode(model_input.values)
-        verdicts[assess_applicability(model, candidate, model_input, encoded).trust.verdict] += 1
+        trust = assess_applicability(model, candidate, model_input, encoded).trust
+        verdicts[trust.verdict if domain_reasons(trust, model.evidence) else "ok"] += 1
         for block, values in model_input.values.items():
             if block != "taxa" or candidate.taxa is not None:
                 rows[block].append(values[0])

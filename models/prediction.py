@@ -255,8 +255,13 @@ def use_of(verdict: Verdict, *, simulated: bool, beats_chance: bool | None = Non
 
 def reservations(prediction: Prediction) -> tuple[str, ...]:
     """Return the reasons against "ok" but the evidence and simulated training data, which texts state before them."""
-    other_sentences = {prediction.evidence.sentence, f"the model {DEMONSTRATION}"}
-    return tuple(reason for reason in prediction.trust.reasons if reason not in other_sentences)
+    return domain_reasons(prediction.trust, prediction.evidence)
+
+
+def domain_reasons(trust: Trust, evidence: Evidence) -> tuple[str, ...]:
+    """Return the reasons that concern the patient alone: none where the patient resembles the training patients."""
+    model_sentences = {evidence.sentence, f"the model {DEMONSTRATION}"}
+    return tuple(reason for reason in trust.reasons if reason not in model_sentences)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,13 @@ from scipy.stats import chi2, fisher_exact
 from statsmodels.stats.multitest import multipletests
 
 from features.feature_table import FeatureTable
+from models.applicability import assess_applicability
 from models.batch import table_candidates
 from models.bundle import load_bundle
 from models.drift import FALSE_DISCOVERIES, ColumnDrift, DriftReport, drift, stability
-from models.evidence import LevelCount, LevelDistribution
+from models.evidence import DEMONSTRATION, LevelCount, LevelDistribution
 from models.patient_input import Candidate
+from models.prediction import domain_reasons
 
 from .conftest import complete, invented
 from .test_golden import GOLDEN
@@ -159,3 +161,15 @@ def test_an_old_model_has_verdicts_alone() -> None:
     report = drift(load_bundle(GOLDEN / "protocol_1_elastic_net"), list(table_candidates(invented(5, 8))))
     assert (report.patients, report.columns, report.taxa) == (5, (), ())
     assert sum(report.verdicts.values()) == 5
+
+
+def test_the_models_own_evidence_is_no_reservation_about_a_patient() -> None:
+    model, (candidate, *_) = complete("elastic_net"), table_candidates(invented(40, seed=8))
+    evidence = replace(model.evidence, simulated=True, beats_chance=False, sentence="no evidence")
+    model_input = model.model_input(candidate)
+    encoded = model.encoder.encode(model_input.values)
+    trust = assess_applicability(replace(model, evidence=evidence), candidate, model_input, encoded).trust
+    assert {"no evidence", f"the model {DEMONSTRATION}"} < set(trust.reasons)
+    reasons = domain_reasons(trust, evidence)
+    assert len(reasons) == len(trust.reasons) - 2
+    assert not {"no evidence", f"the model {DEMONSTRATION}"} & set(reasons)

@@ -418,7 +418,9 @@ def test_researchers_see_models_cards_and_drift(chromium, address):
     sign_in(researcher, url, "ada")
     follow(researcher, researcher.get_by_role("link", name="Models"))
     # Two outcomes; with the alias candidate, the best models of taxa and of immune markers alone are served too.
-    assert researcher.get_by_text("Do the candidates resemble the training patients?").count() == (2 if promoted else 6)
+    assert researcher.get_by_text("Do the patients of the clinic resemble the training patients?").count() == (
+        2 if promoted else 6
+    )
     no_barrier(researcher)
     follow(researcher, researcher.get_by_role("link", name="model card").first)
     assert "AUROC" in researcher.content()
