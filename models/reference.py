@@ -116,12 +116,12 @@ class ReferenceSet:
         taxa : ndarray, (1, n_taxa)
             Proportions, in the order of `self.taxa`.
         """
-        counted = self._counted(taxa)
-        n_detected = np.array([np.count_nonzero(counted)])
+        prevalent = self._prevalent(taxa)
+        n_detected = np.array([np.count_nonzero(prevalent)])
         return Location(
-            self._to_patients(counted)[0],
+            self._to_patients(prevalent)[0],
             float(self._richness_percentile(n_detected)[0]),
-            float(self._similarity(counted, n_detected)[0]),
+            float(self._similarity(prevalent, n_detected)[0]),
         )
 
     def to_patients(self, taxa: Matrix) -> Matrix:
@@ -136,14 +136,14 @@ class ReferenceSet:
         ----------
         Aitchison et al. 2000, Mathematical Geology 32:271-275.
         """
-        return self._to_patients(self._counted(taxa))
+        return self._to_patients(self._prevalent(taxa))
 
-    def _counted(self, taxa: Matrix) -> Matrix:
+    def _prevalent(self, taxa: Matrix) -> Matrix:
         """Return the proportions of the taxa that count in the distance, (n_profiles, n_coordinates)."""
         return self.steps[0].transform_unchecked(taxa)
 
-    def _to_patients(self, counted: Matrix) -> Matrix:
-        X = counted
+    def _to_patients(self, prevalent: Matrix) -> Matrix:
+        X = prevalent
         for step in self.steps[1:]:
             X = step.transform_unchecked(X)
         # Products are several times as fast as differences, at a rounding error of about 1e-6 of a distance; einsum
@@ -163,7 +163,7 @@ class ReferenceSet:
 
     def richness_percentile(self, taxa: Matrix) -> Vector:
         """Return the percentage of training profiles in which no more taxa were detected, (n_profiles,)."""
-        return self._richness_percentile(np.count_nonzero(self._counted(taxa), axis=1))
+        return self._richness_percentile(np.count_nonzero(self._prevalent(taxa), axis=1))
 
     def _richness_percentile(self, n_detected: NDArray[np.intp]) -> Vector:
         percentage: Vector = 100 * self.richness.searchsorted(n_detected, side="right") / len(self.richness)
@@ -180,11 +180,11 @@ class ReferenceSet:
         taxa : ndarray, (n_profiles, n_taxa)
             Proportions, in the order of `self.taxa`.
         """
-        counted = self._counted(taxa)
-        return self._similarity(counted, np.count_nonzero(counted, axis=1))
+        prevalent = self._prevalent(taxa)
+        return self._similarity(prevalent, np.count_nonzero(prevalent, axis=1))
 
-    def _similarity(self, counted: Matrix, n_detected: NDArray[np.intp]) -> Vector:
-        logs = unit_log_abundances(counted / np.maximum(counted.sum(axis=1, keepdims=True), 1e-300))
+    def _similarity(self, prevalent: Matrix, n_detected: NDArray[np.intp]) -> Vector:
+        logs = unit_log_abundances(prevalent / np.maximum(prevalent.sum(axis=1, keepdims=True), 1e-300))
         highest: Vector = np.einsum("ij,kj->ik", logs, self._unit_logs).max(axis=1)
         highest[n_detected < 2 * FEW_TAXA] = np.nan
         return highest

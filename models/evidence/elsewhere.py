@@ -28,8 +28,8 @@ def other_cohorts_tested(evidence: Evidence, external_validations: Sequence[Exte
     n_cohorts, n_simulated = len(external_validations), sum(item.simulated for item in external_validations)
     n_patients = sum(item.predicted for item in external_validations)
     simulated = " (simulated)" if n_simulated == n_cohorts else ""
-    some = f", {n_simulated} of them simulated" if 0 < n_simulated < n_cohorts else ""
-    cohorts = f"{n_cohorts} other{simulated} cohort{'s' * (n_cohorts != 1)}{some}"
+    share = f", {n_simulated} of them simulated" if 0 < n_simulated < n_cohorts else ""
+    cohorts = f"{n_cohorts} other{simulated} cohort{'s' * (n_cohorts != 1)}{share}"
     if not n_patients:
         return f"tried on {cohorts}, where it predicted no patient"
     return f"tested on {cohorts}, {n_patients} patient{'s' * (n_patients != 1)}"

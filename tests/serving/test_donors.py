@@ -130,10 +130,10 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
         assert page.status_code == 200
         assert re.findall(r"<h2>(SIM-D\d+)</h2>", page.text) == ["SIM-D01", "SIM-D02", "SIM-D03"]
         course = clinic.patients["SIM-001"].course
-        given = re.findall(r"<h2>(SIM-D\d+)</h2>\s*<p><span class=\"tag\">donor given", page.text)
-        assert given == list(course.donors)
+        donor_names = re.findall(r"<h2>(SIM-D\d+)</h2>\s*<p><span class=\"tag\">donor given", page.text)
+        assert donor_names == list(course.donors)
         assert ("Donors for SIM-001, retrospective</h1>" in page.text) == course.received_transplant
-        assert f"donor {given[0]}" in visitor.get("/").text
+        assert f"donor {donor_names[0]}" in visitor.get("/").text
         for words in (
             "A model-implied difference, not an effect of transplant",
             "No donor is put before another.",
