@@ -276,6 +276,12 @@ class VerdictDifference(Documented):
     detectable: float
     """Smallest difference that so many patients show with a power of 80%."""
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95% interval of the difference: `detectable` is z(0.975) + z(0.8) standard errors."""
+        half_width = self.detectable * 1.959964 / (1.959964 + 0.841621)
+        return self.brier_difference - half_width, self.brier_difference + half_width
+
 
 @dataclass(frozen=True)
 class ProbabilityGroup(Documented):

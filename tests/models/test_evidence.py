@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from models.evidence import Evidence, Validation
+from models.evidence.performance import VerdictDifference
 from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -57,3 +58,8 @@ def test_an_unknown_field_is_named() -> None:
     content = evidence(BUNDLES[0]).to_json() | {"verdict": "splendid"}
     with pytest.raises(ValueError, match=r"verdict\s+Unexpected"):
         Evidence.from_json(content)
+
+
+def test_the_interval_of_a_verdict_difference_has_the_standard_error_of_its_detectable_difference():
+    low, high = VerdictDifference(0.005, 2.801585 * 0.01).interval
+    assert (low, high) == pytest.approx((0.005 - 0.0195996, 0.005 + 0.0195996), abs=1e-6)
