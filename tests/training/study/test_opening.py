@@ -163,7 +163,7 @@ def test_errors_of_the_audit_and_simulation_qualify_the_results(small):
 def test_the_verdict_names_what_was_measured_and_its_precision(small):
     (verdict,) = opening(small, [], []).verdict
     assert "6 patients responded, survived and changed in cytokines and stool" in verdict
-    assert f"up to {100 * cohort_limits(small).half_width:.0f} percentage points" in verdict
+    assert f"up to {100 * cohort_limits(small).interval_reach:.0f} percentage points" in verdict
     assert "cannot say that FMT caused any of it" in verdict
     bare = replace(small, labels=OutcomeLabels({}, None), immune=None)
     (verdict,) = opening(bare, [], []).verdict
@@ -176,7 +176,7 @@ def test_one_visit_shows_no_change(small):
     taxa = small.taxa.take([small.taxa.samples[row] for row in rows])
     once = replace(small, samples=small.samples.iloc[rows].reset_index(drop=True), taxa=taxa)
     (verdict,) = opening(once, [], []).verdict
-    assert "survived and changed in cytokines, and what the stool was at one visit, each rate" in verdict
+    assert "survived and changed in cytokines, and what the stool was at one visit, with 95% intervals" in verdict
     bare = replace(once, labels=OutcomeLabels({}, None), immune=None)
     (verdict,) = opening(bare, [], []).verdict
     assert "can say what the stool was at one visit of each of 6 patients; it cannot say" in verdict
@@ -188,4 +188,4 @@ def test_one_visit_shows_no_change(small):
 def test_the_precision_is_that_of_the_patients_whose_response_is_known(small):
     two_flags = small.labels.label_by_outcome["objective_response"].iloc[:2]
     cohort = replace(small, labels=OutcomeLabels({"objective_response": two_flags}, None))
-    assert cohort_limits(cohort).half_width > cohort_limits(small).half_width
+    assert cohort_limits(cohort).interval_reach > cohort_limits(small).interval_reach

@@ -78,10 +78,11 @@ class CohortLimits:
         return self.has_response or self.has_survival
 
     @property
-    def half_width(self) -> float:
-        """Half the width of the exact 95% interval of a rate of one half, the widest, among assessed patients."""
-        rate = exact_rate(self.n_assessed // 2, max(self.n_assessed, 1))
-        return (rate.high - rate.low) / 2
+    def interval_reach(self) -> float:
+        """How far from a rate its exact 95% interval reaches among the assessed patients, at most."""
+        n = max(self.n_assessed, 1)
+        rates = [exact_rate(events, n) for events in range(n + 1)]
+        return max(max(rate.high - rate.value, rate.value - rate.low) for rate in rates)
 
 
 def cohort_limits(cohort: Cohort, findings: Sequence[Finding] = ()) -> CohortLimits:
