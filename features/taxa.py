@@ -7,7 +7,7 @@ is the one conversion, made on purpose.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from features.clades import Profiles
 from features.errors import FileError, InputError, UnitError
+from features.row_blocks import row_blocks
 from features.tables.numbers import Axis
 from features.taxa_source import Format, SampleAxis, TableRank, open_taxa
 from features.taxon_names import RANKS, is_feature_id
 
 Unit = Literal["counts", "proportions", "percent"]
 
-_ROWS_OF_BLOCK = 512
 _FINEST_RANKS: tuple[TableRank, ...] = ("species", "genus", "family", "order", "class", "phylum")
 
 
@@ -93,7 +93,7 @@ class TaxaTable:
                 "meaning. Leave the sample out"
             )
         values = np.empty_like(self.values)
-        for rows in _row_blocks(values):
+        for rows in row_blocks(len(values)):
             values[rows] = self.values[rows] / sums[rows]
         return replace(self, values=values, unit="proportions")
 
@@ -266,12 +266,6 @@ def _taxa_table(
     return TaxaTable(profiles.values, tuple(names), taxa, unit, profiler, profiles.lineages, shares, notes)
 
 
-def _row_blocks(values: NDArray[np.number]) -> Iterator[slice]:
-    """Yield blocks of rows, so that a step in between takes little memory beside a large table's own."""
-    for start in range(0, len(values), _ROWS_OF_BLOCK):
-        yield slice(start, start + _ROWS_OF_BLOCK)
-
-
 def _left_out_shares(profiles: Profiles) -> dict[str, NDArray[np.float64]]:
     """Return the share of each sample's amount that is of no microbe, by what it is of, each (n_samples,)."""
     total = profiles.values.sum(axis=1, dtype=np.float64) + sum(profiles.left_out.values())
@@ -313,7 +307,7 @@ def _agreed_unit(
 ) -> Unit:
     """Return the stated unit if the numbers, and their sums with what is left out, can be in it, else theirs."""
     largest = int(sums.argmax())
-    are_whole = all(bool((values[rows] == np.rint(values[rows])).all()) for rows in _row_blocks(values))
+    are_whole = all(bool((values[rows] == np.rint(values[rows])).all()) for rows in row_blocks(len(values)))
     is_possible: dict[Unit, bool] = {
         "proportions": sums[largest] <= 1.01,
         "percent": 1.5 < sums[largest] <= 101,

@@ -19,9 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from features.arrays import Matrix, Names
 from features.errors import InputError
 from features.measured_values import check_policy
+from features.row_blocks import by_row_blocks
 from features.taxon_names import is_placeholder
-
-_ROWS_OF_BLOCK = 512
 
 
 class FittedState(TypedDict):
@@ -104,16 +103,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
         raise NotImplementedError
 
     def _in_blocks(self, X: Matrix) -> Matrix:
-        """Return the transformed rows; of many, a block at a time, whose intermediate results fit into the cache."""
-        if len(X) <= _ROWS_OF_BLOCK:
-            return self._kernel(X)
-        block = self._kernel(X[:_ROWS_OF_BLOCK])
-        transformed = np.empty((len(X), block.shape[1]), block.dtype)
-        transformed[:_ROWS_OF_BLOCK] = block
-        for start in range(_ROWS_OF_BLOCK, len(X), _ROWS_OF_BLOCK):
-            rows = slice(start, start + _ROWS_OF_BLOCK)
-            transformed[rows] = self._kernel(X[rows])
-        return transformed
+        return by_row_blocks(lambda rows: self._kernel(X[rows]), len(X))
 
 
 class PrevalenceFilter(BlockTransformer):

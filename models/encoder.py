@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from features.arrays import Matrix
 from features.feature_table import FeatureTable
 from features.measured_values import CensoredPolicy
+from features.row_blocks import by_row_blocks
 from features.transforms import (
     CLR,
     AlphaDiversity,
@@ -42,10 +43,6 @@ Chain = list[BlockTransformer]
 def representation_name(representations: Representations) -> str:
     """Return one representation's name, or those of several joined by commas."""
     return representations if isinstance(representations, str) else ",".join(representations)
-
-
-ROWS_AT_ONCE = 256
-"""Rows that are encoded at once, so that what lies between them and their encoding stays in the processor's cache."""
 
 
 class Feature(NamedTuple):
@@ -178,13 +175,7 @@ class BlockEncoder(BaseEstimator):
     def encode(self, values: Mapping[str, Matrix]) -> Matrix:
         """Return the encoded matrix of blocks whose columns are in the order of `names_`."""
         n_rows = max(len(matrix) for matrix in values.values())
-        if n_rows <= ROWS_AT_ONCE:
-            return self._encode(values)
-        matrix = np.empty((n_rows, len(self.features_)))
-        for start in range(0, n_rows, ROWS_AT_ONCE):
-            rows = slice(start, start + ROWS_AT_ONCE)
-            matrix[rows] = self._encode({name: block[rows] for name, block in values.items()})
-        return matrix
+        return by_row_blocks(lambda rows: self._encode({name: matrix[rows] for name, matrix in values.items()}), n_rows)
 
     def _encode(self, values: Mapping[str, Matrix]) -> Matrix:
         encoded = []

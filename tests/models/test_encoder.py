@@ -67,7 +67,7 @@ def test_rows_are_the_same_however_many_are_encoded_at_once(monkeypatch: pytest.
         return encode_rows(self, values)
 
     monkeypatch.setattr(BlockEncoder, "_encode", recorded)
-    monkeypatch.setattr("models.encoder.ROWS_AT_ONCE", 25)
+    monkeypatch.setattr("features.row_blocks.ROWS_OF_BLOCK", 25)
     np.testing.assert_array_equal(encoder.transform(table), X)
     assert max(shapes) == 25
     assert sum(shapes) == len(X)
