@@ -235,22 +235,21 @@ class Prediction(Documented):
     """What the probability means: prognostic, where no randomised arm stands behind the model."""
 
 
-def use_of(verdict: Verdict, *, simulated: bool, beats_chance: bool | None = None) -> Use:
+def use_of(verdict: Verdict, evidence: Evidence) -> Use:
     """Return what a prediction may be used for.
 
     Parameters
     ----------
     verdict : Verdict
-    simulated : bool
-        Whether the model was trained on simulated patients: then the prediction is for demonstration.
-    beats_chance : bool, optional
-        As in `Evidence`; False is no evidence of discrimination, so that the model is not shown to work for anyone.
+        Whether the model applies to the patient.
+    evidence : Evidence
+        Of the model: of simulated patients, it is for demonstration; without discrimination, it works for nobody.
     """
     if verdict == "abstain":
         return verdict
-    if simulated:
+    if evidence.simulated:
         return "demonstration only"
-    return "not shown to work" if beats_chance is False else verdict
+    return "not shown to work" if evidence.beats_chance is False else verdict
 
 
 def reservations(prediction: Prediction) -> tuple[str, ...]:

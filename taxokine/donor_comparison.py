@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,14 +13,19 @@ from features.landmark import LandmarkSpec, landmark_table
 from features.settings import settings
 from models.batch import cohort_donors, table_candidates
 from models.donors import DonorComparison, compare_donors
+from models.evidence import Evidence
 from models.registry import find_engraftment, served_models
 
 
 class CohortComparison(NamedTuple):
-    """A comparison of a cohort's donors, and what a reader must know of the cohort."""
+    """A comparison of a cohort's donors, with what a reader must know of the cohort and of the models.
+
+    `evidence` is that of the outcome models, by name and version.
+    """
 
     comparison: DonorComparison
     cautions: tuple[str, ...]
+    evidence: Mapping[tuple[str, str], Evidence]
 
 
 def compare_cohort_donors(name: str, patient: str, landmark: float = 0.0) -> CohortComparison:
@@ -57,4 +63,5 @@ def compare_cohort_donors(name: str, patient: str, landmark: float = 0.0) -> Coh
     cautions: tuple[str, ...] = ()
     if cohort.name in bundle.evidence.cohorts:
         cautions = (f"the engraftment model was trained on {cohort.name}: what it expects here does not test it",)
-    return CohortComparison(compare_donors(bundle, models, candidate, cohort_donors(cohort)), cautions)
+    evidence = {(served.name, served.version): served.model.evidence for ranked in models.values() for served in ranked}
+    return CohortComparison(compare_donors(bundle, models, candidate, cohort_donors(cohort)), cautions, evidence)

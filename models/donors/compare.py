@@ -374,7 +374,7 @@ def _compared_donor(
 ) -> ComparedDonor:
     """Return one donor of a comparison; `differences` are those of each outcome, by donor."""
     donor_pairs = [item for outcome in differences for item in outcome.get(name, ())]
-    different_donors = {item.donor for item in donor_pairs if item.low > 0 or item.high < 0}
+    different_donors = {item.donor for item in donor_pairs if item.is_shown}
     other_donors = dict.fromkeys(item.donor for item in donor_pairs)
     return ComparedDonor(
         name,

@@ -84,6 +84,11 @@ class DonorDifference(Documented):
     high: float
     """Upper end of the interval."""
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval excludes 0."""
+        return self.low > 0 or self.high < 0
+
 
 @dataclass(frozen=True)
 class ComparedDonor(Documented):

@@ -91,9 +91,7 @@ def _risk_assessment(prediction: Prediction, device: str, notice: str, frame: _F
         predicted["rationale"] = f"The model abstains: {'; '.join(prediction.trust.reasons)}"
     else:
         predicted["probabilityDecimal"] = 100 * prediction.probability
-        beats_chance = prediction.evidence.beats_chance
-        use = use_of(prediction.trust.verdict, simulated=prediction.simulated, beats_chance=beats_chance)
-        predicted["rationale"] = f"Use for this patient: {use}"
+        predicted["rationale"] = f"Use for this patient: {use_of(prediction.trust.verdict, prediction.evidence)}"
     family = _FAMILIES.get(prediction.model.family, prediction.model.family)
     return {
         **_assessed(frame, f"{family}, calibrated on held-out patients"),

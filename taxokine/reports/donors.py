@@ -49,6 +49,7 @@ def engraftment_report(result: EngraftmentResult) -> Iterator[RenderableType]:
 
 def comparison_report(patient: str, compared: CohortComparison) -> Iterator[RenderableType]:
     """Yield what the models make of the stool expected after a transplant from each donor."""
+    from models.evidence import DEMONSTRATION
     from models.prediction import use_of
 
     comparison = compared.comparison
@@ -61,7 +62,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
         for change in donor.changes:
             taxa = ", ".join(f"{driver.taxon} {driver.shap_change:+.2f}" for driver in change.drivers[:2])
             probabilities = map(_percent, (change.probability_before, change.probability_after))
-            use = use_of(change.trust.verdict, simulated=comparison.simulated)
+            use = use_of(change.trust.verdict, compared.evidence[change.model.name, change.model.version])
             rows.add_row(donor.donor, change.outcome, *probabilities, _difference(change), use, taxa)
     if rows.row_count:
         yield rows
@@ -83,7 +84,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
     )
     yield from (f"caution: {caution}" for caution in compared.cautions)
     if comparison.simulated:
-        yield "learnt from simulated patients: for demonstration, not for care"
+        yield DEMONSTRATION
 
 
 def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:

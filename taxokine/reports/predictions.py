@@ -64,10 +64,7 @@ def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
     yield "model", f"{model.name}/{model.version}, {model.family} on {' + '.join(model.blocks)}"
     yield "landmark", f"day {prediction.landmark.day:g}: {prediction.landmark.reason}"
     yield "evidence", prediction.evidence.sentence
-    use = use_of(
-        prediction.trust.verdict, simulated=prediction.simulated, beats_chance=prediction.evidence.beats_chance
-    )
-    yield "trust", "\n- ".join([use, *reservations(prediction)])
+    yield "trust", "\n- ".join([use_of(prediction.trust.verdict, prediction.evidence), *reservations(prediction)])
 
 
 def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:

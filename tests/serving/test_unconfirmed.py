@@ -98,7 +98,8 @@ def test_list_page_and_text_withhold_alike(models, candidate):
     ],
 )
 def test_a_model_without_evidence_is_not_shown_to_work(verdict, simulated, beats_chance, use):
-    assert use_of(verdict, simulated=simulated, beats_chance=beats_chance) == use
+    evidence = replace(LOCO.evidence, simulated=simulated, beats_chance=beats_chance)
+    assert use_of(verdict, evidence) == use
 
 
 def test_each_page_calls_a_model_without_evidence_not_shown_to_work(models, candidate):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from models.prediction import Contribution, Explanation, PlattCalibration, ReportedValue
+from models.donors import ComparedDonor, DonorComparison, OutcomeChange
+from models.prediction import Contribution, Explanation, ModelReference, PlattCalibration, ReportedValue, Trust
+from taxokine.donor_comparison import CohortComparison
+from taxokine.reports.donors import comparison_report
 from taxokine.reports.experiments import promotion_report
 from taxokine.reports.predictions import _reasons
 from taxokine.terminal import WIDTH, bars, facts, show
 from training.evidence.promotion import Gate, Promotion
+
+from ..training.evidence.validations import LOCO
 
 GATES = [
     Gate("gain", False, "not measured", "an interval above 0", "taxa may add nothing to age and sex"),
@@ -70,3 +77,16 @@ def test_each_step_of_long_work_is_named_with_its_count(parts, capsys):
     output = capsys.readouterr().err
     assert "reading cohorts" in output
     assert f"{parts}/{parts}" in output
+
+
+@pytest.mark.parametrize(("beats_chance", "use"), [(False, "not shown to work"), (True, "ok")])
+def test_donors_are_compared_with_the_words_of_the_pages(beats_chance, use, capsys):
+    model = ModelReference("objective_response", "3", "", "champion", "elastic_net", ("taxa",))
+    trust = Trust("ok", (), (), (), *[None] * 11, (), ())
+    change = OutcomeChange("objective_response", "", model, 0.4, 0.5, 0.1, 0.0, 0.2, None, (), trust)
+    donor = ComparedDonor("D1", (), (change,), (), ())
+    comparison = DonorComparison((donor,), False, (), (), 12, 4, "regression", (), False, "")
+    evidence = replace(LOCO.evidence, simulated=False, beats_chance=beats_chance)
+    compared = CohortComparison(comparison, (), {("objective_response", "3"): evidence})
+    (row,) = [line for line in printed(comparison_report("P1", compared), capsys).splitlines() if "D1 " in line]
+    assert f" {use} " in f"{row} "

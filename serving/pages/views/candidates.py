@@ -168,9 +168,7 @@ class CandidateList:
         return SideSummary(
             side_of(prediction.outcome),
             forecast.probability,
-            use_of(
-                prediction.trust.verdict, simulated=prediction.simulated, beats_chance=prediction.evidence.beats_chance
-            ),
+            use_of(prediction.trust.verdict, prediction.evidence),
             next(iter(prediction.trust.reasons), ""),
             is_unconfirmed=agreement(probability, similar.outcomes if similar else None) in {"above", "below"},
         )

@@ -147,10 +147,7 @@ def _visit_predictions(catalogue: Catalogue, patient: Patient, *, dated: bool) -
                 stool_is_read=not dated or visit.day in stool_days,
                 repeats=dated and basis == previous,
                 probabilities=tuple(prediction.probability for prediction in predictions),
-                uses=tuple(
-                    use_of(item.trust.verdict, simulated=item.simulated, beats_chance=item.evidence.beats_chance)
-                    for item in predictions
-                ),
+                uses=tuple(use_of(item.trust.verdict, item.evidence) for item in predictions),
                 models=tuple(_model_text(prediction) for prediction in predictions),
                 reasons=tuple(dict.fromkeys(prediction.landmark.reason for prediction in predictions)),
             )

@@ -146,9 +146,9 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
 
 def _change_view(catalogue: Catalogue, donor: ComparedDonor, change: OutcomeChange, limit: float) -> ChangeView:
     differences = tuple(item for item in donor.differences if item.outcome == change.outcome)
-    shown_differences = tuple(item for item in differences if item.low > 0 or item.high < 0)
-    model = catalogue.find(change.model.name, change.model.version).model
-    use = use_of(change.trust.verdict, simulated=model.simulated, beats_chance=model.evidence.beats_chance)
+    shown_differences = tuple(item for item in differences if item.is_shown)
+    evidence = catalogue.find(change.model.name, change.model.version).model.evidence
+    use = use_of(change.trust.verdict, evidence)
     return ChangeView(side_of(change.outcome), change, use, _mark(change, limit), differences, shown_differences)
 
 
