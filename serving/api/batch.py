@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from models.predict import ServedModel
-from serving.api.responses import error_documents, require_models
+from serving.api.responses import KEYED, error_documents, require_models
 from serving.api.route import BEARER, KeyedRoute
 from serving.batch.formats import MEDIA_TYPES, BatchFormat, format_accepted, format_sent
 from serving.batch.predicting import MAX_ROWS, FileBatch, PredictedRow
@@ -76,7 +76,7 @@ def batch_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         prefix="/v1",
         route_class=KeyedRoute,
         dependencies=[Security(BEARER)],
-        responses=error_documents(400, 401, 429, 503),
+        responses=error_documents(*KEYED),
     )
     batches = CapacityLimiter(MAX_BATCHES)
 

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from features.errors import InputError
 from models.predict import ServedModel
-from serving.api.responses import error_documents
+from serving.api.responses import KEYED, error_documents
 from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
 from serving.outcomes.live import LiveOutcomes
@@ -30,7 +30,7 @@ def outcome_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         prefix="/v1",
         route_class=KeyedRoute,
         dependencies=[Security(BEARER)],
-        responses=error_documents(400, 401, 429, 503),
+        responses=error_documents(*KEYED),
     )
 
     @router.post(

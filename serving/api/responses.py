@@ -8,6 +8,9 @@ from features.errors import ModelMissing
 from models.predict import ServedModel
 from serving.schemas import ErrorResponse
 
+KEYED = (400, 401, 429, 503)
+"""Statuses of refusals by any route that needs a key."""
+
 
 def error_documents(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Return what the OpenAPI document says of responses with these statuses."""

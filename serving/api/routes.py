@@ -11,7 +11,7 @@ from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.api.batch import batch_routes
 from serving.api.outcomes import outcome_routes
-from serving.api.responses import error_documents, require_models
+from serving.api.responses import KEYED, error_documents, require_models
 from serving.api.route import BEARER, KeyedRoute
 from serving.errors import NotServed
 from serving.pages.views.card import card_response
@@ -79,7 +79,7 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
         prefix="/v1",
         route_class=KeyedRoute,
         dependencies=[Security(BEARER)],
-        responses=error_documents(400, 401, 429, 503),
+        responses=error_documents(*KEYED),
     )
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
@@ -124,7 +124,7 @@ def _hypothetical_routes(
         prefix="/v1",
         route_class=KeyedRoute,
         dependencies=[Security(BEARER)],
-        responses=error_documents(400, 401, 429, 503),
+        responses=error_documents(*KEYED),
     )
 
     @router.post(

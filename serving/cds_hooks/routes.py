@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.patient_input import Candidate
 from models.predict import ServedModel
+from serving.api.responses import KEYED, error_documents
 from serving.api.route import KeyedRoute
 from serving.cds_hooks.cards import prediction_card, refusal_card
 from serving.cds_hooks.schemas import Card, CardsResponse, FeedbackRequest, HookRequest, ServicesResponse
@@ -27,7 +28,6 @@ from serving.pages.choices import Choices
 from serving.pages.views.patient import predictions_view
 from serving.record.asking import RECORD_HEADERS, record_api
 from serving.record.question import Inputs, RecordedProbability
-from serving.schemas import ErrorResponse
 
 PATH = "/cds-services"
 
@@ -107,12 +107,10 @@ def _routes(hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic
         prefix=PATH,
         route_class=CdsRoute,
         dependencies=[Security(_TOKEN)],
-        responses={status: {"model": ErrorResponse} for status in (400, 401, 429, 503)},
+        responses=error_documents(*KEYED),
         tags=["CDS Hooks 2.0"],
     )
-    errors: dict[int | str, dict[str, object]] = {
-        status: {"model": ErrorResponse} for status in (400, 404, 413, 415, 422, 503)
-    }
+    errors = error_documents(400, 404, 413, 415, 422, 503)
 
     @router.get("", summary="The services of this server")
     async def discovery() -> ServicesResponse:
@@ -121,7 +119,7 @@ def _routes(hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic
     @router.post(
         "/{service}",
         summary="A card about the patient whom a clinician opens",
-        responses={200: RECORD_HEADERS, 412: {"model": ErrorResponse}, **errors},
+        responses={200: RECORD_HEADERS, **error_documents(412), **errors},
     )
     async def call_service(request: Request, response: Response, service: str, call: HookRequest) -> CardsResponse:
         _require_service(service)

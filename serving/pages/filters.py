@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from serving.number_text import significant
+
 LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
 """Predicted probabilities beyond which pages and texts state about this limit; the API returns the number."""
 
@@ -42,11 +44,6 @@ def chance(probability: float | None) -> str:
 def decimals(value: float | None, digits: int = 2) -> str:
     """Return a number with so many decimals; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def significant(value: float) -> str:
-    """Return a number with three significant digits, without an exponent from 1000 on."""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def signed(value: float, digits: int = 2) -> str:

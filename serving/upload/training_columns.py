@@ -10,6 +10,7 @@ from features.columns import Column
 from features.units import LOG2_UNITS, ImmuneUnit
 from models.bundle import Model
 from models.predict import ServedModel
+from serving.number_text import significant
 
 
 class TrainingRange(NamedTuple):
@@ -25,7 +26,7 @@ class TrainingRange(NamedTuple):
         return self.low - slack <= number <= self.high + slack
 
     def __str__(self) -> str:
-        return f"{_text(self.low)} to {_text(self.high)} in the training patients"
+        return f"{significant(self.low)} to {significant(self.high)} in the training patients"
 
 
 class TrainingColumns:
@@ -83,8 +84,3 @@ class TrainingColumns:
             widest = ranges.setdefault(feature.name, TrainingRange(unit, low, high))
             if widest.unit == unit:
                 ranges[feature.name] = TrainingRange(unit, min(low, widest.low), max(high, widest.high))
-
-
-def _text(value: float) -> str:
-    """Return a number with three significant digits, without an exponent from 1000 on."""
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from fastapi import Response
 
-from models.evidence import other_cohorts_tested
+from models.evidence import CLAIM_AT_TRAINING, other_cohorts_tested
 from models.predict import ServedModel
 from serving.pages.rendering import render_fragment
 
 # The card is a page of its own, with text, styles and drawings: it runs no script and loads nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 _OLD_CLAIMS = {
-    "; it was not tested on another cohort": "",
+    CLAIM_AT_TRAINING: "",
     "The model was not tested on a cohort other than its training cohort.": (
         "Its training tested it on no other cohort."
     ),
