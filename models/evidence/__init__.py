@@ -5,7 +5,7 @@ Training fills both, bundles keep them as JSON, and `from_json` refuses a field 
 type, naming it. `models.evidence_upgrade` reads what older bundles kept.
 """
 
-from models.evidence.elsewhere import evidence_sentence_since, other_cohorts_tested
+from models.evidence.elsewhere import CLAIM_AT_TRAINING, evidence_sentence_since, other_cohorts_tested
 from models.evidence.estimates import (
     Documented,
     Estimate,
@@ -83,6 +83,7 @@ from models.evidence.validation import (
 )
 
 __all__ = [
+    "CLAIM_AT_TRAINING",
     "DEMONSTRATION",
     "FEWEST_OF_A_CLASS",
     "STRENGTH_WORDS",

@@ -8,7 +8,7 @@ from models.evidence.external import ExternalValidation
 from models.evidence.strength import held_out_unit
 from models.evidence.summary import Evidence
 
-_CLAIM_AT_TRAINING = "; it was not tested on another cohort"
+CLAIM_AT_TRAINING = "; it was not tested on another cohort"
 """What the sentence of older bundles says of validations that came after it."""
 
 
@@ -45,5 +45,5 @@ def evidence_sentence_since(evidence: Evidence, external_validations: Sequence[E
         The latest on each cohort that the model had not seen.
     """
     tested = other_cohorts_tested(evidence, external_validations)
-    sentence = evidence.sentence.replace(_CLAIM_AT_TRAINING, "")
+    sentence = evidence.sentence.replace(CLAIM_AT_TRAINING, "")
     return f"{sentence}; {tested}" if tested else sentence

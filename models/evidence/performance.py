@@ -7,6 +7,7 @@ centre whom one fold's model predicted. A cohort whose manifest names no centres
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Annotated
 
 from pydantic import AliasChoices, Field
@@ -279,7 +280,8 @@ class VerdictDifference(Documented):
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% interval of the difference: `detectable` is z(0.975) + z(0.8) standard errors."""
-        half_width = self.detectable * 1.959964 / (1.959964 + 0.841621)
+        quantile = NormalDist().inv_cdf
+        half_width = self.detectable * quantile(0.975) / (quantile(0.975) + quantile(0.8))
         return self.brier_difference - half_width, self.brier_difference + half_width
 
 

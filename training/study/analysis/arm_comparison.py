@@ -17,6 +17,7 @@ from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.log_rank import LogRank, log_rank
 from training.statistics.restricted_mean import RestrictedMeanDifference, restricted_mean_difference
 from training.statistics.risk_difference import RiskDifference, risk_difference
+from training.statistics.significance import ALPHA
 from training.study.analysis.adverse_events import treatment_events
 from training.study.analysis.arm_variants import ArmVariant, response_variants, survival_variants
 from training.study.analysis.arms import has_comparator, is_treated
@@ -27,7 +28,6 @@ from training.study.codes import Codes
 
 RESPONDING = {"objective_response": RECIST[:2], "disease_control": RECIST[:3]}
 GRADES = (1, 2, 3, 4, 5)
-SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class ArmComparison:
 
 
 def _is_shown(effect: IntervalEstimate, no_effect: float, p: float) -> bool:
-    return p <= SIGNIFICANT and (effect.low > no_effect or effect.high < no_effect)
+    return p <= ALPHA and (effect.low > no_effect or effect.high < no_effect)
 
 
 def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
