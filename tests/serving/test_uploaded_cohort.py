@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from features.errors import InputError, ManifestError
-from serving import uploaded_cohort
 from serving.upload import UploadedFile
 from serving.uploaded_cohort import write_cohort
 from serving.validation_jobs import ValidationJobs
@@ -83,14 +85,36 @@ def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_p
     assert psutil.Process().memory_info().rss - before < 100e6
 
 
-def test_a_cohort_beyond_the_limits_is_named_with_the_remedy(cohort_files, tmp_path, monkeypatch):
-    monkeypatch.setattr(uploaded_cohort, "MAX_MEMORY", 2**20)
-    # Larger than what a process may have free from before.
+READ_WITH_LITTLE_MEMORY = """
+import sys
+from pathlib import Path
+from serving import uploaded_cohort
+from serving.upload import UploadedFile
+
+uploaded_cohort.MAX_MEMORY = 2**20
+files = [UploadedFile(file.name, file.read_bytes()) for file in Path(sys.argv[1]).iterdir()]
+uploaded_cohort.write_cohort(files, Path(sys.argv[2]))
+"""
+
+
+def test_a_cohort_beyond_the_limits_is_named_with_the_remedy(cohort_files, tmp_path):
     header, row, *_ = cohort_files["stool_counts.tsv"].splitlines(keepends=True)
     counts = row.partition(b"\t")[2]
     large = header + b"".join(b"d__Bacteria;s__Invented_%d\t%b" % (i, counts) for i in range(40_000))
-    with pytest.raises(InputError, match=r"take more than 1 MB of memory to read; .*run 'taxokine validate"):
-        write_cohort(uploads({**cohort_files, "stool_counts.tsv": large}), tmp_path / "uploaded")
+    (folder := tmp_path / "cohort").mkdir()
+    for name, content in {**cohort_files, "stool_counts.tsv": large}.items():
+        (folder / name).write_bytes(content)
+    # A process that has run for long, and each thread's arena, hold memory that no limit on new memory counts.
+    finished = subprocess.run(
+        [sys.executable, "-c", READ_WITH_LITTLE_MEMORY, str(folder), str(tmp_path / "uploaded")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+    )
+    assert finished.returncode == 1
+    assert "InputError: " in finished.stderr
+    assert "take more than 1 MB of memory to read; " in finished.stderr
+    assert "run 'taxokine validate" in finished.stderr
 
 
 def test_what_a_refused_upload_or_a_killed_server_left_is_deleted(cohort_files, models, tmp_path: Path):
