@@ -260,17 +260,16 @@ def _taxa_table(
     profiles.samples.check_unique(names, "sample")
     totals = profiles.values.sum(axis=1, dtype=np.float64) + sum(profiles.left_out.values())
     unit = _agreed_unit(profiles.values, totals, unit, profiles.samples)
-    shares = _left_out_shares(profiles)
+    shares = _left_out_shares(profiles, totals)
     notes = (*profiles.notes, *_left_out_note(shares))
     taxa = tuple(profiles.taxa)
     return TaxaTable(profiles.values, tuple(names), taxa, unit, profiler, profiles.lineages, shares, notes)
 
 
-def _left_out_shares(profiles: Profiles) -> dict[str, NDArray[np.float64]]:
+def _left_out_shares(profiles: Profiles, totals: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """Return the share of each sample's amount that is of no microbe, by what it is of, each (n_samples,)."""
-    total = profiles.values.sum(axis=1, dtype=np.float64) + sum(profiles.left_out.values())
     return {
-        kind: np.divide(amounts, total, out=np.zeros_like(total), where=total > 0)
+        kind: np.divide(amounts, totals, out=np.zeros_like(totals), where=totals > 0)
         for kind, amounts in sorted(profiles.left_out.items())
         if amounts.any()
     }

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from features.arrays import Matrix, Names
 from features.errors import InputError
 from features.measured_values import check_policy
-from features.row_blocks import by_row_blocks
+from features.row_blocks import by_row_blocks, row_blocks
 from features.taxon_names import is_placeholder
 
 
@@ -40,6 +40,8 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
 
     fitted_attributes: ClassVar[tuple[str, ...]] = ()
     _finite: ClassVar[bool | str] = True
+    # A step that computes in float64 block by block may take float32: a copy of the whole table costs more.
+    _dtypes: ClassVar[tuple[type[np.floating], ...]] = (np.float64,)
 
     def fit(self, X: ArrayLike, y: object = None) -> Self:
         """Estimate the fitted attributes from the training rows."""
@@ -91,7 +93,7 @@ class BlockTransformer(TransformerMixin, BaseEstimator):
     def _checked(self, X: ArrayLike, *, reset: bool) -> Matrix:
         # In a small fold an earlier step may drop every column; the kernels accept a matrix without columns.
         matrix: Matrix = validate_data(
-            self, X, dtype=np.float64, ensure_all_finite=self._finite, ensure_min_features=0, reset=reset
+            self, X, dtype=self._dtypes, ensure_all_finite=self._finite, ensure_min_features=0, reset=reset
         )
         return matrix
 
@@ -116,17 +118,21 @@ class PrevalenceFilter(BlockTransformer):
     """
 
     fitted_attributes = ("kept_",)
+    _dtypes = (np.float64, np.float32)
 
     def __init__(self, min_prevalence: float = 0.1, max_prevalence: float = 1.0) -> None:
         self.min_prevalence = min_prevalence
         self.max_prevalence = max_prevalence
 
     def _learn(self, X: Matrix) -> None:
-        prevalence = (X > 0).mean(axis=0)
+        n_present = np.zeros(X.shape[1], np.int64)
+        for rows in row_blocks(len(X)):
+            n_present += np.count_nonzero(X[rows] > 0, axis=0)
+        prevalence = n_present / len(X)
         self.kept_ = np.flatnonzero((prevalence >= self.min_prevalence) & (prevalence <= self.max_prevalence))
 
     def _kernel(self, X: Matrix) -> Matrix:
-        return X[:, self.kept_]
+        return np.take(X, self.kept_, axis=1).astype(np.float64, copy=False)
 
     def names_out(self, names: list[str]) -> list[str]:
         """Return the names of the retained taxa."""
@@ -244,8 +250,10 @@ class AlphaDiversity(BlockTransformer):
     All are 0 in a sample without taxa. Bundles name the third `simpson`.
     """
 
+    _dtypes = (np.float64, np.float32)
+
     def _kernel(self, X: Matrix) -> Matrix:
-        p = closure(X)
+        p = closure(X.astype(np.float64, copy=False))
         return np.column_stack([np.count_nonzero(p, axis=1), entr(p).sum(axis=1), (p * (1 - p)).sum(axis=1)])
 
     def names_out(self, names: list[str]) -> list[str]:

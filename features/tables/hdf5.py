@@ -60,8 +60,8 @@ def check_biom(path: Path, content: bytes, *, max_bytes: int = MAX_BYTES, max_ce
             for axis in _AXES:
                 # biom-format pads every id to the longest.
                 check_names(path, file[f"{axis}/ids"][:].tolist())
-            for axis, other in zip(_AXES, reversed(_AXES), strict=True):
-                _check_matrix(path, file[f"{axis}/matrix"], n_ids[axis], n_ids[other])
+            # The file holds the table twice, by features and by samples; the readers read it by features.
+            _check_matrix(path, file["observation/matrix"], n_ids["observation"], n_ids["sample"])
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(
             f"expected a BIOM 2.1 table (HDF5), got something else ({error}). Convert older tables with "
@@ -99,7 +99,7 @@ def _datasets(path: Path, file: h5py.File) -> dict[str, int]:
 
 
 def _check_matrix(path: Path, matrix: h5py.Group, n_rows: int, n_columns: int) -> None:
-    """Check one of the two sparse matrices, which hold the table by features and by samples."""
+    """Check the sparse matrix that holds the table by features."""
     data, indices, starts = (matrix[name] for name in ("data", "indices", "indptr"))
     if data.dtype.kind not in "iuf" or indices.dtype.kind not in "iu" or starts.dtype.kind not in "iu":
         raise _invalid(path, f"a matrix of {data.dtype} with indices of {indices.dtype}", "numbers, at whole indices")
