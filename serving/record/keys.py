@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+import stat
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,7 +77,7 @@ def read_key(text: str | None, file: Path) -> RecordKey:
     Raises
     ------
     InputError
-        The text or the file is no key.
+        The text or the file is no key, or the file is open to every user of this machine.
     """
     if text is None:
         text, place = _read_or_make(file), str(file)
@@ -110,4 +111,9 @@ def _read_or_make(file: Path) -> str:
                 os.link(draft, file)
         finally:
             draft.unlink()
+    if file.stat().st_mode & stat.S_IRWXO:
+        raise InputError(
+            f"{file} is open to every user of this machine, who could forge the record with it. Close it with "
+            f"'chmod 600 {file}'; where others may have read it, begin a new record"
+        )
     return file.read_text()

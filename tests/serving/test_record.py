@@ -308,6 +308,17 @@ def test_the_digest_is_the_same_in_whatever_order_the_values_are_sent() -> None:
     assert [repr(item) for item in restored.immune] == [repr(item) for item in first.immune]
 
 
+def test_a_key_that_everybody_may_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "record.key"
+    read_key(None, file)
+    file.chmod(0o604)
+    with pytest.raises(InputError, match=f"open to every user of this machine.*chmod 600 {file}"):
+        read_key(None, file)
+    # A group, as of a service and its administrators, may share it.
+    file.chmod(0o640)
+    assert read_key(None, file)
+
+
 def test_the_key_is_made_once_for_its_owner_and_a_damaged_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "home" / "record.key"
     with ThreadPoolExecutor(8) as pool:
