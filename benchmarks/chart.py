@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,27 +13,39 @@ RATE = COLUMNS.index(f"answers/s, {CLIENTS} clients")
 
 
 def draw_serving(tables: Sequence[Table], path: Path) -> None:
-    """Draw the median rates of the table of servers, on a logarithmic scale."""
+    """Draw the rates of the table of servers, a panel for each family: a dot for the median, a line for the range."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    rows = [row for table in tables if table.title == TITLE for row in table.rows if row[RATE]]
-    if not rows:
+    panels: dict[str, list[tuple[str, float, float, float]]] = {}
+    for row in (row for table in tables if table.title == TITLE for row in table.rows if row[RATE]):
+        family, _, server = str(row[0]).replace("`", "").partition(": ")
+        panels.setdefault(family, []).append((server, *_rate(str(row[RATE]))))
+    if not panels:
         return
-    names, rates = [str(row[0]).replace("`", "") for row in rows], [_median(str(row[RATE])) for row in rows]
     # One figure for the same numbers: neither the date nor random ids enter the file.
     with rc_context({"svg.hashsalt": "benchmarks", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(8, 0.32 * len(rows) + 0.9), layout="constrained")
-        axes = figure.subplots()
-        colours = ["tab:green" if "Taxokine" in name else "tab:grey" for name in names]
-        axes.barh(names, rates, color=colours)
-        for name, rate in zip(names, rates, strict=True):
-            axes.text(rate * 1.05, name, f"{rate:,.0f}", va="center", fontsize=8)
-        axes.set(xscale="log", xlabel=f"answers a second, {CLIENTS} clients (logarithmic scale)")
-        axes.invert_yaxis()
-        axes.spines[["top", "right"]].set_visible(False)
+        n_rows = sum(map(len, panels.values()))
+        figure = Figure(figsize=(8, 0.3 * n_rows + 1.6), layout="constrained")
+        heights = [len(rows) for rows in panels.values()]
+        all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (family, rows) in zip(all_axes, panels.items(), strict=True):
+            for server, median, low, high in rows:
+                colour = "tab:green" if server.startswith("Taxokine") else "tab:grey"
+                axes.plot((low, high), (server, server), color=colour, linewidth=2)
+                axes.plot(median, server, "o", color=colour)
+                axes.annotate(f"{median:,.0f}", (high, server), (6, 0), textcoords="offset points", va="center", size=8)
+            axes.set_title(family.replace("_", " "), loc="left", fontsize=10)
+            axes.set(xscale="log")
+            axes.margins(x=0.1, y=0.15)
+            axes.invert_yaxis()
+            axes.grid(axis="x", color="0.9")
+            axes.spines[["top", "right"]].set_visible(False)
+        all_axes[-1].set_xlabel(f"answers a second to {CLIENTS} clients: median and range of the rounds")
         figure.savefig(path, metadata={"Date": None})
 
 
-def _median(text: str) -> float:
-    return float(text.partition(" ")[0].replace(",", ""))
+def _rate(text: str) -> tuple[float, float, float]:
+    """Return the median and the range that `Rounds.text` wrote."""
+    median, low, high = (float(number) for number in re.findall(r"[\d.]+", text.replace(",", "")))
+    return median, low, high
