@@ -1,8 +1,32 @@
-"""Numbers as pages and uploads write them."""
+"""Numbers as pages, uploads and the command line write them."""
 
 from __future__ import annotations
+
+LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
+"""Predicted probabilities beyond which pages and texts state about this limit; the API returns the number."""
 
 
 def significant(value: float) -> str:
     """Return a number with three significant digits, without an exponent from 1000 on."""
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    """Return a share in percent; a dash for None."""
+    return "–" if share is None else f"{100 * share:.{digits}f}%"
+
+
+def page_probability(probability: float) -> float:
+    """Return a predicted probability within `LEAST_CHANCE` and `MOST_CHANCE`, as pages draw it and compute with it."""
+    return min(max(probability, LEAST_CHANCE), MOST_CHANCE)
+
+
+def chance(probability: float | None) -> str:
+    """Return a predicted probability in percent; from `LEAST_CHANCE` or `MOST_CHANCE` on, "about" that limit.
+
+    If all of sixty held-out patients with a similar probability had the outcome, the exact interval of their rate would
+    still reach down to 94%: held-out patients could hardly confirm a more extreme probability. A dash for None.
+    """
+    if probability is None or LEAST_CHANCE < probability < MOST_CHANCE:
+        return percent(probability)
+    return f"about {percent(page_probability(probability))}"

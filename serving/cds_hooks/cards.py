@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from models.evidence import DEMONSTRATION, STRENGTH_WORDS
 from serving.cds_hooks.schemas import Card, CardExtension, CardLink, CardSource, PredictedOutcome
 from serving.fhir.issues import Issue
-from serving.pages.filters import chance, sentence
+from serving.number_text import chance
+from serving.pages.filters import sentence
 from serving.pages.verdict import OutcomeVerdict
 from serving.pages.views.patient import PredictionsView, SideView
 from serving.schemas import NOTICE

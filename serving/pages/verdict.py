@@ -19,8 +19,8 @@ from models.evidence import (
     evidence_strength,
     held_out_unit,
 )
+from serving.number_text import page_probability
 from serving.pages.drawings.waterfall import Step, Waterfall
-from serving.pages.filters import page_probability
 
 Chance = Literal[
     "no prediction",

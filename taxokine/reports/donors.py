@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 
+from serving.number_text import chance
 from taxokine.terminal import table
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
     for donor in comparison.donors:
         for change in donor.changes:
             taxa = ", ".join(f"{driver.taxon} {driver.shap_change:+.2f}" for driver in change.drivers[:2])
-            probabilities = map(_percent, (change.probability_before, change.probability_after))
+            probabilities = map(chance, (change.probability_before, change.probability_after))
             use = use_of(change.trust.verdict, compared.evidence[change.model.name, change.model.version])
             rows.add_row(donor.donor, change.outcome, *probabilities, _difference(change), use, taxa)
     if rows.row_count:
@@ -101,10 +102,6 @@ def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
         return
     for donor in alike:
         yield f"indistinguishable from {donor.donor}, by differences: {', '.join(donor.indistinguishable_from)}"
-
-
-def _percent(probability: float | None) -> str:
-    return "–" if probability is None else f"{probability:.0%}"
 
 
 def _difference(change: OutcomeChange) -> str:

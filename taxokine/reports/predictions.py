@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import RenderableType
 from rich.text import Text
 
+from serving.number_text import chance, percent
 from taxokine.terminal import facts
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     yield Text(f"candidate {response.patient.id}{' (simulated)' if response.simulated else ''}", "bold")
     for prediction in response.answers:
         yield ""
-        probability = "abstains" if prediction.probability is None else f"{prediction.probability:.0%}"
+        probability = "abstains" if prediction.probability is None else chance(prediction.probability)
         yield f"{prediction.outcome}: {probability}   ({prediction.definition})"
         yield facts([*_standing(prediction), *_reasons(prediction.explanation)])
     yield ""
@@ -31,7 +32,7 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     bounds = (
         f"not bounded, {benefit.reason}"
         if benefit.low is None or benefit.high is None
-        else f"between {benefit.low:.0%} and {benefit.high:.0%}"
+        else " to ".join(dict.fromkeys((percent(benefit.low), percent(benefit.high))))
     )
     yield f"benefit (response without toxicity): {bounds}"
     yield ""

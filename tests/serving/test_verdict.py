@@ -14,8 +14,8 @@ from models.evidence import TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.prediction import Contribution, Explanation, NearestOutcomes, PlattCalibration
 from models.rates import event_rate
+from serving.number_text import chance
 from serving.pages.drawings.waterfall import Step, Waterfall, shared_axis, waterfall
-from serving.pages.filters import chance
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import compare

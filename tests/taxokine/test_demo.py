@@ -34,6 +34,7 @@ from serving.cds_hooks.service import SERVICE, CdsHooks
 from serving.cds_hooks.tokens import TokenVerifier
 from serving.clinic import read_clinic
 from serving.database import open_database
+from serving.number_text import chance
 from serving.record.keys import RecordKey
 from serving.record.recorder import Recorder
 from serving.record.store import RecordStore
@@ -267,6 +268,8 @@ def test_the_printed_request_is_answered_with_probabilities(demo: Any) -> None:
     (command,) = (line for line in output.splitlines() if line.startswith("curl "))
     reply = subprocess.run(["sh", "-c", command], cwd=folder, capture_output=True, text=True, check=True)
     predictions = json.loads(reply.stdout)["answers"]
+    # The terminal states what a page does: "about 95%", where held-out patients could not confirm more.
+    assert all(f"{answer['outcome']}: {chance(answer['probability'])} " in output for answer in predictions)
     assert [0 <= prediction["probability"] <= 1 for prediction in predictions] == [True, True]
     assert (folder / ".demo" / "key").stat().st_mode & 0o077 == 0
 

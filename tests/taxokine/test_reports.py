@@ -83,10 +83,12 @@ def test_each_step_of_long_work_is_named_with_its_count(parts, capsys):
 def test_donors_are_compared_with_the_words_of_the_pages(beats_chance, use, capsys):
     model = ModelReference("objective_response", "3", "", "champion", "elastic_net", ("taxa",))
     trust = Trust("ok", (), (), (), *[None] * 11, (), ())
-    change = OutcomeChange("objective_response", "", model, 0.4, 0.5, 0.1, 0.0, 0.2, None, (), trust)
+    change = OutcomeChange("objective_response", "", model, 0.4, 0.985, 0.585, 0.4, 0.6, None, (), trust)
     donor = ComparedDonor("D1", (), (change,), (), ())
     comparison = DonorComparison((donor,), False, (), (), 12, 4, "regression", (), False, "")
     evidence = replace(LOCO.evidence, simulated=False, beats_chance=beats_chance)
     compared = CohortComparison(comparison, (), {("objective_response", "3"): evidence})
     (row,) = [line for line in printed(comparison_report("P1", compared), capsys).splitlines() if "D1 " in line]
     assert f" {use} " in f"{row} "
+    assert " 40% " in row
+    assert " about 95% " in row

@@ -20,7 +20,7 @@ from features.cohort import read_cohort
 from features.landmark import landmark_table
 from features.settings import settings
 from models.registry import client
-from serving.pages.filters import chance
+from serving.number_text import chance
 from taxokine.demo.candidates import prediction_request
 from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import Trial, simulate_trial

@@ -8,7 +8,7 @@ from typing import Literal
 from models.evidence import EventRate, OutcomeRates
 from models.prediction import NearestOutcomes, Prediction
 from models.rates import event_rate
-from serving.pages.filters import page_probability
+from serving.number_text import page_probability
 from serving.pages.verdict import Agreement, agreement
 
 Source = Literal["model", "held-out patients", "nearest patients", "training patients"]

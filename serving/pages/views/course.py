@@ -13,6 +13,7 @@ from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.evidence import AnalyteDistribution
 from models.prediction import Prediction, Use, use_of
 from serving.clinic import Clinic, Patient
+from serving.number_text import chance
 from serving.pages.catalogue import Catalogue, Side, side_of
 from serving.pages.drawings.timeline import (
     CurvePoint,
@@ -26,7 +27,6 @@ from serving.pages.drawings.timeline import (
     day_axis,
     visit_axis,
 )
-from serving.pages.filters import chance
 from serving.pages.views.parts import forecasts
 
 FIRST_ANALYTES = ("IL-2", "IL-10", "TGF-b1", "IL-6")

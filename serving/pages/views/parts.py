@@ -12,8 +12,8 @@ from models.joint import CELLS
 from models.patient_input import Candidate
 from models.predict import ServedModel
 from models.prediction import Cell, JointOutcome, Prediction
+from serving.number_text import page_probability
 from serving.pages.catalogue import Side, is_promoted, side_of
-from serving.pages.filters import page_probability
 
 
 @dataclass(frozen=True)
