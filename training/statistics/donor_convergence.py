@@ -48,6 +48,12 @@ class DonorConvergence:
     n: int
     n_donors: int
 
+    @property
+    def is_p_unlike_interval(self) -> bool:
+        """Whether p is below 0.05 and the interval of the mean over recipients includes 0, or the other way round."""
+        is_apart = self.recipient_mean.low * self.recipient_mean.high > 0
+        return not math.isnan(self.recipient_mean.low) and is_apart != (self.p < 0.05)
+
 
 def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int = 0) -> DonorConvergence:
     """Return the contrast of the own donor with unrelated donors, with jackknife intervals and a permutation test.

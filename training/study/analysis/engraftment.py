@@ -45,8 +45,16 @@ class EngraftmentEstimate:
     @property
     def percentage_points(self) -> IntervalEstimate:
         """The mean difference over recipients, in percentage points."""
-        share = self.difference.recipient_mean
-        return IntervalEstimate(100 * share.value, 100 * share.low, 100 * share.high)
+        return _in_points(self.difference.recipient_mean)
+
+    @property
+    def percentage_points_by_donor(self) -> IntervalEstimate:
+        """The mean difference over donors, in percentage points."""
+        return _in_points(self.difference.donor_mean)
+
+
+def _in_points(share: IntervalEstimate) -> IntervalEstimate:
+    return IntervalEstimate(100 * share.value, 100 * share.low, 100 * share.high)
 
 
 @dataclass(frozen=True)

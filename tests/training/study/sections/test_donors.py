@@ -10,6 +10,7 @@ from features.cohort import Cohort, read_cohort
 from features.trial_course import Course
 from taxokine.simulation import Trial, simulate_trial
 from training.study.analysis.donors import DonorResults, analyse_donors
+from training.study.formatting import estimate_text
 from training.study.section import Section
 from training.study.sections.donors import donors_section
 from training.study.sentences import write_sentences
@@ -54,6 +55,33 @@ def test_the_distance_after_treatment_stands_before_its_change(trial: Cohort) ->
     assert donors_section(trial).qualifiers == ()
     far = replace(trial, taxa=replace(trial.taxa, values=np.full_like(trial.taxa.values, 100)))
     assert "not shown to be nearer to their own donor than to unrelated donors" in donors_section(far).qualifiers[0]
+
+
+def test_both_means_are_stated_each_with_what_it_counts(trial: Cohort) -> None:
+    results = analyse_donors(trial)
+    assert isinstance(results, DonorResults)
+    section, after = donors_section(trial), results.convergence.distance_after.difference
+    by_recipient, by_donor = (estimate_text(estimate) for estimate in (after.recipient_mean, after.donor_mean))
+    both = f"{by_recipient}, the mean of 16 recipients, and {by_donor}, the mean of 6 donors"
+    assert both in section.headlines[0]
+    assert both in section.summary[0]
+    assert all("the mean of 6 donors" in sentence for sentence in section.headlines[:2])
+    (gained, *_) = [sentence for sentence in section.summary if sentence.startswith("Of donor-only taxa")]
+    assert "the mean of 16 recipients, and" in gained
+    assert "the mean of 6 donors" in gained
+
+
+def test_a_p_value_unlike_the_interval_beside_it_is_explained(trial: Cohort) -> None:
+    results = analyse_donors(trial)
+    assert isinstance(results, DonorResults)
+    words = "The p-value and the interval differ, as they answer different questions"
+    assert words not in write_sentences("donors/convergence", results)["summary"][1]
+    change = results.convergence.change
+    wide = replace(change, recipient_mean=replace(change.recipient_mean, high=0.02))
+    for unlike in (wide, replace(change, p=0.2)):
+        convergence = replace(results.convergence, change=unlike)
+        summary = write_sentences("donors/convergence", replace(results, convergence=convergence))["summary"]
+        assert words in summary[1]
 
 
 def test_recipients_who_moved_nearer_without_being_nearer_are_said_to_have_moved(trial: Cohort) -> None:
