@@ -7,6 +7,7 @@ type, naming it. `models.evidence_upgrade` reads what older bundles kept.
 
 from models.evidence.elsewhere import CLAIM_AT_TRAINING, evidence_sentence_since, other_cohorts_tested
 from models.evidence.estimates import (
+    FEWEST_OF_A_CLASS,
     Documented,
     Estimate,
     EventRate,
@@ -17,7 +18,6 @@ from models.evidence.estimates import (
     Share,
 )
 from models.evidence.external import (
-    FEWEST_OF_A_CLASS,
     AbstentionReason,
     ExternalCentrePerformance,
     ExternalPerformance,

@@ -11,6 +11,9 @@ Scheme = Literal["loco", "cv"]
 """How rows are held out: each cohort in turn (leave one cohort out), or patients within cohorts (cross-validation)."""
 RankedBy = Literal["probability", "margin"]
 """What an AUROC ranks patients by: the probability as served, or the margin, its log-odds before calibration."""
+FEWEST_OF_A_CLASS = 10
+"""Patients with the outcome, and without, below which nothing says that a model ranks patients better or worse than
+chance, nor how steep its probabilities are: of fewer, chance differences are large."""
 Severity = Literal["error", "warning", "note"]
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -8,12 +8,8 @@ from typing import cast
 
 from pydantic import JsonValue, TypeAdapter
 
-from models.evidence.estimates import Documented, Estimate, EventRate
+from models.evidence.estimates import FEWEST_OF_A_CLASS, Documented, Estimate, EventRate
 from models.evidence.performance import CentreDecisionCurve
-
-FEWEST_OF_A_CLASS = 10
-"""Patients with the outcome, and without, below which no validation says that a model ranks patients better or worse
-than chance, nor how steep its probabilities are: of fewer, chance differences are large."""
 
 
 @dataclass(frozen=True)

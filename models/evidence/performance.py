@@ -12,7 +12,15 @@ from typing import Annotated
 
 from pydantic import AliasChoices, Field
 
-from models.evidence.estimates import Documented, Estimate, EventRate, RandomEffectsSummary, Scheme, Share
+from models.evidence.estimates import (
+    FEWEST_OF_A_CLASS,
+    Documented,
+    Estimate,
+    EventRate,
+    RandomEffectsSummary,
+    Scheme,
+    Share,
+)
 
 
 @dataclass(frozen=True)
@@ -266,6 +274,11 @@ class VerdictPerformance(Documented):
     """AUROC of the probability, within centres."""
     brier: float | None
     """Brier score."""
+
+    @property
+    def has_few_of_a_class(self) -> bool:
+        """Whether fewer than `FEWEST_OF_A_CLASS` of these patients had the outcome, or were without."""
+        return min(self.events, self.patients - self.events) < FEWEST_OF_A_CLASS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from features.arrays import Names
 from features.feature_table import FeatureTable
-from models.evidence import Scheme, VerdictDifference, VerdictPerformance
+from models.evidence import FEWEST_OF_A_CLASS, Scheme, VerdictDifference, VerdictPerformance
 from models.reference import VERDICTS, fit_reference_set, profile_verdicts
 from training.evidence.scores import HeldOutScores, finite, first_seed_folds
 from training.statistics.sample_size import detectable_difference
@@ -49,10 +49,10 @@ def performance_by_verdict(scores: HeldOutScores, verdicts: Names) -> tuple[Verd
 
 
 def verdict_difference(scores: HeldOutScores, verdicts: Names) -> VerdictDifference | None:
-    """Return the Brier score without the verdict "ok" minus that with it; None below two patients on a side."""
+    """Return the Brier score without the verdict "ok" minus that with it; None where either side has few patients."""
     squared_error = (scores.probability[0] - scores.y) ** 2
     ok, not_ok = squared_error[verdicts == VERDICTS[0]], squared_error[verdicts != VERDICTS[0]]
-    if min(len(ok), len(not_ok)) < 2:
+    if min(len(ok), len(not_ok)) < FEWEST_OF_A_CLASS:
         return None
     detectable = detectable_difference(len(ok), len(not_ok), float(ok.std(ddof=1)), float(not_ok.std(ddof=1)))
     return VerdictDifference(float(not_ok.mean() - ok.mean()), detectable)

@@ -78,7 +78,11 @@ def test_every_section_reports_its_numbers():
     assert "exchangeable" in section(markdown, "Ranges and sets")
     assert "| lee_2022/Leeds | 0.38 to 0.47 | 0.50 | no | 0.09 | 90% | 89% |" in section(markdown, "Ranges and sets")
     assert "| mitox | 58 | 21 | none | indicative only |" in section(markdown, "Decisions")
-    assert "difference of 0.031 or more is detectable" in section(markdown, "Applicability domain")
+    domain = section(markdown, "Applicability domain")
+    assert "difference of 0.031 or more is detectable" in domain
+    assert "| use with care | 91 | 39 | 0.50 | 0.253 |" in domain
+    # Two patients had the outcome.
+    assert "| abstain | 6 | 2 | too few | too few |" in domain
     assert "| regimen | anti-CTLA-4 | 3 | 0 | not estimable |" in section(markdown, "Subgroups")
     assert "| Bacteroides_uniformis | taxa | 0.050 | lowers | 60% |" in section(markdown, "Feature attribution")
     assert "By genus: Lachnospiraceae 41%, Bacteroides 22%" in section(markdown, "Feature attribution")
