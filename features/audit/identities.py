@@ -16,6 +16,7 @@ from features.audit.patients import first_stool_samples
 from features.audit.profiles import profile_sums
 from features.cohort import Cohort
 from features.donor_naming import name_donors_from_stool
+from features.donors import donor_samples_given
 from features.name_matching import near_misses
 from features.profile_similarity import (
     EQUAL,
@@ -48,12 +49,13 @@ def similar_pairs(cohorts: Sequence[Cohort]) -> dict[frozenset[Person], float]:
 
     The similarity of two profiles is the cosine of their log abundances. Equal profiles are always reported. Otherwise
     each patient's first stool sample is compared with all samples of all other patients, and the nearest is reported
-    where its similarity exceeds what is usual in the cohort (Fisher's z): later samples of patients who share a donor
-    may well be similar.
+    where its similarity exceeds what is usual in the cohort (Fisher's z). Stool after transplants from one donor may
+    well be similar, to each other's and to the donor's: it counts only where profiles are equal.
     """
     persons = [(cohort.name, patient) for cohort in cohorts for patient in cohort.samples["patient"]]
     identifiers = {person: i for i, person in enumerate(dict.fromkeys(persons))}
-    nearest, similarity = _nearest_other_person(log_abundances(cohorts), pd.Series(persons).map(identifiers).to_numpy())
+    person = pd.Series(persons).map(identifiers).to_numpy()
+    nearest, similarity = _nearest_other_person(log_abundances(cohorts), person, _transplanted_groups(cohorts))
     pairs: dict[frozenset[Person], float] = {}
     for i in np.flatnonzero(_suspect_samples(cohorts, similarity)):
         pair = frozenset((persons[i], persons[nearest[i]]))
@@ -102,15 +104,47 @@ def log_abundances(cohorts: Sequence[Cohort]) -> NDArray[np.float32]:
     return logs
 
 
-def _nearest_other_person(X: NDArray[np.float32], person: Positions) -> tuple[Positions, NDArray[np.float64]]:
-    """Return each sample's most similar sample of another person, and the similarity; -1 where there is no other."""
+def _nearest_other_person(
+    X: NDArray[np.float32], person: Positions, transplanted: Mask
+) -> tuple[Positions, NDArray[np.float64]]:
+    """Return each sample's most similar sample of another person, and the similarity; -1 where there is no other.
+
+    Samples that hold stool of one donor, `transplanted` (n_donors, n_samples), are compared only where they are equal.
+    """
+    donors = transplanted.astype(np.float32)
     nearest, similarity = np.zeros(len(X), np.intp), np.full(len(X), -1.0)
     for start in range(0, len(X), 1024):  # so that 5,000 samples take 20 MB, not 100
         block = slice(start, start + 1024)
         cosine = np.where(person[block, None] == person, -1, X[block] @ X.T)
+        if len(donors):
+            cosine[(donors[:, block].T @ donors > 0) & (cosine <= EQUAL)] = -1
         nearest[block] = cosine.argmax(axis=1)
         similarity[block] = cosine.max(axis=1)
     return nearest, similarity
+
+
+def _transplanted_groups(cohorts: Sequence[Cohort]) -> Mask:
+    """Return, for each donor, which samples are the donor's or may follow a transplant of it, (n_donors, n_samples)."""
+    groups, start, n_samples = [], 0, sum(len(cohort.samples) for cohort in cohorts)
+    for cohort in cohorts:
+        samples, transplants = cohort.samples, cohort.course.transplants
+        first_days = transplants.groupby("patient")["day"].min()
+        default_day = 0.0 if cohort.manifest.clock.name == "day_fmt" else np.nan
+        day = samples["patient"].map(first_days).fillna(default_day)
+        # An undated sample, or one of a patient whose transplant is not dated, may follow it.
+        precedes = (samples["day"] <= day).to_numpy()
+        recipients: dict[str, set[str]] = {}
+        for patient, donors in donor_samples_given(cohort).items():
+            for donor in donors:
+                recipients.setdefault(donor, set()).add(patient)
+        for donor, patients in recipients.items():
+            group = np.zeros(n_samples, dtype=bool)
+            is_donors = (samples["patient"] == donor).to_numpy()
+            is_recipients = samples["patient"].isin(patients).to_numpy() & ~precedes
+            group[start : start + len(samples)] = is_donors | is_recipients
+            groups.append(group)
+        start += len(samples)
+    return np.array(groups).reshape(len(groups), n_samples)
 
 
 def shared_samples(cohorts: Sequence[Cohort]) -> Iterator[Finding]:

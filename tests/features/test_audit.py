@@ -333,6 +333,34 @@ def test_equal_profiles_of_later_stool_and_repeats_of_one_patient(spoil: Write) 
     assert only(audit([other]), "same-stool").rows == ("SIM-001 and SIM-002 (1.000)",)
 
 
+def test_stool_after_transplants_of_one_donor_is_not_taken_for_one_person_s(spoil: Write, clean: Cohort) -> None:
+    transplants = clean.course.transplants
+    donor = transplants["donor"].mode()[0]
+    recipients = transplants.loc[transplants["donor"] == donor, "patient"].tolist()[:2]
+    stool, rng = clean.samples[clean.samples["patient"].isin(recipients)], np.random.default_rng(0)
+    first_stool = stool[stool["day"] <= 0]["sample"]
+
+    def without_first_stool(sheet: pd.DataFrame) -> pd.DataFrame:
+        return sheet[~sheet["sample"].isin(first_stool)]
+
+    def engrafted(noise: float) -> Callable[[pd.DataFrame], pd.DataFrame]:
+        def replace_by_donors(taxa: pd.DataFrame) -> pd.DataFrame:
+            reads = taxa[clean.donor_samples.set_index("patient").loc[[donor], "sample"].iloc[0]]
+            later = {
+                sample: rng.poisson(reads * np.exp(noise * rng.standard_normal(len(taxa))))
+                for sample in stool.loc[stool["day"] > 0, "sample"]
+            }
+            return taxa.assign(**later).drop(columns=list(first_stool))
+
+        return replace_by_donors
+
+    changes = {"samples.csv": without_first_stool, "stool_counts.tsv": engrafted(0.3)}
+    assert alarms(audit([spoil(changes, name="engrafted")])) == {"stool-after-start"}
+    # One tube under two names is found nevertheless.
+    changes["stool_counts.tsv"] = engrafted(0)
+    assert "same-stool" in alarms(audit([spoil(changes, name="one_tube")]))
+
+
 TABLE = "sample,Alpha,Alpha one,Alpha two,Beta three\n"
 
 
