@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from features.plain_names import day_0_event, profiler_title
 from features.population import POPULATION_FIELDS, Population
 from models.bundle import Model
 from models.encoder import Feature
@@ -228,7 +229,9 @@ def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts:
         reasons += _training_patient_rule(facts.neighbourhood)
         reasons += _distance_rule(facts.neighbourhood.distance_percentile)
         reasons += _richness_rule(facts.neighbourhood.richness_percentile)
-        reasons += _nearest_centre_rule(facts.neighbourhood.centre, facts.neighbourhood.auroc)
+        reasons += _nearest_centre_rule(
+            model.evidence.centre_title(facts.neighbourhood.centre), facts.neighbourhood.auroc
+        )
     if "immune" in model.blocks:
         reasons += _immune_rules(candidate, model.evidence.landmark, facts)
     if 0 < (share := facts.present.get("clinical", 1.0)) < 1:
@@ -285,8 +288,14 @@ def _profiler_rule(profiler: str | None, profilers: Collection[str], coverage: f
         return [Reason("profiler", "use with care", "the profile's profiler was not reported")]
     if profiler in profilers:
         return []
-    training_profilers = " or ".join(profilers) or "an unreported profiler"
-    sentence = f"the profile was made with {profiler}, the training profiles with {training_profilers}"
+    # Two databases of one month have the same title: codes then tell them apart.
+    titles = {code: profiler_title(code) for code in profilers}
+    title = profiler_title(profiler)
+    training_profilers = " or ".join(titles if title in titles.values() else titles.values())
+    sentence = (
+        f"the profile was made with {profiler if title in titles.values() else title}, the training profiles with "
+        f"{training_profilers or 'an unreported profiler'}"
+    )
     # Two versions of one database share nearly all names; two taxonomies share some, of taxa that may differ.
     if coverage < CARE_RECOGNISED:
         return [Reason("profiler", "abstain", f"{sentence}, and the two name taxa differently")]
@@ -296,10 +305,15 @@ def _profiler_rule(profiler: str | None, profilers: Collection[str], coverage: f
 def _sampling_rules(profile: StoolProfile, clocks: Collection[str], landmark: float) -> list[Reason]:
     reasons = []
     if profile.clock is not None and profile.clock not in clocks:
-        sentence = f"the stool sample's day is counted on {profile.clock}, the model's days on {' and '.join(clocks)}"
+        events = " and ".join(map(day_0_event, clocks))
+        sentence = (
+            f"the stool sample's day is counted from {day_0_event(profile.clock)}, the model's days from {events}"
+        )
         reasons.append(Reason("clock", "use with care", sentence))
     if profile.day is not None and profile.day > landmark:
-        sentence = f"the stool sample was taken on day {profile.day:g}, after the model's landmark, day {landmark:g}"
+        sentence = (
+            f"the stool sample was taken on day {profile.day:g}, after the model's prediction day, day {landmark:g}"
+        )
         reasons.append(Reason("day", "use with care", sentence))
     return reasons
 
@@ -361,7 +375,7 @@ def _immune_rules(candidate: Candidate, landmark: float, facts: _Facts) -> list[
         first_days[measurement.analyte] = min(day, first_days.get(measurement.analyte, math.inf))
     latest = max(first_days.values(), default=-math.inf)
     if latest > landmark:
-        sentence = f"blood was drawn on day {latest:g}, after the model's landmark, day {landmark:g}"
+        sentence = f"blood was drawn on day {latest:g}, after the model's prediction day, day {landmark:g}"
         reasons.append(Reason("day", "use with care", sentence))
     if 0 < (share := facts.present["immune"]) < 1:
         verdict: Verdict = "abstain" if share < MIN_ANALYTES else "use with care"

@@ -93,14 +93,14 @@ def _is_since(candidate: Candidate, first_day: float) -> bool:
 def _reason(landmark: float, landmarks: Sequence[float], day: float | None) -> str:
     due = latest_landmark(landmarks, day)
     if landmark != due:
-        return f"the model of day {due:g}, whose landmark is due, lacks measurements; that of day {landmark:g} has them"
+        return f"the model of day {due:g}, which is due, lacks measurements; that of day {landmark:g} has them"
     if day is None:
-        return f"no measurement is dated, so that day {landmark:g}, the earliest landmark, is due"
+        return f"no measurement is dated, so that the model of the earliest prediction day, day {landmark:g}, is due"
     if day < landmark:
-        return f"the last visit, on day {day:g}, precedes day {landmark:g}, the earliest landmark that has a model"
+        return f"the last visit, on day {day:g}, precedes day {landmark:g}, the earliest prediction day of a model"
     if landmark == landmarks[-1] and day > landmark:
         return (
-            f"no landmark after day {landmark:g} has a model: on day {day:g}, of the last visit, the prediction is "
+            f"no model predicts from later than day {landmark:g}: on day {day:g}, of the last visit, the prediction is "
             f"that of day {landmark:g}"
         )
-    return f"day {landmark:g} is the latest landmark by the last visit, on day {day:g}, that has a model"
+    return f"day {landmark:g} is the latest prediction day of a model by the last visit, on day {day:g}"

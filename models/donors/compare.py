@@ -52,12 +52,13 @@ MIN_LISTED = 0.001
 
 
 _STOOL_EXPECTED: dict[Method, str] = {
-    "regression": "the regression",
-    "recipient unchanged": "the recipient's stool, unchanged",
+    "regression": "what the regression predicts",
+    "recipient unchanged": "no change of the recipient's stool",
     "donor copied": "the donor's stool",
-    "their mean": "the half-and-half mixture of recipient and donor",
+    "their mean": "half the recipient's and half the donor's stool",
     "mean of others after": "the mean of other recipients' stool after",
 }
+"""What is expected after a transplant, by method."""
 
 
 @dataclass(frozen=True)
@@ -334,10 +335,10 @@ def _no_order_reasons(
         reasons.append("the engraftment model learnt from too few donors to leave each out in turn")
     elif not validation.beats_all or bundle.model.method != "regression":
         missed = [item.method for item in validation.methods[1:] if item.method not in validation.beaten_baselines]
-        rivals = " or ".join(_STOOL_EXPECTED[method] for method in missed) or "each simpler expectation"
+        rivals = ", or ".join(_STOOL_EXPECTED[method] for method in missed) or "each that was tried"
         reasons.append(
-            f"with donors left out, the regression is not shown to predict the stool after better than {rivals}; "
-            f"used here: {_STOOL_EXPECTED[bundle.model.method]}"
+            "tested on donors who were left out, the regression is not shown to predict the stool after a transplant "
+            f"better than a simple expectation: {rivals}. Expected here: {_STOOL_EXPECTED[bundle.model.method]}"
         )
     outcomes = [item.served.model.outcome for item in outcome_models]
     for side, is_of_side in (("response", False), ("toxicity", True)):

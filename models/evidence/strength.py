@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from features.plain_names import short_title
 from models.evidence.estimates import Scheme
 from models.evidence.external import ExternalValidation
 from models.evidence.summary import Evidence
@@ -70,8 +71,8 @@ def evidence_strength(evidence: Evidence, external_validations: Sequence[Externa
 
 
 def contradicting_cohorts(external_validations: Sequence[ExternalValidation]) -> tuple[str, ...]:
-    """Return the real cohorts whose validation contradicts the model."""
-    return tuple(item.cohort for item in external_validations if item.contradictions and not item.simulated)
+    """Return the titles of the real cohorts whose validation contradicts the model."""
+    return tuple(short_title(item.title) for item in external_validations if item.contradictions and not item.simulated)
 
 
 def _exceeds_chance(validation: ExternalValidation) -> bool:

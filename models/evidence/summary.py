@@ -8,6 +8,7 @@ from typing import cast
 
 from pydantic import JsonValue, TypeAdapter
 
+from features.plain_names import short_title
 from models.evidence.estimates import Documented, Estimate, EventRate, RankedBy, Scheme, Share
 
 
@@ -152,6 +153,15 @@ class Evidence(Documented):
     """Remarks on the training data."""
     taxokine_version: str
     """Version of Taxokine that trained the model."""
+
+    def centre_title(self, centre: str) -> str:
+        """Return a centre, named as in `per_centre`, by its cohort's title: `PRIMM-UK (Lee 2022)`."""
+        cohort, _, place = centre.partition("/")
+        titles = {item.name: item.title for item in self.cohorts}
+        title = titles.get(cohort, cohort)
+        if [short_title(item) for item in titles.values()].count(short_title(title)) == 1:
+            title = short_title(title)
+        return f"{place} ({title})" if place else title
 
     @staticmethod
     def from_json(content: JsonValue) -> Evidence:

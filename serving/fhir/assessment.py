@@ -109,7 +109,7 @@ def _notes(prediction: Prediction, notice: str) -> list[str]:
         f"Evidence: {prediction.evidence.sentence}",
         *(f"Reservation: {reason}" for reason in reservations(prediction)),
         *([f"Range: {100 * interval.low:.1f}% to {100 * interval.high:.1f}%: {interval.meaning}"] if interval else []),
-        f"Landmark day {prediction.landmark.day:g}: {prediction.landmark.reason}",
+        f"Prediction day {prediction.landmark.day:g}: {prediction.landmark.reason}",
         prediction.interpretation,
         notice,
     ]

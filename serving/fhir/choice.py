@@ -70,7 +70,7 @@ def choose_observations(
     for item in items:
         days, day = landmark.days_of(item.resource), item.resource.date
         if days is not None and days > landmark.day:
-            text = f"this {name} is of day {days}, after the landmark (day {landmark.day:g}) of the models: not used"
+            text = f"this {name} is of day {days}, after the models' prediction day, day {landmark.day:g}: not used"
             issues.append(Issue("warning", "business-rule", item.place, text))
         elif day is not None:
             dated.append((day, ChosenObservation(item, days)))

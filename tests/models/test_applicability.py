@@ -108,7 +108,7 @@ def test_a_profile_is_recognised_by_its_abundance(share: float, verdict: str) ->
     ("profiler", "match", "sentence"),
     [
         (PROFILER, True, None),
-        ("kraken2", False, f"with kraken2, the training profiles with {PROFILER}"),
+        ("kraken2", False, "with kraken2, the training profiles with MetaPhlAn 4 (October 2022 database)"),
         (None, None, "not reported"),
     ],
 )
@@ -119,10 +119,17 @@ def test_another_profiler_calls_for_care(profiler: str | None, match: bool | Non
     assert (sentence or "") in "".join(assessment.trust.reasons)
 
 
+def test_two_databases_of_one_month_are_told_apart_by_their_codes() -> None:
+    later = PROFILER.replace("202212", "202403")
+    assessment = assess(stool(profiler=later))
+    assert f"made with {later}, the training profiles with {PROFILER}" in "".join(assessment.trust.reasons)
+
+
 def test_a_model_whose_profiler_was_not_stated_matches_none() -> None:
     assessment = assess(stool(), replace(model(), profilers=()))
     assert assessment.trust.reasons == (
-        f"the profile was made with {PROFILER}, the training profiles with an unreported profiler",
+        "the profile was made with MetaPhlAn 4 (October 2022 database), the training profiles with an unreported "
+        "profiler",
     )
 
 
@@ -130,7 +137,8 @@ def test_another_clock_calls_for_care() -> None:
     assessment = assess(stool(clock="day_fmt"), model(clocks=("day_ici", "day_x")))
     assert assessment.trust.verdict == "use with care"
     assert assessment.trust.reasons == (
-        "the stool sample's day is counted on day_fmt, the model's days on day_ici and day_x",
+        "the stool sample's day is counted from the first transplant, the model's days from the first dose of immune "
+        "checkpoint inhibitors and day 0 of the clock day_x",
     )
     assert assessment.trust.clock_match is False
     assert assess(stool(clock=None)).trust.verdict == "ok"
@@ -139,7 +147,9 @@ def test_another_clock_calls_for_care() -> None:
 def test_stool_from_after_the_landmark_calls_for_care() -> None:
     assert assess(stool(day=14.0), model(landmark=14.0)).trust.verdict == "ok"
     assessment = assess(stool(day=15.0), model(landmark=14.0))
-    assert assessment.trust.reasons == ("the stool sample was taken on day 15, after the model's landmark, day 14",)
+    assert assessment.trust.reasons == (
+        "the stool sample was taken on day 15, after the model's prediction day, day 14",
+    )
     assert assess(stool(day=None)).trust.verdict == "ok"
 
 
@@ -180,7 +190,7 @@ def test_blood_from_after_the_landmark_calls_for_care() -> None:
     assert assess(Candidate({}, None, blood), model("immune", landmark=15.0)).trust.verdict == "ok"
     assessment = assess(Candidate({}, None, blood), model("immune", landmark=14.0))
     assert assessment.trust.verdict == "use with care"
-    assert assessment.trust.reasons == ("blood was drawn on day 15, after the model's landmark, day 14",)
+    assert assessment.trust.reasons == ("blood was drawn on day 15, after the model's prediction day, day 14",)
 
 
 def test_clinical_gaps_call_for_care() -> None:
@@ -216,7 +226,8 @@ def test_a_profiler_that_names_taxa_differently_leads_to_abstention() -> None:
     assessment = assess(stool(mixed, profiler="kraken2"))
     assert assessment.trust.verdict == "abstain"
     assert assessment.trust.reasons[1] == (
-        f"the profile was made with kraken2, the training profiles with {PROFILER}, and the two name taxa differently"
+        "the profile was made with kraken2, the training profiles with MetaPhlAn 4 (October 2022 database), and the "
+        "two name taxa differently"
     )
 
 
@@ -450,6 +461,6 @@ def test_the_gravest_verdict_counts_and_every_reason_stays() -> None:
     care = stool({"Unheard_of": 55.0, KNOWN[0]: 5.0}, profiler="kraken2", clock="day_fmt", day=9.0)
     assessment = assess(care, model(simulated=True, beats_chance=False, sentence="no better than chance"))
     assert assessment.trust.verdict == "abstain"
-    parts = ("simulated", "abundance", "kraken2", "day_fmt", "day 9", "sums to 60%", "no better")
+    parts = ("simulated", "abundance", "kraken2", "first transplant", "day 9", "sums to 60%", "no better")
     assert len(assessment.trust.reasons) == len(parts)
     assert all(part in reason for part, reason in zip(parts, assessment.trust.reasons, strict=True))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from models.evidence import Evidence, Validation
+from models.evidence import Evidence, TrainingCohort, Validation
 from models.evidence.performance import VerdictDifference
 from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 
@@ -63,3 +64,14 @@ def test_an_unknown_field_is_named() -> None:
 def test_the_interval_of_a_verdict_difference_has_the_standard_error_of_its_detectable_difference():
     low, high = VerdictDifference(0.005, 2.801585 * 0.01).interval
     assert (low, high) == pytest.approx((0.005 - 0.0195996, 0.005 + 0.0195996), abs=1e-6)
+
+
+def test_a_centre_is_named_by_its_cohort_s_title():
+    lee = TrainingCohort("lee_2022", "Lee 2022, melanoma", "day_ici", "first dose", None, "", "", simulated=False)
+    trial_1, trial_2 = (replace(lee, name=f"trial_{i}", title=f"Simulated trial, seed {i}") for i in (1, 2))
+    summary = replace(evidence(BUNDLES[0]), cohorts=(lee, trial_1, trial_2))
+    assert summary.centre_title("lee_2022/PRIMM-UK") == "PRIMM-UK (Lee 2022)"
+    assert summary.centre_title("lee_2022") == "Lee 2022"
+    # Both titles begin alike.
+    assert summary.centre_title("trial_2") == "Simulated trial, seed 2"
+    assert summary.centre_title("elsewhere/A") == "A (elsewhere)"

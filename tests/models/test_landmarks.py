@@ -38,15 +38,15 @@ def visits(*days: float) -> Candidate:
 @pytest.mark.parametrize(
     ("day", "landmark", "reason"),
     [
-        (None, 0, "no measurement is dated, so that day 0, the earliest landmark, is due"),
-        (-3.0, 0, "the last visit, on day -3, precedes day 0, the earliest landmark that has a model"),
-        (0.0, 0, "day 0 is the latest landmark by the last visit, on day 0, that has a model"),
-        (27.0, 0, "day 0 is the latest landmark by the last visit, on day 27, that has a model"),
-        (28.0, 28, "day 28 is the latest landmark by the last visit, on day 28, that has a model"),
+        (None, 0, "no measurement is dated, so that the model of the earliest prediction day, day 0, is due"),
+        (-3.0, 0, "the last visit, on day -3, precedes day 0, the earliest prediction day of a model"),
+        (0.0, 0, "day 0 is the latest prediction day of a model by the last visit, on day 0"),
+        (27.0, 0, "day 0 is the latest prediction day of a model by the last visit, on day 27"),
+        (28.0, 28, "day 28 is the latest prediction day of a model by the last visit, on day 28"),
         (
             60.0,
             28,
-            "no landmark after day 28 has a model: on day 60, of the last visit, the prediction is that of day 28",
+            "no model predicts from later than day 28: on day 60, of the last visit, the prediction is that of day 28",
         ),
     ],
 )
@@ -61,7 +61,7 @@ def test_the_latest_landmark_by_the_last_visit_predicts(day: float | None, landm
 
 def test_with_one_landmark_the_answer_says_that_no_later_one_has_a_model() -> None:
     later = predict(MODELS[:1], visits(-3, 40))
-    assert later.landmark.reason.startswith("no landmark after day 0 has a model: on day 40")
+    assert later.landmark.reason.startswith("no model predicts from later than day 0: on day 40")
     assert later.probability == predict(MODELS[:1], visits(-3)).probability
     assert later.landmark.stool_day == -3
 
@@ -81,7 +81,7 @@ def test_what_was_measured_after_the_landmark_changes_nothing() -> None:
 def test_stool_from_before_the_window_of_the_landmark_is_not_read() -> None:
     prediction = predict(MODELS, visits(-80, 40))
     assert prediction.landmark.stool_day == 40
-    assert "taken on day 40, after the model's landmark, day 28" in prediction.trust.reasons[0]
+    assert "taken on day 40, after the model's prediction day, day 28" in prediction.trust.reasons[0]
 
 
 def test_the_day_of_the_visit_counts_where_it_brought_no_measurement() -> None:
@@ -96,7 +96,7 @@ def test_a_model_that_lacks_measurements_leaves_the_answer_to_that_of_an_earlier
     models = [MODELS[0], of_landmark(28.0, BLOCKS)]
     choice = predict(models, visits(-3, 28)).landmark
     assert choice.day == 0
-    assert choice.reason == "the model of day 28, whose landmark is due, lacks measurements; that of day 0 has them"
+    assert choice.reason == "the model of day 28, which is due, lacks measurements; that of day 0 has them"
 
 
 def test_what_if_changes_the_visit_that_the_model_reads() -> None:

@@ -42,7 +42,12 @@ CONFIRMING = ExternalValidation(
 UNDECIDED = replace(CONFIRMING, performance=replace(PERFORMANCE, auroc=Estimate(0.6, 0.45, 0.75)))
 FEW = replace(CONFIRMING, performance=replace(CONFIRMING.performance, outcomes=EventRate(11, 3, 3 / 11, 0.06, 0.61)))
 UNMEASURED = replace(CONFIRMING, performance=None)
-CONTRADICTING = replace(CONFIRMING, cohort="farther", contradictions=("it ranks patients the wrong way round",))
+CONTRADICTING = replace(
+    CONFIRMING,
+    cohort="farther",
+    title="Farther 2020, melanoma",
+    contradictions=("it ranks patients the wrong way round",),
+)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,9 @@ def test_the_strength_follows_fixed_rules(
 
 
 def test_contradictions_name_real_cohorts() -> None:
-    assert contradicting_cohorts([CONFIRMING, CONTRADICTING, replace(CONTRADICTING, simulated=True)]) == ("farther",)
+    assert contradicting_cohorts([CONFIRMING, CONTRADICTING, replace(CONTRADICTING, simulated=True)]) == (
+        "Farther 2020",
+    )
 
 
 @pytest.mark.parametrize(

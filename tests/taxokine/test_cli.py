@@ -243,7 +243,7 @@ def test_from_training_to_answers_for_many(run, trial):
     assert len(visits) > len(predictions)
     assert (visits["model_landmark"] == 0).all()
     later = visits[visits["sample_day"] > 0]
-    assert later["landmark_reason"].str.startswith("no landmark after day 0 has a model: on day").all()
+    assert later["landmark_reason"].str.startswith("no model predicts from later than day 0: on day").all()
     # After the landmark nothing changes.
     at_landmark = predictions.set_index("patient")["probability"].reindex(later["patient"])
     has_row = at_landmark.notna().to_numpy()

@@ -260,7 +260,7 @@ def test_contributions_unfold_and_visits_have_a_course(page, address):
     visits.get_by_role("button", name="Show").click()
     page.wait_for_url(re.compile("visit=1"))
     # The stool of this visit is later than the landmark of the models, which read the one before.
-    assert "no landmark after day" in page.locator("main").text_content()
+    assert "no model predicts from later than day" in page.locator("main").text_content()
 
 
 def test_benefit_and_risk_are_weighed_under_promoted_models_only(page, address):

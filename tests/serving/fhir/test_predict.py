@@ -162,7 +162,7 @@ def test_each_assessment_names_its_patient_basis_model_and_evidence(
     notes = str(resources(response, "RiskAssessment")[0]["note"])
     assert "Evidence:" in notes
     assert "not a medical device" in notes
-    assert "Landmark day 0: " in notes
+    assert "Prediction day 0: " in notes
     assert "simulated" in notes
 
 
@@ -182,7 +182,10 @@ OTHERS = [
     (medication("A02BC01", "2026-02-01"), "A02BC01 is no immune checkpoint inhibitor"),
     (medication("L01XA02", "2025-02-01"), "not counted: it does not begin within 42 days"),
     ({"resourceType": "Encounter", "status": "finished", "class": {"code": "AMB"}}, "Encounter is not read"),
-    (observation(loinc("26881-3"), "2026-05-01", valueQuantity=quantity(9, "pg/mL")), "of day 61, after the landmark"),
+    (
+        observation(loinc("26881-3"), "2026-05-01", valueQuantity=quantity(9, "pg/mL")),
+        "of day 61, after the models' prediction day",
+    ),
     (
         observation(loinc("1988-5"), "2026-02-01", status="entered-in-error", valueQuantity=quantity(9, "?")),
         "status entered-in-error has no effect",
