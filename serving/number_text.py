@@ -16,6 +16,12 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}%"
 
 
+def percent_range(low: float, high: float) -> str:
+    """Return a range of shares in percent; with a decimal where both ends round to the same whole percent."""
+    digits = 0 if percent(low) != percent(high) else 1
+    return f"{percent(low, digits).removesuffix('%')}–{percent(high, digits)}"
+
+
 def page_probability(probability: float) -> float:
     """Return a predicted probability within `LEAST_CHANCE` and `MOST_CHANCE`, as pages draw it and compute with it."""
     return min(max(probability, LEAST_CHANCE), MOST_CHANCE)

@@ -19,7 +19,7 @@ _WITHOUT_CHANCE = {
     "training patient": "no forecast, a training patient",
     "indistinct": "cannot tell from others",
 }
-_MEANINGS = {"contradicted": "not confirmed", "not compared": "no level"}
+_MEANINGS = {"not compared": "no level"}
 
 
 def prediction_card(
@@ -89,7 +89,7 @@ def _verdict_text(verdict: OutcomeVerdict) -> str:
     without_chance = _WITHOUT_CHANCE.get(verdict.chance)
     if without_chance is not None:
         return without_chance
-    meaning = _MEANINGS.get(verdict.chance, verdict.chance)
+    meaning = "not confirmed" if verdict.is_unconfirmed else _MEANINGS.get(verdict.chance, verdict.chance)
     level = f"{chance(verdict.probability)}, {meaning}"
     # The summary begins with what simulated patients are worth.
     return level if verdict.strength == "simulated" else f"{level} ({STRENGTH_WORDS[verdict.strength]})"
@@ -101,6 +101,7 @@ def _detail(view: PredictionsView, issues: Sequence[Issue]) -> str:
         prediction = side.prediction
         lines.append(f"**{sentence(side.side)}**: {html.escape(prediction.definition)}.")
         lines.append(f"- Evidence: {html.escape(prediction.evidence.sentence)}")
+        lines += [f"- Model: {side.fallback.sentence}"] if side.fallback else []
         lines += [f"- Reservation: {html.escape(reason)}" for reason in side.reservations]
         lines.append("")
     if issues:

@@ -4,20 +4,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, cast
 
 from features.measured_values import MeasuredValue
 from features.outcomes import is_toxicity
 from features.units import ImmuneUnit
-from models.evidence import JointTable, NumericDistribution
+from models.evidence import Evidence, JointTable, NumericDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile
 from models.predict import ServedModel, predict
 from models.prediction import Prediction
 from serving.errors import NotServed
 
 Side = Literal["response", "toxicity"]
+Ink = Literal["response", "toxicity", "quiet"]
+"""Colour of a number: that of its side, or grey where no evidence stands behind it."""
 
 _MAX_EXAMPLE_TAXA = 60
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A model that predicts in place of the first choice, of which the patient lacks a block.
+
+    Attributes
+    ----------
+    first_choice, blocks : tuple of str
+        Blocks of the first choice, and of the model that predicts.
+    """
+
+    first_choice: tuple[str, ...]
+    blocks: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What the model reads, in two or three words: `taxa only`."""
+        return f"{' + '.join(self.blocks)} only"
+
+    @property
+    def sentence(self) -> str:
+        """Which model predicts and why, without a full stop."""
+        absent = [block for block in self.first_choice if block not in self.blocks]
+        reason = (
+            f"no {' and no '.join(absent)} measurements of it were reported"
+            if absent
+            else "its blocks lack measurements"
+        )
+        return (
+            f"second choice of model, of {' + '.join(self.blocks)} alone: the first choice reads "
+            f"{' + '.join(self.first_choice)}, and {reason}"
+        )
 
 
 class Catalogue:
@@ -92,6 +128,17 @@ class Catalogue:
         """
         return tuple(predict(self.models[outcome], candidate) for outcome in self.shown_outcomes)
 
+    def fallback(self, prediction: Prediction) -> Fallback | None:
+        """Return which model predicts where it is not the first choice of its landmark; None where it is."""
+        first_choice = next(
+            served
+            for served in self.models[prediction.outcome]
+            if served.model.evidence.landmark == prediction.landmark.day
+        )
+        if first_choice.reference == prediction.model:
+            return None
+        return Fallback(first_choice.model.blocks, prediction.model.blocks)
+
     def joint_counts(self) -> JointTable | None:
         """Return the training patients cross-classified by the pair, from the model with more of them; None if none."""
         validations = [served.model.validation for served in self.best if served.model.validation is not None]
@@ -102,6 +149,11 @@ class Catalogue:
             if (table.response, table.toxicity) == self.shown_outcomes
         ]
         return max(tables, key=lambda table: table.overall.patients, default=None)
+
+    def centre_title(self, centre: str) -> str:
+        """Return the title of a training centre of the best models, as `Evidence.centre_title` does."""
+        titles = (served.model.evidence.centre_title(centre) for served in self.best)
+        return next((title for title in titles if title != centre), centre)
 
     def example_candidate(self) -> Candidate:
         """Return a candidate with the median of the most prevalent taxa, and of the analytes and clinical numbers.
@@ -145,6 +197,11 @@ class Catalogue:
 def is_promoted(alias: str) -> bool:
     """Return whether a registry alias is that of a promoted model."""
     return alias.partition("-")[0] == "champion"
+
+
+def ink_of(outcome: str, evidence: Evidence) -> Ink:
+    """Return the colour of a prediction: its side's, or grey where the model does not discriminate."""
+    return "quiet" if evidence.beats_chance is False else side_of(outcome)
 
 
 def side_of(outcome: str) -> Side:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from serving.number_text import chance, percent, significant
+from features.plain_names import day_0_event, profiler_title, short_title
+from serving.number_text import chance, percent, percent_range, significant
 
 
 def readable(name: str) -> str:
@@ -37,6 +38,9 @@ def points(share: float) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     function.__name__: function
-    for function in (readable, sentence, percent, chance, decimals, significant, signed, points)
+    for function in (
+        *(readable, sentence, day_0_event, profiler_title, short_title),
+        *(percent, percent_range, chance, decimals, significant, signed, points),
+    )
 }
 """The filters by the name that templates use."""

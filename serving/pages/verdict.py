@@ -14,11 +14,14 @@ from models.evidence import (
     Evidence,
     ExternalValidation,
     HeldOutUnit,
+    ProbabilityGroup,
     Strength,
     contradicting_cohorts,
     evidence_strength,
     held_out_unit,
 )
+from models.predict import ServedModel
+from models.rates import similar_predictions
 from serving.number_text import page_probability
 from serving.pages.drawings.waterfall import Step, Waterfall
 
@@ -70,8 +73,8 @@ class OutcomeVerdict:
     chance : Chance
     probability : float or None
         None where the model abstains, learnt from the patient, or predicts nearly the same for every patient.
-    similar : EventRate or None
-        Outcomes of the held-out patients with a similar probability.
+    similar : ProbabilityGroup or None
+        The held-out patients with a similar probability, and their outcomes.
     agreement : Agreement or None
         As `agreement` returns.
     rate : float or None
@@ -82,7 +85,7 @@ class OutcomeVerdict:
     held_out : HeldOutUnit
         What was held out to measure the evidence.
     contradicted_by : tuple of str
-        Cohorts, which the model had not seen, whose validation contradicts it.
+        Titles of the cohorts, which the model had not seen, whose validation contradicts it.
     beats_chance : bool or None
         As in `Evidence`.
     drivers : tuple of Driver
@@ -92,7 +95,7 @@ class OutcomeVerdict:
 
     chance: Chance
     probability: float | None
-    similar: EventRate | None
+    similar: ProbabilityGroup | None
     agreement: Agreement | None
     rate: float | None
     strength: Strength
@@ -115,7 +118,7 @@ class OutcomeVerdict:
 
 def outcome_verdict(
     probability: float | None,
-    similar: EventRate | None,
+    similar: ProbabilityGroup | None,
     rate: float | None,
     evidence: Evidence,
     waterfall: Waterfall | None,
@@ -135,8 +138,8 @@ def outcome_verdict(
     ----------
     probability : float or None
         None where the model abstains.
-    similar : EventRate or None
-        Outcomes of the held-out patients with a similar probability.
+    similar : ProbabilityGroup or None
+        The held-out patients with a similar probability, and their outcomes.
     rate : float or None
         Rate in the training cohorts.
     evidence : Evidence
@@ -159,13 +162,13 @@ def outcome_verdict(
     elif similar is None or rate is None:
         chance = "not compared"
     else:
-        chance = _level(similar, probability, rate)
+        chance = _level(similar.outcomes, probability, rate)
     distinct = chance not in {"no prediction", "training patient", "indistinct"}
     return OutcomeVerdict(
         chance=chance,
         probability=probability if distinct else None,
         similar=similar if distinct else None,
-        agreement=agreement(probability, similar) if distinct else None,
+        agreement=agreement(probability, similar.outcomes if similar else None) if distinct else None,
         rate=rate,
         strength=evidence_strength(evidence, external_validations),
         lacks_recipients=is_recipient and _has_no_recipients(evidence),
@@ -198,6 +201,12 @@ def agreement(probability: float | None, similar: EventRate | None) -> Agreement
     if similar.high < min(probability, page_probability(probability)):
         return "above"
     return "below" if similar.low > max(probability, page_probability(probability)) else "inside"
+
+
+def is_unconfirmed(served: ServedModel, probability: float | None) -> bool:
+    """Return whether a model's held-out patients with a similar probability contradict it, as `agreement` says."""
+    group = None if probability is None else similar_predictions(served.model.validation, probability)
+    return agreement(probability, group.outcomes if group else None) in {"above", "below"}
 
 
 def _level(similar: EventRate, probability: float, rate: float) -> Chance:

@@ -12,9 +12,14 @@ from models.evidence import PooledOddsRatio
 from models.patient_input import Candidate, StoolProfile
 from serving.clinic import Clinic, Patient, Visit
 from serving.pages.catalogue import Catalogue
+from serving.pages.choices import Choices
+from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.views.candidates import CandidateList
+from serving.pages.views.patient import upload_view
 
 from .conftest import PROFILER, table
+
+CONTEXT = {"visitor": None, "notice": "", "pages": (), "path": "/"}
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +62,34 @@ def test_patients_are_not_ranked_by_models_that_are_not_promoted(models, clinic)
     view = candidates(models, clinic, "candidate-taxa", odds_ratio=True)
     assert view.no_ranking_reason == "the models are not promoted"
     assert [row.patient for row in view.rows] == list(clinic.patients)
+
+
+def test_a_second_choice_of_model_is_marked_and_explained(models, clinic):
+    ranked = {outcome: models[outcome] for outcome in ("objective_response", "toxicity_any")}
+    view = CandidateList(Catalogue(ranked), clinic).view("", "")
+    response, toxicity = view.rows[0].sides
+    assert response.fallback is None
+    assert toxicity.fallback.label == "taxa only"
+    assert view.has_fallbacks
+    words = "second choice of model, of taxa alone: the first choice reads taxa + immune + clinical, and no immune"
+    assert toxicity.fallback.sentence.startswith(words)
+    page = str(_ENVIRONMENT.get_template("candidates.html.jinja").render(**CONTEXT, view=view))
+    assert f'title="S{words[1:]}' in page
+    candidate = clinic.patients["P00"].visits[0].candidate
+    patient = upload_view(Catalogue(ranked), "P00", candidate, Choices(), "")
+    text = str(_ENVIRONMENT.get_template("tumour_board.jinja").module.tumour_board_text(patient, "today", ""))
+    assert f"S{words[1:]}" in text
+    first_choices = CandidateList(Catalogue({outcome: ranked[outcome][-1:] for outcome in ranked}), clinic).view("", "")
+    assert not first_choices.has_fallbacks
+
+
+def test_a_column_without_a_value_is_left_out(models, clinic):
+    pages = [
+        str(
+            _ENVIRONMENT.get_template("candidates.html.jinja").render(
+                **CONTEXT, view=candidates(models, clinic, "champion-taxa", odds_ratio=odds_ratio)
+            )
+        )
+        for odds_ratio in (True, False)
+    ]
+    assert ["response and toxicity</th>" in page for page in pages] == [True, False]

@@ -137,6 +137,8 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
         for words in (
             "A model-implied difference, not an effect of transplant",
             "No donor is put before another.",
+            "The 95% intervals are by donor: they rest on the errors at ",
+            "3 donors left out in turn",
             "transplants of 3 donors",
             "does not test the model",
             "the model abstains",
@@ -174,7 +176,8 @@ def test_a_transplant_that_took_place_is_said_with_its_day_and_donor(course, clo
 )  # fmt: skip
 def test_donors_that_all_move_a_prediction_alike_are_said_to(differences, sides):
     changes = tuple(
-        (ChangeView("toxicity", SimpleNamespace(difference=item), "ok", None, (), ()),) for item in differences
+        (ChangeView("toxicity", SimpleNamespace(difference=item), "ok", "toxicity", None, None, (), ()),)
+        for item in differences
     )
-    view = DonorsView("P1", "day 0", SimpleNamespace(), changes, 5, "one", False, (), "")
+    view = DonorsView("P1", "day 0", SimpleNamespace(), (), changes, 5, "One", SimpleNamespace(), False, (), "")
     assert view.sides_moved_alike == sides

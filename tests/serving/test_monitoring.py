@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import date, timedelta
 
@@ -136,7 +137,7 @@ def test_a_request_with_all_visits_is_predicted_as_the_training_row(models, tabl
             prediction = predict(models["objective_response"], request.candidate())
             if "day" in prediction.trust.decisive:
                 # The first blood of one patient is later than day 0: it is read with a reservation.
-                assert "after the model's landmark, day 0" in "".join(prediction.trust.reasons)
+                assert "after the model's prediction day, day 0" in "".join(prediction.trust.reasons)
                 continue
             assert prediction.landmark.day == landmark
             if prediction.explanation is not None:
@@ -204,15 +205,15 @@ def test_the_course_names_the_model_of_each_visit(models, manifest):
     clinic = read_clinic(str(manifest), LANDMARKS)
     views = [course_view(Catalogue(models), clinic, item) for item in clinic.patients.values()]
     view = next(item for item in views if None not in item.visits[-1].probabilities and item.visits[-1].time > 56)
-    assert view.visits[0].models[0] == "objective_response/1, landmark day 0"
+    assert view.visits[0].models[0] == "objective response version 1, prediction day 0"
     assert view.visits[-1].models == (
-        "objective_response_day_28/1, landmark day 28",
-        "toxicity_any_day_28/1, landmark day 28",
+        "objective response day 28 version 1, prediction day 28",
+        "toxicity any day 28 version 1, prediction day 28",
     )
-    assert view.visits[-1].reasons[0].startswith("no landmark after day 28 has a model")
+    assert view.visits[-1].reasons[0].startswith("no model predicts from later than day 28")
     lane = next(lane for lane in view.lanes if lane.kind == "prediction")
     labels = [point.label for point in lane.curves[0].points]
-    assert labels[-1].endswith("objective_response_day_28/1, landmark day 28")
+    assert labels[-1].endswith("objective response day 28 version 1, prediction day 28")
     assert not view.visits[0].repeats
     for earlier, later in zip(view.visits, view.visits[1:], strict=False):
         if later.repeats:
@@ -231,6 +232,8 @@ def page(models, manifest, key_and_accounts) -> Iterator[str]:
 
 
 def test_the_page_tells_the_models_in_a_table(page):
-    assert "objective_response_day_28/1, landmark day 28" in page
-    assert "why this landmark" in page
-    assert "The model of the latest landmark by then reads" in page
+    assert "objective response day 28 version 1, prediction day 28" in page
+    assert "why this model" in page
+    assert "The model of the latest prediction day by then reads" in page
+    assert "Days from the first transplant" in page
+    assert not re.search("day_fmt|day fmt|landmark|mpa_v", page)

@@ -111,6 +111,8 @@ def test_sign_out_ends_the_session(site):
 def test_a_form_needs_the_token_of_the_session_and_this_origin(visitor):
     file = {"taxa": ("a.tsv", b"taxon\tabundance\nGenus0_species0\t1\n")}
     page = visitor.get("/upload")
+    assert "Days are counted from" in page.text
+    assert '<option value="day_ici">the first dose of immune checkpoint inhibitors</option>' in page.text
     assert visitor.post("/upload", files=file).status_code == 403
     assert visitor.post("/upload", data={"csrf": "é" * 64}, files=file).status_code == 403
     form = {"data": {"csrf": csrf(page)}, "files": file}

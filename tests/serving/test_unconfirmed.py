@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from features.patient_course import PatientCourse
-from models.evidence import PooledOddsRatio, ProbabilityGroup
+from models.donors import DonorStool
+from models.evidence import PooledOddsRatio, ProbabilityGroup, TaxonDistribution
 from models.patient_input import Candidate, StoolProfile
 from models.prediction import use_of
 from models.rates import event_rate
@@ -17,6 +18,8 @@ from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.views.candidates import CandidateList
+from serving.pages.views.donors import donors_view
+from serving.pages.views.parts import withheld_reason
 from serving.pages.views.patient import example_view, predictions_view
 
 from ..training.evidence.validations import LOCO
@@ -31,6 +34,11 @@ def candidate():
     return Candidate({"age": 60.0, "sex": "female"}, stool, ())
 
 
+DISTRIBUTIONS = replace(
+    LOCO.distributions, taxa={name: TaxonDistribution(20, 0.25, None) for name in table().taxa.names}
+)
+
+
 def catalogue_with(models, *, toxicity_events: int | None, beats_chance=None) -> Catalogue:
     """Return promoted models; of 200 held-out patients with any probability of toxicity, so many had it."""
     first = Catalogue(models)
@@ -41,7 +49,8 @@ def catalogue_with(models, *, toxicity_events: int | None, beats_chance=None) ->
         is_observed = toxicity_events is not None and outcome.startswith("toxicity")
         groups = (ProbabilityGroup(0.0, 1.0, event_rate(toxicity_events, 200)),) if is_observed else ()
         evidence = replace(best.model.evidence, odds_ratios=(ratio,), beats_chance=beats_chance, simulated=False)
-        model = replace(best.model, evidence=evidence, validation=replace(LOCO, outcomes_by_probability=groups))
+        validation = replace(LOCO, outcomes_by_probability=groups, distributions=DISTRIBUTIONS)
+        model = replace(best.model, evidence=evidence, validation=validation)
         served[outcome] = [replace(best, alias="champion-taxa", model=model)]
     return Catalogue(served)
 
@@ -82,7 +91,7 @@ def test_list_page_and_text_withhold_alike(models, candidate):
     )
     text = str(_ENVIRONMENT.get_template("tumour_board.jinja").module.tumour_board_text(view, "today", ""))
     assert f"TOGETHER: not shown: {REASON}." in text
-    assert "that the model predicted, and the 95% interval" in text
+    assert "that the model predicted for this one, and the 95% interval" in text
 
 
 @pytest.mark.parametrize(
@@ -110,3 +119,62 @@ def test_each_page_calls_a_model_without_evidence_not_shown_to_work(models, cand
     simulated = [prediction.simulated for prediction in catalogue.predict(candidate)]
     expected = ["demonstration only" if item else "not shown to work" for item in simulated]
     assert [summary.use for summary in row.sides] == expected
+
+
+def test_neither_what_if_nor_donors_make_anything_of_a_prediction_that_is_not_confirmed(models, candidate, engraftment):
+    changes = Choices(changes=("taxa:Genus0",))
+    agreed, contradicted = (catalogue_with(models, toxicity_events=events) for events in (None, 0))
+    if probabilities(contradicted, candidate)[1] < 0.3:
+        contradicted = catalogue_with(models, toxicity_events=200)
+    shifts = predictions_view(agreed, candidate, changes).what_if.shifts
+    assert [item.reason for item in shifts] == [None, None]
+    shifts = predictions_view(contradicted, candidate, changes).what_if.shifts
+    assert [item.reason for item in shifts] == [None, REASON]
+    data = table().taxa
+    donors = tuple(
+        DonorStool(
+            f"d{i}",
+            StoolProfile(dict(zip(data.names, data.values[20 + i].tolist(), strict=True)), "proportions", PROFILER),
+        )
+        for i in range(2)
+    )
+    patient = Patient("P1", (Visit("day 0", 0.0, candidate),), 0, PatientCourse())
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": patient}, donors)
+    view = donors_view(contradicted, clinic, patient, engraftment)
+    reasons = {item.side: item.reason for items in view.changes for item in items}
+    assert reasons["toxicity"] == REASON
+    assert all(not item.differences and item.mark is None for items in view.changes for item in items if item.reason)
+    assert REASON in view.no_order_reasons
+    assert [donor.donor for donor in view.comparison.donors] == ["d0", "d1"]
+    changes_by_side = {
+        item.side: item for items in donors_view(agreed, clinic, patient, engraftment).changes for item in items
+    }
+    assert changes_by_side["toxicity"].mark is not None
+
+
+def test_a_change_to_a_prediction_that_is_not_confirmed_is_not_shown(models, candidate):
+    served = catalogue_with(models, toxicity_events=0).best[1]
+    assert withheld_reason(served, 0.0, 0.9, "the changed measurements") == (
+        "the toxicity prediction with the changed measurements is not confirmed by held-out patients"
+    )
+    assert withheld_reason(served, 0.0, 0.0, "the changed measurements") is None
+
+
+def test_a_model_that_does_not_discriminate_is_grey_also_where_it_learnt_from_simulated_patients(models, candidate):
+    catalogue = catalogue_with(models, toxicity_events=None, beats_chance=False)
+    served = {
+        outcome: [
+            replace(item, model=replace(item.model, evidence=replace(item.model.evidence, simulated=True)))
+            for item in ranked
+        ]
+        for outcome, ranked in catalogue.models.items()
+    }
+    visit = Visit("day 0", 0.0, candidate)
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": Patient("P1", (visit,), 0, PatientCourse())}, ())
+    (row,) = CandidateList(Catalogue(served), clinic).view("", "").rows
+    assert {summary.use for summary in row.sides} == {"demonstration only"}
+    assert {summary.ink for summary in row.sides} == {"quiet"}
+    assert row.cells is None
+    (row,) = CandidateList(catalogue_with(models, toxicity_events=None), clinic).view("", "").rows
+    assert [summary.ink for summary in row.sides] == ["response", "toxicity"]
+    assert row.cells

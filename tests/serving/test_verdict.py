@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 
-from models.evidence import TrainingCohort
+from models.evidence import ProbabilityGroup, TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.prediction import Contribution, Explanation, NearestOutcomes, PlattCalibration
 from models.rates import event_rate
@@ -45,7 +45,12 @@ def steps(*changes: float, start: float = 0.4) -> Waterfall:
     )
 
 
-AROUND_42 = event_rate(23, 55)
+def held_out_group(events: int, patients: int = 55, low: float = 0.15, high: float = 0.41) -> ProbabilityGroup:
+    """Return a group of held-out patients by what was predicted for them."""
+    return ProbabilityGroup(low, high, event_rate(events, patients))
+
+
+AROUND_42 = held_out_group(23)
 
 
 @pytest.mark.parametrize(
@@ -55,12 +60,12 @@ AROUND_42 = event_rate(23, 55)
         (0.30, AROUND_42, 0.42, steps(-0.12), "about average"),
         (0.18, AROUND_42, 0.30, steps(-0.12), "about average"),
         (0.80, AROUND_42, 0.42, steps(0.4), "about average"),
-        (0.26, event_rate(10, 55), 0.42, steps(-0.16), "below average"),
-        (0.40, event_rate(10, 55), 0.42, steps(-0.16), "below average"),
-        (0.60, event_rate(40, 55), 0.42, steps(0.2), "above average"),
-        (0.20, event_rate(40, 55), 0.42, steps(-0.2), "contradicted"),
-        (0.60, event_rate(10, 55), 0.42, steps(0.2), "contradicted"),
-        (0.60, event_rate(40, 55), None, steps(0.2), "not compared"),
+        (0.26, held_out_group(10), 0.42, steps(-0.16), "below average"),
+        (0.40, held_out_group(10), 0.42, steps(-0.16), "below average"),
+        (0.60, held_out_group(40), 0.42, steps(0.2), "above average"),
+        (0.20, held_out_group(40), 0.42, steps(-0.2), "contradicted"),
+        (0.60, held_out_group(10), 0.42, steps(0.2), "contradicted"),
+        (0.60, held_out_group(40), None, steps(0.2), "not compared"),
         (0.60, None, 0.42, steps(0.2), "not compared"),
         (0.405, AROUND_42, 0.42, steps(0.004, 0.001), "indistinct"),
         (0.70, AROUND_42, 0.42, steps(0.004, 0.001), "indistinct"),
@@ -82,9 +87,9 @@ def text_of(verdict: OutcomeVerdict, side: str = "response") -> str:
 
 def test_the_sentence_states_chance_rule_evidence_and_driver():
     evidence = replace(EVIDENCE, beats_chance=False, cohorts=TWO_COHORTS)
-    verdict = outcome_verdict(0.3, event_rate(20, 55), 0.42, evidence, steps(0.02, -0.12))
+    verdict = outcome_verdict(0.3, held_out_group(20), 0.42, evidence, steps(0.02, -0.12))
     assert text_of(verdict) == (
-        "About average for response: 30% predicted; 36% of the 55 held-out patients with such a prediction responded, "
+        "About average for response: 30% predicted; of held-out patients predicted 15–41%, 36% responded (20 of 55), "
         "and the 95% interval, 24% to 50%, contains the 42% of all training patients. No evidence of discrimination in "
         "held-out cohorts. Largest contribution in the model: <i>Genus1</i>, which lowers the prediction."
     )
@@ -95,14 +100,28 @@ def test_the_sentence_states_chance_rule_evidence_and_driver():
     [(10, "Below average", "lies below"), (22, "About average", "contains"), (40, "Not confirmed", "lies above")],
 )
 def test_the_sentence_says_where_the_interval_lies(events, start, place):
-    verdict = outcome_verdict(0.2, event_rate(events, 55), 0.42, EVIDENCE, steps(-0.2))
+    verdict = outcome_verdict(0.2, held_out_group(events), 0.42, EVIDENCE, steps(-0.2))
     text = text_of(verdict)
-    observed = f"{events / 55:.0%} of the 55 held-out patients with such a prediction responded"
+    observed = f"of held-out patients predicted 15–41%, {events / 55:.0%} responded ({events} of 55)"
     is_unconfirmed = events > 10
     assert text.startswith(f"{start} for response: {observed if is_unconfirmed else '20% predicted'}")
     assert ("not the 20% that the model predicted" in text) == is_unconfirmed == verdict.is_unconfirmed
-    assert f"{events / 55:.0%} of the 55 held-out patients" in text
+    assert observed in text
     assert f"{place} the 42% of all training patients." in text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.31, 0.44, "of held-out patients predicted 31–44%, "),
+        (0.312, 0.3144, "of held-out patients predicted 31.2–31.4%, "),
+        (0.0, 1.0, "of held-out patients, whatever was predicted for them, "),
+    ],
+)
+def test_the_sentence_names_the_band_of_predictions(low, high, words):
+    text = text_of(outcome_verdict(0.313, held_out_group(20, low=low, high=high), 0.42, EVIDENCE, steps(-0.12)))
+    assert words in text
+    assert "such a prediction" not in text
 
 
 EVERY_EVIDENCE = [
@@ -114,7 +133,7 @@ EVERY_EVIDENCE = [
 
 
 @pytest.mark.parametrize("evidence", EVERY_EVIDENCE)
-@pytest.mark.parametrize("similar", [None, event_rate(10, 55), AROUND_42, event_rate(40, 55)])
+@pytest.mark.parametrize("similar", [None, held_out_group(10), AROUND_42, held_out_group(40)])
 def test_no_sentence_contradicts_itself(evidence, similar):
     text = text_of(outcome_verdict(0.3, similar, 0.42, evidence, steps(-0.12)))
     exceeds = "exceeds chance" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from models.evidence import EventRate, JointTable
@@ -26,12 +27,19 @@ class PlaneCentre:
     toxicity: float
 
 
-def plane_centres(counts: JointTable | None) -> tuple[PlaneCentre, ...]:
-    """Return the rates of each centre in which response and toxicity of the same patients are known."""
+def plane_centres(counts: JointTable | None, title_of: Callable[[str], str]) -> tuple[PlaneCentre, ...]:
+    """Return the rates of each centre in which response and toxicity of the same patients are known.
+
+    Parameters
+    ----------
+    counts : JointTable or None
+    title_of : callable
+        Returns the title of a centre.
+    """
     centres = counts.centres if counts else ()
     return tuple(
         PlaneCentre(
-            row.centre,
+            title_of(row.centre),
             response=(row.cells.response_without_toxicity.rate or 0) + (row.cells.response_with_toxicity.rate or 0),
             toxicity=(row.cells.toxicity_without_response.rate or 0) + (row.cells.response_with_toxicity.rate or 0),
         )

@@ -8,10 +8,9 @@ from functools import cache
 
 from models.joint import joint_outcome
 from models.prediction import Prediction, Use, use_of
-from models.rates import similar_predictions
 from serving.clinic import Clinic
-from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
-from serving.pages.verdict import agreement
+from serving.pages.catalogue import Catalogue, Fallback, Ink, Side, ink_of, is_promoted, side_of
+from serving.pages.verdict import is_unconfirmed
 from serving.pages.views.parts import (
     CellView,
     EvidenceNote,
@@ -38,6 +37,10 @@ class SideSummary:
         The first reason against "ok", or empty.
     is_unconfirmed : bool
         Whether the probability lies outside the interval of the held-out patients with a similar one.
+    ink : Ink
+        Colour of the probability.
+    fallback : Fallback or None
+        Not None where another model than the first choice predicts.
     """
 
     side: Side
@@ -45,6 +48,8 @@ class SideSummary:
     use: Use
     reason: str
     is_unconfirmed: bool
+    ink: Ink
+    fallback: Fallback | None
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,11 @@ class CandidatesView:
     evidence: tuple[EvidenceNote, ...]
     has_models: bool
     compares_donors: bool
+
+    @property
+    def has_fallbacks(self) -> bool:
+        """Whether another model than the first choice predicts for a patient of the list."""
+        return any(summary.fallback for row in self.rows for summary in row.sides)
 
 
 class CandidateList:
@@ -148,6 +158,8 @@ class CandidateList:
         predictions = self._catalogue.predict(visit.candidate)
         sides = tuple(map(self._side_summary, predictions))
         no_cells_reason = unconfirmed_reason([summary.side for summary in sides if summary.is_unconfirmed])
+        if silent := [summary.side for summary in sides if summary.ink == "quiet"]:
+            no_cells_reason = f"the model of {' and that of '.join(silent)} does not discriminate"
         cells = None if no_cells_reason else cell_views(joint_outcome(forecasts(predictions)))
         return CandidateRow(
             patient=name,
@@ -164,11 +176,12 @@ class CandidateList:
         served = self._catalogue.find(prediction.model.name, prediction.model.version)
         (forecast,) = forecasts([prediction])
         probability = None if forecast.probability is None else prediction.probability
-        similar = None if probability is None else similar_predictions(served.model.validation, probability)
         return SideSummary(
             side_of(prediction.outcome),
             forecast.probability,
             use_of(prediction.trust.verdict, prediction.evidence),
             next(iter(prediction.trust.reasons), ""),
-            is_unconfirmed=agreement(probability, similar.outcomes if similar else None) in {"above", "below"},
+            is_unconfirmed=is_unconfirmed(served, probability),
+            ink=ink_of(prediction.outcome, prediction.evidence),
+            fallback=self._catalogue.fallback(prediction),
         )

@@ -27,6 +27,7 @@ from serving.pages.drawings.timeline import (
     day_axis,
     visit_axis,
 )
+from serving.pages.filters import readable
 from serving.pages.views.parts import forecasts
 
 FIRST_ANALYTES = ("IL-2", "IL-10", "TGF-b1", "IL-6")
@@ -57,7 +58,7 @@ class VisitPrediction:
     uses : tuple of Use
         One for each predicted outcome.
     models : tuple of str
-        Name and version of the model that predicts each outcome, with its landmark.
+        Name and version of the model that predicts each outcome, with its landmark, the prediction day of pages.
     reasons : tuple of str
         Why the models of these landmarks predict, each once.
     """
@@ -158,7 +159,7 @@ def _visit_predictions(catalogue: Catalogue, patient: Patient, *, dated: bool) -
 
 def _model_text(prediction: Prediction) -> str:
     model = prediction.model
-    return f"{model.name}/{model.version}, landmark day {prediction.landmark.day:g}"
+    return f"{readable(model.name)} version {model.version}, prediction day {prediction.landmark.day:g}"
 
 
 def _axis_days(course: PatientCourse, visit_days: Sequence[float]) -> list[float]:

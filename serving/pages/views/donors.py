@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
-from models.engraftment import EngraftmentBundle
+from models.engraftment import EngraftmentBundle, EngraftmentValidation
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
-from serving.pages.catalogue import Catalogue, Side, side_of
-from serving.pages.views.parts import transplant_text
+from serving.pages.catalogue import Catalogue, Ink, Side, ink_of, side_of
+from serving.pages.views.parts import transplant_text, withheld_reason
 
 MOST_TAXA = 12
 """Taxa of an expected profile that the page shows."""
@@ -34,10 +34,14 @@ class ChangeView:
     side : Side
     change : OutcomeChange
     use : Use
+    ink : Ink
+        Colour of the change.
+    reason : str or None
+        Why the page shows no change: the model reports none, or a prediction that it joins is not confirmed.
     mark : ChangeMark or None
-        None where the model reports no change.
+        None for `reason`.
     differences : tuple of DonorDifference
-        Of this outcome, from every other donor.
+        Of this outcome, from every other donor; empty for `reason`.
     shown_differences : tuple of DonorDifference
         Of these, those whose interval excludes 0.
     """
@@ -45,6 +49,8 @@ class ChangeView:
     side: Side
     change: OutcomeChange
     use: Use
+    ink: Ink
+    reason: str | None
     mark: ChangeMark | None
     differences: tuple[DonorDifference, ...]
     shown_differences: tuple[DonorDifference, ...]
@@ -61,12 +67,17 @@ class DonorsView:
     sample : str
         The visit whose stool is the recipient's.
     comparison : DonorComparison
+    no_order_reasons : tuple of str
+        Why no donor is put before another: those of the comparison, and what the page withholds; empty where donors are
+        in the order of the change in response.
     changes : tuple of tuple of ChangeView
         By donor, in the order of the comparison.
     limit : int
         Percentage points at both ends of the axis.
     cohort : str
-        The clinic's cohort.
+        Title of the clinic's cohort.
+    validation : EngraftmentValidation
+        On which the intervals rest.
     learnt_from_cohort : bool
         Whether the engraftment model was trained on that cohort.
     donors_given : tuple of str
@@ -79,9 +90,11 @@ class DonorsView:
     title: str
     sample: str
     comparison: DonorComparison
+    no_order_reasons: tuple[str, ...]
     changes: tuple[tuple[ChangeView, ...], ...]
     limit: int
     cohort: str
+    validation: EngraftmentValidation
     learnt_from_cohort: bool
     donors_given: tuple[str, ...]
     transplant: str
@@ -97,7 +110,7 @@ class DonorsView:
         """The sides whose prediction all donors, two or more, move the same way by at least a whole point."""
         by_side: dict[Side, list[float]] = {}
         for item in (item for items in self.changes for item in items):
-            by_side.setdefault(item.side, []).append(round(100 * (item.change.difference or 0)))
+            by_side.setdefault(item.side, []).append(0 if item.reason else round(100 * (item.change.difference or 0)))
         return tuple(
             side for side, points in by_side.items() if len(points) > 1 and (min(points) > 0 or max(points) < 0)
         )
@@ -124,32 +137,73 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
     visit = patient.visits[patient.default_visit]
     models = {outcome: catalogue.models[outcome] for outcome in catalogue.shown_outcomes}
     comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
-    changes = [change for donor in comparison.donors for change in donor.changes]
-    ends = [abs(end) for change in changes for end in (change.low, change.high) if end is not None]
-    # Five points at least, so that a difference of nothing is not drawn as wide as the page.
-    limit = 5 * ceil(max([0.05, *ends]) / 0.05 - 1e-9)
+    withheld = _withheld_reasons(catalogue, comparison)
+    no_order_reasons = (*comparison.no_order_reasons, *dict.fromkeys(withheld.values()))
+    donors = sorted(comparison.donors, key=lambda donor: donor.donor) if no_order_reasons else comparison.donors
+    limit = _axis_limit(comparison, withheld)
     return DonorsView(
         title=patient.id,
         sample=visit.label,
-        comparison=comparison,
+        comparison=replace(comparison, donors=tuple(donors)),
+        no_order_reasons=no_order_reasons,
         changes=tuple(
-            tuple(_change_view(catalogue, donor, change, limit / 100) for change in donor.changes)
-            for donor in comparison.donors
+            tuple(_change_view(catalogue, donor, change, withheld, limit / 100) for change in donor.changes)
+            for donor in donors
         ),
         limit=limit,
-        cohort=clinic.name,
+        cohort=clinic.title,
+        validation=engraftment.evidence.validations[-1],
         learnt_from_cohort=clinic.name in engraftment.evidence.cohorts,
         donors_given=patient.course.donors,
         transplant=transplant_text(patient.course, clinic.clock),
     )
 
 
-def _change_view(catalogue: Catalogue, donor: ComparedDonor, change: OutcomeChange, limit: float) -> ChangeView:
-    differences = tuple(item for item in donor.differences if item.outcome == change.outcome)
+_Withheld = dict[tuple[str, str], str]
+"""Why the page does not show a change that the comparison has, by donor and outcome."""
+
+
+def _withheld_reasons(catalogue: Catalogue, comparison: DonorComparison) -> _Withheld:
+    reasons: _Withheld = {}
+    for donor in comparison.donors:
+        for change in donor.changes:
+            served = catalogue.find(change.model.name, change.model.version)
+            probabilities = change.probability_before, change.probability_after
+            reason = withheld_reason(served, *probabilities, "the stool expected after a transplant")
+            if reason and not change.reason:
+                reasons[donor.donor, change.outcome] = reason
+    return reasons
+
+
+def _axis_limit(comparison: DonorComparison, withheld: _Withheld) -> int:
+    """Return the percentage points at both ends of the axis that all changes share."""
+    ends = [
+        abs(end)
+        for donor in comparison.donors
+        for change in donor.changes
+        if (donor.donor, change.outcome) not in withheld
+        for end in (change.low, change.high)
+        if end is not None
+    ]
+    # Five points at least, so that a difference of nothing is not drawn as wide as the page.
+    return 5 * ceil(max([0.05, *ends]) / 0.05 - 1e-9)
+
+
+def _change_view(
+    catalogue: Catalogue, donor: ComparedDonor, change: OutcomeChange, withheld: _Withheld, limit: float
+) -> ChangeView:
+    served = catalogue.find(change.model.name, change.model.version)
+    evidence, side = served.model.evidence, side_of(change.outcome)
+    use, ink = use_of(change.trust.verdict, evidence), ink_of(change.outcome, evidence)
+    if reason := change.reason or withheld.get((donor.donor, change.outcome)):
+        return ChangeView(side, change, use, ink, reason, None, (), ())
+    differences = tuple(
+        item
+        for item in donor.differences
+        if item.outcome == change.outcome and (item.donor, item.outcome) not in withheld
+    )
     shown_differences = tuple(item for item in differences if item.is_shown)
-    evidence = catalogue.find(change.model.name, change.model.version).model.evidence
-    use = use_of(change.trust.verdict, evidence)
-    return ChangeView(side_of(change.outcome), change, use, _mark(change, limit), differences, shown_differences)
+    return ChangeView(side, change, use, ink, None, _mark(change, limit), differences, shown_differences)
 
 
 def _mark(change: OutcomeChange, limit: float) -> ChangeMark | None:

@@ -14,6 +14,7 @@ from models.predict import ServedModel
 from models.prediction import Cell, JointOutcome, Prediction
 from serving.number_text import page_probability
 from serving.pages.catalogue import Side, is_promoted, side_of
+from serving.pages.verdict import is_unconfirmed
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,27 @@ def unconfirmed_reason(sides: Sequence[Side]) -> str | None:
         return None
     verb = "predictions are" if len(sides) > 1 else "prediction is"
     return f"the {' and '.join(sides)} {verb} not confirmed for this patient"
+
+
+def withheld_reason(
+    served: ServedModel, probability_before: float | None, probability_after: float | None, alternative: str
+) -> str | None:
+    """Return why no page shows the difference of two predictions of a model; None where neither is contradicted.
+
+    Parameters
+    ----------
+    served : ServedModel
+    probability_before, probability_after : float or None
+        Predicted for the patient, and for `alternative`.
+    alternative : str
+        Such as "the changed measurements".
+    """
+    side = side_of(served.model.outcome)
+    if is_unconfirmed(served, probability_before):
+        return unconfirmed_reason([side])
+    if is_unconfirmed(served, probability_after):
+        return f"the {side} prediction with {alternative} is not confirmed by held-out patients"
+    return None
 
 
 def cell_views(joint: JointOutcome) -> tuple[CellView, ...] | None:

@@ -13,7 +13,7 @@ from models.predict import ServedModel
 from models.prediction import Prediction, reservations
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
-from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
+from serving.pages.catalogue import Catalogue, Fallback, Ink, Side, ink_of, is_promoted, side_of
 from serving.pages.choices import Choices
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCentre, PlanePatient, plane_centres
@@ -58,6 +58,10 @@ class SideView:
     decision_curves : tuple of DecisionCurveDrawing
     run_url : str or None
         Address of the run that trained the model.
+    ink : Ink
+        Colour of the prediction.
+    fallback : Fallback or None
+        Not None where another model than the first choice predicts.
     """
 
     side: Side
@@ -70,6 +74,8 @@ class SideView:
     reservations: tuple[str, ...]
     decision_curves: tuple[DecisionCurveDrawing, ...]
     run_url: str | None
+    ink: Ink
+    fallback: Fallback | None
 
 
 @dataclass(frozen=True)
@@ -237,7 +243,7 @@ def predictions_view(
         cells_meaning=None if withheld_reason else joint.meaning,
         counts=counts,
         plane_patient=plane_patient,
-        plane_centres=plane_centres(counts),
+        plane_centres=plane_centres(counts, catalogue.centre_title),
         weighing=weighing,
         what_if=what_if_view(
             {prediction.outcome: _model_of(catalogue, prediction) for prediction in predictions},
@@ -264,7 +270,8 @@ def _plane_patient(predictions: Sequence[Prediction], sides: Sequence[SideView])
     if len(probabilities) != 2:
         return None
     response, toxicity = probabilities
-    return PlanePatient(response, toxicity, sides[0].verdict.similar, sides[1].verdict.similar)
+    groups = [side.verdict.similar for side in sides]
+    return PlanePatient(response, toxicity, *(group.outcomes if group else None for group in groups))
 
 
 def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool) -> SideView:
@@ -277,11 +284,10 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
     rate = evidence.events / evidence.patients if evidence.patients else None
     rate = rates.overall.rate if rates else rate
     drawing = None if explanation is None else waterfall(explanation, distributions)
-    similar = group.outcomes if group else None
     nearest = next((item for item in prediction.nearest if item.outcome == prediction.outcome), None)
     verdict = outcome_verdict(
         probability,
-        similar,
+        group,
         rate,
         evidence,
         drawing,
@@ -295,12 +301,14 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         prediction=prediction,
         promoted=is_promoted(prediction.model.alias),
         rates=rates,
-        comparison=None if without_drawing else compare(prediction, similar, nearest, rates),
+        comparison=None if without_drawing else compare(prediction, group.outcomes if group else None, nearest, rates),
         waterfall=None if without_drawing else drawing,
         verdict=verdict,
         reservations=reservations(prediction),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
         run_url=catalogue.run_url(served),
+        ink=ink_of(prediction.outcome, evidence),
+        fallback=catalogue.fallback(prediction),
     )
 
 

@@ -11,10 +11,12 @@ from models.donors import DonorStool
 from models.engraftment import EngraftmentBundle
 from models.patient_input import Candidate
 from models.predict import ServedModel
+from models.prediction import Use, use_of
 from models.what_if import ProbabilityShift, WhatIf, expected_stool, median_targets, training_distributions, what_if
-from serving.pages.catalogue import Side, side_of
+from serving.pages.catalogue import Ink, Side, ink_of, side_of
 from serving.pages.choices import Choices
 from serving.pages.drawings.waterfall import Waterfall
+from serving.pages.views.parts import withheld_reason
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,24 @@ class ReasonOption:
 
 @dataclass(frozen=True)
 class ShiftView:
-    """What the model of one side predicts before and after."""
+    """What the model of one side predicts before and after.
+
+    Attributes
+    ----------
+    side : Side
+    shift : ProbabilityShift
+    use : Use
+    ink : Ink
+        Colour of the shift.
+    reason : str or None
+        Why the page shows no difference: the model has none, or a prediction that it joins is not confirmed.
+    """
 
     side: Side
     shift: ProbabilityShift
+    use: Use
+    ink: Ink
+    reason: str | None
 
 
 @dataclass(frozen=True)
@@ -118,9 +134,16 @@ def what_if_view(
         tuple(donors.cleared),
         choices.donor,
         comparison,
-        tuple(ShiftView(side_of(shift.outcome), shift) for shift in shifts),
+        tuple(_shift_view(served[shift.outcome], shift) for shift in shifts),
         problem,
     )
+
+
+def _shift_view(served: ServedModel, shift: ProbabilityShift) -> ShiftView:
+    withheld = withheld_reason(served, shift.probability_before, shift.probability_after, "the changed measurements")
+    evidence = served.model.evidence
+    use, ink = use_of(shift.trust.verdict, evidence), ink_of(shift.outcome, evidence)
+    return ShiftView(side_of(shift.outcome), shift, use, ink, shift.reason or withheld)
 
 
 def _compare(served: Mapping[str, ServedModel], candidate: Candidate, choices: Choices, donors: Donors) -> WhatIf:

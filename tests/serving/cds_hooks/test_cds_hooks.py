@@ -6,6 +6,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
@@ -274,6 +275,13 @@ def test_every_summary_is_short_enough() -> None:
         without_number = {"no prediction", "training patient", "indistinct"}
         if response.strength != "simulated" and response.chance not in without_number:
             assert STRENGTH_WORDS[response.strength] in text
+
+
+def test_a_summary_says_that_a_prediction_is_not_confirmed() -> None:
+    confirmed = OutcomeVerdict("about average", 0.57, None, "inside", 0.5, "weak", False, "cohort", (), True, ())
+    assert summary_text([("response", confirmed)]) == "Response: 57%, about average (weak evidence)"
+    unconfirmed = replace(confirmed, agreement="above")
+    assert summary_text([("response", unconfirmed)]) == "Response: 57%, not confirmed (weak evidence)"
 
 
 @pytest.mark.parametrize(
