@@ -9,8 +9,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from models.evidence import STRENGTH_WORDS, Estimate, TrainingCohort, evidence_strength
+from models.evidence import STRENGTH_WORDS, Estimate, TrainingCohort, VerdictDifference, evidence_strength
 from serving.app import create_app
+from tests.training.evidence.validations import LOCO
 
 from .conftest import running
 
@@ -47,7 +48,7 @@ def variants(models):
             events=40,
             held_out_auroc=Estimate(0.61, 0.52, 0.7) if number else Estimate(None, None, None),
         )
-        alias = ("champion", "candidate-taxa")[number % 2]
+        alias = ("champion", "candidate-taxa")[number // 2 % 2]
         versions.append(
             replace(served, model=replace(served.model, evidence=evidence), version=str(number), alias=alias)
         )
@@ -55,10 +56,21 @@ def variants(models):
 
 
 @pytest.fixture(scope="module")
-def page(variants, models, key_and_accounts):
+def compared(models):
+    """A model of toxicity for each result of the comparison by verdict."""
+    served, versions = models["toxicity_any"][0], []
+    for number, difference in enumerate((0.005, 0.05, -0.05)):
+        validation = replace(LOCO, verdict_difference=VerdictDifference(difference, 0.031))
+        model = replace(served.model, validation=validation)
+        versions.append(replace(served, model=model, version=str(number)))
+    return versions
+
+
+@pytest.fixture(scope="module")
+def page(variants, compared, key_and_accounts):
     accounts = key_and_accounts[1]
     accounts.add_user("mary", "researcher", PASSWORD)
-    app = create_app({"objective_response": variants, "toxicity_any": models["toxicity_any"][:1]}, accounts)
+    app = create_app({"objective_response": variants, "toxicity_any": compared}, accounts)
     with running(app) as address, httpx.Client(base_url=address, follow_redirects=True) as client:
         client.post("/sign-in", data={"name": "mary", "password": PASSWORD, "to": "/"})
         return client.get("/models").text
@@ -79,14 +91,14 @@ def test_the_page_begins_with_the_first_model_of_each_outcome_and_its_interval(p
     assert "which is not promoted" not in first
 
 
-def test_counts_and_badges_agree(page, variants):
+def test_counts_and_badges_agree(page, variants, compared):
     rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<tbody>") : page.index("</tbody>")], re.S)
     sections = re.findall(r'<section class="panel [^"]*" aria-labelledby="m\d+">(.*?)</section>', page, re.S)
-    promoted = sum(">promoted<" in row for row in rows)
-    assert len(rows) == len(sections) == len(variants) + 1
+    promoted = sum(">promoted" in row for row in rows)
+    assert len(rows) == len(sections) == len(variants) + len(compared)
     assert f"{len(rows)} served, {promoted} promoted" in page
     assert f"All {len(rows)} served models" in page
-    assert promoted == sum(">promoted<" in section for section in sections) == len(variants) // 2
+    assert promoted == sum(">promoted" in section for section in sections) == len(variants) // 2
     links = re.findall(r'href="#(m\d+)"', page)
     assert links == re.findall(r'<h2 id="(m\d+)"', page)
 
@@ -101,3 +113,31 @@ def test_no_word_contradicts_the_strength_of_the_evidence(page, variants):
             assert words in part
             assert place in part
             assert not re.search(CONTRADICTIONS[words], part.replace(words, "")), part
+
+
+def test_the_colour_of_a_badge_follows_promotion_and_evidence(page, variants):
+    rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<tbody>") : page.index("</tbody>")], re.S)
+    expected = {
+        "simulated": ("simulated", "promoted on simulated data"),
+        "none": ("care", "promoted, not confirmed"),
+        "weak": ("care", "promoted, not confirmed"),
+        "moderate": ("ok", "promoted"),
+    }
+    strengths = set()
+    for served, row in zip(variants, rows, strict=False):
+        strength = evidence_strength(served.model.evidence)
+        promoted = served.alias == "champion"
+        badge = expected[strength] if promoted else ("unproven", "served, not promoted")
+        assert re.search(r'<span class="tag (\w+)">([^<]+)</span>', row).groups() == badge
+        strengths |= {strength} if promoted else set()
+    assert strengths == set(expected)
+
+
+def test_the_comparison_by_verdict_states_the_difference_once_with_its_interval(page):
+    sentences = [text_of(text) for text in re.findall(r"applicability domain\?</h3>\s*<p>(.*?)</p>", page, re.S)]
+    rest = ", the Brier score of the patients without “ok” minus that of the others, with its 95% interval."
+    assert sentences == [
+        f"No difference shown: +0.005 (−0.017 to +0.027){rest}",
+        f"Yes: +0.050 (+0.028 to +0.072){rest}",
+        f"No, better: −0.050 (−0.072 to −0.028){rest}",
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Literal
 
 from features.outcomes import definition_of
 from models.drift import DriftReport, drift
@@ -14,6 +15,9 @@ from serving.clinic import Clinic
 from serving.outcomes.performance import LivePerformance
 from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
 from serving.validation_jobs import ValidationJob, ValidationJobs
+
+Standing = Literal["promoted", "promoted, not confirmed", "promoted on simulated data", "served, not promoted"]
+"""Whether a model is promoted, and whether its evidence confirms it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class ModelPanel:
     is_first: bool
     alternatives: int
     is_promoted: bool
+    standing: Standing
     strength: Strength
     held_out: HeldOutUnit
     other_cohorts_tested: str
@@ -104,13 +109,15 @@ class ModelList:
         job = None if self._jobs is None else self._jobs.latest(served)
         report = self._drift(served.name, served.version)
         outcome = served.model.outcome
+        strength = evidence_strength(served.model.evidence, served.external_validations)
         return ModelPanel(
             served=served,
             side=side_of(outcome),
             is_first=served.reference in [best.reference for best in self._catalogue.best],
             alternatives=len(self._catalogue.models[outcome]) - 1,
             is_promoted=is_promoted(served.alias),
-            strength=evidence_strength(served.model.evidence, served.external_validations),
+            standing=_standing(served, strength),
+            strength=strength,
             held_out=held_out_unit(served.model.evidence),
             other_cohorts_tested=other_cohorts_tested(served.model.evidence, served.external_validations),
             definition=definition_of(outcome),
@@ -125,3 +132,12 @@ class ModelList:
             return None
         candidates = [patient.visits[patient.default_visit].candidate for patient in self._clinic.patients.values()]
         return drift(self._catalogue.find(name, version).model, candidates)
+
+
+def _standing(served: ServedModel, strength: Strength) -> Standing:
+    """Return the standing: not confirmed is a promoted model of weak evidence, or that another cohort contradicts."""
+    if not is_promoted(served.alias):
+        return "served, not promoted"
+    if strength == "simulated":
+        return "promoted on simulated data"
+    return "promoted" if strength in ("moderate", "strong") else "promoted, not confirmed"
