@@ -158,6 +158,11 @@ class NullComparison(Documented):
     percentile_95: float
     """95th percentile of the null."""
 
+    @property
+    def is_least(self) -> bool:
+        """Whether p is the smallest that so many permutations can give."""
+        return self.p <= (1 + 1e-6) / (1 + self.n)
+
 
 @dataclass(frozen=True)
 class PermutationNull(Documented):

@@ -28,7 +28,12 @@ from models.evidence import (
 )
 from models.prediction import PROGNOSTIC
 from training.evidence.promotion import gates
-from training.evidence.sentence import between_centres_caveat, scheme_description, source_unit
+from training.evidence.sentence import (
+    between_centres_caveat,
+    permutation_p_text,
+    scheme_description,
+    source_unit,
+)
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -104,6 +109,7 @@ def template_environment(folder: Path) -> Environment:
         signed_estimate,
         useful_thresholds,
         sentence,
+        permutation_p_text,
     )
     templates.filters |= {function.__name__: function for function in filters}
     return templates

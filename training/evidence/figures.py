@@ -17,7 +17,7 @@ from features.arrays import Positions, Vector
 from models.evidence import Estimate, Validation
 from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_svg
 from training.evidence.scores import HeldOutScores
-from training.evidence.sentence import scheme_description
+from training.evidence.sentence import permutation_p_text, scheme_description
 from training.validation.permutation_null import NullDistributions
 
 
@@ -209,7 +209,7 @@ def _permutation(validation: Validation, null: NullDistributions) -> Figure:
         limit, observed = comparison.percentile_95, comparison.observed
         axes.axvline(limit, color=PALE, linestyle="--", label=f"95th percentile {limit:.2f}")
         axes.axvline(observed, color=VERMILION, linewidth=2, label=f"observed {observed:.2f}")
-        axes.set_title(f"{name}: p = {comparison.p:.3g}, {len(values)} refits to {permuted}", loc="left")
+        axes.set_title(f"{name}: {permutation_p_text(comparison, f'refits to {permuted}', count=True)}", loc="left")
         axes.set_ylabel("refits")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     panels[-1].set_xlabel("held-out AUROC of the probability, mean within centres")

@@ -10,7 +10,7 @@ from features.errors import InputError
 from models import registry
 from models.evidence import Validation
 from models.rates import event_rate
-from training.evidence.sentence import between_centres_caveat, source_unit
+from training.evidence.sentence import between_centres_caveat, permutation_p_text, source_unit
 from training.statistics.significance import ALPHA
 
 FEWEST_CENTRES = 3
@@ -145,10 +145,10 @@ def _permutation_gate(validation: Validation) -> Gate:
         null, result = None, "not computed; train with --permutations 200"
     elif n_models > 1:
         null = test.best_of_all
-        result = f"p = {null.p:.3g}, {null.n} refits of the best of {test.models} models"
+        result = permutation_p_text(null, f"refits of the best of {test.models} models", count=True)
     else:
         null = test.model
-        result = f"p = {null.p:.3g}, {null.n} refits"
+        result = permutation_p_text(null, "refits", count=True)
     return Gate(
         "permutation",
         null is not None and null.p < ALPHA,

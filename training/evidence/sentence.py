@@ -7,6 +7,7 @@ from typing import Literal
 from models.evidence import (
     Evidence,
     HeldOutUnit,
+    NullComparison,
     PermutationNull,
     RandomEffectsSummary,
     Scheme,
@@ -53,7 +54,7 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
         return f"the performance of this model {rows} could not be measured ({sizes})"
     numbers = f"AUROC of the {evidence.auroc_of} {auroc.value:.2f}, {auroc.low:.2f}-{auroc.high:.2f}; {sizes}"
     if permutation is not None:
-        numbers += f"; permutation p = {permutation.best_of_all.p:.2g}"
+        numbers += f"; permutation {permutation_p_text(permutation.best_of_all, 'permutations')}"
     limits = ""
     if evidence.beats_chance and prior_experiments:
         limits += f"; {prior_experiments} prior experiment{'s' * (prior_experiments > 1)} used these data"
@@ -68,6 +69,22 @@ def evidence_sentence(evidence: Evidence, permutation: PermutationNull | None, p
     if evidence.beats_chance:
         return f"{simulated}{rows} this model performed better than chance ({numbers}){limits}"
     return f"{simulated}no evidence of discrimination {rows} ({numbers}){limits}"
+
+
+def permutation_p_text(null: NullComparison, source: str, *, count: bool = False) -> str:
+    """Return p of a permutation null, named where it is the smallest that so many permutations can give.
+
+    Parameters
+    ----------
+    null : NullComparison
+    source : str
+        What the permutations are called: ``permutations`` gives ``p = 0.04, the least that 24 permutations can give``.
+    count : bool
+        Whether a larger p is followed by the number of permutations: ``p = 0.12, 24 permutations``.
+    """
+    if null.is_least:
+        return f"p = {null.p:.3g}, the least that {null.n} {source} can give"
+    return f"p = {null.p:.3g}" + (f", {null.n} {source}" if count else "")
 
 
 def source_unit(evidence: Evidence) -> Literal["cohort", "centre"]:

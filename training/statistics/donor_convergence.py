@@ -11,7 +11,7 @@ from scipy.stats import t
 from features.arrays import Mask, Matrix, Vector
 from features.donors import own_donor_contrast, own_donor_weights
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.permutations import permutation_p_value, row_orders
+from training.statistics.permutations import least_permutation_p, permutation_p_value, row_orders
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int 
         IntervalEstimate(float(estimate[0]), float(low[0]), float(high[0])),
         IntervalEstimate(float(estimate[1]), float(low[1]), float(high[1])),
         float(permutation_p_value(statistics)),
-        _least_p(statistics),
+        least_permutation_p(statistics),
         *_exchanged_recipients(scores, is_own_donor, seed),
         len(scores),
         len(donors),
@@ -112,11 +112,7 @@ def _exchanged_recipients(scores: Matrix, is_own_donor: Mask, seed: int) -> tupl
     statistics = np.abs(contrast[orders, np.arange(len(scores))].mean(axis=1) - contrast.mean())
     # Where all have the same donors, exchanges differ by rounding alone.
     statistics[statistics < 1e-12 * np.abs(contrast).max()] = 0
-    return float(permutation_p_value(statistics)), _least_p(statistics)
-
-
-def _least_p(statistics: Vector) -> float:
-    return float((statistics >= statistics.max() * (1 - 1e-9)).mean())
+    return float(permutation_p_value(statistics)), least_permutation_p(statistics)
 
 
 def _without_donor(scores: Matrix, is_own_donor: Mask, donor: int) -> tuple[Matrix, Mask]:

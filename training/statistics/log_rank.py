@@ -11,7 +11,12 @@ from scipy.stats import chi2
 from features.arrays import Labels, Mask, Vector
 from features.survival import CENSORED, EVENT
 from training.statistics.life_table import life_table
-from training.statistics.permutations import group_assignments, permutation_p_value, row_orders_within_strata
+from training.statistics.permutations import (
+    group_assignments,
+    least_permutation_p,
+    permutation_p_value,
+    row_orders_within_strata,
+)
 
 PERMUTED_BELOW = 50
 """Events below which p is that of permutations: the chi-squared distribution is then too rough."""
@@ -29,11 +34,14 @@ class LogRank:
         Two-sided.
     method : str
         "permutation" of the arms, or "chi-squared".
+    least_p : float
+        The smallest p that the permutations can give; 0 by chi-squared.
     """
 
     statistic: float
     p: float
     method: Literal["permutation", "chi-squared"]
+    least_p: float
 
 
 def log_rank(time: Vector, event: Mask, group: Mask, strata: Labels | None = None, *, seed: int = 0) -> LogRank:
@@ -67,12 +75,13 @@ def log_rank(time: Vector, event: Mask, group: Mask, strata: Labels | None = Non
     excess = float(scores[group].sum())
     statistic = excess**2 / variance if variance > 0 else np.nan
     if event.sum() >= PERMUTED_BELOW:
-        return LogRank(statistic, float(chi2.sf(statistic, 1)), "chi-squared")
+        return LogRank(statistic, float(chi2.sf(statistic, 1)), "chi-squared", 0.0)
     if strata is None:
         assignments = group_assignments(group, seed=seed)
     else:
         assignments = group[row_orders_within_strata(strata.astype(object), seed=seed)]
-    return LogRank(statistic, float(permutation_p_value(np.abs(assignments @ scores))), "permutation")
+    excesses = np.abs(assignments @ scores)
+    return LogRank(statistic, float(permutation_p_value(excesses)), "permutation", least_permutation_p(excesses))
 
 
 def _scores(time: Vector, event: Mask, group: Mask) -> tuple[Vector, float]:

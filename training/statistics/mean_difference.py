@@ -9,7 +9,7 @@ from scipy.stats import ttest_ind
 
 from features.arrays import Mask, Vector
 from training.statistics.interval_estimate import IntervalEstimate
-from training.statistics.permutations import group_assignments, permutation_p_value
+from training.statistics.permutations import group_assignments, least_permutation_p, permutation_p_value
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class MeanDifference:
     ----------
     difference : IntervalEstimate
         With Welch's interval; without one where a group has a single value.
-    p : float
-        Two-sided, by permutation of the groups.
+    p, least_p : float
+        Two-sided, by permutation of the groups, and the smallest that these can give.
     means : tuple of float
         Of the group, and of the other.
     n : tuple of int
@@ -30,6 +30,7 @@ class MeanDifference:
 
     difference: IntervalEstimate
     p: float
+    least_p: float
     means: tuple[float, float]
     n: tuple[int, int]
 
@@ -56,10 +57,11 @@ def mean_difference(values: Vector, group: Mask, *, seed: int = 0) -> MeanDiffer
         low, high = ttest_ind(members, controls, equal_var=False).confidence_interval(0.95)
     assignments = group_assignments(group, seed=seed)
     totals = assignments @ values
-    differences = totals / members.size - (values.sum() - totals) / controls.size
+    differences = np.abs(totals / members.size - (values.sum() - totals) / controls.size)
     return MeanDifference(
         IntervalEstimate(value, float(low), float(high)),
-        float(permutation_p_value(np.abs(differences))),
+        float(permutation_p_value(differences)),
+        least_permutation_p(differences),
         (float(members.mean()), float(controls.mean())),
         (members.size, controls.size),
     )

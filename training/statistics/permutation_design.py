@@ -9,7 +9,12 @@ import numpy as np
 from scipy.linalg import orth
 
 from features.arrays import Matrix, Names, Positions, Vector
-from training.statistics.permutations import permutation_p_value, row_orders, row_orders_within_strata
+from training.statistics.permutations import (
+    least_permutation_p,
+    permutation_p_value,
+    row_orders,
+    row_orders_within_strata,
+)
 
 
 @dataclass(frozen=True)
@@ -92,5 +97,6 @@ class PermutationDesign:
         # Rounding leaves a little where the residual sum of squares is 0.
         estimable = df_residual and residual > 1e-12 * total[0]
         f = (explained[0] / df_groups) / (residual / df_residual) if estimable else np.inf
-        least_p = float((r2 >= r2.max() * (1 - 1e-9)).mean())
-        return PseudoFTest(float(f), float(r2[0]), float(permutation_p_value(r2)), len(self.orders), least_p)
+        return PseudoFTest(
+            float(f), float(r2[0]), float(permutation_p_value(r2)), len(self.orders), least_permutation_p(r2)
+        )

@@ -83,3 +83,13 @@ def permutation_p_value(statistics: Matrix) -> Vector:
     # Sums of the same numbers in another order differ in their last digits.
     at_least = statistics >= statistics[0] - 1e-9 * np.abs(statistics).max(axis=0)
     return np.asarray(at_least.mean(axis=0))
+
+
+def least_permutation_p(statistics: Vector) -> float:
+    """Return the smallest p that permutations can give: the share of them that reach the largest statistic.
+
+    Parameters
+    ----------
+    statistics : ndarray, (n_permutations,)
+    """
+    return float((statistics >= statistics.max() * (1 - 1e-9)).mean())

@@ -34,9 +34,23 @@ def estimate_text(estimate: IntervalEstimate, digits: int = 3) -> str:
     return f"{value:.{digits}f} (95% interval {low:.{digits}f} to {high:.{digits}f})"
 
 
-def p_text(p: float) -> str:
-    """Return a p-value as a comparison: ``p = 0.031`` or ``p < 0.001``."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+def p_text(p: float, floor: float = 0, source: str = "") -> str:
+    """Return a p-value as a comparison: ``p = 0.031`` or ``p < 0.001``.
+
+    Parameters
+    ----------
+    p : float
+    floor : float
+        The smallest p that the test can give, which is named where it is reached: a smaller one was out of reach,
+        whatever the effect.
+    source : str
+        What limits it: ``5 patients`` gives ``p = 0.062, the least that 5 patients can give``, and nothing
+        ``p = 0.062, the least``.
+    """
+    if p < 0.001:
+        return "p < 0.001"
+    is_least = p <= floor * (1 + 1e-6)
+    return f"p = {p:.2g}" + (f", the least{f' that {source} can give' if source else ''}" if is_least else "")
 
 
 def windows_text(windows: Sequence[Window]) -> str:

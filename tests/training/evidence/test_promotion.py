@@ -79,6 +79,11 @@ def fragile(**changes: Estimate) -> tuple[WithoutCohort, ...]:
         ("prediction interval", "no cohort was held out", {"evidence__scheme": "cv"}),
         ("permutation", "not computed; train with --permutations 200", {"permutation": None}),
         ("permutation", "p = 0.05, 200 refits of the best of 12", {"permutation__best_of_all__p": 0.05}),
+        (
+            "permutation",
+            "p = 0.0625, the least that 15 refits of the best of 12 models can give",
+            {"permutation__best_of_all__n": 15, "permutation__best_of_all__p": 1 / 16},
+        ),
         ("gain", "not computed", {"gain": None}),
         ("gain", "-0.001", {"gain__difference__low": -0.001}),
         ("served probability", "of the margin; train it again", {"evidence__auroc_of": "margin"}),

@@ -20,6 +20,14 @@ def test_freireichs_trial_has_the_published_chi_squared():
     assert result.p <= 0.001
 
 
+def test_the_least_p_is_that_of_the_most_extreme_assignment():
+    time, event = np.arange(1.0, 7.0), np.ones(6, dtype=bool)
+    result = log_rank(time, event, np.array([1, 1, 1, 0, 0, 0], dtype=bool))
+    # Of 20 assignments, this one and its complement have the largest excess.
+    assert result.p == result.least_p == pytest.approx(0.1)
+    assert log_rank(time, event, np.array([1, 0, 1, 0, 1, 0], dtype=bool)).p > result.least_p
+
+
 def test_many_events_have_the_p_of_chi_squared():
     rng = np.random.default_rng(5)
     group = rng.random(120) < 0.5

@@ -9,6 +9,7 @@ import jinja2
 import pytest
 
 from training.study import sentences
+from training.study.formatting import p_text
 from training.study.sentences import KINDS, TEMPLATES, write_captions, write_sentences
 
 NAMES = sorted(
@@ -71,3 +72,12 @@ def test_every_block_of_a_template_is_read(name):
     nested = set(re.findall(r"self\.(\w+)\(", text))
     for block in sentences._template(name).blocks:
         assert block in KINDS or block in nested or block.startswith(("figure_", "table_")), block
+
+
+def test_a_p_at_its_floor_names_what_limits_it():
+    assert p_text(1 / 24, 1 / 24, "24 permutations") == "p = 0.042, the least that 24 permutations can give"
+    assert p_text(1 / 24, 1 / 24) == "p = 0.042, the least"
+    assert p_text(0.031) == "p = 0.031"
+    assert p_text(2 / 24, 1 / 24, "24 permutations") == "p = 0.083"
+    # Of so many permutations the floor says nothing that the comparison does not.
+    assert p_text(1e-4, 1e-4, "9999 permutations") == "p < 0.001"
