@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from features.manifest import ArmRole
 from features.outcomes import Grade, definition_of
 from features.units import ImmuneUnit
 from training.study.analysis.donor_sensitivity import SensitivityResult, Variant
 from training.study.analysis.group_tests import CommunityTest
 
+TREATMENTS: dict[ArmRole, str] = {
+    "fmt_ici": "FMT with ICI",
+    "ici": "ICI alone",
+    "sham": "a sham transplant with ICI",
+}
 VARIANTS: dict[Variant, str] = {
     "primary": "Bray-Curtis, {}",
     "adjusted for baseline": "the same, adjusted for the distance before",
@@ -22,6 +28,11 @@ VARIANTS: dict[Variant, str] = {
     "donors with recipients": "only donors with recipients",
     "without recipient": "without {}, whose stool is very like another patient's",
 }
+
+
+def treatment_label(role: ArmRole) -> str:
+    """Return what an arm received: ``a sham transplant with ICI``."""
+    return TREATMENTS[role]
 
 
 def grade_label(grade: Grade) -> str:
@@ -82,7 +93,7 @@ def unit_label(unit: ImmuneUnit) -> str:
 LABELS: dict[str, Callable[..., str]] = {
     function.__name__: function
     for function in (
-        *(grade_label, outcome_label, criteria_label, drug_label),
+        *(treatment_label, grade_label, outcome_label, criteria_label, drug_label),
         *(definition_of, contrast_label, variant_label, richness_label, unit_label, stool_measure_label),
     )
 }

@@ -12,7 +12,9 @@ from training.study.section import Section
 from training.study.sentences import write_sentences
 
 MAX_BULLETS = 6
-"""Bullets that open the page: one for each of the first sections that have results."""
+"""Bullets that open the page."""
+OF_ALL_ARMS = ("patients", "immune", "microbiome", "links")
+"""Sections whose results are of all arms together, which are no headline where arms are compared."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Opening:
     qualifiers : tuple of str
         What a reader must know before any result.
     bullets : tuple of tuple of str
-        The headlines of each section.
+        The headlines of each section; of the comparison of arms, each headline is a bullet.
     notes : tuple of str
         By which rule the bullets hold p-values.
     """
@@ -40,7 +42,7 @@ class Opening:
 def opening(cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Section]) -> Opening:
     """Return how the report of a cohort opens.
 
-    Where arms are compared, the outcomes of all arms together are no headline.
+    Where arms are compared, what holds of all arms together is no headline.
 
     Parameters
     ----------
@@ -52,10 +54,16 @@ def opening(cohort: Cohort, findings: Sequence[Finding], sections: Sequence[Sect
     """
     general = write_sentences("limits", cohort_limits(cohort, findings))
     compared = next((section.verdict for section in sections if section.verdict), ())
-    bullets = [section.headlines for section in sections if not (compared and section.name == "patients")]
+    bullets = [
+        bullet
+        for section in sections
+        if not (compared and section.name in OF_ALL_ARMS)
+        for bullet in ([(headline,) for headline in section.headlines] if section.verdict else [section.headlines])
+        if bullet
+    ]
     return Opening(
         verdict=compared or general["verdict"],
         qualifiers=(*general["qualifiers"], *(text for section in sections for text in section.qualifiers)),
-        bullets=tuple(sentences for sentences in bullets if sentences)[:MAX_BULLETS],
+        bullets=tuple(bullets[:MAX_BULLETS]),
         notes=general["notes"],
     )

@@ -17,7 +17,7 @@ from training.statistics.interval_estimate import IntervalEstimate
 from training.study.analysis.arm_comparison import ArmComparison, arm_comparison
 from training.study.analysis.limits import MIN_FOR_P, cohort_limits
 from training.study.codes import patient_codes
-from training.study.opening import MAX_BULLETS, Opening, opening
+from training.study.opening import MAX_BULLETS, OF_ALL_ARMS, Opening, opening
 from training.study.section import Section
 from training.study.sentences import write_sentences
 from training.study.study import study_sections
@@ -74,11 +74,29 @@ def test_at_most_six_bullets_hold_estimates_with_n_that_their_sections_hold_too(
             assert not missing, (sentence, missing)
 
 
-def test_outcomes_of_all_arms_together_are_no_headline_where_arms_are_compared(report):
+def test_contrasts_between_arms_stand_first_and_what_is_pooled_says_so(report):
     cohort, sections = report
     compared = arm_comparison(cohort, patient_codes(cohort)) is not None
-    of_all = next(section.headlines for section in sections if section.name == "patients")
-    assert (of_all in opening_of(report).bullets) == (not compared)
+    bullets = opening_of(report).bullets
+    of_all = [section.headlines for section in sections if section.name in OF_ALL_ARMS and section.headlines]
+    assert len(of_all) >= 3
+    assert all((headlines in bullets) == (not compared) for headlines in of_all)
+    if compared:
+        contrasts = [sentence for bullet in bullets for sentence in bullet if "controls" in sentence]
+        assert len(bullets[0]) == 1
+        assert contrasts[0] in bullets[0]
+        assert any("of analytes" in sentence and "times that of controls" in sentence for sentence in contrasts)
+        assert any("Bray-Curtis distance to donors" in sentence for sentence in contrasts)
+        assert all(re.search(r"\d+ patients with FMT|with FMT and \d+ of \d+", sentence) for sentence in contrasts)
+        for sentence in (text for bullet in bullets for text in bullet if text not in contrasts):
+            assert re.search("all arms together|recipients", sentence), sentence
+
+
+def test_arms_that_are_not_compared_are_all_together(small):
+    texts = write_sentences("limits", replace(cohort_limits(small), has_several_arms=True))["qualifiers"]
+    assert "All results are of all arms together." in texts
+    compared = replace(cohort_limits(small), has_several_arms=True, has_comparator=True, compares_arms=True)
+    assert not any("all arms together" in text for text in write_sentences("limits", compared)["qualifiers"])
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +143,7 @@ def test_a_secondary_analysis_that_disagrees_qualifies_the_primary_one(compariso
     assert "does not show a difference in overall survival" in sentences["verdict"][0]
     text = " ".join(sentences["qualifiers"])
     assert ("restricted mean 5.9 months longer with FMT (difference 5.9, 95% interval 0.7 to 11.2" in text) == names_it
-    assert bool(text) == names_it
+    assert ("Secondary analyses disagree" in text) == names_it
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from features.arrays import Mask
 from features.cohort import Cohort
 from features.errors import InputError
+from features.manifest import ArmRole
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.hazard_ratio import hazard_ratio
 from training.statistics.interval_estimate import IntervalEstimate
@@ -70,13 +71,37 @@ class SurvivalByArm:
 
 
 @dataclass(frozen=True)
+class Arm:
+    """An arm of the trial.
+
+    Attributes
+    ----------
+    name : str
+        As the patients' sheet names it.
+    role : str
+        What it received, as the manifest states it.
+    n : int
+        Patients assigned to it.
+    """
+
+    name: str
+    role: ArmRole
+    n: int
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it received no transplant from a donor."""
+        return self.role != "fmt_ici"
+
+
+@dataclass(frozen=True)
 class ArmComparison:
     """The arms with FMT against the controls, as assigned.
 
     Attributes
     ----------
-    treated_names, control_names : tuple of str
-        Arms of each side, as the patients' sheet names them.
+    arms : tuple of Arm
+        Those that have patients, with FMT first.
     n_treated, n_control : int
     unassigned : int
         Patients whose arm is not reported, who are in no comparison.
@@ -94,8 +119,7 @@ class ArmComparison:
         Response and survival by every analysis; empty where the cohort allows but the one of all as assigned.
     """
 
-    treated_names: tuple[str, ...]
-    control_names: tuple[str, ...]
+    arms: tuple[Arm, ...]
     n_treated: int
     n_control: int
     unassigned: int
@@ -162,10 +186,11 @@ def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
         return None
     treated = is_treated(cohort)
     treated = treated[treated.index.isin(list(codes))]
+    sizes = cohort.arm[treated.index].value_counts()
+    arm_list = [Arm(name, role, int(sizes[name])) for name, role in part.roles.items() if name in sizes]
     times_by_outcome = _times(cohort, treated)
     return ArmComparison(
-        treated_names=tuple(name for name, role in part.roles.items() if role == "fmt_ici"),
-        control_names=tuple(name for name, role in part.roles.items() if role != "fmt_ici"),
+        arms=tuple(sorted(arm_list, key=lambda arm: arm.is_control)),
         n_treated=int(treated.sum()),
         n_control=int((~treated).sum()),
         unassigned=len(codes) - len(treated),

@@ -55,6 +55,11 @@ class LevelByArm(HypothesisTest):
     difference: IntervalEstimate
     degrees_of_freedom: float
 
+    @property
+    def patients(self) -> int:
+        """Patients of both arms."""
+        return self.n_treated + self.n_control
+
 
 @dataclass(frozen=True)
 class LevelsByArm:

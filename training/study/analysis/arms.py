@@ -53,6 +53,11 @@ def has_several_arms(cohort: Cohort) -> bool:
     return bool(arms(cohort).value_counts().gt(1).sum() > 1)
 
 
+def compares_arms(cohort: Cohort) -> bool:
+    """Return whether the report compares arms: the manifest states their roles, and one of them is a control."""
+    return has_comparator(cohort) and len(is_treated(cohort)) > 0
+
+
 def has_comparator(cohort: Cohort) -> bool:
     """Return whether one of several arms is a control: by its stated role, else since none of it received FMT.
 

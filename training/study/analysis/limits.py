@@ -10,7 +10,7 @@ from features.audit import Finding
 from features.cohort import Cohort
 from features.outcomes import RESPONSES
 from features.trajectories import trajectories
-from training.study.analysis.arms import has_comparator, has_several_arms
+from training.study.analysis.arms import compares_arms, has_comparator, has_several_arms
 from training.study.analysis.rates import exact_rate
 from training.study.codes import patient_codes
 
@@ -35,7 +35,7 @@ class CohortLimits:
     min_for_p : int
         `MIN_FOR_P`, which sentences state.
     simulated : bool
-    has_several_arms, has_comparator : bool
+    has_several_arms, has_comparator, compares_arms : bool
         As of `training.study.analysis.arms`.
     has_transplants : bool
         Whether patients received FMT.
@@ -58,6 +58,7 @@ class CohortLimits:
     simulated: bool
     has_several_arms: bool
     has_comparator: bool
+    compares_arms: bool
     has_transplants: bool
     has_response: bool
     has_survival: bool
@@ -93,6 +94,7 @@ def cohort_limits(cohort: Cohort, findings: Sequence[Finding] = ()) -> CohortLim
         simulated=cohort.manifest.simulated,
         has_several_arms=has_several_arms(cohort),
         has_comparator=has_comparator(cohort),
+        compares_arms=compares_arms(cohort),
         has_transplants=transplants or cohort.manifest.clock.name == "day_fmt",
         has_response=bool(cohort.labels.label_by_outcome.keys() & set(RESPONSES)),
         has_survival=cohort.labels.dates is not None,

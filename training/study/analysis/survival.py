@@ -14,7 +14,7 @@ from features.outcomes import DAYS_PER_MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
-from training.study.analysis.arms import has_comparator, has_several_arms, is_treated
+from training.study.analysis.arms import compares_arms, has_comparator, has_several_arms
 from training.study.codes import Codes
 
 Outcome = Literal["overall_survival", "progression_free_survival"]
@@ -118,10 +118,13 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
             continue
         days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
         outcomes.append(outcome_survival(outcome, days, event, len(codes) - days.size))
-    comparator = has_comparator(cohort)
-    arms_compared = comparator and not is_treated(cohort).empty
     return SurvivalByOutcome(
-        tuple(outcomes), excluded, has_several_arms(cohort), comparator, arms_compared, _deaths(cohort, codes)
+        tuple(outcomes),
+        excluded,
+        has_several_arms(cohort),
+        has_comparator(cohort),
+        compares_arms(cohort),
+        _deaths(cohort, codes),
     )
 
 
