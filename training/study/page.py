@@ -13,6 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -32,8 +33,10 @@ MAX_ROWS = 20
 """Rows of a table that the page shows whole; its CSV holds all."""
 FIRST_ROWS = 8
 """Rows that the page shows of a longer table."""
-NARROW = 64
+NARROW = 70
 """Characters in a row of a table that takes half the width of a printed page."""
+TALL = 0.6
+"""Height over width from which a figure takes less than the width of a printed page."""
 MAX_WORD = 28
 """Characters of a cell that stays on one line."""
 LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
@@ -85,7 +88,7 @@ def report_page(
         patients=len(patient_codes(cohort)),
         notes=(*cohort.notes, *cohort.manifest.notes),
         findings=findings,
-        sections=sections,
+        **_by_results(sections),
         svgs=_labelled(svgs, sections),
         files={path.name: _sha256(path) for path in sorted(cohort.paths.values())},
         opening=opening(cohort, findings, sections),
@@ -113,7 +116,7 @@ def pooled_page(
     """
     return _template("pooled").render(
         names=names,
-        sections=sections,
+        **_by_results(sections),
         svgs=_labelled(svgs, sections),
         methods=methods(sections),
         run_id=run_id,
@@ -121,6 +124,14 @@ def pooled_page(
         today=date.today(),
         version=version("taxokine"),
     )
+
+
+def _by_results(sections: Sequence[Section]) -> dict[str, list[Section]]:
+    """Return the variables of the template that hold the sections: those with results, and those without."""
+    return {
+        "sections": [section for section in sections if section.has_results],
+        "empty_sections": [section for section in sections if not section.has_results],
+    }
 
 
 def limits(cohort: Cohort) -> tuple[str, ...]:
@@ -159,15 +170,18 @@ def page_tables(section: Section) -> list[tuple[str, ReportTable, list[PageColum
     return sorted(tables, key=lambda entry: not is_narrow(entry[2]))
 
 
-def is_half(svg: str) -> bool:
-    """Return whether a figure takes at most half the width of a printed page."""
-    width = re.search(r'<svg[^>]*\bwidth="([\d.]+)pt"', svg)
-    return width is not None and float(width[1]) <= WIDTH / 2 * 72
+def figure_class(svg: str) -> Literal["half", "tall", "full"]:
+    """Return how wide a figure is printed: half the page where it is drawn so, less than the page where it is tall."""
+    size = re.search(r'<svg[^>]*?\bwidth="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    if size is None:
+        return "full"
+    width, height = float(size[1]), float(size[2])
+    return "half" if width <= WIDTH / 2 * 72 else "tall" if height > TALL * width else "full"
 
 
 def is_narrow(columns: Sequence[PageColumn]) -> bool:
-    """Return whether a table takes at most half the width of a printed page."""
-    return sum(2 + max(len(text) for text in (column.heading, *column.cells)) for column in columns) <= NARROW
+    """Return whether a table takes at most half the width of a printed page, on which headings break at spaces."""
+    return sum(2 + max(map(len, (*column.heading.split(), *column.cells))) for column in columns) <= NARROW
 
 
 def cell_text(value: object, percent: bool = False) -> str:
@@ -239,7 +253,7 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (as_sentence, count_noun, is_narrow, is_half, page_tables)
+    filters = (as_sentence, count_noun, is_narrow, figure_class, page_tables)
     environment.filters |= {function.__name__: function for function in filters}
     environment.globals |= {"MAX_ROWS": MAX_ROWS}
     return environment.get_template(f"{name}.html.jinja")

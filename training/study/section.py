@@ -105,6 +105,11 @@ class Section(Topic):
     name: str
     title: str
 
+    @property
+    def has_results(self) -> bool:
+        """Whether the section shows anything, rather than what is missing alone."""
+        return bool(self.summary or self.figures or self.tables)
+
 
 def write_topic(
     template: str,

@@ -18,7 +18,17 @@ from features.cohort import read_cohort
 from features.labels import OutcomeLabels
 from features.manifest import ClinicalField
 from taxokine.simulation import Trial, simulate_trial
-from training.study.page import FIRST_ROWS, MAX_ROWS, as_sentence, cell_text, limits, methods, page_columns
+from training.study.page import (
+    FIRST_ROWS,
+    MAX_ROWS,
+    as_sentence,
+    cell_text,
+    figure_class,
+    is_narrow,
+    limits,
+    methods,
+    page_columns,
+)
 from training.study.report import write_report
 from training.study.section import ReportFigure, ReportTable, Section
 
@@ -164,8 +174,13 @@ def test_tables_and_figures_have_labels_for_screen_readers(folder):
 
 def test_a_section_without_data_says_what_is_missing(folder):
     text = (folder / "report.html").read_text()
-    assert "<li>No blood was drawn.</li>" in text
-    assert text.count("(no data)") == 1
+    assert "<li><b>Third.</b> No blood was drawn. </li>" in text
+    # The first section is that of the data; one without results has no heading of its own.
+    headings = re.findall(r"<h2[^>]*>([^<]+)", text)
+    assert [heading.partition(" ")[0] for heading in headings[1:]] == ["1.", "2.", "3.", "4.", "5.", "6."]
+    assert "4. Not analysed, and the data it needs" in headings
+    assert not any("Third" in heading for heading in headings)
+    assert text.count('<a href="#missing">') == 1
 
 
 def test_the_page_does_not_name_the_rows_of_a_finding(folder):
@@ -227,6 +242,19 @@ def test_an_interval_stands_in_the_column_of_its_estimate():
 )  # fmt: skip
 def test_numbers_have_three_significant_digits(value, text):
     assert cell_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"), [(511, 180, "full"), (511, 310, "tall"), (255, 170, "half"), (511, 306, "full")]
+)
+def test_a_figure_is_printed_as_wide_as_its_shape_allows(width, height, expected):
+    assert figure_class(f'<svg xmlns:xlink="x" width="{width}pt" height="{height}pt">') == expected
+
+
+def test_a_narrow_table_breaks_its_headings_at_spaces():
+    frame = pd.DataFrame({"patients with a new lesion in any of the organs that were seen": [1], "site": ["lung"]})
+    assert is_narrow(page_columns(ReportTable(frame)))
+    assert not is_narrow(page_columns(ReportTable(frame.assign(site="a" * 60))))
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.1234, "12.3%"), (1.0, "100%"), (np.nan, "–"), (0.0, "0%")])

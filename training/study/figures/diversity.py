@@ -19,7 +19,7 @@ SHANNON = "Shannon's entropy, nats"
 
 def diversity_figure(stool: StoolSeries, diversity: Diversity, richness_title: str) -> Figure:
     """Draw Shannon's entropy and richness over time, a line for each patient, donors beside."""
-    figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.2), layout="constrained")
     values = {SHANNON: diversity.shannon, richness_title: diversity.richness}
     has_donors = not stool.donors.empty
     panels = figure.subplots(1, 2 * len(values), width_ratios=[6, 1 if has_donors else 0.01] * len(values))

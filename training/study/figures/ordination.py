@@ -16,7 +16,7 @@ from training.study.figures.patients import ONE_OF_MANY, PatientStyle, patient_s
 
 def ordination_figure(stool: StoolSeries, ordinations: Mapping[Metric, Coordinates]) -> Figure:
     """Draw all samples, a panel for each distance: patients' before (open) and after (filled), donors in green."""
-    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     styles = patient_styles(stool.recipients["code"])
     for axes, (metric, coordinates) in zip(figure.subplots(1, len(ordinations)), ordinations.items(), strict=True):
         for _, samples in by_code(stool.recipients).groupby("number"):

@@ -72,7 +72,7 @@ def _convergence(results: DonorResults) -> Topic:
         },
         tables={
             "donor_distance": ReportTable(over_time),
-            "donor_distance_by_recipient": ReportTable(recipients),
+            "donor_distance_by_recipient": ReportTable(recipients, supplementary=True),
             "donor_distance_depends_on": ReportTable(sensitivity),
         },
         metrics={
@@ -133,7 +133,7 @@ def _engraftment(results: DonorResults, engraftment: EngraftmentResults) -> Topi
         results,
         figures={"engraftment": partial(engraftment_figure, engraftment.recipients)},
         tables={
-            "engraftment": ReportTable(recipients, tuple(recipients.columns[4:])),
+            "engraftment": ReportTable(recipients, tuple(recipients.columns[4:]), supplementary=True),
             "engraftment_estimates": ReportTable(
                 estimates, tuple(name for name in estimates.columns if name not in counts)
             ),

@@ -12,8 +12,8 @@ from training.study.figures.links import links_figure
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import Row
 
-BEYOND_COURSE = " beyond course"
-"""Suffix of the columns of correlations beyond the common course."""
+BEYOND_COURSE = "beyond course"
+"""How the columns of correlations beyond the common course begin."""
 
 
 def links_section(cohort: Cohort) -> Section:
@@ -44,10 +44,10 @@ def _row(link: Link) -> Row:
         "analyte": link.analyte,
         "patients": link.patients,
         "draws": link.draws,
-        **_estimate(link.unadjusted, ""),
+        **_estimate(link.unadjusted),
         **_estimate(link.beyond_course, BEYOND_COURSE),
     }
 
 
-def _estimate(estimate: LinkEstimate, suffix: str) -> dict[str, float]:
-    return {f"{name}{suffix}": getattr(estimate, name) for name in ("r", "low", "high", "p", "q")}
+def _estimate(estimate: LinkEstimate, start: str = "") -> dict[str, float]:
+    return {f"{start} {name}".strip(): getattr(estimate, name) for name in ("r", "low", "high", "p", "q")}

@@ -23,7 +23,7 @@ from training.study.sections.rates import Row
 
 MAX_PATHS = 60
 """Most patients of whom each one's path is drawn."""
-DRAWN_CHANGES = 24
+DRAWN_CHANGES = 14
 """Changes of taxa that the figure shows, those of least q."""
 
 

@@ -62,10 +62,11 @@ def test_each_part_of_the_pattern_has_its_estimate_interval_and_n(five):
 
 def test_a_pattern_of_each_patient_is_told_from_one_of_the_average(five):
     headline = " ".join(immune_section(five).headlines)
-    assert re.search(r"analytes\)? rose by days 7 to 28, fell to .* in every one of up to \d patients", headline)
+    assert re.search(r"analytes\)? rose by days 7 to 28, fell to .* in every one of \d patients\.", headline)
     assert "On average over patients, " in headline
-    assert re.search(r"The exact interval of \d patients attains [\d.]+%, not 95%", headline)
-    assert re.search(r"With \d patients no test of an average change can reach 5%", headline)
+    summary = " ".join(immune_section(five).summary)
+    assert re.search(r"The exact interval of \d patients attains [\d.]+%, not 95%", summary)
+    assert re.search(r"With \d patients no test of an average change can reach 5%", summary)
     # A level that falls is never said to have risen.
     for factor in re.findall(r" rose × (\d+\.\d+)", headline):
         assert float(factor) >= 1
