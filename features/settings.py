@@ -18,6 +18,8 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # MLflow's progress bars and notices would interrupt the ones of Taxokine.
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+# An MLflow server would start eight more processes, each with all of MLflow, that wait for jobs of generative AI.
+os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
 
 
 @dataclass(frozen=True)

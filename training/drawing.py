@@ -6,6 +6,9 @@ import re
 from io import StringIO
 from pathlib import Path
 
+from matplotlib.backend_bases import FigureCanvasBase
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 INK, PALE = "#1b1b1f", "#9a9a9a"
@@ -59,14 +62,14 @@ _PAGE_COLOURS = {
 
 def write_figure(folder: Path, name: str, figure: Figure) -> str:
     """Write a figure as PNG and SVG, and return the SVG as `write_svg` does."""
+    _lay_out(figure, FigureCanvasAgg)
     figure.savefig(folder / f"{name}.png", dpi=DPI)
-    # The first drawing lays the figure out; a second layout takes longer than drawing.
-    figure.set_layout_engine("none")
     return write_svg(folder, name, figure)
 
 
 def write_svg(folder: Path, name: str, figure: Figure) -> str:
     """Write a figure as SVG, and return it for a page: no prolog, and `name` before each id."""
+    _lay_out(figure, FigureCanvasSVG)
     text, metadata = StringIO(), dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(text, format="svg", transparent=True, metadata=metadata, dpi=DPI)
     (folder / f"{name}.svg").write_text(text.getvalue(), encoding="utf-8")
@@ -75,3 +78,14 @@ def write_svg(folder: Path, name: str, figure: Figure) -> str:
     for colour, variable in _PAGE_COLOURS.items():
         svg = svg.replace(colour, variable)
     return svg
+
+
+def _lay_out(figure: Figure, canvas: type[FigureCanvasBase]) -> None:
+    """Lay a figure out, once for all files: with a layout engine, Matplotlib draws it unseen before each of them."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        # Text is as wide as the canvas measures it.
+        canvas(figure)
+        figure.set_dpi(DPI)
+        engine.execute(figure)
+        figure.set_layout_engine(None)

@@ -65,6 +65,15 @@ def test_a_figure_of_a_report_is_also_written_as_png_at_print_size(tmp_path):
     assert (tmp_path / "line.svg").exists()
 
 
+def test_a_figure_is_drawn_once_for_each_file(tmp_path):
+    figure = Figure(figsize=(WIDTH, 1), layout="constrained")
+    figure.subplots().plot([0, 1], [0, 1])
+    drawings = []
+    figure.canvas.mpl_connect("draw_event", drawings.append)
+    write_figure(tmp_path, "line", figure)
+    assert len(drawings) == 2
+
+
 @pytest.mark.parametrize("name", ["roc", "precision_recall", "calibration", "decision"])
 def test_cohorts_are_named_with_their_patients_and_events(figures, name):
     labels = texts(figures[0][name])
