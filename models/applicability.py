@@ -196,9 +196,9 @@ def _is_among(name: str | None, names: Collection[str]) -> bool | None:
 
 
 def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float64]) -> _Neighbourhood:
-    distances, richness_percentile, similarity = reference.locate(taxa)
-    distance = float(nearest_mean(distances))
-    centre = reference.nearest_centre(distances)
+    neighbours, richness_percentile, similarity = reference.locate(taxa)
+    distance = float(nearest_mean(neighbours.distances))
+    centre = reference.nearest_centre(neighbours)
     aurocs = (row.auroc for row in model.evidence.per_centre if row.centre == centre)
     is_comparable = not math.isnan(similarity)
     return _Neighbourhood(
@@ -207,7 +207,7 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
         richness_percentile=richness_percentile,
         centre=centre,
         auroc=next(aurocs, _UNESTIMATED),
-        outcomes=reference.nearest_outcomes(distances),
+        outcomes=reference.nearest_outcomes(neighbours),
         similarity=similarity if is_comparable else None,
         is_training_profile=similarity > reference.same_stool_similarity if is_comparable else None,
     )

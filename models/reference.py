@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from features.arrays import Matrix, Names, Positions, Vector
 from features.profile_similarity import FEW_TAXA, SAME_STOOL, outlying_similarity, unit_log_abundances
+from features.row_blocks import by_row_blocks
 from features.transforms import CLR, BlockTransformer, PrevalenceFilter, ZeroReplacement
 from models.evidence import Documented
 from models.hashed_folder import Array
 from models.prediction import NearestOutcomes, Verdict
+from models.product_search import ProductSearch
 from models.rates import exact_interval
 from models.transformer_state import TransformerState
 
@@ -25,6 +27,10 @@ NEAREST = 25
 """Nearest training patients whose outcomes are counted."""
 FEWEST_NEAREST = 20
 """Patients of known outcome below which no count is reported: a smaller one could identify a patient."""
+MANY_PATIENTS = 1024
+"""Training patients above which the nearest are searched for, since the distances to all take milliseconds."""
+COMPARED = 2048
+"""Most training patients from whom it is estimated how much training profiles resemble each other."""
 MOST_SIMILARITIES = 2**24
 """Similarities of training patients that are in memory at once."""
 MIN_PREVALENCE = 0.1
@@ -63,10 +69,17 @@ class ReferenceState(Documented):
     """Ids of the outcomes."""
 
 
-class Location(NamedTuple):
-    """Where one profile lies among the training profiles: `to_patients`, `richness_percentile` and `similarity`."""
+class Neighbours(NamedTuple):
+    """Training patients and a profile's distances to them, at least its `NEAREST` and each centre's `NEIGHBOURS`."""
 
+    patients: Positions
     distances: Vector
+
+
+class Location(NamedTuple):
+    """Where one profile lies among the training profiles: `neighbours`, `richness_percentile` and `similarity`."""
+
+    neighbours: Neighbours
     richness_percentile: float
     similarity: float
 
@@ -119,42 +132,46 @@ class ReferenceSet:
         prevalent = self._prevalent(taxa)
         n_detected = np.array([np.count_nonzero(prevalent)])
         return Location(
-            self._to_patients(prevalent)[0],
+            self._neighbours(prevalent),
             float(self._richness_percentile(n_detected)[0]),
             float(self._similarity(prevalent, n_detected)[0]),
         )
 
-    def to_patients(self, taxa: Matrix) -> Matrix:
-        """Return Aitchison distances of profiles to each training patient, (n_profiles, n_training).
+    def neighbours(self, taxa: Matrix) -> Neighbours:
+        """Return the training patients who may be among those nearest to one profile, with Aitchison distances.
 
         Parameters
         ----------
-        taxa : ndarray, (n_profiles, n_taxa)
+        taxa : ndarray, (1, n_taxa)
             Proportions, in the order of `self.taxa`.
 
         References
         ----------
         Aitchison et al. 2000, Mathematical Geology 32:271-275.
         """
-        return self._to_patients(self._prevalent(taxa))
+        return self._neighbours(self._prevalent(taxa))
 
     def _prevalent(self, taxa: Matrix) -> Matrix:
         """Return the proportions of the taxa that count in the distance, (n_profiles, n_coordinates)."""
         return self.steps[0].transform_unchecked(taxa)
 
-    def _to_patients(self, prevalent: Matrix) -> Matrix:
+    def _neighbours(self, prevalent: Matrix) -> Neighbours:
         X = prevalent
         for step in self.steps[1:]:
             X = step.transform_unchecked(X)
+        if self._search is None:
+            patients, (coordinates, squares) = self._everyone, self._coordinates
+        else:
+            patients = self._search.candidates(X[0], NEIGHBOURS, NEAREST)
+            coordinates, squares = _with_squares(self.profiles[patients])
         # Products are several times as fast as differences, at a rounding error of about 1e-6 of a distance; einsum
         # computes them, since BLAS would wake other threads.
-        coordinates, squares = self._coordinates
-        squared: Matrix = (X**2).sum(axis=1, keepdims=True) + squares - 2 * np.einsum("ij,kj->ik", X, coordinates)
-        return np.sqrt(np.maximum(squared, 0))
+        squared = (X**2).sum(axis=1) + squares - 2 * np.einsum("ij,kj->ik", X, coordinates)[0]
+        return Neighbours(patients, np.sqrt(np.maximum(squared, 0)))
 
     def distances(self, taxa: Matrix) -> Vector:
         """Return the mean distance of each profile to its nearest training patients, (n_profiles,)."""
-        return nearest_mean(self.to_patients(taxa))
+        return np.array([nearest_mean(self.neighbours(row).distances) for row in taxa[:, None]])
 
     def percentile(self, distance: Vector | float) -> Vector:
         """Return the percentage of held-out distances that are smaller; 100 is beyond all of them."""
@@ -185,9 +202,14 @@ class ReferenceSet:
 
     def _similarity(self, prevalent: Matrix, n_detected: NDArray[np.intp]) -> Vector:
         logs = unit_log_abundances(prevalent / np.maximum(prevalent.sum(axis=1, keepdims=True), 1e-300))
-        highest: Vector = np.einsum("ij,kj->ik", logs, self._unit_logs).max(axis=1)
+        highest = np.array([self._highest_product(row) for row in logs[:, None]])
         highest[n_detected < 2 * FEW_TAXA] = np.nan
         return highest
+
+    def _highest_product(self, logs: Matrix) -> float:
+        search = self._log_search
+        training_logs = self._unit_logs if search is None else self._logs_of(search.candidates(logs[0], 1, 1))
+        return float(np.einsum("ij,kj->ik", logs, training_logs).max())
 
     @cached_property
     def same_stool_similarity(self) -> float:
@@ -196,45 +218,51 @@ class ReferenceSet:
         As in the audit: that of one stool, unless the training patients' profiles resemble each other as much, as those
         of few taxa or of a high rank do.
         """
-        logs = self._unit_logs
-        highest = np.empty(len(logs))
-        # Of 100,000 patients, all similarities at once would take 80 GB.
-        n_rows = max(1, MOST_SIMILARITIES // max(1, len(logs)))
-        for start in range(0, len(logs), n_rows):
-            similarity = logs[start : start + n_rows] @ logs.T
-            rows = np.arange(len(similarity))
-            similarity[rows, start + rows] = -1
+        columns = self._unit_logs.T if self._log_search is None else self._log_search.columns
+        patients = np.arange(0, len(self.profiles), -(-len(self.profiles) // COMPARED))
+        highest = np.empty(len(patients))
+        n_rows = max(1, MOST_SIMILARITIES // max(1, len(self.profiles)))
+        for start in range(0, len(patients), n_rows):
+            compared = patients[start : start + n_rows]
+            similarity = columns[:, compared].T @ columns
+            similarity[np.arange(len(compared)), compared] = -1
             highest[start : start + n_rows] = similarity.max(axis=1)
         return max(SAME_STOOL, outlying_similarity(highest))
 
     @cached_property
     def _unit_logs(self) -> Matrix:
         """Log abundances of the training profiles, each row of length 1, (n_training, n_coordinates)."""
-        parts = np.exp(self.profiles.astype(np.float64))
+        return self._logs_of(self._everyone)
+
+    def _logs_of(self, patients: Positions | slice[int, int, None]) -> Matrix:
+        parts = np.exp(self.profiles[patients].astype(np.float64))
         parts /= parts.sum(axis=1, keepdims=True)
         # The CLR coordinates hold the replaced zeros, which are half the smallest proportion of all training samples.
         replaced_zero = self.steps[1].delta_
         parts[parts < 1.5 * replaced_zero] = 0
         return unit_log_abundances(parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300))
 
-    def nearest_centre(self, distances: Vector) -> str:
+    def nearest_centre(self, neighbours: Neighbours) -> str:
         """Return the centre with the smallest mean distance to its nearest patients.
 
         Parameters
         ----------
-        distances : ndarray, (n_training,)
-            Distances of one profile, as `to_patients` returns them.
+        neighbours : Neighbours
+            Those of one profile.
         """
-        means = [nearest_mean(distances[patients]) for patients in self._patients_of_centres]
+        positions = self.centre_positions[neighbours.patients]
+        means = [nearest_mean(neighbours.distances[positions == i]) for i in range(len(self.centres))]
         return self.centres[int(np.argmin(means))]
 
-    def nearest_outcomes(self, distances: Vector) -> tuple[NearestOutcomes, ...]:
+    def nearest_outcomes(self, neighbours: Neighbours) -> tuple[NearestOutcomes, ...]:
         """Return the outcomes of the `NEAREST` nearest training patients, whatever their centre.
+
+        Of patients who are equally far, the first ones of the training table count.
 
         Parameters
         ----------
-        distances : ndarray, (n_training,)
-            Distances of one profile, as `to_patients` returns them.
+        neighbours : Neighbours
+            Those of one profile.
 
         Returns
         -------
@@ -244,12 +272,16 @@ class ReferenceSet:
         """
         if not self.profiles.shape[1]:
             return ()
-        nearest = np.argpartition(distances, NEAREST)[:NEAREST] if len(distances) > NEAREST else slice(None)
-        counts = self._events_and_known[nearest].sum(axis=0).tolist()
+        patients, distances = neighbours
+        if len(patients) > NEAREST:
+            farthest = np.partition(distances, NEAREST - 1)[NEAREST - 1]
+            nearer, equal = patients[distances < farthest], patients[distances == farthest]
+            patients = np.concatenate([nearer, equal[: NEAREST - len(nearer)]])
+        counts = self._events_and_known[patients].sum(axis=0).tolist()
         return tuple(
-            NearestOutcomes(outcome, patients, events, events / patients, *exact_interval(events, patients))
-            for outcome, (events, patients) in zip(self.outcomes, counts, strict=True)
-            if patients >= FEWEST_NEAREST
+            NearestOutcomes(outcome, n_known, events, events / n_known, *exact_interval(events, n_known))
+            for outcome, (events, n_known) in zip(self.outcomes, counts, strict=True)
+            if n_known >= FEWEST_NEAREST
         )
 
     def state(self) -> ReferenceState:
@@ -293,19 +325,32 @@ class ReferenceSet:
             raise ValueError("the parts of the training reference set do not fit each other")
 
     @cached_property
-    def _patients_of_centres(self) -> list[NDArray[np.intp]]:
-        return [np.flatnonzero(self.centre_positions == i) for i in range(len(self.centres))]
-
-    @cached_property
     def _events_and_known(self) -> Positions:
         """Whether each patient had each outcome, and whether that is known, (n_training, n_outcomes, 2)."""
         return np.stack([self.labels == 1, self.labels >= 0], axis=-1).astype(np.intp)
 
     @cached_property
+    def _everyone(self) -> Positions:
+        return np.arange(len(self.profiles))
+
+    @cached_property
     def _coordinates(self) -> tuple[Matrix, Vector]:
         # Cached, since computing them would cost more than the rest of a prediction.
-        coordinates = self.profiles.astype(np.float64)
-        return coordinates, (coordinates**2).sum(axis=1)
+        return _with_squares(self.profiles)
+
+    @cached_property
+    def _search(self) -> ProductSearch | None:
+        if len(self.profiles) <= MANY_PATIENTS or not self.profiles.shape[1]:
+            return None
+        squares = by_row_blocks(lambda rows: _with_squares(self.profiles[rows])[1], len(self.profiles))
+        return ProductSearch(self.profiles, -squares / 2, self.centre_positions)
+
+    @cached_property
+    def _log_search(self) -> ProductSearch | None:
+        if self._search is None:
+            return None
+        logs = by_row_blocks(lambda rows: self._logs_of(rows).astype(np.float32), len(self.profiles))
+        return ProductSearch(logs, np.zeros(len(logs)), np.zeros(len(logs), dtype=np.intp))
 
 
 def fit_reference_set(
@@ -344,9 +389,18 @@ def fit_reference_set(
         outcomes=tuple(outcomes or ()),
         labels=np.nan_to_num(labels, nan=-1).astype(np.int8),
     )
-    excluded = positions[:, None] == positions if len(centre_names) > 1 else np.eye(len(positions), dtype=bool)
-    distances = [nearest_mean(row[~mask]) for row, mask in zip(reference.to_patients(taxa), excluded, strict=True)]
+    # Each patient is compared with those of other groups: of other centres, or all others.
+    groups, distances = positions if len(centre_names) > 1 else np.arange(len(taxa)), np.empty(len(taxa))
+    for i in range(len(taxa)):
+        neighbours = reference.neighbours(taxa[i : i + 1])
+        distances[i] = nearest_mean(neighbours.distances[groups[neighbours.patients] != groups[i]])
     return replace(reference, held_out_distances=np.sort(distances))
+
+
+def _with_squares(profiles: NDArray[np.float32]) -> tuple[Matrix, Vector]:
+    """Return coordinates in double precision, and the square of each row's length."""
+    coordinates = profiles.astype(np.float64)
+    return coordinates, (coordinates**2).sum(axis=1)
 
 
 def profile_verdicts(

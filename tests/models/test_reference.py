@@ -26,6 +26,7 @@ from models.reference import (
     CARE_PERCENTILE,
     NEIGHBOURS,
     VERDICTS,
+    Neighbours,
     ReferenceSet,
     distance_grade,
     fit_reference_set,
@@ -152,14 +153,15 @@ def test_fewer_patients_than_neighbours_are_all_taken() -> None:
     assert few.distances(training[:1])[0] == pytest.approx(
         np.mean([np.linalg.norm(points[0] - p) for p in points]), rel=1e-5
     )
-    assert few.nearest_centre(few.to_patients(training[2:])[0]) == "y"
+    assert few.nearest_centre(few.neighbours(training[2:])) == "y"
 
 
 def test_a_cohort_of_its_own_is_nearest() -> None:
     training = np.vstack([profiles(20, 5), profiles(20, 6, shift=6.0)])
     two_cohorts = fit_reference_set(training, NAMES, ["plain"] * 20 + ["shifted"] * 20)
-    percentiles = [two_cohorts.nearest_centre(row) for row in two_cohorts.to_patients(profiles(10, 7, shift=6.0))]
-    assert percentiles == ["shifted"] * 10
+    new = profiles(10, 7, shift=6.0)
+    centres = [two_cohorts.nearest_centre(two_cohorts.neighbours(row)) for row in new[:, None]]
+    assert centres == ["shifted"] * 10
 
 
 @given(distances=st.lists(st.floats(0, 100), min_size=2, max_size=20))
@@ -175,8 +177,8 @@ def test_a_location_has_the_distances_richness_and_similarity_of_each_profile(cl
     rows[0] = 0
     rows[1, 4:] = 0
     for row in rows[:, None]:
-        distances, richness_percentile, similarity = cloud.locate(row)
-        np.testing.assert_array_equal(distances, cloud.to_patients(row)[0])
+        neighbours, richness_percentile, similarity = cloud.locate(row)
+        np.testing.assert_array_equal(neighbours, cloud.neighbours(row))
         np.testing.assert_array_equal(similarity, cloud.similarity(row)[0])
         assert richness_percentile == cloud.richness_percentile(row)[0]
 
@@ -257,9 +259,9 @@ def test_outcomes_of_the_nearest_equal_a_plain_loop() -> None:
         training, NAMES, ["a"] * 60, {"disease_control": outcome.astype(float), "toxicity_any": counterpart}
     )
     points = coordinates(training, training)
-    for row, point in zip(cloud.to_patients(new), coordinates(training, new), strict=True):
+    for row, point in zip(new[:, None], coordinates(training, new), strict=True):
         nearest = np.argsort(np.linalg.norm(points - point, axis=1))[:25]
-        response, toxicity = cloud.nearest_outcomes(row)
+        response, toxicity = cloud.nearest_outcomes(cloud.neighbours(row))
         assert (response.outcome, response.patients) == ("disease_control", 25)
         assert response.events == outcome[nearest].sum()
         assert toxicity.patients == np.isfinite(counterpart[nearest]).sum()
@@ -272,10 +274,61 @@ def test_no_count_of_fewer_than_20_patients_is_reported() -> None:
     def reported_patients(n: int, labels: int) -> list[int]:
         outcome = np.where(np.arange(n) < labels, 1.0, np.nan)
         cloud = fit_reference_set(profiles(n, 15), NAMES, ["a"] * n, {"toxicity_any": outcome})
-        return [point.patients for point in cloud.nearest_outcomes(cloud.to_patients(profiles(1, 16))[0])]
+        return [point.patients for point in cloud.nearest_outcomes(cloud.neighbours(profiles(1, 16)))]
 
     assert [reported_patients(n, n) for n in (19, 20, 25, 26)] == [[], [20], [25], [25]]
     assert [reported_patients(25, labels) for labels in (19, 20)] == [[], [20]]
-    assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_outcomes(np.arange(30.0)) == ()
+    everyone = Neighbours(np.arange(30), np.arange(30.0))
+    assert fit_reference_set(profiles(30, 15), NAMES, ["a"] * 30).nearest_outcomes(everyone) == ()
     bare = fit_reference_set(np.eye(30), NAMES, ["a"] * 30, {"toxicity_any": np.ones(30)})
-    assert bare.nearest_outcomes(np.zeros(30)) == ()
+    assert bare.nearest_outcomes(everyone) == ()
+
+
+def test_of_equally_far_patients_the_first_count() -> None:
+    cloud = fit_reference_set(profiles(40, 17), NAMES, ["a"] * 40, {"toxicity_any": np.arange(40) < 25.0})
+    equally_far = Neighbours(np.arange(40), np.ones(40))
+    assert [count.events for count in cloud.nearest_outcomes(equally_far)] == [25]
+
+
+@pytest.mark.parametrize("n_centres", [1, 3])
+def test_a_search_of_many_patients_finds_what_comparing_all_finds(monkeypatch, n_centres: int) -> None:
+    training, new = profiles(700, 18), np.vstack([profiles(25, 19), profiles(700, 18)[:5]])
+    training[300:340] = training[0]
+    centres = [f"centre {i % n_centres}" for i in range(700)]
+    outcomes = {"toxicity_any": np.arange(700) % 2.0}
+
+    def answers() -> list[tuple[Any, ...]]:
+        reference = fit_reference_set(training, NAMES, centres, outcomes)
+        results: list[tuple[Any, ...]] = []
+        for row in new[:, None]:
+            neighbours, _, similarity = reference.locate(row)
+            results.append(
+                (
+                    len(neighbours.patients),
+                    float(reference.distances(row)[0]),
+                    reference.nearest_centre(neighbours),
+                    reference.nearest_outcomes(neighbours),
+                    repr(similarity),
+                    reference.held_out_distances.tolist(),
+                )
+            )
+        return results
+
+    by_comparison = answers()
+    monkeypatch.setattr("models.reference.MANY_PATIENTS", 0)
+    by_search = answers()
+    # To the last digit.
+    assert [answer[1:] for answer in by_search] == [answer[1:] for answer in by_comparison]
+    assert {n for n, *_ in by_comparison} == {700}
+    assert np.median([n for n, *_ in by_search]) < 100
+
+
+def test_how_much_profiles_resemble_is_estimated_from_some_of_many_patients(monkeypatch) -> None:
+    alike = 1 / N_TAXA * np.random.default_rng(0).lognormal(0, 1, (600, N_TAXA))
+    reference = fit_reference_set(alike / alike.sum(axis=1, keepdims=True), NAMES, ["x"] * 600)
+    of_all = reference.same_stool_similarity
+    monkeypatch.setattr("models.reference.COMPARED", 200)
+    monkeypatch.setattr("models.reference.MANY_PATIENTS", 100)
+    of_some = replace(reference).same_stool_similarity
+    assert SAME_STOOL < of_some != of_all
+    assert of_some == pytest.approx(of_all, abs=0.002)
