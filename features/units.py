@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from features.errors import UnitError
 
-ImmuneUnit = Literal["pg/mL", "ng/mL", "NPX", "log2_expression", "unstated"]
+ImmuneUnit = Literal["pg/mL", "ng/mL", "mg/L", "mg/dL", "NPX", "log2_expression", "unstated"]
 MeasurementKind = Literal["protein", "expression"]
 
-PG_PER_ML: dict[ImmuneUnit, float] = {"pg/mL": 1.0, "ng/mL": 1000.0}
+PG_PER_ML: dict[ImmuneUnit, float] = {"pg/mL": 1.0, "ng/mL": 1e3, "mg/L": 1e6, "mg/dL": 1e7}
 LOG2_UNITS = frozenset({"NPX", "log2_expression"})
 WHY_NOT_CONVERTED = {
     "NPX": "NPX is a relative log2 scale of one assay run, with no concentration behind it",
@@ -30,6 +30,10 @@ _UNITS: dict[str, ImmuneUnit] = {
     "ngml": "ng/mL",
     "ugl": "ng/mL",
     "mcgl": "ng/mL",
+    "mgl": "mg/L",
+    "ugml": "mg/L",
+    "mcgml": "mg/L",
+    "mgdl": "mg/dL",
     "npx": "NPX",
     "log2expression": "log2_expression",
 }
@@ -66,7 +70,7 @@ def parse_unit(text: str) -> ImmuneUnit | None:
 
 
 def convert(values: ArrayLike, from_unit: ImmuneUnit, to_unit: ImmuneUnit) -> NDArray[np.float64]:
-    """Return values in another unit: pg/mL and ng/mL convert (1 ng is 1000 pg), a reported unit to itself.
+    """Return values in another unit: concentrations of mass convert (1 mg/L is 10^6 pg/mL), a reported unit to itself.
 
     Parameters
     ----------

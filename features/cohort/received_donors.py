@@ -1,7 +1,8 @@
-"""The donors that recipients received, as the samples' sheet names them."""
+"""The donors that recipients received, as the samples' sheet or the patients' names them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import pandas as pd
@@ -27,7 +28,11 @@ class ReceivedDonors(NamedTuple):
 
 
 def received_donors(
-    part: Samples, table: TextTable, samples: pd.Series[str], is_donor: pd.Series[bool]
+    part: Samples,
+    table: TextTable,
+    samples: pd.Series[str],
+    is_donor: pd.Series[bool],
+    patients: tuple[TextTable, str] | None,
 ) -> ReceivedDonors:
     """Return the donors that each row's patient received.
 
@@ -44,9 +49,11 @@ def received_donors(
         The name of each row's sample.
     is_donor : pandas.Series of bool, (n_rows,)
         The rows of donor samples.
+    patients : tuple of TextTable and str, optional
+        The patients' sheet and its column of the patient, which has the columns of donors that `table` lacks.
     """
-    columns = [table.column(name) for name in part.donor_sample_columns]
-    cells = [[name for column in columns for name in _names(column.iloc[i], part)] for i in range(len(samples))]
+    columns = [_donor_cells(name, part, table, is_donor, patients) for name in part.donor_sample_columns]
+    cells = [[name for column in columns for name in _names(column[i], part)] for i in range(len(samples))]
     kinds = [table.column(part.patient)[is_donor], samples[is_donor]]
     if part.donor is not None:
         kinds.append(table.column(part.donor.column)[is_donor])
@@ -61,6 +68,21 @@ def received_donors(
     return ReceivedDonors(pd.Series(names, index=samples.index, dtype="str"), pairs)
 
 
-def _names(cell: str, part: Samples) -> list[str]:
-    names = cell.split(part.donor_separator) if part.donor_separator else [cell]
+def _donor_cells(
+    column: str, part: Samples, table: TextTable, is_donor: pd.Series[bool], patients: tuple[TextTable, str] | None
+) -> list[list[str]]:
+    """Return the cells that name the donors of each row of the samples' sheet."""
+    if column in table.header or patients is None:
+        return [[cell] for cell in table.column(column)]
+    sheet, patient_column = patients
+    by_patient: dict[str, list[str]] = {}
+    for patient, cell in zip(sheet.column(patient_column), sheet.column(column), strict=True):
+        by_patient.setdefault(patient, []).append(cell)
+    # A donor received no stool, though one may bear the name of a patient.
+    rows = zip(table.column(part.patient), is_donor, strict=True)
+    return [[] if is_donor_row else by_patient.get(patient, []) for patient, is_donor_row in rows]
+
+
+def _names(cells: Iterable[str], part: Samples) -> list[str]:
+    names = [name for cell in cells for name in (cell.split(part.donor_separator) if part.donor_separator else [cell])]
     return [name.strip() for name in names if name.strip()]

@@ -49,7 +49,9 @@ class ProfiledSamples:
 def read_samples(
     part: Samples, table: TextTable, taxa: TaxaTable, patients: tuple[TextTable, str] | None = None
 ) -> ProfiledSamples:
-    """Read the samples' sheet, and match it with the profiles; `patients` as of `features.cohort.days.DayRule.days`.
+    """Read the samples' sheet, and match it with the profiles.
+
+    `patients` is the patients' sheet with its column of the patient, which may hold the dates of day 0 and the donors.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def read_samples(
     excluded, reasons = _excluded_samples(part, table, sample_names)
     no_number = pd.Series(np.nan, index=sample_names.index)
     is_donor = donor_rows(part, table)
-    received = received_donors(part, table, sample_names, is_donor)
+    received = received_donors(part, table, sample_names, is_donor, patients)
     frame = pd.DataFrame(
         {
             "sample": sample_names,

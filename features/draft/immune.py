@@ -69,23 +69,36 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
         line, time_columns = _draft_time(sheet, time, patient, sheets)
         lines.append(line)
     lines += filter_lines
+    other_units: dict[str, str] = {}
     if layout == "long":
         analyte, value = columns_matching(sheet, ANALYTE_COLUMN)[0], columns_matching(sheet, VALUE_COLUMN)[0]
         lines += [f"  analyte: {in_yaml(analyte)}", f"  value: {in_yaml(value)}"]
         cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
         unit_column = next(iter(columns_matching(sheet, UNIT_COLUMN)), None)
-        unit_texts = set(frame[unit_column]) if unit_column else {value, *columns_matching(sheet, r"^olink_?id$")}
-        if unit_column and {parse_unit(unit) for unit in unit_texts} <= PG_PER_ML.keys():
-            lines.append(f"  unit_column: {in_yaml(unit_column)}")
+        if unit_column:
+            units = frame.groupby(analyte, sort=False)[unit_column].unique()
+            other_units = _other_units({str(name): list(texts) for name, texts in units.items()})
+            unit_texts = {text for name, texts in units.items() if name not in other_units for text in texts}
+            if {parse_unit(text) for text in unit_texts} <= PG_PER_ML.keys():
+                lines.append(f"  unit_column: {in_yaml(unit_column)}")
+        else:
+            unit_texts = {value, *columns_matching(sheet, r"^olink_?id$")}
         lines += value_column_lines(sheet, patient or sample or "TODO", analyte)
     else:
         cells = {name: frame[name] for name in sheet.header if name not in {patient, *time_columns}}
-        unit_texts = {unit for name in cells if (unit := split_name_and_unit(name)[1])} or {
-            read_immune_export(sheet.path).unit
-        }
+        units_in_names = {name: unit for name in cells if (unit := split_name_and_unit(name)[1])}
+        other_units = _other_units({name: [unit] for name, unit in units_in_names.items()})
+        unit_texts = {unit for name, unit in units_in_names.items() if name not in other_units}
+        unit_texts = unit_texts or {read_immune_export(sheet.path).unit}
     unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
-    return lines + _measurement_lines(cells, is_wide=layout == "wide", unit=unit)
+    return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit)
+
+
+def _other_units(units: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return the unit of each analyte in which it is no concentration of mass, where some of the analytes are."""
+    other_units = {name: text for name, texts in units.items() for text in texts if parse_unit(text) not in PG_PER_ML}
+    return other_units if len(other_units) < len(units) else {}
 
 
 def _find_sample_column(sheet: TextTable, samples: SamplesDraft) -> str | None:
@@ -125,17 +138,19 @@ def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str) -> Im
     if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in unit_texts) or "npx" in words:
         return "NPX"
     if units and units <= PG_PER_ML.keys():
-        return "ng/mL" if units == {"ng/mL"} else "pg/mL"
+        return cast(ImmuneUnit, units.pop()) if len(units) == 1 else "pg/mL"
     return "unstated"
 
 
 def _unit_line(unit: ImmuneUnit) -> str:
     if unit == "unstated":
-        return "  unit: unstated  # TODO: state pg/mL, ng/mL or NPX, if the source does"
+        return "  unit: unstated  # TODO: state pg/mL, ng/mL, mg/L, mg/dL or NPX, if the source does"
     return f"  unit: {unit}  # guessed from names; TODO: confirm"
 
 
-def _measurement_lines(cells: Mapping[str, pd.Series[str]], *, is_wide: bool, unit: ImmuneUnit) -> list[str]:
+def _measurement_lines(
+    cells: Mapping[str, pd.Series[str]], other_units: Mapping[str, str], *, is_wide: bool, unit: ImmuneUnit
+) -> list[str]:
     """Return the lines of `drop`, `rename`, `exclude_analytes`, and the codes for values out of range."""
     is_expression = unit == "log2_expression"
     drop = [pattern for pattern in _CONTROLS if any(fnmatchcase(name, pattern) for name in cells)]
@@ -150,6 +165,8 @@ def _measurement_lines(cells: Mapping[str, pd.Series[str]], *, is_wide: bool, un
         is_reference_gene = is_expression and name in _REFERENCE_GENES
         if is_other_column or is_reference_gene or 2 * reported.map(is_measurement).sum() < len(reported):
             drop.append(name)
+        elif name in other_units:
+            excluded[name] = f"in {other_units[name]}, which does not convert to {unit}"
         elif is_date(name) and len(genes := genes_of_date(name)) == 1:
             renamed[name] = genes[0].partition(" ")[0]
         elif is_date(name):

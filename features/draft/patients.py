@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 
 import pandas as pd
 
+from features.draft.arms import arm_lines
 from features.draft.cells import is_missing
 from features.draft.columns import columns_matching, find_patient_column
 from features.draft.covariates import (
@@ -46,13 +47,15 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
     covariates = draft_covariates({column: cells for column, cells in candidates.items() if column not in excluded})
     excluded = _excluded_by_name(columns, outcomes.columns | covariates.columns) | excluded
     centre = _find_centre(sheet, constant, len(rows))
+    arms = arm_lines({column: cells[rows.index] for column, cells in constant.items()})
     lines = []
-    if covariates.lines or outcomes.lines or centre:
+    if covariates.lines or outcomes.lines or centre or arms:
         n_patients = len(samples.patients & set(rows[patient]))
         note = f"guessed: {n_patients} of {len(samples.patients)} patients found here"
         lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}", f"  patient: {in_yaml(patient)}  # {note}"]
     if centre:
         lines.append(f"  centre: {in_yaml(centre)}  # guessed: {constant[centre].nunique()} different values")
+    lines += arms
     lines += ["  covariates:"] if covariates.columns else []
     lines += covariates.lines
     lines += ["outcomes:"] if outcomes.columns or events else ["# TODO: no outcome was recognised; describe 'outcomes'"]

@@ -10,22 +10,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.draft.cells import is_missing
 from features.draft.columns import (
     TimeColumn,
-    columns_matching,
     find_patient_column,
     find_time_column,
     snake_case,
 )
+from features.draft.donors import draft_donors
 from features.draft.file_kinds import FileKind
 from features.draft.times import date_columns, label_column
 from features.draft.yaml_lines import in_yaml
-from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, near_misses, simplified
+from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
-_DONOR_SAMPLE_COLUMN = r"donor|^given|(^|_)fmt(_|$)"
 _CLOCKS = (
     (r"fmt|transplant", "day_fmt", "fecal microbiota transplantation"),
     (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
@@ -122,7 +120,7 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
     else:
         patient = match.column
         lines.append(f"  patient: {in_yaml(patient)}  # TODO: no column names patients; each sample is taken as one")
-    donor_lines, donor_rows = _draft_donors(sheet)
+    donor_lines, donor_rows = draft_donors(sheet, patient, sheets)
     recipients = sheet.frame[~donor_rows]
     time, dates = find_time_column(recipients), date_columns(sheet, recipients, patient, sheets)
     repeats = bool(recipients[patient].duplicated().any())
@@ -241,55 +239,3 @@ def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) ->
                     if n_profiles > best.n_profiles:
                         best = _SampleColumn(n_profiles, prefix, suffix, sheet, str(column), separator)
     return best
-
-
-def _draft_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]]:
-    """Return the lines of `donor` and `donor_sample`, and the rows of donor samples."""
-    return (
-        _draft_declared_donors(sheet)
-        or _draft_received_donors(sheet)
-        or ([], pd.Series(False, index=sheet.frame.index))
-    )
-
-
-def _draft_declared_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]] | None:
-    """Find the rows in which a column holds the word "donor"."""
-    for column in sheet.header:
-        cells = sheet.frame[column]
-        donor_rows = cells.str.lower() == "donor"
-        if not donor_rows.any() or donor_rows.all():
-            continue
-        donor = in_yaml({"column": column, "pattern": f"^{cells[donor_rows].iloc[0]}$"})
-        lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
-        # "day_fmt" resembles the name of such a column too: its cells must name donors.
-        donor_names = set(sheet.frame[donor_rows].to_numpy().ravel()) - {""}
-        received = [
-            name
-            for name in columns_matching(sheet, _DONOR_SAMPLE_COLUMN)
-            if name != column and donor_names & set(sheet.frame.loc[~donor_rows, name])
-        ]
-        return lines + [f"  donor_sample: {in_yaml(name)}" for name in received[:1]], donor_rows
-    return None
-
-
-def _draft_received_donors(sheet: TextTable) -> tuple[list[str], pd.Series[bool]] | None:
-    """Find the rows whose names begin as those of the donors, or donor samples, that recipients received."""
-    for received_column in columns_matching(sheet, _DONOR_SAMPLE_COLUMN):
-        received = sheet.frame.loc[~sheet.frame[received_column].map(is_missing), received_column]
-        for column in sheet.header:
-            names = sheet.frame[column]
-            listed_donors = sorted(set(received) & set(names)) or [
-                name for _, name in near_misses(received.unique(), names.unique())
-            ]
-            prefix = (
-                re.match(r"[A-Za-z]+[_-]?", listed_donors[0]) if column != received_column and listed_donors else None
-            )
-            if prefix is None or not all(name.startswith(prefix[0]) for name in listed_donors):
-                continue
-            donor_rows = names.str.startswith(prefix[0])
-            if not donor_rows[received.index].any():
-                donor = in_yaml({"column": column, "pattern": f"^{prefix[0]}"})
-                reason = f"{donor_rows.sum()} rows begin like the donors in {in_yaml(received_column)}"
-                lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
-                return [*lines, f"  donor_sample: {in_yaml(received_column)}"], donor_rows
-    return None

@@ -11,6 +11,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
 from features.manifest.outcomes import YesNo
 from features.name_matching import NameDifference
+from features.units import ImmuneUnit
 
 
 class Clock(ManifestPart):
@@ -115,7 +116,8 @@ class Samples(ManifestPart):
     """Whether each donor was cleared by screening, in the rows of donor samples. Without it, a donor counts as cleared
     who gave stool to a recipient of the cohort."""
     donor_sample: str | tuple[str, ...] | None = None
-    """Column that names the donor sample, or the donor, that the recipient received; several columns as a list."""
+    """Column that names the donor sample, or the donor, that the recipient received; several columns as a list. Where
+    the sheet has no such column, it is one of the patients' sheet."""
     donor_separator: str | None = None
     """The text between several donors in one cell of `donor_sample`, as of a pool."""
     exclude_samples: Mapping[CellText, str] = {}
@@ -275,7 +277,7 @@ class Immune(ManifestPart):
     """The file of the table."""
     layout: Literal["wide", "long"]
     """`wide`: a row for each blood draw and a column for each analyte; `long`: a row for each measurement."""
-    unit: Literal["pg/mL", "ng/mL", "NPX", "log2_expression", "unstated"]
+    unit: ImmuneUnit
     """The unit of the values, as the source states it."""
     patient: str | None = None
     """Column of the patient."""

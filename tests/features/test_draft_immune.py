@@ -132,3 +132,23 @@ def test_the_unit_that_an_export_states_is_drafted(tmp_path: Path) -> None:
     xponent += '"DataType:","Units"\n"Analyte:","IL-6","IL-8","IL-10"\n"Units:","ng/ml","ng/ml","ng/ml"\n'
     _, part = made_up(tmp_path, xponent)
     assert (part["unit"], part["patient"]) == ("ng/mL", "Sample")
+
+
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_an_activity_among_concentrations_is_left_out_with_its_unit(tmp_path: Path, layout: str) -> None:
+    units = {"IL-6": "pg/mL", "CRP": "mg/L", "IL-10": "ng/L", "sIL-2R": "U/mL"}
+    if layout == "long":
+        rows = [f"p{i},{name},{i + 1},{unit}" for i in range(12) for name, unit in units.items()]
+        immune = "\n".join(["patient,analyte,value,unit", *rows])
+    else:
+        header = ",".join(f"{name} ({unit})" for name, unit in units.items())
+        immune = "\n".join([f"patient,{header}", *(f"p{i},{i + 1},{i + 1},{i + 1},{i + 1}" for i in range(12))])
+    _, part = made_up(tmp_path, immune)
+    excluded = "sIL-2R" if layout == "long" else "sIL-2R (U/mL)"
+    assert part["exclude_analytes"] == {excluded: "in U/mL, which does not convert to pg/mL"}
+    draft = tmp_path / "mine.yaml"
+    draft.write_text(draft_manifest(sorted(tmp_path.glob("*.*sv")), "mine").replace("baseline: TODO", "baseline: x"))
+    cohort = read_cohort(draft, tmp_path)
+    assert cohort.immune is not None
+    first = cohort.immune.rows[cohort.immune.rows["patient"] == "p0"].set_index("analyte")["value"]
+    assert first.to_dict() == {"IL-6": 1, "CRP": 1e6, "IL-10": 1}

@@ -93,3 +93,44 @@ def test_labels_without_days_are_asked_for(draft: Callable[..., tuple[str, Manif
     text, manifest = draft(samples="sample,patient_id,timepoint\ns1,p1,T0\ns2,p1,T4\ns3,p2,T0\ns4,p2,T4\n")
     assert manifest.samples.day is None
     assert "state the day of each label: 'day: {column: timepoint, labels: {T0: TODO, T4: TODO}}'" in text
+
+
+TRIAL = (
+    "sample,subject,day,kind\ns1,p1,-3,recipient\ns2,p1,14,recipient\ns3,p2,-3,recipient\ns4,DonorA,{day},{kind}\n"
+)
+
+
+@pytest.mark.parametrize("kind", ["donor", "healthy"])
+def test_the_patients_sheet_may_name_the_donors(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, kind: str
+) -> None:
+    clinical = "subject,age,FMT donor,response\np1,50,DonorA,CR\np2,61,,PD\n"
+    text, manifest = draft(samples=TRIAL.format(day=0, kind=kind), clinical=clinical)
+    assert manifest.samples.donor_sample == "FMT donor"
+    assert manifest.samples.donor is not None
+    (tmp_path / "mine.yaml").write_text(text.replace("TODO", "stated"))
+    samples = read_cohort(tmp_path / "mine.yaml", tmp_path).samples.set_index("sample")
+    assert samples["donor_sample"].to_dict() == {"s1": "DonorA", "s2": "DonorA", "s3": "", "s4": ""}
+    assert samples["donor"].to_dict() == {"s1": False, "s2": False, "s3": False, "s4": True}
+
+
+@pytest.mark.parametrize(
+    ("arms", "roles"),
+    [
+        (("FMT + anti-PD-1", "anti-PD-1 alone"), ("fmt_ici", "ici")),
+        (("donor FMT", "Autologous FMT"), ("fmt_ici", "sham")),
+        (("FMT", "No FMT"), ("fmt_ici", "ici")),
+        (("A", "B"), None),
+        (("nivolumab", "pembrolizumab"), None),
+    ],
+)
+def test_arms_are_drafted_by_their_words(
+    draft: Callable[..., tuple[str, Manifest]], arms: tuple[str, str], roles: tuple[str, str] | None
+) -> None:
+    samples = "sample,subject,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\ns4,p4,0\n"
+    rows = "".join(f"p{i},{50 + i},{arms[i % 2]}\n" for i in range(1, 5))
+    text, manifest = draft(samples=samples, clinical="subject,age,Trial arm\n" + rows)
+    assert manifest.patients is not None
+    drafted_arms = manifest.patients.arms
+    assert (drafted_arms and dict(drafted_arms.roles)) == (roles and dict(zip(arms, roles, strict=True)))
+    assert ("add 'randomised: true'" in text) == (roles is not None)

@@ -167,6 +167,8 @@ def test_written_number_is_read_back(number: float) -> None:
 def test_convert() -> None:
     np.testing.assert_allclose(convert([1.5, math.nan, math.inf], "ng/mL", "pg/mL"), [1500, math.nan, math.inf])
     np.testing.assert_allclose(convert(250.0, "pg/mL", "ng/mL"), 0.25)
+    np.testing.assert_allclose(convert(0.5, "mg/dL", "mg/L"), 5)
+    np.testing.assert_allclose(convert(5, "mg/L", "ng/mL"), 5000)
     np.testing.assert_array_equal(convert([-0.3], "NPX", "NPX"), [-0.3])
 
 
@@ -194,7 +196,10 @@ def test_convert_refuses_with_the_reason(source: Any, target: Any, reason: str) 
         ("CRP, µg/l", "CRP", "ng/mL"),
         ("TNF-a pg per mL", "TNF-a", "pg/mL"),
         ("CD40L NPX", "CD40L", "NPX"),
-        ("CRP (mg/L)", "CRP", None),
+        ("CRP (mg/L)", "CRP", "mg/L"),
+        ("CRP, µg/mL", "CRP", "mg/L"),
+        ("CRP mg/dL", "CRP", "mg/dL"),
+        ("sIL-2R (U/mL)", "sIL-2R", None),
     ],
 )
 def test_name_and_unit_of_a_header(header: str, name: str, unit: str | None) -> None:
@@ -422,10 +427,10 @@ def test_the_unit_in_a_columns_name_is_read_and_is_no_part_of_the_analyte(tmp_pa
 
 def test_a_unit_in_a_columns_name_that_cannot_be_converted_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
-    path.write_text("patient,IL-6 (pg/mL),CRP (mg/L)\np1,3,4\n")
-    with pytest.raises(FileError, match="mg/L") as caught:
+    path.write_text("patient,IL-6 (pg/mL),CRP (U/mL)\np1,3,4\n")
+    with pytest.raises(FileError, match="U/mL") as caught:
         read_immune(path, ImmuneSpec(layout="wide", key=["patient"], unit="pg/mL"))
-    assert (caught.value.column, caught.value.row) == ("CRP (mg/L)", 2)
+    assert (caught.value.column, caught.value.row) == ("CRP (U/mL)", 2)
 
 
 @pytest.mark.parametrize("mark", [".", "#N/A", "null", "NaN", "NA", "---", ""])

@@ -117,7 +117,7 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
         ("outcome: {}", "outcome: a manifest has no such key here"),
         ("name: again", "'name' stands twice"),
         ("exclude_columns: {a: x, a: y}", "'a' stands twice"),
-        ("immune: {file: b.csv, layout: wide, unit: mg/L, patient: p, day: d}", "immune.unit: Input should be 'pg/mL'"),
+        ("immune: {file: b.csv, layout: wide, unit: U/mL, patient: p, day: d}", "immune.unit: Input should be 'pg/mL'"),
         ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p}", "immune: state when blood was drawn"),
         ("immune: {file: b.csv, layout: wide, unit: NPX, patient: p, visit: v}", "immune.visit needs samples.visit"),
         ("outcomes: {recist: {column: r, CR: [a], PR: [a]}}", "outcomes.recist: 'a' stands under CR and under PR"),

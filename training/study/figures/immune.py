@@ -26,6 +26,8 @@ MIN_VISIT_PATIENTS = 3
 _UNIT_TITLES: dict[ImmuneUnit, str] = {
     "pg/mL": "pg/mL",
     "ng/mL": "ng/mL",
+    "mg/L": "mg/L",
+    "mg/dL": "mg/dL",
     "NPX": "NPX (log2)",
     "log2_expression": "expression (log2)",
     "unstated": "level, unit not reported",

@@ -1,0 +1,104 @@
+"""Drafted lines of the donors: the rows of their samples, and the donor that each patient received."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from features.draft.cells import is_missing
+from features.draft.columns import columns_matching, find_patient_column
+from features.draft.yaml_lines import in_yaml
+from features.name_matching import near_misses
+from features.tables.text import TextTable
+
+_DONOR_SAMPLE_COLUMN = r"donor|^given|(^|_)fmt(_|$)"
+
+
+def draft_donors(sheet: TextTable, patient: str, sheets: Sequence[TextTable]) -> tuple[list[str], pd.Series[bool]]:
+    """Return the lines of `donor` and `donor_sample`, and the rows of donor samples.
+
+    Parameters
+    ----------
+    sheet : TextTable
+        The samples' sheet.
+    patient : str
+        Its column of the patient.
+    sheets : sequence of TextTable
+        All sheets; one with a row for each patient may name the donors that the patients received.
+    """
+    return (
+        _draft_declared_donors(sheet, patient, sheets)
+        or _draft_received_donors(sheet, patient, sheets)
+        or ([], pd.Series(False, index=sheet.frame.index))
+    )
+
+
+def _draft_declared_donors(
+    sheet: TextTable, patient: str, sheets: Sequence[TextTable]
+) -> tuple[list[str], pd.Series[bool]] | None:
+    """Find the rows in which a column holds the word "donor"."""
+    for column in sheet.header:
+        cells = sheet.frame[column]
+        donor_rows = cells.str.lower() == "donor"
+        if not donor_rows.any() or donor_rows.all():
+            continue
+        donor = in_yaml({"column": column, "pattern": f"^{cells[donor_rows].iloc[0]}$"})
+        lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
+        # "day_fmt" resembles the name of such a column too: its cells must name donors.
+        donor_names = set(sheet.frame[donor_rows].to_numpy().ravel()) - {""}
+        received = [
+            name
+            for name, received_cells in _received_columns(sheet, patient, sheets, donor_rows)
+            if name != column and donor_names & set(received_cells)
+        ]
+        return lines + [f"  donor_sample: {in_yaml(name)}" for name in received[:1]], donor_rows
+    return None
+
+
+def _draft_received_donors(
+    sheet: TextTable, patient: str, sheets: Sequence[TextTable]
+) -> tuple[list[str], pd.Series[bool]] | None:
+    """Find the rows whose names begin as those of the donors, or donor samples, that recipients received."""
+    no_rows = pd.Series(False, index=sheet.frame.index)
+    for received_column, received in _received_columns(sheet, patient, sheets, no_rows):
+        for column in sheet.header:
+            names = sheet.frame[column]
+            listed_donors = sorted(set(received) & set(names)) or [
+                name for _, name in near_misses(received.unique(), names.unique())
+            ]
+            prefix = (
+                re.match(r"[A-Za-z]+[_-]?", listed_donors[0]) if column != received_column and listed_donors else None
+            )
+            if prefix is None or not all(name.startswith(prefix[0]) for name in listed_donors):
+                continue
+            donor_rows = names.str.startswith(prefix[0])
+            if not donor_rows[sheet.frame[patient].isin(received.index)].any():
+                donor = in_yaml({"column": column, "pattern": f"^{prefix[0]}"})
+                reason = f"{donor_rows.sum()} rows begin like the donors in {in_yaml(received_column)}"
+                lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
+                return [*lines, f"  donor_sample: {in_yaml(received_column)}"], donor_rows
+    return None
+
+
+def _received_columns(
+    sheet: TextTable, patient: str, sheets: Sequence[TextTable], donor_rows: pd.Series[bool]
+) -> Iterator[tuple[str, pd.Series[str]]]:
+    """Yield the columns that may name received donors: each with its reported cells, by patient.
+
+    Those of the samples' sheet come first, then those of a sheet with a row for each patient.
+    """
+    recipients = sheet.frame[~donor_rows]
+    patients = frozenset(recipients[patient])
+    yield from _reported(recipients, columns_matching(sheet, _DONOR_SAMPLE_COLUMN), patient)
+    for other in sheets:
+        if other is not sheet and (column := find_patient_column(other, patients, one_row_each=True)):
+            names = [name for name in columns_matching(other, _DONOR_SAMPLE_COLUMN) if name not in sheet.header]
+            yield from _reported(other.frame, names, column)
+
+
+def _reported(frame: pd.DataFrame, columns: Sequence[str], patient: str) -> Iterator[tuple[str, pd.Series[str]]]:
+    for column in columns:
+        cells = frame[column].set_axis(pd.Index(frame[patient]))
+        yield column, cells[~cells.map(is_missing)]
