@@ -328,10 +328,13 @@ def _request_unit(
         if measurement.name in ranges and not measurement.value.censored and ranges[measurement.name].unit in PG_PER_ML
     ]
     fits = [
-        f"{sum(measurement.fits(ranges[measurement.name], unit) for measurement in comparable)} in {unit}"
+        f"{n_fitting} in {unit}"
         for unit in PG_PER_ML
+        if (n_fitting := sum(measurement.fits(ranges[measurement.name], unit) for measurement in comparable))
     ]
-    hint = f"; {' and '.join(fits)} of {len(comparable)} numbers lie in the training range" if comparable else ""
+    hint = (
+        f"; {' and '.join(fits) or 'none'} of {len(comparable)} numbers lie in the training range" if comparable else ""
+    )
     observed = f"no unit of {_abridge([measurement.name for measurement in measurements])}"
     advice = "State it in the header, a row, a column, or the form."
     requirement = "the unit that the laboratory reports" + hint

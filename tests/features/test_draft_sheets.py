@@ -95,9 +95,7 @@ def test_labels_without_days_are_asked_for(draft: Callable[..., tuple[str, Manif
     assert "state the day of each label: 'day: {column: timepoint, labels: {T0: TODO, T4: TODO}}'" in text
 
 
-TRIAL = (
-    "sample,subject,day,kind\ns1,p1,-3,recipient\ns2,p1,14,recipient\ns3,p2,-3,recipient\ns4,DonorA,{day},{kind}\n"
-)
+TRIAL = "sample,subject,day,kind\ns1,p1,-3,recipient\ns2,p1,14,recipient\ns3,p2,-3,recipient\ns4,DonorA,{day},{kind}\n"
 
 
 @pytest.mark.parametrize("kind", ["donor", "healthy"])

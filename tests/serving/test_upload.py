@@ -519,14 +519,14 @@ def test_a_value_outside_the_training_range_is_reported(immune_models: Models, b
 def test_a_missing_unit_is_reported_with_hints(immune_models: Models, blood_draw: dict[str, str]) -> None:
     result = upload(immune_models, "immune", table_bytes([blood_draw, blood_draw.values()]))
     assert kinds(result) == ["no_unit"]
-    assert "4 in pg/mL and 0 in ng/mL of 4" in result.problems[0].requirement
+    assert "; 4 in pg/mL of 4 numbers lie in the training range" in result.problems[0].requirement
 
 
 @pytest.mark.parametrize(
     ("row", "kind", "severity"),
     [
         (("Unobtainium", "3", "pg/mL"), "unknown_analyte", "warning"),
-        (("CRP", "3", "mg/L"), "unknown_unit", "warning"),
+        (("CRP", "3", "U/L"), "unknown_unit", "warning"),
         (("IL-6", "3", "NPX"), "other_unit", "warning"),
         (("IL-6", "-3", "pg/mL"), "value", "error"),
         (("IL-6", "high", "pg/mL"), "value", "error"),
