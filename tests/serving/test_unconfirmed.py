@@ -62,6 +62,12 @@ def probabilities(catalogue: Catalogue, candidate: Candidate) -> list[float | No
 REASON = "the toxicity prediction is not confirmed for this patient"
 
 
+def stool_of(row):
+    data = table().taxa
+    values = dict(zip(data.names, data.values[row].tolist(), strict=True))
+    return StoolProfile(values, "proportions", PROFILER)
+
+
 def test_nothing_is_computed_from_a_prediction_that_held_out_patients_contradict(models, candidate):
     predicted = probabilities(catalogue_with(models, toxicity_events=None), candidate)
     assert None not in predicted
@@ -130,14 +136,7 @@ def test_neither_what_if_nor_donors_make_anything_of_a_prediction_that_is_not_co
     assert [item.reason for item in shifts] == [None, None]
     shifts = predictions_view(contradicted, candidate, changes).what_if.shifts
     assert [item.reason for item in shifts] == [None, REASON]
-    data = table().taxa
-    donors = tuple(
-        DonorStool(
-            f"d{i}",
-            StoolProfile(dict(zip(data.names, data.values[20 + i].tolist(), strict=True)), "proportions", PROFILER),
-        )
-        for i in range(2)
-    )
+    donors = tuple(DonorStool(f"d{i}", stool_of(20 + i)) for i in range(2))
     patient = Patient("P1", (Visit("day 0", 0.0, candidate),), 0, PatientCourse())
     clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": patient}, donors)
     view = donors_view(contradicted, clinic, patient, engraftment)
@@ -150,6 +149,9 @@ def test_neither_what_if_nor_donors_make_anything_of_a_prediction_that_is_not_co
         item.side: item for items in donors_view(agreed, clinic, patient, engraftment).changes for item in items
     }
     assert changes_by_side["toxicity"].mark is not None
+    patient = replace(patient, visits=(Visit("day 0", 0.0, replace(candidate, taxa=stool_of(0))),))
+    reasons = donors_view(agreed, clinic, patient, engraftment).no_order_reasons
+    assert reasons[-2:] == tuple(f"the model of {side} learnt from this patient" for side in ("response", "toxicity"))
 
 
 def test_a_change_to_a_prediction_that_is_not_confirmed_is_not_shown(models, candidate):

@@ -7,6 +7,8 @@ from math import ceil
 
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle, EngraftmentValidation
+from models.patient_input import Candidate
+from models.predict import predict
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.pages.catalogue import Catalogue, Ink, Side, ink_of, side_of
@@ -37,7 +39,8 @@ class ChangeView:
     ink : Ink
         Colour of the change.
     reason : str or None
-        Why the page shows no change: the model reports none, or a prediction that it joins is not confirmed.
+        Why the page shows no change: the model reports none, or learnt from the patient, or a prediction that the
+        change joins is not confirmed.
     mark : ChangeMark or None
         None for `reason`.
     differences : tuple of DonorDifference
@@ -137,7 +140,7 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
     visit = patient.visits[patient.default_visit]
     models = {outcome: catalogue.models[outcome] for outcome in catalogue.shown_outcomes}
     comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
-    withheld = _withheld_reasons(catalogue, comparison)
+    withheld = _withheld_reasons(catalogue, comparison, replace(visit.candidate, earlier=()))
     no_order_reasons = (*comparison.no_order_reasons, *dict.fromkeys(withheld.values()))
     donors = sorted(comparison.donors, key=lambda donor: donor.donor) if no_order_reasons else comparison.donors
     limit = _axis_limit(comparison, withheld)
@@ -163,13 +166,18 @@ _Withheld = dict[tuple[str, str], str]
 """Why the page does not show a change that the comparison has, by donor and outcome."""
 
 
-def _withheld_reasons(catalogue: Catalogue, comparison: DonorComparison) -> _Withheld:
+def _withheld_reasons(catalogue: Catalogue, comparison: DonorComparison, candidate: Candidate) -> _Withheld:
     reasons: _Withheld = {}
+    is_training_patient: dict[str, bool | None] = {}
     for donor in comparison.donors:
         for change in donor.changes:
             served = catalogue.find(change.model.name, change.model.version)
+            if change.outcome not in is_training_patient:
+                is_training_patient[change.outcome] = predict([served], candidate).trust.in_training_set
             probabilities = change.probability_before, change.probability_after
             reason = withheld_reason(served, *probabilities, "the stool expected after a transplant")
+            if is_training_patient[change.outcome]:
+                reason = f"the model of {side_of(change.outcome)} learnt from this patient"
             if reason and not change.reason:
                 reasons[donor.donor, change.outcome] = reason
     return reasons
