@@ -50,9 +50,9 @@ class DonorConvergence:
 
     @property
     def is_p_unlike_interval(self) -> bool:
-        """Whether p is below 0.05 and the interval of the mean over recipients includes 0, or the other way round."""
-        is_apart = self.recipient_mean.low * self.recipient_mean.high > 0
-        return not math.isnan(self.recipient_mean.low) and is_apart != (self.p < 0.05)
+        """Whether p is below 0.05 and the interval of a mean includes 0, or the other way round."""
+        means = [mean for mean in (self.recipient_mean, self.donor_mean) if not math.isnan(mean.low)]
+        return any((mean.low * mean.high > 0) != (self.p < 0.05) for mean in means)
 
 
 def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int = 0) -> DonorConvergence:

@@ -74,11 +74,12 @@ def test_both_means_are_stated_each_with_what_it_counts(trial: Cohort) -> None:
 def test_a_p_value_unlike_the_interval_beside_it_is_explained(trial: Cohort) -> None:
     results = analyse_donors(trial)
     assert isinstance(results, DonorResults)
-    words = "The p-value and the interval differ, as they answer different questions"
+    words = "The p-value and an interval differ, as they answer different questions"
     assert words not in write_sentences("donors/convergence", results)["summary"][1]
     change = results.convergence.change
     wide = replace(change, recipient_mean=replace(change.recipient_mean, high=0.02))
-    for unlike in (wide, replace(change, p=0.2)):
+    wide_by_donor = replace(change, donor_mean=replace(change.donor_mean, high=0.02))
+    for unlike in (wide, wide_by_donor, replace(change, p=0.2)):
         convergence = replace(results.convergence, change=unlike)
         summary = write_sentences("donors/convergence", replace(results, convergence=convergence))["summary"]
         assert words in summary[1]
