@@ -43,6 +43,14 @@ FEW_PATIENTS = 20
 _ROUNDING = 1e-9
 """Rounding error that converting a value from another unit may add at the end of a range."""
 
+_BLOCK_CONTENTS = {
+    "taxa": "taxa of a stool profile",
+    "immune": "immune measurements",
+    "clinical": "clinical data",
+    "donor": "distances to the donor's stool",
+    "over_time": "immune measurements over time",
+}
+"""What a block holds, in words."""
 _UNESTIMATED = Estimate(None, None, None)
 
 
@@ -216,7 +224,7 @@ def _neighbourhood(model: Model, reference: ReferenceSet, taxa: NDArray[np.float
 def _reasons(model: Model, candidate: Candidate, model_input: ModelInput, facts: _Facts) -> list[Reason]:
     reasons = _population_rules(candidate.population, model.population)
     reasons += [
-        Reason("missing block", "abstain", f"the model needs the {block} block, and none of it was reported")
+        Reason("missing block", "abstain", f"the model needs {_BLOCK_CONTENTS[block]}, and none was reported")
         for block in facts.missing_blocks
     ]
     if facts.profile is not None:

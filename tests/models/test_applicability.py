@@ -75,7 +75,8 @@ def test_without_a_block_it_abstains(missing: str) -> None:
     truncated = replace(complete_candidate, **{missing: {"taxa": None, "immune": (), "clinical": {}}[missing]})
     assessment = assess(truncated, model(*BLOCKS))
     assert assessment.trust.verdict == "abstain"
-    assert assessment.trust.reasons == (f"the model needs the {missing} block, and none of it was reported",)
+    content = {"taxa": "taxa of a stool profile", "immune": "immune measurements", "clinical": "clinical data"}[missing]
+    assert assessment.trust.reasons == (f"the model needs {content}, and none was reported",)
     assert getattr(assessment.trust, f"{missing}_present") == 0
     assert assessment.trust.missing_blocks == (missing,)
 

@@ -91,7 +91,7 @@ def test_an_abstention_has_no_number() -> None:
     assert np.isnan(row["probability"])
     assert np.isnan(row["margin"])
     assert row["contributions"] == ""
-    assert "none of it was reported" in row["reasons"]
+    assert "none was reported" in row["reasons"]
 
 
 def test_no_candidates_make_an_empty_table() -> None:
