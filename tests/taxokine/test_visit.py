@@ -297,7 +297,7 @@ def test_the_page_of_a_patient_prints_on_a4(page, address, tmp_path):
     for number, sheet in enumerate(reader.pages, start=1):
         assert [round(float(side)) for side in sheet.mediabox] == [0, 0, 595, 842]
         text = sheet.extract_text()
-        assert f"SIM-007 · simulated fmt ici · printed by {NAME} on " in text
+        assert f"SIM-007 · Simulated trial of fecal microb… · printed by {NAME} on " in text
         assert f"page {number} of {len(reader.pages)}" in text
 
 
