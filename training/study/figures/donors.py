@@ -43,7 +43,7 @@ def convergence_figure(results: ConvergenceResults) -> Figure:
     """Draw the convergence of each recipient under each donor, and both means with their intervals below."""
     recipients, values = results.recipients, results.change.by_recipient
     order = sorted(range(len(recipients)), key=lambda index: (recipients[index].donor_indices, values[index]))
-    figure = Figure(figsize=(WIDTH, 0.9 + min(0.19 * (len(recipients) + 3), 8)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.7 + min(0.17 * (len(recipients) + 3), 8)), layout="constrained")
     axes, styles = figure.subplots(), patient_styles(recipient.patient for recipient in recipients)
     axes.axvline(0, color=PALE, linewidth=0.8)
     for y, index in enumerate(order):

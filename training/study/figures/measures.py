@@ -10,6 +10,9 @@ from training.drawing import PALE, WIDTH
 from training.study.figures.axes import DAYS
 from training.study.figures.patients import PatientStyle, patient_styles
 
+MAX_COLUMNS = 5
+"""Panels in a row."""
+
 
 def measures_figure(rows: pd.DataFrame) -> Figure:
     """Draw a panel for each measure; few patients have colours and labels, many are grey.
@@ -20,9 +23,9 @@ def measures_figure(rows: pd.DataFrame) -> Figure:
         `patient` (code), `day`, `name`, `unit`, `value`.
     """
     groups, styles = list(rows.groupby(["name", "unit"], sort=False)), patient_styles(rows["patient"])
-    n_columns = min(3, len(groups))
-    n_rows = -(-len(groups) // n_columns)
-    figure = Figure(figsize=(WIDTH, 0.3 + 1.5 * n_rows), layout="constrained")
+    n_rows = -(-len(groups) // MAX_COLUMNS)
+    n_columns = -(-len(groups) // n_rows)
+    figure = Figure(figsize=(WIDTH, 0.1 + 1.7 * n_rows), layout="constrained")
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axes in panels[len(groups) :]:
         axes.set_axis_off()
@@ -32,9 +35,10 @@ def measures_figure(rows: pd.DataFrame) -> Figure:
                 _labelled_line(axes, course, str(code), styles[str(code)])
             else:
                 axes.plot(course["day"], course["value"], ".-", color=PALE, linewidth=0.5, markersize=1.5)
-        axes.set_title(f"{name}, {unit}" if unit else str(name), loc="left")
+        axes.set_title(f"{name},\n{unit}" if unit else str(name), loc="left", fontsize=7)
         axes.axvline(0, color=PALE, linewidth=0.6, linestyle=":")
-        axes.set_xlabel(DAYS)
+        axes.set_xlabel(DAYS, fontsize=7)
+        axes.tick_params(labelsize=6)
     return figure
 
 

@@ -65,7 +65,7 @@ def swimmer_figure(course: CourseResult) -> Figure:
     last_day = course.last_day
     unit, unit_name = (DAYS_PER_MONTH, "months") if last_day.max() > MAX_DAYS else (1.0, "days")
     n = len(last_day)
-    height = min(0.9 + max(0.14, 0.24 - 0.003 * n) * n, 9.5)
+    height = min(0.9 + max(0.14, 0.2 - 0.004 * n) * n, 9.5)
     figure = Figure(figsize=(WIDTH, height + 0.5), layout="constrained")
     axes = figure.subplots()
     lines = _Lines(axes, {name: position for position, name in enumerate(last_day.index)}, unit)
