@@ -253,7 +253,7 @@ BAD = [
     (("immune", 0, "value"), -2, "immune.0.value", "negative"),
     (("immune", 0, "value"), True, "immune.0.value", "True"),
     (("immune", 0, "value"), math.nan, "immune.0.value", "null"),
-    (("immune", 0, "unit"), "mg/dL", "immune.0.unit", "'pg/mL'"),
+    (("immune", 0, "unit"), "IU/mL", "immune.0.unit", "'pg/mL'"),
     (("immune", 0, "unit"), "NPX", "immune", "the model reads IL-6 in pg/mL"),
     (("immune", 1, "analyte"), "IL-6", "immune", "two values of IL-6"),
     (("immune", 0, "lloq"), 3.2, "immune.0.lloq", "remove it"),
