@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -49,6 +49,11 @@ def parse_windows(text: str) -> tuple[Window, ...]:
         name = f"day {start:g} and later" if math.isinf(end) else f"days {start:g} to {end:g}"
         windows.append(Window(name, start, end))
     return tuple(windows)
+
+
+def times_outside(times: Iterable[float], windows: Sequence[Window]) -> tuple[float, ...]:
+    """Return the times that lie in no window, in their order."""
+    return tuple(sorted(t for t in times if not any(window.start <= t <= window.end for window in windows)))
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class DonorConvergence:
     n_donors: int
 
     @property
+    def has_interval(self) -> bool:
+        """Whether there are enough donors for an interval."""
+        return not math.isnan(self.recipient_mean.low)
+
+    @property
     def is_p_unlike_interval(self) -> bool:
         """Whether p is below 0.05 and the interval of a mean includes 0, or the other way round."""
         means = [mean for mean in (self.recipient_mean, self.donor_mean) if not math.isnan(mean.low)]

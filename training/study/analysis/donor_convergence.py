@@ -207,7 +207,7 @@ def _by_response(cohort: Cohort, changes: DonorScores) -> ConvergenceByResponse 
     outcome = response_outcome(cohort)
     if outcome is None:
         return None
-    flags = cohort.labels.label_by_outcome[outcome]
+    flags = cohort.labels.label_by_outcome[outcome].dropna()
     response = np.array([flags.get(patient, np.nan) for patient in changes.patients], dtype=float)
     is_known = ~np.isnan(response)
     if len(set(response[is_known])) < 2:

@@ -9,7 +9,15 @@ from typing import ClassVar, Literal
 import pandas as pd
 
 from features.cohort import Cohort
-from features.trajectories import WINDOWS, Trajectories, Window, levels_in_windows, trajectories, windows_of_visits
+from features.trajectories import (
+    WINDOWS,
+    Trajectories,
+    Window,
+    levels_in_windows,
+    times_outside,
+    trajectories,
+    windows_of_visits,
+)
 from training.study.analysis.arms import has_comparator
 from training.study.analysis.immune_changes import MODELLED, LevelChange, LevelTrend, level_changes, level_trends
 from training.study.analysis.immune_pattern import PatternTest, pattern_tests
@@ -128,6 +136,12 @@ class ImmuneResults:
     def dated(self) -> bool:
         """Whether times are days."""
         return self.trajectories.dated
+
+    @property
+    def times_outside(self) -> tuple[float, ...]:
+        """Times of draws that lie in no window."""
+        draws = self.trajectories.rows[["patient", "time"]].drop_duplicates()
+        return times_outside(draws["time"], self.windows)
 
     @property
     def analytes(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import pandas as pd
 from features.arrays import Matrix, Positions
 from features.cohort import Cohort
 from features.donors import detection_probability
-from features.trajectories import WINDOWS, Window
+from features.trajectories import WINDOWS, Window, times_outside
 from features.transforms import closure
 from training.study.codes import donor_codes, patient_codes
 
@@ -60,6 +60,11 @@ class StoolSeries:
         """Patients' samples of known time, by patient and time."""
         samples = self.samples[~self.samples["donor"] & self.samples["time"].notna()]
         return samples.sort_values(["patient", "time"], kind="stable")
+
+    @cached_property
+    def times_outside(self) -> tuple[float, ...]:
+        """Times of patients' samples that lie in no window."""
+        return times_outside(self.recipients["time"], self.windows)
 
     @cached_property
     def donors(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,16 @@ def test_davars_convergence_by_response(convergence: ConvergenceResults) -> None
     weighted = np.average(difference.means, weights=difference.n)
     assert weighted == pytest.approx(convergence.change.recipient_mean.value)
     assert difference.difference.low < difference.difference.value < difference.difference.high
+
+
+def test_a_recipient_of_unknown_response_is_left_out_of_the_comparison_by_response(davar: Cohort) -> None:
+    flags = davar.labels.label_by_outcome["objective_response"].copy()
+    flags.loc[flags[flags == False].index[0]] = pd.NA  # noqa: E712
+    labels = replace(davar.labels, label_by_outcome={"objective_response": flags})
+    results = analyse_donors(replace(davar, labels=labels))
+    assert isinstance(results, DonorResults)
+    assert results.convergence.by_response is not None
+    assert results.convergence.by_response.difference.n == (3, 11)
 
 
 def test_davars_similar_recipients_are_left_out_in_turn(convergence: ConvergenceResults) -> None:

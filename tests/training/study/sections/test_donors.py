@@ -57,6 +57,15 @@ def test_the_distance_after_treatment_stands_before_its_change(trial: Cohort) ->
     assert "not shown to be nearer to their own donor than to unrelated donors" in donors_section(far).qualifiers[0]
 
 
+def test_two_donors_give_no_interval_and_the_sentence_says_why(trial: Cohort) -> None:
+    samples = trial.samples
+    names = sorted(samples.loc[samples["donor"], "patient"].unique())[:2]
+    own = samples["donor_sample"].str.startswith(tuple(names))
+    section = donors_section(with_samples(trial, own | (samples["donor"] & samples["patient"].isin(names))))
+    assert "(no interval), the mean of 2 donors; an interval" in section.headlines[0]
+    assert "takes three donors with stool" in section.headlines[0]
+
+
 def test_both_means_are_stated_each_with_what_it_counts(trial: Cohort) -> None:
     results = analyse_donors(trial)
     assert isinstance(results, DonorResults)

@@ -101,7 +101,12 @@ def test_one_patient_has_trajectories_and_peaks_but_no_tests(five):
     assert section.summary[1] == (
         "No analyte was measured within its range, at baseline and in a later window, in two patients."
     )
-    assert section.missing == ("below detection or above the range in every draw, so without a trajectory: IL-2",)
+    unseen = "below detection or above the range in every draw, so without a trajectory: IL-2"
+    assert section.missing == (
+        unseen,
+        "blood draws in no window: 3 of 5, of days 31 to 87, enter no comparison; name windows of your visits with "
+        "--windows",
+    )
     assert set(section.tables["peaks"].frame["analyte"]) == set(five.immune.rows["analyte"]) - {"IL-2"}
     assert section.tables["falls"].frame["p"].isna().all()
     assert not {"changes", "pattern"} & set(section.tables)  # An empty table is not written.
@@ -124,6 +129,13 @@ def test_the_summary_counts_the_changes_of_few_patients():
     results = analyse_trajectories(Trajectories(rows, "day_fmt", True, "pg/mL"), WINDOWS, {}, comparator=False)
     summary = write_topic("immune/changes", results).summary
     assert summary[-1].startswith("1 of the 2 changes are of fewer than 6 patients")
+
+
+def test_draws_in_no_window_are_counted_with_their_days(five):
+    (text,) = (text for text in immune_section(five, WINDOWS[:2]).missing if "window" in text)
+    draws = five.immune.rows[["patient", "day"]].drop_duplicates()["day"].astype(float)
+    outside = draws[((draws > 0) & (draws < 7)) | (draws > 28)]
+    assert f"blood draws in no window: {len(outside)} of {len(draws)}, of days {outside.min():g} to " in text
 
 
 def test_methods_describe_the_pattern_only_where_it_is_tested(five):

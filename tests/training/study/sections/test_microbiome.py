@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from features.cohort import Cohort, read_cohort
+from features.trajectories import parse_windows
 from taxokine.simulation import Trial, simulate_trial
 from training.study.sections.microbiome import microbiome_section
 
@@ -41,6 +42,16 @@ def test_the_change_between_visits_is_stated_and_the_summary_counts_subjects(tri
     assert " of the variation within patients" in sentence
     assert any(re.search(r"^\d+ of \d+ tests of groups, .* in up to \d+ subjects", text) for text in section.summary)
     assert section.headlines[0].startswith("Shannon's entropy changed by ")
+
+
+def test_samples_in_no_window_are_counted_with_their_days(trial: Cohort) -> None:
+    assert not any("window" in text for text in microbiome_section(trial, parse_windows("1-400,401-")).missing)
+    days = trial.samples.loc[~trial.samples["donor"], "day"]
+    outside = days[days > 28]
+    (text,) = (text for text in microbiome_section(trial, parse_windows("1-28")).missing if "window" in text)
+    assert f"stool samples in no window: {len(outside)} of {len(days)}, of " in text
+    assert f"{outside.min():g}" in text
+    assert f"{outside.max():g}, enter no comparison" in text
 
 
 def test_the_section_names_no_subject(trial: Cohort) -> None:
