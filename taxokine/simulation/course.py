@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.arrays import Mask, Matrix
+from features.arrays import Mask, Matrix, Positions, Vector
 
 FIRST_DOSE, DAYS_PER_CYCLE, DAYS_BETWEEN_ASSESSMENTS = 7, 21, 63
 """Day of the checkpoint inhibitor's first dose; days between its doses, and between assessments of the tumour."""
@@ -120,19 +120,36 @@ def _progressed_sum(rng: np.random.Generator, smallest: float) -> float:
 
 def lesions(rng: np.random.Generator, assessments: pd.DataFrame) -> pd.DataFrame:
     """Return each lesion at each assessment with a known sum of diameters, which its lesions share."""
-    tables = []
-    for patient, rows in assessments.dropna(subset=["sum_of_diameters_mm"]).groupby("patient", sort=False):
+    with_sum = assessments.dropna(subset=["sum_of_diameters_mm"])
+    total, progressed = (
+        with_sum["sum_of_diameters_mm"].to_numpy(float),
+        with_sum["response"].isin(["PD", "iUPD", "iCPD"]),
+    )
+    patient_codes, _ = pd.factorize(with_sum["patient"])
+    visits_by_patient = np.split(np.argsort(patient_codes, kind="stable"), np.bincount(patient_codes).cumsum()[:-1])
+    tracks: list[tuple[Positions, int, str, Vector]] = []
+    for visits in visits_by_patient:
         sites = rng.choice(_SITES, size=rng.integers(1, 3, endpoint=True), p=_SITE_SHARES)
         shares = rng.dirichlet(np.full(len(sites), 4.0))
-        total, days = rows["sum_of_diameters_mm"].to_numpy(float), rows["day_fmt"].to_numpy()
-        for number, (site, share) in enumerate(zip(sites, shares, strict=True), 1):
-            lesion = {"patient": patient, "day_fmt": days, "lesion": number, "site": site}
-            tables.append(pd.DataFrame(lesion | {"diameter_mm": (total * share).round(1)}))
-        progressed = rows["response"].isin(["PD", "iUPD", "iCPD"]).to_numpy()
-        if rng.random() < _BRAIN_AT_PROGRESSION and progressed.any():
-            lesion = {"patient": patient, "day_fmt": days[progressed], "lesion": len(sites) + 1, "site": "brain"}
-            tables.append(pd.DataFrame(lesion | {"diameter_mm": rng.uniform(4, 12, progressed.sum()).round(1)}))
-    return pd.concat(tables, ignore_index=True).sort_values(["patient", "day_fmt", "lesion"], ignore_index=True)
+        tracks += [
+            (visits, number, site, total[visits] * share)
+            for number, (site, share) in enumerate(zip(sites, shares, strict=True), 1)
+        ]
+        progressions = visits[progressed.to_numpy()[visits]]
+        if rng.random() < _BRAIN_AT_PROGRESSION and len(progressions):
+            tracks.append((progressions, len(sites) + 1, "brain", rng.uniform(4, 12, len(progressions))))
+    rows, numbers, names, diameters = zip(*tracks, strict=True)
+    position, sizes = np.concatenate(rows), [len(visits) for visits in rows]
+    table = pd.DataFrame(
+        {
+            "patient": with_sum["patient"].to_numpy()[position],
+            "day_fmt": with_sum["day_fmt"].to_numpy()[position],
+            "lesion": np.repeat(numbers, sizes),
+            "site": np.repeat(names, sizes),
+            "diameter_mm": np.concatenate(diameters).round(1),
+        }
+    )
+    return table.sort_values(["patient", "day_fmt", "lesion"], ignore_index=True)
 
 
 def causes_of_death(rng: np.random.Generator, died: pd.Series[int]) -> NDArray[np.str_]:
