@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 
-from anyio import CapacityLimiter, WouldBlock, move_on_after, to_thread
+from anyio import CapacityLimiter, Lock, WouldBlock, move_on_after, to_thread
 from anyio.lowlevel import checkpoint
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +19,9 @@ MAX_WAITING = 250
 """Calls of the API that wait for their turn in one worker, of all routes together."""
 MAX_WAITING_PAGES = 100
 """Pages that wait for a thread of the worker."""
+QUIET_ROUNDS, MOST_ROUNDS = 3, 64
+"""Rounds of the event loop without a new request after which an answer begins, and after which it begins in any case. A
+connection is accepted in the first round, read in the second, and its request begins in the third."""
 
 _MESSAGE = "the server has more requests than it can answer; try again shortly"
 _API_PATHS = ("/v1/", "/cds-services")
@@ -32,15 +35,33 @@ class WaitingRoom:
     Attributes
     ----------
     n_waiting : int
+    n_begun : int
+        Requests that have begun so far, whether they wait or not.
     """
 
     def __init__(self) -> None:
-        self.n_waiting = 0
+        self.n_waiting, self.n_begun = 0, 0
+        self._gate = Lock()
 
     @property
     def is_full(self) -> bool:
         """Whether as many requests wait as may."""
         return self.n_waiting >= MAX_WAITING
+
+    async def let_others_begin(self) -> None:
+        """Return once hardly a request is about to begin, before an answer that takes the event loop milliseconds.
+
+        In each round the loop accepts one connection. Were it one for each answer, hundreds would wait unseen, health
+        checks among them, and none would be refused.
+        """
+        async with self._gate:
+            n_quiet = 0
+            for _ in range(MOST_ROUNDS):
+                n_begun = self.n_begun
+                await checkpoint()
+                n_quiet = n_quiet + 1 if self.n_begun == n_begun else 0
+                if n_quiet == QUIET_ROUNDS:
+                    return
 
 
 class Turns:
@@ -74,13 +95,12 @@ class Turns:
         finally:
             room.n_waiting -= 1
         try:
+            await room.let_others_begin()
             yield
         finally:
             self._limiter.release()
 
     async def _take_turn(self) -> None:
-        # Also where a turn is free, the event loop first goes on to other requests, such as health checks.
-        await checkpoint()
         try:
             # Most requests find a turn free, and need no clock.
             self._limiter.acquire_nowait()
@@ -108,6 +128,7 @@ class RefuseEarly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         app = self._app
+        self._room.n_begun += 1
         if scope["type"] == "http" and not scope["path"].startswith(_NEVER_REFUSED):
             if scope["path"].startswith(_API_PATHS):
                 app = _api_refusal() if self._room.is_full else app

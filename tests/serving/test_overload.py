@@ -128,3 +128,26 @@ def test_nobody_waits_longer_than_the_limit() -> None:
     # In a thread of its own: that of the tests may run the loop of a browser.
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(asyncio.run, enter_while_taken()).result() == [False, True]
+
+
+def test_an_answer_begins_after_those_who_wait_for_the_event_loop() -> None:
+    async def n_begun_before_an_answer(n_arriving: int) -> int:
+        room = WaitingRoom()
+
+        async def arrive() -> None:
+            for _ in range(n_arriving):
+                # In each round of the loop, one connection is accepted.
+                await asyncio.sleep(0)
+                room.n_begun += 1
+
+        arrivals = asyncio.create_task(arrive())
+        async with Turns(at_once=1, seconds=1).turn(room):
+            n_begun = room.n_begun
+        await arrivals
+        return n_begun
+
+    with ThreadPoolExecutor(1) as pool:
+        few, many = (pool.submit(asyncio.run, n_begun_before_an_answer(n)).result() for n in (20, 1000))
+    assert few == 20
+    # More arrive than can be refused: the answer does not wait for them all.
+    assert turns.MOST_ROUNDS - 1 <= many <= turns.MOST_ROUNDS + 1
