@@ -29,21 +29,29 @@ def main() -> None:
     with TemporaryDirectory() as folder, sync_playwright() as playwright:
         os.environ |= {"TAXOKINE_HOME": folder, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
         os.chdir(folder)
-        _taxokine("simulate", "trial", "--patients", "160", "--taxa", "60", "--seed", "1")
-        _taxokine("simulate", "candidates", "--patients", "12", "--taxa", "60", "--seed", "2")
-        for outcome in (["objective_response"], ["toxicity", "--grade", "any"]):
-            _taxokine("train", "--cohorts", "trial/manifest.yaml", "--outcome", *outcome,
-                      "--families", "elastic_net,xgboost", "--repeats", "1")  # fmt: skip
-        _taxokine("users", "add", NAME, "--password-stdin", typed=PASSWORD)
+        _taxokine("simulate", "trial", "--patients", "120", "--taxa", "40", "--seed", "1")
+        _taxokine("simulate", "candidates", "--patients", "12", "--taxa", "40", "--seed", "2")
         _taxokine("simulate", "arms", "--arms")
-        _taxokine("study", "arms/manifest.yaml", "--out", "report")
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
+        # The first program creates the store, which the others share while they train beside one another.
+        with _server("ui", "--port", "5321", ready=f"{MLFLOW}/health"):
+            started = [
+                _started("study", "arms/manifest.yaml", "--out", "report"),
+                *(
+                    _started("train", "--cohorts", "trial/manifest.yaml", "--outcome", *outcome,
+                             "--families", "elastic_net,xgboost", "--blocks", "taxa,immune", "--repeats", "1")
+                    for outcome in (["objective_response"], ["toxicity", "--grade", "any"])
+                ),
+            ]  # fmt: skip
+            _taxokine("users", "add", NAME, "--password-stdin", typed=PASSWORD)
+            codes = [process.wait() for process in started]
+            if any(codes):
+                raise SystemExit("a study or a training failed")
+            _mlflow(browser)
         with _server("serve", "--port", "8321", "--clinic", "candidates/manifest.yaml", ready=f"{CLINIC}/readyz"):
             _clinic(browser)
-        with _server("ui", "--port", "5321", ready=f"{MLFLOW}/health"):
-            _mlflow(browser)
         page = _page(browser)
         page.goto(Path("report/report.html").absolute().as_uri())
         _save(page, "study")
@@ -67,15 +75,18 @@ def _clinic(browser: Browser) -> None:
 def _mlflow(browser: Browser) -> None:
     from taxokine.ui import comparison_addresses
 
-    address = next(iter(comparison_addresses(MLFLOW).values()))
+    address = comparison_addresses(MLFLOW)["objective_response"]
     page = _page(browser)
     page.goto(address)
-    page.get_by_role("link", name="best of").first.wait_for(timeout=600_000)
+    page.get_by_role("link", name="best of").first.wait_for()
     _save(page, "runs")
 
 
 def _page(browser: Browser) -> Page:
-    return browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    # A busy machine needs longer than the browser's own limit of half a minute.
+    page.set_default_timeout(300_000)
+    return page
 
 
 def _save(page: Page, name: str) -> None:
@@ -84,6 +95,10 @@ def _save(page: Page, name: str) -> None:
 
 def _taxokine(*words: str, typed: str = "") -> None:
     subprocess.run([sys.executable, "-m", "taxokine", *words], input=typed, text=True, check=True)
+
+
+def _started(*words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "taxokine", *words])
 
 
 @contextmanager
