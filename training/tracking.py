@@ -44,11 +44,13 @@ VIEW = "comparison"
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
 MODEL_COLUMNS = (
     *(f"metrics.auroc{end}" for end in ("", "_lower", "_upper")),
-    *("metrics.permutation_best_of_p", "metrics.permutation_conditional_p", "metrics.gain_within_centres"),
-    *("metrics.brier", "metrics.prevalence_brier", "metrics.patients", "metrics.events"),
-    *("tags.family", "tags.blocks", "tags.simulated"),
+    *("metrics.brier", "metrics.gain", "metrics.p_best_of", "metrics.patients"),
+    *("tags.skill", "tags.family", "tags.blocks", "tags.simulated"),
 )
-"""Columns of a view that compares models; it sorts runs by the first, largest on top."""
+"""Columns of a view that compares models, few and short enough for a screen; it sorts by the first, largest on top.
+
+Of the tags, the verdict on the model's skill stands first.
+"""
 
 
 @contextmanager

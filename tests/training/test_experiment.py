@@ -75,6 +75,13 @@ def test_one_parent_and_one_child_for_each_family_and_set_of_blocks(result):
     assert len(steps) == 5 + len(sets)
 
 
+def test_the_mlflow_ui_shows_the_names_of_columns_whole_and_the_verdict_first_of_the_tags():
+    names = [column.partition(".")[2] for column in tracking.MODEL_COLUMNS]
+    assert all(len(name) <= 11 for name in names)
+    tags = [column for column in tracking.MODEL_COLUMNS if column.startswith("tags.")]
+    assert tags[0] == "tags.skill"
+
+
 def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
     experiment, home, _ = result
     runs(home)
@@ -84,7 +91,7 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
             "served_auroc_within_centres",
             "served_auprc_within_centres",
             "served_auroc_within_centres_cv",
-            "gain_within_centres",
+            "gain",
         ):
             for part in ("", "_lower", "_upper"):
                 assert np.isfinite(run.data.metrics[metric + part])
@@ -96,6 +103,8 @@ def test_a_run_carries_metrics_figures_predictions_and_a_card(result):
         )
         assert ("permutation_conditional_p" in run.data.metrics) == (model.blocks == ("taxa", "clinical"))
         assert run.data.metrics["patients"] == 60
+        beats_chance = model.validation.evidence.beats_chance
+        assert run.data.tags["skill"] == {True: "shown", None: "unconfirmed", False: "not shown"}[beats_chance]
         names = {file.path for file in mlflow.artifacts.list_artifacts(run_id=model.run_id)}
         figures = (
             "forest",

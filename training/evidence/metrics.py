@@ -3,7 +3,9 @@
 A name says what ranks the patients, `served_auroc` (the probability as served) or `margin_auroc` (the log-odds before
 calibration), and what it is a mean of: `over_centres` is the random-effects mean, `within_centres` the mean weighted by
 patients. A cohort whose manifest names no centres is one centre. The headline, `auroc`, is the served probability's
-mean over centres: the MLflow UI sorts columns by name, and shows this one first.
+mean over centres: the MLflow UI sorts columns by name, and shows this one first. It cuts names of more than eleven
+characters; those of the view that compares models are no longer: `gain` over covariates is a mean within centres, and
+`p_best_of` that of the permutation null of the best model.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
             "permutation_null_mean": null.mean,
             "permutation_null_sd": null.sd,
             "permutation_null_95": null.percentile_95,
-            "permutation_best_of_p": validation.permutation.best_of_all.p,
+            "p_best_of": validation.permutation.best_of_all.p,
         }
         if (conditional := validation.permutation.conditional) is not None:
             metrics |= {
@@ -85,6 +87,6 @@ def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
             }
     if validation.gain is not None:
         gain, mean = validation.gain, validation.gain.random_effects
-        metrics |= interval_metrics("gain_within_centres", gain.difference)
+        metrics |= interval_metrics("gain", gain.difference)
         metrics |= interval_metrics("gain_over_centres", Estimate(mean.mean, mean.low, mean.high))
     return metrics
