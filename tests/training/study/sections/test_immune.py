@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ from features.cohort import read_cohort
 from features.trajectories import WINDOWS, Trajectories
 from taxokine.simulation import Trial, simulate_trial
 from training.drawing import DONOR_COLOUR
+from training.study.analysis.false_discovery import with_q
 from training.study.analysis.immune import analyse_trajectories
+from training.study.analysis.immune_changes import LevelTrend
 from training.study.section import write_topic
 from training.study.sections.immune import immune_section
+from training.study.sentences import write_sentences
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +176,15 @@ def test_the_section_states_what_is_missing(five):
         section = immune_section(cohort)
         assert (section.summary, section.figures) == ((), {})
         assert reason in section.missing[0]
+
+
+def test_trends_of_which_none_is_significant_state_the_foremost_with_its_interval_and_n():
+    trends = with_q(
+        [
+            LevelTrend(analyte=name, patients=29, change=change, low=-1.0, high=1.0, confidence=0.95, p=p)
+            for name, change, p in (("IL-6", 0.0, 0.9), ("IL-8", 0.5, 0.3))
+        ]
+    )
+    (sentence,) = write_sentences("immune/trends", SimpleNamespace(trends=trends))["headlines"]
+    assert "0 of 2 analytes rise or fall" in sentence
+    assert sentence.endswith("; foremost IL-8 × 1.414 a visit (0.500 to 2.000, n = 29).")
