@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model_validator
 
 from features.donor_features import donor_numbers_by_name
 from features.errors import InputError
@@ -495,3 +496,17 @@ class ErrorResponse(BaseModel):
     def from_problems(cls, code: str, *problems: Problem) -> Self:
         """Return the error that reports these problems, at least one."""
         return cls(error=Failure(code=code, problems=list(problems), **problems[0].model_dump()))
+
+
+@cache
+def keep_response_schemas() -> None:
+    """Keep the schemas of responses, once a process: for each application, FastAPI would read the source of each class.
+
+    The application is made anew for each new set of models, while the old one answers.
+    """
+    for response in (
+        PredictionResponse, DonorComparisonResponse, WhatIfResponse, ModelsResponse, OutcomeReportResponse,
+        ModelPerformanceResponse, State, Readiness,
+    ):  # fmt: skip
+        # Where a class has a schema, Pydantic takes it.
+        response.__pydantic_core_schema__ = TypeAdapter(response).core_schema  # type: ignore[union-attr]

@@ -28,6 +28,7 @@ from serving.schemas import (
     State,
     WhatIfRequest,
     WhatIfResponse,
+    keep_response_schemas,
 )
 
 
@@ -47,6 +48,7 @@ def create_api(
     readiness : callable, optional
         States whether the models are those of the registry; None where they never change.
     """
+    keep_response_schemas()
     return [
         _keyed_routes(models),
         _hypothetical_routes(models, engraftment),

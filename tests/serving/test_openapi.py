@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Iterator
@@ -133,6 +134,17 @@ def test_every_field_of_a_prediction_is_documented(client: httpx.Client, candida
         response = client.post(PREDICTIONS, json=request)
         assert response.status_code == 200
         assert undocumented(response.json(), schema, document) == []
+
+
+def test_a_further_application_reads_the_source_of_no_response(
+    models: dict[str, list[ServedModel]], key_and_accounts: tuple[str, Accounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_app(models, key_and_accounts[1])
+    sources: list[object] = []
+    read_source = inspect.getsourcelines
+    monkeypatch.setattr(inspect, "getsourcelines", lambda item: sources.append(item) or read_source(item))
+    create_app(models, key_and_accounts[1])
+    assert sources == []
 
 
 def test_every_field_of_the_predictions_of_golden_bundles_is_documented(
