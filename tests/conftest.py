@@ -29,14 +29,17 @@ LONG_FILES = (
     "taxokine/test_visit.py",
     "chaos/test_chaos.py",
     "docs/test_docs.py",
-    "training/test_experiment.py",
+    "features/test_audit.py",
     "training/test_honesty.py",
+    "training/test_experiment.py",
     "training/test_unfinished.py",
+    "training/study/test_study.py",
+    "taxokine/test_cli.py",
+    "taxokine/test_many_writers.py",
     "training/validation/test_held_out_times.py",
+    "models/test_registry.py",
     "serving/test_record_stress.py",
     "serving/test_metrics.py",
-    "taxokine/test_many_writers.py",
-    "taxokine/test_cli.py",
 )
 """Begun first, the longest first: a file is tested by one worker, whom the others would wait for at the end."""
 
