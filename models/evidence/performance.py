@@ -313,6 +313,8 @@ class ProbabilityGroup(Documented):
     """Upper end of the interval, which belongs to the next one; the last group includes 1."""
     outcomes: EventRate
     """Outcomes of these patients."""
+    mean_probability: Share | None = None
+    """Mean of their predicted probabilities; null in bundles that were written before it was kept."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.evidence import (
-    EventRate,
     Evidence,
     ExternalValidation,
     HeldOutUnit,
@@ -162,13 +161,13 @@ def outcome_verdict(
     elif similar is None or rate is None:
         chance = "not compared"
     else:
-        chance = _level(similar.outcomes, probability, rate)
+        chance = _level(similar, probability, rate)
     distinct = chance not in {"no prediction", "training patient", "indistinct"}
     return OutcomeVerdict(
         chance=chance,
         probability=probability if distinct else None,
         similar=similar if distinct else None,
-        agreement=agreement(probability, similar.outcomes if similar else None) if distinct else None,
+        agreement=agreement(probability, similar) if distinct else None,
         rate=rate,
         strength=evidence_strength(evidence, external_validations),
         lacks_recipients=is_recipient and _has_no_recipients(evidence),
@@ -179,41 +178,49 @@ def outcome_verdict(
     )
 
 
-def agreement(probability: float | None, similar: EventRate | None) -> Agreement | None:
-    """Return where a probability lies beside the interval of the held-out patients with a similar probability.
+def agreement(probability: float | None, similar: ProbabilityGroup | None) -> Agreement | None:
+    """Return whether held-out patients with similar probabilities had the outcome as often as predicted.
+
+    Their mean probability is compared with the interval of their rate: a patient's own probability, near an end of the
+    group's, would often lie outside it though all were predicted rightly.
 
     Parameters
     ----------
     probability : float or None
-        None where the model abstains.
-    similar : EventRate or None
-        Outcomes of the held-out patients with a similar probability.
+        None where the model abstains. In bundles without the mean, it is compared in its place.
+    similar : ProbabilityGroup or None
+        The held-out patients with a similar probability.
 
     Returns
     -------
     {"inside", "above", "below"} or None
-        None without a probability or such patients. Above or below, the prediction is not confirmed for the patient:
-        pages lead with the observed rate, and compute nothing from the probability.
+        None without a probability or such patients. Above or below, predictions of this size are not confirmed: pages
+        lead with the observed rate, and compute nothing from the probability.
     """
     if probability is None or similar is None:
         return None
+    predicted = _predicted(probability, similar)
     # What pages state of a probability beyond a limit, about that limit, stands for all beyond it.
-    if similar.high < min(probability, page_probability(probability)):
+    if similar.outcomes.high < min(predicted, page_probability(predicted)):
         return "above"
-    return "below" if similar.low > max(probability, page_probability(probability)) else "inside"
+    return "below" if similar.outcomes.low > max(predicted, page_probability(predicted)) else "inside"
 
 
 def is_unconfirmed(served: ServedModel, probability: float | None) -> bool:
     """Return whether a model's held-out patients with a similar probability contradict it, as `agreement` says."""
     group = None if probability is None else similar_predictions(served.model.validation, probability)
-    return agreement(probability, group.outcomes if group else None) in {"above", "below"}
+    return agreement(probability, group) in {"above", "below"}
 
 
-def _level(similar: EventRate, probability: float, rate: float) -> Chance:
-    if similar.low <= rate <= similar.high:
+def _predicted(probability: float, similar: ProbabilityGroup) -> float:
+    return probability if similar.mean_probability is None else similar.mean_probability
+
+
+def _level(similar: ProbabilityGroup, probability: float, rate: float) -> Chance:
+    if similar.outcomes.low <= rate <= similar.outcomes.high:
         return "about average"
-    is_above = similar.low > rate
-    if is_above != (probability > rate):
+    is_above = similar.outcomes.low > rate
+    if is_above != (_predicted(probability, similar) > rate):
         return "contradicted"
     return "above average" if is_above else "below average"
 

@@ -153,11 +153,22 @@ def test_no_sentence_contradicts_itself(evidence, similar):
 def test_the_comparison_labels_each_number_and_places_the_prediction_beside_held_out_patients(events, agreement):
     prediction = replace(prediction_of("objective_response", 0.3), evidence=EVIDENCE)
     nearest = NearestOutcomes("objective_response", 25, 10, 0.4, 0.21, 0.61)
-    comparison = compare(prediction, event_rate(events, 55), nearest, None)
+    comparison = compare(prediction, held_out_group(events), nearest, None)
     assert comparison.agreement == agreement
     sources = [(row.source, row.outcomes and row.outcomes.patients) for row in comparison.rates]
     assert sources == [("model", None), ("held-out patients", 55), ("nearest patients", 25), ("training patients", 100)]
     assert compare(replace(prediction, probability=None), None, None, None) is None
+
+
+@pytest.mark.parametrize(("mean", "agreement"), [(0.22, "inside"), (0.45, "above"), (0.1, "below")])
+@pytest.mark.parametrize("probability", [0.16, 0.29])
+def test_a_prediction_near_the_end_of_its_band_is_judged_by_the_mean_of_the_band(probability, mean, agreement):
+    prediction = replace(prediction_of("objective_response", probability), evidence=EVIDENCE)
+    group = replace(held_out_group(35, 146, 0.1, 0.3), mean_probability=mean)
+    # The interval of the rate, 17% to 32%, would contradict 16% whatever the others were predicted.
+    assert compare(prediction, group, None, None).agreement == agreement
+    verdict = outcome_verdict(probability, group, 0.44, EVIDENCE, steps(-0.2))
+    assert verdict.is_unconfirmed == (agreement != "inside")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +177,7 @@ def test_the_comparison_labels_each_number_and_places_the_prediction_beside_held
 )
 def test_an_extreme_probability_is_judged_by_the_limit_that_pages_show(probability, events, agreement):
     prediction = replace(prediction_of("objective_response", probability), evidence=EVIDENCE)
-    assert compare(prediction, event_rate(events, 147), None, None).agreement == agreement
+    assert compare(prediction, held_out_group(events, 147), None, None).agreement == agreement
 
 
 @pytest.mark.parametrize(

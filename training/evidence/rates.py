@@ -68,6 +68,6 @@ def outcomes_by_probability(y: Vector, probability: Vector) -> tuple[Probability
             break
     ends = [0.0, *p[cuts[1:-1]].tolist(), 1.0]
     return tuple(
-        ProbabilityGroup(ends[i], ends[i + 1], count_outcomes(events[start:stop]))
+        ProbabilityGroup(ends[i], ends[i + 1], count_outcomes(events[start:stop]), float(p[start:stop].mean()))
         for i, (start, stop) in enumerate(pairwise(cuts))
     )

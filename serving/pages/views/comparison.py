@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from models.evidence import EventRate, OutcomeRates
+from models.evidence import EventRate, OutcomeRates, ProbabilityGroup
 from models.prediction import NearestOutcomes, Prediction
 from models.rates import event_rate
 from serving.number_text import page_probability
@@ -46,7 +46,7 @@ class Comparison:
     rates : tuple of ComparedRate
         The model's probability first.
     agreement : Agreement or None
-        Whether the model's probability lies inside the interval of the held-out patients with a similar probability,
+        Whether the mean probability of the held-out patients with a similar one lies inside the interval of their rate,
         above or below it; None where there are no such patients.
     """
 
@@ -55,15 +55,18 @@ class Comparison:
 
 
 def compare(
-    prediction: Prediction, similar: EventRate | None, nearest: NearestOutcomes | None, rates: OutcomeRates | None
+    prediction: Prediction,
+    similar: ProbabilityGroup | None,
+    nearest: NearestOutcomes | None,
+    rates: OutcomeRates | None,
 ) -> Comparison | None:
     """Return the comparison of a prediction with the outcomes of patients; None where the model abstains.
 
     Parameters
     ----------
     prediction : Prediction
-    similar : EventRate, optional
-        Outcomes of the held-out patients with a similar probability.
+    similar : ProbabilityGroup, optional
+        The held-out patients with a similar probability.
     nearest : NearestOutcomes, optional
         Outcomes of the training patients with the nearest profiles.
     rates : OutcomeRates, optional
@@ -75,7 +78,7 @@ def compare(
     evidence = prediction.evidence
     training = rates.overall if rates else event_rate(evidence.events, evidence.patients)
     outcomes_by_source: list[tuple[Source, EventRate | None]] = [
-        ("held-out patients", similar),
+        ("held-out patients", similar.outcomes if similar else None),
         ("nearest patients", event_rate(nearest.events, nearest.patients) if nearest else None),
         ("training patients", training),
     ]

@@ -301,7 +301,7 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         prediction=prediction,
         promoted=is_promoted(prediction.model.alias),
         rates=rates,
-        comparison=None if without_drawing else compare(prediction, group.outcomes if group else None, nearest, rates),
+        comparison=None if without_drawing else compare(prediction, group, nearest, rates),
         waterfall=None if without_drawing else drawing,
         verdict=verdict,
         reservations=reservations(prediction),

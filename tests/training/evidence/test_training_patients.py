@@ -140,6 +140,7 @@ def test_every_patient_falls_into_the_group_that_counts_him(predictions):
         members = np.array([membership is group for membership in memberships])
         assert group.outcomes.patients == members.sum() >= FEWEST
         assert group.outcomes.events == y[members].sum()
+        assert group.mean_probability == pytest.approx(probability[members].mean())
     assert outcomes_by_probability(y[::-1], probability[::-1]) == groups
 
 
@@ -153,7 +154,7 @@ def test_groups_are_as_many_and_as_equal_as_patients_allow(n, sizes):
 
 def test_equal_probabilities_form_one_group():
     (group,) = outcomes_by_probability(np.arange(60) % 4 == 0, np.full(60, 0.3))
-    assert group == ProbabilityGroup(0.0, 1.0, event_rate(15, 60))
+    assert group == ProbabilityGroup(0.0, 1.0, event_rate(15, 60), pytest.approx(0.3))
 
 
 @pytest.fixture(scope="module")
