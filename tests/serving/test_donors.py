@@ -12,11 +12,11 @@ import pytest
 from features.cohort import read_cohort
 from features.patient_course import PatientCourse, TreatmentEvent
 from features.transplants import cohort_transplants
-from models.donors import DonorStool, compare_donors
+from models.donors import DonorDifference, DonorStool, compare_donors
 from models.predict import ServedModel
 from serving.app import create_app
 from serving.clinic import read_clinic
-from serving.pages.views.donors import ChangeView, DonorsView
+from serving.pages.views.donors import ChangeMark, ChangeView, DonorsView, StatedLimit
 from serving.pages.views.parts import transplant_text
 from serving.schemas import DonorComparisonRequest
 from taxokine.simulation import Trial, simulate_trial
@@ -128,9 +128,9 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
         assert 'href="/donors/SIM-001"' in visitor.get("/patients/SIM-001").text
         page = visitor.get("/donors/SIM-001")
         assert page.status_code == 200
-        assert re.findall(r"<h2>(SIM-D\d+)</h2>", page.text) == ["SIM-D01", "SIM-D02", "SIM-D03"]
+        assert re.findall(r"<h2>(SIM-D\d+)", page.text) == ["SIM-D01", "SIM-D02", "SIM-D03"]
         course = clinic.patients["SIM-001"].course
-        donor_names = re.findall(r"<h2>(SIM-D\d+)</h2>\s*<p><span class=\"tag\">donor given", page.text)
+        donor_names = re.findall(r"<h2>(SIM-D\d+) <span class=\"tag\">donor given", page.text)
         assert donor_names == list(course.donors)
         assert ("Donors for SIM-001, retrospective</h1>" in page.text) == course.received_transplant
         assert f"donor {donor_names[0]}" in visitor.get("/").text
@@ -141,10 +141,11 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
             "3 donors left out in turn",
             "transplants of 3 donors",
             "does not test the model",
-            "the model abstains",
             "simulated data",
         ):
             assert words in page.text
+        assert re.findall(r"No change of (\w+) is stated for any donor[^:]*: the model abstains", page.text)
+        assert page.text.count("the model abstains") <= 2
         assert visitor.get("/donors/SIM-999").status_code == 404
 
 
@@ -179,5 +180,55 @@ def test_donors_that_all_move_a_prediction_alike_are_said_to(differences, sides)
         (ChangeView("toxicity", SimpleNamespace(difference=item), "ok", "toxicity", None, None, (), ()),)
         for item in differences
     )
-    view = DonorsView("P1", "day 0", SimpleNamespace(), (), changes, 5, "One", SimpleNamespace(), False, (), "")
-    assert view.sides_moved_alike == sides
+    assert view_of(changes).sides_moved_alike == sides
+
+
+def view_of(changes):
+    donors = tuple(SimpleNamespace(donor=f"D{i}") for i in range(len(changes)))
+    comparison = SimpleNamespace(donors=donors)
+    return DonorsView("P1", "day 0", comparison, (), tuple(changes), 5, "One", SimpleNamespace(), False, (), "")
+
+
+def change_view(side, probability, reason=None, differences=()):
+    mark = None if reason else ChangeMark(0.5, 0.4, 0.6)
+    change = SimpleNamespace(probability_before=probability)
+    shown_differences = (item for item in differences if item.is_shown)
+    return ChangeView(side, change, "ok", side, reason, mark, differences, tuple(shown_differences))
+
+
+@pytest.mark.parametrize(("low", "shown_pairs"), [(-0.3, 0), (0.01, 1)])
+def test_the_largest_difference_between_two_donors_comes_with_its_interval_and_the_pairs_that_differ(low, shown_pairs):
+    small = DonorDifference("D1", "objective_response", 0.02, -0.1, 0.14)
+    large = DonorDifference("D2", "objective_response", 0.1, low, 0.5)
+    between = DonorDifference("D2", "objective_response", 0.08, -0.1, 0.2)
+    differences = (small, large), (mirrored(small, "D0"), between), (mirrored(large, "D0"), mirrored(between, "D1"))
+    (largest,) = view_of([(change_view("response", 0.5, differences=row),) for row in differences]).largest_differences
+    assert (largest.side, largest.donor, largest.difference) == ("response", "D0", large)
+    assert (largest.pairs, largest.shown_pairs) == (3, shown_pairs)
+    assert view_of([(change_view("response", 0.5),)]).largest_differences == ()
+
+
+def mirrored(difference, donor):
+    return DonorDifference(donor, difference.outcome, -difference.difference, -difference.high, -difference.low)
+
+
+@pytest.mark.parametrize(
+    ("side", "probability", "end", "against_transplant"),
+    [("response", 0.97, "upper", True), ("response", 0.05, "lower", False),
+     ("toxicity", 0.95, "upper", False), ("toxicity", 0.01, "lower", True)],
+)  # fmt: skip
+def test_a_patient_at_the_limit_of_what_is_stated_is_told_which_way_a_change_can_go(
+    side, probability, end, against_transplant
+):
+    (limit,) = view_of([(change_view(side, probability),)]).stated_limits
+    assert limit == StatedLimit(side, end)
+    assert limit.moves_against_transplant == against_transplant
+    assert view_of([(change_view(side, 0.5),)]).stated_limits == ()
+    assert view_of([(change_view(side, probability, "the model abstains"),)]).stated_limits == ()
+
+
+def test_a_side_is_withheld_as_a_whole_if_no_donor_has_a_change_for_one_reason():
+    withheld, response = change_view("toxicity", None, "not confirmed"), change_view("response", 0.5)
+    assert view_of([(response, withheld)] * 2).withheld_sides == {"toxicity": withheld}
+    assert view_of([(withheld,), (change_view("toxicity", 0.5),)]).withheld_sides == {}
+    assert view_of([(withheld,), (change_view("toxicity", None, "abstains"),)]).withheld_sides == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Literal
 
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle, EngraftmentValidation
@@ -11,6 +12,7 @@ from models.patient_input import Candidate
 from models.predict import predict
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
+from serving.number_text import LEAST_CHANCE, MOST_CHANCE
 from serving.pages.catalogue import Catalogue, Ink, Side, ink_of, side_of
 from serving.pages.views.parts import transplant_text, withheld_reason
 
@@ -57,6 +59,39 @@ class ChangeView:
     mark: ChangeMark | None
     differences: tuple[DonorDifference, ...]
     shown_differences: tuple[DonorDifference, ...]
+
+
+@dataclass(frozen=True)
+class LargestDifference:
+    """The pair of donors whose probabilities of one outcome differ the most.
+
+    `difference` is that of `donor` from another donor; `pairs` is how many pairs of donors are compared, `shown_pairs`
+    how many of their intervals exclude 0.
+    """
+
+    side: Side
+    donor: str
+    difference: DonorDifference
+    pairs: int
+    shown_pairs: int
+
+
+@dataclass(frozen=True)
+class StatedLimit:
+    """A patient's prediction with the stool before lies at or beyond the lower or upper limit that pages state."""
+
+    side: Side
+    end: Literal["lower", "upper"]
+
+    @property
+    def probability(self) -> float:
+        """The limit."""
+        return LEAST_CHANCE if self.end == "lower" else MOST_CHANCE
+
+    @property
+    def moves_against_transplant(self) -> bool:
+        """Whether every change that the limit leaves lowers response or raises toxicity."""
+        return (self.side == "response") == (self.end == "upper")
 
 
 @dataclass(frozen=True)
@@ -119,14 +154,42 @@ class DonorsView:
         )
 
     @property
-    def differences_possible(self) -> bool:
-        """Whether any two donors have a probability of the same outcome."""
-        return any(item.differences for items in self.changes for item in items)
+    def largest_differences(self) -> tuple[LargestDifference, ...]:
+        """The largest difference between two donors, of each side that has any."""
+        by_side: dict[Side, list[tuple[str, DonorDifference]]] = {}
+        for donor, items in zip(self.comparison.donors, self.changes, strict=True):
+            for item in items:
+                by_side.setdefault(item.side, []).extend((donor.donor, other) for other in item.differences)
+        return tuple(_largest_difference(side, differences) for side, differences in by_side.items() if differences)
 
     @property
-    def differences_shown(self) -> bool:
-        """Whether the interval of any difference between donors excludes 0."""
-        return any(item.shown_differences for items in self.changes for item in items)
+    def stated_limits(self) -> tuple[StatedLimit, ...]:
+        """The limits at which the predictions with the stool before lie, of sides whose changes the page shows."""
+        probabilities = {
+            item.side: item.change.probability_before for items in self.changes for item in items if item.mark
+        }
+        limits: list[StatedLimit] = []
+        for side, probability in probabilities.items():
+            if probability is not None and not LEAST_CHANCE < probability < MOST_CHANCE:
+                limits.append(StatedLimit(side, "lower" if probability <= LEAST_CHANCE else "upper"))
+        return tuple(limits)
+
+    @property
+    def withheld_sides(self) -> dict[Side, ChangeView]:
+        """The sides of which the page shows no change of any donor, all for one reason, with the first donor's."""
+        columns = [list(column) for column in zip(*self.changes, strict=True)]
+        return {
+            column[0].side: column[0]
+            for column in columns
+            if column[0].reason and {item.reason for item in column} == {column[0].reason}
+        }
+
+
+def _largest_difference(side: Side, differences: list[tuple[str, DonorDifference]]) -> LargestDifference:
+    """Return the largest of differences that are listed from both donors of a pair."""
+    donor, largest = max(differences, key=lambda item: abs(item[1].difference))
+    n_shown = sum(difference.is_shown for _, difference in differences)
+    return LargestDifference(side, donor, largest, len(differences) // 2, n_shown // 2)
 
 
 def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftment: EngraftmentBundle) -> DonorsView:
