@@ -121,10 +121,8 @@ def running(app: FastAPI) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        deadline = time.monotonic() + 20
         while not server.started:
             assert thread.is_alive()
-            assert time.monotonic() < deadline
             time.sleep(0.01)
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:

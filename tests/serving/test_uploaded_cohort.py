@@ -93,6 +93,7 @@ from serving.upload import UploadedFile
 
 uploaded_cohort.MAX_MEMORY = 2**20
 files = [UploadedFile(file.name, file.read_bytes()) for file in Path(sys.argv[1]).iterdir()]
+uploaded_cohort.MAX_SECONDS = 900
 uploaded_cohort.write_cohort(files, Path(sys.argv[2]))
 """
 

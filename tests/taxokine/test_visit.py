@@ -31,6 +31,8 @@ from ..stores import new_store
 
 PASSWORD = "a long enough password"
 NAME = "dr.who"
+STALLED_MILLISECONDS = 900_000
+"""A page that does not go on for so long has stalled; what it waits for takes seconds on an idle machine."""
 
 
 @pytest.fixture(scope="module")
@@ -473,8 +475,8 @@ def upload_cohort(page: Any, folder: Path, name: str) -> None:
     page.get_by_text("Validate on files of yours").first.click()
     page.get_by_label("A manifest, and the tables that it names").first.set_input_files(files)
     page.get_by_role("button", name="Upload and validate").first.click()
-    page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=60_000)
-    page.locator("form[action$='/validations']").first.wait_for(timeout=120_000)
+    page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=STALLED_MILLISECONDS)
+    page.locator("form[action$='/validations']").first.wait_for(timeout=STALLED_MILLISECONDS)
 
 
 def validate_on(page: Any, cohort: str) -> str:
@@ -486,7 +488,7 @@ def validate_on(page: Any, cohort: str) -> str:
     name = form.get_attribute("action").removeprefix("/models/").removesuffix("/validations")
     form.get_by_label("Validate on").select_option(cohort)
     form.get_by_role("button", name="Validate").click()
-    page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=60_000)
+    page.get_by_text(re.compile("this page reloads until")).wait_for(timeout=STALLED_MILLISECONDS)
     running_page = page.context.new_page()
     # Without its script the page stays as it is.
     running_page.route("**/*.js", lambda route: route.abort())
@@ -494,5 +496,5 @@ def validate_on(page: Any, cohort: str) -> str:
     assert running_page.get_by_role("status").get_by_role("link", name="Look again").is_visible()
     no_barrier(running_page)
     running_page.close()
-    page.locator("form[action$='/validations']").first.wait_for(timeout=120_000)
+    page.locator("form[action$='/validations']").first.wait_for(timeout=STALLED_MILLISECONDS)
     return name
