@@ -35,7 +35,7 @@ from serving.pages.forms import (
 from serving.pages.rendering import PageRoute, render
 from serving.pages.session import require_researcher, require_visitor, session_routes
 from serving.pages.views.candidates import CandidateList
-from serving.pages.views.card import card_response
+from serving.pages.views.card import card_page
 from serving.pages.views.donors import donors_view
 from serving.pages.views.models import ModelList
 from serving.pages.views.patient import example_view, patient_view, upload_view
@@ -189,7 +189,7 @@ def _model_routes(catalogue: Catalogue, clinic: Clinic | None, jobs: ValidationJ
 
     @router.get("/models/{name}/{version}/card")
     def card(name: str, version: str) -> Response:
-        return card_response(model_list.with_validations(catalogue.find(name, version)))
+        return card_page(model_list.with_validations(catalogue.find(name, version)))
 
     @router.post("/models/{name}/{version}/validations")
     async def start_validation(request: Request, name: str, version: str) -> Response:

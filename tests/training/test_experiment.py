@@ -25,6 +25,7 @@ from training import tracking
 from training.evidence.assemble import ExperimentContext, summarise
 from training.evidence.card import model_card
 from training.evidence.metrics import HEADLINE
+from training.evidence.population import training_population
 from training.experiment import Experiment, train
 from training.experiment.eligibility import eligible_rows
 from training.experiment.validation import validate_block_sets
@@ -281,7 +282,7 @@ def test_a_cohort_without_clinical_data_is_named_with_the_columns_that_it_lacks(
     held_out = [prediction.fold.test for prediction in both.without_block["clinical"]["elastic_net"]]
     assert len(np.concatenate(held_out)) == 38
     context = ExperimentContext("objective_response", 2, False, (), (), PriorExperiments(0, 0), 0)
-    card = model_card(summarise(both, "elastic_net", None, context))
+    card = model_card(summarise(both, "elastic_net", None, context), training_population(both.table))
     assert "- lacking is not in this model: none of its 20 patients has clinical measurements (any of " in card
     assert "- complete: 2 of its 40 patients are not in this model without clinical measurements" in card
 

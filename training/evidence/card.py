@@ -16,12 +16,14 @@ from string import Template
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
+from features.outcomes import is_toxicity, term_of
 from models.evidence import (
     STRENGTH_WORDS,
     CentreDecisionCurve,
     Estimate,
     EventRate,
     RandomEffectsSummary,
+    TrainingPopulation,
     Validation,
     evidence_strength,
     held_out_unit,
@@ -38,15 +40,23 @@ from training.evidence.sentence import (
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def model_card(validation: Validation) -> str:
+def model_card(validation: Validation, population: TrainingPopulation) -> str:
     """Return a model's card, in Markdown.
 
     Each figure is a paragraph "Figure `name.svg`: caption", which `card_html` replaces by the drawing.
+
+    Parameters
+    ----------
+    validation : Validation
+    population : TrainingPopulation
+        Disease and treatment of the training patients.
     """
     evaluated = gates(validation)
     card = template_environment(TEMPLATES).get_template("card.md.jinja").render(
         evidence=validation.evidence,
         validation=validation,
+        title=_title(validation),
+        population=population,
         gates=evaluated,
         results={gate.name: gate.result for gate in evaluated},
         scheme_description=scheme_description,
@@ -58,6 +68,13 @@ def model_card(validation: Validation) -> str:
         prognostic=PROGNOSTIC,
     )  # fmt: skip
     return re.sub(r"\n{3,}", "\n\n", card).strip() + "\n"
+
+
+def _title(validation: Validation) -> str:
+    outcome = validation.evidence.outcome
+    side = "Toxicity" if is_toxicity(outcome) else "Response"
+    family = validation.family.replace("_", " ")
+    return f"{side} ({term_of(outcome)}): {family} of {' + '.join(validation.blocks)}"
 
 
 def card_html(markdown: str, figures: Mapping[str, str]) -> str:
@@ -108,6 +125,7 @@ def template_environment(folder: Path) -> Environment:
         estimate,
         signed_estimate,
         useful_thresholds,
+        patients_by_value,
         sentence,
         permutation_p_text,
     )
@@ -174,6 +192,15 @@ def useful_thresholds(curve: CentreDecisionCurve) -> str:
     points = zip(curve.thresholds, curve.low, curve.treat_all, strict=True)
     useful = [threshold for threshold, low, treat_all in points if low > max(treat_all, 0)]
     return f"{min(useful):.2f} to {max(useful):.2f}" if useful else "none"
+
+
+def patients_by_value(counts: Mapping[str, int], patients: int) -> str:
+    """Return how many training patients have each value, and in how many of all `patients` it was not reported."""
+    if not counts:
+        return "not reported"
+    n_unreported = patients - sum(counts.values())
+    values = [f"{value.replace('_', ' ')} {n}" for value, n in counts.items()]
+    return ", ".join([*values, f"not reported {n_unreported}"] if n_unreported > 0 else values)
 
 
 def sentence(text: str) -> str:

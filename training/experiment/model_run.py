@@ -75,7 +75,7 @@ def log_model(
 ) -> TrainedModel:
     """Summarise one family on one set of blocks, and log its run."""
     validation = summarise(validated, family, null, context)
-    card = model_card(validation)
+    card = model_card(validation, training_population(validated.table))
     name = model_run_name(family, validated.blocks)
     with (
         tracking.child_run(name, _tags(validation, card), _params(validation)) as run_id,

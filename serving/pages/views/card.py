@@ -18,6 +18,15 @@ _OLD_CLAIMS = {
 }
 
 
+def card_page(served: ServedModel) -> Response:
+    """Return the card of a model as a page: as `card_response` does, with a way back to the models."""
+    response = card_response(served)
+    if not served.model.card_html:
+        return response
+    top, main, rest = bytes(response.body).decode().partition("<main>")
+    return _response(f"{top}{render_fragment('card_way_back')}{main}{rest}", "text/html")
+
+
 def card_response(served: ServedModel) -> Response:
     """Return the card of a model: HTML, or Markdown for bundles without HTML.
 

@@ -12,10 +12,10 @@ from features.feature_table import FeatureTable
 from features.transforms import TRANSFORMERS
 from models.encoder import BlockEncoder
 from models.evidence import CentreDecisionCurve, Validation
-from training.evidence.card import TEMPLATES, card_html, model_card, useful_thresholds
+from training.evidence.card import TEMPLATES, card_html, useful_thresholds
 from training.evidence.preprocessing import STEPS, preprocessing_steps
 
-from .validations import LOCO, single, strong
+from .validations import LOCO, card_of, single, strong
 
 RECORDS = {"loco": LOCO, "strong": strong(), "single": single()}
 SVG = '<svg xmlns="http://www.w3.org/2000/svg"><text>drawn</text></svg>'
@@ -28,29 +28,44 @@ def section(markdown: str, title: str) -> str:
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_nothing_is_none_nan_or_undefined(name):
-    markdown = model_card(RECORDS[name])
+    markdown = card_of(RECORDS[name])
     assert not re.search(r"\b(None|nan|Undefined|True|False)\b", markdown)
     assert "\n\n\n" not in markdown
 
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_tables_have_as_many_cells_in_each_row(name):
-    for table in re.findall(r"(?:^(?:> )?\|.*\n)+", model_card(RECORDS[name]), re.MULTILINE):
+    for table in re.findall(r"(?:^(?:> )?\|.*\n)+", card_of(RECORDS[name]), re.MULTILINE):
         assert len({len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}) == 1, table
 
 
 def test_the_top_summarises_the_evidence():
-    top = model_card(LOCO).partition("\n## ")[0]
+    top = card_of(LOCO).partition("\n## ")[0]
     assert "**No evidence of discrimination on held-out cohorts" in top
     for text in ("0.52 (0.44 to 0.60), random-effects mean of 5", "AUROC 0.410 to 0.630", "p = 0.42, 200 refits",
                  "AUROC -0.040 (-0.130 to +0.050)", "0.251; 0.241 if each centre's own rate",
-                 "| 7, with 84 models |", "1 of 9",
+                 "| 7, with 84 models |", "1 of 9: checks of this program, no approval for clinical use",
                  "Research use. Not a medical device. Associations, not causes. Prognostic: no random"):  # fmt: skip
         assert text in top
 
 
+def test_the_top_begins_with_the_patients_and_whether_another_cohort_tested_it():
+    lines = card_of(LOCO).splitlines()
+    assert lines[0] == "# Response (CR or PR): elastic net of taxa + clinical"
+    rows = [line for line in lines if line.startswith("> | ")]
+    assert rows[1:4] == [
+        "> | for whom: tumour type | melanoma 150, lung non small cell 30, not reported 5 |",
+        "> | line of treatment | not reported |",
+        "> | drugs | anti-PD-1 185 |",
+    ]
+    assert rows[4].startswith("> | day of the stool | -60 to 30; day 0: ")
+    assert rows[5] == "> | tested on another cohort, in its training | yes, each cohort held out in turn |"
+    assert rows[6].startswith("> | AUROC of the ")
+    assert "| tested on another cohort, in its training | no |" in card_of(single())
+
+
 def test_every_section_names_its_checklist_items():
-    markdown = model_card(LOCO)
+    markdown = card_of(LOCO)
     items = {
         "Held-out performance": "23a",
         "Calibration": "12e",
@@ -68,7 +83,7 @@ def test_every_section_names_its_checklist_items():
 
 
 def test_every_section_reports_its_numbers():
-    markdown = model_card(LOCO)
+    markdown = card_of(LOCO)
     assert "| lee_2022/Leeds | 18 | 9 | 0.61 (0.34 to 0.84) |" in section(markdown, "Held-out performance")
     assert "prediction interval for a new centre 0.41 to 0.63" in section(markdown, "Held-out performance")
     assert "0.515 ± 0.012" in section(markdown, "Seeds")
@@ -97,7 +112,7 @@ def test_every_section_reports_its_numbers():
 
 
 def test_rates_are_reported_as_counts():
-    markdown = model_card(LOCO)
+    markdown = card_of(LOCO)
     patients = section(markdown, "Patients and outcome")
     assert "| mitox | 58 | 21 | 36% (24% to 50%) |" in patients
     assert "| all, counted together | 185 | 78 | 42% (35% to 50%) |" in patients
@@ -111,22 +126,22 @@ def test_rates_are_reported_as_counts():
     assert "| IL-6 (pg/mL) | 58 of 185 | 3.25 (1.2 to 9) |" in characteristics
     assert "| IL-8 (pg/mL) | 12 of 185 | too few patients |" in characteristics
     assert "the model reads 2 taxa, of which 1 are present in at least half of the patients" in characteristics
-    one_cohort = model_card(single())
+    one_cohort = card_of(single())
     assert "No cohort reports the toxicity" in section(one_cohort, "Response and toxicity together")
     assert "Too few held-out patients" in section(one_cohort, "Outcomes by predicted probability")
 
 
 def test_the_conditional_permutation_is_reported_for_a_model_that_has_one():
-    markdown = model_card(LOCO)
+    markdown = card_of(LOCO)
     assert "| profiles beyond covariates, conditional permutation | p = 0.94, 200 refits |" in markdown
     assert "200 times: mean 0.57, 95th percentile 0.62; observed 0.52, p = 0.94." in section(markdown, "Permutations")
     older_record = LOCO.to_json()
     del older_record["permutation"]["conditional"]
-    assert "onditional" not in section(model_card(Validation.from_json(older_record)), "Permutations")
+    assert "onditional" not in section(card_of(Validation.from_json(older_record)), "Permutations")
 
 
 def test_missing_results_are_reported_as_missing():
-    markdown = model_card(single())
+    markdown = card_of(single())
     assert "AUROC of the probability, patients held out | 0.61 (0.34 to 0.84) |" in markdown
     assert "prediction interval for a new centre | no cohort was held out" in markdown
     assert "not estimable" in section(markdown, "Calibration")
@@ -135,17 +150,17 @@ def test_missing_results_are_reported_as_missing():
     assert "how much the result depends on it is not known" in section(markdown, "Seeds")
     assert "every prediction is the prevalence" in section(markdown, "Feature attribution")
     no_effect = replace(single(), sample_size=replace(single().sample_size, needed=None, events_needed=None))
-    assert "no number of patients suffices" in section(model_card(no_effect), "Sample size")
+    assert "no number of patients suffices" in section(card_of(no_effect), "Sample size")
     assert "tested it on no other cohort" in section(markdown, "Limits")
     assert "random-effects" not in markdown.lower()
 
 
 def test_simulated_data_and_pooled_labels_warn():
     pooled = replace(LOCO, evidence=replace(LOCO.evidence, pooled_labels=True))
-    assert "SIMULATED DATA" in model_card(strong()).splitlines()[2]
-    assert "SIMULATED" not in model_card(LOCO)
-    assert "**Labels of different meaning were pooled.**" in model_card(pooled)
-    assert "Labels of different meaning" not in model_card(LOCO)
+    assert "SIMULATED DATA" in card_of(strong()).splitlines()[2]
+    assert "SIMULATED" not in card_of(LOCO)
+    assert "**Labels of different meaning were pooled.**" in card_of(pooled)
+    assert "Labels of different meaning" not in card_of(LOCO)
 
 
 def test_useful_thresholds_have_the_whole_band_above_both_alternatives():
@@ -184,7 +199,7 @@ class Page(HTMLParser):
 
 @pytest.mark.parametrize("name", RECORDS)
 def test_the_page_is_well_formed_and_self_contained(name):
-    page = Page(card_html(model_card(RECORDS[name]), FIGURES))
+    page = Page(card_html(card_of(RECORDS[name]), FIGURES))
     assert page.open == []
     assert page.references == []
     assert not {"script", "link", "img", "iframe", "a"} & set(page.tags)
@@ -193,18 +208,18 @@ def test_the_page_is_well_formed_and_self_contained(name):
 
 
 def test_a_figure_that_is_not_drawn_remains_a_reference():
-    page = card_html(model_card(LOCO), {"forest": SVG})
+    page = card_html(card_of(LOCO), {"forest": SVG})
     assert page.count("<figure>") == 1
     assert '<svg role="img" aria-label="AUROC of each centre' in page
     assert "Figure <code>calibration.svg</code>" in page
 
 
 def test_gates_are_marked_and_the_page_has_print_and_dark_styles():
-    page = card_html(model_card(LOCO), {})
+    page = card_html(card_of(LOCO), {})
     assert page.count('<td class="fail">fail</td>') == 8
     assert "prefers-color-scheme: dark" in page
     assert "size: A4" in page
-    assert "<title>objective_response: elastic_net on taxa + clinical</title>" in page
+    assert "<title>Response (CR or PR): elastic net of taxa + clinical</title>" in page
 
 
 def test_markup_in_text_from_others_is_escaped():
@@ -215,7 +230,7 @@ def test_markup_in_text_from_others_is_escaped():
         evidence=replace(LOCO.evidence, cohorts=cohorts, notes=(hostile,)),
         per_centre=(replace(LOCO.per_centre[0], centre=hostile),),
     )
-    html = card_html(model_card(validation), {})
+    html = card_html(card_of(validation), {})
     page = Page(html)
     assert page.references == []
     assert not {"script", "img", "a"} & set(page.tags)

@@ -17,7 +17,6 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from features.feature_table import Block, FeatureTable
 from models.evidence import Estimate, PriorExperiments, Validation, other_cohorts_tested
 from training.evidence.assemble import ExperimentContext, summarise
-from training.evidence.card import model_card
 from training.evidence.metrics import run_metrics
 from training.evidence.promotion import gates
 from training.evidence.scores import held_out_predictions, main_scheme
@@ -28,6 +27,8 @@ from training.validation.held_out import HeldOut, ValidatedFamily, validate
 from training.validation.permutation_null import ModelNull, NullDistributions, best_model_null, permutation_nulls
 from training.validation.validated_blocks import ValidatedBlocks
 from training.workers import Threads
+
+from .validations import card_of
 
 CONTEXT = ExperimentContext("objective_response", 2, False, ("a note",), (), PriorExperiments(0, 0), 0)
 NAMES = ("a", "b/x", "c d", "e", "f")
@@ -153,7 +154,7 @@ def test_card_gates_and_metrics_read_the_record(case):
     validation = case.summary()
     content = validation.to_json()
     assert Validation.from_json(json.loads(json.dumps(content, allow_nan=False))) == validation
-    assert "AUROC" in model_card(validation)
+    assert "AUROC" in card_of(validation)
     assert len(gates(validation)) == 9
     for name, value in run_metrics(validation).items():
         assert re.fullmatch(r"[\w\-./ ]+", name)
@@ -260,7 +261,7 @@ def test_a_block_is_judged_on_the_same_patients_without_it(cohorts):
     assert row.brier == cohorts.summary(replace_scores(cohorts, weak)).within_centres.brier
     assert 0 < row.gain.low < row.gain.value < row.gain.high
     for text in (f"| clinical | {row.auroc.value:.2f} (", f"gain by clinical {row.gain.value:+.2f}"):
-        assert text in model_card(validation)
+        assert text in card_of(validation)
     assert run_metrics(validation)["without_block.clinical.gain_within_centres"] == row.gain.value
 
 
@@ -384,7 +385,7 @@ def test_where_one_probability_is_served_to_all_the_margin_gives_no_credit(cohor
     assert metrics["auroc"] == evidence.held_out_auroc.value
     assert metrics["margin_auroc_over_centres"] == evidence.margin_auroc.value
     assert metrics["served_auroc.a"] == 0.5
-    card = model_card(validation)
+    card = card_of(validation)
     assert f"| AUROC of the probability, cohorts held out | {evidence.held_out_auroc.value:.2f}" in card
     assert f"| the same of the model's raw score, before calibration | {evidence.margin_auroc.value:.2f}" in card
 
@@ -420,7 +421,7 @@ def test_without_a_cohort_the_numbers_are_those_of_the_others(cohorts):
     best = max(validation.without_cohort, key=lambda row: row.auroc.value)
     assert best.cohort == "f"
     assert run_metrics(validation)["without.f.auroc"] == best.auroc.value
-    assert f"| f | {best.patients} |" in model_card(validation)
+    assert f"| f | {best.patients} |" in card_of(validation)
 
 
 def test_one_centre_cannot_be_left_aside(table):

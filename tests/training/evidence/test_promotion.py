@@ -22,10 +22,9 @@ from models.evidence import Estimate, Validation, WithoutCohort
 from models.families import LinearPredictor
 from models.registry import client, log_bundle, register, served_models
 from taxokine.cli import main
-from training.evidence.card import model_card
 from training.evidence.promotion import gates, mean_distance_from_prevalence, promote
 
-from .validations import CONTRADICTION, LOCO, NOT_ESTIMABLE, single, strong
+from .validations import CONTRADICTION, LOCO, NOT_ESTIMABLE, card_of, single, strong
 
 NAMES = [
     "served probability",
@@ -154,7 +153,7 @@ def test_centres_of_one_cohort_are_not_called_cohorts():
     assert "drop one centre" in results
     assert results["prediction interval"].endswith("; in a new cohort not assessable: one cohort")
     assert "one cohort" not in results_of(strong())["prediction interval"]
-    card = model_card(one_cohort)
+    card = card_of(one_cohort)
     assert "### Without each centre" in card
     assert "Without each cohort" not in card
 
@@ -164,7 +163,7 @@ def test_no_variation_between_few_centres_is_not_taken_for_agreement(k, tau2, wa
     validation = strong_model_with(random_effects__k=k, random_effects__tau2=tau2)
     caveat = f"variation between centres not estimable from {k} centres; a new centre may lie outside"
     assert (caveat in results_of(validation)["prediction interval"]) is warns
-    assert (caveat in model_card(validation).partition("## Held-out performance")[2]) is warns
+    assert (caveat in card_of(validation).partition("## Held-out performance")[2]) is warns
 
 
 @given(st.floats(-1, 1), st.floats(0.001, 1.5), st.floats(0.001, 1.5))

@@ -43,16 +43,19 @@ from models.evidence import (
     Subgroup,
     TaxonDistribution,
     TrainingCohort,
+    TrainingPopulation,
     Validation,
     VerdictDifference,
     VerdictPerformance,
     WithoutCohort,
 )
 from models.rates import event_rate
+from training.evidence.card import model_card
 from training.evidence.rates import outcome_rates
 from training.evidence.scores import HeldOutScores
 from training.validation.permutation_null import ModelNull, NullDistributions
 
+POPULATION = TrainingPopulation({"melanoma": 150, "lung_non_small_cell": 30}, {}, {"anti-PD-1": 185})
 NOT_ESTIMABLE = Estimate(None, None, None)
 RNG = np.random.default_rng(0)
 NULL = NullDistributions(
@@ -61,6 +64,11 @@ NULL = NullDistributions(
     12,
     np.random.default_rng(1).normal(0.57, 0.03, 200),
 )
+
+
+def card_of(validation: Validation) -> str:
+    """Return the card of a model whose training patients are `POPULATION`."""
+    return model_card(validation, POPULATION)
 
 
 def centre_performance(name: str, patients: int, events: int, auroc: Estimate) -> CentrePerformance:
