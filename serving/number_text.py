@@ -16,9 +16,14 @@ def percent(share: float | None, digits: int = 0) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}%"
 
 
+def distinct_digits(share: float, other: float) -> int:
+    """Return the fewest decimals with which two percents differ; one where two decimals do not tell them apart."""
+    return next((digits for digits in range(3) if percent(share, digits) != percent(other, digits)), 1)
+
+
 def percent_range(low: float, high: float) -> str:
-    """Return a range of shares in percent; with a decimal where both ends round to the same whole percent."""
-    digits = 0 if percent(low) != percent(high) else 1
+    """Return a range of shares in percent; with decimals where both ends round to the same whole percent."""
+    digits = distinct_digits(low, high)
     return f"{percent(low, digits).removesuffix('%')}–{percent(high, digits)}"
 
 
@@ -27,12 +32,12 @@ def page_probability(probability: float) -> float:
     return min(max(probability, LEAST_CHANCE), MOST_CHANCE)
 
 
-def chance(probability: float | None) -> str:
+def chance(probability: float | None, digits: int = 0) -> str:
     """Return a predicted probability in percent; from `LEAST_CHANCE` or `MOST_CHANCE` on, "about" that limit.
 
     If all of sixty held-out patients with a similar probability had the outcome, the exact interval of their rate would
     still reach down to 94%: held-out patients could hardly confirm a more extreme probability. A dash for None.
     """
     if probability is None or LEAST_CHANCE < probability < MOST_CHANCE:
-        return percent(probability)
+        return percent(probability, digits)
     return f"about {percent(page_probability(probability))}"

@@ -89,8 +89,8 @@ def _verdict_text(verdict: OutcomeVerdict) -> str:
     without_chance = _WITHOUT_CHANCE.get(verdict.chance)
     if without_chance is not None:
         return without_chance
-    meaning = "not confirmed" if verdict.is_unconfirmed else _MEANINGS.get(verdict.chance, verdict.chance)
-    level = f"{chance(verdict.probability)}, {meaning}"
+    number, meaning = chance(verdict.probability), _MEANINGS.get(verdict.chance, verdict.chance)
+    level = f"not confirmed, {number}" if verdict.is_unconfirmed else f"{number}, {meaning}"
     # The summary begins with what simulated patients are worth.
     return level if verdict.strength == "simulated" else f"{level} ({STRENGTH_WORDS[verdict.strength]})"
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.evidence import (
+    EventRate,
     Evidence,
     ExternalValidation,
     HeldOutUnit,
@@ -21,7 +22,7 @@ from models.evidence import (
 )
 from models.predict import ServedModel
 from models.rates import similar_predictions
-from serving.number_text import page_probability
+from serving.number_text import distinct_digits, page_probability
 from serving.pages.drawings.waterfall import Step, Waterfall
 
 Chance = Literal[
@@ -114,6 +115,22 @@ class OutcomeVerdict:
         """Whether the held-out patients with a similar probability contradict it, or its side of the average."""
         return self.chance == "contradicted" or self.agreement in {"above", "below"}
 
+    @property
+    def digits(self) -> int:
+        """Decimals of the percents with which what was predicted and the training rate lie where the verdict says.
+
+        Where whole percents would put either inside the interval of the held-out patients, which does not contain it,
+        a decimal tells why.
+        """
+        if self.similar is None or self.probability is None:
+            return 0
+        interval = self.similar.outcomes
+        predicted = page_probability(_predicted(self.probability, self.similar))
+        numbers = [predicted, *([] if self.rate is None else [self.rate])]
+        pairs = [(number, interval.low) for number in numbers if number < interval.low]
+        pairs += [(number, interval.high) for number in numbers if number > interval.high]
+        return max((distinct_digits(*pair) for pair in pairs), default=0)
+
 
 def outcome_verdict(
     probability: float | None,
@@ -195,15 +212,19 @@ def agreement(probability: float | None, similar: ProbabilityGroup | None) -> Ag
     -------
     {"inside", "above", "below"} or None
         None without a probability or such patients. Above or below, predictions of this size are not confirmed: pages
-        lead with the observed rate, and compute nothing from the probability.
+        say so first, and compute nothing from the probability.
     """
     if probability is None or similar is None:
         return None
-    predicted = _predicted(probability, similar)
+    return interval_agreement(_predicted(probability, similar), similar.outcomes)
+
+
+def interval_agreement(probability: float, outcomes: EventRate) -> Agreement:
+    """Return whether a probability lies inside the interval of a rate, above or below it."""
     # What pages state of a probability beyond a limit, about that limit, stands for all beyond it.
-    if similar.outcomes.high < min(predicted, page_probability(predicted)):
+    if outcomes.high < min(probability, page_probability(probability)):
         return "above"
-    return "below" if similar.outcomes.low > max(predicted, page_probability(predicted)) else "inside"
+    return "below" if outcomes.low > max(probability, page_probability(probability)) else "inside"
 
 
 def is_unconfirmed(served: ServedModel, probability: float | None) -> bool:

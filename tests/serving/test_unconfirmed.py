@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from serving.pages.views.patient import example_view, predictions_view
 
 from ..training.evidence.validations import LOCO
 from .conftest import PROFILER, table
+from .test_candidates import CONTEXT
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,8 @@ def test_list_page_and_text_withhold_alike(models, candidate):
         contradicted = catalogue_with(models, toxicity_events=200)
     visit = Visit("day 0", 0.0, candidate)
     clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": Patient("P1", (visit,), 0, PatientCourse())}, ())
-    (row,) = CandidateList(contradicted, clinic).view("", "").rows
+    listed = CandidateList(contradicted, clinic).view("", "")
+    (row,) = listed.rows
     assert (row.cells, row.benefit, row.no_cells_reason) == (None, None, REASON)
     assert [summary.is_unconfirmed for summary in row.sides] == [False, True]
     view = replace(
@@ -97,7 +100,10 @@ def test_list_page_and_text_withhold_alike(models, candidate):
     )
     text = str(_ENVIRONMENT.get_template("tumour_board.jinja").module.tumour_board_text(view, "today", ""))
     assert f"TOGETHER: not shown: {REASON}." in text
-    assert "that the model predicted for this one, and the 95% interval" in text
+    assert "\nNot confirmed for this patient: the model predicts " in text
+    page = str(_ENVIRONMENT.get_template("candidates.html.jinja").render(**CONTEXT, view=listed))
+    cell = re.sub("<[^>]+>", "", page.partition('class="phone-only">toxicity </span>')[2]).strip()
+    assert cell.startswith("not confirmed ")
 
 
 @pytest.mark.parametrize(

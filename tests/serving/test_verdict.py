@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,17 +98,78 @@ def test_the_sentence_states_chance_rule_evidence_and_driver():
 
 @pytest.mark.parametrize(
     ("events", "start", "place"),
-    [(10, "Below average", "lies below"), (22, "About average", "contains"), (40, "Not confirmed", "lies above")],
+    [(10, "Below average", "lies below"), (40, "Above average", "lies above"), (22, "About average", "contains")],
 )
 def test_the_sentence_says_where_the_interval_lies(events, start, place):
-    verdict = outcome_verdict(0.2, held_out_group(events), 0.42, EVIDENCE, steps(-0.2))
-    text = text_of(verdict)
-    observed = f"of held-out patients predicted 15–41%, {events / 55:.0%} responded ({events} of 55)"
-    is_unconfirmed = events > 10
-    assert text.startswith(f"{start} for response: {observed if is_unconfirmed else '20% predicted'}")
-    assert ("not the 20% that the model predicted" in text) == is_unconfirmed == verdict.is_unconfirmed
-    assert observed in text
+    probability = events / 55
+    text = text_of(outcome_verdict(probability, held_out_group(events), 0.42, EVIDENCE, steps(-0.2)))
+    observed = (
+        f"of held-out patients predicted 15–41%, {probability:.0%} responded ({events} of 55), and the 95% interval"
+    )
+    assert text.startswith(f"{start} for response: {probability:.0%} predicted; {observed}")
     assert f"{place} the 42% of all training patients." in text
+
+
+@pytest.mark.parametrize(
+    ("probability", "events", "patients", "rate", "numbers"),
+    [
+        (0.54, 50, 147, 0.44, "predicts 54%; of held-out patients predicted 15–41%, 34% responded (50 of 147; 95% "
+         "interval 26% to 42%), of all training patients 44%."),
+        # By whole percents, 17% would lie inside 17% to 32%.
+        (0.166, 35, 146, 0.44, "predicts 16.6%; of held-out patients predicted 15–41%, 24% responded (35 of 146; 95% "
+         "interval 17.3% to 31.7%), of all training patients 44%."),
+        (0.2, 40, 55, 0.42, "predicts 20%; of held-out patients predicted 15–41%, 73% responded (40 of 55; 95% "
+         "interval 59% to 84%), of all training patients 42%."),
+    ],
+)  # fmt: skip
+def test_what_is_not_confirmed_states_no_level_and_as_many_decimals_as_tell_why(
+    probability, events, patients, rate, numbers
+):
+    verdict = outcome_verdict(probability, held_out_group(events, patients), rate, EVIDENCE, steps(-0.2))
+    text = text_of(verdict)
+    assert text.startswith(f"Not confirmed for this patient: the model {numbers}")
+    assert verdict.is_unconfirmed
+    assert "average" not in text
+
+
+def test_what_is_not_confirmed_states_the_mean_prediction_that_decides():
+    group = replace(held_out_group(50, 147, 0.3, 0.54), mean_probability=0.4235)
+    text = text_of(outcome_verdict(0.54, group, 0.44, EVIDENCE, steps(0.1)))
+    assert text.startswith(
+        "Not confirmed for this patient: the model predicts 54.0%; of held-out patients predicted 30–54%, on average "
+        "42.4%, 34% responded (50 of 147; 95% interval 26.4% to 42.3%), of all training patients 44%."
+    )
+
+
+def test_a_level_has_as_many_decimals_as_tell_it():
+    # 147 of 300 has an interval from 43.2%.
+    text = text_of(outcome_verdict(0.5, held_out_group(147, 300), 0.431, EVIDENCE, steps(0.1)))
+    assert "95% interval, 43.2% to 54.8%, lies above the 43.1% of all training patients" in text
+
+
+@pytest.mark.parametrize(
+    ("probability", "events", "words"),
+    [
+        (0.82, 10, "40% responded (21% to 61%): fewer than the 82% predicted."),
+        (0.15, 10, "40% responded (21% to 61%): more than the 15% predicted."),
+        (0.21, 10, "40% responded (21.1% to 61.3%): more than the 21.0% predicted."),
+        (0.5, 10, ""),
+        (0.99, 20, "80% responded (59% to 93%): fewer than the about 95% predicted."),
+        (0.99, 24, ""),
+        (0.99, None, ""),
+    ],
+)
+def test_a_prediction_outside_the_interval_of_the_nearest_patients_is_cautioned(probability, events, words):
+    nearest = None if events is None else NearestOutcomes("objective_response", 25, events, 0.0, 0.0, 0.0)
+    prediction = replace(prediction_of("objective_response", probability), evidence=EVIDENCE)
+    side = SimpleNamespace(
+        side="response",
+        comparison=compare(prediction, None, nearest, None),
+        verdict=outcome_verdict(probability, None, 0.42, EVIDENCE, steps(0.4)),
+    )
+    text = str(_ENVIRONMENT.get_template("verdict.jinja").module.nearest_text(side))
+    start = "<strong>Caution:</strong> of the 25 training patients with the most similar stool, "
+    assert text == (start + words if words else "")
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Literal
 from models.evidence import EventRate, OutcomeRates, ProbabilityGroup
 from models.prediction import NearestOutcomes, Prediction
 from models.rates import event_rate
-from serving.number_text import page_probability
-from serving.pages.verdict import Agreement, agreement
+from serving.number_text import distinct_digits, page_probability
+from serving.pages.verdict import Agreement, agreement, interval_agreement
 
 Source = Literal["model", "held-out patients", "nearest patients", "training patients"]
 
@@ -38,6 +38,24 @@ class ComparedRate:
 
 
 @dataclass(frozen=True)
+class NearestCaution:
+    """The nearest training patients, whose interval does not contain the prediction.
+
+    Attributes
+    ----------
+    outcomes : EventRate
+    agreement : Agreement
+        Where the prediction lies: above or below.
+    digits : int
+        Decimals with which its percent lies outside the interval also when rounded.
+    """
+
+    outcomes: EventRate
+    agreement: Agreement
+    digits: int
+
+
+@dataclass(frozen=True)
 class Comparison:
     """The numbers that bear on one outcome.
 
@@ -48,10 +66,13 @@ class Comparison:
     agreement : Agreement or None
         Whether the mean probability of the held-out patients with a similar one lies inside the interval of their rate,
         above or below it; None where there are no such patients.
+    nearest_caution : NearestCaution or None
+        None where the interval of the nearest training patients contains the probability, or there are none.
     """
 
     rates: tuple[ComparedRate, ...]
     agreement: Agreement | None
+    nearest_caution: NearestCaution | None
 
 
 def compare(
@@ -77,9 +98,10 @@ def compare(
         return None
     evidence = prediction.evidence
     training = rates.overall if rates else event_rate(evidence.events, evidence.patients)
+    nearest_outcomes = event_rate(nearest.events, nearest.patients) if nearest else None
     outcomes_by_source: list[tuple[Source, EventRate | None]] = [
         ("held-out patients", similar.outcomes if similar else None),
-        ("nearest patients", event_rate(nearest.events, nearest.patients) if nearest else None),
+        ("nearest patients", nearest_outcomes),
         ("training patients", training),
     ]
     shares = [
@@ -88,4 +110,12 @@ def compare(
         if outcomes is not None and outcomes.rate is not None
     ]
     model = ComparedRate("model", page_probability(probability), None, None, None)
-    return Comparison((model, *shares), agreement(probability, similar))
+    caution = _nearest_caution(probability, nearest_outcomes)
+    return Comparison((model, *shares), agreement(probability, similar), caution)
+
+
+def _nearest_caution(probability: float, outcomes: EventRate | None) -> NearestCaution | None:
+    if outcomes is None or (place := interval_agreement(probability, outcomes)) == "inside":
+        return None
+    edge = outcomes.high if place == "above" else outcomes.low
+    return NearestCaution(outcomes, place, distinct_digits(page_probability(probability), edge))

@@ -262,7 +262,8 @@ def test_without_clients_there_are_no_cds_hooks(client: httpx.Client) -> None:
 
 def test_every_summary_is_short_enough() -> None:
     verdicts = [
-        OutcomeVerdict(chance, probability, None, None, 0.5, strength, False, "cohort", (), True, ())
+        OutcomeVerdict(chance, probability, None, agreement, 0.5, strength, False, "cohort", (), True, ())
+        for agreement in ("inside", "above")
         for chance in get_args(Chance)
         for strength in get_args(Strength)
         for probability in (0.001, 0.57, 0.999)
@@ -281,7 +282,7 @@ def test_a_summary_says_that_a_prediction_is_not_confirmed() -> None:
     confirmed = OutcomeVerdict("about average", 0.57, None, "inside", 0.5, "weak", False, "cohort", (), True, ())
     assert summary_text([("response", confirmed)]) == "Response: 57%, about average (weak evidence)"
     unconfirmed = replace(confirmed, agreement="above")
-    assert summary_text([("response", unconfirmed)]) == "Response: 57%, not confirmed (weak evidence)"
+    assert summary_text([("response", unconfirmed)]) == "Response: not confirmed, 57% (weak evidence)"
 
 
 @pytest.mark.parametrize(
