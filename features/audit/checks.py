@@ -35,6 +35,7 @@ from features.audit.outcomes import (
     different_labels,
     published_label,
     response_against_progression,
+    tumour_deaths_without_progression,
     unknown_as_no,
 )
 from features.audit.patients import AuditedPatients, audited_patients
@@ -68,6 +69,7 @@ FALSE_ALARM_RATE = 0.05
 COHORT_CHECKS: tuple[Callable[[Cohort], Iterable[Finding]], ...] = (
     unfinished_manifest,
     contradictions,
+    tumour_deaths_without_progression,
     response_against_progression,
     published_label,
     profile_units,

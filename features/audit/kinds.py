@@ -108,6 +108,12 @@ KINDS: Mapping[str, Kind] = {
         "both columns cannot be right for these patients",
         "find out from the publication which column is right; until then expect that many wrong labels",
     ),
+    "tumour-death-without-progression": Kind(
+        "warning",
+        "progression is missing from the record or the cause is wrong, and with it progression-free survival or the "
+        "deaths that treatment may explain",
+        "compare the last assessment and the cause with the patient's record, and correct the file",
+    ),
     "unknown-as-no": Kind(
         "warning",
         'an unknown outcome written as "no" is not an observation',

@@ -12,6 +12,7 @@ from features.audit.findings import ChanceTest, Finding, joint_name, new_finding
 from features.audit.outcome_columns import contingency_table, response_columns
 from features.audit.patients import MIN_PER_LABEL, AuditedPatients
 from features.cohort import Cohort
+from features.deaths import deaths
 from features.outcomes import RESPONSES, is_toxicity
 
 IMPLICATIONS = (
@@ -58,6 +59,21 @@ def _survival_contradictions(cohort: Cohort, dates: pd.DataFrame) -> Iterator[Fi
             f"{contradicts.sum()} of {died.sum()} patients who died count as free of progression on the day they died"
         )
         yield new_finding("outcome-contradiction", cohort.name, description, dates.index[contradicts])
+
+
+def tumour_deaths_without_progression(cohort: Cohort) -> Iterator[Finding]:
+    """Find deaths from the tumour before which no progression is recorded."""
+    dead = deaths(cohort)
+    if dead is None:
+        return
+    of_tumour = dead[(dead["cause"] == "tumour") & dead["followed"]]
+    silent = of_tumour["progression"].isna()
+    if silent.any():
+        description = (
+            f"{silent.sum()} of {len(of_tumour)} patients whose cause of death is the tumour have no progression "
+            "recorded before"
+        )
+        yield new_finding("tumour-death-without-progression", cohort.name, description, of_tumour.index[silent])
 
 
 def response_against_progression(cohort: Cohort) -> Iterator[Finding]:

@@ -152,9 +152,11 @@ def lesions(rng: np.random.Generator, assessments: pd.DataFrame) -> pd.DataFrame
     return table.sort_values(["patient", "day_fmt", "lesion"], ignore_index=True)
 
 
-def causes_of_death(rng: np.random.Generator, died: pd.Series[int]) -> NDArray[np.str_]:
-    """Return the cause of each patient's death, (n_patients,); "" for a patient who lives."""
-    return np.where(died == 1, rng.choice(["tumour", "other"], len(died), p=[0.8, 0.2]), "")
+def causes_of_death(rng: np.random.Generator, patients: pd.DataFrame) -> NDArray[np.str_]:
+    """Return the cause of each patient's death, (n_patients,), the tumour only after progression; "" for the living."""
+    causes = rng.choice(["tumour", "other"], len(patients), p=[0.8, 0.2])
+    causes = np.where(patients["pfs_days"] < patients["os_days"], causes, "other")
+    return np.where(patients["died"] == 1, causes, "")
 
 
 def medications(rng: np.random.Generator, patients: pd.DataFrame, severe_event_day: Matrix) -> pd.DataFrame:

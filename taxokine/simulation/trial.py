@@ -78,7 +78,7 @@ def simulate(trial: Trial) -> SimulatedTrial:
         "measures": course.measures(course_rng, patients, *visit_days(trial, course_rng)),
     }
     tables["lesions"] = course.lesions(course_rng, tables["assessments"])
-    tables["patients"] = patients.assign(cause_of_death=course.causes_of_death(course_rng, patients["died"]))
+    tables["patients"] = patients.assign(cause_of_death=course.causes_of_death(course_rng, patients))
     return SimulatedTrial(trial, counts[samples.index], tables, _truth(enrolment, predictors))
 
 

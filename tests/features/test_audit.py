@@ -239,6 +239,25 @@ def test_freedom_from_progression_ends_with_death(clean: Cohort) -> None:
     assert only(audit([cohort]), "outcome-contradiction").rows == ("p1",)
 
 
+def test_a_death_from_the_tumour_follows_progression(clean: Cohort) -> None:
+    names = list(clean.labels.dates.index[:4])
+    dates = clean.labels.dates.loc[names].assign(overall_survival=90.0, overall_survival_event=True)
+    dates = dates.assign(progression_free_survival=[90.0, 90.0, 70.0, 90.0], progression_free_survival_event=True)
+    causes = pd.Series(["tumour", "other", "tumour", "tumour"], names)
+    progression = pd.DataFrame({"patient": [names[3]], "day": 60.0, "response": "PD", "sum_mm": np.nan})
+    labels = replace(clean.labels, dates=dates, cause_of_death=causes)
+    cohort = replace(clean, labels=labels, course=replace(clean.course, assessments=progression))
+    finding = only(audit([cohort]), "tumour-death-without-progression")
+    assert (finding.severity, finding.rows) == ("warning", (names[0],))
+    assert finding.description.startswith("1 of 3 patients whose cause of death is the tumour")
+    # Where nobody looked for progression, its absence says nothing.
+    unseen = dates.drop(columns=["progression_free_survival", "progression_free_survival_event"])
+    blind = replace(
+        clean, labels=replace(labels, dates=unseen), course=replace(clean.course, assessments=progression[:0])
+    )
+    assert "tumour-death-without-progression" not in alarms(audit([blind]))
+
+
 def test_death_ends_freedom_from_progression(clean: Cohort) -> None:
     dates = pd.DataFrame(
         {"progression_free_survival": [70.0, 90.0, 90.0], "overall_survival": 90.0}, ["p1", "p2", "p3"]

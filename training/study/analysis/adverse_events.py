@@ -117,15 +117,13 @@ class AttributedEvents:
 
 @dataclass(frozen=True)
 class EventCauses:
-    """Attribution, serious events and infections.
+    """Attribution and infections.
 
     Attributes
     ----------
     attribution : tuple of AttributedEvents
         By cause; empty where the cohort attributes no event.
     attributed_to_fmt : ExactRate
-    serious : ExactRate or None
-        Patients with a serious event; None where the cohort does not report seriousness.
     infection : ExactRate
         Patients with an infection.
     with_organism : int
@@ -137,7 +135,6 @@ class EventCauses:
 
     attribution: tuple[AttributedEvents, ...]
     attributed_to_fmt: ExactRate
-    serious: ExactRate | None
     infection: ExactRate
     with_organism: int
     infections: pd.DataFrame
@@ -211,18 +208,15 @@ def event_terms(events: pd.DataFrame, codes: Codes) -> EventTerms:
 
 
 def event_causes(events: pd.DataFrame, codes: Codes) -> EventCauses:
-    """Return attribution, serious events and infections; an infection has an organism or a term of `INFECTIONS`."""
+    """Return attribution and infections; an infection has an organism or a term of `INFECTIONS`."""
     n = len(codes)
     cause = events["attribution"].replace("", "not stated")
     attributed = (cause != "not stated").any()
-    reported = events["serious"].notna().any()
-    serious = events[events["serious"].fillna(False).astype(bool)]
     has_organism = events["organism"] != ""
     infections = events[has_organism | events["term"].str.contains(INFECTIONS, case=False, regex=True)]
     return EventCauses(
         attribution=tuple(_attributed(str(name), rows, n) for name, rows in events.groupby(cause) if attributed),
         attributed_to_fmt=exact_rate(events[cause == "FMT"]["patient"].nunique(), n),
-        serious=exact_rate(serious["patient"].nunique(), n) if reported else None,
         infection=exact_rate(infections["patient"].nunique(), n),
         with_organism=int(has_organism.sum()),
         infections=by_code(infections.astype({"grade": int}), codes),

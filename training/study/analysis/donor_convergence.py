@@ -178,6 +178,13 @@ class ConvergenceResults:
         return tuple(result for result, estimate in limits if estimate.low * estimate.high > 0)
 
     @property
+    def same_sign_excluding_0_by_donor(self) -> tuple[SensitivityResult, ...]:
+        """Variants with an estimate of the same sign, and an interval by donor that excludes 0."""
+        sign = np.sign(self.change.recipient_mean.value)
+        means = [(result, result.difference.donor_mean) for result in self.same_sign]
+        return tuple(result for result, mean in means if sign * mean.low > 0 < sign * mean.high)
+
+    @property
     def nearer(self) -> int:
         """Number of recipients who come nearer to the own donor than to unrelated ones."""
         return int((self.change.by_recipient < 0).sum())

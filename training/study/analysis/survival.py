@@ -14,7 +14,7 @@ from features.outcomes import DAYS_PER_MONTH
 from features.survival import EVENT, survival_exclusion_reason, time_to_event
 from training.statistics.interval_estimate import IntervalEstimate
 from training.statistics.survival_curves import Curve, beta_product, kaplan_meier, median_survival
-from training.study.analysis.arms import compares_arms, has_comparator, has_several_arms
+from training.study.analysis.arms import compares_arms, has_several_arms
 from training.study.codes import Codes
 
 Outcome = Literal["overall_survival", "progression_free_survival"]
@@ -87,20 +87,15 @@ class SurvivalByOutcome:
     outcomes : tuple of OutcomeSurvival
     excluded : dict of str to (str or None)
         Outcomes without survival, each with the reason, or None where no patient's time is known.
-    has_several_arms, has_comparator : bool
+    has_several_arms : bool
     arms_compared : bool
         Whether the section of the arms compares survival.
-    deaths_by_cause : dict of str to int
-        Patients who died by cause, "tumour", "treatment", "other" or "" (not reported), the most frequent first; empty
-        where the cohort reports no causes.
     """
 
     outcomes: tuple[OutcomeSurvival, ...]
     excluded: dict[Outcome, str | None]
     has_several_arms: bool
-    has_comparator: bool
     arms_compared: bool
-    deaths_by_cause: dict[str, int]
 
 
 def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
@@ -118,23 +113,7 @@ def survival_result(cohort: Cohort, codes: Codes) -> SurvivalByOutcome:
             continue
         days, event = times["time"].to_numpy(float), (times["event"] == EVENT).to_numpy()
         outcomes.append(outcome_survival(outcome, days, event, len(codes) - days.size))
-    return SurvivalByOutcome(
-        tuple(outcomes),
-        excluded,
-        has_several_arms(cohort),
-        has_comparator(cohort),
-        compares_arms(cohort),
-        _deaths(cohort, codes),
-    )
-
-
-def _deaths(cohort: Cohort, codes: Codes) -> dict[str, int]:
-    causes, dates = cohort.labels.cause_of_death, cohort.labels.dates
-    if causes is None or dates is None:
-        return {}
-    died = dates["overall_survival_event"].reindex(pd.Index(codes)).fillna(False).astype(bool)
-    counts = causes.reindex(pd.Index(codes))[died].value_counts()
-    return {str(cause): int(n) for cause, n in counts.items()}
+    return SurvivalByOutcome(tuple(outcomes), excluded, has_several_arms(cohort), compares_arms(cohort))
 
 
 def outcome_survival(outcome: Outcome, days: Vector, event: Mask, unknown: int = 0) -> OutcomeSurvival:

@@ -33,6 +33,7 @@ from training.study.section import ReportTable, Section, Topic, join_topics, wri
 from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
 
 _EVENT_COLUMNS = {"overall_survival": "died", "progression_free_survival": "progressed or died"}
+_END_NAMES = {"overall_survival": "death", "progression_free_survival": "progression or death"}
 _SHORT_NAMES = {"overall_survival": "os", "progression_free_survival": "pfs"}
 _RATE_METRICS = {"objective_response": "orr", "disease_control": "dcr"}
 
@@ -178,8 +179,14 @@ def _median_row(survival: OutcomeSurvival) -> Row:
         "median, months (95% interval)": median_text(survival.median)
         .replace(" months", "")
         .replace("95% interval ", ""),
-        "median follow-up, months": months_text(survival.follow_up.value),
+        "median follow-up, months": _follow_up_text(survival),
     }
+
+
+def _follow_up_text(survival: OutcomeSurvival) -> str:
+    if survival.events == survival.n:
+        return f"all {survival.n} followed until {_END_NAMES[survival.outcome]}"
+    return months_text(survival.follow_up.value)
 
 
 def _month_rows(survival: OutcomeSurvival) -> list[Row]:

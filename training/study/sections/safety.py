@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from features.cohort import Cohort
+from features.outcomes import DAYS_PER_MONTH
 from training.study.analysis.adverse_events import (
     GradeRates,
     event_causes,
@@ -16,6 +18,7 @@ from training.study.analysis.adverse_events import (
     treatment_events,
     worst_grades,
 )
+from training.study.analysis.deaths import Death, death_results
 from training.study.analysis.incidence import IncidenceAtDay, incidence_result
 from training.study.analysis.rates import one_sided_bound
 from training.study.analysis.severe_events import grade_rates_by_arm
@@ -40,11 +43,12 @@ def safety_section(cohort: Cohort, *, limit: float = LIMIT) -> Section:
     """
     codes, recorded = patient_codes(cohort), treatment_events(cohort)
     if recorded is None:
-        return join_topics("safety", "Safety", [_flags(cohort, codes)])
+        return join_topics("safety", "Safety", [_flags(cohort, codes), *_deaths(cohort, codes)])
     parts = (
         _grades(cohort, recorded.rows, codes),
         _terms(recorded.rows, codes),
         _causes(recorded.rows, codes),
+        *_deaths(cohort, codes),
         _incidence(cohort, codes),
         write_topic("safety/preceding", recorded),
         _stopping(recorded.rows, len(codes), limit),
@@ -108,6 +112,25 @@ def _causes(events: pd.DataFrame, codes: Codes) -> Topic:
     if len(causes.infections):
         tables["infections"] = ReportTable(causes.infections[_INFECTION_COLUMNS])
     return write_topic("safety/causes", causes, tables=tables)
+
+
+def _deaths(cohort: Cohort, codes: Codes) -> Iterator[Topic]:
+    results = death_results(cohort, codes)
+    if results is not None and results.n:
+        rows = pd.DataFrame([_death_row(death) for death in results.deaths])
+        yield write_topic("safety/deaths", results, tables={"deaths": ReportTable(rows)} if results.deaths else {})
+
+
+def _death_row(death: Death) -> Row:
+    has_progression = not np.isnan(death.progression)
+    return {
+        "patient": death.patient,
+        "day": round(death.day),
+        "month": round(death.day / DAYS_PER_MONTH, 1),
+        "cause": death.cause or "not reported",
+        "progression": f"day {death.progression:.0f}" if has_progression else "none" if death.followed else "not known",
+        "last assessment": f"{death.response}, day {death.response_day:.0f}" if death.response else "none",
+    }
 
 
 def _incidence(cohort: Cohort, codes: Codes) -> Topic:

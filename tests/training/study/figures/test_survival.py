@@ -13,14 +13,7 @@ def test_ticks_state_how_many_patients_are_at_risk():
     progression_free = outcome_survival(
         "progression_free_survival", 30 * np.array([2.5, 7.4, 8.3, 28.5, 52.3]), np.ones(5, dtype=bool)
     )
-    result = SurvivalByOutcome(
-        (overall, progression_free),
-        {},
-        has_several_arms=False,
-        has_comparator=False,
-        arms_compared=False,
-        deaths_by_cause={},
-    )
+    result = SurvivalByOutcome((overall, progression_free), {}, has_several_arms=False, arms_compared=False)
     panels = survival_figure(result).axes
     assert len(panels) == 2
     assert panels[0].get_xticklabels()[0].get_text() == "0\n21"

@@ -54,7 +54,7 @@ def test_the_distance_after_treatment_stands_before_its_change(trial: Cohort) ->
     assert second.startswith("From baseline to days 7 to 28")
     assert donors_section(trial).qualifiers == ()
     far = replace(trial, taxa=replace(trial.taxa, values=np.full_like(trial.taxa.values, 100)))
-    assert "not shown to be nearer to their own donor than to unrelated donors" in donors_section(far).qualifiers[0]
+    assert "not shown to be nearer to their own donor than to unrelated donors" in donors_section(far).headlines[0]
 
 
 def test_two_donors_give_no_interval_and_the_sentence_says_why(trial: Cohort) -> None:
@@ -103,7 +103,7 @@ def test_recipients_who_moved_nearer_without_being_nearer_are_said_to_have_moved
     wide = replace(after.difference, recipient_mean=replace(after.difference.recipient_mean, high=0.08))
     rows = tuple(replace(row, difference=wide) if row is after else row for row in convergence.over_time)
     not_nearer = replace(results, convergence=replace(convergence, over_time=rows))
-    (qualifier,) = write_sentences("donors/convergence", not_nearer)["qualifiers"]
+    qualifier = write_sentences("donors/convergence", not_nearer)["headlines"][0]
     assert "found to have moved towards their own donor since baseline, but not shown to be nearer" in qualifier
 
 
@@ -183,3 +183,13 @@ def test_stool_after_the_landmark_does_not_change_survival_by_engraftment(trial:
     altered = donors_section(replace(trial, taxa=replace(trial.taxa, values=values)))
     expected = donors_section(trial).tables["landmark_survival"].frame
     pd.testing.assert_frame_equal(altered.tables["landmark_survival"].frame, expected)
+
+
+def test_variants_are_counted_by_both_kinds_of_interval(trial: Cohort) -> None:
+    table = donors_section(trial).tables["donor_distance_depends_on"].frame.iloc[1:]
+    by_recipient, by_donor = table["95% high"] < 0, table["by donor, 95% high"] < 0
+    (sentence,) = (text for text in donors_section(trial).summary if text.startswith("Sensitivity"))
+    assert (
+        f"of these, {by_recipient.sum()} have an interval by recipient that excludes 0, and {by_donor.sum()} one by"
+        in (sentence)
+    )

@@ -14,7 +14,7 @@ from taxokine.simulation import TACITO, simulate_trial
 from training.study.codes import patient_codes
 from training.study.sections.safety import safety_section
 
-from ..five_patients import PATIENTS, five_patients
+from ..five_patients import MANIFEST, PATIENTS, five_patients
 
 EVENTS = (
     f"{PATIENTS[0]},Diarrhoea,1,3,FMT,no,\n{PATIENTS[0]},Diarrhoea,1,9,FMT,no,\n{PATIENTS[1]},Rash,1,20,ICI,no,\n"
@@ -44,6 +44,48 @@ def test_the_section_states_terms_causes_and_times(tmp_path):
 def test_the_summary_states_fatal_events(tmp_path):
     section = safety_section(five_patients(tmp_path, events=f"{PATIENTS[0]},Colitis,5,30,ICI,yes,\n"))
     assert "Fatal adverse events (grade 5): 1 of 5 patients (20%, 95% interval 1 to 72%)." in section.summary
+    assert section.headlines[1].startswith("Worst adverse events: grade 5, fatal (Colitis) in 1 of 5 patients")
+
+
+def test_the_headlines_name_the_worst_events_and_state_that_none_was_serious(tmp_path):
+    events = "".join(f"{PATIENTS[row]},{term},{row // 4 + 1},9,ICI,no,\n" for row, term in enumerate("Abcde"))
+    headlines = safety_section(five_patients(tmp_path, events=events)).headlines
+    assert headlines[0] == "Worst adverse events: grade 2 (e) in 1 of 5 patients (20%, 95% interval 1 to 72%)."
+    assert "No patient had a serious adverse event (0 of 5)." in headlines
+
+
+def test_each_death_stands_with_its_cause_and_what_is_recorded_before(tmp_path):
+    cohort = five_patients(tmp_path, died="11011")
+    dates = cohort.labels.dates.copy()
+    dates["progression_free_survival"] = dates["overall_survival"]
+    causes = cohort.labels.cause_of_death.replace({"": "other"}).mask(dates.index == PATIENTS[4], "other")
+    labels = replace(cohort.labels, dates=dates, cause_of_death=causes)
+    section = safety_section(replace(cohort, labels=labels))
+    deaths = section.tables["deaths"].frame.set_index("patient")
+    assert list(deaths.index) == ["P1", "P2", "P4", "P5"]
+    # A progression by assessment counts, also one that waits for confirmation.
+    assert deaths["progression"].tolist() == ["day 40", "day 140", "day 63", "none"]
+    assert deaths.loc["P5", ["day", "month", "cause", "last assessment"]].tolist() == [
+        1592,
+        52.3,
+        "other",
+        "CR, day 126",
+    ]
+    sentence = (
+        "Deaths: 4 of 5 patients, by cause tumour 3, other 1. 1 of the 4 died without a recorded progression (P5)."
+    )
+    assert sentence in section.summary
+    assert sentence in section.headlines
+
+
+def test_without_causes_and_progression_deaths_are_counted_alone(tmp_path):
+    outcomes = {"survival": {"overall_survival": MANIFEST["outcomes"]["survival"]["overall_survival"]}}
+    section = safety_section(five_patients(tmp_path, died="10000", outcomes=outcomes, course={}))
+    assert "Deaths: 1 of 5 patients; no cause is reported." in section.summary
+    assert section.tables["deaths"].frame[["cause", "progression"]].to_numpy().tolist() == [
+        ["not reported", "not known"]
+    ]
+    assert "deaths" not in safety_section(five_patients(tmp_path, died="00000")).tables
 
 
 def test_without_censoring_incidence_is_the_share_of_patients(tmp_path):
@@ -95,5 +137,6 @@ def test_the_headline_leads_with_severe_events_of_each_arm(tmp_path):
         r".* \(95% interval",
         headlines[0],
     )
-    assert headlines[1].startswith("None of 45 patients, all arms together, had an event of grade 5, a fatal one")
+    assert headlines[1].startswith("Worst adverse events, all arms together: grade 4 (")
+    assert headlines[2].startswith("None of 45 patients, all arms together, had an event of grade 5, a fatal one")
     assert "of controls" not in " ".join(safety_section(five_patients(tmp_path, events=EVENTS)).headlines)
