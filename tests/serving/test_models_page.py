@@ -103,6 +103,16 @@ def test_counts_and_badges_agree(page, variants, compared):
     assert links == re.findall(r'<h2 id="(m\d+)"', page)
 
 
+def test_names_of_the_registry_and_aliases_stand_for_researchers_alone(page):
+    sections = re.findall(r'<section class="panel [^"]*" aria-labelledby="m\d+">(.*?)</section>', page, re.S)
+    for section in sections:
+        (details,) = re.findall(r'<details class="table no-print"><summary>For researchers.*?</details>', section, re.S)
+        assert "alias <code>" in details
+        rest = text_of(section.replace(details, ""))
+        assert not re.search(r"champion|candidate-|\w_\w", rest), rest
+    assert "no approval for clinical use" in page
+
+
 def test_no_word_contradicts_the_strength_of_the_evidence(page, variants):
     rows = re.findall(r"<tr>(.*?)</tr>", page[page.index("<tbody>") : page.index("</tbody>")], re.S)
     sections = re.findall(r'<section class="panel [^"]*" aria-labelledby="m\d+">(.*?)</section>', page, re.S)

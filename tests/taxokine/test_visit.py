@@ -438,7 +438,7 @@ def test_researchers_validate_a_model_from_its_page(chromium, address, clinic):
     sign_in(researcher, url, "ada")
     follow(researcher, researcher.get_by_role("link", name="Models"))
     name = validate_on(researcher, "simulated_fmt_ici")
-    assert researcher.get_by_text("The validation on simulated_fmt_ici, started").count() == 1
+    assert researcher.get_by_text("The validation on simulated fmt ici, started").count() == 1
     row = researcher.get_by_role("row").filter(
         has=researcher.get_by_role("rowheader", name="simulated fmt ici (simulated)")
     )
@@ -456,7 +456,7 @@ def test_researchers_validate_a_model_from_its_page(chromium, address, clinic):
     # Files of one's own are validated on alike, and deleted.
     researcher.goto(f"{url}/models")
     upload_cohort(researcher, clinic / "trial", "another_hospital")
-    assert researcher.get_by_text("The validation on another_hospital, started").count() == 1
+    assert researcher.get_by_text("The validation on another hospital, started").count() == 1
     assert researcher.get_by_role("rowheader", name="another hospital (simulated)").count() >= 1
     assert not (clinic / "validations" / "uploaded").exists()
     no_barrier(researcher)
