@@ -95,6 +95,7 @@ def create_app(
     app.state.accounts = accounts
     app.state.recorder = recorder
     app.state.provider = provider
+    app.state.is_demonstration = any(served.model.simulated for ranked in models.values() for served in ranked)
     app.state.outcomes = None if recorder is None else LiveOutcomes(OutcomeStore(recorder.store))
     app.state.waiting_room = WaitingRoom()
     app.state.rate_limits = RateLimits(RateLimit(key_rate), RateLimit(PAGES_PER_MINUTE), RateLimit(SIGN_INS_PER_MINUTE))

@@ -55,5 +55,6 @@ async def error_page(request: Request, status: int, message: str) -> Response:
         except (SQLAlchemyError, TaxokineError):
             # The page of an error must not depend on the database.
             request.state.visitor = None
-    page = await run_in_threadpool(partial(render, request, "error", status, heading=HEADINGS[status], message=message))
+    content = {"heading": HEADINGS[status], "message": message, "is_missing": status == 404}
+    page = await run_in_threadpool(partial(render, request, "error", status, **content))
     return protect_page(page)

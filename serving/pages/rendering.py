@@ -92,6 +92,7 @@ def _page_frame(request: Request) -> dict[str, object]:
         "pages": pages,
         "path": request.url.path,
         "notice": NOTICE,
+        "is_demonstration": request.app.state.is_demonstration,
         "has_provider": request.app.state.provider is not None,
         "left_provider": request.query_params.get("left") == "provider",
         "today": f"{date.today():%d %B %Y}",

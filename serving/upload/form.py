@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
-from features.columns import levels_by_field
+from features.columns import BLOCKS, levels_by_field
+from features.outcomes import is_toxicity
 from features.population import NOT_REPORTED, POPULATION_FIELDS, Population
 from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
@@ -59,7 +60,11 @@ class Form:
 
 @dataclass(frozen=True)
 class UploadChoices:
-    """What the form offers: profilers, clocks and clinical fields of the served models, all units, all populations."""
+    """What the form offers: profilers, clocks and clinical fields of the served models, all units, all populations.
+
+    `requiring_sides` are, by block, the sides (response, toxicity) every model of which reads it, and `sides` all that
+    are served; `tumour_types` are those of the training patients.
+    """
 
     profilers: tuple[str, ...]
     clocks: tuple[str, ...]
@@ -67,11 +72,17 @@ class UploadChoices:
     taxa_units: tuple[str, ...]
     immune_units: tuple[str, ...]
     populations: Mapping[str, tuple[str, ...]]
+    sides: tuple[str, ...]
+    requiring_sides: Mapping[str, tuple[str, ...]]
+    tumour_types: tuple[str, ...]
 
     @classmethod
     def from_models(cls, served_models: Sequence[ServedModel]) -> Self:
         """Return the choices that served models offer."""
         models = [served.model for served in served_models]
+        blocks = _required_blocks(served_models)
+        populations = (model.population for model in models if model.population is not None)
+        tumour_types = (name for population in populations for name in population.tumour_type)
         clinical = (name for model in models for name in model.encoder.names_.get("clinical", ()))
         return cls(
             profilers=tuple(sorted({profiler for model in models for profiler in model.profilers})),
@@ -80,4 +91,19 @@ class UploadChoices:
             taxa_units=get_args(TaxaUnit),
             immune_units=get_args(ImmuneUnit),
             populations=POPULATION_FIELDS,
+            sides=tuple(blocks),
+            requiring_sides={
+                block: tuple(side for side, required_blocks in blocks.items() if block in required_blocks)
+                for block in BLOCKS
+            },
+            tumour_types=tuple(dict.fromkeys(tumour_types)),
         )
+
+
+def _required_blocks(served_models: Sequence[ServedModel]) -> dict[str, set[str]]:
+    """Return the blocks that every model of a side reads, by side."""
+    required: dict[str, set[str]] = {}
+    for served in served_models:
+        side, blocks = "toxicity" if is_toxicity(served.model.outcome) else "response", set(served.reference.blocks)
+        required[side] = required.get(side, blocks) & blocks
+    return required

@@ -6,6 +6,7 @@ import base64
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from html import unescape
 
@@ -13,12 +14,14 @@ import httpx
 import numpy as np
 import pytest
 
+from features.columns import levels_by_field
+from models.evidence import TrainingPopulation
 from serving.accounts import MAX_FAILURES
 from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.pages.form_files import MAX_PACKED, pack_files, unpack
 from serving.schemas import NOTICE
-from serving.upload import UploadedFile
+from serving.upload import UploadChoices, UploadedFile
 from taxokine.simulation import Trial, simulate_trial
 
 from .conftest import running
@@ -98,6 +101,25 @@ def test_scripts_and_other_sites_cannot_read_the_cookie(site):
     response = httpx.post(f"{site}/sign-in", data={"name": "anna", "password": PASSWORD})
     attributes = {part.strip().lower() for part in response.headers["set-cookie"].split(";")[1:]}
     assert {"httponly", "samesite=lax", "path=/"} <= attributes
+
+
+def test_the_sign_in_states_the_use_above_the_name(site):
+    page = httpx.get(f"{site}/sign-in").text
+    use = page.index("Research use, not a medical device.</strong> A demonstration with simulated patients.")
+    assert use < page.index('name="name"')
+    real = create_app({}, None)
+    assert not real.state.is_demonstration
+
+
+def test_a_mistyped_address_is_no_alarm_and_leads_back(visitor):
+    page = visitor.get("/nothing-here", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    main = page.text[page.text.index("<main") : page.text.index("</main>")]
+    assert 'role="alert"' not in main
+    assert re.findall(r"<a [^>]+>", main) == ['<a href="/">']
+    refused = visitor.get("/models")
+    assert refused.status_code == 403
+    assert 'role="alert"' in refused.text
 
 
 def test_sign_out_ends_the_session(site):
@@ -256,6 +278,26 @@ def test_only_a_previewed_request_is_predicted(visitor, body):
     response = visitor.post("/answer", data={"csrf": csrf(page), "request": body})
     assert response.status_code == 422
     assert "upload the files again" in response.text
+
+
+def test_the_upload_marks_what_is_required_and_names_tumour_types_and_columns(visitor, models):
+    page = visitor.get("/upload").text
+    for label in (
+        "Stool profile (required)",
+        "Taxonomy (optional)",
+        "Cytokines (optional)",
+        "Clinical data (optional)",
+    ):
+        assert label in page
+    columns = models["toxicity_any"][0].model.encoder.names_["clinical"]
+    assert f"in columns named {', '.join(levels_by_field(columns))}" in page
+    best = models["objective_response"][0]
+    population = TrainingPopulation({"melanoma": 3, "renal_cell": 1}, {}, {})
+    known = replace(best, model=replace(best.model, population=population))
+    choices = UploadChoices.from_models([known, *models["toxicity_any"][:1]])
+    assert choices.tumour_types == ("melanoma", "renal_cell")
+    assert choices.requiring_sides["taxa"] == choices.sides == ("response", "toxicity")
+    assert choices.requiring_sides["immune"] == ("toxicity",)
 
 
 def test_files_are_kept_while_the_form_is_corrected(visitor):
