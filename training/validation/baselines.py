@@ -69,7 +69,7 @@ def signature_score(table: FeatureTable) -> Vector | None:
     Returns
     -------
     ndarray or None
-        None where the folder of the cohorts has no species lists in `signatures`.
+        None where the folder of the cohorts has no species lists in `signatures`, or the table no species of a list.
 
     References
     ----------
@@ -82,9 +82,12 @@ def signature_score(table: FeatureTable) -> Vector | None:
     resistance, response = (
         [column.get(canonical_name(name)) for name in read_text_table(path).column("species_Jan21")] for path in lists
     )
+    known_columns = [[i for i in species if i is not None] for species in (response, resistance)]
+    if not all(known_columns):
+        return None
     present = [
-        (table.taxa.values[:, [i for i in species if i is not None]] > 0).sum(axis=1) / len(species)
-        for species in (response, resistance)
+        (table.taxa.values[:, columns] > 0).sum(axis=1) / len(species)
+        for columns, species in zip(known_columns, (response, resistance), strict=True)
     ]
     return np.asarray(present[0] - present[1])
 

@@ -99,6 +99,12 @@ def test_without_its_species_lists_there_is_no_signature(table, data):
     assert signature_score(table) is None
 
 
+def test_a_table_without_the_species_of_a_list_has_no_signature(table, data):
+    present = table.taxa.names[0]
+    write_signature(data, [present], ["Invented_species"])
+    assert signature_score(table) is None
+
+
 def test_the_signature_is_the_share_of_listed_species_that_are_present(table, data):
     """A listed species that no profile names is absent, and counts in the denominator."""
     names = ("Alpha_one", "Beta_two", "Gamma_three", "Delta_four")
