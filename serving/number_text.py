@@ -5,6 +5,9 @@ from __future__ import annotations
 LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
 """Predicted probabilities beyond which pages and texts state about this limit; the API returns the number."""
 
+HALF_POINT = 0.005
+"""Difference of probabilities below which whole percentage points round to 0."""
+
 
 def significant(value: float) -> str:
     """Return a number with three significant digits, without an exponent from 1000 on."""
@@ -30,6 +33,12 @@ def percent_range(low: float, high: float) -> str:
 def page_probability(probability: float) -> float:
     """Return a predicted probability within `LEAST_CHANCE` and `MOST_CHANCE`, as pages draw it and compute with it."""
     return min(max(probability, LEAST_CHANCE), MOST_CHANCE)
+
+
+def unstated_ranges(low: float, high: float) -> list[tuple[float, float]]:
+    """Return the parts of an axis of probabilities, from `low` to `high`, that lie beyond what pages state."""
+    ranges = [(low, LEAST_CHANCE), (MOST_CHANCE, high)]
+    return [(start, stop) for start, stop in ranges if start < stop]
 
 
 def chance(probability: float | None, digits: int = 0) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from features.plain_names import day_0_event, profiler_title, short_title
-from serving.number_text import chance, percent, percent_range, significant
+from serving.number_text import HALF_POINT, chance, percent, percent_range, significant
 
 
 def readable(name: str) -> str:
@@ -33,7 +33,7 @@ def points(share: float) -> str:
 
     A cohort of a few hundred patients tells a rate to within several points: tenths of a point would only seem exact.
     """
-    return "0" if abs(share) < 0.005 else f"{100 * share:+.0f}".replace("-", "−")
+    return "0" if abs(share) < HALF_POINT else f"{100 * share:+.0f}".replace("-", "−")
 
 
 FILTERS: dict[str, Callable[..., str]] = {

@@ -17,6 +17,7 @@ from models.evidence import DEMONSTRATION, STRENGTH_WORDS
 from models.prediction import use_of
 from serving.accounts import Visitor
 from serving.errors import SignInRequired
+from serving.number_text import unstated_ranges
 from serving.pages.filters import FILTERS
 from serving.schemas import NOTICE
 
@@ -107,5 +108,6 @@ _ENVIRONMENT.globals |= {
     "demonstration": DEMONSTRATION,
     "term_of": term_of,
     "use_of": use_of,
+    "unstated_ranges": unstated_ranges,
 }
 _TEMPLATES = Jinja2Templates(env=_ENVIRONMENT, context_processors=[_page_frame])

@@ -81,6 +81,14 @@ def test_the_lanes_show_treatments_stool_predictions_distance_and_the_first_anal
     positions = [mark.x for mark in stool.marks]
     assert positions == sorted(positions)
     assert view.lanes[0].marks[0].x == view.axis.zero_x
+    # A line ends at the last visit whose prediction was computed for it.
+    lane = view.lanes[kinds.index("prediction")]
+    assert any(visit.repeats for visit in view.visits)
+    for i, curve in enumerate(lane.curves):
+        own = [visit for visit in view.visits if not visit.repeats and visit.probabilities[i] is not None]
+        assert [point.x for point in curve.points] == [view.axis.position(visit.time) for visit in own]
+    assert [curve.text for curve in lane.curves] == ["response", "toxicity"]
+    assert [(band.top, band.bottom) for band in lane.bands] == [(53.2, 56), (0, 2.8)]
     points = view.lanes[kinds.index("IL-2")].curves[0].points
     assert any(point.hollow and "<3.2" in point.label for point in points)
     assert len(view.rows) >= len(points)
@@ -163,6 +171,7 @@ def test_the_page_draws_the_course_and_tabulates_it(visitor):
     for words in ("checkpoint inhibitor doses", "distance to own donor", "pantoprazole", "batch", "TGF-b1"):
         assert words in page
     assert 'value="0" selected>day −4, used by default</option>' in page
+    assert "shaded: not used by the model" in page
 
 
 def test_texts_of_assessments_do_not_lie_over_each_other(five):

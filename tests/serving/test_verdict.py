@@ -296,6 +296,37 @@ def test_steps_lead_from_the_average_patient_to_the_probability():
     assert [step.change > 0 for step in drawing.steps] == [True, False, True]
 
 
+def log_odds_steps(*shaps: float, names: str) -> Waterfall:
+    """Return the exact waterfall from 50% by these log-odds; the step of the name "." is that of all others."""
+    edges = [1 / (1 + math.exp(-total)) for total in itertools.accumulate(shaps, initial=0.0)]
+    parts = zip(names.replace(".", " "), shaps, pairwise(edges), strict=True)
+    steps_of_names = tuple(Step(name.strip(), "taxa", shap, a, b, 1, ()) for name, shap, (a, b) in parts)
+    return Waterfall(edges[0], edges[-1], steps_of_names)
+
+
+@pytest.mark.parametrize(
+    ("shaps", "names", "rows"),
+    [
+        # 50%, 82%, 95%; what lies beyond is no point, and has no row of its own.
+        ((1.5, 2.0, 1.0, 0.2, 0.1), "ABCD.", [("A", 32), ("B", 13), ("", 0)]),
+        # Back from beyond the limit, the step begins there.
+        ((3.5, -1.5), "AB", [("A", 45), ("B", -7)]),
+        # Small steps add up in the last row.
+        ((0.5, 0.018, 0.018, 0.02), "ABC.", [("A", 12), ("", 1)]),
+        ((-1.5, -2.0, -0.3), "ABC", [("A", -32), ("B", -13), ("", 0)]),
+    ],
+)
+def test_the_drawn_waterfall_ends_at_the_stated_limit_and_has_no_row_of_nothing(shaps, names, rows):
+    exact = log_odds_steps(*shaps, names=names)
+    drawing = exact.drawing
+    assert [(step.name, round(100 * step.change)) for step in drawing.steps] == rows
+    assert drawing.steps[-1].stop == pytest.approx(drawing.stop)
+    assert drawing.stop == pytest.approx(min(max(exact.stop, 0.05), 0.95))
+    assert all(later.start == step.stop for step, later in pairwise(drawing.steps))
+    assert sum(step.n_features for step in drawing.steps) == len(shaps)
+    assert math.fsum(step.shap for step in drawing.steps) == pytest.approx(math.fsum(shaps))
+
+
 def test_both_outcomes_share_one_axis():
     axis = shared_axis([steps(0.1, start=0.15), steps(-0.13, start=0.72)])
     assert axis.ticks == pytest.approx((0, 0.25, 0.5, 0.75))

@@ -81,7 +81,7 @@ class LaneSpan:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One point of a curve; a hollow one is censored, or later than the last day of the models."""
+    """One point of a curve; a hollow one is censored."""
 
     x: float
     y: float
@@ -91,10 +91,14 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class LaneCurve:
-    """Points joined in the order of time; `name` says of what, and is part of the class of its style."""
+    """Points joined in the order of time; `name` says of what, and is part of the class of its style.
+
+    `text` stands at the last point.
+    """
 
     name: str
     points: tuple[CurvePoint, ...]
+    text: str = ""
 
 
 @dataclass(frozen=True)

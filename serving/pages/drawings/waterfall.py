@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from features.columns import Column
 from features.transforms import genus_of
 from models.evidence import Distributions, LevelDistribution, NumericDistribution, TaxonDistribution
 from models.prediction import Contribution, Explanation, ReportedValue
+from serving.number_text import HALF_POINT, page_probability
 from serving.pages.drawings.strip import Strip, training_strip
 
 MAX_STEPS = 8
@@ -101,6 +103,17 @@ class Waterfall:
     stop: float
     steps: tuple[Step, ...]
 
+    @property
+    def drawing(self) -> Waterfall:
+        """The waterfall as pages draw it: within the limits that they state, and without steps of 0 points."""
+        groups, rest = [step for step in self.steps if step.name], [step for step in self.steps if not step.name]
+        while True:
+            start, steps = _between_limits(self.start, [*groups, *([_joined(rest)] if rest else [])])
+            negligible = [step for step in steps if step.name and abs(step.change) < HALF_POINT]
+            if not negligible:
+                return Waterfall(start, page_probability(self.stop), tuple(steps))
+            groups, rest = [step for step in steps if step.name and step not in negligible], [*rest, *negligible]
+
 
 @dataclass(frozen=True)
 class PercentAxis:
@@ -170,6 +183,22 @@ def waterfall(explanation: Explanation, distributions: Distributions | None) -> 
             for ((block, name), shap, items), (start, stop) in zip(parts, pairwise(edges), strict=True)
         ),
     )
+
+
+def _between_limits(start: float, steps: Sequence[Step]) -> tuple[float, list[Step]]:
+    """Return the start and the steps, one after the other, within the limits that pages state."""
+    edge = min(max(start, sys.float_info.epsilon), 1 - sys.float_info.epsilon)
+    log_odds = accumulate((step.shap for step in steps), initial=math.log(edge / (1 - edge)))
+    edges = [page_probability(_probability(value)) for value in log_odds]
+    pairs = zip(steps, pairwise(edges), strict=True)
+    return edges[0], [replace(step, start=start_edge, stop=stop_edge) for step, (start_edge, stop_edge) in pairs]
+
+
+def _joined(steps: Sequence[Step]) -> Step:
+    """Return the step of all remaining features, which joins these steps."""
+    features = sorted((item for step in steps for item in step.features), key=lambda item: -abs(item.shap))
+    shap, n_features = math.fsum(step.shap for step in steps), sum(step.n_features for step in steps)
+    return Step("", "", shap, 0.0, 0.0, n_features, tuple(features[:MAX_STEPS]))
 
 
 def _probability(log_odds: float) -> float:

@@ -13,7 +13,7 @@ from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.evidence import AnalyteDistribution
 from models.prediction import Prediction, Use, use_of
 from serving.clinic import Clinic, Patient
-from serving.number_text import chance
+from serving.number_text import chance, unstated_ranges
 from serving.pages.catalogue import Catalogue, Side, side_of
 from serving.pages.drawings.timeline import (
     CurvePoint,
@@ -221,18 +221,19 @@ def _prediction_lane(axis: TimeAxis, visits: Sequence[VisitPrediction], sides: S
     for i, side in enumerate(sides):
         points = [
             CurvePoint(
-                axis.position(v.time), scale.height(p), f"{v.label}: {side} {chance(p)}, {v.models[i]}", v.repeats
+                axis.position(v.time), scale.height(p), f"{v.label}: {side} {chance(p)}, {v.models[i]}", hollow=False
             )
             for v in visits
-            if (p := v.probabilities[i]) is not None
+            if (p := v.probabilities[i]) is not None and not v.repeats
         ]
-        curves.append(LaneCurve(f"{side}-by-visit", tuple(points)))
+        curves.append(LaneCurve(f"{side}-by-visit", tuple(points), side))
     abstentions = [
         LaneMark(axis.position(visit.time), f"{visit.label}: a model abstains", "×")
         for visit in visits
-        if None in visit.probabilities
+        if None in visit.probabilities and not visit.repeats
     ]
-    return Lane("prediction", marks=tuple(abstentions), curves=tuple(curves), ends=("0%", "100%"))
+    bands = [LaneBand(scale.height(stop), scale.height(start), inner=False) for start, stop in unstated_ranges(0, 1)]
+    return Lane("prediction", marks=tuple(abstentions), curves=tuple(curves), bands=tuple(bands), ends=("0%", "100%"))
 
 
 def _distance_lane(axis: TimeAxis, distances: Sequence[SampleDonorDistance]) -> Lane:

@@ -252,7 +252,7 @@ def predictions_view(
             choices,
             donors or Donors(),
         ),
-        axis=shared_axis(waterfalls),
+        axis=shared_axis([item.drawing for item in waterfalls]),
         simulated=any(prediction.simulated for prediction in predictions),
     )
 
