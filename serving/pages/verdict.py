@@ -23,6 +23,7 @@ from models.evidence import (
 from models.predict import ServedModel
 from models.rates import similar_predictions
 from serving.number_text import distinct_digits, page_probability
+from serving.pages.drawings.strip import Level
 from serving.pages.drawings.waterfall import Step, Waterfall
 
 Chance = Literal[
@@ -51,16 +52,16 @@ class Driver:
     Attributes
     ----------
     name, block : str
-    level : {'high', 'low'} or None
-        Whether the patient's measurement lies above or below the median of the training patients; None where the
-        group has several measurements on both sides, or the training quartiles are not reported.
+    level : Level or None
+        Where the patient's measurement lies beside the middle half of the training patients; None where several
+        measurements of the group lie in different places, or the training quartiles are not reported.
     raises : bool
         Whether it raises the probability.
     """
 
     name: str
     block: str
-    level: Literal["high", "low"] | None
+    level: Level | None
     raises: bool
 
 
@@ -268,18 +269,19 @@ def _drivers(waterfall: Waterfall) -> tuple[Driver, ...]:
     if main is None:
         return ()
     as_large = [step for step in steps if step is not main and _whole_points(step) >= _whole_points(main)]
-    return tuple(Driver(step.name, step.block, _side_of_median(step), step.change > 0) for step in (main, *as_large))
+    return tuple(Driver(step.name, step.block, _level_of(step), step.change > 0) for step in (main, *as_large))
 
 
 def _whole_points(step: Step) -> int:
     return round(100 * abs(step.change))
 
 
-def _side_of_median(step: Step) -> Literal["high", "low"] | None:
-    """Return the side of the median on which the largest features of a step lie whose values push as the step does."""
-    levels: set[Literal["high", "low"]] = set()
+def _level_of(step: Step) -> Level | None:
+    """Return the level at which the largest features of a step lie whose values push as the step does."""
+    levels: set[Level] = set()
     for item in step.features:
         if item.value is None or item.strip is None or (item.shap > 0) != (step.shap > 0):
             continue
-        levels.add("high" if item.value > item.strip.typical else "low")
+        # What cannot be drawn on a logarithmic strip is 0.
+        levels.add(item.strip.level or "low")
     return levels.pop() if len(levels) == 1 else None

@@ -100,6 +100,7 @@ def test_list_page_and_text_withhold_alike(models, candidate):
     )
     text = str(_ENVIRONMENT.get_template("tumour_board.jinja").module.tumour_board_text(view, "today", ""))
     assert f"TOGETHER: not shown: {REASON}." in text
+    assert text.count("\nToxicity is of any grade, grade 1 included: nothing about severe toxicity is predicted.") == 1
     assert "\nNot confirmed for this patient: the model predicts " in text
     page = str(_ENVIRONMENT.get_template("candidates.html.jinja").render(**CONTEXT, view=listed))
     cell = re.sub("<[^>]+>", "", page.partition('class="phone-only">toxicity </span>')[2]).strip()

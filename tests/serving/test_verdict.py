@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from models.evidence import ProbabilityGroup, TrainingCohort
+from models.evidence import ProbabilityGroup, TaxonDistribution, TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.prediction import Contribution, Explanation, NearestOutcomes, PlattCalibration
 from models.rates import event_rate
 from serving.number_text import chance
-from serving.pages.drawings.waterfall import Step, Waterfall, shared_axis, waterfall
+from serving.pages.drawings.strip import training_strip
+from serving.pages.drawings.waterfall import FeatureShare, Step, Waterfall, shared_axis, waterfall
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import compare
@@ -281,6 +282,26 @@ def test_contributions_as_large_as_the_largest_are_named_with_it(changes, names,
     text = text_of(verdict)
     assert words in text
     assert ("Largest contributions" in text) == (len(names) > 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "low <i>Blautia</i>, which"),
+        (0.009, "low <i>Blautia</i>, which"),
+        (0.02, "<i>Blautia</i> at the usual level, which"),
+        (0.025, "<i>Blautia</i> at the usual level, which"),
+        (0.05, "high <i>Blautia</i>, which"),
+        (None, "<i>Blautia</i>, which"),
+    ],
+)
+def test_a_measurement_is_high_or_low_outside_the_middle_half_of_the_training_patients(value, words):
+    quantiles = {5: 0.001, 25: 0.01, 50: 0.02, 75: 0.03, 95: 0.1}
+    strip = training_strip(TaxonDistribution(100, 0.9, quantiles), value, logarithmic=True)
+    share = FeatureShare("Blautia_obeum", "taxa", value, None, 1.0, strip)
+    drawing = Waterfall(0.5, 0.73, (Step("Blautia", "taxa", 1.0, 0.5, 0.73, 1, (share,)),))
+    text = text_of(outcome_verdict(0.73, None, 0.42, EVIDENCE, drawing))
+    assert f"Largest contribution in the model: {words} raises the prediction." in text
 
 
 def test_steps_lead_from_the_average_patient_to_the_probability():

@@ -163,7 +163,7 @@ def test_probabilities_come_first_under_promoted_models_only(page, address):
     assert page.locator("[data-verdict]").count() == 2
     assert "Simulated evidence: " in page.locator("[data-verdict]").first.inner_text()
     if not promoted:
-        assert "among all training patients" in page.locator(".panel h2").first.inner_text()
+        assert "training patients, not this patient" in page.locator(".panel h2").first.inner_text()
         page.locator("details.research > summary").click()
     assert probability.is_visible()
     no_barrier(page)

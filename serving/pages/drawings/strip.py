@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from models.evidence import NumericDistribution, TaxonDistribution
+
+Level = Literal["high", "low", "usual"]
+"""Where a measurement lies: outside the middle half of the training patients, or inside it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,13 @@ class Strip:
     value: float | None
     typical: float
     prevalence: float | None
+
+    @property
+    def level(self) -> Level | None:
+        """Where the value lies beside the middle half of the training patients; None without a value."""
+        if self.value is None:
+            return None
+        return "high" if self.value > self.q75 else "low" if self.value < self.q25 else "usual"
 
 
 def training_strip(
