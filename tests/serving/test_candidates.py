@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from features.patient_course import PatientCourse
 from models.evidence import PooledOddsRatio
 from models.patient_input import Candidate, StoolProfile
+from serving.accounts import Visitor
 from serving.clinic import Clinic, Patient, Visit
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
@@ -19,7 +22,13 @@ from serving.pages.views.patient import upload_view
 
 from .conftest import PROFILER, table
 
-CONTEXT = {"visitor": None, "notice": "", "pages": (), "path": "/"}
+CONTEXT = {
+    "visitor": Visitor("anna", "clinician", "", datetime.max),
+    "notice": "Research use.",
+    "pages": (),
+    "path": "/",
+    "today": "1 May 2026",
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +102,7 @@ def test_a_column_without_a_value_is_left_out(models, clinic):
         for odds_ratio in (True, False)
     ]
     assert ["response and toxicity</th>" in page for page in pages] == [True, False]
+    # Every printed sheet repeats the line above the page, and the head of the table with the key of the bar.
+    assert all("simulated, not for care · printed by anna on 1 May 2026. Research use." in page for page in pages)
+    heads = [re.search(r"<thead>.*?</thead>", page, re.S)[0] for page in pages]
+    assert ["response with toxicity</span>" in head for head in heads] == [True, False]
