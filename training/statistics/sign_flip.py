@@ -9,6 +9,9 @@ import numpy as np
 from features.arrays import Matrix, Vector
 from training.statistics.permutations import permutation_p_value, sign_assignments
 
+LEVEL = 0.95
+"""Nominal confidence of intervals."""
+
 
 @dataclass(frozen=True)
 class MeanChange:
@@ -36,8 +39,18 @@ class MeanChange:
     p: float
     p_greater: float
 
+    @property
+    def has_interval(self) -> bool:
+        """Whether the limits are an interval of `LEVEL`; else they are the lowest and the highest change."""
+        return attains_level(self.confidence)
 
-def sign_flip_test(change: Vector, *, level: float = 0.95, seed: int = 0) -> MeanChange:
+
+def attains_level(confidence: float) -> bool:
+    """Return whether an interval of this confidence is one of `LEVEL`."""
+    return confidence > LEVEL - 1e-9
+
+
+def sign_flip_test(change: Vector, *, level: float = LEVEL, seed: int = 0) -> MeanChange:
     r"""Return the mean of paired changes, its exact sign-flip permutation test and the interval that inverts the test.
 
     Under the null hypothesis the changes are symmetric about 0, and every assignment of signs to them is equally

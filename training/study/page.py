@@ -158,7 +158,7 @@ def page_columns(table: ReportTable) -> list[PageColumn]:
         heading, cells, following = name.replace("_", " ") or "what", texts[name], names[position + 1 : position + 3]
         if [column.rpartition(" ")[2] for column in following] == ["low", "high"]:
             limits |= {*following}
-            heading += " (95% interval)" if "95%" in following[0] else " (interval)"
+            heading += " (95% interval)" if "95%" in following[0] else " (low to high)"
             cells = _with_intervals(cells, texts[following[0]], texts[following[1]])
         columns.append(PageColumn(heading, _kind(frame[name], cells), tuple(cells)))
     return columns

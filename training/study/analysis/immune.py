@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import pandas as pd
 
 from features.cohort import Cohort
+from features.deaths import deaths
 from features.trajectories import (
     WINDOWS,
     Trajectories,
@@ -87,6 +89,19 @@ class WindowChanges:
 
 
 @dataclass(frozen=True)
+class LateAbsence:
+    """A patient without a draw in the last window: the code, and the day of death, NaN where none is recorded."""
+
+    patient: str
+    death_day: float
+
+    @property
+    def died(self) -> bool:
+        """Whether a death is recorded."""
+        return not math.isnan(self.death_day)
+
+
+@dataclass(frozen=True)
 class ImmuneResults:
     """Immune trajectories of a cohort, and their tests.
 
@@ -113,6 +128,8 @@ class ImmuneResults:
         Analytes beyond the assay's range in every draw.
     comparator : bool
         Whether one of several arms went without the transplant.
+    death_days : mapping of str to float
+        Day of death of each patient whose death is dated.
     """
 
     modelled_from: ClassVar[int] = MODELLED
@@ -131,6 +148,19 @@ class ImmuneResults:
     falls: tuple[FallAfterPeak, ...]
     censored: tuple[str, ...]
     comparator: bool
+    death_days: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def late_absences(self) -> tuple[LateAbsence, ...]:
+        """Patients with draws in the first two windows, and none in the last one."""
+        windows = self.levels.reset_index().groupby("patient")["window"].agg(set)
+        final = len(self.windows) - 1
+        absent = {patient for patient, positions in windows.items() if {0, 1} <= positions and final not in positions}
+        return tuple(
+            LateAbsence(code, self.death_days.get(patient, float("nan")))
+            for patient, code in self.codes.items()
+            if patient in absent
+        )
 
     @property
     def dated(self) -> bool:
@@ -179,7 +209,13 @@ def analyse_immune(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> Immun
     course = trajectories(cohort)
     if course is None or course.rows.groupby("patient")["time"].nunique().max() < 2:
         return ImmuneAbsence("no immune measurements" if cohort.immune is None else "no serial draws")
-    return analyse_trajectories(course, windows, patient_codes(cohort), comparator=has_comparator(cohort))
+    results = analyse_trajectories(course, windows, patient_codes(cohort), comparator=has_comparator(cohort))
+    dead = deaths(cohort)
+    return (
+        results
+        if dead is None
+        else replace(results, death_days={str(name): float(day) for name, day in dead["day"].items()})
+    )
 
 
 def analyse_trajectories(

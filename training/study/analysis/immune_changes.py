@@ -11,15 +11,13 @@ import pandas as pd
 
 from features.trajectories import Window, levels_in_windows, log2_changes
 from training.statistics.mixed_model import mixed_slope
-from training.statistics.sign_flip import MeanChange, sign_flip_test
+from training.statistics.sign_flip import MeanChange, attains_level, sign_flip_test
 from training.study.analysis.false_discovery import HypothesisTest, with_q
 
 MODELLED = 10
 """Patients from which on a mixed model estimates a change."""
 MAX_CENSORED = 0.5
 """Share of censored draws up to which a mixed model estimates a change: halves of limits are not normal."""
-INTERVAL_CONFIDENCE = 0.9
-"""Least confidence at which the report shows an interval."""
 
 Method = Literal["mixed model", "sign-flip"]
 
@@ -33,7 +31,7 @@ class LevelEffect(HypothesisTest):
     analyte : str
     patients : int
     change, low, high : float
-        Mean and its interval, log2.
+        Mean and its limits, log2.
     confidence : float
         Confidence that the interval attains.
     """
@@ -47,8 +45,8 @@ class LevelEffect(HypothesisTest):
 
     @property
     def has_interval(self) -> bool:
-        """Whether the interval attains a confidence that the report shows."""
-        return self.confidence >= INTERVAL_CONFIDENCE
+        """Whether the limits are a 95% interval; else they are the lowest and the highest change of a patient."""
+        return attains_level(self.confidence)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,8 +37,9 @@ def ratio_panels(windows: Sequence[str], names: Sequence[str], label: str) -> tu
     return figure, panels
 
 
-def draw_ratio(axes: Axes, y: int, log2: float, interval: tuple[float, float] | None, *, significant: bool) -> None:
-    """Draw a ratio, given as its base-2 logarithm, with its interval: filled if significant."""
-    if interval is not None:
-        axes.plot([2**end for end in interval], [y, y], color=INK, linewidth=1.2)
+def draw_ratio(
+    axes: Axes, y: int, log2: float, limits: tuple[float, float], *, significant: bool, is_range: bool = False
+) -> None:
+    """Draw a ratio, given as its base-2 logarithm, with its interval, or dotted its range: filled if significant."""
+    axes.plot([2**end for end in limits], [y, y], ":" if is_range else "-", color=INK, linewidth=1.2)
     axes.plot(2**log2, y, "o", color=INK, markerfacecolor=INK if significant else "white")

@@ -146,7 +146,7 @@ def changes_figure(changes: Sequence[LevelChange]) -> Figure:
     for change in changes:
         if change.window in windows:
             axes, y = panels[windows.index(change.window)], analytes.index(change.analyte)
-            interval = (change.low, change.high) if change.has_interval else None
-            draw_ratio(axes, y, change.change, interval, significant=change.significant)
+            limits = change.low, change.high
+            draw_ratio(axes, y, change.change, limits, significant=change.significant, is_range=not change.has_interval)
             axes.text(1.01, y, f"{change.patients}", transform=axes.get_yaxis_transform(), va="center", fontsize=6)
     return figure

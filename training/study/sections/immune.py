@@ -46,7 +46,7 @@ def _topics(results: ImmuneResults) -> Iterator[Topic]:
     yield _trajectories(results)
     yield _changes(results)
     if results.patterns is not None:
-        table = ReportTable(pd.DataFrame([_pattern_row(test) for test in results.patterns]), ("confidence",))
+        table = ReportTable(pd.DataFrame([_pattern_row(test) for test in results.patterns]))
         yield write_topic("immune/pattern", results, tables={"pattern": table} if results.patterns else None)
     if results.peaks:
         yield _peaks(results)
@@ -124,13 +124,17 @@ def _trend_row(trend: LevelTrend) -> Row:
 
 
 def _fold_change(effect: LevelEffect) -> Row:
-    """Return the cells of a log2 change as a fold change, with an interval where it attains a confidence worth one."""
+    """Return the cells of a log2 change as a fold change with its limits."""
     return {
         "fold change": 2**effect.change,
-        "low": 2**effect.low if effect.has_interval else math.nan,
-        "high": 2**effect.high if effect.has_interval else math.nan,
-        "confidence": effect.confidence,
+        "low": 2**effect.low,
+        "high": 2**effect.high,
+        "limits": _limits_text(effect),
     }
+
+
+def _limits_text(effect: LevelEffect | MeanChange) -> str:
+    return f"{100 * effect.confidence:.3g}% interval" if effect.has_interval else "range of patients"
 
 
 def _pattern_row(test: PatternTest) -> Row:
@@ -143,14 +147,14 @@ def _pattern_row(test: PatternTest) -> Row:
         **_step_cells("rise", test.rise),
         **_step_cells("fall", test.fall),
         **_step_cells("end", test.end),
-        "confidence": test.rise.confidence,
+        "limits": _limits_text(test.rise),
         "p": test.p,
         "q": test.q,
     }
 
 
 def _step_cells(name: str, change: MeanChange) -> Row:
-    """Return the cells of a mean log2 change as a fold change with its interval."""
+    """Return the cells of a mean log2 change as a fold change with its limits."""
     return {name: 2**change.estimate, f"{name}, low": 2**change.low, f"{name}, high": 2**change.high}
 
 

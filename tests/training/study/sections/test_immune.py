@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.study_error_rates import blood
 from features.cohort import read_cohort
-from features.trajectories import WINDOWS, Trajectories
+from features.trajectories import WINDOWS, Trajectories, Window
 from taxokine.simulation import Trial, simulate_trial
 from training.drawing import DONOR_COLOUR
 from training.study.analysis.false_discovery import with_q
@@ -61,15 +61,19 @@ def test_each_part_of_the_pattern_has_its_estimate_interval_and_n(five):
     assert (pattern["end, low"] <= pattern["end"]).all()
     falls = section.tables["falls"].frame
     assert (falls["slope, low"] <= falls["slope"]).all()
-    assert any(re.search(r"log2 for 30 days: .* (-?\d\.\d\d) \(93.8% interval", text) for text in section.summary)
+    assert any(
+        re.search(r"log2 for 30 days: .* (-?\d\.\d\d) \(range of 5 patients -", text) for text in section.summary
+    )
 
 
 def test_a_pattern_of_each_patient_is_told_from_one_of_the_average(five):
     headline = " ".join(immune_section(five).headlines)
-    assert re.search(r"analytes\)? rose by days 7 to 28, fell to .* in every one of \d patients\.", headline)
+    assert headline.startswith(
+        "None of 6 analytes passes a false discovery rate of 5% for the stated pattern: a rise by"
+    )
+    assert re.search(r" shows? it in every one of \d patients\. ", headline)
     assert "On average over patients, " in headline
     summary = " ".join(immune_section(five).summary)
-    assert re.search(r"The exact interval of \d patients attains [\d.]+%, not 95%", summary)
     assert re.search(r"With \d patients no test of an average change can reach 5%", summary)
     # A level that falls is never said to have risen.
     for factor in re.findall(r" rose × (\d+\.\d+)", headline):
@@ -159,14 +163,50 @@ def test_without_any_detected_value_nothing_is_drawn(five):
     assert any("within the assay's range in all of" in text for text in section.summary)
 
 
-@pytest.mark.parametrize(("n", "has_interval"), [(4, False), (5, True)])
-def test_a_change_of_five_patients_has_an_interval_and_of_four_has_not(five, n, has_interval):
+@pytest.mark.parametrize("n", [4, 5])
+def test_too_few_patients_for_an_interval_have_their_range_everywhere(five, n):
     patients = five.immune.rows["patient"].unique()[:n]
     section = immune_section(with_immune_rows(five, lambda rows: rows[rows["patient"].isin(patients)]))
+    levels = section.tables["levels"].frame.pivot(index=["analyte", "patient"], columns="window", values="level")
+    ratios = (levels["days 7 to 28"] / levels["baseline"])["IL-10"]
     frame = section.tables["changes"].frame
-    changes = frame[frame["patients"] == n]
-    assert changes["fold change"].notna().sum() > 0
-    assert (changes["low"].notna() == has_interval).all()
+    row = frame[(frame["analyte"] == "IL-10") & (frame["window"] == "days 7 to 28")].iloc[0]
+    assert row[["low", "high"]].tolist() == pytest.approx([ratios.min(), ratios.max()])
+    assert set(frame["limits"]) == set(section.tables["pattern"].frame["limits"]) == {"range of patients"}
+    texts = " ".join([*section.headlines, *section.summary])
+    assert f"range of {n} patients" in texts
+    assert not re.search(r"\d% interval", texts)
+    lines = [line.get_linestyle() for axes in section.figures["changes"].draw().axes for line in axes.lines]
+    assert ":" in lines
+
+
+def test_patients_without_a_late_draw_are_named_with_their_deaths(five):
+    lost = five.immune.rows["patient"].unique()[1]
+
+    def until_day_28(rows):
+        return rows[(rows["patient"] != lost) | (rows["day"].astype(float) <= 28)]
+
+    dates = five.labels.dates.copy()
+    dates.loc[lost, ["overall_survival", "overall_survival_event"]] = [76.0, True]
+    for labels, end in (
+        (replace(five.labels, dates=dates), "(P2, died at 2.5 months): the pattern is one of survivors."),
+        (replace(five.labels, dates=dates.assign(overall_survival_event=False)), "(P2)."),
+    ):
+        cohort = with_immune_rows(replace(five, labels=labels), until_day_28)
+        (headline,) = immune_section(cohort, (*WINDOWS[:2], Window("days 29 to 200", 29, 200))).headlines
+        assert f"1 of 5 patients has no draw of days 29 to 200 {end} On average over patients, " in headline
+
+
+def test_few_patients_without_a_significant_change_have_no_foremost_one():
+    trends = with_q(
+        [
+            LevelTrend(analyte=name, patients=12, change=change, low=-1.0, high=1.0, confidence=0.95, p=p)
+            for name, change, p in (("IL-6", 0.0, 0.9), ("IL-8", 0.5, 0.3))
+        ]
+    )
+    (sentence,) = write_sentences("immune/trends", SimpleNamespace(trends=trends))["headlines"]
+    assert sentence.startswith("None of 2 analytes passes a false discovery rate of 5%")
+    assert sentence.endswith("by × 1.000 to 1.414 a visit (n = 12).")
 
 
 def test_the_section_states_what_is_missing(five):

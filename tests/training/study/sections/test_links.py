@@ -23,6 +23,13 @@ def test_the_section_states_the_smallest_detectable_correlation(trial):
     assert section.metrics["tested"] == len(section.tables["links"].frame)
 
 
+def test_the_headline_names_no_winner_where_none_passes(trial):
+    (headline,) = links_section(trial).headlines
+    assert headline.startswith("None of ")
+    assert headline.endswith(" or so would have, with 80% power.")
+    assert " r = " not in headline
+
+
 def test_without_pairs_the_section_states_what_is_missing(trial):
     for cohort in (replace(trial, immune=None), replace(trial, samples=trial.samples.assign(day=500.0))):
         section = links_section(cohort)
