@@ -106,3 +106,35 @@ def test_a_column_without_a_value_is_left_out(models, clinic):
     assert all("simulated, not for care · printed by anna on 1 May 2026. Research use." in page for page in pages)
     heads = [re.search(r"<thead>.*?</thead>", page, re.S)[0] for page in pages]
     assert ["response with toxicity</span>" in head for head in heads] == [True, False]
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_where_the_page_says_once_that_it_demonstrates_a_cell_says_what_differs_by_patient(models, clinic, simulated):
+    first = clinic.patients["P00"]
+    visit = replace(first.visits[0], candidate=replace(first.visits[0].candidate, taxa=None))
+    patients = {"P00": replace(first, visits=(visit,)), "P01": clinic.patients["P01"]}
+    ranked = {outcome: models[outcome][-1:] for outcome in ("objective_response", "toxicity_any")}
+    view = CandidateList(Catalogue(ranked), replace(clinic, patients=patients)).view("", "")
+    reservations = [[summary.reservation for summary in row.sides] for row in view.rows]
+    assert reservations[0] == ["abstains: no stool"] * 2
+    assert set(reservations[1]) <= {"", "use with care"}
+    view = replace(view, evidence=tuple(replace(note, simulated=simulated) for note in view.evidence))
+    page = str(_ENVIRONMENT.get_template("candidates.html.jinja").render(**CONTEXT, view=view))
+    table_of_patients = page.partition("<tbody>")[2]
+    assert (table_of_patients.count("abstains: no stool") == 2) == simulated
+    assert ('class="tag' in table_of_patients) != simulated
+
+
+def test_a_bar_that_is_not_shown_is_an_outline_with_its_reason(models, clinic):
+    view = candidates(models, clinic, "champion-taxa", odds_ratio=True)
+    row = next(row for row in view.rows if row.benefit is not None)
+    reason = "the response prediction is not confirmed for this patient"
+    sides = (replace(row.sides[0], is_unconfirmed=True), *row.sides[1:])
+    unconfirmed_row = replace(row, sides=sides, cells=None, benefit=None, no_cells_reason=reason)
+    page = str(
+        _ENVIRONMENT.get_template("candidates.html.jinja").render(
+            **CONTEXT, view=replace(view, rows=(row, unconfirmed_row))
+        )
+    )
+    assert f"<title>Not shown: {reason}</title>" in page
+    assert page.count("the bar stays empty") == 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from models.joint import joint_outcome
-from models.prediction import Prediction, Use, use_of
+from models.prediction import Prediction, Use, reservations, use_of
 from serving.clinic import Clinic
 from serving.pages.catalogue import Catalogue, Fallback, Ink, Side, ink_of, is_promoted, side_of
 from serving.pages.verdict import is_unconfirmed
@@ -23,6 +23,8 @@ from serving.pages.views.parts import (
     unconfirmed_reason,
 )
 
+_BLOCK_NAMES = {"taxa": "stool", "immune": "immune markers", "clinical": "clinical data"}
+
 
 @dataclass(frozen=True)
 class SideSummary:
@@ -34,7 +36,9 @@ class SideSummary:
     probability : float or None
     use : Use
     reason : str
-        The first reason against "ok", or empty.
+        The first reason against "ok", of this patient before those of the model, or empty.
+    reservation : str
+        What differs by patient, in a few words: that and why the model abstains, or care; empty where it applies.
     is_unconfirmed : bool
         Whether the probability lies outside the interval of the held-out patients with a similar one.
     ink : Ink
@@ -47,6 +51,7 @@ class SideSummary:
     probability: float | None
     use: Use
     reason: str
+    reservation: str
     is_unconfirmed: bool
     ink: Ink
     fallback: Fallback | None
@@ -88,6 +93,16 @@ class CandidatesView:
     evidence: tuple[EvidenceNote, ...]
     has_models: bool
     compares_donors: bool
+
+    @property
+    def simulated(self) -> bool:
+        """Whether all models learnt from simulated patients, as the page says once for all of them."""
+        return bool(self.evidence) and all(note.simulated for note in self.evidence)
+
+    @property
+    def has_unconfirmed(self) -> bool:
+        """Whether a prediction of the list is not confirmed."""
+        return any(summary.is_unconfirmed for row in self.rows for summary in row.sides)
 
     @property
     def has_fallbacks(self) -> bool:
@@ -180,8 +195,17 @@ class CandidateList:
             side_of(prediction.outcome),
             forecast.probability,
             use_of(prediction.trust.verdict, prediction.evidence),
-            next(iter(prediction.trust.reasons), ""),
+            next(iter(reservations(prediction) or prediction.trust.reasons), ""),
+            _reservation(prediction),
             is_unconfirmed=is_unconfirmed(served, probability),
             ink=ink_of(prediction.outcome, prediction.evidence),
             fallback=self._catalogue.fallback(prediction),
         )
+
+
+def _reservation(prediction: Prediction) -> str:
+    trust = prediction.trust
+    if trust.verdict != "abstain":
+        return "use with care" if reservations(prediction) else ""
+    reasons = [f"no {_BLOCK_NAMES[block]}" for block in trust.missing_blocks] or list(trust.decisive)
+    return f"abstains: {', '.join(reasons)}" if reasons else "abstains"
