@@ -6,6 +6,7 @@ import hashlib
 import html
 import platform
 import re
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -37,6 +38,8 @@ NARROW = 70
 """Characters in a row of a table that takes half the width of a printed page."""
 TALL = 0.6
 """Height over width from which a figure takes less than the width of a printed page."""
+MAX_HEADER = 100
+"""Characters of a study's name in the running header of printed sheets."""
 MAX_WORD = 28
 """Characters of a cell that stays on one line."""
 LIBRARIES = ("numpy", "pandas", "scipy", "scikit-learn", "matplotlib")
@@ -95,6 +98,7 @@ def report_page(
         limits=limits(cohort),
         methods=methods(sections),
         run_id=run_id,
+        running_header=_running_header(cohort.manifest.title, simulated=cohort.manifest.simulated),
         today=date.today(),
         version=version("taxokine"),
     )
@@ -121,9 +125,21 @@ def pooled_page(
         methods=methods(sections),
         run_id=run_id,
         simulated=simulated,
+        running_header=_running_header(", ".join(names), simulated=simulated),
         today=date.today(),
         version=version("taxokine"),
     )
+
+
+def _running_header(name: str, *, simulated: bool) -> str:
+    """Return what each printed sheet bears, since a sheet may leave its report."""
+    return f"{'SIMULATED DATA · ' if simulated else ''}{textwrap.shorten(name, MAX_HEADER, placeholder=' …')}"
+
+
+def css_string(text: str) -> str:
+    """Return a text as a string of a style sheet, in which nothing ends the string or the element around it."""
+    escaped = (character if character.isalnum() or character == " " else f"\\{ord(character):x} " for character in text)
+    return f'"{"".join(escaped)}"'
 
 
 def _by_results(sections: Sequence[Section]) -> dict[str, list[Section]]:
@@ -185,7 +201,7 @@ def is_narrow(columns: Sequence[PageColumn]) -> bool:
 
 
 def cell_text(value: object, percent: bool = False) -> str:
-    """Return a table's value as the page shows it: three significant digits, a dash for a missing one."""
+    """Return a table's value as the page shows it: three significant digits, or whole percents; a dash for none."""
     if value is None or value is pd.NA or value is pd.NaT:
         return "–"
     if isinstance(value, bool | np.bool_):
@@ -194,7 +210,7 @@ def cell_text(value: object, percent: bool = False) -> str:
         return str(int(value))
     if isinstance(value, Real):
         number = float(value)
-        return f"{_digits(100 * number)}%" if percent and np.isfinite(number) else _digits(number)
+        return _percent(number) if percent and np.isfinite(number) else _digits(number)
     return str(value)
 
 
@@ -229,6 +245,11 @@ def _kind(values: pd.Series[float] | pd.Series[str] | pd.Series[bool], cells: li
     return "word" if max(map(len, cells), default=0) <= MAX_WORD else "text"
 
 
+def _percent(share: float) -> str:
+    """Return a share in whole percents, which is all that so few patients can tell."""
+    return "<1%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
 def _digits(value: float) -> str:
     if np.isnan(value):
         return "–"
@@ -253,7 +274,7 @@ def _template(name: str) -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    filters = (as_sentence, count_noun, is_narrow, figure_class, page_tables)
+    filters = (as_sentence, count_noun, css_string, is_narrow, figure_class, page_tables)
     environment.filters |= {function.__name__: function for function in filters}
     environment.globals |= {"MAX_ROWS": MAX_ROWS}
     return environment.get_template(f"{name}.html.jinja")

@@ -23,6 +23,7 @@ from training.study.page import (
     MAX_ROWS,
     as_sentence,
     cell_text,
+    css_string,
     figure_class,
     is_narrow,
     limits,
@@ -133,6 +134,14 @@ def test_the_page_is_complete_and_needs_no_other_file(folder):
     assert "No comparison is possible: all 6 patients received FMT." in text
 
 
+def test_every_printed_sheet_bears_the_study_and_that_it_is_simulated(folder):
+    text = (folder / "report.html").read_text()
+    header = re.search(r'@top-left \{ content: "([^"]*)"', text)[1]
+    title = re.sub(r"\\([0-9a-f]+) ", lambda match: chr(int(match[1], 16)), header)
+    assert title.startswith("SIMULATED DATA · Simulated trial of fecal microbiota transplantation")
+    assert css_string('a"</style>') == '"a\\22 \\3c \\2f style\\3e "'
+
+
 def test_figures_and_tables_are_numbered_and_written(folder):
     text = (folder / "report.html").read_text()
     assert [f"Figure {i}." in text for i in (1, 2, 3, 4)] == [True, True, True, False]
@@ -150,7 +159,7 @@ def test_figures_and_tables_are_numbered_and_written(folder):
     assert f"The first {FIRST_ROWS} of {MAX_ROWS + 5} rows" in text
     assert f"P{FIRST_ROWS - 1}<" in text
     assert f"P{FIRST_ROWS}<" not in text
-    assert text.count('<td class="number">12.3%</td>') == FIRST_ROWS
+    assert text.count('<td class="number">12%</td>') == FIRST_ROWS
     assert table["of_all"].iloc[0] == 0.1234
     assert ">of all</th>" in text
 
@@ -257,8 +266,10 @@ def test_a_narrow_table_breaks_its_headings_at_spaces():
     assert not is_narrow(page_columns(ReportTable(frame.assign(site="a" * 60))))
 
 
-@pytest.mark.parametrize(("share", "text"), [(0.1234, "12.3%"), (1.0, "100%"), (np.nan, "–"), (0.0, "0%")])
-def test_shares_are_in_percent(share, text):
+@pytest.mark.parametrize(
+    ("share", "text"), [(0.1234, "12%"), (1.0, "100%"), (np.nan, "–"), (0.0, "0%"), (0.003, "<1%"), (0.00505, "1%")]
+)
+def test_shares_are_in_whole_percents(share, text):
     assert cell_text(share, True) == text
 
 
