@@ -268,7 +268,7 @@ def test_only_researchers_see_the_models(visitor, site):
         assert page.text.count("run in MLflow") == 4
         cards = re.findall(r'href="(/models/[^"]+/card)"', page.text)
         assert {ada.get(card).status_code for card in cards} == {200}
-        assert any('<p class="back"><a href="/models">' in ada.get(path).text for path in cards)
+        assert any('<nav class="back" aria-label="Pages"><a href="/models">' in ada.get(path).text for path in cards)
         assert ada.get("/models/none/1/card").status_code == 404
 
 
