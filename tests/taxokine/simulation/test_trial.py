@@ -202,6 +202,9 @@ def test_dates_agree_with_each_other(cohort: Cohort, manifest: Path) -> None:
     died, ended = patients["died"] == 1, patients["progressed_or_died"] == 1
     assert (patients["pfs_days"] <= patients["os_days"]).all()
     assert ended[died].all()
+    of_tumour = patients["cause_of_death"] == "tumour"
+    assert of_tumour.any()
+    assert (patients["pfs_days"] < patients["os_days"])[of_tumour].all()
     assert (patients.loc[~ended, "pfs_days"] == patients.loc[~ended, "os_days"]).all()
     assert (patients["events_recorded_until"] == patients["os_days"].clip(upper=Trial().toxicity_follow_up)).all()
     stopped = patients["treatment_end"].dropna()

@@ -58,6 +58,7 @@ def test_no_p_value_opens_the_report_of_few_patients(report):
     for sentence in (text for bullet in start.bullets for text in bullet):
         if few:
             assert not TEST_WORDS.search(sentence), sentence
+        assert "foremost" not in sentence or not re.search(r"\b(0|None) of \d+", sentence), sentence
         # No bullet of any size begins with a test: the estimate stands before its p.
         assert not re.match(r"\W*(p|q) [=<]", sentence), sentence
 

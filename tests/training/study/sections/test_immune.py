@@ -197,16 +197,21 @@ def test_patients_without_a_late_draw_are_named_with_their_deaths(five):
         assert f"1 of 5 patients has no draw of days 29 to 200 {end} On average over patients, " in headline
 
 
-def test_few_patients_without_a_significant_change_have_no_foremost_one():
+@pytest.mark.parametrize("n", [12, 29])
+def test_no_trend_is_foremost_in_short_where_none_is_significant(n):
     trends = with_q(
         [
-            LevelTrend(analyte=name, patients=12, change=change, low=-1.0, high=1.0, confidence=0.95, p=p)
+            LevelTrend(analyte=name, patients=n, change=change, low=-1.0, high=1.0, confidence=0.95, p=p)
             for name, change, p in (("IL-6", 0.0, 0.9), ("IL-8", 0.5, 0.3))
         ]
     )
-    (sentence,) = write_sentences("immune/trends", SimpleNamespace(trends=trends))["headlines"]
+    texts = write_sentences("immune/trends", SimpleNamespace(trends=trends))
+    (sentence,) = texts["headlines"]
     assert sentence.startswith("None of 2 analytes passes a false discovery rate of 5%")
-    assert sentence.endswith("by × 1.000 to 1.414 a visit (n = 12).")
+    assert sentence.endswith(f"by × 1.000 to 1.414 a visit (n = {n}).")
+    (sentence,) = texts["summary"]
+    assert "0 of 2 analytes rise or fall" in sentence
+    assert sentence.endswith(f"; foremost IL-8 × 1.414 a visit (0.500 to 2.000, n = {n}).")
 
 
 def test_the_section_states_what_is_missing(five):
@@ -216,15 +221,3 @@ def test_the_section_states_what_is_missing(five):
         section = immune_section(cohort)
         assert (section.summary, section.figures) == ((), {})
         assert reason in section.missing[0]
-
-
-def test_trends_of_which_none_is_significant_state_the_foremost_with_its_interval_and_n():
-    trends = with_q(
-        [
-            LevelTrend(analyte=name, patients=29, change=change, low=-1.0, high=1.0, confidence=0.95, p=p)
-            for name, change, p in (("IL-6", 0.0, 0.9), ("IL-8", 0.5, 0.3))
-        ]
-    )
-    (sentence,) = write_sentences("immune/trends", SimpleNamespace(trends=trends))["headlines"]
-    assert "0 of 2 analytes rise or fall" in sentence
-    assert sentence.endswith("; foremost IL-8 × 1.414 a visit (0.500 to 2.000, n = 29).")
