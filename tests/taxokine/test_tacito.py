@@ -52,7 +52,7 @@ def table(report: Path, name: str) -> pd.DataFrame:
 
 def test_the_trial_has_what_tacito_reported(report: Path) -> None:
     page = (report / "report" / "report.html").read_text()
-    assert "23 patients were assigned to FMT + ICI" in page
+    assert "Assigned at random: 23 patients to FMT with ICI" in page
     assert "12 of 23 (52%) with FMT and 7 of 22 (32%) of controls" in page
     assert "hazard ratio 0.49" in page
     assert "at 12 months 70% (47 to 87%) against 41% (21 to 64%)" in page
