@@ -85,11 +85,14 @@ def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_p
     assert psutil.Process().memory_info().rss - before < 100e6
 
 
-READ_WITH_LITTLE_MEMORY = """
+READ_WITH_LITTLE_MEMORY = r"""
+import re
 import sys
 from pathlib import Path
 from serving import uploaded_cohort
-from serving.upload import UploadedFile
+from serving.upload import UploadedFile, child
+
+child._ENVIRONMENT = re.compile(child._ENVIRONMENT.pattern + r"|MALLOC_\w+")
 
 uploaded_cohort.MAX_MEMORY = 2**20
 files = [UploadedFile(file.name, file.read_bytes()) for file in Path(sys.argv[1]).iterdir()]
@@ -105,12 +108,12 @@ def test_a_cohort_beyond_the_limits_is_named_with_the_remedy(cohort_files, tmp_p
     (folder := tmp_path / "cohort").mkdir()
     for name, content in {**cohort_files, "stool_counts.tsv": large}.items():
         (folder / name).write_bytes(content)
-    # A process that has run for long, and each thread's arena, hold memory that no limit on new memory counts.
+    # A process and each thread's arena hold memory that no limit on new memory counts: here all but little is new.
     finished = subprocess.run(
         [sys.executable, "-c", READ_WITH_LITTLE_MEMORY, str(folder), str(tmp_path / "uploaded")],
         capture_output=True,
         text=True,
-        env={**os.environ, "MALLOC_ARENA_MAX": "1"},
+        env={**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536"},
     )
     assert finished.returncode == 1
     assert "InputError: " in finished.stderr
