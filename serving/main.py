@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.supervisors.multiprocess import Process
 
 from features.errors import InputError
 from features.settings import Settings, settings
@@ -104,6 +105,7 @@ def serve(
             flush=True,
         )
         print(f"It answers under these names: {', '.join(_hosts(settings()))}; TAXOKINE_HOSTS adds others.", flush=True)
+    _notice_dead_workers()
     with shared_metrics(workers):
         uvicorn.run(
             _app(accounts) if workers == 1 else "serving.main:app",
@@ -120,6 +122,21 @@ def serve(
             # There are no websockets, of which uvicorn would log the path.
             ws="none",
         )
+
+
+def _notice_dead_workers() -> None:
+    """Let the supervisor notice at once that a worker died while it was asked whether it is alive.
+
+    The supervisor keeps the worker's end of their pipe open too, so that it would wait for a dead worker until the time
+    for its response is up, and meanwhile replace no other.
+    """
+    start = Process.start
+
+    def start_and_close(process: Process) -> None:
+        start(process)
+        process.child_conn.close()
+
+    Process.start = start_and_close  # type: ignore[assignment, method-assign]
 
 
 def _app(accounts: Accounts) -> ASGIApp:

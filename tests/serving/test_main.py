@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import uvicorn
+from uvicorn.supervisors.multiprocess import Process
 
 from features.settings import settings
 from serving.accounts import Accounts
 from serving.database import open_database
-from serving.main import _is_loopback, _welcome
+from serving.main import _is_loopback, _notice_dead_workers, _welcome
 
 
 def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -60,3 +65,21 @@ def test_a_key_in_the_environment_needs_no_other(tmp_path: Path, monkeypatch: py
 )
 def test_only_loopback_addresses_are_private(host: str, loopback: bool) -> None:
     assert _is_loopback(host) is loopback
+
+
+def test_the_supervisor_notices_at_once_that_a_worker_died_before_it_responded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Process, "start", Process.start)
+    _notice_dead_workers()
+    worker = Process(uvicorn.Config("serving.main:app", factory=True), [])
+    worker.start()
+    # It cannot respond any more, and dies while the supervisor waits for its response.
+    os.kill(worker.pid, signal.SIGSTOP)
+    death = threading.Timer(1, os.kill, (worker.pid, signal.SIGKILL))
+    death.start()
+    start = time.monotonic()
+    assert not worker.is_alive(timeout=900)
+    assert time.monotonic() - start < 300
+    death.join()
+    worker.join()
