@@ -148,8 +148,8 @@ def outcome_verdict(
 
     The held-out patients with a similar probability decide the level: above or below average where the exact 95%
     interval of their rate lies above or below the rate of the training patients, about average where it contains that
-    rate, contradicted where it lies on the other side than the predicted probability. Without such patients there is no
-    level.
+    rate or lies on the other side than the patient's own probability, contradicted where it lies on the other side than
+    their mean probability. Without such patients there is no level.
 
     Parameters
     ----------
@@ -244,6 +244,9 @@ def _level(similar: ProbabilityGroup, probability: float, rate: float) -> Chance
     is_above = similar.outcomes.low > rate
     if is_above != (_predicted(probability, similar) > rate):
         return "contradicted"
+    # Near an end of the band, this patient was predicted on the other side of the rate than the band on average.
+    if is_above != (probability > rate):
+        return "about average"
     return "above average" if is_above else "below average"
 
 

@@ -223,6 +223,14 @@ def test_the_comparison_labels_each_number_and_places_the_prediction_beside_held
     assert compare(replace(prediction, probability=None), None, None, None) is None
 
 
+def test_a_prediction_on_the_other_side_of_the_rate_than_its_band_has_no_level():
+    group = replace(held_out_group(50, 147, 0.3, 0.54), mean_probability=0.41)
+    text = text_of(outcome_verdict(0.53, group, 0.44, EVIDENCE, steps(0.1)))
+    assert text.startswith("About average for response: 53% predicted; of held-out patients predicted 30–54%, 34%")
+    assert "lies below the 44% of all training patients" in text
+    assert text_of(outcome_verdict(0.40, group, 0.44, EVIDENCE, steps(-0.1))).startswith("Below average for response")
+
+
 @pytest.mark.parametrize(("mean", "agreement"), [(0.22, "inside"), (0.45, "above"), (0.1, "below")])
 @pytest.mark.parametrize("probability", [0.16, 0.29])
 def test_a_prediction_near_the_end_of_its_band_is_judged_by_the_mean_of_the_band(probability, mean, agreement):
