@@ -27,6 +27,8 @@ _AXES = ("observation", "sample")
 def check_biom(path: Path, content: bytes, *, max_bytes: int = MAX_BYTES, max_cells: int = MAX_CELLS) -> None:
     """Check that the content of a file is a BIOM 2.1 table whose parts agree; readers trust them, and crash otherwise.
 
+    Of its two matrices, by features (observations) and by samples, the first is checked; readers must read that one.
+
     Parameters
     ----------
     path : Path
@@ -60,7 +62,6 @@ def check_biom(path: Path, content: bytes, *, max_bytes: int = MAX_BYTES, max_ce
             for axis in _AXES:
                 # biom-format pads every id to the longest.
                 check_names(path, file[f"{axis}/ids"][:].tolist())
-            # The file holds the table twice, by features and by samples; the readers read it by features.
             _check_matrix(path, file["observation/matrix"], n_ids["observation"], n_ids["sample"])
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError, RecursionError) as error:
         raise FileError(

@@ -93,7 +93,8 @@ def _parse_hdf5(path: Path, content: bytes) -> Table:
     check_biom(path, content)
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            return Table.from_hdf5(file)
+            # By default the other of the two matrices is read, which `check_biom` does not check.
+            return Table.from_hdf5(file, axis="observation")
     except (OSError, KeyError, ValueError, TypeError, AttributeError, BiomException) as error:
         raise FileError(
             f"expected a BIOM table, 2.1 (HDF5) or 1.0 (JSON), got something else ({error}). Make one with "

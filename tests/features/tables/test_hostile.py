@@ -146,6 +146,19 @@ def test_a_table_is_read_once_whatever_its_rank(tmp_path: Path, monkeypatch: pyt
     np.testing.assert_array_equal(table.values, [[1, 2, 2], [0, 0, 5]])
 
 
+def test_the_matrix_that_is_read_is_the_one_that_was_checked(tmp_path: Path) -> None:
+    path = tmp_path / "t.biom"
+    table = biom.Table(np.array([[1.0, 2], [3, 4]]), ["s__A", "s__B"], ["x", "y"])
+    with h5py.File(path, "w") as file:
+        table.to_hdf5(file, "test")
+        file["sample/matrix/data"][:] = 9
+    np.testing.assert_array_equal(read_biom(path, is_artifact=False).values.toarray(), [[1, 2], [3, 4]])
+    with h5py.File(path, "r+") as file:
+        file["observation/matrix/indices"][:] = 7
+    with pytest.raises(FileError, match="indices from 0 to 1, got indices from 7 to 7"):
+        read_biom(path, is_artifact=False)
+
+
 @pytest.mark.parametrize("is_json", [False, True])
 def test_long_ids_of_biom_tables_are_refused(tmp_path: Path, is_json: bool) -> None:
     path, table = tmp_path / "t.biom", biom.Table(np.ones((2, 1)), ["x" * 20_000, "y"], ["s1"])
