@@ -13,6 +13,7 @@ from features.errors import OutcomeError
 from features.manifest import Manifest, Toxicity
 
 Grade = Literal["any", "2", "3"]
+Side = Literal["response", "toxicity"]
 GRADES: tuple[Grade, ...] = ("any", "2", "3")
 RESPONSES = ("objective_response", "disease_control", "durable_benefit", "published_response")
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
@@ -76,6 +77,11 @@ def term_of(outcome: str) -> str:
 def is_toxicity(outcome: str) -> bool:
     """Return whether an outcome is one of toxicity."""
     return outcome.startswith("toxicity")
+
+
+def side_of(outcome: str) -> Side:
+    """Return the side of an outcome: response or toxicity."""
+    return "toxicity" if is_toxicity(outcome) else "response"
 
 
 def lowest_grade(outcome: str) -> int:

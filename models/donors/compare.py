@@ -18,7 +18,7 @@ from scipy.stats import t
 
 from features.arrays import Matrix, Vector
 from features.errors import InputError
-from features.outcomes import definition_of, is_toxicity
+from features.outcomes import definition_of, is_toxicity, side_of
 from features.transplants import aligned_to, require_one_profiler
 from models.applicability import assess_applicability
 from models.donors.differences import donor_differences
@@ -345,17 +345,15 @@ def _no_order_reasons(
         if not any(is_toxicity(outcome) == is_of_side for outcome in outcomes):
             reasons.append(f"no model of {side} that reads taxa, and not the donor block, is served")
     reasons += [
-        f"the model of {_side(item.served.model.outcome)} is not promoted"
+        f"the model of {side_of(item.served.model.outcome)} is not promoted"
         for item in outcome_models
         if item.served.alias.partition("-")[0] != "champion"
     ]
     silent = {change.outcome for donor_changes in changes for change in donor_changes if change.difference is None}
-    reasons += [f"the model of {_side(outcome)} has no difference to report for a donor" for outcome in sorted(silent)]
+    reasons += [
+        f"the model of {side_of(outcome)} has no difference to report for a donor" for outcome in sorted(silent)
+    ]
     return tuple(reasons)
-
-
-def _side(outcome: str) -> str:
-    return "toxicity" if is_toxicity(outcome) else "response"
 
 
 def _response(changes: Sequence[OutcomeChange]) -> OutcomeChange | None:

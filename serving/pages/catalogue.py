@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from features.measured_values import MeasuredValue
-from features.outcomes import is_toxicity
+from features.outcomes import is_toxicity, side_of
 from features.units import ImmuneUnit
 from models.evidence import Evidence, JointTable, NumericDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile
@@ -16,7 +16,6 @@ from models.predict import ServedModel, predict
 from models.prediction import Prediction
 from serving.errors import NotServed
 
-Side = Literal["response", "toxicity"]
 Ink = Literal["response", "toxicity", "quiet"]
 """Colour of a number: that of its side, or grey where no evidence stands behind it."""
 
@@ -202,8 +201,3 @@ def is_promoted(alias: str) -> bool:
 def ink_of(outcome: str, evidence: Evidence) -> Ink:
     """Return the colour of a prediction: its side's, or grey where the model does not discriminate."""
     return "quiet" if evidence.beats_chance is False else side_of(outcome)
-
-
-def side_of(outcome: str) -> Side:
-    """Return the side of an outcome: response or toxicity."""
-    return "toxicity" if is_toxicity(outcome) else "response"

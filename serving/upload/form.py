@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
 from features.columns import BLOCKS, levels_by_field
-from features.outcomes import is_toxicity
+from features.outcomes import side_of
 from features.population import NOT_REPORTED, POPULATION_FIELDS, Population
 from features.units import ImmuneUnit
 from models.patient_input import TaxaUnit
@@ -104,6 +104,6 @@ def _required_blocks(served_models: Sequence[ServedModel]) -> dict[str, set[str]
     """Return the blocks that every model of a side reads, by side."""
     required: dict[str, set[str]] = {}
     for served in served_models:
-        side, blocks = "toxicity" if is_toxicity(served.model.outcome) else "response", set(served.reference.blocks)
+        side, blocks = side_of(served.model.outcome), set(served.reference.blocks)
         required[side] = required.get(side, blocks) & blocks
     return required

@@ -26,6 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.arrays import Mask, Matrix, Positions, Vector
+from features.deaths import PROGRESSIONS
 
 FIRST_DOSE, DAYS_PER_CYCLE, DAYS_BETWEEN_ASSESSMENTS = 7, 21, 63
 """Day of the checkpoint inhibitor's first dose; days between its doses, and between assessments of the tumour."""
@@ -123,7 +124,7 @@ def lesions(rng: np.random.Generator, assessments: pd.DataFrame) -> pd.DataFrame
     with_sum = assessments.dropna(subset=["sum_of_diameters_mm"])
     total, progressed = (
         with_sum["sum_of_diameters_mm"].to_numpy(float),
-        with_sum["response"].isin(["PD", "iUPD", "iCPD"]),
+        with_sum["response"].isin(PROGRESSIONS),
     )
     patient_codes, _ = pd.factorize(with_sum["patient"])
     visits_by_patient = np.split(np.argsort(patient_codes, kind="stable"), np.bincount(patient_codes).cumsum()[:-1])

@@ -16,7 +16,7 @@ from string import Template
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from features.outcomes import is_toxicity, term_of
+from features.outcomes import side_of, term_of
 from models.evidence import (
     STRENGTH_WORDS,
     CentreDecisionCurve,
@@ -72,9 +72,8 @@ def model_card(validation: Validation, population: TrainingPopulation) -> str:
 
 def _title(validation: Validation) -> str:
     outcome = validation.evidence.outcome
-    side = "Toxicity" if is_toxicity(outcome) else "Response"
     family = validation.family.replace("_", " ")
-    return f"{side} ({term_of(outcome)}): {family} of {' + '.join(validation.blocks)}"
+    return f"{side_of(outcome).capitalize()} ({term_of(outcome)}): {family} of {' + '.join(validation.blocks)}"
 
 
 def card_html(markdown: str, figures: Mapping[str, str]) -> str:

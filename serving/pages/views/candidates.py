@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from features.outcomes import Side, side_of
 from models.joint import joint_outcome
 from models.prediction import Prediction, Use, reservations, use_of
 from serving.clinic import Clinic
-from serving.pages.catalogue import Catalogue, Fallback, Ink, Side, ink_of, is_promoted, side_of
+from serving.pages.catalogue import Catalogue, Fallback, Ink, ink_of, is_promoted
 from serving.pages.verdict import is_unconfirmed
 from serving.pages.views.parts import (
     CellView,

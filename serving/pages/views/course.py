@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from features.analytes import immune_column
 from features.errors import UnitError
+from features.outcomes import Side, side_of
 from features.patient_course import AnalyteSeries, PatientCourse, SampleDonorDistance, SerialReading, TreatmentEvent
 from features.units import LOG2_UNITS, ImmuneUnit, convert
 from models.evidence import AnalyteDistribution
 from models.prediction import Prediction, Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.number_text import chance, unstated_ranges
-from serving.pages.catalogue import Catalogue, Side, side_of
+from serving.pages.catalogue import Catalogue
 from serving.pages.drawings.timeline import (
     CurvePoint,
     Lane,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal
 
+from features.outcomes import Side, side_of
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle, EngraftmentValidation
 from models.patient_input import Candidate
@@ -13,7 +14,7 @@ from models.predict import predict
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
 from serving.number_text import LEAST_CHANCE, MOST_CHANCE
-from serving.pages.catalogue import Catalogue, Ink, Side, ink_of, side_of
+from serving.pages.catalogue import Catalogue, Ink, ink_of
 from serving.pages.views.parts import transplant_text, withheld_reason
 
 MOST_TAXA = 12

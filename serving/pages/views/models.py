@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Literal
 
-from features.outcomes import definition_of
+from features.outcomes import Side, definition_of, side_of
 from models.drift import DriftReport, drift
 from models.evidence import HeldOutUnit, Strength, evidence_strength, held_out_unit, other_cohorts_tested
 from models.predict import ServedModel
 from serving.clinic import Clinic
 from serving.outcomes.performance import LivePerformance
-from serving.pages.catalogue import Catalogue, Side, is_promoted, side_of
+from serving.pages.catalogue import Catalogue, is_promoted
 from serving.validation_jobs import ValidationJob, ValidationJobs
 
 Standing = Literal["promoted", "promoted, not confirmed", "promoted on simulated data", "served, not promoted"]

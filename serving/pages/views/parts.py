@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from features.outcomes import Side, side_of
 from features.patient_course import PatientCourse
 from features.population import Population
 from models.evidence import evidence_sentence_since
@@ -13,7 +14,7 @@ from models.patient_input import Candidate
 from models.predict import ServedModel
 from models.prediction import Cell, JointOutcome, Prediction
 from serving.number_text import page_probability
-from serving.pages.catalogue import Side, is_promoted, side_of
+from serving.pages.catalogue import is_promoted
 from serving.pages.verdict import is_unconfirmed
 
 

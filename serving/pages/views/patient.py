@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from features.outcomes import Side, side_of
 from models.evidence import JointTable, OutcomeRates
 from models.joint import joint_outcome
 from models.patient_input import Candidate
@@ -13,7 +14,7 @@ from models.predict import ServedModel
 from models.prediction import Prediction, reservations
 from models.rates import similar_predictions
 from serving.clinic import Clinic, Patient
-from serving.pages.catalogue import Catalogue, Fallback, Ink, Side, ink_of, is_promoted, side_of
+from serving.pages.catalogue import Catalogue, Fallback, Ink, ink_of, is_promoted
 from serving.pages.choices import Choices
 from serving.pages.drawings.decision_curve import DecisionCurveDrawing, draw_decision_curve
 from serving.pages.drawings.plane import PlaneCentre, PlanePatient, plane_centres

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from features.columns import Column
 from features.errors import InputError
+from features.outcomes import Side, side_of
 from models.donors import DonorStool
 from models.engraftment import EngraftmentBundle
 from models.patient_input import Candidate
 from models.predict import ServedModel
 from models.prediction import Use, use_of
 from models.what_if import ProbabilityShift, WhatIf, expected_stool, median_targets, training_distributions, what_if
-from serving.pages.catalogue import Ink, Side, ink_of, side_of
+from serving.pages.catalogue import Ink, ink_of
 from serving.pages.choices import Choices
 from serving.pages.drawings.waterfall import Waterfall
 from serving.pages.views.parts import withheld_reason

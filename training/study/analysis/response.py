@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from features.cohort import Cohort
+from features.deaths import PROGRESSIONS
 from training.study.analysis.rates import ExactRate, exact_rate
 from training.study.codes import Codes, by_code
 
@@ -15,7 +16,6 @@ CONFIRMED_AFTER = 28
 """Days after its first assessment at which a response must be seen again to be confirmed."""
 RECIST = ("CR", "PR", "SD", "iUPD", "PD", "NE")
 """Responses from best to worst."""
-_PROGRESSION = ("PD", "iUPD", "iCPD")
 
 
 @dataclass(frozen=True)
@@ -229,5 +229,5 @@ def lesion_result(cohort: Cohort, codes: Codes) -> LesionResult:
 
 def _progression_index(responses: Sequence[str], immune: bool) -> int:
     """Return the position of the progression that ends the assessments, or their number."""
-    ends = ("PD", "iCPD") if immune else _PROGRESSION
+    ends = ("PD", "iCPD") if immune else PROGRESSIONS
     return next((index for index, response in enumerate(responses) if response in ends), len(responses))
