@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logit
-from scipy.stats import norm
 
 from features.arrays import Matrix, Names, Vector
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import IntervalEstimate, wald_interval
 from training.statistics.metrics import brier_score
 
-Z = float(norm.ppf(0.975))
 CONSTANT_SD = 0.01
 """Log-odds whose standard deviation within centres is smaller count as constant, and have no calibration slope."""
 SLOPE_SE = 1.0
@@ -86,7 +84,7 @@ def calibration_slope(y: Vector, probability: Vector, centres: Names) -> Interva
         return None
     intercepts = centres[:, None] == np.unique(centres)
     slope, error = _logistic_coefficient(y, np.column_stack([centred, intercepts]), np.zeros(len(y)))
-    return _wald_interval(slope, error) if error <= SLOPE_SE else None
+    return wald_interval(slope, error) if error <= SLOPE_SE else None
 
 
 def brier_skill(y: Vector, probability: Vector, centres: Names) -> float | None:
@@ -108,7 +106,7 @@ def _centre_calibration(y: Vector, probability: Vector, centre: Names) -> Calibr
     prevalence, mean_probability = float(y.mean()), float(probability.mean())
     intercept = None
     if 0 < prevalence < 1:
-        intercept = _wald_interval(*_logistic_coefficient(y, np.ones((len(y), 1)), _log_odds(probability)))
+        intercept = wald_interval(*_logistic_coefficient(y, np.ones((len(y), 1)), _log_odds(probability)))
     return CalibrationSummary(
         patients=len(y),
         events=int(y.sum()),
@@ -145,7 +143,3 @@ def _logistic_coefficient(y: Vector, design: Matrix, offset: Vector) -> tuple[fl
         warnings.simplefilter("ignore", PerfectSeparationWarning)
         fit = GLM(y, design, family=Binomial(), offset=offset).fit(tol=1e-10)
     return float(fit.params[0]), float(fit.bse[0])
-
-
-def _wald_interval(value: float, error: float) -> IntervalEstimate:
-    return IntervalEstimate(value, value - Z * error, value + Z * error)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
 
 from features.arrays import Labels, Mask, Vector
-from training.statistics.interval_estimate import IntervalEstimate
-
-Z = float(norm.ppf(0.975))
+from training.statistics.interval_estimate import IntervalEstimate, Z
 
 
 def hazard_ratio(time: Vector, event: Mask, group: Mask, strata: Labels | None = None) -> IntervalEstimate:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scipy.stats import norm
+
+Z = float(norm.ppf(0.975))
+"""Standard errors from an estimate to the ends of its normal 95% interval."""
+
 
 @dataclass(frozen=True)
 class IntervalEstimate:
@@ -15,3 +20,8 @@ class IntervalEstimate:
     value: float
     low: float
     high: float
+
+
+def wald_interval(value: float, error: float) -> IntervalEstimate:
+    """Return an estimate with its normal 95% interval, from its standard error."""
+    return IntervalEstimate(value, value - Z * error, value + Z * error)

@@ -10,6 +10,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from features.arrays import Labels, Mask, Matrix, Vector
+from training.statistics.interval_estimate import Z
 from training.statistics.significance import ALPHA
 
 POWER = 0.8
@@ -65,7 +66,7 @@ def rmcorr(x: Vector, y: Vector, patient: Labels, window: Labels | None = None) 
     a, b = _unit_residuals(np.column_stack([x, y])[mask], patient[mask], course).T
     r = float(np.clip(a @ b, -1, 1))
     p = 2 * float(student.sf(abs(r) * np.sqrt(df / max(1 - r * r, 1e-300)), df))
-    half_width = float(norm.ppf(0.975)) / np.sqrt(df - 1) if df > 1 else np.inf
+    half_width = Z / np.sqrt(df - 1) if df > 1 else np.inf
     z = np.arctanh(np.clip(r, -1 + 1e-15, 1 - 1e-15))
     return Correlation(r, df, float(np.tanh(z - half_width)), float(np.tanh(z + half_width)), p)
 

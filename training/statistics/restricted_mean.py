@@ -9,10 +9,8 @@ from scipy.stats import norm
 
 from features.arrays import Mask, Vector
 from features.survival import CENSORED, EVENT
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import IntervalEstimate, wald_interval
 from training.statistics.life_table import life_table
-
-Z = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,7 @@ def restricted_mean_difference(time: Vector, event: Mask, group: Mask) -> Restri
     )
     value, error = mean - control_mean, float(np.sqrt(variance + control_variance))
     p = float(2 * norm.sf(abs(value) / error)) if error else np.nan
-    interval = IntervalEstimate(value, value - Z * error, value + Z * error)
-    return RestrictedMeanDifference(horizon, (mean, control_mean), interval, p)
+    return RestrictedMeanDifference(horizon, (mean, control_mean), wald_interval(value, error), p)
 
 
 def restricted_mean(time: Vector, event: Mask, horizon: float) -> tuple[float, float]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import fisher_exact, norm
+from scipy.stats import fisher_exact
 
 from features.arrays import Labels, Mask
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import IntervalEstimate, Z
 from training.statistics.permutations import permutation_p_value, row_orders_within_strata
 
-Z = float(norm.ppf(0.975))
 EDGE = 1e-9
 """Distance of the differences that are tried from -1 and 1, where the score has no variance."""
 

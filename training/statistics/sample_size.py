@@ -10,11 +10,11 @@ from scipy.special import logit
 from scipy.stats import norm
 
 from features.arrays import Vector
+from training.statistics.interval_estimate import Z
 
 SHRINKAGE = 0.9
 MARGIN = 0.05
 """Largest optimism of R², as a share of the largest possible R², and largest error of the overall risk."""
-Z = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)

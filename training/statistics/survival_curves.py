@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, norm
+from scipy.stats import beta
 
 from features.arrays import Mask, Vector
 from features.survival import CENSORED, EVENT
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import IntervalEstimate, Z
 from training.statistics.life_table import life_table
-
-Z = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)

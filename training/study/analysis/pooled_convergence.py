@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 from scipy.stats import t as student
 
 from features.cohort import Cohort
@@ -15,13 +14,12 @@ from features.trajectories import WINDOWS, Window
 from models.evidence import RandomEffectsSummary
 from training.statistics.distances import bray_curtis
 from training.statistics.donor_convergence import DonorConvergence
-from training.statistics.interval_estimate import IntervalEstimate
+from training.statistics.interval_estimate import IntervalEstimate, wald_interval
 from training.statistics.meta_analysis import heterogeneity_p, random_effects
 from training.study.analysis.donor_panel import DonorAbsence, DonorPanel, donor_panel
 
 MIN_RECIPIENTS = 3
 """Fewest recipients of a trial that is pooled."""
-Z = float(norm.ppf(0.975))
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ def _trial(name: str, panel: DonorPanel) -> TrialConvergence | str:
         window=window.name,
         recipients=convergence.n,
         donors=convergence.n_donors,
-        estimate=IntervalEstimate(value, value - Z * error, value + Z * error),
+        estimate=wald_interval(value, error),
         standard_error=error,
         p=convergence.p,
         exchanged_p=convergence.exchanged_p,
