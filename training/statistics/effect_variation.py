@@ -9,6 +9,8 @@ import numpy as np
 from features.arrays import Mask, Matrix, Vector
 from training.statistics.permutations import group_assignments, permutation_p_value
 
+FOLDS = 5
+"""Folds of patients, with near equal shares of the groups: the effects in each are predicted from the others."""
 _TOO_SMALL = 1e-12
 
 
@@ -78,7 +80,7 @@ def _studentised_differences(X: Matrix, residual: Vector, assignments: Mask) -> 
     return np.asarray(difference / np.sqrt(np.maximum(variance, _TOO_SMALL)))
 
 
-def cross_fitted_effects(y: Vector, X: Matrix, group: Mask, *, folds: int = 5, seed: int = 0) -> Vector:
+def cross_fitted_effects(y: Vector, X: Matrix, group: Mask) -> Vector:
     r"""Return each patient's predicted effect of the treatment, by a ridge fitted without the patient's fold.
 
     The R-learner with a known share :math:`\pi` of treated patients: of the other folds,
@@ -93,10 +95,7 @@ def cross_fitted_effects(y: Vector, X: Matrix, group: Mask, *, folds: int = 5, s
     X : ndarray, (n_patients, n_covariates)
         Measured before the treatment, none constant.
     group : ndarray of bool, (n_patients,)
-        At least `folds` patients in each.
-    folds : int
-    seed : int
-        Of the folds, which hold near equal shares of the groups.
+        At least `FOLDS` patients in each.
 
     References
     ----------
@@ -106,7 +105,7 @@ def cross_fitted_effects(y: Vector, X: Matrix, group: Mask, *, folds: int = 5, s
     from sklearn.model_selection import StratifiedKFold
 
     penalties, effects = np.logspace(-1, 4, 11), np.empty(len(y))
-    for train, test in StratifiedKFold(folds, shuffle=True, random_state=seed).split(X, group):
+    for train, test in StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(X, group):
         centre, scale = X[train].mean(axis=0), np.maximum(X[train].std(axis=0), _TOO_SMALL)
         x, x_test = (X[train] - centre) / scale, (X[test] - centre) / scale
         outcome, treated = y[train], group[train] - group[train].mean()

@@ -35,7 +35,7 @@ class MeanDifference:
     n: tuple[int, int]
 
 
-def mean_difference(values: Vector, group: Mask, *, seed: int = 0) -> MeanDifference:
+def mean_difference(values: Vector, group: Mask) -> MeanDifference:
     """Return the difference of two means, with Welch's 95% interval and a permutation test.
 
     Parameters
@@ -43,8 +43,6 @@ def mean_difference(values: Vector, group: Mask, *, seed: int = 0) -> MeanDiffer
     values : ndarray, (n_patients,)
     group : ndarray of bool, (n_patients,)
         Members of the first group; each group has a member.
-    seed : int
-        Of the assignments to groups, where they are too many to enumerate.
 
     References
     ----------
@@ -55,7 +53,7 @@ def mean_difference(values: Vector, group: Mask, *, seed: int = 0) -> MeanDiffer
     low = high = np.nan
     if min(members.size, controls.size) > 1 and values.std() > 0:
         low, high = ttest_ind(members, controls, equal_var=False).confidence_interval(0.95)
-    assignments = group_assignments(group, seed=seed)
+    assignments = group_assignments(group)
     totals = assignments @ values
     differences = np.abs(totals / members.size - (values.sum() - totals) / controls.size)
     return MeanDifference(

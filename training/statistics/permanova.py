@@ -8,7 +8,7 @@ from features.arrays import Matrix, Names
 from training.statistics.permutation_design import PermutationDesign, PseudoFTest
 
 
-def permanova(distances: Matrix, groups: Names, *, strata: Names | None = None, seed: int = 0) -> PseudoFTest:
+def permanova(distances: Matrix, groups: Names, *, strata: Names | None = None) -> PseudoFTest:
     """Test whether groups differ in location, by permutations that respect the design.
 
     Parameters
@@ -18,8 +18,6 @@ def permanova(distances: Matrix, groups: Names, *, strata: Names | None = None, 
     strata : ndarray of str, (n,), optional
         Strata, such as patients. They enter the model first and rows permute only within them; F and R² then refer to
         the variation within strata.
-    seed : int
-        Of the permutations, where they are too many to enumerate.
 
     See Also
     --------
@@ -30,7 +28,7 @@ def permanova(distances: Matrix, groups: Names, *, strata: Names | None = None, 
     Anderson 2001, Austral Ecology 26:32-46; Anderson and ter Braak 2003, Journal of Statistical Computation and
     Simulation 73:85-113, for the exchangeable units.
     """
-    design = PermutationDesign.of_groups(groups, strata, seed)
+    design = PermutationDesign.of_groups(groups, strata)
     inner = design.residual @ distances**2 @ design.residual / -2
     sum_of_squares = np.zeros(len(design.orders))
     for axes in design.permuted_axes():

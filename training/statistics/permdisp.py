@@ -20,7 +20,7 @@ class Permdisp:
     p: float
 
 
-def permdisp(distances: Matrix, groups: Names, *, strata: Names | None = None, seed: int = 0) -> Permdisp:
+def permdisp(distances: Matrix, groups: Names, *, strata: Names | None = None) -> Permdisp:
     r"""Test whether groups differ in dispersion, by analysis of variance of `centroid_distances`.
 
     Two rows lie equally far from their centroid, so that groups of one or two rows carry no information; where there
@@ -28,7 +28,7 @@ def permdisp(distances: Matrix, groups: Names, *, strata: Names | None = None, s
 
     Parameters
     ----------
-    distances, groups, strata, seed
+    distances, groups, strata
         As `training.statistics.permanova.permanova` takes them.
 
     See Also
@@ -51,7 +51,7 @@ def permdisp(distances: Matrix, groups: Names, *, strata: Names | None = None, s
     of Statistics 42:81-100, for their correlation, which does not depend on the dimension of normal rows.
     """
     if strata is not None:
-        return _permdisp_within_strata(distances, groups, strata, seed)
+        return _permdisp_within_strata(distances, groups, strata)
     distance = centroid_distances(distances, groups)
     group = np.unique(groups.astype(str), return_inverse=True)[1]
     n = np.bincount(group)
@@ -83,8 +83,8 @@ def centroid_distances(distances: Matrix, groups: Names) -> Vector:
     return distance
 
 
-def _permdisp_within_strata(distances: Matrix, groups: Names, strata: Names, seed: int) -> Permdisp:
-    design = PermutationDesign.of_groups(groups, strata, seed)
+def _permdisp_within_strata(distances: Matrix, groups: Names, strata: Names) -> Permdisp:
+    design = PermutationDesign.of_groups(groups, strata)
     size = design.membership.sum(axis=1, keepdims=True)
     align = np.eye(len(groups)) - design.membership.T @ (design.membership / size)
     inner = align @ gower_centred(distances) @ align

@@ -66,16 +66,16 @@ class PermutationDesign:
     n_strata: int
 
     @classmethod
-    def of_groups(cls, groups: Names, strata: Names | None, seed: int) -> PermutationDesign:
+    def of_groups(cls, groups: Names, strata: Names | None) -> PermutationDesign:
         """Return the design of groups, (n_rows,), whose rows permute freely or, with strata, (n_rows,), within them."""
         n = len(groups)
         membership = np.equal.outer(np.unique(groups.astype(str)).astype(object), groups).astype(float)
         if strata is None:
-            return cls(membership, row_orders(n, seed=seed), np.eye(n) - 1 / n, None, 1)
+            return cls(membership, row_orders(n), np.eye(n) - 1 / n, None, 1)
         stratum = np.unique(strata.astype(str), return_inverse=True)[1]
         residual = np.eye(n) - np.equal.outer(stratum, stratum) / np.bincount(stratum)[stratum]
         basis = orth(residual @ membership.T, 1e-9)
-        return cls(membership, row_orders_within_strata(strata, seed=seed), residual, basis, int(stratum.max()) + 1)
+        return cls(membership, row_orders_within_strata(strata), residual, basis, int(stratum.max()) + 1)
 
     def permuted_memberships(self) -> Iterator[Matrix]:
         """Yield each group's members in every permutation, (n_orders, n_rows)."""

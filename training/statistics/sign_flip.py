@@ -90,7 +90,7 @@ def sign_flip_test(change: Vector, *, level: float = LEVEL, seed: int = 0) -> Me
     return MeanChange(n, float(change.mean()), low, high, confidence, min(1.0, 2 * min(p_greater, p_less)), p_greater)
 
 
-def rise_then_fall_p(rise: Vector, fall: Vector, net: Vector, *, seed: int = 0) -> float:
+def rise_then_fall_p(rise: Vector, fall: Vector, net: Vector) -> float:
     """Return p of the pattern that levels rise early, fall later, and end above baseline.
 
     This is an intersection-union test: each of the three one-sided sign-flip tests must reject, so the largest of
@@ -106,7 +106,7 @@ def rise_then_fall_p(rise: Vector, fall: Vector, net: Vector, *, seed: int = 0) 
     ----------
     Berger 1982, Technometrics 24:295-300.
     """
-    return max(sign_flip_test(change, seed=seed).p_greater for change in (rise, -fall, net))
+    return max(sign_flip_test(change).p_greater for change in (rise, -fall, net))
 
 
 def sign_flip_p_values(differences: Matrix, *, seed: int = 0) -> Vector:

@@ -72,7 +72,7 @@ class LevelTrend(LevelEffect):
     """Mean slope of one analyte over numbered visits, log2 a visit, of the patients with several draws."""
 
 
-def level_changes(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0) -> tuple[LevelChange, ...]:
+def level_changes(rows: pd.DataFrame, windows: Sequence[Window]) -> tuple[LevelChange, ...]:
     """Return each analyte's mean change from the first window to each later one.
 
     The mixed model estimates a change of at least `MODELLED` patients of whose draws at most half are censored; the
@@ -86,8 +86,6 @@ def level_changes(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
         `Trajectories.rows`.
     windows : sequence of Window
         The first is the baseline.
-    seed : int
-        Of the random signs, where the test does not enumerate all.
     """
     levels = levels_in_windows(rows, windows)
     baselines = levels[levels.index.get_level_values("window") == 0].droplevel("window")
@@ -100,7 +98,7 @@ def level_changes(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
             pairs = pairs.droplevel("analyte")
             baseline: pd.DataFrame = baselines.loc[[analyte]].droplevel("analyte").loc[pairs.index]
             later = draws[(draws["analyte"] == analyte) & draws["patient"].isin(pairs.index)]
-            result, method = _test_change(pairs, baseline, later, seed)
+            result, method = _test_change(pairs, baseline, later)
             family.append(
                 LevelChange(
                     analyte=str(analyte),
@@ -118,9 +116,7 @@ def level_changes(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
     return with_q(family)
 
 
-def _test_change(
-    pairs: pd.DataFrame, baseline: pd.DataFrame, later: pd.DataFrame, seed: int
-) -> tuple[MeanChange, Method]:
+def _test_change(pairs: pd.DataFrame, baseline: pd.DataFrame, later: pd.DataFrame) -> tuple[MeanChange, Method]:
     """Return the test of one analyte's change, and its method.
 
     Parameters
@@ -134,7 +130,7 @@ def _test_change(
     """
     censored = np.append(baseline["below"] | baseline["above"], later["censored"] != "")
     if len(pairs) < MODELLED or censored.mean() > MAX_CENSORED:
-        return sign_flip_test(pairs["change"].to_numpy(), seed=seed), "sign-flip"
+        return sign_flip_test(pairs["change"].to_numpy()), "sign-flip"
     unchanged = later["patient"].map(pairs["below"] | pairs["above"])
     level = later["log2"].mask(unchanged, later["patient"].map(baseline["log2"]))
     y = np.append(baseline["log2"], level)

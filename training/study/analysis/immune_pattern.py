@@ -43,7 +43,7 @@ class PatternTest(HypothesisTest):
         return min(self.rising, self.falling, self.above_baseline) == self.patients
 
 
-def pattern_tests(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 0) -> tuple[PatternTest, ...]:
+def pattern_tests(rows: pd.DataFrame, windows: Sequence[Window]) -> tuple[PatternTest, ...]:
     """Return the intersection-union test of each analyte, in the first window, the second and the last.
 
     Analytes of fewer than two patients, and those of which no level changes, are omitted.
@@ -54,7 +54,6 @@ def pattern_tests(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
         `Trajectories.rows`.
     windows : sequence of Window
         At least three.
-    seed : int
 
     See Also
     --------
@@ -74,10 +73,10 @@ def pattern_tests(rows: pd.DataFrame, windows: Sequence[Window], *, seed: int = 
                 rising=int((rise > 0).sum()),
                 falling=int((fall < 0).sum()),
                 above_baseline=int((end > 0).sum()),
-                rise=sign_flip_test(rise, seed=seed),
-                fall=sign_flip_test(fall, seed=seed),
-                end=sign_flip_test(end, seed=seed),
-                p=rise_then_fall_p(rise, fall, end, seed=seed),
+                rise=sign_flip_test(rise),
+                fall=sign_flip_test(fall),
+                end=sign_flip_test(end),
+                p=rise_then_fall_p(rise, fall, end),
             )
         )
     return with_q(family)

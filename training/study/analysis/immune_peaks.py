@@ -91,7 +91,7 @@ class FallAfterPeak(HypothesisTest):
     shuffled: float
 
 
-def peaks_and_falls(rows: pd.DataFrame, *, seed: int = 0) -> tuple[tuple[Peak, ...], tuple[FallAfterPeak, ...]]:
+def peaks_and_falls(rows: pd.DataFrame) -> tuple[tuple[Peak, ...], tuple[FallAfterPeak, ...]]:
     """Return each patient's peaks, and the test of the slope after them, of each analyte of at least two patients.
 
     Parameters
@@ -99,8 +99,6 @@ def peaks_and_falls(rows: pd.DataFrame, *, seed: int = 0) -> tuple[tuple[Peak, .
     rows : pandas.DataFrame
         `Trajectories.rows`, dated. Patients of fewer than `MIN_DRAWS` draws after day 0 and analytes that are censored
         in every draw are omitted.
-    seed : int
-        Of the shuffles; `training.statistics.post_peak_slope.post_peak_slope_test`.
     """
     peaks: list[Peak] = []
     family = []
@@ -122,8 +120,8 @@ def peaks_and_falls(rows: pd.DataFrame, *, seed: int = 0) -> tuple[tuple[Peak, .
             series.append((time / DAYS_A_UNIT, level))
             slopes.append(fall)
         if len(series) > 1:
-            shuffled, p = post_peak_slope_test(series, seed=seed)
-            slope = sign_flip_test(np.array(slopes), seed=seed)
+            shuffled, p = post_peak_slope_test(series)
+            slope = sign_flip_test(np.array(slopes))
             family.append(
                 FallAfterPeak(analyte=str(analyte), patients=len(series), slope=slope, shuffled=shuffled, p=p)
             )

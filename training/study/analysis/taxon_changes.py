@@ -40,7 +40,7 @@ class TaxonChange(HypothesisTest):
     high: float
 
 
-def taxon_changes(stool: StoolSeries, *, seed: int = 0) -> tuple[TaxonChange, ...]:
+def taxon_changes(stool: StoolSeries) -> tuple[TaxonChange, ...]:
     """Return the change of each taxon that at least half of the patients carry, the least q first.
 
     A taxon detected neither before nor after counts as unchanged: its change is 0, not the shift of the other taxa's
@@ -49,8 +49,6 @@ def taxon_changes(stool: StoolSeries, *, seed: int = 0) -> tuple[TaxonChange, ..
     Parameters
     ----------
     stool : StoolSeries
-    seed : int
-        Of the random signs, where the test does not enumerate all.
 
     References
     ----------
@@ -71,7 +69,7 @@ def taxon_changes(stool: StoolSeries, *, seed: int = 0) -> tuple[TaxonChange, ..
         carried_before, carried_after = (
             stool.means(detected, visit).loc[change.index] > 0 for visit in (stool.baseline, window)
         )
-        table = paired_changes(change.where(carried_before | carried_after, 0.0).to_numpy(), seed=seed)
+        table = paired_changes(change.where(carried_before | carried_after, 0.0).to_numpy())
         tests = table[["change", "low", "high", "p"]].to_numpy().tolist()
         family += [
             TaxonChange(
