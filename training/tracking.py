@@ -152,12 +152,14 @@ def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, object]) 
         yield run.info.run_id
 
 
-def log_metrics(run_id: str, metrics: Mapping[str, float]) -> None:
+def log_metrics(run_id: str, metrics: Mapping[str, float | None]) -> None:
     """Log a run's finite metrics in one call."""
-    _log(client(), run_id, {k: v for k, v in metrics.items() if np.isfinite(v)}, {}, {})
+    _log(client(), run_id, metrics, {}, {})
 
 
-def log_best_model(run_id: str, name: str, best_run_id: str, best_name: str, metrics: Mapping[str, float]) -> None:
+def log_best_model(
+    run_id: str, name: str, best_run_id: str, best_name: str, metrics: Mapping[str, float | None]
+) -> None:
     """Log an experiment's best model on the parent run: its scores, its name, and a link to its run.
 
     Parameters
@@ -166,15 +168,14 @@ def log_best_model(run_id: str, name: str, best_run_id: str, best_name: str, met
         The parent run, and its new name.
     best_run_id, best_name : str
         Run and name of the best model.
-    metrics : mapping of str to float
-        Scores of the best model, and counts of the experiment.
+    metrics : mapping of str to float or None
+        Scores of the best model, and counts of the experiment; those that are not finite are not logged.
     """
     store = client()
     run = store.get_run(run_id)
     link = f"[{best_name}](#/experiments/{run.info.experiment_id}/runs/{best_run_id}?{MODE})"
     note = f"The scores of this run are those of its best model, {link}.\n\n{run.data.tags.get(_DESCRIPTION, '')}"
-    finite_metrics = {key: value for key, value in metrics.items() if np.isfinite(value)}
-    _log(store, run_id, finite_metrics, {}, {"best": best_name, _DESCRIPTION: note.strip()})
+    _log(store, run_id, metrics, {}, {"best": best_name, _DESCRIPTION: note.strip()})
     store.update_run(run_id, name=name)
 
 
@@ -307,7 +308,7 @@ def mark_stale_runs_killed(store: MlflowClient) -> int:
 def _log(
     store: MlflowClient,
     run_id: str,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, float | None],
     params: Mapping[str, object],
     tags: Mapping[str, str],
 ) -> None:
@@ -318,7 +319,9 @@ def _log(
     tags = {**tags, _PROCESS: this_process()}
     store.log_batch(
         run_id,
-        metrics=[Metric(name, value, now, 0) for name, value in metrics.items()],
+        metrics=[
+            Metric(name, value, now, 0) for name, value in metrics.items() if value is not None and np.isfinite(value)
+        ],
         params=[Param(name, str(value)) for name, value in params.items()],
         tags=[RunTag(name, value) for name, value in tags.items()],
     )

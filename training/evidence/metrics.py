@@ -10,7 +10,10 @@ characters; those of the view that compares models are no longer: `gain` over co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from models.evidence import Estimate, Validation
+from training.statistics.interval_estimate import IntervalEstimate
 
 HEADLINE = "auroc"
 """Name of the metric by which models are compared."""
@@ -20,8 +23,6 @@ def run_metrics(validation: Validation) -> dict[str, float]:
     """Return the metrics of a run by name, those that are known."""
     evidence, pooled, mean = validation.evidence, validation.within_centres, validation.random_effects
     metrics: dict[str, float | None] = {
-        **interval_metrics(HEADLINE, evidence.held_out_auroc),
-        **interval_metrics("margin_auroc_over_centres", evidence.margin_auroc),
         "patients": evidence.patients,
         "events": evidence.events,
         "cohorts": len(evidence.cohorts),
@@ -34,9 +35,15 @@ def run_metrics(validation: Validation) -> dict[str, float]:
         "prevalence_brier": pooled.prevalence_brier,
         "brier_skill": pooled.brier_skill,
         "calibration_slope": validation.calibration_slope.value,
-        **interval_metrics("served_auroc_within_centres", pooled.auroc),
-        **interval_metrics("margin_auroc_within_centres", pooled.margin_auroc),
-        **interval_metrics("served_auprc_within_centres", pooled.auprc),
+        **interval_metrics(
+            {
+                HEADLINE: evidence.held_out_auroc,
+                "margin_auroc_over_centres": evidence.margin_auroc,
+                "served_auroc_within_centres": pooled.auroc,
+                "margin_auroc_within_centres": pooled.margin_auroc,
+                "served_auprc_within_centres": pooled.auprc,
+            }
+        ),
         **_comparison_metrics(validation),
     }
     for centre in validation.per_centre:
@@ -60,16 +67,19 @@ def run_metrics(validation: Validation) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if value is not None}
 
 
-def interval_metrics(name: str, estimate: Estimate) -> dict[str, float | None]:
-    """Return an estimate and the ends of its interval as three metrics, which the MLflow UI shows in this order."""
-    return {name: estimate.value, f"{name}_lower": estimate.low, f"{name}_upper": estimate.high}
+def interval_metrics(estimates: Mapping[str, Estimate | IntervalEstimate]) -> dict[str, float | None]:
+    """Return each estimate and the ends of its interval as three metrics, which the MLflow UI shows in this order."""
+    metrics = dict[str, float | None]()
+    for name, estimate in estimates.items():
+        metrics |= {name: estimate.value, f"{name}_lower": estimate.low, f"{name}_upper": estimate.high}
+    return metrics
 
 
 def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
     """Return the metrics of the other scheme, the permutation null and the gain, where computed."""
     metrics = dict[str, float | None]()
     if validation.other_scheme is not None:
-        metrics |= interval_metrics("served_auroc_within_centres_cv", validation.other_scheme.auroc)
+        metrics |= interval_metrics({"served_auroc_within_centres_cv": validation.other_scheme.auroc})
     if validation.permutation is not None:
         null = validation.permutation.model
         metrics |= {
@@ -87,6 +97,6 @@ def _comparison_metrics(validation: Validation) -> dict[str, float | None]:
             }
     if validation.gain is not None:
         gain, mean = validation.gain, validation.gain.random_effects
-        metrics |= interval_metrics("gain", gain.difference)
-        metrics |= interval_metrics("gain_over_centres", Estimate(mean.mean, mean.low, mean.high))
+        over_centres = Estimate(mean.mean, mean.low, mean.high)
+        metrics |= interval_metrics({"gain": gain.difference, "gain_over_centres": over_centres})
     return metrics

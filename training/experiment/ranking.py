@@ -34,7 +34,7 @@ def comparison_table(trained: Sequence[TrainedModel]) -> pd.DataFrame:
                 "blocks": "+".join(model.blocks),
                 "patients": model.validation.evidence.patients,
                 "events": model.validation.evidence.events,
-                **interval_metrics(HEADLINE, model.validation.evidence.held_out_auroc),
+                **interval_metrics({HEADLINE: model.validation.evidence.held_out_auroc}),
                 "run_id": model.run_id,
             }
             for model in trained

@@ -21,9 +21,10 @@ def external_metrics(validation: ExternalValidation) -> dict[str, float]:
             "distinct_probabilities": performance.distinct_probabilities,
             "prevalence_brier": performance.prevalence_brier,
         }
-        for name in ("auroc", "brier", "brier_difference", "in_the_large", "intercept", "slope"):
-            metrics |= interval_metrics(name, getattr(performance, name))
+        names = ("auroc", "brier", "brier_difference", "in_the_large", "intercept", "slope")
+        metrics |= interval_metrics({name: getattr(performance, name) for name in names})
     if (recalibration := validation.recalibration) is not None:
-        metrics |= interval_metrics("recalibrated_brier", recalibration.brier)
-        metrics |= interval_metrics("recalibration_shift", recalibration.shift)
+        metrics |= interval_metrics(
+            {"recalibrated_brier": recalibration.brier, "recalibration_shift": recalibration.shift}
+        )
     return {f"external_{name}": float(value) for name, value in metrics.items() if value is not None}

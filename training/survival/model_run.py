@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from features.feature_table import FeatureTable
 from features.survival import EVENT
 from models.evidence import Scheme
 from training import tracking
+from training.evidence.metrics import interval_metrics
 from training.evidence.scores import main_scheme
 from training.run_names import model_run_name
 from training.statistics.interval_estimate import IntervalEstimate
@@ -119,7 +120,7 @@ def log_survival_model(rows: SurvivalRows, family: str, held_out: Sequence[Survi
     with tracking.child_run(name, tags, params) as run_id, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         tracking.log_table(rows.table, rows.outcome, rows.y)
-        headline = flat_metrics({**metrics, "c": concordance})
+        headline = interval_metrics({**metrics, "c": concordance})
         tracking.log_metrics(run_id, {"patients": len(rows.table), "events": rows.events, **headline})
         per_centre.to_csv(folder / "per_centre.csv", index=False)
         _prediction_table(rows, names, repeats[scheme]).to_parquet(folder / "held_out_predictions.parquet", index=False)
@@ -129,14 +130,6 @@ def log_survival_model(rows: SurvivalRows, family: str, held_out: Sequence[Survi
     return SurvivalModel(
         family, rows.blocks, run_id, len(rows.table), rows.events, scheme, metrics, per_centre, sentence
     )
-
-
-def flat_metrics(metrics: Mapping[str, IntervalEstimate]) -> dict[str, float]:
-    """Return every estimate and the ends of its interval as three metrics."""
-    flat = dict[str, float]()
-    for name, estimate in metrics.items():
-        flat |= {name: estimate.value, f"{name}_lower": estimate.low, f"{name}_upper": estimate.high}
-    return flat
 
 
 def _per_cohort(rows: SurvivalRows, names: Names, repeats: Sequence[RepeatPredictions]) -> pd.DataFrame:
@@ -149,7 +142,7 @@ def _per_cohort(rows: SurvivalRows, names: Names, repeats: Sequence[RepeatPredic
                 "cohort": name,
                 "patients": int((names == name).sum()),
                 "events": int(events[names == name].sum()),
-                **flat_metrics(survival_scores(rows.y, names, predictions)),
+                **interval_metrics(survival_scores(rows.y, names, predictions)),
             }
         )
     return pd.DataFrame(cohorts)

@@ -16,6 +16,7 @@ from features.cohort import Cohort
 from features.survival import EVENT, survival_definition, survival_id
 from models.encoder import BlockEncoder
 from training import tracking
+from training.evidence.metrics import interval_metrics
 from training.experiment import Experiment
 from training.experiment.eligibility import COMPARABLE_SHARE, complete_rows
 from training.experiment.inputs import (
@@ -38,7 +39,7 @@ from training.survival.eligibility import (
 )
 from training.survival.figures import write_incidence_figure
 from training.survival.incidence import incidence_curves, incidence_table
-from training.survival.model_run import SurvivalModel, SurvivalRows, flat_metrics, log_survival_model
+from training.survival.model_run import SurvivalModel, SurvivalRows, log_survival_model
 from training.validation.folds import outer_folds
 from training.validation.held_out_times import SurvivalFitConfig, early_events, validate_survival
 from training.workers import EVERY_CORE, Workers
@@ -145,7 +146,11 @@ def _log_best_model(
     best = trained[0]
     best_name = model_run_name(best.family, best.blocks)
     name = parent_run_name(best_name, len(trained), [cohort.name for cohort in cohorts])
-    scores = {**flat_metrics({**best.metrics, "c": best.concordance}), "patients": best.patients, "events": best.events}
+    scores = {
+        **interval_metrics({**best.metrics, "c": best.concordance}),
+        "patients": best.patients,
+        "events": best.events,
+    }
     counts = {"eligible_patients": patients, "eligible_events": events}
     tracking.log_best_model(run_id, name, best.run_id, best_name, {**scores, **counts})
 
@@ -159,7 +164,7 @@ def comparison_table(trained: Sequence[SurvivalModel]) -> pd.DataFrame:
                 "blocks": "+".join(model.blocks),
                 "patients": model.patients,
                 "events": model.events,
-                **flat_metrics(model.metrics),
+                **interval_metrics(model.metrics),
                 "run_id": model.run_id,
             }
             for model in trained
