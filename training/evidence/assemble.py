@@ -141,7 +141,7 @@ def summarise(
         without_cohort=performance_without_cohorts(
             table, scores, baselines.get(covariates or ""), None if null is None else null.model
         ),
-        decision_curves=centre_decision_curves(scores),
+        decision_curves=centre_decision_curves(scores.y, scores.probability[0], scores.centres),
         by_verdict=() if verdicts is None else performance_by_verdict(scores, verdicts),
         verdict_difference=None if verdicts is None else verdict_difference(scores, verdicts),
         outcomes_by_probability=outcomes_by_probability(scores.y, scores.probability[0]),

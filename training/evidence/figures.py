@@ -14,7 +14,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from features.arrays import Positions, Vector
-from models.evidence import Estimate, Validation
+from models.evidence import CentreDecisionCurve, Estimate, Validation
 from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_svg
 from training.evidence.scores import HeldOutScores
 from training.evidence.sentence import permutation_p_text, scheme_description
@@ -158,8 +158,7 @@ def _calibration(validation: Validation, scores: HeldOutScores) -> Figure:
             interval = binomtest(int(events.sum()), events.size).proportion_ci(method="wilson")
             axes.plot([mean, mean], [interval.low, interval.high], color=BLUE, linewidth=1.2)
             axes.plot(mean, events.mean(), "o", color=BLUE, markersize=4)
-        counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
-        axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
+        draw_probabilities(axes, probability)
         slope = row.calibration.slope
         label = "not estimable" if slope.value is None else f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
         axes.set_title(f"{name}\n{_counts(y)}\nslope {label}", loc="left")
@@ -175,14 +174,17 @@ def probability_groups(probability: Vector) -> Iterator[Positions]:
     return (np.flatnonzero(group == number) for number in np.unique(group))
 
 
+def draw_probabilities(axes: Axes, probability: Vector) -> None:
+    """Draw the histogram of probabilities, (n,), below the axis of their calibration."""
+    counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
+    axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
+
+
 def _decision(validation: Validation) -> Figure:
     curves = validation.decision_curves
     figure, panels = _panels(len(curves), "threshold probability", "net benefit", 0.2)
     for curve, axes in zip(curves, panels, strict=True):
-        axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0)
-        axes.plot(curve.thresholds, curve.model, color=BLUE, label="by the model")
-        axes.plot(curve.thresholds, curve.treat_all, color=VERMILION, linestyle="--", label="everyone")
-        axes.axhline(0, color=PALE, linewidth=1, label="no one")
+        draw_decision_curve(axes, curve)
         lines = [curve.centre, f"{curve.patients} patients, {curve.events} events"]
         axes.set_title("\n".join([*lines, *(["indicative only"] if curve.indicative else [])]), loc="left")
     lowest = max(-0.2, min(min(curve.model) for curve in curves))
@@ -190,6 +192,14 @@ def _decision(validation: Validation) -> Figure:
     panels[0].set(xlim=(0, 1), ylim=(lowest - 0.05, highest + 0.05))
     panels[0].legend(title="act on", alignment="left")
     return figure
+
+
+def draw_decision_curve(axes: Axes, curve: CentreDecisionCurve) -> None:
+    """Draw the net benefit of acting by the model with its band, on everyone, and on no one."""
+    axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0)
+    axes.plot(curve.thresholds, curve.model, color=BLUE, label="by the model")
+    axes.plot(curve.thresholds, curve.treat_all, color=VERMILION, linestyle="--", label="everyone")
+    axes.axhline(0, color=PALE, linewidth=1, label="no one")
 
 
 def _permutation(validation: Validation, null: NullDistributions) -> Figure:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from features.arrays import Matrix, Vector
+from features.arrays import Matrix, Names, Vector
 from features.feature_table import FeatureTable
 from models.calibration import fit_venn_abers
 from models.evidence import (
@@ -211,8 +211,8 @@ def performance_without_blocks(
     )
 
 
-def centre_decision_curves(scores: HeldOutScores) -> tuple[CentreDecisionCurve, ...]:
-    """Return the decision curve of each centre, with the first seed."""
+def centre_decision_curves(y: Vector, probability: Vector, centres: Names) -> tuple[CentreDecisionCurve, ...]:
+    """Return the decision curve of each centre, from the outcomes, probabilities and centres of patients, (n,)."""
     return tuple(
         CentreDecisionCurve(
             centre=name,
@@ -225,7 +225,7 @@ def centre_decision_curves(scores: HeldOutScores) -> tuple[CentreDecisionCurve, 
             high=tuple(curve.high),
             treat_all=tuple(curve.treat_all),
         )
-        for name, curve in decision_curves(scores.y, scores.probability[0], scores.centres).items()
+        for name, curve in decision_curves(y, probability, centres).items()
     )
 
 

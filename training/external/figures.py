@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from features.arrays import Vector
 from models.evidence import ExternalPerformance, ExternalValidation
 from models.rates import event_rate
-from training.drawing import BLUE, PALE, STYLE, VERMILION, WIDTH, write_figure
-from training.evidence.figures import probability_groups
+from training.drawing import BLUE, PALE, STYLE, WIDTH, write_figure
+from training.evidence.figures import draw_decision_curve, draw_probabilities, probability_groups
 
 
 def write_external_figures(
@@ -51,8 +51,7 @@ def _calibration(performance: ExternalPerformance, y: Vector, probability: Vecto
         mean, rate = float(probability[group].mean()), event_rate(int(y[group].sum()), len(group))
         axes.plot([mean, mean], [rate.low, rate.high], color=BLUE, linewidth=1.2)
         axes.plot(mean, float(y[group].mean()), "o", color=BLUE, markersize=4)
-    counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
-    axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
+    draw_probabilities(axes, probability)
     slope = performance.slope
     label = performance.no_slope_reason or f"slope {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
     axes.set_title(
@@ -66,10 +65,7 @@ def _calibration(performance: ExternalPerformance, y: Vector, probability: Vecto
 def _decision(performance: ExternalPerformance) -> Figure:
     figure, axes = _panel()
     curve = performance.decision_curve
-    axes.fill_between(curve.thresholds, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0)
-    axes.plot(curve.thresholds, curve.model, color=BLUE, label="by the model")
-    axes.plot(curve.thresholds, curve.treat_all, color=VERMILION, linestyle="--", label="everyone")
-    axes.axhline(0, color=PALE, linewidth=1, label="no one")
+    draw_decision_curve(axes, curve)
     if curve.indicative:
         axes.set_title("indicative only: fewer than 100 events, or than 100 patients without", loc="left")
     axes.set(xlim=(0, 1), ylim=(max(-0.2, min(curve.model)) - 0.05, max(curve.model + curve.treat_all) + 0.05))

@@ -9,17 +9,16 @@ from features.arrays import Matrix, Names, Vector
 from models.auroc import auroc_estimate
 from models.evidence import (
     FEWEST_OF_A_CLASS,
-    CentreDecisionCurve,
     Estimate,
     ExternalCentrePerformance,
     ExternalPerformance,
     Recalibration,
 )
+from training.evidence.performance import centre_decision_curves
 from training.evidence.rates import count_outcomes
 from training.evidence.scores import reported
 from training.statistics.auroc_meta_analysis import mean_auroc, ranked_centres
 from training.statistics.calibration import calibration_by_centre
-from training.statistics.decision import decision_curves
 from training.statistics.metrics import (
     Metric,
     bootstrap_interval,
@@ -54,7 +53,7 @@ def external_performance(y: Vector, probability: Vector, cohort: str, centres: N
         in_the_large=_interval(calibration_in_the_large, y, probability, groups),
         intercept=reported(calibration.intercept),
         slope=reported(calibration.slope if has_slope else None),
-        decision_curve=_decision_curve(y, probability, groups),
+        decision_curve=centre_decision_curves(y, probability, groups)[0],
         by_centre=_by_centre(y, probability, centres),
     )
 
@@ -96,21 +95,6 @@ def _brier_above(reference: Vector | float) -> Metric:
 
 def _prevalence_brier(y: Vector) -> float:
     return float(y.mean() * (1 - y.mean()))
-
-
-def _decision_curve(y: Vector, probability: Vector, groups: Names) -> CentreDecisionCurve:
-    ((cohort, curve),) = decision_curves(y, probability, groups).items()
-    return CentreDecisionCurve(
-        centre=cohort,
-        patients=curve.patients,
-        events=curve.events,
-        indicative=curve.indicative,
-        thresholds=tuple(curve.thresholds),
-        model=tuple(curve.model),
-        low=tuple(curve.low),
-        high=tuple(curve.high),
-        treat_all=tuple(curve.treat_all),
-    )
 
 
 def _by_centre(y: Vector, probability: Vector, centres: Names) -> tuple[ExternalCentrePerformance, ...]:
