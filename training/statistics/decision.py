@@ -27,8 +27,8 @@ class DecisionCurve:
         Probabilities at or above which one acts.
     model, low, high : list of float
         Net benefit of acting on the model, with its pointwise 95% bootstrap band.
-    treat_all, treat_none : list of float
-        Net benefit of acting on everyone, and on no one.
+    treat_all : list of float
+        Net benefit of acting on everyone; on no one, it is 0.
     """
 
     patients: int
@@ -39,7 +39,6 @@ class DecisionCurve:
     low: list[float]
     high: list[float]
     treat_all: list[float]
-    treat_none: list[float]
 
 
 def net_benefit(y: Vector, probability: Vector, thresholds: Vector, weights: Matrix | None = None) -> Matrix:
@@ -91,6 +90,5 @@ def decision_curves(
             low=low.tolist(),
             high=high.tolist(),
             treat_all=net_benefit(y[mask], np.ones(n), THRESHOLDS)[0].tolist(),
-            treat_none=[0.0] * len(THRESHOLDS),
         )
     return curves
