@@ -8,7 +8,8 @@ from typing import TypeVar
 import numpy as np
 
 from features.arrays import Vector
-from features.outcomes import is_toxicity
+from features.outcomes import is_toxicity, side_of
+from models.confirmation import unconfirmed_reason
 from models.evidence import PooledOddsRatio
 from models.prediction import BenefitBounds, Cell, JointOutcome, Prediction
 
@@ -63,7 +64,10 @@ def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
     meaning = None if odds_ratio is None else _meaning(odds_ratio)
     value = None if odds_ratio is None or meaning == CONTRADICTED_MEANS else odds_ratio.value
     cells = _cells(response.probability, toxicity.probability, value)
-    return JointOutcome(outcomes, None, *cells, odds_ratio, meaning)
+    unconfirmed = unconfirmed_reason(
+        [side_of(item.outcome) for item in (response, toxicity) if item.unconfirmed_reason]
+    )
+    return JointOutcome(outcomes, None, unconfirmed, *cells, odds_ratio, meaning)
 
 
 def _meaning(odds_ratio: PooledOddsRatio) -> str:
@@ -75,7 +79,7 @@ def _meaning(odds_ratio: PooledOddsRatio) -> str:
 def benefit_bounds(joint: JointOutcome) -> BenefitBounds:
     """Return the Fréchet bounds of benefit, the cell of response without toxicity."""
     cell = joint.response_without_toxicity
-    return BenefitBounds(cell.low, cell.high, joint.outcomes, joint.reason)
+    return BenefitBounds(cell.low, cell.high, joint.outcomes, joint.reason, joint.unconfirmed_reason)
 
 
 def joint_probability(p: _Numbers, q: _Numbers, odds_ratio: float) -> _Numbers:
@@ -148,4 +152,4 @@ def _odds_ratio(response: Prediction, toxicity: Prediction) -> PooledOddsRatio |
 
 
 def _unknown(outcomes: tuple[str, ...], reason: str) -> JointOutcome:
-    return JointOutcome(outcomes, reason, _NO_CELL, _NO_CELL, _NO_CELL, _NO_CELL, None, None)
+    return JointOutcome(outcomes, reason, None, _NO_CELL, _NO_CELL, _NO_CELL, _NO_CELL, None, None)

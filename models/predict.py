@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from features.errors import BundleError
 from features.measured_values import MeasuredValue
-from features.outcomes import definition_of
+from features.outcomes import definition_of, side_of
 from models.applicability import assess_applicability
 from models.bundle import Model
+from models.confirmation import is_unconfirmed, unconfirmed_reason
 from models.evidence import ExternalValidation
 from models.landmarks import as_of, landmark_choice, last_visit_day, preference
 from models.patient_input import Candidate, ModelInput
@@ -117,16 +118,20 @@ def predict(models: Sequence[ServedModel], candidate: Candidate) -> Prediction:
     model = served.model
     encoded = model.encoder.encode(model_input.values)
     assessment = assess_applicability(model, candidate, model_input, encoded)
-    probability, probability_range, explanation = None, None, None
+    probability, probability_range, explanation, unconfirmed = None, None, None, None
     if assessment.trust.verdict != "abstain":
         explanation = _explain(model, model_input, encoded)
         probability = float(model.calibration.probability(np.array(explanation.value)))
         probability_range = _probability_range(model, explanation.value)
+        # What the model learnt from the patient is no forecast, which held-out patients could confirm.
+        if not assessment.trust.in_training_set and is_unconfirmed(model.validation, probability):
+            unconfirmed = unconfirmed_reason([side_of(model.outcome)])
     return Prediction(
         outcome=model.outcome,
         definition=definition_of(model.outcome),
         probability=probability,
         probability_range=probability_range,
+        unconfirmed_reason=unconfirmed,
         explanation=explanation,
         model=served.reference,
         evidence=model.evidence,

@@ -24,6 +24,8 @@ PROGNOSTIC = (
     "the treatments that the training patients had; it does not say what a transplant or another treatment changes."
 )
 """How to read every probability: no model that is served estimates the difference between randomised arms."""
+LEARNT_FROM_PATIENT = "the model learnt from this patient, so that its probability repeats the outcome"
+"""Why no difference is computed from the probability of a training patient."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,9 @@ class Prediction(Documented):
     """Calibrated probability of the outcome; null where the model abstains."""
     probability_range: ProbabilityRange | None
     """Range around the probability; null where the model has none, or abstains."""
+    unconfirmed_reason: str | None
+    """That the probability is not confirmed: held-out patients with a similar one had the outcome more or less often
+    than predicted. Null where they had it as often, where there are none, or the model learnt from the patient."""
     explanation: Explanation | None
     """SHAP explanation of the probability; null where the model abstains."""
     model: ModelReference
@@ -286,6 +291,8 @@ class JointOutcome(Documented):
     """Ids of the response and of the toxicity."""
     reason: str | None
     """Why there are no probabilities; null where there are."""
+    unconfirmed_reason: str | None
+    """That a prediction which the cells join is not confirmed, so that no page shows them; else null."""
     response_without_toxicity: Cell
     """Response without toxicity: benefit."""
     response_with_toxicity: Cell
@@ -313,3 +320,5 @@ class BenefitBounds(Documented):
     """Ids of the response and of the toxicity."""
     reason: str | None
     """Why there are no bounds; null where there are."""
+    unconfirmed_reason: str | None
+    """As that of the cells."""

@@ -21,6 +21,8 @@ class PredictionRow:
     verdict : str
     reasons : str
         Of the verdict, separated by "; ".
+    unconfirmed_reason : str or None
+        That held-out patients do not confirm the probability; None where they do, or there are none.
     contributions : str
         The `TOP` largest SHAP contributions in log-odds, separated by "; ".
     model : str
@@ -39,6 +41,7 @@ class PredictionRow:
     margin: float | None
     verdict: str
     reasons: str
+    unconfirmed_reason: str | None
     contributions: str
     model: str
     model_landmark: float
@@ -61,6 +64,7 @@ def prediction_row(prediction: Prediction) -> PredictionRow:
         margin=explanation.value if explanation else None,
         verdict=trust.verdict,
         reasons="; ".join(trust.reasons),
+        unconfirmed_reason=prediction.unconfirmed_reason,
         contributions="; ".join(f"{contribution.feature} {contribution.shap:+.3f}" for contribution in largest),
         model=f"{prediction.model.name}/{prediction.model.version}",
         model_landmark=prediction.landmark.day,

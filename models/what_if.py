@@ -21,11 +21,12 @@ from features.measured_values import MeasuredValue
 from features.transforms import genus_of
 from features.transplants import require_one_profiler
 from features.units import ImmuneUnit
+from models.confirmation import unconfirmed_change
 from models.engraftment import EngraftmentBundle, expect_by_name
 from models.evidence import Distributions, Documented, LevelDistribution, NumericDistribution, TaxonDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile, closed_proportions
 from models.predict import ServedModel, predict, select_model
-from models.prediction import ModelReference, Prediction, Probability, ReportedValue, Trust
+from models.prediction import LEARNT_FROM_PATIENT, ModelReference, Prediction, Probability, ReportedValue, Trust
 
 PROPORTION = "proportion"
 """Unit of a taxon."""
@@ -73,6 +74,8 @@ class ProbabilityShift(Documented):
     """`probability_after` minus `probability_before`; null for `reason`."""
     reason: str | None
     """Why there is no difference; null where there is one."""
+    unconfirmed_reason: str | None
+    """That one of the two probabilities is not confirmed, so that no page shows the difference; else null."""
     trust: Trust
     """Whether the model applies to the changed candidate; where there is no difference, to the candidate."""
 
@@ -309,20 +312,28 @@ def _shift(served: ServedModel, prediction: Prediction, hypothetical: Candidate)
     shifted_prediction = predict([served], hypothetical)
     reason = None
     if prediction.trust.in_training_set:
-        reason = "the model learnt from this patient, so that its probability repeats the outcome"
+        reason = LEARNT_FROM_PATIENT
     elif prediction.probability is None:
         reason = f"the model abstains: {'; '.join(prediction.trust.reasons)}"
     elif shifted_prediction.probability is None:
         reason = f"the model abstains on the changed measurements: {'; '.join(shifted_prediction.trust.reasons)}"
     shift = ProbabilityShift(
-        prediction.outcome, prediction.model, prediction.probability, None, None, reason, prediction.trust
+        prediction.outcome,
+        prediction.model,
+        prediction.probability,
+        None,
+        None,
+        reason,
+        prediction.unconfirmed_reason,
+        prediction.trust,
     )
     if reason is not None or prediction.probability is None or shifted_prediction.probability is None:
         return shift
-    difference = shifted_prediction.probability - prediction.probability
+    before, after = prediction.probability, shifted_prediction.probability
     return replace(
         shift,
-        probability_after=shifted_prediction.probability,
-        difference=difference,
+        probability_after=after,
+        difference=after - before,
+        unconfirmed_reason=unconfirmed_change(served.model, before, after, "the changed measurements"),
         trust=shifted_prediction.trust,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
-"""Predicted probabilities beyond which pages and texts state about this limit; the API returns the number."""
+from models.confirmation import LEAST_CHANCE, MOST_CHANCE, page_probability
 
 HALF_POINT = 0.005
 """Difference of probabilities below which whole percentage points round to 0."""
@@ -28,11 +27,6 @@ def percent_range(low: float, high: float) -> str:
     """Return a range of shares in percent; with decimals where both ends round to the same whole percent."""
     digits = distinct_digits(low, high)
     return f"{percent(low, digits).removesuffix('%')}–{percent(high, digits)}"
-
-
-def page_probability(probability: float) -> float:
-    """Return a predicted probability within `LEAST_CHANCE` and `MOST_CHANCE`, as pages draw it and compute with it."""
-    return min(max(probability, LEAST_CHANCE), MOST_CHANCE)
 
 
 def unstated_ranges(low: float, high: float) -> list[tuple[float, float]]:

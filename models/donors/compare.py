@@ -21,6 +21,7 @@ from features.errors import InputError
 from features.outcomes import definition_of, is_toxicity, side_of
 from features.transplants import aligned_to, require_one_profiler
 from models.applicability import assess_applicability
+from models.confirmation import unconfirmed_change
 from models.donors.differences import donor_differences
 from models.donors.records import (
     ComparedDonor,
@@ -36,7 +37,7 @@ from models.engraftment import EngraftmentBundle, EngraftmentModel, ExpectedProf
 from models.engraftment.model import Method
 from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions
 from models.predict import ServedModel, select_model
-from models.prediction import Trust
+from models.prediction import LEARNT_FROM_PATIENT, Trust
 
 MEANING = (
     "a model-implied difference, not an effect of transplant: the outcome models learnt from stool before treatment, "
@@ -213,11 +214,11 @@ class _OutcomeModel:
         return float(np.sqrt((residuals**2).mean()))
 
     def differences(self, donors: Sequence[str], changes: Sequence[OutcomeChange]) -> dict[str, list[DonorDifference]]:
-        """Return the differences between donors whose changes have a probability after, by donor."""
+        """Return the differences between donors whose changes have a confirmed probability after, by donor."""
         probabilities = [
             (donor, change.probability_after)
             for donor, change in zip(donors, changes, strict=True)
-            if change.probability_after is not None
+            if change.probability_after is not None and change.unconfirmed_reason is None
         ]
         if not probabilities:
             return {}
@@ -230,7 +231,8 @@ class _OutcomeModel:
         model, transplants = self.served.model, self.transplants
         now = self._encoded(transplants.recipient[None], transplants.model.taxa)
         trust_now = assess_applicability(model, transplants.candidate, self.model_input, now).trust
-        trust = trust_now if trust_now.verdict == "abstain" else self._trust(profile)
+        is_final = trust_now.verdict == "abstain" or trust_now.in_training_set
+        trust = trust_now if is_final else self._trust(profile)
         reason = self._reason(trust)
         log_odds_now = float(model.predictor.margin(now)[0])
         probability_now = None if trust_now.verdict == "abstain" else self._probability(log_odds_now)
@@ -244,6 +246,7 @@ class _OutcomeModel:
             low=None,
             high=None,
             reason=reason,
+            unconfirmed_reason=None,
             drivers=(),
             trust=trust,
         )
@@ -253,6 +256,9 @@ class _OutcomeModel:
         log_odds = float(model.predictor.margin(draws).mean())
         probability_after = self._probability(log_odds)
         half_width = t.ppf(0.975, transplants.held_out.units) * self._error
+        unconfirmed = unconfirmed_change(
+            model, probability_now, probability_after, "the stool expected after a transplant"
+        )
         ends = (self._probability(log_odds + side * half_width) - probability_now for side in (-1, 1))
         low, high = sorted(ends)
         return replace(
@@ -261,6 +267,7 @@ class _OutcomeModel:
             difference=probability_after - probability_now,
             low=low,
             high=high,
+            unconfirmed_reason=unconfirmed,
             drivers=self._drivers(now, draws),
         )
 
@@ -271,6 +278,8 @@ class _OutcomeModel:
         """Return why the model has no difference to report."""
         if trust.verdict == "abstain":
             return f"the model abstains: {'; '.join(trust.reasons)}"
+        if trust.in_training_set:
+            return LEARNT_FROM_PATIENT
         if self.served.model.calibration.slope == 0:
             return "the model gives every patient the same probability, and cannot tell donors apart"
         return None
@@ -353,7 +362,8 @@ def _no_order_reasons(
     reasons += [
         f"the model of {side_of(outcome)} has no difference to report for a donor" for outcome in sorted(silent)
     ]
-    return tuple(reasons)
+    unconfirmed = (change.unconfirmed_reason for donor_changes in changes for change in donor_changes)
+    return (*reasons, *dict.fromkeys(reason for reason in unconfirmed if reason))
 
 
 def _response(changes: Sequence[OutcomeChange]) -> OutcomeChange | None:

@@ -63,10 +63,13 @@ class OutcomeChange(Documented):
     """Upper end of the interval."""
     reason: str | None
     """Why there is no difference; null where there is one."""
+    unconfirmed_reason: str | None
+    """That one of the two probabilities is not confirmed, so that no page shows the change, and no donor is put before
+    another; else null."""
     drivers: tuple[DriverTaxon, ...]
     """The taxa that move the difference most."""
     trust: Trust
-    """Whether the model applies to the stool expected after; where it abstains on the stool before, to that."""
+    """Whether the model applies to the stool after, or where it abstains on the stool before or learnt from it, to that."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ class ComparedDonor(Documented):
     changes: tuple[OutcomeChange, ...]
     """Response and toxicity."""
     differences: tuple[DonorDifference, ...]
-    """Differences from every other donor, of each outcome with a probability after from both."""
+    """Differences from every other donor, of each outcome with a confirmed probability after from both."""
     indistinguishable_from: tuple[str, ...]
     """Donors from whom no outcome differs: every interval of a difference contains 0."""
 

@@ -116,4 +116,10 @@ def _issue_line(issue: Issue) -> str:
 def _predicted(side: SideView) -> PredictedOutcome:
     prediction = side.prediction
     model = f"{prediction.model.name}/{prediction.model.version}"
-    return PredictedOutcome(prediction.outcome, side.verdict.probability, prediction.trust.verdict, model)
+    return PredictedOutcome(
+        prediction.outcome,
+        side.verdict.probability,
+        prediction.unconfirmed_reason,
+        prediction.trust.verdict,
+        model,
+    )

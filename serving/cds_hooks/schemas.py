@@ -150,6 +150,8 @@ class PredictedOutcome(Documented):
     """Id of the outcome."""
     probability: Probability | None
     """Calibrated probability, as the API returns it; null where the page of the patient states none."""
+    unconfirmed_reason: str | None
+    """That the probability is not confirmed, as the API states it; else null."""
     verdict: Verdict
     """Whether the model applies to the patient."""
     model: str

@@ -107,12 +107,16 @@ def _notes(prediction: Prediction, notice: str) -> list[str]:
     return [
         *([f"The model {DEMONSTRATION}"] if prediction.simulated else []),
         f"Evidence: {prediction.evidence.sentence}",
-        *(f"Reservation: {reason}" for reason in reservations(prediction)),
+        *_reservation_notes([prediction.unconfirmed_reason, *reservations(prediction)]),
         *([f"Range: {100 * interval.low:.1f}% to {100 * interval.high:.1f}%: {interval.meaning}"] if interval else []),
         f"Prediction day {prediction.landmark.day:g}: {prediction.landmark.reason}",
         prediction.interpretation,
         notice,
     ]
+
+
+def _reservation_notes(reasons: Sequence[str | None]) -> list[str]:
+    return [f"Reservation: {reason}" for reason in reasons if reason]
 
 
 def _benefit(answer: PredictionResponse, frame: _Frame) -> _Json:
@@ -132,7 +136,7 @@ def _benefit(answer: PredictionResponse, frame: _Frame) -> _Json:
     return {
         **_assessed(frame, "Fréchet bounds of the two predictions"),
         "prediction": [predicted],
-        "note": [{"text": answer.notice}],
+        "note": [{"text": text} for text in (*_reservation_notes([bounds.unconfirmed_reason]), answer.notice)],
     }
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from models.confirmation import Agreement, agreement, group_probability, page_probability
 from models.evidence import (
-    EventRate,
     Evidence,
     ExternalValidation,
     HeldOutUnit,
@@ -20,9 +20,7 @@ from models.evidence import (
     evidence_strength,
     held_out_unit,
 )
-from models.predict import ServedModel
-from models.rates import similar_predictions
-from serving.number_text import distinct_digits, page_probability
+from serving.number_text import distinct_digits
 from serving.pages.drawings.strip import Level
 from serving.pages.drawings.waterfall import Step, Waterfall
 
@@ -40,9 +38,6 @@ Chance = Literal[
 
 MIN_CHANGE = 0.01
 """Change of the probability by a group of features below which the group is negligible."""
-
-Agreement = Literal["inside", "above", "below"]
-"""Where a predicted probability lies beside the interval of the held-out patients with a similar probability."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +121,7 @@ class OutcomeVerdict:
         if self.similar is None or self.probability is None:
             return 0
         interval = self.similar.outcomes
-        predicted = page_probability(_predicted(self.probability, self.similar))
+        predicted = page_probability(group_probability(self.probability, self.similar))
         numbers = [predicted, *([] if self.rate is None else [self.rate])]
         pairs = [(number, interval.low) for number in numbers if number < interval.low]
         pairs += [(number, interval.high) for number in numbers if number > interval.high]
@@ -196,53 +191,11 @@ def outcome_verdict(
     )
 
 
-def agreement(probability: float | None, similar: ProbabilityGroup | None) -> Agreement | None:
-    """Return whether held-out patients with similar probabilities had the outcome as often as predicted.
-
-    Their mean probability is compared with the interval of their rate: a patient's own probability, near an end of the
-    group's, would often lie outside it though all were predicted rightly.
-
-    Parameters
-    ----------
-    probability : float or None
-        None where the model abstains. In bundles without the mean, it is compared in its place.
-    similar : ProbabilityGroup or None
-        The held-out patients with a similar probability.
-
-    Returns
-    -------
-    {"inside", "above", "below"} or None
-        None without a probability or such patients. Above or below, predictions of this size are not confirmed: pages
-        say so first, and compute nothing from the probability.
-    """
-    if probability is None or similar is None:
-        return None
-    return interval_agreement(_predicted(probability, similar), similar.outcomes)
-
-
-def interval_agreement(probability: float, outcomes: EventRate) -> Agreement:
-    """Return whether a probability lies inside the interval of a rate, above or below it."""
-    # What pages state of a probability beyond a limit, about that limit, stands for all beyond it.
-    if outcomes.high < min(probability, page_probability(probability)):
-        return "above"
-    return "below" if outcomes.low > max(probability, page_probability(probability)) else "inside"
-
-
-def is_unconfirmed(served: ServedModel, probability: float | None) -> bool:
-    """Return whether a model's held-out patients with a similar probability contradict it, as `agreement` says."""
-    group = None if probability is None else similar_predictions(served.model.validation, probability)
-    return agreement(probability, group) in {"above", "below"}
-
-
-def _predicted(probability: float, similar: ProbabilityGroup) -> float:
-    return probability if similar.mean_probability is None else similar.mean_probability
-
-
 def _level(similar: ProbabilityGroup, probability: float, rate: float) -> Chance:
     if similar.outcomes.low <= rate <= similar.outcomes.high:
         return "about average"
     is_above = similar.outcomes.low > rate
-    if is_above != (_predicted(probability, similar) > rate):
+    if is_above != (group_probability(probability, similar) > rate):
         return "contradicted"
     # Near an end of the band, this patient was predicted on the other side of the rate than the band on average.
     if is_above != (probability > rate):

@@ -91,7 +91,8 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
 def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:
     """Return each outcome without a difference, with the reason, once."""
     changes = (change for donor in comparison.donors for change in donor.changes)
-    return dict.fromkeys((change.outcome, change.reason) for change in changes if change.reason)
+    reasons = ((change.outcome, change.reason or change.unconfirmed_reason) for change in changes)
+    return dict.fromkeys((outcome, reason) for outcome, reason in reasons if reason)
 
 
 def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
@@ -105,7 +106,7 @@ def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
 
 
 def _difference(change: OutcomeChange) -> str:
-    if change.difference is None or change.low is None or change.high is None:
+    if change.unconfirmed_reason or change.difference is None or change.low is None or change.high is None:
         return "–"
     points = (100 * value for value in (change.difference, change.low, change.high))
     return "{:+.1f} ({:+.1f} to {:+.1f})".format(*points)

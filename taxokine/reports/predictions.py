@@ -32,7 +32,7 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     bounds = (
         f"not bounded, {benefit.reason}"
         if benefit.low is None or benefit.high is None
-        else " to ".join(dict.fromkeys((percent(benefit.low), percent(benefit.high))))
+        else benefit.unconfirmed_reason or " to ".join(dict.fromkeys((percent(benefit.low), percent(benefit.high))))
     )
     yield f"benefit (response without toxicity): {bounds}"
     yield ""
@@ -65,7 +65,9 @@ def _standing(prediction: Prediction) -> Iterator[tuple[str, str]]:
     yield "model", f"{model.name}/{model.version}, {model.family} on {' + '.join(model.blocks)}"
     yield "landmark", f"day {prediction.landmark.day:g}: {prediction.landmark.reason}"
     yield "evidence", prediction.evidence.sentence
-    yield "trust", "\n- ".join([use_of(prediction.trust.verdict, prediction.evidence), *reservations(prediction)])
+    unconfirmed = [prediction.unconfirmed_reason] if prediction.unconfirmed_reason else []
+    use = use_of(prediction.trust.verdict, prediction.evidence)
+    yield "trust", "\n- ".join([use, *unconfirmed, *reservations(prediction)])
 
 
 def _reasons(explanation: Explanation | None) -> Iterator[tuple[str, str]]:

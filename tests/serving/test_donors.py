@@ -186,7 +186,7 @@ def test_donors_that_all_move_a_prediction_alike_are_said_to(differences, sides)
 def view_of(changes):
     donors = tuple(SimpleNamespace(donor=f"D{i}") for i in range(len(changes)))
     comparison = SimpleNamespace(donors=donors)
-    return DonorsView("P1", "day 0", comparison, (), tuple(changes), 5, "One", SimpleNamespace(), False, (), "")
+    return DonorsView("P1", "day 0", comparison, tuple(changes), 5, "One", SimpleNamespace(), False, (), "")
 
 
 def change_view(side, probability, reason=None, differences=()):

@@ -9,19 +9,24 @@ import numpy as np
 import pytest
 
 from features.patient_course import PatientCourse
+from models.confirmation import unconfirmed_change
 from models.donors import DonorStool
 from models.evidence import PooledOddsRatio, ProbabilityGroup, TaxonDistribution
 from models.patient_input import Candidate, StoolProfile
-from models.prediction import use_of
+from models.prediction import LEARNT_FROM_PATIENT, use_of
+from models.prediction_rows import prediction_row
 from models.rates import event_rate
 from serving.clinic import Clinic, Patient, Visit
+from serving.fhir.assessment import response_bundle
+from serving.fhir.reading import ReadBundle
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.views.candidates import CandidateList
 from serving.pages.views.donors import donors_view
-from serving.pages.views.parts import withheld_reason
 from serving.pages.views.patient import example_view, predictions_view
+from serving.predictions import compare_changes, compare_request, predict_candidate
+from serving.schemas import DonorComparisonRequest, PredictionRequest, WhatIfRequest
 
 from ..training.evidence.validations import LOCO
 from .conftest import PROFILER, table
@@ -68,6 +73,10 @@ def stool_of(row):
     data = table().taxa
     values = dict(zip(data.names, data.values[row].tolist(), strict=True))
     return StoolProfile(values, "proportions", PROFILER)
+
+
+def stool_body(stool):
+    return {"profiler": stool.profiler, "unit": stool.unit, "values": stool.values}
 
 
 def test_nothing_is_computed_from_a_prediction_that_held_out_patients_contradict(models, candidate):
@@ -150,23 +159,59 @@ def test_neither_what_if_nor_donors_make_anything_of_a_prediction_that_is_not_co
     reasons = {item.side: item.reason for items in view.changes for item in items}
     assert reasons["toxicity"] == REASON
     assert all(not item.differences and item.mark is None for items in view.changes for item in items if item.reason)
-    assert REASON in view.no_order_reasons
+    assert REASON in view.comparison.no_order_reasons
     assert [donor.donor for donor in view.comparison.donors] == ["d0", "d1"]
     changes_by_side = {
         item.side: item for items in donors_view(agreed, clinic, patient, engraftment).changes for item in items
     }
     assert changes_by_side["toxicity"].mark is not None
     patient = replace(patient, visits=(Visit("day 0", 0.0, replace(candidate, taxa=stool_of(0))),))
-    reasons = donors_view(agreed, clinic, patient, engraftment).no_order_reasons
-    assert reasons[-2:] == tuple(f"the model of {side} learnt from this patient" for side in ("response", "toxicity"))
+    (first, _) = donors_view(agreed, clinic, patient, engraftment).comparison.donors
+    assert [change.reason for change in first.changes] == [LEARNT_FROM_PATIENT] * 2
+    assert [change.difference for change in first.changes] == [None, None]
+    assert all(change.trust.in_training_set for change in first.changes)
+    assert not first.differences
+
+
+def test_the_api_states_of_each_number_that_it_is_not_confirmed(models, candidate, engraftment):
+    agreed, contradicted = (catalogue_with(models, toxicity_events=events) for events in (None, 0))
+    if probabilities(contradicted, candidate)[1] < 0.3:
+        contradicted = catalogue_with(models, toxicity_events=200)
+    body = {"patient": {"id": "P1", **candidate.clinical}, "taxa": stool_body(candidate.taxa)}
+    question = PredictionRequest.model_validate(body)
+    confirmed, answer = (
+        predict_candidate(catalogue.models, question, question.candidate()) for catalogue in (agreed, contradicted)
+    )
+    assert [item.unconfirmed_reason for item in confirmed.answers] == [None, None]
+    assert (confirmed.cells.unconfirmed_reason, confirmed.benefit.unconfirmed_reason) == (None, None)
+    assert [item.unconfirmed_reason for item in answer.answers] == [None, REASON]
+    assert [prediction_row(item).unconfirmed_reason for item in answer.answers] == [None, REASON]
+    assert [item.probability for item in answer.answers] == [item.probability for item in confirmed.answers]
+    assert (answer.cells.unconfirmed_reason, answer.benefit.unconfirmed_reason) == (REASON, REASON)
+    bundle = response_bundle(ReadBundle(question, "Patient/P1", (), ()), answer, contradicted.models)
+    notes = [[note["text"] for note in entry["resource"].get("note", ())] for entry in bundle["entry"]]
+    # Of the toxicity, and of response without toxicity.
+    assert [f"Reservation: {REASON}" in texts for texts in notes if texts] == [False, True, True]
+    changes = WhatIfRequest.model_validate({**body, "changes": ["taxa:Genus0"]})
+    shifts = compare_changes(contradicted.models, engraftment, changes).comparison.shifts
+    assert [shift.unconfirmed_reason for shift in shifts] == [None, REASON]
+    assert shifts[1].difference == shifts[1].probability_after - shifts[1].probability_before
+    donors = [{"id": f"d{i}", "cleared": True, "taxa": stool_body(stool_of(20 + i))} for i in range(2)]
+    recipient = DonorComparisonRequest.model_validate({**body, "donors": donors})
+    comparison = compare_request(contradicted.models, engraftment, recipient).comparison
+    assert REASON in comparison.no_order_reasons
+    for donor in comparison.donors:
+        assert [change.unconfirmed_reason for change in donor.changes] == [None, REASON]
+        assert None not in [change.difference for change in donor.changes]
+        assert {item.outcome for item in donor.differences} == {donor.changes[0].outcome}
 
 
 def test_a_change_to_a_prediction_that_is_not_confirmed_is_not_shown(models, candidate):
-    served = catalogue_with(models, toxicity_events=0).best[1]
-    assert withheld_reason(served, 0.0, 0.9, "the changed measurements") == (
+    model = catalogue_with(models, toxicity_events=0).best[1].model
+    assert unconfirmed_change(model, 0.0, 0.9, "the changed measurements") == (
         "the toxicity prediction with the changed measurements is not confirmed by held-out patients"
     )
-    assert withheld_reason(served, 0.0, 0.0, "the changed measurements") is None
+    assert unconfirmed_change(model, 0.0, 0.0, "the changed measurements") is None
 
 
 def test_a_model_that_does_not_discriminate_is_grey_also_where_it_learnt_from_simulated_patients(models, candidate):

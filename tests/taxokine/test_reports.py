@@ -83,7 +83,7 @@ def test_each_step_of_long_work_is_named_with_its_count(parts, capsys):
 def test_donors_are_compared_with_the_words_of_the_pages(beats_chance, use, capsys):
     model = ModelReference("objective_response", "3", "", "champion", "elastic_net", ("taxa",))
     trust = Trust("ok", (), (), (), *[None] * 11, (), ())
-    change = OutcomeChange("objective_response", "", model, 0.4, 0.985, 0.585, 0.4, 0.6, None, (), trust)
+    change = OutcomeChange("objective_response", "", model, 0.4, 0.985, 0.585, 0.4, 0.6, None, None, (), trust)
     donor = ComparedDonor("D1", (), (change,), (), ())
     comparison = DonorComparison((donor,), False, (), (), 12, 4, "regression", (), False, "")
     evidence = replace(LOCO.evidence, simulated=False, beats_chance=beats_chance)
@@ -92,3 +92,17 @@ def test_donors_are_compared_with_the_words_of_the_pages(beats_chance, use, caps
     assert f" {use} " in f"{row} "
     assert " 40% " in row
     assert " about 95% " in row
+
+
+def test_no_change_of_a_prediction_that_is_not_confirmed_is_printed(capsys):
+    model = ModelReference("toxicity_any", "3", "", "champion", "elastic_net", ("taxa",))
+    trust = Trust("ok", (), (), (), *[None] * 11, (), ())
+    reason = "the toxicity prediction is not confirmed for this patient"
+    change = OutcomeChange("toxicity_any", "", model, 0.4, 0.6, 0.2, 0.1, 0.3, None, reason, (), trust)
+    comparison = DonorComparison(
+        (ComparedDonor("D1", (), (change,), (), ()),), False, (reason,), (), 12, 4, "regression", (), False, ""
+    )
+    compared = CohortComparison(comparison, (), {("toxicity_any", "3"): LOCO.evidence})
+    text = printed(comparison_report("P1", compared), capsys)
+    assert "+20" not in text
+    assert f"no difference in toxicity_any: {reason}" in text

@@ -11,9 +11,10 @@ from itertools import accumulate, pairwise
 
 from features.columns import Column
 from features.transforms import genus_of
+from models.confirmation import page_probability
 from models.evidence import Distributions, LevelDistribution, NumericDistribution, TaxonDistribution
 from models.prediction import Contribution, Explanation, ReportedValue
-from serving.number_text import HALF_POINT, page_probability
+from serving.number_text import HALF_POINT
 from serving.pages.drawings.strip import Strip, training_strip
 
 MAX_STEPS = 8

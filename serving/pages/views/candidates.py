@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 
 from features.outcomes import Side, side_of
+from models.confirmation import unconfirmed_reason
 from models.joint import joint_outcome
 from models.prediction import Prediction, Use, reservations, use_of
 from serving.clinic import Clinic
 from serving.pages.catalogue import Catalogue, Fallback, Ink, ink_of, is_promoted
-from serving.pages.verdict import is_unconfirmed
 from serving.pages.views.parts import (
     CellView,
     EvidenceNote,
@@ -21,7 +21,6 @@ from serving.pages.views.parts import (
     forecasts,
     patient_facts,
     transplant_text,
-    unconfirmed_reason,
 )
 
 _BLOCK_NAMES = {"taxa": "stool", "immune": "immune markers", "clinical": "clinical data"}
@@ -189,16 +188,14 @@ class CandidateList:
         )
 
     def _side_summary(self, prediction: Prediction) -> SideSummary:
-        served = self._catalogue.find(prediction.model.name, prediction.model.version)
         (forecast,) = forecasts([prediction])
-        probability = None if forecast.probability is None else prediction.probability
         return SideSummary(
             side_of(prediction.outcome),
             forecast.probability,
             use_of(prediction.trust.verdict, prediction.evidence),
             next(iter(reservations(prediction) or prediction.trust.reasons), ""),
             _reservation(prediction),
-            is_unconfirmed=is_unconfirmed(served, probability),
+            is_unconfirmed=prediction.unconfirmed_reason is not None,
             ink=ink_of(prediction.outcome, prediction.evidence),
             fallback=self._catalogue.fallback(prediction),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from models.confirmation import Agreement, agreement, interval_agreement, page_probability
 from models.evidence import EventRate, OutcomeRates, ProbabilityGroup
 from models.prediction import NearestOutcomes, Prediction
 from models.rates import event_rate
-from serving.number_text import distinct_digits, page_probability
-from serving.pages.verdict import Agreement, agreement, interval_agreement
+from serving.number_text import distinct_digits
 
 Source = Literal["model", "held-out patients", "nearest patients", "training patients"]
 

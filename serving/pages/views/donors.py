@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Literal
 
 from features.outcomes import Side, side_of
+from models.confirmation import LEAST_CHANCE, MOST_CHANCE
 from models.donors import ComparedDonor, DonorComparison, DonorDifference, OutcomeChange, compare_donors
 from models.engraftment import EngraftmentBundle, EngraftmentValidation
-from models.patient_input import Candidate
-from models.predict import predict
 from models.prediction import Use, use_of
 from serving.clinic import Clinic, Patient
-from serving.number_text import LEAST_CHANCE, MOST_CHANCE
 from serving.pages.catalogue import Catalogue, Ink, ink_of
-from serving.pages.views.parts import transplant_text, withheld_reason
+from serving.pages.views.parts import transplant_text
 
 MOST_TAXA = 12
 """Taxa of an expected profile that the page shows."""
@@ -106,9 +104,6 @@ class DonorsView:
     sample : str
         The visit whose stool is the recipient's.
     comparison : DonorComparison
-    no_order_reasons : tuple of str
-        Why no donor is put before another: those of the comparison, and what the page withholds; empty where donors are
-        in the order of the change in response.
     changes : tuple of tuple of ChangeView
         By donor, in the order of the comparison.
     limit : int
@@ -129,7 +124,6 @@ class DonorsView:
     title: str
     sample: str
     comparison: DonorComparison
-    no_order_reasons: tuple[str, ...]
     changes: tuple[tuple[ChangeView, ...], ...]
     limit: int
     cohort: str
@@ -204,18 +198,14 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
     visit = patient.visits[patient.default_visit]
     models = {outcome: catalogue.models[outcome] for outcome in catalogue.shown_outcomes}
     comparison = compare_donors(engraftment, models, visit.candidate, clinic.donors)
-    withheld = _withheld_reasons(catalogue, comparison, replace(visit.candidate, earlier=()))
-    no_order_reasons = (*comparison.no_order_reasons, *dict.fromkeys(withheld.values()))
-    donors = sorted(comparison.donors, key=lambda donor: donor.donor) if no_order_reasons else comparison.donors
-    limit = _axis_limit(comparison, withheld)
+    limit = _axis_limit(comparison)
     return DonorsView(
         title=patient.id,
         sample=visit.label,
-        comparison=replace(comparison, donors=tuple(donors)),
-        no_order_reasons=no_order_reasons,
+        comparison=comparison,
         changes=tuple(
-            tuple(_change_view(catalogue, donor, change, withheld, limit / 100) for change in donor.changes)
-            for donor in donors
+            tuple(_change_view(catalogue, donor, change, limit / 100) for change in donor.changes)
+            for donor in comparison.donors
         ),
         limit=limit,
         cohort=clinic.title,
@@ -226,34 +216,13 @@ def donors_view(catalogue: Catalogue, clinic: Clinic, patient: Patient, engraftm
     )
 
 
-_Withheld = dict[tuple[str, str], str]
-"""Why the page does not show a change that the comparison has, by donor and outcome."""
-
-
-def _withheld_reasons(catalogue: Catalogue, comparison: DonorComparison, candidate: Candidate) -> _Withheld:
-    reasons: _Withheld = {}
-    is_training_patient: dict[str, bool | None] = {}
-    for donor in comparison.donors:
-        for change in donor.changes:
-            served = catalogue.find(change.model.name, change.model.version)
-            if change.outcome not in is_training_patient:
-                is_training_patient[change.outcome] = predict([served], candidate).trust.in_training_set
-            probabilities = change.probability_before, change.probability_after
-            reason = withheld_reason(served, *probabilities, "the stool expected after a transplant")
-            if is_training_patient[change.outcome]:
-                reason = f"the model of {side_of(change.outcome)} learnt from this patient"
-            if reason and not change.reason:
-                reasons[donor.donor, change.outcome] = reason
-    return reasons
-
-
-def _axis_limit(comparison: DonorComparison, withheld: _Withheld) -> int:
+def _axis_limit(comparison: DonorComparison) -> int:
     """Return the percentage points at both ends of the axis that all changes share."""
     ends = [
         abs(end)
         for donor in comparison.donors
         for change in donor.changes
-        if (donor.donor, change.outcome) not in withheld
+        if change.unconfirmed_reason is None
         for end in (change.low, change.high)
         if end is not None
     ]
@@ -261,19 +230,13 @@ def _axis_limit(comparison: DonorComparison, withheld: _Withheld) -> int:
     return 5 * ceil(max([0.05, *ends]) / 0.05 - 1e-9)
 
 
-def _change_view(
-    catalogue: Catalogue, donor: ComparedDonor, change: OutcomeChange, withheld: _Withheld, limit: float
-) -> ChangeView:
+def _change_view(catalogue: Catalogue, donor: ComparedDonor, change: OutcomeChange, limit: float) -> ChangeView:
     served = catalogue.find(change.model.name, change.model.version)
     evidence, side = served.model.evidence, side_of(change.outcome)
     use, ink = use_of(change.trust.verdict, evidence), ink_of(change.outcome, evidence)
-    if reason := change.reason or withheld.get((donor.donor, change.outcome)):
+    if reason := change.reason or change.unconfirmed_reason:
         return ChangeView(side, change, use, ink, reason, None, (), ())
-    differences = tuple(
-        item
-        for item in donor.differences
-        if item.outcome == change.outcome and (item.donor, item.outcome) not in withheld
-    )
+    differences = tuple(item for item in donor.differences if item.outcome == change.outcome)
     shown_differences = tuple(item for item in differences if item.is_shown)
     return ChangeView(side, change, use, ink, None, _mark(change, limit), differences, shown_differences)
 

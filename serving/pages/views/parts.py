@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from features.outcomes import Side, side_of
 from features.patient_course import PatientCourse
 from features.population import Population
+from models.confirmation import page_probability
 from models.evidence import evidence_sentence_since
 from models.joint import CELLS
 from models.patient_input import Candidate
 from models.predict import ServedModel
 from models.prediction import Cell, JointOutcome, Prediction
-from serving.number_text import page_probability
 from serving.pages.catalogue import is_promoted
-from serving.pages.verdict import is_unconfirmed
 
 
 @dataclass(frozen=True)
@@ -123,39 +122,6 @@ def transplant_text(course: PatientCourse, clock: str) -> str:
         days = [0.0]
     days_text = f" day {', '.join(f'{day:g}' for day in days)}".replace("-", "−") if days else ""
     return f"transplant{days_text}" + (f", donor {', '.join(course.donors)}" if course.donors else "")
-
-
-def unconfirmed_reason(sides: Sequence[Side]) -> str | None:
-    """Return why response and toxicity are not combined, where these sides are not confirmed; None where none is.
-
-    A prediction is not confirmed if it lies outside the interval of the held-out patients with a similar one: whatever
-    is computed from it contradicts what such patients had.
-    """
-    if not sides:
-        return None
-    verb = "predictions are" if len(sides) > 1 else "prediction is"
-    return f"the {' and '.join(sides)} {verb} not confirmed for this patient"
-
-
-def withheld_reason(
-    served: ServedModel, probability_before: float | None, probability_after: float | None, alternative: str
-) -> str | None:
-    """Return why no page shows the difference of two predictions of a model; None where neither is contradicted.
-
-    Parameters
-    ----------
-    served : ServedModel
-    probability_before, probability_after : float or None
-        Predicted for the patient, and for `alternative`.
-    alternative : str
-        Such as "the changed measurements".
-    """
-    side = side_of(served.model.outcome)
-    if is_unconfirmed(served, probability_before):
-        return unconfirmed_reason([side])
-    if is_unconfirmed(served, probability_after):
-        return f"the {side} prediction with {alternative} is not confirmed by held-out patients"
-    return None
 
 
 def cell_views(joint: JointOutcome) -> tuple[CellView, ...] | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from features.outcomes import Side, side_of
+from models.confirmation import unconfirmed_reason
 from models.evidence import JointTable, OutcomeRates
 from models.joint import joint_outcome
 from models.patient_input import Candidate
@@ -30,7 +31,6 @@ from serving.pages.views.parts import (
     evidence_note,
     forecasts,
     patient_facts,
-    unconfirmed_reason,
 )
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view

@@ -17,7 +17,6 @@ from models.what_if import ProbabilityShift, WhatIf, expected_stool, median_targ
 from serving.pages.catalogue import Ink, ink_of
 from serving.pages.choices import Choices
 from serving.pages.drawings.waterfall import Waterfall
-from serving.pages.views.parts import withheld_reason
 
 
 @dataclass(frozen=True)
@@ -141,10 +140,9 @@ def what_if_view(
 
 
 def _shift_view(served: ServedModel, shift: ProbabilityShift) -> ShiftView:
-    withheld = withheld_reason(served, shift.probability_before, shift.probability_after, "the changed measurements")
     evidence = served.model.evidence
     use, ink = use_of(shift.trust.verdict, evidence), ink_of(shift.outcome, evidence)
-    return ShiftView(side_of(shift.outcome), shift, use, ink, shift.reason or withheld)
+    return ShiftView(side_of(shift.outcome), shift, use, ink, shift.reason or shift.unconfirmed_reason)
 
 
 def _compare(served: Mapping[str, ServedModel], candidate: Candidate, choices: Choices, donors: Donors) -> WhatIf:
