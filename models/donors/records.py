@@ -69,7 +69,7 @@ class OutcomeChange(Documented):
     drivers: tuple[DriverTaxon, ...]
     """The taxa that move the difference most."""
     trust: Trust
-    """Whether the model applies to the stool after, or where it abstains on the stool before or learnt from it, to that."""
+    """Whether the model applies to the stool after; to that before, if it abstains on that or learnt from it."""
 
 
 @dataclass(frozen=True)
