@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 from anyio import CancelScope, CapacityLimiter, WouldBlock, open_file, to_thread
-from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from models.predict import ServedModel
-from serving.api.responses import KEYED, error_documents, require_models
-from serving.api.route import BEARER, KeyedRoute
+from serving.api.responses import error_documents, keyed_router, require_models
+from serving.api.route import check_encoding
 from serving.batch.formats import MEDIA_TYPES, BatchFormat, format_accepted, format_sent
 from serving.batch.predicting import MAX_ROWS, FileBatch, PredictedRow
-from serving.errors import Busy, NotRecorded, TooLarge, UnsupportedMedia
+from serving.errors import Busy, NotRecorded, TooLarge
 from serving.predictions import requested_outcomes
 from serving.record.asking import REQUEST_HEADERS, RowQuestion, record_rows
 from serving.record.question import recorded_predictions
@@ -72,12 +72,7 @@ def batch_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
     """
-    router = APIRouter(
-        prefix="/v1",
-        route_class=KeyedRoute,
-        dependencies=[Security(BEARER)],
-        responses=error_documents(*KEYED),
-    )
+    router = keyed_router()
     batches = CapacityLimiter(MAX_BATCHES)
 
     @router.post(
@@ -118,8 +113,7 @@ def _reserve(batches: CapacityLimiter, stack: ExitStack) -> None:
 
 
 async def _save_body(request: Request, path: Path) -> None:
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise UnsupportedMedia(f"the body is encoded as {encoding}; send it without Content-Encoding")
+    check_encoding(request)
     size = 0
     async with await open_file(path, "wb") as file:
         async for chunk in request.stream():

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from fastapi import APIRouter, Request, Security
+from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import InputError
 from models.predict import ServedModel
-from serving.api.responses import KEYED, error_documents
-from serving.api.route import BEARER, KeyedRoute
+from serving.api.responses import error_documents, keyed_router
 from serving.errors import NotServed
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.performance import BIAS, MIN_EACH, MIN_PATIENTS
@@ -26,12 +25,7 @@ def outcome_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     models : mapping of str to sequence of ServedModel
         Models of each outcome, best first.
     """
-    router = APIRouter(
-        prefix="/v1",
-        route_class=KeyedRoute,
-        dependencies=[Security(BEARER)],
-        responses=error_documents(*KEYED),
-    )
+    router = keyed_router()
 
     @router.post(
         "/outcomes",

@@ -1,11 +1,14 @@
-"""What the routes of the API share: the errors that they document, and the models that they need."""
+"""What the routes of the API share: the key and the models that they need, and the errors that they document."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from fastapi import APIRouter, Security
+
 from features.errors import ModelMissing
 from models.predict import ServedModel
+from serving.api.route import BEARER, KeyedRoute
 from serving.schemas import ErrorResponse
 
 KEYED = (400, 401, 429, 503)
@@ -15,6 +18,16 @@ KEYED = (400, 401, 429, 503)
 def error_documents(*statuses: int) -> dict[int | str, dict[str, object]]:
     """Return what the OpenAPI document says of responses with these statuses."""
     return {status: {"model": ErrorResponse} for status in statuses}
+
+
+def keyed_router() -> APIRouter:
+    """Return a router of routes below /v1 that need a key of the API."""
+    return APIRouter(
+        prefix="/v1",
+        route_class=KeyedRoute,
+        dependencies=[Security(BEARER)],
+        responses=error_documents(*KEYED),
+    )
 
 
 def require_models(models: Mapping[str, Sequence[ServedModel]]) -> None:

@@ -146,5 +146,10 @@ def _check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
     if media_type not in media_types:
         content = f"of type {media_type}" if media_type else "of no declared type"
         raise UnsupportedMedia(f"the body is {content}; send 'Content-Type: {media_types[0]}'")
+    check_encoding(request)
+
+
+def check_encoding(request: Request) -> None:
+    """Raise UnsupportedMedia where the body is compressed."""
     if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
         raise UnsupportedMedia(f"the body is encoded as {encoding}; send it without Content-Encoding")

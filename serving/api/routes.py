@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from fastapi import APIRouter, Request, Response, Security
+from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from models.engraftment import EngraftmentBundle
 from models.predict import ServedModel
 from serving.api.batch import batch_routes
 from serving.api.outcomes import outcome_routes
-from serving.api.responses import KEYED, error_documents, require_models
-from serving.api.route import BEARER, KeyedRoute
+from serving.api.responses import error_documents, keyed_router, require_models
 from serving.errors import NotServed
 from serving.pages.views.card import card_response
 from serving.predictions import compare_changes, compare_request, describe_models, predict_candidate
@@ -77,12 +76,7 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Calla
 # Each endpoint is a coroutine that computes in line: a prediction takes about a millisecond, and handing it to a thread
 # would cost a fair part of that. More workers use more cores.
 def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
-    router = APIRouter(
-        prefix="/v1",
-        route_class=KeyedRoute,
-        dependencies=[Security(BEARER)],
-        responses=error_documents(*KEYED),
-    )
+    router = keyed_router()
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
 
@@ -122,12 +116,7 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
 def _hypothetical_routes(
     models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None
 ) -> APIRouter:
-    router = APIRouter(
-        prefix="/v1",
-        route_class=KeyedRoute,
-        dependencies=[Security(BEARER)],
-        responses=error_documents(*KEYED),
-    )
+    router = keyed_router()
 
     @router.post(
         "/donor-comparisons",
