@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,7 @@ from features.row_blocks import row_blocks
 from features.tables.numbers import Axis
 from features.taxa_source import Format, SampleAxis, TableRank, open_taxa
 from features.taxon_names import RANKS, is_feature_id
-
-Unit = Literal["counts", "proportions", "percent"]
+from features.units import TaxaUnit
 
 _FINEST_RANKS: tuple[TableRank, ...] = ("species", "genus", "family", "order", "class", "phylum")
 
@@ -56,7 +55,7 @@ class TaxaTable:
     values: NDArray[np.float32]
     samples: tuple[str, ...]
     taxa: tuple[str, ...]
-    unit: Unit
+    unit: TaxaUnit
     profiler: str | None = None
     lineages: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -121,7 +120,7 @@ def read_taxa(
     *,
     format: Format,
     rank: TableRank = "species",
-    unit: Unit | None = None,
+    unit: TaxaUnit | None = None,
     taxonomy: str | PathLike[str] | None = None,
     prefix: str = "",
     suffix: str = "",
@@ -186,7 +185,7 @@ def read_taxa(
     for argument, value, choices in (
         ("format", format, get_args(Format)),
         ("rank", rank, (*RANKS, "feature")),
-        ("unit", unit or "counts", get_args(Unit)),
+        ("unit", unit or "counts", get_args(TaxaUnit)),
     ):
         if value not in choices:
             raise InputError(f"expected {argument} to be one of {', '.join(choices)}, got {value!r}")
@@ -247,7 +246,7 @@ def read_taxa_at_finest_rank(
 
 
 def _taxa_table(
-    profiles: Profiles, unit: Unit | None, profiler: str | None, prefix: str = "", suffix: str = ""
+    profiles: Profiles, unit: TaxaUnit | None, profiler: str | None, prefix: str = "", suffix: str = ""
 ) -> TaxaTable:
     if not profiles.values.size:
         n_samples, n_taxa = profiles.values.shape
@@ -302,12 +301,12 @@ def _agreed_profiler(in_file: str | None, in_manifest: str | None, file: Path) -
 
 
 def _agreed_unit(
-    values: NDArray[np.number], sums: NDArray[np.float64], stated_unit: Unit | None, samples: Axis
-) -> Unit:
+    values: NDArray[np.number], sums: NDArray[np.float64], stated_unit: TaxaUnit | None, samples: Axis
+) -> TaxaUnit:
     """Return the stated unit if the numbers, and their sums with what is left out, can be in it, else theirs."""
     largest = int(sums.argmax())
     are_whole = all(bool((values[rows] == np.rint(values[rows])).all()) for rows in row_blocks(len(values)))
-    is_possible: dict[Unit, bool] = {
+    is_possible: dict[TaxaUnit, bool] = {
         "proportions": sums[largest] <= 1.01,
         "percent": 1.5 < sums[largest] <= 101,
         "counts": are_whole and (sums[largest] > 101 or stated_unit == "counts"),

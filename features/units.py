@@ -1,4 +1,4 @@
-"""Units of immune measurements: what they measure, how they are written, and conversion."""
+"""Units of stool profiles and of immune measurements: what these measure, how they are written, and conversion."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from features.errors import UnitError
 
+TaxaUnit = Literal["counts", "proportions", "percent"]
 ImmuneUnit = Literal["pg/mL", "ng/mL", "mg/L", "mg/dL", "NPX", "log2_expression", "unstated"]
 MeasurementKind = Literal["protein", "expression"]
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,9 @@ from features.non_taxa import non_microbe, unexplained
 from features.over_time import DatedLevel, over_time_numbers
 from features.population import NOT_REPORTED, Population
 from features.taxon_names import canonical_name, lineage_of
-from features.units import LOG2_UNITS, ImmuneUnit, convert
+from features.units import LOG2_UNITS, ImmuneUnit, TaxaUnit, convert
 from models.encoder import BlockEncoder, missing_value
 
-TaxaUnit = Literal["counts", "proportions", "percent"]
 LARGEST = 1e15
 """Largest abundance, measurement or clinical value accepted; XGBoost's float32 turns much larger ones into infinity."""
 PROFILE_TOTAL: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}

@@ -19,7 +19,7 @@ from features.errors import InputError
 from features.measured_values import MeasuredValue, parse_value
 from features.population import DrugClass, Population, TreatmentLine, TumourType
 from features.transplants import require_one_profiler
-from features.units import ImmuneUnit
+from features.units import ImmuneUnit, TaxaUnit
 from models.donors import DonorComparison, DonorStool
 from models.evidence import Documented, Evidence, ExternalValidation, TrainingPopulation
 from models.patient_input import (
@@ -28,7 +28,6 @@ from models.patient_input import (
     EarlierVisit,
     Measurement,
     StoolProfile,
-    TaxaUnit,
     closed_proportions,
 )
 from models.prediction import BenefitBounds, JointOutcome, Prediction

@@ -8,10 +8,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from features.dates import DateOrder
 from features.manifest.base import CellText, CellTexts, ColumnPattern, FileName, ManifestPart, variant_by_key
 from features.manifest.outcomes import YesNo
 from features.name_matching import NameDifference
-from features.units import ImmuneUnit
+from features.units import ImmuneUnit, TaxaUnit
 
 
 class Clock(ManifestPart):
@@ -37,7 +38,7 @@ class Taxa(ManifestPart):
     """
     rank: Literal["kingdom", "phylum", "class", "order", "family", "genus", "species", "strain", "feature"] = "species"
     """The taxonomic rank to read; `feature` reads features under their own ids, such as `OTU_12`."""
-    unit: Literal["counts", "proportions", "percent"]
+    unit: TaxaUnit
     """The unit of the numbers in the file."""
     taxonomy: FileName | None = None
     """For `table`, `biom` and `qza`: the file with the taxonomy of the features."""
@@ -75,7 +76,7 @@ class DayFromDates(ManifestPart):
     """Column of the date of the sample."""
     index: str
     """Column of the date of day 0, in the samples' or in the patients' sheet."""
-    order: Literal["day_first", "month_first"] | None = None
+    order: DateOrder | None = None
     """The order of dates such as 03/04/2023; by default that which another date of the column proves."""
 
 

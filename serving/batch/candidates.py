@@ -10,8 +10,8 @@ from features.errors import InputError
 from features.measured_values import MISSING_MARKS, MeasuredValue, parse_value
 from features.population import POPULATION_FIELDS, population_of
 from features.tables.decimals import is_number, number_advice, parse_number
-from features.units import ImmuneUnit
-from models.patient_input import LARGEST, PROFILE_TOTAL, Candidate, Measurement, StoolProfile, TaxaUnit
+from features.units import ImmuneUnit, TaxaUnit
+from models.patient_input import LARGEST, PROFILE_TOTAL, Candidate, Measurement, StoolProfile
 from serving.batch.columns import PATIENT, BatchColumns
 from serving.batch.files import Cell, Row
 

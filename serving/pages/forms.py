@@ -15,8 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from features.errors import InputError
 from features.population import POPULATION_FIELDS, population_of
-from features.units import ImmuneUnit
-from models.patient_input import TaxaUnit
+from features.units import ImmuneUnit, TaxaUnit
 from serving.accounts import Visitor
 from serving.errors import NotPermitted, TooLarge
 from serving.pages.form_files import unpack

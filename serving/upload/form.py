@@ -9,8 +9,7 @@ from typing import Literal, Self, get_args
 from features.columns import BLOCKS, levels_by_field
 from features.outcomes import side_of
 from features.population import NOT_REPORTED, POPULATION_FIELDS, Population
-from features.units import ImmuneUnit
-from models.patient_input import TaxaUnit
+from features.units import ImmuneUnit, TaxaUnit
 from models.predict import ServedModel
 
 Field = Literal["taxa", "taxonomy", "immune", "clinical"]

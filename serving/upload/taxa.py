@@ -14,8 +14,9 @@ from features.tables.numbers import read_number_table
 from features.tables.text import read_text_table
 from features.taxa import TaxaTable
 from features.taxon_names import RANKS, canonical_name, look_like_taxa, stated_rank
+from features.units import TaxaUnit
 from models.applicability import CARE_TOTAL
-from models.patient_input import PROFILE_TOTAL, TaxaUnit
+from models.patient_input import PROFILE_TOTAL
 from serving.upload.form import DESCRIPTIONS
 from serving.upload.intake import StoredFile
 from serving.upload.report import Report, UnreadableFile
