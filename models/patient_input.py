@@ -16,7 +16,7 @@ from features.arrays import Mask, Positions
 from features.columns import Column, levels_by_field
 from features.errors import InputError, UnitError
 from features.landmark import DEFAULT_WINDOW
-from features.measured_values import CensoredPolicy, MeasuredValue, resolve_censored
+from features.measured_values import CensoredPolicy, MeasuredValue, parse_value, resolve_censored
 from features.non_taxa import non_microbe, unexplained
 from features.over_time import DatedLevel, over_time_numbers
 from features.population import NOT_REPORTED, Population
@@ -26,6 +26,8 @@ from models.encoder import BlockEncoder, missing_value
 
 LARGEST = 1e15
 """Largest abundance, measurement or clinical value accepted; XGBoost's float32 turns much larger ones into infinity."""
+MAX_NAME = 500
+"""Characters of the longest name, id or word in a request or a file."""
 PROFILE_TOTAL: Mapping[str, float] = {"proportions": 1.0, "percent": 100.0}
 """Sum of a complete profile in each unit; counts have no fixed sum."""
 
@@ -70,6 +72,31 @@ class Measurement:
     reading: MeasuredValue
     unit: ImmuneUnit
     day: float | None = None
+
+
+def measured_value(value: float | str | None, unit: ImmuneUnit, place: str) -> MeasuredValue:
+    """Return an immune value as a request or a file of candidates states it.
+
+    Parameters
+    ----------
+    value : float, str or None
+        As `features.measured_values.parse_value` takes it.
+    unit : ImmuneUnit
+    place : str
+        Of the value, for errors.
+
+    Raises
+    ------
+    InputError
+        The value cannot be read, or is larger than any measurement.
+    """
+    try:
+        reading = parse_value(value, unit=unit)
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from error
+    if any(abs(number) > LARGEST for number in (reading.value, reading.limit)):
+        raise InputError(f"{place}: got {value!r}; no measurement is larger than {LARGEST:g}: check the unit")
+    return reading
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, model
 
 from features.donor_features import donor_numbers_by_name
 from features.errors import InputError
-from features.measured_values import MeasuredValue, parse_value
 from features.population import DrugClass, Population, TreatmentLine, TumourType
 from features.transplants import require_one_profiler
 from features.units import ImmuneUnit, TaxaUnit
@@ -24,11 +23,13 @@ from models.donors import DonorComparison, DonorStool
 from models.evidence import Documented, Evidence, ExternalValidation, TrainingPopulation
 from models.patient_input import (
     LARGEST,
+    MAX_NAME,
     Candidate,
     EarlierVisit,
     Measurement,
     StoolProfile,
     closed_proportions,
+    measured_value,
 )
 from models.prediction import BenefitBounds, JointOutcome, Prediction
 from models.what_if import WhatIf
@@ -53,7 +54,7 @@ _DONOR_STOOL: JsonValue = {
     "values": {"Akkermansia_muciniphila": 20.5, "Faecalibacterium_prausnitzii": 79.5},
 }
 
-Name = Annotated[str, Field(min_length=1, max_length=500)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 MAX_TAXA = 50_000
 """The most taxa of a profile; profiles of amplicons have at most some 40,000."""
 MAX_ANALYTES = 20_000
@@ -79,7 +80,7 @@ class PatientRequest(_Strict):
     """
 
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Number | bool | Annotated[str, Field(max_length=500)] | None]
+    __pydantic_extra__: dict[str, Number | bool | Annotated[str, Field(max_length=MAX_NAME)] | None]
 
     id: Name
     """Id or name of the patient, as the client chooses."""
@@ -182,9 +183,10 @@ class _CandidateRequest(_Strict):
         """
         clinical = {name: value for name, value in (self.patient.__pydantic_extra__ or {}).items() if value is not None}
         immune = [
-            Measurement(item.analyte, value, item.unit, item.day)
+            Measurement(item.analyte, reading, item.unit, item.day)
             for index, item in enumerate(self.immune)
-            if (value := _measured_value(item, f"immune.{index}.value")).censored or value.value == value.value
+            if (reading := measured_value(item.value, item.unit, f"immune.{index}.value")).censored
+            or not math.isnan(reading.value)
         ]
         patient = self.patient
         population = Population(patient.tumour_type, patient.treatment_line, patient.drug_class)
@@ -307,16 +309,6 @@ class OutcomeReportRequest(_Strict):
     """Day on which the outcomes were assessed, as 2027-03-31; not before the prediction."""
     outcomes: Annotated[dict[Name, bool | None], Field(min_length=1, max_length=100)]
     """Whether each outcome occurred, by the id in the prediction; null withdraws an earlier report."""
-
-
-def _measured_value(item: ImmuneRequest, place: str) -> MeasuredValue:
-    try:
-        measurement = parse_value(item.value, unit=item.unit)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
-    if any(abs(number) > LARGEST for number in (measurement.value, measurement.limit)):
-        raise InputError(f"{place}: got {item.value!r}; no measurement is larger than {LARGEST:g}: check the unit")
-    return measurement
 
 
 @dataclass(frozen=True)

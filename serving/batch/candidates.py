@@ -7,15 +7,13 @@ from dataclasses import dataclass
 
 from features.columns import Column
 from features.errors import InputError
-from features.measured_values import MISSING_MARKS, MeasuredValue, parse_value
+from features.measured_values import MISSING_MARKS, MeasuredValue
 from features.population import POPULATION_FIELDS, population_of
 from features.tables.decimals import is_number, number_advice, parse_number
 from features.units import ImmuneUnit, TaxaUnit
-from models.patient_input import LARGEST, PROFILE_TOTAL, Candidate, Measurement, StoolProfile
+from models.patient_input import LARGEST, MAX_NAME, PROFILE_TOTAL, Candidate, Measurement, StoolProfile, measured_value
 from serving.batch.columns import PATIENT, BatchColumns
 from serving.batch.files import Cell, Row
-
-_MAX_ID = 500
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,8 @@ def read_patient(row: Row, columns: BatchColumns) -> BatchPatient:
         if position in cells and not _is_missing(cells[position])
     }
     patient_id = str(fields.get(PATIENT, ""))
-    if not 1 <= len(patient_id) <= _MAX_ID:
-        raise InputError(f"column {PATIENT!r}: expected the id of the patient, 1 to {_MAX_ID} characters")
+    if not 1 <= len(patient_id) <= MAX_NAME:
+        raise InputError(f"column {PATIENT!r}: expected the id of the patient, 1 to {MAX_NAME} characters")
     taxa: dict[str, float] = {}
     donor: dict[str, float] = {}
     over_time: dict[str, float] = {}
@@ -100,17 +98,10 @@ def _profile(taxa: dict[str, float], fields: dict[str, Cell], columns: BatchColu
 
 def _measurement(cell: Cell, column: Column, day: float | None, place: str) -> Measurement:
     unit: ImmuneUnit = column.unit or "unstated"  # type: ignore[assignment]
-    try:
-        if isinstance(cell, float) and math.isinf(cell):
-            # As `taxokine features` writes what lies beyond a limit that is not reported.
-            reading = MeasuredValue(math.nan, "below" if cell < 0 else "above")
-        else:
-            reading = parse_value(cell, unit=unit)
-    except InputError as error:
-        raise InputError(f"{place}: {error}") from error
-    if any(abs(number) > LARGEST for number in (reading.value, reading.limit)):
-        raise InputError(f"{place}: got {cell!r}; no measurement is larger than {LARGEST:g}: check the unit")
-    return Measurement(column.field, reading, unit, day)
+    if isinstance(cell, float) and math.isinf(cell):
+        # As `taxokine features` writes what lies beyond a limit that is not reported.
+        return Measurement(column.field, MeasuredValue(math.nan, "below" if cell < 0 else "above"), unit, day)
+    return Measurement(column.field, measured_value(cell, unit, place), unit, day)
 
 
 def _clinical(cell: Cell, column: Column, columns: BatchColumns, place: str) -> dict[str, float | str | bool | None]:

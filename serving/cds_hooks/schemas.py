@@ -9,11 +9,10 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from models.evidence import Documented
 from models.prediction import Probability, Verdict
+from serving.schemas import Name
 
 MAX_SUMMARY = 140
 """Characters of the longest summary that CDS Hooks 2.0 allows."""
-
-ShortText = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class _Lenient(BaseModel):
@@ -24,7 +23,7 @@ class _Lenient(BaseModel):
 class HookContext(_Lenient):
     """Whom the clinician looks at."""
 
-    patientId: ShortText
+    patientId: Name
     """FHIR id of the patient."""
 
 
@@ -47,7 +46,7 @@ class HookRequest(_Lenient):
 
     hook: Literal["patient-view"]
     """Name of the hook."""
-    hookInstance: ShortText
+    hookInstance: Name
     """Id of this call."""
     context: HookContext
     """Whom the clinician looks at."""

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from features.errors import FileError
 from features.population import Population
+from models.patient_input import MAX_NAME
 from serving.upload.clinical import read_clinical_fields
 from serving.upload.form import DESCRIPTIONS, Field, Form
 from serving.upload.immune import read_measurements
@@ -22,8 +23,6 @@ from serving.upload.taxa import read_profile
 from serving.upload.training_columns import TrainingColumns
 
 Json = dict[str, JsonValue]
-MAX_NAME = 500
-"""Characters of a patient's name in a request."""
 T = TypeVar("T")
 
 
