@@ -102,6 +102,8 @@ def _add_unused_columns(columns: OutcomeColumns, cohort: Cohort) -> None:
     outcome_names = cohort.manifest.outcomes.outcome_columns
     cells = {str(name): column for name, column in cohort.patient_cells.items() if str(name) not in outcome_names}
     for pair in find_survival(cells).values():
+        if not pair.is_clear:
+            continue
         time, event = finite_numbers(cells.pop(pair.time)), cells.pop(pair.event)
         is_known = event.isin([*pair.yes, *pair.no])
         columns.times[f"{UNUSED}{pair.time}"] = EventTimes(time, event.isin(pair.yes).astype("boolean").where(is_known))

@@ -8,6 +8,16 @@ from features.errors import InputError
 from features.measured_values import parse_value
 
 _MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "."}
+YES_WORDS = ("yes", "y", "ja", "oui", "s\u00ed", "si", "\u662f")
+NO_WORDS = ("no", "n", "nein", "non", "\u5426")
+"""Words for yes and no, in English, German, French, Spanish, Italian and Chinese."""
+_CODE = re.compile(r"^\s*\d+\s*[=:.)-]\s*(?=[^\W\d])")
+_ABBREVIATION = re.compile(r"(?<=\w)\s*\([A-Za-z]{1,4}\)\s*$")
+
+
+def without_code(cell: str) -> str:
+    """Return a label without the number before and the abbreviation behind it, as in '3 = Stable disease (SD)'."""
+    return _ABBREVIATION.sub("", _CODE.sub("", cell))
 
 
 def normalise_word(cell: str) -> str:

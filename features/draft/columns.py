@@ -6,6 +6,7 @@ The patterns are searched for in a column's name in snake case: "Days from first
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -18,7 +19,7 @@ from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
 PATIENT_COLUMN = (
-    r"^(host_|study_)?(patient|subject|participant|individual|pt)(_?(id|identifier|name|code|number|no|nr))?$"
+    r"^(host_|study_)?(patient|subject|participant|individual|pt|pat)(_?(id|identifier|name|code|number|no|nr))?$"
 )
 _RECORD_COLUMN = r"^(record_id|study_id|usubjid|case_id)$"
 """The columns by which REDCap and trial databases name a patient."""
@@ -31,6 +32,43 @@ INDEX_DATE_COLUMN = (
     r"date.*(fmt|transplant|first|start))"
 )
 """The columns of the date of day 0: of the first dose, or of the transplant."""
+_ENGLISH_WORDS = {
+    **dict.fromkeys(("alter", "\u00e2ge", "edad", "et\u00e0"), "age"),
+    **dict.fromkeys(("geschlecht", "sexe", "sexo", "sesso"), "sex"),
+    **dict.fromkeys(("patienten", "paciente", "paziente"), "patient"),
+    **dict.fromkeys(("nummer", "num\u00e9ro"), "number"),
+    **dict.fromkeys(("ansprechen", "r\u00e9ponse", "respuesta", "risposta"), "response"),
+    **dict.fromkeys(("bestes", "meilleure"), "best"),
+    **dict.fromkeys(("toxizit\u00e4t", "toxicit\u00e9", "toxicidad"), "toxicity"),
+    **dict.fromkeys(("nebenwirkung", "nebenwirkungen"), "adverse_event"),
+    **dict.fromkeys(("ereignis", "\u00e9v\u00e9nement"), "event"),
+    **dict.fromkeys(("schweregrad",), "grade"),
+    **dict.fromkeys(("tage", "jours"), "days"),
+    **dict.fromkeys(("monate", "mois"), "months"),
+    **dict.fromkeys(("datum", "fecha"), "date"),
+    **dict.fromkeys(("entnahmedatum", "abnahmedatum"), "collection_date"),
+    **dict.fromkeys(("entnahme", "abnahme", "pr\u00e9l\u00e8vement"), "collection"),
+    **dict.fromkeys(("erste", "ersten", "premi\u00e8re"), "first"),
+    **dict.fromkeys(("gabe", "dosis"), "dose"),
+    **dict.fromkeys(("behandlung", "traitement"), "treatment"),
+    **dict.fromkeys(("therapie", "th\u00e9rapie"), "therapy"),
+    **dict.fromkeys(("zentrum",), "centre"),
+    **dict.fromkeys(("visite",), "visit"),
+    **dict.fromkeys(("analyt", "param\u00e8tre"), "analyte"),
+    **dict.fromkeys(("ergebnis", "r\u00e9sultat", "resultado", "risultato"), "result"),
+    **dict.fromkeys(("messwert", "wert", "valeur"), "value"),
+    **dict.fromkeys(("einheit", "unit\u00e9", "unidad"), "unit"),
+}
+"""Words of headers in German, French, Spanish and Italian."""
+_ENGLISH_NAMES = {
+    **dict.fromkeys(("patnr", "patid", "patientennr", "patientennummer", "n_patient"), "patient_id"),
+    **dict.fromkeys(("tag", "jour"), "day"),
+    **{"\u60a3\u8005\u7f16\u53f7": "patient_id", "\u5e74\u9f84": "age", "\u6027\u522b": "sex"},
+    **{"\u7597\u6548": "response", "\u4e0d\u826f\u53cd\u5e94": "adverse_event"},
+    **{"\u91c7\u6837\u65e5\u671f": "collection_date", "\u9879\u76ee": "analyte"},
+    **{"\u7ed3\u679c": "result", "\u5355\u4f4d": "unit"},
+}
+"""Headers whose parts have another meaning by themselves, or are not parted by blanks: as 'Tag', and in Chinese."""
 _DAY_OF_ANOTHER_EVENT = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 
@@ -54,8 +92,10 @@ class TimeColumn(NamedTuple):
 
 
 def snake_case(name: str) -> str:
-    """Return a column's name in snake case."""
-    return re.sub(r"[\W_]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", name)).strip("_").lower()
+    """Return a column's name in snake case, in English where it is a known word of another language."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", unicodedata.normalize("NFC", name))
+    snake_name = re.sub(r"[\W_]+", "_", words).strip("_").lower()
+    return _ENGLISH_NAMES.get(snake_name) or "_".join(_ENGLISH_WORDS.get(word, word) for word in snake_name.split("_"))
 
 
 def names_matching(names: Iterable[str], pattern: str) -> list[str]:

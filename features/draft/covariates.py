@@ -8,24 +8,29 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import is_missing, normalise_word
+from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word, without_code
 from features.draft.columns import snake_case
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
 
 Decode = Callable[[str], str | bool | None]
 """A function from a cell to its meaning, None where it has no obvious one."""
+_SEXES = {
+    **dict.fromkeys(("m", "male", "man", "h", "homme", "m\u00e4nnlich", "mann", "\u7537"), "male"),
+    **dict.fromkeys(("f", "female", "woman", "femme", "w", "weiblich", "frau", "\u5973"), "female"),
+}
+"""Words of a sex, in English, French, German and Chinese."""
 
 
 def _decode_sex(cell: str) -> str | None:
-    return {"m": "male", "male": "male", "f": "female", "female": "female"}.get(cell.casefold())
+    return _SEXES.get(normalise_word(without_code(cell)))
 
 
 def _decode_yes_no(cell: str) -> bool | None:
     word = normalise_word(cell)
-    if word in {"yes", "y", "true", "1"}:
+    if word in {*YES_WORDS, "true", "1"}:
         return True
-    return False if word in {"no", "n", "false", "0"} else None
+    return False if word in {*NO_WORDS, "false", "0"} else None
 
 
 def _decode_regimen(cell: str) -> str | None:

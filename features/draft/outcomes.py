@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import is_missing, normalise_word
-from features.draft.columns import columns_matching, find_patient_column, snake_case
+from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word, without_code
+from features.draft.columns import columns_matching, find_patient_column, names_matching, snake_case
 from features.draft.covariates import COVARIATE_COLUMN
 from features.draft.progression import (
     DATE_COLUMN,
@@ -28,18 +28,25 @@ STABLE_SIX_MONTHS_COLUMN = r"(^|_)pfs_?0?6(_|$)"
 _RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
 _TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
 _YES_NO_WORDS = (
-    {"yes": "yes", "y": "yes", "no": "no", "n": "no"},
+    {**dict.fromkeys(YES_WORDS, "yes"), **dict.fromkeys(NO_WORDS, "no")},
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
     {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
-    {**dict.fromkeys("12345", "yes"), "0": "no"},
 )
+_FLAG_NUMBERS = {"1": "yes", "0": "no"}
+_GRADES = {**dict.fromkeys("12345", "yes"), "0": "no"}
 _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
     **{code.casefold(): code for code in ("CR", "PR", "SD", "PD")},
     **{"icr": "CR", "ipr": "PR", "isd": "SD", "icpd": "PD"},
+    **dict.fromkeys(("completeremission", "komplettremission", "kompletteremission", "réponsecomplète", "rc"), "CR"),
+    **dict.fromkeys(("partialremission", "partielleremission", "teilremission", "réponsepartielle", "rp"), "PR"),
+    **dict.fromkeys(("stable", "stabileerkrankung", "maladiestable", "stabilisation"), "SD"),
+    **dict.fromkeys(("progression", "progress", "progredienteerkrankung", "maladieprogressive"), "PD"),
 }
-"""Words of RECIST 1.1 and iRECIST. Unconfirmed progression (iUPD) is none of the four (Seymour 2017, Lancet Oncol
-18:e143-e152)."""
+"""Words of RECIST 1.1 and iRECIST, in English, German and French. Unconfirmed progression (iUPD) is none of the four
+(Seymour 2017, Lancet Oncol 18:e143-e152)."""
+_CHECKBOX = r"___\d+$|\(choice="
+"""The columns of REDCap's checkboxes: each is one of the choices of a question."""
 _FOOTNOTE = r"[*\u2020\u2021\u00a7#?]\s*$"
 """Marks after a word whose meaning stands elsewhere, as in 'PR*'."""
 _TOXICITY_COLUMN, _NO_TOXICITY = r"toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse", r"treat|steroid"
@@ -71,6 +78,24 @@ class OutcomesDraft:
         self.lines += [f"  # TODO: {todo}{question}", f"  {outcome}: {in_yaml(rule)}"]
         self.columns |= {column} - {""}
 
+    def ask_for_codes(self, columns: Mapping[str, pd.Series[str]]) -> None:
+        """Ask what the cells mean of columns that are outcomes by their names, and are in no outcome yet."""
+        pattern = rf"^(?!.*({PROGRESSION_COLUMN})).*({BEST_RESPONSE_COLUMN}|{_RESPONSE_COLUMN})"
+        if not names_matching(self.columns, pattern) and (names := names_matching(columns, pattern)):
+            values = [value for value in columns[names[0]].unique() if not is_missing(value)]
+            self.lines.append(
+                f"  # TODO: {in_yaml(names[0])} may be a response; state what {in_yaml(values[:6])} mean under "
+                "'recist' or 'published_response', and take it from exclude_columns"
+            )
+        boxes = [
+            name for name in columns if re.search(_CHECKBOX, name) and re.search(_TOXICITY_COLUMN, snake_case(name))
+        ]
+        if boxes:
+            self.lines.append(
+                f"  # TODO: {in_yaml(boxes)} are checkboxes of one question; make one column of toxicity of them, yes "
+                "where a box of an event is checked, and describe it under 'toxicity'"
+            )
+
     def add_progression_free(self, flags: Mapping[str, ProgressionFlag]) -> None:
         """Add the columns of freedom from progression whose names state the number of months."""
         by_month = {flag.months: (column, flag) for column, flag in flags.items() if flag.months}
@@ -81,15 +106,20 @@ class OutcomesDraft:
             self.columns.add(column)
 
     def add_survival(self, pairs: Mapping[str, SurvivalColumns]) -> None:
-        """Add the times to events whose unit is stated, and ask for the unit of the others."""
-        with_unit = {key: columns for key, columns in pairs.items() if columns.unit}
+        """Add the times to events that are clear, and ask for the unit of the others, or for what their cells mean."""
+        clear_pairs = {key: columns for key, columns in pairs.items() if columns.unit and columns.is_clear}
         for key, columns in pairs.items():
-            if columns.unit is None:
-                names = f"{in_yaml(columns.time)} and {in_yaml(columns.event)}"
-                self.lines.append(f"  # TODO: {names} may be survival.{key}; describe it with the unit, days or months")
-        if with_unit:
-            self.lines += ["  # TODO: confirm that times count from day 0 of the clock", "  survival:"]
-        for key, columns in with_unit.items():
+            if key in clear_pairs:
+                continue
+            names, event = f"{in_yaml(columns.time)} and {in_yaml(columns.event)}", in_yaml(columns.event)
+            todo = "describe it with the unit, days or months"
+            if not columns.is_clear:
+                todo = f"which cells of {event} mean that the event happened? Describe it with these under 'yes'"
+            self.lines.append(f"  # TODO: {names} may be survival.{key}; {todo}")
+        if clear_pairs:
+            todo = "confirm that times count from day 0 of the clock, and that yes is the event"
+            self.lines += [f"  # TODO: {todo}", "  survival:"]
+        for key, columns in clear_pairs.items():
             self.lines.append(f"    {key}: {in_yaml(columns._asdict())}")
             self.columns |= {columns.time, columns.event}
 
@@ -114,7 +144,7 @@ def draft_outcomes(
     for column, cells in columns.items():
         if flag := find_progression_flag(column, cells):
             progression[column] = flag
-        if column not in responses and (groups := _best_yes_no(cells)):
+        if column not in responses and not re.search(_CHECKBOX, column) and (groups := _best_yes_no(column, cells)):
             flags[column] = groups
     best = min(responses, key=lambda column: not re.search(BEST_RESPONSE_COLUMN, snake_case(column)), default=None)
     stable = next((column for column in flags if re.search(STABLE_SIX_MONTHS_COLUMN, snake_case(column))), None)
@@ -149,6 +179,7 @@ def draft_outcomes(
                 stable,
                 flags[stable]["unknown"],
             )
+    draft.ask_for_codes(columns)
     draft.add_progression_free(progression)
     draft.add_survival(find_survival(columns))
     return draft
@@ -162,7 +193,7 @@ def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] |
     if flag := find_progression_flag(column, cells):
         groups: Mapping[str, list[str]] | None = flag.rule
     elif re.search(f"{_RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", snake_case(column)):
-        groups = _best_yes_no(cells)
+        groups = _best_yes_no(column, cells)
         if responses := _group(cells, _RECIST_WORDS):
             best = responses["CR"] + responses["PR"]
             groups = {"yes": best, "no": responses["SD"] + responses["PD"], "unknown": responses["unknown"]}
@@ -182,7 +213,7 @@ def toxicity_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] 
     if re.search(DATE_COLUMN, name):
         values = {value: not is_missing(value) for value in cells.unique()}
         return {**values} if len(set(values.values())) == 2 else None
-    return _meanings(_best_yes_no(cells))
+    return _meanings(_best_yes_no(column, cells))
 
 
 def _meanings(groups: Mapping[str, list[str]] | None) -> dict[str, bool | None] | None:
@@ -195,9 +226,15 @@ def _meanings(groups: Mapping[str, list[str]] | None) -> dict[str, bool | None] 
     }
 
 
-def _best_yes_no(cells: pd.Series[str]) -> dict[str, list[str]] | None:
-    """Return the values of a column by the pair of words of which most have a meaning."""
-    groupings = [groups for words in _YES_NO_WORDS if (groups := _group(cells, words))]
+def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:
+    """Return the values of a column by the pair of words of which most have a meaning.
+
+    Numbers above 1 are grades in a column of toxicity, and codes without a meaning in any other.
+    """
+    has_codes = bool({normalise_word(cell) for cell in cells.unique()} & set("2345678"))
+    is_toxicity = re.search(_TOXICITY_COLUMN, snake_case(column)) is not None
+    numbers = _GRADES if is_toxicity else {} if has_codes else _FLAG_NUMBERS
+    groupings = [groups for words in (*_YES_NO_WORDS, numbers) if (groups := _group(cells, words))]
     return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 
 
@@ -219,7 +256,7 @@ def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[st
 def _meaning(cell: str, words: Mapping[str, str]) -> str:
     if re.search(_FOOTNOTE, cell):
         return "unknown"
-    return words.get(normalise_word(cell).removeprefix("recist"), "unknown")
+    return words.get(normalise_word(without_code(cell)).removeprefix("recist"), "unknown")
 
 
 def _grade_of(outcome: str, column: str) -> dict[str, str]:

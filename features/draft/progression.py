@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from features.draft.cells import is_missing, normalise_word
+from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word
 from features.draft.columns import snake_case
 from features.tables.decimals import is_number
 
@@ -24,8 +24,8 @@ DATE_COLUMN = r"(^|_)(dates?|days?|onset)(_|$)"
 _NO_FLAG = r"status|event|censor|time|date|day|reason|cause"
 _NUMBER_OF_MONTHS = r"(?<!\d)0*(\d+)_?(m|mo|mos|mth|mths|months?|y|yrs?|years?)?(?=_|$)"
 _YES_NO = {
-    **dict.fromkeys(("yes", "y", "true", "t", "1"), True),
-    **dict.fromkeys(("no", "n", "false", "f", "0"), False),
+    **dict.fromkeys((*YES_WORDS, "true", "t", "1"), True),
+    **dict.fromkeys((*NO_WORDS, "false", "f", "0"), False),
 }
 _EVENT = ("deceased", "dead", "died", "death", "progressed", "progression", "recurredprogressed", "event")
 _NO_EVENT = ("living", "alive", "censored", "diseasefree", "notprogressed", "progressionfree", "noevent")
@@ -38,6 +38,10 @@ _TIME_TO_EVENT = (
     r"(^|_)(os|pfs|dfs|rfs|efs|ttp)(_|$)|survival"
     r"|(time|days|weeks|months|years)_to_(death|progression|treatment_failure)"
 )
+_CENSORED_IF_YES = r"(^|_)cnsr(_|$)|censored"
+"""The columns of which yes, or a number above zero, means that the time ends without the event, as CDISC's CNSR."""
+_UNCLEAR_IF_YES = r"vital_status|(^|_)cens(_|$)|censor(ing)?(_|$)|uncensored|(not|non)_censored"
+"""The columns of which yes means the event in some sheets, and in others that there was none."""
 _EVENT_WORDS = {**dict.fromkeys(_EVENT, True), **dict.fromkeys(_NO_EVENT, False)}
 
 
@@ -97,7 +101,8 @@ class SurvivalColumns(NamedTuple):
     unit : {'days', 'months'} or None
         The unit of the time, None where the column's name states none.
     yes, no, unknown : list of str
-        The cells of `event` that mean that it happened, that it did not, and of either column that mean unknown.
+        The cells of `event` that mean that it happened, that it did not, and of either column that mean unknown; `yes`
+        and `no` are empty where the column's name leaves open which is which.
     """
 
     time: str
@@ -107,15 +112,20 @@ class SurvivalColumns(NamedTuple):
     no: list[str]
     unknown: list[str]
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is clear which cells mean that the event happened."""
+        return bool(self.yes)
+
 
 _SURVIVAL: Mapping[str, tuple[str, str]] = {
     "overall_survival": (
         r"(^|_)os(_|$)|overall_survival|^survival(_|$)",
-        r"(^|_)os_(status|event)|overall_survival_(status|event)|^(death|dead|died|deceased)(_event)?$|vital_status",
+        r"(^|_)os_(status|event|cens|cnsr)|overall_survival_(status|event|cens|cnsr)|^(death|dead|died|deceased)(_event)?$|vital_status",
     ),
     "progression_free_survival": (
         r"(^|_)pfs(_|$)|progression_free_survival",
-        r"(^|_)pfs_(status|event)|progression_free_survival_(status|event)|^(progressed|progression)(_event)?$",
+        r"(^|_)pfs_(status|event|cens|cnsr)|progression_free_survival_(status|event|cens|cnsr)|^(progressed|progression)(_event)?$",
     ),
 }
 """The patterns of the columns of time and of event, by the key of the manifest."""
@@ -129,13 +139,17 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             name for name, cells in columns.items() if re.search(time_pattern, snake_case(name)) and _is_time(cells)
         ]
         for event in (name for name in columns if re.search(event_pattern, snake_case(name))):
-            meanings = {value: _event_meaning(value) for value in columns[event].unique() if not is_missing(value)}
+            values = [value for value in columns[event].unique() if not is_missing(value)]
+            meanings = {value: _event_meaning(value, event) for value in values}
             time = next((name for name in times if name != event), None)
-            if time is None or None in meanings.values() or set(meanings.values()) != {True, False}:
+            is_code = len(values) == 2 and all(value.isdecimal() for value in values)
+            is_unclear = all(normalise_word(value) in _YES_NO for value in values) if _is_unclear(event) else is_code
+            is_clear = set(meanings.values()) == {True, False}
+            if time is None or not (is_clear or is_unclear):
                 continue
             unknown = {value for name in (time, event) for value in columns[name].unique() if is_missing(value)}
-            happened = [value for value, meaning in meanings.items() if meaning]
-            censored = [value for value, meaning in meanings.items() if not meaning]
+            happened = [value for value, meaning in meanings.items() if meaning and is_clear]
+            censored = [value for value, meaning in meanings.items() if not meaning and is_clear]
             pairs[key] = SurvivalColumns(time, event, _unit_in_name(time), happened, censored, sorted(unknown))
             break
     return pairs
@@ -153,7 +167,7 @@ def find_event_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None
     values = {value: is_missing(value) for value in cells.unique()}
     if is_event and re.search(DATE_COLUMN, name) and set(values.values()) == {True, False}:
         return {value: not missing for value, missing in values.items()}
-    meanings = {value: None if missing else _event_meaning(value) for value, missing in values.items()}
+    meanings = {value: None if missing else _event_meaning(value, column) for value, missing in values.items()}
     return meanings if {meanings[value] for value, missing in values.items() if not missing} == {True, False} else None
 
 
@@ -164,10 +178,24 @@ def is_time_to_event(column: str, cells: pd.Series[str]) -> bool:
     return bool(is_survival) and _is_time(cells)
 
 
-def _event_meaning(cell: str) -> bool | None:
+def _event_meaning(cell: str, column: str) -> bool | None:
     """Return whether a cell means that an event happened; cBioPortal writes '1:DECEASED'."""
     word = normalise_word(re.sub(r"^[01]\s*:", "", cell))
-    return _EVENT_WORDS.get(word, _YES_NO.get(word))
+    if word in _EVENT_WORDS:
+        return _EVENT_WORDS[word]
+    if _is_unclear(column):
+        return None
+    if not re.search(_CENSORED_IF_YES, snake_case(column)):
+        return _YES_NO.get(word)
+    is_censored = True if word.isdecimal() and int(word) > 0 else _YES_NO.get(word)
+    return None if is_censored is None else not is_censored
+
+
+def _is_unclear(column: str) -> bool:
+    """Tell whether a column's name leaves open whether yes means the event or that there was none."""
+    name = snake_case(column)
+    is_both = re.search(_CENSORED_IF_YES, name) and re.search(r"(^|_)(status|event|death|dead)(_|$)", name)
+    return bool(is_both or re.search(_UNCLEAR_IF_YES, name))
 
 
 def _is_time(cells: pd.Series[str]) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from features.audit import audit
 from features.cohort import Cohort, read_cohort
-from features.draft import draft_manifest, outcome_flag
+from features.draft import draft_manifest, find_event_flag, outcome_flag
 from features.manifest import DatedEvent, Manifest, Toxicity, YesNo, load_manifest
 
 N = 24
@@ -91,6 +91,88 @@ def test_a_time_without_a_unit_is_asked_for(draft_of: Callable[..., Manifest], t
     draft = draft_of({"OS": ["3", "9", "14"], "os_event": ["1", "0"]})
     assert draft.outcomes.survival is None
     assert "# TODO: OS and os_event may be survival.overall_survival" in (tmp_path / "mine.yaml").read_text()
+
+
+@pytest.mark.parametrize("event", ["os_censored", "OS_CNSR", "overall_survival_cnsr"])
+def test_a_flag_of_censoring_is_turned_round(draft_of: Callable[..., Manifest], event: str) -> None:
+    survival = draft_of({"os_days": ["3", "9", "14"], event: ["1", "0"]}).outcomes.survival
+    assert survival is not None
+    assert survival.overall_survival is not None
+    assert (survival.overall_survival.yes, survival.overall_survival.no) == (("0",), ("1",))
+
+
+@pytest.mark.parametrize(
+    ("event", "cells"),
+    [
+        ("vital_status", ["1", "0"]),
+        ("os_event_cnsr", ["1", "0"]),
+        ("os_cens", ["yes", "no"]),
+        ("os_status", ["1", "2"]),
+    ],
+)
+def test_what_a_flag_of_an_event_leaves_open_is_asked(
+    draft_of: Callable[..., Manifest], tmp_path: Path, event: str, cells: list[str]
+) -> None:
+    draft = draft_of({"os_days": ["3", "9", "14"], event: cells})
+    assert draft.outcomes.survival is None
+    assert f"which cells of {event} mean that the event happened?" in (tmp_path / "mine.yaml").read_text()
+
+
+def test_the_audit_takes_no_side_where_a_flag_of_vital_status_is_open() -> None:
+    assert find_event_flag("vital_status", pd.Series(["1", "0"])) is None
+    assert find_event_flag("vital_status", pd.Series(["dead", "alive"])) == {"dead": True, "alive": False}
+
+
+def test_numbers_of_response_are_codes_and_numbers_of_toxicity_are_grades(
+    draft_of: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    draft = draft_of({"response": ["0", "1", "2", "3"], "irae": ["0", "1", "2", "3"]})
+    assert draft.outcomes.published_response is None
+    assert 'response may be a response; state what ["0", "1", "2", "3"] mean' in (tmp_path / "mine.yaml").read_text()
+    assert draft.outcomes.toxicity == Toxicity(column="irae", grade="any", yes=["1", "2", "3"], no=["0"])
+
+
+@pytest.mark.parametrize("columns", [("irae___1", "irae___2"), ("irAE (choice=Colitis)", "irAE (choice=Rash)")])
+def test_a_checkbox_of_redcap_is_no_toxicity_by_itself(
+    draft_of: Callable[..., Manifest], tmp_path: Path, columns: tuple[str, str]
+) -> None:
+    draft = draft_of({columns[0]: ["1", "0", "0"], columns[1]: ["0", "1", "0"]})
+    assert draft.outcomes.toxicity is None
+    assert "are checkboxes of one question" in (tmp_path / "mine.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["1=CR", "2=PR", "3=SD", "4=PD"],
+        ["Complete remission", "Partial Response (PR)", "Stable disease (SD)", "Progression"],
+        ["komplette Remission", "partielle Remission", "stabile Erkrankung", "progrediente Erkrankung"],
+        ["RC", "RP", "maladie stable", "PD"],
+    ],
+)
+def test_labels_of_best_response_are_read(draft_of: Callable[..., Manifest], words: list[str]) -> None:
+    recist = draft_of({"best_response": words}).outcomes.recist
+    assert recist is not None
+    assert [(word,) for word in words] == [recist.CR, recist.PR, recist.SD, recist.PD]
+
+
+@pytest.mark.parametrize(
+    ("age", "sex", "toxicity", "words"),
+    [
+        ("Alter", "Geschlecht", "Nebenwirkung irAE", ("w", "m", "ja", "nein")),
+        ("\u00e2ge", "Sexe", "toxicit\u00e9", ("F", "H", "oui", "non")),
+        ("\u5e74\u9f84", "\u6027\u522b", "\u4e0d\u826f\u53cd\u5e94", ("\u5973", "\u7537", "\u662f", "\u5426")),
+    ],
+)
+def test_headers_and_words_of_other_languages_are_read(
+    draft_of: Callable[..., Manifest], age: str, sex: str, toxicity: str, words: tuple[str, str, str, str]
+) -> None:
+    female, male, yes, no = words
+    draft = draft_of({age: ["61", "50", "77"], sex: [female, male], toxicity: [yes, no]})
+    assert draft.patients is not None
+    assert draft.patients.covariates["age"].column == age
+    assert draft.patients.covariates["sex"].values == {female: "female", male: "male"}
+    assert draft.outcomes.toxicity == Toxicity(column=toxicity, grade="any", yes=[yes], no=[no])
 
 
 @pytest.mark.parametrize("column", ["irae_any", "irAE", "ir_ae", "immune_related_adverse_event"])
