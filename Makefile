@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 COHORTS ?=
 ONCE ?=
+# The tests start a hundred processes: each would compile every module anew where the environment forbids to keep them.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check docs bench chaos sbom lock clean
 

@@ -26,8 +26,9 @@ from serving.fhir.routes import read_question
 from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
 from serving.pages.views.patient import predictions_view
+from serving.record.answer import RecordedProbability
 from serving.record.asking import RECORD_HEADERS, record_api
-from serving.record.question import Inputs, RecordedProbability
+from serving.record.question import Inputs
 
 PATH = "/cds-services"
 

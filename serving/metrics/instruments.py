@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from serving.record.question import RecordedProbability
+from serving.record.answer import RecordedProbability
 
 disable_created_metrics()
 REGISTRY = CollectorRegistry()

@@ -17,9 +17,9 @@ from sqlalchemy import Connection, Row, Select, insert, select
 from features.errors import InputError
 from serving.database import exclusive, outcome_reports, read_only, record_entries, record_patients
 from serving.errors import NotServed
+from serving.record.answer import SEALED, RecordedProbability
 from serving.record.chain import REPORT, Entry, entry_context
 from serving.record.keys import seal, unseal
-from serving.record.question import SEALED, RecordedProbability
 from serving.record.store import RecordStore
 
 _DAY = timedelta(days=1)

@@ -9,7 +9,8 @@ from fastapi import Request, Response
 
 from models.patient_input import Candidate
 from serving.metrics.instruments import count_predictions
-from serving.record.question import Inputs, Question, RecordedProbability
+from serving.record.answer import RecordedProbability
+from serving.record.question import Inputs, Question
 from serving.record.recorder import Recorder
 from serving.request_log import HEADER, route_template
 

@@ -11,8 +11,9 @@ from pydantic_core import to_json
 from models.donors import DonorComparison
 from models.patient_input import Candidate, EarlierVisit, Measurement, StoolProfile
 from models.predict import ServedModel
-from models.prediction import Prediction, Verdict
+from models.prediction import Prediction
 from models.what_if import ProbabilityShift
+from serving.record.answer import RecordedProbability
 
 
 @dataclass(frozen=True)
@@ -46,31 +47,6 @@ def _by_analyte_and_day(measurement: Measurement) -> tuple[str, bool, float]:
 
 
 @dataclass(frozen=True)
-class RecordedProbability:
-    """One probability of an answer.
-
-    Attributes
-    ----------
-    outcome : str
-    case : str
-        What it is predicted for: "as measured", "as changed", "donor NAME", or "list" for the list of candidates.
-    model, version : str
-        Name and version in the registry.
-    probability : float or None
-        None where the model abstains. A page shows none where the model learnt from the patient; the record has it.
-    verdict : {"ok", "use with care", "abstain"} or None
-        None where the answer states none for this case.
-    """
-
-    outcome: str
-    case: str
-    model: str
-    version: str
-    probability: float | None
-    verdict: Verdict | None
-
-
-@dataclass(frozen=True)
 class Question:
     """A question and its answer.
 
@@ -95,23 +71,7 @@ class Question:
     answer: tuple[RecordedProbability, ...]
 
 
-@dataclass(frozen=True)
-class SealedContent:
-    """What is encrypted under the patient's key.
-
-    Attributes
-    ----------
-    answer : tuple of RecordedProbability
-    inputs : str or None
-        None where the operator keeps the digest only.
-    """
-
-    answer: tuple[RecordedProbability, ...]
-    inputs: str | None
-
-
 INPUTS: TypeAdapter[Inputs] = TypeAdapter(Inputs)
-SEALED: TypeAdapter[SealedContent] = TypeAdapter(SealedContent)
 
 
 def recorded_predictions(predictions: Iterable[Prediction]) -> tuple[RecordedProbability, ...]:

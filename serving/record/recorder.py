@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from features.errors import InputError
 from features.settings import settings
@@ -15,8 +16,10 @@ from serving.errors import NotRecorded
 from serving.logs import LOG
 from serving.metrics.instruments import RECORD_QUEUE, UNRECORDED
 from serving.record.keys import read_key
-from serving.record.question import Question
 from serving.record.store import Keep, RecordStore
+
+if TYPE_CHECKING:
+    from serving.record.question import Question
 
 MAX_BATCH = 100
 """Questions of one transaction."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from features.errors import InputError
 from models.patient_input import Candidate
 from models.predict import ServedModel, predict
+from serving.record.answer import RecordedProbability
 from serving.record.chain import Entry
-from serving.record.question import INPUTS, Inputs, RecordedProbability
+from serving.record.question import INPUTS, Inputs
 from serving.record.store import RecordStore
 
 TOLERANCE = 1e-6

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import Connection, Dialect, Engine, Row, Select, bindparam, exc, insert, select, text, update
 from sqlalchemy.engine.interfaces import DBAPICursor
@@ -24,10 +24,13 @@ from serving.database import (
 )
 from serving.driver_statement import DriverStatement
 from serving.errors import DatabaseError, NotServed
+from serving.record.answer import SEALED, SealedContent
 from serving.record.chain import ERASURE, FIRST_LINK, REPORT, Entry, RecordHead, chain_findings, entry_context
 from serving.record.contents import content_findings
 from serving.record.keys import KEY_BYTES, RecordKey, seal, unseal
-from serving.record.question import SEALED, Question, SealedContent
+
+if TYPE_CHECKING:
+    from serving.record.question import Question
 
 Keep = Literal["digest", "inputs"]
 

@@ -26,8 +26,9 @@ from serving.app import create_app
 from serving.database import open_database
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.store import OutcomeStore
+from serving.record.answer import RecordedProbability
 from serving.record.keys import RecordKey
-from serving.record.question import Inputs, Question, RecordedProbability
+from serving.record.question import Inputs, Question
 from serving.record.recorder import Recorder
 from serving.record.store import RecordStore
 from taxokine.processes import background_process, reserved_port

@@ -25,8 +25,9 @@ from serving.errors import NotServed
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.performance import MIN_PATIENTS, live_performance
 from serving.outcomes.store import OutcomeStore
+from serving.record.answer import RecordedProbability
 from serving.record.keys import RecordKey
-from serving.record.question import Inputs, Question, RecordedProbability
+from serving.record.question import Inputs, Question
 from serving.record.recorder import Recorder
 from serving.record.store import RecordStore
 

@@ -27,9 +27,10 @@ from serving.app import create_app
 from serving.clinic import read_clinic
 from serving.database import open_database, outcome_reports, record_entries, record_patients
 from serving.errors import DatabaseError, NotRecorded, NotServed
+from serving.record.answer import RecordedProbability
 from serving.record.chain import RecordHead
 from serving.record.keys import RecordKey, read_key
-from serving.record.question import INPUTS, Inputs, Question, RecordedProbability
+from serving.record.question import INPUTS, Inputs, Question
 from serving.record.recorder import Recorder
 from serving.record.replay import replay
 from serving.record.store import RecordStore

@@ -63,21 +63,22 @@ def test_an_invalid_manifest_names_its_line_but_no_folder_of_the_server(cohort_f
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "make_content"),
     [
         # YAML whose aliases unfold to 10^9 items, deep nesting, and a manifest of megabytes.
-        ("manifest.yaml", b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
+        ("manifest.yaml", lambda: b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
             b"%c: &%c [%s]\n" % (98 + i, 98 + i, b",".join([b"*%c" % (97 + i)] * 10)) for i in range(8))),
-        ("manifest.yaml", b"[" * 100_000),
-        ("manifest.yaml", b"name: x\n" + b"".join(b"k%d: [1, {a: b}]\n" % i for i in range(100_000))),
+        ("manifest.yaml", lambda: b"[" * 100_000),
+        ("manifest.yaml", lambda: b"name: x\n" + b"".join(b"k%d: [1, {a: b}]\n" % i for i in range(100_000))),
         # Gigabytes in 2 MB, a claim of HDF5, and no end of a line.
-        ("stool_counts.tsv", gzip.compress(bytes(2_000_000_000), 1)),
-        ("stool_counts.tsv", b"\x89HDF\r\n\x1a\n" + bytes(1000)),
-        ("stool_counts.tsv", b"x\t" * 5_000_000),
+        ("stool_counts.tsv", lambda: gzip.compress(bytes(2_000_000_000), 1)),
+        ("stool_counts.tsv", lambda: b"\x89HDF\r\n\x1a\n" + bytes(1000)),
+        ("stool_counts.tsv", lambda: b"x\t" * 5_000_000),
     ],
     ids=["aliases", "nesting", "large", "bomb", "hdf5", "wide"],
 )  # fmt: skip
-def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_path, name, content):
+def test_a_hostile_cohort_is_refused_in_a_process_of_its_own(cohort_files, tmp_path, name, make_content):
+    content = make_content()
     before = psutil.Process().memory_info().rss
     with pytest.raises(InputError) as refused:
         write_cohort(uploads({**cohort_files, name: content}), tmp_path / "uploaded")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from features.errors import InputError
 from features.settings import settings
 from models.patient_input import Candidate
 from serving.database import open_database, record_entries
-from serving.record.question import Inputs, Question, RecordedProbability
+from serving.record.answer import RecordedProbability
+from serving.record.question import Inputs, Question
 from serving.record.recorder import open_recorder
 from taxokine.cli import main
 
@@ -110,3 +113,14 @@ def test_what_cannot_be_replayed_says_why(home: Path) -> None:
     (home / "head.json").write_text("3")
     assert "this is no head of a record" in run("verify", "--head", str(home / "head.json"), status=2)
     assert "the record has no entry 9" in run("replay", "9", status=1)
+
+
+@pytest.mark.parametrize("words", [("audit", "list"), ("audit", "head"), ("audit", "verify"), ("users", "list")])
+def test_the_record_and_the_accounts_are_opened_without_the_libraries_of_models(words: tuple[str, ...]) -> None:
+    heavy = "{'numpy', 'pandas', 'scipy', 'sklearn', 'xgboost', 'mlflow', 'fastapi'}"
+    script = (
+        "import sys\nfrom click.testing import CliRunner\nfrom taxokine.cli import main\n"
+        f"result = CliRunner().invoke(main, {list(words)}, catch_exceptions=False)\n"
+        f"assert result.exit_code == 0, result.output\nprint(*({heavy} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"

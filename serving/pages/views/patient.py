@@ -34,7 +34,8 @@ from serving.pages.views.parts import (
 )
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
-from serving.record.question import RecordedProbability, recorded_changes, recorded_predictions
+from serving.record.answer import RecordedProbability
+from serving.record.question import recorded_changes, recorded_predictions
 
 
 @dataclass(frozen=True)
