@@ -44,12 +44,12 @@ VIEW = "comparison"
 _SHARED_VIEW = f"mlflow.sharedViewState.{VIEW}"
 MODEL_COLUMNS = (
     *(f"metrics.auroc{end}" for end in ("", "_lower", "_upper")),
-    *("metrics.brier", "metrics.gain", "metrics.p_best_of", "metrics.patients"),
-    *("tags.skill", "tags.family", "tags.blocks", "tags.simulated"),
+    *("metrics.gain", "tags.skill", "tags.simulated", "tags.family", "tags.blocks"),
 )
-"""Columns of a view that compares models, few and short enough for a screen; it sorts by the first, largest on top.
+"""Columns of a view that compares models; it sorts by the first, largest on top.
 
-Of the tags, the verdict on the model's skill stands first.
+The UI puts tags after metrics, and shows five columns of both on a screen of 1280 pixels: the verdict on the model's
+skill is the fifth.
 """
 
 
@@ -158,7 +158,12 @@ def log_metrics(run_id: str, metrics: Mapping[str, float | None]) -> None:
 
 
 def log_best_model(
-    run_id: str, name: str, best_run_id: str, best_name: str, metrics: Mapping[str, float | None]
+    run_id: str,
+    name: str,
+    best_run_id: str,
+    best_name: str,
+    metrics: Mapping[str, float | None],
+    tags: Mapping[str, str],
 ) -> None:
     """Log an experiment's best model on the parent run: its scores, its name, and a link to its run.
 
@@ -170,12 +175,14 @@ def log_best_model(
         Run and name of the best model.
     metrics : mapping of str to float or None
         Scores of the best model, and counts of the experiment; those that are not finite are not logged.
+    tags : mapping of str to str
+        What the model's own run says of it too.
     """
     store = client()
     run = store.get_run(run_id)
     link = f"[{best_name}](#/experiments/{run.info.experiment_id}/runs/{best_run_id}?{MODE})"
     note = f"The scores of this run are those of its best model, {link}.\n\n{run.data.tags.get(_DESCRIPTION, '')}"
-    _log(store, run_id, metrics, {}, {"best": best_name, _DESCRIPTION: note.strip()})
+    _log(store, run_id, metrics, {}, {**tags, "best": best_name, _DESCRIPTION: note.strip()})
     store.update_run(run_id, name=name)
 
 

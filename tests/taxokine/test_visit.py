@@ -342,6 +342,7 @@ def test_an_upload_is_checked_before_the_prediction(page, address, clinic, tmp_p
 def test_the_example_has_a_prediction_of_both_outcomes(page, address):
     assert page.goto(f"{address[0]}/example").status == 200
     assert page.locator("[data-probability]").count() == 2
+    assert "the medians of the taxa are scaled to 100%" in page.get_by_text("This patient does not exist").inner_text()
     no_barrier(page)
 
 

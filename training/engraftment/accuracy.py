@@ -117,14 +117,14 @@ def summarise_accuracy(accuracy: HeldOutAccuracy, together: Mask, scheme: Scheme
     methods = []
     for position, method in enumerate(METHODS):
         excess = [
-            _jackknife_mean(distances[position] - distances[0], unit)
-            for distances in (accuracy.bray_curtis, accuracy.aitchison)
+            _jackknife_mean(distances[position] - distances[0], unit, -largest, largest)
+            for distances, largest in ((accuracy.bray_curtis, 1.0), (accuracy.aitchison, math.inf))
         ]
         methods.append(
             MethodAccuracy(
                 method=method,
-                bray_curtis=_jackknife_mean(accuracy.bray_curtis[position], unit),
-                aitchison=_jackknife_mean(accuracy.aitchison[position], unit),
+                bray_curtis=_jackknife_mean(accuracy.bray_curtis[position], unit, 0.0, 1.0),
+                aitchison=_jackknife_mean(accuracy.aitchison[position], unit, 0.0, math.inf),
                 presence_auroc=_jackknife_auroc(accuracy.wins[position], accuracy.comparisons, unit),
                 bray_curtis_excess=excess[0],
                 aitchison_excess=excess[1],
@@ -133,8 +133,8 @@ def summarise_accuracy(accuracy: HeldOutAccuracy, together: Mask, scheme: Scheme
     return EngraftmentValidation(scheme, len(unit), int(n_units), tuple(methods))
 
 
-def _jackknife_mean(values: Vector, unit: Positions) -> Estimate:
-    return _jackknife(lambda retained: float(values[retained].mean()), unit)
+def _jackknife_mean(values: Vector, unit: Positions, least: float, largest: float) -> Estimate:
+    return _jackknife(lambda retained: float(values[retained].mean()), unit, least, largest)
 
 
 def _jackknife_auroc(wins: Matrix, comparisons: Matrix, unit: Positions) -> Estimate:
@@ -143,11 +143,13 @@ def _jackknife_auroc(wins: Matrix, comparisons: Matrix, unit: Positions) -> Esti
         total = comparisons[block].sum()
         return float(wins[block].sum() / total) if total else math.nan
 
-    return _jackknife(auroc, unit)
+    return _jackknife(auroc, unit, 0.0, 1.0)
 
 
-def _jackknife(statistic: Callable[[Positions], float], unit: Positions) -> Estimate:
+def _jackknife(statistic: Callable[[Positions], float], unit: Positions, least: float, largest: float) -> Estimate:
     """Return a statistic of the transplants with its jackknife interval over units, by Student's t.
+
+    Of few units the interval may lie beyond the values that the statistic can take, and then ends at these.
 
     References
     ----------
@@ -164,7 +166,7 @@ def _jackknife(statistic: Callable[[Positions], float], unit: Positions) -> Esti
         return Estimate(value, None, None)
     error = math.sqrt((n_units - 1) / n_units * float(((replicates - value) ** 2).sum()))
     half_width = float(t.ppf(0.975, n_units - 1)) * error
-    return Estimate(value, value - half_width, value + half_width)
+    return Estimate(value, max(value - half_width, least), min(value + half_width, largest))
 
 
 def best_method(validation: EngraftmentValidation) -> Method:

@@ -33,8 +33,8 @@ from training.validation.validated_blocks import ValidatedBlocks
 
 VALIDATION = "validation.json"
 """Artefact of a run with the whole validation record."""
-_SKILL = {True: "shown", None: "unconfirmed", False: "not shown"}
-"""The tag that says whether a model discriminates better than chance, by `Evidence.beats_chance`."""
+SKILL = {True: "shown", None: "unconfirmed", False: "not shown"}
+"""The tag `skill`, which says whether a model discriminates better than chance, by `Evidence.beats_chance`."""
 LONGEST_NOTE = 7900
 """Characters of a run's description that MLflow keeps; the whole card is an artefact."""
 
@@ -113,7 +113,7 @@ def _tags(validation: Validation, card: str) -> dict[str, str]:
     registration = "" if validation.attribution is not None else "Compared only, never registered.\n\n"
     return {
         "outcome": evidence.outcome,
-        "skill": _SKILL[evidence.beats_chance],
+        "skill": SKILL[evidence.beats_chance],
         "family": validation.family,
         "blocks": "+".join(validation.blocks),
         "simulated": str(evidence.simulated).lower(),

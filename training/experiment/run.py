@@ -30,7 +30,7 @@ from training.experiment.inputs import (
     require_known_codes,
     write_inputs,
 )
-from training.experiment.model_run import TrainedModel, log_model, logged_model
+from training.experiment.model_run import SKILL, TrainedModel, log_model, logged_model
 from training.experiment.ranking import comparison_table, rank_models, versions_to_register
 from training.experiment.spec import Experiment
 from training.experiment.unfinished import (
@@ -203,4 +203,5 @@ def _log_experiment(
             "audit_errors": severities.count("error"),
             "audit_warnings": severities.count("warning"),
         },
+        {"skill": SKILL[best.validation.evidence.beats_chance]},
     )

@@ -24,6 +24,8 @@ class DonorConvergence:
         Each recipient's contrast.
     recipient_mean : IntervalEstimate
         Mean over recipients.
+    recipient_error : float
+        Jackknife standard error of the mean over recipients; NaN with one donor.
     donor_mean : IntervalEstimate
         Mean over donors of the mean over each donor's recipients.
     p : float
@@ -40,6 +42,7 @@ class DonorConvergence:
 
     by_recipient: Vector
     recipient_mean: IntervalEstimate
+    recipient_error: float
     donor_mean: IntervalEstimate
     p: float
     least_p: float
@@ -60,7 +63,9 @@ class DonorConvergence:
         return any((mean.low * mean.high > 0) != (self.p < 0.05) for mean in means)
 
 
-def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int = 0) -> DonorConvergence:
+def donor_specific_convergence(
+    scores: Matrix, is_own_donor: Mask, *, largest: float = math.inf, seed: int = 0
+) -> DonorConvergence:
     """Return the contrast of the own donor with unrelated donors, with jackknife intervals and a permutation test.
 
     Parameters
@@ -69,6 +74,8 @@ def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int 
         Such as the change of a recipient's distance to each donor.
     is_own_donor : ndarray of bool, (n_recipients, n_donors)
         Which donors each recipient received.
+    largest : float
+        Largest size of a contrast that the scores allow, such as 2 for changes of a distance between 0 and 1.
     seed : int
         Of the permutations, where they are too many to enumerate.
 
@@ -77,8 +84,9 @@ def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int 
     Recipients of one donor are not independent, and each donor is also an unrelated donor of the others' recipients.
     The intervals are therefore delete-one-donor jackknives: a donor is deleted with its recipients and from the
     unrelated donors of the others. Their quantiles are Student's, with one degree of freedom less than the number of
-    donors with recipients; with one such donor the limits are NaN. The test permutes the donors, recipients of one
-    donor staying together, among all donors with a profile: all orders up to seven donors, else random ones.
+    donors with recipients; with one such donor the limits are NaN. Of two or three they may lie beyond what the scores
+    allow, and then end there, which costs no coverage. The test permutes the donors, recipients of one donor staying
+    together, among all donors with a profile: all orders up to seven donors, else random ones.
 
     With one to three donors that test allows no p below 1 or 1/6. The second test exchanges which recipient received
     which donor, and compares the mean contrast with its mean over all exchanges: that recipients all come near to one
@@ -93,13 +101,16 @@ def donor_specific_convergence(scores: Matrix, is_own_donor: Mask, *, seed: int 
     n_donors = is_own_donor.shape[1]
     estimate = np.array(_means(scores, is_own_donor))
     replicates = np.array([_means(*_without_donor(scores, is_own_donor, int(donor))) for donor in donors])
-    low, high = _jackknife_interval(estimate, replicates)
+    error = _jackknife_error(estimate, replicates)
+    half_width = t.ppf(0.975, len(donors) - 1) * error
+    low, high = np.maximum(estimate - half_width, -largest), np.minimum(estimate + half_width, largest)
     # Entry (i, j): the contrast of donor i's recipients were donor j theirs, summed.
     exchanged = scores.T @ own_donor_weights(is_own_donor)
     statistics = np.abs(exchanged[np.arange(n_donors), row_orders(n_donors, seed=seed)].sum(axis=1))
     return DonorConvergence(
         contrast,
         IntervalEstimate(float(estimate[0]), float(low[0]), float(high[0])),
+        float(error[0]),
         IntervalEstimate(float(estimate[1]), float(low[1]), float(high[1])),
         float(permutation_p_value(statistics)),
         least_permutation_p(statistics),
@@ -135,10 +146,9 @@ def _means(scores: Matrix, is_own_donor: Mask) -> tuple[float, float]:
     return float(contrast.mean()), float((contrast @ members / members.sum(axis=0)).mean())
 
 
-def _jackknife_interval(estimate: Vector, replicates: Matrix) -> tuple[Vector, Vector]:
-    """Return the limits of estimates, (n_estimates,), from delete-one-donor replicates, (n_donors, n_estimates)."""
+def _jackknife_error(estimate: Vector, replicates: Matrix) -> Vector:
+    """Return standard errors of estimates from replicates, (n_donors, n_estimates); NaN of one donor."""
     n = len(replicates)
     if n < 2:
-        return np.full_like(estimate, np.nan), np.full_like(estimate, np.nan)
-    half_width = t.ppf(0.975, n - 1) * np.sqrt((n - 1) / n * ((replicates - estimate) ** 2).sum(axis=0))
-    return estimate - half_width, estimate + half_width
+        return np.full_like(estimate, np.nan)
+    return np.asarray(np.sqrt((n - 1) / n * ((replicates - estimate) ** 2).sum(axis=0)))

@@ -152,7 +152,7 @@ def _log_best_model(
         "events": best.events,
     }
     counts = {"eligible_patients": patients, "eligible_events": events}
-    tracking.log_best_model(run_id, name, best.run_id, best_name, {**scores, **counts})
+    tracking.log_best_model(run_id, name, best.run_id, best_name, {**scores, **counts}, {})
 
 
 def comparison_table(trained: Sequence[SurvivalModel]) -> pd.DataFrame:

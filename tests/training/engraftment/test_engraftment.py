@@ -19,7 +19,7 @@ from models.registry import find_engraftment
 from taxokine.reports.donors import engraftment_report
 from taxokine.simulation import Trial, simulate_trial
 from training.engraftment import evaluate_engraftment, train_engraftment
-from training.engraftment.accuracy import METHODS, best_method, held_out_accuracy, summarise_accuracy
+from training.engraftment.accuracy import METHODS, HeldOutAccuracy, best_method, held_out_accuracy, summarise_accuracy
 from training.engraftment.fit import fit_engraftment
 from training.engraftment.run import validated_bundle
 from training.engraftment.sentences import verdict
@@ -115,6 +115,19 @@ def test_accuracy_agrees_with_its_definitions(profiles):
     assert excess.value == pytest.approx(differences.mean())
     assert excess.high - excess.low == pytest.approx(2 * 2.262 * standard_error, rel=1e-3)
     assert best_method(validation) == min(by_method.values(), key=lambda item: item.bray_curtis.value).method
+
+
+def test_no_interval_of_three_donors_lies_beyond_what_a_distance_can_be():
+    distances = np.tile([0.05, 0.5, 0.95], (len(METHODS), 1))
+    distances[1:] = distances[1:, ::-1]
+    wins = np.zeros((len(METHODS), 3, 3))
+    accuracy = HeldOutAccuracy(distances, distances, wins, np.zeros((3, 3)))
+    validation = summarise_accuracy(accuracy, np.eye(3, dtype=bool), "donors left out")
+    copied = validation.methods[METHODS.index("donor copied")]
+    assert (copied.bray_curtis.low, copied.bray_curtis.high) == (0, 1)
+    assert (copied.bray_curtis_excess.low, copied.bray_curtis_excess.high) == (-1, 1)
+    assert copied.aitchison.low == 0
+    assert copied.aitchison.high > 1
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")

@@ -85,6 +85,18 @@ def test_one_donor_has_no_interval_and_two_no_test() -> None:
     assert pair.p == pair.least_p == 1
 
 
+def test_no_limit_of_two_donors_lies_beyond_what_distances_allow() -> None:
+    changes = np.array([[-0.6, 0.1, 0.0], [-0.5, 0.0, 0.1], [0.1, 0.2, 0.0], [0.0, 0.3, 0.1]])
+    is_own = np.array([[True, False, False], [True, False, False], [False, True, False], [False, True, False]])
+    free, limited = (donor_specific_convergence(changes, is_own, largest=largest) for largest in (np.inf, 2.0))
+    assert free.recipient_mean.low < -2 < 2 < free.recipient_mean.high
+    for mean, other in ((limited.recipient_mean, free.recipient_mean), (limited.donor_mean, free.donor_mean)):
+        assert (mean.value, mean.low, mean.high) == (other.value, -2, 2)
+    # What several trials are pooled by is not cut.
+    half_width = (free.recipient_mean.high - free.recipient_mean.low) / 2
+    assert limited.recipient_error == free.recipient_error == pytest.approx(half_width / stats.t.ppf(0.975, 1))
+
+
 def test_false_positives_and_coverage_where_stool_moves_for_everyone_alike() -> None:
     rng, hits, covering, n = np.random.default_rng(3), 0, 0, 150
     for _ in range(n):

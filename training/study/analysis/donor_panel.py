@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -43,15 +44,18 @@ class DonorScores:
         Whose stool each recipient received.
     patients : tuple of str
         The recipients.
+    largest : float
+        Largest size of a difference of two scores; infinite where they have no bounds.
     """
 
     values: Matrix
     is_own: Mask
     patients: tuple[str, ...]
+    largest: float
 
     def contrast(self) -> DonorConvergence:
         """Return the score with the own donor minus that with unrelated donors."""
-        return donor_specific_convergence(self.values, self.is_own)
+        return donor_specific_convergence(self.values, self.is_own, largest=self.largest)
 
     def by_relation(self) -> tuple[Vector, Vector]:
         """Return each recipient's mean score with own donors and with unrelated ones, each (n_recipients,)."""
@@ -63,7 +67,7 @@ class DonorScores:
     def select(self, recipients: Mask) -> DonorScores:
         """Return the scores of some recipients."""
         patients = tuple(np.array(self.patients, dtype=object)[recipients])
-        return DonorScores(self.values[recipients], self.is_own[recipients], patients)
+        return DonorScores(self.values[recipients], self.is_own[recipients], patients, self.largest)
 
     def restricted_to(self, patients: Collection[str]) -> DonorScores:
         """Return the scores of recipients by name."""
@@ -76,7 +80,7 @@ class DonorScores:
     def of_donors_with_recipients(self) -> DonorScores:
         """Return the scores with the donors who have a recipient."""
         donors = self.is_own.any(axis=0)
-        return DonorScores(self.values[:, donors], self.is_own[:, donors], self.patients)
+        return DonorScores(self.values[:, donors], self.is_own[:, donors], self.patients, self.largest)
 
 
 @dataclass(frozen=True)
@@ -109,12 +113,13 @@ class DonorPanel:
         return np.asarray(distances @ self.weights.T)
 
     def levels(self, distances: Matrix, window: Window) -> DonorScores:
-        """Return mean distances to donors in a window."""
-        return self._of_recipients(self.stool.means(self.to_donors(distances), window))
+        """Return mean distances, of at most 1, to donors in a window."""
+        return self._of_recipients(self.stool.means(self.to_donors(distances), window), largest=1.0)
 
-    def changes(self, distances: Matrix, window: Window) -> DonorScores:
+    def changes(self, distances: Matrix, window: Window, largest_distance: float = 1.0) -> DonorScores:
         """Return changes of distance to donors from the baseline to a window."""
-        return self._of_recipients(self.stool.changes(self.to_donors(distances), window))
+        changes = self.stool.changes(self.to_donors(distances), window)
+        return self._of_recipients(changes, largest=2 * largest_distance)
 
     def changes_to_donated_samples(self, distances: Matrix, window: Window) -> DonorScores:
         """Return changes of distance, to the very sample received in place of the own donor's mean."""
@@ -124,7 +129,7 @@ class DonorPanel:
             if patient in self.donated:
                 to_sample = distances[:, self.donated[patient]].mean(axis=1, keepdims=True)
                 values[row, changes.is_own[row]] = self.stool.changes(to_sample, window)[0][patient]
-        return DonorScores(values, changes.is_own, changes.patients)
+        return DonorScores(values, changes.is_own, changes.patients, changes.largest)
 
     def adjusted_for_baseline(self, distances: Matrix, window: Window) -> DonorScores:
         """Return distances in a window minus what the distances at baseline predict.
@@ -137,13 +142,13 @@ class DonorPanel:
         baseline = self.levels(distances, self.stool.baseline).restricted_to(changes.patients).values
         x, y = (part - part.mean(axis=1, keepdims=True) for part in (baseline, baseline + changes.values))
         slope = (x * y).sum() / max(float((x**2).sum()), 1e-300)
-        return DonorScores(np.asarray(y - slope * x), changes.is_own, changes.patients)
+        return DonorScores(np.asarray(y - slope * x), changes.is_own, changes.patients, math.inf)
 
-    def _of_recipients(self, scores: pd.DataFrame) -> DonorScores:
+    def _of_recipients(self, scores: pd.DataFrame, *, largest: float) -> DonorScores:
         """Return the scores of the recipients who have a row; a column a donor."""
         rows = [row for row, patient in enumerate(self.recipients) if patient in scores.index]
         patients = tuple(self.recipients[row] for row in rows)
-        return DonorScores(scores.loc[list(patients)].to_numpy(dtype=float), self.is_own[rows], patients)
+        return DonorScores(scores.loc[list(patients)].to_numpy(dtype=float), self.is_own[rows], patients, largest)
 
     def donor_codes(self, is_own: Mask) -> tuple[str, ...]:
         """Return the codes of the donors that a row of `is_own` marks."""

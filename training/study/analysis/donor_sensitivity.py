@@ -72,14 +72,14 @@ def sensitivity(
     primary = panel.changes(distances, window)
     yield SensitivityResult("primary", window.name, primary.contrast())
     yield SensitivityResult("adjusted for baseline", "", panel.adjusted_for_baseline(distances, window).contrast())
-    metrics: dict[Variant, Matrix] = {
-        "Aitchison, 10%": aitchison(shares),
-        "Aitchison, 30%": aitchison(shares, 0.3),
-        "Jaccard": jaccard(panel.stool.detected),
-        "Bray-Curtis, 30%": bray_curtis(closure(PrevalenceFilter(0.3).fit_transform(shares))),
+    metrics: dict[Variant, tuple[Matrix, float]] = {
+        "Aitchison, 10%": (aitchison(shares), math.inf),
+        "Aitchison, 30%": (aitchison(shares, 0.3), math.inf),
+        "Jaccard": (jaccard(panel.stool.detected), 1.0),
+        "Bray-Curtis, 30%": (bray_curtis(closure(PrevalenceFilter(0.3).fit_transform(shares))), 1.0),
     }
-    for variant, matrix in metrics.items():
-        yield SensitivityResult(variant, "", panel.changes(matrix, window).contrast())
+    for variant, (matrix, largest_distance) in metrics.items():
+        yield SensitivityResult(variant, "", panel.changes(matrix, window, largest_distance).contrast())
     for later in windows[1:]:
         yield SensitivityResult("other window", later.name, panel.changes(distances, later).contrast())
     all_later = Window("", np.nextafter(panel.stool.baseline.end, math.inf), math.inf)

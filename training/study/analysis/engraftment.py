@@ -107,8 +107,8 @@ def engraftment(panel: DonorPanel) -> EngraftmentResults | EngraftmentAbsence:
     is_own = panel.is_own[[panel.recipients.index(name) for name in patients]]
     detected_before, detected_after = (means.loc[list(patients)].to_numpy() for means in (baseline, later))
     shares: dict[Process, DonorScores] = {
-        "gained": DonorScores(share_gained(detected_before, detected_after, donors), is_own, patients),
-        "lost": DonorScores(share_lost(detected_before, detected_after, donors), is_own, patients),
+        "gained": DonorScores(share_gained(detected_before, detected_after, donors), is_own, patients, 1.0),
+        "lost": DonorScores(share_lost(detected_before, detected_after, donors), is_own, patients, 1.0),
     }
     shares = {process: scores for process, scores in shares.items() if _defined_everywhere(scores).any()}
     if not shares:

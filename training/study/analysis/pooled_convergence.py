@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
 
 from features.cohort import Cohort
 from features.trajectories import WINDOWS, Window
@@ -129,7 +128,4 @@ def standard_error(convergence: DonorConvergence) -> float:
     recipients is a floor. With one donor it is all there is: it leaves out how donors differ.
     """
     error_between = float(convergence.by_recipient.std(ddof=1) / math.sqrt(convergence.n))
-    interval = convergence.recipient_mean
-    if math.isnan(interval.low):
-        return error_between
-    return max(error_between, (interval.high - interval.low) / 2 / float(student.ppf(0.975, convergence.n_donors - 1)))
+    return float(np.fmax(error_between, convergence.recipient_error))
