@@ -22,8 +22,11 @@ NonMicrobe = Literal["unassigned", "organelles", "animals", "plants"]
 _UNASSIGNED = {
     "unclassified", "unassigned", "unknown", "unmapped", "unmapped_reads", "unintegrated", "no_blast_hit", "no_hit",
     "other", "others", "root", "cellular_organisms", "other_sequences", "artificial_sequences", "synthetic_construct",
-    "-1",
+    "not_assigned", "no_hits", "no_match", "unaligned", "low_complexity", "reads_unmapped", "unclassified_reads",
+    "mapped_unclassified", "mapped_filtered", "-1",
 }  # fmt: skip
+_KAIJU_UNASSIGNED = "cannot_be_assigned_to_a_"
+"""How Kaiju names the reads of no taxon of a rank: 'cannot be assigned to a (non-viral) species'."""
 _MEMBERS: dict[str, NonMicrobe] = {
     **dict.fromkeys(("mitochondria", "mitochondrion", "chloroplast", "chloroplasts", "plastid"), "organelles"),
     **dict.fromkeys(
@@ -64,7 +67,12 @@ _UNCAPITALISED_TAXA = re.compile(
 def unexplained(label: str) -> bool:
     """Tell whether a label stands for the reads that no clade explains, such as MetaPhlAn's UNCLASSIFIED."""
     name = re.sub(r"\s+", "_", label.strip()).casefold()
-    return name in _UNASSIGNED or not (is_between_ranks(label) or any(lineage_of(label)))
+    is_unassigned = all(map(_is_unassigned, re.split("[;|]", name)))
+    return is_unassigned or not (is_between_ranks(label) or any(lineage_of(label)))
+
+
+def _is_unassigned(name: str) -> bool:
+    return name in _UNASSIGNED or name.startswith(_KAIJU_UNASSIGNED)
 
 
 def non_microbe(lineage: Lineage) -> NonMicrobe | None:
@@ -73,7 +81,7 @@ def non_microbe(lineage: Lineage) -> NonMicrobe | None:
     A eukaryote without any further name is unassigned: in 16S data it is what the primers caught of the host.
     """
     names = [name for name in lineage if name]
-    if not names or names[0].casefold() in _UNASSIGNED or (len(names) == 1 and names[0].casefold() in _EUKARYOTES):
+    if not names or _is_unassigned(names[0].casefold()) or (len(names) == 1 and names[0].casefold() in _EUKARYOTES):
         return "unassigned"
     return next((_MEMBERS[name.casefold()] for name in names if name.casefold() in _MEMBERS), None)
 

@@ -27,6 +27,13 @@ _SEPARATOR = re.compile(rf"[|;]|(?:(?<!^)(?<!\.)\.++|,\s*+)(?={_ANY_PREFIX})")
 _MOTU = re.compile(r"^(.*?)_?((?:ref|meta|ext)_mOTU_v\d+_\d+)$")
 _MOTHUR_CONFIDENCE = re.compile(r"\(\d{1,3}(\.\d+)?\)\s*$")
 _ROOTS = {"root", "cellular_organisms"}
+_DOMAINS = {"bacteria", "archaea", "eukaryota", "viruses"}
+_KINGDOMS = {
+    "bacillati", "fusobacteriati", "pseudomonadati", "thermotogati", "methanobacteriati", "nanobdellati",
+    "promethearchaeati", "thermoproteati", "fungi", "heunggongvirae", "bamfordvirae", "loebvirae", "shotokuvirae",
+    "orthornavirae", "pararnavirae", "sangervirae", "trapavirae", "zilligvirae",
+}  # fmt: skip
+"""NCBI's kingdoms, a rank that it writes between domain and phylum, and that `RANKS` does not part from the domain."""
 _NO_NAME = {
     "", "na", "n/a", "nan", "none", "null", "unassigned", "unclassified", "unidentified", "_", "__", "other", "-",
 }  # fmt: skip
@@ -119,9 +126,10 @@ def is_between_ranks(label: str) -> bool:
 
 
 def is_clade_string(label: str) -> bool:
-    """Tell whether a label is a lineage: several clades, at least one of which states its rank."""
+    """Tell whether a label is a lineage: several clades, at least one of which states its rank, or a domain first."""
     clades = _SEPARATOR.split(label.strip())
-    return len(clades) > 1 and any(_RANK_PREFIX.match(clade) for clade in clades)
+    has_rank = any(_RANK_PREFIX.match(clade) for clade in clades) or clades[0].strip().casefold() in _DOMAINS
+    return len(clades) > 1 and has_rank
 
 
 def looks_like_taxon(label: str) -> bool:
@@ -175,6 +183,8 @@ def _clades(clade_string: str) -> Iterator[tuple[int, str, bool]]:
         if is_from_r and (len(parts) > 1 or _R_NAME.fullmatch(bare)):
             bare = re.sub(r"\.+", "_", re.sub(r"^X\.", "", bare).strip("."))
         if order == 0 and len(parts) > 1 and bare.casefold() in _ROOTS:
+            continue
+        if order == 1 and prefix is None and bare.casefold() in _KINGDOMS:
             continue
         rank = _position(prefix) if prefix else order
         order = max(order, rank) + 1

@@ -55,7 +55,8 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
     rank, table = table_at_finest_rank(taxa, kinds[taxa], taxonomy)
     metadata = metadata_sheet(taxa, kinds[taxa])
     sheets = [read_immune_export(file).table for file, kind in kinds.items() if kind == "sheet"]
-    sheets += [metadata] if metadata else []
+    if metadata and (find_patient_column(metadata) or draft_samples(sheets, table.samples).sheet is None):
+        sheets.append(metadata)
     for sheet in sheets:
         refuse_repeating_export(sheet)
     roles = _assign_roles(sheets, table.samples)

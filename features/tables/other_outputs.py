@@ -62,12 +62,14 @@ _AMOUNT_COLUMN = re.compile(
     r"(relative[ _.]?)?abundance|(read[ _.]?)?counts?|reads|coverage|percent(age)?|proportion", re.IGNORECASE
 )
 _FUNCTION_COLUMN = re.compile(
-    r"functions?|ko|kegg\w*|ec|pathways?|gene[ _]famil(y|ies)|(otu|feature)?[ _]?ids?|", re.IGNORECASE
+    r"functions?|ko|kegg\w*|ec|(pathways?|gene[ _]famil(y|ies))( humann .*)?|(otu|feature)?[ _]?ids?|", re.IGNORECASE
 )
 _FUNCTION = re.compile(
     r"K\d{5}\b|(EC:)?\d+\.\d+\.\d+\.\w+|UniRef\d+_|COG\d{4}|PF\d{5}|map\d{5}|M\d{5}$|[A-Z0-9+-]*PWY\w*\b"
 )
 """Functions of genes: KEGG orthologs, modules and pathways, enzymes, families of proteins, MetaCyc pathways."""
+_STRATIFIED = re.compile(r"(?![a-z]__)[^|]+\|(g__[^|]+\.s__[^|]+|unclassified)")
+"""A function and the species that has it, as HUMAnN writes them."""
 
 
 def check_holds_abundances(path: Path, header: Sequence[str], labels: Sequence[str]) -> None:
@@ -130,7 +132,9 @@ def _check_is_not_long(path: Path, names: Sequence[str]) -> None:
 def _check_no_functions(path: Path, names: Sequence[str], labels: Sequence[str]) -> None:
     """Raise an error if a table is of functions of genes: they are predicted from taxa, or counted beside them."""
     n_functions = sum(_FUNCTION.match(label) is not None for label in labels)
-    if _FUNCTION_COLUMN.fullmatch(names[0]) and 2 * n_functions > len(labels):
+    n_stratified = sum(_STRATIFIED.fullmatch(label) is not None for label in labels)
+    has_functions = _FUNCTION_COLUMN.fullmatch(names[0]) and 2 * n_functions > len(labels)
+    if has_functions or 2 * n_stratified > len(labels):
         raise FileError(
             f"these are functions of genes, such as {labels[-1][:40]!r}, as PICRUSt and HUMAnN write, and no taxa. "
             "Give the table of taxa made with them: the feature table and its taxonomy, or MetaPhlAn's profile",

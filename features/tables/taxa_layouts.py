@@ -36,9 +36,15 @@ _TAXONOMY_COLUMN = re.compile(
 )
 _ANNOTATION_COLUMN = re.compile(
     r"(ncbi[ _.]?)?(clade_)?tax(onomy)?[ _.]?(id|lvl)s?|ncbi_tax_id|confidence|(rep(resentative)?[ _.]?)?seq(uence)?"
-    r"|total|sum|size|e[ _.]?value|score|identity",
+    r"|size|e[ _.]?value|score|identity",
     re.IGNORECASE,
 )
+_SUMMARY = re.compile(
+    r"((grand|overall|column|row)[ _.]?)?(totals?|sums?)([ _.](reads|counts?|abundance))?"
+    r"|mean|average|median|sd|std(ev)?|summe|gesamt(summe)?|mittelwert",
+    re.IGNORECASE,
+)
+"""Names of columns and rows that sum or average the others."""
 _RANK_COLUMN = re.compile(
     r"(?:tax[ _.]?|rank[ _.]?)?(?P<name>domain|superkingdom|[a-z]+)|(?:rank|ta)[ _.]?(?P<number>[1-7])"
 )
@@ -149,7 +155,9 @@ class TaxaLayout:
         return clade_string_of_ranks(cells, self.rank_columns)
 
     def is_set_aside(self, label: str) -> bool:
-        """Tell whether a row among rows of taxa is none of a taxon, such as 'age'."""
+        """Tell whether a row is of no taxon and no sample, such as 'age' among taxa, and 'Total' among either."""
+        if _SUMMARY.fullmatch(label.strip()):
+            return True
         return self.rows_are_taxa and not unexplained(label) and is_metadata(label)
 
 
@@ -179,7 +187,7 @@ def find_rank_columns(header: Sequence[str]) -> tuple[RankColumn, ...]:
 
 def is_annotation(column: str) -> bool:
     """Tell whether a column beside the numbers annotates the taxon of a row: its id, sequence or sum."""
-    return _ANNOTATION_COLUMN.fullmatch(column) is not None
+    return any(pattern.fullmatch(column) for pattern in (_ANNOTATION_COLUMN, _SUMMARY))
 
 
 def find_taxonomy_column(header: Sequence[str]) -> int | None:

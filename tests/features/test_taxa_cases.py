@@ -391,3 +391,58 @@ def test_a_table_with_two_columns_of_lineages_is_no_taxonomy(write: Callable[[st
     path = write("gtdb.csv", f"sample,{','.join(names)}\nS1,300,700\nS2,600,400\n")
     assert find_file_kind(path) == "table/rows"
     assert read_taxa(path, format="table").taxa == ("Blautia_A_wexlerae", "Bacteroides_uniformis")
+
+
+def test_stratified_functions_are_no_taxa(write: Callable[[str, str], Path]) -> None:
+    rows = "".join(f"{name}|g__Blautia.s__Blautia_obeum\t3\t4\n" for name in ("TCA", "CALVIN: a cycle", "GO:0009058"))
+    path = write("path.tsv", "# Pathway HUMAnN v4.0.0.alpha.1\ts1\ts2\n" + rows)
+    with pytest.raises(FileError, match="these are functions of genes"):
+        find_file_kind(path)
+
+
+@pytest.mark.parametrize("name", ["Total", "Grand Total", "Mean", "Summe", "total reads"])
+def test_sums_of_a_table_are_neither_taxa_nor_samples(write: Callable[[str, str], Path], name: str) -> None:
+    taxa = [species.replace("_", " ") for species in SPECIES]
+    lines = ["s1\t1\t2\t3\t4\t5\t15\n", "s2\t5\t4\t3\t2\t1\t15\n", f"{name}\t6\t6\t6\t6\t6\t30\n"]
+    path = write("rows.tsv", "\t".join(["sample", *taxa, name]) + "\n" + "".join(lines))
+    table = read_taxa(path, format="table")
+    assert table.samples == ("s1", "s2")
+    assert table.taxa == SPECIES
+    assert any(name in note for note in table.notes)
+    columns = [f"{taxon}\t{i}\t{6 - i}\t6\n" for i, taxon in enumerate(taxa, start=1)]
+    path = write("columns.tsv", f"species\ts1\ts2\t{name}\n" + "".join(columns) + f"{name}\t15\t15\t30\n")
+    np.testing.assert_array_equal(read_taxa(path, format="table").values, table.values)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["Not assigned", "No hits", "cannot be assigned to a (non-viral) species", "Unclassified;Unknown;Unknown;Unknown"],
+)
+def test_reads_of_no_taxon_leave_the_whole(write: Callable[[str, str], Path], label: str) -> None:
+    rows = "".join(f"{species.replace('_', ' ')}\t10\n" for species in SPECIES)
+    table = read_taxa(write("taxa.tsv", f"taxon\ts1\n{rows}{label}\t50\n"), format="table")
+    assert table.taxa == SPECIES
+    assert table.notes == ("left out of the whole, median share of a sample: unassigned 50.0% (up to 50.0%)",)
+
+
+def test_lineages_without_prefixes_are_read_by_order_whether_or_not_they_have_ncbi_kingdoms(
+    write: Callable[[str, str], Path],
+) -> None:
+    text = (
+        "tax\ts1\ts2\ttotal\n"
+        "Bacteria;Bacillati;Bacillota;Clostridia;Eubacteriales;Lachnospiraceae;Blautia;Blautia obeum\t4\t6\t10\n"
+        "Bacteria;Bacteroidota;Bacteroidia;Bacteroidales;Bacteroidaceae;Bacteroides;Bacteroides ovatus\t6\t4\t10\n"
+        "Unclassified;Unknown;Unknown;Unknown;Unknown;Unknown;Unknown;Unknown\t1\t1\t2\n"
+    )
+    path = write("abundance_table_species.tsv", text)
+    assert find_file_kind(path) == "table/columns"
+    assert read_taxa(path, format="table").taxa == ("Blautia_obeum", "Bacteroides_ovatus")
+    assert read_taxa(path, format="table", rank="phylum").taxa == ("Bacillota", "Bacteroidota")
+
+
+def test_a_sheet_of_samples_comes_before_other_columns_of_the_taxa_table(write: Callable[[str, str], Path]) -> None:
+    rows = "".join(f"s{i},{i},{9 - i},3,4,5,200\n" for i in range(1, 5))
+    taxa = write("taxa.csv", ",".join(["sample", *(name.replace("_", " ") for name in SPECIES), "depth"]) + "\n" + rows)
+    sheet = write("sheet.csv", "sample_id,patient_id,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\n")
+    draft = draft_manifest([taxa, sheet], "mine")
+    assert "  file: sheet.csv\n  sample: sample_id" in draft
