@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from features.outcomes import Side, side_of
-from models.bundle import Model
 from models.evidence import EventRate, ProbabilityGroup, Validation
 from models.rates import similar_predictions
+
+if TYPE_CHECKING:
+    from models.bundle import Model
 
 LEAST_CHANCE, MOST_CHANCE = 0.05, 0.95
 """Predicted probabilities beyond which pages and texts state about this limit; the API returns the number."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from models.confirmation import page_probability
 from serving.number_text import chance, percent
 from taxokine.terminal import facts
 
 if TYPE_CHECKING:
-    from models.prediction import Contribution, Explanation, Prediction
+    from models.prediction import BenefitBounds, Contribution, Explanation, Prediction
     from serving.schemas import PredictionResponse
     from taxokine.batch import WrittenPredictions
 
@@ -28,7 +30,7 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
         yield f"{prediction.outcome}: {probability}   ({prediction.definition})"
         yield facts([*_standing(prediction), *_reasons(prediction.explanation)])
     yield ""
-    benefit = response.benefit
+    benefit = _stated_benefit(response.answers)
     bounds = (
         f"not bounded, {benefit.reason}"
         if benefit.low is None or benefit.high is None
@@ -37,6 +39,17 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     yield f"benefit (response without toxicity): {bounds}"
     yield ""
     yield response.notice
+
+
+def _stated_benefit(predictions: Sequence[Prediction]) -> BenefitBounds:
+    """Return the bounds of benefit that the probabilities imply as they are stated."""
+    from models.joint import benefit_bounds, joint_outcome
+
+    stated = [
+        replace(item, probability=None if item.probability is None else page_probability(item.probability))
+        for item in predictions
+    ]
+    return benefit_bounds(joint_outcome(stated))
 
 
 def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:

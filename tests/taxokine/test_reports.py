@@ -7,14 +7,17 @@ from dataclasses import replace
 import pytest
 
 from models.donors import ComparedDonor, DonorComparison, OutcomeChange
+from models.joint import benefit_bounds, joint_outcome
 from models.prediction import Contribution, Explanation, ModelReference, PlattCalibration, ReportedValue, Trust
+from serving.schemas import NOTICE, PatientReference, PredictionResponse
 from taxokine.donor_comparison import CohortComparison
 from taxokine.reports.donors import comparison_report
 from taxokine.reports.experiments import promotion_report
-from taxokine.reports.predictions import _reasons
+from taxokine.reports.predictions import _reasons, prediction_report
 from taxokine.terminal import WIDTH, bars, facts, show
 from training.evidence.promotion import Gate, Promotion
 
+from ..models.conftest import prediction_of
 from ..training.evidence.validations import LOCO
 
 GATES = [
@@ -106,3 +109,19 @@ def test_no_change_of_a_prediction_that_is_not_confirmed_is_printed(capsys):
     text = printed(comparison_report("P1", compared), capsys)
     assert "+20" not in text
     assert f"no difference in toxicity_any: {reason}" in text
+
+
+@pytest.mark.parametrize(
+    ("toxicity", "benefit"), [("", "75% to 80%"), ("not confirmed", "the toxicity prediction is not confirmed")]
+)
+def test_benefit_is_printed_of_the_probabilities_as_they_are_stated_and_of_none_that_is_not_confirmed(
+    toxicity, benefit, capsys
+):
+    response = prediction_of("objective_response", 0.999)
+    harm = replace(prediction_of("toxicity_any", 0.2), unconfirmed_reason=toxicity or None)
+    joint = joint_outcome([response, harm])
+    answer = PredictionResponse(PatientReference("P1"), [response, harm], benefit_bounds(joint), joint, False, NOTICE)
+    text = printed(prediction_report(answer), capsys)
+    assert "objective_response: about 95%" in text
+    assert f"benefit (response without toxicity): {benefit}" in text
+    assert ("\n            - not confirmed" in text) == bool(toxicity)
