@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.outcomes import Outcomes
-from features.outcomes import DAYS_PER_MONTH
+from features.outcomes import DAYS_PER_MONTH, parse_grade
 from features.tables.text import TextTable, read_text_table
 
 _BEST_RESPONSES = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
@@ -132,16 +133,21 @@ def _read_events(rule: Events, sheet: TextTable, patients: TextTable | None, man
         for position, name in enumerate(patient):
             if name not in names:
                 raise sheet.error(f"patient {name!r} is not in {patients.path.name}", rule.patient, position)
-    grade, day = sheet.numbers(rule.grade, ()), sheet.numbers(rule.day, ())
-    for position, value in enumerate(grade):
-        if value not in (1, 2, 3, 4, 5):
-            raise sheet.error(f"a CTCAE grade is 1 to 5, got {value:g}", rule.grade, position)
+    grades, day = [parse_grade(cell) for cell in sheet.column(rule.grade)], sheet.numbers(rule.day, ())
+    if None in grades:
+        position = grades.index(None)
+        raise sheet.error(
+            f"a CTCAE grade is 1 to 5, got {sheet.column(rule.grade).iloc[position]!r}; write 3, 'G3', 'Grade 3' or "
+            "'III', and where it spans grades, the grade that was reached",
+            rule.grade,
+            position,
+        )
     attribution, index = rule.attribution, sheet.frame.index
     frame = pd.DataFrame(
         {
             "patient": patient,
             "term": sheet.column(rule.term),
-            "grade": grade,
+            "grade": np.array(grades, dtype=float),
             "day": day,
             "attribution": pd.Series(
                 sheet.decode(attribution.column, attribution.values, "outcomes.toxicity.attribution.values")

@@ -7,6 +7,7 @@ it. `published_response` is each publication's own label. Toxicity is of any gra
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from features.errors import OutcomeError
@@ -19,6 +20,13 @@ RESPONSES = ("objective_response", "disease_control", "durable_benefit", "publis
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
 DAYS_PER_MONTH = 365.25 / 12
 """Days of a mean month."""
+
+_ROMAN_GRADES = ("I", "II", "III", "IV", "V")
+_GRADE = re.compile(
+    r"(?:(?:CTCAE|grade|grad|gr|g)[\s.:_-]*)*(?P<grade>[1-5]|I{1,3}|IV|V)\u00b0?(?:\.0+)?"
+    r"(?:\s*[(:=,]\s*[a-z][a-z -]*\)?)?",
+    re.IGNORECASE | re.ASCII,
+)
 
 _DEFINITIONS = {
     "objective_response": "complete or partial response (RECIST)",
@@ -88,6 +96,15 @@ def lowest_grade(outcome: str) -> int:
     """Return the lowest CTCAE grade that counts for an outcome of toxicity."""
     grade = outcome.removeprefix("toxicity_")
     return 1 if grade == "any" else int(grade)
+
+
+def parse_grade(cell: str) -> int | None:
+    """Return the CTCAE grade that a cell writes, as 3 for '3', 'G3', 'Grade 3', 'III' and '3 (severe)'; else None."""
+    match = _GRADE.fullmatch(cell.strip())
+    if match is None:
+        return None
+    grade = match["grade"].upper()
+    return int(grade) if grade.isdecimal() else _ROMAN_GRADES.index(grade) + 1
 
 
 def exclusion_reason(manifest: Manifest, outcome: str) -> str:

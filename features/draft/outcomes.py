@@ -20,13 +20,18 @@ from features.draft.progression import (
     find_survival,
 )
 from features.draft.yaml_lines import in_yaml
+from features.outcomes import parse_grade
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
 BEST_RESPONSE_COLUMN = r"recist|best_(overall_)?response|(^|_)bor(_|$)"
 STABLE_SIX_MONTHS_COLUMN = r"(^|_)pfs_?0?6(_|$)"
 _RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
-_TERM, _GRADE, _ONSET = r"term|event|(^|_)ae(_|$)|toxicity$", r"grade", r"(^|_)(days?|onset)(_|$)"
+EVENT_TERM_COLUMN = r"term|event|(^|_)ae(_|$)|toxicity$|^aedecod$"
+GRADE_COLUMN = r"grade|toxgr|ctcae"
+_ONSET_COLUMN = r"(^|_)(days?|onset)(_|$)|^ae?stdy$"
+_CAUSE_COLUMN = r"relat|causal|attribut|(^|_)cause|^aerel"
+"""The columns of a table of adverse events by which CDISC, too, names the event, its grade, its day and its cause."""
 _YES_NO_WORDS = (
     {**dict.fromkeys(YES_WORDS, "yes"), **dict.fromkeys(NO_WORDS, "no")},
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
@@ -161,7 +166,7 @@ def draft_outcomes(
     for outcome, pattern, todo in _FLAGS:
         flagged = next((name for name in snake_names if re.search(pattern, snake_names[name])), None)
         if outcome == "toxicity" and events:
-            draft.add(outcome, _events_rule(events, patients), "confirm that patients without a row had no event")
+            draft.add(outcome, _events_rule(events, patients), _question_of_events(events))
         elif flagged:
             draft.add(
                 outcome,
@@ -271,11 +276,38 @@ def _events_rule(events: TextTable, patients: pd.Series[str]) -> dict[str, str]:
     return {"events": events.path.name, "patient": patient, **(find_event_columns(events) or {})}
 
 
+def _question_of_events(events: TextTable) -> str:
+    question = "confirm that patients without a row had no event, and that every row is an immune-related event; else "
+    causes = columns_matching(events, _CAUSE_COLUMN)
+    if not causes:
+        return f"{question}keep those that are, by 'keep_rows'"
+    cells = in_yaml([str(cell) for cell in events.frame[causes[0]].unique()[:4]])
+    return f"{question}keep those that are, by 'keep_rows' and {in_yaml(causes[0])}, which holds {cells}"
+
+
 def find_event_columns(sheet: TextTable) -> dict[str, str] | None:
     """Return the columns of a table of adverse events by the manifest's keys; None where the sheet is no such table."""
     columns: dict[str, str] = {}
-    for key, pattern, is_numeric in (("grade", _GRADE, True), ("day", _ONSET, True), ("term", _TERM, False)):
+    for key, pattern, is_of_key in (
+        ("grade", GRADE_COLUMN, _are_grades),
+        ("day", _ONSET_COLUMN, _are_numbers),
+        ("term", EVENT_TERM_COLUMN, _are_words),
+    ):
         for column in columns_matching(sheet, pattern):
-            if column not in columns.values() and sheet.frame[column].map(is_number).all() == is_numeric:
+            if column not in columns.values() and is_of_key(sheet.frame[column]):
                 columns.setdefault(key, column)
     return columns if len(columns) == 3 and not columns_matching(sheet, COVARIATE_COLUMN) else None
+
+
+def _are_grades(cells: pd.Series[str]) -> bool:
+    """Tell whether cells are grades of events; a cell that spans grades, as '3-4', is named when the file is read."""
+    n_grades = sum(parse_grade(part) is not None for cell in cells for part in cell.split("-")[:1])
+    return 2 * n_grades > len(cells)
+
+
+def _are_numbers(cells: pd.Series[str]) -> bool:
+    return bool(cells.map(is_number).all())
+
+
+def _are_words(cells: pd.Series[str]) -> bool:
+    return not _are_numbers(cells)

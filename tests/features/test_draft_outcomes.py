@@ -181,6 +181,15 @@ def test_a_flag_of_immune_related_events_becomes_toxicity(draft_of: Callable[...
     assert toxicity == Toxicity(column=column, grade="any", yes=["Yes"], no=["No"])
 
 
+def test_a_draft_asks_which_events_are_immune_related(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    draft_of({"age": ["60"]})
+    events = tmp_path / "adae.csv"
+    events.write_text("patient_id,AETERM,AETOXGR,ASTDY,AEREL\np1,COLITIS,G3,20,RELATED\np2,RASH,II,9,NOT RELATED\n")
+    text = draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv", events], "mine")
+    assert "toxicity: {events: adae.csv, patient: patient_id, grade: AETOXGR, day: ASTDY, term: AETERM}" in text
+    assert "every row is an immune-related event; else keep those that are, by 'keep_rows' and AEREL" in text
+
+
 def test_irecist_is_read_and_what_it_leaves_open_is_asked(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
     words = ["iCR", "iPR", "iSD", "iCPD", "iUPD", "NE", "CR/PR", "PR*", "CR", "PR", "SD", "PD"]
     recist = draft_of({"best_response": words}).outcomes.recist

@@ -12,7 +12,7 @@ from features.cohort import Cohort, read_cohort
 from features.errors import FileError, OutcomeError
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import load_manifest
-from features.outcomes import OUTCOME_IDS, definition_of, exclusion_reason, is_toxicity, outcome_id
+from features.outcomes import OUTCOME_IDS, definition_of, exclusion_reason, is_toxicity, outcome_id, parse_grade
 
 Write = Callable[..., str]
 PATIENTS = ["a", "b", "c"]
@@ -127,6 +127,18 @@ def test_durable_benefit_where_stable_disease_is_of_unknown_length(write_cohort:
     ]
 
 
+@pytest.mark.parametrize(
+    "cell", ["3", "3.0", "G3", "Grade 3", "grade-3", "III", "CTCAE grade 3", "3 (severe)", "III\u00b0"]
+)
+def test_a_grade_in_words(cell: str) -> None:
+    assert parse_grade(cell) == 3
+
+
+@pytest.mark.parametrize("cell", ["", "0", "3.5", "-3", "3-4", "Grade 3-4", "30", "severe", "IIII", "3 or 4"])
+def test_what_is_no_single_grade(cell: str) -> None:
+    assert parse_grade(cell) is None
+
+
 @given(
     events=st.lists(st.tuples(st.sampled_from(PATIENTS), st.integers(1, 5), st.integers(-5, 9)), max_size=6),
     landmark=st.integers(-2, 6),
@@ -155,9 +167,9 @@ def test_first_event_after_the_landmark(
         ("patients.csv", "71,M,SD", "71,M,iSD", 3, "best", "no rule explains 'iSD'"),
         ("patients.csv", "PD,NR", "PD,MR", 5, "label", "no rule explains 'MR'"),
         ("patients.csv", "yes,yes", "7 mo,yes", 3, "lasting", "no rule explains '7 mo'"),
-        ("events.csv", "colitis,3", "colitis,3.5", 3, "grade", "a CTCAE grade is 1 to 5, got 3.5"),
-        ("events.csv", "colitis,3", "colitis,0", 3, "grade", "a CTCAE grade is 1 to 5, got 0"),
-        ("events.csv", "colitis,3", "colitis,", 3, "grade", "expected a number, got ''"),
+        ("events.csv", "colitis,3", "colitis,3.5", 3, "grade", "a CTCAE grade is 1 to 5, got '3.5'"),
+        ("events.csv", "colitis,3", "colitis,0", 3, "grade", "a CTCAE grade is 1 to 5, got '0'"),
+        ("events.csv", "colitis,3", "colitis,", 3, "grade", "a CTCAE grade is 1 to 5, got ''"),
         ("events.csv", "rash,2,0", "rash,2,early", 4, "day", "expected a number, got 'early'"),
         ("events.csv", "p2,rash", "p9,rash", 4, "patient", "patient 'p9' is not in patients.csv"),
     ],
