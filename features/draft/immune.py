@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal, cast
@@ -27,11 +28,15 @@ from features.draft.times import date_columns, label_column
 from features.draft.yaml_lines import in_yaml
 from features.gene_dates import gene_date_problem, genes_of_date, is_date
 from features.immune import read_immune_export
+from features.measured_values import MISSING_MARKS
 from features.tables.text import TextTable
 from features.units import LOG2_UNITS, PG_PER_ML, ImmuneUnit, parse_unit, split_name_and_unit
 
 ANALYTE_COLUMN = r"^(analyte|cytokine|marker|protein|assay)(_?name)?$"
-VALUE_COLUMN = r"^(value|concentration|level|result|npx|(calc|obs)_conc(entration)?)$"
+VALUE_COLUMN = r"^(value|concentration|level|result|npx|quantified_value|(calc|obs)_conc(entration)?)$"
+_COMPUTED_VALUE = r"npx|calc|obs"
+"""The columns that hold what was found, where another one holds what standards should have."""
+_WELL_COLUMN = r"^(well|wells|location|replicate|plate_position)$"
 UNIT_COLUMN = r"^units?$"
 MIN_RECURRENCES = 3
 """Times that a negative number occurs, from which it may be a code."""
@@ -61,17 +66,18 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
         lines.append(f"  sample: {in_yaml(sample)}  # guessed: it names stool samples, whose patients and days count")
         time_columns = {sample}
     else:
-        patient = patient or "TODO"
-        n_patients = len(samples.patients & set(frame.get(patient, ())))
-        lines.append(
-            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} of {len(samples.patients)} patients found here"
-        )
+        n_patients = len(samples.patients & set(frame.get(patient or "", ())))
+        reason = f"guessed: {n_patients} of {len(samples.patients)} patients found here"
+        if patient is None:
+            names = f", such as {in_yaml(min(samples.patients))}" if samples.patients else ""
+            patient, reason = "TODO", f"TODO: no column holds the names of patients alone{names}"
+        lines.append(f"  patient: {in_yaml(patient)}  # {reason}")
         line, time_columns = _draft_time(sheet, time, patient, sheets)
         lines.append(line)
     lines += filter_lines
     other_units: dict[str, str] = {}
     if layout == "long":
-        analyte, value = columns_matching(sheet, ANALYTE_COLUMN)[0], columns_matching(sheet, VALUE_COLUMN)[0]
+        analyte, value = columns_matching(sheet, ANALYTE_COLUMN)[0], _find_value_column(sheet)
         lines += [f"  analyte: {in_yaml(analyte)}", f"  value: {in_yaml(value)}"]
         cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
         unit_column = next(iter(columns_matching(sheet, UNIT_COLUMN)), None)
@@ -90,9 +96,30 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
         other_units = _other_units({name: [unit] for name, unit in units_in_names.items()})
         unit_texts = {unit for name, unit in units_in_names.items() if name not in other_units}
         unit_texts = unit_texts or {read_immune_export(sheet.path).unit}
+    key = [patient, *time_columns] if patient else [*time_columns]
+    lines += _replicate_lines(sheet, [*key, *([analyte] if layout == "long" else [])])
     unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
     return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit)
+
+
+def _find_value_column(sheet: TextTable) -> str:
+    """Return the column of values: of several, one that is not mostly empty, and that the software computed."""
+
+    def order(column: str) -> tuple[bool, bool]:
+        is_empty = 2 * sheet.frame[column].map(is_missing).sum() > len(sheet.rows)
+        return bool(is_empty), not re.search(_COMPUTED_VALUE, snake_case(column))
+
+    return min(columns_matching(sheet, VALUE_COLUMN), key=order)
+
+
+def _replicate_lines(sheet: TextTable, key: list[str]) -> list[str]:
+    """Return the line of `duplicates` where blood draws have several wells."""
+    if not columns_matching(sheet, _WELL_COLUMN) or not set(key) <= set(sheet.header):
+        return []
+    n_replicates = int(sheet.frame.duplicated(key).sum())
+    note = f"guessed: {n_replicates} rows are further wells of a blood draw; TODO: confirm that no visit parts them"
+    return [f"  duplicates: mean  # {note}"] if n_replicates else []
 
 
 def _other_units(units: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -135,10 +162,10 @@ def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str) -> Im
     if any(name.startswith(("POS_", "NEG_")) for name in cells) or "expression" in words:
         return "log2_expression"
     units = {parse_unit(text) or text for text in unit_texts if text}
-    if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in unit_texts) or "npx" in words:
-        return "NPX"
     if units and units <= PG_PER_ML.keys():
         return cast(ImmuneUnit, units.pop()) if len(units) == 1 else "pg/mL"
+    if "NPX" in units or any(snake_case(text).replace("_", "") == "olinkid" for text in unit_texts) or "npx" in words:
+        return "NPX"
     return "unstated"
 
 
@@ -179,7 +206,20 @@ def _measurement_lines(
     if renamed:
         lines.append(f"  rename: {in_yaml(renamed)}  # guessed: a spreadsheet made dates of genes; TODO: confirm")
     lines += [f"  exclude_analytes: {in_yaml(excluded)}"] if excluded else []
+    lines += _text_lines(sorted({cell for name in numbers for cell in cells[name] if not _is_readable(cell)}))
     return lines if unit in LOG2_UNITS or not numbers else lines + _code_lines(numbers)
+
+
+def _is_readable(cell: str) -> bool:
+    return (is_missing(cell) and cell.casefold() in MISSING_MARKS) or is_measurement(cell)
+
+
+def _text_lines(texts: Sequence[str]) -> list[str]:
+    """Return the question what the texts among measurements mean."""
+    if not texts:
+        return []
+    names = in_yaml(list(texts[:6]))
+    return [f"  # TODO: does each of {names} mean below range, or not measured? List it under 'below' or 'missing'"]
 
 
 def _is_no_measurement(name: str) -> bool:
@@ -193,6 +233,9 @@ def _code_lines(numbers: Mapping[str, pd.Series[float]]) -> list[str]:
     A code is one value that recurs; negative numbers that mostly differ are values on a log scale. A code that occurs
     most in one of the most abundant analytes more likely means above range than below it.
     """
+    numbers = {name: column for name, column in numbers.items() if column.nunique() > 1 or not (column < 0).all()}
+    if not numbers:
+        return []
     values = pd.concat(numbers, names=["analyte"]).reset_index(level="analyte", name="number")
     counts = values.loc[values["number"] < 0, "number"].value_counts()
     codes = counts[counts >= MIN_RECURRENCES].sort_index()

@@ -14,8 +14,8 @@ from features.manifest.tables import RangeColumn
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
-_SAMPLE_TYPE = r"^(sample|assay)_?type$"
-_KEPT_TYPES = {"sample", "unknown", "assay"}
+_SAMPLE_TYPE = r"^(sample|assay|well)_?(type|group)$"
+_KEPT_TYPES = {"sample", "samples", "unknown", "unknowns", "specimen", "assay"}
 LIMIT_COLUMNS = {
     "lower_limit": r"^(lod|lloq|llod|loq|max_lod|plate_lod|detection_limits_calc_low|lower_limit)$",
     "upper_limit": r"^(uloq|ulod|detection_limits_calc_high|upper_limit)$",

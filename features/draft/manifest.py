@@ -19,6 +19,7 @@ from features.draft.outcomes import find_event_columns
 from features.draft.patients import CLINICAL_COLUMN, patient_lines
 from features.draft.redcap import refuse_repeating_export
 from features.draft.samples import SamplesDraft, draft_samples, taxa_lines
+from features.draft.unused import unused_reason
 from features.draft.yaml_lines import in_yaml
 from features.errors import InputError
 from features.immune import read_immune_export
@@ -85,8 +86,11 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         lines += immune_lines(roles.immune, samples, sheets)
     if course:
         lines += ["course:", *course.values()]
+    reasons = {sheet.path: unused_reason(sheet, samples.patients) for sheet in sheets if sheet.path not in used_files}
     lines += [
-        f"# TODO: {in_yaml(file.name)} is not used: it was not recognised" for file in kinds if file not in used_files
+        f"# TODO: {in_yaml(file.name)} is not used: {reasons.get(file, 'it was not recognised')}"
+        for file in kinds
+        if file not in used_files
     ]
     return "\n".join(lines) + "\n"
 

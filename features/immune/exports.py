@@ -10,14 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.analytes import is_known_analyte
 from features.errors import FileError
 from features.immune.raw_rows import PARQUET, read_first_rows, read_parquet, read_raw_rows, to_text_table
+from features.tables.decimals import is_number
 from features.tables.delimited import Row
 from features.tables.text import TextTable, read_text_table
+from features.units import parse_unit, split_name_and_unit
 
 ROWS_SEARCHED = 60
 """Rows of a file in which a signature is searched for; xPONENT's header block takes about 40."""
@@ -27,6 +29,10 @@ _LEGEND = re.compile(r"(?i)\W*(obs|exp|conc|value|oor|out of range|designated|fi
 """Begins of the lines below a Bio-Plex table that explain its flags."""
 _CONTROL_WELL = re.compile(r"(?i)(standard|std|control|ctrl|qc|background|blank)[\s_-]*\d*")
 """Names of xPONENT's wells that hold no sample."""
+_CONTROL_TYPE = re.compile(r"(S|ST|STD|B|C|QC|CTRL)\d*", re.IGNORECASE)
+"""Types of Bio-Plex's wells that hold no sample: standards, blanks and controls; samples are X1, X2."""
+_OBSERVED = re.compile(r"(?i)obs|conc")
+_UNIT_IN_NOTE = re.compile(r"(?<![\w/])[pn]g\s?/\s?mL(?!\w)", re.IGNORECASE)
 _LONG_TABLE = ({"assay", "analyte"}, {"calc. concentration", "npx", "concentration"})
 
 
@@ -69,13 +75,13 @@ def read_immune_export(path: Path) -> ImmuneExport:
     if software == "Olink Parquet":
         return ImmuneExport(read_parquet(path), software)
     if not software:
-        return ImmuneExport(read_text_table(path))
+        return ImmuneExport(_with_units_of_row(read_text_table(path)))
     rows = [row for row in read_raw_rows(path) if any(row.cells)]
     if software == "xPONENT":
         return _read_xponent(path, rows)
     if software == "Olink NPX Manager":
         return ImmuneExport(_read_olink_wide(path, rows), software)
-    return ImmuneExport(_read_below_notes(path, rows), software)
+    return _read_below_notes(path, rows)
 
 
 def _find_software(path: Path) -> str:
@@ -176,22 +182,75 @@ def _xponent_unit(path: Path, blocks: dict[str, list[Row]]) -> str:
 # Tables below notes
 
 
-def _read_below_notes(path: Path, rows: Sequence[Row]) -> TextTable:
+def _read_below_notes(path: Path, rows: Sequence[Row]) -> ImmuneExport:
     """Return the table that begins with the first header row; notes stand above it, a legend of flags below."""
     start = next(i for i, row in enumerate(rows) if _is_header(row.cells))
-    names = [name.strip() for name in rows[start].cells]
-    while not names[-1]:
-        names.pop()
+    unit = _unit_of_notes(rows[:start])
+    names, positions, start = _names_below_notes(rows, start)
     table_rows = []
     for row in rows[start + 1 :]:
         filled = [cell for cell in row.cells if cell.strip()]
         if len(filled) == 1 and _LEGEND.match(filled[0]):
             continue
-        cells = [*row.cells, *[""] * (len(names) - len(row.cells))]
-        if any(cell.strip() for cell in cells[len(names) :]):
-            raise FileError(f"expected {len(names)} cells, as in the header, got {len(cells)}", file=path, row=row.line)
-        table_rows.append(Row(row.line, cells[: len(names)]))
-    return to_text_table(path, names, table_rows, "assay software")
+        if any(cell.strip() for cell in row.cells[positions[-1] + 1 :]):
+            raise FileError(
+                f"expected {len(names)} cells, as in the header, got {len(row.cells)}", file=path, row=row.line
+            )
+        cells = [*row.cells, *[""] * (positions[-1] + 1 - len(row.cells))]
+        table_rows.append(Row(row.line, [cells[position] for position in positions]))
+    types = [i for i, name in enumerate(names) if name.casefold() == "type"]
+    samples = [row for row in table_rows if not (types and _CONTROL_TYPE.fullmatch(row.cells[types[0]].strip()))]
+    table = to_text_table(path, names, samples, "assay software")
+    return ImmuneExport(_with_units_of_row(table), "a header block", unit, len(table_rows) - len(samples))
+
+
+def _names_below_notes(rows: Sequence[Row], start: int) -> tuple[list[str], list[int], int]:
+    """Return the names of the columns, their positions, and the header's last row.
+
+    Bio-Plex Manager may write two header rows: analytes, and below them the columns of each, of which the observed
+    concentrations count.
+    """
+    names = [name.strip() for name in rows[start].cells]
+    while not names[-1]:
+        names.pop()
+    columns = [name.strip() for name in rows[start + 1].cells] if len(rows) > start + 1 else []
+    if not {"type", "well"} & {name.casefold() for name in columns}:
+        return names, list(range(len(names))), start
+    labels, positions, analyte = [], [], ""
+    for position, column in enumerate(columns):
+        name = names[position] if position < len(names) else ""
+        analyte = name if is_known_analyte(name) or (analyte and name) else analyte
+        if not analyte or _OBSERVED.match(column):
+            labels.append(analyte or column)
+            positions.append(position)
+    return labels, positions, start + 1
+
+
+def _unit_of_notes(notes: Sequence[Row]) -> str:
+    """Return the one unit that the notes above a table state; empty where they state none, or several."""
+    units = {match[0] for row in notes for cell in row.cells for match in _UNIT_IN_NOTE.finditer(cell)}
+    return units.pop() if len(units) == 1 else ""
+
+
+def _with_units_of_row(table: TextTable) -> TextTable:
+    """Return a table whose first row states the units of its columns with these behind the columns' names.
+
+    A column without a name may have it in that row, as LEGENDplex writes it.
+    """
+    cells = table.rows[0] if table.rows else ()
+    pairs = list(zip(table.header, cells, strict=True))
+    is_unit = [parse_unit(cell) is not None or split_name_and_unit(f"x {cell}")[1] == cell != "" for cell in cells]
+    is_row_of_units = sum(is_unit) >= 2 and all(
+        unit or not cell or (not name and not is_number(cell))
+        for (name, cell), unit in zip(pairs, is_unit, strict=True)
+    )
+    if not is_row_of_units:
+        return table
+    names = [
+        name if unit and split_name_and_unit(name)[1] else f"{name} ({cell})" if unit else name or cell
+        for (name, cell), unit in zip(pairs, is_unit, strict=True)
+    ]
+    return replace(table, header=tuple(names), rows=table.rows[1:], line_numbers=table.line_numbers[1:])
 
 
 # Olink, assays in columns

@@ -181,8 +181,9 @@ def _long_cells(table: TextTable, spec: ImmuneSpec) -> Iterator[_Cell]:
 def _column_positions(table: TextTable, names: Sequence[str]) -> list[int]:
     for name in names:
         if name not in table.header:
+            problem = "is still to be named in the manifest" if name == "TODO" else "is not there"
             raise FileError(
-                f"is not there; expected exactly one such column among {', '.join(table.header)}",
+                f"{problem}; expected exactly one such column among {', '.join(table.header)}",
                 file=table.path,
                 column=name,
                 row=1,

@@ -152,3 +152,95 @@ def test_an_activity_among_concentrations_is_left_out_with_its_unit(tmp_path: Pa
     assert cohort.immune is not None
     first = cohort.immune.rows[cohort.immune.rows["patient"] == "p0"].set_index("analyte")["value"]
     assert first.to_dict() == {"IL-6": 1, "CRP": 1e6, "IL-10": 1}
+
+
+ANALYTES = ("IL-6", "IL-8", "IL-10")
+
+
+def test_a_row_of_units_belongs_to_the_header(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},-1,{i + 1},{i + 2},{i + 3},5\n" for i in range(12))
+    text, part = made_up(tmp_path, "patient_id,day,IL-6,IL-8,IL-10,CRP\n,,pg/mL,ng/mL,pg/mL,mg/L\n" + rows)
+    assert (part["patient"], part["day"], part["unit"]) == ("patient_id", "day", "pg/mL")
+    (tmp_path / "mine.yaml").write_text(text, encoding="utf-8")
+    immune = read_cohort(tmp_path / "mine.yaml", tmp_path).immune
+    assert immune is not None
+    values = immune.rows[immune.rows["patient"] == "p0"].set_index("analyte")["value"]
+    assert values.to_dict() == {"IL-6": 1, "IL-8": 2000, "IL-10": 3, "CRP": 5e6}
+
+
+def test_a_row_of_units_may_name_the_first_column_as_legendplex_does(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},<2.44,{i + 2},{i + 3}\n" for i in range(12))
+    _, part = made_up(tmp_path, ",IL-6,IL-8,IL-10\nSample,pg/mL,pg/mL,pg/mL\n" + rows)
+    assert (part["patient"], part["unit"]) == ("Sample", "pg/mL")
+
+
+def test_the_unit_in_a_title_is_the_tables(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},-1,{i + 1},{i + 2},{i + 3}\n" for i in range(12))
+    _, part = made_up(tmp_path, '"Cytokines (pg/mL), plate 3",,,,\npatient_id,day,IL-6,IL-8,IL-10\n' + rows)
+    assert part["unit"] == "pg/mL"
+
+
+def test_of_two_columns_of_concentrations_the_computed_one_counts(tmp_path: Path) -> None:
+    rows = "".join(
+        f"p{i},{analyte},{well},,{i + 1},Unknowns\n" for i in range(12) for analyte in ANALYTES for well in ("A1", "A2")
+    )
+    header = "Sample,Assay,Well,Concentration,Calc. Concentration,Sample Group\n"
+    text, part = made_up(tmp_path, header + "S001,IL-6,A1,1000,990,Standards\n" + rows)
+    assert (part["value"], part["duplicates"]) == ("Calc. Concentration", "mean")
+    assert part["keep_rows"] == {"Sample Group": ["Unknowns"]}
+    assert "36 rows are further wells of a blood draw" in text
+
+
+def test_a_column_of_units_counts_more_than_the_name_of_the_file(tmp_path: Path) -> None:
+    rows = "".join(f"p{i};OID1;{name};{i + 1};pg/mL\n" for i in range(12) for name in ("IL6", "TNF"))
+    _, part = made_up(tmp_path, "SampleID;OlinkID;Assay;Quantified_value;Unit\n" + rows, "npx_target48.csv")
+    assert (part["value"], part["unit"], part["unit_column"]) == ("Quantified_value", "pg/mL", "Unit")
+
+
+def test_the_day_of_a_table_in_german_is_no_analyte_with_a_code(tmp_path: Path) -> None:
+    rows = "".join(f"p{i};-4;{i},5;{i + 1},5;{i + 2},5\n" for i in range(11)) + "p11;-4;n.d.;1,5;2,5\n"
+    text, part = made_up(tmp_path, "Patient;Tag;IL-6 [pg/ml];IL-8 [pg/ml];IL-10 [pg/ml]\n" + rows)
+    assert (part["day"], "below" in part) == ("Tag", False)
+    assert '# TODO: does each of ["n.d."] mean below range, or not measured?' in text
+
+
+def test_a_column_of_one_negative_number_is_no_code(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},-1,-4,{i + 1},{i + 2},{i + 3}\n" for i in range(12))
+    _, part = made_up(tmp_path, "patient_id,day,offset,IL-6,IL-8,IL-10\n" + rows)
+    assert "below" not in part
+
+
+def test_a_table_of_a_hospitals_laboratory_in_german(tmp_path: Path) -> None:
+    rows = "".join(
+        f"p{i};{i + 1:02}.03.2024 08:15;{name};{value};{unit}\n"
+        for i in range(12)
+        for name, value, unit in (("Interleukin 6", "<5,0", "pg/ml"), ("CRP", "3,5", "mg/l"), ("LDH", "210,5", "U/l"))
+    )
+    _, part = made_up(tmp_path, "PatNr;Entnahmedatum;Analyt;Ergebnis;Einheit\n" + rows)
+    assert (part["patient"], part["analyte"], part["value"]) == ("PatNr", "Analyt", "Ergebnis")
+    assert (part["unit_column"], part["exclude_analytes"]["LDH"]) == (
+        "Einheit",
+        "in U/l, which does not convert to pg/mL",
+    )
+
+
+@pytest.mark.parametrize(
+    ("immune", "reason"),
+    [
+        ("Analyte,p1,p2\n" + "".join(f"{name},3,4\n" for name in ANALYTES), "its analytes are rows"),
+        (
+            "patient_id,IL6_pre,IL6_w6,IL8_pre,IL8_w6\np1,1,2,3,4\np2,1,2,3,4\n",
+            "columns such as IL6_pre name an analyte",
+        ),
+        ("USUBJID,PARAMCD,AVAL,CNSR\np1,OS,300,1\np2,OS,200,0\n", "where CNSR 0 is the event"),
+        ("patient_id,age\np1,60\np1,61\np2,50\n", "patient p1 has several rows"),
+        ("patient_id,age\nP-01,60\nP-02,61\n", "P-01 in column patient_id may be patient p1"),
+        ("patient_id,event,grade\np1,rash,mild\np2,rash,mild\n", "it may list adverse events"),
+    ],
+)
+def test_why_a_file_is_not_used(tmp_path: Path, immune: str, reason: str) -> None:
+    for file, content in (("taxa.tsv", TAXA), ("samples.csv", SAMPLES), ("other.csv", immune)):
+        (tmp_path / file).write_text(content, encoding="utf-8")
+    text = draft_manifest([tmp_path / file for file in ("taxa.tsv", "samples.csv", "other.csv")], "mine")
+    assert "# TODO: other.csv is not used: " in text
+    assert reason in text

@@ -255,6 +255,29 @@ def test_a_workbook_with_notes_above_its_table_is_read(tmp_path: Path) -> None:
     assert reading(table, "p1", "IL-10")[0] == 9.5
 
 
+def test_wells_of_bio_plex_without_a_sample_are_left_out_below_one_header_row_or_two(tmp_path: Path) -> None:
+    wells = ["B,A1,,,,", "S1,B1,,1000,1000,1000", "C2,B2,,10,10,10", "X1,C1,p1,*0.42,OOR <,7.5"]
+    notes = "File Name: plate1.rbx\nConc in pg/mL\n"
+    single = write(
+        tmp_path / "a.csv", notes + "Type,Well,Description,Hu IL-6 (19),Hu IL-8 (54),Hu IL-10 (56)\n" + "\n".join(wells)
+    )
+    double = write(
+        tmp_path / "b.csv",
+        f"{notes}Analyte,,,Hu IL-6 (19),,Hu IL-8 (54),,Hu IL-10 (56),\n"
+        "Type,Well,Description,FI,Obs Conc,FI,Obs Conc,FI,Obs Conc\n"
+        "S1,B1,,99,1000,99,1000,99,1000\nX1,C1,p1,99,*0.42,99,OOR <,99,7.5\n",
+    )
+    spec = ImmuneSpec("wide", ["Description"], "pg/mL", drop=["Type", "Well"])
+    for path, n_wells in ((single, 3), (double, 1)):
+        table = read_immune(path, spec)
+        assert len(table.rows) == 3
+        assert reading(table, "p1", "IL-8")[1] == "below"
+        assert reading(table, "p1", "IL-10")[0] == 7.5
+        assert f"{n_wells} wells of standards, controls and blanks are left out" in table.notes
+    with pytest.raises(FileError, match=r"the export states pg/mL, the manifest ng/mL"):
+        read_immune(single, ImmuneSpec("wide", ["Description"], "ng/mL", drop=["Type", "Well"]))
+
+
 def test_a_large_plain_table_is_no_export(tmp_path: Path) -> None:
     rows = "".join(f"p{i},1,IL-8,CXCL8 and IL-6\n" for i in range(9000))
     path = write(tmp_path / "plain.csv", "patient,value,analyte,synonyms\n" + rows)

@@ -1,0 +1,74 @@
+"""Why a file is not used in a draft, and what makes it usable."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from features.analytes import is_known_analyte
+from features.draft.columns import columns_matching, find_patient_column
+from features.draft.outcomes import EVENT_TERM_COLUMN, GRADE_COLUMN
+from features.draft.yaml_lines import in_yaml
+from features.name_matching import NAME_DIFFERENCES, simplified
+from features.tables.text import TextTable
+
+_MIN_ANALYTES = 3
+_MOST_PATIENTS_MISSING = 0.5
+
+
+def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
+    """Return why a sheet has no role in a draft, and what to do.
+
+    Parameters
+    ----------
+    sheet : TextTable
+        The sheet.
+    patients : set of str
+        The patients with stool.
+    """
+    if "PARAMCD" in sheet.header:
+        return (
+            "it has a row for each parameter, as CDISC's analysis data sets have; make a sheet of one row for each "
+            "patient with a column for each parameter, where CNSR 0 is the event"
+        )
+    if columns_matching(sheet, GRADE_COLUMN) and columns_matching(sheet, EVENT_TERM_COLUMN):
+        return (
+            "it may list adverse events, of which the grade (1 to 5, 'G3', 'III') and the day of onset, a number "
+            "counted from day 0, are needed; add what is not there"
+        )
+    if (reason := _analytes_in_rows(sheet)) or (reason := _visits_in_columns(sheet)):
+        return reason
+    column = find_patient_column(sheet, patients) if patients else None
+    if column and (repeated := sheet.frame[column][sheet.frame[column].duplicated()]).any():
+        return f"patient {in_yaml(repeated.iloc[0])} has several rows; write one row for each patient"
+    return _other_spelling(sheet, patients) or "it was not recognised"
+
+
+def _analytes_in_rows(sheet: TextTable) -> str:
+    n_analytes = sum(is_known_analyte(cell) for cell in sheet.frame[sheet.header[0]])
+    if n_analytes < _MIN_ANALYTES:
+        return ""
+    return "its analytes are rows; swap rows and columns, so that each blood draw is a row with its patient and day"
+
+
+def _visits_in_columns(sheet: TextTable) -> str:
+    columns = [name for name in sheet.header if "_" in name and is_known_analyte(name.rpartition("_")[0])]
+    if len(columns) < _MIN_ANALYTES:
+        return ""
+    return (
+        f"columns such as {in_yaml(columns[0])} name an analyte and a visit; write a row for each visit, with a column "
+        "of days"
+    )
+
+
+def _other_spelling(sheet: TextTable, patients: Set[str]) -> str:
+    spellings = {simplified(patient, NAME_DIFFERENCES): patient for patient in patients}
+    for column in sheet.header:
+        pairs = {cell: spellings.get(simplified(cell, NAME_DIFFERENCES)) for cell in sheet.frame[column].unique()}
+        near = {cell: patient for cell, patient in pairs.items() if patient not in (None, cell)}
+        if near and len(near) >= _MOST_PATIENTS_MISSING * len(pairs):
+            cell, patient = next(iter(near.items()))
+            return (
+                f"{in_yaml(cell)} in column {in_yaml(column)} may be patient {in_yaml(patient)}; write each patient's "
+                "name in one way"
+            )
+    return ""
