@@ -10,8 +10,8 @@ from functools import cache
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.instruments import REQUEST_SECONDS, REQUESTS
 from serving.logs import LOG, REQUEST_ID
-from serving.metrics.instruments import REQUEST_SECONDS, REQUESTS
 
 HEADER = "X-Request-ID"
 """Header by which a client may name its request; the response repeats it, and log and record of questions have it."""

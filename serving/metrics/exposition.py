@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from models.evidence import Estimate
 from models.predict import ServedModel
-from serving.metrics.instruments import REGISTRY
+from serving.instruments import REGISTRY
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.performance import LivePerformance
 

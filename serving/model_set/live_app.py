@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from features.errors import BundleError, ModelMissing, SignatureError, TaxokineError
+from serving.instruments import MODELS_CHECKED, MODELS_DEGRADED, MODELS_LOADED
 from serving.logs import LOG
-from serving.metrics.instruments import MODELS_CHECKED, MODELS_DEGRADED, MODELS_LOADED
 from serving.model_set.loading import SetLoader, start_set
 from serving.model_set.model_set import ModelSet
 from serving.predictions import warm_up

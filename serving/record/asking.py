@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 
 from models.patient_input import Candidate
-from serving.metrics.instruments import count_predictions
+from serving.instruments import PREDICTIONS
 from serving.record.answer import RecordedProbability
 from serving.record.question import Inputs, Question
 from serving.record.recorder import Recorder
@@ -66,7 +66,7 @@ async def record_api(
         number = await recorder.record(_question(request, patient, inputs, answer))
         if number is not None:
             response.headers[ENTRY] = str(number)
-    count_predictions(answer)
+    _count_predictions(answer)
 
 
 async def record_rows(request: Request, rows: Sequence[RowQuestion]) -> list[int | None]:
@@ -89,7 +89,7 @@ async def record_rows(request: Request, rows: Sequence[RowQuestion]) -> list[int
             [_question(request, row.patient, Inputs(row.candidate), row.answer) for row in rows]
         )
     for row in rows:
-        count_predictions(row.answer)
+        _count_predictions(row.answer)
     return numbers
 
 
@@ -104,9 +104,16 @@ def record_page(request: Request, patient: str, inputs: Inputs, answer: tuple[Re
     recorder: Recorder | None = request.app.state.recorder
     if recorder is not None:
         recorder.record_in_thread(_question(request, patient, inputs, answer))
-    count_predictions(answer)
+    _count_predictions(answer)
 
 
 def _question(request: Request, patient: str, inputs: Inputs, answer: tuple[RecordedProbability, ...]) -> Question:
     route = f"{request.method} {route_template(request.scope)}"
     return Question(request.state.asker, request.state.request_id, route, patient, inputs, answer)
+
+
+def _count_predictions(answer: tuple[RecordedProbability, ...]) -> None:
+    """Count the predictions of an answer; what has no verdict, such as the models behind a list, is none."""
+    for item in answer:
+        if item.verdict is not None:
+            PREDICTIONS.labels(item.outcome, item.model, item.version, item.verdict).inc()

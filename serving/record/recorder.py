@@ -13,8 +13,8 @@ from features.errors import InputError
 from features.settings import settings
 from serving.database import open_database
 from serving.errors import NotRecorded
+from serving.instruments import RECORD_QUEUE, UNRECORDED
 from serving.logs import LOG
-from serving.metrics.instruments import RECORD_QUEUE, UNRECORDED
 from serving.record.keys import read_key
 from serving.record.store import Keep, RecordStore
 

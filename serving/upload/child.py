@@ -24,8 +24,8 @@ from threading import Lock, Timer
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from serving.instruments import UPLOADS
 from serving.logs import REQUEST_ID, configure_logging, log_failure
-from serving.metrics.instruments import UPLOADS
 from serving.upload.form import Field, Form
 from serving.upload.intake import UploadedFile
 from serving.upload.reading import UploadContent, read_files

@@ -21,7 +21,7 @@ from models.registry import log_bundle, register
 from models.signature import make_key_pair
 from serving.accounts import Accounts
 from serving.app import create_app
-from serving.metrics.instruments import REGISTRY
+from serving.instruments import REGISTRY
 from serving.model_set import live_app
 from serving.model_set.live_app import LiveApp
 from serving.model_set.loading import open_loader, start_set

@@ -17,7 +17,7 @@ from threading import Thread
 import pytest
 
 from models.predict import ServedModel
-from serving.metrics.instruments import REGISTRY
+from serving.instruments import REGISTRY
 from serving.upload import Field, Form, UploadedFile, child, understand
 from serving.upload.child import read_in_child
 from serving.upload.folder import delete_abandoned_folders, upload_folder

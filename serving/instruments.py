@@ -5,11 +5,7 @@ No label holds what a client chose: routes are templates, models those of the re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
-
-from serving.record.answer import RecordedProbability
 
 disable_created_metrics()
 REGISTRY = CollectorRegistry()
@@ -60,10 +56,3 @@ MODELS_LOADED = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemin",
 )
-
-
-def count_predictions(answer: Iterable[RecordedProbability]) -> None:
-    """Count the predictions of an answer; what has no verdict, such as the models behind a list, is none."""
-    for item in answer:
-        if item.verdict is not None:
-            PREDICTIONS.labels(item.outcome, item.model, item.version, item.verdict).inc()
