@@ -14,7 +14,7 @@ import pandas as pd
 
 from features.arrays import Mask, Matrix, Vector
 from features.cohort import Cohort
-from features.donors import DETECTION_LIMIT, donor_samples_given, stool_proportions
+from features.donors import DETECTION_LIMIT, donor_rows, donor_samples_given, stool_proportions
 from features.feature_table import Block
 from features.transplants import LONGEST_BEFORE, transplant_days
 
@@ -93,7 +93,7 @@ def donor_block(cohort: Cohort, rows: pd.DataFrame, positions: Sequence[int], la
     values = np.full((len(rows), len(DONOR_FEATURES)), math.nan)
     for i, (patient, day, position) in enumerate(zip(rows["patient"], rows["sample_day"], positions, strict=True)):
         given_day = transplant_day.get(patient, math.nan)
-        stool = [row for row in _donor_rows(cohort, received.get(patient, {})) if np.isfinite(proportions[row]).all()]
+        stool = [row for row in donor_rows(cohort, received.get(patient, {})) if np.isfinite(proportions[row]).all()]
         if not given_day <= landmark or not stool:
             continue
         row_before = _row_before(cohort, patient, given_day) if day > given_day else None
@@ -110,12 +110,6 @@ def _without_empty_columns(values: Matrix) -> Block | None:
     is_known: Mask = np.asarray(~np.isnan(values).all(axis=0))
     names = tuple(name for name, keep in zip(DONOR_FEATURES, is_known, strict=True) if keep)
     return Block(names, values[:, is_known]) if names else None
-
-
-def _donor_rows(cohort: Cohort, donor_samples: Mapping[str, list[int]]) -> list[int]:
-    """Return the rows of a recipient's donors; of a donor whose received sample is not known, all samples."""
-    donors = cohort.donor_samples["patient"]
-    return [row for donor, rows in donor_samples.items() for row in rows or donors.index[donors == donor].tolist()]
 
 
 def _row_before(cohort: Cohort, patient: str, transplant_day: float) -> int | None:

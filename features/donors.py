@@ -7,6 +7,7 @@ donors with whom the recipient's own donor is compared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,19 @@ def donor_samples_given(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
         if donor:
             received.setdefault(patient, {}).setdefault(donor, [])
     return received
+
+
+def donor_rows(cohort: Cohort, donor_samples: Mapping[str, list[int]]) -> list[int]:
+    """Return the rows of a recipient's donors; of a donor whose received sample is not known, all samples.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    donor_samples : mapping of str to list of int
+        By donor, as `donor_samples_given` returns them of one recipient.
+    """
+    donors = cohort.donor_samples["patient"]
+    return [row for donor, rows in donor_samples.items() for row in rows or donors.index[donors == donor].tolist()]
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ def _screening_record(cohort: Cohort) -> dict[str, str] | None:
     if rule is None:
         return None
     table = read_text_table(cohort.paths[part.file])
-    meanings = {cell: word for word in ("yes", "no", "unknown") for cell in getattr(rule, word)}
+    meanings = rule.meanings
     record: dict[str, str] = {}
     cells = table.column(rule.column).reindex(donors["line"])
     for donor, line, cell in zip(donors["patient"], donors["line"], cells, strict=True):

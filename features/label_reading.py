@@ -75,8 +75,7 @@ def _read_labels(
 
 
 def _best_response(sheet: TextTable, recist: Recist, patients: pd.Index[str]) -> pd.Series[str]:
-    best = {value: code for code in ("CR", "PR", "SD", "PD") for value in getattr(recist, code)}
-    codes: dict[str, str | None] = {**best, **dict.fromkeys(recist.unknown)}
+    codes = {value: None if code == "unknown" else code for value, code in recist.meanings.items()}
     return pd.Series(sheet.decode(recist.column, codes, "outcomes.recist"), index=patients, dtype="str")
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from features.arrays import Mask, Matrix
 from features.cohort import Cohort
-from features.donors import donor_samples_given, stool_proportions
+from features.donors import donor_rows, donor_samples_given, stool_proportions
 from features.errors import InputError
 
 TARGET_DAY = 28.0
@@ -201,7 +201,7 @@ def _received_samples(cohort: Cohort) -> dict[str, dict[str, list[int]]]:
             f"{cohort.name}: stool is not dated, so that nothing tells which sample was taken {FIRST_DAY:g} to "
             f"{LAST_DAY:g} days after a transplant; state 'day' under samples"
         )
-    arms = cohort.manifest.patients.arms if cohort.manifest.patients else None
+    arms = cohort.manifest.arms
     controls = {arm for arm, role in arms.roles.items() if role != "fmt_ici"} if arms else set()
     control_patients = set(cohort.arm.index[cohort.arm.isin(controls)])
     received = {
@@ -230,15 +230,13 @@ def _profile_rows(
 ) -> dict[str, list[int]]:
     """Return the rows of a recipient's profiles; `days` are those of the recipient's samples from the transplant.
 
-    Of a donor whose received sample is not known, all samples count; those without any taxon count never.
+    Donors' samples without any taxon do not count.
     """
     earlier = days[(days <= 0) & (days >= -LONGEST_BEFORE)]
     later = (days[(days >= FIRST_DAY) & (days <= LAST_DAY)] - TARGET_DAY).abs()
-    donors = cohort.donor_samples["patient"]
-    stool = [row for donor, rows in donor_samples.items() for row in rows or donors.index[donors == donor].tolist()]
     return {
         "before": earlier.index[earlier == earlier.max()].tolist()[-1:],
-        "of the donor": [row for row in stool if not is_empty[row]],
+        "of the donor": [row for row in donor_rows(cohort, donor_samples) if not is_empty[row]],
         "after": later.index[later == later.min()].tolist()[:1],
     }
 

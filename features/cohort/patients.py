@@ -197,8 +197,7 @@ def read_assignment(sheet: PatientSheet | None) -> pd.DataFrame:
         frame["stratum"] = [", ".join(cells) for cells in zip(*columns, strict=True)]
     if part.per_protocol is not None:
         rule = part.per_protocol
-        meanings = {cell: word for word in ("yes", "no", "unknown") for cell in getattr(rule, word)}
-        frame["per_protocol"] = table.decode(rule.column, meanings, "patients.arms.per_protocol")
+        frame["per_protocol"] = table.decode(rule.column, rule.meanings, "patients.arms.per_protocol")
     return frame.loc[arm.index]
 
 

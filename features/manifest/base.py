@@ -69,6 +69,11 @@ class ColumnPattern(ManifestPart):
 class ValueRule(ManifestPart):
     """The meaning of the values of one column; every value has one meaning."""
 
+    @property
+    def meanings(self) -> dict[str, str]:
+        """The key under which each value stands, such as `yes`."""
+        return {value: meaning for meaning, values in self if isinstance(values, tuple) for value in values}
+
     @model_validator(mode="after")
     def _check_each_value_has_one_meaning(self) -> Self:
         meanings: dict[str, str] = {}

@@ -14,7 +14,7 @@ from features.manifest.course import TrialCourse
 from features.manifest.outcomes import Events, Outcomes
 from features.manifest.population import ManifestPopulation, PopulationColumn
 from features.manifest.source import Source, SourceFile
-from features.manifest.tables import Clock, Immune, Patients, Samples, Taxa, Technical
+from features.manifest.tables import Arms, Clock, Immune, Patients, Samples, Taxa, Technical
 
 
 @dataclass(frozen=True)
@@ -128,6 +128,11 @@ class Manifest(ManifestPart):
         if self.immune and self.immune.visit and not self.immune.day and not self.samples.visit:
             raise ValueError("immune.visit needs samples.visit, to tell a blood draw from a later one; add it")
         return self
+
+    @property
+    def arms(self) -> Arms | None:
+        """The arms of a trial; None where no key states them."""
+        return None if self.patients is None else self.patients.arms
 
     @property
     def source_files(self) -> tuple[SourceFile, ...]:

@@ -181,7 +181,7 @@ def _is_shown(effect: IntervalEstimate, no_effect: float, p: float) -> bool:
 
 def arm_comparison(cohort: Cohort, codes: Codes) -> ArmComparison | None:
     """Return the comparison of arms; None where the manifest's arms do not have two patients on each side."""
-    part = None if cohort.manifest.patients is None else cohort.manifest.patients.arms
+    part = cohort.manifest.arms
     if part is None or not has_comparator(cohort):
         return None
     treated = is_treated(cohort)

@@ -28,8 +28,7 @@ def is_treated(cohort: Cohort) -> pd.Series[bool]:
     A sham transplant, of placebo or autologous stool, is a control. It is empty where the manifest states no
     `patients.arms`.
     """
-    arm_roles = None if cohort.manifest.patients is None else cohort.manifest.patients.arms
-    roles = {} if arm_roles is None else arm_roles.roles
+    roles = {} if cohort.manifest.arms is None else cohort.manifest.arms.roles
     return cohort.arm.map(lambda name: roles[name] == "fmt_ici").astype(bool)
 
 

@@ -71,7 +71,7 @@ def effect_variation(cohort: Cohort, codes: Codes) -> EffectVariation:
         With arms of which one is a control.
     codes : mapping of str to str
     """
-    part = None if cohort.manifest.patients is None else cohort.manifest.patients.arms
+    part = cohort.manifest.arms
     best = best_responses(cohort, codes)
     if part is None or not part.randomised:
         return EffectVariation(randomised=False)
