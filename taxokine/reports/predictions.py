@@ -45,11 +45,11 @@ def _stated_benefit(predictions: Sequence[Prediction]) -> BenefitBounds:
     """Return the bounds of benefit that the probabilities imply as they are stated."""
     from models.joint import benefit_bounds, joint_outcome
 
-    stated = [
+    stated_predictions = [
         replace(item, probability=None if item.probability is None else page_probability(item.probability))
         for item in predictions
     ]
-    return benefit_bounds(joint_outcome(stated))
+    return benefit_bounds(joint_outcome(stated_predictions))
 
 
 def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:

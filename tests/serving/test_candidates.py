@@ -18,8 +18,10 @@ from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.views.candidates import CandidateList
-from serving.pages.views.patient import upload_view
+from serving.pages.views.patient import LEARNT_FROM_COHORT, patient_view, upload_view
+from serving.pages.views.what_if import Donors
 
+from ..training.evidence.validations import training_cohort
 from .conftest import PROFILER, table
 
 CONTEXT = {
@@ -92,6 +94,34 @@ def test_a_second_choice_of_model_is_marked_and_explained(models, clinic):
     assert not first_choices.has_fallbacks
 
 
+def test_patients_whom_the_model_may_have_learnt_from_are_marked(models, clinic):
+    of_this_cohort = training_cohort(clinic.name, profiler=PROFILER)
+    served = {}
+    for outcome in ("objective_response", "toxicity_any"):
+        best = models[outcome][-1]
+        cohorts = (replace(of_this_cohort, title=clinic.title),)
+        evidence = replace(best.model.evidence, cohorts=cohorts, simulated=False)
+        # Without a reference set no profile of a training patient is recognised.
+        reference = best.model.reference if outcome == "objective_response" else None
+        served[outcome] = [replace(best, model=replace(best.model, evidence=evidence, reference=reference))]
+    data = table().taxa
+    stool = StoolProfile(dict(zip(data.names, data.values[0].tolist(), strict=True)), "proportions", PROFILER)
+    visit = Visit("day 0", 0.0, replace(clinic.patients["P00"].visits[0].candidate, taxa=stool))
+    clinic = replace(clinic, patients={"P00": replace(clinic.patients["P00"], visits=(visit,))})
+    view = CandidateList(Catalogue(served), clinic).view("", "")
+    response, toxicity = view.rows[0].sides
+    assert (response.is_training_patient, response.probability, response.may_be_training_patient) == (True, None, False)
+    assert (toxicity.is_training_patient, toxicity.may_be_training_patient) == (False, True)
+    page = str(_ENVIRONMENT.get_template("candidates.html.jinja").render(**CONTEXT, view=view))
+    assert "no forecast <small>training patient</small>" in page
+    assert page.count("was trained on patients of this cohort") == 1
+    assert "The model of toxicity was trained on patients of this cohort" in page
+    patient = patient_view(Catalogue(served), clinic, clinic.patients["P00"], None, Choices(), Donors())
+    assert [LEARNT_FROM_COHORT in side.reservations for side in patient.predictions.sides] == [False, True]
+    elsewhere = CandidateList(Catalogue(served), replace(clinic, title="Another trial")).view("", "")
+    assert elsewhere.sides_of_training_cohort == ()
+
+
 def test_a_column_without_a_value_is_left_out(models, clinic):
     pages = [
         str(
@@ -103,7 +133,7 @@ def test_a_column_without_a_value_is_left_out(models, clinic):
     ]
     assert ["response and toxicity</th>" in page for page in pages] == [True, False]
     # Every printed sheet repeats the line above the page, and the head of the table with the key of the bar.
-    assert all("simulated, not for care · printed by anna on 1 May 2026. Research use." in page for page in pages)
+    assert all("simulated, not for care</b> · printed by anna on 1 May 2026. Research use." in page for page in pages)
     heads = [re.search(r"<thead>.*?</thead>", page, re.S)[0] for page in pages]
     assert ["response with toxicity</span>" in head for head in heads] == [True, False]
 

@@ -133,8 +133,8 @@ def summarise_accuracy(accuracy: HeldOutAccuracy, together: Mask, scheme: Scheme
     return EngraftmentValidation(scheme, len(unit), int(n_units), tuple(methods))
 
 
-def _jackknife_mean(values: Vector, unit: Positions, least: float, largest: float) -> Estimate:
-    return _jackknife(lambda retained: float(values[retained].mean()), unit, least, largest)
+def _jackknife_mean(values: Vector, unit: Positions, minimum: float, maximum: float) -> Estimate:
+    return _jackknife(lambda retained: float(values[retained].mean()), unit, minimum, maximum)
 
 
 def _jackknife_auroc(wins: Matrix, comparisons: Matrix, unit: Positions) -> Estimate:
@@ -146,7 +146,7 @@ def _jackknife_auroc(wins: Matrix, comparisons: Matrix, unit: Positions) -> Esti
     return _jackknife(auroc, unit, 0.0, 1.0)
 
 
-def _jackknife(statistic: Callable[[Positions], float], unit: Positions, least: float, largest: float) -> Estimate:
+def _jackknife(statistic: Callable[[Positions], float], unit: Positions, minimum: float, maximum: float) -> Estimate:
     """Return a statistic of the transplants with its jackknife interval over units, by Student's t.
 
     Of few units the interval may lie beyond the values that the statistic can take, and then ends at these.
@@ -166,7 +166,7 @@ def _jackknife(statistic: Callable[[Positions], float], unit: Positions, least: 
         return Estimate(value, None, None)
     error = math.sqrt((n_units - 1) / n_units * float(((replicates - value) ** 2).sum()))
     half_width = float(t.ppf(0.975, n_units - 1)) * error
-    return Estimate(value, max(value - half_width, least), min(value + half_width, largest))
+    return Estimate(value, max(value - half_width, minimum), min(value + half_width, maximum))
 
 
 def best_method(validation: EngraftmentValidation) -> Method:

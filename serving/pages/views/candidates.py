@@ -19,6 +19,7 @@ from serving.pages.views.parts import (
     cell_views,
     evidence_note,
     forecasts,
+    may_have_learnt_from,
     patient_facts,
     transplant_text,
 )
@@ -41,6 +42,10 @@ class SideSummary:
         What differs by patient, in a few words: that and why the model abstains, or care; empty where it applies.
     is_unconfirmed : bool
         Whether the probability lies outside the interval of the held-out patients with a similar one.
+    is_training_patient : bool
+        Whether the model learnt from the patient, so that there is no probability.
+    may_be_training_patient : bool
+        As `may_have_learnt_from` returns.
     ink : Ink
         Colour of the probability.
     fallback : Fallback or None
@@ -53,6 +58,8 @@ class SideSummary:
     reason: str
     reservation: str
     is_unconfirmed: bool
+    is_training_patient: bool
+    may_be_training_patient: bool
     ink: Ink
     fallback: Fallback | None
 
@@ -103,6 +110,12 @@ class CandidatesView:
     def has_unconfirmed(self) -> bool:
         """Whether a prediction of the list is not confirmed."""
         return any(summary.is_unconfirmed for row in self.rows for summary in row.sides)
+
+    @property
+    def sides_of_training_cohort(self) -> tuple[Side, ...]:
+        """The sides whose model may have learnt from patients of the list."""
+        sides = (summary.side for row in self.rows for summary in row.sides if summary.may_be_training_patient)
+        return tuple(dict.fromkeys(sides))
 
     @property
     def has_fallbacks(self) -> bool:
@@ -196,6 +209,8 @@ class CandidateList:
             next(iter(reservations(prediction) or prediction.trust.reasons), ""),
             _reservation(prediction),
             is_unconfirmed=prediction.unconfirmed_reason is not None,
+            is_training_patient=bool(prediction.trust.in_training_set),
+            may_be_training_patient=may_have_learnt_from(prediction, self._clinic),
             ink=ink_of(prediction.outcome, prediction.evidence),
             fallback=self._catalogue.fallback(prediction),
         )

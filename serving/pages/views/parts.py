@@ -14,6 +14,7 @@ from models.joint import CELLS
 from models.patient_input import Candidate
 from models.predict import ServedModel
 from models.prediction import Cell, JointOutcome, Prediction
+from serving.clinic import Clinic
 from serving.pages.catalogue import is_promoted
 
 
@@ -95,6 +96,16 @@ def _forecast(prediction: Prediction) -> float | None:
     if prediction.probability is None or prediction.trust.in_training_set:
         return None
     return page_probability(prediction.probability)
+
+
+def may_have_learnt_from(prediction: Prediction, clinic: Clinic | None) -> bool:
+    """Return whether a model was trained on a clinic's cohort, and cannot tell whether on this patient.
+
+    A training patient is recognised by the stool profile, which a model of other blocks does not read.
+    """
+    if clinic is None or prediction.probability is None or prediction.trust.in_training_set is not None:
+        return False
+    return any((cohort.name, cohort.title) == (clinic.name, clinic.title) for cohort in prediction.evidence.cohorts)
 
 
 def patient_facts(candidate: Candidate, sample: str = "") -> PatientFacts:

@@ -30,12 +30,19 @@ from serving.pages.views.parts import (
     cell_views,
     evidence_note,
     forecasts,
+    may_have_learnt_from,
     patient_facts,
 )
 from serving.pages.views.weighing import MIN_PATIENTS, Weighing, weigh
 from serving.pages.views.what_if import Donors, WhatIfView, what_if_view
 from serving.record.answer import RecordedProbability
 from serving.record.question import recorded_changes, recorded_predictions
+
+LEARNT_FROM_COHORT = (
+    "the model was trained on patients of this cohort, and cannot tell by stool whether this is one of them: the "
+    "prediction may repeat the outcome"
+)
+"""Reservation about the patients of a training cohort whom the model cannot recognise."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,8 @@ class SideView:
         None where the model abstains, learnt from the patient, or cannot tell the patient from others.
     verdict : OutcomeVerdict
     reservations : tuple of str
-        Reasons against "ok", without the evidence and the simulated training data, which the page states elsewhere.
+        Reasons against "ok", without the evidence and the simulated training data, which the page states elsewhere; and
+        that the model may have learnt from the patient.
     decision_curves : tuple of DecisionCurveDrawing
     run_url : str or None
         Address of the run that trained the model.
@@ -189,7 +197,12 @@ def patient_view(
         patient.id,
         patient_facts(current.candidate, current.label),
         predictions_view(
-            catalogue, current.candidate, choices, donors, is_recipient=patient.course.received_transplant
+            catalogue,
+            current.candidate,
+            choices,
+            donors,
+            clinic=clinic,
+            is_recipient=patient.course.received_transplant,
         ),
         choices,
         visits=tuple(item.label for item in patient.visits),
@@ -222,11 +235,12 @@ def predictions_view(
     choices: Choices,
     donors: Donors | None = None,
     *,
+    clinic: Clinic | None = None,
     is_recipient: bool = False,
 ) -> PredictionsView:
     """Predict response and toxicity for a candidate, and collect what the page shows of both."""
     predictions = catalogue.predict(candidate)
-    sides = tuple(_side_view(catalogue, prediction, is_recipient) for prediction in predictions)
+    sides = tuple(_side_view(catalogue, prediction, clinic, is_recipient) for prediction in predictions)
     joint = joint_outcome(forecasts(predictions))
     waterfalls = [side.waterfall for side in sides if side.waterfall]
     counts = catalogue.joint_counts()
@@ -276,7 +290,7 @@ def _plane_patient(predictions: Sequence[Prediction], sides: Sequence[SideView])
     return PlanePatient(response, toxicity, *(group.outcomes if group else None for group in groups))
 
 
-def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool) -> SideView:
+def _side_view(catalogue: Catalogue, prediction: Prediction, clinic: Clinic | None, is_recipient: bool) -> SideView:
     served = _model_of(catalogue, prediction)
     validation = served.model.validation
     probability, explanation = prediction.probability, prediction.explanation
@@ -306,7 +320,10 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, is_recipient: bool)
         comparison=None if without_drawing else compare(prediction, group, nearest, rates),
         waterfall=None if without_drawing else drawing,
         verdict=verdict,
-        reservations=reservations(prediction),
+        reservations=(
+            *((LEARNT_FROM_COHORT,) if may_have_learnt_from(prediction, clinic) else ()),
+            *reservations(prediction),
+        ),
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
         run_url=catalogue.run_url(served),
         ink=ink_of(prediction.outcome, evidence),
