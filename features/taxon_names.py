@@ -26,6 +26,7 @@ _SEPARATOR = re.compile(rf"[|;]|(?:(?<!^)(?<!\.)\.++|,\s*+)(?={_ANY_PREFIX})")
 """What parts the clades of a clade string. R's `make.names` turns '|', ';' and blanks into dots."""
 _MOTU = re.compile(r"^(.*?)_?((?:ref|meta|ext)_mOTU_v\d+_\d+)$")
 _MOTHUR_CONFIDENCE = re.compile(r"\(\d{1,3}(\.\d+)?\)\s*$")
+_SINTAX = re.compile(r"[dk]:[^,:]+(,[pcofgs]:|$)")
 _ROOTS = {"root", "cellular_organisms"}
 _DOMAINS = {"bacteria", "archaea", "eukaryota", "viruses"}
 _KINGDOMS = {
@@ -130,6 +131,17 @@ def is_clade_string(label: str) -> bool:
     clades = _SEPARATOR.split(label.strip())
     has_rank = any(_RANK_PREFIX.match(clade) for clade in clades) or clades[0].strip().casefold() in _DOMAINS
     return len(clades) > 1 and has_rank
+
+
+def is_sintax(text: str) -> bool:
+    """Tell whether a text is a lineage as SINTAX writes it: 'd:Bacteria(1.00),p:Bacillota(0.98)'."""
+    return _SINTAX.match(text) is not None
+
+
+def sintax_clade_string(text: str) -> str:
+    """Return a lineage of SINTAX as a clade string, 'd__Bacteria;p__Bacillota'."""
+    clades = (_MOTHUR_CONFIDENCE.sub("", clade).strip().partition(":") for clade in text.split(",") if clade.strip())
+    return ";".join(f"{letter}__{name}" for letter, _, name in clades)
 
 
 def looks_like_taxon(label: str) -> bool:

@@ -16,14 +16,15 @@ from features.errors import FileError, InputError
 from features.immune import is_immune_export
 from features.tables.decimals import is_number
 from features.tables.layout import OpenTable, open_table
+from features.tables.numbers import read_number_table
 from features.tables.other_outputs import check_holds_abundances
-from features.tables.profiles import read_taxonomy
+from features.tables.profiles import SINTAX_COLUMNS, read_taxonomy
 from features.tables.taxa_layouts import Head, TaxaLayout, find_layout, is_annotation, read_head
 from features.tables.text import TextTable, read_text_table
 from features.tables.workbook import is_workbook
 from features.taxa import TaxaTable, read_taxa_at_finest_rank
 from features.taxa_source import Format, SampleAxis, TableRank
-from features.taxon_names import are_feature_ids, is_clade_string, look_like_taxa, stated_rank
+from features.taxon_names import are_feature_ids, is_clade_string, is_sintax, look_like_taxa, stated_rank
 
 FileKind = Literal["sheet", "taxonomy", "metaphlan", "kraken", "bracken", "biom", "qza", "table/columns", "table/rows"]
 """The kind of a file: a taxa table is named by its format of `features.taxa.read_taxa` and the axis of its samples."""
@@ -46,6 +47,11 @@ _UNREADABLE = {
     b"%PDF": "a PDF; ask for the table itself, as CSV",
 }
 """Files that are not read, by how they begin, with the command that makes a readable one."""
+_OFFICE_FILES = {
+    "word/document.xml": "a text of Word; save its table as CSV",
+    "content.xml": "a spreadsheet of LibreOffice; save the sheet as .xlsx or CSV",
+}
+"""Archives of office software, by a file that each holds."""
 _SEQUENCES = "sequences, not a table; profile them first, for example with MetaPhlAn, or DADA2 in QIIME 2"
 
 
@@ -86,7 +92,7 @@ def find_file_kind(file: Path) -> FileKind:
     except zipfile.BadZipFile as error:
         raise FileError(f"expected a QIIME 2 artifact: {error}", file=file) from error
     _check_readable(file, begin)
-    if begin.lstrip().startswith(b"{"):
+    if begin.lstrip().startswith((b"{", b"[{")):
         return _json_kind(file, begin)
     if is_immune_export(file):
         return "sheet"
@@ -128,7 +134,10 @@ def _json_kind(file: Path, begin: bytes) -> FileKind:
 
 def _archive_kind(file: Path) -> FileKind:
     with zipfile.ZipFile(file) as archive:
-        members = {name.partition("/")[2] for name in archive.namelist()}
+        names = set(archive.namelist())
+    if office := next((advice for member, advice in _OFFICE_FILES.items() if member in names), ""):
+        raise FileError(f"this is {office}", file=file)
+    members = {name.partition("/")[2] for name in names}
     for member, kind in _ARCHIVE_KINDS.items():
         if member in members:
             return kind
@@ -169,7 +178,7 @@ def _table_kind(table: OpenTable) -> FileKind:
         return "metaphlan"
     rows = [row.cells for row in head.first_rows[:20] if len(row.cells) == layout.n_cells]
     rows = [cells for cells in rows if not layout.is_set_aside(cells[0])]
-    if not all(is_number(cells[position]) for cells in rows for position in layout.positions):
+    if not all(is_number(cell) for cells in rows for cell in layout.numbers_of(cells)):
         return "sheet"
     if layout.has_taxonomy:
         return "table/columns"
@@ -183,6 +192,8 @@ def _table_kind(table: OpenTable) -> FileKind:
 def _is_taxonomy(head: Head, layout: TaxaLayout) -> bool:
     """Tell whether a table lists lineages of features, and no numbers of samples."""
     rows = [row.cells for row in head.first_rows if len(row.cells) == layout.n_cells]
+    if len(head.header) in SINTAX_COLUMNS and is_sintax(head.header[1]):
+        return True
     if len(head.header) in (2, 3) and is_clade_string(head.header[1]):
         # Without a header every row has a lineage; a header of lineages has numbers below.
         return all(is_clade_string(cells[1]) for cells in rows)
@@ -193,12 +204,12 @@ def _is_taxonomy(head: Head, layout: TaxaLayout) -> bool:
         )
     else:
         is_listed = len(layout.rank_columns) >= 3
-    samples = [
-        position
-        for position, name in zip(layout.positions, layout.column_names, strict=True)
-        if not is_annotation(name) and rows and all(is_number(cells[position]) for cells in rows)
-    ]
-    return is_listed and not samples
+    columns = zip(*map(layout.numbers_of, rows), strict=True)
+    has_samples = any(
+        all(map(is_number, cells)) and not is_annotation(name)
+        for name, cells in zip(layout.column_names, columns, strict=False)
+    )
+    return is_listed and not has_samples
 
 
 def find_taxa_files(kinds: Mapping[Path, FileKind]) -> tuple[Path, Path | None]:
@@ -212,6 +223,9 @@ def find_taxa_files(kinds: Mapping[Path, FileKind]) -> tuple[Path, Path | None]:
     tables = [file for file, kind in kinds.items() if kind not in ("taxonomy", "sheet")]
     taxonomies = [file for file, kind in kinds.items() if kind == "taxonomy"]
     if not tables:
+        for file, kind in kinds.items():
+            if kind == "sheet" and not is_immune_export(file):
+                _check_numbers_of_taxa(file)
         raise InputError(
             "there is no taxa table among the files; expected a merged MetaPhlAn table, a Kraken or Bracken report, a "
             "BIOM or QIIME 2 table, or a TSV or CSV table of numbers with taxa such as 's__Akkermansia_muciniphila', "
@@ -227,6 +241,15 @@ def find_taxa_files(kinds: Mapping[Path, FileKind]) -> tuple[Path, Path | None]:
             )
     has_taxonomy = bool(taxonomies) and needs_taxonomy(tables[0], kinds[tables[0]], taxonomies[0])
     return tables[0], taxonomies[0] if has_taxonomy else None
+
+
+def _check_numbers_of_taxa(file: Path) -> None:
+    """Raise an error if a table of taxa was taken for a sheet since some of its cells are no numbers."""
+    with open_table(file) as table:
+        head = read_head(table)
+    names = head.header[1:]
+    if names and (look_like_taxa(head.labels) or look_like_taxa(names)):
+        read_number_table(file)
 
 
 def needs_taxonomy(table: Path, kind: FileKind, taxonomy: Path) -> bool:

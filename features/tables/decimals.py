@@ -65,7 +65,11 @@ def has_thousands_mark(cell: str, mark: DecimalMark) -> bool:
 
 
 def number_advice(cell: str) -> str:
-    """Return what to do about a cell that is no number because of its commas; empty where there is no comma."""
+    """Return what to do about a cell that is no number because of its commas or a sign; empty where it has none."""
+    if re.fullmatch(r"[^%]*\d\s*%\s*", cell):
+        return "; write percent without the sign"
+    if re.match(r"\s*[<>\N{LESS-THAN OR EQUAL TO}]", cell):
+        return "; write the number that was measured, or 0 where it was below what can be"
     if "," not in cell:
         return ""
     if has_thousands_mark(cell, "."):

@@ -27,6 +27,9 @@ MAX_RATIO = 200
 """Beyond these bytes, the most that unpacking may multiply the size; tables of many zeros reach about 50."""
 _CHUNK = 2**20
 
+_SAVE_SPSS = "Save it in SPSS as CSV, with the labels of its values"
+_SAVE_STATA = "In Stata: export delimited FILE.csv, which writes the labels of its values"
+_SAVE_SAS = "In SAS: proc export data=NAME outfile='FILE.csv' dbms=csv"
 _OTHER_FORMATS = {
     b"\x89HDF": ("an HDF5 file (.biom)", "Give it where a taxa table belongs, with format biom"),
     b"PK\x03\x04": ("a ZIP archive", "Unpack it, and give the table that it holds"),
@@ -47,6 +50,18 @@ _OTHER_FORMATS = {
     b"%PDF": ("a PDF", "Give the table as CSV"),
     b"RDX": ("R's own data (.RData)", "Write the table by write.csv"),
     b"X\n\x00\x00": ("R's own data (.rds)", "Write the table by write.csv"),
+    b"$FL2": ("SPSS's own data (.sav)", _SAVE_SPSS),
+    b"$FL3": ("SPSS's own data (.zsav)", _SAVE_SPSS),
+    b"<stata_dta>": ("Stata's own data (.dta)", _SAVE_STATA),
+    # Before Stata 13: the version, the order of bytes, and two constant bytes.
+    **{
+        bytes((version, order, 1, 0)): ("Stata's own data (.dta)", _SAVE_STATA)
+        for version in (113, 114, 115)
+        for order in (1, 2)
+    },
+    bytes(12) + b"\xc2\xea\x81\x60": ("SAS's own data (.sas7bdat)", _SAVE_SAS),
+    b"HEADER RECORD*******LIB": ("SAS's transport file (.xpt)", _SAVE_SAS),
+    b"!Checksum": ("SomaScan's table (.adat)", "In R: write.csv(SomaDataIO::read_adat('FILE'), 'FILE.csv')"),
 }
 """Formats that are no text: what they are, and what to do, by the first bytes of their files."""
 _MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml)", re.IGNORECASE)

@@ -220,6 +220,9 @@ def _table(path: Path, layout: Layout, comments: list[Row], raw_rows: Iterator[R
     """Return the table of these rows, the first of which is the header unless a comment is."""
     rows = (row for row in raw_rows if any(map(str.strip, row.cells)))
     sample = list(islice(rows, _SAMPLE_LINES))
+    while len(comments) > 1 and re.match(r"#CLASS(:|$)", comments[-1].cells[0]):
+        # MicrobiomeAnalyst writes the classes of samples below their names.
+        comments = comments[:-1]
     if comments and _is_header(comments, sample):
         header, comments = comments[-1], comments[:-1]
     elif sample:

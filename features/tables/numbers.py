@@ -199,8 +199,7 @@ def _labelled_rows(path: Path, layout: TaxaLayout, rows: Iterator[Row]) -> Itera
             label = report.clade_string(row.cells[layout.rank_column], row.cells[-1])
         if not label:
             raise FileError("the row has no label in the first column; name it", file=path, row=row.line)
-        cells = [row.cells[position] for position in layout.positions]
-        yield _LabelledRow(row.line, label, cells, layout.clade_of(row.cells))
+        yield _LabelledRow(row.line, label, layout.numbers_of(row.cells), layout.clade_of(row.cells))
 
 
 def _numbers(cells: Sequence[str], columns: Axis, line: int) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from features.errors import FileError
+from features.taxon_names import is_clade_string
 
 
 class _Output(NamedTuple):
@@ -41,6 +42,18 @@ _OUTPUTS = (
         "Join the samples in one unit: emu combine-outputs DIRECTORY species",
     ),
     _Output(
+        frozenset({"taxreads", "kmers", "dup", "cov"}),
+        "KrakenUniq's report of one sample",
+        "Join the samples' reports: taxpasta merge -p krakenuniq --taxonomy TAXONOMY --add-name --add-rank "
+        "--summarise-at species -o taxa.tsv REPORTS",
+    ),
+    _Output(
+        frozenset({"sample_file", "genome_file", "taxonomic_abundance"}),
+        "the genomes that sylph found",
+        "Name them by taxa and join the samples: sylph-tax taxprof FILE -t DATABASE, and sylph-tax merge *.sylphmpa "
+        "--column relative_abundance -o taxa.tsv",
+    ),
+    _Output(
         frozenset({"intersect_bp", "f_unique_weighted"}),
         "the genomes that sourmash found in one sample",
         "Make a Kraken report of it: sourmash tax metagenome --output-format kreport",
@@ -54,6 +67,8 @@ _OUTPUTS = (
 _TEST_COLUMN = re.compile(
     r"padj|fdr|(p|q)val|(p|q)[ _.]values?|adj[ _.]p[ _.]val(ue)?|lfcse|log2foldchange|lfc_.+", re.IGNORECASE
 )
+_TAXON_NUMBER_COLUMN = re.compile(r"(ncbi[ _.]?)?tax(onomy|on)?[ _.]?id", re.IGNORECASE)
+_NAME_COLUMNS = {"name", "species", "taxonomy", "lineage", "taxon", "taxon_name", "abundance"}
 _SAMPLE_COLUMN = re.compile(r"(sample|run|file)([ _.-]?(id|name))?", re.IGNORECASE)
 _TAXON_COLUMN = re.compile(
     r"tax(on|a|onomy|on[ _.]?name)|otu|asv|feature([ _.]?id)?|clade([ _.]?name)?|lineage", re.IGNORECASE
@@ -99,6 +114,19 @@ def check_holds_abundances(path: Path, header: Sequence[str], labels: Sequence[s
         raise FileError(
             f"column {tests[0]!r} shows results of a statistical test, and no abundances by sample. Give the table of "
             "taxa that was tested",
+            file=path,
+        )
+    if len(set(names[1:])) < len(names) - 1 and sum(map(is_clade_string, labels)) > 1:
+        raise FileError(
+            "several columns have one name above lineages, as the classes in LEfSe's input; delete the rows of "
+            "classes, so that the names of samples come first",
+            file=path,
+        )
+    are_numbers = bool(labels) and all(label.isdecimal() for label in labels)
+    if _TAXON_NUMBER_COLUMN.fullmatch(names[0]) and are_numbers and not _NAME_COLUMNS & folded:
+        raise FileError(
+            "taxa are numbers of NCBI's taxonomy, without their names. Add the names, as by: taxpasta merge "
+            "--taxonomy TAXONOMY --add-name --add-rank",
             file=path,
         )
     _check_is_not_long(path, names)

@@ -22,12 +22,14 @@ from features.tables.layout import open_table
 from features.tables.names import check_names
 from features.tables.taxa_layouts import clade_string_of_ranks, find_rank_columns, find_taxonomy_column
 from features.tables.workbook import is_workbook
-from features.taxon_names import is_clade_string
+from features.taxon_names import is_clade_string, is_sintax, sintax_clade_string
 
 if TYPE_CHECKING:
     from biom import Table
     from scipy.sparse import csr_matrix
 
+SINTAX_COLUMNS = (2, 3, 4)
+"""The numbers of columns of SINTAX's output: the id, the lineage, the strand, and the lineage above a cutoff."""
 _MAX_METADATA = 2**16
 _ARCHIVE_PROBLEMS = (
     OSError, KeyError, IndexError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error
@@ -188,8 +190,8 @@ def read_taxonomy(path: Path) -> dict[str, str]:
     ----------
     path : Path
         A TSV or CSV file whose first column is the feature's id, with either a column `Taxon` (QIIME 2) or a column for
-        each rank (`Genus`, or phyloseq's `Rank6`), or without a header, as reference databases have it; or a QIIME 2
-        artifact of type FeatureData[Taxonomy].
+        each rank (`Genus`, or phyloseq's `Rank6`), or without a header, as reference databases have it, and SINTAX of
+        USEARCH and VSEARCH; or a QIIME 2 artifact of type FeatureData[Taxonomy].
 
     Returns
     -------
@@ -207,6 +209,10 @@ def read_taxonomy(path: Path) -> dict[str, str]:
         header, rows = table.header, list(table.rows)
     if len(header.cells) > 1 and is_clade_string(header.cells[1]):
         header, rows = Row(0, ["", "Taxon", *header.cells[2:]]), [header, *rows]
+    if len(header.cells) in SINTAX_COLUMNS and is_sintax(header.cells[1]):
+        lineage = 3 if len(header.cells) == max(SINTAX_COLUMNS) else 1
+        rows = [Row(row.line, [row.cells[0], sintax_clade_string(row.cells[lineage])]) for row in (header, *rows)]
+        header = Row(0, ["", "Taxon"])
     names = [name.strip() for name in header.cells]
     taxon_column, rank_columns = find_taxonomy_column(names), find_rank_columns(["", *names[1:]])
     if taxon_column is None and not rank_columns:

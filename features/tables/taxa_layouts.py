@@ -27,6 +27,10 @@ _ABUNDANCE_COLUMN = "relative_abundance"
 """The one column of amounts in MetaPhlAn's profile of a single sample; columns of coverage and reads follow it."""
 _BRACKEN_COLUMNS = ["name", "taxonomy_id", "taxonomy_lvl"]
 _BRACKEN_READS = "new_est_reads"
+_EMU_COLUMNS = ["species", "genus", "family"]
+"""The ranks by which Emu's joined tables begin, whose cells are empty where a sample has none of a taxon."""
+_NAME_AND_RANK = {"name", "rank"}
+_LINEAGE_COLUMN = re.compile(r"((id|rank)_)?lineage|parent[ _]?(id|name)?")
 _MOTHUR_COLUMNS = ["label", "Group", "numOtus"]
 """The columns before the OTUs in mothur's shared file: the distance of its OTUs, the sample, and the number of OTUs."""
 _RANK_LETTERS = "kpcofgs"
@@ -36,7 +40,7 @@ _TAXONOMY_COLUMN = re.compile(
 )
 _ANNOTATION_COLUMN = re.compile(
     r"(ncbi[ _.]?)?(clade_)?tax(onomy)?[ _.]?(id|lvl)s?|ncbi_tax_id|confidence|(rep(resentative)?[ _.]?)?seq(uence)?"
-    r"|size|e[ _.]?value|score|identity",
+    r"|clade|subspecies|species[ _]?(sub)?group|size|e[ _.]?value|score|identity",
     re.IGNORECASE,
 )
 _SUMMARY = re.compile(
@@ -117,6 +121,8 @@ class TaxaLayout:
         The columns that are neither a sample's nor a taxon's.
     rows_are_taxa : bool
         Whether the rows are labelled by taxa.
+    has_empty_zeros : bool
+        Whether an empty cell is a 0, as where Emu joins samples.
     comments : list of str
         The lines above the header.
     """
@@ -131,7 +137,13 @@ class TaxaLayout:
     rank_columns: tuple[RankColumn, ...] = ()
     set_aside: list[str] = field(default_factory=list)
     rows_are_taxa: bool = False
+    has_empty_zeros: bool = False
     comments: list[str] = field(default_factory=list)
+
+    def numbers_of(self, cells: Sequence[str]) -> list[str]:
+        """Return the cells of a row that hold its numbers."""
+        numbers = [cells[position] for position in self.positions]
+        return [cell if cell.strip() else "0" for cell in numbers] if self.has_empty_zeros else numbers
 
     @property
     def has_taxonomy(self) -> bool:
@@ -144,8 +156,10 @@ class TaxaLayout:
             return f"row {row.line}"
         label = row.cells[self.label_column].strip()
         if self.name == "bracken" and label:
-            code = row.cells[self.rank_column].strip().upper()[:1].replace("D", "K").lower()
-            return f"{code if code in _RANK_LETTERS else 'x'}__{label}"
+            rank = row.cells[self.rank_column].strip().casefold()
+            if rank in ("", "no rank") and unexplained(label):
+                return label
+            return f"{_rank_letter(rank)}__{label}"
         return label
 
     def clade_of(self, cells: Sequence[str]) -> str:
@@ -159,6 +173,14 @@ class TaxaLayout:
         if _SUMMARY.fullmatch(label.strip()):
             return True
         return self.rows_are_taxa and not unexplained(label) and is_metadata(label)
+
+
+def _rank_letter(rank: str) -> str:
+    """Return the letter of a rank that a word or Bracken's code states, 'x' for one between the ranks that are read."""
+    name = {"domain": "kingdom", "superkingdom": "kingdom", "d": "kingdom"}.get(rank, rank)
+    if name in RANKS[:7]:
+        return name[0]
+    return name[:1] if re.fullmatch(rf"[{_RANK_LETTERS}]\d*", name) else "x"
 
 
 def clade_string_of_ranks(cells: Sequence[str], columns: Sequence[RankColumn]) -> str:
@@ -227,6 +249,8 @@ def find_layout(path: Path, head: Head) -> TaxaLayout:
         return _combined_kraken_layout(names, head.comments)
     if names[:3] == _BRACKEN_COLUMNS:
         return _bracken_layout(names, head.comments)
+    if {name.casefold() for name in names} >= _NAME_AND_RANK and any(map(is_annotation, names)):
+        return _named_ranks_layout(names, head.comments)
     return _plain_layout(path, head, names)
 
 
@@ -244,6 +268,25 @@ def _bracken_layout(names: list[str], comments: list[str]) -> TaxaLayout:
     positions = positions or [position for position, name in enumerate(names) if name.endswith("_num")]
     samples = [names[position].removesuffix("_num") for position in positions]
     return TaxaLayout("bracken", len(names), positions, samples, rank_column=2, comments=comments)
+
+
+def _named_ranks_layout(names: list[str], comments: list[str]) -> TaxaLayout:
+    """Return the layout of a table with the name and the rank of each taxon in columns, as taxpasta writes it."""
+    folded = [name.casefold() for name in names]
+    positions = [
+        position
+        for position, name in enumerate(folded)
+        if name not in _NAME_AND_RANK and not is_annotation(name) and not _LINEAGE_COLUMN.fullmatch(name)
+    ]
+    return TaxaLayout(
+        "bracken",
+        len(names),
+        positions,
+        [names[position] for position in positions],
+        label_column=folded.index("name"),
+        rank_column=folded.index("rank"),
+        comments=comments,
+    )
 
 
 def _plain_layout(path: Path, head: Head, names: list[str]) -> TaxaLayout:
@@ -276,6 +319,7 @@ def _plain_layout(path: Path, head: Head, names: list[str]) -> TaxaLayout:
         rank_columns=rank_columns,
         set_aside=set_aside,
         rows_are_taxa=rows_are_taxa,
+        has_empty_zeros=_EMU_COLUMNS in (names[:3], names[1:4]),
         comments=head.comments,
     )
 

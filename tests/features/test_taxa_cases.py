@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from features.draft import draft_manifest, find_file_kind
 from features.draft.file_kinds import find_file_kinds
 from features.errors import FileError
+from features.tables.profiles import SINTAX_COLUMNS
 from features.taxa import read_taxa
 from features.taxon_names import canonical_name
 from features.transforms import genus_of
@@ -277,6 +279,13 @@ def test_a_collapsed_table_with_a_family_beside_its_genera_is_not_stacked(write:
         (gzip.compress(b"@r1\nACGT\n+\nIIII\n", mtime=0), "profile them first"),
         (b"((Otu1:0.1,Otu2:0.2):0.3,Otu3:0.1);\n", "Give the feature table and its taxonomy"),
         (b"##fileformat=VCFv4.2\n#CHROM\tPOS\n1\t100\n", "variants of genomes"),
+        (b"$FL2@(#) SPSS DATA FILE", r"SPSS's own data \(.sav\). Save it in SPSS as CSV"),
+        (b"<stata_dta><header>", r"Stata's own data \(.dta\). In Stata: export delimited"),
+        (b"\x72\x02\x01\x00" + bytes(90), r"Stata's own data \(.dta\)"),
+        (bytes(12) + b"\xc2\xea\x81\x60\xb3", r"SAS's own data \(.sas7bdat\). In SAS: proc export"),
+        (b"HEADER RECORD*******LIBRARY HEADER RECORD!!!!!!!0000", r"SAS's transport file \(.xpt\)"),
+        (b"!Checksum\tabc\n^HEADER\n", "SomaDataIO::read_adat"),
+        (b'[{"patient_id":"P01"}]', "this is JSON"),
         (b"FCS3.1         256    1545", "frequencies of the gated cells"),
         (b"function\tS1\tS2\nK00001\t10.5\t20\nK00002\t100\t2\n", "functions of genes, such as 'K00002'"),
         (b"function\tdescription\tS1\nEC:1.1.1.1\tAlcohol dehydrogenase\t10.5\n", "Give the table of taxa"),
@@ -297,6 +306,16 @@ OTHER_OUTPUTS = [
     ("Name\tCompleteness\tContamination\tGC_Content\nbin.1\t98.1\t0.2\t0.4\n", "as CoverM writes them"),
     ("name\ttaxID\ttaxRank\tnumReads\tnumUniqueReads\nroot\t1\tno rank\t10\t5\n", "centrifuge-kreport"),
     (f"tax_id\tabundance\tspecies\testimated counts\n820\t0.6\t{GTDB}\t600\n", "emu combine-outputs"),
+    (
+        "%\treads\ttaxReads\tkmers\tdup\tcov\ttaxID\trank\ttaxName\n9\t5\t5\t9\t1\t1\t1\tno rank\troot\n",
+        "taxpasta merge -p krakenuniq",
+    ),
+    (
+        "Sample_file\tGenome_file\tTaxonomic_abundance\tSequence_abundance\ns1.fastq\tGCF_1.fna\t60\t61\n",
+        "sylph-tax merge",
+    ),
+    ("taxonomy_id\ts1\ts2\n820\t6\t5\n821\t7\t8\n", "--add-name --add-rank"),
+    (f"response\tR\tNR\tR\nid\ts1\ts2\ts3\n{GTDB}\t1\t2\t3\nd__Bacteria;f__X\t1\t2\t3\n", "LEfSe's input"),
     ("intersect_bp,f_unique_weighted,name\n1000,0.1,GCF_1\n", "sourmash tax metagenome"),
     ("Geneid\tChr\tStart\tEnd\tLength\ts1.bam\nENSG1\t1\t1\t100\t100\t5\n", "counts of genes"),
     ("file\tpercent\treads\ttaxon_name\nS1\t60\t600\tBlautia obeum\n", "xtabs(`percent` ~ `taxon_name` + `file`, x)"),
@@ -446,3 +465,87 @@ def test_a_sheet_of_samples_comes_before_other_columns_of_the_taxa_table(write: 
     sheet = write("sheet.csv", "sample_id,patient_id,day\ns1,p1,0\ns2,p2,0\ns3,p3,0\n")
     draft = draft_manifest([taxa, sheet], "mine")
     assert "  file: sheet.csv\n  sample: sample_id" in draft
+
+
+@pytest.mark.parametrize(
+    ("member", "advice"), [("word/document.xml", "a text of Word"), ("content.xml", "LibreOffice")]
+)
+def test_files_of_office_software_are_named(tmp_path: Path, member: str, advice: str) -> None:
+    with zipfile.ZipFile(tmp_path / "file", "w") as archive:
+        archive.writestr(member, "<x/>")
+    with pytest.raises(FileError, match=advice):
+        find_file_kind(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"),
+    [
+        ("12.5%", "write percent without the sign"),
+        ("<0.01", "or 0 where it was below"),
+        ("2,491", "without marks between thousands"),
+        ("", "an absent taxon is 0"),
+    ],
+)
+def test_a_draft_names_the_cell_for_which_a_table_of_taxa_is_none(
+    write: Callable[[str, str], Path], cell: str, advice: str
+) -> None:
+    rows = "".join(f'{species.replace("_", " ")},"3","4"\n' for species in SPECIES)
+    path = write("taxa.csv", f'species,s1,s2\n{rows}Dorea longicatena,"{cell}","5"\n')
+    with pytest.raises(FileError, match=advice) as caught:
+        draft_manifest([path], "mine")
+    assert f"row {len(SPECIES) + 2}, column 's1'" in str(caught.value)
+
+
+def test_the_classes_of_microbiome_analyst_are_no_header(write: Callable[[str, str], Path]) -> None:
+    rows = "".join(f"d__Bacteria;g__Blautia;s__Blautia {name}\t1\t2\t3\n" for name in ("obeum", "faecis"))
+    path = write("otu.txt", "#NAME\ts1\ts2\ts3\n#CLASS:response\tR\tNR\tR\n" + rows)
+    assert read_taxa(path, format="table").samples == ("s1", "s2", "s3")
+
+
+def test_names_and_ranks_in_columns_are_read_at_a_rank(write: Callable[[str, str], Path]) -> None:
+    rows = (
+        "0\tunclassified\t\t\t50\t40\n2\tBacteria\tsuperkingdom\tBacteria\t5\t5\n"
+        "816\tBacteroides\tgenus\tBacteria;Bacteroides\t7\t8\n"
+        "28116\tBacteroides ovatus\tspecies\tBacteria;Bacteroides;Bacteroides ovatus\t60\t30\n"
+        "1\tBacteroides ovatus V975\tstrain\tBacteria;Bacteroides\t6\t3\n"
+    )
+    path = write("taxpasta.tsv", "taxonomy_id\tname\trank\tlineage\ts1\ts2\n" + rows)
+    assert find_file_kind(path) == "bracken"
+    table = read_taxa(path, format="bracken")
+    assert (table.samples, table.taxa, table.values.tolist()) == (("s1", "s2"), ("Bacteroides_ovatus",), [[60], [30]])
+    assert read_taxa(path, format="bracken", rank="kingdom").values.tolist() == [[5], [5]]
+
+
+def test_an_empty_cell_of_emus_joined_table_is_a_zero(write: Callable[[str, str], Path]) -> None:
+    ranks = "species\tgenus\tfamily\torder\tclass\tphylum\tsuperkingdom"
+    path = write(
+        "emu-combined-species.tsv",
+        f"{ranks}\ts1\ts2\nBlautia obeum\tBlautia\tLachnospiraceae\tx\tx\tBacillota\tBacteria\t0.25\t\n"
+        "Dorea longicatena\tDorea\tLachnospiraceae\tx\tx\tBacillota\tBacteria\t0.75\t1\n",
+    )
+    assert find_file_kind(path) == "table/columns"
+    assert read_taxa(path, format="table").values.tolist() == [[0.25, 0.75], [0, 1]]
+    path = write(
+        "emu-combined-tax_id.tsv",
+        f"tax_id\t{ranks}\tsubspecies\tspecies group\ts1\n"
+        "1\tBlautia obeum\tBlautia\tL\tx\tx\tBacillota\tBacteria\t\t\t0.75\nunassigned" + "\t" * 10 + "0.25\n",
+    )
+    table = read_taxa(path, format="table")
+    assert (table.samples, table.taxa, table.values.tolist()) == (("s1",), ("Blautia_obeum",), [[0.75]])
+
+
+@pytest.mark.parametrize("columns", SINTAX_COLUMNS)
+def test_a_taxonomy_of_sintax(write: Callable[[str, str], Path], columns: int) -> None:
+    lines = [
+        "Otu1\td:Bacteria(1.00),p:Bacillota(1.0),g:Blautia(0.9),s:Blautia_obeum(0.41)\t+\td:Bacteria,p:Bacillota,g:Blautia",
+        "Otu2\td:Bacteria(1.00),p:Bacteroidota(1.0),g:Bacteroides(0.9)\t+\td:Bacteria,p:Bacteroidota,g:Bacteroides",
+    ]
+    taxonomy = write("sintax.txt", "".join("\t".join(line.split("\t")[:columns]) + "\n" for line in lines))
+    table = write("otutab.txt", "#OTU ID\ts1\ts2\nOtu1\t5\t4\nOtu2\t2\t3\n")
+    assert find_file_kinds([taxonomy, table]) == {taxonomy: "taxonomy", table: "table/columns"}
+    assert read_taxa(table, format="table", taxonomy=taxonomy, rank="genus").taxa == ("Blautia", "Bacteroides")
+    if columns == max(SINTAX_COLUMNS):
+        with pytest.raises(FileError, match="has a name at rank 'species'"):
+            read_taxa(table, format="table", taxonomy=taxonomy)
+    else:
+        assert read_taxa(table, format="table", taxonomy=taxonomy).taxa[0] == "Blautia_obeum"
