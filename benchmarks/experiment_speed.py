@@ -29,7 +29,7 @@ from training.experiment.eligibility import block_sets, eligible_rows
 from training.experiment.inputs import pooled_table
 from training.progress import Progress
 from training.validation.folds import centres, outcome_vector
-from training.validation.permutation_null import order_within_centres, permutation_nulls
+from training.validation.permutation_null import Permutations, order_within_centres, permutation_nulls
 from training.workers import EVERY_CORE
 
 PERMUTATIONS, FEW_PERMUTATIONS, TARGET, MLFLOW_TARGET = 8, 2, 8.0, 0.05
@@ -58,10 +58,8 @@ def _our_permutation(table: FeatureTable, y: Vector, sets: Sequence[tuple[str, .
     competing = [(EXPERIMENT.fit_config(blocks), np.arange(len(table))) for blocks in sets]
     start = time.perf_counter()
     with tqdm(total=PERMUTATIONS, desc="permutations, ours", leave=False) as progress:
-        permutation_nulls(
-            table, y, competing, EXPERIMENT.main_folds, n=PERMUTATIONS, seed=0, workers=EVERY_CORE,
-            on_step=progress.update,
-        )  # fmt: skip
+        permutations = Permutations(PERMUTATIONS, 0, EVERY_CORE, progress.update)
+        permutation_nulls(table, y, competing, EXPERIMENT.main_folds, permutations)
     return (time.perf_counter() - start) / PERMUTATIONS
 
 

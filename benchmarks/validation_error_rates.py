@@ -36,7 +36,7 @@ from training.validation.conditional_null import conditional_nulls
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, main_folds, outcome_vector
 from training.validation.held_out import validate
-from training.validation.permutation_null import permutation_nulls
+from training.validation.permutation_null import Permutations, permutation_nulls
 from training.workers import Threads
 
 Events = Mapping[str, bool]
@@ -185,9 +185,8 @@ def permutation_tests(scenario: Scenario, seed: int) -> Events:
     scores = gather_scores(table, y, held_out, "loco")
     observed, events = scores.mean_auroc(scores.probability), {}
     for name, nulls_of in (("outcomes permuted", permutation_nulls), ("conditional", conditional_nulls)):
-        nulls = nulls_of(
-            table, y, [(CONFIG, rows)], _folds, n=PERMUTATIONS, seed=seed, workers=Threads(1), on_step=lambda: None
-        )
+        permutations = Permutations(PERMUTATIONS, seed, Threads(1), on_step=lambda: None)
+        nulls = nulls_of(table, y, [(CONFIG, rows)], _folds, permutations)
         events[name] = compare_with_null(nulls["elastic_net", CONFIG.blocks].values, observed).p <= LEVEL
     return events
 

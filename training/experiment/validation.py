@@ -21,6 +21,7 @@ from training.validation.permutation_null import (
     ModelKey,
     ModelNull,
     NullDistributions,
+    Permutations,
     best_model_null,
     permutation_nulls,
 )
@@ -122,33 +123,14 @@ def model_nulls(
     if not n:
         return {}
     y, models = outcome_vector(table, outcome), [(blocks.config, blocks.rows) for blocks in validated]
-    seed, on_step = experiment.seed, progress.advance
+    permutations = Permutations(n, experiment.seed, workers, progress.advance, unfinished.outcomes)
     progress.begin(f"refitting {n} permutations of outcomes", n)
-    nulls = permutation_nulls(
-        table,
-        y,
-        models,
-        experiment.main_folds,
-        n=n,
-        seed=seed,
-        workers=workers,
-        on_step=on_step,
-        finished=unfinished.outcomes,
-    )
+    nulls = permutation_nulls(table, y, models, experiment.main_folds, permutations)
     models = [(config, rows) for config, rows in models if has_conditional_null(config.blocks)]
     if models:
         progress.begin(f"refitting {n} permutations of profiles", n)
-    conditional = conditional_nulls(
-        table,
-        y,
-        models,
-        experiment.main_folds,
-        n=n if models else 0,
-        seed=seed,
-        workers=workers,
-        on_step=on_step,
-        finished=unfinished.profiles,
-    )
+    permutations = replace(permutations, n=n if models else 0, finished=unfinished.profiles)
+    conditional = conditional_nulls(table, y, models, experiment.main_folds, permutations)
     return _with_best_model(nulls, conditional, validated)
 
 

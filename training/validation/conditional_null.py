@@ -22,15 +22,14 @@ from features.feature_table import FeatureTable
 from training.validation.config import FitConfig
 from training.validation.folds import Fold, centres
 from training.validation.permutation_null import (
-    FinishedRefits,
     ModelKey,
     ModelNull,
+    Permutations,
     RefitAurocs,
     collect_nulls,
     order_within_centres,
     refit_aurocs,
 )
-from training.workers import Workers
 
 PROFILE_BLOCKS = frozenset({"taxa", "immune", "donor", "over_time"})
 """Blocks that are permuted together: the donor block is computed from the stool, that over time from the blood."""
@@ -46,12 +45,7 @@ def conditional_nulls(
     y: Vector,
     competing: Sequence[tuple[FitConfig, Positions]],
     outer_folds_of: Callable[[FeatureTable, Vector], Sequence[Fold]],
-    *,
-    n: int,
-    seed: int,
-    workers: Workers,
-    on_step: Callable[[], object],
-    finished: FinishedRefits | None = None,
+    permutations: Permutations,
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's held-out AUROCs on permuted profiles; models whose AUROC is undefined are dropped.
 
@@ -60,7 +54,7 @@ def conditional_nulls(
     """
     models = [(config, table.take(rows), y[rows]) for config, rows in competing]
     task = [_RefittedModel(*model, outer_folds_of(*model[1:])) for model in models]
-    return collect_nulls(_permute_profiles, task, n=n, seed=seed, workers=workers, on_step=on_step, finished=finished)
+    return collect_nulls(_permute_profiles, task, permutations)
 
 
 class _RefittedModel(NamedTuple):

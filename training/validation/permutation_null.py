@@ -40,6 +40,28 @@ class FinishedRefits(Protocol):
 
 
 @dataclass(frozen=True)
+class Permutations:
+    """The permutations to which models are refitted.
+
+    Attributes
+    ----------
+    n, seed : int
+    workers : Workers
+        What refits the models.
+    on_step : callable
+        Called after each permutation.
+    finished : FinishedRefits, optional
+        Permutations of an interrupted experiment, which are not refitted again.
+    """
+
+    n: int
+    seed: int
+    workers: Workers
+    on_step: Callable[[], object]
+    finished: FinishedRefits | None = None
+
+
+@dataclass(frozen=True)
 class ModelNull:
     """Held-out AUROCs of one pipeline, refitted to permuted data.
 
@@ -82,12 +104,7 @@ def permutation_nulls(
     y: Vector,
     competing: Sequence[tuple[FitConfig, Positions]],
     outer_folds_of: Callable[[FeatureTable, Vector], Sequence[Fold]],
-    *,
-    n: int,
-    seed: int,
-    workers: Workers,
-    on_step: Callable[[], object],
-    finished: FinishedRefits | None = None,
+    permutations: Permutations,
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's held-out AUROCs on permuted outcomes; models whose AUROC is undefined are dropped.
 
@@ -101,17 +118,9 @@ def permutation_nulls(
         Models to refit, each with the rows of the table that it is fitted to.
     outer_folds_of : callable
         Returns the folds of a table with its outcomes.
-    n, seed : int
-        Number of permutations, and their seed.
-    workers : Workers
-        What refits the models.
-    on_step : callable
-        Called after each permutation.
-    finished : FinishedRefits, optional
-        Permutations of an interrupted experiment, which are not refitted again.
+    permutations : Permutations
     """
-    task = _OutcomeTask(table, y, competing, outer_folds_of)
-    return collect_nulls(_permute_outcomes, task, n=n, seed=seed, workers=workers, on_step=on_step, finished=finished)
+    return collect_nulls(_permute_outcomes, _OutcomeTask(table, y, competing, outer_folds_of), permutations)
 
 
 class _OutcomeTask(NamedTuple):
@@ -134,14 +143,7 @@ def _permute_outcomes(task: _OutcomeTask, stream: np.random.SeedSequence) -> Ref
 
 
 def collect_nulls(
-    refit: Callable[[Shared, np.random.SeedSequence], RefitAurocs],
-    task: Shared,
-    *,
-    n: int,
-    seed: int,
-    workers: Workers,
-    on_step: Callable[[], object],
-    finished: FinishedRefits | None = None,
+    refit: Callable[[Shared, np.random.SeedSequence], RefitAurocs], task: Shared, permutations: Permutations
 ) -> dict[ModelKey, ModelNull]:
     """Return each model's AUROCs over permutations; models whose AUROC is undefined are dropped.
 
@@ -151,22 +153,23 @@ def collect_nulls(
         Refits the models of a task to one permutation, drawn from a stream of its own.
     task : object
         First argument of `refit`.
-    n, seed, workers, on_step, finished
-        As `permutation_nulls` takes them.
+    permutations : Permutations
     """
+    n, finished = permutations.n, permutations.finished
     aurocs_of = {} if finished is None else finished.load()
     remaining = [number for number in range(n) if number not in aurocs_of]
     for _ in range(n - len(remaining)):
-        on_step()
-    streams = np.random.SeedSequence(seed).spawn(n)
-    for number, aurocs in zip(remaining, workers.run(refit, task, [streams[i] for i in remaining]), strict=True):
+        permutations.on_step()
+    streams = np.random.SeedSequence(permutations.seed).spawn(n)
+    refits = permutations.workers.run(refit, task, [streams[number] for number in remaining])
+    for number, aurocs in zip(remaining, refits, strict=True):
         aurocs_of[number] = aurocs
         if finished is not None:
             finished.save(number, aurocs)
-        on_step()
-    permutations = [aurocs_of[number] for number in range(n)]
-    models = permutations[0] if permutations else {}
-    nulls = {model: _model_null([aurocs[model] for aurocs in permutations]) for model in models}
+        permutations.on_step()
+    by_number = [aurocs_of[number] for number in range(n)]
+    models = by_number[0] if by_number else {}
+    nulls = {model: _model_null([aurocs[model] for aurocs in by_number]) for model in models}
     return {model: null for model, null in nulls.items() if np.isfinite(null.values).any()}
 
 

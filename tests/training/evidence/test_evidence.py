@@ -24,7 +24,13 @@ from training.validation.baselines import validate_baselines
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import HeldOut, ValidatedFamily, validate
-from training.validation.permutation_null import ModelNull, NullDistributions, best_model_null, permutation_nulls
+from training.validation.permutation_null import (
+    ModelNull,
+    NullDistributions,
+    Permutations,
+    best_model_null,
+    permutation_nulls,
+)
 from training.validation.validated_blocks import ValidatedBlocks
 from training.workers import Threads
 
@@ -92,9 +98,8 @@ def validate_case(
     baselines, null = validate_baselines(table, y, config, main_folds(table, y), Threads(1)), None
     rows = np.arange(len(y))
     if n:
-        aurocs = permutation_nulls(
-            table, y, [(config, rows)], main_folds, n=n, seed=0, workers=Threads(1), on_step=lambda: None
-        )
+        permutations = Permutations(n, 0, Threads(1), on_step=lambda: None)
+        aurocs = permutation_nulls(table, y, [(config, rows)], main_folds, permutations)
         null = NullDistributions(next(iter(aurocs.values())), best_model_null(aurocs), 1) if aurocs else None
     return Case(ValidatedBlocks(config, rows, table, y, families, baselines), null)
 

@@ -16,7 +16,12 @@ from training.validation.conditional_null import conditional_nulls, has_conditio
 from training.validation.config import FitConfig
 from training.validation.folds import outcome_vector, outer_folds
 from training.validation.held_out import validate
-from training.validation.permutation_null import NullDistributions, order_within_centres, permutation_nulls
+from training.validation.permutation_null import (
+    NullDistributions,
+    Permutations,
+    order_within_centres,
+    permutation_nulls,
+)
 from training.workers import Threads
 
 CONFIG = FitConfig(("elastic_net",), ("taxa", "clinical"), representations=("clr",), n_folds=2)
@@ -46,7 +51,7 @@ def comparison(table, n=9, seed=0, nulls_of=conditional_nulls):
     """Return the observed AUROC against a null."""
     y = outcome_vector(table, "objective_response")
     every_row = np.arange(len(y))
-    (null,) = nulls_of(table, y, [(CONFIG, every_row)], two_folds, n=n, seed=seed, **SERIAL).values()
+    (null,) = nulls_of(table, y, [(CONFIG, every_row)], two_folds, Permutations(n, seed, **SERIAL)).values()
     held_out = validate(table, y, CONFIG, two_folds(table, y), workers=Threads(1))["elastic_net"].held_out
     scores = gather_scores(table, y, held_out, "cv")
     nulls = NullDistributions(null, null.values, 1, conditional=null.values)
@@ -117,12 +122,11 @@ def test_the_null_does_not_depend_on_the_workers_or_on_the_other_models(table):
     patients_of_both, steps = patients(table, 5, taxa=0, covariates=0.5), []
     y, every_row = outcome_vector(patients_of_both, "objective_response"), np.arange(len(patients_of_both))
     competing = [(replace(CONFIG, blocks=("immune", "clinical")), every_row), (CONFIG, every_row[10:])]
-    alone = conditional_nulls(patients_of_both, y, competing[1:], two_folds, n=2, seed=1, **SERIAL)
-    together = conditional_nulls(
-        patients_of_both, y, competing, two_folds, n=3, seed=1, workers=Threads(2), on_step=lambda: steps.append(1)
-    )
+    alone = conditional_nulls(patients_of_both, y, competing[1:], two_folds, Permutations(2, 1, **SERIAL))
+    permutations = Permutations(3, 1, Threads(2), on_step=lambda: steps.append(1))
+    together = conditional_nulls(patients_of_both, y, competing, two_folds, permutations)
     key = ("elastic_net", CONFIG.blocks)
     assert set(together) == {key, ("elastic_net", ("immune", "clinical"))}
     np.testing.assert_array_equal(alone[key].values, together[key].values[:2])
     assert len(steps) == 3
-    assert conditional_nulls(patients_of_both, y, [], two_folds, n=0, seed=1, **SERIAL) == {}
+    assert conditional_nulls(patients_of_both, y, [], two_folds, Permutations(0, 1, **SERIAL)) == {}

@@ -21,6 +21,7 @@ from training.validation.held_out import validate
 from training.validation.permutation_null import (
     ModelNull,
     NullDistributions,
+    Permutations,
     best_model_null,
     order_within_centres,
     permutation_nulls,
@@ -54,7 +55,7 @@ def observed(table, y, config=CONFIG):
 def nulls_of(table, y, n, configs=(CONFIG,), seed=0, rows=None, **options):
     every_row = np.arange(len(y))
     competing = [(config, every_row if rows is None else rows) for config in configs]
-    return permutation_nulls(table, y, competing, two_folds, n=n, seed=seed, **{**SERIAL, **options})
+    return permutation_nulls(table, y, competing, two_folds, Permutations(n, seed, **{**SERIAL, **options}))
 
 
 @settings(max_examples=50, deadline=None)
@@ -116,9 +117,8 @@ def test_models_of_different_blocks_share_the_permutations(table):
         return two_folds(mask, outcomes)
 
     every_row = np.arange(len(y))
-    together = permutation_nulls(
-        noisy, y, [(CONFIG, every_row), (technical, subset)], recording_folds, n=2, seed=3, **SERIAL
-    )
+    competing = [(CONFIG, every_row), (technical, subset)]
+    together = permutation_nulls(noisy, y, competing, recording_folds, Permutations(2, 3, **SERIAL))
     for all_rows, subset_rows in (permuted_outcomes[:2], permuted_outcomes[2:]):
         np.testing.assert_array_equal(all_rows[subset], subset_rows)
         assert (all_rows != y).any()
