@@ -433,7 +433,7 @@ def _external_validation(run_id: str) -> ExternalValidation:
     """Return the validation that a run has logged, and that no other run changes."""
     import mlflow
 
-    return ExternalValidation.from_json(mlflow.artifacts.load_text(f"runs:/{run_id}/{EXTERNAL_VALIDATION}"))
+    return ExternalValidation.from_json(mlflow.artifacts.load_dict(f"runs:/{run_id}/{EXTERNAL_VALIDATION}"))
 
 
 def find_model(reference: str) -> ServedModel:

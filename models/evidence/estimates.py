@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from functools import cache
+from typing import Annotated, Literal, Self, cast
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue, TypeAdapter
 
 Scheme = Literal["loco", "cv"]
 """How rows are held out: each cohort in turn (leave one cohort out), or patients within cohorts (cross-validation)."""
@@ -24,6 +25,34 @@ class Documented:
     # A class of instances that have slots alone.
     __slots__ = ()
     __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid", allow_inf_nan=False)
+
+
+class StoredRecord(Documented):
+    """A record that bundles and runs keep as JSON."""
+
+    __slots__ = ()
+
+    @classmethod
+    def from_json(cls, content: JsonValue) -> Self:
+        """Read a record.
+
+        Raises
+        ------
+        ValueError
+            A field is unknown, missing or of another type; the message names each.
+        """
+        return cast(Self, cls._adapter().validate_python(content))
+
+    def to_json(self) -> dict[str, JsonValue]:
+        """Return the record as JSON."""
+        return cast(dict[str, JsonValue], self._adapter().dump_python(self, mode="json"))
+
+    # Building an adapter takes longer than importing everything else here, so it is built when a record is first read
+    # or written.
+    @classmethod
+    @cache
+    def _adapter(cls) -> TypeAdapter[object]:
+        return TypeAdapter(cls)
 
 
 @dataclass(frozen=True)

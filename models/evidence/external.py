@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import cast
 
-from pydantic import JsonValue, TypeAdapter
-
-from models.evidence.estimates import FEWEST_OF_A_CLASS, Documented, Estimate, EventRate
+from models.evidence.estimates import FEWEST_OF_A_CLASS, Documented, Estimate, EventRate, StoredRecord
 from models.evidence.performance import CentreDecisionCurve
 
 
@@ -107,7 +103,7 @@ class ExternalPerformance(Documented):
 
 
 @dataclass(frozen=True)
-class ExternalValidation(Documented):
+class ExternalValidation(StoredRecord):
     """A registered model on the labelled patients of a cohort that it had not seen."""
 
     cohort: str
@@ -142,23 +138,3 @@ class ExternalValidation(Documented):
     """Remarks on the data."""
     taxokine_version: str
     """Version of Taxokine that validated the model."""
-
-    @staticmethod
-    def from_json(content: str) -> ExternalValidation:
-        """Read a validation from the text of its JSON.
-
-        Raises
-        ------
-        ValueError
-            A field is unknown, missing or of another type; the message names each.
-        """
-        return _adapter().validate_json(content)
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return the validation as JSON."""
-        return cast(dict[str, JsonValue], _adapter().dump_python(self, mode="json"))
-
-
-@cache
-def _adapter() -> TypeAdapter[ExternalValidation]:
-    return TypeAdapter(ExternalValidation)

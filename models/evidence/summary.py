@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import cast
-
-from pydantic import JsonValue, TypeAdapter
 
 from features.plain_names import short_title
-from models.evidence.estimates import Documented, Estimate, EventRate, RankedBy, Scheme, Share
+from models.evidence.estimates import Documented, Estimate, EventRate, RankedBy, Scheme, Share, StoredRecord
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,7 @@ class PooledOddsRatio(Documented):
 
 
 @dataclass(frozen=True)
-class Evidence(Documented):
+class Evidence(StoredRecord):
     """Summary of what a model was trained on and how it performed on held-out patients."""
 
     outcome: str
@@ -162,25 +158,3 @@ class Evidence(Documented):
         if [short_title(item) for item in titles.values()].count(short_title(title)) == 1:
             title = short_title(title)
         return f"{place} ({title})" if place else title
-
-    @staticmethod
-    def from_json(content: JsonValue) -> Evidence:
-        """Read evidence.
-
-        Raises
-        ------
-        ValueError
-            A field is unknown, missing or of another type; the message names each.
-        """
-        return _evidence_adapter().validate_python(content)
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return the evidence as JSON."""
-        return cast(dict[str, JsonValue], _evidence_adapter().dump_python(self, mode="json"))
-
-
-# Building an adapter takes longer than importing everything else here, so it is built when a record is first read or
-# written.
-@cache
-def _evidence_adapter() -> TypeAdapter[Evidence]:
-    return TypeAdapter(Evidence)

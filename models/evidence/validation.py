@@ -6,12 +6,9 @@ The model card, the gates of promotion, the figures, the pages and the drift rep
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal, cast
+from typing import Literal
 
-from pydantic import JsonValue, TypeAdapter
-
-from models.evidence.estimates import Documented, Estimate, RandomEffectsSummary, Severity, Share
+from models.evidence.estimates import Documented, Estimate, RandomEffectsSummary, Severity, Share, StoredRecord
 from models.evidence.performance import (
     BaselinePerformance,
     CentreDecisionCurve,
@@ -121,7 +118,7 @@ class PriorExperiments(Documented):
 
 
 @dataclass(frozen=True)
-class Validation(Documented):
+class Validation(StoredRecord):
     """Full record of a model's training and validation."""
 
     evidence: Evidence
@@ -192,18 +189,3 @@ class Validation(Documented):
     """The same family without each block in turn, on the same patients; empty with one block, and in older bundles."""
     incomplete_cohorts: tuple[IncompleteCohort, ...] = ()
     """Cohorts of which patients lack a block; empty in older bundles too."""
-
-    @staticmethod
-    def from_json(content: JsonValue) -> Validation:
-        """Read a validation record; errors as in `Evidence.from_json`."""
-        return _validation_adapter().validate_python(content)
-
-    def to_json(self) -> dict[str, JsonValue]:
-        """Return the record as JSON."""
-        return cast(dict[str, JsonValue], _validation_adapter().dump_python(self, mode="json"))
-
-
-# Built when a record is first read or written, as the adapter of the summary is.
-@cache
-def _validation_adapter() -> TypeAdapter[Validation]:
-    return TypeAdapter(Validation)

@@ -164,7 +164,7 @@ def test_the_run_is_linked_to_the_version_and_names_no_patient(run, served, othe
 
 def test_a_validation_reads_as_it_was_written(run):
     validation = run[0].validation
-    assert ExternalValidation.from_json(json.dumps(validation.to_json())) == validation
+    assert ExternalValidation.from_json(json.loads(json.dumps(validation.to_json()))) == validation
 
 
 def test_a_training_cohort_under_another_name_is_refused(trial, folder, run):
