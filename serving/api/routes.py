@@ -30,6 +30,9 @@ from serving.schemas import (
     keep_response_schemas,
 )
 
+_RECORDED = {200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)}
+"""What the OpenAPI document says of the responses of a route whose questions are recorded."""
+
 
 def create_api(
     models: Mapping[str, Sequence[ServedModel]],
@@ -83,7 +86,7 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     @router.post(
         "/predictions",
         summary="Predict response and toxicity of a candidate patient, with explanation and evidence",
-        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
+        responses=_RECORDED,
     )
     async def create_prediction(
         request: Request, response: Response, question: PredictionRequest
@@ -121,7 +124,7 @@ def _hypothetical_routes(
     @router.post(
         "/donor-comparisons",
         summary="Compare donors for a recipient, by the stool expected after a transplant from each",
-        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
+        responses=_RECORDED,
     )
     async def create_comparison(
         request: Request, response: Response, comparison: DonorComparisonRequest
@@ -136,7 +139,7 @@ def _hypothetical_routes(
     @router.post(
         "/what-if",
         summary="Compare a candidate with one whose chosen measurements are typical, or as expected after a transplant",
-        responses={200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)},
+        responses=_RECORDED,
     )
     async def create_what_if(request: Request, response: Response, changes: WhatIfRequest) -> WhatIfResponse:
         require_models(models)

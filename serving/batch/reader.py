@@ -23,14 +23,12 @@ from features.errors import InputError
 from serving.batch.files import Header, Row, read_batch
 from serving.batch.formats import BatchFormat
 from serving.logs import REQUEST_ID
-from serving.upload.child import ReaderLimits, apply_limits, log_child_failure
+from serving.upload.child import MAX_MEMORY, ReaderLimits, apply_limits, log_child_failure
 
 CPU_SECONDS = 300
 """Seconds of computing that the reading of one file may take; 100,000 rows of 300 taxa take some 20."""
 CHUNK_SECONDS = 30
 """Seconds on the clock that each chunk may take."""
-MAX_MEMORY = 400 * 2**20
-"""Bytes that reading may take beyond those of the process before it reads."""
 
 _MAX_CHUNK = 2**26
 _CONTEXT = multiprocessing.get_context("forkserver")

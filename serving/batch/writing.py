@@ -6,12 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from features.errors import InputError
 from models.predict import ServedModel
-from models.prediction_rows import PredictionRow
+from models.prediction_rows import COLUMNS, PredictionRow
 from serving.batch.files import Cell, Kind
 from serving.batch.formats import BatchFormat
 from serving.schemas import NOTICE
@@ -53,15 +53,14 @@ class BatchAnswer:
 
     def cells(self) -> tuple[Cell | None, ...]:
         """Return the cells, in the order of the columns returned and of `ANSWER_COLUMNS`."""
-        predicted = (None,) * len(_PREDICTION) if self.prediction is None else astuple(self.prediction)
+        predicted = (None,) * len(COLUMNS) if self.prediction is None else astuple(self.prediction)
         return (*self.returned, self.row, self.outcome, *predicted, self.evidence, self.record, self.error)
 
 
-_PREDICTION = tuple(column.name for column in fields(PredictionRow))
 _KINDS: Mapping[str, Kind] = {
     "row": "integer",
     "outcome": "text",
-    **dict.fromkeys(_PREDICTION, "text"),
+    **dict.fromkeys(COLUMNS, "text"),
     "probability": "number",
     "margin": "number",
     "model_landmark": "number",
