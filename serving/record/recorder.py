@@ -16,7 +16,7 @@ from serving.errors import NotRecorded
 from serving.instruments import RECORD_QUEUE, UNRECORDED
 from serving.logs import LOG
 from serving.record.keys import read_key
-from serving.record.store import Keep, RecordStore
+from serving.record.store import Keep, RecordStore, count_entries
 
 if TYPE_CHECKING:
     from serving.record.question import Question
@@ -121,7 +121,8 @@ def open_store() -> RecordStore:
     Raises
     ------
     InputError
-        The settings name no database, a key that is none, or a way of keeping that does not exist.
+        The settings name no database, a key that is none, or a way of keeping that does not exist; or the key of the
+        record's entries is missing.
     DatabaseError
         The database cannot be opened.
     """
@@ -132,8 +133,14 @@ def open_store() -> RecordStore:
             keep = configuration.record
         case other:
             raise InputError(f"TAXOKINE_RECORD is {other!r}; expected digest, or inputs to keep them encrypted too")
-    key = read_key(configuration.record_key, configuration.home / "record.key")
-    return RecordStore(open_database(configuration.database), key, keep)
+    engine, file = open_database(configuration.database), configuration.home / "record.key"
+    if configuration.record_key is None and not file.exists() and (count := count_entries(engine)):
+        entries = "1 entry" if count == 1 else f"{count} entries"
+        raise InputError(
+            f"{file} is missing, and the record has {entries} under its key: restore the file from its copy, or give "
+            "TAXOKINE_RECORD_KEY. Where it is lost, nothing opens them: begin a new record in another database"
+        )
+    return RecordStore(engine, read_key(configuration.record_key, file), keep)
 
 
 def open_recorder() -> Recorder:

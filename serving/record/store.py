@@ -250,6 +250,12 @@ class RecordStore:
         return keys
 
 
+def count_entries(engine: Engine) -> int:
+    """Return how many entries the record in a database has; no key is needed for it."""
+    with read_only(engine) as connection:
+        return _end(connection)[0]
+
+
 _NEWEST = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
 _INSERT_PATIENT = (
     insert(record_patients)

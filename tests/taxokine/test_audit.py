@@ -78,6 +78,24 @@ def test_a_changed_record_ends_with_status_1_and_says_where(home: Path) -> None:
     assert "entry 1 does not fit the one before it" in run("verify", status=1)
 
 
+def test_a_record_that_was_restored_without_its_key_gets_no_new_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("p1")
+    (home / "head.json").write_text(run("head"))
+    key = home / "record.key"
+    copy = key.read_text()
+    key.unlink()
+    for words in (("verify",), ("list",), ("head",)):
+        assert f"{key} is missing, and the record has 1 entry under its key: restore the file" in run(*words, status=2)
+    with pytest.raises(InputError, match="begin a new record in another database"):
+        open_recorder()
+    assert not key.exists()
+    monkeypatch.setenv("TAXOKINE_RECORD_KEY", copy.strip())
+    settings.cache_clear()
+    assert "1 entry: the chain is whole" in run("verify", "--head", str(home / "head.json"))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
