@@ -62,9 +62,15 @@ def windows_text(windows: Sequence[Window]) -> str:
 
 def median_text(days: IntervalEstimate) -> str:
     """Return a median survival in months with its interval: ``8.3 months (95% interval 2.5 to not reached)``."""
-    value, low, high = (months_text(limit) for limit in (days.value, days.low, days.high))
-    interval = "not estimable" if np.isnan(days.low) and np.isinf(days.high) else f"{low} to {high}"
-    return f"{value}{' months' if np.isfinite(days.value) else ''} (95% interval {interval})"
+    unit = " months" if np.isfinite(days.value) else ""
+    return f"{months_text(days.value)}{unit} (95% interval {months_interval(days)})"
+
+
+def months_interval(days: IntervalEstimate) -> str:
+    """Return the interval of a number of days in months: ``2.5 to not reached``."""
+    if np.isnan(days.low) and np.isinf(days.high):
+        return "not estimable"
+    return f"{months_text(days.low)} to {months_text(days.high)}"
 
 
 def months_text(days: float) -> str:

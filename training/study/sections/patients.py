@@ -27,7 +27,7 @@ from training.study.figures.measures import measures_figure
 from training.study.figures.response import spider_figure, waterfall_figure
 from training.study.figures.survival import survival_figure
 from training.study.figures.swimmer import swimmer_figure
-from training.study.formatting import initial_capital, median_text, months_text
+from training.study.formatting import initial_capital, months_interval, months_text
 from training.study.labels import criteria_label, drug_label, outcome_label
 from training.study.section import ReportTable, Section, Topic, join_topics, write_topic
 from training.study.sections.rates import RATE_COLUMNS, Row, rate_row
@@ -176,9 +176,7 @@ def _median_row(survival: OutcomeSurvival) -> Row:
         "outcome": initial_capital(outcome_label(survival.outcome)),
         "patients": survival.n,
         "events": survival.events,
-        "median, months (95% interval)": median_text(survival.median)
-        .replace(" months", "")
-        .replace("95% interval ", ""),
+        "median, months (95% interval)": f"{months_text(survival.median.value)} ({months_interval(survival.median)})",
         "median follow-up, months": _follow_up_text(survival),
     }
 
