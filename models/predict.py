@@ -75,6 +75,10 @@ class ServedModel:
         return ModelReference(self.name, self.version, self.run_id, self.alias, model.family, model.blocks)
 
 
+ModelsByOutcome = Mapping[str, Sequence[ServedModel]]
+"""The served models of each outcome, best first."""
+
+
 @dataclass(frozen=True)
 class SelectedModel:
     """The model that predicts one outcome for one candidate.

@@ -25,7 +25,7 @@ from models.confirmation import unconfirmed_change
 from models.engraftment import EngraftmentBundle, expect_by_name
 from models.evidence import Distributions, Documented, LevelDistribution, NumericDistribution, TaxonDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile, closed_proportions
-from models.predict import ServedModel, predict, select_model
+from models.predict import ModelsByOutcome, ServedModel, predict, select_model
 from models.prediction import LEARNT_FROM_PATIENT, ModelReference, Prediction, Probability, ReportedValue, Trust
 
 PROPORTION = "proportion"
@@ -128,7 +128,7 @@ def expected_stool(bundle: EngraftmentBundle, candidate: Candidate, donor: Stool
 
 
 def what_if(
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
     candidate: Candidate,
     names: Sequence[str],
     stool_after: StoolAfter | None = None,
@@ -137,8 +137,7 @@ def what_if(
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     candidate : Candidate
     names : sequence of str
         What is changed, as `block:name`: a taxon or all taxa of a genus, an analyte, or a clinical number.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 from models.engraftment import EngraftmentBundle
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.accounts import Accounts
 from serving.api import create_api
 from serving.cds_hooks.routes import add_cds_hooks
@@ -39,7 +39,7 @@ from serving.validation_jobs import ValidationJobs
 
 
 def create_app(
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
     accounts: Accounts,
     clinic: Clinic | None = None,
     mlflow_ui: str = "",
@@ -56,8 +56,7 @@ def create_app(
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     accounts : Accounts
         API keys and users.
     clinic : Clinic, optional
@@ -124,7 +123,7 @@ def create_app(
 
 
 def _lifespan(
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from features.errors import InputError, ModelMissing
@@ -11,7 +11,7 @@ from models.donors import compare_donors
 from models.engraftment import EngraftmentBundle
 from models.joint import benefit_bounds, joint_outcome
 from models.patient_input import Candidate
-from models.predict import ServedModel, predict
+from models.predict import ModelsByOutcome, ServedModel, predict
 from models.what_if import expected_stool, what_if
 from serving.schemas import (
     EXAMPLE,
@@ -28,15 +28,12 @@ from serving.schemas import (
 )
 
 
-def predict_candidate(
-    models: Mapping[str, Sequence[ServedModel]], request: PredictionRequest, candidate: Candidate
-) -> PredictionResponse:
+def predict_candidate(models: ModelsByOutcome, request: PredictionRequest, candidate: Candidate) -> PredictionResponse:
     """Predict the requested outcomes, and always both a response and a toxicity where there are models of both.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     request : PredictionRequest
     candidate : Candidate
         The request's, which the record keeps too.
@@ -58,7 +55,7 @@ def predict_candidate(
     )
 
 
-def warm_up(models: Mapping[str, Sequence[ServedModel]]) -> None:
+def warm_up(models: ModelsByOutcome) -> None:
     """Predict once by each model: the first prediction builds what the later ones use, and takes much longer."""
     candidate = PredictionRequest.model_validate(EXAMPLE).candidate()
     for ranked in models.values():
@@ -66,7 +63,7 @@ def warm_up(models: Mapping[str, Sequence[ServedModel]]) -> None:
             predict([served], candidate)
 
 
-def requested_outcomes(requested: Sequence[str] | None, models: Mapping[str, Sequence[ServedModel]]) -> list[str]:
+def requested_outcomes(requested: Sequence[str] | None, models: ModelsByOutcome) -> list[str]:
     """Return the requested outcomes, then all outcomes of the side (response, toxicity) that none of them is of.
 
     Raises
@@ -87,7 +84,7 @@ def requested_outcomes(requested: Sequence[str] | None, models: Mapping[str, Seq
 
 
 def compare_request(
-    models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None, request: DonorComparisonRequest
+    models: ModelsByOutcome, engraftment: EngraftmentBundle | None, request: DonorComparisonRequest
 ) -> DonorComparisonResponse:
     """Compare the donors of a request.
 
@@ -103,7 +100,7 @@ def compare_request(
 
 
 def compare_changes(
-    models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None, request: WhatIfRequest
+    models: ModelsByOutcome, engraftment: EngraftmentBundle | None, request: WhatIfRequest
 ) -> WhatIfResponse:
     """Compare the candidate of a request with one who has other measurements.
 
@@ -128,7 +125,7 @@ def require_engraftment(engraftment: EngraftmentBundle | None) -> EngraftmentBun
     return engraftment
 
 
-def describe_models(models: Mapping[str, Sequence[ServedModel]]) -> ModelsResponse:
+def describe_models(models: ModelsByOutcome) -> ModelsResponse:
     """Return the description of every served model."""
     return ModelsResponse([_describe(served) for ranked in models.values() for served in ranked])
 

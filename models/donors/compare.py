@@ -36,7 +36,7 @@ from models.encoder import BlockEncoder
 from models.engraftment import EngraftmentBundle, EngraftmentModel, ExpectedProfile, HeldOutTransplants
 from models.engraftment.model import Method
 from models.patient_input import Candidate, ModelInput, StoolProfile, closed_proportions
-from models.predict import ServedModel, select_model
+from models.predict import ModelsByOutcome, ServedModel, select_model
 from models.prediction import LEARNT_FROM_PATIENT, Trust
 
 MEANING = (
@@ -81,7 +81,7 @@ class DonorStool:
 
 def compare_donors(
     bundle: EngraftmentBundle,
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
     candidate: Candidate,
     donors: Sequence[DonorStool],
 ) -> DonorComparison:
@@ -90,7 +90,7 @@ def compare_donors(
     Parameters
     ----------
     bundle : EngraftmentBundle
-    models : mapping of str to sequence of ServedModel
+    models : ModelsByOutcome
         Models of each outcome, best first; of each side (response, toxicity) the first outcome counts.
     candidate : Candidate
         The recipient, with stool.
@@ -311,7 +311,7 @@ class _OutcomeModel:
         return tuple(DriverTaxon(name, share) for name, share in largest[:N_DRIVERS] if share)
 
 
-def _taxa_models(models: Mapping[str, Sequence[ServedModel]], candidate: Candidate) -> list[ServedModel]:
+def _taxa_models(models: ModelsByOutcome, candidate: Candidate) -> list[ServedModel]:
     """Return the model of the first response and of the first toxicity, among those that read taxa.
 
     A model of the donor block learnt from recipients of known donors, by distances that this comparison changes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.responses import error_documents, keyed_router, require_models
 from serving.api.route import check_encoding
 from serving.batch.formats import MEDIA_TYPES, BatchFormat, format_accepted, format_sent
@@ -64,13 +64,12 @@ of the file unless `Accept` names another. A row that cannot be read has its `er
 Every predicted row is an entry of its patient in the record of questions."""
 
 
-def batch_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def batch_routes(models: ModelsByOutcome) -> APIRouter:
     """Return the route of batches.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     """
     router = keyed_router()
     batches = CapacityLimiter(MAX_BATCHES)

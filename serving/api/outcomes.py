@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import date
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
 from features.errors import InputError
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.responses import error_documents, keyed_router
 from serving.errors import NotServed
 from serving.outcomes.live import LiveOutcomes
@@ -17,13 +16,12 @@ from serving.outcomes.performance import BIAS, MIN_EACH, MIN_PATIENTS
 from serving.schemas import ModelPerformanceResponse, OutcomeReportRequest, OutcomeReportResponse
 
 
-def outcome_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def outcome_routes(models: ModelsByOutcome) -> APIRouter:
     """Return the routes of outcomes.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     """
     router = keyed_router()
 

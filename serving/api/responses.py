@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from fastapi import APIRouter, Security
 
 from features.errors import ModelMissing
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.route import BEARER, KeyedRoute
 from serving.schemas import ErrorResponse
 
@@ -30,7 +28,7 @@ def keyed_router() -> APIRouter:
     )
 
 
-def require_models(models: Mapping[str, Sequence[ServedModel]]) -> None:
+def require_models(models: ModelsByOutcome) -> None:
     """Raise ModelMissing where no model is served."""
     if not any(models.values()):
         raise ModelMissing("no model is loaded; 'taxokine train' registers one")

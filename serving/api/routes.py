@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from models.engraftment import EngraftmentBundle
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.batch import batch_routes
 from serving.api.outcomes import outcome_routes
 from serving.api.responses import error_documents, keyed_router, require_models
@@ -35,7 +35,7 @@ _RECORDED = {200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)}
 
 
 def create_api(
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
     engraftment: EngraftmentBundle | None,
     readiness: Callable[[], Readiness] | None = None,
 ) -> list[APIRouter]:
@@ -43,8 +43,7 @@ def create_api(
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     engraftment : EngraftmentBundle or None
         What expects the stool after a transplant; None where no such model is registered.
     readiness : callable, optional
@@ -60,7 +59,7 @@ def create_api(
     ]
 
 
-def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Callable[[], Readiness] | None) -> APIRouter:
+def _health_checks(models: ModelsByOutcome, readiness: Callable[[], Readiness] | None) -> APIRouter:
     router = APIRouter(responses=error_documents(400))
     names = [f"{served.name}/{served.version}" for ranked in models.values() for served in ranked]
 
@@ -78,7 +77,7 @@ def _health_checks(models: Mapping[str, Sequence[ServedModel]], readiness: Calla
 
 # Each endpoint is a coroutine that computes in line: a prediction takes about a millisecond, and handing it to a thread
 # would cost a fair part of that. More workers use more cores.
-def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def _keyed_routes(models: ModelsByOutcome) -> APIRouter:
     router = keyed_router()
     descriptions = describe_models(models)
     cards = {(served.name, served.version): served for ranked in models.values() for served in ranked}
@@ -116,9 +115,7 @@ def _keyed_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     return router
 
 
-def _hypothetical_routes(
-    models: Mapping[str, Sequence[ServedModel]], engraftment: EngraftmentBundle | None
-) -> APIRouter:
+def _hypothetical_routes(models: ModelsByOutcome, engraftment: EngraftmentBundle | None) -> APIRouter:
     router = keyed_router()
 
     @router.post(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.errors import InputError
-from models.predict import ServedModel, predict
+from models.predict import ModelsByOutcome, predict
 from models.prediction import Prediction
 from models.prediction_rows import prediction_row
 from serving.batch.candidates import BatchPatient, read_patient
@@ -65,8 +65,7 @@ class FileBatch:
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     path : Path
     kind, answer_kind : BatchFormat
         Format of the file, and of the answer.
@@ -83,7 +82,7 @@ class FileBatch:
 
     def __init__(
         self,
-        models: Mapping[str, Sequence[ServedModel]],
+        models: ModelsByOutcome,
         path: Path,
         kind: BatchFormat,
         answer_kind: BatchFormat,
@@ -147,14 +146,13 @@ class FileBatch:
 
 
 def predict_patient(
-    models: Mapping[str, Sequence[ServedModel]], patient: BatchPatient, returned: tuple[Cell | None, ...], number: int
+    models: ModelsByOutcome, patient: BatchPatient, returned: tuple[Cell | None, ...], number: int
 ) -> PredictedRow:
     """Return the predictions of a patient, one for each outcome; or the error, where a value cannot be read.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     patient : BatchPatient
     returned : tuple of str, int, float, bool or None
         Cells that the answer returns.

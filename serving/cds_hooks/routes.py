@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from models.patient_input import Candidate
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.responses import KEYED, error_documents
 from serving.api.route import KeyedRoute
 from serving.cds_hooks.cards import prediction_card, refusal_card
@@ -83,17 +83,14 @@ class CrossOrigin:
         await (self._shared if is_shared else self._app)(scope, receive, send)
 
 
-def add_cds_hooks(
-    app: FastAPI, hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | None
-) -> None:
+def add_cds_hooks(app: FastAPI, hooks: CdsHooks, models: ModelsByOutcome, clinic: Clinic | None) -> None:
     """Add CDS Hooks to an application.
 
     Parameters
     ----------
     app : FastAPI
     hooks : CdsHooks
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     clinic : Clinic, optional
         Cohort whose patients have pages.
     """
@@ -103,7 +100,7 @@ def add_cds_hooks(
         app.add_middleware(CrossOrigin, origins=hooks.origins)
 
 
-def _routes(hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | None) -> APIRouter:
+def _routes(hooks: CdsHooks, models: ModelsByOutcome, clinic: Clinic | None) -> APIRouter:
     router = APIRouter(
         prefix=PATH,
         route_class=CdsRoute,
@@ -148,7 +145,7 @@ def _require_service(service: str) -> None:
 
 
 def _answer(
-    hooks: CdsHooks, models: Mapping[str, Sequence[ServedModel]], clinic: Clinic | None, call: HookRequest, uuid: str
+    hooks: CdsHooks, models: ModelsByOutcome, clinic: Clinic | None, call: HookRequest, uuid: str
 ) -> _Answer | None:
     """Return the answer to a call; None for a patient of whom the models can read nothing.
 

@@ -6,7 +6,7 @@ R4 states probabilities as percentages: `probabilityDecimal` is at most 100
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -14,7 +14,7 @@ from uuid import uuid4
 from pydantic import JsonValue
 
 from models.evidence import DEMONSTRATION
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from models.prediction import ModelReference, Prediction, reservations, use_of
 from serving.fhir.codes import TAXOKINE_OUTCOME, UCUM
 from serving.fhir.issues import operation_outcome
@@ -42,9 +42,7 @@ class _Frame:
     time: str
 
 
-def response_bundle(
-    bundle: ReadBundle, answer: PredictionResponse, models: Mapping[str, Sequence[ServedModel]]
-) -> _Json:
+def response_bundle(bundle: ReadBundle, answer: PredictionResponse, models: ModelsByOutcome) -> _Json:
     """Return the Bundle of a response.
 
     It holds a RiskAssessment for each outcome and one for response without toxicity, a Device and a Provenance for each
@@ -55,7 +53,7 @@ def response_bundle(
     bundle : ReadBundle
         The question.
     answer : PredictionResponse
-    models : mapping of str to sequence of ServedModel
+    models : ModelsByOutcome
         The models of each outcome, for the hashes of their bundles.
     """
     frame = _Frame(bundle.subject, bundle.basis, datetime.now(UTC).isoformat(timespec="seconds"))

@@ -6,7 +6,7 @@ Both requests and errors are FHIR's: an error is an OperationOutcome.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum
 from typing import Annotated, cast
 
@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from features.columns import levels_by_field
 from features.errors import ModelMissing, TaxokineError
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.responses import error_documents
 from serving.api.route import BEARER, KeyedRoute
 from serving.error_responses import error_headers
@@ -65,13 +65,12 @@ class FhirRoute(KeyedRoute):
         return handle_fhir
 
 
-def fhir_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def fhir_routes(models: ModelsByOutcome) -> APIRouter:
     """Return the routes of FHIR.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     """
     router = APIRouter(prefix=_PATH, tags=_TAGS, responses=error_documents(400))
 
@@ -83,7 +82,7 @@ def fhir_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     return router
 
 
-def _operations(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def _operations(models: ModelsByOutcome) -> APIRouter:
     router = APIRouter(prefix=_PATH, tags=_TAGS, route_class=FhirRoute, dependencies=[Security(BEARER)])
 
     @router.post(
@@ -106,7 +105,7 @@ def _operations(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
     return router
 
 
-def read_question(models: Mapping[str, Sequence[ServedModel]], content: dict[str, JsonValue]) -> ReadBundle:
+def read_question(models: ModelsByOutcome, content: dict[str, JsonValue]) -> ReadBundle:
     """Return the question that a Bundle asks of the served models.
 
     Raises
@@ -134,7 +133,7 @@ def fhir_response(
 
 
 def _answer(
-    models: Mapping[str, Sequence[ServedModel]], content: dict[str, JsonValue]
+    models: ModelsByOutcome, content: dict[str, JsonValue]
 ) -> tuple[ReadBundle, PredictionResponse, dict[str, JsonValue]]:
     question = read_question(models, content)
     answer = predict_candidate(models, question.request, question.request.candidate())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from models.evidence import Estimate
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.instruments import REGISTRY
 from serving.outcomes.live import LiveOutcomes
 from serving.outcomes.performance import LivePerformance
@@ -41,13 +41,12 @@ def shared_metrics(workers: int) -> Iterator[None]:
             del os.environ[_FOLDER]
 
 
-def exposition(models: Mapping[str, Sequence[ServedModel]], outcomes: LiveOutcomes | None) -> bytes:
+def exposition(models: ModelsByOutcome, outcomes: LiveOutcomes | None) -> bytes:
     """Return the metrics in the text format of Prometheus.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        The served models of each outcome.
+    models : ModelsByOutcome
     outcomes : LiveOutcomes, optional
         Reports of outcomes; without them nothing is estimated.
     """
@@ -73,7 +72,7 @@ def _instruments() -> CollectorRegistry:
 class _Computed(Collector):
     """What is computed when it is asked for."""
 
-    def __init__(self, models: Mapping[str, Sequence[ServedModel]], outcomes: LiveOutcomes | None) -> None:
+    def __init__(self, models: ModelsByOutcome, outcomes: LiveOutcomes | None) -> None:
         self._models, self._outcomes = models, outcomes
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 
 from fastapi import APIRouter, Request, Response, Security
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.api.responses import error_documents
 from serving.api.route import BEARER, KeyedRoute
 from serving.metrics.exposition import exposition
@@ -23,13 +22,12 @@ class MetricsRoute(KeyedRoute):
             await super().authorise(request)
 
 
-def metrics_routes(models: Mapping[str, Sequence[ServedModel]]) -> APIRouter:
+def metrics_routes(models: ModelsByOutcome) -> APIRouter:
     """Return the route of the metrics.
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     """
     router = APIRouter(
         route_class=MetricsRoute, dependencies=[Security(BEARER)], responses=error_documents(400, 401, 503)

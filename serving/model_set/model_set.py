@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from models.engraftment import EngraftmentBundle
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome, ServedModel
 from models.registry import ServedVersion, models_by_outcome
 
 
@@ -42,7 +41,7 @@ class ModelSet:
     served: tuple[ServedModel, ...]
     engraftment: EngraftmentBundle | None
 
-    def by_outcome(self) -> Mapping[str, Sequence[ServedModel]]:
+    def by_outcome(self) -> ModelsByOutcome:
         """Return the models of each outcome, best first."""
         outcomes = (version.outcome for version in self.versions.models)
         return models_by_outcome(zip(outcomes, self.served, strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -12,7 +11,7 @@ from features.outcomes import is_toxicity, side_of
 from features.units import ImmuneUnit
 from models.evidence import Evidence, JointTable, NumericDistribution
 from models.patient_input import Candidate, Measurement, StoolProfile
-from models.predict import ServedModel, predict
+from models.predict import ModelsByOutcome, ServedModel, predict
 from models.prediction import Prediction
 from serving.errors import NotServed
 
@@ -60,21 +59,20 @@ class Catalogue:
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     mlflow_ui : str
         Address of the MLflow UI, for links to runs; empty for no links.
 
     Attributes
     ----------
-    models : mapping of str to sequence of ServedModel
+    models : ModelsByOutcome
     served : tuple of ServedModel
         All models.
     shown_outcomes : tuple of str
         The first response and the first toxicity that have models, in this order; at most two outcomes.
     """
 
-    def __init__(self, models: Mapping[str, Sequence[ServedModel]], mlflow_ui: str = "") -> None:
+    def __init__(self, models: ModelsByOutcome, mlflow_ui: str = "") -> None:
         self.models = models
         self._mlflow_ui = mlflow_ui
         self.served = tuple(served for ranked in models.values() for served in ranked)

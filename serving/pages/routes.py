@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from anyio import CapacityLimiter, to_thread
@@ -13,7 +12,7 @@ from starlette.responses import RedirectResponse
 
 from models.engraftment import EngraftmentBundle
 from models.patient_input import Candidate, StoolProfile
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.clinic import Clinic, Patient
 from serving.errors import Busy, NotServed
 from serving.outcomes.live import LiveOutcomes
@@ -56,7 +55,7 @@ _Choices = Annotated[Choices, Depends(choices_of_query)]
 
 
 def create_pages(
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
     clinic: Clinic | None,
     mlflow_ui: str,
     engraftment: EngraftmentBundle | None,
@@ -66,8 +65,7 @@ def create_pages(
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     clinic : Clinic, optional
         Cohort whose patients the pages list.
     mlflow_ui : str

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from features.errors import InputError
 from models.applicability import assess_applicability
 from models.patient_input import Candidate
-from models.predict import ServedModel, select_model
+from models.predict import ModelsByOutcome, ServedModel, select_model
 from models.prediction import Trust
 from models.reference import CARE_RECOGNISED, richness_grade
 from serving.schemas import PredictionRequest
@@ -53,7 +53,7 @@ class Upload:
 def understand(
     files: Mapping[Field, UploadedFile],
     form: Form,
-    models: Mapping[str, Sequence[ServedModel]],
+    models: ModelsByOutcome,
     reader: FileReader = read_files,
 ) -> Upload:
     """Read a patient's files, without predicting and without storing them beyond this call.
@@ -64,8 +64,7 @@ def understand(
         Any of "taxa" (MetaPhlAn, BIOM 2.1, QIIME 2, TSV or CSV), "taxonomy" (for features with ids), "immune" (TSV or
         CSV, one row a measurement or one column an analyte) and "clinical" (one row).
     form : Form
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
     reader : callable
         Reads the files: in this process, or `serving.upload.child.read_in_child` where nobody vouches for them.
 
@@ -86,7 +85,7 @@ def understand(
     return Upload(checked, tuple(report.interpretations), tuple(problems), report.samples, abstaining >= models.keys())
 
 
-def _check_request(report: Report, request: Json, models: Mapping[str, Sequence[ServedModel]]) -> Json | None:
+def _check_request(report: Report, request: Json, models: ModelsByOutcome) -> Json | None:
     """Return the request if no problem prevents the prediction, checked as the API checks it."""
     if any(problem.severity == "error" for problem in report.problems):
         return None

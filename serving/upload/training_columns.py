@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple, cast
 
 from features.analytes import canonical_analyte, is_known_analyte
 from features.columns import Column
 from features.units import LOG2_UNITS, ImmuneUnit
 from models.bundle import Model
-from models.predict import ServedModel
+from models.predict import ModelsByOutcome
 from serving.number_text import significant
 
 
@@ -34,8 +33,7 @@ class TrainingColumns:
 
     Parameters
     ----------
-    models : mapping of str to sequence of ServedModel
-        Models of each outcome, best first.
+    models : ModelsByOutcome
 
     Attributes
     ----------
@@ -47,7 +45,7 @@ class TrainingColumns:
         The models, such as "toxicity_any 3", that have the same taxa.
     """
 
-    def __init__(self, models: Mapping[str, Sequence[ServedModel]]) -> None:
+    def __init__(self, models: ModelsByOutcome) -> None:
         served_models = [served for ranked in models.values() for served in ranked]
         self.units = {name: unit for served in reversed(served_models) for name, unit in served.model.units.items()}
         self.profilers = frozenset(profiler for served in served_models for profiler in served.model.profilers)
