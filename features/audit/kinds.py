@@ -140,6 +140,11 @@ KINDS: Mapping[str, Kind] = {
         "the share of unclassified reads differs between samples, and closing the profile to 1 hides it",
         "read proportions as shares of the classified reads",
     ),
+    "log-amounts": Kind(
+        "warning",
+        "shares of logarithms are no shares of the community, and rare taxa weigh nearly as much as common ones",
+        "give the amounts before a logarithm was taken",
+    ),
     "closed-counts": Kind(
         "warning",
         "counts of equal sums were rarefied, or are proportions written as counts",

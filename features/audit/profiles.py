@@ -18,6 +18,9 @@ OUTLYING_DEPTH = 5.0
 """Robust SDs of log reads beyond which a sample is an outlier."""
 MIN_READS = 1000
 """Reads below which a sample is too shallow, whatever the depth of the others."""
+LOG_RANGE, MIN_AMOUNTS = 10, 50
+"""The ratio of the largest amount to the smallest, of so many, below which they may be logarithms; published profiles
+span a factor of 10,000 and more."""
 
 # GTDB splits genera and species by a suffix: Blautia_A obeum, Faecalibacterium prausnitzii_C.
 _SUFFIX = re.compile(r"(?<=[a-z]{3})(?<!_clade)_[A-Z]{1,2}(?=_[a-z]|$)")
@@ -36,6 +39,12 @@ def profile_units(cohort: Cohort) -> Iterator[Finding]:
         low = 100 * sums[unexplained].min() / total
         description = f"{unexplained.sum()} of {len(sums)} samples sum to less than 100%, down to {low:.0f}%"
         yield new_finding("open-profiles", cohort.name, description, samples[unexplained])
+        amounts = cohort.taxa.values[cohort.taxa.values > 0]
+        if len(amounts) >= MIN_AMOUNTS and amounts.max() < LOG_RANGE * amounts.min():
+            description = (
+                f"all {len(amounts):,} amounts above 0 lie between {amounts.min():.3g} and {amounts.max():.3g}"
+            )
+            yield new_finding("log-amounts", cohort.name, f"{description}, as logarithms do")
     if unit == "counts" and len(sums) > 2 and np.ptp(sums) <= 0.001 * np.median(sums):
         yield new_finding(
             "closed-counts", cohort.name, f"the counts of all {len(sums)} samples sum to {np.median(sums):g}"

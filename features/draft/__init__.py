@@ -2,7 +2,7 @@
 
 from features.draft.columns import DAY_COLUMN, PATIENT_COLUMN, VISIT_COLUMN, names_matching
 from features.draft.file_kinds import FileKind, find_file_kind, needs_taxonomy, table_at_finest_rank
-from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout
+from features.draft.immune import ANALYTE_COLUMN, UNIT_COLUMN, VALUE_COLUMN, find_immune_layout, find_value_column
 from features.draft.immune_columns import LIMIT_COLUMNS, RANGE_COLUMN, draft_row_filter
 from features.draft.manifest import draft_manifest
 from features.draft.outcomes import outcome_flag, toxicity_flag
@@ -26,6 +26,7 @@ __all__ = [
     "find_file_kind",
     "find_immune_layout",
     "find_survival",
+    "find_value_column",
     "is_time_to_event",
     "names_matching",
     "needs_taxonomy",

@@ -77,7 +77,10 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
     lines += filter_lines
     other_units: dict[str, str] = {}
     if layout == "long":
-        analyte, value = columns_matching(sheet, ANALYTE_COLUMN)[0], _find_value_column(sheet)
+        analyte, value = (
+            columns_matching(sheet, ANALYTE_COLUMN)[0],
+            find_value_column(sheet, columns_matching(sheet, VALUE_COLUMN)),
+        )
         lines += [f"  analyte: {in_yaml(analyte)}", f"  value: {in_yaml(value)}"]
         cells = {str(name): part for name, part in frame.groupby(analyte, sort=False)[value]}
         unit_column = next(iter(columns_matching(sheet, UNIT_COLUMN)), None)
@@ -103,14 +106,22 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
     return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit)
 
 
-def _find_value_column(sheet: TextTable) -> str:
-    """Return the column of values: of several, one that is not mostly empty, and that the software computed."""
+def find_value_column(sheet: TextTable, columns: Iterable[str]) -> str:
+    """Return the column of values: of several, one that is not mostly empty, and that the software computed.
+
+    Parameters
+    ----------
+    sheet : TextTable
+        The table of immune measurements, in the long layout.
+    columns : iterable of str
+        The columns whose names match `VALUE_COLUMN`.
+    """
 
     def order(column: str) -> tuple[bool, bool]:
         is_empty = 2 * sheet.frame[column].map(is_missing).sum() > len(sheet.rows)
         return bool(is_empty), not re.search(_COMPUTED_VALUE, snake_case(column))
 
-    return min(columns_matching(sheet, VALUE_COLUMN), key=order)
+    return min(columns, key=order)
 
 
 def _replicate_lines(sheet: TextTable, key: list[str]) -> list[str]:

@@ -240,7 +240,7 @@ def _with_units_of_row(table: TextTable) -> TextTable:
     cells = table.rows[0] if table.rows else ()
     pairs = list(zip(table.header, cells, strict=True))
     is_unit = [parse_unit(cell) is not None or split_name_and_unit(f"x {cell}")[1] == cell != "" for cell in cells]
-    is_row_of_units = sum(is_unit) >= 2 and all(
+    is_row_of_units = any(is_unit) and all(
         unit or not cell or (not name and not is_number(cell))
         for (name, cell), unit in zip(pairs, is_unit, strict=True)
     )

@@ -19,6 +19,7 @@ from features.draft import (
     VALUE_COLUMN,
     VISIT_COLUMN,
     draft_row_filter,
+    find_value_column,
     names_matching,
 )
 from features.errors import InputError
@@ -130,7 +131,10 @@ def _long_cells(table: TextTable, columns: Mapping[str, str]) -> list[_Measureme
     def column(pattern: str) -> str:
         return next((column for column, name in columns.items() if names_matching([name], pattern)), "")
 
-    analyte, value, unit, day = map(column, (ANALYTE_COLUMN, VALUE_COLUMN, r"^units?$", DAY_COLUMN))
+    analyte, unit, day = map(column, (ANALYTE_COLUMN, r"^units?$", DAY_COLUMN))
+    value = find_value_column(
+        table, (column for column, name in columns.items() if names_matching([name], VALUE_COLUMN))
+    )
     lower, upper, side, panel = map(column, (*LIMIT_COLUMNS.values(), RANGE_COLUMN, r"^panel$"))
     panels: dict[str, set[str]] = {}
     for texts in table.frame.to_dict("records"):
@@ -155,10 +159,6 @@ def _wide_cells(
     keys = names_matching(columns, f"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{NO_MEASUREMENT}")
     analytes = [column for column, name in columns.items() if column not in keys or report.training.is_analyte(name)]
     rows = list(zip(table.frame.index.tolist(), table.frame.to_dict("records"), strict=True))
-    units: Mapping[str, str] = {}
-    first_row = [text for column in analytes if (text := rows[0][1][column])]
-    if len(rows) > 1 and first_row and all(split_name_and_unit(f"unit {text}")[1] for text in first_row):
-        units, rows = {str(column): text for column, text in rows[0][1].items()}, rows[1:]
     if len(rows) > 1:
         # `check_one_patient` has checked the column of patients, if there is one.
         of_one_patient = bool(names_matching(columns, PATIENT_COLUMN))
@@ -174,7 +174,7 @@ def _wide_cells(
             column,
             columns[column],
             texts[column],
-            split_name_and_unit(column)[1] or units.get(column, ""),
+            split_name_and_unit(column)[1],
             texts.get(day, ""),
         )
         for column in analytes

@@ -403,6 +403,23 @@ def test_units_closure_and_empty_samples(
     assert set(finding.rows) <= {"s1", "s2", "s4", "s5", "Alpha"}
 
 
+def test_logarithms_of_counts_are_no_percent(write_cohort: Callable[..., str], tmp_path: Path) -> None:
+    def table(exponent: float) -> str:
+        header = "sample," + ",".join(f"Taxon{letter}" for letter in "abcdefghijklmnop")
+        rows = (
+            ",".join([name, *(f"{(1 + (7 * i + k) % 13) ** exponent / 9:.4f}" for i in range(16))])
+            for k, name in enumerate(["s1", "s2", "s3", "s4", "s5", "d1"])
+        )
+        return "\n".join([header, *rows]) + "\n"
+
+    def codes(exponent: float) -> set[str]:
+        manifest = write_cohort({"taxa.csv": table(exponent)}, taxa={"unit": "percent"}, immune=None)
+        return {finding.code for finding in audit([read_cohort(manifest, tmp_path)])}
+
+    assert {"open-profiles", "log-amounts"} <= codes(0.5)
+    assert "log-amounts" not in codes(1.5)
+
+
 def test_outlying_depth_and_nearly_empty_profiles(spoil: Write, tmp_path: Path) -> None:
     def lose(taxa: pd.DataFrame) -> pd.DataFrame:
         first = taxa["SIM-001-V1"].rank(ascending=False) <= 3

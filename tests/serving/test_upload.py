@@ -453,8 +453,9 @@ XPONENT = (
     '"2(1,B1)","p","<3.2","12"\n"DataType:","Units"\n"Units:","pg/ml","pg/ml"\n'
 )
 MSD = (
-    "Sample,Assay,Calc. Concentration,Detection Range,Detection Limits: Calc. Low,Detection Limits: Calc. High\n"
-    "p,IL-6,NaN,Below Detection Range,3.2,488\np,IL-8,12,In Detection Range,0.06,488\n"
+    "Sample,Assay,Concentration,Calc. Concentration,Detection Range,"
+    "Detection Limits: Calc. Low,Detection Limits: Calc. High\n"
+    "p,IL-6,,NaN,Below Detection Range,3.2,488\np,IL-8,,12,In Detection Range,0.06,488\n"
 )
 BIO_PLEX = "Sample,Hu IL-6 (19),Hu IL-8 (54)\np,<3.2,12\n"
 
