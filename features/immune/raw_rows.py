@@ -46,7 +46,7 @@ def read_raw_rows(path: Path, content: bytes | None = None) -> list[Row]:
         The bytes to read instead of those on the disk.
     """
     if is_workbook(path, content):
-        rows = read_workbook(path, content=content).rows
+        rows = read_workbook(path, content).rows
     else:
         with open_text(path, find_encoding(path, content), content) as text:
             lines = list(text)

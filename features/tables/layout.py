@@ -127,7 +127,7 @@ def open_table(path: Path, content: bytes | None = None) -> Iterator[OpenTable]:
 
 
 def _workbook_table(path: Path, content: bytes | None) -> OpenTable:
-    sheet = read_workbook(path, content=content)
+    sheet = read_workbook(path, content)
     unread = f", not {', '.join(sheet.unread)}" if sheet.unread else ""
     mark = find_decimal_mark(row.cells for row in sheet.rows) or "."
     layout = Layout("Excel workbook", "", mark, (f"sheet {sheet.name!r}{unread}",))

@@ -48,8 +48,8 @@ def is_workbook(path: Path, content: bytes | None = None) -> bool:
         raise FileError(f"the file cannot be read: {error.strerror or error}", file=path) from error
 
 
-def read_workbook(path: Path, sheet: str | None = None, content: bytes | None = None) -> Sheet:
-    """Return one sheet of a workbook: the named one, else the first that holds anything.
+def read_workbook(path: Path, content: bytes | None) -> Sheet:
+    """Return the first sheet of a workbook that holds anything.
 
     Numbers are written with all their digits, dates as '2024-03-31'.
 
@@ -57,15 +57,13 @@ def read_workbook(path: Path, sheet: str | None = None, content: bytes | None = 
     ----------
     path : Path
         The workbook, named in errors.
-    sheet : str, optional
-        The name of the sheet.
-    content : bytes, optional
+    content : bytes or None
         The bytes to read instead of those on the disk.
 
     Raises
     ------
     FileError
-        If the workbook cannot be read, has no such sheet, is too large, or holds a formula without its value.
+        If the workbook cannot be read, is too large, or holds a formula without its value.
     """
     # openpyxl takes a while to import, and most tables are text.
     from openpyxl import load_workbook
@@ -78,7 +76,7 @@ def read_workbook(path: Path, sheet: str | None = None, content: bytes | None = 
         values, formulas = (
             load_workbook(io.BytesIO(data), read_only=True, data_only=data_only) for data_only in (True, False)
         )
-        return _read_sheet(path, values, formulas, sheet)
+        return _read_sheet(path, values, formulas)
     except OSError as error:
         raise FileError(f"the file cannot be read: {error.strerror or error}", file=path) from error
     except (*problems, SyntaxError, EOFError, RuntimeError) as error:
@@ -94,13 +92,11 @@ def _check_size(path: Path, data: bytes) -> None:
         raise FileError(f"unpacks to {size:,} bytes, which no table does; save its sheet as CSV", file=path)
 
 
-def _read_sheet(path: Path, values: Any, formulas: Any, sheet: str | None) -> Sheet:
+def _read_sheet(path: Path, values: Any, formulas: Any) -> Sheet:
     names = [worksheet.title for worksheet in values.worksheets]
-    if sheet is not None and sheet not in names:
-        raise FileError(f"there is no sheet {sheet!r}; the sheets are {', '.join(names)}", file=path)
     rows: list[Row] = []
-    name = sheet or names[0]
-    for name in [sheet] if sheet else names:
+    name = names[0]
+    for name in names:
         rows = list(_sheet_rows(path, values[name], formulas[name]))
         if rows:
             break
