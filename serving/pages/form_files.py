@@ -14,11 +14,10 @@ from dataclasses import dataclass
 
 from features.errors import InputError
 from serving.upload import Field, UploadedFile
+from serving.upload.intake import MAX_BYTES
 
 MAX_PACKED = 3 * 2**20
 """Characters of the packed files of one form; larger ones must be chosen again."""
-MAX_UNPACKED = 20 * 2**20
-"""Bytes of one file when unpacked, as of an uploaded one."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def unpack(packed: str) -> UploadedFile:
     """
     try:
         unpacker = zlib.decompressobj()
-        name, _, content = unpacker.decompress(base64.b64decode(packed, validate=True), MAX_UNPACKED).partition(b"\0")
+        name, _, content = unpacker.decompress(base64.b64decode(packed, validate=True), MAX_BYTES).partition(b"\0")
         if not unpacker.eof:
             raise ValueError("the file is too large, or incomplete")
         return UploadedFile(name.decode(), content)
