@@ -118,6 +118,8 @@ def test_patients_whom_the_model_may_have_learnt_from_are_marked(models, clinic)
     assert "The model of toxicity was trained on patients of this cohort" in page
     patient = patient_view(Catalogue(served), clinic, clinic.patients["P00"], None, Choices(), Donors())
     assert [LEARNT_FROM_COHORT in side.reservations for side in patient.predictions.sides] == [False, True]
+    short = str(_ENVIRONMENT.get_template("verdict.jinja").module.verdict_panel(patient.predictions.sides))
+    assert short.partition("Toxicity")[2].count("perhaps on this one") == short.count("perhaps on this one") == 1
     elsewhere = CandidateList(Catalogue(served), replace(clinic, title="Another trial")).view("", "")
     assert elsewhere.sides_of_training_cohort == ()
 

@@ -65,6 +65,8 @@ class SideView:
     reservations : tuple of str
         Reasons against "ok", without the evidence and the simulated training data, which the page states elsewhere; and
         that the model may have learnt from the patient.
+    may_be_training_patient : bool
+        As `may_have_learnt_from` returns.
     decision_curves : tuple of DecisionCurveDrawing
     run_url : str or None
         Address of the run that trained the model.
@@ -82,6 +84,7 @@ class SideView:
     waterfall: Waterfall | None
     verdict: OutcomeVerdict
     reservations: tuple[str, ...]
+    may_be_training_patient: bool
     decision_curves: tuple[DecisionCurveDrawing, ...]
     run_url: str | None
     ink: Ink
@@ -311,6 +314,7 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, clinic: Clinic | No
         in_training_set=bool(prediction.trust.in_training_set),
         is_recipient=is_recipient,
     )
+    may_be_training_patient = may_have_learnt_from(prediction, clinic)
     without_drawing = verdict.chance in {"indistinct", "training patient"}
     return SideView(
         side=side_of(prediction.outcome),
@@ -321,9 +325,10 @@ def _side_view(catalogue: Catalogue, prediction: Prediction, clinic: Clinic | No
         waterfall=None if without_drawing else drawing,
         verdict=verdict,
         reservations=(
-            *((LEARNT_FROM_COHORT,) if may_have_learnt_from(prediction, clinic) else ()),
+            *((LEARNT_FROM_COHORT,) if may_be_training_patient else ()),
             *reservations(prediction),
         ),
+        may_be_training_patient=may_be_training_patient,
         decision_curves=tuple(map(draw_decision_curve, validation.decision_curves if validation else ())),
         run_url=catalogue.run_url(served),
         ink=ink_of(prediction.outcome, evidence),
