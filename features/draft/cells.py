@@ -7,7 +7,7 @@ import re
 from features.errors import InputError
 from features.measured_values import parse_value
 
-_MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "."}
+_MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "unk", "."}
 YES_WORDS = ("yes", "y", "ja", "oui", "s\u00ed", "si", "\u662f")
 NO_WORDS = ("no", "n", "nein", "non", "\u5426")
 """Words for yes and no, in English, German, French, Spanish, Italian and Chinese."""

@@ -18,7 +18,7 @@ from features.draft.columns import (
 )
 from features.draft.donors import draft_donors
 from features.draft.file_kinds import FileKind
-from features.draft.times import date_columns, label_column
+from features.draft.times import date_columns, date_questions, label_column
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
 from features.tables.text import TextTable
@@ -124,7 +124,9 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
     recipients = sheet.frame[~donor_rows]
     time, dates = find_time_column(recipients), date_columns(sheet, recipients, patient, sheets)
     repeats = bool(recipients[patient].duplicated().any())
-    lines += [*_time_lines(time, recipients, dates, has_repeated_patients=repeats), *donor_lines]
+    lines += _time_lines(time, recipients, dates, has_repeated_patients=repeats)
+    lines += date_questions(sheet, recipients, sheets) if time is None and dates is None else []
+    lines += donor_lines
     clock_name, clock_index = _find_clock(time, dates, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
     return SamplesDraft(

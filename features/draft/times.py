@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pandas as pd
 
+from features.dates import parse_date
 from features.draft.cells import is_missing
 from features.draft.columns import (
     DATE_COLUMN,
@@ -16,7 +18,11 @@ from features.draft.columns import (
     holds_dates,
     names_matching,
 )
+from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
+
+_NUMBER_OF_DAY = re.compile(r"[2-6]\d{4}(\.\d+)?")
+"""How spreadsheets number the days: 45349 is 2024-02-27."""
 
 
 def label_column(recipients: pd.DataFrame) -> tuple[str, dict[str, float | None]] | None:
@@ -43,3 +49,40 @@ def date_columns(
                 if column not in sampled and holds_dates(other_sheet.frame[column]):
                     return sampled[0], column
     return None
+
+
+def date_questions(sheet: TextTable, recipients: pd.DataFrame, sheets: Sequence[TextTable]) -> list[str]:
+    """Return what keeps columns of dates from dating the samples: a cell that is no date, or no date of day 0."""
+    sampled = [name for name in names_matching(sheet.header, DATE_COLUMN) if _mostly_dates(recipients[name])]
+    sampled = [name for name in sampled if not names_matching([name], INDEX_DATE_COLUMN)]
+    if not sampled:
+        return []
+    columns = {sampled[0]: recipients[sampled[0]]}
+    for other_sheet in sheets:
+        names = names_matching(other_sheet.header, INDEX_DATE_COLUMN)
+        columns |= {name: other_sheet.frame[name] for name in names if _mostly_dates(other_sheet.frame[name])}
+    questions = [
+        f"  # TODO: {in_yaml(name)} {problem}" for name, cells in columns.items() if (problem := _problem(cells))
+    ]
+    rule = in_yaml({"from": sampled[0], "index": "COLUMN"})
+    return questions or [
+        f"  # TODO: {in_yaml(sampled[0])} dates the samples; name the column of the date of day 0 too: 'day: {rule}'"
+    ]
+
+
+def _mostly_dates(cells: pd.Series[str]) -> bool:
+    reported = [cell for cell in cells if not is_missing(cell)]
+    return 2 * sum(_is_date(cell) or _NUMBER_OF_DAY.fullmatch(cell) is not None for cell in reported) > len(reported)
+
+
+def _is_date(cell: str) -> bool:
+    return parse_date(cell, "day_first") is not None or parse_date(cell, "month_first") is not None
+
+
+def _problem(cells: pd.Series[str]) -> str:
+    cell = next((cell for cell in cells if not is_missing(cell) and not _is_date(cell)), "")
+    if not cell:
+        return ""
+    if _NUMBER_OF_DAY.fullmatch(cell):
+        return f"holds {cell}, a spreadsheet's number of a day; export the column as dates, such as 2024-02-27"
+    return f"would date the samples, but {in_yaml(cell)} is no date of one day, such as 2024-02-27; correct it"

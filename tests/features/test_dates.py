@@ -91,3 +91,26 @@ def test_case_21_days_from_two_dates_and_pooled_ages(cases_dir: Path, tmp_path: 
     assert set(cohort.samples["day"]) == {-10.0}
     assert cohort.manifest.clock.name == "day_ici"
     assert cohort.characteristics.loc[["P004", "P005"], "age"].tolist() == [58, 90]
+
+
+@pytest.mark.parametrize(
+    ("sampled", "first_dose", "question"),
+    [
+        ("2024-02", "2024-03-01", 'sampled would date the samples, but "2024-02" is no date of one day'),
+        ("45349", "2024-03-01", "sampled holds 45349, a spreadsheet's number of a day; export the column as dates"),
+        ("2024-02-27", "March 24", "first_dose would date the samples, but March 24 is no date of one day"),
+        ("2024-02-27", None, "sampled dates the samples; name the column of the date of day 0 too"),
+    ],
+)
+def test_a_draft_says_why_dates_do_not_date_the_samples(
+    tmp_path: Path, sampled: str, first_dose: str | None, question: str
+) -> None:
+    taxa = "species,s1,s2,s3\ns__Blautia_obeum,1,2,3\ns__Dorea_longicatena,3,2,1\n"
+    samples = f"sample,patient,sampled\ns1,p1,{sampled}\ns2,p2,2024-02-01\ns3,p3,2024-02-02\n"
+    index = "" if first_dose is None else ",first_dose"
+    dates = ("", "", "") if first_dose is None else (f",{first_dose}", ",2024-03-02", ",2024-03-03")
+    patients = f"patient,age{index}\n" + "".join(f"p{i},60{cell}\n" for i, cell in enumerate(dates, start=1))
+    files = [tmp_path / name for name in ("taxa.csv", "samples.csv", "patients.csv")]
+    for file, content in zip(files, (taxa, samples, patients), strict=True):
+        file.write_text(content, encoding="utf-8")
+    assert f"  # TODO: {question}" in draft_manifest(files, "mine")
