@@ -24,6 +24,8 @@ from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_o
 from features.tables.text import TextTable
 from features.taxa import TaxaTable
 
+_SEQUENCER = re.compile(r"_S\d+(_L\d{3})?(_R?[12])?(_001)?$")
+"""What Illumina's software adds to a sample's name: its number on the sheet, the lane, the read and 001."""
 _CLOCKS = (
     (r"fmt|transplant", "day_fmt", "fecal microbiota transplantation"),
     (r"treatment|therapy|dose|ici|infusion", "day_ici", "first dose of immune checkpoint inhibitors"),
@@ -98,7 +100,7 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
     if sheet is None or match.n_profiles < min(len(profiles), len(sheet.rows)) / 2:
         todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
-        lines += _spreadsheet_hints(sheets)
+        lines += [*_spreadsheet_hints(sheets), *_sequencer_hint(sheets, profiles)]
         return SamplesDraft(None, "TODO", "TODO", frozenset(), pd.Series(dtype=bool), "", "", "day_ici", "TODO", lines)
     lines = [
         "samples:",
@@ -220,6 +222,19 @@ def _spreadsheet_hints(sheets: Sequence[TextTable]) -> list[str]:
         for column, cells in sheet.frame.items()
         if cells.map(is_number_of_spreadsheet).any()
     ]
+
+
+def _sequencer_hint(sheets: Sequence[TextTable], profiles: Sequence[str]) -> list[str]:
+    """Return a comment where the profiles have the names of a sheet's samples but for what a sequencer adds to them."""
+    names = {_SEQUENCER.sub("", name) for name in profiles}
+    for sheet in sheets:
+        for column, cells in sheet.frame.items():
+            if len(names) == len(profiles) and 2 * len(names & set(cells)) > len(names):
+                return [
+                    f"  # TODO: {in_yaml(profiles[0])} is {in_yaml(_SEQUENCER.sub('', profiles[0]))} of column "
+                    f"{in_yaml(column)} with the sequencer's number and lane behind it; cut these off in the taxa table"
+                ]
+    return []
 
 
 def _find_sample_column(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _SampleColumn:

@@ -132,3 +132,11 @@ def test_arms_are_drafted_by_their_words(
     drafted_arms = manifest.patients.arms
     assert (drafted_arms and dict(drafted_arms.roles)) == (roles and dict(zip(arms, roles, strict=True)))
     assert ("add 'randomised: true'" in text) == (roles is not None)
+
+
+def test_what_a_sequencer_adds_to_names_is_pointed_out(tmp_path: Path) -> None:
+    names = ",".join(f"s{i}_S{i}_L001_R1_001" for i in range(1, 5))
+    (tmp_path / "taxa.csv").write_text(TAXA.replace("s1,s2,s3,s4", names))
+    (tmp_path / "sheet.csv").write_text("sample,patient\ns1,p1\ns2,p2\ns3,p3\ns4,p4\n")
+    text = draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv"], "mine")
+    assert "s1_S1_L001_R1_001 is s1 of column sample with the sequencer's number and lane behind it" in text
