@@ -12,7 +12,9 @@ import pandas as pd
 from features.analytes import is_known_analyte
 from features.draft.cells import is_measurement, is_missing, normalise_word
 from features.draft.columns import (
+    DATE_COLUMN,
     DAY_COLUMN,
+    PATIENT_COLUMN,
     VISIT_COLUMN,
     TimeColumn,
     columns_matching,
@@ -38,6 +40,8 @@ _COMPUTED_VALUE = r"npx|calc|obs"
 """The columns that hold what was found, where another one holds what standards should have."""
 _WELL_COLUMN = r"^(well|wells|location|replicate|plate_position)$"
 UNIT_COLUMN = r"^units?$"
+_KEY_COLUMN = rf"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{DATE_COLUMN}|^sample(_?(id|name))?$"
+"""The columns beside which one or two analytes are a table of immune measurements."""
 MIN_RECURRENCES = 3
 """Times that a negative number occurs, from which it may be a code."""
 _CONTROLS = ("POS_*", "NEG_*")
@@ -46,7 +50,9 @@ _REFERENCE_GENES = {"ACTB", "B2M", "GAPDH", "GUSB", "HPRT1", "PGK1", "RPLP0", "T
 
 def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
     """Return the layout of a table of immune measurements; None where the sheet is no such table."""
-    if sum(is_known_analyte(column) for column in sheet.header) >= 3:
+    other_columns = [column for column in sheet.header if not is_known_analyte(column)]
+    n_analytes = len(sheet.header) - len(other_columns)
+    if n_analytes >= 3 or (n_analytes and len(names_matching(other_columns, _KEY_COLUMN)) == len(other_columns)):
         return "wide"
     analyte_columns = columns_matching(sheet, ANALYTE_COLUMN)
     if not analyte_columns or not columns_matching(sheet, VALUE_COLUMN):

@@ -36,9 +36,10 @@ _YES_NO_WORDS = (
     {**dict.fromkeys(YES_WORDS, "yes"), **dict.fromkeys(NO_WORDS, "no")},
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
     {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
+    {"dcb": "yes", "ndb": "no", "ncb": "no"},
 )
 _FLAG_NUMBERS = {"1": "yes", "0": "no"}
-_GRADES = {**dict.fromkeys("12345", "yes"), "0": "no"}
+_NO_GRADE = ("0", "g0", "grade0", "none")
 _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
     **{code.casefold(): code for code in ("CR", "PR", "SD", "PD")},
@@ -238,7 +239,8 @@ def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | N
     """
     has_codes = bool({normalise_word(cell) for cell in cells.unique()} & set("2345678"))
     is_toxicity = re.search(_TOXICITY_COLUMN, snake_case(column)) is not None
-    numbers = _GRADES if is_toxicity else {} if has_codes else _FLAG_NUMBERS
+    grades = {normalise_word(without_code(cell)): "yes" for cell in cells.unique() if parse_grade(cell)}
+    numbers = {**grades, **dict.fromkeys(_NO_GRADE, "no")} if is_toxicity else {} if has_codes else _FLAG_NUMBERS
     groupings = [groups for words in (*_YES_NO_WORDS, numbers) if (groups := _group(cells, words))]
     return min(groupings, key=lambda groups: len(groups["unknown"]), default=None)
 

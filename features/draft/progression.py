@@ -40,7 +40,7 @@ _TIME_TO_EVENT = (
 )
 _CENSORED_IF_YES = r"(^|_)cnsr(_|$)|censored"
 """The columns of which yes, or a number above zero, means that the time ends without the event, as CDISC's CNSR."""
-_UNCLEAR_IF_YES = r"vital_status|(^|_)cens(_|$)|censor(ing)?(_|$)|uncensored|(not|non)_censored"
+_UNCLEAR_IF_YES = r"vital_status|^(os|pfs)$|(^|_)cens(_|$)|censor(ing)?(_|$)|uncensored|(not|non)_censored"
 """The columns of which yes means the event in some sheets, and in others that there was none."""
 _EVENT_WORDS = {**dict.fromkeys(_EVENT, True), **dict.fromkeys(_NO_EVENT, False)}
 
@@ -121,11 +121,13 @@ class SurvivalColumns(NamedTuple):
 _SURVIVAL: Mapping[str, tuple[str, str]] = {
     "overall_survival": (
         r"(^|_)os(_|$)|overall_survival|^survival(_|$)",
-        r"(^|_)os_(status|event|cens|cnsr)|overall_survival_(status|event|cens|cnsr)|^(death|dead|died|deceased)(_event)?$|vital_status",
+        r"(^|_)os_(status|event|cens|cnsr)|overall_survival_(status|event|cens|cnsr)|^(death|dead|died|deceased)(_event)?$"
+        r"|vital_status|^os$",
     ),
     "progression_free_survival": (
         r"(^|_)pfs(_|$)|progression_free_survival",
-        r"(^|_)pfs_(status|event|cens|cnsr)|progression_free_survival_(status|event|cens|cnsr)|^(progressed|progression)(_event)?$",
+        r"(^|_)pfs_(status|event|cens|cnsr)|progression_free_survival_(status|event|cens|cnsr)|^(progressed|progression)(_event)?$"
+        r"|^pfs$",
     ),
 }
 """The patterns of the columns of time and of event, by the key of the manifest."""

@@ -204,6 +204,11 @@ def test_the_day_of_a_table_in_german_is_no_analyte_with_a_code(tmp_path: Path) 
     assert '# TODO: does each of ["n.d."] mean below range, or not measured?' in text
 
 
+def test_one_analyte_beside_patients_and_days_is_an_immune_table(tmp_path: Path) -> None:
+    _, part = made_up(tmp_path, "patient_id,day,IL-6 (pg/mL)\n" + "".join(f"p{i},-1,{i + 1}\n" for i in range(12)))
+    assert (part["layout"], part["unit"]) == ("wide", "pg/mL")
+
+
 def test_a_column_of_one_negative_number_is_no_code(tmp_path: Path) -> None:
     rows = "".join(f"p{i},-1,-4,{i + 1},{i + 2},{i + 3}\n" for i in range(12))
     _, part = made_up(tmp_path, "patient_id,day,offset,IL-6,IL-8,IL-10\n" + rows)

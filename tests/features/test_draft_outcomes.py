@@ -108,6 +108,7 @@ def test_a_flag_of_censoring_is_turned_round(draft_of: Callable[..., Manifest], 
         ("os_event_cnsr", ["1", "0"]),
         ("os_cens", ["yes", "no"]),
         ("os_status", ["1", "2"]),
+        ("OS", ["1", "0"]),
     ],
 )
 def test_what_a_flag_of_an_event_leaves_open_is_asked(
@@ -130,6 +131,12 @@ def test_numbers_of_response_are_codes_and_numbers_of_toxicity_are_grades(
     assert draft.outcomes.published_response is None
     assert 'response may be a response; state what ["0", "1", "2", "3"] mean' in (tmp_path / "mine.yaml").read_text()
     assert draft.outcomes.toxicity == Toxicity(column="irae", grade="any", yes=["1", "2", "3"], no=["0"])
+
+
+@pytest.mark.parametrize("cells", [["0", "G1", "G3"], ["None", "Grade 1", "Grade 3"], ["no", "yes"]])
+def test_a_column_of_the_highest_grade_is_toxicity(draft_of: Callable[..., Manifest], cells: list[str]) -> None:
+    toxicity = draft_of({"max_irAE": cells}).outcomes.toxicity
+    assert toxicity == Toxicity(column="max_irAE", grade="any", yes=cells[1:], no=cells[:1])
 
 
 @pytest.mark.parametrize("columns", [("irae___1", "irae___2"), ("irAE (choice=Colitis)", "irAE (choice=Rash)")])
