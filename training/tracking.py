@@ -10,6 +10,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from features.arrays import Vector
+from features.cohort import Cohort
 from features.columns import BLOCKS
 from features.feature_table import FeatureTable
+from features.manifest import manifest_digest
 from features.settings import settings
 from models.evidence import PriorExperiments
 from models.processes import has_ended, this_process
@@ -152,6 +155,16 @@ def child_run(name: str, tags: Mapping[str, str], params: Mapping[str, object]) 
         yield run.info.run_id
 
 
+def cohort_tags(cohorts: Sequence[Cohort]) -> dict[str, str]:
+    """Return the tags of a run that name its data and the version of Taxokine."""
+    return {
+        "cohorts": ",".join(cohort.name for cohort in cohorts),
+        "simulated": str(any(cohort.manifest.simulated for cohort in cohorts)).lower(),
+        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
+        "taxokine.version": version("taxokine"),
+    }
+
+
 def log_metrics(run_id: str, metrics: Mapping[str, float | None]) -> None:
     """Log a run's finite metrics in one call."""
     _log(client(), run_id, metrics, {}, {})
@@ -193,15 +206,15 @@ def link_model_cards(run_ids: Iterable[str]) -> None:
         return
     store = client()
     for run_id in run_ids:
-        for version in store.search_model_versions(f"run_id = '{run_id}'"):
-            address = f"{server}/models/{version.name}/{version.version}/card"
+        for registered in store.search_model_versions(f"run_id = '{run_id}'"):
+            address = f"{server}/models/{registered.name}/{registered.version}/card"
             store.update_model_version(
-                version.name,
-                version.version,
-                "\n\n".join(filter(None, (version.description, f"Model card: {address}"))),
+                registered.name,
+                registered.version,
+                "\n\n".join(filter(None, (registered.description, f"Model card: {address}"))),
             )
             note = store.get_run(run_id).data.tags.get(_DESCRIPTION, "")
-            link = f"[Model card, version {version.version}]({address})"
+            link = f"[Model card, version {registered.version}]({address})"
             _log(store, run_id, {}, {}, {"model_card": address, _DESCRIPTION: f"{link}\n\n{note}"})
 
 

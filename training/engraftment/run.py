@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,8 @@ from pydantic import TypeAdapter
 from threadpoolctl import threadpool_limits
 
 from features.arrays import Mask
-from features.cohort import Cohort, read_cohort
+from features.cohort import read_cohort
 from features.errors import InputError
-from features.manifest import manifest_digest
 from features.settings import settings
 from features.transplants import (
     TransplantProfiles,
@@ -98,7 +96,9 @@ def train_engraftment(names: Sequence[str], progress: Progress | None = None) ->
         )
     cohort_names = ",".join(cohort.name for cohort in cohorts)
     params = {"cohorts": cohort_names, "transplants": len(profiles)}
-    with tracking.experiment_run(EXPERIMENT, cohort_names, _tags(cohorts), params, RUN_COLUMNS) as run_id:
+    with tracking.experiment_run(
+        EXPERIMENT, cohort_names, tracking.cohort_tags(cohorts), params, RUN_COLUMNS
+    ) as run_id:
         bundle = validated_bundle(profiles, tuple(cohort.name for cohort in cohorts), progress or Progress())
         sentence = verdict(bundle.evidence)
         _log_record(run_id, bundle.evidence, bundle.card)
@@ -139,7 +139,7 @@ def evaluate_engraftment(reference: str, name: str) -> EngraftmentResult:
     evidence = replace(bundle.evidence, validations=(*bundle.evidence.validations, validation))
     params = {"cohorts": cohort.name, "transplants": len(profiles), "model": f"engraftment/{served.version}"}
     with tracking.experiment_run(
-        EXPERIMENT, f"{cohort.name}, evaluated", _tags([cohort]), params, RUN_COLUMNS
+        EXPERIMENT, f"{cohort.name}, evaluated", tracking.cohort_tags([cohort]), params, RUN_COLUMNS
     ) as run_id:
         _log_record(run_id, evidence, card(evidence, model.method))
     return EngraftmentResult(evidence, model.method, verdict(evidence), served.version, run_id)
@@ -220,15 +220,6 @@ def _fold_models(profiles: TransplantProfiles) -> ModelWithout:
         return models[key]
 
     return model_without
-
-
-def _tags(cohorts: Sequence[Cohort]) -> dict[str, str]:
-    return {
-        "cohorts": ",".join(cohort.name for cohort in cohorts),
-        "simulated": str(any(cohort.manifest.simulated for cohort in cohorts)).lower(),
-        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
-        "taxokine.version": version("taxokine"),
-    }
 
 
 def _log_record(run_id: str, evidence: EngraftmentEvidence, text: str) -> None:

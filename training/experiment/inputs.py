@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 from features.audit import KINDS, audit
@@ -13,10 +12,11 @@ from features.cohort import Cohort, read_cohort
 from features.errors import AuditError, InputError
 from features.feature_table import FeatureTable
 from features.landmark import landmark_table
-from features.manifest import manifest_digest, manifest_text_without_sample_names
+from features.manifest import manifest_text_without_sample_names
 from features.pooling import pool_tables
 from features.settings import settings
 from models.evidence import AuditFinding
+from training import tracking
 from training.experiment.spec import Experiment
 from training.progress import Progress
 
@@ -82,12 +82,9 @@ def experiment_tags(
 ) -> dict[str, str]:
     """Return the tags of an experiment's run, with the number of models that it compares."""
     tags = {
+        **tracking.cohort_tags(cohorts),
         "outcome": outcome,
-        "cohorts": ",".join(cohort.name for cohort in cohorts),
         "models": str(models),
-        "simulated": str(any(cohort.manifest.simulated for cohort in cohorts)).lower(),
-        "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
-        "taxokine.version": version("taxokine"),
         "mlflow.note.content": "\n\n".join(notes),
     }
     if experiment.pool_labels:

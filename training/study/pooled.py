@@ -9,7 +9,6 @@ from pathlib import Path
 
 from features.cohort import Cohort
 from features.errors import InputError
-from features.manifest import manifest_digest
 from features.trajectories import WINDOWS, Window
 from training import tracking
 from training.progress import Progress
@@ -52,12 +51,7 @@ def run_pooled_study(
         _require_distinct(cohorts)
         simulated = any(cohort.manifest.simulated for cohort in cohorts)
         trials = [cohort.name for cohort in cohorts]
-        tags = {
-            "cohorts": ", ".join(trials),
-            "simulated": str(simulated).lower(),
-            "manifests": ", ".join(f"{cohort.name} {manifest_digest(cohort.manifest)}" for cohort in cohorts),
-            "taxokine.version": version("taxokine"),
-        }
+        tags = tracking.cohort_tags(cohorts) | {"cohorts": ", ".join(trials)}
         params = {"cohort": ", ".join(trials), "windows": ", ".join(window.name for window in windows)}
         with tracking.experiment_run(EXPERIMENT, " + ".join(trials), tags, params, RUN_COLUMNS) as run_id:
             progress.begin("pooling, drawing and logging", 1)

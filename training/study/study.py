@@ -18,7 +18,7 @@ import numpy as np
 from features.audit import Finding, audit
 from features.cohort import Cohort, read_cohort
 from features.errors import InputError
-from features.manifest import manifest_digest, manifest_text_without_sample_names
+from features.manifest import manifest_text_without_sample_names
 from features.settings import settings
 from features.trajectories import WINDOWS, Window
 from training import tracking
@@ -124,12 +124,7 @@ def run_study(
     with replaced_report(out) as folder:
         progress.begin("reading and auditing the cohort", 2)
         cohort, findings = audited_cohort(name, progress)
-        tags = {
-            "cohorts": cohort.name,
-            "simulated": str(cohort.manifest.simulated).lower(),
-            "manifests": f"{cohort.name} {manifest_digest(cohort.manifest)}",
-            "taxokine.version": version("taxokine"),
-        }
+        tags = tracking.cohort_tags([cohort])
         window_names = ", ".join(window.name for window in windows)
         params = {"cohort": cohort.name, "windows": window_names, "stop_above": f"{stop_above:g}"}
         with tracking.experiment_run(EXPERIMENT, cohort.name, tags, params, RUN_COLUMNS) as run_id:
