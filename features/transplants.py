@@ -109,12 +109,15 @@ def cohort_transplants(cohort: Cohort) -> TransplantProfiles:
             f"{cohort.name}: days are counted on {cohort.manifest.clock.name}, and nothing tells on which of them "
             "stool was transplanted; state course.transplants with its 'day', or the clock day_fmt"
         )
-    by_patient = dict(iter(cohort.samples[~cohort.samples["donor"]].groupby("patient")))
+    days = cohort.samples["day"] - cohort.samples["patient"].map(transplant_day)
+    rows_before, rows_after = _profile_rows(cohort, days, is_empty)
     rows, stool, lacking = [], [], Counter[str]()
     for patient, donor_samples in received.items():
-        samples = by_patient.get(patient, cohort.samples.iloc[:0])
-        days = samples["day"] - transplant_day[patient]
-        profiles = _profile_rows(cohort, days[~is_empty[days.index]], donor_samples, is_empty)
+        profiles = {
+            "before": rows_before.get(patient, []),
+            "of the donor": [row for row in donor_rows(cohort, donor_samples) if not is_empty[row]],
+            "after": rows_after.get(patient, []),
+        }
         lacking.update(kind for kind, positions in profiles.items() if not positions)
         if all(profiles.values()):
             names = tuple(f"{cohort.name}/{donor}" for donor in donor_samples)
@@ -226,19 +229,19 @@ def transplant_days(cohort: Cohort) -> pd.Series[float] | None:
 
 
 def _profile_rows(
-    cohort: Cohort, days: pd.Series[float], donor_samples: dict[str, list[int]], is_empty: Mask
-) -> dict[str, list[int]]:
-    """Return the rows of a recipient's profiles; `days` are those of the recipient's samples from the transplant.
+    cohort: Cohort, days: pd.Series[float], is_empty: Mask
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Return the row of each recipient's profile before, and that of the profile after, by patient.
 
-    Donors' samples without any taxon do not count.
+    `days` are those of all samples, counted from the transplant. Samples without any taxon count never; of two samples
+    of one day, the later row stands for the profile before, and the earlier row for the profile after.
     """
-    earlier = days[(days <= 0) & (days >= -LONGEST_BEFORE)]
-    later = (days[(days >= FIRST_DAY) & (days <= LAST_DAY)] - TARGET_DAY).abs()
-    return {
-        "before": earlier.index[earlier == earlier.max()].tolist()[-1:],
-        "of the donor": [row for row in donor_rows(cohort, donor_samples) if not is_empty[row]],
-        "after": later.index[later == later.min()].tolist()[:1],
-    }
+    patients, days = cohort.samples["patient"], days[~cohort.samples["donor"] & ~is_empty]
+    earlier = days[days.between(-LONGEST_BEFORE, 0)].sort_values(kind="stable")
+    later = (days[days.between(FIRST_DAY, LAST_DAY)] - TARGET_DAY).abs().sort_values(kind="stable")[::-1]
+    # The last row of a patient is the one that stays.
+    rows_before, rows_after = ({patients[row]: [row] for row in order.index.tolist()} for order in (earlier, later))
+    return rows_before, rows_after
 
 
 def _note(lacking: Counter[str]) -> str:
