@@ -14,7 +14,7 @@ RANKS: tuple[Rank, ...] = get_args(Rank)
 Lineage = tuple[str, ...]
 """The names of a taxon and its ancestors, one for each of the first `RANKS`; '' where a rank has no name."""
 
-_CACHED_NAMES = 2**17
+CACHED_NAMES = 2**17
 """Names kept with what they mean: more than any table has, since a table is tried at several ranks."""
 _RANK_LETTERS = "kpcofgst"
 _GENUS, _SPECIES = RANKS.index("genus"), RANKS.index("species")
@@ -92,7 +92,7 @@ def canonical_name(name: str) -> str:
     return lineage_name(tuple(_names_by_rank(name).values()))
 
 
-@lru_cache(maxsize=_CACHED_NAMES)
+@lru_cache(maxsize=CACHED_NAMES)
 def lineage_of(clade_string: str) -> Lineage:
     """Return the lineage that a clade string writes, one name for each of `RANKS`."""
     names = _names_by_rank(clade_string)
@@ -112,7 +112,7 @@ def clade_string_of(lineage: Lineage) -> str:
     return "|".join(f"{letter}__{name}" for letter, name in zip(_RANK_LETTERS, lineage, strict=False))
 
 
-@lru_cache(maxsize=_CACHED_NAMES)
+@lru_cache(maxsize=CACHED_NAMES)
 def stated_rank(label: str) -> Rank | None:
     """Return the rank that the prefix of a label's last clade states, None without a prefix of a rank."""
     prefix = _RANK_PREFIX.match(_SEPARATOR.split(label.rstrip("|; "))[-1])
@@ -204,7 +204,7 @@ def _clades(clade_string: str) -> Iterator[tuple[int, str, bool]]:
             yield rank, bare, re.fullmatch(r"\[[^\[\]]+\]", text) is not None
 
 
-@lru_cache(maxsize=_CACHED_NAMES)
+@lru_cache(maxsize=CACHED_NAMES)
 def _names_by_rank(clade_string: str) -> Mapping[int, str]:
     """Return the canonical names in a clade string by position in `RANKS`, '' where unnamed; by order if no prefix."""
     names: dict[int, str] = {}

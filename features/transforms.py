@@ -7,6 +7,7 @@ server runs the same kernels without pickle. Arrays are (n_samples, n_features);
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import ClassVar, Self, TypedDict
 
 import numpy as np
@@ -20,7 +21,7 @@ from features.arrays import Matrix, Names
 from features.errors import InputError
 from features.measured_values import check_policy
 from features.row_blocks import by_row_blocks, row_blocks
-from features.taxon_names import is_placeholder
+from features.taxon_names import CACHED_NAMES, is_placeholder
 
 
 class FittedState(TypedDict):
@@ -408,6 +409,7 @@ def closure(X: Matrix) -> Matrix:
     return np.asarray(X / np.where(total > 0, total, 1))
 
 
+@lru_cache(maxsize=CACHED_NAMES)
 def genus_of(species: str) -> str:
     """Return the genus in a species' canonical name.
 
