@@ -257,17 +257,19 @@ def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Axes
     """
     n_lines = -(-n // 3)
     figure = Figure(figsize=(WIDTH, 0.4 + (2.5 + extra) * n_lines), layout="constrained")
-    panels = figure.subplots(n_lines, 3, sharex=True, sharey=True, squeeze=False).ravel()
-    panels[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    for i, axes in enumerate(panels):
-        if i >= n:
-            axes.axis("off")
-        elif i + 3 >= n:
+    grid, panels = figure.add_gridspec(n_lines, 3), list[Axes]()
+    for i in range(n):
+        shared = panels[0] if panels else None
+        axes = figure.add_subplot(grid[divmod(i, 3)], sharex=shared, sharey=shared)
+        is_lowest, is_leftmost = i + 3 >= n, i % 3 == 0
+        axes.tick_params(labelbottom=is_lowest, labelleft=is_leftmost)
+        if is_lowest:
             axes.set_xlabel(x)
-            axes.tick_params(labelbottom=True)
-        if i % 3 == 0:
+        if is_leftmost:
             axes.set_ylabel(y)
-    return figure, list(panels[:n])
+        panels.append(axes)
+    panels[0].set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    return figure, panels
 
 
 def _counts(y: Vector) -> str:
