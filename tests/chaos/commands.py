@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 
 def run(*words: str) -> str:
@@ -13,11 +12,3 @@ def run(*words: str) -> str:
     finished = subprocess.run(command, capture_output=True, text=True)
     assert finished.returncode == 0, finished.stderr
     return finished.stdout
-
-
-def train(manifest: Path, seed: int) -> None:
-    """Train and register a version; the last one is the candidate."""
-    run(
-        *("train", "--cohorts", str(manifest), "--outcome", "objective_response", "--families", "elastic_net"),
-        *("--blocks", "taxa", "--folds", "2", "--repeats", "1", "--seed", str(seed)),
-    )

@@ -23,6 +23,8 @@ import pytest
 
 from features.cohort import read_cohort
 from features.settings import settings
+from models.registration import take_effect
+from models.registry import client
 from serving.model_set.live_app import CHECK_SECONDS
 from taxokine.demo.candidates import prediction_request
 from taxokine.processes import background_process, reserved_port, responds
@@ -30,8 +32,9 @@ from taxokine.simulation import Trial, simulate_trial
 
 from ..postgresql import PostgresServer
 from .bursts import burst, health_checks
-from .commands import run, train
+from .commands import run
 from .load import NO_ANSWER, Load, load
+from .models import train_model
 
 ROUNDS = int(os.environ.get("TAXOKINE_CHAOS_ROUNDS", "1"))
 """How often each event happens."""
@@ -120,7 +123,10 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, postgres_server: Postgr
         try:
             species: dict[str, Any] = {"n_taxa": 40, "visits": (-7, 28)}
             manifest = simulate_trial(home / "training", Trial(n_patients=80, seed=3, **species))
-            train(manifest, 0)
+            # Two versions, of which the first is served at the start.
+            for seed in (0, 1):
+                train_model(manifest, seed)
+            serve_version("1")
             clinic = simulate_trial(home / "clinic", Trial(name="clinic", n_patients=10, seed=5, **species))
             question = prediction_request(read_cohort(str(clinic), home), 0)
             with reserved_port(0) as (port, release):
@@ -182,9 +188,10 @@ def test_a_moved_alias_is_taken_up_without_a_failed_answer(deployment: Deploymen
         with deployment.load() as answers:
             answers.wait_for(20)
             before = answers.versions()[-1]
-            train(deployment.home / "training" / "manifest.yaml", 1)
+            after = {"1": "2", "2": "1"}[before]
+            serve_version(after)
             n_until_moved = len(answers.answers)
-            after, deadline = str(int(before) + 1), time.monotonic() + 2 * CHECK_SECONDS + 5
+            deadline = time.monotonic() + 2 * CHECK_SECONDS + 5
             while set(answers.versions()[-100:]) != {after} and time.monotonic() < deadline:
                 time.sleep(0.1)
             n_until_settled = len(answers.answers)
@@ -227,6 +234,11 @@ def test_memory_is_flat_at_80_percent_of_what_the_workers_can_answer(deployment:
     assert set(answers.statuses()) == {200}
     assert grown < FLAT_BYTES
     assert_recorded(answers)
+
+
+def serve_version(version: str) -> None:
+    """Move the aliases to a version, as a registration does."""
+    take_effect(client(), "objective_response", {"candidate": version, "candidate-taxa": version})
 
 
 def resident_bytes(deployment: Deployment) -> int:

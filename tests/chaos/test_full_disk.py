@@ -18,7 +18,8 @@ from taxokine.demo.candidates import prediction_request
 from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import Trial, simulate_trial
 
-from .commands import run, train
+from .commands import run
+from .models import train_model
 
 KEY = "the-key"
 DISK_BYTES = 96_000_000
@@ -44,7 +45,7 @@ def server(small_disk: Path, tmp_path: Path) -> Iterator[tuple[httpx.Client, dic
             patch.delenv(name, raising=False)
         settings.cache_clear()
         manifest = simulate_trial(tmp_path / "training", Trial(n_patients=80, n_taxa=40, visits=(-7, 28), seed=3))
-        train(manifest, 0)
+        train_model(manifest, 0)
         release()
         command = [sys.executable, "-m", "taxokine", "serve", "--port", str(port)]
         with background_process("server", command, tmp_path / "server.log") as wait_until_ready:

@@ -53,7 +53,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             train(
                 Experiment(
                     (str(path),), outcome, grade, families=("elastic_net",), blocks=("taxa", "immune"),
-                    n_folds=2, repeats=1,
+                    representation=("clr", "presence"), n_folds=2, repeats=1,
                 )
             )  # fmt: skip
         for model in client().search_registered_models():
