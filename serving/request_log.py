@@ -44,7 +44,8 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status, is_observed = time.perf_counter(), CLIENT_LEFT, False
+        started, status = time.perf_counter(), CLIENT_LEFT
+        seconds: float | None = None
         sent_names = (value.decode("latin-1") for name, value in scope["headers"] if name == _HEADER)
         sent_name = next(sent_names, "")
         state = scope.setdefault("state", {})
@@ -52,7 +53,7 @@ class RequestLog:
         REQUEST_ID.set(state["request_id"])
 
         async def send_named(message: Message) -> None:
-            nonlocal status, is_observed
+            nonlocal status, seconds
             if message["type"] == "http.response.start":
                 status = message["status"]
                 # A route may have given the request another id.
@@ -60,28 +61,33 @@ class RequestLog:
                 message["headers"] = [*headers, (_HEADER, state["request_id"].encode())]
             elif not message.get("more_body", False):
                 # Before the client has the whole answer, so that whoever then reads the metrics finds it counted.
-                is_observed = True
-                _observe(scope, status, time.perf_counter() - started)
+                seconds = time.perf_counter() - started
+                _count(scope, status, seconds)
             await send(message)
 
         try:
             await self._app(scope, receive, send_named)
         finally:
-            if not is_observed:
-                _observe(scope, status, time.perf_counter() - started)
+            if seconds is None:
+                seconds = time.perf_counter() - started
+                _count(scope, status, seconds)
+            # Nobody waits for the line.
+            _log(scope, status, seconds)
 
 
-def _observe(scope: Scope, status: int, seconds: float) -> None:
-    method = scope["method"] if scope["method"] in _METHODS else "other"
-    route = route_template(scope)
-    count, duration = _instruments(method, route, status)
+def _count(scope: Scope, status: int, seconds: float) -> None:
+    count, duration = _instruments(_method(scope), route_template(scope), status)
     count.inc()
     duration.observe(seconds)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    route = route_template(scope)
     if route in _PROBES and status < 400:
         return
     fields: dict[str, object] = {
         "request": scope["state"]["request_id"],
-        "method": method,
+        "method": _method(scope),
         "route": route,
         "status": status,
         "ms": round(seconds * 1e3, 1),
@@ -89,6 +95,10 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     if (asker := scope["state"].get("asker")) is not None:
         fields["asker"] = asker
     LOG.log(40 if status >= 500 else 20, "request", extra={"fields": fields})
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in _METHODS else "other"
 
 
 # Looking the labels up takes longer than counting. Methods, routes and statuses are few.

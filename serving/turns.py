@@ -41,7 +41,7 @@ class WaitingRoom:
 
     def __init__(self) -> None:
         self.n_waiting, self.n_begun = 0, 0
-        self._gate = Lock()
+        self._gate = Lock(fast_acquire=True)
 
     @property
     def is_full(self) -> bool:

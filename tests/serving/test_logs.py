@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from features.settings import settings
 from models.predict import ServedModel
@@ -23,6 +25,7 @@ from serving.accounts import Accounts
 from serving.cds_hooks.service import SERVICE
 from serving.database import open_database
 from serving.logs import REQUEST_ID, JsonFormatter, configure_logging
+from serving.request_log import RequestLog
 from taxokine.processes import background_process, reserved_port
 from taxokine.simulation import Trial, simulate_trial
 
@@ -196,6 +199,25 @@ def test_what_other_libraries_warnings_and_threads_say_is_not_quoted(capsys: pyt
     assert lines[0]["request"] == "r1"
     assert lines[2]["error"] == "IndexError"
     assert NAME not in json.dumps(lines)
+
+
+def test_the_line_is_written_when_the_client_has_its_answer(caplog: pytest.LogCaptureFixture) -> None:
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"answer"})
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        n_lines.append(len(caplog.records))
+
+    n_lines: list[int] = []
+    caplog.set_level("INFO", "taxokine")
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    asyncio.run(RequestLog(answer)(scope, receive, send))
+    assert n_lines == [0, 0]
+    assert [record.message for record in caplog.records] == ["request"]
 
 
 def test_a_line_stays_one_line() -> None:
