@@ -83,6 +83,8 @@ _GREEK_NAME = re.compile("|".join(_GREEK))
 _SPECIES = re.compile(r"(?:hu|human)[\s_]+", re.IGNORECASE)
 _BEAD_REGION = re.compile(r"\((?:BR[\s_]?)?\d{1,3}\)", re.IGNORECASE)
 """What a bead panel writes behind a name, as a species before it, in ``Hu IL-6 (19)``."""
+_COPY = re.compile(r"(?<=\d)\.\d{1,2}\s*$")
+"""What pandas and R write behind the name of a further column of one name: 'IL-6.1' is IL-6 again, and not IL-61."""
 _INTERLEUKIN_NAME = re.compile(r"IL-\d+\w?")
 _INTERLEUKIN = re.compile(r"il(\d+)([a-g]?)")
 
@@ -151,7 +153,7 @@ def _spelling(name: str) -> str:
 
 
 def _known_analyte(name: str) -> str | None:
-    spelling = _spelling(name)
+    spelling = _spelling(_COPY.sub("", name))
     if analyte := _CANONICAL.get(spelling):
         return analyte
     if interleukin := _INTERLEUKIN.fullmatch(spelling):

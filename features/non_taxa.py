@@ -57,6 +57,12 @@ _METADATA_WORDS = {
     "observed", "diversity", "faith",
 }  # fmt: skip
 """Words of columns that are of a sample or patient."""
+_GROUP_OF_TAXA = re.compile(
+    r"(?:X\.)?\W{0,2}(?:[A-Z][a-z]+(?:aceae|ales|ia)\b.*"
+    r"|[A-Z][a-z]+(?:us|um|a|as|es|is|er|ix)\]?[ _.]{1,2}[a-z-]{3,}.*"
+    r"|(?:Family[ _.][IVX]+[ _.])?[A-Z0-9-]*\d[A-Z0-9-]*)[ _.]group"
+)
+"""Genera of SILVA and groups of species: '[Eubacterium] hallii group', 'Lachnospiraceae NK4A136 group', 'R-7 group'."""
 _UNCAPITALISED_TAXA = re.compile(
     r"(?i:uncultured|unculturable|unclassified|unidentified|unknown|unassigned|incertae|candidat|candidate|bacterium"
     r"|archaeon|endosymbiont|metagenome|[a-z_-]*metagenome|[a-z_-]*bacterium|phage|virus|gut|human|swine|rumen|mouse"
@@ -92,6 +98,8 @@ def is_metadata(name: str) -> bool:
         return False
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     tokens = set(filter(None, re.split(r"[\W_]+", words.lower())))
+    if tokens & _METADATA_WORDS == {"group"} and _GROUP_OF_TAXA.fullmatch(name):
+        return False
     return bool(tokens & _METADATA_WORDS) or _is_analyte(name)
 
 

@@ -161,7 +161,7 @@ def holds_dates(cells: pd.Series[str]) -> bool:
 def day_of_label(label: str) -> float | None:
     """Return the day that the label of a visit states, as in 'Week 6' or 'baseline'; None where it states none."""
     word = re.sub(r"[\W_]+", "", label).casefold()
-    if re.fullmatch(r"baseline|bl|pre(treatment|ici|dose|fmt)?|d0|w0|m0", word):
+    if re.fullmatch(r"baseline|bl|c1d1|pre(treatment|ici|dose|fmt)?|d0|w0|m0", word):
         return 0.0
     match = re.fullmatch(r"(?:(d|day|days)|(w|wk|week|weeks))(\d+)", word)
     return None if match is None else float(match[3]) * (1 if match[1] else 7)

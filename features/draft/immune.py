@@ -170,7 +170,12 @@ def _draft_time(
     if labels and None not in labels[1].values():
         rule = {"column": labels[0], "labels": labels[1]}
         return f"  day: {in_yaml(rule)}  # guessed from the labels; TODO: confirm each day", {labels[0]}
-    return "  baseline: TODO  # TODO: the publication's words for when blood was drawn", set()
+    line = "  baseline: TODO  # TODO: the publication's words for when blood was drawn"
+    if labels is None:
+        return line, set()
+    days = {label: "TODO" if day is None else day for label, day in labels[1].items()}
+    stated_days = in_yaml({"column": labels[0], "labels": days})
+    return f"{line}\n  # TODO: or state the day of each label: 'day: {stated_days}'", set()
 
 
 def _find_unit(cells: Iterable[str], unit_texts: set[str], file_name: str) -> ImmuneUnit:
@@ -201,13 +206,17 @@ def _measurement_lines(
     excluded: dict[str, str] = {}
     renamed: dict[str, str] = {}
     numbers: dict[str, pd.Series[float]] = {}
+    unreadable: dict[str, str] = {}
     for name, column in cells.items():
         if any(fnmatchcase(name, pattern) for pattern in drop):
             continue
         reported = column[~column.map(is_missing)]
         is_other_column = is_wide and _is_no_measurement(name)
         is_reference_gene = is_expression and name in _REFERENCE_GENES
-        if is_other_column or is_reference_gene or 2 * reported.map(is_measurement).sum() < len(reported):
+        texts = [cell for cell in reported if not is_measurement(cell)]
+        if 2 * len(texts) > len(reported) and not is_expression and is_known_analyte(name):
+            unreadable[name] = texts[0]
+        elif is_other_column or is_reference_gene or 2 * len(texts) > len(reported):
             drop.append(name)
         elif name in other_units:
             excluded[name] = f"in {other_units[name]}, which does not convert to {unit}"
@@ -220,6 +229,9 @@ def _measurement_lines(
         else:
             numbers[name] = pd.to_numeric(reported, errors="coerce")
     lines = [f"  drop: {in_yaml(drop)}  # guessed: no measurements; TODO: confirm"] if drop else []
+    if unreadable:
+        cells_of_analytes = in_yaml(dict(list(unreadable.items())[:3]))
+        lines.append(f"  # TODO: {cells_of_analytes} are no numbers; write the number alone, and the unit in a column")
     if renamed:
         lines.append(f"  rename: {in_yaml(renamed)}  # guessed: a spreadsheet made dates of genes; TODO: confirm")
     lines += [f"  exclude_analytes: {in_yaml(excluded)}"] if excluded else []

@@ -37,6 +37,7 @@ _YES_NO_WORDS = (
     {"true": "yes", "t": "yes", "false": "no", "f": "no"},
     {"responder": "yes", "r": "yes", "nonresponder": "no", "nr": "no"},
     {"dcb": "yes", "ndb": "no", "ncb": "no"},
+    {"crpr": "yes", "prcr": "yes", "sdpd": "no", "pdsd": "no"},
 )
 _FLAG_NUMBERS = {"1": "yes", "0": "no"}
 _NO_GRADE = ("0", "g0", "grade0", "none")

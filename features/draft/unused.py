@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 
 from features.analytes import is_known_analyte
@@ -51,13 +52,17 @@ def _analytes_in_rows(sheet: TextTable) -> str:
 
 
 def _visits_in_columns(sheet: TextTable) -> str:
-    columns = [name for name in sheet.header if "_" in name and is_known_analyte(name.rpartition("_")[0])]
+    columns = [name for name in sheet.header if not is_known_analyte(name) and is_known_analyte(_first_part(name))]
     if len(columns) < _MIN_ANALYTES:
         return ""
     return (
-        f"columns such as {in_yaml(columns[0])} name an analyte and a visit; write a row for each visit, with a column "
-        "of days"
+        f"columns such as {in_yaml(columns[0])} name an analyte and more, as a visit or a statistic; write a row for "
+        "each blood draw, with its day, and name columns by the analyte and its unit alone"
     )
+
+
+def _first_part(name: str) -> str:
+    return re.split(r"[_ (]", name.strip(), maxsplit=1)[0]
 
 
 def _other_spelling(sheet: TextTable, patients: Set[str]) -> str:

@@ -29,7 +29,8 @@ _BRACKEN_COLUMNS = ["name", "taxonomy_id", "taxonomy_lvl"]
 _BRACKEN_READS = "new_est_reads"
 _EMU_COLUMNS = ["species", "genus", "family"]
 """The ranks by which Emu's joined tables begin, whose cells are empty where a sample has none of a taxon."""
-_NAME_AND_RANK = {"name", "rank"}
+_NAME_COLUMN = re.compile(r"((tax(on|a)?|scientific)[ _.]?)?name|taxon", re.IGNORECASE)
+_NAMED_RANK_COLUMN = re.compile(r"(tax(on|onomic|onomy)?[ _.]?)?(rank|level|lvl)", re.IGNORECASE)
 _LINEAGE_COLUMN = re.compile(r"((id|rank)_)?lineage|parent[ _]?(id|name)?")
 _MOTHUR_COLUMNS = ["label", "Group", "numOtus"]
 """The columns before the OTUs in mothur's shared file: the distance of its OTUs, the sample, and the number of OTUs."""
@@ -249,8 +250,10 @@ def find_layout(path: Path, head: Head) -> TaxaLayout:
         return _combined_kraken_layout(names, head.comments)
     if names[:3] == _BRACKEN_COLUMNS:
         return _bracken_layout(names, head.comments)
-    if {name.casefold() for name in names} >= _NAME_AND_RANK and any(map(is_annotation, names)):
-        return _named_ranks_layout(names, head.comments)
+    label, rank = (_first_match(names, column) for column in (_NAME_COLUMN, _NAMED_RANK_COLUMN))
+    has_taxon_id = any(is_annotation(name) and name.casefold().endswith("id") for name in names)
+    if label is not None and rank is not None and has_taxon_id:
+        return _named_ranks_layout(names, label, rank, head.comments)
     return _plain_layout(path, head, names)
 
 
@@ -270,22 +273,20 @@ def _bracken_layout(names: list[str], comments: list[str]) -> TaxaLayout:
     return TaxaLayout("bracken", len(names), positions, samples, rank_column=2, comments=comments)
 
 
-def _named_ranks_layout(names: list[str], comments: list[str]) -> TaxaLayout:
+def _first_match(names: Sequence[str], pattern: re.Pattern[str]) -> int | None:
+    return next((position for position, name in enumerate(names) if pattern.fullmatch(name)), None)
+
+
+def _named_ranks_layout(names: list[str], label: int, rank: int, comments: list[str]) -> TaxaLayout:
     """Return the layout of a table with the name and the rank of each taxon in columns, as taxpasta writes it."""
-    folded = [name.casefold() for name in names]
     positions = [
         position
-        for position, name in enumerate(folded)
-        if name not in _NAME_AND_RANK and not is_annotation(name) and not _LINEAGE_COLUMN.fullmatch(name)
+        for position, name in enumerate(names)
+        if position not in (label, rank) and not is_annotation(name) and not _LINEAGE_COLUMN.fullmatch(name.casefold())
     ]
+    samples = [names[position] for position in positions]
     return TaxaLayout(
-        "bracken",
-        len(names),
-        positions,
-        [names[position] for position in positions],
-        label_column=folded.index("name"),
-        rank_column=folded.index("rank"),
-        comments=comments,
+        "bracken", len(names), positions, samples, label_column=label, rank_column=rank, comments=comments
     )
 
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from features.analytes import canonical_analyte
 from features.cohort import Cohort, read_cohort
 from features.draft import draft_manifest
 from features.errors import FileError
+from features.immune import ImmuneSpec, read_immune
 
 SAMPLES = "sample_id,patient_id,day_ici\n" + "".join(f"s{i},p{i},-1\n" for i in range(12))
 TAXA = (
@@ -209,6 +211,32 @@ def test_one_analyte_beside_patients_and_days_is_an_immune_table(tmp_path: Path)
     assert (part["layout"], part["unit"]) == ("wide", "pg/mL")
 
 
+def test_a_further_column_of_one_name_is_no_other_interleukin(tmp_path: Path) -> None:
+    assert [canonical_analyte(name) for name in ("IL-6.1", "IL-2.1", "IL.6", "IL-12")] == [
+        "IL-6",
+        "IL-2",
+        "IL-6",
+        "IL-12",
+    ]
+    path = tmp_path / "immune.csv"
+    path.write_text("patient,IL-6,IL-6.1\np1,3,4\n", encoding="utf-8")
+    with pytest.raises(FileError, match=r"'IL-6' and 'IL-6.1' are both IL-6"):
+        read_immune(path, ImmuneSpec("wide", ["patient"], "pg/mL"))
+
+
+def test_units_among_values_are_pointed_out(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},-1,{name},{i + 1}.5 pg/mL\n" for i in range(12) for name in ANALYTES)
+    text, part = made_up(tmp_path, "patient_id,day,analyte,result\n" + rows)
+    assert "drop" not in part
+    assert '{IL-6: "1.5 pg/mL", IL-8: "1.5 pg/mL", IL-10: "1.5 pg/mL"} are no numbers' in text
+
+
+def test_the_days_of_labels_of_blood_draws_are_asked(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},{label},3,4,5\n" for i in range(12) for label in ("C1D1", "EOT"))
+    text, _ = made_up(tmp_path, "patient_id,timepoint,IL-6,IL-8,IL-10\n" + rows)
+    assert "or state the day of each label: 'day: {column: timepoint, labels: {C1D1: 0, EOT: TODO}}'" in text
+
+
 def test_a_column_of_one_negative_number_is_no_code(tmp_path: Path) -> None:
     rows = "".join(f"p{i},-1,-4,{i + 1},{i + 2},{i + 3}\n" for i in range(12))
     _, part = made_up(tmp_path, "patient_id,day,offset,IL-6,IL-8,IL-10\n" + rows)
@@ -237,6 +265,7 @@ def test_a_table_of_a_hospitals_laboratory_in_german(tmp_path: Path) -> None:
             "patient_id,IL6_pre,IL6_w6,IL8_pre,IL8_w6\np1,1,2,3,4\np2,1,2,3,4\n",
             "columns such as IL6_pre name an analyte",
         ),
+        ("patient_id,IL-6 MFI,IL-8 MFI,IL-10 MFI\np1,1,2,3\np2,1,2,3\n", "name an analyte and more"),
         ("USUBJID,PARAMCD,AVAL,CNSR\np1,OS,300,1\np2,OS,200,0\n", "where CNSR 0 is the event"),
         ("patient_id,age\np1,60\np1,61\np2,50\n", "patient p1 has several rows"),
         ("patient_id,age\nP-01,60\nP-02,61\n", "P-01 in column patient_id may be patient p1"),

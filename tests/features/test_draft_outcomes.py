@@ -133,6 +133,14 @@ def test_numbers_of_response_are_codes_and_numbers_of_toxicity_are_grades(
     assert draft.outcomes.toxicity == Toxicity(column="irae", grade="any", yes=["1", "2", "3"], no=["0"])
 
 
+@pytest.mark.parametrize("words", [("DCB", "NDB"), ("CR/PR", "SD/PD")])
+def test_groups_of_best_responses_are_the_publications_label(
+    draft_of: Callable[..., Manifest], words: tuple[str, str]
+) -> None:
+    rule = draft_of({"response": words}).outcomes.published_response
+    assert rule == YesNo(column="response", yes=[words[0]], no=[words[1]])
+
+
 @pytest.mark.parametrize("cells", [["0", "G1", "G3"], ["None", "Grade 1", "Grade 3"], ["no", "yes"]])
 def test_a_column_of_the_highest_grade_is_toxicity(draft_of: Callable[..., Manifest], cells: list[str]) -> None:
     toxicity = draft_of({"max_irAE": cells}).outcomes.toxicity

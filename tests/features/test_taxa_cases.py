@@ -17,6 +17,7 @@ import pytest
 from features.draft import draft_manifest, find_file_kind
 from features.draft.file_kinds import find_file_kinds
 from features.errors import FileError
+from features.non_taxa import is_metadata
 from features.tables.profiles import SINTAX_COLUMNS
 from features.taxa import read_taxa
 from features.taxon_names import canonical_name
@@ -516,6 +517,12 @@ def test_names_and_ranks_in_columns_are_read_at_a_rank(write: Callable[[str, str
     assert read_taxa(path, format="bracken", rank="kingdom").values.tolist() == [[5], [5]]
 
 
+def test_the_names_of_columns_of_names_and_ranks_vary(write: Callable[[str, str], Path]) -> None:
+    path = write("taxa.csv", "tax_name,tax_id,tax_rank,s1\nBlautia obeum,1,S,5\nDorea longicatena,2,S,6\nDorea,3,G,6\n")
+    assert find_file_kind(path) == "bracken"
+    assert read_taxa(path, format="bracken").values.tolist() == [[5, 6]]
+
+
 def test_an_empty_cell_of_emus_joined_table_is_a_zero(write: Callable[[str, str], Path]) -> None:
     ranks = "species\tgenus\tfamily\torder\tclass\tphylum\tsuperkingdom"
     path = write(
@@ -549,3 +556,27 @@ def test_a_taxonomy_of_sintax(write: Callable[[str, str], Path], columns: int) -
             read_taxa(table, format="table", taxonomy=taxonomy)
     else:
         assert read_taxa(table, format="table", taxonomy=taxonomy).taxa[0] == "Blautia_obeum"
+
+
+GROUPS_OF_SILVA = (
+    "[Eubacterium] coprostanoligenes group",
+    "Lachnospiraceae NK4A136 group",
+    "Christensenellaceae R-7 group",
+    "Rikenellaceae RC9 gut group",
+    "Clostridia vadinBB60 group",
+    "NK4A214 group",
+    "Family XIII AD3011 group",
+    "Bacillus cereus group",
+)
+
+
+def test_genera_that_are_named_groups_stay_taxa(write: Callable[[str, str], Path]) -> None:
+    genera = ("Bacteroides", "Akkermansia", "Blautia", "Dorea", *GROUPS_OF_SILVA)
+    rows = "".join(f"{name}\t{i}\t{20 - i}\n" for i, name in enumerate(genera, start=1))
+    table = read_taxa(write("genus.tsv", f"Genus\ts1\ts2\n{rows}"), format="table", rank="genus")
+    assert (len(table.taxa), table.notes) == (len(genera), ())
+
+
+@pytest.mark.parametrize("name", ["treatment group", "Control group", "Group", "Age group", "Patient group"])
+def test_groups_of_patients_are_no_taxa(name: str) -> None:
+    assert is_metadata(name)
