@@ -8,7 +8,7 @@ from typing import Literal
 from models.engraftment.model import Method
 from models.evidence import Documented, Estimate
 
-Scheme = Literal["recipients left out", "donors left out", "another trial"]
+EngraftmentScheme = Literal["recipients left out", "donors left out", "another trial"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class MethodAccuracy(Documented):
 class EngraftmentValidation(Documented):
     """Accuracy of every method on transplants that it did not learn from."""
 
-    scheme: Scheme
+    scheme: EngraftmentScheme
     """What was left out together."""
     transplants: int
     """Transplants that were predicted."""

@@ -13,7 +13,7 @@ from scipy.stats import t
 from features.arrays import Mask, Matrix, Positions, Vector
 from features.transplants import TransplantProfiles
 from models.engraftment import BASELINES, EngraftmentModel, EngraftmentValidation, MethodAccuracy
-from models.engraftment.evidence import Scheme
+from models.engraftment.evidence import EngraftmentScheme
 from models.engraftment.model import Method, baseline_logs, baseline_profiles, floored_log
 from models.evidence import Estimate
 
@@ -111,7 +111,7 @@ def _presence_scores(profiles: TransplantProfiles, row: int, model: EngraftmentM
     return np.array([model.expect(stool_before, donor).presence, *baselines])
 
 
-def summarise_accuracy(accuracy: HeldOutAccuracy, together: Mask, scheme: Scheme) -> EngraftmentValidation:
+def summarise_accuracy(accuracy: HeldOutAccuracy, together: Mask, scheme: EngraftmentScheme) -> EngraftmentValidation:
     """Return means with delete-one-unit jackknife intervals; a unit is what is left out together."""
     n_units, unit = connected_components(together, directed=False)
     methods = []

@@ -23,7 +23,7 @@ from features.transplants import (
 )
 from models.engraftment import EngraftmentBundle, EngraftmentEvidence, EngraftmentModel, EngraftmentValidation
 from models.engraftment.bundle import HeldOutTransplants
-from models.engraftment.evidence import Scheme
+from models.engraftment.evidence import EngraftmentScheme
 from models.engraftment.model import Method
 from models.evidence import Estimate
 from models.registry import find_engraftment, log_engraftment, register_engraftment
@@ -156,7 +156,7 @@ def validated_bundle(profiles: TransplantProfiles, cohorts: tuple[str, ...], pro
     progress : Progress
     """
     n = len(profiles)
-    schemes: list[tuple[Scheme, Mask]] = [("recipients left out", np.eye(n, dtype=bool))]
+    schemes: list[tuple[EngraftmentScheme, Mask]] = [("recipients left out", np.eye(n, dtype=bool))]
     if _can_leave_donors_out(profiles):
         schemes.append(("donors left out", profiles.shares_donor))
     progress.begin("predicting held-out transplants", len(schemes))

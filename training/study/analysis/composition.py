@@ -8,7 +8,7 @@ import numpy as np
 
 from features.arrays import Matrix, Vector
 from features.cohort import Cohort
-from training.study.analysis.genera import Rank, genus_profiles
+from training.study.analysis.genera import ProfileRank, genus_profiles
 from training.study.analysis.stool import StoolSeries, by_code
 
 N_TAXA = 12
@@ -41,7 +41,7 @@ class Composition:
     taxa: tuple[str, ...]
     proportions: Matrix
     remainder: Vector
-    rank: Rank
+    rank: ProfileRank
     dated: bool
     has_donors: bool
 

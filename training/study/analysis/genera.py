@@ -9,7 +9,7 @@ from features.arrays import Matrix
 from features.cohort import Cohort
 from features.transforms import GenusSums
 
-Rank = Literal["genera", "taxa"]
+ProfileRank = Literal["genera", "taxa"]
 """Rank of profiles: genera, or taxa as read."""
 
 
@@ -26,7 +26,7 @@ class GenusProfiles:
 
     proportions: Matrix
     taxa: tuple[str, ...]
-    rank: Rank
+    rank: ProfileRank
 
 
 def genus_profiles(cohort: Cohort, proportions: Matrix) -> GenusProfiles:

@@ -20,7 +20,7 @@ from training.statistics.permdisp import Permdisp, permdisp
 from training.statistics.permutation_design import PseudoFTest
 from training.study.analysis.arms import arms
 from training.study.analysis.false_discovery import HypothesisTest, with_q
-from training.study.analysis.ordination import Distances, Metric
+from training.study.analysis.ordination import DistanceMetric, Distances
 from training.study.analysis.stool import StoolSeries
 
 Contrast = Literal["visit", "response", "arm", "donor", "patients and donors"]
@@ -75,7 +75,7 @@ class CommunityTest(HypothesisTest):
 
     contrast: Contrast
     window: str
-    metric: Metric
+    metric: DistanceMetric
     outcome: str | None
     baseline: str
     subjects: int

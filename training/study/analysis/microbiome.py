@@ -13,7 +13,7 @@ from training.statistics.distances import MIN_PREVALENCE
 from training.study.analysis.composition import Composition, composition
 from training.study.analysis.diversity import Diversity, diversity
 from training.study.analysis.group_tests import CommunityTest, community_tests
-from training.study.analysis.ordination import Coordinates, Metric, ordinations, stool_distances
+from training.study.analysis.ordination import Coordinates, DistanceMetric, ordinations, stool_distances
 from training.study.analysis.stool import StoolSeries, by_code, stool_series
 from training.study.analysis.taxon_changes import MIN_CARRIERS, TaxonChange, taxon_changes
 
@@ -46,7 +46,7 @@ class MicrobiomeResults:
     stool: StoolSeries
     composition: Composition
     diversity: Diversity
-    ordinations: Mapping[Metric, Coordinates]
+    ordinations: Mapping[DistanceMetric, Coordinates]
     donors_of: Mapping[str, frozenset[str]]
     community_tests: tuple[CommunityTest, ...]
     taxon_changes: tuple[TaxonChange, ...]

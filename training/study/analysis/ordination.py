@@ -13,8 +13,8 @@ from training.study.analysis.stool import StoolSeries
 MIN_SAMPLES = 3
 """Fewest stool samples of which principal coordinates are computed."""
 
-Metric = Literal["Bray-Curtis", "Aitchison"]
-Distances = dict[Metric, Matrix]
+DistanceMetric = Literal["Bray-Curtis", "Aitchison"]
+Distances = dict[DistanceMetric, Matrix]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def stool_distances(stool: StoolSeries) -> Distances:
     return {"Bray-Curtis": bray_curtis(stool.proportions), "Aitchison": aitchison(stool.proportions)}
 
 
-def ordinations(distances: Distances) -> dict[Metric, Coordinates]:
+def ordinations(distances: Distances) -> dict[DistanceMetric, Coordinates]:
     """Return the principal coordinates of each distance; empty with fewer than `MIN_SAMPLES` samples."""
     return {
         metric: Coordinates(*principal_coordinates(matrix))

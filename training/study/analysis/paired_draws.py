@@ -11,7 +11,7 @@ from features.arrays import Labels, Matrix
 from features.cohort import Cohort
 from features.trajectories import Trajectories
 from training.statistics.distances import log_ratios
-from training.study.analysis.genera import Rank, genus_profiles
+from training.study.analysis.genera import ProfileRank, genus_profiles
 
 MAX_GAP = 7.0
 """Most days between the stool sample and the blood draw of a pair."""
@@ -50,7 +50,7 @@ class PairedDraws:
     analytes: tuple[str, ...]
     levels: Matrix
     dropped: tuple[str, ...]
-    rank: Rank
+    rank: ProfileRank
 
 
 def paired_draws(cohort: Cohort, trajectories: Trajectories) -> PairedDraws | None:
@@ -99,7 +99,7 @@ def _pairs(cohort: Cohort, trajectories: Trajectories) -> pd.DataFrame:
     return pairs[pairs.duplicated("patient", keep=False)].sort_values(["patient", "time"])
 
 
-def _abundant_taxa(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix, Rank]:
+def _abundant_taxa(cohort: Cohort, samples: list[str]) -> tuple[tuple[str, ...], Matrix, ProfileRank]:
     """Return the most abundant of the prevalent taxa, their centred log-ratios over all prevalent taxa, and rank."""
     profiles = genus_profiles(cohort, cohort.taxa.take(samples).proportions().values.astype(np.float64))
     ratios, prevalent = log_ratios(profiles.proportions, MIN_PREVALENCE)

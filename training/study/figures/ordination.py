@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.drawing import DONOR_COLOUR, PALE, WIDTH
-from training.study.analysis.ordination import Coordinates, Metric
+from training.study.analysis.ordination import Coordinates, DistanceMetric
 from training.study.analysis.stool import StoolSeries, by_code
 from training.study.figures.patients import ONE_OF_MANY, PatientStyle, patient_styles
 
 
-def ordination_figure(stool: StoolSeries, ordinations: Mapping[Metric, Coordinates]) -> Figure:
+def ordination_figure(stool: StoolSeries, ordinations: Mapping[DistanceMetric, Coordinates]) -> Figure:
     """Draw all samples, a panel for each distance: patients' before (open) and after (filled), donors in green."""
     figure = Figure(figsize=(WIDTH, 2.7), layout="constrained")
     styles = patient_styles(stool.recipients["code"])
