@@ -28,7 +28,7 @@ class CohortComparison(NamedTuple):
     evidence: Mapping[tuple[str, str], Evidence]
 
 
-def compare_cohort_donors(name: str, patient: str, landmark: float = 0.0) -> CohortComparison:
+def compare_cohort_donors(name: str, patient: str, landmark: float) -> CohortComparison:
     """Compare a cohort's donors for one of its patients.
 
     Parameters

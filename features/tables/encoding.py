@@ -155,7 +155,7 @@ class _Unpacked(io.RawIOBase):
         return len(content)
 
 
-def find_encoding(path: Path, content: bytes | None = None) -> Encoding:
+def find_encoding(path: Path, content: bytes | None) -> Encoding:
     """Return the encoding of a text file: by its byte order mark, its NUL bytes, UTF-8 if valid, else Windows-1252.
 
     Raises
@@ -225,7 +225,7 @@ def _scan(path: Path, chunks: Iterable[bytes]) -> Encoding:
 
 
 @contextmanager
-def open_text(path: Path, encoding: Encoding, content: bytes | None = None) -> Iterator[Iterator[str]]:
+def open_text(path: Path, encoding: Encoding, content: bytes | None) -> Iterator[Iterator[str]]:
     r"""Open a text file in a known encoding, and yield its lines, each of which ends in '\n'.
 
     Whatever goes wrong with the text while it is open is raised as a `FileError` too.

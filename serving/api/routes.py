@@ -37,7 +37,7 @@ _RECORDED = {200: RECORD_HEADERS, **error_documents(400, 413, 415, 422, 503)}
 def create_api(
     models: ModelsByOutcome,
     engraftment: EngraftmentBundle | None,
-    readiness: Callable[[], Readiness] | None = None,
+    readiness: Callable[[], Readiness] | None,
 ) -> list[APIRouter]:
     """Return the routes of the API, those of predictions first.
 
@@ -46,7 +46,7 @@ def create_api(
     models : ModelsByOutcome
     engraftment : EngraftmentBundle or None
         What expects the stool after a transplant; None where no such model is registered.
-    readiness : callable, optional
+    readiness : callable or None
         States whether the models are those of the registry; None where they never change.
     """
     keep_response_schemas()

@@ -22,7 +22,7 @@ from training.validation.permutation_null import NullDistributions
 
 
 def write_figures(
-    folder: Path, validation: Validation, scores: HeldOutScores, null: NullDistributions | None = None
+    folder: Path, validation: Validation, scores: HeldOutScores, null: NullDistributions | None
 ) -> dict[str, str]:
     """Write a run's figures, as SVG, and return their texts by name, for the card.
 
@@ -34,7 +34,7 @@ def write_figures(
     scores : HeldOutScores
         Held-out predictions, of which the first seed is drawn. Curves rank probabilities as they would be served: where
         calibration without skill turns all of them into the prevalence, the ROC curve is the diagonal.
-    null : NullDistributions, optional
+    null : NullDistributions or None
         AUROCs of the pipeline refitted to permuted outcomes.
     """
     with mpl.rc_context(STYLE):
@@ -250,7 +250,7 @@ def _single_panel(height: float) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def _panels(n: int, x: str, y: str, extra: float = 0) -> tuple[Figure, list[Axes]]:
+def _panels(n: int, x: str, y: str, extra: float) -> tuple[Figure, list[Axes]]:
     """Return a figure with a panel for each centre, three in a row, and shared axes from 0 to 1.
 
     `extra` is the height that a longer title adds to a panel, in inches.

@@ -11,7 +11,7 @@ import pandas as pd
 
 from features.arrays import Vector
 from features.cohort import Cohort
-from features.trajectories import WINDOWS, Window, levels_in_windows, trajectories, windows_of_visits
+from features.trajectories import Window, levels_in_windows, trajectories, windows_of_visits
 from training.statistics.ancova import adjusted_difference
 from training.statistics.distances import bray_curtis
 from training.statistics.interval_estimate import IntervalEstimate
@@ -86,7 +86,7 @@ class LevelsByArm:
         return tuple(level for level in (*self.analytes, *self.stool) if level.significant)
 
 
-def levels_by_arm(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> LevelsByArm:
+def levels_by_arm(cohort: Cohort, windows: Sequence[Window]) -> LevelsByArm:
     """Return the levels of each window after the first, compared between arms by the analysis of covariance.
 
     Parameters

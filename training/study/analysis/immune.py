@@ -12,7 +12,6 @@ import pandas as pd
 from features.cohort import Cohort
 from features.deaths import deaths
 from features.trajectories import (
-    WINDOWS,
     Trajectories,
     Window,
     levels_in_windows,
@@ -197,7 +196,7 @@ class ImmuneResults:
         return sum(change.patients < MIN_PATIENTS for change in self.changes)
 
 
-def analyse_immune(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> ImmuneResults | ImmuneAbsence:
+def analyse_immune(cohort: Cohort, windows: Sequence[Window]) -> ImmuneResults | ImmuneAbsence:
     """Return the immune trajectories of a cohort and their tests, or what the cohort lacks for them.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from features.cohort import Cohort
 from features.donors import donor_samples_given
-from features.trajectories import WINDOWS, Window
+from features.trajectories import Window
 from training.statistics.distances import MIN_PREVALENCE
 from training.study.analysis.composition import Composition, composition
 from training.study.analysis.diversity import Diversity, diversity
@@ -63,7 +63,7 @@ class MicrobiomeResults:
         return tuple(test for test in tests if test.within_patients or test.significant)[:MAX_NOTABLE]
 
 
-def analyse_microbiome(cohort: Cohort, windows: Sequence[Window] = WINDOWS) -> MicrobiomeResults | None:
+def analyse_microbiome(cohort: Cohort, windows: Sequence[Window]) -> MicrobiomeResults | None:
     """Return the analysis of a cohort's stool; None where no patient's sample holds a taxon.
 
     Parameters

@@ -102,7 +102,7 @@ def stopping_result(events: pd.DataFrame, n: int, limit: float = LIMIT) -> Stopp
     return StoppingResult(boundary, n, severe, int(boundary.stop_at[n - 1]), posterior, operating, float(at_limit))
 
 
-def stopping_boundary(n: int, limit: float = LIMIT, certainty: float = CERTAINTY) -> Boundary:
+def stopping_boundary(n: int, limit: float, certainty: float = CERTAINTY) -> Boundary:
     """Return a Bayesian stopping boundary for up to `n` patients.
 
     The prior, Beta(limit, 1 - limit), has its mean at the limit and the weight of one patient.
