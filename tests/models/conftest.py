@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import settings
 from numpy.typing import NDArray
 
 from features.arrays import Positions
 from features.feature_table import Block, FeatureTable
+from features.settings import settings
 from models.bundle import Model
 from models.calibration import Calibration, fit_venn_abers
 from models.encoder import BlockEncoder, Representations
@@ -23,13 +24,14 @@ from models.evidence_upgrade import upgrade_evidence, upgrade_validation
 from models.families import FAMILIES, BlockColumns
 from models.prediction import LandmarkChoice, ModelReference, Prediction, Trust
 from models.reference import fit_reference_set
+from models.registry import client
 from training.evidence.distributions import training_distributions
 
 from ..invented import cohort_context
+from ..stores import new_store
 
-# A busy machine is no failure.
-settings.register_profile("models", deadline=None)
-settings.load_profile("models")
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 BLOCKS = ("taxa", "immune", "clinical")
 PROFILER = "mpa_vOct22_CHOCOPhlAnSGB_202212"
@@ -144,3 +146,24 @@ def complete(family: str, blocks: Sequence[str] = BLOCKS, representation: Repres
 @pytest.fixture(params=list(FAMILIES))
 def family(request: pytest.FixtureRequest) -> str:
     return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return the folder of an SQLite store that the settings name."""
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
+        settings.cache_clear()
+        client().create_experiment("models", artifact_location=(folder / "artefacts").as_uri())
+        yield folder
+    settings.cache_clear()
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[MlflowClient]:
+    """Return a client of the store, whose registry is empty before and after."""
+    result = client()
+    yield result
+    for registered in result.search_registered_models():
+        result.delete_registered_model(registered.name)

@@ -12,16 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from features.settings import settings
 from models.processes import has_ended, this_process
-from models.registry import client, register, served_versions, sweep_registrations
-
-from ..stores import new_store
+from models.registry import register, served_versions, sweep_registrations
 
 OUTCOME = "toxicity_any"
 BLOCK_SETS = ("taxa+clinical", "taxa", "clinical")
@@ -40,27 +36,6 @@ for line in sys.stdin:
     os.waitpid(trainer, 0)
 """
 """Starts a trainer a line, as the libraries take seconds to import."""
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the folder of a new SQLite store, which the settings name."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
-        settings.cache_clear()
-        client().create_experiment("models")
-        yield folder
-    settings.cache_clear()
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[MlflowClient]:
-    """Return a client of the store, whose registry is empty before and after."""
-    result = client()
-    yield result
-    for registered in result.search_registered_models():
-        result.delete_registered_model(registered.name)
 
 
 @pytest.fixture

@@ -36,7 +36,6 @@ from models.registry import (
     synthetic_example,
 )
 
-from ..stores import new_store
 from .conftest import BLOCKS, PROFILER, UNITS, invented, trained
 
 ROOT = Path(__file__).parents[2]
@@ -44,18 +43,6 @@ OUTCOME = "toxicity_any"
 ALL = "+".join(BLOCKS)
 TAXA = "elastic_net taxa"
 MODELS: dict[str, Model] = {name: trained(name) for name in FAMILIES} | {TAXA: trained("elastic_net", ("taxa",))}
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return the folder of an SQLite store that the settings name."""
-    folder = tmp_path_factory.mktemp("store")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_TRACKING_URI", new_store(folder))
-        settings.cache_clear()
-        client().create_experiment("models", artifact_location=(folder / "artefacts").as_uri())
-        yield folder
-    settings.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -68,15 +55,6 @@ def logged(home: Path) -> dict[str, tuple[str, str]]:
         with mlflow.start_run(experiment_id=client().get_experiment_by_name("models").experiment_id) as run:
             result[name] = (log_bundle(model), run.info.run_id)
     return result
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[Any]:
-    """Return a client of the store, whose registry is empty before and after."""
-    result = client()
-    yield result
-    for registered in result.search_registered_models():
-        result.delete_registered_model(registered.name)
 
 
 def input_rows() -> list[dict[str, dict[str, float]]]:
