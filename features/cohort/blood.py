@@ -165,7 +165,8 @@ def _check_patients(
     if is_unknown.any():
         position = int(is_unknown.to_numpy().argmax())
         raise draws.error(
-            f"{names.iloc[position]!r} is not one of the cohort's patients; correct the name, or list the patient",
+            f"{names.iloc[position]!r} is not one of the cohort's patients; correct the name, list the patient, or "
+            "leave out rows of others, such as controls, by immune.keep_rows",
             column,
             position,
         )

@@ -49,7 +49,7 @@ def is_workbook(path: Path, content: bytes | None = None) -> bool:
 
 
 def read_workbook(path: Path, content: bytes | None) -> Sheet:
-    """Return the first sheet of a workbook that holds anything.
+    """Return the first sheet of a workbook that holds a table; the first that holds anything, where none does.
 
     Numbers are written with all their digits, dates as '2024-03-31'.
 
@@ -96,9 +96,13 @@ def _read_sheet(path: Path, values: Any, formulas: Any) -> Sheet:
     names = [worksheet.title for worksheet in values.worksheets]
     rows: list[Row] = []
     name = names[0]
-    for name in names:
-        rows = list(_sheet_rows(path, values[name], formulas[name]))
-        if rows:
+    for title in names:
+        sheet_rows = list(_sheet_rows(path, values[title], formulas[title]))
+        # A note that stands on a sheet of its own is no table.
+        is_table = len(sheet_rows) > 1 and len(sheet_rows[0].cells) > 1
+        if is_table or (sheet_rows and not rows):
+            name, rows = title, sheet_rows
+        if is_table:
             break
     unread = tuple(title for title in names if title != name and _holds_anything(values[title]))
     return Sheet(name, unread, rows)

@@ -282,6 +282,12 @@ def test_the_first_sheet_that_holds_anything_is_read_and_named(write: Write) -> 
     assert table.layout.conversions() == ("Excel workbook", "sheet 'Sheet2', not Sheet3")
 
 
+def test_a_note_on_a_sheet_of_its_own_is_no_table(write: Write) -> None:
+    table = read_text_table(write(workbook([["see the second sheet"]], [["id", "x"], ["p1", 1]]), "sheet.xlsx"))
+    assert (table.header, table.rows) == (("id", "x"), (("p1", "1"),))
+    assert table.layout.conversions() == ("Excel workbook", "sheet 'Sheet2', not Sheet1")
+
+
 def test_a_formula_without_its_value_is_named(write: Write) -> None:
     content = workbook([["id", "x"], ["p1", "=1+1"]])
     with pytest.raises(FileError, match=r"row 2, column 'B': the formula '=1\+1' has no value in the file"):
