@@ -83,7 +83,7 @@ class Events(ManifestPart):
     term: str
     """Column of the event's name."""
     grade: str
-    """Column of the CTCAE grade, 1 to 5."""
+    """Column of the CTCAE grade, 1 to 5, written as 3, G3, Grade 3 or III."""
     day: str
     """Column of the day of onset."""
     first_counted_day: float = 0
