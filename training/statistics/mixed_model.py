@@ -7,9 +7,7 @@ from scipy.optimize import minimize
 from scipy.stats import t as student
 
 from features.arrays import Matrix, Names, Vector
-from training.statistics.sign_flip import MeanChange
-
-LEVEL = 0.95
+from training.statistics.sign_flip import LEVEL, MeanChange
 
 
 def mixed_slope(y: Vector, x: Vector, patient: Names) -> MeanChange:

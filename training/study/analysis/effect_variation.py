@@ -13,6 +13,7 @@ from features.trajectories import WINDOWS
 from features.transforms import AlphaDiversity
 from training.statistics.effect_variation import cross_fitted_effects, effect_variation_test
 from training.statistics.risk_difference import RiskDifference, risk_difference
+from training.statistics.significance import ALPHA
 from training.study.analysis.arm_comparison import RESPONDING
 from training.study.analysis.arms import is_treated
 from training.study.analysis.response import best_responses
@@ -23,8 +24,6 @@ MIN_PATIENTS = 10
 """Fewest patients of each arm in whom the effect is tested for variation."""
 MIN_LEVEL = 3
 """Fewest patients who differ from the commonest value of a covariate."""
-ALPHA = 0.05
-"""Level of the global test, above which no learner is fitted."""
 
 
 @dataclass(frozen=True)
