@@ -157,6 +157,7 @@ def test_benefit_lies_within_its_bounds(client: httpx.Client, candidate: Json) -
         "high": min(r, 1 - t),
         "outcomes": ["objective_response", "toxicity_any"],
         "reason": None,
+        "unconfirmed_reason": None,
     }
 
 
