@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -130,10 +129,6 @@ def _lifespan(
         delete_abandoned_folders()
         start_reader()
         warm_up(models)
-        # Models and libraries stay in memory: searching them for garbage again and again would delay requests.
-        gc.collect()
-        gc.freeze()
         yield
-        gc.unfreeze()
 
     return lifespan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 # With a thread for each core, the workers of pytest would wait for one another. NumPy reads it at its import, which no
 # import above needs; the processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The garbage collector would go through all tests and libraries again and again: not while they are loaded, and never
+# once they are (`pytest_collection_finish`).
+gc.disable()
 
 # A busy machine is no failure. HYPOTHESIS_PROFILE=thorough tries many more examples.
 settings.register_profile("quick", deadline=None)
@@ -54,6 +59,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort long files to the front."""
     order = {Path(__file__).parent / file: position for position, file in enumerate(LONG_FILES)}
     items.sort(key=lambda item: order.get(item.path, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    """Leave what all tests share to no round of the garbage collector."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

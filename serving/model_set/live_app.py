@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from features.errors import BundleError, ModelMissing, SignatureError, TaxokineError
 from serving.instruments import MODELS_CHECKED, MODELS_DEGRADED, MODELS_LOADED
@@ -57,7 +59,7 @@ class LiveApp:
             return
         threading.Thread(target=self._follow, name="models", daemon=True).start()
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, partial(_send_frozen, send))
         finally:
             self._stop.set()
 
@@ -98,6 +100,15 @@ class LiveApp:
     def _follow(self) -> None:
         while not self._stop.wait(CHECK_SECONDS):
             self.check()
+
+
+async def _send_frozen(send: Send, message: Message) -> None:
+    """Send a message about the life of the server, whose process has all in memory once it has started."""
+    if message["type"] == "lifespan.startup.complete":
+        # Models and libraries stay: searching them for garbage again and again would delay requests.
+        gc.collect()
+        gc.freeze()
+    await send(message)
 
 
 def _public(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import httpx
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from starlette.testclient import TestClient
 
 from features.errors import BundleError, ModelMissing, SignatureError
 from features.settings import settings
@@ -248,3 +250,14 @@ def test_nothing_to_serve_is_an_error_at_the_start(store: MlflowClient, tmp_path
     shutil.rmtree(tmp_path / "served", ignore_errors=True)
     with pytest.raises(ModelMissing, match="'taxokine train' registers one"):
         start_set(open_loader())
+
+
+def test_the_process_of_a_server_searches_no_models_for_garbage(
+    live: LiveApp, key_and_accounts: tuple[str, Accounts]
+) -> None:
+    n_frozen = gc.get_freeze_count()
+    # An application alone, as tests and other servers may hold it, freezes nothing of its process.
+    with TestClient(create_app({}, key_and_accounts[1]), "http://127.0.0.1"):
+        assert gc.get_freeze_count() <= n_frozen
+    with TestClient(live, "http://127.0.0.1"):
+        assert gc.get_freeze_count() > n_frozen
