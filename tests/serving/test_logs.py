@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -215,7 +216,9 @@ def test_the_line_is_written_when_the_client_has_its_answer(caplog: pytest.LogCa
     n_lines: list[int] = []
     caplog.set_level("INFO", "taxokine")
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    asyncio.run(RequestLog(answer)(scope, receive, send))
+    # In a thread of its own: that of the tests may run the browser's loop.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, RequestLog(answer)(scope, receive, send)).result()
     assert n_lines == [0, 0]
     assert [record.message for record in caplog.records] == ["request"]
 
