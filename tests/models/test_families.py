@@ -88,6 +88,18 @@ def test_every_point_of_the_path_is_the_optimum(n: int, d: int, seed: int, inter
         assert violation(X, y, l1_ratio, penalty, intercepts[i], slopes[i]) < 2e-2
 
 
+def test_a_feature_that_the_strong_rule_leaves_out_wrongly_is_brought_back() -> None:
+    # Of 300 such problems this is the one with such a feature, at the last penalty but one.
+    rng = np.random.default_rng(38)
+    X = rng.normal(size=(40, 200))
+    X = standardised(X + 3 * rng.normal(size=(40, 1)) * rng.choice([-1, 1], size=200))
+    y = (rng.random(40) < expit(2 * X[:, 0] - 2 * X[:, -1])).astype(np.float64)
+    y[:2] = 0, 1
+    intercepts, slopes = logistic_elastic_net_path(X, y, 0.95, RATIOS, single(y))
+    penalty = RATIOS[-2] * largest_penalty(X, y, 0.95)
+    assert violation(X, y, 0.95, penalty, intercepts[-2], slopes[-2]) < 1e-4
+
+
 @pytest.mark.parametrize("events", [1, 2])
 def test_rare_events_among_many_columns_reach_the_optimum(events: int) -> None:
     X, y = problem(50, 1000, seed=1)
