@@ -122,7 +122,7 @@ def open_store() -> RecordStore:
     ------
     InputError
         The settings name no database, a key that is none, or a way of keeping that does not exist; or the key of the
-        record's entries is missing.
+        record's entries is missing, or is another.
     DatabaseError
         The database cannot be opened.
     """
@@ -140,7 +140,14 @@ def open_store() -> RecordStore:
             f"{file} is missing, and the record has {entries} under its key: restore the file from its copy, or give "
             "TAXOKINE_RECORD_KEY. Where it is lost, nothing opens them: begin a new record in another database"
         )
-    return RecordStore(engine, read_key(configuration.record_key, file), keep)
+    store = RecordStore(engine, read_key(configuration.record_key, file), keep)
+    if not store.fits_key():
+        place = file if configuration.record_key is None else "TAXOKINE_RECORD_KEY"
+        raise InputError(
+            f"{place} is not the key under which the record's entries were made: restore that key from its copy. Where "
+            "it is lost, nothing opens them: begin a new record in another database"
+        )
+    return store
 
 
 def open_recorder() -> Recorder:

@@ -76,6 +76,21 @@ class RecordStore:
             self._insert_entry.run_many(cursor, rows)
         return [row["number"] for row in rows]
 
+    def fits_key(self) -> bool:
+        """Return whether the record is of this key: it opens a patient's key, or made the link of an entry.
+
+        A few of each are tried, so that one that was altered does not deny the key. An empty record fits every key.
+        """
+        with read_only(self.engine) as connection:
+            rows = [_entry(row) for row in connection.execute(_ENTRIES.limit(3))]
+            patients = connection.execute(_PATIENTS_WITH_KEYS.limit(3)).all()
+        links = zip([FIRST_LINK, *(link for _, link in rows)], rows, strict=False)
+        return (
+            not rows
+            or any(entry.link(self.key, previous) == link for previous, (entry, link) in links)
+            or any(self.key.unwrap(patient.wrapped_key, patient.pseudonym) for patient in patients)
+        )
+
     def head(self) -> RecordHead:
         """Return the end of the record."""
         with read_only(self.engine) as connection:
@@ -257,6 +272,7 @@ def count_entries(engine: Engine) -> int:
 
 
 _NEWEST = select(record_entries.c.number, record_entries.c.link).order_by(record_entries.c.number.desc()).limit(1)
+_PATIENTS_WITH_KEYS = select(record_patients).where(record_patients.c.wrapped_key.is_not(None))
 _INSERT_PATIENT = (
     insert(record_patients)
     .values(pseudonym=bindparam("pseudonym"), wrapped_key=bindparam("wrapped_key"))

@@ -78,7 +78,7 @@ def test_a_changed_record_ends_with_status_1_and_says_where(home: Path) -> None:
     assert "entry 1 does not fit the one before it" in run("verify", status=1)
 
 
-def test_a_record_that_was_restored_without_its_key_gets_no_new_one(
+def test_a_record_that_was_restored_without_its_key_is_opened_by_no_other(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask("p1")
@@ -91,6 +91,12 @@ def test_a_record_that_was_restored_without_its_key_gets_no_new_one(
     with pytest.raises(InputError, match="begin a new record in another database"):
         open_recorder()
     assert not key.exists()
+    key.write_text("ab" * 32)
+    key.chmod(0o600)
+    for words in (("verify",), ("list",), ("erase", "p1", "--yes")):
+        assert f"{key} is not the key under which the record's entries were made" in run(*words, status=2)
+    with pytest.raises(InputError, match="restore that key from its copy"):
+        open_recorder()
     monkeypatch.setenv("TAXOKINE_RECORD_KEY", copy.strip())
     settings.cache_clear()
     assert "1 entry: the chain is whole" in run("verify", "--head", str(home / "head.json"))
