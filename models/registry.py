@@ -7,6 +7,7 @@ best model of each other set of blocks is registered too, with an alias such as 
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -433,7 +434,9 @@ def _external_validation(run_id: str) -> ExternalValidation:
     """Return the validation that a run has logged, and that no other run changes."""
     import mlflow
 
-    return ExternalValidation.from_json(mlflow.artifacts.load_dict(f"runs:/{run_id}/{EXTERNAL_VALIDATION}"))
+    # MLflow's error of a damaged file would be that of a purged run.
+    content = mlflow.artifacts.load_text(f"runs:/{run_id}/{EXTERNAL_VALIDATION}")
+    return ExternalValidation.from_json(json.loads(content))
 
 
 def find_model(reference: str) -> ServedModel:

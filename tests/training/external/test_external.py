@@ -167,6 +167,19 @@ def test_a_validation_reads_as_it_was_written(run):
     assert ExternalValidation.from_json(json.loads(json.dumps(validation.to_json()))) == validation
 
 
+def test_a_damaged_record_of_a_validation_is_no_purged_run(run, monkeypatch):
+    def load_damaged_text(uri):
+        return text(uri)[:100]
+
+    text = mlflow.artifacts.load_text
+    monkeypatch.setattr(mlflow.artifacts, "load_text", load_damaged_text)
+    registry._external_validation.cache_clear()
+    with pytest.raises(ValueError, match="Unterminated string"):
+        registry.external_validations(OUTCOME, "1")
+    monkeypatch.undo()
+    assert registry.external_validations(OUTCOME, "1") == (run[0].validation,)
+
+
 def test_a_training_cohort_under_another_name_is_refused(trial, folder, run):
     renamed = changed_manifest(trial, folder / "renamed", r"^name: .*", "name: our_hospital")
     with pytest.raises(InputError, match=r"our_hospital: the stool profiles of 60 of 60 labelled patients are in the"):
