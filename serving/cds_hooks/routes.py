@@ -166,7 +166,8 @@ def _answer(
     if question.request.taxa is None and not question.request.immune:
         return None
     candidate = question.request.candidate()
-    view = predictions_view(Catalogue(models), candidate, Choices())
+    own_clinic = clinic if clinic and patient in clinic.patients else None
+    view = predictions_view(Catalogue(models), candidate, Choices(), clinic=own_clinic)
     page = hooks.page_of(patient, clinic.patients if clinic else {})
     card = prediction_card(view, question.issues, uuid, hooks.server_url, page)
     return _Answer(card, candidate, view.recorded())

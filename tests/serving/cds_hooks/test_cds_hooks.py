@@ -17,6 +17,7 @@ from joserfc.jwk import ECKey, OctKey
 from sqlalchemy import Engine, select
 
 from features.errors import InputError
+from features.patient_course import PatientCourse
 from models.evidence import STRENGTH_WORDS, Strength
 from models.predict import ServedModel
 from serving.accounts import Accounts
@@ -26,12 +27,15 @@ from serving.cds_hooks.clients import read_clients
 from serving.cds_hooks.schemas import MAX_SUMMARY
 from serving.cds_hooks.service import SERVICE, CdsHooks
 from serving.cds_hooks.tokens import TokenVerifier
+from serving.clinic import Clinic, Patient
 from serving.database import cds_feedback, open_database
 from serving.pages.verdict import Chance, OutcomeVerdict
+from serving.pages.views.patient import LEARNT_FROM_COHORT
 from serving.record.keys import RecordKey
 from serving.record.recorder import Recorder
 from serving.record.store import RecordStore
 
+from ...training.evidence.validations import training_cohort
 from ..conftest import running, table
 from ..ehr import BASE, EC, ORIGIN, RSA, bearer, searchset, token, write_clients
 
@@ -129,6 +133,28 @@ def test_a_training_patient_gets_no_forecast(hospital: httpx.Client, call: Json)
     (card,) = hospital.post(CALL, json=call, headers=bearer(CALL)).json()["cards"]
     assert "no forecast, a training patient" in card["summary"]
     assert {item["probability"] for item in card["extension"]["taxokine_predictions"]} == {None}
+
+
+def test_a_patient_of_the_training_cohort_is_cautioned_as_on_the_page(
+    models: dict[str, list[ServedModel]], engine: Engine, client_file: Path, call: Json
+) -> None:
+    cohort = training_cohort("ward", title="The ward")
+    served = {}
+    for outcome in models:
+        best = models[outcome][-1]
+        # Without a reference set no profile of a training patient is recognised.
+        evidence = replace(best.model.evidence, cohorts=(cohort,))
+        served[outcome] = [replace(best, model=replace(best.model, evidence=evidence, reference=None))]
+    clients = read_clients(client_file)
+    hooks = CdsHooks(clients, TokenVerifier(clients, BASE, engine), BASE, engine)
+    details = []
+    for patients in ({"c1": Patient("c1", (), 0, PatientCourse())}, {}):
+        clinic = Clinic("ward", "The ward", "day_ici", 0.0, True, patients, ())
+        app = create_app(served, Accounts(engine), clinic, cds_hooks=hooks)
+        with running(app) as url:
+            (card,) = httpx.post(f"{url}{CALL}", json=call, headers=bearer(CALL), timeout=30).json()["cards"]
+        details.append(card["detail"])
+    assert [f"Reservation: {LEARNT_FROM_COHORT}" in detail for detail in details] == [True, False]
 
 
 def test_data_that_cannot_be_read_are_named_on_a_card(hospital: httpx.Client, call: Json) -> None:
