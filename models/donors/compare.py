@@ -236,6 +236,7 @@ class _OutcomeModel:
         reason = self._reason(trust)
         log_odds_now = float(model.predictor.margin(now)[0])
         probability_now = None if trust_now.verdict == "abstain" else self._probability(log_odds_now)
+        stool_after = "the stool expected after a transplant"
         change = OutcomeChange(
             outcome=model.outcome,
             definition=definition_of(model.outcome),
@@ -246,7 +247,9 @@ class _OutcomeModel:
             low=None,
             high=None,
             reason=reason,
-            unconfirmed_reason=None,
+            unconfirmed_reason=(
+                None if trust_now.in_training_set else unconfirmed_change(model, probability_now, None, stool_after)
+            ),
             drivers=(),
             trust=trust,
         )
@@ -256,9 +259,6 @@ class _OutcomeModel:
         log_odds = float(model.predictor.margin(draws).mean())
         probability_after = self._probability(log_odds)
         half_width = t.ppf(0.975, transplants.held_out.units) * self._error
-        unconfirmed = unconfirmed_change(
-            model, probability_now, probability_after, "the stool expected after a transplant"
-        )
         ends = (self._probability(log_odds + side * half_width) - probability_now for side in (-1, 1))
         low, high = sorted(ends)
         return replace(
@@ -267,7 +267,7 @@ class _OutcomeModel:
             difference=probability_after - probability_now,
             low=low,
             high=high,
-            unconfirmed_reason=unconfirmed,
+            unconfirmed_reason=unconfirmed_change(model, probability_now, probability_after, stool_after),
             drivers=self._drivers(now, draws),
         )
 

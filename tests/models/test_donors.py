@@ -15,13 +15,15 @@ from models.calibration import Calibration
 from models.donors import DonorStool, compare_donors
 from models.donors.compare import DRAWS
 from models.donors.differences import donor_differences
-from models.evidence import Estimate
+from models.evidence import Estimate, ProbabilityGroup
 from models.patient_input import Candidate, StoolProfile
 from models.predict import ServedModel, predict
+from models.prediction import LEARNT_FROM_PATIENT
+from models.rates import event_rate
 from training.engraftment.run import validated_bundle
 from training.progress import Progress
 
-from .conftest import PROFILER, complete, invented, trained
+from .conftest import PROFILER, complete, invented, trained, validation_of
 
 TABLE = invented(36)
 TAXA = TABLE.taxa.names
@@ -275,6 +277,30 @@ def test_a_model_that_gives_everyone_one_probability_tells_no_donors_apart(convi
     assert (change.difference, change.low, change.high) == (None, None, None)
     assert "the same probability" in change.reason
     assert not comparison.ordered
+
+
+def contradicted(model):
+    """Return a model that gives everyone 90%, of whose 200 held-out patients none had the outcome."""
+    group = ProbabilityGroup(0.0, 1.0, event_rate(0, 200))
+    validation = replace(validation_of({}), outcomes_by_probability=(group,))
+    return replace(model, calibration=Calibration(0.0, 2.2), validation=validation)
+
+
+@pytest.mark.parametrize("learnt_from", [False, True])
+def test_a_probability_before_is_said_not_to_be_confirmed_also_without_one_after(bundle, learnt_from):
+    model = contradicted(replace(complete("elastic_net", ("taxa",)), outcome="objective_response"))
+    models = {"objective_response": [ServedModel(model, "objective_response", "1", "", "champion")]}
+    # The model learnt from twenty-four more patients than the table of the transplants has.
+    training_stool = dict(zip(TAXA, invented().taxa.values[20].tolist(), strict=True))
+    learnt = Candidate({}, StoolProfile(training_stool, "proportions", PROFILER))
+    comparison = compare_donors(bundle, models, learnt if learnt_from else RECIPIENT, DONORS)
+    reason = None if learnt_from else "the response prediction is not confirmed for this patient"
+    for donor in comparison.donors:
+        (change,) = donor.changes
+        assert change.probability_before == pytest.approx(expit(2.2))
+        assert (change.reason == LEARNT_FROM_PATIENT) == learnt_from
+        assert change.unconfirmed_reason == reason
+    assert (reason in comparison.no_order_reasons) != learnt_from
 
 
 def test_a_model_that_reads_the_donor_block_is_not_asked(convincing):

@@ -173,6 +173,25 @@ def test_neither_what_if_nor_donors_make_anything_of_a_prediction_that_is_not_co
     assert not first.differences
 
 
+@pytest.mark.parametrize("toxicity_events", [None, 0])
+def test_a_probability_before_that_is_not_confirmed_is_not_on_the_page_of_donors(
+    models, candidate, engraftment, toxicity_events
+):
+    ranked = dict(catalogue_with(models, toxicity_events=toxicity_events).models)
+    (toxicity,) = (outcome for outcome in ranked if outcome.startswith("toxicity"))
+    (served,) = ranked[toxicity]
+    # Of every patient 69%, so that the model has no change to report.
+    flat = replace(served.model, calibration=replace(served.model.calibration, slope=0.0, intercept=0.8))
+    ranked[toxicity] = [replace(served, model=flat)]
+    donors = tuple(DonorStool(f"d{i}", stool_of(20 + i)) for i in range(2))
+    patient = Patient("P1", (Visit("day 0", 0.0, candidate),), 0, PatientCourse())
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": patient}, donors)
+    view = donors_view(Catalogue(ranked), clinic, patient, engraftment)
+    page = str(_ENVIRONMENT.get_template("donors.html.jinja").render(**CONTEXT, view=view))
+    assert ("69% with the stool before" in page) == (toxicity_events is None)
+    assert (f"<li>{REASON.capitalize()}.</li>" in page) == (toxicity_events is not None)
+
+
 def test_the_api_states_of_each_number_that_it_is_not_confirmed(models, candidate, engraftment):
     agreed, contradicted = (catalogue_with(models, toxicity_events=events) for events in (None, 0))
     if probabilities(contradicted, candidate)[1] < 0.3:
