@@ -9,6 +9,7 @@ donor err alike, so that the degrees of freedom are the donors that were left ou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -383,14 +384,14 @@ def _compared_donor(
 ) -> ComparedDonor:
     """Return one donor of a comparison; `differences` are those of each outcome, by donor."""
     donor_pairs = [item for outcome in differences for item in outcome.get(name, ())]
-    different_donors = {item.donor for item in donor_pairs if item.is_shown}
-    other_donors = dict.fromkeys(item.donor for item in donor_pairs)
+    # Of an outcome without a difference between two donors, nothing says that they are alike.
+    n_alike = Counter(item.donor for item in donor_pairs if not item.is_shown)
     return ComparedDonor(
         name,
         expected_taxa,
         changes,
         tuple(donor_pairs),
-        tuple(donor for donor in other_donors if donor not in different_donors),
+        tuple(donor for donor, n_outcomes in n_alike.items() if n_outcomes == len(differences)),
     )
 
 

@@ -106,7 +106,7 @@ class ComparedDonor(Documented):
     differences: tuple[DonorDifference, ...]
     """Differences from every other donor, of each outcome with a confirmed probability after from both."""
     indistinguishable_from: tuple[str, ...]
-    """Donors from whom no outcome differs: every interval of a difference contains 0."""
+    """Donors from whom no outcome differs: every outcome has a difference from them, whose interval contains 0."""
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ def _reasons(comparison: DonorComparison) -> dict[tuple[str, str], None]:
 
 
 def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
-    """Yield which donors differ in no outcome, by the intervals of the differences between them."""
+    """Yield which donors differ in no outcome, all of which are compared, by the intervals of their differences."""
     alike = [donor for donor in comparison.donors if donor.indistinguishable_from]
     if alike and all(len(donor.indistinguishable_from) == len(comparison.donors) - 1 for donor in alike):
         yield "indistinguishable: between no two donors does an interval of the difference exclude 0"

@@ -152,6 +152,15 @@ def test_equal_donors_are_indistinguishable(convincing):
         assert item.low == pytest.approx(-item.high)
 
 
+def test_donors_who_are_not_compared_in_one_outcome_are_not_said_to_be_alike(convincing):
+    models = served()
+    models["toxicity_any"] = [replace(item, model=contradicted(item.model)) for item in models["toxicity_any"]]
+    twins = [DonorStool("a", stool(24)), DonorStool("b", stool(24))]
+    first, second = compare_donors(convincing, models, RECIPIENT, twins).donors
+    assert [item.outcome for item in first.differences] == ["objective_response"]
+    assert (first.indistinguishable_from, second.indistinguishable_from) == ((), ())
+
+
 @pytest.mark.parametrize("exact", [False, True])
 def test_donors_are_judged_by_the_difference_of_both_outcomes(bundle, exact):
     bundle = without_error(bundle) if exact else bundle

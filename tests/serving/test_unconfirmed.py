@@ -223,6 +223,7 @@ def test_the_api_states_of_each_number_that_it_is_not_confirmed(models, candidat
         assert [change.unconfirmed_reason for change in donor.changes] == [None, REASON]
         assert None not in [change.difference for change in donor.changes]
         assert {item.outcome for item in donor.differences} == {donor.changes[0].outcome}
+        assert donor.indistinguishable_from == ()
 
 
 def test_a_change_to_a_prediction_that_is_not_confirmed_is_not_shown(models, candidate):
