@@ -62,7 +62,7 @@ def comparison_report(patient: str, compared: CohortComparison) -> Iterator[Rend
     for donor in comparison.donors:
         for change in donor.changes:
             taxa = ", ".join(f"{driver.taxon} {driver.shap_change:+.2f}" for driver in change.drivers[:2])
-            probabilities = map(chance, (change.probability_before, change.probability_after))
+            probabilities = map(chance, _stated_probabilities(change))
             use = use_of(change.trust.verdict, compared.evidence[change.model.name, change.model.version])
             rows.add_row(donor.donor, change.outcome, *probabilities, _difference(change), use, taxa)
     if rows.row_count:
@@ -103,6 +103,13 @@ def _indistinguishable(comparison: DonorComparison) -> Iterator[str]:
         return
     for donor in alike:
         yield f"indistinguishable from {donor.donor}, by differences: {', '.join(donor.indistinguishable_from)}"
+
+
+def _stated_probabilities(change: OutcomeChange) -> tuple[float | None, float | None]:
+    """Return the probabilities before and after; None for both where the page shows neither."""
+    if change.trust.in_training_set or change.unconfirmed_reason:
+        return None, None
+    return change.probability_before, change.probability_after
 
 
 def _difference(change: OutcomeChange) -> str:

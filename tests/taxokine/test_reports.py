@@ -112,6 +112,26 @@ def test_no_change_of_a_prediction_that_is_not_confirmed_is_printed(capsys):
 
 
 @pytest.mark.parametrize(
+    ("in_training_set", "unconfirmed", "is_printed"),
+    [(False, None, True), (True, None, False), (False, "the response prediction is not confirmed", False)],
+)
+def test_donors_are_compared_without_a_probability_that_the_page_hides(
+    in_training_set, unconfirmed, is_printed, capsys
+):
+    model = ModelReference("objective_response", "3", "", "champion", "elastic_net", ("taxa",))
+    trust = replace(Trust("ok", (), (), (), *[None] * 11, (), ()), in_training_set=in_training_set)
+    abstention = OutcomeChange(
+        "objective_response", "", model, 0.43, None, None, None, None, "no change", unconfirmed, (), trust
+    )
+    change = replace(abstention, probability_after=0.58, difference=0.15, low=0.1, high=0.2, reason=None)
+    donors = tuple(ComparedDonor(f"D{i}", (), (item,), (), ()) for i, item in enumerate((abstention, change)))
+    comparison = DonorComparison(donors, False, (), (), 12, 4, "regression", (), False, "")
+    compared = CohortComparison(comparison, (), {("objective_response", "3"): LOCO.evidence})
+    text = printed(comparison_report("P1", compared), capsys)
+    assert ("43%" in text, "58%" in text) == (is_printed, is_printed)
+
+
+@pytest.mark.parametrize(
     ("toxicity", "benefit"), [("", "75% to 80%"), ("not confirmed", "the toxicity prediction is not confirmed")]
 )
 def test_benefit_is_printed_of_the_probabilities_as_they_are_stated_and_of_none_that_is_not_confirmed(
