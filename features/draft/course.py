@@ -7,7 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from features.draft.cells import is_missing, normalise_word
-from features.draft.columns import columns_matching, find_patient_column, find_time_column, snake_case
+from features.draft.columns import (
+    columns_matching,
+    find_patient_column,
+    find_time_column,
+    names_matching,
+    snake_case,
+)
 from features.draft.immune import UNIT_COLUMN, VALUE_COLUMN
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
@@ -68,6 +74,11 @@ def course_lines(sheets: Sequence[TextTable], patients: frozenset[str]) -> dict[
                 drafted.add(part)
                 break
     return lines
+
+
+def is_measure(column: str) -> bool:
+    """Tell whether a column is named for a repeated measure of the course, such as CRP."""
+    return any(names_matching([column], pattern) for _, pattern, _ in _MEASURES)
 
 
 def _find_columns(sheet: TextTable, part: str, *, is_dated: bool = True) -> dict[str, str]:

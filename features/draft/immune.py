@@ -42,6 +42,8 @@ _WELL_COLUMN = r"^(well|wells|location|replicate|plate_position)$"
 UNIT_COLUMN = r"^units?$"
 _KEY_COLUMN = rf"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{DATE_COLUMN}|^sample(_?(id|name))?$"
 """The columns beside which one or two analytes are a table of immune measurements."""
+_MANY_ANALYTES = 3
+"""Analytes from which a table is one of immune measurements, whatever stands beside them."""
 MIN_RECURRENCES = 3
 """Times that a negative number occurs, from which it may be a code."""
 _CONTROLS = ("POS_*", "NEG_*")
@@ -52,12 +54,18 @@ def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
     """Return the layout of a table of immune measurements; None where the sheet is no such table."""
     other_columns = [column for column in sheet.header if not is_known_analyte(column)]
     n_analytes = len(sheet.header) - len(other_columns)
-    if n_analytes >= 3 or (n_analytes and len(names_matching(other_columns, _KEY_COLUMN)) == len(other_columns)):
+    if n_analytes >= _MANY_ANALYTES or (n_analytes and len(names_matching(other_columns, _KEY_COLUMN)) == len(other_columns)):
         return "wide"
     analyte_columns = columns_matching(sheet, ANALYTE_COLUMN)
     if not analyte_columns or not columns_matching(sheet, VALUE_COLUMN):
         return None
     return "long" if sheet.frame[analyte_columns[0]].map(is_known_analyte).any() else None
+
+
+def few_analytes(sheet: TextTable) -> list[str]:
+    """Return the analytes of a table in the wide layout that has one or two of them; empty for any other table."""
+    analytes = [column for column in sheet.header if is_known_analyte(column)]
+    return analytes if len(analytes) < _MANY_ANALYTES and find_immune_layout(sheet) == "wide" else []
 
 
 def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextTable]) -> list[str]:

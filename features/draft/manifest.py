@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.draft.columns import columns_matching, find_patient_column
-from features.draft.course import course_lines
+from features.draft.course import course_lines, is_measure
 from features.draft.file_kinds import find_file_kinds, find_taxa_files, metadata_sheet, table_at_finest_rank
-from features.draft.immune import find_immune_layout, immune_lines
+from features.draft.immune import few_analytes, find_immune_layout, immune_lines
 from features.draft.outcomes import find_event_columns
 from features.draft.patients import CLINICAL_COLUMN, patient_lines
 from features.draft.redcap import refuse_repeating_export
@@ -106,9 +106,16 @@ class _Roles:
     other_sheets: list[TextTable]
 
 
+def _find_immune_sheet(sheets: Sequence[TextTable]) -> TextTable | None:
+    """Return the table of immune measurements; one or two analytes are one where no other is, and no measures."""
+    tables = [sheet for sheet in sheets if find_immune_layout(sheet)]
+    larger_table = next((sheet for sheet in tables if not few_analytes(sheet)), None)
+    return larger_table or next((sheet for sheet in tables if not all(map(is_measure, few_analytes(sheet)))), None)
+
+
 def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _Roles:
     events = next((sheet for sheet in sheets if find_event_columns(sheet)), None)
-    immune = next((sheet for sheet in sheets if sheet is not events and find_immune_layout(sheet)), None)
+    immune = _find_immune_sheet([sheet for sheet in sheets if sheet is not events])
     samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles)
     other_sheets = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
     clinical = [

@@ -211,6 +211,25 @@ def test_one_analyte_beside_patients_and_days_is_an_immune_table(tmp_path: Path)
     assert (part["layout"], part["unit"]) == ("wide", "pg/mL")
 
 
+def test_one_analyte_gives_way_to_a_larger_table_and_to_the_measures_of_the_course(tmp_path: Path) -> None:
+    contents = {"taxa.tsv": TAXA, "samples.csv": SAMPLES}
+    for name, analytes in (("a_crp.csv", ["CRP"]), ("a_il6.csv", ["IL-6"]), ("b_cyto.csv", ANALYTES)):
+        rows = "".join(f"p{i},-1,{','.join(str(i + 1) for _ in analytes)}\n" for i in range(12))
+        contents[name] = f"patient,day,{','.join(analytes)}\n{rows}"
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+
+    def draft(*others: str) -> tuple[dict[str, Any], str]:
+        text = draft_manifest([tmp_path / name for name in ("taxa.tsv", "samples.csv", *others)], "mine")
+        return yaml.safe_load(text), text
+
+    manifest, text = draft("a_crp.csv", "b_cyto.csv")
+    assert (manifest["immune"]["file"], manifest["course"]["measures"]["file"]) == ("b_cyto.csv", "a_crp.csv")
+    assert "is not used" not in text
+    assert draft("a_il6.csv", "b_cyto.csv")[0]["immune"]["file"] == "b_cyto.csv"
+    assert "immune" not in draft("a_crp.csv")[0]
+
+
 def test_a_further_column_of_one_name_is_no_other_interleukin(tmp_path: Path) -> None:
     assert [canonical_analyte(name) for name in ("IL-6.1", "IL-2.1", "IL.6", "IL-12")] == [
         "IL-6",
