@@ -54,7 +54,9 @@ def find_immune_layout(sheet: TextTable) -> Literal["wide", "long"] | None:
     """Return the layout of a table of immune measurements; None where the sheet is no such table."""
     other_columns = [column for column in sheet.header if not is_known_analyte(column)]
     n_analytes = len(sheet.header) - len(other_columns)
-    if n_analytes >= _MANY_ANALYTES or (n_analytes and len(names_matching(other_columns, _KEY_COLUMN)) == len(other_columns)):
+    if n_analytes >= _MANY_ANALYTES or (
+        n_analytes and len(names_matching(other_columns, _KEY_COLUMN)) == len(other_columns)
+    ):
         return "wide"
     analyte_columns = columns_matching(sheet, ANALYTE_COLUMN)
     if not analyte_columns or not columns_matching(sheet, VALUE_COLUMN):

@@ -30,7 +30,9 @@ _LEGEND = re.compile(r"(?i)\W*(obs|exp|conc|value|oor|out of range|designated|fi
 _CONTROL_WELL = re.compile(r"(?i)(standard|std|control|ctrl|qc|background|blank)[\s_-]*\d*")
 """Names of xPONENT's wells that hold no sample."""
 _CONTROL_TYPE = re.compile(r"(S|ST|STD|B|C|QC|CTRL)\d*", re.IGNORECASE)
-"""Types of Bio-Plex's wells that hold no sample: standards, blanks and controls; samples are X1, X2."""
+"""Types of Bio-Plex's wells that hold no sample: standards, blanks and controls."""
+_SAMPLE_TYPE = re.compile(r"X\d+", re.IGNORECASE)
+"""Types of Bio-Plex's wells that hold samples; a column named Type that has none of them is another column."""
 _OBSERVED = re.compile(r"(?i)obs|conc")
 _UNIT_IN_NOTE = re.compile(r"(?<![\w/])[pn]g\s?/\s?mL(?!\w)", re.IGNORECASE)
 _LONG_TABLE = ({"assay", "analyte"}, {"calc. concentration", "npx", "concentration"})
@@ -141,6 +143,12 @@ def _read_xponent(path: Path, rows: Sequence[Row]) -> ImmuneExport:
     if position is None:
         raise FileError("the block Result has no column 'Sample'; export it again", file=path, row=header.line)
     samples = [well for well in wells if not _CONTROL_WELL.fullmatch(well.cells[position].strip())]
+    if wells and not samples:
+        raise FileError(
+            f"all {len(wells)} wells were taken for standards, controls and blanks by the names in column 'Sample'; "
+            "name the wells of samples by the samples",
+            file=path,
+        )
     table = to_text_table(
         path,
         [names[i] for i in positions],
@@ -198,10 +206,19 @@ def _read_below_notes(path: Path, rows: Sequence[Row]) -> ImmuneExport:
             )
         cells = [*row.cells, *[""] * (positions[-1] + 1 - len(row.cells))]
         table_rows.append(Row(row.line, [cells[position] for position in positions]))
-    types = [i for i, name in enumerate(names) if name.casefold() == "type"]
-    samples = [row for row in table_rows if not (types and _CONTROL_TYPE.fullmatch(row.cells[types[0]].strip()))]
+    samples = _without_control_wells([name.casefold() for name in names], table_rows)
     table = to_text_table(path, names, samples, "assay software")
     return ImmuneExport(_with_units_of_row(table), "a header block", unit, len(table_rows) - len(samples))
+
+
+def _without_control_wells(names: Sequence[str], rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows of Bio-Plex's samples; every row where the columns do not tell them from controls."""
+    if not {"type", "well"} <= set(names):
+        return rows
+    types = [row.cells[names.index("type")].strip() for row in rows]
+    if not any(map(_SAMPLE_TYPE.fullmatch, types)):
+        return rows
+    return [row for row, type in zip(rows, types, strict=True) if not _CONTROL_TYPE.fullmatch(type)]
 
 
 def _names_below_notes(rows: Sequence[Row], start: int) -> tuple[list[str], list[int], int]:

@@ -278,6 +278,15 @@ def test_wells_of_bio_plex_without_a_sample_are_left_out_below_one_header_row_or
         read_immune(single, ImmuneSpec("wide", ["Description"], "ng/mL", drop=["Type", "Well"]))
 
 
+@pytest.mark.parametrize("columns", ["patient,Type", "patient,Type,Well"])
+def test_types_that_are_no_wells_of_bio_plex_leave_no_row_out(tmp_path: Path, columns: str) -> None:
+    well = ",A1" if "Well" in columns else ""
+    rows = "".join(f"p{i},{material}{well},3,4,5\n" for i, material in enumerate("SSPPC"))
+    path = write(tmp_path / "a.csv", f"Cytokines of serum and plasma\n{columns},IL-6,IL-8,IL-10\n{rows}")
+    table = read_immune(path, ImmuneSpec("wide", ["patient"], "pg/mL", drop=columns.split(",")[1:]))
+    assert table.rows["patient"].nunique() == 5
+
+
 def test_a_large_plain_table_is_no_export(tmp_path: Path) -> None:
     rows = "".join(f"p{i},1,IL-8,CXCL8 and IL-6\n" for i in range(9000))
     path = write(tmp_path / "plain.csv", "patient,value,analyte,synonyms\n" + rows)
@@ -288,6 +297,9 @@ def test_an_export_without_results_says_what_to_export(tmp_path: Path) -> None:
     path = write(tmp_path / "xponent.csv", XPONENT.replace('"Result"', '"Net MFI"'))
     with pytest.raises(FileError, match="has the blocks median, net mfi, units and none named Result"):
         read_immune(path, ImmuneSpec("wide", ["Sample"], "pg/mL"))
+    controls = write(tmp_path / "controls.csv", XPONENT.replace('"3(1,C1)","p1"', '"3(1,C1)","Control 1"'))
+    with pytest.raises(FileError, match="all 3 wells were taken for standards"):
+        read_immune(controls, ImmuneSpec("wide", ["Sample"], "pg/mL"))
     mixed = write(tmp_path / "mixed.csv", XPONENT.replace('"pg/ml","pg/ml"', '"pg/ml","ng/ml"'))
     with pytest.raises(FileError, match="states ng/ml and pg/ml; one table has one unit"):
         read_immune(mixed, ImmuneSpec("wide", ["Sample"], "pg/mL"))
