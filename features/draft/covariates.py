@@ -128,13 +128,14 @@ def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tu
     reported = [value for value in values if value not in missing]
     decode = covariate.decode
     meanings = {value: decode(value) for value in reported} if decode else {}
+    meanings = _clear_sexes(meanings) if covariate.name == "sex" else meanings
     pooled = {value: number for value in reported if covariate.name == "age" and (number := _pooled_age(value))}
     unclear = [
         value
         for value in reported
         if (meanings[value] is None if decode else value not in pooled and not is_number(value))
     ]
-    if 2 * len(unclear) >= len(values):
+    if unclear and (2 * len(unclear) >= len(values) or unclear == reported):
         todo = f"{covariate.name} may be {in_yaml(column)}, but {in_yaml(unclear[0])} has no obvious meaning"
         return {}, f"    # TODO: {todo}"
     rule: dict[str, object] = {"column": column}
@@ -150,6 +151,17 @@ def _covariate_rule(covariate: _Covariate, column: str, values: list[str]) -> tu
         rule["numbers"] = pooled
         return rule, f"  # TODO: confirm the unit, and that {in_yaml(list(pooled))} are ages pooled for privacy"
     return rule, "  # TODO: confirm the unit" if "unit" in rule else ""
+
+
+def _clear_sexes(meanings: Mapping[str, str | bool | None]) -> dict[str, str | bool | None]:
+    """Return the meanings without those of H and M where both occur, and of words that all mean one sex.
+
+    In Spanish H is hombre, a man, and M is mujer, a woman.
+    """
+    words = {value: normalise_word(without_code(value)) for value in meanings}
+    is_one_sex = len(set(words.values())) > 1 and len(set(meanings.values())) == 1
+    unclear = set(words.values()) if is_one_sex else {"h", "m"} if {"h", "m"} <= set(words.values()) else set()
+    return {value: None if words[value] in unclear else meaning for value, meaning in meanings.items()}
 
 
 def _pooled_age(cell: str) -> float | None:

@@ -190,6 +190,23 @@ def test_headers_and_words_of_other_languages_are_read(
     assert draft.outcomes.toxicity == Toxicity(column=toxicity, grade="any", yes=[yes], no=[no])
 
 
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("Sexo", ["H", "M"]),
+        ("sex", ["H", "M", "NA", "unknown", "n/a"]),
+        ("sex", ["m", "male"]),
+    ],
+)
+def test_words_of_a_sex_that_may_all_mean_one_sex_are_asked(
+    draft_of: Callable[..., Manifest], tmp_path: Path, column: str, words: list[str]
+) -> None:
+    draft = draft_of({column: words, "age": ["61", "50", "77"]})
+    assert draft.patients is not None
+    assert set(draft.patients.covariates) == {"age"}
+    assert f"sex may be {column}, but {words[0]} has no obvious meaning" in (tmp_path / "mine.yaml").read_text()
+
+
 @pytest.mark.parametrize("column", ["irae_any", "irAE", "ir_ae", "immune_related_adverse_event"])
 def test_a_flag_of_immune_related_events_becomes_toxicity(draft_of: Callable[..., Manifest], column: str) -> None:
     toxicity = draft_of({column: ["Yes", "No"]}).outcomes.toxicity
