@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import pandas as pd
@@ -52,6 +52,13 @@ _ENGLISH_WORDS = {
     **dict.fromkeys(("gabe", "dosis"), "dose"),
     **dict.fromkeys(("behandlung", "traitement"), "treatment"),
     **dict.fromkeys(("therapie", "th\u00e9rapie"), "therapy"),
+    **dict.fromkeys(("\u00fcberleben", "survie", "supervivencia", "sopravvivenza"), "survival"),
+    **dict.fromkeys(("gesamt\u00fcberleben",), "overall_survival"),
+    **dict.fromkeys(("tod", "d\u00e9c\u00e8s", "mort", "muerte", "fallecimiento", "decesso", "morte"), "death"),
+    **dict.fromkeys(("verstorben", "d\u00e9c\u00e9d\u00e9", "fallecido", "deceduto"), "deceased"),
+    **dict.fromkeys(("nachbeobachtung", "suivi", "seguimiento"), "follow_up"),
+    **dict.fromkeys(("rezidiv", "r\u00e9cidive", "rechute", "recidiva"), "relapse"),
+    **dict.fromkeys(("progresi\u00f3n", "progressione"), "progression"),
     **dict.fromkeys(("zentrum",), "centre"),
     **dict.fromkeys(("visite",), "visit"),
     **dict.fromkeys(("analyt", "param\u00e8tre"), "analyte"),
@@ -69,7 +76,9 @@ _ENGLISH_NAMES = {
     **{"\u7ed3\u679c": "result", "\u5355\u4f4d": "unit"},
 }
 """Headers whose parts have another meaning by themselves, or are not parted by blanks: as 'Tag', and in Chinese."""
-_DAY_OF_ANOTHER_EVENT = r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|progress|(^|_)age(_|$)"
+_DAY_OF_ANOTHER_EVENT = (
+    r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|deceased|progress|relapse|(^|_)age(_|$)"
+)
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 
 
@@ -93,9 +102,14 @@ class TimeColumn(NamedTuple):
 
 def snake_case(name: str) -> str:
     """Return a column's name in snake case, in English where it is a known word of another language."""
-    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", unicodedata.normalize("NFC", name))
-    snake_name = re.sub(r"[\W_]+", "_", words).strip("_").lower()
+    snake_name = _name_in_file(name)
     return _ENGLISH_NAMES.get(snake_name) or "_".join(_ENGLISH_WORDS.get(word, word) for word in snake_name.split("_"))
+
+
+def _name_in_file(name: str) -> str:
+    """Return a column's name in snake case, in the language of the file."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", "_", unicodedata.normalize("NFC", name))
+    return re.sub(r"[\W_]+", "_", words).strip("_").lower()
 
 
 def names_matching(names: Iterable[str], pattern: str) -> list[str]:
@@ -135,17 +149,27 @@ def find_patient_column(sheet: TextTable, patients: Iterable[str] = (), *, one_r
 
 
 def find_time_column(frame: pd.DataFrame) -> TimeColumn | None:
-    """Return the column that states when samples were taken: a day, a name that ends in a day, or a visit."""
-    for column, cells in frame.items():
-        if _holds_numbers_named(str(column), cells, DAY_COLUMN):
-            return TimeColumn("day", str(column))
+    """Return the column that states when samples were taken: a day, a name that ends in a day, or a visit.
+
+    A column in another language counts only where none in English does: a tag may also be a barcode.
+    """
+    return _time_column(frame, _name_in_file) or _time_column(frame, snake_case)
+
+
+def _time_column(frame: pd.DataFrame, read_name: Callable[[str], str]) -> TimeColumn | None:
+    names = {
+        str(column): read_name(str(column))
+        for column, cells in frame.items()
+        if not re.search(_DAY_OF_ANOTHER_EVENT, snake_case(str(column))) and cells.map(is_number).all()
+    }
+    days = [column for column, name in names.items() if re.search(DAY_COLUMN, name)]
+    if days:
+        return TimeColumn("day", days[0])
     for column, cells in frame.items():
         if cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None).all():
             return TimeColumn("day", str(column), _DAY_IN_SAMPLE_NAME)
-    for column, cells in frame.items():
-        if _holds_numbers_named(str(column), cells, VISIT_COLUMN):
-            return TimeColumn("visit", str(column))
-    return None
+    visits = [column for column, name in names.items() if re.search(VISIT_COLUMN, name)]
+    return TimeColumn("visit", visits[0]) if visits else None
 
 
 def holds_dates(cells: pd.Series[str]) -> bool:
@@ -165,9 +189,3 @@ def day_of_label(label: str) -> float | None:
         return 0.0
     match = re.fullmatch(r"(?:(d|day|days)|(w|wk|week|weeks))(\d+)", word)
     return None if match is None else float(match[3]) * (1 if match[1] else 7)
-
-
-def _holds_numbers_named(column: str, cells: pd.Series[str], pattern: str) -> bool:
-    name = snake_case(column)
-    is_named = re.search(pattern, name) is not None and re.search(_DAY_OF_ANOTHER_EVENT, name) is None
-    return is_named and bool(cells.map(is_number).all())

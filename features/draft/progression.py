@@ -120,7 +120,8 @@ class SurvivalColumns(NamedTuple):
 
 _SURVIVAL: Mapping[str, tuple[str, str]] = {
     "overall_survival": (
-        r"(^|_)os(_|$)|overall_survival|^survival(_|$)",
+        r"(^|_)os(_|$)|overall_survival"
+        r"|^survival(?!.*(sans|libre|libera|without|free|progress|relapse))(_|$)",
         r"(^|_)os_(status|event|cens|cnsr)|overall_survival_(status|event|cens|cnsr)|^(death|dead|died|deceased)(_event)?$"
         r"|vital_status|^os$",
     ),

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from features.cohort import read_cohort
 from features.draft import draft_manifest
+from features.draft.columns import TimeColumn, find_time_column
 from features.errors import FileError
 from features.manifest import DatedEvent, Manifest, load_manifest
 
@@ -140,3 +142,37 @@ def test_what_a_sequencer_adds_to_names_is_pointed_out(tmp_path: Path) -> None:
     (tmp_path / "sheet.csv").write_text("sample,patient\ns1,p1\ns2,p2\ns3,p3\ns4,p4\n")
     text = draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv"], "mine")
     assert "s1_S1_L001_R1_001 is s1 of column sample with the sequencer's number and lane behind it" in text
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        "\u00dcberleben (Tage)",
+        "Tage bis Tod",
+        "Nachbeobachtung Tage",
+        "Jours jusqu'au d\u00e9c\u00e8s",
+        "Tage bis Rezidiv",
+    ],
+)
+def test_the_day_of_another_event_is_known_in_other_languages(column: str) -> None:
+    cells = pd.Series(["100", "230", "410"])
+    assert find_time_column(pd.DataFrame({column: cells})) is None
+    assert find_time_column(pd.DataFrame({column: cells, "Day": ["-3", "-1", "0"]})) == TimeColumn("day", "Day")
+
+
+@pytest.mark.parametrize(("column", "key"), [("Day", "day"), ("visit", "visit"), ("note", "day")])
+def test_a_tag_is_a_barcode_where_another_column_dates_the_samples(
+    draft: Callable[..., tuple[str, Manifest]], column: str, key: str
+) -> None:
+    _, manifest = draft(sheet=f"sample,patient,Tag,{column}\n" + "".join(f"s{i},p{i},70{i},{i}\n" for i in range(1, 5)))
+    columns = {"day": manifest.samples.day and manifest.samples.day.column, "visit": manifest.samples.visit}
+    assert columns == {"day": None, "visit": None, key: "Tag" if column == "note" else column}
+
+
+def test_times_of_survival_in_french_are_told_apart(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    rows = "".join(f"s{i},p{i},{9 * i},{20 * i},{('oui', 'non')[i % 2]}\n" for i in range(1, 5))
+    header = "sample,patient,Survie sans progression (mois),Survie globale (mois),D\u00e9c\u00e8s\n"
+    _, manifest = draft(sheet=header + rows)
+    assert manifest.outcomes.survival is not None
+    assert manifest.outcomes.survival.overall_survival is not None
+    assert manifest.outcomes.survival.overall_survival.time == "Survie globale (mois)"
