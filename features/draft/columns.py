@@ -113,8 +113,9 @@ def _name_in_file(name: str) -> str:
 
 
 def names_matching(names: Iterable[str], pattern: str) -> list[str]:
-    """Return the names in whose snake case a pattern is found."""
-    return [name for name in names if re.search(pattern, snake_case(name))]
+    """Return the names in whose snake case a pattern is found, those of other languages behind those in English."""
+    matches = [name for name in names if re.search(pattern, snake_case(name))]
+    return sorted(matches, key=lambda name: re.search(pattern, _name_in_file(name)) is None)
 
 
 def columns_matching(sheet: TextTable, pattern: str) -> list[str]:

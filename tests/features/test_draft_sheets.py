@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.cohort import read_cohort
-from features.draft import draft_manifest
+from features.draft import DAY_COLUMN, draft_manifest, names_matching
 from features.draft.columns import TimeColumn, find_time_column
 from features.errors import FileError
 from features.manifest import DatedEvent, Manifest, load_manifest
@@ -167,6 +167,10 @@ def test_a_tag_is_a_barcode_where_another_column_dates_the_samples(
     _, manifest = draft(sheet=f"sample,patient,Tag,{column}\n" + "".join(f"s{i},p{i},70{i},{i}\n" for i in range(1, 5)))
     columns = {"day": manifest.samples.day and manifest.samples.day.column, "visit": manifest.samples.visit}
     assert columns == {"day": None, "visit": None, key: "Tag" if column == "note" else column}
+
+
+def test_names_in_english_count_before_those_of_other_languages() -> None:
+    assert names_matching(["Tag", "Alter", "Day"], DAY_COLUMN) == ["Day", "Tag"]
 
 
 def test_times_of_survival_in_french_are_told_apart(draft: Callable[..., tuple[str, Manifest]]) -> None:
