@@ -11,7 +11,7 @@ from features.arrays import Vector
 from features.outcomes import is_toxicity, side_of
 from models.confirmation import unconfirmed_reason
 from models.evidence import PooledOddsRatio
-from models.prediction import BenefitBounds, Cell, JointOutcome, Prediction
+from models.prediction import LEARNT_FROM_PATIENT, BenefitBounds, Cell, JointOutcome, Prediction
 
 _Numbers = TypeVar("_Numbers", float, Vector)
 
@@ -43,6 +43,8 @@ def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
     outcomes, the Plackett estimate under it completes the bounds: first one given the held-out predictions of these two
     models, else one of the training cohorts' counts, each from the model with more patients.
 
+    There are no cells where a model abstains, or learnt from the patient, so that its probability is no forecast.
+
     Parameters
     ----------
     predictions : sequence of Prediction
@@ -58,6 +60,8 @@ def joint_outcome(predictions: Sequence[Prediction]) -> JointOutcome:
     if response is None or toxicity is None:
         return _unknown((), f"no model of {'response' if response is None else 'toxicity'} is registered")
     outcomes = (response.outcome, toxicity.outcome)
+    if any(item.trust.in_training_set and item.trust.verdict != "abstain" for item in (response, toxicity)):
+        return _unknown(outcomes, LEARNT_FROM_PATIENT)
     if response.probability is None or toxicity.probability is None:
         return _unknown(outcomes, "a model abstained")
     odds_ratio = _odds_ratio(response, toxicity)

@@ -25,7 +25,7 @@ PROGNOSTIC = (
 )
 """How to read every probability: no model that is served estimates the difference between randomised arms."""
 LEARNT_FROM_PATIENT = "the model learnt from this patient, so that its probability repeats the outcome"
-"""Why no difference is computed from the probability of a training patient."""
+"""Why nothing is computed from the probability of a training patient."""
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,7 @@ class Cell(Documented):
 class JointOutcome(Documented):
     """Response and toxicity of one patient, cross-classified in four cells.
 
-    All cells are null where no model predicts one side, or a model abstains.
+    All cells are null where no model predicts one side, or a model abstains or learnt from the patient.
     """
 
     outcomes: tuple[str, ...]

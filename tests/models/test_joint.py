@@ -16,10 +16,11 @@ from models.joint import (
     CONTRADICTED_MEANS,
     HELD_OUT_MEANS,
     ODDS_RATIO_MEANS,
+    benefit_bounds,
     joint_outcome,
     joint_probability,
 )
-from models.prediction import Cell
+from models.prediction import LEARNT_FROM_PATIENT, Cell
 
 from .conftest import prediction_of
 
@@ -98,6 +99,25 @@ def test_without_both_sides_there_are_no_cells() -> None:
     assert [getattr(joint, name) for name in CELLS] == [Cell(None, None, None)] * 4
     assert joint_outcome([]).reason == "no model of response is registered"
     assert joint_outcome([prediction_of("disease_control", 0.1)]).reason == "no model of toxicity is registered"
+
+
+@pytest.mark.parametrize("learnt", ["response", "toxicity"])
+def test_nothing_is_joined_to_the_prediction_of_a_patient_whom_a_model_learnt_from(learnt: str) -> None:
+    response = prediction_of("objective_response", 0.4, [pooled(2.0)])
+    toxicity = replace(prediction_of("toxicity_any", 0.3), unconfirmed_reason="not confirmed")
+    trust = replace(response.trust, in_training_set=True)
+    if learnt == "response":
+        response = replace(response, trust=trust)
+    else:
+        toxicity = replace(toxicity, trust=trust)
+    joint = joint_outcome([response, toxicity])
+    assert (joint.reason, joint.unconfirmed_reason, joint.odds_ratio) == (LEARNT_FROM_PATIENT, None, None)
+    assert [getattr(joint, name) for name in CELLS] == [Cell(None, None, None)] * 4
+    benefit = benefit_bounds(joint)
+    assert (benefit.low, benefit.high, benefit.reason) == (None, None, LEARNT_FROM_PATIENT)
+    # Where the model of this patient abstains, there is no probability that could repeat the outcome.
+    silent = replace(response, probability=None, trust=replace(trust, verdict="abstain"))
+    assert joint_outcome([silent, prediction_of("toxicity_any", 0.3)]).reason == "a model abstained"
 
 
 def of_held_out(value: float, counterpart: str, *, calibrated: bool) -> PooledOddsRatio:

@@ -27,6 +27,7 @@ from serving.pages.views.donors import donors_view
 from serving.pages.views.patient import example_view, predictions_view
 from serving.predictions import compare_changes, compare_request, predict_candidate
 from serving.schemas import DonorComparisonRequest, PredictionRequest, WhatIfRequest
+from taxokine.reports.predictions import prediction_report
 
 from ..training.evidence.validations import LOCO
 from .conftest import PROFILER, table
@@ -224,6 +225,26 @@ def test_the_api_states_of_each_number_that_it_is_not_confirmed(models, candidat
         assert None not in [change.difference for change in donor.changes]
         assert {item.outcome for item in donor.differences} == {donor.changes[0].outcome}
         assert donor.indistinguishable_from == ()
+
+
+def test_page_api_fhir_and_report_join_nothing_for_a_patient_whom_the_models_learnt_from(models, candidate):
+    catalogue = catalogue_with(models, toxicity_events=None)
+    candidate = replace(candidate, taxa=stool_of(0))
+    view = predictions_view(catalogue, candidate, Choices())
+    assert {side.verdict.chance for side in view.sides} == {"training patient"}
+    assert (view.cells, view.plane_patient, view.no_cells_reason) == (None, None, LEARNT_FROM_PATIENT)
+    body = {"patient": {"id": "P1", **candidate.clinical}, "taxa": stool_body(candidate.taxa)}
+    question = PredictionRequest.model_validate(body)
+    answer = predict_candidate(catalogue.models, question, question.candidate())
+    assert (answer.cells.reason, answer.cells.response_without_toxicity.low) == (LEARNT_FROM_PATIENT, None)
+    assert (answer.benefit.reason, answer.benefit.low, answer.benefit.high) == (LEARNT_FROM_PATIENT, None, None)
+    bundle = response_bundle(ReadBundle(question, "Patient/P1", (), ()), answer, catalogue.models)
+    rationales = [
+        item.get("rationale") for entry in bundle["entry"] for item in entry["resource"].get("prediction", ())
+    ]
+    assert rationales[-1] == f"No bounds: {LEARNT_FROM_PATIENT}"
+    lines = [line for line in prediction_report(answer) if isinstance(line, str)]
+    assert f"benefit (response without toxicity): not bounded, {LEARNT_FROM_PATIENT}" in lines
 
 
 def test_a_change_to_a_prediction_that_is_not_confirmed_is_not_shown(models, candidate):

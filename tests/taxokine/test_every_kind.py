@@ -6,6 +6,7 @@ Each has evidence, a card, an audit and a bundle, its SHAP values add up, and se
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from features.settings import settings
 from models.batch import predictions, table_candidates
 from models.joint import CELLS, CONTRADICTED_MEANS, HELD_OUT_MEANS, joint_outcome
 from models.predict import predict
+from models.prediction import Prediction
 from models.registry import served_models
 from taxokine.simulation import Trial, simulate_trial
 from training.experiment import Experiment, train
@@ -120,6 +122,11 @@ def test_server_batch_and_mlflow_predict_alike_and_shap_values_add_up(served, tr
     np.testing.assert_allclose(answers["margin"], margins[rows[:20]], atol=1e-4)
 
 
+def as_new_patient(prediction: Prediction) -> Prediction:
+    """Return the prediction of a training patient as that of a patient from whom the model did not learn."""
+    return replace(prediction, trust=replace(prediction.trust, in_training_set=False))
+
+
 def test_the_second_outcome_is_joined_to_the_first(trained):
     models, table = trained
     toxicity = models["toxicity_any"][0]
@@ -130,7 +137,7 @@ def test_the_second_outcome_is_joined_to_the_first(trained):
     assert ratio.patients >= 100
     assert f"Held-out predictions of this model and of {ratio.held_out.counterpart} together" in toxicity.model.card
     joints = [
-        joint_outcome([predict([model], candidate) for model in (response, toxicity)])
+        joint_outcome([as_new_patient(predict([model], candidate)) for model in (response, toxicity)])
         for candidate in list(table_candidates(table))[:40]
     ]
     answered = [joint for joint in joints if joint.reason is None]

@@ -247,7 +247,7 @@ def predictions_view(
     joint = joint_outcome(forecasts(predictions))
     waterfalls = [side.waterfall for side in sides if side.waterfall]
     counts = catalogue.joint_counts()
-    withheld_reason = _withheld_reason(sides)
+    withheld_reason = joint.reason or _withheld_reason(sides)
     plane_patient = None if withheld_reason else _plane_patient(predictions, sides)
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
     weighing = None
@@ -258,7 +258,7 @@ def predictions_view(
         promoted=promoted,
         evidence=tuple(evidence_note(_model_of(catalogue, prediction)) for prediction in predictions),
         cells=None if withheld_reason else cell_views(joint),
-        no_cells_reason=withheld_reason or joint.reason,
+        no_cells_reason=withheld_reason,
         cells_meaning=None if withheld_reason else joint.meaning,
         counts=counts,
         plane_patient=plane_patient,
@@ -277,9 +277,7 @@ def predictions_view(
 
 
 def _withheld_reason(sides: Sequence[SideView]) -> str | None:
-    """Return why no page shows response and toxicity together, although both may have a probability; None if it may."""
-    if any(side.verdict.chance == "training patient" for side in sides):
-        return "the model learnt from this patient"
+    """Return why no page shows response and toxicity together, although both have a probability; None if it may."""
     return unconfirmed_reason([side.side for side in sides if side.verdict.is_unconfirmed])
 
 
