@@ -57,10 +57,18 @@ _METADATA_WORDS = {
     "observed", "diversity", "faith",
 }  # fmt: skip
 """Words of columns that are of a sample or patient."""
+_CODED_GENUS = (
+    r"(?:R[-.]7|RC9|NK[34][AB]\d+|UCG[-.]\d{3}|AD3011|FCS020|FE2018|AC2044|ND3007|NC2004|XPB1014|YAB2003|Ga6A1|S24[-.]7"
+    r"|RF16|BS11|vadinB[BC]\d\d|dgA[-.]11|p[-.]1088[-.]a5|SGB\d+)"
+    r"(?:[ _.](?:gut|rumen|termite|marine|wastewater[-.]sludge))?"
+)
+"""The codes by which SILVA and MetaPhlAn name groups; other words with digits are of patients: 'PDL1'."""
 _GROUP_OF_TAXA = re.compile(
-    r"(?:X\.)?\W{0,2}(?:[A-Z][a-z]+(?:aceae|ales|ia)\b.*"
-    r"|[A-Z][a-z]+(?:us|um|a|as|es|is|er|ix)\]?[ _.]{1,2}[a-z-]{3,}.*"
-    r"|(?:Family[ _.][IVX]+[ _.])?[A-Z0-9-]*\d[A-Z0-9-]*)[ _.]group"
+    rf"(?:(?:(?:[A-Z][a-z]+(?:aceae|ales|ia)|Family[ _.][IVX]+)[ _.])?{_CODED_GENUS}"
+    r"|[A-Z][a-z]+aceae(?:[ _.].+)?"
+    r"|(?:X\.|\W?\[)[A-Z][a-z]+[\].][ _.]?[a-z-]{3,}.*"
+    r"|[A-Z][a-z]+(?:us|um|ella|ia|monas|bacter|ides|myces)"
+    r"[ _.][a-z-]+(?:us|is|um|a|ae|i|ans|ens|genes|[ai]le))[ _.]group"
 )
 """Genera of SILVA and groups of species: '[Eubacterium] hallii group', 'Lachnospiraceae NK4A136 group', 'R-7 group'."""
 _UNCAPITALISED_TAXA = re.compile(
@@ -98,8 +106,8 @@ def is_metadata(name: str) -> bool:
         return False
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
     tokens = set(filter(None, re.split(r"[\W_]+", words.lower())))
-    if tokens & _METADATA_WORDS == {"group"} and _GROUP_OF_TAXA.fullmatch(name):
-        return False
+    if _GROUP_OF_TAXA.fullmatch(name):
+        tokens.remove("group")
     return bool(tokens & _METADATA_WORDS) or _is_analyte(name)
 
 

@@ -567,6 +567,10 @@ GROUPS_OF_SILVA = (
     "NK4A214 group",
     "Family XIII AD3011 group",
     "Bacillus cereus group",
+    "Prevotellaceae_NK3B31_group",
+    "X.Eubacterium..hallii.group",
+    "Christensenellaceae.R.7.group",
+    "SGB5825_group",
 )
 
 
@@ -577,6 +581,21 @@ def test_genera_that_are_named_groups_stay_taxa(write: Callable[[str, str], Path
     assert (len(table.taxa), table.notes) == (len(genera), ())
 
 
-@pytest.mark.parametrize("name", ["treatment group", "Control group", "Group", "Age group", "Patient group"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "treatment group",
+            "Control group",
+            "Group",
+            "Age group",
+            "Patient group",
+            "PDL1_group",
+            "CD8_group",
+            "T1_group",
+        ),
+        *("D0 group", "HLA-A2_group", "COVID-19 group", "Diabetes risk group", "Females group", "Leukemia group"),
+    ],
+)
 def test_groups_of_patients_are_no_taxa(name: str) -> None:
     assert is_metadata(name)
