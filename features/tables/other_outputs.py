@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from features.errors import FileError
+from features.tables.taxa_layouts import find_rank_columns, find_taxonomy_column
 from features.taxon_names import is_clade_string
 
 
@@ -68,7 +69,7 @@ _TEST_COLUMN = re.compile(
     r"padj|fdr|(p|q)val|(p|q)[ _.]values?|adj[ _.]p[ _.]val(ue)?|lfcse|log2foldchange|lfc_.+", re.IGNORECASE
 )
 _TAXON_NUMBER_COLUMN = re.compile(r"(ncbi[ _.]?)?tax(onomy|on)?[ _.]?id", re.IGNORECASE)
-_NAME_COLUMNS = {"name", "species", "taxonomy", "lineage", "taxon", "taxon_name", "abundance"}
+_NAME_COLUMNS = {"name", "species", "taxon_name", "abundance"}
 _SAMPLE_COLUMN = re.compile(r"(sample|run|file)([ _.-]?(id|name))?", re.IGNORECASE)
 _TAXON_COLUMN = re.compile(
     r"tax(on|a|onomy|on[ _.]?name)|otu|asv|feature([ _.]?id)?|clade([ _.]?name)?|lineage", re.IGNORECASE
@@ -123,7 +124,8 @@ def check_holds_abundances(path: Path, header: Sequence[str], labels: Sequence[s
             file=path,
         )
     are_numbers = bool(labels) and all(label.isdecimal() for label in labels)
-    if _TAXON_NUMBER_COLUMN.fullmatch(names[0]) and are_numbers and not _NAME_COLUMNS & folded:
+    has_names = bool(_NAME_COLUMNS & folded or find_rank_columns(names)) or find_taxonomy_column(names) is not None
+    if _TAXON_NUMBER_COLUMN.fullmatch(names[0]) and are_numbers and not has_names:
         raise FileError(
             "taxa are numbers of NCBI's taxonomy, without their names. Add the names, as by: taxpasta merge "
             "--taxonomy TAXONOMY --add-name --add-rank",

@@ -334,6 +334,12 @@ OTHER_OUTPUTS = [
 ]
 
 
+def test_numbers_of_taxa_beside_columns_of_their_ranks_are_read(write: Callable[[str, str], Path]) -> None:
+    path = write("taxa.csv", "TaxID,Phylum,Family,Genus,S1,S2\n820,Bacteroidota,Bacteroidaceae,Bacteroides,6,5\n")
+    assert find_file_kind(path) == "table/columns"
+    assert read_taxa(path, format="table", rank="genus").taxa == ("Bacteroides",)
+
+
 @pytest.mark.parametrize(("content", "advice"), OTHER_OUTPUTS)
 def test_outputs_beside_abundances_are_named_at_every_door(
     write: Callable[[str, str], Path], content: str, advice: str
