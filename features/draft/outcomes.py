@@ -45,13 +45,17 @@ _RECIST_WORDS = {
     **{"completeresponse": "CR", "partialresponse": "PR", "stabledisease": "SD", "progressivedisease": "PD"},
     **{code.casefold(): code for code in ("CR", "PR", "SD", "PD")},
     **{"icr": "CR", "ipr": "PR", "isd": "SD", "icpd": "PD"},
-    **dict.fromkeys(("completeremission", "komplettremission", "kompletteremission", "réponsecomplète", "rc"), "CR"),
-    **dict.fromkeys(("partialremission", "partielleremission", "teilremission", "réponsepartielle", "rp"), "PR"),
-    **dict.fromkeys(("stable", "stabileerkrankung", "maladiestable", "stabilisation"), "SD"),
-    **dict.fromkeys(("progression", "progress", "progredienteerkrankung", "maladieprogressive"), "PD"),
+    **dict.fromkeys(("completeremission", "komplettremission", "kompletteremission", "réponsecomplète"), "CR"),
+    **dict.fromkeys(("partialremission", "partielleremission", "teilremission", "réponsepartielle"), "PR"),
+    **dict.fromkeys(("stabileerkrankung", "maladiestable"), "SD"),
+    **dict.fromkeys(("progredienteerkrankung", "maladieprogressive"), "PD"),
 }
 """Words of RECIST 1.1 and iRECIST, in English, German and French. Unconfirmed progression (iUPD) is none of the four
 (Seymour 2017, Lancet Oncol 18:e143-e152)."""
+_PLAIN_RECIST_WORDS = {"rc": "CR", "rp": "PR", "stable": "SD", "stabilisation": "SD"} | dict.fromkeys(
+    ("progression", "progress"), "PD"
+)
+"""Words that mean a response in a column of response alone: RP is also a radical prostatectomy."""
 _CHECKBOX = r"___\d+$|\(choice="
 """The columns of REDCap's checkboxes: each is one of the choices of a question."""
 _FOOTNOTE = r"[*\u2020\u2021\u00a7#?]\s*$"
@@ -145,7 +149,7 @@ def draft_outcomes(
     events : TextTable, optional
         The table of adverse events.
     """
-    responses = {column: groups for column, cells in columns.items() if (groups := _group(cells, _RECIST_WORDS))}
+    responses = {column: groups for column, cells in columns.items() if (groups := _best_responses(column, cells))}
     flags: dict[str, dict[str, list[str]]] = {}
     progression: dict[str, ProgressionFlag] = {}
     for column, cells in columns.items():
@@ -201,7 +205,7 @@ def outcome_flag(column: str, cells: pd.Series[str]) -> dict[str, bool | None] |
         groups: Mapping[str, list[str]] | None = flag.rule
     elif re.search(f"{_RESPONSE_COLUMN}|{BEST_RESPONSE_COLUMN}", snake_case(column)):
         groups = _best_yes_no(column, cells)
-        if responses := _group(cells, _RECIST_WORDS):
+        if responses := _best_responses(column, cells):
             best = responses["CR"] + responses["PR"]
             groups = {"yes": best, "no": responses["SD"] + responses["PD"], "unknown": responses["unknown"]}
     else:
@@ -231,6 +235,12 @@ def _meanings(groups: Mapping[str, list[str]] | None) -> dict[str, bool | None] 
         **dict.fromkeys(groups["no"], False),
         **dict.fromkeys(groups["unknown"]),
     }
+
+
+def _best_responses(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:
+    """Return the values of a column by the best response that they mean; None where most mean none."""
+    is_response = re.search(f"{BEST_RESPONSE_COLUMN}|{_RESPONSE_COLUMN}", snake_case(column))
+    return _group(cells, {**_RECIST_WORDS, **_PLAIN_RECIST_WORDS} if is_response else _RECIST_WORDS)
 
 
 def _best_yes_no(column: str, cells: pd.Series[str]) -> dict[str, list[str]] | None:

@@ -172,6 +172,21 @@ def test_labels_of_best_response_are_read(draft_of: Callable[..., Manifest], wor
 
 
 @pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("reason_off_treatment", ["progression", "stable", "toxicity"]),
+        ("surgery", ["RP", "RC"]),
+        ("brain_mets", ["stable", "progress"]),
+    ],
+)
+def test_plain_words_mean_a_response_in_a_column_of_response_alone(
+    draft_of: Callable[..., Manifest], column: str, words: list[str]
+) -> None:
+    assert draft_of({column: words}).outcomes.recist is None
+    assert draft_of({"Tumour response": words}).outcomes.recist is not None
+
+
+@pytest.mark.parametrize(
     ("age", "sex", "toxicity", "words"),
     [
         ("Alter", "Geschlecht", "Nebenwirkung irAE", ("w", "m", "ja", "nein")),
