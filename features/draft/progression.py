@@ -135,8 +135,11 @@ _SURVIVAL: Mapping[str, tuple[str, str]] = {
 
 
 def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalColumns]:
-    """Return the columns of each time to an event that are recognised, by the key of the manifest's `survival`."""
-    pairs = {}
+    """Return the columns of each time to an event that are recognised, by the key of the manifest's `survival`.
+
+    Where several columns may tell of the event, it is the first in which it is clear what the cells mean.
+    """
+    pairs: dict[str, SurvivalColumns] = {}
     for key, (time_pattern, event_pattern) in _SURVIVAL.items():
         times = [
             name for name, cells in columns.items() if re.search(time_pattern, snake_case(name)) and _is_time(cells)
@@ -153,8 +156,11 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
             unknown = {value for name in (time, event) for value in columns[name].unique() if is_missing(value)}
             happened = [value for value, meaning in meanings.items() if meaning and is_clear]
             censored = [value for value, meaning in meanings.items() if not meaning and is_clear]
-            pairs[key] = SurvivalColumns(time, event, _unit_in_name(time), happened, censored, sorted(unknown))
-            break
+            pair = SurvivalColumns(time, event, _unit_in_name(time), happened, censored, sorted(unknown))
+            if is_clear:
+                pairs[key] = pair
+                break
+            pairs.setdefault(key, pair)
     return pairs
 
 

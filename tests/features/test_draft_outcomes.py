@@ -119,6 +119,16 @@ def test_what_a_flag_of_an_event_leaves_open_is_asked(
     assert f"which cells of {event} mean that the event happened?" in (tmp_path / "mine.yaml").read_text()
 
 
+@pytest.mark.parametrize(("unclear", "event"), [("vital_status", "OS_event"), ("OS", "death")])
+def test_a_clear_flag_of_an_event_counts_before_an_unclear_flag(
+    draft_of: Callable[..., Manifest], unclear: str, event: str
+) -> None:
+    survival = draft_of({"OS_months": ["3", "9", "14"], unclear: ["0", "1"], event: ["1", "0"]}).outcomes.survival
+    assert survival is not None
+    assert survival.overall_survival is not None
+    assert (survival.overall_survival.event, survival.overall_survival.yes) == (event, ("1",))
+
+
 def test_the_audit_takes_no_side_where_a_flag_of_vital_status_is_open() -> None:
     assert find_event_flag("vital_status", pd.Series(["1", "0"])) is None
     assert find_event_flag("vital_status", pd.Series(["dead", "alive"])) == {"dead": True, "alive": False}
