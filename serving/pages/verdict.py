@@ -108,8 +108,8 @@ class OutcomeVerdict:
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether the held-out patients with a similar probability contradict it, or its side of the average."""
-        return self.chance == "contradicted" or self.agreement in {"above", "below"}
+        """Whether the held-out patients with a similar probability contradict it."""
+        return self.agreement in {"above", "below"}
 
     @property
     def digits(self) -> int:
@@ -144,7 +144,7 @@ def outcome_verdict(
     The held-out patients with a similar probability decide the level: above or below average where the exact 95%
     interval of their rate lies above or below the rate of the training patients, about average where it contains that
     rate or lies on the other side than the patient's own probability, contradicted where it lies on the other side than
-    their mean probability. Without such patients there is no level.
+    their mean probability and does not agree with it. Without such patients there is no level.
 
     Parameters
     ----------
@@ -195,7 +195,9 @@ def _level(similar: ProbabilityGroup, probability: float, rate: float) -> Chance
     if similar.outcomes.low <= rate <= similar.outcomes.high:
         return "about average"
     is_above = similar.outcomes.low > rate
-    if is_above != (group_probability(probability, similar) > rate):
+    is_predicted_above = group_probability(probability, similar) > rate
+    # Beyond a limit of pages, a mean on the other side of the rate may still agree with the interval.
+    if is_above != is_predicted_above and agreement(probability, similar) != "inside":
         return "contradicted"
     # Near an end of the band, this patient was predicted on the other side of the rate than the band on average.
     if is_above != (probability > rate):

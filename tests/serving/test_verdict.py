@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from models.confirmation import is_unconfirmed
 from models.evidence import ProbabilityGroup, TaxonDistribution, TrainingCohort
 from models.evidence_upgrade import upgrade_evidence
 from models.prediction import Contribution, Explanation, NearestOutcomes, PlattCalibration
@@ -23,6 +24,7 @@ from serving.pages.verdict import OutcomeVerdict, outcome_verdict
 from serving.pages.views.comparison import compare
 
 from ..models.conftest import prediction_of
+from ..training.evidence.validations import LOCO
 
 EVIDENCE = replace(
     upgrade_evidence(
@@ -249,6 +251,23 @@ def test_a_prediction_near_the_end_of_its_band_is_judged_by_the_mean_of_the_band
 def test_an_extreme_probability_is_judged_by_the_limit_that_pages_show(probability, events, agreement):
     prediction = replace(prediction_of("objective_response", probability), evidence=EVIDENCE)
     assert compare(prediction, held_out_group(events, 147), None, None).agreement == agreement
+
+
+@pytest.mark.parametrize(
+    ("probability", "mean", "events", "rate", "chance"),
+    [
+        (0.01, 0.01, 74, 0.02, "about average"),
+        (0.99, 0.99, 1926, 0.98, "about average"),
+        (0.025, 0.01, 74, 0.02, "above average"),
+        (0.01, 0.01, 140, 0.02, "contradicted"),
+    ],
+)
+def test_page_and_api_confirm_alike_what_lies_beyond_a_limit(probability, mean, events, rate, chance):
+    group = replace(held_out_group(events, 2000, 0.0, 1.0), mean_probability=mean)
+    verdict = outcome_verdict(probability, group, rate, EVIDENCE, steps(-0.2))
+    assert verdict.chance == chance
+    assert verdict.is_unconfirmed == is_unconfirmed(replace(LOCO, outcomes_by_probability=(group,)), probability)
+    assert ("Not confirmed" in text_of(verdict)) == verdict.is_unconfirmed == (chance == "contradicted")
 
 
 @pytest.mark.parametrize(
