@@ -114,12 +114,12 @@ def _issue_line(issue: Issue) -> str:
 
 
 def _predicted(side: SideView) -> PredictedOutcome:
-    prediction = side.prediction
+    prediction, probability = side.prediction, side.verdict.probability
     model = f"{prediction.model.name}/{prediction.model.version}"
     return PredictedOutcome(
         prediction.outcome,
-        side.verdict.probability,
-        prediction.unconfirmed_reason,
+        probability,
+        None if probability is None else prediction.unconfirmed_reason,
         prediction.trust.verdict,
         model,
     )

@@ -150,7 +150,7 @@ class PredictedOutcome(Documented):
     probability: Probability | None
     """Calibrated probability, as the API returns it; null where the page of the patient states none."""
     unconfirmed_reason: str | None
-    """That the probability is not confirmed, as the API states it; else null."""
+    """That the probability is not confirmed, as the API states it; null without a probability."""
     verdict: Verdict
     """Whether the model applies to the patient."""
     model: str

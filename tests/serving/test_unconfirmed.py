@@ -16,6 +16,7 @@ from models.patient_input import Candidate, StoolProfile
 from models.prediction import LEARNT_FROM_PATIENT, use_of
 from models.prediction_rows import prediction_row
 from models.rates import event_rate
+from serving.cds_hooks.cards import prediction_card
 from serving.clinic import Clinic, Patient, Visit
 from serving.fhir.assessment import response_bundle
 from serving.fhir.reading import ReadBundle
@@ -93,6 +94,26 @@ def test_nothing_is_computed_from_a_prediction_that_held_out_patients_contradict
     assert (withheld.cells, withheld.plane_patient, withheld.weighing) == (None, None, None)
     assert withheld.no_cells_reason == REASON
     assert withheld.cells_meaning is None
+
+
+def test_a_prediction_that_does_not_tell_the_patient_from_others_and_is_not_confirmed_is_joined_to_nothing(
+    models, candidate, monkeypatch
+):
+    contradicted = catalogue_with(models, toxicity_events=0)
+    if probabilities(contradicted, candidate)[1] < 0.3:
+        contradicted = catalogue_with(models, toxicity_events=200)
+    monkeypatch.setattr("serving.pages.verdict.is_indistinct", lambda _: True)
+    view = predictions_view(contradicted, candidate, Choices())
+    assert [side.verdict.chance for side in view.sides] == ["indistinct"] * 2
+    assert [side.prediction.unconfirmed_reason for side in view.sides] == [None, REASON]
+    assert (view.cells, view.plane_patient, view.no_cells_reason) == (None, None, REASON)
+    page = replace(example_view(contradicted, Choices()), predictions=view)
+    text = str(_ENVIRONMENT.get_template("patient.html.jinja").render(**CONTEXT, view=page))
+    figures = re.findall(r'<p class="figure[^>]*data-probability[^>]*>(.*?)</p>', text)
+    assert ["not confirmed <small>for this patient" in figure for figure in figures] == [False, True]
+    card = prediction_card(view, (), "uuid", "https://taxokine.example.org", None)
+    numbers = [(item.probability, item.unconfirmed_reason) for item in card.extension.taxokine_predictions]
+    assert numbers == [(None, None)] * 2
 
 
 def test_list_page_and_text_withhold_alike(models, candidate):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from features.outcomes import Side, side_of
-from models.confirmation import unconfirmed_reason
 from models.evidence import JointTable, OutcomeRates
 from models.joint import joint_outcome
 from models.patient_input import Candidate
@@ -247,7 +246,7 @@ def predictions_view(
     joint = joint_outcome(forecasts(predictions))
     waterfalls = [side.waterfall for side in sides if side.waterfall]
     counts = catalogue.joint_counts()
-    withheld_reason = joint.reason or _withheld_reason(sides)
+    withheld_reason = joint.reason or joint.unconfirmed_reason
     plane_patient = None if withheld_reason else _plane_patient(predictions, sides)
     promoted = len(sides) == 2 and all(side.promoted for side in sides)
     weighing = None
@@ -274,11 +273,6 @@ def predictions_view(
         axis=shared_axis([item.drawing for item in waterfalls]),
         simulated=any(prediction.simulated for prediction in predictions),
     )
-
-
-def _withheld_reason(sides: Sequence[SideView]) -> str | None:
-    """Return why no page shows response and toxicity together, although both have a probability; None if it may."""
-    return unconfirmed_reason([side.side for side in sides if side.verdict.is_unconfirmed])
 
 
 def _plane_patient(predictions: Sequence[Prediction], sides: Sequence[SideView]) -> PlanePatient | None:
