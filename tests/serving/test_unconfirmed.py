@@ -24,6 +24,7 @@ from serving.pages.catalogue import Catalogue
 from serving.pages.choices import Choices
 from serving.pages.rendering import _ENVIRONMENT
 from serving.pages.views.candidates import CandidateList
+from serving.pages.views.course import course_view
 from serving.pages.views.donors import donors_view
 from serving.pages.views.patient import example_view, predictions_view
 from serving.predictions import compare_changes, compare_request, predict_candidate
@@ -114,6 +115,31 @@ def test_a_prediction_that_does_not_tell_the_patient_from_others_and_is_not_conf
     card = prediction_card(view, (), "uuid", "https://taxokine.example.org", None)
     numbers = [(item.probability, item.unconfirmed_reason) for item in card.extension.taxokine_predictions]
     assert numbers == [(None, None)] * 2
+
+
+def test_the_course_marks_what_is_not_confirmed_and_says_why_a_forecast_is_absent(models, candidate):
+    contradicted = catalogue_with(models, toxicity_events=0)
+    if probabilities(contradicted, candidate)[1] < 0.3:
+        contradicted = catalogue_with(models, toxicity_events=200)
+    stools = (candidate.taxa, stool_of(0), StoolProfile({"Bacillus_terrae": 1.0}, "proportions", PROFILER))
+    visits = tuple(Visit(f"visit {i}", None, replace(candidate, taxa=stool)) for i, stool in enumerate(stools))
+    patient = Patient("P1", visits, 0, PatientCourse())
+    clinic = Clinic("one", "One", "day_ici", 0.0, False, {"P1": patient}, ())
+    course = course_view(contradicted, clinic, patient)
+    assert [visit.unconfirmed_reasons for visit in course.visits] == [(None, REASON), (None, None), (None, None)]
+    lane = next(lane for lane in course.lanes if lane.kind == "prediction")
+    assert [[point.hollow for point in curve.points] for curve in lane.curves] == [[False], [True]]
+    assert lane.curves[1].points[0].label.startswith("visit 0: toxicity not confirmed, ")
+    assert [mark.label for mark in lane.marks] == [
+        "visit 1: a model learnt from this patient",
+        "visit 2: a model abstains",
+    ]
+    predictions = predictions_view(contradicted, candidate, Choices())
+    view = replace(example_view(contradicted, Choices()), predictions=predictions, course=course, clinic=clinic)
+    page = str(_ENVIRONMENT.get_template("patient.html.jinja").render(**CONTEXT, view=view))
+    table_text = page.partition("<caption>The models, at each visit")[2].partition("</table>")[0]
+    assert re.search(r'<td class="n">not confirmed <small>(about )?[0-9]+% predicted</small></td>', table_text)
+    assert table_text.count("not confirmed") == 1
 
 
 def test_list_page_and_text_withhold_alike(models, candidate):

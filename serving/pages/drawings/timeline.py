@@ -81,7 +81,7 @@ class LaneSpan:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """One point of a curve; a hollow one is censored."""
+    """One point of a curve; a hollow one is censored, or not confirmed."""
 
     x: float
     y: float

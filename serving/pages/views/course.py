@@ -55,7 +55,9 @@ class VisitPrediction:
     repeats : bool
         Whether the predictions are those of the visit before, since no further landmark is reached.
     probabilities : tuple of float or None
-        One for each predicted outcome; None where the model abstains.
+        One for each predicted outcome; None where the model abstains, or learnt from the patient.
+    unconfirmed_reasons : tuple of str or None
+        One for each predicted outcome: that the probability is not confirmed, as the API states it.
     uses : tuple of Use
         One for each predicted outcome.
     models : tuple of str
@@ -69,6 +71,7 @@ class VisitPrediction:
     stool_is_read: bool
     repeats: bool
     probabilities: tuple[float | None, ...]
+    unconfirmed_reasons: tuple[str | None, ...]
     uses: tuple[Use, ...]
     models: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -149,6 +152,7 @@ def _visit_predictions(catalogue: Catalogue, patient: Patient, *, dated: bool) -
                 stool_is_read=not dated or visit.day in stool_days,
                 repeats=dated and basis == previous,
                 probabilities=tuple(prediction.probability for prediction in predictions),
+                unconfirmed_reasons=tuple(prediction.unconfirmed_reason for prediction in predictions),
                 uses=tuple(use_of(item.trust.verdict, item.evidence) for item in predictions),
                 models=tuple(_model_text(prediction) for prediction in predictions),
                 reasons=tuple(dict.fromkeys(prediction.landmark.reason for prediction in predictions)),
@@ -222,19 +226,30 @@ def _prediction_lane(axis: TimeAxis, visits: Sequence[VisitPrediction], sides: S
     for i, side in enumerate(sides):
         points = [
             CurvePoint(
-                axis.position(v.time), scale.height(p), f"{v.label}: {side} {chance(p)}, {v.models[i]}", hollow=False
+                axis.position(v.time),
+                scale.height(p),
+                f"{v.label}: {side} {'not confirmed, ' if v.unconfirmed_reasons[i] else ''}{chance(p)}, {v.models[i]}",
+                hollow=v.unconfirmed_reasons[i] is not None,
             )
             for v in visits
             if (p := v.probabilities[i]) is not None and not v.repeats
         ]
         curves.append(LaneCurve(f"{side}-by-visit", tuple(points), side))
-    abstentions = [
-        LaneMark(axis.position(visit.time), f"{visit.label}: a model abstains", "×")
+    absences = [
+        LaneMark(axis.position(visit.time), f"{visit.label}: {_absence_text(visit)}", "×")
         for visit in visits
         if None in visit.probabilities and not visit.repeats
     ]
     bands = [LaneBand(scale.height(stop), scale.height(start), inner=False) for start, stop in unstated_ranges(0, 1)]
-    return Lane("prediction", marks=tuple(abstentions), curves=tuple(curves), bands=tuple(bands), ends=("0%", "100%"))
+    return Lane("prediction", marks=tuple(absences), curves=tuple(curves), bands=tuple(bands), ends=("0%", "100%"))
+
+
+def _absence_text(visit: VisitPrediction) -> str:
+    """Return why a model has no forecast at a visit."""
+    uses = {use for probability, use in zip(visit.probabilities, visit.uses, strict=True) if probability is None}
+    texts = ["a model abstains"] if "abstain" in uses else []
+    texts += ["a model learnt from this patient"] if uses - {"abstain"} else []
+    return ", ".join(texts)
 
 
 def _distance_lane(axis: TimeAxis, distances: Sequence[SampleDonorDistance]) -> Lane:
