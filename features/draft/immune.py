@@ -40,7 +40,9 @@ _COMPUTED_VALUE = r"npx|calc|obs"
 """The columns that hold what was found, where another one holds what standards should have."""
 _WELL_COLUMN = r"^(well|wells|location|replicate|plate_position)$"
 UNIT_COLUMN = r"^units?$"
-_KEY_COLUMN = rf"{PATIENT_COLUMN}|{DAY_COLUMN}|{VISIT_COLUMN}|{DATE_COLUMN}|^sample(_?(id|name))?$"
+_SAMPLE_COLUMN = r"^sample(_?(id|name))?$"
+_TIME_COLUMN = rf"{DAY_COLUMN}|{VISIT_COLUMN}|{DATE_COLUMN}"
+_KEY_COLUMN = rf"{PATIENT_COLUMN}|{_TIME_COLUMN}|{_SAMPLE_COLUMN}"
 """The columns beside which one or two analytes are a table of immune measurements."""
 _MANY_ANALYTES = 3
 """Analytes from which a table is one of immune measurements, whatever stands beside them."""
@@ -116,7 +118,9 @@ def immune_lines(sheet: TextTable, samples: SamplesDraft, sheets: Sequence[TextT
         unit_texts = {unit for name, unit in units_in_names.items() if name not in other_units}
         unit_texts = unit_texts or {read_immune_export(sheet.path).unit}
     key = [patient, *time_columns] if patient else [*time_columns]
-    lines += _replicate_lines(sheet, [*key, *([analyte] if layout == "long" else [])])
+    # Where the patient alone is known, rows of one patient may be of several draws, unless they are named as samples.
+    if time_columns or (names_matching(key, _SAMPLE_COLUMN) and not columns_matching(sheet, _TIME_COLUMN)):
+        lines += _replicate_lines(sheet, [*key, *([analyte] if layout == "long" else [])])
     unit = _find_unit(cells, unit_texts, sheet.path.stem)
     lines.append(_unit_line(unit))
     return lines + _measurement_lines(cells, other_units, is_wide=layout == "wide", unit=unit)

@@ -14,8 +14,11 @@ from features.manifest.tables import RangeColumn
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
-_SAMPLE_TYPE = r"^(sample|assay|well)_?(type|group)$"
+_SAMPLE_TYPE = r"^((sample|assay|well)_?type|well_?group)$"
+_SAMPLE_GROUP = r"^sample_?group$"
 _KEPT_TYPES = {"sample", "samples", "unknown", "unknowns", "specimen", "assay"}
+_KEPT_GROUPS = {"unknowns"}
+"""What MSD calls samples in a group; a group of samples beside one of controls may be of patients."""
 LIMIT_COLUMNS = {
     "lower_limit": r"^(lod|lloq|llod|loq|max_lod|plate_lod|detection_limits_calc_low|lower_limit)$",
     "upper_limit": r"^(uloq|ulod|detection_limits_calc_high|upper_limit)$",
@@ -36,9 +39,11 @@ class RowFilter(NamedTuple):
 def draft_row_filter(sheet: TextTable) -> RowFilter:
     """Return a table of samples alone, where a column tells samples from controls."""
     filters: dict[str, list[str]] = {}
-    for column in columns_matching(sheet, _SAMPLE_TYPE):
+    sample_types = dict.fromkeys(columns_matching(sheet, _SAMPLE_TYPE), _KEPT_TYPES)
+    sample_types |= dict.fromkeys(columns_matching(sheet, _SAMPLE_GROUP), _KEPT_GROUPS)
+    for column, types in sample_types.items():
         cells = [str(cell) for cell in sheet.frame[column].unique()]
-        samples = [cell for cell in cells if cell.casefold() in _KEPT_TYPES]
+        samples = [cell for cell in cells if cell.casefold() in types]
         if samples and len(samples) < len(cells):
             filters[column] = samples
     if not filters:

@@ -193,6 +193,19 @@ def test_of_two_columns_of_concentrations_the_computed_one_counts(tmp_path: Path
     assert "36 rows are further wells of a blood draw" in text
 
 
+def test_wells_of_visits_are_no_duplicates_and_groups_of_patients_are_kept(tmp_path: Path) -> None:
+    rows = "".join(
+        f"p{i},{visit},{'control' if i > 8 else 'sample'},{name},A{i},{i + 1}\n"
+        for i in range(12)
+        for visit in ("pre", "post")
+        for name in ANALYTES
+    )
+    for column in ("patient_id", "Sample"):
+        text, part = made_up(tmp_path, f"{column},visit_name,sample_group,analyte,well,value\n{rows}")
+        assert not {"duplicates", "keep_rows"} & set(part)
+        assert "visit_name" in text
+
+
 def test_a_column_of_units_counts_more_than_the_name_of_the_file(tmp_path: Path) -> None:
     rows = "".join(f"p{i};OID1;{name};{i + 1};pg/mL\n" for i in range(12) for name in ("IL6", "TNF"))
     _, part = made_up(tmp_path, "SampleID;OlinkID;Assay;Quantified_value;Unit\n" + rows, "npx_target48.csv")
