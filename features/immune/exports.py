@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from features.analytes import is_known_analyte
@@ -33,7 +34,8 @@ _CONTROL_TYPE = re.compile(r"(S|ST|STD|B|C|QC|CTRL)\d*", re.IGNORECASE)
 """Types of Bio-Plex's wells that hold no sample: standards, blanks and controls."""
 _SAMPLE_TYPE = re.compile(r"X\d+", re.IGNORECASE)
 """Types of Bio-Plex's wells that hold samples; a column named Type that has none of them is another column."""
-_OBSERVED = re.compile(r"(?i)obs|conc")
+_CONCENTRATIONS = (re.compile(r"(?i)obs"), re.compile(r"(?i)conc(?!.*\brange)"))
+"""Bio-Plex's columns of an analyte's concentrations, of which the first that is there counts."""
 _UNIT_IN_NOTE = re.compile(r"(?<![\w/])[pn]g\s?/\s?mL(?!\w)", re.IGNORECASE)
 _LONG_TABLE = ({"assay", "analyte"}, {"calc. concentration", "npx", "concentration"})
 
@@ -194,17 +196,16 @@ def _read_below_notes(path: Path, rows: Sequence[Row]) -> ImmuneExport:
     """Return the table that begins with the first header row; notes stand above it, a legend of flags below."""
     start = next(i for i, row in enumerate(rows) if _is_header(row.cells))
     unit = _unit_of_notes(rows[:start])
-    names, positions, start = _names_below_notes(rows, start)
+    names, positions, start = _names_below_notes(path, rows, start)
+    width = max(i for i, cell in enumerate(rows[start].cells, start=1) if cell.strip())
     table_rows = []
     for row in rows[start + 1 :]:
         filled = [cell for cell in row.cells if cell.strip()]
         if len(filled) == 1 and _LEGEND.match(filled[0]):
             continue
-        if any(cell.strip() for cell in row.cells[positions[-1] + 1 :]):
-            raise FileError(
-                f"expected {len(names)} cells, as in the header, got {len(row.cells)}", file=path, row=row.line
-            )
-        cells = [*row.cells, *[""] * (positions[-1] + 1 - len(row.cells))]
+        if any(cell.strip() for cell in row.cells[width:]):
+            raise FileError(f"expected {width} cells, as in the header, got {len(row.cells)}", file=path, row=row.line)
+        cells = [*row.cells, *[""] * (width - len(row.cells))]
         table_rows.append(Row(row.line, [cells[position] for position in positions]))
     samples = _without_control_wells([name.casefold() for name in names], table_rows)
     table = to_text_table(path, names, samples, "assay software")
@@ -221,7 +222,7 @@ def _without_control_wells(names: Sequence[str], rows: Sequence[Row]) -> Sequenc
     return [row for row, type in zip(rows, types, strict=True) if not _CONTROL_TYPE.fullmatch(type)]
 
 
-def _names_below_notes(rows: Sequence[Row], start: int) -> tuple[list[str], list[int], int]:
+def _names_below_notes(path: Path, rows: Sequence[Row], start: int) -> tuple[list[str], list[int], int]:
     """Return the names of the columns, their positions, and the header's last row.
 
     Bio-Plex Manager may write two header rows: analytes, and below them the columns of each, of which the observed
@@ -231,15 +232,24 @@ def _names_below_notes(rows: Sequence[Row], start: int) -> tuple[list[str], list
     while not names[-1]:
         names.pop()
     columns = [name.strip() for name in rows[start + 1].cells] if len(rows) > start + 1 else []
-    if not {"type", "well"} & {name.casefold() for name in columns}:
+    n_keys = next((i for i, name in enumerate(names) if is_known_analyte(name)), len(names))
+    if n_keys == len(names) or not {"type", "well"} & {name.casefold() for name in columns}:
         return names, list(range(len(names))), start
-    labels, positions, analyte = [], [], ""
-    for position, column in enumerate(columns):
-        name = names[position] if position < len(names) else ""
-        analyte = name if is_known_analyte(name) or (analyte and name) else analyte
-        if not analyte or _OBSERVED.match(column):
-            labels.append(analyte or column)
-            positions.append(position)
+    labels, positions = columns[:n_keys], list(range(n_keys))
+    # A name stands above the first of an analyte's columns, or above each.
+    begins = [i for i in range(n_keys, len(names)) if names[i] not in ("", names[i - 1])]
+    for begin, end in pairwise([*begins, len(columns)]):
+        of_analyte = range(begin, end)
+        matches = (i for kind in _CONCENTRATIONS for i in of_analyte if kind.match(columns[i]))
+        position = next(matches, None)
+        if position is None and not is_known_analyte(names[begin]):
+            continue
+        if position is None:
+            raise FileError(
+                f"{names[begin]!r} has no observed concentrations; export Obs Conc", file=path, row=rows[start + 1].line
+            )
+        labels.append(names[begin])
+        positions.append(position)
     return labels, positions, start + 1
 
 

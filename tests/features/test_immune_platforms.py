@@ -278,6 +278,34 @@ def test_wells_of_bio_plex_without_a_sample_are_left_out_below_one_header_row_or
         read_immune(single, ImmuneSpec("wide", ["Description"], "ng/mL", drop=["Type", "Well"]))
 
 
+@pytest.mark.parametrize(
+    ("columns", "cells"),
+    [
+        ("FI,Obs Conc,Exp Conc", "99,7.5,8"),
+        ("Obs Conc,%CV", "7.5,4"),
+        ("Conc in Range,Obs Conc", "6.5,7.5"),
+        ("FI,Conc", "99,7.5"),
+        ("FI,Obs Conc", "99,7.5"),
+    ],
+)
+def test_of_the_columns_below_an_analyte_of_bio_plex_the_observed_concentration_counts(
+    tmp_path: Path, columns: str, cells: str
+) -> None:
+    def export(columns: str, cells: str) -> Path:
+        blanks = "," * columns.count(",")
+        analytes = ",".join(f"{name}{blanks}" for name in ("Hu IL-6 (19)", "Hu IL-8 (54)", "Hu IL-10 (56)"))
+        rows = f"Type,Well,Description,{','.join([columns] * 3)}\nX1,C1,p1,{','.join([cells] * 3)}\n"
+        return write(tmp_path / "a.csv", f"File Name: plate1.rbx\nAnalyte,,,{analytes}\n{rows}")
+
+    spec = ImmuneSpec("wide", ["Description"], "pg/mL", drop=["Type", "Well"])
+    table = read_immune(export(columns, cells), spec)
+    assert [reading(table, "p1", name)[0] for name in ("IL-6", "IL-8", "IL-10")] == [7.5] * 3
+    with pytest.raises(FileError, match="no observed concentrations; export Obs Conc"):
+        read_immune(export("FI,%CV", "99,4"), spec)
+    with pytest.raises(FileError, match="cells, as in the header, got"):
+        read_immune(export(columns, f"{cells},9"), spec)
+
+
 @pytest.mark.parametrize("columns", ["patient,Type", "patient,Type,Well"])
 def test_types_that_are_no_wells_of_bio_plex_leave_no_row_out(tmp_path: Path, columns: str) -> None:
     well = ",A1" if "Well" in columns else ""
