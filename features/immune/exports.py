@@ -8,7 +8,7 @@ becomes the plain table that it holds; other files are read as `features.tables.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -179,7 +179,7 @@ def _xponent_blocks(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _xponent_unit(path: Path, blocks: dict[str, list[Row]]) -> str:
     cells = [row.cells[1:] for row in blocks.get("units", []) if row.cells[0].strip().casefold() == "units:"]
-    units = sorted({cell.strip() for row in cells for cell in row if cell.strip()})
+    units = _different_units(cell.strip() for row in cells for cell in row if cell.strip())
     if len(units) > 1:
         raise FileError(
             f"the block Units states {' and '.join(units)}; one table has one unit. Export the analytes of each unit "
@@ -255,8 +255,14 @@ def _names_below_notes(path: Path, rows: Sequence[Row], start: int) -> tuple[lis
 
 def _unit_of_notes(notes: Sequence[Row]) -> str:
     """Return the one unit that the notes above a table state; empty where they state none, or several."""
-    units = {match[0] for row in notes for cell in row.cells for match in _UNIT_IN_NOTE.finditer(cell)}
-    return units.pop() if len(units) == 1 else ""
+    units = _different_units(match[0] for row in notes for cell in row.cells for match in _UNIT_IN_NOTE.finditer(cell))
+    return units[0] if len(units) == 1 else ""
+
+
+def _different_units(texts: Iterable[str]) -> list[str]:
+    """Return texts of units, sorted, and of several spellings of one unit, as 'pg/mL' and 'pg/ml', the first."""
+    units = {parse_unit(text) or text: text for text in sorted(texts, reverse=True)}
+    return sorted(units.values())
 
 
 def _with_units_of_row(table: TextTable) -> TextTable:

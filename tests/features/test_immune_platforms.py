@@ -333,6 +333,16 @@ def test_an_export_without_results_says_what_to_export(tmp_path: Path) -> None:
         read_immune(mixed, ImmuneSpec("wide", ["Sample"], "pg/mL"))
 
 
+def test_two_spellings_of_a_unit_are_one_unit(tmp_path: Path) -> None:
+    table = "patient,IL-6,IL-8,IL-10\np1,1,2,3\n"
+    path = write(tmp_path / "a.csv", f"Concentrations in pg/ml\nRange: 1 to 900 pg/mL\n{table}")
+    assert read_immune_export(path).unit == "pg/mL"
+    path = write(tmp_path / "b.csv", XPONENT.replace('"pg/ml","pg/ml"', '"pg/ml","pg/mL"'))
+    assert read_immune_export(path).unit == "pg/mL"
+    path = write(tmp_path / "c.csv", f"Concentrations in pg/ml\nRange: 1 to 9 ng/mL\n{table}")
+    assert read_immune_export(path).unit == ""
+
+
 # MSD
 
 
