@@ -247,6 +247,20 @@ def test_a_draft_asks_which_events_are_immune_related(draft_of: Callable[..., Ma
     assert "every row is an immune-related event; else keep those that are, by 'keep_rows' and AEREL" in text
 
 
+@pytest.mark.parametrize(
+    "header",
+    ["tumor_grade,day,event", "Histological grade,day,event", "grade,days_followed,event", "grade,OS_days,event"],
+)
+def test_a_tumours_grade_or_a_time_of_survival_is_no_adverse_event(
+    draft_of: Callable[..., Manifest], tmp_path: Path, header: str
+) -> None:
+    draft_of({"age": ["60"]})
+    patients = tmp_path / "clinical.csv"
+    patients.write_text(f"patient_id,{header}\n" + "".join(f"p{i},G{2 + i % 2},{90 * i},dead\n" for i in range(1, N)))
+    text = draft_manifest([tmp_path / "taxa.csv", tmp_path / "sheet.csv", patients], "mine")
+    assert "toxicity:" not in text
+
+
 def test_irecist_is_read_and_what_it_leaves_open_is_asked(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
     words = ["iCR", "iPR", "iSD", "iCPD", "iUPD", "NE", "CR/PR", "PR*", "CR", "PR", "SD", "PD"]
     recist = draft_of({"best_response": words}).outcomes.recist
