@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from features.errors import InputError
 from features.measured_values import parse_value
@@ -12,12 +13,24 @@ YES_WORDS = ("yes", "y", "ja", "oui", "s\u00ed", "si", "\u662f")
 NO_WORDS = ("no", "n", "nein", "non", "\u5426")
 """Words for yes and no, in English, German, French, Spanish, Italian and Chinese."""
 _CODE = re.compile(r"^\s*\d+\s*[=:.)-]\s*(?=[^\W\d])")
-_ABBREVIATION = re.compile(r"(?<=\w)\s*\([A-Za-z]{1,4}\)\s*$")
+_ABBREVIATION = re.compile(r"(.*\w)\s*\(([A-Za-z]{1,4})\)\s*")
 
 
 def without_code(cell: str) -> str:
-    """Return a label without the number before and the abbreviation behind it, as in '3 = Stable disease (SD)'."""
-    return _ABBREVIATION.sub("", _CODE.sub("", cell))
+    """Return a label without the number before it, as in '3 = Stable disease'."""
+    return _CODE.sub("", cell)
+
+
+def label_meaning(cell: str, words: Mapping[str, str]) -> str | None:
+    """Return the meaning of a label; an abbreviation behind it must mean the same, as in '3 = Stable disease (SD)'."""
+    label = without_code(cell)
+    parts = _ABBREVIATION.fullmatch(label)
+    meanings = [_word_meaning(part, words) for part in (parts.groups() if parts else (label,))]
+    return meanings[0] if len(set(meanings)) == 1 and meanings[0] else _word_meaning(label, words)
+
+
+def _word_meaning(word: str, words: Mapping[str, str]) -> str | None:
+    return words.get(normalise_word(word).removeprefix("recist"))
 
 
 def normalise_word(cell: str) -> str:

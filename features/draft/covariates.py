@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word, without_code
+from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import snake_case
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
@@ -23,7 +23,7 @@ _SEXES = {
 
 
 def _decode_sex(cell: str) -> str | None:
-    return _SEXES.get(normalise_word(without_code(cell)))
+    return label_meaning(cell, _SEXES)
 
 
 def _decode_yes_no(cell: str) -> bool | None:

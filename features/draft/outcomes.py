@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word, without_code
+from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import columns_matching, find_patient_column, names_matching, snake_case
 from features.draft.covariates import COVARIATE_COLUMN
 from features.draft.progression import (
@@ -274,7 +274,7 @@ def _group(cells: pd.Series[str], words: Mapping[str, str]) -> dict[str, list[st
 def _meaning(cell: str, words: Mapping[str, str]) -> str:
     if re.search(_FOOTNOTE, cell):
         return "unknown"
-    return words.get(normalise_word(without_code(cell)).removeprefix("recist"), "unknown")
+    return label_meaning(cell, words) or "unknown"
 
 
 def _grade_of(outcome: str, column: str) -> dict[str, str]:

@@ -151,7 +151,9 @@ def test_groups_of_best_responses_are_the_publications_label(
     assert rule == YesNo(column="response", yes=[words[0]], no=[words[1]])
 
 
-@pytest.mark.parametrize("cells", [["0", "G1", "G3"], ["None", "Grade 1", "Grade 3"], ["no", "yes"]])
+@pytest.mark.parametrize(
+    "cells", [["0", "G1", "G3"], ["None", "Grade 1", "Grade 3"], ["no", "yes"], ["0 (none)", "2 (mod)", "3 (severe)"]]
+)
 def test_a_column_of_the_highest_grade_is_toxicity(draft_of: Callable[..., Manifest], cells: list[str]) -> None:
     toxicity = draft_of({"max_irAE": cells}).outcomes.toxicity
     assert toxicity == Toxicity(column="max_irAE", grade="any", yes=cells[1:], no=cells[:1])
@@ -269,6 +271,17 @@ def test_irecist_is_read_and_what_it_leaves_open_is_asked(draft_of: Callable[...
     assert recist.unknown == ("iUPD", "NE", "CR/PR", "PR*")
     question = 'what do [iUPD, CR/PR, "PR*"] mean? Taken as unknown'
     assert question in (tmp_path / "mine.yaml").read_text()
+
+
+def test_a_bracket_behind_a_response_is_asked_where_it_does_not_mean_the_same(
+    draft_of: Callable[..., Manifest], tmp_path: Path
+) -> None:
+    words = ["Stable disease (SD)", "PR", "PR (unc)", "PD (iCPD)", "PD (uPD)", "SD (PD)", "CR"]
+    recist = draft_of({"best_response": words}).outcomes.recist
+    assert recist is not None
+    assert (recist.PR, recist.SD, recist.PD) == (("PR",), ("Stable disease (SD)",), ("PD (iCPD)",))
+    assert recist.unknown == ("PR (unc)", "PD (uPD)", "SD (PD)")
+    assert 'what do ["PR (unc)", "PD (uPD)", "SD (PD)"] mean? Taken as unknown' in (tmp_path / "mine.yaml").read_text()
 
 
 def test_case_20_irecist(cases_dir: Path, tmp_path: Path) -> None:
