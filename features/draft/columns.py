@@ -52,11 +52,16 @@ _ENGLISH_WORDS = {
     **dict.fromkeys(("gabe", "dosis"), "dose"),
     **dict.fromkeys(("behandlung", "traitement"), "treatment"),
     **dict.fromkeys(("therapie", "th\u00e9rapie"), "therapy"),
-    **dict.fromkeys(("\u00fcberleben", "survie", "supervivencia", "sopravvivenza"), "survival"),
-    **dict.fromkeys(("gesamt\u00fcberleben",), "overall_survival"),
-    **dict.fromkeys(("tod", "d\u00e9c\u00e8s", "mort", "muerte", "fallecimiento", "decesso", "morte"), "death"),
+    **dict.fromkeys(("\u00fcberleben", "ueberleben", "survie", "supervivencia", "sopravvivenza"), "survival"),
+    **dict.fromkeys(("\u00fcberlebenszeit", "ueberlebenszeit", "\u00fcberlebensdauer"), "survival_time"),
+    **dict.fromkeys(("gesamt\u00fcberleben", "gesamtueberleben"), "overall_survival"),
+    **dict.fromkeys(
+        ("tod", "d\u00e9c\u00e8s", "deces", "mort", "muerte", "fallecimiento", "decesso", "morte"), "death"
+    ),
     **dict.fromkeys(("verstorben", "d\u00e9c\u00e9d\u00e9", "fallecido", "deceduto"), "deceased"),
     **dict.fromkeys(("nachbeobachtung", "suivi", "seguimiento"), "follow_up"),
+    **dict.fromkeys(("nachbeobachtungszeit", "nachbeobachtungsdauer"), "follow_up_time"),
+    **dict.fromkeys(("kontakt",), "contact"),
     **dict.fromkeys(("rezidiv", "r\u00e9cidive", "rechute", "recidiva"), "relapse"),
     **dict.fromkeys(("progresi\u00f3n", "progressione"), "progression"),
     **dict.fromkeys(("zentrum",), "centre"),
@@ -77,7 +82,8 @@ _ENGLISH_NAMES = {
 }
 """Headers whose parts have another meaning by themselves, or are not parted by blanks: as 'Tag', and in Chinese."""
 _DAY_OF_ANOTHER_EVENT = (
-    r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|death|deceased|progress|relapse|(^|_)age(_|$)"
+    r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|contact|death|deceased|progress|relapse"
+    r"|(^|_)age(_|$)"
 )
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 

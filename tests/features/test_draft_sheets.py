@@ -152,6 +152,9 @@ def test_what_a_sequencer_adds_to_names_is_pointed_out(tmp_path: Path) -> None:
         "Nachbeobachtung Tage",
         "Jours jusqu'au d\u00e9c\u00e8s",
         "Tage bis Rezidiv",
+        "\u00dcberlebenszeit (Tage)",
+        "Nachbeobachtungszeit Tage",
+        "Tage bis zum letzten Kontakt",
     ],
 )
 def test_the_day_of_another_event_is_known_in_other_languages(column: str) -> None:
