@@ -162,7 +162,7 @@ def _archive_kind(file: Path) -> FileKind:
 
 def _table_kind(table: OpenTable) -> FileKind:
     head = read_head(table)
-    check_holds_abundances(table.path, head.header, head.labels)
+    check_holds_abundances(table.path, head)
     try:
         layout = find_layout(table.path, head)
     except FileError:
@@ -248,7 +248,12 @@ def _check_numbers_of_taxa(file: Path) -> None:
     with open_table(file) as table:
         head = read_head(table)
     names = head.header[1:]
-    if names and (look_like_taxa(head.labels) or look_like_taxa(names)):
+    cells = [cell for row in head.first_rows for cell in row.cells[1:] if cell.strip()]
+    if (
+        names
+        and 2 * sum(map(is_number, cells)) >= len(cells)
+        and (look_like_taxa(head.labels) or look_like_taxa(names))
+    ):
         read_number_table(file)
 
 

@@ -228,8 +228,9 @@ def _measurement_lines(
         is_other_column = is_wide and _is_no_measurement(name)
         is_reference_gene = is_expression and name in _REFERENCE_GENES
         texts = [cell for cell in reported if not is_measurement(cell)]
-        if 2 * len(texts) > len(reported) and not is_expression and is_known_analyte(name):
-            unreadable[name] = texts[0]
+        amount = next((text for text in texts if re.search(r"\d", text)), None)
+        if amount and 2 * len(texts) > len(reported) and not is_expression and is_known_analyte(name):
+            unreadable[name] = amount
         elif is_other_column or is_reference_gene or 2 * len(texts) > len(reported):
             drop.append(name)
         elif name in other_units:

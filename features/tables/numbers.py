@@ -141,7 +141,7 @@ def read_number_table(path: Path, is_wanted: Callable[[str], bool] = lambda labe
     """
     with open_table(path) as table:
         head = read_head(table)
-        check_holds_abundances(path, head.header, head.labels)
+        check_holds_abundances(path, head)
         return _read_values(path, table.layout, find_layout(path, head), head.rows(), is_wanted)
 
 

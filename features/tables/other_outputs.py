@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from features.errors import FileError
-from features.tables.taxa_layouts import find_rank_columns, find_taxonomy_column
+from features.tables.decimals import is_number
+from features.tables.taxa_layouts import Head, find_rank_columns, find_taxonomy_column
 from features.taxon_names import is_clade_string
 
 
@@ -88,17 +89,15 @@ _STRATIFIED = re.compile(r"(?![a-z]__)[^|]+\|(g__[^|]+\.s__[^|]+|unclassified)")
 """A function and the species that has it, as HUMAnN writes them."""
 
 
-def check_holds_abundances(path: Path, header: Sequence[str], labels: Sequence[str]) -> None:
+def check_holds_abundances(path: Path, head: Head) -> None:
     """Raise an error if a table is another output of a pipeline than its abundances by sample.
 
     Parameters
     ----------
     path : Path
         The file, named in errors.
-    header : sequence of str
-        The names of the columns.
-    labels : sequence of str
-        The first cells of the first rows.
+    head : Head
+        The table's names of columns and first rows.
 
     Raises
     ------
@@ -106,7 +105,7 @@ def check_holds_abundances(path: Path, header: Sequence[str], labels: Sequence[s
         If it is one: a taxonomy or quality of genomes, results of a test, functions of genes, distances of samples,
         single reads, or a table with a row for each taxon of each sample.
     """
-    names = [name.strip().lstrip("#").strip() for name in header]
+    names, labels = [name.strip().lstrip("#").strip() for name in head.header], head.labels
     folded = {name.casefold() for name in names}
     for output in _OUTPUTS:
         if output.columns <= folded:
@@ -117,11 +116,14 @@ def check_holds_abundances(path: Path, header: Sequence[str], labels: Sequence[s
             "taxa that was tested",
             file=path,
         )
-    if len(set(names[1:])) < len(names) - 1 and sum(map(is_clade_string, labels)) > 1:
+    repeated = next((name for i, name in enumerate(names[1:], start=1) if name in names[1:i]), None)
+    has_text = bool(head.first_rows) and not any(map(is_number, head.first_rows[0].cells[1:]))
+    if repeated and has_text and sum(map(is_clade_string, labels)) > 1:
         raise FileError(
-            "several columns have one name above lineages, as the classes in LEfSe's input; delete the rows of "
+            "several columns have this name above lineages, as the classes in LEfSe's input; delete the rows of "
             "classes, so that the names of samples come first",
             file=path,
+            column=repeated,
         )
     are_numbers = bool(labels) and all(label.isdecimal() for label in labels)
     has_names = bool(_NAME_COLUMNS & folded or find_rank_columns(names)) or find_taxonomy_column(names) is not None

@@ -263,6 +263,12 @@ def test_units_among_values_are_pointed_out(tmp_path: Path) -> None:
     assert '{IL-6: "1.5 pg/mL", IL-8: "1.5 pg/mL", IL-10: "1.5 pg/mL"} are no numbers' in text
 
 
+def test_a_marker_of_words_among_cytokines_is_dropped(tmp_path: Path) -> None:
+    rows = "".join(f"p{i},-1,{'positive' if i % 2 else 'negative'},3,4,5\n" for i in range(12))
+    text, part = made_up(tmp_path, "patient_id,day,PD-L1,IL-6,IL-8,IL-10\n" + rows)
+    assert (part["drop"], "are no numbers" in text) == (["PD-L1"], False)
+
+
 def test_the_days_of_labels_of_blood_draws_are_asked(tmp_path: Path) -> None:
     rows = "".join(f"p{i},{label},3,4,5\n" for i in range(12) for label in ("C1D1", "EOT"))
     text, _ = made_up(tmp_path, "patient_id,timepoint,IL-6,IL-8,IL-10\n" + rows)

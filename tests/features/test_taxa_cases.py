@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from features.draft import draft_manifest, find_file_kind
-from features.draft.file_kinds import find_file_kinds
-from features.errors import FileError
+from features.draft.file_kinds import find_file_kinds, find_taxa_files
+from features.errors import FileError, InputError
 from features.non_taxa import is_metadata
 from features.tables.profiles import SINTAX_COLUMNS
 from features.taxa import read_taxa
@@ -332,6 +332,20 @@ OTHER_OUTPUTS = [
     ("\tS1\tS2\nS1\t0\t0.5\nS2\t0.5\t0\n", "as of distances between samples"),
     ("C\tread1\t820\nU\tread2\t0\nC\tread3\t820\n", "kraken2 --report"),
 ]
+
+
+def test_a_repeated_sample_above_lineages_is_named(write: Callable[[str, str], Path]) -> None:
+    path = write("taxa.tsv", f"id\tS1\tS2\tS1\n{GTDB}\t1\t2\t3\nd__Bacteria;f__X\t1\t2\t3\n")
+    with pytest.raises(FileError, match="'S1'") as error:
+        read_taxa(path, format="table")
+    assert "LEfSe" not in str(error.value)
+
+
+def test_a_clinical_sheet_alone_is_no_taxa_table_with_words_for_numbers(write: Callable[[str, str], Path]) -> None:
+    rows = "".join(f"p{i},never,none,60,PR\n" for i in range(6))
+    path = write("clinic.csv", f"patient,Smoking history,Prior therapy,Age,Best response\n{rows}")
+    with pytest.raises(InputError, match="there is no taxa table among the files"):
+        find_taxa_files({path: find_file_kind(path)})
 
 
 def test_numbers_of_taxa_beside_columns_of_their_ranks_are_read(write: Callable[[str, str], Path]) -> None:
