@@ -44,6 +44,7 @@ _OUT_OF_MEMORY, _FAILED = 3, 4
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([__name__, "h5py"])
 _START = Lock()
+_ALLOCATOR = "ARROW_DEFAULT_MEMORY_POOL"
 # What an interpreter and its libraries need.
 _ENVIRONMENT = re.compile(r"PATH|HOME|TMPDIR|TZ|LANG|LC_\w+|LD_LIBRARY_PATH|VIRTUAL_ENV|PYTHON\w+|OMP_NUM_THREADS")
 _CONTENT = TypeAdapter(UploadContent)
@@ -66,9 +67,12 @@ def start_reader() -> None:
         secrets = {name: value for name, value in os.environ.items() if not _ENVIRONMENT.fullmatch(name)}
         for name in secrets:
             del os.environ[name]
+        # Arrow's own allocator reserves a gigabyte of addresses at its first use, all of which the limit counts.
+        os.environ[_ALLOCATOR] = "system"
         try:
             forkserver.ensure_running()
         finally:
+            del os.environ[_ALLOCATOR]
             os.environ.update(secrets)
 
 

@@ -147,10 +147,12 @@ def test_only_old_folders_of_uploads_are_swept(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_reader_inherits_no_secret() -> None:
     script = """
+import os
 import time
 from multiprocessing import forkserver
 from serving.upload.child import start_reader
 start_reader()
+assert "ARROW_DEFAULT_MEMORY_POOL" not in os.environ
 # A process whose program is just being loaded shows no environment yet.
 for _ in range(1000):
     if environment := open(f"/proc/{forkserver._forkserver._forkserver_pid}/environ").read():
@@ -163,3 +165,4 @@ print(environment)
     printed = subprocess.run(command, env={**os.environ, **secrets}, capture_output=True, text=True, check=True).stdout
     assert "PATH=" in printed
     assert "s3cret" not in printed
+    assert "ARROW_DEFAULT_MEMORY_POOL=system" in printed
