@@ -28,19 +28,19 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="taxokine")
 def main() -> None:
-    r"""Who benefits from immunotherapy, and whom it harms, from the gut microbiome and the immune system.
+    """Who benefits from immunotherapy, and whom it harms, from the gut microbiome and the immune system.
 
-    \b
+    \u0008
     From published tables to an explained prediction:
-      taxokine cohorts init *.tsv > mine.yaml      draft a manifest of your own files
-      taxokine cohorts check mine.yaml             read the files as the manifest describes them, and audit them
-      taxokine study mine.yaml --out report/       the trial's own analysis
+      taxokine cohorts init . --out mine.yaml   draft a manifest of these files
+      taxokine cohorts check mine.yaml          read the files, and audit them
+      taxokine study mine.yaml --out report/    the trial's own analysis
       taxokine train --cohorts mine.yaml --outcome objective_response
       taxokine train --cohorts mine.yaml --outcome toxicity --grade any
-      taxokine ui                                  compare the runs
-      taxokine validate objective_response other.yaml    on patients that the model has not seen
-      taxokine users add anna                      let a user sign in
-      taxokine serve --clinic mine.yaml            predictions for candidate patients
+      taxokine ui                               compare the runs
+      taxokine validate objective_response other.yaml   on patients not seen
+      taxokine users add anna                   let a user sign in
+      taxokine serve --clinic mine.yaml         predictions for candidates
 
     Research use. Not a medical device.
     """
