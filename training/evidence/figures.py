@@ -10,11 +10,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from features.arrays import Positions, Vector
 from models.evidence import CentreDecisionCurve, Estimate, Validation
+from models.rates import event_rate
 from training.drawing import BLUE, COLOURS, GREEN, PALE, STYLE, VERMILION, WIDTH, write_svg
 from training.evidence.scores import HeldOutScores
 from training.evidence.sentence import permutation_p_text, scheme_description
@@ -152,13 +152,7 @@ def _calibration(validation: Validation, scores: HeldOutScores) -> Figure:
     figure, panels = _panels(len(validation.per_centre), "predicted probability", "observed share", 0.35)
     for row, (name, centre), axes in zip(validation.per_centre, scores.by_centre(), panels, strict=True):
         y, probability = centre.y, centre.probability[0]
-        axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
-        for group in probability_groups(probability):
-            mean, events = float(probability[group].mean()), y[group]
-            interval = binomtest(int(events.sum()), events.size).proportion_ci(method="wilson")
-            axes.plot([mean, mean], [interval.low, interval.high], color=BLUE, linewidth=1.2)
-            axes.plot(mean, events.mean(), "o", color=BLUE, markersize=4)
-        draw_probabilities(axes, probability)
+        draw_calibration(axes, y, probability)
         slope = row.calibration.slope
         label = "not estimable" if slope.value is None else f"{slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
         axes.set_title(f"{name}\n{_counts(y)}\nslope {label}", loc="left")
@@ -174,8 +168,20 @@ def probability_groups(probability: Vector) -> Iterator[Positions]:
     return (np.flatnonzero(group == number) for number in np.unique(group))
 
 
-def draw_probabilities(axes: Axes, probability: Vector) -> None:
-    """Draw the histogram of probabilities, (n,), below the axis of their calibration."""
+def draw_calibration(axes: Axes, y: Vector, probability: Vector) -> None:
+    """Draw the outcomes of groups of patients by their probability, and below the axis its histogram.
+
+    Parameters
+    ----------
+    axes : Axes
+    y, probability : ndarray, (n_patients,)
+        Outcomes, 0 or 1, and probabilities.
+    """
+    axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
+    for group in probability_groups(probability):
+        mean, rate = float(probability[group].mean()), event_rate(int(y[group].sum()), len(group))
+        axes.plot([mean, mean], [rate.low, rate.high], color=BLUE, linewidth=1.2)
+        axes.plot(mean, float(y[group].mean()), "o", color=BLUE, markersize=4)
     counts, edges = np.histogram(probability, np.linspace(0, 1, 21))
     axes.bar(edges[:-1], 0.2 * counts / counts.max(), 0.05, bottom=-0.26, align="edge", color=PALE)
 

@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from features.arrays import Vector
 from models.evidence import ExternalPerformance, ExternalValidation
-from models.rates import event_rate
-from training.drawing import BLUE, PALE, STYLE, WIDTH, write_figure
-from training.evidence.figures import draw_decision_curve, draw_probabilities, probability_groups
+from training.drawing import STYLE, WIDTH, write_figure
+from training.evidence.figures import draw_calibration, draw_decision_curve
 
 
 def write_external_figures(
@@ -46,12 +45,7 @@ def write_external_figures(
 
 def _calibration(performance: ExternalPerformance, y: Vector, probability: Vector) -> Figure:
     figure, axes = _panel()
-    axes.plot([0, 1], [0, 1], color=PALE, linewidth=0.8)
-    for group in probability_groups(probability):
-        mean, rate = float(probability[group].mean()), event_rate(int(y[group].sum()), len(group))
-        axes.plot([mean, mean], [rate.low, rate.high], color=BLUE, linewidth=1.2)
-        axes.plot(mean, float(y[group].mean()), "o", color=BLUE, markersize=4)
-    draw_probabilities(axes, probability)
+    draw_calibration(axes, y, probability)
     slope = performance.slope
     label = performance.no_slope_reason or f"slope {slope.value:.2f} ({slope.low:.2f} to {slope.high:.2f})"
     axes.set_title(

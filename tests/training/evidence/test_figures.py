@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from matplotlib import image
 from matplotlib.figure import Figure
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 from shap import Explanation
 
 from models.evidence import Validation
 from training.drawing import LOWERS, RAISES, WIDTH, write_figure
-from training.evidence.figures import probability_groups, write_figures
+from training.evidence.figures import draw_calibration, probability_groups, write_figures
 from training.evidence.shap_figures import write_shap_figures
 from training.validation.permutation_null import NullDistributions
 
@@ -186,6 +186,19 @@ def test_figures_load_nothing_and_their_text_takes_the_colour_of_the_page(figure
         assert "<metadata" not in svg
         assert "<?xml" not in svg
         assert "currentColor" in svg
+
+
+def test_calibration_shows_the_rate_of_each_group_with_its_exact_interval():
+    probability = beta(2, 3).rvs(58, random_state=1)
+    y = (np.arange(58) % 3 == 0).astype(float)
+    axes = Figure().subplots()
+    draw_calibration(axes, y, probability)
+    bars, points = axes.lines[1::2], axes.lines[2::2]
+    groups = list(probability_groups(probability))
+    for group, bar, point in zip(groups, bars, points, strict=True):
+        interval = binomtest(int(y[group].sum()), len(group)).proportion_ci(method="exact")
+        assert bar.get_ydata() == pytest.approx(list(interval))
+        assert point.get_ydata() == pytest.approx([y[group].mean()])
 
 
 def test_probability_groups_rise_and_have_at_least_ten_patients():
