@@ -232,7 +232,7 @@ def _log_record(run_id: str, evidence: EngraftmentEvidence, text: str) -> None:
             name = f"{scheme}/{accuracy.method.replace(' ', '_')}"
             for quantity in ("bray_curtis", "aitchison", "presence_auroc", "bray_curtis_excess", "aitchison_excess"):
                 estimate: Estimate = getattr(accuracy, quantity)
-                ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
+                ends = {"": estimate.value, "_lower": estimate.low, "_upper": estimate.high}
                 metrics |= {f"{name}/{quantity}{end}": value for end, value in ends.items() if value is not None}
     tracking.log_metrics(run_id, metrics)
     with tempfile.TemporaryDirectory() as scratch:
