@@ -3,6 +3,6 @@
 from features.audit.checks import audit
 from features.audit.findings import Finding
 from features.audit.identities import similar_pairs
-from features.audit.kinds import KINDS, SEVERITIES
+from features.audit.kinds import KINDS
 
-__all__ = ["KINDS", "SEVERITIES", "Finding", "audit", "similar_pairs"]
+__all__ = ["KINDS", "Finding", "audit", "similar_pairs"]

@@ -21,7 +21,6 @@ from features.audit.identities import (
 )
 from features.audit.immune import limits_as_values, plates_apart, quality_warnings
 from features.audit.inverted_outcomes import inverted_outcomes
-from features.audit.kinds import SEVERITIES
 from features.audit.manifests import unfinished_manifest
 from features.audit.measurement import (
     different_profilers,
@@ -62,6 +61,7 @@ from features.audit.times import (
 from features.audit.tubes import swapped_tubes
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
+from features.severity import SEVERITIES
 
 FALSE_ALARM_RATE = 0.05
 """Probability that an audit of cohorts without errors raises a false alarm (Holm 1979, Scand J Statist 6:65-70)."""

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from features.audit.kinds import KINDS, Severity
+from features.audit.kinds import KINDS
 from features.cohort import Cohort
+from features.severity import Severity
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class Finding:
     ----------
     code : str
         Its kind, a key of `KINDS`, by which it can be waived.
-    severity : {'error', 'warning', 'note'}
-        An error makes a result wrong; a warning changes what it means; a note is a fact.
+    severity : Severity
     cohort : str
         The cohort, or the cohorts joined by " + ".
     rows : tuple of str

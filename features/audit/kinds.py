@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Severity = Literal["error", "warning", "note"]
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+from features.severity import Severity
 
 
 class Kind(NamedTuple):
@@ -14,8 +13,7 @@ class Kind(NamedTuple):
 
     Attributes
     ----------
-    severity : {"error", "warning", "note"}
-        An error makes a result wrong; a warning changes what it means; a note is a fact.
+    severity : Severity
     consequence, remedy : str
         Why it matters, and what to do.
     """

@@ -14,7 +14,6 @@ from models.evidence.estimates import (
     RandomEffectsSummary,
     RankedBy,
     Scheme,
-    Severity,
     Share,
 )
 from models.evidence.external import (
@@ -136,7 +135,6 @@ __all__ = [
     "Scheme",
     "SeedSpread",
     "SetCoverage",
-    "Severity",
     "ShapShare",
     "Share",
     "Strength",

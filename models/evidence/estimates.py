@@ -15,7 +15,6 @@ RankedBy = Literal["probability", "margin"]
 FEWEST_OF_A_CLASS = 10
 """Patients with the outcome, and without, below which nothing says that a model ranks patients better or worse than
 chance, nor how steep its probabilities are: of fewer, chance differences are large."""
-Severity = Literal["error", "warning", "note"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from models.evidence.estimates import Documented, Estimate, RandomEffectsSummary, Severity, Share, StoredRecord
+from features.severity import Severity
+from models.evidence.estimates import Documented, Estimate, RandomEffectsSummary, Share, StoredRecord
 from models.evidence.performance import (
     BaselinePerformance,
     CentreDecisionCurve,

@@ -10,7 +10,7 @@ from pydantic import JsonValue, ValidationError
 
 from features.errors import InputError
 
-Severity = Literal["error", "warning", "information"]
+IssueSeverity = Literal["error", "warning", "information"]
 IssueType = Literal[
     "invalid", "code-invalid", "value", "not-supported", "business-rule", "informational", "exception", "throttled"
 ]
@@ -35,7 +35,7 @@ class Issue:
         What came, what was expected and what to do.
     """
 
-    severity: Severity
+    severity: IssueSeverity
     code: IssueType
     place: str
     text: str

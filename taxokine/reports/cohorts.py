@@ -50,7 +50,7 @@ def audit_report(findings: Sequence[Finding], *, full: bool = False) -> Iterator
     full : bool
         Whether every row of a finding is named, and not only the first `ROWS_SHOWN`.
     """
-    from features.audit import SEVERITIES
+    from features.severity import SEVERITIES
 
     for severity in SEVERITIES:
         kinds: dict[str, list[Finding]] = {}

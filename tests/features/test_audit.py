@@ -14,7 +14,7 @@ from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
-from features.audit import KINDS, SEVERITIES, Finding, audit
+from features.audit import KINDS, Finding, audit
 from features.audit.findings import ChanceTest, new_finding, significant_findings
 from features.audit.measurement import single_column_predictors
 from features.audit.patients import audited_patients, first_stool_samples
@@ -24,6 +24,7 @@ from features.landmark import LandmarkSpec, landmark_table
 from features.manifest import load_manifest, manifest_text
 from features.outcomes import DAYS_PER_MONTH
 from features.pooling import pool_tables
+from features.severity import SEVERITIES
 from taxokine.simulation import Trial, simulate_trial
 
 Write = Callable[..., Cohort]
