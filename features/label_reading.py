@@ -11,7 +11,7 @@ import pandas as pd
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.outcomes import Outcomes
-from features.outcomes import DAYS_PER_MONTH, parse_grade
+from features.outcomes import DAYS_PER_UNIT, parse_grade
 from features.tables.text import TextTable, read_text_table
 
 _BEST_RESPONSES = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
@@ -101,7 +101,7 @@ def _read_dates(survival: Survival, sheet: TextTable, patients: pd.Index[str]) -
                 rule.time,
                 position,
             )
-        dates[name] = pd.Series(time.to_numpy() * (DAYS_PER_MONTH if rule.unit == "months" else 1.0), index=patients)
+        dates[name] = pd.Series(time.to_numpy() * DAYS_PER_UNIT[rule.unit], index=patients)
         if isinstance(rule, DatedEvent):
             dates[f"{name}_event"] = _flag(sheet, rule, patients, f"survival.{name}")
     return pd.DataFrame(dates, index=patients)

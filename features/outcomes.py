@@ -8,10 +8,11 @@ it. `published_response` is each publication's own label. Toxicity is of any gra
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 
 from features.errors import OutcomeError
-from features.manifest import Manifest, Toxicity
+from features.manifest import Manifest, TimeUnit, Toxicity
 
 Grade = Literal["any", "2", "3"]
 Side = Literal["response", "toxicity"]
@@ -20,6 +21,7 @@ RESPONSES = ("objective_response", "disease_control", "durable_benefit", "publis
 OUTCOME_IDS = (*RESPONSES, *(f"toxicity_{grade}" for grade in GRADES))
 DAYS_PER_MONTH = 365.25 / 12
 """Days of a mean month."""
+DAYS_PER_UNIT: Mapping[TimeUnit, float] = {"days": 1.0, "weeks": 7.0, "months": DAYS_PER_MONTH, "years": 365.25}
 
 _ROMAN_GRADES = ("I", "II", "III", "IV", "V")
 _GRADE = re.compile(

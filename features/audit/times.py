@@ -10,7 +10,7 @@ from features.audit.findings import Finding, joint_name, new_finding, value_by_c
 from features.audit.patients import AuditedPatients
 from features.cohort import Cohort
 from features.feature_table import FeatureTable
-from features.outcomes import DAYS_PER_MONTH, is_toxicity
+from features.outcomes import DAYS_PER_UNIT, is_toxicity
 from features.tables.text import finite_numbers
 
 MAX_GAP_DAYS = 14.0
@@ -101,7 +101,7 @@ def dates_after_death(cohort: Cohort) -> Iterator[Finding]:
     if dates is None or survival is None or "overall_survival_event" not in dates:
         return
     rule, died = survival.overall_survival, dates["overall_survival_event"].eq(True).fillna(False)
-    rounding = DAYS_PER_MONTH / 2 if rule is not None and rule.unit == "months" else 0.0
+    rounding = DAYS_PER_UNIT[rule.unit] / 2 if rule is not None and rule.unit != "days" else 0.0
     death = dates["overall_survival"].where(died) + rounding
     for records, rows in _dated_records(cohort).items():
         late = rows["patient"][rows["day"] > rows["patient"].map(death).astype(float)]

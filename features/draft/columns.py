@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import pandas as pd
 
 from features.dates import find_date_order, parse_date
 from features.draft.cells import is_missing
+from features.draft.visit_labels import are_days_of_cycles
 from features.errors import InputError
+from features.outcomes import DAYS_PER_MONTH
 from features.tables.decimals import is_number
 from features.tables.text import TextTable
 
@@ -81,10 +83,16 @@ _ENGLISH_NAMES = {
     **{"\u7ed3\u679c": "result", "\u5355\u4f4d": "unit"},
 }
 """Headers whose parts have another meaning by themselves, or are not parted by blanks: as 'Tag', and in Chinese."""
+OTHER_ORIGIN = r"diagnos|birth|surg|resect|metasta|biops"
+"""Events before treatment from which a time may count."""
 _DAY_OF_ANOTHER_EVENT = (
     r"first_(collection|sample|visit)|surviv|pfs|(^|_)os(_|$)|follow|contact|death|deceased|progress|relapse"
-    r"|(^|_)age(_|$)"
+    rf"|(^|_)age(_|$)|(^|_)last(_|$)|{OTHER_ORIGIN}"
 )
+"""Days in columns of these names count from or to another event than day 0 of the cohort's clock."""
+_MOST_LABELS = 40
+_WEEK_COLUMN, _MONTH_COLUMN = r"(^|_)(weeks?|wks?|woche|wochen)(_|$)", r"(^|_)(months?|mois)(_|$)"
+_COUNTED_FROM_EVENT = r"(^|_)(from|since|after|post|to|relative)(_|$)"
 _DAY_IN_SAMPLE_NAME = r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$"
 
 
@@ -99,11 +107,14 @@ class TimeColumn(NamedTuple):
         The column.
     pattern : str or None
         For names of samples that end in a day: the pattern that finds it.
+    labels : mapping of str to float or None
+        For a column of weeks or months: the day that each of its cells means.
     """
 
     key: Literal["day", "visit"]
     column: str
     pattern: str | None = None
+    labels: Mapping[str, float] | None = None
 
 
 def snake_case(name: str) -> str:
@@ -172,11 +183,28 @@ def _time_column(frame: pd.DataFrame, read_name: Callable[[str], str]) -> TimeCo
     days = [column for column, name in names.items() if re.search(DAY_COLUMN, name)]
     if days:
         return TimeColumn("day", days[0])
+    for week_column, name in names.items():
+        if labels := _days_of_weeks(name, frame[week_column]):
+            return TimeColumn("day", week_column, labels=labels)
     for column, cells in frame.items():
-        if cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None).all():
+        has_day = cells.map(lambda cell: re.search(_DAY_IN_SAMPLE_NAME, cell) is not None)
+        if has_day.all() and not are_days_of_cycles(cells):
             return TimeColumn("day", str(column), _DAY_IN_SAMPLE_NAME)
     visits = [column for column, name in names.items() if re.search(VISIT_COLUMN, name)]
     return TimeColumn("visit", visits[0]) if visits else None
+
+
+def _days_of_weeks(name: str, cells: pd.Series[str]) -> dict[str, float]:
+    """Return the day of each cell of a column of weeks or months; empty for another column.
+
+    A column named month may be the month of a calendar: it counts from an event if it says so, or begins at 0.
+    """
+    days = 7.0 if re.search(_WEEK_COLUMN, name) else DAYS_PER_MONTH if re.search(_MONTH_COLUMN, name) else None
+    numbers = {str(cell): float(cell.replace("\N{MINUS SIGN}", "-")) for cell in cells.unique()}
+    is_counted = re.search(_COUNTED_FROM_EVENT, name) or min(numbers.values(), default=1) <= 0
+    if days is None or not is_counted or len(numbers) > _MOST_LABELS:
+        return {}
+    return {cell: float(round(number * days)) for cell, number in numbers.items()}
 
 
 def holds_dates(cells: pd.Series[str]) -> bool:
@@ -187,12 +215,3 @@ def holds_dates(cells: pd.Series[str]) -> bool:
         return bool(reported) and all(parse_date(cell, order) is not None for cell in reported)
     except InputError:
         return all(parse_date(cell, "day_first") or parse_date(cell, "month_first") for cell in reported)
-
-
-def day_of_label(label: str) -> float | None:
-    """Return the day that the label of a visit states, as in 'Week 6' or 'baseline'; None where it states none."""
-    word = re.sub(r"[\W_]+", "", label).casefold()
-    if re.fullmatch(r"baseline|bl|c1d1|pre(treatment|ici|dose|fmt)?|d0|w0|m0", word):
-        return 0.0
-    match = re.fullmatch(r"(?:(d|day|days)|(w|wk|week|weeks))(\d+)", word)
-    return None if match is None else float(match[3]) * (1 if match[1] else 7)

@@ -86,7 +86,7 @@ def _find_columns(sheet: TextTable, part: str, *, is_dated: bool = True) -> dict
     columns: dict[str, str] = {}
     if is_dated:
         time = find_time_column(sheet.frame)
-        if time is None or time.key != "day" or time.pattern:
+        if time is None or time.key != "day" or time.pattern or time.labels:
             return {}
         columns["day"] = time.column
     for key, pattern in _COLUMNS[part].items():

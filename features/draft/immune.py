@@ -173,6 +173,9 @@ def _draft_time(
     sheet: TextTable, time: TimeColumn | None, patient: str, sheets: Sequence[TextTable]
 ) -> tuple[str, set[str]]:
     """Return the line of when blood was drawn, and the columns that it names."""
+    if time is not None and time.labels:
+        rule = {"column": time.column, "labels": time.labels}
+        return f"  day: {in_yaml(rule)}  # guessed: the days of these weeks or months; TODO: confirm", {time.column}
     if time is not None and not time.pattern:
         return f"  {time.key}: {in_yaml(time.column)}  # guessed: numbers under this name", {time.column}
     if patient in sheet.header and (dates := date_columns(sheet, sheet.frame, patient, sheets)):

@@ -18,6 +18,8 @@ from features.draft.progression import (
     SurvivalColumns,
     find_progression_flag,
     find_survival,
+    is_of_other_origin,
+    is_time_to_event,
 )
 from features.draft.yaml_lines import in_yaml
 from features.outcomes import parse_grade
@@ -30,6 +32,7 @@ _RESPONSE_COLUMN = r"(^|_)(response|responder|orr)(_|$)"
 EVENT_TERM_COLUMN = r"term|event|(^|_)ae(_|$)|toxicity$|^aedecod$"
 GRADE_COLUMN = r"^(?!.*(tumou?r|histolog|differentiat|gleason)).*(grade|toxgr|ctcae)"
 _ONSET_COLUMN = r"^(?!.*(follow|surviv|death|progress|(^|_)(os|pfs)(_|$))).*((^|_)(days?|onset)(_|$)|^ae?stdy$)"
+_GRADE_OF_AN_EVENT = rf"{GRADE_COLUMN}(_|$)|(^|_)ctcae"
 _CAUSE_COLUMN = r"relat|causal|attribut|(^|_)cause|^aerel"
 """The columns of a table of adverse events by which CDISC, too, names the event, its grade, its day and its cause."""
 _YES_NO_WORDS = (
@@ -123,7 +126,7 @@ class OutcomesDraft:
             if key in clear_pairs:
                 continue
             names, event = f"{in_yaml(columns.time)} and {in_yaml(columns.event)}", in_yaml(columns.event)
-            todo = "describe it with the unit, days or months"
+            todo = "describe it with the unit: days, weeks, months or years"
             if not columns.is_clear:
                 todo = f"which cells of {event} mean that the event happened? Describe it with these under 'yes'"
             self.lines.append(f"  # TODO: {names} may be survival.{key}; {todo}")
@@ -133,6 +136,31 @@ class OutcomesDraft:
         for key, columns in clear_pairs.items():
             self.lines.append(f"    {key}: {in_yaml(columns._asdict())}")
             self.columns |= {columns.time, columns.event}
+
+    def ask_for_grades(self, columns: Mapping[str, pd.Series[str]]) -> None:
+        """Ask for the highest of the grades that a sheet holds in a column for each kind of adverse event."""
+        grades = [
+            name
+            for name, cells in columns.items()
+            if name not in self.columns
+            and re.search(_GRADE_OF_AN_EVENT, snake_case(name))
+            and all(is_missing(cell) or cell in "012345" for cell in cells)
+        ]
+        is_drafted = any(line.startswith("  toxicity:") for line in self.lines)
+        if len(grades) > 1 and not is_drafted:
+            self.lines.append(
+                f"  # TODO: {in_yaml(grades)} may be grades of immune-related events; make one column of the highest, "
+                "and describe it under 'toxicity'"
+            )
+
+    def ask_for_other_origins(self, columns: Mapping[str, pd.Series[str]]) -> None:
+        """Ask for the times from day 0 instead of those to death or progression that count from another event."""
+        names = [name for name, cells in columns.items() if is_time_to_event(name, cells) and is_of_other_origin(name)]
+        if names:
+            self.lines.append(
+                f"  # TODO: {in_yaml(names)} do not count from day 0 of the clock; add the times from day 0, and "
+                "describe these under 'survival'"
+            )
 
 
 def draft_outcomes(
@@ -191,8 +219,10 @@ def draft_outcomes(
                 flags[stable]["unknown"],
             )
     draft.ask_for_codes(columns)
+    draft.ask_for_grades(columns)
     draft.add_progression_free(progression)
     draft.add_survival(find_survival(columns))
+    draft.ask_for_other_origins(columns)
     return draft
 
 

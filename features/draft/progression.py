@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word
-from features.draft.columns import snake_case
+from features.draft.columns import OTHER_ORIGIN, snake_case
+from features.manifest import TimeUnit
 from features.tables.decimals import is_number
 
 PROGRESSION_COLUMN = r"pfs|progress|(^|_)(dfs|rfs|efs|ttp)\d*(_|$)|relapse"
@@ -91,6 +92,14 @@ def _months_in_name(name: str) -> int | None:
     return int(number) * (12 if unit.startswith("y") else 1)
 
 
+_UNITS_IN_NAMES: Mapping[TimeUnit, str] = {
+    "months": r"(^|_)(months?|mos?|mths?|m)(_|$)",
+    "days": r"(^|_)(days?|d)(_|$)",
+    "weeks": r"(^|_)(weeks?|wks?|w)(_|$)",
+    "years": r"(^|_)(years?|yrs?|y)(_|$)",
+}
+
+
 class SurvivalColumns(NamedTuple):
     """The columns of a time to an event, and the meaning of their cells.
 
@@ -98,7 +107,7 @@ class SurvivalColumns(NamedTuple):
     ----------
     time, event : str
         The columns of the time, and of whether the event happened.
-    unit : {'days', 'months'} or None
+    unit : {'days', 'weeks', 'months', 'years'} or None
         The unit of the time, None where the column's name states none.
     yes, no, unknown : list of str
         The cells of `event` that mean that it happened, that it did not, and of either column that mean unknown; `yes`
@@ -107,7 +116,7 @@ class SurvivalColumns(NamedTuple):
 
     time: str
     event: str
-    unit: Literal["days", "months"] | None
+    unit: TimeUnit | None
     yes: list[str]
     no: list[str]
     unknown: list[str]
@@ -142,7 +151,9 @@ def find_survival(columns: Mapping[str, pd.Series[str]]) -> dict[str, SurvivalCo
     pairs: dict[str, SurvivalColumns] = {}
     for key, (time_pattern, event_pattern) in _SURVIVAL.items():
         times = [
-            name for name, cells in columns.items() if re.search(time_pattern, snake_case(name)) and _is_time(cells)
+            name
+            for name, cells in columns.items()
+            if re.search(time_pattern, snake_case(name)) and _is_time(cells) and not is_of_other_origin(name)
         ]
         for event in (name for name in columns if re.search(event_pattern, snake_case(name))):
             values = [value for value in columns[event].unique() if not is_missing(value)]
@@ -187,6 +198,11 @@ def is_time_to_event(column: str, cells: pd.Series[str]) -> bool:
     return bool(is_survival) and _is_time(cells)
 
 
+def is_of_other_origin(column: str) -> bool:
+    """Tell whether a column of times says that they count from another event than treatment, as from a diagnosis."""
+    return re.search(rf"(from|since|after|post)_(\w+_)?({OTHER_ORIGIN})", snake_case(column)) is not None
+
+
 def _event_meaning(cell: str, column: str) -> bool | None:
     """Return whether a cell means that an event happened; cBioPortal writes '1:DECEASED'."""
     word = normalise_word(re.sub(r"^[01]\s*:", "", cell))
@@ -215,8 +231,6 @@ def _is_time(cells: pd.Series[str]) -> bool:
     return bool((numbers >= 0).all()) and reported.nunique() > 2
 
 
-def _unit_in_name(column: str) -> Literal["days", "months"] | None:
+def _unit_in_name(column: str) -> TimeUnit | None:
     name = snake_case(column)
-    if re.search(r"(^|_)(months?|mos?|mths?|m)(_|$)", name):
-        return "months"
-    return "days" if re.search(r"(^|_)(days?|d)(_|$)", name) else None
+    return next((unit for unit, pattern in _UNITS_IN_NAMES.items() if re.search(pattern, name)), None)

@@ -140,6 +140,9 @@ def _time_lines(
     time: TimeColumn | None, recipients: pd.DataFrame, dates: tuple[str, str] | None, *, has_repeated_patients: bool
 ) -> list[str]:
     if time is not None and time.key == "day":
+        if time.labels:
+            day = {"column": time.column, "labels": time.labels}
+            return [f"  day: {in_yaml(day)}  # guessed: the days of these weeks or months; TODO: confirm each"]
         day = {"column": time.column, **({"pattern": time.pattern} if time.pattern else {})}
         return [f"  day: {in_yaml(day)}  # TODO: confirm, and confirm the event at day 0"]
     if dates is not None:

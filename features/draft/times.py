@@ -13,11 +13,11 @@ from features.draft.columns import (
     DATE_COLUMN,
     INDEX_DATE_COLUMN,
     VISIT_COLUMN,
-    day_of_label,
     find_patient_column,
     holds_dates,
     names_matching,
 )
+from features.draft.visit_labels import days_of_labels
 from features.draft.yaml_lines import in_yaml
 from features.tables.text import TextTable
 
@@ -30,7 +30,7 @@ def label_column(recipients: pd.DataFrame) -> tuple[str, dict[str, float | None]
     for column in names_matching(map(str, recipients), VISIT_COLUMN):
         labels = list(recipients[column].unique())
         if 1 < len(labels) <= 20 and not any(map(is_missing, labels)):
-            return column, {label: day_of_label(label) for label in labels}
+            return column, days_of_labels(labels)
     return None
 
 

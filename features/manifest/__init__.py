@@ -24,7 +24,7 @@ from features.manifest.files import (
     manifest_text_without_sample_names,
 )
 from features.manifest.manifest import Manifest
-from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, Toxicity, YesNo
+from features.manifest.outcomes import DatedEvent, Events, Recist, StableSixMonths, Survival, TimeUnit, Toxicity, YesNo
 from features.manifest.population import ManifestPopulation, PopulationColumn
 from features.manifest.source import SourceFile
 from features.manifest.tables import (
@@ -64,6 +64,7 @@ __all__ = [
     "StableSixMonths",
     "Survival",
     "Taxa",
+    "TimeUnit",
     "Toxicity",
     "Transplants",
     "TrialCourse",

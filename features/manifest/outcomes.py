@@ -17,6 +17,9 @@ from features.manifest.base import (
     variant_by_key,
 )
 
+TimeUnit = Literal["days", "weeks", "months", "years"]
+"""The unit of a time from day 0."""
+
 
 class YesNo(ValueRule):
     """A column whose values mean yes, no or unknown; every value of the column is listed under one of them."""
@@ -103,7 +106,7 @@ class DatedEvent(ValueRule):
     """Column of the time from day 0 of the clock."""
     event: str
     """Column of whether the event happened at that time."""
-    unit: Literal["days", "months"]
+    unit: TimeUnit
     """The unit of the time."""
     yes: CellTexts
     """The values of `event` that mean that it happened."""
@@ -118,7 +121,7 @@ class LastDay(ManifestPart):
 
     time: str
     """The column."""
-    unit: Literal["days", "months"]
+    unit: TimeUnit
     """The unit of the time."""
     missing: CellTexts = ("", "NA")
     """The cells that mean "not reported"."""

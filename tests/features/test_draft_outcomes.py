@@ -67,6 +67,8 @@ def test_a_column_of_progression_is_never_a_published_response(draft_of: Callabl
         ("OS_MONTHS", "OS_STATUS", ("1:DECEASED", "0:LIVING"), "months"),
         ("os_days", "vital_status", ("Dead", "Alive"), "days"),
         ("overall_survival_months", "death", ("yes", "no"), "months"),
+        ("os_weeks", "death", ("1", "0"), "weeks"),
+        ("OS (years)", "OS event", ("1", "0"), "years"),
     ],
 )
 def test_overall_survival_is_drafted_with_its_unit(
@@ -76,6 +78,26 @@ def test_overall_survival_is_drafted_with_its_unit(
     assert draft.outcomes.survival is not None
     expected = DatedEvent(time=time, event=event, unit=unit, yes=[words[0]], no=[words[1]], unknown=["NA"])
     assert draft.outcomes.survival.overall_survival == expected
+
+
+@pytest.mark.parametrize("time", ["OS_months_from_diagnosis", "OS from primary surgery (days)"])
+def test_survival_from_another_event_is_asked_for(draft_of: Callable[..., Manifest], tmp_path: Path, time: str) -> None:
+    assert draft_of({time: ["3.5", "12", "40"], "death": ["1", "0"]}).outcomes.survival is None
+    assert "do not count from day 0 of the clock" in (tmp_path / "mine.yaml").read_text()
+    from_day_0 = draft_of({time: ["8", "20", "50"], "OS_days": ["3", "12", "40"], "death": ["1", "0"]}).outcomes
+    assert from_day_0.survival is not None
+    assert from_day_0.survival.overall_survival is not None
+    assert from_day_0.survival.overall_survival.time == "OS_days"
+
+
+def test_grades_of_several_kinds_of_events_are_asked_about(draft_of: Callable[..., Manifest], tmp_path: Path) -> None:
+    grades = {"rash_grade": ["0", "2"], "colitis_grade": ["", "3"], "tumour_grade": ["1", "2"]}
+    assert draft_of({"best_response": ["CR", "PD"], **grades}).outcomes.toxicity is None
+    question = "[rash_grade, colitis_grade] may be grades of immune-related events; make one column of the highest"
+    assert question in (tmp_path / "mine.yaml").read_text()
+    drafted = draft_of({"max_irae_grade": ["0", "3"], **grades})
+    assert drafted.outcomes.toxicity is not None
+    assert question not in (tmp_path / "mine.yaml").read_text()
 
 
 def test_progression_free_survival_of_cbioportal(draft_of: Callable[..., Manifest]) -> None:

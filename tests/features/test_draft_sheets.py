@@ -12,6 +12,7 @@ import pytest
 from features.cohort import read_cohort
 from features.draft import DAY_COLUMN, draft_manifest, names_matching
 from features.draft.columns import TimeColumn, find_time_column
+from features.draft.visit_labels import days_of_labels
 from features.errors import FileError
 from features.manifest import DatedEvent, Manifest, load_manifest
 
@@ -80,7 +81,17 @@ def test_rows_are_kept_by_a_column(write_cohort: Callable[..., str], tmp_path: P
 
 @pytest.mark.parametrize(
     ("labels", "days"),
-    [(("baseline", "Week 6"), (0, 42)), (("Pre-treatment", "D21"), (0, 21)), (("BL", "wk12"), (0, 84))],
+    [
+        (("baseline", "Week 6"), (0, 42)),
+        (("Pre-treatment", "D21"), (0, 21)),
+        (("BL", "wk12"), (0, 84)),
+        (("D-7", "D+14"), (-7, 14)),
+        (("day -7", "12 weeks"), (-7, 84)),
+        (("C1D1", "C1D8"), (0, 7)),
+        (("Pre-FMT", "3 months post FMT"), (0, 91)),
+        (("2 weeks before treatment", "post day 28"), (-14, 28)),
+        (("vor Therapie", "Woche 6"), (0, 42)),
+    ],
 )
 def test_labels_that_state_days_are_drafted(
     draft: Callable[..., tuple[str, Manifest]], labels: tuple[str, str], days: tuple[float, float]
@@ -95,6 +106,53 @@ def test_labels_without_days_are_asked_for(draft: Callable[..., tuple[str, Manif
     text, manifest = draft(samples="sample,patient_id,timepoint\ns1,p1,T0\ns2,p1,T4\ns3,p2,T0\ns4,p2,T4\n")
     assert manifest.samples.day is None
     assert "state the day of each label: 'day: {column: timepoint, labels: {T0: TODO, T4: TODO}}'" in text
+
+
+@pytest.mark.parametrize(
+    ("labels", "days"),
+    [
+        (("D-7", "D-28"), (None, None)),
+        (("C1D1", "C2D1"), (0, None)),
+        (("baseline", "C1D1"), (None, 0)),
+        (("pre-FMT", "pre-ICI"), (None, None)),
+        (("W4 post FMT", "W4 post ICI"), (None, None)),
+        (("M0", "M3"), (0, None)),
+        (("W4-6", "week 6"), (None, 42)),
+    ],
+)
+def test_a_day_that_a_label_leaves_open_is_none(labels: tuple[str, str], days: tuple[float | None, ...]) -> None:
+    assert days_of_labels(labels) == dict(zip(labels, days, strict=True))
+
+
+def test_a_day_of_a_cycle_is_no_day_of_the_clock(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    text, manifest = draft(samples="sample,patient,visit\ns1,p1,C1D1\ns2,p1,C2D1\ns3,p2,C1D1\ns4,p2,C2D1\n")
+    assert manifest.samples.day is None
+    assert "labels: {C1D1: 0, C2D1: TODO}" in text
+    names = pd.DataFrame({"sample": ["C01-D28", "C02-D14"]})
+    assert find_time_column(names) == TimeColumn("day", "sample", r"(?<=[0-9_.-])[Dd](ay)?_?(?P<day>-?[0-9]+)$")
+
+
+@pytest.mark.parametrize(
+    ("column", "cells", "labels"),
+    [
+        ("week", "0 4 12", {"0": 0, "4": 28, "12": 84}),
+        ("months_post_fmt", "1 3 6", {"1": 30, "3": 91, "6": 183}),
+        ("Woche", "-1 6", {"-1": -7, "6": 42}),
+        ("month", "3 7 11", None),
+        ("weeks_of_steroids", "2 5", None),
+        ("os_weeks", "0 50", None),
+    ],
+)
+def test_days_of_weeks_and_months(column: str, cells: str, labels: dict[str, float] | None) -> None:
+    time = find_time_column(pd.DataFrame({column: cells.split()}))
+    assert time == (labels and TimeColumn("day", column, labels=labels))
+
+
+@pytest.mark.parametrize("column", ["days_since_diagnosis", "Days from surgery", "days since last dose"])
+def test_days_from_another_event_date_no_samples(column: str) -> None:
+    cells = ["100", "230", "410"]
+    assert find_time_column(pd.DataFrame({column: cells})) is None
+    assert find_time_column(pd.DataFrame({column: cells, "day": ["-3", "-1", "0"]})) == TimeColumn("day", "day")
 
 
 TRIAL = "sample,subject,day,kind\ns1,p1,-3,recipient\ns2,p1,14,recipient\ns3,p2,-3,recipient\ns4,DonorA,{day},{kind}\n"

@@ -60,6 +60,14 @@ def test_times_are_counted_from_the_landmark(write_cohort: Write, tmp_path: Path
     assert ends(times) == [(-30, EVENT, "no"), (170, EVENT, "yes"), (30, EVENT, "yes"), (0, CENSORED, "no")]
 
 
+@pytest.mark.parametrize(("unit", "days"), [("days", 10), ("weeks", 70), ("months", 304.375), ("years", 3652.5)])
+def test_times_of_every_unit_become_days(write_cohort: Write, tmp_path: Path, unit: str, days: float) -> None:
+    rule = {**SURVIVAL["overall_survival"], "unit": unit}
+    dates = read(write_cohort, tmp_path, overall_survival=rule).labels.dates
+    assert dates is not None
+    assert dates.loc["p1", "overall_survival"] == pytest.approx(days)
+
+
 def test_first_adverse_event_with_death_competing(write_cohort: Write, tmp_path: Path) -> None:
     # p1 has events on days 15 and 40 and is alive after ten months, p2 has one on day 0 and dies, p4 dies without any.
     labels = read(write_cohort, tmp_path).labels
