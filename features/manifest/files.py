@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from features.errors import ManifestError
+from features.manifest.base import ManifestPart
 from features.manifest.manifest import Manifest, Origin
 from features.manifest.versions import upgrade
 from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml, unfinished_keys
@@ -19,6 +21,7 @@ from features.manifest.yaml_text import LocatedMapping, line_of, read_yaml, unfi
 _PROBLEMS = {
     "extra_forbidden": "a manifest has no such key here; correct or remove it",
     "missing": "this key is missing; add it",
+    "dict_type": "expected a mapping, as in {KEY: VALUE}",
 }
 """Problems in a manifest, by pydantic's type of error, where its own words are not plain."""
 
@@ -96,8 +99,23 @@ def _validation_message(path: Path, content: LocatedMapping, invalid: Validation
         key = ".".join(map(str, error["loc"])) or "manifest"
         value = "" if isinstance(error["input"], dict | list | BaseModel) else f" (got {error['input']!r})"
         problem = _PROBLEMS.get(error["type"], error["msg"].removeprefix("Value error, "))
+        if error["type"] == "model_type":
+            problem = f"expected a mapping, as in {{{_needed_keys(error['ctx']['class_name'])}}}"
         messages.append(f"{place}: {key}: {problem}{value}")
     return "\n".join(messages)
+
+
+def _needed_keys(part: str) -> str:
+    """Return the keys that a part of a manifest, named by its class, cannot do without."""
+    (fields,) = (kind.model_fields for kind in _parts(ManifestPart) if kind.__name__ == part)
+    needed = [field.alias or name for name, field in fields.items() if field.is_required()]
+    return ", ".join(f"{key}: …" for key in needed or ["KEY"])
+
+
+def _parts(kind: type[ManifestPart]) -> Iterator[type[ManifestPart]]:
+    for part in kind.__subclasses__():
+        yield part
+        yield from _parts(part)
 
 
 def manifest_text(manifest: Manifest) -> str:
