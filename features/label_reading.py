@@ -11,7 +11,7 @@ import pandas as pd
 from features.labels import AdverseEvents, OutcomeLabels
 from features.manifest import DatedEvent, Events, Manifest, Recist, StableSixMonths, Survival, Toxicity, YesNo
 from features.manifest.outcomes import Outcomes
-from features.outcomes import DAYS_PER_UNIT, parse_grade
+from features.outcomes import DAYS_PER_UNIT, RESPONSES, parse_grade
 from features.tables.text import TextTable, read_text_table
 
 _BEST_RESPONSES = {"objective_response": ("CR", "PR"), "disease_control": ("CR", "PR", "SD")}
@@ -61,13 +61,13 @@ def _read_labels(
         labels |= {
             name: recist.isin(best).where(recist.notna()).astype("boolean") for name, best in _BEST_RESPONSES.items()
         }
-    if outcomes.published_response:
-        labels["published_response"] = _flag(sheet, outcomes.published_response, patients, "published_response")
-    if isinstance(outcomes.durable_benefit, YesNo):
-        labels["durable_benefit"] = _flag(sheet, outcomes.durable_benefit, patients, "durable_benefit")
-    elif isinstance(outcomes.durable_benefit, StableSixMonths) and recist is not None:
-        rule = outcomes.durable_benefit.stable_six_months
-        stable_six_months = _flag(sheet, rule, patients, "durable_benefit.stable_six_months")
+    for name in RESPONSES:
+        if isinstance(rule := getattr(outcomes, name), YesNo):
+            labels[name] = _flag(sheet, rule, patients, name)
+    if isinstance(outcomes.durable_benefit, StableSixMonths) and recist is not None:
+        stable_six_months = _flag(
+            sheet, outcomes.durable_benefit.stable_six_months, patients, "durable_benefit.stable_six_months"
+        )
         labels["durable_benefit"] = stable_six_months.where(recist == "SD", labels["objective_response"])
     if isinstance(outcomes.toxicity, Toxicity):
         labels[f"toxicity_{outcomes.toxicity.grade}"] = _flag(sheet, outcomes.toxicity, patients, "toxicity")

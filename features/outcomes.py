@@ -2,7 +2,8 @@
 
 There are several definitions of response: `objective_response` is CR or PR, `disease_control` adds any stable disease,
 and `durable_benefit` adds stable disease of at least six months; they are derived from RECIST where a cohort reports
-it. `published_response` is each publication's own label. Toxicity is of any grade, or of CTCAE grade 2 or 3 and above.
+it, else read as yes or no. `published_response` is each publication's own label. Toxicity is of any grade, or of CTCAE
+grade 2 or 3 and above.
 """
 
 from __future__ import annotations
@@ -119,5 +120,5 @@ def exclusion_reason(manifest: Manifest, outcome: str) -> str:
     if outcome == "published_response":
         return f"{manifest.name} states no label of response of its own"
     if manifest.outcomes.recist is None:
-        return f"{manifest.name} reports no RECIST, from which {outcome} is derived"
+        return f"{manifest.name} reports neither RECIST, from which {outcome} is derived, nor {outcome} itself"
     return f"{manifest.name} does not report {outcome}"

@@ -16,6 +16,7 @@ from features.deaths import deaths
 from features.outcomes import RESPONSES, is_toxicity
 
 IMPLICATIONS = (
+    ("objective_response", "disease_control"),
     ("objective_response", "published_response"),
     ("objective_response", "durable_benefit"),
     ("published_response", "disease_control"),
@@ -131,7 +132,7 @@ def _published_definition(cohort: Cohort) -> str:
         for name in ("objective_response", "disease_control", "durable_benefit")
         if name in flags and not published_response.ne(flags[name]).any()
     ]
-    if "disease_control" in flags:
+    if {"objective_response", "disease_control"} <= flags.keys():
         stable = (flags["disease_control"] & ~flags["objective_response"]).fillna(False)
         comparisons.append(f"counts {published_response[stable].sum()} of {stable.sum()} patients with stable disease")
     return ", ".join(comparisons)
@@ -142,7 +143,7 @@ def different_labels(cohorts: Sequence[Cohort], outcome: str | None) -> Iterator
     with_published_label = [cohort for cohort in cohorts if "published_response" in cohort.labels.label_by_outcome]
     if outcome in (None, "published_response") and len(with_published_label) > 1:
         definitions = [
-            _published_definition(cohort) or "has no RECIST to compare with" for cohort in with_published_label
+            _published_definition(cohort) or "equals no other outcome of the cohort" for cohort in with_published_label
         ]
         description = f"published response {value_by_cohort(with_published_label, definitions)}"
         yield new_finding("labels-differ", joint_name(with_published_label), description)

@@ -64,9 +64,13 @@ _CHECKBOX = r"___\d+$|\(choice="
 _FOOTNOTE = r"[*\u2020\u2021\u00a7#?]\s*$"
 """Marks after a word whose meaning stands elsewhere, as in 'PR*'."""
 _TOXICITY_COLUMN, _NO_TOXICITY = r"toxic|irae|(^|_)ir_?aes?(_|$)|immune_related|adverse", r"treat|steroid"
+_QUESTION_OF_RESPONSE = (
+    "does it count stable disease? By RECIST, name it objective_response where it counts none, disease_control where "
+    "it counts all"
+)
 _FLAGS = (
     ("durable_benefit", r"durable|(^|_)dcb(_|$)", "confirm: response, or stable disease of at least 6 months"),
-    ("published_response", f"{_RESPONSE_COLUMN}|benefit", "does it count stable disease?"),
+    ("published_response", f"{_RESPONSE_COLUMN}|benefit", _QUESTION_OF_RESPONSE),
     (
         "toxicity",
         f"^(?!.*({_NO_TOXICITY}|date)).*({_TOXICITY_COLUMN})",

@@ -176,6 +176,10 @@ class Outcomes(ManifestPart):
 
     recist: Recist | None = None
     """Best overall response by RECIST."""
+    objective_response: YesNo | None = None
+    """Complete or partial response by RECIST, where the sheet holds no more than yes or no."""
+    disease_control: YesNo | None = None
+    """Complete or partial response, or any stable disease by RECIST, where the sheet holds no more than yes or no."""
     published_response: YesNo | None = None
     """The publication's own label of response."""
     durable_benefit: (
@@ -205,12 +209,24 @@ class Outcomes(ManifestPart):
             raise ValueError("durable_benefit: stable_six_months needs 'recist' beside it; add it")
         return self
 
+    @model_validator(mode="after")
+    def _check_response_is_stated_once(self) -> Self:
+        for name, flag in (("objective_response", self.objective_response), ("disease_control", self.disease_control)):
+            if flag is not None and self.recist is not None:
+                raise ValueError(
+                    f"{name} follows from 'recist', which stands beside it; remove it, or name it "
+                    "'published_response' where the publication defines it otherwise"
+                )
+        return self
+
     @property
     def outcome_columns(self) -> dict[str, str]:
         """The manifest key of the outcome by each column of the patients' sheet that encodes it."""
         durable = self.durable_benefit
         rules = {
             "recist": self.recist,
+            "objective_response": self.objective_response,
+            "disease_control": self.disease_control,
             "published_response": self.published_response,
             "durable_benefit": durable.stable_six_months if isinstance(durable, StableSixMonths) else durable,
             "toxicity": self.toxicity if isinstance(self.toxicity, Toxicity) else None,

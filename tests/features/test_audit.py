@@ -105,6 +105,35 @@ def test_a_response_that_contradicts_recist(spoil: Write) -> None:
     assert "with published response have no disease control" in contradictions[1].description
 
 
+def test_flags_of_response_that_contradict_each_other(spoil: Write) -> None:
+    def flags(patients: pd.DataFrame) -> pd.DataFrame:
+        control = (patients["recist"] != "PD").to_numpy(copy=True)
+        control[np.flatnonzero(responders(patients))[:2]] = False
+        return patients.assign(response=yes_no(responders(patients)), control=yes_no(control))
+
+    def state_flags(manifest: dict[str, Any]) -> None:
+        manifest["outcomes"] = {}
+        for name, column in (("objective_response", "response"), ("disease_control", "control")):
+            flag(name, column)(manifest)
+
+    finding = only(audit([spoil({"patients.csv": flags}, state_flags)]), "outcome-contradiction")
+    assert len(finding.rows) == 2
+    assert "have no disease control" in finding.description
+
+
+def test_a_published_response_beside_disease_control_alone(spoil: Write) -> None:
+    def flags(patients: pd.DataFrame) -> pd.DataFrame:
+        return patients.assign(control=yes_no(patients["recist"] != "PD"))
+
+    def state_flags(manifest: dict[str, Any]) -> None:
+        manifest["outcomes"] = {}
+        for name in ("disease_control", "published_response"):
+            flag(name, "control")(manifest)
+
+    finding = only(audit([spoil({"patients.csv": flags}, state_flags)]), "published-label")
+    assert finding.description == "published response is disease control"
+
+
 def test_a_column_coded_the_wrong_way_round(spoil: Write) -> None:
     inverted = spoil(
         {"patients.csv": lambda patients: patients.assign(pfs=yes_no(patients["recist"] == "PD"))},

@@ -141,11 +141,15 @@ def test_a_toxicity_flag_may_write_its_grade_as_a_number(load: Callable[[str], M
             "outcomes: {durable_benefit: {stable_six_months: {column: p, yes: [a], no: [b]}}}",
             "stable_six_months needs 'recist'",
         ),
+        (
+            "outcomes: {recist: {column: r, CR: [a]}, objective_response: {column: q, yes: [a], no: [b]}}",
+            "objective_response follows from 'recist'",
+        ),
         ("outcomes: {toxicity: {column: t, yes: [a], no: [b]}}", "grade: this key is missing; add it"),
         ("outcomes: {toxicity: {column: t, grade: 4, yes: [a], no: [b]}}", "grade: Input should be 'any', '2' or '3'"),
         ("outcomes: {progression_free: {0: {column: p, yes: [a], no: [b]}}}", "Input should be greater than 0"),
-        ("technical: {kit: kit}", "technical.kit: Input should be a valid dictionary"),
-        ("exclude_columns: [steroids]", "exclude_columns: Input should be a valid dictionary"),
+        ("technical: {kit: kit}", "technical.kit: expected a mapping, as in {column: …} (got 'kit')"),
+        ("exclude_columns: [steroids]", "exclude_columns: expected a mapping, as in {KEY: VALUE}"),
         ("source_: 1\nsource: 1", "'source' stands twice"),
     ],
 )

@@ -193,6 +193,18 @@ def test_two_rows_of_a_patient_must_agree(write_cohort: Write, tmp_path: Path) -
     assert (caught.value.row, caught.value.column) == (5, "best")
 
 
+def test_response_may_be_stated_as_yes_or_no(write_cohort: Write, tmp_path: Path) -> None:
+    flag = {"yes": ["R"], "no": ["NR"], "unknown": [""], "column": "label"}
+    manifest = write_cohort(
+        outcomes={"recist": None, "durable_benefit": None, "published_response": None, "objective_response": flag}
+    )
+    labels = read_cohort(manifest, tmp_path).labels
+    assert labels.label_by_outcome["objective_response"].tolist() == [True, False, pd.NA, False]
+    assert labels.reported_outcomes[0] == "objective_response"
+    reason = exclusion_reason(load_manifest(manifest), "disease_control")
+    assert reason == "toy reports neither RECIST, from which disease_control is derived, nor disease_control itself"
+
+
 def test_reported_outcomes(cohorts_dir: Path) -> None:
     assert published("momspi", cohorts_dir).labels.reported_outcomes == ()
     assert published("mitox", cohorts_dir).labels.reported_outcomes == OUTCOME_IDS
@@ -244,7 +256,7 @@ def test_every_outcome_has_a_definition() -> None:
     [
         ("lee_2022", "toxicity_3", "lee_2022 reports toxicity of grade 'any' only, without the events' grades"),
         ("spencer_2021", "toxicity_any", "spencer_2021 reports no toxicity"),
-        ("spencer_2021", "objective_response", "spencer_2021 reports no RECIST"),
+        ("spencer_2021", "objective_response", "spencer_2021 reports neither RECIST"),
         ("lee_2022", "durable_benefit", "lee_2022 does not report durable_benefit"),
         ("momspi", "published_response", "momspi states no label of response of its own"),
     ],

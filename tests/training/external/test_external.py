@@ -204,7 +204,7 @@ def test_other_questions_are_refused(other, folder, run, cohorts_dir, monkeypatc
     with pytest.raises(InputError, match="counts its days on day_surgery, the model on"):
         validate_elsewhere(OUTCOME, other_clock)
     monkeypatch.setattr("training.external.run.settings", lambda: replace(settings(), data=cohorts_dir))
-    with pytest.raises(OutcomeError, match="matson_2018 reports no RECIST"):
+    with pytest.raises(OutcomeError, match="matson_2018 reports neither RECIST"):
         validate_elsewhere(OUTCOME, "matson_2018")
 
 
