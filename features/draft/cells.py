@@ -9,9 +9,6 @@ from features.errors import InputError
 from features.measured_values import parse_value
 
 _MISSING = {"", "na", "n/a", "nan", "null", "unknown", "not available", "not evaluable", "ne", "nd", "unk", "."}
-YES_WORDS = ("yes", "y", "ja", "oui", "s\u00ed", "si", "\u662f")
-NO_WORDS = ("no", "n", "nein", "non", "\u5426")
-"""Words for yes and no, in English, German, French, Spanish, Italian and Chinese."""
 _CODE = re.compile(r"^\s*\d+\s*[=:.)-]\s*(?=[^\W\d])")
 _ABBREVIATION = re.compile(r"(.*\w)\s*\(([A-Za-z]{1,4})\)\s*")
 

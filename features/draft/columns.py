@@ -14,6 +14,7 @@ import pandas as pd
 
 from features.dates import find_date_order, parse_date
 from features.draft.cells import is_missing
+from features.draft.translations import ENGLISH_NAMES, ENGLISH_WORDS
 from features.draft.visit_labels import are_days_of_cycles
 from features.errors import InputError
 from features.outcomes import DAYS_PER_MONTH
@@ -34,55 +35,6 @@ INDEX_DATE_COLUMN = (
     r"date.*(fmt|transplant|first|start))"
 )
 """The columns of the date of day 0: of the first dose, or of the transplant."""
-_ENGLISH_WORDS = {
-    **dict.fromkeys(("alter", "\u00e2ge", "edad", "et\u00e0"), "age"),
-    **dict.fromkeys(("geschlecht", "sexe", "sexo", "sesso"), "sex"),
-    **dict.fromkeys(("patienten", "paciente", "paziente"), "patient"),
-    **dict.fromkeys(("nummer", "num\u00e9ro"), "number"),
-    **dict.fromkeys(("ansprechen", "r\u00e9ponse", "respuesta", "risposta"), "response"),
-    **dict.fromkeys(("bestes", "meilleure"), "best"),
-    **dict.fromkeys(("toxizit\u00e4t", "toxicit\u00e9", "toxicidad"), "toxicity"),
-    **dict.fromkeys(("nebenwirkung", "nebenwirkungen"), "adverse_event"),
-    **dict.fromkeys(("ereignis", "\u00e9v\u00e9nement"), "event"),
-    **dict.fromkeys(("schweregrad",), "grade"),
-    **dict.fromkeys(("tage", "jours"), "days"),
-    **dict.fromkeys(("monate", "mois"), "months"),
-    **dict.fromkeys(("datum", "fecha"), "date"),
-    **dict.fromkeys(("entnahmedatum", "abnahmedatum"), "collection_date"),
-    **dict.fromkeys(("entnahme", "abnahme", "pr\u00e9l\u00e8vement"), "collection"),
-    **dict.fromkeys(("erste", "ersten", "premi\u00e8re"), "first"),
-    **dict.fromkeys(("gabe", "dosis"), "dose"),
-    **dict.fromkeys(("behandlung", "traitement"), "treatment"),
-    **dict.fromkeys(("therapie", "th\u00e9rapie"), "therapy"),
-    **dict.fromkeys(("\u00fcberleben", "ueberleben", "survie", "supervivencia", "sopravvivenza"), "survival"),
-    **dict.fromkeys(("\u00fcberlebenszeit", "ueberlebenszeit", "\u00fcberlebensdauer"), "survival_time"),
-    **dict.fromkeys(("gesamt\u00fcberleben", "gesamtueberleben"), "overall_survival"),
-    **dict.fromkeys(
-        ("tod", "d\u00e9c\u00e8s", "deces", "mort", "muerte", "fallecimiento", "decesso", "morte"), "death"
-    ),
-    **dict.fromkeys(("verstorben", "d\u00e9c\u00e9d\u00e9", "fallecido", "deceduto"), "deceased"),
-    **dict.fromkeys(("nachbeobachtung", "suivi", "seguimiento"), "follow_up"),
-    **dict.fromkeys(("nachbeobachtungszeit", "nachbeobachtungsdauer"), "follow_up_time"),
-    **dict.fromkeys(("kontakt",), "contact"),
-    **dict.fromkeys(("rezidiv", "r\u00e9cidive", "rechute", "recidiva"), "relapse"),
-    **dict.fromkeys(("progresi\u00f3n", "progressione"), "progression"),
-    **dict.fromkeys(("zentrum",), "centre"),
-    **dict.fromkeys(("visite",), "visit"),
-    **dict.fromkeys(("analyt", "param\u00e8tre"), "analyte"),
-    **dict.fromkeys(("ergebnis", "r\u00e9sultat", "resultado", "risultato"), "result"),
-    **dict.fromkeys(("messwert", "wert", "valeur"), "value"),
-    **dict.fromkeys(("einheit", "unit\u00e9", "unidad"), "unit"),
-}
-"""Words of headers in German, French, Spanish and Italian."""
-_ENGLISH_NAMES = {
-    **dict.fromkeys(("patnr", "patid", "patientennr", "patientennummer", "n_patient"), "patient_id"),
-    **dict.fromkeys(("tag", "jour"), "day"),
-    **{"\u60a3\u8005\u7f16\u53f7": "patient_id", "\u5e74\u9f84": "age", "\u6027\u522b": "sex"},
-    **{"\u7597\u6548": "response", "\u4e0d\u826f\u53cd\u5e94": "adverse_event"},
-    **{"\u91c7\u6837\u65e5\u671f": "collection_date", "\u9879\u76ee": "analyte"},
-    **{"\u7ed3\u679c": "result", "\u5355\u4f4d": "unit"},
-}
-"""Headers whose parts have another meaning by themselves, or are not parted by blanks: as 'Tag', and in Chinese."""
 OTHER_ORIGIN = r"diagnos|birth|surg|resect|metasta|biops"
 """Events before treatment from which a time may count."""
 _DAY_OF_ANOTHER_EVENT = (
@@ -120,7 +72,7 @@ class TimeColumn(NamedTuple):
 def snake_case(name: str) -> str:
     """Return a column's name in snake case, in English where it is a known word of another language."""
     snake_name = _name_in_file(name)
-    return _ENGLISH_NAMES.get(snake_name) or "_".join(_ENGLISH_WORDS.get(word, word) for word in snake_name.split("_"))
+    return ENGLISH_NAMES.get(snake_name) or "_".join(ENGLISH_WORDS.get(word, word) for word in snake_name.split("_"))
 
 
 def _name_in_file(name: str) -> str:

@@ -8,22 +8,18 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, label_meaning, normalise_word, without_code
+from features.draft.cells import is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import snake_case
+from features.draft.translations import NO_WORDS, SEXES, YES_WORDS
 from features.draft.yaml_lines import in_yaml
 from features.tables.decimals import is_number
 
 Decode = Callable[[str], str | bool | None]
 """A function from a cell to its meaning, None where it has no obvious one."""
-_SEXES = {
-    **dict.fromkeys(("m", "male", "man", "h", "homme", "m\u00e4nnlich", "mann", "\u7537"), "male"),
-    **dict.fromkeys(("f", "female", "woman", "femme", "w", "weiblich", "frau", "\u5973"), "female"),
-}
-"""Words of a sex, in English, French, German and Chinese."""
 
 
 def _decode_sex(cell: str) -> str | None:
-    return label_meaning(cell, _SEXES)
+    return label_meaning(cell, SEXES)
 
 
 def _decode_yes_no(cell: str) -> bool | None:

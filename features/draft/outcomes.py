@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, label_meaning, normalise_word, without_code
+from features.draft.cells import is_missing, label_meaning, normalise_word, without_code
 from features.draft.columns import columns_matching, find_patient_column, names_matching, snake_case
 from features.draft.covariates import COVARIATE_COLUMN
 from features.draft.progression import (
@@ -21,6 +21,7 @@ from features.draft.progression import (
     is_of_other_origin,
     is_time_to_event,
 )
+from features.draft.translations import NO_WORDS, YES_WORDS
 from features.draft.yaml_lines import in_yaml
 from features.outcomes import parse_grade
 from features.tables.decimals import is_number

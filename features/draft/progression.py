@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from features.draft.cells import NO_WORDS, YES_WORDS, is_missing, normalise_word
+from features.draft.cells import is_missing, normalise_word
 from features.draft.columns import OTHER_ORIGIN, snake_case
+from features.draft.translations import NO_WORDS, YES_WORDS
 from features.manifest import TimeUnit
 from features.tables.decimals import is_number
 

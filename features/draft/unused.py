@@ -13,7 +13,6 @@ from features.name_matching import NAME_DIFFERENCES, simplified
 from features.tables.text import TextTable
 
 _MIN_ANALYTES = 3
-_MOST_PATIENTS_MISSING = 0.5
 
 
 def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
@@ -39,8 +38,9 @@ def unused_reason(sheet: TextTable, patients: Set[str]) -> str:
     if (reason := _analytes_in_rows(sheet)) or (reason := _visits_in_columns(sheet)):
         return reason
     column = find_patient_column(sheet, patients) if patients else None
-    if column and (repeated := sheet.frame[column][sheet.frame[column].duplicated()]).any():
-        return f"patient {in_yaml(repeated.iloc[0])} has several rows; write one row for each patient"
+    repeated = [] if column is None else sheet.frame[column][sheet.frame[column].duplicated()].tolist()
+    if repeated:
+        return f"patient {in_yaml(repeated[0])} has several rows; write one row for each patient"
     return _other_spelling(sheet, patients) or "it was not recognised"
 
 
@@ -70,7 +70,7 @@ def _other_spelling(sheet: TextTable, patients: Set[str]) -> str:
     for column in sheet.header:
         pairs = {cell: spellings.get(simplified(cell, NAME_DIFFERENCES)) for cell in sheet.frame[column].unique()}
         near = {cell: patient for cell, patient in pairs.items() if patient not in (None, cell)}
-        if near and len(near) >= _MOST_PATIENTS_MISSING * len(pairs):
+        if near and 2 * len(near) >= len(pairs):
             cell, patient = next(iter(near.items()))
             return (
                 f"{in_yaml(cell)} in column {in_yaml(column)} may be patient {in_yaml(patient)}; write each patient's "
