@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from features.outcomes import Side, side_of
 from models.evidence import EventRate, ProbabilityGroup, Validation
+from models.prediction import Prediction
 from models.rates import similar_predictions
 
 if TYPE_CHECKING:
@@ -22,6 +24,21 @@ Agreement = Literal["inside", "above", "below"]
 def page_probability(probability: float) -> float:
     """Return a predicted probability within `LEAST_CHANCE` and `MOST_CHANCE`, as pages draw it and compute with it."""
     return min(max(probability, LEAST_CHANCE), MOST_CHANCE)
+
+
+def forecasts(predictions: Sequence[Prediction]) -> list[Prediction]:
+    """Return the predictions as pages draw them and compute with them.
+
+    Where the model learnt from the patient there is no probability, since it is no forecast; any other one lies within
+    the limits that pages state.
+    """
+    return [replace(prediction, probability=_forecast(prediction)) for prediction in predictions]
+
+
+def _forecast(prediction: Prediction) -> float | None:
+    if prediction.probability is None or prediction.trust.in_training_set:
+        return None
+    return page_probability(prediction.probability)
 
 
 def agreement(probability: float | None, similar: ProbabilityGroup | None) -> Agreement | None:

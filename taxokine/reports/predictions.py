@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from models.confirmation import page_probability
 from serving.number_text import chance, percent
 from taxokine.terminal import facts
 
 if TYPE_CHECKING:
-    from models.prediction import BenefitBounds, Contribution, Explanation, Prediction
+    from models.prediction import Contribution, Explanation, Prediction
     from serving.schemas import PredictionResponse
     from taxokine.batch import WrittenPredictions
 
@@ -23,6 +21,9 @@ CONTRIBUTIONS_SHOWN = 8
 
 def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     """Yield the server's response for one candidate, with the largest contributions to each prediction."""
+    from models.confirmation import forecasts
+    from models.joint import benefit_bounds, joint_outcome
+
     yield Text(f"candidate {response.patient.id}{' (simulated)' if response.simulated else ''}", "bold")
     for prediction in response.answers:
         yield ""
@@ -30,7 +31,7 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
         yield f"{prediction.outcome}: {probability}   ({prediction.definition})"
         yield facts([*_standing(prediction), *_reasons(prediction.explanation)])
     yield ""
-    benefit = _stated_benefit(response.answers)
+    benefit = benefit_bounds(joint_outcome(forecasts(response.answers)))
     bounds = (
         f"not bounded, {benefit.reason}"
         if benefit.low is None or benefit.high is None
@@ -39,17 +40,6 @@ def prediction_report(response: PredictionResponse) -> Iterator[RenderableType]:
     yield f"benefit (response without toxicity): {bounds}"
     yield ""
     yield response.notice
-
-
-def _stated_benefit(predictions: Sequence[Prediction]) -> BenefitBounds:
-    """Return the bounds of benefit that the probabilities imply as they are stated."""
-    from models.joint import benefit_bounds, joint_outcome
-
-    stated_predictions = [
-        replace(item, probability=None if item.probability is None else page_probability(item.probability))
-        for item in predictions
-    ]
-    return benefit_bounds(joint_outcome(stated_predictions))
 
 
 def batch_report(batch: WrittenPredictions) -> Iterator[RenderableType]:

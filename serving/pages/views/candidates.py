@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from features.outcomes import Side, side_of
-from models.confirmation import unconfirmed_reason
+from models.confirmation import forecasts, unconfirmed_reason
 from models.joint import joint_outcome
 from models.prediction import Prediction, Use, reservations, use_of
 from serving.clinic import Clinic
@@ -18,7 +18,6 @@ from serving.pages.views.parts import (
     PatientFacts,
     cell_views,
     evidence_note,
-    forecasts,
     may_have_learnt_from,
     patient_facts,
     transplant_text,

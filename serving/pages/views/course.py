@@ -11,6 +11,7 @@ from features.errors import UnitError
 from features.outcomes import Side, side_of
 from features.patient_course import AnalyteSeries, PatientCourse, SampleDonorDistance, SerialReading, TreatmentEvent
 from features.units import LOG2_UNITS, ImmuneUnit, convert
+from models.confirmation import forecasts
 from models.evidence import AnalyteDistribution
 from models.prediction import Prediction, Use, use_of
 from serving.clinic import Clinic, Patient
@@ -29,7 +30,6 @@ from serving.pages.drawings.timeline import (
     visit_axis,
 )
 from serving.pages.filters import readable
-from serving.pages.views.parts import forecasts
 
 FIRST_ANALYTES = ("IL-2", "IL-10", "TGF-b1", "IL-6")
 """Analytes whose lanes come first; the others unfold."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from features.outcomes import Side, side_of
 from features.patient_course import PatientCourse
 from features.population import Population
-from models.confirmation import page_probability
 from models.evidence import evidence_sentence_since
 from models.joint import CELLS
 from models.patient_input import Candidate
@@ -81,21 +79,6 @@ def evidence_note(served: ServedModel) -> EvidenceNote:
     """Return the evidence of a model."""
     sentence = evidence_sentence_since(served.model.evidence, served.external_validations)
     return EvidenceNote(served.model.outcome, sentence, is_promoted(served.alias), served.model.simulated)
-
-
-def forecasts(predictions: Sequence[Prediction]) -> list[Prediction]:
-    """Return the predictions as pages draw them and compute with them.
-
-    Where the model learnt from the patient there is no probability, since it is no forecast; any other one lies within
-    the limits that pages state.
-    """
-    return [replace(prediction, probability=_forecast(prediction)) for prediction in predictions]
-
-
-def _forecast(prediction: Prediction) -> float | None:
-    if prediction.probability is None or prediction.trust.in_training_set:
-        return None
-    return page_probability(prediction.probability)
 
 
 def may_have_learnt_from(prediction: Prediction, clinic: Clinic | None) -> bool:

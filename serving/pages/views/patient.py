@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from features.outcomes import Side, side_of
+from models.confirmation import forecasts
 from models.evidence import JointTable, OutcomeRates
 from models.joint import joint_outcome
 from models.patient_input import Candidate
@@ -28,7 +29,6 @@ from serving.pages.views.parts import (
     PatientFacts,
     cell_views,
     evidence_note,
-    forecasts,
     may_have_learnt_from,
     patient_facts,
 )
