@@ -6,7 +6,6 @@ whatever Parquet unpacks to.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +22,7 @@ from features.errors import InputError
 from serving.batch.files import Header, Row, read_batch
 from serving.batch.formats import BatchFormat
 from serving.logs import REQUEST_ID
-from serving.upload.child import MAX_MEMORY, ReaderLimits, apply_limits, log_child_failure
+from serving.upload.child import MAX_MEMORY, ReaderLimits, apply_limits, log_child_failure, start_child
 
 CPU_SECONDS = 300
 """Seconds of computing that the reading of one file may take; 100,000 rows of 300 taxa take some 20."""
@@ -31,7 +30,6 @@ CHUNK_SECONDS = 30
 """Seconds on the clock that each chunk may take."""
 
 _MAX_CHUNK = 2**26
-_CONTEXT = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -57,10 +55,7 @@ class BatchReader:
     """
 
     def __init__(self, path: Path, kind: BatchFormat) -> None:
-        self._receiver, sender = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(target=_send_rows, args=(sender, path, kind, REQUEST_ID.get()), daemon=True)
-        self._process.start()
-        sender.close()
+        self._receiver, self._process = start_child(_send_rows, path, kind, REQUEST_ID.get())
         try:
             self.header = _HEADER.validate_python(self._receive())
         except BaseException:

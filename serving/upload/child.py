@@ -76,6 +76,29 @@ def start_reader() -> None:
             os.environ.update(secrets)
 
 
+def start_child(target: Callable[..., None], *arguments: object) -> tuple[Connection, ForkServerProcess]:
+    """Start a function of a module in a process of its own.
+
+    Parameters
+    ----------
+    target : callable
+        It sends its result through the connection that it gets before the arguments.
+    *arguments : object
+
+    Returns
+    -------
+    receiver : Connection
+    process : ForkServerProcess
+    """
+    # Starting a process would start a forking one that has ended, with the whole environment.
+    start_reader()
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=target, args=(sender, *arguments), daemon=True)
+    process.start()
+    sender.close()
+    return receiver, process
+
+
 def read_in_child(
     files: Mapping[Field, UploadedFile], form: Form, training: TrainingColumns, folder: Path
 ) -> UploadContent:
@@ -108,13 +131,7 @@ def run_in_child(target: Callable[..., bytes], arguments: tuple[object, ...], li
     bytes or int
         What the function returns; or the exit code of the process, where it ended before.
     """
-    # Starting a process would start a forking one that has ended, with the whole environment.
-    start_reader()
-    receiver, sender = _CONTEXT.Pipe(duplex=False)
-    task = (sender, limits, REQUEST_ID.get(), target, arguments)
-    process = _CONTEXT.Process(target=_send_result, args=task, daemon=True)
-    process.start()
-    sender.close()
+    receiver, process = start_child(_send_result, limits, REQUEST_ID.get(), target, arguments)
     timer = Timer(limits.seconds, process.kill)
     timer.start()
     try:

@@ -145,17 +145,23 @@ def test_only_old_folders_of_uploads_are_swept(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_reader_inherits_no_secret() -> None:
-    script = """
+@pytest.mark.parametrize("first_use", ["start_reader()", "BatchReader(Path(os.devnull), 'csv')"])
+def test_the_reader_inherits_no_secret(first_use: str) -> None:
+    script = f"""
 import os
 import time
+from contextlib import suppress
 from multiprocessing import forkserver
+from pathlib import Path
+from features.errors import InputError
+from serving.batch.reader import BatchReader
 from serving.upload.child import start_reader
-start_reader()
+with suppress(InputError):
+    {first_use}
 assert "ARROW_DEFAULT_MEMORY_POOL" not in os.environ
 # A process whose program is just being loaded shows no environment yet.
 for _ in range(1000):
-    if environment := open(f"/proc/{forkserver._forkserver._forkserver_pid}/environ").read():
+    if environment := open(f"/proc/{{forkserver._forkserver._forkserver_pid}}/environ").read():
         break
     time.sleep(0.01)
 print(environment)
