@@ -73,6 +73,10 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _NAMES = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8", "cp1252": "Windows-1252"}
+_NOT_WESTERN = re.compile(
+    rb"[\x81\x8d\x8f\x90\x9d]|[\xc0-\xff]{3}|[\xa1-\xff]{4}|[A-Za-z][\xb3\xb6\xb9\xbc\xbe\xbf][a-z]|\xa3[\xe0-\xff][a-z]"
+)
+"""Bytes that text in Windows-1252 has not: undefined ones, three accented letters in a row, and signs within words."""
 _CONTROL_BYTES = bytes([*range(9), *range(14, 27), *range(28, 32)])
 _VALID, _INVALID = re.compile(r"[^\x00-\x7f\udc80-\udcff]"), re.compile(r"[\udc80-\udcff]")
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
@@ -164,13 +168,15 @@ def find_encoding(path: Path, content: bytes | None) -> Encoding:
         If the file cannot be read, is of another format, or is text in none of these encodings.
     """
     with open_binary(path, content) as file:
-        start = file.read(4096)
+        start = file.read(_CHUNK)
         _check_is_text(path, start)
         codec = next((codec for mark, codec in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), None)
         codec = codec or _wide_codec(start)
         if codec not in (None, "utf-8-sig"):
             return Encoding(codec, frozenset({'"', ","}))
-        encoding = _scan(path, itertools.chain([start], iter(lambda: file.read(_CHUNK), b"")))
+        encoding = _scan(
+            path, itertools.chain([start], iter(lambda: file.read(_CHUNK), b"")), is_other=_is_other_encoding(start)
+        )
     if encoding.codec == "utf-8" and codec:
         return replace(encoding, codec=codec)
     return encoding
@@ -198,8 +204,22 @@ def _wide_codec(start: bytes) -> str | None:
     return {"x000": "utf-32-le", "000x": "utf-32-be", "x0x0": "utf-16-le", "0x0x": "utf-16-be"}.get(is_nul)
 
 
-def _scan(path: Path, chunks: Iterable[bytes]) -> Encoding:
-    """Return the encoding of bytes without NUL, UTF-8 or Windows-1252; check every line's length and characters."""
+def _is_other_encoding(start: bytes) -> bool:
+    """Tell whether the first lines of a file are in an encoding that is neither UTF-8 nor Windows-1252."""
+    for line in start.splitlines():
+        try:
+            line.decode()
+        except UnicodeDecodeError:
+            if _NOT_WESTERN.search(line):
+                return True
+    return False
+
+
+def _scan(path: Path, chunks: Iterable[bytes], *, is_other: bool) -> Encoding:
+    """Return the encoding of bytes without NUL, UTF-8 or Windows-1252; check every line's length and characters.
+
+    `is_other` says that the bytes are in another encoding.
+    """
     # Bytes that are no UTF-8 come out as surrogates.
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     signs: set[str] = set()
@@ -219,6 +239,13 @@ def _scan(path: Path, chunks: Iterable[bytes]) -> Encoding:
         length = length + len(chunk) if last_end < 0 else len(chunk) - last_end
         if length > MAX_LINE:
             raise FileError(f"expected rows of at most {MAX_LINE:,} bytes; this is no table", file=path, row=line)
+    if first_invalid and is_other:
+        raise FileError(
+            "expected text in UTF-8 or Windows-1252, got another encoding, such as GB18030, Shift-JIS, Windows-1250 or "
+            "Mac Roman. Save it in Excel as 'CSV UTF-8', or convert it: iconv -f GB18030 -t UTF-8 FILE > NEW_FILE",
+            file=path,
+            row=first_invalid,
+        )
     if first_invalid and has_valid:
         raise FileError("part of it is UTF-8 and part is not; save it anew as UTF-8", file=path, row=first_invalid)
     return Encoding("cp1252" if first_invalid else "utf-8", frozenset(signs))

@@ -74,6 +74,33 @@ def test_every_encoding_gives_the_same_table(
 
 
 @pytest.mark.parametrize(
+    ("codec", "word"),
+    [
+        ("gb18030", "\u60a3\u8005\u7f16\u53f7"),
+        ("cp932", "\u60a3\u8005\u756a\u53f7"),
+        ("euc_kr", "\ud658\uc790"),
+        ("cp1250", "Wroc\u0142aw"),
+        ("iso8859_2", "Wroc\u0142aw"),
+        ("cp1251", "\u041c\u043e\u0441\u043a\u0432\u0430"),
+        ("mac_roman", "Gen\u00e8ve"),
+    ],
+)
+def test_text_in_another_encoding_is_refused(write: Write, codec: str, word: str) -> None:
+    content = f"patient,centre\np1,1\np2,{word}\n".encode(codec)
+    with pytest.raises(FileError, match=r"row 3: expected text in UTF-8 or Windows-1252.*Save it in Excel as 'CSV UTF"):
+        read_text_table(write(content))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Na\u00efve \u00b5g/mL", "cells/mm\u00b3 \u00b1 5 \u00b0C", "\u00c5\u00e9 10\u00b9\u00b2", "No\u00ebl \u00a35"],
+)
+def test_accents_and_signs_of_western_text_are_read(write: Write, words: str) -> None:
+    table = read_text_table(write(f"patient,note\np1,{words}\n".encode("cp1252")))
+    assert columns(table)["note"] == [words]
+
+
+@pytest.mark.parametrize(
     ("content", "row", "match"),
     [
         (b"a,b\nx,1\ny\x00,2\n", 3, "got a NUL byte"),
