@@ -133,7 +133,7 @@ def read_cohort(name_or_path: str | Path, data: Path, *, fetch: bool = True) -> 
         If a file is not there and cannot be fetched.
     """
     manifest = load_manifest(name_or_path)
-    if any(file.name == "TODO" for file in manifest.source_files):
+    if manifest.samples.patient == "TODO" or any(file.name == "TODO" for file in manifest.source_files):
         raise ManifestError(f"{name_or_path}: the draft is not finished; settle {'; '.join(manifest.unfinished)}")
     paths = locate_files(manifest, data, fetch=fetch)
     samples_table = read_text_table(paths[manifest.samples.file]).keep_rows(manifest.samples.keep_rows)

@@ -118,6 +118,12 @@ def find_patient_column(sheet: TextTable, patients: Iterable[str] = (), *, one_r
     return None if one_row_each and sheet.frame[column].duplicated().any() else column
 
 
+def patient_column_with_gaps(sheet: TextTable) -> str | None:
+    """Return the column named for the patient in which some cells are empty; None where there is none."""
+    column = next(iter(columns_matching(sheet, PATIENT_COLUMN)), None)
+    return column if column and (sheet.frame[column] == "").any() and (sheet.frame[column] != "").any() else None
+
+
 def find_time_column(frame: pd.DataFrame) -> TimeColumn | None:
     """Return the column that states when samples were taken: a day, a name that ends in a day, or a visit.
 

@@ -13,6 +13,8 @@ from features.draft.yaml_lines import in_yaml
 from features.name_matching import near_misses
 from features.tables.text import TextTable
 
+_DONOR = re.compile(r"((healthy|fmt|f?a?ecal|stool)[ _-]*)?donor", re.IGNORECASE)
+_DONOR_NAME = re.compile(r"(?:(?:healthy|fmt|stool)[ _-]*)?donor(?![a-z]{2})", re.IGNORECASE)
 _DONOR_SAMPLE_COLUMN = r"donor|^given|(^|_)fmt(_|$)"
 
 
@@ -31,6 +33,7 @@ def draft_donors(sheet: TextTable, patient: str, sheets: Sequence[TextTable]) ->
     return (
         _draft_declared_donors(sheet, patient, sheets)
         or _draft_received_donors(sheet, patient, sheets)
+        or _draft_named_donors(sheet, patient)
         or ([], pd.Series(False, index=sheet.frame.index))
     )
 
@@ -41,10 +44,11 @@ def _draft_declared_donors(
     """Find the rows in which a column holds the word "donor"."""
     for column in sheet.header:
         cells = sheet.frame[column]
-        donor_rows = cells.str.lower() == "donor"
+        donor_rows = cells.map(lambda cell: _DONOR.fullmatch(cell) is not None)
         if not donor_rows.any() or donor_rows.all():
             continue
-        donor = in_yaml({"column": column, "pattern": f"^{cells[donor_rows].iloc[0]}$"})
+        words = "|".join(cells[donor_rows].unique())
+        donor = in_yaml({"column": column, "pattern": f"^({words})$" if "|" in words else f"^{words}$"})
         lines = [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows hold this word; TODO: confirm"]
         # "day_fmt" resembles the name of such a column too: its cells must name donors.
         donor_names = set(sheet.frame[donor_rows].to_numpy().ravel()) - {""}
@@ -80,6 +84,18 @@ def _draft_received_donors(
                 lines = [f"  donor: {donor}  # guessed: {reason}; TODO: confirm"]
                 return [*lines, f"  donor_sample: {in_yaml(received_column)}"], donor_rows
     return None
+
+
+def _draft_named_donors(sheet: TextTable, patient: str) -> tuple[list[str], pd.Series[bool]] | None:
+    """Find the rows whose patient is named as a donor, as 'Donor1'."""
+    names = sheet.frame[patient]
+    matches = names.map(_DONOR_NAME.match)
+    donor_rows = matches.notna()
+    if not donor_rows.any() or donor_rows.all():
+        return None
+    begins = "|".join(dict.fromkeys(match[0] for match in matches[donor_rows]))
+    donor = in_yaml({"column": patient, "pattern": f"^({begins})" if "|" in begins else f"^{begins}"})
+    return [f"  donor: {donor}  # guessed: {donor_rows.sum()} rows are named as donors; TODO: confirm"], donor_rows
 
 
 def _received_columns(

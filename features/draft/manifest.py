@@ -7,11 +7,12 @@ that `features.manifest.load_manifest` accepts; where the guesses are right, `fe
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from features.draft.columns import columns_matching, find_patient_column
+from features.draft.controls import draft_control_filter
 from features.draft.course import course_lines, is_measure
 from features.draft.file_kinds import find_file_kinds, find_taxa_files, metadata_sheet, table_at_finest_rank
 from features.draft.immune import few_analytes, find_immune_layout, immune_lines
@@ -60,7 +61,10 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         sheets.append(metadata)
     for sheet in sheets:
         refuse_repeating_export(sheet)
-    roles = _assign_roles(sheets, table.samples)
+    filters = {sheet.path: draft_control_filter(sheet) for sheet in sheets if find_immune_layout(sheet) is None}
+    kept_rows = {path: row_filter.lines for path, row_filter in filters.items()}
+    sheets = [filters[sheet.path].sheet if sheet.path in filters else sheet for sheet in sheets]
+    roles = _assign_roles(sheets, table.samples, kept_rows)
     samples, patients = roles.samples, roles.patients
     course = course_lines(roles.other_sheets, samples.patients)
     sheets_with_role = (samples.sheet, patients, roles.immune, roles.events)
@@ -79,7 +83,7 @@ def draft_manifest(files: Sequence[Path], name: str) -> str:
         *samples.lines,
     ]
     if patients:
-        lines += patient_lines(patients, samples, roles.events)
+        lines += patient_lines(patients, samples, roles.events, kept_rows.get(patients.path, []))
     else:
         lines.append("# TODO: no sheet of patients was recognised")
     if roles.immune:
@@ -113,10 +117,10 @@ def _find_immune_sheet(sheets: Sequence[TextTable]) -> TextTable | None:
     return larger_table or next((sheet for sheet in tables if not all(map(is_measure, few_analytes(sheet)))), None)
 
 
-def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str]) -> _Roles:
+def _assign_roles(sheets: Sequence[TextTable], profiles: Sequence[str], kept_rows: Mapping[Path, list[str]]) -> _Roles:
     events = next((sheet for sheet in sheets if find_event_columns(sheet)), None)
     immune = _find_immune_sheet([sheet for sheet in sheets if sheet is not events])
-    samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles)
+    samples = draft_samples([sheet for sheet in sheets if sheet is not events], profiles, kept_rows)
     other_sheets = [sheet for sheet in sheets if all(sheet is not role for role in (events, immune, samples.sheet))]
     clinical = [
         sheet for sheet in [*other_sheets, *([immune] if immune else [])] if columns_matching(sheet, CLINICAL_COLUMN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import pandas as pd
 
@@ -26,11 +26,16 @@ CLINICAL_COLUMN = "|".join([COVARIATE_COLUMN, EXCLUDED_COLUMN, BEST_RESPONSE_COL
 _CENTRE_COLUMN = r"^(sub_?cohort|centre|center|hospital|institution|study_site|site|location)(_?(id|name))?$"
 
 
-def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | None) -> list[str]:
-    """Return the lines of patients and outcomes, and of the columns that may not become features."""
+def patient_lines(
+    sheet: TextTable, samples: SamplesDraft, events: TextTable | None, kept_rows: Sequence[str] = ()
+) -> list[str]:
+    """Return the lines of patients and outcomes, and of the columns that may not become features.
+
+    `kept_rows` is the line of `keep_rows` of a sheet from which rows were left out.
+    """
     patient, rows = samples.patient_column, sheet.frame
     if sheet is samples.sheet:
-        rows = rows[~samples.donor_rows]
+        rows = rows[~samples.other_rows]
     else:
         patient = find_patient_column(sheet, samples.patients) or patient
     columns = {
@@ -41,6 +46,7 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
     constant = {
         column: cells for column, cells in columns.items() if (rows.groupby(patient)[column].nunique() == 1).all()
     }
+    is_open = sheet is samples.sheet and samples.is_patient_open
     outcomes = draft_outcomes(constant, rows[patient], events)
     candidates = {column: cells for column, cells in columns.items() if column not in outcomes.columns}
     excluded = {column: reason for column, cells in candidates.items() if (reason := reason_in_cells(cells))}
@@ -52,7 +58,12 @@ def patient_lines(sheet: TextTable, samples: SamplesDraft, events: TextTable | N
     if covariates.lines or outcomes.lines or centre or arms:
         n_patients = len(samples.patients & set(rows[patient]))
         note = f"guessed: {n_patients} of {len(samples.patients)} patients found here"
-        lines += ["patients:", f"  file: {in_yaml(sheet.path.name)}", f"  patient: {in_yaml(patient)}  # {note}"]
+        lines += [
+            "patients:",
+            f"  file: {in_yaml(sheet.path.name)}",
+            *kept_rows,
+            f"  patient: {in_yaml(patient)}  # {note}" if not is_open else "  patient: TODO  # TODO: as in the samples",
+        ]
     if centre:
         lines.append(f"  centre: {in_yaml(centre)}  # guessed: {constant[centre].nunique()} different values")
     lines += arms

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -14,11 +15,14 @@ from features.draft.columns import (
     TimeColumn,
     find_patient_column,
     find_time_column,
+    patient_column_with_gaps,
     snake_case,
 )
+from features.draft.controls import control_lines, control_rows
 from features.draft.donors import draft_donors
 from features.draft.file_kinds import FileKind
 from features.draft.times import date_columns, date_questions, label_column
+from features.draft.visit_names import patients_of_names
 from features.draft.yaml_lines import in_yaml
 from features.name_matching import NAME_DIFFERENCES, NameDifference, is_number_of_spreadsheet, simplified
 from features.tables.text import TextTable
@@ -45,26 +49,29 @@ class SamplesDraft:
         Its columns of the sample and of the patient.
     patients : frozenset of str
         The patients with stool, without donors.
-    donor_rows : pandas.Series of bool
-        The rows of donor samples, (n_rows,).
+    other_rows : pandas.Series of bool
+        The rows of donor samples and of technical controls, (n_rows,).
     prefix, suffix : str
         The text before and behind every sample name in the taxa table that the sheet does not have.
     clock_name, clock_index : str
         The name of the clock and the event at its day 0, or TODO.
     lines : list of str
         The lines of the manifest.
+    is_patient_open : bool
+        Whether a column of patients is missing, so that `patient_column` names samples instead.
     """
 
     sheet: TextTable | None
     sample_column: str
     patient_column: str
     patients: frozenset[str]
-    donor_rows: pd.Series[bool]
+    other_rows: pd.Series[bool]
     prefix: str
     suffix: str
     clock_name: str
     clock_index: str
     lines: list[str]
+    is_patient_open: bool = False
 
 
 def taxa_lines(
@@ -93,18 +100,24 @@ def taxa_lines(
     return lines
 
 
-def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> SamplesDraft:
-    """Find the sheet that names the profiles, its patients, days and donors, and draft its lines."""
+def draft_samples(
+    sheets: Sequence[TextTable], profiles: Sequence[str], kept_rows: Mapping[Path, list[str]] = MappingProxyType({})
+) -> SamplesDraft:
+    """Find the sheet that names the profiles, its patients, days and donors, and draft its lines.
+
+    `kept_rows` are the lines of `keep_rows` of the sheets from which rows were left out, by file.
+    """
     match = _with_ignored_differences(_find_sample_column(sheets, profiles), sheets, profiles)
     sheet = match.sheet
     if sheet is None or match.n_profiles < min(len(profiles), len(sheet.rows)) / 2:
         todo = f"samples:  # TODO: no column of any sheet names the profiles, such as {in_yaml(profiles[0])}"
         lines = [todo, *(f"  {key}: TODO" for key in ("file", "sample", "patient", "baseline"))]
-        lines += [*_spreadsheet_hints(sheets), *_sequencer_hint(sheets, profiles)]
+        lines += [*_spreadsheet_hints(sheets), *_sequencer_hint(sheets, profiles), *_visit_hint(sheets, profiles)]
         return SamplesDraft(None, "TODO", "TODO", frozenset(), pd.Series(dtype=bool), "", "", "day_ici", "TODO", lines)
     lines = [
         "samples:",
         f"  file: {in_yaml(sheet.path.name)}",
+        *kept_rows.get(sheet.path, []),
         f"  sample: {in_yaml(match.column)}  "
         f"# guessed: {match.n_profiles} of {len(profiles)} profile names found in this column",
     ]
@@ -113,26 +126,75 @@ def draft_samples(sheets: Sequence[TextTable], profiles: Sequence[str]) -> Sampl
         lines.append(f"  ignore_in_names: {in_yaml(list(match.ignored))}  # guessed: {reason}; TODO: confirm")
     if match.separator:
         lines.append(f"  separator: {in_yaml(match.separator)}  # guessed: it separates several names in one cell")
-    patient = find_patient_column(sheet)
+    controls = control_rows(sheet.frame[match.column])
+    people = sheet.select(~controls)
+    patient = find_patient_column(people)
     if patient:
-        n_patients = sheet.frame[patient].nunique()
+        n_patients = people.frame[patient].nunique()
         lines.append(
-            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} different values in {len(sheet.rows)} rows"
+            f"  patient: {in_yaml(patient)}  # guessed: {n_patients} different values in {len(people.rows)} rows"
         )
     else:
         patient = match.column
-        lines.append(f"  patient: {in_yaml(patient)}  # TODO: no column names patients; each sample is taken as one")
-    donor_lines, donor_rows = draft_donors(sheet, patient, sheets)
-    recipients = sheet.frame[~donor_rows]
+        lines.append(_patient_question(people, match.column))
+    is_patient_open = lines[-1].startswith("  patient: TODO")
+    donor_lines, donor_rows = draft_donors(people, patient, sheets)
+    recipients = people.frame[~donor_rows]
     time, dates = find_time_column(recipients), date_columns(sheet, recipients, patient, sheets)
     repeats = bool(recipients[patient].duplicated().any())
     lines += _time_lines(time, recipients, dates, has_repeated_patients=repeats)
     lines += date_questions(sheet, recipients, sheets) if time is None and dates is None else []
-    lines += donor_lines
+    lines += [*donor_lines, *control_lines(list(sheet.frame[match.column][controls]))]
     clock_name, clock_index = _find_clock(time, dates, has_donors=bool(donor_lines))
     patients = frozenset(recipients[patient])
+    other_rows = pd.Series(~sheet.frame.index.isin(recipients.index), index=sheet.frame.index)
     return SamplesDraft(
-        sheet, match.column, patient, patients, donor_rows, match.prefix, match.suffix, clock_name, clock_index, lines
+        sheet,
+        match.column,
+        patient,
+        patients,
+        other_rows,
+        match.prefix,
+        match.suffix,
+        clock_name,
+        clock_index,
+        lines,
+        is_patient_open,
+    )
+
+
+def _patient_question(sheet: TextTable, sample_column: str) -> str:
+    """Return the line of the patient where no column names one for every sample."""
+    if column := patient_column_with_gaps(sheet):
+        row = next(line for line, cell in sheet.frame[column].items() if cell == "")
+        return (
+            f"  patient: TODO  # TODO: {in_yaml(column)} is empty in rows such as {row}; fill it in, since of merged "
+            "cells the first alone holds the text, or leave rows of other things out by keep_rows"
+        )
+    if patients := patients_of_names(sheet.frame[sample_column]):
+        name, patient = next(iter(patients.items()))
+        return (
+            f"  patient: TODO  # TODO: {in_yaml(name)} holds a patient and a visit; add a column of patients, such as "
+            f"{in_yaml(patient)}, and one of days; else each of {len(patients)} samples counts as a patient"
+        )
+    return f"  patient: {in_yaml(sample_column)}  # TODO: no column names patients; each sample is taken as one"
+
+
+def _visit_hint(sheets: Sequence[TextTable], profiles: Sequence[str]) -> list[str]:
+    """Return a comment where the profiles' names hold the patients of a sheet, and visits."""
+    columns = [(sheet, column) for sheet in sheets if (column := find_patient_column(sheet))]
+    for sheet, column in columns:
+        if patients := patients_of_names(profiles, sheet.frame[column]):
+            where = f"of {in_yaml(sheet.path.name)}, column {in_yaml(column)}, "
+            return [_sheet_to_write(profiles[0], patients[profiles[0]], where)]
+    patients = patients_of_names(profiles)
+    return [_sheet_to_write(profiles[0], patients[profiles[0]], "")] if patients and not columns else []
+
+
+def _sheet_to_write(profile: str, patient: str, where: str) -> str:
+    return (
+        f"  # TODO: {in_yaml(profile)} holds patient {in_yaml(patient)} {where}and a visit; write a sheet of the "
+        "samples with the columns sample, patient and day"
     )
 
 

@@ -12,8 +12,10 @@ import pytest
 from features.cohort import read_cohort
 from features.draft import DAY_COLUMN, draft_manifest, names_matching
 from features.draft.columns import TimeColumn, find_time_column
+from features.draft.controls import control_rows
 from features.draft.visit_labels import days_of_labels
-from features.errors import FileError
+from features.draft.visit_names import patients_of_names
+from features.errors import FileError, ManifestError
 from features.manifest import DatedEvent, Manifest, load_manifest
 
 TAXA = "species,s1,s2,s3,s4\ns__Roseburia_hominis,1,2,3,4\ns__Blautia_wexlerae,5,2,1,4\ns__Alistipes_shahii,2,2,9,1\n"
@@ -170,6 +172,93 @@ def test_the_patients_sheet_may_name_the_donors(
     samples = read_cohort(tmp_path / "mine.yaml", tmp_path).samples.set_index("sample")
     assert samples["donor_sample"].to_dict() == {"s1": "DonorA", "s2": "DonorA", "s3": "", "s4": ""}
     assert samples["donor"].to_dict() == {"s1": False, "s2": False, "s3": False, "s4": True}
+
+
+@pytest.mark.parametrize(
+    ("rows", "pattern"),
+    [
+        ("s1,p1,patient\ns2,p1,patient\ns3,p2,patient\ns4,D1,Healthy donor\n", "^Healthy donor$"),
+        ("s1,p1,a\ns2,p1,a\ns3,p2,b\ns4,Donor1,b\n", "^Donor"),
+        ("s1,p1,a\ns2,p1,a\ns3,DonorA,b\ns4,FMT_donor_2,b\n", "^(Donor|FMT_donor)"),
+        ("s1,Donorski,a\ns2,p1,a\ns3,p2,b\ns4,p3,b\n", None),
+        ("s1,p1,donor FMT\ns2,p2,donor FMT\ns3,p3,placebo\ns4,p4,placebo\n", None),
+    ],
+)
+def test_donors_are_known_by_a_word_or_their_names(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, rows: str, pattern: str | None
+) -> None:
+    text, manifest = draft(samples="sample,subject,group\n" + rows)
+    assert (manifest.samples.donor and manifest.samples.donor.pattern) == pattern
+    (tmp_path / "mine.yaml").write_text(text.replace("TODO", "stated"))
+    donors = read_cohort(tmp_path / "mine.yaml", tmp_path).samples.set_index("sample")["donor"]
+    assert donors["s4"] == (pattern is not None)
+    assert not donors["s1"]
+
+
+@pytest.mark.parametrize(
+    ("header", "control", "key"),
+    [
+        ("sample,patient,sample_type,day", "s6,,extraction blank,", "keep_rows"),
+        ("sample,patient,sample_type,day", "s6,NTC,NTC,0", "keep_rows"),
+        ("sample,patient,note,day", "NTC_1,NTC,x,0", "exclude_samples"),
+        ("sample,patient,note,day", "study_mock-2,mock,x,0", "exclude_samples"),
+    ],
+)
+def test_technical_controls_are_left_out(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, header: str, control: str, key: str
+) -> None:
+    names = [f"study_s{i}" if control.startswith("study") else f"s{i}" for i in range(1, 6)]
+    name = control.partition(",")[0]
+    taxa = f"species,{','.join([*names, name])}\ns__Roseburia_hominis,1,2,3,4,5,6\ns__Blautia_wexlerae,5,2,1,4,2,2\n"
+    rows = "".join(f"{sample},p{i},stool,{-i}\n" for i, sample in enumerate(names))
+    text, manifest = draft(taxa=taxa, sheet=f"{header}\n{rows}{control}\n")
+    assert manifest.samples.model_fields_set & {"keep_rows", "exclude_samples"} == {key}
+    assert (manifest.samples.patient, manifest.samples.day and manifest.samples.day.column) == ("patient", "day")
+    (tmp_path / "mine.yaml").write_text(text.replace("TODO", "stated"))
+    assert read_cohort(tmp_path / "mine.yaml", tmp_path).samples["sample"].tolist() == names
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "s1,p1,mock,0\ns2,p2,FMT,0\ns3,p3,FMT,0\ns4,p4,FMT,0\n",
+        "s1,p1,control,0\ns2,p2,FMT,0\ns3,p3,FMT,0\ns4,p4,FMT,0\n",
+    ],
+)
+def test_an_arm_is_no_technical_control(draft: Callable[..., tuple[str, Manifest]], rows: str) -> None:
+    _, manifest = draft(samples="sample,patient,treatment_type,day\n" + rows)
+    assert manifest.samples.model_fields_set.isdisjoint({"keep_rows", "exclude_samples"})
+
+
+def test_names_that_all_hold_one_word_are_no_technical_controls() -> None:
+    assert not control_rows(pd.Series(["PBS01", "PBS02", "PBS03", "PBS04"])).any()
+    assert not control_rows(pd.Series(["water_1", "neg", "Control7", "P1", "P2", "P3", "P4", "P5", "P6"])).any()
+
+
+@pytest.mark.parametrize("separator", ["_", "-", " ", "."])
+@pytest.mark.parametrize("visits", [("pre", "w12"), ("D-5", "D28"), ("C1D1", "C2D1"), ("baseline", "post-FMT")])
+def test_a_patient_and_a_visit_in_one_name_are_asked_for(
+    draft: Callable[..., tuple[str, Manifest]], tmp_path: Path, separator: str, visits: tuple[str, str]
+) -> None:
+    names = [f"p{i}{separator}{visit}" for i in (1, 2) for visit in visits]
+    taxa = TAXA.replace("s1,s2,s3,s4", ",".join(names))
+    text, _ = draft(taxa=taxa, sheet="sample,age\n" + ",50\n".join([*names, ""]))
+    assert "holds a patient and a visit; add a column of patients, such as p1" in text
+    with pytest.raises(ManifestError, match=r"the draft is not finished; settle .*samples\.patient"):
+        read_cohort(tmp_path / "mine.yaml", tmp_path)
+    text, _ = draft(taxa=taxa, sheet="patient,age\np1,50\np2,60\n")
+    assert "holds patient p1 of sheet.csv, column patient, and a visit; write a sheet of the samples" in text
+
+
+@pytest.mark.parametrize("names", [("A_1", "A_2"), ("S1_rep1", "S1_rep2"), ("MEL_D1", "OVA_D2"), ("P1_on", "P2x")])
+def test_a_name_that_holds_no_visit_or_another_patient_is_not_parted(names: tuple[str, str]) -> None:
+    assert patients_of_names(names) == {}
+
+
+def test_a_patient_missing_in_some_rows_is_asked_for(draft: Callable[..., tuple[str, Manifest]]) -> None:
+    text, manifest = draft(sheet="patient,sample,day\np1,s1,-2\n,s2,28\np2,s3,-2\n,s4,28\n")
+    assert manifest.samples.patient == "TODO"
+    assert "patient is empty in rows such as 3; fill it in" in text
 
 
 @pytest.mark.parametrize(

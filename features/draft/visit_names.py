@@ -1,0 +1,34 @@
+"""Names of samples that hold the patient and the visit, as 'P01_D28', 'P01 pre' and 'P01-C2D1'."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+
+_VISIT = (
+    r"(?:d|day|w|wk|week|v|visit|t|tp|time_?point|m|mo|month)[ _.-]?[+-]?\d+|c\d+d\d+|cycle\d+(?:day\d+)?"
+    r"|(?:pre|post)(?:[ _-]?(?:fmt|ici|treatment|therapy|tx|dose))?\d*|baseline|bl|screening|eot|follow-?up|fu\d*|on"
+)
+_NAME = re.compile(
+    rf"(?P<patient>.*?[^\W_])(?:[ _.-]+(?P<visit>{_VISIT})|(?<=\d)(?P<glued>[dwvtm][+-]?\d+))", re.IGNORECASE
+)
+
+
+def patients_of_names(names: Collection[str], patients: Iterable[str] = ()) -> dict[str, str]:
+    """Return the patient that each name holds beside a visit; empty unless every name does.
+
+    Parameters
+    ----------
+    names : collection of str
+        The names of samples.
+    patients : iterable of str
+        The patients, where they are known: most names are then of one of them. Else some patient has several visits.
+    """
+    matches = {name: _NAME.fullmatch(name) for name in names}
+    held = {name: match["patient"] for name, match in matches.items() if match}
+    if len(held) < len(matches):
+        return {}
+    known = set(patients)
+    if known:
+        return held if 2 * sum(patient in known for patient in held.values()) > len(held) else {}
+    return held if len(set(held.values())) < len(held) else {}
