@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings
 
 from .postgresql import PostgresServer, find_initdb
@@ -24,7 +25,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # once they are (`pytest_collection_finish`).
 gc.disable()
 
-# A busy machine is no failure. HYPOTHESIS_PROFILE=thorough tries many more examples.
+# A busy machine is no failure: by default httpx waits for five seconds only.
+for _phase in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, _phase, 60.0)
+
+# HYPOTHESIS_PROFILE=thorough tries many more examples.
 settings.register_profile("quick", deadline=None)
 settings.register_profile("thorough", deadline=None, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

@@ -145,7 +145,7 @@ def address(models: dict[str, list[ServedModel]], key_and_accounts: tuple[str, A
 
 @pytest.fixture(scope="session")
 def client(address: str, key_and_accounts: tuple[str, Accounts]) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key_and_accounts[0]}"}, timeout=30) as http:
+    with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {key_and_accounts[0]}"}) as http:
         yield http
 
 

@@ -316,7 +316,7 @@ def test_every_row_is_an_entry_of_its_patient_in_the_record(
     headers = {"Authorization": f"Bearer {accounts.add_key('ward-3')}"}
     with (
         running(create_app(models, accounts, recorder=Recorder(store))) as address,
-        httpx.Client(base_url=address, headers=headers, timeout=30) as http,
+        httpx.Client(base_url=address, headers=headers) as http,
     ):
         response = post(http, encoded([*wide_rows(), {"patient": ""}], "csv"), "csv", **{"X-Request-ID": "b-1"})
         assert response.headers["X-Request-ID"] == "b-1"

@@ -67,7 +67,6 @@ class Proxy(NamedTuple):
             base_url=f"https://127.0.0.1:{self.port}",
             transport=transport,
             headers={"Host": host},
-            timeout=30,
         )
 
 

@@ -35,7 +35,7 @@ def http(models, key_and_accounts, engraftment):
     key, accounts = key_and_accounts
     with (
         running(create_app(models, accounts, engraftment=engraftment)) as url,
-        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30) as client,
+        httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client,
     ):
         yield client
 
@@ -121,7 +121,7 @@ def test_the_page_lists_donors_by_name_and_says_why(key_and_accounts, tmp_path, 
     served = {outcome: [ServedModel(r[-1].model, outcome, "1", "", "candidate")] for outcome, r in models.items()}
     with (
         running(create_app(served, accounts, clinic, engraftment=bundle)) as url,
-        httpx.Client(base_url=url, follow_redirects=True, timeout=30) as visitor,
+        httpx.Client(base_url=url, follow_redirects=True) as visitor,
     ):
         assert httpx.get(f"{url}/donors/SIM-001").status_code == 303
         visitor.post("/sign-in", data={"name": "dora", "password": PASSWORD, "to": "/"})

@@ -68,7 +68,7 @@ def examples_of(operation: Json, document: Json) -> Iterator[tuple[str, Any]]:
 def test_the_example_of_every_operation_is_answered(server: tuple[str, str]) -> None:
     address, key = server
     answered = []
-    with httpx.Client(base_url=address, timeout=30) as http:
+    with httpx.Client(base_url=address) as http:
         document = http.get("/openapi.json").json()
         for template, item in document["paths"].items():
             for method, operation in item.items():

@@ -42,7 +42,7 @@ def slowest_health_check(address: str, send: Callable[[], object]) -> float:
     """Return the longest time, in seconds, of a health check while `send` runs."""
     sender = threading.Thread(target=send)
     times = []
-    with httpx.Client(base_url=address, timeout=30) as http:
+    with httpx.Client(base_url=address) as http:
         http.get("/healthz")
         sender.start()
         while sender.is_alive():
@@ -101,7 +101,7 @@ def test_a_locked_database_is_reported_and_comes_back(
     monkeypatch.setattr(database, "_WAIT_SECONDS", 2)
     accounts = Accounts(open_database(uri))
     key = accounts.add_key("tests")
-    with running(create_app(models, accounts)) as address, httpx.Client(base_url=address, timeout=30) as http:
+    with running(create_app(models, accounts)) as address, httpx.Client(base_url=address) as http:
         headers = {"Authorization": f"Bearer {key}"}
         accounts._engine.dispose()
         responses: list[httpx.Response] = []
@@ -140,7 +140,7 @@ def test_uploads_beyond_those_that_may_wait_are_refused(
     packed_table = gzip.compress(table.encode(), 1)
     accounts = Accounts(open_database(f"sqlite:///{tmp_path}/taxokine.db"))
     accounts.add_user("anna", "clinician", "a long enough password")
-    with running(create_app(models, accounts)) as address, httpx.Client(base_url=address, timeout=30) as http:
+    with running(create_app(models, accounts)) as address, httpx.Client(base_url=address) as http:
         http.post("/sign-in", data={"name": "anna", "password": "a long enough password", "to": "/"})
         token = re.search(r'name="csrf" value="([0-9a-f]+)"', http.get("/upload").text)[1]
 

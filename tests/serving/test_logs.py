@@ -100,7 +100,7 @@ def test_a_whole_session_leaves_nothing_of_a_patient_and_no_secret(server: Serve
     candidate["patient"]["age"] = SECRET_VALUE
     bearer_of_key = {"Authorization": f"Bearer {server.key}"}
     statuses = []
-    with httpx.Client(base_url=server.address, timeout=30) as http:
+    with httpx.Client(base_url=server.address) as http:
         http.post("/sign-in", data={"name": NAME, "password": GUESS})
         http.post("/sign-in", data={"name": "nora", "password": PASSWORD})
         token = csrf(http)
@@ -111,7 +111,7 @@ def test_a_whole_session_leaves_nothing_of_a_patient_and_no_secret(server: Serve
         stool = b"taxon\tabundance\nGenus0_species0\t61.0234375\nMustermann\tErika\n"
         http.post("/upload", data={"csrf": token, "patient": NAME}, files={"taxa": (f"{NAME}.tsv", stool)})
         statuses.append(http.post("/answer", data={"csrf": token, "request": json.dumps(candidate)}).status_code)
-    with httpx.Client(base_url=server.address, timeout=30, headers=bearer_of_key) as http:
+    with httpx.Client(base_url=server.address, headers=bearer_of_key) as http:
         response = http.post("/v1/predictions", json=candidate)
         statuses += [response.status_code, http.post("/v1/predictions", json={"Mustermann": NAME}).status_code]
         http.post("/v1/predictions", content=b'{"Mustermann')
@@ -142,7 +142,7 @@ def test_a_whole_session_leaves_nothing_of_a_patient_and_no_secret(server: Serve
 
 
 def test_the_log_of_a_crash_has_its_place_and_the_request(server: Server) -> None:
-    with httpx.Client(base_url=server.address, timeout=30) as http:
+    with httpx.Client(base_url=server.address) as http:
         http.post("/sign-in", data={"name": "nora", "password": PASSWORD})
         crashed = http.get("/patients/SIM-002", headers={"X-Request-ID": "crash-1"})
     assert (crashed.status_code, crashed.headers["X-Request-ID"]) == (500, "crash-1")

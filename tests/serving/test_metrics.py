@@ -147,7 +147,7 @@ def test_the_performance_in_use_is_that_of_the_reports(
     tox, dc = {"outcome": "toxicity_any", "model": "tox", "version": "7"}, {"outcome": "disease_control"}
     with (
         running(create_app(models, Accounts(engine), recorder=Recorder(record))) as address,
-        httpx.Client(base_url=address, timeout=30) as http,
+        httpx.Client(base_url=address) as http,
     ):
         samples = scrape(http)
         expected = next(item for item in LiveOutcomes(store).performance() if item.model == "tox")
@@ -202,5 +202,5 @@ def test_workers_count_together_and_a_killed_one_leaves_its_counts_alone(
 
 
 def scrape_of(address: str) -> Samples:
-    with httpx.Client(base_url=address, timeout=30) as http:
+    with httpx.Client(base_url=address) as http:
         return scrape(http)

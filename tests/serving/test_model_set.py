@@ -155,7 +155,7 @@ def test_a_moved_alias_is_served_without_a_restart_and_without_a_failed_answer(
     monkeypatch.setattr(live_app, "CHECK_SECONDS", 0.2)
     headers = {"Authorization": f"Bearer {key_and_accounts[0]}"}
     versions: list[str] = []
-    with running(live) as address, httpx.Client(base_url=address, headers=headers, timeout=30) as http:
+    with running(live) as address, httpx.Client(base_url=address, headers=headers) as http:
         deadline = time.monotonic() + 60
         while len(set(versions)) < 2 and time.monotonic() < deadline:
             response = http.post("/v1/predictions", json=candidate)

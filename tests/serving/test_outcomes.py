@@ -182,7 +182,7 @@ def reporting(models: Mapping[str, list[ServedModel]], tmp_path: Path) -> Iterat
     accounts.add_user("anna", "researcher", PASSWORD)
     headers = {"Authorization": f"Bearer {accounts.add_key('ward-3')}"}
     app = create_app(models, accounts, recorder=Recorder(RecordStore(engine, KEY)))
-    with running(app) as address, httpx.Client(base_url=address, headers=headers, timeout=30) as http:
+    with running(app) as address, httpx.Client(base_url=address, headers=headers) as http:
         yield http
 
 

@@ -89,7 +89,7 @@ def limited(models: dict[str, list[ServedModel]], tmp_path: Path) -> Iterator[tu
 def test_a_key_has_its_limit_and_no_other_key_feels_it(limited: tuple[str, Accounts]) -> None:
     address, accounts = limited
     keys = [{"Authorization": f"Bearer {accounts.add_key(name)}"} for name in ("ward-3", "ward-4")]
-    with httpx.Client(base_url=address, timeout=30) as http:
+    with httpx.Client(base_url=address) as http:
         assert [http.get("/v1/models", headers=keys[0]).status_code for _ in range(4)] == [200, 200, 200, 429]
         refusal = http.get("/v1/models", headers=keys[0])
         assert 1 <= int(refusal.headers["Retry-After"]) <= 20
@@ -114,13 +114,13 @@ def test_a_user_and_an_address_have_their_limits(
     for name in ("anna", "boris"):
         accounts.add_user(name, "clinician", PASSWORD)
     with running(create_app(models, accounts)) as address:
-        with httpx.Client(base_url=address, timeout=30, headers={"Accept": "text/html"}) as anna:
+        with httpx.Client(base_url=address, headers={"Accept": "text/html"}) as anna:
             anna.post("/sign-in", data={"name": "anna", "password": PASSWORD, "to": "/"})
             assert [anna.get("/upload").status_code for _ in range(4)] == [200, 200, 200, 429]
             refusal = anna.get("/upload")
             assert "<h1>Too many requests</h1>" in refusal.text
             assert "Retry-After" in refusal.headers
-        with httpx.Client(base_url=address, timeout=30) as boris:
+        with httpx.Client(base_url=address) as boris:
             boris.post("/sign-in", data={"name": "boris", "password": PASSWORD, "to": "/"})
             assert boris.get("/upload").status_code == 200
             # One password, tried under many names: no name is locked, the address is.

@@ -345,7 +345,7 @@ def recording(
     headers = {"Authorization": f"Bearer {accounts.add_key('ward-3')}"}
     with (
         running(create_app(models, accounts, recorder=Recorder(record))) as address,
-        httpx.Client(base_url=address, headers=headers, timeout=30) as http,
+        httpx.Client(base_url=address, headers=headers) as http,
     ):
         yield http, record
 
@@ -431,7 +431,7 @@ def test_what_the_pages_predict_is_recorded_as_asked_by_the_user(
     accounts.add_user("anna", "clinician", PASSWORD)
     with (
         running(create_app(models, accounts, clinic, recorder=Recorder(store))) as url,
-        httpx.Client(base_url=url, follow_redirects=True, timeout=30) as http,
+        httpx.Client(base_url=url, follow_redirects=True) as http,
     ):
         http.get("/patients/SIM-001")
         assert store.entries() == []

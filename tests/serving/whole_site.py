@@ -67,7 +67,7 @@ class Site:
                 self.accounts.remove_user("removed")
             case _:
                 assert role == "nobody"
-        return httpx.Client(base_url=self.address, headers=headers, cookies=cookies, timeout=60)
+        return httpx.Client(base_url=self.address, headers=headers, cookies=cookies)
 
 
 ROLES = (

@@ -66,7 +66,7 @@ def hospital(
     clients = read_clients(client_file)
     hooks = CdsHooks(clients, TokenVerifier(clients, BASE, engine), BASE, engine)
     app = create_app(models, Accounts(engine), recorder=Recorder(store), cds_hooks=hooks)
-    with running(app) as url, httpx.Client(base_url=url, timeout=30) as http:
+    with running(app) as url, httpx.Client(base_url=url) as http:
         yield http
 
 
@@ -152,7 +152,7 @@ def test_a_patient_of_the_training_cohort_is_cautioned_as_on_the_page(
         clinic = Clinic("ward", "The ward", "day_ici", 0.0, True, patients, ())
         app = create_app(served, Accounts(engine), clinic, cds_hooks=hooks)
         with running(app) as url:
-            (card,) = httpx.post(f"{url}{CALL}", json=call, headers=bearer(CALL), timeout=30).json()["cards"]
+            (card,) = httpx.post(f"{url}{CALL}", json=call, headers=bearer(CALL)).json()["cards"]
         details.append(card["detail"])
     assert [f"Reservation: {LEARNT_FROM_COHORT}" in detail for detail in details] == [True, False]
 

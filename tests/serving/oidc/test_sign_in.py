@@ -122,7 +122,7 @@ def server(models: dict[str, list[ServedModel]], running_hospital: Hospital, acc
 
 @pytest.fixture
 def browser(server: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server, timeout=30) as client:
+    with httpx.Client(base_url=server) as client:
         yield client
 
 
