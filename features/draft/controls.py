@@ -33,9 +33,9 @@ def draft_control_filter(sheet: TextTable) -> RowFilter:
     for column in columns_matching(sheet, _TYPE_COLUMN):
         is_control = sheet.frame[column].map(lambda cell: _CONTROL_CELL.fullmatch(cell) is not None)
         if 0 < is_control.mean() <= _MOST_CONTROLS:
-            kept = {column: [str(cell) for cell in sheet.frame[column][~is_control].unique()]}
+            cells_to_keep = {column: [str(cell) for cell in sheet.frame[column][~is_control].unique()]}
             comment = f"guessed: {is_control.sum()} rows are technical controls; TODO: confirm"
-            return RowFilter(sheet.select(~is_control), [f"  keep_rows: {in_yaml(kept)}  # {comment}"])
+            return RowFilter(sheet.select(~is_control), [f"  keep_rows: {in_yaml(cells_to_keep)}  # {comment}"])
     return RowFilter(sheet, [])
 
 

@@ -185,15 +185,15 @@ def _visit_hint(sheets: Sequence[TextTable], profiles: Sequence[str]) -> list[st
     columns = [(sheet, column) for sheet in sheets if (column := find_patient_column(sheet))]
     for sheet, column in columns:
         if patients := patients_of_names(profiles, sheet.frame[column]):
-            where = f"of {in_yaml(sheet.path.name)}, column {in_yaml(column)}, "
-            return [_sheet_to_write(profiles[0], patients[profiles[0]], where)]
+            place = f"of {in_yaml(sheet.path.name)}, column {in_yaml(column)}, "
+            return [_sheet_to_write(profiles[0], patients[profiles[0]], place)]
     patients = patients_of_names(profiles)
     return [_sheet_to_write(profiles[0], patients[profiles[0]], "")] if patients and not columns else []
 
 
-def _sheet_to_write(profile: str, patient: str, where: str) -> str:
+def _sheet_to_write(profile: str, patient: str, place: str) -> str:
     return (
-        f"  # TODO: {in_yaml(profile)} holds patient {in_yaml(patient)} {where}and a visit; write a sheet of the "
+        f"  # TODO: {in_yaml(profile)} holds patient {in_yaml(patient)} {place}and a visit; write a sheet of the "
         "samples with the columns sample, patient and day"
     )
 

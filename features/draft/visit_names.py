@@ -25,10 +25,13 @@ def patients_of_names(names: Collection[str], patients: Iterable[str] = ()) -> d
         The patients, where they are known: most names are then of one of them. Else some patient has several visits.
     """
     matches = {name: _NAME.fullmatch(name) for name in names}
-    held = {name: match["patient"] for name, match in matches.items() if match}
-    if len(held) < len(matches):
+    patient_by_name = {name: match["patient"] for name, match in matches.items() if match}
+    if len(patient_by_name) < len(matches):
         return {}
-    known = set(patients)
-    if known:
-        return held if 2 * sum(patient in known for patient in held.values()) > len(held) else {}
-    return held if len(set(held.values())) < len(held) else {}
+    patient_set, n_names = set(patients), len(patient_by_name)
+    is_parted = (
+        2 * sum(patient in patient_set for patient in patient_by_name.values()) > n_names
+        if patient_set
+        else len(set(patient_by_name.values())) < n_names
+    )
+    return patient_by_name if is_parted else {}
